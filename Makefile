@@ -1,0 +1,48 @@
+# make demo    set up, then the main job on real speech
+# make test    set up, then everything that CI checks
+# make bench   speed against peers, as ratios (needs ../shared or falls back to the AMI cuts)
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+MODELS := models/campplus.json models/ge2e.json models/ge2e-800ms.json models/silero-vad.json
+
+.PHONY: demo test lint bench accuracy calibrate clean
+
+demo: .venv/.installed data/ami/.complete
+	@$(BIN)/python examples/demo.py
+
+test: lint data/ami/.complete $(MODELS)
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/alembic check
+
+bench: .venv/.installed data/ami/.complete $(MODELS)
+	$(BIN)/python benchmarks/speed.py
+
+accuracy: .venv/.installed $(MODELS)
+	$(BIN)/python benchmarks/accuracy.py
+
+calibrate: .venv/.installed data/ami/.complete $(MODELS)
+	$(BIN)/python benchmarks/calibrate.py
+
+.venv/.installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "voiceid needs Python 3.11 or newer" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+data/ami/.complete: | .venv/.installed
+	@$(BIN)/python examples/ami.py
+
+models/%.json: models/%.toml | .venv/.installed
+	@$(BIN)/voiceid models pull $*
+	@touch $@
+
+clean:
+	rm -rf .venv data/ami data/demo models/*.onnx models/*.json

@@ -1,0 +1,59 @@
+"""Which threshold decides, and that none can be had where none was measured."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voiceid.errors import ConfigError, ThresholdUnavailable
+from voiceid.scoring import DecisionRule, OperatingPoint, checked_cosine, checked_margin
+
+
+def point(min_s: float, threshold: float) -> OperatingPoint:
+    return OperatingPoint(min_s, threshold, 0.001, 0.01, 1000, 100)
+
+
+RULE = DecisionRule("net", [point(4, 0.4), point(1, 0.6), point(2, 0.5)], margin=0.05)
+
+
+@pytest.mark.parametrize(
+    ("net_speech_s", "threshold"), [(1.0, 0.6), (1.99, 0.6), (2.0, 0.5), (3.9, 0.5), (60, 0.4)]
+)
+def test_the_longest_point_that_was_reached_decides(net_speech_s: float, threshold: float) -> None:
+    assert RULE.threshold(net_speech_s).value == threshold
+
+
+def test_the_threshold_says_where_it_comes_from() -> None:
+    assert RULE.threshold(2.5).source == "card net, net speech >= 2 s"
+    assert RULE.with_flags(0.7, None).threshold(0.0).source == "flag"
+
+
+@pytest.mark.parametrize("rule", [RULE, DecisionRule("net", [], 0.05)])
+def test_without_a_measured_point_there_is_no_threshold(rule: DecisionRule) -> None:
+    with pytest.raises(ThresholdUnavailable):
+        rule.threshold(0.99)
+
+
+def test_a_flag_wins_over_the_card() -> None:
+    rule = RULE.with_flags(0.9, 0.2)
+    assert rule.threshold(10.0).value == 0.9
+    assert rule.margin == 0.2
+    assert RULE.with_flags(None, None) == RULE
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_what_cannot_be_a_cosine_is_never_a_threshold(value: float) -> None:
+    if math.isfinite(value) and -1 <= value <= 1:
+        assert checked_cosine("threshold", value) == value
+    else:
+        with pytest.raises(ConfigError, match="cosine"):
+            checked_cosine("threshold", value)
+
+
+@pytest.mark.parametrize("value", [-0.1, 2.1, math.nan, math.inf])
+def test_what_cannot_be_a_lead_is_never_a_margin(value: float) -> None:
+    with pytest.raises(ConfigError, match="margin"):
+        checked_margin(value)

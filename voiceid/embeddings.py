@@ -1,0 +1,68 @@
+"""Pure arithmetic of embeddings: unit length, cosine, centroid, agreement.
+
+Every vector is brought to unit length before it is averaged, and the mean again
+(decision 7 of the architecture), so that neither loudness nor a model's own scale weighs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from voiceid.domain import Float32Array
+
+_MIN_NORM = 1e-12
+"""Below this length a vector has no direction that float32 can tell."""
+
+
+def unit(vectors: Float32Array) -> Float32Array:
+    """Scale vectors to unit Euclidean length.
+
+    Parameters
+    ----------
+    vectors : (..., dim) float32
+
+    Returns
+    -------
+    (..., dim) float32
+
+    Raises
+    ------
+    ValueError
+        A vector is not finite or has no length: it has no direction.
+    """
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=-1, keepdims=True)
+    if not np.all(np.isfinite(norms)) or np.any(norms < _MIN_NORM):
+        raise ValueError("a vector is not finite or has zero length, so it has no direction")
+    return (vectors / norms).astype(np.float32)
+
+
+def cosine(a: Float32Array, b: Float32Array) -> float:
+    """Return the cosine similarity, -1 to 1, of two unit vectors of shape (dim,)."""
+    return float(np.clip(np.dot(a.astype(np.float64), b.astype(np.float64)), -1.0, 1.0))
+
+
+def centroid(vectors: Float32Array) -> Float32Array:
+    """Return the unit-length mean (dim,) of (n, dim) vectors, each brought to unit length.
+
+    Raises
+    ------
+    ValueError
+        There are no vectors, or they cancel out.
+    """
+    if len(vectors) == 0:
+        raise ValueError("a centroid needs at least one vector")
+    return unit(unit(vectors).mean(axis=0, dtype=np.float64).astype(np.float32))
+
+
+def agreement(vectors: Float32Array) -> Float32Array:
+    """Return, for each of (n, dim) vectors, the cosine to the centroid of the others.
+
+    A leave-one-out score, so that no clip vouches for itself.  Shape (n,), float32; n >= 2.
+    """
+    n = len(vectors)
+    if n < 2:  # noqa: PLR2004 - one vector has no others
+        raise ValueError("agreement needs at least two vectors")
+    return np.array(
+        [cosine(v, centroid(np.delete(vectors, i, axis=0))) for i, v in enumerate(unit(vectors))],
+        dtype=np.float32,
+    )

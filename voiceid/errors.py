@@ -1,0 +1,243 @@
+"""Every error that voiceid raises, each with its own exit code and a hint.
+
+The tree (exit codes in brackets; they are part of the public interface)::
+
+    VoiceIDError [20]
+    ├── ConfigError [21]
+    ├── AudioError [22]
+    │   ├── AudioNotFound [23]       no such file, or a directory
+    │   ├── AudioUnreadable [24]     empty, truncated, corrupt, or not audio at all
+    │   ├── AudioTooLong [25]        a limit on duration or size was met
+    │   ├── AudioInvalid [26]        samples that cannot be a recording: NaN, wrong shape, bad rate
+    │   └── NotEnoughSpeech [27]     decoded well, but there is too little speech for a vector
+    ├── ModelError [30]
+    │   ├── ModelUnknown [31]        no card of that name
+    │   ├── ModelNotInstalled [32]   offline, and the artefact is not there
+    │   ├── DownloadFailed [33]
+    │   ├── HashMismatch [34]
+    │   ├── CheckpointInvalid [35]   hostile, truncated, or not the network the card names
+    │   ├── SelfTestFailed [36]
+    │   ├── ModelRuntimeError [37]   the engine could not load or run the graph
+    │   ├── SpaceMismatch [38]       vectors of two models (or settings) must not be compared
+    │   └── ThresholdUnavailable [39]
+    ├── EnrollmentRefused [40]       the clips do not make a safe enrolment; nothing was changed
+    ├── SpeakerNotFound [41]
+    ├── SpeakerExists [42]
+    ├── SpeakerNameInvalid [43]
+    └── StoreError [50]
+        ├── SchemaTooNew [51]        written by a newer voiceid; refused, untouched
+        ├── SchemaOutdated [52]      needs `voiceid db upgrade`
+        ├── StoreBusy [53]           another process held the database for too long
+        └── IndexFault [54]
+
+A message says what is wrong and where; ``hint`` says what to do.  Rejection is not an
+error: it is a :class:`voiceid.domain.Decision`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class VoiceIDError(Exception):
+    """Base of every error of this package.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, and where.
+    hint : str, optional
+        What to do about it; the class's default hint when omitted.
+    """
+
+    exit_code: ClassVar[int] = 20
+    default_hint: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = self.default_hint if hint is None else hint
+
+    @property
+    def code(self) -> str:
+        """Stable machine-readable name: the class name."""
+        return type(self).__name__
+
+    def to_dict(self) -> dict[str, object]:
+        """The error as plain JSON-ready values."""
+        return {
+            "error": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "exit_code": self.exit_code,
+        }
+
+
+class ConfigError(VoiceIDError):
+    """A setting is unknown, malformed or out of range."""
+
+    exit_code = 21
+
+
+class AudioError(VoiceIDError):
+    """Audio could not be taken in."""
+
+    exit_code = 22
+
+
+class AudioNotFound(AudioError):
+    """There is no such file, it may not be read, or it is a directory."""
+
+    exit_code = 23
+
+
+class AudioUnreadable(AudioError):
+    """The bytes are empty, truncated, corrupt, or not audio."""
+
+    exit_code = 24
+
+
+class AudioTooLong(AudioError):
+    """A limit on duration or size was met while decoding."""
+
+    exit_code = 25
+
+
+class AudioInvalid(AudioError):
+    """The samples cannot be a recording: not finite, wrong shape, absurd rate."""
+
+    exit_code = 26
+
+
+class NotEnoughSpeech(AudioError):
+    """The audio holds too little speech to make an embedding."""
+
+    exit_code = 27
+
+
+class ModelError(VoiceIDError):
+    """A model could not be had or run."""
+
+    exit_code = 30
+
+
+class ModelUnknown(ModelError):
+    """No card of that name."""
+
+    exit_code = 31
+    default_hint = "`voiceid models list` shows the models that there are."
+
+
+class ModelNotInstalled(ModelError):
+    """The model's artefact is not here and may not be fetched now."""
+
+    exit_code = 32
+
+
+class DownloadFailed(ModelError):
+    """The package that carries the weights could not be fetched."""
+
+    exit_code = 33
+
+
+class HashMismatch(ModelError):
+    """Bytes are not those that were pinned."""
+
+    exit_code = 34
+
+
+class CheckpointInvalid(ModelError):
+    """A checkpoint is hostile, truncated, or not the network its card names."""
+
+    exit_code = 35
+
+
+class SelfTestFailed(ModelError):
+    """A built model gives other embeddings than it should; it was not installed."""
+
+    exit_code = 36
+
+
+class ModelRuntimeError(ModelError):
+    """The inference engine could not load or run a graph."""
+
+    exit_code = 37
+
+
+class SpaceMismatch(ModelError):
+    """Two vectors belong to different embedding spaces."""
+
+    exit_code = 38
+
+
+class ThresholdUnavailable(ModelError):
+    """No threshold is known for this model; without one nobody is accepted."""
+
+    exit_code = 39
+    default_hint = "Set decision.threshold in config.yaml, or pass --threshold."
+
+
+class EnrollmentRefused(VoiceIDError):
+    """The clips do not make a safe enrolment; nothing was changed.
+
+    ``report`` is the :class:`voiceid.domain.EnrollmentReport` with every problem found.
+    """
+
+    exit_code = 40
+
+    def __init__(self, message: str, *, report: object, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.report = report
+
+
+class SpeakerNotFound(VoiceIDError):
+    """Nobody of that name is enrolled."""
+
+    exit_code = 41
+    default_hint = "`voiceid speakers list` shows who is enrolled."
+
+
+class SpeakerExists(VoiceIDError):
+    """That name is taken."""
+
+    exit_code = 42
+
+
+class SpeakerNameInvalid(VoiceIDError):
+    """The name is empty, too long, or holds characters that cannot be shown."""
+
+    exit_code = 43
+
+
+class StoreError(VoiceIDError):
+    """The database could not be opened, read or written."""
+
+    exit_code = 50
+
+
+class SchemaTooNew(StoreError):
+    """The database was written by a newer voiceid; it was not touched."""
+
+    exit_code = 51
+    default_hint = "Install the newer voiceid, or point at another data folder."
+
+
+class SchemaOutdated(StoreError):
+    """The database is of an older voiceid and must be upgraded first."""
+
+    exit_code = 52
+    default_hint = "Run `voiceid db upgrade`."
+
+
+class StoreBusy(StoreError):
+    """Another process held the database for longer than the busy timeout."""
+
+    exit_code = 53
+    default_hint = "Try again; if it lasts, look for a process that hangs in a write."
+
+
+class IndexFault(StoreError):
+    """The vector index could not be built or searched."""
+
+    exit_code = 54
+    default_hint = "Run `voiceid index rebuild`."
