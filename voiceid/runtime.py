@@ -1,0 +1,155 @@
+"""The only door to ONNX Runtime, and what this process may use of the machine."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from voiceid.errors import HashMismatch, ModelNotInstalled, ModelRuntimeError
+
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+
+_ERRORS_ONLY = 3
+"""ONNX Runtime's log severity; its warnings are for people who write graphs."""
+
+
+def cpu_limit(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return how many processors this process may keep busy, at least 1.
+
+    The least of the scheduler's affinity mask and the control group's quota (v2:
+    ``cpu.max``; v1: ``cpu.cfs_quota_us``): inside a container ``os.cpu_count`` is the host's.
+    """
+    allowed = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    quota = _quota(root)
+    return max(1, allowed if quota is None else min(allowed, math.ceil(quota)))
+
+
+def _quota(root: Path) -> float | None:
+    """Return the processors that the control group grants, or None when it sets no limit."""
+    try:
+        if (v2 := root / "cpu.max").is_file():
+            limit, period = v2.read_text().split()[:2]
+        else:
+            limit = (root / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (root / "cpu" / "cpu.cfs_period_us").read_text().strip()
+        quota = float(limit) / float(period)
+    except (OSError, ValueError, ZeroDivisionError):  # no cgroup, or "max"
+        return None
+    return quota if quota > 0 else None
+
+
+class Session:
+    """A graph that is loaded and ready; safe to run from many threads at once."""
+
+    def __init__(self, session: Any, name: str, outputs: Sequence[str]) -> None:
+        self._session = session
+        self._name = name
+        self._outputs = list(outputs)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        inputs: Mapping[str, int],
+        outputs: Sequence[str],
+        sha256: str | None = None,
+        threads: int = 1,
+    ) -> Self:
+        """Load a graph.
+
+        Parameters
+        ----------
+        path : Path
+            The ONNX file.
+        inputs : mapping of str to int
+            The inputs that it must have, with their ranks.
+        outputs : sequence of str
+            The outputs that :meth:`run` returns, in this order.
+        sha256 : str, optional
+            Hash that the file must have, in hex.
+        threads : int
+            Of one inference; more files at once is the better use of processors.
+
+        Raises
+        ------
+        ModelNotInstalled, HashMismatch, ModelRuntimeError
+        """
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ModelNotInstalled(
+                f"the model file {path} cannot be read: {error.strerror}",
+                hint=f"Run `voiceid models pull {path.stem}`.",
+            ) from error
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            raise HashMismatch(
+                f"{path} is not the file that was installed: its sha256 differs",
+                hint=f"Run `voiceid models remove {path.stem}`, then pull it again.",
+            )
+        return cls.of_bytes(data, path.stem, inputs=inputs, outputs=outputs, threads=threads)
+
+    @classmethod
+    def of_bytes(
+        cls,
+        data: bytes,
+        name: str,
+        *,
+        inputs: Mapping[str, int],
+        outputs: Sequence[str],
+        threads: int = 1,
+    ) -> Self:
+        """Load a graph from memory; see :meth:`open`."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS_ONLY
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            session = onnxruntime.InferenceSession(
+                data, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its exceptions have no base of their own
+            raise ModelRuntimeError(
+                f"the graph of {name} cannot be loaded: {_first_line(error)}",
+                hint=f"Run `voiceid models remove {name}`, then pull it again.",
+            ) from error
+        ranks = {i.name: len(i.shape) for i in session.get_inputs()}
+        missing = set(outputs) - {o.name for o in session.get_outputs()}
+        if ranks != dict(inputs) or missing:
+            raise ModelRuntimeError(
+                f"the graph of {name} takes {ranks} where {dict(inputs)} is expected"
+                + (f", and lacks the outputs {sorted(missing)}" if missing else ""),
+                hint="It is another kind of model; see its card.",
+            )
+        return cls(session, name, outputs)
+
+    def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[FloatArray]:
+        """Run the graph once; arrays in by name, arrays out in the order of ``outputs``.
+
+        Raises
+        ------
+        ModelRuntimeError
+            The engine refused the arrays, or failed.
+        """
+        try:
+            return list(self._session.run(self._outputs, dict(feeds)))
+        except Exception as error:
+            raise ModelRuntimeError(
+                f"{self._name} failed on an input: {_first_line(error)}",
+                hint=f"Run `voiceid models verify {self._name}`.",
+            ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,5 @@
+"""The models: where their weights come from, and how they become waveform-in ONNX files."""
+
+from voiceid.zoo.install import InstalledModel, ModelStatus, ModelStore, Progress, VerifyResult
+
+__all__ = ["InstalledModel", "ModelStatus", "ModelStore", "Progress", "VerifyResult"]

