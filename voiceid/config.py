@@ -1,0 +1,283 @@
+"""config.yaml + VOICEID_* + flags -> one frozen, checked `Config`.
+
+The home is the folder that relative paths start from: ``$VOICEID_HOME``, else the current
+folder when it holds a ``config.yaml``, else the platform's user data folder.  A flag wins
+over the environment, the environment over the file, the file over the default.  Unknown
+keys are errors, and all problems are reported at once: a misspelt threshold must not be
+taken for the default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import yaml
+
+from voiceid.audio import AudioOptions
+from voiceid.enrollment import EnrollmentLimits
+from voiceid.errors import ConfigError
+from voiceid.quality import QualityLimits
+from voiceid.vad import SpeechOptions
+
+ENV_PREFIX = "VOICEID_"
+"""``VOICEID_DECISION__MARGIN=0.1`` sets ``decision.margin``."""
+
+_NOT_SETTINGS = {"VOICEID_HOME", "VOICEID_DATABASE"}
+
+Parser = Callable[[object], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Every setting, checked.
+
+    Parameters
+    ----------
+    home : Path
+        The folder that relative paths started from.
+    model : str
+        Name of the encoder's card.
+    data, models : Path
+        Absolute: the database and the index; the built models.
+    offline : bool
+        Never download.
+    audio, speech, quality, enrollment
+        The options of the layers of these names.
+    threshold, margin : float or None
+        ``decision.threshold`` and ``decision.margin``; None: from the model's card.
+    index_kind : str
+        ``faiss`` or ``exact``.
+    threads : int
+        Threads of one inference.
+    workers : int or None
+        Files embedded at once; None: what the container's CPU limit grants.
+    sources : mapping of str to str
+        Where each setting came from: ``default``, the file, the variable, or ``flag``.
+    """
+
+    home: Path
+    model: str
+    data: Path
+    models: Path
+    offline: bool
+    audio: AudioOptions
+    speech: SpeechOptions
+    quality: QualityLimits
+    enrollment: EnrollmentLimits
+    threshold: float | None
+    margin: float | None
+    index_kind: str
+    threads: int
+    workers: int | None
+    sources: Mapping[str, str]
+
+
+def find_home(home: str | os.PathLike[str] | None = None) -> Path:
+    """Return the absolute home folder (see the top of this module); it may not exist yet."""
+    if home is not None:
+        return Path(home).absolute()
+    if named := os.environ.get(ENV_PREFIX + "HOME"):
+        return Path(named).absolute()
+    here = Path.cwd()
+    if (here / "config.yaml").is_file():
+        return here
+    return Path(platformdirs.user_data_dir("voiceid", appauthor=False))
+
+
+def load_config(
+    home: str | os.PathLike[str] | None = None,
+    flags: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Config:
+    """Read, merge and check all settings.
+
+    Parameters
+    ----------
+    home : path, optional
+        See :func:`find_home`.
+    flags : mapping, optional
+        Dotted keys to values; they win.  None as a value means "not given".
+    environ : mapping, optional
+        ``os.environ`` when omitted.
+
+    Raises
+    ------
+    ConfigError
+        With every problem found, one a line, each with its source and key.
+    """
+    folder = find_home(home)
+    problems: list[str] = []
+    values = {key: default for key, (default, _) in _SETTINGS.items()}
+    sources = dict.fromkeys(_SETTINGS, "default")
+    given = [
+        *_from_file(folder / "config.yaml", problems),
+        *_from_environment(os.environ if environ is None else environ),
+        *((k, v, "flag") for k, v in (flags or {}).items() if v is not None),
+    ]
+    for key, value, source in given:
+        if key not in _SETTINGS:
+            close = difflib.get_close_matches(key, _SETTINGS, n=1)
+            guess = f"; did you mean {close[0]}?" if close else ""
+            problems.append(f"{source}: unknown setting {key}{guess}")
+            continue
+        try:
+            values[key] = _SETTINGS[key][1](value)
+            sources[key] = source
+        except (ValueError, TypeError) as error:
+            problems.append(f"{source}: {key} is {value!r}, {error}")
+    if problems:
+        raise ConfigError(
+            "the configuration is not usable:\n  " + "\n  ".join(problems),
+            hint="Mend the lines that are named; config.yaml in the project shows every setting.",
+        )
+    return _compose(folder, values, sources)
+
+
+def _compose(folder: Path, values: Mapping[str, Any], sources: Mapping[str, str]) -> Config:
+    def section(name: str) -> dict[str, Any]:
+        prefix = name + "."
+        return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
+
+    def path(key: str) -> Path:
+        # A flag is relative to where it was typed, a setting to the home.
+        base = Path.cwd() if sources[key] == "flag" else folder
+        return base / Path(values[key]).expanduser()
+
+    return Config(
+        home=folder,
+        model=values["model"],
+        data=path("data"),
+        models=path("models"),
+        offline=values["offline"],
+        audio=AudioOptions(**section("audio")),
+        speech=SpeechOptions(**section("speech")),
+        quality=QualityLimits(**section("quality")),
+        enrollment=EnrollmentLimits(**section("enrollment")),
+        threshold=values["decision.threshold"],
+        margin=values["decision.margin"],
+        index_kind=values["index.kind"],
+        threads=values["runtime.threads"],
+        workers=values["runtime.workers"],
+        sources=sources,
+    )
+
+
+def _from_file(path: Path, problems: list[str]) -> Iterator[tuple[str, object, str]]:
+    try:
+        document = yaml.safe_load(path.read_bytes())
+    except FileNotFoundError:
+        return
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        problems.append(f"{path}: cannot be read: {' '.join(str(error).split())}")
+        return
+    if document is None:
+        return
+    if not isinstance(document, dict):
+        problems.append(f"{path}: the settings must be `key: value` lines")
+        return
+    for key, value in document.items():
+        if isinstance(value, dict):
+            yield from ((f"{key}.{inner}", v, str(path)) for inner, v in value.items())
+        elif value is not None or key in _SETTINGS:
+            yield str(key), value, str(path)
+
+
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
+    for name, text in sorted(environ.items()):
+        if name.startswith(ENV_PREFIX) and name not in _NOT_SETTINGS:
+            key = name.removeprefix(ENV_PREFIX).lower().replace("__", ".")
+            try:
+                value = yaml.safe_load(text)
+            except yaml.YAMLError:
+                value = text
+            yield key, value, name
+
+
+def _number(low: float, high: float = math.inf) -> Parser:
+    def parse(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError("not a number")
+        if not low <= value <= high or math.isinf(value):  # NaN is in no range
+            limit = f"from {low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
+            raise ValueError(f"not {limit}")
+        return float(value)
+
+    return parse
+
+
+def _whole(low: int) -> Parser:
+    def parse(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError("not a whole number")
+        if value < low:
+            raise ValueError(f"less than {low}")
+        return value
+
+    return parse
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str | os.PathLike) or not str(value):
+        raise TypeError("not a text")
+    return str(value)
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("neither true nor false")
+    return value
+
+
+def _channel(value: object) -> str | int:
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if value in {"mix", "left", "right"} and isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError("not mix, left, right or a channel's number")
+
+
+def _one_of(*choices: str) -> Parser:
+    def parse(value: object) -> object:
+        if value not in choices:
+            raise ValueError(f"not one of {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+def _optional(parser: Parser) -> Parser:
+    return lambda value: None if value is None else parser(value)
+
+
+_SETTINGS: Mapping[str, tuple[object, Parser]] = {
+    "model": ("campplus", _text),
+    "data": ("data", _text),
+    "models": ("models", _text),
+    "offline": (False, _flag),
+    "audio.channel": ("mix", _channel),
+    "audio.max_duration_s": (AudioOptions().max_duration_s, _number(1.0)),
+    "audio.max_bytes": (AudioOptions().max_bytes, _whole(1)),
+    "speech.threshold": (SpeechOptions().threshold, _number(0.01, 0.99)),
+    "speech.pad_ms": (SpeechOptions().pad_ms, _whole(0)),
+    "speech.max_speech_s": (SpeechOptions().max_speech_s, _number(1.0)),
+    "quality.min_net_speech_s": (QualityLimits().min_net_speech_s, _number(0.1)),
+    "quality.max_clipped_fraction": (QualityLimits().max_clipped_fraction, _number(0.0, 1.0)),
+    "quality.min_snr_db": (QualityLimits().min_snr_db, _number(-100.0, 200.0)),
+    "quality.min_bandwidth_hz": (QualityLimits().min_bandwidth_hz, _number(0.0, 8000.0)),
+    "enrollment.min_speech_s": (EnrollmentLimits().min_speech_s, _number(0.0)),
+    "decision.threshold": (None, _optional(_number(-1.0, 1.0))),
+    "decision.margin": (None, _optional(_number(0.0, 2.0))),
+    "index.kind": ("faiss", _one_of("faiss", "exact")),
+    "runtime.threads": (1, _whole(1)),
+    "runtime.workers": (None, _optional(_whole(1))),
+}
+"""Every setting: its default, and what checks and reads a value."""

@@ -1,0 +1,1 @@
+"""The vector index: a cache of the centroids that can be thrown away at any time."""

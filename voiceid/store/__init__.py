@@ -1,0 +1,104 @@
+"""The database: SQLAlchemy over SQLite, and the only way to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from voiceid.errors import SchemaOutdated
+from voiceid.store import migrate
+from voiceid.store.engine import make_engine, transaction, wrapped
+from voiceid.store.repository import Reader, Writer
+
+__all__ = ["Reader", "Store", "StoreOptions", "Writer"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """How to open the database.
+
+    Parameters
+    ----------
+    busy_timeout_ms : int
+        How long to wait for another process's write.
+    auto_upgrade : bool
+        Bring an older database to this program's schema, after a copy of it was made.
+    """
+
+    busy_timeout_ms: int = 10_000
+    auto_upgrade: bool = True
+
+
+class Store:
+    """An open database.  Safe to share among threads, and not across a fork."""
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self._engine = engine
+        self.path = path
+
+    @classmethod
+    def open(cls, path: Path, options: StoreOptions | None = None) -> Store:
+        """Open the database file; make it when there is none, upgrade it when it is older.
+
+        Raises
+        ------
+        SchemaTooNew
+            A newer voiceid wrote it; it was not touched.
+        SchemaOutdated
+            It is older, and ``auto_upgrade`` is off.
+        StoreError
+            It is not a database of voiceid, is damaged, or cannot be written to.
+        """
+        options = options or StoreOptions()
+        found = migrate.status(path, options.busy_timeout_ms)
+        if found.state is migrate.SchemaState.NEWER:
+            raise migrate.too_new(path, found)
+        if found.state is migrate.SchemaState.OUTDATED and not options.auto_upgrade:
+            raise SchemaOutdated(
+                f"{path} has schema {found.current}, and this voiceid needs {found.head}"
+            )
+        if found.state is not migrate.SchemaState.CURRENT:
+            migrate.upgrade(path, options.busy_timeout_ms)
+        return cls(make_engine(path, options.busy_timeout_ms), path)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Reader]:
+        """One snapshot: whatever others write meanwhile, its answers agree.
+
+        Raises
+        ------
+        StoreBusy, StoreError
+        """
+        with transaction(self._engine, self.path, immediate=False) as connection:
+            yield Reader(connection)
+
+    @contextmanager
+    def write(self) -> Iterator[Writer]:
+        """One change: it waits for its turn, and is on the disk at the end, or not at all.
+
+        Raises
+        ------
+        StoreBusy, StoreError
+        """
+        with transaction(self._engine, self.path, immediate=True) as connection:
+            yield Writer(connection)
+
+    def erase_remains(self) -> None:
+        """Empty the write-ahead log, where removed rows linger after their removal.
+
+        While another process reads, the log cannot be emptied; it is when that one ends.
+        """
+        with wrapped(self.path):
+            connection = self._engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+            finally:
+                connection.close()

@@ -1,0 +1,342 @@
+"""What can be asked of the database and done to it, inside one transaction."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
+
+from voiceid import embeddings
+from voiceid.domain import (
+    EMPTY_REVISION,
+    CentroidTable,
+    EmbeddingSpace,
+    Float32Array,
+    NewSample,
+    QualityReport,
+    Revision,
+    Sample,
+    Speaker,
+    SpeakerRef,
+    speaker_key,
+    speaker_name,
+)
+from voiceid.errors import SpeakerExists, SpeakerNotFound, StoreError
+from voiceid.store.tables import centroids, changes, embedding_spaces, samples, speakers
+
+_UNIT_TOLERANCE = 1e-3
+"""Far above float32 rounding, far below any damage that matters."""
+_BATCH = 500
+"""Ids in one IN (...): SQLite's oldest limit on parameters is 999."""
+
+
+class Reader:
+    """Reads one snapshot of the database.
+
+    Parameters
+    ----------
+    connection : Connection
+        In a transaction.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def revision(self) -> Revision:
+        """Return the newest point of the change feed."""
+        row = self._connection.execute(
+            select(changes.c.revision, changes.c.token).order_by(changes.c.revision.desc()).limit(1)
+        ).first()
+        return EMPTY_REVISION if row is None else Revision(row.revision, row.token)
+
+    def has_revision(self, revision: Revision) -> bool:
+        """Whether the feed passed through this very point, token and all."""
+        if revision == EMPTY_REVISION:
+            return True
+        token = self._connection.execute(
+            select(changes.c.token).where(changes.c.revision == revision.number)
+        ).scalar()
+        return token == revision.token
+
+    def changes_since(self, number: int) -> list[int]:
+        """Return the ids of the centroids that changed after a revision, each once."""
+        query = select(changes.c.centroid_id).where(changes.c.revision > number).distinct()
+        return list(self._connection.execute(query).scalars())
+
+    def spaces(self) -> dict[str, int]:
+        """Return the dimension of each embedding space that was ever enrolled in."""
+        rows = self._connection.execute(select(embedding_spaces.c.id, embedding_spaces.c.dim))
+        return {row.id: row.dim for row in rows}
+
+    def centroids(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
+        """Return the centroids of a space, by id: all of them, or those of ``ids`` that are left.
+
+        Raises
+        ------
+        StoreError
+            A vector is damaged.
+        """
+        query = (
+            select(centroids.c.id, centroids.c.vector)
+            .where(centroids.c.space_id == space_id)
+            .order_by(centroids.c.id)
+        )
+        dim = self.spaces().get(space_id, 0)
+        rows = (
+            self._connection.execute(query).all()
+            if ids is None
+            else [
+                row
+                for batch in _batches(ids)
+                for row in self._connection.execute(query.where(centroids.c.id.in_(batch)))
+            ]
+        )
+        if any(len(row.vector) != 4 * dim for row in rows):
+            raise _damaged(space_id)
+        joined = np.frombuffer(b"".join(row.vector for row in rows), dtype="<f4")
+        vectors = joined.reshape(len(rows), dim).astype(np.float32)
+        _require_unit(vectors, space_id)
+        return CentroidTable(np.array([row.id for row in rows], dtype=np.int64), vectors)
+
+    def centroid(self, speaker_id: int, space_id: str) -> Float32Array | None:
+        """Return a speaker's centroid (dim,) in a space, or None; raises StoreError if damaged."""
+        found = self._connection.execute(
+            select(centroids.c.id).where(
+                centroids.c.speaker_id == speaker_id, centroids.c.space_id == space_id
+            )
+        ).scalar()
+        return None if found is None else self.centroids(space_id, [found]).vectors[0]
+
+    def count(self, space_id: str) -> int:
+        """Return how many speakers have a centroid in a space."""
+        query = select(func.count()).where(centroids.c.space_id == space_id)
+        return int(self._connection.execute(query).scalar_one())
+
+    def owners(self, centroid_ids: Sequence[int]) -> dict[int, SpeakerRef]:
+        """Return whose centroids these are."""
+        query = select(centroids.c.id, centroids.c.speaker_id, speakers.c.name).join(speakers)
+        return {
+            row.id: SpeakerRef(row.speaker_id, row.name)
+            for batch in _batches(centroid_ids)
+            for row in self._connection.execute(query.where(centroids.c.id.in_(batch)))
+        }
+
+    def owner_of_clip(self, pcm_sha256: str) -> list[SpeakerRef]:
+        """Return everybody who has a sample of this recording."""
+        query = (
+            select(speakers.c.id, speakers.c.name)
+            .join(samples)
+            .where(samples.c.pcm_sha256 == pcm_sha256)
+            .distinct()
+        )
+        return [SpeakerRef(row.id, row.name) for row in self._connection.execute(query)]
+
+    def speakers(self) -> list[Speaker]:
+        """Return everybody, by name."""
+        return self._speakers(select(speakers).order_by(speakers.c.name_key))
+
+    def find_speaker(self, name: str) -> Speaker | None:
+        """Return the speaker of that name, or None; raises SpeakerNameInvalid."""
+        found = self._speakers(select(speakers).where(speakers.c.name_key == speaker_key(name)))
+        return found[0] if found else None
+
+    def speaker(self, name: str) -> Speaker:
+        """Return the speaker of that name; raises SpeakerNotFound, SpeakerNameInvalid."""
+        found = self.find_speaker(name)
+        if found is None:
+            raise SpeakerNotFound(f"nobody called {speaker_name(name)!r} is enrolled")
+        return found
+
+    def samples(self, speaker_id: int, space_id: str | None = None) -> list[Sample]:
+        """Return a speaker's samples, oldest first: of all spaces, or of one."""
+        query = select(samples).where(samples.c.speaker_id == speaker_id).order_by(samples.c.id)
+        if space_id is not None:
+            query = query.where(samples.c.space_id == space_id)
+        return [_sample(row) for row in self._connection.execute(query).mappings()]
+
+    def _speakers(self, query: Select[Any]) -> list[Speaker]:
+        rows = self._connection.execute(query).mappings().all()
+        ids = [row["id"] for row in rows]
+        totals = select(
+            samples.c.speaker_id,
+            samples.c.space_id,
+            func.count().label("n"),
+            func.sum(samples.c.net_speech_s).label("net_speech_s"),
+        ).group_by(samples.c.speaker_id, samples.c.space_id)
+        by_speaker: dict[int, list[Any]] = {}
+        if len(ids) == 1:
+            totals = totals.where(samples.c.speaker_id == ids[0])
+        for total in self._connection.execute(totals):
+            by_speaker.setdefault(total.speaker_id, []).append(total)
+        return [_speaker(row, by_speaker.get(row["id"], [])) for row in rows]
+
+
+class Writer(Reader):
+    """Reads and changes the database; everything is committed at once, or nothing."""
+
+    def add_speaker(self, name: str) -> Speaker:
+        """Add a speaker without samples; raises SpeakerExists, SpeakerNameInvalid."""
+        self._require_free(name)
+        now = _now()
+        self._connection.execute(
+            insert(speakers).values(
+                name=speaker_name(name), name_key=speaker_key(name), created_at=now, updated_at=now
+            )
+        )
+        return self.speaker(name)
+
+    def add_samples(self, speaker_id: int, space: EmbeddingSpace, new: Sequence[NewSample]) -> None:
+        """Add samples to a speaker and derive the centroid anew.
+
+        Raises
+        ------
+        ValueError
+            An utterance has no embedding, or one of another space.
+        """
+        known = select(embedding_spaces.c.id).where(embedding_spaces.c.id == space.id)
+        if self._connection.execute(known).first() is None:
+            facts = json.dumps(space.to_dict())
+            self._connection.execute(
+                insert(embedding_spaces).values(id=space.id, dim=space.dim, facts=facts)
+            )
+        rows = [_sample_row(speaker_id, space, sample) for sample in new]
+        if rows:
+            self._connection.execute(insert(samples), rows)
+        self._derive(speaker_id, space.id)
+
+    def remove_samples(self, speaker_id: int, space_id: str) -> None:
+        """Remove a speaker's samples and centroid of a space; other spaces stay."""
+        self._connection.execute(
+            delete(samples).where(
+                samples.c.speaker_id == speaker_id, samples.c.space_id == space_id
+            )
+        )
+        self._derive(speaker_id, space_id)
+
+    def rename_speaker(self, speaker_id: int, new_name: str) -> None:
+        """Give a speaker another name; raises SpeakerExists, SpeakerNameInvalid."""
+        self._require_free(new_name, but_for=speaker_id)
+        self._connection.execute(
+            update(speakers)
+            .where(speakers.c.id == speaker_id)
+            .values(name=speaker_name(new_name), name_key=speaker_key(new_name), updated_at=_now())
+        )
+
+    def remove_speaker(self, speaker_id: int) -> None:
+        """Erase a speaker with all samples and centroids."""
+        mine = select(centroids.c.id).where(centroids.c.speaker_id == speaker_id)
+        for centroid_id in list(self._connection.execute(mine).scalars()):
+            self._changed(centroid_id)
+        self._connection.execute(delete(speakers).where(speakers.c.id == speaker_id))
+
+    def _derive(self, speaker_id: int, space_id: str) -> None:
+        """Make a speaker's centroid of a space anew, and tell the feed."""
+        mine = (centroids.c.speaker_id == speaker_id) & (centroids.c.space_id == space_id)
+        old = self._connection.execute(select(centroids.c.id).where(mine)).scalar()
+        left = self.samples(speaker_id, space_id)
+        if not left:
+            if old is not None:
+                self._connection.execute(delete(centroids).where(mine))
+                self._changed(old)
+            return
+        mean = embeddings.centroid(np.array([sample.vector for sample in left]))
+        values = {
+            "vector": mean.astype("<f4").tobytes(),
+            "n_samples": len(left),
+            "net_speech_s": sum(sample.quality.net_speech_s for sample in left),
+        }
+        if old is None:
+            made = self._connection.execute(
+                insert(centroids).values(speaker_id=speaker_id, space_id=space_id, **values)
+            ).inserted_primary_key
+            old = int(made[0]) if made else 0
+        else:
+            self._connection.execute(update(centroids).where(mine).values(**values))
+        self._changed(old)
+        self._connection.execute(
+            update(speakers).where(speakers.c.id == speaker_id).values(updated_at=_now())
+        )
+
+    def _changed(self, centroid_id: int) -> None:
+        token = secrets.token_hex(8)
+        self._connection.execute(insert(changes).values(centroid_id=centroid_id, token=token))
+
+    def _require_free(self, name: str, but_for: int | None = None) -> None:
+        holder = self.find_speaker(name)
+        if holder is not None and holder.id != but_for:
+            raise SpeakerExists(
+                f"the name {speaker_name(name)!r} is taken by the speaker {holder.name!r}",
+                hint="Choose another name, or remove that speaker first.",
+            )
+
+
+def _batches(ids: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (ids[i : i + _BATCH] for i in range(0, len(ids), _BATCH))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+def _damaged(space_id: str) -> StoreError:
+    return StoreError(
+        f"a centroid of {space_id} in the database is damaged: it is not a vector of unit length",
+        hint="Put back a backup, or enrol the speakers again.",
+    )
+
+
+def _require_unit(vectors: Float32Array, space_id: str) -> None:
+    lengths = np.linalg.norm(vectors, axis=1)
+    if not np.all(np.abs(lengths - 1.0) < _UNIT_TOLERANCE):  # NaN is not
+        raise _damaged(space_id)
+
+
+def _sample_row(speaker_id: int, space: EmbeddingSpace, new: NewSample) -> dict[str, object]:
+    utterance = new.utterance
+    if utterance.embedding is None:
+        raise ValueError(f"{utterance.name} has no embedding to enrol")
+    space.require_same(utterance.embedding.space)
+    quality = {name: getattr(utterance.quality, name) for name in QualityReport.__slots__}
+    return {
+        "speaker_id": speaker_id,
+        "space_id": space.id,
+        "vector": utterance.embedding.vector.astype("<f4").tobytes(),
+        "pcm_sha256": utterance.pcm_sha256,
+        "source_name": utterance.name,
+        "net_speech_s": utterance.quality.net_speech_s,
+        "quality": json.dumps(quality),
+        "overrides": json.dumps(list(new.overrides)),
+        "created_at": _now(),
+    }
+
+
+def _sample(row: RowMapping) -> Sample:
+    quality = json.loads(row["quality"])
+    return Sample(
+        id=row["id"],
+        speaker_id=row["speaker_id"],
+        space_id=row["space_id"],
+        vector=np.frombuffer(row["vector"], dtype="<f4").astype(np.float32),
+        pcm_sha256=row["pcm_sha256"],
+        source_name=row["source_name"],
+        quality=QualityReport(**{**quality, "warnings": tuple(quality["warnings"])}),
+        created_at=datetime.fromisoformat(row["created_at"]),
+        overrides=tuple(json.loads(row["overrides"])),
+    )
+
+
+def _speaker(row: RowMapping, totals: Sequence[Any]) -> Speaker:
+    return Speaker(
+        id=row["id"],
+        name=row["name"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        updated_at=datetime.fromisoformat(row["updated_at"]),
+        n_samples=sum(total.n for total in totals),
+        net_speech_s=sum(total.net_speech_s for total in totals),
+        spaces=tuple(sorted(total.space_id for total in totals)),
+    )

@@ -1,0 +1,103 @@
+"""The tables of the database.  SQL is the truth; everything else is made from it.
+
+Samples are immutable rows (a trigger refuses to change one).  A centroid is derived from
+the samples of a speaker in one embedding space, in the transaction that changes them, and
+every such change appends a row to ``changes``, the feed that the indexes follow.
+
+Ids are AUTOINCREMENT, so that the id of a removed speaker or centroid is never given to
+another.  Times are ISO 8601 in UTC: they sort as text, and any SQL shell can read them.
+Vectors are little-endian float32.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+speakers = Table(
+    "speakers",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("name_key", String, nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("updated_at", String, nullable=False),
+    UniqueConstraint("name_key"),
+    sqlite_autoincrement=True,
+)
+
+embedding_spaces = Table(
+    "embedding_spaces",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("dim", Integer, nullable=False),
+    Column("facts", Text, nullable=False),
+    CheckConstraint("dim > 0", name="dim_positive"),
+)
+
+samples = Table(
+    "samples",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("speaker_id", ForeignKey("speakers.id", ondelete="CASCADE"), nullable=False),
+    Column("space_id", ForeignKey("embedding_spaces.id"), nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+    Column("pcm_sha256", String(64), nullable=False),
+    Column("source_name", String, nullable=False),
+    Column("net_speech_s", Float, nullable=False),
+    Column("quality", Text, nullable=False),
+    Column("overrides", Text, nullable=False),
+    Column("created_at", String, nullable=False),
+    UniqueConstraint("speaker_id", "space_id", "pcm_sha256"),
+    CheckConstraint("length(vector) % 4 = 0 AND length(vector) > 0", name="vector_float32"),
+    CheckConstraint("length(pcm_sha256) = 64", name="pcm_sha256_hex"),
+    Index(None, "pcm_sha256"),
+    sqlite_autoincrement=True,
+)
+
+centroids = Table(
+    "centroids",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("speaker_id", ForeignKey("speakers.id", ondelete="CASCADE"), nullable=False),
+    Column("space_id", ForeignKey("embedding_spaces.id"), nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+    Column("n_samples", Integer, nullable=False),
+    Column("net_speech_s", Float, nullable=False),
+    UniqueConstraint("speaker_id", "space_id"),
+    CheckConstraint("length(vector) % 4 = 0 AND length(vector) > 0", name="vector_float32"),
+    CheckConstraint("n_samples > 0", name="n_samples_positive"),
+    Index(None, "space_id"),
+    sqlite_autoincrement=True,
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("revision", Integer, primary_key=True),
+    Column("centroid_id", Integer, nullable=False),
+    Column("token", String(16), nullable=False),
+    sqlite_autoincrement=True,
+)
