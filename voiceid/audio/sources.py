@@ -1,0 +1,314 @@
+"""From whatever the caller has to a seekable binary file with a name and a known size."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import select
+import stat
+import sys
+import tempfile
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO, Any, BinaryIO, Self, TypeAlias
+
+import numpy.typing as npt
+
+from voiceid.errors import AudioError, AudioInvalid, AudioNotFound, AudioTooLong, AudioUnreadable
+
+AudioSource: TypeAlias = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | BinaryIO
+    | tuple[npt.NDArray[Any], int]
+)
+"""A path (``-`` is standard input), a file's bytes, a binary file object, or samples and rate."""
+
+_SPOOL_IN_MEMORY = 8 << 20
+"""A pipe's bytes beyond this go to a temporary file."""
+
+_READ_SIZE = 1 << 20
+_NAME_MAX_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AudioOptions:
+    """What to take from a source, and when to refuse it.
+
+    Parameters
+    ----------
+    channel : str or int
+        ``mix`` (mean of all channels), ``left``, ``right``, or a channel counted from 0.
+    max_duration_s : float
+        Longer audio is refused: early when the header says so, else while decoding.
+    max_bytes : int
+        More encoded input than this is refused.
+    stall_timeout_s : float
+        A named pipe that delivers nothing for so long is given up.
+    """
+
+    channel: str | int = "mix"
+    max_duration_s: float = 3600.0
+    max_bytes: int = 1 << 30
+    stall_timeout_s: float = 10.0
+
+
+class Media:
+    """An opened source: a seekable file that never raises into a C library's callback.
+
+    libsndfile's callbacks cannot pass on an exception (it would be printed and lost), so a
+    failed read counts as the end of the file there, and is kept in ``failure``.
+
+    Parameters
+    ----------
+    name : str
+        For people: the file's name without folders, or ``<stdin>``, ``<bytes>``, ``<file>``.
+    where : str
+        For messages: the path as it was given.
+    file : binary file
+        Seekable.
+    size : int
+        Bytes.
+    owned : bool
+        Whether to close the file in the end.
+
+    Attributes
+    ----------
+    origin : int
+        The byte that counts as the first: behind a tag that a decoder should not see.
+    failure : Exception or None
+        What went wrong while reading.
+    """
+
+    def __init__(self, name: str, where: str, file: IO[bytes], size: int, *, owned: bool) -> None:
+        self.name = name
+        self.where = where
+        self.size = size
+        self.origin = 0
+        self.failure: Exception | None = None
+        self._file = file
+        self._owned = owned
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def descriptor(self) -> int | None:
+        """Return the descriptor of a file on disk for C to read directly, else None."""
+        # On Windows a descriptor belongs to the C runtime that made it, not to libsndfile's.
+        if isinstance(self._file, io.FileIO) and os.name == "posix":
+            return self._file.fileno()
+        return None
+
+    def read(self, n: int = -1) -> bytes:
+        """Return up to ``n`` bytes; nothing at the end, or when reading failed."""
+        try:
+            return self._file.read(n) or b""
+        except Exception as error:  # noqa: BLE001 - a foreign object may raise anything
+            self.failure = error
+            return b""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a byte and return its position; stay where it is when that fails."""
+        if whence == os.SEEK_SET:
+            offset += self.origin
+        with contextlib.suppress(OSError, ValueError):  # before the start: C asks and checks
+            self._file.seek(offset, whence)
+        return self.tell()
+
+    def tell(self) -> int:
+        """Return the position in bytes."""
+        return self._file.tell() - self.origin
+
+    def head(self, n: int) -> bytes:
+        """Return the first ``n`` bytes (fewer in a shorter file) and go back to the start."""
+        self.seek(0)
+        start = self.read(n)
+        self.seek(0)
+        return start
+
+    def close(self) -> None:
+        """Close the file if it was opened here."""
+        if self._owned:
+            self._file.close()
+
+
+def display_name(text: str) -> str:
+    """Return ``text`` in a form that is safe to print on one line of a terminal.
+
+    Control characters, line breaks, bidirectional overrides and bytes that are no text
+    (surrogate escapes) are written as escapes; the middle of a very long name is left out.
+    """
+    shown = "".join(
+        ch if ch.isprintable() else ch.encode("unicode_escape").decode("ascii") for ch in text
+    )
+    if len(shown) > _NAME_MAX_CHARS:
+        half = _NAME_MAX_CHARS // 2
+        shown = f"{shown[:half]}…{shown[-half:]}"
+    return shown
+
+
+def open_media(source: AudioSource, options: AudioOptions) -> Media:
+    """Open a source that holds encoded audio.
+
+    Raises
+    ------
+    AudioNotFound, AudioUnreadable, AudioTooLong
+        It is not there, may not be read, is empty, or is larger than ``max_bytes``.
+    AudioInvalid
+        ``source`` is nothing that could hold audio.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        media = Media("<bytes>", "<bytes>", io.BytesIO(source), len(bytes(source)), owned=True)
+    elif isinstance(source, str) and source == "-":
+        media = _open_file(_standard_input(), "<stdin>", options)
+    elif isinstance(source, str | os.PathLike):
+        media = _open_path(os.fsdecode(source), options)
+    elif isinstance(source, tuple) or not hasattr(source, "read"):
+        raise AudioInvalid(
+            f"a {type(source).__name__} is not an audio source",
+            hint="Pass a path, the bytes of a file, a binary file object, or (samples, rate).",
+        )
+    else:
+        media = _open_file(source, "<file>", options)
+    try:
+        _check_size(media, options)
+    except AudioError:
+        media.close()
+        raise
+    return media
+
+
+def _check_size(media: Media, options: AudioOptions) -> None:
+    if media.size > options.max_bytes:
+        raise AudioTooLong(
+            f"{media.where} is larger than the limit of {options.max_bytes} bytes",
+            hint="Cut the recording, or raise audio.max_bytes in config.yaml.",
+        )
+    if media.size == 0:
+        raise AudioUnreadable(
+            f"{media.where} is empty", hint="Check that the recording or download finished."
+        )
+
+
+def _open_path(path: str, options: AudioOptions) -> Media:
+    where = display_name(path)
+    name = display_name(os.path.basename(path) or path)  # noqa: PTH119 - any text, not a Path
+    try:
+        # Looked at before it is opened: opening a device may do something.
+        kind = os.stat(path).st_mode  # noqa: PTH116
+        _refuse_what_is_no_file(kind, where)
+        # Without O_NONBLOCK, opening a pipe that nobody writes to would hang for ever.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        file = open(os.open(path, flags), "rb", buffering=0)  # noqa: SIM115, PTH123
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise _not_found(where, error) from error
+    found = os.fstat(file.fileno())
+    if stat.S_ISREG(found.st_mode):
+        return Media(name, where, file, found.st_size, owned=True)
+    with file:
+        _refuse_what_is_no_file(found.st_mode, where)
+        return _spool(_Pipe(file, where, options.stall_timeout_s), name, where, options)
+
+
+def _refuse_what_is_no_file(mode: int, where: str) -> None:
+    if stat.S_ISDIR(mode):
+        raise AudioNotFound(
+            f"{where} is a directory, not an audio file", hint="Name the files in it."
+        )
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        raise AudioNotFound(
+            f"{where} is a device or a socket, not an audio file",
+            hint="Pass a file, or pipe the audio into `-`.",
+        )
+
+
+def _not_found(where: str, error: Exception) -> AudioNotFound:
+    if isinstance(error, PermissionError):
+        return AudioNotFound(
+            f"{where} may not be read: permission denied", hint="Check the file's permissions."
+        )
+    if isinstance(error, FileNotFoundError):
+        return AudioNotFound(f"there is no file {where}", hint="Check the path.")
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return AudioNotFound(f"{where} cannot be opened: {reason}", hint="Check the path.")
+
+
+class _Pipe:
+    """Reads a named pipe, and gives up when nothing arrives."""
+
+    def __init__(self, file: io.FileIO, where: str, timeout_s: float) -> None:
+        self._file = file
+        self._where = where
+        self._timeout_s = timeout_s
+
+    def read(self, n: int) -> bytes:
+        while True:
+            if not select.select([self._file], [], [], self._timeout_s)[0]:
+                raise AudioUnreadable(
+                    f"nothing arrived on the pipe {self._where} for {self._timeout_s:g} s",
+                    hint="Check the program that writes to it.",
+                )
+            data = self._file.read(n)
+            if data is not None:
+                return data
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None or sys.stdin.isatty():
+        raise AudioNotFound(
+            "standard input is not connected to a file or a pipe",
+            hint="Pipe the audio in, for example: voiceid identify - < clip.wav",
+        )
+    return sys.stdin.buffer
+
+
+def _open_file(file: BinaryIO, name: str, options: AudioOptions) -> Media:
+    own_name = getattr(file, "name", None)
+    if name == "<file>" and isinstance(own_name, str) and own_name:
+        name = display_name(os.path.basename(own_name) or own_name)  # noqa: PTH119
+    try:
+        if not isinstance(file.read(0), bytes):
+            raise AudioInvalid(
+                f"{name} is a file object in text mode", hint='Open it with mode "rb".'
+            )
+        if file.seekable() and file.tell() == 0:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            if size:  # a device has no size, but may have bytes
+                return Media(name, name, file, size, owned=False)
+    except (OSError, ValueError, AttributeError) as error:
+        if isinstance(error, ValueError):  # a closed file
+            raise AudioNotFound(f"{name} cannot be read: {error}", hint="Open it again.") from error
+    return _spool(file, name, name, options)
+
+
+def _spool(file: Any, name: str, where: str, options: AudioOptions) -> Media:
+    spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY)  # noqa: SIM115
+    size = 0
+    try:
+        while data := file.read(_READ_SIZE):
+            size += spool.write(data)
+            if size > options.max_bytes:
+                break
+    except AudioError:
+        spool.close()
+        raise
+    except Exception as error:  # a foreign object may raise anything
+        spool.close()
+        raise AudioUnreadable(
+            f"{where} could not be read: {error}", hint="Check where the audio comes from."
+        ) from error
+    spool.seek(0)
+    return Media(name, where, spool, size, owned=True)

@@ -1,0 +1,248 @@
+"""One recording on its way in: channel, checks, hash, clipping, limits, 16 kHz."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from voiceid.audio.arrays import MAX_CHANNELS, ArrayDecoder, check_rate, samples_and_rate
+from voiceid.audio.decoding import BLOCK_VALUES, Decoder, open_decoder, unreadable
+from voiceid.audio.sources import AudioOptions, AudioSource, Media, open_media
+from voiceid.domain import Float32Array
+from voiceid.errors import AudioInvalid, AudioTooLong, ConfigError
+from voiceid.quality import ClippingCount, ClippingMeter
+
+TARGET_RATE_HZ = 16_000
+"""The rate that speech detection and every encoder take."""
+
+_MAX_PEAK = 16.0
+"""24 dB over full scale: a float recording may exceed 1, integers put into floats exceed this."""
+
+
+class AudioStream:
+    """A recording that is decoded once, from start to end.
+
+    Parameters
+    ----------
+    name : str
+        For people: a file's name without folders, ``<stdin>``, ``<bytes>``, ``<file>`` or
+        ``<array>``.
+    decoder : Decoder
+    options : AudioOptions
+    media : Media, optional
+        Closed together with the stream.
+    """
+
+    def __init__(
+        self, name: str, decoder: Decoder, options: AudioOptions, media: Media | None = None
+    ) -> None:
+        self.name = name
+        self.sample_rate_hz = decoder.sample_rate_hz
+        self.channels = decoder.channels
+        self._where = name if media is None else media.where
+        self._decoder = decoder
+        self._options = options
+        self._media = media
+        self._columns = _columns(options.channel, decoder.channels, self._where)
+        self._meters = [ClippingMeter() for _ in self._columns]
+        self._digest = hashlib.sha256(f"pcm float32 {self.sample_rate_hz} Hz\n".encode())
+        self._n_frames = 0
+        self._exhausted = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the decoder and the file."""
+        self._decoder.close()
+        if self._media is not None:
+            self._media.close()
+
+    def blocks(self) -> Iterator[Float32Array]:
+        """Yield the recording as blocks of shape (n,) float32 at 16 kHz; to be called once.
+
+        Resampled by soxr at quality HQ.  The samples do not depend on the size of blocks.
+
+        Raises
+        ------
+        AudioInvalid
+            A sample is not finite, or far beyond full scale.
+        AudioTooLong
+            ``max_duration_s`` was met.
+        AudioUnreadable
+            Nothing could be decoded, or most of it is corrupt.
+        """
+        self._check_duration(self._decoder.duration_hint_s or 0.0)
+        if self.sample_rate_hz == TARGET_RATE_HZ:
+            yield from self._mono()
+        else:
+            import soxr  # noqa: PLC0415 - 40 ms that 16 kHz recordings do without
+
+            resampler = soxr.ResampleStream(
+                self.sample_rate_hz, TARGET_RATE_HZ, 1, dtype="float32", quality="HQ"
+            )
+            for mono in self._mono():
+                yield resampler.resample_chunk(mono)
+            yield resampler.resample_chunk(np.empty(0, dtype=np.float32), last=True)
+        self._exhausted = True
+
+    @property
+    def pcm_sha256(self) -> str:
+        """Hash of the rate and the decoded mono samples before resampling.
+
+        The same samples give the same hash whatever file they come in: wav or flac, mono
+        or twice the same channel.
+        """
+        self._require_exhausted()
+        return self._digest.hexdigest()
+
+    @property
+    def duration_s(self) -> float:
+        """Length of what was decoded."""
+        self._require_exhausted()
+        return self._n_frames / self.sample_rate_hz
+
+    @property
+    def clipping(self) -> ClippingCount:
+        """Clipped samples of the channels in use, counted at the native rate."""
+        self._require_exhausted()
+        return ClippingCount(
+            sum(meter.count.clipped_samples for meter in self._meters),
+            sum(meter.count.total_samples for meter in self._meters),
+        )
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the data was corrupt, or ended early, after some audio."""
+        self._require_exhausted()
+        return self._decoder.truncated
+
+    def _require_exhausted(self) -> None:
+        if not self._exhausted:
+            raise RuntimeError("blocks() was not read to its end yet")
+
+    def _mono(self) -> Iterator[Float32Array]:
+        for block in self._decoder.blocks():
+            self._n_frames += len(block)
+            self._check_duration(self._n_frames / self.sample_rate_hz)
+            mono = self._mix(block)
+            self._digest.update(mono.astype("<f4", copy=False).data)
+            yield mono
+        if self._n_frames == 0 and self._media is not None:
+            raise unreadable(self._media)
+
+    def _mix(self, block: Float32Array) -> Float32Array:
+        """Return the mean (n,) of the channels in use of (n, channels), having checked them."""
+        total: Float32Array | None = None
+        for column, meter in zip(self._columns, self._meters, strict=True):
+            samples = np.ascontiguousarray(block[:, column])
+            peak = max(float(samples.max()), -float(samples.min())) if len(samples) else 0.0
+            if not peak <= _MAX_PEAK:  # NaN compares false
+                raise self._invalid(samples, column)
+            meter.add(samples, peak)
+            total = samples if total is None else total + samples
+        if total is None:
+            raise RuntimeError("a stream has at least one channel")
+        # Adding 0 turns -0 into 0, which is the same sound and must have the same hash.
+        return total / np.float32(len(self._columns)) + np.float32(0)
+
+    def _invalid(self, samples: Float32Array, column: int) -> AudioInvalid:
+        worst = int(np.argmax(~(np.abs(samples) <= _MAX_PEAK)))
+        value = float(samples[worst])
+        at_s = (self._n_frames - len(samples) + worst) / self.sample_rate_hz
+        place = f"{self._where}, channel {column}, at {at_s:.3f} s"
+        if not np.isfinite(value):
+            return AudioInvalid(
+                f"{place}: a sample is {value}, not a number that can be played",
+                hint="Find where the samples were computed; a recorder does not write this.",
+            )
+        return AudioInvalid(
+            f"{place}: a sample is {value:g}, but full scale is -1 to 1",
+            hint="Divide integer samples by their full scale, or pass them as int16 or int32.",
+        )
+
+    def _check_duration(self, duration_s: float) -> None:
+        limit_s = self._options.max_duration_s
+        if duration_s > limit_s:
+            raise AudioTooLong(
+                f"{self._where} is longer than the limit of {limit_s:g} s",
+                hint="Cut the recording, or raise audio.max_duration_s in config.yaml.",
+            )
+
+
+def open_audio(
+    source: AudioSource, options: AudioOptions | None = None, *, block_values: int = BLOCK_VALUES
+) -> AudioStream:
+    """Open any source; use the result in a ``with`` statement.
+
+    Parameters
+    ----------
+    source : AudioSource
+        A path (``-``: standard input), a file's bytes, a binary file object, or a tuple of
+        samples, shape (n,) or (n, channels), and their rate in Hz.
+    options : AudioOptions, optional
+    block_values : int
+        Values (frames x channels) that are decoded at once.
+
+    Raises
+    ------
+    AudioNotFound, AudioUnreadable, AudioTooLong, AudioInvalid
+        See :mod:`voiceid.errors`.
+    ConfigError
+        ``options.channel`` is not the name or the number of a channel.
+    """
+    options = AudioOptions() if options is None else options
+    if isinstance(source, tuple) and len(source) == 2:  # noqa: PLR2004
+        table, rate_hz = samples_and_rate(source[0], source[1], "<array>")
+        return AudioStream("<array>", ArrayDecoder(table, rate_hz, block_values), options)
+    media = open_media(source, options)
+    try:
+        decoder = open_decoder(media, block_values)
+        try:
+            return _checked(media, decoder, options)
+        except BaseException:
+            decoder.close()
+            raise
+    except BaseException:
+        media.close()
+        raise
+
+
+def _checked(media: Media, decoder: Decoder, options: AudioOptions) -> AudioStream:
+    check_rate(decoder.sample_rate_hz, media.where)
+    if not 0 < decoder.channels <= MAX_CHANNELS:
+        raise AudioInvalid(
+            f"{media.where} has {decoder.channels} channels",
+            hint=f"Recordings with 1 to {MAX_CHANNELS} channels are taken.",
+        )
+    return AudioStream(media.name, decoder, options, media)
+
+
+def _columns(channel: str | int, n_channels: int, where: str) -> list[int]:
+    """Return the indices of the channels that are in use."""
+    if channel == "mix":
+        return list(range(n_channels))
+    index = {"left": 0, "right": 1}.get(channel, -1) if isinstance(channel, str) else channel
+    if index < 0:
+        raise ConfigError(
+            f"{channel!r} is no channel", hint="Use mix, left, right, or a number from 0."
+        )
+    if index >= n_channels:
+        count = "1 channel" if n_channels == 1 else f"{n_channels} channels"
+        raise AudioInvalid(
+            f"{where} has {count}, so there is no channel {channel}",
+            hint="Use channel mix, or one that is there (they are counted from 0).",
+        )
+    return [index]

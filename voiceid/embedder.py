@@ -1,0 +1,120 @@
+"""The only way from audio to a vector: decode, find speech, measure, embed the speech."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from voiceid.audio import AudioOptions, AudioSource, open_audio
+from voiceid.domain import Embedding, EmbeddingSpace, Float32Array, QualityReport, Utterance
+from voiceid.encoder import Encoder
+from voiceid.errors import AudioError
+from voiceid.quality import QualityLimits, QualityMeter
+from voiceid.vad import SpeechDetector
+
+
+class Embedder:
+    """Turns recordings into utterances.  Safe to share among threads.
+
+    Parameters
+    ----------
+    encoder : Encoder
+    detector : SpeechDetector
+    audio : AudioOptions
+    limits : QualityLimits
+        With less net speech than ``limits.min_net_speech_s`` there is no vector.
+    workers : int
+        Recordings that :meth:`utterances` works on at once.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        detector: SpeechDetector,
+        audio: AudioOptions,
+        limits: QualityLimits,
+        workers: int = 1,
+    ) -> None:
+        self._encoder = encoder
+        self._detector = detector
+        self._audio = audio
+        self._limits = limits
+        self._workers = workers
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The space of the vectors."""
+        return self._encoder.space
+
+    def utterance(self, source: AudioSource) -> Utterance:
+        """Measure a recording, and embed it when there is enough speech in it.
+
+        Raises
+        ------
+        AudioError
+            It cannot be read, or its samples cannot be a recording.
+        ModelRuntimeError
+            A model failed.
+        """
+        stream = open_audio(source, self._audio)
+        with stream:
+            speech = self._detector.stream()
+            meter = QualityMeter(self._limits)
+            kept: list[Float32Array] = []
+            for block in stream.blocks():
+                for chunk in speech.push(block):
+                    meter.add(chunk.frames, chunk.speech)
+                    kept.append(chunk.kept)
+            for chunk in speech.finish():
+                meter.add(chunk.frames, chunk.speech)
+                kept.append(chunk.kept)
+            quality = meter.report(
+                stream.duration_s,
+                stream.sample_rate_hz,
+                stream.clipping,
+                truncated=stream.truncated,
+            )
+            return Utterance(
+                name=stream.name,
+                pcm_sha256=stream.pcm_sha256,
+                quality=quality,
+                embedding=self._embedding(np.concatenate(kept), quality),
+            )
+
+    def utterances(self, sources: Iterable[AudioSource]) -> Iterator[Utterance | AudioError]:
+        """Yield, in order, the utterance of each source or the error that it gave.
+
+        At most a few more than ``workers`` recordings are open or waiting at any time, and
+        ``sources`` is drawn from as fast as that allows.
+        """
+        if self._workers == 1:
+            yield from map(self._attempt, sources)
+            return
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="voiceid") as pool:
+            waiting: deque[Future[Utterance | AudioError]] = deque()
+            try:
+                for source in sources:
+                    waiting.append(pool.submit(self._attempt, source))
+                    if len(waiting) > 2 * self._workers:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:  # the caller went away
+                    future.cancel()
+
+    def _attempt(self, source: AudioSource) -> Utterance | AudioError:
+        try:
+            return self.utterance(source)
+        except AudioError as error:
+            return error
+
+    def _embedding(self, speech: Float32Array, quality: QualityReport) -> Embedding | None:
+        if quality.net_speech_s < self._limits.min_net_speech_s:
+            return None
+        if len(speech) < self._encoder.min_samples:
+            return None
+        return Embedding(self._encoder.embed(speech), self._encoder.space)
