@@ -1,0 +1,155 @@
+"""Enrol people by voice and tell who is speaking.
+
+    from voiceid import VoiceID
+
+    with VoiceID.open("data") as vid:
+        vid.enroll("alice", ["a1.wav", "a2.wav", "a3.wav"])
+        decision = vid.identify("door.mp3")
+        if decision.accepted and decision.speaker.name == "alice":
+            ...
+
+``import voiceid`` loads nothing: a name is imported from its module when it is first asked
+for (PEP 562), so that a program which only wants an exception's name does not wait for an
+inference engine.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voiceid.app import VoiceID
+    from voiceid.audio import AudioSource
+    from voiceid.domain import (
+        Candidate,
+        Decision,
+        Embedding,
+        EmbeddingSpace,
+        EnrollmentClip,
+        EnrollmentProblem,
+        EnrollmentReport,
+        Outcome,
+        QualityReport,
+        Reason,
+        Sample,
+        Speaker,
+        SpeakerRef,
+        Task,
+        Threshold,
+        Utterance,
+    )
+    from voiceid.errors import (
+        AudioError,
+        AudioInvalid,
+        AudioNotFound,
+        AudioTooLong,
+        AudioUnreadable,
+        CheckpointInvalid,
+        ConfigError,
+        DownloadFailed,
+        EnrollmentRefused,
+        HashMismatch,
+        IndexFault,
+        ModelError,
+        ModelNotInstalled,
+        ModelRuntimeError,
+        ModelUnknown,
+        NotEnoughSpeech,
+        SchemaOutdated,
+        SchemaTooNew,
+        SelfTestFailed,
+        SpaceMismatch,
+        SpeakerExists,
+        SpeakerNameInvalid,
+        SpeakerNotFound,
+        StoreBusy,
+        StoreError,
+        ThresholdUnavailable,
+        VoiceIDError,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AudioError",
+    "AudioInvalid",
+    "AudioNotFound",
+    "AudioSource",
+    "AudioTooLong",
+    "AudioUnreadable",
+    "Candidate",
+    "CheckpointInvalid",
+    "ConfigError",
+    "Decision",
+    "DownloadFailed",
+    "Embedding",
+    "EmbeddingSpace",
+    "EnrollmentClip",
+    "EnrollmentProblem",
+    "EnrollmentRefused",
+    "EnrollmentReport",
+    "HashMismatch",
+    "IndexFault",
+    "ModelError",
+    "ModelNotInstalled",
+    "ModelRuntimeError",
+    "ModelUnknown",
+    "NotEnoughSpeech",
+    "Outcome",
+    "QualityReport",
+    "Reason",
+    "Sample",
+    "SchemaOutdated",
+    "SchemaTooNew",
+    "SelfTestFailed",
+    "SpaceMismatch",
+    "Speaker",
+    "SpeakerExists",
+    "SpeakerNameInvalid",
+    "SpeakerNotFound",
+    "SpeakerRef",
+    "StoreBusy",
+    "StoreError",
+    "Task",
+    "Threshold",
+    "ThresholdUnavailable",
+    "Utterance",
+    "VoiceID",
+    "VoiceIDError",
+]
+
+_ELSEWHERE = {"VoiceID": "voiceid.app", "AudioSource": "voiceid.audio"}
+_DOMAIN = frozenset(
+    {
+        "Candidate",
+        "Decision",
+        "Embedding",
+        "EmbeddingSpace",
+        "EnrollmentClip",
+        "EnrollmentProblem",
+        "EnrollmentReport",
+        "Outcome",
+        "QualityReport",
+        "Reason",
+        "Sample",
+        "Speaker",
+        "SpeakerRef",
+        "Task",
+        "Threshold",
+        "Utterance",
+    }
+)
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    default = "voiceid.domain" if name in _DOMAIN else "voiceid.errors"
+    value = getattr(import_module(_ELSEWHERE.get(name, default)), name)
+    globals()[name] = value  # the next look-up does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

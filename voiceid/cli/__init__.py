@@ -1,0 +1,22 @@
+"""The command line: parse, call one method of `VoiceID`, render.
+
+Results go to standard output, everything else to standard error.  Exit codes: see
+`voiceid.cli.exit_codes` and `voiceid.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voiceid.cli.exit_codes import INTERRUPTED
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; ``sys.argv`` when ``argv`` is None."""
+    try:
+        # Inside the try: Ctrl-C during start-up must not print a traceback either.
+        from voiceid.cli.run import run  # noqa: PLC0415
+
+        return run(argv)
+    except KeyboardInterrupt:
+        return INTERRUPTED

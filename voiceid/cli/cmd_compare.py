@@ -1,0 +1,33 @@
+"""``voiceid compare``."""
+
+from __future__ import annotations
+
+import click
+
+from voiceid.cli.console import Console
+from voiceid.cli.decisions import tell
+from voiceid.cli.options import audio_options, threshold_option
+from voiceid.cli.session import clips, open_voiceid
+from voiceid.cli.tree import Command
+
+
+@click.command(
+    "compare",
+    cls=Command,
+    short_help="Decide whether two clips are of one voice.",
+    example="voiceid compare a.wav b.mp3",
+)
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@threshold_option
+@audio_options
+@click.pass_obj
+def command(console: Console, first: str, second: str, threshold: float | None) -> int:
+    """Decide whether two clips are of one voice.
+
+    Nobody needs to be enrolled, and nothing is stored.  Exits with 0 for one voice, 10
+    for two, and 11 when that cannot be told.
+    """
+    a, b = clips([first, second])
+    with open_voiceid(console) as vid:
+        return tell(vid.compare(a, b, threshold=threshold), console)

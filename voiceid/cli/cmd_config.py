@@ -1,0 +1,63 @@
+"""``voiceid config``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.console import Console
+from voiceid.cli.options import audio_options
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.text import table
+from voiceid.cli.tree import Command, Group
+
+if TYPE_CHECKING:
+    from voiceid.config import Config
+
+
+@click.group(
+    "config",
+    cls=Group,
+    short_help="Show every setting and where it came from.",
+    example="voiceid config show",
+)
+@audio_options
+def command() -> None:
+    """Show every setting and where it came from."""
+
+
+@command.command("show", cls=Command, example="voiceid config show --channel left")
+@audio_options
+@click.pass_obj
+def show_command(console: Console) -> int:
+    """Show every setting, its value, and where it came from.
+
+    A flag wins over a VOICEID_* variable, which wins over config.yaml, which wins over the
+    default.
+    """
+    with open_voiceid(console) as vid:
+        config = vid.config
+    values = {key: _value(config, key) for key in config.sources}
+    if console.settings.as_json:
+        settings = {k: {"value": v, "source": config.sources[k]} for k, v in values.items()}
+        console.json({"home": str(config.home), "settings": settings})
+    else:
+        rows = [
+            [key, "-" if value is None else str(value), config.sources[key]]
+            for key, value in values.items()
+        ]
+        console.result(f"home  {config.home}\n\n{table(['setting', 'value', 'source'], rows)}")
+    return exit_codes.DONE
+
+
+def _value(config: Config, key: str) -> object:
+    """Return the value of a dotted key: in an options object, or one of the config's own."""
+    section, _, name = key.rpartition(".")
+    owner = getattr(config, section, None) if section else None
+    if owner is not None:
+        value = getattr(owner, name)
+    else:
+        value = getattr(config, name if hasattr(config, name) else f"{section}_{name}")
+    return value if value is None or isinstance(value, bool | int | float) else str(value)

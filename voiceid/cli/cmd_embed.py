@@ -1,0 +1,91 @@
+"""``voiceid embed``."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.console import Console
+from voiceid.cli.options import audio_argument, audio_options
+from voiceid.cli.session import clips, open_voiceid
+from voiceid.cli.streams import is_terminal
+from voiceid.cli.text import json_line
+from voiceid.cli.tree import Command
+from voiceid.errors import VoiceIDError
+
+if TYPE_CHECKING:
+    from voiceid.domain import Embedding
+
+
+@click.command(
+    "embed",
+    cls=Command,
+    short_help="Print the embedding of a clip.",
+    example="voiceid embed clip.mp3 --model ge2e --format npy -o clip.npy",
+)
+@audio_argument
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "npy"]),
+    help="text (default), json, or npy: NumPy's file format, float32.",
+)
+@click.option("-o", "--output", metavar="FILE", help="File to write to instead of standard output.")
+@audio_options
+@click.pass_obj
+def command(console: Console, audio: str, form: str | None, output: str | None) -> int:
+    """Print the embedding of a clip: the unit-length vector that stands for its voice.
+
+    Vectors of two models, or of other speech settings, must not be compared.
+    """
+    form = _agreed_format(console, form)
+    target = None if output in {None, "-"} else output
+    if form == "npy" and target is None and is_terminal(sys.stdout):
+        raise click.UsageError("A binary npy file does not belong on a terminal; use -o FILE.")
+    [source] = clips([audio])
+    with open_voiceid(console) as vid:
+        data = _rendered(vid.embed(source), form)
+    if target is None:
+        console.binary(data)
+    else:
+        _save(Path(target), data)
+        console.note(f"wrote {target}")
+    return exit_codes.DONE
+
+
+def _agreed_format(console: Console, form: str | None) -> str:
+    settings = console.settings
+    if settings.as_json and form not in {None, "json"}:
+        raise click.UsageError(f"--json and --format {form} contradict each other.")
+    settings.as_json = settings.as_json or form == "json"  # errors are told as JSON then, too
+    return "json" if settings.as_json else form or "text"
+
+
+def _rendered(embedding: Embedding, form: str) -> bytes:
+    import numpy as np  # noqa: PLC0415 - not needed to show the help
+
+    if form == "npy":
+        file = io.BytesIO()
+        np.save(file, embedding.vector)
+        return file.getvalue()
+    if form == "json":
+        return (json_line(embedding.to_dict(), ascii_only=True) + "\n").encode()
+    # The shortest digits that give the same float32 back.
+    values = ", ".join(np.format_float_positional(x, trim="0") for x in embedding.vector)
+    shape = list(embedding.vector.shape)
+    return f"embeddings shape: {shape}\nembeddings: [{values}]\n".encode()
+
+
+def _save(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise VoiceIDError(
+            f"{path} could not be written: {error.strerror}",
+            hint="Name a file in a folder that exists and may be written to.",
+        ) from error

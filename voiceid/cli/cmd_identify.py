@@ -1,0 +1,49 @@
+"""``voiceid identify``."""
+
+from __future__ import annotations
+
+import click
+
+from voiceid.cli.console import Console
+from voiceid.cli.decisions import tell
+from voiceid.cli.options import Real, audio_argument, audio_options, threshold_option
+from voiceid.cli.session import clips, open_voiceid
+from voiceid.cli.tree import Command
+
+
+@click.command(
+    "identify",
+    cls=Command,
+    short_help="Decide who of the enrolled is speaking, if any.",
+    example="voiceid identify door.mp3 --top 3",
+)
+@audio_argument
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=5,
+    metavar="N",
+    show_default=True,
+    help="Candidates to show.",
+)
+@threshold_option
+@click.option(
+    "--margin",
+    type=Real(0.0, 2.0),
+    metavar="M",
+    help="Least lead over the runner-up, in cosine (default: from the model's card).",
+)
+@audio_options
+@click.pass_obj
+def command(
+    console: Console, audio: str, top: int, threshold: float | None, margin: float | None
+) -> int:
+    """Decide who of the enrolled is speaking, if any.
+
+    Exits with 0 when somebody is accepted, 10 when the voice is unknown, and 11 when it
+    cannot be told: too little speech, or two speakers too close to each other.
+    """
+    [source] = clips([audio])
+    with open_voiceid(console) as vid:
+        decision = vid.identify(source, top=top, threshold=threshold, margin=margin)
+        return tell(decision, console)

@@ -1,0 +1,190 @@
+"""``voiceid models``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.console import Console
+from voiceid.cli.options import common_options
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.text import fields, megabytes, table
+from voiceid.cli.tree import Command, Group
+from voiceid.errors import ModelError, ModelNotInstalled
+
+if TYPE_CHECKING:
+    from voiceid.app import VoiceID
+    from voiceid.registry import ModelCard
+    from voiceid.zoo import ModelStatus
+
+
+@click.group(
+    "models",
+    cls=Group,
+    short_help="List, show, pull, verify and remove models.",
+    example="voiceid models pull",
+)
+@common_options
+def command() -> None:
+    """List, show, pull, verify and remove models."""
+
+
+@command.command("list", cls=Command, example="voiceid models list")
+@common_options
+@click.pass_obj
+def list_command(console: Console) -> int:
+    """List the models that there are, and which are installed.
+
+    With --json: one object a line for each model.
+    """
+    with open_voiceid(console) as vid:
+        statuses = vid.models.list()
+        in_use = vid.config.model
+    if console.settings.as_json:
+        for status in statuses:
+            console.json(_status_facts(status))
+        return exit_codes.DONE
+    rows = [
+        [
+            status.name + (" *" if status.name == in_use else ""),
+            status.kind,
+            "yes" if status.installed else "no",
+            megabytes(status.size_bytes) if status.size_bytes else "-",
+            status.card.license,
+            status.card.title,
+        ]
+        for status in statuses
+    ]
+    console.result(
+        table(["model", "kind", "installed", "size", "license", "title"], rows, right={"size"})
+    )
+    console.note("* in use; another one with --model or `model:` in config.yaml")
+    return exit_codes.DONE
+
+
+@command.command("show", cls=Command, example="voiceid models show campplus")
+@click.argument("name", metavar="NAME")
+@common_options
+@click.pass_obj
+def show_command(console: Console, name: str) -> int:
+    """Show the card of a model: source, hashes, license, operating points."""
+    with open_voiceid(console) as vid:
+        status = _status(vid, name)
+    facts = _status_facts(status) | _card_facts(status.card)
+    if console.settings.as_json:
+        console.json(facts)
+        return exit_codes.DONE
+    points = facts.pop("operating_points")
+    shown = {k.replace("_", " "): "-" if v is None else str(v) for k, v in facts.items()}
+    console.result(fields(shown))
+    if isinstance(points, list) and points:
+        rows = [[f"{value:g}" for value in point.values()] for point in points]
+        header = [key.replace("_", " ") for key in points[0]]
+        console.result("\noperating points\n" + table(header, rows, right=set(header)))
+    return exit_codes.DONE
+
+
+@command.command("pull", cls=Command, example="voiceid models pull campplus silero-vad")
+@click.argument("names", metavar="[NAME...]", nargs=-1)
+@click.option(
+    "--from",
+    "source",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take the checkpoint of NAME from this file; its hash must be the card's.",
+)
+@click.option("--force", is_flag=True, help="Build it again even if it is installed.")
+@common_options
+@click.pass_obj
+def pull_command(
+    console: Console, names: tuple[str, ...], source: Path | None, *, force: bool
+) -> int:
+    """Fetch, check and build models; without NAME, those that the settings use.
+
+    The pinned package is fetched by pip, as pip is configured; every hash is checked, and
+    a model that does not reproduce its reference embedding is not installed.
+    """
+    if source is not None and len(names) != 1:
+        raise click.UsageError("--from FILE needs exactly one NAME.")
+    with open_voiceid(console) as vid:
+        for name in dict.fromkeys(names or _needed(vid)):
+            there = _status(vid, name).installed and source is None and not force
+            if not there:
+                vid.models.pull(name, source=source, force=force, progress=console.progress)
+            _tell_pulled(_status(vid, name), console, there=there)
+    return exit_codes.DONE
+
+
+@command.command("verify", cls=Command, example="voiceid models verify campplus")
+@click.argument("names", metavar="[NAME...]", nargs=-1)
+@common_options
+@click.pass_obj
+def verify_command(console: Console, names: tuple[str, ...]) -> int:
+    """Check the hash and the reference embedding of models; without NAME, all installed."""
+    with open_voiceid(console) as vid:
+        chosen = names or [status.name for status in vid.models.list() if status.installed]
+        if not chosen:
+            raise ModelNotInstalled(
+                "no model is installed, so there is nothing to verify",
+                hint="`voiceid models pull` installs those that the settings use.",
+            )
+        for name in dict.fromkeys(chosen):
+            vid.models.verify(name)
+    return exit_codes.DONE
+
+
+@command.command("remove", cls=Command, example="voiceid models remove ge2e")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@common_options
+@click.pass_obj
+def remove_command(console: Console, names: tuple[str, ...]) -> int:
+    """Remove installed models; `voiceid models pull` brings them back."""
+    with open_voiceid(console) as vid:
+        for name in dict.fromkeys(names):
+            vid.models.remove(name)
+            if console.settings.as_json:
+                console.json({"removed": name})
+            else:
+                console.result(f"removed  {name}")
+    return exit_codes.DONE
+
+
+def _needed(vid: VoiceID) -> Sequence[str]:
+    from voiceid.app import VAD_MODEL  # noqa: PLC0415 - loaded by now
+
+    return [vid.card.name, VAD_MODEL]
+
+
+def _status(vid: VoiceID, name: str) -> ModelStatus:
+    card = vid.models.card(name)  # raises ModelUnknown
+    [status] = [status for status in vid.models.list() if status.name == card.name]
+    return status
+
+
+def _status_facts(status: ModelStatus) -> dict[str, object]:
+    return {
+        "name": status.name,
+        "title": status.card.title,
+        "kind": status.kind,
+        "installed": status.installed,
+        "path": str(status.path),
+        "size_bytes": status.size_bytes,
+        "license": status.card.license,
+    }
+
+
+def _card_facts(card: ModelCard) -> dict[str, object]:
+    return {}
+
+
+def _tell_pulled(status: ModelStatus, console: Console, *, there: bool) -> None:
+    if console.settings.as_json:
+        console.json({**_status_facts(status), "pulled": not there})
+    elif there:
+        console.result(f"{status.name}  is already installed")
+    else:
+        console.result(f"{status.name}  installed, {megabytes(status.size_bytes or 0)}")

@@ -1,0 +1,125 @@
+"""What a command writes: results to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from voiceid.cli.progress import ProgressBar
+from voiceid.cli.streams import abandon_stdout, is_terminal, speaks_utf8
+from voiceid.cli.text import json_line, printable, printable_lines
+from voiceid.errors import VoiceIDError
+
+
+class OutputClosed(Exception):
+    """Whoever read standard output has gone; there is nobody to complain to."""
+
+
+@dataclass(slots=True)
+class Settings:
+    """The options that every command takes, before the command or after it."""
+
+    home: str | None = None
+    data: str | None = None
+    model: str | None = None
+    channel: str | None = None
+    offline: bool = False
+    as_json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+
+class Console:
+    """The two streams, and the options that say how to use them.
+
+    Parameters
+    ----------
+    settings : Settings
+        Filled in while the command line is parsed.
+    stdout_open : bool
+        Whether there is a standard output to write results to.
+    """
+
+    def __init__(self, settings: Settings, *, stdout_open: bool = True) -> None:
+        self.settings = settings
+        self._stdout_open = stdout_open
+        self._bar: ProgressBar | None = None
+
+    def result(self, text: str) -> None:
+        """Write lines of a result for people."""
+        safe = "\n".join(printable(line) for line in text.split("\n"))
+        self._clear_bar()
+        self._to_stdout((safe + "\n").encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+
+    def json(self, value: Mapping[str, object]) -> None:
+        """Write one JSON object on one line."""
+        ascii_only = not speaks_utf8(sys.stdout)
+        self.result(json_line(value, ascii_only=ascii_only))
+
+    def binary(self, data: bytes) -> None:
+        """Write bytes as they are."""
+        self._clear_bar()
+        self._to_stdout(data)
+
+    def note(self, text: str) -> None:
+        """Tell something that is neither a result nor an error; not with ``--quiet``."""
+        if not self.settings.quiet:
+            self.complain(text)
+
+    def warn(self, text: str) -> None:
+        """Warn, on standard error; not with ``--quiet``."""
+        self.note(f"warning: {text}")
+
+    def complain(self, text: str) -> None:
+        """Write to standard error, whatever the options say."""
+        self._clear_bar()
+        self._to_stderr(printable_lines(text) + "\n")
+
+    def progress(self, stage: str, done_bytes: int, total_bytes: int | None) -> None:
+        """Show progress on standard error; not with ``--quiet``."""
+        if self.settings.quiet:
+            return
+        if self._bar is None:
+            self._bar = ProgressBar(self._to_stderr, terminal=is_terminal(sys.stderr))
+        self._bar(stage, done_bytes, total_bytes)
+
+    def require_stdout(self) -> None:
+        """Refuse to start work whose result could not be told.
+
+        Raises
+        ------
+        VoiceIDError
+            Standard output is closed.
+        """
+        if not self._stdout_open:
+            raise VoiceIDError(
+                "standard output is closed, so the result could not be told; nothing was done",
+                hint="Send it to a file, or to the null device if you want the exit code only.",
+            )
+
+    def _clear_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.clear()
+
+    def _to_stdout(self, data: bytes) -> None:
+        try:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError as error:
+            abandon_stdout()
+            raise OutputClosed from error
+        except OSError as error:
+            abandon_stdout()
+            raise VoiceIDError(
+                f"the result could not be written to standard output: {error.strerror}",
+                hint="The command itself went through; only its result is lost.",
+            ) from error
+
+    def _to_stderr(self, text: str) -> None:
+        # When standard error is broken there is no way left to say so.
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+            sys.stderr.flush()

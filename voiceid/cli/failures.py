@@ -1,0 +1,92 @@
+"""How errors are told: a line and a hint on standard error, an object with ``--json``."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.console import Console, OutputClosed
+from voiceid.errors import EnrollmentRefused, VoiceIDError
+
+if TYPE_CHECKING:  # numpy is not needed to tell an error
+    from voiceid.domain import EnrollmentReport
+
+
+def failure(error: VoiceIDError, console: Console) -> int:
+    """Tell an error of the tree; return its exit code."""
+    facts = error.to_dict()
+    if isinstance(error, EnrollmentRefused):
+        report = cast("EnrollmentReport", error.report)
+        facts["report"] = report.to_dict()
+        _tell_refusal(report, console)
+    _tell(error.message, error.hint, facts, console)
+    _trace(error, console)
+    return error.exit_code
+
+
+def usage(error: click.ClickException, console: Console) -> int:
+    """Tell that the command line itself is wrong."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    message = error.format_message()
+    hint = _usage_hint(error, context)
+    facts: dict[str, object] = {
+        "error": "UsageError",
+        "message": message,
+        "hint": hint,
+        "exit_code": exit_codes.USAGE,
+    }
+    if context is not None:
+        console.complain(context.get_usage())
+    _tell(message, hint, facts, console)
+    return exit_codes.USAGE
+
+
+def internal(error: Exception, console: Console) -> int:
+    """Tell a fault of this program in one line; the traceback with ``-v`` only."""
+    message = f"internal error: {type(error).__name__}: {error}"
+    hint = "Please report this, with what the same command prints with -v."
+    facts: dict[str, object] = {
+        "error": "InternalError",
+        "message": message,
+        "hint": hint,
+        "exit_code": exit_codes.INTERNAL,
+    }
+    _tell(message, hint, facts, console)
+    _trace(error, console)
+    return exit_codes.INTERNAL
+
+
+def _tell(message: str, hint: str, facts: dict[str, object], console: Console) -> None:
+    console.complain(f"error: {message}")
+    if hint:
+        console.complain(f"hint: {hint}")
+    if console.settings.as_json:
+        # The message has been told; that standard output is broken as well changes nothing.
+        with contextlib.suppress(OutputClosed, VoiceIDError):
+            console.json(facts)
+
+
+def _tell_refusal(report: EnrollmentReport, console: Console) -> None:
+    from voiceid.cli.enrollment_text import clips_table, problem_lines  # noqa: PLC0415
+
+    for line in [*clips_table(report).split("\n"), *problem_lines(report)]:
+        console.complain(line)
+
+
+def _usage_hint(error: click.ClickException, context: click.Context | None) -> str:
+    command = context.command_path if context is not None else "voiceid"
+    hint = f"`{command} --help` shows what it takes."
+    if isinstance(error, click.NoSuchOption):
+        hint += " Put `--` before a name or a file that begins with a dash."
+    return hint
+
+
+def _trace(error: Exception, console: Console) -> None:
+    if console.settings.verbose:
+        for part in traceback.format_exception(error):
+            for line in part.rstrip("\n").split("\n"):
+                console.complain(line)

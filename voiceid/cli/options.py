@@ -1,0 +1,100 @@
+"""Options and arguments that several commands share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from voiceid.cli.console import Console
+from voiceid.cli.tree import CommonOption
+
+F = TypeVar("F", bound=Callable[..., Any])
+_Decorator = Callable[[F], F]
+
+
+class Real(click.FloatRange):
+    """A finite number in a range: ``FloatRange`` alone lets NaN through."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+class Channel(click.ParamType):
+    """``mix``, ``left``, ``right`` or a channel's number counted from 0."""
+
+    name = "channel"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the channel as the configuration takes it."""
+        text = str(value)
+        if text not in {"mix", "left", "right"} and not (text.isascii() and text.isdecimal()):
+            self.fail(f"{text!r} is not mix, left, right or a channel's number.", param, ctx)
+        return text
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    # The group and the command both have the option: only what was given counts, and the
+    # command's own, which comes later, wins.
+    if value is not None and value is not False and param.name is not None:
+        settings = ctx.find_object(Console)
+        if settings is None:
+            raise TypeError("the command line was started without a console")
+        setattr(settings.settings, param.name, value)
+
+
+def _common(*names: str, text: str, **kwargs: Any) -> _Decorator[Any]:
+    return click.option(
+        *names, cls=CommonOption, expose_value=False, callback=_remember, help=text, **kwargs
+    )
+
+
+_JSON = _common(
+    "--json", "as_json", is_flag=True, text="Print one JSON object per result, one a line."
+)
+_MODEL = _common(
+    "--model", metavar="NAME", text="Encoder to use; `voiceid models list` shows them."
+)
+_DATA = _common("--data", metavar="DIR", text="Folder of the database and the index.")
+_HOME = _common("--home", metavar="DIR", text="Folder of config.yaml, which paths start from.")
+_OFFLINE = _common("--offline", is_flag=True, text="Never download a model.")
+_QUIET = _common("-q", "--quiet", is_flag=True, text="No notices, warnings or progress.")
+_VERBOSE = _common("-v", "--verbose", is_flag=True, text="Show the traceback of an error.")
+_CHANNEL = _common(
+    "--channel",
+    type=Channel(),
+    metavar="mix|left|right|N",
+    text="Channel of the audio to listen to (default: mix).",
+)
+
+
+def common_options(function: F) -> F:
+    """Add the options of every command, which are kept in the console's settings."""
+    for option in (_VERBOSE, _QUIET, _OFFLINE, _HOME, _DATA, _MODEL, _JSON):
+        function = option(function)
+    return function
+
+
+def audio_options(function: F) -> F:
+    """Add the common options and those of commands that read audio."""
+    return common_options(_CHANNEL(function))
+
+
+threshold_option = click.option(
+    "--threshold",
+    type=Real(-1.0, 1.0),
+    metavar="X",
+    help="Cosine from which a voice is accepted (default: measured, from the model's card).",
+)
+"""``--threshold X``."""
+
+audio_argument = click.argument("audio", metavar="AUDIO")
+"""One clip: a file, or ``-`` for standard input."""

@@ -1,0 +1,71 @@
+"""Progress of a download or a build, on standard error."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+
+from voiceid.cli.text import megabytes, printable, width
+
+_REDRAW_S = 0.1
+_BAR_COLUMNS = 24
+
+
+class ProgressBar:
+    """Draw one line that renews itself on a terminal, or one plain line a stage elsewhere.
+
+    Parameters
+    ----------
+    write : callable
+        Takes text for standard error.
+    terminal : bool
+        Whether a line can be drawn over.
+    """
+
+    def __init__(self, write: Callable[[str], None], *, terminal: bool) -> None:
+        self._write = write
+        self._terminal = terminal
+        self._stage: str | None = None
+        self._drawn_columns = 0
+        self._next_draw = 0.0
+
+    def __call__(self, stage: str, done_bytes: int, total_bytes: int | None) -> None:
+        """Show that ``done_bytes`` of ``total_bytes`` (None: not known) of a stage are done."""
+        new_stage = stage != self._stage
+        self._stage = stage
+        if not self._terminal:
+            if new_stage:
+                size = f" ({megabytes(total_bytes)})" if total_bytes else ""
+                self._write(f"{printable(stage)}{size}\n")
+            return
+        now = time.monotonic()
+        if new_stage or done_bytes == total_bytes or now >= self._next_draw:
+            self._next_draw = now + _REDRAW_S
+            self._draw(bar(printable(stage), done_bytes, total_bytes))
+
+    def clear(self) -> None:
+        """Take the line off the terminal, so that something else can be printed."""
+        if self._drawn_columns:
+            self._write("\r" + " " * self._drawn_columns + "\r")
+            self._drawn_columns = 0
+
+    def _draw(self, line: str) -> None:
+        # A line that wraps cannot be drawn over.
+        line = line[: shutil.get_terminal_size().columns - 1]
+        columns = width(line)
+        self._write("\r" + line + " " * max(0, self._drawn_columns - columns))
+        self._drawn_columns = columns
+
+
+def bar(stage: str, done_bytes: int, total_bytes: int | None) -> str:
+    """Return e.g. ``download campplus  [######------]  45 %  36.5 MB of 81.0 MB``."""
+    if not total_bytes:
+        return f"{stage}  {megabytes(done_bytes)}" if done_bytes else stage
+    share = min(1.0, done_bytes / total_bytes)
+    full = int(share * _BAR_COLUMNS)
+    drawn = "#" * full + "-" * (_BAR_COLUMNS - full)
+    return (
+        f"{stage}  [{drawn}] {int(share * 100):3d} %"
+        f"  {megabytes(done_bytes)} of {megabytes(total_bytes)}"
+    )

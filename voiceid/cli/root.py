@@ -1,0 +1,38 @@
+"""The command tree."""
+
+from __future__ import annotations
+
+import click
+
+from voiceid import __version__
+from voiceid.cli.options import audio_options
+from voiceid.cli.tree import Group
+
+_COMMANDS = {
+    "enroll": ("voiceid.cli.cmd_enroll", "Enrol a speaker from clips of their voice."),
+    "verify": ("voiceid.cli.cmd_verify", "Decide whether a clip is the voice of one speaker."),
+    "identify": ("voiceid.cli.cmd_identify", "Decide who of the enrolled is speaking, if any."),
+    "compare": ("voiceid.cli.cmd_compare", "Decide whether two clips are of one voice."),
+    "embed": ("voiceid.cli.cmd_embed", "Print the embedding of a clip."),
+    "speakers": ("voiceid.cli.cmd_speakers", "List, show, rename and remove speakers."),
+    "models": ("voiceid.cli.cmd_models", "List, show, pull, verify and remove models."),
+    "db": ("voiceid.cli.cmd_db", "Show and upgrade the database's schema."),
+    "index": ("voiceid.cli.cmd_index", "Show and rebuild the search index."),
+    "config": ("voiceid.cli.cmd_config", "Show every setting and where it came from."),
+}
+
+
+@click.group(
+    cls=Group,
+    lazy=_COMMANDS,
+    example="voiceid enroll alice a1.wav a2.wav && voiceid identify door.mp3",
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@audio_options
+def root() -> None:
+    """Enrol people by voice and tell who is speaking: on a CPU, without a cloud.
+
+    Common options may stand before the command or after it.  AUDIO is a file of any usual
+    format, or - for standard input.  Exit codes: 0 accepted or done, 10 rejected or
+    unknown, 11 inconclusive, 2 usage, 20 and up errors.
+    """

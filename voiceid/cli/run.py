@@ -1,0 +1,58 @@
+"""From ``argv`` to an exit code; the one place where exceptions end."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Sequence
+
+import click
+
+from voiceid.cli import exit_codes, failures
+from voiceid.cli.console import Console, OutputClosed, Settings
+from voiceid.cli.root import root
+from voiceid.cli.streams import abandon_stdout, prepare
+from voiceid.errors import VoiceIDError
+
+PROGRAM = "voiceid"
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code and never raise (but for a second Ctrl-C)."""
+    stdout_open = prepare()
+    settings = Settings(as_json=_asks_for_json(sys.argv[1:] if argv is None else argv))
+    console = Console(settings, stdout_open=stdout_open)
+    try:
+        return _command(argv, console)
+    except (KeyboardInterrupt, click.Abort):
+        console.complain("interrupted")
+        return exit_codes.INTERRUPTED
+    except OutputClosed:
+        return exit_codes.OUTPUT_CLOSED
+    except click.ClickException as error:
+        return failures.usage(error, console)
+    except VoiceIDError as error:
+        return failures.failure(error, console)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: never exit 0 by accident
+        return failures.internal(error, console)
+
+
+def _command(argv: Sequence[str] | None, console: Console) -> int:
+    try:
+        code = root.main(
+            None if argv is None else list(argv), PROGRAM, standalone_mode=False, obj=console
+        )
+    except SystemExit as stop:
+        # click's own end when the reader of a help text goes away.
+        if isinstance(stop.__context__, BrokenPipeError):
+            abandon_stdout()
+            return exit_codes.OUTPUT_CLOSED
+        raise
+    if isinstance(code, bool) or not isinstance(code, int):
+        raise TypeError(f"a command ended with {code!r} instead of an exit code")
+    return code
+
+
+def _asks_for_json(argv: Sequence[str]) -> bool:
+    """Whether ``--json`` is there, known even when the rest cannot be parsed."""
+    return "--json" in itertools.takewhile(lambda word: word != "--", argv)

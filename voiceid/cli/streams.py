@@ -1,0 +1,65 @@
+"""Standard streams as they really are: closed, broken, or of a narrow encoding."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+
+
+def prepare() -> bool:
+    """Make the standard streams safe to use; return whether standard output was open.
+
+    A closed descriptor 0, 1 or 2 would be given to the next file that is opened, and
+    messages would be written into, say, the database.  What an encoding cannot hold
+    (``LANG=C``, an old code page) is escaped: a name must not make a result fail.
+    """
+    for number in (_STDIN, _STDOUT, _STDERR):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free number is taken, so that this fills exactly the gap.
+            os.open(os.devnull, os.O_RDONLY if number == _STDIN else os.O_WRONLY)
+    stdout_open = sys.stdout is not None
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115, PTH123
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    return stdout_open
+
+
+def is_terminal(stream: object) -> bool:
+    """Whether a person sits at the other end."""
+    isatty = getattr(stream, "isatty", None)
+    try:
+        return bool(isatty and isatty())
+    except (OSError, ValueError):  # closed meanwhile
+        return False
+
+
+def speaks_utf8(stream: object) -> bool:
+    """Whether every character can be written to the stream."""
+    encoding = str(getattr(stream, "encoding", "") or "")
+    return encoding.lower().replace("-", "").replace("_", "") in {"utf8", "utf8sig"}
+
+
+def abandon_stdout() -> None:
+    """Send what is left in the buffer nowhere.
+
+    Otherwise the interpreter tries again while it shuts down, complains, and exits with
+    a code of its own.
+    """
+    try:
+        number = sys.stdout.fileno()
+    except (OSError, ValueError, AttributeError):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, number)
+    os.close(nowhere)

@@ -1,0 +1,105 @@
+"""Plain text for terminals: nothing that a name or a file holds may act on the terminal."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
+
+
+def printable(text: str) -> str:
+    r"""Return ``text`` on one line, with what cannot be seen escaped (ESC becomes ``\x1b``).
+
+    File names and the messages of other libraries reach the terminal: control characters,
+    bidirectional overrides, line breaks and undecodable bytes (lone surrogates) must not.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return ``text`` with each line printable, and the lines after the first indented.
+
+    The indent keeps a line break that was smuggled into a message from posing as a line of
+    this program's own.
+    """
+    first, *more = text.split("\n")
+    return "\n".join([printable(first), *("  " + printable(line.strip()) for line in more)])
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal ``text`` takes (UAX #11; combining marks: none)."""
+    return sum(
+        0
+        if unicodedata.category(c) in {"Mn", "Me"}
+        else 2
+        if unicodedata.east_asian_width(c) in {"W", "F"}
+        else 1
+        for c in text
+    )
+
+
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Collection[str] = (),
+) -> str:
+    """Return aligned columns under a header.
+
+    Parameters
+    ----------
+    header : sequence of str
+    rows : sequence of sequences of str
+        As many cells each as the header; made printable here.
+    right : collection of str
+        Headers of the columns that are aligned to the right (numbers).
+    """
+    cells = [list(header), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(width(row[i]) for row in cells) for i in range(len(header))]
+
+    def pad(cell: str, column: int) -> str:
+        space = " " * (widths[column] - width(cell))
+        return space + cell if header[column] in right else cell + space
+
+    return "\n".join("  ".join(pad(c, i) for i, c in enumerate(row)).rstrip() for row in cells)
+
+
+def fields(values: Mapping[str, str]) -> str:
+    """Return ``name  value`` lines with the values aligned."""
+    column = max((width(name) for name in values), default=0)
+    return "\n".join(
+        f"{name}{' ' * (column - width(name))}  {printable(value)}".rstrip()
+        for name, value in values.items()
+    )
+
+
+def json_line(value: Mapping[str, object], *, ascii_only: bool = False) -> str:
+    """Return ``value`` as JSON on one line, strict (no NaN) and with nothing unprintable.
+
+    Raises
+    ------
+    ValueError
+        A number is not finite: that is no JSON, and no answer either.
+    """
+    text = json.dumps(dict(value), ensure_ascii=ascii_only, allow_nan=False)
+    if text.isprintable():
+        return text
+    # Outside strings JSON is printable ASCII, so what is escaped here stands in a string.
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+
+
+def megabytes(size: int) -> str:
+    """Return a size in bytes as megabytes (10^6), to one decimal below 100."""
+    value = size / 1e6
+    return f"{value:.1f} MB" if value < 100 else f"{value:.0f} MB"  # noqa: PLR2004
+
+
+def seconds(value: float) -> str:
+    """Return a duration as people read it: to a tenth of a second."""
+    return f"{value:.1f} s"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return e.g. ``1 clip`` or ``3 clips``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
