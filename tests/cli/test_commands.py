@@ -1,0 +1,600 @@
+"""Every command, run for real on real speech and real models."""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from cli_running import Runner
+
+from voiceid.cli.cmd_config import _value
+
+
+@pytest.fixture
+def clips(home: Path, ami) -> Path:
+    """The working folder, with clips beside the enrolled home."""
+    for turn, name in {
+        "alice-3": "door.wav",
+        "alice-4": "alice.mp3",
+        "bob-3": "bob.flac",
+        "carol-1": "carol.wav",
+        "carol-2": "carol-2.wav",
+        "stranger": "stranger.wav",
+    }.items():
+        ami.cut(turn, home / name)
+    soundfile.write(home / "silence.wav", np.zeros(32_000, np.float32), 16_000)
+    (home / "noise.txt").write_text("this is not audio", encoding="utf-8")
+    return home
+
+
+# --- decisions ----------------------------------------------------------------------
+
+
+def test_identify_names_the_speaker_of_another_recording(clips: Path, run: Runner) -> None:
+    ran = run("identify", "door.wav")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("accepted  alice\n")
+    assert "margin" in ran.out
+    assert "over bob" in ran.out
+    assert "rank  speaker  score" in ran.out
+
+
+def test_identify_tells_a_stranger_apart(clips: Path, run: Runner) -> None:
+    ran = run("identify", "stranger.wav")
+    assert ran.code == 10
+    assert ran.out.startswith("rejected  unknown\n")
+
+
+def test_identify_with_one_candidate_prints_no_table(clips: Path, run: Runner) -> None:
+    ran = run("identify", "alice.mp3", "--top", "1")
+    assert ran.code == 0
+    assert "rank" not in ran.out
+
+
+def test_identify_in_json_is_the_decision(clips: Path, run: Runner) -> None:
+    decision = run("identify", "door.wav", "--json").json
+    assert decision["outcome"] == "accepted"
+    assert decision["reason"] == "match"
+    assert decision["speaker"]["name"] == "alice"
+    assert decision["score_scale"] == "cosine"
+    assert decision["score"] >= decision["threshold"]
+    assert decision["runner_up"]["speaker"]["name"] == "bob"
+    assert [c["speaker"]["name"] for c in decision["candidates"]] == ["alice", "bob"]
+    assert decision["gallery_size"] == 2
+    assert decision["quality"]["net_speech_s"] > 1
+    assert decision["embedding_space"].startswith("campplus-")
+    assert decision["elapsed_ms"] > 0
+    assert decision["threshold_source"].startswith("card campplus")
+
+
+def test_identify_says_ambiguous_when_the_margin_is_not_met(clips: Path, run: Runner) -> None:
+    ran = run("identify", "door.wav", "--margin", "2", "--json")
+    assert ran.code == 11
+    assert (ran.json["outcome"], ran.json["reason"]) == ("inconclusive", "ambiguous")
+    assert ran.json["speaker"] is None
+
+
+def test_a_threshold_by_flag_decides_and_is_named(clips: Path, run: Runner) -> None:
+    ran = run("identify", "door.wav", "--threshold", "0.999", "--json")
+    assert ran.code == 10
+    assert (ran.json["threshold"], ran.json["threshold_source"]) == (0.999, "flag")
+    ran = run("verify", "alice", "stranger.wav", "--threshold", "-1", "--json")
+    assert ran.code == 0
+    ran = run("compare", "door.wav", "alice.mp3", "--threshold", "1", "--json")
+    assert ran.code == 10
+
+
+def test_silence_is_inconclusive_for_every_question(clips: Path, run: Runner) -> None:
+    for words in (
+        ["identify", "silence.wav"],
+        ["verify", "alice", "silence.wav"],
+        ["compare", "silence.wav", "door.wav"],
+    ):
+        ran = run(*words)
+        assert ran.code == 11
+        assert ran.out.startswith("inconclusive  cannot tell")
+
+
+def test_an_empty_gallery_rejects_everybody(empty_home: Path, ami, run: Runner) -> None:
+    ran = run("identify", ami.cut("alice-3", empty_home / "a.wav"), "--json")
+    assert ran.code == 10
+    assert ran.json["reason"] == "gallery_empty"
+
+
+def test_verify_accepts_the_speaker_and_rejects_others(clips: Path, run: Runner) -> None:
+    assert run("verify", "alice", "alice.mp3").code == 0
+    assert run("verify", "bob", "bob.flac").code == 0
+    ran = run("verify", "bob", "door.wav")
+    assert ran.code == 10
+    assert ran.out.startswith("rejected  not bob\n")
+
+
+def test_names_are_found_whatever_their_case(clips: Path, run: Runner) -> None:
+    assert run("verify", "ALICE", "door.wav").out.startswith("accepted  alice\n")
+
+
+def test_verify_of_somebody_who_is_not_enrolled_is_an_error(clips: Path, run: Runner) -> None:
+    ran = run("verify", "mallory", "door.wav")
+    assert (ran.code, ran.out) == (41, "")
+    assert ran.err.startswith("error: ")
+    assert "hint: `voiceid speakers list`" in ran.err
+
+
+def test_compare_tells_one_voice_from_two(clips: Path, run: Runner) -> None:
+    same = run("compare", "door.wav", "alice.mp3")
+    assert (same.code, same.out.split("\n")[0]) == (0, "accepted  the same voice")
+    other = run("compare", "door.wav", "bob.flac")
+    assert (other.code, other.out.split("\n")[0]) == (10, "rejected  different voices")
+
+
+def test_a_clip_from_standard_input_is_the_same_clip(clips: Path, run: Runner) -> None:
+    data = Path("door.wav").read_bytes()
+    piped = run("identify", "-", "--json", stdin=data)
+    assert piped.code == 0
+    assert piped.json["score"] == run("identify", "door.wav", "--json").json["score"]
+
+
+def test_a_stereo_recording_is_heard_by_channel(clips: Path, ami, run: Runner) -> None:
+    left, right = ami.samples("alice-3"), ami.samples("bob-3")
+    n = min(len(left), len(right))
+    soundfile.write("two.wav", np.stack([left[:n], right[:n]], axis=1), 16_000)
+    assert run("identify", "two.wav", "--channel", "left", "--json").json["speaker"]["id"] == 1
+    assert run("--channel", "1", "--json", "identify", "two.wav").json["speaker"]["id"] == 2
+
+
+def test_warnings_go_to_standard_error_and_quiet_silences_them(
+    clips: Path, ami, run: Runner
+) -> None:
+    soundfile.write("phone.wav", ami.samples("alice-3")[::2], 8_000)
+    loud = run("identify", "phone.wav")
+    assert "warning: narrowband" in loud.err
+    assert "warning" not in loud.out
+    assert run("identify", "phone.wav", "-q").err == ""
+    assert "narrowband" in run("--json", "identify", "phone.wav").json["quality"]["warnings"]
+
+
+# --- errors -------------------------------------------------------------------------
+
+
+def test_a_pattern_that_matches_nothing_is_told_as_such(clips: Path, run: Runner) -> None:
+    for words in (["identify", "*.opus"], ["enroll", "carol", "nothing-*.wav"]):
+        ran = run(*words)
+        assert (ran.code, ran.out) == (23, "")
+        assert "no file matches" in ran.err
+        assert "hint: The shell found nothing" in ran.err
+
+
+def test_a_file_whose_name_is_a_pattern_can_be_used(clips: Path, run: Runner) -> None:
+    shutil.copy("door.wav", "take[1].wav")
+    assert run("identify", "take[1].wav").code == 0
+
+
+def test_errors_of_audio_have_their_exit_codes(clips: Path, run: Runner) -> None:
+    for source, code in {"no.wav": 23, ".": 23, "noise.txt": 24}.items():
+        ran = run("identify", source)
+        assert (ran.code, ran.out) == (code, "")
+        assert ran.err.startswith("error: ")
+        assert "Traceback" not in ran.err
+    assert run("identify", "-", stdin=b"").code == 24
+
+
+def test_an_error_in_json_is_one_object_and_a_line_for_people(clips: Path, run: Runner) -> None:
+    ran = run("identify", "noise.txt", "--json")
+    assert ran.json["error"] == "AudioUnreadable"
+    assert ran.json["exit_code"] == ran.code == 24
+    assert ran.err.startswith(f"error: {ran.json['message']}")
+
+
+def test_an_unknown_model_is_told(clips: Path, run: Runner) -> None:
+    assert run("identify", "door.wav", "--model", "no-such").code == 31
+    assert run("models", "show", "no-such").code == 31
+
+
+def test_a_model_that_is_not_installed_is_not_fetched_when_offline(
+    clips: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOICEID_MODELS", str(clips / "no-models"))
+    monkeypatch.delenv("VOICEID_OFFLINE")
+    ran = run("identify", "door.wav", "--offline")
+    assert ran.code == 32
+    assert "models pull" in ran.err
+
+
+def test_a_wrong_setting_is_told(clips: Path, run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOICEID_DECISION__TRESHOLD", "0.5")
+    ran = run("identify", "door.wav")
+    assert ran.code == 21
+    assert "decision.threshold" in ran.err
+
+
+def test_speakers_of_another_model_are_not_compared(clips: Path, run: Runner) -> None:
+    assert run("verify", "alice", "door.wav", "--model", "ge2e").code == 38
+    ran = run("identify", "door.wav", "--model", "ge2e", "--json")
+    assert (ran.code, ran.json["reason"]) == (10, "gallery_empty")
+
+
+def test_a_fault_of_the_program_is_one_line_and_exit_20(
+    clips: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from voiceid import VoiceID  # noqa: PLC0415
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(VoiceID, "speakers", broken)
+    ran = run("speakers", "list", "--json")
+    assert ran.code == 20
+    assert ran.json["error"] == "InternalError"
+    assert ran.err.splitlines()[0] == "error: internal error: ZeroDivisionError: a bug"
+    assert "Traceback" not in ran.err
+    assert "Traceback" in run("speakers", "list", "-v").err
+
+
+# --- embed --------------------------------------------------------------------------
+
+
+def test_embed_prints_the_shape_and_the_values(clips: Path, run: Runner) -> None:
+    ran = run("embed", "door.wav", "--model", "ge2e")
+    assert (ran.code, ran.err) == (0, "")
+    shape, values = ran.out.splitlines()
+    assert shape == "embeddings shape: [256]"
+    assert values.startswith("embeddings: [")
+    vector = np.array(json.loads(values.removeprefix("embeddings: ")))
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-6)
+
+
+def test_the_three_formats_of_embed_hold_the_same_vector(clips: Path, run: Runner) -> None:
+    text = json.loads(run("embed", "door.wav").out.splitlines()[1].removeprefix("embeddings: "))
+    as_json = run("embed", "door.wav", "--format", "json").json
+    array = np.load(io.BytesIO(run("embed", "door.wav", "--format", "npy").stdout))
+    assert array.dtype == np.float32
+    assert array.shape == (192,)
+    assert as_json["shape"] == [192]
+    np.testing.assert_array_equal(np.float32(text), array)
+    np.testing.assert_array_equal(np.float32(as_json["embedding"]), array)
+    assert run("--json", "embed", "door.wav").json == as_json
+
+
+def test_embed_writes_a_file(clips: Path, run: Runner) -> None:
+    ran = run("embed", "door.wav", "--format", "npy", "-o", "clip.npy")
+    assert (ran.code, ran.out, ran.err) == (0, "", "wrote clip.npy\n")
+    assert np.load("clip.npy").shape == (192,)
+    assert run("embed", "door.wav", "-o", "no/such/folder/x").code == 20
+
+
+def test_embed_of_silence_is_an_error_and_writes_nothing(clips: Path, run: Runner) -> None:
+    ran = run("embed", "silence.wav", "--format", "json", "-o", "x.json")
+    assert ran.code == 27
+    assert ran.json["error"] == "NotEnoughSpeech"
+    assert not Path("x.json").exists()
+
+
+# --- enrolment ----------------------------------------------------------------------
+
+
+def test_enroll_reports_every_clip_and_the_speaker_is_known(
+    empty_home: Path, ami, run: Runner
+) -> None:
+    for turn in ("alice-1", "alice-2", "alice-3"):
+        ami.cut(turn, empty_home / f"{turn}.wav")
+    ran = run("enroll", "Алиса L.", "alice-1.wav", "alice-2.wav")
+    assert ran.code == 0, ran.err
+    lines = ran.out.splitlines()
+    assert lines[0].split() == ["clip", "net", "speech", "SNR", "agreement", "warnings"]
+    assert [line.split()[0] for line in lines[1:3]] == ["alice-1.wav", "alice-2.wav"]
+    assert lines[-1].startswith("enrolled  Алиса L.   2 clips added, 2 samples and ")
+    assert run("verify", "Алиса L.", "alice-3.wav").code == 0
+
+
+def test_enroll_in_json_is_the_report(clips: Path, run: Runner) -> None:
+    report = run("enroll", "alice", "door.wav", "--json").json
+    assert report["enrolled"] is True
+    assert report["speaker"]["n_samples"] == 3
+    assert report["clips"][0]["agreement"] > 0.5
+
+
+def test_replace_puts_the_clips_in_place_of_the_old_ones(clips: Path, run: Runner) -> None:
+    ran = run("enroll", "alice", "door.wav", "alice.mp3", "--replace", "--json")
+    assert (ran.code, ran.json["speaker"]["n_samples"]) == (0, 2)
+    samples = run("speakers", "show", "alice", "--json").json["samples"]
+    assert {sample["source_name"] for sample in samples} == {"door.wav", "alice.mp3"}
+
+
+def test_a_dry_run_changes_nothing(clips: Path, run: Runner) -> None:
+    before = run("speakers", "show", "alice", "--json").json
+    ran = run("enroll", "alice", "door.wav", "--dry-run")
+    assert ran.code == 0
+    assert "nothing was changed" in ran.out
+    assert run("speakers", "show", "alice", "--json").json == before
+
+
+def test_too_little_speech_is_refused_and_what_is_missing_is_said(clips: Path, run: Runner) -> None:
+    ran = run("enroll", "carol", "carol.wav")
+    assert (ran.code, ran.out) == (40, "")
+    assert "too_little_speech" in ran.err
+    assert "short of the 6 s" in ran.err
+    assert "carol.wav" in ran.err
+    assert "Nothing was changed" in ran.err
+    assert run("speakers", "show", "carol").code == 41
+    assert run("enroll", "carol", "carol.wav", "--min-speech", "1").code == 0
+
+
+def test_a_refusal_in_json_carries_the_whole_report(clips: Path, run: Runner) -> None:
+    ran = run("enroll", "carol", "carol.wav", "silence.wav", "noise.txt", "no.wav", "--json")
+    assert ran.code == 40
+    assert ran.json["error"] == "EnrollmentRefused"
+    assert ran.json["report"]["enrolled"] is False
+    problems = {(p["code"], p["clip"]) for p in ran.json["report"]["problems"]}
+    assert {("no_speech", "silence.wav"), ("unreadable", "noise.txt")} <= problems
+    assert run("speakers", "show", "carol").code == 41
+
+
+def test_another_voice_among_the_clips_is_named_and_force_overrides(
+    clips: Path, run: Runner
+) -> None:
+    words = ("enroll", "alice", "door.wav", "carol.wav")
+    refused = run(*words)
+    assert refused.code == 40
+    assert "problem (--force overrides): carol.wav" in refused.err
+    forced = run(*words, "--force")
+    assert forced.code == 0
+    assert "warning: overridden: carol.wav" in forced.err
+    assert "inconsistent" in run("speakers", "show", "alice").out
+
+
+def test_a_voice_that_is_enrolled_under_another_name_is_refused(clips: Path, run: Runner) -> None:
+    ran = run("enroll", "zoe", "door.wav", "alice.mp3")
+    assert ran.code == 40
+    assert "already enrolled as alice" in ran.err
+
+
+def test_a_clip_from_standard_input_can_be_enrolled(clips: Path, run: Runner) -> None:
+    data = Path("door.wav").read_bytes()
+    report = run("enroll", "alice", "-", "--json", stdin=data).json
+    assert report["clips"][0]["name"] == "<stdin>"
+
+
+def test_names_with_spaces_and_a_leading_dash_work_after_two_dashes(
+    empty_home: Path, ami, run: Runner
+) -> None:
+    clip = ami.cut("alice-2", empty_home / "-a b.wav").name
+    assert run("enroll", "--", "-dash y", clip).code == 0
+    assert run("verify", "--json", "--", "-dash y", clip).json["speaker"]["name"] == "-dash y"
+    assert run("speakers", "remove", "--yes", "--", "-dash y").code == 0
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\x1b[2Jb", "a\nb", "x" * 200])
+def test_a_name_that_cannot_be_shown_is_refused(name: str, clips: Path, run: Runner) -> None:
+    ran = run("enroll", name, "door.wav")
+    assert ran.code == 43
+    assert "\x1b" not in ran.err
+
+
+def test_a_file_name_cannot_write_to_the_terminal(clips: Path, run: Runner) -> None:
+    evil = Path("\x1b[2Jdoor.wav")
+    shutil.copy("door.wav", evil)
+    for words in (["enroll", "alice", evil], ["speakers", "show", "alice"], ["embed", "\x1b]no"]):
+        ran = run(*words)
+        assert b"\x1b" not in ran.stdout + ran.stderr
+    assert "\x1b[2Jdoor.wav" in {
+        s["source_name"] for s in run("speakers", "show", "alice", "--json").json["samples"]
+    }
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file names are always Unicode")
+def test_a_file_name_that_is_not_unicode_works(clips: Path, run: Runner) -> None:
+    name = b"caf\xe9.wav".decode("utf-8", "surrogateescape")
+    shutil.copy("door.wav", name)
+    assert run("identify", name, "--json").code == 0
+    assert run("enroll", "alice", name).code == 0
+    assert run("speakers", "show", "alice").code == 0
+    assert run("speakers", "show", "alice", "--json").code == 0
+
+
+# --- speakers -----------------------------------------------------------------------
+
+
+def test_speakers_are_listed_for_people_and_as_json_lines(home: Path, run: Runner) -> None:
+    ran = run("speakers", "list")
+    assert ran.code == 0
+    header, *rows = ran.out.splitlines()
+    assert header.startswith("speaker  samples  net speech")
+    assert [row.split()[:2] for row in rows] == [["alice", "2"], ["bob", "2"]]
+    assert [s["name"] for s in run("--json", "speakers", "list").json_lines] == ["alice", "bob"]
+
+
+def test_an_empty_gallery_is_a_note_and_no_result(empty_home: Path, run: Runner) -> None:
+    ran = run("speakers", "list")
+    assert (ran.code, ran.out) == (0, "")
+    assert "nobody is enrolled" in ran.err
+    assert run("speakers", "list", "--json", "-q").stdout == b""
+
+
+def test_a_speaker_is_shown_with_every_sample(home: Path, run: Runner) -> None:
+    ran = run("speakers", "show", "alice")
+    assert ran.code == 0
+    assert "alice-1.wav" in ran.out
+    assert "alice-2.wav" in ran.out
+    shown = run("speakers", "show", "alice", "--json").json
+    assert len(shown["samples"]) == shown["n_samples"] == 2
+
+
+def test_a_renamed_speaker_keeps_the_samples(home: Path, run: Runner) -> None:
+    ran = run("speakers", "rename", "alice", "Alice Liddell")
+    assert (ran.code, ran.out) == (0, "renamed  alice is Alice Liddell now\n")
+    assert run("speakers", "show", "Alice Liddell", "--json").json["n_samples"] == 2
+    assert run("speakers", "show", "alice").code == 41
+    assert run("speakers", "rename", "bob", "ALICE LIDDELL").code == 42
+    assert run("speakers", "rename", "bob", "").code == 43
+    done = run("speakers", "rename", "bob", "Rob", "--json").json
+    assert (done["renamed"], done["speaker"]["name"]) == ("bob", "Rob")
+
+
+def test_a_removed_speaker_is_unknown_at_once(clips: Path, run: Runner) -> None:
+    assert run("identify", "door.wav").code == 0
+    ran = run("speakers", "remove", "alice", "--yes")
+    assert (ran.code, ran.out) == (0, "removed  alice and 2 samples\n")
+    assert run("identify", "door.wav").code == 10
+    assert run("verify", "alice", "door.wav").code == 41
+    assert run("speakers", "remove", "alice", "-y").code == 41
+    assert run("speakers", "remove", "bob", "-y", "--json").json["removed"]["name"] == "bob"
+
+
+# --- models -------------------------------------------------------------------------
+
+
+def test_models_are_listed_with_what_is_installed(empty_home: Path, run: Runner) -> None:
+    ran = run("models", "list")
+    assert ran.code == 0
+    assert {"campplus", "ge2e", "silero-vad"} <= {line.split()[0] for line in ran.out.splitlines()}
+    assert "campplus *" in ran.out
+    assert all(m["installed"] for m in run("models", "list", "--json").json_lines)
+
+
+@pytest.mark.parametrize("name", ["campplus", "ge2e", "silero-vad"])
+def test_a_model_is_shown_with_source_hash_and_license(
+    name: str, empty_home: Path, run: Runner
+) -> None:
+    ran = run("models", "show", name)
+    assert ran.code == 0
+    facts = run("models", "show", name, "--json").json
+    assert facts["name"] == name
+    assert len(facts["source"]["member_sha256"]) == 64
+    assert facts["source"]["member_sha256"] in ran.out
+    assert facts["license"] in ran.out
+
+
+def test_models_verify_checks_every_installed_model(empty_home: Path, run: Runner) -> None:
+    ran = run("models", "verify", "silero-vad")
+    assert ran.code == 0
+    assert ran.out.startswith("silero-vad")
+
+
+def test_a_damaged_model_does_not_verify_and_answers_nothing(
+    clips: Path, models_folder: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = clips / "damaged"
+    folder.mkdir()
+    for path in models_folder.glob("silero-vad.*"):
+        shutil.copy(path, folder)
+    with (folder / "silero-vad.onnx").open("r+b") as file:
+        file.seek(1000)
+        file.write(b"damage")
+    monkeypatch.setenv("VOICEID_MODELS", str(folder))
+    ran = run("models", "verify", "silero-vad", "--json")
+    assert ran.code == 34
+    assert "Traceback" not in ran.err
+
+
+def test_with_no_model_installed_there_is_nothing_to_verify(
+    empty_home: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOICEID_MODELS", str(empty_home / "none"))
+    assert run("models", "verify").code == 32
+
+
+def test_pull_of_what_is_installed_says_so(empty_home: Path, run: Runner) -> None:
+    ran = run("models", "pull")
+    assert ran.code == 0
+    assert ran.out.splitlines() == [
+        "campplus  is already installed",
+        "silero-vad  is already installed",
+    ]
+    assert [m["pulled"] for m in run("models", "pull", "--json").json_lines] == [False, False]
+
+
+def test_pull_from_a_file_of_other_bytes_installs_nothing(
+    empty_home: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOICEID_MODELS", str(empty_home / "models"))
+    checkpoint = empty_home / "checkpoint.pt"
+    checkpoint.write_bytes(b"not these weights")
+    ran = run("models", "pull", "ge2e", "--from", checkpoint, "--json")
+    assert (ran.code, ran.json["error"]) == (34, "HashMismatch")
+    assert not list((empty_home / "models").glob("*.onnx"))
+
+
+def test_pull_from_a_file_installs_and_remove_takes_it_away(
+    empty_home: Path, models_folder: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silero's checkpoint is its graph, so that the installed file is a source as well."""
+    monkeypatch.setenv("VOICEID_MODELS", str(empty_home / "models"))
+    ran = run("models", "pull", "silero-vad", "--from", models_folder / "silero-vad.onnx")
+    assert ran.code == 0, ran.err
+    assert "silero-vad  installed" in ran.out
+    assert run("models", "remove", "silero-vad").out == "removed  silero-vad\n"
+    assert not list((empty_home / "models").glob("silero-vad.onnx"))
+
+
+# --- the database, the index, the settings ------------------------------------------
+
+
+def test_the_database_says_where_it_is_and_of_which_revision(home: Path, run: Runner) -> None:
+    for word in ("status", "upgrade"):
+        facts = run("db", word, "--json").json
+        assert facts["current"] == facts["head"]
+        assert Path(facts["database"]).is_file()
+        assert facts["head"] in run("db", word).out
+
+
+def test_a_database_that_is_none_is_an_error(home: Path, run: Runner) -> None:
+    database = Path(run("db", "status", "--json").json["database"])
+    database.write_bytes(b"this is not a database" * 100)
+    for words in (["speakers", "list"], ["db", "status"], ["db", "upgrade"]):
+        ran = run(*words)
+        assert ran.code == 50
+        assert "Traceback" not in ran.err
+
+
+def test_the_index_is_shown_and_rebuilt(clips: Path, run: Runner) -> None:
+    for word in ("status", "rebuild"):
+        ran = run("index", word)
+        assert ran.code == 0
+        assert "campplus-" in ran.out
+        assert len(run("index", word, "--json").json_lines) == 1
+    assert run("identify", "door.wav").code == 0
+
+
+def test_every_setting_is_shown_with_its_source(
+    home: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "config.yaml").write_text("decision:\n  margin: 0.25\n", encoding="utf-8")
+    shown = run("config", "show", "--model", "ge2e", "--json").json["settings"]
+    assert shown["model"] == {"value": "ge2e", "source": "flag"}
+    assert shown["decision.margin"] == {"value": 0.25, "source": str(home / "config.yaml")}
+    assert shown["offline"] == {"value": True, "source": "VOICEID_OFFLINE"}
+    assert shown["index.kind"] == {"value": "faiss", "source": "default"}
+    assert shown["runtime.threads"]["value"] == 1
+    assert "decision.margin" in run("config", "show").out
+
+
+def test_every_setting_there_is_can_be_shown(home: Path) -> None:
+    from voiceid.config import load_config  # noqa: PLC0415
+
+    config = load_config(home)
+    assert all(isinstance(_value(config, key), object) for key in config.sources)
+
+
+def test_a_data_folder_by_option_wins(home: Path, tmp_path: Path, run: Runner) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    assert run("--data", elsewhere, "speakers", "list", "-q").stdout == b""
+    assert run("speakers", "list", "-q", "--data", elsewhere).stdout == b""
+    last = run("--data", elsewhere, "speakers", "list", "--data", home / "data")
+    assert "alice" in last.out
+
+
+def test_the_examples_of_the_program_run_as_they_stand(clips: Path, ami, run: Runner) -> None:
+    for turn, name in {"alice-1": "a1.wav", "alice-2": "a2.wav", "alice-3": "door.mp3"}.items():
+        ami.cut(turn, clips / name)
+    from voiceid.cli.root import root  # noqa: PLC0415
+
+    assert run("speakers", "remove", "alice", "--yes").code == 0
+    for line in root.example.split("&&"):
+        assert run(*shlex.split(line)[1:]).code == 0

@@ -1,0 +1,106 @@
+"""Every example of README.md and docs/ runs, and prints what the page says it prints.
+
+A ``console`` block is a session: each ``$`` line is run by a shell, in one folder a page, and
+what follows it must be what is printed, but for the figures.  A ``python`` block is run too.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
+CLIPS = {
+    "alice1.wav": "alice-1",
+    "alice2.wav": "alice-2",
+    "bob1.wav": "bob-1",
+    "bob2.wav": "bob-2",
+    "alice-later.wav": "alice-3",
+    "door.mp3": "alice-4",
+    "bob-later.wav": "bob-3",
+    "stranger.wav": "stranger",
+}
+"""Files that the pages' examples may name, and the turns (see conftest) that they hold."""
+
+_BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def _blocks(page: Path) -> list[tuple[str, str]]:
+    return _BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def _steps(block: str) -> list[tuple[str, str]]:
+    """Return the commands of a session, each with what it prints."""
+    parts = re.split(r"^\$ (.*(?:\\\n.*)*)\n", block, flags=re.MULTILINE)
+    assert not parts[0].strip(), "a console block starts with a command"
+    return list(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def _shape(text: str) -> list[str]:
+    """What must agree: the words.  Figures, hashes and the width of columns may differ."""
+    text = re.sub(r"-[0-9a-f]{12}\b", "-HASH", text)
+    text = re.sub(r"-?\d+(\.\d+)?(e-?\d+)?", "#", text)
+    return [" ".join(line.split()) for line in text.strip().splitlines()]
+
+
+def _matches(expected: str, printed: str) -> bool:
+    """Whether the shapes agree; a line of ``...`` stands for any number of lines."""
+    pattern = "\n".join(
+        r"(?:.*\n)*?.*" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*")
+        for line in _shape(expected)
+    )
+    return re.fullmatch(pattern, "\n".join(_shape(printed))) is not None
+
+
+@pytest.fixture
+def folder(ami: object, models_folder: Path, tmp_path: Path) -> Path:
+    for name, turn in CLIPS.items():
+        ami.cut(turn, tmp_path / name)
+    shutil.copy(REPO / "config.yaml", tmp_path)
+    (tmp_path / "models").symlink_to(models_folder)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_examples_of_a_page_print_what_it_says(page: Path, folder: Path) -> None:
+    environ = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("VOICEID_")},
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONWARNINGS": "error",
+    }
+    for kind, block in _blocks(page):
+        steps = _steps(block) if kind == "console" else [(f"{sys.executable} -", "...")]
+        for command, expected in steps:
+            run = subprocess.run(
+                command,
+                shell=True,
+                cwd=folder,
+                env=environ,
+                input=block if kind == "python" else None,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            if kind == "python":
+                assert run.returncode == 0, run.stdout
+            assert _matches(expected, run.stdout), f"$ {command}\n{run.stdout}"
+
+
+def test_the_readme_lists_every_command_and_every_exit_code() -> None:
+    from voiceid import errors
+    from voiceid.cli.root import root
+
+    readme = (REPO / "README.md").read_text(encoding="utf-8")
+    for name in root.list_commands(None):
+        assert f"`voiceid {name}" in readme
+    for value in vars(errors).values():
+        if isinstance(value, type) and issubclass(value, errors.VoiceIDError):
+            assert re.search(rf"\| {value.exit_code} \|.*{value.__name__}", readme), value

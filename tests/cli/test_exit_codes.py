@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from voiceid import errors
+from voiceid.cli import exit_codes
+
+
+def _tree(root: type[errors.VoiceIDError]) -> Iterator[type[errors.VoiceIDError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from _tree(child)
+
+
+ERRORS = list(_tree(errors.VoiceIDError))
+OF_COMMANDS = {name: value for name, value in vars(exit_codes).items() if name.isupper()}
+
+
+def test_every_error_class_has_an_exit_code_of_its_own() -> None:
+    twice = [code for code, n in Counter(e.exit_code for e in ERRORS).items() if n > 1]
+    assert twice == []
+    assert all("exit_code" in vars(error) for error in ERRORS)
+
+
+def test_exit_codes_of_errors_begin_at_20_and_stay_below_those_of_signals() -> None:
+    assert all(20 <= error.exit_code < 126 for error in ERRORS)
+
+
+def test_exit_codes_of_the_command_line_are_distinct_from_those_of_errors() -> None:
+    assert len(set(OF_COMMANDS.values())) == len(OF_COMMANDS)
+    shared = set(OF_COMMANDS.values()) & {error.exit_code for error in ERRORS}
+    assert shared == {errors.VoiceIDError.exit_code}  # an internal error is of no class
+
+
+def test_the_tree_at_the_top_of_the_module_lists_every_error() -> None:
+    listed = re.findall(r"(\w+) \[(\d+)\]", errors.__doc__ or "")
+    assert sorted(listed) == sorted((e.__name__, str(e.exit_code)) for e in ERRORS)
+
+
+def test_the_readme_lists_every_exit_code(repo: Path) -> None:
+    readme = repo / "README.md"
+    if not readme.is_file():
+        pytest.skip("the README is not written yet")
+    text = readme.read_text(encoding="utf-8")
+    for code in {*OF_COMMANDS.values(), *(error.exit_code for error in ERRORS)}:
+        assert re.search(rf"^\W*{code}\b", text, re.MULTILINE), f"exit code {code} is missing"

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from cli_running import Runner
+
+from voiceid.cli.console import Console, Settings
+from voiceid.cli.root import root
+from voiceid.cli.tree import Command, Group
+
+
+def commands(
+    command: click.Command = root, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield every command of the tree with the words that lead to it."""
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from commands(child, (*path, name))
+
+
+TREE = dict(commands())
+LEAVES = {path: c for path, c in TREE.items() if not isinstance(c, click.Group)}
+
+
+@pytest.mark.parametrize("path", TREE, ids=" ".join)
+def test_every_command_has_help_with_an_example(path: tuple[str, ...], run: Runner) -> None:
+    command = TREE[path]
+    assert isinstance(command, Command | Group)
+    assert command.help
+    for flag in ("--help", "-h"):
+        shown = run(*path, flag)
+        assert shown.code == 0
+        assert shown.err == ""
+        lines = shown.out.splitlines()
+        assert lines[-2:] == ["Example:", f"  {command.example}"]
+        assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize("path", TREE, ids=" ".join)
+def test_every_example_parses_as_a_command_line_of_its_command(path: tuple[str, ...]) -> None:
+    command = TREE[path]
+    assert isinstance(command, Command | Group)
+    words = shlex.split(command.example.split("&&")[0])
+    assert words[0] == "voiceid"
+    assert tuple(words[1 : 1 + len(path)]) == path
+    if path in LEAVES:
+        context = command.make_context("voiceid", words[1 + len(path) :], obj=Console(Settings()))
+        assert context.params is not None
+
+
+@pytest.mark.parametrize("path", TREE, ids=" ".join)
+def test_every_option_says_what_it_does(path: tuple[str, ...]) -> None:
+    for param in TREE[path].params:
+        if isinstance(param, click.Option):
+            assert param.help, param.name
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=" ".join)
+def test_every_command_takes_the_common_options(path: tuple[str, ...]) -> None:
+    flags = {flag for param in LEAVES[path].params for flag in param.opts}
+    assert flags >= {"--json", "--model", "--data", "--home", "--offline", "--quiet", "--verbose"}
+
+
+def test_the_listing_of_commands_says_what_the_commands_say_themselves() -> None:
+    for name, (_, line) in root.lazy.items():
+        assert TREE[(name,)].short_help == line
+
+
+@pytest.mark.parametrize("path", [(), ("speakers",), ("models",), ("db",), ("index",)])
+def test_a_group_alone_shows_its_help_and_is_a_usage_error(
+    path: tuple[str, ...], run: Runner
+) -> None:
+    shown = run(*path)
+    assert shown.code == 2
+    assert shown.out == ""
+    assert "Example:" in shown.err
+
+
+def test_the_version_is_that_of_the_project(run: Runner, repo: Path) -> None:
+    project = tomllib.loads((repo / "pyproject.toml").read_text(encoding="utf-8"))
+    assert run("--version").out == f"voiceid {project['project']['version']}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["identfy", "x.wav"], "Did you mean 'identify'?"),
+        (["speakers", "lst"], "Did you mean 'list'?"),
+        (["identify", "x.wav", "--treshold", "0.5"], "--threshold"),
+        (["verify", "alice"], "AUDIO"),
+        (["verify", "-alice", "x.wav"], "Put `--` before a name or a file"),
+        (["identify", "x.wav", "--top", "0"], "--top"),
+        (["identify", "x.wav", "--threshold", "nan"], "--threshold"),
+        (["identify", "x.wav", "--threshold", "55"], "--threshold"),
+        (["identify", "x.wav", "--margin", "-0.1"], "--margin"),
+        (["identify", "x.wav", "--margin", "inf"], "--margin"),
+        (["identify", "x.wav", "--channel", "middle"], "--channel"),
+        (["identify", "x.wav", "--channel", "-1"], "--channel"),
+        (["enroll", "alice", "x.wav", "--min-speech", "-1"], "--min-speech"),
+        (["embed", "x.wav", "--format", "xml"], "--format"),
+        (["compare", "-", "-"], "once"),
+        (["enroll", "alice", "-", "x.wav", "-"], "once"),
+        (["models", "pull", "--from", __file__], "NAME"),
+        (["models", "pull", "ge2e", "--from", "/no/such/file"], "--from"),
+        (["speakers", "remove", "alice"], "--yes"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_command_line_exits_with_2_and_says_why(
+    words: list[str], told: str, run: Runner
+) -> None:
+    plain = run(*words, stdin=b"")
+    assert plain.code == 2
+    assert plain.out == ""
+    assert told in plain.err
+    assert "hint:" in plain.err
+    as_json = run("--json", *words, stdin=b"")
+    assert as_json.code == 2
+    assert as_json.json["error"] == "UsageError"
+    assert as_json.json["exit_code"] == 2
+
+
+def test_json_and_another_format_contradict_each_other(run: Runner) -> None:
+    for words in (("--json", "embed", "x.wav"), ("embed", "x.wav", "--json")):
+        ran = run(*words, "--format", "npy")
+        assert ran.code == 2
+        assert "contradict" in ran.err

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from cli_running import environment
+
+import voiceid
+
+HEAVY = {
+    "alembic",
+    "av",
+    "faiss",
+    "librosa",
+    "numba",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "soundfile",
+    "soxr",
+    "sqlalchemy",
+    "torch",
+}
+
+
+def python(program: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment(), capture_output=True, check=True
+    )
+    return done.stdout.decode()
+
+
+def modules_after(program: str) -> set[str]:
+    last = python(f"{program}\nimport sys, json; print(json.dumps(list(sys.modules)))")
+    return set(json.loads(last.splitlines()[-1]))
+
+
+def test_importing_the_package_loads_no_engine() -> None:
+    assert modules_after("import voiceid") & HEAVY == set()
+    assert modules_after("from voiceid import AudioError") & HEAVY == set()
+
+
+def test_importing_the_package_takes_less_than_0_15_s() -> None:
+    program = "import time; t = time.perf_counter(); import voiceid; print(time.perf_counter() - t)"
+    assert min(float(python(program)) for _ in range(3)) < 0.15
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["--version"], ["enroll", "--help"], ["models", "--help"], ["embed", "--help"]],
+    ids=" ".join,
+)
+def test_help_loads_no_engine(words: list[str]) -> None:
+    assert modules_after(f"from voiceid.cli import main; main({words!r})") & HEAVY == set()
+
+
+def test_help_of_the_program_imports_no_command() -> None:
+    loaded = modules_after("from voiceid.cli import main; main(['--help'])")
+    assert [name for name in loaded if name.startswith("voiceid.cli.cmd_")] == []
+    assert not loaded & {"voiceid.app", "voiceid.domain", "yaml"}
+
+
+def test_help_takes_less_than_0_3_s() -> None:
+    def once() -> float:
+        started = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "voiceid", "--help"],
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        return time.perf_counter() - started
+
+    assert min(once() for _ in range(5)) < 0.3
+
+
+def test_a_usage_error_loads_no_engine() -> None:
+    loaded = modules_after("from voiceid.cli import main; main(['verify', 'alice'])")
+    assert loaded & HEAVY == set()
+
+
+@pytest.mark.parametrize("name", voiceid.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    value = getattr(voiceid, name)
+    assert getattr(value, "__name__", name) == name
+    assert name in dir(voiceid)
+
+
+def test_every_error_is_public() -> None:
+    from voiceid import errors  # noqa: PLC0415
+
+    theirs = {name for name, value in vars(errors).items() if isinstance(value, type)}
+    assert theirs <= set(voiceid.__all__)
+
+
+def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Voice'"):
+        _ = voiceid.Voice

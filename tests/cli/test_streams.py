@@ -1,0 +1,181 @@
+"""Real processes with broken, closed and narrow standard streams."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from cli_running import Runner, environment
+
+
+def start(*words: str, **kwargs: object) -> subprocess.Popen[bytes]:
+    settings: dict[str, object] = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "env": environment(),
+    }
+    return subprocess.Popen([sys.executable, "-m", "voiceid", *words], **(settings | kwargs))
+
+
+def shell(command: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a line of shell in which `voiceid` is this checkout's."""
+    line = f'voiceid() {{ "{sys.executable}" -m voiceid "$@"; }}; {command}'
+    return subprocess.run(
+        ["bash", "-c", line], env=environment(), capture_output=True, check=False, timeout=60
+    )
+
+
+@pytest.mark.parametrize("words", [["--help"], ["speakers", "list"], ["--json", "config", "show"]])
+def test_a_reader_that_goes_away_is_met_quietly(words: list[str], home: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    process = start(*words, stdout=write_end)
+    os.close(write_end)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (141, b"")
+
+
+def test_a_full_disk_under_the_result_is_an_error(home: Path) -> None:
+    done = shell("voiceid speakers list >/dev/full")
+    assert done.returncode == 20
+    assert done.stderr.startswith(b"error: the result could not be written")
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_full_disk_under_the_help_is_an_error() -> None:
+    done = shell("voiceid --help >/dev/full")
+    assert done.returncode == 20
+    assert b"Traceback" not in done.stderr
+    assert b"Exception ignored" not in done.stderr
+
+
+def test_with_standard_output_closed_nothing_is_done(home: Path) -> None:
+    done = shell("voiceid speakers remove alice --yes >&-")
+    assert done.returncode == 20
+    assert b"standard output is closed" in done.stderr
+    assert b"alice" in shell("voiceid speakers list").stdout
+
+
+def test_with_standard_error_closed_the_result_is_told(home: Path) -> None:
+    done = shell("voiceid speakers list 2>&-")
+    assert done.returncode == 0
+    assert b"alice" in done.stdout
+
+
+def test_with_standard_error_and_input_closed_an_error_keeps_its_exit_code(home: Path) -> None:
+    assert shell("voiceid speakers show nobody 2>&- <&-").returncode == 41
+
+
+def test_closed_standard_input_is_empty_audio(home: Path) -> None:
+    done = shell("voiceid identify - <&-")
+    assert done.returncode == 24
+    assert b"Traceback" not in done.stderr
+
+
+def test_ctrl_c_exits_with_130_and_no_traceback(home: Path) -> None:
+    process = start("identify", "-", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(b"RIFF")  # it waits for the rest
+    process.stdin.flush()
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert out == b""
+    assert err == b"interrupted\n"
+
+
+@pytest.mark.parametrize("delay_s", [0.02, 0.1, 0.3])
+def test_ctrl_c_during_start_up_prints_no_result(delay_s: float, home: Path) -> None:
+    process = start("speakers", "list")
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    # Before Python has set its handler up the signal itself ends the process.
+    assert process.returncode in {130, -signal.SIGINT, 0}
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"LANG": "C", "LC_ALL": "C"},
+        {"LANG": "C", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1"},
+    ],
+    ids=lambda env: " ".join(f"{k}={v}" for k, v in env.items()),
+)
+def test_names_of_any_script_survive_a_narrow_locale(
+    env: dict[str, str], home: Path, spawn: Runner
+) -> None:
+    assert spawn("speakers", "rename", "bob", "Ольга 陳", "--json", env=env).code == 0
+    listed = spawn("speakers", "list", env=env)
+    assert listed.code == 0
+    assert listed.stderr == b""
+    as_json = spawn("speakers", "list", "--json", env=env)
+    assert "Ольга 陳" in {speaker["name"] for speaker in as_json.json_lines}
+
+
+def on_terminal(*words: str, typed: bytes = b"") -> tuple[int, bytes]:
+    """Run a command on a terminal; return its exit code and everything that was shown."""
+    controller, terminal = pty.openpty()
+    process = start(*words, stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    os.write(controller, typed)
+    shown = b""
+    while True:
+        try:
+            part = os.read(controller, 4096)
+        except OSError:  # Linux's way of saying that the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(controller)
+    return process.wait(timeout=60), shown
+
+
+def test_removal_asks_on_a_terminal_and_no_means_no(home: Path, run: Runner) -> None:
+    code, shown = on_terminal("speakers", "remove", "alice", typed=b"n\n")
+    assert code == 130
+    assert b"Remove alice and 2 samples? This cannot be undone. [y/N]" in shown
+    assert b"nothing was removed" in shown
+    assert run("speakers", "show", "alice").code == 0
+
+
+def test_removal_asks_on_a_terminal_and_yes_means_yes(home: Path, run: Runner) -> None:
+    code, shown = on_terminal("speakers", "remove", "alice", typed=b"y\n")
+    assert code == 0
+    assert b"removed  alice and 2 samples" in shown
+    assert run("speakers", "show", "alice").code == 41
+
+
+def test_nobody_can_be_asked_about_a_speaker_who_is_not_there(home: Path) -> None:
+    code, shown = on_terminal("speakers", "remove", "nobody", typed=b"y\n")
+    assert code == 41
+    assert b"[y/N]" not in shown
+
+
+def test_end_of_input_at_the_question_removes_nothing(home: Path, run: Runner) -> None:
+    code, _ = on_terminal("speakers", "remove", "alice", typed=b"\x04")
+    assert code == 130
+    assert run("speakers", "show", "alice").code == 0
+
+
+def test_a_binary_file_is_refused_on_a_terminal() -> None:
+    code, shown = on_terminal("embed", "clip.wav", "--format", "npy")
+    assert code == 2
+    assert b"-o FILE" in shown
+
+
+def test_audio_is_not_read_from_a_terminal() -> None:
+    code, shown = on_terminal("identify", "-")
+    assert code == 2
+    assert b"pipe audio into it" in shown

@@ -1,0 +1,62 @@
+"""Real speech and real models for the tests of whole paths."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from voiceid import VoiceID
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "examples"))
+
+import ami  # noqa: E402 - the examples are no package
+
+Clips = Callable[[str, str], list[Path]]
+
+TOO_SHORT = {("dev00", 18.4), ("dev00", 28.384), ("trn00", 21.392), ("trn06", 6.746)}
+"""Turns, by recording and start in seconds, with less than a second of speech in them."""
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    """The clean turns of a speaker in a recording, as WAV files, in order of time."""
+    folder = tmp_path_factory.mktemp("clips")
+
+    def write(speaker: str, recording: str) -> list[Path]:
+        paths = []
+        for turn in ami.clean_turns():
+            if (turn.recording, turn.start_s) in TOO_SHORT:
+                continue
+            if (turn.speaker, turn.recording) == (speaker, recording):
+                path = folder / f"{speaker}-{recording}-{turn.start_s:.1f}.wav"
+                if not path.exists():
+                    soundfile.write(path, *turn.samples())
+                paths.append(path)
+        return paths
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def shared_vid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VoiceID]:
+    """A VoiceID whose models are loaded once; for questions that need no gallery."""
+    with VoiceID.open(tmp_path_factory.mktemp("shared"), home=ROOT) as vid:
+        yield vid
+
+
+@pytest.fixture
+def vid(tmp_path: Path) -> Iterator[VoiceID]:
+    """A VoiceID over an empty gallery."""
+    with VoiceID.open(tmp_path / "data", home=ROOT) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def silence() -> tuple[np.ndarray, int]:
+    return np.zeros(16000 * 5, dtype=np.float32), 16000

@@ -1,0 +1,183 @@
+"""Enrolment of real voices: what is refused, what is kept, and that nothing is half done."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from voiceid import EnrollmentRefused, SpeakerNotFound, VoiceID
+
+Clips = Callable[[str, str], list[Path]]
+
+
+def codes(refused: pytest.ExceptionInfo[EnrollmentRefused]) -> list[str]:
+    return [problem.code for problem in refused.value.report.blocking]
+
+
+def contents(vid: VoiceID) -> list[object]:
+    return [(s.to_dict(), [x.to_dict() for x in vid.samples(s.name)]) for s in vid.speakers()]
+
+
+def test_clips_become_samples_and_their_mean_the_centroid(vid: VoiceID, clips: Clips) -> None:
+    paths = clips("FEE083", "trn06")
+    report = vid.enroll("alice", paths)
+    assert report.enrolled
+    assert not report.problems
+    samples = vid.samples("alice")
+    assert [s.source_name for s in samples] == [p.name for p in paths]
+    mean = np.mean([s.vector for s in samples], axis=0)
+    with vid._store.read() as reader:
+        stored = reader.centroid(vid.speaker("alice").id, vid.space.id)
+    np.testing.assert_allclose(stored, mean / np.linalg.norm(mean), atol=1e-6)
+
+
+def test_appended_clips_join_and_replaced_ones_leave(vid: VoiceID, clips: Clips) -> None:
+    first, second = clips("FEE083", "trn06"), clips("FEE083", "trn09")
+    vid.enroll("alice", first)
+    assert vid.enroll("alice", second).speaker.n_samples == len(first) + len(second)
+    assert vid.enroll("alice", second, mode="replace").speaker.n_samples == len(second)
+    assert len(vid.samples("alice")) == len(second)
+
+
+def test_too_little_speech_says_how_much_is_missing(vid: VoiceID, clips: Clips) -> None:
+    with pytest.raises(EnrollmentRefused) as refused:
+        vid.enroll("alice", clips("FEE083", "trn06")[:1])
+    report = refused.value.report
+    assert codes(refused) == ["too_little_speech"]
+    needed = vid.config.enrollment.min_speech_s
+    assert report.missing_speech_s == pytest.approx(needed - report.net_speech_s)
+    assert f"{report.missing_speech_s:.1f} s short" in refused.value.message
+    assert vid.speakers() == []
+
+
+def test_the_clip_of_another_voice_is_named(vid: VoiceID, clips: Clips) -> None:
+    stranger = clips("MEE009", "dev00")[0]
+    with pytest.raises(EnrollmentRefused) as refused:
+        vid.enroll("alice", [*clips("FEE083", "trn06"), stranger])
+    assert codes(refused) == ["inconsistent"]
+    assert refused.value.report.blocking[0].clip == stranger.name
+
+
+def test_of_two_clips_that_disagree_both_are_named(vid: VoiceID, clips: Clips) -> None:
+    pair = [clips("FEE083", "trn06")[2], clips("MEE009", "dev00")[0]]
+    with pytest.raises(EnrollmentRefused) as refused:
+        vid.enroll("alice", pair)
+    assert {p.clip for p in refused.value.report.blocking} == {p.name for p in pair}
+
+
+def test_the_odd_clip_is_told_whose_voice_it_is(vid: VoiceID, clips: Clips) -> None:
+    vid.enroll("bob", clips("MEE009", "dev00"))
+    stranger = clips("MEE009", "dev01")[0]
+    with pytest.raises(EnrollmentRefused, match="sounds like bob"):
+        vid.enroll("alice", [*clips("FEE083", "trn06"), stranger])
+
+
+def test_a_voice_that_is_enrolled_under_another_name_is_found(vid: VoiceID, clips: Clips) -> None:
+    vid.enroll("alice", clips("FEE083", "trn06"))
+    with pytest.raises(EnrollmentRefused, match="already enrolled as alice") as refused:
+        vid.enroll("carol", clips("FEE083", "trn09"))
+    assert codes(refused) == ["already_enrolled"]
+    assert [s.name for s in vid.speakers()] == ["alice"]
+
+
+def test_an_override_is_recorded_on_the_samples(vid: VoiceID, clips: Clips) -> None:
+    vid.enroll("alice", clips("FEE083", "trn06"))
+    report = vid.enroll("carol", clips("FEE083", "trn09"), force=True)
+    assert [p.overridden for p in report.problems] == [True]
+    assert {s.overrides for s in vid.samples("carol")} == {("already_enrolled",)}
+
+
+def test_the_same_recording_is_not_enrolled_twice_under_any_file_name(
+    vid: VoiceID, clips: Clips, tmp_path: Path
+) -> None:
+    paths = clips("FEE083", "trn06")
+    copy, flac = tmp_path / "other.wav", tmp_path / "other.flac"
+    shutil.copy(paths[0], copy)
+    soundfile.write(flac, *soundfile.read(paths[1], dtype="int16"))
+    with pytest.raises(EnrollmentRefused) as refused:
+        vid.enroll("alice", [*paths, copy, flac], force=True)
+    assert codes(refused) == ["duplicate_clip", "duplicate_clip"]
+    vid.enroll("alice", paths)
+    before = contents(vid)
+    with pytest.raises(EnrollmentRefused) as refused:
+        vid.enroll("alice", [flac])
+    assert codes(refused) == ["duplicate_clip"]
+    with pytest.raises(EnrollmentRefused, match="sample of alice"):
+        vid.enroll("bob", paths, force=True)
+    assert contents(vid) == before
+
+
+def test_a_file_of_the_same_name_with_another_voice_is_another_clip(
+    vid: VoiceID, clips: Clips, tmp_path: Path
+) -> None:
+    vid.enroll("alice", clips("FEE083", "trn06"))
+    impostor = tmp_path / clips("FEE083", "trn06")[2].name
+    shutil.copy(clips("MEE009", "dev00")[0], impostor)
+    assert vid.verify("alice", clips("FEE083", "trn06")[2]).accepted
+    assert not vid.verify("alice", impostor).accepted
+
+
+def test_silent_clipped_and_unreadable_clips_are_all_named_at_once(
+    vid: VoiceID, clips: Clips, tmp_path: Path
+) -> None:
+    silent, loud, broken = (tmp_path / name for name in ("silent.wav", "loud.wav", "broken.wav"))
+    soundfile.write(silent, np.zeros(80000), 16000)
+    samples, rate = soundfile.read(clips("MEE009", "dev00")[0])
+    soundfile.write(loud, np.clip(samples * 40, -1, 1), rate)
+    broken.write_bytes(b"not audio at all")
+    good = clips("MEE009", "dev00")[1:]
+    with pytest.raises(EnrollmentRefused) as refused:
+        vid.enroll("bob", [*good, silent, loud, broken, tmp_path / "missing.wav"])
+    named = {(p.code, Path(p.clip).name) for p in refused.value.report.blocking if p.clip}
+    assert {
+        ("no_speech", "silent.wav"),
+        ("clipped", "loud.wav"),
+        ("unreadable", "broken.wav"),
+        ("unreadable", "missing.wav"),
+    } <= named
+    assert vid.speakers() == []
+
+
+def test_force_does_not_enrol_what_is_no_judgement(
+    vid: VoiceID, clips: Clips, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF....WAVE")
+    with pytest.raises(EnrollmentRefused) as refused:
+        vid.enroll("alice", [*clips("FEE083", "trn06"), broken], force=True)
+    assert codes(refused) == ["unreadable"]
+    assert vid.speakers() == []
+
+
+def test_no_clips_at_all_enrol_nobody(vid: VoiceID) -> None:
+    with pytest.raises(EnrollmentRefused):
+        vid.enroll("alice", [])
+    with pytest.raises(SpeakerNotFound):
+        vid.speaker("alice")
+
+
+def test_a_dry_run_says_what_would_happen_and_writes_nothing(vid: VoiceID, clips: Clips) -> None:
+    report = vid.enroll("alice", clips("FEE083", "trn06"), dry_run=True)
+    assert (report.enrolled, report.dry_run, report.speaker) == (False, True, None)
+    assert vid.speakers() == []
+    with pytest.raises(EnrollmentRefused):
+        vid.enroll("alice", clips("FEE083", "trn06")[:1], dry_run=True)
+
+
+def test_a_refused_replacement_leaves_the_old_samples(vid: VoiceID, clips: Clips) -> None:
+    vid.enroll("alice", clips("FEE083", "trn06"))
+    before = contents(vid)
+    with pytest.raises(EnrollmentRefused):
+        vid.enroll("alice", clips("FEE083", "trn09")[-1:], mode="replace")
+    assert contents(vid) == before
+
+
+def test_the_name_in_another_case_is_the_same_speaker(vid: VoiceID, clips: Clips) -> None:
+    vid.enroll("Alice", clips("FEE083", "trn06"))
+    assert vid.enroll("ALICE", clips("FEE083", "trn09")).name == "Alice"
+    assert len(vid.speakers()) == 1

@@ -1,0 +1,103 @@
+"""Where each setting comes from, and that a misspelt one is never passed over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from voiceid.config import _SETTINGS, find_home, load_config
+from voiceid.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("decision: {threshold: 0.1, margin: 0.1}\nmodel: ge2e\n")
+    environ = {"VOICEID_DECISION__THRESHOLD": "0.2", "VOICEID_MODEL": "campplus"}
+    config = load_config(tmp_path, {"decision.threshold": 0.3}, environ)
+    assert (config.threshold, config.model, config.margin) == (0.3, "campplus", 0.1)
+    assert config.index_kind == "faiss"
+    assert config.sources["decision.threshold"] == "flag"
+    assert config.sources["model"] == "VOICEID_MODEL"
+    assert config.sources["decision.margin"] == str(tmp_path / "config.yaml")
+    assert config.sources["index.kind"] == "default"
+
+
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("decision: {treshold: 0.5, margin: -1}\noffline: 1\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path, {"runtime.threads": 0}, {"VOICEID_MODELL": "x"})
+    message = caught.value.message
+    assert "did you mean decision.threshold?" in message
+    for key in ("decision.margin", "offline", "modell", "runtime.threads", "VOICEID_MODELL"):
+        assert key in message
+
+
+@pytest.mark.parametrize("value", ["nan", ".nan", ".inf", "1.5", "high", "true", "[]"])
+def test_a_threshold_that_is_no_cosine_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match="threshold"):
+        load_config(tmp_path, {}, {"VOICEID_DECISION__THRESHOLD": value})
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "\x00", "model: {x: 1}", "decision: 5"])
+def test_a_damaged_file_is_an_error_not_a_default(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"config\.yaml"):
+        load_config(tmp_path, {}, {})
+
+
+def test_the_shipped_file_shows_every_setting_with_its_default(tmp_path: Path) -> None:
+    shown = yaml.safe_load((ROOT / "config.yaml").read_text())
+    flat = {
+        f"{k}.{i}" if isinstance(v, dict) else k: w
+        for k, v in shown.items()
+        for i, w in (v.items() if isinstance(v, dict) else [(k, v)])
+    }
+    assert flat == {key: default for key, (default, _) in _SETTINGS.items()}
+
+
+def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("")
+    assert load_config(tmp_path, {}, {}).model == "campplus"
+
+
+def test_paths_in_the_file_start_from_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+    config = load_config(tmp_path, {}, {"VOICEID_DATA": "here"})
+    assert config.data == tmp_path / "here"
+    assert config.models == tmp_path / "models"
+
+
+def test_a_path_on_the_command_line_starts_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_config("/elsewhere", {"data": "here"}, {}).data == tmp_path / "here"
+
+
+def test_the_home_is_the_variable_then_the_folder_then_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VOICEID_HOME", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
+    assert find_home() != tmp_path
+    (tmp_path / "config.yaml").touch()
+    assert find_home() == tmp_path
+    monkeypatch.setenv("VOICEID_HOME", "/named")
+    assert find_home() == Path("/named")
+
+
+@pytest.mark.parametrize(("value", "channel"), [("left", "left"), ("1", 1), ("mix", "mix")])
+def test_a_channel_is_a_word_or_a_number(tmp_path: Path, value: str, channel: object) -> None:
+    assert load_config(tmp_path, {}, {"VOICEID_AUDIO__CHANNEL": value}).audio.channel == channel
+
+
+@pytest.mark.parametrize("value", ["-1", "both", "true", "1.5"])
+def test_a_channel_that_cannot_be_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match="channel"):
+        load_config(tmp_path, {}, {"VOICEID_AUDIO__CHANNEL": value})
