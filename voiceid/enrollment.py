@@ -7,6 +7,7 @@ enrolments at the same time cannot both pass a check that only one of them shoul
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from voiceid.domain import (
 )
 from voiceid.embedder import Embedder
 from voiceid.embeddings import agreement, centroid
-from voiceid.errors import AudioError, EnrollmentRefused
+from voiceid.errors import AudioError, EnrollmentRefused, StoreError
 from voiceid.index.gallery import GalleryIndex
 from voiceid.scoring import DecisionRule
 from voiceid.store import Store
@@ -140,9 +141,10 @@ class Enroller:
                 speaker = self._write(transaction, report, before, clips)
                 report = replace(report, speaker=speaker, enrolled=True)
         if report.enrolled:
-            with self.store.read() as reader:
+            # The enrolment is on the disk by now; a cache that could not follow catches up.
+            with contextlib.suppress(StoreError), self.store.read() as reader:
                 self.gallery.sync(reader)
-            self.gallery.save()
+                self.gallery.save()
         return replace(report, elapsed_ms=(time.perf_counter() - started) * 1e3)
 
     def _listen(self, sources: Sequence[AudioSource]) -> list[_Clip]:
@@ -183,9 +185,9 @@ class Enroller:
                 )
             )
         old = np.array([s.vector for s in kept], dtype=np.float32)
-        odd, agreements = self._check_agreement(reader, speaker, clips, usable, old)
+        odd, agreements, agreed = self._check_agreement(reader, speaker, clips, usable, old)
         problems += odd
-        problems += self._check_other_names(reader, speaker, clips, usable)
+        problems += self._check_other_names(reader, speaker, clips, agreed)
         return _Findings(tuple(problems), agreements, tuple(usable), net_speech_s, missing_s)
 
     def _check_clips(self, clips: list[_Clip]) -> tuple[list[EnrollmentProblem], list[int]]:
@@ -256,7 +258,7 @@ class Enroller:
         clips: list[_Clip],
         usable: list[int],
         old: Float32Array,
-    ) -> tuple[list[EnrollmentProblem], dict[int, float]]:
+    ) -> tuple[list[EnrollmentProblem], dict[int, float], list[int]]:
         """Every clip agrees with the others; the worst one is put aside until all do.
 
         Putting the worst aside first matters: one other voice among three clips pulls the
@@ -280,7 +282,7 @@ class Enroller:
             odd = left if len(left) + len(old) == 2 else [worst]  # noqa: PLR2004
             problems += [self._odd_one(reader, speaker, clips[i], agreements[i]) for i in odd]
             left = [i for i in left if i not in odd]
-        return problems, agreements
+        return problems, agreements, left
 
     def _needed(self, clip: _Clip) -> float:
         return self.rule.threshold(_utterance(clip).quality.net_speech_s).value

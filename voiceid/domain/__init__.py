@@ -1,0 +1,66 @@
+"""The frozen values that every layer speaks in.
+
+Nothing here does I/O, and nothing here knows another voiceid module but `errors`.
+Every value has ``to_dict()``, which gives plain JSON-ready values: that form is the
+public JSON of the command line.
+"""
+
+from voiceid.domain.decisions import (
+    SCORE_SCALE,
+    Candidate,
+    Decision,
+    Outcome,
+    Reason,
+    Task,
+    Threshold,
+)
+from voiceid.domain.enrollments import (
+    EnrollmentClip,
+    EnrollmentProblem,
+    EnrollmentReport,
+)
+from voiceid.domain.speakers import (
+    EMPTY_REVISION,
+    CentroidTable,
+    NewSample,
+    Revision,
+    Sample,
+    Speaker,
+    SpeakerRef,
+    speaker_key,
+    speaker_name,
+)
+from voiceid.domain.speech import (
+    Embedding,
+    EmbeddingSpace,
+    Float32Array,
+    QualityReport,
+    Utterance,
+)
+
+__all__ = [
+    "EMPTY_REVISION",
+    "SCORE_SCALE",
+    "Candidate",
+    "CentroidTable",
+    "Decision",
+    "Embedding",
+    "EmbeddingSpace",
+    "EnrollmentClip",
+    "EnrollmentProblem",
+    "EnrollmentReport",
+    "Float32Array",
+    "NewSample",
+    "Outcome",
+    "QualityReport",
+    "Reason",
+    "Revision",
+    "Sample",
+    "Speaker",
+    "SpeakerRef",
+    "Task",
+    "Threshold",
+    "Utterance",
+    "speaker_key",
+    "speaker_name",
+]

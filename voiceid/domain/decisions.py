@@ -1,0 +1,147 @@
+"""The answer to one question about one clip."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any
+
+from voiceid.domain.speakers import SpeakerRef
+from voiceid.domain.speech import EmbeddingSpace, QualityReport
+
+SCORE_SCALE = "cosine"
+"""The one scale of every ``score``: cosine similarity, -1 to 1, nothing rescaled."""
+
+
+class Outcome(enum.StrEnum):
+    """The three ends of a decision."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Reason(enum.StrEnum):
+    """Why a decision came out as it did."""
+
+    MATCH = "match"
+    BELOW_THRESHOLD = "below_threshold"
+    UNKNOWN = "unknown"
+    GALLERY_EMPTY = "gallery_empty"
+    AMBIGUOUS = "ambiguous"
+    NOT_ENOUGH_SPEECH = "not_enough_speech"
+
+
+class Task(enum.StrEnum):
+    """What was asked (ISO/IEC 2382-37): 1:1, 1:N open set, or two clips."""
+
+    VERIFY = "verify"
+    IDENTIFY = "identify"
+    COMPARE = "compare"
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A decision threshold on the cosine scale, and where it comes from.
+
+    ``source`` is e.g. ``flag``, ``config``, or ``card campplus, net speech >= 2 s, FMR 0.1 %``.
+    """
+
+    value: float
+    source: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"value", "source"}``."""
+        return {"value": self.value, "source": self.source}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A speaker of the gallery with the score of the clip against their centroid."""
+
+    speaker: SpeakerRef
+    score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the speaker and the score."""
+        return {"speaker": self.speaker.to_dict(), "score": round(self.score, 6)}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to one question about one clip.
+
+    ``bool(decision)`` raises: ask ``decision.accepted``, which is true for one outcome only.
+
+    Parameters
+    ----------
+    task : Task
+    outcome : Outcome
+    reason : Reason
+    speaker : SpeakerRef or None
+        Who was accepted (identify), or who was claimed (verify, whatever the outcome).
+    score : float or None
+        Raw cosine, -1 to 1, of the clip against the best (or the claimed) centroid; None
+        when nothing was compared.
+    threshold : Threshold or None
+        None when nothing was compared.
+    margin : float or None
+        Score minus the runner-up's; None without a runner-up.
+    runner_up : Candidate or None
+    candidates : tuple of Candidate
+        Best first, at most as many as were asked for.
+    quality : QualityReport
+        Of the clip (compare: of the clip with less net speech).
+    embedding_space : EmbeddingSpace
+    gallery_size : int
+        How many centroids were searched (verify: 1; compare: 0).
+    elapsed_ms : float
+        From the call to the answer.
+    detail : str
+        The reason in a sentence, for people.
+    """
+
+    task: Task
+    outcome: Outcome
+    reason: Reason
+    speaker: SpeakerRef | None
+    score: float | None
+    threshold: Threshold | None
+    margin: float | None
+    runner_up: Candidate | None
+    candidates: tuple[Candidate, ...]
+    quality: QualityReport
+    embedding_space: EmbeddingSpace
+    gallery_size: int
+    elapsed_ms: float
+    detail: str
+
+    @property
+    def accepted(self) -> bool:
+        """True when, and only when, the outcome is ``accepted``."""
+        return self.outcome is Outcome.ACCEPTED
+
+    def __bool__(self) -> bool:
+        """Refuse to be used as a truth value: a rejected decision is an object like any."""
+        raise TypeError("a Decision has three outcomes; ask decision.accepted")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the public JSON of a decision."""
+        return {
+            "task": self.task.value,
+            "outcome": self.outcome.value,
+            "reason": self.reason.value,
+            "detail": self.detail,
+            "speaker": None if self.speaker is None else self.speaker.to_dict(),
+            "score": None if self.score is None else round(self.score, 6),
+            "score_scale": SCORE_SCALE,
+            "threshold": None if self.threshold is None else self.threshold.value,
+            "threshold_source": None if self.threshold is None else self.threshold.source,
+            "margin": None if self.margin is None else round(self.margin, 6),
+            "runner_up": None if self.runner_up is None else self.runner_up.to_dict(),
+            "candidates": [candidate.to_dict() for candidate in self.candidates],
+            "quality": self.quality.to_dict(),
+            "embedding_space": self.embedding_space.id,
+            "gallery_size": self.gallery_size,
+            "elapsed_ms": round(self.elapsed_ms, 1),
+        }

@@ -1,0 +1,178 @@
+"""Who is enrolled, with what, and at which point of the change feed."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.domain.speech import Float32Array, QualityReport, Utterance
+from voiceid.errors import SpeakerNameInvalid
+
+_NAME_MAX_CHARS = 128
+
+
+def speaker_name(text: str) -> str:
+    """Return ``text`` as a speaker's name: NFC, without outer white space.
+
+    Raises
+    ------
+    SpeakerNameInvalid
+        Empty, over 128 characters, or with control characters.
+    """
+    name = unicodedata.normalize("NFC", text).strip()
+    if not name:
+        raise SpeakerNameInvalid("a speaker's name is empty", hint="Give it a name to show.")
+    if len(name) > _NAME_MAX_CHARS:
+        raise SpeakerNameInvalid(
+            f"a speaker's name has {len(name)} characters, over the limit of {_NAME_MAX_CHARS}",
+            hint="Use a shorter name.",
+        )
+    if any(unicodedata.category(ch) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for ch in name):
+        raise SpeakerNameInvalid(
+            f"the speaker's name {name!r} holds control or invisible characters",
+            hint="Use characters that can be seen.",
+        )
+    return name
+
+
+def speaker_key(name: str) -> str:
+    """Return the form under which names are unique: NFKC and case-folded (Alice = alice)."""
+    return unicodedata.normalize("NFKC", speaker_name(name)).casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Somebody who is enrolled.
+
+    Parameters
+    ----------
+    id : int
+        Never used again after removal.
+    name : str
+    created_at, updated_at : datetime
+        UTC.
+    n_samples : int
+        Utterances enrolled, over all embedding spaces.
+    net_speech_s : float
+        Their net speech.
+    spaces : tuple of str
+        Ids of the embedding spaces in which the speaker has a centroid.
+    """
+
+    id: int
+    name: str
+    created_at: datetime
+    updated_at: datetime
+    n_samples: int
+    net_speech_s: float
+    spaces: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields; times in ISO 8601."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "created_at": self.created_at.isoformat(),
+            "updated_at": self.updated_at.isoformat(),
+            "n_samples": self.n_samples,
+            "net_speech_s": round(self.net_speech_s, 3),
+            "embedding_spaces": list(self.spaces),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerRef:
+    """The id and the name of a speaker, as decisions carry them."""
+
+    id: int
+    name: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"id", "name"}``."""
+        return {"id": self.id, "name": self.name}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One enrolled utterance: an immutable row.
+
+    Parameters
+    ----------
+    id, speaker_id : int
+    space_id : str
+    vector : (dim,) float32
+        Unit length.
+    pcm_sha256, source_name : str
+    quality : QualityReport
+    created_at : datetime
+        UTC.
+    overrides : tuple of str
+        Codes of the problems that ``--force`` overrode when it was enrolled.
+    """
+
+    id: int
+    speaker_id: int
+    space_id: str
+    vector: Float32Array
+    pcm_sha256: str
+    source_name: str
+    quality: QualityReport
+    created_at: datetime
+    overrides: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the vector."""
+        return {
+            "id": self.id,
+            "embedding_space": self.space_id,
+            "source_name": self.source_name,
+            "pcm_sha256": self.pcm_sha256,
+            "quality": self.quality.to_dict(),
+            "created_at": self.created_at.isoformat(),
+            "overrides": list(self.overrides),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NewSample:
+    """A sample about to be written: an utterance with a vector, and what was overridden."""
+
+    utterance: Utterance
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A point in the change feed: a number that only grows, and a random token.
+
+    The token tells a database that was restored from a backup from the one that an index
+    was built on, though both may have reached the same number.
+    """
+
+    number: int
+    token: str
+
+
+EMPTY_REVISION = Revision(0, "")
+"""The revision of a database that was never written to."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CentroidTable:
+    """Centroids of one embedding space, row by row.
+
+    Parameters
+    ----------
+    ids : (n,) int64
+        Centroid ids; never used again after removal.
+    vectors : (n, dim) float32
+        Unit length.
+    """
+
+    ids: npt.NDArray[np.int64]
+    vectors: Float32Array

@@ -1,0 +1,157 @@
+"""Embeddings, and what is known of a clip."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.errors import SpaceMismatch
+
+Float32Array: TypeAlias = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpace:
+    """What makes two embeddings comparable.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model card.
+    dim : int
+        Number of components of a vector.
+    weights_sha256, frontend, windowing, speech : str
+        Hash of the checkpoint, and canonical descriptions of the front end, of the
+        windows that are averaged, and of the speech detection before the encoder.
+    """
+
+    model: str
+    dim: int
+    weights_sha256: str
+    frontend: str
+    windowing: str
+    speech: str
+
+    @property
+    def id(self) -> str:
+        """``<model>-<12 hex digits>``: the name of the space in the database and in JSON."""
+        facts = [self.dim, self.weights_sha256, self.frontend, self.windowing, self.speech]
+        digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+        return f"{self.model}-{digest[:12]}"
+
+    def require_same(self, other: EmbeddingSpace) -> None:
+        """Raise :class:`SpaceMismatch` unless ``other`` is this space."""
+        if self.id != other.id:
+            raise SpaceMismatch(
+                f"embeddings of {other.id} cannot be compared with embeddings of {self.id}",
+                hint="Use one model and one set of speech settings on both sides.",
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts of the space and its id."""
+        return {
+            "id": self.id,
+            "model": self.model,
+            "dim": self.dim,
+            "weights_sha256": self.weights_sha256,
+            "frontend": self.frontend,
+            "windowing": self.windowing,
+            "speech": self.speech,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """A voice as a point on the unit sphere.
+
+    Parameters
+    ----------
+    vector : (dim,) float32, read-only
+        Unit length.
+    space : EmbeddingSpace
+    """
+
+    vector: Float32Array
+    space: EmbeddingSpace
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the shape, the values and the space's id."""
+        return {
+            "shape": list(self.vector.shape),
+            "embedding": [float(x) for x in self.vector],
+            "embedding_space": self.space.id,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class QualityReport:
+    """What was measured on one clip.
+
+    Parameters
+    ----------
+    duration_s : float
+        Length of the decoded audio.
+    net_speech_s : float
+        Length of the speech that the detector found, without padding.
+    snr_db : float or None
+        Speech against the rest of the clip; None when there is no rest to compare with.
+    clipped_fraction : float
+        Share of samples on a flat top at full scale, 0 to 1.
+    bandwidth_hz : float or None
+        Highest frequency that carries speech; None when there is too little speech.
+    sample_rate_hz : int
+        Rate of the source before resampling.
+    level_dbfs : float or None
+        RMS level of the speech, 0 dBFS being a full-scale square wave.
+    warnings : tuple of str
+        What a person should know, e.g. ``narrowband``, ``noisy``, ``clipped``, ``truncated``.
+    """
+
+    duration_s: float
+    net_speech_s: float
+    snr_db: float | None
+    clipped_fraction: float
+    bandwidth_hz: float | None
+    sample_rate_hz: int
+    level_dbfs: float | None
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the measurements, rounded to what they can mean."""
+        return {
+            "duration_s": round(self.duration_s, 3),
+            "net_speech_s": round(self.net_speech_s, 3),
+            "snr_db": None if self.snr_db is None else round(self.snr_db, 1),
+            "clipped_fraction": round(self.clipped_fraction, 6),
+            "bandwidth_hz": None if self.bandwidth_hz is None else round(self.bandwidth_hz),
+            "sample_rate_hz": self.sample_rate_hz,
+            "level_dbfs": None if self.level_dbfs is None else round(self.level_dbfs, 1),
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Utterance:
+    """One clip after the only way from audio to a vector.
+
+    ``embedding`` is None exactly when there was too little speech to embed.
+
+    Parameters
+    ----------
+    name : str
+        The file's name (no folders), ``<stdin>``, ``<bytes>`` or ``<array>``: for people.
+    pcm_sha256 : str
+        Hash of the decoded samples: the identity of the recording.
+    quality : QualityReport
+    embedding : Embedding or None
+    """
+
+    name: str
+    pcm_sha256: str
+    quality: QualityReport
+    embedding: Embedding | None
