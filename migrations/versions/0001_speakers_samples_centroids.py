@@ -28,9 +28,10 @@ def _speakers_and_spaces() -> None:
     )
     op.create_table(
         "embedding_spaces",
-        sa.Column("id", sa.String(), primary_key=True),
+        sa.Column("id", sa.String(), nullable=False),
         sa.Column("dim", sa.Integer(), nullable=False),
         sa.Column("facts", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_embedding_spaces"),
         sa.CheckConstraint("dim > 0", name="ck_embedding_spaces_dim_positive"),
     )
 

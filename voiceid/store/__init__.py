@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from voiceid.errors import SchemaOutdated
+from voiceid.errors import SchemaOutdated, StoreError
 from voiceid.store import migrate
 from voiceid.store.engine import make_engine, transaction, wrapped
 from voiceid.store.repository import Reader, Writer
@@ -34,7 +35,11 @@ class StoreOptions:
 
 
 class Store:
-    """An open database.  Safe to share among threads, and not across a fork."""
+    """An open database.
+
+    Safe to share among threads.  Not to be carried across a fork (SQLite forbids it): a
+    process that forks opens its store in the child.
+    """
 
     def __init__(self, engine: Engine, path: Path) -> None:
         self._engine = engine
@@ -66,7 +71,7 @@ class Store:
         return cls(make_engine(path, options.busy_timeout_ms), path)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; the last process to do so folds the log into the file."""
         self._engine.dispose()
 
     @contextmanager
@@ -89,16 +94,27 @@ class Store:
         StoreBusy, StoreError
         """
         with transaction(self._engine, self.path, immediate=True) as connection:
-            yield Writer(connection)
+            writer = Writer(connection)
+            yield writer
+        if writer.erased:
+            with contextlib.suppress(StoreError):  # the change itself is done and on the disk
+                self.erase_remains()
 
-    def erase_remains(self) -> None:
-        """Empty the write-ahead log, where removed rows linger after their removal.
+    def erase_remains(self) -> bool:
+        """Empty the write-ahead log, where removed rows linger; :meth:`write` sees to it.
 
-        While another process reads, the log cannot be emptied; it is when that one ends.
+        Returns
+        -------
+        bool
+            False when another reader held on to the log for longer than the busy timeout;
+            it is emptied at a later removal, or when the last process closes.
         """
         with wrapped(self.path):
             connection = self._engine.raw_connection()
             try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+                cursor = connection.cursor()
+                busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                cursor.close()
             finally:
                 connection.close()
+        return not busy

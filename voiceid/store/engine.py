@@ -9,37 +9,74 @@ on pysqlite): a read is one snapshot, a write takes the lock at its start.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy.exc import DBAPIError
 
 from voiceid.errors import StoreBusy, StoreError
 
 _BEGIN_OPTION = "voiceid_begin"
 
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_RETRY_S = 0.005
+_PRIMARY_CODE = 0xFF
+"""SQLite keeps the kind of an error in the low byte of its extended code."""
+OPENING = threading.Lock()
+"""Held while a connection is made, and while a database file is opened in any other way.
 
-def make_engine(path: Path, busy_timeout_ms: int) -> Engine:
-    """Return an engine for the database file; nothing is opened yet."""
-    url = URL.create("sqlite", database=str(path))  # a path may hold any character
-    engine = create_engine(url, connect_args={"timeout": busy_timeout_ms / 1000})
+To close any descriptor of a file lets go of all POSIX locks that the process has on it, those
+of SQLite's connections too: another process would then take the log away under them, with
+what they commit from there on (sqlite.org/howtocorrupt.html, 2.2).  So a file is opened
+without SQLite's locks only while no connection of this process has it open; that is told by
+the log, which is there from the making of the first connection to the closing of the last.
+"""
 
-    @event.listens_for(engine, "connect")
-    def _set_up(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None  # no BEGIN of the driver's own
-        for pragma in (
-            "foreign_keys=ON",
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "secure_delete=ON",
-            f"busy_timeout={busy_timeout_ms}",
-        ):
-            connection.execute(f"PRAGMA {pragma}").close()
+
+def make_engine(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) -> Engine:
+    """Return an engine for a database file that exists; nothing is opened yet.
+
+    ``foreign_keys`` is off for migrations only: SQLite rebuilds a table to alter it, and
+    dropping the old one would remove every row that refers to it.
+    """
+
+    def connect() -> sqlite3.Connection:
+        with OPENING:
+            return connect_alone()
+
+    def connect_alone() -> sqlite3.Connection:
+        # mode=rw: a database that somebody took away is an error, not an empty gallery.
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=busy_timeout_ms / 1000,
+            isolation_level=None,  # no BEGIN of the driver's own
+            check_same_thread=False,  # the pool lends a connection to one thread at a time
+        )
+        try:
+            _switch_to_log(connection, busy_timeout_ms)
+            for pragma in (
+                f"foreign_keys={int(foreign_keys)}",
+                "synchronous=FULL",
+                "secure_delete=ON",
+                "schema_version",  # a first read, so that there is a log from here on
+            ):
+                connection.execute(f"PRAGMA {pragma}").close()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    # No limit on connections: a thread waits for the database, never for the pool.
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, max_overflow=-1)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -66,39 +103,75 @@ def transaction(engine: Engine, path: Path, *, immediate: bool) -> Iterator[Conn
 
 @contextmanager
 def wrapped(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the file system raise into errors that say what to do."""
+    """Turn what SQLite raises into errors that say what to do."""
     try:
         yield
-    except (DBAPIError, sqlite3.Error, OSError) as error:
+    except (DBAPIError, sqlite3.Error) as error:
         raise _typed(error, path) from error
+    except UnicodeDecodeError as error:  # what Python makes of a message that quotes damage
+        raise _damaged(path, "text in it is not UTF-8") from error
+
+
+@contextmanager
+def wrapped_files(path: Path) -> Iterator[None]:
+    """Turn what the file system raises about the database into errors that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"the database {path} cannot be opened: {error.strerror or error}",
+            hint="Point --data (or `data:` in config.yaml) at a folder that you may write to.",
+        ) from error
 
 
 def make_private(path: Path) -> None:
     """Make the data folder, and the database file, for their owner only: 0700 and 0600.
 
+    A folder that is there keeps its permissions: it may hold other things.
+
+    A file that is there is not opened: see `OPENING`.
+
     Raises
     ------
     StoreError
     """
-    with wrapped(path):
+    with wrapped_files(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        with OPENING, contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        path.chmod(0o600)
 
 
-def _typed(error: Exception, path: Path) -> StoreError:
-    cause: Any = error.orig if isinstance(error, DBAPIError) and error.orig else error
+def _switch_to_log(connection: sqlite3.Connection, busy_timeout_ms: int) -> None:
+    """Turn write-ahead logging on, which lasts: for all but a new file there is nothing to do.
+
+    For this one step SQLite does not wait for others who do the same (it would hold a lock
+    while it waits for theirs), so this tries again.
+    """
+    deadline = time.monotonic() + busy_timeout_ms / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY_CODE not in _BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_S)
+        else:
+            return
+
+
+def _typed(error: DBAPIError | sqlite3.Error, path: Path) -> StoreError:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     said = " ".join(str(cause).split())
-    if isinstance(error, OperationalError | sqlite3.OperationalError) and "locked" in said:
+    code = getattr(cause, "sqlite_errorcode", 0) & _PRIMARY_CODE
+    if code in _BUSY:
         return StoreBusy(f"the database {path} is being written to by another process")
-    if isinstance(error, OSError) and not isinstance(error, DBAPIError):
+    if code in _DAMAGE or "no such table" in said:
+        return _damaged(path, said)
+    if code == sqlite3.SQLITE_CONSTRAINT:
         return StoreError(
-            f"the database {path} cannot be opened: {error.strerror}",
-            hint="Point --data (or `data:` in config.yaml) at a folder that you may write to.",
-        )
-    if isinstance(error, DatabaseError | sqlite3.DatabaseError) and _is_damage(said):
-        return StoreError(
-            f"{path} is damaged, or is not a database of voiceid: {said}",
-            hint="Put back a backup; what is there was left as it is.",
+            f"the database {path} refused a change that breaks its rules: {said}",
+            hint="Nothing was changed.",
         )
     return StoreError(
         f"the database {path} failed: {said}",
@@ -106,5 +179,8 @@ def _typed(error: Exception, path: Path) -> StoreError:
     )
 
 
-def _is_damage(said: str) -> bool:
-    return any(sign in said for sign in ("not a database", "malformed", "no such table"))
+def _damaged(path: Path, said: str) -> StoreError:
+    return StoreError(
+        f"{path} is damaged, or is not a database of voiceid: {said}",
+        hint="Put back a backup; what is there was left as it is.",
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import sqlite3
+import threading
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,21 @@ from typing import Any
 from sqlalchemy import Connection
 
 from voiceid.errors import SchemaTooNew, StoreError
-from voiceid.store.engine import make_engine, make_private, transaction, wrapped
+from voiceid.store.engine import (
+    OPENING,
+    make_engine,
+    make_private,
+    transaction,
+    wrapped,
+    wrapped_files,
+)
 
 SCHEMA_HEAD = "0001"
 """The newest revision in ``migrations``; a test keeps the two together."""
 
 _DEFAULT_TIMEOUT_MS = 10_000
+_MIGRATING = threading.Lock()
+"""Alembic's ``op`` is one per process: without it, threads migrate each other's databases."""
 
 
 class SchemaState(enum.StrEnum):
@@ -50,20 +60,20 @@ def migrations_folder() -> Path:
 
 
 def status(path: Path, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaStatus:
-    """Read the schema's revision; the file is not changed.
+    """Read the schema's revision; the file is not changed, and none appears beside it.
+
+    An empty file counts as missing: it is what SQLite, or a process killed at its first
+    breath, leaves of a database that was never written.
 
     Raises
     ------
     StoreError
         It is not a database, or not one of voiceid.
     """
-    with wrapped(path):
+    with wrapped(path), wrapped_files(path):
         if not path.exists() or (path.is_file() and path.stat().st_size == 0):
             return SchemaStatus(None, SCHEMA_HEAD, SchemaState.MISSING)
-        uri = f"{path.absolute().as_uri()}?mode=rw"
-        timeout_s = busy_timeout_ms / 1000
-        with closing(sqlite3.connect(uri, uri=True, timeout=timeout_s)) as connection:
-            connection.execute("PRAGMA query_only=ON").close()
+        with OPENING, closing(_open_untouched(path, busy_timeout_ms)) as connection:
             current = _revision(connection, path)
     if current is None:
         return SchemaStatus(None, SCHEMA_HEAD, SchemaState.MISSING)
@@ -77,8 +87,9 @@ def status(path: Path, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaStat
 def upgrade(path: Path, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaStatus:
     """Make the database, or bring it to this program's schema; return where it is then.
 
-    An older database is copied to ``<name>.before-<revision>`` first.  Everything happens in
-    one transaction that waits for its turn, so that processes may start at once.
+    Everything happens in one transaction that waits for its turn and looks again when it
+    has it, so that processes may start at once.  In it, an older database is first copied
+    to ``<name>.before-<revision>``, as it was.  On any error the database is as it was.
 
     Raises
     ------
@@ -90,12 +101,13 @@ def upgrade(path: Path, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaSta
     if before.state is SchemaState.CURRENT:
         return before
     make_private(path)
-    if before.state is SchemaState.OUTDATED:
-        _copy(path, path.with_name(f"{path.name}.before-{SCHEMA_HEAD}"))
-    engine = make_engine(path, busy_timeout_ms)
+    engine = make_engine(path, busy_timeout_ms, foreign_keys=False)
     try:
         with transaction(engine, path, immediate=True) as connection:
+            if before.state is SchemaState.OUTDATED and not _is_at_head(connection):
+                _copy(path, path.with_name(f"{path.name}.before-{SCHEMA_HEAD}"))
             run_migrations(connection)
+            _require_whole(connection, path)
     finally:
         engine.dispose()
     return status(path, busy_timeout_ms)
@@ -112,7 +124,7 @@ def run_migrations(connection: Connection) -> None:
         return scripts._upgrade_revs("head", revision)  # noqa: SLF001 - as Alembic's command does
 
     context = MigrationContext.configure(connection, opts={"fn": steps})
-    with Operations.context(context):
+    with _MIGRATING, Operations.context(context):
         context.run_migrations()
 
 
@@ -134,6 +146,20 @@ def _known_revisions() -> set[str]:
     return {script.revision for script in _scripts().walk_revisions()}
 
 
+def _open_untouched(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
+    """Open for reading without leaving a trace.
+
+    A write-ahead log means that somebody is writing, or was killed at it: its pages count,
+    and read-only mode leaves it where it is.  Without one the file alone is the database,
+    and ``immutable`` keeps SQLite from making the log's files only to look.  That takes no
+    locks, and so is for a thread that holds `OPENING`.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    how = "mode=ro" if log.exists() else "mode=ro&immutable=1"
+    uri = f"{path.absolute().as_uri()}?{how}"
+    return sqlite3.connect(uri, uri=True, timeout=busy_timeout_ms / 1000)
+
+
 def _revision(connection: sqlite3.Connection, path: Path) -> str | None:
     """Return the revision, or None for a database with nothing in it."""
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
@@ -148,9 +174,33 @@ def _revision(connection: sqlite3.Connection, path: Path) -> str | None:
     return None if row is None else str(row[0])
 
 
+def _is_at_head(connection: Connection) -> bool:
+    """Whether another process upgraded while this one waited for its turn."""
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return bool(found == SCHEMA_HEAD)
+
+
+def _require_whole(connection: Connection, path: Path) -> None:
+    """Check what was not enforced while the migrations ran: that every reference has its row."""
+    if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+        raise StoreError(
+            f"{path} was not upgraded: rows in it refer to rows that are not there",
+            hint="It was left as it was; put back a backup.",
+        )
+
+
 def _copy(path: Path, target: Path) -> None:
-    """Copy a database while others may be using it (SQLite's backup API)."""
-    with wrapped(path):
-        make_private(target)
-        with closing(sqlite3.connect(path)) as old, closing(sqlite3.connect(target)) as new:
+    """Copy the last committed state of a database (SQLite's backup API), whole or not at all."""
+    unfinished = target.with_name(f"{target.name}.tmp")
+    try:
+        make_private(unfinished)
+        with (
+            wrapped(path),
+            closing(sqlite3.connect(path)) as old,
+            closing(sqlite3.connect(unfinished)) as new,
+        ):
             old.backup(new)
+        with wrapped_files(target):
+            unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)

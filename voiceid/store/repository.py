@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import secrets
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    RowMapping,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from voiceid import embeddings
 from voiceid.domain import (
@@ -96,7 +107,7 @@ class Reader:
                 for row in self._connection.execute(query.where(centroids.c.id.in_(batch)))
             ]
         )
-        if any(len(row.vector) != 4 * dim for row in rows):
+        if any(not isinstance(row.vector, bytes) or len(row.vector) != 4 * dim for row in rows):
             raise _damaged(space_id)
         joined = np.frombuffer(b"".join(row.vector for row in rows), dtype="<f4")
         vectors = joined.reshape(len(rows), dim).astype(np.float32)
@@ -138,11 +149,11 @@ class Reader:
 
     def speakers(self) -> list[Speaker]:
         """Return everybody, by name."""
-        return self._speakers(select(speakers).order_by(speakers.c.name_key))
+        return self._speakers()
 
     def find_speaker(self, name: str) -> Speaker | None:
         """Return the speaker of that name, or None; raises SpeakerNameInvalid."""
-        found = self._speakers(select(speakers).where(speakers.c.name_key == speaker_key(name)))
+        found = self._speakers(speakers.c.name_key == speaker_key(name))
         return found[0] if found else None
 
     def speaker(self, name: str) -> Speaker:
@@ -153,31 +164,38 @@ class Reader:
         return found
 
     def samples(self, speaker_id: int, space_id: str | None = None) -> list[Sample]:
-        """Return a speaker's samples, oldest first: of all spaces, or of one."""
+        """Return a speaker's samples, oldest first: of all spaces, or of one.
+
+        Raises
+        ------
+        StoreError
+            A row is damaged.
+        """
         query = select(samples).where(samples.c.speaker_id == speaker_id).order_by(samples.c.id)
         if space_id is not None:
             query = query.where(samples.c.space_id == space_id)
         return [_sample(row) for row in self._connection.execute(query).mappings()]
 
-    def _speakers(self, query: Select[Any]) -> list[Speaker]:
-        rows = self._connection.execute(query).mappings().all()
-        ids = [row["id"] for row in rows]
-        totals = select(
-            samples.c.speaker_id,
-            samples.c.space_id,
-            func.count().label("n"),
-            func.sum(samples.c.net_speech_s).label("net_speech_s"),
-        ).group_by(samples.c.speaker_id, samples.c.space_id)
-        by_speaker: dict[int, list[Any]] = {}
-        if len(ids) == 1:
-            totals = totals.where(samples.c.speaker_id == ids[0])
-        for total in self._connection.execute(totals):
-            by_speaker.setdefault(total.speaker_id, []).append(total)
-        return [_speaker(row, by_speaker.get(row["id"], [])) for row in rows]
+    def _speakers(self, where: ColumnElement[bool] | None = None) -> list[Speaker]:
+        """Return speakers by name, in one query; the totals are kept beside the centroids."""
+        query = (
+            select(speakers, centroids.c.space_id, centroids.c.n_samples, centroids.c.net_speech_s)
+            .outerjoin(centroids)
+            .order_by(speakers.c.name_key, speakers.c.id, centroids.c.space_id)
+        )
+        rows = self._connection.execute(query if where is None else query.where(where))
+        return [_speaker(list(mine)) for _, mine in itertools.groupby(rows, lambda row: row.id)]
 
 
 class Writer(Reader):
-    """Reads and changes the database; everything is committed at once, or nothing."""
+    """Reads and changes the database; everything is committed at once, or nothing.
+
+    ``erased`` tells whether voices were removed, so that their remains are to be cleared.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.erased = False
 
     def add_speaker(self, name: str) -> Speaker:
         """Add a speaker without samples; raises SpeakerExists, SpeakerNameInvalid."""
@@ -196,7 +214,11 @@ class Writer(Reader):
         Raises
         ------
         ValueError
-            An utterance has no embedding, or one of another space.
+            An utterance has no embedding, or not one of unit length.
+        SpaceMismatch
+            An embedding is of another space.
+        StoreError
+            The speaker has one of the clips already, or there is no such speaker.
         """
         known = select(embedding_spaces.c.id).where(embedding_spaces.c.id == space.id)
         if self._connection.execute(known).first() is None:
@@ -211,6 +233,7 @@ class Writer(Reader):
 
     def remove_samples(self, speaker_id: int, space_id: str) -> None:
         """Remove a speaker's samples and centroid of a space; other spaces stay."""
+        self.erased = True
         self._connection.execute(
             delete(samples).where(
                 samples.c.speaker_id == speaker_id, samples.c.space_id == space_id
@@ -229,6 +252,7 @@ class Writer(Reader):
 
     def remove_speaker(self, speaker_id: int) -> None:
         """Erase a speaker with all samples and centroids."""
+        self.erased = True
         mine = select(centroids.c.id).where(centroids.c.speaker_id == speaker_id)
         for centroid_id in list(self._connection.execute(mine).scalars()):
             self._changed(centroid_id)
@@ -244,7 +268,10 @@ class Writer(Reader):
                 self._connection.execute(delete(centroids).where(mine))
                 self._changed(old)
             return
-        mean = embeddings.centroid(np.array([sample.vector for sample in left]))
+        try:
+            mean = embeddings.centroid(np.array([sample.vector for sample in left]))
+        except ValueError as error:
+            raise _damaged(space_id) from error
         values = {
             "vector": mean.astype("<f4").tobytes(),
             "n_samples": len(left),
@@ -285,15 +312,25 @@ def _now() -> str:
 
 def _damaged(space_id: str) -> StoreError:
     return StoreError(
-        f"a centroid of {space_id} in the database is damaged: it is not a vector of unit length",
+        f"a vector of {space_id} in the database is damaged: it does not have unit length",
         hint="Put back a backup, or enrol the speakers again.",
     )
 
 
+def _damaged_row(what: str) -> StoreError:
+    return StoreError(f"{what} in the database is damaged", hint="Put back a backup.")
+
+
 def _require_unit(vectors: Float32Array, space_id: str) -> None:
-    lengths = np.linalg.norm(vectors, axis=1)
-    if not np.all(np.abs(lengths - 1.0) < _UNIT_TOLERANCE):  # NaN is not
+    if not _is_unit(vectors):
         raise _damaged(space_id)
+
+
+def _is_unit(vectors: Float32Array) -> bool:
+    """Whether vectors (..., dim) have unit length; one with a NaN has not."""
+    with np.errstate(over="ignore", invalid="ignore"):  # damaged bytes make any number
+        lengths = np.linalg.norm(vectors, axis=-1)
+    return bool(np.all(np.abs(lengths - 1.0) < _UNIT_TOLERANCE))
 
 
 def _sample_row(speaker_id: int, space: EmbeddingSpace, new: NewSample) -> dict[str, object]:
@@ -301,11 +338,14 @@ def _sample_row(speaker_id: int, space: EmbeddingSpace, new: NewSample) -> dict[
     if utterance.embedding is None:
         raise ValueError(f"{utterance.name} has no embedding to enrol")
     space.require_same(utterance.embedding.space)
+    vector = utterance.embedding.vector
+    if vector.shape != (space.dim,) or not _is_unit(vector):
+        raise ValueError(f"the embedding of {utterance.name} is no unit vector of {space.id}")
     quality = {name: getattr(utterance.quality, name) for name in QualityReport.__slots__}
     return {
         "speaker_id": speaker_id,
         "space_id": space.id,
-        "vector": utterance.embedding.vector.astype("<f4").tobytes(),
+        "vector": vector.astype("<f4").tobytes(),
         "pcm_sha256": utterance.pcm_sha256,
         "source_name": utterance.name,
         "net_speech_s": utterance.quality.net_speech_s,
@@ -316,27 +356,36 @@ def _sample_row(speaker_id: int, space: EmbeddingSpace, new: NewSample) -> dict[
 
 
 def _sample(row: RowMapping) -> Sample:
-    quality = json.loads(row["quality"])
-    return Sample(
-        id=row["id"],
-        speaker_id=row["speaker_id"],
-        space_id=row["space_id"],
-        vector=np.frombuffer(row["vector"], dtype="<f4").astype(np.float32),
-        pcm_sha256=row["pcm_sha256"],
-        source_name=row["source_name"],
-        quality=QualityReport(**{**quality, "warnings": tuple(quality["warnings"])}),
-        created_at=datetime.fromisoformat(row["created_at"]),
-        overrides=tuple(json.loads(row["overrides"])),
-    )
+    try:
+        quality = json.loads(row["quality"])
+        return Sample(
+            id=row["id"],
+            speaker_id=row["speaker_id"],
+            space_id=row["space_id"],
+            vector=np.frombuffer(row["vector"], dtype="<f4").astype(np.float32),
+            pcm_sha256=row["pcm_sha256"],
+            source_name=row["source_name"],
+            quality=QualityReport(**{**quality, "warnings": tuple(quality["warnings"])}),
+            created_at=datetime.fromisoformat(row["created_at"]),
+            overrides=tuple(json.loads(row["overrides"])),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise _damaged_row(f"sample {row['id']}") from error
 
 
-def _speaker(row: RowMapping, totals: Sequence[Any]) -> Speaker:
-    return Speaker(
-        id=row["id"],
-        name=row["name"],
-        created_at=datetime.fromisoformat(row["created_at"]),
-        updated_at=datetime.fromisoformat(row["updated_at"]),
-        n_samples=sum(total.n for total in totals),
-        net_speech_s=sum(total.net_speech_s for total in totals),
-        spaces=tuple(sorted(total.space_id for total in totals)),
-    )
+def _speaker(rows: Sequence[Row[Any]]) -> Speaker:
+    """Make a speaker of the rows of the outer join: one per space, or one without a space."""
+    first = rows[0]
+    enrolled = [row for row in rows if row.space_id is not None]
+    try:
+        return Speaker(
+            id=first.id,
+            name=first.name,
+            created_at=datetime.fromisoformat(first.created_at),
+            updated_at=datetime.fromisoformat(first.updated_at),
+            n_samples=sum(row.n_samples for row in enrolled),
+            net_speech_s=sum(row.net_speech_s for row in enrolled),
+            spaces=tuple(row.space_id for row in enrolled),
+        )
+    except (ValueError, TypeError) as error:
+        raise _damaged_row(f"speaker {first.id}") from error
