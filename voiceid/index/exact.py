@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from typing import Self
 
 import numpy as np
 
 from voiceid.domain import Float32Array
-from voiceid.index.base import Ids, ordered
+from voiceid.index.base import ROUNDING, Ids, checked, nothing, pack, ranked, unpack
 
 
 class ExactIndex:
@@ -21,8 +20,13 @@ class ExactIndex:
     def __len__(self) -> int:
         return len(self._ids)
 
+    def ids(self) -> Ids:
+        """See `VectorIndex`."""
+        return self._ids
+
     def add(self, ids: Ids, vectors: Float32Array) -> None:
         """See `VectorIndex`."""
+        vectors = checked(ids, vectors, self._vectors.shape[1])
         self.remove(ids)
         joined = np.concatenate([self._ids, ids])
         order = np.argsort(joined)
@@ -32,28 +36,28 @@ class ExactIndex:
     def remove(self, ids: Ids) -> None:
         """See `VectorIndex`."""
         kept = ~np.isin(self._ids, ids)
-        self._ids, self._vectors = self._ids[kept], self._vectors[kept]
+        if not kept.all():
+            self._ids, self._vectors = self._ids[kept], self._vectors[kept]
 
     def search(self, query: Float32Array, k: int) -> tuple[Ids, Float32Array]:
         """See `VectorIndex`."""
-        return ordered(self._ids, self._vectors @ query, k)
+        n = len(self)
+        if n == 0 or k < 1:
+            return nothing()
+        if k >= n:
+            return ranked(self._ids, self._vectors, query, k)
+        scores = self._vectors @ query
+        worst = np.partition(scores, n - k)[n - k]
+        rows = np.flatnonzero(scores >= worst - ROUNDING)
+        return ranked(self._ids[rows], self._vectors[rows], query, k)
 
     def to_bytes(self) -> bytes:
         """See `VectorIndex`."""
-        buffer = io.BytesIO()
-        np.savez(buffer, ids=self._ids, vectors=self._vectors)
-        return buffer.getvalue()
+        return pack(self._ids, self._vectors)
 
     @classmethod
     def from_bytes(cls, data: bytes, dim: int) -> Self:
         """See `VectorIndex`."""
-        index = cls(dim)
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                ids, vectors = arrays["ids"], arrays["vectors"]
-        except (OSError, KeyError, EOFError) as error:
-            raise ValueError("not the bytes of an exact index") from error
-        if ids.dtype != np.int64 or vectors.shape != (len(ids), dim):
-            raise ValueError("the arrays are not those of an exact index")
-        index._ids, index._vectors = ids, vectors.astype(np.float32)
-        return index
+        made = cls(dim)
+        made.add(*unpack(data, dim))
+        return made

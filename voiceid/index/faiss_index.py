@@ -1,6 +1,7 @@
 """FAISS: inner product over unit vectors, exact (``IndexIDMap2`` over ``IndexFlatIP``).
 
 The only door to FAISS.  One thread: for a single query two threads are slower than one.
+OpenMP keeps that number per thread, so each call sets it, for the thread it runs in.
 """
 
 from __future__ import annotations
@@ -11,50 +12,64 @@ import faiss
 import numpy as np
 
 from voiceid.domain import Float32Array
-from voiceid.index.base import Ids, ordered
+from voiceid.index.base import ROUNDING, Ids, checked, nothing, pack, ranked, unpack
 
-faiss.omp_set_num_threads(1)
+_SPARE = 16
+"""Hits beyond those asked for, to see whether equals lie across the edge."""
 
 
 class FaissIndex:
     """A flat inner-product index with ids of the caller's."""
 
     def __init__(self, dim: int) -> None:
-        self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatIP(dim))
+        self._flat: Any = faiss.IndexFlatIP(dim)
+        self._index: Any = faiss.IndexIDMap2(self._flat)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
+    def ids(self) -> Ids:
+        """See `VectorIndex`."""
+        found: Ids = faiss.vector_to_array(self._index.id_map)
+        return found
+
     def add(self, ids: Ids, vectors: Float32Array) -> None:
         """See `VectorIndex`."""
+        vectors = checked(ids, vectors, self._flat.d)
         self.remove(ids)
-        self._index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), ids)
+        if len(ids):
+            self._index.add_with_ids(vectors, np.ascontiguousarray(ids))
 
     def remove(self, ids: Ids) -> None:
         """See `VectorIndex`."""
-        if len(ids) and len(self):
-            self._index.remove_ids(np.ascontiguousarray(ids, dtype=np.int64))
+        faiss.omp_set_num_threads(1)
+        there = ids[np.isin(ids, self.ids())]
+        if len(there):
+            self._index.remove_ids(there)
 
     def search(self, query: Float32Array, k: int) -> tuple[Ids, Float32Array]:
         """See `VectorIndex`."""
-        n = min(k, len(self))
-        if n == 0:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
-        scores, ids = self._index.search(np.ascontiguousarray(query[None], dtype=np.float32), n)
-        return ordered(ids[0], scores[0], k)
+        n = len(self)
+        if n == 0 or k < 1:
+            return nothing()
+        faiss.omp_set_num_threads(1)
+        row = np.ascontiguousarray(query[None], dtype=np.float32)
+        asked = min(n, k + _SPARE)
+        while True:
+            scores, ids = self._index.search(row, asked)
+            if asked == n or scores[0, -1] < scores[0, k - 1] - ROUNDING:
+                break
+            asked = min(n, 4 * asked)
+        return ranked(ids[0], self._index.reconstruct_batch(ids[0]), query, k)
 
     def to_bytes(self) -> bytes:
         """See `VectorIndex`."""
-        return bytes(faiss.serialize_index(self._index).tobytes())
+        codes = faiss.vector_to_array(self._flat.codes).view(np.float32)
+        return pack(self.ids(), codes.reshape(len(self), self._flat.d))
 
     @classmethod
     def from_bytes(cls, data: bytes, dim: int) -> Self:
         """See `VectorIndex`."""
         made = cls(dim)
-        try:
-            made._index = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
-        except RuntimeError as error:
-            raise ValueError("not the bytes of a FAISS index") from error
-        if made._index.d != dim or not hasattr(made._index, "id_map"):
-            raise ValueError(f"a FAISS index of {made._index.d} dimensions where {dim} are needed")
+        made.add(*unpack(data, dim))
         return made

@@ -14,6 +14,8 @@ import json
 import os
 import tempfile
 import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +23,16 @@ import numpy as np
 
 from voiceid.domain import EMPTY_REVISION, Float32Array, Revision
 from voiceid.errors import ConfigError, IndexFault
-from voiceid.index.base import CentroidSource, VectorIndex
+from voiceid.index.base import CentroidSource, Ids, VectorIndex
 
-_MAGIC = b"voiceid-index-1\n"
+_MAGIC = b"voiceid-index-2\n"
+_MAX_HEADER_BYTES = 4096
+_SAVE_AFTER = 256
+"""Changes that a later process catches up with in the time that a file takes to be written."""
+_REBUILD_AFTER = 2000
+"""Changes from which reading all rows of some ten thousand is no slower than picking some."""
+_WRITING_S = 10.0
+"""Nobody writes an index file for longer than this; and who does only loses that file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,26 @@ class IndexStatus:
     database_revision: int
 
 
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes and threads from replacing files here; a kill ends it too.
+
+    Where there is no ``flock`` (Windows), a save that loses the race is found to be behind
+    by the next search, and written again.
+    """
+    try:
+        import fcntl  # noqa: PLC0415 - not on every system
+    except ImportError:
+        yield
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
+
+
 class GalleryIndex:
     """The searchable centroids of one embedding space.  Safe to share among threads.
 
@@ -69,6 +98,8 @@ class GalleryIndex:
         self._lock = threading.RLock()
         self._index: VectorIndex | None = None
         self._held = EMPTY_REVISION
+        self._unsaved = 0
+        self._unfinished = f".{path.name}."
 
     def search(
         self, reader: CentroidSource, query: Float32Array, k: int
@@ -94,56 +125,30 @@ class GalleryIndex:
                 hint=f"It takes finite vectors of {self._dim} components.",
             )
         with self._lock:
-            self.sync(reader)
-            ids, scores = self._loaded().search(query, k)
+            ids, scores = self._synced(reader).search(query, k)
         cosines = np.clip(scores.astype(np.float64), -1.0, 1.0)
         return [(int(i), float(s)) for i, s in zip(ids, cosines, strict=True)]
 
     def sync(self, reader: CentroidSource) -> None:
-        """Bring the index to the reader's revision."""
+        """Bring the index to the reader's revision.
+
+        The file is written when much was caught up with, and whenever somebody was removed:
+        no voice stays in it that has left the database.
+        """
         with self._lock:
-            if self._index is None:
-                self._load()
-            now = reader.revision()
-            if now == self._held and self._index is not None:
-                return
-            forward = self._held.number <= now.number and reader.has_revision(self._held)
-            if self._index is None or not forward:
-                self.rebuild(reader)
-                return
-            changed = reader.changes_since(self._held.number)
-            table = reader.centroids(self._space_id, changed)
-            self._index.remove(np.array(changed, dtype=np.int64))
-            self._index.add(table.ids, table.vectors)
-            self._held = now
+            self._synced(reader)
 
     def rebuild(self, reader: CentroidSource) -> None:
-        """Make the index anew from the database, and save it."""
+        """Make the index anew from the database, and the file with it, whatever it was."""
         with self._lock:
-            index = self._empty()
-            table = reader.centroids(self._space_id)
-            if len(table.ids):
-                index.add(table.ids, table.vectors)
-            self._index, self._held = index, reader.revision()
-            self.save()
+            self._build(reader)
+            self._save(over_newer=True)
 
     def save(self) -> None:
         """Write the file, unless a newer one is there; that it cannot be written is no error."""
-        with self._lock, contextlib.suppress(OSError):
-            header = self._header()
-            if header is not None and header["revision"] > self._held.number:
-                return
-            payload = self._loaded().to_bytes()
-            facts = {
-                "kind": self._kind,
-                "space": self._space_id,
-                "dim": self._dim,
-                "revision": self._held.number,
-                "token": self._held.token,
-                "count": len(self._loaded()),
-                "sha256": hashlib.sha256(payload).hexdigest(),
-            }
-            self._write(_MAGIC + json.dumps(facts).encode() + b"\n" + payload)
+        with self._lock:
+            if self._index is not None:
+                self._save(over_newer=False)
 
     def status(self, reader: CentroidSource) -> IndexStatus:
         """Compare the file with the database; nothing is changed."""
@@ -168,15 +173,65 @@ class GalleryIndex:
             database_revision=now.number,
         )
 
-    def _loaded(self) -> VectorIndex:
-        if self._index is None:
-            self._index = self._empty()
-        return self._index
+    def _synced(self, reader: CentroidSource) -> VectorIndex:
+        """Return the index at exactly the reader's revision."""
+        index = self._load() if self._index is None else self._index
+        now = reader.revision()
+        if index is not None and now == self._held:
+            return index
+        if index is not None and self._held.number > now.number:
+            return self._build_behind(reader)
+        if index is None or not reader.has_revision(self._held):
+            index = self._build(reader)
+            self._save(over_newer=False)
+            return index
+        changed = reader.changes_since(self._held.number)
+        if len(changed) > _REBUILD_AFTER:
+            index = self._build(reader)
+            self._save(over_newer=False)
+            return index
+        self._catch_up(index, np.array(changed, dtype=np.int64), reader)
+        return index
 
-    def _load(self) -> None:
+    def _catch_up(self, index: VectorIndex, changed: Ids, reader: CentroidSource) -> None:
+        table = reader.centroids(self._space_id, changed.tolist())
+        gone = np.isin(changed, index.ids()) & ~np.isin(changed, table.ids)
+        index.remove(changed)
+        if len(table.ids):  # a space that was never enrolled in has no dimension
+            index.add(table.ids, table.vectors)
+        self._held = reader.revision()
+        self._unsaved += len(changed)
+        if gone.any() or self._unsaved >= _SAVE_AFTER:
+            self._save(over_newer=False)
+
+    def _build(self, reader: CentroidSource) -> VectorIndex:
+        index = self._type()(self._dim)
+        table = reader.centroids(self._space_id)
+        if len(table.ids):
+            index.add(table.ids, table.vectors)
+        self._index, self._held = index, reader.revision()
+        return index
+
+    def _build_behind(self, reader: CentroidSource) -> VectorIndex:
+        """Make the index of a revision that lies before the one held: there is no way back.
+
+        Either the snapshot is older than the last search, or a backup was restored, and then
+        a file of the lost future would keep its voices for as long as its number is higher.
+        The two cannot be told apart, so the file goes, and none of an old snapshot is written.
+        """
+        index = self._build(reader)
+        if self._is_newer():
+            self._drop()
+        return index
+
+    def _load(self) -> VectorIndex | None:
+        """Take the index from the file; a file that is not as it must be is removed."""
         found = self._read()
-        if found is not None:
-            self._index, self._held = found
+        if found is None:
+            self._drop()
+            return None
+        self._index, self._held = found
+        return self._index
 
     def _type(self) -> type[VectorIndex]:
         if self._kind == "faiss":
@@ -189,18 +244,39 @@ class GalleryIndex:
             return ExactIndex
         raise ConfigError(f"there is no index of kind {self._kind!r}; there are faiss and exact")
 
-    def _empty(self) -> VectorIndex:
-        return self._type()(self._dim)
+    def _save(self, *, over_newer: bool) -> None:
+        index = self._index
+        if index is None:
+            return
+        payload = index.to_bytes()
+        facts = {
+            "kind": self._kind,
+            "space": self._space_id,
+            "dim": self._dim,
+            "revision": self._held.number,
+            "token": self._held.token,
+            "count": len(index),
+            "sha256": hashlib.sha256(payload).hexdigest(),
+        }
+        try:
+            self._write(_MAGIC + json.dumps(facts).encode() + b"\n" + payload, over_newer)
+            self._unsaved = 0
+        except OSError:  # built again when needed; the old file may hold a removed voice
+            self._drop()
 
-    def _header(self) -> dict[str, int] | None:
-        """Return the numbers of the file's header, or None when there is no such file."""
+    def _drop(self) -> None:
+        """Remove the file: it is only a cache."""
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def _is_newer(self) -> bool:
+        """Whether the file is of a later revision: another process was faster."""
         try:
             with self._path.open("rb") as file:
-                magic, line = file.readline(), file.readline(4096)
-            facts = json.loads(line) if magic == _MAGIC else None
-            return {"revision": int(facts["revision"])} if isinstance(facts, dict) else None
-        except (OSError, ValueError, KeyError):
-            return None
+                magic, line = file.readline(), file.readline(_MAX_HEADER_BYTES)
+            return magic == _MAGIC and int(json.loads(line)["revision"]) > self._held.number
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
     def _read(self) -> tuple[VectorIndex, Revision] | None:
         """Return the file's index and revision, or None when it is missing or not as it must be."""
@@ -222,16 +298,25 @@ class GalleryIndex:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, over_newer: bool) -> None:
         folder = self._path.parent
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(prefix=".index-", dir=folder)  # 0600
+        self._sweep(folder)
+        number, name = tempfile.mkstemp(prefix=self._unfinished, dir=folder)  # 0600
         try:
             with os.fdopen(number, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).replace(self._path)
-        except BaseException:
+            with _alone_in(folder):  # nobody puts a newer one there between the two
+                if over_newer or not self._is_newer():
+                    Path(name).replace(self._path)
+        finally:
             Path(name).unlink(missing_ok=True)
-            raise
+
+    def _sweep(self, folder: Path) -> None:
+        """Remove what processes left that were killed while they wrote: there are voices in it."""
+        for path in folder.glob(f"{self._unfinished}*"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _WRITING_S:
+                    path.unlink()

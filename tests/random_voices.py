@@ -1,0 +1,72 @@
+"""Random points on the unit sphere in the clothes of enrolled utterances.
+
+For the store and the index a voice is a vector like any other; real speech is for the tests
+of whole paths.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from voiceid.domain import (
+    Embedding,
+    EmbeddingSpace,
+    Float32Array,
+    NewSample,
+    QualityReport,
+    Utterance,
+)
+
+DIM = 24
+SPACE = EmbeddingSpace("test", DIM, "0" * 64, "none v1", "whole", "none")
+OTHER_SPACE = EmbeddingSpace("test", DIM, "1" * 64, "none v1", "whole", "none")
+QUALITY = QualityReport(3.5, 2.25, 31.5, 0.0, 7400.0, 16_000, -21.5, ("noisy",))
+
+NOBODY = 65_534
+
+
+def random_unit(rng: np.random.Generator, n: int | None = None) -> Float32Array:
+    """Return (dim,) or (n, dim) float32 of unit length."""
+    v = rng.standard_normal((n or 1, DIM))
+    v = (v / np.linalg.norm(v, axis=1, keepdims=True)).astype(np.float32)
+    return v if n else v[0]
+
+
+def sample(
+    vector: Float32Array, clip: str | None = None, space: EmbeddingSpace = SPACE
+) -> NewSample:
+    """Return a sample whose recording is told by ``clip``, or by the vector."""
+    digest = hashlib.sha256(clip.encode() if clip else vector.tobytes()).hexdigest()
+    return NewSample(Utterance(f"{clip or 'clip'}.wav", digest, QUALITY, Embedding(vector, space)))
+
+
+def files_with(folder: Path, vector: Float32Array) -> set[str]:
+    """Return the names of the files in which any eight components of a vector stand."""
+    data = vector.astype("<f4").tobytes()
+    pieces = [data[i : i + 32] for i in range(0, len(data) - 31, 4)]
+    return {
+        path.name
+        for path in folder.rglob("*")
+        if path.is_file()
+        for content in [path.read_bytes()]
+        if any(piece in content for piece in pieces)
+    }
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Be somebody whom permissions bind: for root, nobody."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)

@@ -1,0 +1,323 @@
+"""The gallery follows a real database; nothing that happens to its file changes an answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_voices import DIM, OTHER_SPACE, SPACE, files_with, random_unit, sample, unprivileged
+
+from voiceid.domain import Float32Array
+from voiceid.errors import ConfigError, IndexFault
+from voiceid.index.gallery import GalleryIndex
+from voiceid.store import Store
+from voiceid.store.repository import Reader
+
+KINDS = ["exact", "faiss"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store.open(tmp_path / "voices.sqlite3")
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "index" / "voices.index"
+
+
+def gallery(kind: str, path: Path) -> GalleryIndex:
+    return GalleryIndex(SPACE.id, DIM, kind, path)
+
+
+def enroll(store: Store, name: str, vector: Float32Array) -> int:
+    """Enroll one sample; return the centroid's id."""
+    with store.write() as writer:
+        speaker = writer.find_speaker(name) or writer.add_speaker(name)
+        writer.add_samples(speaker.id, SPACE, [sample(vector)])
+        table = writer.centroids(SPACE.id)
+        owners = writer.owners(table.ids.tolist())
+        return next(i for i, owner in owners.items() if owner.id == speaker.id)
+
+
+def remove(store: Store, name: str) -> None:
+    with store.write() as writer:
+        writer.remove_speaker(writer.speaker(name).id)
+
+
+def answer(store: Store, index: GalleryIndex, query: Float32Array, k: int = 3) -> list[int]:
+    with store.read() as reader:
+        hits = index.search(reader, query, k)
+        assert hits == brute_force(reader, query, k)
+        return [i for i, _ in hits]
+
+
+def brute_force(reader: Reader, query: Float32Array, k: int) -> list[tuple[int, float]]:
+    table = reader.centroids(SPACE.id)
+    if not len(table.ids):
+        return []
+    scores = np.einsum("ij,j->i", table.vectors.astype(float), query.astype(float))
+    hits = zip(table.ids.tolist(), np.clip(scores.astype(np.float32), -1, 1).tolist(), strict=True)
+    return sorted(hits, key=lambda hit: (-hit[1], hit[0]))[:k]
+
+
+def test_a_search_follows_every_change_of_the_database(store: Store, kind: str, path: Path) -> None:
+    index, rng = gallery(kind, path), np.random.default_rng(1)
+    a, b = random_unit(rng, 2)
+    assert answer(store, index, a) == []
+    alice = enroll(store, "alice", a)
+    assert answer(store, index, a) == [alice]
+    bob = enroll(store, "bob", b)
+    assert answer(store, index, b) == [bob, alice]
+    enroll(store, "alice", random_unit(rng))
+    answer(store, index, a)
+    remove(store, "alice")
+    assert answer(store, index, a) == [bob]
+    remove(store, "bob")
+    assert answer(store, index, a) == []
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["enroll", "remove", "search", "reopen"]), st.integers(0, 4)),
+        max_size=14,
+    ),
+    kind=st.sampled_from(KINDS),
+)
+def test_any_history_is_answered_from_the_present(steps: list[tuple[str, int]], kind: str) -> None:
+    rng = np.random.default_rng(2)
+    with tempfile.TemporaryDirectory() as name:
+        store = Store.open(Path(name) / "voices.sqlite3")
+        path = Path(name) / "voices.index"
+        index, enrolled = gallery(kind, path), set()
+        for what, who in steps:
+            if what == "enroll":
+                enroll(store, f"speaker {who}", random_unit(rng))
+                enrolled.add(who)
+            elif what == "remove" and who in enrolled:
+                remove(store, f"speaker {who}")
+                enrolled.discard(who)
+            elif what == "reopen":
+                index.save()
+                index = gallery(kind, path)
+            else:
+                assert len(answer(store, index, random_unit(rng), k=9)) == len(enrolled)
+        store.close()
+
+
+def test_a_file_that_is_behind_catches_up_by_the_feed(store: Store, kind: str, path: Path) -> None:
+    rng = np.random.default_rng(3)
+    voices = random_unit(rng, 4)
+    for n, voice in enumerate(voices[:3]):
+        enroll(store, f"s{n}", voice)
+    answer(store, gallery(kind, path), voices[0])
+    enroll(store, "s3", voices[3])
+    remove(store, "s0")
+    index = gallery(kind, path)
+    with store.read() as reader:
+        assert index.status(reader).state == "behind"
+        assert index.status(reader).vectors == 3
+    assert len(answer(store, index, voices[3], k=9)) == 3
+
+
+DAMAGES = {
+    "empty": lambda data: b"",
+    "truncated": lambda data: data[: len(data) // 2],
+    "longer": lambda data: data + b"x",
+    "a flipped bit": lambda data: data[:-3] + bytes([data[-3] ^ 1]) + data[-2:],
+    "not an index": lambda data: b"\x80\x04hello" * 30,
+    "no header": lambda data: data.split(b"\n")[0] + b"\n",
+    "header of a list": lambda data: data.split(b"\n")[0] + b"\n[]\n" + data,
+    "header without a key": lambda data: data.replace(b'"token"', b'"taken"'),
+    "another space": lambda data: data.replace(SPACE.id.encode(), OTHER_SPACE.id.encode()),
+    "a wrong count": lambda data: data.replace(b'"count": 2', b'"count": 3'),
+    "an unknown token": lambda data: data.replace(b'"token": "', b'"token": "0'),
+    "a future revision": lambda data: data.replace(b'"revision": 2', b'"revision": 9'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_file_that_is_damaged_or_foreign_is_built_anew(
+    store: Store, kind: str, path: Path, damage: str
+) -> None:
+    voices = random_unit(np.random.default_rng(4), 2)
+    for n, voice in enumerate(voices):
+        enroll(store, f"s{n}", voice)
+    answer(store, gallery(kind, path), voices[0])
+    good = path.read_bytes()
+    path.write_bytes(DAMAGES[damage](good))
+    assert path.read_bytes() != good
+    index = gallery(kind, path)
+    with store.read() as reader:
+        assert index.status(reader).state in {"damaged", "behind"}
+    assert len(answer(store, index, voices[1])) == 2
+    with store.read() as reader:
+        index.rebuild(reader)
+        assert index.status(reader).state == "current"
+    assert path.read_bytes() == good
+
+
+def test_the_file_of_the_other_kind_is_built_anew(store: Store, path: Path) -> None:
+    voice = random_unit(np.random.default_rng(4))
+    enroll(store, "alice", voice)
+    for kind in [*KINDS, *KINDS]:
+        assert len(answer(store, gallery(kind, path), voice)) == 1
+
+
+def test_a_restored_backup_is_not_answered_from_its_future(tmp_path: Path, kind: str) -> None:
+    rng, database = np.random.default_rng(5), tmp_path / "voices.sqlite3"
+    path = tmp_path / "voices.index"
+    old, lost, new = random_unit(rng, 3)
+    store = Store.open(database)
+    enroll(store, "old", old)
+    store.close()
+    shutil.copy(database, tmp_path / "backup")
+    store = Store.open(database)
+    enroll(store, "lost", lost)
+    answer(store, gallery(kind, path), lost)
+    running = gallery(kind, path)
+    answer(store, running, lost)
+    store.close()
+    shutil.copy(tmp_path / "backup", database)
+    store = Store.open(database)
+    for index in (running, gallery(kind, path)):
+        assert len(answer(store, index, lost)) == 1
+    enroll(store, "new", new)  # the same revision number as "lost" had, and another token
+    for index in (running, gallery(kind, path)):
+        assert len(answer(store, index, lost)) == 2
+    store.close()
+
+
+def test_each_snapshot_gets_its_own_answer(store: Store, kind: str, path: Path) -> None:
+    index = gallery(kind, path)
+    a, b = random_unit(np.random.default_rng(6), 2)
+    alice = enroll(store, "alice", a)
+    with store.read() as before:
+        assert [i for i, _ in index.search(before, b, 5)] == [alice]
+        bob = enroll(store, "bob", b)
+        assert answer(store, index, b) == [bob, alice]
+        assert [i for i, _ in index.search(before, b, 5)] == [alice]
+    assert answer(store, index, b) == [bob, alice]
+
+
+def test_other_spaces_are_not_searched(store: Store, kind: str, path: Path) -> None:
+    index = gallery(kind, path)
+    a, b = random_unit(np.random.default_rng(7), 2)
+    assert answer(store, index, a) == []
+    with store.write() as writer:
+        speaker = writer.add_speaker("bob")
+        writer.add_samples(speaker.id, OTHER_SPACE, [sample(b, space=OTHER_SPACE)])
+    assert answer(store, index, b) == []
+    enroll(store, "alice", a)
+    assert len(answer(store, index, b)) == 1
+
+
+def test_a_removed_voice_leaves_the_file_with_the_next_sync(
+    store: Store, kind: str, path: Path
+) -> None:
+    alice, bob = random_unit(np.random.default_rng(8), 2)
+    enroll(store, "alice", alice)
+    enroll(store, "bob", bob)
+    answer(store, gallery(kind, path), alice)
+    assert files_with(path.parent, alice) == {path.name}
+    remove(store, "alice")
+    with store.read() as reader:
+        gallery(kind, path).sync(reader)
+    assert files_with(path.parent, alice) == set()
+    assert files_with(path.parent, bob) == {path.name}
+
+
+def test_an_older_index_does_not_replace_a_newer_file(store: Store, kind: str, path: Path) -> None:
+    index = gallery(kind, path)
+    voice = random_unit(np.random.default_rng(9))
+    enroll(store, "alice", voice)
+    answer(store, index, voice)
+    enroll(store, "bob", random_unit(np.random.default_rng(10)))
+    with store.read() as reader:
+        gallery(kind, path).rebuild(reader)
+    newer = path.read_bytes()
+    index.save()
+    assert path.read_bytes() == newer
+
+
+def test_what_a_killed_process_left_half_written_is_swept(
+    store: Store, kind: str, path: Path
+) -> None:
+    path.parent.mkdir()
+    left = path.with_name(f".{path.name}.abc")
+    left.write_bytes(b"a voice")
+    os.utime(left, (time.time() - 3600,) * 2)
+    with store.read() as reader:
+        gallery(kind, path).rebuild(reader)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_the_file_is_for_its_owner_only(store: Store, kind: str, path: Path) -> None:
+    with store.read() as reader:
+        gallery(kind, path).rebuild(reader)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_cannot_be_written_to_costs_the_cache_and_no_answer(
+    store: Store, kind: str, tmp_path: Path
+) -> None:
+    voice = random_unit(np.random.default_rng(11))
+    enroll(store, "alice", voice)
+    (tmp_path / "file").write_bytes(b"")
+    assert len(answer(store, gallery(kind, tmp_path / "file" / "x.index"), voice)) == 1
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o555)
+    with store.read() as reader, unprivileged():
+        index = gallery(kind, folder / "x.index")
+        assert len(index.search(reader, voice, 1)) == 1
+        index.save()
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "query", [np.zeros(DIM + 1), np.zeros((1, DIM)), np.full(DIM, np.nan), np.full(DIM, np.inf)]
+)
+def test_a_query_that_is_no_vector_of_the_space_is_a_fault(
+    store: Store, kind: str, path: Path, query: np.ndarray
+) -> None:
+    with store.read() as reader, pytest.raises(IndexFault):
+        gallery(kind, path).search(reader, query.astype(np.float32), 1)
+
+
+def test_an_unknown_kind_is_a_configuration_error(store: Store, path: Path) -> None:
+    with store.read() as reader, pytest.raises(ConfigError, match="hnsw"):
+        gallery("hnsw", path).sync(reader)
+
+
+def test_the_status_says_what_file_and_database_hold(store: Store, kind: str, path: Path) -> None:
+    index = gallery(kind, path)
+    with store.read() as reader:
+        assert index.status(reader).state == "missing"
+        assert not path.exists()
+    enroll(store, "alice", random_unit(np.random.default_rng(12)))
+    with store.read() as reader:
+        index.rebuild(reader)
+        status = index.status(reader)
+    assert (status.state, status.vectors, status.enrolled) == ("current", 1, 1)
+    assert status.revision == status.database_revision == 1
+    header = json.loads(path.read_bytes().split(b"\n")[1])
+    assert (header["space"], header["kind"]) == (SPACE.id, kind)
