@@ -1,0 +1,137 @@
+"""A process (or thread) that enrolls, removes and searches; run as a program by the tests.
+
+python gallery_worker.py work DATABASE KIND SEED ROUNDS   prints who stays enrolled, as JSON
+python gallery_worker.py crash DATABASE KIND SEED         goes on until it is killed
+python gallery_worker.py fill DATABASE BYTES              goes on until the disk is full
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from random_voices import DIM, SPACE, random_unit, sample
+
+from voiceid.errors import StoreError
+from voiceid.index.gallery import GalleryIndex
+from voiceid.store import Store
+
+
+def open_gallery(database: Path, kind: str) -> GalleryIndex:
+    return GalleryIndex(SPACE.id, DIM, kind, database.parent / "index" / f"{SPACE.id}.index")
+
+
+def enroll(store: Store, index: GalleryIndex, name: str, vectors: np.ndarray) -> int:
+    """Enroll as the program does, the file of the index included; return the centroid's id."""
+    with store.write() as writer:
+        speaker = writer.find_speaker(name) or writer.add_speaker(name)
+        index.search(writer, vectors[0], 2)
+        writer.add_samples(speaker.id, SPACE, [sample(v) for v in vectors])
+        owned = writer.owners(writer.centroids(SPACE.id).ids.tolist())
+    with store.read() as reader:
+        index.sync(reader)
+    index.save()
+    return next(i for i, owner in owned.items() if owner.id == speaker.id)
+
+
+def remove(store: Store, index: GalleryIndex, name: str) -> None:
+    with store.write() as writer:
+        writer.remove_speaker(writer.speaker(name).id)
+    with store.read() as reader:
+        index.sync(reader)
+
+
+def found(store: Store, index: GalleryIndex, vector: np.ndarray, k: int) -> list[tuple[int, float]]:
+    """Search, and compare with what the same snapshot of the database holds."""
+    with store.read() as reader:
+        hits = index.search(reader, vector, k)
+        table = reader.centroids(SPACE.id)
+        scores = dict(zip(table.ids.tolist(), (table.vectors @ vector).tolist(), strict=True))
+        assert len(hits) == min(k, len(scores)), "a search missed somebody"
+        for centroid_id, score in hits:
+            assert centroid_id in scores, "somebody who is not enrolled was found"
+            assert abs(score - scores[centroid_id]) < 1e-5, "a stale vector was found"
+        return hits
+
+
+def work(store: Store, index: GalleryIndex, seed: int, rounds: int) -> dict[str, int]:
+    """Enroll many, remove some, search all the time; return who stays with how many samples."""
+    rng, kept = np.random.default_rng(seed), {}
+    for number in range(rounds):
+        name, vectors = f"worker {seed} speaker {number}", random_unit(rng, 2)
+        centroid_id = enroll(store, index, name, vectors[:1])
+        assert found(store, index, vectors[0], 3)[0][0] == centroid_id, "the newest was not found"
+        kept[name] = 1
+        what = rng.integers(3)
+        if what == 0:
+            enroll(store, index, name, vectors[1:])
+            kept[name] = 2
+        elif what == 1:
+            remove(store, index, name)
+            hits = found(store, index, vectors[0], 1000)
+            assert centroid_id not in [i for i, _ in hits], "a removed voice was found"
+            del kept[name]
+    return kept
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _crash(store: Store, index: GalleryIndex, seed: int) -> Iterator[str]:
+    rng = np.random.default_rng(seed)
+    for number in count():
+        name = f"crash {seed} {number}"
+        enroll(store, index, name, random_unit(rng, 3))
+        yield name
+        if number % 2:
+            enroll(store, index, name, random_unit(rng, 2))
+            yield name
+        if number % 3 == 0:
+            remove(store, index, name)
+            yield name
+
+
+def _fill(database: Path, limit: int) -> None:
+    store = Store.open(database)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    rng, committed = np.random.default_rng(1), 0
+    try:
+        for number in range(10_000):
+            with store.write() as writer:
+                alice = writer.add_speaker(f"s{number}").id
+                writer.add_samples(alice, SPACE, [sample(v) for v in random_unit(rng, 20)])
+            committed += 1
+    except StoreError as error:
+        _say(json.dumps({"committed": committed, "hint": error.hint}))
+        with store.read() as reader:  # the same process goes on with what there is
+            assert len(reader.speakers()) == committed
+    store.close()
+
+
+def main() -> None:
+    """Do as the command line says."""
+    what, database = sys.argv[1], Path(sys.argv[2])
+    _say("ready")
+    sys.stdin.readline()
+    if what == "fill":
+        _fill(database, int(sys.argv[3]))
+        return
+    index, seed = open_gallery(database, sys.argv[3]), int(sys.argv[4])
+    store = Store.open(database)
+    if what == "work":
+        _say(json.dumps(work(store, index, seed, int(sys.argv[5]))))
+    else:
+        for name in _crash(store, index, seed):
+            _say(f"committed {name}")
+    store.close()
+
+
+if __name__ == "__main__":
+    main()

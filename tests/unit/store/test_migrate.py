@@ -1,0 +1,316 @@
+"""The schema's revisions: made from nothing, upgraded with a copy kept, refused when newer.
+
+There is one revision so far.  What an upgrade does is shown on a project of the future: the
+real migrations with two more after them, in a folder of the test's own.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from alembic.script import ScriptDirectory
+from random_voices import SPACE, random_unit, sample
+from sqlalchemy import create_engine
+
+from voiceid.errors import SchemaOutdated, SchemaTooNew, StoreError
+from voiceid.store import Store, StoreOptions, migrate
+from voiceid.store.migrate import SCHEMA_HEAD, SchemaState, SchemaStatus
+from voiceid.store.tables import metadata
+
+ROOT = Path(__file__).resolve().parents[3]
+
+ALTER_SPEAKERS = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0901"
+down_revision = "{head}"
+branch_labels = depends_on = None
+
+
+def upgrade():
+    with op.batch_alter_table("speakers") as table:  # SQLite makes the table anew and drops it
+        table.add_column(sa.Column("note", sa.String(), nullable=False, server_default=""))
+        table.alter_column("name", existing_type=sa.String(), type_=sa.String(128))
+"""
+
+FAIL = """
+from alembic import op
+
+revision = "0902"
+down_revision = "0901"
+branch_labels = depends_on = None
+
+
+def upgrade():
+    op.execute("CREATE TABLE half_done (id INTEGER)")
+    op.execute("{statement}")
+"""
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A database of this revision with three speakers in it."""
+    path, rng = tmp_path / "data" / "voices.sqlite3", np.random.default_rng(1)
+    store = Store.open(path)
+    with store.write() as writer:
+        for name in ("alice", "bob", "carol"):
+            vectors = random_unit(rng, 2)
+            writer.add_samples(writer.add_speaker(name).id, SPACE, [sample(v) for v in vectors])
+    store.close()
+    return path
+
+
+@pytest.fixture
+def future(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make this program the one of the future; return the folder of its migrations."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(ROOT / "migrations", folder)
+    (folder / "versions" / "0901_note.py").write_text(ALTER_SPEAKERS.format(head=SCHEMA_HEAD))
+    monkeypatch.setattr(migrate, "migrations_folder", lambda: folder)
+    monkeypatch.setattr(migrate, "SCHEMA_HEAD", "0901")
+    return folder
+
+
+def rows(path: Path) -> dict[str, list[object]]:
+    with closing(sqlite3.connect(path)) as connection:
+        tables = ("speakers", "samples", "centroids", "changes")
+        return {t: connection.execute(f"SELECT * FROM {t}").fetchall() for t in tables}  # noqa: S608
+
+
+def set_revision(path: Path, revision: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+        connection.commit()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
+
+
+def test_the_head_constant_is_alembics_head() -> None:
+    assert ScriptDirectory(str(ROOT / "migrations")).get_heads() == [SCHEMA_HEAD]
+
+
+def test_alembic_check_runs_clean_from_the_root_of_the_repository() -> None:
+    command = [sys.executable, "-m", "alembic", "check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "No new upgrade operations detected" in done.stdout
+
+
+def test_the_migrated_schema_has_every_constraint_that_the_tables_declare(tmp_path: Path) -> None:
+    migrate.upgrade(tmp_path / "migrated.sqlite3")
+    declared = create_engine(f"sqlite:///{tmp_path / 'declared.sqlite3'}")
+    metadata.create_all(declared)
+    declared.dispose()
+    assert _parts(tmp_path / "migrated.sqlite3") == _parts(tmp_path / "declared.sqlite3")
+
+
+def _parts(path: Path) -> dict[str, list[str]]:
+    """Return the clauses of each table and index, in an order that does not matter."""
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index')"
+            " AND sql IS NOT NULL AND name NOT IN ('alembic_version', 'sqlite_sequence')"
+        ).fetchall()
+    return {
+        name: sorted(part.strip(" ,") for part in re.split(r"\n", sql) if part.strip(" ,()"))
+        for name, sql in found
+    }
+
+
+def test_opening_a_current_database_imports_no_alembic(database: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from voiceid.store import Store\n"
+        "store = Store.open(Path(sys.argv[1]))\n"
+        "with store.read() as reader: assert len(reader.speakers()) == 3\n"
+        "store.close()\n"
+        "assert not any(m.split('.')[0] in {'alembic', 'mako'} for m in sys.modules)\n"
+        "assert 'sqlalchemy.orm' not in sys.modules"
+    )
+    command = [sys.executable, "-c", code, str(database)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_status_says_where_a_database_is_and_leaves_no_trace(
+    database: Path, tmp_path: Path
+) -> None:
+    before = contents(database.parent)
+    assert migrate.status(database) == SchemaStatus(SCHEMA_HEAD, SCHEMA_HEAD, SchemaState.CURRENT)
+    assert contents(database.parent) == before
+    missing = tmp_path / "nowhere" / "voices.sqlite3"
+    assert migrate.status(missing) == SchemaStatus(None, SCHEMA_HEAD, SchemaState.MISSING)
+    assert not missing.parent.exists()
+
+
+def test_an_older_database_is_upgraded_on_opening_and_a_copy_kept(
+    database: Path, future: Path
+) -> None:
+    before = rows(database)
+    old = migrate.status(database)
+    assert (old.current, old.head, old.state) == (SCHEMA_HEAD, "0901", SchemaState.OUTDATED)
+    store = Store.open(database)
+    with store.read() as reader:
+        assert [s.n_samples for s in reader.speakers()] == [2, 2, 2]
+    store.close()
+    assert migrate.status(database).state is SchemaState.CURRENT
+    after = rows(database)
+    assert [row[:5] for row in after.pop("speakers")] == before["speakers"]
+    assert after == {k: v for k, v in before.items() if k != "speakers"}, "rows were lost"
+    copy = database.with_name(f"{database.name}.before-0901")
+    assert rows(copy) == before
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+    assert {p.name for p in database.parent.iterdir()} == {database.name, copy.name}
+
+
+def test_after_an_upgrade_the_store_enforces_its_references_again(
+    database: Path, future: Path
+) -> None:
+    store = Store.open(database)
+    with store.write() as writer:
+        writer.remove_speaker(writer.speaker("alice").id)
+    with pytest.raises(StoreError, match="FOREIGN KEY"), store.write() as writer:
+        writer.add_samples(99, SPACE, [sample(random_unit(np.random.default_rng(2)))])
+    store.close()
+    assert [len(rows(database)[t]) for t in ("speakers", "samples", "centroids")] == [2, 4, 2]
+
+
+def test_without_auto_upgrade_an_older_database_is_refused_untouched(
+    database: Path, future: Path
+) -> None:
+    before = contents(database.parent)
+    with pytest.raises(SchemaOutdated, match="0901") as refused:
+        Store.open(database, StoreOptions(auto_upgrade=False))
+    assert "db upgrade" in refused.value.hint
+    assert contents(database.parent) == before
+    assert migrate.upgrade(database).state is SchemaState.CURRENT
+    assert migrate.upgrade(database).state is SchemaState.CURRENT
+
+
+@pytest.mark.parametrize("statement", ["DROP TABLE nothing", "DELETE FROM embedding_spaces"])
+def test_an_upgrade_that_fails_leaves_the_database_as_it_was(
+    database: Path, future: Path, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    failing = future / "versions" / "0902_fail.py"
+    failing.write_text(FAIL.format(statement=statement))
+    before = rows(database)
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate, "SCHEMA_HEAD", "0902")
+        with pytest.raises(StoreError) as failed:
+            Store.open(database)
+    assert failed.value.hint
+    failing.unlink()
+    assert migrate.status(database).current == SCHEMA_HEAD
+    assert rows(database) == before
+    with closing(sqlite3.connect(database)) as connection:
+        found = connection.execute("SELECT name FROM sqlite_master").fetchall()
+    assert ("half_done",) not in found
+    Store.open(database).close()
+
+
+@pytest.mark.parametrize("ask", [Store.open, migrate.upgrade])
+def test_a_newer_database_is_refused_byte_for_byte_untouched(
+    database: Path, ask: Callable[[Path], object]
+) -> None:
+    set_revision(database, "9999")
+    before = contents(database.parent)
+    with pytest.raises(SchemaTooNew, match="9999") as refused:
+        ask(database)
+    assert refused.value.hint
+    assert migrate.status(database).state is SchemaState.NEWER
+    assert contents(database.parent) == before
+
+
+def test_a_newer_database_that_is_in_use_is_refused_and_its_log_stays(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as theirs:
+        theirs.execute("UPDATE alembic_version SET version_num = '9999'")
+        theirs.commit()
+        before = contents(database.parent)
+        assert f"{database.name}-wal" in before
+        with pytest.raises(SchemaTooNew, match="9999"):  # which stands in the log only
+            Store.open(database)
+        after = contents(database.parent)
+        for name in (database.name, f"{database.name}-wal"):
+            assert after[name] == before[name]
+
+
+def test_many_threads_may_open_a_new_database_at_once(tmp_path: Path) -> None:
+    path, barrier, failures = tmp_path / "data" / "voices.sqlite3", threading.Barrier(8), []
+
+    def start() -> None:
+        barrier.wait()
+        try:
+            Store.open(path).close()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is a failure
+            failures.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert migrate.status(path).state is SchemaState.CURRENT
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from voiceid.store import Store, migrate
+folder, path = Path(sys.argv[1]), Path(sys.argv[2])
+if folder.name == "migrations":
+    migrate.migrations_folder = lambda: folder
+    migrate.SCHEMA_HEAD = "0901"
+import alembic.runtime.migration, alembic.script  # so that all start at one moment
+print("ready", flush=True)
+sys.stdin.readline()
+store = Store.open(path)
+with store.write() as writer:
+    writer.add_speaker(sys.argv[3])
+store.close()
+"""
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_many_processes_may_open_a_new_or_an_old_database_at_once(
+    database: Path, future: Path, tmp_path: Path, old: bool
+) -> None:
+    path = database if old else tmp_path / "new" / "voices.sqlite3"
+    folder = future if old else tmp_path
+    before = rows(database)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, str(folder), str(path), f"s{n}"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for n in range(5)
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    errors = [process.communicate(timeout=30)[1] for process in processes]
+    assert errors == [""] * 5
+    with closing(sqlite3.connect(path)) as connection:
+        (n,) = connection.execute("SELECT count(*) FROM speakers").fetchone()
+    assert n == 5 + (3 if old else 0)
+    if old:
+        assert rows(path.with_name(f"{path.name}.before-0901")) == before

@@ -1,0 +1,438 @@
+"""Speakers, samples, centroids and the change feed, on a migrated database."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_voices import DIM, OTHER_SPACE, QUALITY, SPACE, random_unit, sample
+from sqlalchemy import event
+
+from voiceid.domain import EMPTY_REVISION, Embedding, NewSample, Revision, SpeakerRef, Utterance
+from voiceid.errors import (
+    SpaceMismatch,
+    SpeakerExists,
+    SpeakerNameInvalid,
+    SpeakerNotFound,
+    StoreError,
+)
+from voiceid.store import Store
+from voiceid.store.repository import Reader, Writer
+
+
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    store = Store.open(tmp_path_factory.mktemp("store") / "voices.sqlite3")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store.open(tmp_path / "voices.sqlite3")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(1)
+
+
+def mean_of(vectors: np.ndarray) -> np.ndarray:
+    mean = vectors.astype(np.float64).mean(axis=0)
+    return mean / np.linalg.norm(mean)
+
+
+def test_a_new_database_is_empty(store: Store) -> None:
+    with store.read() as reader:
+        assert reader.speakers() == []
+        assert reader.spaces() == {}
+        assert reader.revision() == EMPTY_REVISION
+        assert reader.has_revision(EMPTY_REVISION)
+        assert reader.changes_since(0) == []
+        assert reader.centroids(SPACE.id).ids.shape == (0,)
+        assert reader.count(SPACE.id) == 0
+        assert reader.owners([1, 2]) == {}
+        assert reader.owner_of_clip("0" * 64) == []
+
+
+def test_a_sample_comes_back_as_it_was_written(store: Store, rng: np.random.Generator) -> None:
+    vector = random_unit(rng)
+    began = datetime.now(UTC)
+    new = sample(vector, "Zoë's clip")
+    with store.write() as writer:
+        alice = writer.add_speaker("Alice")
+        writer.add_samples(alice.id, SPACE, [NewSample(new.utterance, ("clipped", "noisy"))])
+    with store.read() as reader:
+        (found,) = reader.samples(alice.id)
+        speaker = reader.speaker("ALICE")
+    np.testing.assert_array_equal(found.vector, vector)
+    assert found.vector.dtype == np.float32
+    assert (found.speaker_id, found.space_id) == (alice.id, SPACE.id)
+    assert (found.source_name, found.pcm_sha256) == ("Zoë's clip.wav", new.utterance.pcm_sha256)
+    assert found.quality == QUALITY
+    assert found.overrides == ("clipped", "noisy")
+    assert began <= found.created_at <= datetime.now(UTC)
+    assert (speaker.name, speaker.n_samples, speaker.spaces) == ("Alice", 1, (SPACE.id,))
+    assert speaker.net_speech_s == pytest.approx(QUALITY.net_speech_s)
+    assert began <= speaker.created_at <= speaker.updated_at
+
+
+def test_the_centroid_is_the_mean_of_the_samples_there_are(
+    store: Store, rng: np.random.Generator
+) -> None:
+    first, second = random_unit(rng, 3), random_unit(rng, 2)
+    with store.write() as writer:
+        alice = writer.add_speaker("alice")
+        writer.add_samples(alice.id, SPACE, [sample(v) for v in first])
+        np.testing.assert_allclose(writer.centroid(alice.id, SPACE.id), mean_of(first), atol=1e-6)
+        writer.add_samples(alice.id, SPACE, [sample(v) for v in second])
+        both = np.concatenate([first, second])
+        np.testing.assert_allclose(writer.centroid(alice.id, SPACE.id), mean_of(both), atol=1e-6)
+        writer.remove_samples(alice.id, SPACE.id)
+        assert writer.centroid(alice.id, SPACE.id) is None
+        writer.add_samples(alice.id, SPACE, [sample(v) for v in second])
+    with store.read() as reader:
+        np.testing.assert_allclose(reader.centroid(alice.id, SPACE.id), mean_of(second), atol=1e-6)
+        assert reader.count(SPACE.id) == 1
+
+
+def test_spaces_are_kept_apart(store: Store, rng: np.random.Generator) -> None:
+    a, b = random_unit(rng, 2)
+    with store.write() as writer:
+        alice = writer.add_speaker("alice")
+        writer.add_samples(alice.id, SPACE, [sample(a, "clip")])
+        writer.add_samples(alice.id, OTHER_SPACE, [sample(b, "clip", OTHER_SPACE)])
+        assert set(writer.speaker("alice").spaces) == {SPACE.id, OTHER_SPACE.id}
+        writer.remove_samples(alice.id, SPACE.id)
+    with store.read() as reader:
+        assert reader.speaker("alice").spaces == (OTHER_SPACE.id,)
+        assert reader.centroid(alice.id, SPACE.id) is None
+        np.testing.assert_allclose(reader.centroid(alice.id, OTHER_SPACE.id), b, atol=1e-6)
+        assert reader.spaces() == {SPACE.id: DIM, OTHER_SPACE.id: DIM}
+        assert [s.space_id for s in reader.samples(alice.id)] == [OTHER_SPACE.id]
+
+
+def test_every_change_of_a_centroid_is_in_the_feed(store: Store, rng: np.random.Generator) -> None:
+    voices = [sample(v) for v in random_unit(rng, 4)]
+    points = [EMPTY_REVISION]
+
+    def step(change: object) -> list[int]:
+        with store.write() as writer:
+            change(writer)
+            points.append(writer.revision())
+            return writer.changes_since(points[-2].number)
+
+    with store.write() as writer:
+        alice, bob = writer.add_speaker("alice").id, writer.add_speaker("bob").id
+        assert writer.revision() == EMPTY_REVISION  # nobody to search for yet
+    (first,) = step(lambda w: w.add_samples(alice, SPACE, voices[:1]))
+    assert step(lambda w: w.add_samples(alice, SPACE, voices[1:2])) == [first]
+    (second,) = step(lambda w: w.add_samples(bob, SPACE, voices[2:]))
+    assert second != first
+    assert step(lambda w: w.remove_samples(alice, SPACE.id)) == [first]
+    assert step(lambda w: w.remove_speaker(bob)) == [second]
+    (third,) = step(lambda w: w.add_samples(alice, SPACE, voices[:1]))
+    assert third not in {first, second}, "the id of a removed centroid was used again"
+    assert [p.number for p in points] == list(range(7))
+    with store.read() as reader:
+        assert all(reader.has_revision(point) for point in points)
+        assert not reader.has_revision(Revision(3, points[2].token))
+        assert not reader.has_revision(Revision(99, points[2].token))
+        assert sorted(reader.changes_since(0)) == sorted({first, second, third})
+
+
+def test_ids_are_never_used_again(store: Store) -> None:
+    with store.write() as writer:
+        first = writer.add_speaker("alice").id
+        writer.remove_speaker(first)
+        assert writer.add_speaker("alice").id != first
+
+
+def test_removing_a_speaker_leaves_no_row(store: Store, rng: np.random.Generator) -> None:
+    with store.write() as writer:
+        alice, bob = writer.add_speaker("alice").id, writer.add_speaker("bob").id
+        writer.add_samples(alice, SPACE, [sample(random_unit(rng), "a")])
+        writer.add_samples(bob, SPACE, [sample(random_unit(rng), "b")])
+    with store.write() as writer:
+        writer.remove_speaker(alice)
+    with store.read() as reader:
+        assert reader.find_speaker("alice") is None
+        assert reader.samples(alice) == []
+        assert reader.centroid(alice, SPACE.id) is None
+        assert [s.name for s in reader.speakers()] == ["bob"]
+        assert reader.count(SPACE.id) == 1
+        with pytest.raises(SpeakerNotFound, match="alice"):
+            reader.speaker("alice")
+
+
+def test_a_name_is_one_name_however_it_is_written(store: Store) -> None:
+    with store.write() as writer:
+        writer.add_speaker(" Zoë ")
+        for other in ("Zoë", "ZOË", "zoe\u0308"):
+            with pytest.raises(SpeakerExists, match="Zoë"):
+                writer.add_speaker(other)
+            assert writer.speaker(other).name == "Zoë"
+        writer.add_speaker("Zoe")
+        with pytest.raises(SpeakerNameInvalid):
+            writer.add_speaker("\x00")
+
+
+def test_renaming_keeps_the_voice_and_refuses_a_name_that_is_taken(
+    store: Store, rng: np.random.Generator
+) -> None:
+    with store.write() as writer:
+        alice = writer.add_speaker("alice")
+        writer.add_speaker("bob")
+        writer.add_samples(alice.id, SPACE, [sample(random_unit(rng))])
+        before = writer.revision()
+    with store.write() as writer:
+        writer.rename_speaker(alice.id, "Alice")  # her own name, with a capital
+        with pytest.raises(SpeakerExists, match="bob"):
+            writer.rename_speaker(alice.id, "BOB")
+        writer.rename_speaker(alice.id, "carol")
+    with store.read() as reader:
+        carol = reader.speaker("carol")
+        assert (carol.id, carol.n_samples, carol.created_at) == (alice.id, 1, alice.created_at)
+        assert carol.updated_at >= alice.updated_at
+        assert reader.find_speaker("alice") is None
+        assert reader.revision() == before
+
+
+def test_whose_a_clip_and_a_centroid_are(store: Store, rng: np.random.Generator) -> None:
+    with store.write() as writer:
+        alice, bob = writer.add_speaker("alice").id, writer.add_speaker("bob").id
+        shared = sample(random_unit(rng), "clip")
+        writer.add_samples(alice, SPACE, [shared])
+        writer.add_samples(bob, SPACE, [shared])
+        ids = writer.centroids(SPACE.id).ids.tolist()
+    with store.read() as reader:
+        owners = reader.owners([*ids, 10**9])
+        assert set(owners.values()) == {SpeakerRef(alice, "alice"), SpeakerRef(bob, "bob")}
+        found = reader.owner_of_clip(shared.utterance.pcm_sha256)
+        assert sorted(ref.name for ref in found) == ["alice", "bob"]
+
+
+def test_a_clip_is_refused_a_second_time_and_nothing_of_the_change_stays(
+    store: Store, rng: np.random.Generator
+) -> None:
+    a, b = random_unit(rng, 2)
+    with store.write() as writer:
+        alice = writer.add_speaker("alice")
+        writer.add_samples(alice.id, SPACE, [sample(a, "clip")])
+    with pytest.raises(StoreError, match="UNIQUE") as refused, store.write() as writer:
+        writer.add_samples(alice.id, SPACE, [sample(b, "other"), sample(b, "clip")])
+    assert refused.value.hint
+    with store.read() as reader:
+        assert len(reader.samples(alice.id)) == 1
+        np.testing.assert_allclose(reader.centroid(alice.id, SPACE.id), a, atol=1e-6)
+        assert reader.revision().number == 1
+
+
+def test_samples_of_nobody_are_refused(store: Store, rng: np.random.Generator) -> None:
+    with pytest.raises(StoreError, match="FOREIGN KEY"), store.write() as writer:
+        writer.add_samples(77, SPACE, [sample(random_unit(rng))])
+
+
+@pytest.mark.parametrize(
+    "vector", [np.zeros(DIM), np.ones(DIM), np.full(DIM, np.nan), np.eye(1, DIM + 1)[0]]
+)
+def test_what_is_not_a_unit_vector_of_the_space_is_not_stored(
+    store: Store, vector: np.ndarray
+) -> None:
+    with store.write() as writer:
+        alice = writer.add_speaker("alice").id
+        with pytest.raises(ValueError, match="unit vector"):
+            writer.add_samples(alice, SPACE, [sample(vector.astype(np.float32))])
+
+
+def test_an_utterance_without_a_vector_or_of_another_space_is_not_stored(
+    store: Store, rng: np.random.Generator
+) -> None:
+    foreign = Embedding(random_unit(rng), OTHER_SPACE)
+    with store.write() as writer:
+        alice = writer.add_speaker("alice").id
+        with pytest.raises(ValueError, match="no embedding"):
+            writer.add_samples(alice, SPACE, [NewSample(Utterance("x", "0" * 64, QUALITY, None))])
+        with pytest.raises(SpaceMismatch):
+            writer.add_samples(
+                alice, SPACE, [NewSample(Utterance("x", "0" * 64, QUALITY, foreign))]
+            )
+
+
+def test_a_sample_row_cannot_be_altered(store: Store, rng: np.random.Generator) -> None:
+    with store.write() as writer:
+        writer.add_samples(writer.add_speaker("alice").id, SPACE, [sample(random_unit(rng))])
+    with pytest.raises(StoreError, match="immutable"), store.write() as writer:
+        writer._connection.exec_driver_sql("UPDATE samples SET source_name = 'x'")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("UPDATE centroids SET vector = zeroblob(96)", "centroid|vector"),
+        ("UPDATE centroids SET vector = zeroblob(92)", "vector"),
+        ("DROP TRIGGER samples_are_immutable; UPDATE samples SET quality = 'x'", "sample 1"),
+        ("DROP TRIGGER samples_are_immutable; UPDATE samples SET created_at = 'x'", "sample 1"),
+        ("DROP TABLE centroids", "no such table"),
+    ],
+)
+def test_damaged_rows_are_store_errors(
+    store: Store, rng: np.random.Generator, damage: str, message: str
+) -> None:
+    with store.write() as writer:
+        alice = writer.add_speaker("alice").id
+        writer.add_samples(alice, SPACE, [sample(random_unit(rng))])
+        for statement in damage.split("; "):
+            writer._connection.exec_driver_sql(statement)
+    with pytest.raises(StoreError, match=message) as error, store.read() as reader:
+        assert (reader.samples(alice), reader.centroid(alice, SPACE.id)) is None
+    assert error.value.hint
+
+
+def test_an_exception_of_the_caller_rolls_back_and_passes_unchanged(store: Store) -> None:
+    with pytest.raises(FileNotFoundError, match="theirs"), store.write() as writer:
+        Path(writer.add_speaker("theirs").name).stat()
+    with store.read() as reader:
+        assert reader.speakers() == []
+
+
+def test_a_reader_sees_one_snapshot_while_others_write(store: Store) -> None:
+    with store.read() as reader:
+        assert reader.speakers() == []
+        with store.write() as writer:
+            writer.add_speaker("alice")
+        assert reader.speakers() == []
+        assert reader.find_speaker("alice") is None
+    with store.read() as reader:
+        assert [s.name for s in reader.speakers()] == ["alice"]
+
+
+def test_forty_readers_and_a_writer_at_once_do_not_wait_for_each_other(store: Store) -> None:
+    inside, leave = threading.Barrier(41, timeout=20), threading.Event()
+
+    def read() -> None:
+        with store.read() as reader:
+            reader.speakers()
+            inside.wait()
+            leave.wait(20)
+
+    threads = [threading.Thread(target=read) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    inside.wait()
+    with store.write() as writer:
+        writer.add_speaker("alice")
+    leave.set()
+    for thread in threads:
+        thread.join()
+
+
+def test_questions_take_as_many_queries_for_many_speakers_as_for_one(
+    store: Store, rng: np.random.Generator
+) -> None:
+    queries: list[str] = []
+    event.listen(store._engine, "before_cursor_execute", lambda *args: queries.append(args[2]))
+
+    def count(ask: object) -> int:
+        queries.clear()
+        with store.read() as reader:
+            ask(reader)
+        return len(queries)
+
+    asks = [Reader.speakers, lambda r: r.centroids(SPACE.id), lambda r: r.owners(range(400))]
+    counts = []
+    for names in (["a"], [f"s{n}" for n in range(50)]):
+        with store.write() as writer:
+            for name in names:
+                alice = writer.add_speaker(name).id
+                writer.add_samples(alice, SPACE, [sample(random_unit(rng))])
+        counts.append([count(ask) for ask in asks])
+    assert counts[0] == counts[1]
+
+
+def test_ten_thousand_speakers_are_listed_and_searched_in_a_blink(store: Store) -> None:
+    rng, names = np.random.default_rng(9), [f"speaker {n}" for n in range(10_000)]
+    vectors = random_unit(rng, len(names)).astype("<f4")
+    with store.write() as writer:
+        writer.add_samples(writer.add_speaker("first").id, SPACE, [sample(random_unit(rng))])
+        raw = writer._connection.exec_driver_sql
+        now = datetime.now(UTC).isoformat()
+        raw(
+            "INSERT INTO speakers (id, name, name_key, created_at, updated_at) VALUES (?,?,?,?,?)",
+            [(n + 10, name, name, now, now) for n, name in enumerate(names)],
+        )
+        raw(
+            "INSERT INTO centroids (speaker_id, space_id, vector, n_samples, net_speech_s)"
+            " VALUES (?, ?, ?, 1, 2.0)",
+            [(n + 10, SPACE.id, vector.tobytes()) for n, vector in enumerate(vectors)],
+        )
+    with store.read() as reader:
+        started = time.perf_counter()
+        assert len(reader.speakers()) == 10_001
+        assert len(reader.centroids(SPACE.id).ids) == 10_001
+        took_s = time.perf_counter() - started
+        owners = reader.owners(reader.centroids(SPACE.id).ids.tolist())
+    assert len(owners) == 10_001
+    assert took_s < 1.0  # 0.1 s on an idle machine; a query per speaker takes longer than this
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["enroll", "replace", "remove", "rename", "fail"]), st.integers(0, 3)
+        ),
+        max_size=12,
+    )
+)
+def test_any_history_leaves_every_centroid_the_mean_of_its_samples(
+    shared_store: Store, steps: list[tuple[str, int]]
+) -> None:
+    rng, held = np.random.default_rng(3), {}
+    with shared_store.write() as writer:
+        for speaker in writer.speakers():
+            writer.remove_speaker(speaker.id)
+    for what, who in steps:
+        name, vectors = f"s{who}", random_unit(rng, 2)
+        if what == "fail":
+            with pytest.raises(ZeroDivisionError), shared_store.write() as writer:
+                assert _apply(writer, "enroll", name, vectors, dict(held)) or 1 / 0
+        else:
+            with shared_store.write() as writer:
+                _apply(writer, what, name, vectors, held)
+    with shared_store.read() as reader:
+        assert {s.name: s.n_samples for s in reader.speakers()} == {
+            name: len(vectors) for name, vectors in held.items()
+        }
+        for name, vectors in held.items():
+            centroid = reader.centroid(reader.speaker(name).id, SPACE.id)
+            np.testing.assert_allclose(centroid, mean_of(vectors), atol=1e-6)
+        assert reader.count(SPACE.id) == len(held)
+
+
+def _apply(
+    writer: Writer, what: str, name: str, vectors: np.ndarray, held: dict[str, np.ndarray]
+) -> None:
+    found = writer.find_speaker(name)
+    if what in {"enroll", "replace"}:
+        speaker = found or writer.add_speaker(name)
+        if what == "replace":
+            writer.remove_samples(speaker.id, SPACE.id)
+        writer.add_samples(speaker.id, SPACE, [sample(v) for v in vectors])
+        kept = held.get(name) if what == "enroll" else None
+        held[name] = vectors if kept is None else np.concatenate([kept, vectors])
+    elif found is not None and what == "remove":
+        writer.remove_speaker(found.id)
+        del held[name]
+    elif found is not None and f"{name}x" not in held:
+        writer.rename_speaker(found.id, f"{name}x")
+        held[f"{name}x"] = held.pop(name)
