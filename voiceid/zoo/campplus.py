@@ -220,9 +220,7 @@ class _Segments:
         self.graph = g = graph
         size = g.ints(_SEGMENT)
         self.frames = g.op("Shape", x, start=2, end=3)
-        self.count = g.op(
-            "Div", g.op("Add", self.frames, g.ints(_SEGMENT - 1)), size
-        )
+        self.count = g.op("Div", g.op("Add", self.frames, g.ints(_SEGMENT - 1)), size)
         missing = g.op("Sub", g.op("Mul", self.count, size), self.frames)
         self.pads = g.op("Concat", g.ints(0, 0, 0, 0, 0), missing, axis=0)
         real = g.op("Cast", g.op("Sub", size, missing), to=1)
@@ -242,7 +240,9 @@ class _Segments:
     def mask(self, local: str, weights: str) -> str:
         """(N, C, T) weighed with (N, C, segments): each segment by its own weight."""
         g = self.graph
-        wide = g.op("Expand", g.op("Unsqueeze", weights, g.ints(3)), g.const([1, 1, 1, _SEGMENT], np.int64))
+        wide = g.op(
+            "Expand", g.op("Unsqueeze", weights, g.ints(3)), g.const([1, 1, 1, _SEGMENT], np.int64)
+        )
         flat = g.op("Reshape", wide, self.joined)
         cut = g.op("Slice", flat, g.ints(0), self.frames, g.ints(2))
         return str(g.op("Mul", local, cut))

@@ -1,9 +1,9 @@
 """Reads PyTorch checkpoints without PyTorch, and without trusting them.
 
-A checkpoint is a pickle, and a pickle is a program.  The unpickler here knows a handful of
-names (an ordered dict, a tensor, the kinds of storage); any other name ends the reading
-before anything is called.  What a name is bound to here is our own code, which makes NumPy
-arrays and nothing else.
+A checkpoint is a pickle, and a pickle is a program.  The reader here
+(:mod:`voiceid.zoo.pickled`) knows a handful of instructions and of names (an ordered dict, a
+tensor, the kinds of storage); anything else ends the reading before anything is called.
+What a name is bound to is our own code, which makes NumPy arrays and nothing else.
 
 Two containers are read: the zip file of ``torch.save`` since 1.6 (``data.pkl`` beside one
 file a storage), and the older sequence of pickles followed by the raw storages
@@ -14,10 +14,7 @@ from __future__ import annotations
 
 import io
 import math
-import pickle
-import pickletools
 import struct
-import sys
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -28,50 +25,42 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.errors import CheckpointInvalid
+from voiceid.zoo.pickled import PickleReader, Refused
 
 Array: TypeAlias = npt.NDArray[Any]
 
 MAX_BYTES = 1 << 30
 """No model here comes near; a file that claims more is refused before memory is taken."""
+_MAX_DEPTH = 20
+_MAX_KEY_CHARS = 200
+"""State dicts nest two or three deep and have names like ``xvector.block1.tdnnd1.linear1``."""
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 _DTYPES = {
-    "FloatStorage": np.dtype("<f4"),
-    "DoubleStorage": np.dtype("<f8"),
-    "HalfStorage": np.dtype("<f2"),
-    "LongStorage": np.dtype("<i8"),
-    "IntStorage": np.dtype("<i4"),
+    "torch FloatStorage": np.dtype("<f4"),
+    "torch DoubleStorage": np.dtype("<f8"),
+    "torch HalfStorage": np.dtype("<f2"),
+    "torch LongStorage": np.dtype("<i8"),
+    "torch IntStorage": np.dtype("<i4"),
 }
 _BROKEN = (
-    pickle.UnpicklingError,
     zipfile.BadZipFile,
     struct.error,
     ArithmeticError,
-    AttributeError,
     EOFError,
     KeyError,
     IndexError,
     TypeError,
     ValueError,
-    NotImplementedError,
-    RecursionError,
+    RuntimeError,
     MemoryError,
     OSError,
 )
-"""What damaged bytes make the readers below raise."""
+"""What damaged bytes make the readers below raise; RuntimeError is zipfile's own habit."""
 
 
-class _Sealed:
-    """Refuses the state that a pickle may push into any object it has made (BUILD)."""
-
-    __slots__ = ()
-
-    def __setstate__(self, state: object) -> NoReturn:
-        raise pickle.UnpicklingError("it tries to change an object from inside")
-
-
-class _Storage(_Sealed):
+class _Storage:
     """A run of numbers, whose bytes may come after the tensors that look into it."""
 
     __slots__ = ("count", "dtype", "values")
@@ -82,34 +71,37 @@ class _Storage(_Sealed):
         self.values: Array | None = None
 
 
-class _Tensor(_Sealed):
+class _Tensor:
     """A view of a storage, resolved to an array once all storages are filled."""
 
     __slots__ = ("offset", "shape", "storage", "strides")
 
     def __init__(self, storage: object, offset: object, shape: object, strides: object) -> None:
         if not isinstance(storage, _Storage) or type(offset) is not int or offset < 0:
-            raise pickle.UnpicklingError("a tensor without a storage")
+            raise Refused("a tensor without a storage")
         self.storage, self.offset = storage, offset
         self.shape, self.strides = _whole_numbers(shape), _whole_numbers(strides)
         if len(self.shape) != len(self.strides):
-            raise pickle.UnpicklingError("a tensor whose shape and strides do not agree")
+            raise Refused("a tensor whose shape and strides do not agree")
+
+    @property
+    def size_bytes(self) -> int:
+        """What an own copy takes."""
+        return math.prod(self.shape) * self.storage.dtype.itemsize
 
     def resolve(self) -> Array:
+        """Return an own copy of the numbers."""
         values = self.storage.values
         if values is None:
-            raise pickle.UnpicklingError("a storage is missing")
+            raise Refused("a storage is missing")
         reach = sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
         if math.prod(self.shape) > 0 and self.offset + reach >= len(values):
-            raise pickle.UnpicklingError("a tensor reaches beyond its storage")
-        if math.prod(self.shape) > len(values):
-            raise pickle.UnpicklingError("a tensor is larger than its storage")
+            raise Refused("a tensor reaches beyond its storage")
         size = self.storage.dtype.itemsize
         view = np.lib.stride_tricks.as_strided(
             values[self.offset :], self.shape, [step * size for step in self.strides]
         )
         return np.array(view)
-
 
 
 def read_checkpoint(data: bytes, *, name: str = "checkpoint") -> dict[str, Array]:
@@ -137,8 +129,7 @@ def read_checkpoint(data: bytes, *, name: str = "checkpoint") -> dict[str, Array
         _refuse(name, f"it has {len(data)} bytes, over the limit of {MAX_BYTES}")
     try:
         tree = _read_zip(data) if data[:2] == b"PK" else _read_legacy(data)
-        tensors: dict[str, Array] = {}
-        _collect(tree, "", tensors)
+        tensors = _resolve(tree)
     except _BROKEN as error:
         _refuse(name, str(error) or type(error).__name__, error)
     if not tensors:
@@ -172,93 +163,73 @@ def read_file(path: Path) -> bytes:
 
 def _refuse(name: str, why: str, cause: Exception | None = None) -> NoReturn:
     raise CheckpointInvalid(
-        f"{name} is not a usable checkpoint: {why}",
+        f"{name} is not a usable checkpoint: {why[:_MAX_KEY_CHARS]}",
         hint="Fetch it again; nothing was installed, and nothing in it was executed.",
     ) from cause
 
 
-class _Unpickler(pickle.Unpickler):
-    """Knows the names that a state dict needs, and the storages that tensors refer to."""
+def _read_pickle(file: io.BytesIO, storages: dict[str, _Storage]) -> object:
+    """Read one pickle; the storages that its tensors refer to join ``storages``."""
 
-    def __init__(self, file: io.BytesIO, storages: dict[str, _Storage]) -> None:
-        super().__init__(file)
-        self.storages = storages
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return our stand-in for one of the known names; refuse all others."""
-        if module == "torch" and name in _DTYPES:
-            return name
-        if (module, name) in _CONSTRUCTORS:
-            return _CONSTRUCTORS[module, name]
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not a tensor")
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        """Return the storage that a tensor refers to; the same one for the same key."""
-        kind, dtype_name, key, _location, count, *view = pid
-        plain = isinstance(key, str) and type(count) is int and count >= 0 and not any(view)
-        if kind != "storage" or not plain:
-            raise pickle.UnpicklingError("a reference that is not to a storage")
-        dtype = _DTYPES[dtype_name]
+    def refer(reference: object) -> _Storage:
+        if not isinstance(reference, tuple) or len(reference) not in {5, 6}:
+            raise Refused("a reference that is not to a storage")
+        kind, dtype, key, _location, count, *view = reference
+        texts = isinstance(kind, str) and isinstance(key, str)
+        plain = type(count) is int and count >= 0 and view in ([], [None])
+        if not texts or not plain or kind != "storage" or not isinstance(dtype, np.dtype):
+            raise Refused("a reference that is not to a storage")
         if count * dtype.itemsize > MAX_BYTES:
-            raise pickle.UnpicklingError(f"a storage of {count} numbers")
-        return self.storages.setdefault(key, _Storage(dtype, count))
+            raise Refused(f"a storage of {count} numbers")
+        known = storages.setdefault(key, _Storage(dtype, count))
+        if (known.dtype, known.count) != (dtype, count):
+            raise Refused("two storages of one name")
+        return known
+
+    return PickleReader(_find, refer).read(file)
 
 
-class _OrderedDictConstructor(_Sealed):
-    __slots__ = ()
-
-    def __call__(self, *args: object) -> OrderedDict[Any, Any]:
-        if args:
-            raise pickle.UnpicklingError("an ordered dict with arguments")
-        return OrderedDict()
-
-
-class _TensorConstructor(_Sealed):
-    __slots__ = ()
-
-    def __call__(self, *args: object) -> _Tensor:
-        storage, offset, shape, strides = args[:4]  # then requires_grad and hooks
-        return _Tensor(storage, offset, shape, strides)
+def _find(name: str) -> object:
+    """Return our stand-in for one of the known names."""
+    if name in _DTYPES:
+        return _DTYPES[name]
+    if name == "collections OrderedDict":
+        return _empty_dict
+    if name == "torch._utils _rebuild_tensor_v2":
+        return _rebuild_tensor
+    raise Refused(f"it asks for {name.replace(' ', '.')!r}, which is not a tensor")
 
 
-_CONSTRUCTORS = {
-    ("collections", "OrderedDict"): _OrderedDictConstructor(),
-    ("torch._utils", "_rebuild_tensor_v2"): _TensorConstructor(),
-}
+def _empty_dict() -> OrderedDict[Any, Any]:
+    return OrderedDict()
 
 
-def _unpickle(file: io.BytesIO, storages: dict[str, _Storage]) -> object:
-    """Load one pickle, after a look at the one thing an unpickler takes on trust.
-
-    A memo slot of a huge number makes it reserve that much memory; a real pickle numbers
-    its slots from 0, so that none can exceed the number of bytes.
-    """
-    start = file.tell()
-    for opcode, argument, position in pickletools.genops(file):
-        if "PUT" in opcode.name and isinstance(argument, int) and argument > (position or 0):
-            raise pickle.UnpicklingError("it numbers its parts in no sane way")
-    file.seek(start)
-    return _Unpickler(file, storages).load()
+def _rebuild_tensor(*arguments: object) -> _Tensor:
+    storage, offset, shape, strides = arguments[:4]  # then requires_grad and hooks
+    return _Tensor(storage, offset, shape, strides)
 
 
 def _whole_numbers(values: object) -> tuple[int, ...]:
     if not isinstance(values, tuple) or not all(type(v) is int and v >= 0 for v in values):
-        raise pickle.UnpicklingError("a shape that is not made of whole numbers")
+        raise Refused("a shape that is not made of whole numbers")
     return values
 
 
 def _read_zip(data: bytes) -> object:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        sizes = {info.filename: info.file_size for info in archive.infolist()}
-        if sum(sizes.values()) > MAX_BYTES:
-            raise pickle.UnpicklingError("it unpacks to more than the limit")
-        [pickled] = [n for n in sizes if n.endswith("/data.pkl") or n == "data.pkl"]
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise Refused("it is compressed, which PyTorch never does")
+        if sum(member.file_size for member in members) > MAX_BYTES:
+            raise Refused("it unpacks to more than the limit")
+        names = {member.filename for member in members}
+        [pickled] = [n for n in names if n.endswith("/data.pkl") or n == "data.pkl"]
         prefix = pickled.removesuffix("data.pkl")
         order = f"{prefix}byteorder"
-        if order in sizes and archive.read(order) != b"little":
-            raise pickle.UnpicklingError("its numbers are not little-endian")
+        if order in names and archive.read(order) != b"little":
+            raise Refused("its numbers are not little-endian")
         storages: dict[str, _Storage] = {}
-        tree = _unpickle(io.BytesIO(archive.read(pickled)), storages)
+        tree = _read_pickle(io.BytesIO(archive.read(pickled)), storages)
         for key, storage in storages.items():
             _fill(storage, archive.read(f"{prefix}data/{key}"))
     return tree
@@ -266,38 +237,57 @@ def _read_zip(data: bytes) -> object:
 
 def _read_legacy(data: bytes) -> object:
     file, storages = io.BytesIO(data), dict[str, _Storage]()
-    if _unpickle(file, {}) != _LEGACY_MAGIC:
-        raise pickle.UnpicklingError("it is not a PyTorch checkpoint")
-    if _unpickle(file, {}) != _LEGACY_PROTOCOL:
-        raise pickle.UnpicklingError("its protocol version is not known")
-    system = _unpickle(file, {})
+    if _read_pickle(file, {}) != _LEGACY_MAGIC:
+        raise Refused("it is not a PyTorch checkpoint")
+    if _read_pickle(file, {}) != _LEGACY_PROTOCOL:
+        raise Refused("its protocol version is not known")
+    system = _read_pickle(file, {})
     if not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise pickle.UnpicklingError("its numbers are not little-endian")
-    tree = _unpickle(file, storages)
-    keys = _unpickle(file, {})
-    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages):
-        raise pickle.UnpicklingError("its list of storages does not agree with its tensors")
+        raise Refused("its numbers are not little-endian")
+    tree = _read_pickle(file, storages)
+    keys = _read_pickle(file, {})
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise Refused("it has no list of storages")
+    if sorted(keys) != sorted(storages):
+        raise Refused("its list of storages does not agree with its tensors")
     for key in keys:
         storage = storages[key]
         (count,) = struct.unpack("<q", file.read(8))
         if count != storage.count:
-            raise pickle.UnpicklingError("a storage has another size than its tensors say")
+            raise Refused("a storage has another size than its tensors say")
         _fill(storage, file.read(count * storage.dtype.itemsize))
     return tree
 
 
 def _fill(storage: _Storage, raw: bytes) -> None:
     if len(raw) != storage.count * storage.dtype.itemsize:
-        raise pickle.UnpicklingError("a storage is truncated")
+        raise Refused("a storage is truncated")
     storage.values = np.frombuffer(raw, dtype=storage.dtype)
 
 
-def _collect(node: object, path: str, found: dict[str, Array], depth: int = 0) -> None:
+def _resolve(tree: object) -> dict[str, Array]:
     """Walk nested dicts; take the tensors, leave numbers and texts (step counts, settings)."""
-    if depth > sys.getrecursionlimit() // 10:
-        raise pickle.UnpicklingError("it is nested too deeply")
-    if isinstance(node, _Tensor):
-        found[path] = node.resolve()
-    elif isinstance(node, dict):
-        for key, value in node.items():
-            _collect(value, f"{path}.{key}" if path else str(key), found, depth + 1)
+    found: dict[str, Array] = {}
+    seen: set[int] = set()
+    size_bytes = 0
+    waiting: list[tuple[str, object, int]] = [("", tree, 0)]
+    while waiting:
+        path, node, depth = waiting.pop()
+        if isinstance(node, _Tensor):
+            size_bytes += node.size_bytes  # many tensors may share one storage
+            if size_bytes > MAX_BYTES:
+                raise Refused("its tensors take more than the limit")
+            found[path] = node.resolve()
+        elif isinstance(node, dict):
+            if id(node) in seen or depth > _MAX_DEPTH:
+                raise Refused("its dicts are tangled")
+            seen.add(id(node))
+            waiting += [(_join(path, key), value, depth + 1) for key, value in node.items()]
+    return found
+
+
+def _join(path: str, key: object) -> str:
+    joined = f"{path}.{key}" if path else str(key)
+    if len(joined) > _MAX_KEY_CHARS:
+        raise Refused("a name that is too long")
+    return joined

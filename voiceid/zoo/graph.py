@@ -100,4 +100,4 @@ class Graph:
         model.ir_version = _IR_VERSION
         helper.set_model_props(model, metadata or {})
         onnx.checker.check_model(model, full_check=True)
-        return model.SerializeToString(deterministic=True)
+        return bytes(model.SerializeToString(deterministic=True))

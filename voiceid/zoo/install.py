@@ -264,7 +264,7 @@ class ModelStore:
         # The receipt comes last: until it is there the model counts as not installed, and
         # builds are the same to the byte, so that two pulls at once do not disagree.
         for new in (path, path.with_suffix(".json")):
-            os.replace(scratch / new.name, new)
+            (scratch / new.name).replace(new)
 
 
 def build_graph(card: ModelCard, checkpoint: bytes) -> bytes:
