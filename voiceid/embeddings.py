@@ -33,7 +33,7 @@ def unit(vectors: Float32Array) -> Float32Array:
     norms = np.linalg.norm(vectors.astype(np.float64), axis=-1, keepdims=True)
     if not np.all(np.isfinite(norms)) or np.any(norms < _MIN_NORM):
         raise ValueError("a vector is not finite or has zero length, so it has no direction")
-    return (vectors / norms).astype(np.float32)
+    return np.asarray(vectors / norms, dtype=np.float32)
 
 
 def cosine(a: Float32Array, b: Float32Array) -> float:

@@ -178,11 +178,13 @@ class SpeechStream:
 class _Padding:
     """Keeps the frames within ``n_pad`` frames of speech, in a stream.
 
-    A frame waits until the ``n_pad`` frames after it are known.
+    A frame waits until the ``n_pad`` frames after it are known, and the last frame always
+    waits: it may turn out to be filled up with zeros.
     """
 
     def __init__(self, n_pad: int) -> None:
         self._n_pad = n_pad
+        self._n_wait = max(n_pad, 1)
         self._waiting = np.empty((0, FRAME_SAMPLES), np.float32)
         # The mask of the n_pad frames before the waiting ones, and of these.
         self._mask = np.zeros(n_pad, np.bool_)
@@ -192,7 +194,7 @@ class _Padding:
         mask = np.concatenate((self._mask, speech))
         waiting = np.concatenate((self._waiting, frames))
         near = _dilated(mask, self._n_pad)
-        n_known = max(0, len(waiting) - self._n_pad)
+        n_known = max(0, len(waiting) - self._n_wait)
         self._mask, self._waiting = mask[n_known:], waiting[n_known:]
         return waiting[:n_known][near[self._n_pad :][:n_known]].reshape(-1)
 
@@ -220,7 +222,7 @@ class Artifact(Protocol):
         """The ONNX file."""
 
     @property
-    def sha256(self) -> str | None:
+    def sha256(self) -> str:
         """Its hash."""
 
 

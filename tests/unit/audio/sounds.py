@@ -1,0 +1,86 @@
+"""Sounds for the tests, made on the spot and encoded in any format."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from voiceid.audio import AudioOptions, AudioSource, AudioStream, open_audio
+
+Float32Array = npt.NDArray[np.float32]
+
+RATE = 16_000
+
+
+def melody(seconds: float = 2.0, rate: int = RATE, seed: int = 0) -> Float32Array:
+    """Return harmonics of a gliding tone with a little noise: codecs keep it well."""
+    t = np.arange(round(seconds * rate)) / rate
+    phase = 2 * np.pi * (220 * t + 15 * np.sin(2 * np.pi * t))
+    tones = sum(np.sin(k * phase) / k for k in range(1, 6))
+    noise = np.random.default_rng(seed).standard_normal(len(t))
+    return (0.15 * tones + 0.001 * noise).astype(np.float32)
+
+
+def encode(samples: Float32Array, file_format: str, rate: int = RATE, **settings: Any) -> bytes:
+    """Encode through libsndfile."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=file_format, **settings)
+    return file.getvalue()
+
+
+def encode_ffmpeg(samples: Float32Array, container: str, codec: str, rate: int = RATE) -> bytes:
+    """Encode (n,) or (n, 2) samples of that rate through FFmpeg."""
+    channels = samples.reshape(len(samples), -1)
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        track = output.add_stream(codec, rate=rate)
+        track.layout = "mono" if channels.shape[1] == 1 else "stereo"
+        if codec == "wmav2":
+            track.bit_rate = 64_000  # its default is no rate that it knows
+        pcm = np.round(np.clip(channels, -1, 1) * 32767).astype(np.int16)
+        for start in range(0, len(pcm), 1024):
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(pcm[start : start + 1024]).reshape(1, -1),
+                format="s16",
+                layout=track.layout,
+            )
+            frame.sample_rate = rate
+            frame.pts = start
+            frame.time_base = Fraction(1, rate)
+            output.mux(track.encode(frame))
+        output.mux(track.encode(None))
+    return file.getvalue()
+
+
+def silent_film() -> bytes:
+    """Return a video file with pictures and no sound."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as output:
+        track = output.add_stream("mpeg4", rate=25)
+        track.width, track.height, track.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(10):
+            picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            output.mux(track.encode(picture))
+        output.mux(track.encode(None))
+    return file.getvalue()
+
+
+def decoded(
+    source: AudioSource, options: AudioOptions | None = None, **how: Any
+) -> tuple[Float32Array, AudioStream]:
+    """Return all samples of a source at 16 kHz, and its exhausted stream."""
+    with open_audio(source, options, **how) as stream:
+        blocks = list(stream.blocks())
+    return np.concatenate([*blocks, np.empty(0, np.float32)]), stream
+
+
+def delay(heard: Float32Array, sent: Float32Array, most: int = 2000) -> int:
+    """Return by how many samples ``heard`` lags behind ``sent``."""
+    middle = sent[most : len(sent) - most]
+    return int(np.argmax(np.correlate(heard, middle, "valid"))) - most

@@ -1,0 +1,223 @@
+"""What is damaged, hostile or not audio gives a typed error, and nothing on stderr."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sounds import RATE, decoded, encode, encode_ffmpeg, melody, silent_film
+
+from voiceid.audio import AudioOptions, open_audio
+from voiceid.errors import AudioError, AudioInvalid, AudioTooLong, AudioUnreadable
+
+FORMATS = ["WAV", "FLAC", "MP3", "OGG", "OPUS", "AIFF", "aac", "m4a", "webm"]
+
+
+@pytest.fixture(autouse=True)
+def silent_libraries(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
+    yield
+    assert capfd.readouterr() == ("", "")
+
+
+def clip(name: str, seconds: float = 4.0) -> bytes:
+    if name == "OPUS":
+        return encode(melody(seconds), "OGG", subtype="OPUS")
+    if name in {"aac", "m4a"}:
+        container = {"aac": "adts", "m4a": "ipod"}[name]
+        return encode_ffmpeg(melody(seconds, 44100), container, "aac", 44100)
+    if name == "webm":
+        return encode_ffmpeg(melody(seconds, 48000), "webm", "libopus", 48000)
+    return encode(melody(seconds), name)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_half_a_file_is_an_error_or_marked_as_truncated(name: str) -> None:
+    data = clip(name)
+    try:
+        heard, stream = decoded(data[: len(data) // 2 + 7])
+    except AudioUnreadable:
+        assert name == "m4a"  # its index is at the end
+    else:
+        assert 0.5 * RATE < len(heard) < 3.0 * RATE
+        assert stream.truncated
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_first_bytes_alone_are_an_error(name: str) -> None:
+    data = clip(name)
+    for n in (1, 4, 11, 30):
+        with pytest.raises(AudioUnreadable):
+            decoded(data[:n])
+
+
+@pytest.mark.parametrize("name", ["WAV", "FLAC", "OGG", "OPUS", "AIFF", "aac", "m4a", "webm"])
+def test_random_damage_never_gives_anything_but_audio_or_a_typed_error(name: str) -> None:
+    rng = np.random.default_rng(3)
+    data = clip(name, 1.0)
+    for _ in range(25):
+        broken = bytearray(data)
+        for at in rng.integers(0, len(broken), 8):
+            broken[at] = rng.integers(256)
+        start, stop = sorted(rng.integers(0, len(broken), 2))
+        del broken[start : start + (stop - start) // 8]
+        try:
+            decoded(bytes(broken))
+        except AudioError as error:
+            assert error.message  # noqa: PT017
+            assert error.hint  # noqa: PT017
+
+
+def test_an_mp3_with_a_broken_chain_of_frames_is_decoded_without_a_word() -> None:
+    data = bytearray(encode(melody(4.0), "MP3"))
+    data[len(data) // 2 : len(data) // 2 + 600] = bytes(600)
+    heard, stream = decoded(bytes(data))
+    assert len(heard) > 3 * RATE
+    assert stream.truncated
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (b"", "empty"),
+        (b"Dear Sir or Madam,\nhere is my voice.\n" * 50, "text"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20, "PNG"),
+        (b"PK\x03\x04" + bytes(range(256)) * 20, "ZIP"),
+        (b"%PDF-1.7\n" + bytes(range(256)) * 20, "PDF"),
+        (b"\xff\xd8\xff\xe0" + bytes(range(256)) * 20, "JPEG"),
+        (bytes(100_000), "not audio"),
+        (np.random.default_rng(0).bytes(200_000), "not audio"),
+        (b"\xff\xfb" + np.random.default_rng(1).bytes(200_000), "not audio"),
+        (silent_film(), "no audio track"),
+    ],
+    ids=["empty", "text", "png", "zip", "pdf", "jpeg", "zeros", "random", "mpeg?", "film"],
+)
+def test_what_is_not_audio_is_called_by_its_name(data: bytes, word: str) -> None:
+    with pytest.raises(AudioUnreadable, match=word) as caught:
+        decoded(data)
+    assert caught.value.hint
+
+
+def test_a_program_is_not_audio() -> None:
+    with pytest.raises(AudioUnreadable, match="a program"):
+        decoded(Path(os.path.realpath(sys.executable)))
+
+
+def header(rate: int = 16000, channels: int = 1, n_bytes: int = 3200) -> bytes:
+    block = 2 * max(1, channels)
+    return b"".join(
+        (
+            b"RIFF" + struct.pack("<I", 36 + n_bytes) + b"WAVE",
+            b"fmt "
+            + struct.pack(
+                "<IHHIIHH", 16, 1, channels, rate, rate * block % 2**32, block % 2**16, 16
+            ),
+            b"data" + struct.pack("<I", n_bytes) + bytes(n_bytes),
+        )
+    )
+
+
+def test_a_header_with_absurd_facts_is_refused() -> None:
+    for rate in (0, 1, 999, 768_001, 4_000_000_000):
+        with pytest.raises((AudioInvalid, AudioUnreadable)):
+            decoded(header(rate=rate))
+    for channels in (0, 300, 65535):
+        with pytest.raises((AudioInvalid, AudioUnreadable)):
+            decoded(header(channels=channels))
+
+
+def test_a_wav_without_samples_is_an_error() -> None:
+    with pytest.raises(AudioUnreadable):
+        decoded(header(n_bytes=0))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+def test_a_sample_that_is_not_a_number_is_named_with_its_place(value: float) -> None:
+    samples = melody()
+    samples[8000] = value
+    with pytest.raises(AudioInvalid, match=r"0\.500 s"):
+        decoded(encode(samples, "WAV", subtype="FLOAT"))
+
+
+def test_a_long_file_is_refused_by_its_header() -> None:
+    data = header(n_bytes=3200).replace(struct.pack("<I", 3200), struct.pack("<I", 3200))
+    with pytest.raises(AudioTooLong, match=r"limit of 0\.05 s"):
+        decoded(data, AudioOptions(max_duration_s=0.05))
+
+
+def test_ten_hours_of_silence_in_a_small_flac_meet_the_limit(tmp_path: Path) -> None:
+    silence = np.zeros(RATE * 3600 * 2, np.int16)
+    data = encode(silence, "FLAC")
+    assert len(data) < silence.nbytes / 500
+    hidden = bytearray(data)  # without the number of samples, so that it must be decoded
+    hidden[21] &= 0xF0
+    hidden[22:26] = bytes(4)
+    path = tmp_path / "bomb.flac"
+    path.write_bytes(hidden)
+    with pytest.raises(AudioTooLong):
+        decoded(path, AudioOptions(max_duration_s=600))
+
+
+def test_memory_does_not_grow_with_the_length_of_the_recording(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "long.flac"
+    path.write_bytes(encode(np.zeros(44100 * 1200, np.int16), "FLAC", 44100))
+    with open_audio(path) as stream:
+        blocks = stream.blocks()
+        next(blocks)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        n_samples = sum(len(block) for block in blocks)
+        after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert n_samples > 1100 * RATE  # 73 MiB as float32
+    assert (after - before) * 1024 < 16 << 20
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[str, list[str]]]:
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{httpd.server_address[1]}/a.wav", asked
+        httpd.shutdown()
+        thread.join()
+
+
+def test_playlists_are_not_followed(server: tuple[str, list[str]], tmp_path: Path) -> None:
+    url, asked = server
+    secret = tmp_path / "secret.wav"
+    secret.write_bytes(encode(melody(), "WAV"))
+    for target in (url, secret.as_uri(), str(secret), "secret.wav"):
+        for name, text in {
+            "list.m3u8": "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:9\n"
+            f"#EXTINF:9,\n{target}\n#EXT-X-ENDLIST\n",
+            "list.ffconcat": f"ffconcat version 1.0\nfile '{target}'\n",
+            "list.mpd": '<?xml version="1.0"?><MPD type="static"><Period><AdaptationSet>'
+            f'<Representation id="1"><BaseURL>{target}</BaseURL></Representation>'
+            "</AdaptationSet></Period></MPD>",
+            "list.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\n"
+            "m=audio 5004 RTP/AVP 0\n",
+            "list.pls": f"[playlist]\nFile1={target}\nNumberOfEntries=1\n",
+        }.items():
+            path = tmp_path / name
+            path.write_text(text)
+            for source in (path, text.encode()):
+                with pytest.raises(AudioUnreadable):
+                    decoded(source)
+    assert asked == []

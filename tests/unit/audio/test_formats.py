@@ -1,0 +1,180 @@
+"""Every format comes in as the same sound, whatever its name says."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from sounds import RATE, decoded, delay, encode, encode_ffmpeg, melody
+
+LOSSLESS = {
+    "wav 16 bit": ("WAV", "PCM_16"),
+    "wavex": ("WAVEX", "PCM_16"),
+    "flac": ("FLAC", "PCM_16"),
+    "aiff": ("AIFF", "PCM_16"),
+    "au": ("AU", "PCM_16"),
+    "caf": ("CAF", "PCM_16"),
+    "w64": ("W64", "PCM_16"),
+    "rf64": ("RF64", "PCM_16"),
+    "wav float": ("WAV", "FLOAT"),
+    "wav 24 bit": ("WAV", "PCM_24"),
+    "wav 32 bit": ("WAV", "PCM_32"),
+}
+FFMPEG = {
+    "m4a": ("ipod", "aac", 44100),
+    "mp4": ("mp4", "aac", 48000),
+    "aac": ("adts", "aac", 44100),
+    "webm": ("webm", "libopus", 48000),
+    "mkv": ("matroska", "flac", 44100),
+    "wma": ("asf", "wmav2", 44100),
+    "amr": ("amr", "libopencore_amrnb", 8000),
+    "alac": ("ipod", "alac", 44100),
+    "ac3": ("ac3", "ac3", 48000),
+    "wavpack": ("wv", "wavpack", 16000),
+    "flv": ("flv", "aac", 44100),
+    "mpegts": ("mpegts", "aac", 44100),
+    "mp2": ("mp2", "mp2", 48000),
+}
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_lossless_formats_have_the_hash_of_their_samples(name: str) -> None:
+    pcm = np.round(melody() * 32768).astype(np.int16)
+    file_format, subtype = LOSSLESS[name]
+    samples = (pcm / 32768).astype(np.float32)
+    heard, stream = decoded(encode(samples, file_format, subtype=subtype))
+    assert np.array_equal(heard, samples)
+    assert stream.pcm_sha256 == decoded((pcm, RATE))[1].pcm_sha256
+    assert (stream.duration_s, stream.truncated) == (2.0, False)
+
+
+@pytest.mark.parametrize(
+    ("file_format", "subtype"),
+    [("MP3", None), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("WAV", "ULAW"), ("WAV", "IMA_ADPCM")],
+)
+def test_lossy_formats_of_libsndfile_keep_the_sound_in_place(
+    file_format: str, subtype: str | None
+) -> None:
+    sent = melody()
+    heard, stream = decoded(encode(sent, file_format, subtype=subtype))
+    assert abs(len(heard) - len(sent)) < 1024
+    assert abs(delay(heard, sent)) <= 1
+    assert not stream.truncated
+
+
+@pytest.mark.parametrize("name", FFMPEG)
+def test_formats_of_ffmpeg_keep_the_sound(name: str) -> None:
+    container, codec, rate = FFMPEG[name]
+    sent = melody(2.0)
+    heard, stream = decoded(encode_ffmpeg(melody(2.0, rate), container, codec, rate))
+    assert stream.sample_rate_hz == rate
+    assert not stream.truncated
+    late = delay(heard, sent)
+    assert abs(late) < 0.05 * RATE  # an encoder's delay, and the first packet of wma
+    heard, sent = heard[max(late, 0) :], sent[max(-late, 0) :]
+    both = min(len(heard), len(sent))
+    assert both > 1.9 * RATE
+    likeness = np.corrcoef(heard[:both], sent[:both])[0, 1]
+    assert likeness > (0.6 if name == "amr" else 0.97)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000])
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+def test_an_mp3_has_its_exact_length_and_agrees_with_another_decoder(rate: int, mode: str) -> None:
+    sent = np.stack([melody(1.5, rate), melody(1.5, rate, seed=1)], axis=1)
+    data = encode(sent, "MP3", rate, bitrate_mode=mode)
+    with av.open(io.BytesIO(data)) as container:
+        frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
+    oracle = np.concatenate(frames, axis=1).mean(axis=0)
+    heard, stream = decoded(data)
+    assert stream.duration_s == pytest.approx(1.5, abs=1e-6)
+    if rate == RATE:
+        assert np.abs(heard - oracle).max() < 1e-4
+    assert len(oracle) == len(sent)
+
+
+def test_a_tag_in_front_of_an_mp3_changes_nothing() -> None:
+    data = encode(melody(), "MP3")
+    tag = b"ID3\x04\x00\x00\x00\x00\x10\x00" + b"\x81" * 2048
+    tail = b"TAG" + b"x" * 125
+    plain, tagged = decoded(data)[1], decoded(tag + data + tail)[1]
+    assert tagged.pcm_sha256 == plain.pcm_sha256
+
+
+@pytest.mark.parametrize("file_format", ["WAV", "FLAC", "MP3", "OGG"])
+def test_bytes_a_file_and_a_stream_give_the_same_samples(file_format: str, tmp_path: Path) -> None:
+    data = encode(melody(), file_format)
+    path = tmp_path / "clip"
+    path.write_bytes(data)
+    with path.open("rb") as file:
+        hashes = {decoded(source)[1].pcm_sha256 for source in (data, path, str(path), file)}
+    hashes.add(decoded(bytearray(data))[1].pcm_sha256)
+    hashes.add(decoded(memoryview(data))[1].pcm_sha256)
+    assert len(hashes) == 1
+
+
+@pytest.mark.parametrize("name", ["clip.raw", "clip.txt", "clip.mp3", "clip", "clip.wav.png"])
+def test_the_content_decides_and_not_the_name(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(encode(melody(), "FLAC"))
+    heard, stream = decoded(path)
+    assert (len(heard), stream.name) == (2 * RATE, name)
+
+
+def test_names_may_be_in_any_script(tmp_path: Path) -> None:
+    path = tmp_path / "trñ00 录音 🎙.wav"
+    path.write_bytes(encode(melody(), "WAV"))
+    assert decoded(path)[1].name == path.name
+
+
+@pytest.mark.parametrize("declared", [0, 0xFFFF_FFFF, 0x7FFF_FFFF])
+@pytest.mark.parametrize("riff", [0, 36, 0xFFFF_FFFF])
+def test_a_streamed_wav_without_its_size_decodes_whole(declared: int, riff: int) -> None:
+    data = bytearray(encode(melody(), "WAV"))
+    at = data.index(b"data")
+    data[4:8] = riff.to_bytes(4, "little")
+    data[at + 4 : at + 8] = declared.to_bytes(4, "little")
+    heard, stream = decoded(bytes(data))
+    assert (len(heard), stream.truncated) == (2 * RATE, False)
+
+
+def test_a_track_that_turns_into_stereo_at_another_rate_goes_on() -> None:
+    one = encode_ffmpeg(melody(1.0, 44100), "adts", "aac", 44100)
+    stereo = np.stack([melody(1.0, 48000)] * 2, axis=1)
+    two = encode_ffmpeg(stereo, "adts", "aac", 48000)
+    heard, stream = decoded(one + two)
+    assert stream.sample_rate_hz == 44100
+    assert stream.channels == 1
+    assert len(heard) == pytest.approx(2 * RATE, rel=0.1)
+    assert np.sqrt(np.mean(heard[-RATE // 2 : -2000] ** 2)) > 0.05
+
+
+def test_the_sound_of_a_film_is_taken() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as output:
+        pictures = output.add_stream("mpeg4", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
+        sound = output.add_stream("pcm_s16le", rate=RATE)
+        sound.layout = "mono"
+        for _ in range(5):
+            black = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            output.mux(pictures.encode(black))
+        output.mux(pictures.encode(None))
+        pcm = np.round(melody(1.0) * 32767).astype(np.int16)[None]
+        frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout="mono")
+        frame.sample_rate = RATE
+        output.mux(sound.encode(frame))
+        output.mux(sound.encode(None))
+    assert len(decoded(file.getvalue())[0]) == RATE
+
+
+def test_blocks_read_in_order_equal_one_read_of_an_mp3() -> None:
+    # SoundFile.read() seeks after every block, which damages an MP3 at each border.
+    data = encode(melody(3.0), "MP3")
+    oracle, _ = soundfile.read(io.BytesIO(data), dtype="float32")
+    heard, _ = decoded(data, block_values=1000)
+    assert np.abs(heard - oracle).max() < 1e-6
