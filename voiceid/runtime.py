@@ -86,18 +86,20 @@ class Session:
         ModelNotInstalled, HashMismatch, ModelRuntimeError
         """
         try:
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise ModelNotInstalled(
                 f"the model file {path} cannot be read: {error.strerror}",
                 hint=f"Run `voiceid models pull {path.stem}`.",
             ) from error
-        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        if sha256 is not None and digest != sha256:
             raise HashMismatch(
                 f"{path} is not the file that was installed: its sha256 differs",
                 hint=f"Run `voiceid models remove {path.stem}`, then pull it again.",
             )
-        return cls.of_bytes(data, path.stem, inputs=inputs, outputs=outputs, threads=threads)
+        # By its path, not as bytes: of 28 MB of CAM++ the engine would keep another copy.
+        return cls._load(os.fspath(path), path.stem, inputs, outputs, threads)
 
     @classmethod
     def of_bytes(
@@ -110,14 +112,27 @@ class Session:
         threads: int = 1,
     ) -> Self:
         """Load a graph from memory; see :meth:`open`."""
+        return cls._load(data, name, inputs, outputs, threads)
+
+    @classmethod
+    def _load(
+        cls,
+        graph: str | bytes,
+        name: str,
+        inputs: Mapping[str, int],
+        outputs: Sequence[str],
+        threads: int,
+    ) -> Self:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Its plan is for inputs of one size: for clips, no faster and up to a third more memory.
+        options.enable_mem_pattern = False
         try:
             session = onnxruntime.InferenceSession(
-                data, options, providers=["CPUExecutionProvider"]
+                graph, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its exceptions have no base of their own
             raise ModelRuntimeError(
