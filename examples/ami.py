@@ -1,6 +1,6 @@
 """Real meeting speech with speaker labels: 60 s cuts of the AMI corpus (CC BY 4.0).
 
-    python examples/ami.py data/ami
+    python -m examples.ami data/ami
 
 The cuts travel inside the source archive of the package ``pyannote-audio``.  Only the
 archive is fetched, from wherever pip is configured to look; nothing of it is run.  It is

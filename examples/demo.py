@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import ami
 import soundfile
 
+from examples import ami
 from voiceid import Decision, VoiceID, VoiceIDError
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -44,7 +44,7 @@ from voiceid.scoring import DecisionRule
 from voiceid.store import Store, StoreOptions
 from voiceid.store.migrate import SchemaStatus
 from voiceid.store.repository import Reader
-from voiceid.vad import SpeechDetector
+from voiceid.vad import open_detector
 from voiceid.verification import Verifier, compare
 from voiceid.zoo import ModelStore, Progress
 
@@ -329,21 +329,13 @@ class VoiceID:
                 self._ensure(name)
             model = self.models.installed(self.card.name)
             encoder = Encoder.open(model.path, model.sha256, self.space, config.threads)
-            detector = SpeechDetector(self._vad_session(), config.speech)
+            detector = open_detector(
+                self.models.installed(VAD_MODEL), config.speech, config.threads
+            )
             workers = config.workers or runtime.cpu_limit()
             return Embedder(encoder, detector, config.audio, config.quality, workers)
 
         return self._part("embedder", build)
-
-    def _vad_session(self) -> runtime.Session:
-        model = self.models.installed(VAD_MODEL)
-        return runtime.Session.open(
-            model.path,
-            inputs={"input": 2, "h": 3, "c": 3},
-            outputs=["speech_probs", "hn", "cn"],
-            sha256=model.sha256,
-            threads=self.config.threads,
-        )
 
     def _ensure(self, model: str) -> None:
         if not self.models.is_installed(model) and not self.config.offline:

@@ -39,7 +39,8 @@ def clips(home: Path, ami) -> Path:
 
 def test_identify_names_the_speaker_of_another_recording(clips: Path, run: Runner) -> None:
     ran = run("identify", "door.wav")
-    assert (ran.code, ran.err) == (0, "")
+    assert ran.code == 0
+    assert all(line.startswith("warning: ") for line in ran.err.splitlines())
     assert ran.out.startswith("accepted  alice\n")
     assert "margin" in ran.out
     assert "over bob" in ran.out
@@ -223,7 +224,7 @@ def test_speakers_of_another_model_are_not_compared(clips: Path, run: Runner) ->
 def test_a_fault_of_the_program_is_one_line_and_exit_20(
     clips: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from voiceid import VoiceID  # noqa: PLC0415
+    from voiceid import VoiceID
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a bug")
@@ -319,7 +320,7 @@ def test_too_little_speech_is_refused_and_what_is_missing_is_said(clips: Path, r
     ran = run("enroll", "carol", "carol.wav")
     assert (ran.code, ran.out) == (40, "")
     assert "too_little_speech" in ran.err
-    assert "short of the 6 s" in ran.err
+    assert "short of the 3 s" in ran.err
     assert "carol.wav" in ran.err
     assert "Nothing was changed" in ran.err
     assert run("speakers", "show", "carol").code == 41
@@ -383,9 +384,8 @@ def test_a_file_name_cannot_write_to_the_terminal(clips: Path, run: Runner) -> N
     for words in (["enroll", "alice", evil], ["speakers", "show", "alice"], ["embed", "\x1b]no"]):
         ran = run(*words)
         assert b"\x1b" not in ran.stdout + ran.stderr
-    assert "\x1b[2Jdoor.wav" in {
-        s["source_name"] for s in run("speakers", "show", "alice", "--json").json["samples"]
-    }
+    samples = run("speakers", "show", "alice", "--json").json["samples"]
+    assert r"\x1b[2Jdoor.wav" in {sample["source_name"] for sample in samples}
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="its file names are always Unicode")
@@ -576,7 +576,7 @@ def test_every_setting_is_shown_with_its_source(
 
 
 def test_every_setting_there_is_can_be_shown(home: Path) -> None:
-    from voiceid.config import load_config  # noqa: PLC0415
+    from voiceid.config import load_config
 
     config = load_config(home)
     assert all(isinstance(_value(config, key), object) for key in config.sources)
@@ -593,7 +593,7 @@ def test_a_data_folder_by_option_wins(home: Path, tmp_path: Path, run: Runner) -
 def test_the_examples_of_the_program_run_as_they_stand(clips: Path, ami, run: Runner) -> None:
     for turn, name in {"alice-1": "a1.wav", "alice-2": "a2.wav", "alice-3": "door.mp3"}.items():
         ami.cut(turn, clips / name)
-    from voiceid.cli.root import root  # noqa: PLC0415
+    from voiceid.cli.root import root
 
     assert run("speakers", "remove", "alice", "--yes").code == 0
     for line in root.example.split("&&"):

@@ -77,7 +77,7 @@ def test_every_outcome_of_every_task_has_its_words_and_its_exit_code(
 
 
 def test_every_outcome_there_is_has_an_exit_code() -> None:
-    from voiceid.cli.decisions import _EXIT_CODES  # noqa: PLC0415
+    from voiceid.cli.decisions import _EXIT_CODES
 
     assert set(_EXIT_CODES) == {outcome.value for outcome in Outcome}
 
@@ -142,8 +142,10 @@ def test_an_enrolment_shows_every_clip_and_what_is_missing() -> None:
         "a1.wav           4.2 s  21 dB      0.810  -",
         "broken.wav           -      -          -  unreadable",
         "",
-        "dry run  alice could be enrolled: 2 clips, 4.2 s of net speech in all, 1.8 s missing;"
-        " nothing was changed   12 ms",
+        (
+            "dry run  alice could be enrolled: 2 clips, 4.2 s of net speech in all,"
+            " 1.8 s missing; nothing was changed   12 ms"
+        ),
     ]
 
 

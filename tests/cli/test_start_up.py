@@ -90,7 +90,7 @@ def test_every_public_name_is_there(name: str) -> None:
 
 
 def test_every_error_is_public() -> None:
-    from voiceid import errors  # noqa: PLC0415
+    from voiceid import errors
 
     theirs = {name for name, value in vars(errors).items() if isinstance(value, type)}
     assert theirs <= set(voiceid.__all__)

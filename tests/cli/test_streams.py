@@ -89,7 +89,7 @@ def test_ctrl_c_exits_with_130_and_no_traceback(home: Path) -> None:
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert out == b""
-    assert err == b"interrupted\n"
+    assert err.strip() == b"interrupted"  # on a line of its own, after the terminal's ^C
 
 
 @pytest.mark.parametrize("delay_s", [0.02, 0.1, 0.3])
@@ -97,9 +97,15 @@ def test_ctrl_c_during_start_up_prints_no_result(delay_s: float, home: Path) -> 
     process = start("speakers", "list")
     time.sleep(delay_s)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
-    # Before Python has set its handler up the signal itself ends the process.
-    assert process.returncode in {130, -signal.SIGINT, 0}
+    out, err = process.communicate(timeout=30)
+    if process.returncode == 0:  # it was done by then
+        assert b"alice" in out
+    else:
+        assert out == b""
+        assert b"internal error" not in err
+    # The signal itself ends the process before Python has set its handler up, and 1 is what
+    # Python's own start comes to.
+    assert process.returncode in {130, -signal.SIGINT, 1, 0}
 
 
 @pytest.mark.parametrize(

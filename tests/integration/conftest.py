@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,13 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from examples.ami import clean_turns
 from voiceid import VoiceID
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "examples"))
-
-import ami  # noqa: E402 - the examples are no package
-
 Clips = Callable[[str, str], list[Path]]
 
 TOO_SHORT = {("dev00", 18.4), ("dev00", 28.384), ("trn00", 21.392), ("trn06", 6.746)}
@@ -30,7 +26,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
 
     def write(speaker: str, recording: str) -> list[Path]:
         paths = []
-        for turn in ami.clean_turns():
+        for turn in clean_turns():
             if (turn.recording, turn.start_s) in TOO_SHORT:
                 continue
             if (turn.speaker, turn.recording) == (speaker, recording):

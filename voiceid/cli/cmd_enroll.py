@@ -9,7 +9,7 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.enrollment_text import problem_lines, report_text
-from voiceid.cli.options import Real, audio_options
+from voiceid.cli.options import Real, audio_options, name_argument
 from voiceid.cli.session import clips, open_voiceid
 from voiceid.cli.tree import Command
 from voiceid.errors import EnrollmentRefused
@@ -21,7 +21,7 @@ from voiceid.errors import EnrollmentRefused
     short_help="Enrol a speaker from clips of their voice.",
     example="voiceid enroll alice a1.wav a2.wav a3.mp3",
 )
-@click.argument("name", metavar="NAME")
+@name_argument
 @click.argument("audio", metavar="AUDIO...", nargs=-1, required=True)
 @click.option(
     "--append", "mode", flag_value="append", default=True, help="Add to what there is (default)."

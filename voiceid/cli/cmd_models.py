@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from voiceid.cli.options import common_options
 from voiceid.cli.session import open_voiceid
 from voiceid.cli.text import fields, megabytes, table
 from voiceid.cli.tree import Command, Group
-from voiceid.errors import ModelError, ModelNotInstalled
+from voiceid.errors import ModelNotInstalled
 
 if TYPE_CHECKING:
     from voiceid.app import VoiceID
@@ -79,9 +80,8 @@ def show_command(console: Console, name: str) -> int:
         console.json(facts)
         return exit_codes.DONE
     points = facts.pop("operating_points")
-    shown = {k.replace("_", " "): "-" if v is None else str(v) for k, v in facts.items()}
-    console.result(fields(shown))
-    if isinstance(points, list) and points:
+    console.result(_card_text(facts))
+    if isinstance(points, tuple) and points:
         rows = [[f"{value:g}" for value in point.values()] for point in points]
         header = [key.replace("_", " ") for key in points[0]]
         console.result("\noperating points\n" + table(header, rows, right=set(header)))
@@ -133,7 +133,14 @@ def verify_command(console: Console, names: tuple[str, ...]) -> int:
                 hint="`voiceid models pull` installs those that the settings use.",
             )
         for name in dict.fromkeys(chosen):
-            vid.models.verify(name)
+            passed = vid.models.verify(name)
+            if console.settings.as_json:
+                console.json(dataclasses.asdict(passed))
+            else:
+                console.result(
+                    f"{name}  is as installed: sha256 {passed.sha256},"
+                    f" {passed.distance:.1e} off the reference"
+                )
     return exit_codes.DONE
 
 
@@ -178,7 +185,20 @@ def _status_facts(status: ModelStatus) -> dict[str, object]:
 
 
 def _card_facts(card: ModelCard) -> dict[str, object]:
-    return {}
+    """Return the card but for the self-test's numbers, which are no reading."""
+    facts = dataclasses.asdict(card)
+    del facts["selftest"]
+    return facts | {"selftest_origin": card.selftest.origin}
+
+
+def _card_text(facts: dict[str, object]) -> str:
+    """Return a card for people: a line a fact, tables within it one level deep."""
+    lines: dict[str, str] = {}
+    for key, value in facts.items():
+        inner = value if isinstance(value, dict) else {"": value}
+        for name, item in inner.items():
+            lines[f"{key} {name}".strip().replace("_", " ")] = "-" if item is None else str(item)
+    return fields(lines)
 
 
 def _tell_pulled(status: ModelStatus, console: Console, *, there: bool) -> None:

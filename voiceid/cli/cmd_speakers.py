@@ -10,7 +10,7 @@ import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
-from voiceid.cli.options import common_options
+from voiceid.cli.options import SpeakerName, common_options, name_argument
 from voiceid.cli.session import open_voiceid
 from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import counted, fields, printable, seconds, table
@@ -54,7 +54,7 @@ def list_command(console: Console) -> int:
 
 
 @command.command("show", cls=Command, example="voiceid speakers show alice")
-@click.argument("name", metavar="NAME")
+@name_argument
 @common_options
 @click.pass_obj
 def show_command(console: Console, name: str) -> int:
@@ -71,8 +71,8 @@ def show_command(console: Console, name: str) -> int:
 
 
 @command.command("rename", cls=Command, example='voiceid speakers rename alice "Alice Liddell"')
-@click.argument("name", metavar="NAME")
-@click.argument("new_name", metavar="NEW_NAME")
+@name_argument
+@click.argument("new_name", metavar="NEW_NAME", type=SpeakerName())
 @common_options
 @click.pass_obj
 def rename_command(console: Console, name: str, new_name: str) -> int:
@@ -88,7 +88,7 @@ def rename_command(console: Console, name: str, new_name: str) -> int:
 
 
 @command.command("remove", cls=Command, example="voiceid speakers remove alice --yes")
-@click.argument("name", metavar="NAME")
+@name_argument
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @common_options
 @click.pass_obj

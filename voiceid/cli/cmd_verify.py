@@ -6,7 +6,7 @@ import click
 
 from voiceid.cli.console import Console
 from voiceid.cli.decisions import tell
-from voiceid.cli.options import audio_argument, audio_options, threshold_option
+from voiceid.cli.options import audio_argument, audio_options, name_argument, threshold_option
 from voiceid.cli.session import clips, open_voiceid
 from voiceid.cli.tree import Command
 
@@ -17,7 +17,7 @@ from voiceid.cli.tree import Command
     short_help="Decide whether a clip is the voice of one speaker.",
     example="voiceid verify alice door.wav",
 )
-@click.argument("name", metavar="NAME")
+@name_argument
 @audio_argument
 @threshold_option
 @audio_options

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
-from voiceid.cli.text import seconds, table
+from voiceid.cli.text import printable, seconds, table
 
 if TYPE_CHECKING:  # numpy need not be loaded to parse a command line
     from voiceid.domain import Decision, QualityReport
@@ -34,9 +34,9 @@ def decision_text(decision: Decision) -> str:
     outcome = decision.outcome.value
     indent = " " * (len(outcome) + 2)
     lines = [
-        f"{outcome}  {_who(decision)}",
-        f"{indent}{decision.detail}",
-        f"{indent}{'   '.join(_facts(decision))}",
+        printable(f"{outcome}  {_who(decision)}"),
+        printable(f"{indent}{decision.detail}"),
+        printable(f"{indent}{'   '.join(_facts(decision))}"),
     ]
     if len(decision.candidates) > 1:
         lines += ["", _candidates(decision)]

@@ -45,8 +45,19 @@ def usage(error: click.ClickException, console: Console) -> int:
     return exit_codes.USAGE
 
 
-def internal(error: Exception, console: Console) -> int:
-    """Tell a fault of this program in one line; the traceback with ``-v`` only."""
+def interrupted(console: Console) -> int:
+    """Tell that somebody pressed Ctrl-C, or answered a question with no."""
+    console.complain("interrupted")
+    return exit_codes.INTERRUPTED
+
+
+def unexpected(error: Exception, console: Console) -> int:
+    """Tell a fault of this program in one line; the traceback with ``-v`` only.
+
+    An engine whose import Ctrl-C cuts short raises ImportError: that is no fault.
+    """
+    if _began_as_interrupt(error):
+        return interrupted(console)
     message = f"internal error: {type(error).__name__}: {error}"
     hint = "Please report this, with what the same command prints with -v."
     facts: dict[str, object] = {
@@ -58,6 +69,12 @@ def internal(error: Exception, console: Console) -> int:
     _tell(message, hint, facts, console)
     _trace(error, console)
     return exit_codes.INTERNAL
+
+
+def _began_as_interrupt(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _tell(message: str, hint: str, facts: dict[str, object], console: Console) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -28,7 +29,7 @@ class Real(click.FloatRange):
         return number
 
 
-class Channel(click.ParamType):
+class Channel(click.ParamType[str]):
     """``mix``, ``left``, ``right`` or a channel's number counted from 0."""
 
     name = "channel"
@@ -39,6 +40,24 @@ class Channel(click.ParamType):
         if text not in {"mix", "left", "right"} and not (text.isascii() and text.isdecimal()):
             self.fail(f"{text!r} is not mix, left, right or a channel's number.", param, ctx)
         return text
+
+
+class SpeakerName(click.ParamType[str]):
+    """A speaker's name, whatever the locale.
+
+    Under a locale without UTF-8 the bytes of a name arrive as lone surrogates; they are read
+    as the UTF-8 that they are.  (File names stay as they came: they are bytes in disguise.)
+    """
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name; one that is no UTF-8 is left to the check of names."""
+        del param, ctx
+        try:
+            return os.fsencode(value).decode("utf-8")
+        except UnicodeError:
+            return str(value)
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -85,7 +104,8 @@ def common_options(function: F) -> F:
 
 def audio_options(function: F) -> F:
     """Add the common options and those of commands that read audio."""
-    return common_options(_CHANNEL(function))
+    with_channel: F = _CHANNEL(function)
+    return common_options(with_channel)
 
 
 threshold_option = click.option(
@@ -98,3 +118,6 @@ threshold_option = click.option(
 
 audio_argument = click.argument("audio", metavar="AUDIO")
 """One clip: a file, or ``-`` for standard input."""
+
+name_argument = click.argument("name", metavar="NAME", type=SpeakerName())
+"""One speaker, enrolled or to be."""

@@ -25,8 +25,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     try:
         return _command(argv, console)
     except (KeyboardInterrupt, click.Abort):
-        console.complain("interrupted")
-        return exit_codes.INTERRUPTED
+        return failures.interrupted(console)
     except OutputClosed:
         return exit_codes.OUTPUT_CLOSED
     except click.ClickException as error:
@@ -34,7 +33,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     except VoiceIDError as error:
         return failures.failure(error, console)
     except Exception as error:  # noqa: BLE001 - the last line of defence: never exit 0 by accident
-        return failures.internal(error, console)
+        return failures.unexpected(error, console)
 
 
 def _command(argv: Sequence[str] | None, console: Console) -> int:
@@ -42,12 +41,11 @@ def _command(argv: Sequence[str] | None, console: Console) -> int:
         code = root.main(
             None if argv is None else list(argv), PROGRAM, standalone_mode=False, obj=console
         )
-    except SystemExit as stop:
-        # click's own end when the reader of a help text goes away.
-        if isinstance(stop.__context__, BrokenPipeError):
-            abandon_stdout()
-            return exit_codes.OUTPUT_CLOSED
-        raise
+    except SystemExit:
+        # Without `standalone_mode` click ends the process itself in one case only: the reader
+        # of a help text went away.
+        abandon_stdout()
+        return exit_codes.OUTPUT_CLOSED
     if isinstance(code, bool) or not isinstance(code, int):
         raise TypeError(f"a command ended with {code!r} instead of an exit code")
     return code

@@ -62,7 +62,8 @@ class Group(click.Group):
         **kwargs: Any,
     ) -> None:
         # Without arguments some versions of click print the help and exit with 0.
-        super().__init__(*args, no_args_is_help=False, **kwargs)
+        kwargs["no_args_is_help"] = False
+        super().__init__(*args, **kwargs)
         self.example = example
         self.lazy = dict(lazy or {})
         self.context_settings = CONTEXT_SETTINGS

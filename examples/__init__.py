@@ -1,0 +1,1 @@
+"""Short programs on real speech: what README.md shows, and what the tests run."""
