@@ -1,6 +1,7 @@
 # make demo    set up, then the main job on real speech
 # make test    set up, then everything that CI checks
-# make bench   speed against peers, as ratios (needs ../shared or falls back to the AMI cuts)
+# make bench   speed against peers, as ratios (on ../shared/corpora, else on the AMI cuts)
+# make accuracy, make calibrate: error rates and operating points; need ../shared/corpora
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -10,7 +11,7 @@ MODELS := models/campplus.json models/ge2e.json models/ge2e-800ms.json models/si
 .PHONY: demo test lint bench accuracy calibrate clean
 
 demo: .venv/.installed data/ami/.complete
-	@$(BIN)/python examples/demo.py
+	@$(BIN)/python -m examples.demo
 
 test: lint data/ami/.complete $(MODELS)
 	$(BIN)/python -m pytest -n 2
@@ -23,13 +24,14 @@ lint: .venv/.installed
 	$(BIN)/alembic check
 
 bench: .venv/.installed data/ami/.complete $(MODELS)
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python -m benchmarks.speed
 
-accuracy: .venv/.installed $(MODELS)
-	$(BIN)/python benchmarks/accuracy.py
+accuracy: .venv/.installed data/ami/.complete $(MODELS)
+	$(BIN)/python -m benchmarks.goldens
+	$(BIN)/python -m benchmarks.accuracy
 
 calibrate: .venv/.installed data/ami/.complete $(MODELS)
-	$(BIN)/python benchmarks/calibrate.py
+	$(BIN)/python -m benchmarks.calibrate
 
 .venv/.installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "voiceid needs Python 3.11 or newer" >&2; exit 1; }
@@ -38,7 +40,7 @@ calibrate: .venv/.installed data/ami/.complete $(MODELS)
 	@touch $@
 
 data/ami/.complete: | .venv/.installed
-	@$(BIN)/python examples/ami.py
+	@$(BIN)/python -m examples.ami
 
 models/%.json: models/%.toml | .venv/.installed
 	@$(BIN)/voiceid models pull $*

@@ -1,0 +1,257 @@
+"""Measure a model's operating points on LibriSpeech, and print what goes into its card.
+
+    python -m benchmarks.calibrate [--model campplus] [--target 0.001] [--write]
+
+Enrolled are the ten speakers of test-other (every run of three of their ten utterances) and
+the speakers of train-clean-100 (three thirds of their one utterance: impostors only, for a
+speaker is never compared with their own enrolment's recording).  They are compared with cuts
+of 1.3 to 10 s from everybody's utterances and with whole ones, clean and degraded, and
+sorted by the net speech that the detector measured, as decisions are.
+
+How a threshold is chosen: the smallest that keeps the false match rate of impostors *of the
+same sex* at the target in the *worst* of the conditions, rounded up to two digits.  All
+impostors of all conditions together then stay well below the target, and that distance is
+the margin for what these corpora do not hold.  No threshold is chosen by looking at genuine
+scores.  When both the enrolment and the clip are narrowband, impostors are far more alike
+and the same rule gives thresholds of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import trials
+from benchmarks.corpora import (
+    CONDITIONS,
+    Clip,
+    corpora_argument,
+    cut,
+    narrowband,
+    split,
+    test_other,
+    train_clean,
+)
+from benchmarks.tables import markdown, percent
+from benchmarks.trials import Enrolled, Table
+from benchmarks.voices import Ear, Hearing
+from voiceid import metrics
+from voiceid.registry import shipped_cards_folder
+
+BUCKETS_S = (1.0, 2.0, 4.0, 8.0, math.inf)
+"""Doublings: below 1 s nothing is decided, and above 8 s of speech the scores settle."""
+
+CUTS_S = (1.3, 1.8, 2.5, 3.5, 5.0, 7.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """An operating point, measured.
+
+    ``fmr`` and ``fnmr`` are over all conditions and all impostors; ``fmr_worst`` is of
+    impostors of the same sex in the worst condition.
+    """
+
+    min_net_speech_s: float
+    threshold: float
+    fmr: float
+    fmr_upper: float
+    fmr_worst: float
+    fnmr: float
+    fnmr_upper: float
+    impostor_trials: int
+    genuine_trials: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """Clips of both corpora and the two galleries, clean."""
+
+    ear: Ear
+    other: list[Clip]
+    clean: list[Clip]
+
+    def galleries(self, change: bool = False) -> tuple[list[Enrolled], list[Enrolled]]:
+        """Return the enrolments of test-other and of train-clean; ``change``: narrowband."""
+        apply = narrowband if change else CONDITIONS["clean"]
+        voices = self.ear.hear([apply(clip) for clip in self.other])
+        thirds = self.ear.hear([apply(p) for clip in self.clean for p in split(clip, 3)])
+        speakers = trials.by_speaker(thirds).values()
+        whole = [own for own in speakers if all(v.vector is not None for v in own)]
+        return trials.enroll_in_turn(voices), [trials.enroll(own) for own in whole]
+
+    def probes(self, condition: str) -> list[Clip]:
+        """Return the clips to be judged: cuts and whole ones, degraded by the condition."""
+        change = CONDITIONS[condition]
+        pieces = [piece for clip in self.other for piece in _cuts(clip, (0.25, 0.75))]
+        pieces += [piece for clip in self.clean for piece in _cuts(clip, (0.5,))]
+        return [change(piece) for piece in pieces]
+
+    def compare(self, condition: str, galleries: tuple[list[Enrolled], list[Enrolled]]) -> Table:
+        """Compare the clips of a condition with both galleries."""
+        voices = self.ear.hear(self.probes(condition))
+        return trials.join(trials.compare(gallery, voices) for gallery in galleries)
+
+
+def _cuts(clip: Clip, places: Sequence[float]) -> list[Clip]:
+    lengths = [s for s in CUTS_S if s < clip.duration_s]
+    return [cut(clip, s, place) for s in lengths for place in places] + [clip]
+
+
+def fit(tables: Mapping[str, Table], target: float) -> list[Point]:
+    """Choose a threshold for every bucket, by the rule at the top of this file."""
+    points = []
+    for low, high in pairwise(BUCKETS_S):
+        parts = [table.between(low, high) for table in tables.values()]
+        strangers = [part.other.where(part.other.same_sex).score for part in parts]
+        needed = max(metrics.threshold_at_fmr(scores, target) for scores in strangers)
+        threshold = math.ceil(needed * 100) / 100
+        points.append(_measured(low, threshold, trials.join(parts), strangers))
+    return points
+
+
+def _measured(
+    low_s: float, threshold: float, table: Table, strangers: Iterable[trials.Floats]
+) -> Point:
+    genuine, impostor = table.same, table.other
+    fmr, fnmr = metrics.error_rates(genuine.score, impostor.score, threshold)
+    accepted = impostor.score >= threshold
+    _, fmr_upper = metrics.false_match_interval(accepted, impostor.trials.speakers)
+    refused = round(fnmr * len(genuine.score))
+    return Point(
+        min_net_speech_s=low_s,
+        threshold=threshold,
+        fmr=fmr,
+        fmr_upper=fmr_upper,
+        fmr_worst=max(float(np.mean(scores >= threshold)) for scores in strangers),
+        fnmr=fnmr,
+        fnmr_upper=metrics.rate_upper_bound(refused, len(genuine.score)),
+        impostor_trials=len(impostor.score),
+        genuine_trials=len(genuine.score),
+    )
+
+
+def points_table(title: str, points: Sequence[Point]) -> str:
+    """Return the operating points as a table."""
+    headers = [
+        "net speech from (s)",
+        "threshold",
+        "FMR %",
+        "95 % upper, by speaker",
+        "FMR %, same sex, worst condition",
+        "FNMR %",
+        "95 % upper",
+        "impostor trials",
+        "genuine trials",
+    ]
+    rows = [
+        [
+            f"{p.min_net_speech_s:g}",
+            f"{p.threshold:.2f}",
+            *map(percent, (p.fmr, p.fmr_upper, p.fmr_worst, p.fnmr, p.fnmr_upper)),
+            p.impostor_trials,
+            p.genuine_trials,
+        ]
+        for p in points
+    ]
+    return markdown(title, headers, rows)
+
+
+def conditions_table(tables: Mapping[str, Table], points: Sequence[Point]) -> str:
+    """Return both error rates and the score quantiles of each condition and bucket."""
+    headers = [
+        "condition",
+        "net speech (s)",
+        "threshold",
+        "FMR %",
+        "same sex",
+        "FNMR %",
+        "genuine 1 % / 5 % / 50 %",
+        "impostor 50 % / 99 % / 99.9 % / max",
+        "trials genuine / impostor",
+    ]
+    rows = []
+    for name, table in tables.items():
+        for point, high in zip(points, BUCKETS_S[1:], strict=True):
+            part = table.between(point.min_net_speech_s, high)
+            same, other = part.same.score, part.other.score
+            fmr, fnmr = metrics.error_rates(same, other, point.threshold)
+            close = part.other.where(part.other.same_sex).score
+            rows.append(
+                [
+                    name,
+                    f"{point.min_net_speech_s:g} to {high:g}",
+                    f"{point.threshold:.2f}",
+                    percent(fmr),
+                    percent(float(np.mean(close >= point.threshold))),
+                    percent(fnmr),
+                    _quantiles(same, (0.01, 0.05, 0.5)),
+                    _quantiles(other, (0.5, 0.99, 0.999, 1.0)),
+                    f"{len(same)} / {len(other)}",
+                ]
+            )
+    return markdown("Each condition at these thresholds", headers, rows)
+
+
+def _quantiles(scores: trials.Floats, at: Sequence[float]) -> str:
+    return " / ".join(f"{q:.2f}" for q in np.quantile(scores, at))
+
+
+def toml_of(points: Sequence[Point], name: str = "operating_points") -> str:
+    """Return the points as the tables of a model card."""
+    return "\n".join(
+        f"[[{name}]]\n"
+        f"min_net_speech_s = {p.min_net_speech_s}\n"
+        f"threshold = {p.threshold:.2f}\n"
+        f"fmr = {p.fmr:.6f}\n"
+        f"fnmr = {p.fnmr:.6f}\n"
+        f"impostor_trials = {p.impostor_trials}\n"
+        f"genuine_trials = {p.genuine_trials}\n"
+        for p in points
+    )
+
+
+def write_points(card: Path, toml: str) -> None:
+    """Put the tables in place of the card's operating points, comments and all else kept."""
+    blocks = card.read_text(encoding="utf-8").split("\n\n")
+    is_point = [block.startswith("[[operating_points]]") for block in blocks]
+    kept = [block for block, point in zip(blocks, is_point, strict=True) if not point]
+    first = is_point.index(True) if True in is_point else len(blocks)
+    kept[first:first] = [block.strip() for block in toml.split("\n\n")]
+    card.write_text("\n\n".join(kept), encoding="utf-8")
+
+
+def main() -> None:
+    """Measure, print, and write if asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    corpora_argument(parser)
+    parser.add_argument("--model", default="campplus")
+    parser.add_argument("--target", type=float, default=0.001, help="false match rate, 0 to 1")
+    parser.add_argument("--write", action="store_true", help="into the model's card")
+    parser.add_argument("--cache", type=Path, help="folder that keeps vectors between runs")
+    args = parser.parse_args()
+    ear = Ear(Hearing(args.model), args.cache)
+    material = Material(ear, test_other(args.corpora), train_clean(args.corpora))
+    galleries = material.galleries()
+    tables = {name: material.compare(name, galleries) for name in CONDITIONS}
+    points = fit(tables, args.target)
+    print(points_table(f"Operating points of {args.model}", points))
+    print(conditions_table(tables, points))
+    narrow = {"8 kHz, enrolment too": material.compare("8 kHz", material.galleries(change=True))}
+    narrow_points = fit(narrow, args.target)
+    print(points_table("Narrowband enrolment and clip", narrow_points))
+    print(conditions_table(narrow, points))
+    print(conditions_table(narrow, narrow_points))
+    print(f"```toml\n{toml_of(points)}\n{toml_of(narrow_points, 'narrowband_points')}```")
+    if args.write:
+        write_points(shipped_cards_folder() / f"{args.model}.toml", toml_of(points))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""From clips to vectors, by the product's own way and by a way around it.
+
+`Ear` hears clips as the product does, with speech detection and quality; `NakedEncoder`
+gives the encoder whole clips, to see what the detection is worth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import soxr
+
+from benchmarks.corpora import Clip, Samples
+from benchmarks.trials import Voice
+from voiceid.audio import AudioOptions
+from voiceid.embedder import Embedder
+from voiceid.encoder import Encoder
+from voiceid.quality import QualityLimits
+from voiceid.registry import load_cards, shipped_cards_folder
+from voiceid.vad import SpeechOptions, open_detector
+from voiceid.zoo import ModelStore
+
+WORKERS = 2
+VAD_MODEL = "silero-vad"
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """A model and the settings that stand before it; those that ship when omitted."""
+
+    model: str = "campplus"
+    speech: SpeechOptions = field(default_factory=SpeechOptions)
+    limits: QualityLimits = field(default_factory=QualityLimits)
+
+
+class Listener(Protocol):
+    """Anything that turns clips into voices, in order."""
+
+    def hear(self, clips: Sequence[Clip]) -> list[Voice]:
+        """Return a voice for each clip."""
+        ...
+
+
+def model_store() -> ModelStore:
+    """Return the project's models folder; what is missing in it is fetched."""
+    folder = shipped_cards_folder()
+    return ModelStore(folder, load_cards(folder), offline=False)
+
+
+def open_encoder(hearing: Hearing) -> Encoder:
+    """Load the encoder, fetching it if need be."""
+    store = model_store()
+    card = store.card(hearing.model)
+    store.ensure(card.name)
+    model = store.installed(card.name)
+    return Encoder.open(model.path, model.sha256, card.space(hearing.speech.describe()))
+
+
+def open_embedder(hearing: Hearing, workers: int = WORKERS) -> Embedder:
+    """Build the product's way from audio to a vector."""
+    encoder = open_encoder(hearing)
+    store = model_store()
+    store.ensure(VAD_MODEL)
+    detector = open_detector(store.installed(VAD_MODEL), hearing.speech)
+    return Embedder(encoder, detector, AudioOptions(), hearing.limits, workers)
+
+
+class Ear:
+    """Hears clips as the product does.
+
+    Parameters
+    ----------
+    hearing : Hearing
+    cache : Path or None
+        A folder that keeps vectors between runs, for work on the benchmarks themselves: it
+        knows nothing of changes to the code.
+    """
+
+    def __init__(self, hearing: Hearing, cache: Path | None = None) -> None:
+        self.embedder = open_embedder(hearing)
+        digest = hashlib.sha256(repr(hearing).encode()).hexdigest()[:12]
+        self._file = None if cache is None else cache / f"{hearing.model}-{digest}.npz"
+        self._known: dict[str, Samples] = {}
+        if self._file is not None and self._file.is_file():
+            with np.load(self._file) as stored:
+                self._known = dict(zip(stored["keys"].tolist(), stored["rows"], strict=True))
+
+    def hear(self, clips: Sequence[Clip]) -> list[Voice]:
+        """Return a voice for each clip; too little speech gives one without a vector."""
+        size = len(self._known)
+        with ThreadPoolExecutor(WORKERS) as pool:
+            rows = list(pool.map(self._row, clips))
+        if self._file is not None and len(self._known) > size:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(self._file, keys=list(self._known), rows=list(self._known.values()))
+        return [_voice(clip, row) for clip, row in zip(clips, rows, strict=True)]
+
+    def _row(self, clip: Clip) -> Samples:
+        """Net speech, whether it is narrowband, whether there is a vector, and the vector."""
+        data = clip.encoded or np.ascontiguousarray(clip.samples).tobytes()
+        key = hashlib.sha256(data).hexdigest()
+        if key not in self._known:
+            utterance = self.embedder.utterance(clip.source)
+            vector = utterance.embedding
+            head = [
+                utterance.quality.net_speech_s,
+                float("narrowband" in utterance.quality.warnings),
+                float(vector is not None),
+            ]
+            tail = np.zeros(self.embedder.space.dim) if vector is None else vector.vector
+            self._known[key] = np.concatenate([head, tail]).astype(np.float32)
+        return self._known[key]
+
+
+def _voice(clip: Clip, row: Samples) -> Voice:
+    return Voice(
+        recording=clip.recording,
+        speaker=clip.speaker,
+        sex=clip.sex,
+        net_speech_s=float(row[0]),
+        narrowband=bool(row[1]),
+        vector=row[3:] if row[2] else None,
+    )
+
+
+class NakedEncoder:
+    """Gives the encoder the whole clip, silence and all; every second counts as speech."""
+
+    def __init__(self, hearing: Hearing) -> None:
+        self._encoder = open_encoder(hearing)
+
+    def hear(self, clips: Sequence[Clip]) -> list[Voice]:
+        """Return a voice for each clip."""
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return list(pool.map(self._voice, clips))
+
+    def _voice(self, clip: Clip) -> Voice:
+        samples = clip.samples
+        if clip.rate_hz != 16000:
+            samples = soxr.resample(samples, clip.rate_hz, 16000).astype(np.float32)
+        vector = self._encoder.embed(samples)
+        return Voice(
+            clip.recording, clip.speaker, clip.sex, clip.duration_s, narrowband=False, vector=vector
+        )

@@ -1,0 +1,76 @@
+"""Who is compared with whom when thresholds are measured."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks import trials
+from benchmarks.trials import Voice
+
+
+def voice(speaker: str, take: str, *, net_speech_s: float = 3.0, heard: bool = True) -> Voice:
+    """Return a voice whose vector points where its speaker's do, more or less."""
+    rng = np.random.default_rng(sum(map(ord, speaker)))
+    vector = rng.standard_normal(8) + 0.1 * np.random.default_rng(
+        list(take.encode())
+    ).standard_normal(8)
+    unit = (vector / np.linalg.norm(vector)).astype(np.float32)
+    return Voice(
+        recording=f"{speaker}-{take}",
+        speaker=speaker,
+        sex="F" if speaker < "c" else "M",
+        net_speech_s=net_speech_s,
+        narrowband=False,
+        vector=unit if heard else None,
+    )
+
+
+VOICES = [voice(speaker, str(take)) for speaker in "abcd" for take in range(4)]
+
+
+def test_nobody_is_compared_with_an_enrolment_that_holds_their_own_recording() -> None:
+    gallery = trials.enroll_in_turn(VOICES)
+    table = trials.compare(gallery, VOICES)
+    # 4 speakers with 4 runs of 3 out of 4: each voice is outside one run of its own speaker.
+    assert table.genuine.sum() == len(VOICES)
+    assert (~table.genuine).sum() == len(VOICES) * 3 * 4
+
+
+def test_pieces_of_a_recording_count_as_that_recording() -> None:
+    pieces = [voice("a", "0/0"), voice("a", "0/1"), voice("a", "0/2")]
+    table = trials.compare([trials.enroll(pieces)], [voice("a", "0"), voice("b", "0")])
+    assert table.genuine.tolist() == [False]
+
+
+def test_all_pairs_are_every_two_voices_once() -> None:
+    table = trials.all_pairs(VOICES)
+    assert len(table.score) == len(VOICES) * (len(VOICES) - 1) // 2
+    assert table.genuine.sum() == 4 * (4 * 3 // 2)
+    assert table.same.score.min() > table.other.score.max()
+
+
+def test_voices_without_a_vector_are_left_out() -> None:
+    silent = voice("a", "9", heard=False)
+    assert len(trials.all_pairs([*VOICES, silent]).score) == len(trials.all_pairs(VOICES).score)
+
+
+def test_a_table_is_cut_by_net_speech_and_by_sex() -> None:
+    mixed = [voice("a", "5", net_speech_s=1.0), voice("b", "5", net_speech_s=2.0)]
+    table = trials.compare(trials.enroll_in_turn(VOICES), mixed)
+    short = table.between(1.0, 2.0)
+    assert set(short.net_speech_s) == {1.0}
+    assert short.other.where(short.other.same_sex).score.size == 4  # a against b's four runs
+
+
+def test_identification_leaves_out_what_was_enrolled() -> None:
+    gallery = [trials.enroll([v for v in VOICES if v.speaker == s][:3]) for s in "abc"]
+    found = trials.identify(gallery, VOICES)
+    assert found.known.tolist() == [True, True, True, False, False, False, False]
+    assert found.correct[found.known].all()
+    assert np.all(found.lead >= 0)
+
+
+@pytest.mark.parametrize("name", ["a-0", "a-0/2"])
+def test_the_recording_of_a_piece_is_what_stands_before_the_slash(name: str) -> None:
+    assert trials.base(name) == "a-0"
