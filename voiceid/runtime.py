@@ -1,4 +1,9 @@
-"""The only door to ONNX Runtime, and what this process may use of the machine."""
+"""The only door to ONNX Runtime, and what this process may use of the machine.
+
+From 1.29 on ONNX Runtime's builds for Linux report to its maker which models are loaded, and
+keep a device id and a queue of reports in the user's cache folder, unless told not to before
+they are loaded.  Nothing leaves the machine here: they are told.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +16,13 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from voiceid.errors import HashMismatch, ModelNotInstalled, ModelRuntimeError
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the engine is loaded
+import onnxruntime
+
+onnxruntime.disable_telemetry_events()  # in case somebody else has loaded it before
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 

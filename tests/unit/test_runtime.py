@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -139,3 +141,25 @@ def test_the_affinity_of_the_process_counts(tmp_path: Path) -> None:
         assert cpu_limit(tmp_path) == 1
     finally:
         os.sched_setaffinity(0, before)
+
+
+def test_the_engine_reports_to_nobody_and_leaves_nothing_in_the_users_folders(
+    models_folder: Path, tmp_path: Path
+) -> None:
+    """ONNX Runtime from 1.29 on keeps a device id and reports there, unless it is told not to."""
+    home = tmp_path / "home"
+    home.mkdir()
+    program = (
+        "from pathlib import Path\n"
+        "from voiceid.runtime import Session\n"
+        f"path = Path({str(models_folder / 'campplus.onnx')!r})\n"
+        "Session.open(path, inputs={'waveform': 2}, outputs=['embedding'])\n"
+    )
+    # Without the variables by which it tells that it is being tested.
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    subprocess.run([sys.executable, "-c", program], env=environ, check=True)
+    assert list(home.rglob("*")) == []
