@@ -7,14 +7,11 @@ import json
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
-    RowMapping,
     delete,
     func,
     insert,
@@ -29,7 +26,6 @@ from voiceid.domain import (
     EmbeddingSpace,
     Float32Array,
     NewSample,
-    QualityReport,
     Revision,
     Sample,
     Speaker,
@@ -37,11 +33,10 @@ from voiceid.domain import (
     speaker_key,
     speaker_name,
 )
-from voiceid.errors import SpeakerExists, SpeakerNotFound, StoreError
+from voiceid.errors import SpeakerExists, SpeakerNotFound
+from voiceid.store import rows
 from voiceid.store.tables import centroids, changes, embedding_spaces, samples, speakers
 
-_UNIT_TOLERANCE = 1e-3
-"""Far above float32 rounding, far below any damage that matters."""
 _BATCH = 500
 """Ids in one IN (...): SQLite's oldest limit on parameters is 999."""
 
@@ -81,8 +76,8 @@ class Reader:
 
     def spaces(self) -> dict[str, int]:
         """Return the dimension of each embedding space that was ever enrolled in."""
-        rows = self._connection.execute(select(embedding_spaces.c.id, embedding_spaces.c.dim))
-        return {row.id: row.dim for row in rows}
+        found = self._connection.execute(select(embedding_spaces.c.id, embedding_spaces.c.dim))
+        return {row.id: row.dim for row in found}
 
     def centroids(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
         """Return the centroids of a space, by id: all of them, or those of ``ids`` that are left.
@@ -98,7 +93,7 @@ class Reader:
             .order_by(centroids.c.id)
         )
         dim = self.spaces().get(space_id, 0)
-        rows = (
+        found = (
             self._connection.execute(query).all()
             if ids is None
             else [
@@ -107,12 +102,12 @@ class Reader:
                 for row in self._connection.execute(query.where(centroids.c.id.in_(batch)))
             ]
         )
-        if any(not isinstance(row.vector, bytes) or len(row.vector) != 4 * dim for row in rows):
-            raise _damaged(space_id)
-        joined = np.frombuffer(b"".join(row.vector for row in rows), dtype="<f4")
-        vectors = joined.reshape(len(rows), dim).astype(np.float32)
-        _require_unit(vectors, space_id)
-        return CentroidTable(np.array([row.id for row in rows], dtype=np.int64), vectors)
+        if any(not isinstance(row.vector, bytes) or len(row.vector) != 4 * dim for row in found):
+            raise rows.damaged(space_id)
+        joined = np.frombuffer(b"".join(row.vector for row in found), dtype="<f4")
+        vectors = joined.reshape(len(found), dim).astype(np.float32)
+        rows.require_unit(vectors, space_id)
+        return CentroidTable(np.array([row.id for row in found], dtype=np.int64), vectors)
 
     def centroid(self, speaker_id: int, space_id: str) -> Float32Array | None:
         """Return a speaker's centroid (dim,) in a space, or None; raises StoreError if damaged."""
@@ -135,6 +130,19 @@ class Reader:
             row.id: SpeakerRef(row.speaker_id, row.name)
             for batch in _batches(centroid_ids)
             for row in self._connection.execute(query.where(centroids.c.id.in_(batch)))
+        }
+
+    def narrowband(self, speaker_ids: Sequence[int], space_id: str) -> set[int]:
+        """Return which of these speakers have narrowband samples in a space."""
+        query = select(centroids.c.speaker_id).where(
+            centroids.c.space_id == space_id, centroids.c.n_narrowband > 0
+        )
+        return {
+            int(speaker_id)
+            for batch in _batches(speaker_ids)
+            for speaker_id in self._connection.execute(
+                query.where(centroids.c.speaker_id.in_(batch))
+            ).scalars()
         }
 
     def owner_of_clip(self, pcm_sha256: str) -> list[SpeakerRef]:
@@ -174,7 +182,7 @@ class Reader:
         query = select(samples).where(samples.c.speaker_id == speaker_id).order_by(samples.c.id)
         if space_id is not None:
             query = query.where(samples.c.space_id == space_id)
-        return [_sample(row) for row in self._connection.execute(query).mappings()]
+        return [rows.sample(row) for row in self._connection.execute(query).mappings()]
 
     def _speakers(self, where: ColumnElement[bool] | None = None) -> list[Speaker]:
         """Return speakers by name, in one query; the totals are kept beside the centroids."""
@@ -183,8 +191,9 @@ class Reader:
             .outerjoin(centroids)
             .order_by(speakers.c.name_key, speakers.c.id, centroids.c.space_id)
         )
-        rows = self._connection.execute(query if where is None else query.where(where))
-        return [_speaker(list(mine)) for _, mine in itertools.groupby(rows, lambda row: row.id)]
+        found = self._connection.execute(query if where is None else query.where(where))
+        by_speaker = itertools.groupby(found, lambda row: row.id)
+        return [rows.speaker(list(mine)) for _, mine in by_speaker]
 
 
 class Writer(Reader):
@@ -226,9 +235,10 @@ class Writer(Reader):
             self._connection.execute(
                 insert(embedding_spaces).values(id=space.id, dim=space.dim, facts=facts)
             )
-        rows = [_sample_row(speaker_id, space, sample) for sample in new]
-        if rows:
-            self._connection.execute(insert(samples), rows)
+        now = _now()
+        made = [rows.sample_row(speaker_id, space, sample, now) for sample in new]
+        if made:
+            self._connection.execute(insert(samples), made)
         self._derive(speaker_id, space.id)
 
     def remove_samples(self, speaker_id: int, space_id: str) -> None:
@@ -271,10 +281,11 @@ class Writer(Reader):
         try:
             mean = embeddings.centroid(np.array([sample.vector for sample in left]))
         except ValueError as error:
-            raise _damaged(space_id) from error
+            raise rows.damaged(space_id) from error
         values = {
             "vector": mean.astype("<f4").tobytes(),
             "n_samples": len(left),
+            "n_narrowband": sum(sample.quality.narrowband for sample in left),
             "net_speech_s": sum(sample.quality.net_speech_s for sample in left),
         }
         if old is None:
@@ -308,84 +319,3 @@ def _batches(ids: Sequence[int]) -> Iterable[Sequence[int]]:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat()
-
-
-def _damaged(space_id: str) -> StoreError:
-    return StoreError(
-        f"a vector of {space_id} in the database is damaged: it does not have unit length",
-        hint="Put back a backup, or enrol the speakers again.",
-    )
-
-
-def _damaged_row(what: str) -> StoreError:
-    return StoreError(f"{what} in the database is damaged", hint="Put back a backup.")
-
-
-def _require_unit(vectors: Float32Array, space_id: str) -> None:
-    if not _is_unit(vectors):
-        raise _damaged(space_id)
-
-
-def _is_unit(vectors: Float32Array) -> bool:
-    """Whether vectors (..., dim) have unit length; one with a NaN has not."""
-    with np.errstate(over="ignore", invalid="ignore"):  # damaged bytes make any number
-        lengths = np.linalg.norm(vectors, axis=-1)
-    return bool(np.all(np.abs(lengths - 1.0) < _UNIT_TOLERANCE))
-
-
-def _sample_row(speaker_id: int, space: EmbeddingSpace, new: NewSample) -> dict[str, object]:
-    utterance = new.utterance
-    if utterance.embedding is None:
-        raise ValueError(f"{utterance.name} has no embedding to enrol")
-    space.require_same(utterance.embedding.space)
-    vector = utterance.embedding.vector
-    if vector.shape != (space.dim,) or not _is_unit(vector):
-        raise ValueError(f"the embedding of {utterance.name} is no unit vector of {space.id}")
-    quality = {name: getattr(utterance.quality, name) for name in QualityReport.__slots__}
-    return {
-        "speaker_id": speaker_id,
-        "space_id": space.id,
-        "vector": vector.astype("<f4").tobytes(),
-        "pcm_sha256": utterance.pcm_sha256,
-        "source_name": utterance.name,
-        "net_speech_s": utterance.quality.net_speech_s,
-        "quality": json.dumps(quality),
-        "overrides": json.dumps(list(new.overrides)),
-        "created_at": _now(),
-    }
-
-
-def _sample(row: RowMapping) -> Sample:
-    try:
-        quality = json.loads(row["quality"])
-        return Sample(
-            id=row["id"],
-            speaker_id=row["speaker_id"],
-            space_id=row["space_id"],
-            vector=np.frombuffer(row["vector"], dtype="<f4").astype(np.float32),
-            pcm_sha256=row["pcm_sha256"],
-            source_name=row["source_name"],
-            quality=QualityReport(**{**quality, "warnings": tuple(quality["warnings"])}),
-            created_at=datetime.fromisoformat(row["created_at"]),
-            overrides=tuple(json.loads(row["overrides"])),
-        )
-    except (ValueError, TypeError, KeyError) as error:
-        raise _damaged_row(f"sample {row['id']}") from error
-
-
-def _speaker(rows: Sequence[Row[Any]]) -> Speaker:
-    """Make a speaker of the rows of the outer join: one per space, or one without a space."""
-    first = rows[0]
-    enrolled = [row for row in rows if row.space_id is not None]
-    try:
-        return Speaker(
-            id=first.id,
-            name=first.name,
-            created_at=datetime.fromisoformat(first.created_at),
-            updated_at=datetime.fromisoformat(first.updated_at),
-            n_samples=sum(row.n_samples for row in enrolled),
-            net_speech_s=sum(row.net_speech_s for row in enrolled),
-            spaces=tuple(row.space_id for row in enrolled),
-        )
-    except (ValueError, TypeError) as error:
-        raise _damaged_row(f"speaker {first.id}") from error

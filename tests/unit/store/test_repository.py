@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -103,6 +104,25 @@ def test_the_centroid_is_the_mean_of_the_samples_there_are(
     with store.read() as reader:
         np.testing.assert_allclose(reader.centroid(alice.id, SPACE.id), mean_of(second), atol=1e-6)
         assert reader.count(SPACE.id) == 1
+
+
+def test_narrowband_samples_are_told_as_long_as_they_are_there(
+    store: Store, rng: np.random.Generator
+) -> None:
+    wide, narrow, other = (sample(vector) for vector in random_unit(rng, 3))
+    quality = replace(QUALITY, warnings=("narrowband",))
+    narrow = replace(narrow, utterance=replace(narrow.utterance, quality=quality))
+    with store.write() as writer:
+        alice, bob = writer.add_speaker("alice"), writer.add_speaker("bob")
+        writer.add_samples(alice.id, SPACE, [wide, narrow])
+        writer.add_samples(bob.id, SPACE, [other])
+        both = [alice.id, bob.id]
+        assert writer.narrowband(both, SPACE.id) == {alice.id}
+        assert writer.narrowband([bob.id], SPACE.id) == set()
+        assert writer.narrowband(both, OTHER_SPACE.id) == set()
+        writer.remove_samples(alice.id, SPACE.id)
+        writer.add_samples(alice.id, SPACE, [wide])
+        assert writer.narrowband(both, SPACE.id) == set()
 
 
 def test_spaces_are_kept_apart(store: Store, rng: np.random.Generator) -> None:
@@ -371,8 +391,9 @@ def test_ten_thousand_speakers_are_listed_and_searched_in_a_blink(store: Store) 
             [(n + 10, name, name, now, now) for n, name in enumerate(names)],
         )
         raw(
-            "INSERT INTO centroids (speaker_id, space_id, vector, n_samples, net_speech_s)"
-            " VALUES (?, ?, ?, 1, 2.0)",
+            "INSERT INTO centroids"
+            " (speaker_id, space_id, vector, n_samples, n_narrowband, net_speech_s)"
+            " VALUES (?, ?, ?, 1, 0, 2.0)",
             [(n + 10, SPACE.id, vector.tobytes()) for n, vector in enumerate(vectors)],
         )
     with store.read() as reader:

@@ -1,0 +1,167 @@
+"""The enrolment service: listen, check, write, in this order.
+
+The checks and the writing share one transaction, so that two enrolments at the same time
+cannot both pass a check that only one of them should.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from voiceid.audio import AudioSource
+from voiceid.domain import (
+    EnrollmentClip,
+    EnrollmentReport,
+    NewSample,
+    Speaker,
+    Utterance,
+    speaker_name,
+)
+from voiceid.embedder import Embedder
+from voiceid.enrollment.checks import Checks, Findings
+from voiceid.enrollment.clips import Clip
+from voiceid.errors import EnrollmentRefused, StoreError
+from voiceid.store import Store
+from voiceid.store.repository import Writer
+
+Mode = Literal["append", "replace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Enroller:
+    """Enrols speakers.  Safe to share among threads."""
+
+    embedder: Embedder
+    store: Store
+    checks: Checks
+
+    def enroll(
+        self,
+        name: str,
+        sources: Sequence[AudioSource],
+        *,
+        mode: Mode = "append",
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> EnrollmentReport:
+        """Enrol the clips as samples of the speaker called ``name``.
+
+        Parameters
+        ----------
+        name : str
+            A new speaker's, or an enrolled one's.
+        sources : sequence of AudioSource
+            One utterance each.
+        mode : {"append", "replace"}
+            Whether the speaker's samples of this embedding space stay.
+        force : bool
+            Override the problems that are judgement; each override is recorded.
+        dry_run : bool
+            Check everything, write nothing.
+
+        Raises
+        ------
+        EnrollmentRefused
+            Something speaks against it; its ``report`` has every problem.  Nothing changed.
+        SpeakerNameInvalid
+        """
+        started = time.perf_counter()
+        name = speaker_name(name)
+        clips = self._listen(sources)
+        with self.store.read() if dry_run else self.store.write() as transaction:
+            before = transaction.find_speaker(name)
+            findings = self.checks.run(transaction, before, clips, append=mode == "append")
+            problems = tuple(
+                replace(p, overridden=force and p.overridable) for p in findings.problems
+            )
+            report = EnrollmentReport(
+                name=name if before is None else before.name,
+                speaker=before,
+                enrolled=False,
+                dry_run=dry_run,
+                mode=mode,
+                clips=_shown(clips, findings),
+                net_speech_s=findings.net_speech_s,
+                missing_speech_s=findings.missing_speech_s,
+                problems=problems,
+                embedding_space=self.embedder.space,
+                elapsed_ms=(time.perf_counter() - started) * 1e3,
+            )
+            if report.blocking:
+                raise _refusal(report)
+            if isinstance(transaction, Writer) and not dry_run:
+                speaker = self._write(transaction, report, before, clips)
+                report = replace(report, speaker=speaker, enrolled=True)
+        if report.enrolled:
+            # The enrolment is on the disk by now; a cache that could not follow catches up.
+            with contextlib.suppress(StoreError), self.store.read() as reader:
+                self.checks.gallery.sync(reader)
+                self.checks.gallery.save()
+        return replace(report, elapsed_ms=(time.perf_counter() - started) * 1e3)
+
+    def _listen(self, sources: Sequence[AudioSource]) -> list[Clip]:
+        clips = []
+        heard = self.embedder.utterances(sources)
+        for number, (source, result) in enumerate(zip(sources, heard, strict=True), start=1):
+            if isinstance(result, Utterance):
+                clips.append(Clip(result.name, result, None))
+            else:
+                path = source if isinstance(source, str | os.PathLike) else None
+                name = f"clip {number}" if path is None else Path(path).name
+                clips.append(Clip(name, None, result))
+        return clips
+
+    def _write(
+        self,
+        writer: Writer,
+        report: EnrollmentReport,
+        before: Speaker | None,
+        clips: list[Clip],
+    ) -> Speaker:
+        space = self.embedder.space
+        speaker = writer.add_speaker(report.name) if before is None else before
+        if report.mode == "replace":
+            writer.remove_samples(speaker.id, space.id)
+        overridden = [p for p in report.problems if p.overridden]
+        samples = [
+            NewSample(
+                clip.heard,
+                tuple(dict.fromkeys(p.code for p in overridden if p.clip in {None, clip.name})),
+            )
+            for clip in clips
+        ]
+        writer.add_samples(speaker.id, space, samples)
+        return writer.speaker(report.name)
+
+
+def _shown(clips: list[Clip], findings: Findings) -> tuple[EnrollmentClip, ...]:
+    return tuple(
+        EnrollmentClip(
+            name=clip.name,
+            pcm_sha256=None if clip.utterance is None else clip.utterance.pcm_sha256,
+            quality=None if clip.utterance is None else clip.utterance.quality,
+            agreement=findings.agreements.get(i),
+        )
+        for i, clip in enumerate(clips)
+    )
+
+
+def _refusal(report: EnrollmentReport) -> EnrollmentRefused:
+    blocking = report.blocking
+    first = blocking[0]
+    where = "" if first.clip is None else f"{first.clip}: "
+    more = f" (and {len(blocking) - 1} more)" if len(blocking) > 1 else ""
+    hint = "Nothing was changed. Mend or leave out the clips that are named"
+    if all(problem.overridable for problem in blocking):
+        hint += ", or pass --force if you know better"
+    return EnrollmentRefused(
+        f"{report.name} was not enrolled: {where}{first.message}{more}",
+        report=report,
+        hint=hint + ".",
+    )
