@@ -126,7 +126,7 @@ def decisions_table(model: str, corpora: Corpora, cache: Path | None) -> tuple[s
     """Return decisions at the shipped thresholds by length of clip, and those on whole clips."""
     ear = Ear(Hearing(model), cache)
     card = model_store().card(model)
-    rule = DecisionRule(model, card.operating_points, card.margin)
+    rule = DecisionRule(model, card.operating_points, card.narrowband_points, card.margin)
     gallery = trials.enroll_in_turn(ear.hear(corpora.other))
     found = {}
     for seconds in (*CUTS_S, math.inf):
@@ -183,7 +183,7 @@ def _decided(
 def _needed(rule: DecisionRule, net_speech_s: trials.Floats) -> trials.Floats:
     """Return the threshold that a clip with each amount of net speech must reach."""
     amounts, where = np.unique(net_speech_s, return_inverse=True)
-    return np.array([rule.threshold(amount).value for amount in amounts])[where]
+    return np.array([rule.threshold(amount, narrowband=False).value for amount in amounts])[where]
 
 
 def targets_table(corpora: Corpora, whole: Decided, cache: Path | None) -> str:

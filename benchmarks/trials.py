@@ -113,13 +113,25 @@ def enroll(voices: Sequence[Voice]) -> Enrolled:
     return Enrolled(first.speaker, first.sex, recordings, centroid(np.stack(vectors)))
 
 
-def enroll_in_turn(voices: Sequence[Voice], size: int = 3) -> list[Enrolled]:
-    """Enrol each speaker once for every run of ``size`` recordings, round and round."""
+def enroll_in_turn(
+    voices: Sequence[Voice],
+    changed: Sequence[Voice] = (),
+    n_changed: int = 0,
+    size: int = 3,
+) -> list[Enrolled]:
+    """Enrol each speaker once for every run of ``size`` recordings, round and round.
+
+    Of each run the first ``n_changed`` are taken from ``changed``: the same recordings in
+    the same order, degraded.
+    """
+    pairs = list(zip(voices, changed or voices, strict=True))
     result: list[Enrolled] = []
-    for own in by_speaker(voices).values():
-        usable = [voice for voice in own if voice.vector is not None]
-        runs = ([usable[(i + k) % len(usable)] for k in range(size)] for i in range(len(usable)))
-        result.extend(enroll(run) for run in runs)
+    for speaker in by_speaker(voices):
+        own = [pair for pair in pairs if pair[0].speaker == speaker]
+        usable = [(a, b) for a, b in own if a.vector is not None and b.vector is not None]
+        for i in range(len(usable)):
+            run = [usable[(i + k) % len(usable)] for k in range(size)]
+            result.append(enroll([b if k < n_changed else a for k, (a, b) in enumerate(run)]))
     return result
 
 

@@ -36,7 +36,7 @@ from voiceid.domain import (
 )
 from voiceid.embedder import Embedder
 from voiceid.encoder import Encoder
-from voiceid.enrollment import Enroller, Mode
+from voiceid.enrollment import Checks, Enroller, Mode
 from voiceid.errors import ModelUnknown, NotEnoughSpeech
 from voiceid.index.gallery import GalleryIndex, IndexStatus
 from voiceid.registry import ModelCard, load_cards, shipped_cards_folder
@@ -353,7 +353,7 @@ class VoiceID:
     @property
     def _card_rule(self) -> DecisionRule:
         card = self.card
-        return DecisionRule(card.name, card.operating_points, card.margin)
+        return DecisionRule(card.name, card.operating_points, card.narrowband_points, card.margin)
 
     def _gallery(self, space_id: str, dim: int) -> GalleryIndex:
         return self._part(
@@ -388,7 +388,8 @@ class VoiceID:
             # somebody set for a door takes its place only where nothing was measured.
             if not rule.points:
                 rule = self._rule
-            return Enroller(embedder, self._store, gallery, rule, self.config.enrollment)
+            checks = Checks(embedder.space.id, gallery, rule, self.config.enrollment)
+            return Enroller(embedder, self._store, checks)
 
         return self._part("enroller", build)
 

@@ -113,7 +113,8 @@ class ModelCard:
     selftest : SelfTest
     margin : float
         Least lead over the runner-up, in cosine, for an identification.
-    operating_points : tuple of OperatingPoint
+    operating_points, narrowband_points : tuple of OperatingPoint
+        The second for narrowband speech against narrowband enrolments.
     operating_points_data : str
         What they were measured on, and what they cannot claim.
     """
@@ -133,6 +134,7 @@ class ModelCard:
     windowing: Windowing = Windowing()
     margin: float = 0.0
     operating_points: tuple[OperatingPoint, ...] = ()
+    narrowband_points: tuple[OperatingPoint, ...] = ()
     operating_points_data: str = ""
 
     def space(self, speech: str) -> EmbeddingSpace:
@@ -180,12 +182,11 @@ def _read_card(path: Path) -> ModelCard:
         key: _build(tables[key], value, f"{path}: {key}") if key in tables else value
         for key, value in document.items()
     }
-    points = values.get("operating_points", [])
-    if not isinstance(points, list):
-        raise ConfigError(f"{path}: operating_points must be [[operating_points]] tables")
-    values["operating_points"] = tuple(
-        _build(OperatingPoint, point, f"{path}: operating_points") for point in points
-    )
+    for key in ("operating_points", "narrowband_points"):
+        points = values.get(key, [])
+        if not isinstance(points, list):
+            raise ConfigError(f"{path}: {key} must be [[{key}]] tables")
+        values[key] = tuple(_build(OperatingPoint, point, f"{path}: {key}") for point in points)
     card = _build(ModelCard, values, str(path))
     _check(card, path)
     return card

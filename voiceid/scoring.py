@@ -49,6 +49,8 @@ class DecisionRule:
         Whose operating points these are, for messages.
     points : sequence of OperatingPoint
         In any order.
+    narrowband_points : sequence of OperatingPoint
+        For narrowband speech against narrowband enrolments.
     margin : float
         Least lead over the runner-up, in cosine, for an identification to be accepted.
     fixed : Threshold or None
@@ -57,6 +59,7 @@ class DecisionRule:
 
     model: str
     points: Sequence[OperatingPoint]
+    narrowband_points: Sequence[OperatingPoint]
     margin: float
     fixed: Threshold | None = None
 
@@ -69,25 +72,37 @@ class DecisionRule:
             rule = replace(rule, margin=checked_margin(margin))
         return rule
 
-    def threshold(self, net_speech_s: float) -> Threshold:
-        """Return the threshold for a clip with this much net speech, in seconds.
+    def threshold(self, net_speech_s: float, *, narrowband: bool) -> Threshold:
+        """Return the threshold for a comparison.
+
+        Parameters
+        ----------
+        net_speech_s : float
+            Of the clip, in seconds.
+        narrowband : bool
+            Whether the clip *and* what it is compared with have a telephone's bandwidth.
+            Voices are far more alike then: what lets in one stranger in two thousand
+            otherwise lets in one in twenty (docs/accuracy.md).
 
         Raises
         ------
         ThresholdUnavailable
-            The card has no operating point for so little speech.
+            The card has no operating point for such speech, or for so little of it.
         """
         if self.fixed is not None:
             return self.fixed
-        reached = [p for p in self.points if net_speech_s >= p.min_net_speech_s]
+        points = self.narrowband_points if narrowband else self.points
+        reached = [p for p in points if net_speech_s >= p.min_net_speech_s]
         if not reached:
             raise ThresholdUnavailable(
                 f"the card of {self.model} has no operating point for"
-                f" {net_speech_s:.2f} s of net speech"
+                f" {net_speech_s:.2f} s of net speech{', narrowband' if narrowband else ''}"
             )
         point = max(reached, key=lambda p: p.min_net_speech_s)
+        kind = "narrowband, " if narrowband else ""
         return Threshold(
-            point.threshold, f"card {self.model}, net speech >= {point.min_net_speech_s:g} s"
+            point.threshold,
+            f"card {self.model}, {kind}net speech >= {point.min_net_speech_s:g} s",
         )
 
 

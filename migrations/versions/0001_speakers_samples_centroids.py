@@ -71,6 +71,7 @@ def _centroids_and_changes() -> None:
         sa.Column("space_id", sa.String(), nullable=False),
         sa.Column("vector", sa.LargeBinary(), nullable=False),
         sa.Column("n_samples", sa.Integer(), nullable=False),
+        sa.Column("n_narrowband", sa.Integer(), nullable=False),
         sa.Column("net_speech_s", sa.Float(), nullable=False),
         *_owned("centroids"),
         sa.UniqueConstraint("speaker_id", "space_id", name="uq_centroids_speaker_id_space_id"),

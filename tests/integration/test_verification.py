@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from voiceid import (
     AudioError,
@@ -123,6 +124,41 @@ def test_an_empty_gallery_accepts_nobody(vid: VoiceID, clips: Clips) -> None:
     decision = vid.identify(clips("FEE083", "trn09")[0])
     assert (decision.outcome, decision.reason) == (Outcome.REJECTED, Reason.GALLERY_EMPTY)
     assert decision.gallery_size == 0
+
+
+def telephone(clip: Path) -> tuple[np.ndarray, int]:
+    """Return a clip as a telephone's rate leaves it."""
+    samples, rate = soundfile.read(clip, dtype="float32")
+    return soxr.resample(samples, rate, 8000), 8000
+
+
+def test_narrowband_on_both_sides_needs_a_higher_score(vid: VoiceID, clips: Clips) -> None:
+    first, *more = clips("FEE083", "trn06")
+    vid.enroll("wide", [first, *more])
+    vid.enroll("narrow", [telephone(clip) for clip in clips("MEE009", "dev00")])
+    wide, narrow = clips("MEE009", "dev01")[0], telephone(clips("MEE009", "dev01")[0])
+    both = vid.verify("narrow", narrow)
+    assert both.accepted, both.detail
+    assert "narrowband" in both.threshold.source
+    assert "narrowband" in vid.identify(narrow).threshold.source
+    assert "narrowband" in vid.compare(narrow, narrow).threshold.source
+    for one in (
+        vid.verify("narrow", wide),
+        vid.verify("wide", narrow),
+        vid.identify(telephone(first)),
+        vid.compare(wide, narrow),
+    ):
+        assert "narrowband" not in one.threshold.source
+        assert one.threshold.value < both.threshold.value
+
+
+def test_one_narrowband_sample_makes_the_enrolment_narrowband(vid: VoiceID, clips: Clips) -> None:
+    *wide, last = clips("FEE083", "trn06")
+    vid.enroll("alice", [*wide, telephone(last)])
+    assert "narrowband" in vid.verify("alice", telephone(last)).threshold.source
+    assert "narrowband" not in vid.verify("alice", last).threshold.source
+    vid.enroll("alice", wide, mode="replace")
+    assert "narrowband" not in vid.verify("alice", telephone(last)).threshold.source
 
 
 def test_a_close_runner_up_makes_it_ambiguous(gallery: VoiceID, clips: Clips) -> None:

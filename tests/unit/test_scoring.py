@@ -16,30 +16,53 @@ def point(min_s: float, threshold: float) -> OperatingPoint:
     return OperatingPoint(min_s, threshold, 0.001, 0.01, 1000, 100)
 
 
-RULE = DecisionRule("net", [point(4, 0.4), point(1, 0.6), point(2, 0.5)], margin=0.05)
+RULE = DecisionRule(
+    "net",
+    [point(4, 0.4), point(1, 0.6), point(2, 0.5)],
+    [point(1, 0.8), point(3, 0.7)],
+    margin=0.05,
+)
 
 
 @pytest.mark.parametrize(
     ("net_speech_s", "threshold"), [(1.0, 0.6), (1.99, 0.6), (2.0, 0.5), (3.9, 0.5), (60, 0.4)]
 )
 def test_the_longest_point_that_was_reached_decides(net_speech_s: float, threshold: float) -> None:
-    assert RULE.threshold(net_speech_s).value == threshold
+    assert RULE.threshold(net_speech_s, narrowband=False).value == threshold
+
+
+@pytest.mark.parametrize(("net_speech_s", "threshold"), [(1.0, 0.8), (2.9, 0.8), (3.0, 0.7)])
+def test_narrowband_on_both_sides_has_points_of_its_own(
+    net_speech_s: float, threshold: float
+) -> None:
+    assert RULE.threshold(net_speech_s, narrowband=True).value == threshold
+    source = RULE.threshold(net_speech_s, narrowband=True).source
+    assert source.startswith("card net, narrowband, net speech >= ")
 
 
 def test_the_threshold_says_where_it_comes_from() -> None:
-    assert RULE.threshold(2.5).source == "card net, net speech >= 2 s"
-    assert RULE.with_flags(0.7, None).threshold(0.0).source == "flag"
+    assert RULE.threshold(2.5, narrowband=False).source == "card net, net speech >= 2 s"
+    assert RULE.with_flags(0.7, None).threshold(0.0, narrowband=True).source == "flag"
 
 
-@pytest.mark.parametrize("rule", [RULE, DecisionRule("net", [], 0.05)])
-def test_without_a_measured_point_there_is_no_threshold(rule: DecisionRule) -> None:
+@pytest.mark.parametrize("rule", [RULE, DecisionRule("net", [], [], 0.05)])
+@pytest.mark.parametrize("narrowband", [False, True])
+def test_without_a_measured_point_there_is_no_threshold(
+    rule: DecisionRule, narrowband: bool
+) -> None:
     with pytest.raises(ThresholdUnavailable):
-        rule.threshold(0.99)
+        rule.threshold(0.99, narrowband=narrowband)
+
+
+def test_points_for_wideband_are_no_stand_in_for_narrowband() -> None:
+    rule = DecisionRule("net", RULE.points, [], 0.05)
+    with pytest.raises(ThresholdUnavailable, match="narrowband"):
+        rule.threshold(10.0, narrowband=True)
 
 
 def test_a_flag_wins_over_the_card() -> None:
     rule = RULE.with_flags(0.9, 0.2)
-    assert rule.threshold(10.0).value == 0.9
+    assert rule.threshold(10.0, narrowband=False).value == 0.9
     assert rule.margin == 0.2
     assert RULE.with_flags(None, None) == RULE
 

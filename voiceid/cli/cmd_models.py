@@ -79,12 +79,14 @@ def show_command(console: Console, name: str) -> int:
     if console.settings.as_json:
         console.json(facts)
         return exit_codes.DONE
-    points = facts.pop("operating_points")
+    tables = {key: facts.pop(key) for key in ("operating_points", "narrowband_points")}
     console.result(_card_text(facts))
-    if isinstance(points, tuple) and points:
-        rows = [[f"{value:g}" for value in point.values()] for point in points]
-        header = [key.replace("_", " ") for key in points[0]]
-        console.result("\noperating points\n" + table(header, rows, right=set(header)))
+    for key, points in tables.items():
+        if isinstance(points, tuple) and points:
+            rows = [[f"{value:g}" for value in point.values()] for point in points]
+            header = [name.replace("_", " ") for name in points[0]]
+            title = key.replace("_", " ")
+            console.result(f"\n{title}\n" + table(header, rows, right=set(header)))
     return exit_codes.DONE
 
 

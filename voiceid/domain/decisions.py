@@ -44,7 +44,7 @@ class Task(enum.StrEnum):
 class Threshold:
     """A decision threshold on the cosine scale, and where it comes from.
 
-    ``source`` is e.g. ``flag``, ``config``, or ``card campplus, net speech >= 2 s, FMR 0.1 %``.
+    ``source`` is e.g. ``flag``, ``config (config.yaml)``, or ``card campplus, net speech >= 2 s``.
     """
 
     value: float

@@ -16,8 +16,8 @@ class EnrollmentProblem:
     Parameters
     ----------
     code : str
-        ``unreadable``, ``no_speech``, ``clipped``, ``duplicate_clip``, ``clip_of_other``,
-        ``too_little_speech``, ``inconsistent`` or ``already_enrolled``.
+        ``unreadable``, ``no_speech``, ``clipped``, ``truncated``, ``duplicate_clip``,
+        ``clip_of_other``, ``too_little_speech``, ``inconsistent`` or ``already_enrolled``.
     clip : str or None
         The clip's name, None when the whole set is meant.
     message : str

@@ -121,6 +121,11 @@ class QualityReport:
     level_dbfs: float | None
     warnings: tuple[str, ...] = ()
 
+    @property
+    def narrowband(self) -> bool:
+        """Whether the speech has no more than a telephone's bandwidth."""
+        return "narrowband" in self.warnings
+
     def to_dict(self) -> dict[str, Any]:
         """Return the measurements, rounded to what they can mean."""
         return {

@@ -55,11 +55,14 @@ def test_points_are_written_into_a_card_that_reads_back(points, tmp_path: Path) 
     shutil.copy(shipped_cards_folder() / "campplus.toml", card)
     before = load_cards(tmp_path)["campplus"]
     for _ in range(2):  # the second time over its own work
-        calibrate.write_points(card, calibrate.toml_of(points[1]))
+        calibrate.write_points(
+            card, "\n".join(calibrate.toml_of(points[1], name) for name in calibrate.POINTS)
+        )
     after = load_cards(tmp_path)["campplus"]
     assert [p.threshold for p in after.operating_points] == [
         pytest.approx(p.threshold) for p in points[1]
     ]
+    assert after.narrowband_points == after.operating_points
     assert [p.min_net_speech_s for p in after.operating_points] == [1.0, 2.0, 4.0, 8.0]
     assert after.selftest == before.selftest
     assert after.source == before.source

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,16 @@ def test_nobody_is_compared_with_an_enrolment_that_holds_their_own_recording() -
     # 4 speakers with 4 runs of 3 out of 4: each voice is outside one run of its own speaker.
     assert table.genuine.sum() == len(VOICES)
     assert (~table.genuine).sum() == len(VOICES) * 3 * 4
+
+
+@pytest.mark.parametrize("n_changed", [0, 1, 3])
+def test_a_run_takes_its_first_clips_from_the_degraded_copies(n_changed: int) -> None:
+    others = [voice("z", v.recording) for v in VOICES]
+    copies = [replace(v, vector=o.vector) for v, o in zip(VOICES, others, strict=True)]
+    for entry in trials.enroll_in_turn(VOICES, copies, n_changed):
+        own = trials.enroll([v for v in VOICES if v.speaker == entry.speaker]).vector
+        turned = float(entry.vector @ trials.enroll(others).vector) > float(entry.vector @ own)
+        assert turned == (n_changed == 3)
 
 
 def test_pieces_of_a_recording_count_as_that_recording() -> None:
