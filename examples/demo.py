@@ -93,7 +93,7 @@ def _questions() -> Iterator[Question]:
 
 
 def _ask_all(vid: VoiceID, questions: list[Question]) -> bool:
-    head = f"  {'asked':18} {'clip':26} {'answer':22} {'score':>6} {'needed':>6} {'speech':>7}"
+    head = f"  {'asked':18} {'clip':26} {'answer':26} {'score':>6} {'needed':>6} {'speech':>7}"
     print(f"{head} {'time':>7}  right")
     wrong = 0
     for question in questions:
@@ -122,7 +122,7 @@ def _show(asked: str, question: Question, decision: Decision) -> bool:
     needed = None if decision.threshold is None else decision.threshold.value
     shown = f"{answer} ({decision.reason.value})" if not decision.accepted else answer
     print(
-        f"  {asked:18} {question.clip.name:26} {shown:22}"
+        f"  {asked:18} {question.clip.name:26} {shown:26}"
         f" {_number(decision.score)} {_number(needed)}"
         f" {decision.quality.net_speech_s:5.1f} s {decision.elapsed_ms:4.0f} ms"
         f"  {'yes' if right else 'NO, it is ' + question.speaker}"
