@@ -1,27 +1,22 @@
 """`VoiceID`: the facade, and the only place where objects are built.
 
-    with VoiceID.open("data") as vid:
-        vid.enroll("alice", ["a1.wav", "a2.wav", "a3.wav"])
-        decision = vid.identify("door.mp3")
-        if decision.accepted and decision.speaker.name == "alice":
-            ...
-
-Parts are built when first asked for: listing speakers opens no model, embedding a clip
-opens no database.
+with VoiceID.open("data") as vid:
+vid.enroll("alice", ["a1.wav", "a2.wav", "a3.wav"])
+decision = vid.identify("door.mp3")
+if decision.accepted and decision.speaker.name == "alice":
+...
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from voiceid import runtime
+from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
 from voiceid.config import Config, load_config
 from voiceid.domain import (
@@ -31,25 +26,16 @@ from voiceid.domain import (
     EnrollmentReport,
     Sample,
     Speaker,
-    Threshold,
     Utterance,
 )
-from voiceid.embedder import Embedder
-from voiceid.encoder import Encoder
-from voiceid.enrollment import Checks, Enroller, Mode
-from voiceid.errors import ModelUnknown, NotEnoughSpeech
+from voiceid.enrollment import Mode
+from voiceid.errors import AudioError, NotEnoughSpeech
 from voiceid.index.gallery import GalleryIndex, IndexStatus
-from voiceid.registry import ModelCard, load_cards, shipped_cards_folder
-from voiceid.scoring import DecisionRule
-from voiceid.store import Store, StoreOptions
+from voiceid.registry import ModelCard
 from voiceid.store.migrate import SchemaStatus
 from voiceid.store.repository import Reader
-from voiceid.vad import open_detector
-from voiceid.verification import Verifier, compare
+from voiceid.verification import compare
 from voiceid.zoo import ModelStore, Progress
-
-VAD_MODEL = "silero-vad"
-DATABASE_NAME = "voiceid.sqlite3"
 
 T = TypeVar("T")
 
@@ -69,11 +55,7 @@ class VoiceID:
         progress: Progress | None = None,
     ) -> None:
         self.config = config
-        self._notify = notify or (lambda _: None)
-        self._progress = progress
-        self._parts: dict[str, Any] = {}
-        self._locks: dict[str, threading.RLock] = {}
-        self._lock = threading.Lock()
+        self._parts = Parts(config, notify or (lambda _: None), progress)
 
     @classmethod
     def open(
@@ -120,8 +102,7 @@ class VoiceID:
 
     def close(self) -> None:
         """Close the database.  The object must not be used afterwards."""
-        if (store := self._parts.pop("store", None)) is not None:
-            store.close()
+        self._parts.close()
 
     # --- questions ------------------------------------------------------------------
 
@@ -155,8 +136,8 @@ class VoiceID:
         AudioError, ModelError, StoreError, ConfigError
             Nobody was accepted.
         """
-        rule = self._rule.with_flags(threshold, margin)
-        return self._verifier.identify(source, top=top, rule=rule)
+        rule = self._parts.rule.with_flags(threshold, margin)
+        return self._parts.verifier.identify(source, top=top, rule=rule)
 
     def verify(self, name: str, source: AudioSource, *, threshold: float | None = None) -> Decision:
         """Decide whether a clip is the voice of the enrolled speaker called ``name``.
@@ -170,17 +151,49 @@ class VoiceID:
         AudioError, ModelError, StoreError, ConfigError
             Nobody was accepted.
         """
-        return self._verifier.verify(name, source, rule=self._rule.with_flags(threshold, None))
+        return self._parts.verifier.verify(
+            name, source, rule=self._parts.rule.with_flags(threshold, None)
+        )
+
+    def identify_all(
+        self,
+        sources: Iterable[AudioSource],
+        *,
+        top: int = 5,
+        threshold: float | None = None,
+        margin: float | None = None,
+    ) -> Iterator[Decision | AudioError]:
+        """Yield, in order, the decision about each clip or the error that it gave.
+
+        Clips are worked on by as many threads as ``runtime.workers`` says.  See
+        :meth:`identify` for the parameters, and for the errors that end it.
+        """
+        rule = self._parts.rule.with_flags(threshold, margin)
+        verifier = self._parts.verifier
+        return self._in_order(lambda s: verifier.identify(s, top=top, rule=rule), sources)
+
+    def verify_all(
+        self, name: str, sources: Iterable[AudioSource], *, threshold: float | None = None
+    ) -> Iterator[Decision | AudioError]:
+        """Yield, in order, the decision about each clip or the error that it gave.
+
+        See :meth:`verify` and :meth:`identify_all`.
+        """
+        rule = self._parts.rule.with_flags(threshold, None)
+        verifier = self._parts.verifier
+        return self._in_order(lambda s: verifier.verify(name, s, rule=rule), sources)
 
     def compare(
         self, a: AudioSource, b: AudioSource, *, threshold: float | None = None
     ) -> Decision:
         """Decide whether two clips are of one voice.  Needs no database."""
-        return compare(self._embedder, a, b, rule=self._rule.with_flags(threshold, None))
+        return compare(
+            self._parts.embedder, a, b, rule=self._parts.rule.with_flags(threshold, None)
+        )
 
     def utterance(self, source: AudioSource) -> Utterance:
         """Decode a clip, measure its quality and embed its speech, if there is enough."""
-        return self._embedder.utterance(source)
+        return self._parts.embedder.utterance(source)
 
     def embed(self, source: AudioSource) -> Embedding:
         """Return the embedding of the speech in a clip.
@@ -190,7 +203,7 @@ class VoiceID:
         NotEnoughSpeech
             Silence, noise, or too short: there is no vector for it.
         """
-        utterance = self._embedder.utterance(source)
+        utterance = self._parts.embedder.utterance(source)
         if utterance.embedding is None:
             raise NotEnoughSpeech(
                 f"{utterance.name} has {utterance.quality.net_speech_s:.2f} s of net speech,"
@@ -219,35 +232,34 @@ class VoiceID:
         EnrollmentRefused
             Something speaks against it; its ``report`` has every problem, nothing changed.
         """
-        return self._enroller.enroll(name, sources, mode=mode, force=force, dry_run=dry_run)
+        return self._parts.enroller.enroll(name, sources, mode=mode, force=force, dry_run=dry_run)
 
     def speakers(self) -> list[Speaker]:
         """Return everybody who is enrolled, by name."""
-        with self._store.read() as reader:
+        with self._parts.store.read() as reader:
             return reader.speakers()
 
     def speaker(self, name: str) -> Speaker:
         """Return the speaker called ``name``; raises SpeakerNotFound."""
-        with self._store.read() as reader:
+        with self._parts.store.read() as reader:
             return reader.speaker(name)
 
     def samples(self, name: str) -> list[Sample]:
         """Return the enrolled utterances of a speaker; raises SpeakerNotFound."""
-        with self._store.read() as reader:
+        with self._parts.store.read() as reader:
             return reader.samples(reader.speaker(name).id)
 
     def rename(self, name: str, new_name: str) -> Speaker:
         """Give a speaker another name; raises SpeakerNotFound or SpeakerExists."""
-        with self._store.write() as writer:
+        with self._parts.store.write() as writer:
             writer.rename_speaker(writer.speaker(name).id, new_name)
             return writer.speaker(new_name)
 
     def remove(self, name: str) -> Speaker:
         """Erase a speaker: rows, vectors, and their copies in the index files."""
-        with self._store.write() as writer:
+        with self._parts.store.write() as writer:
             speaker = writer.speaker(name)
             writer.remove_speaker(speaker.id)
-        self._store.erase_remains()
         self._each_index(lambda index, reader: index.sync(reader), speaker.spaces)
         return speaker
 
@@ -256,40 +268,35 @@ class VoiceID:
     @property
     def models(self) -> ModelStore:
         """The models: list, pull, verify, remove."""
-
-        def build() -> ModelStore:
-            cards = load_cards(shipped_cards_folder(), self.config.models)
-            return ModelStore(self.config.models, cards, offline=self.config.offline)
-
-        return self._part("models", build)
+        return self._parts.models
 
     @property
     def card(self) -> ModelCard:
         """The card of the encoder in use; raises ModelUnknown."""
-        card = self.models.card(self.config.model)
-        if card.kind != "encoder":
-            raise ModelUnknown(f"{card.name} is a {card.kind} model, not an encoder")
-        return card
+        return self._parts.card
 
     @property
     def space(self) -> EmbeddingSpace:
         """The embedding space of the model and the speech settings in use."""
-        vad = self.models.card(VAD_MODEL)
-        speech = f"{vad.name} {vad.source.member_sha256[:16]} {self.config.speech.describe()}"
-        return self.card.space(speech)
+        return self._parts.space
+
+    @property
+    def database(self) -> Path:
+        """The database file."""
+        return self._parts.database
 
     def db_status(self) -> SchemaStatus:
         """Return the schema revision of the database and what this program expects."""
         from voiceid.store import migrate  # noqa: PLC0415 - the maintenance path only
 
-        return migrate.status(self.database)
+        return migrate.status(self._parts.database)
 
     def db_upgrade(self) -> SchemaStatus:
         """Bring the database to this program's schema; raises SchemaTooNew."""
         from voiceid.store import migrate  # noqa: PLC0415 - the maintenance path only
 
-        migrate.upgrade(self.database)
-        return migrate.status(self.database)
+        migrate.upgrade(self._parts.database)
+        return migrate.status(self._parts.database)
 
     def index_status(self) -> list[IndexStatus]:
         """Compare the index file of each embedding space with the database."""
@@ -300,106 +307,24 @@ class VoiceID:
         self._each_index(lambda index, reader: index.rebuild(reader))
         return self.index_status()
 
-    @property
-    def database(self) -> Path:
-        """The database file."""
-        return self.config.data / DATABASE_NAME
+    def _in_order(
+        self, ask: Callable[[AudioSource], T], sources: Iterable[AudioSource]
+    ) -> Iterator[T | AudioError]:
+        def attempt(source: AudioSource) -> T | AudioError:
+            try:
+                return ask(source)
+            except AudioError as error:
+                return error
 
-    # --- building -------------------------------------------------------------------
-
-    def _part(self, name: str, build: Callable[[], T]) -> T:
-        """Return a part, built once by whichever thread asks first."""
-        with self._lock:
-            lock = self._locks.setdefault(name, threading.RLock())
-        with lock:
-            if name not in self._parts:
-                self._parts[name] = build()
-            part: T = self._parts[name]
-            return part
-
-    @property
-    def _store(self) -> Store:
-        return self._part("store", lambda: Store.open(self.database, StoreOptions()))
-
-    @property
-    def _embedder(self) -> Embedder:
-        def build() -> Embedder:
-            config = self.config
-            for name in (self.card.name, VAD_MODEL):
-                self._ensure(name)
-            model = self.models.installed(self.card.name)
-            encoder = Encoder.open(model.path, model.sha256, self.space, config.threads)
-            detector = open_detector(
-                self.models.installed(VAD_MODEL), config.speech, config.threads
-            )
-            workers = config.workers or runtime.cpu_limit()
-            return Embedder(encoder, detector, config.audio, config.quality, workers)
-
-        return self._part("embedder", build)
-
-    def _ensure(self, model: str) -> None:
-        if not self.models.is_installed(model) and not self.config.offline:
-            self._notify(f"the model {model} is not installed yet; fetching it")
-        self.models.ensure(model, self._progress)
-
-    @property
-    def _rule(self) -> DecisionRule:
-        rule, config = self._card_rule, self.config
-        if config.threshold is not None:
-            source = f"config ({config.sources['decision.threshold']})"
-            rule = replace(rule, fixed=Threshold(config.threshold, source))
-        return rule if config.margin is None else replace(rule, margin=config.margin)
-
-    @property
-    def _card_rule(self) -> DecisionRule:
-        card = self.card
-        return DecisionRule(card.name, card.operating_points, card.narrowband_points, card.margin)
-
-    def _gallery(self, space_id: str, dim: int) -> GalleryIndex:
-        return self._part(
-            f"gallery {space_id}",
-            lambda: GalleryIndex(
-                space_id,
-                dim,
-                self.config.index_kind,
-                self.config.data / "index" / f"{space_id}.index",
-            ),
-        )
-
-    @property
-    def _verifier(self) -> Verifier:
-        def build() -> Verifier:
-            # The database opens while the models load: each is half of a process's start.
-            with ThreadPoolExecutor(1) as pool:
-                opening = pool.submit(lambda: self._store)
-                embedder = self._embedder
-                store = opening.result()
-            space = embedder.space
-            return Verifier(embedder, store, self._gallery(space.id, space.dim))
-
-        return self._part("verifier", build)
-
-    @property
-    def _enroller(self) -> Enroller:
-        def build() -> Enroller:
-            embedder, rule = self._embedder, self._card_rule
-            gallery = self._gallery(embedder.space.id, embedder.space.dim)
-            # An enrolment is judged by what was measured for the model; a threshold that
-            # somebody set for a door takes its place only where nothing was measured.
-            if not rule.points:
-                rule = self._rule
-            checks = Checks(embedder.space.id, gallery, rule, self.config.enrollment)
-            return Enroller(embedder, self._store, checks)
-
-        return self._part("enroller", build)
+        return runtime.in_order(attempt, sources, self._parts.workers)
 
     def _each_index(
         self, act: Callable[[GalleryIndex, Reader], T], only: Sequence[str] | None = None
     ) -> list[T]:
         """Do something with the index of every embedding space, or of those named."""
-        with self._store.read() as reader:
+        with self._parts.store.read() as reader:
             return [
-                act(self._gallery(space_id, dim), reader)
+                act(self._parts.gallery(space_id, dim), reader)
                 for space_id, dim in reader.spaces().items()
                 if only is None or space_id in only
             ]

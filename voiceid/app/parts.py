@@ -1,0 +1,191 @@
+"""The parts of a `VoiceID`: built here, once, when they are first asked for.
+
+Listing speakers opens no model, embedding a clip opens no database.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from voiceid import runtime
+from voiceid.config import Config
+from voiceid.domain import EmbeddingSpace, Threshold
+from voiceid.embedder import Embedder
+from voiceid.encoder import Encoder
+from voiceid.enrollment import Checks, Enroller
+from voiceid.errors import ModelUnknown
+from voiceid.index.gallery import GalleryIndex
+from voiceid.registry import ModelCard, load_cards, shipped_cards_folder
+from voiceid.scoring import DecisionRule
+from voiceid.store import Store, StoreOptions
+from voiceid.vad import open_detector
+from voiceid.verification import Verifier
+from voiceid.zoo import ModelStore, Progress
+
+VAD_MODEL = "silero-vad"
+DATABASE_NAME = "voiceid.sqlite3"
+
+T = TypeVar("T")
+
+
+class Parts:
+    """What a `VoiceID` is made of.  Safe to share among threads.
+
+    Parameters
+    ----------
+    config : Config
+    notify : callable
+        Is told, in a sentence, of what takes long.
+    progress : Progress or None
+        Is told how far a download is.
+    """
+
+    def __init__(
+        self, config: Config, notify: Callable[[str], None], progress: Progress | None
+    ) -> None:
+        self.config = config
+        self._notify = notify
+        self._progress = progress
+        self._parts: dict[str, Any] = {}
+        self._locks: dict[str, threading.RLock] = {}
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Close the database, if it was opened."""
+        if (store := self._parts.pop("store", None)) is not None:
+            store.close()
+
+    @property
+    def models(self) -> ModelStore:
+        """The store of models."""
+
+        def build() -> ModelStore:
+            cards = load_cards(shipped_cards_folder(), self.config.models)
+            return ModelStore(self.config.models, cards, offline=self.config.offline)
+
+        return self._part("models", build)
+
+    @property
+    def card(self) -> ModelCard:
+        """The card of the encoder in use; raises ModelUnknown."""
+        card = self.models.card(self.config.model)
+        if card.kind != "encoder":
+            raise ModelUnknown(f"{card.name} is a {card.kind} model, not an encoder")
+        return card
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The embedding space of the model and the speech settings in use."""
+        vad = self.models.card(VAD_MODEL)
+        speech = f"{vad.name} {vad.source.member_sha256[:16]} {self.config.speech.describe()}"
+        return self.card.space(speech)
+
+    @property
+    def database(self) -> Path:
+        """The database file."""
+        return self.config.data / DATABASE_NAME
+
+    def _part(self, name: str, build: Callable[[], T]) -> T:
+        """Return a part, built once by whichever thread asks first."""
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.RLock())
+        with lock:
+            if name not in self._parts:
+                self._parts[name] = build()
+            part: T = self._parts[name]
+            return part
+
+    @property
+    def store(self) -> Store:
+        """The database; made or upgraded when it is first asked for."""
+        return self._part("store", lambda: Store.open(self.database, StoreOptions()))
+
+    @property
+    def embedder(self) -> Embedder:
+        """The way from audio to a vector; models that are missing are fetched first."""
+
+        def build() -> Embedder:
+            config = self.config
+            for name in (self.card.name, VAD_MODEL):
+                self._ensure(name)
+            model = self.models.installed(self.card.name)
+            encoder = Encoder.open(model.path, model.sha256, self.space, config.threads)
+            detector = open_detector(
+                self.models.installed(VAD_MODEL), config.speech, config.threads
+            )
+            return Embedder(encoder, detector, config.audio, config.quality, self.workers)
+
+        return self._part("embedder", build)
+
+    @property
+    def workers(self) -> int:
+        """Clips that are worked on at once."""
+        return self.config.workers or runtime.cpu_limit()
+
+    def _ensure(self, model: str) -> None:
+        if not self.models.is_installed(model) and not self.config.offline:
+            self._notify(f"the model {model} is not installed yet; fetching it")
+        self.models.ensure(model, self._progress)
+
+    @property
+    def rule(self) -> DecisionRule:
+        """What decides: the settings, else the model's card."""
+        rule, config = self.card_rule, self.config
+        if config.threshold is not None:
+            source = f"config ({config.sources['decision.threshold']})"
+            rule = replace(rule, fixed=Threshold(config.threshold, source))
+        return rule if config.margin is None else replace(rule, margin=config.margin)
+
+    @property
+    def card_rule(self) -> DecisionRule:
+        """What the model's card alone would decide by."""
+        card = self.card
+        return DecisionRule(card.name, card.operating_points, card.narrowband_points, card.margin)
+
+    def gallery(self, space_id: str, dim: int) -> GalleryIndex:
+        """Return the index of an embedding space."""
+        return self._part(
+            f"gallery {space_id}",
+            lambda: GalleryIndex(
+                space_id,
+                dim,
+                self.config.index_kind,
+                self.config.data / "index" / f"{space_id}.index",
+            ),
+        )
+
+    @property
+    def verifier(self) -> Verifier:
+        """What answers questions."""
+
+        def build() -> Verifier:
+            # The database opens while the models load: each is half of a process's start.
+            with ThreadPoolExecutor(1) as pool:
+                opening = pool.submit(lambda: self.store)
+                embedder = self.embedder
+                store = opening.result()
+            space = embedder.space
+            return Verifier(embedder, store, self.gallery(space.id, space.dim))
+
+        return self._part("verifier", build)
+
+    @property
+    def enroller(self) -> Enroller:
+        """What enrols."""
+
+        def build() -> Enroller:
+            embedder, rule = self.embedder, self.card_rule
+            gallery = self.gallery(embedder.space.id, embedder.space.dim)
+            # An enrolment is judged by what was measured for the model; a threshold that
+            # somebody set for a door takes its place only where nothing was measured.
+            if not rule.points:
+                rule = self.rule
+            checks = Checks(embedder.space.id, gallery, rule, self.config.enrollment)
+            return Enroller(embedder, self.store, checks)
+
+        return self._part("enroller", build)
