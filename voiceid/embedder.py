@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
@@ -13,6 +11,7 @@ from voiceid.domain import Embedding, EmbeddingSpace, Float32Array, QualityRepor
 from voiceid.encoder import Encoder
 from voiceid.errors import AudioError
 from voiceid.quality import QualityLimits, QualityMeter
+from voiceid.runtime import in_order
 from voiceid.vad import SpeechDetector
 
 
@@ -85,26 +84,12 @@ class Embedder:
             )
 
     def utterances(self, sources: Iterable[AudioSource]) -> Iterator[Utterance | AudioError]:
-        """Yield, in order, the utterance of each source or the error that it gave.
+        """Return, in order, the utterance of each source or the error that it gave.
 
         At most a few more than ``workers`` recordings are open or waiting at any time, and
         ``sources`` is drawn from as fast as that allows.
         """
-        if self._workers == 1:
-            yield from map(self._attempt, sources)
-            return
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="voiceid") as pool:
-            waiting: deque[Future[Utterance | AudioError]] = deque()
-            try:
-                for source in sources:
-                    waiting.append(pool.submit(self._attempt, source))
-                    if len(waiting) > 2 * self._workers:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                for future in waiting:  # the caller went away
-                    future.cancel()
+        return in_order(self._attempt, sources, self._workers)
 
     def _attempt(self, source: AudioSource) -> Utterance | AudioError:
         try:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +26,8 @@ import onnxruntime
 
 onnxruntime.disable_telemetry_events()  # in case somebody else has loaded it before
 
+S = TypeVar("S")
+T = TypeVar("T")
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 
 _ERRORS_ONLY = 3
@@ -55,6 +59,29 @@ def _quota(root: Path) -> float | None:
     except (OSError, ValueError, ZeroDivisionError):  # no cgroup, or "max"
         return None
     return quota if quota > 0 else None
+
+
+def in_order(function: Callable[[S], T], items: Iterable[S], workers: int) -> Iterator[T]:
+    """Yield ``function(item)`` for each item, in order, with ``workers`` threads at work.
+
+    ``items`` is drawn from as fast as results are taken: at most ``2 workers + 1`` are under
+    way.  An exception of ``function`` is raised in its place.
+    """
+    if workers == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="voiceid") as pool:
+        waiting: deque[Future[T]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:  # the caller went away
+                future.cancel()
 
 
 class Session:

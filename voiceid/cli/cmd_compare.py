@@ -7,7 +7,8 @@ import click
 from voiceid.cli.console import Console
 from voiceid.cli.decisions import tell
 from voiceid.cli.options import audio_options, threshold_option
-from voiceid.cli.session import clips, open_voiceid
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.sources import checked
 from voiceid.cli.tree import Command
 
 
@@ -28,6 +29,6 @@ def command(console: Console, first: str, second: str, threshold: float | None) 
     Nobody needs to be enrolled, and nothing is stored.  Exits with 0 for one voice, 10
     for two, and 11 when that cannot be told.
     """
-    a, b = clips([first, second])
+    a, b = checked([first, second])
     with open_voiceid(console) as vid:
         return tell(vid.compare(a, b, threshold=threshold), console)

@@ -12,7 +12,8 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.options import audio_argument, audio_options
-from voiceid.cli.session import clips, open_voiceid
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.sources import checked
 from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import json_line
 from voiceid.cli.tree import Command
@@ -47,7 +48,7 @@ def command(console: Console, audio: str, form: str | None, output: str | None) 
     target = None if output in {None, "-"} else output
     if form == "npy" and target is None and is_terminal(sys.stdout):
         raise click.UsageError("A binary npy file does not belong on a terminal; use -o FILE.")
-    [source] = clips([audio])
+    [source] = checked([audio])
     with open_voiceid(console) as vid:
         data = _rendered(vid.embed(source), form)
     if target is None:

@@ -10,7 +10,8 @@ from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.enrollment_text import problem_lines, report_text
 from voiceid.cli.options import Real, audio_options, name_argument
-from voiceid.cli.session import clips, open_voiceid
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.sources import clips
 from voiceid.cli.tree import Command
 from voiceid.errors import EnrollmentRefused
 

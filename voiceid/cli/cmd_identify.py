@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from voiceid.cli.console import Console
-from voiceid.cli.decisions import tell
-from voiceid.cli.options import Real, audio_argument, audio_options, threshold_option
-from voiceid.cli.session import clips, open_voiceid
+from voiceid.cli.decisions import tell_all
+from voiceid.cli.options import Real, audio_arguments, audio_options, threshold_option
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.sources import clips
 from voiceid.cli.tree import Command
 
 
@@ -17,7 +18,7 @@ from voiceid.cli.tree import Command
     short_help="Decide who of the enrolled is speaking, if any.",
     example="voiceid identify door.mp3 --top 3",
 )
-@audio_argument
+@audio_arguments
 @click.option(
     "--top",
     type=click.IntRange(min=1),
@@ -36,14 +37,20 @@ from voiceid.cli.tree import Command
 @audio_options
 @click.pass_obj
 def command(
-    console: Console, audio: str, top: int, threshold: float | None, margin: float | None
+    console: Console,
+    audio: tuple[str, ...],
+    top: int,
+    threshold: float | None,
+    margin: float | None,
 ) -> int:
     """Decide who of the enrolled is speaking, if any.
 
-    Exits with 0 when somebody is accepted, 10 when the voice is unknown, and 11 when it
-    cannot be told: too little speech, or two speakers too close to each other.
+    AUDIO is a file, a folder (the audio files in it and below), a pattern, or - for standard
+    input.  Exits with 0 when somebody is accepted, 10 when the voice is unknown, and 11 when
+    it cannot be told: too little speech, or two speakers too close to each other.  Of many
+    clips the worst decides: an error, else 11, else 10; 0 means that all were accepted.
     """
-    [source] = clips([audio])
+    sources = clips(audio)
     with open_voiceid(console) as vid:
-        decision = vid.identify(source, top=top, threshold=threshold, margin=margin)
-        return tell(decision, console)
+        answers = vid.identify_all(sources, top=top, threshold=threshold, margin=margin)
+        return tell_all(sources, answers, console)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from voiceid.cli.console import Console
-from voiceid.cli.decisions import tell
-from voiceid.cli.options import audio_argument, audio_options, name_argument, threshold_option
-from voiceid.cli.session import clips, open_voiceid
+from voiceid.cli.decisions import tell_all
+from voiceid.cli.options import audio_arguments, audio_options, name_argument, threshold_option
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.sources import clips
 from voiceid.cli.tree import Command
 
 
@@ -18,15 +19,17 @@ from voiceid.cli.tree import Command
     example="voiceid verify alice door.wav",
 )
 @name_argument
-@audio_argument
+@audio_arguments
 @threshold_option
 @audio_options
 @click.pass_obj
-def command(console: Console, name: str, audio: str, threshold: float | None) -> int:
+def command(console: Console, name: str, audio: tuple[str, ...], threshold: float | None) -> int:
     """Decide whether a clip is the voice of one speaker.
 
-    Exits with 0 when it is, 10 when it is not, and 11 when that cannot be told.
+    AUDIO is a file, a folder (the audio files in it and below), a pattern, or - for standard
+    input.  Exits with 0 when it is, 10 when it is not, and 11 when that cannot be told.  Of
+    many clips the worst decides: an error, else 11, else 10; 0 means that all were accepted.
     """
-    [source] = clips([audio])
+    sources = clips(audio)
     with open_voiceid(console) as vid:
-        return tell(vid.verify(name, source, threshold=threshold), console)
+        return tell_all(sources, vid.verify_all(name, sources, threshold=threshold), console)

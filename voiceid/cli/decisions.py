@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
-from voiceid.cli.text import printable, seconds, table
+from voiceid.cli.text import printable, seconds, table, width
+from voiceid.errors import AudioError
 
 if TYPE_CHECKING:  # numpy need not be loaded to parse a command line
     from voiceid.domain import Decision, QualityReport
@@ -27,6 +29,70 @@ def tell(decision: Decision, console: Console) -> int:
         console.result(decision_text(decision))
         warn_of(decision.quality, console)
     return code
+
+
+def tell_all(
+    sources: Sequence[str], answers: Iterable[Decision | AudioError], console: Console
+) -> int:
+    """Print the decision about each clip as it comes; return the worst exit code.
+
+    One clip is told in full.  Many are a table, or with ``--json`` an object a line.
+
+    Raises
+    ------
+    AudioError
+        The only clip could not be read.
+    """
+    if len(sources) == 1:
+        [answer] = answers
+        if isinstance(answer, AudioError):
+            raise answer
+        return tell(answer, console)
+    codes = [0]
+    widest = max(width(printable(source)) for source in sources)
+    if not console.settings.as_json:
+        console.result(_row("clip", widest, ["answer", "speaker", "score", "needed", "speech", ""]))
+    for source, answer in zip(sources, answers, strict=True):
+        if isinstance(answer, AudioError):
+            codes.append(answer.exit_code)
+            facts, cells = answer.to_dict(), ["error", "", "", "", "", answer.message]
+        else:
+            codes.append(_EXIT_CODES[answer.outcome.value])
+            facts, cells = answer.to_dict(), _cells(answer)
+        if console.settings.as_json:
+            console.json({"clip": source, **facts})
+        else:
+            console.result(_row(source, widest, cells))
+    # The exit codes of errors are above those of outcomes, and the first error is told.
+    return next((code for code in codes if code >= exit_codes.INTERNAL), max(codes))
+
+
+def _cells(decision: Decision) -> list[str]:
+    threshold = decision.threshold
+    accepted = decision.accepted and decision.speaker is not None
+    return [
+        decision.outcome.value,
+        decision.speaker.name if accepted and decision.speaker is not None else "-",
+        "-" if decision.score is None else f"{decision.score:.3f}",
+        "-" if threshold is None else f"{threshold.value:.3f}",
+        seconds(decision.quality.net_speech_s),
+        ", ".join(filter(None, [_why(decision), *decision.quality.warnings])),
+    ]
+
+
+def _why(decision: Decision) -> str:
+    return "" if decision.accepted else decision.reason.value.replace("_", " ")
+
+
+def _row(clip: str, widest: int, cells: Sequence[str]) -> str:
+    """Return a line of a table whose rows are printed before the last is known."""
+    shown = printable(clip)
+    answer, speaker, score, needed, speech, notes = map(printable, cells)
+    line = (
+        f"{shown}{' ' * (widest - width(shown))}  {answer:12}  {speaker:16}"
+        f"  {score:>6}  {needed:>6}  {speech:>7}  {notes}"
+    )
+    return line.rstrip()
 
 
 def decision_text(decision: Decision) -> str:

@@ -119,5 +119,8 @@ threshold_option = click.option(
 audio_argument = click.argument("audio", metavar="AUDIO")
 """One clip: a file, or ``-`` for standard input."""
 
+audio_arguments = click.argument("audio", metavar="AUDIO...", nargs=-1, required=True)
+"""Clips: files, folders, patterns, or ``-`` for standard input."""
+
 name_argument = click.argument("name", metavar="NAME", type=SpeakerName())
 """One speaker, enrolled or to be."""

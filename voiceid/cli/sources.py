@@ -1,0 +1,106 @@
+"""The audio arguments of a command: files, folders, patterns and standard input."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from voiceid.cli.streams import is_terminal
+from voiceid.errors import AudioNotFound
+
+STDIN = "-"
+
+_SUFFIXES = frozenset(
+    [
+        ".3gp",
+        ".aac",
+        ".aif",
+        ".aifc",
+        ".aiff",
+        ".amr",
+        ".ape",
+        ".au",
+        ".caf",
+        ".flac",
+        ".m4a",
+        ".m4b",
+        ".mka",
+        ".mkv",
+        ".mov",
+        ".mp2",
+        ".mp3",
+        ".mp4",
+        ".oga",
+        ".ogg",
+        ".opus",
+        ".ra",
+        ".snd",
+        ".spx",
+        ".tta",
+        ".w64",
+        ".wav",
+        ".weba",
+        ".webm",
+        ".wma",
+        ".wv",
+    ]
+)
+"""What is taken from a folder; a file that is named is taken whatever it is called."""
+
+
+def checked(sources: Sequence[str]) -> Sequence[str]:
+    """Return audio arguments of one recording each; raises click.UsageError as `clips` does."""
+    if list(sources).count(STDIN) > 1:
+        raise click.UsageError("Standard input (-) can be read once only.")
+    if STDIN in sources and is_terminal(sys.stdin):
+        raise click.UsageError("Standard input (-) is a terminal; pipe audio into it.")
+    return sources
+
+
+def clips(sources: Sequence[str]) -> list[str]:
+    """Return the recordings that the audio arguments stand for, in order.
+
+    A folder stands for the audio files in it and below, by name; a pattern that the shell
+    did not expand for what it matches.
+
+    Raises
+    ------
+    AudioNotFound
+        A pattern matches nothing, or a folder holds no audio file.
+    click.UsageError
+        Standard input cannot be what was asked for.
+    """
+    return [clip for source in checked(sources) for clip in _expanded(source)]
+
+
+def _expanded(source: str) -> Iterator[str]:
+    path = Path(source)
+    if source == STDIN or not source or os.path.isfile(source):  # noqa: PTH113 - any str may come
+        yield source
+        return
+    if path.is_dir():
+        found = sorted(str(p) for p in path.rglob("*") if _is_audio(p.relative_to(path), p))
+        if not found:
+            raise AudioNotFound(
+                f"the folder {source} holds no audio file", hint="Name the files to take others."
+            )
+        yield from found
+    elif glob.has_magic(source):
+        found = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - any str may come
+        if not found:
+            raise AudioNotFound(
+                f"no file matches {source}", hint="Check the pattern and the folder."
+            )
+        yield from found
+    else:
+        yield source
+
+
+def _is_audio(inside: Path, path: Path) -> bool:
+    hidden = any(part.startswith(".") for part in inside.parts)
+    return not hidden and path.suffix.lower() in _SUFFIXES and path.is_file()
