@@ -126,7 +126,7 @@ def decisions_table(model: str, corpora: Corpora, cache: Path | None) -> tuple[s
     """Return decisions at the shipped thresholds by length of clip, and those on whole clips."""
     ear = Ear(Hearing(model), cache)
     card = model_store().card(model)
-    rule = DecisionRule(model, card.operating_points, card.narrowband_points, card.margin)
+    rule = DecisionRule(model, card.operating_points, card.margin)
     gallery = trials.enroll_in_turn(ear.hear(corpora.other))
     found = {}
     for seconds in (*CUTS_S, math.inf):
@@ -164,26 +164,28 @@ def _decided(
     theirs: Sequence[Voice],
 ) -> Decided:
     table, strangers = trials.compare(gallery, mine), trials.compare(gallery, theirs)
-    accepted = table.score >= _needed(rule, table.net_speech_s)
+    accepted = table.score >= _needed(rule, table)
     # Each of the ten galleries holds one enrolment of every speaker.
     ranked = [trials.identify(gallery[turn::10], mine) for turn in range(10)]
     close = [r.lead < rule.margin for r in ranked]
-    over = [r.best >= _needed(rule, r.net_speech_s) for r in ranked]
+    over = [r.best >= _needed(rule, r) for r in ranked]
     return Decided(
         undecided=float(np.mean([voice.vector is None for voice in mine])),
         rank1=float(np.mean(np.concatenate([r.correct for r in ranked]))),
         ambiguous=float(np.mean(np.concatenate(close) & np.concatenate(over))),
         fnmr=float(np.mean(~accepted[table.genuine])),
         fmr=float(np.mean(accepted[~table.genuine])),
-        strangers=int(np.sum(strangers.score >= _needed(rule, strangers.net_speech_s))),
+        strangers=int(np.sum(strangers.score >= _needed(rule, strangers))),
         highest=float(np.max(strangers.score)),
     )
 
 
-def _needed(rule: DecisionRule, net_speech_s: trials.Floats) -> trials.Floats:
-    """Return the threshold that a clip with each amount of net speech must reach."""
-    amounts, where = np.unique(net_speech_s, return_inverse=True)
-    return np.array([rule.threshold(amount, narrowband=False).value for amount in amounts])[where]
+def _needed(rule: DecisionRule, of: Table | trials.Identified) -> trials.Floats:
+    """Return the threshold that each comparison must reach."""
+    pairs = np.stack([of.net_speech_s, of.band], axis=1)
+    kinds, where = np.unique(pairs, axis=0, return_inverse=True)
+    needed = [rule.threshold(speech, trials.BANDS[int(band)]).value for speech, band in kinds]
+    return np.array(needed)[where.ravel()]
 
 
 def targets_table(corpora: Corpora, whole: Decided, cache: Path | None) -> str:

@@ -15,16 +15,15 @@ through the same microphone or codec, and then strangers are more alike.  All im
 all conditions together stay well below the target, and that distance is the margin for what
 these corpora do not hold.  No threshold is chosen by looking at genuine scores.
 
-When both the enrolment and the clip are narrowband, impostors are so much more alike that
-the same rule gives points of their own.
+Comparisons are sorted by band as the product sorts them, by what it measured on the clip and
+on the enrolment, and each band has points of its own (see `voiceid.scoring.band_of`).
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -43,16 +42,19 @@ from benchmarks.corpora import (
 )
 from benchmarks.tables import markdown, percent
 from benchmarks.trials import Enrolled, Table
-from benchmarks.voices import WORKERS, Ear, Hearing
+from benchmarks.voices import Ear, Hearing
 from voiceid import metrics
 from voiceid.registry import shipped_cards_folder
+from voiceid.scoring import Band
 
 BUCKETS_S = (1.0, 2.0, 4.0, 8.0, math.inf)
 """Doublings: below 1 s nothing is decided, and above 8 s of speech the scores settle."""
 
+MIN_SHOWN = 100
+"""Trials of a kind below which a row would be noise."""
+
 CUTS_S = (1.3, 1.8, 2.5, 3.5, 5.0, 7.0, 10.0)
 NARROW = "8 kHz"
-POINTS = ("operating_points", "narrowband_points")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,9 @@ class Point:
     impostors of the same sex in the worst condition.
     """
 
+    band: Band
     min_net_speech_s: float
+    below_s: float
     threshold: float
     fmr: float
     fmr_upper: float
@@ -72,6 +76,10 @@ class Point:
     fnmr_upper: float
     impostor_trials: int
     genuine_trials: int
+
+    def of(self, table: Table) -> Table:
+        """Return the comparisons that this point judges."""
+        return table.of_band(self.band).between(self.min_net_speech_s, self.below_s)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,24 +110,20 @@ class Material:
         change = CONDITIONS[condition]
         pieces = [piece for clip in self.other for piece in _cuts(clip, (0.25, 0.75))]
         pieces += [piece for clip in self.clean for piece in _cuts(clip, (0.5,))]
-        with ThreadPoolExecutor(WORKERS) as pool:  # codecs let go of the interpreter's lock
-            return list(pool.map(change, pieces))
+        return [change(piece) for piece in pieces]
 
-    def tables(self) -> tuple[dict[str, Table], dict[str, Table]]:
-        """Return the comparisons by condition, and those with narrowband on both sides."""
+    def tables(self) -> dict[str, Table]:
+        """Return the comparisons by what happened to the clip and to the enrolment."""
         heard = {name: self.ear.hear(self.probes(name)) for name in CONDITIONS}
-        clean = self.galleries()
-        wide = {name: trials.compare(clean, heard[name]) for name in CONDITIONS}
-        for name in CONDITIONS:
-            if name not in {"clean", NARROW}:
-                too = self.galleries(name)
-                wide[f"{name}, enrolment too"] = trials.compare(too, heard[name])
-        all_three, one = self.galleries(NARROW), self.galleries(NARROW, per_run=1)
-        narrow = {
-            f"{NARROW}, enrolment too": trials.compare(all_three, heard[NARROW]),
-            f"{NARROW}, one enrolled clip of three too": trials.compare(one, heard[NARROW]),
-        }
-        return wide, narrow
+        clean, narrow = self.galleries(), self.galleries(NARROW)
+        tables = {name: trials.compare(clean, heard[name]) for name in CONDITIONS}
+        for name in CONDITIONS.keys() - {"clean", NARROW}:
+            tables[f"{name}, enrolment too"] = trials.compare(self.galleries(name), heard[name])
+        tables[f"{NARROW}, enrolment too"] = trials.compare(narrow, heard[NARROW])
+        tables[f"{NARROW} enrolment only"] = trials.compare(narrow, heard["clean"])
+        one = self.galleries(NARROW, per_run=1)
+        tables[f"{NARROW}, one enrolled clip of three too"] = trials.compare(one, heard[NARROW])
+        return dict(sorted(tables.items()))
 
 
 def _cuts(clip: Clip, places: Sequence[float]) -> list[Clip]:
@@ -128,31 +132,37 @@ def _cuts(clip: Clip, places: Sequence[float]) -> list[Clip]:
 
 
 def fit(tables: Mapping[str, Table], target: float) -> list[Point]:
-    """Choose a threshold for every bucket, by the rule at the top of this file."""
-    points = []
-    for low, high in pairwise(BUCKETS_S):
-        parts = [table.between(low, high) for table in tables.values()]
-        strangers = [part.other.where(part.other.same_sex).score for part in parts]
-        needed = max(metrics.threshold_at_fmr(scores, target) for scores in strangers)
-        threshold = math.ceil(needed * 100) / 100
-        points.append(_measured(low, threshold, trials.join(parts), strangers))
-    return points
+    """Choose a threshold for every band and bucket, by the rule at the top of this file."""
+    return [
+        _point(band, low, high, tables, target)
+        for band in Band
+        for low, high in pairwise(BUCKETS_S)
+    ]
 
 
-def _measured(
-    low_s: float, threshold: float, table: Table, strangers: Iterable[trials.Floats]
+def _point(
+    band: Band, low_s: float, high_s: float, tables: Mapping[str, Table], target: float
 ) -> Point:
-    genuine, impostor = table.same, table.other
+    parts = [table.of_band(band).between(low_s, high_s) for table in tables.values()]
+    strangers = [part.other.where(part.other.same_sex).score for part in parts]
+    # Fewer say nothing about the target (rule of three); they count among all impostors.
+    enough = [scores for scores in strangers if len(scores) >= 3 / target]
+    needed = max(metrics.threshold_at_fmr(scores, target) for scores in enough)
+    threshold = math.ceil(needed * 100) / 100
+    whole = trials.join(parts)
+    genuine, impostor = whole.same, whole.other
     fmr, fnmr = metrics.error_rates(genuine.score, impostor.score, threshold)
     accepted = impostor.score >= threshold
     _, fmr_upper = metrics.false_match_interval(accepted, impostor.trials.speakers)
     refused = round(fnmr * len(genuine.score))
     return Point(
+        band=band,
         min_net_speech_s=low_s,
+        below_s=high_s,
         threshold=threshold,
         fmr=fmr,
         fmr_upper=fmr_upper,
-        fmr_worst=max(float(np.mean(scores >= threshold)) for scores in strangers),
+        fmr_worst=max(float(np.mean(scores >= threshold)) for scores in enough),
         fnmr=fnmr,
         fnmr_upper=metrics.rate_upper_bound(refused, len(genuine.score)),
         impostor_trials=len(impostor.score),
@@ -163,6 +173,7 @@ def _measured(
 def points_table(title: str, points: Sequence[Point]) -> str:
     """Return the operating points as a table."""
     headers = [
+        "band",
         "net speech from (s)",
         "threshold",
         "FMR %",
@@ -175,6 +186,7 @@ def points_table(title: str, points: Sequence[Point]) -> str:
     ]
     rows = [
         [
+            p.band.value,
             f"{p.min_net_speech_s:g}",
             f"{p.threshold:.2f}",
             *map(percent, (p.fmr, p.fmr_upper, p.fmr_worst, p.fnmr, p.fnmr_upper)),
@@ -186,7 +198,7 @@ def points_table(title: str, points: Sequence[Point]) -> str:
     return markdown(title, headers, rows)
 
 
-def conditions_table(title: str, tables: Mapping[str, Table], points: Sequence[Point]) -> str:
+def conditions_table(band: Band, tables: Mapping[str, Table], points: Sequence[Point]) -> str:
     """Return both error rates and the score quantiles of each condition and bucket."""
     headers = [
         "condition",
@@ -201,15 +213,17 @@ def conditions_table(title: str, tables: Mapping[str, Table], points: Sequence[P
     ]
     rows = []
     for name, table in tables.items():
-        for point, high in zip(points, BUCKETS_S[1:], strict=True):
-            part = table.between(point.min_net_speech_s, high)
+        for point in points:
+            part = point.of(table)
             same, other = part.same.score, part.other.score
-            fmr, fnmr = metrics.error_rates(same, other, point.threshold)
             close = part.other.where(part.other.same_sex).score
+            if point.band is not band or min(len(same), len(close)) < MIN_SHOWN:
+                continue
+            fmr, fnmr = metrics.error_rates(same, other, point.threshold)
             rows.append(
                 [
                     name,
-                    f"{point.min_net_speech_s:g} to {high:g}",
+                    f"{point.min_net_speech_s:g} to {point.below_s:g}",
                     f"{point.threshold:.2f}",
                     percent(fmr),
                     percent(float(np.mean(close >= point.threshold))),
@@ -219,17 +233,18 @@ def conditions_table(title: str, tables: Mapping[str, Table], points: Sequence[P
                     f"{len(same)} / {len(other)}",
                 ]
             )
-    return markdown(title, headers, rows)
+    return markdown(f"Each condition, {band.value}", headers, rows)
 
 
 def _quantiles(scores: trials.Floats, at: Sequence[float]) -> str:
     return " / ".join(f"{q:.2f}" for q in np.quantile(scores, at))
 
 
-def toml_of(points: Sequence[Point], name: str) -> str:
+def toml_of(points: Sequence[Point]) -> str:
     """Return the points as the tables of a model card."""
     return "\n".join(
-        f"[[{name}]]\n"
+        "[[operating_points]]\n"
+        f'band = "{p.band.value}"\n'
         f"min_net_speech_s = {p.min_net_speech_s}\n"
         f"threshold = {p.threshold:.2f}\n"
         f"fmr = {p.fmr:.6f}\n"
@@ -243,7 +258,7 @@ def toml_of(points: Sequence[Point], name: str) -> str:
 def write_points(card: Path, toml: str) -> None:
     """Put the tables in place of the card's operating points, comments and all else kept."""
     blocks = card.read_text(encoding="utf-8").split("\n\n")
-    is_point = [block.startswith(tuple(f"[[{name}]]" for name in POINTS)) for block in blocks]
+    is_point = [block.startswith("[[operating_points]]") for block in blocks]
     kept = [block for block, point in zip(blocks, is_point, strict=True) if not point]
     first = is_point.index(True) if True in is_point else len(blocks)
     kept[first:first] = [block.strip() for block in toml.split("\n\n")]
@@ -260,16 +275,13 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors between runs")
     args = parser.parse_args()
     ear = Ear(Hearing(args.model), args.cache)
-    wide, narrow = Material(ear, test_other(args.corpora), train_clean(args.corpora)).tables()
-    points, narrow_points = fit(wide, args.target), fit(narrow, args.target)
+    tables = Material(ear, test_other(args.corpora), train_clean(args.corpora)).tables()
+    points = fit(tables, args.target)
     print(points_table(f"Operating points of {args.model}", points))
-    print(conditions_table("Each condition at these thresholds", wide, points))
-    print(points_table(f"{args.model}, narrowband on both sides", narrow_points))
-    print(conditions_table("Each condition at these thresholds", narrow, narrow_points))
-    print(conditions_table("And at those for other speech", narrow, points))
+    for band in Band:
+        print(conditions_table(band, tables, points))
     if args.write:
-        toml = "\n".join(map(toml_of, (points, narrow_points), POINTS))
-        write_points(shipped_cards_folder() / f"{args.model}.toml", toml)
+        write_points(shipped_cards_folder() / f"{args.model}.toml", toml_of(points))
 
 
 if __name__ == "__main__":

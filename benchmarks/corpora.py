@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import io
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -27,6 +27,15 @@ Samples: TypeAlias = npt.NDArray[np.float32]
 DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "shared" / "corpora"
 
 
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """A lossy codec of libsndfile; ``compression_level`` runs from 0 (most bits) to 1."""
+
+    format: str
+    subtype: str
+    compression_level: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
     """A piece of one speaker's speech.
@@ -40,8 +49,8 @@ class Clip:
         ``F``, ``M``, or empty when the corpus does not say.
     samples : (n,) float32, in [-1, 1]
     rate_hz : int
-    encoded : bytes
-        A compressed file to be decoded in place of the samples; empty for none.
+    coding : Coding or None
+        How the samples are compressed on their way; None: not at all.
     """
 
     recording: str
@@ -49,7 +58,7 @@ class Clip:
     sex: str
     samples: Samples
     rate_hz: int
-    encoded: bytes = b""
+    coding: Coding | None = None
 
     @property
     def duration_s(self) -> float:
@@ -58,8 +67,12 @@ class Clip:
 
     @property
     def source(self) -> bytes | tuple[Samples, int]:
-        """What the product is given."""
-        return self.encoded or (self.samples, self.rate_hz)
+        """What the product is given: a file's bytes, or samples and rate."""
+        if self.coding is None:
+            return self.samples, self.rate_hz
+        file = io.BytesIO()
+        soundfile.write(file, self.samples, self.rate_hz, **asdict(self.coding))
+        return file.getvalue()
 
 
 def corpora_argument(parser: argparse.ArgumentParser) -> None:
@@ -153,25 +166,16 @@ def noisy(clip: Clip, snr_db: float) -> Clip:
     return replace(clip, samples=(mixed / peak).astype(np.float32))
 
 
-def compressed(clip: Clip, container: str, subtype: str, level: float) -> Clip:
-    """Return the clip encoded; `level` runs from 0 (most bits) to 1."""
-    file = io.BytesIO()
-    soundfile.write(
-        file,
-        clip.samples,
-        clip.rate_hz,
-        format=container,
-        subtype=subtype,
-        compression_level=level,
-    )
-    return replace(clip, encoded=file.getvalue())
+def compressed(clip: Clip, coding: Coding) -> Clip:
+    """Return the clip with a coding, which is applied when the clip is listened to."""
+    return replace(clip, coding=coding)
 
 
 CONDITIONS: Mapping[str, Callable[[Clip], Clip]] = {
     "clean": lambda clip: clip,
     "8 kHz": narrowband,
-    "mp3 33 kbit/s": partial(compressed, container="MP3", subtype="MPEG_LAYER_III", level=0.5),
-    "opus 20 kbit/s": partial(compressed, container="OGG", subtype="OPUS", level=0.95),
+    "mp3 33 kbit/s": partial(compressed, coding=Coding("MP3", "MPEG_LAYER_III", 0.5)),
+    "opus 20 kbit/s": partial(compressed, coding=Coding("OGG", "OPUS", 0.95)),
     "noise 20 dB": partial(noisy, snr_db=20.0),
     "noise 10 dB": partial(noisy, snr_db=10.0),
 }

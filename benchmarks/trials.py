@@ -13,7 +13,9 @@ import numpy.typing as npt
 from benchmarks.corpora import Samples
 from voiceid.embeddings import centroid
 from voiceid.metrics import Trials
+from voiceid.scoring import Band, band_of
 
+BANDS = tuple(Band)
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.intp]
@@ -44,11 +46,12 @@ class Voice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Enrolled:
-    """A speaker's centroid, and the recordings that made it."""
+    """A speaker's centroid, the recordings that made it, and which share is narrowband."""
 
     speaker: str
     sex: str
     recordings: frozenset[str]
+    narrowband_share: float
     vector: Samples
 
 
@@ -63,6 +66,8 @@ class Table:
     net_speech_s : (n,) float64
         Of the clip.
     genuine, same_sex : (n,) bool
+    band : (n,) int
+        Place of the comparison's band in `BANDS`.
     enrolled, speaker : (n,) int
         Numbers of the speaker who is enrolled and of the one who speaks.
     """
@@ -71,12 +76,17 @@ class Table:
     net_speech_s: Floats
     genuine: Flags
     same_sex: Flags
+    band: Ids
     enrolled: Ids
     speaker: Ids
 
     def where(self, rows: Flags) -> Table:
         """Return the rows that are marked."""
         return Table(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def of_band(self, band: Band) -> Table:
+        """Return the comparisons that the product would judge by a band's thresholds."""
+        return self.where(self.band == BANDS.index(band))
 
     def between(self, low_s: float, high_s: float) -> Table:
         """Return the comparisons of clips with that much net speech."""
@@ -110,7 +120,8 @@ def enroll(voices: Sequence[Voice]) -> Enrolled:
     vectors = [voice.vector for voice in voices if voice.vector is not None]
     first = voices[0]
     recordings = frozenset(voice.recording for voice in voices)
-    return Enrolled(first.speaker, first.sex, recordings, centroid(np.stack(vectors)))
+    share = float(np.mean([voice.narrowband for voice in voices if voice.vector is not None]))
+    return Enrolled(first.speaker, first.sex, recordings, share, centroid(np.stack(vectors)))
 
 
 def enroll_in_turn(
@@ -162,6 +173,7 @@ def compare(gallery: Sequence[Enrolled], voices: Sequence[Voice]) -> Table:
         net_speech_s=np.broadcast_to(net_speech_s[:, None], shape)[rows],
         genuine=(speaker[:, None] == enrolled)[rows],
         same_sex=sexes[rows],
+        band=_bands(heard, gallery)[rows],
         enrolled=np.broadcast_to(enrolled, shape)[rows],
         speaker=np.broadcast_to(speaker[:, None], shape)[rows],
     )
@@ -181,6 +193,12 @@ def all_pairs(voices: Sequence[Voice]) -> Table:
         net_speech_s=np.minimum(speech[a], speech[b]),
         genuine=number[a] == number[b],
         same_sex=sex[a] == sex[b],
+        band=np.array(
+            [
+                _band(heard[i].narrowband, float(heard[k].narrowband))
+                for i, k in zip(a, b, strict=True)
+            ]
+        ),
         enrolled=number[a],
         speaker=number[b],
     )
@@ -197,6 +215,8 @@ class Identified:
     correct, known : (n,) bool
         Whether the best is who speaks, and whether who speaks is enrolled at all.
     net_speech_s : (n,) float64
+    band : (n,) int
+        Of the comparison with the best: a place in `BANDS`.
     """
 
     best: Floats
@@ -204,6 +224,7 @@ class Identified:
     correct: Flags
     known: Flags
     net_speech_s: Floats
+    band: Ids
 
 
 def identify(gallery: Sequence[Enrolled], voices: Sequence[Voice]) -> Identified:
@@ -220,12 +241,24 @@ def identify(gallery: Sequence[Enrolled], voices: Sequence[Voice]) -> Identified
         correct=speakers[np.argmax(scores, axis=1)] == truth,
         known=np.isin(truth, speakers),
         net_speech_s=np.array([voice.net_speech_s for voice in heard]),
+        band=_bands(heard, gallery)[np.arange(len(heard)), np.argmax(scores, axis=1)],
     )
 
 
 def base(recording: str) -> str:
     """Return the recording that a piece was split from."""
     return recording.partition("/")[0]
+
+
+def _bands(voices: Sequence[Voice], gallery: Sequence[Enrolled]) -> Ids:
+    """Return the band (voices, gallery) of each comparison."""
+    shares = [entry.narrowband_share for entry in gallery]
+    rows = {narrow: [_band(narrow, share) for share in shares] for narrow in (False, True)}
+    return np.array([rows[voice.narrowband] for voice in voices], dtype=np.intp)
+
+
+def _band(clip_is_narrowband: bool, enrolled_share: float) -> int:
+    return BANDS.index(band_of(clip_is_narrowband, enrolled_share))
 
 
 def _number(speaker: str) -> int:

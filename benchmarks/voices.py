@@ -103,7 +103,8 @@ class Ear:
 
     def _row(self, clip: Clip) -> Samples:
         """Net speech, whether it is narrowband, whether there is a vector, and the vector."""
-        data = clip.encoded or np.ascontiguousarray(clip.samples).tobytes()
+        coding = b"" if clip.coding is None else repr(clip.coding).encode()
+        data = np.ascontiguousarray(clip.samples).tobytes() + coding
         key = hashlib.sha256(data).hexdigest()
         if key not in self._known:
             utterance = self.embedder.utterance(clip.source)

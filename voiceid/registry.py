@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from voiceid.domain import EmbeddingSpace
 from voiceid.errors import ConfigError
-from voiceid.scoring import OperatingPoint
+from voiceid.scoring import Band, OperatingPoint
 
 T = TypeVar("T")
 
@@ -113,8 +113,7 @@ class ModelCard:
     selftest : SelfTest
     margin : float
         Least lead over the runner-up, in cosine, for an identification.
-    operating_points, narrowband_points : tuple of OperatingPoint
-        The second for narrowband speech against narrowband enrolments.
+    operating_points : tuple of OperatingPoint
     operating_points_data : str
         What they were measured on, and what they cannot claim.
     """
@@ -134,7 +133,6 @@ class ModelCard:
     windowing: Windowing = Windowing()
     margin: float = 0.0
     operating_points: tuple[OperatingPoint, ...] = ()
-    narrowband_points: tuple[OperatingPoint, ...] = ()
     operating_points_data: str = ""
 
     def space(self, speech: str) -> EmbeddingSpace:
@@ -182,11 +180,12 @@ def _read_card(path: Path) -> ModelCard:
         key: _build(tables[key], value, f"{path}: {key}") if key in tables else value
         for key, value in document.items()
     }
-    for key in ("operating_points", "narrowband_points"):
-        points = values.get(key, [])
-        if not isinstance(points, list):
-            raise ConfigError(f"{path}: {key} must be [[{key}]] tables")
-        values[key] = tuple(_build(OperatingPoint, point, f"{path}: {key}") for point in points)
+    points = values.get("operating_points", [])
+    if not isinstance(points, list):
+        raise ConfigError(f"{path}: operating_points must be [[operating_points]] tables")
+    values["operating_points"] = tuple(
+        _build(OperatingPoint, point, f"{path}: operating_points") for point in points
+    )
     card = _build(ModelCard, values, str(path))
     _check(card, path)
     return card
@@ -198,6 +197,9 @@ def _check(card: ModelCard, path: Path) -> None:
         raise ConfigError(f"{path}: the card is named {card.name!r}, not like its file")
     if card.kind not in _KINDS:
         raise ConfigError(f"{path}: kind is {card.kind!r}, but must be one of {', '.join(_KINDS)}")
+    for point in card.operating_points:
+        if point.band not in set(Band):
+            raise ConfigError(f"{path}: {point.band!r} is none of the bands {', '.join(Band)}")
     for key, form in _FORMS.items():
         if not form.fullmatch(getattr(card.source, key)):
             raise ConfigError(f"{path}: source.{key} is malformed: {getattr(card.source, key)!r}")

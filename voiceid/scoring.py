@@ -7,6 +7,7 @@ be had, :class:`ThresholdUnavailable` is raised, and nobody is accepted.
 
 from __future__ import annotations
 
+import enum
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,14 +16,50 @@ from voiceid.domain import Threshold
 from voiceid.errors import ConfigError, ThresholdUnavailable
 
 
+class Band(enum.StrEnum):
+    """How the bandwidths of the two sides of a comparison go together.
+
+    Strangers sound far more alike when both sides have a telephone's band, and speakers far
+    less like themselves when one side has: docs/accuracy.md has the numbers.
+    """
+
+    WIDEBAND = "wideband"
+    NARROWBAND = "narrowband"
+    CROSSBAND = "crossband"
+
+
+def band_of(clip_is_narrowband: bool, enrolled_share: float) -> Band:
+    """Return the band of a comparison.
+
+    Parameters
+    ----------
+    clip_is_narrowband : bool
+    enrolled_share : float
+        Share of the enrolled samples that are narrowband, 0 to 1.
+
+    Returns
+    -------
+    Band
+        A speaker with samples of both kinds counts as narrowband from one half on for a
+        narrowband clip, and as wideband otherwise.
+    """
+    if clip_is_narrowband:
+        if enrolled_share == 0.0:
+            return Band.CROSSBAND
+        return Band.NARROWBAND if enrolled_share >= 0.5 else Band.WIDEBAND  # noqa: PLR2004
+    return Band.CROSSBAND if enrolled_share == 1.0 else Band.WIDEBAND
+
+
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
     """A threshold measured for a model, for clips of at least so much net speech.
 
     Parameters
     ----------
+    band : str
+        A `Band`.
     min_net_speech_s : float
-        The point holds from this net speech on, up to the next point.
+        The point holds from this net speech on, up to the next point of its band.
     threshold : float
         Cosine from which a clip is accepted.
     fmr, fnmr : float
@@ -31,6 +68,7 @@ class OperatingPoint:
     impostor_trials, genuine_trials : int
     """
 
+    band: str
     min_net_speech_s: float
     threshold: float
     fmr: float
@@ -49,8 +87,6 @@ class DecisionRule:
         Whose operating points these are, for messages.
     points : sequence of OperatingPoint
         In any order.
-    narrowband_points : sequence of OperatingPoint
-        For narrowband speech against narrowband enrolments.
     margin : float
         Least lead over the runner-up, in cosine, for an identification to be accepted.
     fixed : Threshold or None
@@ -59,7 +95,6 @@ class DecisionRule:
 
     model: str
     points: Sequence[OperatingPoint]
-    narrowband_points: Sequence[OperatingPoint]
     margin: float
     fixed: Threshold | None = None
 
@@ -72,37 +107,34 @@ class DecisionRule:
             rule = replace(rule, margin=checked_margin(margin))
         return rule
 
-    def threshold(self, net_speech_s: float, *, narrowband: bool) -> Threshold:
+    def threshold(self, net_speech_s: float, band: Band) -> Threshold:
         """Return the threshold for a comparison.
 
         Parameters
         ----------
         net_speech_s : float
             Of the clip, in seconds.
-        narrowband : bool
-            Whether the clip *and* what it is compared with have a telephone's bandwidth.
-            Voices are far more alike then: what lets in one stranger in two thousand
-            otherwise lets in one in twenty (docs/accuracy.md).
+        band : Band
 
         Raises
         ------
         ThresholdUnavailable
-            The card has no operating point for such speech, or for so little of it.
+            The card has no operating point for this band, or for so little speech.
         """
         if self.fixed is not None:
             return self.fixed
-        points = self.narrowband_points if narrowband else self.points
-        reached = [p for p in points if net_speech_s >= p.min_net_speech_s]
+        reached = [
+            p for p in self.points if p.band == band.value and net_speech_s >= p.min_net_speech_s
+        ]
         if not reached:
             raise ThresholdUnavailable(
                 f"the card of {self.model} has no operating point for"
-                f" {net_speech_s:.2f} s of net speech{', narrowband' if narrowband else ''}"
+                f" {net_speech_s:.2f} s of net speech, {band.value}"
             )
         point = max(reached, key=lambda p: p.min_net_speech_s)
-        kind = "narrowband, " if narrowband else ""
         return Threshold(
             point.threshold,
-            f"card {self.model}, {kind}net speech >= {point.min_net_speech_s:g} s",
+            f"card {self.model}, {band.value}, net speech >= {point.min_net_speech_s:g} s",
         )
 
 

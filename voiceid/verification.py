@@ -30,7 +30,7 @@ from voiceid.embedder import Embedder
 from voiceid.embeddings import cosine
 from voiceid.errors import ConfigError, ModelRuntimeError, SpaceMismatch
 from voiceid.index.gallery import GalleryIndex
-from voiceid.scoring import DecisionRule
+from voiceid.scoring import Band, DecisionRule, band_of
 from voiceid.store import Store
 from voiceid.store.repository import Reader
 
@@ -62,12 +62,12 @@ class Verifier:
         # The audio took its time: the answer is given on what is enrolled now.
         with self.store.read() as reader:
             speaker, claimed = self._claimed(reader, name)
-            narrowband = self._narrowband(reader, utterance, speaker)
+            band = self._band(reader, utterance, speaker)
         facts = _Facts(Task.VERIFY, utterance.quality, self.embedder.space, 1, started)
         if utterance.embedding is None:
             return facts.too_short(speaker=speaker)
         score = _finite(cosine(utterance.embedding.vector, claimed.vector))
-        threshold = rule.threshold(utterance.quality.net_speech_s, narrowband=narrowband)
+        threshold = rule.threshold(utterance.quality.net_speech_s, band)
         return facts.accept_or_reject(
             score, threshold, Reason.BELOW_THRESHOLD, speaker, (Candidate(speaker, score),)
         )
@@ -87,9 +87,7 @@ class Verifier:
         with self.store.read() as reader:
             size = reader.count(self.embedder.space.id)
             candidates = self._candidates(reader, utterance, max(top, 2))
-            narrowband = bool(candidates) and self._narrowband(
-                reader, utterance, candidates[0].speaker
-            )
+            bands = [self._band(reader, utterance, one.speaker) for one in candidates[:1]]
         facts = _Facts(Task.IDENTIFY, utterance.quality, self.embedder.space, size, started)
         if utterance.embedding is None:
             return facts.too_short()
@@ -100,7 +98,7 @@ class Verifier:
                 f"nobody is enrolled in {self.embedder.space.id}",
             )
         best, runner_up = candidates[0], candidates[1] if len(candidates) > 1 else None
-        threshold = rule.threshold(utterance.quality.net_speech_s, narrowband=narrowband)
+        threshold = rule.threshold(utterance.quality.net_speech_s, bands[0])
         shown = candidates[:top]
         if (
             runner_up is not None
@@ -124,11 +122,9 @@ class Verifier:
             )
         return SpeakerRef(speaker.id, speaker.name), Embedding(vector, space)
 
-    def _narrowband(self, reader: Reader, utterance: Utterance, speaker: SpeakerRef) -> bool:
-        """Whether both sides have a telephone's bandwidth: one sample of the speaker is enough."""
-        return utterance.quality.narrowband and bool(
-            reader.narrowband([speaker.id], self.embedder.space.id)
-        )
+    def _band(self, reader: Reader, utterance: Utterance, speaker: SpeakerRef) -> Band:
+        shares = reader.narrowband_shares([speaker.id], self.embedder.space.id)
+        return band_of(utterance.quality.narrowband, shares[speaker.id])
 
     def _candidates(self, reader: Reader, utterance: Utterance, k: int) -> tuple[Candidate, ...]:
         if utterance.embedding is None:
@@ -153,8 +149,8 @@ def compare(embedder: Embedder, a: AudioSource, b: AudioSource, *, rule: Decisio
     if one.embedding is None or other.embedding is None:
         return facts.too_short()
     score = _finite(cosine(one.embedding.vector, other.embedding.vector))
-    narrowband = one.quality.narrowband and other.quality.narrowband
-    threshold = rule.threshold(shorter.quality.net_speech_s, narrowband=narrowband)
+    band = band_of(one.quality.narrowband, float(other.quality.narrowband))
+    threshold = rule.threshold(shorter.quality.net_speech_s, band)
     return facts.accept_or_reject(score, threshold, Reason.BELOW_THRESHOLD, None, ())
 
 

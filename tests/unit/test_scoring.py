@@ -9,60 +9,77 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceid.errors import ConfigError, ThresholdUnavailable
-from voiceid.scoring import DecisionRule, OperatingPoint, checked_cosine, checked_margin
-
-
-def point(min_s: float, threshold: float) -> OperatingPoint:
-    return OperatingPoint(min_s, threshold, 0.001, 0.01, 1000, 100)
-
-
-RULE = DecisionRule(
-    "net",
-    [point(4, 0.4), point(1, 0.6), point(2, 0.5)],
-    [point(1, 0.8), point(3, 0.7)],
-    margin=0.05,
+from voiceid.scoring import (
+    Band,
+    DecisionRule,
+    OperatingPoint,
+    band_of,
+    checked_cosine,
+    checked_margin,
 )
+
+
+def point(min_s: float, threshold: float, band: Band = Band.WIDEBAND) -> OperatingPoint:
+    return OperatingPoint(band.value, min_s, threshold, 0.001, 0.01, 1000, 100)
+
+
+NARROW = [point(1, 0.8, Band.NARROWBAND), point(3, 0.7, Band.NARROWBAND)]
+RULE = DecisionRule("net", [point(4, 0.4), *NARROW, point(1, 0.6), point(2, 0.5)], margin=0.05)
 
 
 @pytest.mark.parametrize(
     ("net_speech_s", "threshold"), [(1.0, 0.6), (1.99, 0.6), (2.0, 0.5), (3.9, 0.5), (60, 0.4)]
 )
 def test_the_longest_point_that_was_reached_decides(net_speech_s: float, threshold: float) -> None:
-    assert RULE.threshold(net_speech_s, narrowband=False).value == threshold
+    assert RULE.threshold(net_speech_s, Band.WIDEBAND).value == threshold
 
 
 @pytest.mark.parametrize(("net_speech_s", "threshold"), [(1.0, 0.8), (2.9, 0.8), (3.0, 0.7)])
-def test_narrowband_on_both_sides_has_points_of_its_own(
-    net_speech_s: float, threshold: float
-) -> None:
-    assert RULE.threshold(net_speech_s, narrowband=True).value == threshold
-    source = RULE.threshold(net_speech_s, narrowband=True).source
-    assert source.startswith("card net, narrowband, net speech >= ")
+def test_each_band_has_points_of_its_own(net_speech_s: float, threshold: float) -> None:
+    assert RULE.threshold(net_speech_s, Band.NARROWBAND).value == threshold
+
+
+@pytest.mark.parametrize(
+    ("clip", "share", "band"),
+    [
+        (False, 0.0, Band.WIDEBAND),
+        (False, 0.5, Band.WIDEBAND),
+        (False, 1.0, Band.CROSSBAND),
+        (True, 0.0, Band.CROSSBAND),
+        (True, 1 / 3, Band.WIDEBAND),
+        (True, 0.5, Band.NARROWBAND),
+        (True, 1.0, Band.NARROWBAND),
+    ],
+)
+def test_the_band_is_told_by_both_sides(clip: bool, share: float, band: Band) -> None:
+    assert band_of(clip, share) is band
+
+
+@given(st.booleans(), st.booleans())
+def test_of_two_clips_it_does_not_matter_which_comes_first(one: bool, other: bool) -> None:
+    assert band_of(one, float(other)) is band_of(other, float(one))
 
 
 def test_the_threshold_says_where_it_comes_from() -> None:
-    assert RULE.threshold(2.5, narrowband=False).source == "card net, net speech >= 2 s"
-    assert RULE.with_flags(0.7, None).threshold(0.0, narrowband=True).source == "flag"
+    assert RULE.threshold(2.5, Band.WIDEBAND).source == "card net, wideband, net speech >= 2 s"
+    assert RULE.with_flags(0.7, None).threshold(0.0, Band.CROSSBAND).source == "flag"
 
 
-@pytest.mark.parametrize("rule", [RULE, DecisionRule("net", [], [], 0.05)])
-@pytest.mark.parametrize("narrowband", [False, True])
-def test_without_a_measured_point_there_is_no_threshold(
-    rule: DecisionRule, narrowband: bool
-) -> None:
+@pytest.mark.parametrize("rule", [RULE, DecisionRule("net", [], 0.05)])
+@pytest.mark.parametrize("band", Band)
+def test_without_a_measured_point_there_is_no_threshold(rule: DecisionRule, band: Band) -> None:
     with pytest.raises(ThresholdUnavailable):
-        rule.threshold(0.99, narrowband=narrowband)
+        rule.threshold(0.99, band)
 
 
-def test_points_for_wideband_are_no_stand_in_for_narrowband() -> None:
-    rule = DecisionRule("net", RULE.points, [], 0.05)
-    with pytest.raises(ThresholdUnavailable, match="narrowband"):
-        rule.threshold(10.0, narrowband=True)
+def test_points_of_one_band_are_no_stand_in_for_another() -> None:
+    with pytest.raises(ThresholdUnavailable, match="crossband"):
+        RULE.threshold(10.0, Band.CROSSBAND)
 
 
 def test_a_flag_wins_over_the_card() -> None:
     rule = RULE.with_flags(0.9, 0.2)
-    assert rule.threshold(10.0, narrowband=False).value == 0.9
+    assert rule.threshold(10.0, Band.WIDEBAND).value == 0.9
     assert rule.margin == 0.2
     assert RULE.with_flags(None, None) == RULE
 

@@ -79,14 +79,12 @@ def show_command(console: Console, name: str) -> int:
     if console.settings.as_json:
         console.json(facts)
         return exit_codes.DONE
-    tables = {key: facts.pop(key) for key in ("operating_points", "narrowband_points")}
+    points = facts.pop("operating_points")
     console.result(_card_text(facts))
-    for key, points in tables.items():
-        if isinstance(points, tuple) and points:
-            rows = [[f"{value:g}" for value in point.values()] for point in points]
-            header = [name.replace("_", " ") for name in points[0]]
-            title = key.replace("_", " ")
-            console.result(f"\n{title}\n" + table(header, rows, right=set(header)))
+    if isinstance(points, tuple) and points:
+        rows = [[_number(value) for value in point.values()] for point in points]
+        header = [name.replace("_", " ") for name in points[0]]
+        console.result("\noperating points\n" + table(header, rows, right=set(header[1:])))
     return exit_codes.DONE
 
 
@@ -201,6 +199,10 @@ def _card_text(facts: dict[str, object]) -> str:
         for name, item in inner.items():
             lines[f"{key} {name}".strip().replace("_", " ")] = "-" if item is None else str(item)
     return fields(lines)
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _tell_pulled(status: ModelStatus, console: Console, *, there: bool) -> None:

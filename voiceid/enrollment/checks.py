@@ -11,7 +11,7 @@ from voiceid.domain import EnrollmentProblem, Sample, Speaker, Utterance
 from voiceid.embeddings import agreement, centroid
 from voiceid.enrollment.clips import Clip
 from voiceid.index.gallery import GalleryIndex
-from voiceid.scoring import DecisionRule
+from voiceid.scoring import DecisionRule, band_of
 from voiceid.store.repository import Reader
 
 _NEAREST = 5
@@ -198,8 +198,8 @@ class Checks:
         """Return the threshold that clip ``i`` must reach against all the others."""
         quality = clips[i].heard.quality
         others = [s.quality for s in kept] + [clips[k].heard.quality for k in left if k != i]
-        narrowband = quality.narrowband and any(other.narrowband for other in others)
-        return self.rule.threshold(quality.net_speech_s, narrowband=narrowband).value
+        share = sum(other.narrowband for other in others) / len(others)
+        return self.rule.threshold(quality.net_speech_s, band_of(quality.narrowband, share)).value
 
     def _odd_one(
         self,
@@ -238,12 +238,12 @@ class Checks:
         voice = centroid(np.array(vectors, dtype=np.float32))
         hits = self.gallery.search(reader, voice, _NEAREST)
         owners = reader.owners([centroid_id for centroid_id, _ in hits])
-        narrow = reader.narrowband([o.id for o in owners.values()], self.space_id)
+        shares = reader.narrowband_shares([o.id for o in owners.values()], self.space_id)
         net_speech_s = sum(one.quality.net_speech_s for one in heard)
+        narrowband = 2 * sum(one.quality.narrowband for one in heard) >= len(heard)
         for centroid_id, score in hits:
             owner = owners[centroid_id]
-            narrowband = owner.id in narrow and any(one.quality.narrowband for one in heard)
-            needed = self.rule.threshold(net_speech_s, narrowband=narrowband).value
+            needed = self.rule.threshold(net_speech_s, band_of(narrowband, shares[owner.id])).value
             if score >= needed and (speaker is None or owner.id != speaker.id):
                 return owner.name, score
         return None

@@ -132,17 +132,15 @@ class Reader:
             for row in self._connection.execute(query.where(centroids.c.id.in_(batch)))
         }
 
-    def narrowband(self, speaker_ids: Sequence[int], space_id: str) -> set[int]:
-        """Return which of these speakers have narrowband samples in a space."""
-        query = select(centroids.c.speaker_id).where(
-            centroids.c.space_id == space_id, centroids.c.n_narrowband > 0
-        )
+    def narrowband_shares(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, float]:
+        """Return the share, 0 to 1, of each speaker's samples in a space that are narrowband."""
+        query = select(
+            centroids.c.speaker_id, centroids.c.n_narrowband, centroids.c.n_samples
+        ).where(centroids.c.space_id == space_id)
         return {
-            int(speaker_id)
+            row.speaker_id: row.n_narrowband / row.n_samples
             for batch in _batches(speaker_ids)
-            for speaker_id in self._connection.execute(
-                query.where(centroids.c.speaker_id.in_(batch))
-            ).scalars()
+            for row in self._connection.execute(query.where(centroids.c.speaker_id.in_(batch)))
         }
 
     def owner_of_clip(self, pcm_sha256: str) -> list[SpeakerRef]:

@@ -117,12 +117,12 @@ def test_narrowband_samples_are_told_as_long_as_they_are_there(
         writer.add_samples(alice.id, SPACE, [wide, narrow])
         writer.add_samples(bob.id, SPACE, [other])
         both = [alice.id, bob.id]
-        assert writer.narrowband(both, SPACE.id) == {alice.id}
-        assert writer.narrowband([bob.id], SPACE.id) == set()
-        assert writer.narrowband(both, OTHER_SPACE.id) == set()
+        assert writer.narrowband_shares(both, SPACE.id) == {alice.id: 0.5, bob.id: 0.0}
+        assert writer.narrowband_shares([bob.id], SPACE.id) == {bob.id: 0.0}
+        assert writer.narrowband_shares(both, OTHER_SPACE.id) == {}
         writer.remove_samples(alice.id, SPACE.id)
         writer.add_samples(alice.id, SPACE, [wide])
-        assert writer.narrowband(both, SPACE.id) == set()
+        assert writer.narrowband_shares(both, SPACE.id) == {alice.id: 0.0, bob.id: 0.0}
 
 
 def test_spaces_are_kept_apart(store: Store, rng: np.random.Generator) -> None:
