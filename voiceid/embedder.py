@@ -44,6 +44,11 @@ class Embedder:
         self._workers = workers
 
     @property
+    def workers(self) -> int:
+        """Recordings that are worked on at once."""
+        return self._workers
+
+    @property
     def space(self) -> EmbeddingSpace:
         """The space of the vectors."""
         return self._encoder.space
@@ -82,6 +87,19 @@ class Embedder:
                 quality=quality,
                 embedding=self._embedding(np.concatenate(kept), quality),
             )
+
+    def pcm_sha256(self, source: AudioSource) -> str:
+        """Return the identity of a recording, which takes its decoding and nothing more.
+
+        Raises
+        ------
+        AudioError
+            It cannot be read, or its samples cannot be a recording.
+        """
+        with open_audio(source, self._audio) as stream:
+            for _ in stream.blocks():
+                pass
+            return stream.pcm_sha256
 
     def utterances(self, sources: Iterable[AudioSource]) -> Iterator[Utterance | AudioError]:
         """Return, in order, the utterance of each source or the error that it gave.

@@ -24,6 +24,8 @@ The tree (exit codes in brackets; they are part of the public interface)::
     ├── SpeakerNotFound [41]
     ├── SpeakerExists [42]
     ├── SpeakerNameInvalid [43]
+    ├── EnrollmentIncomplete [44]    of many speakers or clips some were not enrolled
+    ├── ManifestInvalid [45]         a list of people to enrol that cannot be read
     └── StoreError [50]
         ├── SchemaTooNew [51]        written by a newer voiceid; refused, untouched
         ├── SchemaOutdated [52]      needs `voiceid db upgrade`
@@ -207,6 +209,18 @@ class SpeakerNameInvalid(VoiceIDError):
     """The name is empty, too long, or holds characters that cannot be shown."""
 
     exit_code = 43
+
+
+class EnrollmentIncomplete(VoiceIDError):
+    """Of many speakers or clips some were not enrolled; the others were, and stay."""
+
+    exit_code = 44
+
+
+class ManifestInvalid(VoiceIDError):
+    """A list of people and recordings is malformed; every line that is wrong is named."""
+
+    exit_code = 45
 
 
 class StoreError(VoiceIDError):

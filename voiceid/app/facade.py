@@ -28,7 +28,7 @@ from voiceid.domain import (
     Speaker,
     Utterance,
 )
-from voiceid.enrollment import Mode
+from voiceid.enrollment import Mode, Person, enroll_many
 from voiceid.errors import AudioError, NotEnoughSpeech
 from voiceid.index.gallery import GalleryIndex, IndexStatus
 from voiceid.registry import ModelCard
@@ -233,6 +233,16 @@ class VoiceID:
             Something speaks against it; its ``report`` has every problem, nothing changed.
         """
         return self._parts.enroller.enroll(name, sources, mode=mode, force=force, dry_run=dry_run)
+
+    def enroll_many(
+        self, people: Sequence[Person], *, force: bool = False, dry_run: bool = False
+    ) -> Iterator[EnrollmentReport]:
+        """Enrol many people; yield the report of each, in order, as it is on the disk.
+
+        Unlike :meth:`enroll` this leaves out the clips that cannot be used, and takes what is
+        enrolled already for done; see :func:`voiceid.enrollment.enroll_many`.
+        """
+        return enroll_many(self._parts.enroller, people, force=force, dry_run=dry_run)
 
     def speakers(self) -> list[Speaker]:
         """Return everybody who is enrolled, by name."""

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
-from voiceid.cli.enrollment_text import problem_lines, report_text
-from voiceid.cli.options import Real, audio_options, name_argument
+from voiceid.cli.enrollment_text import problem_lines, report_text, tell_many
+from voiceid.cli.options import Real, SpeakerName, audio_options
 from voiceid.cli.session import open_voiceid
 from voiceid.cli.sources import clips
 from voiceid.cli.tree import Command
-from voiceid.errors import EnrollmentRefused
+from voiceid.errors import EnrollmentRefused, ManifestInvalid
+
+if TYPE_CHECKING:
+    from voiceid.enrollment import Person
 
 
 @click.command(
     "enroll",
     cls=Command,
-    short_help="Enrol a speaker from clips of their voice.",
+    short_help="Enrol a speaker from clips of a voice, or many at once.",
     example="voiceid enroll alice a1.wav a2.wav a3.mp3",
 )
-@name_argument
-@click.argument("audio", metavar="AUDIO...", nargs=-1, required=True)
+@click.argument("name", metavar="[NAME", required=False, type=SpeakerName())
+@click.argument("audio", metavar="AUDIO...]", nargs=-1)
 @click.option(
     "--append", "mode", flag_value="append", default=True, help="Add to what there is (default)."
 )
@@ -34,29 +38,55 @@ from voiceid.errors import EnrollmentRefused
     metavar="S",
     help="Net speech in seconds that the speaker needs in all (default: from config.yaml).",
 )
+@click.option(
+    "--from-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Enrol many: each folder in DIR is a person, called like the folder.",
+)
+@click.option(
+    "--manifest",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Enrol many: CSV or JSON Lines with a name and a path in each line.",
+)
 @click.option("--force", is_flag=True, help="Override problems that are judgement; it is recorded.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
 @audio_options
 @click.pass_obj
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
-    name: str,
+    *,
+    name: str | None,
     audio: tuple[str, ...],
     mode: Literal["append", "replace"],
     min_speech: float | None,
-    *,
+    from_dir: Path | None,
+    manifest: Path | None,
     force: bool,
     dry_run: bool,
 ) -> int:
-    """Enrol a speaker from clips of their voice.
+    """Enrol a speaker from clips of their voice, or many speakers at once.
 
     NAME is new, or somebody enrolled who gets more clips.  Each AUDIO is one recording of
-    that person alone.  Before anything is written every clip is checked, and all the
-    clips against each other and against everybody enrolled; a refused enrolment changes
-    nothing and exits with 40.
+    that person alone, or a folder of such.  Before anything is written every clip is
+    checked, and all the clips against each other and against everybody enrolled; a
+    refused enrolment changes nothing and exits with 40.
+
+    With --from-dir or --manifest the good clips of each person are enrolled, bad ones are
+    left out, and a person who is refused stops no other: then the exit code is 44.  What is
+    enrolled already is skipped, so that a run that was cut short can simply be repeated.
     """
+    many = from_dir is not None or manifest is not None
+    if many:
+        _refuse_together(name, from_dir, manifest, mode)
+    elif name is None or not audio:
+        raise click.UsageError("NAME and AUDIO... are needed, or --from-dir, or --manifest.")
     sources = clips(audio)
     with open_voiceid(console, enrollment__min_speech_s=min_speech) as vid:
+        if many or name is None:
+            people = _people(from_dir, manifest)
+            return tell_many(people, vid.enroll_many(people, force=force, dry_run=dry_run), console)
         report = vid.enroll(name, sources, mode=mode, force=force, dry_run=dry_run)
     if report.blocking or not (report.enrolled or report.dry_run):
         raise EnrollmentRefused(f"{report.name} was not enrolled", report=report)
@@ -67,3 +97,26 @@ def command(  # noqa: PLR0913 - one parameter an option
     for line in problem_lines(report):
         console.warn(line)
     return exit_codes.DONE
+
+
+def _refuse_together(
+    name: str | None, from_dir: Path | None, manifest: Path | None, mode: str
+) -> None:
+    if name is not None or (from_dir is not None and manifest is not None):
+        raise click.UsageError("Give NAME and AUDIO..., or --from-dir, or --manifest: one of them.")
+    if mode == "replace":
+        raise click.UsageError("--replace is for one speaker; many can only be added to.")
+
+
+def _people(from_dir: Path | None, manifest: Path | None) -> list[Person]:
+    from voiceid.enrollment import Person, read_manifest  # noqa: PLC0415 - loads the engines
+
+    if manifest is not None:
+        return read_manifest(manifest)
+    folders = sorted(p for p in (from_dir or Path()).iterdir() if p.is_dir())
+    people = [Person(p.name, tuple(clips([str(p)]))) for p in folders if p.name[0] != "."]
+    if not people:
+        raise ManifestInvalid(
+            f"{from_dir} holds no folders", hint="Put one folder a person into it."
+        )
+    return people

@@ -79,11 +79,18 @@ class Console:
 
     def progress(self, stage: str, done_bytes: int, total_bytes: int | None) -> None:
         """Show progress on standard error; not with ``--quiet``."""
-        if self.settings.quiet:
-            return
+        if not self.settings.quiet:
+            self._drawn_bar()(stage, done_bytes, total_bytes)
+
+    def count(self, stage: str, done: int, total: int) -> None:
+        """Show how many things are done on standard error; not with ``--quiet``."""
+        if not self.settings.quiet:
+            self._drawn_bar().count(stage, done, total)
+
+    def _drawn_bar(self) -> ProgressBar:
         if self._bar is None:
             self._bar = ProgressBar(self._to_stderr, terminal=is_terminal(sys.stderr))
-        self._bar(stage, done_bytes, total_bytes)
+        return self._bar
 
     def require_stdout(self) -> None:
         """Refuse to start work whose result could not be told.

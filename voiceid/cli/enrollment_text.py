@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from voiceid.cli.text import counted, seconds, table
+from voiceid.cli import exit_codes
+from voiceid.cli.console import Console
+from voiceid.cli.text import counted, printable, seconds, table
+from voiceid.errors import EnrollmentIncomplete
 
 if TYPE_CHECKING:
     from voiceid.domain import EnrollmentReport
+    from voiceid.enrollment import Person
 
 
 def clips_table(report: EnrollmentReport) -> str:
@@ -35,6 +41,8 @@ def problem_lines(report: EnrollmentReport) -> list[str]:
         where = "" if problem.clip is None else f"{problem.clip}: "
         if problem.overridden:
             what = "overridden"
+        elif problem.left_out:
+            what = "left out"
         elif problem.overridable:
             what = "problem (--force overrides)"
         else:
@@ -58,3 +66,45 @@ def report_text(report: EnrollmentReport) -> str:
     else:
         end = f"not enrolled  {report.name}   nothing was changed"
     return f"{clips_table(report)}\n\n{end}   {report.elapsed_ms:.0f} ms"
+
+
+def tell_many(
+    people: Sequence[Person], reports: Iterable[EnrollmentReport], console: Console
+) -> int:
+    """Print what came of each person as it comes, and a summary.
+
+    Raises
+    ------
+    EnrollmentIncomplete
+        Somebody was refused, or a clip was left out.
+    """
+    counts = Counter[str]()
+    n_left_out = 0
+    console.count("enrolling", 0, len(people))
+    for done, report in enumerate(reports, start=1):
+        counts[report.status] += 1
+        n_left_out += sum(problem.left_out for problem in report.problems)
+        if console.settings.as_json:
+            console.json(report.to_dict())
+        else:
+            console.result(_line(report))
+        for line in problem_lines(report):
+            console.warn(f"{report.name}: {line}")
+        console.count("enrolling", done, len(people))
+    summary = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
+    if counts["refused"] or n_left_out:
+        left_out = counted(n_left_out, "clip")
+        raise EnrollmentIncomplete(
+            f"of {counted(len(people), 'speaker')}: {summary}; {left_out} left out",
+            hint="What was enrolled stays. Mend what is named above, then run this again.",
+        )
+    console.note(f"{counted(len(people), 'speaker')}: {summary}")
+    return exit_codes.DONE
+
+
+def _line(report: EnrollmentReport) -> str:
+    samples = "" if report.speaker is None else f", {counted(report.speaker.n_samples, 'sample')}"
+    return printable(
+        f"{report.status:9}  {report.name}   {counted(len(report.clips), 'clip')}"
+        f"{samples}   {seconds(report.net_speech_s)} of net speech"
+    )

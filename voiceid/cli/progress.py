@@ -1,4 +1,4 @@
-"""Progress of a download or a build, on standard error."""
+"""Progress of a download, a build or many files, on standard error."""
 
 from __future__ import annotations
 
@@ -32,17 +32,26 @@ class ProgressBar:
 
     def __call__(self, stage: str, done_bytes: int, total_bytes: int | None) -> None:
         """Show that ``done_bytes`` of ``total_bytes`` (None: not known) of a stage are done."""
+        size = f" ({megabytes(total_bytes)})" if total_bytes else ""
+        self._show(stage, done_bytes, total_bytes, size)
+
+    def count(self, stage: str, done: int, total: int) -> None:
+        """Show that ``done`` things of ``total`` are done."""
+        self._show(stage, done, total, f" ({total})", counted=True)
+
+    def _show(
+        self, stage: str, done: int, total: int | None, size: str, *, counted: bool = False
+    ) -> None:
         new_stage = stage != self._stage
         self._stage = stage
         if not self._terminal:
             if new_stage:
-                size = f" ({megabytes(total_bytes)})" if total_bytes else ""
                 self._write(f"{printable(stage)}{size}\n")
             return
         now = time.monotonic()
-        if new_stage or done_bytes == total_bytes or now >= self._next_draw:
+        if new_stage or done == total or now >= self._next_draw:
             self._next_draw = now + _REDRAW_S
-            self._draw(bar(printable(stage), done_bytes, total_bytes))
+            self._draw(bar(printable(stage), done, total, counted=counted))
 
     def clear(self) -> None:
         """Take the line off the terminal, so that something else can be printed."""
@@ -58,14 +67,12 @@ class ProgressBar:
         self._drawn_columns = columns
 
 
-def bar(stage: str, done_bytes: int, total_bytes: int | None) -> str:
+def bar(stage: str, done: int, total: int | None, *, counted: bool = False) -> str:
     """Return e.g. ``download campplus  [######------]  45 %  36.5 MB of 81.0 MB``."""
-    if not total_bytes:
-        return f"{stage}  {megabytes(done_bytes)}" if done_bytes else stage
-    share = min(1.0, done_bytes / total_bytes)
+    amount = str if counted else megabytes
+    if not total:
+        return f"{stage}  {amount(done)}" if done else stage
+    share = min(1.0, done / total)
     full = int(share * _BAR_COLUMNS)
     drawn = "#" * full + "-" * (_BAR_COLUMNS - full)
-    return (
-        f"{stage}  [{drawn}] {int(share * 100):3d} %"
-        f"  {megabytes(done_bytes)} of {megabytes(total_bytes)}"
-    )
+    return f"{stage}  [{drawn}] {int(share * 100):3d} %  {amount(done)} of {amount(total)}"

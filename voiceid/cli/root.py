@@ -9,7 +9,10 @@ from voiceid.cli.options import audio_options
 from voiceid.cli.tree import Group
 
 _COMMANDS = {
-    "enroll": ("voiceid.cli.cmd_enroll", "Enrol a speaker from clips of their voice."),
+    "enroll": (
+        "voiceid.cli.cmd_enroll",
+        "Enrol a speaker from clips of a voice, or many at once.",
+    ),
     "verify": ("voiceid.cli.cmd_verify", "Decide whether a clip is the voice of one speaker."),
     "identify": ("voiceid.cli.cmd_identify", "Decide who of the enrolled is speaking, if any."),
     "compare": ("voiceid.cli.cmd_compare", "Decide whether two clips are of one voice."),

@@ -26,6 +26,8 @@ class EnrollmentProblem:
         Whether it is a judgement that ``--force`` may override.
     overridden : bool
         Whether it was.
+    left_out : bool
+        Whether the clip was left out for it, as enrolments of many people do.
     """
 
     code: str
@@ -33,6 +35,7 @@ class EnrollmentProblem:
     message: str
     overridable: bool
     overridden: bool = False
+    left_out: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields."""
@@ -42,6 +45,7 @@ class EnrollmentProblem:
             "message": self.message,
             "overridable": self.overridable,
             "overridden": self.overridden,
+            "left_out": self.left_out,
         }
 
 
@@ -107,13 +111,23 @@ class EnrollmentReport:
 
     @property
     def blocking(self) -> tuple[EnrollmentProblem, ...]:
-        """The problems that were not overridden."""
-        return tuple(problem for problem in self.problems if not problem.overridden)
+        """The problems that were neither overridden nor met by leaving a clip out."""
+        return tuple(p for p in self.problems if not p.overridden and not p.left_out)
+
+    @property
+    def status(self) -> str:
+        """``enrolled``, ``refused``, ``possible`` (dry run), or ``unchanged``: nothing new."""
+        if self.enrolled:
+            return "enrolled"
+        if self.blocking:
+            return "refused"
+        return "possible" if self.dry_run else "unchanged"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the public JSON of an enrolment."""
         return {
             "name": self.name,
+            "status": self.status,
             "enrolled": self.enrolled,
             "dry_run": self.dry_run,
             "mode": self.mode,

@@ -1,10 +1,20 @@
 """Enrolment: from clips to a speaker whose every sample has been checked.
 
 `checks` finds everything that speaks against the clips, `service` reports all of it at once
-or writes.
+or writes, `bulk` does so for the many people of a `manifest`.
 """
 
+from voiceid.enrollment.bulk import Person, enroll_many
 from voiceid.enrollment.checks import Checks, EnrollmentLimits
+from voiceid.enrollment.manifest import read_manifest
 from voiceid.enrollment.service import Enroller, Mode
 
-__all__ = ["Checks", "Enroller", "EnrollmentLimits", "Mode"]
+__all__ = [
+    "Checks",
+    "Enroller",
+    "EnrollmentLimits",
+    "Mode",
+    "Person",
+    "enroll_many",
+    "read_manifest",
+]

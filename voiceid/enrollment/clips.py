@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
+from voiceid.audio import AudioSource
 from voiceid.domain import Float32Array, Utterance
 from voiceid.errors import AudioError
 
@@ -29,3 +32,11 @@ class Clip:
         if self.heard.embedding is None:
             raise ValueError(f"{self.name} has no embedding")
         return self.heard.embedding.vector
+
+
+def clip_of(source: AudioSource, result: Utterance | AudioError, number: int) -> Clip:
+    """Return the clip of what the embedder made of a source, the ``number``-th given."""
+    if isinstance(result, Utterance):
+        return Clip(result.name, result, None)
+    path = source if isinstance(source, str | os.PathLike) else None
+    return Clip(f"clip {number}" if path is None else Path(path).name, None, result)

@@ -7,11 +7,9 @@ cannot both pass a check that only one of them should.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from voiceid.audio import AudioSource
@@ -20,12 +18,11 @@ from voiceid.domain import (
     EnrollmentReport,
     NewSample,
     Speaker,
-    Utterance,
     speaker_name,
 )
 from voiceid.embedder import Embedder
 from voiceid.enrollment.checks import Checks, Findings
-from voiceid.enrollment.clips import Clip
+from voiceid.enrollment.clips import Clip, clip_of
 from voiceid.errors import EnrollmentRefused, StoreError
 from voiceid.store import Store
 from voiceid.store.repository import Writer
@@ -73,7 +70,18 @@ class Enroller:
         """
         started = time.perf_counter()
         name = speaker_name(name)
-        clips = self._listen(sources)
+        heard = zip(sources, self.embedder.utterances(sources), strict=True)
+        clips = [clip_of(source, result, n) for n, (source, result) in enumerate(heard, start=1)]
+        report = self.enroll_clips(name, clips, mode=mode, force=force, dry_run=dry_run)
+        if report.enrolled:
+            self.save_index()
+        return replace(report, elapsed_ms=(time.perf_counter() - started) * 1e3)
+
+    def enroll_clips(
+        self, name: str, clips: Sequence[Clip], *, mode: Mode, force: bool, dry_run: bool
+    ) -> EnrollmentReport:
+        """Enrol clips that were heard already; see :meth:`enroll`."""
+        started = time.perf_counter()
         with self.store.read() if dry_run else self.store.write() as transaction:
             before = transaction.find_speaker(name)
             findings = self.checks.run(transaction, before, clips, append=mode == "append")
@@ -98,31 +106,20 @@ class Enroller:
             if isinstance(transaction, Writer) and not dry_run:
                 speaker = self._write(transaction, report, before, clips)
                 report = replace(report, speaker=speaker, enrolled=True)
-        if report.enrolled:
-            # The enrolment is on the disk by now; a cache that could not follow catches up.
-            with contextlib.suppress(StoreError), self.store.read() as reader:
-                self.checks.gallery.sync(reader)
-                self.checks.gallery.save()
-        return replace(report, elapsed_ms=(time.perf_counter() - started) * 1e3)
+        return report
 
-    def _listen(self, sources: Sequence[AudioSource]) -> list[Clip]:
-        clips = []
-        heard = self.embedder.utterances(sources)
-        for number, (source, result) in enumerate(zip(sources, heard, strict=True), start=1):
-            if isinstance(result, Utterance):
-                clips.append(Clip(result.name, result, None))
-            else:
-                path = source if isinstance(source, str | os.PathLike) else None
-                name = f"clip {number}" if path is None else Path(path).name
-                clips.append(Clip(name, None, result))
-        return clips
+    def save_index(self) -> None:
+        """Let the index file follow; one that cannot catches up at the next search."""
+        with contextlib.suppress(StoreError), self.store.read() as reader:
+            self.checks.gallery.sync(reader)
+            self.checks.gallery.save()
 
     def _write(
         self,
         writer: Writer,
         report: EnrollmentReport,
         before: Speaker | None,
-        clips: list[Clip],
+        clips: Sequence[Clip],
     ) -> Speaker:
         space = self.embedder.space
         speaker = writer.add_speaker(report.name) if before is None else before
@@ -140,7 +137,7 @@ class Enroller:
         return writer.speaker(report.name)
 
 
-def _shown(clips: list[Clip], findings: Findings) -> tuple[EnrollmentClip, ...]:
+def _shown(clips: Sequence[Clip], findings: Findings) -> tuple[EnrollmentClip, ...]:
     return tuple(
         EnrollmentClip(
             name=clip.name,

@@ -1,0 +1,156 @@
+"""Many speakers in one go: in parallel, past bad files, and again after a kill.
+
+What is enrolled already is told by the hash of the recording, which costs its decoding only:
+a second run over the same files embeds nothing twice and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from voiceid.audio import AudioSource
+from voiceid.domain import EnrollmentProblem, EnrollmentReport, Utterance, speaker_key
+from voiceid.enrollment.clips import Clip, clip_of
+from voiceid.enrollment.service import Enroller
+from voiceid.errors import AudioError, EnrollmentRefused
+from voiceid.runtime import in_order
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody to enrol: a name, and their recordings, one utterance each."""
+
+    name: str
+    sources: tuple[AudioSource, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A recording that the speaker has already."""
+
+
+_Heard = Utterance | AudioError | _Known
+
+
+def enroll_many(
+    enroller: Enroller, people: Sequence[Person], *, force: bool, dry_run: bool
+) -> Iterator[EnrollmentReport]:
+    """Yield a report for each person, in order, each when it is on the disk.
+
+    Clips that cannot be read, hold too little speech or come twice are left out, and the
+    report says so; whatever else speaks against a person refuses that person alone.
+
+    Parameters
+    ----------
+    enroller : Enroller
+    people : sequence of Person
+    force, dry_run : bool
+        See :meth:`voiceid.enrollment.Enroller.enroll`.
+    """
+    known = _enrolled(enroller, people)
+
+    def hear(task: tuple[str, AudioSource]) -> _Heard:
+        key, source = task
+        try:
+            if key in known and enroller.embedder.pcm_sha256(source) in known[key]:
+                return _Known()
+            return enroller.embedder.utterance(source)
+        except AudioError as error:
+            return error
+
+    tasks = ((speaker_key(p.name), source) for p in people for source in p.sources)
+    heard = in_order(hear, tasks, enroller.embedder.workers)
+    changed = False
+    for person in people:
+        results = [next(heard) for _ in person.sources]
+        report = _enroll_one(enroller, person, results, force=force, dry_run=dry_run)
+        changed |= report.enrolled
+        yield report
+    if changed:
+        enroller.save_index()
+
+
+def _enrolled(enroller: Enroller, people: Sequence[Person]) -> dict[str, frozenset[str]]:
+    """Return the recordings of each person who is enrolled already, by the key of the name."""
+    space_id = enroller.embedder.space.id
+    found = {}
+    with enroller.store.read() as reader:
+        for person in people:
+            speaker = reader.find_speaker(person.name)
+            if speaker is not None:
+                samples = reader.samples(speaker.id, space_id)
+                found[speaker_key(person.name)] = frozenset(s.pcm_sha256 for s in samples)
+    return found
+
+
+def _enroll_one(
+    enroller: Enroller,
+    person: Person,
+    results: Sequence[_Heard],
+    *,
+    force: bool,
+    dry_run: bool,
+) -> EnrollmentReport:
+    clips = [
+        clip_of(source, result, number)
+        for number, (source, result) in enumerate(zip(person.sources, results, strict=True), 1)
+        if not isinstance(result, _Known)
+    ]
+    good, left_out = _usable(clips)
+    if not good and len(left_out) < len(results):
+        return _unchanged(enroller, person, left_out)
+    try:
+        report = enroller.enroll_clips(
+            person.name, good, mode="append", force=force, dry_run=dry_run
+        )
+    except EnrollmentRefused as error:
+        if not isinstance(error.report, EnrollmentReport):
+            raise
+        report = error.report
+    return replace(report, problems=(*left_out, *report.problems))
+
+
+def _usable(clips: Sequence[Clip]) -> tuple[list[Clip], tuple[EnrollmentProblem, ...]]:
+    """Return the clips to enrol, and why the others are left out."""
+    good: list[Clip] = []
+    problems = []
+    seen: dict[str, str] = {}
+    for clip in clips:
+        if clip.utterance is None:
+            code, message = "unreadable", str(clip.error)
+        elif clip.utterance.embedding is None:
+            net_speech_s = clip.utterance.quality.net_speech_s
+            code, message = "no_speech", f"only {net_speech_s:.2f} s of net speech"
+        elif clip.utterance.pcm_sha256 in seen:
+            code = "duplicate_clip"
+            message = f"the same recording as {seen[clip.utterance.pcm_sha256]}"
+        else:
+            seen[clip.utterance.pcm_sha256] = clip.name
+            good.append(clip)
+            continue
+        problems.append(
+            EnrollmentProblem(code, clip.name, message, overridable=False, left_out=True)
+        )
+    return good, tuple(problems)
+
+
+def _unchanged(
+    enroller: Enroller, person: Person, left_out: tuple[EnrollmentProblem, ...]
+) -> EnrollmentReport:
+    """Return the report of somebody whose usable clips are all enrolled."""
+    with enroller.store.read() as reader:
+        speaker = reader.speaker(person.name)
+    return EnrollmentReport(
+        name=speaker.name,
+        speaker=speaker,
+        enrolled=False,
+        dry_run=False,
+        mode="append",
+        clips=(),
+        net_speech_s=speaker.net_speech_s,
+        missing_speech_s=0.0,
+        problems=left_out,
+        embedding_space=enroller.embedder.space,
+        elapsed_ms=0.0,
+    )
