@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shlex
 import tomllib
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ def test_every_command_has_help_with_an_example(path: tuple[str, ...], run: Runn
 def test_every_example_parses_as_a_command_line_of_its_command(path: tuple[str, ...]) -> None:
     command = TREE[path]
     assert isinstance(command, Command | Group)
-    words = shlex.split(command.example.split("&&")[0])
+    words = shlex.split(re.split("&&|>", command.example)[0])
     assert words[0] == "voiceid"
     assert tuple(words[1 : 1 + len(path)]) == path
     if path in LEAVES:

@@ -8,6 +8,10 @@ from voiceid import __version__
 from voiceid.cli.options import audio_options
 from voiceid.cli.tree import Group
 
+PROGRAM = "voiceid"
+COMPLETION = "_VOICEID_COMPLETE"
+"""By which a shell asks for completions; click derives it from the program's name."""
+
 _COMMANDS = {
     "enroll": (
         "voiceid.cli.cmd_enroll",
@@ -22,6 +26,10 @@ _COMMANDS = {
     "db": ("voiceid.cli.cmd_db", "Show and upgrade the database's schema."),
     "index": ("voiceid.cli.cmd_index", "Show and rebuild the search index."),
     "config": ("voiceid.cli.cmd_config", "Show every setting and where it came from."),
+    "completion": (
+        "voiceid.cli.cmd_completion",
+        "Print the script that completes commands in a shell.",
+    ),
 }
 
 

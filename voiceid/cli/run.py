@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from collections.abc import Sequence
 
@@ -10,11 +11,9 @@ import click
 
 from voiceid.cli import exit_codes, failures
 from voiceid.cli.console import Console, OutputClosed, Settings
-from voiceid.cli.root import root
+from voiceid.cli.root import COMPLETION, PROGRAM, root
 from voiceid.cli.streams import abandon_stdout, prepare
 from voiceid.errors import VoiceIDError
-
-PROGRAM = "voiceid"
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -41,9 +40,11 @@ def _command(argv: Sequence[str] | None, console: Console) -> int:
         code = root.main(
             None if argv is None else list(argv), PROGRAM, standalone_mode=False, obj=console
         )
-    except SystemExit:
-        # Without `standalone_mode` click ends the process itself in one case only: the reader
-        # of a help text went away.
+    except SystemExit as stop:
+        # Without `standalone_mode` click ends the process itself in two cases only: it has
+        # answered a shell that asked for completions, or the reader of a help text went away.
+        if COMPLETION in os.environ:
+            return stop.code if isinstance(stop.code, int) else exit_codes.INTERNAL
         abandon_stdout()
         return exit_codes.OUTPUT_CLOSED
     if isinstance(code, bool) or not isinstance(code, int):
