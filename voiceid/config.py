@@ -140,6 +140,34 @@ def load_config(
     return _compose(folder, values, sources)
 
 
+def write_default_config(folder: Path, *, force: bool = False) -> Path:
+    """Write ``config.yaml`` with every setting, its default and its meaning; return its path.
+
+    Raises
+    ------
+    ConfigError
+        There is one already and ``force`` is off, or the folder cannot be written to.
+    """
+    path = folder.absolute() / "config.yaml"
+    package = Path(__file__).parent
+    shipped = package / "_shipped" / "config.yaml"
+    text = (shipped if shipped.is_file() else package.parent / "config.yaml").read_bytes()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("wb" if force else "xb") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise ConfigError(
+            f"{path} is there already; it was left as it is",
+            hint="Mend it by hand, or put the defaults in its place with --force.",
+        ) from error
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written: {error.strerror}", hint="Choose another folder: --home."
+        ) from error
+    return path
+
+
 def _compose(folder: Path, values: Mapping[str, Any], sources: Mapping[str, str]) -> Config:
     def section(name: str) -> dict[str, Any]:
         prefix = name + "."

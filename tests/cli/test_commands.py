@@ -582,6 +582,33 @@ def test_every_setting_there_is_can_be_shown(home: Path) -> None:
     assert all(isinstance(_value(config, key), object) for key in config.sources)
 
 
+def test_settings_are_checked_all_at_once(home: Path, run: Runner) -> None:
+    assert run("config", "check").out.startswith("ok  ")
+    assert run("config", "check", "--json").json["model"] == "campplus"
+    (home / "config.yaml").write_text("modle: ge2e\ndecision:\n  margin: 7\n", encoding="utf-8")
+    ran = run("config", "check")
+    assert ran.code == 21
+    assert "did you mean model" in ran.err
+    assert "decision.margin is 7" in ran.err
+    (home / "config.yaml").write_text("model: nobody\n", encoding="utf-8")
+    assert run("config", "check").code == 31
+
+
+def test_a_written_config_holds_the_defaults_and_replaces_none(
+    empty_home: Path, repo: Path, run: Runner
+) -> None:
+    ran = run("config", "init")
+    assert (ran.code, ran.out) == (0, f"wrote  {empty_home / 'config.yaml'}\n")
+    assert (empty_home / "config.yaml").read_bytes() == (repo / "config.yaml").read_bytes()
+    (empty_home / "config.yaml").write_text("offline: true\n", encoding="utf-8")
+    refused = run("config", "init")
+    assert refused.code == 21
+    assert (empty_home / "config.yaml").read_text(encoding="utf-8") == "offline: true\n"
+    assert run("config", "init", "--force", "--json").json["written"].endswith("config.yaml")
+    assert run("config", "init", "--home", empty_home / "new").code == 0
+    assert run("config", "init", "--home", empty_home / "config.yaml").code == 21
+
+
 def test_a_data_folder_by_option_wins(home: Path, tmp_path: Path, run: Runner) -> None:
     elsewhere = tmp_path / "elsewhere"
     assert run("--data", elsewhere, "speakers", "list", "-q").stdout == b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +11,7 @@ from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.options import audio_options
 from voiceid.cli.session import open_voiceid
-from voiceid.cli.text import table
+from voiceid.cli.text import counted, table
 from voiceid.cli.tree import Command, Group
 
 if TYPE_CHECKING:
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 @click.group(
     "config",
     cls=Group,
-    short_help="Show every setting and where it came from.",
+    short_help="Show, check and write the settings.",
     example="voiceid config show",
 )
 @audio_options
 def command() -> None:
-    """Show every setting and where it came from."""
+    """Show, check and write the settings."""
 
 
 @command.command("show", cls=Command, example="voiceid config show --channel left")
@@ -49,6 +50,44 @@ def show_command(console: Console) -> int:
             for key, value in values.items()
         ]
         console.result(f"home  {config.home}\n\n{table(['setting', 'value', 'source'], rows)}")
+    return exit_codes.DONE
+
+
+@command.command("check", cls=Command, example="voiceid config check --home /etc/voiceid")
+@audio_options
+@click.pass_obj
+def check_command(console: Console) -> int:
+    """Check every setting; all that is wrong is told at once, and the exit code is 21.
+
+    Whether the model that is chosen is known is checked as well.
+    """
+    with open_voiceid(console) as vid:
+        card = vid.card
+        config = vid.config
+    if console.settings.as_json:
+        console.json({"ok": True, "home": str(config.home), "model": card.name})
+    else:
+        console.result(f"ok  {counted(len(config.sources), 'setting')} in {config.home}")
+    return exit_codes.DONE
+
+
+@command.command("init", cls=Command, example="voiceid config init")
+@click.option("--force", is_flag=True, help="Put it in place of one that is there.")
+@audio_options
+@click.pass_obj
+def init_command(console: Console, *, force: bool) -> int:
+    """Write a config.yaml with every setting, its default and what it means.
+
+    It goes into the folder of --home, or else into this one, which is a home from then on.
+    """
+    console.require_stdout()
+    from voiceid.config import write_default_config  # noqa: PLC0415 - not to show the help
+
+    path = write_default_config(Path(console.settings.home or "."), force=force)
+    if console.settings.as_json:
+        console.json({"written": str(path)})
+    else:
+        console.result(f"wrote  {path}")
     return exit_codes.DONE
 
 

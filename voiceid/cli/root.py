@@ -25,7 +25,7 @@ _COMMANDS = {
     "models": ("voiceid.cli.cmd_models", "List, show, pull, verify and remove models."),
     "db": ("voiceid.cli.cmd_db", "Show and upgrade the database's schema."),
     "index": ("voiceid.cli.cmd_index", "Show and rebuild the search index."),
-    "config": ("voiceid.cli.cmd_config", "Show every setting and where it came from."),
+    "config": ("voiceid.cli.cmd_config", "Show, check and write the settings."),
     "completion": (
         "voiceid.cli.cmd_completion",
         "Print the script that completes commands in a shell.",
