@@ -6,14 +6,13 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-MODELS := models/campplus.json models/ge2e.json models/ge2e-800ms.json models/silero-vad.json
 
-.PHONY: demo test lint bench accuracy calibrate clean
+.PHONY: demo test lint bench accuracy calibrate models clean
 
 demo: .venv/.installed data/ami/.complete
 	@$(BIN)/python -m examples.demo
 
-test: lint data/ami/.complete $(MODELS)
+test: lint data/ami/.complete models
 	$(BIN)/python -m pytest -n 2
 
 lint: .venv/.installed
@@ -23,14 +22,14 @@ lint: .venv/.installed
 	$(BIN)/lint-imports
 	$(BIN)/alembic check
 
-bench: .venv/.installed data/ami/.complete $(MODELS)
+bench: .venv/.installed data/ami/.complete models
 	$(BIN)/python -m benchmarks.speed
 
-accuracy: .venv/.installed data/ami/.complete $(MODELS)
+accuracy: .venv/.installed data/ami/.complete models
 	$(BIN)/python -m benchmarks.goldens
 	$(BIN)/python -m benchmarks.accuracy
 
-calibrate: .venv/.installed data/ami/.complete $(MODELS)
+calibrate: .venv/.installed data/ami/.complete models
 	$(BIN)/python -m benchmarks.calibrate
 
 .venv/.installed: pyproject.toml constraints.txt
@@ -42,9 +41,8 @@ calibrate: .venv/.installed data/ami/.complete $(MODELS)
 data/ami/.complete: | .venv/.installed
 	@$(BIN)/python -m examples.ami
 
-models/%.json: models/%.toml | .venv/.installed
-	@$(BIN)/voiceid models pull $*
-	@touch $@
+models: .venv/.installed
+	@$(BIN)/voiceid models pull campplus ge2e ge2e-800ms silero-vad
 
 clean:
 	rm -rf .venv data/ami data/demo models/*.onnx models/*.json

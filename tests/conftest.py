@@ -15,6 +15,8 @@ import pytest
 import soundfile
 
 import voiceid
+from voiceid.registry import load_cards, shipped_cards_folder
+from voiceid.zoo.fetch import fetch_member
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -76,6 +78,16 @@ def models_folder() -> Path:
         if not (folder / f"{name}.onnx").is_file():
             pytest.fail(f"{name} is not in {folder}: `make test` builds it")
     return folder
+
+
+@pytest.fixture(scope="session")
+def silero_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Silero's published graph, taken out of its package as an install does."""
+    folder = tmp_path_factory.mktemp("silero")
+    card = load_cards(shipped_cards_folder())["silero-vad"]
+    path = folder / "silero_vad_16k_sequence.onnx"
+    path.write_bytes(fetch_member(card, folder, lambda *_: None))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -102,7 +102,7 @@ class ModelCard:
     name, title, kind : str
         ``kind`` is ``encoder`` or ``vad``.
     network : str
-        Which graph is built from the weights: ``campplus``, ``ge2e`` or ``onnx`` (as it is).
+        Which graph is built from the weights: ``campplus``, ``ge2e`` or ``silero``.
     license, attribution, paper : str
     sample_rate_hz, dim : int
         ``dim`` is 0 for what makes no embeddings.

@@ -522,11 +522,10 @@ def test_pull_from_a_file_of_other_bytes_installs_nothing(
 
 
 def test_pull_from_a_file_installs_and_remove_takes_it_away(
-    empty_home: Path, models_folder: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+    empty_home: Path, silero_checkpoint: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Silero's checkpoint is its graph, so that the installed file is a source as well."""
     monkeypatch.setenv("VOICEID_MODELS", str(empty_home / "models"))
-    ran = run("models", "pull", "silero-vad", "--from", models_folder / "silero-vad.onnx")
+    ran = run("models", "pull", "silero-vad", "--from", silero_checkpoint)
     assert ran.code == 0, ran.err
     assert "silero-vad  installed" in ran.out
     assert run("models", "remove", "silero-vad").out == "removed  silero-vad\n"

@@ -32,7 +32,7 @@ from voiceid.registry import ModelCard
 from voiceid.zoo.checkpoint import MAX_BYTES, read_checkpoint, read_file
 from voiceid.zoo.fetch import Progress, fetch_member, require_member_hash
 
-_BUILDER = 1
+_BUILDER = 2
 """Raised when the graphs that are written change; models of an older one are built anew."""
 _SCRATCH_PREFIX = ".pull-"
 _STALE_S = 24 * 3600.0
@@ -275,8 +275,10 @@ def build_graph(card: ModelCard, checkpoint: bytes) -> bytes:
     CheckpointInvalid
         The checkpoint cannot be read, or is of another network.
     """
-    if card.network == "onnx":
-        return checkpoint
+    if card.network == "silero":
+        from voiceid.zoo import silero  # noqa: PLC0415 - onnx, once per install
+
+        return silero.build(silero.read_weights(checkpoint))
     tensors = read_checkpoint(checkpoint, name=f"the checkpoint of {card.name}")
     if card.network == "campplus":
         from voiceid.zoo import campplus  # noqa: PLC0415 - onnx, once per install
