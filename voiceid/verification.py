@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voiceid.audio import AudioSource
 from voiceid.domain import (
@@ -31,8 +31,10 @@ from voiceid.embeddings import cosine
 from voiceid.errors import ConfigError, ModelRuntimeError, SpaceMismatch
 from voiceid.index.gallery import GalleryIndex
 from voiceid.scoring import Band, DecisionRule, band_of
-from voiceid.store import Store
-from voiceid.store.repository import Reader
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Store
+    from voiceid.store.repository import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Verifier:
         started = time.perf_counter()
         if top < 1:
             raise ConfigError(f"top is {top}, and at least one candidate must be looked at")
+        self.gallery.prepare()
         utterance = self.embedder.utterance(source)
         with self.store.read() as reader:
             size = reader.count(self.embedder.space.id)

@@ -134,7 +134,9 @@ def telephone(clip: Path) -> tuple[np.ndarray, int]:
 
 def test_each_band_has_thresholds_of_its_own(vid: VoiceID, clips: Clips) -> None:
     vid.enroll("wide", clips("FEE083", "trn06"))
-    vid.enroll("narrow", [telephone(clip) for clip in clips("MEE009", "dev00")])
+    # One clip against one other is less sure than against the three of the measurements.
+    narrowband = [telephone(clip) for clip in clips("MEE009", "dev00")]
+    vid.enroll("narrow", narrowband, force=True)
     wide, narrow = clips("MEE009", "dev01")[0], telephone(clips("MEE009", "dev01")[0])
     both = vid.verify("narrow", narrow)
     assert both.accepted, both.detail

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from voiceid import runtime
 from voiceid.app.parts import Parts
@@ -32,10 +32,12 @@ from voiceid.enrollment import Mode, Person, enroll_many
 from voiceid.errors import AudioError, NotEnoughSpeech
 from voiceid.index.gallery import GalleryIndex, IndexStatus
 from voiceid.registry import ModelCard
-from voiceid.store.migrate import SchemaStatus
-from voiceid.store.repository import Reader
 from voiceid.verification import compare
 from voiceid.zoo import ModelStore, Progress
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store.migrate import SchemaStatus
+    from voiceid.store.repository import Reader
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from voiceid import runtime
 from voiceid.config import Config
@@ -22,10 +22,12 @@ from voiceid.errors import ModelUnknown
 from voiceid.index.gallery import GalleryIndex
 from voiceid.registry import ModelCard, load_cards, shipped_cards_folder
 from voiceid.scoring import DecisionRule
-from voiceid.store import Store, StoreOptions
 from voiceid.vad import open_detector
 from voiceid.verification import Verifier
 from voiceid.zoo import ModelStore, Progress
+
+if TYPE_CHECKING:
+    from voiceid.store import Store
 
 VAD_MODEL = "silero-vad"
 DATABASE_NAME = "voiceid.sqlite3"
@@ -103,7 +105,14 @@ class Parts:
     @property
     def store(self) -> Store:
         """The database; made or upgraded when it is first asked for."""
-        return self._part("store", lambda: Store.open(self.database, StoreOptions()))
+
+        def build() -> Store:
+            # Imported here: SQLAlchemy takes as long to load as a model, and can do so meanwhile.
+            from voiceid.store import Store  # noqa: PLC0415
+
+            return Store.open(self.database)
+
+        return self._part("store", build)
 
     @property
     def embedder(self) -> Embedder:

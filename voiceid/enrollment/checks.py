@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from voiceid.embeddings import agreement, centroid
 from voiceid.enrollment.clips import Clip
 from voiceid.index.gallery import GalleryIndex
 from voiceid.scoring import DecisionRule, band_of
-from voiceid.store.repository import Reader
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store.repository import Reader
 
 _NEAREST = 5
 """Speakers who are looked at for the same voice; one of them may be the speaker."""

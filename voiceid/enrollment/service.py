@@ -10,7 +10,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from voiceid.audio import AudioSource
 from voiceid.domain import (
@@ -24,8 +24,10 @@ from voiceid.embedder import Embedder
 from voiceid.enrollment.checks import Checks, Findings
 from voiceid.enrollment.clips import Clip, clip_of
 from voiceid.errors import EnrollmentRefused, StoreError
-from voiceid.store import Store
-from voiceid.store.repository import Writer
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Store
+    from voiceid.store.repository import Writer
 
 Mode = Literal["append", "replace"]
 
@@ -103,8 +105,8 @@ class Enroller:
             )
             if report.blocking:
                 raise _refusal(report)
-            if isinstance(transaction, Writer) and not dry_run:
-                speaker = self._write(transaction, report, before, clips)
+            if not dry_run:
+                speaker = self._write(cast("Writer", transaction), report, before, clips)
                 report = replace(report, speaker=speaker, enrolled=True)
         return report
 

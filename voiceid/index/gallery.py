@@ -101,6 +101,11 @@ class GalleryIndex:
         self._unsaved = 0
         self._unfinished = f".{path.name}."
 
+    def prepare(self) -> None:
+        """Load the engine in the background, when the caller has other work before a search."""
+        if self._index is None:
+            threading.Thread(target=self._type, name="voiceid-index").start()
+
     def search(
         self, reader: CentroidSource, query: Float32Array, k: int
     ) -> list[tuple[int, float]]:
