@@ -1,8 +1,6 @@
 """``python -m voiceid``: the command line."""
 
-import sys
-
-from voiceid.cli import main
+from voiceid.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

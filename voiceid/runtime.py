@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import mmap
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -122,8 +123,7 @@ class Session:
         ModelNotInstalled, HashMismatch, ModelRuntimeError
         """
         try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = _sha256(path)
         except OSError as error:
             raise ModelNotInstalled(
                 f"the model file {path} cannot be read: {error.strerror}",
@@ -200,6 +200,19 @@ class Session:
                 f"{self._name} failed on an input: {_first_line(error)}",
                 hint=f"Run `voiceid models verify {self._name}`.",
             ) from error
+
+
+def _sha256(path: Path) -> str:
+    """Return the hash of a file, in hex.
+
+    In one piece: the interpreter's lock is let go of once, not for every block, while another
+    thread imports the database's libraries.
+    """
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:  # nothing can be mapped
+            return hashlib.sha256(b"").hexdigest()
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return hashlib.sha256(content).hexdigest()
 
 
 def _first_line(error: Exception) -> str:

@@ -6,6 +6,9 @@ Results go to standard output, everything else to standard error.  Exit codes: s
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from collections.abc import Sequence
 
 from voiceid.cli.exit_codes import INTERRUPTED
@@ -20,3 +23,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(argv)
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def program() -> None:
+    """Run the command that the process was started for, and end the process.
+
+    Everything is closed and flushed by then.  To take the engines apart again, piece by piece,
+    would cost a sixth of the time that an identification takes.
+    """
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
