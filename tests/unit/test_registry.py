@@ -86,6 +86,13 @@ def without(key: str) -> str:
     return re.sub(rf"(?m)^{key} = .*\n", "", TEXT, count=1)
 
 
+_POINT = re.compile(r"\[\[operating_points\]\]\n(?:.+\n)+\n")
+ONE_POINT = _POINT.sub("", TEXT, count=len(_POINT.findall(TEXT)) - 1).replace(
+    "crossband", "wideband"
+)
+"""The card with the last of its operating points only."""
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -100,7 +107,9 @@ def without(key: str) -> str:
         (TEXT.replace("0.0, 0.0", '0.0, "x"', 1), "output must be of type float"),
         (TEXT.replace("min_coverage = 0.75", 'min_coverage = "all"'), "must be of type float"),
         (TEXT.replace("[windowing]", "[[windowing]]"), "windowing must be a table"),
-        (TEXT.replace("[[operating_points]]", "[operating_points]"), "tables"),
+        (ONE_POINT.replace("[[operating_points]]", "[operating_points]"), "tables"),
+        (ONE_POINT.replace('band = "wideband"', 'band = "wide"'), "'wide' is none of the bands"),
+        (ONE_POINT.replace('band = "wideband"\n', ""), "missing key band"),
         (TEXT.replace('kind = "encoder"', 'kind = "decoder"'), "one of encoder, vad"),
         (TEXT.replace('name = "ge2e"', 'name = "../ge2e"'), "not like its file"),
         (
