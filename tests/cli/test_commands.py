@@ -6,7 +6,9 @@ import io
 import json
 import shlex
 import shutil
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -541,6 +543,32 @@ def test_the_database_says_where_it_is_and_of_which_revision(home: Path, run: Ru
         assert facts["current"] == facts["head"]
         assert Path(facts["database"]).is_file()
         assert facts["head"] in run("db", word).out
+
+
+def test_a_database_is_checked_and_copied(home: Path, run: Runner) -> None:
+    assert run("db", "check").out == "ok  2 speakers, every sample and centroid\n"
+    assert run("db", "check", "--json").json == {"ok": True, "speakers": 2}
+    copied = run("db", "backup", "copy.sqlite3", "--json").json
+    assert copied["size_bytes"] == (home / "copy.sqlite3").stat().st_size
+    assert run("db", "backup", "copy.sqlite3").code == 50
+    assert run("db", "backup", "other.sqlite3").out.startswith("backed up  other.sqlite3")
+
+
+def test_a_damaged_database_does_not_pass_the_check(home: Path, run: Runner) -> None:
+    with closing(sqlite3.connect(home / "data" / "voiceid.sqlite3")) as connection, connection:
+        connection.execute("UPDATE centroids SET vector = (SELECT vector FROM samples LIMIT 1)")
+    ran = run("db", "check")
+    assert (ran.code, ran.out) == (50, "")
+    assert "the centroid of bob" in ran.err
+
+
+def test_where_there_is_no_database_none_is_made_to_look_after_it(
+    empty_home: Path, run: Runner
+) -> None:
+    assert run("db", "check").code == 50
+    assert run("db", "backup", "copy.sqlite3").code == 50
+    assert not (empty_home / "data").exists()
+    assert not (empty_home / "copy.sqlite3").exists()
 
 
 def test_a_database_that_is_none_is_an_error(home: Path, run: Runner) -> None:

@@ -310,6 +310,24 @@ class VoiceID:
         migrate.upgrade(self._parts.database)
         return migrate.status(self._parts.database)
 
+    def db_backup(self, target: str | os.PathLike[str]) -> int:
+        """Copy the database to a new file while others write; return the size in bytes.
+
+        Raises
+        ------
+        StoreError
+            The file exists or cannot be written, or there is no sound database.
+        """
+        from voiceid.store import maintenance  # noqa: PLC0415 - the maintenance path only
+
+        return maintenance.backup(self._parts.store.path, Path(target))
+
+    def db_check(self) -> list[str]:
+        """Return everything that is wrong with the database, each in a sentence."""
+        from voiceid.store import maintenance  # noqa: PLC0415 - the maintenance path only
+
+        return maintenance.check(self._parts.store)
+
     def index_status(self) -> list[IndexStatus]:
         """Compare the index file of each embedding space with the database."""
         return self._each_index(lambda index, reader: index.status(reader))

@@ -23,7 +23,7 @@ _COMMANDS = {
     "embed": ("voiceid.cli.cmd_embed", "Print the embedding of a clip."),
     "speakers": ("voiceid.cli.cmd_speakers", "List, show, rename and remove speakers."),
     "models": ("voiceid.cli.cmd_models", "List, show, pull, verify and remove models."),
-    "db": ("voiceid.cli.cmd_db", "Show and upgrade the database's schema."),
+    "db": ("voiceid.cli.cmd_db", "Show, upgrade, check and back up the database."),
     "index": ("voiceid.cli.cmd_index", "Show and rebuild the search index."),
     "config": ("voiceid.cli.cmd_config", "Show, check and write the settings."),
     "completion": (

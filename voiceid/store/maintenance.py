@@ -1,0 +1,115 @@
+"""Looking after a database: a copy while others write, and a check of everything in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from voiceid import embeddings
+from voiceid.domain import Float32Array, Sample
+from voiceid.errors import StoreError
+from voiceid.store import Store
+from voiceid.store.engine import make_engine, make_private, transaction, wrapped, wrapped_files
+from voiceid.store.repository import Reader
+
+_TIMEOUT_MS = 10_000
+_CENTROID_TOLERANCE = 1e-5
+"""Far above the rounding of a mean of float32 vectors, far below another voice."""
+
+
+def backup(path: Path, target: Path) -> int:
+    """Write one consistent state of the database to a new file, whatever others do meanwhile.
+
+    Only what is there is copied: nothing that was removed lingers in the copy.
+
+    Parameters
+    ----------
+    path : Path
+        The database.
+    target : Path
+        Made for its owner alone (0600); it must not exist.
+
+    Returns
+    -------
+    int
+        Size in bytes.
+
+    Raises
+    ------
+    StoreError
+        ``target`` exists or cannot be written, or the database is damaged.
+    """
+    if target.exists():
+        raise StoreError(
+            f"{target} is there already; it was left as it is", hint="Name a file that is not."
+        )
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    engine = make_engine(path, _TIMEOUT_MS)
+    try:
+        make_private(unfinished)
+        with wrapped(path), closing(engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            cursor.execute("VACUUM INTO ?", (str(unfinished),))
+            cursor.close()
+        with wrapped_files(target):
+            with unfinished.open("rb+") as file:
+                os.fsync(file.fileno())
+            unfinished.replace(target)
+            return target.stat().st_size
+    finally:
+        engine.dispose()
+        with contextlib.suppress(OSError):  # where there is no such folder, there is no such file
+            unfinished.unlink(missing_ok=True)
+
+
+def check(store: Store) -> list[str]:
+    """Return everything that is wrong with a database, each in a sentence; nothing is changed.
+
+    SQLite's own checks of its pages and references, then every sample and every centroid:
+    whether it can be read, and whether the centroid is what its samples make.
+    """
+    engine = make_engine(store.path, _TIMEOUT_MS)
+    try:
+        with transaction(engine, store.path, immediate=False) as connection:
+            pages = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+            dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    except StoreError as error:
+        return [error.message]
+    finally:
+        engine.dispose()
+    problems = [f"SQLite: {said}" for said in pages if said != "ok"]
+    problems += [f"a row of {row[0]} refers to a {row[2]} that is not there" for row in dangling]
+    try:
+        with store.read() as reader:
+            problems += _content(reader)
+    except StoreError as error:
+        problems.append(error.message)
+    return problems
+
+
+def _content(reader: Reader) -> Iterator[str]:
+    for speaker in reader.speakers():
+        by_space: dict[str, list[Sample]] = {}
+        for sample in reader.samples(speaker.id):
+            by_space.setdefault(sample.space_id, []).append(sample)
+        for space_id in sorted(by_space.keys() | set(speaker.spaces)):
+            found = reader.centroid(speaker.id, space_id)
+            if not _is_mean(found, by_space.get(space_id, [])):
+                yield f"the centroid of {speaker.name} in {space_id} is not what the samples make"
+
+
+def _is_mean(centroid: Float32Array | None, samples: list[Sample]) -> bool:
+    if centroid is None or not samples:
+        return False
+    try:
+        expected = embeddings.centroid(np.array([sample.vector for sample in samples]))
+    except ValueError:  # vectors of other lengths, or without a direction
+        return False
+    return expected.shape == centroid.shape and bool(
+        np.max(np.abs(expected - centroid)) <= _CENTROID_TOLERANCE
+    )
