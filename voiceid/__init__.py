@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         StoreBusy,
         StoreError,
         ThresholdUnavailable,
+        Unhealthy,
         VoiceIDError,
     )
 
@@ -118,6 +119,7 @@ __all__ = [
     "Task",
     "Threshold",
     "ThresholdUnavailable",
+    "Unhealthy",
     "Utterance",
     "VoiceID",
     "VoiceIDError",

@@ -26,6 +26,7 @@ The tree (exit codes in brackets; they are part of the public interface)::
     ├── SpeakerNameInvalid [43]
     ├── EnrollmentIncomplete [44]    of many speakers or clips some were not enrolled
     ├── ManifestInvalid [45]         a list of people to enrol that cannot be read
+    ├── Unhealthy [46]               `voiceid doctor` found something that must be mended
     └── StoreError [50]
         ├── SchemaTooNew [51]        written by a newer voiceid; refused, untouched
         ├── SchemaOutdated [52]      needs `voiceid db upgrade`
@@ -221,6 +222,12 @@ class ManifestInvalid(VoiceIDError):
     """A list of people and recordings is malformed; every line that is wrong is named."""
 
     exit_code = 45
+
+
+class Unhealthy(VoiceIDError):
+    """An examination found something that keeps voiceid from its work."""
+
+    exit_code = 46
 
 
 class StoreError(VoiceIDError):

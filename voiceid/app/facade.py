@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from voiceid import runtime
+from voiceid.app.doctor import examine
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
 from voiceid.config import Config, load_config
@@ -24,6 +25,7 @@ from voiceid.domain import (
     Embedding,
     EmbeddingSpace,
     EnrollmentReport,
+    Finding,
     Sample,
     Speaker,
     Utterance,
@@ -296,6 +298,10 @@ class VoiceID:
     def database(self) -> Path:
         """The database file."""
         return self._parts.database
+
+    def examine(self) -> Iterator[Finding]:
+        """Yield what an examination of the whole installation finds; nothing is changed."""
+        return examine(self._parts)
 
     def db_status(self) -> SchemaStatus:
         """Return the schema revision of the database and what this program expects."""

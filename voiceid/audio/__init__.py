@@ -15,7 +15,15 @@ Importing this package loads none of libsndfile, soxr and FFmpeg: each is loaded
 source first needs it, because together they cost as much as embedding a clip.
 """
 
+from voiceid.audio.codecs import codec_versions
 from voiceid.audio.sources import AudioOptions, AudioSource
 from voiceid.audio.stream import TARGET_RATE_HZ, AudioStream, open_audio
 
-__all__ = ["TARGET_RATE_HZ", "AudioOptions", "AudioSource", "AudioStream", "open_audio"]
+__all__ = [
+    "TARGET_RATE_HZ",
+    "AudioOptions",
+    "AudioSource",
+    "AudioStream",
+    "codec_versions",
+    "open_audio",
+]

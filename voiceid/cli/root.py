@@ -26,6 +26,7 @@ _COMMANDS = {
     "db": ("voiceid.cli.cmd_db", "Show, upgrade, check and back up the database."),
     "index": ("voiceid.cli.cmd_index", "Show and rebuild the search index."),
     "config": ("voiceid.cli.cmd_config", "Show, check and write the settings."),
+    "doctor": ("voiceid.cli.cmd_doctor", "Examine the whole installation."),
     "completion": (
         "voiceid.cli.cmd_completion",
         "Print the script that completes commands in a shell.",

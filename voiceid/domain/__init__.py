@@ -19,6 +19,7 @@ from voiceid.domain.enrollments import (
     EnrollmentProblem,
     EnrollmentReport,
 )
+from voiceid.domain.health import Finding, Health
 from voiceid.domain.speakers import (
     EMPTY_REVISION,
     CentroidTable,
@@ -49,7 +50,9 @@ __all__ = [
     "EnrollmentClip",
     "EnrollmentProblem",
     "EnrollmentReport",
+    "Finding",
     "Float32Array",
+    "Health",
     "NewSample",
     "Outcome",
     "QualityReport",

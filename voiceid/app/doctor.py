@@ -1,0 +1,133 @@
+"""An examination of the whole installation; it changes and fetches nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from voiceid import runtime
+from voiceid.app.parts import VAD_MODEL, Parts
+from voiceid.audio import codec_versions
+from voiceid.domain import Finding, Health
+from voiceid.errors import VoiceIDError
+
+_TIGHT_BYTES, _FULL_BYTES = 1 << 30, 100 << 20
+"""Free space from which a box should be looked after, and under which writes may fail soon."""
+
+Check = Callable[[Parts], Iterator[Finding]]
+
+
+def examine(parts: Parts) -> Iterator[Finding]:
+    """Yield what is found, subject by subject; an error of one check stops no other."""
+    checks: tuple[tuple[str, Check], ...] = (
+        ("models", _models),
+        ("database", _database),
+        ("codecs", _codecs),
+        ("processors", _processors),
+        ("disk", _disk),
+        ("clock", _clock),
+    )
+    for subject, check in checks:
+        try:
+            yield from check(parts)
+        except VoiceIDError as error:
+            yield Finding(subject, Health.ERROR, error.message, error.hint)
+
+
+def _models(parts: Parts) -> Iterator[Finding]:
+    for name in (parts.card.name, VAD_MODEL):
+        if parts.models.is_installed(name):
+            found = parts.models.verify(name)
+            message = f"{name} is as installed and {found.distance:.1e} off its reference"
+            yield Finding("models", Health.OK, message)
+        else:
+            health = Health.ERROR if parts.config.offline else Health.WARNING
+            hint = f"Run `voiceid models pull {name}`; otherwise the first use fetches it."
+            yield Finding("models", health, f"{name} is not installed", hint)
+
+
+def _database(parts: Parts) -> Iterator[Finding]:
+    from voiceid.store import maintenance, migrate  # noqa: PLC0415 - the maintenance path only
+
+    found = migrate.status(parts.database)
+    if found.state is migrate.SchemaState.MISSING:
+        message = f"there is no database {parts.database} yet"
+        yield Finding("database", Health.WARNING, message, "The first enrolment makes it.")
+        return
+    if found.state is migrate.SchemaState.NEWER:
+        raise migrate.too_new(parts.database, found)
+    if found.state is migrate.SchemaState.OUTDATED:
+        message = f"schema {found.current}, and this voiceid writes {found.head}"
+        hint = "The next command upgrades it; a copy is kept."
+        yield Finding("database", Health.WARNING, message, hint)
+        return
+    problems = maintenance.check(parts.store)
+    for problem in problems:
+        yield Finding("database", Health.ERROR, problem, "Put back a backup.")
+    if not problems:
+        with parts.store.read() as reader:
+            n_speakers = len(reader.speakers())
+        yield Finding("database", Health.OK, f"sound, {n_speakers} enrolled, schema {found.head}")
+        yield from _index(parts)
+
+
+def _index(parts: Parts) -> Iterator[Finding]:
+    with parts.store.read() as reader:
+        for space_id, dim in reader.spaces().items():
+            status = parts.gallery(space_id, dim).status(reader)
+            message = f"{space_id}: {status.state}, {status.vectors or 0} of {status.enrolled}"
+            if status.state == "damaged":
+                hint = "The next search makes it anew; if this comes again, look at the disk."
+                yield Finding("index", Health.WARNING, message, hint)
+            else:
+                yield Finding("index", Health.OK, message)
+
+
+def _codecs(parts: Parts) -> Iterator[Finding]:
+    del parts
+    yield Finding("codecs", Health.OK, codec_versions())
+
+
+def _processors(parts: Parts) -> Iterator[Finding]:
+    granted, threads = runtime.cpu_limit(), parts.config.threads
+    busy = parts.workers * threads
+    message = f"{granted} granted, {busy} in use at most (workers times threads)"
+    if busy > granted:
+        hint = "Lower runtime.workers or runtime.threads: they only get in each other's way."
+        yield Finding("processors", Health.WARNING, message, hint)
+    else:
+        yield Finding("processors", Health.OK, message)
+
+
+def _disk(parts: Parts) -> Iterator[Finding]:
+    folder = next(p for p in (parts.config.data, *parts.config.data.parents) if p.is_dir())
+    free = shutil.disk_usage(folder).free
+    message = f"{free / 1e9:.1f} GB free in {folder}"
+    if free >= _TIGHT_BYTES:
+        yield Finding("disk", Health.OK, message)
+    else:
+        health = Health.ERROR if free < _FULL_BYTES else Health.WARNING
+        yield Finding("disk", health, message, "Make room: an enrolment needs to be written.")
+
+
+def _clock(parts: Parts) -> Iterator[Finding]:
+    now = datetime.now(UTC)
+    message = f"{now:%Y-%m-%d %H:%M} UTC"
+    newest = _newest(parts.database, parts)
+    if newest is not None and newest > now:
+        hint = "Set the clock: times of enrolments cannot be trusted."
+        message += f", but somebody was enrolled at {newest:%Y-%m-%d %H:%M}"
+        yield Finding("clock", Health.WARNING, message, hint)
+    else:
+        yield Finding("clock", Health.OK, message)
+
+
+def _newest(database: Path, parts: Parts) -> datetime | None:
+    from voiceid.store import migrate  # noqa: PLC0415 - the maintenance path only
+
+    if migrate.status(database).state is not migrate.SchemaState.CURRENT:
+        return None
+    with parts.store.read() as reader:
+        return max((speaker.updated_at for speaker in reader.speakers()), default=None)

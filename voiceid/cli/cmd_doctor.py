@@ -1,0 +1,42 @@
+"""``voiceid doctor``."""
+
+from __future__ import annotations
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.console import Console
+from voiceid.cli.options import common_options
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.text import counted
+from voiceid.cli.tree import Command
+from voiceid.errors import Unhealthy
+
+
+@click.command(
+    "doctor",
+    cls=Command,
+    short_help="Examine the whole installation.",
+    example="voiceid doctor",
+)
+@common_options
+@click.pass_obj
+def command(console: Console) -> int:
+    """Examine the whole installation: models, database, index, codecs, processors, disk, clock.
+
+    Each line is ok, warning or error, and says what to do.  Nothing is changed or fetched.
+    Exits with 0 when there is no error, with 46 when there is one.
+    """
+    n_errors = 0
+    with open_voiceid(console) as vid:
+        for finding in vid.examine():
+            n_errors += finding.health.value == "error"
+            if console.settings.as_json:
+                console.json(finding.to_dict())
+            else:
+                console.result(f"{finding.health:7}  {finding.subject:10}  {finding.message}")
+                if finding.hint:
+                    console.result(f"{'':21}{finding.hint}")
+    if n_errors:
+        raise Unhealthy(f"{counted(n_errors, 'error')} found", hint="Mend what is named above.")
+    return exit_codes.DONE
