@@ -29,8 +29,6 @@ import soundfile
 PACKAGE, VERSION = "pyannote-audio", "4.0.7"
 ARCHIVE_SHA256 = "3a903dfb5ca711d134cc2522561c9158b186836f5d62e8a57c46c6648e8a8229"
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "ami"
-LABELS_UNTIL_S = 30.0
-"""The RTTM files label the first half minute of each cut; what follows is not labelled."""
 
 
 @dataclass(frozen=True)
