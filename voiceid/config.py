@@ -24,6 +24,7 @@ from voiceid.audio import AudioOptions
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
 from voiceid.quality import QualityLimits
+from voiceid.shipped import shipped
 from voiceid.vad import SpeechOptions
 
 ENV_PREFIX = "VOICEID_"
@@ -149,9 +150,7 @@ def write_default_config(folder: Path, *, force: bool = False) -> Path:
         There is one already and ``force`` is off, or the folder cannot be written to.
     """
     path = folder.absolute() / "config.yaml"
-    package = Path(__file__).parent
-    shipped = package / "_shipped" / "config.yaml"
-    text = (shipped if shipped.is_file() else package.parent / "config.yaml").read_bytes()
+    text = shipped("config.yaml").read_bytes()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("wb" if force else "xb") as file:

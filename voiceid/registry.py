@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from voiceid.domain import EmbeddingSpace
 from voiceid.errors import ConfigError
 from voiceid.scoring import Band, OperatingPoint
+from voiceid.shipped import shipped
 
 T = TypeVar("T")
 
@@ -149,9 +150,7 @@ class ModelCard:
 
 def shipped_cards_folder() -> Path:
     """Return the folder of the cards that come with the program."""
-    package = Path(__file__).parent
-    shipped = package / "_shipped" / "models"
-    return shipped if shipped.is_dir() else package.parent / "models"
+    return shipped("models")
 
 
 def load_cards(*folders: Path) -> dict[str, ModelCard]:

@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from voiceid.errors import SchemaTooNew, StoreError
+from voiceid.shipped import shipped
 from voiceid.store.engine import (
     OPENING,
     make_engine,
@@ -53,10 +54,8 @@ class SchemaStatus:
 
 
 def migrations_folder() -> Path:
-    """Return where the revisions are: inside the package when installed, else in the project."""
-    package = Path(__file__).parents[1]
-    shipped = package / "_shipped" / "migrations"
-    return shipped if shipped.is_dir() else package.parent / "migrations"
+    """Return where the revisions are."""
+    return shipped("migrations")
 
 
 def status(path: Path, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaStatus:

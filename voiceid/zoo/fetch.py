@@ -21,7 +21,6 @@ from voiceid.errors import CheckpointInvalid, DownloadFailed, HashMismatch
 from voiceid.registry import ModelCard
 
 _POLL_S = 0.1
-_BLOCK_BYTES = 1 << 20
 
 
 class Progress(Protocol):
@@ -142,11 +141,8 @@ def _size_of(folder: Path) -> int:
 
 
 def _file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _require_hash(found: str, expected: str, where: str) -> None:
