@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
 
@@ -13,6 +14,21 @@ from voiceid.errors import AudioError
 from voiceid.quality import QualityLimits, QualityMeter
 from voiceid.runtime import in_order
 from voiceid.vad import SpeechDetector
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+def or_error(function: Callable[[S], T]) -> Callable[[S], T | AudioError]:
+    """Return a function that returns an AudioError where the given one raises it."""
+
+    def attempt(item: S) -> T | AudioError:
+        try:
+            return function(item)
+        except AudioError as error:
+            return error
+
+    return attempt
 
 
 class Embedder:
@@ -107,13 +123,7 @@ class Embedder:
         At most a few more than ``workers`` recordings are open or waiting at any time, and
         ``sources`` is drawn from as fast as that allows.
         """
-        return in_order(self._attempt, sources, self._workers)
-
-    def _attempt(self, source: AudioSource) -> Utterance | AudioError:
-        try:
-            return self.utterance(source)
-        except AudioError as error:
-            return error
+        return in_order(or_error(self.utterance), sources, self._workers)
 
     def _embedding(self, speech: Float32Array, quality: QualityReport) -> Embedding | None:
         if quality.net_speech_s < self._limits.min_net_speech_s:

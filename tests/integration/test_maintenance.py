@@ -49,7 +49,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def test_a_copy_is_a_whole_database_of_its_owner(store: Store, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere" / "copy.sqlite3"
-    size = maintenance.backup(store.path, copy)
+    size = maintenance.backup(store, copy)
     assert size == copy.stat().st_size > 0
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert [path.name for path in copy.parent.iterdir()] == ["copy.sqlite3"]
@@ -62,14 +62,14 @@ def test_a_file_that_is_there_is_left_as_it_is(store: Store, tmp_path: Path) -> 
     copy = tmp_path / "copy.sqlite3"
     copy.write_text("precious", encoding="utf-8")
     with pytest.raises(StoreError, match="there already"):
-        maintenance.backup(store.path, copy)
+        maintenance.backup(store, copy)
     assert copy.read_text(encoding="utf-8") == "precious"
 
 
 def test_a_copy_into_a_folder_that_cannot_be_is_a_typed_error(store: Store, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(StoreError):
-        maintenance.backup(store.path, tmp_path / "file" / "copy.sqlite3")
+        maintenance.backup(store, tmp_path / "file" / "copy.sqlite3")
 
 
 def test_copies_made_while_others_write_hold_what_was_there(store: Store, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_copies_made_while_others_write_hold_what_was_there(store: Store, tmp_pa
         for number in range(5):
             before = set(acknowledged)
             copy = tmp_path / f"copy {number}.sqlite3"
-            maintenance.backup(store.path, copy)
+            maintenance.backup(store, copy)
             found = names(copy)
             assert {"alice", "bob", *before} <= found
             assert len(found) <= len(acknowledged) + 3
@@ -105,7 +105,7 @@ def test_nothing_that_was_removed_is_in_a_copy(store: Store, tmp_path: Path) -> 
     with store.write() as writer:
         writer.remove_speaker(writer.speaker("bob").id)
     copy = tmp_path / "copy.sqlite3"
-    maintenance.backup(store.path, copy)
+    maintenance.backup(store, copy)
     assert vector not in copy.read_bytes()
     assert b"bob" not in copy.read_bytes()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 from voiceid import runtime
 from voiceid.app.parts import VAD_MODEL, Parts
@@ -115,7 +114,7 @@ def _disk(parts: Parts) -> Iterator[Finding]:
 def _clock(parts: Parts) -> Iterator[Finding]:
     now = datetime.now(UTC)
     message = f"{now:%Y-%m-%d %H:%M} UTC"
-    newest = _newest(parts.database, parts)
+    newest = _newest(parts)
     if newest is not None and newest > now:
         hint = "Set the clock: times of enrolments cannot be trusted."
         message += f", but somebody was enrolled at {newest:%Y-%m-%d %H:%M}"
@@ -124,10 +123,10 @@ def _clock(parts: Parts) -> Iterator[Finding]:
         yield Finding("clock", Health.OK, message)
 
 
-def _newest(database: Path, parts: Parts) -> datetime | None:
+def _newest(parts: Parts) -> datetime | None:
     from voiceid.store import migrate  # noqa: PLC0415 - the maintenance path only
 
-    if migrate.status(database).state is not migrate.SchemaState.CURRENT:
+    if migrate.status(parts.database).state is not migrate.SchemaState.CURRENT:
         return None
     with parts.store.read() as reader:
         return max((speaker.updated_at for speaker in reader.speakers()), default=None)

@@ -30,6 +30,7 @@ from voiceid.domain import (
     Speaker,
     Utterance,
 )
+from voiceid.embedder import or_error
 from voiceid.enrollment import Mode, Person, enroll_many
 from voiceid.errors import AudioError, NotEnoughSpeech
 from voiceid.index.gallery import GalleryIndex, IndexStatus
@@ -174,7 +175,11 @@ class VoiceID:
         """
         rule = self._parts.rule.with_flags(threshold, margin)
         verifier = self._parts.verifier
-        return self._in_order(lambda s: verifier.identify(s, top=top, rule=rule), sources)
+
+        def ask(source: AudioSource) -> Decision:
+            return verifier.identify(source, top=top, rule=rule)
+
+        return runtime.in_order(or_error(ask), sources, self._parts.workers)
 
     def verify_all(
         self, name: str, sources: Iterable[AudioSource], *, threshold: float | None = None
@@ -185,7 +190,11 @@ class VoiceID:
         """
         rule = self._parts.rule.with_flags(threshold, None)
         verifier = self._parts.verifier
-        return self._in_order(lambda s: verifier.verify(name, s, rule=rule), sources)
+
+        def ask(source: AudioSource) -> Decision:
+            return verifier.verify(name, source, rule=rule)
+
+        return runtime.in_order(or_error(ask), sources, self._parts.workers)
 
     def compare(
         self, a: AudioSource, b: AudioSource, *, threshold: float | None = None
@@ -326,7 +335,7 @@ class VoiceID:
         """
         from voiceid.store import maintenance  # noqa: PLC0415 - the maintenance path only
 
-        return maintenance.backup(self._parts.store.path, Path(target))
+        return maintenance.backup(self._parts.store, Path(target))
 
     def db_check(self) -> list[str]:
         """Return everything that is wrong with the database, each in a sentence."""
@@ -342,17 +351,6 @@ class VoiceID:
         """Make each index file anew from the database."""
         self._each_index(lambda index, reader: index.rebuild(reader))
         return self.index_status()
-
-    def _in_order(
-        self, ask: Callable[[AudioSource], T], sources: Iterable[AudioSource]
-    ) -> Iterator[T | AudioError]:
-        def attempt(source: AudioSource) -> T | AudioError:
-            try:
-                return ask(source)
-            except AudioError as error:
-                return error
-
-        return runtime.in_order(attempt, sources, self._parts.workers)
 
     def _each_index(
         self, act: Callable[[GalleryIndex, Reader], T], only: Sequence[str] | None = None

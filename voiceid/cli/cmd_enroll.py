@@ -77,16 +77,15 @@ def command(  # noqa: PLR0913 - one parameter an option
     left out, and a person who is refused stops no other: then the exit code is 44.  What is
     enrolled already is skipped, so that a run that was cut short can simply be repeated.
     """
-    many = from_dir is not None or manifest is not None
-    if many:
+    if from_dir is not None or manifest is not None:
         _refuse_together(name, from_dir, manifest, mode)
-    elif name is None or not audio:
+        with open_voiceid(console, enrollment__min_speech_s=min_speech) as vid:
+            people = _people(from_dir, manifest)
+            return tell_many(people, vid.enroll_many(people, force=force, dry_run=dry_run), console)
+    if name is None or not audio:
         raise click.UsageError("NAME and AUDIO... are needed, or --from-dir, or --manifest.")
     sources = clips(audio)
     with open_voiceid(console, enrollment__min_speech_s=min_speech) as vid:
-        if many or name is None:
-            people = _people(from_dir, manifest)
-            return tell_many(people, vid.enroll_many(people, force=force, dry_run=dry_run), console)
         report = vid.enroll(name, sources, mode=mode, force=force, dry_run=dry_run)
     if report.blocking or not (report.enrolled or report.dry_run):
         raise EnrollmentRefused(f"{report.name} was not enrolled", report=report)

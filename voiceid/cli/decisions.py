@@ -69,10 +69,9 @@ def tell_all(
 
 def _cells(decision: Decision) -> list[str]:
     threshold = decision.threshold
-    accepted = decision.accepted and decision.speaker is not None
     return [
         decision.outcome.value,
-        decision.speaker.name if accepted and decision.speaker is not None else "-",
+        decision.speaker.name if decision.accepted and decision.speaker is not None else "-",
         "-" if decision.score is None else f"{decision.score:.3f}",
         "-" if threshold is None else f"{threshold.value:.3f}",
         seconds(decision.quality.net_speech_s),
@@ -109,11 +108,10 @@ def decision_text(decision: Decision) -> str:
     return "\n".join(lines)
 
 
-def warn_of(quality: QualityReport, console: Console, clip: str | None = None) -> None:
+def warn_of(quality: QualityReport, console: Console) -> None:
     """Warn of what was found in the audio."""
-    where = "" if clip is None else f"{clip}: "
     for code in quality.warnings:
-        console.warn(where + warning_text(code, quality))
+        console.warn(warning_text(code, quality))
 
 
 def warning_text(code: str, quality: QualityReport) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from voiceid.audio import AudioSource
 from voiceid.domain import EnrollmentProblem, EnrollmentReport, Utterance, speaker_key
+from voiceid.embedder import or_error
 from voiceid.enrollment.clips import Clip, clip_of
 from voiceid.enrollment.service import Enroller
 from voiceid.errors import AudioError, EnrollmentRefused
@@ -50,17 +51,14 @@ def enroll_many(
     """
     known = _enrolled(enroller, people)
 
-    def hear(task: tuple[str, AudioSource]) -> _Heard:
+    def hear(task: tuple[str, AudioSource]) -> Utterance | _Known:
         key, source = task
-        try:
-            if key in known and enroller.embedder.pcm_sha256(source) in known[key]:
-                return _Known()
-            return enroller.embedder.utterance(source)
-        except AudioError as error:
-            return error
+        if key in known and enroller.embedder.pcm_sha256(source) in known[key]:
+            return _Known()
+        return enroller.embedder.utterance(source)
 
     tasks = ((speaker_key(p.name), source) for p in people for source in p.sources)
-    heard = in_order(hear, tasks, enroller.embedder.workers)
+    heard = in_order(or_error(hear), tasks, enroller.embedder.workers)
     changed = False
     for person in people:
         results = [next(heard) for _ in person.sources]
@@ -117,21 +115,15 @@ def _usable(clips: Sequence[Clip]) -> tuple[list[Clip], tuple[EnrollmentProblem,
     problems = []
     seen: dict[str, str] = {}
     for clip in clips:
-        if clip.utterance is None:
-            code, message = "unreadable", str(clip.error)
-        elif clip.utterance.embedding is None:
-            net_speech_s = clip.utterance.quality.net_speech_s
-            code, message = "no_speech", f"only {net_speech_s:.2f} s of net speech"
-        elif clip.utterance.pcm_sha256 in seen:
-            code = "duplicate_clip"
-            message = f"the same recording as {seen[clip.utterance.pcm_sha256]}"
-        else:
-            seen[clip.utterance.pcm_sha256] = clip.name
+        problem = clip.unusable()
+        if problem is None and (first := seen.get(clip.heard.pcm_sha256)) is not None:
+            message = f"the same recording as {first}"
+            problem = EnrollmentProblem("duplicate_clip", clip.name, message, overridable=False)
+        if problem is None:
+            seen[clip.heard.pcm_sha256] = clip.name
             good.append(clip)
-            continue
-        problems.append(
-            EnrollmentProblem(code, clip.name, message, overridable=False, left_out=True)
-        )
+        else:
+            problems.append(replace(problem, left_out=True))
     return good, tuple(problems)
 
 

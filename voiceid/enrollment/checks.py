@@ -41,7 +41,6 @@ class Findings:
 
     problems: tuple[EnrollmentProblem, ...]
     agreements: Mapping[int, float]
-    usable: tuple[int, ...]
     net_speech_s: float
     missing_speech_s: float
 
@@ -100,25 +99,17 @@ class Checks:
         odd, agreements, agreed = self._check_agreement(reader, speaker, clips, usable, kept)
         problems += odd
         problems += self._check_other_names(reader, speaker, clips, agreed)
-        return Findings(tuple(problems), agreements, tuple(usable), net_speech_s, missing_s)
+        return Findings(tuple(problems), agreements, net_speech_s, missing_s)
 
     def _check_clips(self, clips: Sequence[Clip]) -> tuple[list[EnrollmentProblem], list[int]]:
         """Each clip by itself: was it read, is there speech, is it whole and unclipped."""
         problems, usable = [], []
         for i, clip in enumerate(clips):
-            if clip.utterance is None:
-                problems.append(
-                    EnrollmentProblem("unreadable", clip.name, str(clip.error), overridable=False)
-                )
-                continue
-            quality = clip.utterance.quality
-            if clip.utterance.embedding is None:
-                message = f"only {quality.net_speech_s:.2f} s of net speech: too little to enrol"
-                problems.append(
-                    EnrollmentProblem("no_speech", clip.name, message, overridable=False)
-                )
+            if (problem := clip.unusable()) is not None:
+                problems.append(problem)
                 continue
             usable.append(i)
+            quality = clip.heard.quality
             if "clipped" in quality.warnings:
                 message = f"{quality.clipped_fraction:.1%} of the samples are clipped"
                 problems.append(EnrollmentProblem("clipped", clip.name, message, overridable=True))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voiceid.audio import AudioSource
-from voiceid.domain import Float32Array, Utterance
+from voiceid.domain import EnrollmentProblem, Float32Array, Utterance
 from voiceid.errors import AudioError
 
 
@@ -32,6 +32,16 @@ class Clip:
         if self.heard.embedding is None:
             raise ValueError(f"{self.name} has no embedding")
         return self.heard.embedding.vector
+
+    def unusable(self) -> EnrollmentProblem | None:
+        """Return why there is nothing in the clip to enrol, or None."""
+        if self.utterance is None:
+            return EnrollmentProblem("unreadable", self.name, str(self.error), overridable=False)
+        if self.utterance.embedding is None:
+            net_speech_s = self.utterance.quality.net_speech_s
+            message = f"only {net_speech_s:.2f} s of net speech: too little to enrol"
+            return EnrollmentProblem("no_speech", self.name, message, overridable=False)
+        return None
 
 
 def clip_of(source: AudioSource, result: Utterance | AudioError, number: int) -> Clip:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -109,12 +110,24 @@ class Store:
             False when another reader held on to the log for longer than the busy timeout;
             it is emptied at a later removal, or when the last process closes.
         """
-        with wrapped(self.path):
-            connection = self._engine.raw_connection()
-            try:
-                cursor = connection.cursor()
-                busy = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-                cursor.close()
-            finally:
-                connection.close()
-        return not busy
+        return not self._alone("PRAGMA wal_checkpoint(TRUNCATE)")[0]
+
+    def copy_into(self, file: Path) -> None:
+        """Write one consistent state, whatever others do meanwhile, to an empty or new file.
+
+        Only what is there is copied: nothing that was removed lingers in the copy.
+
+        Raises
+        ------
+        StoreBusy, StoreError
+        """
+        self._alone("VACUUM INTO ?", str(file))
+
+    def _alone(self, statement: str, *values: str) -> Any:
+        """Run a statement that SQLite takes outside of transactions only; return its row."""
+        with (
+            wrapped(self.path),
+            contextlib.closing(self._engine.raw_connection()) as connection,
+            contextlib.closing(connection.cursor()) as cursor,
+        ):
+            return cursor.execute(statement, values).fetchone()

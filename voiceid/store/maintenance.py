@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +13,19 @@ from voiceid import embeddings
 from voiceid.domain import Float32Array, Sample
 from voiceid.errors import StoreError
 from voiceid.store import Store
-from voiceid.store.engine import make_engine, make_private, transaction, wrapped, wrapped_files
+from voiceid.store.engine import make_private, wrapped_files
 from voiceid.store.repository import Reader
 
-_TIMEOUT_MS = 10_000
 _CENTROID_TOLERANCE = 1e-5
 """Far above the rounding of a mean of float32 vectors, far below another voice."""
 
 
-def backup(path: Path, target: Path) -> int:
-    """Write one consistent state of the database to a new file, whatever others do meanwhile.
-
-    Only what is there is copied: nothing that was removed lingers in the copy.
+def backup(store: Store, target: Path) -> int:
+    """Write one consistent state of the database to a new file, whole or not at all.
 
     Parameters
     ----------
-    path : Path
-        The database.
+    store : Store
     target : Path
         Made for its owner alone (0600); it must not exist.
 
@@ -49,20 +44,15 @@ def backup(path: Path, target: Path) -> int:
             f"{target} is there already; it was left as it is", hint="Name a file that is not."
         )
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    engine = make_engine(path, _TIMEOUT_MS)
     try:
         make_private(unfinished)
-        with wrapped(path), closing(engine.raw_connection()) as connection:
-            cursor = connection.cursor()
-            cursor.execute("VACUUM INTO ?", (str(unfinished),))
-            cursor.close()
+        store.copy_into(unfinished)
         with wrapped_files(target):
             with unfinished.open("rb+") as file:
                 os.fsync(file.fileno())
             unfinished.replace(target)
             return target.stat().st_size
     finally:
-        engine.dispose()
         with contextlib.suppress(OSError):  # where there is no such folder, there is no such file
             unfinished.unlink(missing_ok=True)
 
@@ -73,19 +63,10 @@ def check(store: Store) -> list[str]:
     SQLite's own checks of its pages and references, then every sample and every centroid:
     whether it can be read, and whether the centroid is what its samples make.
     """
-    engine = make_engine(store.path, _TIMEOUT_MS)
-    try:
-        with transaction(engine, store.path, immediate=False) as connection:
-            pages = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-            dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
-    except StoreError as error:
-        return [error.message]
-    finally:
-        engine.dispose()
-    problems = [f"SQLite: {said}" for said in pages if said != "ok"]
-    problems += [f"a row of {row[0]} refers to a {row[2]} that is not there" for row in dangling]
+    problems: list[str] = []
     try:
         with store.read() as reader:
+            problems += reader.faults()
             problems += _content(reader)
     except StoreError as error:
         problems.append(error.message)

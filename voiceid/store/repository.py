@@ -74,6 +74,14 @@ class Reader:
         query = select(changes.c.centroid_id).where(changes.c.revision > number).distinct()
         return list(self._connection.execute(query).scalars())
 
+    def faults(self) -> list[str]:
+        """Return what SQLite's own checks of its pages and references find, in sentences."""
+        pages = self._connection.exec_driver_sql("PRAGMA integrity_check").scalars()
+        dangling = self._connection.exec_driver_sql("PRAGMA foreign_key_check")
+        return [f"SQLite: {said}" for said in pages if said != "ok"] + [
+            f"a row of {row[0]} refers to a {row[2]} that is not there" for row in dangling
+        ]
+
     def spaces(self) -> dict[str, int]:
         """Return the dimension of each embedding space that was ever enrolled in."""
         found = self._connection.execute(select(embedding_spaces.c.id, embedding_spaces.c.dim))
