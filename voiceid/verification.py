@@ -34,7 +34,7 @@ from voiceid.scoring import Band, DecisionRule, band_of
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Store
-    from voiceid.store.repository import Reader
+    from voiceid.store.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Listing speakers opens no model, embedding a clip opens no database.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from voiceid.zoo import ModelStore, Progress
 
 if TYPE_CHECKING:
     from voiceid.store import Store
+    from voiceid.store.reader import Reader
 
 VAD_MODEL = "silero-vad"
 DATABASE_NAME = "voiceid.sqlite3"
@@ -198,3 +199,14 @@ class Parts:
             return Enroller(embedder, self.store, checks)
 
         return self._part("enroller", build)
+
+    def each_index(
+        self, act: Callable[[GalleryIndex, Reader], T], only: Sequence[str] | None = None
+    ) -> list[T]:
+        """Do something with the index of every embedding space, or of those named."""
+        with self.store.read() as reader:
+            return [
+                act(self.gallery(space_id, dim), reader)
+                for space_id, dim in reader.spaces().items()
+                if only is None or space_id in only
+            ]

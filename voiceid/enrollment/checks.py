@@ -15,7 +15,7 @@ from voiceid.index.gallery import GalleryIndex
 from voiceid.scoring import DecisionRule, band_of
 
 if TYPE_CHECKING:  # it loads while the models do
-    from voiceid.store.repository import Reader
+    from voiceid.store.reader import Reader
 
 _NEAREST = 5
 """Speakers who are looked at for the same voice; one of them may be the speaker."""

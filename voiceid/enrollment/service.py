@@ -27,7 +27,7 @@ from voiceid.errors import EnrollmentRefused, StoreError
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Store
-    from voiceid.store.repository import Writer
+    from voiceid.store.writer import Writer
 
 Mode = Literal["append", "replace"]
 

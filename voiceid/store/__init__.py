@@ -14,7 +14,8 @@ from sqlalchemy import Engine
 from voiceid.errors import SchemaOutdated, StoreError
 from voiceid.store import migrate
 from voiceid.store.engine import make_engine, transaction, wrapped
-from voiceid.store.repository import Reader, Writer
+from voiceid.store.reader import Reader
+from voiceid.store.writer import Writer
 
 __all__ = ["Reader", "Store", "StoreOptions", "Writer"]
 

@@ -14,7 +14,7 @@ from voiceid.domain import Float32Array, Sample
 from voiceid.errors import StoreError
 from voiceid.store import Store
 from voiceid.store.engine import make_private, wrapped_files
-from voiceid.store.repository import Reader
+from voiceid.store.reader import Reader
 
 _CENTROID_TOLERANCE = 1e-5
 """Far above the rounding of a mean of float32 vectors, far below another voice."""

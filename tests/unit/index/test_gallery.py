@@ -21,7 +21,7 @@ from voiceid.domain import Float32Array
 from voiceid.errors import ConfigError, IndexFault
 from voiceid.index.gallery import GalleryIndex
 from voiceid.store import Store
-from voiceid.store.repository import Reader
+from voiceid.store.reader import Reader
 
 KINDS = ["exact", "faiss"]
 

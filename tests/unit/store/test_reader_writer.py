@@ -25,7 +25,8 @@ from voiceid.errors import (
     StoreError,
 )
 from voiceid.store import Store
-from voiceid.store.repository import Reader, Writer
+from voiceid.store.reader import Reader
+from voiceid.store.writer import Writer
 
 
 @pytest.fixture(scope="module")

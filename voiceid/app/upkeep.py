@@ -1,0 +1,88 @@
+"""The parts of a `VoiceID` that are looked after: models, database, index."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voiceid.app.doctor import examine
+from voiceid.app.parts import Parts
+from voiceid.domain import EmbeddingSpace, Finding
+from voiceid.index.gallery import IndexStatus
+from voiceid.registry import ModelCard
+from voiceid.zoo import ModelStore
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store.migrate import SchemaStatus
+
+
+class Upkeep:
+    """The models, the database and the index files."""
+
+    _parts: Parts
+
+    @property
+    def models(self) -> ModelStore:
+        """The models: list, pull, verify, remove."""
+        return self._parts.models
+
+    @property
+    def card(self) -> ModelCard:
+        """The card of the encoder in use; raises ModelUnknown."""
+        return self._parts.card
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The embedding space of the model and the speech settings in use."""
+        return self._parts.space
+
+    @property
+    def database(self) -> Path:
+        """The database file."""
+        return self._parts.database
+
+    def examine(self) -> Iterator[Finding]:
+        """Yield what an examination of the whole installation finds; nothing is changed."""
+        return examine(self._parts)
+
+    def db_status(self) -> SchemaStatus:
+        """Return the schema revision of the database and what this program expects."""
+        from voiceid.store import migrate  # noqa: PLC0415 - the maintenance path only
+
+        return migrate.status(self._parts.database)
+
+    def db_upgrade(self) -> SchemaStatus:
+        """Bring the database to this program's schema; raises SchemaTooNew."""
+        from voiceid.store import migrate  # noqa: PLC0415 - the maintenance path only
+
+        migrate.upgrade(self._parts.database)
+        return migrate.status(self._parts.database)
+
+    def db_backup(self, target: str | os.PathLike[str]) -> int:
+        """Copy the database to a new file while others write; return the size in bytes.
+
+        Raises
+        ------
+        StoreError
+            The file exists or cannot be written, or there is no sound database.
+        """
+        from voiceid.store import maintenance  # noqa: PLC0415 - the maintenance path only
+
+        return maintenance.backup(self._parts.store, Path(target))
+
+    def db_check(self) -> list[str]:
+        """Return everything that is wrong with the database, each in a sentence."""
+        from voiceid.store import maintenance  # noqa: PLC0415 - the maintenance path only
+
+        return maintenance.check(self._parts.store)
+
+    def index_status(self) -> list[IndexStatus]:
+        """Compare the index file of each embedding space with the database."""
+        return self._parts.each_index(lambda index, reader: index.status(reader))
+
+    def index_rebuild(self) -> list[IndexStatus]:
+        """Make each index file anew from the database."""
+        self._parts.each_index(lambda index, reader: index.rebuild(reader))
+        return self.index_status()

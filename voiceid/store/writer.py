@@ -1,0 +1,139 @@
+"""What can be done to the database, inside one transaction."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+from sqlalchemy import Connection, delete, insert, select, update
+
+from voiceid import embeddings
+from voiceid.domain import EmbeddingSpace, NewSample, Speaker, speaker_key, speaker_name
+from voiceid.errors import SpeakerExists
+from voiceid.store import rows
+from voiceid.store.reader import Reader
+from voiceid.store.tables import centroids, changes, embedding_spaces, samples, speakers
+
+
+class Writer(Reader):
+    """Reads and changes the database; everything is committed at once, or nothing.
+
+    ``erased`` tells whether voices were removed, so that their remains are to be cleared.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.erased = False
+
+    def add_speaker(self, name: str) -> Speaker:
+        """Add a speaker without samples; raises SpeakerExists, SpeakerNameInvalid."""
+        self._require_free(name)
+        now = _now()
+        self._connection.execute(
+            insert(speakers).values(
+                name=speaker_name(name), name_key=speaker_key(name), created_at=now, updated_at=now
+            )
+        )
+        return self.speaker(name)
+
+    def add_samples(self, speaker_id: int, space: EmbeddingSpace, new: Sequence[NewSample]) -> None:
+        """Add samples to a speaker and derive the centroid anew.
+
+        Raises
+        ------
+        ValueError
+            An utterance has no embedding, or not one of unit length.
+        SpaceMismatch
+            An embedding is of another space.
+        StoreError
+            The speaker has one of the clips already, or there is no such speaker.
+        """
+        known = select(embedding_spaces.c.id).where(embedding_spaces.c.id == space.id)
+        if self._connection.execute(known).first() is None:
+            facts = json.dumps(space.to_dict())
+            self._connection.execute(
+                insert(embedding_spaces).values(id=space.id, dim=space.dim, facts=facts)
+            )
+        now = _now()
+        made = [rows.sample_row(speaker_id, space, sample, now) for sample in new]
+        if made:
+            self._connection.execute(insert(samples), made)
+        self._derive(speaker_id, space.id)
+
+    def remove_samples(self, speaker_id: int, space_id: str) -> None:
+        """Remove a speaker's samples and centroid of a space; other spaces stay."""
+        self.erased = True
+        self._connection.execute(
+            delete(samples).where(
+                samples.c.speaker_id == speaker_id, samples.c.space_id == space_id
+            )
+        )
+        self._derive(speaker_id, space_id)
+
+    def rename_speaker(self, speaker_id: int, new_name: str) -> None:
+        """Give a speaker another name; raises SpeakerExists, SpeakerNameInvalid."""
+        self._require_free(new_name, but_for=speaker_id)
+        self._connection.execute(
+            update(speakers)
+            .where(speakers.c.id == speaker_id)
+            .values(name=speaker_name(new_name), name_key=speaker_key(new_name), updated_at=_now())
+        )
+
+    def remove_speaker(self, speaker_id: int) -> None:
+        """Erase a speaker with all samples and centroids."""
+        self.erased = True
+        mine = select(centroids.c.id).where(centroids.c.speaker_id == speaker_id)
+        for centroid_id in list(self._connection.execute(mine).scalars()):
+            self._changed(centroid_id)
+        self._connection.execute(delete(speakers).where(speakers.c.id == speaker_id))
+
+    def _derive(self, speaker_id: int, space_id: str) -> None:
+        """Make a speaker's centroid of a space anew, and tell the feed."""
+        mine = (centroids.c.speaker_id == speaker_id) & (centroids.c.space_id == space_id)
+        old = self._connection.execute(select(centroids.c.id).where(mine)).scalar()
+        left = self.samples(speaker_id, space_id)
+        if not left:
+            if old is not None:
+                self._connection.execute(delete(centroids).where(mine))
+                self._changed(old)
+            return
+        try:
+            mean = embeddings.centroid(np.array([sample.vector for sample in left]))
+        except ValueError as error:
+            raise rows.damaged(space_id) from error
+        values = {
+            "vector": mean.astype("<f4").tobytes(),
+            "n_samples": len(left),
+            "n_narrowband": sum(sample.quality.narrowband for sample in left),
+            "net_speech_s": sum(sample.quality.net_speech_s for sample in left),
+        }
+        if old is None:
+            made = self._connection.execute(
+                insert(centroids).values(speaker_id=speaker_id, space_id=space_id, **values)
+            ).inserted_primary_key
+            old = int(made[0]) if made else 0
+        else:
+            self._connection.execute(update(centroids).where(mine).values(**values))
+        self._changed(old)
+        self._connection.execute(
+            update(speakers).where(speakers.c.id == speaker_id).values(updated_at=_now())
+        )
+
+    def _changed(self, centroid_id: int) -> None:
+        token = secrets.token_hex(8)
+        self._connection.execute(insert(changes).values(centroid_id=centroid_id, token=token))
+
+    def _require_free(self, name: str, but_for: int | None = None) -> None:
+        holder = self.find_speaker(name)
+        if holder is not None and holder.id != but_for:
+            raise SpeakerExists(
+                f"the name {speaker_name(name)!r} is taken by the speaker {holder.name!r}",
+                hint="Choose another name, or remove that speaker first.",
+            )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
