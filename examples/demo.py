@@ -9,6 +9,7 @@ through as MP3, and one speaker is nobody who is enrolled.
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 import time
@@ -121,10 +122,11 @@ def _show(asked: str, question: Question, decision: Decision) -> bool:
     right = answer == question.expected
     needed = None if decision.threshold is None else decision.threshold.value
     shown = f"{answer} ({decision.reason.value})" if not decision.accepted else answer
+    speech_s = decision.quality.net_speech_s if decision.quality else math.nan
     print(
         f"  {asked:18} {question.clip.name:26} {shown:26}"
         f" {_number(decision.score)} {_number(needed)}"
-        f" {decision.quality.net_speech_s:5.1f} s {decision.elapsed_ms:4.0f} ms"
+        f" {speech_s:5.1f} s {decision.elapsed_ms:4.0f} ms"
         f"  {'yes' if right else 'NO, it is ' + question.speaker}"
     )
     return right

@@ -27,6 +27,7 @@ The tree (exit codes in brackets; they are part of the public interface)::
     ├── EnrollmentIncomplete [44]    of many speakers or clips some were not enrolled
     ├── ManifestInvalid [45]         a list of people to enrol that cannot be read
     ├── Unhealthy [46]               `voiceid doctor` found something that must be mended
+    ├── SpeakerDetailInvalid [47]    a group, label, metadata or expiry that cannot be
     └── StoreError [50]
         ├── SchemaTooNew [51]        written by a newer voiceid; refused, untouched
         ├── SchemaOutdated [52]      needs `voiceid db upgrade`
@@ -228,6 +229,12 @@ class Unhealthy(VoiceIDError):
     """An examination found something that keeps voiceid from its work."""
 
     exit_code = 46
+
+
+class SpeakerDetailInvalid(VoiceIDError):
+    """A group, a label, a piece of metadata or an expiry cannot be what was given."""
+
+    exit_code = 47
 
 
 class StoreError(VoiceIDError):

@@ -107,22 +107,28 @@ class DecisionRule:
             rule = replace(rule, margin=checked_margin(margin))
         return rule
 
-    def threshold(self, net_speech_s: float, band: Band) -> Threshold:
+    def threshold(self, net_speech_s: float | None, band: Band) -> Threshold:
         """Return the threshold for a comparison.
 
         Parameters
         ----------
-        net_speech_s : float
-            Of the clip, in seconds.
+        net_speech_s : float or None
+            Of the clip, in seconds; None when it is not known.
         band : Band
 
         Raises
         ------
         ThresholdUnavailable
-            The card has no operating point for this band, or for so little speech.
+            The card has no operating point for this band, or for so little speech, or it is
+            not known how much there was.
         """
         if self.fixed is not None:
             return self.fixed
+        if net_speech_s is None:
+            raise ThresholdUnavailable(
+                "it is not known how much speech is behind the vector, and thresholds depend on it",
+                hint="Pass net_speech_s with the vector, or a threshold.",
+            )
         reached = [
             p for p in self.points if p.band == band.value and net_speech_s >= p.min_net_speech_s
         ]

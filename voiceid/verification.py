@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from voiceid.audio import AudioSource
@@ -18,13 +20,17 @@ from voiceid.domain import (
     Decision,
     Embedding,
     EmbeddingSpace,
+    Enrolled,
+    Float32Array,
     Outcome,
     QualityReport,
     Reason,
     SpeakerRef,
+    Standing,
     Task,
     Threshold,
     Utterance,
+    tag,
 )
 from voiceid.embedder import Embedder
 from voiceid.embeddings import cosine
@@ -38,10 +44,51 @@ if TYPE_CHECKING:  # it loads while the models do
 
 
 @dataclass(frozen=True, slots=True)
-class Verifier:
-    """Scores clips against the enrolled speakers.  Safe to share among threads."""
+class Probe:
+    """The side of a comparison that is asked about.
 
-    embedder: Embedder
+    Parameters
+    ----------
+    embedding : Embedding or None
+        None when there was too little speech.
+    net_speech_s : float or None
+        None when it is not known.
+    narrowband : bool
+    quality : QualityReport or None
+        None when a vector was given instead of audio.
+    """
+
+    embedding: Embedding | None
+    net_speech_s: float | None
+    narrowband: bool
+    quality: QualityReport | None
+
+    @classmethod
+    def of(cls, utterance: Utterance) -> Probe:
+        """Return the probe of a clip."""
+        quality = utterance.quality
+        return cls(utterance.embedding, quality.net_speech_s, quality.narrowband, quality)
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """Scores clips against the enrolled speakers.  Safe to share among threads.
+
+    Somebody expired or disabled still competes, and is never accepted: so their voice is not
+    taken for the voice of whoever sounds most like them.
+
+    Parameters
+    ----------
+    hear : callable
+        From a recording to its utterance.
+    space : EmbeddingSpace
+        Of the embeddings that it makes, and of the gallery.
+    store : Store
+    gallery : GalleryIndex
+    """
+
+    hear: Callable[[AudioSource], Utterance]
+    space: EmbeddingSpace
     store: Store
     gallery: GalleryIndex
 
@@ -60,81 +107,137 @@ class Verifier:
         started = time.perf_counter()
         with self.store.read() as reader:  # a wrong name is told before the audio is decoded
             self._claimed(reader, name)
-        utterance = self.embedder.utterance(source)
+        probe = Probe.of(self.hear(source))
         # The audio took its time: the answer is given on what is enrolled now.
         with self.store.read() as reader:
-            speaker, claimed = self._claimed(reader, name)
-            band = self._band(reader, utterance, speaker)
-        facts = _Facts(Task.VERIFY, utterance.quality, self.embedder.space, 1, started)
-        if utterance.embedding is None:
-            return facts.too_short(speaker=speaker)
-        score = _finite(cosine(utterance.embedding.vector, claimed.vector))
-        threshold = rule.threshold(utterance.quality.net_speech_s, band)
+            claimed, vector = self._claimed(reader, name)
+        facts = _Facts(Task.VERIFY, probe, self.space, 1, started)
+        score = None
+        if probe.embedding is not None:
+            score = _finite(cosine(probe.embedding.vector, vector))
+        found = () if score is None else (Candidate(claimed.speaker, score),)
+        if (standing := claimed.standing(datetime.now(UTC))) is not Standing.ACTIVE:
+            return facts.barred(claimed.speaker, standing, score, found)
+        if score is None:
+            return facts.too_short(speaker=claimed.speaker)
+        threshold = rule.threshold(probe.net_speech_s, _band(probe, claimed))
         return facts.accept_or_reject(
-            score, threshold, Reason.BELOW_THRESHOLD, speaker, (Candidate(speaker, score),)
+            score, threshold, Reason.BELOW_THRESHOLD, claimed.speaker, found
         )
 
-    def identify(self, source: AudioSource, *, top: int, rule: DecisionRule) -> Decision:
-        """Decide who of the gallery is speaking, if anybody is.
+    def identify(
+        self, source: AudioSource, *, top: int, rule: DecisionRule, group: str | None = None
+    ) -> Decision:
+        """Decide who of the gallery, or of one group in it, is speaking, if anybody is.
 
         Raises
         ------
         AudioError
             The clip could not be read.
+        SpeakerDetailInvalid
+            Nothing can be a group of that name.
         """
         started = time.perf_counter()
-        if top < 1:
-            raise ConfigError(f"top is {top}, and at least one candidate must be looked at")
+        group = None if group is None else tag("group", group)
+        _require_candidates(top)
         self.gallery.prepare()
-        utterance = self.embedder.utterance(source)
+        probe = Probe.of(self.hear(source))
+        return self.identify_probe(probe, top=top, rule=rule, group=group, started=started)
+
+    def identify_probe(
+        self, probe: Probe, *, top: int, rule: DecisionRule, group: str | None, started: float
+    ) -> Decision:
+        """Decide who is speaking in what was heard already; see :meth:`identify`.
+
+        ``started`` is the ``time.perf_counter()`` from which the answer's time is counted.
+        """
+        _require_candidates(top)
+        space = self.space
         with self.store.read() as reader:
-            size = reader.count(self.embedder.space.id)
-            candidates = self._candidates(reader, utterance, max(top, 2))
-            bands = [self._band(reader, utterance, one.speaker) for one in candidates[:1]]
-        facts = _Facts(Task.IDENTIFY, utterance.quality, self.embedder.space, size, started)
-        if utterance.embedding is None:
+            among = None if group is None else reader.group(group, space.id)
+            size = reader.count(space.id) if among is None else len(among)
+            ranking = self._ranking(reader, probe.embedding, max(top, 2), among)
+        facts = _Facts(Task.IDENTIFY, probe, space, size, started, group)
+        if probe.embedding is None:
             return facts.too_short()
-        if not candidates:
+        if not ranking:
+            where = "" if group is None else f" of the group {group}"
             return facts.decision(
                 Outcome.REJECTED,
                 Reason.GALLERY_EMPTY,
-                f"nobody is enrolled in {self.embedder.space.id}",
+                f"nobody{where} is enrolled in {space.id}",
             )
-        best, runner_up = candidates[0], candidates[1] if len(candidates) > 1 else None
-        threshold = rule.threshold(utterance.quality.net_speech_s, bands[0])
-        shown = candidates[:top]
-        if (
-            runner_up is not None
-            and best.score >= threshold.value
-            and best.score - runner_up.score < rule.margin
-        ):
-            return facts.ambiguous(best, runner_up, threshold, rule.margin, shown)
-        return facts.accept_or_reject(
-            best.score, threshold, Reason.UNKNOWN, best.speaker, shown, runner_up=runner_up
-        )
+        return _decide(facts, ranking, rule, top)
 
-    def _claimed(self, reader: Reader, name: str) -> tuple[SpeakerRef, Embedding]:
+    def search(
+        self, embedding: Embedding, k: int, group: str | None = None
+    ) -> tuple[Candidate, ...]:
+        """Return the ``k`` speakers whose centroids are nearest, best first: no decision.
+
+        Raises
+        ------
+        SpaceMismatch
+            The embedding is of another space than the gallery's.
+        """
+        _require_candidates(k)
+        self.space.require_same(embedding.space)
+        with self.store.read() as reader:
+            among = None if group is None else reader.group(group, embedding.space.id)
+            return tuple(one for one, _ in self._ranking(reader, embedding, k, among))
+
+    def _claimed(self, reader: Reader, name: str) -> tuple[Enrolled, Float32Array]:
         speaker = reader.speaker(name)
-        space = self.embedder.space
-        vector = reader.centroid(speaker.id, space.id)
-        if vector is None:
+        space = self.space
+        centroid_id = reader.centroid_id(speaker.id, space.id)
+        if centroid_id is None:
             raise SpaceMismatch(
                 f"{speaker.name} is enrolled in {', '.join(speaker.spaces) or 'no space'},"
                 f" not in {space.id}",
                 hint="Enrol the speaker with this model and these speech settings, or use theirs.",
             )
-        return SpeakerRef(speaker.id, speaker.name), Embedding(vector, space)
+        vector = reader.centroids(space.id, [centroid_id]).vectors[0]
+        return reader.enrolled([centroid_id])[centroid_id], vector
 
-    def _band(self, reader: Reader, utterance: Utterance, speaker: SpeakerRef) -> Band:
-        shares = reader.narrowband_shares([speaker.id], self.embedder.space.id)
-        return band_of(utterance.quality.narrowband, shares[speaker.id])
+    def _ranking(
+        self,
+        reader: Reader,
+        embedding: Embedding | None,
+        k: int,
+        among: Sequence[int] | None,
+    ) -> list[tuple[Candidate, Enrolled]]:
+        if embedding is None:
+            return []
+        hits = self.gallery.search(reader, embedding.vector, k, among)
+        owners = reader.enrolled([centroid_id for centroid_id, _ in hits])
+        return [
+            (Candidate(owners[hit].speaker, _finite(score)), owners[hit]) for hit, score in hits
+        ]
 
-    def _candidates(self, reader: Reader, utterance: Utterance, k: int) -> tuple[Candidate, ...]:
-        if utterance.embedding is None:
-            return ()
-        hits = self.gallery.search(reader, utterance.embedding.vector, k)
-        owners = reader.owners([centroid_id for centroid_id, _ in hits])
-        return tuple(Candidate(owners[hit], _finite(score)) for hit, score in hits)
+
+def _decide(
+    facts: _Facts, ranking: Sequence[tuple[Candidate, Enrolled]], rule: DecisionRule, top: int
+) -> Decision:
+    """Decide between acceptance of the best candidate, rejection, and neither."""
+    (best, owner), runner_up = ranking[0], ranking[1][0] if len(ranking) > 1 else None
+    threshold = rule.threshold(facts.probe.net_speech_s, _band(facts.probe, owner))
+    shown = tuple(candidate for candidate, _ in ranking[:top])
+    if best.score >= threshold.value:
+        if runner_up is not None and best.score - runner_up.score < rule.margin:
+            return facts.ambiguous(best, runner_up, threshold, rule.margin, shown)
+        if (standing := owner.standing(datetime.now(UTC))) is not Standing.ACTIVE:
+            return facts.barred(best.speaker, standing, best.score, shown, threshold, runner_up)
+    return facts.accept_or_reject(
+        best.score, threshold, Reason.UNKNOWN, best.speaker, shown, runner_up=runner_up
+    )
+
+
+def _band(probe: Probe, enrolled: Enrolled) -> Band:
+    return band_of(probe.narrowband, enrolled.narrowband_share)
+
+
+def _require_candidates(top: int) -> None:
+    if top < 1:
+        raise ConfigError(f"top is {top}, and at least one candidate must be looked at")
 
 
 def compare(embedder: Embedder, a: AudioSource, b: AudioSource, *, rule: DecisionRule) -> Decision:
@@ -148,7 +251,7 @@ def compare(embedder: Embedder, a: AudioSource, b: AudioSource, *, rule: Decisio
     started = time.perf_counter()
     one, other = embedder.utterance(a), embedder.utterance(b)
     shorter = min((one, other), key=lambda u: u.quality.net_speech_s)
-    facts = _Facts(Task.COMPARE, shorter.quality, embedder.space, 0, started)
+    facts = _Facts(Task.COMPARE, Probe.of(shorter), embedder.space, 0, started)
     if one.embedding is None or other.embedding is None:
         return facts.too_short()
     score = _finite(cosine(one.embedding.vector, other.embedding.vector))
@@ -162,10 +265,11 @@ class _Facts:
     """What every decision about one clip carries, whatever its outcome."""
 
     task: Task
-    quality: QualityReport
+    probe: Probe
     space: EmbeddingSpace
     gallery_size: int
     started: float
+    group: str | None = None
 
     def decision(
         self,
@@ -186,16 +290,17 @@ class _Facts:
             task=self.task,
             outcome=outcome,
             reason=reason,
-            quality=self.quality,
+            quality=self.probe.quality,
             embedding_space=self.space,
             gallery_size=self.gallery_size,
+            group=self.group,
             elapsed_ms=(time.perf_counter() - self.started) * 1e3,
             detail=detail,
             **(values | more),
         )
 
     def too_short(self, *, speaker: SpeakerRef | None = None) -> Decision:
-        net = self.quality.net_speech_s
+        net = self.probe.net_speech_s or 0.0
         return self.decision(
             Outcome.INCONCLUSIVE,
             Reason.NOT_ENOUGH_SPEECH,
@@ -222,6 +327,31 @@ class _Facts:
             margin=lead,
             runner_up=runner_up,
             candidates=shown,
+        )
+
+    def barred(
+        self,
+        speaker: SpeakerRef,
+        standing: Standing,
+        score: float | None,
+        candidates: tuple[Candidate, ...],
+        threshold: Threshold | None = None,
+        runner_up: Candidate | None = None,
+    ) -> Decision:
+        reasons = {
+            Standing.EXPIRED: Reason.SPEAKER_EXPIRED,
+            Standing.DISABLED: Reason.SPEAKER_DISABLED,
+        }
+        return self.decision(
+            Outcome.REJECTED,
+            reasons[standing],
+            f"{speaker.name} is {standing.value}, and is not accepted whatever the score",
+            speaker=speaker if self.task is Task.VERIFY else None,
+            score=score,
+            threshold=threshold,
+            margin=None if runner_up is None or score is None else score - runner_up.score,
+            runner_up=runner_up,
+            candidates=candidates,
         )
 
     def accept_or_reject(

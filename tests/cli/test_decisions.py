@@ -41,6 +41,7 @@ ACCEPTED = Decision(
     quality=QUALITY,
     embedding_space=SPACE,
     gallery_size=2,
+    group=None,
     elapsed_ms=23.4,
     detail="score 0.812 >= threshold 0.55 (card campplus)",
 )

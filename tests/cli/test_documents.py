@@ -40,7 +40,7 @@ def _blocks(page: Path) -> list[tuple[str, str]]:
 
 def _steps(block: str) -> list[tuple[str, str]]:
     """Return the commands of a session, each with what it prints."""
-    parts = re.split(r"^\$ (.*(?:\\\n.*)*)\n", block, flags=re.MULTILINE)
+    parts = re.split(r"^\$ (.*(?:(?<=\\)\n.*)*)\n", block, flags=re.MULTILINE)
     assert not parts[0].strip(), "a console block starts with a command"
     return list(zip(parts[1::2], parts[2::2], strict=True))
 

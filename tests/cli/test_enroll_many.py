@@ -134,7 +134,7 @@ def test_a_run_that_was_killed_is_finished_by_the_next(people: Path, run: Runner
         ("a.csv", "name,path\n\x01,a.wav\n", "line 2: the speaker's name"),
         ("a.csv", 'name,path\n"alice,a.wav\n', "it is no CSV"),
         ("a.jsonl", '{"name": "alice"}\n[1]\n{"name"', "line 1: no path"),
-        ("a.jsonl", '{"name": "alice", "path": 3}\n', "line 1: it is not an object of texts"),
+        ("a.jsonl", '{"name": "alice", "path": 3}\n', "line 1: path is not a text"),
     ],
 )
 def test_a_list_that_is_wrong_enrols_nobody_and_names_its_lines(

@@ -152,7 +152,7 @@ def test_removal_asks_on_a_terminal_and_no_means_no(home: Path, run: Runner) -> 
     code, shown = on_terminal("speakers", "remove", "alice", typed=b"n\n")
     assert code == 130
     assert b"Remove alice and 2 samples? This cannot be undone. [y/N]" in shown
-    assert b"nothing was removed" in shown
+    assert b"nothing was changed" in shown
     assert run("speakers", "show", "alice").code == 0
 
 

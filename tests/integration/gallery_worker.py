@@ -32,11 +32,11 @@ def enroll(store: Store, index: GalleryIndex, name: str, vectors: np.ndarray) ->
         speaker = writer.find_speaker(name) or writer.add_speaker(name)
         index.search(writer, vectors[0], 2)
         writer.add_samples(speaker.id, SPACE, [sample(v) for v in vectors])
-        owned = writer.owners(writer.centroids(SPACE.id).ids.tolist())
+        owned = writer.enrolled(writer.centroids(SPACE.id).ids.tolist())
     with store.read() as reader:
         index.sync(reader)
     index.save()
-    return next(i for i, owner in owned.items() if owner.id == speaker.id)
+    return next(i for i, owner in owned.items() if owner.speaker.id == speaker.id)
 
 
 def remove(store: Store, index: GalleryIndex, name: str) -> None:

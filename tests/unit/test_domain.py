@@ -45,6 +45,7 @@ def decision(outcome: Outcome) -> Decision:
         quality=QUALITY,
         embedding_space=SPACE,
         gallery_size=1,
+        group=None,
         elapsed_ms=12.34,
         detail="",
     )
@@ -65,7 +66,7 @@ def test_the_json_of_a_decision_has_the_documented_keys() -> None:
     assert keys == {
         *("task", "outcome", "reason", "detail", "speaker", "score", "score_scale", "threshold"),
         *("threshold_source", "margin", "runner_up", "candidates", "quality"),
-        *("embedding_space", "gallery_size", "elapsed_ms"),
+        *("embedding_space", "gallery_size", "group", "elapsed_ms"),
     }
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from voiceid import runtime
+from voiceid.audio import AudioSource
 from voiceid.config import Config
-from voiceid.domain import EmbeddingSpace, Threshold
+from voiceid.domain import Decision, EmbeddingSpace, Threshold, Utterance
 from voiceid.embedder import Embedder
 from voiceid.encoder import Encoder
 from voiceid.enrollment import Checks, Enroller
@@ -52,6 +53,7 @@ class Parts:
         self, config: Config, notify: Callable[[str], None], progress: Progress | None
     ) -> None:
         self.config = config
+        self.listeners: dict[object, Callable[[Decision], None]] = {}
         self._notify = notify
         self._progress = progress
         self._parts: dict[str, Any] = {}
@@ -171,18 +173,31 @@ class Parts:
 
     @property
     def verifier(self) -> Verifier:
-        """What answers questions."""
+        """What answers questions about audio."""
 
         def build() -> Verifier:
             # The database opens while the models load: each is half of a process's start.
             with ThreadPoolExecutor(1) as pool:
                 opening = pool.submit(lambda: self.store)
-                embedder = self.embedder
-                store = opening.result()
-            space = embedder.space
-            return Verifier(embedder, store, self.gallery(space.id, space.dim))
+                _ = self.embedder
+                opening.result()
+            return self.searcher
 
         return self._part("verifier", build)
+
+    @property
+    def searcher(self) -> Verifier:
+        """The verifier, for questions about vectors: no model is loaded for it."""
+
+        def build() -> Verifier:
+            space = self.space
+            gallery = self.gallery(space.id, space.dim)
+            return Verifier(self._hear, space, self.store, gallery)
+
+        return self._part("searcher", build)
+
+    def _hear(self, source: AudioSource) -> Utterance:
+        return self.embedder.utterance(source)
 
     @property
     def enroller(self) -> Enroller:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
 
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
-from voiceid.domain import EnrollmentReport, Sample, Speaker
+from voiceid.domain import EnrollmentReport, Sample, Speaker, SpeakerDetails
 from voiceid.enrollment import Mode, Person, enroll_many
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Writer
 
 
 class People:
@@ -15,25 +20,39 @@ class People:
 
     _parts: Parts
 
-    def enroll(
+    def enroll(  # noqa: PLR0913 - what can be said of an enrolment, by keyword
         self,
         name: str,
         sources: Sequence[AudioSource],
         *,
+        label: str = "",
+        details: SpeakerDetails | None = None,
         mode: Mode = "append",
         force: bool = False,
         dry_run: bool = False,
     ) -> EnrollmentReport:
         """Enrol clips, one utterance each, as the voice of ``name``.
 
-        See :meth:`voiceid.enrollment.Enroller.enroll` for the parameters.
+        Parameters
+        ----------
+        name, sources
+            See :class:`voiceid.enrollment.Person`.
+        label : str
+            Where all of the clips were recorded, e.g. ``phone``.
+        details : SpeakerDetails, optional
+            Groups, metadata, expiry: what is to be known beside the voice.
+        mode, force, dry_run
+            See :meth:`voiceid.enrollment.Enroller.enroll`.
 
         Raises
         ------
         EnrollmentRefused
             Something speaks against it; its ``report`` has every problem, nothing changed.
+        SpeakerNameInvalid, SpeakerDetailInvalid
         """
-        return self._parts.enroller.enroll(name, sources, mode=mode, force=force, dry_run=dry_run)
+        labels = (label,) * len(sources) if label else ()
+        person = Person(name, tuple(sources), labels, details or SpeakerDetails())
+        return self._parts.enroller.enroll(person, mode=mode, force=force, dry_run=dry_run)
 
     def enroll_many(
         self, people: Sequence[Person], *, force: bool = False, dry_run: bool = False
@@ -59,6 +78,29 @@ class People:
         """Return the enrolled utterances of a speaker; raises SpeakerNotFound."""
         with self._parts.store.read() as reader:
             return reader.samples(reader.speaker(name).id)
+
+    def change(self, name: str, details: SpeakerDetails) -> Speaker:
+        """Change what is known of a speaker beside the voice; raises SpeakerNotFound."""
+        with self._parts.store.write() as writer:
+            writer.change_speaker(writer.speaker(name).id, details)
+            return writer.speaker(name)
+
+    def purge_expired(self, *, dry_run: bool = False) -> list[Speaker]:
+        """Erase everybody who is expired, and return them; with ``dry_run`` nobody is erased."""
+        with self._parts.store.read() if dry_run else self._parts.store.write() as transaction:
+            now = datetime.now(UTC)
+            expired = [
+                speaker
+                for speaker in transaction.speakers()
+                if speaker.expires_at is not None and now >= speaker.expires_at
+            ]
+            if not dry_run:
+                for speaker in expired:
+                    cast("Writer", transaction).remove_speaker(speaker.id)
+        if expired and not dry_run:
+            spaces = [space for speaker in expired for space in speaker.spaces]
+            self._parts.each_index(lambda index, reader: index.sync(reader), spaces)
+        return expired
 
     def rename(self, name: str, new_name: str) -> Speaker:
         """Give a speaker another name; raises SpeakerNotFound or SpeakerExists."""

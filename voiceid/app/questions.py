@@ -1,8 +1,8 @@
-"""What a `VoiceID` can be asked about audio."""
+"""What a `VoiceID` can be asked about voices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from voiceid import runtime
 from voiceid.app.parts import Parts
@@ -25,6 +25,7 @@ class Questions:
         top: int = 5,
         threshold: float | None = None,
         margin: float | None = None,
+        group: str | None = None,
     ) -> Decision:
         """Decide who is speaking in a clip, if anybody who is enrolled is.
 
@@ -36,20 +37,50 @@ class Questions:
             At most so many candidates in the decision, best first.
         threshold, margin : float, optional
             Cosines that replace those of the configuration and the model's card.
+        group : str, optional
+            Ask only the members of this group.
 
         Returns
         -------
         Decision
-            ``accepted``; ``rejected`` (unknown, or nobody is enrolled); or
-            ``inconclusive`` (too little speech, or a runner-up within the margin).
+            ``accepted``; ``rejected`` (unknown, nobody is enrolled, or whoever it is has
+            expired or is disabled); or ``inconclusive`` (too little speech, or a runner-up
+            within the margin).
 
         Raises
         ------
-        AudioError, ModelError, StoreError, ConfigError
+        AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid
             Nobody was accepted.
         """
+        return self._identifier(top, threshold, margin, group)(source)
+
+    def identify_all(
+        self,
+        sources: Iterable[AudioSource],
+        *,
+        top: int = 5,
+        threshold: float | None = None,
+        margin: float | None = None,
+        group: str | None = None,
+    ) -> Iterator[Decision | AudioError]:
+        """Yield, in order, the decision about each clip or the error that it gave.
+
+        Clips are worked on by as many threads as ``runtime.workers`` says.  See
+        :meth:`identify` for the parameters, and for the errors that end it.
+        """
+        ask = self._identifier(top, threshold, margin, group)
+        return runtime.in_order(or_error(ask), sources, self._parts.workers)
+
+    def _identifier(
+        self, top: int, threshold: float | None, margin: float | None, group: str | None
+    ) -> Callable[[AudioSource], Decision]:
         rule = self._parts.rule.with_flags(threshold, margin)
-        return self._parts.verifier.identify(source, top=top, rule=rule)
+        verifier = self._parts.verifier
+
+        def ask(source: AudioSource) -> Decision:
+            return verifier.identify(source, top=top, rule=rule, group=group)
+
+        return ask
 
     def verify(self, name: str, source: AudioSource, *, threshold: float | None = None) -> Decision:
         """Decide whether a clip is the voice of the enrolled speaker called ``name``.
@@ -63,30 +94,7 @@ class Questions:
         AudioError, ModelError, StoreError, ConfigError
             Nobody was accepted.
         """
-        return self._parts.verifier.verify(
-            name, source, rule=self._parts.rule.with_flags(threshold, None)
-        )
-
-    def identify_all(
-        self,
-        sources: Iterable[AudioSource],
-        *,
-        top: int = 5,
-        threshold: float | None = None,
-        margin: float | None = None,
-    ) -> Iterator[Decision | AudioError]:
-        """Yield, in order, the decision about each clip or the error that it gave.
-
-        Clips are worked on by as many threads as ``runtime.workers`` says.  See
-        :meth:`identify` for the parameters, and for the errors that end it.
-        """
-        rule = self._parts.rule.with_flags(threshold, margin)
-        verifier = self._parts.verifier
-
-        def ask(source: AudioSource) -> Decision:
-            return verifier.identify(source, top=top, rule=rule)
-
-        return runtime.in_order(or_error(ask), sources, self._parts.workers)
+        return self._asker(name, threshold)(source)
 
     def verify_all(
         self, name: str, sources: Iterable[AudioSource], *, threshold: float | None = None
@@ -95,21 +103,24 @@ class Questions:
 
         See :meth:`verify` and :meth:`identify_all`.
         """
+        ask = self._asker(name, threshold)
+        return runtime.in_order(or_error(ask), sources, self._parts.workers)
+
+    def _asker(self, name: str, threshold: float | None) -> Callable[[AudioSource], Decision]:
         rule = self._parts.rule.with_flags(threshold, None)
         verifier = self._parts.verifier
 
         def ask(source: AudioSource) -> Decision:
             return verifier.verify(name, source, rule=rule)
 
-        return runtime.in_order(or_error(ask), sources, self._parts.workers)
+        return ask
 
     def compare(
         self, a: AudioSource, b: AudioSource, *, threshold: float | None = None
     ) -> Decision:
         """Decide whether two clips are of one voice.  Needs no database."""
-        return compare(
-            self._parts.embedder, a, b, rule=self._parts.rule.with_flags(threshold, None)
-        )
+        rule = self._parts.rule.with_flags(threshold, None)
+        return compare(self._parts.embedder, a, b, rule=rule)
 
     def utterance(self, source: AudioSource) -> Utterance:
         """Decode a clip, measure its quality and embed its speech, if there is enough."""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
-from voiceid.cli.enrollment_text import problem_lines, report_text, tell_many
-from voiceid.cli.options import Real, SpeakerName, audio_options
+from voiceid.cli.enrollment_text import tell_many, tell_one
+from voiceid.cli.options import Real, SpeakerName, audio_options, details_options
 from voiceid.cli.session import open_voiceid
 from voiceid.cli.sources import clips
 from voiceid.cli.tree import Command
-from voiceid.errors import EnrollmentRefused, ManifestInvalid
+from voiceid.errors import ManifestInvalid
 
 if TYPE_CHECKING:
+    from voiceid.domain import SpeakerDetails
     from voiceid.enrollment import Person
 
 
@@ -48,8 +49,10 @@ if TYPE_CHECKING:
     "--manifest",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Enrol many: CSV or JSON Lines with a name and a path in each line.",
+    help="Enrol many: CSV or JSON Lines with a name and a path in each line; docs/enrolling.md.",
 )
+@click.option("--label", metavar="L", help="Where the clips were recorded, e.g. phone.")
+@details_options
 @click.option("--force", is_flag=True, help="Override problems that are judgement; it is recorded.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
 @audio_options
@@ -63,6 +66,10 @@ def command(  # noqa: PLR0913 - one parameter an option
     min_speech: float | None,
     from_dir: Path | None,
     manifest: Path | None,
+    label: str | None,
+    groups: tuple[str, ...],
+    meta: tuple[tuple[str, str], ...],
+    expires: str | None,
     force: bool,
     dry_run: bool,
 ) -> int:
@@ -77,25 +84,45 @@ def command(  # noqa: PLR0913 - one parameter an option
     left out, and a person who is refused stops no other: then the exit code is 44.  What is
     enrolled already is skipped, so that a run that was cut short can simply be repeated.
     """
+    if manifest is not None and (label or groups or meta or expires):
+        raise click.UsageError("With --manifest, say it in its columns: label, group, ...")
+    given = Given(label or "", groups, meta, expires)
     if from_dir is not None or manifest is not None:
         _refuse_together(name, from_dir, manifest, mode)
         with open_voiceid(console, enrollment__min_speech_s=min_speech) as vid:
-            people = _people(from_dir, manifest)
+            people = _people(from_dir, manifest, given)
             return tell_many(people, vid.enroll_many(people, force=force, dry_run=dry_run), console)
     if name is None or not audio:
         raise click.UsageError("NAME and AUDIO... are needed, or --from-dir, or --manifest.")
     sources = clips(audio)
     with open_voiceid(console, enrollment__min_speech_s=min_speech) as vid:
-        report = vid.enroll(name, sources, mode=mode, force=force, dry_run=dry_run)
-    if report.blocking or not (report.enrolled or report.dry_run):
-        raise EnrollmentRefused(f"{report.name} was not enrolled", report=report)
-    if console.settings.as_json:
-        console.json(report.to_dict())
-        return exit_codes.DONE
-    console.result(report_text(report))
-    for line in problem_lines(report):
-        console.warn(line)
-    return exit_codes.DONE
+        report = vid.enroll(
+            name,
+            sources,
+            label=given.label,
+            details=given.details(),
+            mode=mode,
+            force=force,
+            dry_run=dry_run,
+        )
+    return tell_one(report, console)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What was said of the clips, and of the speaker or speakers beside the voice."""
+
+    label: str
+    groups: tuple[str, ...]
+    meta: tuple[tuple[str, str], ...]
+    expires: str | None
+
+    def details(self) -> SpeakerDetails:
+        """Return what is to be known of a speaker; raises SpeakerDetailInvalid."""
+        from voiceid.domain import SpeakerDetails, moment  # noqa: PLC0415 - loads numpy
+
+        expires_at = None if self.expires is None else moment(self.expires)
+        return SpeakerDetails(groups=self.groups, metadata=dict(self.meta), expires_at=expires_at)
 
 
 def _refuse_together(
@@ -107,13 +134,18 @@ def _refuse_together(
         raise click.UsageError("--replace is for one speaker; many can only be added to.")
 
 
-def _people(from_dir: Path | None, manifest: Path | None) -> list[Person]:
+def _people(from_dir: Path | None, manifest: Path | None, given: Given) -> list[Person]:
     from voiceid.enrollment import Person, read_manifest  # noqa: PLC0415 - loads the engines
 
     if manifest is not None:
         return read_manifest(manifest)
-    folders = sorted(p for p in (from_dir or Path()).iterdir() if p.is_dir())
-    people = [Person(p.name, tuple(clips([str(p)]))) for p in folders if p.name[0] != "."]
+    details = given.details()
+    people = []
+    for folder in sorted(p for p in (from_dir or Path()).iterdir() if p.is_dir()):
+        if folder.name[0] != ".":
+            found = clips([str(folder)])
+            labels = (given.label,) * len(found) if given.label else ()
+            people.append(Person(folder.name, tuple(found), labels, details))
     if not people:
         raise ManifestInvalid(
             f"{from_dir} holds no folders", hint="Put one folder a person into it."

@@ -34,6 +34,7 @@ from voiceid.cli.tree import Command
     metavar="M",
     help="Least lead over the runner-up, in cosine (default: from the model's card).",
 )
+@click.option("--group", metavar="GROUP", help="Ask only the speakers of this group.")
 @audio_options
 @click.pass_obj
 def command(
@@ -42,6 +43,7 @@ def command(
     top: int,
     threshold: float | None,
     margin: float | None,
+    group: str | None,
 ) -> int:
     """Decide who of the enrolled is speaking, if any.
 
@@ -52,5 +54,7 @@ def command(
     """
     sources = clips(audio)
     with open_voiceid(console) as vid:
-        answers = vid.identify_all(sources, top=top, threshold=threshold, margin=margin)
+        answers = vid.identify_all(
+            sources, top=top, threshold=threshold, margin=margin, group=group
+        )
         return tell_all(sources, answers, console)

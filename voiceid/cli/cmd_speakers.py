@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import sys
-from datetime import datetime
-from typing import TYPE_CHECKING
-
 import click
 
 from voiceid.cli import exit_codes
+from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.cmd_speakers_edit import (
+    disable_command,
+    edit_command,
+    enable_command,
+    purge_command,
+)
 from voiceid.cli.console import Console
 from voiceid.cli.options import SpeakerName, common_options, name_argument
 from voiceid.cli.session import open_voiceid
-from voiceid.cli.streams import is_terminal
-from voiceid.cli.text import counted, fields, printable, seconds, table
+from voiceid.cli.speakers_text import speaker_text, speakers_table
+from voiceid.cli.text import counted
 from voiceid.cli.tree import Command, Group
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from voiceid.domain import Sample, Speaker
 
 
 @click.group(
     "speakers",
     cls=Group,
-    short_help="List, show, rename and remove speakers.",
+    short_help="List, show, change and remove speakers.",
     example="voiceid speakers list",
 )
 @common_options
 def command() -> None:
-    """List, show, rename and remove speakers."""
+    """List, show, change and remove speakers."""
 
 
 @command.command("list", cls=Command, example="voiceid speakers list --json")
@@ -49,7 +47,7 @@ def list_command(console: Console) -> int:
     elif not speakers:
         console.note("nobody is enrolled; `voiceid enroll NAME AUDIO...` enrols somebody")
     else:
-        console.result(_speakers_table(speakers))
+        console.result(speakers_table(speakers))
     return exit_codes.DONE
 
 
@@ -66,7 +64,7 @@ def show_command(console: Console, name: str) -> int:
         listed = [sample.to_dict() for sample in samples]
         console.json({**speaker.to_dict(), "samples": listed})
     else:
-        console.result(_speaker_text(speaker, samples))
+        console.result(speaker_text(speaker, samples))
     return exit_codes.DONE
 
 
@@ -97,11 +95,12 @@ def remove_command(console: Console, name: str, *, yes: bool) -> int:
 
     Asks first on a terminal; elsewhere --yes is needed.
     """
-    if not yes and not is_terminal(sys.stdin):
-        raise click.UsageError("There is no terminal to ask on; --yes removes without asking.")
+    require_answer(yes=yes)
     with open_voiceid(console) as vid:
-        if not yes and not _confirmed(vid.speaker(name)):
-            console.complain("nothing was removed")
+        speaker = vid.speaker(name)
+        samples = counted(speaker.n_samples, "sample")
+        question = f"Remove {speaker.name} and {samples}? This cannot be undone."
+        if not confirmed(console, question, yes=yes):
             return exit_codes.INTERRUPTED
         speaker = vid.remove(name)
     if console.settings.as_json:
@@ -111,63 +110,5 @@ def remove_command(console: Console, name: str, *, yes: bool) -> int:
     return exit_codes.DONE
 
 
-def _confirmed(speaker: Speaker) -> bool:
-    samples = counted(speaker.n_samples, "sample")
-    question = f"Remove {printable(speaker.name)} and {samples}? This cannot be undone."
-    return click.confirm(question, err=True)
-
-
-def _speakers_table(speakers: Sequence[Speaker]) -> str:
-    rows = [
-        [
-            speaker.name,
-            str(speaker.n_samples),
-            seconds(speaker.net_speech_s),
-            _day(speaker.updated_at),
-            ", ".join(speaker.spaces) or "-",
-        ]
-        for speaker in speakers
-    ]
-    header = ["speaker", "samples", "net speech", "updated", "embedding spaces"]
-    return table(header, rows, right={"samples", "net speech"})
-
-
-def _speaker_text(speaker: Speaker, samples: Sequence[Sample]) -> str:
-    facts = fields(
-        {
-            "speaker": speaker.name,
-            "id": str(speaker.id),
-            "enrolled": _day(speaker.created_at),
-            "updated": _day(speaker.updated_at),
-            "net speech": seconds(speaker.net_speech_s),
-            "embedding spaces": ", ".join(speaker.spaces) or "-",
-        }
-    )
-    rows = [
-        [
-            str(sample.id),
-            sample.source_name,
-            seconds(sample.quality.net_speech_s),
-            "-" if sample.quality.snr_db is None else f"{sample.quality.snr_db:.0f} dB",
-            _day(sample.created_at),
-            sample.space_id,
-            ", ".join(sample.quality.warnings) or "-",
-            ", ".join(sample.overrides) or "-",
-        ]
-        for sample in samples
-    ]
-    header = [
-        "sample",
-        "clip",
-        "net speech",
-        "SNR",
-        "enrolled",
-        "embedding space",
-        "warnings",
-        "overridden",
-    ]
-    return f"{facts}\n\n{table(header, rows, right={'sample', 'net speech', 'SNR'})}"
-
-
-def _day(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M UTC")
+for other in (edit_command, disable_command, enable_command, purge_command):
+    command.add_command(other)

@@ -27,7 +27,8 @@ def tell(decision: Decision, console: Console) -> int:
         console.json(decision.to_dict())
     else:
         console.result(decision_text(decision))
-        warn_of(decision.quality, console)
+        if decision.quality is not None:
+            warn_of(decision.quality, console)
     return code
 
 
@@ -68,14 +69,14 @@ def tell_all(
 
 
 def _cells(decision: Decision) -> list[str]:
-    threshold = decision.threshold
+    threshold, quality = decision.threshold, decision.quality
     return [
         decision.outcome.value,
         decision.speaker.name if decision.accepted and decision.speaker is not None else "-",
         "-" if decision.score is None else f"{decision.score:.3f}",
         "-" if threshold is None else f"{threshold.value:.3f}",
-        seconds(decision.quality.net_speech_s),
-        ", ".join(filter(None, [_why(decision), *decision.quality.warnings])),
+        "-" if quality is None else seconds(quality.net_speech_s),
+        ", ".join(filter(None, [_why(decision), *(quality.warnings if quality else ())])),
     ]
 
 
@@ -134,6 +135,8 @@ def warning_text(code: str, quality: QualityReport) -> str:
 
 def _who(decision: Decision) -> str:
     name = "" if decision.speaker is None else decision.speaker.name
+    if decision.reason.value in {"speaker_expired", "speaker_disabled"}:
+        return decision.reason.value.replace("speaker_", "speaker ")
     words = {
         ("verify", "accepted"): name,
         ("verify", "rejected"): f"not {name}",
@@ -152,9 +155,11 @@ def _facts(decision: Decision) -> list[str]:
     facts = []
     if decision.margin is not None and decision.runner_up is not None:
         facts.append(f"margin {decision.margin:.3f} over {decision.runner_up.speaker.name}")
-    facts.append(f"net speech {seconds(decision.quality.net_speech_s)}")
+    if decision.quality is not None:
+        facts.append(f"net speech {seconds(decision.quality.net_speech_s)}")
     if decision.task.value == "identify":
-        facts.append(f"{decision.gallery_size} enrolled")
+        where = "" if decision.group is None else f" in {decision.group}"
+        facts.append(f"{decision.gallery_size} enrolled{where}")
     facts.append(f"{decision.elapsed_ms:.0f} ms")
     return facts
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.text import counted, printable, seconds, table
-from voiceid.errors import EnrollmentIncomplete
+from voiceid.errors import EnrollmentIncomplete, EnrollmentRefused
 
 if TYPE_CHECKING:
     from voiceid.domain import EnrollmentReport
@@ -66,6 +66,25 @@ def report_text(report: EnrollmentReport) -> str:
     else:
         end = f"not enrolled  {report.name}   nothing was changed"
     return f"{clips_table(report)}\n\n{end}   {report.elapsed_ms:.0f} ms"
+
+
+def tell_one(report: EnrollmentReport, console: Console) -> int:
+    """Print what came of an enrolment.
+
+    Raises
+    ------
+    EnrollmentRefused
+        Nothing was enrolled, and it was no dry run.
+    """
+    if report.blocking or not (report.enrolled or report.dry_run):
+        raise EnrollmentRefused(f"{report.name} was not enrolled", report=report)
+    if console.settings.as_json:
+        console.json(report.to_dict())
+        return exit_codes.DONE
+    console.result(report_text(report))
+    for line in problem_lines(report):
+        console.warn(line)
+    return exit_codes.DONE
 
 
 def tell_many(

@@ -60,6 +60,23 @@ class SpeakerName(click.ParamType[str]):
             return str(value)
 
 
+class Metadata(click.ParamType[tuple[str, str]]):
+    """``KEY=VALUE``."""
+
+    name = "metadata"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return the key and the value."""
+        if isinstance(value, tuple):
+            return value
+        key, sign, text = str(value).partition("=")
+        if not sign or not key.strip():
+            self.fail(f"{value!r} is not KEY=VALUE.", param, ctx)
+        return key.strip(), text.strip()
+
+
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     # The group and the command both have the option: only what was given counts, and the
     # command's own, which comes later, wins.
@@ -115,6 +132,34 @@ threshold_option = click.option(
     help="Cosine from which a voice is accepted (default: measured, from the model's card).",
 )
 """``--threshold X``."""
+
+
+def details_options(function: F) -> F:
+    """Add the options that say what is to be known of a speaker beside the voice."""
+    for option in (
+        click.option(
+            "--expires",
+            metavar="WHEN",
+            help="Accept the speaker no more from then on: 2027-01-31, or with a time (UTC).",
+        ),
+        click.option(
+            "--meta",
+            type=Metadata(),
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Keep this with the speaker; may be given often.",
+        ),
+        click.option(
+            "--group",
+            "groups",
+            multiple=True,
+            metavar="GROUP",
+            help="Put the speaker into a group; may be given often.",
+        ),
+    ):
+        function = option(function)
+    return function
+
 
 audio_argument = click.argument("audio", metavar="AUDIO")
 """One clip: a file, or ``-`` for standard input."""

@@ -14,6 +14,7 @@ from voiceid.domain.decisions import (
     Task,
     Threshold,
 )
+from voiceid.domain.details import SpeakerDetails, moment, tag
 from voiceid.domain.enrollments import (
     EnrollmentClip,
     EnrollmentProblem,
@@ -23,11 +24,13 @@ from voiceid.domain.health import Finding, Health
 from voiceid.domain.speakers import (
     EMPTY_REVISION,
     CentroidTable,
+    Enrolled,
     NewSample,
     Revision,
     Sample,
     Speaker,
     SpeakerRef,
+    Standing,
     speaker_key,
     speaker_name,
 )
@@ -47,6 +50,7 @@ __all__ = [
     "Decision",
     "Embedding",
     "EmbeddingSpace",
+    "Enrolled",
     "EnrollmentClip",
     "EnrollmentProblem",
     "EnrollmentReport",
@@ -60,10 +64,14 @@ __all__ = [
     "Revision",
     "Sample",
     "Speaker",
+    "SpeakerDetails",
     "SpeakerRef",
+    "Standing",
     "Task",
     "Threshold",
     "Utterance",
+    "moment",
     "speaker_key",
     "speaker_name",
+    "tag",
 ]

@@ -30,6 +30,8 @@ class Reason(enum.StrEnum):
     GALLERY_EMPTY = "gallery_empty"
     AMBIGUOUS = "ambiguous"
     NOT_ENOUGH_SPEECH = "not_enough_speech"
+    SPEAKER_EXPIRED = "speaker_expired"
+    SPEAKER_DISABLED = "speaker_disabled"
 
 
 class Task(enum.StrEnum):
@@ -90,11 +92,13 @@ class Decision:
     runner_up : Candidate or None
     candidates : tuple of Candidate
         Best first, at most as many as were asked for.
-    quality : QualityReport
-        Of the clip (compare: of the clip with less net speech).
+    quality : QualityReport or None
+        Of the clip (compare: of the clip with less net speech); None when a vector was given.
     embedding_space : EmbeddingSpace
     gallery_size : int
         How many centroids were searched (verify: 1; compare: 0).
+    group : str or None
+        The only group that was searched, if one was named (identify).
     elapsed_ms : float
         From the call to the answer.
     detail : str
@@ -110,9 +114,10 @@ class Decision:
     margin: float | None
     runner_up: Candidate | None
     candidates: tuple[Candidate, ...]
-    quality: QualityReport
+    quality: QualityReport | None
     embedding_space: EmbeddingSpace
     gallery_size: int
+    group: str | None
     elapsed_ms: float
     detail: str
 
@@ -140,8 +145,9 @@ class Decision:
             "margin": None if self.margin is None else round(self.margin, 6),
             "runner_up": None if self.runner_up is None else self.runner_up.to_dict(),
             "candidates": [candidate.to_dict() for candidate in self.candidates],
-            "quality": self.quality.to_dict(),
+            "quality": None if self.quality is None else self.quality.to_dict(),
             "embedding_space": self.embedding_space.id,
             "gallery_size": self.gallery_size,
+            "group": self.group,
             "elapsed_ms": round(self.elapsed_ms, 1),
         }

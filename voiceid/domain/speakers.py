@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import enum
 import unicodedata
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from voiceid.domain.details import has_invisible
 from voiceid.domain.speech import Float32Array, QualityReport, Utterance
 from voiceid.errors import SpeakerNameInvalid
 
@@ -32,7 +35,7 @@ def speaker_name(text: str) -> str:
             f"a speaker's name has {len(name)} characters, over the limit of {_NAME_MAX_CHARS}",
             hint="Use a shorter name.",
         )
-    if any(unicodedata.category(ch) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for ch in name):
+    if has_invisible(name):
         raise SpeakerNameInvalid(
             f"the speaker's name {name!r} holds control or invisible characters",
             hint="Use characters that can be seen.",
@@ -43,6 +46,23 @@ def speaker_name(text: str) -> str:
 def speaker_key(name: str) -> str:
     """Return the form under which names are unique: NFKC and case-folded (Alice = alice)."""
     return unicodedata.normalize("NFKC", speaker_name(name)).casefold()
+
+
+class Standing(enum.StrEnum):
+    """Whether a speaker may be accepted."""
+
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    DISABLED = "disabled"
+
+
+def standing(expires_at: datetime | None, disabled_at: datetime | None, now: datetime) -> Standing:
+    """Return how a speaker stands at a moment; from the very moment of the expiry on, expired."""
+    if disabled_at is not None:
+        return Standing.DISABLED
+    if expires_at is not None and now >= expires_at:
+        return Standing.EXPIRED
+    return Standing.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +82,14 @@ class Speaker:
         Their net speech.
     spaces : tuple of str
         Ids of the embedding spaces in which the speaker has a centroid.
+    groups : tuple of str
+        In order of their names.
+    metadata : mapping of str to str
+        For whoever runs the gallery; nothing here depends on it.
+    expires_at : datetime or None
+        UTC; from then on the speaker is never accepted.
+    disabled_at : datetime or None
+        UTC; since then the speaker is never accepted.
     """
 
     id: int
@@ -71,6 +99,14 @@ class Speaker:
     n_samples: int
     net_speech_s: float
     spaces: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    expires_at: datetime | None = None
+    disabled_at: datetime | None = None
+
+    def standing(self, now: datetime | None = None) -> Standing:
+        """Return how the speaker stands, now or at a moment in UTC."""
+        return standing(self.expires_at, self.disabled_at, now or datetime.now(UTC))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields; times in ISO 8601."""
@@ -82,6 +118,11 @@ class Speaker:
             "n_samples": self.n_samples,
             "net_speech_s": round(self.net_speech_s, 3),
             "embedding_spaces": list(self.spaces),
+            "standing": self.standing().value,
+            "groups": list(self.groups),
+            "metadata": dict(self.metadata),
+            "expires_at": None if self.expires_at is None else self.expires_at.isoformat(),
+            "disabled_at": None if self.disabled_at is None else self.disabled_at.isoformat(),
         }
 
 
@@ -95,6 +136,29 @@ class SpeakerRef:
     def to_dict(self) -> dict[str, Any]:
         """Return ``{"id", "name"}``."""
         return {"id": self.id, "name": self.name}
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """A speaker's enrolment in one embedding space, as a decision needs it.
+
+    Parameters
+    ----------
+    speaker : SpeakerRef
+    narrowband_share : float
+        Share of the samples behind the centroid that are narrowband, 0 to 1.
+    expires_at, disabled_at : datetime or None
+        See `Speaker`.
+    """
+
+    speaker: SpeakerRef
+    narrowband_share: float
+    expires_at: datetime | None
+    disabled_at: datetime | None
+
+    def standing(self, now: datetime) -> Standing:
+        """Return how the speaker stands at a moment in UTC."""
+        return standing(self.expires_at, self.disabled_at, now)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +177,8 @@ class Sample:
         UTC.
     overrides : tuple of str
         Codes of the problems that ``--force`` overrode when it was enrolled.
+    label : str
+        Where it was recorded, e.g. ``phone``; empty when that was not said.
     """
 
     id: int
@@ -124,6 +190,7 @@ class Sample:
     quality: QualityReport
     created_at: datetime
     overrides: tuple[str, ...] = ()
+    label: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the vector."""
@@ -131,6 +198,7 @@ class Sample:
             "id": self.id,
             "embedding_space": self.space_id,
             "source_name": self.source_name,
+            "label": self.label,
             "pcm_sha256": self.pcm_sha256,
             "quality": self.quality.to_dict(),
             "created_at": self.created_at.isoformat(),
@@ -140,10 +208,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class NewSample:
-    """A sample about to be written: an utterance with a vector, and what was overridden."""
+    """A sample about to be written: an utterance with a vector; for the rest see `Sample`."""
 
     utterance: Utterance
     overrides: tuple[str, ...] = ()
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

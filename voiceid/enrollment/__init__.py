@@ -4,8 +4,9 @@
 or writes, `bulk` does so for the many people of a `manifest`.
 """
 
-from voiceid.enrollment.bulk import Person, enroll_many
+from voiceid.enrollment.bulk import enroll_many
 from voiceid.enrollment.checks import Checks, EnrollmentLimits
+from voiceid.enrollment.clips import Person
 from voiceid.enrollment.manifest import read_manifest
 from voiceid.enrollment.service import Enroller, Mode
 

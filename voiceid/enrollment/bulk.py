@@ -12,18 +12,10 @@ from dataclasses import dataclass, replace
 from voiceid.audio import AudioSource
 from voiceid.domain import EnrollmentProblem, EnrollmentReport, Utterance, speaker_key
 from voiceid.embedder import or_error
-from voiceid.enrollment.clips import Clip, clip_of
+from voiceid.enrollment.clips import Clip, Person, clip_of
 from voiceid.enrollment.service import Enroller
 from voiceid.errors import AudioError, EnrollmentRefused
 from voiceid.runtime import in_order
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody to enrol: a name, and their recordings, one utterance each."""
-
-    name: str
-    sources: tuple[AudioSource, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +82,17 @@ def _enroll_one(
     force: bool,
     dry_run: bool,
 ) -> EnrollmentReport:
+    heard = zip(person.sources, results, person.labels, strict=True)
     clips = [
-        clip_of(source, result, number)
-        for number, (source, result) in enumerate(zip(person.sources, results, strict=True), 1)
+        clip_of(source, result, number, label)
+        for number, (source, result, label) in enumerate(heard, start=1)
         if not isinstance(result, _Known)
     ]
     good, left_out = _usable(clips)
     if not good and len(left_out) < len(results):
-        return _unchanged(enroller, person, left_out)
+        return _unchanged(enroller, person, left_out, dry_run=dry_run)
     try:
-        report = enroller.enroll_clips(
-            person.name, good, mode="append", force=force, dry_run=dry_run
-        )
+        report = enroller.enroll_clips(person, good, mode="append", force=force, dry_run=dry_run)
     except EnrollmentRefused as error:
         if not isinstance(error.report, EnrollmentReport):
             raise
@@ -128,9 +119,19 @@ def _usable(clips: Sequence[Clip]) -> tuple[list[Clip], tuple[EnrollmentProblem,
 
 
 def _unchanged(
-    enroller: Enroller, person: Person, left_out: tuple[EnrollmentProblem, ...]
+    enroller: Enroller,
+    person: Person,
+    left_out: tuple[EnrollmentProblem, ...],
+    *,
+    dry_run: bool,
 ) -> EnrollmentReport:
-    """Return the report of somebody whose usable clips are all enrolled."""
+    """Return the report of somebody whose usable clips are all enrolled.
+
+    What is to be known of them beside the voice may have changed all the same.
+    """
+    if not dry_run and not person.details.changes_nothing:
+        with enroller.store.write() as writer:
+            writer.change_speaker(writer.speaker(person.name).id, person.details)
     with enroller.store.read() as reader:
         speaker = reader.speaker(person.name)
     return EnrollmentReport(

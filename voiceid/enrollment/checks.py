@@ -231,13 +231,13 @@ class Checks:
             return None
         voice = centroid(np.array(vectors, dtype=np.float32))
         hits = self.gallery.search(reader, voice, _NEAREST)
-        owners = reader.owners([centroid_id for centroid_id, _ in hits])
-        shares = reader.narrowband_shares([o.id for o in owners.values()], self.space_id)
+        owners = reader.enrolled([centroid_id for centroid_id, _ in hits])
         net_speech_s = sum(one.quality.net_speech_s for one in heard)
         narrowband = 2 * sum(one.quality.narrowband for one in heard) >= len(heard)
         for centroid_id, score in hits:
             owner = owners[centroid_id]
-            needed = self.rule.threshold(net_speech_s, band_of(narrowband, shares[owner.id])).value
-            if score >= needed and (speaker is None or owner.id != speaker.id):
-                return owner.name, score
+            band = band_of(narrowband, owner.narrowband_share)
+            is_other = speaker is None or owner.speaker.id != speaker.id
+            if is_other and score >= self.rule.threshold(net_speech_s, band).value:
+                return owner.speaker.name, score
         return None

@@ -1,23 +1,66 @@
-"""A clip on its way into an enrolment: what came of it, or why nothing did."""
+"""Who is to be enrolled, and what came of each of their clips."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from voiceid.audio import AudioSource
-from voiceid.domain import EnrollmentProblem, Float32Array, Utterance
+from voiceid.domain import (
+    EnrollmentProblem,
+    Float32Array,
+    SpeakerDetails,
+    Utterance,
+    speaker_name,
+    tag,
+)
 from voiceid.errors import AudioError
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody to enrol.
+
+    Parameters
+    ----------
+    name : str
+        A new speaker's, or an enrolled one's.
+    sources : tuple of AudioSource
+        Their recordings, one utterance each.
+    labels : tuple of str
+        Where each was recorded, e.g. ``phone``, as many as sources; empty: not said.
+    details : SpeakerDetails
+        What is to be known of them beside the voice.
+
+    Raises
+    ------
+    SpeakerNameInvalid, SpeakerDetailInvalid
+    ValueError
+        Labels and sources are not as many.
+    """
+
+    name: str
+    sources: tuple[AudioSource, ...]
+    labels: tuple[str, ...] = ()
+    details: SpeakerDetails = field(default_factory=SpeakerDetails)
+
+    def __post_init__(self) -> None:
+        if self.labels and len(self.labels) != len(self.sources):
+            raise ValueError(f"{len(self.labels)} labels for {len(self.sources)} recordings")
+        labels = [label and tag("label", label) for label in self.labels]
+        object.__setattr__(self, "name", speaker_name(self.name))
+        object.__setattr__(self, "labels", tuple(labels or [""] * len(self.sources)))
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip as given: what came of it, or why nothing did."""
+    """A clip as given: what came of it, or why nothing did; and where it was recorded."""
 
     name: str
     utterance: Utterance | None
     error: AudioError | None
+    label: str = ""
 
     @property
     def heard(self) -> Utterance:
@@ -44,9 +87,11 @@ class Clip:
         return None
 
 
-def clip_of(source: AudioSource, result: Utterance | AudioError, number: int) -> Clip:
+def clip_of(
+    source: AudioSource, result: Utterance | AudioError, number: int, label: str = ""
+) -> Clip:
     """Return the clip of what the embedder made of a source, the ``number``-th given."""
     if isinstance(result, Utterance):
-        return Clip(result.name, result, None)
+        return Clip(result.name, result, None, label)
     path = source if isinstance(source, str | os.PathLike) else None
-    return Clip(f"clip {number}" if path is None else Path(path).name, None, result)
+    return Clip(f"clip {number}" if path is None else Path(path).name, None, result, label)

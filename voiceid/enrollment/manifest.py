@@ -1,7 +1,8 @@
 """Lists of people to enrol: CSV with a header, or JSON Lines.
 
-Each line is one recording: ``name`` and ``path``, relative to the list's own folder.  Lines of
-one name are one person, in whatever order they come.
+Each line is one recording: ``name`` and ``path``, relative to the list's own folder, and where
+wanted ``label`` (of the recording), ``group``, ``metadata`` and ``expires`` (of the person).
+Lines of one name are one person, in whatever order they come.
 """
 
 from __future__ import annotations
@@ -9,17 +10,40 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from voiceid.domain import speaker_key, speaker_name
-from voiceid.enrollment.bulk import Person
-from voiceid.errors import ManifestInvalid, SpeakerNameInvalid
+from voiceid.domain import SpeakerDetails, moment, speaker_key, speaker_name, tag
+from voiceid.enrollment.clips import Person
+from voiceid.errors import ManifestInvalid, SpeakerDetailInvalid, SpeakerNameInvalid
 
-COLUMNS = ("name", "path")
+_REQUIRED = ("name", "path")
+COLUMNS = (*_REQUIRED, "label", "group", "metadata", "expires")
 _JSON_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
 _SHOWN = 10
 """Problems that are told in full."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What the lines read so far say about one person."""
+
+    name: str
+    sources: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    metadata: dict[str, str | None] = field(default_factory=dict)
+    expires_at: datetime | None = None
+
+    def person(self) -> Person:
+        """Return the person; raises SpeakerDetailInvalid."""
+        details = SpeakerDetails(
+            groups=tuple(self.groups), metadata=self.metadata, expires_at=self.expires_at
+        )
+        return Person(self.name, tuple(self.sources), tuple(self.labels), details)
 
 
 def read_manifest(path: Path) -> list[Person]:
@@ -33,8 +57,8 @@ def read_manifest(path: Path) -> list[Person]:
     Raises
     ------
     ManifestInvalid
-        It cannot be read, a line lacks a column or has one that is not known, or a name
-        cannot be a speaker's.
+        It cannot be read, a line lacks a column or has one that is not known, what stands
+        there cannot be meant, or two lines of one person contradict each other.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -43,19 +67,16 @@ def read_manifest(path: Path) -> list[Person]:
             f"the list {path} cannot be read: {error}", hint="It must be a text file in UTF-8."
         ) from error
     lines = _json_lines(text) if path.suffix.lower() in _JSON_SUFFIXES else _csv_lines(text)
-    people: dict[str, tuple[str, list[str]]] = {}
+    entries: dict[str, _Entry] = {}
     problems = []
     for number, row in lines:
-        problem = row if isinstance(row, str) else _problem_of(row)
-        if isinstance(row, str) or problem:
-            problems.append(f"line {number}: {problem}")
-            continue
-        name = speaker_name(row["name"])
-        _, sources = people.setdefault(speaker_key(name), (name, []))
-        sources.append(str(path.parent / row["path"]))
-    if problems or not people:
+        try:
+            _take(row, path.parent, entries)
+        except (ValueError, SpeakerNameInvalid, SpeakerDetailInvalid) as error:
+            problems.append(f"line {number}: {error}")
+    if problems or not entries:
         raise _invalid(path, problems)
-    return [Person(name, tuple(sources)) for name, sources in people.values()]
+    return [entry.person() for entry in entries.values()]
 
 
 def _invalid(path: Path, problems: list[str]) -> ManifestInvalid:
@@ -65,11 +86,16 @@ def _invalid(path: Path, problems: list[str]) -> ManifestInvalid:
     return ManifestInvalid(
         f"the list {path} is malformed; nobody was enrolled:\n  "
         + "\n  ".join(problems[:_SHOWN] + more),
-        hint=f"Each line needs the columns {' and '.join(COLUMNS)}, and no others.",
+        hint=f"Each line needs {' and '.join(_REQUIRED)}, and may have"
+        f" {', '.join(COLUMNS[len(_REQUIRED) :])}.",
     )
 
 
-def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, str] | str]]:
+_Row = Mapping[str, Any] | str
+"""A line by column, or what is wrong with it."""
+
+
+def _csv_lines(text: str) -> Iterator[tuple[int, _Row]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] | None = None
     while True:
@@ -90,7 +116,7 @@ def _csv_lines(text: str) -> Iterator[tuple[int, dict[str, str] | str]]:
             yield reader.line_num, dict(zip(header, row, strict=True))
 
 
-def _json_lines(text: str) -> Iterator[tuple[int, dict[str, str] | str]]:
+def _json_lines(text: str) -> Iterator[tuple[int, _Row]]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
@@ -99,22 +125,67 @@ def _json_lines(text: str) -> Iterator[tuple[int, dict[str, str] | str]]:
         except (ValueError, RecursionError) as error:
             yield number, f"it is no JSON: {error}"
             continue
-        if isinstance(row, dict) and all(isinstance(value, str) for value in row.values()):
-            yield number, row
-        else:
-            yield number, "it is not an object of texts"
+        yield number, row if isinstance(row, dict) else "it is not an object"
 
 
-def _problem_of(row: dict[str, str]) -> str:
-    """Return what is wrong with a line, or nothing."""
-    missing = [column for column in COLUMNS if not row.get(column, "").strip()]
-    unknown = sorted(row.keys() - set(COLUMNS))
+def _take(row: _Row, folder: Path, entries: dict[str, _Entry]) -> None:
+    """Add a line to what is known; raises ValueError and the errors of names and details."""
+    if isinstance(row, str):
+        raise ValueError(row)  # noqa: TRY004 - it is the line that is wrong, not a type
+    texts = {c: _text(c, row.get(c)) for c in (*_REQUIRED, "label", "expires")}
+    missing = [column for column in _REQUIRED if not texts[column]]
     if missing:
-        return f"no {' and no '.join(missing)}"
-    if unknown:
-        return f"unknown column {', '.join(map(repr, unknown))}"
-    try:
-        speaker_name(row["name"])
-    except SpeakerNameInvalid as error:
-        return error.message
-    return ""
+        raise ValueError(f"no {' and no '.join(missing)}")
+    if unknown := sorted(row.keys() - set(COLUMNS)):
+        raise ValueError(f"unknown column {', '.join(map(repr, unknown))}")
+    name = speaker_name(texts["name"])
+    details = SpeakerDetails(
+        groups=tuple(_groups(row.get("group"))),
+        metadata=_metadata(row.get("metadata")),
+        expires_at=moment(texts["expires"]) if texts["expires"] else None,
+    )
+    label = texts["label"] and tag("label", texts["label"])
+    entry = entries.setdefault(speaker_key(name), _Entry(name))
+    _merge(entry, details)
+    entry.sources.append(str(folder / texts["path"]))
+    entry.labels.append(label)
+
+
+def _merge(entry: _Entry, details: SpeakerDetails) -> None:
+    """Join what two lines say of one person; raises ValueError when they contradict."""
+    for key, value in details.metadata.items():
+        if entry.metadata.setdefault(key, value) != value:
+            raise ValueError(f"{entry.name} has two values of {key!r}")
+    if details.expires_at is not None:
+        if entry.expires_at not in {None, details.expires_at}:
+            raise ValueError(f"{entry.name} has two expiries")
+        entry.expires_at = details.expires_at
+    entry.groups += [group for group in details.groups if group not in entry.groups]
+
+
+def _text(column: str, value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ValueError(f"{column} is not a text")  # noqa: TRY004 - as above
+    return value if column == "path" and value.strip() else value.strip()
+
+
+def _groups(value: object) -> list[str]:
+    """Return the groups of a cell (parted by ``;``), or of a JSON list."""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    return [part for part in _text("group", value).split(";") if part.strip()]
+
+
+def _metadata(value: object) -> dict[str, str | None]:
+    """Return the ``key=value`` pairs of a cell (parted by ``;``), or of a JSON object."""
+    if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()):
+        return value
+    pairs: dict[str, str | None] = {}
+    for part in filter(str.strip, _text("metadata", value).split(";")):
+        key, sign, text = part.partition("=")
+        if not sign:
+            raise ValueError(f"metadata {part.strip()!r} is not key=value")
+        pairs[key.strip()] = text.strip()
+    return pairs

@@ -12,17 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
-from voiceid.audio import AudioSource
 from voiceid.domain import (
     EnrollmentClip,
     EnrollmentReport,
     NewSample,
     Speaker,
-    speaker_name,
 )
 from voiceid.embedder import Embedder
 from voiceid.enrollment.checks import Checks, Findings
-from voiceid.enrollment.clips import Clip, clip_of
+from voiceid.enrollment.clips import Clip, Person, clip_of
 from voiceid.errors import EnrollmentRefused, StoreError
 
 if TYPE_CHECKING:  # it loads while the models do
@@ -42,21 +40,18 @@ class Enroller:
 
     def enroll(
         self,
-        name: str,
-        sources: Sequence[AudioSource],
+        person: Person,
         *,
         mode: Mode = "append",
         force: bool = False,
         dry_run: bool = False,
     ) -> EnrollmentReport:
-        """Enrol the clips as samples of the speaker called ``name``.
+        """Enrol the clips of a person as samples of the speaker of that name.
 
         Parameters
         ----------
-        name : str
-            A new speaker's, or an enrolled one's.
-        sources : sequence of AudioSource
-            One utterance each.
+        person : Person
+            A new speaker, or an enrolled one.
         mode : {"append", "replace"}
             Whether the speaker's samples of this embedding space stay.
         force : bool
@@ -68,30 +63,32 @@ class Enroller:
         ------
         EnrollmentRefused
             Something speaks against it; its ``report`` has every problem.  Nothing changed.
-        SpeakerNameInvalid
         """
         started = time.perf_counter()
-        name = speaker_name(name)
-        heard = zip(sources, self.embedder.utterances(sources), strict=True)
-        clips = [clip_of(source, result, n) for n, (source, result) in enumerate(heard, start=1)]
-        report = self.enroll_clips(name, clips, mode=mode, force=force, dry_run=dry_run)
+        sources = person.sources
+        heard = zip(sources, self.embedder.utterances(sources), person.labels, strict=True)
+        clips = [
+            clip_of(source, result, number, label)
+            for number, (source, result, label) in enumerate(heard, start=1)
+        ]
+        report = self.enroll_clips(person, clips, mode=mode, force=force, dry_run=dry_run)
         if report.enrolled:
             self.save_index()
         return replace(report, elapsed_ms=(time.perf_counter() - started) * 1e3)
 
     def enroll_clips(
-        self, name: str, clips: Sequence[Clip], *, mode: Mode, force: bool, dry_run: bool
+        self, person: Person, clips: Sequence[Clip], *, mode: Mode, force: bool, dry_run: bool
     ) -> EnrollmentReport:
         """Enrol clips that were heard already; see :meth:`enroll`."""
         started = time.perf_counter()
         with self.store.read() if dry_run else self.store.write() as transaction:
-            before = transaction.find_speaker(name)
+            before = transaction.find_speaker(person.name)
             findings = self.checks.run(transaction, before, clips, append=mode == "append")
             problems = tuple(
                 replace(p, overridden=force and p.overridable) for p in findings.problems
             )
             report = EnrollmentReport(
-                name=name if before is None else before.name,
+                name=person.name if before is None else before.name,
                 speaker=before,
                 enrolled=False,
                 dry_run=dry_run,
@@ -106,7 +103,7 @@ class Enroller:
             if report.blocking:
                 raise _refusal(report)
             if not dry_run:
-                speaker = self._write(cast("Writer", transaction), report, before, clips)
+                speaker = self._write(cast("Writer", transaction), person, report, clips)
                 report = replace(report, speaker=speaker, enrolled=True)
         return report
 
@@ -119,12 +116,12 @@ class Enroller:
     def _write(
         self,
         writer: Writer,
+        person: Person,
         report: EnrollmentReport,
-        before: Speaker | None,
         clips: Sequence[Clip],
     ) -> Speaker:
         space = self.embedder.space
-        speaker = writer.add_speaker(report.name) if before is None else before
+        speaker = report.speaker or writer.add_speaker(person.name)
         if report.mode == "replace":
             writer.remove_samples(speaker.id, space.id)
         overridden = [p for p in report.problems if p.overridden]
@@ -132,11 +129,13 @@ class Enroller:
             NewSample(
                 clip.heard,
                 tuple(dict.fromkeys(p.code for p in overridden if p.clip in {None, clip.name})),
+                clip.label,
             )
             for clip in clips
         ]
         writer.add_samples(speaker.id, space, samples)
-        return writer.speaker(report.name)
+        writer.change_speaker(speaker.id, person.details)
+        return writer.speaker(speaker.name)
 
 
 def _shown(clips: Sequence[Clip], findings: Findings) -> tuple[EnrollmentClip, ...]:

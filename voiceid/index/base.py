@@ -41,10 +41,13 @@ class VectorIndex(Protocol):
     def remove(self, ids: Ids) -> None:
         """Remove what is under these ids; ids that are not there do not matter."""
 
-    def search(self, query: Float32Array, k: int) -> tuple[Ids, Float32Array]:
+    def search(
+        self, query: Float32Array, k: int, among: Ids | None = None
+    ) -> tuple[Ids, Float32Array]:
         """Return ids and cosines of the ``k`` (or all) nearest to (dim,), best first.
 
         Equal cosines come in the order of their ids, and equal vectors have equal cosines.
+        With ``among`` only these ids are looked at; those that are not there do not matter.
         """
 
     def to_bytes(self) -> bytes:

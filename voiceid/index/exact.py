@@ -39,17 +39,23 @@ class ExactIndex:
         if not kept.all():
             self._ids, self._vectors = self._ids[kept], self._vectors[kept]
 
-    def search(self, query: Float32Array, k: int) -> tuple[Ids, Float32Array]:
+    def search(
+        self, query: Float32Array, k: int, among: Ids | None = None
+    ) -> tuple[Ids, Float32Array]:
         """See `VectorIndex`."""
-        n = len(self)
+        ids, vectors = self._ids, self._vectors
+        if among is not None:
+            chosen = np.isin(ids, among)
+            ids, vectors = ids[chosen], vectors[chosen]
+        n = len(ids)
         if n == 0 or k < 1:
             return nothing()
         if k >= n:
-            return ranked(self._ids, self._vectors, query, k)
-        scores = self._vectors @ query
+            return ranked(ids, vectors, query, k)
+        scores = vectors @ query
         worst = np.partition(scores, n - k)[n - k]
         rows = np.flatnonzero(scores >= worst - ROUNDING)
-        return ranked(self._ids[rows], self._vectors[rows], query, k)
+        return ranked(ids[rows], vectors[rows], query, k)
 
     def to_bytes(self) -> bytes:
         """See `VectorIndex`."""

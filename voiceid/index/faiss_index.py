@@ -47,17 +47,26 @@ class FaissIndex:
         if len(there):
             self._index.remove_ids(there)
 
-    def search(self, query: Float32Array, k: int) -> tuple[Ids, Float32Array]:
+    def search(
+        self, query: Float32Array, k: int, among: Ids | None = None
+    ) -> tuple[Ids, Float32Array]:
         """See `VectorIndex`."""
-        n = len(self)
+        n = len(self) if among is None else min(len(self), len(among))
         if n == 0 or k < 1:
             return nothing()
         faiss.omp_set_num_threads(1)
+        only = None
+        if among is not None:
+            parameters: Any = faiss.SearchParameters  # keeps the selector alive when it makes it
+            only = parameters(sel=faiss.IDSelectorBatch(np.ascontiguousarray(among)))
         row = np.ascontiguousarray(query[None], dtype=np.float32)
         asked = min(n, k + _SPARE)
         while True:
-            scores, ids = self._index.search(row, asked)
-            if asked == n or scores[0, -1] < scores[0, k - 1] - ROUNDING:
+            scores, ids = self._index.search(row, asked, params=only)
+            found = ids[0] >= 0  # what was asked for beyond the last comes as -1
+            ids, scores = ids[:, found], scores[:, found]
+            exhausted = asked == n or ids.shape[1] < asked
+            if exhausted or scores[0, -1] < scores[0, k - 1] - ROUNDING:
                 break
             asked = min(n, 4 * asked)
         return ranked(ids[0], self._index.reconstruct_batch(ids[0]), query, k)

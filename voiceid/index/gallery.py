@@ -15,7 +15,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,7 +107,11 @@ class GalleryIndex:
             threading.Thread(target=self._type, name="voiceid-index").start()
 
     def search(
-        self, reader: CentroidSource, query: Float32Array, k: int
+        self,
+        reader: CentroidSource,
+        query: Float32Array,
+        k: int,
+        among: Sequence[int] | None = None,
     ) -> list[tuple[int, float]]:
         """Return (centroid id, cosine) of the ``k`` nearest centroids, best first.
 
@@ -118,6 +122,8 @@ class GalleryIndex:
         query : (dim,) float32
             Unit length.
         k : int
+        among : sequence of int, optional
+            Ids of the centroids to look at; all of them when omitted.
 
         Raises
         ------
@@ -129,8 +135,9 @@ class GalleryIndex:
                 f"a query of shape {query.shape} cannot be searched for in {self._space_id}",
                 hint=f"It takes finite vectors of {self._dim} components.",
             )
+        chosen = None if among is None else np.array(among, dtype=np.int64)
         with self._lock:
-            ids, scores = self._synced(reader).search(query, k)
+            ids, scores = self._synced(reader).search(query, k, chosen)
         cosines = np.clip(scores.astype(np.float64), -1.0, 1.0)
         return [(int(i), float(s)) for i, s in zip(ids, cosines, strict=True)]
 

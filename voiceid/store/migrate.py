@@ -27,7 +27,7 @@ from voiceid.store.engine import (
     wrapped_files,
 )
 
-SCHEMA_HEAD = "0001"
+SCHEMA_HEAD = "0002"
 """The newest revision in ``migrations``; a test keeps the two together."""
 
 _DEFAULT_TIMEOUT_MS = 10_000

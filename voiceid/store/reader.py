@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 from voiceid.domain import (
     EMPTY_REVISION,
     CentroidTable,
+    Enrolled,
     Float32Array,
     Revision,
     Sample,
@@ -18,10 +19,18 @@ from voiceid.domain import (
     SpeakerRef,
     speaker_key,
     speaker_name,
+    tag,
 )
 from voiceid.errors import SpeakerNotFound
 from voiceid.store import rows
-from voiceid.store.tables import centroids, changes, embedding_spaces, samples, speakers
+from voiceid.store.tables import (
+    centroids,
+    changes,
+    embedding_spaces,
+    memberships,
+    samples,
+    speakers,
+)
 
 _BATCH = 500
 """Ids in one IN (...): SQLite's oldest limit on parameters is 999."""
@@ -103,13 +112,17 @@ class Reader:
         rows.require_unit(vectors, space_id)
         return CentroidTable(np.array([row.id for row in found], dtype=np.int64), vectors)
 
-    def centroid(self, speaker_id: int, space_id: str) -> Float32Array | None:
-        """Return a speaker's centroid (dim,) in a space, or None; raises StoreError if damaged."""
-        found = self._connection.execute(
+    def centroid_id(self, speaker_id: int, space_id: str) -> int | None:
+        """Return the id of a speaker's centroid in a space, or None."""
+        return self._connection.execute(
             select(centroids.c.id).where(
                 centroids.c.speaker_id == speaker_id, centroids.c.space_id == space_id
             )
         ).scalar()
+
+    def centroid(self, speaker_id: int, space_id: str) -> Float32Array | None:
+        """Return a speaker's centroid (dim,) in a space, or None; raises StoreError if damaged."""
+        found = self.centroid_id(speaker_id, space_id)
         return None if found is None else self.centroids(space_id, [found]).vectors[0]
 
     def count(self, space_id: str) -> int:
@@ -117,25 +130,45 @@ class Reader:
         query = select(func.count()).where(centroids.c.space_id == space_id)
         return int(self._connection.execute(query).scalar_one())
 
-    def owners(self, centroid_ids: Sequence[int]) -> dict[int, SpeakerRef]:
-        """Return whose centroids these are."""
-        query = select(centroids.c.id, centroids.c.speaker_id, speakers.c.name).join(speakers)
+    def enrolled(self, centroid_ids: Sequence[int]) -> dict[int, Enrolled]:
+        """Return whose centroids these are, and how they were enrolled.
+
+        Raises
+        ------
+        StoreError
+            A row is damaged.
+        """
+        query = select(
+            centroids.c.id,
+            centroids.c.speaker_id,
+            centroids.c.n_narrowband,
+            centroids.c.n_samples,
+            speakers.c.name,
+            speakers.c.expires_at,
+            speakers.c.disabled_at,
+        ).join(speakers)
         return {
-            row.id: SpeakerRef(row.speaker_id, row.name)
+            row.id: rows.enrolled(row)
             for batch in _batches(centroid_ids)
             for row in self._connection.execute(query.where(centroids.c.id.in_(batch)))
         }
 
-    def narrowband_shares(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, float]:
-        """Return the share, 0 to 1, of each speaker's samples in a space that are narrowband."""
-        query = select(
-            centroids.c.speaker_id, centroids.c.n_narrowband, centroids.c.n_samples
-        ).where(centroids.c.space_id == space_id)
-        return {
-            row.speaker_id: row.n_narrowband / row.n_samples
-            for batch in _batches(speaker_ids)
-            for row in self._connection.execute(query.where(centroids.c.speaker_id.in_(batch)))
-        }
+    def group(self, name: str, space_id: str) -> list[int]:
+        """Return the ids of the centroids in a space of the members of a group, by id.
+
+        Raises
+        ------
+        SpeakerDetailInvalid
+            Nothing can be a group of that name.
+        """
+        query = (
+            select(centroids.c.id)
+            .join(memberships, memberships.c.speaker_id == centroids.c.speaker_id)
+            .where(memberships.c.group_name == tag("group", name))
+            .where(centroids.c.space_id == space_id)
+            .order_by(centroids.c.id)
+        )
+        return list(self._connection.execute(query).scalars())
 
     def owner_of_clip(self, pcm_sha256: str) -> list[SpeakerRef]:
         """Return everybody who has a sample of this recording."""
@@ -183,9 +216,22 @@ class Reader:
             .outerjoin(centroids)
             .order_by(speakers.c.name_key, speakers.c.id, centroids.c.space_id)
         )
-        found = self._connection.execute(query if where is None else query.where(where))
+        found = self._connection.execute(query if where is None else query.where(where)).all()
+        groups = self._groups(found[0].id if where is not None and found else None)
         by_speaker = itertools.groupby(found, lambda row: row.id)
-        return [rows.speaker(list(mine)) for _, mine in by_speaker]
+        return [rows.speaker(list(mine), groups.get(key, ())) for key, mine in by_speaker]
+
+    def _groups(self, speaker_id: int | None) -> dict[int, list[str]]:
+        """Return the groups by speaker, of one speaker or of all."""
+        query = select(memberships.c.speaker_id, memberships.c.group_name).order_by(
+            memberships.c.group_name
+        )
+        if speaker_id is not None:
+            query = query.where(memberships.c.speaker_id == speaker_id)
+        groups: dict[int, list[str]] = {}
+        for row in self._connection.execute(query):
+            groups.setdefault(row.speaker_id, []).append(row.group_name)
+        return groups
 
 
 def _batches(ids: Sequence[int]) -> Iterable[Sequence[int]]:

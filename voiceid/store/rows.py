@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Row, RowMapping
 
-from voiceid.domain import EmbeddingSpace, Float32Array, NewSample, QualityReport, Sample, Speaker
+from voiceid.domain import (
+    EmbeddingSpace,
+    Enrolled,
+    Float32Array,
+    NewSample,
+    QualityReport,
+    Sample,
+    Speaker,
+    SpeakerRef,
+)
 from voiceid.errors import StoreError
 
 _UNIT_TOLERANCE = 1e-3
@@ -64,6 +73,7 @@ def sample_row(
         "quality": json.dumps(quality),
         "overrides": json.dumps(list(new.overrides)),
         "created_at": created_at,
+        "label": new.label,
     }
 
 
@@ -81,12 +91,13 @@ def sample(row: RowMapping) -> Sample:
             quality=QualityReport(**{**quality, "warnings": tuple(quality["warnings"])}),
             created_at=datetime.fromisoformat(row["created_at"]),
             overrides=tuple(json.loads(row["overrides"])),
+            label=row["label"],
         )
     except (ValueError, TypeError, KeyError) as error:
         raise _damaged_row(f"sample {row['id']}") from error
 
 
-def speaker(rows: Sequence[Row[Any]]) -> Speaker:
+def speaker(rows: Sequence[Row[Any]], groups: Sequence[str]) -> Speaker:
     """Make a speaker of the rows of the outer join: one per space, or one without a space."""
     first = rows[0]
     enrolled = [row for row in rows if row.space_id is not None]
@@ -99,6 +110,44 @@ def speaker(rows: Sequence[Row[Any]]) -> Speaker:
             n_samples=sum(row.n_samples for row in enrolled),
             net_speech_s=sum(row.net_speech_s for row in enrolled),
             spaces=tuple(row.space_id for row in enrolled),
+            groups=tuple(groups),
+            metadata=_metadata(first),
+            expires_at=_moment(first.expires_at),
+            disabled_at=_moment(first.disabled_at),
         )
     except (ValueError, TypeError) as error:
         raise _damaged_row(f"speaker {first.id}") from error
+
+
+def _metadata(row: Row[Any]) -> dict[str, str]:
+    """Return the metadata of a speaker's row; raises ValueError for anything but texts."""
+    found = json.loads(row.metadata)
+    if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
+        raise ValueError("no object of texts")
+    return found
+
+
+def enrolled(row: Any) -> Enrolled:
+    """Return whose centroid a row of the join is; raises StoreError when it is damaged.
+
+    A damaged expiry must not read as none.
+    """
+    try:
+        return Enrolled(
+            SpeakerRef(row.speaker_id, row.name),
+            row.n_narrowband / row.n_samples,
+            _moment(row.expires_at),
+            _moment(row.disabled_at),
+        )
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise _damaged_row(f"speaker {row.speaker_id}") from error
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return a time with its offset, or None for none; raises ValueError, TypeError."""
+    if text is None:
+        return None
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text} has no offset")
+    return found

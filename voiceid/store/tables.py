@@ -44,8 +44,19 @@ speakers = Table(
     Column("name_key", String, nullable=False),
     Column("created_at", String, nullable=False),
     Column("updated_at", String, nullable=False),
+    Column("metadata", Text, nullable=False, server_default="{}"),
+    Column("expires_at", String),
+    Column("disabled_at", String),
     UniqueConstraint("name_key"),
     sqlite_autoincrement=True,
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("group_name", String, primary_key=True),
+    Column("speaker_id", ForeignKey("speakers.id", ondelete="CASCADE"), primary_key=True),
+    Index(None, "speaker_id"),
 )
 
 embedding_spaces = Table(
@@ -70,6 +81,7 @@ samples = Table(
     Column("quality", Text, nullable=False),
     Column("overrides", Text, nullable=False),
     Column("created_at", String, nullable=False),
+    Column("label", String, nullable=False, server_default=""),
     UniqueConstraint("speaker_id", "space_id", "pcm_sha256"),
     CheckConstraint("length(vector) % 4 = 0 AND length(vector) > 0", name="vector_float32"),
     CheckConstraint("length(pcm_sha256) = 64", name="pcm_sha256_hex"),

@@ -11,11 +11,25 @@ import numpy as np
 from sqlalchemy import Connection, delete, insert, select, update
 
 from voiceid import embeddings
-from voiceid.domain import EmbeddingSpace, NewSample, Speaker, speaker_key, speaker_name
+from voiceid.domain import (
+    EmbeddingSpace,
+    NewSample,
+    Speaker,
+    SpeakerDetails,
+    speaker_key,
+    speaker_name,
+)
 from voiceid.errors import SpeakerExists
 from voiceid.store import rows
 from voiceid.store.reader import Reader
-from voiceid.store.tables import centroids, changes, embedding_spaces, samples, speakers
+from voiceid.store.tables import (
+    centroids,
+    changes,
+    embedding_spaces,
+    memberships,
+    samples,
+    speakers,
+)
 
 
 class Writer(Reader):
@@ -81,6 +95,35 @@ class Writer(Reader):
             .where(speakers.c.id == speaker_id)
             .values(name=speaker_name(new_name), name_key=speaker_key(new_name), updated_at=_now())
         )
+
+    def change_speaker(self, speaker_id: int, details: SpeakerDetails) -> None:
+        """Bring what is known of a speaker to what ``details`` says."""
+        if details.changes_nothing:
+            return
+        mine = speakers.c.id == speaker_id
+        [before] = self._speakers(mine)
+        metadata = {**before.metadata, **details.metadata}
+        values: dict[str, object] = {
+            "updated_at": _now(),
+            "metadata": json.dumps({k: v for k, v in metadata.items() if v is not None}),
+        }
+        if details.expires_at is not None or details.never_expires:
+            at = details.expires_at
+            values["expires_at"] = None if at is None else at.isoformat()
+        if details.enabled is not None:
+            since = _now() if before.disabled_at is None else before.disabled_at.isoformat()
+            values["disabled_at"] = None if details.enabled else since
+        self._connection.execute(update(speakers).where(mine).values(**values))
+        self._change_groups(speaker_id, details)
+
+    def _change_groups(self, speaker_id: int, details: SpeakerDetails) -> None:
+        named = memberships.c.group_name.in_([*details.groups, *details.not_groups])
+        self._connection.execute(
+            delete(memberships).where(memberships.c.speaker_id == speaker_id, named)
+        )
+        joined = [{"group_name": group, "speaker_id": speaker_id} for group in details.groups]
+        if joined:
+            self._connection.execute(insert(memberships), joined)
 
     def remove_speaker(self, speaker_id: int) -> None:
         """Erase a speaker with all samples and centroids."""

@@ -53,8 +53,8 @@ def enroll(store: Store, name: str, vector: Float32Array) -> int:
         speaker = writer.find_speaker(name) or writer.add_speaker(name)
         writer.add_samples(speaker.id, SPACE, [sample(vector)])
         table = writer.centroids(SPACE.id)
-        owners = writer.owners(table.ids.tolist())
-        return next(i for i, owner in owners.items() if owner.id == speaker.id)
+        owners = writer.enrolled(table.ids.tolist())
+        return next(i for i, owner in owners.items() if owner.speaker.id == speaker.id)
 
 
 def remove(store: Store, name: str) -> None:

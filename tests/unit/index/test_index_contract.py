@@ -83,6 +83,36 @@ def test_any_history_of_changes_is_searched_as_a_dictionary_would_be(
 
 
 @every_kind
+@settings(deadline=None, max_examples=60)
+@given(
+    held=st.dictionaries(ids, directions, max_size=8),
+    among=st.sets(ids),
+    query=st.integers(0, 9),
+    k=st.integers(0, 10),
+)
+def test_a_search_among_some_is_that_of_an_index_of_these_alone(
+    kind: type[VectorIndex], held: dict[int, int], among: set[int], query: int, k: int
+) -> None:
+    found, scores = filled(kind, held).search(direction(query), k, as_ids(among))
+    expected = by_hand({i: n for i, n in held.items() if i in among}, direction(query), k)
+    assert found.tolist() == [i for i, _ in expected]
+    np.testing.assert_allclose(scores, [s for _, s in expected], atol=1e-6)
+
+
+@every_kind
+def test_a_search_among_many_finds_the_best_of_them(kind: type[VectorIndex]) -> None:
+    rng = np.random.default_rng(5)
+    vectors = rng.standard_normal((3000, DIM))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    index = kind(DIM)
+    index.add(np.arange(3000, dtype=np.int64), vectors)
+    among = np.sort(rng.choice(3000, 300, replace=False)).astype(np.int64)
+    found, _ = index.search(direction(1), 5, among)
+    cosines = vectors[among].astype(np.float64) @ direction(1)
+    assert found.tolist() == among[np.argsort(-cosines)[:5]].tolist()
+
+
+@every_kind
 @pytest.mark.parametrize("k", [1, 2, 5, 40, 99, 100, 1000])
 def test_equal_vectors_come_in_the_order_of_their_ids_with_one_score(
     kind: type[VectorIndex], k: int

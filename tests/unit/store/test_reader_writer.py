@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 from random_voices import DIM, OTHER_SPACE, QUALITY, SPACE, random_unit, sample
 from sqlalchemy import event
 
-from voiceid.domain import EMPTY_REVISION, Embedding, NewSample, Revision, SpeakerRef, Utterance
+from voiceid.domain import (
+    EMPTY_REVISION,
+    Embedding,
+    NewSample,
+    Revision,
+    SpeakerDetails,
+    SpeakerRef,
+    Utterance,
+)
 from voiceid.errors import (
     SpaceMismatch,
     SpeakerExists,
@@ -62,7 +70,8 @@ def test_a_new_database_is_empty(store: Store) -> None:
         assert reader.changes_since(0) == []
         assert reader.centroids(SPACE.id).ids.shape == (0,)
         assert reader.count(SPACE.id) == 0
-        assert reader.owners([1, 2]) == {}
+        assert reader.enrolled([1, 2]) == {}
+        assert reader.group("staff", SPACE.id) == []
         assert reader.owner_of_clip("0" * 64) == []
 
 
@@ -107,6 +116,11 @@ def test_the_centroid_is_the_mean_of_the_samples_there_are(
         assert reader.count(SPACE.id) == 1
 
 
+def narrowband_shares(reader: Reader) -> dict[str, float]:
+    found = reader.enrolled(reader.centroids(SPACE.id).ids.tolist())
+    return {one.speaker.name: one.narrowband_share for one in found.values()}
+
+
 def test_narrowband_samples_are_told_as_long_as_they_are_there(
     store: Store, rng: np.random.Generator
 ) -> None:
@@ -117,13 +131,10 @@ def test_narrowband_samples_are_told_as_long_as_they_are_there(
         alice, bob = writer.add_speaker("alice"), writer.add_speaker("bob")
         writer.add_samples(alice.id, SPACE, [wide, narrow])
         writer.add_samples(bob.id, SPACE, [other])
-        both = [alice.id, bob.id]
-        assert writer.narrowband_shares(both, SPACE.id) == {alice.id: 0.5, bob.id: 0.0}
-        assert writer.narrowband_shares([bob.id], SPACE.id) == {bob.id: 0.0}
-        assert writer.narrowband_shares(both, OTHER_SPACE.id) == {}
+        assert narrowband_shares(writer) == {"alice": 0.5, "bob": 0.0}
         writer.remove_samples(alice.id, SPACE.id)
         writer.add_samples(alice.id, SPACE, [wide])
-        assert writer.narrowband_shares(both, SPACE.id) == {alice.id: 0.0, bob.id: 0.0}
+        assert narrowband_shares(writer) == {"alice": 0.0, "bob": 0.0}
 
 
 def test_spaces_are_kept_apart(store: Store, rng: np.random.Generator) -> None:
@@ -236,8 +247,11 @@ def test_whose_a_clip_and_a_centroid_are(store: Store, rng: np.random.Generator)
         writer.add_samples(bob, SPACE, [shared])
         ids = writer.centroids(SPACE.id).ids.tolist()
     with store.read() as reader:
-        owners = reader.owners([*ids, 10**9])
-        assert set(owners.values()) == {SpeakerRef(alice, "alice"), SpeakerRef(bob, "bob")}
+        owners = reader.enrolled([*ids, 10**9])
+        assert {one.speaker for one in owners.values()} == {
+            SpeakerRef(alice, "alice"),
+            SpeakerRef(bob, "bob"),
+        }
         found = reader.owner_of_clip(shared.utterance.pcm_sha256)
         assert sorted(ref.name for ref in found) == ["alice", "bob"]
 
@@ -369,7 +383,7 @@ def test_questions_take_as_many_queries_for_many_speakers_as_for_one(
             ask(reader)
         return len(queries)
 
-    asks = [Reader.speakers, lambda r: r.centroids(SPACE.id), lambda r: r.owners(range(400))]
+    asks = [Reader.speakers, lambda r: r.centroids(SPACE.id), lambda r: r.enrolled(range(400))]
     counts = []
     for names in (["a"], [f"s{n}" for n in range(50)]):
         with store.write() as writer:
@@ -402,7 +416,7 @@ def test_ten_thousand_speakers_are_listed_and_searched_in_a_blink(store: Store) 
         assert len(reader.speakers()) == 10_001
         assert len(reader.centroids(SPACE.id).ids) == 10_001
         took_s = time.perf_counter() - started
-        owners = reader.owners(reader.centroids(SPACE.id).ids.tolist())
+        owners = reader.enrolled(reader.centroids(SPACE.id).ids.tolist())
     assert len(owners) == 10_001
     assert took_s < 1.0  # 0.1 s on an idle machine; a query per speaker takes longer than this
 
@@ -458,3 +472,78 @@ def _apply(
     elif found is not None and f"{name}x" not in held:
         writer.rename_speaker(found.id, f"{name}x")
         held[f"{name}x"] = held.pop(name)
+
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def test_what_is_known_of_a_speaker_comes_back_and_what_is_not_named_stays(store: Store) -> None:
+    with store.write() as writer:
+        alice = writer.add_speaker("alice").id
+        first = SpeakerDetails(
+            groups=("Staff", "lobby"), metadata={"badge": "4711", "floor": "3"}, expires_at=NOON
+        )
+        writer.change_speaker(alice, first)
+    with store.write() as writer:
+        found = writer.speaker("alice")
+        assert found.groups == ("lobby", "staff")
+        assert found.metadata == {"badge": "4711", "floor": "3"}
+        assert (found.expires_at, found.disabled_at) == (NOON, None)
+        second = SpeakerDetails(
+            groups=("lobby", "night"), not_groups=("STAFF",), metadata={"floor": None, "a": "b"}
+        )
+        writer.change_speaker(alice, second)
+        writer.change_speaker(alice, SpeakerDetails(enabled=False))
+    with store.write() as writer:
+        found = writer.speaker("alice")
+        assert found.groups == ("lobby", "night")
+        assert found.metadata == {"badge": "4711", "a": "b"}
+        assert found.expires_at == NOON
+        assert found.disabled_at is not None
+        writer.change_speaker(alice, SpeakerDetails(enabled=False))
+        assert writer.speaker("alice").disabled_at == found.disabled_at
+        writer.change_speaker(alice, SpeakerDetails(enabled=True, never_expires=True))
+        found = writer.speaker("alice")
+        assert (found.expires_at, found.disabled_at) == (None, None)
+
+
+def test_a_group_is_its_members_centroids_in_one_space(
+    store: Store, rng: np.random.Generator
+) -> None:
+    lobby = SpeakerDetails(groups=("Lobby",))
+    with store.write() as writer:
+        for name in ("alice", "bob", "carol"):
+            speaker = writer.add_speaker(name)
+            writer.add_samples(speaker.id, SPACE, [sample(random_unit(rng))])
+            if name != "bob":
+                writer.change_speaker(speaker.id, lobby)
+        writer.change_speaker(writer.add_speaker("dora").id, lobby)  # without a sample
+    with store.write() as writer:
+        found = writer.enrolled(writer.group("LOBBY", SPACE.id))
+        assert [one.speaker.name for one in found.values()] == ["alice", "carol"]
+        assert writer.group("lobby", OTHER_SPACE.id) == []
+        writer.remove_speaker(writer.speaker("alice").id)
+        assert len(writer.group("lobby", SPACE.id)) == 1
+
+
+@pytest.mark.parametrize("damage", ["'tomorrow'", "'2026-11-24T12:00'", "x'00'", "5"])
+def test_a_damaged_expiry_is_an_error_and_not_none(
+    store: Store, rng: np.random.Generator, damage: str
+) -> None:
+    with store.write() as writer:
+        speaker = writer.add_speaker("alice")
+        writer.add_samples(speaker.id, SPACE, [sample(random_unit(rng))])
+        writer._connection.exec_driver_sql(f"UPDATE speakers SET expires_at = {damage}")  # noqa: S608
+    with store.read() as reader:
+        with pytest.raises(StoreError, match="damaged"):
+            reader.enrolled(reader.centroids(SPACE.id).ids.tolist())
+        with pytest.raises(StoreError, match="damaged"):
+            reader.speaker("alice")
+
+
+def test_a_sample_keeps_its_label(store: Store, rng: np.random.Generator) -> None:
+    with store.write() as writer:
+        alice = writer.add_speaker("alice").id
+        new = [replace(sample(random_unit(rng)), label=label) for label in ("phone", "")]
+        writer.add_samples(alice, SPACE, new)
+        assert [s.label for s in writer.samples(alice)] == ["phone", ""]

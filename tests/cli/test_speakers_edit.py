@@ -1,0 +1,206 @@
+"""Groups, metadata, expiry, disabling: said, shown, and never overheard by a decision."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cli_running import Runner
+
+PAST, FUTURE = "2020-01-31", "2099-01-31"
+
+
+@pytest.fixture
+def door(home: Path, ami) -> Path:
+    """A clip of alice that was not enrolled."""
+    return ami.cut("alice-4", home / "door.wav")
+
+
+def test_enrolment_says_what_is_to_be_known(empty_home: Path, ami, run: Runner) -> None:
+    clips = [ami.cut(turn, empty_home / f"{turn}.wav") for turn in ("alice-1", "alice-2")]
+    said = ["--label", "Door", "--group", "staff", "--group", "Lobby"]
+    said += ["--meta", "badge=4711", "--meta", "note=a = b", "--expires", FUTURE]
+    assert run("enroll", "alice", *clips, *said).code == 0
+    shown = run("speakers", "show", "alice", "--json").json
+    assert shown["groups"] == ["lobby", "staff"]
+    assert shown["metadata"] == {"badge": "4711", "note": "a = b"}
+    assert shown["expires_at"] == "2099-01-31T00:00:00+00:00"
+    assert shown["standing"] == "active"
+    assert [sample["label"] for sample in shown["samples"]] == ["door", "door"]
+    text = run("speakers", "show", "alice").out
+    assert "active until 2099-01-31 00:00 UTC" in text
+    assert "meta badge" in text
+    assert "lobby, staff" in run("speakers", "list").out
+
+
+def test_a_refused_enrolment_changes_nothing_that_is_known(home: Path, ami, run: Runner) -> None:
+    bad = ami.cut("bob-3", home / "bob.wav")
+    assert run("enroll", "alice", bad, "--group", "staff", "--expires", PAST).code == 40
+    shown = run("speakers", "show", "alice", "--json").json
+    assert (shown["groups"], shown["expires_at"]) == ([], None)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["disable", "alice"], "speaker_disabled"),
+        (["edit", "alice", "--expires", PAST], "speaker_expired"),
+    ],
+)
+def test_who_is_barred_is_never_accepted(
+    door: Path, run: Runner, words: list[str], reason: str
+) -> None:
+    assert run("verify", "alice", door).code == 0
+    assert run("speakers", *words).code == 0
+    for ask in (["verify", "alice", door], ["identify", door]):
+        ran = run(*ask, "--json", "--threshold", "-1", *(["--margin", "0"] * (ask[0] != "verify")))
+        assert ran.code == 10
+        assert (ran.json["outcome"], ran.json["reason"]) == ("rejected", reason)
+        assert reason.removeprefix("speaker_") in run(*ask).out
+    assert run("speakers", "enable", "alice").code == 0
+    assert run("speakers", "edit", "alice", "--no-expiry").code in {0, 2}
+    assert run("verify", "alice", door).code == 0
+
+
+def test_an_expiry_takes_effect_by_itself(door: Path, run: Runner) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=0.1)
+    assert run("speakers", "edit", "alice", "--expires", soon.isoformat()).code == 0
+    assert run("verify", "alice", door).code == 10  # decoding takes longer than that
+
+
+def test_the_voice_of_somebody_disabled_still_competes(door: Path, run: Runner) -> None:
+    """Else the disabled alice would be let in as whoever sounds most like her."""
+    assert run("speakers", "disable", "alice").code == 0
+    found = run("identify", door, "--json", "--threshold", "-1").json
+    assert found["reason"] == "speaker_disabled"
+    assert found["candidates"][0]["speaker"]["name"] == "alice"
+    assert found["speaker"] is None
+
+
+def test_only_the_group_is_asked(door: Path, run: Runner) -> None:
+    assert run("speakers", "edit", "bob", "--group", "Lobby").code == 0
+    found = run("identify", door, "--group", "lobby", "--json")
+    assert found.code == 10
+    assert (found.json["gallery_size"], found.json["group"]) == (1, "lobby")
+    assert [c["speaker"]["name"] for c in found.json["candidates"]] == ["bob"]
+    assert "1 enrolled in lobby" in run("identify", door, "--group", "LOBBY").out
+    assert run("speakers", "edit", "alice", "--group", "lobby").code == 0
+    found = run("identify", door, "--group", "lobby", "--json")
+    assert (found.code, found.json["speaker"]["name"]) == (0, "alice")
+    nobody = run("identify", door, "--group", "attic", "--json")
+    assert (nobody.code, nobody.json["reason"]) == (10, "gallery_empty")
+    assert "nobody of the group attic" in nobody.json["detail"]
+    assert run("identify", door, "--group", " ").code == 47
+
+
+def test_what_was_said_can_be_taken_back(home: Path, run: Runner) -> None:
+    edit = ["speakers", "edit", "alice"]
+    assert run(*edit, "--group", "a", "--meta", "k=v", "--expires", FUTURE).code == 0
+    ran = run(*edit, "--no-group", "A", "--no-meta", "k", "--no-expiry", "--json")
+    assert ran.code == 0
+    assert (ran.json["groups"], ran.json["metadata"], ran.json["expires_at"]) == ([], {}, None)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ([], 2),
+        (["--meta", "badge"], 2),
+        (["--meta", "=x"], 2),
+        (["--expires", "soon"], 47),
+        (["--group", "a;b"], 47),
+        (["--expires", FUTURE, "--no-expiry"], 47),
+        (["--group", "a", "--no-group", "A"], 47),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    home: Path, run: Runner, words: list[str], code: int
+) -> None:
+    ran = run("speakers", "edit", "alice", *words)
+    assert ran.code == code
+    assert "hint:" in ran.err
+
+
+def test_editing_nobody_is_an_error(home: Path, run: Runner) -> None:
+    for words in (["edit", "zoe", "--group", "a"], ["disable", "zoe"], ["enable", "zoe"]):
+        assert run("speakers", *words).code == 41
+
+
+def test_a_purge_erases_who_has_expired_and_nobody_else(home: Path, run: Runner) -> None:
+    run("speakers", "edit", "alice", "--expires", PAST)
+    run("speakers", "edit", "bob", "--expires", FUTURE)
+    dry = run("speakers", "purge", "--expired", "--dry-run")
+    assert (dry.code, dry.out) == (0, "expired  alice\n")
+    assert run("speakers", "purge", "--expired").code == 2  # nobody to ask
+    assert run("speakers", "purge").code == 2
+    done = run("speakers", "purge", "--expired", "--yes", "--json")
+    assert [(d["erased"], d["speaker"]["name"]) for d in done.json_lines] == [(True, "alice")]
+    assert [s["name"] for s in run("speakers", "list", "--json").json_lines] == ["bob"]
+    assert "nobody has expired" in run("speakers", "purge", "--expired", "--yes").err
+    assert run("index", "status", "--json").json_lines[0]["vectors"] == 1
+
+
+def test_a_list_says_it_in_its_columns(empty_home: Path, ami, run: Runner) -> None:
+    for turn in ("alice-1", "alice-2", "bob-1", "bob-2"):
+        ami.cut(turn, empty_home / f"{turn}.wav")
+    (empty_home / "people.csv").write_text(
+        "name,path,label,group,metadata,expires\n"
+        f"alice,alice-1.wav,phone,staff;lobby,badge=1;floor=2,{FUTURE}\n"
+        "Alice,alice-2.wav,,night,,\n"
+        "bob,bob-1.wav,,,,\nbob,bob-2.wav,,,,\n",
+        encoding="utf-8",
+    )
+    assert run("enroll", "--manifest", "people.csv").code == 0
+    shown = run("speakers", "show", "alice", "--json").json
+    assert shown["groups"] == ["lobby", "night", "staff"]
+    assert shown["metadata"] == {"badge": "1", "floor": "2"}
+    assert shown["expires_at"].startswith(FUTURE)
+    assert [sample["label"] for sample in shown["samples"]] == ["phone", ""]
+    assert run("speakers", "show", "bob", "--json").json["groups"] == []
+    # A second run embeds nothing anew, and what is known follows the list.
+    rows = [
+        {"name": "bob", "path": "bob-1.wav", "group": ["attic"], "metadata": {"badge": "9"}},
+        {"name": "bob", "path": "bob-2.wav", "label": None, "expires": PAST},
+    ]
+    lines = "\n".join(json.dumps(row) for row in rows)
+    (empty_home / "people.jsonl").write_text(lines, encoding="utf-8")
+    again = run("enroll", "--manifest", "people.jsonl", "--json")
+    assert [report["status"] for report in again.json_lines] == ["unchanged"]
+    shown = run("speakers", "show", "bob", "--json").json
+    assert (shown["groups"], shown["metadata"]) == (["attic"], {"badge": "9"})
+    assert shown["standing"] == "expired"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("alice,a.wav,l,g,badge,", "metadata 'badge' is not key=value"),
+        ("alice,a.wav,l,g,,soon", "no date or time"),
+        ("alice,a.wav,a;b,g,,", "cannot be a label"),
+        (f"alice,a.wav,l,{'g' * 65},,", "cannot be a group"),
+        (f"alice,a.wav,,,k=1,{PAST}\nAlice,b.wav,,,k=2,", "two values of 'k'"),
+        (f"alice,a.wav,,,,{PAST}\nAlice,b.wav,,,,{FUTURE}", "two expiries"),
+    ],
+)
+def test_a_list_that_contradicts_itself_enrols_nobody(
+    empty_home: Path, run: Runner, line: str, told: str
+) -> None:
+    (empty_home / "people.csv").write_text(f"name,path,label,group,metadata,expires\n{line}\n")
+    ran = run("enroll", "--manifest", "people.csv")
+    assert ran.code == 45
+    assert told in ran.err
+
+
+def test_what_is_said_of_all_goes_with_folders_and_not_with_lists(
+    empty_home: Path, ami, run: Runner
+) -> None:
+    (empty_home / "people" / "alice").mkdir(parents=True)
+    ami.cut("alice-2", empty_home / "people" / "alice" / "a.wav")
+    said = ["--label", "door", "--group", "lobby"]
+    assert run("enroll", "--from-dir", "people", *said).code == 0
+    shown = run("speakers", "show", "alice", "--json").json
+    assert (shown["groups"], shown["samples"][0]["label"]) == (["lobby"], "door")
+    (empty_home / "people.csv").write_text("name,path\nalice,people/alice/a.wav\n")
+    assert run("enroll", "--manifest", "people.csv", "--label", "door").code == 2

@@ -1,0 +1,92 @@
+"""Each revision of the schema, on a stored database of the one before with data in it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from random_voices import OTHER_SPACE, SPACE
+from sqlalchemy import create_engine
+
+from voiceid.store import Store, maintenance, migrate
+from voiceid.store.migrate import SCHEMA_HEAD, SchemaState
+
+STORED = Path(__file__).parent / "databases"
+"""``NNNN.sql``: a database that a program of that revision wrote, as a dump."""
+
+
+def restored(revision: str, folder: Path) -> Path:
+    path = folder / f"{revision}.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((STORED / f"{revision}.sql").read_text(encoding="utf-8"))
+    return path
+
+
+def table(path: Path, name: str, columns: str = "*") -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(f"SELECT {columns} FROM {name} ORDER BY 1").fetchall()  # noqa: S608
+
+
+def downgrade(path: Path, revision: str) -> None:
+    engine = create_engine(f"sqlite:///{path}")
+    scripts = migrate._scripts()
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"fn": lambda now, _: scripts._downgrade_revs(revision, now)}
+        )
+        with Operations.context(context):
+            context.run_migrations()
+        connection.commit()
+    engine.dispose()
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    return restored("0001", tmp_path)
+
+
+def test_0002_keeps_every_row_and_knows_nothing_more_of_anybody(old: Path) -> None:
+    columns = {
+        "speakers": "id, name, name_key, created_at, updated_at",
+        "samples": "id, speaker_id, space_id, vector, pcm_sha256, source_name, net_speech_s,"
+        " quality, overrides, created_at",
+        "centroids": "*",
+        "changes": "*",
+        "embedding_spaces": "*",
+        "sqlite_sequence": "*",
+    }
+    before = {name: table(old, name, what) for name, what in columns.items()}
+    assert len(before["samples"]) == 5
+    assert migrate.upgrade(old).current == SCHEMA_HEAD
+    after = {name: table(old, name, what) for name, what in columns.items()}
+    assert after == before
+    store = Store.open(old)
+    with store.read() as reader:
+        assert [s.name for s in reader.speakers()] == ["alice", "carol", "dora"]
+        for speaker in reader.speakers():
+            assert (speaker.groups, speaker.metadata, speaker.expires_at) == ((), {}, None)
+            assert speaker.standing().value == "active"
+            assert all(sample.label == "" for sample in reader.samples(speaker.id))
+        assert reader.count(SPACE.id) == 2
+        assert reader.count(OTHER_SPACE.id) == 1
+    assert maintenance.check(store) == []
+    store.close()
+
+
+def test_after_0002_samples_are_still_immutable(old: Path) -> None:
+    migrate.upgrade(old)
+    with closing(sqlite3.connect(old)) as connection, pytest.raises(sqlite3.Error, match="immut"):
+        connection.execute("UPDATE samples SET label = 'phone'")
+
+
+def test_0002_can_be_taken_back(old: Path) -> None:
+    before = {name: table(old, name) for name in ("speakers", "samples", "centroids", "changes")}
+    migrate.upgrade(old)
+    downgrade(old, "0001")
+    assert {name: table(old, name) for name in before} == before
+    assert migrate.status(old).current == "0001"
+    assert migrate.upgrade(old).state is SchemaState.CURRENT

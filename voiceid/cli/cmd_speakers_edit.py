@@ -1,0 +1,139 @@
+"""``voiceid speakers edit``, ``disable``, ``enable`` and ``purge``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.console import Console
+from voiceid.cli.options import common_options, details_options, name_argument
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.speakers_text import facts_text
+from voiceid.cli.text import counted
+from voiceid.cli.tree import Command
+
+if TYPE_CHECKING:
+    from voiceid.domain import SpeakerDetails
+
+
+@click.command(
+    "edit",
+    cls=Command,
+    short_help="Change the groups, the metadata and the expiry of a speaker.",
+    example="voiceid speakers edit alice --group lobby --meta badge=4711 --expires 2027-01-31",
+)
+@name_argument
+@details_options
+@click.option(
+    "--no-group", "not_groups", multiple=True, metavar="GROUP", help="Take it out of a group."
+)
+@click.option("--no-meta", multiple=True, metavar="KEY", help="Forget a piece of metadata.")
+@click.option("--no-expiry", is_flag=True, help="Take the expiry away.")
+@common_options
+@click.pass_obj
+def edit_command(  # noqa: PLR0913 - one parameter an option
+    console: Console,
+    *,
+    name: str,
+    groups: tuple[str, ...],
+    meta: tuple[tuple[str, str], ...],
+    expires: str | None,
+    not_groups: tuple[str, ...],
+    no_meta: tuple[str, ...],
+    no_expiry: bool,
+) -> int:
+    """Change the groups, the metadata and the expiry of a speaker; the samples stay."""
+    from voiceid.domain import SpeakerDetails, moment  # noqa: PLC0415 - loads numpy
+
+    details = SpeakerDetails(
+        groups=groups,
+        not_groups=not_groups,
+        metadata={**dict(meta), **dict.fromkeys(no_meta)},
+        expires_at=None if expires is None else moment(expires),
+        never_expires=no_expiry,
+    )
+    if details.changes_nothing:
+        raise click.UsageError("Nothing to change was given.")
+    return _change(console, name, details)
+
+
+@click.command(
+    "disable",
+    cls=Command,
+    short_help="Accept a speaker no more; nothing is erased.",
+    example="voiceid speakers disable alice",
+)
+@name_argument
+@common_options
+@click.pass_obj
+def disable_command(console: Console, name: str) -> int:
+    """Accept a speaker no more; nothing is erased.
+
+    The voice still competes, so that it is not taken for that of somebody who sounds like it.
+    """
+    from voiceid.domain import SpeakerDetails  # noqa: PLC0415 - loads numpy
+
+    return _change(console, name, SpeakerDetails(enabled=False))
+
+
+@click.command(
+    "enable",
+    cls=Command,
+    short_help="Accept a speaker again that was disabled.",
+    example="voiceid speakers enable alice",
+)
+@name_argument
+@common_options
+@click.pass_obj
+def enable_command(console: Console, name: str) -> int:
+    """Accept a speaker again that was disabled; an expiry stays as it is."""
+    from voiceid.domain import SpeakerDetails  # noqa: PLC0415 - loads numpy
+
+    return _change(console, name, SpeakerDetails(enabled=True))
+
+
+def _change(console: Console, name: str, details: SpeakerDetails) -> int:
+    with open_voiceid(console) as vid:
+        speaker = vid.change(name, details)
+    if console.settings.as_json:
+        console.json(speaker.to_dict())
+    else:
+        console.result(facts_text(speaker))
+    return exit_codes.DONE
+
+
+@click.command(
+    "purge",
+    cls=Command,
+    short_help="Erase everybody who has expired.",
+    example="voiceid speakers purge --expired --dry-run",
+)
+@click.option("--expired", is_flag=True, required=True, help="Erase everybody who has expired.")
+@click.option("--dry-run", is_flag=True, help="Only show who would be erased.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@common_options
+@click.pass_obj
+def purge_command(console: Console, *, expired: bool, dry_run: bool, yes: bool) -> int:
+    """Erase everybody who has expired: names, samples and vectors, from the index too.
+
+    Asks first on a terminal; elsewhere --yes is needed.
+    """
+    del expired  # click insists on it: purging is always said in full
+    require_answer(yes=yes or dry_run)
+    with open_voiceid(console) as vid:
+        number = counted(len(vid.purge_expired(dry_run=True)), "speaker")
+        question = f"Erase {number} who expired? This cannot be undone."
+        if not confirmed(console, question, yes=yes or dry_run):
+            return exit_codes.INTERRUPTED
+        erased = vid.purge_expired(dry_run=dry_run)
+    for speaker in erased:
+        if console.settings.as_json:
+            console.json({"erased": not dry_run, "speaker": speaker.to_dict()})
+        else:
+            console.result(f"{'expired' if dry_run else 'erased'}  {speaker.name}")
+    if not erased:
+        console.note("nobody has expired")
+    return exit_codes.DONE

@@ -1,0 +1,98 @@
+"""How speakers and their samples are shown."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from voiceid.cli.text import fields, seconds, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from voiceid.domain import Sample, Speaker
+
+
+def speakers_table(speakers: Sequence[Speaker]) -> str:
+    """Return one row a speaker; groups and standing only when there is anything to say."""
+    columns = {
+        "speaker": [speaker.name for speaker in speakers],
+        "samples": [str(speaker.n_samples) for speaker in speakers],
+        "net speech": [seconds(speaker.net_speech_s) for speaker in speakers],
+        "updated": [_day(speaker.updated_at) for speaker in speakers],
+        "standing": [_standing(speaker) for speaker in speakers],
+        "groups": [", ".join(speaker.groups) or "-" for speaker in speakers],
+        "embedding spaces": [", ".join(speaker.spaces) or "-" for speaker in speakers],
+    }
+    for name, nothing in {"standing": "active", "groups": "-"}.items():
+        if all(cell == nothing for cell in columns[name]):
+            del columns[name]
+    rows = list(zip(*columns.values(), strict=True))
+    return table(list(columns), rows, right={"samples", "net speech"})
+
+
+def facts_text(speaker: Speaker) -> str:
+    """Return what is known of a speaker, a line a fact."""
+    return fields(
+        {
+            "speaker": speaker.name,
+            "id": str(speaker.id),
+            "standing": _standing(speaker),
+            "groups": ", ".join(speaker.groups) or "-",
+            **{f"meta {key}": value for key, value in speaker.metadata.items()},
+            "enrolled": _day(speaker.created_at),
+            "updated": _day(speaker.updated_at),
+            "net speech": seconds(speaker.net_speech_s),
+            "embedding spaces": ", ".join(speaker.spaces) or "-",
+        }
+    )
+
+
+def speaker_text(speaker: Speaker, samples: Sequence[Sample]) -> str:
+    """Return what is known of a speaker, and the samples."""
+    return f"{facts_text(speaker)}\n\n{samples_table(samples)}"
+
+
+def samples_table(samples: Sequence[Sample]) -> str:
+    """Return one row a sample."""
+    rows = [
+        [
+            str(sample.id),
+            sample.source_name,
+            sample.label or "-",
+            seconds(sample.quality.net_speech_s),
+            "-" if sample.quality.snr_db is None else f"{sample.quality.snr_db:.0f} dB",
+            _day(sample.created_at),
+            sample.space_id,
+            ", ".join(sample.quality.warnings) or "-",
+            ", ".join(sample.overrides) or "-",
+        ]
+        for sample in samples
+    ]
+    header = [
+        "sample",
+        "clip",
+        "label",
+        "net speech",
+        "SNR",
+        "enrolled",
+        "embedding space",
+        "warnings",
+        "overridden",
+    ]
+    return table(header, rows, right={"sample", "net speech", "SNR"})
+
+
+def _standing(speaker: Speaker) -> str:
+    standing = speaker.standing().value
+    if speaker.expires_at is None or standing == "disabled":
+        return standing
+    return (
+        f"{standing}, {_day(speaker.expires_at)}"
+        if standing == "expired"
+        else (f"active until {_day(speaker.expires_at)}")
+    )
+
+
+def _day(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M UTC")

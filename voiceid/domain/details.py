@@ -1,0 +1,137 @@
+"""What is known of speakers and samples beside the voice, and what may stand there."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+from voiceid.errors import SpeakerDetailInvalid
+
+_TAG_MAX_CHARS = 64
+_KEY_MAX_CHARS = 64
+_VALUE_MAX_CHARS = 1024
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories of what cannot be seen, or breaks a line."""
+
+
+def tag(what: str, text: str) -> str:
+    """Return the name of a group or a label: NFKC, case-folded, without outer white space.
+
+    Parameters
+    ----------
+    what : str
+        ``group`` or ``label``, for the message.
+    text : str
+
+    Raises
+    ------
+    SpeakerDetailInvalid
+        Empty, over 64 characters, or with characters that cannot be seen, or ``;``, which
+        parts several in a list.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()  # which may undo the form
+    name = unicodedata.normalize("NFKC", folded).strip()
+    if not name or len(name) > _TAG_MAX_CHARS or ";" in name or has_invisible(name):
+        raise SpeakerDetailInvalid(
+            f"{text!r} cannot be a {what}",
+            hint=f"A {what} has 1 to {_TAG_MAX_CHARS} visible characters, and no `;`.",
+        )
+    return name
+
+
+def has_invisible(text: str) -> bool:
+    """Whether a text holds control characters or others that cannot be seen."""
+    return any(unicodedata.category(ch) in _INVISIBLE for ch in text)
+
+
+def moment(text: str) -> datetime:
+    """Return an ISO 8601 date or time as UTC; without an offset it is UTC, a date its midnight.
+
+    Raises
+    ------
+    SpeakerDetailInvalid
+    """
+    try:
+        found = datetime.fromisoformat(text.strip())
+        # Aware already, it is converted; dates at the edge of the calendar cannot be.
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise SpeakerDetailInvalid(
+            f"{text!r} is no date or time",
+            hint="Write 2027-01-31, or 2027-01-31T18:00+01:00; without an offset it is UTC.",
+        ) from error
+    return found
+
+
+def _checked_metadata(metadata: Mapping[str, str | None]) -> dict[str, str | None]:
+    made: dict[str, str | None] = {}
+    for key, value in metadata.items():
+        name = unicodedata.normalize("NFC", key).strip()
+        if not name or len(name) > _KEY_MAX_CHARS or "=" in name or has_invisible(name):
+            raise SpeakerDetailInvalid(
+                f"{key!r} cannot be a key of metadata",
+                hint=f"A key has 1 to {_KEY_MAX_CHARS} visible characters, and no `=`.",
+            )
+        if value is not None and (len(value) > _VALUE_MAX_CHARS or has_invisible(value)):
+            raise SpeakerDetailInvalid(
+                f"the value of {name!r} cannot be kept: it is over {_VALUE_MAX_CHARS} characters"
+                " long, or holds some that cannot be seen",
+                hint="Keep long texts elsewhere, and a reference to them here.",
+            )
+        made[name] = value
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerDetails:
+    """What is to be known of a speaker from now on; what is not named stays as it is.
+
+    Parameters
+    ----------
+    groups, not_groups : tuple of str
+        To be in, and not to be in; see :func:`tag`.
+    metadata : mapping of str to str or None
+        Values by key; None removes the key.  Keys have 1 to 64 characters, values at most 1024.
+    expires_at : datetime, optional
+        From when on the speaker is accepted no more; taken as UTC when it has no offset.
+    never_expires : bool
+        Take the expiry away.
+    enabled : bool, optional
+        False: the speaker stays, and is never accepted.
+
+    Raises
+    ------
+    SpeakerDetailInvalid
+    """
+
+    groups: tuple[str, ...] = ()
+    not_groups: tuple[str, ...] = ()
+    metadata: Mapping[str, str | None] = field(default_factory=dict, hash=False)
+    expires_at: datetime | None = None
+    never_expires: bool = False
+    enabled: bool | None = None
+
+    def __post_init__(self) -> None:
+        into = dict.fromkeys(tag("group", g) for g in self.groups)
+        out_of = dict.fromkeys(tag("group", g) for g in self.not_groups)
+        if both := into.keys() & out_of.keys():
+            raise SpeakerDetailInvalid(
+                f"the group {min(both)} is both given and taken away", hint="Name it once."
+            )
+        if self.expires_at is not None and self.never_expires:
+            raise SpeakerDetailInvalid(
+                "an expiry is both given and taken away", hint="Give one of the two."
+            )
+        object.__setattr__(self, "groups", tuple(into))
+        object.__setattr__(self, "not_groups", tuple(out_of))
+        object.__setattr__(self, "metadata", MappingProxyType(_checked_metadata(self.metadata)))
+        if self.expires_at is not None:
+            object.__setattr__(self, "expires_at", moment(self.expires_at.isoformat()))
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether nothing is named."""
+        return self == SpeakerDetails()
