@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
 
 from voiceid import runtime
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
-from voiceid.domain import Decision, Embedding, Utterance
+from voiceid.domain import Candidate, Decision, Embedding, EmbeddingSpace, Utterance, tag
 from voiceid.embedder import or_error
-from voiceid.errors import AudioError, NotEnoughSpeech
-from voiceid.verification import compare
+from voiceid.embeddings import unit
+from voiceid.errors import AudioError, NotEnoughSpeech, SpaceMismatch
+from voiceid.verification import Probe, compare
 
 
 class Questions:
@@ -78,9 +83,72 @@ class Questions:
         verifier = self._parts.verifier
 
         def ask(source: AudioSource) -> Decision:
-            return verifier.identify(source, top=top, rule=rule, group=group)
+            return self._told(verifier.identify(source, top=top, rule=rule, group=group))
 
         return ask
+
+    def identify_embedding(  # noqa: PLR0913 - what can be known of a vector, by keyword
+        self,
+        vector: npt.ArrayLike,
+        space: EmbeddingSpace | str,
+        *,
+        net_speech_s: float | None = None,
+        narrowband: bool = False,
+        top: int = 5,
+        threshold: float | None = None,
+        margin: float | None = None,
+        group: str | None = None,
+    ) -> Decision:
+        """Decide whose voice an embedding is that was made elsewhere; loads no model.
+
+        Parameters
+        ----------
+        vector : (dim,) array of float
+            Any length but zero; it is scaled to unit length.
+        space : EmbeddingSpace or str
+            Where it was embedded, or the id of that space.
+        net_speech_s : float, optional
+            How much speech is behind it.  Measured thresholds depend on it: without it there
+            must be a threshold, here or in the configuration.
+        narrowband : bool
+            Whether that speech had a telephone's bandwidth.
+        top, threshold, margin, group
+            See :meth:`identify`.
+
+        Raises
+        ------
+        SpaceMismatch
+            It is of another space than this gallery's, or no vector of it.
+        ThresholdUnavailable, StoreError, ConfigError, SpeakerDetailInvalid
+            Nobody was accepted.
+        """
+        started = time.perf_counter()
+        probe = Probe(self._embedding(vector, space), net_speech_s, narrowband, None)
+        rule = self._parts.rule.with_flags(threshold, margin)
+        group = None if group is None else tag("group", group)
+        decision = self._parts.searcher.identify_probe(
+            probe, top=top, rule=rule, group=group, started=started
+        )
+        return self._told(decision)
+
+    def search(
+        self,
+        vector: npt.ArrayLike,
+        space: EmbeddingSpace | str,
+        *,
+        k: int = 5,
+        group: str | None = None,
+    ) -> tuple[Candidate, ...]:
+        """Return the ``k`` speakers nearest to an embedding, best first; loads no model.
+
+        It decides nothing, and nobody hears of it: for decisions see
+        :meth:`identify_embedding`, which takes the same vectors.
+
+        Raises
+        ------
+        SpaceMismatch, StoreError, ConfigError, SpeakerDetailInvalid
+        """
+        return self._parts.searcher.search(self._embedding(vector, space), k, group)
 
     def verify(self, name: str, source: AudioSource, *, threshold: float | None = None) -> Decision:
         """Decide whether a clip is the voice of the enrolled speaker called ``name``.
@@ -111,7 +179,7 @@ class Questions:
         verifier = self._parts.verifier
 
         def ask(source: AudioSource) -> Decision:
-            return verifier.verify(name, source, rule=rule)
+            return self._told(verifier.verify(name, source, rule=rule))
 
         return ask
 
@@ -120,7 +188,46 @@ class Questions:
     ) -> Decision:
         """Decide whether two clips are of one voice.  Needs no database."""
         rule = self._parts.rule.with_flags(threshold, None)
-        return compare(self._parts.embedder, a, b, rule=rule)
+        return self._told(compare(self._parts.embedder, a, b, rule=rule))
+
+    def on_decision(self, callback: Callable[[Decision], None]) -> Callable[[], None]:
+        """Have every decision told to ``callback`` before whoever asked gets it.
+
+        It is called in the thread that decided, of which there may be many at once.  What it
+        raises reaches whoever asked, in place of the decision: what could not be recorded is
+        not acted on.
+
+        Returns
+        -------
+        callable
+            Ends it.
+        """
+        listeners = self._parts.listeners
+        entry = object()
+        listeners[entry] = callback
+        return lambda: listeners.pop(entry, None) and None
+
+    def _told(self, decision: Decision) -> Decision:
+        for callback in list(self._parts.listeners.values()):
+            callback(decision)
+        return decision
+
+    def _embedding(self, vector: npt.ArrayLike, space: EmbeddingSpace | str) -> Embedding:
+        here = self._parts.space
+        named = space if isinstance(space, str) else space.id
+        try:
+            found = np.asarray(vector, dtype=np.float32)
+            if named == here.id and found.shape == (here.dim,):
+                return Embedding(unit(found), here)
+        except (ValueError, TypeError) as error:
+            raise SpaceMismatch(
+                f"the vector cannot be an embedding: {error}", hint="It takes finite numbers."
+            ) from error
+        raise SpaceMismatch(
+            f"a vector of shape {found.shape} in {named} cannot be compared with {here.id},"
+            f" which has {here.dim} dimensions",
+            hint="Embed with this model and these speech settings, or choose theirs.",
+        )
 
     def utterance(self, source: AudioSource) -> Utterance:
         """Decode a clip, measure its quality and embed its speech, if there is enough."""

@@ -1,0 +1,179 @@
+"""Vectors that were embedded elsewhere, and decisions that are told to a listener."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from voiceid import (
+    Decision,
+    Outcome,
+    Reason,
+    SpaceMismatch,
+    SpeakerDetails,
+    ThresholdUnavailable,
+    Utterance,
+    VoiceID,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def vid(home: Path) -> VoiceID:
+    """Alice and bob, in a data folder of this test's own."""
+    with VoiceID.open() as opened:
+        yield opened
+
+
+@pytest.fixture
+def heard(vid: VoiceID, home: Path, ami) -> Utterance:
+    return vid.utterance(ami.cut("alice-4", home / "door.wav"))
+
+
+def test_a_vector_is_decided_about_as_its_clip_is(
+    vid: VoiceID, home: Path, heard: Utterance
+) -> None:
+    of_clip = vid.identify(home / "door.wav")
+    found = vid.identify_embedding(
+        heard.embedding.vector, heard.embedding.space, net_speech_s=heard.quality.net_speech_s
+    )
+    same = ("outcome", "reason", "speaker", "threshold", "gallery_size")
+    assert [getattr(found, name) for name in same] == [getattr(of_clip, name) for name in same]
+    # It was scaled to unit length a second time: one step of float32.
+    assert found.score == pytest.approx(of_clip.score, abs=1e-6)
+    assert found.margin == pytest.approx(of_clip.margin, abs=1e-6)
+    assert found.accepted
+    assert found.quality is None
+    assert found.to_dict()["quality"] is None
+
+
+def test_its_length_does_not_matter_and_the_space_may_be_named(
+    vid: VoiceID, heard: Utterance
+) -> None:
+    longer = (3.5 * heard.embedding.vector.astype(np.float64)).tolist()
+    found = vid.identify_embedding(longer, vid.space.id, threshold=0.5)
+    assert found.speaker.name == "alice"
+    assert found.threshold.source == "flag"
+
+
+def test_without_the_amount_of_speech_there_is_no_measured_threshold(
+    vid: VoiceID, heard: Utterance
+) -> None:
+    with pytest.raises(ThresholdUnavailable, match="how much speech"):
+        vid.identify_embedding(heard.embedding.vector, vid.space)
+
+
+def test_a_narrowband_vector_gets_the_thresholds_of_its_band(
+    vid: VoiceID, heard: Utterance
+) -> None:
+    found = vid.identify_embedding(
+        heard.embedding.vector, vid.space, net_speech_s=4.0, narrowband=True
+    )
+    assert "crossband" in found.threshold.source
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda v: (v[:-1], None),
+        lambda v: (v * np.nan, None),
+        lambda v: (v * 0, None),
+        lambda v: (v[None], None),
+        lambda v: ([], None),
+        lambda v: (["a"] * len(v), None),
+        lambda v: ([v, [1.0]], None),
+        lambda v: (v, "ge2e-000000000000"),
+        lambda v: (v, ""),
+    ],
+)
+def test_what_is_no_vector_of_this_gallery_is_refused(
+    vid: VoiceID, heard: Utterance, wrong: Callable[[np.ndarray], tuple[object, str | None]]
+) -> None:
+    vector, space = wrong(heard.embedding.vector)
+    named = vid.space if space is None else space
+    with pytest.raises(SpaceMismatch) as refused:
+        vid.identify_embedding(vector, named, threshold=-1.0)
+    assert refused.value.hint
+    with pytest.raises(SpaceMismatch):
+        vid.search(vector, named)
+
+
+def test_a_search_ranks_and_decides_nothing(vid: VoiceID, heard: Utterance) -> None:
+    told: list[Decision] = []
+    vid.on_decision(told.append)
+    found = vid.search(heard.embedding.vector, heard.embedding.space)
+    assert [one.speaker.name for one in found] == ["alice", "bob"]
+    assert found[0].score > 0.5 > found[1].score
+    vid.change("bob", SpeakerDetails(groups=("lobby",)))
+    among = vid.search(heard.embedding.vector, vid.space, k=1, group="Lobby")
+    assert [one.speaker.name for one in among] == ["bob"]
+    assert told == []
+
+
+def test_vectors_are_answered_where_no_model_is_installed(
+    vid: VoiceID, home: Path, heard: Utterance, tmp_path: Path
+) -> None:
+    np.save(home / "vector.npy", heard.embedding.vector)
+    code = (
+        "import sys, numpy as np; from voiceid import VoiceID\n"
+        "with VoiceID.open() as vid:\n"
+        "    found = vid.identify_embedding(np.load('vector.npy'), vid.space, net_speech_s=6.0)\n"
+        "    print(found.speaker.name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=home,
+        env={"VOICEID_HOME": str(home), "VOICEID_MODELS": str(tmp_path / "none"), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "alice\n"), done.stderr
+
+
+def test_every_decision_is_told_before_it_is_given(vid: VoiceID, home: Path, ami) -> None:
+    door = ami.cut("alice-4", home / "door.wav")
+    told: list[Decision] = []
+    stop = vid.on_decision(told.append)
+    decisions = [
+        vid.identify(door),
+        vid.verify("bob", door),
+        vid.compare(door, door),
+        *vid.identify_all([door, home / "nothing.wav"]),
+        *vid.verify_all("alice", [door]),
+    ]
+    made = [one for one in decisions if isinstance(one, Decision)]
+    assert told == made
+    assert len(made) == 5
+    stop()
+    stop()
+    vid.verify("bob", door)
+    assert len(told) == 5
+
+
+def test_what_a_listener_raises_takes_the_place_of_the_decision(
+    vid: VoiceID, home: Path, ami
+) -> None:
+    door = ami.cut("alice-4", home / "door.wav")
+
+    def refuse(decision: Decision) -> None:
+        raise OSError("the log is full")
+
+    stop = vid.on_decision(refuse)
+    with pytest.raises(OSError, match="the log is full"):
+        vid.identify(door)
+    stop()
+    assert vid.identify(door).accepted
+
+
+def test_who_is_barred_is_not_accepted_by_a_vector(vid: VoiceID, heard: Utterance) -> None:
+    vid.change("alice", SpeakerDetails(enabled=False))
+    found = vid.identify_embedding(heard.embedding.vector, vid.space, threshold=-1.0, margin=0.0)
+    assert (found.outcome, found.reason) == (Outcome.REJECTED, Reason.SPEAKER_DISABLED)
+    assert found.speaker is None
