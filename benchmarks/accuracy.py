@@ -164,28 +164,28 @@ def _decided(
     theirs: Sequence[Voice],
 ) -> Decided:
     table, strangers = trials.compare(gallery, mine), trials.compare(gallery, theirs)
-    accepted = table.score >= _needed(rule, table)
+    accepted = table.score >= needed(rule, table)
     # Each of the ten galleries holds one enrolment of every speaker.
     ranked = [trials.identify(gallery[turn::10], mine) for turn in range(10)]
     close = [r.lead < rule.margin for r in ranked]
-    over = [r.best >= _needed(rule, r) for r in ranked]
+    over = [r.best >= needed(rule, r) for r in ranked]
     return Decided(
         undecided=float(np.mean([voice.vector is None for voice in mine])),
         rank1=float(np.mean(np.concatenate([r.correct for r in ranked]))),
         ambiguous=float(np.mean(np.concatenate(close) & np.concatenate(over))),
         fnmr=float(np.mean(~accepted[table.genuine])),
         fmr=float(np.mean(accepted[~table.genuine])),
-        strangers=int(np.sum(strangers.score >= _needed(rule, strangers))),
+        strangers=int(np.sum(strangers.score >= needed(rule, strangers))),
         highest=float(np.max(strangers.score)),
     )
 
 
-def _needed(rule: DecisionRule, of: Table | trials.Identified) -> trials.Floats:
+def needed(rule: DecisionRule, of: Table | trials.Identified) -> trials.Floats:
     """Return the threshold that each comparison must reach."""
     pairs = np.stack([of.net_speech_s, of.band], axis=1)
     kinds, where = np.unique(pairs, axis=0, return_inverse=True)
-    needed = [rule.threshold(speech, trials.BANDS[int(band)]).value for speech, band in kinds]
-    return np.array(needed)[where.ravel()]
+    values = [rule.threshold(speech, trials.BANDS[int(band)]).value for speech, band in kinds]
+    return np.array(values)[where.ravel()]
 
 
 def targets_table(corpora: Corpora, whole: Decided, cache: Path | None) -> str:

@@ -29,11 +29,14 @@ DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "shared" / "corpora"
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """A lossy codec of libsndfile; ``compression_level`` runs from 0 (most bits) to 1."""
+    """A lossy codec of libsndfile; ``compression_level`` runs from 0 (most bits) to 1.
+
+    None is for codecs of one rate.
+    """
 
     format: str
     subtype: str
-    compression_level: float
+    compression_level: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,6 +155,12 @@ def narrowband(clip: Clip) -> Clip:
     """Return the clip as a telephone's rate leaves it: 8 kHz, then upsampled again."""
     low = soxr.resample(clip.samples, clip.rate_hz, 8000)
     return replace(clip, samples=soxr.resample(low, 8000, clip.rate_hz).astype(np.float32))
+
+
+def telephone(clip: Clip, coding: Coding) -> Clip:
+    """Return the clip at 8 kHz with a coding, as a call's recording would be handed over."""
+    low = soxr.resample(clip.samples, clip.rate_hz, 8000).astype(np.float32)
+    return replace(clip, samples=low, rate_hz=8000, coding=coding)
 
 
 def noisy(clip: Clip, snr_db: float) -> Clip:
