@@ -1,4 +1,4 @@
-"""Which threshold and which margin decide, and where they come from.  Pure.
+"""Which threshold and which margin decide, where they come from, and what does not fit.  Pure.
 
 A threshold is never a constant of the code: it is a flag, a setting, or an operating
 point that was measured for the model at an amount of net speech.  Where none of these can
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from voiceid.domain import Threshold
+from voiceid.domain import Float32Array, QualityReport, Threshold
+from voiceid.embeddings import agreement
 from voiceid.errors import ConfigError, ThresholdUnavailable
 
 
@@ -142,6 +143,83 @@ class DecisionRule:
             point.threshold,
             f"card {self.model}, {band.value}, net speech >= {point.min_net_speech_s:g} s",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """A sample that does not agree with the others of its speaker.
+
+    Parameters
+    ----------
+    index : int
+        Its place among the samples that were given.
+    agreement, needed : float
+        Cosine to the centroid of the others, and the threshold that it misses.
+    """
+
+    index: int
+    agreement: float
+    needed: float
+
+
+def odd_ones(
+    vectors: Float32Array,
+    qualities: Sequence[QualityReport],
+    rule: DecisionRule,
+    judged: Collection[int] | None = None,
+) -> tuple[list[Odd], dict[int, float]]:
+    """Find the samples that do not agree with the others of their speaker.
+
+    The worst is put aside until all that are left agree.  Putting the worst aside first
+    matters: one other voice among three clips pulls the centroid of the others away from
+    every honest clip too.
+
+    Parameters
+    ----------
+    vectors : (n, dim) float32
+        Unit length.
+    qualities : sequence of QualityReport
+        Of the same samples.
+    rule : DecisionRule
+        Which score makes two clips one voice.
+    judged : collection of int, optional
+        Which may be put aside; all of them when omitted.
+
+    Returns
+    -------
+    odd : list of Odd
+        In the order in which they were put aside.  Of two samples alone it cannot be told
+        which one is the stranger: both are.
+    agreements : dict of int to float
+        Cosine of each judged sample to the centroid of the others that were left with it.
+
+    Raises
+    ------
+    ThresholdUnavailable
+    """
+    left = list(range(len(vectors)))
+    judged = frozenset(left if judged is None else judged)
+    agreements: dict[int, float] = {}
+    odd: list[Odd] = []
+    while len(left) > 1 and (asked := [i for i in left if i in judged]):
+        scores = dict(zip(left, map(float, agreement(vectors[left])), strict=True))
+        agreements |= {i: scores[i] for i in asked}
+        needed = {
+            i: _needed(qualities[i], [qualities[k] for k in left if k != i], rule) for i in asked
+        }
+        worst = min(asked, key=lambda i: scores[i] - needed[i])
+        if scores[worst] >= needed[worst]:
+            break
+        aside = asked if len(left) == 2 else [worst]  # noqa: PLR2004 - see Returns
+        odd += [Odd(i, scores[i], needed[i]) for i in aside]
+        left = [i for i in left if i not in aside]
+    return odd, agreements
+
+
+def _needed(quality: QualityReport, others: Sequence[QualityReport], rule: DecisionRule) -> float:
+    """Return the threshold that a sample must reach against all the others."""
+    share = sum(other.narrowband for other in others) / len(others)
+    return rule.threshold(quality.net_speech_s, band_of(quality.narrowband, share)).value
 
 
 def checked_cosine(what: str, value: float) -> float:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voiceid.domain import EnrollmentProblem, Sample, Speaker, Utterance
-from voiceid.embeddings import agreement, centroid
+from voiceid.embeddings import centroid
 from voiceid.enrollment.clips import Clip
 from voiceid.index.gallery import GalleryIndex
-from voiceid.scoring import DecisionRule, band_of
+from voiceid.scoring import DecisionRule, band_of, odd_ones
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.reader import Reader
@@ -162,38 +162,21 @@ class Checks:
         usable: list[int],
         kept: Sequence[Sample],
     ) -> tuple[list[EnrollmentProblem], dict[int, float], list[int]]:
-        """Every clip agrees with the others; the worst one is put aside until all do.
-
-        Putting the worst aside first matters: one other voice among three clips pulls the
-        centroid of the others away from every honest clip too.
-        """
-        agreements: dict[int, float] = {}
-        problems: list[EnrollmentProblem] = []
-        left = list(usable)
-        while left and len(left) + len(kept) > 1:
-            vectors = [s.vector for s in kept] + [clips[i].vector for i in left]
-            scores = agreement(np.array(vectors, dtype=np.float32))[len(kept) :]
-            agreements.update(zip(left, map(float, scores), strict=True))
-            needed = {i: self._needed_among(clips, i, left, kept) for i in left}
-            worst = min(left, key=lambda i: agreements[i] - needed[i])
-            if agreements[worst] >= needed[worst]:
-                break
-            # Of two clips alone it cannot be told which one is the stranger: both are named.
-            odd = left if len(left) + len(kept) == 2 else [worst]  # noqa: PLR2004
-            problems += [
-                self._odd_one(reader, speaker, clips[i], agreements[i], needed[i]) for i in odd
-            ]
-            left = [i for i in left if i not in odd]
-        return problems, agreements, left
-
-    def _needed_among(
-        self, clips: Sequence[Clip], i: int, left: Sequence[int], kept: Sequence[Sample]
-    ) -> float:
-        """Return the threshold that clip ``i`` must reach against all the others."""
-        quality = clips[i].heard.quality
-        others = [s.quality for s in kept] + [clips[k].heard.quality for k in left if k != i]
-        share = sum(other.narrowband for other in others) / len(others)
-        return self.rule.threshold(quality.net_speech_s, band_of(quality.narrowband, share)).value
+        """Every new clip agrees with the others; see :func:`voiceid.scoring.odd_ones`."""
+        vectors = [s.vector for s in kept] + [clips[i].vector for i in usable]
+        qualities = [s.quality for s in kept] + [clips[i].heard.quality for i in usable]
+        new = range(len(kept), len(vectors))
+        odd, agreements = odd_ones(
+            np.array(vectors, dtype=np.float32), qualities, self.rule, judged=new
+        )
+        clip_at = dict(zip(new, usable, strict=True))
+        aside = {clip_at[one.index] for one in odd}
+        problems = [
+            self._odd_one(reader, speaker, clips[clip_at[one.index]], one.agreement, one.needed)
+            for one in odd
+        ]
+        scores = {clip_at[index]: score for index, score in agreements.items()}
+        return problems, scores, [i for i in usable if i not in aside]
 
     def _odd_one(
         self,
