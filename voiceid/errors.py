@@ -28,6 +28,9 @@ The tree (exit codes in brackets; they are part of the public interface)::
     ├── ManifestInvalid [45]         a list of people to enrol that cannot be read
     ├── Unhealthy [46]               `voiceid doctor` found something that must be mended
     ├── SpeakerDetailInvalid [47]    a group, label, metadata or expiry that cannot be
+    ├── SampleNotFound [48]
+    ├── ChangeRefused [49]           it would join two voices, or leave a speaker without a sample
+    ├── GalleryFileInvalid [55]      a file of exported speakers that is damaged or is none
     └── StoreError [50]
         ├── SchemaTooNew [51]        written by a newer voiceid; refused, untouched
         ├── SchemaOutdated [52]      needs `voiceid db upgrade`
@@ -235,6 +238,25 @@ class SpeakerDetailInvalid(VoiceIDError):
     """A group, a label, a piece of metadata or an expiry cannot be what was given."""
 
     exit_code = 47
+
+
+class SampleNotFound(VoiceIDError):
+    """The speaker has no sample of that number."""
+
+    exit_code = 48
+    default_hint = "`voiceid samples list NAME` shows the samples of a speaker."
+
+
+class ChangeRefused(VoiceIDError):
+    """A change would join two voices, or leave a speaker without a sample; nothing was changed."""
+
+    exit_code = 49
+
+
+class GalleryFileInvalid(VoiceIDError):
+    """A file of exported speakers is damaged, or is none; nothing was imported."""
+
+    exit_code = 55
 
 
 class StoreError(VoiceIDError):

@@ -6,7 +6,7 @@
         if decision.accepted and decision.speaker.name == "alice":
             ...
 
-Its methods stand in three rooms: `questions`, `people` and `upkeep`.  Objects are built in
+Its methods stand in four rooms: `questions`, `people`, `care` and `upkeep`.  Objects are built in
 `parts`, and nowhere else.
 """
 
@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
+from voiceid.app.care import Care
 from voiceid.app.parts import Parts
 from voiceid.app.people import People
 from voiceid.app.questions import Questions
@@ -25,7 +26,7 @@ from voiceid.config import Config, load_config
 from voiceid.zoo import Progress
 
 
-class VoiceID(Questions, People, Upkeep):
+class VoiceID(Questions, People, Care, Upkeep):
     """Enrolled voices, and the questions that can be asked of them.
 
     One object serves a whole process; its methods may be called from any number of threads

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from voiceid import runtime
 from voiceid.audio import AudioSource
 from voiceid.config import Config
+from voiceid.curation import Curator
 from voiceid.domain import Decision, EmbeddingSpace, Threshold, Utterance
 from voiceid.embedder import Embedder
 from voiceid.encoder import Encoder
@@ -200,17 +201,34 @@ class Parts:
         return self.embedder.utterance(source)
 
     @property
+    def enrolling_rule(self) -> DecisionRule:
+        """What an enrolment is judged by, and who is in the gallery twice.
+
+        That is what was measured for the model; a threshold that somebody set for a door
+        takes its place only where nothing was measured.
+        """
+        return self.card_rule if self.card_rule.points else self.rule
+
+    @property
+    def curator(self) -> Curator:
+        """What looks after the enrolled."""
+
+        def build() -> Curator:
+            space = self.space
+            gallery = self.gallery(space.id, space.dim)
+            return Curator(space, self.store, gallery, self.enrolling_rule)
+
+        return self._part("curator", build)
+
+    @property
     def enroller(self) -> Enroller:
         """What enrols."""
 
         def build() -> Enroller:
-            embedder, rule = self.embedder, self.card_rule
+            embedder = self.embedder
             gallery = self.gallery(embedder.space.id, embedder.space.dim)
-            # An enrolment is judged by what was measured for the model; a threshold that
-            # somebody set for a door takes its place only where nothing was measured.
-            if not rule.points:
-                rule = self.rule
-            checks = Checks(embedder.space.id, gallery, rule, self.config.enrollment)
+            rule, limits = self.enrolling_rule, self.config.enrollment
+            checks = Checks(embedder.space.id, gallery, rule, limits)
             return Enroller(embedder, self.store, checks)
 
         return self._part("enroller", build)

@@ -6,12 +6,14 @@ import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.cmd_speakers_care import inspect_command, merge_command, split_command
 from voiceid.cli.cmd_speakers_edit import (
     disable_command,
     edit_command,
     enable_command,
     purge_command,
 )
+from voiceid.cli.cmd_speakers_exchange import export_command, import_command
 from voiceid.cli.console import Console
 from voiceid.cli.options import SpeakerName, common_options, name_argument
 from voiceid.cli.session import open_voiceid
@@ -23,12 +25,12 @@ from voiceid.cli.tree import Command, Group
 @click.group(
     "speakers",
     cls=Group,
-    short_help="List, show, change and remove speakers.",
+    short_help="List, show, change, compare, remove, export and import speakers.",
     example="voiceid speakers list",
 )
 @common_options
 def command() -> None:
-    """List, show, change and remove speakers."""
+    """List, show, change, compare, remove, export and import speakers."""
 
 
 @command.command("list", cls=Command, example="voiceid speakers list --json")
@@ -110,5 +112,15 @@ def remove_command(console: Console, name: str, *, yes: bool) -> int:
     return exit_codes.DONE
 
 
-for other in (edit_command, disable_command, enable_command, purge_command):
+for other in (
+    edit_command,
+    disable_command,
+    enable_command,
+    purge_command,
+    inspect_command,
+    merge_command,
+    split_command,
+    export_command,
+    import_command,
+):
     command.add_command(other)

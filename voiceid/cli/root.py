@@ -21,7 +21,11 @@ _COMMANDS = {
     "identify": ("voiceid.cli.cmd_identify", "Decide who of the enrolled is speaking, if any."),
     "compare": ("voiceid.cli.cmd_compare", "Decide whether two clips are of one voice."),
     "embed": ("voiceid.cli.cmd_embed", "Print the embedding of a clip."),
-    "speakers": ("voiceid.cli.cmd_speakers", "List, show, change and remove speakers."),
+    "speakers": (
+        "voiceid.cli.cmd_speakers",
+        "List, show, change, compare, remove, export and import speakers.",
+    ),
+    "samples": ("voiceid.cli.cmd_samples", "List and remove the samples of a speaker."),
     "models": ("voiceid.cli.cmd_models", "List, show, pull, verify and remove models."),
     "db": ("voiceid.cli.cmd_db", "Show, upgrade, check and back up the database."),
     "index": ("voiceid.cli.cmd_index", "Show and rebuild the search index."),

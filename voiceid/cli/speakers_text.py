@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from voiceid.cli.text import fields, seconds, table
+from voiceid.cli.text import counted, fields, seconds, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voiceid.domain import Sample, Speaker
+    from voiceid.domain import Inspection, Likeness, Merge, Sample, Speaker
 
 
 def speakers_table(speakers: Sequence[Speaker]) -> str:
@@ -81,6 +81,66 @@ def samples_table(samples: Sequence[Sample]) -> str:
         "overridden",
     ]
     return table(header, rows, right={"sample", "net speech", "SNR"})
+
+
+_MATRIX_MAX = 16
+"""Samples whose matrix still fits a terminal of 100 columns."""
+
+
+def inspection_text(found: Inspection) -> str:
+    """Return the matrix of the samples, how each agrees, and the nearest other speaker."""
+    parts = []
+    if 1 < len(found.samples) <= _MATRIX_MAX:
+        header = ["sample", *(str(sample.id) for sample in found.samples)]
+        rows = [
+            [str(sample.id), *(f"{score:.3f}" for score in row)]
+            for sample, row in zip(found.samples, found.scores, strict=True)
+        ]
+        parts.append(table(header, rows, right=set(header)))
+    parts.append(table(*_agreement_rows(found), right={"sample", "net speech", "agreement"}))
+    parts.append(_nearest_text(found))
+    return "\n\n".join(parts)
+
+
+def _agreement_rows(found: Inspection) -> tuple[list[str], list[list[str]]]:
+    rows = []
+    for sample in found.samples:
+        score, needed = found.agreements.get(sample.id), found.outliers.get(sample.id)
+        rows.append(
+            [
+                str(sample.id),
+                sample.source_name,
+                sample.label or "-",
+                seconds(sample.quality.net_speech_s),
+                "-" if score is None else f"{score:.3f}",
+                "-" if needed is None else f"does not fit: {needed:.3f} needed",
+            ]
+        )
+    return ["sample", "clip", "label", "net speech", "agreement", "outlier"], rows
+
+
+def _nearest_text(found: Inspection) -> str:
+    if found.nearest is None or found.likeness is None:
+        return "nobody else is enrolled in this embedding space"
+    return f"nearest  {found.nearest.speaker.name}, {_likeness_text(found.likeness)}"
+
+
+def merge_text(plan: Merge) -> str:
+    """Return how alike two speakers are, and what merging them would do."""
+    alike = "they share no embedding space in use, and cannot be compared"
+    if plan.likeness is not None:
+        alike = _likeness_text(plan.likeness)
+    parts = [f"{s.name} ({counted(s.n_samples, 'sample')})" for s in (plan.into, plan.other)]
+    return f"{' and '.join(parts)}: {alike}"
+
+
+def _likeness_text(likeness: Likeness) -> str:
+    verdict = "one voice" if likeness.same_voice else "two voices"
+    sign = ">=" if likeness.same_voice else "<"
+    return (
+        f"{verdict}: score {likeness.score:.3f} {sign} threshold {likeness.threshold.value:g}"
+        f" ({likeness.threshold.source})"
+    )
 
 
 def _standing(speaker: Speaker) -> str:

@@ -5,6 +5,7 @@ Every value has ``to_dict()``, which gives plain JSON-ready values: that form is
 public JSON of the command line.
 """
 
+from voiceid.domain.curation import Inspection, Likeness, Merge, Split
 from voiceid.domain.decisions import (
     SCORE_SCALE,
     Candidate,
@@ -57,6 +58,9 @@ __all__ = [
     "Finding",
     "Float32Array",
     "Health",
+    "Inspection",
+    "Likeness",
+    "Merge",
     "NewSample",
     "Outcome",
     "QualityReport",
@@ -66,6 +70,7 @@ __all__ = [
     "Speaker",
     "SpeakerDetails",
     "SpeakerRef",
+    "Split",
     "Standing",
     "Task",
     "Threshold",

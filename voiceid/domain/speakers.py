@@ -213,6 +213,7 @@ class NewSample:
     utterance: Utterance
     overrides: tuple[str, ...] = ()
     label: str = ""
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

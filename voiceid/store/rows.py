@@ -72,7 +72,7 @@ def sample_row(
         "net_speech_s": utterance.quality.net_speech_s,
         "quality": json.dumps(quality),
         "overrides": json.dumps(list(new.overrides)),
-        "created_at": created_at,
+        "created_at": created_at if new.created_at is None else new.created_at.isoformat(),
         "label": new.label,
     }
 

@@ -14,6 +14,7 @@ from voiceid import embeddings
 from voiceid.domain import (
     EmbeddingSpace,
     NewSample,
+    Sample,
     Speaker,
     SpeakerDetails,
     speaker_key,
@@ -42,10 +43,10 @@ class Writer(Reader):
         super().__init__(connection)
         self.erased = False
 
-    def add_speaker(self, name: str) -> Speaker:
+    def add_speaker(self, name: str, created_at: datetime | None = None) -> Speaker:
         """Add a speaker without samples; raises SpeakerExists, SpeakerNameInvalid."""
         self._require_free(name)
-        now = _now()
+        now = _now() if created_at is None else created_at.isoformat()
         self._connection.execute(
             insert(speakers).values(
                 name=speaker_name(name), name_key=speaker_key(name), created_at=now, updated_at=now
@@ -79,13 +80,38 @@ class Writer(Reader):
 
     def remove_samples(self, speaker_id: int, space_id: str) -> None:
         """Remove a speaker's samples and centroid of a space; other spaces stay."""
+        self.remove_some(self.samples(speaker_id, space_id))
+
+    def remove_some(self, gone: Sequence[Sample]) -> None:
+        """Remove samples, of whatever speakers and spaces, and derive the centroids anew."""
         self.erased = True
-        self._connection.execute(
-            delete(samples).where(
-                samples.c.speaker_id == speaker_id, samples.c.space_id == space_id
-            )
-        )
-        self._derive(speaker_id, space_id)
+        for sample in gone:
+            self._connection.execute(delete(samples).where(samples.c.id == sample.id))
+        for speaker_id, space_id in {(one.speaker_id, one.space_id) for one in gone}:
+            self._derive(speaker_id, space_id)
+
+    def move_samples(self, moved: Sequence[Sample], to_speaker_id: int) -> int:
+        """Give samples to another speaker; return how many were dropped there as repeats.
+
+        They keep their ids and their dates.  A recording that the other speaker has already
+        in that space is removed instead.
+        """
+        there = {(s.space_id, s.pcm_sha256) for s in self.samples(to_speaker_id)}
+        kept = [s for s in moved if (s.space_id, s.pcm_sha256) not in there]
+        ids = [sample.id for sample in kept]
+        found = [
+            dict(row) | {"speaker_id": to_speaker_id}
+            for sample_id in ids
+            for row in self._connection.execute(
+                select(samples).where(samples.c.id == sample_id)
+            ).mappings()
+        ]
+        self.remove_some(moved)
+        if found:
+            self._connection.execute(insert(samples), found)
+        for space_id in {sample.space_id for sample in kept}:
+            self._derive(to_speaker_id, space_id)
+        return len(moved) - len(kept)
 
     def rename_speaker(self, speaker_id: int, new_name: str) -> None:
         """Give a speaker another name; raises SpeakerExists, SpeakerNameInvalid."""

@@ -1,0 +1,330 @@
+"""Files of exported speakers: what was written is read, and nothing else is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from random_voices import OTHER_SPACE, SPACE, random_unit, sample, unprivileged
+
+from voiceid import exchange
+from voiceid.domain import EmbeddingSpace, SpeakerDetails
+from voiceid.errors import (
+    ChangeRefused,
+    GalleryFileInvalid,
+    SpaceMismatch,
+    SpeakerExists,
+    SpeakerNotFound,
+    VoiceIDError,
+)
+from voiceid.store import Store
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def fill(store: Store) -> None:
+    """Alice with two samples and everything that can be known, bob with one, and dora with none."""
+    rng = np.random.default_rng(4)
+    with store.write() as writer:
+        alice = writer.add_speaker("Älice")
+        new = [
+            replace(sample(random_unit(rng), "one"), label="phone", overrides=("clipped",)),
+            sample(random_unit(rng), "two"),
+        ]
+        writer.add_samples(alice.id, SPACE, new)
+        writer.add_samples(alice.id, OTHER_SPACE, [sample(random_unit(rng), space=OTHER_SPACE)])
+        details = SpeakerDetails(
+            groups=("lobby", "staff"), metadata={"badge": "4711"}, expires_at=NOON, enabled=False
+        )
+        writer.change_speaker(alice.id, details)
+        writer.add_samples(writer.add_speaker("bob").id, SPACE, [sample(random_unit(rng), "b")])
+        writer.add_speaker("dora")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store.open(tmp_path / "from.sqlite3")
+    fill(made)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[Store]:
+    made = Store.open(tmp_path / "to.sqlite3")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def file(store: Store, tmp_path: Path) -> Path:
+    path = tmp_path / "gallery.jsonl"
+    write(store, path)
+    return path
+
+
+def write(store: Store, path: Path, *names: str) -> exchange.Exchanged:
+    with store.read() as reader:
+        return exchange.export(reader, SPACE, names, path)
+
+
+def read(
+    target: Store, path: Path, *, append: bool = False, space: EmbeddingSpace = SPACE
+) -> exchange.Exchanged:
+    with target.write() as writer:
+        return exchange.import_(writer, space, path, append=append)
+
+
+def contents(store: Store) -> list[tuple[object, ...]]:
+    with store.read() as reader:
+        return [
+            (
+                *(speaker.name, speaker.created_at, speaker.groups, dict(speaker.metadata)),
+                *(speaker.expires_at, speaker.disabled_at is None),
+                [
+                    (s.vector.tobytes(), s.quality, s.created_at, s.to_dict() | {"id": 0})
+                    for s in reader.samples(speaker.id, SPACE.id)
+                ],
+            )
+            for speaker in reader.speakers()
+            if SPACE.id in speaker.spaces
+        ]
+
+
+def sealed(lines: list[dict[str, Any]]) -> bytes:
+    """Return the bytes of a file with a last line that fits, whatever stands in the others."""
+    body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    n_samples = sum(len(line["samples"]) for line in lines[1:] if "samples" in line)
+    end = {"speakers": len(lines) - 1, "samples": n_samples}
+    end["sha256"] = hashlib.sha256(body).hexdigest()
+    return body + json.dumps(end).encode() + b"\n"
+
+
+def parsed(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()[:-1]]
+
+
+def test_what_is_exported_is_imported_to_the_last_bit(
+    store: Store, target: Store, file: Path
+) -> None:
+    made = read(target, file)
+    assert (made.speakers, made.samples) == (2, 3)
+    assert contents(target) == contents(store)
+    with target.read() as reader:
+        assert reader.spaces() == {SPACE.id: SPACE.dim}
+        assert reader.faults() == []
+        with store.read() as old:
+            for name in ("Älice", "bob"):
+                found = reader.centroid(reader.speaker(name).id, SPACE.id)
+                expected = old.centroid(old.speaker(name).id, SPACE.id)
+                np.testing.assert_array_equal(found, expected)
+
+
+def test_the_file_is_its_owners_alone_and_tells_its_checksum(file: Path) -> None:
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    *body, end = file.read_bytes().splitlines(keepends=True)
+    assert json.loads(end)["sha256"] == hashlib.sha256(b"".join(body)).hexdigest()
+    assert [path.name for path in file.parent.glob("*gallery*")] == [file.name]
+
+
+def test_those_named_are_exported_and_nobody_else(
+    store: Store, target: Store, tmp_path: Path
+) -> None:
+    assert write(store, tmp_path / "bob.jsonl", "BOB").names == ("bob",)
+    read(target, tmp_path / "bob.jsonl")
+    assert [row[0] for row in contents(target)] == ["bob"]
+
+
+@pytest.mark.parametrize(
+    ("names", "error"), [(["zoe"], SpeakerNotFound), (["bob", "dora"], ChangeRefused)]
+)
+def test_who_cannot_be_exported_is_told_and_no_file_appears(
+    store: Store, tmp_path: Path, names: list[str], error: type[VoiceIDError]
+) -> None:
+    with pytest.raises(error):
+        write(store, tmp_path / "new.jsonl", *names)
+    assert list(tmp_path.glob("*new*")) == []
+
+
+def test_an_empty_gallery_is_not_exported(target: Store, tmp_path: Path) -> None:
+    with pytest.raises(ChangeRefused, match="nobody"):
+        write(target, tmp_path / "new.jsonl")
+
+
+def test_a_file_that_is_there_is_left_as_it_is(store: Store, file: Path) -> None:
+    before = file.read_bytes()
+    with pytest.raises(GalleryFileInvalid, match="there already"):
+        write(store, file)
+    assert file.read_bytes() == before
+
+
+def test_a_folder_that_is_not_there_or_not_ours_is_told(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(GalleryFileInvalid, match="cannot be written"):
+        write(store, tmp_path / "none" / "x.jsonl")
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o555)
+    with store.read() as reader, unprivileged(), pytest.raises(GalleryFileInvalid):
+        exchange.export(reader, SPACE, (), locked / "x.jsonl")
+
+
+def test_another_space_is_refused(target: Store, file: Path) -> None:
+    with pytest.raises(SpaceMismatch):
+        read(target, file, space=OTHER_SPACE)
+    assert contents(target) == []
+
+
+def test_who_is_there_is_refused_or_gets_what_is_missing(
+    store: Store, target: Store, file: Path, tmp_path: Path
+) -> None:
+    read(target, file)
+    with pytest.raises(SpeakerExists, match="bob is enrolled already"):
+        read(target, file)
+    again = read(target, file, append=True)
+    assert (again.speakers, again.samples, again.names) == (0, 0, ())
+    with store.write() as writer:
+        new = sample(random_unit(np.random.default_rng(8)), "three")
+        writer.add_samples(writer.speaker("bob").id, SPACE, [new])
+        writer.change_speaker(writer.speaker("bob").id, SpeakerDetails(groups=("vip",)))
+    write(store, tmp_path / "later.jsonl")
+    later = read(target, tmp_path / "later.jsonl", append=True)
+    assert (later.speakers, later.samples, later.names) == (0, 1, ("bob",))
+    with target.read() as reader:
+        assert reader.speaker("bob").groups == ()  # an append gives nobody a door
+
+
+def test_a_recording_that_is_somebody_elses_is_refused(target: Store, file: Path) -> None:
+    with target.write() as writer:
+        taken = sample(random_unit(np.random.default_rng(8)), "b")
+        writer.add_samples(writer.add_speaker("robert").id, SPACE, [taken])
+    with pytest.raises(ChangeRefused, match="robert"):
+        read(target, file)
+    assert [row[0] for row in contents(target)] == ["robert"]
+
+
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_file_that_is_damaged_anywhere_changes_nothing(
+    target: Store, file: Path, data: st.DataObject
+) -> None:
+    whole = file.read_bytes()
+    at = data.draw(st.integers(0, len(whole) - 1))
+    how = data.draw(st.sampled_from(["flip", "cut", "drop", "repeat", "more"]))
+    damaged = {
+        "flip": whole[:at]
+        + bytes([whole[at] ^ (1 << data.draw(st.integers(0, 7)))])
+        + whole[at + 1 :],
+        "cut": whole[:at],
+        "drop": whole[:at] + whole[at + 1 :],
+        "repeat": whole[:at] + whole[at : at + 40] + whole[at:],
+        "more": whole + whole[at:],
+    }[how]
+    bad = file.with_name("bad.jsonl")
+    bad.write_bytes(damaged)
+    if how == "drop" and at == len(whole) - 1:  # without its last line break it is whole
+        return
+    with pytest.raises((GalleryFileInvalid, SpaceMismatch)) as refused:
+        read(target, bad)
+    assert refused.value.hint
+    assert contents(target) == []
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=4,
+)
+
+
+def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every value within a document."""
+    inner = document.items() if isinstance(document, dict) else enumerate(document)
+    for key, value in inner:
+        yield (*path, key)
+        if isinstance(value, dict | list):
+            yield from places(value, (*path, key))
+
+
+@settings(
+    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_file_with_anything_in_it_is_imported_or_refused_and_never_half(
+    target: Store, file: Path, data: st.DataObject
+) -> None:
+    """Somebody wrote the file by hand, and got the checksum right."""
+    lines = parsed(file)
+    *inner, last = data.draw(st.sampled_from(list(places(lines))[1:]))
+    holder: Any = lines
+    for key in inner:
+        holder = holder[key]
+    if data.draw(st.booleans()) and isinstance(holder, dict):
+        del holder[last]
+    else:
+        holder[last] = data.draw(anything)
+    bad = file.with_name("bad.jsonl")
+    try:
+        bad.write_bytes(sealed(lines))
+    except (TypeError, AttributeError):  # a line that is no object cannot be counted
+        return
+    try:
+        read(target, bad)
+    except VoiceIDError:
+        assert contents(target) == []
+        return
+    with target.write() as writer:
+        assert writer.faults() == []
+        for speaker in writer.speakers():
+            assert speaker.n_samples
+            writer.remove_speaker(speaker.id)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda lines: lines[0].update(format="other"), "no file of exported speakers"),
+        (lambda lines: lines[0].update(version=2), "version 2"),
+        (lambda lines: lines[0].pop("embedding_space"), "which embedding space"),
+        (lambda lines: lines[0]["embedding_space"].update(id="test-0"), "does not fit"),
+        (lambda lines: lines[1]["samples"].append(lines[1]["samples"][0]), "comes twice"),
+        (lambda lines: lines[1].update(samples=[]), "no recording"),
+        (lambda lines: lines[1]["samples"][0].update(vector="AAAA"), "no unit vector"),
+        (lambda lines: lines[1]["samples"][0].update(vector="*"), "no base64"),
+        (lambda lines: lines[1]["samples"][0].update(pcm_sha256="0"), "malformed"),
+        (lambda lines: lines[1]["speaker"].update(name=""), "name"),
+        (lambda lines: lines[1]["speaker"].update(expires_at="soon"), "no date"),
+        (
+            lambda lines: lines[1]["samples"][0]["quality"].update(net_speech_s=float("nan")),
+            "net_speech_s",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(
+    target: Store, file: Path, spoil: Callable[[list[dict[str, Any]]], object], told: str
+) -> None:
+    lines = parsed(file)
+    spoil(lines)
+    file.write_bytes(sealed(lines))
+    with pytest.raises(GalleryFileInvalid, match=told):
+        read(target, file)
+    assert contents(target) == []
+
+
+def test_a_disabled_speaker_does_not_come_back_enabled(target: Store, file: Path) -> None:
+    lines = parsed(file)
+    lines[1]["speaker"]["disabled"] = "no"  # anything but false bars
+    file.write_bytes(sealed(lines))
+    read(target, file)
+    with target.read() as reader:
+        assert reader.speaker("Älice").disabled_at is not None

@@ -1,0 +1,74 @@
+"""``voiceid samples``."""
+
+from __future__ import annotations
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.console import Console
+from voiceid.cli.options import common_options, name_argument
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.speakers_text import samples_table
+from voiceid.cli.text import counted
+from voiceid.cli.tree import Command, Group
+
+
+@click.group(
+    "samples",
+    cls=Group,
+    short_help="List and remove the samples of a speaker.",
+    example="voiceid samples list alice",
+)
+@common_options
+def command() -> None:
+    """List and remove the samples of a speaker."""
+
+
+@command.command("list", cls=Command, example="voiceid samples list alice --json")
+@name_argument
+@common_options
+@click.pass_obj
+def list_command(console: Console, name: str) -> int:
+    """List the samples of a speaker, oldest first.
+
+    With --json: one object a line for each sample.
+    """
+    with open_voiceid(console) as vid:
+        samples = vid.samples(name)
+    if console.settings.as_json:
+        for sample in samples:
+            console.json(sample.to_dict())
+    else:
+        console.result(samples_table(samples))
+    return exit_codes.DONE
+
+
+@command.command("remove", cls=Command, example="voiceid samples remove alice 17 --yes")
+@name_argument
+@click.argument("sample_ids", metavar="ID...", nargs=-1, required=True, type=int)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@common_options
+@click.pass_obj
+def remove_command(console: Console, name: str, sample_ids: tuple[int, ...], *, yes: bool) -> int:
+    """Erase samples of a speaker, from the index too; the last one stays.
+
+    Asks first on a terminal; elsewhere --yes is needed.
+    """
+    require_answer(yes=yes)
+    with open_voiceid(console) as vid:
+        number = counted(len(set(sample_ids)), "sample")
+        question = f"Erase {number} of {vid.speaker(name).name}? This cannot be undone."
+        if not confirmed(console, question, yes=yes):
+            return exit_codes.INTERRUPTED
+        gone = vid.remove_samples(name, sample_ids)
+        left_s = vid.speaker(name).net_speech_s
+        needed_s = vid.config.enrollment.min_speech_s
+    if console.settings.as_json:
+        for sample in gone:
+            console.json({"removed": sample.to_dict()})
+    else:
+        console.result(f"removed  {counted(len(gone), 'sample')} of {name}")
+    if left_s < needed_s:
+        console.warn(f"{name} has {left_s:.1f} s of net speech left, and {needed_s:g} are needed")
+    return exit_codes.DONE

@@ -1,0 +1,113 @@
+"""``voiceid speakers inspect``, ``merge`` and ``split``."""
+
+from __future__ import annotations
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.console import Console
+from voiceid.cli.options import SpeakerName, common_options, name_argument
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.speakers_text import inspection_text, merge_text, samples_table
+from voiceid.cli.text import counted
+from voiceid.cli.tree import Command
+
+
+@click.command(
+    "inspect",
+    cls=Command,
+    short_help="Compare a speaker's samples with each other and with everybody else.",
+    example="voiceid speakers inspect alice",
+)
+@name_argument
+@common_options
+@click.pass_obj
+def inspect_command(console: Console, name: str) -> int:
+    """Compare a speaker's samples with each other and with everybody else.
+
+    Shows the cosine of each pair of samples, how each agrees with the others, those that do
+    not fit, and the nearest other speaker.
+    """
+    with open_voiceid(console) as vid:
+        found = vid.inspect(name)
+    if console.settings.as_json:
+        console.json(found.to_dict())
+    else:
+        console.result(inspection_text(found))
+    return exit_codes.DONE
+
+
+@click.command(
+    "merge",
+    cls=Command,
+    short_help="Make two speakers one who are the same person.",
+    example="voiceid speakers merge alice alise --dry-run",
+)
+@name_argument
+@click.argument("other", metavar="OTHER", type=SpeakerName())
+@click.option("--force", is_flag=True, help="Though their voices are not alike.")
+@click.option("--dry-run", is_flag=True, help="Show how alike they are, change nothing.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@common_options
+@click.pass_obj
+def merge_command(
+    console: Console, name: str, other: str, *, force: bool, dry_run: bool, yes: bool
+) -> int:
+    """Make two speakers one: NAME gets every sample of OTHER, who is removed.
+
+    Shows how alike their voices are first.  Groups are joined; of expiry and standing the
+    stricter holds.  Voices that are not alike are refused (exit code 49).
+    """
+    require_answer(yes=yes or dry_run)
+    with open_voiceid(console) as vid:
+        plan = vid.merge(name, other, dry_run=True)
+        if not console.settings.as_json:
+            console.result(merge_text(plan))
+        question = f"Merge {plan.other.name} into {plan.into.name}? This cannot be undone."
+        if not confirmed(console, question, yes=yes or dry_run):
+            return exit_codes.INTERRUPTED
+        done = plan if dry_run else vid.merge(name, other, force=force)
+    if console.settings.as_json:
+        console.json(done.to_dict())
+    elif done.merged is not None:
+        samples = counted(done.merged.n_samples, "sample")
+        console.result(f"merged  {done.merged.name} has {samples} now")
+    return exit_codes.DONE
+
+
+@click.command(
+    "split",
+    cls=Command,
+    short_help="Give the samples that do not fit to a new speaker.",
+    example="voiceid speakers split alice alise --dry-run",
+)
+@name_argument
+@click.argument("new_name", metavar="NEW_NAME", type=SpeakerName())
+@click.option(
+    "--sample",
+    "sample_ids",
+    type=int,
+    multiple=True,
+    metavar="ID",
+    help="Move this sample; may be given often (default: those that do not fit).",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be moved, change nothing.")
+@common_options
+@click.pass_obj
+def split_command(
+    console: Console, name: str, new_name: str, sample_ids: tuple[int, ...], *, dry_run: bool
+) -> int:
+    """Give the samples of NAME that do not fit, or those named, to a new speaker."""
+    with open_voiceid(console) as vid:
+        done = vid.split(name, new_name, sample_ids, dry_run=dry_run)
+    if console.settings.as_json:
+        console.json(done.to_dict())
+        return exit_codes.DONE
+    console.result(samples_table(done.moved))
+    moved = counted(len(done.moved), "sample")
+    if done.new is None:
+        console.result(f"\ndry run  {moved} would go to {new_name}; nothing was changed")
+    else:
+        console.result(f"\nsplit  {moved} of {name} went to {done.new.name}")
+    return exit_codes.DONE

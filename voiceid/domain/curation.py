@@ -1,0 +1,152 @@
+"""What looking after the enrolled finds and does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from voiceid.domain.decisions import Candidate, Threshold
+from voiceid.domain.speakers import Sample, Speaker
+from voiceid.domain.speech import Float32Array
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How alike two enrolled speakers are.
+
+    Parameters
+    ----------
+    score : float
+        Cosine of their centroids, -1 to 1.
+    threshold : Threshold
+        From which they count as one voice.
+    """
+
+    score: float
+    threshold: Threshold
+
+    @property
+    def same_voice(self) -> bool:
+        """Whether they count as one voice."""
+        return self.score >= self.threshold.value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields."""
+        return {
+            "score": round(self.score, 6),
+            "threshold": self.threshold.value,
+            "threshold_source": self.threshold.source,
+            "same_voice": self.same_voice,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspection:
+    """A speaker's samples against each other, and against everybody else.
+
+    Parameters
+    ----------
+    speaker : Speaker
+    samples : tuple of Sample
+        Of the embedding space in use, oldest first.
+    scores : (n, n) float32
+        Their cosines to each other, in the same order.
+    agreements : mapping of int to float
+        Cosine of each sample, by id, to the centroid of the others that agree; empty for
+        one sample alone.
+    outliers : mapping of int to float
+        The threshold that each of the samples misses that do not fit, by id.
+    nearest : Candidate or None
+        The other speaker whose centroid is nearest.
+    likeness : Likeness or None
+        How alike these two are.
+    """
+
+    speaker: Speaker
+    samples: tuple[Sample, ...]
+    scores: Float32Array
+    agreements: Mapping[int, float]
+    outliers: Mapping[int, float]
+    nearest: Candidate | None
+    likeness: Likeness | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields; the matrix as lists."""
+        return {
+            "speaker": self.speaker.to_dict(),
+            "samples": [
+                {
+                    **sample.to_dict(),
+                    "agreement": _rounded(self.agreements.get(sample.id)),
+                    "outlier": sample.id in self.outliers,
+                    "needed": self.outliers.get(sample.id),
+                }
+                for sample in self.samples
+            ],
+            "scores": [[round(float(score), 6) for score in row] for row in self.scores],
+            "nearest": None if self.nearest is None else self.nearest.to_dict(),
+            "likeness": None if self.likeness is None else self.likeness.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Two speakers made one, or how that would be.
+
+    Parameters
+    ----------
+    into, other : Speaker
+        As they were.
+    likeness : Likeness or None
+        None when they have no embedding space in common that is in use.
+    merged : Speaker or None
+        As it is now; None for a dry run.
+    n_repeats : int
+        Recordings that both had, of which one was dropped.
+    """
+
+    into: Speaker
+    other: Speaker
+    likeness: Likeness | None
+    merged: Speaker | None = None
+    n_repeats: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields."""
+        return {
+            "into": self.into.to_dict(),
+            "other": self.other.to_dict(),
+            "likeness": None if self.likeness is None else self.likeness.to_dict(),
+            "merged": None if self.merged is None else self.merged.to_dict(),
+            "n_repeats": self.n_repeats,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Samples that were given to a new speaker, or would be.
+
+    Parameters
+    ----------
+    speaker, new : Speaker or None
+        As they are now; None for a dry run.
+    moved : tuple of Sample
+        As they were.
+    """
+
+    speaker: Speaker | None
+    new: Speaker | None
+    moved: tuple[Sample, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields."""
+        return {
+            "speaker": None if self.speaker is None else self.speaker.to_dict(),
+            "new": None if self.new is None else self.new.to_dict(),
+            "moved": [sample.to_dict() for sample in self.moved],
+        }
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 6)

@@ -1,0 +1,363 @@
+"""Files of exported speakers: text, documented in docs/gallery.md, checked to the last byte.
+
+JSON Lines: a header that names the embedding space, a line for each speaker, and a last line
+with the counts and the SHA-256 of all bytes before it.  There is nothing in it to execute.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from voiceid.domain import (
+    Embedding,
+    EmbeddingSpace,
+    NewSample,
+    QualityReport,
+    Sample,
+    Speaker,
+    SpeakerDetails,
+    Utterance,
+    moment,
+    speaker_name,
+    tag,
+)
+from voiceid.errors import (
+    ChangeRefused,
+    GalleryFileInvalid,
+    SpeakerExists,
+    VoiceIDError,
+)
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Reader, Writer
+
+FORMAT, VERSION = "voiceid-gallery", 1
+_MAX_LINE_BYTES = 1 << 28
+"""A speaker with a hundred thousand samples; a file without line breaks is not read whole."""
+_UNIT_TOLERANCE = 1e-3
+"""As for what the database holds: far above float32 rounding, far below any damage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """What was written or read.
+
+    Parameters
+    ----------
+    speakers, samples : int
+        In the file; of an import, those that are new in the gallery.
+    names : tuple of str
+        Of those speakers.
+    """
+
+    speakers: int
+    samples: int
+    names: tuple[str, ...]
+
+
+def export(reader: Reader, space: EmbeddingSpace, names: Iterable[str], path: Path) -> Exchanged:
+    """Write speakers to a new file, whole or not at all, for its owner alone (0600).
+
+    Parameters
+    ----------
+    reader : Reader
+    space : EmbeddingSpace
+        Whose samples are written.
+    names : iterable of str
+        None: everybody.  Who has no samples in the space is left out, when not named.
+    path : Path
+
+    Raises
+    ------
+    SpeakerNotFound
+    ChangeRefused
+        Somebody named has no samples in the space, or nobody has.
+    GalleryFileInvalid
+        The file is there already, or cannot be written.
+    """
+    named = list(names)
+    people = [reader.speaker(name) for name in named] or reader.speakers()
+    kept = [person for person in people if space.id in person.spaces]
+    if not kept or (named and len(kept) < len(people)):
+        missing = ", ".join(p.name for p in people if p not in kept) or "nobody"
+        raise ChangeRefused(
+            f"there are no samples in {space.id} to export: {missing}",
+            hint="Export with the model and the speech settings of the enrolment.",
+        )
+    n_samples = 0
+    with _new_file(path) as write:
+        header = {"format": FORMAT, "version": VERSION, "embedding_space": space.to_dict()}
+        write({**header, "written_at": datetime.now(UTC).isoformat(timespec="seconds")})
+        for person in kept:
+            samples = reader.samples(person.id, space.id)
+            n_samples += len(samples)
+            write({"speaker": _details(person), "samples": [_sample(one) for one in samples]})
+        write({"speakers": len(kept), "samples": n_samples, "sha256": None})
+    return Exchanged(len(kept), n_samples, tuple(person.name for person in kept))
+
+
+def import_(writer: Writer, space: EmbeddingSpace, path: Path, *, append: bool) -> Exchanged:
+    """Add the speakers of a file, in the transaction of ``writer``: an error undoes it all.
+
+    Parameters
+    ----------
+    writer : Writer
+    space : EmbeddingSpace
+        Which the file must be of.
+    path : Path
+    append : bool
+        Add what is missing to speakers that are there already; what is known of them beside
+        their voices stays.
+
+    Raises
+    ------
+    GalleryFileInvalid
+        It cannot be read, is damaged, or is no such file.
+    SpaceMismatch
+        It is of another embedding space.
+    SpeakerExists
+        Somebody is there already, and ``append`` is off.
+    ChangeRefused
+        A recording is a sample of somebody else already.
+    """
+    new, n_samples, names = 0, 0, []
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb"))
+        except OSError as error:
+            raise GalleryFileInvalid(
+                f"{path} cannot be read: {error.strerror}", hint="Name a file that was exported."
+            ) from error
+        for number, document in _lines(file, path, space):
+            person, samples = _parsed(document, space, f"{path}, line {number}")
+            before = writer.find_speaker(person.name)
+            if before is not None and not append:
+                raise SpeakerExists(
+                    f"{before.name} is enrolled already; nothing was imported",
+                    hint="--append adds what is missing to speakers that are there.",
+                )
+            added = _add(writer, space, before, person, samples)
+            new += before is None
+            n_samples += added
+            names += [person.name] * bool(added)
+    return Exchanged(new, n_samples, tuple(names))
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    name: str
+    created_at: datetime
+    details: SpeakerDetails
+
+
+def _add(
+    writer: Writer,
+    space: EmbeddingSpace,
+    before: Speaker | None,
+    person: _Person,
+    samples: list[NewSample],
+) -> int:
+    speaker = before or writer.add_speaker(person.name, person.created_at)
+    known = {one.pcm_sha256 for one in writer.samples(speaker.id, space.id)}
+    fresh = [one for one in samples if one.utterance.pcm_sha256 not in known]
+    for one in fresh:
+        owners = writer.owner_of_clip(one.utterance.pcm_sha256)
+        if others := [owner.name for owner in owners if owner.id != speaker.id]:
+            raise ChangeRefused(
+                f"{one.utterance.name} of {person.name} is a sample of {', '.join(others)}"
+                " already; nothing was imported",
+                hint="Merge or remove one of the two first.",
+            )
+    if fresh:
+        writer.add_samples(speaker.id, space, fresh)
+    if before is None:
+        writer.change_speaker(speaker.id, person.details)
+    return len(fresh)
+
+
+def _details(speaker: Speaker) -> dict[str, Any]:
+    return {
+        "name": speaker.name,
+        "created_at": speaker.created_at.isoformat(),
+        "groups": list(speaker.groups),
+        "metadata": dict(speaker.metadata),
+        "expires_at": None if speaker.expires_at is None else speaker.expires_at.isoformat(),
+        "disabled": speaker.disabled_at is not None,
+    }
+
+
+def _sample(sample: Sample) -> dict[str, Any]:
+    quality = {name: getattr(sample.quality, name) for name in QualityReport.__slots__}
+    return {
+        "source_name": sample.source_name,
+        "label": sample.label,
+        "pcm_sha256": sample.pcm_sha256,
+        "quality": quality,
+        "overrides": list(sample.overrides),
+        "created_at": sample.created_at.isoformat(),
+        "vector": base64.b64encode(sample.vector.astype("<f4").tobytes()).decode("ascii"),
+    }
+
+
+@contextlib.contextmanager
+def _new_file(path: Path) -> Iterator[Any]:
+    """Give a function that writes a line; the file is there when all of them are on the disk."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    digest = hashlib.sha256()
+    try:
+        if path.exists():
+            raise FileExistsError(17, "it is there already, and was left as it is")
+        number = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(number, "wb") as file:
+
+            def write(document: dict[str, Any]) -> None:
+                if "sha256" in document:
+                    document["sha256"] = digest.hexdigest()
+                line = json.dumps(document, ensure_ascii=False).encode() + b"\n"
+                digest.update(line)
+                file.write(line)
+
+            yield write
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError as error:
+        raise GalleryFileInvalid(
+            f"{path} cannot be written: {error.strerror}", hint="Name a new file."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def _lines(
+    file: BinaryIO, path: Path, space: EmbeddingSpace
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number and the object of each speaker's line; check all that is around them."""
+    digest, n_speakers, n_samples = hashlib.sha256(), 0, 0
+    for number in range(1, 1 << 62):
+        line = file.readline(_MAX_LINE_BYTES)
+        try:
+            document = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise _damaged(path, f"line {number} is no JSON, or the end is missing") from error
+        if not isinstance(document, dict):
+            raise _damaged(path, f"line {number} is no object")
+        if number == 1:
+            _check_header(document, path, space)
+        elif "sha256" in document:
+            counted = {"speakers": n_speakers, "samples": n_samples, "sha256": digest.hexdigest()}
+            if document != counted or file.read(1):
+                raise _damaged(path, "its checksum or its counts do not fit")
+            return
+        else:
+            yield number, document
+            n_speakers += 1
+            n_samples += len(document["samples"])
+        digest.update(line)
+
+
+def _check_header(header: dict[str, Any], path: Path, space: EmbeddingSpace) -> None:
+    if header.get("format") != FORMAT:
+        raise _damaged(path, "it is no file of exported speakers")
+    if header.get("version") != VERSION:
+        raise GalleryFileInvalid(
+            f"{path} is of version {header.get('version')!r}, and this voiceid reads {VERSION}",
+            hint="Import it with the newer voiceid.",
+        )
+    try:
+        facts = {key: value for key, value in header["embedding_space"].items() if key != "id"}
+        found = EmbeddingSpace(**facts)
+        found_id = found.id
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise _damaged(path, "it does not say of which embedding space it is") from error
+    if found_id != header["embedding_space"].get("id"):
+        raise _damaged(path, "the id of its embedding space does not fit")
+    space.require_same(found)
+
+
+def _parsed(
+    document: dict[str, Any], space: EmbeddingSpace, where: str
+) -> tuple[_Person, list[NewSample]]:
+    """Return a line's speaker and samples; raises GalleryFileInvalid for anything else."""
+    try:
+        facts = document["speaker"]
+        expires_at = facts["expires_at"]
+        details = SpeakerDetails(
+            groups=tuple(facts["groups"]),
+            metadata={str(key): str(value) for key, value in facts["metadata"].items()},
+            expires_at=None if expires_at is None else moment(expires_at),
+            enabled=False if facts["disabled"] is not False else None,
+        )
+        person = _Person(speaker_name(facts["name"]), moment(facts["created_at"]), details)
+        return person, _new_samples(document["samples"], space)
+    except (KeyError, TypeError, AttributeError, ValueError, VoiceIDError) as error:
+        raise GalleryFileInvalid(
+            f"{where}: it cannot be read: {error}",
+            hint="Nothing was imported. Export the file again.",
+        ) from error
+
+
+def _new_samples(facts: list[dict[str, Any]], space: EmbeddingSpace) -> list[NewSample]:
+    samples = [_new_sample(one, space) for one in facts]
+    if not samples or len({one.utterance.pcm_sha256 for one in samples}) < len(samples):
+        raise ValueError("no recording, or one that comes twice")
+    return samples
+
+
+def _new_sample(facts: dict[str, Any], space: EmbeddingSpace) -> NewSample:
+    try:
+        data = base64.b64decode(facts["vector"], validate=True)
+    except binascii.Error as error:
+        raise ValueError("a vector is no base64") from error
+    vector = np.frombuffer(data[: len(data) // 4 * 4], dtype="<f4")
+    with np.errstate(over="ignore", invalid="ignore"):  # damaged bytes make any number
+        length = float(np.linalg.norm(vector))
+    if len(data) != 4 * space.dim or not abs(length - 1.0) < _UNIT_TOLERANCE:  # NaN is not
+        raise ValueError(f"a vector is no unit vector of {space.dim} dimensions")
+    digest = facts["pcm_sha256"]
+    if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set("0123456789abcdef"):  # noqa: PLR2004 - hex digits of SHA-256
+        raise ValueError("a hash of a recording is malformed")
+    utterance = Utterance(
+        name=str(facts["source_name"]),
+        pcm_sha256=digest,
+        quality=_quality(facts["quality"]),
+        embedding=Embedding(vector.astype(np.float32), space),
+    )
+    return NewSample(
+        utterance,
+        overrides=tuple(str(code) for code in facts["overrides"]),
+        label=facts["label"] and tag("label", facts["label"]),
+        created_at=moment(facts["created_at"]),
+    )
+
+
+def _quality(facts: dict[str, Any]) -> QualityReport:
+    numbers = {key: value for key, value in facts.items() if key != "warnings"}
+    optional = {"snr_db", "bandwidth_hz", "level_dbfs"}
+    for key, value in numbers.items():
+        if value is None and key in optional:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+            raise ValueError(f"{key} of a recording is {value!r}")
+    if not numbers["net_speech_s"] > 0:
+        raise ValueError("a recording has no speech")
+    return QualityReport(**numbers, warnings=tuple(str(code) for code in facts["warnings"]))
+
+
+def _damaged(path: Path, what: str) -> GalleryFileInvalid:
+    return GalleryFileInvalid(
+        f"{path}: {what}; nothing was imported", hint="Export the file again, or take a backup."
+    )
