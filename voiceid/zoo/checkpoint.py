@@ -56,8 +56,10 @@ _BROKEN = (
     RuntimeError,
     MemoryError,
     OSError,
+    Warning,
 )
-"""What damaged bytes make the readers below raise; RuntimeError is zipfile's own habit."""
+"""What damaged bytes make the readers below raise; RuntimeError is zipfile's own habit, and
+a warning (of an escape in a pickled text) is raised where warnings are errors."""
 
 
 class _Storage:

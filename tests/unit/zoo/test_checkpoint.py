@@ -314,3 +314,8 @@ def test_a_checkpoint_that_cannot_be_read_says_why(tmp_path: Path) -> None:
         read_file(tmp_path / "none.pt")
     with pytest.raises(CheckpointInvalid, match="directory"):
         read_file(tmp_path)
+
+
+def test_an_escape_that_means_nothing_is_refused_where_warnings_are_errors() -> None:
+    with pytest.raises(CheckpointInvalid):
+        read_checkpoint(b"S'\\K'\n.")
