@@ -21,6 +21,7 @@ import platformdirs
 import yaml
 
 from voiceid.audio import AudioOptions
+from voiceid.engine import PROVIDERS, EngineOptions
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
 from voiceid.quality import QualityLimits
@@ -55,8 +56,8 @@ class Config:
         ``decision.threshold`` and ``decision.margin``; None: from the model's card.
     index_kind : str
         ``faiss`` or ``exact``.
-    threads : int
-        Threads of one inference.
+    runtime : EngineOptions
+        Threads and execution providers of one inference.
     workers : int or None
         Files embedded at once; None: what the container's CPU limit grants.
     sources : mapping of str to str
@@ -75,7 +76,7 @@ class Config:
     threshold: float | None
     margin: float | None
     index_kind: str
-    threads: int
+    runtime: EngineOptions
     workers: int | None
     sources: Mapping[str, str]
 
@@ -190,7 +191,7 @@ def _compose(folder: Path, values: Mapping[str, Any], sources: Mapping[str, str]
         threshold=values["decision.threshold"],
         margin=values["decision.margin"],
         index_kind=values["index.kind"],
-        threads=values["runtime.threads"],
+        runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
         workers=values["runtime.workers"],
         sources=sources,
     )
@@ -281,6 +282,16 @@ def _one_of(*choices: str) -> Parser:
     return parse
 
 
+def _providers(value: object) -> list[str]:
+    known = ", ".join(PROVIDERS)
+    if not isinstance(value, list) or not value:
+        raise TypeError(f"not a list of {known}, as in [cuda, cpu]")
+    for name in value:
+        if name not in PROVIDERS:
+            raise ValueError(f"and {name!r} is not one of {known}")
+    return value
+
+
 def _optional(parser: Parser) -> Parser:
     return lambda value: None if value is None else parser(value)
 
@@ -305,6 +316,7 @@ _SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "decision.margin": (None, _optional(_number(0.0, 2.0))),
     "index.kind": ("faiss", _one_of("faiss", "exact")),
     "runtime.threads": (1, _whole(1)),
+    "runtime.providers": (["cpu"], _providers),
     "runtime.workers": (None, _optional(_whole(1))),
 }
 """Every setting: its default, and what checks and reads a value."""

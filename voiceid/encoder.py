@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from voiceid.domain import EmbeddingSpace, Float32Array
+from voiceid.engine import EngineOptions
 from voiceid.errors import AudioInvalid, ModelRuntimeError, NotEnoughSpeech
 from voiceid.runtime import Session
 
@@ -37,10 +38,16 @@ class Encoder:
         self.min_samples = MIN_SAMPLES
 
     @classmethod
-    def open(cls, path: Path, sha256: str, space: EmbeddingSpace, threads: int = 1) -> Encoder:
+    def open(
+        cls,
+        path: Path,
+        sha256: str,
+        space: EmbeddingSpace,
+        engine: EngineOptions = EngineOptions(),
+    ) -> Encoder:
         """Load an installed encoder; see :meth:`voiceid.runtime.Session.open` for the errors."""
         session = Session.open(
-            path, inputs={"waveform": 2}, outputs=["embedding"], sha256=sha256, threads=threads
+            path, inputs={"waveform": 2}, outputs=["embedding"], sha256=sha256, engine=engine
         )
         return cls(session, space)
 

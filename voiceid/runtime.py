@@ -20,7 +20,8 @@ from typing import Any, Self, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.errors import HashMismatch, ModelNotInstalled, ModelRuntimeError
+from voiceid.engine import PROVIDERS, EngineOptions
+from voiceid.errors import ConfigError, HashMismatch, ModelNotInstalled, ModelRuntimeError
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the engine is loaded
 import onnxruntime
@@ -101,7 +102,7 @@ class Session:
         inputs: Mapping[str, int],
         outputs: Sequence[str],
         sha256: str | None = None,
-        threads: int = 1,
+        engine: EngineOptions = EngineOptions(),
     ) -> Self:
         """Load a graph.
 
@@ -115,12 +116,13 @@ class Session:
             The outputs that :meth:`run` returns, in this order.
         sha256 : str, optional
             Hash that the file must have, in hex.
-        threads : int
-            Of one inference; more files at once is the better use of processors.
+        engine : EngineOptions
 
         Raises
         ------
         ModelNotInstalled, HashMismatch, ModelRuntimeError
+        ConfigError
+            A provider that was asked for is not there, or could not be used.
         """
         try:
             digest = _sha256(path)
@@ -135,7 +137,7 @@ class Session:
                 hint=f"Run `voiceid models remove {path.stem}`, then pull it again.",
             )
         # By its path, not as bytes: of 28 MB of CAM++ the engine would keep another copy.
-        return cls._load(os.fspath(path), path.stem, inputs, outputs, threads)
+        return cls._load(os.fspath(path), path.stem, inputs, outputs, engine)
 
     @classmethod
     def of_bytes(
@@ -145,10 +147,10 @@ class Session:
         *,
         inputs: Mapping[str, int],
         outputs: Sequence[str],
-        threads: int = 1,
+        engine: EngineOptions = EngineOptions(),
     ) -> Self:
         """Load a graph from memory; see :meth:`open`."""
-        return cls._load(data, name, inputs, outputs, threads)
+        return cls._load(data, name, inputs, outputs, engine)
 
     @classmethod
     def _load(
@@ -157,24 +159,24 @@ class Session:
         name: str,
         inputs: Mapping[str, int],
         outputs: Sequence[str],
-        threads: int,
+        engine: EngineOptions,
     ) -> Self:
+        wanted = _providers(engine)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = engine.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Its plan is for inputs of one size: for clips, no faster and up to a third more memory.
         options.enable_mem_pattern = False
         try:
-            session = onnxruntime.InferenceSession(
-                graph, options, providers=["CPUExecutionProvider"]
-            )
+            session = onnxruntime.InferenceSession(graph, options, providers=wanted)
         except Exception as error:  # its exceptions have no base of their own
             raise ModelRuntimeError(
                 f"the graph of {name} cannot be loaded: {_first_line(error)}",
                 hint=f"Run `voiceid models remove {name}`, then pull it again.",
             ) from error
+        _require_used(wanted, session.get_providers())
         ranks = {i.name: len(i.shape) for i in session.get_inputs()}
         missing = set(outputs) - {o.name for o in session.get_outputs()}
         if ranks != dict(inputs) or missing:
@@ -200,6 +202,46 @@ class Session:
                 f"{self._name} failed on an input: {_first_line(error)}",
                 hint=f"Run `voiceid models verify {self._name}`.",
             ) from error
+
+
+def engine_version() -> str:
+    """Return the engine's name and version, and the providers that this build of it has."""
+    return f"ONNX Runtime {onnxruntime.__version__}, with {', '.join(_there())}"
+
+
+def require_providers(engine: EngineOptions) -> None:
+    """Raise ConfigError unless this build of the engine has every provider asked for."""
+    _providers(engine)
+
+
+def _there() -> list[str]:
+    available = onnxruntime.get_available_providers()
+    return [name for name, provider in PROVIDERS.items() if provider.engine_name in available]
+
+
+def _providers(engine: EngineOptions) -> list[str]:
+    """Return the engine's names of the providers; raises ConfigError when one is missing."""
+    there = _there()
+    for name in engine.providers:
+        if name not in there:
+            raise ConfigError(
+                f"runtime.providers asks for {name}, and this ONNX Runtime"
+                f" ({onnxruntime.__version__}) has only {', '.join(there)}",
+                hint=f"Install {PROVIDERS[name].package} in place of onnxruntime, or take {name}"
+                " out of runtime.providers.",
+            )
+    return [PROVIDERS[name].engine_name for name in engine.providers]
+
+
+def _require_used(wanted: Sequence[str], used: Sequence[str]) -> None:
+    """Raise ConfigError unless a session has every provider: the engine drops them silently."""
+    for name, provider in PROVIDERS.items():
+        if provider.engine_name in wanted and provider.engine_name not in used:
+            raise ConfigError(
+                f"ONNX Runtime has the provider {name}, but could not start it",
+                hint=f"Its libraries or its device may be missing: see what {provider.package}"
+                f" needs, or take {name} out of runtime.providers.",
+            )
 
 
 def _sha256(path: Path) -> str:

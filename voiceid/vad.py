@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.domain import Float32Array
+from voiceid.engine import EngineOptions
 from voiceid.errors import ModelRuntimeError
 from voiceid.quality import FRAME_SAMPLES
 
@@ -226,7 +227,11 @@ class Artifact(Protocol):
         """Its hash."""
 
 
-def open_detector(installed: Artifact, options: SpeechOptions, threads: int = 1) -> SpeechDetector:
+def open_detector(
+    installed: Artifact,
+    options: SpeechOptions,
+    engine: EngineOptions = EngineOptions(),
+) -> SpeechDetector:
     """Load an installed detector; see :meth:`voiceid.runtime.Session.open` for the errors."""
     from voiceid.runtime import Session  # noqa: PLC0415 - the options are needed without it
 
@@ -235,6 +240,6 @@ def open_detector(installed: Artifact, options: SpeechOptions, threads: int = 1)
         inputs={"input": 2, "h": 3, "c": 3},
         outputs=["speech_probs", "hn", "cn"],
         sha256=installed.sha256,
-        threads=threads,
+        engine=engine,
     )
     return SpeechDetector(session, options)

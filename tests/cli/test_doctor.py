@@ -28,7 +28,16 @@ def findings(run: Runner, code: int = 0) -> dict[str, set[str]]:
 
 ALL_WELL = {
     subject: {"ok"}
-    for subject in ("models", "database", "index", "codecs", "processors", "disk", "clock")
+    for subject in (
+        "engine",
+        "models",
+        "database",
+        "index",
+        "codecs",
+        "processors",
+        "disk",
+        "clock",
+    )
 }
 
 
@@ -97,3 +106,13 @@ def test_a_disk_that_fills_up_is_told_in_time(
 ) -> None:
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     assert findings(run, code) == {**ALL_WELL, "disk": {health}}
+
+
+def test_a_provider_that_is_missing_is_found(
+    home: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOICEID_RUNTIME__PROVIDERS", "[cuda, cpu]")
+    assert findings(run, code=46)["engine"] == {"error"}
+    ran = run("identify", home / "none.wav")
+    assert ran.code == 21
+    assert "onnxruntime-gpu" in ran.err

@@ -48,6 +48,14 @@ def test_a_damaged_file_is_an_error_not_a_default(tmp_path: Path, text: str) -> 
         load_config(tmp_path, {}, {})
 
 
+def test_providers_are_a_list_of_known_names(tmp_path: Path) -> None:
+    config = load_config(tmp_path, {}, {"VOICEID_RUNTIME__PROVIDERS": "[cuda, cpu]"})
+    assert config.runtime.providers == ("cuda", "cpu")
+    for value, said in (("cuda", "not a list"), ("[]", "not a list"), ("[gpu]", "'gpu' is not")):
+        with pytest.raises(ConfigError, match=said):
+            load_config(tmp_path, {}, {"VOICEID_RUNTIME__PROVIDERS": value})
+
+
 def test_the_shipped_file_shows_every_setting_with_its_default(tmp_path: Path) -> None:
     shown = yaml.safe_load((ROOT / "config.yaml").read_text())
     flat = {

@@ -10,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
-from voiceid.errors import HashMismatch, ModelNotInstalled, ModelRuntimeError
+from voiceid.engine import EngineOptions
+from voiceid.errors import ConfigError, HashMismatch, ModelNotInstalled, ModelRuntimeError
 from voiceid.runtime import Session, cpu_limit
 from voiceid.zoo.graph import Graph
 
@@ -87,6 +89,31 @@ def test_an_input_that_does_not_fit_is_a_typed_error_and_nothing_is_printed(
     with pytest.raises(ModelRuntimeError, match="doubling failed on an input"):
         session.run(feed)
     assert capfd.readouterr().out == ""
+
+
+def with_providers(path: Path, *names: str) -> Session:
+    return Session.open(path, inputs={"x": 2}, outputs=["y"], engine=EngineOptions(providers=names))
+
+
+def test_a_provider_that_this_build_lacks_is_an_error_that_says_what_to_install(
+    doubling: Path,
+) -> None:
+    for name, package in (("cuda", "onnxruntime-gpu"), ("openvino", "onnxruntime-openvino")):
+        with pytest.raises(ConfigError, match=rf"asks for {name}, .* has only cpu") as caught:
+            with_providers(doubling, name, "cpu")
+        assert package in caught.value.hint
+    assert with_providers(doubling, "cpu").run({"x": np.ones((1, 3), "f4")})[0].sum() == 6
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_provider_that_the_engine_drops_silently_is_an_error(
+    doubling: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine with the engine's build for CUDA and without CUDA's libraries."""
+    claimed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: claimed)
+    with pytest.raises(ConfigError, match="has the provider cuda, but could not start it"):
+        with_providers(doubling, "cuda", "cpu")
 
 
 def test_many_threads_share_one_session(doubling: Path) -> None:

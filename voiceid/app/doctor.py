@@ -21,6 +21,7 @@ Check = Callable[[Parts], Iterator[Finding]]
 def examine(parts: Parts) -> Iterator[Finding]:
     """Yield what is found, subject by subject; an error of one check stops no other."""
     checks: tuple[tuple[str, Check], ...] = (
+        ("engine", _engine),
         ("models", _models),
         ("database", _database),
         ("codecs", _codecs),
@@ -33,6 +34,12 @@ def examine(parts: Parts) -> Iterator[Finding]:
             yield from check(parts)
         except VoiceIDError as error:
             yield Finding(subject, Health.ERROR, error.message, error.hint)
+
+
+def _engine(parts: Parts) -> Iterator[Finding]:
+    runtime.require_providers(parts.config.runtime)
+    used = ", ".join(parts.config.runtime.providers)
+    yield Finding("engine", Health.OK, f"{runtime.engine_version()}; in use: {used}")
 
 
 def _models(parts: Parts) -> Iterator[Finding]:
@@ -90,7 +97,7 @@ def _codecs(parts: Parts) -> Iterator[Finding]:
 
 
 def _processors(parts: Parts) -> Iterator[Finding]:
-    granted, threads = runtime.cpu_limit(), parts.config.threads
+    granted, threads = runtime.cpu_limit(), parts.config.runtime.threads
     busy = parts.workers * threads
     message = f"{granted} granted, {busy} in use at most (workers times threads)"
     if busy > granted:

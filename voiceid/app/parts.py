@@ -127,9 +127,9 @@ class Parts:
             for name in (self.card.name, VAD_MODEL):
                 self._ensure(name)
             model = self.models.installed(self.card.name)
-            encoder = Encoder.open(model.path, model.sha256, self.space, config.threads)
+            encoder = Encoder.open(model.path, model.sha256, self.space, config.runtime)
             detector = open_detector(
-                self.models.installed(VAD_MODEL), config.speech, config.threads
+                self.models.installed(VAD_MODEL), config.speech, config.runtime
             )
             return Embedder(encoder, detector, config.audio, config.quality, self.workers)
 

@@ -45,10 +45,7 @@ def show_command(console: Console) -> int:
         settings = {k: {"value": v, "source": config.sources[k]} for k, v in values.items()}
         console.json({"home": str(config.home), "settings": settings})
     else:
-        rows = [
-            [key, "-" if value is None else str(value), config.sources[key]]
-            for key, value in values.items()
-        ]
+        rows = [[key, _text(value), config.sources[key]] for key, value in values.items()]
         console.result(f"home  {config.home}\n\n{table(['setting', 'value', 'source'], rows)}")
     return exit_codes.DONE
 
@@ -95,8 +92,17 @@ def _value(config: Config, key: str) -> object:
     """Return the value of a dotted key: in an options object, or one of the config's own."""
     section, _, name = key.rpartition(".")
     owner = getattr(config, section, None) if section else None
-    if owner is not None:
+    if hasattr(owner, name):
         value = getattr(owner, name)
     else:
         value = getattr(config, name if hasattr(config, name) else f"{section}_{name}")
+    if isinstance(value, tuple):
+        return list(value)
     return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def _text(value: object) -> str:
+    """Return a value as it stands in config.yaml; ``-`` for what is not set."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(str, value))}]"
+    return "-" if value is None else str(value)
