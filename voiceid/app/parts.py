@@ -88,7 +88,7 @@ class Parts:
     def space(self) -> EmbeddingSpace:
         """The embedding space of the model and the speech settings in use."""
         vad = self.models.card(VAD_MODEL)
-        speech = f"{vad.name} {vad.source.member_sha256[:16]} {self.config.speech.describe()}"
+        speech = f"{vad.name} {vad.checkpoint_sha256[:16]} {self.config.speech.describe()}"
         return self.card.space(speech)
 
     @property

@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 @click.group(
     "models",
     cls=Group,
-    short_help="List, show, pull, verify and remove models.",
+    short_help="List, show, pull, verify and remove models, and add others.",
     example="voiceid models pull",
+    lazy={
+        "add": ("voiceid.cli.cmd_models_add", "Make a network from an ONNX file a model."),
+    },
 )
 @common_options
 def command() -> None:
-    """List, show, pull, verify and remove models."""
+    """List, show, pull, verify and remove models, and add others."""
 
 
 @command.command("list", cls=Command, example="voiceid models list")
@@ -149,7 +152,10 @@ def verify_command(console: Console, names: tuple[str, ...]) -> int:
 @common_options
 @click.pass_obj
 def remove_command(console: Console, names: tuple[str, ...]) -> int:
-    """Remove installed models; `voiceid models pull` brings them back."""
+    """Remove installed models; `voiceid models pull` brings them back.
+
+    A model that was added from a file goes with its card.
+    """
     with open_voiceid(console) as vid:
         for name in dict.fromkeys(names):
             vid.models.remove(name)

@@ -26,7 +26,10 @@ _COMMANDS = {
         "List, show, change, compare, remove, export and import speakers.",
     ),
     "samples": ("voiceid.cli.cmd_samples", "List and remove the samples of a speaker."),
-    "models": ("voiceid.cli.cmd_models", "List, show, pull, verify and remove models."),
+    "models": (
+        "voiceid.cli.cmd_models",
+        "List, show, pull, verify and remove models, and add others.",
+    ),
     "db": ("voiceid.cli.cmd_db", "Show, upgrade, check and back up the database."),
     "index": ("voiceid.cli.cmd_index", "Show and rebuild the search index."),
     "config": ("voiceid.cli.cmd_config", "Show, check and write the settings."),

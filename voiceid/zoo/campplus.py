@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.zoo.checkpoint import require_shapes
-from voiceid.zoo.frontends import kaldi_fbank_80
+from voiceid.zoo.frontends import FrontEnd
 from voiceid.zoo.graph import Graph
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
@@ -43,9 +43,8 @@ def build(weights: Weights) -> bytes:
     """
     require_shapes(weights, _shapes(), name="the checkpoint of campplus")
     graph = Graph("campplus")
-    features = kaldi_fbank_80(graph, "waveform")
-    mean = graph.op("ReduceMean", features, axes=[2], keepdims=1)
-    embedding = _Network(graph, weights).embedding(graph.op("Sub", features, mean))
+    features = FrontEnd("kaldi-fbank-80").add(graph, "waveform")
+    embedding = _Network(graph, weights).embedding(features)
     return graph.serialize(
         {"waveform": ["N", "samples"]},
         {"embedding": (graph.unit_length(embedding), ["N", DIM])},

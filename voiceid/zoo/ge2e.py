@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from voiceid.registry import Windowing
 from voiceid.zoo.checkpoint import require_shapes
-from voiceid.zoo.frontends import HOP, ge2e_mel_40
+from voiceid.zoo.frontends import FrontEnd
 from voiceid.zoo.graph import Graph
+from voiceid.zoo.windows import Windows
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 
@@ -46,44 +47,16 @@ def build(checkpoint: Weights, windowing: Windowing) -> bytes:
     """
     require_shapes(checkpoint, _shapes(), name="the checkpoint of ge2e")
     weights = {key.removeprefix(_PREFIX): value for key, value in checkpoint.items()}
-    window_frames = windowing.window_frames
     graph = Graph("ge2e")
-    waveform = graph.op("Pad", "waveform", graph.ints(0, 0, 0, window_frames * HOP))
-    mel = ge2e_mel_40(graph, waveform)
-    starts = _window_starts(graph, windowing)
-    frames = graph.op("Add", starts, graph.const(np.arange(window_frames)[None], np.int64))
-    windows = graph.op("Gather", mel, frames, axis=2)  # (N, 40, windows, window_frames)
-    sequence = graph.op("Transpose", windows, perm=[3, 0, 2, 1])
-    sequence = graph.op("Reshape", sequence, graph.ints(window_frames, -1, _MELS))
-    vectors = graph.unit_length(_project(graph, weights, _lstm(graph, weights, sequence)))
-    count = graph.op("Shape", starts, start=0, end=1)
-    shape = graph.op("Concat", graph.ints(-1), count, graph.ints(DIM), axis=0)
-    mean = graph.op("ReduceMean", graph.op("Reshape", vectors, shape), axes=[1], keepdims=0)
+    windows = Windows(graph, windowing)
+    mel = FrontEnd("ge2e-mel-40").add(graph, windows.padded)
+    sequence = graph.op("Transpose", windows.cut(mel), perm=[3, 0, 2, 1])
+    sequence = graph.op("Reshape", sequence, graph.ints(windowing.window_frames, -1, _MELS))
+    vectors = _project(graph, weights, _lstm(graph, weights, sequence))
     return graph.serialize(
         {"waveform": ["N", "samples"]},
-        {"embedding": (graph.unit_length(mean), ["N", DIM])},
+        {"embedding": (windows.mean(vectors, DIM), ["N", DIM])},
     )
-
-
-def _window_starts(graph: Graph, windowing: Windowing) -> str:
-    """Return (windows, 1) int64: the first frame of each window, worked out at run time.
-
-    The rule of the published encoder: windows start every ``step`` frames while the one
-    before has not reached the end; all arithmetic here is in whole numbers of samples.
-    """
-    g, window, step = graph, windowing.window_frames, windowing.step_frames
-    samples = g.op("Shape", "waveform", start=1, end=2)
-    frames = g.op("Div", g.op("Add", samples, g.ints(HOP)), g.ints(HOP))
-    reach = g.op("Max", g.op("Sub", frames, g.ints(window - step - 1)), g.ints(1))
-    count = g.op("Div", g.op("Add", reach, g.ints(step - 1)), g.ints(step))
-    before_last = g.op("Sub", count, g.ints(1))
-    audio = g.op("Sub", samples, g.op("Mul", before_last, g.ints(step * HOP)))
-    needed = int(np.ceil(windowing.min_coverage * window * HOP))
-    too_little = g.op("Cast", g.op("Less", audio, g.ints(needed)), to=7)
-    count = g.op("Max", g.op("Sub", count, too_little), g.ints(1))
-    last = g.op("Squeeze", count)
-    numbers = g.op("Range", g.const(0, np.int64), last, g.const(1, np.int64))
-    return str(g.op("Unsqueeze", g.op("Mul", numbers, g.ints(step)), g.ints(1)))
 
 
 def _lstm(graph: Graph, weights: Weights, x: str) -> str:

@@ -2,7 +2,8 @@
 
 An installed model is two files: ``NAME.onnx``, and ``NAME.json``, the receipt that says
 what it was built from and what its hash must be.  Both are written in a temporary folder
-beside them and moved, so that nobody ever sees half a model, whatever is interrupted.
+beside them and moved, so that nobody ever sees half a model, whatever is interrupted.  A model
+that was added from a file has its card there too, which comes after them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voiceid.errors import (
     CheckpointInvalid,
@@ -28,12 +30,14 @@ from voiceid.errors import (
     ModelUnknown,
     SelfTestFailed,
 )
-from voiceid.registry import ModelCard
-from voiceid.zoo.checkpoint import MAX_BYTES, read_checkpoint, read_file
+from voiceid.registry import LocalFile, ModelCard, card_text, is_model_name
+from voiceid.zoo.build import BUILDER, build_graph
+from voiceid.zoo.checkpoint import MAX_BYTES, read_file
 from voiceid.zoo.fetch import Progress, fetch_member, require_member_hash
 
-_BUILDER = 2
-"""Raised when the graphs that are written change; models of an older one are built anew."""
+if TYPE_CHECKING:  # it loads the engine
+    from voiceid.zoo.add import Addition
+
 _SCRATCH_PREFIX = ".pull-"
 _STALE_S = 24 * 3600.0
 
@@ -110,12 +114,7 @@ class ModelStore:
         card = self.card(name)
         receipt = self._receipt(card)
         if receipt is None:
-            raise ModelNotInstalled(
-                f"the model {name} is not installed in {self.folder}"
-                + (", and may not be fetched offline" if self.offline else ""),
-                hint=f"Run `voiceid models pull {name}`"
-                + (" without --offline (and without offline: true)." if self.offline else "."),
-            )
+            raise _not_installed(card, self.folder, offline=self.offline)
         return InstalledModel(self._path(card), receipt)
 
     def ensure(self, name: str, progress: Progress | None = None) -> None:
@@ -158,12 +157,41 @@ class ModelStore:
             self.installed(name)  # says what is missing, and that it is offline
         with self._scratch() as scratch:
             data = self._checkpoint(card, source, scratch, tell)
-            tell(f"building {name}", 0, None)
-            graph = build_graph(card, data)
-            tell(f"testing {name}", 0, None)
-            self._test(card, graph)
-            self._move_in(card, graph, scratch)
+            self._install(card, data, scratch, tell)
         return self.installed(name)
+
+    def add(self, file: Path, said: Addition, progress: Progress | None = None) -> ModelCard:
+        """Make a network from a file a model like any other: built, tested, with a card.
+
+        Parameters
+        ----------
+        file : Path
+            An ONNX file with one input and one output.
+        said : Addition
+            What the file does not say of itself.
+        progress : Progress, optional
+
+        Raises
+        ------
+        ModelError
+            The name cannot be used, or is taken.
+        CheckpointInvalid, SelfTestFailed, ModelRuntimeError
+            The file cannot be added; nothing was installed.
+        """
+        from voiceid.zoo import add  # noqa: PLC0415 - loads the engine
+
+        tell = progress or _silent
+        name = file.stem.lower() if said.name is None else said.name
+        self._require_free(name)
+        tell(f"examining {file.name}", 0, None)
+        data = _read(file)
+        card = add.card_of(name, file, data, said)
+        with self._scratch() as scratch:
+            self._install(card, data, scratch, tell)
+            _write(scratch / f"{name}.toml", card_text(card).encode())
+            (scratch / f"{name}.toml").replace(self.folder / f"{name}.toml")
+        self.cards = {**self.cards, name: card}
+        return card
 
     def verify(self, name: str) -> VerifyResult:
         """Check the artefact against its receipt, then run the self-test.
@@ -183,11 +211,29 @@ class ModelStore:
         return VerifyResult(name, digest, self._test(self.card(name), graph))
 
     def remove(self, name: str) -> None:
-        """Remove an installed model; raises ModelNotInstalled."""
-        path = self.installed(name).path
+        """Remove a model; one that was added goes with its card.  Raises ModelNotInstalled."""
+        card = self.card(name)
+        path = self._path(card)
+        if isinstance(card.source, LocalFile):
+            path.with_suffix(".toml").unlink(missing_ok=True)
+            self.cards = {key: value for key, value in self.cards.items() if key != name}
+        else:
+            self.installed(name)
         # The receipt goes first: without it the model counts as not installed.
         path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
+
+    def _require_free(self, name: str) -> None:
+        if not is_model_name(name):
+            raise ModelError(
+                f"a model cannot be called {name!r}",
+                hint="Choose a --name of lower-case letters, digits, dots and dashes.",
+            )
+        if name in self.cards:
+            raise ModelError(
+                f"there is a model {name} already",
+                hint=f"Choose another --name; or `voiceid models remove {name}`, if you added it.",
+            )
 
     def _path(self, card: ModelCard) -> Path:
         return self.folder / f"{card.name}.onnx"
@@ -234,11 +280,16 @@ class ModelStore:
     ) -> bytes:
         if source is None:
             return fetch_member(card, scratch, progress)
-        if source.is_file() and source.stat().st_size > MAX_BYTES:
-            raise CheckpointInvalid(f"{source} is larger than any checkpoint here")
-        data = read_file(source)
+        data = _read(source)
         require_member_hash(card, data, str(source))
         return data
+
+    def _install(self, card: ModelCard, data: bytes, scratch: Path, tell: Progress) -> None:
+        tell(f"building {card.name}", 0, None)
+        graph = build_graph(card, data)
+        tell(f"testing {card.name}", 0, None)
+        self._test(card, graph)
+        self._move_in(card, graph, scratch)
 
     def _test(self, card: ModelCard, graph: bytes) -> float:
         from voiceid.zoo.selftest import run_selftest  # noqa: PLC0415 - loads the engine
@@ -255,7 +306,7 @@ class ModelStore:
         receipt = {
             **_identity(card),
             "sha256": hashlib.sha256(graph).hexdigest(),
-            "package": f"{card.source.package} {card.source.version}",
+            **_origin(card),
             "installed_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         path = self._path(card)
@@ -267,42 +318,41 @@ class ModelStore:
             (scratch / new.name).replace(new)
 
 
-def build_graph(card: ModelCard, checkpoint: bytes) -> bytes:
-    """Return the ONNX file of a card's network with the weights of a checkpoint.
-
-    Raises
-    ------
-    CheckpointInvalid
-        The checkpoint cannot be read, or is of another network.
-    """
-    if card.network == "silero":
-        from voiceid.zoo import silero  # noqa: PLC0415 - onnx, once per install
-
-        return silero.build(silero.read_weights(checkpoint))
-    tensors = read_checkpoint(checkpoint, name=f"the checkpoint of {card.name}")
-    if card.network == "campplus":
-        from voiceid.zoo import campplus  # noqa: PLC0415 - onnx, once per install
-
-        return campplus.build(tensors)
-    if card.network == "ge2e":
-        from voiceid.zoo import ge2e  # noqa: PLC0415 - onnx and librosa, once per install
-
-        return ge2e.build(tensors, card.windowing)
-    raise ModelUnknown(
-        f"the card of {card.name} names the network {card.network!r}, which is not known here",
-        hint="It needs a newer voiceid.",
-    )
-
-
 def _identity(card: ModelCard) -> dict[str, object]:
     """What an artefact was built from; another answer means that it must be built anew."""
     return {
         "model": card.name,
-        "checkpoint_sha256": card.source.member_sha256,
+        "checkpoint_sha256": card.checkpoint_sha256,
         "frontend": card.frontend,
         "windowing": card.windowing.describe(),
-        "builder": _BUILDER,
+        "builder": BUILDER,
     }
+
+
+def _origin(card: ModelCard) -> dict[str, str]:
+    """What a person is told of where the weights came from."""
+    if isinstance(card.source, LocalFile):
+        return {"file": card.source.file}
+    return {"package": f"{card.source.package} {card.source.version}"}
+
+
+def _not_installed(card: ModelCard, folder: Path, *, offline: bool) -> ModelNotInstalled:
+    what = f"the model {card.name} is not installed in {folder}"
+    pull = f"voiceid models pull {card.name}"
+    if isinstance(card.source, LocalFile):
+        hint = f"It was added from a file: `{pull} --from {card.source.file}`."
+        return ModelNotInstalled(what, hint=hint)
+    if offline:
+        hint = f"Run `{pull}` without --offline (and without offline: true)."
+        return ModelNotInstalled(f"{what}, and may not be fetched offline", hint=hint)
+    return ModelNotInstalled(what, hint=f"Run `{pull}`.")
+
+
+def _read(path: Path) -> bytes:
+    """Return the bytes of a file that holds weights; raises CheckpointInvalid."""
+    if path.is_file() and path.stat().st_size > MAX_BYTES:
+        raise CheckpointInvalid(f"{path} is larger than any checkpoint here")
+    return read_file(path)
 
 
 def _write(path: Path, data: bytes) -> None:

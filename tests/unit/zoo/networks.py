@@ -12,7 +12,7 @@ from torch_files import legacy, zipped
 from voiceid.registry import ModelCard, SelfTest, load_cards, shipped_cards_folder
 from voiceid.runtime import Session
 from voiceid.zoo import campplus, ge2e
-from voiceid.zoo.install import build_graph
+from voiceid.zoo.build import build_graph
 from voiceid.zoo.selftest import signal
 
 CARDS = load_cards(shipped_cards_folder())

@@ -16,6 +16,7 @@ from voiceid.registry import Windowing
 from voiceid.runtime import Session
 from voiceid.zoo import ge2e
 from voiceid.zoo.graph import Graph
+from voiceid.zoo.windows import Windows
 
 PUBLISHED = Windowing(160, 77, 0.75)
 PAPER = Windowing(80, 40, 0.75)
@@ -32,7 +33,7 @@ def published_starts(samples: int, windowing: Windowing) -> list[int]:
 
 def starts_in_graph(windowing: Windowing) -> Session:
     graph = Graph("windows")
-    found = graph.op("Cast", ge2e._window_starts(graph, windowing), to=1)
+    found = graph.op("Cast", Windows(graph, windowing)._first_frames(), to=1)
     data = graph.serialize({"waveform": ["N", "samples"]}, {"starts": (found, ["windows", 1])})
     return Session.of_bytes(data, "windows", inputs={"waveform": 2}, outputs=["starts"])
 

@@ -1,0 +1,72 @@
+"""`voiceid models add`: a network from a file becomes a model that every command takes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_running import Runner
+from exports import THREE_D_SPEAKER, campplus_features_in, pooled
+
+
+@pytest.fixture
+def models(models_folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A models folder of this test's own."""
+    folder = home / "models"
+    folder.mkdir()
+    for name in ("campplus", "silero-vad"):
+        for suffix in (".onnx", ".json"):
+            shutil.copy(models_folder / f"{name}{suffix}", folder)
+    monkeypatch.setenv("VOICEID_MODELS", str(folder))
+    return folder
+
+
+def test_an_export_of_campplus_is_added_used_and_removed(
+    models: Path, home: Path, run: Runner, ami: Any
+) -> None:
+    meta = {**THREE_D_SPEAKER, "output_dim": "192"}
+    file = home / "Cam.onnx"
+    file.write_bytes(campplus_features_in(models / "campplus.onnx", meta))
+    ran = run("models", "add", file, "--frontend", "kaldi-fbank-80")
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("added  cam\n")
+    assert "no threshold yet" in ran.err
+    clip = ami.cut("alice-3", home / "clip.wav")
+    own, added = (run("embed", clip, "--model", m, "--json").json for m in ("campplus", "cam"))
+    cosine = sum(a * b for a, b in zip(own["embedding"], added["embedding"], strict=True))
+    assert cosine > 0.999999
+    assert own["embedding_space"] != added["embedding_space"]
+    assert run("models", "verify", "cam").code == 0
+    assert run("models", "show", "cam", "--json").json["source"]["file"] == "Cam.onnx"
+    ran = run("compare", clip, clip, "--model", "cam")
+    assert ran.code == 39
+    assert "--threshold" in ran.err
+    assert run("compare", clip, clip, "--model", "cam", "--threshold", "0.5").code == 0
+    ran = run("models", "pull", "cam", "--force")
+    assert ran.code == 32
+    assert "--from Cam.onnx" in ran.err
+    assert run("models", "remove", "cam").code == 0
+    assert run("models", "show", "cam").code == 31
+    assert not list(models.glob("cam.*"))
+
+
+def test_what_cannot_be_added_is_told_and_changes_nothing(
+    models: Path, home: Path, run: Runner
+) -> None:
+    before = sorted(models.iterdir())
+    file = home / "net.onnx"
+    file.write_bytes(pooled().SerializeToString())
+    add = ("models", "add", file, "--frontend", "kaldi-fbank-80")
+    ran = run(*add)
+    assert ran.code == 35
+    assert "--framework" in ran.err
+    assert run(*add, "--framework", "wespeaker", "--name", "campplus").code == 30
+    assert run(*add, "--framework", "wespeaker", "--name", "../net").code == 30
+    assert run("models", "add", home / "none.onnx", "--frontend", "waveform").code == 35
+    assert run("models", "add", file).code == 2
+    assert run("models", "add", file, "--frontend", "mfcc").code == 2
+    assert sorted(models.iterdir()) == before
+    ran = run(*add, "--framework", "wespeaker", "--json")
+    assert ran.json["frontend"] == "kaldi-fbank-80 v1, hamming window, mean removed, 16-bit samples"

@@ -1,0 +1,89 @@
+"""Networks as other toolkits export them: features in, an embedding out, metadata or none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+DIM = 16
+THREE_D_SPEAKER = {
+    "framework": "3d-speaker",
+    "sample_rate": "16000",
+    "output_dim": str(DIM),
+    "normalize_samples": "1",
+    "feature_normalize_type": "global-mean",
+}
+WESPEAKER = {"framework": "wespeaker", "sample_rate": "16000", "normalize_samples": "0"}
+
+
+def pooled(
+    shape: Sequence[str | int] = ("N", "T", 80),
+    metadata: Mapping[str, str] | None = None,
+    *,
+    opset: int = 14,
+    dim: int = DIM,
+) -> onnx.ModelProto:
+    """A small network: a layer over the frames, the mean over time, another layer."""
+    rng = np.random.default_rng(7)
+    bins = shape[-1] if isinstance(shape[-1], int) else 1
+    axes: dict[str, object] = {} if opset >= 18 else {"axes": [1]}
+    extra = ["time"] if opset >= 18 else []
+    flat = [] if len(shape) == 3 else [helper.make_node("Unsqueeze", ["feats", "last"], ["x"])]
+    nodes = [
+        *flat,
+        helper.make_node("MatMul", ["x" if flat else "feats", "w1"], ["a"]),
+        helper.make_node("Tanh", ["a"], ["b"]),
+        helper.make_node("ReduceMean", ["b", *extra], ["c"], keepdims=0, **axes),
+        helper.make_node("MatMul", ["c", "w2"], ["embs"]),
+    ]
+    made = {
+        "w1": (0.1 * rng.normal(size=(bins, 24))).astype("f4"),
+        "w2": rng.normal(size=(24, dim)).astype("f4"),
+        **({"time": np.array([1])} if extra else {}),
+        **({"last": np.array([2])} if flat else {}),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "pooled",
+        [helper.make_tensor_value_info("feats", TensorProto.FLOAT, list(shape))],
+        [helper.make_tensor_value_info("embs", TensorProto.FLOAT, [shape[0], dim])],
+        [numpy_helper.from_array(value, name) for name, value in made.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    model.ir_version = 8
+    helper.set_model_props(model, dict(metadata or {}))
+    return model
+
+
+def campplus_features_in(installed: Path, metadata: Mapping[str, str]) -> bytes:
+    """The installed CAM++ without its front end: what stands behind the removal of the mean."""
+    model = onnx.load(installed)
+    graph = model.graph
+    mean = next(node for node in graph.node if node.op_type == "Sub")
+    norm = next(node for node in graph.node if node.op_type == "ReduceL2")
+    before = set()
+    for node in graph.node:
+        before.update(node.output)
+        if node is mean:
+            break
+    behind = [n for n in graph.node if not before.issuperset(n.output)]
+    behind = behind[: next(i for i, node in enumerate(behind) if node is norm)]
+    turned = helper.make_node("Transpose", ["x"], list(mean.output), perm=[0, 2, 1])
+    end = helper.make_node("Identity", [norm.input[0]], ["embedding"])
+    used = {name for node in behind for name in node.input}
+    cut = helper.make_graph(
+        [turned, *behind, end],
+        "campplus",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", "T", 80])],
+        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 192])],
+        [tensor for tensor in graph.initializer if tensor.name in used],
+    )
+    made = helper.make_model(cut, opset_imports=model.opset_import)
+    made.ir_version = model.ir_version
+    helper.set_model_props(made, dict(metadata))
+    onnx.checker.check_model(made)
+    return made.SerializeToString()

@@ -1,0 +1,104 @@
+"""``voiceid models add``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.console import Console
+from voiceid.cli.options import common_options
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.text import fields
+from voiceid.cli.tree import Command
+
+if TYPE_CHECKING:
+    from voiceid.registry import ModelCard
+
+_FRONT_ENDS = ("kaldi-fbank-80", "ge2e-mel-40", "waveform")
+_FRAMEWORKS = ("3d-speaker", "wespeaker")
+_TAPERS = ("povey", "hamming", "hann")
+_WHOLE = click.IntRange(min=1)
+
+
+@click.command(
+    "add",
+    cls=Command,
+    example="voiceid models add resnet34.onnx --frontend kaldi-fbank-80 --framework wespeaker",
+)
+@click.argument("file", metavar="FILE.onnx", type=click.Path(path_type=Path))
+@click.option(
+    "--frontend",
+    "front_end",
+    type=click.Choice(_FRONT_ENDS),
+    required=True,
+    help="What the network takes: Kaldi's filter bank, GE2E's mel spectrogram, or samples.",
+)
+@click.option("--name", help="Of the model; the file's name when left out.")
+@click.option(
+    "--framework",
+    type=click.Choice(_FRAMEWORKS),
+    help="The toolkit that trained it, and whose filter bank it needs; else as the file says.",
+)
+@click.option("--rate", "rate_hz", metavar="HZ", type=_WHOLE, help="Must be 16000.")
+@click.option("--dim", metavar="N", type=_WHOLE, help="Numbers of a vector, to be checked.")
+@click.option(
+    "--window", "window_frames", metavar="N", type=_WHOLE, help="Frames of ge2e-mel-40's windows."
+)
+@click.option(
+    "--step", "step_frames", metavar="N", type=_WHOLE, help="Frames between them; half a window."
+)
+@click.option("--taper", type=click.Choice(_TAPERS), help="Window of kaldi-fbank-80's frames.")
+@click.option(
+    "--samples",
+    type=click.Choice(["unit", "int16"]),
+    help="How it counts: from -1 to 1, or as 16-bit integers.",
+)
+@click.option(
+    "--mean/--no-mean",
+    "mean_removed",
+    default=None,
+    help="Whether the mean over time is taken from kaldi-fbank-80.",
+)
+@click.option(
+    "--license", metavar="TEXT", default="not known", help="Of the weights; for the card."
+)
+@common_options
+@click.pass_obj
+def command(console: Console, /, file: Path, samples: str | None, **said: Any) -> int:
+    """Weld a front end onto a network that takes features, and make it a model like any other.
+
+    FILE.onnx has one input and one output, as the exports of WeSpeaker, 3D-Speaker and
+    sherpa-onnx have. What it does not say of itself must be said here; what both say must
+    agree. The welded model must answer as the network itself does, or nothing is installed.
+    """
+    with open_voiceid(console) as vid:
+        from voiceid.zoo.add import Addition  # noqa: PLC0415 - loads the engine
+
+        int16 = None if samples is None else samples == "int16"
+        addition = Addition(int16=int16, **said)
+        card = vid.models.add(file, addition, progress=console.progress)
+    facts = _facts(card)
+    if console.settings.as_json:
+        console.json(facts)
+    else:
+        lines = {key.replace("_", " "): str(value) for key, value in facts.items()}
+        console.result(f"added  {card.name}\n{fields(lines)}")
+        console.note(
+            f"{card.name} has no threshold yet, so it accepts nobody: measure one on your own"
+            " recordings, and set it as decision.threshold or pass --threshold"
+        )
+    return exit_codes.DONE
+
+
+def _facts(card: ModelCard) -> dict[str, object]:
+    return {
+        "name": card.name,
+        "title": card.title,
+        "dim": card.dim,
+        "frontend": card.frontend,
+        "windowing": card.windowing.describe(),
+        "file_sha256": card.checkpoint_sha256,
+    }

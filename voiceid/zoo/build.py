@@ -1,0 +1,41 @@
+"""From a card and the file that holds its weights to the graph that is installed."""
+
+from __future__ import annotations
+
+from voiceid.errors import ModelUnknown
+from voiceid.registry import ModelCard
+from voiceid.zoo.checkpoint import read_checkpoint
+
+BUILDER = 2
+"""Raised when the graphs that are written change; models of an older one are built anew."""
+
+
+def build_graph(card: ModelCard, checkpoint: bytes) -> bytes:
+    """Return the ONNX file of a card's network with the weights of a checkpoint.
+
+    Raises
+    ------
+    CheckpointInvalid
+        The checkpoint cannot be read, or is of another network.
+    """
+    if card.network == "onnx":
+        from voiceid.zoo import add  # noqa: PLC0415 - onnx and the engine, once per install
+
+        return add.build(card, checkpoint)
+    if card.network == "silero":
+        from voiceid.zoo import silero  # noqa: PLC0415 - onnx, once per install
+
+        return silero.build(silero.read_weights(checkpoint))
+    tensors = read_checkpoint(checkpoint, name=f"the checkpoint of {card.name}")
+    if card.network == "campplus":
+        from voiceid.zoo import campplus  # noqa: PLC0415 - onnx, once per install
+
+        return campplus.build(tensors)
+    if card.network == "ge2e":
+        from voiceid.zoo import ge2e  # noqa: PLC0415 - onnx and librosa, once per install
+
+        return ge2e.build(tensors, card.windowing)
+    raise ModelUnknown(
+        f"the card of {card.name} names the network {card.network!r}, which is not known here",
+        hint="It needs a newer voiceid.",
+    )
