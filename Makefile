@@ -1,5 +1,6 @@
 # make demo    set up, then the main job on real speech
 # make test    set up, then everything that CI checks
+# make wheel   build the wheel, and run the demo with it away from here
 # make bench   speed against peers, as ratios (on ../shared/corpora, else on the AMI cuts)
 # make accuracy, make calibrate: error rates and operating points; need ../shared/corpora
 
@@ -7,10 +8,13 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test lint bench accuracy calibrate models clean
+.PHONY: demo wheel test lint bench accuracy calibrate models clean
 
 demo: .venv/.installed data/ami/.complete
 	@$(BIN)/python -m examples.demo
+
+wheel: .venv/.installed data/ami/.complete
+	@.ci/wheel
 
 test: lint data/ami/.complete models
 	$(BIN)/python -m pytest -n 2

@@ -1,10 +1,11 @@
 """The main job on real speech: enrol from one recording, decide about turns of others.
 
-    make demo
+    make demo          (python -m examples.demo [FOLDER])
 
-The speech is from AMI meetings (see `ami.py`).  Three people are enrolled from one
-recording each; then turns of *other* recordings are identified and verified, one clip goes
-through as MP3, and one speaker is nobody who is enrolled.
+The speech is from AMI meetings (see `ami.py`), in FOLDER, which is filled when it is not
+there.  Three people are enrolled from one recording each; then turns of *other* recordings
+are identified and verified, one clip goes through as MP3, and one speaker is nobody who is
+enrolled.  What it makes lands in ``data/demo`` of the folder that it is run in.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ import soundfile
 from examples import ami
 from voiceid import Decision, VoiceID, VoiceIDError
 
-ROOT = Path(__file__).resolve().parents[1]
-DEMO = ROOT / "data" / "demo"
+DEMO = Path("data", "demo")
 ENROLLED = {"MEE009": "dev00", "MEE012": "dev00", "FEE083": "trn06"}
 """Who is enrolled, and from which recording only."""
 STRANGER, STRANGER_RECORDING = "FEE078", "trn05"
@@ -39,22 +39,22 @@ class Question:
     expected: str
 
 
-def main() -> int:
-    """Run the demo; return 0 when every answer was the right one."""
-    ami.fetch()
+def main(speech: Path = ami.FOLDER) -> int:
+    """Run the demo on the recordings in ``speech``; return 0 when every answer was right."""
+    ami.fetch(speech)
     shutil.rmtree(DEMO, ignore_errors=True)
-    with VoiceID.open(DEMO, home=ROOT, notify=_tell, progress=_Progress()) as vid:
+    with VoiceID.open(DEMO, notify=_tell, progress=_Progress()) as vid:
         ready = time.perf_counter()
         print(f"\nEnrolling {len(ENROLLED)} people, each from one recording\n")
         for name, recording in ENROLLED.items():
-            clips = [c for c in _clips(name, recording) if _has_speech(vid, c)]
+            clips = [c for c in _clips(speech, name, recording) if _has_speech(vid, c)]
             report = vid.enroll(name, clips)
             print(
                 f"  {name}  {len(clips)} clips of {recording}, {report.net_speech_s:5.1f} s of"
                 f" net speech, {report.elapsed_ms:5.0f} ms"
             )
         print("\nAsking about turns of other recordings\n")
-        right = _ask_all(vid, [q for q in _questions() if _has_speech(vid, q.clip)])
+        right = _ask_all(vid, [q for q in _questions(speech) if _has_speech(vid, q.clip)])
         print(
             f"\nAll of this took {time.perf_counter() - ready:.1f} s, the models' start included."
         )
@@ -67,27 +67,27 @@ def _has_speech(vid: VoiceID, clip: Path) -> bool:
     return vid.utterance(clip).embedding is not None
 
 
-def _clips(speaker: str, recording: str | None, suffix: str = "wav") -> list[Path]:
+def _clips(speech: Path, speaker: str, recording: str | None, suffix: str = "wav") -> list[Path]:
     """Write the clean turns of a speaker as clips; ``recording`` None: all but the enrolled."""
     folder = DEMO / "clips"
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for turn in ami.clean_turns():
+    for turn in ami.clean_turns(speech):
         elsewhere = recording is None and turn.recording != ENROLLED.get(speaker)
         if turn.speaker == speaker and (elsewhere or turn.recording == recording):
             path = folder / f"{speaker}-{turn.recording}-{turn.start_s:04.1f}s.{suffix}"
-            soundfile.write(path, *turn.samples())
+            soundfile.write(path, *turn.samples(speech))
             paths.append(path)
     return paths
 
 
-def _questions() -> Iterator[Question]:
+def _questions(speech: Path) -> Iterator[Question]:
     for name in ENROLLED:
-        for clip in _clips(name, None):
+        for clip in _clips(speech, name, None):
             yield Question("identify", clip, name, f"accepted {name}")
-    mp3 = _clips("FEE083", "trn09", "mp3")[0]
+    mp3 = _clips(speech, "FEE083", "trn09", "mp3")[0]
     yield Question("identify", mp3, "FEE083", "accepted FEE083")
-    stranger = _clips(STRANGER, STRANGER_RECORDING)[0]
+    stranger = _clips(speech, STRANGER, STRANGER_RECORDING)[0]
     yield Question("identify", stranger, STRANGER, "rejected")
     yield Question("verify", mp3, "FEE083", "accepted FEE083")
     yield Question("verify", stranger, "FEE083", "rejected")
@@ -155,18 +155,21 @@ class _Progress:
 
 
 def _print_next() -> None:
-    clips = DEMO.relative_to(ROOT) / "clips"
-    mp3 = next((ROOT / clips).glob("*.mp3")).name
+    clips = DEMO / "clips"
+    mp3 = next(clips.glob("*.mp3"))
+    program = Path(sys.executable).with_name("voiceid")
+    if program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
     print(f"""
 Try next:
 
-  .venv/bin/voiceid --data data/demo speakers list
-  .venv/bin/voiceid --data data/demo identify {clips}/{mp3} --json
-  .venv/bin/voiceid --data data/demo enroll {STRANGER} {clips}/{STRANGER}-*.wav
-  .venv/bin/voiceid enroll YOUR_NAME your1.wav your2.m4a your3.mp3
-  .venv/bin/voiceid --help
+  {program} --data {DEMO} speakers list
+  {program} --data {DEMO} identify {mp3} --json
+  {program} --data {DEMO} enroll {STRANGER} {clips}/{STRANGER}-*.wav
+  {program} enroll YOUR_NAME your1.wav your2.m4a your3.mp3
+  {program} --help
 """)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(Path, sys.argv[1:2])))
