@@ -554,6 +554,36 @@ def test_a_database_is_checked_and_copied(home: Path, run: Runner) -> None:
     assert run("db", "backup", "other.sqlite3").out.startswith("backed up  other.sqlite3")
 
 
+def test_a_backup_is_put_back_and_recognises_whom_it_holds(
+    home: Path, ami: object, run: Runner
+) -> None:
+    clip = ami.cut("alice-3", home / "door.wav")
+    run("db", "backup", "copy.sqlite3")
+    run("speakers", "remove", "alice", "--yes")
+    assert run("identify", clip).code == 10
+    assert run("db", "restore", "copy.sqlite3").code == 2
+    told = run("db", "restore", "copy.sqlite3", "--yes", "--json").json
+    saved = Path(told.pop("saved"))
+    database = str(home / "data" / "voiceid.sqlite3")
+    assert told == {"restored": "copy.sqlite3", "database": database, "speakers": 2}
+    assert run("identify", clip, "--json").json["speaker"]["name"] == "alice"
+    ran = run("db", "restore", saved, "--yes")
+    assert ran.out.startswith(f"restored  {saved}, 1 speaker\nsaved     {home}")
+    assert run("identify", clip).code == 10
+    assert run("index", "status", "--json").json["vectors"] == 1
+
+
+def test_a_damaged_database_is_replaced_by_a_backup(home: Path, run: Runner) -> None:
+    run("db", "backup", "copy.sqlite3")
+    (home / "data" / "voiceid.sqlite3").write_text("oops", encoding="utf-8")
+    assert "voiceid db restore" in run("speakers", "list").err
+    assert run("db", "restore", "copy.sqlite3", "--yes").code == 0
+    assert run("db", "check").code == 0
+    assert run("db", "restore", "none.sqlite3", "--yes").code == 50
+    (home / "notes.txt").write_text("precious", encoding="utf-8")
+    assert run("db", "restore", "notes.txt", "--yes").code == 50
+
+
 def test_a_damaged_database_does_not_pass_the_check(home: Path, run: Runner) -> None:
     with closing(sqlite3.connect(home / "data" / "voiceid.sqlite3")) as connection, connection:
         connection.execute("UPDATE centroids SET vector = (SELECT vector FROM samples LIMIT 1)")

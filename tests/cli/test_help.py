@@ -113,6 +113,7 @@ def test_the_version_is_that_of_the_project(run: Runner, repo: Path) -> None:
         (["models", "pull", "--from", __file__], "NAME"),
         (["models", "pull", "ge2e", "--from", "/no/such/file"], "--from"),
         (["speakers", "remove", "alice"], "--yes"),
+        (["db", "restore", __file__], "--yes"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

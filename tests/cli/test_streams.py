@@ -163,6 +163,16 @@ def test_removal_asks_on_a_terminal_and_yes_means_yes(home: Path, run: Runner) -
     assert run("speakers", "show", "alice").code == 41
 
 
+def test_a_restore_asks_on_a_terminal(home: Path, run: Runner) -> None:
+    run("db", "backup", "copy.sqlite3")
+    run("speakers", "remove", "bob", "--yes")
+    for typed, code, then in ((b"n\n", 130, 41), (b"y\n", 0, 0)):
+        ended, shown = on_terminal("db", "restore", "copy.sqlite3", typed=typed)
+        assert ended == code
+        assert b"What is there is saved beside it. [y/N]" in shown
+        assert run("speakers", "show", "bob").code == then
+
+
 def test_nobody_can_be_asked_about_a_speaker_who_is_not_there(home: Path) -> None:
     code, shown = on_terminal("speakers", "remove", "nobody", typed=b"y\n")
     assert code == 41

@@ -3,6 +3,9 @@
 python gallery_worker.py work DATABASE KIND SEED ROUNDS   prints who stays enrolled, as JSON
 python gallery_worker.py crash DATABASE KIND SEED         goes on until it is killed
 python gallery_worker.py fill DATABASE BYTES              goes on until the disk is full
+python gallery_worker.py serve DATABASE KIND SEED         answers a line with who is enrolled
+python gallery_worker.py restore DATABASE BYTES FILE...   restores the files in turn until it is
+                                                          killed or the disk is full
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import json
 import resource
 import sys
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,7 @@ from random_voices import DIM, SPACE, random_unit, sample
 from voiceid.errors import StoreError
 from voiceid.index.gallery import GalleryIndex
 from voiceid.store import Store
+from voiceid.store.restore import restore
 
 
 def open_gallery(database: Path, kind: str) -> GalleryIndex:
@@ -115,6 +119,26 @@ def _fill(database: Path, limit: int) -> None:
     store.close()
 
 
+def _serve(store: Store, index: GalleryIndex, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for _ in sys.stdin:
+        for query in random_unit(rng, 3):
+            found(store, index, query, 5)
+        with store.read() as reader:
+            _say(json.dumps([speaker.name for speaker in reader.speakers()]))
+
+
+def _restore(database: Path, limit: int, files: list[Path]) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    for file in cycle(files):
+        try:
+            restore(database, file)
+        except StoreError as error:
+            _say(json.dumps([error.message, error.hint]))
+            return
+        _say(f"restored {file}")
+
+
 def main() -> None:
     """Do as the command line says."""
     what, database = sys.argv[1], Path(sys.argv[2])
@@ -123,10 +147,15 @@ def main() -> None:
     if what == "fill":
         _fill(database, int(sys.argv[3]))
         return
+    if what == "restore":
+        _restore(database, int(sys.argv[3]), list(map(Path, sys.argv[4:])))
+        return
     index, seed = open_gallery(database, sys.argv[3]), int(sys.argv[4])
     store = Store.open(database)
     if what == "work":
         _say(json.dumps(work(store, index, seed, int(sys.argv[5]))))
+    elif what == "serve":
+        _serve(store, index, seed)
     else:
         for name in _crash(store, index, seed):
             _say(f"committed {name}")

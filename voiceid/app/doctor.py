@@ -70,8 +70,9 @@ def _database(parts: Parts) -> Iterator[Finding]:
         yield Finding("database", Health.WARNING, message, hint)
         return
     problems = maintenance.check(parts.store)
+    hint = "Put back a backup: `voiceid db restore FILE`."
     for problem in problems:
-        yield Finding("database", Health.ERROR, problem, "Put back a backup.")
+        yield Finding("database", Health.ERROR, problem, hint)
     if not problems:
         with parts.store.read() as reader:
             n_speakers = len(reader.speakers())

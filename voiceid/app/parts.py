@@ -66,6 +66,11 @@ class Parts:
         if (store := self._parts.pop("store", None)) is not None:
             store.close()
 
+    def let_go(self) -> None:
+        """Close the connections to the database; new ones are made when they are needed."""
+        if (store := self._parts.get("store")) is not None:
+            store.close()
+
     @property
     def models(self) -> ModelStore:
         """The store of models."""
@@ -95,6 +100,11 @@ class Parts:
     def database(self) -> Path:
         """The database file."""
         return self.config.data / DATABASE_NAME
+
+    @property
+    def index_folder(self) -> Path:
+        """The folder of the index files, caches of the database."""
+        return self.config.data / "index"
 
     def _part(self, name: str, build: Callable[[], T]) -> T:
         """Return a part, built once by whichever thread asks first."""
@@ -168,7 +178,7 @@ class Parts:
                 space_id,
                 dim,
                 self.config.index_kind,
-                self.config.data / "index" / f"{space_id}.index",
+                self.index_folder / f"{space_id}.index",
             ),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from voiceid.zoo import ModelStore
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.migrate import SchemaStatus
+    from voiceid.store.restore import Restored
 
 
 class Upkeep:
@@ -71,6 +73,26 @@ class Upkeep:
         from voiceid.store import maintenance  # noqa: PLC0415 - the maintenance path only
 
         return maintenance.backup(self._parts.store, Path(target))
+
+    def db_restore(self, file: str | os.PathLike[str]) -> Restored:
+        """Put a backup in the place of the database, whoever has it open; return what was done.
+
+        What it replaces is saved beside it.  See :func:`voiceid.store.restore.restore`.
+
+        Raises
+        ------
+        StoreError
+            The backup is not sound, or could not be put back.  The database is as it was.
+        """
+        from voiceid.store.restore import restore  # noqa: PLC0415 - the maintenance path only
+
+        self._parts.let_go()
+        restored = restore(self._parts.database, Path(file))
+        folder = self._parts.index_folder
+        for path in folder.iterdir() if folder.is_dir() else ():
+            with contextlib.suppress(OSError):  # no answer comes from it, but voices are in it
+                path.unlink()
+        return restored
 
     def db_check(self) -> list[str]:
         """Return everything that is wrong with the database, each in a sentence."""

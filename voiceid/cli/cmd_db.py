@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.options import common_options
 from voiceid.cli.session import open_voiceid
-from voiceid.cli.text import counted, fields, megabytes
+from voiceid.cli.streams import is_terminal
+from voiceid.cli.text import counted, fields, megabytes, printable
 from voiceid.cli.tree import Command, Group
 from voiceid.errors import StoreError
 
@@ -23,12 +25,12 @@ if TYPE_CHECKING:
 @click.group(
     "db",
     cls=Group,
-    short_help="Show, upgrade, check and back up the database.",
+    short_help="Show, upgrade, check, back up and restore the database.",
     example="voiceid db status",
 )
 @common_options
 def command() -> None:
-    """Show, upgrade, check and back up the database."""
+    """Show, upgrade, check, back up and restore the database."""
 
 
 @command.command("status", cls=Command, example="voiceid db status --json")
@@ -58,7 +60,7 @@ def upgrade_command(console: Console) -> int:
 def backup_command(console: Console, file: Path) -> int:
     """Copy the database to a new file, one consistent state of it, while others write.
 
-    The copy is made for its owner alone.  To put it back, see data/README.md.
+    The copy is made for its owner alone.  `voiceid db restore` puts it back.
     """
     with open_voiceid(console) as vid:
         _require_database(vid)
@@ -67,6 +69,37 @@ def backup_command(console: Console, file: Path) -> int:
         console.json({"backup": str(file), "size_bytes": size})
     else:
         console.result(f"backed up  {file}, {megabytes(size)}")
+    return exit_codes.DONE
+
+
+@command.command(
+    "restore", cls=Command, example="voiceid db restore voices-2026-11-24.sqlite3 --yes"
+)
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@common_options
+@click.pass_obj
+def restore_command(console: Console, file: Path, *, yes: bool) -> int:
+    """Put a backup back, checked first; others may have the database open.
+
+    What it replaces is saved beside it.  Asks first on a terminal; elsewhere --yes is needed.
+    """
+    if not yes and not is_terminal(sys.stdin):
+        raise click.UsageError("There is no terminal to ask on; --yes restores without asking.")
+    if not file.is_file():
+        raise StoreError(f"there is no file {file}", hint="`voiceid db backup` makes one.")
+    with open_voiceid(console) as vid:
+        if not yes and not _confirmed(file, vid.database):
+            console.complain("nothing was changed")
+            return exit_codes.INTERRUPTED
+        restored = vid.db_restore(file)
+    saved = None if restored.saved is None else str(restored.saved)
+    if console.settings.as_json:
+        facts = {"database": str(restored.database), "speakers": restored.n_speakers}
+        console.json({"restored": str(file), **facts, "saved": saved})
+    else:
+        console.result(f"restored  {file}, {counted(restored.n_speakers, 'speaker')}")
+        console.result(f"saved     {saved or 'nothing: there was no database'}")
     return exit_codes.DONE
 
 
@@ -82,13 +115,18 @@ def check_command(console: Console) -> int:
     if problems:
         raise StoreError(
             f"the database is damaged:\n  {chr(10).join(problems)}",
-            hint="Put back a backup; `voiceid db backup` makes one.",
+            hint="Put back a backup with `voiceid db restore FILE`.",
         )
     if console.settings.as_json:
         console.json({"ok": True, "speakers": n_speakers})
     else:
         console.result(f"ok  {counted(n_speakers, 'speaker')}, every sample and centroid")
     return exit_codes.DONE
+
+
+def _confirmed(file: Path, database: Path) -> bool:
+    question = f"Put {printable(str(file))} in the place of {printable(str(database))}?"
+    return click.confirm(f"{question} What is there is saved beside it.", err=True)
 
 
 def _require_database(vid: VoiceID) -> None:

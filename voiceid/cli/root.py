@@ -30,7 +30,7 @@ _COMMANDS = {
         "voiceid.cli.cmd_models",
         "List, show, pull, verify and remove models, and add others.",
     ),
-    "db": ("voiceid.cli.cmd_db", "Show, upgrade, check and back up the database."),
+    "db": ("voiceid.cli.cmd_db", "Show, upgrade, check, back up and restore the database."),
     "index": ("voiceid.cli.cmd_index", "Show and rebuild the search index."),
     "config": ("voiceid.cli.cmd_config", "Show, check and write the settings."),
     "doctor": ("voiceid.cli.cmd_doctor", "Examine the whole installation."),

@@ -14,11 +14,11 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy import Connection, Engine, Pool, QueuePool, StaticPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from voiceid.errors import StoreBusy, StoreError
@@ -49,10 +49,20 @@ def make_engine(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) 
     """
 
     def connect() -> sqlite3.Connection:
-        with OPENING:
-            return connect_alone()
+        return open_file(path, busy_timeout_ms, foreign_keys=foreign_keys)
 
-    def connect_alone() -> sqlite3.Connection:
+    # No limit on connections: a thread waits for the database, never for the pool.
+    return _engine(connect, QueuePool, max_overflow=-1)
+
+
+def engine_over(connection: sqlite3.Connection) -> Engine:
+    """Return an engine over the only connection to a database, without a driver's BEGIN."""
+    return _engine(lambda: connection, StaticPool)
+
+
+def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) -> sqlite3.Connection:
+    """Connect to a database file that exists; see :func:`make_engine`."""
+    with OPENING:
         # mode=rw: a database that somebody took away is an error, not an empty gallery.
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw",
@@ -75,8 +85,9 @@ def make_engine(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) 
             raise
         return connection
 
-    # No limit on connections: a thread waits for the database, never for the pool.
-    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, max_overflow=-1)
+
+def _engine(connect: Callable[[], sqlite3.Connection], pool: type[Pool], **settings: int) -> Engine:
+    engine = create_engine("sqlite://", creator=connect, poolclass=pool, **settings)
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -124,6 +135,24 @@ def wrapped_files(path: Path) -> Iterator[None]:
         ) from error
 
 
+def is_damage(error: StoreError) -> bool:
+    """Whether SQLite, or Python's reading of it, met bytes that are no sound database."""
+    cause = error.__cause__
+    code = _code(cause.orig if isinstance(cause, DBAPIError) else cause)
+    return code in _DAMAGE or isinstance(cause, UnicodeDecodeError)
+
+
+def require_turn(status: int, path: Path) -> None:
+    """Refuse to wait any longer when SQLite's backup says that others hold the database.
+
+    Raises
+    ------
+    StoreBusy
+    """
+    if status & _PRIMARY_CODE in _BUSY:
+        raise _busy(path)
+
+
 def make_private(path: Path) -> None:
     """Make the data folder, and the database file, for their owner only: 0700 and 0600.
 
@@ -163,9 +192,9 @@ def _switch_to_log(connection: sqlite3.Connection, busy_timeout_ms: int) -> None
 def _typed(error: DBAPIError | sqlite3.Error, path: Path) -> StoreError:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     said = " ".join(str(cause).split())
-    code = getattr(cause, "sqlite_errorcode", 0) & _PRIMARY_CODE
+    code = _code(cause)
     if code in _BUSY:
-        return StoreBusy(f"the database {path} is being written to by another process")
+        return _busy(path)
     if code in _DAMAGE or "no such table" in said:
         return _damaged(path, said)
     if code == sqlite3.SQLITE_CONSTRAINT:
@@ -179,8 +208,17 @@ def _typed(error: DBAPIError | sqlite3.Error, path: Path) -> StoreError:
     )
 
 
+def _code(error: BaseException | None) -> int:
+    """Return the kind of a SQLite error; 0 when it is none."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & _PRIMARY_CODE
+
+
+def _busy(path: Path) -> StoreBusy:
+    return StoreBusy(f"the database {path} is being written to by another process")
+
+
 def _damaged(path: Path, said: str) -> StoreError:
     return StoreError(
         f"{path} is damaged, or is not a database of voiceid: {said}",
-        hint="Put back a backup; what is there was left as it is.",
+        hint="Put back a backup (`voiceid db restore FILE`); what is there was left as it is.",
     )

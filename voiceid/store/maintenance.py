@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -43,15 +44,30 @@ def backup(store: Store, target: Path) -> int:
         raise StoreError(
             f"{target} is there already; it was left as it is", hint="Name a file that is not."
         )
+    with whole_file(target) as unfinished:
+        store.copy_into(unfinished)
+    with wrapped_files(target):
+        return target.stat().st_size
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """Yield an empty file of its owner (0600) that takes the place of ``target`` at the end.
+
+    On any error it is removed, and ``target`` is as it was.
+
+    Raises
+    ------
+    StoreError
+    """
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         make_private(unfinished)
-        store.copy_into(unfinished)
+        yield unfinished
         with wrapped_files(target):
             with unfinished.open("rb+") as file:
                 os.fsync(file.fileno())
             unfinished.replace(target)
-            return target.stat().st_size
     finally:
         with contextlib.suppress(OSError):  # where there is no such folder, there is no such file
             unfinished.unlink(missing_ok=True)

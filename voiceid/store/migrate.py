@@ -72,7 +72,7 @@ def status(path: Path, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaStat
     with wrapped(path), wrapped_files(path):
         if not path.exists() or (path.is_file() and path.stat().st_size == 0):
             return SchemaStatus(None, SCHEMA_HEAD, SchemaState.MISSING)
-        with OPENING, closing(_open_untouched(path, busy_timeout_ms)) as connection:
+        with OPENING, closing(open_untouched(path, busy_timeout_ms)) as connection:
             current = _revision(connection, path)
     if current is None:
         return SchemaStatus(None, SCHEMA_HEAD, SchemaState.MISSING)
@@ -145,7 +145,7 @@ def _known_revisions() -> set[str]:
     return {script.revision for script in _scripts().walk_revisions()}
 
 
-def _open_untouched(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
+def open_untouched(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
     """Open for reading without leaving a trace.
 
     A write-ahead log means that somebody is writing, or was killed at it: its pages count,

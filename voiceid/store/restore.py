@@ -1,0 +1,230 @@
+"""Putting a backup back, whoever has the database open meanwhile.
+
+Files are not swapped beneath open connections: SQLite's backup API writes the pages of the
+backup into the database as one transaction, which others see like any other change.  Only a
+database that SQLite cannot use is replaced, and only when no process has it open.
+
+The numbers of rows and revisions go on from where they were, on the other side of a new
+token in the change feed.  So an index of the lost future is behind and knows it, however
+much is written later, and no id that was told to anybody is given to somebody else.  (Of a
+database beyond reading nobody knows the numbers; there the tokens alone keep indexes right.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from voiceid.errors import StoreBusy, StoreError
+from voiceid.store import Store, migrate
+from voiceid.store.engine import (
+    OPENING,
+    engine_over,
+    is_damage,
+    make_private,
+    open_file,
+    require_turn,
+    transaction,
+    wrapped,
+    wrapped_files,
+)
+from voiceid.store.maintenance import check, whole_file
+from voiceid.store.migrate import SchemaState
+
+_BUSY_TIMEOUT_MS = 10_000
+_LOGS = ("-wal", "-shm")
+_SHARED_BYTES = (510, 0x40000002)
+"""Length and start of what each connection with a log keeps locked (sqlite.org/fileformat2.html,
+1.3.1, and SQLite's os.h)."""
+_NOBODY = 0
+"""A centroid's id that none has: AUTOINCREMENT starts at 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was put back, and where what it replaced is; ``saved`` is None if there was nothing."""
+
+    database: Path
+    n_speakers: int
+    saved: Path | None
+
+
+def restore(path: Path, file: Path) -> Restored:
+    """Put a backup in the place of a database, in one step: it is the old one or the new one.
+
+    Parameters
+    ----------
+    path : Path
+        The database: in use, at rest, damaged, or missing.
+    file : Path
+        The backup, of this schema or an older one; it is only read.
+
+    Raises
+    ------
+    SchemaTooNew
+        A newer voiceid wrote one of the two.
+    StoreBusy
+        Another process held the database for too long, or has a damaged one open.
+    StoreError
+        The backup is not sound, or the disk is full.  The database is as it was.
+    """
+    now = datetime.now(UTC)
+    saved = path.with_name(f"{path.name}.before-restore-{now:%Y%m%dT%H%M%S.%fZ}")
+    if path.exists() and file.exists() and path.samefile(file):
+        raise StoreError(f"{file} is the database itself", hint="Name a copy of it.")
+    with _sound_copy(file) as (copy, n_speakers):
+        try:
+            found = migrate.status(path, _BUSY_TIMEOUT_MS)
+            if found.state is SchemaState.NEWER:
+                raise migrate.too_new(path, found)
+            was_there = _write_into(path, copy, saved)
+        except StoreError as error:
+            if not is_damage(error):
+                raise
+            _put_in_place(path, copy, saved)
+            was_there = True
+    return Restored(path, n_speakers, saved if was_there else None)
+
+
+@contextmanager
+def _sound_copy(file: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
+    """Yield a checked copy of a backup, of this program's schema, and how many are enrolled.
+
+    It is a temporary database of SQLite's, which has no name and is gone with its connection.
+    """
+    found = migrate.status(file, _BUSY_TIMEOUT_MS)
+    if found.state is SchemaState.NEWER:
+        raise migrate.too_new(file, found)
+    if found.current is None:
+        raise StoreError(f"there is no database in {file}", hint="Name a copy that has one.")
+    with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as copy:
+        with (
+            wrapped(file),
+            OPENING,
+            closing(migrate.open_untouched(file, _BUSY_TIMEOUT_MS)) as source,
+        ):
+            source.backup(copy, progress=lambda status, *_: require_turn(status, file))
+        store = Store(engine_over(copy), file)
+        if found.state is SchemaState.OUTDATED:
+            with transaction(engine_over(copy), file, immediate=True) as connection:
+                migrate.run_migrations(connection)
+        if problems := check(store):
+            raise StoreError(
+                f"{file} is damaged and was not put back:\n  {chr(10).join(problems)}",
+                hint="Nothing was changed; take another backup.",
+            )
+        with store.read() as reader:
+            reader.revision()  # there is a feed
+            n_speakers = len(reader.speakers())
+        yield copy, n_speakers
+
+
+def _write_into(path: Path, copy: sqlite3.Connection, saved: Path) -> bool:
+    """Write the copy into a database as one transaction; return whether it had something in it."""
+    kept: bool | None = None
+
+    def with_the_lock(status: int, *_: int) -> None:
+        # From its first step to its last the backup holds the lock on writing: what is saved
+        # here is what is overwritten.
+        nonlocal kept
+        require_turn(status, path)
+        if kept is None:
+            kept = _keep(reader, copy, saved)
+
+    if not path.exists() or path.stat().st_size == 0:
+        _move_logs(path, saved)  # they are not of the file that comes
+    make_private(path)
+    with (
+        wrapped(path),
+        closing(open_file(path, _BUSY_TIMEOUT_MS)) as reader,
+        closing(open_file(path, _BUSY_TIMEOUT_MS)) as live,
+    ):
+        half = copy.execute("PRAGMA page_count").fetchone()[0] // 2
+        try:
+            copy.backup(live, pages=half, progress=with_the_lock)
+        except (sqlite3.Error, StoreError):  # after Ctrl-C it may be done: then what is saved stays
+            saved.unlink(missing_ok=True)
+            raise
+        with contextlib.suppress(sqlite3.Error):  # old pages linger in the log
+            reader.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+    return bool(kept)
+
+
+def _keep(live: sqlite3.Connection, copy: sqlite3.Connection, saved: Path) -> bool:
+    """Save what is there, and have the copy count on from its numbers; False if nothing is.
+
+    A backup takes in what its own connection changes in the source meanwhile
+    (sqlite.org/c3ref/backup_finish.html).
+    """
+    if not live.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone():
+        return False
+    with whole_file(saved) as unfinished:
+        _copy(live, unfinished)
+    numbers = dict(copy.execute("SELECT name, seq FROM sqlite_sequence"))
+    for name, number in live.execute("SELECT name, seq FROM sqlite_sequence"):
+        numbers[name] = max(number, numbers.get(name, 0))
+    copy.execute("BEGIN")
+    copy.execute("DELETE FROM sqlite_sequence")
+    copy.executemany("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", numbers.items())
+    token = secrets.token_hex(8)
+    copy.execute("INSERT INTO changes (centroid_id, token) VALUES (?, ?)", (_NOBODY, token))
+    copy.execute("COMMIT")
+    return True
+
+
+def _put_in_place(path: Path, copy: sqlite3.Connection, saved: Path) -> None:
+    """Put the copy where a database is that SQLite cannot use, and move that one aside."""
+    with whole_file(path) as unfinished:
+        with wrapped(path):
+            _copy(copy, unfinished)
+        with _nobody_else_in(path):
+            _move_logs(path, saved)
+            try:
+                saved.hardlink_to(path)  # there is one or the other at every moment
+            except OSError:  # a file system without links
+                path.rename(saved)
+            saved.chmod(0o600)
+
+
+@contextmanager
+def _nobody_else_in(path: Path) -> Iterator[None]:
+    """Make sure that no process has a database open, and has none open it meanwhile.
+
+    Whoever has it open would go on with the file that was moved away.
+
+    Raises
+    ------
+    StoreBusy
+    """
+    try:
+        import fcntl  # noqa: PLC0415 - not on every system
+    except ImportError:  # Windows does not move a file that is open
+        yield
+        return
+    with OPENING, wrapped_files(path), path.open("rb+") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, *_SHARED_BYTES)
+        except (BlockingIOError, PermissionError) as error:
+            raise StoreBusy(
+                f"{path} is damaged, and another process has it open",
+                hint="End that process, and restore again.",
+            ) from error
+        yield
+
+
+def _move_logs(path: Path, saved: Path) -> None:
+    for suffix in _LOGS:
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").rename(f"{saved}{suffix}")
+
+
+def _copy(source: sqlite3.Connection, target: Path) -> None:
+    """Copy every page, the damaged ones too."""
+    with closing(sqlite3.connect(target)) as connection:
+        source.backup(connection, progress=lambda status, *_: require_turn(status, target))
