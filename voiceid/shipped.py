@@ -1,8 +1,11 @@
-"""Where the files are that come with the program."""
+"""What comes with the program: where its files are, and the schema that it writes."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+SCHEMA_HEAD = "0002"
+"""The newest revision in ``migrations``; a test keeps the two together."""
 
 
 def shipped(name: str) -> Path:

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from voiceid.errors import SchemaTooNew, StoreError
-from voiceid.shipped import shipped
+from voiceid.shipped import SCHEMA_HEAD, shipped
 from voiceid.store.engine import (
     OPENING,
     make_engine,
@@ -26,9 +26,6 @@ from voiceid.store.engine import (
     wrapped,
     wrapped_files,
 )
-
-SCHEMA_HEAD = "0002"
-"""The newest revision in ``migrations``; a test keeps the two together."""
 
 _DEFAULT_TIMEOUT_MS = 10_000
 _MIGRATING = threading.Lock()
