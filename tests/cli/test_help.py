@@ -86,9 +86,41 @@ def test_a_group_alone_shows_its_help_and_is_a_usage_error(
     assert "Example:" in shown.err
 
 
-def test_the_version_is_that_of_the_project(run: Runner, repo: Path) -> None:
-    project = tomllib.loads((repo / "pyproject.toml").read_text(encoding="utf-8"))
-    assert run("--version").out == f"voiceid {project['project']['version']}\n"
+def test_the_version_is_that_of_the_project_its_schema_and_its_models(
+    home: Path, run: Runner, repo: Path
+) -> None:
+    project = tomllib.loads((repo / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    cards = {
+        path.stem: tomllib.loads(path.read_text(encoding="utf-8"))["source"]
+        for path in (repo / "models").glob("*.toml")
+    }
+    program, schema, *models = run("--version").out.splitlines()
+    assert program == f"voiceid {project['version']}"
+    assert schema == f"schema {max(p.name for p in repo.glob('migrations/versions/*.py'))[:4]}"
+    assert [line.split()[1] for line in models] == sorted(cards)
+    for line, (_, source) in zip(models, sorted(cards.items()), strict=True):
+        assert f"{source['package']} {source['version']}" in line
+        assert source["member_sha256"][:12] in line
+        assert line.endswith(", installed")
+    for words in (("--version", "--json"), ("--json", "--version")):
+        facts = run(*words).json
+        assert facts["voiceid"] == project["version"]
+        assert facts["schema"] == schema.split()[1]
+        assert [m["name"] for m in facts["models"] if m["installed"]] == sorted(cards)
+
+
+def test_the_version_is_told_of_the_home_that_is_named_and_makes_nothing(
+    empty_home: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VOICEID_MODELS")
+    ran = run("--version", "--home", empty_home)
+    assert ran.code == 0
+    assert ran.out.count("not installed") == len(ran.out.splitlines()) - 2
+    assert list(empty_home.iterdir()) == []
+    (empty_home / "config.yaml").write_text("modle: x", encoding="utf-8")
+    ran = run("--version")
+    assert ran.code == 21
+    assert ran.out.startswith("voiceid ")
 
 
 @pytest.mark.parametrize(
@@ -97,6 +129,7 @@ def test_the_version_is_that_of_the_project(run: Runner, repo: Path) -> None:
         (["identfy", "x.wav"], "Did you mean 'identify'?"),
         (["speakers", "lst"], "Did you mean 'list'?"),
         (["identify", "x.wav", "--treshold", "0.5"], "--threshold"),
+        (["--quiet"], "Missing command"),
         (["verify", "alice"], "AUDIO"),
         (["verify", "-alice", "x.wav"], "Put `--` before a name or a file"),
         (["identify", "x.wav", "--top", "0"], "--top"),

