@@ -69,6 +69,7 @@ def test_every_option_says_what_it_does(path: tuple[str, ...]) -> None:
 def test_every_command_takes_the_common_options(path: tuple[str, ...]) -> None:
     flags = {flag for param in LEAVES[path].params for flag in param.opts}
     assert flags >= {"--json", "--model", "--data", "--home", "--offline", "--quiet", "--verbose"}
+    assert "--no-color" in flags
 
 
 def test_the_listing_of_commands_says_what_the_commands_say_themselves() -> None:

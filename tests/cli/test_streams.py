@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from cli_running import Runner, environment
+from terminal import on_terminal
 
 
 def start(*words: str, **kwargs: object) -> subprocess.Popen[bytes]:
@@ -127,25 +127,6 @@ def test_names_of_any_script_survive_a_narrow_locale(
     assert listed.stderr == b""
     as_json = spawn("speakers", "list", "--json", env=env)
     assert "Ольга 陳" in {speaker["name"] for speaker in as_json.json_lines}
-
-
-def on_terminal(*words: str, typed: bytes = b"") -> tuple[int, bytes]:
-    """Run a command on a terminal; return its exit code and everything that was shown."""
-    controller, terminal = pty.openpty()
-    process = start(*words, stdin=terminal, stdout=terminal, stderr=terminal)
-    os.close(terminal)
-    os.write(controller, typed)
-    shown = b""
-    while True:
-        try:
-            part = os.read(controller, 4096)
-        except OSError:  # Linux's way of saying that the other end is closed
-            break
-        if not part:
-            break
-        shown += part
-    os.close(controller)
-    return process.wait(timeout=60), shown
 
 
 def test_removal_asks_on_a_terminal_and_no_means_no(home: Path, run: Runner) -> None:

@@ -34,7 +34,8 @@ def command(console: Console) -> int:
             if console.settings.as_json:
                 console.json(finding.to_dict())
             else:
-                console.result(f"{finding.health:7}  {finding.subject:10}  {finding.message}")
+                line = f"{finding.health:7}  {finding.subject:10}  {finding.message}"
+                console.result(line, finding.health.value)
                 if finding.hint:
                     console.result(f"{'':21}{finding.hint}")
     if n_errors:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from voiceid.cli.progress import ProgressBar
-from voiceid.cli.streams import abandon_stdout, is_terminal, speaks_utf8
-from voiceid.cli.text import json_line, printable, printable_lines
+from voiceid.cli.streams import abandon_stdout, is_terminal, shows_colours, speaks_utf8
+from voiceid.cli.text import coloured, json_line, printable, printable_lines
 from voiceid.errors import VoiceIDError
 
 
@@ -29,6 +29,7 @@ class Settings:
     as_json: bool = False
     quiet: bool = False
     verbose: bool = False
+    no_color: bool = False
 
 
 class Console:
@@ -47,9 +48,20 @@ class Console:
         self._stdout_open = stdout_open
         self._bar: ProgressBar | None = None
 
-    def result(self, text: str) -> None:
-        """Write lines of a result for people."""
+    def result(self, text: str, word: str = "", at: int = 0) -> None:
+        """Write lines of a result for people.
+
+        Parameters
+        ----------
+        text : str
+        word : str
+            The word that stands at the character ``at`` of it, which is printable up to there:
+            on a terminal it is written in its colour.
+        at : int
+        """
         safe = "\n".join(printable(line) for line in text.split("\n"))
+        if self._colours(sys.stdout):
+            safe = coloured(safe, word, at)
         self._clear_bar()
         self._to_stdout((safe + "\n").encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
 
@@ -70,12 +82,16 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Warn, on standard error; not with ``--quiet``."""
-        self.note(f"warning: {text}")
+        if not self.settings.quiet:
+            self.complain(f"warning: {text}", "warning")
 
-    def complain(self, text: str) -> None:
-        """Write to standard error, whatever the options say."""
+    def complain(self, text: str, word: str = "") -> None:
+        """Write to standard error, whatever the options say; ``word``, the first, in its colour."""
+        safe = printable_lines(text)
+        if self._colours(sys.stderr):
+            safe = coloured(safe, word)
         self._clear_bar()
-        self._to_stderr(printable_lines(text) + "\n")
+        self._to_stderr(safe + "\n")
 
     def progress(self, stage: str, done_bytes: int, total_bytes: int | None) -> None:
         """Show progress on standard error; not with ``--quiet``."""
@@ -105,6 +121,9 @@ class Console:
                 "standard output is closed, so the result could not be told; nothing was done",
                 hint="Send it to a file, or to the null device if you want the exit code only.",
             )
+
+    def _colours(self, stream: object) -> bool:
+        return not self.settings.no_color and shows_colours(stream)
 
     def _clear_bar(self) -> None:
         if self._bar is not None:

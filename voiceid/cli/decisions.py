@@ -26,7 +26,7 @@ def tell(decision: Decision, console: Console) -> int:
     if console.settings.as_json:
         console.json(decision.to_dict())
     else:
-        console.result(decision_text(decision))
+        console.result(decision_text(decision), decision.outcome.value)
         if decision.quality is not None:
             warn_of(decision.quality, console)
     return code
@@ -63,7 +63,7 @@ def tell_all(
         if console.settings.as_json:
             console.json({"clip": source, **facts})
         else:
-            console.result(_row(source, widest, cells))
+            console.result(_row(source, widest, cells), cells[0], at=_answer_at(source, widest))
     # The exit codes of errors are above those of outcomes, and the first error is told.
     return next((code for code in codes if code >= exit_codes.INTERNAL), max(codes))
 
@@ -89,10 +89,16 @@ def _row(clip: str, widest: int, cells: Sequence[str]) -> str:
     shown = printable(clip)
     answer, speaker, score, needed, speech, notes = map(printable, cells)
     line = (
-        f"{shown}{' ' * (widest - width(shown))}  {answer:12}  {speaker:16}"
+        f"{shown:{_answer_at(clip, widest)}}{answer:12}  {speaker:16}"
         f"  {score:>6}  {needed:>6}  {speech:>7}  {notes}"
     )
     return line.rstrip()
+
+
+def _answer_at(clip: str, widest: int) -> int:
+    """Return how many characters stand before the answer in the row of a clip."""
+    shown = printable(clip)
+    return len(shown) + widest - width(shown) + 2
 
 
 def decision_text(decision: Decision) -> str:

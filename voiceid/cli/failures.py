@@ -78,7 +78,7 @@ def _began_as_interrupt(error: BaseException | None) -> bool:
 
 
 def _tell(message: str, hint: str, facts: dict[str, object], console: Console) -> None:
-    console.complain(f"error: {message}")
+    console.complain(f"error: {message}", "error")
     if hint:
         console.complain(f"hint: {hint}")
     if console.settings.as_json:

@@ -19,7 +19,8 @@ from voiceid.errors import VoiceIDError
 def run(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code and never raise (but for a second Ctrl-C)."""
     stdout_open = prepare()
-    settings = Settings(as_json=_asks_for_json(sys.argv[1:] if argv is None else argv))
+    words = sys.argv[1:] if argv is None else argv
+    settings = Settings(as_json=_has("--json", words), no_color=_has("--no-color", words))
     console = Console(settings, stdout_open=stdout_open)
     try:
         return _command(argv, console)
@@ -52,6 +53,6 @@ def _command(argv: Sequence[str] | None, console: Console) -> int:
     return code
 
 
-def _asks_for_json(argv: Sequence[str]) -> bool:
-    """Whether ``--json`` is there, known even when the rest cannot be parsed."""
-    return "--json" in itertools.takewhile(lambda word: word != "--", argv)
+def _has(option: str, argv: Sequence[str]) -> bool:
+    """Whether an option is there, known even when the rest cannot be parsed."""
+    return option in itertools.takewhile(lambda word: word != "--", argv)

@@ -44,6 +44,12 @@ def is_terminal(stream: object) -> bool:
         return False
 
 
+def shows_colours(stream: object) -> bool:
+    """Whether colours may be written to the stream: see no-color.org; the rest is for files."""
+    told = os.environ.get("NO_COLOR")
+    return not told and os.environ.get("TERM", "dumb") != "dumb" and is_terminal(stream)
+
+
 def speaks_utf8(stream: object) -> bool:
     """Whether every character can be written to the stream."""
     encoding = str(getattr(stream, "encoding", "") or "")

@@ -6,6 +6,17 @@ import json
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 
+import click
+
+_COLOURS = {
+    "accepted": "green",
+    "rejected": "red",
+    "inconclusive": "yellow",
+    "ok": "green",
+    "warning": "yellow",
+    "error": "red",
+}
+
 
 def printable(text: str) -> str:
     r"""Return ``text`` on one line, with what cannot be seen escaped (ESC becomes ``\x1b``).
@@ -26,6 +37,16 @@ def printable_lines(text: str) -> str:
     """
     first, *more = text.split("\n")
     return "\n".join([printable(first), *("  " + printable(line.strip()) for line in more)])
+
+
+def coloured(text: str, word: str, at: int = 0) -> str:
+    """Return ``text``, printable already, with the word that stands at a character in colour.
+
+    Colour comes last, when all columns are aligned and nothing of a name or a file can add any.
+    """
+    if text[at : at + len(word)] != word or word not in _COLOURS:
+        return text
+    return text[:at] + click.style(word, fg=_COLOURS[word]) + text[at + len(word) :]
 
 
 def width(text: str) -> int:
