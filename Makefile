@@ -28,6 +28,7 @@ lint: .venv/.installed
 
 bench: .venv/.installed data/ami/.complete models
 	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.bulk
 
 accuracy: .venv/.installed data/ami/.complete models
 	$(BIN)/python -m benchmarks.goldens
