@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from voiceid.app import VoiceID
     from voiceid.audio import AudioSource
+    from voiceid.config import Config
     from voiceid.domain import (
         Candidate,
         Decision,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
         EnrollmentClip,
         EnrollmentProblem,
         EnrollmentReport,
+        Finding,
+        Health,
         Inspection,
         Likeness,
         Merge,
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
         Threshold,
         Utterance,
     )
+    from voiceid.enrollment import Person
     from voiceid.errors import (
         AudioError,
         AudioInvalid,
@@ -81,6 +85,11 @@ if TYPE_CHECKING:
         Unhealthy,
         VoiceIDError,
     )
+    from voiceid.index.gallery import IndexStatus
+    from voiceid.registry import ModelCard
+    from voiceid.scoring import OperatingPoint
+    from voiceid.store.migrate import SchemaState, SchemaStatus
+    from voiceid.zoo import InstalledModel, ModelStatus, ModelStore, Progress, VerifyResult
 
 __version__ = "0.1.0"
 
@@ -94,6 +103,7 @@ __all__ = [
     "Candidate",
     "ChangeRefused",
     "CheckpointInvalid",
+    "Config",
     "ConfigError",
     "Decision",
     "DownloadFailed",
@@ -104,24 +114,36 @@ __all__ = [
     "EnrollmentProblem",
     "EnrollmentRefused",
     "EnrollmentReport",
+    "Finding",
     "GalleryFileInvalid",
     "HashMismatch",
+    "Health",
     "IndexFault",
+    "IndexStatus",
     "Inspection",
+    "InstalledModel",
     "Likeness",
     "ManifestInvalid",
     "Merge",
+    "ModelCard",
     "ModelError",
     "ModelNotInstalled",
     "ModelRuntimeError",
+    "ModelStatus",
+    "ModelStore",
     "ModelUnknown",
     "NotEnoughSpeech",
+    "OperatingPoint",
     "Outcome",
+    "Person",
+    "Progress",
     "QualityReport",
     "Reason",
     "Sample",
     "SampleNotFound",
     "SchemaOutdated",
+    "SchemaState",
+    "SchemaStatus",
     "SchemaTooNew",
     "SelfTestFailed",
     "SpaceMismatch",
@@ -141,11 +163,27 @@ __all__ = [
     "ThresholdUnavailable",
     "Unhealthy",
     "Utterance",
+    "VerifyResult",
     "VoiceID",
     "VoiceIDError",
 ]
 
-_ELSEWHERE = {"VoiceID": "voiceid.app", "AudioSource": "voiceid.audio"}
+_ELSEWHERE = {
+    "AudioSource": "voiceid.audio",
+    "Config": "voiceid.config",
+    "IndexStatus": "voiceid.index.gallery",
+    "InstalledModel": "voiceid.zoo",
+    "ModelCard": "voiceid.registry",
+    "ModelStatus": "voiceid.zoo",
+    "ModelStore": "voiceid.zoo",
+    "OperatingPoint": "voiceid.scoring",
+    "Person": "voiceid.enrollment",
+    "Progress": "voiceid.zoo",
+    "SchemaState": "voiceid.store.migrate",
+    "SchemaStatus": "voiceid.store.migrate",
+    "VerifyResult": "voiceid.zoo",
+    "VoiceID": "voiceid.app",
+}
 _DOMAIN = frozenset(
     {
         "Candidate",
@@ -155,6 +193,8 @@ _DOMAIN = frozenset(
         "EnrollmentClip",
         "EnrollmentProblem",
         "EnrollmentReport",
+        "Finding",
+        "Health",
         "Inspection",
         "Likeness",
         "Merge",

@@ -38,7 +38,7 @@ The tree (exit codes in brackets; they are part of the public interface)::
         └── IndexFault [54]
 
 A message says what is wrong and where; ``hint`` says what to do.  Rejection is not an
-error: it is a :class:`voiceid.domain.Decision`.
+error: it is a :class:`voiceid.Decision`.
 """
 
 from __future__ import annotations
@@ -58,12 +58,16 @@ class VoiceIDError(Exception):
     """
 
     exit_code: ClassVar[int] = 20
+    """What the command line exits with; each class has its own."""
     default_hint: ClassVar[str] = ""
+    """What to do, where whoever raises it does not know better."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
+        """What is wrong, and where."""
         self.hint = self.default_hint if hint is None else hint
+        """What to do about it; may be empty."""
 
     @property
     def code(self) -> str:
@@ -71,7 +75,7 @@ class VoiceIDError(Exception):
         return type(self).__name__
 
     def to_dict(self) -> dict[str, object]:
-        """The error as plain JSON-ready values."""
+        """Return ``{"error", "message", "hint", "exit_code"}``: the public JSON of an error."""
         return {
             "error": self.code,
             "message": self.message,
@@ -185,16 +189,14 @@ class ThresholdUnavailable(ModelError):
 
 
 class EnrollmentRefused(VoiceIDError):
-    """The clips do not make a safe enrolment; nothing was changed.
-
-    ``report`` is the :class:`voiceid.domain.EnrollmentReport` with every problem found.
-    """
+    """The clips do not make a safe enrolment; nothing was changed."""
 
     exit_code = 40
 
     def __init__(self, message: str, *, report: object, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.report = report
+        """The :class:`EnrollmentReport`, with every problem that was found."""
 
 
 class SpeakerNotFound(VoiceIDError):

@@ -30,7 +30,8 @@ class VoiceID(Questions, People, Care, Upkeep):
     """Enrolled voices, and the questions that can be asked of them.
 
     One object serves a whole process; its methods may be called from any number of threads
-    at once.  Build it with :meth:`open`.
+    at once.  Build it with :meth:`open`, after the process has forked; docs/server.md is
+    about servers.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class VoiceID(Questions, People, Care, Upkeep):
         progress: Progress | None = None,
     ) -> None:
         self.config = config
+        """Every setting, checked: a :class:`Config`."""
         self._parts = Parts(config, notify or (lambda _: None), progress)
 
     @classmethod
@@ -60,7 +62,9 @@ class VoiceID(Questions, People, Care, Upkeep):
         data : path, optional
             Folder of the database and the index; from the configuration when omitted.
         home : path, optional
-            Where ``config.yaml`` and the models are; see :func:`voiceid.config.find_home`.
+            The folder of ``config.yaml``, from which relative paths start; when omitted
+            ``$VOICEID_HOME``, else the current folder if it holds a ``config.yaml``, else the
+            user's data folder.
         overrides : mapping, optional
             Settings by dotted key, e.g. ``{"model": "ge2e", "decision.threshold": 0.6}``.
         notify : callable, optional
@@ -71,6 +75,7 @@ class VoiceID(Questions, People, Care, Upkeep):
         Raises
         ------
         ConfigError
+            A setting is unknown or out of range; all that are wrong are named.
         """
         config = load_config(home, {**(overrides or {}), **({"data": data} if data else {})})
         return cls(config, notify=notify, progress=progress)

@@ -35,20 +35,29 @@ class People:
 
         Parameters
         ----------
-        name, sources
-            See :class:`voiceid.enrollment.Person`.
+        name : str
+            A new speaker's, or an enrolled one's; ``Alice`` and ``alice`` are one name.
+        sources : sequence of AudioSource
+            The recordings; 10 s of net speech or more in all is good.
         label : str
             Where all of the clips were recorded, e.g. ``phone``.
         details : SpeakerDetails, optional
             Groups, metadata, expiry: what is to be known beside the voice.
-        mode, force, dry_run
-            See :meth:`voiceid.enrollment.Enroller.enroll`.
+        mode : str
+            ``append``: beside the samples that there are; ``replace``: in their place.
+        force : bool
+            Override the problems that are judgements: another voice, already enrolled, clipped.
+        dry_run : bool
+            Check everything, write nothing.
 
         Raises
         ------
         EnrollmentRefused
             Something speaks against it; its ``report`` has every problem, nothing changed.
         SpeakerNameInvalid, SpeakerDetailInvalid
+            Nobody can be called so, or nothing can be a group, a label or an expiry like that.
+        ModelError, StoreError, ConfigError
+            Nothing was changed.
         """
         labels = (label,) * len(sources) if label else ()
         person = Person(name, tuple(sources), labels, details or SpeakerDetails())
@@ -60,7 +69,14 @@ class People:
         """Enrol many people; yield the report of each, in order, as it is on the disk.
 
         Unlike :meth:`enroll` this leaves out the clips that cannot be used, and takes what is
-        enrolled already for done; see :func:`voiceid.enrollment.enroll_many`.
+        enrolled already for done.  Whatever else speaks against a person refuses that person
+        alone, and the report says so.  Whoever stops drawing reports stops the enrolling.
+
+        Parameters
+        ----------
+        people : sequence of Person
+        force, dry_run : bool
+            See :meth:`enroll`.
         """
         return enroll_many(self._parts.enroller, people, force=force, dry_run=dry_run)
 
@@ -80,7 +96,12 @@ class People:
             return reader.samples(reader.speaker(name).id)
 
     def change(self, name: str, details: SpeakerDetails) -> Speaker:
-        """Change what is known of a speaker beside the voice; raises SpeakerNotFound."""
+        """Change what is known of a speaker beside the voice, and return them as they are now.
+
+        Raises
+        ------
+        SpeakerNotFound
+        """
         with self._parts.store.write() as writer:
             writer.change_speaker(writer.speaker(name).id, details)
             return writer.speaker(name)
@@ -109,7 +130,12 @@ class People:
             return writer.speaker(new_name)
 
     def remove(self, name: str) -> Speaker:
-        """Erase a speaker: rows, vectors, and their copies in the index files."""
+        """Erase a speaker: rows, vectors, and their copies in the index files.
+
+        Raises
+        ------
+        SpeakerNotFound
+        """
         with self._parts.store.write() as writer:
             speaker = writer.speaker(name)
             writer.remove_speaker(speaker.id)

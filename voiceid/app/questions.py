@@ -71,7 +71,8 @@ class Questions:
         """Yield, in order, the decision about each clip or the error that it gave.
 
         Clips are worked on by as many threads as ``runtime.workers`` says.  See
-        :meth:`identify` for the parameters, and for the errors that end it.
+        :meth:`identify` for the parameters, and for the errors that end it: all but an
+        `AudioError`, which is of one clip.
         """
         ask = self._identifier(top, threshold, margin, group)
         return runtime.in_order(or_error(ask), sources, self._parts.workers)
@@ -144,6 +145,13 @@ class Questions:
         It decides nothing, and nobody hears of it: for decisions see
         :meth:`identify_embedding`, which takes the same vectors.
 
+        Parameters
+        ----------
+        vector, space, group
+            See :meth:`identify_embedding`.
+        k : int
+            At least 1; fewer are returned where fewer are enrolled.
+
         Raises
         ------
         SpaceMismatch, StoreError, ConfigError, SpeakerDetailInvalid
@@ -152,6 +160,20 @@ class Questions:
 
     def verify(self, name: str, source: AudioSource, *, threshold: float | None = None) -> Decision:
         """Decide whether a clip is the voice of the enrolled speaker called ``name``.
+
+        Parameters
+        ----------
+        name : str
+        source : AudioSource
+            See :meth:`identify`.
+        threshold : float, optional
+            Cosine that replaces that of the configuration and the model's card.
+
+        Returns
+        -------
+        Decision
+            ``accepted``; ``rejected`` (another voice, or the speaker has expired or is
+            disabled); or ``inconclusive`` (too little speech).
 
         Raises
         ------
@@ -186,7 +208,20 @@ class Questions:
     def compare(
         self, a: AudioSource, b: AudioSource, *, threshold: float | None = None
     ) -> Decision:
-        """Decide whether two clips are of one voice.  Needs no database."""
+        """Decide whether two clips are of one voice.  Needs no database.
+
+        Parameters
+        ----------
+        a, b : AudioSource
+            See :meth:`identify`.
+        threshold : float, optional
+            See :meth:`verify`.
+
+        Raises
+        ------
+        AudioError, ModelError, ConfigError
+            Nobody was accepted.
+        """
         rule = self._parts.rule.with_flags(threshold, None)
         return self._told(compare(self._parts.embedder, a, b, rule=rule))
 
@@ -230,7 +265,12 @@ class Questions:
         )
 
     def utterance(self, source: AudioSource) -> Utterance:
-        """Decode a clip, measure its quality and embed its speech, if there is enough."""
+        """Decode a clip, measure its quality and embed its speech, if there is enough.
+
+        Raises
+        ------
+        AudioError, ModelError
+        """
         return self._parts.embedder.utterance(source)
 
     def embed(self, source: AudioSource) -> Embedding:
@@ -240,6 +280,7 @@ class Questions:
         ------
         NotEnoughSpeech
             Silence, noise, or too short: there is no vector for it.
+        AudioError, ModelError
         """
         utterance = self._parts.embedder.utterance(source)
         if utterance.embedding is None:

@@ -27,7 +27,7 @@ class Upkeep:
 
     @property
     def models(self) -> ModelStore:
-        """The models: list, pull, verify, remove."""
+        """The installed models: list, pull, verify, remove."""
         return self._parts.models
 
     @property
@@ -50,7 +50,7 @@ class Upkeep:
         return examine(self._parts)
 
     def db_status(self) -> SchemaStatus:
-        """Return the schema revision of the database and what this program expects."""
+        """Return how the database's schema stands to this program's; nothing is changed."""
         from voiceid.store import migrate  # noqa: PLC0415 - the maintenance path only
 
         return migrate.status(self._parts.database)

@@ -17,36 +17,56 @@ class Outcome(enum.StrEnum):
     """The three ends of a decision."""
 
     ACCEPTED = "accepted"
+    """It is who was asked for, or who is named: the only outcome that opens a door."""
     REJECTED = "rejected"
+    """It is somebody else, nobody who is enrolled, or somebody who may not be accepted."""
     INCONCLUSIVE = "inconclusive"
+    """It cannot be told: there is too little speech, or two speakers are too close."""
 
 
 class Reason(enum.StrEnum):
     """Why a decision came out as it did."""
 
     MATCH = "match"
+    """Accepted: the score reaches the threshold."""
     BELOW_THRESHOLD = "below_threshold"
+    """Rejected (verify, compare): the score does not reach the threshold."""
     UNKNOWN = "unknown"
+    """Rejected (identify): the best score does not reach the threshold."""
     GALLERY_EMPTY = "gallery_empty"
+    """Rejected (identify): nobody, or nobody of the group, is enrolled with this model."""
     AMBIGUOUS = "ambiguous"
+    """Inconclusive (identify): the best would be accepted, but leads by less than the margin."""
     NOT_ENOUGH_SPEECH = "not_enough_speech"
+    """Inconclusive: less net speech than an embedding needs."""
     SPEAKER_EXPIRED = "speaker_expired"
+    """Rejected: whoever it is, or is claimed to be, has expired."""
     SPEAKER_DISABLED = "speaker_disabled"
+    """Rejected: whoever it is, or is claimed to be, is disabled."""
 
 
 class Task(enum.StrEnum):
-    """What was asked (ISO/IEC 2382-37): 1:1, 1:N open set, or two clips."""
+    """What was asked (ISO/IEC 2382-37)."""
 
     VERIFY = "verify"
+    """Is it this speaker?  1:1."""
     IDENTIFY = "identify"
+    """Who of the enrolled is it, if anybody?  1:N, open set."""
     COMPARE = "compare"
+    """Are two clips of one voice?"""
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A decision threshold on the cosine scale, and where it comes from.
+    """A decision threshold, and where it comes from.
 
-    ``source`` is e.g. ``flag``, ``config (config.yaml)``, or ``card campplus, net speech >= 2 s``.
+    Parameters
+    ----------
+    value : float
+        Cosine, -1 to 1, from which a score is accepted.
+    source : str
+        ``flag``; ``config`` and the file or variable; or e.g. ``card campplus, wideband, net
+        speech >= 2 s``: measured for this model, from so much net speech on.
     """
 
     value: float
@@ -59,19 +79,26 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A speaker of the gallery with the score of the clip against their centroid."""
+    """A speaker of the gallery, and how like the clip they sound.
+
+    Parameters
+    ----------
+    speaker : SpeakerRef
+    score : float
+        Raw cosine, -1 to 1, of the clip against the speaker's centroid.
+    """
 
     speaker: SpeakerRef
     score: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the speaker and the score."""
+        """Return ``{"speaker", "score"}``."""
         return {"speaker": self.speaker.to_dict(), "score": round(self.score, 6)}
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer to one question about one clip.
+    """The answer to one question about one clip (docs/numbers.md explains each number).
 
     ``bool(decision)`` raises: ask ``decision.accepted``, which is true for one outcome only.
 

@@ -92,7 +92,8 @@ class SpeakerDetails:
     Parameters
     ----------
     groups, not_groups : tuple of str
-        To be in, and not to be in; see :func:`tag`.
+        To be in, and not to be in.  A group has 1 to 64 visible characters and no ``;``, and
+        upper and lower case are the same.
     metadata : mapping of str to str or None
         Values by key; None removes the key.  Keys have 1 to 64 characters, values at most 1024.
     expires_at : datetime, optional

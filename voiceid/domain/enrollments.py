@@ -53,8 +53,17 @@ class EnrollmentProblem:
 class EnrollmentClip:
     """One clip of an enrolment, as the report shows it.
 
-    ``agreement`` is the cosine to the centroid of the speaker's other clips, None when
-    there are no others (or no vector).
+    Parameters
+    ----------
+    name : str
+        The file's name, without folders.
+    pcm_sha256 : str or None
+        Hash of the decoded samples; None when it could not be read.
+    quality : QualityReport or None
+        None when it could not be read.
+    agreement : float or None
+        Cosine, -1 to 1, to the centroid of the speaker's other clips; None when there are no
+        others, or no vector.
     """
 
     name: str

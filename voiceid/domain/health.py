@@ -8,11 +8,14 @@ from typing import Any
 
 
 class Health(enum.StrEnum):
-    """How something is: ``error`` keeps voiceid from its work, ``warning`` may do so one day."""
+    """How something is."""
 
     OK = "ok"
+    """Nothing needs to be done."""
     WARNING = "warning"
+    """It may keep voiceid from its work one day."""
     ERROR = "error"
+    """It keeps voiceid from its work."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,8 +52,11 @@ class Standing(enum.StrEnum):
     """Whether a speaker may be accepted."""
 
     ACTIVE = "active"
+    """May be accepted."""
     EXPIRED = "expired"
+    """The expiry has come: never accepted."""
     DISABLED = "disabled"
+    """Never accepted, until enabled again."""
 
 
 def standing(expires_at: datetime | None, disabled_at: datetime | None, now: datetime) -> Standing:
@@ -128,7 +131,15 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class SpeakerRef:
-    """The id and the name of a speaker, as decisions carry them."""
+    """A speaker, as decisions carry them.
+
+    Parameters
+    ----------
+    id : int
+        Never used again after removal.
+    name : str
+        At the time of the answer.
+    """
 
     id: int
     name: str

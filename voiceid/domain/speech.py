@@ -53,7 +53,7 @@ class EmbeddingSpace:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the facts of the space and its id."""
+        """Return the id of the space, and the facts that it is made from."""
         return {
             "id": self.id,
             "model": self.model,

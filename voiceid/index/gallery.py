@@ -41,13 +41,18 @@ class IndexStatus:
 
     Parameters
     ----------
-    space, kind, path : str
+    space : str
+        Id of the embedding space.
+    kind : str
+        ``faiss`` or ``exact``.
+    path : str
     state : str
         ``current``, ``behind`` (the next search catches up), ``missing`` or ``damaged``
         (the next search makes it anew).
     vectors, enrolled : int or None
-        In the file, and in the database.
+        Speakers in the file (None: it cannot be told), and in the database.
     revision, database_revision : int or None
+        Of the change feed: what the file has seen, and what there is.
     """
 
     space: str

@@ -36,14 +36,27 @@ class SchemaState(enum.StrEnum):
     """A database's schema against this program's."""
 
     CURRENT = "current"
+    """As this program writes it."""
     OUTDATED = "outdated"
+    """Of an older voiceid: the next use upgrades it, and keeps a copy."""
     NEWER = "newer"
+    """Of a newer voiceid: refused, and left as it is."""
     MISSING = "missing"
+    """There is no database yet; the first enrolment makes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaStatus:
-    """``current`` is the database's revision (None: there is no database), ``head`` this one's."""
+    """A database's schema, and the one that this program writes.
+
+    Parameters
+    ----------
+    current : str or None
+        The database's revision; None when there is no database.
+    head : str
+        This program's revision.
+    state : SchemaState
+    """
 
     current: str | None
     head: str

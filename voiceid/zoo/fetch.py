@@ -24,7 +24,10 @@ _POLL_S = 0.1
 
 
 class Progress(Protocol):
-    """Is told how far a stage is; ``total_bytes`` is None where there is nothing to count."""
+    """What can be told how far a download is: a callable of the stage and two counts of bytes.
+
+    The total is None where there is nothing to count.
+    """
 
     def __call__(self, stage: str, done_bytes: int, total_bytes: int | None) -> None:
         """Take notice."""

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -44,7 +44,14 @@ _STALE_S = 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class InstalledModel:
-    """An artefact, and the hash that it must have when it is opened."""
+    """Where the graph of an installed model is.
+
+    Parameters
+    ----------
+    path : Path
+    sha256 : str
+        What it must hash to when it is opened, in hex.
+    """
 
     path: Path
     sha256: str
@@ -52,7 +59,20 @@ class InstalledModel:
 
 @dataclass(frozen=True, slots=True)
 class ModelStatus:
-    """A card, and whether its model is installed; ``size_bytes`` is None when it is not."""
+    """A card, and whether its model is installed.
+
+    Parameters
+    ----------
+    name : str
+    kind : str
+        ``encoder`` or ``vad``.
+    installed : bool
+    path : Path
+        Where it is, or would be.
+    size_bytes : int or None
+        None when it is not installed.
+    card : ModelCard
+    """
 
     name: str
     kind: str
@@ -64,7 +84,16 @@ class ModelStatus:
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """A model that passed; ``distance`` is how far its self-test was from the golden output."""
+    """A model that is as it was installed, and computes what it should.
+
+    Parameters
+    ----------
+    name : str
+    sha256 : str
+        Of its graph, in hex.
+    distance : float
+        How far its output is from the card's reference: for an encoder 1 less the cosine.
+    """
 
     name: str
     sha256: str
@@ -96,7 +125,7 @@ class ModelStore:
             known = ", ".join(sorted(self.cards))
             raise ModelUnknown(f"there is no model {name!r}; there are {known}") from None
 
-    def list(self) -> list[ModelStatus]:
+    def list(self) -> Sequence[ModelStatus]:
         """Return the status of every model that there is a card for, by name."""
         return [self._status(card) for _, card in sorted(self.cards.items())]
 
