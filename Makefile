@@ -2,13 +2,14 @@
 # make test    set up, then everything that CI checks
 # make wheel   build the wheel, and run the demo with it away from here
 # make bench   speed against peers, as ratios (on ../shared/corpora, else on the AMI cuts)
+# make docs    the API reference: build/docs/index.html
 # make accuracy, make calibrate: error rates and operating points; need ../shared/corpora
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo wheel test lint bench accuracy calibrate models clean
+.PHONY: demo wheel test lint docs bench accuracy calibrate models clean
 
 demo: .venv/.installed data/ami/.complete
 	@$(BIN)/python -m examples.demo
@@ -25,6 +26,9 @@ lint: .venv/.installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/alembic check
+
+docs: .venv/.installed
+	@$(BIN)/python -m docs.reference build/docs
 
 bench: .venv/.installed data/ami/.complete models
 	$(BIN)/python -m benchmarks.speed
