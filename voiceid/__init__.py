@@ -85,15 +85,19 @@ if TYPE_CHECKING:
         Unhealthy,
         VoiceIDError,
     )
+    from voiceid.exchange import Exchanged
     from voiceid.index.gallery import IndexStatus
     from voiceid.registry import ModelCard
     from voiceid.scoring import OperatingPoint
     from voiceid.store.migrate import SchemaState, SchemaStatus
+    from voiceid.store.restore import Restored
     from voiceid.zoo import InstalledModel, ModelStatus, ModelStore, Progress, VerifyResult
+    from voiceid.zoo.add import Addition
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Addition",
     "AudioError",
     "AudioInvalid",
     "AudioNotFound",
@@ -114,6 +118,7 @@ __all__ = [
     "EnrollmentProblem",
     "EnrollmentRefused",
     "EnrollmentReport",
+    "Exchanged",
     "Finding",
     "GalleryFileInvalid",
     "HashMismatch",
@@ -139,6 +144,7 @@ __all__ = [
     "Progress",
     "QualityReport",
     "Reason",
+    "Restored",
     "Sample",
     "SampleNotFound",
     "SchemaOutdated",
@@ -169,8 +175,10 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "Addition": "voiceid.zoo.add",
     "AudioSource": "voiceid.audio",
     "Config": "voiceid.config",
+    "Exchanged": "voiceid.exchange",
     "IndexStatus": "voiceid.index.gallery",
     "InstalledModel": "voiceid.zoo",
     "ModelCard": "voiceid.registry",
@@ -179,6 +187,7 @@ _ELSEWHERE = {
     "OperatingPoint": "voiceid.scoring",
     "Person": "voiceid.enrollment",
     "Progress": "voiceid.zoo",
+    "Restored": "voiceid.store.restore",
     "SchemaState": "voiceid.store.migrate",
     "SchemaStatus": "voiceid.store.migrate",
     "VerifyResult": "voiceid.zoo",

@@ -77,7 +77,7 @@ class Upkeep:
     def db_restore(self, file: str | os.PathLike[str]) -> Restored:
         """Put a backup in the place of the database, whoever has it open; return what was done.
 
-        What it replaces is saved beside it.  See :func:`voiceid.store.restore.restore`.
+        What it replaces is saved beside it.
 
         Raises
         ------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from voiceid import __version__
@@ -30,17 +31,16 @@ def tell_version(console: Console) -> int:
 
 
 def _facts(status: ModelStatus) -> dict[str, object]:
-    source = status.card.source
     return {
         "name": status.name,
-        "package": source.package,
-        "version": source.version,
-        "member_sha256": source.member_sha256,
+        **dataclasses.asdict(status.card.source),
+        "checkpoint_sha256": status.card.checkpoint_sha256,
         "installed": status.installed,
     }
 
 
 def _text(status: ModelStatus) -> str:
-    source = status.card.source
+    facts = dataclasses.asdict(status.card.source)
+    origin = f"{facts['package']} {facts['version']}" if "package" in facts else facts["file"]
     there = "installed" if status.installed else "not installed"
-    return f"{source.package} {source.version}, sha256 {source.member_sha256[:12]}, {there}"
+    return f"{origin}, sha256 {status.card.checkpoint_sha256[:12]}, {there}"

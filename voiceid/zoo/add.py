@@ -45,17 +45,20 @@ class Addition:
     Parameters
     ----------
     front_end : str
-        A kind of front end: see `voiceid.zoo.frontends.KINDS`.
+        ``kaldi-fbank-80``, ``ge2e-mel-40`` or ``waveform``.
     name : str or None
         Of the model; the file's when None.
     framework : str or None
-        One of `FRAMEWORKS`.
+        ``3d-speaker`` or ``wespeaker``: whose filter bank it was trained on.
     rate_hz, dim : int or None
     window_frames, step_frames : int or None
         Of ``ge2e-mel-40``.
     taper : str or None
-        See `voiceid.zoo.frontends.FrontEnd`, as for the next two.
-    int16, mean_removed : bool or None
+        Of the frames of ``kaldi-fbank-80``: ``povey``, ``hamming`` or ``hann``.
+    int16 : bool or None
+        The network counts samples as 16-bit integers, and not from -1 to 1.
+    mean_removed : bool or None
+        The mean over time is taken from each bin of ``kaldi-fbank-80``.
     license : str
     """
 
