@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from exports import campplus_features_in
 
+from voiceid import VoiceID
 from voiceid.cli.root import root
 
 REPO = Path(__file__).resolve().parents[2]
@@ -100,6 +101,14 @@ def test_the_examples_of_a_page_print_what_it_says(page: Path, folder: Path) -> 
             if kind == "python":
                 assert run.returncode == 0, run.stdout
             assert _matches(expected, run.stdout), f"$ {command}\n{run.stdout}"
+
+
+def test_the_page_on_numbers_explains_every_word_of_an_answer(home: Path, ami: object) -> None:
+    with VoiceID.open() as vid:
+        facts = vid.identify(ami.cut("alice-4", home / "door.wav")).to_dict()
+    page = (REPO / "docs" / "numbers.md").read_text(encoding="utf-8")
+    for name in [*facts, *facts["quality"]]:
+        assert re.search(rf"^\| `{name}` ", page, re.MULTILINE), name
 
 
 def test_the_readme_lists_every_command() -> None:
