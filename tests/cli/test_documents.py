@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from exports import campplus_features_in
 
-from voiceid import VoiceID
+from voiceid import Reason, VoiceID, VoiceIDError, errors
+from voiceid.cli import exit_codes
 from voiceid.cli.root import root
 
 REPO = Path(__file__).resolve().parents[2]
@@ -109,6 +110,29 @@ def test_the_page_on_numbers_explains_every_word_of_an_answer(home: Path, ami: o
     page = (REPO / "docs" / "numbers.md").read_text(encoding="utf-8")
     for name in [*facts, *facts["quality"]]:
         assert re.search(rf"^\| `{name}` ", page, re.MULTILINE), name
+
+
+DOOR = (REPO / "docs" / "door.md").read_text(encoding="utf-8")
+OUTCOMES = {
+    "accepted": exit_codes.DONE,
+    "rejected": exit_codes.REJECTED,
+    "inconclusive": exit_codes.INCONCLUSIVE,
+}
+
+
+def test_the_page_on_doors_has_a_row_for_every_reason() -> None:
+    rows = re.findall(r"^\| (\w+) \| `(\w+)` \| (\d+) \|", DOOR, re.MULTILINE)
+    assert sorted(reason for _, reason, _ in rows) == sorted(Reason)
+    assert all(int(code) == OUTCOMES[outcome] for outcome, _, code in rows)
+
+
+def test_the_page_on_doors_has_a_row_for_every_error_and_exit_code() -> None:
+    tree = [error for error in vars(errors).values() if isinstance(error, type)]
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", DOOR, re.MULTILINE)
+    expected = {(str(e.exit_code), e.__name__) for e in tree if issubclass(e, VoiceIDError)}
+    assert set(rows) == expected
+    codes = {value for name, value in vars(exit_codes).items() if name.isupper()}
+    assert [code for code in codes if not re.search(rf"\| {code} \|", DOOR)] == []
 
 
 def test_the_readme_lists_every_command() -> None:
