@@ -23,6 +23,7 @@ from benchmarks.corpora import (
     corpora_argument,
     cut,
     digits,
+    split,
     test_other,
     train_clean,
 )
@@ -34,7 +35,8 @@ from voiceid.quality import QualityLimits
 from voiceid.scoring import DecisionRule
 from voiceid.vad import SpeechOptions
 
-MODELS = ("campplus", "ge2e", "ge2e-800ms")
+FLOAT32, INT8 = "campplus", "campplus-int8"
+MODELS = (FLOAT32, INT8, "ge2e", "ge2e-800ms")
 EER_TARGETS = {"campplus": 0.001, "ge2e": 0.006}
 CUTS_S = (1.0, 2.0, 3.0, 5.0)
 DIGITS_S = (1.0, 2.0, 4.0)
@@ -188,6 +190,45 @@ def needed(rule: DecisionRule, of: Table | trials.Identified) -> trials.Floats:
     return np.array(values)[where.ravel()]
 
 
+def int8_table(corpora: Corpora, cache: Path | None) -> str:
+    """Return EERs of the INT8 form beside those of float32, on every corpus."""
+    sets = {"LibriSpeech test-other": corpora.other}
+    sets |= {f"test-other, cut to {s:g} s": [cut(c, s) for c in corpora.other] for s in CUTS_S}
+    thirds = [piece for clip in corpora.clean for piece in split(clip, 3)]
+    sets |= {"LibriSpeech train-clean-100, thirds of each clip": thirds}
+    sets |= {f"Free Spoken Digits, {s:g} s": clips for s, clips in corpora.digits.items()}
+    sets |= {"AMI turns": corpora.ami}
+    ears = [Ear(Hearing(model, limits=ANY_SPEECH), cache) for model in (FLOAT32, INT8)]
+    rows = []
+    for name, clips in sets.items():
+        exact, coarse = (ear.hear(clips) for ear in ears)
+        tables = [trials.all_pairs(voices) for voices in (exact, coarse)]
+        rates = [_eer(table) for table in tables]
+        n_genuine = len(tables[0].same.score)
+        pairs = [(a.vector, b.vector) for a, b in zip(exact, coarse, strict=True)]
+        cosines = [float(a @ b) for a, b in pairs if a is not None and b is not None]
+        rows.append(
+            [
+                name,
+                *map(percent, rates),
+                f"{100 * (rates[1] - rates[0]):+.2f}",
+                percent(1 / n_genuine),
+                f"{n_genuine} / {len(tables[0].other.score)}",
+                f"{np.mean(cosines):.4f}",
+            ]
+        )
+    headers = [
+        "corpus",
+        f"{FLOAT32} EER %",
+        f"{INT8} EER %",
+        "difference",
+        "one genuine pair is %",
+        "pairs genuine / impostor",
+        "mean cosine between the two",
+    ]
+    return markdown("INT8 beside float32, all pairs of clips", headers, rows)
+
+
 def targets_table(corpora: Corpora, whole: Decided, cache: Path | None) -> str:
     """Return what was asked for and what was measured."""
     rows = []
@@ -211,6 +252,7 @@ def main() -> None:
     """Measure everything and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     corpora_argument(parser)
+    parser.add_argument("--int8", action="store_true", help="only INT8 beside float32")
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors between runs")
     args = parser.parse_args()
     corpora = Corpora(
@@ -219,6 +261,10 @@ def main() -> None:
         digits={seconds: digits(args.corpora, seconds) for seconds in DIGITS_S},
         ami=ami_turns(),
     )
+    if args.int8:
+        print(int8_table(corpora, args.cache))
+        print(decisions_table(INT8, corpora, args.cache)[0])
+        return
     tables = []
     whole = {}
     for model in MODELS:
@@ -226,6 +272,7 @@ def main() -> None:
         tables.append(table)
     print(targets_table(corpora, whole["campplus"], args.cache))
     print("\n".join(tables))
+    print(int8_table(corpora, args.cache))
     print(choices_table(corpora, args.cache))
 
 

@@ -37,6 +37,7 @@ TIMED = Path(__file__).with_name("timed")
 N_ENROLLED = 10
 N_SEARCHED = 10_000
 DIM = 192
+FAST = "campplus-int8"
 
 Measure = Callable[[], float]
 
@@ -96,17 +97,17 @@ def ratios(over: Sequence[float], under: Sequence[float]) -> list[float]:
 
 
 def throughput(clips: Sequence[Path], peers: Peers, runs: int) -> list[Line]:
-    """Measure files to embeddings, on one thread against sherpa-onnx, and on two."""
+    """Measure files to embeddings, on one thread against sherpa-onnx, on two, and in INT8."""
     audio_s = sum(soundfile.info(clip).duration for clip in clips)
 
-    def own(workers: int) -> Measure:
-        module = ("-m", "benchmarks.timed.voiceid_files", str(workers))
+    def own(workers: int, model: str = "campplus") -> Measure:
+        module = ("-m", "benchmarks.timed.voiceid_files", model, str(workers))
         return lambda: printed(sys.executable, *module, *clips)
 
     def sherpa() -> float:
         return printed(peers.python, TIMED / "sherpa_files.py", peers.sherpa_model, *clips)
 
-    one, other, two = in_turn(runs, own(1), sherpa, own(2))
+    one, other, two, fast = in_turn(runs, own(1), sherpa, own(2), own(1, FAST))
     return [
         Line("voiceid, one worker", [audio_s / s for s in one], "x real time", None),
         Line("sherpa-onnx, one thread", [audio_s / s for s in other], "x real time", None),
@@ -118,6 +119,15 @@ def throughput(clips: Sequence[Path], peers: Peers, runs: int) -> list[Line]:
             at_least=True,
         ),
         Line("throughput, two workers / one", ratios(one, two), "times", 1.8, at_least=True),
+        Line(f"voiceid with {FAST}, one worker", [audio_s / s for s in fast], "x real time", None),
+        Line(
+            f"throughput, voiceid with {FAST} / sherpa-onnx in float32",
+            ratios(other, fast),
+            "times",
+            1.5,
+            at_least=True,
+        ),
+        Line(f"throughput, {FAST} / campplus", ratios(one, fast), "times", None),
     ]
 
 

@@ -22,7 +22,7 @@ from voiceid.audio import AudioOptions
 from voiceid.embedder import Embedder
 from voiceid.encoder import Encoder
 from voiceid.quality import QualityLimits
-from voiceid.registry import load_cards, shipped_cards_folder
+from voiceid.registry import load_cards, own_cards_folder, shipped_cards_folder
 from voiceid.vad import SpeechOptions, open_detector
 from voiceid.zoo import ModelStore
 
@@ -50,7 +50,7 @@ class Listener(Protocol):
 def model_store() -> ModelStore:
     """Return the project's models folder; what is missing in it is fetched."""
     folder = shipped_cards_folder()
-    return ModelStore(folder, load_cards(folder), offline=False)
+    return ModelStore(folder, load_cards(folder, own_cards_folder(folder)), offline=False)
 
 
 def open_encoder(hearing: Hearing) -> Encoder:

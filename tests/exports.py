@@ -9,6 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from voiceid.zoo.graph import Graph
+
 DIM = 16
 THREE_D_SPEAKER = {
     "framework": "3d-speaker",
@@ -87,3 +89,17 @@ def campplus_features_in(installed: Path, metadata: Mapping[str, str]) -> bytes:
     helper.set_model_props(made, dict(metadata))
     onnx.checker.check_model(made)
     return made.SerializeToString()
+
+
+def conv_features_in() -> bytes:
+    """A small network of convolutions, as an export of 3D-Speaker."""
+    rng = np.random.default_rng(3)
+    graph = Graph("convolutions")
+    x = graph.op("Transpose", "x", perm=[0, 2, 1])
+    for inputs, outputs in ((80, 64), (64, 64), (64, 32)):
+        weight = rng.normal(size=(outputs, inputs, 3)) / np.sqrt(3 * inputs)
+        x = graph.op("Relu", graph.op("Conv", x, graph.const(weight), pads=[1, 1]))
+    mean = graph.op("ReduceMean", x, axes=[2], keepdims=0)
+    return graph.serialize(
+        {"x": ["N", "T", 80]}, {"embedding": (mean, ["N", 32])}, {"framework": "3d-speaker"}
+    )

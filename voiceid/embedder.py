@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from voiceid.audio import AudioOptions, AudioSource, open_audio
+from voiceid.audio import AudioOptions, AudioSource, AudioStream, open_audio
 from voiceid.domain import Embedding, EmbeddingSpace, Float32Array, QualityReport, Utterance
 from voiceid.encoder import Encoder
 from voiceid.errors import AudioError
@@ -65,6 +65,11 @@ class Embedder:
         return self._workers
 
     @property
+    def min_samples(self) -> int:
+        """The least speech that the encoder takes, in samples at 16 kHz."""
+        return self._encoder.min_samples
+
+    @property
     def space(self) -> EmbeddingSpace:
         """The space of the vectors."""
         return self._encoder.space
@@ -79,18 +84,9 @@ class Embedder:
         ModelRuntimeError
             A model failed.
         """
-        stream = open_audio(source, self._audio)
-        with stream:
-            speech = self._detector.stream()
+        with open_audio(source, self._audio) as stream:
             meter = QualityMeter(self._limits)
-            kept: list[Float32Array] = []
-            for block in stream.blocks():
-                for chunk in speech.push(block):
-                    meter.add(chunk.frames, chunk.speech)
-                    kept.append(chunk.kept)
-            for chunk in speech.finish():
-                meter.add(chunk.frames, chunk.speech)
-                kept.append(chunk.kept)
+            speech = self._speech(stream, meter)
             quality = meter.report(
                 stream.duration_s,
                 stream.sample_rate_hz,
@@ -101,8 +97,31 @@ class Embedder:
                 name=stream.name,
                 pcm_sha256=stream.pcm_sha256,
                 quality=quality,
-                embedding=self._embedding(np.concatenate(kept), quality),
+                embedding=self._embedding(speech, quality),
             )
+
+    def speech(self, source: AudioSource) -> Float32Array:
+        """Return (n,) float32 at 16 kHz: the speech of a recording, as the encoder is given it.
+
+        Raises
+        ------
+        AudioError
+            It cannot be read, or its samples cannot be a recording.
+        """
+        with open_audio(source, self._audio) as stream:
+            return self._speech(stream, QualityMeter(self._limits))
+
+    def _speech(self, stream: AudioStream, meter: QualityMeter) -> Float32Array:
+        detector = self._detector.stream()
+        kept: list[Float32Array] = []
+        for block in stream.blocks():
+            for chunk in detector.push(block):
+                meter.add(chunk.frames, chunk.speech)
+                kept.append(chunk.kept)
+        for chunk in detector.finish():
+            meter.add(chunk.frames, chunk.speech)
+            kept.append(chunk.kept)
+        return np.concatenate(kept)
 
     def pcm_sha256(self, source: AudioSource) -> str:
         """Return the identity of a recording, which takes its decoding and nothing more.

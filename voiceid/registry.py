@@ -1,12 +1,13 @@
 """Model cards: what is known about a model before a byte of it is fetched.
 
 A card is a TOML file.  Those shipped with the program are in ``models/`` of the project;
-cards in the user's models folder join them, and win where the names are the same.  A model
-that was added from a file has its card there.
+cards in the user's models folder join them, and win where the names are the same.  The cards
+of models that were added or quantized there are in its folder ``own``.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tomllib
@@ -31,6 +32,7 @@ _FORMS = {
     "archive_sha256": re.compile(r"[0-9a-f]{64}"),
     "member_sha256": re.compile(r"[0-9a-f]{64}"),
     "file_sha256": re.compile(r"[0-9a-f]{64}"),
+    "base_sha256": re.compile(r"[0-9a-f]{64}"),
 }
 """What goes into pip's requirement must not be able to say more than it seems to."""
 
@@ -80,6 +82,32 @@ class LocalFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Quantized:
+    """Another model's graph with layers in 8-bit integers, at ranges that were measured.
+
+    Parameters
+    ----------
+    base : str
+        Name of the other model.
+    base_sha256 : str
+        Hash of its checkpoint, in hex.
+    layers : tuple of str
+        The convolutions that are in integers, by their outputs' names in its graph.
+    tensors : tuple of str
+        Values in its graph that are rounded to 8 bits.
+    low, high : tuple of float
+        The range of each.
+    """
+
+    base: str
+    base_sha256: str
+    layers: tuple[str, ...]
+    tensors: tuple[str, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Windowing:
     """The windows whose embeddings are averaged; 0 frames: the whole clip is one window.
 
@@ -109,10 +137,14 @@ class SelfTest:
         for :func:`voiceid.zoo.selftest.signal`.
     origin : str
         Which implementation that was.
+    min_cosine : float
+        Of an encoder's embedding to ``output``.  Rounding to float32 costs about 1e-7; a wrong
+        layer, front end or weight costs far more than the default allows.
     """
 
     output: tuple[float, ...]
     origin: str
+    min_cosine: float = 0.9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +156,14 @@ class ModelCard:
     name, title, kind : str
         ``kind`` is ``encoder`` or ``vad``.
     network : str
-        Which graph is built from the weights: ``campplus``, ``ge2e`` or ``silero``; or
-        ``onnx``, a network that is a graph already.
+        Which graph is built from the weights: ``campplus``, ``ge2e`` or ``silero``; ``onnx``,
+        a network that is a graph already; ``int8``, another model's graph in integers.
     license, attribution, paper : str
     sample_rate_hz, dim : int
         ``dim`` is 0 for what makes no embeddings.
     frontend : str
         Canonical and versioned; part of an embedding space's identity.
-    source : Source or LocalFile
+    source : Source, LocalFile or Quantized
     windowing : Windowing
     selftest : SelfTest
     margin : float
@@ -151,7 +183,7 @@ class ModelCard:
     sample_rate_hz: int
     dim: int
     frontend: str
-    source: Source | LocalFile
+    source: Source | LocalFile | Quantized
     selftest: SelfTest
     windowing: Windowing = Windowing()
     margin: float = 0.0
@@ -160,8 +192,10 @@ class ModelCard:
 
     @property
     def checkpoint_sha256(self) -> str:
-        """Hash of the file that holds the weights, in hex."""
+        """Hash of what holds the weights, in hex; of a quantized model, of its ranges too."""
         source = self.source
+        if isinstance(source, Quantized):
+            return hashlib.sha256(json.dumps(asdict(source)).encode()).hexdigest()
         return source.file_sha256 if isinstance(source, LocalFile) else source.member_sha256
 
     def space(self, speech: str) -> EmbeddingSpace:
@@ -197,6 +231,11 @@ def load_cards(*folders: Path) -> dict[str, ModelCard]:
     return cards
 
 
+def own_cards_folder(models: Path) -> Path:
+    """Return the folder of the cards that this program writes, in the folder of models."""
+    return models / "own"
+
+
 def is_model_name(name: str) -> bool:
     """Whether a model may be called so: lower-case letters, digits, dots and dashes."""
     return _NAME.fullmatch(name) is not None
@@ -228,7 +267,8 @@ def _table(header: str, values: Mapping[str, object]) -> str:
 def _literal(value: object) -> str:
     """Return a value in TOML, whose strings are JSON's but for the delete character."""
     if isinstance(value, tuple):
-        return f"[{', '.join(map(_literal, value))}]"
+        rows = (", ".join(map(_literal, value[i : i + 6])) for i in range(0, len(value), 6))
+        return "[\n" + "".join(f"    {row},\n" for row in rows) + "]"
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     return text.replace("\x7f", "\\u007f")
 
@@ -239,9 +279,9 @@ def _read_card(path: Path) -> ModelCard:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"the model card {path} cannot be read: {error}") from error
     source = document.get("source")
-    local = isinstance(source, Mapping) and "file" in source
+    keys = set(source) if isinstance(source, Mapping) else set()
     tables = {
-        "source": LocalFile if local else Source,
+        "source": LocalFile if "file" in keys else Quantized if "base" in keys else Source,
         "windowing": Windowing,
         "selftest": SelfTest,
     }
@@ -268,6 +308,10 @@ def _check(card: ModelCard, path: Path) -> None:
         raise ConfigError(f"{path}: the card is named {card.name!r}, not like its file")
     if card.kind not in _KINDS:
         raise ConfigError(f"{path}: kind is {card.kind!r}, but must be one of {', '.join(_KINDS)}")
+    if isinstance(card.source, Quantized):
+        one, *others = (card.source.tensors, card.source.low, card.source.high)
+        if any(len(other) != len(one) for other in others):
+            raise ConfigError(f"{path}: source.tensors, low and high must be of one length")
     for point in card.operating_points:
         if point.band not in set(Band):
             raise ConfigError(f"{path}: {point.band!r} is none of the bands {', '.join(Band)}")
@@ -300,9 +344,11 @@ def _typed(value: Any, annotation: str, where: str) -> Any:
         return float(value)
     if annotation == "tuple[float, ...]" and isinstance(value, list):
         return tuple(_typed(item, "float", where) for item in value)
+    if annotation == "tuple[str, ...]" and isinstance(value, list):
+        return tuple(_typed(item, "str", where) for item in value)
     simple = {"str": str, "int": int}
     if annotation in simple and type(value) is not simple[annotation]:
         raise ConfigError(f"{where} must be of type {annotation}")
-    if annotation in {"float", "tuple[float, ...]"}:
+    if annotation in {"float", "tuple[float, ...]", "tuple[str, ...]"}:
         raise ConfigError(f"{where} must be of type {annotation}")
     return value

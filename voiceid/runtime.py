@@ -28,6 +28,9 @@ import onnxruntime
 
 onnxruntime.disable_telemetry_events()  # in case somebody else has loaded it before
 
+_NOT_WANTED = "WeightBiasQuantization"
+"""Of the engine's optimizers: it puts convolutions into integers that were left in float32."""
+
 S = TypeVar("S")
 T = TypeVar("T")
 FloatArray: TypeAlias = npt.NDArray[np.float32]
@@ -170,7 +173,9 @@ class Session:
         # Its plan is for inputs of one size: for clips, no faster and up to a third more memory.
         options.enable_mem_pattern = False
         try:
-            session = onnxruntime.InferenceSession(graph, options, providers=wanted)
+            session = onnxruntime.InferenceSession(
+                graph, options, providers=wanted, disabled_optimizers=[_NOT_WANTED]
+            )
         except Exception as error:  # its exceptions have no base of their own
             raise ModelRuntimeError(
                 f"the graph of {name} cannot be loaded: {_first_line(error)}",

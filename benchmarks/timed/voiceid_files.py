@@ -1,6 +1,6 @@
 """Throughput of voiceid: audio files to embeddings, with speech detection and quality.
 
-    python -m benchmarks.timed.voiceid_files WORKERS CLIP...
+    python -m benchmarks.timed.voiceid_files MODEL WORKERS CLIP...
 
 Prints the seconds that all clips took after one that warms up.
 """
@@ -12,9 +12,9 @@ from benchmarks.voices import Hearing, open_embedder
 from voiceid.domain import Utterance
 
 
-def main(workers: int, clips: list[str]) -> None:
+def main(model: str, workers: int, clips: list[str]) -> None:
     """Embed the first clip, then all of them against the clock."""
-    embedder = open_embedder(Hearing(), workers)
+    embedder = open_embedder(Hearing(model), workers)
     embedder.utterance(clips[0])
     started = time.perf_counter()
     heard = list(embedder.utterances(clips))
@@ -25,4 +25,4 @@ def main(workers: int, clips: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3:])

@@ -473,6 +473,15 @@ def test_a_model_is_shown_with_source_hash_and_license(
     assert facts["license"] in ran.out
 
 
+def test_a_quantized_model_is_shown_with_its_base_and_without_its_ranges(
+    empty_home: Path, run: Runner
+) -> None:
+    facts = run("models", "show", "campplus-int8", "--json").json
+    assert facts["source"].keys() == {"base", "base_sha256", "layers", "tensors"}
+    assert facts["source"]["base"] == "campplus"
+    assert facts["source"]["layers"] > 100
+
+
 def test_models_verify_checks_every_installed_model(empty_home: Path, run: Runner) -> None:
     ran = run("models", "verify", "silero-vad")
     assert ran.code == 0

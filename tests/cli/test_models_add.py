@@ -49,7 +49,7 @@ def test_an_export_of_campplus_is_added_used_and_removed(
     assert "--from Cam.onnx" in ran.err
     assert run("models", "remove", "cam").code == 0
     assert run("models", "show", "cam").code == 31
-    assert not list(models.glob("cam.*"))
+    assert not list(models.rglob("cam.*"))
 
 
 def test_what_cannot_be_added_is_told_and_changes_nothing(

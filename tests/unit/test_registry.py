@@ -17,6 +17,7 @@ from voiceid.errors import ConfigError
 from voiceid.registry import (
     LocalFile,
     ModelCard,
+    Quantized,
     SelfTest,
     Windowing,
     card_text,
@@ -40,6 +41,7 @@ def test_the_shipped_cards_say_what_the_project_promises() -> None:
     }
     assert facts == {
         "campplus": ("encoder", 192, "whole", "Apache-2.0"),
+        "campplus-int8": ("encoder", 192, "whole", "Apache-2.0"),
         "ge2e": ("encoder", 256, "160/77 frames, coverage 0.75", "Apache-2.0"),
         "ge2e-800ms": ("encoder", 256, "80/40 frames, coverage 0.75", "Apache-2.0"),
         "silero-vad": ("vad", 0, "whole", "MIT"),
@@ -52,12 +54,15 @@ def test_every_shipped_card_is_complete(card: ModelCard) -> None:
     assert card.attribution
     assert card.paper
     assert card.sample_rate_hz == 16_000
-    assert card.source.archive_bytes > 1 << 20
+    if isinstance(card.source, Quantized):
+        assert CARDS[card.source.base].checkpoint_sha256 == card.source.base_sha256
+    else:
+        assert card.source.archive_bytes > 1 << 20
     assert card.selftest.origin
     if card.kind == "encoder":
         assert len(card.selftest.output) == card.dim
         assert sum(x * x for x in card.selftest.output) == pytest.approx(1, abs=1e-4)
-        assert card.operating_points
+        assert card.operating_points or isinstance(card.source, Quantized)
         assert all(-1 < point.threshold < 1 for point in card.operating_points)
         assert card.margin > 0
 
@@ -164,6 +169,15 @@ def test_a_card_that_is_written_is_read_as_it_was(
     )
     with TemporaryDirectory() as folder:
         assert card_in(Path(folder), card_text(card)) == card
+
+
+def test_a_quantized_card_with_a_range_too_few_is_refused(tmp_path: Path) -> None:
+    card = CARDS["campplus-int8"]
+    assert isinstance(card.source, Quantized)
+    assert card_in(tmp_path, card_text(card), "campplus-int8") == card
+    short = replace(card, source=replace(card.source, low=card.source.low[:-1]))
+    with pytest.raises(ConfigError, match="must be of one length"):
+        card_in(tmp_path, card_text(short), "campplus-int8")
 
 
 def test_a_card_that_is_not_text_is_refused(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from voiceid.encoder import Encoder
 from voiceid.enrollment import Checks, Enroller
 from voiceid.errors import ModelUnknown
 from voiceid.index.gallery import GalleryIndex
-from voiceid.registry import ModelCard, load_cards, shipped_cards_folder
+from voiceid.registry import ModelCard, load_cards, own_cards_folder, shipped_cards_folder
 from voiceid.scoring import DecisionRule
 from voiceid.vad import open_detector
 from voiceid.verification import Verifier
@@ -56,10 +56,14 @@ class Parts:
         self.config = config
         self.listeners: dict[object, Callable[[Decision], None]] = {}
         self._notify = notify
-        self._progress = progress
+        self.progress = progress
         self._parts: dict[str, Any] = {}
         self._locks: dict[str, threading.RLock] = {}
         self._lock = threading.Lock()
+
+    def with_model(self, name: str) -> Parts:
+        """Return other parts, set up in the same way for another model."""
+        return Parts(replace(self.config, model=name), self._notify, self.progress)
 
     def close(self) -> None:
         """Close the database, if it was opened."""
@@ -76,8 +80,9 @@ class Parts:
         """The store of models."""
 
         def build() -> ModelStore:
-            cards = load_cards(shipped_cards_folder(), self.config.models)
-            return ModelStore(self.config.models, cards, offline=self.config.offline)
+            models = self.config.models
+            cards = load_cards(shipped_cards_folder(), models, own_cards_folder(models))
+            return ModelStore(models, cards, offline=self.config.offline)
 
         return self._part("models", build)
 
@@ -153,7 +158,7 @@ class Parts:
     def _ensure(self, model: str) -> None:
         if not self.models.is_installed(model) and not self.config.offline:
             self._notify(f"the model {model} is not installed yet; fetching it")
-        self.models.ensure(model, self._progress)
+        self.models.ensure(model, self.progress)
 
     @property
     def rule(self) -> DecisionRule:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceid.app.doctor import examine
 from voiceid.app.parts import Parts
+from voiceid.app.quantizing import quantize
+from voiceid.app.side_by_side import Comparison, compare_models
+from voiceid.audio import AudioSource
 from voiceid.domain import EmbeddingSpace, Finding
 from voiceid.index.gallery import IndexStatus
 from voiceid.registry import ModelCard
@@ -48,6 +51,37 @@ class Upkeep:
     def examine(self) -> Iterator[Finding]:
         """Yield what an examination of the whole installation finds; nothing is changed."""
         return examine(self._parts)
+
+    def quantize(self, name: str, sources: Sequence[AudioSource], new_name: str) -> ModelCard:
+        """Make the INT8 form of an encoder, and install it; return its card.
+
+        Parameters
+        ----------
+        name, new_name : str
+            Of the encoder, and of the model that it becomes.
+        sources : sequence of AudioSource
+            Speech of many people, on which the ranges of its values are measured.  Without any,
+            ``new_name`` must be a model whose card has them.
+
+        Raises
+        ------
+        ModelError
+            Nothing was installed.
+        AudioError
+            A recording cannot be read.
+        """
+        return quantize(self._parts, name, sources, new_name)
+
+    def compare_models(self, a: str, b: str, paths: Sequence[str]) -> Comparison:
+        """Hear files with two encoders in turn; return how fast, large, alike and good they are.
+
+        The speaker of a file is its folder's name: equal error rates need some.
+
+        Raises
+        ------
+        ModelError, AudioError
+        """
+        return compare_models(self._parts.with_model(a), self._parts.with_model(b), paths)
 
     def db_status(self) -> SchemaStatus:
         """Return how the database's schema stands to this program's; nothing is changed."""

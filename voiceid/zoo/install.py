@@ -3,13 +3,12 @@
 An installed model is two files: ``NAME.onnx``, and ``NAME.json``, the receipt that says
 what it was built from and what its hash must be.  Both are written in a temporary folder
 beside them and moved, so that nobody ever sees half a model, whatever is interrupted.  A model
-that was added from a file has its card there too, which comes after them.
+that was added or quantized here has its card in the folder ``own``, which comes after them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -17,7 +16,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,12 +28,21 @@ from voiceid.errors import (
     ModelUnknown,
     SelfTestFailed,
 )
-from voiceid.registry import LocalFile, ModelCard, card_text, is_model_name
-from voiceid.zoo.build import BUILDER, build_graph
+from voiceid.registry import (
+    LocalFile,
+    ModelCard,
+    Quantized,
+    card_text,
+    is_model_name,
+    own_cards_folder,
+)
+from voiceid.zoo.build import build_graph
 from voiceid.zoo.checkpoint import MAX_BYTES, read_file
 from voiceid.zoo.fetch import Progress, fetch_member, require_member_hash
+from voiceid.zoo.receipt import read_receipt, receipt_of
 
 if TYPE_CHECKING:  # it loads the engine
+    from voiceid.domain import Float32Array
     from voiceid.zoo.add import Addition
 
 _SCRATCH_PREFIX = ".pull-"
@@ -148,9 +155,7 @@ class ModelStore:
 
     def ensure(self, name: str, progress: Progress | None = None) -> None:
         """Install the model if it is missing; raises ModelNotInstalled when offline."""
-        if self.offline or self.is_installed(name):
-            self.installed(name)
-        else:
+        if not self.is_installed(name):
             self.pull(name, progress=progress)
 
     def pull(
@@ -182,7 +187,7 @@ class ModelStore:
         card, tell = self.card(name), progress or _silent
         if self.is_installed(name) and not force and source is None:
             return self.installed(name)
-        if self.offline and source is None:
+        if self.offline and source is None and not isinstance(card.source, Quantized):
             self.installed(name)  # says what is missing, and that it is offline
         with self._scratch() as scratch:
             data = self._checkpoint(card, source, scratch, tell)
@@ -215,12 +220,50 @@ class ModelStore:
         tell(f"examining {file.name}", 0, None)
         data = _read(file)
         card = add.card_of(name, file, data, said)
+        self._install_own(card, data, tell)
+        return card
+
+    def quantize(
+        self,
+        name: str,
+        clips: Sequence[Float32Array],
+        new_name: str,
+        progress: Progress | None = None,
+    ) -> ModelCard:
+        """Make the INT8 form of an installed encoder, at the ranges that it has on clips.
+
+        Parameters
+        ----------
+        name, new_name : str
+            Of the encoder, and of the model that it becomes.
+        clips : sequence of (n,) float32
+            Speech at 16 kHz, -1 to 1.
+        progress : Progress, optional
+
+        Raises
+        ------
+        ModelError
+            The name cannot be used, or is taken.
+        CheckpointInvalid
+            There is nothing in it that can be quantized.
+        """
+        from voiceid.zoo import quantize  # noqa: PLC0415 - loads the engine
+
+        tell = progress or _silent
+        self._require_free(new_name)
+        data = self.installed(name).path.read_bytes()
+        card = quantize.card_of(new_name, self.card(name), data, clips, tell)
+        self._install_own(card, data, tell)
+        return card
+
+    def _install_own(self, card: ModelCard, data: bytes, tell: Progress) -> None:
+        folder = own_cards_folder(self.folder)
         with self._scratch() as scratch:
             self._install(card, data, scratch, tell)
-            _write(scratch / f"{name}.toml", card_text(card).encode())
-            (scratch / f"{name}.toml").replace(self.folder / f"{name}.toml")
-        self.cards = {**self.cards, name: card}
-        return card
+            folder.mkdir(exist_ok=True)
+            _write(scratch / f"{card.name}.toml", card_text(card).encode())
+            (scratch / f"{card.name}.toml").replace(folder / f"{card.name}.toml")
+        self.cards = {**self.cards, card.name: card}
 
     def verify(self, name: str) -> VerifyResult:
         """Check the artefact against its receipt, then run the self-test.
@@ -240,11 +283,11 @@ class ModelStore:
         return VerifyResult(name, digest, self._test(self.card(name), graph))
 
     def remove(self, name: str) -> None:
-        """Remove a model; one that was added goes with its card.  Raises ModelNotInstalled."""
-        card = self.card(name)
-        path = self._path(card)
-        if isinstance(card.source, LocalFile):
-            path.with_suffix(".toml").unlink(missing_ok=True)
+        """Remove a model; one made here goes with its card.  Raises ModelNotInstalled."""
+        path = self._path(self.card(name))
+        own = own_cards_folder(self.folder) / f"{name}.toml"
+        if own.exists():
+            own.unlink(missing_ok=True)
             self.cards = {key: value for key, value in self.cards.items() if key != name}
         else:
             self.installed(name)
@@ -275,15 +318,7 @@ class ModelStore:
     def _receipt(self, card: ModelCard) -> str | None:
         """Return the hash of the artefact, or None when this card's model is not installed."""
         path = self._path(card)
-        try:
-            receipt = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        if not isinstance(receipt, dict) or not path.is_file():
-            return None
-        made_of = {key: receipt.get(key) for key in _identity(card)}
-        digest = receipt.get("sha256")
-        return digest if made_of == _identity(card) and isinstance(digest, str) else None
+        return read_receipt(path.with_suffix(".json"), card) if path.is_file() else None
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
@@ -307,11 +342,28 @@ class ModelStore:
     def _checkpoint(
         self, card: ModelCard, source: Path | None, scratch: Path, progress: Progress
     ) -> bytes:
+        if isinstance(card.source, Quantized):
+            return self._base(card.source, source, progress)
         if source is None:
             return fetch_member(card, scratch, progress)
         data = _read(source)
         require_member_hash(card, data, str(source))
         return data
+
+    def _base(self, quantized: Quantized, source: Path | None, progress: Progress) -> bytes:
+        """Return the installed graph of a quantized model's base; it is pulled if need be."""
+        found = self.card(quantized.base).checkpoint_sha256
+        if found != quantized.base_sha256:
+            raise HashMismatch(
+                f"{quantized.base} is another network than the one that was quantized",
+                hint="Remove the quantized model, and quantize it again.",
+            )
+        if source is None:
+            self.ensure(quantized.base, progress)
+        else:
+            self.pull(quantized.base, source=source, progress=progress)
+        self.verify(quantized.base)
+        return self.installed(quantized.base).path.read_bytes()
 
     def _install(self, card: ModelCard, data: bytes, scratch: Path, tell: Progress) -> None:
         tell(f"building {card.name}", 0, None)
@@ -332,37 +384,13 @@ class ModelStore:
             ) from error
 
     def _move_in(self, card: ModelCard, graph: bytes, scratch: Path) -> None:
-        receipt = {
-            **_identity(card),
-            "sha256": hashlib.sha256(graph).hexdigest(),
-            **_origin(card),
-            "installed_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
         path = self._path(card)
         _write(scratch / path.name, graph)
-        _write(scratch / f"{card.name}.json", json.dumps(receipt, indent=1).encode())
+        _write(scratch / f"{card.name}.json", receipt_of(card, graph))
         # The receipt comes last: until it is there the model counts as not installed, and
         # builds are the same to the byte, so that two pulls at once do not disagree.
         for new in (path, path.with_suffix(".json")):
             (scratch / new.name).replace(new)
-
-
-def _identity(card: ModelCard) -> dict[str, object]:
-    """What an artefact was built from; another answer means that it must be built anew."""
-    return {
-        "model": card.name,
-        "checkpoint_sha256": card.checkpoint_sha256,
-        "frontend": card.frontend,
-        "windowing": card.windowing.describe(),
-        "builder": BUILDER,
-    }
-
-
-def _origin(card: ModelCard) -> dict[str, str]:
-    """What a person is told of where the weights came from."""
-    if isinstance(card.source, LocalFile):
-        return {"file": card.source.file}
-    return {"package": f"{card.source.package} {card.source.version}"}
 
 
 def _not_installed(card: ModelCard, folder: Path, *, offline: bool) -> ModelNotInstalled:

@@ -20,7 +20,7 @@ from networks import CARDS, checkpoint, embed, weights
 from onnx import TensorProto, helper
 
 from voiceid.errors import CheckpointInvalid, HashMismatch, ModelError, ModelNotInstalled
-from voiceid.registry import LocalFile, ModelCard, Windowing, load_cards
+from voiceid.registry import LocalFile, ModelCard, Windowing, load_cards, own_cards_folder
 from voiceid.runtime import Session
 from voiceid.zoo import ModelStore, ge2e
 from voiceid.zoo.add import Addition
@@ -177,10 +177,10 @@ def test_an_added_model_is_a_model_like_any_other(store: ModelStore, tmp_path: P
     file = saved(tmp_path, pooled(metadata=THREE_D_SPEAKER))
     card = store.add(file, FBANK)
     assert store.is_installed("net")
-    assert load_cards(store.folder) == {"net": card}
+    assert load_cards(own_cards_folder(store.folder)) == {"net": card}
     assert isinstance(card.source, LocalFile)
     assert card.operating_points == ()
-    again = ModelStore(store.folder, load_cards(store.folder), offline=False)
+    again = ModelStore(store.folder, load_cards(own_cards_folder(store.folder)), offline=False)
     assert again.verify("net").distance < 1e-6
     again.installed("net").path.unlink()
     for lost in (again.pull, again.ensure, again.installed):
@@ -191,7 +191,7 @@ def test_an_added_model_is_a_model_like_any_other(store: ModelStore, tmp_path: P
         again.pull("net", source=saved(tmp_path, pooled(dim=8), "other.onnx"))
     again.pull("net", source=file)
     again.remove("net")
-    assert list(store.folder.iterdir()) == []
+    assert [path for path in store.folder.rglob("*") if path.is_file()] == []
     assert "net" not in again.cards
 
 
@@ -201,7 +201,7 @@ def test_a_model_whose_file_was_lost_can_still_be_removed(
     store.add(saved(tmp_path, pooled(metadata=THREE_D_SPEAKER)), FBANK)
     store.installed("net").path.unlink()
     store.remove("net")
-    assert list(store.folder.iterdir()) == []
+    assert [path for path in store.folder.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize(
@@ -307,9 +307,9 @@ def test_every_front_end_has_a_text_of_its_own_by_which_it_is_found() -> None:
 def test_a_card_that_was_tampered_with_installs_nothing(store: ModelStore, tmp_path: Path) -> None:
     file = saved(tmp_path, pooled(metadata=THREE_D_SPEAKER))
     card = store.add(file, FBANK)
-    path = store.folder / "net.toml"
+    path = own_cards_folder(store.folder) / "net.toml"
     path.write_text(path.read_text().replace(card.frontend, "something else"))
-    again = ModelStore(store.folder, load_cards(store.folder), offline=True)
+    again = ModelStore(store.folder, load_cards(path.parent), offline=True)
     assert not again.is_installed("net")
     with pytest.raises(CheckpointInvalid, match="'something else'"):
         again.pull("net", source=file)

@@ -1,0 +1,179 @@
+"""Two encoders over the same recordings: how fast, how large, how alike, how good."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid import metrics
+from voiceid.app.parts import Parts
+from voiceid.domain import Utterance
+from voiceid.embedder import Embedder
+from voiceid.errors import NotEnoughSpeech
+
+ROUNDS = 3
+"""Times that each recording is heard with each model, in turn; the median counts."""
+
+MIN_PAIRS = 30
+"""Pairs of one speaker, and of two, below which an error rate would be noise."""
+
+MIN_CLIPS = 3
+"""Fewer have fewer than three pairs, which have no rank correlation."""
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two models.
+
+    Parameters
+    ----------
+    name : str
+    size_bytes : int
+        Of its file.
+    real_time : float
+        Seconds of audio in a second, from the file to the embedding, on one thread.
+    eer : float or None
+        Equal error rate over all pairs of recordings, 0 to 1; None: see `Comparison.no_eer`.
+    """
+
+    name: str
+    size_bytes: int
+    real_time: float
+    eer: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two models side by side.
+
+    Parameters
+    ----------
+    a, b : Side
+    clips, left_out : int
+        Recordings that were compared, and that held too little speech.
+    audio_s : float
+    pairs : int
+        Pairs of recordings, each scored by each model within its own space.
+    speed_ratio : float
+        How many times as fast ``b`` is as ``a``.
+    rank_correlation : float
+        Spearman's, of the two models' scores of the pairs.
+    mean_difference : float
+        Of a pair's score by ``b`` and by ``a``.
+    no_eer : str
+        Why there is no error rate; empty when there is one.
+    """
+
+    a: Side
+    b: Side
+    clips: int
+    left_out: int
+    audio_s: float
+    pairs: int
+    speed_ratio: float
+    rank_correlation: float
+    mean_difference: float
+    no_eer: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Heard:
+    """One recording by both models; seconds are medians."""
+
+    speaker: str
+    utterances: tuple[Utterance, Utterance]
+    seconds: tuple[float, float]
+
+
+def compare_models(a: Parts, b: Parts, paths: Sequence[str]) -> Comparison:
+    """Hear every recording with both models in turn, and compare.
+
+    Parameters
+    ----------
+    a, b : Parts
+        Set up with one model each.
+    paths : sequence of str
+        Audio files; the folder of each is taken for the name of who speaks.
+
+    Raises
+    ------
+    NotEnoughSpeech
+        Fewer than `MIN_CLIPS` recordings hold enough speech.
+    AudioError
+        A recording cannot be read.
+    """
+    embedders = a.embedder, b.embedder
+    heard = [_hear(path, embedders) for path in paths]
+    usable = [one for one in heard if all(u.embedding is not None for u in one.utterances)]
+    if len(usable) < MIN_CLIPS:
+        raise NotEnoughSpeech(
+            f"of {len(paths)} clips {len(usable)} hold enough speech, and {MIN_CLIPS} are needed",
+            hint="Give more recordings, or longer ones.",
+        )
+    scores = [_scores(usable, side) for side in range(2)]
+    genuine = np.array([x.speaker == y.speaker for x, y in combinations(usable, 2)])
+    no_eer = _why_no_eer(genuine)
+    audio_s = sum(one.utterances[0].quality.duration_s for one in usable)
+    seconds = [sum(one.seconds[side] for one in usable) for side in range(2)]
+    sides = [
+        Side(
+            name=parts.card.name,
+            size_bytes=parts.models.installed(parts.card.name).path.stat().st_size,
+            real_time=audio_s / seconds[side],
+            eer=None
+            if no_eer
+            else metrics.equal_error_rate(scores[side][genuine], scores[side][~genuine]),
+        )
+        for side, parts in enumerate((a, b))
+    ]
+    return Comparison(
+        a=sides[0],
+        b=sides[1],
+        clips=len(usable),
+        left_out=len(heard) - len(usable),
+        audio_s=audio_s,
+        pairs=len(genuine),
+        speed_ratio=seconds[0] / seconds[1],
+        rank_correlation=metrics.rank_correlation(*scores),
+        mean_difference=float(np.mean(scores[1] - scores[0])),
+        no_eer=no_eer,
+    )
+
+
+def _hear(path: str, embedders: tuple[Embedder, Embedder]) -> _Heard:
+    took: tuple[list[float], list[float]] = ([], [])
+    found: list[Any] = [None, None]
+    for _ in range(ROUNDS):
+        for side, embedder in enumerate(embedders):
+            started = time.perf_counter()
+            found[side] = embedder.utterance(path)
+            took[side].append(time.perf_counter() - started)
+    seconds = statistics.median(took[0]), statistics.median(took[1])
+    return _Heard(Path(path).absolute().parent.name, (found[0], found[1]), seconds)
+
+
+def _scores(heard: Sequence[_Heard], side: int) -> Floats:
+    """Return the cosine of every pair, in the space of one model."""
+    found = [one.utterances[side].embedding for one in heard]
+    vectors = np.array([one.vector for one in found if one is not None], dtype=np.float64)
+    return np.asarray((vectors @ vectors.T)[np.triu_indices(len(vectors), 1)])
+
+
+def _why_no_eer(genuine: npt.NDArray[np.bool_]) -> str:
+    same, other = int(genuine.sum()), int((~genuine).sum())
+    if min(same, other) >= MIN_PAIRS:
+        return ""
+    return (
+        f"{same} pairs of one folder and {other} of two, and {MIN_PAIRS} of each are needed;"
+        " a folder is taken for a speaker"
+    )

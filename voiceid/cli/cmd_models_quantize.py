@@ -1,0 +1,46 @@
+"""``voiceid models quantize``."""
+
+from __future__ import annotations
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.console import Console
+from voiceid.cli.options import audio_options
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.sources import clips
+from voiceid.cli.text import megabytes
+from voiceid.cli.tree import Command
+
+
+@click.command("quantize", cls=Command, example="voiceid models quantize campplus")
+@click.argument("name", metavar="NAME")
+@click.argument("audio", metavar="[AUDIO...]", nargs=-1)
+@click.option("--name", "new_name", help="Of the new model; NAME-int8 when left out.")
+@audio_options
+@click.pass_obj
+def command(console: Console, name: str, audio: tuple[str, ...], new_name: str | None) -> int:
+    """Make the INT8 form of an encoder: a model, and an embedding space, of its own.
+
+    For campplus the ranges were measured and come with the program. Any other encoder needs
+    AUDIO, files or folders with the speech of many people, to measure them on.
+    """
+    with open_voiceid(console) as vid:
+        card = vid.quantize(name, clips(audio), new_name or f"{name}-int8")
+        [status] = [one for one in vid.models.list() if one.name == card.name]
+    facts = {
+        "name": card.name,
+        "base": name,
+        "size_bytes": status.size_bytes,
+        "has_threshold": bool(card.operating_points),
+    }
+    if console.settings.as_json:
+        console.json(facts)
+        return exit_codes.DONE
+    console.result(f"{card.name}  installed, {megabytes(status.size_bytes or 0)}")
+    if not card.operating_points:
+        console.note(
+            f"{card.name} has no threshold yet, so it accepts nobody: measure one on your own"
+            " recordings, and set it as decision.threshold or pass --threshold"
+        )
+    return exit_codes.DONE
