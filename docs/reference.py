@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pdoc import doc, render
 
 import voiceid
-from voiceid.app import people, questions
+from voiceid.app import people, questions, upkeep
 from voiceid.audio import sources
 
 
@@ -46,7 +46,7 @@ def build(folder: Path) -> Path:
 def _name_aliases() -> None:
     """Let signatures say AudioSource and ArrayLike; for this process, which does no more."""
     for alias, module, users in (
-        ("AudioSource", "voiceid", (people, questions)),
+        ("AudioSource", "voiceid", (people, questions, upkeep)),
         ("ArrayLike", "numpy.typing", (npt,)),
     ):
         stand_in = type(alias, (), {"__module__": module})

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from voiceid.app import VoiceID
+    from voiceid.app.side_by_side import Comparison, Side
     from voiceid.audio import AudioSource
     from voiceid.config import Config
     from voiceid.domain import (
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
         EnrollmentIncomplete,
         EnrollmentRefused,
         GalleryFileInvalid,
+        GateMissed,
         HashMismatch,
         IndexFault,
         ManifestInvalid,
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
         StoreBusy,
         StoreError,
         ThresholdUnavailable,
+        TrialsInvalid,
         Unhealthy,
         VoiceIDError,
     )
@@ -107,6 +110,7 @@ __all__ = [
     "Candidate",
     "ChangeRefused",
     "CheckpointInvalid",
+    "Comparison",
     "Config",
     "ConfigError",
     "Decision",
@@ -121,6 +125,7 @@ __all__ = [
     "Exchanged",
     "Finding",
     "GalleryFileInvalid",
+    "GateMissed",
     "HashMismatch",
     "Health",
     "IndexFault",
@@ -152,6 +157,7 @@ __all__ = [
     "SchemaStatus",
     "SchemaTooNew",
     "SelfTestFailed",
+    "Side",
     "SpaceMismatch",
     "Speaker",
     "SpeakerDetailInvalid",
@@ -167,6 +173,7 @@ __all__ = [
     "Task",
     "Threshold",
     "ThresholdUnavailable",
+    "TrialsInvalid",
     "Unhealthy",
     "Utterance",
     "VerifyResult",
@@ -177,6 +184,7 @@ __all__ = [
 _ELSEWHERE = {
     "Addition": "voiceid.zoo.add",
     "AudioSource": "voiceid.audio",
+    "Comparison": "voiceid.app.side_by_side",
     "Config": "voiceid.config",
     "Exchanged": "voiceid.exchange",
     "IndexStatus": "voiceid.index.gallery",
@@ -190,6 +198,7 @@ _ELSEWHERE = {
     "Restored": "voiceid.store.restore",
     "SchemaState": "voiceid.store.migrate",
     "SchemaStatus": "voiceid.store.migrate",
+    "Side": "voiceid.app.side_by_side",
     "VerifyResult": "voiceid.zoo",
     "VoiceID": "voiceid.app",
 }

@@ -31,6 +31,8 @@ The tree (exit codes in brackets; they are part of the public interface)::
     ├── SampleNotFound [48]
     ├── ChangeRefused [49]           it would join two voices, or leave a speaker without a sample
     ├── GalleryFileInvalid [55]      a file of exported speakers that is damaged or is none
+    ├── TrialsInvalid [56]           a list of trials or recordings that cannot be evaluated
+    ├── GateMissed [60]              an evaluation whose errors are above what was asked for
     └── StoreError [50]
         ├── SchemaTooNew [51]        written by a newer voiceid; refused, untouched
         ├── SchemaOutdated [52]      needs `voiceid db upgrade`
@@ -259,6 +261,18 @@ class GalleryFileInvalid(VoiceIDError):
     """A file of exported speakers is damaged, or is none; nothing was imported."""
 
     exit_code = 55
+
+
+class TrialsInvalid(VoiceIDError):
+    """A list of trials or recordings is malformed, or makes no trials; nothing was evaluated."""
+
+    exit_code = 56
+
+
+class GateMissed(VoiceIDError):
+    """An evaluation found more errors than was asked for; its report was written."""
+
+    exit_code = 60
 
 
 class StoreError(VoiceIDError):

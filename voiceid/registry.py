@@ -191,6 +191,15 @@ class ModelCard:
     operating_points_data: str = ""
 
     @property
+    def origin(self) -> str:
+        """What the weights come from: a package and its version, a file, or another model."""
+        if isinstance(self.source, Source):
+            return f"{self.source.package} {self.source.version}"
+        if isinstance(self.source, LocalFile):
+            return self.source.file
+        return f"INT8 of {self.source.base}"
+
+    @property
     def checkpoint_sha256(self) -> str:
         """Hash of what holds the weights, in hex; of a quantized model, of its ranges too."""
         source = self.source

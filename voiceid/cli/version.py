@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 from voiceid import __version__
@@ -33,14 +32,12 @@ def tell_version(console: Console) -> int:
 def _facts(status: ModelStatus) -> dict[str, object]:
     return {
         "name": status.name,
-        **dataclasses.asdict(status.card.source),
+        "origin": status.card.origin,
         "checkpoint_sha256": status.card.checkpoint_sha256,
         "installed": status.installed,
     }
 
 
 def _text(status: ModelStatus) -> str:
-    facts = dataclasses.asdict(status.card.source)
-    origin = f"{facts['package']} {facts['version']}" if "package" in facts else facts["file"]
     there = "installed" if status.installed else "not installed"
-    return f"{origin}, sha256 {status.card.checkpoint_sha256[:12]}, {there}"
+    return f"{status.card.origin}, sha256 {status.card.checkpoint_sha256[:12]}, {there}"

