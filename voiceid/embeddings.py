@@ -12,6 +12,8 @@ from voiceid.domain import Float32Array
 
 _MIN_NORM = 1e-12
 """Below this length a vector has no direction that float32 can tell."""
+_UNIT_TOLERANCE = 1e-3
+"""Far above float32 rounding, far below any damage that matters."""
 
 
 def unit(vectors: Float32Array) -> Float32Array:
@@ -34,6 +36,13 @@ def unit(vectors: Float32Array) -> Float32Array:
     if not np.all(np.isfinite(norms)) or np.any(norms < _MIN_NORM):
         raise ValueError("a vector is not finite or has zero length, so it has no direction")
     return np.asarray(vectors / norms, dtype=np.float32)
+
+
+def is_unit(vectors: Float32Array) -> bool:
+    """Whether vectors (..., dim) have unit length; one with a NaN has not."""
+    with np.errstate(over="ignore", invalid="ignore"):  # damaged bytes make any number
+        lengths = np.linalg.norm(vectors, axis=-1)
+    return bool(np.all(np.abs(lengths - 1.0) < _UNIT_TOLERANCE))
 
 
 def cosine(a: Float32Array, b: Float32Array) -> float:

@@ -33,6 +33,7 @@ from voiceid.domain import (
     speaker_name,
     tag,
 )
+from voiceid.embeddings import is_unit
 from voiceid.errors import (
     ChangeRefused,
     GalleryFileInvalid,
@@ -46,8 +47,6 @@ if TYPE_CHECKING:  # it loads while the models do
 FORMAT, VERSION = "voiceid-gallery", 1
 _MAX_LINE_BYTES = 1 << 28
 """A speaker with a hundred thousand samples; a file without line breaks is not read whole."""
-_UNIT_TOLERANCE = 1e-3
-"""As for what the database holds: far above float32 rounding, far below any damage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +198,11 @@ def _details(speaker: Speaker) -> dict[str, Any]:
 
 
 def _sample(sample: Sample) -> dict[str, Any]:
-    quality = {name: getattr(sample.quality, name) for name in QualityReport.__slots__}
     return {
         "source_name": sample.source_name,
         "label": sample.label,
         "pcm_sha256": sample.pcm_sha256,
-        "quality": quality,
+        "quality": sample.quality.exact(),
         "overrides": list(sample.overrides),
         "created_at": sample.created_at.isoformat(),
         "vector": base64.b64encode(sample.vector.astype("<f4").tobytes()).decode("ascii"),
@@ -323,9 +321,7 @@ def _new_sample(facts: dict[str, Any], space: EmbeddingSpace) -> NewSample:
     except binascii.Error as error:
         raise ValueError("a vector is no base64") from error
     vector = np.frombuffer(data[: len(data) // 4 * 4], dtype="<f4")
-    with np.errstate(over="ignore", invalid="ignore"):  # damaged bytes make any number
-        length = float(np.linalg.norm(vector))
-    if len(data) != 4 * space.dim or not abs(length - 1.0) < _UNIT_TOLERANCE:  # NaN is not
+    if len(data) != 4 * space.dim or not is_unit(vector):
         raise ValueError(f"a vector is no unit vector of {space.dim} dimensions")
     digest = facts["pcm_sha256"]
     if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set("0123456789abcdef"):  # noqa: PLR2004 - hex digits of SHA-256
@@ -345,16 +341,10 @@ def _new_sample(facts: dict[str, Any], space: EmbeddingSpace) -> NewSample:
 
 
 def _quality(facts: dict[str, Any]) -> QualityReport:
-    numbers = {key: value for key, value in facts.items() if key != "warnings"}
-    optional = {"snr_db", "bandwidth_hz", "level_dbfs"}
-    for key, value in numbers.items():
-        if value is None and key in optional:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-            raise ValueError(f"{key} of a recording is {value!r}")
-    if not numbers["net_speech_s"] > 0:
-        raise ValueError("a recording has no speech")
-    return QualityReport(**numbers, warnings=tuple(str(code) for code in facts["warnings"]))
+    quality = QualityReport.of_exact(facts)
+    if not quality.net_speech_s > 0:
+        raise ValueError("net_speech_s of a recording is not above 0")
+    return quality
 
 
 def _damaged(path: Path, what: str) -> GalleryFileInvalid:

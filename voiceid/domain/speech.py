@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -125,6 +128,29 @@ class QualityReport:
     def narrowband(self) -> bool:
         """Whether the speech has no more than a telephone's bandwidth."""
         return "narrowband" in self.warnings
+
+    def exact(self) -> dict[str, Any]:
+        """Return the measurements in full precision; :meth:`of_exact` reads them."""
+        return {**dataclasses.asdict(self), "warnings": list(self.warnings)}
+
+    @classmethod
+    def of_exact(cls, facts: Mapping[str, Any]) -> QualityReport:
+        """Return the report of :meth:`exact`.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError, AttributeError
+            They are of no recording.
+        """
+        numbers = {key: value for key, value in facts.items() if key != "warnings"}
+        for key, value in numbers.items():
+            if value is None and key in {"snr_db", "bandwidth_hz", "level_dbfs"}:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise TypeError(f"{key} of a recording is {value!r}")
+            if not math.isfinite(value):
+                raise ValueError(f"{key} of a recording is {value!r}")
+        return cls(**numbers, warnings=tuple(str(code) for code in facts["warnings"]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the measurements, rounded to what they can mean."""

@@ -7,24 +7,17 @@ Lines of one name are one person, in whatever order they come.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from voiceid.domain import SpeakerDetails, moment, speaker_key, speaker_name, tag
 from voiceid.enrollment.clips import Person
 from voiceid.errors import ManifestInvalid, SpeakerDetailInvalid, SpeakerNameInvalid
+from voiceid.listing import Row, rows_of, shortened
 
 _REQUIRED = ("name", "path")
 COLUMNS = (*_REQUIRED, "label", "group", "metadata", "expires")
-_JSON_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
-_SHOWN = 10
-"""Problems that are told in full."""
 
 
 @dataclass(slots=True)
@@ -66,10 +59,9 @@ def read_manifest(path: Path) -> list[Person]:
         raise ManifestInvalid(
             f"the list {path} cannot be read: {error}", hint="It must be a text file in UTF-8."
         ) from error
-    lines = _json_lines(text) if path.suffix.lower() in _JSON_SUFFIXES else _csv_lines(text)
     entries: dict[str, _Entry] = {}
     problems = []
-    for number, row in lines:
+    for number, row in rows_of(path, text):
         try:
             _take(row, path.parent, entries)
         except (ValueError, SpeakerNameInvalid, SpeakerDetailInvalid) as error:
@@ -82,53 +74,14 @@ def read_manifest(path: Path) -> list[Person]:
 def _invalid(path: Path, problems: list[str]) -> ManifestInvalid:
     if not problems:
         return ManifestInvalid(f"the list {path} names nobody", hint="Add lines of name and path.")
-    more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
     return ManifestInvalid(
-        f"the list {path} is malformed; nobody was enrolled:\n  "
-        + "\n  ".join(problems[:_SHOWN] + more),
+        f"the list {path} is malformed; nobody was enrolled:\n  {shortened(problems)}",
         hint=f"Each line needs {' and '.join(_REQUIRED)}, and may have"
         f" {', '.join(COLUMNS[len(_REQUIRED) :])}.",
     )
 
 
-_Row = Mapping[str, Any] | str
-"""A line by column, or what is wrong with it."""
-
-
-def _csv_lines(text: str) -> Iterator[tuple[int, _Row]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header: list[str] | None = None
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield reader.line_num, f"it is no CSV: {error}"
-            return
-        if not row:
-            continue
-        if header is None:
-            header = [cell.strip() for cell in row]
-        elif len(row) != len(header):
-            yield reader.line_num, f"{len(row)} cells under {len(header)} columns"
-        else:
-            yield reader.line_num, dict(zip(header, row, strict=True))
-
-
-def _json_lines(text: str) -> Iterator[tuple[int, _Row]]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield number, f"it is no JSON: {error}"
-            continue
-        yield number, row if isinstance(row, dict) else "it is not an object"
-
-
-def _take(row: _Row, folder: Path, entries: dict[str, _Entry]) -> None:
+def _take(row: Row, folder: Path, entries: dict[str, _Entry]) -> None:
     """Add a line to what is known; raises ValueError and the errors of names and details."""
     if isinstance(row, str):
         raise ValueError(row)  # noqa: TRY004 - it is the line that is wrong, not a type

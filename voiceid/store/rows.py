@@ -20,10 +20,8 @@ from voiceid.domain import (
     Speaker,
     SpeakerRef,
 )
+from voiceid.embeddings import is_unit
 from voiceid.errors import StoreError
-
-_UNIT_TOLERANCE = 1e-3
-"""Far above float32 rounding, far below any damage that matters."""
 
 
 def damaged(space_id: str) -> StoreError:
@@ -40,15 +38,8 @@ def _damaged_row(what: str) -> StoreError:
 
 def require_unit(vectors: Float32Array, space_id: str) -> None:
     """Raise StoreError unless vectors (..., dim) have unit length."""
-    if not _is_unit(vectors):
+    if not is_unit(vectors):
         raise damaged(space_id)
-
-
-def _is_unit(vectors: Float32Array) -> bool:
-    """Whether vectors (..., dim) have unit length; one with a NaN has not."""
-    with np.errstate(over="ignore", invalid="ignore"):  # damaged bytes make any number
-        lengths = np.linalg.norm(vectors, axis=-1)
-    return bool(np.all(np.abs(lengths - 1.0) < _UNIT_TOLERANCE))
 
 
 def sample_row(
@@ -60,9 +51,8 @@ def sample_row(
         raise ValueError(f"{utterance.name} has no embedding to enrol")
     space.require_same(utterance.embedding.space)
     vector = utterance.embedding.vector
-    if vector.shape != (space.dim,) or not _is_unit(vector):
+    if vector.shape != (space.dim,) or not is_unit(vector):
         raise ValueError(f"the embedding of {utterance.name} is no unit vector of {space.id}")
-    quality = {name: getattr(utterance.quality, name) for name in QualityReport.__slots__}
     return {
         "speaker_id": speaker_id,
         "space_id": space.id,
@@ -70,7 +60,7 @@ def sample_row(
         "pcm_sha256": utterance.pcm_sha256,
         "source_name": utterance.name,
         "net_speech_s": utterance.quality.net_speech_s,
-        "quality": json.dumps(quality),
+        "quality": json.dumps(utterance.quality.exact()),
         "overrides": json.dumps(list(new.overrides)),
         "created_at": created_at if new.created_at is None else new.created_at.isoformat(),
         "label": new.label,
@@ -80,7 +70,6 @@ def sample_row(
 def sample(row: RowMapping) -> Sample:
     """Return the sample of a row; raises StoreError when the row is damaged."""
     try:
-        quality = json.loads(row["quality"])
         return Sample(
             id=row["id"],
             speaker_id=row["speaker_id"],
@@ -88,12 +77,12 @@ def sample(row: RowMapping) -> Sample:
             vector=np.frombuffer(row["vector"], dtype="<f4").astype(np.float32),
             pcm_sha256=row["pcm_sha256"],
             source_name=row["source_name"],
-            quality=QualityReport(**{**quality, "warnings": tuple(quality["warnings"])}),
+            quality=QualityReport.of_exact(json.loads(row["quality"])),
             created_at=datetime.fromisoformat(row["created_at"]),
             overrides=tuple(json.loads(row["overrides"])),
             label=row["label"],
         )
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _damaged_row(f"sample {row['id']}") from error
 
 

@@ -1,0 +1,1 @@
+"""Evaluation: what errors a model makes on recordings whose speakers are known."""

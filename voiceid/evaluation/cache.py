@@ -1,0 +1,109 @@
+"""Embeddings that were made already, by the hash of the recording, in a file that only grows.
+
+One JSON object a line, after the beginning of its SHA-256; a line that was cut short by a
+kill, or does not fit its hash, is one that is not there.  There is a file for each embedding
+space, so that nothing is compared across.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voiceid.domain import Embedding, EmbeddingSpace, QualityReport, Utterance
+from voiceid.errors import ConfigError
+
+_DIGITS = 16
+"""Of the hash: 64 bits against damage by chance."""
+
+
+class EmbeddingCache:
+    """What was heard in recordings, for one embedding space.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when something is first kept, for its owner alone.
+    space : EmbeddingSpace
+    """
+
+    def __init__(self, folder: Path, space: EmbeddingSpace) -> None:
+        self._path = folder / f"{space.id}.jsonl"
+        self._space = space
+        self._heard = dict(self._read())
+
+    def __len__(self) -> int:
+        return len(self._heard)
+
+    def get(self, pcm_sha256: str, name: str) -> Utterance | None:
+        """Return what was heard in a recording, under the name that it has now, or None."""
+        found = self._heard.get(pcm_sha256)
+        if found is None:
+            return None
+        return Utterance(name, pcm_sha256, found.quality, found.embedding)
+
+    def put(self, utterance: Utterance) -> None:
+        """Keep what was heard in a recording.
+
+        Raises
+        ------
+        ConfigError
+            The folder cannot be written to.
+        """
+        if utterance.pcm_sha256 in self._heard:
+            return
+        self._heard[utterance.pcm_sha256] = utterance
+        vector = utterance.embedding and base64.b64encode(
+            utterance.embedding.vector.astype("<f4").tobytes()
+        ).decode("ascii")
+        facts = {
+            "pcm_sha256": utterance.pcm_sha256,
+            "quality": utterance.quality.exact(),
+            "vector": vector,
+        }
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            number = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(number, "ab") as file:
+                # It begins with a line break: what a kill left of the last line ends there.
+                file.write(b"\n" + _sealed(json.dumps(facts)).encode())
+        except OSError as error:
+            raise ConfigError(
+                f"{self._path} cannot be written to: {error.strerror}",
+                hint="Name another folder with --cache.",
+            ) from error
+
+    def _read(self) -> list[tuple[str, Utterance]]:
+        try:
+            lines = self._path.read_bytes().splitlines()
+        except OSError:
+            return []
+        found = []
+        for line in lines:
+            body = line[_DIGITS + 1 :].decode(errors="replace")
+            if line == _sealed(body).encode():
+                with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                    utterance = self._utterance(json.loads(body))
+                    found.append((utterance.pcm_sha256, utterance))
+        return found
+
+    def _utterance(self, facts: dict[str, Any]) -> Utterance:
+        quality = QualityReport.of_exact(facts["quality"])
+        if facts["vector"] is None:
+            return Utterance("", str(facts["pcm_sha256"]), quality, None)
+        data = base64.b64decode(facts["vector"], validate=True)
+        vector = np.frombuffer(data, dtype="<f4").astype(np.float32)
+        if vector.shape != (self._space.dim,):
+            raise ValueError("a vector of another dimension")
+        return Utterance("", str(facts["pcm_sha256"]), quality, Embedding(vector, self._space))
+
+
+def _sealed(body: str) -> str:
+    return f"{hashlib.sha256(body.encode()).hexdigest()[:_DIGITS]} {body}"
