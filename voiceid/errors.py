@@ -32,7 +32,9 @@ The tree (exit codes in brackets; they are part of the public interface)::
     ├── ChangeRefused [49]           it would join two voices, or leave a speaker without a sample
     ├── GalleryFileInvalid [55]      a file of exported speakers that is damaged or is none
     ├── TrialsInvalid [56]           a list of trials or recordings that cannot be evaluated
-    ├── GateMissed [60]              an evaluation whose errors are above what was asked for
+    ├── ExtraMissing [57]            an optional part of voiceid is not installed
+    ├── PictureNotWritten [58]       a picture's file is there already, or cannot be written
+    ├── GateMissed [59]              an evaluation whose errors are above what was asked for
     └── StoreError [50]
         ├── SchemaTooNew [51]        written by a newer voiceid; refused, untouched
         ├── SchemaOutdated [52]      needs `voiceid db upgrade`
@@ -269,10 +271,23 @@ class TrialsInvalid(VoiceIDError):
     exit_code = 56
 
 
+class ExtraMissing(VoiceIDError):
+    """A library that only this command needs is not installed."""
+
+    exit_code = 57
+    default_hint = "Install it with `pip install 'voiceid[plots]'`."
+
+
+class PictureNotWritten(VoiceIDError):
+    """A picture's file is there already, or cannot be written; nothing was changed."""
+
+    exit_code = 58
+
+
 class GateMissed(VoiceIDError):
     """An evaluation found more errors than was asked for; its report was written."""
 
-    exit_code = 60
+    exit_code = 59
 
 
 class StoreError(VoiceIDError):

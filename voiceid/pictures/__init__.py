@@ -1,0 +1,12 @@
+"""Pictures of voices, scores and error rates: arrays in, PNG or HTML out.  Pure.
+
+Importing this package loads matplotlib, or raises :class:`voiceid.errors.ExtraMissing` where it
+is not installed: whoever may have to do without imports it when a picture is asked for.  Each
+function returns a figure, and :func:`png` the bytes of its file.
+"""
+
+from voiceid.pictures.canvas import png
+from voiceid.pictures.rates import cmc, det, open_set, reliability
+from voiceid.pictures.scores import score_histograms
+
+__all__ = ["cmc", "det", "open_set", "png", "reliability", "score_histograms"]

@@ -1,0 +1,138 @@
+"""What every picture is drawn on and with: the one door to matplotlib.
+
+Figures are drawn without pyplot, whose state is a process's: any thread may draw.  The same
+arrays give the same bytes: size, resolution and fonts are fixed, whatever the machine's own
+settings of matplotlib are, and no date is written into a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ParamSpec
+
+from voiceid.errors import ExtraMissing
+
+try:
+    import matplotlib as mpl
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ft2font import FT2Font
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+except ImportError as error:
+    raise ExtraMissing("pictures need matplotlib, which is not installed") from error
+
+P = ParamSpec("P")
+
+# A note that the fonts are being listed, the first time on a machine, is of no use to anybody.
+logging.getLogger("matplotlib").setLevel(logging.ERROR)
+
+DPI = 120
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
+"""Told apart by the colour-blind: M. Okabe and K. Ito, "Color Universal Design" (2008); without
+their yellow, which white paper swallows."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+"""As many as do not go evenly with the colours: 70 speakers differ in one or the other."""
+LINES = ("-", "--", "-.", ":", (0, (6, 2, 1, 2, 1, 2)), (0, (1, 4)))
+"""Styles that tell lines apart in grey."""
+FAINT = "#5f5f5f"
+"""Grey of what is said beside the data; 6.4 to 1 against white."""
+
+_STYLE: dict[Any, object] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 10.0,
+    "text.parse_math": False,  # a name with two dollar signs is no formula
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 12.0,
+    "axes.titlelocation": "left",
+    "grid.color": "#dddddd",
+    "hatch.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 9.0,
+}
+_NAME_CHARS = 28
+_LEGEND_ROW_IN = 0.2
+_PAD_IN = 0.1
+_style = threading.RLock()
+
+
+@contextlib.contextmanager
+def _styled() -> Iterator[None]:
+    """Draw in this package's style, and leave the process's as it was."""
+    with _style, mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        yield
+
+
+def drawn(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Return a function that draws in this package's style."""
+
+    @functools.wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with _styled():
+            figure = draw(*args, **kwargs)
+            settle(figure)
+            return figure
+
+    return styled
+
+
+def sheet(width_in: float, height_in: float) -> Figure:
+    """Return an empty figure, which makes room for all that stands around its axes."""
+    layout = ConstrainedLayoutEngine(w_pad=_PAD_IN, h_pad=_PAD_IN)
+    figure = Figure(figsize=(width_in, height_in), dpi=DPI, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def blank(width_in: float = 8.0, height_in: float = 5.5) -> tuple[Figure, Axes]:
+    """Return a figure with one pair of axes."""
+    figure = sheet(width_in, height_in)
+    return figure, figure.add_subplot()
+
+
+def settle(figure: Figure) -> None:
+    """Lay everything out for good, so that what is placed by its pixels stays in place."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int = 1) -> None:
+    """Put the legend under the axes, where no data can be under it; the figure grows by it."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        rows = -(-len(handles) // columns)
+        figure.set_figheight(figure.get_figheight() + _LEGEND_ROW_IN * rows + 0.1)
+        figure.legend(handles, labels, loc="outside lower left", ncols=columns)
+
+
+def png(figure: Figure) -> bytes:
+    """Return a picture as a PNG file; the same picture gives the same bytes."""
+    file = io.BytesIO()
+    with _styled():
+        figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+    return file.getvalue()
+
+
+def drawable(text: str, limit: int = _NAME_CHARS) -> str:
+    r"""Return a name as it can be drawn: what the font lacks as ``\u4e2d``, and not too long."""
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    known = _characters()
+    return "".join(c if ord(c) in known else c.encode("unicode_escape").decode() for c in text)
+
+
+@functools.cache
+def _characters() -> frozenset[int]:
+    fonts = Path(mpl.get_data_path()) / "fonts" / "ttf"
+    return frozenset(FT2Font(str(fonts / "DejaVuSans.ttf")).get_charmap())

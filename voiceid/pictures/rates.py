@@ -1,0 +1,283 @@
+"""Pictures of error rates: DET, FPIR and FNIR by threshold, CMC, calibration.
+
+Rates come as fractions, 0 to 1, as in `voiceid.metrics`, and are drawn in percent.  Small rates
+matter most and large ones still do, so their axes are spaced by the normal deviate, the inverse
+of the normal distribution's cumulative function (A. Martin et al., "The DET curve in assessment
+of detection task performance", Eurospeech 1997).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import NormalDist
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from voiceid.metrics import DetCurve, Scores, det_curve, equal_error_rate, error_rates
+from voiceid.pictures.canvas import (
+    COLOURS,
+    FAINT,
+    LINES,
+    MARKERS,
+    blank,
+    drawable,
+    drawn,
+    legend_below,
+    sheet,
+)
+from voiceid.pictures.marks import mark_thresholds
+
+Rates = npt.NDArray[np.floating]
+"""Rates, 0 to 1."""
+
+# fmt: off
+_TICKS = (1e-5, 1e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4,
+          0.6, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999)
+# fmt: on
+_MOST = _TICKS[-1]
+_LEAST_GAP, _END_GAP = 0.05, 0.09
+"""Between two labels of an axis, and from those at its ends, which are wider: shares of its
+length."""
+_WHOLE = 0.6
+"""A DET curve is shown up to here: beyond, the system would be better the other way round."""
+_LABEL_CHARS = 60
+_DEVIATE_95 = 1.959964
+"""Two-sided 95 % of the normal distribution."""
+
+
+@drawn
+def det(
+    scores: Mapping[str, tuple[Scores, Scores]],
+    thresholds: Mapping[str, float] | None = None,
+) -> Figure:
+    """Draw detection error trade-off curves, marked at the equal error rate and at thresholds.
+
+    Parameters
+    ----------
+    scores : mapping of str to ((n,) float, (m,) float)
+        By the name of each curve, its genuine and its impostor scores; at least one curve.
+    thresholds : mapping of str to float, optional
+        Thresholds to mark on every curve, by what they are called.
+
+    Raises
+    ------
+    ValueError
+        A side has no scores, or a score is not finite.
+    """
+    figure, axes = blank(6.2, 6.0)
+    least = (
+        _floor(1 / max(len(impostor) for _, impostor in scores.values())),
+        _floor(1 / max(len(genuine) for genuine, _ in scores.values())),
+    )
+    names = {label: drawable(label, _LABEL_CHARS) for label in (*scores, *(thresholds or {}))}
+    worst = 0.0
+    for number, (name, (genuine, impostor)) in enumerate(scores.items()):
+        look: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)]}
+        curve = det_curve(genuine, impostor)
+        axes.plot(
+            *_thinned(curve, least),
+            linestyle=LINES[number % len(LINES)],
+            label=names[name],
+            **look,
+        )
+        rate = equal_error_rate(genuine, impostor)
+        worst = max(worst, rate)
+        told = f"    EER {_percent(rate)}"
+        _mark(axes, (rate, rate), least, told, marker="o", markerfacecolor="white", **look)
+        for which, (label, threshold) in enumerate((thresholds or {}).items()):
+            at = error_rates(genuine, impostor, threshold)
+            told = f"    {names[label]}: FMR {_percent(at[0])}, FNMR {_percent(at[1])}"
+            _mark(axes, at, least, told, marker=MARKERS[1 + which % (len(MARKERS) - 1)], **look)
+    top = _WHOLE if worst < _WHOLE / 2 else _MOST
+    _probit_axis(axes, "x", least[0], top)
+    _probit_axis(axes, "y", least[1], top)
+    ends = [_deviate(max(least)), _deviate(top)]
+    axes.plot(ends, ends, color=FAINT, linewidth=0.8, linestyle=":")
+    axes.set(xlabel="FMR (%)", ylabel="FNMR (%)", title="Detection error trade-off")
+    legend_below(figure, axes)
+    return figure
+
+
+@drawn
+def open_set(
+    thresholds: npt.NDArray[np.floating],
+    fpir: Rates,
+    fnir: Rates,
+    marks: Mapping[str, float] | None = None,
+    *,
+    score_name: str = "cosine",
+) -> Figure:
+    """Draw both error rates of open-set identification against the threshold.
+
+    Parameters
+    ----------
+    thresholds : (n,) float, ascending
+        Finite, or ending with infinity, which is not drawn.
+    fpir, fnir : (n,) float, 0 to 1
+        False positive and false negative identification rate at each.
+    marks : mapping of str to float, optional
+        Thresholds to draw, by what they are called.
+    score_name : str
+        What the thresholds are thresholds of.
+    """
+    figure, axes = blank()
+    finite = np.isfinite(thresholds)
+    at = np.asarray(thresholds, dtype=np.float64)[finite]
+    both = np.concatenate([np.asarray(fpir)[finite], np.asarray(fnir)[finite]])
+    floor = _floor(float(np.min(both[both > 0], initial=1.0)))
+    for rates, name, look in ((fpir, "FPIR", 0), (fnir, "FNIR", 3)):
+        shown = _deviates(np.asarray(rates)[finite], floor)
+        line = "--" if look else "-"
+        axes.plot(at, shown, line, color=COLOURS[look], drawstyle="steps-pre", label=name)
+    _probit_axis(axes, "y", floor, _MOST)
+    title = "Open-set identification errors by threshold"
+    axes.set(xlabel=f"threshold ({score_name})", ylabel="error rate (%)", title=title)
+    mark_thresholds(axes, marks or {})
+    legend_below(figure, axes, columns=2)
+    return figure
+
+
+@drawn
+def cmc(rates: Mapping[str, Rates]) -> Figure:
+    """Draw cumulative match characteristics: how often the right speaker is among the first k.
+
+    Parameters
+    ----------
+    rates : mapping of str to (k,) float, 0 to 1
+        By the name of each curve, the identification rate at rank 1, 2, ... k.
+    """
+    figure, axes = blank(6.5, 4.5)
+    longest = max(len(curve) for curve in rates.values())
+    for number, (name, curve) in enumerate(rates.items()):
+        axes.plot(
+            np.arange(1, len(curve) + 1),
+            100 * np.asarray(curve),
+            color=COLOURS[number % len(COLOURS)],
+            linestyle=LINES[number % len(LINES)],
+            marker=MARKERS[number % len(MARKERS)],
+            markersize=6,
+            clip_on=False,
+            zorder=3,
+            label=f"{drawable(name, _LABEL_CHARS)}: {_percent(float(curve[0]))} at rank 1",
+        )
+    lowest = 100 * min(float(np.min(curve)) for curve in rates.values())
+    axes.set_xticks(range(1, longest + 1))
+    axes.set(xlim=(0.8, longest + 0.2), ylim=(max(0.0, 10 * np.floor((lowest - 1) / 10)), 100))
+    axes.set(xlabel="rank", ylabel="identification rate (%)")
+    axes.set_title("Cumulative match characteristic")
+    legend_below(figure, axes)
+    return figure
+
+
+@drawn
+def reliability(predicted: Rates, is_genuine: npt.NDArray[np.bool_], *, n_bins: int = 10) -> Figure:
+    """Draw how often comparisons were of one voice, against how probable that was said to be.
+
+    Under it stands how many comparisons each of the equally wide bins holds.  The bars are 95 %
+    intervals (E. B. Wilson 1927), which count comparisons as independent.
+
+    Parameters
+    ----------
+    predicted : (n,) float, 0 to 1
+        Probability of one voice that the calibration gives each comparison.
+    is_genuine : (n,) bool
+        Whether it was one.
+    n_bins : int
+    """
+    figure = sheet(6.2, 6.4)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    edges = np.linspace(0.0, 1.0, n_bins + 1)
+    where = np.clip(np.digitize(predicted, edges) - 1, 0, n_bins - 1)
+    n = np.bincount(where, minlength=n_bins)
+    hits = np.bincount(where, weights=np.asarray(is_genuine, dtype=float), minlength=n_bins)
+    said = np.bincount(where, weights=predicted, minlength=n_bins)
+    full = n > 0
+    x, share = said[full] / n[full], hits[full] / n[full]
+    low, high = _wilson(share, n[full])
+    upper.plot([0, 1], [0, 1], ":", color=FAINT, label="calibrated: as often as said")
+    bars = (share - low, high - share)
+    upper.errorbar(
+        x, share, bars, fmt="o", color=COLOURS[0], capsize=3, label="measured, with 95 % interval"
+    )
+    upper.set(ylabel="measured share of one voice", ylim=(-0.03, 1.03), xlim=(-0.03, 1.03))
+    upper.set_title("Calibration")
+    lower.bar(
+        (edges[:-1] + edges[1:]) / 2, n, 0.9 / n_bins, color=COLOURS[4], edgecolor="black", lw=0.6
+    )
+    lower.set_yscale("symlog", linthresh=1)
+    lower.set_ylim(0, None)
+    lower.yaxis.set_major_formatter("{x:,.0f}")
+    lower.set(xlabel="predicted probability of one voice", ylabel="comparisons")
+    figure.align_ylabels()
+    legend_below(figure, upper)
+    return figure
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.3g} %"
+
+
+def _floor(resolution: float) -> float:
+    """Return the tick at or under the smallest rate that can be told from none."""
+    return max((tick for tick in _TICKS if tick <= resolution and tick <= 0.01), default=_TICKS[0])  # noqa: PLR2004 - the axis begins at 1 % at the latest
+
+
+def _deviate(rate: float) -> float:
+    return NormalDist().inv_cdf(rate)
+
+
+def _deviates(rates: Rates, floor: float) -> npt.NDArray[np.float64]:
+    """Return normal deviates; what is under ``floor`` or over the last tick stands on the edge."""
+    values, where = np.unique(np.clip(rates, floor, _MOST), return_inverse=True)
+    return np.array([_deviate(float(value)) for value in values])[where]
+
+
+def _thinned(
+    curve: DetCurve, least: tuple[float, float]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the deviates of a curve without the points that no eye could tell apart."""
+    rates = [np.clip(r, low, _MOST) for r, low in zip((curve.fmr, curve.fnmr), least, strict=True)]
+    cells = np.stack([np.round(np.log(r / (1 - r)) * 100) for r in rates])
+    new = np.append(True, np.any(np.diff(cells, axis=1) != 0, axis=0))
+    return _deviates(rates[0][new], least[0]), _deviates(rates[1][new], least[1])
+
+
+def _mark(
+    axes: Axes, rates: tuple[float, float], least: tuple[float, float], label: str, **look: Any
+) -> None:
+    [x], [y] = (_deviates(np.array([rate]), low) for rate, low in zip(rates, least, strict=True))
+    axes.plot(x, y, linestyle="", markersize=8, label=label, zorder=3, clip_on=False, **look)
+
+
+def _probit_axis(axes: Axes, which: Literal["x", "y"], floor: float, top: float) -> None:
+    """Label an axis of normal deviates in percent; its ends stand for all that is beyond."""
+    span = _deviate(top) - _deviate(floor)
+    ticks = [floor]
+    for tick in (t for t in _TICKS if floor < t < top):
+        gaps = (_deviate(tick) - _deviate(ticks[-1]), _deviate(top) - _deviate(tick))
+        least = _END_GAP if ticks[-1] == floor else _LEAST_GAP
+        if gaps[0] > least * span and gaps[1] > _END_GAP * span:
+            ticks.append(tick)
+    ticks.append(top)
+    labels = [f"{100 * tick:g}" for tick in ticks]
+    labels[0] = f"≤ {labels[0]}"
+    if ticks[-1] == _MOST:
+        labels[-1] = f"≥ {labels[-1]}"
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    first = axis.set_ticks([_deviate(tick) for tick in ticks], labels)[0]
+    if which == "x":
+        first.label1.set_horizontalalignment("left")  # clear of the other axis's first label
+    axes.set(**{f"{which}lim": (_deviate(floor), _deviate(top))})
+
+
+def _wilson(
+    share: npt.NDArray[np.float64], n: npt.NDArray[np.intp]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    z = _DEVIATE_95
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return np.minimum(middle - half, share), np.maximum(middle + half, share)
