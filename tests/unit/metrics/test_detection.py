@@ -181,9 +181,9 @@ def test_the_interval_of_a_false_match_rate_is_that_of_the_general_bootstrap(imp
 def test_missing_and_non_finite_scores_are_refused(genuine, impostor):
     sides = np.array(genuine), np.array(impostor)
     for measure in (metrics.det_curve, metrics.equal_error_rate, metrics.min_dcf):
-        with pytest.raises(ValueError, match=r"scores|finite"):
+        with pytest.raises(ValueError, match=r"no \w+ scores|finite|not a number"):
             measure(*sides)
-    with pytest.raises(ValueError, match=r"scores|finite"):
+    with pytest.raises(ValueError, match=r"no \w+ scores|finite|not a number"):
         metrics.error_rates(*sides, 0.5)
 
 

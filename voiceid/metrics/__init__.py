@@ -1,0 +1,85 @@
+"""Error rates of speaker recognition.  Pure: arrays in, numbers out.
+
+A comparison accepts when its score is at least the threshold, as the product decides:
+an equal score is an acceptance everywhere here, so that ties are counted as they happen.
+
+FMR, the false match rate, is the share of impostor comparisons that are accepted; FNMR, the
+false non-match rate, the share of genuine comparisons that are refused (ISO/IEC 19795-1).
+Rates are fractions, 0 to 1, never percents.
+
+Scores may be float32 or float64, and are never copied to the wider type.  Scores that are in
+ascending order are not sorted again: of millions, ``np.sort`` either side once.
+"""
+
+from voiceid.metrics.bootstrap import bootstrap_by_speaker, false_match_interval
+from voiceid.metrics.correlation import rank_correlation
+from voiceid.metrics.costs import (
+    act_dcf,
+    bayes_threshold,
+    cllr,
+    min_cllr,
+    min_dcf,
+    normalized_cost,
+)
+from voiceid.metrics.detection import (
+    DetCurve,
+    det_curve,
+    equal_error_rate,
+    error_counts,
+    error_rates,
+    threshold_at_fmr,
+)
+from voiceid.metrics.identification import (
+    IdentificationCounts,
+    IdentificationCurve,
+    Searches,
+    fmr_for_fpir,
+    fpir_of_gallery,
+    identification_counts,
+    identification_curve,
+    identification_rates_by_rank,
+    rank_of_own,
+    threshold_at_fpir,
+)
+from voiceid.metrics.rates import Rate, failures, rate_upper_bound
+from voiceid.metrics.reliability import Reliability, reliability
+from voiceid.metrics.scores import Scores, Trials
+from voiceid.metrics.slices import EDGES, Slice, slices
+
+__all__ = [
+    "EDGES",
+    "DetCurve",
+    "IdentificationCounts",
+    "IdentificationCurve",
+    "Rate",
+    "Reliability",
+    "Scores",
+    "Searches",
+    "Slice",
+    "Trials",
+    "act_dcf",
+    "bayes_threshold",
+    "bootstrap_by_speaker",
+    "cllr",
+    "det_curve",
+    "equal_error_rate",
+    "error_counts",
+    "error_rates",
+    "failures",
+    "false_match_interval",
+    "fmr_for_fpir",
+    "fpir_of_gallery",
+    "identification_counts",
+    "identification_curve",
+    "identification_rates_by_rank",
+    "min_cllr",
+    "min_dcf",
+    "normalized_cost",
+    "rank_correlation",
+    "rank_of_own",
+    "rate_upper_bound",
+    "reliability",
+    "slices",
+    "threshold_at_fmr",
+    "threshold_at_fpir",
+]

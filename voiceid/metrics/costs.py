@@ -1,0 +1,197 @@
+"""Costs of decisions (minDCF, actDCF) and of log-likelihood ratios (Cllr, minCllr).
+
+A log-likelihood ratio, LLR, is a natural logarithm: ``ln p(scores | same) / p(... | different)``.
+It may be infinite, where a calibration is certain.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from voiceid.metrics.detection import accepted
+from voiceid.metrics.scores import Floats, Scores, both_in_order, floats
+
+
+def bayes_threshold(p_target: float, *, c_miss: float = 1.0, c_false_alarm: float = 1.0) -> float:
+    """Return the LLR from which accepting costs least: ``ln (c_fa (1 - p)) / (c_miss p)``.
+
+    With equal costs, minus the log odds of the prior ``p_target`` (NIST SRE 2016 plan).
+
+    Raises
+    ------
+    ValueError
+        The prior is not strictly between 0 and 1.
+    """
+    _check_prior(p_target)
+    return math.log(c_false_alarm * (1.0 - p_target)) - math.log(c_miss * p_target)
+
+
+def normalized_cost(
+    fmr: Floats | float,
+    fnmr: Floats | float,
+    *,
+    p_target: float = 0.01,
+    c_miss: float = 1.0,
+    c_false_alarm: float = 1.0,
+) -> Floats:
+    """Return the detection cost of pairs of rates, normalized (NIST SRE 2016 plan).
+
+    ``c_miss p_target FNMR + c_false_alarm (1 - p_target) FMR``, divided by the cost of the
+    better of accepting everybody and refusing everybody: 1 means that the scores are of no use.
+
+    Raises
+    ------
+    ValueError
+        The prior is not strictly between 0 and 1.
+    """
+    _check_prior(p_target)
+    miss, false_alarm = c_miss * p_target, c_false_alarm * (1.0 - p_target)
+    least = min(miss, false_alarm)
+    return np.asarray(miss / least * fnmr + false_alarm / least * fmr)
+
+
+def min_dcf(
+    genuine: Scores,
+    impostor: Scores,
+    *,
+    p_target: float = 0.01,
+    c_miss: float = 1.0,
+    c_false_alarm: float = 1.0,
+) -> float:
+    """Return the least `normalized_cost` over all thresholds: at most 1.
+
+    Raises
+    ------
+    ValueError
+        See :func:`det_curve`; or a prior that is not strictly between 0 and 1.
+    """
+    same, other = both_in_order(genuine, impostor)
+    # Between genuine scores a higher threshold refuses impostors only: it cannot cost more.
+    at = np.append(np.unique(same), same.dtype.type(np.inf))
+    fmr = (other.size - np.searchsorted(other, at)) / other.size
+    fnmr = np.searchsorted(same, at) / same.size
+    costs = normalized_cost(
+        fmr, fnmr, p_target=p_target, c_miss=c_miss, c_false_alarm=c_false_alarm
+    )
+    return float(np.min(costs))
+
+
+def act_dcf(
+    genuine: Scores,
+    impostor: Scores,
+    *,
+    p_target: float = 0.01,
+    c_miss: float = 1.0,
+    c_false_alarm: float = 1.0,
+) -> float:
+    """Return the `normalized_cost` at the `bayes_threshold`: what believing the LLRs costs.
+
+    Parameters
+    ----------
+    genuine, impostor : (n,), (m,) float
+        LLRs; at or above `min_dcf` by what is lost to their calibration.
+
+    Raises
+    ------
+    ValueError
+        A side has no scores, one is not a number, or the prior is not between 0 and 1.
+    """
+    at = bayes_threshold(p_target, c_miss=c_miss, c_false_alarm=c_false_alarm)
+    same, other = floats(genuine, "genuine"), floats(impostor, "impostor")
+    cost = normalized_cost(
+        accepted(other, at) / other.size,
+        (same.size - accepted(same, at)) / same.size,
+        p_target=p_target,
+        c_miss=c_miss,
+        c_false_alarm=c_false_alarm,
+    )
+    return float(cost)
+
+
+def cllr(genuine: Scores, impostor: Scores) -> float:
+    """Return the cost of log-likelihood ratios over all priors, in bits.
+
+    Half the sum of the means of ``log2 (1 + exp -llr)`` over genuine and
+    ``log2 (1 + exp llr)`` over impostor trials (Brümmer and du Preez, Application-independent
+    evaluation of speaker detection, Computer Speech & Language 20, 2006, eq. 37).  LLRs of 0
+    cost 1 bit, and one that is certain of what is wrong costs infinitely many.
+
+    Raises
+    ------
+    ValueError
+        A side has no scores, or one is not a number.
+    """
+    same, other = floats(genuine, "genuine"), floats(impostor, "impostor")
+    return float(np.mean(losses(same, genuine=True)) + np.mean(losses(other, genuine=False))) / 2
+
+
+def losses(llr: Scores, *, genuine: bool) -> Floats:
+    """Return what each LLR costs in bits, given which side is true."""
+    against = -llr if genuine else llr
+    return np.asarray(np.logaddexp(0.0, against, dtype=np.float64)) / math.log(2.0)
+
+
+def min_cllr(genuine: Scores, impostor: Scores) -> float:
+    """Return the Cllr that remains when the order of the scores is kept, and nothing else.
+
+    The best monotone map of scores to LLRs is found by pooling adjacent violators, ties in
+    one (Brümmer and du Preez 2006, section 6); no score is given to infinity for nothing.
+
+    Raises
+    ------
+    ValueError
+        See :func:`det_curve`.
+    """
+    same, other = both_in_order(genuine, impostor)
+    genuine_in, impostor_in = pooled_adjacent_violators(*_counts_by_score(same, other))
+    a, b = genuine_in / same.size, impostor_in / other.size
+    bits = [np.sum(x[x > 0] * np.log2((a + b)[x > 0] / x[x > 0])) for x in (a, b)]
+    return float(sum(bits)) / 2
+
+
+def pooled_adjacent_violators(genuine: Floats, impostor: Floats) -> tuple[Floats, Floats]:
+    """Pool neighbours until the share of genuine trials rises strictly from block to block.
+
+    Every pass pools whole falling runs at once.  Blocks whose shares rise strictly are few
+    (n trials have at most some n ** (2 / 3) of them), so that the passes soon are short.
+
+    Parameters
+    ----------
+    genuine, impostor : (n,) float64
+        Trials at each score, ascending by score; at least one of either.
+
+    Returns
+    -------
+    two (k,) float64
+        Trials in each block.
+    """
+    while True:
+        # g1 / i1 < g2 / i2 without a division: products of counts below 2**26 are exact.
+        rises = genuine[:-1] * impostor[1:] < genuine[1:] * impostor[:-1]
+        if rises.all():
+            return genuine, impostor
+        starts = np.concatenate([[0], np.flatnonzero(rises) + 1])
+        genuine = np.add.reduceat(genuine, starts)
+        impostor = np.add.reduceat(impostor, starts)
+
+
+def _counts_by_score(same: Scores, other: Scores) -> tuple[Floats, Floats]:
+    """Count genuine and impostor trials at each distinct score, ascending.
+
+    Impostors between neighbouring genuine scores count as one score: they are pooled anyway.
+    """
+    at = np.unique(same)
+    below, upto = np.searchsorted(other, at), np.searchsorted(other, at, side="right")
+    genuine, impostor = np.zeros(2 * at.size + 1), np.zeros(2 * at.size + 1)
+    genuine[1::2] = np.diff(np.searchsorted(same, at), append=same.size)
+    impostor[1::2] = upto - below
+    impostor[0::2] = np.append(below, other.size) - np.append(0, upto)
+    occupied = genuine + impostor > 0
+    return genuine[occupied], impostor[occupied]
+
+
+def _check_prior(p_target: float) -> None:
+    if not 0.0 < p_target < 1.0:
+        raise ValueError(f"a prior of {p_target} is not strictly between 0 and 1")

@@ -1,0 +1,220 @@
+"""Open-set identification: who of a gallery speaks, if any (ISO/IEC 19795-1, NIST IR 8271).
+
+A search is mated when its speaker is enrolled.  FPIR, the false-positive identification rate,
+is the share of non-mated searches whose best score reaches the threshold.  FNIR, the
+false-negative identification rate, is the share of mated searches whose speaker is not the
+best, or does not reach it, or that were refused before there was a score.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.metrics.detection import above, accepted, curve
+from voiceid.metrics.scores import Floats, Scores, Trials, both_in_order, finite
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Searches:
+    """What the searches of a gallery came to.  A refused one scores minus infinity.
+
+    Parameters
+    ----------
+    own : (m,) float
+        Score of each mated search against its own speaker.
+    rank : (m,) int
+        Place of that speaker among the gallery, 1 the best; ties count against.
+    best_other : (m,) float
+        Best score of anybody else.
+    non_mated : (k,) float
+        Best score of each non-mated search.
+    mated_speakers, non_mated_speakers : (m,), (k,) int
+        Who speaks.
+    """
+
+    own: Scores
+    rank: npt.NDArray[np.integer]
+    best_other: Scores
+    non_mated: Scores
+    mated_speakers: npt.NDArray[np.integer]
+    non_mated_speakers: npt.NDArray[np.integer]
+
+    @property
+    def found(self) -> Scores:
+        """(m,) score of one's own speaker where they are the best; elsewhere minus infinity."""
+        return np.where(self.rank == 1, self.own, self.own.dtype.type(-np.inf))
+
+    @property
+    def trials(self) -> tuple[Trials, Trials]:
+        """Mated and non-mated searches for `resample_speakers`: FNMR is FNIR, FMR is FPIR."""
+        mated, non_mated = (
+            Trials(scores, np.stack([speakers, speakers], axis=1))
+            for scores, speakers in (
+                (self.found, self.mated_speakers),
+                (self.non_mated, self.non_mated_speakers),
+            )
+        )
+        return mated, non_mated
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IdentificationCurve:
+    """Both identification error rates at every threshold that matters.
+
+    Parameters
+    ----------
+    thresholds : (n,) float, ascending
+    fpir, fnir : (n,) float64, 0 to 1
+        FPIR falls, FNIR rises.
+    """
+
+    thresholds: Scores
+    fpir: Floats
+    fnir: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class IdentificationCounts:
+    """Errors of identification at a threshold.
+
+    Parameters
+    ----------
+    false_positives : int
+        Non-mated searches that named somebody: of ``non_mated``.
+    false_negatives : int
+        Mated searches that did not name their speaker: of ``mated``.
+    wrong_names : int
+        The mated searches among them that named somebody else.
+    mated, non_mated : int
+        Searches.
+    """
+
+    false_positives: int
+    false_negatives: int
+    wrong_names: int
+    mated: int
+    non_mated: int
+
+
+def rank_of_own(scores: Scores, own: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:
+    """Return the rank, 1 the best, of each mated search's own speaker; ties count against.
+
+    Parameters
+    ----------
+    scores : (m, n) float
+        Of each search against each of the gallery.
+    own : (m,) int
+        Column of the speaker.
+    """
+    of_own = np.take_along_axis(scores, own[:, None], axis=1)
+    return np.asarray(np.count_nonzero(scores >= of_own, axis=1))
+
+
+def identification_counts(searches: Searches, threshold: float) -> IdentificationCounts:
+    """Count the errors when the best of the gallery is named if it reaches the threshold.
+
+    Raises
+    ------
+    ValueError
+        There is no mated or no non-mated search, a score is not a number or plus infinity, or
+        the threshold is not a number or minus infinity.
+    """
+    if not threshold > -math.inf:  # a refusal reaches no threshold
+        raise ValueError(f"{threshold} is no threshold")
+    found = finite(searches.found, "mated", refused=True)
+    non_mated = finite(searches.non_mated, "non-mated", refused=True)
+    others = searches.best_other[searches.rank > 1]
+    return IdentificationCounts(
+        false_positives=accepted(non_mated, threshold),
+        false_negatives=found.size - accepted(found, threshold),
+        wrong_names=accepted(others, threshold),
+        mated=found.size,
+        non_mated=non_mated.size,
+    )
+
+
+def identification_curve(
+    searches: Searches, thresholds: Scores | None = None
+) -> IdentificationCurve:
+    """Return FPIR and FNIR at every distinct score and above them all, or where asked.
+
+    Raises
+    ------
+    ValueError
+        See `identification_counts`; or a threshold is not a number.
+    """
+    whole = curve(*both_in_order(searches.found, searches.non_mated, refused=True), thresholds)
+    keep = whole.thresholds > -np.inf
+    return IdentificationCurve(whole.thresholds[keep], whole.fmr[keep], whole.fnmr[keep])
+
+
+def identification_rates_by_rank(searches: Searches, ranks: int = 10) -> Floats:
+    """Return the share of mated searches whose speaker is among the first 1 .. ``ranks``.
+
+    No threshold applies: this is the closed-set rate, whose curve is the CMC.
+
+    Returns
+    -------
+    (ranks,) float64, 0 to 1, rising
+
+    Raises
+    ------
+    ValueError
+        There is no mated search, or a score is not a number or plus infinity.
+    """
+    heard = finite(searches.own, "mated", refused=True) > -np.inf
+    places = np.minimum(searches.rank[heard], ranks + 1)
+    return np.asarray(np.cumsum(np.bincount(places, minlength=ranks + 2))[1:-1] / heard.size)
+
+
+def threshold_at_fpir(non_mated: Scores, target: float) -> float:
+    """Return the smallest threshold whose measured FPIR is at most ``target`` (0 to 1).
+
+    Parameters
+    ----------
+    non_mated : (k,) float
+        Best score of each non-mated search; minus infinity if it was refused.
+
+    Raises
+    ------
+    ValueError
+        No scores, a score is not a number or plus infinity, or ``target`` is not a rate below 1.
+    """
+    return above(finite(non_mated, "non-mated", refused=True), target)
+
+
+def fpir_of_gallery(fmr: float, size: int) -> float:
+    """Return the FPIR of a gallery of ``size``: ``1 - (1 - FMR) ** size`` (ISO/IEC 19795-1).
+
+    It holds for comparisons that err independently.  Those of one search do not: the speaker
+    is the same, so that some searches collect several errors and others none, and the measured
+    FPIR is lower.
+
+    Raises
+    ------
+    ValueError
+        The rate is not between 0 and 1, or the gallery has nobody.
+    """
+    _check(fmr, size)
+    return 1.0 if fmr == 1.0 else -math.expm1(size * math.log1p(-fmr))
+
+
+def fmr_for_fpir(fpir: float, size: int) -> float:
+    """Return the FMR that a gallery of ``size`` needs for an FPIR: `fpir_of_gallery`, inverted.
+
+    Raises
+    ------
+    ValueError
+        The rate is not between 0 and 1, or the gallery has nobody.
+    """
+    _check(fpir, size)
+    return 1.0 if fpir == 1.0 else -math.expm1(math.log1p(-fpir) / size)
+
+
+def _check(rate: float, size: int) -> None:
+    if not 0.0 <= rate <= 1.0 or size < 1:
+        raise ValueError(f"a rate of {rate} in a gallery of {size} cannot be")
