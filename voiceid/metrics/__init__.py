@@ -11,7 +11,13 @@ Scores may be float32 or float64, and are never copied to the wider type.  Score
 ascending order are not sorted again: of millions, ``np.sort`` either side once.
 """
 
-from voiceid.metrics.bootstrap import bootstrap_by_speaker, false_match_interval
+from voiceid.metrics.bootstrap import (
+    Interval,
+    Resampled,
+    bootstrap_by_speaker,
+    false_match_interval,
+    resample_speakers,
+)
 from voiceid.metrics.correlation import rank_correlation
 from voiceid.metrics.costs import (
     act_dcf,
@@ -51,8 +57,10 @@ __all__ = [
     "DetCurve",
     "IdentificationCounts",
     "IdentificationCurve",
+    "Interval",
     "Rate",
     "Reliability",
+    "Resampled",
     "Scores",
     "Searches",
     "Slice",
@@ -79,6 +87,7 @@ __all__ = [
     "rank_of_own",
     "rate_upper_bound",
     "reliability",
+    "resample_speakers",
     "slices",
     "threshold_at_fmr",
     "threshold_at_fpir",

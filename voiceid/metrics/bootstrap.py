@@ -1,13 +1,189 @@
-"""Bounds by a bootstrap over speakers."""
+"""Bounds by a bootstrap over speakers.
+
+Speakers are drawn again, not trials, for the trials of one speaker stand and fall together:
+one drawn twice has their trials twice, and a trial of two speakers counts as often as both were
+drawn, multiplied (the vertex bootstrap of Snijders and Borgatti, Non-parametric standard errors
+and tests for network statistics, Connections 22, 1999).  A speaker is never an impostor of their
+own copy.
+
+Trials are counted once, by pair of speakers and by threshold; a draw only weighs the counts.
+With n trials, p pairs that occur, t thresholds and r draws that is O(n log t + r p t) time,
+and O(n + r t) memory: the counts of some pairs at a time are laid out, never of all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.metrics.scores import Scores, Trials
+from voiceid.metrics.costs import bayes_threshold, losses, normalized_cost
+from voiceid.metrics.detection import crossing
+from voiceid.metrics.scores import Floats, Scores, Trials, finite, in_order
+
+Interval: TypeAlias = tuple[float, float]
+"""A 95 % percentile confidence interval: low, high."""
+
+_Ids: TypeAlias = npt.NDArray[np.integer]
+
+MAX_UNITS = 512
+"""Speakers drawn one by one; more are drawn in as many groups, made at random, so that pairs
+stay few.  The variance of an estimate over random groups is that over their members (Wolter,
+Introduction to Variance Estimation, 2007, chapter 2)."""
+
+_PAIRS_AT_A_TIME = 2048
+
+_LEVELS = np.array([0.5 * math.erfc(-z / math.sqrt(2.0)) for z in np.linspace(-4.5, 4.5, 256)])
+"""Quantiles of either side's scores that are thresholds: evenly spaced on the axes of a DET plot,
+out to 3 in a million."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resampled:
+    """What the trials of speakers who were drawn again came to.
+
+    Intervals are 95 % percentile confidence intervals.
+
+    Parameters
+    ----------
+    thresholds : (t,) float64, ascending
+        Minus infinity, where everybody is accepted; all that were asked for; every score, or
+        256 quantiles of either side; infinity.
+    fmr, fnmr : (r, t) float64
+        Rates of each draw.
+    cllr : (r,) float64 or None
+        Cllr of each draw, in bits; None unless the scores are LLRs.
+    """
+
+    thresholds: Floats
+    fmr: Floats
+    fnmr: Floats
+    cllr: Floats | None
+
+    def fmr_at(self, threshold: float) -> Interval:
+        """Return the interval of the FMR at a threshold that was asked for.
+
+        Raises
+        ------
+        ValueError
+            It was not asked for.
+        """
+        return _interval(self.fmr[:, self._column(threshold)])
+
+    def fnmr_at(self, threshold: float) -> Interval:
+        """Return the interval of the FNMR; see `fmr_at`."""
+        return _interval(self.fnmr[:, self._column(threshold)])
+
+    def equal_error_rate(self) -> Interval:
+        """Return the interval of the EER."""
+        return _interval(crossing(self.fmr, self.fnmr))
+
+    def min_dcf(
+        self, *, p_target: float = 0.01, c_miss: float = 1.0, c_false_alarm: float = 1.0
+    ) -> Interval:
+        """Return the interval of the minDCF, the least over the thresholds that there are."""
+        costs = normalized_cost(
+            self.fmr, self.fnmr, p_target=p_target, c_miss=c_miss, c_false_alarm=c_false_alarm
+        )
+        return _interval(np.min(costs, axis=1))
+
+    def act_dcf(
+        self, *, p_target: float = 0.01, c_miss: float = 1.0, c_false_alarm: float = 1.0
+    ) -> Interval:
+        """Return the interval of the actDCF of LLRs.
+
+        Raises
+        ------
+        ValueError
+            The `bayes_threshold` of this prior and these costs was not asked for.
+        """
+        at = bayes_threshold(p_target, c_miss=c_miss, c_false_alarm=c_false_alarm)
+        column = self._column(at)
+        costs = normalized_cost(
+            self.fmr[:, column],
+            self.fnmr[:, column],
+            p_target=p_target,
+            c_miss=c_miss,
+            c_false_alarm=c_false_alarm,
+        )
+        return _interval(costs)
+
+    def cllr_interval(self) -> Interval:
+        """Return the interval of the Cllr.
+
+        Raises
+        ------
+        ValueError
+            The scores were not said to be LLRs.
+        """
+        if self.cllr is None:
+            raise ValueError("only LLRs have a Cllr: resample with llr=True")
+        return _interval(self.cllr)
+
+    def _column(self, threshold: float) -> int:
+        column = int(np.searchsorted(self.thresholds, threshold))
+        if column == self.thresholds.size or self.thresholds[column] != threshold:
+            raise ValueError(f"no rates at {threshold}: resample with it among the thresholds")
+        return column
+
+
+def resample_speakers(
+    genuine: Trials,
+    impostor: Trials,
+    *,
+    thresholds: Sequence[float] = (),
+    llr: bool = False,
+    resamples: int = 500,
+    seed: int = 0,
+) -> Resampled:
+    """Draw the speakers again and again, and return the error rates of every draw.
+
+    Parameters
+    ----------
+    genuine, impostor : Trials
+        A score of minus infinity is a refusal.  A trial whose two speakers are one counts as
+        often as they were drawn, on either side.
+    thresholds : sequence of float
+        Where FMR, FNMR or actDCF are asked for.
+    llr : bool
+        Whether the scores are LLRs, so that they have a Cllr; they must be finite then.
+    resamples : int
+    seed : int
+        The same seed gives the same draws, and the draws of `bootstrap_by_speaker`.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two speakers, a side has no scores, or a score or threshold is not a number.
+    """
+    sides = (genuine, impostor)
+    scores = [
+        finite(side.scores, name, refused=not llr)
+        for side, name in zip(sides, ("genuine", "impostor"), strict=True)
+    ]
+    at = _grid(scores, thresholds)
+    draws, tables = _drawn([side.speakers for side in sides], resamples, seed)
+    lost = (
+        [losses(scores[0], genuine=True), losses(scores[1], genuine=False)] if llr else [None] * 2
+    )
+    same, other = (
+        table.weigh(np.searchsorted(at, values, side="right"), at.size + 1, draws, lost_bits)
+        for table, values, lost_bits in zip(tables, scores, lost, strict=True)
+    )
+    bins = slice(at.size + 1)
+    refused, refused_impostors = np.cumsum(same[:, bins], axis=1), np.cumsum(other[:, bins], axis=1)
+    everybody, impostors = refused[:, -1:], refused_impostors[:, -1:]
+    cost = (same[:, -1:] / everybody + other[:, -1:] / impostors)[:, 0] / 2
+    return Resampled(
+        thresholds=at,
+        fmr=(impostors - refused_impostors[:, :-1]) / impostors,
+        fnmr=refused[:, :-1] / everybody,
+        cllr=cost if llr else None,
+    )
 
 
 def bootstrap_by_speaker(
@@ -17,12 +193,10 @@ def bootstrap_by_speaker(
     *,
     resamples: int = 500,
     seed: int = 0,
-) -> tuple[float, float]:
+) -> Interval:
     """Return a 95 % percentile confidence interval of ``statistic(genuine, impostor)``.
 
-    Speakers are drawn again, not trials, for the trials of one speaker stand and fall
-    together: one drawn twice has its genuine trials twice, and a trial of two speakers counts
-    as often as both were drawn, multiplied.  A speaker is never an impostor of their own copy.
+    For a statistic that `resample_speakers` does not know: the scores themselves are repeated.
 
     Parameters
     ----------
@@ -38,36 +212,23 @@ def bootstrap_by_speaker(
     ValueError
         Fewer than two speakers.
     """
-    names, numbers = np.unique(
-        np.concatenate([genuine.speakers.ravel(), impostor.speakers.ravel()]), return_inverse=True
-    )
-    if names.size < 2:  # noqa: PLR2004 - one speaker cannot be drawn differently
-        raise ValueError("a bootstrap by speaker needs at least two speakers")
-    own = numbers[: genuine.speakers.size].reshape(-1, 2)[:, 0]
-    pairs = numbers[genuine.speakers.size :].reshape(-1, 2)
-    rng = np.random.default_rng(seed)
-    values: list[float] = []
-    while len(values) < resamples:
-        drawn = np.bincount(rng.integers(names.size, size=names.size), minlength=names.size)
-        same = np.repeat(genuine.scores, drawn[own])
-        other = np.repeat(impostor.scores, drawn[pairs[:, 0]] * drawn[pairs[:, 1]])
-        if same.size and other.size:  # one speaker drawn every time has no impostors
-            values.append(statistic(same, other))
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
+    units, sides = _numbered([genuine.speakers, impostor.speakers])
+    values = [
+        statistic(
+            *(
+                np.repeat(trials.scores, _weights(draw, *pair))
+                for trials, pair in zip((genuine, impostor), sides, strict=True)
+            )
+        )
+        for draw in _draws(units, sides, resamples, seed)
+    ]
+    return _interval(np.array(values))
 
 
 def false_match_interval(
-    accepted: npt.NDArray[np.bool_],
-    speakers: npt.NDArray[np.integer],
-    *,
-    resamples: int = 500,
-    seed: int = 0,
-) -> tuple[float, float]:
+    accepted: npt.NDArray[np.bool_], speakers: _Ids, *, resamples: int = 500, seed: int = 0
+) -> Interval:
     """Return a 95 % percentile confidence interval of a false match rate, 0 to 1.
-
-    The bootstrap of :func:`bootstrap_by_speaker` for this one statistic, which only needs
-    how many trials each pair of speakers has: millions of trials take no longer than pairs.
 
     Parameters
     ----------
@@ -83,20 +244,105 @@ def false_match_interval(
     ValueError
         Fewer than two speakers.
     """
-    names, numbers = np.unique(speakers.ravel(), return_inverse=True)
+    draws, (table,) = _drawn([speakers], resamples, seed)
+    counts = table.weigh(accepted.astype(np.intp), 2, draws)
+    return _interval(counts[:, 1] / np.sum(counts, axis=1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _PairTable:
+    """The pairs of units that have trials: (p,) one and other; (n,) the row of each trial."""
+
+    one: _Ids
+    other: _Ids
+    rows: _Ids
+
+    def weigh(self, bins: _Ids, n_bins: int, draws: Floats, values: Floats | None = None) -> Floats:
+        """Return how many trials each draw (units, r) has in each bin: (r, n_bins).
+
+        The sum of the trials' values, if given, is one more column.
+        """
+        keys = self.rows * n_bins + bins
+        keys.sort()  # so that some pairs at a time are a slice
+        sums = np.bincount(self.rows, weights=values) if values is not None else None
+        totals = np.zeros((draws.shape[1], n_bins + (values is not None)))
+        for start in range(0, self.one.size, _PAIRS_AT_A_TIME):
+            part = slice(start, start + _PAIRS_AT_A_TIME)
+            weights = _weights(draws, self.one[part], self.other[part])
+            cells = len(weights) * n_bins
+            low, high = np.searchsorted(keys, [start * n_bins, start * n_bins + cells])
+            counts = np.bincount(keys[low:high] - start * n_bins, minlength=cells)
+            totals[:, :n_bins] += weights.T @ counts.reshape(-1, n_bins).astype(np.float64)
+            if sums is not None:
+                totals[:, n_bins] += weights.T @ sums[part]
+        return totals
+
+
+def _drawn(speakers: Sequence[_Ids], resamples: int, seed: int) -> tuple[Floats, list[_PairTable]]:
+    """Return how often each draw has each unit (units, resamples), and each side's pairs."""
+    units, sides = _numbered(speakers)
+    if units > MAX_UNITS:
+        group = np.random.default_rng([seed, units]).permutation(units) % MAX_UNITS
+        units, sides = MAX_UNITS, [(group[one], group[other]) for one, other in sides]
+    tables = [_table(one, other, units) for one, other in sides]
+    draws = _draws(units, [(table.one, table.other) for table in tables], resamples, seed)
+    return np.stack(list(draws), axis=1).astype(np.float64), tables
+
+
+def _table(one: _Ids, other: _Ids, units: int) -> _PairTable:
+    codes = np.minimum(one, other) * units + np.maximum(one, other)
+    occurs = np.bincount(codes, minlength=units * units) > 0
+    rows = (np.cumsum(occurs) - 1)[codes]
+    return _PairTable(*np.divmod(np.flatnonzero(occurs), units), rows)
+
+
+def _numbered(speakers: Sequence[_Ids]) -> tuple[int, list[tuple[_Ids, _Ids]]]:
+    """Return how many speakers there are, and each side's two columns, numbered from 0."""
+    columns = [side.T for side in speakers]
+    names = np.unique(np.concatenate([np.unique(side) for side in columns]))
     if names.size < 2:  # noqa: PLR2004 - one speaker cannot be drawn differently
         raise ValueError("a bootstrap by speaker needs at least two speakers")
-    pairs = numbers.reshape(-1, 2) @ np.array([names.size, 1])
-    codes, where = np.unique(pairs, return_inverse=True)
-    one, other = np.divmod(codes, names.size)
-    trials = np.bincount(where).astype(np.float64)
-    errors = np.bincount(where, weights=accepted.astype(np.float64))
+    return names.size, [
+        (np.searchsorted(names, one), np.searchsorted(names, other)) for one, other in columns
+    ]
+
+
+def _draws(
+    units: int, sides: Sequence[tuple[_Ids, _Ids]], resamples: int, seed: int
+) -> Iterator[npt.NDArray[np.intp]]:
+    """Yield how often each unit was drawn; draws that leave a side without trials are redrawn."""
     rng = np.random.default_rng(seed)
-    rates: list[float] = []
-    while len(rates) < resamples:
-        drawn = np.bincount(rng.integers(names.size, size=names.size), minlength=names.size)
-        weights = drawn[one] * drawn[other]
-        if weights.any():  # one speaker drawn every time has no impostors
-            rates.append(float(weights @ errors / (weights @ trials)))
-    low, high = np.quantile(rates, [0.025, 0.975])
+    left = resamples
+    while left:
+        drawn = np.bincount(rng.integers(units, size=units), minlength=units)
+        if all(_weights(drawn, *side).any() for side in sides):
+            left -= 1
+            yield drawn
+
+
+def _weights(draws: npt.NDArray[Any], one: _Ids, other: _Ids) -> npt.NDArray[Any]:
+    """Return how often each pair counts in draws (units, ...): (pairs, ...)."""
+    weights = draws[one]
+    apart = np.flatnonzero(one != other)
+    weights[apart] *= draws[other[apart]]
+    return weights
+
+
+def _grid(sides: Sequence[Scores], asked: Sequence[float]) -> Floats:
+    """Return the thresholds of `Resampled`."""
+    points = [np.array([-np.inf, *asked, np.inf])]
+    for scores in sides:
+        values = in_order(scores[scores > -np.inf])
+        if values.size > _LEVELS.size:
+            places = np.round(_LEVELS * (values.size - 1)).astype(np.intp)
+            values = values[np.concatenate([[0], places, [values.size - 1]])]
+        points.append(values)
+    at = np.unique(np.concatenate(points, dtype=np.float64))
+    if np.isnan(at[-1]):
+        raise ValueError("a threshold is not a number")
+    return at
+
+
+def _interval(values: Floats) -> Interval:
+    low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)

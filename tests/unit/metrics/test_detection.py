@@ -1,4 +1,4 @@
-"""Error rates, against scikit-learn and SciPy as independent implementations."""
+"""Detection errors, against scikit-learn and SciPy as independent implementations."""
 
 import math
 
@@ -7,11 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
-from scipy.stats import beta, spearmanr
 from sklearn import metrics as oracle
 
 from voiceid import metrics
-from voiceid.metrics import Trials
 
 # A coarse grid makes ties within and between the two sides common.
 scores = st.lists(st.integers(-8, 8).map(lambda x: x / 8), min_size=1, max_size=40).map(np.array)
@@ -113,65 +111,60 @@ def test_threshold_at_fmr_counts_a_target_that_floats_cannot_hold():
     assert np.sum(impostor >= threshold) == 3
 
 
-@given(scores, scores, st.sampled_from([0.001, 0.01, 0.5]))
-def test_min_dcf_is_the_least_normalized_cost_over_all_thresholds(genuine, impostor, prior):
-    fpr, tpr, _ = oracle.roc_curve(*labelled(genuine, impostor), drop_intermediate=False)
-    costs = (prior * (1 - tpr) + (1 - prior) * fpr) / min(prior, 1 - prior)
-    found = metrics.min_dcf(genuine, impostor, p_target=prior)
-    assert found == pytest.approx(np.min(costs))
-    assert 0.0 <= found <= 1.0
+@given(scores, scores, st.lists(st.integers(-9, 9).map(lambda x: x / 8), max_size=5))
+def test_det_curve_at_thresholds_that_were_asked_for_has_the_rates_there(genuine, impostor, asked):
+    curve = metrics.det_curve(genuine, impostor, np.array(asked))
+    assert curve.thresholds.tolist() == sorted(set(asked))
+    rates = [metrics.error_rates(genuine, impostor, t) for t in curve.thresholds]
+    assert list(zip(curve.fmr, curve.fnmr, strict=True)) == rates
 
 
-@given(st.integers(1, 5000), st.data())
-def test_the_upper_bound_of_a_rate_is_the_quantile_of_a_beta_distribution(trials, data):
-    errors = data.draw(st.integers(0, trials))
-    confidence = data.draw(st.sampled_from([0.5, 0.9, 0.95, 0.999]))
-    bound = metrics.rate_upper_bound(errors, trials, confidence)
-    expected = 1.0 if errors == trials else beta.ppf(confidence, errors + 1, trials - errors)
-    assert bound == pytest.approx(expected, rel=1e-7)
+@given(fine_scores, fine_scores, st.floats(-1, 1))
+def test_float32_scores_answer_as_their_float64_copies_do(genuine, impostor, threshold):
+    narrow = genuine.astype(np.float32), impostor.astype(np.float32)
+    wide = narrow[0].astype(np.float64), narrow[1].astype(np.float64)
+    for at in (threshold, narrow[1][0]):
+        assert metrics.error_counts(*narrow, at) == metrics.error_counts(*wide, at)
+    ours, expected = metrics.det_curve(*narrow), metrics.det_curve(*wide)
+    assert ours.thresholds.dtype == np.float32
+    for field in ("thresholds", "fmr", "fnmr"):
+        assert getattr(ours, field).tolist() == getattr(expected, field).tolist()
+    for measure in (metrics.equal_error_rate, metrics.min_dcf, metrics.cllr, metrics.min_cllr):
+        assert measure(*narrow) == measure(*wide)
+        assert measure(narrow[0], wide[1]) == measure(*wide)
 
 
-def test_no_error_at_all_gives_the_rule_of_three():
-    assert metrics.rate_upper_bound(0, 3000) == pytest.approx(3 / 3000, rel=0.01)
+def test_a_threshold_between_two_float32_numbers_keeps_its_digits():
+    score = np.array([0.7], dtype=np.float32)  # 0.699999988
+    assert metrics.error_counts(score, score, 0.7) == (0, 1)
+    assert metrics.det_curve(score, score, np.array([0.7])).fnmr.tolist() == [1.0]
 
 
-@given(scores, scores, st.integers(0, 5))
-def test_a_bootstrap_interval_holds_rates_only_and_repeats_with_its_seed(genuine, impostor, seed):
-    one = Trials(genuine, np.repeat(np.arange(len(genuine)) % 4, 2).reshape(-1, 2))
-    two = Trials(impostor, np.array([[i % 4, (i + 1) % 4] for i in range(len(impostor))]))
-    args = (metrics.equal_error_rate, one, two)
-    low, high = metrics.bootstrap_by_speaker(*args, resamples=20, seed=seed)
-    assert 0.0 <= low <= high <= 1.0
-    assert (low, high) == metrics.bootstrap_by_speaker(*args, resamples=20, seed=seed)
+@given(scores, scores, st.randoms(use_true_random=False))
+def test_the_order_of_the_scores_does_not_matter_and_they_are_left_alone(genuine, impostor, random):
+    shuffled = genuine.copy()
+    random.shuffle(shuffled)
+    before = shuffled.copy()
+    for measure in (metrics.equal_error_rate, metrics.min_dcf, metrics.min_cllr):
+        assert measure(shuffled, impostor) == measure(np.sort(genuine), np.sort(impostor))
+    assert np.array_equal(shuffled, before)
 
 
-def test_a_bootstrap_by_speaker_is_wider_than_trials_that_repeat_one_speaker_deserve():
-    rng = np.random.default_rng(1)
-    per_speaker = rng.normal(0.6, 0.1, size=12)  # a speaker's trials all score the same
-    genuine = Trials(np.repeat(per_speaker, 50), np.repeat(np.arange(12), 100).reshape(-1, 2))
-    pairs = np.array([(i, j) for i in range(12) for j in range(12) if i != j])
-    impostor = Trials(np.zeros(len(pairs)), pairs)
-    low, high = metrics.bootstrap_by_speaker(
-        lambda same, _: float(np.mean(same)), genuine, impostor, seed=3
-    )
-    standard_error = np.std(per_speaker, ddof=1) / math.sqrt(12)
-    assert high - low == pytest.approx(2 * 1.96 * standard_error, rel=0.25)
+@given(scores, scores)
+def test_the_eer_by_bisection_is_that_of_the_whole_curve(genuine, impostor):
+    curve = metrics.det_curve(genuine, impostor)
+    gap = curve.fnmr - curve.fmr
+    after = int(np.argmax(gap >= 0))
+    share = gap[after - 1] / (gap[after - 1] - gap[after])
+    expected = curve.fnmr[after - 1] * (1 - share) + curve.fnmr[after] * share
+    assert metrics.equal_error_rate(genuine, impostor) == pytest.approx(expected, abs=1e-12)
 
 
-@given(scores, st.integers(2, 6), st.integers(0, 5))
-def test_the_interval_of_a_false_match_rate_is_that_of_the_general_bootstrap(impostor, names, seed):
-    pairs = np.array([[i % names, (i + 1 + i // 2) % names] for i in range(len(impostor))])
-    pairs[:, 1] = np.where(pairs[:, 0] == pairs[:, 1], (pairs[:, 1] + 1) % names, pairs[:, 1])
-    everybody = np.repeat(np.unique(pairs), 2).reshape(-1, 2)
-    expected = metrics.bootstrap_by_speaker(
-        lambda _, other: float(np.mean(other >= 0.25)),
-        Trials(np.zeros(len(everybody)), everybody),
-        Trials(impostor, pairs),
-        resamples=20,
-        seed=seed,
-    )
-    found = metrics.false_match_interval(impostor >= 0.25, pairs, resamples=20, seed=seed)
-    assert found == pytest.approx(expected)
+@given(scores, st.floats(0, 0.99))
+def test_threshold_at_fmr_of_float32_scores_is_a_float32_number(impostor, target):
+    threshold = metrics.threshold_at_fmr(impostor.astype(np.float32), target)
+    assert np.float32(threshold) == threshold
+    assert np.mean(impostor >= threshold) <= target + 1e-9
 
 
 @pytest.mark.parametrize(
@@ -187,39 +180,12 @@ def test_missing_and_non_finite_scores_are_refused(genuine, impostor):
         metrics.error_rates(*sides, 0.5)
 
 
-def test_arguments_that_are_no_rates_counts_or_thresholds_are_refused():
+def test_thresholds_and_targets_that_are_none_are_refused():
     one = np.array([0.5])
     with pytest.raises(ValueError, match="not a number"):
         metrics.error_rates(one, one, math.nan)
+    with pytest.raises(ValueError, match="not a number"):
+        metrics.det_curve(one, one, np.array([math.nan]))
     for target in (-0.1, 1.0, math.nan):
         with pytest.raises(ValueError, match="target"):
             metrics.threshold_at_fmr(one, target)
-    for prior in (0.0, 1.0):
-        with pytest.raises(ValueError, match="prior"):
-            metrics.min_dcf(one, one, p_target=prior)
-    for errors, trials in ((0, 0), (-1, 5), (6, 5)):
-        with pytest.raises(ValueError, match="cannot be"):
-            metrics.rate_upper_bound(errors, trials)
-    with pytest.raises(ValueError, match="confidence"):
-        metrics.rate_upper_bound(0, 5, 1.0)
-    alone = Trials(one, np.zeros((1, 2), dtype=int))
-    with pytest.raises(ValueError, match="two speakers"):
-        metrics.bootstrap_by_speaker(metrics.equal_error_rate, alone, alone)
-    with pytest.raises(ValueError, match="two speakers"):
-        metrics.false_match_interval(np.array([True]), np.zeros((1, 2), dtype=int))
-
-
-@given(st.lists(st.tuples(st.integers(-8, 8), st.integers(-8, 8)), min_size=3, max_size=40))
-def test_rank_correlation_agrees_with_scipy(pairs):
-    a, b = np.array(pairs, dtype=float).T
-    if len(set(a)) == 1 or len(set(b)) == 1:
-        with pytest.raises(ValueError, match="all tied"):
-            metrics.rank_correlation(a, b)
-    else:
-        assert metrics.rank_correlation(a, b) == pytest.approx(spearmanr(a, b).statistic, abs=1e-9)
-
-
-@pytest.mark.parametrize(("a", "b"), [([1.0], [1.0]), ([1.0, 2.0], [1.0]), ([], [])])
-def test_scores_without_an_order_are_refused(a, b):
-    with pytest.raises(ValueError, match="cannot be correlated"):
-        metrics.rank_correlation(np.array(a), np.array(b))
