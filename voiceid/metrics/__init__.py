@@ -7,8 +7,9 @@ FMR, the false match rate, is the share of impostor comparisons that are accepte
 false non-match rate, the share of genuine comparisons that are refused (ISO/IEC 19795-1).
 Rates are fractions, 0 to 1, never percents.
 
-Scores may be float32 or float64, and are never copied to the wider type.  Scores that are in
-ascending order are not sorted again: of millions, ``np.sort`` either side once.
+Scores may be float32 or float64: float32 ones answer as their float64 copies would, with less
+memory.  Scores that are in ascending order are not sorted again: of millions, ``np.sort`` either
+side once.
 """
 
 from voiceid.metrics.bootstrap import (

@@ -83,7 +83,7 @@ def reliability(
 
 def _binned(llr: Scores, at: float, bins: int) -> tuple[npt.NDArray[np.intp], Floats]:
     """Return how many posteriors each bin holds, and their sum."""
-    posterior = np.exp(-np.logaddexp(0.0, at - llr, dtype=np.float64))
+    posterior = np.exp(-np.logaddexp(0.0, np.subtract(at, llr, dtype=np.float64)))
     places = np.minimum((posterior * bins).astype(np.intp), bins - 1)
     counts = np.bincount(places, minlength=bins)
     return counts, np.asarray(np.bincount(places, weights=posterior, minlength=bins), np.float64)

@@ -40,6 +40,16 @@ def test_every_trial_is_in_the_bin_of_its_posterior(genuine, impostor, prior, bi
     assert np.all((found.predicted >= found.low - 1e-9) & (found.predicted <= found.high + 1e-9))
 
 
+@given(llrs, llrs)
+def test_float32_llrs_are_in_the_bins_of_their_float64_copies(genuine, impostor):
+    narrow = genuine.astype(np.float32), impostor.astype(np.float32)
+    found = metrics.reliability(*narrow, p_target=0.01)
+    wide = (side.astype(np.float64) for side in narrow)
+    expected = metrics.reliability(*wide, p_target=0.01)
+    for field in ("low", "high", "predicted", "observed", "genuine", "impostor"):
+        assert getattr(found, field).tolist() == getattr(expected, field).tolist()
+
+
 def test_calibrated_llrs_are_observed_as_often_as_predicted_whatever_the_numbers():
     rng = np.random.default_rng(2)
     # Normal LLRs with the variance twice the mean are calibrated (their ratio is themselves).
