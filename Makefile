@@ -33,6 +33,7 @@ docs: .venv/.installed
 bench: .venv/.installed data/ami/.complete models
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.bulk
+	$(BIN)/python -m benchmarks.metrics
 
 accuracy: .venv/.installed data/ami/.complete models
 	$(BIN)/python -m benchmarks.goldens
