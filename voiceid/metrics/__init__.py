@@ -48,10 +48,10 @@ from voiceid.metrics.identification import (
     rank_of_own,
     threshold_at_fpir,
 )
+from voiceid.metrics.posteriors import Reliability, reliability
 from voiceid.metrics.rates import Rate, failures, rate_upper_bound
-from voiceid.metrics.reliability import Reliability, reliability
 from voiceid.metrics.scores import Scores, Trials
-from voiceid.metrics.slices import EDGES, Slice, slices
+from voiceid.metrics.slicing import EDGES, Slice, slices
 
 __all__ = [
     "EDGES",

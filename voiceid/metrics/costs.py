@@ -115,8 +115,8 @@ def cllr(genuine: Scores, impostor: Scores) -> float:
 
     Half the sum of the means of ``log2 (1 + exp -llr)`` over genuine and
     ``log2 (1 + exp llr)`` over impostor trials (Brümmer and du Preez, Application-independent
-    evaluation of speaker detection, Computer Speech & Language 20, 2006, eq. 37).  LLRs of 0
-    cost 1 bit, and one that is certain of what is wrong costs infinitely many.
+    evaluation of speaker detection, Computer Speech & Language 20, 2006).  LLRs of 0 cost 1 bit,
+    and one that is certain of what is wrong costs infinitely many.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def min_cllr(genuine: Scores, impostor: Scores) -> float:
     """Return the Cllr that remains when the order of the scores is kept, and nothing else.
 
     The best monotone map of scores to LLRs is found by pooling adjacent violators, ties in
-    one (Brümmer and du Preez 2006, section 6); no score is given to infinity for nothing.
+    one (Brümmer and du Preez 2006).
 
     Raises
     ------
@@ -154,8 +154,8 @@ def min_cllr(genuine: Scores, impostor: Scores) -> float:
 def pooled_adjacent_violators(genuine: Floats, impostor: Floats) -> tuple[Floats, Floats]:
     """Pool neighbours until the share of genuine trials rises strictly from block to block.
 
-    Every pass pools whole falling runs at once.  Blocks whose shares rise strictly are few
-    (n trials have at most some n ** (2 / 3) of them), so that the passes soon are short.
+    Every pass pools whole falling runs at once.  What is left rises strictly in long stretches,
+    and n trials make only some n ** (2 / 3) different shares: the passes soon are short.
 
     Parameters
     ----------

@@ -188,11 +188,12 @@ def threshold_at_fpir(non_mated: Scores, target: float) -> float:
 
 
 def fpir_of_gallery(fmr: float, size: int) -> float:
-    """Return the FPIR of a gallery of ``size``: ``1 - (1 - FMR) ** size`` (ISO/IEC 19795-1).
+    """Return the FPIR of a gallery of ``size``: ``1 - (1 - FMR) ** size``.
 
-    It holds for comparisons that err independently.  Those of one search do not: the speaker
-    is the same, so that some searches collect several errors and others none, and the measured
-    FPIR is lower.
+    The formula (Wayman, Error rate equations for the general biometric system, IEEE Robotics &
+    Automation Magazine 6, 1999) holds for comparisons that err independently.  Those of one
+    search do not: the speaker is the same, so that some searches collect several errors and
+    others none, and the measured FPIR is lower.
 
     Raises
     ------

@@ -27,7 +27,8 @@ class Rate:
     bounds : str
         Where they come from: "bootstrap by speaker"; "rule of three", which takes over
         where no trial (or every one) is an error, and a bootstrap would know no doubt;
-        "Clopper-Pearson", as if the trials were independent; "none", without trials.
+        "Clopper-Pearson"; "none", without trials.  The second and third count trials as
+        independent: few speakers with many trials leave more doubt than they say.
     """
 
     errors: int
