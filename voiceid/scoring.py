@@ -7,7 +7,9 @@ be had, :class:`ThresholdUnavailable` is raised, and nobody is accepted.
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import itertools
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -214,6 +216,34 @@ def odd_ones(
         odd += [Odd(i, scores[i], needed[i]) for i in aside]
         left = [i for i in left if i not in aside]
     return odd, agreements
+
+
+def thresholds_among(qualities: Sequence[QualityReport], rule: DecisionRule) -> list[Threshold]:
+    """Return every threshold that decides a pair of these clips, each once, the lowest first.
+
+    Pairs with too little speech for any threshold count for nothing.
+
+    Parameters
+    ----------
+    qualities : sequence of QualityReport
+        Of clips with an embedding.
+    rule : DecisionRule
+    """
+    steps = {point.min_net_speech_s for point in rule.points}
+    # Two clips of each kind stand for all of them: there may be a million pairs.
+    kinds: dict[tuple[bool, int], list[QualityReport]] = {}
+    for quality in qualities:
+        step = sum(quality.net_speech_s >= least for least in steps)
+        kinds.setdefault((quality.narrowband, step), []).append(quality)
+    few = [quality for alike in kinds.values() for quality in alike[:2]]
+    found = set()
+    for one, other in itertools.combinations(few, 2):
+        shorter = min(one, other, key=lambda quality: quality.net_speech_s)
+        longer = other if shorter is one else one
+        with contextlib.suppress(ThresholdUnavailable):
+            band = band_of(shorter.narrowband, float(longer.narrowband))
+            found.add(rule.threshold(shorter.net_speech_s, band))
+    return sorted(found, key=lambda threshold: (threshold.value, threshold.source))
 
 
 def _needed(quality: QualityReport, others: Sequence[QualityReport], rule: DecisionRule) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voiceid.domain import QualityReport
 from voiceid.errors import ConfigError, ThresholdUnavailable
 from voiceid.scoring import (
     Band,
@@ -16,6 +18,7 @@ from voiceid.scoring import (
     band_of,
     checked_cosine,
     checked_margin,
+    thresholds_among,
 )
 
 
@@ -97,3 +100,24 @@ def test_what_cannot_be_a_cosine_is_never_a_threshold(value: float) -> None:
 def test_what_cannot_be_a_lead_is_never_a_margin(value: float) -> None:
     with pytest.raises(ConfigError, match="margin"):
         checked_margin(value)
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 6.0), st.booleans()), max_size=12))
+def test_the_thresholds_among_clips_are_those_of_all_their_pairs(
+    clips: list[tuple[float, bool]],
+) -> None:
+    every = set()
+    for one, other in itertools.combinations(clips, 2):
+        try:
+            band = band_of(one[1], float(other[1]))
+            every.add(RULE.threshold(min(one[0], other[0]), band))
+        except ThresholdUnavailable:
+            continue
+    qualities = [
+        QualityReport(net, net, 20.0, 0.0, 7000.0, 16000, -20.0, warnings=("narrowband",) * narrow)
+        for net, narrow in clips
+    ]
+    found = thresholds_among(qualities, RULE)
+    assert set(found) == every
+    assert len(found) == len(every)
+    assert found == sorted(found, key=lambda threshold: threshold.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,20 @@ import numpy.typing as npt
 from voiceid import runtime
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
-from voiceid.domain import Candidate, Decision, Embedding, EmbeddingSpace, Utterance, tag
+from voiceid.domain import (
+    Candidate,
+    Decision,
+    Embedding,
+    EmbeddingSpace,
+    QualityReport,
+    Threshold,
+    Utterance,
+    tag,
+)
 from voiceid.embedder import or_error
 from voiceid.embeddings import unit
 from voiceid.errors import AudioError, NotEnoughSpeech, SpaceMismatch
+from voiceid.scoring import thresholds_among
 from voiceid.verification import Probe, compare
 
 
@@ -225,6 +235,21 @@ class Questions:
         rule = self._parts.rule.with_flags(threshold, None)
         return self._told(compare(self._parts.embedder, a, b, rule=rule))
 
+    def thresholds(self, qualities: Sequence[QualityReport]) -> list[Threshold]:
+        """Return every threshold that decides a comparison of two clips of these.
+
+        Parameters
+        ----------
+        qualities : sequence of QualityReport
+            Of the clips: how much speech there is, and its bandwidth, decide which hold.
+
+        Returns
+        -------
+        list of Threshold
+            Each once, the lowest first; none where there is too little speech for any.
+        """
+        return thresholds_among(qualities, self._parts.rule)
+
     def on_decision(self, callback: Callable[[Decision], None]) -> Callable[[], None]:
         """Have every decision told to ``callback`` before whoever asked gets it.
 
@@ -272,6 +297,13 @@ class Questions:
         AudioError, ModelError
         """
         return self._parts.embedder.utterance(source)
+
+    def utterances(self, sources: Iterable[AudioSource]) -> Iterator[Utterance | AudioError]:
+        """Yield, in order, the utterance of each clip or the error that it gave.
+
+        See :meth:`utterance` and :meth:`identify_all`.
+        """
+        return self._parts.embedder.utterances(sources)
 
     def embed(self, source: AudioSource) -> Embedding:
         """Return the embedding of the speech in a clip.

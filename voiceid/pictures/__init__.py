@@ -6,7 +6,26 @@ function returns a figure, and :func:`png` the bytes of its file.
 """
 
 from voiceid.pictures.canvas import png
+from voiceid.pictures.page import voice_page
+from voiceid.pictures.plane import Method, VoiceMap, map_voices
 from voiceid.pictures.rates import cmc, det, open_set, reliability
 from voiceid.pictures.scores import score_histograms
+from voiceid.pictures.similarity import cosines, pairs, similarity
+from voiceid.pictures.voices import voice_map
 
-__all__ = ["cmc", "det", "open_set", "png", "reliability", "score_histograms"]
+__all__ = [
+    "Method",
+    "VoiceMap",
+    "cmc",
+    "cosines",
+    "det",
+    "map_voices",
+    "open_set",
+    "pairs",
+    "png",
+    "reliability",
+    "score_histograms",
+    "similarity",
+    "voice_map",
+    "voice_page",
+]

@@ -37,7 +37,7 @@ DPI = 120
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
 """Told apart by the colour-blind: M. Okabe and K. Ito, "Color Universal Design" (2008); without
 their yellow, which white paper swallows."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
 """As many as do not go evenly with the colours: 70 speakers differ in one or the other."""
 LINES = ("-", "--", "-.", ":", (0, (6, 2, 1, 2, 1, 2)), (0, (1, 4)))
 """Styles that tell lines apart in grey."""

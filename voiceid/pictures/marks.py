@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 
 from voiceid.pictures.canvas import FAINT, LINES, drawable
 
 _ROW = 0.055
 """Height of a label's row, as a share of the axes."""
 _LABEL_CHARS = 44
+_GAP_PX = 2.0
+_DOT_PX = 6.0
+_LEADER_PX = 14.0
+_RADII_PX = (5.0, 12.0, 22.0, 34.0, 50.0, 80.0)
+_ANGLES = np.arange(12) * np.pi / 6
+_RING = np.clip(1.2 * np.stack([np.sin(_ANGLES), np.cos(_ANGLES)], axis=1), -1, 1)
+"""Directions in which a name is tried, above first, stretched towards a box's."""
 
 
 def mark_thresholds(axes: Axes, thresholds: Mapping[str, float]) -> None:
@@ -52,3 +62,93 @@ def mark_thresholds(axes: Axes, thresholds: Mapping[str, float]) -> None:
             color=FAINT,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )
+
+
+def place_names(
+    axes: Axes,
+    names: Sequence[tuple[str, npt.NDArray[np.float64]]],
+    points: npt.NDArray[np.float64],
+    *,
+    font_size: float,
+    reach_px: float,
+) -> int:
+    """Write names near their places, none over another; return how many had no place.
+
+    Greedy, in the order given: each takes the free spot that covers the fewest points, the
+    nearest of these.  A thin line leads to a name that stands further off.
+
+    Parameters
+    ----------
+    axes : Axes
+        Laid out for good: names are placed by pixels.
+    names : sequence of (str, (2,) float64)
+        Each with its place in the coordinates of the data.
+    points : (n, 2) float64
+        What should not be covered.
+    font_size : float
+        In points.
+    reach_px : float
+        How far off a name may stand, in pixels.
+    """
+    transform = axes.transData
+    dots = transform.transform(points)
+    taken = np.empty((0, 4))
+    hidden = 0
+    for name, place in names:
+        anchor = transform.transform(place)
+        text = axes.annotate(
+            name,
+            (float(place[0]), float(place[1])),
+            xytext=(0, 0),
+            textcoords="offset pixels",
+            ha="center",
+            va="center",
+            fontsize=font_size,
+            zorder=6,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )
+        extent = text.get_window_extent()
+        size = np.array([extent.width, extent.height]) + 2 * _GAP_PX
+        frame = np.array(axes.bbox.extents)
+        spot = _best_spot(_spots(anchor, size, reach_px), size, frame, taken, dots)
+        if spot is None:
+            text.remove()
+            hidden += 1
+            continue
+        text.set_position((float(spot[0] - anchor[0]), float(spot[1] - anchor[1])))
+        taken = np.vstack([taken, [*(spot - size / 2), *(spot + size / 2)]])
+        if np.any(np.abs(spot - anchor) > size / 2 + _LEADER_PX):
+            ends = transform.inverted().transform([anchor, spot])
+            axes.plot(ends[:, 0], ends[:, 1], color=FAINT, lw=0.5, zorder=2)
+    return hidden
+
+
+def _spots(
+    anchor: npt.NDArray[np.float64], size: npt.NDArray[np.float64], reach_px: float
+) -> npt.NDArray[np.float64]:
+    """Return where the middle of a box may be, (n, 2), from the nearest on."""
+    radii = [radius for radius in _RADII_PX if radius <= reach_px]
+    spots: npt.NDArray[np.float64] = anchor + np.concatenate(
+        [_RING * (size / 2 + radius) for radius in radii]
+    )
+    return spots
+
+
+def _best_spot(
+    spots: npt.NDArray[np.float64],
+    size: npt.NDArray[np.float64],
+    frame: npt.NDArray[np.float64],
+    taken: npt.NDArray[np.float64],
+    dots: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64] | None:
+    """Return the free spot that covers the fewest dots, the nearest of these, or None."""
+    low, high = spots - size / 2, spots + size / 2
+    free = np.all((low >= frame[:2]) & (high <= frame[2:]), axis=1)
+    for box in taken:
+        free &= ~np.all((low < box[2:]) & (high > box[:2]), axis=1)
+    if not free.any():
+        return None
+    over = (dots > low[:, None] - _DOT_PX) & (dots < high[:, None] + _DOT_PX)
+    covered = np.all(over, axis=2).sum(axis=1)
+    best: npt.NDArray[np.float64] = spots[np.lexsort((covered, ~free))[0]]
+    return best

@@ -1,0 +1,110 @@
+"""The picture of all pairs of clips: a matrix of cosines, grouped by speaker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from voiceid.domain import Float32Array
+from voiceid.embeddings import unit
+from voiceid.metrics import Scores
+from voiceid.pictures.canvas import FAINT, blank, drawable, drawn
+
+_NAMED_CLIPS = 24
+"""Up to here each clip has its name at the axes; beyond, each speaker has."""
+_NUMBERED_CLIPS = 12
+"""Up to here each cell has its number in it."""
+_LABEL_PX = 15.0
+_DARK = 0.55
+"""A cosine under which a cell is too dark for black digits."""
+
+
+def cosines(vectors: Float32Array) -> npt.NDArray[np.float64]:
+    """Return the (n, n) cosines, -1 to 1, of all pairs of (n, dim) vectors."""
+    exact = unit(vectors).astype(np.float64)
+    return np.asarray(np.clip(exact @ exact.T, -1.0, 1.0))
+
+
+def pairs(matrix: npt.NDArray[np.float64], speakers: Sequence[str]) -> tuple[Scores, Scores]:
+    """Return the cosines of genuine and of impostor pairs, each pair once.
+
+    Parameters
+    ----------
+    matrix : (n, n) float64
+        Of :func:`cosines`.
+    speakers : sequence of str
+        Whose clip each row is.
+    """
+    one, other = np.triu_indices(len(speakers), k=1)
+    names = np.array(speakers)
+    same = names[one] == names[other]
+    scores = matrix[one, other]
+    return scores[same], scores[~same]
+
+
+@drawn
+def similarity(
+    matrix: npt.NDArray[np.float64], speakers: Sequence[str], clips: Sequence[str]
+) -> Figure:
+    """Draw the cosines of all pairs of clips.
+
+    Parameters
+    ----------
+    matrix : (n, n) float64
+    speakers : sequence of str
+        Whose clip each row is; the clips of one speaker stand together.
+    clips : sequence of str
+        What each is called.
+    """
+    figure, axes = blank(8.6, 7.4)
+    image = axes.imshow(matrix, cmap="cividis", vmin=0.0, vmax=1.0, interpolation="nearest")
+    bar = figure.colorbar(image, ax=axes, extend="min", shrink=0.9, pad=0.02)
+    bar.set_label("cosine (0 and less: darkest)")
+    bar.ax.grid(visible=False)
+    axes.grid(visible=False)
+    groups = [(name, len(list(rows))) for name, rows in groupby(speakers)]
+    ends = np.cumsum([0] + [size for _, size in groups]) - 0.5
+    for end in ends[1:-1]:
+        axes.axhline(end, color="white", lw=min(1.2, 24 / len(groups)))
+        axes.axvline(end, color="white", lw=min(1.2, 24 / len(groups)))
+    if len(clips) <= _NAMED_CLIPS:
+        names = [drawable(f"{who}: {what}") for who, what in zip(speakers, clips, strict=True)]
+        places = np.arange(len(clips), dtype=float)
+    else:
+        names = [drawable(name) for name, _ in groups]
+        places = (ends[:-1] + ends[1:]) / 2
+    hidden = _label(axes, names, places)
+    if len(clips) <= _NUMBERED_CLIPS:
+        _write_numbers(axes, matrix)
+    title = f"Similarity of {len(clips)} clips of {len(groups)} speakers"
+    figure.suptitle(title, x=0.015, ha="left", fontsize=12)
+    if hidden:
+        axes.set_title(f"no place for {hidden} of {len(names)} names", fontsize=9, color=FAINT)
+    return figure
+
+
+def _label(axes: Axes, names: Sequence[str], places: npt.NDArray[np.float64]) -> int:
+    """Write the names at both axes, as many as there is place for; return how many are missing."""
+    rows = axes.get_xlim()[1] - axes.get_xlim()[0]
+    least = _LABEL_PX / (0.6 * axes.figure.bbox.height) * rows
+    kept: list[int] = []
+    for i, place in enumerate(places):
+        if not kept or place - places[kept[-1]] >= least:
+            kept.append(i)
+    shown = [names[i] for i in kept]
+    axes.set_xticks(places[kept], shown, rotation=90, fontsize=8)
+    axes.set_yticks(places[kept], shown, fontsize=8)
+    axes.tick_params(length=0)
+    return len(names) - len(kept)
+
+
+def _write_numbers(axes: Axes, matrix: npt.NDArray[np.float64]) -> None:
+    for (row, column), value in np.ndenumerate(matrix):
+        colour = "white" if value < _DARK else "black"
+        number = f"{round(value, 2) + 0.0:.2f}"  # never -0.00
+        axes.text(column, row, number, ha="center", va="center", color=colour, fontsize=8)
