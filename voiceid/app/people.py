@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
-from voiceid.domain import EnrollmentReport, Sample, Speaker, SpeakerDetails
+from voiceid.domain import EnrollmentReport, Sample, Speaker, SpeakerDetails, tag
 from voiceid.enrollment import Mode, Person, enroll_many
 
 if TYPE_CHECKING:  # it loads while the models do
@@ -94,6 +94,26 @@ class People:
         """Return the enrolled utterances of a speaker; raises SpeakerNotFound."""
         with self._parts.store.read() as reader:
             return reader.samples(reader.speaker(name).id)
+
+    def enrolled_samples(self, group: str | None = None) -> list[tuple[Speaker, list[Sample]]]:
+        """Return everybody, by name, each with their samples in the embedding space in use.
+
+        Parameters
+        ----------
+        group : str, optional
+            Only the members of this group.
+
+        Raises
+        ------
+        StoreError, SpeakerDetailInvalid
+        """
+        group = None if group is None else tag("group", group)
+        with self._parts.store.read() as reader:
+            return [
+                (speaker, reader.samples(speaker.id, self._parts.space.id))
+                for speaker in reader.speakers()
+                if group is None or group in speaker.groups
+            ]
 
     def change(self, name: str, details: SpeakerDetails) -> Speaker:
         """Change what is known of a speaker beside the voice, and return them as they are now.

@@ -29,6 +29,10 @@ _COMMANDS = {
         "voiceid.cli.cmd_models",
         "List, show, pull, verify and remove models, and add others.",
     ),
+    "plot": (
+        "voiceid.cli.cmd_plot",
+        "Draw the enrolled voices, or the scores and similarity of clips.",
+    ),
     "db": ("voiceid.cli.cmd_db", "Show, upgrade, check, back up and restore the database."),
     "index": ("voiceid.cli.cmd_index", "Show and rebuild the search index."),
     "config": ("voiceid.cli.cmd_config", "Show, check and write the settings."),

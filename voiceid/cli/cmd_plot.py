@@ -1,0 +1,233 @@
+"""``voiceid plot``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.console import Console
+from voiceid.cli.options import audio_options, common_options
+from voiceid.cli.picture_files import targets, write
+from voiceid.cli.plot_clips import Heard, hear, require_pair, speakers_clips
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.sources import clips
+from voiceid.cli.text import counted
+from voiceid.cli.tree import Command, Group
+from voiceid.errors import SpeakerNotFound
+
+if TYPE_CHECKING:
+    from voiceid.app import VoiceID
+    from voiceid.domain import Sample, Speaker, Threshold
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _output_options(function: F) -> F:
+    """Add the options that say where pictures go."""
+    for option in (
+        click.option("--force", is_flag=True, help="Replace pictures that are there already."),
+        click.option(
+            "-o",
+            "--output",
+            metavar="FOLDER|FILE",
+            help="Where to (default: the current folder; with --json, nowhere).",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@click.group(
+    "plot",
+    cls=Group,
+    short_help="Draw the enrolled voices, or the scores and similarity of clips.",
+    example="voiceid plot speakers -o pictures",
+)
+@common_options
+def command() -> None:
+    """Draw the enrolled voices, or the scores and the similarity of labelled clips.
+
+    Needs libraries that nothing else here does: pip install 'voiceid[plots]'.
+    """
+
+
+@command.command(
+    "speakers", cls=Command, example="voiceid plot speakers --add door.mp3 -o door.png"
+)
+@click.option(
+    "--method",
+    type=click.Choice(["pca", "tsne"]),
+    default="pca",
+    help="Principal components (default), or t-SNE: how to come to two dimensions.",
+)
+@click.option("--group", metavar="GROUP", help="Draw only the speakers of this group.")
+@click.option(
+    "--add", multiple=True, metavar="AUDIO", help="Place this audio too; may be repeated."
+)
+@_output_options
+@audio_options
+@click.pass_obj
+def speakers_command(
+    console: Console,
+    *,
+    method: Literal["pca", "tsne"],
+    group: str | None,
+    add: tuple[str, ...],
+    output: str | None,
+    force: bool,
+) -> int:
+    """Draw the enrolled voices in the plane: each sample a dot, each speaker a colour.
+
+    Writes speakers.png, and speakers.html to explore: names and clips at the pointer, one
+    speaker alone at a click.  Only samples of the embedding space in use are drawn.  With
+    --json: the coordinates.
+    """
+    from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
+
+    files = targets(_or_here(console, output), "speakers", (".png", ".html"), force=force)
+    sources = clips(add)
+    with open_voiceid(console) as vid:
+        enrolled = vid.enrolled_samples(group)
+        if not any(samples for _, samples in enrolled):
+            raise _nobody(vid, group)
+        _tell_others(vid, enrolled, console)
+        added = hear(vid, [("", source) for source in sources], console) if sources else Heard()
+        space_id = vid.space.id
+    drawn = [(who.name, sample) for who, samples in enrolled for sample in samples]
+    voices = pictures.map_voices(
+        _stacked([*(sample.vector for _, sample in drawn), *added.vectors]),
+        [*(name for name, _ in drawn), *[None] * len(added.vectors)],
+        [*(sample.source_name for _, sample in drawn), *added.names],
+        method,
+    )
+    render = {
+        ".png": lambda: pictures.png(pictures.voice_map(voices)),
+        ".html": lambda: pictures.voice_page(voices).encode(),
+    }
+    write({file: render[file.suffix.lower()]() for file in files}, console)
+    if console.settings.as_json:
+        told = {"embedding_space": space_id, "left_out": added.left_out}
+        console.json({**voices.to_dict(), **told, "files": [str(file) for file in files]})
+    return exit_codes.DONE
+
+
+@command.command("similarity", cls=Command, example="voiceid plot similarity people -o people.png")
+@click.argument("sources", metavar="MANIFEST|FOLDER...", nargs=-1, required=True)
+@_output_options
+@audio_options
+@click.pass_obj
+def similarity_command(
+    console: Console, *, sources: tuple[str, ...], output: str | None, force: bool
+) -> int:
+    """Draw the cosines of all pairs of clips as a matrix, grouped by speaker: similarity.png.
+
+    A MANIFEST is a list as for `voiceid enroll`; a clip in a FOLDER, or below, is of the
+    speaker that its own folder is called after.  With --json: the matrix.
+    """
+    from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
+
+    files = targets(_or_here(console, output), "similarity", (".png",), force=force)
+    listed = speakers_clips(sources)
+    with open_voiceid(console) as vid:
+        heard = hear(vid, listed, console)
+        space_id = vid.space.id
+    require_pair(heard)
+    matrix = pictures.cosines(_stacked(heard.vectors))
+    for file in files:
+        figure = pictures.similarity(matrix, heard.speakers, heard.names)
+        write({file: pictures.png(figure)}, console)
+    if console.settings.as_json:
+        pairs = zip(heard.speakers, heard.names, strict=True)
+        console.json(
+            {
+                "clips": [{"speaker": who, "clip": clip} for who, clip in pairs],
+                "cosines": matrix.round(6).tolist(),
+                "embedding_space": space_id,
+                "left_out": heard.left_out,
+                "files": [str(file) for file in files],
+            }
+        )
+    return exit_codes.DONE
+
+
+@command.command("scores", cls=Command, example="voiceid plot scores trials.csv -o scores.png")
+@click.argument("sources", metavar="MANIFEST|FOLDER...", nargs=-1, required=True)
+@_output_options
+@audio_options
+@click.pass_obj
+def scores_command(
+    console: Console, *, sources: tuple[str, ...], output: str | None, force: bool
+) -> int:
+    """Draw how the scores of all pairs of clips are distributed: scores.png.
+
+    Genuine pairs are of one speaker, impostor pairs of two; see `voiceid plot similarity
+    --help` for MANIFEST and FOLDER.  The thresholds are those that would decide the pairs.
+    With --json: the scores.
+    """
+    from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
+
+    files = targets(_or_here(console, output), "scores", (".png",), force=force)
+    listed = speakers_clips(sources)
+    with open_voiceid(console) as vid:
+        heard = hear(vid, listed, console)
+        require_pair(heard)
+        found = vid.thresholds(heard.qualities)
+        thresholds = {_label(one, vid.card.name): one.value for one in found}
+        space_id = vid.space.id
+    genuine, impostor = pictures.pairs(pictures.cosines(_stacked(heard.vectors)), heard.speakers)
+    for file in files:
+        figure = pictures.score_histograms(genuine, impostor, thresholds)
+        write({file: pictures.png(figure)}, console)
+    if console.settings.as_json:
+        console.json(
+            {
+                "genuine": genuine.round(6).tolist(),
+                "impostor": impostor.round(6).tolist(),
+                "thresholds": thresholds,
+                "embedding_space": space_id,
+                "left_out": heard.left_out,
+                "files": [str(file) for file in files],
+            }
+        )
+    return exit_codes.DONE
+
+
+def _or_here(console: Console, output: str | None) -> str | None:
+    if output is None and not console.settings.as_json:
+        return "."
+    return output
+
+
+def _stacked(vectors: list[Any]) -> Any:
+    import numpy as np  # noqa: PLC0415 - not needed to show the help
+
+    return np.stack(vectors)
+
+
+def _nobody(vid: VoiceID, group: str | None) -> SpeakerNotFound:
+    among = "" if group is None else f" in the group {group!r}"
+    return SpeakerNotFound(
+        f"nobody{among} has samples in {vid.space.id}, so there is nothing to draw",
+        hint="`voiceid speakers list` shows who is enrolled; choose their model with --model.",
+    )
+
+
+def _tell_others(
+    vid: VoiceID, enrolled: list[tuple[Speaker, list[Sample]]], console: Console
+) -> None:
+    """Say how many samples cannot be drawn, for they are of other embedding spaces."""
+    others = sum(speaker.n_samples - len(samples) for speaker, samples in enrolled)
+    if others:
+        verb = "is" if others == 1 else "are"
+        console.note(
+            f"{counted(others, 'sample')} of other embedding spaces {verb} not drawn:"
+            f" only those of {vid.space.id} are"
+        )
+
+
+def _label(threshold: Threshold, model: str) -> str:
+    """Return what a threshold holds for, short enough for a picture."""
+    return threshold.source.removeprefix(f"card {model}, ").replace(">=", "≥")

@@ -1,0 +1,78 @@
+"""Files of pictures: where they go, written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from voiceid.cli.console import Console
+from voiceid.errors import PictureNotWritten
+
+
+def targets(output: str | None, stem: str, suffixes: Sequence[str], *, force: bool) -> list[Path]:
+    """Return the files to write: one of that very name, or one of each kind in a folder.
+
+    Parameters
+    ----------
+    output : str or None
+        A name that ends like a picture's file is one; anything else is a folder, which is made
+        when it is written to.  None: there are no files.
+    stem : str
+        What the files in a folder are called.
+    suffixes : sequence of str
+        The kinds that there are, e.g. ``.png``.
+    force : bool
+        Whether files that are there already may be replaced.
+
+    Raises
+    ------
+    PictureNotWritten
+        A file is there already, or it ends like a picture of another kind.
+    """
+    if output is None:
+        return []
+    path = Path(output)
+    if path.suffix.lower() in {".png", ".html", ".svg", ".jpg", ".jpeg", ".pdf", ".htm"}:
+        if path.suffix.lower() not in suffixes:
+            raise PictureNotWritten(
+                f"{output} cannot be drawn: {path.suffix} is none of its kinds",
+                hint=f"Name a folder, or a file that ends with {' or '.join(suffixes)}.",
+            )
+        files = [path]
+    else:
+        files = [path / f"{stem}{suffix}" for suffix in suffixes]
+    for file in files:
+        if not force and os.path.lexists(file):
+            raise PictureNotWritten(
+                f"{file} is there already, and was left as it is",
+                hint="Name another with -o, or replace it with --force.",
+            )
+    return files
+
+
+def write(pictures: Mapping[Path, bytes], console: Console) -> None:
+    """Write files, each whole or not at all, and tell of each.
+
+    Raises
+    ------
+    PictureNotWritten
+        A file cannot be written.
+    """
+    for path, data in pictures.items():
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_bytes(data)
+            unfinished.replace(path)
+        except OSError as error:
+            raise PictureNotWritten(
+                f"{path} cannot be written: {error.strerror}",
+                hint="Name a file in a folder that may be written to.",
+            ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+        if not console.settings.as_json:
+            console.result(f"wrote {path}")

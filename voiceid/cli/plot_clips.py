@@ -1,0 +1,98 @@
+"""The clips of known speakers that are drawn: from lists and folders, embedded, bad ones told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from voiceid.cli.console import Console
+from voiceid.cli.sources import STDIN, clips
+from voiceid.errors import AudioError, NotEnoughSpeech
+
+if TYPE_CHECKING:  # numpy is not needed to show the help
+    from voiceid.app import VoiceID
+    from voiceid.domain import Float32Array, QualityReport, Utterance
+
+_LISTS = frozenset({".csv", ".txt", ".json", ".jsonl", ".ndjson"})
+
+
+@dataclass(slots=True)
+class Heard:
+    """Clips that were embedded, those of one speaker together, and those that were left out."""
+
+    vectors: list[Float32Array] = field(default_factory=list)
+    speakers: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    qualities: list[QualityReport] = field(default_factory=list)
+    left_out: list[dict[str, str]] = field(default_factory=list)
+
+
+def speakers_clips(arguments: Sequence[str]) -> list[tuple[str, str]]:
+    """Return (speaker, path) of the clips that lists and folders hold, by speaker.
+
+    A clip in a folder is of the speaker that its own folder is called after.
+
+    Raises
+    ------
+    ManifestInvalid, AudioNotFound
+    click.UsageError
+        Standard input, which is of no folder.
+    """
+    from voiceid.enrollment import read_manifest  # noqa: PLC0415 - loads the engines
+
+    if STDIN in arguments:
+        raise click.UsageError("Standard input (-) is nobody's clip; name lists or folders.")
+    found: dict[str, list[str]] = {}
+    for argument in arguments:
+        if Path(argument).suffix.lower() in _LISTS:
+            for person in read_manifest(Path(argument)):
+                found.setdefault(person.name, []).extend(map(str, person.sources))
+        else:
+            for clip in clips([argument]):
+                found.setdefault(Path(clip).resolve().parent.name, []).append(clip)
+    return [(name, clip) for name, paths in found.items() for clip in paths]
+
+
+def hear(vid: VoiceID, listed: Sequence[tuple[str, str]], console: Console) -> Heard:
+    """Embed clips, as many at once as an enrolment; warn of each that is left out."""
+    heard = Heard()
+    first: dict[str, str] = {}
+    results = vid.utterances(path for _, path in listed)
+    for number, ((speaker, path), result) in enumerate(zip(listed, results, strict=True), 1):
+        console.count("listening", number, len(listed))
+        why = _unusable(result, first)
+        if isinstance(result, AudioError) or result.embedding is None or why:
+            heard.left_out.append({"clip": path, "why": why})
+            console.warn(f"{path} left out: {why}")
+            continue
+        first[result.pcm_sha256] = path
+        heard.vectors.append(result.embedding.vector)
+        heard.speakers.append(speaker)
+        heard.names.append(result.name)
+        heard.qualities.append(result.quality)
+    return heard
+
+
+def require_pair(heard: Heard) -> None:
+    """Raise NotEnoughSpeech where there are not two clips to compare."""
+    if len(heard.vectors) < 2:  # noqa: PLR2004 - a comparison is of two
+        raise NotEnoughSpeech(
+            f"there is nothing to compare: {len(heard.vectors)} of"
+            f" {len(heard.vectors) + len(heard.left_out)} clips can be used",
+            hint="Give lists or folders of clips with speech.",
+        )
+
+
+def _unusable(result: Utterance | AudioError, first: dict[str, str]) -> str:
+    """Return why a clip cannot be drawn, or nothing."""
+    if isinstance(result, AudioError):
+        return result.message
+    if result.embedding is None:
+        return f"{result.quality.net_speech_s:.2f} s of net speech are too little"
+    if result.pcm_sha256 in first:
+        return f"the same recording as {first[result.pcm_sha256]}"
+    return ""
