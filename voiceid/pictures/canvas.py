@@ -19,6 +19,8 @@ from typing import Any, ParamSpec
 from voiceid.errors import ExtraMissing
 
 try:
+    # That it lists the fonts, the first time on a machine, is of no use to anybody.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib as mpl
     from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -29,9 +31,6 @@ except ImportError as error:
     raise ExtraMissing("pictures need matplotlib, which is not installed") from error
 
 P = ParamSpec("P")
-
-# A note that the fonts are being listed, the first time on a machine, is of no use to anybody.
-logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 DPI = 120
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")

@@ -8,7 +8,7 @@ of detection task performance", Eurospeech 1997).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -43,7 +43,7 @@ _LEAST_GAP, _END_GAP = 0.05, 0.09
 """Between two labels of an axis, and from those at its ends, which are wider: shares of its
 length."""
 _WHOLE = 0.6
-"""A DET curve is shown up to here: beyond, the system would be better the other way round."""
+"""A DET curve is shown up to here, unless a mark lies beyond: nobody works at such rates."""
 _LABEL_CHARS = 60
 _DEVIATE_95 = 1.959964
 """Two-sided 95 % of the normal distribution."""
@@ -73,26 +73,16 @@ def det(
         _floor(1 / max(len(impostor) for _, impostor in scores.values())),
         _floor(1 / max(len(genuine) for genuine, _ in scores.values())),
     )
-    names = {label: drawable(label, _LABEL_CHARS) for label in (*scores, *(thresholds or {}))}
-    worst = 0.0
+    top = _WHOLE
     for number, (name, (genuine, impostor)) in enumerate(scores.items()):
         look: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)]}
-        curve = det_curve(genuine, impostor)
-        axes.plot(
-            *_thinned(curve, least),
-            linestyle=LINES[number % len(LINES)],
-            label=names[name],
-            **look,
-        )
-        rate = equal_error_rate(genuine, impostor)
-        worst = max(worst, rate)
-        told = f"    EER {_percent(rate)}"
-        _mark(axes, (rate, rate), least, told, marker="o", markerfacecolor="white", **look)
-        for which, (label, threshold) in enumerate((thresholds or {}).items()):
-            at = error_rates(genuine, impostor, threshold)
-            told = f"    {names[label]}: FMR {_percent(at[0])}, FNMR {_percent(at[1])}"
-            _mark(axes, at, least, told, marker=MARKERS[1 + which % (len(MARKERS) - 1)], **look)
-    top = _WHOLE if worst < _WHOLE / 2 else _MOST
+        line = LINES[number % len(LINES)]
+        curve = _thinned(det_curve(genuine, impostor), least)
+        axes.plot(*curve, linestyle=line, label=drawable(name, _LABEL_CHARS), **look)
+        for mark, told, rates in _det_marks(genuine, impostor, thresholds or {}):
+            style = {"markerfacecolor": "none", "markersize": 14} if mark == MARKERS[0] else {}
+            _mark(axes, rates, least, f"    {told}", marker=mark, **look, **style)
+            top = _MOST if max(rates) > _WHOLE else top
     _probit_axis(axes, "x", least[0], top)
     _probit_axis(axes, "y", least[1], top)
     ends = [_deviate(max(least)), _deviate(top)]
@@ -246,11 +236,24 @@ def _thinned(
     return _deviates(rates[0][new], least[0]), _deviates(rates[1][new], least[1])
 
 
+def _det_marks(
+    genuine: Scores, impostor: Scores, thresholds: Mapping[str, float]
+) -> Iterator[tuple[str, str, tuple[float, float]]]:
+    """Yield the mark, the words and the rates (FMR, FNMR) of each point to mark on a curve."""
+    for which, (label, threshold) in enumerate(thresholds.items()):
+        fmr, fnmr = error_rates(genuine, impostor, threshold)
+        told = f"{drawable(label, _LABEL_CHARS)}: FMR {_percent(fmr)}, FNMR {_percent(fnmr)}"
+        yield MARKERS[1 + which % (len(MARKERS) - 1)], told, (fmr, fnmr)
+    rate = equal_error_rate(genuine, impostor)
+    yield MARKERS[0], f"EER {_percent(rate)}", (rate, rate)
+
+
 def _mark(
     axes: Axes, rates: tuple[float, float], least: tuple[float, float], label: str, **look: Any
 ) -> None:
     [x], [y] = (_deviates(np.array([rate]), low) for rate, low in zip(rates, least, strict=True))
-    axes.plot(x, y, linestyle="", markersize=8, label=label, zorder=3, clip_on=False, **look)
+    how = {"markersize": 8, "zorder": 3, "clip_on": False, **look}
+    axes.plot(x, y, linestyle="", label=label, **how)
 
 
 def _probit_axis(axes: Axes, which: Literal["x", "y"], floor: float, top: float) -> None:
@@ -269,8 +272,8 @@ def _probit_axis(axes: Axes, which: Literal["x", "y"], floor: float, top: float)
         labels[-1] = f"≥ {labels[-1]}"
     axis = axes.xaxis if which == "x" else axes.yaxis
     first = axis.set_ticks([_deviate(tick) for tick in ticks], labels)[0]
-    if which == "x":
-        first.label1.set_horizontalalignment("left")  # clear of the other axis's first label
+    if which == "y":
+        first.label1.set_verticalalignment("bottom")  # clear of the other axis's first label
     axes.set(**{f"{which}lim": (_deviate(floor), _deviate(top))})
 
 

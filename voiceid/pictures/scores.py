@@ -36,7 +36,8 @@ def score_histograms(
         What the scores are: the axis says it.
     """
     figure, axes = blank()
-    low, high = _span(np.concatenate([genuine, impostor]))
+    marked = list((thresholds or {}).values())
+    low, high = _span(np.concatenate([genuine, impostor, marked]))
     edges = np.linspace(low, high, _BINS + 1)
     for scores, name, colour, hatch in (
         (impostor, "impostor", COLOURS[1], "////"),

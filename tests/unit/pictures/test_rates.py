@@ -80,6 +80,20 @@ def test_a_det_curve_of_very_many_scores_keeps_its_shape_in_few_points() -> None
     assert np.allclose(sums, -2, atol=0.05)
 
 
+def test_a_mark_that_lies_far_out_lies_within_the_axes(legible: Check) -> None:
+    figure = pictures.det({"a": (GENUINE, IMPOSTOR)}, {"strict": 0.85, "lax": 0.0, "none": 2.0})
+    [axes] = figure.axes
+    for line in axes.lines:
+        if ":" in str(line.get_label()):
+            for at, (low, high) in (
+                (line.get_xdata(), axes.get_xlim()),
+                (line.get_ydata(), axes.get_ylim()),
+            ):
+                assert low <= at[0] <= high
+    assert "none: FMR 0 %, FNMR 100 %" in [text.strip() for text in legend_of(figure)]
+    legible(figure)
+
+
 def test_open_set_rates_cross_and_thresholds_are_labelled(legible: Check) -> None:
     at = np.append(np.linspace(-0.2, 1, 200), np.inf)
     fpir = np.array([1 - (1 - metrics.error_rates(GENUINE, IMPOSTOR, t)[0]) ** 20 for t in at])
