@@ -90,6 +90,7 @@ if TYPE_CHECKING:
         Unhealthy,
         VoiceIDError,
     )
+    from voiceid.evaluation import Evaluation, Protocol
     from voiceid.exchange import Exchanged
     from voiceid.index.gallery import IndexStatus
     from voiceid.registry import ModelCard
@@ -124,6 +125,7 @@ __all__ = [
     "EnrollmentProblem",
     "EnrollmentRefused",
     "EnrollmentReport",
+    "Evaluation",
     "Exchanged",
     "ExtraMissing",
     "Finding",
@@ -151,6 +153,7 @@ __all__ = [
     "Person",
     "PictureNotWritten",
     "Progress",
+    "Protocol",
     "QualityReport",
     "Reason",
     "Restored",
@@ -190,6 +193,7 @@ _ELSEWHERE = {
     "AudioSource": "voiceid.audio",
     "Comparison": "voiceid.app.side_by_side",
     "Config": "voiceid.config",
+    "Evaluation": "voiceid.evaluation",
     "Exchanged": "voiceid.exchange",
     "IndexStatus": "voiceid.index.gallery",
     "InstalledModel": "voiceid.zoo",
@@ -199,6 +203,7 @@ _ELSEWHERE = {
     "OperatingPoint": "voiceid.scoring",
     "Person": "voiceid.enrollment",
     "Progress": "voiceid.zoo",
+    "Protocol": "voiceid.evaluation",
     "Restored": "voiceid.store.restore",
     "SchemaState": "voiceid.store.migrate",
     "SchemaStatus": "voiceid.store.migrate",

@@ -6,7 +6,8 @@
         if decision.accepted and decision.speaker.name == "alice":
             ...
 
-Its methods stand in four rooms: `questions`, `people`, `care` and `upkeep`.  Objects are built in
+Its methods stand in five rooms: `questions`, `people`, `care`,
+`evaluating` and `upkeep`.  Objects are built in
 `parts`, and nowhere else.
 """
 
@@ -18,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from voiceid.app.care import Care
+from voiceid.app.evaluating import Evaluating
 from voiceid.app.parts import Parts
 from voiceid.app.people import People
 from voiceid.app.questions import Questions
@@ -26,7 +28,7 @@ from voiceid.config import Config, load_config
 from voiceid.zoo import Progress
 
 
-class VoiceID(Questions, People, Care, Upkeep):
+class VoiceID(Questions, People, Care, Evaluating, Upkeep):
     """Enrolled voices, and the questions that can be asked of them.
 
     One object serves a whole process; its methods may be called from any number of threads

@@ -20,6 +20,10 @@ _COMMANDS = {
     "identify": ("voiceid.cli.cmd_identify", "Decide who of the enrolled is speaking, if any."),
     "compare": ("voiceid.cli.cmd_compare", "Decide whether two clips are of one voice."),
     "embed": ("voiceid.cli.cmd_embed", "Print the embedding of a clip."),
+    "evaluate": (
+        "voiceid.cli.cmd_evaluate",
+        "Measure the error rates on recordings whose speakers are known.",
+    ),
     "speakers": (
         "voiceid.cli.cmd_speakers",
         "List, show, change, compare, remove, export and import speakers.",

@@ -1,1 +1,28 @@
-"""Evaluation: what errors a model makes on recordings whose speakers are known."""
+"""Evaluation: what errors a model makes on recordings whose speakers are known.
+
+`protocol` says what is compared, `scoring` scores it as the product would, `report` and
+`search` count the errors, `evaluate` does all of it, and `cache` keeps what was heard.
+"""
+
+from voiceid.evaluation.cache import EmbeddingCache
+from voiceid.evaluation.evaluate import Evaluation, evaluate
+from voiceid.evaluation.protocol import (
+    Protocol,
+    all_pairs,
+    enroll_first,
+    read_manifest,
+    read_models,
+    read_trials,
+)
+
+__all__ = [
+    "EmbeddingCache",
+    "Evaluation",
+    "Protocol",
+    "all_pairs",
+    "enroll_first",
+    "evaluate",
+    "read_manifest",
+    "read_models",
+    "read_trials",
+]

@@ -86,6 +86,11 @@ class Protocol:
     target: npt.NDArray[np.bool_]
     gallery: bool
 
+    @property
+    def of_pairs(self) -> bool:
+        """Whether two recordings are compared in each trial, so that either may be the probe."""
+        return not self.gallery and all(len(model.recordings) == 1 for model in self.models)
+
 
 def read_trials(path: Path) -> Protocol:
     """Read ``1 a.wav b.wav`` lines: every recording is a model of its own.

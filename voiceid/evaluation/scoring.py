@@ -49,7 +49,7 @@ class ScoredTrials:
     net_speech_s : (n,) float64
         On which the threshold depends: of the probe (of the shorter of two recordings).
     snr_db : (n,) float64
-        Of the probe; NaN when it could not be told.
+        Of the probe (of the worse of two recordings); NaN when it could not be told.
     bands : (n,) int64
         Numbers into ``list(Band)``.
     """
@@ -110,14 +110,16 @@ def score(
     rule : DecisionRule
     """
     probes, narrow, speech_s, snr_db = _probe_facts(heard)
-    centroids, shares, model_speech_s = _model_facts(protocol.models, heard)
+    centroids, shares = _model_facts(protocol.models, heard)
     enrolled, asked = protocol.trials[:, 0], protocol.trials[:, 1]
     possible = np.isfinite(shares[enrolled]) & np.isfinite(speech_s[asked])
     trials, target = protocol.trials[possible], protocol.target[possible]
     enrolled, asked = trials[:, 0], trials[:, 1]
-    net_speech_s = speech_s[asked]
-    if not protocol.gallery and all(len(m.recordings) == 1 for m in protocol.models):
-        net_speech_s = np.minimum(net_speech_s, model_speech_s[enrolled])
+    net_speech_s, probe_snr_db = speech_s[asked], snr_db[asked]
+    if protocol.of_pairs:
+        first = np.array([model.recordings[0] for model in protocol.models])[enrolled]
+        net_speech_s = np.minimum(net_speech_s, speech_s[first])
+        probe_snr_db = np.fmin(probe_snr_db, snr_db[first])
     bands = _bands(narrow[asked], shares[enrolled])
     return ScoredTrials(
         trials=trials,
@@ -125,7 +127,7 @@ def score(
         scores=_cosines(centroids, probes, trials),
         thresholds=_thresholds(rule, net_speech_s, bands),
         net_speech_s=net_speech_s,
-        snr_db=snr_db[asked],
+        snr_db=probe_snr_db,
         bands=bands,
     )
 
@@ -150,19 +152,18 @@ def _probe_facts(
 
 def _model_facts(
     models: Sequence[Model], heard: Sequence[Utterance | Failure]
-) -> tuple[Float32Array, Float64Array, Float64Array]:
-    """Return centroids, shares of narrowband (NaN: no model) and net speech in s, row by row."""
+) -> tuple[Float32Array, Float64Array]:
+    """Return centroids, and shares of narrowband (NaN: no model), row by row."""
     made: list[Float32Array | None] = []
-    shares, speech_s = np.full(len(models), np.nan), np.zeros(len(models))
+    shares = np.full(len(models), np.nan)
     for i, model in enumerate(models):
         mine = [one for r in model.recordings if isinstance(one := heard[r], Utterance)]
         made.append(centroid(np.array([_vector(one) for one in mine])) if mine else None)
         if mine:
             shares[i] = sum(one.quality.narrowband for one in mine) / len(mine)
-            speech_s[i] = sum(one.quality.net_speech_s for one in mine)
     dim = next((len(one) for one in made if one is not None), 0)
     rows = [np.zeros(dim, dtype=np.float32) if one is None else one for one in made]
-    return np.array(rows, dtype=np.float32).reshape(len(models), dim), shares, speech_s
+    return np.array(rows, dtype=np.float32).reshape(len(models), dim), shares
 
 
 def _vector(utterance: Utterance) -> Float32Array:

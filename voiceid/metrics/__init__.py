@@ -51,10 +51,11 @@ from voiceid.metrics.identification import (
 from voiceid.metrics.posteriors import Reliability, reliability
 from voiceid.metrics.rates import Rate, failures, rate_upper_bound
 from voiceid.metrics.scores import Scores, Trials
-from voiceid.metrics.slicing import EDGES, Slice, slices
+from voiceid.metrics.slicing import EDGES, UNKNOWN, Slice, slices
 
 __all__ = [
     "EDGES",
+    "UNKNOWN",
     "DetCurve",
     "IdentificationCounts",
     "IdentificationCurve",

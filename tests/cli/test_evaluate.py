@@ -1,0 +1,194 @@
+"""Evaluating on real speech: what is counted, what is written, and when it is not enough."""
+
+from __future__ import annotations
+
+import html.parser
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from cli_running import Runner
+
+TURNS = (
+    "alice-1",
+    "alice-2",
+    "alice-3",
+    "alice-4",
+    "bob-1",
+    "bob-2",
+    "bob-3",
+    "carol-1",
+    "stranger",
+)
+
+
+@pytest.fixture
+def people(empty_home: Path, ami) -> Path:
+    """A manifest of nine recordings of four speakers, and one that is silent."""
+    lines = ["speaker,path,session,condition"]
+    for turn in TURNS:
+        ami.cut(turn, empty_home / f"{turn}.wav")
+        name, number = turn.split("-") if "-" in turn else (turn, "1")
+        session = "" if turn == "stranger" else ("mon" if number in "12" else "tue")
+        lines.append(f"{name},{turn}.wav,{session},{'noisy' if turn == 'alice-3' else 'clean'}")
+    soundfile.write(empty_home / "silent.wav", np.zeros(48_000, np.float32), 16_000)
+    lines += ["alice,silent.wav,wed,", "bob,missing.wav,wed,"]
+    path = empty_home / "people.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+class Page(html.parser.HTMLParser):
+    """What a page shows, and what it refers to."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.sources += [value or "" for key, value in attrs if key in {"src", "href"}]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_manifest_becomes_a_report(people: Path, run: Runner) -> None:
+    ran = run("evaluate", people, "-o", "report", "--json")
+    assert ran.code == 0, ran.err
+    report = ran.json
+    assert report == json.loads(Path("report/report.json").read_text(encoding="utf-8"))
+    assert (report["recordings"], report["speakers"]) == (11, 4)
+    # alice: 6 pairs less 2 within a session; bob: 3 less 1.  Two recordings gave nothing.
+    found = report["verification"]
+    assert (found["genuine_trials"], found["impostor_trials"]) == (6, 36 - 9)
+    acquired = report["acquisition"]
+    assert acquired["reasons"] == {"no_speech": 1, "AudioNotFound": 1}
+    assert (acquired["fta"]["errors"], acquired["fta"]["trials"]) == (2, 11)
+    assert {one["recording"] for one in acquired["recordings"]} == {"silent.wav", "missing.wav"}
+    # Of fewer than 300 strangers no false match rate can be told.
+    assert all(one["fnmr"] is None for one in found["fnmr_at_fmr"])
+    assert report["identification"] is None
+    conditions = {s["label"] for s in report["slices"] if s["attribute"] == "condition"}
+    assert conditions == {"clean", "clean + noisy"}
+
+
+def test_scores_are_those_of_the_product(people: Path, run: Runner) -> None:
+    assert run("evaluate", people, "-o", "report", "-q").code == 0
+    lines = [line.split() for line in Path("report/scores.txt").read_text().splitlines()]
+    assert len(lines) == 33
+    scores = {(a, b): (float(score), label) for a, b, score, label in lines}
+    for a, b in (("alice-1.wav", "alice-3.wav"), ("alice-1.wav", "bob-1.wav")):
+        compared = run("compare", a, b, "--json").json
+        score, label = scores[a, b]
+        assert score == pytest.approx(compared["score"], abs=2e-6)
+        assert label == ("target" if a[:3] == b[:3] else "nontarget")
+
+
+def test_enrolled_probes_and_strangers_are_identified(people: Path, run: Runner) -> None:
+    ran = run("evaluate", people, "-o", "report", "--enroll-first", "2", "--json")
+    assert ran.code == 0, ran.err
+    found = ran.json["identification"]
+    assert found["gallery_size"] == 2
+    # alice-3, alice-4, bob-3 are mated (two more gave nothing); carol and the stranger are not.
+    assert (found["fnir"]["trials"], found["fpir"]["trials"]) == (3, 2)
+    assert found["rank_rates"] == [1.0, 1.0]
+    run("enroll", "alice", "alice-1.wav", "alice-2.wav")
+    run("enroll", "bob", "bob-1.wav", "bob-2.wav")
+    probes = [f"{t}.wav" for t in ("alice-3", "alice-4", "bob-3", "carol-1", "stranger")]
+    named = [d["outcome"] == "accepted" for d in run("identify", *probes, "--json").json_lines]
+    assert found["fnir"]["errors"] == named[:3].count(False)
+    assert found["fpir"]["errors"] == named[3:].count(True)
+    assert {"open_set.png", "cmc.png"} <= {path.name for path in Path("report").iterdir()}
+
+
+def test_trials_and_models_are_read_too(people: Path, run: Runner) -> None:
+    Path("trials").write_text("1 alice-1.wav alice-4.wav\n0 alice-1.wav bob-1.wav\n")
+    found = run("evaluate", "trials", "-o", "report", "--json").json["verification"]
+    assert (found["genuine_trials"], found["impostor_trials"]) == (1, 1)
+    Path("map").write_text("a alice-1.wav alice-2.wav\nb bob-1.wav bob-2.wav\n")
+    trials = [
+        f"{model} {probe}.wav {'target' if probe[0] == model else 'nontarget'}"
+        for model in "ab"
+        for probe in ("alice-4", "bob-3", "stranger")
+    ]
+    Path("asked").write_text("\n".join(trials))
+    report = run("evaluate", "asked", "--enrolled", "map", "-o", "report", "--json").json
+    assert report["identification"]["gallery_size"] == 2
+    assert report["verification"]["genuine_trials"] == 2
+
+
+def test_a_second_run_hears_nothing_again(people: Path, run: Runner) -> None:
+    first = run("evaluate", people, "-o", "report", "--json").json
+    [kept] = Path("report/embeddings").iterdir()
+    before = kept.read_bytes()
+    again = run("evaluate", people, "-o", "report", "--json").json
+    assert kept.read_bytes() == before
+    assert again["verification"] == first["verification"]
+
+
+def test_the_page_needs_nothing_else_and_shows_any_name_as_text(people: Path, run: Runner) -> None:
+    strange = people.with_name("<script>alert(1)<.csv")
+    people.rename(strange)
+    assert run("evaluate", strange, "-o", "report", "-q").code == 0
+    text = Path("report/report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert "<script>" not in text
+    assert "<script>alert(1)<.csv" in page.text
+    assert len(page.sources) == 2
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert "AudioNotFound" not in page.text  # people get sentences
+    assert "missing.wav" in page.text
+
+
+def test_gates_exit_with_59_and_the_report_is_there(people: Path, run: Runner) -> None:
+    assert run("evaluate", people, "-o", "report", "-q", "--max-eer", "1").code == 0
+    missed = run("evaluate", people, "-o", "new", "--max-fnmr-at-fmr", "0.001", "1")
+    assert (missed.code, "cannot be told" in missed.err) == (59, True)
+    assert Path("new/report.html").is_file()
+    # With shuffled labels the EER is far above zero.
+    Path("wrong").write_text("1 alice-1.wav bob-1.wav\n0 alice-1.wav alice-4.wav\n")
+    assert run("evaluate", "wrong", "-o", "wrong-report", "--max-eer", "0.1").code == 59
+
+
+def test_two_reports_are_compared(people: Path, run: Runner) -> None:
+    assert run("evaluate", people, "-o", "one", "-q").code == 0
+    Path("trials").write_text("1 alice-1.wav alice-4.wav\n0 alice-1.wav bob-1.wav\n")
+    ran = run("evaluate", "trials", "-o", "two", "--against", "one/report.json")
+    assert "before" in ran.out
+    assert "not the same trials: 52 before, 2 now" in ran.out
+    Path("no.json").write_text("{}")
+    assert run("evaluate", "trials", "-o", "two", "--against", "no.json").code == 56
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["missing.csv"], 56),
+        (["people.csv", "--enroll-first", "9"], 56),
+        (["trials", "--enroll-first", "2"], 2),
+        (["people.csv", "--enroll-first", "2", "--enrolled", "people.csv"], 2),
+        (["people.csv", "--max-eer", "2"], 2),
+    ],
+)
+def test_what_cannot_be_evaluated_is_told(
+    people: Path, run: Runner, words: list[str], code: int
+) -> None:
+    Path("trials").write_text("1 a b\n")
+    ran = run("evaluate", *words, "-o", "report")
+    assert ran.code == code
+    assert "hint:" in ran.err
+    assert not Path("report").exists()
+
+
+def test_recordings_that_give_nothing_at_all_are_told_with_their_reasons(
+    people: Path, run: Runner
+) -> None:
+    Path("trials").write_text("1 silent.wav missing.wav\n0 silent.wav alice-1.wav\n")
+    ran = run("evaluate", "trials", "-o", "report")
+    assert ran.code == 56
+    assert "1 no_speech" in ran.err
+    assert "1 AudioNotFound" in ran.err
