@@ -75,8 +75,8 @@ list shows that speaker alone; the same name again shows all. @notes@</p>
 <script>
 const told = document.getElementById("told");
 function tell(event) {
-  const dot = event.target.closest(".dot");
-  if (dot) told.textContent = dot.querySelector("title").textContent;
+  const title = event.target.closest(".dot")?.querySelector("title");
+  if (title) told.textContent = title.textContent;
 }
 document.addEventListener("mouseover", tell);
 document.addEventListener("focusin", tell);
