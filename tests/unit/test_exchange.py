@@ -232,7 +232,7 @@ def test_a_file_that_is_damaged_anywhere_changes_nothing(
     }[how]
     bad = file.with_name("bad.jsonl")
     bad.write_bytes(damaged)
-    if how == "drop" and at == len(whole) - 1:  # without its last line break it is whole
+    if how in {"cut", "drop"} and at == len(whole) - 1:  # without its last line break it is whole
         return
     with pytest.raises((GalleryFileInvalid, SpaceMismatch)) as refused:
         read(target, bad)

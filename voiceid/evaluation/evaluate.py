@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from voiceid import __version__
 from voiceid.domain import EmbeddingSpace
 from voiceid.embedder import Embedder
 from voiceid.errors import TrialsInvalid
@@ -66,7 +65,6 @@ class Evaluation:
         return {
             "format": "voiceid-evaluation",
             "version": VERSION,
-            "voiceid": __version__,
             "made_at": self.made_at.isoformat(timespec="seconds"),
             "embedding_space": self.space.to_dict(),
             "recordings": len(protocol.recordings),
