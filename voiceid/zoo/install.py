@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +39,7 @@ from voiceid.zoo.build import build_graph
 from voiceid.zoo.checkpoint import MAX_BYTES, read_file
 from voiceid.zoo.fetch import Progress, fetch_member, require_member_hash
 from voiceid.zoo.receipt import read_receipt, receipt_of
+from voiceid.zoo.status import InstalledModel, ModelStatus, VerifyResult
 
 if TYPE_CHECKING:  # it loads the engine
     from voiceid.domain import Float32Array
@@ -47,64 +47,6 @@ if TYPE_CHECKING:  # it loads the engine
 
 _SCRATCH_PREFIX = ".pull-"
 _STALE_S = 24 * 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class InstalledModel:
-    """Where the graph of an installed model is.
-
-    Parameters
-    ----------
-    path : Path
-    sha256 : str
-        What it must hash to when it is opened, in hex.
-    """
-
-    path: Path
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class ModelStatus:
-    """A card, and whether its model is installed.
-
-    Parameters
-    ----------
-    name : str
-    kind : str
-        ``encoder`` or ``vad``.
-    installed : bool
-    path : Path
-        Where it is, or would be.
-    size_bytes : int or None
-        None when it is not installed.
-    card : ModelCard
-    """
-
-    name: str
-    kind: str
-    installed: bool
-    path: Path
-    size_bytes: int | None
-    card: ModelCard
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyResult:
-    """A model that is as it was installed, and computes what it should.
-
-    Parameters
-    ----------
-    name : str
-    sha256 : str
-        Of its graph, in hex.
-    distance : float
-        How far its output is from the card's reference: for an encoder 1 less the cosine.
-    """
-
-    name: str
-    sha256: str
-    distance: float
 
 
 class ModelStore:
