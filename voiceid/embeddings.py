@@ -6,6 +6,9 @@ Every vector is brought to unit length before it is averaged, and the mean again
 
 from __future__ import annotations
 
+import base64
+import binascii
+
 import numpy as np
 
 from voiceid.domain import Float32Array
@@ -43,6 +46,29 @@ def is_unit(vectors: Float32Array) -> bool:
     with np.errstate(over="ignore", invalid="ignore"):  # damaged bytes make any number
         lengths = np.linalg.norm(vectors, axis=-1)
     return bool(np.all(np.abs(lengths - 1.0) < _UNIT_TOLERANCE))
+
+
+def to_base64(vector: Float32Array) -> str:
+    """Return a vector (dim,) as base64 of little-endian float32."""
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")
+
+
+def from_base64(text: str, dim: int) -> Float32Array:
+    """Return the unit vector (dim,) of :func:`to_base64`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        It is no base64, or no unit vector of so many dimensions.
+    """
+    try:
+        data = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError("a vector is no base64") from error
+    vector = np.frombuffer(data[: len(data) // 4 * 4], dtype="<f4")
+    if len(data) != 4 * dim or not is_unit(vector):
+        raise ValueError(f"a vector is no unit vector of {dim} dimensions")
+    return vector.astype(np.float32)
 
 
 def cosine(a: Float32Array, b: Float32Array) -> float:

@@ -6,19 +6,14 @@ with the counts and the SHA-256 of all bytes before it.  There is nothing in it 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
-
-import numpy as np
 
 from voiceid.domain import (
     Embedding,
@@ -33,13 +28,14 @@ from voiceid.domain import (
     speaker_name,
     tag,
 )
-from voiceid.embeddings import is_unit
+from voiceid.embeddings import from_base64, to_base64
 from voiceid.errors import (
     ChangeRefused,
     GalleryFileInvalid,
     SpeakerExists,
     VoiceIDError,
 )
+from voiceid.whole_files import whole_file
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader, Writer
@@ -205,20 +201,18 @@ def _sample(sample: Sample) -> dict[str, Any]:
         "quality": sample.quality.exact(),
         "overrides": list(sample.overrides),
         "created_at": sample.created_at.isoformat(),
-        "vector": base64.b64encode(sample.vector.astype("<f4").tobytes()).decode("ascii"),
+        "vector": to_base64(sample.vector),
     }
 
 
 @contextlib.contextmanager
 def _new_file(path: Path) -> Iterator[Any]:
     """Give a function that writes a line; the file is there when all of them are on the disk."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     digest = hashlib.sha256()
     try:
         if path.exists():
             raise FileExistsError(17, "it is there already, and was left as it is")
-        number = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(number, "wb") as file:
+        with whole_file(path) as file:
 
             def write(document: dict[str, Any]) -> None:
                 if "sha256" in document:
@@ -228,16 +222,10 @@ def _new_file(path: Path) -> Iterator[Any]:
                 file.write(line)
 
             yield write
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
     except OSError as error:
         raise GalleryFileInvalid(
             f"{path} cannot be written: {error.strerror}", hint="Name a new file."
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
 
 
 def _lines(
@@ -316,13 +304,7 @@ def _new_samples(facts: list[dict[str, Any]], space: EmbeddingSpace) -> list[New
 
 
 def _new_sample(facts: dict[str, Any], space: EmbeddingSpace) -> NewSample:
-    try:
-        data = base64.b64decode(facts["vector"], validate=True)
-    except binascii.Error as error:
-        raise ValueError("a vector is no base64") from error
-    vector = np.frombuffer(data[: len(data) // 4 * 4], dtype="<f4")
-    if len(data) != 4 * space.dim or not is_unit(vector):
-        raise ValueError(f"a vector is no unit vector of {space.dim} dimensions")
+    vector = from_base64(facts["vector"], space.dim)
     digest = facts["pcm_sha256"]
     if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set("0123456789abcdef"):  # noqa: PLR2004 - hex digits of SHA-256
         raise ValueError("a hash of a recording is malformed")
@@ -330,7 +312,7 @@ def _new_sample(facts: dict[str, Any], space: EmbeddingSpace) -> NewSample:
         name=str(facts["source_name"]),
         pcm_sha256=digest,
         quality=_quality(facts["quality"]),
-        embedding=Embedding(vector.astype(np.float32), space),
+        embedding=Embedding(vector, space),
     )
     return NewSample(
         utterance,

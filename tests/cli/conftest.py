@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from cli_running import Ran, Runner, environment
@@ -49,3 +51,15 @@ def spawn() -> Runner:
         return Ran(done.returncode, done.stdout, done.stderr)
 
     return spawn
+
+
+@pytest.fixture
+def models(models_folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A models folder of this test's own."""
+    folder = home / "models"
+    folder.mkdir()
+    for name in ("campplus", "silero-vad"):
+        for suffix in (".onnx", ".json"):
+            shutil.copy(models_folder / f"{name}{suffix}", folder)
+    monkeypatch.setenv("VOICEID_MODELS", str(folder))
+    return folder

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
-import pytest
 from cli_running import Runner
 from exports import THREE_D_SPEAKER, campplus_features_in, pooled
-
-
-@pytest.fixture
-def models(models_folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A models folder of this test's own."""
-    folder = home / "models"
-    folder.mkdir()
-    for name in ("campplus", "silero-vad"):
-        for suffix in (".onnx", ".json"):
-            shutil.copy(models_folder / f"{name}{suffix}", folder)
-    monkeypatch.setenv("VOICEID_MODELS", str(folder))
-    return folder
 
 
 def test_an_export_of_campplus_is_added_used_and_removed(

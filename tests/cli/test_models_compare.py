@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +59,6 @@ def test_what_cannot_be_compared_is_told(folders: Path, run: Runner) -> None:
     assert run("models", "compare", "campplus", "silero-vad", clip).code == 31
     assert run("models", "compare", "campplus", "ge2e", "-").code == 2
     assert run("models", "compare", "campplus", "ge2e").code == 2
-
-
-@pytest.fixture
-def models(models_folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = home / "models"
-    folder.mkdir()
-    for name in ("campplus", "silero-vad"):
-        for suffix in (".onnx", ".json"):
-            shutil.copy(models_folder / f"{name}{suffix}", folder)
-    monkeypatch.setenv("VOICEID_MODELS", str(folder))
-    return folder
 
 
 def test_campplus_is_quantized_without_recordings(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from voiceid.evaluation import EmbeddingCache, Evaluation, Protocol, evaluate
 from voiceid.evaluation.page import page
 from voiceid.evaluation.search import searches
 from voiceid.metrics import identification_curve, identification_rates_by_rank
+from voiceid.whole_files import whole_file
 
 
 class Evaluating:
@@ -77,10 +77,8 @@ def write_report(found: Evaluation, folder: Path, title: str) -> bool:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
-            number, unfinished = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-            with os.fdopen(number, "wb") as file:
+            with whole_file(folder / name) as file:
                 file.write(data)
-            Path(unfinished).replace(folder / name)
     except OSError as error:
         raise ConfigError(
             f"{folder} cannot be written to: {error.strerror}", hint="Name another --output."

@@ -142,17 +142,14 @@ def _older(path: Path) -> dict[str, Any]:
 
 
 def _text(found: Evaluation) -> str:
-    from voiceid.evaluation.page import percent, rate_text  # noqa: PLC0415 - loaded by now
+    from voiceid.evaluation.page import eer_text, percent, rate_text  # noqa: PLC0415 - loaded by now
 
     errors = found.overall
-    bounds = ""
-    if errors.eer_bounds is not None:
-        bounds = f" ({percent(errors.eer_bounds[0])} to {percent(errors.eer_bounds[1])})"
     facts = {
         "recordings": str(len(found.protocol.recordings)),
         "failed": rate_text(found.acquisition.fta),
         "trials": f"{errors.genuine} genuine, {errors.impostor} impostor",
-        "EER": percent(errors.eer) + bounds,
+        "EER": eer_text(errors),
         **{f"minDCF {prior:g}": f"{cost:.4f}" for prior, cost in errors.min_dcf.items()},
         "FMR": f"{rate_text(errors.fmr)} at the thresholds in use",
         "FNMR": f"{rate_text(errors.fnmr)} at the thresholds in use",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from voiceid.cli.console import Console
 from voiceid.errors import PictureNotWritten
+from voiceid.whole_files import whole_file
 
 
 def targets(output: str | None, stem: str, suffixes: Sequence[str], *, force: bool) -> list[Path]:
@@ -61,18 +61,14 @@ def write(pictures: Mapping[Path, bytes], console: Console) -> None:
         A file cannot be written.
     """
     for path, data in pictures.items():
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_bytes(data)
-            unfinished.replace(path)
+            with whole_file(path, mode=0o666) as file:
+                file.write(data)
         except OSError as error:
             raise PictureNotWritten(
                 f"{path} cannot be written: {error.strerror}",
                 hint="Name a file in a folder that may be written to.",
             ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                unfinished.unlink(missing_ok=True)
         if not console.settings.as_json:
             console.result(f"wrote {path}")

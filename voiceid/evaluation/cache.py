@@ -7,7 +7,6 @@ space, so that nothing is compared across.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import json
@@ -15,9 +14,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from voiceid.domain import Embedding, EmbeddingSpace, QualityReport, Utterance
+from voiceid.embeddings import from_base64, to_base64
 from voiceid.errors import ConfigError
 
 _DIGITS = 16
@@ -60,9 +58,7 @@ class EmbeddingCache:
         if utterance.pcm_sha256 in self._heard:
             return
         self._heard[utterance.pcm_sha256] = utterance
-        vector = utterance.embedding and base64.b64encode(
-            utterance.embedding.vector.astype("<f4").tobytes()
-        ).decode("ascii")
+        vector = utterance.embedding and to_base64(utterance.embedding.vector)
         facts = {
             "pcm_sha256": utterance.pcm_sha256,
             "quality": utterance.quality.exact(),
@@ -98,10 +94,7 @@ class EmbeddingCache:
         quality = QualityReport.of_exact(facts["quality"])
         if facts["vector"] is None:
             return Utterance("", str(facts["pcm_sha256"]), quality, None)
-        data = base64.b64decode(facts["vector"], validate=True)
-        vector = np.frombuffer(data, dtype="<f4").astype(np.float32)
-        if vector.shape != (self._space.dim,):
-            raise ValueError("a vector of another dimension")
+        vector = from_base64(facts["vector"], self._space.dim)
         return Utterance("", str(facts["pcm_sha256"]), quality, Embedding(vector, self._space))
 
 

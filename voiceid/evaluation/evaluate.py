@@ -61,14 +61,13 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Return the public JSON of an evaluation."""
         protocol = self.protocol
-        n_speakers = len({one.speaker for one in protocol.recordings})
         return {
             "format": "voiceid-evaluation",
             "version": VERSION,
             "made_at": self.made_at.isoformat(timespec="seconds"),
             "embedding_space": self.space.to_dict(),
             "recordings": len(protocol.recordings),
-            "speakers": n_speakers,
+            "speakers": protocol.n_speakers,
             "models": len(protocol.models),
             "trials": len(protocol.trials),
             "scored_trials": len(self.scored.scores),

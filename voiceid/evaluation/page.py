@@ -79,21 +79,25 @@ def rate_text(rate: Rate) -> str:
     return f"{percent(rate.rate)} ({bounds}; {rate.errors} of {rate.trials})"
 
 
+def eer_text(errors: Errors) -> str:
+    """Return the equal error rate with its bounds, if there are any."""
+    if errors.eer_bounds is None:
+        return percent(errors.eer)
+    low, high = errors.eer_bounds
+    return f"{percent(errors.eer)} ({percent(low)} to {percent(high)})"
+
+
 def _facts(found: Evaluation) -> str:
-    n_speakers = len({one.speaker for one in found.protocol.recordings})
     return (
-        f"{len(found.protocol.recordings)} recordings of {n_speakers} speakers,"
+        f"{len(found.protocol.recordings)} recordings of {found.protocol.n_speakers} speakers,"
         f" {found.overall.genuine} genuine and {found.overall.impostor} impostor trials,"
         f" in {found.space.id}, {found.made_at:%Y-%m-%d %H:%M} UTC."
     )
 
 
 def _overall(errors: Errors) -> str:
-    eer = percent(errors.eer)
-    if errors.eer_bounds is not None:
-        eer += f" ({percent(errors.eer_bounds[0])} to {percent(errors.eer_bounds[1])})"
     rows = [
-        ["EER", eer],
+        ["EER", eer_text(errors)],
         *[[f"minDCF, prior {prior:g}", f"{cost:.4f}"] for prior, cost in errors.min_dcf.items()],
         ["FMR at the thresholds of the product", rate_text(errors.fmr)],
         ["FNMR at the thresholds of the product", rate_text(errors.fnmr)],

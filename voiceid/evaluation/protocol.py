@@ -87,6 +87,11 @@ class Protocol:
     gallery: bool
 
     @property
+    def n_speakers(self) -> int:
+        """Whose voices are in the recordings, counted."""
+        return len({one.speaker for one in self.recordings})
+
+    @property
     def of_pairs(self) -> bool:
         """Whether two recordings are compared in each trial, so that either may be the probe."""
         return not self.gallery and all(len(model.recordings) == 1 for model in self.models)

@@ -39,7 +39,10 @@ def searches(scored: ScoredTrials, speakers: Indices) -> Searches | None:
     speakers : (n, 2) int64
         Numbers of the speakers of both sides of each trial.
     """
-    grid = _grid(scored, speakers)
+    return _searches(_grid(scored, speakers))
+
+
+def _searches(grid: _Grid) -> Searches | None:
     mated = grid.own >= 0
     if not mated.any() or mated.all() or grid.scores.shape[1] < 1:
         return None
@@ -61,10 +64,10 @@ def identified(scored: ScoredTrials, speakers: Indices, margin: float) -> Identi
 
     None where nobody, or everybody, is mated.
     """
-    found = searches(scored, speakers)
+    grid = _grid(scored, speakers)
+    found = _searches(grid)
     if found is None:
         return None
-    grid = _grid(scored, speakers)
     best = grid.scores.argmax(axis=1)
     rows = np.arange(len(best))
     reached = grid.scores[rows, best] >= grid.thresholds[rows, best]  # NaN is no threshold

@@ -1,0 +1,40 @@
+"""Files that are put in place whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def whole_file(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """Yield an empty file that takes the place of ``path`` when all of it is on the disk.
+
+    On any error it is removed, and ``path`` is as it was.
+
+    Parameters
+    ----------
+    path : Path
+    mode : int
+        Its permissions, less the process's umask.
+
+    Raises
+    ------
+    OSError
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.unlink(missing_ok=True)  # of a process of that number which was killed
+        number = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(number, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        with contextlib.suppress(OSError):  # where there is no such folder, there is no such file
+            unfinished.unlink(missing_ok=True)
