@@ -7,16 +7,16 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voiceid.app.parts import Parts
 from voiceid.errors import ConfigError, ExtraMissing
-from voiceid.evaluation import EmbeddingCache, Evaluation, Protocol, evaluate
-from voiceid.evaluation.page import page
-from voiceid.evaluation.search import searches
-from voiceid.metrics import identification_curve, identification_rates_by_rank
 from voiceid.whole_files import whole_file
+
+if TYPE_CHECKING:  # only who evaluates waits for it
+    from voiceid.evaluation import Evaluation, Protocol
 
 
 class Evaluating:
@@ -48,6 +48,8 @@ class Evaluating:
             Nothing is left to compare.
         ModelError, ConfigError
         """
+        from voiceid.evaluation import EmbeddingCache, evaluate  # noqa: PLC0415 - as above
+
         parts = self._parts
         kept = EmbeddingCache(Path(cache), parts.space)
         return evaluate(protocol, parts.embedder, kept, parts.rule, tell or _silent)
@@ -64,6 +66,8 @@ def write_report(found: Evaluation, folder: Path, title: str) -> bool:
     ConfigError
         The folder cannot be written to.
     """
+    from voiceid.evaluation.page import page  # noqa: PLC0415 - as above
+
     pictures: Mapping[str, tuple[str, bytes]] = {}
     with contextlib.suppress(ExtraMissing):
         pictures = _pictures(found)
@@ -101,7 +105,8 @@ def _scores(found: Evaluation) -> str:
 
 def _pictures(found: Evaluation) -> dict[str, tuple[str, bytes]]:
     """Return what each picture shows and its PNG, by file name; raises ExtraMissing."""
-    from voiceid import pictures  # noqa: PLC0415 - matplotlib, and only when it is there
+    from voiceid import metrics, pictures  # noqa: PLC0415 - matplotlib, and only when it is there
+    from voiceid.evaluation.search import searches  # noqa: PLC0415 - as above
 
     scored = found.scored
     same, other = scored.scores[scored.target], scored.scores[~scored.target]
@@ -122,9 +127,9 @@ def _pictures(found: Evaluation) -> dict[str, tuple[str, bytes]]:
     }
     search = searches(scored, found.speakers) if found.identification is not None else None
     if search is not None:
-        curve = identification_curve(search)
+        curve = metrics.identification_curve(search)
         open_set = pictures.open_set(curve.thresholds, curve.fpir, curve.fnir, marks)
-        ranks = identification_rates_by_rank(search, min(10, len(found.protocol.models)))
+        ranks = metrics.identification_rates_by_rank(search, min(10, len(found.protocol.models)))
         made["open_set.png"] = ("Identification: FPIR and FNIR", pictures.png(open_set))
         made["cmc.png"] = (
             "Identification by rank",

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from voiceid.app.doctor import examine
 from voiceid.app.parts import Parts
 from voiceid.app.quantizing import quantize
-from voiceid.app.side_by_side import Comparison, compare_models
 from voiceid.audio import AudioSource
 from voiceid.domain import EmbeddingSpace, Finding
 from voiceid.index.gallery import IndexStatus
 from voiceid.registry import ModelCard
 from voiceid.zoo import ModelStore
 
-if TYPE_CHECKING:  # it loads while the models do
+if TYPE_CHECKING:  # it loads while the models do, or when it is needed
+    from voiceid.app.side_by_side import Comparison
     from voiceid.store.migrate import SchemaStatus
     from voiceid.store.restore import Restored
 
@@ -81,6 +81,8 @@ class Upkeep:
         ------
         ModelError, AudioError
         """
+        from voiceid.app.side_by_side import compare_models  # noqa: PLC0415 - for this alone
+
         return compare_models(self._parts.with_model(a), self._parts.with_model(b), paths)
 
     def db_status(self) -> SchemaStatus:
