@@ -69,6 +69,8 @@ class OperatingPoint:
         False match and false non-match rate measured at ``threshold``, 0 to 1
         (ISO/IEC 19795-1), over ``impostor_trials`` and ``genuine_trials`` comparisons.
     impostor_trials, genuine_trials : int
+    target_fmr : float
+        False match rate that the threshold was chosen for, 0 to 1.
     """
 
     band: str
@@ -78,6 +80,7 @@ class OperatingPoint:
     fnmr: float
     impostor_trials: int
     genuine_trials: int
+    target_fmr: float = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +97,16 @@ class DecisionRule:
         Least lead over the runner-up, in cosine, for an identification to be accepted.
     fixed : Threshold or None
         Wins over the points, whatever the net speech.
+    target_fmr : float
+        The points that were chosen for this false match rate decide, or where there are none,
+        those for the next lower one.
     """
 
     model: str
     points: Sequence[OperatingPoint]
     margin: float
     fixed: Threshold | None = None
+    target_fmr: float = 0.001
 
     def with_flags(self, threshold: float | None, margin: float | None) -> DecisionRule:
         """Return the rule with the values given for one call."""
@@ -133,14 +140,18 @@ class DecisionRule:
                 hint="Pass net_speech_s with the vector, or a threshold.",
             )
         reached = [
-            p for p in self.points if p.band == band.value and net_speech_s >= p.min_net_speech_s
+            p
+            for p in self.points
+            if p.band == band.value
+            and net_speech_s >= p.min_net_speech_s
+            and p.target_fmr <= self.target_fmr
         ]
         if not reached:
             raise ThresholdUnavailable(
                 f"the card of {self.model} has no operating point for"
                 f" {net_speech_s:.2f} s of net speech, {band.value}"
             )
-        point = max(reached, key=lambda p: p.min_net_speech_s)
+        point = max(reached, key=lambda p: (p.min_net_speech_s, p.target_fmr))
         return Threshold(
             point.threshold,
             f"card {self.model}, {band.value}, net speech >= {point.min_net_speech_s:g} s",
