@@ -31,6 +31,7 @@ from benchmarks.tables import markdown, percent
 from benchmarks.trials import Table, Voice
 from benchmarks.voices import Ear, Hearing, Listener, NakedEncoder, model_store
 from voiceid import metrics
+from voiceid.calibration import Conditions
 from voiceid.quality import QualityLimits
 from voiceid.scoring import DecisionRule
 from voiceid.vad import SpeechOptions
@@ -184,10 +185,9 @@ def _decided(
 
 def needed(rule: DecisionRule, of: Table | trials.Identified) -> trials.Floats:
     """Return the threshold that each comparison must reach."""
-    pairs = np.stack([of.net_speech_s, of.band], axis=1)
-    kinds, where = np.unique(pairs, axis=0, return_inverse=True)
-    values = [rule.threshold(speech, trials.BANDS[int(band)]).value for speech, band in kinds]
-    return np.array(values)[where.ravel()]
+    n = len(of.band)
+    one, none = np.ones(n), np.full(n, np.nan)
+    return rule.thresholds(Conditions(of.band, of.net_speech_s, none, none, one, one, 0.0 * one))
 
 
 def int8_table(corpora: Corpora, cache: Path | None) -> str:

@@ -44,8 +44,8 @@ from benchmarks.tables import markdown, percent
 from benchmarks.trials import Enrolled, Table
 from benchmarks.voices import Ear, Hearing
 from voiceid import metrics
+from voiceid.domain import Band
 from voiceid.registry import shipped_cards_folder
-from voiceid.scoring import Band
 
 BUCKETS_S = (1.0, 2.0, 4.0, 8.0, math.inf)
 """Doublings: below 1 s nothing is decided, and above 8 s of speech the scores settle."""

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.corpora import Samples
+from voiceid.domain import Band, band_of
 from voiceid.embeddings import centroid
 from voiceid.metrics import Trials
-from voiceid.scoring import Band, band_of
 
 BANDS = tuple(Band)
 Floats = npt.NDArray[np.float64]

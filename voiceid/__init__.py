@@ -22,9 +22,20 @@ if TYPE_CHECKING:
     from voiceid.app import VoiceID
     from voiceid.app.side_by_side import Comparison, Side
     from voiceid.audio import AudioSource
+    from voiceid.calibration import (
+        AsNorm,
+        CalibratedPoint,
+        Calibration,
+        Conditions,
+        HeldOut,
+        StoredCalibration,
+        Weight,
+    )
     from voiceid.config import Config
     from voiceid.domain import (
+        Band,
         Candidate,
+        Condition,
         Decision,
         Embedding,
         EmbeddingSpace,
@@ -63,6 +74,8 @@ if TYPE_CHECKING:
         EnrollmentIncomplete,
         EnrollmentRefused,
         ExtraMissing,
+        FitNotFound,
+        FitRefused,
         GalleryFileInvalid,
         GateMissed,
         HashMismatch,
@@ -104,16 +117,22 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Addition",
+    "AsNorm",
     "AudioError",
     "AudioInvalid",
     "AudioNotFound",
     "AudioSource",
     "AudioTooLong",
     "AudioUnreadable",
+    "Band",
+    "CalibratedPoint",
+    "Calibration",
     "Candidate",
     "ChangeRefused",
     "CheckpointInvalid",
     "Comparison",
+    "Condition",
+    "Conditions",
     "Config",
     "ConfigError",
     "Decision",
@@ -129,10 +148,13 @@ __all__ = [
     "Exchanged",
     "ExtraMissing",
     "Finding",
+    "FitNotFound",
+    "FitRefused",
     "GalleryFileInvalid",
     "GateMissed",
     "HashMismatch",
     "Health",
+    "HeldOut",
     "IndexFault",
     "IndexStatus",
     "Inspection",
@@ -177,6 +199,7 @@ __all__ = [
     "Standing",
     "StoreBusy",
     "StoreError",
+    "StoredCalibration",
     "Task",
     "Threshold",
     "ThresholdUnavailable",
@@ -186,15 +209,21 @@ __all__ = [
     "VerifyResult",
     "VoiceID",
     "VoiceIDError",
+    "Weight",
 ]
 
 _ELSEWHERE = {
     "Addition": "voiceid.zoo.add",
+    "AsNorm": "voiceid.calibration",
     "AudioSource": "voiceid.audio",
+    "CalibratedPoint": "voiceid.calibration",
+    "Calibration": "voiceid.calibration",
     "Comparison": "voiceid.app.side_by_side",
+    "Conditions": "voiceid.calibration",
     "Config": "voiceid.config",
     "Evaluation": "voiceid.evaluation",
     "Exchanged": "voiceid.exchange",
+    "HeldOut": "voiceid.calibration",
     "IndexStatus": "voiceid.index.gallery",
     "InstalledModel": "voiceid.zoo",
     "ModelCard": "voiceid.registry",
@@ -208,12 +237,16 @@ _ELSEWHERE = {
     "SchemaState": "voiceid.store.migrate",
     "SchemaStatus": "voiceid.store.migrate",
     "Side": "voiceid.app.side_by_side",
+    "StoredCalibration": "voiceid.calibration",
     "VerifyResult": "voiceid.zoo",
     "VoiceID": "voiceid.app",
+    "Weight": "voiceid.calibration",
 }
 _DOMAIN = frozenset(
     {
+        "Band",
         "Candidate",
+        "Condition",
         "Decision",
         "Embedding",
         "EmbeddingSpace",

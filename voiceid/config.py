@@ -3,7 +3,7 @@
 The home is the folder that relative paths start from: ``$VOICEID_HOME``, else the current
 folder when it holds a ``config.yaml``, else the platform's user data folder.  A flag wins
 over the environment, the environment over the file, the file over the default.  Unknown
-keys are errors, and all problems are reported at once: a misspelt threshold must not be
+keys are errors, and all problems are reported at once: a misspelt target must not be
 taken for the default.
 """
 
@@ -52,8 +52,11 @@ class Config:
         Never download.
     audio, speech, quality, enrollment
         The options of the layers of these names.
-    threshold, margin : float or None
-        ``decision.threshold`` and ``decision.margin``; None: from the model's card.
+    target_fmr, target_fpir : float or None
+        ``decision.target_fmr`` of a comparison, and ``decision.target_fpir`` of a search, 0 to
+        0.5; None: what was asked of the calibration in use, else an FMR of 0.001.
+    margin : float or None
+        ``decision.margin``; None: from the model's card.
     index_kind : str
         ``faiss`` or ``exact``.
     runtime : EngineOptions
@@ -73,7 +76,8 @@ class Config:
     speech: SpeechOptions
     quality: QualityLimits
     enrollment: EnrollmentLimits
-    threshold: float | None
+    target_fmr: float | None
+    target_fpir: float | None
     margin: float | None
     index_kind: str
     runtime: EngineOptions
@@ -188,7 +192,8 @@ def _compose(folder: Path, values: Mapping[str, Any], sources: Mapping[str, str]
         speech=SpeechOptions(**section("speech")),
         quality=QualityLimits(**section("quality")),
         enrollment=EnrollmentLimits(**section("enrollment")),
-        threshold=values["decision.threshold"],
+        target_fmr=values["decision.target_fmr"],
+        target_fpir=values["decision.target_fpir"],
         margin=values["decision.margin"],
         index_kind=values["index.kind"],
         runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
@@ -312,7 +317,8 @@ _SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "quality.min_snr_db": (QualityLimits().min_snr_db, _number(-100.0, 200.0)),
     "quality.min_bandwidth_hz": (QualityLimits().min_bandwidth_hz, _number(0.0, 8000.0)),
     "enrollment.min_speech_s": (EnrollmentLimits().min_speech_s, _number(0.0)),
-    "decision.threshold": (None, _optional(_number(-1.0, 1.0))),
+    "decision.target_fmr": (None, _optional(_number(1e-9, 0.5))),
+    "decision.target_fpir": (None, _optional(_number(1e-9, 0.5))),
     "decision.margin": (None, _optional(_number(0.0, 2.0))),
     "index.kind": ("faiss", _one_of("faiss", "exact")),
     "runtime.threads": (1, _whole(1)),

@@ -15,6 +15,7 @@ import numpy as np
 
 from voiceid.domain import (
     Candidate,
+    Condition,
     EmbeddingSpace,
     Inspection,
     Likeness,
@@ -27,7 +28,7 @@ from voiceid.domain import (
 from voiceid.embeddings import cosine
 from voiceid.errors import ChangeRefused, SampleNotFound, SpaceMismatch
 from voiceid.index.gallery import GalleryIndex
-from voiceid.scoring import DecisionRule, band_of, odd_ones
+from voiceid.scoring import DecisionRule, odd_ones
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader, Store, Writer
@@ -185,14 +186,8 @@ class Curator:
             (reader.samples(speaker.id, self.space.id) for speaker in (a, b)),
             key=lambda samples: sum(sample.quality.net_speech_s for sample in samples),
         )
-        shares = [
-            sum(sample.quality.narrowband for sample in samples) / len(samples)
-            for samples in (shorter, longer)
-        ]
-        net_speech_s = sum(sample.quality.net_speech_s for sample in shorter)
-        half = 0.5
-        threshold = self.rule.threshold(net_speech_s, band_of(shares[0] >= half, shares[1]))
-        return Likeness(score, threshold)
+        both = [[sample.quality for sample in samples] for samples in (shorter, longer)]
+        return Likeness(score, self.rule.threshold(Condition.of_joined(*both)))
 
     def _chosen(self, reader: Reader, speaker: Speaker, ids: Sequence[int]) -> list[Sample]:
         if ids:

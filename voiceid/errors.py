@@ -35,6 +35,8 @@ The tree (exit codes in brackets; they are part of the public interface)::
     ├── ExtraMissing [57]            an optional part of voiceid is not installed
     ├── PictureNotWritten [58]       a picture's file is there already, or cannot be written
     ├── GateMissed [59]              an evaluation whose errors are above what was asked for
+    ├── FitRefused [60]              recordings too few, or no better for what was to be fitted
+    ├── FitNotFound [61]             no calibration, cohort or adaptation of that number
     └── StoreError [50]
         ├── SchemaTooNew [51]        written by a newer voiceid; refused, untouched
         ├── SchemaOutdated [52]      needs `voiceid db upgrade`
@@ -189,7 +191,7 @@ class ThresholdUnavailable(ModelError):
     """No threshold is known for this model; without one nobody is accepted."""
 
     exit_code = 39
-    default_hint = "Set decision.threshold in config.yaml, or pass --threshold."
+    default_hint = "`voiceid calibrate` measures thresholds on your own recordings."
 
 
 class EnrollmentRefused(VoiceIDError):
@@ -288,6 +290,18 @@ class GateMissed(VoiceIDError):
     """An evaluation found more errors than was asked for; its report was written."""
 
     exit_code = 59
+
+
+class FitRefused(VoiceIDError):
+    """The recordings are too few for a calibration or an adaptation, or it does not help."""
+
+    exit_code = 60
+
+
+class FitNotFound(VoiceIDError):
+    """There is no calibration, cohort or adaptation of that number."""
+
+    exit_code = 61
 
 
 class StoreError(VoiceIDError):

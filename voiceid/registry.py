@@ -16,9 +16,9 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from voiceid.domain import EmbeddingSpace
+from voiceid.domain import Band, EmbeddingSpace
 from voiceid.errors import ConfigError
-from voiceid.scoring import Band, OperatingPoint
+from voiceid.scoring import OperatingPoint
 from voiceid.shipped import shipped
 
 T = TypeVar("T")

@@ -1,56 +1,38 @@
 """Which threshold and which margin decide, where they come from, and what does not fit.  Pure.
 
-A threshold is never a constant of the code: it is a flag, a setting, or an operating
-point that was measured for the model at an amount of net speech.  Where none of these can
-be had, :class:`ThresholdUnavailable` is raised, and nobody is accepted.
+A threshold is never a constant of the code, and nobody types one: it follows from the error
+rate that is aimed at, by the site's own calibration, or by operating points that were measured
+for the model.  Where neither can be had, :class:`ThresholdUnavailable` is raised, and nobody
+is accepted.
 """
 
 from __future__ import annotations
 
 import contextlib
-import enum
 import itertools
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from voiceid.domain import Float32Array, QualityReport, Threshold
+import numpy as np
+
+from voiceid.calibration import (
+    BANDS,
+    Calibration,
+    Conditions,
+    Floats,
+    StoredCalibration,
+    trials_needed,
+)
+from voiceid.domain import Band, Condition, Float32Array, QualityReport, Threshold
 from voiceid.embeddings import agreement
 from voiceid.errors import ConfigError, ThresholdUnavailable
+from voiceid.metrics import fmr_for_fpir
 
-
-class Band(enum.StrEnum):
-    """How the bandwidths of the two sides of a comparison go together.
-
-    Strangers sound far more alike when both sides have a telephone's band, and speakers far
-    less like themselves when one side has: docs/accuracy.md has the numbers.
-    """
-
-    WIDEBAND = "wideband"
-    NARROWBAND = "narrowband"
-    CROSSBAND = "crossband"
-
-
-def band_of(clip_is_narrowband: bool, enrolled_share: float) -> Band:
-    """Return the band of a comparison.
-
-    Parameters
-    ----------
-    clip_is_narrowband : bool
-    enrolled_share : float
-        Share of the enrolled samples that are narrowband, 0 to 1.
-
-    Returns
-    -------
-    Band
-        A speaker with samples of both kinds counts as narrowband from one half on for a
-        narrowband clip, and as wideband otherwise.
-    """
-    if clip_is_narrowband:
-        if enrolled_share == 0.0:
-            return Band.CROSSBAND
-        return Band.NARROWBAND if enrolled_share >= 0.5 else Band.WIDEBAND  # noqa: PLR2004
-    return Band.CROSSBAND if enrolled_share == 1.0 else Band.WIDEBAND
+DEFAULT_FMR = 0.001
+"""The false match rate aimed at when nobody says another: one stranger in a thousand."""
+_MAX_RATE = 0.5
+"""A rate above is no target: a coin does as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +66,43 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """An error rate that was asked for.
+
+    Parameters
+    ----------
+    rate : float
+        Above 0, at most 0.5.
+    per_search : bool
+        True: a false positive identification rate (FPIR), of a search of the whole gallery;
+        False: a false match rate (FMR), of one comparison.
+    """
+
+    rate: float
+    per_search: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.rate <= _MAX_RATE:  # NaN is not
+            raise ConfigError(
+                f"a target {self.name} of {self.rate} is not above 0 and at most {_MAX_RATE:g}",
+                hint="Rates are fractions: 0.001 is one in a thousand.",
+            )
+
+    @property
+    def name(self) -> str:
+        """``FMR`` or ``FPIR``."""
+        return "FPIR" if self.per_search else "FMR"
+
+    def fmr(self, gallery_size: int) -> float:
+        """Return the false match rate that a comparison may have, for a gallery of so many."""
+        if not self.per_search:
+            return self.rate
+        return fmr_for_fpir(self.rate, max(gallery_size, 1))
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionRule:
-    """The thresholds of one model, and what a setting or a flag puts in their place.
+    """What decides: a calibration, or the operating points of the model, at a target.
 
     Parameters
     ----------
@@ -95,67 +112,135 @@ class DecisionRule:
         In any order.
     margin : float
         Least lead over the runner-up, in cosine, for an identification to be accepted.
-    fixed : Threshold or None
-        Wins over the points, whatever the net speech.
-    target_fmr : float
-        The points that were chosen for this false match rate decide, or where there are none,
-        those for the next lower one.
+    calibration : StoredCalibration or None
+        It wins over the points, wherever it can speak of a comparison.
+    target : Target or None
+        None: the one that was asked for with the calibration, or `DEFAULT_FMR`.
     """
 
     model: str
     points: Sequence[OperatingPoint]
     margin: float
-    fixed: Threshold | None = None
-    target_fmr: float = 0.001
+    calibration: StoredCalibration | None = None
+    target: Target | None = None
 
-    def with_flags(self, threshold: float | None, margin: float | None) -> DecisionRule:
-        """Return the rule with the values given for one call."""
-        rule = self
-        if threshold is not None:
-            rule = replace(rule, fixed=Threshold(checked_cosine("threshold", threshold), "flag"))
-        if margin is not None:
-            rule = replace(rule, margin=checked_margin(margin))
-        return rule
+    def with_options(self, target: Target | None, margin: float | None = None) -> DecisionRule:
+        """Return the rule with what was asked for in one call; None leaves it as it is."""
+        rule = self if target is None else replace(self, target=target)
+        return rule if margin is None else replace(rule, margin=checked_margin(margin))
 
-    def threshold(self, net_speech_s: float | None, band: Band) -> Threshold:
+    def with_calibration(self, calibration: StoredCalibration | None) -> DecisionRule:
+        """Return the rule with another calibration, or with none."""
+        return replace(self, calibration=calibration)
+
+    @property
+    def aim(self) -> Target:
+        """The target that holds."""
+        if self.target is not None:
+            return self.target
+        asked = None if self.calibration is None else self.calibration.target_fmr
+        return Target(DEFAULT_FMR if asked is None else asked)
+
+    def threshold(
+        self,
+        condition: Condition,
+        gallery_size: int = 1,
+        normalised: tuple[float, float] = (1.0, 0.0),
+    ) -> Threshold:
         """Return the threshold for a comparison.
 
         Parameters
         ----------
-        net_speech_s : float or None
-            Of the clip, in seconds; None when it is not known.
-        band : Band
+        condition : Condition
+        gallery_size : int
+            How many speakers are searched, on which a target FPIR depends.
+        normalised : (slope, offset)
+            The linear map of the calibration's normalisation for this comparison.
 
         Raises
         ------
         ThresholdUnavailable
-            The card has no operating point for this band, or for so little speech, or it is
-            not known how much there was.
+            Nothing was measured for this band, or for so little speech, or it is not known
+            how much there was; or the target is one that the trials behind cannot support.
         """
-        if self.fixed is not None:
-            return self.fixed
-        if net_speech_s is None:
+        if condition.net_speech_s is None:
             raise ThresholdUnavailable(
                 "it is not known how much speech is behind the vector, and thresholds depend on it",
-                hint="Pass net_speech_s with the vector, or a threshold.",
+                hint="Pass net_speech_s with the vector.",
             )
+        fmr = self.aim.fmr(gallery_size)
+        given = Conditions.of(condition, normalised)
+        if self._calibrated is not None and self._calibrated.covers(given)[0]:
+            value = float(self._calibrated.cosines(self._calibrated.llr_at(fmr), given)[0])
+            aim = self._aim_text(fmr, gallery_size)
+            return Threshold(value, f"{self._calibration_name}, {aim}")
+        point = self._point(condition.band, condition.net_speech_s, fmr)
+        return Threshold(
+            point.threshold,
+            f"card {self.model}, {condition.band.value}, net speech >="
+            f" {point.min_net_speech_s:g} s, {self._aim_text(point.target_fmr, gallery_size)}",
+        )
+
+    def thresholds(self, given: Conditions, gallery_size: int = 1) -> Floats:
+        """Return the threshold (n,) of each comparison, NaN where there is none."""
+        fmr = self.aim.fmr(gallery_size)
+        found = np.full(len(given.band), np.nan)
+        steps = {(p.band, p.min_net_speech_s) for p in self.points}
+        for band, least_s in sorted(steps, key=lambda step: step[1]):
+            reached = given.net_speech_s >= least_s
+            point = _loosest(self.points, band, least_s, fmr)
+            rows = reached & (given.band == BANDS.index(Band(band)))
+            found[rows] = math.nan if point is None else point.threshold
+        if self._calibrated is None:
+            return found
+        calibrated = np.full(len(found), np.nan)
+        with contextlib.suppress(ThresholdUnavailable):
+            calibrated = self._calibrated.cosines(self._calibrated.llr_at(fmr), given)
+        return np.where(self._calibrated.covers(given), calibrated, found)
+
+    def llr(
+        self, score: float, condition: Condition, normalised: tuple[float, float] = (1.0, 0.0)
+    ) -> float | None:
+        """Return the log-likelihood ratio of a score; None where the calibration has none."""
+        if self._calibrated is None or condition.net_speech_s is None:
+            return None
+        found = float(self._calibrated.llrs([score], Conditions.of(condition, normalised))[0])
+        return found if math.isfinite(found) else None
+
+    @property
+    def _calibrated(self) -> Calibration | None:
+        return None if self.calibration is None else self.calibration.calibration
+
+    @property
+    def _calibration_name(self) -> str:
+        return "" if self.calibration is None else f"calibration {self.calibration.id}"
+
+    def _aim_text(self, fmr: float, gallery_size: int) -> str:
+        aim = self.aim
+        if not aim.per_search:
+            return f"FMR {_percent(fmr)}"
+        return f"FPIR {_percent(aim.rate)} of {gallery_size} enrolled, FMR {_percent(fmr)}"
+
+    def _point(self, band: Band, net_speech_s: float, fmr: float) -> OperatingPoint:
         reached = [
-            p
-            for p in self.points
-            if p.band == band.value
-            and net_speech_s >= p.min_net_speech_s
-            and p.target_fmr <= self.target_fmr
+            p for p in self.points if p.band == band.value and net_speech_s >= p.min_net_speech_s
         ]
         if not reached:
             raise ThresholdUnavailable(
                 f"the card of {self.model} has no operating point for"
                 f" {net_speech_s:.2f} s of net speech, {band.value}"
             )
-        point = max(reached, key=lambda p: (p.min_net_speech_s, p.target_fmr))
-        return Threshold(
-            point.threshold,
-            f"card {self.model}, {band.value}, net speech >= {point.min_net_speech_s:g} s",
-        )
+        longest = max(p.min_net_speech_s for p in reached)
+        point = _loosest(reached, band.value, longest, fmr)
+        if point is None:
+            least = min(p.target_fmr for p in reached if p.min_net_speech_s == longest)
+            raise ThresholdUnavailable(
+                f"a false match rate of {fmr:.3g} takes {trials_needed(fmr)} impostor trials, and"
+                f" the card of {self.model} was measured down to {least:g} for"
+                f" {net_speech_s:.2f} s of net speech, {band.value}",
+                hint="Accept a higher rate, or calibrate on that many trials of your own.",
+            )
+        return point
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,34 +334,31 @@ def thresholds_among(qualities: Sequence[QualityReport], rule: DecisionRule) -> 
     few = [quality for alike in kinds.values() for quality in alike[:2]]
     found = set()
     for one, other in itertools.combinations(few, 2):
-        shorter = min(one, other, key=lambda quality: quality.net_speech_s)
-        longer = other if shorter is one else one
         with contextlib.suppress(ThresholdUnavailable):
-            band = band_of(shorter.narrowband, float(longer.narrowband))
-            found.add(rule.threshold(shorter.net_speech_s, band))
+            found.add(rule.threshold(Condition.of_two(one, other)))
     return sorted(found, key=lambda threshold: (threshold.value, threshold.source))
 
 
 def _needed(quality: QualityReport, others: Sequence[QualityReport], rule: DecisionRule) -> float:
     """Return the threshold that a sample must reach against all the others."""
-    share = sum(other.narrowband for other in others) / len(others)
-    return rule.threshold(quality.net_speech_s, band_of(quality.narrowband, share)).value
+    return rule.threshold(Condition.of(quality, others)).value
 
 
-def checked_cosine(what: str, value: float) -> float:
-    """Return ``value`` if it can be a cosine; NaN and numbers outside -1 to 1 cannot.
+def _loosest(
+    points: Sequence[OperatingPoint], band: str, min_net_speech_s: float, fmr: float
+) -> OperatingPoint | None:
+    """Return the point of a band and step for the highest rate that is not above ``fmr``."""
+    allowed = fmr * (1.0 + 1e-9)  # forgiven the rounding of its arithmetic
+    usable = [
+        p
+        for p in points
+        if (p.band, p.min_net_speech_s) == (band, min_net_speech_s) and p.target_fmr <= allowed
+    ]
+    return max(usable, key=lambda p: p.target_fmr, default=None)
 
-    Raises
-    ------
-    ConfigError
-        A threshold that every score, or no comparison at all, would satisfy.
-    """
-    if not math.isfinite(value) or not -1.0 <= value <= 1.0:
-        raise ConfigError(
-            f"{what} is {value}, and a cosine lies between -1 and 1",
-            hint="Scores are raw cosines here, never percents or (cos + 1) / 2.",
-        )
-    return float(value)
+
+def _percent(rate: float) -> str:
+    return f"{100.0 * rate:.3g} %"
 
 
 def checked_margin(value: float) -> float:

@@ -84,14 +84,24 @@ def test_identify_says_ambiguous_when_the_margin_is_not_met(clips: Path, run: Ru
     assert ran.json["speaker"] is None
 
 
-def test_a_threshold_by_flag_decides_and_is_named(clips: Path, run: Runner) -> None:
-    ran = run("identify", "door.wav", "--threshold", "0.999", "--json")
-    assert ran.code == 10
-    assert (ran.json["threshold"], ran.json["threshold_source"]) == (0.999, "flag")
-    ran = run("verify", "alice", "stranger.wav", "--threshold", "-1", "--json")
-    assert ran.code == 0
-    ran = run("compare", "door.wav", "alice.mp3", "--threshold", "1", "--json")
-    assert ran.code == 10
+def test_a_target_by_flag_moves_the_threshold_and_is_named(clips: Path, run: Runner) -> None:
+    usual = run("verify", "alice", "door.wav", "--json").json
+    for ask in (["verify", "alice", "door.wav"], ["compare", "door.wav", "alice.mp3"]):
+        looser = run(*ask, "--target-fmr", "0.02", "--json").json
+        assert looser["threshold"] <= usual["threshold"]
+        assert "FMR" in looser["threshold_source"]
+    ran = run("identify", "door.wav", "--target-fpir", "0.01", "--json")
+    assert f"FPIR 1 % of {ran.json['gallery_size']} enrolled" in ran.json["threshold_source"]
+
+
+def test_a_target_that_nothing_supports_accepts_nobody(clips: Path, run: Runner) -> None:
+    for ask in (
+        ["verify", "alice", "door.wav", "--target-fmr", "1e-7"],
+        ["identify", "door.wav", "--target-fpir", "1e-7"],
+    ):
+        ran = run(*ask, "--json")
+        assert ran.code == 39
+        assert "impostor trials" in ran.json["message"]
 
 
 def test_silence_is_inconclusive_for_every_question(clips: Path, run: Runner) -> None:
@@ -211,10 +221,10 @@ def test_a_model_that_is_not_installed_is_not_fetched_when_offline(
 
 
 def test_a_wrong_setting_is_told(clips: Path, run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VOICEID_DECISION__TRESHOLD", "0.5")
+    monkeypatch.setenv("VOICEID_DECISION__TARGET_FRM", "0.5")
     ran = run("identify", "door.wav")
     assert ran.code == 21
-    assert "decision.threshold" in ran.err
+    assert "decision.target_fmr" in ran.err
 
 
 def test_speakers_of_another_model_are_not_compared(clips: Path, run: Runner) -> None:

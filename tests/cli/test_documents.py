@@ -14,8 +14,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 from exports import campplus_features_in
 
+from examples.ami import clean_turns
 from voiceid import Reason, VoiceID, VoiceIDError, errors
 from voiceid.cli import exit_codes
 from voiceid.cli.root import root
@@ -64,10 +66,21 @@ def _matches(expected: str, printed: str) -> bool:
     return re.fullmatch(pattern, "\n".join(_shape(printed))) is not None
 
 
+def _write_site(folder: Path) -> None:
+    """Write ``site.csv`` and its recordings: turns of people alone in AMI meetings."""
+    (folder / "site").mkdir()
+    lines = ["speaker,path"]
+    for number, turn in enumerate(clean_turns(min_duration_s=1.5)):
+        soundfile.write(folder / "site" / f"{number}.flac", *turn.samples())
+        lines.append(f"{turn.speaker},site/{number}.flac")
+    (folder / "site.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 @pytest.fixture
 def folder(ami: object, models_folder: Path, tmp_path: Path) -> Path:
     for name, turn in CLIPS.items():
         ami.cut(turn, tmp_path / name)
+    _write_site(tmp_path)
     shutil.copy(REPO / "config.yaml", tmp_path)
     (tmp_path / "models").mkdir()
     for path in models_folder.glob("*"):

@@ -28,8 +28,7 @@ def test_an_export_of_campplus_is_added_used_and_removed(
     assert run("models", "show", "cam", "--json").json["source"]["file"] == "Cam.onnx"
     ran = run("compare", clip, clip, "--model", "cam")
     assert ran.code == 39
-    assert "--threshold" in ran.err
-    assert run("compare", clip, clip, "--model", "cam", "--threshold", "0.5").code == 0
+    assert "voiceid calibrate" in ran.err
     ran = run("models", "pull", "cam", "--force")
     assert ran.code == 32
     assert "--from Cam.onnx" in ran.err

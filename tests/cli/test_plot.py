@@ -174,12 +174,14 @@ def test_the_scores_of_a_list_are_drawn_with_the_thresholds_that_decide(
     assert decided.value in told["thresholds"].values()
 
 
-def test_a_threshold_that_was_set_is_the_one_that_is_drawn(
+def test_the_target_of_the_settings_is_the_one_that_is_drawn(
     people: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("VOICEID_DECISION__THRESHOLD", "0.61")
-    told = run("plot", "scores", "people/alice", "people/bob", "--json").json
-    assert list(told["thresholds"].values()) == [0.61]
+    usual = run("plot", "scores", "people/alice", "people/bob", "--json").json["thresholds"]
+    monkeypatch.setenv("VOICEID_DECISION__TARGET_FMR", "0.3")
+    told = run("plot", "scores", "people/alice", "people/bob", "--json").json["thresholds"]
+    assert max(told.values()) <= max(usual.values())
+    assert all(label.endswith(" %") for label in told)
 
 
 def test_one_recording_under_two_names_counts_once(people: Path, ami, run: Runner) -> None:

@@ -55,7 +55,7 @@ def test_who_is_barred_is_never_accepted(
     assert run("verify", "alice", door).code == 0
     assert run("speakers", *words).code == 0
     for ask in (["verify", "alice", door], ["identify", door]):
-        ran = run(*ask, "--json", "--threshold", "-1", *(["--margin", "0"] * (ask[0] != "verify")))
+        ran = run(*ask, "--json", *(["--margin", "0"] * (ask[0] != "verify")))
         assert ran.code == 10
         assert (ran.json["outcome"], ran.json["reason"]) == ("rejected", reason)
         assert reason.removeprefix("speaker_") in run(*ask).out
@@ -73,7 +73,7 @@ def test_an_expiry_takes_effect_by_itself(door: Path, run: Runner) -> None:
 def test_the_voice_of_somebody_disabled_still_competes(door: Path, run: Runner) -> None:
     """Else the disabled alice would be let in as whoever sounds most like her."""
     assert run("speakers", "disable", "alice").code == 0
-    found = run("identify", door, "--json", "--threshold", "-1").json
+    found = run("identify", door, "--json").json
     assert found["reason"] == "speaker_disabled"
     assert found["candidates"][0]["speaker"]["name"] == "alice"
     assert found["speaker"] is None

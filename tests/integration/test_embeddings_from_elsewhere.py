@@ -57,9 +57,9 @@ def test_its_length_does_not_matter_and_the_space_may_be_named(
     vid: VoiceID, heard: Utterance
 ) -> None:
     longer = (3.5 * heard.embedding.vector.astype(np.float64)).tolist()
-    found = vid.identify_embedding(longer, vid.space.id, threshold=0.5)
+    found = vid.identify_embedding(longer, vid.space.id, net_speech_s=4.0)
     assert found.speaker.name == "alice"
-    assert found.threshold.source == "flag"
+    assert found.accepted
 
 
 def test_without_the_amount_of_speech_there_is_no_measured_threshold(
@@ -98,7 +98,7 @@ def test_what_is_no_vector_of_this_gallery_is_refused(
     vector, space = wrong(heard.embedding.vector)
     named = vid.space if space is None else space
     with pytest.raises(SpaceMismatch) as refused:
-        vid.identify_embedding(vector, named, threshold=-1.0)
+        vid.identify_embedding(vector, named, net_speech_s=4.0)
     assert refused.value.hint
     with pytest.raises(SpaceMismatch):
         vid.search(vector, named)
@@ -174,6 +174,6 @@ def test_what_a_listener_raises_takes_the_place_of_the_decision(
 
 def test_who_is_barred_is_not_accepted_by_a_vector(vid: VoiceID, heard: Utterance) -> None:
     vid.change("alice", SpeakerDetails(enabled=False))
-    found = vid.identify_embedding(heard.embedding.vector, vid.space, threshold=-1.0, margin=0.0)
+    found = vid.identify_embedding(heard.embedding.vector, vid.space, net_speech_s=4.0, margin=0.0)
     assert (found.outcome, found.reason) == (Outcome.REJECTED, Reason.SPEAKER_DISABLED)
     assert found.speaker is None

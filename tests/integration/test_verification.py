@@ -175,21 +175,23 @@ def test_a_close_runner_up_makes_it_ambiguous(gallery: VoiceID, clips: Clips) ->
     assert gallery.identify(clip, margin=lead + 0.01, top=1).reason is Reason.AMBIGUOUS
 
 
-def test_a_threshold_decides_on_both_of_its_sides(gallery: VoiceID, clips: Clips) -> None:
+def test_a_stricter_target_never_lowers_the_threshold(gallery: VoiceID, clips: Clips) -> None:
     clip = clips("FEE083", "trn09")[0]
-    score = gallery.verify("FEE083", clip).score
-    assert gallery.verify("FEE083", clip, threshold=score - 0.001).accepted
-    decision = gallery.verify("FEE083", clip, threshold=score + 0.001)
-    assert decision.outcome is Outcome.REJECTED
-    assert decision.threshold.source == "flag"
+    found = [gallery.verify("FEE083", clip, target_fmr=rate) for rate in (0.1, 0.01, 0.001)]
+    needed = [decision.threshold.value for decision in found]
+    assert needed == sorted(needed)
+    for decision in found:
+        assert decision.accepted == (decision.score >= decision.threshold.value)
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1.5, -2.0, 50.0])
-def test_a_threshold_that_is_no_cosine_accepts_nobody(
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 0.0, -0.1, 0.51, 50.0])
+def test_a_target_that_is_no_rate_accepts_nobody(
     gallery: VoiceID, clips: Clips, bad: float
 ) -> None:
     with pytest.raises(ConfigError):
-        gallery.identify(clips("FEE083", "trn09")[0], threshold=bad)
+        gallery.identify(clips("FEE083", "trn09")[0], target_fpir=bad)
+    with pytest.raises(ConfigError):
+        gallery.verify("FEE083", clips("FEE083", "trn09")[0], target_fmr=bad)
 
 
 def test_a_name_that_is_not_enrolled_is_an_error(gallery: VoiceID, clips: Clips) -> None:

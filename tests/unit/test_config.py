@@ -14,31 +14,31 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("decision: {threshold: 0.1, margin: 0.1}\nmodel: ge2e\n")
-    environ = {"VOICEID_DECISION__THRESHOLD": "0.2", "VOICEID_MODEL": "campplus"}
-    config = load_config(tmp_path, {"decision.threshold": 0.3}, environ)
-    assert (config.threshold, config.model, config.margin) == (0.3, "campplus", 0.1)
+    (tmp_path / "config.yaml").write_text("decision: {target_fmr: 0.1, margin: 0.1}\nmodel: ge2e\n")
+    environ = {"VOICEID_DECISION__TARGET_FMR": "0.2", "VOICEID_MODEL": "campplus"}
+    config = load_config(tmp_path, {"decision.target_fmr": 0.3}, environ)
+    assert (config.target_fmr, config.model, config.margin) == (0.3, "campplus", 0.1)
     assert config.index_kind == "faiss"
-    assert config.sources["decision.threshold"] == "flag"
+    assert config.sources["decision.target_fmr"] == "flag"
     assert config.sources["model"] == "VOICEID_MODEL"
     assert config.sources["decision.margin"] == str(tmp_path / "config.yaml")
     assert config.sources["index.kind"] == "default"
 
 
 def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("decision: {treshold: 0.5, margin: -1}\noffline: 1\n")
+    (tmp_path / "config.yaml").write_text("decision: {target_frm: 0.5, margin: -1}\noffline: 1\n")
     with pytest.raises(ConfigError) as caught:
         load_config(tmp_path, {"runtime.threads": 0}, {"VOICEID_MODELL": "x"})
     message = caught.value.message
-    assert "did you mean decision.threshold?" in message
+    assert "did you mean decision.target_fmr?" in message
     for key in ("decision.margin", "offline", "modell", "runtime.threads", "VOICEID_MODELL"):
         assert key in message
 
 
 @pytest.mark.parametrize("value", ["nan", ".nan", ".inf", "1.5", "high", "true", "[]"])
-def test_a_threshold_that_is_no_cosine_is_refused(tmp_path: Path, value: str) -> None:
-    with pytest.raises(ConfigError, match="threshold"):
-        load_config(tmp_path, {}, {"VOICEID_DECISION__THRESHOLD": value})
+def test_a_target_that_is_no_rate_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match="target_fmr"):
+        load_config(tmp_path, {}, {"VOICEID_DECISION__TARGET_FMR": value})
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1", "\x00", "model: {x: 1}", "decision: 5"])

@@ -38,7 +38,9 @@ def decision(outcome: Outcome) -> Decision:
         reason=Reason.MATCH,
         speaker=alice,
         score=0.81234567,
-        threshold=Threshold(0.5, "flag"),
+        threshold=Threshold(0.5, "card campplus"),
+        llr=None,
+        calibration=None,
         margin=None,
         runner_up=None,
         candidates=(Candidate(alice, 0.81234567),),
@@ -65,7 +67,7 @@ def test_the_json_of_a_decision_has_the_documented_keys() -> None:
     keys = set(json.loads(json.dumps(decision(Outcome.ACCEPTED).to_dict())))
     assert keys == {
         *("task", "outcome", "reason", "detail", "speaker", "score", "score_scale", "threshold"),
-        *("threshold_source", "margin", "runner_up", "candidates", "quality"),
+        *("threshold_source", "llr", "calibration", "margin", "runner_up", "candidates", "quality"),
         *("embedding_space", "gallery_size", "group", "elapsed_ms"),
     }
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceid.domain import QualityReport
+from voiceid.calibration import Conditions
+from voiceid.domain import Band, Condition, QualityReport, band_of
 from voiceid.errors import ConfigError, ThresholdUnavailable
 from voiceid.scoring import (
-    Band,
+    DEFAULT_FMR,
     DecisionRule,
     OperatingPoint,
-    band_of,
-    checked_cosine,
+    Target,
     checked_margin,
     thresholds_among,
 )
@@ -27,6 +29,12 @@ def point(min_s: float, threshold: float, band: Band = Band.WIDEBAND) -> Operati
 
 
 NARROW = [point(1, 0.8, Band.NARROWBAND), point(3, 0.7, Band.NARROWBAND)]
+
+
+def of(net_speech_s: float | None, band: Band = Band.WIDEBAND) -> Condition:
+    return Condition(band, net_speech_s, None, 10.0, 3)
+
+
 RULE = DecisionRule("net", [point(4, 0.4), *NARROW, point(1, 0.6), point(2, 0.5)], margin=0.05)
 
 
@@ -34,12 +42,12 @@ RULE = DecisionRule("net", [point(4, 0.4), *NARROW, point(1, 0.6), point(2, 0.5)
     ("net_speech_s", "threshold"), [(1.0, 0.6), (1.99, 0.6), (2.0, 0.5), (3.9, 0.5), (60, 0.4)]
 )
 def test_the_longest_point_that_was_reached_decides(net_speech_s: float, threshold: float) -> None:
-    assert RULE.threshold(net_speech_s, Band.WIDEBAND).value == threshold
+    assert RULE.threshold(of(net_speech_s)).value == threshold
 
 
 @pytest.mark.parametrize(("net_speech_s", "threshold"), [(1.0, 0.8), (2.9, 0.8), (3.0, 0.7)])
 def test_each_band_has_points_of_its_own(net_speech_s: float, threshold: float) -> None:
-    assert RULE.threshold(net_speech_s, Band.NARROWBAND).value == threshold
+    assert RULE.threshold(of(net_speech_s, Band.NARROWBAND)).value == threshold
 
 
 @pytest.mark.parametrize(
@@ -64,36 +72,98 @@ def test_of_two_clips_it_does_not_matter_which_comes_first(one: bool, other: boo
 
 
 def test_the_threshold_says_where_it_comes_from() -> None:
-    assert RULE.threshold(2.5, Band.WIDEBAND).source == "card net, wideband, net speech >= 2 s"
-    assert RULE.with_flags(0.7, None).threshold(0.0, Band.CROSSBAND).source == "flag"
+    found = RULE.threshold(of(2.5)).source
+    assert found == "card net, wideband, net speech >= 2 s, FMR 0.1 %"
 
 
 @pytest.mark.parametrize("rule", [RULE, DecisionRule("net", [], 0.05)])
 @pytest.mark.parametrize("band", Band)
 def test_without_a_measured_point_there_is_no_threshold(rule: DecisionRule, band: Band) -> None:
     with pytest.raises(ThresholdUnavailable):
-        rule.threshold(0.99, band)
+        rule.threshold(of(0.99, band))
 
 
 def test_points_of_one_band_are_no_stand_in_for_another() -> None:
     with pytest.raises(ThresholdUnavailable, match="crossband"):
-        RULE.threshold(10.0, Band.CROSSBAND)
+        RULE.threshold(of(10.0, Band.CROSSBAND))
 
 
-def test_a_flag_wins_over_the_card() -> None:
-    rule = RULE.with_flags(0.9, 0.2)
-    assert rule.threshold(10.0, Band.WIDEBAND).value == 0.9
-    assert rule.margin == 0.2
-    assert RULE.with_flags(None, None) == RULE
+def test_the_target_of_a_call_wins() -> None:
+    rule = RULE.with_options(Target(0.01), 0.2)
+    assert (rule.aim, rule.margin) == (Target(0.01), 0.2)
+    assert RULE.with_options(None, None) == RULE
+    assert RULE.aim == Target(DEFAULT_FMR)
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True))
-def test_what_cannot_be_a_cosine_is_never_a_threshold(value: float) -> None:
-    if math.isfinite(value) and -1 <= value <= 1:
-        assert checked_cosine("threshold", value) == value
+def test_what_cannot_be_an_error_rate_is_never_a_target(value: float) -> None:
+    if 0.0 < value <= 0.5:
+        assert Target(value).rate == value
     else:
-        with pytest.raises(ConfigError, match="cosine"):
-            checked_cosine("threshold", value)
+        with pytest.raises(ConfigError, match="target"):
+            Target(value)
+
+
+def several(*rates: float) -> DecisionRule:
+    points = [replace(point(1, 0.9 - rate), target_fmr=rate) for rate in rates]
+    return DecisionRule("net", points, 0.05)
+
+
+@pytest.mark.parametrize(("asked", "used"), [(0.3, 0.1), (0.1, 0.1), (0.02, 0.01), (0.01, 0.01)])
+def test_the_point_for_the_highest_rate_that_is_not_above_the_target_decides(
+    asked: float, used: float
+) -> None:
+    rule = several(0.1, 0.01).with_options(Target(asked))
+    assert rule.threshold(of(3.0)).value == 0.9 - used
+
+
+def test_a_target_below_every_point_is_refused_with_the_trials_that_it_would_take() -> None:
+    rule = several(0.1, 0.01).with_options(Target(0.001))
+    with pytest.raises(ThresholdUnavailable, match="3000 impostor trials"):
+        rule.threshold(of(3.0))
+
+
+def test_the_longest_step_is_never_passed_over_for_want_of_a_rate() -> None:
+    rule = DecisionRule(
+        "net", [replace(point(1, 0.5), target_fmr=0.01), replace(point(4, 0.6), target_fmr=0.1)], 0
+    ).with_options(Target(0.01))
+    assert rule.threshold(of(3.0)).value == 0.5
+    with pytest.raises(ThresholdUnavailable):
+        rule.threshold(of(5.0))
+
+
+@given(st.integers(1, 100_000), st.sampled_from([0.3, 0.1, 0.01]))
+def test_a_target_fpir_takes_a_lower_fmr_of_a_larger_gallery(size: int, fpir: float) -> None:
+    target = Target(fpir, per_search=True)
+    assert target.fmr(1) == pytest.approx(fpir)
+    assert target.fmr(size + 1) < target.fmr(size)
+    assert 1.0 - (1.0 - target.fmr(size)) ** size == pytest.approx(fpir)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(list(Band)), st.floats(0.5, 12.0)), min_size=1, max_size=20),
+    st.sampled_from([0.3, 0.1, 0.05, 0.01, 0.001]),
+)
+def test_many_thresholds_at_once_are_those_one_by_one(
+    clips: list[tuple[Band, float]], target: float
+) -> None:
+    points = [
+        replace(point(least, 0.5 + least / 100 - rate, band), target_fmr=rate)
+        for band in (Band.WIDEBAND, Band.NARROWBAND)
+        for least, rates in ((1.0, (0.1, 0.01)), (4.0, (0.1,)))
+        for rate in rates
+    ]
+    rule = DecisionRule("net", points, 0.05, None, Target(target))
+    conditions = [of(net, band) for band, net in clips]
+    rows = [Conditions.of(one) for one in conditions]
+    joined = Conditions(
+        *(np.concatenate([getattr(row, f.name) for row in rows]) for f in fields(Conditions))
+    )
+    for one, found in zip(conditions, rule.thresholds(joined), strict=True):
+        try:
+            assert rule.threshold(one).value == found
+        except ThresholdUnavailable:
+            assert math.isnan(found)
 
 
 @pytest.mark.parametrize("value", [-0.1, 2.1, math.nan, math.inf])
@@ -110,7 +180,7 @@ def test_the_thresholds_among_clips_are_those_of_all_their_pairs(
     for one, other in itertools.combinations(clips, 2):
         try:
             band = band_of(one[1], float(other[1]))
-            every.add(RULE.threshold(min(one[0], other[0]), band))
+            every.add(RULE.threshold(of(min(one[0], other[0]), band)))
         except ThresholdUnavailable:
             continue
     qualities = [

@@ -52,7 +52,8 @@ class Evaluating:
 
         parts = self._parts
         kept = EmbeddingCache(Path(cache), parts.space)
-        return evaluate(protocol, parts.embedder, kept, parts.rule, tell or _silent)
+        rule = parts.calibrated(parts.verifying_rule())
+        return evaluate(protocol, parts.embedder, kept, rule, tell or _silent)
 
 
 def write_report(found: Evaluation, folder: Path, title: str) -> bool:

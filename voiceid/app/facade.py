@@ -6,9 +6,8 @@
         if decision.accepted and decision.speaker.name == "alice":
             ...
 
-Its methods stand in five rooms: `questions`, `people`, `care`,
-`evaluating` and `upkeep`.  Objects are built in
-`parts`, and nowhere else.
+Its methods stand in six rooms: `questions`, `people`, `care`, `evaluating`, `calibrating` and
+`upkeep`.  Objects are built in `parts`, and nowhere else.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
+from voiceid.app.calibrating import Calibrating
 from voiceid.app.care import Care
 from voiceid.app.evaluating import Evaluating
 from voiceid.app.parts import Parts
@@ -28,7 +28,7 @@ from voiceid.config import Config, load_config
 from voiceid.zoo import Progress
 
 
-class VoiceID(Questions, People, Care, Evaluating, Upkeep):
+class VoiceID(Questions, People, Care, Evaluating, Calibrating, Upkeep):
     """Enrolled voices, and the questions that can be asked of them.
 
     One object serves a whole process; its methods may be called from any number of threads
@@ -68,9 +68,9 @@ class VoiceID(Questions, People, Care, Evaluating, Upkeep):
             ``$VOICEID_HOME``, else the current folder if it holds a ``config.yaml``, else the
             user's data folder.
         overrides : mapping, optional
-            Settings by dotted key, e.g. ``{"model": "ge2e", "decision.threshold": 0.6}``.
+            Settings by dotted key, e.g. ``{"model": "ge2e", "decision.target_fmr": 0.01}``.
         notify : callable, optional
-            Is told, in a sentence, of what takes long: a model that is fetched.
+            Is told, in a sentence, of what takes long (a model that is fetched) or was left out.
         progress : callable, optional
             Is told how far a download is: ``progress(stage, done_bytes, total_bytes)``.
 

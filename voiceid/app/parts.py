@@ -16,14 +16,14 @@ from voiceid import runtime
 from voiceid.audio import AudioSource
 from voiceid.config import Config
 from voiceid.curation import Curator
-from voiceid.domain import Decision, EmbeddingSpace, Threshold, Utterance
+from voiceid.domain import Decision, EmbeddingSpace, Utterance
 from voiceid.embedder import Embedder
 from voiceid.encoder import Encoder
 from voiceid.enrollment import Checks, Enroller
 from voiceid.errors import ModelUnknown
 from voiceid.index.gallery import GalleryIndex
 from voiceid.registry import ModelCard, load_cards, own_cards_folder, shipped_cards_folder
-from voiceid.scoring import DecisionRule
+from voiceid.scoring import DecisionRule, Target
 from voiceid.vad import open_detector
 from voiceid.verification import Verifier
 from voiceid.zoo import ModelStore, Progress
@@ -155,19 +155,38 @@ class Parts:
         """Clips that are worked on at once."""
         return self.config.workers or runtime.cpu_limit()
 
+    def notify(self, sentence: str) -> None:
+        """Tell what takes long, or was left out."""
+        self._notify(sentence)
+
     def _ensure(self, model: str) -> None:
         if not self.models.is_installed(model) and not self.config.offline:
             self._notify(f"the model {model} is not installed yet; fetching it")
         self.models.ensure(model, self.progress)
 
-    @property
-    def rule(self) -> DecisionRule:
-        """What decides: the settings, else the model's card."""
-        rule, config = self.card_rule, self.config
-        if config.threshold is not None:
-            source = f"config ({config.sources['decision.threshold']})"
-            rule = replace(rule, fixed=Threshold(config.threshold, source))
-        return rule if config.margin is None else replace(rule, margin=config.margin)
+    def verifying_rule(self, target_fmr: float | None = None) -> DecisionRule:
+        """What decides about one speaker: the target of the call, else of the settings."""
+        asked = self.config.target_fmr if target_fmr is None else target_fmr
+        target = None if asked is None else Target(asked)
+        return self.card_rule.with_options(target, self.config.margin)
+
+    def identifying_rule(
+        self, target_fpir: float | None = None, margin: float | None = None
+    ) -> DecisionRule:
+        """What decides among all: the target of the call, else of the settings.
+
+        Without a target FPIR each comparison has the false match rate that a verification has.
+        """
+        asked = self.config.target_fpir if target_fpir is None else target_fpir
+        target = None if asked is None else Target(asked, per_search=True)
+        return self.verifying_rule().with_options(target, margin)
+
+    def calibrated(self, rule: DecisionRule) -> DecisionRule:
+        """Return a rule with the calibration in use, if there is a database that has one."""
+        if not self.database.exists():
+            return rule
+        with self.store.read() as reader:
+            return rule.with_calibration(reader.calibration_in_use(self.space.id))
 
     @property
     def card_rule(self) -> DecisionRule:
@@ -219,10 +238,11 @@ class Parts:
     def enrolling_rule(self) -> DecisionRule:
         """What an enrolment is judged by, and who is in the gallery twice.
 
-        That is what was measured for the model; a threshold that somebody set for a door
-        takes its place only where nothing was measured.
+        That is what was measured for the model, whatever a door aims at; a calibration takes its
+        place only where nothing was measured.
         """
-        return self.card_rule if self.card_rule.points else self.rule
+        card = self.card_rule
+        return card if card.points else self.calibrated(card)
 
     @property
     def curator(self) -> Curator:

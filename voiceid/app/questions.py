@@ -38,7 +38,7 @@ class Questions:
         source: AudioSource,
         *,
         top: int = 5,
-        threshold: float | None = None,
+        target_fpir: float | None = None,
         margin: float | None = None,
         group: str | None = None,
     ) -> Decision:
@@ -50,8 +50,12 @@ class Questions:
             A path, bytes, a binary file object, ``(samples, rate_hz)``, or ``"-"``.
         top : int
             At most so many candidates in the decision, best first.
-        threshold, margin : float, optional
-            Cosines that replace those of the configuration and the model's card.
+        target_fpir : float, optional
+            False positive identification rate, 0 to 0.5: how often somebody who is not enrolled
+            may be taken for somebody who is.  The threshold rises with the gallery so that it
+            holds.  In place of ``decision.target_fpir`` of the configuration.
+        margin : float, optional
+            Cosine that replaces that of the configuration and the model's card.
         group : str, optional
             Ask only the members of this group.
 
@@ -67,14 +71,14 @@ class Questions:
         AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid
             Nobody was accepted.
         """
-        return self._identifier(top, threshold, margin, group)(source)
+        return self._identifier(top, target_fpir, margin, group)(source)
 
     def identify_all(
         self,
         sources: Iterable[AudioSource],
         *,
         top: int = 5,
-        threshold: float | None = None,
+        target_fpir: float | None = None,
         margin: float | None = None,
         group: str | None = None,
     ) -> Iterator[Decision | AudioError]:
@@ -84,13 +88,13 @@ class Questions:
         :meth:`identify` for the parameters, and for the errors that end it: all but an
         `AudioError`, which is of one clip.
         """
-        ask = self._identifier(top, threshold, margin, group)
+        ask = self._identifier(top, target_fpir, margin, group)
         return runtime.in_order(or_error(ask), sources, self._parts.workers)
 
     def _identifier(
-        self, top: int, threshold: float | None, margin: float | None, group: str | None
+        self, top: int, target_fpir: float | None, margin: float | None, group: str | None
     ) -> Callable[[AudioSource], Decision]:
-        rule = self._parts.rule.with_flags(threshold, margin)
+        rule = self._parts.identifying_rule(target_fpir, margin)
         verifier = self._parts.verifier
 
         def ask(source: AudioSource) -> Decision:
@@ -106,7 +110,7 @@ class Questions:
         net_speech_s: float | None = None,
         narrowband: bool = False,
         top: int = 5,
-        threshold: float | None = None,
+        target_fpir: float | None = None,
         margin: float | None = None,
         group: str | None = None,
     ) -> Decision:
@@ -119,11 +123,11 @@ class Questions:
         space : EmbeddingSpace or str
             Where it was embedded, or the id of that space.
         net_speech_s : float, optional
-            How much speech is behind it.  Measured thresholds depend on it: without it there
-            must be a threshold, here or in the configuration.
+            How much speech is behind it, in seconds.  Thresholds depend on it: without it
+            nobody is accepted.
         narrowband : bool
             Whether that speech had a telephone's bandwidth.
-        top, threshold, margin, group
+        top, target_fpir, margin, group
             See :meth:`identify`.
 
         Raises
@@ -135,7 +139,7 @@ class Questions:
         """
         started = time.perf_counter()
         probe = Probe(self._embedding(vector, space), net_speech_s, narrowband, None)
-        rule = self._parts.rule.with_flags(threshold, margin)
+        rule = self._parts.identifying_rule(target_fpir, margin)
         group = None if group is None else tag("group", group)
         decision = self._parts.searcher.identify_probe(
             probe, top=top, rule=rule, group=group, started=started
@@ -168,7 +172,9 @@ class Questions:
         """
         return self._parts.searcher.search(self._embedding(vector, space), k, group)
 
-    def verify(self, name: str, source: AudioSource, *, threshold: float | None = None) -> Decision:
+    def verify(
+        self, name: str, source: AudioSource, *, target_fmr: float | None = None
+    ) -> Decision:
         """Decide whether a clip is the voice of the enrolled speaker called ``name``.
 
         Parameters
@@ -176,8 +182,9 @@ class Questions:
         name : str
         source : AudioSource
             See :meth:`identify`.
-        threshold : float, optional
-            Cosine that replaces that of the configuration and the model's card.
+        target_fmr : float, optional
+            False match rate, 0 to 0.5: how often another voice may be accepted.  In place of
+            that of the configuration, of the calibration, or 0.001.
 
         Returns
         -------
@@ -194,20 +201,20 @@ class Questions:
         AudioError, ModelError, StoreError, ConfigError
             Nobody was accepted.
         """
-        return self._asker(name, threshold)(source)
+        return self._asker(name, target_fmr)(source)
 
     def verify_all(
-        self, name: str, sources: Iterable[AudioSource], *, threshold: float | None = None
+        self, name: str, sources: Iterable[AudioSource], *, target_fmr: float | None = None
     ) -> Iterator[Decision | AudioError]:
         """Yield, in order, the decision about each clip or the error that it gave.
 
         See :meth:`verify` and :meth:`identify_all`.
         """
-        ask = self._asker(name, threshold)
+        ask = self._asker(name, target_fmr)
         return runtime.in_order(or_error(ask), sources, self._parts.workers)
 
-    def _asker(self, name: str, threshold: float | None) -> Callable[[AudioSource], Decision]:
-        rule = self._parts.rule.with_flags(threshold, None)
+    def _asker(self, name: str, target_fmr: float | None) -> Callable[[AudioSource], Decision]:
+        rule = self._parts.verifying_rule(target_fmr)
         verifier = self._parts.verifier
 
         def ask(source: AudioSource) -> Decision:
@@ -216,23 +223,25 @@ class Questions:
         return ask
 
     def compare(
-        self, a: AudioSource, b: AudioSource, *, threshold: float | None = None
+        self, a: AudioSource, b: AudioSource, *, target_fmr: float | None = None
     ) -> Decision:
-        """Decide whether two clips are of one voice.  Needs no database.
+        """Decide whether two clips are of one voice.
+
+        The database is asked for a calibration, if there is one; nobody needs to be enrolled.
 
         Parameters
         ----------
         a, b : AudioSource
             See :meth:`identify`.
-        threshold : float, optional
+        target_fmr : float, optional
             See :meth:`verify`.
 
         Raises
         ------
-        AudioError, ModelError, ConfigError
+        AudioError, ModelError, StoreError, ConfigError
             Nobody was accepted.
         """
-        rule = self._parts.rule.with_flags(threshold, None)
+        rule = self._parts.calibrated(self._parts.verifying_rule(target_fmr))
         return self._told(compare(self._parts.embedder, a, b, rule=rule))
 
     def thresholds(self, qualities: Sequence[QualityReport]) -> list[Threshold]:
@@ -248,7 +257,8 @@ class Questions:
         list of Threshold
             Each once, the lowest first; none where there is too little speech for any.
         """
-        return thresholds_among(qualities, self._parts.rule)
+        rule = self._parts.calibrated(self._parts.verifying_rule())
+        return thresholds_among(qualities, rule)
 
     def on_decision(self, callback: Callable[[Decision], None]) -> Callable[[], None]:
         """Have every decision told to ``callback`` before whoever asked gets it.

@@ -6,7 +6,7 @@ import click
 
 from voiceid.cli.console import Console
 from voiceid.cli.decisions import tell
-from voiceid.cli.options import audio_options, threshold_option
+from voiceid.cli.options import audio_options, target_fmr_option
 from voiceid.cli.session import open_voiceid
 from voiceid.cli.sources import checked
 from voiceid.cli.tree import Command
@@ -20,10 +20,10 @@ from voiceid.cli.tree import Command
 )
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@threshold_option
+@target_fmr_option
 @audio_options
 @click.pass_obj
-def command(console: Console, first: str, second: str, threshold: float | None) -> int:
+def command(console: Console, first: str, second: str, target_fmr: float | None) -> int:
     """Decide whether two clips are of one voice.
 
     Nobody needs to be enrolled, and nothing is stored.  Exits with 0 for one voice, 10
@@ -31,4 +31,4 @@ def command(console: Console, first: str, second: str, threshold: float | None) 
     """
     a, b = checked([first, second])
     with open_voiceid(console) as vid:
-        return tell(vid.compare(a, b, threshold=threshold), console)
+        return tell(vid.compare(a, b, target_fmr=target_fmr), console)

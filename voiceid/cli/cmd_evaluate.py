@@ -10,6 +10,7 @@ import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
+from voiceid.cli.labelled import input_options, protocol_of
 from voiceid.cli.options import Real, common_options
 from voiceid.cli.session import open_voiceid
 from voiceid.cli.text import fields, table
@@ -17,9 +18,8 @@ from voiceid.cli.tree import Command
 from voiceid.errors import GateMissed, TrialsInvalid
 
 if TYPE_CHECKING:
-    from voiceid.evaluation import Evaluation, Protocol
+    from voiceid.evaluation import Evaluation
 
-_LISTS = frozenset({".csv", ".jsonl", ".ndjson", ".json"})
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -29,7 +29,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     short_help="Measure the error rates on recordings whose speakers are known.",
     example="voiceid evaluate people.csv --output report",
 )
-@click.argument("input", metavar="INPUT", type=click.Path(path_type=Path))
+@input_options
 @click.option(
     "--output",
     "-o",
@@ -37,18 +37,6 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     required=True,
     metavar="DIR",
     help="Folder for the report; an older report in it is replaced.",
-)
-@click.option(
-    "--enrolled",
-    type=_FILE,
-    metavar="MAP",
-    help="INPUT is `MODEL PATH target|nontarget`, and MAP says `MODEL PATH...`.",
-)
-@click.option(
-    "--enroll-first",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Of a manifest, enrol the first N recordings of each speaker, and ask about the others.",
 )
 @click.option(
     "--cache",
@@ -87,13 +75,11 @@ def command(  # noqa: PLR0913 - one parameter an option
     Lines, of speaker, path and, where known, session and condition, of which all pairs are
     compared that are not within one session.  See docs/evaluating.md.
     """
-    if enrolled is not None and enroll_first is not None:
-        raise click.UsageError("--enrolled is for trials, --enroll-first for a manifest.")
     older = None if against is None else _older(against)
     with open_voiceid(console) as vid:
         from voiceid.app.evaluating import write_report  # noqa: PLC0415 - loaded by now
 
-        protocol = _protocol(input, enrolled, enroll_first)
+        protocol = protocol_of(input, enrolled, enroll_first)
         found = vid.evaluate(
             protocol,
             cache=cache or output / "embeddings",
@@ -111,21 +97,6 @@ def command(  # noqa: PLR0913 - one parameter an option
     console.note(f"the report is {output / 'report.html'}")
     _require_gates(found, max_eer, max_fnmr_at_fmr)
     return exit_codes.DONE
-
-
-def _protocol(path: Path, enrolled: Path | None, enroll_first: int | None) -> Protocol:
-    from voiceid import evaluation  # noqa: PLC0415 - loads the engines
-
-    if enrolled is not None:
-        return evaluation.read_models(path, enrolled)
-    if path.suffix.lower() not in _LISTS:
-        if enroll_first is not None:
-            raise click.UsageError("--enroll-first is for a manifest (.csv or .jsonl).")
-        return evaluation.read_trials(path)
-    recordings = evaluation.read_manifest(path)
-    if enroll_first is None:
-        return evaluation.all_pairs(recordings)
-    return evaluation.enroll_first(recordings, enroll_first)
 
 
 def _older(path: Path) -> dict[str, Any]:

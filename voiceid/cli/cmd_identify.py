@@ -6,7 +6,7 @@ import click
 
 from voiceid.cli.console import Console
 from voiceid.cli.decisions import tell_all
-from voiceid.cli.options import Real, audio_arguments, audio_options, threshold_option
+from voiceid.cli.options import Rate, Real, audio_arguments, audio_options
 from voiceid.cli.session import open_voiceid
 from voiceid.cli.sources import clips
 from voiceid.cli.tree import Command
@@ -27,7 +27,12 @@ from voiceid.cli.tree import Command
     show_default=True,
     help="Candidates to show.",
 )
-@threshold_option
+@click.option(
+    "--target-fpir",
+    type=Rate(),
+    metavar="RATE",
+    help="How often a stranger may be taken for anybody of the gallery, whatever its size.",
+)
 @click.option(
     "--margin",
     type=Real(0.0, 2.0),
@@ -41,7 +46,7 @@ def command(
     console: Console,
     audio: tuple[str, ...],
     top: int,
-    threshold: float | None,
+    target_fpir: float | None,
     margin: float | None,
     group: str | None,
 ) -> int:
@@ -55,6 +60,6 @@ def command(
     sources = clips(audio)
     with open_voiceid(console) as vid:
         answers = vid.identify_all(
-            sources, top=top, threshold=threshold, margin=margin, group=group
+            sources, top=top, target_fpir=target_fpir, margin=margin, group=group
         )
         return tell_all(sources, answers, console)

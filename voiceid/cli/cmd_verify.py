@@ -6,7 +6,7 @@ import click
 
 from voiceid.cli.console import Console
 from voiceid.cli.decisions import tell_all
-from voiceid.cli.options import audio_arguments, audio_options, name_argument, threshold_option
+from voiceid.cli.options import audio_arguments, audio_options, name_argument, target_fmr_option
 from voiceid.cli.session import open_voiceid
 from voiceid.cli.sources import clips
 from voiceid.cli.tree import Command
@@ -20,10 +20,10 @@ from voiceid.cli.tree import Command
 )
 @name_argument
 @audio_arguments
-@threshold_option
+@target_fmr_option
 @audio_options
 @click.pass_obj
-def command(console: Console, name: str, audio: tuple[str, ...], threshold: float | None) -> int:
+def command(console: Console, name: str, audio: tuple[str, ...], target_fmr: float | None) -> int:
     """Decide whether a clip is the voice of one speaker.
 
     AUDIO is a file, a folder (the audio files in it and below), a pattern, or - for standard
@@ -32,4 +32,4 @@ def command(console: Console, name: str, audio: tuple[str, ...], threshold: floa
     """
     sources = clips(audio)
     with open_voiceid(console) as vid:
-        return tell_all(sources, vid.verify_all(name, sources, threshold=threshold), console)
+        return tell_all(sources, vid.verify_all(name, sources, target_fmr=target_fmr), console)

@@ -29,6 +29,13 @@ class Real(click.FloatRange):
         return number
 
 
+class Rate(Real):
+    """An error rate to aim at: above 0, at most one half."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0, 0.5, min_open=True)
+
+
 class Channel(click.ParamType[str]):
     """``mix``, ``left``, ``right`` or a channel's number counted from 0."""
 
@@ -126,13 +133,13 @@ def audio_options(function: F) -> F:
     return common_options(with_channel)
 
 
-threshold_option = click.option(
-    "--threshold",
-    type=Real(-1.0, 1.0),
-    metavar="X",
-    help="Cosine from which a voice is accepted (default: measured, from the model's card).",
+target_fmr_option = click.option(
+    "--target-fmr",
+    type=Rate(),
+    metavar="RATE",
+    help="How often another voice may match, e.g. 1e-3 (default: the settings, else 0.001).",
 )
-"""``--threshold X``."""
+"""``--target-fmr RATE``."""
 
 
 def details_options(function: F) -> F:

@@ -24,6 +24,14 @@ _COMMANDS = {
         "voiceid.cli.cmd_evaluate",
         "Measure the error rates on recordings whose speakers are known.",
     ),
+    "calibrate": (
+        "voiceid.cli.cmd_calibrate",
+        "Fit the thresholds to recordings whose speakers are known.",
+    ),
+    "calibrations": (
+        "voiceid.cli.cmd_calibrations",
+        "List, show, choose and remove calibrations.",
+    ),
     "speakers": (
         "voiceid.cli.cmd_speakers",
         "List, show, change, compare, remove, export and import speakers.",

@@ -5,6 +5,7 @@ Every value has ``to_dict()``, which gives plain JSON-ready values: that form is
 public JSON of the command line.
 """
 
+from voiceid.domain.conditions import Band, Condition, band_of
 from voiceid.domain.curation import Inspection, Likeness, Merge, Split
 from voiceid.domain.decisions import (
     SCORE_SCALE,
@@ -46,8 +47,10 @@ from voiceid.domain.speech import (
 __all__ = [
     "EMPTY_REVISION",
     "SCORE_SCALE",
+    "Band",
     "Candidate",
     "CentroidTable",
+    "Condition",
     "Decision",
     "Embedding",
     "EmbeddingSpace",
@@ -75,6 +78,7 @@ __all__ = [
     "Task",
     "Threshold",
     "Utterance",
+    "band_of",
     "moment",
     "speaker_key",
     "speaker_name",

@@ -65,8 +65,8 @@ class Threshold:
     value : float
         Cosine, -1 to 1, from which a score is accepted.
     source : str
-        ``flag``; ``config`` and the file or variable; or e.g. ``card campplus, wideband, net
-        speech >= 2 s``: measured for this model, from so much net speech on.
+        E.g. ``card campplus, wideband, net speech >= 2 s, FMR 0.1 %``: measured for this model,
+        from so much net speech on, for that false match rate; or ``calibration 3, FMR 0.1 %``.
     """
 
     value: float
@@ -114,6 +114,12 @@ class Decision:
         when nothing was compared.
     threshold : Threshold or None
         None when nothing was compared.
+    llr : float or None
+        Log-likelihood ratio of the score, a natural logarithm: how many times likelier it is
+        if the voice is theirs than if it is somebody else's.  None without a calibration.
+    calibration : int or None
+        Number of the calibration that made the threshold and the LLR; None: the threshold is
+        of the model's card.
     margin : float or None
         Score minus the runner-up's; None without a runner-up.
     runner_up : Candidate or None
@@ -138,6 +144,8 @@ class Decision:
     speaker: SpeakerRef | None
     score: float | None
     threshold: Threshold | None
+    llr: float | None
+    calibration: int | None
     margin: float | None
     runner_up: Candidate | None
     candidates: tuple[Candidate, ...]
@@ -169,6 +177,8 @@ class Decision:
             "score_scale": SCORE_SCALE,
             "threshold": None if self.threshold is None else self.threshold.value,
             "threshold_source": None if self.threshold is None else self.threshold.source,
+            "llr": None if self.llr is None else round(self.llr, 4),
+            "calibration": self.calibration,
             "margin": None if self.margin is None else round(self.margin, 6),
             "runner_up": None if self.runner_up is None else self.runner_up.to_dict(),
             "candidates": [candidate.to_dict() for candidate in self.candidates],

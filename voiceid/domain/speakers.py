@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from voiceid.domain.conditions import Condition, band_of
 from voiceid.domain.details import has_invisible
 from voiceid.domain.speech import Float32Array, QualityReport, Utterance
 from voiceid.errors import SpeakerNameInvalid
@@ -158,18 +159,36 @@ class Enrolled:
     speaker : SpeakerRef
     narrowband_share : float
         Share of the samples behind the centroid that are narrowband, 0 to 1.
+    n_samples : int
+        How many samples these are.
+    net_speech_s : float
+        Their net speech, in seconds.
     expires_at, disabled_at : datetime or None
         See `Speaker`.
     """
 
     speaker: SpeakerRef
     narrowband_share: float
+    n_samples: int
+    net_speech_s: float
     expires_at: datetime | None
     disabled_at: datetime | None
 
     def standing(self, now: datetime) -> Standing:
         """Return how the speaker stands at a moment in UTC."""
         return standing(self.expires_at, self.disabled_at, now)
+
+    def against(
+        self, net_speech_s: float | None, *, narrowband: bool, snr_db: float | None
+    ) -> Condition:
+        """Return the condition of a comparison of a clip with this enrolment."""
+        return Condition(
+            band=band_of(narrowband, self.narrowband_share),
+            net_speech_s=net_speech_s,
+            snr_db=snr_db,
+            enrolled_speech_s=self.net_speech_s,
+            n_enrolled=self.n_samples,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

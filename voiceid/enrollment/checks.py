@@ -12,7 +12,7 @@ from voiceid.domain import EnrollmentProblem, Sample, Speaker, Utterance
 from voiceid.embeddings import centroid
 from voiceid.enrollment.clips import Clip
 from voiceid.index.gallery import GalleryIndex
-from voiceid.scoring import DecisionRule, band_of, odd_ones
+from voiceid.scoring import DecisionRule, odd_ones
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.reader import Reader
@@ -219,8 +219,8 @@ class Checks:
         narrowband = 2 * sum(one.quality.narrowband for one in heard) >= len(heard)
         for centroid_id, score in hits:
             owner = owners[centroid_id]
-            band = band_of(narrowband, owner.narrowband_share)
+            condition = owner.against(net_speech_s, narrowband=narrowband, snr_db=None)
             is_other = speaker is None or owner.speaker.id != speaker.id
-            if is_other and score >= self.rule.threshold(net_speech_s, band).value:
+            if is_other and score >= self.rule.threshold(condition).value:
                 return owner.speaker.name, score
         return None

@@ -1,7 +1,8 @@
 """Evaluation: what errors a model makes on recordings whose speakers are known.
 
 `protocol` says what is compared, `scoring` scores it as the product would, `report` and
-`search` count the errors, `evaluate` does all of it, and `cache` keeps what was heard.
+`search` count the errors, `evaluate` does all of it, `fitting` makes a calibration of the same
+trials, and `cache` keeps what was heard.
 """
 
 from voiceid.evaluation.cache import EmbeddingCache
@@ -10,6 +11,7 @@ from voiceid.evaluation.protocol import (
     Protocol,
     all_pairs,
     enroll_first,
+    enroll_in_turn,
     read_manifest,
     read_models,
     read_trials,
@@ -21,6 +23,7 @@ __all__ = [
     "Protocol",
     "all_pairs",
     "enroll_first",
+    "enroll_in_turn",
     "evaluate",
     "read_manifest",
     "read_models",

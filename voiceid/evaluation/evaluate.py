@@ -21,7 +21,7 @@ from voiceid.evaluation.report import (
     sliced,
     speakers_of,
 )
-from voiceid.evaluation.scoring import ScoredTrials, hear_all, score
+from voiceid.evaluation.scoring import ScoredTrials, listen, score
 from voiceid.evaluation.search import identified
 from voiceid.scoring import DecisionRule
 
@@ -108,10 +108,7 @@ def evaluate(
         Nothing is left to compare: too many recordings gave no embedding.
     ModelError, ConfigError
     """
-    heard, total = [], len(protocol.recordings)
-    for number, one in enumerate(hear_all(protocol.recordings, embedder, cache), start=1):
-        heard.append(one)
-        tell(number, total)
+    heard = listen(protocol.recordings, embedder, cache, tell)
     missing = acquisition(protocol, heard)
     scored = score(protocol, heard, rule)
     speakers = speakers_of(protocol, scored.trials)

@@ -24,6 +24,10 @@ from voiceid.listing import Row, rows_of, shortened
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 
+_SIZES = (1, 2, 3)
+"""Recordings that are enrolled in turn."""
+_MOST_TRIALS = 2_000_000
+"""So many are fitted in half a minute; more tell no more of the same speakers."""
 _TARGET = {"1": True, "target": True, "0": False, "nontarget": False}
 
 
@@ -250,6 +254,52 @@ def enroll_first(recordings: Sequence[Recording], n: int) -> Protocol:
         [models[m].speaker == recordings[p].speaker for m, p in pairs.tolist()], dtype=bool
     )
     return _checked(Protocol(tuple(recordings), tuple(models), pairs, target, gallery=True))
+
+
+def enroll_in_turn(recordings: Sequence[Recording]) -> Protocol:
+    """Enrol one, two and three recordings of each speaker, in turn, and ask about all others.
+
+    So a calibration hears how scores depend on how much is enrolled.  Where sessions are
+    given, a probe is never of a session that its speaker was enrolled with.  Of very many
+    recordings only some are enrolled, spread evenly.
+
+    Raises
+    ------
+    TrialsInvalid
+        There is no trial of one speaker, or none of two.
+    """
+    speaker, session = _numbers(recordings)
+    models = _in_turn(recordings)
+    trials = np.stack(
+        [grid.ravel() for grid in np.indices((len(models), len(recordings)))], axis=1
+    ).astype(np.int64)
+    of_model = np.array([speaker[model.recordings[0]] for model in models])
+    target = of_model[trials[:, 0]] == speaker[trials[:, 1]]
+    used = np.zeros((len(models), len(recordings)), dtype=bool)
+    for m, model in enumerate(models):
+        rows = list(model.recordings)
+        used[m, rows] = True
+        used[m, np.isin(session, session[rows]) & (session >= 0)] = True
+    valid = ~(target & used[trials[:, 0], trials[:, 1]])
+    protocol = Protocol(
+        tuple(recordings), tuple(models), trials[valid], target[valid], gallery=False
+    )
+    return _checked(protocol)
+
+
+def _in_turn(recordings: Sequence[Recording]) -> list[Model]:
+    """Return models of one, two and three recordings, from every n-th recording on."""
+    by_speaker: dict[str, list[int]] = {}
+    for i, one in enumerate(recordings):
+        by_speaker.setdefault(one.speaker, []).append(i)
+    step = -(-len(_SIZES) * len(recordings) ** 2 // _MOST_TRIALS)
+    return [
+        Model(f"{name} {size}/{i}", name, tuple(mine[(i + k) % len(mine)] for k in range(size)))
+        for name, mine in by_speaker.items()
+        for size in _SIZES
+        if size <= len(mine)
+        for i in range(0, len(mine), step)
+    ]
 
 
 def _checked(protocol: Protocol) -> Protocol:

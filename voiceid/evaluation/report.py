@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid import metrics
-from voiceid.domain import Utterance
+from voiceid.domain import Band, Utterance
 from voiceid.evaluation.protocol import Indices, Protocol
 from voiceid.evaluation.scoring import Failure, ScoredTrials
 from voiceid.metrics import Rate, Resampled, Trials
-from voiceid.scoring import Band
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
@@ -235,9 +234,9 @@ def sliced(
     """Yield attribute, label and error rates of each slice that has trials of both kinds."""
     bands = np.array([band.value for band in Band])
     attributes: dict[str, npt.ArrayLike] = {
-        "net_speech_s": scored.net_speech_s,
-        "band": bands[scored.bands],
-        "snr_db": scored.snr_db,
+        "net_speech_s": scored.given.net_speech_s,
+        "band": bands[scored.given.band],
+        "snr_db": scored.given.snr_db,
     }
     if any(one.condition for one in protocol.recordings):
         attributes["condition"] = _conditions(scored.trials, protocol)

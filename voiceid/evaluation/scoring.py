@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.domain import Float32Array, Utterance
+from voiceid.calibration import BANDS, Conditions
+from voiceid.domain import Float32Array, Utterance, band_of
 from voiceid.embedder import Embedder, or_error
 from voiceid.embeddings import centroid
 from voiceid.errors import AudioError
 from voiceid.evaluation.cache import EmbeddingCache
 from voiceid.evaluation.protocol import Indices, Model, Protocol, Recording
 from voiceid.runtime import in_order
-from voiceid.scoring import Band, DecisionRule, band_of
+from voiceid.scoring import DecisionRule
 
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -46,21 +47,15 @@ class ScoredTrials:
         Cosines, -1 to 1.
     thresholds : (n,) float64
         What the product would have asked for; NaN where it has no threshold.
-    net_speech_s : (n,) float64
-        On which the threshold depends: of the probe (of the shorter of two recordings).
-    snr_db : (n,) float64
-        Of the probe (of the worse of two recordings); NaN when it could not be told.
-    bands : (n,) int64
-        Numbers into ``list(Band)``.
+    given : Conditions
+        On which thresholds depend: of the probe, or of the shorter of two recordings.
     """
 
     trials: Indices
     target: npt.NDArray[np.bool_]
     scores: Float32Array
     thresholds: Float64Array
-    net_speech_s: Float64Array
-    snr_db: Float64Array
-    bands: Indices
+    given: Conditions
 
 
 def hear_all(
@@ -97,6 +92,25 @@ def hear_all(
             yield found
 
 
+def listen(
+    recordings: Sequence[Recording],
+    embedder: Embedder,
+    cache: EmbeddingCache,
+    tell: Callable[[int, int], None],
+) -> list[Utterance | Failure]:
+    """Return what was heard in each recording; ``tell`` is told how many, of how many.
+
+    Raises
+    ------
+    ModelRuntimeError, ConfigError
+    """
+    heard = []
+    for number, one in enumerate(hear_all(recordings, embedder, cache), start=1):
+        heard.append(one)
+        tell(number, len(recordings))
+    return heard
+
+
 def score(
     protocol: Protocol, heard: Sequence[Utterance | Failure], rule: DecisionRule
 ) -> ScoredTrials:
@@ -109,61 +123,82 @@ def score(
         As many as the protocol's recordings, in the same order.
     rule : DecisionRule
     """
-    probes, narrow, speech_s, snr_db = _probe_facts(heard)
-    centroids, shares = _model_facts(protocol.models, heard)
+    probes = _probe_facts(heard)
+    models = _model_facts(protocol.models, heard)
     enrolled, asked = protocol.trials[:, 0], protocol.trials[:, 1]
-    possible = np.isfinite(shares[enrolled]) & np.isfinite(speech_s[asked])
+    possible = np.isfinite(models.shares[enrolled]) & np.isfinite(probes.speech_s[asked])
     trials, target = protocol.trials[possible], protocol.target[possible]
-    enrolled, asked = trials[:, 0], trials[:, 1]
-    net_speech_s, probe_snr_db = speech_s[asked], snr_db[asked]
-    if protocol.of_pairs:
-        first = np.array([model.recordings[0] for model in protocol.models])[enrolled]
-        net_speech_s = np.minimum(net_speech_s, speech_s[first])
-        probe_snr_db = np.fmin(probe_snr_db, snr_db[first])
-    bands = _bands(narrow[asked], shares[enrolled])
+    given = _conditions(models, probes, trials, swapped=protocol.of_pairs)
     return ScoredTrials(
         trials=trials,
         target=target,
-        scores=_cosines(centroids, probes, trials),
-        thresholds=_thresholds(rule, net_speech_s, bands),
-        net_speech_s=net_speech_s,
-        snr_db=probe_snr_db,
-        bands=bands,
+        scores=_cosines(models.vectors, probes.vectors, trials),
+        thresholds=rule.thresholds(given),
+        given=given,
     )
 
 
-def _probe_facts(
-    heard: Sequence[Utterance | Failure],
-) -> tuple[Float32Array, npt.NDArray[np.bool_], Float64Array, Float64Array]:
-    """Return vectors, narrowband, net speech in s (NaN: no vector) and SNR in dB, row by row."""
-    dim = next((len(_vector(one)) for one in heard if isinstance(one, Utterance)), 0)
-    vectors = np.zeros((len(heard), dim), dtype=np.float32)
-    narrow = np.zeros(len(heard), dtype=bool)
-    speech_s = np.full(len(heard), np.nan)
-    snr_db = np.full(len(heard), np.nan)
-    for i, one in enumerate(heard):
-        if isinstance(one, Utterance):
-            vectors[i] = _vector(one)
-            narrow[i] = one.quality.narrowband
-            speech_s[i] = one.quality.net_speech_s
-            snr_db[i] = np.nan if one.quality.snr_db is None else one.quality.snr_db
-    return vectors, narrow, speech_s, snr_db
+def _conditions(models: _Facts, probes: _Facts, trials: Indices, *, swapped: bool) -> Conditions:
+    """Return the conditions of trials; ``swapped``: whichever has less speech is the probe."""
+    enrolled, asked = trials[:, 0], trials[:, 1]
+    less, more = probes.speech_s[asked], models.speech_s[enrolled]
+    snr_db = probes.snr_db[asked]
+    if swapped:
+        less, more = np.minimum(less, more), np.maximum(less, more)
+        snr_db = np.fmin(snr_db, models.snr_db[enrolled])
+    return Conditions(
+        band=_bands(probes.shares[asked] > 0.0, models.shares[enrolled]),
+        net_speech_s=less,
+        snr_db=snr_db,
+        enrolled_speech_s=more,
+        n_enrolled=models.counts[enrolled],
+        slope=np.ones(len(trials)),
+        offset=np.zeros(len(trials)),
+    )
 
 
-def _model_facts(
-    models: Sequence[Model], heard: Sequence[Utterance | Failure]
-) -> tuple[Float32Array, Float64Array]:
-    """Return centroids, and shares of narrowband (NaN: no model), row by row."""
-    made: list[Float32Array | None] = []
-    shares = np.full(len(models), np.nan)
-    for i, model in enumerate(models):
-        mine = [one for r in model.recordings if isinstance(one := heard[r], Utterance)]
-        made.append(centroid(np.array([_vector(one) for one in mine])) if mine else None)
-        if mine:
-            shares[i] = sum(one.quality.narrowband for one in mine) / len(mine)
-    dim = next((len(one) for one in made if one is not None), 0)
-    rows = [np.zeros(dim, dtype=np.float32) if one is None else one for one in made]
-    return np.array(rows, dtype=np.float32).reshape(len(models), dim), shares
+@dataclass(frozen=True, slots=True, eq=False)
+class _Facts:
+    """Of recordings or models, row by row: NaN speech and share for those without a vector."""
+
+    vectors: Float32Array
+    shares: Float64Array
+    """Of narrowband."""
+    speech_s: Float64Array
+    snr_db: Float64Array
+    counts: Float64Array
+    """How many recordings."""
+
+
+def _probe_facts(heard: Sequence[Utterance | Failure]) -> _Facts:
+    return _facts([[one] if isinstance(one, Utterance) else [] for one in heard])
+
+
+def _model_facts(models: Sequence[Model], heard: Sequence[Utterance | Failure]) -> _Facts:
+    return _facts(
+        [[one for r in m.recordings if isinstance(one := heard[r], Utterance)] for m in models]
+    )
+
+
+def _facts(groups: Sequence[Sequence[Utterance]]) -> _Facts:
+    """Return what is known of each group of utterances, taken as one voice."""
+    dim = next((len(_vector(one)) for group in groups for one in group), 0)
+    vectors = np.zeros((len(groups), dim), dtype=np.float32)
+    shares, speech_s, snr_db = (np.full(len(groups), np.nan) for _ in range(3))
+    for i, group in enumerate(groups):
+        if not group:
+            continue
+        of = [one.quality for one in group]
+        vectors[i] = (
+            _vector(group[0])
+            if len(group) == 1
+            else centroid(np.array([_vector(one) for one in group]))
+        )
+        shares[i] = sum(quality.narrowband for quality in of) / len(of)
+        speech_s[i] = sum(quality.net_speech_s for quality in of)
+        known = [quality.snr_db for quality in of if quality.snr_db is not None]
+        snr_db[i] = min(known, default=np.nan)
+    return _Facts(vectors, shares, speech_s, snr_db, np.array([float(len(g)) for g in groups]))
 
 
 def _vector(utterance: Utterance) -> Float32Array:
@@ -181,18 +216,7 @@ def _cosines(models: Float32Array, probes: Float32Array, trials: Indices) -> Flo
 
 
 def _bands(narrow: npt.NDArray[np.bool_], shares: Float64Array) -> Indices:
-    number_of = {band: i for i, band in enumerate(Band)}
+    number_of = {band: i for i, band in enumerate(BANDS)}
     facts, where = np.unique(np.stack([narrow, shares], axis=1), axis=0, return_inverse=True)
     numbers = [number_of[band_of(bool(n), float(share))] for n, share in facts]
     return np.array(numbers, dtype=np.int64)[where.ravel()]
-
-
-def _thresholds(rule: DecisionRule, net_speech_s: Float64Array, bands: Indices) -> Float64Array:
-    """Return what the rule asks for in each trial, NaN where it has no threshold."""
-    if rule.fixed is not None:
-        return np.full(len(bands), rule.fixed.value)
-    found = np.full(len(bands), np.nan)
-    for point in sorted(rule.points, key=lambda p: p.min_net_speech_s):
-        reached = net_speech_s >= point.min_net_speech_s
-        found[reached & (bands == list(Band).index(Band(point.band)))] = point.threshold
-    return found

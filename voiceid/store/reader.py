@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, func, select
 
 from voiceid.domain import (
     EMPTY_REVISION,
@@ -23,6 +23,7 @@ from voiceid.domain import (
 )
 from voiceid.errors import SpeakerNotFound
 from voiceid.store import rows
+from voiceid.store.fitted import FittedReader
 from voiceid.store.tables import (
     centroids,
     changes,
@@ -36,7 +37,7 @@ _BATCH = 500
 """Ids in one IN (...): SQLite's oldest limit on parameters is 999."""
 
 
-class Reader:
+class Reader(FittedReader):
     """Reads one snapshot of the database.
 
     Parameters
@@ -44,9 +45,6 @@ class Reader:
     connection : Connection
         In a transaction.
     """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
     def revision(self) -> Revision:
         """Return the newest point of the change feed."""
@@ -143,6 +141,7 @@ class Reader:
             centroids.c.speaker_id,
             centroids.c.n_narrowband,
             centroids.c.n_samples,
+            centroids.c.net_speech_s,
             speakers.c.name,
             speakers.c.expires_at,
             speakers.c.disabled_at,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Row, RowMapping
 
+from voiceid.calibration import Calibration, HeldOut, StoredCalibration
 from voiceid.domain import (
     EmbeddingSpace,
     Enrolled,
@@ -125,11 +126,34 @@ def enrolled(row: Any) -> Enrolled:
         return Enrolled(
             SpeakerRef(row.speaker_id, row.name),
             row.n_narrowband / row.n_samples,
+            row.n_samples,
+            float(row.net_speech_s),
             _moment(row.expires_at),
             _moment(row.disabled_at),
         )
     except (ValueError, TypeError, ArithmeticError) as error:
         raise _damaged_row(f"speaker {row.speaker_id}") from error
+
+
+def calibration(row: Any) -> StoredCalibration:
+    """Return the calibration of a row; raises StoreError when it is damaged."""
+    try:
+        facts = json.loads(row.facts)
+        return StoredCalibration(
+            id=row.id,
+            space_id=row.space_id,
+            created_at=datetime.fromisoformat(row.created_at),
+            source=row.source,
+            target_fmr=row.target_fmr,
+            in_use=row.used_since is not None,
+            calibration=Calibration.of_dict(facts["calibration"]),
+            held_out=HeldOut(**facts["held_out"]),
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(
+            f"calibration {row.id} in the database is damaged",
+            hint="Put back a backup, or calibrate anew and remove it: `voiceid calibrations`.",
+        ) from error
 
 
 def _moment(text: str | None) -> datetime | None:

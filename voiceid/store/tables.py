@@ -4,6 +4,9 @@ Samples are immutable rows (a trigger refuses to change one).  A centroid is der
 the samples of a speaker in one embedding space, in the transaction that changes them, and
 every such change appends a row to ``changes``, the feed that the indexes follow.
 
+``calibrations``, ``cohorts`` and ``adaptations`` are what was fitted on a site's own recordings,
+each for one embedding space, of which one of a kind can be in use.
+
 Ids are AUTOINCREMENT, so that the id of a removed speaker or centroid is never given to
 another.  Times are ISO 8601 in UTC: they sort as text, and any SQL shell can read them.
 Vectors are little-endian float32.
@@ -24,6 +27,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -112,5 +116,54 @@ changes = Table(
     Column("revision", Integer, primary_key=True),
     Column("centroid_id", Integer, nullable=False),
     Column("token", String(16), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+
+def _in_use(table: str) -> Index:
+    """Return the index that lets one row of a space be in use, and no more."""
+    return Index(
+        f"uq_{table}_in_use", "space_id", unique=True, sqlite_where=text("used_since IS NOT NULL")
+    )
+
+
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("space_id", ForeignKey("embedding_spaces.id"), nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("target_fmr", Float),
+    Column("facts", Text, nullable=False),
+    Column("used_since", String),
+    _in_use("calibrations"),
+    sqlite_autoincrement=True,
+)
+
+cohorts = Table(
+    "cohorts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("space_id", ForeignKey("embedding_spaces.id"), nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("vectors", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+adaptations = Table(
+    "adaptations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("space_id", ForeignKey("embedding_spaces.id"), nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("adapted_id", ForeignKey("embedding_spaces.id"), nullable=False),
+    Column("transform", LargeBinary, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("used_since", String),
+    UniqueConstraint("adapted_id"),
+    _in_use("adaptations"),
     sqlite_autoincrement=True,
 )

@@ -22,18 +22,18 @@ from voiceid.domain import (
 )
 from voiceid.errors import SpeakerExists
 from voiceid.store import rows
+from voiceid.store.fitted import FittedWriter
 from voiceid.store.reader import Reader
 from voiceid.store.tables import (
     centroids,
     changes,
-    embedding_spaces,
     memberships,
     samples,
     speakers,
 )
 
 
-class Writer(Reader):
+class Writer(FittedWriter, Reader):
     """Reads and changes the database; everything is committed at once, or nothing.
 
     ``erased`` tells whether voices were removed, so that their remains are to be cleared.
@@ -66,12 +66,7 @@ class Writer(Reader):
         StoreError
             The speaker has one of the clips already, or there is no such speaker.
         """
-        known = select(embedding_spaces.c.id).where(embedding_spaces.c.id == space.id)
-        if self._connection.execute(known).first() is None:
-            facts = json.dumps(space.to_dict())
-            self._connection.execute(
-                insert(embedding_spaces).values(id=space.id, dim=space.dim, facts=facts)
-            )
+        self.know_space(space)
         now = _now()
         made = [rows.sample_row(speaker_id, space, sample, now) for sample in new]
         if made:

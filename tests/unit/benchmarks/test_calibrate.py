@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks import calibrate
 from benchmarks.trials import BANDS, Table
+from voiceid.domain import Band
 from voiceid.registry import load_cards, shipped_cards_folder
-from voiceid.scoring import Band
 
 
 def table(impostor_mean: float, rng: np.random.Generator, n: int = 12_000) -> Table:

@@ -90,3 +90,38 @@ def test_0002_can_be_taken_back(old: Path) -> None:
     assert {name: table(old, name) for name in before} == before
     assert migrate.status(old).current == "0001"
     assert migrate.upgrade(old).state is SchemaState.CURRENT
+
+
+EVERY_TABLE = (
+    *("speakers", "memberships", "samples", "centroids", "changes", "embedding_spaces"),
+    "sqlite_sequence",
+)
+
+
+@pytest.fixture
+def grouped(tmp_path: Path) -> Path:
+    return restored("0002", tmp_path)
+
+
+def test_0003_keeps_every_row_and_has_fitted_nothing(grouped: Path) -> None:
+    before = {name: table(grouped, name) for name in EVERY_TABLE}
+    assert len(before["samples"]) == 5
+    assert len(before["memberships"]) == 2
+    assert migrate.upgrade(grouped).current == SCHEMA_HEAD
+    assert {name: table(grouped, name) for name in EVERY_TABLE} == before
+    store = Store.open(grouped)
+    with store.read() as reader:
+        assert reader.calibrations() == []
+        assert reader.calibration_in_use(SPACE.id) is None
+        assert [speaker.groups for speaker in reader.speakers()] == [("night", "staff"), ()]
+    assert maintenance.check(store) == []
+    store.close()
+
+
+def test_0003_can_be_taken_back_and_keeps_everybody(grouped: Path) -> None:
+    before = {name: table(grouped, name) for name in EVERY_TABLE}
+    migrate.upgrade(grouped)
+    downgrade(grouped, "0002")
+    assert {name: table(grouped, name) for name in EVERY_TABLE} == before
+    assert migrate.status(grouped).current == "0002"
+    assert migrate.upgrade(grouped).state is SchemaState.CURRENT

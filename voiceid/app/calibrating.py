@@ -1,0 +1,138 @@
+"""Calibrating a `VoiceID` on recordings whose speakers are known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voiceid.app.parts import Parts
+from voiceid.calibration import StoredCalibration
+from voiceid.errors import ChangeRefused, FitNotFound
+
+if TYPE_CHECKING:  # only who calibrates waits for it
+    from voiceid.evaluation import Protocol
+    from voiceid.store.reader import Reader
+
+
+class Calibrating:
+    """From scores to log-likelihood ratios, and to the threshold for a target."""
+
+    _parts: Parts
+
+    def calibrate(
+        self,
+        protocol: Protocol,
+        *,
+        cache: str | os.PathLike[str],
+        source: str,
+        target_fmr: float | None = None,
+        use: bool = True,
+        tell: Callable[[int, int], None] | None = None,
+    ) -> StoredCalibration:
+        """Fit a calibration on recordings whose speakers are known, and keep it.
+
+        Parameters
+        ----------
+        protocol : Protocol
+            Which comparisons it is fitted on.
+        cache : path
+            Folder of what was heard before.
+        source : str
+            What to call the recordings.
+        target_fmr : float, optional
+            False match rate, 0 to 0.5, that decisions aim at from now on, unless the settings
+            or a call say another.
+        use : bool
+            Whether decisions in this embedding space are made with it from now on.
+        tell : callable, optional
+            Is told how many recordings are heard, of how many.
+
+        Raises
+        ------
+        FitRefused
+            Too few speakers or trials, for a calibration or for the target.
+        TrialsInvalid, ModelError, StoreError, ConfigError
+        """
+        from voiceid.evaluation import EmbeddingCache  # noqa: PLC0415 - only who fits waits
+        from voiceid.evaluation.fitting import fit  # noqa: PLC0415
+        from voiceid.evaluation.report import speakers_of  # noqa: PLC0415
+        from voiceid.evaluation.scoring import Failure, listen, score  # noqa: PLC0415
+
+        parts = self._parts
+        aim = parts.verifying_rule(target_fmr).aim.rate  # a door that it would lock is refused
+        space = parts.space
+        kept = EmbeddingCache(Path(cache), space)
+        heard = listen(protocol.recordings, parts.embedder, kept, tell or _silent)
+        for one in heard:
+            if isinstance(one, Failure):
+                parts.notify(f"left out {one.recording.name}: {one.message}")
+        scored = score(protocol, heard, parts.card_rule)
+        speakers = speakers_of(protocol, scored.trials)
+        found = fit(scored.scores, scored.target, scored.given, speakers, target_fmr=aim)
+        with parts.store.write() as writer:
+            number = writer.add_calibration(
+                space, found.calibration, found.held_out, source, target_fmr
+            )
+            if use:
+                writer.use_calibration(space.id, number)
+            return _numbered(writer, number)
+
+    def calibrations(self) -> list[StoredCalibration]:
+        """Return all calibrations, of all embedding spaces, oldest first; raises StoreError."""
+        with self._parts.store.read() as reader:
+            return reader.calibrations()
+
+    def calibration(self, number: int) -> StoredCalibration:
+        """Return a calibration; raises FitNotFound, StoreError."""
+        with self._parts.store.read() as reader:
+            return _numbered(reader, number)
+
+    def use_calibration(self, number: int | None) -> StoredCalibration | None:
+        """Let a calibration decide in its embedding space, or none in the space of the model.
+
+        Raises
+        ------
+        FitNotFound, StoreError
+        """
+        with self._parts.store.write() as writer:
+            space_id = (
+                self._parts.space.id if number is None else _numbered(writer, number).space_id
+            )
+            writer.use_calibration(space_id, number)
+            return None if number is None else _numbered(writer, number)
+
+    def remove_calibration(self, number: int) -> StoredCalibration:
+        """Remove a calibration that is not in use, and return what it was.
+
+        Raises
+        ------
+        FitNotFound, StoreError
+        ChangeRefused
+            It is in use: thresholds would change without a word.
+        """
+        with self._parts.store.write() as writer:
+            found = _numbered(writer, number)
+            if found.in_use:
+                raise ChangeRefused(
+                    f"calibration {number} decides in {found.space_id}",
+                    hint="Use another first: `voiceid calibrations use N`, or `use none`.",
+                )
+            writer.remove_calibrations([number])
+        return found
+
+
+def _numbered(reader: Reader, number: int) -> StoredCalibration:
+    found = {one.id: one for one in reader.calibrations()}
+    if number not in found:
+        there = ", ".join(map(str, found)) or "none"
+        raise FitNotFound(
+            f"there is no calibration {number}; there is: {there}",
+            hint="`voiceid calibrations list` shows them.",
+        )
+    return found[number]
+
+
+def _silent(done: int, total: int) -> None:
+    del done, total

@@ -1,0 +1,354 @@
+"""A calibration: from a score to a log-likelihood ratio, and to the threshold for a target.  Pure.
+
+The LLR is linear in the cosine and in what is known of both sides (quality measures; Mandasari
+et al., Quality measure functions for calibration of speaker recognition systems, IEEE TASLP 21,
+2013), with weights fitted by logistic regression (Brümmer and du Preez 2006; see
+`voiceid.evaluation.fitting`).  So an LLR from which a comparison is accepted is, for each
+comparison, one cosine: scores stay raw, and no threshold meets a score of another scale.
+
+A calibration speaks only of what it was fitted on: of bands that it has heard, and of clips
+with as much speech as the shortest of them.  For all else it has no LLR.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.domain import Band, Condition
+from voiceid.errors import ThresholdUnavailable
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+BANDS = tuple(Band)
+FEATURES: Mapping[str, tuple[str, ...]] = {
+    "speech": ("ln_net_speech", "ln_enrolled_speech"),
+    "bands": ("narrowband", "crossband"),
+    "samples": ("ln_n_enrolled",),
+    "snr": ("snr_10db",),
+}
+"""The quality measures, by what they are about."""
+_CLEAN_DB = 30.0
+"""An SNR above this makes no difference, and a clip that is all speech has none to tell."""
+_SHORTEST_S = 0.1
+"""No logarithm of less speech: none is embedded."""
+TRIALS_PER_ERROR = 3.0
+"""The rule of three: a rate takes three times as many trials as its inverse to be supported."""
+
+
+def trials_needed(rate: float) -> int:
+    """Return how many impostor trials support a false match rate, by the rule of three."""
+    return math.ceil(TRIALS_PER_ERROR / rate * (1.0 - 1e-12))  # not one more for rounding
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conditions:
+    """Of many comparisons what a `Condition` holds of one: arrays of one length.
+
+    Parameters
+    ----------
+    band : (n,) int64
+        Numbers into `BANDS`.
+    net_speech_s, enrolled_speech_s, n_enrolled : (n,) float64
+    snr_db : (n,) float64
+        NaN when it is not known.
+    slope, offset : (n,) float64
+        The linear map of a normalised score (AS-Norm): ``slope * cosine + offset``; 1 and 0
+        for none.
+    """
+
+    band: npt.NDArray[np.int64]
+    net_speech_s: Floats
+    snr_db: Floats
+    enrolled_speech_s: Floats
+    n_enrolled: Floats
+    slope: Floats
+    offset: Floats
+
+    @classmethod
+    def of(cls, comparison: Condition, normalised: tuple[float, float] = (1.0, 0.0)) -> Conditions:
+        """Return the conditions of one comparison."""
+        net, snr = comparison.net_speech_s, comparison.snr_db
+        return cls(
+            np.array([BANDS.index(comparison.band)]),
+            np.array([math.nan if net is None else net]),
+            np.array([math.nan if snr is None else snr]),
+            np.array([comparison.enrolled_speech_s]),
+            np.array([float(comparison.n_enrolled)]),
+            np.array([normalised[0]]),
+            np.array([normalised[1]]),
+        )
+
+    def rows(self, chosen: npt.NDArray[Any] | slice) -> Conditions:
+        """Return the conditions of some of the comparisons."""
+        return Conditions(*(getattr(self, field.name)[chosen] for field in fields(self)))
+
+    def feature(self, name: str) -> Floats:
+        """Return a quality measure (n,) of these comparisons; see `FEATURES`."""
+        if name == "ln_net_speech":
+            return _ln(self.net_speech_s, _SHORTEST_S)
+        if name == "ln_enrolled_speech":
+            return _ln(self.enrolled_speech_s, _SHORTEST_S)
+        if name == "ln_n_enrolled":
+            return _ln(self.n_enrolled, 1.0)
+        if name == "snr_10db":
+            known = np.where(np.isnan(self.snr_db), _CLEAN_DB, self.snr_db)
+            return np.asarray(np.clip(known, 0.0, _CLEAN_DB) / 10.0)
+        return np.asarray(self.band == BANDS.index(Band(name)), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """The weight of a quality measure, and the range of it that was seen: beyond, it is clamped."""
+
+    feature: str
+    weight: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class CalibratedPoint:
+    """What was measured at an LLR on speakers that the fit had not seen.
+
+    Parameters
+    ----------
+    fmr : float
+        False match rate aimed at, 0 to 1.
+    llr : float
+        The LLR from which a comparison is accepted for it.
+    fmr_bounds, fnmr_bounds : (low, high)
+        95 %, by a bootstrap over speakers, or by the rule of three where no trial is an error.
+    fnmr : float
+        False non-match rate measured there, 0 to 1.
+    """
+
+    fmr: float
+    llr: float
+    fmr_bounds: tuple[float, float]
+    fnmr: float
+    fnmr_bounds: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class AsNorm:
+    """Adaptive symmetric normalisation with a stored cohort.
+
+    Parameters
+    ----------
+    cohort : int
+        Its number in the database.
+    top : int
+        How many of the cohort, the most alike, either side is measured against.
+    """
+
+    cohort: int
+    top: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What LLRs were worth on speakers that their fit had not seen.
+
+    Parameters
+    ----------
+    speakers, genuine, impostor : int
+        Speakers and trials.
+    eer, cllr, min_cllr : float
+        Equal error rate, 0 to 1; the cost of the LLRs in bits, and the least that keeping
+        their order allows.
+    act_dcf, min_dcf : mapping of str to float
+        Normalized detection costs by prior: of believing the LLRs, and the least.
+    """
+
+    speakers: int
+    genuine: int
+    impostor: int
+    eer: float
+    cllr: float
+    min_cllr: float
+    act_dcf: Mapping[str, float]
+    min_dcf: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A map from scores to LLRs, and the LLR for each false match rate that is supported.
+
+    Parameters
+    ----------
+    slope, intercept : float
+        ``llr = slope * score + intercept + sum of weights * quality measures``.
+    weights : tuple of Weight
+    bands : tuple of str
+        The bands that it has heard.
+    min_net_speech_s : float
+        The shortest clip that it has heard.
+    points : tuple of CalibratedPoint
+        The highest rate first.
+    impostor_trials : int
+        How many are behind the points.
+    normalization : AsNorm or None
+        What is done to the scores first.
+    """
+
+    slope: float
+    intercept: float
+    weights: tuple[Weight, ...]
+    bands: tuple[str, ...]
+    min_net_speech_s: float
+    points: tuple[CalibratedPoint, ...]
+    impostor_trials: int
+    normalization: AsNorm | None = None
+
+    def covers(self, given: Conditions) -> npt.NDArray[np.bool_]:
+        """Return which comparisons it can speak of, (n,)."""
+        heard = np.isin(given.band, [BANDS.index(Band(band)) for band in self.bands])
+        return np.asarray(heard & (given.net_speech_s >= self.min_net_speech_s))
+
+    def llrs(self, scores: npt.ArrayLike, given: Conditions) -> Floats:
+        """Return the log-likelihood ratios (n,), natural logarithms, of cosines (n,).
+
+        NaN for a comparison that the calibration cannot speak of.
+        """
+        normalised = given.slope * np.asarray(scores, dtype=np.float64) + given.offset
+        found = self.slope * normalised + self._shift(given)
+        return np.where(self.covers(given), found, np.nan)
+
+    def cosines(self, llr: float | Floats, given: Conditions) -> Floats:
+        """Return the cosine (n,) at which each comparison has an LLR; NaN where it has none.
+
+        It may lie outside -1 to 1: then every score, or none, is above.
+        """
+        normalised = (np.asarray(llr) - self._shift(given)) / self.slope
+        found = (normalised - given.offset) / given.slope
+        return np.where(self.covers(given), found, np.nan)
+
+    def llr_at(self, fmr: float) -> float:
+        """Return the LLR from which comparisons are accepted at a false match rate.
+
+        Between two measured points it is interpolated, linear in the logarithm of the rate.
+
+        Raises
+        ------
+        ThresholdUnavailable
+            The trials behind the calibration are too few to tell.
+        """
+        if fmr < self.points[-1].fmr * (1.0 - 1e-9):  # interpolated rates are rounded
+            needed = trials_needed(fmr)
+            raise ThresholdUnavailable(
+                f"a false match rate of {fmr:.3g} takes {needed} impostor trials, and the"
+                f" calibration has {self.impostor_trials}",
+                hint="Calibrate with more recordings of more speakers, or accept a higher rate.",
+            )
+        rates = np.log([point.fmr for point in reversed(self.points)])
+        llrs = [point.llr for point in reversed(self.points)]
+        return float(np.interp(math.log(fmr), rates, llrs))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields, in full precision."""
+        return asdict(self)
+
+    @classmethod
+    def of_dict(cls, facts: Mapping[str, Any]) -> Calibration:
+        """Return the calibration of :meth:`to_dict`.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            It is of no calibration that could be trusted.
+        """
+        normalization = facts["normalization"]
+        numbers = {key: float(facts[key]) for key in ("slope", "intercept", "min_net_speech_s")}
+        found = cls(
+            **numbers,
+            weights=tuple(Weight(**one) for one in facts["weights"]),
+            bands=tuple(Band(band).value for band in facts["bands"]),
+            points=tuple(_point(one) for one in facts["points"]),
+            impostor_trials=int(facts["impostor_trials"]),
+            normalization=None if normalization is None else AsNorm(**normalization),
+        )
+        known = {name for names in FEATURES.values() for name in names}
+        numbers |= {f"weight {w.feature}": w.weight + w.low + w.high for w in found.weights}
+        numbers |= {f"llr at {p.fmr}": p.llr + p.fmr for p in found.points}
+        if not all(math.isfinite(number) for number in numbers.values()) or found.slope <= 0.0:
+            raise ValueError("a number of the calibration is not finite, or its slope not positive")
+        if not {one.feature for one in found.weights} <= known or not found.points:
+            raise ValueError("a quality measure is not known, or there is no point")
+        if not _ordered(found.points):
+            raise ValueError("the points of the calibration are out of order")
+        return found
+
+    def _shift(self, given: Conditions) -> Floats:
+        shift = np.full(len(given.band), self.intercept)
+        for one in self.weights:
+            shift += one.weight * np.clip(given.feature(one.feature), one.low, one.high)
+        return shift
+
+
+def _ln(values: Floats, least: float) -> Floats:
+    return np.asarray(np.log(np.maximum(values, least)))
+
+
+def _point(facts: Mapping[str, Any]) -> CalibratedPoint:
+    def bounds(name: str) -> tuple[float, float]:
+        low, high = facts[name]
+        return float(low), float(high)
+
+    return CalibratedPoint(
+        float(facts["fmr"]),
+        float(facts["llr"]),
+        bounds("fmr_bounds"),
+        float(facts["fnmr"]),
+        bounds("fnmr_bounds"),
+    )
+
+
+def _ordered(points: Sequence[CalibratedPoint]) -> bool:
+    rates = [point.fmr for point in points]
+    llrs = [point.llr for point in points]
+    falling = all(a > b for a, b in itertools.pairwise(rates))
+    return falling and llrs == sorted(llrs) and rates[-1] > 0.0 and rates[0] <= 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCalibration:
+    """A calibration of a database.
+
+    Parameters
+    ----------
+    id : int
+        Never used again after removal.
+    space_id : str
+        The only embedding space whose scores it is for.
+    created_at : datetime
+        UTC.
+    source : str
+        What it was fitted on, as it was named.
+    target_fmr : float or None
+        The false match rate that was asked for with it, 0 to 1.
+    in_use : bool
+        Whether decisions in that space are made with it.
+    calibration : Calibration
+    held_out : HeldOut
+    """
+
+    id: int
+    space_id: str
+    created_at: datetime
+    source: str
+    target_fmr: float | None
+    in_use: bool
+    calibration: Calibration
+    held_out: HeldOut
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the public JSON."""
+        return {**asdict(self), "created_at": self.created_at.isoformat()}

@@ -1,0 +1,77 @@
+"""Calibrations, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from voiceid.calibration import CalibratedPoint, StoredCalibration
+from voiceid.cli.text import fields, table
+
+
+def told(found: StoredCalibration) -> str:
+    """Return what a calibration is, and what it was worth on held-out speakers."""
+    calibration, held_out = found.calibration, found.held_out
+    measured = [one.feature.replace("_", " ") for one in calibration.weights]
+    facts = {
+        "calibration": f"{found.id} of {found.space_id}, {_use(found)}",
+        "fitted on": f"{found.source}: {held_out.speakers} speakers,"
+        f" {held_out.genuine} genuine and {held_out.impostor} impostor trials",
+        "heard": f"{', '.join(calibration.bands)}; clips from"
+        f" {calibration.min_net_speech_s:.1f} s of net speech on",
+        "takes in": ", ".join(["score", *measured]),
+        "EER": _percent(held_out.eer),
+        "Cllr": f"{held_out.cllr:.4f} bit (least {held_out.min_cllr:.4f})",
+    }
+    facts |= {
+        f"actDCF {prior}": f"{cost:.4f} (least {held_out.min_dcf[prior]:.4f})"
+        for prior, cost in held_out.act_dcf.items()
+    }
+    if found.target_fmr is not None:
+        facts["target"] = f"FMR {_percent(found.target_fmr)}"
+    return fields(facts) + "\n\n" + _points(calibration.points)
+
+
+def calibrations_table(found: Sequence[StoredCalibration]) -> str:
+    """Return calibrations, one a line."""
+    rows = [
+        [
+            str(one.id),
+            one.space_id,
+            one.source,
+            str(one.held_out.speakers),
+            str(one.held_out.impostor),
+            f"{one.held_out.cllr:.4f}",
+            "-" if one.target_fmr is None else _percent(one.target_fmr),
+            "yes" if one.in_use else "",
+        ]
+        for one in found
+    ]
+    names = ["id", "space", "fitted on", "speakers", "impostor trials", "Cllr", "FMR", "in use"]
+    return table(names, rows, right={"id", "speakers", "impostor trials", "Cllr"})
+
+
+def _points(points: Sequence[CalibratedPoint]) -> str:
+    rows = [
+        [
+            _percent(point.fmr),
+            f"{point.llr:.3f}",
+            _bounds(point.fmr_bounds),
+            _percent(point.fnmr),
+            _bounds(point.fnmr_bounds),
+        ]
+        for point in points
+    ]
+    names = ["FMR", "LLR", "95 % of FMR", "FNMR", "95 % of FNMR"]
+    return table(names, rows, right=set(names))
+
+
+def _bounds(bounds: tuple[float, float]) -> str:
+    return " to ".join(map(_percent, bounds))
+
+
+def _percent(rate: float) -> str:
+    return f"{100.0 * rate:.3g} %"
+
+
+def _use(found: StoredCalibration) -> str:
+    return "in use" if found.in_use else "not in use"

@@ -1,0 +1,73 @@
+"""``voiceid calibrate``."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.calibration_text import told
+from voiceid.cli.console import Console
+from voiceid.cli.labelled import input_options, protocol_of
+from voiceid.cli.options import Rate, common_options
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.tree import Command
+
+
+@click.command(
+    "calibrate",
+    cls=Command,
+    short_help="Fit the thresholds to recordings whose speakers are known.",
+    example="voiceid calibrate people.csv --target-fmr 1e-3",
+)
+@input_options
+@click.option(
+    "--target-fmr",
+    type=Rate(),
+    metavar="RATE",
+    help="How often another voice may match from now on; refused if the trials are too few.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder of what was heard before, as of evaluate (default: nothing is kept).",
+)
+@click.option("--no-use", is_flag=True, help="Keep the calibration, and decide as before.")
+@common_options
+@click.pass_obj
+def command(  # noqa: PLR0913 - one parameter an option
+    console: Console,
+    *,
+    input: Path,  # noqa: A002 - as the help names it
+    enrolled: Path | None,
+    enroll_first: int | None,
+    target_fmr: float | None,
+    cache: Path | None,
+    no_use: bool,
+) -> int:
+    """Fit the thresholds to recordings whose speakers are known.
+
+    INPUT is as of `voiceid evaluate`; of a manifest, one to three recordings of each speaker
+    are enrolled in turn and compared with all others.  Recordings should come from the
+    microphones and lines that the decisions are about.  Decisions use the calibration at once.
+    See docs/calibrating.md.
+    """
+    with open_voiceid(console) as vid, tempfile.TemporaryDirectory() as none:
+        from voiceid import evaluation  # noqa: PLC0415 - loads the engines
+
+        found = vid.calibrate(
+            protocol_of(input, enrolled, enroll_first, evaluation.enroll_in_turn),
+            cache=cache or none,
+            source=input.name,
+            target_fmr=target_fmr,
+            use=not no_use,
+            tell=lambda done, total: console.count("hearing", done, total),
+        )
+    if console.settings.as_json:
+        console.json(found.to_dict())
+    else:
+        console.result(told(found))
+    return exit_codes.DONE

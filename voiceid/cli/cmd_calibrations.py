@@ -1,0 +1,90 @@
+"""``voiceid calibrations``."""
+
+from __future__ import annotations
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.calibration_text import calibrations_table, told
+from voiceid.cli.console import Console
+from voiceid.cli.options import common_options
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.tree import Command, Group
+
+
+@click.group(
+    "calibrations",
+    cls=Group,
+    short_help="List, show, choose and remove calibrations.",
+    example="voiceid calibrations use 2",
+)
+@common_options
+def command() -> None:
+    """List, show, choose and remove calibrations."""
+
+
+@command.command("list", cls=Command, example="voiceid calibrations list --json")
+@common_options
+@click.pass_obj
+def list_command(console: Console) -> int:
+    """List the calibrations, oldest first.
+
+    With --json: one object a line for each.
+    """
+    with open_voiceid(console) as vid:
+        found = vid.calibrations()
+    if console.settings.as_json:
+        for one in found:
+            console.json(one.to_dict())
+    else:
+        console.result(calibrations_table(found))
+    return exit_codes.DONE
+
+
+@command.command("show", cls=Command, example="voiceid calibrations show 2")
+@click.argument("number", metavar="ID", type=int)
+@common_options
+@click.pass_obj
+def show_command(console: Console, number: int) -> int:
+    """Show a calibration: what it was worth, and what each target takes."""
+    with open_voiceid(console) as vid:
+        found = vid.calibration(number)
+    if console.settings.as_json:
+        console.json(found.to_dict())
+    else:
+        console.result(told(found))
+    return exit_codes.DONE
+
+
+@command.command("use", cls=Command, example="voiceid calibrations use 2")
+@click.argument("number", metavar="ID|none")
+@common_options
+@click.pass_obj
+def use_command(console: Console, number: str) -> int:
+    """Let a calibration decide from now on, or none: the model's card decides then."""
+    if number != "none" and not number.isdecimal():
+        raise click.BadParameter(f"{number!r} is neither a number nor none.")
+    with open_voiceid(console) as vid:
+        found = vid.use_calibration(None if number == "none" else int(number))
+    if console.settings.as_json:
+        console.json({"in_use": None if found is None else found.id})
+    elif found is None:
+        console.result("in use  none: the model's card decides")
+    else:
+        console.result(f"in use  calibration {found.id} of {found.space_id}")
+    return exit_codes.DONE
+
+
+@command.command("remove", cls=Command, example="voiceid calibrations remove 1")
+@click.argument("number", metavar="ID", type=int)
+@common_options
+@click.pass_obj
+def remove_command(console: Console, number: int) -> int:
+    """Remove a calibration that is not in use."""
+    with open_voiceid(console) as vid:
+        found = vid.remove_calibration(number)
+    if console.settings.as_json:
+        console.json({"removed": found.to_dict()})
+    else:
+        console.result(f"removed  calibration {found.id}, fitted on {found.source}")
+    return exit_codes.DONE

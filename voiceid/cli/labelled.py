@@ -1,0 +1,67 @@
+"""Recordings whose speakers are known, as commands are given them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from voiceid.evaluation import Protocol
+    from voiceid.evaluation.protocol import Recording
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_LISTS = frozenset({".csv", ".jsonl", ".ndjson", ".json"})
+
+
+def input_options(function: F) -> F:
+    """Add ``INPUT``, ``--enrolled MAP`` and ``--enroll-first N``."""
+    for option in (
+        click.option(
+            "--enroll-first",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Of a manifest, enrol the first N recordings of each speaker, and ask about the"
+            " others.",
+        ),
+        click.option(
+            "--enrolled",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            metavar="MAP",
+            help="INPUT is `MODEL PATH target|nontarget`, and MAP says `MODEL PATH...`.",
+        ),
+        click.argument("input", metavar="INPUT", type=click.Path(path_type=Path)),
+    ):
+        function = option(function)
+    return function
+
+
+def protocol_of(
+    path: Path,
+    enrolled: Path | None,
+    enroll_first: int | None,
+    of_manifest: Callable[[Sequence[Recording]], Protocol] | None = None,
+) -> Protocol:
+    """Read what is to be compared; ``of_manifest``: how, when a manifest does not say.
+
+    Raises
+    ------
+    TrialsInvalid
+    """
+    from voiceid import evaluation  # noqa: PLC0415 - loads the engines
+
+    if enrolled is not None:
+        if enroll_first is not None:
+            raise click.UsageError("--enrolled is for trials, --enroll-first for a manifest.")
+        return evaluation.read_models(path, enrolled)
+    if path.suffix.lower() not in _LISTS:
+        if enroll_first is not None:
+            raise click.UsageError("--enroll-first is for a manifest (.csv or .jsonl).")
+        return evaluation.read_trials(path)
+    recordings = evaluation.read_manifest(path)
+    if enroll_first is None:
+        return (of_manifest or evaluation.all_pairs)(recordings)
+    return evaluation.enroll_first(recordings, enroll_first)

@@ -1,0 +1,100 @@
+"""What is known of the two sides of a comparison, beside their vectors."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from voiceid.domain.speech import QualityReport
+
+
+class Band(enum.StrEnum):
+    """How the bandwidths of the two sides of a comparison go together.
+
+    Strangers sound far more alike when both sides have a telephone's band, and speakers far
+    less like themselves when one side has: docs/accuracy.md has the numbers.
+    """
+
+    WIDEBAND = "wideband"
+    """Both sides have more than a telephone's band."""
+    NARROWBAND = "narrowband"
+    """Neither side has."""
+    CROSSBAND = "crossband"
+    """One side has."""
+
+
+def band_of(clip_is_narrowband: bool, enrolled_share: float) -> Band:
+    """Return the band of a comparison.
+
+    Parameters
+    ----------
+    clip_is_narrowband : bool
+    enrolled_share : float
+        Share of the enrolled samples that are narrowband, 0 to 1.
+
+    Returns
+    -------
+    Band
+        A speaker with samples of both kinds counts as narrowband from one half on for a
+        narrowband clip, and as wideband otherwise.
+    """
+    if clip_is_narrowband:
+        if enrolled_share == 0.0:
+            return Band.CROSSBAND
+        return Band.NARROWBAND if enrolled_share >= 0.5 else Band.WIDEBAND  # noqa: PLR2004
+    return Band.CROSSBAND if enrolled_share == 1.0 else Band.WIDEBAND
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """On what a threshold depends: how much speech there is on either side, and its band.
+
+    Parameters
+    ----------
+    band : Band
+    net_speech_s : float or None
+        Of the clip, in seconds; None when it is not known.
+    snr_db : float or None
+        Of the clip; None when it is not known.
+    enrolled_speech_s : float
+        Net speech of all the samples that it is compared with, in seconds.
+    n_enrolled : int
+        How many samples these are.
+    """
+
+    band: Band
+    net_speech_s: float | None
+    snr_db: float | None
+    enrolled_speech_s: float
+    n_enrolled: int
+
+    @classmethod
+    def of(cls, clip: QualityReport, enrolled: Sequence[QualityReport]) -> Condition:
+        """Return the condition of a comparison of a clip with the centroid of others."""
+        return cls.of_joined([clip], enrolled)
+
+    @classmethod
+    def of_joined(
+        cls, clips: Sequence[QualityReport], enrolled: Sequence[QualityReport]
+    ) -> Condition:
+        """Return the condition of clips, taken as one, against the centroid of others.
+
+        They count as narrowband from one half on.
+        """
+        of_clips, of_enrolled = (
+            sum(one.narrowband for one in side) / len(side) for side in (clips, enrolled)
+        )
+        return cls(
+            band=band_of(of_clips >= 0.5, of_enrolled),  # noqa: PLR2004 - one half
+            net_speech_s=sum(one.net_speech_s for one in clips),
+            snr_db=min((one.snr_db for one in clips if one.snr_db is not None), default=None),
+            enrolled_speech_s=sum(one.net_speech_s for one in enrolled),
+            n_enrolled=len(enrolled),
+        )
+
+    @classmethod
+    def of_two(cls, one: QualityReport, other: QualityReport) -> Condition:
+        """Return the condition of two clips: the one with less speech is the clip."""
+        clip, enrolled = sorted((one, other), key=lambda quality: quality.net_speech_s)
+        return cls.of(clip, [enrolled])

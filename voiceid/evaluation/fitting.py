@@ -1,0 +1,344 @@
+"""Fitting a calibration: logistic regression on scored trials, judged on held-out speakers.
+
+Speakers are dealt into five folds.  The LLR of a trial is held out: it comes from weights that
+were fitted on trials of neither of its two speakers.  Quality measures are taken in while they
+lower the held-out Cllr, and the LLR for a target rate is read off held-out impostor trials, so
+that nothing is promised of the very trials that it was fitted on.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid import metrics
+from voiceid.calibration import (
+    BANDS,
+    FEATURES,
+    TRIALS_PER_ERROR,
+    AsNorm,
+    CalibratedPoint,
+    Calibration,
+    Conditions,
+    Floats,
+    HeldOut,
+    Weight,
+    trials_needed,
+)
+from voiceid.errors import FitRefused
+from voiceid.metrics import Rate, Resampled, Trials
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Indices: TypeAlias = npt.NDArray[np.int64]
+
+MIN_SPEAKERS = 5
+"""One a fold."""
+PRIORS = (0.01, 0.05)
+"""Of a genuine trial, for DCF: of NIST SRE 2016 and later, and of VoxCeleb."""
+_FOLDS = 5
+_MOST_FITTED = 200_000
+"""Impostor trials in a fit: its weights do not change beyond, and it takes a second."""
+_GAIN = 0.01
+"""Share of the Cllr that a quality measure must save to be taken in."""
+_PER_BAND = (30, 300)
+"""Genuine and impostor trials without which a band was not heard."""
+_RATES = tuple(m * 10.0**-e for e in range(1, 9) for m in (5.0, 2.0, 1.0))
+"""False match rates for which an LLR is looked up, as far as the trials support them."""
+_RIDGE = 1e-6
+"""Keeps weights finite where a feature tells both sides apart without an error."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """A calibration, what it was worth on held-out speakers, and its held-out LLRs (n,).
+
+    ``rows`` (n of all,) marks the trials that it could be fitted on: those of bands of which
+    there were enough.
+    """
+
+    calibration: Calibration
+    held_out: HeldOut
+    llrs: Floats
+    rows: Bools
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Material:
+    """Trials to fit on: scores, normalised if they are; what is known of them; their folds."""
+
+    scores: Floats
+    target: Bools
+    given: Conditions
+    speakers: Indices
+    folds: npt.NDArray[np.intp]
+
+    def columns(self, features: Sequence[str]) -> Floats:
+        found = [self.scores, *(self.given.feature(name) for name in features)]
+        return np.stack(found, axis=1)
+
+
+def fit(
+    scores: npt.ArrayLike,
+    target: Bools,
+    given: Conditions,
+    speakers: Indices,
+    *,
+    target_fmr: float | None = None,
+    normalization: AsNorm | None = None,
+) -> Fit:
+    """Fit a calibration on trials.
+
+    Parameters
+    ----------
+    scores : (n,) float
+        Cosines.
+    target : (n,) bool
+    given : Conditions
+        With the linear maps of the normalisation, if there is one.
+    speakers : (n, 2) int64
+        Numbers of the speakers of both sides of each trial.
+    target_fmr : float, optional
+        A false match rate that must be supported.
+    normalization : AsNorm, optional
+        Where the linear maps are from.
+
+    Raises
+    ------
+    FitRefused
+        There are too few speakers or trials, for a calibration or for the target.
+    """
+    rows = _heard(target, given)
+    material = _material(np.asarray(scores, dtype=np.float64), target, given, speakers, rows)
+    n_impostor = int((~material.target).sum())
+    if target_fmr is not None and n_impostor < trials_needed(target_fmr):
+        raise FitRefused(
+            f"a false match rate of {target_fmr:g} takes {trials_needed(target_fmr)} impostor"
+            f" trials, and these recordings make {n_impostor}",
+            hint=f"Add recordings of more speakers, or aim at {TRIALS_PER_ERROR / n_impostor:.2g}"
+            " or above: --target-fmr.",
+        )
+    features, llrs = _selected(material)
+    calibration = _calibration(material, features, llrs, target_fmr, normalization)
+    return Fit(calibration, _held_out(material, llrs), llrs, rows)
+
+
+def _heard(target: Bools, given: Conditions) -> Bools:
+    """Return the trials of bands of which there are enough."""
+    rows = np.zeros(len(target), dtype=bool)
+    for number in range(len(BANDS)):
+        mine = given.band == number
+        counts = (int((mine & target).sum()), int((mine & ~target).sum()))
+        if all(count >= least for count, least in zip(counts, _PER_BAND, strict=True)):
+            rows |= mine
+    return rows
+
+
+def _material(
+    scores: Floats, target: Bools, given: Conditions, speakers: Indices, rows: Bools
+) -> _Material:
+    everybody = np.unique(speakers[rows])
+    if len(everybody) < MIN_SPEAKERS or not rows.any():
+        raise FitRefused(
+            f"{len(everybody)} speakers with enough trials are too few to calibrate on: it takes"
+            f" {MIN_SPEAKERS}, with {_PER_BAND[0]} genuine and {_PER_BAND[1]} impostor trials"
+            " in a band",
+            hint="Add recordings of more speakers, several of each.",
+        )
+    order = np.random.default_rng(0).permutation(len(everybody))
+    fold_of = order % _FOLDS
+    kept, conditions = speakers[rows], given.rows(rows)
+    return _Material(
+        conditions.slope * scores[rows] + conditions.offset,
+        target[rows],
+        conditions,
+        kept,
+        fold_of[np.searchsorted(everybody, kept)],
+    )
+
+
+def _selected(material: _Material) -> tuple[list[str], Floats]:
+    """Take quality measures in while they lower the held-out Cllr; return them and the LLRs."""
+    chosen = _usable(material, FEATURES["speech"])
+    llrs = _held_out_llrs(material, chosen)
+    cost = _cllr(material, llrs)
+    for name in ("bands", "samples", "snr"):
+        more = _usable(material, FEATURES[name])
+        if not more:
+            continue
+        tried = _held_out_llrs(material, [*chosen, *more])
+        if (found := _cllr(material, tried)) < cost * (1.0 - _GAIN):
+            chosen, llrs, cost = [*chosen, *more], tried, found
+    return chosen, llrs
+
+
+def _usable(material: _Material, names: Sequence[str]) -> list[str]:
+    """Return the quality measures that are not the same in all trials."""
+    return [name for name in names if float(np.ptp(material.given.feature(name))) > 0.0]
+
+
+def _cllr(material: _Material, llrs: Floats) -> float:
+    return metrics.cllr(llrs[material.target], llrs[~material.target])
+
+
+def _held_out_llrs(material: _Material, features: Sequence[str]) -> Floats:
+    """Return the LLR of each trial from a fit on trials of neither of its speakers."""
+    columns = material.columns(features)
+    one, other = material.folds[:, 0], material.folds[:, 1]
+    llrs = np.full(len(one), np.nan)
+    for i, j in itertools.combinations_with_replacement(range(_FOLDS), 2):
+        judged = ((one == i) & (other == j)) | ((one == j) & (other == i))
+        if not judged.any():
+            continue
+        seen = ~np.isin(one, (i, j)) & ~np.isin(other, (i, j))
+        weights = _fitted(columns[seen], material.target[seen])
+        llrs[judged] = weights(columns[judged])
+    return llrs
+
+
+def _fitted(columns: Floats, target: Bools) -> Callable[[Floats], Floats]:
+    """Return the LLR as a function of the columns."""
+    slopes, intercept = logistic_regression(columns, target)
+
+    def llr(of: Floats) -> Floats:
+        return np.asarray(of @ slopes + intercept)
+
+    return llr
+
+
+def logistic_regression(columns: Floats, target: Bools) -> tuple[Floats, float]:
+    """Return weights (k,) and intercept of the LLR: prior-weighted logistic regression.
+
+    Genuine and impostor trials weigh one half each, whatever their numbers, so that what is
+    fitted is the log-likelihood ratio (Brümmer and du Preez 2006).  Newton's method, the step
+    halved while it does not lower the cost; a ridge of 1e-6 on standardised columns keeps the
+    weights finite.
+
+    Parameters
+    ----------
+    columns : (n, k) float64
+    target : (n,) bool
+
+    Raises
+    ------
+    FitRefused
+        A side has no trials.
+    """
+    if target.all() or not target.any():
+        raise FitRefused(
+            "without some speakers there are no genuine or no impostor trials left",
+            hint="Add recordings: several of each speaker, and of more speakers.",
+        )
+    rows = _thinned(target)
+    columns, target = columns[rows], target[rows]
+    mean, spread = columns.mean(axis=0), columns.std(axis=0)
+    spread[spread == 0.0] = 1.0
+    design = np.column_stack([(columns - mean) / spread, np.ones(len(columns))])
+    sign = np.where(target, 1.0, -1.0)
+    mass = np.where(target, 0.5 / target.sum(), 0.5 / (~target).sum())
+    ridge = _RIDGE * np.append(np.ones(len(spread)), 0.0)
+
+    def cost(at: Floats) -> float:
+        data = mass @ np.logaddexp(0.0, -sign * (design @ at))
+        return float(data + 0.5 * ridge @ at**2)
+
+    weights = np.zeros(design.shape[1])
+    now = cost(weights)
+    for _ in range(100):
+        chance = 0.5 * (1.0 + np.tanh(0.5 * (design @ weights)))
+        gradient = design.T @ (mass * (chance - target)) + ridge * weights
+        curvature = (design * (mass * chance * (1.0 - chance))[:, None]).T @ design
+        step = np.linalg.solve(curvature + np.diag(ridge + 1e-12), gradient)
+        while (then := cost(weights - step)) > now and np.abs(step).max() > 1e-9:  # noqa: PLR2004
+            step /= 2.0
+        weights -= step
+        if now - then < 1e-12:  # noqa: PLR2004 - in nats: far below what trials can tell
+            break
+        now = then
+    slopes = weights[:-1] / spread
+    return slopes, float(weights[-1] - slopes @ mean)
+
+
+def _thinned(target: Bools) -> Indices:
+    """Return the rows to fit on: all genuine, and an even draw of very many impostor trials."""
+    impostor = np.flatnonzero(~target)
+    if len(impostor) > _MOST_FITTED:
+        draw = np.random.default_rng(0).choice(len(impostor), _MOST_FITTED, replace=False)
+        impostor = impostor[np.sort(draw)]
+    return np.concatenate([np.flatnonzero(target), impostor])
+
+
+def _calibration(
+    material: _Material,
+    features: Sequence[str],
+    llrs: Floats,
+    target_fmr: float | None,
+    normalization: AsNorm | None,
+) -> Calibration:
+    slopes, intercept = logistic_regression(material.columns(features), material.target)
+    if not slopes[0] > 0.0:
+        raise FitRefused(
+            "the scores of one speaker's recordings are not above those of two speakers'",
+            hint="Are the names of the speakers right?",
+        )
+    values = {name: material.given.feature(name) for name in features}
+    return Calibration(
+        slope=float(slopes[0]),
+        intercept=intercept,
+        weights=tuple(
+            Weight(name, float(slope), float(values[name].min()), float(values[name].max()))
+            for name, slope in zip(features, slopes[1:], strict=True)
+        ),
+        bands=tuple(BANDS[number].value for number in np.unique(material.given.band)),
+        min_net_speech_s=float(material.given.net_speech_s.min()),
+        points=tuple(_points(material, llrs, target_fmr)),
+        impostor_trials=int((~material.target).sum()),
+        normalization=normalization,
+    )
+
+
+def _points(
+    material: _Material, llrs: Floats, target_fmr: float | None
+) -> Iterator[CalibratedPoint]:
+    genuine, impostor = np.sort(llrs[material.target]), np.sort(llrs[~material.target])
+    least = TRIALS_PER_ERROR / len(impostor)
+    asked = {target_fmr} if target_fmr is not None else set()
+    rates = sorted({rate for rate in _RATES if rate > least} | {least} | asked, reverse=True)
+    at = [metrics.threshold_at_fmr(impostor, rate) for rate in rates]
+    drawn = _drawn(material, llrs, at)
+    for rate, llr in zip(rates, at, strict=True):
+        accepted = len(impostor) - int(np.searchsorted(impostor, llr))
+        refused = int(np.searchsorted(genuine, llr))
+        of = (None, None) if drawn is None else (drawn.fmr_at(llr), drawn.fnmr_at(llr))
+        fmr, fnmr = Rate.of(accepted, len(impostor), of[0]), Rate.of(refused, len(genuine), of[1])
+        yield CalibratedPoint(rate, llr, (fmr.low, fmr.high), fnmr.rate, (fnmr.low, fnmr.high))
+
+
+def _drawn(material: _Material, llrs: Floats, at: Sequence[float]) -> Resampled | None:
+    genuine, speakers = material.target, material.speakers
+    try:
+        return metrics.resample_speakers(
+            Trials(llrs[genuine], speakers[genuine]),
+            Trials(llrs[~genuine], speakers[~genuine]),
+            thresholds=at,
+        )
+    except ValueError:
+        return None
+
+
+def _held_out(material: _Material, llrs: Floats) -> HeldOut:
+    genuine, impostor = np.sort(llrs[material.target]), np.sort(llrs[~material.target])
+    return HeldOut(
+        speakers=len(np.unique(material.speakers)),
+        genuine=len(genuine),
+        impostor=len(impostor),
+        eer=metrics.equal_error_rate(genuine, impostor),
+        cllr=metrics.cllr(genuine, impostor),
+        min_cllr=metrics.min_cllr(genuine, impostor),
+        act_dcf={f"{p:g}": metrics.act_dcf(genuine, impostor, p_target=p) for p in PRIORS},
+        min_dcf={f"{p:g}": metrics.min_dcf(genuine, impostor, p_target=p) for p in PRIORS},
+    )

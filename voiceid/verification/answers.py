@@ -1,0 +1,218 @@
+"""The answers to questions about one clip.
+
+Everything here fails closed.  There is one line in this package that makes an acceptance (in
+`Facts.accept_or_reject`), it compares a finite score with a threshold that was found, and no
+exception leads to it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from voiceid.domain import (
+    Candidate,
+    Condition,
+    Decision,
+    Embedding,
+    EmbeddingSpace,
+    Enrolled,
+    Outcome,
+    QualityReport,
+    Reason,
+    SpeakerRef,
+    Standing,
+    Task,
+    Threshold,
+    Utterance,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The side of a comparison that is asked about.
+
+    Parameters
+    ----------
+    embedding : Embedding or None
+        None when there was too little speech.
+    net_speech_s : float or None
+        None when it is not known.
+    narrowband : bool
+    quality : QualityReport or None
+        None when a vector was given instead of audio.
+    """
+
+    embedding: Embedding | None
+    net_speech_s: float | None
+    narrowband: bool
+    quality: QualityReport | None
+
+    @classmethod
+    def of(cls, utterance: Utterance) -> Probe:
+        """Return the probe of a clip."""
+        quality = utterance.quality
+        return cls(utterance.embedding, quality.net_speech_s, quality.narrowband, quality)
+
+    def against(self, enrolled: Enrolled) -> Condition:
+        """Return the condition of a comparison with an enrolment."""
+        snr_db = None if self.quality is None else self.quality.snr_db
+        return enrolled.against(self.net_speech_s, narrowband=self.narrowband, snr_db=snr_db)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A score, and what it was held against.
+
+    Parameters
+    ----------
+    score : float
+    threshold : Threshold
+    llr : float or None
+    calibration : int or None
+        Number of the calibration that threshold and LLR are from; None: from the model's card.
+    """
+
+    score: float
+    threshold: Threshold
+    llr: float | None
+    calibration: int | None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The fields of a decision."""
+        return {
+            "score": self.score,
+            "threshold": self.threshold,
+            "llr": self.llr,
+            "calibration": self.calibration,
+        }
+
+    def lead(self, runner_up: Candidate) -> float:
+        """Return how far the runner-up is behind."""
+        return self.score - runner_up.score
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What every decision about one clip carries, whatever its outcome."""
+
+    task: Task
+    probe: Probe
+    space: EmbeddingSpace
+    gallery_size: int
+    started: float
+    group: str | None = None
+
+    def decision(
+        self,
+        outcome: Outcome,
+        reason: Reason,
+        detail: str,
+        **more: Any,
+    ) -> Decision:
+        """Return a decision; fields that are not given are None."""
+        values: dict[str, Any] = {
+            "speaker": None,
+            "score": None,
+            "threshold": None,
+            "llr": None,
+            "calibration": None,
+            "margin": None,
+            "runner_up": None,
+            "candidates": (),
+        }
+        return Decision(
+            task=self.task,
+            outcome=outcome,
+            reason=reason,
+            quality=self.probe.quality,
+            embedding_space=self.space,
+            gallery_size=self.gallery_size,
+            group=self.group,
+            elapsed_ms=(time.perf_counter() - self.started) * 1e3,
+            detail=detail,
+            **(values | more),
+        )
+
+    def too_short(self, *, speaker: SpeakerRef | None = None) -> Decision:
+        """Return that it cannot be told, for want of speech."""
+        net = self.probe.net_speech_s or 0.0
+        return self.decision(
+            Outcome.INCONCLUSIVE,
+            Reason.NOT_ENOUGH_SPEECH,
+            f"only {net:.2f} s of net speech: too little for a score",
+            speaker=speaker,
+        )
+
+    def ambiguous(
+        self,
+        best: Candidate,
+        runner_up: Candidate,
+        judged: Judged,
+        margin: float,
+        shown: tuple[Candidate, ...],
+    ) -> Decision:
+        """Return that it cannot be told, because of a close runner-up."""
+        lead = best.score - runner_up.score
+        return self.decision(
+            Outcome.INCONCLUSIVE,
+            Reason.AMBIGUOUS,
+            f"{best.speaker.name} leads {runner_up.speaker.name} by {lead:.3f},"
+            f" less than the margin of {margin:g}",
+            **judged.facts,
+            margin=lead,
+            runner_up=runner_up,
+            candidates=shown,
+        )
+
+    def barred(
+        self,
+        speaker: SpeakerRef,
+        standing: Standing,
+        measured: Mapping[str, Any],
+        candidates: tuple[Candidate, ...],
+        runner_up: Candidate | None = None,
+    ) -> Decision:
+        """Return the rejection of somebody who may not be accepted."""
+        score = measured["score"]
+        reasons = {
+            Standing.EXPIRED: Reason.SPEAKER_EXPIRED,
+            Standing.DISABLED: Reason.SPEAKER_DISABLED,
+        }
+        return self.decision(
+            Outcome.REJECTED,
+            reasons[standing],
+            f"{speaker.name} is {standing.value}, and is not accepted whatever the score",
+            speaker=speaker if self.task is Task.VERIFY else None,
+            **measured,
+            margin=None if runner_up is None or score is None else score - runner_up.score,
+            runner_up=runner_up,
+            candidates=candidates,
+        )
+
+    def accept_or_reject(
+        self,
+        judged: Judged,
+        rejection: Reason,
+        speaker: SpeakerRef | None,
+        candidates: tuple[Candidate, ...],
+        runner_up: Candidate | None = None,
+    ) -> Decision:
+        """Return the decision that score and threshold make."""
+        score, threshold = judged.score, judged.threshold
+        accepted = score >= threshold.value
+        claimed = speaker if accepted or self.task is Task.VERIFY else None
+        sign = ">=" if accepted else "<"
+        return self.decision(
+            Outcome.ACCEPTED if accepted else Outcome.REJECTED,
+            Reason.MATCH if accepted else rejection,
+            f"score {score:.3f} {sign} threshold {threshold.value:.4g} ({threshold.source})",
+            speaker=claimed,
+            **judged.facts,
+            margin=None if runner_up is None else judged.lead(runner_up),
+            runner_up=runner_up,
+            candidates=candidates,
+        )
