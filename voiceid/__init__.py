@@ -19,7 +19,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from voiceid.adaptation import StoredAdaptation, Transform
     from voiceid.app import VoiceID
+    from voiceid.app.adapting import Adapted
     from voiceid.app.side_by_side import Comparison, Side
     from voiceid.audio import AudioSource
     from voiceid.calibration import (
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
         Conditions,
         HeldOut,
         StoredCalibration,
+        StoredCohort,
         Weight,
     )
     from voiceid.config import Config
@@ -103,7 +106,7 @@ if TYPE_CHECKING:
         Unhealthy,
         VoiceIDError,
     )
-    from voiceid.evaluation import Evaluation, Protocol
+    from voiceid.evaluation import Evaluation, Protocol, Recording
     from voiceid.exchange import Exchanged
     from voiceid.index.gallery import IndexStatus
     from voiceid.registry import ModelCard
@@ -116,6 +119,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Adapted",
     "Addition",
     "AsNorm",
     "AudioError",
@@ -178,6 +182,7 @@ __all__ = [
     "Protocol",
     "QualityReport",
     "Reason",
+    "Recording",
     "Restored",
     "Sample",
     "SampleNotFound",
@@ -199,10 +204,13 @@ __all__ = [
     "Standing",
     "StoreBusy",
     "StoreError",
+    "StoredAdaptation",
     "StoredCalibration",
+    "StoredCohort",
     "Task",
     "Threshold",
     "ThresholdUnavailable",
+    "Transform",
     "TrialsInvalid",
     "Unhealthy",
     "Utterance",
@@ -213,6 +221,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "Adapted": "voiceid.app.adapting",
     "Addition": "voiceid.zoo.add",
     "AsNorm": "voiceid.calibration",
     "AudioSource": "voiceid.audio",
@@ -233,11 +242,15 @@ _ELSEWHERE = {
     "Person": "voiceid.enrollment",
     "Progress": "voiceid.zoo",
     "Protocol": "voiceid.evaluation",
+    "Recording": "voiceid.evaluation",
     "Restored": "voiceid.store.restore",
     "SchemaState": "voiceid.store.migrate",
     "SchemaStatus": "voiceid.store.migrate",
     "Side": "voiceid.app.side_by_side",
+    "StoredAdaptation": "voiceid.adaptation",
     "StoredCalibration": "voiceid.calibration",
+    "StoredCohort": "voiceid.calibration",
+    "Transform": "voiceid.adaptation",
     "VerifyResult": "voiceid.zoo",
     "VoiceID": "voiceid.app",
     "Weight": "voiceid.calibration",

@@ -352,3 +352,31 @@ class StoredCalibration:
     def to_dict(self) -> dict[str, Any]:
         """Return the public JSON."""
         return {**asdict(self), "created_at": self.created_at.isoformat()}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCohort:
+    """A cohort of a database: voices of strangers, by which scores can be normalised.
+
+    Parameters
+    ----------
+    id : int
+        Never used again after removal.
+    space_id : str
+    created_at : datetime
+        UTC.
+    source : str
+        What it was made of, as it was named.
+    size : int
+        Voices.
+    """
+
+    id: int
+    space_id: str
+    created_at: datetime
+    source: str
+    size: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the public JSON."""
+        return {**asdict(self), "created_at": self.created_at.isoformat()}

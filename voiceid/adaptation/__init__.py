@@ -21,6 +21,7 @@ from voiceid.adaptation.choice import (
     Measured,
     choose,
 )
+from voiceid.adaptation.stored import StoredAdaptation, adapted_space, gain_of
 from voiceid.adaptation.transforms import (
     METHODS,
     AdaptationRefused,
@@ -38,8 +39,11 @@ __all__ = [
     "Candidate",
     "Choice",
     "Measured",
+    "StoredAdaptation",
     "Transform",
     "TrialList",
+    "adapted_space",
     "choose",
     "fit",
+    "gain_of",
 ]

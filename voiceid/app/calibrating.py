@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from voiceid.app.parts import Parts
 from voiceid.calibration import StoredCalibration
 from voiceid.errors import ChangeRefused, FitNotFound
+from voiceid.normalization import Cohort
+from voiceid.verification import BackEnd
 
 if TYPE_CHECKING:  # only who calibrates waits for it
     from voiceid.evaluation import Protocol
@@ -56,28 +58,41 @@ class Calibrating:
         TrialsInvalid, ModelError, StoreError, ConfigError
         """
         from voiceid.evaluation import EmbeddingCache  # noqa: PLC0415 - only who fits waits
-        from voiceid.evaluation.fitting import fit  # noqa: PLC0415
+        from voiceid.evaluation.fitting import fit_best  # noqa: PLC0415
         from voiceid.evaluation.report import speakers_of  # noqa: PLC0415
-        from voiceid.evaluation.scoring import Failure, listen, score  # noqa: PLC0415
+        from voiceid.evaluation.scoring import Failure, adapted, listen, score  # noqa: PLC0415
 
         parts = self._parts
         aim = parts.verifying_rule(target_fmr).aim.rate  # a door that it would lock is refused
-        space = parts.space
-        kept = EmbeddingCache(Path(cache), space)
+        kept = EmbeddingCache(Path(cache), parts.space)
         heard = listen(protocol.recordings, parts.embedder, kept, tell or _silent)
         for one in heard:
             if isinstance(one, Failure):
                 parts.notify(f"left out {one.recording.name}: {one.message}")
-        scored = score(protocol, heard, parts.card_rule)
+        back_end = parts.back_end(parts.card_rule)
+        if back_end.transform is not None:
+            heard = adapted(heard, back_end.transform, back_end.space)
+        scored = score(protocol, heard, back_end.rule)
         speakers = speakers_of(protocol, scored.trials)
-        found = fit(scored.scores, scored.target, scored.given, speakers, target_fmr=aim)
+        found = fit_best(scored, speakers, self._cohort(back_end), target_fmr=aim)
         with parts.store.write() as writer:
             number = writer.add_calibration(
-                space, found.calibration, found.held_out, source, target_fmr
+                back_end.space, found.calibration, found.held_out, source, target_fmr
             )
             if use:
-                writer.use_calibration(space.id, number)
+                writer.use_calibration(back_end.space.id, number)
             return _numbered(writer, number)
+
+    def _cohort(self, back_end: BackEnd) -> tuple[int, Cohort] | None:
+        """Return the newest cohort of the space, and its number, or None."""
+        space = self._parts.space
+        with self._parts.store.read() as reader:
+            mine = [one for one in reader.cohorts() if one.space_id == space.id]
+            vectors = reader.cohort(mine[-1].id, space) if mine else None
+        if vectors is None:
+            return None
+        moved = vectors if back_end.transform is None else back_end.transform.apply(vectors)
+        return mine[-1].id, Cohort.of(moved)
 
     def calibrations(self) -> list[StoredCalibration]:
         """Return all calibrations, of all embedding spaces, oldest first; raises StoreError."""
@@ -90,16 +105,15 @@ class Calibrating:
             return _numbered(reader, number)
 
     def use_calibration(self, number: int | None) -> StoredCalibration | None:
-        """Let a calibration decide in its embedding space, or none in the space of the model.
+        """Let a calibration decide in its embedding space, or none in the space in use.
 
         Raises
         ------
         FitNotFound, StoreError
         """
         with self._parts.store.write() as writer:
-            space_id = (
-                self._parts.space.id if number is None else _numbered(writer, number).space_id
-            )
+            back_end = self._parts.back_ends.in_use(writer, self._parts.card_rule)
+            space_id = back_end.space.id if number is None else _numbered(writer, number).space_id
             writer.use_calibration(space_id, number)
             return None if number is None else _numbered(writer, number)
 

@@ -52,7 +52,7 @@ class Evaluating:
 
         parts = self._parts
         kept = EmbeddingCache(Path(cache), parts.space)
-        rule = parts.calibrated(parts.verifying_rule())
+        rule = parts.back_end(parts.verifying_rule()).rule
         return evaluate(protocol, parts.embedder, kept, rule, tell or _silent)
 
 

@@ -6,8 +6,8 @@
         if decision.accepted and decision.speaker.name == "alice":
             ...
 
-Its methods stand in six rooms: `questions`, `people`, `care`, `evaluating`, `calibrating` and
-`upkeep`.  Objects are built in `parts`, and nowhere else.
+Its methods stand in rooms: `questions`, `people`, `care`, `evaluating`, `calibrating`,
+`adapting` and `upkeep`.  Objects are built in `parts`, and nowhere else.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
+from voiceid.app.adapting import Adapting
 from voiceid.app.calibrating import Calibrating
 from voiceid.app.care import Care
 from voiceid.app.evaluating import Evaluating
@@ -28,7 +29,7 @@ from voiceid.config import Config, load_config
 from voiceid.zoo import Progress
 
 
-class VoiceID(Questions, People, Care, Evaluating, Calibrating, Upkeep):
+class VoiceID(Questions, People, Care, Evaluating, Calibrating, Adapting, Upkeep):
     """Enrolled voices, and the questions that can be asked of them.
 
     One object serves a whole process; its methods may be called from any number of threads

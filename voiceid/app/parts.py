@@ -25,7 +25,7 @@ from voiceid.index.gallery import GalleryIndex
 from voiceid.registry import ModelCard, load_cards, own_cards_folder, shipped_cards_folder
 from voiceid.scoring import DecisionRule, Target
 from voiceid.vad import open_detector
-from voiceid.verification import Verifier
+from voiceid.verification import BackEnd, BackEnds, Verifier
 from voiceid.zoo import ModelStore, Progress
 
 if TYPE_CHECKING:
@@ -181,12 +181,18 @@ class Parts:
         target = None if asked is None else Target(asked, per_search=True)
         return self.verifying_rule().with_options(target, margin)
 
-    def calibrated(self, rule: DecisionRule) -> DecisionRule:
-        """Return a rule with the calibration in use, if there is a database that has one."""
+    def back_end(self, rule: DecisionRule) -> BackEnd:
+        """Return how embeddings are compared now, if there is a database that says it."""
+        back_ends = self.back_ends
         if not self.database.exists():
-            return rule
+            return back_ends.in_use(None, rule)
         with self.store.read() as reader:
-            return rule.with_calibration(reader.calibration_in_use(self.space.id))
+            return back_ends.in_use(reader, rule)
+
+    @property
+    def back_ends(self) -> BackEnds:
+        """What finds the adaptation, the calibration and the cohort in use."""
+        return self._part("back ends", lambda: BackEnds(self.space))
 
     @property
     def card_rule(self) -> DecisionRule:
@@ -225,9 +231,12 @@ class Parts:
         """The verifier, for questions about vectors: no model is loaded for it."""
 
         def build() -> Verifier:
-            space = self.space
-            gallery = self.gallery(space.id, space.dim)
-            return Verifier(self._hear, space, self.store, gallery)
+            return Verifier(
+                self._hear,
+                self.back_ends,
+                self.store,
+                lambda space: self.gallery(space.id, space.dim),
+            )
 
         return self._part("searcher", build)
 
@@ -242,7 +251,12 @@ class Parts:
         place only where nothing was measured.
         """
         card = self.card_rule
-        return card if card.points else self.calibrated(card)
+        return card if card.points else self._calibrated(card)
+
+    def _calibrated(self, rule: DecisionRule) -> DecisionRule:
+        """Return a rule with the calibration of the model's own space."""
+        with self.store.read() as reader:
+            return rule.with_calibration(reader.calibration_in_use(self.space.id))
 
     @property
     def curator(self) -> Curator:

@@ -241,8 +241,8 @@ class Questions:
         AudioError, ModelError, StoreError, ConfigError
             Nobody was accepted.
         """
-        rule = self._parts.calibrated(self._parts.verifying_rule(target_fmr))
-        return self._told(compare(self._parts.embedder, a, b, rule=rule))
+        back_end = self._parts.back_end(self._parts.verifying_rule(target_fmr))
+        return self._told(compare(self._parts.embedder, a, b, back_end=back_end))
 
     def thresholds(self, qualities: Sequence[QualityReport]) -> list[Threshold]:
         """Return every threshold that decides a comparison of two clips of these.
@@ -257,8 +257,8 @@ class Questions:
         list of Threshold
             Each once, the lowest first; none where there is too little speech for any.
         """
-        rule = self._parts.calibrated(self._parts.verifying_rule())
-        return thresholds_among(qualities, rule)
+        back_end = self._parts.back_end(self._parts.verifying_rule())
+        return thresholds_among(qualities, back_end.rule)
 
     def on_decision(self, callback: Callable[[Decision], None]) -> Callable[[], None]:
         """Have every decision told to ``callback`` before whoever asked gets it.

@@ -1,10 +1,12 @@
-"""Calibrations, for people."""
+"""Calibrations, adaptations and cohorts, for people."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from voiceid.calibration import CalibratedPoint, StoredCalibration
+from voiceid.adaptation import StoredAdaptation
+from voiceid.calibration import CalibratedPoint, StoredCalibration, StoredCohort
 from voiceid.cli.text import fields, table
 
 
@@ -26,6 +28,8 @@ def told(found: StoredCalibration) -> str:
         f"actDCF {prior}": f"{cost:.4f} (least {held_out.min_dcf[prior]:.4f})"
         for prior, cost in held_out.act_dcf.items()
     }
+    if calibration.normalization is not None:
+        facts["normalised"] = f"AS-Norm, cohort {calibration.normalization.cohort}"
     if found.target_fmr is not None:
         facts["target"] = f"FMR {_percent(found.target_fmr)}"
     return fields(facts) + "\n\n" + _points(calibration.points)
@@ -48,6 +52,47 @@ def calibrations_table(found: Sequence[StoredCalibration]) -> str:
     ]
     names = ["id", "space", "fitted on", "speakers", "impostor trials", "Cllr", "FMR", "in use"]
     return table(names, rows, right={"id", "speakers", "impostor trials", "Cllr"})
+
+
+def adapted_text(measured: dict[str, Any]) -> str:
+    """Return what every candidate of an adaptation came to with held-out speakers."""
+    rows = [
+        [
+            one["candidate"] + (" *" if one["candidate"] == measured["chosen"] else ""),
+            _percent(one["eer"]),
+            f"{one['min_dcf']:.4f}",
+            f"{one['min_cllr']:.4f}",
+            f"{one['gain']:.4f}",
+            f"{one['gain_lower']:.4f}",
+        ]
+        for one in measured["measured"]
+    ]
+    names = ["held out", "EER", "minDCF 0.01", "minCllr", "gain", "at least"]
+    return table(names, rows, right=set(names[1:]))
+
+
+def adaptations_table(found: Sequence[StoredAdaptation]) -> str:
+    """Return adaptations, one a line."""
+    rows = [
+        [
+            str(one.id),
+            one.space_id,
+            one.source,
+            one.measured["chosen"],
+            str(one.transform.n_speakers),
+            str(one.transform.n_samples),
+            "yes" if one.in_use else "",
+        ]
+        for one in found
+    ]
+    names = ["id", "space", "learned from", "method", "speakers", "samples", "in use"]
+    return table(names, rows, right={"id", "speakers", "samples"})
+
+
+def cohorts_table(found: Sequence[StoredCohort]) -> str:
+    """Return cohorts, one a line."""
+    rows = [[str(one.id), one.space_id, one.source, str(one.size)] for one in found]
+    return table(["id", "space", "made of", "voices"], rows, right={"id", "voices"})
 
 
 def _points(points: Sequence[CalibratedPoint]) -> str:

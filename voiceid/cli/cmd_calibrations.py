@@ -7,7 +7,7 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.calibration_text import calibrations_table, told
 from voiceid.cli.console import Console
-from voiceid.cli.options import common_options
+from voiceid.cli.options import NumberOrNone, common_options
 from voiceid.cli.session import open_voiceid
 from voiceid.cli.tree import Command, Group
 
@@ -57,15 +57,13 @@ def show_command(console: Console, number: int) -> int:
 
 
 @command.command("use", cls=Command, example="voiceid calibrations use 2")
-@click.argument("number", metavar="ID|none")
+@click.argument("number", metavar="ID|none", type=NumberOrNone())
 @common_options
 @click.pass_obj
-def use_command(console: Console, number: str) -> int:
+def use_command(console: Console, number: int | None) -> int:
     """Let a calibration decide from now on, or none: the model's card decides then."""
-    if number != "none" and not number.isdecimal():
-        raise click.BadParameter(f"{number!r} is neither a number nor none.")
     with open_voiceid(console) as vid:
-        found = vid.use_calibration(None if number == "none" else int(number))
+        found = vid.use_calibration(number)
     if console.settings.as_json:
         console.json({"in_use": None if found is None else found.id})
     elif found is None:

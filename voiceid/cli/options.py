@@ -36,6 +36,23 @@ class Rate(Real):
         super().__init__(0.0, 0.5, min_open=True)
 
 
+class NumberOrNone(click.ParamType[int | None]):
+    """The number of something, or ``none``."""
+
+    name = "number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        """Return the number, or None."""
+        text = str(value)
+        if text == "none":
+            return None
+        if not (text.isascii() and text.isdecimal()):
+            self.fail(f"{text!r} is neither a number nor none.", param, ctx)
+        return int(text)
+
+
 class Channel(click.ParamType[str]):
     """``mix``, ``left``, ``right`` or a channel's number counted from 0."""
 

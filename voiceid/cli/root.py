@@ -32,6 +32,18 @@ _COMMANDS = {
         "voiceid.cli.cmd_calibrations",
         "List, show, choose and remove calibrations.",
     ),
+    "adapt": (
+        "voiceid.cli.cmd_adapt",
+        "Learn what the site does to voices, and take it out.",
+    ),
+    "adaptations": (
+        "voiceid.cli.cmd_adaptations",
+        "List, choose and remove adaptations.",
+    ),
+    "cohort": (
+        "voiceid.cli.cmd_cohort",
+        "Keep voices of strangers, by which scores can be normalised.",
+    ),
     "speakers": (
         "voiceid.cli.cmd_speakers",
         "List, show, change, compare, remove, export and import speakers.",

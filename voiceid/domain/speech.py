@@ -31,6 +31,9 @@ class EmbeddingSpace:
     weights_sha256, frontend, windowing, speech : str
         Hash of the checkpoint, and canonical descriptions of the front end, of the
         windows that are averaged, and of the speech detection before the encoder.
+    adaptation : str
+        What was learned from a site's recordings and is done to the embeddings of the encoder:
+        the method, and the beginning of its hash; empty for nothing.
     """
 
     model: str
@@ -39,11 +42,13 @@ class EmbeddingSpace:
     frontend: str
     windowing: str
     speech: str
+    adaptation: str = ""
 
     @property
     def id(self) -> str:
         """``<model>-<12 hex digits>``: the name of the space in the database and in JSON."""
         facts = [self.dim, self.weights_sha256, self.frontend, self.windowing, self.speech]
+        facts += [self.adaptation] if self.adaptation else []
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         return f"{self.model}-{digest[:12]}"
 
@@ -65,6 +70,7 @@ class EmbeddingSpace:
             "frontend": self.frontend,
             "windowing": self.windowing,
             "speech": self.speech,
+            "adaptation": self.adaptation,
         }
 
 

@@ -9,6 +9,7 @@ from voiceid.evaluation.cache import EmbeddingCache
 from voiceid.evaluation.evaluate import Evaluation, evaluate
 from voiceid.evaluation.protocol import (
     Protocol,
+    Recording,
     all_pairs,
     enroll_first,
     enroll_in_turn,
@@ -21,6 +22,7 @@ __all__ = [
     "EmbeddingCache",
     "Evaluation",
     "Protocol",
+    "Recording",
     "all_pairs",
     "enroll_first",
     "enroll_in_turn",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -31,7 +31,9 @@ from voiceid.calibration import (
     trials_needed,
 )
 from voiceid.errors import FitRefused
+from voiceid.evaluation.scoring import ScoredTrials
 from voiceid.metrics import Rate, Resampled, Trials
+from voiceid.normalization import Cohort, linear_map, statistics
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Indices: TypeAlias = npt.NDArray[np.int64]
@@ -43,6 +45,8 @@ PRIORS = (0.01, 0.05)
 _FOLDS = 5
 _MOST_FITTED = 200_000
 """Impostor trials in a fit: its weights do not change beyond, and it takes a second."""
+_NORMALISED_GAIN = 0.05
+"""Share of the held-out Cllr that a normalisation must save: it costs a look at the cohort."""
 _GAIN = 0.01
 """Share of the Cllr that a quality measure must save to be taken in."""
 _PER_BAND = (30, 300)
@@ -125,6 +129,55 @@ def fit(
     features, llrs = _selected(material)
     calibration = _calibration(material, features, llrs, target_fmr, normalization)
     return Fit(calibration, _held_out(material, llrs), llrs, rows)
+
+
+def fit_best(
+    scored: ScoredTrials,
+    speakers: Indices,
+    cohort: tuple[int, Cohort] | None,
+    *,
+    target_fmr: float | None = None,
+) -> Fit:
+    """Fit a calibration on scored trials, normalised by a cohort if that helps held-out speakers.
+
+    Parameters
+    ----------
+    scored : ScoredTrials
+    speakers : (n, 2) int64
+    cohort : (int, Cohort), optional
+        Its number in the database, and its voices.
+    target_fmr : float, optional
+        See :func:`fit`.
+
+    Raises
+    ------
+    FitRefused
+    """
+    plain = fit(scored.scores, scored.target, scored.given, speakers, target_fmr=target_fmr)
+    if cohort is None:
+        return plain
+    number, voices = cohort
+    normalised = fit(
+        scored.scores,
+        scored.target,
+        as_normalised(scored, voices),
+        speakers,
+        target_fmr=target_fmr,
+        normalization=AsNorm(number, voices.top),
+    )
+    helps = normalised.held_out.cllr < plain.held_out.cllr * (1.0 - _NORMALISED_GAIN)
+    return normalised if helps else plain
+
+
+def as_normalised(scored: ScoredTrials, cohort: Cohort) -> Conditions:
+    """Return the conditions of trials with the line that AS-Norm is for each."""
+    models, of_model = np.unique(scored.trials[:, 0], return_inverse=True)
+    probes, of_probe = np.unique(scored.trials[:, 1], return_inverse=True)
+    slope, offset = linear_map(
+        statistics(scored.models[models], cohort).of(of_model),
+        statistics(scored.probes[probes], cohort).of(of_probe),
+    )
+    return replace(scored.given, slope=slope, offset=offset)
 
 
 def _heard(target: Bools, given: Conditions) -> Bools:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from voiceid.adaptation import Transform
 from voiceid.calibration import BANDS, Conditions
-from voiceid.domain import Float32Array, Utterance, band_of
+from voiceid.domain import (
+    Embedding,
+    EmbeddingSpace,
+    Float32Array,
+    QualityReport,
+    Utterance,
+    band_of,
+)
 from voiceid.embedder import Embedder, or_error
 from voiceid.embeddings import centroid
 from voiceid.errors import AudioError
 from voiceid.evaluation.cache import EmbeddingCache
-from voiceid.evaluation.protocol import Indices, Model, Protocol, Recording
+from voiceid.evaluation.protocol import Indices, Protocol, Recording
 from voiceid.runtime import in_order
 from voiceid.scoring import DecisionRule
 
@@ -49,6 +57,8 @@ class ScoredTrials:
         What the product would have asked for; NaN where it has no threshold.
     given : Conditions
         On which thresholds depend: of the probe, or of the shorter of two recordings.
+    models, probes : (m, dim), (p, dim) float32
+        What the trials compare, by their numbers; zeros for what could not be had.
     """
 
     trials: Indices
@@ -56,6 +66,8 @@ class ScoredTrials:
     scores: Float32Array
     thresholds: Float64Array
     given: Conditions
+    models: Float32Array
+    probes: Float32Array
 
 
 def hear_all(
@@ -123,35 +135,77 @@ def score(
         As many as the protocol's recordings, in the same order.
     rule : DecisionRule
     """
-    probes = _probe_facts(heard)
-    models = _model_facts(protocol.models, heard)
-    enrolled, asked = protocol.trials[:, 0], protocol.trials[:, 1]
-    possible = np.isfinite(models.shares[enrolled]) & np.isfinite(probes.speech_s[asked])
+    groups = [
+        [one for r in model.recordings if isinstance(one := heard[r], Utterance)]
+        for model in protocol.models
+    ]
+    probes = [one if isinstance(one, Utterance) else None for one in heard]
+    made = np.array([bool(group) for group in groups], dtype=bool)
+    usable = np.array([one is not None for one in probes], dtype=bool)
+    possible = made[protocol.trials[:, 0]] & usable[protocol.trials[:, 1]]
     trials, target = protocol.trials[possible], protocol.target[possible]
-    given = _conditions(models, probes, trials, swapped=protocol.of_pairs)
+    given = conditions_of(
+        [[one.quality for one in group] for group in groups],
+        [None if one is None else one.quality for one in probes],
+        trials,
+        either=protocol.of_pairs,
+    )
+    models, asked = _centroids(groups), _centroids([[one] if one else [] for one in probes])
     return ScoredTrials(
         trials=trials,
         target=target,
-        scores=_cosines(models.vectors, probes.vectors, trials),
+        scores=_cosines(models, asked, trials),
         thresholds=rule.thresholds(given),
         given=given,
+        models=models,
+        probes=asked,
     )
 
 
-def _conditions(models: _Facts, probes: _Facts, trials: Indices, *, swapped: bool) -> Conditions:
-    """Return the conditions of trials; ``swapped``: whichever has less speech is the probe."""
-    enrolled, asked = trials[:, 0], trials[:, 1]
-    less, more = probes.speech_s[asked], models.speech_s[enrolled]
-    snr_db = probes.snr_db[asked]
-    if swapped:
+def adapted(
+    heard: Sequence[Utterance | Failure], transform: Transform, space: EmbeddingSpace
+) -> list[Utterance | Failure]:
+    """Return what was heard in the space that a transform makes of the model's."""
+    return [
+        one
+        if isinstance(one, Failure)
+        else replace(one, embedding=Embedding(transform.apply(_vector(one)), space))
+        for one in heard
+    ]
+
+
+def conditions_of(
+    enrolled: Sequence[Sequence[QualityReport]],
+    probes: Sequence[QualityReport | None],
+    trials: Indices,
+    *,
+    either: bool = False,
+) -> Conditions:
+    """Return the conditions of trials.
+
+    Parameters
+    ----------
+    enrolled : sequence of sequence of QualityReport
+        Of the samples of each enrolment.
+    probes : sequence of QualityReport or None
+        Of each probe; None where there is none, and no trial either.
+    trials : (n, 2) int64
+        Numbers of an enrolment and of a probe.
+    either : bool
+        Either side may be the probe: the one with less speech is.
+    """
+    models, asked = _facts(enrolled), _facts([[one] if one else [] for one in probes])
+    of_models, of_probes = models.rows(trials[:, 0]), asked.rows(trials[:, 1])
+    less, more, snr_db = of_probes.speech_s, of_models.speech_s, of_probes.snr_db
+    if either:
         less, more = np.minimum(less, more), np.maximum(less, more)
-        snr_db = np.fmin(snr_db, models.snr_db[enrolled])
+        snr_db = np.fmin(snr_db, of_models.snr_db)
     return Conditions(
-        band=_bands(probes.shares[asked] > 0.0, models.shares[enrolled]),
+        band=_bands(of_probes.shares > 0.0, of_models.shares),
         net_speech_s=less,
         snr_db=snr_db,
         enrolled_speech_s=more,
-        n_enrolled=models.counts[enrolled],
+        n_enrolled=of_models.counts,
         slope=np.ones(len(trials)),
         offset=np.zeros(len(trials)),
     )
@@ -159,46 +213,39 @@ def _conditions(models: _Facts, probes: _Facts, trials: Indices, *, swapped: boo
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Facts:
-    """Of recordings or models, row by row: NaN speech and share for those without a vector."""
+    """Of groups of recordings, row by row; NaN for empty ones."""
 
-    vectors: Float32Array
     shares: Float64Array
     """Of narrowband."""
     speech_s: Float64Array
     snr_db: Float64Array
     counts: Float64Array
-    """How many recordings."""
+
+    def rows(self, chosen: Indices) -> _Facts:
+        return _Facts(*(getattr(self, field.name)[chosen] for field in fields(self)))
 
 
-def _probe_facts(heard: Sequence[Utterance | Failure]) -> _Facts:
-    return _facts([[one] if isinstance(one, Utterance) else [] for one in heard])
-
-
-def _model_facts(models: Sequence[Model], heard: Sequence[Utterance | Failure]) -> _Facts:
-    return _facts(
-        [[one for r in m.recordings if isinstance(one := heard[r], Utterance)] for m in models]
-    )
-
-
-def _facts(groups: Sequence[Sequence[Utterance]]) -> _Facts:
-    """Return what is known of each group of utterances, taken as one voice."""
-    dim = next((len(_vector(one)) for group in groups for one in group), 0)
-    vectors = np.zeros((len(groups), dim), dtype=np.float32)
+def _facts(groups: Sequence[Sequence[QualityReport]]) -> _Facts:
     shares, speech_s, snr_db = (np.full(len(groups), np.nan) for _ in range(3))
     for i, group in enumerate(groups):
-        if not group:
-            continue
-        of = [one.quality for one in group]
-        vectors[i] = (
-            _vector(group[0])
-            if len(group) == 1
-            else centroid(np.array([_vector(one) for one in group]))
-        )
-        shares[i] = sum(quality.narrowband for quality in of) / len(of)
-        speech_s[i] = sum(quality.net_speech_s for quality in of)
-        known = [quality.snr_db for quality in of if quality.snr_db is not None]
-        snr_db[i] = min(known, default=np.nan)
-    return _Facts(vectors, shares, speech_s, snr_db, np.array([float(len(g)) for g in groups]))
+        if group:
+            shares[i] = sum(quality.narrowband for quality in group) / len(group)
+            speech_s[i] = sum(quality.net_speech_s for quality in group)
+            known = [quality.snr_db for quality in group if quality.snr_db is not None]
+            snr_db[i] = min(known, default=np.nan)
+    return _Facts(shares, speech_s, snr_db, np.array([float(len(group)) for group in groups]))
+
+
+def _centroids(groups: Sequence[Sequence[Utterance]]) -> Float32Array:
+    """Return the centroid of each group (n, dim); zeros for empty ones."""
+    dim = next((len(_vector(one)) for group in groups for one in group), 0)
+    vectors = np.zeros((len(groups), dim), dtype=np.float32)
+    for i, group in enumerate(groups):
+        if len(group) == 1:
+            vectors[i] = _vector(group[0])
+        elif group:
+            vectors[i] = centroid(np.array([_vector(one) for one in group]))
+    return vectors
 
 
 def _vector(utterance: Utterance) -> Float32Array:

@@ -1,4 +1,4 @@
-"""What was fitted on a site's own recordings, in the database: calibrations."""
+"""What was fitted on a site's own recordings: calibrations, cohorts and adaptations."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
-from voiceid.calibration import Calibration, HeldOut, StoredCalibration
-from voiceid.domain import EmbeddingSpace
+from voiceid.adaptation import StoredAdaptation
+from voiceid.calibration import Calibration, HeldOut, StoredCalibration, StoredCohort
+from voiceid.domain import EmbeddingSpace, Float32Array
 from voiceid.store import rows
-from voiceid.store.tables import calibrations, embedding_spaces
+from voiceid.store.tables import adaptations, calibrations, cohorts, embedding_spaces
 
 
 class FittedReader:
@@ -33,6 +34,44 @@ class FittedReader:
             select(calibrations).where(mine, calibrations.c.used_since.is_not(None))
         ).first()
         return None if row is None else rows.calibration(row)
+
+    def adaptations(self, space_id: str | None = None) -> list[StoredAdaptation]:
+        """Return the adaptations of a space, or of all, oldest first; StoreError if damaged."""
+        query = select(adaptations).order_by(adaptations.c.id)
+        if space_id is not None:
+            query = query.where(adaptations.c.space_id == space_id)
+        return [rows.adaptation(row) for row in self._connection.execute(query)]
+
+    def adaptation_in_use(self, space_id: str) -> StoredAdaptation | None:
+        """Return the adaptation that decisions in a space are made by, or None."""
+        mine = adaptations.c.space_id == space_id
+        row = self._connection.execute(
+            select(adaptations).where(mine, adaptations.c.used_since.is_not(None))
+        ).first()
+        return None if row is None else rows.adaptation(row)
+
+    def cohorts(self) -> list[StoredCohort]:
+        """Return what is known of all cohorts, oldest first, without their vectors."""
+        dim = embedding_spaces.c.dim
+        size = (func.length(cohorts.c.vectors) / (4 * dim)).label("size")
+        columns = (cohorts.c.id, cohorts.c.space_id, cohorts.c.created_at, cohorts.c.source, size)
+        query = select(*columns).join(embedding_spaces).order_by(cohorts.c.id)
+        return [
+            StoredCohort(
+                row.id,
+                row.space_id,
+                datetime.fromisoformat(row.created_at),
+                row.source,
+                int(row.size),
+            )
+            for row in self._connection.execute(query)
+        ]
+
+    def cohort(self, cohort_id: int, space: EmbeddingSpace) -> Float32Array | None:
+        """Return the vectors (n, dim) of a cohort of a space, or None; StoreError if damaged."""
+        mine = (cohorts.c.id == cohort_id) & (cohorts.c.space_id == space.id)
+        row = self._connection.execute(select(cohorts).where(mine)).first()
+        return None if row is None else rows.cohort(row, space.dim)
 
 
 class FittedWriter(FittedReader):
@@ -58,24 +97,36 @@ class FittedWriter(FittedReader):
         """Add a calibration, which decides nothing yet, and return its number."""
         self.know_space(space)
         facts = {"calibration": calibration.to_dict(), "held_out": asdict(held_out)}
-        made = self._connection.execute(
-            insert(calibrations).values(
-                space_id=space.id,
-                created_at=datetime.now(UTC).isoformat(),
-                source=source,
-                target_fmr=target_fmr,
-                facts=json.dumps(facts, allow_nan=False),
-            )
-        ).inserted_primary_key
-        return int(made[0]) if made else 0
+        return self._added(
+            calibrations,
+            space.id,
+            source,
+            {"target_fmr": target_fmr, "facts": json.dumps(facts, allow_nan=False)},
+        )
 
     def use_calibration(self, space_id: str, calibration_id: int | None) -> None:
         """Let one calibration, or None, decide in a space from now on."""
         self._use(calibrations, space_id, calibration_id)
 
+    def add_cohort(self, space: EmbeddingSpace, vectors: Float32Array, source: str) -> int:
+        """Add a cohort of vectors (n, dim), unit length, and return its number."""
+        self.know_space(space)
+        return self._added(cohorts, space.id, source, {"vectors": vectors.astype("<f4").tobytes()})
+
+    def remove_cohort(self, cohort_id: int) -> None:
+        """Remove a cohort."""
+        self._connection.execute(delete(cohorts).where(cohorts.c.id == cohort_id))
+
     def remove_calibrations(self, ids: Sequence[int]) -> None:
         """Remove calibrations."""
         self._connection.execute(delete(calibrations).where(calibrations.c.id.in_(ids)))
+
+    def _added(self, table: Table, space_id: str, source: str, more: dict[str, object]) -> int:
+        now = datetime.now(UTC).isoformat()
+        made = self._connection.execute(
+            insert(table).values(space_id=space_id, created_at=now, source=source, **more)
+        ).inserted_primary_key
+        return int(made[0]) if made else 0
 
     def _use(self, table: Table, space_id: str, row_id: int | None) -> None:
         mine = table.c.space_id == space_id

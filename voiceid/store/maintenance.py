@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from voiceid import embeddings
+from voiceid.adaptation import Transform
 from voiceid.domain import Float32Array, Sample
 from voiceid.errors import StoreError
-from voiceid.store import Store
+from voiceid.store import Store, rows
 from voiceid.store.engine import make_private, wrapped_files
 from voiceid.store.reader import Reader
 
@@ -90,22 +90,30 @@ def check(store: Store) -> list[str]:
 
 
 def _content(reader: Reader) -> Iterator[str]:
+    adaptations = reader.adaptations()
+    reader.calibrations()
     for speaker in reader.speakers():
         by_space: dict[str, list[Sample]] = {}
         for sample in reader.samples(speaker.id):
             by_space.setdefault(sample.space_id, []).append(sample)
-        for space_id in sorted(by_space.keys() | set(speaker.spaces)):
+        wanted: list[tuple[str, str, Transform | None]] = [
+            (space_id, space_id, None) for space_id in {*by_space, *speaker.spaces}
+        ]
+        wanted += [(a.space_id, a.adapted_id, a.transform) for a in adaptations]
+        for of_space, space_id, transform in sorted(wanted, key=lambda one: one[1]):
             found = reader.centroid(speaker.id, space_id)
-            if not _is_mean(found, by_space.get(space_id, [])):
+            if not _is_mean(found, by_space.get(of_space, []), transform):
                 yield f"the centroid of {speaker.name} in {space_id} is not what the samples make"
 
 
-def _is_mean(centroid: Float32Array | None, samples: list[Sample]) -> bool:
+def _is_mean(
+    centroid: Float32Array | None, samples: list[Sample], transform: Transform | None
+) -> bool:
     if centroid is None or not samples:
-        return False
+        return centroid is None and transform is not None and not samples
     try:
-        expected = embeddings.centroid(np.array([sample.vector for sample in samples]))
-    except ValueError:  # vectors of other lengths, or without a direction
+        expected = rows.centroid_of(samples, transform)
+    except StoreError:  # vectors of other lengths, or without a direction
         return False
     return expected.shape == centroid.shape and bool(
         np.max(np.abs(expected - centroid)) <= _CENTROID_TOLERANCE

@@ -25,6 +25,7 @@ from voiceid.errors import SpeakerNotFound
 from voiceid.store import rows
 from voiceid.store.fitted import FittedReader
 from voiceid.store.tables import (
+    adaptations,
     centroids,
     changes,
     embedding_spaces,
@@ -209,10 +210,15 @@ class Reader(FittedReader):
         return [rows.sample(row) for row in self._connection.execute(query).mappings()]
 
     def _speakers(self, where: ColumnElement[bool] | None = None) -> list[Speaker]:
-        """Return speakers by name, in one query; the totals are kept beside the centroids."""
+        """Return speakers by name, in one query; the totals are kept beside the centroids.
+
+        An adapted space is no other enrolment: its centroids are of the same samples.
+        """
+        adapted = centroids.c.space_id.in_(select(adaptations.c.adapted_id))
+        mine = (centroids.c.speaker_id == speakers.c.id) & ~adapted
         query = (
             select(speakers, centroids.c.space_id, centroids.c.n_samples, centroids.c.net_speech_s)
-            .outerjoin(centroids)
+            .select_from(speakers.outerjoin(centroids, mine))
             .order_by(speakers.c.name_key, speakers.c.id, centroids.c.space_id)
         )
         found = self._connection.execute(query if where is None else query.where(where)).all()

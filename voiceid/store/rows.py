@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Row, RowMapping
 
+from voiceid.adaptation import StoredAdaptation, Transform
 from voiceid.calibration import Calibration, HeldOut, StoredCalibration
 from voiceid.domain import (
     EmbeddingSpace,
@@ -21,7 +22,7 @@ from voiceid.domain import (
     Speaker,
     SpeakerRef,
 )
-from voiceid.embeddings import is_unit
+from voiceid.embeddings import centroid, is_unit
 from voiceid.errors import StoreError
 
 
@@ -41,6 +42,21 @@ def require_unit(vectors: Float32Array, space_id: str) -> None:
     """Raise StoreError unless vectors (..., dim) have unit length."""
     if not is_unit(vectors):
         raise damaged(space_id)
+
+
+def centroid_of(samples: Sequence[Sample], transform: Transform | None) -> Float32Array:
+    """Return the centroid (dim,) of a speaker's samples, each transformed if need be.
+
+    Raises
+    ------
+    StoreError
+        A vector is damaged.
+    """
+    try:
+        vectors = np.array([sample.vector for sample in samples])
+        return centroid(vectors if transform is None else transform.apply(vectors))
+    except ValueError as error:
+        raise damaged(samples[0].space_id) from error
 
 
 def sample_row(
@@ -154,6 +170,33 @@ def calibration(row: Any) -> StoredCalibration:
             f"calibration {row.id} in the database is damaged",
             hint="Put back a backup, or calibrate anew and remove it: `voiceid calibrations`.",
         ) from error
+
+
+def adaptation(row: Any) -> StoredAdaptation:
+    """Return the adaptation of a row; raises StoreError when it is damaged."""
+    try:
+        return StoredAdaptation(
+            id=row.id,
+            space_id=row.space_id,
+            adapted_id=row.adapted_id,
+            created_at=datetime.fromisoformat(row.created_at),
+            source=row.source,
+            in_use=row.used_since is not None,
+            transform=Transform.from_bytes(row.transform),
+            measured=dict(json.loads(row.facts)),
+        )
+    except (ValueError, TypeError) as error:
+        raise _damaged_row(f"adaptation {row.id}") from error
+
+
+def cohort(row: Any, dim: int) -> Float32Array:
+    """Return the vectors (n, dim) of a cohort; raises StoreError when they are damaged."""
+    try:
+        vectors = np.frombuffer(row.vectors, dtype="<f4").reshape(-1, dim).astype(np.float32)
+    except (ValueError, TypeError) as error:
+        raise _damaged_row(f"cohort {row.id}") from error
+    require_unit(vectors, row.space_id)
+    return vectors
 
 
 def _moment(text: str | None) -> datetime | None:

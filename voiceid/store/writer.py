@@ -7,10 +7,9 @@ import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import numpy as np
 from sqlalchemy import Connection, delete, insert, select, update
 
-from voiceid import embeddings
+from voiceid.adaptation import StoredAdaptation, Transform, adapted_space
 from voiceid.domain import (
     EmbeddingSpace,
     NewSample,
@@ -25,6 +24,8 @@ from voiceid.store import rows
 from voiceid.store.fitted import FittedWriter
 from voiceid.store.reader import Reader
 from voiceid.store.tables import (
+    adaptations,
+    calibrations,
     centroids,
     changes,
     memberships,
@@ -154,22 +155,61 @@ class Writer(FittedWriter, Reader):
             self._changed(centroid_id)
         self._connection.execute(delete(speakers).where(speakers.c.id == speaker_id))
 
+    def add_adaptation(
+        self, space: EmbeddingSpace, transform: Transform, measured: dict[str, object], source: str
+    ) -> int:
+        """Add an adaptation of a space, which decides nothing yet, and return its number.
+
+        Everybody who is enrolled in that space has a centroid in the adapted one from now on.
+
+        Raises
+        ------
+        StoreError
+            There is this very adaptation already, or a sample is damaged.
+        """
+        adapted = adapted_space(space, transform)
+        self.know_space(space)
+        self.know_space(adapted)
+        facts = {"transform": transform.to_bytes(), "facts": json.dumps(measured)}
+        number = self._added(adaptations, space.id, source, {"adapted_id": adapted.id, **facts})
+        mine = select(centroids.c.speaker_id).where(centroids.c.space_id == space.id)
+        for speaker_id in list(self._connection.execute(mine).scalars()):
+            left = self.samples(speaker_id, space.id)
+            self._derive_in(speaker_id, adapted.id, left, transform)
+        return number
+
+    def use_adaptation(self, space_id: str, adaptation_id: int | None) -> None:
+        """Let decisions in a space be made by one adaptation, or None, from now on."""
+        self._use(adaptations, space_id, adaptation_id)
+
+    def remove_adaptation(self, gone: StoredAdaptation) -> None:
+        """Remove an adaptation, its centroids and its calibrations."""
+        mine = select(centroids.c.id).where(centroids.c.space_id == gone.adapted_id)
+        for centroid_id in list(self._connection.execute(mine).scalars()):
+            self._changed(centroid_id)
+        for table in (centroids, calibrations):
+            self._connection.execute(delete(table).where(table.c.space_id == gone.adapted_id))
+        self._connection.execute(delete(adaptations).where(adaptations.c.id == gone.id))
+
     def _derive(self, speaker_id: int, space_id: str) -> None:
-        """Make a speaker's centroid of a space anew, and tell the feed."""
+        """Make a speaker's centroids of a space and of its adaptations anew, and tell the feed."""
+        left = self.samples(speaker_id, space_id)
+        self._derive_in(speaker_id, space_id, left, None)
+        for one in self.adaptations(space_id):
+            self._derive_in(speaker_id, one.adapted_id, left, one.transform)
+
+    def _derive_in(
+        self, speaker_id: int, space_id: str, left: Sequence[Sample], transform: Transform | None
+    ) -> None:
         mine = (centroids.c.speaker_id == speaker_id) & (centroids.c.space_id == space_id)
         old = self._connection.execute(select(centroids.c.id).where(mine)).scalar()
-        left = self.samples(speaker_id, space_id)
         if not left:
             if old is not None:
                 self._connection.execute(delete(centroids).where(mine))
                 self._changed(old)
             return
-        try:
-            mean = embeddings.centroid(np.array([sample.vector for sample in left]))
-        except ValueError as error:
-            raise rows.damaged(space_id) from error
         values = {
-            "vector": mean.astype("<f4").tobytes(),
+            "vector": rows.centroid_of(left, transform).astype("<f4").tobytes(),
             "n_samples": len(left),
             "n_narrowband": sum(sample.quality.narrowband for sample in left),
             "net_speech_s": sum(sample.quality.net_speech_s for sample in left),

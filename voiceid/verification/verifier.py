@@ -31,10 +31,15 @@ from voiceid.errors import ConfigError, ModelRuntimeError, SpaceMismatch
 from voiceid.index.gallery import GalleryIndex
 from voiceid.scoring import DecisionRule
 from voiceid.verification.answers import Facts, Judged, Probe
+from voiceid.verification.backend import BackEnd, BackEnds
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Store
     from voiceid.store.reader import Reader
+
+
+NO_RULE = DecisionRule("nothing", (), 0.0)
+"""Of a search, which decides nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +53,17 @@ class Verifier:
     ----------
     hear : callable
         From a recording to its utterance.
-    space : EmbeddingSpace
-        Of the embeddings that it makes, and of the gallery.
+    back_ends : BackEnds
+        Of the space of the embeddings that it makes.
     store : Store
-    gallery : GalleryIndex
+    gallery_of : callable
+        From an embedding space to its index.
     """
 
     hear: Callable[[AudioSource], Utterance]
-    space: EmbeddingSpace
+    back_ends: BackEnds
     store: Store
-    gallery: GalleryIndex
+    gallery_of: Callable[[EmbeddingSpace], GalleryIndex]
 
     def verify(self, name: str, source: AudioSource, *, rule: DecisionRule) -> Decision:
         """Decide whether the clip is the voice of the speaker called ``name``.
@@ -73,22 +79,23 @@ class Verifier:
         """
         started = time.perf_counter()
         with self.store.read() as reader:  # a wrong name is told before the audio is decoded
-            self._claimed(reader, name)
+            self._claimed(reader, name, self.back_ends.in_use(reader, rule))
         probe = Probe.of(self.hear(source))
         # The audio took its time: the answer is given on what is enrolled now.
         with self.store.read() as reader:
-            claimed, vector = self._claimed(reader, name)
-            rule = rule.with_calibration(reader.calibration_in_use(self.space.id))
-        facts = Facts(Task.VERIFY, probe, self.space, 1, started)
-        score = None
+            back_end = self.back_ends.in_use(reader, rule)
+            claimed, vector = self._claimed(reader, name, back_end)
+        facts = Facts(Task.VERIFY, probe, back_end.space, 1, started)
+        score, asked = None, vector
         if probe.embedding is not None:
-            score = _finite(cosine(probe.embedding.vector, vector))
+            asked = back_end.moved(probe.embedding).vector
+            score = _finite(cosine(asked, vector))
         found = () if score is None else (Candidate(claimed.speaker, score),)
         if (standing := claimed.standing(datetime.now(UTC))) is not Standing.ACTIVE:
             return facts.barred(claimed.speaker, standing, {"score": score}, found)
         if score is None:
             return facts.too_short(speaker=claimed.speaker)
-        judged = _judged(rule, probe.against(claimed), score, 1)
+        judged = back_end.judged(score, probe.against(claimed), lambda: (vector, asked))
         return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, claimed.speaker, found)
 
     def identify(
@@ -106,7 +113,7 @@ class Verifier:
         started = time.perf_counter()
         group = None if group is None else tag("group", group)
         _require_candidates(top)
-        self.gallery.prepare()
+        self.gallery_of(self.back_ends.space).prepare()
         probe = Probe.of(self.hear(source))
         return self.identify_probe(probe, top=top, rule=rule, group=group, started=started)
 
@@ -118,23 +125,28 @@ class Verifier:
         ``started`` is the ``time.perf_counter()`` from which the answer's time is counted.
         """
         _require_candidates(top)
-        space = self.space
         with self.store.read() as reader:
+            back_end = self.back_ends.in_use(reader, rule)
+            space = back_end.space
             among = None if group is None else reader.group(group, space.id)
             size = reader.count(space.id) if among is None else len(among)
-            ranking = self._ranking(reader, probe.embedding, max(top, 2), among)
-            rule = rule.with_calibration(reader.calibration_in_use(space.id))
-        facts = Facts(Task.IDENTIFY, probe, space, size, started, group)
-        if probe.embedding is None:
-            return facts.too_short()
-        if not ranking:
-            where = "" if group is None else f" of the group {group}"
-            return facts.decision(
-                Outcome.REJECTED,
-                Reason.GALLERY_EMPTY,
-                f"nobody{where} is enrolled in {space.id}",
+            facts = Facts(Task.IDENTIFY, probe, space, size, started, group)
+            if probe.embedding is None:
+                return facts.too_short()
+            embedding = back_end.moved(probe.embedding)
+            ranking = self._ranking(reader, embedding, max(top, 2), among)
+            if not ranking:
+                where = "" if group is None else f" of the group {group}"
+                detail = f"nobody{where} is enrolled in {space.id}"
+                return facts.decision(Outcome.REJECTED, Reason.GALLERY_EMPTY, detail)
+            (best, owner), centroid_id = ranking[0][0], ranking[0][1]
+            judged = back_end.judged(
+                best.score,
+                probe.against(owner),
+                lambda: (reader.centroids(space.id, [centroid_id]).vectors[0], embedding.vector),
+                size,
             )
-        return _decide(facts, ranking, rule, top)
+        return _decide(facts, [one for one, _ in ranking], judged, rule.margin, top)
 
     def search(
         self, embedding: Embedding, k: int, group: str | None = None
@@ -147,14 +159,18 @@ class Verifier:
             The embedding is of another space than the gallery's.
         """
         _require_candidates(k)
-        self.space.require_same(embedding.space)
+        self.back_ends.space.require_same(embedding.space)
         with self.store.read() as reader:
-            among = None if group is None else reader.group(group, embedding.space.id)
-            return tuple(one for one, _ in self._ranking(reader, embedding, k, among))
+            back_end = self.back_ends.in_use(reader, NO_RULE)
+            moved = back_end.moved(embedding)
+            among = None if group is None else reader.group(group, moved.space.id)
+            return tuple(one for (one, _), _ in self._ranking(reader, moved, k, among))
 
-    def _claimed(self, reader: Reader, name: str) -> tuple[Enrolled, Float32Array]:
+    def _claimed(
+        self, reader: Reader, name: str, back_end: BackEnd
+    ) -> tuple[Enrolled, Float32Array]:
         speaker = reader.speaker(name)
-        space = self.space
+        space = back_end.space
         centroid_id = reader.centroid_id(speaker.id, space.id)
         if centroid_id is None:
             raise SpaceMismatch(
@@ -168,40 +184,36 @@ class Verifier:
     def _ranking(
         self,
         reader: Reader,
-        embedding: Embedding | None,
+        embedding: Embedding,
         k: int,
         among: Sequence[int] | None,
-    ) -> list[tuple[Candidate, Enrolled]]:
-        if embedding is None:
-            return []
-        hits = self.gallery.search(reader, embedding.vector, k, among)
+    ) -> list[tuple[tuple[Candidate, Enrolled], int]]:
+        """Return the nearest, best first, each with the id of the centroid."""
+        gallery = self.gallery_of(embedding.space)
+        hits = gallery.search(reader, embedding.vector, k, among)
         owners = reader.enrolled([centroid_id for centroid_id, _ in hits])
         return [
-            (Candidate(owners[hit].speaker, _finite(score)), owners[hit]) for hit, score in hits
+            ((Candidate(owners[hit].speaker, _finite(score)), owners[hit]), hit)
+            for hit, score in hits
         ]
 
 
 def _decide(
-    facts: Facts, ranking: Sequence[tuple[Candidate, Enrolled]], rule: DecisionRule, top: int
+    facts: Facts,
+    ranking: Sequence[tuple[Candidate, Enrolled]],
+    judged: Judged,
+    margin: float,
+    top: int,
 ) -> Decision:
     """Decide between acceptance of the best candidate, rejection, and neither."""
     (best, owner), runner_up = ranking[0], ranking[1][0] if len(ranking) > 1 else None
-    judged = _judged(rule, facts.probe.against(owner), best.score, facts.gallery_size)
     shown = tuple(candidate for candidate, _ in ranking[:top])
     if best.score >= judged.threshold.value:
-        if runner_up is not None and best.score - runner_up.score < rule.margin:
-            return facts.ambiguous(best, runner_up, judged, rule.margin, shown)
+        if runner_up is not None and best.score - runner_up.score < margin:
+            return facts.ambiguous(best, runner_up, judged, margin, shown)
         if (standing := owner.standing(datetime.now(UTC))) is not Standing.ACTIVE:
             return facts.barred(best.speaker, standing, judged.facts, shown, runner_up)
     return facts.accept_or_reject(judged, Reason.UNKNOWN, best.speaker, shown, runner_up)
-
-
-def _judged(rule: DecisionRule, condition: Condition, score: float, gallery_size: int) -> Judged:
-    """Find the threshold for a score, and the LLR if there is a calibration to tell it."""
-    threshold = rule.threshold(condition, gallery_size)
-    llr = rule.llr(score, condition)
-    used = None if llr is None or rule.calibration is None else rule.calibration.id
-    return Judged(score, threshold, llr, used)
 
 
 def _require_candidates(top: int) -> None:
@@ -209,7 +221,7 @@ def _require_candidates(top: int) -> None:
         raise ConfigError(f"top is {top}, and at least one candidate must be looked at")
 
 
-def compare(embedder: Embedder, a: AudioSource, b: AudioSource, *, rule: DecisionRule) -> Decision:
+def compare(embedder: Embedder, a: AudioSource, b: AudioSource, *, back_end: BackEnd) -> Decision:
     """Decide whether two clips are of one voice; nobody needs to be enrolled.
 
     Raises
@@ -220,11 +232,12 @@ def compare(embedder: Embedder, a: AudioSource, b: AudioSource, *, rule: Decisio
     started = time.perf_counter()
     one, other = embedder.utterance(a), embedder.utterance(b)
     shorter = min((one, other), key=lambda u: u.quality.net_speech_s)
-    facts = Facts(Task.COMPARE, Probe.of(shorter), embedder.space, 0, started)
+    facts = Facts(Task.COMPARE, Probe.of(shorter), back_end.space, 0, started)
     if one.embedding is None or other.embedding is None:
         return facts.too_short()
-    score = _finite(cosine(one.embedding.vector, other.embedding.vector))
-    judged = _judged(rule, Condition.of_two(one.quality, other.quality), score, 1)
+    sides = back_end.moved(one.embedding).vector, back_end.moved(other.embedding).vector
+    condition = Condition.of_two(one.quality, other.quality)
+    judged = back_end.judged(_finite(cosine(*sides)), condition, lambda: sides)
     return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, None, ())
 
 

@@ -1,0 +1,81 @@
+"""``voiceid adapt``."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.calibration_text import adapted_text
+from voiceid.cli.console import Console
+from voiceid.cli.options import Rate, common_options
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.tree import Command
+from voiceid.errors import FitRefused
+
+
+@click.command(
+    "adapt",
+    cls=Command,
+    short_help="Learn what the site does to voices, and take it out.",
+    example="voiceid adapt people.csv --target-fmr 1e-3",
+)
+@click.argument("input", metavar="[INPUT]", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--target-fmr",
+    type=Rate(),
+    metavar="RATE",
+    help="How often another voice may match from now on; refused if the trials are too few.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder of what was heard before, as of evaluate (default: nothing is kept).",
+)
+@click.option("--dry-run", is_flag=True, help="Measure, and change nothing.")
+@common_options
+@click.pass_obj
+def command(
+    console: Console,
+    *,
+    input: Path | None,  # noqa: A002 - as the help names it
+    target_fmr: float | None,
+    cache: Path | None,
+    dry_run: bool,
+) -> int:
+    """Learn what the site does to voices, and take it out of every comparison.
+
+    INPUT is a manifest as of `voiceid evaluate` (speaker, path, session); without it the
+    samples that are enrolled are learned from.  It is adopted only if speakers whom it has not
+    heard are told apart better, by more than chance; else it exits with 60 and changes nothing.
+    `voiceid adaptations use none` takes it back.  See docs/adaptation.md.
+    """
+    with open_voiceid(console) as vid, tempfile.TemporaryDirectory() as none:
+        from voiceid import evaluation  # noqa: PLC0415 - loads the engines
+
+        found = vid.adapt(
+            None if input is None else evaluation.read_manifest(input),
+            cache=cache or none,
+            source="the enrolled" if input is None else input.name,
+            target_fmr=target_fmr,
+            dry_run=dry_run,
+            tell=lambda done, total: console.count("hearing", done, total),
+        )
+    if console.settings.as_json:
+        console.json(found.to_dict())
+    else:
+        console.result(adapted_text(found.measured))
+    if not found.adopted:
+        raise FitRefused(
+            f"no adaptation was adopted: {found.reason}",
+            hint="Nothing was changed. More speakers, or several days of each, may show a gain.",
+        )
+    if found.adaptation is not None and found.calibration is not None:
+        console.note(
+            f"adaptation {found.adaptation.id} decides: {found.reason}; its thresholds are of"
+            f" calibration {found.calibration.id}"
+        )
+    return exit_codes.DONE
