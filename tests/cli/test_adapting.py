@@ -1,0 +1,146 @@
+"""``voiceid adapt``, ``adaptations`` and ``cohort``, on real speech."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from cli_running import Runner
+
+from examples.ami import clean_turns
+from voiceid import Embedding, QualityReport, Utterance, VoiceID
+from voiceid.domain import NewSample
+
+PIECE_S = 1.6
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Turns of AMI meetings in pieces of 1.6 s, and a manifest of who speaks in them."""
+    folder = tmp_path_factory.mktemp("pieces")
+    lines = ["speaker,path"]
+    for turn in clean_turns(min_duration_s=PIECE_S):
+        samples, rate = turn.samples()
+        for piece in np.array_split(samples, int(len(samples) / rate / PIECE_S)):
+            name = f"{len(lines)}.flac"
+            soundfile.write(folder / name, piece, rate)
+            lines.append(f"{turn.speaker},{name}")
+    (folder / "site.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def known(home: Path) -> VoiceID:
+    """Thirty enrolled voices that a site moves: random ones, in the clothes of the model's."""
+    rng = np.random.default_rng(8)
+    with VoiceID.open() as vid:
+        space = vid.space
+        shift, nuisance = 0.12 * rng.standard_normal((2, space.dim))
+        with vid._parts.store.write() as writer:
+            for number in range(30):
+                voice = rng.standard_normal(space.dim) / np.sqrt(space.dim)
+                speaker = writer.add_speaker(f"person {number}")
+                new = []
+                for take in range(4):
+                    noise = 0.05 * rng.standard_normal(space.dim)
+                    vector = voice + shift + rng.normal() * nuisance + noise
+                    vector = (vector / np.linalg.norm(vector)).astype(np.float32)
+                    clip = f"{number}-{take}"
+                    digest = hashlib.sha256(clip.encode()).hexdigest()
+                    quality = QualityReport(4.0, 3.0, 30.0, 0.0, 7000.0, 16_000, -20.0)
+                    new.append(
+                        NewSample(Utterance(clip, digest, quality, Embedding(vector, space)))
+                    )
+                writer.add_samples(speaker.id, space, new)
+        yield vid
+
+
+def test_what_helps_speakers_it_has_not_heard_decides_and_can_be_taken_back(
+    known: VoiceID, home: Path, run: Runner, ami: Any
+) -> None:
+    door = ami.cut("alice-4", home / "door.wav")
+    before = run("identify", door, "--json").json
+    assert before["speaker"]["name"] == "alice"
+    dry = run("adapt", "--dry-run", "--target-fmr", "0.01", "--json")
+    assert (dry.code, dry.json["adopted"], dry.json["adaptation"]) == (0, True, None)
+    assert run("adaptations", "list", "--json").out == ""
+    ran = run("adapt", "--target-fmr", "0.01", "--json")
+    assert ran.code == 0, ran.err
+    adaptation, calibration = ran.json["adaptation"], ran.json["calibration"]
+    assert adaptation["source"] == "the enrolled"
+    [none, *rivals] = ran.json["held_out"]["measured"]
+    [chosen] = [one for one in rivals if one["candidate"] == ran.json["held_out"]["chosen"]]
+    assert chosen["eer"] <= none["eer"]
+    assert chosen["gain_lower"] > 0.0
+    assert calibration["space_id"] == adaptation["adapted_space"] != before["embedding_space"]
+    found = run("identify", door, "--json").json
+    assert found["embedding_space"] == adaptation["adapted_space"]
+    assert found["gallery_size"] == before["gallery_size"], "everybody is there"
+    assert found["candidates"][0]["speaker"]["name"] == "alice"
+    assert found["calibration"] == calibration["id"]
+    for ask in (["verify", "alice", door], ["compare", door, door]):
+        assert run(*ask, "--json").json["embedding_space"] == adaptation["adapted_space"]
+    assert run("db", "check").code == 0
+    assert run("adaptations", "remove", str(adaptation["id"])).code == 49
+    assert run("adaptations", "use", "none").code == 0
+    after = run("identify", door, "--json").json
+    same = ("outcome", "speaker", "score", "threshold", "embedding_space", "candidates")
+    assert [after[key] for key in same] == [before[key] for key in same]
+    assert run("adaptations", "use", str(adaptation["id"])).code == 0
+    again = run("identify", door, "--json").json
+    assert (again["score"], again["threshold"]) == (found["score"], found["threshold"])
+    assert run("adaptations", "use", "none").code == 0
+    assert run("adaptations", "remove", str(adaptation["id"])).code == 0
+    assert run("calibrations", "list", "--json").out == ""
+
+
+def test_what_does_not_surely_help_is_not_adopted_and_changes_nothing(
+    home: Path, run: Runner, ami: Any
+) -> None:
+    rng = np.random.default_rng(8)
+    with VoiceID.open() as vid:
+        space = vid.space
+        with vid._parts.store.write() as writer:
+            for number in range(12):
+                speaker = writer.add_speaker(f"person {number}")
+                for take in range(2):
+                    vector = rng.standard_normal(space.dim)
+                    vector = (vector / np.linalg.norm(vector)).astype(np.float32)
+                    digest = hashlib.sha256(f"{number}-{take}".encode()).hexdigest()
+                    quality = QualityReport(4.0, 3.0, 30.0, 0.0, 7000.0, 16_000, -20.0)
+                    heard = Utterance("x", digest, quality, Embedding(vector, space))
+                    writer.add_samples(speaker.id, space, [NewSample(heard)])
+    ran = run("adapt", "--target-fmr", "0.02", "--json")
+    assert ran.code == 60
+    assert not json.loads(ran.out.splitlines()[0])["adopted"]
+    assert run("adaptations", "list", "--json").out == ""
+    assert run("calibrations", "list", "--json").out == ""
+    door = ami.cut("alice-4", home / "door.wav")
+    assert run("verify", "alice", door, "--json").json["calibration"] is None
+
+
+def test_too_few_people_are_refused_with_the_number(home: Path, run: Runner) -> None:
+    ran = run("adapt")
+    assert ran.code == 60
+    assert "10 are needed" in ran.err
+
+
+def test_a_cohort_is_built_listed_and_removed(pieces: Path, home: Path, run: Runner) -> None:
+    ran = run("cohort", "build", pieces, "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["size"] >= 50
+    listed = json.loads(run("cohort", "list", "--json").out)
+    assert listed["id"] == ran.json["id"]
+    few = run("cohort", "build", pieces / "1.flac", pieces / "2.flac")
+    assert few.code == 60
+    assert "it takes 50" in few.err
+    assert run("cohort", "remove", str(ran.json["id"])).code == 0
+    assert run("cohort", "remove", str(ran.json["id"])).code == 61
+    for words in (["adaptations", "use", "9"], ["adaptations", "remove", "9"]):
+        assert run(*words).code == 61
+    assert run("adaptations", "use", "none").code == 0

@@ -1,0 +1,208 @@
+"""An adaptation on a real database: nobody is lost, nothing is compared across spaces."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from random_voices import DIM, SPACE, random_unit, sample
+
+from voiceid.adaptation import Transform, adapted_space, fit
+from voiceid.calibration import AsNorm, CalibratedPoint, Calibration, HeldOut
+from voiceid.domain import Band, Condition, Embedding, Task
+from voiceid.embeddings import centroid, cosine
+from voiceid.errors import StoreError, ThresholdUnavailable
+from voiceid.normalization import Cohort, linear_map, statistics
+from voiceid.scoring import DecisionRule, OperatingPoint
+from voiceid.store import Store, maintenance
+from voiceid.verification import BackEnds
+
+RULE = DecisionRule("test", [OperatingPoint("wideband", 1.0, 0.5, 0.0, 0.0, 1, 1)], 0.05)
+HELD_OUT = HeldOut(10, 100, 1000, 0.01, 0.1, 0.1, {"0.01": 0.1}, {"0.01": 0.1})
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = Store.open(tmp_path / "voiceid.sqlite3")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(4)
+
+
+@pytest.fixture
+def transform(rng) -> Transform:
+    vectors, who = random_unit(rng, 60), np.repeat(np.arange(20), 3)
+    return fit(vectors, who, method="wccn", shrinkage=0.5)
+
+
+def enroll(store: Store, rng, name: str, n: int = 2) -> list[np.ndarray]:
+    vectors = list(random_unit(rng, n))
+    with store.write() as writer:
+        speaker = writer.find_speaker(name) or writer.add_speaker(name)
+        writer.add_samples(speaker.id, SPACE, [sample(vector) for vector in vectors])
+    return vectors
+
+
+def calibration(normalization: AsNorm | None = None) -> Calibration:
+    point = CalibratedPoint(0.001, 2.0, (0.0, 0.01), 0.01, (0.0, 0.1))
+    return Calibration(10.0, -4.0, (), ("wideband",), 1.0, (point,), 3000, normalization)
+
+
+def test_everybody_gets_a_centroid_there_and_later_changes_follow(store, rng, transform) -> None:
+    before = enroll(store, rng, "alice")
+    adapted = adapted_space(SPACE, transform)
+    assert adapted.id != SPACE.id
+    with store.write() as writer:
+        number = writer.add_adaptation(SPACE, transform, {}, "site")
+    later = enroll(store, rng, "alice")
+    others = enroll(store, rng, "bob", 3)
+    with store.read() as reader:
+        assert reader.adaptation_in_use(SPACE.id) is None
+        for name, vectors in (("alice", before + later), ("bob", others)):
+            speaker = reader.speaker(name)
+            expected = centroid(transform.apply(np.array(vectors)))
+            assert reader.centroid(speaker.id, adapted.id) == pytest.approx(expected, abs=1e-6)
+            assert speaker.spaces == (SPACE.id,), "no other enrolment"
+            assert speaker.n_samples == len(vectors)
+        [stored] = reader.adaptations()
+        assert (stored.id, stored.adapted_id) == (number, adapted.id)
+        assert stored.transform.digest == transform.digest
+    assert maintenance.check(store) == []
+    with store.write() as writer:
+        writer.remove_speaker(writer.speaker("bob").id)
+    with store.read() as reader:
+        assert reader.count(adapted.id) == 1
+    assert maintenance.check(store) == []
+
+
+def test_what_is_wrong_with_an_adapted_centroid_is_found(store, rng, transform) -> None:
+    enroll(store, rng, "alice")
+    with store.write() as writer:
+        writer.add_adaptation(SPACE, transform, {}, "site")
+        raw = writer._connection.exec_driver_sql
+        other = random_unit(rng).astype("<f4").tobytes()
+        adapted = adapted_space(SPACE, transform).id
+        raw("UPDATE centroids SET vector = ? WHERE space_id = ?", (other, adapted))
+    assert maintenance.check(store) == [
+        f"the centroid of alice in {adapted} is not what the samples make"
+    ]
+
+
+def test_it_is_chosen_left_and_removed_without_a_trace(store, rng, transform) -> None:
+    enroll(store, rng, "alice")
+    adapted = adapted_space(SPACE, transform)
+    with store.write() as writer:
+        number = writer.add_adaptation(SPACE, transform, {}, "site")
+        made = writer.add_calibration(adapted, calibration(), HELD_OUT, "site", None)
+        writer.use_calibration(adapted.id, made)
+        writer.use_adaptation(SPACE.id, number)
+    ends = BackEnds(SPACE)
+    with store.read() as reader:
+        back_end = ends.in_use(reader, RULE)
+        assert back_end.space == adapted
+        assert back_end.rule.calibration.id == made
+        assert back_end.rule.points == (), "what was measured of the model alone does not hold"
+    with store.write() as writer:
+        writer.use_adaptation(SPACE.id, None)
+    with store.read() as reader:
+        back_end = ends.in_use(reader, RULE)
+        assert (back_end.space, back_end.transform, back_end.rule) == (SPACE, None, RULE)
+    with store.write() as writer:
+        revision = writer.revision()
+        writer.remove_adaptation(writer.adaptations()[0])
+    with store.read() as reader:
+        assert reader.adaptations() == []
+        assert reader.calibrations() == []
+        assert reader.count(adapted.id) == 0
+        assert reader.revision().number > revision.number, "the index is told"
+        assert reader.count(SPACE.id) == 1
+    assert maintenance.check(store) == []
+
+
+def test_without_a_calibration_of_its_own_nobody_is_accepted(store, rng, transform) -> None:
+    enroll(store, rng, "alice")
+    with store.write() as writer:
+        plain = writer.add_calibration(SPACE, calibration(), HELD_OUT, "site", None)
+        writer.use_calibration(SPACE.id, plain)
+        writer.use_adaptation(SPACE.id, writer.add_adaptation(SPACE, transform, {}, "site"))
+    with store.read() as reader:
+        back_end = BackEnds(SPACE).in_use(reader, RULE)
+        assert back_end.rule.calibration is None
+        with pytest.raises(ThresholdUnavailable):
+            back_end.judged(0.99, Condition(Band.WIDEBAND, 5.0, None, 9.0, 2), lambda: ())
+
+
+def test_vectors_are_moved_once(store, rng, transform) -> None:
+    with store.write() as writer:
+        writer.use_adaptation(SPACE.id, writer.add_adaptation(SPACE, transform, {}, "site"))
+    with store.read() as reader:
+        back_end = BackEnds(SPACE).in_use(reader, RULE)
+    vector = random_unit(rng)
+    moved = back_end.moved(Embedding(vector, SPACE))
+    assert moved.space == back_end.space
+    assert moved.vector == pytest.approx(transform.apply(vector))
+    assert back_end.moved(moved) is moved
+
+
+def test_a_damaged_transform_accepts_nobody(store, rng, transform) -> None:
+    with store.write() as writer:
+        writer.use_adaptation(SPACE.id, writer.add_adaptation(SPACE, transform, {}, "site"))
+        raw = writer._connection.exec_driver_sql
+        raw("UPDATE adaptations SET transform = substr(transform, 1, 500)")
+    with store.read() as reader, pytest.raises(StoreError, match="adaptation 1"):
+        BackEnds(SPACE).in_use(reader, RULE)
+
+
+def test_a_transform_that_is_not_the_one_of_its_space_accepts_nobody(store, rng, transform) -> None:
+    other = fit(random_unit(rng, 60), np.repeat(np.arange(20), 3), method="centring")
+    with store.write() as writer:
+        writer.use_adaptation(SPACE.id, writer.add_adaptation(SPACE, transform, {}, "site"))
+        raw = writer._connection.exec_driver_sql
+        raw("UPDATE adaptations SET transform = ?", (other.to_bytes(),))
+    with store.read() as reader, pytest.raises(StoreError, match="makes"):
+        BackEnds(SPACE).in_use(reader, RULE)
+
+
+def test_as_norm_is_the_line_of_each_comparison(store, rng) -> None:
+    """The threshold is a raw cosine, and deciding by it is deciding by the normalised score."""
+    strangers = random_unit(rng, 80)
+    [enrolled] = enroll(store, rng, "alice", 1)
+    with store.write() as writer:
+        cohort = writer.add_cohort(SPACE, strangers, "strangers")
+        made = writer.add_calibration(
+            SPACE, calibration(AsNorm(cohort, 60)), HELD_OUT, "site", None
+        )
+        writer.use_calibration(SPACE.id, made)
+        assert [(one.id, one.size) for one in writer.cohorts()] == [(cohort, 80)]
+    ends, condition = BackEnds(SPACE), Condition(Band.WIDEBAND, 5.0, None, 9.0, 1)
+    probe = random_unit(rng)
+    with store.read() as reader:
+        back_end = ends.in_use(reader, RULE)
+        judged = back_end.judged(cosine(enrolled, probe), condition, lambda: (enrolled, probe))
+    sides = [statistics(v[None], Cohort.of(strangers, 60)) for v in (enrolled, probe)]
+    slopes, offsets = linear_map(*sides)
+    normalised = float(slopes[0]) * cosine(enrolled, probe) + float(offsets[0])
+    assert judged.llr == pytest.approx(10.0 * normalised - 4.0)
+    at_threshold = float(slopes[0]) * judged.threshold.value + float(offsets[0])
+    assert 10.0 * at_threshold - 4.0 == pytest.approx(2.0)
+    assert judged.calibration == made
+
+
+def test_a_calibration_without_its_cohort_accepts_nobody(store) -> None:
+    with store.write() as writer:
+        made = writer.add_calibration(SPACE, calibration(AsNorm(7, 60)), HELD_OUT, "site", None)
+        writer.use_calibration(SPACE.id, made)
+    with store.read() as reader, pytest.raises(StoreError, match="cohort 7"):
+        BackEnds(SPACE).in_use(reader, RULE)
+
+
+def test_without_a_database_the_model_alone_decides() -> None:
+    back_end = BackEnds(SPACE).in_use(None, RULE)
+    assert (back_end.space, back_end.rule) == (SPACE, RULE)
+    judged = back_end.judged(0.6, Condition(Band.WIDEBAND, 5.0, None, 9.0, 1), lambda: ())
+    assert (judged.threshold.value, judged.llr, judged.calibration) == (0.5, None, None)
+    assert Task.COMPARE
+    assert back_end.space.dim == DIM
