@@ -106,9 +106,11 @@ def settle(figure: Figure) -> None:
     figure.set_layout_engine("none")
 
 
-def legend_below(figure: Figure, axes: Axes, columns: int = 1) -> None:
+def legend_below(figure: Figure, *axes: Axes, columns: int = 1) -> None:
     """Put the legend under the axes, where no data can be under it; the figure grows by it."""
-    handles, labels = axes.get_legend_handles_labels()
+    told = [one.get_legend_handles_labels() for one in axes]
+    handles = [handle for handles, _ in told for handle in handles]
+    labels = [label for _, labels in told for label in labels]
     if handles:
         rows = -(-len(handles) // columns)
         figure.set_figheight(figure.get_figheight() + _LEGEND_ROW_IN * rows + 0.1)

@@ -17,7 +17,14 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from voiceid.metrics import DetCurve, Scores, det_curve, equal_error_rate, error_rates
+from voiceid.metrics import (
+    DetCurve,
+    Reliability,
+    Scores,
+    det_curve,
+    equal_error_rate,
+    error_rates,
+)
 from voiceid.pictures.canvas import (
     COLOURS,
     FAINT,
@@ -53,6 +60,7 @@ _DEVIATE_95 = 1.959964
 def det(
     scores: Mapping[str, tuple[Scores, Scores]],
     thresholds: Mapping[str, float] | None = None,
+    points: Mapping[str, tuple[float, float]] | None = None,
 ) -> Figure:
     """Draw detection error trade-off curves, marked at the equal error rate and at thresholds.
 
@@ -62,6 +70,8 @@ def det(
         By the name of each curve, its genuine and its impostor scores; at least one curve.
     thresholds : mapping of str to float, optional
         Thresholds to mark on every curve, by what they are called.
+    points : mapping of str to (FMR, FNMR), optional
+        Rates to mark that are of no single threshold, by what they are called.
 
     Raises
     ------
@@ -83,6 +93,10 @@ def det(
             style = {"markerfacecolor": "none", "markersize": 14} if mark == MARKERS[0] else {}
             _mark(axes, rates, least, f"    {told}", marker=mark, **look, **style)
             top = _MOST if max(rates) > _WHOLE else top
+    for which, (name, rates) in enumerate((points or {}).items()):
+        mark = MARKERS[len(MARKERS) - 1 - which % len(MARKERS)]
+        _mark(axes, rates, least, _rates_text(name, rates), marker=mark, color="black")
+        top = _MOST if max(rates) > _WHOLE else top
     _probit_axis(axes, "x", least[0], top)
     _probit_axis(axes, "y", least[1], top)
     ends = [_deviate(max(least)), _deviate(top)]
@@ -164,47 +178,73 @@ def cmc(rates: Mapping[str, Rates]) -> Figure:
 
 
 @drawn
-def reliability(predicted: Rates, is_genuine: npt.NDArray[np.bool_], *, n_bins: int = 10) -> Figure:
+def reliability(found: Reliability, *, p_target: float = 0.5) -> Figure:
     """Draw how often comparisons were of one voice, against how probable that was said to be.
 
-    Under it stands how many comparisons each of the equally wide bins holds.  The bars are 95 %
-    intervals (E. B. Wilson 1927), which count comparisons as independent.
+    Under it stands how many comparisons each bin holds.  The bars are 95 % intervals (E. B.
+    Wilson 1927), which count comparisons as independent.
 
     Parameters
     ----------
-    predicted : (n,) float, 0 to 1
-        Probability of one voice that the calibration gives each comparison.
-    is_genuine : (n,) bool
-        Whether it was one.
-    n_bins : int
+    found : Reliability
+    p_target : float
+        The prior of a genuine comparison that it was made for.
     """
     figure = sheet(6.2, 6.4)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    edges = np.linspace(0.0, 1.0, n_bins + 1)
-    where = np.clip(np.digitize(predicted, edges) - 1, 0, n_bins - 1)
-    n = np.bincount(where, minlength=n_bins)
-    hits = np.bincount(where, weights=np.asarray(is_genuine, dtype=float), minlength=n_bins)
-    said = np.bincount(where, weights=predicted, minlength=n_bins)
-    full = n > 0
-    x, share = said[full] / n[full], hits[full] / n[full]
-    low, high = _wilson(share, n[full])
+    low, high = _observed_bounds(found, p_target)
     upper.plot([0, 1], [0, 1], ":", color=FAINT, label="calibrated: as often as said")
-    bars = (share - low, high - share)
     upper.errorbar(
-        x, share, bars, fmt="o", color=COLOURS[0], capsize=3, label="measured, with 95 % interval"
+        found.predicted,
+        found.observed,
+        (np.maximum(found.observed - low, 0.0), np.maximum(high - found.observed, 0.0)),
+        fmt="o",
+        color=COLOURS[0],
+        capsize=3,
+        label="measured, with 95 % interval",
     )
     upper.set(ylabel="measured share of one voice", ylim=(-0.03, 1.03), xlim=(-0.03, 1.03))
     upper.set_title("Calibration")
-    lower.bar(
-        (edges[:-1] + edges[1:]) / 2, n, 0.9 / n_bins, color=COLOURS[4], edgecolor="black", lw=0.6
-    )
+    width = (found.high - found.low) * 0.45
+    middle = (found.low + found.high) / 2
+    for counts, name, side, colour, hatch in (
+        (found.impostor, "impostor", -0.5, COLOURS[1], "////"),
+        (found.genuine, "genuine", 0.5, COLOURS[0], ""),
+    ):
+        look: dict[str, Any] = {"facecolor": colour, "edgecolor": "black", "hatch": hatch}
+        lower.bar(middle + side * width, counts, width, lw=0.6, alpha=0.6, label=name, **look)
     lower.set_yscale("symlog", linthresh=1)
     lower.set_ylim(0, None)
     lower.yaxis.set_major_formatter("{x:,.0f}")
-    lower.set(xlabel="predicted probability of one voice", ylabel="comparisons")
+    said = f"predicted probability of one voice, of which {_percent(p_target)} are"
+    lower.set(xlabel=said, ylabel="comparisons")
     figure.align_ylabels()
-    legend_below(figure, upper)
+    legend_below(figure, upper, lower, columns=2)
     return figure
+
+
+def _observed_bounds(
+    found: Reliability, p_target: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return Wilson's interval of each observed share.
+
+    It is of the plain counts; then each genuine comparison weighs what makes all of them
+    together ``p_target``.
+    """
+    n = found.genuine + found.impostor
+    low, high = _wilson(found.genuine / n, n)
+    per_genuine = p_target / max(int(found.genuine.sum()), 1)
+    per_impostor = (1.0 - p_target) / max(int(found.impostor.sum()), 1)
+    weighed = [
+        per_genuine * share / (per_genuine * share + per_impostor * (1.0 - share))
+        for share in (low, high)
+    ]
+    return weighed[0], weighed[1]
+
+
+def _rates_text(label: str, rates: tuple[float, float]) -> str:
+    fmr, fnmr = map(_percent, rates)
+    return f"{drawable(label, _LABEL_CHARS)}: FMR {fmr}, FNMR {fnmr}"
 
 
 def _percent(rate: float) -> str:
@@ -242,8 +282,8 @@ def _det_marks(
     """Yield the mark, the words and the rates (FMR, FNMR) of each point to mark on a curve."""
     for which, (label, threshold) in enumerate(thresholds.items()):
         fmr, fnmr = error_rates(genuine, impostor, threshold)
-        told = f"{drawable(label, _LABEL_CHARS)}: FMR {_percent(fmr)}, FNMR {_percent(fnmr)}"
-        yield MARKERS[1 + which % (len(MARKERS) - 1)], told, (fmr, fnmr)
+        mark = MARKERS[1 + which % (len(MARKERS) - 1)]
+        yield mark, _rates_text(label, (fmr, fnmr)), (fmr, fnmr)
     rate = equal_error_rate(genuine, impostor)
     yield MARKERS[0], f"EER {_percent(rate)}", (rate, rate)
 

@@ -120,20 +120,53 @@ def test_a_cmc_rises_from_rank_1_to_rank_10(legible: Check) -> None:
 
 
 def test_calibrated_probabilities_lie_on_the_diagonal(legible: Check) -> None:
-    said = rng.random(20_000)
-    figure = pictures.reliability(said, rng.random(20_000) < said)
+    # Normal scores of one width, 2 widths apart: twice the score is the LLR.
+    genuine, impostor = 2 * rng.normal(1, 1, 5_000), 2 * rng.normal(-1, 1, 15_000)
+    figure = pictures.reliability(metrics.reliability(genuine, impostor))
     upper, lower = figure.axes
     points = upper.containers[0].lines[0]
     assert len(points.get_xdata()) == 10
-    assert np.allclose(points.get_xdata(), points.get_ydata(), atol=0.04)
-    assert sum(bar.get_height() for bar in lower.patches) == 20_000
-    assert lower.get_xlabel() == "predicted probability of one voice"
+    assert np.allclose(points.get_xdata(), points.get_ydata(), atol=0.06)
+    counts = {bars.get_label(): [bar.get_height() for bar in bars] for bars in lower.containers}
+    assert {name: sum(heights) for name, heights in counts.items()} == {
+        "impostor": 15_000,
+        "genuine": 5_000,
+    }
+    assert lower.get_xlabel() == "predicted probability of one voice, of which 50 % are"
+    assert [bool(bars[0].get_hatch()) for bars in lower.containers] == [True, False]
+    legible(figure)
+
+
+@pytest.mark.parametrize("p_target", [0.5, 0.01])
+def test_the_bars_of_calibration_hold_the_measured_share(p_target: float, legible: Check) -> None:
+    genuine, impostor = rng.normal(2, 2, 300), rng.normal(-2, 2, 9_000)
+    found = metrics.reliability(genuine, impostor, p_target=p_target)
+    figure = pictures.reliability(found, p_target=p_target)
+    [bars] = figure.axes[0].containers[0].lines[2]
+    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+    assert np.all(ends[:, 0] <= found.observed + 1e-9)
+    assert np.all(found.observed <= ends[:, 1] + 1e-9)
+    assert np.all((ends >= 0) & (ends <= 1))
     legible(figure)
 
 
 def test_a_bin_without_comparisons_has_no_point(legible: Check) -> None:
-    figure = pictures.reliability(np.array([0.0, 0.99, 1.0]), np.array([False, True, True]))
+    figure = pictures.reliability(metrics.reliability(np.array([9.0, 5.0]), np.array([-9.0])))
     assert len(figure.axes[0].containers[0].lines[0].get_xdata()) == 2
+    legible(figure)
+
+
+def test_rates_of_no_single_threshold_are_marked_where_they_are(legible: Check) -> None:
+    figure = pictures.det({"a": WEAK}, points={"card": (0.02, 0.3), "site": (0.0, 0.9)})
+    marks = {
+        str(line.get_label()): line for line in figure.axes[0].lines if ":" in str(line.get_label())
+    }
+    assert set(marks) == {"card: FMR 2 %, FNMR 30 %", "site: FMR 0 %, FNMR 90 %"}
+    card, site = marks.values()
+    assert card.get_xdata()[0] == pytest.approx(NormalDist().inv_cdf(0.02))
+    assert card.get_ydata()[0] == pytest.approx(NormalDist().inv_cdf(0.3))
+    assert card.get_marker() != site.get_marker()
+    assert figure.axes[0].get_ylim()[1] >= NormalDist().inv_cdf(0.9)
     legible(figure)
 
 
