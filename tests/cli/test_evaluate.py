@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html.parser
+import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -68,10 +70,15 @@ def test_a_manifest_becomes_a_report(people: Path, run: Runner) -> None:
     acquired = report["acquisition"]
     assert acquired["reasons"] == {"no_speech": 1, "AudioNotFound": 1}
     assert (acquired["fta"]["errors"], acquired["fta"]["trials"]) == (2, 11)
+    assert acquired["fte"]["errors"] == 2
+    assert acquired["fte_reasons"] == acquired["reasons"]  # every recording is a model
     assert {one["recording"] for one in acquired["recordings"]} == {"silent.wav", "missing.wav"}
     # Of fewer than 300 strangers no false match rate can be told.
     assert all(one["fnmr"] is None for one in found["fnmr_at_fmr"])
     assert report["identification"] is None
+    assert (report["version"], report["calibration"], report["warning"]) == (2, None, None)
+    assert (found["at_calibrated_thresholds"], found["llrs"]) == (None, None)
+    assert found["at_shipped_thresholds"]["target_fmr"] == 0.001
     conditions = {s["label"] for s in report["slices"] if s["attribute"] == "condition"}
     assert conditions == {"clean", "clean + noisy"}
 
@@ -88,11 +95,14 @@ def test_scores_are_those_of_the_product(people: Path, run: Runner) -> None:
         assert label == ("target" if a[:3] == b[:3] else "nontarget")
 
 
-def test_enrolled_probes_and_strangers_are_identified(people: Path, run: Runner) -> None:
+def test_enrolled_probes_and_strangers_are_identified(
+    people: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOICEID_DECISION__TARGET_FPIR", "0.05")
     ran = run("evaluate", people, "-o", "report", "--enroll-first", "2", "--json")
     assert ran.code == 0, ran.err
     found = ran.json["identification"]
-    assert found["gallery_size"] == 2
+    assert (found["gallery_size"], found["target_fpir"]) == (2, 0.05)
     # alice-3, alice-4, bob-3 are mated (two more gave nothing); carol and the stranger are not.
     assert (found["fnir"]["trials"], found["fpir"]["trials"]) == (3, 2)
     assert found["rank_rates"] == [1.0, 1.0]
@@ -138,7 +148,7 @@ def test_the_page_needs_nothing_else_and_shows_any_name_as_text(people: Path, ru
     page = Page(text)
     assert "<script>" not in text
     assert "<script>alert(1)<.csv" in page.text
-    assert len(page.sources) == 2
+    assert len(page.sources) == 3
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
     assert "AudioNotFound" not in page.text  # people get sentences
     assert "missing.wav" in page.text
@@ -162,6 +172,99 @@ def test_two_reports_are_compared(people: Path, run: Runner) -> None:
     assert "not the same trials: 52 before, 2 now" in ran.out
     Path("no.json").write_text("{}")
     assert run("evaluate", "trials", "-o", "two", "--against", "no.json").code == 56
+    newer = json.loads(Path("one/report.json").read_text()) | {"version": 3}
+    Path("newer.json").write_text(json.dumps(newer))
+    refused = run("evaluate", "trials", "-o", "two", "--against", "newer.json")
+    assert (refused.code, "version 3" in refused.err) == (56, True)
+
+
+OLD = {
+    "format": "voiceid-evaluation",
+    "version": 1,
+    "embedding_space": {"id": "campplus-000000000000"},
+    "recordings": 11,
+    "trials": 52,
+    "verification": {
+        "eer": 0.125,
+        "min_dcf": {"0.01": 0.5, "0.05": 0.25},
+        "at_shipped_thresholds": {"fmr": {"rate": 0.0}, "fnmr": {"rate": 0.25}},
+        "without_threshold": 0,
+        "fnmr_at_fmr": [{"fmr": 0.01, "threshold": None, "fnmr": None}],
+    },
+    "identification": None,
+}
+"""What was read of a report of the first version."""
+
+
+def test_a_report_of_version_1_is_compared_as_far_as_it_goes(people: Path, run: Runner) -> None:
+    Path("old.json").write_text(json.dumps(OLD))
+    ran = run("evaluate", people, "-o", "new", "--against", "old.json")
+    assert ran.code == 0, ran.err
+    lines = [line.split() for line in ran.out.splitlines()]
+    assert ["EER", "12.500", "%", "0.000", "%"] in lines
+    assert ["minDCF", "0.01", "0.5000", "0.0000"] in lines
+    assert "version 1: it has no figures of a calibration" in ran.out
+    assert "embedding space campplus-000000000000 before" in ran.out
+
+
+def alone(labels: Path) -> Iterator[tuple[str, str, float, float]]:
+    """Yield recording, speaker, begin and end of where only one speaks, by the labels."""
+    words = [line.split() for line in labels.read_text(encoding="utf-8").splitlines()]
+    said = [(w[1], w[7], float(w[3]), float(w[3]) + float(w[4])) for w in words]
+    for recording in {one[0] for one in said}:
+        mine = [one for one in said if one[0] == recording]
+        for begin, end in itertools.pairwise(sorted({t for one in mine for t in one[2:]})):
+            speaking = {who for _, who, start, stop in mine if start <= begin and stop >= end}
+            if len(speaking) == 1:
+                yield recording, *speaking, begin, end
+
+
+@pytest.fixture
+def office(people: Path, ami) -> Path:
+    """A manifest of clips of 1.6 s of all the meetings."""
+    lines = ["speaker,path"]
+    for labels in sorted(ami.folder.glob("*.rttm")):
+        for recording, speaker, begin, end in sorted(alone(labels)):
+            if not (ami.folder / f"{recording}.wav").is_file():
+                continue  # its own name has a letter that the labels have not
+            samples, rate = soundfile.read(ami.folder / f"{recording}.wav", dtype="float32")
+            for second in np.arange(begin, min(end, begin + 6.4) - 1.6, 1.6):
+                name = f"{recording}-{speaker}-{second:.1f}.wav"
+                clip = samples[round(second * rate) : round((second + 1.6) * rate)]
+                soundfile.write(people.parent / name, clip, rate)
+                lines.append(f"{speaker},{name}")
+    path = people.parent / "office.csv"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_a_calibration_in_use_is_judged_where_it_decides(
+    people: Path, office: Path, run: Runner
+) -> None:
+    made = run("calibrate", office, "--target-fmr", "0.05", "--cache", "kept", "--json")
+    assert made.code == 0, made.err
+    ran = run("evaluate", people, "-o", "report", "--cache", "kept")
+    assert ran.code == 0, ran.err
+    assert "calibration         1, fitted on office.csv" in ran.out
+    assert "actDCF 0.05" in ran.out
+    report = json.loads(Path("report/report.json").read_text(encoding="utf-8"))
+    assert report["calibration"]["source"] == "office.csv"
+    assert report["calibration"]["id"] == made.json["id"]
+    found = report["verification"]
+    assert found["at_calibrated_thresholds"]["target_fmr"] == 0.05
+    assert found["at_shipped_thresholds"]["target_fmr"] == 0.001
+    llrs = found["llrs"]
+    assert llrs["genuine_trials"] + llrs["impostor_trials"] + llrs["not_covered"] == 33
+    assert {"reliability.png", "llrs.png"} <= {path.name for path in Path("report").iterdir()}
+    # What `compare` says of two of the recordings is what was judged.
+    told = run("compare", "alice-1.wav", "alice-4.wav", "--json").json
+    assert told["threshold_source"].startswith("calibration 1")
+    page = Page(Path("report/report.html").read_text(encoding="utf-8"))
+    assert "It was fitted on office.csv" in page.text
+    # The same list again is no proof of anything, and it is said.
+    again = run("evaluate", office, "-o", "again", "--cache", "kept", "--enroll-first", "1")
+    assert "was fitted on office.csv: if it is this list" in again.err
+    assert "FNIR" in again.out
 
 
 @pytest.mark.parametrize(

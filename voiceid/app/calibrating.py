@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from voiceid.app.parts import Parts
 from voiceid.calibration import StoredCalibration
 from voiceid.errors import ChangeRefused, FitNotFound
-from voiceid.normalization import Cohort
-from voiceid.verification import BackEnd
 
 if TYPE_CHECKING:  # only who calibrates waits for it
     from voiceid.evaluation import Protocol
@@ -74,7 +72,7 @@ class Calibrating:
             heard = adapted(heard, back_end.transform, back_end.space)
         scored = score(protocol, heard, back_end.rule)
         speakers = speakers_of(protocol, scored.trials)
-        found = fit_best(scored, speakers, self._cohort(back_end), target_fmr=aim)
+        found = fit_best(scored, speakers, parts.newest_cohort(back_end), target_fmr=aim)
         with parts.store.write() as writer:
             number = writer.add_calibration(
                 back_end.space, found.calibration, found.held_out, source, target_fmr
@@ -82,17 +80,6 @@ class Calibrating:
             if use:
                 writer.use_calibration(back_end.space.id, number)
             return _numbered(writer, number)
-
-    def _cohort(self, back_end: BackEnd) -> tuple[int, Cohort] | None:
-        """Return the newest cohort of the space, and its number, or None."""
-        space = self._parts.space
-        with self._parts.store.read() as reader:
-            mine = [one for one in reader.cohorts() if one.space_id == space.id]
-            vectors = reader.cohort(mine[-1].id, space) if mine else None
-        if vectors is None:
-            return None
-        moved = vectors if back_end.transform is None else back_end.transform.apply(vectors)
-        return mine[-1].id, Cohort.of(moved)
 
     def calibrations(self) -> list[StoredCalibration]:
         """Return all calibrations, of all embedding spaces, oldest first; raises StoreError."""

@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from voiceid.app.parts import Parts
 from voiceid.errors import ConfigError, ExtraMissing
 from voiceid.whole_files import whole_file
 
 if TYPE_CHECKING:  # only who evaluates waits for it
-    from voiceid.evaluation import Evaluation, Protocol
+    from voiceid.evaluation import EmbeddingCache, Evaluation, Protocol
+    from voiceid.evaluation.system import System
 
 
 class Evaluating:
@@ -51,9 +50,25 @@ class Evaluating:
         from voiceid.evaluation import EmbeddingCache, evaluate  # noqa: PLC0415 - as above
 
         parts = self._parts
-        kept = EmbeddingCache(Path(cache), parts.space)
-        rule = parts.back_end(parts.verifying_rule()).rule
-        return evaluate(protocol, parts.embedder, kept, rule, tell or _silent)
+        system = self._system(EmbeddingCache(Path(cache), parts.space))
+        return evaluate(protocol, system, tell or _silent)
+
+    def _system(self, cache: EmbeddingCache) -> System:
+        """Return what is in use now."""
+        from voiceid.evaluation.system import System  # noqa: PLC0415 - as above
+
+        parts = self._parts
+        back_end = parts.back_end(parts.verifying_rule())
+        return System(
+            embedder=parts.embedder,
+            cache=cache,
+            space=back_end.space,
+            transform=back_end.transform,
+            cohort=back_end.cohort,
+            rival=parts.newest_cohort(back_end) if parts.database.exists() else None,
+            verifying=back_end.rule,
+            identifying=parts.back_end(parts.identifying_rule()).rule,
+        )
 
 
 def write_report(found: Evaluation, folder: Path, title: str) -> bool:
@@ -71,7 +86,9 @@ def write_report(found: Evaluation, folder: Path, title: str) -> bool:
 
     pictures: Mapping[str, tuple[str, bytes]] = {}
     with contextlib.suppress(ExtraMissing):
-        pictures = _pictures(found)
+        from voiceid.evaluation.charts import charts  # noqa: PLC0415 - needs matplotlib
+
+        pictures = charts(found)
     titled = dict(pictures.values())
     files = {
         "report.json": json.dumps(found.to_dict(), indent=1, allow_nan=False).encode() + b"\n",
@@ -94,7 +111,7 @@ def write_report(found: Evaluation, folder: Path, title: str) -> bool:
 def _scores(found: Evaluation) -> str:
     """Return ``model probe score target`` lines, as the tools of the field take them."""
     models, recordings = found.protocol.models, found.protocol.recordings
-    scored = found.scored
+    scored = found.judged.scored
     lines = [
         f"{models[m].name} {recordings[p].name} {score:.6f} {'target' if same else 'nontarget'}"
         for (m, p), score, same in zip(
@@ -102,41 +119,6 @@ def _scores(found: Evaluation) -> str:
         )
     ]
     return "\n".join(lines) + "\n"
-
-
-def _pictures(found: Evaluation) -> dict[str, tuple[str, bytes]]:
-    """Return what each picture shows and its PNG, by file name; raises ExtraMissing."""
-    from voiceid import metrics, pictures  # noqa: PLC0415 - matplotlib, and only when it is there
-    from voiceid.evaluation.search import searches  # noqa: PLC0415 - as above
-
-    scored = found.scored
-    same, other = scored.scores[scored.target], scored.scores[~scored.target]
-    used = scored.thresholds[~np.isnan(scored.thresholds)]
-    marks = {}
-    if used.size:
-        low, high = float(used.min()), float(used.max())
-        marks = {"threshold": low} if low == high else {"lowest": low, "highest": high}
-    made = {
-        "det.png": (
-            "Detection error trade-off",
-            pictures.png(pictures.det({found.space.model: (same, other)}, marks)),
-        ),
-        "scores.png": (
-            "Scores of genuine and impostor trials",
-            pictures.png(pictures.score_histograms(same, other, marks)),
-        ),
-    }
-    search = searches(scored, found.speakers) if found.identification is not None else None
-    if search is not None:
-        curve = metrics.identification_curve(search)
-        open_set = pictures.open_set(curve.thresholds, curve.fpir, curve.fnir, marks)
-        ranks = metrics.identification_rates_by_rank(search, min(10, len(found.protocol.models)))
-        made["open_set.png"] = ("Identification: FPIR and FNIR", pictures.png(open_set))
-        made["cmc.png"] = (
-            "Identification by rank",
-            pictures.png(pictures.cmc({found.space.model: ranks})),
-        )
-    return made
 
 
 def _silent(done: int, total: int) -> None:

@@ -22,6 +22,7 @@ from voiceid.encoder import Encoder
 from voiceid.enrollment import Checks, Enroller
 from voiceid.errors import ModelUnknown
 from voiceid.index.gallery import GalleryIndex
+from voiceid.normalization import Cohort
 from voiceid.registry import ModelCard, load_cards, own_cards_folder, shipped_cards_folder
 from voiceid.scoring import DecisionRule, Target
 from voiceid.vad import open_detector
@@ -188,6 +189,16 @@ class Parts:
             return back_ends.in_use(None, rule)
         with self.store.read() as reader:
             return back_ends.in_use(reader, rule)
+
+    def newest_cohort(self, back_end: BackEnd) -> tuple[int, Cohort] | None:
+        """Return the newest cohort of the model's space, in the space in use, and its number."""
+        with self.store.read() as reader:
+            mine = [one for one in reader.cohorts() if one.space_id == self.space.id]
+            vectors = reader.cohort(mine[-1].id, self.space) if mine else None
+        if vectors is None:
+            return None
+        moved = vectors if back_end.transform is None else back_end.transform.apply(vectors)
+        return mine[-1].id, Cohort.of(moved)
 
     @property
     def back_ends(self) -> BackEnds:

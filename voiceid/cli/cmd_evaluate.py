@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.labelled import input_options, protocol_of
+from voiceid.cli.older_report import difference, older_report
 from voiceid.cli.options import Real, common_options
 from voiceid.cli.session import open_voiceid
-from voiceid.cli.text import fields, table
+from voiceid.cli.text import fields
 from voiceid.cli.tree import Command
-from voiceid.errors import GateMissed, TrialsInvalid
+from voiceid.errors import GateMissed
 
 if TYPE_CHECKING:
     from voiceid.evaluation import Evaluation
+    from voiceid.evaluation.report import AtThresholds
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -75,7 +76,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     Lines, of speaker, path and, where known, session and condition, of which all pairs are
     compared that are not within one session.  See docs/evaluating.md.
     """
-    older = None if against is None else _older(against)
+    older = None if against is None else older_report(against)
     with open_voiceid(console) as vid:
         from voiceid.app.evaluating import write_report  # noqa: PLC0415 - loaded by now
 
@@ -91,7 +92,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     else:
         console.result(_text(found))
         if older is not None:
-            console.result("\n" + _difference(older, found.to_dict()))
+            console.result("\n" + difference(older, found.to_dict()))
+    _warn(console, found, input.name)
     if not drawn:
         console.note("no pictures: they need `pip install 'voiceid[plots]'`")
     console.note(f"the report is {output / 'report.html'}")
@@ -99,68 +101,79 @@ def command(  # noqa: PLR0913 - one parameter an option
     return exit_codes.DONE
 
 
-def _older(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-        if isinstance(found, dict) and found.get("format") == "voiceid-evaluation":
-            _rates(found)
-            return found
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise TrialsInvalid(
-        f"{path} is no report of an evaluation", hint="Name a report.json that evaluate wrote."
-    )
+def _warn(console: Console, found: Evaluation, name: str) -> None:
+    if found.warning is not None:
+        console.warn(found.warning)
+    if found.calibration is not None and found.calibration.source == name:
+        console.warn(
+            f"calibration {found.calibration.id} was fitted on {name}: if it is this list, Cllr,"
+            " actDCF and the calibrated rates flatter; evaluate recordings of other people"
+        )
 
 
 def _text(found: Evaluation) -> str:
-    from voiceid.evaluation.page import eer_text, percent, rate_text  # noqa: PLC0415 - loaded by now
+    from voiceid.evaluation import page  # noqa: PLC0415 - loaded by now
 
     errors = found.overall
     facts = {
         "recordings": str(len(found.protocol.recordings)),
-        "failed": rate_text(found.acquisition.fta),
+        "failed": page.rate_text(found.acquisition.fta),
         "trials": f"{errors.genuine} genuine, {errors.impostor} impostor",
-        "EER": eer_text(errors),
-        **{f"minDCF {prior:g}": f"{cost:.4f}" for prior, cost in errors.min_dcf.items()},
-        "FMR": f"{rate_text(errors.fmr)} at the thresholds in use",
-        "FNMR": f"{rate_text(errors.fnmr)} at the thresholds in use",
+        "EER": page.eer_text(errors),
+        **{f"minDCF {prior:g}": page.cost_text(cost) for prior, cost in errors.min_dcf.items()},
+        "minCllr": f"{errors.min_cllr:.4f} bit",
+        **_decided("FMR", "FNMR", "the card's thresholds", errors.shipped),
     }
     for one in errors.at_fmr:
         told = f"cannot be told: {one.needed} impostor trials are needed"
         if one.fnmr is not None:
-            told = f"{rate_text(one.fnmr)} at {one.threshold:.4f}"
-        facts[f"FNMR at FMR {percent(one.fmr)}"] = told
-    if (search := found.identification) is not None:
-        facts["FPIR"] = f"{rate_text(search.fpir)} among {search.gallery_size}"
-        facts["FNIR"] = f"{rate_text(search.fnir)}, {search.wrong_names} as somebody else"
+            told = f"{page.rate_text(one.fnmr)} at {one.threshold:.4f}"
+        facts[f"FNMR at FMR {page.percent(one.fmr)}"] = told
+    facts |= _calibrated(found)
+    if found.identification is not None:
+        search = found.identification.overall
+        facts["FPIR"] = f"{page.rate_text(search.fpir)} among {search.gallery_size}"
+        facts["FNIR"] = f"{page.rate_text(search.fnir)}, {search.wrong_names} as somebody else"
+    if (normed := found.as_normed) is not None:
+        verdict = "helps" if normed.helps else "no gain to count on"
+        told = ", ".join(
+            f"{name} {page.percent(one[0])} without, {page.percent(one[1])} with it"
+            if name == "EER"
+            else f"{name} {one[0]:.4f}, {one[1]:.4f}"
+            for name, one in (("EER", normed.eer), ("minCllr", normed.min_cllr))
+        )
+        facts["AS-Norm"] = f"cohort {normed.cohort}: {verdict}; {told}"
     return fields(facts)
 
 
-def _rates(report: dict[str, Any]) -> dict[str, float | None]:
-    verification = report["verification"]
-    shipped = verification["at_shipped_thresholds"]
-    rates = {"EER": verification["eer"]}
-    rates |= {side.upper(): shipped[side]["rate"] for side in ("fmr", "fnmr")}
-    for one in verification["fnmr_at_fmr"]:
-        rates[f"FNMR at FMR {one['fmr']:g}"] = None if one["fnmr"] is None else one["fnmr"]["rate"]
-    return rates
+def _decided(fmr: str, fnmr: str, thresholds: str, at: AtThresholds) -> dict[str, str]:
+    from voiceid.evaluation.page import percent, rate_text  # noqa: PLC0415 - loaded by now
+
+    if at.without_threshold == at.fmr.trials + at.fnmr.trials:
+        return {fmr: f"{thresholds} do not hold for any of these trials"}
+    return {
+        fmr: f"{rate_text(at.fmr)} at {thresholds}, aimed at {percent(at.target_fmr)}",
+        fnmr: f"{rate_text(at.fnmr)} at {thresholds}",
+    }
 
 
-def _difference(older: dict[str, Any], newer: dict[str, Any]) -> str:
-    """Return the rates of two reports side by side, and whether they can be compared."""
-    before, now = _rates(older), _rates(newer)
-    rows = [
-        [name, *(f"{100 * r:.3f} %" if r is not None else "-" for r in (before.get(name), rate))]
-        for name, rate in now.items()
-    ]
-    lines = [table(["", "before", "now"], rows, right={"before", "now"})]
-    for key, what in (("trials", "trials"), ("recordings", "recordings")):
-        if older.get(key) != newer[key]:
-            lines.append(f"not the same {what}: {older.get(key)} before, {newer[key]} now")
-    spaces = [one["embedding_space"]["id"] for one in (older, newer)]
-    if spaces[0] != spaces[1]:
-        lines.append(f"embedding space {spaces[0]} before, {spaces[1]} now")
-    return "\n".join(lines)
+def _calibrated(found: Evaluation) -> dict[str, str]:
+    """Return what the calibration in use is worth on these trials."""
+    from voiceid.evaluation import page  # noqa: PLC0415 - loaded by now
+
+    one, at = found.overall.llrs, found.overall.calibrated
+    if found.calibration is None or one is None or at is None:
+        return {"Cllr, actDCF": page.NO_LLRS}
+    facts = {
+        "calibration": f"{found.calibration.id}, fitted on {found.calibration.source}",
+        "covers": page.covered_text(one),
+        **_decided("calibrated FMR", "calibrated FNMR", "the thresholds in use", at),
+    }
+    if one.cllr is not None and one.act_dcf is not None and one.min_dcf is not None:
+        facts["Cllr"] = f"{page.cost_text(one.cllr)} bit, least {one.min_cllr:.4f}"
+        for prior, cost in one.act_dcf.items():
+            facts[f"actDCF {prior:g}"] = f"{page.cost_text(cost)}, least {one.min_dcf[prior]:.4f}"
+    return facts
 
 
 def _require_gates(

@@ -1,8 +1,8 @@
 """Evaluation: what errors a model makes on recordings whose speakers are known.
 
-`protocol` says what is compared, `scoring` scores it as the product would, `report` and
-`search` count the errors, `evaluate` does all of it, `fitting` makes a calibration of the same
-trials, and `cache` keeps what was heard.
+`protocol` says what is compared, `scoring` scores it as the product would, `report`, `llrs` and
+`search` count the errors, `bounds` says how sure that is, `evaluate` does all of it, and `page`
+shows it.  `fitting` makes a calibration of the same trials, and `cache` keeps what was heard.
 """
 
 from voiceid.evaluation.cache import EmbeddingCache

@@ -7,26 +7,61 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from voiceid.calibration import StoredCalibration
 from voiceid.domain import EmbeddingSpace
-from voiceid.embedder import Embedder
 from voiceid.errors import TrialsInvalid
-from voiceid.evaluation.cache import EmbeddingCache
-from voiceid.evaluation.protocol import Indices, Protocol
-from voiceid.evaluation.report import (
-    Acquisition,
-    Errors,
+from voiceid.evaluation.acquisition import Acquisition, acquisition
+from voiceid.evaluation.normalised import AsNormed, as_normed
+from voiceid.evaluation.protocol import Protocol
+from voiceid.evaluation.report import Errors, Judged, errors, sliced
+from voiceid.evaluation.search import (
+    AtThreshold,
+    Gallery,
     Identified,
-    acquisition,
-    errors,
-    sliced,
-    speakers_of,
+    by_threshold,
+    identified,
+    identified_by_slice,
+    searches,
 )
-from voiceid.evaluation.scoring import ScoredTrials, listen, score
-from voiceid.evaluation.search import identified
+from voiceid.evaluation.system import System
+from voiceid.metrics import Searches
 from voiceid.scoring import DecisionRule
 
-VERSION = 1
+VERSION = 2
 """Of the form of ``report.json``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Identification:
+    """What identification came to, over all and by slice of the probes.
+
+    Parameters
+    ----------
+    gallery : Gallery
+    searches : Searches
+    overall : Identified
+    slices : tuple of (attribute, label, Identified)
+    by_threshold : tuple of AtThreshold
+    """
+
+    gallery: Gallery
+    searches: Searches
+    overall: Identified
+    slices: tuple[tuple[str, str, Identified], ...]
+    by_threshold: tuple[AtThreshold, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields."""
+        return {
+            f"target_{self.gallery.target.name.lower()}": self.gallery.target.rate,
+            "margin": self.gallery.margin,
+            **self.overall.to_dict(),
+            "by_threshold": [one.to_dict() for one in self.by_threshold],
+            "slices": [
+                {"attribute": attribute, "label": label, **found.to_dict()}
+                for attribute, label, found in self.slices
+            ],
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,25 +73,40 @@ class Evaluation:
     protocol : Protocol
     space : EmbeddingSpace
     made_at : datetime
+    calibration : StoredCalibration or None
+        The one in use.
     acquisition : Acquisition
     overall : Errors
     slices : tuple of (attribute, label, Errors)
-    identification : Identified or None
+    identification : Identification or None
         None when the models are no gallery, or everybody or nobody is enrolled.
-    scored : ScoredTrials
-    speakers : (n, 2) int64
-        Numbers of the speakers of both sides of each scored trial.
+    as_normed : AsNormed or None
+        What AS-Norm would change; None without a cohort.
+    judged : Judged
+        The trials that could be made.
     """
 
     protocol: Protocol
     space: EmbeddingSpace
     made_at: datetime
+    calibration: StoredCalibration | None
     acquisition: Acquisition
     overall: Errors
     slices: tuple[tuple[str, str, Errors], ...]
-    identification: Identified | None
-    scored: ScoredTrials
-    speakers: Indices
+    identification: Identification | None
+    as_normed: AsNormed | None
+    judged: Judged
+
+    @property
+    def warning(self) -> str | None:
+        """What whoever decides by the calibration should know, and do; None: nothing."""
+        misfit = None if self.overall.llrs is None else self.overall.llrs.misfit
+        if misfit is None or self.calibration is None:
+            return None
+        return (
+            f"the LLRs of calibration {self.calibration.id} are {misfit}. Calibrate on recordings"
+            " like these, or go back to the card: `voiceid calibrations use none`"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the public JSON of an evaluation."""
@@ -70,7 +120,9 @@ class Evaluation:
             "speakers": protocol.n_speakers,
             "models": len(protocol.models),
             "trials": len(protocol.trials),
-            "scored_trials": len(self.scored.scores),
+            "scored_trials": len(self.judged.shipped),
+            "calibration": None if self.calibration is None else _named(self.calibration),
+            "warning": self.warning,
             "acquisition": self.acquisition.to_dict(),
             "verification": self.overall.to_dict(),
             "slices": [
@@ -80,14 +132,13 @@ class Evaluation:
             "identification": (
                 None if self.identification is None else self.identification.to_dict()
             ),
+            "as_norm": None if self.as_normed is None else self.as_normed.to_dict(),
         }
 
 
 def evaluate(
     protocol: Protocol,
-    embedder: Embedder,
-    cache: EmbeddingCache,
-    rule: DecisionRule,
+    system: System,
     tell: Callable[[int, int], None],
 ) -> Evaluation:
     """Hear the recordings of a protocol, score its trials, and count the errors.
@@ -95,10 +146,7 @@ def evaluate(
     Parameters
     ----------
     protocol : Protocol
-    embedder : Embedder
-    cache : EmbeddingCache
-    rule : DecisionRule
-        Which decides at "the shipped thresholds".
+    system : System
     tell : callable
         Is told how many recordings are heard, of how many.
 
@@ -108,11 +156,11 @@ def evaluate(
         Nothing is left to compare: too many recordings gave no embedding.
     ModelError, ConfigError
     """
-    heard = listen(protocol.recordings, embedder, cache, tell)
+    heard = system.listen(protocol, tell)
     missing = acquisition(protocol, heard)
-    scored = score(protocol, heard, rule)
-    speakers = speakers_of(protocol, scored.trials)
-    overall = errors(scored, speakers)
+    scored = system.score(protocol, heard)
+    judged = Judged.of(protocol, scored, system.verifying)
+    overall = errors(judged)
     if overall is None:
         reasons = ", ".join(f"{n} {code}" for code, n in missing.reasons.items()) or "none"
         raise TrialsInvalid(
@@ -122,12 +170,45 @@ def evaluate(
         )
     return Evaluation(
         protocol=protocol,
-        space=embedder.space,
+        space=system.space,
         made_at=datetime.now(UTC),
+        calibration=system.verifying.calibration,
         acquisition=missing,
         overall=overall,
-        slices=tuple(sliced(scored, protocol, speakers)),
-        identification=identified(scored, speakers, rule.margin) if protocol.gallery else None,
-        scored=scored,
-        speakers=speakers,
+        slices=tuple(sliced(judged, protocol)),
+        identification=_identification(judged, protocol, system.identifying),
+        as_normed=(
+            None if system.rival is None else as_normed(scored, judged.speakers, *system.rival)
+        ),
+        judged=judged,
     )
+
+
+def _identification(
+    judged: Judged, protocol: Protocol, rule: DecisionRule
+) -> Identification | None:
+    if not protocol.gallery:
+        return None
+    gallery = Gallery.of(judged, rule)
+    found = searches(gallery)
+    if found is None:
+        return None
+    return Identification(
+        gallery,
+        found,
+        identified(gallery),
+        tuple(identified_by_slice(gallery, judged, protocol)),
+        tuple(by_threshold(found)),
+    )
+
+
+def _named(calibration: StoredCalibration) -> dict[str, Any]:
+    return {
+        "id": calibration.id,
+        "source": calibration.source,
+        "created_at": calibration.created_at.isoformat(),
+        "target_fmr": calibration.target_fmr,
+        "speakers": calibration.held_out.speakers,
+        "genuine_trials": calibration.held_out.genuine,
+        "impostor_trials": calibration.held_out.impostor,
+    }

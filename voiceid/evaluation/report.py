@@ -1,9 +1,8 @@
-"""What an evaluation found: error rates with their counts and bounds, over all and by slice."""
+"""What errors verification makes: rates with their counts and bounds, over all and by slice."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,21 +10,101 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid import metrics
-from voiceid.domain import Band, Utterance
-from voiceid.evaluation.protocol import Indices, Protocol
-from voiceid.evaluation.scoring import Failure, ScoredTrials
-from voiceid.metrics import Rate, Resampled, Trials
+from voiceid.calibration import trials_needed
+from voiceid.domain import Band
+from voiceid.evaluation.bounds import (
+    Bools,
+    Cost,
+    Indices,
+    cost_bounds,
+    costs_to_dict,
+    drawn_again,
+    pair,
+    rate_by_speaker,
+)
+from voiceid.evaluation.fitting import PRIORS
+from voiceid.evaluation.llrs import Llrs, worth
+from voiceid.evaluation.protocol import Protocol
+from voiceid.evaluation.scoring import ScoredTrials
+from voiceid.metrics import Interval, Rate, Resampled, Trials
+from voiceid.scoring import DecisionRule
 
-Bools: TypeAlias = npt.NDArray[np.bool_]
+Floats: TypeAlias = npt.NDArray[np.float64]
 
-PRIORS = (0.01, 0.05)
-"""Of NIST SRE 2016 and later, and of VoxCeleb: for minDCF."""
 TARGETS = (0.01, 0.001, 0.0001)
 """False match rates at which FNMR is told."""
-_ENOUGH = 3.0
-"""A false match rate needs three times as many trials as its inverse, by the rule of three."""
-_HALF = 0.5
-"""Between refused (0) and accepted (1)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """Scored trials with all that they are judged by.
+
+    Parameters
+    ----------
+    scored : ScoredTrials
+        With the thresholds in use.
+    speakers : (n, 2) int64
+        Numbers of the speakers of both sides of each trial.
+    shipped : (n,) float64
+        Thresholds of the model's card alone, NaN where it has none.
+    targets : (float, float)
+        False match rates that the card and the rule in use aim at.
+    llrs : (n,) float64 or None
+        NaN where the calibration in use cannot speak of a trial; None without a calibration.
+    """
+
+    scored: ScoredTrials
+    speakers: Indices
+    shipped: Floats
+    targets: tuple[float, float]
+    llrs: Floats | None
+
+    @classmethod
+    def of(cls, protocol: Protocol, scored: ScoredTrials, rule: DecisionRule) -> Judged:
+        """Return the trials as a rule for verification judges them."""
+        card = rule.with_calibration(None)
+        calibration = None if rule.calibration is None else rule.calibration.calibration
+        return cls(
+            scored,
+            speakers_of(protocol, scored.trials),
+            card.thresholds(scored.given),
+            (card.aim.rate, rule.aim.rate),
+            None if calibration is None else calibration.llrs(scored.scores, scored.given),
+        )
+
+    @property
+    def covered(self) -> Bools:
+        """(n,) trials that the calibration can speak of; without one, all."""
+        every = np.ones(len(self.shipped), dtype=bool)
+        return every if self.llrs is None else ~np.isnan(self.llrs)
+
+
+@dataclass(frozen=True, slots=True)
+class AtThresholds:
+    """Error rates at the thresholds that a rule asks for, trial by trial.
+
+    Parameters
+    ----------
+    target_fmr : float
+        False match rate that they aim at, 0 to 1.
+    fmr, fnmr : Rate
+    without_threshold : int
+        Trials that have none: nobody is accepted in them.
+    """
+
+    target_fmr: float
+    fmr: Rate
+    fnmr: Rate
+    without_threshold: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields."""
+        return {
+            "target_fmr": self.target_fmr,
+            "fmr": self.fmr.to_dict(),
+            "fnmr": self.fnmr.to_dict(),
+            "without_threshold": self.without_threshold,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +139,7 @@ class AtFmr:
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """Error rates over some trials.
+    """Error rates of verification over some trials.
 
     Parameters
     ----------
@@ -70,24 +149,29 @@ class Errors:
         Equal error rate, 0 to 1.
     eer_bounds : (low, high) or None
         95 %, by a bootstrap over speakers; None: too few speakers.
-    min_dcf : mapping of float to float
+    min_dcf : mapping of float to Cost
         Least normalized detection cost, by prior.
-    fmr, fnmr : Rate
-        At the thresholds that the product would have asked for.
-    without_threshold : int
-        Trials that have none: nobody is accepted in them.
+    min_cllr : float
+        In bits: the least Cllr of any calibration that keeps the order of the scores.
+    shipped : AtThresholds
+        At the thresholds of the model's card.
+    calibrated : AtThresholds or None
+        At those of the calibration in use, and of the card where it cannot speak; None without.
     at_fmr : tuple of AtFmr
+    llrs : Llrs or None
+        None without a calibration.
     """
 
     genuine: int
     impostor: int
     eer: float
-    eer_bounds: tuple[float, float] | None
-    min_dcf: Mapping[float, float]
-    fmr: Rate
-    fnmr: Rate
-    without_threshold: int
+    eer_bounds: Interval | None
+    min_dcf: Mapping[float, Cost]
+    min_cllr: float
+    shipped: AtThresholds
+    calibrated: AtThresholds | None
     at_fmr: tuple[AtFmr, ...]
+    llrs: Llrs | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields."""
@@ -95,155 +179,125 @@ class Errors:
             "genuine_trials": self.genuine,
             "impostor_trials": self.impostor,
             "eer": self.eer,
-            "eer_bounds_95": None if self.eer_bounds is None else list(self.eer_bounds),
-            "min_dcf": {f"{prior:g}": cost for prior, cost in self.min_dcf.items()},
-            "at_shipped_thresholds": {"fmr": self.fmr.to_dict(), "fnmr": self.fnmr.to_dict()},
-            "without_threshold": self.without_threshold,
+            "eer_bounds_95": pair(self.eer_bounds),
+            **costs_to_dict("min_dcf", self.min_dcf),
+            "min_cllr": self.min_cllr,
+            "at_shipped_thresholds": self.shipped.to_dict(),
+            "at_calibrated_thresholds": None
+            if self.calibrated is None
+            else self.calibrated.to_dict(),
             "fnmr_at_fmr": [one.to_dict() for one in self.at_fmr],
+            "llrs": None if self.llrs is None else self.llrs.to_dict(),
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Identified:
-    """Open-set identification in the gallery of the models.
-
-    Parameters
-    ----------
-    gallery_size : int
-    fpir, fnir : Rate
-        At the thresholds and the margin of the product.
-    wrong_names : int
-        Searches of somebody enrolled that named somebody else.
-    inconclusive : int
-        Searches within the margin.
-    rank_rates : tuple of float
-        Share of the mated searches whose speaker is among the first 1 to 10.
-    """
-
-    gallery_size: int
-    fpir: Rate
-    fnir: Rate
-    wrong_names: int
-    inconclusive: int
-    rank_rates: tuple[float, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields."""
-        return {
-            "gallery_size": self.gallery_size,
-            "fpir": self.fpir.to_dict(),
-            "fnir": self.fnir.to_dict(),
-            "wrong_names": self.wrong_names,
-            "inconclusive": self.inconclusive,
-            "rank_rates": list(self.rank_rates),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Acquisition:
-    """Recordings that gave nothing: failures to acquire, and models that could not be made.
-
-    ``fta`` counts recordings, ``fte`` models (ISO/IEC 19795-1); ``reasons`` counts codes of
-    errors, or ``no_speech``.
-    """
-
-    fta: Rate
-    fte: Rate
-    reasons: Mapping[str, int]
-    failures: tuple[Failure, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields, the recordings by name."""
-        return {
-            "fta": self.fta.to_dict(),
-            "fte": self.fte.to_dict(),
-            "reasons": dict(self.reasons),
-            "recordings": [
-                {"recording": one.recording.name, "code": one.code, "message": one.message}
-                for one in self.failures
-            ],
-        }
-
-
-def acquisition(protocol: Protocol, heard: Sequence[Utterance | Failure]) -> Acquisition:
-    """Return what could not be had of the recordings and of the models."""
-    failures = tuple(one for one in heard if isinstance(one, Failure))
-    lost = sum(
-        all(isinstance(heard[i], Failure) for i in model.recordings) for model in protocol.models
-    )
-    return Acquisition(
-        Rate.of(len(failures), len(heard)),
-        Rate.of(lost, len(protocol.models)),
-        Counter(one.code for one in failures),
-        failures,
-    )
-
-
-def errors(scored: ScoredTrials, speakers: Indices, rows: Bools | None = None) -> Errors | None:
+def errors(judged: Judged, rows: Bools | None = None) -> Errors | None:
     """Return the error rates over trials, or None where a side of them has none.
 
     Parameters
     ----------
-    scored : ScoredTrials
-    speakers : (n, 2) int64
-        Numbers of the speakers of both sides of each trial.
+    judged : Judged
     rows : (n,) bool, optional
         Which trials; all of them when omitted.
     """
+    scored, speakers = judged.scored, judged.speakers
     rows = np.ones(len(scored.scores), dtype=bool) if rows is None else rows
     genuine, impostor = rows & scored.target, rows & ~scored.target
     if not genuine.any() or not impostor.any():
         return None
-    accepted = scored.scores >= scored.thresholds  # NaN is no threshold: nobody is accepted
-    same, other = np.sort(scored.scores[genuine]), np.sort(scored.scores[impostor])
-    fmr, fnmr = int(accepted[impostor].sum()), int((~accepted[genuine]).sum())
-    targets = {t: metrics.threshold_at_fmr(other, t) for t in TARGETS if len(other) >= _needed(t)}
-    drawn = _resampled(scored.scores, speakers, genuine, impostor, list(targets.values()))
-    # Thresholds differ by trial: what was accepted is drawn again, at a threshold between.
-    decided = _resampled(accepted.astype(np.float64), speakers, genuine, impostor, [_HALF])
+    same, other = (_ordered(judged, side) for side in (genuine, impostor))
+    sides = same.scores, other.scores
+    counts = len(same.scores), len(other.scores)
+    targets = {
+        target: metrics.threshold_at_fmr(other.scores, target)
+        for target in TARGETS
+        if counts[1] >= trials_needed(target)
+    }
+    drawn = drawn_again(same, other, list(targets.values()))
+    eer = metrics.equal_error_rate(*sides)
+    llrs = judged.llrs
     return Errors(
-        genuine=len(same),
-        impostor=len(other),
-        eer=(eer := metrics.equal_error_rate(same, other)),
-        eer_bounds=_eer_bounds(eer, drawn, len(same), len(other)),
-        min_dcf={prior: metrics.min_dcf(same, other, p_target=prior) for prior in PRIORS},
-        fmr=Rate.of(fmr, len(other), None if decided is None else decided.fmr_at(_HALF)),
-        fnmr=Rate.of(fnmr, len(same), None if decided is None else decided.fnmr_at(_HALF)),
-        without_threshold=int(np.isnan(scored.thresholds[rows]).sum()),
-        at_fmr=tuple(_at_fmr(same, t, targets.get(t), drawn) for t in TARGETS),
+        genuine=counts[0],
+        impostor=counts[1],
+        eer=eer,
+        eer_bounds=_eer_bounds(eer, drawn, *counts),
+        min_dcf={prior: _min_dcf(same, other, drawn, prior) for prior in PRIORS},
+        min_cllr=metrics.min_cllr(*sides),
+        shipped=_decided(judged, judged.shipped, rows, judged.targets[0]),
+        calibrated=(
+            None if llrs is None else _decided(judged, scored.thresholds, rows, judged.targets[1])
+        ),
+        at_fmr=tuple(_at_fmr(same.scores, t, targets.get(t), drawn) for t in TARGETS),
+        llrs=None if llrs is None else worth(llrs[rows], scored.target[rows], speakers[rows]),
     )
 
 
-def _needed(target: float) -> int:
-    return round(_ENOUGH / target)
+def _ordered(judged: Judged, rows: Bools) -> Trials:
+    """Return trials in the order of their scores, so that no measure sorts them again."""
+    places = np.flatnonzero(rows)
+    places = places[np.argsort(judged.scored.scores[places])]
+    return Trials(judged.scored.scores[places], judged.speakers[places])
+
+
+def _decided(judged: Judged, thresholds: Floats, rows: Bools, target_fmr: float) -> AtThresholds:
+    scored, speakers = judged.scored, judged.speakers
+    accepted = scored.scores >= thresholds  # NaN is no threshold: nobody is accepted
+    genuine, impostor = rows & scored.target, rows & ~scored.target
+    return AtThresholds(
+        target_fmr,
+        fmr=rate_by_speaker(accepted[impostor], speakers[impostor]),
+        fnmr=rate_by_speaker(~accepted[genuine], speakers[genuine]),
+        without_threshold=int(np.isnan(thresholds[rows]).sum()),
+    )
+
+
+def _min_dcf(same: Trials, other: Trials, drawn: Resampled | None, prior: float) -> Cost:
+    cost = metrics.min_dcf(same.scores, other.scores, p_target=prior)
+    if cost > 0.0:
+        return Cost(cost, None if drawn is None else drawn.min_dcf(p_target=prior))
+    trials = len(other.scores), len(same.scores)
+    bounds = cost_bounds((0.0, 0.0), (0, 0), trials, prior)
+    return Cost(cost, None if bounds is None else (0.0, min(bounds[1], 1.0)))
 
 
 def _at_fmr(
     same: metrics.Scores, target: float, threshold: float | None, drawn: Resampled | None
 ) -> AtFmr:
+    needed = trials_needed(target)
     if threshold is None:
-        return AtFmr(target, None, None, _needed(target))
+        return AtFmr(target, None, None, needed)
     refused = int(np.searchsorted(same, threshold, side="left"))
     bounds = None if drawn is None else drawn.fnmr_at(threshold)
-    return AtFmr(target, threshold, Rate.of(refused, len(same), bounds), _needed(target))
+    return AtFmr(target, threshold, Rate.of(refused, len(same), bounds), needed)
 
 
-def sliced(
-    scored: ScoredTrials, protocol: Protocol, speakers: Indices
-) -> Iterator[tuple[str, str, Errors]]:
+def _eer_bounds(
+    eer: float, drawn: Resampled | None, genuine: int, impostor: int
+) -> Interval | None:
+    if eer == 0.0:  # a bootstrap would know no doubt: the rule of three, for the scarcer trials
+        return 0.0, metrics.rate_upper_bound(0, min(genuine, impostor))
+    return None if drawn is None else drawn.equal_error_rate()
+
+
+def sliced(judged: Judged, protocol: Protocol) -> Iterator[tuple[str, str, Errors]]:
     """Yield attribute, label and error rates of each slice that has trials of both kinds."""
+    for one in metrics.slices(attributes(judged.scored, protocol)):
+        found = errors(judged, one.rows)
+        if found is not None:
+            yield one.attribute, one.label, found
+
+
+def attributes(scored: ScoredTrials, protocol: Protocol) -> dict[str, npt.ArrayLike]:
+    """Return what trials are sliced by: net speech, band, SNR and, where given, condition."""
     bands = np.array([band.value for band in Band])
-    attributes: dict[str, npt.ArrayLike] = {
+    found: dict[str, npt.ArrayLike] = {
         "net_speech_s": scored.given.net_speech_s,
         "band": bands[scored.given.band],
         "snr_db": scored.given.snr_db,
     }
     if any(one.condition for one in protocol.recordings):
-        attributes["condition"] = _conditions(scored.trials, protocol)
-    for one in metrics.slices(attributes):
-        found = errors(scored, speakers, one.rows)
-        if found is not None:
-            yield one.attribute, one.label, found
+        found["condition"] = _conditions(scored.trials, protocol)
+    return found
 
 
 def _conditions(trials: Indices, protocol: Protocol) -> npt.NDArray[np.str_]:
@@ -263,29 +317,3 @@ def speakers_of(protocol: Protocol, trials: Indices) -> Indices:
     _, numbers = np.unique(names, return_inverse=True)
     of_models, of_probes = np.split(numbers.astype(np.int64), [len(protocol.models)])
     return np.stack([of_models[trials[:, 0]], of_probes[trials[:, 1]]], axis=1)
-
-
-def _eer_bounds(
-    eer: float, drawn: Resampled | None, genuine: int, impostor: int
-) -> tuple[float, float] | None:
-    if eer == 0.0:  # a bootstrap would know no doubt: the rule of three, for the scarcer trials
-        return 0.0, metrics.rate_upper_bound(0, min(genuine, impostor))
-    return None if drawn is None else drawn.equal_error_rate()
-
-
-def _resampled(
-    scores: metrics.Scores,
-    speakers: Indices,
-    genuine: Bools,
-    impostor: Bools,
-    thresholds: Sequence[float],
-) -> Resampled | None:
-    """Draw the speakers again; None where there is but one, who cannot be drawn differently."""
-    try:
-        return metrics.resample_speakers(
-            Trials(scores[genuine], speakers[genuine]),
-            Trials(scores[impostor], speakers[impostor]),
-            thresholds=thresholds,
-        )
-    except ValueError:
-        return None

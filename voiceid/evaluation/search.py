@@ -2,102 +2,223 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from voiceid import metrics
-from voiceid.evaluation.protocol import Indices
-from voiceid.evaluation.report import Identified
-from voiceid.evaluation.scoring import ScoredTrials
+from voiceid.evaluation.bounds import Bools, Indices, drawn_again, rate_by_speaker
+from voiceid.evaluation.protocol import Protocol
+from voiceid.evaluation.report import Judged, attributes
 from voiceid.metrics import Rate, Searches
+from voiceid.scoring import DecisionRule, Target
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Grid:
-    """Scores and thresholds, (probes, models), and whether each probe's speaker is enrolled."""
-
-    scores: Floats
-    thresholds: npt.NDArray[np.float64]
-    own: Indices
-    """(probes,) the model of the probe's speaker, -1 for a stranger."""
-    speakers: Indices
-    """(probes,) who speaks."""
+_STEPS = 20
+"""Thresholds per unit of cosine at which FPIR and FNIR are told: every 0.05."""
+_RANKS = 10
 
 
-def searches(scored: ScoredTrials, speakers: Indices) -> Searches | None:
-    """Return what the searches of the gallery came to; None where nobody or everybody is mated.
+@dataclass(frozen=True, slots=True)
+class AtThreshold:
+    """FPIR and FNIR at one threshold for all searches, without a margin."""
+
+    threshold: float
+    fpir: Rate
+    fnir: Rate
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields."""
+        rates = {"fpir": self.fpir.to_dict(), "fnir": self.fnir.to_dict()}
+        return {"threshold": self.threshold, **rates}
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """Open-set identification in the gallery of the models.
 
     Parameters
     ----------
-    scored : ScoredTrials
-        Of a protocol whose models are a gallery.
-    speakers : (n, 2) int64
-        Numbers of the speakers of both sides of each trial.
+    gallery_size : int
+    fpir, fnir : Rate
+        At the thresholds and the margin of the product.
+    wrong_names : int
+        Searches of somebody enrolled that named somebody else.
+    inconclusive : int
+        Searches within the margin.
+    without_threshold : int
+        Searches whose best candidate has none: nobody is named in them.
+    missed_by_rank : tuple of Rate
+        Mated searches whose speaker is not among the first 1 to 10.
     """
-    return _searches(_grid(scored, speakers))
+
+    gallery_size: int
+    fpir: Rate
+    fnir: Rate
+    wrong_names: int
+    inconclusive: int
+    without_threshold: int
+    missed_by_rank: tuple[Rate, ...]
+
+    @property
+    def rank_rates(self) -> list[float]:
+        """Share of the mated searches whose speaker is among the first 1 to 10."""
+        return [1.0 - missed.errors / missed.trials for missed in self.missed_by_rank]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields."""
+        return {
+            "gallery_size": self.gallery_size,
+            "fpir": self.fpir.to_dict(),
+            "fnir": self.fnir.to_dict(),
+            "wrong_names": self.wrong_names,
+            "inconclusive": self.inconclusive,
+            "without_threshold": self.without_threshold,
+            "rank_rates": self.rank_rates,
+            "rank_rates_bounds_95": [[1.0 - m.high, 1.0 - m.low] for m in self.missed_by_rank],
+        }
 
 
-def _searches(grid: _Grid) -> Searches | None:
-    mated = grid.own >= 0
-    if not mated.any() or mated.all() or grid.scores.shape[1] < 1:
+@dataclass(frozen=True, slots=True, eq=False)
+class Gallery:
+    """Every probe against every model, as the rule for identification decides it.
+
+    Parameters
+    ----------
+    scores, thresholds : (probes, models) float
+        Minus infinity, and NaN, where there is none.
+    trials : (probes, models) int64
+        Which trial each is of.
+    own : (probes,) int64
+        The model of the probe's speaker, -1 for a stranger.
+    speakers : (probes,) int64
+        Who speaks.
+    target : Target
+        What the thresholds aim at.
+    margin : float
+        Least lead over the runner-up.
+    """
+
+    scores: Floats
+    thresholds: npt.NDArray[np.float64]
+    trials: Indices
+    own: Indices
+    speakers: Indices
+    target: Target
+    margin: float
+
+    @classmethod
+    def of(cls, judged: Judged, rule: DecisionRule) -> Gallery:
+        """Return the searches that the trials of a gallery make."""
+        scored = judged.scored
+        models, of_model = np.unique(scored.trials[:, 0], return_inverse=True)
+        probes, of_probe = np.unique(scored.trials[:, 1], return_inverse=True)
+        shape, at = (len(probes), len(models)), (of_probe, of_model)
+        scores, thresholds = np.full(shape, -np.inf, np.float32), np.full(shape, np.nan)
+        trials, own = np.zeros(shape, dtype=np.int64), np.full(len(probes), -1, dtype=np.int64)
+        scores[at] = scored.scores
+        thresholds[at] = rule.thresholds(scored.given, len(models))
+        trials[at] = np.arange(len(scored.scores))
+        own[of_probe[scored.target]] = of_model[scored.target]
+        who = np.zeros(len(probes), dtype=np.int64)
+        who[of_probe] = judged.speakers[:, 1]
+        return cls(scores, thresholds, trials, own, who, rule.aim, rule.margin)
+
+    @property
+    def mated(self) -> Bools:
+        """(probes,) whose speaker is enrolled."""
+        return np.asarray(self.own >= 0)
+
+    @property
+    def best(self) -> Indices:
+        """(probes,) the trial of the best candidate: the one that decides."""
+        rows = np.arange(len(self.scores))
+        return np.asarray(self.trials[rows, self.scores.argmax(axis=1)])
+
+    def rows(self, chosen: Bools) -> Gallery:
+        """Return the searches of some of the probes."""
+        names = ("scores", "thresholds", "trials", "own", "speakers")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in names})
+
+
+def searches(gallery: Gallery) -> Searches | None:
+    """Return what the searches came to; None where nobody or everybody is mated."""
+    mated = gallery.mated
+    if not mated.any() or mated.all():
         return None
-    scores, own = grid.scores[mated], grid.own[mated]
+    scores, own = gallery.scores[mated], gallery.own[mated]
     others = scores.copy()
     np.put_along_axis(others, own[:, None], -np.inf, axis=1)
     return Searches(
         own=np.take_along_axis(scores, own[:, None], axis=1)[:, 0],
         rank=metrics.rank_of_own(scores, own),
         best_other=others.max(axis=1),
-        non_mated=grid.scores[~mated].max(axis=1),
-        mated_speakers=grid.speakers[mated],
-        non_mated_speakers=grid.speakers[~mated],
+        non_mated=gallery.scores[~mated].max(axis=1),
+        mated_speakers=gallery.speakers[mated],
+        non_mated_speakers=gallery.speakers[~mated],
     )
 
 
-def identified(scored: ScoredTrials, speakers: Indices, margin: float) -> Identified | None:
-    """Return how the product would have named the probes, with its thresholds and its margin.
-
-    None where nobody, or everybody, is mated.
-    """
-    grid = _grid(scored, speakers)
-    found = _searches(grid)
-    if found is None:
-        return None
-    best = grid.scores.argmax(axis=1)
-    rows = np.arange(len(best))
-    reached = grid.scores[rows, best] >= grid.thresholds[rows, best]  # NaN is no threshold
+def identified(gallery: Gallery) -> Identified:
+    """Return how the product would have named the probes, with its thresholds and its margin."""
+    scores, mated = gallery.scores, gallery.mated
+    best, rows = scores.argmax(axis=1), np.arange(len(scores))
+    asked = gallery.thresholds[rows, best]
+    reached = scores[rows, best] >= asked  # NaN is no threshold
     clear = np.ones(len(best), dtype=bool)
-    if grid.scores.shape[1] > 1:
-        first_two = np.partition(grid.scores, -2, axis=1)[:, -2:]
-        clear = first_two[:, 1] - first_two[:, 0] >= margin
-    named = reached & clear
-    mated, right = grid.own >= 0, best == grid.own
+    if scores.shape[1] > 1:
+        first_two = np.partition(scores, -2, axis=1)[:, -2:]
+        clear = first_two[:, 1] - first_two[:, 0] >= gallery.margin
+    named, right = reached & clear, best == gallery.own
     return Identified(
-        gallery_size=grid.scores.shape[1],
-        fpir=Rate.of(int(named[~mated].sum()), int((~mated).sum())),
-        fnir=Rate.of(int((~(named & right))[mated].sum()), int(mated.sum())),
+        gallery_size=scores.shape[1],
+        fpir=rate_by_speaker(named[~mated], gallery.speakers[~mated]),
+        fnir=rate_by_speaker(~(named & right)[mated], gallery.speakers[mated]),
         wrong_names=int((named & ~right)[mated].sum()),
         inconclusive=int((reached & ~clear).sum()),
-        rank_rates=tuple(
-            float(rate)
-            for rate in metrics.identification_rates_by_rank(found, min(10, grid.scores.shape[1]))
-        ),
+        without_threshold=int(np.isnan(asked).sum()),
+        missed_by_rank=tuple(_missed_by_rank(gallery.rows(mated))),
     )
 
 
-def _grid(scored: ScoredTrials, speakers: Indices) -> _Grid:
-    models, of_model = np.unique(scored.trials[:, 0], return_inverse=True)
-    probes, of_probe = np.unique(scored.trials[:, 1], return_inverse=True)
-    shape = (len(probes), len(models))
-    scores, thresholds = np.full(shape, -np.inf, np.float32), np.full(shape, np.nan)
-    scores[of_probe, of_model] = scored.scores
-    thresholds[of_probe, of_model] = scored.thresholds
-    own, who = np.full(len(probes), -1), np.zeros(len(probes), dtype=np.int64)
-    own[of_probe[scored.target]] = of_model[scored.target]
-    who[of_probe] = speakers[:, 1]
-    return _Grid(scores, thresholds, own.astype(np.int64), who)
+def _missed_by_rank(mated: Gallery) -> Iterator[Rate]:
+    if not len(mated.own):
+        return
+    ranks = metrics.rank_of_own(mated.scores, mated.own)
+    for rank in range(1, min(_RANKS, mated.scores.shape[1]) + 1):
+        yield rate_by_speaker(ranks > rank, mated.speakers)
+
+
+def identified_by_slice(
+    gallery: Gallery, judged: Judged, protocol: Protocol
+) -> Iterator[tuple[str, str, Identified]]:
+    """Yield attribute, label and errors of each slice of the probes.
+
+    A probe is in the slices of the trial that decides: the one against its best candidate.
+    """
+    known = attributes(judged.scored, protocol)
+    of_probes = {name: np.asarray(values)[gallery.best] for name, values in known.items()}
+    for one in metrics.slices(of_probes):
+        yield one.attribute, one.label, identified(gallery.rows(one.rows))
+
+
+def by_threshold(found: Searches) -> Iterator[AtThreshold]:
+    """Yield FPIR and FNIR at every 0.05 of cosine between the lowest and the highest best score."""
+    best = np.concatenate([found.own, found.non_mated])
+    low, high = int(np.floor(_STEPS * best.min())), int(np.ceil(_STEPS * best.max()))
+    at = [step / _STEPS for step in range(low, high + 1)]
+    drawn = drawn_again(*found.trials, at)
+    for threshold in at:
+        counts = metrics.identification_counts(found, threshold)
+        bounds = (
+            (None, None) if drawn is None else (drawn.fmr_at(threshold), drawn.fnmr_at(threshold))
+        )
+        yield AtThreshold(
+            threshold,
+            Rate.of(counts.false_positives, counts.non_mated, bounds[0]),
+            Rate.of(counts.false_negatives, counts.mated, bounds[1]),
+        )

@@ -30,6 +30,7 @@ from voiceid.metrics.costs import (
 )
 from voiceid.metrics.detection import (
     DetCurve,
+    crossing,
     det_curve,
     equal_error_rate,
     error_counts,
@@ -71,6 +72,7 @@ __all__ = [
     "bayes_threshold",
     "bootstrap_by_speaker",
     "cllr",
+    "crossing",
     "det_curve",
     "equal_error_rate",
     "error_counts",

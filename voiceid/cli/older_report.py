@@ -1,0 +1,93 @@
+"""A report of `voiceid evaluate` beside an older one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from voiceid.cli.text import table
+from voiceid.errors import TrialsInvalid
+
+_VERSIONS = (1, 2)
+"""Of ``report.json``: the first knows no calibration."""
+
+
+def older_report(path: Path) -> dict[str, Any]:
+    """Return the report in a file.
+
+    Raises
+    ------
+    TrialsInvalid
+        It is none, or of a newer form.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+        if isinstance(found, dict) and found.get("format") == "voiceid-evaluation":
+            version = found["version"]
+            if version not in _VERSIONS:
+                raise TrialsInvalid(
+                    f"{path} is a report of version {version}, and this voiceid knows"
+                    f" {', '.join(map(str, _VERSIONS))}",
+                    hint="Compare with the voiceid that wrote it.",
+                )
+            _figures(found)
+            return found
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise TrialsInvalid(
+        f"{path} is no report of an evaluation", hint="Name a report.json that evaluate wrote."
+    )
+
+
+def difference(older: dict[str, Any], newer: dict[str, Any]) -> str:
+    """Return the figures of two reports side by side, and whether they can be compared."""
+    before, now = _figures(older), _figures(newer)
+    names = dict.fromkeys([*now, *before])
+    rows = [[name, before.get(name, "-"), now.get(name, "-")] for name in names]
+    lines = [table(["", "before", "now"], rows, right={"before", "now"})]
+    if older["version"] == 1:
+        lines.append(
+            "the older report is of version 1: it has no figures of a calibration, and its"
+            " thresholds are those that were in use, of the card or of the settings"
+        )
+    lines += [
+        f"not the same {key}: {older.get(key)} before, {newer[key]} now"
+        for key in ("trials", "recordings")
+        if older.get(key) != newer[key]
+    ]
+    spaces = [one["embedding_space"]["id"] for one in (older, newer)]
+    if spaces[0] != spaces[1]:
+        lines.append(f"embedding space {spaces[0]} before, {spaces[1]} now")
+    calibrations = [_calibration(one) for one in (older, newer)]
+    if calibrations[0] != calibrations[1]:
+        lines.append(f"calibration {calibrations[0]} before, {calibrations[1]} now")
+    return "\n".join(lines)
+
+
+def _figures(report: dict[str, Any]) -> dict[str, str]:
+    """Return the figures of a report of either version, by name, those that it has."""
+    of = report["verification"]
+    rates: dict[str, float | None] = {"EER": of["eer"]}
+    at = {"": of["at_shipped_thresholds"], "calibrated ": of.get("at_calibrated_thresholds")}
+    for kind, found in at.items():
+        if found is not None:
+            rates |= {f"{kind}{side.upper()}": found[side]["rate"] for side in ("fmr", "fnmr")}
+    for one in of["fnmr_at_fmr"]:
+        rates[f"FNMR at FMR {one['fmr']:g}"] = None if one["fnmr"] is None else one["fnmr"]["rate"]
+    if (search := report["identification"]) is not None:
+        rates |= {side.upper(): search[side]["rate"] for side in ("fpir", "fnir")}
+    costs = {f"minDCF {prior}": cost for prior, cost in of["min_dcf"].items()}
+    if "min_cllr" in of:
+        costs["minCllr"] = of["min_cllr"]
+    llrs = of.get("llrs")
+    if llrs is not None and llrs["cllr"] is not None:
+        costs |= {f"actDCF {prior}": cost for prior, cost in llrs["act_dcf"].items()}
+        costs |= {"Cllr": llrs["cllr"], "minCllr of the LLRs": llrs["min_cllr"]}
+    told = {name: "-" if rate is None else f"{100 * rate:.3f} %" for name, rate in rates.items()}
+    return told | {name: f"{cost:.4f}" for name, cost in costs.items()}
+
+
+def _calibration(report: dict[str, Any]) -> str:
+    found = report.get("calibration")
+    return "none" if found is None else f"{found['id']} ({found['source']})"

@@ -1,0 +1,95 @@
+"""Bounds of 95 %: from speakers who are drawn again, and by the rule of three where a count is 0.
+
+A bootstrap of no errors knows no doubt, so that it is never asked there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid import metrics
+from voiceid.metrics import Interval, Rate, Resampled, Trials
+
+Bools: TypeAlias = npt.NDArray[np.bool_]
+Indices: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A cost, and its 95 % bounds: None where there are too few speakers."""
+
+    value: float
+    bounds: Interval | None
+
+
+def costs_to_dict(name: str, costs: Mapping[float, Cost]) -> dict[str, Any]:
+    """Return costs by prior, and their bounds, ready for JSON."""
+    return {
+        name: {f"{prior:g}": cost.value for prior, cost in costs.items()},
+        f"{name}_bounds_95": {f"{prior:g}": pair(cost.bounds) for prior, cost in costs.items()},
+    }
+
+
+def pair(bounds: Interval | None) -> list[float] | None:
+    """Return bounds, ready for JSON."""
+    return None if bounds is None else list(bounds)
+
+
+def rate_by_speaker(wrong: Bools, speakers: Indices) -> Rate:
+    """Return the share of trials, searches or recordings that went wrong, with its bounds.
+
+    Parameters
+    ----------
+    wrong : (n,) bool
+    speakers : (n, 2) or (n,) int64
+        Whose voices each compares, or whose voice it is.
+    """
+    both = speakers if speakers.ndim == 2 else np.stack([speakers, speakers], axis=1)  # noqa: PLR2004 - axes
+    interval = None
+    if wrong.any() and not wrong.all() and several(both):
+        interval = metrics.false_match_interval(wrong, both)
+    return Rate.of(int(wrong.sum()), len(wrong), interval)
+
+
+def drawn_again(
+    genuine: Trials, impostor: Trials, thresholds: Sequence[float], *, llr: bool = False
+) -> Resampled | None:
+    """Draw the speakers again; None where there is but one, who cannot be drawn differently."""
+    if not several(np.concatenate([genuine.speakers, impostor.speakers])):
+        return None
+    return metrics.resample_speakers(genuine, impostor, thresholds=thresholds, llr=llr)
+
+
+def several(speakers: npt.NDArray[np.integer]) -> bool:
+    """Return whether there is more than one speaker."""
+    return speakers.size > 0 and bool((speakers != speakers.flat[0]).any())
+
+
+def cost_bounds(
+    drawn: Interval | None, wrong: tuple[int, int], trials: tuple[int, int], p_target: float
+) -> Interval | None:
+    """Return the bounds of a normalized detection cost.
+
+    Parameters
+    ----------
+    drawn : (low, high) or None
+        Of a bootstrap over speakers.
+    wrong, trials : (int, int)
+        False matches and false non-matches; impostor and genuine trials.  A count of zero adds
+        to the upper bound what the rule of three does not rule out.
+    p_target : float
+    """
+    if drawn is None:
+        return None
+    unseen = [
+        metrics.rate_upper_bound(0, n) if errors == 0 else 0.0
+        for errors, n in zip(wrong, trials, strict=True)
+    ]
+    more = metrics.normalized_cost(*unseen, p_target=p_target)
+    most = metrics.normalized_cost(1.0, 1.0, p_target=p_target)
+    return drawn[0], min(drawn[1] + float(more), float(most))

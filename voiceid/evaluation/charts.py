@@ -1,0 +1,118 @@
+"""The pictures of a report.  Importing it raises ExtraMissing where there is no matplotlib."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid import metrics, pictures
+from voiceid.errors import ThresholdUnavailable
+from voiceid.evaluation.bounds import Bools
+from voiceid.evaluation.evaluate import Evaluation
+from voiceid.evaluation.report import attributes
+from voiceid.metrics import Scores
+
+Charts: TypeAlias = dict[str, tuple[str, bytes]]
+"""What each picture shows, and its PNG, by file name."""
+
+_MOST_CURVES = 6
+"""In one picture: as many as there are styles of lines."""
+
+
+def charts(found: Evaluation) -> Charts:
+    """Return the pictures of an evaluation."""
+    scored = found.judged.scored
+    sides = _sides(found, scored.scores)
+    histograms = pictures.score_histograms(*sides, _marks(scored.thresholds))
+    return {
+        "det.png": ("Detection error trade-off", _det(found)),
+        **_det_by_condition(found),
+        "scores.png": ("Scores of genuine and impostor trials", pictures.png(histograms)),
+        **_of_llrs(found),
+        **_of_searches(found),
+    }
+
+
+def _det(found: Evaluation) -> bytes:
+    """Draw the DET curve of the cosines, and beside it that of the LLRs of the same trials."""
+    judged, overall = found.judged, found.overall
+    at = {"at the card's thresholds": overall.shipped}
+    if overall.calibrated is not None:
+        at["at the calibrated thresholds"] = overall.calibrated
+    points = {name: (one.fmr.rate, one.fnmr.rate) for name, one in at.items()}
+    cosine = f"{found.space.model}, cosine"
+    if judged.llrs is None or overall.llrs is None or overall.llrs.cllr is None:
+        curves = {cosine: _sides(found, judged.scored.scores)}
+    else:
+        rows = judged.covered
+        of = "" if rows.all() else f", {int(rows.sum())} trials that the calibration covers"
+        curves = {
+            f"{cosine}{of}": _sides(found, judged.scored.scores, rows),
+            f"{found.space.model}, LLR{of}": _sides(found, judged.llrs, rows),
+        }
+    return pictures.png(pictures.det(curves, points=points))
+
+
+def _det_by_condition(found: Evaluation) -> Charts:
+    """Draw a DET curve for each condition, if there are as many as can be told apart."""
+    labels = [label for attribute, label, _ in found.slices if attribute == "condition"]
+    if not 1 < len(labels) <= _MOST_CURVES:
+        return {}
+    scored = found.judged.scored
+    curves = {
+        one.label: _sides(found, scored.scores, one.rows)
+        for one in metrics.slices({"condition": attributes(scored, found.protocol)["condition"]})
+        if one.label in labels
+    }
+    png = pictures.png(pictures.det(curves))
+    return {"det_by_condition.png": ("Detection error trade-off by condition", png)}
+
+
+def _of_llrs(found: Evaluation) -> Charts:
+    """Draw the LLRs and how true they are, if the calibration speaks of both kinds of trials."""
+    llrs, worth, calibration = found.judged.llrs, found.overall.llrs, found.calibration
+    if llrs is None or calibration is None or worth is None or worth.cllr is None:
+        return {}
+    sides = _sides(found, llrs, found.judged.covered)
+    target, marks = found.judged.targets[1], {}
+    with contextlib.suppress(ThresholdUnavailable):
+        marks[f"for FMR {100 * target:.3g} %"] = calibration.calibration.llr_at(target)
+    histograms = pictures.score_histograms(*sides, marks, score_name="LLR, natural logarithm")
+    reliability = pictures.reliability(metrics.reliability(*sides))
+    return {
+        "llrs.png": ("LLRs of genuine and impostor trials", pictures.png(histograms)),
+        "reliability.png": ("Calibration: how true the LLRs are", pictures.png(reliability)),
+    }
+
+
+def _of_searches(found: Evaluation) -> Charts:
+    one = found.identification
+    if one is None:
+        return {}
+    curve = metrics.identification_curve(one.searches)
+    marks = _marks(one.gallery.thresholds)
+    open_set = pictures.open_set(curve.thresholds, curve.fpir, curve.fnir, marks)
+    ranks = pictures.cmc({found.space.model: np.array(one.overall.rank_rates)})
+    return {
+        "open_set.png": ("Identification: FPIR and FNIR by threshold", pictures.png(open_set)),
+        "cmc.png": ("Identification by rank", pictures.png(ranks)),
+    }
+
+
+def _sides(found: Evaluation, scores: Scores, rows: Bools | None = None) -> tuple[Scores, Scores]:
+    """Return the genuine and the impostor scores of some trials, or of all."""
+    target = found.judged.scored.target
+    chosen = np.ones(len(target), dtype=bool) if rows is None else rows
+    return scores[chosen & target], scores[chosen & ~target]
+
+
+def _marks(thresholds: npt.NDArray[np.float64]) -> dict[str, float]:
+    """Return the thresholds in use as a picture marks them: they differ by trial."""
+    used = thresholds[~np.isnan(thresholds)]
+    if not used.size:
+        return {}
+    low, high = float(used.min()), float(used.max())
+    return {"threshold": low} if low == high else {"lowest": low, "highest": high}

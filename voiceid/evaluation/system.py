@@ -1,0 +1,67 @@
+"""The system that is evaluated: a model, and what stands between its embeddings and decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from voiceid.adaptation import Transform
+from voiceid.domain import EmbeddingSpace, Utterance
+from voiceid.embedder import Embedder
+from voiceid.evaluation.cache import EmbeddingCache
+from voiceid.evaluation.fitting import as_normalised
+from voiceid.evaluation.protocol import Protocol
+from voiceid.evaluation.scoring import Failure, ScoredTrials, adapted, listen, score
+from voiceid.normalization import Cohort
+from voiceid.scoring import DecisionRule
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What is in use, and what could be.
+
+    Parameters
+    ----------
+    embedder : Embedder
+    cache : EmbeddingCache
+        Of the model's own space.
+    space : EmbeddingSpace
+        In which embeddings are compared: the model's, or an adapted one.
+    transform : Transform or None
+        From the model's space to it.
+    cohort : Cohort or None
+        By which the calibration in use has its scores normalised.
+    rival : (int, Cohort) or None
+        The newest cohort and its number, to see whether it would help.
+    verifying, identifying : DecisionRule
+        What decides about one speaker, and among all; with the calibration in use.
+    """
+
+    embedder: Embedder
+    cache: EmbeddingCache
+    space: EmbeddingSpace
+    transform: Transform | None
+    cohort: Cohort | None
+    rival: tuple[int, Cohort] | None
+    verifying: DecisionRule
+    identifying: DecisionRule
+
+    def listen(
+        self, protocol: Protocol, tell: Callable[[int, int], None]
+    ) -> list[Utterance | Failure]:
+        """Return what was heard in each recording, in the space in which it is compared.
+
+        Raises
+        ------
+        ModelRuntimeError, ConfigError
+        """
+        heard = listen(protocol.recordings, self.embedder, self.cache, tell)
+        return heard if self.transform is None else adapted(heard, self.transform, self.space)
+
+    def score(self, protocol: Protocol, heard: Sequence[Utterance | Failure]) -> ScoredTrials:
+        """Score the trials whose model and probe could be had, as decisions are made."""
+        scored = score(protocol, heard, self.verifying)
+        if self.cohort is None:
+            return scored
+        given = as_normalised(scored, self.cohort)
+        return replace(scored, given=given, thresholds=self.verifying.thresholds(given))
