@@ -10,6 +10,7 @@ import base64
 import binascii
 
 import numpy as np
+import numpy.typing as npt
 
 from voiceid.domain import Float32Array
 
@@ -76,8 +77,15 @@ def cosine(a: Float32Array, b: Float32Array) -> float:
     return float(np.clip(np.dot(a.astype(np.float64), b.astype(np.float64)), -1.0, 1.0))
 
 
-def centroid(vectors: Float32Array) -> Float32Array:
+def centroid(
+    vectors: Float32Array, narrowband: npt.NDArray[np.bool_] | None = None
+) -> Float32Array:
     """Return the unit-length mean (dim,) of (n, dim) vectors, each brought to unit length.
+
+    A telephone's band moves everybody's vector the same way, so a centroid that is nearly all
+    telephone is near to every other caller.  Where ``narrowband``, (n,), marks some of the
+    samples and not all, the centroids of the two kinds are averaged, so that both weigh the
+    same however many samples there are of each (docs/accuracy.md has what that is worth).
 
     Raises
     ------
@@ -86,18 +94,27 @@ def centroid(vectors: Float32Array) -> Float32Array:
     """
     if len(vectors) == 0:
         raise ValueError("a centroid needs at least one vector")
+    if narrowband is not None and len(set(narrowband.tolist())) > 1:
+        vectors = np.stack([centroid(vectors[narrowband]), centroid(vectors[~narrowband])])
     return unit(unit(vectors).mean(axis=0, dtype=np.float64).astype(np.float32))
 
 
-def agreement(vectors: Float32Array) -> Float32Array:
+def agreement(
+    vectors: Float32Array, narrowband: npt.NDArray[np.bool_] | None = None
+) -> Float32Array:
     """Return, for each of (n, dim) vectors, the cosine to the centroid of the others.
 
     A leave-one-out score, so that no clip vouches for itself.  Shape (n,), float32; n >= 2.
+    ``narrowband``, (n,), as for :func:`centroid`.
     """
     n = len(vectors)
     if n < 2:  # noqa: PLR2004 - one vector has no others
         raise ValueError("agreement needs at least two vectors")
+    others = [np.arange(n) != i for i in range(n)]
+    centroids = [
+        centroid(vectors[keep], None if narrowband is None else narrowband[keep]) for keep in others
+    ]
     return np.array(
-        [cosine(v, centroid(np.delete(vectors, i, axis=0))) for i, v in enumerate(unit(vectors))],
+        [cosine(v, other) for v, other in zip(unit(vectors), centroids, strict=True)],
         dtype=np.float32,
     )
