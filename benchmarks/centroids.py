@@ -43,8 +43,10 @@ class Rule:
 
 
 def together(pair: Pair) -> list[Enrolled]:
-    """Return one centroid of all samples."""
-    return [trials.enroll([*pair[0], *pair[1]])]
+    """Return one centroid in which all samples weigh the same, of whatever band."""
+    samples = [*pair[0], *pair[1]]
+    mean = centroid(np.stack([voice.vector for voice in samples if voice.vector is not None]))
+    return [replace(trials.enroll(samples), vector=mean)]
 
 
 def apart(pair: Pair) -> list[Enrolled]:

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import argparse
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+import av
 import numpy as np
 import numpy.typing as npt
 import soundfile
-import soxr
 
 from examples.ami import clean_turns
 
@@ -38,6 +37,32 @@ class Coding:
     subtype: str
     compression_level: float | None = None
 
+    def encode(self, samples: Samples, rate_hz: int) -> bytes:
+        """Return the file that the codec writes."""
+        file = io.BytesIO()
+        soundfile.write(file, samples, rate_hz, **asdict(self))
+        return file.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class Amr:
+    """The narrowband codec of mobile telephones, 3GPP TS 26.071, by PyAV; 8 kHz only."""
+
+    bit_rate: int
+
+    def encode(self, samples: Samples, rate_hz: int) -> bytes:
+        """Return the file that the codec writes."""
+        pcm = np.rint(np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16)
+        file = io.BytesIO()
+        with av.open(file, "w", format="amr") as container:
+            stream = container.add_stream("libopencore_amrnb", rate=rate_hz, layout="mono")
+            stream.bit_rate = self.bit_rate
+            frame = av.AudioFrame.from_ndarray(pcm[None], format="s16", layout="mono")
+            frame.sample_rate = rate_hz
+            for part in (frame, None):
+                container.mux(stream.encode(part))
+        return file.getvalue()
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
@@ -52,7 +77,7 @@ class Clip:
         ``F``, ``M``, or empty when the corpus does not say.
     samples : (n,) float32, in [-1, 1]
     rate_hz : int
-    coding : Coding or None
+    coding : Coding, Amr or None
         How the samples are compressed on their way; None: not at all.
     """
 
@@ -61,7 +86,7 @@ class Clip:
     sex: str
     samples: Samples
     rate_hz: int
-    coding: Coding | None = None
+    coding: Coding | Amr | None = None
 
     @property
     def duration_s(self) -> float:
@@ -73,9 +98,7 @@ class Clip:
         """What the product is given: a file's bytes, or samples and rate."""
         if self.coding is None:
             return self.samples, self.rate_hz
-        file = io.BytesIO()
-        soundfile.write(file, self.samples, self.rate_hz, **asdict(self.coding))
-        return file.getvalue()
+        return self.coding.encode(self.samples, self.rate_hz)
 
 
 def corpora_argument(parser: argparse.ArgumentParser) -> None:
@@ -149,43 +172,3 @@ def split(clip: Clip, parts: int) -> list[Clip]:
         replace(clip, recording=f"{clip.recording}/{i}", samples=piece)
         for i, piece in enumerate(pieces)
     ]
-
-
-def narrowband(clip: Clip) -> Clip:
-    """Return the clip as a telephone's rate leaves it: 8 kHz, then upsampled again."""
-    low = soxr.resample(clip.samples, clip.rate_hz, 8000)
-    return replace(clip, samples=soxr.resample(low, 8000, clip.rate_hz).astype(np.float32))
-
-
-def telephone(clip: Clip, coding: Coding) -> Clip:
-    """Return the clip at 8 kHz with a coding, as a call's recording would be handed over."""
-    low = soxr.resample(clip.samples, clip.rate_hz, 8000).astype(np.float32)
-    return replace(clip, samples=low, rate_hz=8000, coding=coding)
-
-
-def noisy(clip: Clip, snr_db: float) -> Clip:
-    """Return the clip with pink noise at a signal-to-noise ratio over the whole clip."""
-    rng = np.random.default_rng(len(clip.samples))
-    spectrum = np.fft.rfft(rng.standard_normal(len(clip.samples)))
-    spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1.0))
-    noise = np.fft.irfft(spectrum, len(clip.samples))
-    gain = np.sqrt(np.mean(clip.samples**2) / np.mean(noise**2)) * 10 ** (-snr_db / 20)
-    mixed = clip.samples + gain * noise
-    peak = max(1.0, float(np.max(np.abs(mixed))))  # louder, but not clipped
-    return replace(clip, samples=(mixed / peak).astype(np.float32))
-
-
-def compressed(clip: Clip, coding: Coding) -> Clip:
-    """Return the clip with a coding, which is applied when the clip is listened to."""
-    return replace(clip, coding=coding)
-
-
-CONDITIONS: Mapping[str, Callable[[Clip], Clip]] = {
-    "clean": lambda clip: clip,
-    "8 kHz": narrowband,
-    "mp3 33 kbit/s": partial(compressed, coding=Coding("MP3", "MPEG_LAYER_III", 0.5)),
-    "opus 20 kbit/s": partial(compressed, coding=Coding("OGG", "OPUS", 0.95)),
-    "noise 20 dB": partial(noisy, snr_db=20.0),
-    "noise 10 dB": partial(noisy, snr_db=10.0),
-}
-"""What can happen to a clip on its way, by name."""

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -39,17 +38,15 @@ from benchmarks.centroids import (
     runs,
 )
 from benchmarks.corpora import (
-    CONDITIONS,
     Clip,
     Coding,
     corpora_argument,
     cut,
-    noisy,
     split,
-    telephone,
     test_other,
     train_clean,
 )
+from benchmarks.degradations import CONDITIONS, noisy, telephone
 from benchmarks.tables import markdown, percent
 from benchmarks.trials import Floats, Voice
 from benchmarks.voices import Ear, Hearing, model_store
@@ -60,9 +57,9 @@ GSM = Coding("WAV", "GSM610")
 
 PHONES: Mapping[str, Callable[[Clip], Clip]] = {
     "8 kHz": CONDITIONS["8 kHz"],
-    "mu-law 64 kbit/s": partial(telephone, coding=Coding("WAV", "ULAW")),
-    "GSM 13 kbit/s": partial(telephone, coding=GSM),
-    "opus 6 kbit/s": partial(telephone, coding=Coding("OGG", "OPUS", 1.0)),
+    "mu-law 64 kbit/s": CONDITIONS["mu-law 64 kbit/s"],
+    "GSM 13 kbit/s": CONDITIONS["GSM 13 kbit/s"],
+    "opus 6 kbit/s": CONDITIONS["opus 6 kbit/s"],
     "mp3 33 kbit/s, wideband": CONDITIONS["mp3 33 kbit/s"],
     "noise 10 dB, GSM": lambda clip: telephone(noisy(clip, 10.0), GSM),
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -118,10 +119,15 @@ def join(tables: Iterable[Table]) -> Table:
 def enroll(voices: Sequence[Voice]) -> Enrolled:
     """Return the centroid of one speaker's voices; those without a vector are left out."""
     vectors = [voice.vector for voice in voices if voice.vector is not None]
+    narrow = np.array([voice.narrowband for voice in voices if voice.vector is not None])
     first = voices[0]
     recordings = frozenset(voice.recording for voice in voices)
-    share = float(np.mean([voice.narrowband for voice in voices if voice.vector is not None]))
-    return Enrolled(first.speaker, first.sex, recordings, share, centroid(np.stack(vectors)))
+    mean = centroid(np.stack(vectors), narrow)
+    return Enrolled(first.speaker, first.sex, recordings, float(np.mean(narrow)), mean)
+
+
+Rule: TypeAlias = Callable[[Sequence[Voice]], Enrolled]
+"""How the voices of one speaker become what is compared."""
 
 
 def enroll_in_turn(
@@ -129,6 +135,7 @@ def enroll_in_turn(
     changed: Sequence[Voice] = (),
     n_changed: int = 0,
     size: int = 3,
+    rule: Rule = enroll,
 ) -> list[Enrolled]:
     """Enrol each speaker once for every run of ``size`` recordings, round and round.
 
@@ -142,7 +149,7 @@ def enroll_in_turn(
         usable = [(a, b) for a, b in own if a.vector is not None and b.vector is not None]
         for i in range(len(usable)):
             run = [usable[(i + k) % len(usable)] for k in range(size)]
-            result.append(enroll([b if k < n_changed else a for k, (a, b) in enumerate(run)]))
+            result.append(rule([b if k < n_changed else a for k, (a, b) in enumerate(run)]))
     return result
 
 

@@ -1,0 +1,160 @@
+"""What can happen to a clip on its way: noise, rooms, codecs, telephones, levels.
+
+Everything is made at run time and is the same on every run.  The codecs are real ones:
+libsndfile writes MP3, Opus, GSM 06.10 and G.711, PyAV writes AMR.  What they write is handed to
+the product, which decodes it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+
+import numpy as np
+import soxr
+
+from benchmarks.corpora import Amr, Clip, Coding, Samples
+from benchmarks.trials import Floats
+
+SPEED_OF_SOUND_M_S = 343.0
+WALL_M = 0.8
+"""How near to a wall nobody speaks, and no microphone hangs."""
+
+HIGH_PASS_HZ = 50.0
+"""Images that all have one sign add up below this, as no room does (Allen and Berkley)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A box with six walls that reflect alike.
+
+    Parameters
+    ----------
+    size_m : tuple of 3 float
+    reflection : float
+        Share of the pressure that a wall gives back, 0 to 1.
+    t60_s : float
+        Reverberation time in seconds, by Schroeder's integration of its responses: Eyring's
+        formula is off by a quarter for such boxes.
+    """
+
+    size_m: tuple[float, float, float]
+    reflection: float
+    t60_s: float
+
+
+OFFICE = Room((4.2, 3.4, 2.6), 0.846, 0.3)
+HALL = Room((8.0, 6.0, 3.2), 0.898, 0.8)
+PLACES = 8
+"""Places of speaker and microphone in a room; a recording has one of them."""
+
+
+@lru_cache(maxsize=2 * PLACES)
+def room_response(room: Room, place: int, rate_hz: int) -> Floats:
+    """Return the impulse response of a room, (n,), by the image-source method.
+
+    J. B. Allen and D. A. Berkley, Image method for efficiently simulating small-room
+    acoustics, JASA 65(4), 1979; every image at the nearest sample.
+    """
+    rng = np.random.default_rng(place)
+    size = np.array(room.size_m)
+    ends = rng.uniform(WALL_M, size - WALL_M, (2, 3))
+    reach_m = SPEED_OF_SOUND_M_S * 1.2 * room.t60_s
+    squared, reflections = np.zeros((1, 1, 1)), np.zeros((1, 1, 1))
+    for axis, (side, source, microphone) in enumerate(zip(size, *ends, strict=True)):
+        n = np.arange(-np.ceil(reach_m / (2 * side)), np.ceil(reach_m / (2 * side)) + 1)
+        mirrored = np.array([[0], [1]])
+        offset = (1 - 2 * mirrored) * source + 2 * n * side - microphone
+        shape = np.roll((-1, 1, 1), axis)
+        squared = squared + (offset**2).reshape(shape)
+        reflections = reflections + (np.abs(n - mirrored) + np.abs(n)).reshape(shape)
+    distance = np.sqrt(squared)
+    near = distance < reach_m
+    gain = room.reflection ** reflections[near] / distance[near]
+    delay = np.rint(distance[near] / SPEED_OF_SOUND_M_S * rate_hz).astype(np.intp)
+    spectrum = np.fft.rfft(np.bincount(delay, weights=gain))
+    spectrum[: round(HIGH_PASS_HZ * len(spectrum) * 2 / rate_hz)] = 0
+    return np.fft.irfft(spectrum)
+
+
+def reverberant(clip: Clip, room: Room) -> Clip:
+    """Return the clip as a microphone in a room hears it, as long and as loud as it was."""
+    place = zlib.crc32(clip.recording.partition("/")[0].encode()) % PLACES
+    response = room_response(room, place, clip.rate_hz)
+    n = len(clip.samples) + len(response)
+    wet = np.fft.irfft(np.fft.rfft(clip.samples, n) * np.fft.rfft(response, n), n)
+    start = int(np.argmax(np.abs(response)))  # the sound takes its time to get there
+    wet = wet[start : start + len(clip.samples)]
+    wet *= np.sqrt(np.mean(clip.samples**2) / np.mean(wet**2))
+    return replace(clip, samples=_unclipped(wet))
+
+
+def narrowband(clip: Clip) -> Clip:
+    """Return the clip as a telephone's rate leaves it: 8 kHz, then upsampled again."""
+    low = soxr.resample(clip.samples, clip.rate_hz, 8000)
+    return replace(clip, samples=soxr.resample(low, 8000, clip.rate_hz).astype(np.float32))
+
+
+def telephone(clip: Clip, coding: Coding | Amr) -> Clip:
+    """Return the clip at 8 kHz with a coding, as a call's recording would be handed over."""
+    low = soxr.resample(clip.samples, clip.rate_hz, 8000).astype(np.float32)
+    return replace(clip, samples=low, rate_hz=8000, coding=coding)
+
+
+def noisy(clip: Clip, snr_db: float) -> Clip:
+    """Return the clip with pink noise at a signal-to-noise ratio over the whole clip."""
+    rng = np.random.default_rng(len(clip.samples))
+    spectrum = np.fft.rfft(rng.standard_normal(len(clip.samples)))
+    spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1.0))
+    noise = np.fft.irfft(spectrum, len(clip.samples))
+    gain = np.sqrt(np.mean(clip.samples**2) / np.mean(noise**2)) * 10 ** (-snr_db / 20)
+    return replace(clip, samples=_unclipped(clip.samples + gain * noise))
+
+
+def overdriven(clip: Clip, over_db: float) -> Clip:
+    """Return the clip clipped hard: its peak would be so far above full scale."""
+    gain = 10 ** (over_db / 20) / np.max(np.abs(clip.samples))
+    return replace(clip, samples=np.clip(gain * clip.samples, -1.0, 1.0).astype(np.float32))
+
+
+def amplified(clip: Clip, gain_db: float) -> Clip:
+    """Return the clip louder or softer, in the 16 bits of a recorder."""
+    steps = np.rint(clip.samples * 10 ** (gain_db / 20) * 32768)
+    return replace(clip, samples=(np.clip(steps, -32768, 32767) / 32768).astype(np.float32))
+
+
+def compressed(clip: Clip, coding: Coding) -> Clip:
+    """Return the clip with a coding, which is applied when the clip is listened to."""
+    return replace(clip, coding=coding)
+
+
+def _unclipped(samples: Floats) -> Samples:
+    return (samples / max(1.0, float(np.max(np.abs(samples))))).astype(np.float32)
+
+
+TELEPHONES: Mapping[str, Callable[[Clip], Clip]] = {
+    "8 kHz": narrowband,
+    "mu-law 64 kbit/s": partial(telephone, coding=Coding("WAV", "ULAW")),
+    "GSM 13 kbit/s": partial(telephone, coding=Coding("WAV", "GSM610")),
+    "AMR 12.2 kbit/s": partial(telephone, coding=Amr(12200)),
+    "AMR 4.75 kbit/s": partial(telephone, coding=Amr(4750)),
+    "opus 6 kbit/s": partial(telephone, coding=Coding("OGG", "OPUS", 1.0)),
+}
+"""Telephones: all are at 8 kHz, most with a codec of the telephone network."""
+
+CONDITIONS: Mapping[str, Callable[[Clip], Clip]] = {
+    "clean": lambda clip: clip,
+    "noise 20 dB": partial(noisy, snr_db=20.0),
+    "noise 10 dB": partial(noisy, snr_db=10.0),
+    "noise 5 dB": partial(noisy, snr_db=5.0),
+    "room 0.3 s": partial(reverberant, room=OFFICE),
+    "room 0.8 s": partial(reverberant, room=HALL),
+    "mp3 33 kbit/s": partial(compressed, coding=Coding("MP3", "MPEG_LAYER_III", 0.5)),
+    "opus 20 kbit/s": partial(compressed, coding=Coding("OGG", "OPUS", 0.95)),
+    "clipped by 12 dB": partial(overdriven, over_db=12.0),
+    "gain -30 dB": partial(amplified, gain_db=-30.0),
+    **TELEPHONES,
+}
+"""What can happen to a clip, by name: as recorded, eight things in wideband, the telephones."""
