@@ -26,7 +26,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.corpora import (
-    CONDITIONS,
     Clip,
     ami_turns,
     corpora_argument,
@@ -36,10 +35,14 @@ from benchmarks.corpora import (
     test_other,
     train_clean,
 )
+from benchmarks.degradations import CONDITIONS
 from benchmarks.tables import markdown, percent
 from benchmarks.trials import Floats, Ids, Voice, base
 from benchmarks.voices import Ear, Hearing
 from voiceid import metrics, normalization
+
+    for name in ("clean", "8 kHz", "mp3 33 kbit/s", "opus 20 kbit/s", "noise 20 dB", "noise 10 dB")
+]
 from voiceid.adaptation import MIN_SPEAKERS, SHRINKAGES, TrialList, choose, fit
 from voiceid.adaptation.transforms import numbered
 from voiceid.adaptation.trials import deal, list_trials
@@ -48,6 +51,8 @@ from voiceid.embeddings import unit
 from voiceid.metrics.detection import crossing
 from voiceid.normalization import Cohort
 
+SIX = [
+    CONDITIONS[name]
 CUTS_S = (1.8, 2.5, 3.5)
 DIGITS_S = (1.0, 2.0)
 TURN_S = 2.0
@@ -191,7 +196,7 @@ class Material:
         other, clean = test_other(self.corpora), train_clean(self.corpora)
         for seconds in CUTS_S:
             pieces = [cut(clip, seconds, 0.25) for clip in other]
-            heard = [v for change in CONDITIONS.values() for v in self.hear(pieces, change)]
+            heard = [v for change in SIX for v in self.hear(pieces, change)]
             yield Site.of(f"test-other, {seconds:g} s, six conditions", heard)
         thirds = [third for clip in clean for third in split(clip, 3)]
         yield Site.of(
@@ -218,7 +223,7 @@ class Material:
 
     def in_turn(self, clips: Sequence[Clip]) -> list[Voice]:
         """Return the voices of clips, each through the next of the conditions."""
-        changes = list(CONDITIONS.values())
+        changes = list(SIX)
         return self.ear.hear([changes[i % len(changes)](clip) for i, clip in enumerate(clips)])
 
 

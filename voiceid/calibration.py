@@ -30,7 +30,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 BANDS = tuple(Band)
 FEATURES: Mapping[str, tuple[str, ...]] = {
     "speech": ("ln_net_speech", "ln_enrolled_speech"),
-    "bands": ("narrowband", "crossband"),
+    "bands": ("narrowband", "crossband", "mixedband"),
     "samples": ("ln_n_enrolled",),
     "snr": ("snr_10db",),
 }

@@ -297,10 +297,11 @@ def odd_ones(
     """
     left = list(range(len(vectors)))
     judged = frozenset(left if judged is None else judged)
+    narrow = np.array([quality.narrowband for quality in qualities])
     agreements: dict[int, float] = {}
     odd: list[Odd] = []
     while len(left) > 1 and (asked := [i for i in left if i in judged]):
-        scores = dict(zip(left, map(float, agreement(vectors[left])), strict=True))
+        scores = dict(zip(left, map(float, agreement(vectors[left], narrow[left])), strict=True))
         agreements |= {i: scores[i] for i in asked}
         needed = {
             i: _needed(qualities[i], [qualities[k] for k in left if k != i], rule) for i in asked

@@ -134,12 +134,13 @@ def telephone(clip: Path) -> tuple[np.ndarray, int]:
 
 def test_each_band_has_thresholds_of_its_own(vid: VoiceID, clips: Clips) -> None:
     vid.enroll("wide", clips("FEE083", "trn06"))
-    # One clip against one other is less sure than against the three of the measurements.
     narrowband = [telephone(clip) for clip in clips("MEE009", "dev00")]
     vid.enroll("narrow", narrowband, force=True)
     wide, narrow = clips("MEE009", "dev01")[0], telephone(clips("MEE009", "dev01")[0])
     both = vid.verify("narrow", narrow)
-    assert both.accepted, both.detail
+    # Strangers on a telephone sound so much alike that more than a wideband match is asked for.
+    assert vid.verify("wide", wide).threshold.value < both.score < both.threshold.value
+    assert not both.accepted
     for decision, band in (
         (both, "narrowband"),
         (vid.identify(narrow), "narrowband"),
@@ -158,8 +159,10 @@ def test_each_band_has_thresholds_of_its_own(vid: VoiceID, clips: Clips) -> None
 def test_the_band_of_an_enrolment_follows_its_samples(vid: VoiceID, clips: Clips) -> None:
     first, second, last = clips("FEE083", "trn06")
     vid.enroll("alice", [first, second, telephone(last)])
-    assert ", wideband, " in vid.verify("alice", telephone(last)).threshold.source
-    vid.enroll("alice", [telephone(first)])
+    assert ", mixedband, " in vid.verify("alice", telephone(last)).threshold.source
+    assert ", wideband, " in vid.verify("alice", last).threshold.source
+    # Two calls of a few seconds hardly agree at the thresholds of the worst telephone codec.
+    vid.enroll("alice", [telephone(first), telephone(second)], mode="replace", force=True)
     assert ", narrowband, " in vid.verify("alice", telephone(last)).threshold.source
     vid.enroll("alice", [first, second], mode="replace")
     assert ", crossband, " in vid.verify("alice", telephone(last)).threshold.source

@@ -57,8 +57,8 @@ def test_each_band_has_points_of_its_own(net_speech_s: float, threshold: float) 
         (False, 0.5, Band.WIDEBAND),
         (False, 1.0, Band.CROSSBAND),
         (True, 0.0, Band.CROSSBAND),
-        (True, 1 / 3, Band.WIDEBAND),
-        (True, 0.5, Band.NARROWBAND),
+        (True, 1 / 3, Band.MIXEDBAND),
+        (True, 0.9, Band.MIXEDBAND),
         (True, 1.0, Band.NARROWBAND),
     ],
 )
@@ -66,9 +66,13 @@ def test_the_band_is_told_by_both_sides(clip: bool, share: float, band: Band) ->
     assert band_of(clip, share) is band
 
 
-@given(st.booleans(), st.booleans())
-def test_of_two_clips_it_does_not_matter_which_comes_first(one: bool, other: bool) -> None:
-    assert band_of(one, float(other)) is band_of(other, float(one))
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_it_does_not_matter_which_side_comes_first(one: float, other: float) -> None:
+    assert band_of(one, other) is band_of(other, one)
+
+
+def test_two_speakers_with_samples_of_both_kinds_are_compared_as_a_call_with_one() -> None:
+    assert band_of(0.2, 0.8) is Band.MIXEDBAND
 
 
 def test_the_threshold_says_where_it_comes_from() -> None:
@@ -179,7 +183,7 @@ def test_the_thresholds_among_clips_are_those_of_all_their_pairs(
     every = set()
     for one, other in itertools.combinations(clips, 2):
         try:
-            band = band_of(one[1], float(other[1]))
+            band = band_of(one[1], other[1])
             every.add(RULE.threshold(of(min(one[0], other[0]), band)))
         except ThresholdUnavailable:
             continue

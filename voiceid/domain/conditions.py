@@ -19,31 +19,33 @@ class Band(enum.StrEnum):
     WIDEBAND = "wideband"
     """Both sides have more than a telephone's band."""
     NARROWBAND = "narrowband"
-    """Neither side has."""
+    """Neither side has more."""
     CROSSBAND = "crossband"
-    """One side has."""
+    """One side has more, and the other has not."""
+    MIXEDBAND = "mixedband"
+    """One side has samples of both kinds, and the other is no wideband clip."""
 
 
-def band_of(clip_is_narrowband: bool, enrolled_share: float) -> Band:
+def band_of(one: float, other: float) -> Band:
     """Return the band of a comparison.
 
     Parameters
     ----------
-    clip_is_narrowband : bool
-    enrolled_share : float
-        Share of the enrolled samples that are narrowband, 0 to 1.
+    one, other : float
+        Of each side, the share of the samples that are narrowband, 0 to 1; a clip has 0 or 1.
 
     Returns
     -------
     Band
-        A speaker with samples of both kinds counts as narrowband from one half on for a
-        narrowband clip, and as wideband otherwise.
+        ``crossband``: one side is narrowband, and nothing of the other.  ``mixedband``: one
+        side is narrowband and the other has samples of both kinds, or both have; in their
+        centroid both kinds weigh the same, so it does not matter how many there are of each.
+        A side without narrowband samples makes anything else ``wideband``.
     """
-    if clip_is_narrowband:
-        if enrolled_share == 0.0:
-            return Band.CROSSBAND
-        return Band.NARROWBAND if enrolled_share >= 0.5 else Band.WIDEBAND  # noqa: PLR2004
-    return Band.CROSSBAND if enrolled_share == 1.0 else Band.WIDEBAND
+    low, high = min(one, other), max(one, other)
+    if low == 0.0:
+        return Band.CROSSBAND if high == 1.0 else Band.WIDEBAND
+    return Band.NARROWBAND if low == 1.0 else Band.MIXEDBAND
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +80,12 @@ class Condition:
     def of_joined(
         cls, clips: Sequence[QualityReport], enrolled: Sequence[QualityReport]
     ) -> Condition:
-        """Return the condition of clips, taken as one, against the centroid of others.
-
-        They count as narrowband from one half on.
-        """
+        """Return the condition of clips, taken as one, against the centroid of others."""
         of_clips, of_enrolled = (
             sum(one.narrowband for one in side) / len(side) for side in (clips, enrolled)
         )
         return cls(
-            band=band_of(of_clips >= 0.5, of_enrolled),  # noqa: PLR2004 - one half
+            band=band_of(of_clips, of_enrolled),
             net_speech_s=sum(one.net_speech_s for one in clips),
             snr_db=min((one.snr_db for one in clips if one.snr_db is not None), default=None),
             enrolled_speech_s=sum(one.net_speech_s for one in enrolled),

@@ -179,9 +179,9 @@ class Enrolled:
         return standing(self.expires_at, self.disabled_at, now)
 
     def against(
-        self, net_speech_s: float | None, *, narrowband: bool, snr_db: float | None
+        self, net_speech_s: float | None, *, narrowband: float, snr_db: float | None
     ) -> Condition:
-        """Return the condition of a comparison of a clip with this enrolment."""
+        """Return the condition of clips, of a share narrowband (0 to 1), with this enrolment."""
         return Condition(
             band=band_of(narrowband, self.narrowband_share),
             net_speech_s=net_speech_s,

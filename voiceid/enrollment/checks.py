@@ -212,14 +212,15 @@ class Checks:
         vectors = [one.embedding.vector for one in heard if one.embedding is not None]
         if not vectors:
             return None
-        voice = centroid(np.array(vectors, dtype=np.float32))
+        narrow = np.array([one.quality.narrowband for one in heard if one.embedding is not None])
+        voice = centroid(np.array(vectors, dtype=np.float32), narrow)
         hits = self.gallery.search(reader, voice, _NEAREST)
         owners = reader.enrolled([centroid_id for centroid_id, _ in hits])
         net_speech_s = sum(one.quality.net_speech_s for one in heard)
-        narrowband = 2 * sum(one.quality.narrowband for one in heard) >= len(heard)
+        share = float(np.mean(narrow))
         for centroid_id, score in hits:
             owner = owners[centroid_id]
-            condition = owner.against(net_speech_s, narrowband=narrowband, snr_db=None)
+            condition = owner.against(net_speech_s, narrowband=share, snr_db=None)
             is_other = speaker is None or owner.speaker.id != speaker.id
             if is_other and score >= self.rule.threshold(condition).value:
                 return owner.speaker.name, score

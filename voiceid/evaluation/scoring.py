@@ -244,7 +244,8 @@ def _centroids(groups: Sequence[Sequence[Utterance]]) -> Float32Array:
         if len(group) == 1:
             vectors[i] = _vector(group[0])
         elif group:
-            vectors[i] = centroid(np.array([_vector(one) for one in group]))
+            narrow = np.array([one.quality.narrowband for one in group])
+            vectors[i] = centroid(np.array([_vector(one) for one in group]), narrow)
     return vectors
 
 
@@ -265,5 +266,5 @@ def _cosines(models: Float32Array, probes: Float32Array, trials: Indices) -> Flo
 def _bands(narrow: npt.NDArray[np.bool_], shares: Float64Array) -> Indices:
     number_of = {band: i for i, band in enumerate(BANDS)}
     facts, where = np.unique(np.stack([narrow, shares], axis=1), axis=0, return_inverse=True)
-    numbers = [number_of[band_of(bool(n), float(share))] for n, share in facts]
+    numbers = [number_of[band_of(float(n), float(share))] for n, share in facts]
     return np.array(numbers, dtype=np.int64)[where.ravel()]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Row, RowMapping
 
+from voiceid import embeddings
 from voiceid.adaptation import StoredAdaptation, Transform
 from voiceid.calibration import Calibration, HeldOut, StoredCalibration
 from voiceid.domain import (
@@ -22,7 +23,6 @@ from voiceid.domain import (
     Speaker,
     SpeakerRef,
 )
-from voiceid.embeddings import centroid, is_unit
 from voiceid.errors import StoreError
 
 
@@ -40,7 +40,7 @@ def _damaged_row(what: str) -> StoreError:
 
 def require_unit(vectors: Float32Array, space_id: str) -> None:
     """Raise StoreError unless vectors (..., dim) have unit length."""
-    if not is_unit(vectors):
+    if not embeddings.is_unit(vectors):
         raise damaged(space_id)
 
 
@@ -54,7 +54,10 @@ def centroid_of(samples: Sequence[Sample], transform: Transform | None) -> Float
     """
     try:
         vectors = np.array([sample.vector for sample in samples])
-        return centroid(vectors if transform is None else transform.apply(vectors))
+        narrowband = np.array([sample.quality.narrowband for sample in samples])
+        return embeddings.centroid(
+            vectors if transform is None else transform.apply(vectors), narrowband
+        )
     except ValueError as error:
         raise damaged(samples[0].space_id) from error
 
@@ -68,7 +71,7 @@ def sample_row(
         raise ValueError(f"{utterance.name} has no embedding to enrol")
     space.require_same(utterance.embedding.space)
     vector = utterance.embedding.vector
-    if vector.shape != (space.dim,) or not is_unit(vector):
+    if vector.shape != (space.dim,) or not embeddings.is_unit(vector):
         raise ValueError(f"the embedding of {utterance.name} is no unit vector of {space.id}")
     return {
         "speaker_id": speaker_id,

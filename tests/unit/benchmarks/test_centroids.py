@@ -14,7 +14,7 @@ from voiceid.embeddings import cosine, unit
 from voiceid.scoring import DecisionRule, OperatingPoint
 
 DIM = 16
-THRESHOLDS = {"wideband": 0.5, "narrowband": 0.8, "crossband": 0.3}
+THRESHOLDS = {"wideband": 0.5, "narrowband": 0.8, "crossband": 0.3, "mixedband": 0.6}
 CARD = DecisionRule(
     "a model", [OperatingPoint(b, 1.0, t, 0.001, 0.0, 1, 1) for b, t in THRESHOLDS.items()], 0.05
 )

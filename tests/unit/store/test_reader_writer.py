@@ -33,6 +33,7 @@ from voiceid.errors import (
     StoreError,
 )
 from voiceid.store import Store
+from voiceid.store.maintenance import check
 from voiceid.store.reader import Reader
 from voiceid.store.writer import Writer
 
@@ -135,6 +136,22 @@ def test_narrowband_samples_are_told_as_long_as_they_are_there(
         writer.remove_samples(alice.id, SPACE.id)
         writer.add_samples(alice.id, SPACE, [wide])
         assert narrowband_shares(writer) == {"alice": 0.0, "bob": 0.0}
+
+
+def test_one_call_weighs_as_much_in_a_centroid_as_all_other_samples(
+    store: Store, rng: np.random.Generator
+) -> None:
+    *wide, narrow = random_unit(rng, 4)
+    call = sample(narrow)
+    quality = replace(QUALITY, warnings=("narrowband",))
+    call = replace(call, utterance=replace(call.utterance, quality=quality))
+    with store.write() as writer:
+        alice = writer.add_speaker("alice")
+        writer.add_samples(alice.id, SPACE, [*(sample(vector) for vector in wide), call])
+    expected = mean_of(np.stack([mean_of(np.stack(wide)), narrow]))
+    with store.read() as reader:
+        np.testing.assert_allclose(reader.centroid(alice.id, SPACE.id), expected, atol=1e-6)
+    assert check(store) == []
 
 
 def test_spaces_are_kept_apart(store: Store, rng: np.random.Generator) -> None:
