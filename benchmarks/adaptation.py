@@ -40,9 +40,6 @@ from benchmarks.tables import markdown, percent
 from benchmarks.trials import Floats, Ids, Voice, base
 from benchmarks.voices import Ear, Hearing
 from voiceid import metrics, normalization
-
-    for name in ("clean", "8 kHz", "mp3 33 kbit/s", "opus 20 kbit/s", "noise 20 dB", "noise 10 dB")
-]
 from voiceid.adaptation import MIN_SPEAKERS, SHRINKAGES, TrialList, choose, fit
 from voiceid.adaptation.transforms import numbered
 from voiceid.adaptation.trials import deal, list_trials
@@ -53,6 +50,8 @@ from voiceid.normalization import Cohort
 
 SIX = [
     CONDITIONS[name]
+    for name in ("clean", "8 kHz", "mp3 33 kbit/s", "opus 20 kbit/s", "noise 20 dB", "noise 10 dB")
+]
 CUTS_S = (1.8, 2.5, 3.5)
 DIGITS_S = (1.0, 2.0)
 TURN_S = 2.0

@@ -1,5 +1,11 @@
 """Calibrations, cohorts and adaptations: what was fitted on a site's own recordings."""
 
+import json
+import secrets
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.schema import SchemaItem
@@ -45,6 +51,45 @@ def upgrade() -> None:
         unique=True,
         sqlite_where=sa.text("used_since IS NOT NULL"),
     )
+    _weigh_bands_alike()
+
+
+def _weigh_bands_alike() -> None:
+    """Derive anew the centroids of speakers with samples of both bands, and tell the feed.
+
+    From here on the two kinds' means weigh the same, whatever the number of samples.
+    """
+    connection = op.get_bind()
+    mixed = connection.execute(
+        sa.text(
+            "SELECT id, speaker_id, space_id FROM centroids"
+            " WHERE n_narrowband > 0 AND n_narrowband < n_samples"
+        )
+    ).all()
+    for centroid_id, speaker_id, space_id in mixed:
+        found = connection.execute(
+            sa.text(
+                "SELECT vector, quality FROM samples"
+                " WHERE speaker_id = :speaker_id AND space_id = :space_id ORDER BY id"
+            ),
+            {"speaker_id": speaker_id, "space_id": space_id},
+        ).all()
+        narrow = np.array(["narrowband" in json.loads(row.quality)["warnings"] for row in found])
+        vectors = np.array([np.frombuffer(row.vector, dtype="<f4") for row in found])
+        kinds = [_unit(_unit(vectors[kind]).mean(axis=0)) for kind in (narrow, ~narrow)]
+        connection.execute(
+            sa.text("UPDATE centroids SET vector = :vector WHERE id = :id"),
+            {"vector": _unit(np.mean(kinds, axis=0)).astype("<f4").tobytes(), "id": centroid_id},
+        )
+        connection.execute(
+            sa.text("INSERT INTO changes (centroid_id, token) VALUES (:id, :token)"),
+            {"id": centroid_id, "token": secrets.token_hex(8)},
+        )
+
+
+def _unit(vectors: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    length = np.linalg.norm(vectors.astype(np.float64), axis=-1, keepdims=True)
+    return np.asarray(vectors / length, dtype=np.float64)
 
 
 def _fitted(name: str, *more: SchemaItem) -> None:

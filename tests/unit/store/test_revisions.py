@@ -125,3 +125,28 @@ def test_0003_can_be_taken_back_and_keeps_everybody(grouped: Path) -> None:
     assert {name: table(grouped, name) for name in EVERY_TABLE} == before
     assert migrate.status(grouped).current == "0002"
     assert migrate.upgrade(grouped).state is SchemaState.CURRENT
+
+
+def test_0003_weighs_both_bands_alike_and_tells_the_index(grouped: Path) -> None:
+    """One of carol's two samples is made a telephone's, as an older program would have had it."""
+    with closing(sqlite3.connect(grouped)) as connection, connection:
+        connection.execute("DROP TRIGGER samples_are_immutable")
+        connection.execute(
+            "UPDATE samples SET quality = replace(quality, 'noisy', 'narrowband') WHERE id ="
+            " (SELECT min(id) FROM samples WHERE speaker_id = 3 AND space_id = ?)",
+            (SPACE.id,),
+        )
+        connection.execute(
+            "UPDATE centroids SET n_narrowband = 1 WHERE speaker_id = 3 AND space_id = ?",
+            (SPACE.id,),
+        )
+    before, fed = table(grouped, "centroids"), table(grouped, "changes")
+    migrate.upgrade(grouped)
+    after = table(grouped, "centroids")
+    # Of one sample of each kind the mean is what it was; what is new is that it was made anew.
+    [mixed] = [row[0] for row in before if row[1:3] == (3, SPACE.id)]
+    assert [row for row in after if row[0] != mixed] == [row for row in before if row[0] != mixed]
+    assert [row[1] for row in table(grouped, "changes")[len(fed) :]] == [mixed]
+    store = Store.open(grouped)
+    assert maintenance.check(store) == []
+    store.close()
