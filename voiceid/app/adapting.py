@@ -30,6 +30,9 @@ if TYPE_CHECKING:  # only who adapts waits for it
     from voiceid.store.reader import Reader
 
 
+_MORE = "Add recordings: of more speakers, several of each, of several days."
+
+
 @dataclass(frozen=True, slots=True)
 class Adapted:
     """What came of an adaptation.
@@ -124,12 +127,16 @@ class Adapting:
             if recordings is None
             else self._heard(recordings, Path(cache), tell or _silent)
         )
+        if not found.speakers:
+            raise FitRefused(
+                f"nothing can be learned from {source}: there are no samples", hint=_MORE
+            )
         try:
             choice = choose(found.vectors, found.speakers, found.sessions)
         except AdaptationRefused as error:
             raise FitRefused(
                 f"nothing can be learned from {source}: {error}",
-                hint="Add recordings: of more speakers, several of each, of several days.",
+                hint=_MORE,
             ) from error
         measured = gain_of(choice)
         if dry_run or not choice.adopted:

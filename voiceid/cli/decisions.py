@@ -159,6 +159,8 @@ def _who(decision: Decision) -> str:
 
 def _facts(decision: Decision) -> list[str]:
     facts = []
+    if decision.llr is not None:
+        facts.append(f"LLR {decision.llr:.1f}")
     if decision.margin is not None and decision.runner_up is not None:
         facts.append(f"margin {decision.margin:.3f} over {decision.runner_up.speaker.name}")
     if decision.quality is not None:

@@ -267,9 +267,11 @@ def logistic_regression(columns: Floats, target: Bools) -> tuple[Floats, float]:
     """Return weights (k,) and intercept of the LLR: prior-weighted logistic regression.
 
     Genuine and impostor trials weigh one half each, whatever their numbers, so that what is
-    fitted is the log-likelihood ratio (Brümmer and du Preez 2006).  Newton's method, the step
-    halved while it does not lower the cost; a ridge of 1e-6 on standardised columns keeps the
-    weights finite.
+    fitted is the log-likelihood ratio (Brümmer and du Preez 2006).  Of n trials of a kind one is
+    taken to be of the other kind, spread over all of them, ``1 / (n + 2)`` each: few trials
+    without an error do not make LLRs that are sure of it (Platt, Probabilistic outputs for
+    support vector machines, 1999).  Newton's method, the step halved while it does not lower the
+    cost; a ridge of 1e-6 on standardised columns keeps the weights finite.
 
     Parameters
     ----------
@@ -291,19 +293,21 @@ def logistic_regression(columns: Floats, target: Bools) -> tuple[Floats, float]:
     mean, spread = columns.mean(axis=0), columns.std(axis=0)
     spread[spread == 0.0] = 1.0
     design = np.column_stack([(columns - mean) / spread, np.ones(len(columns))])
-    sign = np.where(target, 1.0, -1.0)
-    mass = np.where(target, 0.5 / target.sum(), 0.5 / (~target).sum())
+    n_genuine, n_impostor = int(target.sum()), int((~target).sum())
+    mass = np.where(target, 0.5 / n_genuine, 0.5 / n_impostor)
+    wanted = np.where(target, (n_genuine + 1) / (n_genuine + 2), 1 / (n_impostor + 2))
     ridge = _RIDGE * np.append(np.ones(len(spread)), 0.0)
 
     def cost(at: Floats) -> float:
-        data = mass @ np.logaddexp(0.0, -sign * (design @ at))
+        odds = design @ at
+        data = mass @ (np.logaddexp(0.0, odds) - wanted * odds)
         return float(data + 0.5 * ridge @ at**2)
 
     weights = np.zeros(design.shape[1])
     now = cost(weights)
     for _ in range(100):
         chance = 0.5 * (1.0 + np.tanh(0.5 * (design @ weights)))
-        gradient = design.T @ (mass * (chance - target)) + ridge * weights
+        gradient = design.T @ (mass * (chance - wanted)) + ridge * weights
         curvature = (design * (mass * chance * (1.0 - chance))[:, None]).T @ design
         step = np.linalg.solve(curvature + np.diag(ridge + 1e-12), gradient)
         while (then := cost(weights - step)) > now and np.abs(step).max() > 1e-9:  # noqa: PLR2004
