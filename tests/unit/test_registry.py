@@ -106,7 +106,7 @@ def without(key: str) -> str:
 
 _POINT = re.compile(r"\[\[operating_points\]\]\n(?:.+\n)+\n")
 ONE_POINT = _POINT.sub("", TEXT, count=len(_POINT.findall(TEXT)) - 1).replace(
-    "crossband", "wideband"
+    "mixedband", "wideband"
 )
 """The card with the last of its operating points only."""
 

@@ -108,6 +108,20 @@ def test_a_threshold_never_falls_as_the_target_gets_stricter(seed: int) -> None:
             assert [p.fnmr for p in mine] == sorted(p.fnmr for p in mine)
 
 
+@pytest.mark.parametrize("model", ["campplus", "campplus-int8", "ge2e", "ge2e-800ms"])
+def test_shipped_thresholds_never_fall_as_the_target_gets_stricter(model: str) -> None:
+    points = load_cards(shipped_cards_folder())[model].operating_points
+    assert {p.target_fmr for p in points} == set(calibrate.TARGETS)
+    for band in Band:
+        for low in calibrate.BUCKETS_S[:-1]:
+            mine = [p for p in points if (p.band, p.min_net_speech_s) == (band.value, low)]
+            assert len(mine) >= 2
+            thresholds = {p.target_fmr: p.threshold for p in mine}
+            assert [thresholds[t] for t in sorted(thresholds)] == sorted(
+                thresholds.values(), reverse=True
+            )
+
+
 def test_points_are_written_into_a_card_that_reads_back(points, tmp_path: Path) -> None:
     card = tmp_path / "campplus.toml"
     shutil.copy(shipped_cards_folder() / "campplus.toml", card)
