@@ -31,6 +31,9 @@ from voiceid.metrics import fmr_for_fpir
 
 DEFAULT_FMR = 0.001
 """The false match rate aimed at when nobody says another: one stranger in a thousand."""
+AGREEMENT_FMR = 0.01
+"""The false match rate at which samples of one enrolment must agree: whoever enrols vouches for
+them, and a slip of another voice is one among few, where a door has every stranger."""
 _MAX_RATE = 0.5
 """A rate above is no target: a coin does as well."""
 
@@ -279,7 +282,7 @@ def odd_ones(
     qualities : sequence of QualityReport
         Of the same samples.
     rule : DecisionRule
-        Which score makes two clips one voice.
+        Which score makes two clips one voice, at `AGREEMENT_FMR`.
     judged : collection of int, optional
         Which may be put aside; all of them when omitted.
 
@@ -295,6 +298,7 @@ def odd_ones(
     ------
     ThresholdUnavailable
     """
+    rule = rule.with_options(Target(AGREEMENT_FMR))
     left = list(range(len(vectors)))
     judged = frozenset(left if judged is None else judged)
     narrow = np.array([quality.narrowband for quality in qualities])

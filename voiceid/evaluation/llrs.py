@@ -23,7 +23,8 @@ from voiceid.evaluation.bounds import (
     drawn_again,
     pair,
 )
-from voiceid.evaluation.fitting import PRIORS, logistic_regression
+from voiceid.evaluation.fitting import PRIORS
+from voiceid.evaluation.regression import logistic_regression
 from voiceid.metrics import Trials
 
 Floats: TypeAlias = npt.NDArray[np.float64]

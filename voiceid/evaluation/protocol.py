@@ -24,10 +24,6 @@ from voiceid.listing import Row, rows_of, shortened
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 
-_SIZES = (1, 2, 3)
-"""Recordings that are enrolled in turn."""
-_MOST_TRIALS = 2_000_000
-"""So many are fitted in half a minute; more tell no more of the same speakers."""
 _TARGET = {"1": True, "target": True, "0": False, "nontarget": False}
 
 
@@ -202,127 +198,6 @@ def read_manifest(path: Path) -> tuple[Recording, ...]:
         recordings[one.path] = one
     _refuse(path, problems, found=bool(recordings))
     return tuple(recordings.values())
-
-
-def all_pairs(recordings: Sequence[Recording]) -> Protocol:
-    """Compare every recording with every other, but for those of one speaker and session.
-
-    Raises
-    ------
-    TrialsInvalid
-        There is no pair of one speaker, or none of two.
-    """
-    models = tuple(Model(r.name, r.speaker, (i,)) for i, r in enumerate(recordings))
-    first, second = np.triu_indices(len(recordings), k=1)
-    speaker, session = _numbers(recordings)
-    target = speaker[first] == speaker[second]
-    valid = ~(target & (session[first] == session[second]) & (session[first] >= 0))
-    trials = np.stack([first[valid], second[valid]], axis=1).astype(np.int64)
-    return _checked(Protocol(tuple(recordings), models, trials, target[valid], gallery=False))
-
-
-def enroll_first(recordings: Sequence[Recording], n: int) -> Protocol:
-    """Enrol the first ``n`` recordings of each speaker, and ask all models about the others.
-
-    Where sessions are given, a probe is never of a session that its speaker was enrolled
-    with.  Speakers without a recording beyond ``n`` only answer as models; those with fewer
-    than ``n`` are not enrolled, and their recordings are probes of strangers.
-
-    Raises
-    ------
-    TrialsInvalid
-        Nobody has enough recordings, or no probe is left.
-    """
-    by_speaker: dict[str, list[int]] = {}
-    for i, one in enumerate(recordings):
-        by_speaker.setdefault(one.speaker, []).append(i)
-    models, probes = [], []
-    for speaker, mine in by_speaker.items():
-        if len(mine) < n:
-            probes += mine
-            continue
-        models.append(Model(speaker, speaker, tuple(mine[:n])))
-        used = {recordings[i].session for i in mine[:n]} - {""}
-        probes += [i for i in mine[n:] if recordings[i].session not in used]
-    if not models or not probes:
-        raise TrialsInvalid(
-            f"with {n} recordings to enrol there are {len(models)} models and {len(probes)} probes",
-            hint="Enrol fewer, or add recordings.",
-        )
-    pairs = np.array([(m, p) for m in range(len(models)) for p in sorted(probes)], dtype=np.int64)
-    target = np.array(
-        [models[m].speaker == recordings[p].speaker for m, p in pairs.tolist()], dtype=bool
-    )
-    return _checked(Protocol(tuple(recordings), tuple(models), pairs, target, gallery=True))
-
-
-def enroll_in_turn(recordings: Sequence[Recording]) -> Protocol:
-    """Enrol one, two and three recordings of each speaker, in turn, and ask about all others.
-
-    So a calibration hears how scores depend on how much is enrolled.  Where sessions are
-    given, a probe is never of a session that its speaker was enrolled with.  Of very many
-    recordings only some are enrolled, spread evenly.
-
-    Raises
-    ------
-    TrialsInvalid
-        There is no trial of one speaker, or none of two.
-    """
-    speaker, session = _numbers(recordings)
-    models = _in_turn(recordings)
-    trials = np.stack(
-        [grid.ravel() for grid in np.indices((len(models), len(recordings)))], axis=1
-    ).astype(np.int64)
-    of_model = np.array([speaker[model.recordings[0]] for model in models])
-    target = of_model[trials[:, 0]] == speaker[trials[:, 1]]
-    used = np.zeros((len(models), len(recordings)), dtype=bool)
-    for m, model in enumerate(models):
-        rows = list(model.recordings)
-        used[m, rows] = True
-        used[m, np.isin(session, session[rows]) & (session >= 0)] = True
-    valid = ~(target & used[trials[:, 0], trials[:, 1]])
-    protocol = Protocol(
-        tuple(recordings), tuple(models), trials[valid], target[valid], gallery=False
-    )
-    return _checked(protocol)
-
-
-def _in_turn(recordings: Sequence[Recording]) -> list[Model]:
-    """Return models of one, two and three recordings, from every n-th recording on."""
-    by_speaker: dict[str, list[int]] = {}
-    for i, one in enumerate(recordings):
-        by_speaker.setdefault(one.speaker, []).append(i)
-    step = -(-len(_SIZES) * len(recordings) ** 2 // _MOST_TRIALS)
-    return [
-        Model(f"{name} {size}/{i}", name, tuple(mine[(i + k) % len(mine)] for k in range(size)))
-        for name, mine in by_speaker.items()
-        for size in _SIZES
-        if size <= len(mine)
-        for i in range(0, len(mine), step)
-    ]
-
-
-def _checked(protocol: Protocol) -> Protocol:
-    n_target = int(protocol.target.sum())
-    if n_target == 0 or n_target == len(protocol.target):
-        raise TrialsInvalid(
-            f"{n_target} trials of one speaker and {len(protocol.target) - n_target} of two:"
-            " both are needed",
-            hint="Add recordings: two of one speaker (of two sessions, where sessions are"
-            " given), and another speaker's.",
-        )
-    return protocol
-
-
-def _numbers(recordings: Sequence[Recording]) -> tuple[Indices, Indices]:
-    """Return the number of each recording's speaker, and of the session, -1 for none."""
-    speakers = {name: i for i, name in enumerate(dict.fromkeys(r.speaker for r in recordings))}
-    sessions = {name: i for i, name in enumerate(dict.fromkeys(r.session for r in recordings))}
-    sessions[""] = -1
-    return (
-        np.array([speakers[r.speaker] for r in recordings], dtype=np.int64),
-        np.array([sessions[r.session] for r in recordings], dtype=np.int64),
-    )
 
 
 def _connected(n: int, pairs: Indices) -> Indices:

@@ -11,8 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from voiceid import metrics
 from voiceid.calibration import AsNorm, Conditions
 from voiceid.errors import FitRefused
-from voiceid.evaluation.fitting import Fit, as_normalised, fit, fit_best, logistic_regression
+from voiceid.evaluation.fitting import Fit, as_normalised, fit, fit_best
 from voiceid.evaluation.normalised import as_normed
+from voiceid.evaluation.regression import logistic_regression
 from voiceid.evaluation.scoring import ScoredTrials
 from voiceid.normalization import Cohort, linear_map, statistics
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceid.errors import TrialsInvalid
-from voiceid.evaluation import protocol
+from voiceid.evaluation import pairing, protocol
 from voiceid.evaluation.protocol import Protocol, Recording
 
 
@@ -164,9 +164,9 @@ def test_all_pairs_are_all_but_those_of_one_speaker_and_session(given_: list[Rec
     }
     if len({target for *_, target in expected}) < 2:
         with pytest.raises(TrialsInvalid, match="both are needed"):
-            protocol.all_pairs(given_)
+            pairing.all_pairs(given_)
         return
-    made = protocol.all_pairs(given_)
+    made = pairing.all_pairs(given_)
     assert told(made) == expected
     assert len(made.trials) == len(expected)
 
@@ -177,7 +177,7 @@ def test_no_probe_is_of_a_session_that_its_speaker_was_enrolled_with(
     given_: list[Recording], n: int
 ) -> None:
     try:
-        made = protocol.enroll_first(given_, n)
+        made = pairing.enroll_first(given_, n)
     except TrialsInvalid:
         return
     used = {}
@@ -199,6 +199,6 @@ def test_no_probe_is_of_a_session_that_its_speaker_was_enrolled_with(
 
 def test_who_has_too_few_recordings_is_a_stranger() -> None:
     given_ = [Recording(f"/{n}", n, n[0]) for n in ("a1", "a2", "a3", "b1", "c1", "c2", "c3")]
-    made = protocol.enroll_first(given_, 2)
+    made = pairing.enroll_first(given_, 2)
     assert [model.name for model in made.models] == ["a", "c"]
     assert {made.recordings[p].name for p in made.trials[:, 1]} == {"a3", "b1", "c3"}
