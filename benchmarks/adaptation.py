@@ -40,9 +40,9 @@ from benchmarks.tables import markdown, percent
 from benchmarks.trials import Floats, Ids, Voice, base
 from benchmarks.voices import Ear, Hearing
 from voiceid import metrics, normalization
-from voiceid.adaptation import MIN_SPEAKERS, SHRINKAGES, TrialList, choose, fit
-from voiceid.adaptation.transforms import numbered
-from voiceid.adaptation.trials import deal, list_trials
+from voiceid.adaptation.choice import SHRINKAGES, choose
+from voiceid.adaptation.transforms import fit, numbered
+from voiceid.adaptation.trials import MIN_SPEAKERS, TrialList, deal, list_trials
 from voiceid.domain import Float32Array
 from voiceid.embeddings import unit
 from voiceid.metrics.detection import crossing

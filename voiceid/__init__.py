@@ -19,7 +19,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from voiceid.adaptation import StoredAdaptation, Transform
+    from voiceid.adaptation.stored import StoredAdaptation
+    from voiceid.adaptation.transforms import Transform
     from voiceid.app import VoiceID
     from voiceid.app.adapting import Adapted
     from voiceid.app.side_by_side import Comparison, Side
@@ -247,10 +248,10 @@ _ELSEWHERE = {
     "SchemaState": "voiceid.store.migrate",
     "SchemaStatus": "voiceid.store.migrate",
     "Side": "voiceid.app.side_by_side",
-    "StoredAdaptation": "voiceid.adaptation",
+    "StoredAdaptation": "voiceid.adaptation.stored",
     "StoredCalibration": "voiceid.calibration",
     "StoredCohort": "voiceid.calibration",
-    "Transform": "voiceid.adaptation",
+    "Transform": "voiceid.adaptation.transforms",
     "VerifyResult": "voiceid.zoo",
     "VoiceID": "voiceid.app",
     "Weight": "voiceid.calibration",

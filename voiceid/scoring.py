@@ -27,7 +27,6 @@ from voiceid.calibration import (
 from voiceid.domain import Band, Condition, Float32Array, QualityReport, Threshold
 from voiceid.embeddings import agreement
 from voiceid.errors import ConfigError, ThresholdUnavailable
-from voiceid.metrics import fmr_for_fpir
 
 DEFAULT_FMR = 0.001
 """The false match rate aimed at when nobody says another: one stranger in a thousand."""
@@ -100,6 +99,8 @@ class Target:
         """Return the false match rate that a comparison may have, for a gallery of so many."""
         if not self.per_search:
             return self.rate
+        from voiceid.metrics import fmr_for_fpir  # noqa: PLC0415 - half of a command's start
+
         return fmr_for_fpir(self.rate, max(gallery_size, 1))
 
 

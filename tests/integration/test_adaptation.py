@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from random_voices import DIM, SPACE, random_unit, sample
 
-from voiceid.adaptation import Transform, adapted_space, fit
+from voiceid.adaptation.stored import adapted_space
+from voiceid.adaptation.transforms import Transform, fit
 from voiceid.calibration import AsNorm, CalibratedPoint, Calibration, HeldOut
 from voiceid.domain import Band, Condition, Embedding, Task
 from voiceid.embeddings import centroid, cosine

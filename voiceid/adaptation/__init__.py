@@ -12,38 +12,8 @@ the inverse square root of the mean covariance of a speaker's vectors (Hatch, Ka
 Stolcke, Within-class covariance normalization for SVM-based speaker recognition, Interspeech
 2006), shrunk: ``(1 - s) W + s tr(W) / dim I``.  Every speaker weighs the same in both.
 
+`transforms` fits and applies them, `trials` and `choice` judge them, `stored` is one of a database:
+each is imported by itself, for decisions take only the first and the last.
+
 An embedding of a transform is in a space of its own: `Transform.digest` is for its name.
 """
-
-from voiceid.adaptation.choice import (
-    SHRINKAGES,
-    Choice,
-    Measured,
-    choose,
-)
-from voiceid.adaptation.stored import StoredAdaptation, adapted_space, gain_of
-from voiceid.adaptation.transforms import (
-    METHODS,
-    AdaptationRefused,
-    Candidate,
-    Transform,
-    fit,
-)
-from voiceid.adaptation.trials import MIN_SPEAKERS, TrialList
-
-__all__ = [
-    "METHODS",
-    "MIN_SPEAKERS",
-    "SHRINKAGES",
-    "AdaptationRefused",
-    "Candidate",
-    "Choice",
-    "Measured",
-    "StoredAdaptation",
-    "Transform",
-    "TrialList",
-    "adapted_space",
-    "choose",
-    "fit",
-    "gain_of",
-]

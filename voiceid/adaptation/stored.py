@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from voiceid.adaptation.choice import Choice, Measured
 from voiceid.adaptation.transforms import Transform
 from voiceid.domain import EmbeddingSpace
+
+if TYPE_CHECKING:  # only who chooses waits for it
+    from voiceid.adaptation.choice import Choice, Measured
 
 
 def adapted_space(space: EmbeddingSpace, transform: Transform) -> EmbeddingSpace:

@@ -10,14 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voiceid.adaptation import (
-    AdaptationRefused,
-    Choice,
-    StoredAdaptation,
-    adapted_space,
-    choose,
-    gain_of,
-)
+from voiceid.adaptation.stored import StoredAdaptation, adapted_space, gain_of
+from voiceid.adaptation.transforms import AdaptationRefused
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
 from voiceid.calibration import StoredCalibration, StoredCohort
@@ -26,6 +20,7 @@ from voiceid.errors import AudioError, ChangeRefused, FitNotFound, FitRefused
 from voiceid.normalization import MIN_MEMBERS
 
 if TYPE_CHECKING:  # only who adapts waits for it
+    from voiceid.adaptation.choice import Choice
     from voiceid.evaluation.protocol import Recording
     from voiceid.store.reader import Reader
 
@@ -121,6 +116,8 @@ class Adapting:
             Too few speakers or samples to learn from, to measure with, or to calibrate on.
         ModelError, StoreError, ConfigError
         """
+        from voiceid.adaptation.choice import choose  # noqa: PLC0415 - only who adapts waits
+
         parts = self._parts
         found = (
             self._enrolled()

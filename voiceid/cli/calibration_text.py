@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from voiceid.adaptation import StoredAdaptation
+from voiceid.adaptation.stored import StoredAdaptation
 from voiceid.calibration import CalibratedPoint, StoredCalibration, StoredCohort
 from voiceid.cli.text import fields, table
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.adaptation import Transform
+from voiceid.adaptation.transforms import Transform
 from voiceid.calibration import BANDS, Conditions
 from voiceid.domain import (
     Embedding,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from voiceid.adaptation import Transform
+from voiceid.adaptation.transforms import Transform
 from voiceid.domain import EmbeddingSpace, Utterance
 from voiceid.embedder import Embedder
 from voiceid.evaluation.cache import EmbeddingCache

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
-from voiceid.adaptation import StoredAdaptation
+from voiceid.adaptation.stored import StoredAdaptation
 from voiceid.calibration import Calibration, HeldOut, StoredCalibration, StoredCohort
 from voiceid.domain import EmbeddingSpace, Float32Array
 from voiceid.store import rows

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voiceid.adaptation import Transform
+from voiceid.adaptation.transforms import Transform
 from voiceid.domain import Float32Array, Sample
 from voiceid.errors import StoreError
 from voiceid.store import Store, rows

@@ -11,7 +11,8 @@ import numpy as np
 from sqlalchemy import Row, RowMapping
 
 from voiceid import embeddings
-from voiceid.adaptation import StoredAdaptation, Transform
+from voiceid.adaptation.stored import StoredAdaptation
+from voiceid.adaptation.transforms import Transform
 from voiceid.calibration import Calibration, HeldOut, StoredCalibration
 from voiceid.domain import (
     EmbeddingSpace,

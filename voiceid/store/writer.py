@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from voiceid.adaptation import StoredAdaptation, Transform, adapted_space
+from voiceid.adaptation.stored import StoredAdaptation, adapted_space
+from voiceid.adaptation.transforms import Transform
 from voiceid.domain import (
     EmbeddingSpace,
     NewSample,

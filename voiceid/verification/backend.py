@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from voiceid.adaptation import StoredAdaptation, Transform, adapted_space
+from voiceid.adaptation.stored import StoredAdaptation, adapted_space
+from voiceid.adaptation.transforms import Transform
 from voiceid.calibration import AsNorm
 from voiceid.domain import Condition, Embedding, EmbeddingSpace, Float32Array
 from voiceid.errors import StoreError

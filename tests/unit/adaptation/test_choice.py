@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from voiceid import metrics
-from voiceid.adaptation import MIN_SPEAKERS, AdaptationRefused, Candidate, choose, fit
-from voiceid.adaptation.choice import N_FOLDS, _min_cllrs
-from voiceid.adaptation.trials import MAX_IMPOSTORS, MAX_SAMPLES, deal, list_trials
+from voiceid.adaptation.choice import N_FOLDS, _min_cllrs, choose
+from voiceid.adaptation.transforms import AdaptationRefused, Candidate, fit
+from voiceid.adaptation.trials import MAX_IMPOSTORS, MAX_SAMPLES, MIN_SPEAKERS, deal, list_trials
 from voiceid.embeddings import centroid, unit
 
 DIM = 16

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceid.adaptation import AdaptationRefused, Candidate, Transform, fit
+from voiceid.adaptation.transforms import AdaptationRefused, Candidate, Transform, fit
 from voiceid.embeddings import unit
 
 DIM = 12

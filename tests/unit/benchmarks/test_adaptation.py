@@ -10,7 +10,8 @@ import pytest
 from benchmarks import adaptation
 from benchmarks.adaptation import Site, plda, transformed
 from benchmarks.trials import Voice
-from voiceid.adaptation import Candidate, choose
+from voiceid.adaptation.choice import choose
+from voiceid.adaptation.transforms import Candidate
 from voiceid.embeddings import centroid, unit
 
 DIM = 6
