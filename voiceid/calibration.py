@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -59,6 +59,8 @@ class Conditions:
     net_speech_s, enrolled_speech_s, n_enrolled : (n,) float64
     snr_db : (n,) float64
         NaN when it is not known.
+    level_dbfs : (n,) float64 or None
+        NaN, or None for all, when it is not known.
     slope, offset : (n,) float64
         The linear map of a normalised score (AS-Norm): ``slope * cosine + offset``; 1 and 0
         for none.
@@ -71,24 +73,27 @@ class Conditions:
     n_enrolled: Floats
     slope: Floats
     offset: Floats
+    level_dbfs: Floats | None = None
 
     @classmethod
-    def of(cls, comparison: Condition, normalised: tuple[float, float] = (1.0, 0.0)) -> Conditions:
+    def of(cls, condition: Condition, normalised: tuple[float, float] = (1.0, 0.0)) -> Conditions:
         """Return the conditions of one comparison."""
-        net, snr = comparison.net_speech_s, comparison.snr_db
+        net, snr, level = condition.net_speech_s, condition.snr_db, condition.level_dbfs
         return cls(
-            np.array([BANDS.index(comparison.band)]),
+            np.array([BANDS.index(condition.band)]),
             np.array([math.nan if net is None else net]),
             np.array([math.nan if snr is None else snr]),
-            np.array([comparison.enrolled_speech_s]),
-            np.array([float(comparison.n_enrolled)]),
+            np.array([condition.enrolled_speech_s]),
+            np.array([float(condition.n_enrolled)]),
             np.array([normalised[0]]),
             np.array([normalised[1]]),
+            np.array([math.nan if level is None else level]),
         )
 
     def rows(self, chosen: npt.NDArray[Any] | slice) -> Conditions:
         """Return the conditions of some of the comparisons."""
-        return Conditions(*(getattr(self, field.name)[chosen] for field in fields(self)))
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{k: v[chosen] for k, v in columns.items() if v is not None})
 
     def feature(self, name: str) -> Floats:
         """Return a quality measure (n,) of these comparisons; see `FEATURES`."""

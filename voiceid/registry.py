@@ -168,6 +168,9 @@ class ModelCard:
     selftest : SelfTest
     margin : float
         Least lead over the runner-up, in cosine, for an identification.
+    min_level_dbfs : float
+        Softest speech that the model tells apart, for one that hears loudness; nothing is as
+        soft as -200.
     operating_points : tuple of OperatingPoint
     operating_points_data : str
         What they were measured on, and what they cannot claim.
@@ -187,6 +190,7 @@ class ModelCard:
     selftest: SelfTest
     windowing: Windowing = Windowing()
     margin: float = 0.0
+    min_level_dbfs: float = -200.0
     operating_points: tuple[OperatingPoint, ...] = ()
     operating_points_data: str = ""
 

@@ -118,6 +118,8 @@ class DecisionRule:
         Least lead over the runner-up, in cosine, for an identification to be accepted.
     calibration : StoredCalibration or None
         It wins over the points, wherever it can speak of a comparison.
+    min_level_dbfs : float
+        Softer speech than this has no threshold: nothing was measured on it.
     target : Target or None
         None: the one that was asked for with the calibration, or `DEFAULT_FMR`.
     """
@@ -127,6 +129,7 @@ class DecisionRule:
     margin: float
     calibration: StoredCalibration | None = None
     target: Target | None = None
+    min_level_dbfs: float = -math.inf
 
     def with_options(self, target: Target | None, margin: float | None = None) -> DecisionRule:
         """Return the rule with what was asked for in one call; None leaves it as it is."""
@@ -172,6 +175,13 @@ class DecisionRule:
                 "it is not known how much speech is behind the vector, and thresholds depend on it",
                 hint="Pass net_speech_s with the vector.",
             )
+        level_dbfs = condition.level_dbfs
+        if level_dbfs is not None and level_dbfs < self.min_level_dbfs:
+            raise ThresholdUnavailable(
+                f"speech of {level_dbfs:.1f} dBFS is softer than {self.min_level_dbfs:g} dBFS,"
+                f" below which {self.model} does not tell voices apart",
+                hint="Raise the recording level; campplus does not depend on it.",
+            )
         fmr = self.aim.fmr(gallery_size)
         given = Conditions.of(condition, normalised)
         if self._calibrated is not None and self._calibrated.covers(given)[0]:
@@ -195,12 +205,17 @@ class DecisionRule:
             point = _loosest(self.points, band, least_s, fmr)
             rows = reached & (given.band == BANDS.index(Band(band)))
             found[rows] = math.nan if point is None else point.threshold
+        if given.level_dbfs is not None:
+            found[given.level_dbfs < self.min_level_dbfs] = math.nan  # NaN is not below
         if self._calibrated is None:
             return found
         calibrated = np.full(len(found), np.nan)
         with contextlib.suppress(ThresholdUnavailable):
             calibrated = self._calibrated.cosines(self._calibrated.llr_at(fmr), given)
-        return np.where(self._calibrated.covers(given), calibrated, found)
+        covered = self._calibrated.covers(given)
+        if given.level_dbfs is not None:
+            covered &= ~(given.level_dbfs < self.min_level_dbfs)
+        return np.where(covered, calibrated, found)
 
     def llr(
         self, score: float, condition: Condition, normalised: tuple[float, float] = (1.0, 0.0)

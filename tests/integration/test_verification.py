@@ -23,6 +23,7 @@ from voiceid import (
     SpaceMismatch,
     SpeakerNotFound,
     StoreError,
+    ThresholdUnavailable,
     VoiceID,
     VoiceIDError,
 )
@@ -282,3 +283,16 @@ def test_enrolment_and_questions_at_once_lose_nothing(vid: VoiceID, clips: Clips
     assert answers
     assert {a.speaker.name for a in answers if a.speaker} == {"bob"}
     assert [s.name for s in vid.speakers()] == ["bob", "carol"]
+
+
+def test_ge2e_which_hears_loudness_accepts_nobody_who_is_too_soft(
+    tmp_path: Path, clips: Clips
+) -> None:
+    """Thirty decibels down all voices are alike to it, and strangers would be let in."""
+    clip = clips("FEE083", "trn09")[0]
+    samples, rate_hz = soundfile.read(clip, dtype="float32")
+    loud = samples / np.abs(samples).max()
+    with VoiceID.open(tmp_path, home=ROOT, overrides={"model": "ge2e"}) as vid:
+        assert vid.compare((loud, rate_hz), (loud, rate_hz)).accepted
+        with pytest.raises(ThresholdUnavailable, match="softer than -40 dBFS"):
+            vid.compare((0.01 * loud, rate_hz), (0.01 * loud, rate_hz))

@@ -145,11 +145,19 @@ def test_a_target_fpir_takes_a_lower_fmr_of_a_larger_gallery(size: int, fpir: fl
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(list(Band)), st.floats(0.5, 12.0)), min_size=1, max_size=20),
+    st.lists(
+        st.tuples(
+            st.sampled_from(list(Band)),
+            st.floats(0.5, 12.0),
+            st.one_of(st.none(), st.floats(-80.0, 0.0)),
+        ),
+        min_size=1,
+        max_size=20,
+    ),
     st.sampled_from([0.3, 0.1, 0.05, 0.01, 0.001]),
 )
 def test_many_thresholds_at_once_are_those_one_by_one(
-    clips: list[tuple[Band, float]], target: float
+    clips: list[tuple[Band, float, float | None]], target: float
 ) -> None:
     points = [
         replace(point(least, 0.5 + least / 100 - rate, band), target_fmr=rate)
@@ -157,8 +165,8 @@ def test_many_thresholds_at_once_are_those_one_by_one(
         for least, rates in ((1.0, (0.1, 0.01)), (4.0, (0.1,)))
         for rate in rates
     ]
-    rule = DecisionRule("net", points, 0.05, None, Target(target))
-    conditions = [of(net, band) for band, net in clips]
+    rule = DecisionRule("net", points, 0.05, None, Target(target), min_level_dbfs=-40.0)
+    conditions = [replace(of(net, band), level_dbfs=level) for band, net, level in clips]
     rows = [Conditions.of(one) for one in conditions]
     joined = Conditions(
         *(np.concatenate([getattr(row, f.name) for row in rows]) for f in fields(Conditions))
@@ -195,3 +203,10 @@ def test_the_thresholds_among_clips_are_those_of_all_their_pairs(
     assert set(found) == every
     assert len(found) == len(every)
     assert found == sorted(found, key=lambda threshold: threshold.value)
+
+
+def test_speech_softer_than_anything_measured_has_no_threshold() -> None:
+    rule = replace(RULE, min_level_dbfs=-40.0)
+    assert rule.threshold(replace(of(3.0), level_dbfs=-40.0)).value == 0.5
+    with pytest.raises(ThresholdUnavailable, match="dBFS"):
+        rule.threshold(replace(of(3.0), level_dbfs=-40.1))

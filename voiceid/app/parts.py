@@ -209,7 +209,12 @@ class Parts:
     def card_rule(self) -> DecisionRule:
         """What the model's card alone would decide by."""
         card = self.card
-        return DecisionRule(card.name, card.operating_points, card.margin)
+        return DecisionRule(
+            card.name,
+            card.operating_points,
+            card.margin,
+            min_level_dbfs=card.min_level_dbfs,
+        )
 
     def gallery(self, space_id: str, dim: int) -> GalleryIndex:
         """Return the index of an embedding space."""

@@ -63,6 +63,8 @@ class Condition:
         Net speech of all the samples that it is compared with, in seconds.
     n_enrolled : int
         How many samples these are.
+    level_dbfs : float or None
+        RMS level of the softest speech that is known of; None when it is not known.
     """
 
     band: Band
@@ -70,6 +72,7 @@ class Condition:
     snr_db: float | None
     enrolled_speech_s: float
     n_enrolled: int
+    level_dbfs: float | None = None
 
     @classmethod
     def of(cls, clip: QualityReport, enrolled: Sequence[QualityReport]) -> Condition:
@@ -90,6 +93,10 @@ class Condition:
             snr_db=min((one.snr_db for one in clips if one.snr_db is not None), default=None),
             enrolled_speech_s=sum(one.net_speech_s for one in enrolled),
             n_enrolled=len(enrolled),
+            level_dbfs=min(
+                (one.level_dbfs for one in [*clips, *enrolled] if one.level_dbfs is not None),
+                default=None,
+            ),
         )
 
     @classmethod

@@ -179,7 +179,12 @@ class Enrolled:
         return standing(self.expires_at, self.disabled_at, now)
 
     def against(
-        self, net_speech_s: float | None, *, narrowband: float, snr_db: float | None
+        self,
+        net_speech_s: float | None,
+        *,
+        narrowband: float,
+        snr_db: float | None,
+        level_dbfs: float | None = None,
     ) -> Condition:
         """Return the condition of clips, of a share narrowband (0 to 1), with this enrolment."""
         return Condition(
@@ -188,6 +193,7 @@ class Enrolled:
             snr_db=snr_db,
             enrolled_speech_s=self.net_speech_s,
             n_enrolled=self.n_samples,
+            level_dbfs=level_dbfs,
         )
 
 

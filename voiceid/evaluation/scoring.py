@@ -197,7 +197,9 @@ def conditions_of(
     models, asked = _facts(enrolled), _facts([[one] if one else [] for one in probes])
     of_models, of_probes = models.rows(trials[:, 0]), asked.rows(trials[:, 1])
     less, more, snr_db = of_probes.speech_s, of_models.speech_s, of_probes.snr_db
+    level_dbfs = of_probes.level_dbfs
     if either:
+        level_dbfs = np.fmin(level_dbfs, of_models.level_dbfs)
         less, more = np.minimum(less, more), np.maximum(less, more)
         snr_db = np.fmin(snr_db, of_models.snr_db)
     return Conditions(
@@ -208,6 +210,7 @@ def conditions_of(
         n_enrolled=of_models.counts,
         slope=np.ones(len(trials)),
         offset=np.zeros(len(trials)),
+        level_dbfs=level_dbfs,
     )
 
 
@@ -219,6 +222,8 @@ class _Facts:
     """Of narrowband."""
     speech_s: Float64Array
     snr_db: Float64Array
+    level_dbfs: Float64Array
+    """Of the softest."""
     counts: Float64Array
 
     def rows(self, chosen: Indices) -> _Facts:
@@ -226,14 +231,17 @@ class _Facts:
 
 
 def _facts(groups: Sequence[Sequence[QualityReport]]) -> _Facts:
-    shares, speech_s, snr_db = (np.full(len(groups), np.nan) for _ in range(3))
+    shares, speech_s, snr_db, level_dbfs = (np.full(len(groups), np.nan) for _ in range(4))
     for i, group in enumerate(groups):
         if group:
             shares[i] = sum(quality.narrowband for quality in group) / len(group)
             speech_s[i] = sum(quality.net_speech_s for quality in group)
             known = [quality.snr_db for quality in group if quality.snr_db is not None]
             snr_db[i] = min(known, default=np.nan)
-    return _Facts(shares, speech_s, snr_db, np.array([float(len(group)) for group in groups]))
+            levels = [quality.level_dbfs for quality in group if quality.level_dbfs is not None]
+            level_dbfs[i] = min(levels, default=np.nan)
+    counts = np.array([float(len(group)) for group in groups])
+    return _Facts(shares, speech_s, snr_db, level_dbfs, counts)
 
 
 def _centroids(groups: Sequence[Sequence[Utterance]]) -> Float32Array:

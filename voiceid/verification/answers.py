@@ -58,8 +58,13 @@ class Probe:
 
     def against(self, enrolled: Enrolled) -> Condition:
         """Return the condition of a comparison with an enrolment."""
-        snr_db = None if self.quality is None else self.quality.snr_db
-        return enrolled.against(self.net_speech_s, narrowband=self.narrowband, snr_db=snr_db)
+        quality = self.quality
+        return enrolled.against(
+            self.net_speech_s,
+            narrowband=self.narrowband,
+            snr_db=None if quality is None else quality.snr_db,
+            level_dbfs=None if quality is None else quality.level_dbfs,
+        )
 
 
 @dataclass(frozen=True, slots=True)
