@@ -24,7 +24,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.corpora import (
-    CONDITIONS,
     Clip,
     ami_turns,
     corpora_argument,
@@ -34,6 +33,7 @@ from benchmarks.corpora import (
     test_other,
     train_clean,
 )
+from benchmarks.degradations import CONDITIONS
 from benchmarks.tables import markdown, percent
 from benchmarks.trials import Flags, Floats, Voice
 from benchmarks.voices import Ear, Hearing, model_store
@@ -42,7 +42,8 @@ from voiceid.calibration import Calibration, Conditions
 from voiceid.domain import Embedding, EmbeddingSpace, QualityReport, Utterance
 from voiceid.errors import FitRefused
 from voiceid.evaluation.fitting import PRIORS, Fit, fit
-from voiceid.evaluation.protocol import Indices, Recording, enroll_in_turn
+from voiceid.evaluation.pairing import enroll_in_turn
+from voiceid.evaluation.protocol import Indices, Recording
 from voiceid.evaluation.scoring import Failure, score
 from voiceid.scoring import DecisionRule, Target
 
