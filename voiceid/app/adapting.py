@@ -12,11 +12,12 @@ import numpy as np
 
 from voiceid.adaptation.stored import StoredAdaptation, adapted_space, gain_of
 from voiceid.adaptation.transforms import AdaptationRefused
+from voiceid.app.numbering import numbered
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
 from voiceid.calibration import StoredCalibration, StoredCohort
 from voiceid.domain import Float32Array, QualityReport
-from voiceid.errors import AudioError, ChangeRefused, FitNotFound, FitRefused
+from voiceid.errors import AudioError, ChangeRefused, FitRefused
 from voiceid.normalization import MIN_MEMBERS
 
 if TYPE_CHECKING:  # only who adapts waits for it
@@ -309,20 +310,8 @@ def _silent(done: int, total: int) -> None:
 
 
 def _numbered(reader: Reader, number: int) -> StoredAdaptation:
-    found = {one.id: one for one in reader.adaptations()}
-    if number not in found:
-        raise FitNotFound(
-            f"there is no adaptation {number}; there is: {', '.join(map(str, found)) or 'none'}",
-            hint="`voiceid adaptations list` shows them.",
-        )
-    return found[number]
+    return numbered(reader.adaptations(), number, "adaptation", "voiceid adaptations list")
 
 
 def _cohort(reader: Reader, number: int) -> StoredCohort:
-    found = {one.id: one for one in reader.cohorts()}
-    if number not in found:
-        raise FitNotFound(
-            f"there is no cohort {number}; there is: {', '.join(map(str, found)) or 'none'}",
-            hint="`voiceid cohort list` shows them.",
-        )
-    return found[number]
+    return numbered(reader.cohorts(), number, "cohort", "voiceid cohort list")

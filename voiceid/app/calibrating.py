@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voiceid.app.numbering import numbered
 from voiceid.app.parts import Parts
 from voiceid.calibration import StoredCalibration
-from voiceid.errors import ChangeRefused, FitNotFound
+from voiceid.errors import ChangeRefused
 
 if TYPE_CHECKING:  # only who calibrates waits for it
     from voiceid.evaluation import Protocol
@@ -125,14 +126,7 @@ class Calibrating:
 
 
 def _numbered(reader: Reader, number: int) -> StoredCalibration:
-    found = {one.id: one for one in reader.calibrations()}
-    if number not in found:
-        there = ", ".join(map(str, found)) or "none"
-        raise FitNotFound(
-            f"there is no calibration {number}; there is: {there}",
-            hint="`voiceid calibrations list` shows them.",
-        )
-    return found[number]
+    return numbered(reader.calibrations(), number, "calibration", "voiceid calibrations list")
 
 
 def _silent(done: int, total: int) -> None:

@@ -10,7 +10,8 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.calibration_text import adapted_text
 from voiceid.cli.console import Console
-from voiceid.cli.options import Rate, common_options
+from voiceid.cli.labelled import fitting_options
+from voiceid.cli.options import common_options
 from voiceid.cli.session import open_voiceid
 from voiceid.cli.tree import Command
 from voiceid.errors import FitRefused
@@ -23,18 +24,7 @@ from voiceid.errors import FitRefused
     example="voiceid adapt people.csv --target-fmr 1e-3",
 )
 @click.argument("input", metavar="[INPUT]", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--target-fmr",
-    type=Rate(),
-    metavar="RATE",
-    help="How often another voice may match from now on; refused if the trials are too few.",
-)
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Folder of what was heard before, as of evaluate (default: nothing is kept).",
-)
+@fitting_options
 @click.option("--dry-run", is_flag=True, help="Measure, and change nothing.")
 @common_options
 @click.pass_obj

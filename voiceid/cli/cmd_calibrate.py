@@ -10,8 +10,8 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.calibration_text import told
 from voiceid.cli.console import Console
-from voiceid.cli.labelled import input_options, protocol_of
-from voiceid.cli.options import Rate, common_options
+from voiceid.cli.labelled import fitting_options, input_options, protocol_of
+from voiceid.cli.options import common_options
 from voiceid.cli.session import open_voiceid
 from voiceid.cli.tree import Command
 
@@ -23,18 +23,7 @@ from voiceid.cli.tree import Command
     example="voiceid calibrate people.csv --target-fmr 1e-3",
 )
 @input_options
-@click.option(
-    "--target-fmr",
-    type=Rate(),
-    metavar="RATE",
-    help="How often another voice may match from now on; refused if the trials are too few.",
-)
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Folder of what was heard before, as of evaluate (default: nothing is kept).",
-)
+@fitting_options
 @click.option("--no-use", is_flag=True, help="Keep the calibration, and decide as before.")
 @common_options
 @click.pass_obj

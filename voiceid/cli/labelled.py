@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from voiceid.cli.options import Rate
+
 if TYPE_CHECKING:
     from voiceid.evaluation import Protocol
     from voiceid.evaluation.protocol import Recording
@@ -34,6 +36,27 @@ def input_options(function: F) -> F:
             help="INPUT is `MODEL PATH target|nontarget`, and MAP says `MODEL PATH...`.",
         ),
         click.argument("input", metavar="INPUT", type=click.Path(path_type=Path)),
+    ):
+        function = option(function)
+    return function
+
+
+def fitting_options(function: F) -> F:
+    """Add ``--target-fmr RATE`` and ``--cache DIR``, of what is fitted."""
+    for option in (
+        click.option(
+            "--cache",
+            type=click.Path(file_okay=False, path_type=Path),
+            metavar="DIR",
+            help="Folder of what was heard before, as of evaluate (default: nothing is kept).",
+        ),
+        click.option(
+            "--target-fmr",
+            type=Rate(),
+            metavar="RATE",
+            help="How often another voice may match from now on; refused if the trials are too"
+            " few.",
+        ),
     ):
         function = option(function)
     return function
