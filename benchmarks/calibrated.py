@@ -51,10 +51,10 @@ TARGETS = (0.01, 0.001)
 LENGTHS_S = (1.3, 1.8, 2.5, 7.0)
 PLACES = (0.25, 0.75)
 DIGITS_S = 2.0
-HALVES = 20
+HALVES = 8
 DRAWN = (10, 20, 40)
 """Speakers that are drawn from train-clean-100."""
-DRAWS = 30
+DRAWS = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -73,8 +73,7 @@ def as_normed(scored: ScoredTrials, speakers: Indices, number: int, cohort: Coho
     gain = None
     if drawn[0] is not None and drawn[1] is not None:
         without, with_it = (metrics.crossing(one.fmr, one.fnmr) for one in drawn if one)
-        low, high = np.quantile(without - with_it, [0.025, 0.975])
-        gain = float(low), float(high)
+        gain = metrics.expanded_interval(without - with_it, len(np.unique(speakers)))
     rows = [(np.sort(same.scores), np.sort(other.scores)) for same, other in sides]
     eers = [metrics.equal_error_rate(*row) for row in rows]
     costs = [metrics.min_dcf(*row, p_target=0.01) for row in rows]

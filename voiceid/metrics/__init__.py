@@ -16,6 +16,7 @@ from voiceid.metrics.bootstrap import (
     Interval,
     Resampled,
     bootstrap_by_speaker,
+    expanded_interval,
     false_match_interval,
     resample_speakers,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "equal_error_rate",
     "error_counts",
     "error_rates",
+    "expanded_interval",
     "failures",
     "false_match_interval",
     "fmr_for_fpir",

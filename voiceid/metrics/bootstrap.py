@@ -75,15 +75,15 @@ class Resampled:
         ValueError
             It was not asked for.
         """
-        return _interval(self.fmr[:, self._column(threshold)], self.units)
+        return expanded_interval(self.fmr[:, self._column(threshold)], self.units)
 
     def fnmr_at(self, threshold: float) -> Interval:
         """Return the interval of the FNMR; see `fmr_at`."""
-        return _interval(self.fnmr[:, self._column(threshold)], self.units)
+        return expanded_interval(self.fnmr[:, self._column(threshold)], self.units)
 
     def equal_error_rate(self) -> Interval:
         """Return the interval of the EER."""
-        return _interval(crossing(self.fmr, self.fnmr), self.units)
+        return expanded_interval(crossing(self.fmr, self.fnmr), self.units)
 
     def min_dcf(
         self, *, p_target: float = 0.01, c_miss: float = 1.0, c_false_alarm: float = 1.0
@@ -92,7 +92,7 @@ class Resampled:
         costs = normalized_cost(
             self.fmr, self.fnmr, p_target=p_target, c_miss=c_miss, c_false_alarm=c_false_alarm
         )
-        return _interval(np.min(costs, axis=1), self.units)
+        return expanded_interval(np.min(costs, axis=1), self.units)
 
     def act_dcf(
         self, *, p_target: float = 0.01, c_miss: float = 1.0, c_false_alarm: float = 1.0
@@ -113,7 +113,7 @@ class Resampled:
             c_miss=c_miss,
             c_false_alarm=c_false_alarm,
         )
-        return _interval(costs, self.units)
+        return expanded_interval(costs, self.units)
 
     def cllr_interval(self) -> Interval:
         """Return the interval of the Cllr.
@@ -125,7 +125,7 @@ class Resampled:
         """
         if self.cllr is None:
             raise ValueError("only LLRs have a Cllr: resample with llr=True")
-        return _interval(self.cllr, self.units)
+        return expanded_interval(self.cllr, self.units)
 
     def _column(self, threshold: float) -> int:
         column = int(np.searchsorted(self.thresholds, threshold))
@@ -226,7 +226,7 @@ def bootstrap_by_speaker(
         )
         for draw in _draws(units, sides, resamples, seed)
     ]
-    return _interval(np.array(values), units)
+    return expanded_interval(np.array(values), units)
 
 
 def false_match_interval(
@@ -250,7 +250,7 @@ def false_match_interval(
     """
     draws, (table,) = _drawn([speakers], resamples, seed)
     counts = table.weigh(accepted.astype(np.intp), 2, draws)
-    return _interval(counts[:, 1] / np.sum(counts, axis=1), len(draws))
+    return expanded_interval(counts[:, 1] / np.sum(counts, axis=1), len(draws))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -347,8 +347,8 @@ def _grid(sides: Sequence[Scores], asked: Sequence[float]) -> Floats:
     return at
 
 
-def _interval(values: Floats, units: int) -> Interval:
-    """Return the expanded percentile interval of a statistic of so many units.
+def expanded_interval(values: Floats, units: int) -> Interval:
+    """Return the 95 % expanded percentile interval of draws (r,) of so many units, 2 or more.
 
     Draws of few units spread too little, and as the normal does where Student's t would be
     right: their quantiles are taken further out (Hesterberg, What teachers should know about
