@@ -33,6 +33,7 @@ ALL_WELL = {
         "models",
         "database",
         "index",
+        "thresholds",
         "codecs",
         "processors",
         "disk",

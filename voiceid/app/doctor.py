@@ -10,7 +10,7 @@ from voiceid import runtime
 from voiceid.app.parts import VAD_MODEL, Parts
 from voiceid.audio import codec_versions
 from voiceid.domain import Finding, Health
-from voiceid.errors import VoiceIDError
+from voiceid.errors import ThresholdUnavailable, VoiceIDError
 
 _TIGHT_BYTES, _FULL_BYTES = 1 << 30, 100 << 20
 """Free space from which a box should be looked after, and under which writes may fail soon."""
@@ -78,6 +78,28 @@ def _database(parts: Parts) -> Iterator[Finding]:
             n_speakers = len(reader.speakers())
         yield Finding("database", Health.OK, f"sound, {n_speakers} enrolled, schema {found.head}")
         yield from _index(parts)
+        yield from _thresholds(parts)
+
+
+def _thresholds(parts: Parts) -> Iterator[Finding]:
+    """Whether anybody can be accepted at all: what is in use may lack what it needs."""
+    back_end = parts.back_end(parts.verifying_rule())
+    rule, space_id = back_end.rule, back_end.space.id
+    aim = f"FMR {100.0 * rule.aim.rate:.3g} %"
+    if rule.calibration is not None:
+        try:
+            rule.calibration.calibration.llr_at(rule.aim.rate)
+        except ThresholdUnavailable as error:
+            yield Finding("thresholds", Health.ERROR, error.message, error.hint)
+            return
+        message = f"calibration {rule.calibration.id} of {space_id}, {aim}"
+        yield Finding("thresholds", Health.OK, message)
+    elif any(point.target_fmr <= rule.aim.rate for point in rule.points):
+        yield Finding("thresholds", Health.OK, f"card {rule.model}, {aim}")
+    else:
+        message = f"nothing was measured in {space_id} for {aim}: nobody is accepted"
+        hint = "Run `voiceid calibrate`, or leave the adaptation: `voiceid adaptations use none`."
+        yield Finding("thresholds", Health.ERROR, message, hint)
 
 
 def _index(parts: Parts) -> Iterator[Finding]:

@@ -64,10 +64,12 @@ def use_command(console: Console, number: int | None) -> int:
     """Let a calibration decide from now on, or none: the model's card decides then."""
     with open_voiceid(console) as vid:
         found = vid.use_calibration(number)
+        adapted = any(one.in_use and one.space_id == vid.space.id for one in vid.adaptations())
     if console.settings.as_json:
         console.json({"in_use": None if found is None else found.id})
     elif found is None:
-        console.result("in use  none: the model's card decides")
+        then = "nobody is accepted in the adapted space" if adapted else "the model's card decides"
+        console.result(f"in use  none: {then}")
     else:
         console.result(f"in use  calibration {found.id} of {found.space_id}")
     return exit_codes.DONE

@@ -22,9 +22,10 @@ from voiceid.errors import Unhealthy
 @common_options
 @click.pass_obj
 def command(console: Console) -> int:
-    """Examine the whole installation: models, database, index, codecs, processors, disk, clock.
+    """Examine the whole installation: from models and database to disk and clock.
 
-    Each line is ok, warning or error, and says what to do.  Nothing is changed or fetched.
+    It looks at the engine, models, database, index, thresholds, codecs, processors, disk and
+    clock.  Each line is ok, warning or error, and says what to do.  Nothing is changed or fetched.
     Exits with 0 when there is no error, with 46 when there is one.
     """
     n_errors = 0
