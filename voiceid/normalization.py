@@ -8,7 +8,8 @@ for real applications, Interspeech 2011).
 
 For one comparison that is a straight line in its cosine, ``slope * cosine + offset`` with a
 positive slope.  So a threshold for normalised scores is a threshold for the raw cosine of that
-comparison, `raw_threshold`, and a normalised score never meets a threshold of cosines.
+comparison, which `voiceid.calibration` finds, and a normalised score never meets a threshold of
+cosines.
 """
 
 from __future__ import annotations
@@ -134,8 +135,3 @@ def linear_map(enrolled: Statistics, probe: Statistics) -> tuple[Floats, Floats]
     slopes = (1.0 / enrolled.deviations + 1.0 / probe.deviations) / 2.0
     offsets = enrolled.means / enrolled.deviations + probe.means / probe.deviations
     return slopes, -offsets / 2.0
-
-
-def raw_threshold(threshold: float, slopes: Floats, offsets: Floats) -> Floats:
-    """Return the cosine at which each comparison reaches a threshold of normalised scores."""
-    return (threshold - offsets) / slopes

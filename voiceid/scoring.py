@@ -205,17 +205,14 @@ class DecisionRule:
             point = _loosest(self.points, band, least_s, fmr)
             rows = reached & (given.band == BANDS.index(Band(band)))
             found[rows] = math.nan if point is None else point.threshold
+        if self._calibrated is not None:
+            calibrated = np.full(len(found), np.nan)
+            with contextlib.suppress(ThresholdUnavailable):
+                calibrated = self._calibrated.cosines(self._calibrated.llr_at(fmr), given)
+            found = np.where(self._calibrated.covers(given), calibrated, found)
         if given.level_dbfs is not None:
             found[given.level_dbfs < self.min_level_dbfs] = math.nan  # NaN is not below
-        if self._calibrated is None:
-            return found
-        calibrated = np.full(len(found), np.nan)
-        with contextlib.suppress(ThresholdUnavailable):
-            calibrated = self._calibrated.cosines(self._calibrated.llr_at(fmr), given)
-        covered = self._calibrated.covers(given)
-        if given.level_dbfs is not None:
-            covered &= ~(given.level_dbfs < self.min_level_dbfs)
-        return np.where(covered, calibrated, found)
+        return found
 
     def llr(
         self, score: float, condition: Condition, normalised: tuple[float, float] = (1.0, 0.0)
@@ -237,8 +234,8 @@ class DecisionRule:
     def _aim_text(self, fmr: float, gallery_size: int) -> str:
         aim = self.aim
         if not aim.per_search:
-            return f"FMR {_percent(fmr)}"
-        return f"FPIR {_percent(aim.rate)} of {gallery_size} enrolled, FMR {_percent(fmr)}"
+            return f"FMR {percent(fmr)}"
+        return f"FPIR {percent(aim.rate)} of {gallery_size} enrolled, FMR {percent(fmr)}"
 
     def _point(self, band: Band, net_speech_s: float, fmr: float) -> OperatingPoint:
         reached = [
@@ -378,7 +375,8 @@ def _loosest(
     return max(usable, key=lambda p: p.target_fmr, default=None)
 
 
-def _percent(rate: float) -> str:
+def percent(rate: float) -> str:
+    """Return a rate, 0 to 1, in percent to three digits."""
     return f"{100.0 * rate:.3g} %"
 
 

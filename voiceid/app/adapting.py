@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from voiceid.app.numbering import numbered
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
 from voiceid.calibration import StoredCalibration, StoredCohort
-from voiceid.domain import Float32Array, QualityReport
+from voiceid.domain import Float32Array, QualityReport, Utterance
 from voiceid.errors import AudioError, ChangeRefused, FitRefused
 from voiceid.normalization import MIN_MEMBERS
 
@@ -120,11 +119,7 @@ class Adapting:
         from voiceid.adaptation.choice import choose  # noqa: PLC0415 - only who adapts waits
 
         parts = self._parts
-        found = (
-            self._enrolled()
-            if recordings is None
-            else self._heard(recordings, Path(cache), tell or _silent)
-        )
+        found = self._enrolled() if recordings is None else self._heard(recordings, cache, tell)
         if not found.speakers:
             raise FitRefused(
                 f"nothing can be learned from {source}: there are no samples", hint=_MORE
@@ -154,7 +149,9 @@ class Adapting:
             )
             writer.use_calibration(space.id, calibration)
             writer.use_adaptation(parts.space.id, number)
-            [used] = [one for one in writer.calibrations() if one.id == calibration]
+            used = numbered(
+                writer.calibrations(), calibration, "calibration", "voiceid calibrations list"
+            )
             return Adapted(choice.adopted, choice.reason, measured, _numbered(writer, number), used)
 
     def adaptations(self) -> list[StoredAdaptation]:
@@ -253,21 +250,20 @@ class Adapting:
         return found
 
     def _heard(
-        self, recordings: Sequence[Recording], cache: Path, tell: Callable[[int, int], None]
+        self,
+        recordings: Sequence[Recording],
+        cache: str | os.PathLike[str],
+        tell: Callable[[int, int], None] | None,
     ) -> _Labelled:
-        from voiceid.evaluation import EmbeddingCache  # noqa: PLC0415 - only who adapts waits
-        from voiceid.evaluation.scoring import Failure, listen  # noqa: PLC0415
+        from voiceid.app.hearing import heard_and_told  # noqa: PLC0415 - only who adapts waits
 
-        parts = self._parts
-        kept = EmbeddingCache(cache, parts.space)
-        rows = []
-        for recording, one in zip(
-            recordings, listen(recordings, parts.embedder, kept, tell), strict=True
-        ):
-            if isinstance(one, Failure):
-                parts.notify(f"left out {recording.name}: {one.message}")
-            elif one.embedding is not None:
-                rows.append((recording, one.embedding.vector, one.quality))
+        rows = [
+            (recording, one.embedding.vector, one.quality)
+            for recording, one in zip(
+                recordings, heard_and_told(self._parts, recordings, cache, tell), strict=True
+            )
+            if isinstance(one, Utterance) and one.embedding is not None
+        ]
         named = all(recording.session for recording, _, _ in rows)
         return _Labelled(
             np.array([vector for _, vector, _ in rows], dtype=np.float32),
@@ -303,10 +299,6 @@ def _calibration(choice: Choice, qualities: Sequence[QualityReport], target_fmr:
     given = conditions_of(enrolled, list(qualities), pairs)
     speakers = trials.speakers.astype(np.int64)
     return fit(choice.scores_after, trials.genuine, given, speakers, target_fmr=target_fmr)
-
-
-def _silent(done: int, total: int) -> None:
-    del done, total
 
 
 def _numbered(reader: Reader, number: int) -> StoredAdaptation:

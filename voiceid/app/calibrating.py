@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceid.app.numbering import numbered
@@ -56,18 +55,14 @@ class Calibrating:
             Too few speakers or trials, for a calibration or for the target.
         TrialsInvalid, ModelError, StoreError, ConfigError
         """
-        from voiceid.evaluation import EmbeddingCache  # noqa: PLC0415 - only who fits waits
+        from voiceid.app.hearing import heard_and_told  # noqa: PLC0415 - only who fits waits
         from voiceid.evaluation.fitting import fit_best  # noqa: PLC0415
         from voiceid.evaluation.report import speakers_of  # noqa: PLC0415
-        from voiceid.evaluation.scoring import Failure, adapted, listen, score  # noqa: PLC0415
+        from voiceid.evaluation.scoring import adapted, score  # noqa: PLC0415
 
         parts = self._parts
         aim = parts.verifying_rule(target_fmr).aim.rate  # a door that it would lock is refused
-        kept = EmbeddingCache(Path(cache), parts.space)
-        heard = listen(protocol.recordings, parts.embedder, kept, tell or _silent)
-        for one in heard:
-            if isinstance(one, Failure):
-                parts.notify(f"left out {one.recording.name}: {one.message}")
+        heard = heard_and_told(parts, protocol.recordings, cache, tell)
         back_end = parts.back_end(parts.card_rule)
         if back_end.transform is not None:
             heard = adapted(heard, back_end.transform, back_end.space)
@@ -127,7 +122,3 @@ class Calibrating:
 
 def _numbered(reader: Reader, number: int) -> StoredCalibration:
     return numbered(reader.calibrations(), number, "calibration", "voiceid calibrations list")
-
-
-def _silent(done: int, total: int) -> None:
-    del done, total

@@ -11,6 +11,7 @@ from voiceid.app.parts import VAD_MODEL, Parts
 from voiceid.audio import codec_versions
 from voiceid.domain import Finding, Health
 from voiceid.errors import ThresholdUnavailable, VoiceIDError
+from voiceid.scoring import percent
 
 _TIGHT_BYTES, _FULL_BYTES = 1 << 30, 100 << 20
 """Free space from which a box should be looked after, and under which writes may fail soon."""
@@ -85,7 +86,7 @@ def _thresholds(parts: Parts) -> Iterator[Finding]:
     """Whether anybody can be accepted at all: what is in use may lack what it needs."""
     back_end = parts.back_end(parts.verifying_rule())
     rule, space_id = back_end.rule, back_end.space.id
-    aim = f"FMR {100.0 * rule.aim.rate:.3g} %"
+    aim = f"FMR {percent(rule.aim.rate)}"
     if rule.calibration is not None:
         try:
             rule.calibration.calibration.llr_at(rule.aim.rate)

@@ -47,11 +47,12 @@ class Evaluating:
             Nothing is left to compare.
         ModelError, ConfigError
         """
-        from voiceid.evaluation import EmbeddingCache, evaluate  # noqa: PLC0415 - as above
+        from voiceid.app.hearing import silent  # noqa: PLC0415 - as above
+        from voiceid.evaluation import EmbeddingCache, evaluate  # noqa: PLC0415
 
         parts = self._parts
         system = self._system(EmbeddingCache(Path(cache), parts.space))
-        return evaluate(protocol, system, tell or _silent)
+        return evaluate(protocol, system, tell or silent)
 
     def _system(self, cache: EmbeddingCache) -> System:
         """Return what is in use now."""
@@ -119,7 +120,3 @@ def _scores(found: Evaluation) -> str:
         )
     ]
     return "\n".join(lines) + "\n"
-
-
-def _silent(done: int, total: int) -> None:
-    del done, total

@@ -8,6 +8,7 @@ from typing import Any
 from voiceid.adaptation.stored import StoredAdaptation
 from voiceid.calibration import CalibratedPoint, StoredCalibration, StoredCohort
 from voiceid.cli.text import fields, table
+from voiceid.scoring import percent
 
 
 def told(found: StoredCalibration) -> str:
@@ -21,7 +22,7 @@ def told(found: StoredCalibration) -> str:
         "heard": f"{', '.join(calibration.bands)}; clips from"
         f" {calibration.min_net_speech_s:.1f} s of net speech on",
         "takes in": ", ".join(["score", *measured]),
-        "EER": _percent(held_out.eer),
+        "EER": percent(held_out.eer),
         "Cllr": f"{held_out.cllr:.4f} bit (least {held_out.min_cllr:.4f})",
     }
     facts |= {
@@ -31,7 +32,7 @@ def told(found: StoredCalibration) -> str:
     if calibration.normalization is not None:
         facts["normalised"] = f"AS-Norm, cohort {calibration.normalization.cohort}"
     if found.target_fmr is not None:
-        facts["target"] = f"FMR {_percent(found.target_fmr)}"
+        facts["target"] = f"FMR {percent(found.target_fmr)}"
     return fields(facts) + "\n\n" + _points(calibration.points)
 
 
@@ -45,7 +46,7 @@ def calibrations_table(found: Sequence[StoredCalibration]) -> str:
             str(one.held_out.speakers),
             str(one.held_out.impostor),
             f"{one.held_out.cllr:.4f}",
-            "-" if one.target_fmr is None else _percent(one.target_fmr),
+            "-" if one.target_fmr is None else percent(one.target_fmr),
             "yes" if one.in_use else "",
         ]
         for one in found
@@ -59,7 +60,7 @@ def adapted_text(measured: dict[str, Any]) -> str:
     rows = [
         [
             one["candidate"] + (" *" if one["candidate"] == measured["chosen"] else ""),
-            _percent(one["eer"]),
+            percent(one["eer"]),
             f"{one['min_dcf']:.4f}",
             f"{one['min_cllr']:.4f}",
             f"{one['gain']:.4f}",
@@ -98,10 +99,10 @@ def cohorts_table(found: Sequence[StoredCohort]) -> str:
 def _points(points: Sequence[CalibratedPoint]) -> str:
     rows = [
         [
-            _percent(point.fmr),
+            percent(point.fmr),
             f"{point.llr:.3f}",
             _bounds(point.fmr_bounds),
-            _percent(point.fnmr),
+            percent(point.fnmr),
             _bounds(point.fnmr_bounds),
         ]
         for point in points
@@ -111,11 +112,7 @@ def _points(points: Sequence[CalibratedPoint]) -> str:
 
 
 def _bounds(bounds: tuple[float, float]) -> str:
-    return " to ".join(map(_percent, bounds))
-
-
-def _percent(rate: float) -> str:
-    return f"{100.0 * rate:.3g} %"
+    return " to ".join(map(percent, bounds))
 
 
 def _use(found: StoredCalibration) -> str:

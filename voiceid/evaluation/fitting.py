@@ -9,7 +9,7 @@ that nothing is promised of the very trials that it was fitted on.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -31,9 +31,10 @@ from voiceid.calibration import (
     trials_needed,
 )
 from voiceid.errors import FitRefused
+from voiceid.evaluation.bounds import drawn_again
 from voiceid.evaluation.regression import logistic_regression
 from voiceid.evaluation.scoring import ScoredTrials
-from voiceid.metrics import Rate, Resampled, Trials
+from voiceid.metrics import Rate, Trials
 from voiceid.normalization import Cohort, linear_map, statistics
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -245,19 +246,9 @@ def _held_out_llrs(material: _Material, features: Sequence[str]) -> Floats:
         if not judged.any():
             continue
         seen = ~np.isin(one, (i, j)) & ~np.isin(other, (i, j))
-        weights = _fitted(columns[seen], material.target[seen])
-        llrs[judged] = weights(columns[judged])
+        slopes, intercept = logistic_regression(columns[seen], material.target[seen])
+        llrs[judged] = columns[judged] @ slopes + intercept
     return llrs
-
-
-def _fitted(columns: Floats, target: Bools) -> Callable[[Floats], Floats]:
-    """Return the LLR as a function of the columns."""
-    slopes, intercept = logistic_regression(columns, target)
-
-    def llr(of: Floats) -> Floats:
-        return np.asarray(of @ slopes + intercept)
-
-    return llr
 
 
 def _calibration(
@@ -297,25 +288,18 @@ def _points(
     asked = {target_fmr} if target_fmr is not None else set()
     rates = sorted({rate for rate in _RATES if rate > least} | {least} | asked, reverse=True)
     at = [metrics.threshold_at_fmr(impostor, rate) for rate in rates]
-    drawn = _drawn(material, llrs, at)
+    same = material.target
+    drawn = drawn_again(
+        Trials(llrs[same], material.speakers[same]),
+        Trials(llrs[~same], material.speakers[~same]),
+        at,
+    )
     for rate, llr in zip(rates, at, strict=True):
         accepted = len(impostor) - int(np.searchsorted(impostor, llr))
         refused = int(np.searchsorted(genuine, llr))
         of = (None, None) if drawn is None else (drawn.fmr_at(llr), drawn.fnmr_at(llr))
         fmr, fnmr = Rate.of(accepted, len(impostor), of[0]), Rate.of(refused, len(genuine), of[1])
         yield CalibratedPoint(rate, llr, (fmr.low, fmr.high), fnmr.rate, (fnmr.low, fnmr.high))
-
-
-def _drawn(material: _Material, llrs: Floats, at: Sequence[float]) -> Resampled | None:
-    genuine, speakers = material.target, material.speakers
-    try:
-        return metrics.resample_speakers(
-            Trials(llrs[genuine], speakers[genuine]),
-            Trials(llrs[~genuine], speakers[~genuine]),
-            thresholds=at,
-        )
-    except ValueError:
-        return None
 
 
 def _held_out(material: _Material, llrs: Floats) -> HeldOut:

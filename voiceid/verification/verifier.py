@@ -79,12 +79,12 @@ class Verifier:
         """
         started = time.perf_counter()
         with self.store.read() as reader:  # a wrong name is told before the audio is decoded
-            self._claimed(reader, name, self.back_ends.in_use(reader, rule))
+            self._claimed(reader, name, self.back_ends.space)
         probe = Probe.of(self.hear(source))
         # The audio took its time: the answer is given on what is enrolled now.
         with self.store.read() as reader:
             back_end = self.back_ends.in_use(reader, rule)
-            claimed, vector = self._claimed(reader, name, back_end)
+            claimed, vector = self._claimed(reader, name, back_end.space)
         facts = Facts(Task.VERIFY, probe, back_end.space, 1, started)
         score, asked = None, vector
         if probe.embedding is not None:
@@ -167,10 +167,9 @@ class Verifier:
             return tuple(one for (one, _), _ in self._ranking(reader, moved, k, among))
 
     def _claimed(
-        self, reader: Reader, name: str, back_end: BackEnd
+        self, reader: Reader, name: str, space: EmbeddingSpace
     ) -> tuple[Enrolled, Float32Array]:
         speaker = reader.speaker(name)
-        space = back_end.space
         centroid_id = reader.centroid_id(speaker.id, space.id)
         if centroid_id is None:
             raise SpaceMismatch(
