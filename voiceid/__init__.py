@@ -109,7 +109,7 @@ if TYPE_CHECKING:
     )
     from voiceid.evaluation import Evaluation, Protocol, Recording
     from voiceid.exchange import Exchanged
-    from voiceid.index.gallery import IndexStatus
+    from voiceid.index.base import IndexStatus
     from voiceid.registry import ModelCard
     from voiceid.scoring import OperatingPoint
     from voiceid.store.migrate import SchemaState, SchemaStatus
@@ -234,7 +234,7 @@ _ELSEWHERE = {
     "Evaluation": "voiceid.evaluation",
     "Exchanged": "voiceid.exchange",
     "HeldOut": "voiceid.calibration",
-    "IndexStatus": "voiceid.index.gallery",
+    "IndexStatus": "voiceid.index.base",
     "InstalledModel": "voiceid.zoo",
     "ModelCard": "voiceid.registry",
     "ModelStatus": "voiceid.zoo",

@@ -27,7 +27,7 @@ from voiceid.domain import (
 )
 from voiceid.embeddings import cosine
 from voiceid.errors import ChangeRefused, SampleNotFound, SpaceMismatch
-from voiceid.index.gallery import GalleryIndex
+from voiceid.index.base import Gallery
 from voiceid.scoring import DecisionRule, odd_ones
 
 if TYPE_CHECKING:  # it loads while the models do
@@ -43,14 +43,14 @@ class Curator:
     space : EmbeddingSpace
         In which voices are compared.
     store : Store
-    gallery : GalleryIndex
+    gallery : Gallery
     rule : DecisionRule
         Which score makes two of them one voice.
     """
 
     space: EmbeddingSpace
     store: Store
-    gallery: GalleryIndex
+    gallery: Gallery
     rule: DecisionRule
 
     def inspect(self, name: str) -> Inspection:

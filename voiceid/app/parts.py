@@ -21,6 +21,7 @@ from voiceid.embedder import Embedder
 from voiceid.encoder import Encoder
 from voiceid.enrollment import Checks, Enroller
 from voiceid.errors import ModelUnknown
+from voiceid.index.base import Gallery
 from voiceid.index.gallery import GalleryIndex
 from voiceid.normalization import Cohort
 from voiceid.registry import ModelCard, load_cards, own_cards_folder, shipped_cards_folder
@@ -216,7 +217,7 @@ class Parts:
             min_level_dbfs=card.min_level_dbfs,
         )
 
-    def gallery(self, space_id: str, dim: int) -> GalleryIndex:
+    def gallery(self, space_id: str, dim: int) -> Gallery:
         """Return the index of an embedding space."""
         return self._part(
             f"gallery {space_id}",
@@ -299,7 +300,7 @@ class Parts:
         return self._part("enroller", build)
 
     def each_index(
-        self, act: Callable[[GalleryIndex, Reader], T], only: Sequence[str] | None = None
+        self, act: Callable[[Gallery, Reader], T], only: Sequence[str] | None = None
     ) -> list[T]:
         """Do something with the index of every embedding space, or of those named."""
         with self.store.read() as reader:

@@ -13,7 +13,7 @@ from voiceid.app.parts import Parts
 from voiceid.app.quantizing import quantize
 from voiceid.audio import AudioSource
 from voiceid.domain import EmbeddingSpace, Finding
-from voiceid.index.gallery import IndexStatus
+from voiceid.index.base import IndexStatus
 from voiceid.registry import ModelCard
 from voiceid.zoo import ModelStore
 

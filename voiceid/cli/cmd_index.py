@@ -16,7 +16,7 @@ from voiceid.cli.text import table
 from voiceid.cli.tree import Command, Group
 
 if TYPE_CHECKING:
-    from voiceid.index.gallery import IndexStatus
+    from voiceid.index.base import IndexStatus
 
 
 @click.group(

@@ -11,7 +11,7 @@ import numpy as np
 from voiceid.domain import EnrollmentProblem, Sample, Speaker, Utterance
 from voiceid.embeddings import centroid
 from voiceid.enrollment.clips import Clip
-from voiceid.index.gallery import GalleryIndex
+from voiceid.index.base import Gallery
 from voiceid.scoring import DecisionRule, odd_ones
 
 if TYPE_CHECKING:  # it loads while the models do
@@ -52,14 +52,14 @@ class Checks:
     Parameters
     ----------
     space_id : str
-    gallery : GalleryIndex
+    gallery : Gallery
     rule : DecisionRule
         Which score makes two clips one voice.
     limits : EnrollmentLimits
     """
 
     space_id: str
-    gallery: GalleryIndex
+    gallery: Gallery
     rule: DecisionRule
     limits: EnrollmentLimits
 

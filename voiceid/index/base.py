@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, Self, TypeAlias
 
 import numpy as np
@@ -59,7 +60,7 @@ class VectorIndex(Protocol):
 
 
 class CentroidSource(Protocol):
-    """The database as an index sees it: one snapshot of it."""
+    """The database as a gallery sees it: one snapshot of it."""
 
     def revision(self) -> Revision:
         """Return the newest point of the change feed."""
@@ -75,6 +76,87 @@ class CentroidSource(Protocol):
 
     def centroids(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
         """Return the centroids of a space: all, or those of ``ids`` that are left."""
+
+    def group(self, name: str, space_id: str) -> list[int]:
+        """Return the ids of the centroids in a space of the members of a group."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStatus:
+    """The index file of a space against the database.
+
+    Parameters
+    ----------
+    space : str
+        Id of the embedding space.
+    kind : str
+        ``faiss`` or ``exact``.
+    path : str
+    state : str
+        ``current``, ``behind`` (the next search catches up), ``missing`` or ``damaged``
+        (the next search makes it anew).
+    vectors, enrolled : int or None
+        Speakers in the file (None: it cannot be told), and in the database.
+    revision, database_revision : int or None
+        Of the change feed: what the file has seen, and what there is.
+    """
+
+    space: str
+    kind: str
+    path: str
+    state: str
+    vectors: int | None
+    enrolled: int
+    revision: int | None
+    database_revision: int
+
+
+class Gallery(Protocol):
+    """The searchable centroids of one embedding space, in step with every snapshot it is asked of.
+
+    Safe to share among threads.
+    """
+
+    def prepare(self) -> None:
+        """Load what a search needs in the background, when the caller has other work first."""
+
+    def search(
+        self, reader: CentroidSource, query: Float32Array, k: int, group: str | None = None
+    ) -> list[tuple[int, float]]:
+        """Return (centroid id, cosine) of the ``k`` nearest centroids, best first.
+
+        Parameters
+        ----------
+        reader : CentroidSource
+            The snapshot that the answer agrees with.
+        query : (dim,) float32
+            Unit length.
+        k : int
+        group : str, optional
+            Whose members are looked at, and nobody else; everybody when omitted.
+
+        Raises
+        ------
+        IndexFault
+            The query is not a finite vector of this space's dimension.
+        SpeakerDetailInvalid
+            Nothing can be a group of that name.
+        """
+
+    def size(self, reader: CentroidSource, group: str | None = None) -> int:
+        """Return how many centroids :meth:`search` looks at."""
+
+    def sync(self, reader: CentroidSource) -> None:
+        """Follow the database to the reader's snapshot."""
+
+    def rebuild(self, reader: CentroidSource) -> None:
+        """Make what is kept beside the rows anew, whatever it was."""
+
+    def save(self) -> None:
+        """Keep what later processes start sooner with; that it cannot be kept is no error."""
+
+    def status(self, reader: CentroidSource) -> IndexStatus:
+        """Compare what is kept with the database; nothing is changed."""
 
 
 def checked(ids: Ids, vectors: Float32Array, dim: int) -> Float32Array:

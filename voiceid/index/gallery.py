@@ -15,15 +15,14 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from voiceid.domain import EMPTY_REVISION, Float32Array, Revision
 from voiceid.errors import ConfigError, IndexFault
-from voiceid.index.base import CentroidSource, Ids, VectorIndex
+from voiceid.index.base import CentroidSource, Ids, IndexStatus, VectorIndex
 
 _MAGIC = b"voiceid-index-2\n"
 _MAX_HEADER_BYTES = 4096
@@ -33,36 +32,6 @@ _REBUILD_AFTER = 2000
 """Changes from which reading all rows of some ten thousand is no slower than picking some."""
 _WRITING_S = 10.0
 """Nobody writes an index file for longer than this; and who does only loses that file."""
-
-
-@dataclass(frozen=True, slots=True)
-class IndexStatus:
-    """The index file of a space against the database.
-
-    Parameters
-    ----------
-    space : str
-        Id of the embedding space.
-    kind : str
-        ``faiss`` or ``exact``.
-    path : str
-    state : str
-        ``current``, ``behind`` (the next search catches up), ``missing`` or ``damaged``
-        (the next search makes it anew).
-    vectors, enrolled : int or None
-        Speakers in the file (None: it cannot be told), and in the database.
-    revision, database_revision : int or None
-        Of the change feed: what the file has seen, and what there is.
-    """
-
-    space: str
-    kind: str
-    path: str
-    state: str
-    vectors: int | None
-    enrolled: int
-    revision: int | None
-    database_revision: int
 
 
 @contextlib.contextmanager
@@ -116,7 +85,7 @@ class GalleryIndex:
         reader: CentroidSource,
         query: Float32Array,
         k: int,
-        among: Sequence[int] | None = None,
+        group: str | None = None,
     ) -> list[tuple[int, float]]:
         """Return (centroid id, cosine) of the ``k`` nearest centroids, best first.
 
@@ -127,24 +96,34 @@ class GalleryIndex:
         query : (dim,) float32
             Unit length.
         k : int
-        among : sequence of int, optional
-            Ids of the centroids to look at; all of them when omitted.
+        group : str, optional
+            Whose members are looked at, and nobody else; everybody when omitted.
 
         Raises
         ------
         IndexFault
             The query is not a finite vector of this space's dimension.
+        SpeakerDetailInvalid
+            Nothing can be a group of that name.
         """
         if query.shape != (self._dim,) or not np.all(np.isfinite(query)):
             raise IndexFault(
                 f"a query of shape {query.shape} cannot be searched for in {self._space_id}",
                 hint=f"It takes finite vectors of {self._dim} components.",
             )
-        chosen = None if among is None else np.array(among, dtype=np.int64)
+        among = None
+        if group is not None:
+            among = np.array(reader.group(group, self._space_id), dtype=np.int64)
         with self._lock:
-            ids, scores = self._synced(reader).search(query, k, chosen)
+            ids, scores = self._synced(reader).search(query, k, among)
         cosines = np.clip(scores.astype(np.float64), -1.0, 1.0)
         return [(int(i), float(s)) for i, s in zip(ids, cosines, strict=True)]
+
+    def size(self, reader: CentroidSource, group: str | None = None) -> int:
+        """Return how many centroids :meth:`search` looks at."""
+        if group is not None:
+            return len(reader.group(group, self._space_id))
+        return reader.count(self._space_id)
 
     def sync(self, reader: CentroidSource) -> None:
         """Bring the index to the reader's revision.

@@ -28,7 +28,7 @@ from voiceid.domain import (
 from voiceid.embedder import Embedder
 from voiceid.embeddings import cosine
 from voiceid.errors import ConfigError, ModelRuntimeError, SpaceMismatch
-from voiceid.index.gallery import GalleryIndex
+from voiceid.index.base import Gallery
 from voiceid.scoring import DecisionRule
 from voiceid.verification.answers import Facts, Judged, Probe
 from voiceid.verification.backend import BackEnd, BackEnds
@@ -63,7 +63,7 @@ class Verifier:
     hear: Callable[[AudioSource], Utterance]
     back_ends: BackEnds
     store: Store
-    gallery_of: Callable[[EmbeddingSpace], GalleryIndex]
+    gallery_of: Callable[[EmbeddingSpace], Gallery]
 
     def verify(self, name: str, source: AudioSource, *, rule: DecisionRule) -> Decision:
         """Decide whether the clip is the voice of the speaker called ``name``.
@@ -128,13 +128,12 @@ class Verifier:
         with self.store.read() as reader:
             back_end = self.back_ends.in_use(reader, rule)
             space = back_end.space
-            among = None if group is None else reader.group(group, space.id)
-            size = reader.count(space.id) if among is None else len(among)
+            size = self.gallery_of(space).size(reader, group)
             facts = Facts(Task.IDENTIFY, probe, space, size, started, group)
             if probe.embedding is None:
                 return facts.too_short()
             embedding = back_end.moved(probe.embedding)
-            ranking = self._ranking(reader, embedding, max(top, 2), among)
+            ranking = self._ranking(reader, embedding, max(top, 2), group)
             if not ranking:
                 where = "" if group is None else f" of the group {group}"
                 detail = f"nobody{where} is enrolled in {space.id}"
@@ -163,8 +162,7 @@ class Verifier:
         with self.store.read() as reader:
             back_end = self.back_ends.in_use(reader, NO_RULE)
             moved = back_end.moved(embedding)
-            among = None if group is None else reader.group(group, moved.space.id)
-            return tuple(one for (one, _), _ in self._ranking(reader, moved, k, among))
+            return tuple(one for (one, _), _ in self._ranking(reader, moved, k, group))
 
     def _claimed(
         self, reader: Reader, name: str, space: EmbeddingSpace
@@ -185,11 +183,11 @@ class Verifier:
         reader: Reader,
         embedding: Embedding,
         k: int,
-        among: Sequence[int] | None,
+        group: str | None,
     ) -> list[tuple[tuple[Candidate, Enrolled], int]]:
         """Return the nearest, best first, each with the id of the centroid."""
         gallery = self.gallery_of(embedding.space)
-        hits = gallery.search(reader, embedding.vector, k, among)
+        hits = gallery.search(reader, embedding.vector, k, group)
         owners = reader.enrolled([centroid_id for centroid_id, _ in hits])
         return [
             ((Candidate(owners[hit].speaker, _finite(score)), owners[hit]), hit)
