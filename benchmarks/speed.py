@@ -193,7 +193,7 @@ def search(folder: Path, runs: int) -> list[Line]:
                 name, hashlib.sha256(name.encode()).hexdigest(), quality, Embedding(vector, space)
             )
             writer.add_samples(writer.add_speaker(name).id, space, [NewSample(utterance)])
-    gallery = GalleryIndex(space.id, DIM, "faiss", folder / "bench.index")
+    gallery = GalleryIndex(space.id, DIM, folder / "bench.index")
     values = []
     with store.read() as reader:
         gallery.search(reader, vectors[0].astype(np.float32), 5)

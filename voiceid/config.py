@@ -24,6 +24,7 @@ from voiceid.audio import AudioOptions
 from voiceid.engine import PROVIDERS, EngineOptions
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
+from voiceid.index.base import IndexOptions
 from voiceid.quality import QualityLimits
 from voiceid.shipped import shipped
 from voiceid.vad import SpeechOptions
@@ -57,8 +58,8 @@ class Config:
         0.5; None: what was asked of the calibration in use, else an FMR of 0.001.
     margin : float or None
         ``decision.margin``; None: from the model's card.
-    index_kind : str
-        ``faiss`` or ``exact``.
+    index : IndexOptions
+        How galleries are searched.
     runtime : EngineOptions
         Threads and execution providers of one inference.
     workers : int or None
@@ -79,7 +80,7 @@ class Config:
     target_fmr: float | None
     target_fpir: float | None
     margin: float | None
-    index_kind: str
+    index: IndexOptions
     runtime: EngineOptions
     workers: int | None
     sources: Mapping[str, str]
@@ -195,7 +196,7 @@ def _compose(folder: Path, values: Mapping[str, Any], sources: Mapping[str, str]
         target_fmr=values["decision.target_fmr"],
         target_fpir=values["decision.target_fpir"],
         margin=values["decision.margin"],
-        index_kind=values["index.kind"],
+        index=IndexOptions(**section("index")),
         runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
         workers=values["runtime.workers"],
         sources=sources,
@@ -320,7 +321,8 @@ _SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "decision.target_fmr": (None, _optional(_number(1e-9, 0.5))),
     "decision.target_fpir": (None, _optional(_number(1e-9, 0.5))),
     "decision.margin": (None, _optional(_number(0.0, 2.0))),
-    "index.kind": ("faiss", _one_of("faiss", "exact")),
+    "index.kind": (IndexOptions().kind, _one_of(*IndexOptions.KINDS)),
+    "index.max_miss_rate": (IndexOptions().max_miss_rate, _number(0.0, 1.0)),
     "runtime.threads": (1, _whole(1)),
     "runtime.providers": (["cpu"], _providers),
     "runtime.workers": (None, _optional(_whole(1))),

@@ -646,7 +646,7 @@ def test_every_setting_is_shown_with_its_source(
     assert shown["model"] == {"value": "ge2e", "source": "flag"}
     assert shown["decision.margin"] == {"value": 0.25, "source": str(home / "config.yaml")}
     assert shown["offline"] == {"value": True, "source": "VOICEID_OFFLINE"}
-    assert shown["index.kind"] == {"value": "faiss", "source": "default"}
+    assert shown["index.kind"] == {"value": "auto", "source": "default"}
     assert shown["runtime.threads"]["value"] == 1
     assert shown["runtime.providers"]["value"] == ["cpu"]
     assert "decision.margin" in run("config", "show").out

@@ -21,13 +21,16 @@ import numpy as np
 from random_voices import DIM, SPACE, random_unit, sample
 
 from voiceid.errors import StoreError
+from voiceid.index.base import IndexOptions
 from voiceid.index.gallery import GalleryIndex
 from voiceid.store import Store
 from voiceid.store.restore import restore
 
 
 def open_gallery(database: Path, kind: str) -> GalleryIndex:
-    return GalleryIndex(SPACE.id, DIM, kind, database.parent / "index" / f"{SPACE.id}.index")
+    return GalleryIndex(
+        SPACE.id, DIM, database.parent / "index" / f"{SPACE.id}.index", IndexOptions(kind)
+    )
 
 
 def enroll(store: Store, index: GalleryIndex, name: str, vectors: np.ndarray) -> int:

@@ -13,7 +13,7 @@ from gallery_checks import require_sound, result, started
 from voiceid.store import Store
 
 
-@pytest.mark.parametrize("kind", ["faiss", "exact"])
+@pytest.mark.parametrize("kind", ["exact", "two-stage"])
 def test_processes_at_once_lose_nothing_and_find_nothing_stale(tmp_path: Path, kind: str) -> None:
     database = tmp_path / "data" / "voices.sqlite3"  # which is made by whoever is first
     expected: dict[str, int] = {}
@@ -23,7 +23,7 @@ def test_processes_at_once_lose_nothing_and_find_nothing_stale(tmp_path: Path, k
     assert require_sound(database, kind) == expected
 
 
-@pytest.mark.parametrize("kind", ["faiss", "exact"])
+@pytest.mark.parametrize("kind", ["exact", "two-stage"])
 def test_threads_that_share_one_store_and_index_lose_nothing(tmp_path: Path, kind: str) -> None:
     database = tmp_path / "voices.sqlite3"
     store = Store.open(database)

@@ -30,7 +30,7 @@ def last_number(names: list[str], seed: int) -> int:
     return max((int(n.split()[2]) for n in names if n.startswith(f"crash {seed} ")), default=-1)
 
 
-@pytest.mark.parametrize("kind", ["faiss", "exact"])
+@pytest.mark.parametrize("kind", ["exact", "two-stage"])
 def test_a_writer_that_is_killed_leaves_a_whole_database(tmp_path: Path, kind: str) -> None:
     database = tmp_path / "data" / "voices.sqlite3"
     rng, reported, before = np.random.default_rng(7), 0, {}

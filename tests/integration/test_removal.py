@@ -17,15 +17,18 @@ import pytest
 from random_voices import DIM, SPACE, files_with, random_unit, sample
 
 from voiceid.domain import Float32Array
+from voiceid.index.base import IndexOptions
+from voiceid.index.file import IndexFile
 from voiceid.index.gallery import GalleryIndex
 from voiceid.store import Store
 
-KINDS = ["exact", "faiss"]
+KINDS = ["exact", "two-stage"]
 ROOT = Path(__file__).resolve().parents[2]
 
 REMOVE = """
 import sys
 from pathlib import Path
+from voiceid.index.base import IndexOptions
 from voiceid.index.gallery import GalleryIndex
 from voiceid.store import Store
 
@@ -34,7 +37,7 @@ store = Store.open(Path(database))
 with store.write() as writer:
     writer.remove_speaker(writer.speaker(name).id)
 with store.read() as reader:
-    GalleryIndex(space_id, int(dim), kind, Path(index)).sync(reader)
+    GalleryIndex(space_id, int(dim), Path(index), IndexOptions(kind)).sync(reader)
 store.close()
 """
 
@@ -47,7 +50,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def gallery(folder: Path, kind: str = "exact") -> GalleryIndex:
-    return GalleryIndex(SPACE.id, DIM, kind, folder / "index" / "voices.index")
+    return GalleryIndex(SPACE.id, DIM, folder / "index" / "voices.index", IndexOptions(kind))
 
 
 def enroll(store: Store, *names: str) -> None:
@@ -130,18 +133,24 @@ def test_indexes_of_before_a_removal_do_not_bring_the_voice_back(
     assert files_with(tmp_path, voice) == set()
 
 
-class SlowToReplace(GalleryIndex):
-    """A gallery that a removal overtakes between its look at the file and its replacing it."""
+LOOKED = threading.Event()
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(SPACE.id, DIM, "exact", path)
-        self.looked = threading.Event()
 
-    def _is_newer(self) -> bool:
-        newer = super()._is_newer()
-        self.looked.set()
+class SlowFile(IndexFile):
+    """A file that a removal overtakes between the look at it and its replacing."""
+
+    def is_newer(self, number: int) -> bool:
+        newer = super().is_newer(number)
+        LOOKED.set()
         time.sleep(0.2)
         return newer
+
+
+class SlowToReplace(GalleryIndex):
+    """A gallery with such a file."""
+
+    def _file(self) -> IndexFile:
+        return SlowFile(self._path, SPACE.id, DIM)
 
 
 def test_a_removal_that_overtakes_a_save_is_not_overwritten_by_it(
@@ -149,12 +158,12 @@ def test_a_removal_that_overtakes_a_save_is_not_overwritten_by_it(
 ) -> None:
     enroll(store, "alice", "bob")
     voice = voice_of(store, "alice")
-    slow = SlowToReplace(tmp_path / "index" / "voices.index")
+    slow = SlowToReplace(SPACE.id, DIM, tmp_path / "index" / "voices.index")
     save(store, slow)
-    slow.looked.clear()
+    LOOKED.clear()
 
     def remove_meanwhile() -> None:
-        assert slow.looked.wait(5)
+        assert LOOKED.wait(5)
         remove(store, gallery(tmp_path), "alice")
 
     at_once(slow.save, remove_meanwhile)

@@ -24,7 +24,7 @@ from voiceid.errors import SchemaTooNew, StoreBusy, StoreError
 from voiceid.store import Store, maintenance, migrate
 from voiceid.store.restore import restore
 
-KINDS = ["faiss", "exact"]
+KINDS = ["exact", "two-stage"]
 Clips = Callable[[str, str], list[Path]]
 NO_LIMIT = resource.RLIM_INFINITY
 

@@ -9,6 +9,7 @@ import yaml
 
 from voiceid.config import _SETTINGS, find_home, load_config
 from voiceid.errors import ConfigError
+from voiceid.index.base import IndexOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,7 +19,7 @@ def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None
     environ = {"VOICEID_DECISION__TARGET_FMR": "0.2", "VOICEID_MODEL": "campplus"}
     config = load_config(tmp_path, {"decision.target_fmr": 0.3}, environ)
     assert (config.target_fmr, config.model, config.margin) == (0.3, "campplus", 0.1)
-    assert config.index_kind == "faiss"
+    assert config.index == IndexOptions("auto", 0.001)
     assert config.sources["decision.target_fmr"] == "flag"
     assert config.sources["model"] == "VOICEID_MODEL"
     assert config.sources["decision.margin"] == str(tmp_path / "config.yaml")

@@ -224,8 +224,8 @@ class Parts:
             lambda: GalleryIndex(
                 space_id,
                 dim,
-                self.config.index_kind,
                 self.index_folder / f"{space_id}.index",
+                self.config.index,
             ),
         )
 

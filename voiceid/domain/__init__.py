@@ -26,6 +26,7 @@ from voiceid.domain.health import Finding, Health
 from voiceid.domain.speakers import (
     EMPTY_REVISION,
     CentroidTable,
+    Change,
     Enrolled,
     NewSample,
     Revision,
@@ -50,6 +51,7 @@ __all__ = [
     "Band",
     "Candidate",
     "CentroidTable",
+    "Change",
     "Condition",
     "Decision",
     "Embedding",

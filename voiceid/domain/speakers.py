@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -266,6 +266,13 @@ class Revision:
 
 EMPTY_REVISION = Revision(0, "")
 """The revision of a database that was never written to."""
+
+
+class Change(NamedTuple):
+    """An entry of the change feed: from its revision on, a centroid is another, or is gone."""
+
+    revision: Revision
+    centroid_id: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)

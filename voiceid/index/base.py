@@ -2,61 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import enum
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.domain import CentroidTable, Float32Array, Revision
+from voiceid.domain import CentroidTable, Change, Float32Array, Revision
+from voiceid.errors import ConfigError
 
 Ids: TypeAlias = npt.NDArray[np.int64]
+Hits: TypeAlias = tuple[Ids, Float32Array]
+"""Ids and cosines, best first."""
 
 ROUNDING = 1e-5
 """More than two ways to add up a cosine in float32 differ: a few 1e-7 at 512 components."""
 
 
-class VectorIndex(Protocol):
-    """Unit vectors under ids of the caller's, searched by cosine, exactly.
+class Tier(enum.StrEnum):
+    """How a gallery is searched."""
 
-    Every implementation passes the same tests, with brute force as their oracle.
+    EXACT = "exact"
+    """Every vector, float32."""
+    COMPACT = "compact"
+    """8-bit codes of all, then exactly those who may be nearest: nobody is lost."""
+    TWO_STAGE = "two-stage"
+    """4-bit codes of all, 8-bit codes of some thousand, then exactly: see `MissRate`."""
+
+
+_KINDS = ("auto", *Tier)
+_COMPACT_FROM = 50_000
+"""Speakers from which exact search takes longer than a millisecond."""
+_TWO_STAGE_FROM = 200_000
+_PAIRED_CODES = 8
+"""Two codes of four components make a byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """How galleries are searched.
+
+    Parameters
+    ----------
+    kind : str
+        ``auto``: by size and loss; or a `Tier`.
+    max_miss_rate : float
+        Loss budget, 0 to 1: a tier of which the upper bound of 95 % of the miss rate is higher is
+        not used.
+
+    Raises
+    ------
+    ConfigError
+        There is no such kind.
     """
 
-    def __init__(self, dim: int) -> None: ...
+    kind: str = "auto"
+    max_miss_rate: float = 0.001
 
-    def __len__(self) -> int: ...
+    KINDS: ClassVar[tuple[str, ...]] = _KINDS
 
-    def ids(self) -> Ids:
-        """Return the ids that are there, in any order."""
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise ConfigError(
+                f"there is no index of kind {self.kind!r}; there are {', '.join(_KINDS)}"
+            )
 
-    def add(self, ids: Ids, vectors: Float32Array) -> None:
-        """Put (n, dim) vectors under (n,) different ids, in place of what was there.
+    def tier(self, size: int, dim: int) -> Tier:
+        """Return the tier that a gallery of ``size`` vectors of ``dim`` components is to have."""
+        tier = Tier.TWO_STAGE if self.kind == "auto" else Tier(self.kind)
+        if self.kind == "auto" and size < _TWO_STAGE_FROM:
+            tier = Tier.COMPACT
+        if size < (_COMPACT_FROM if self.kind == "auto" else 1):
+            return Tier.EXACT
+        if tier is Tier.TWO_STAGE and (dim % _PAIRED_CODES or self.max_miss_rate <= 0):
+            return Tier.COMPACT
+        return tier
 
-        Raises
-        ------
-        ValueError
-            The shapes do not fit, an id comes twice, or a number is not finite.
-        """
 
-    def remove(self, ids: Ids) -> None:
-        """Remove what is under these ids; ids that are not there do not matter."""
+@dataclass(frozen=True, slots=True)
+class MissRate:
+    """How often a search loses the mate whom an exact search would put first.
 
-    def search(
-        self, query: Float32Array, k: int, among: Ids | None = None
-    ) -> tuple[Ids, Float32Array]:
-        """Return ids and cosines of the ``k`` (or all) nearest to (dim,), best first.
+    Parameters
+    ----------
+    missed, queries : int
+        Of queries made from the gallery itself, at a cosine of 0.6 with their mate.
+    """
 
-        Equal cosines come in the order of their ids, and equal vectors have equal cosines.
-        With ``among`` only these ids are looked at; those that are not there do not matter.
-        """
+    missed: int
+    queries: int
 
-    def to_bytes(self) -> bytes:
-        """Return what :meth:`from_bytes` makes the same index of."""
+    @property
+    def rate(self) -> float:
+        """Their share, 0 to 1."""
+        return self.missed / self.queries
 
-    @classmethod
-    def from_bytes(cls, data: bytes, dim: int) -> Self:
-        """Read :meth:`to_bytes`; raises ValueError for anything else."""
+    @property
+    def upper(self) -> float:
+        """The upper bound of 95 % of the rate, 0 to 1; 3 / n when none was lost."""
+        from voiceid.metrics import rate_upper_bound  # noqa: PLC0415 - no search needs it
+
+        return rate_upper_bound(self.missed, self.queries)
 
 
 class CentroidSource(Protocol):
@@ -68,8 +116,8 @@ class CentroidSource(Protocol):
     def has_revision(self, revision: Revision) -> bool:
         """Whether the feed passed through this very point, token and all."""
 
-    def changes_since(self, number: int) -> list[int]:
-        """Return the ids of the centroids that changed after a revision, each once."""
+    def changes_since(self, number: int) -> list[Change]:
+        """Return the feed after a revision's number, oldest first."""
 
     def count(self, space_id: str) -> int:
         """Return how many centroids a space has."""
@@ -77,8 +125,14 @@ class CentroidSource(Protocol):
     def centroids(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
         """Return the centroids of a space: all, or those of ``ids`` that are left."""
 
-    def group(self, name: str, space_id: str) -> list[int]:
-        """Return the ids of the centroids in a space of the members of a group."""
+    def centroid_ids(self, space_id: str) -> Ids:
+        """Return the ids (n,) of all centroids of a space, rising."""
+
+    def centroid_batches(self, space_id: str) -> Iterator[CentroidTable]:
+        """Yield the centroids of a space by rising ids, some thousand at a time."""
+
+    def group(self, name: str, space_id: str, ids: Sequence[int] | None = None) -> list[int]:
+        """Return the ids of the members of a group, rising: all, or those among ``ids``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +144,7 @@ class IndexStatus:
     space : str
         Id of the embedding space.
     kind : str
-        ``faiss`` or ``exact``.
+        The `Tier`, or ``pgvector``.
     path : str
     state : str
         ``current``, ``behind`` (the next search catches up), ``missing`` or ``damaged``
@@ -99,6 +153,9 @@ class IndexStatus:
         Speakers in the file (None: it cannot be told), and in the database.
     revision, database_revision : int or None
         Of the change feed: what the file has seen, and what there is.
+    miss_rate, miss_rate_upper : float or None
+        How often a search loses the mate whom an exact search would put first, measured when the
+        index was made, and the upper bound of 95 %; None where nobody can be lost.
     """
 
     space: str
@@ -109,6 +166,8 @@ class IndexStatus:
     enrolled: int
     revision: int | None
     database_revision: int
+    miss_rate: float | None = None
+    miss_rate_upper: float | None = None
 
 
 class Gallery(Protocol):
@@ -184,21 +243,18 @@ def ranked(
     return ids[order], scores[order]
 
 
+def merged(one: Hits, other: Hits, k: int) -> Hits:
+    """Return the ``k`` best of two answers, best first, equal cosines by id."""
+    ids, scores = np.concatenate([one[0], other[0]]), np.concatenate([one[1], other[1]])
+    order = np.lexsort((ids, -scores))[:k]
+    return ids[order], scores[order]
+
+
+def as_ids(ids: Sequence[int]) -> Ids:
+    """Return ids (n,) as an array."""
+    return np.array(ids, dtype=np.int64)
+
+
 def nothing() -> tuple[Ids, Float32Array]:
     """Return the answer of a search that finds nothing."""
     return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-
-
-def pack(ids: Ids, vectors: Float32Array) -> bytes:
-    """Return ids and vectors as bytes: (n,) int64, then (n, dim) float32, little-endian."""
-    return ids.astype("<i8").tobytes() + vectors.astype("<f4").tobytes()
-
-
-def unpack(data: bytes, dim: int) -> tuple[Ids, Float32Array]:
-    """Read :func:`pack`; raises ValueError when the length does not fit."""
-    n, rest = divmod(len(data), 8 + 4 * dim)
-    if rest:
-        raise ValueError(f"{len(data)} bytes are no ids and vectors of {dim} dimensions")
-    ids = np.frombuffer(data, dtype="<i8", count=n).astype(np.int64)
-    vectors = np.frombuffer(data, dtype="<f4", offset=8 * n).astype(np.float32)
-    return ids, vectors.reshape(n, dim)

@@ -1,25 +1,25 @@
 """FAISS: inner product over unit vectors, exact (``IndexIDMap2`` over ``IndexFlatIP``).
 
-The only door to FAISS.  One thread: for a single query two threads are slower than one.
+One thread: for a single query two threads are slower than one.
 OpenMP keeps that number per thread, so each call sets it, for the thread it runs in.
 """
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import faiss
 import numpy as np
 
 from voiceid.domain import Float32Array
-from voiceid.index.base import ROUNDING, Ids, checked, nothing, pack, ranked, unpack
+from voiceid.index.base import ROUNDING, Ids, checked, nothing, ranked
 
 _SPARE = 16
 """Hits beyond those asked for, to see whether equals lie across the edge."""
 
 
 class FaissIndex:
-    """A flat inner-product index with ids of the caller's."""
+    """A flat inner-product index of unit vectors (dim,) under ids of the caller's."""
 
     def __init__(self, dim: int) -> None:
         self._flat: Any = faiss.IndexFlatIP(dim)
@@ -29,19 +29,25 @@ class FaissIndex:
         return int(self._index.ntotal)
 
     def ids(self) -> Ids:
-        """See `VectorIndex`."""
+        """Return the ids (n,) that are there, in any order."""
         found: Ids = faiss.vector_to_array(self._index.id_map)
         return found
 
     def add(self, ids: Ids, vectors: Float32Array) -> None:
-        """See `VectorIndex`."""
+        """Put (n, dim) vectors under (n,) different ids, in place of what was there.
+
+        Raises
+        ------
+        ValueError
+            The shapes do not fit, an id comes twice, or a number is not finite.
+        """
         vectors = checked(ids, vectors, self._flat.d)
         self.remove(ids)
         if len(ids):
             self._index.add_with_ids(vectors, np.ascontiguousarray(ids))
 
     def remove(self, ids: Ids) -> None:
-        """See `VectorIndex`."""
+        """Remove what is under these ids; ids that are not there do not matter."""
         faiss.omp_set_num_threads(1)
         there = ids[np.isin(ids, self.ids())]
         if len(there):
@@ -50,7 +56,11 @@ class FaissIndex:
     def search(
         self, query: Float32Array, k: int, among: Ids | None = None
     ) -> tuple[Ids, Float32Array]:
-        """See `VectorIndex`."""
+        """Return ids and cosines of the ``k`` (or all) nearest to (dim,), best first.
+
+        Equal cosines come in the order of their ids, and equal vectors have equal cosines.
+        With ``among`` only these ids are looked at; those that are not there do not matter.
+        """
         n = len(self) if among is None else min(len(self), len(among))
         if n == 0 or k < 1:
             return nothing()
@@ -71,14 +81,8 @@ class FaissIndex:
             asked = min(n, 4 * asked)
         return ranked(ids[0], self._index.reconstruct_batch(ids[0]), query, k)
 
-    def to_bytes(self) -> bytes:
-        """See `VectorIndex`."""
+    def vectors(self) -> Float32Array:
+        """Return the vectors (n, dim) in the order of :meth:`ids`."""
         codes = faiss.vector_to_array(self._flat.codes).view(np.float32)
-        return pack(self.ids(), codes.reshape(len(self), self._flat.d))
-
-    @classmethod
-    def from_bytes(cls, data: bytes, dim: int) -> Self:
-        """See `VectorIndex`."""
-        made = cls(dim)
-        made.add(*unpack(data, dim))
-        return made
+        found: Float32Array = codes.reshape(len(self), self._flat.d)
+        return found

@@ -1,318 +1,398 @@
 """The index of one embedding space, kept in step with the database by its change feed.
 
-Whoever searches holds a snapshot of the database, and the index is brought to exactly that
-snapshot's revision first: by the rows that changed, or from nothing when the feed does not
-lead there (a restored backup, a damaged file).  So no answer ever comes from a stale index,
-and the file is no more than a way to start sooner.
+Whoever searches holds a snapshot of the database, and is answered at exactly that snapshot's
+revision: the index follows the feed first, by the rows that changed, or is made from nothing when
+the feed does not lead there (a restored backup, a damaged file).  So no answer ever comes from a
+stale index, and the file is no more than a way to start sooner.
+
+A small gallery is held whole.  A large one is sealed in codes (see `sealed`), and what changed
+since then lies over it, exact, until there is so much of it that it is sealed anew.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-import os
-import tempfile
 import threading
-import time
-from collections.abc import Iterator
+from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voiceid.domain import EMPTY_REVISION, Float32Array, Revision
-from voiceid.errors import ConfigError, IndexFault
-from voiceid.index.base import CentroidSource, Ids, IndexStatus, VectorIndex
+from voiceid.domain import EMPTY_REVISION, Change, Float32Array, Revision, tag
+from voiceid.errors import IndexFault
+from voiceid.index.base import (
+    CentroidSource,
+    Hits,
+    Ids,
+    IndexOptions,
+    IndexStatus,
+    Tier,
+    as_ids,
+    merged,
+    ranked,
+)
 
-_MAGIC = b"voiceid-index-2\n"
-_MAX_HEADER_BYTES = 4096
+if TYPE_CHECKING:  # FAISS takes 0.1 s to load
+    from voiceid.index.faiss_index import FaissIndex
+    from voiceid.index.file import IndexFile
+    from voiceid.index.sealed import Sealed, View
+
 _SAVE_AFTER = 256
 """Changes that a later process catches up with in the time that a file takes to be written."""
 _REBUILD_AFTER = 2000
 """Changes from which reading all rows of some ten thousand is no slower than picking some."""
-_WRITING_S = 10.0
-"""Nobody writes an index file for longer than this; and who does only loses that file."""
+_REBUILD_SHARE = 0.1
+"""Of the gallery: changes from which making it anew is no slower than following them."""
+_SEAL_SHARE = 0.01
+"""Of the gallery: what may lie over the sealed before it is sealed anew."""
+_REMEMBERED = 10_000
+"""Changes that are remembered for whoever asks with an older snapshot."""
+_NOBODY = 0
+"""No centroid has this id: the feed that is remembered begins with the point it began at."""
+_GROUPS = 16
+"""Groups that are kept ready to be searched."""
 
 
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other processes and threads from replacing files here; a kill ends it too.
+@dataclass(slots=True)
+class _Group:
+    """The centroids of a group: all, those that are not sealed, and a view of those that are."""
 
-    Where there is no ``flock`` (Windows), a save that loses the race is found to be behind
-    by the next search, and written again.
-    """
-    try:
-        import fcntl  # noqa: PLC0415 - not on every system
-    except ImportError:
-        yield
-        return
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(number, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(number)
+    ids: Ids
+    flat: Ids | None = None
+    view: View | None = None
 
 
 class GalleryIndex:
-    """The searchable centroids of one embedding space.  Safe to share among threads.
+    """The searchable centroids of one embedding space; see `Gallery`.
 
     Parameters
     ----------
     space_id : str
     dim : int
-    kind : str
-        ``faiss`` or ``exact``.
     path : Path
         The file; its folder is made when it is first saved.
+    options : IndexOptions, optional
     """
 
-    def __init__(self, space_id: str, dim: int, kind: str, path: Path) -> None:
-        self._space_id, self._dim, self._kind, self._path = space_id, dim, kind, path
+    def __init__(
+        self, space_id: str, dim: int, path: Path, options: IndexOptions | None = None
+    ) -> None:
+        self._space_id, self._dim, self._path = space_id, dim, path
+        self._options = options or IndexOptions()
         self._lock = threading.RLock()
-        self._index: VectorIndex | None = None
+        self._sealing = threading.Lock()
+        self._flat: FaissIndex | None = None
+        self._sealed: Sealed | None = None
+        self._gone: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.empty(0, dtype=np.bool_)
         self._held = EMPTY_REVISION
+        self._feed: deque[Change] = deque(maxlen=_REMEMBERED)
+        self._groups: dict[str, _Group] = {}
         self._unsaved = 0
-        self._unfinished = f".{path.name}."
 
     def prepare(self) -> None:
-        """Load the engine in the background, when the caller has other work before a search."""
-        if self._index is None:
-            threading.Thread(target=self._type, name="voiceid-index").start()
+        """See `Gallery`."""
+        if self._flat is None:
+            threading.Thread(target=self._load_once, name="voiceid-index").start()
 
     def search(
-        self,
-        reader: CentroidSource,
-        query: Float32Array,
-        k: int,
-        group: str | None = None,
+        self, reader: CentroidSource, query: Float32Array, k: int, group: str | None = None
     ) -> list[tuple[int, float]]:
-        """Return (centroid id, cosine) of the ``k`` nearest centroids, best first.
-
-        Parameters
-        ----------
-        reader : CentroidSource
-            The snapshot that the answer must agree with.
-        query : (dim,) float32
-            Unit length.
-        k : int
-        group : str, optional
-            Whose members are looked at, and nobody else; everybody when omitted.
-
-        Raises
-        ------
-        IndexFault
-            The query is not a finite vector of this space's dimension.
-        SpeakerDetailInvalid
-            Nothing can be a group of that name.
-        """
+        """See `Gallery`."""
         if query.shape != (self._dim,) or not np.all(np.isfinite(query)):
             raise IndexFault(
                 f"a query of shape {query.shape} cannot be searched for in {self._space_id}",
                 hint=f"It takes finite vectors of {self._dim} components.",
             )
-        among = None
-        if group is not None:
-            among = np.array(reader.group(group, self._space_id), dtype=np.int64)
         with self._lock:
-            ids, scores = self._synced(reader).search(query, k, among)
+            since = self._follow(reader)
+            ids, scores = self._nearest(reader, query, k, group, since)
         cosines = np.clip(scores.astype(np.float64), -1.0, 1.0)
         return [(int(i), float(s)) for i, s in zip(ids, cosines, strict=True)]
 
     def size(self, reader: CentroidSource, group: str | None = None) -> int:
-        """Return how many centroids :meth:`search` looks at."""
-        if group is not None:
-            return len(reader.group(group, self._space_id))
-        return reader.count(self._space_id)
+        """See `Gallery`."""
+        with self._lock:
+            since = self._follow(reader)
+            if since is None or len(since):
+                if group is not None:
+                    return len(reader.group(group, self._space_id))
+                return reader.count(self._space_id)
+            return len(self) if group is None else len(self._group(reader, group).ids)
+
+    def __len__(self) -> int:
+        sealed = 0 if self._sealed is None else len(self._sealed) - int(self._gone.sum())
+        return sealed + (0 if self._flat is None else len(self._flat))
 
     def sync(self, reader: CentroidSource) -> None:
         """Bring the index to the reader's revision.
 
-        The file is written when much was caught up with, and whenever somebody was removed:
-        no voice stays in it that has left the database.
+        The file is written when much was caught up with, and whenever somebody was removed.
+        A large gallery is sealed anew while others search on.
         """
         with self._lock:
-            self._synced(reader)
+            if self._follow(reader) is None:
+                self._build(reader)
+            due = self._wants_sealing()
+        if due and self._sealing.acquire(blocking=False):
+            try:
+                self._seal(reader)
+            finally:
+                self._sealing.release()
 
     def rebuild(self, reader: CentroidSource) -> None:
         """Make the index anew from the database, and the file with it, whatever it was."""
         with self._lock:
-            self._build(reader)
-            self._save(over_newer=True)
+            self._build(reader, over_newer=True)
 
     def save(self) -> None:
         """Write the file, unless a newer one is there; that it cannot be written is no error."""
         with self._lock:
-            if self._index is not None:
-                self._save(over_newer=False)
+            self._save()
 
     def status(self, reader: CentroidSource) -> IndexStatus:
-        """Compare the file with the database; nothing is changed."""
-        with self._lock:
-            found = self._read()
-            now = reader.revision()
-            state, vectors, held = "missing", None, None
-            if found is not None:
-                index, revision = found
-                vectors, held = len(index), revision.number
-                state = "current" if revision == now else "behind"
-            elif self._path.exists():
-                state = "damaged"
+        """See `Gallery`."""
+        from voiceid.index.sections import Unusable  # noqa: PLC0415 - as in `_file`
+
+        now = reader.revision()
+        enrolled = reader.count(self._space_id)
+        try:
+            found = self._file().read()
+        except Unusable:
+            found = None
+        state = "damaged" if self._file().is_there() else "missing"
+        if found is not None:
+            state = "current" if found.revision == now else "behind"
+        loss = None if found is None else found.loss
         return IndexStatus(
             space=self._space_id,
-            kind=self._kind,
+            kind=str(self._tier(enrolled) if found is None else found.tier),
             path=str(self._path),
             state=state,
-            vectors=vectors,
-            enrolled=reader.count(self._space_id),
-            revision=held,
+            vectors=None if found is None else found.count,
+            enrolled=enrolled,
+            revision=None if found is None else found.revision.number,
             database_revision=now.number,
+            miss_rate=None if loss is None else loss.rate,
+            miss_rate_upper=None if loss is None else loss.upper,
         )
 
-    def _synced(self, reader: CentroidSource) -> VectorIndex:
-        """Return the index at exactly the reader's revision."""
-        index = self._load() if self._index is None else self._index
-        now = reader.revision()
-        if index is not None and now == self._held:
-            return index
-        if index is not None and self._held.number > now.number:
-            return self._build_behind(reader)
-        if index is None or not reader.has_revision(self._held):
-            index = self._build(reader)
-            self._save(over_newer=False)
-            return index
-        changed = reader.changes_since(self._held.number)
-        if len(changed) > _REBUILD_AFTER:
-            index = self._build(reader)
-            self._save(over_newer=False)
-            return index
-        self._catch_up(index, np.array(changed, dtype=np.int64), reader)
-        return index
+    def _nearest(
+        self,
+        reader: CentroidSource,
+        query: Float32Array,
+        k: int,
+        group: str | None,
+        since: Ids | None,
+    ) -> Hits:
+        """Return the nearest as the reader's snapshot has them; see :meth:`_follow`."""
+        if since is None:
+            return self._all_rows(reader, query, k, group)
+        members = None
+        if group is not None and len(since):
+            members = _Group(as_ids(reader.group(group, self._space_id)))
+        elif group is not None:
+            members = self._group(reader, group)
+        hits, rescored = self._held_nearest(query, k, members, since)
+        if len(since):  # as the snapshot has them
+            mine = since if members is None else since[np.isin(since, members.ids)]
+            rescored = np.concatenate([rescored, mine])
+        if not len(rescored):
+            return hits
+        table = reader.centroids(self._space_id, rescored.tolist())
+        return merged(hits, ranked(table.ids, table.vectors, query, k), k)
 
-    def _catch_up(self, index: VectorIndex, changed: Ids, reader: CentroidSource) -> None:
-        table = reader.centroids(self._space_id, changed.tolist())
-        gone = np.isin(changed, index.ids()) & ~np.isin(changed, table.ids)
-        index.remove(changed)
-        if len(table.ids):  # a space that was never enrolled in has no dimension
-            index.add(table.ids, table.vectors)
-        self._held = reader.revision()
-        self._unsaved += len(changed)
-        if gone.any() or self._unsaved >= _SAVE_AFTER:
-            self._save(over_newer=False)
+    def _held_nearest(
+        self, query: Float32Array, k: int, members: _Group | None, without: Ids
+    ) -> tuple[Hits, Ids]:
+        """Return hits that are not sealed, and the ids of those sealed who may be nearest."""
+        assert self._flat is not None  # noqa: S101 - `_follow` sees to it, and this tells mypy
+        among = None
+        if members is not None:
+            if members.flat is None:
+                self._divide(members)
+            among = members.flat
+        ids, scores = self._flat.search(query, k + len(without), among)
+        left = ~np.isin(ids, without)
+        hits = ids[left][:k], scores[left][:k]
+        if self._sealed is None:
+            return hits, as_ids([])
+        gone = self._gone
+        if len(without):
+            gone = gone.copy()
+            gone[self._sealed.positions(without)] = True
+        view = None if members is None else members.view
+        return hits, self._sealed.ids[self._sealed.candidates(query, k, gone, view)]
 
-    def _build(self, reader: CentroidSource) -> VectorIndex:
-        index = self._type()(self._dim)
-        table = reader.centroids(self._space_id)
-        if len(table.ids):
-            index.add(table.ids, table.vectors)
-        self._index, self._held = index, reader.revision()
-        return index
+    def _all_rows(
+        self, reader: CentroidSource, query: Float32Array, k: int, group: str | None
+    ) -> Hits:
+        """Search every row of a snapshot that the index cannot be brought to."""
+        among = None if group is None else as_ids(reader.group(group, self._space_id))
+        best: Hits = as_ids([]), np.empty(0, dtype=np.float32)
+        for table in reader.centroid_batches(self._space_id):
+            chosen = slice(None) if among is None else np.isin(table.ids, among)
+            best = merged(best, ranked(table.ids[chosen], table.vectors[chosen], query, k), k)
+        return best
 
-    def _build_behind(self, reader: CentroidSource) -> VectorIndex:
-        """Make the index of a revision that lies before the one held: there is no way back.
+    def _group(self, reader: CentroidSource, name: str) -> _Group:
+        key = tag("group", name)
+        if key not in self._groups:
+            if len(self._groups) >= _GROUPS:
+                del self._groups[next(iter(self._groups))]
+            self._groups[key] = _Group(as_ids(reader.group(key, self._space_id)))
+        return self._groups[key]
 
-        Either the snapshot is older than the last search, or a backup was restored, and then
-        a file of the lost future would keep its voices for as long as its number is higher.
-        The two cannot be told apart, so the file goes, and none of an old snapshot is written.
+    def _divide(self, members: _Group) -> None:
+        """Find which members are sealed, and make a view of them."""
+        members.flat, members.view = members.ids, None
+        if self._sealed is not None:
+            positions = self._sealed.positions(members.ids)
+            members.view = self._sealed.view(positions)
+            sealed = self._sealed.ids[positions[~self._gone[positions]]]
+            members.flat = np.setdiff1d(members.ids, sealed, assume_unique=True)
+
+    def _follow(self, reader: CentroidSource) -> Ids | None:
+        """Bring the index to the reader's revision, or beyond what the reader can see.
+
+        Returns
+        -------
+        (n,) int64 or None
+            What changed after the reader's snapshot, which has to be taken from there; None when
+            the index is at a point that the snapshot is not known to lead to.
         """
-        index = self._build(reader)
-        if self._is_newer():
-            self._drop()
-        return index
+        self._load_once()
+        now = reader.revision()
+        if self._flat is not None and now.number < self._held.number:
+            return self._back_to(now, reader)
+        if self._flat is None or not reader.has_revision(self._held):
+            self._build(reader)
+        elif now != self._held:
+            self._catch_up(reader)
+        return as_ids([])
 
-    def _load(self) -> VectorIndex | None:
-        """Take the index from the file; a file that is not as it must be is removed."""
-        found = self._read()
-        if found is None:
-            self._drop()
+    def _back_to(self, now: Revision, reader: CentroidSource) -> Ids | None:
+        """Return what changed between a revision and the later one that is held.
+
+        None: the feed that is remembered does not pass through it.  Then either the snapshot
+        is older than the index's own start, or a backup was put in the database's place.  A
+        small gallery is made of the snapshot; then a file of the lost future goes, which would
+        keep its voices for as long as its number is higher.
+        """
+        if any(one.revision == now for one in self._feed):
+            later = {one.centroid_id for one in self._feed if one.revision.number > now.number}
+            return as_ids(sorted(later))
+        if self._sealed is not None:
             return None
-        self._index, self._held = found
-        return self._index
+        self._build(reader)
+        if self._file().is_newer(now.number):
+            self._file().drop()
+        return as_ids([])
 
-    def _type(self) -> type[VectorIndex]:
-        if self._kind == "faiss":
-            from voiceid.index.faiss_index import FaissIndex  # noqa: PLC0415 - 0.1 s
-
-            return FaissIndex
-        if self._kind == "exact":
-            from voiceid.index.exact import ExactIndex  # noqa: PLC0415 - one of the two is used
-
-            return ExactIndex
-        raise ConfigError(f"there is no index of kind {self._kind!r}; there are faiss and exact")
-
-    def _save(self, *, over_newer: bool) -> None:
-        index = self._index
-        if index is None:
+    def _catch_up(self, reader: CentroidSource) -> None:
+        behind = reader.revision().number - self._held.number
+        if behind > max(_REBUILD_AFTER, _REBUILD_SHARE * len(self)):
+            self._build(reader)
             return
-        payload = index.to_bytes()
-        facts = {
-            "kind": self._kind,
-            "space": self._space_id,
-            "dim": self._dim,
-            "revision": self._held.number,
-            "token": self._held.token,
-            "count": len(index),
-            "sha256": hashlib.sha256(payload).hexdigest(),
-        }
+        feed = reader.changes_since(self._held.number)
+        changed = as_ids(sorted({one.centroid_id for one in feed}))
+        assert self._flat is not None  # noqa: S101 - as above
+        table = reader.centroids(self._space_id, changed.tolist())
+        there = [self._flat.ids()]
+        if self._sealed is not None:
+            at = self._sealed.positions(changed)
+            there.append(self._sealed.ids[at[~self._gone[at]]])
+            self._gone[at] = True
+        removed = changed[np.isin(changed, np.concatenate(there)) & ~np.isin(changed, table.ids)]
+        self._flat.remove(changed)
+        if len(table.ids):  # a space that was never enrolled in has no dimension
+            self._flat.add(table.ids, table.vectors)
+        self._regroup(reader, changed)
+        self._held = reader.revision()
+        self._feed.extend(feed)
+        self._unsaved += len(changed)
+        if self._sealed is not None and len(removed):
+            self._file().erase(removed, self._held.number)
+        elif len(removed) or self._unsaved >= _SAVE_AFTER:
+            self._save()
+
+    def _regroup(self, reader: CentroidSource, changed: Ids) -> None:
+        for name, group in self._groups.items():
+            mine = as_ids(reader.group(name, self._space_id, changed.tolist()))
+            if len(mine) or np.isin(changed, group.ids).any():
+                kept = np.setdiff1d(group.ids, changed, assume_unique=True)
+                self._groups[name] = _Group(np.union1d(kept, mine))
+
+    def _build(self, reader: CentroidSource, *, over_newer: bool = False) -> None:
+        """Make the index of the reader's snapshot, and the file."""
+        tier = self._tier(reader.count(self._space_id))
+        file = self._file()
+        if tier is not Tier.EXACT and self._seal_file(reader, tier, over_newer=over_newer):
+            self._load()
+            if self._flat is not None and self._held == reader.revision():
+                return
+        flat = file.empty()
+        for table in reader.centroid_batches(self._space_id):
+            flat.add(table.ids, table.vectors)
+        self._hold(flat, None, reader.revision())
+        if tier is Tier.EXACT:
+            self._save(over_newer=over_newer)
+
+    def _seal(self, reader: CentroidSource) -> None:
+        """Seal the gallery anew, while others search."""
+        tier = self._tier(len(self))
+        if tier is Tier.EXACT or self._seal_file(reader, tier, over_newer=False):
+            with self._lock:
+                self._build(reader) if tier is Tier.EXACT else self._load()
+
+    def _seal_file(self, reader: CentroidSource, tier: Tier, *, over_newer: bool) -> bool:
+        return self._file().seal(reader, tier, self._options.max_miss_rate, over_newer=over_newer)
+
+    def _wants_sealing(self) -> bool:
+        """Whether so much lies over the sealed, or the gallery has grown into another tier."""
+        tier = self._tier(len(self))
+        if self._sealed is None:
+            return tier is not Tier.EXACT
+        over = int(self._gone.sum()) + (0 if self._flat is None else len(self._flat))
+        return over > max(_REBUILD_AFTER, _SEAL_SHARE * len(self))
+
+    def _tier(self, size: int) -> Tier:
+        return self._options.tier(size, self._dim)
+
+    def _load_once(self) -> None:
+        with self._lock:
+            if self._flat is None:
+                self._load()
+
+    def _load(self) -> None:
+        """Take the index from the file; a file that is not as it must be is removed."""
+        from voiceid.index.sections import Unusable  # noqa: PLC0415 - as in `_file`
+
+        file = self._file()
         try:
-            self._write(_MAGIC + json.dumps(facts).encode() + b"\n" + payload, over_newer)
+            found = file.read()
+        except Unusable:
+            file.drop()
+        else:
+            self._hold(found.flat, found.sealed, found.revision)
+
+    def _hold(self, flat: FaissIndex, sealed: Sealed | None, revision: Revision) -> None:
+        self._flat, self._sealed, self._held = flat, sealed, revision
+        self._gone = np.zeros(0 if sealed is None else len(sealed), dtype=np.bool_)
+        self._groups.clear()
+        self._unsaved = 0
+        feed = [one for one in self._feed if one.revision.number <= revision.number]
+        if not feed or feed[-1].revision != revision:
+            feed = [Change(revision, _NOBODY)]
+        self._feed = deque(feed, maxlen=_REMEMBERED)
+
+    def _save(self, *, over_newer: bool = False) -> None:
+        if self._flat is None or self._sealed is not None:
+            return
+        if self._file().save(self._flat, self._held, over_newer=over_newer):
             self._unsaved = 0
-        except OSError:  # built again when needed; the old file may hold a removed voice
-            self._drop()
 
-    def _drop(self) -> None:
-        """Remove the file: it is only a cache."""
-        with contextlib.suppress(OSError):
-            self._path.unlink(missing_ok=True)
+    def _file(self) -> IndexFile:
+        from voiceid.index.file import IndexFile  # noqa: PLC0415 - it loads FAISS
 
-    def _is_newer(self) -> bool:
-        """Whether the file is of a later revision: another process was faster."""
-        try:
-            with self._path.open("rb") as file:
-                magic, line = file.readline(), file.readline(_MAX_HEADER_BYTES)
-            return magic == _MAGIC and int(json.loads(line)["revision"]) > self._held.number
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
-
-    def _read(self) -> tuple[VectorIndex, Revision] | None:
-        """Return the file's index and revision, or None when it is missing or not as it must be."""
-        try:
-            magic, line, payload = self._path.read_bytes().split(b"\n", 2)
-            facts = json.loads(line)
-            expected = {
-                "kind": self._kind,
-                "space": self._space_id,
-                "dim": self._dim,
-                "sha256": hashlib.sha256(payload).hexdigest(),
-            }
-            if magic + b"\n" != _MAGIC or {key: facts[key] for key in expected} != expected:
-                return None
-            index = self._type().from_bytes(payload, self._dim)
-            if len(index) != facts["count"]:
-                return None
-            return index, Revision(int(facts["revision"]), str(facts["token"]))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def _write(self, data: bytes, over_newer: bool) -> None:
-        folder = self._path.parent
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._sweep(folder)
-        number, name = tempfile.mkstemp(prefix=self._unfinished, dir=folder)  # 0600
-        try:
-            with os.fdopen(number, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            with _alone_in(folder):  # nobody puts a newer one there between the two
-                if over_newer or not self._is_newer():
-                    Path(name).replace(self._path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-
-    def _sweep(self, folder: Path) -> None:
-        """Remove what processes left that were killed while they wrote: there are voices in it."""
-        for path in folder.glob(f"{self._unfinished}*"):
-            with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > _WRITING_S:
-                    path.unlink()
+        return IndexFile(self._path, self._space_id, self._dim)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, func, select
+import numpy.typing as npt
+from sqlalchemy import ColumnElement, Row, Select, func, select
 
 from voiceid.domain import (
     EMPTY_REVISION,
     CentroidTable,
+    Change,
     Enrolled,
     Float32Array,
     Revision,
@@ -34,6 +37,8 @@ from voiceid.store.tables import (
     speakers,
 )
 
+_STREAMED = 4096
+"""Rows that are in memory at once, where all of a space are read."""
 _BATCH = 500
 """Ids in one IN (...): SQLite's oldest limit on parameters is 999."""
 
@@ -63,10 +68,15 @@ class Reader(FittedReader):
         ).scalar()
         return token == revision.token
 
-    def changes_since(self, number: int) -> list[int]:
-        """Return the ids of the centroids that changed after a revision, each once."""
-        query = select(changes.c.centroid_id).where(changes.c.revision > number).distinct()
-        return list(self._connection.execute(query).scalars())
+    def changes_since(self, number: int) -> list[Change]:
+        """Return the feed after a revision's number, oldest first."""
+        query = (
+            select(changes.c.revision, changes.c.token, changes.c.centroid_id)
+            .where(changes.c.revision > number)
+            .order_by(changes.c.revision)
+        )
+        found = self._connection.execute(query)
+        return [Change(Revision(row.revision, row.token), row.centroid_id) for row in found]
 
     def faults(self) -> list[str]:
         """Return what SQLite's own checks of its pages and references find, in sentences."""
@@ -89,21 +99,37 @@ class Reader(FittedReader):
         StoreError
             A vector is damaged.
         """
-        query = (
-            select(centroids.c.id, centroids.c.vector)
-            .where(centroids.c.space_id == space_id)
-            .order_by(centroids.c.id)
-        )
+        query = _vectors_of(space_id)
+        if ids is None:
+            return self._table(space_id, self._connection.execute(query).all())
+        found = [
+            row
+            for batch in _batches(ids)
+            for row in self._connection.execute(query.where(centroids.c.id.in_(batch)))
+        ]
+        return self._table(space_id, found)
+
+    def centroid_ids(self, space_id: str) -> npt.NDArray[np.int64]:
+        """Return the ids (n,) of all centroids of a space, rising."""
+        mine = select(centroids.c.id).where(centroids.c.space_id == space_id)
+        found = self._connection.execute(mine.order_by(centroids.c.id)).scalars()
+        return np.fromiter(found, dtype=np.int64)
+
+    def centroid_batches(self, space_id: str) -> Iterator[CentroidTable]:
+        """Yield the centroids of a space by rising ids, some thousand at a time.
+
+        Raises
+        ------
+        StoreError
+            A vector is damaged.
+        """
+        query = _vectors_of(space_id).execution_options(yield_per=_STREAMED)
+        for found in self._connection.execute(query).partitions():
+            yield self._table(space_id, found)
+
+    def _table(self, space_id: str, found: Sequence[Row[Any]]) -> CentroidTable:
+        """Return centroids of rows; raises StoreError when a vector is damaged."""
         dim = self.spaces().get(space_id, 0)
-        found = (
-            self._connection.execute(query).all()
-            if ids is None
-            else [
-                row
-                for batch in _batches(ids)
-                for row in self._connection.execute(query.where(centroids.c.id.in_(batch)))
-            ]
-        )
         if any(not isinstance(row.vector, bytes) or len(row.vector) != 4 * dim for row in found):
             raise rows.damaged(space_id)
         joined = np.frombuffer(b"".join(row.vector for row in found), dtype="<f4")
@@ -153,8 +179,10 @@ class Reader(FittedReader):
             for row in self._connection.execute(query.where(centroids.c.id.in_(batch)))
         }
 
-    def group(self, name: str, space_id: str) -> list[int]:
+    def group(self, name: str, space_id: str, ids: Sequence[int] | None = None) -> list[int]:
         """Return the ids of the centroids in a space of the members of a group, by id.
+
+        With ``ids``, of those among them.
 
         Raises
         ------
@@ -168,7 +196,13 @@ class Reader(FittedReader):
             .where(centroids.c.space_id == space_id)
             .order_by(centroids.c.id)
         )
-        return list(self._connection.execute(query).scalars())
+        if ids is None:
+            return list(self._connection.execute(query).scalars())
+        return [
+            found
+            for batch in _batches(sorted(ids))
+            for found in self._connection.execute(query.where(centroids.c.id.in_(batch))).scalars()
+        ]
 
     def owner_of_clip(self, pcm_sha256: str) -> list[SpeakerRef]:
         """Return everybody who has a sample of this recording."""
@@ -237,6 +271,11 @@ class Reader(FittedReader):
         for row in self._connection.execute(query):
             groups.setdefault(row.speaker_id, []).append(row.group_name)
         return groups
+
+
+def _vectors_of(space_id: str) -> Select[tuple[int, bytes]]:
+    mine = centroids.c.space_id == space_id
+    return select(centroids.c.id, centroids.c.vector).where(mine).order_by(centroids.c.id)
 
 
 def _batches(ids: Sequence[int]) -> Iterable[Sequence[int]]:

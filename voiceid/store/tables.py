@@ -2,7 +2,8 @@
 
 Samples are immutable rows (a trigger refuses to change one).  A centroid is derived from
 the samples of a speaker in one embedding space, in the transaction that changes them, and
-every such change appends a row to ``changes``, the feed that the indexes follow.
+every such change appends a row to ``changes``, the feed that the indexes follow; so does every
+change of the groups that a speaker is in.
 
 ``calibrations``, ``cohorts`` and ``adaptations`` are what was fitted on a site's own recordings,
 each for one embedding space, of which one of a kind can be in use.

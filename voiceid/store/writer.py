@@ -147,13 +147,13 @@ class Writer(FittedWriter, Reader):
         joined = [{"group_name": group, "speaker_id": speaker_id} for group in details.groups]
         if joined:
             self._connection.execute(insert(memberships), joined)
+        if details.groups or details.not_groups:  # indexes keep groups, and follow the feed
+            self._changed_all(speaker_id)
 
     def remove_speaker(self, speaker_id: int) -> None:
         """Erase a speaker with all samples and centroids."""
         self.erased = True
-        mine = select(centroids.c.id).where(centroids.c.speaker_id == speaker_id)
-        for centroid_id in list(self._connection.execute(mine).scalars()):
-            self._changed(centroid_id)
+        self._changed_all(speaker_id)
         self._connection.execute(delete(speakers).where(speakers.c.id == speaker_id))
 
     def add_adaptation(
@@ -226,6 +226,11 @@ class Writer(FittedWriter, Reader):
         self._connection.execute(
             update(speakers).where(speakers.c.id == speaker_id).values(updated_at=_now())
         )
+
+    def _changed_all(self, speaker_id: int) -> None:
+        mine = select(centroids.c.id).where(centroids.c.speaker_id == speaker_id)
+        for centroid_id in list(self._connection.execute(mine).scalars()):
+            self._changed(centroid_id)
 
     def _changed(self, centroid_id: int) -> None:
         token = secrets.token_hex(8)

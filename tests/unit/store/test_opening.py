@@ -221,7 +221,7 @@ def test_a_removed_voice_is_in_no_file_of_the_data_folder(tmp_path: Path) -> Non
     path = tmp_path / "data" / "voices.sqlite3"
     held = filled(path, 30)
     store = Store.open(path)
-    index = GalleryIndex(SPACE.id, SPACE.dim, "faiss", path.parent / "index" / "x.index")
+    index = GalleryIndex(SPACE.id, SPACE.dim, path.parent / "index" / "x.index")
 
     def synced() -> None:
         with store.read() as reader:

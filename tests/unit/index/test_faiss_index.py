@@ -1,4 +1,4 @@
-"""The contract of every index, with a dictionary and float64 arithmetic as oracle."""
+"""The exact index, with a dictionary and float64 arithmetic as oracle."""
 
 from __future__ import annotations
 
@@ -9,14 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceid.index.base import Ids, VectorIndex
-from voiceid.index.exact import ExactIndex
+from voiceid.index.base import Ids
 from voiceid.index.faiss_index import FaissIndex
 
 DIM = 6
-KINDS: list[type[VectorIndex]] = [ExactIndex, FaissIndex]
-
-every_kind = pytest.mark.parametrize("kind", KINDS)
 
 # Few ids and few directions: replacements, removals of what is there, and equal vectors.
 ids = st.sampled_from([0, 1, 2, 7, 2**31, 2**53 + 1, 2**63 - 2, 2**63 - 1])
@@ -25,7 +21,6 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("add"), st.dictionaries(ids, directions, max_size=6)),
         st.tuples(st.just("remove"), st.sets(ids, max_size=6)),
-        st.just(("reload", None)),
     ),
     max_size=12,
 )
@@ -40,8 +35,8 @@ def as_ids(values: object) -> Ids:
     return np.array(sorted(values), dtype=np.int64)  # type: ignore[call-overload]
 
 
-def filled(kind: type[VectorIndex], numbers: dict[int, int]) -> VectorIndex:
-    index = kind(DIM)
+def filled(numbers: dict[int, int]) -> FaissIndex:
+    index = FaissIndex(DIM)
     vectors = np.array([direction(numbers[i]) for i in sorted(numbers)]).reshape(-1, DIM)
     index.add(as_ids(numbers), vectors.astype(np.float32))
     return index
@@ -55,23 +50,20 @@ def by_hand(held: dict[int, int], query: np.ndarray, k: int) -> list[tuple[int, 
     return sorted(((i, float(s)) for i, s in scores.items()), key=lambda hit: (-hit[1], hit[0]))[:k]
 
 
-@every_kind
 @settings(deadline=None, max_examples=60)
 @given(steps=steps, query=st.integers(0, 9), k=st.integers(0, 10))
 def test_any_history_of_changes_is_searched_as_a_dictionary_would_be(
-    kind: type[VectorIndex], steps: list[tuple[str, object]], query: int, k: int
+    steps: list[tuple[str, object]], query: int, k: int
 ) -> None:
-    index, held = kind(DIM), {}
+    index, held = FaissIndex(DIM), {}
     for what, given_ in steps:
         if what == "add":
             vectors = [direction(given_[i]) for i in sorted(given_)]
             index.add(as_ids(given_), np.array(vectors, dtype=np.float32).reshape(-1, DIM))
             held.update(given_)
-        elif what == "remove":
+        else:
             index.remove(as_ids(given_))
             held = {i: n for i, n in held.items() if i not in given_}
-        else:
-            index = kind.from_bytes(index.to_bytes(), DIM)
         assert len(index) == len(held)
         assert sorted(index.ids().tolist()) == sorted(held)
     found, scores = index.search(direction(query), k)
@@ -82,7 +74,6 @@ def test_any_history_of_changes_is_searched_as_a_dictionary_would_be(
     assert scores.dtype == np.float32
 
 
-@every_kind
 @settings(deadline=None, max_examples=60)
 @given(
     held=st.dictionaries(ids, directions, max_size=8),
@@ -91,20 +82,19 @@ def test_any_history_of_changes_is_searched_as_a_dictionary_would_be(
     k=st.integers(0, 10),
 )
 def test_a_search_among_some_is_that_of_an_index_of_these_alone(
-    kind: type[VectorIndex], held: dict[int, int], among: set[int], query: int, k: int
+    held: dict[int, int], among: set[int], query: int, k: int
 ) -> None:
-    found, scores = filled(kind, held).search(direction(query), k, as_ids(among))
+    found, scores = filled(held).search(direction(query), k, as_ids(among))
     expected = by_hand({i: n for i, n in held.items() if i in among}, direction(query), k)
     assert found.tolist() == [i for i, _ in expected]
     np.testing.assert_allclose(scores, [s for _, s in expected], atol=1e-6)
 
 
-@every_kind
-def test_a_search_among_many_finds_the_best_of_them(kind: type[VectorIndex]) -> None:
+def test_a_search_among_many_finds_the_best_of_them() -> None:
     rng = np.random.default_rng(5)
     vectors = rng.standard_normal((3000, DIM))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    index = kind(DIM)
+    index = FaissIndex(DIM)
     index.add(np.arange(3000, dtype=np.int64), vectors)
     among = np.sort(rng.choice(3000, 300, replace=False)).astype(np.int64)
     found, _ = index.search(direction(1), 5, among)
@@ -112,23 +102,21 @@ def test_a_search_among_many_finds_the_best_of_them(kind: type[VectorIndex]) -> 
     assert found.tolist() == among[np.argsort(-cosines)[:5]].tolist()
 
 
-@every_kind
 @pytest.mark.parametrize("k", [1, 2, 5, 40, 99, 100, 1000])
 def test_equal_vectors_come_in_the_order_of_their_ids_with_one_score(
-    kind: type[VectorIndex], k: int
+    k: int,
 ) -> None:
-    index = filled(kind, {i: 3 if i % 2 else 4 for i in range(100, 0, -1)})
+    index = filled({i: 3 if i % 2 else 4 for i in range(100, 0, -1)})
     found, scores = index.search(direction(3), k)
     assert found[:50].tolist() == list(range(1, 101, 2))[:k]
     assert len(set(scores[:50].tolist())) == 1
 
 
-@every_kind
-def test_all_kinds_agree_with_brute_force_on_ten_thousand(kind: type[VectorIndex]) -> None:
+def test_it_agrees_with_brute_force_on_ten_thousand() -> None:
     rng = np.random.default_rng(5)
     vectors = rng.standard_normal((10_000, 192))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    index = kind(192)
+    index = FaissIndex(192)
     index.add(np.arange(10_000, dtype=np.int64) * 3, vectors)
     for row in (0, 17, 9_999):
         query = vectors[row] + 0.05 * vectors[(row + 1) % 10_000]
@@ -140,18 +128,15 @@ def test_all_kinds_agree_with_brute_force_on_ten_thousand(kind: type[VectorIndex
         np.testing.assert_allclose(scores, expected[best], atol=1e-6)
 
 
-@every_kind
-def test_an_empty_index_answers_with_nothing(kind: type[VectorIndex]) -> None:
-    index = kind(DIM)
+def test_an_empty_index_answers_with_nothing() -> None:
+    index = FaissIndex(DIM)
     for _ in range(2):
         assert [len(part) for part in index.search(direction(1), 5)] == [0, 0]
         index.remove(as_ids([1, 2]))
         index.add(as_ids([]), np.empty((0, DIM), dtype=np.float32))
         assert len(index) == 0
-        index = kind.from_bytes(index.to_bytes(), DIM)
 
 
-@every_kind
 @pytest.mark.parametrize(
     ("bad_ids", "vectors"),
     [
@@ -163,29 +148,16 @@ def test_an_empty_index_answers_with_nothing(kind: type[VectorIndex]) -> None:
     ],
 )
 def test_what_may_not_be_added_leaves_the_index_as_it_was(
-    kind: type[VectorIndex], bad_ids: list[int], vectors: np.ndarray
+    bad_ids: list[int], vectors: np.ndarray
 ) -> None:
-    index = filled(kind, {1: 1})
+    index = filled({1: 1})
     with pytest.raises(ValueError):
         index.add(np.array(bad_ids, dtype=np.int64), vectors.astype(np.float32))
     assert index.search(direction(1), 5)[0].tolist() == [1]
 
 
-@every_kind
-@given(data=st.binary(max_size=200))
-def test_foreign_bytes_are_a_value_error_or_vectors_of_the_right_shape(
-    kind: type[VectorIndex], data: bytes
-) -> None:
-    try:
-        index = kind.from_bytes(data, DIM)
-    except ValueError:
-        return
-    assert len(index) == len(data) // (8 + 4 * DIM)
-
-
-@every_kind
-def test_searches_of_many_threads_agree(kind: type[VectorIndex]) -> None:
-    index = filled(kind, {i: i for i in range(200)})
+def test_searches_of_many_threads_agree() -> None:
+    index = filled({i: i for i in range(200)})
     wrong = []
 
     def ask(number: int) -> None:

@@ -1,0 +1,112 @@
+"""Vectors of as many speakers as wanted, where no corpus has so many: made up, and said to be.
+
+"speaker-like": the spectrum and the mean of campplus's embeddings of 250 speakers of LibriSpeech
+train-clean-100 (share of the k-th principal component about exp(-k / 30), mean of length 0.28;
+cosine of two speakers 0.08 on average, standard deviation 0.11).  "uniform": points anywhere on
+the sphere, with which nothing can be guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.domain import CentroidTable, Change, Float32Array, Revision
+
+DIM = 192
+KINDS = ("speaker-like", "uniform")
+_DECAY = 30.0
+_MEAN_LENGTH = 0.28
+_BATCH = 50_000
+
+
+def crowd(kind: str, n: int, seed: int) -> Iterator[Float32Array]:
+    """Yield unit vectors (n, 192) in batches; batches of one seed are always the same."""
+    shares = np.exp(-np.arange(DIM) / _DECAY)
+    scale = np.sqrt((1 - _MEAN_LENGTH**2) * shares / shares.sum()).astype(np.float32)
+    mean = np.zeros(DIM, dtype=np.float32)
+    mean[0] = _MEAN_LENGTH
+    turn = np.linalg.qr(np.random.default_rng(1).standard_normal((DIM, DIM)))[0].astype(np.float32)
+    for batch, first in enumerate(range(0, n, _BATCH)):
+        rng = np.random.default_rng((seed, batch))
+        vectors = rng.standard_normal((min(_BATCH, n - first), DIM), dtype=np.float32)
+        if kind == "speaker-like":
+            vectors = (vectors * scale + mean) @ turn
+        yield unit(vectors)
+
+
+def unit(vectors: Float32Array) -> Float32Array:
+    """Return (n, dim) vectors at unit length."""
+    found: Float32Array = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return found
+
+
+def queries(kind: str, mates: Float32Array, cosine: float = 0.6) -> Float32Array:
+    """Return a query (n, dim) of each mate, at a cosine with it; the rest is of nobody enrolled."""
+    others = np.concatenate(list(crowd(kind, len(mates), seed=99)))
+    others -= np.einsum("ij,ij->i", others, mates)[:, None] * mates
+    made = cosine * mates + np.sqrt(1 - cosine**2) * unit(others)
+    return np.ascontiguousarray(made, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """A gallery's database without a database: a crowd in memory, float16 when it is large.
+
+    Every hundredth is a member of the one group that there is.
+    """
+
+    kind: str
+    n: int
+    vectors: npt.NDArray[np.floating] = field(init=False)
+
+    def __post_init__(self) -> None:
+        dtype = np.float32 if self.n <= 2_000_000 else np.float16
+        vectors = np.empty((self.n, DIM), dtype=dtype)
+        first = 0
+        for batch in crowd(self.kind, self.n, seed=1):
+            vectors[first : first + len(batch)] = batch
+            first += len(batch)
+        object.__setattr__(self, "vectors", vectors)
+
+    def revision(self) -> Revision:
+        """See `CentroidSource`."""
+        return Revision(1, "crowd")
+
+    def has_revision(self, revision: Revision) -> bool:
+        """See `CentroidSource`."""
+        return revision == self.revision()
+
+    def changes_since(self, number: int) -> list[Change]:  # noqa: ARG002 - as the others take it
+        """See `CentroidSource`: nothing ever changes."""
+        return []
+
+    def count(self, space_id: str) -> int:  # noqa: ARG002
+        """See `CentroidSource`."""
+        return self.n
+
+    def centroid_ids(self, space_id: str) -> npt.NDArray[np.int64]:  # noqa: ARG002
+        """See `CentroidSource`."""
+        return np.arange(self.n, dtype=np.int64)
+
+    def centroids(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
+        """See `CentroidSource`."""
+        rows = self.centroid_ids(space_id) if ids is None else np.array(ids, dtype=np.int64)
+        return CentroidTable(rows, self.vectors[rows].astype(np.float32))
+
+    def centroid_batches(self, space_id: str) -> Iterator[CentroidTable]:
+        """See `CentroidSource`."""
+        for first in range(0, self.n, _BATCH):
+            yield self.centroids(space_id, range(first, min(first + _BATCH, self.n)))
+
+    def group(
+        self,
+        name: str,  # noqa: ARG002
+        space_id: str,  # noqa: ARG002
+        ids: Sequence[int] | None = None,  # noqa: ARG002
+    ) -> list[int]:
+        """See `CentroidSource`."""
+        return list(range(0, self.n, 100))

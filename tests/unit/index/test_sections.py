@@ -1,0 +1,108 @@
+"""The file of an index: what was put in comes out, and no damage to it goes unseen."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from voiceid.index import sections
+
+FACTS = {"space": "test", "count": 3}
+SHAPES = {"ids": ("<i8", (3,)), "codes": ("|u1", (3, 24)), "nothing": ("<f4", (0, 24))}
+IDS = np.array([1, 5, 2**53 + 1], dtype=np.int64)
+CODES = np.random.default_rng(1).integers(0, 256, (3, 24), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return written(tmp_path_factory.mktemp("sections") / "x.index").read_bytes()
+
+
+def written(path: Path) -> Path:
+    with sections.writing(path, dict(FACTS), SHAPES) as (new, name):
+        new.put("codes", CODES[2:], 2)
+        new.put("codes", CODES[:2])
+        new.put("ids", IDS)
+        new.finish()
+        name.replace(path)
+    return path
+
+
+def holds_what_was_written(path: Path) -> bool:
+    facts, arrays = sections.read(path, {})
+    return (
+        facts == FACTS
+        and arrays["ids"].tolist() == IDS.tolist()
+        and arrays["codes"].tolist() == CODES.tolist()
+        and arrays["nothing"].shape == (0, 24)
+    )
+
+
+def test_what_was_put_in_comes_out(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.index")
+    assert holds_what_was_written(path)
+    assert sections.header(path) == FACTS
+    assert sections.unchecked(path, "ids").tolist() == IDS.tolist()
+    assert [p.name for p in tmp_path.iterdir()] == ["x.index"]
+
+
+def test_what_is_not_finished_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), sections.writing(tmp_path / "x", {}, SHAPES) as (new, _):
+        new.put("unknown", CODES)
+    assert list(tmp_path.iterdir()) == []
+
+
+@settings(
+    deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(bit=st.integers(0))
+def test_a_flipped_bit_is_seen_or_says_nothing(good: bytes, tmp_path: Path, bit: int) -> None:
+    damaged = bytearray(good)
+    damaged[(bit // 8) % len(good)] ^= 1 << (bit % 8)
+    path = tmp_path / "flipped.index"
+    path.write_bytes(bytes(damaged))
+    with contextlib.suppress(sections.Unusable):
+        assert holds_what_was_written(path)
+
+
+@settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(where=st.integers(0), data=st.binary(max_size=50))
+def test_a_cut_or_longer_file_is_no_file(
+    good: bytes, tmp_path: Path, where: int, data: bytes
+) -> None:
+    path = tmp_path / "cut.index"
+    for content in (good[: where % len(good)], good + b"x" + data, data):
+        path.write_bytes(content)
+        with pytest.raises(sections.Unusable):
+            sections.read(path, {})
+
+
+def test_another_ones_file_is_no_file(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.index")
+    with pytest.raises(sections.Unusable, match="another"):
+        sections.read(path, {"space": "other"})
+    with pytest.raises(sections.Unusable):
+        sections.read(tmp_path / "missing", {})
+    with pytest.raises(sections.Unusable):
+        sections.read(tmp_path, {})
+
+
+def test_rows_are_overwritten_in_place_and_the_sums_with_them(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.index")
+    _, before = sections.read(path, {})
+    inode = path.stat().st_ino
+    sections.overwrite(path, {"codes": {1: np.zeros(24, np.uint8)}, "gone": {}}, count=2)
+    facts, arrays = sections.read(path, {})
+    assert facts == {"space": "test", "count": 2}
+    assert arrays["codes"].any(axis=1).tolist() == [True, False, True]
+    assert not before["codes"][1].any(), "whoever had it open does not see it"
+    assert path.stat().st_ino == inode
+    with pytest.raises(sections.Unusable):
+        sections.overwrite(path, {"gone": {}})

@@ -1,0 +1,186 @@
+"""Vectors as few bytes, and fast scans over them that say who may be nearest.
+
+Two codes, both by FAISS: 8 bits a component (its scalar quantiser), and product quantisation with
+4 bits for every four components, scanned in registers ("fast scan": Andre, Kermarrec and Le
+Scouarnec, Quicker ADC, 2019).  No score in an answer comes from a code: who may be nearest is
+scored again, exactly, from the rows of the database.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.domain import Float32Array
+
+Codes: TypeAlias = npt.NDArray[np.uint8]
+Positions: TypeAlias = npt.NDArray[np.int64]
+
+_COMPONENTS_A_CODE = 4
+"""Of the product quantiser: 48 codes of 4 bits at 192 components, 24 bytes a vector."""
+TRAINED_ON = 32_768
+"""Vectors that both quantisers are trained on, at most."""
+_LEAST = 1024
+"""Vectors to train on, at least: random directions come in for those that are not there."""
+_SLACK = 0.25
+"""Share of a component's trained range that is added at both ends: others lie beyond it."""
+_STEPS = 255
+
+
+class Scan(Protocol):
+    """A pass over the codes of a set of vectors."""
+
+    def nearest(self, queries: Float32Array, count: int) -> Positions:
+        """Return the positions (n, count) of who seems nearest to each of (n, dim), best first."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bytes:
+    """Eight bits a component: x = low + (code + 1/2) / 255 * width.
+
+    Parameters
+    ----------
+    low, width : (dim,) float32
+    """
+
+    low: Float32Array
+    width: Float32Array
+
+    @classmethod
+    def trained(cls, vectors: Float32Array) -> Bytes:
+        """Return the ranges of (n, dim) vectors, with some slack."""
+        low, high = vectors.min(axis=0), vectors.max(axis=0)
+        slack = _SLACK * np.maximum(high - low, np.float32(1e-6))
+        return cls(low - slack, high - low + 2 * slack)
+
+    def encode(self, vectors: Float32Array) -> Codes:
+        """Return (n, dim) codes; what lies beyond the range gets the nearest in it."""
+        index = self._index()  # which owns the quantiser: it must live as long
+        found: Codes = index.sq.compute_codes(np.ascontiguousarray(vectors))
+        return found
+
+    def decode(self, codes: Codes) -> Float32Array:
+        """Return (n, dim) vectors."""
+        step = self.width / np.float32(_STEPS)
+        return (codes.astype(np.float32) + np.float32(0.5)) * step + self.low
+
+    def cosines(self, codes: Codes, query: Float32Array) -> Float32Array:
+        """Return the cosines (n,) of decoded codes with (dim,)."""
+        step = self.width / np.float32(_STEPS)
+        scores: Float32Array = codes.astype(np.float32) @ (step * query)
+        return scores + np.float32(query @ (self.low + step / 2))
+
+    def scan(self, codes: Codes) -> Scan:
+        """Return a pass over (n, dim) codes, of which it makes a copy."""
+        index = self._index()
+        faiss.copy_array_to_vector(codes.reshape(-1), index.codes)
+        index.ntotal = len(codes)
+        return _Scan(index)
+
+    def _index(self) -> Any:
+        index: Any = faiss.IndexScalarQuantizer(
+            len(self.low), faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+        )
+        faiss.copy_array_to_vector(np.concatenate([self.low, self.width]), index.sq.trained)
+        index.is_trained = True
+        return index
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Products:
+    """Four bits for every four components, of vectors turned first.
+
+    Parameters
+    ----------
+    turn : (dim, dim) float32
+        A rotation; see `_balanced`.
+    centroids : (dim / 4, 16, 4) float32
+    """
+
+    turn: Float32Array
+    centroids: Float32Array
+
+    @staticmethod
+    def code_bytes(dim: int) -> int:
+        """Return the bytes of a vector's code."""
+        return dim // _COMPONENTS_A_CODE // 2
+
+    @classmethod
+    def trained(cls, vectors: Float32Array) -> Products:
+        """Return the centroids of (n, dim) vectors, by k-means."""
+        dim = vectors.shape[1]
+        if (missing := _LEAST - len(vectors)) > 0:
+            others = np.random.default_rng(missing).standard_normal((missing, dim)) / np.sqrt(dim)
+            vectors = np.concatenate([vectors, others.astype(np.float32)])
+        turn = _balanced(vectors)
+        quantizer = _quantizer(dim)
+        quantizer.train(np.ascontiguousarray(vectors @ turn))
+        found = faiss.vector_to_array(quantizer.centroids)
+        return cls(turn, found.reshape(-1, 16, _COMPONENTS_A_CODE))
+
+    def encode(self, vectors: Float32Array) -> Codes:
+        """Return (n, dim / 8) codes."""
+        found: Codes = self._quantizer().compute_codes(np.ascontiguousarray(vectors @ self.turn))
+        return found
+
+    def scan(self, codes: Codes) -> Scan:
+        """Return a pass over (n, dim / 8) codes, of which it makes a copy."""
+        plain: Any = faiss.IndexPQ(
+            len(self.turn), len(self.centroids), 4, faiss.METRIC_INNER_PRODUCT
+        )
+        plain.pq = self._quantizer()
+        plain.is_trained = True
+        faiss.copy_array_to_vector(codes.reshape(-1), plain.codes)
+        plain.ntotal = len(codes)
+        return _Scan(faiss.IndexPQFastScan(plain), self.turn)
+
+    def _quantizer(self) -> Any:
+        quantizer = _quantizer(len(self.turn))
+        faiss.copy_array_to_vector(self.centroids.reshape(-1), quantizer.centroids)
+        return quantizer
+
+
+def _balanced(vectors: Float32Array) -> Float32Array:
+    """Return the rotation (dim, dim) to principal components that gives each code as much to tell.
+
+    The components, strongest first, each go to the code with room whose product of variances is
+    least (Ge, He, Ke and Sun, Optimized Product Quantization, 2013, the parametric solution).
+    """
+    variances, axes = np.linalg.eigh(np.cov(vectors.T.astype(np.float64)))
+    told = np.log(np.maximum(variances, 1e-12 * variances[-1]) / (1e-12 * variances[-1]))
+    n_codes = len(told) // _COMPONENTS_A_CODE
+    chosen: list[list[int]] = [[] for _ in range(n_codes)]
+    sums = np.zeros(n_codes)
+    for component in np.argsort(-told, kind="stable"):
+        code = int(np.argmin(sums))
+        chosen[code].append(int(component))
+        sums[code] += told[component]
+        if len(chosen[code]) == _COMPONENTS_A_CODE:
+            sums[code] = np.inf
+    return np.ascontiguousarray(axes[:, np.concatenate(chosen).astype(int)], dtype=np.float32)
+
+
+def _quantizer(dim: int) -> Any:
+    return faiss.ProductQuantizer(dim, dim // _COMPONENTS_A_CODE, 4)
+
+
+class _Scan:
+    def __init__(self, index: Any, turn: Float32Array | None = None) -> None:
+        self._index, self._turn = index, turn
+
+    def nearest(self, queries: Float32Array, count: int) -> Positions:
+        """See `Scan`."""
+        turned = queries if self._turn is None else queries @ self._turn
+        rows = np.ascontiguousarray(turned, dtype=np.float32)
+        _, found = self._index.search(rows, min(count, self._index.ntotal))
+        positions: Positions = np.asarray(found, dtype=np.int64)
+        return positions
+
+
+def use_one_thread() -> None:
+    """Let FAISS use one thread for what follows in this thread: threads of a busy machine wait."""
+    faiss.omp_set_num_threads(1)

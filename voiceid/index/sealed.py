@@ -1,0 +1,279 @@
+"""A large gallery at one revision, sealed in a file as codes: the base that changes lie over.
+
+A search names the few who may be nearest; whoever asked scores them again from the database.
+With the tier "compact" nobody is lost: a code's cosine is off by at most the length of what the
+code left of its vector (Cauchy-Schwarz), the longest of which is measured when it is made, and
+everybody within twice that of the k-th is named.  With "two-stage" a first pass over shorter
+codes picks some thousand, so somebody can be lost; how many are is measured when it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.domain import CentroidTable, Float32Array
+from voiceid.index import sections
+from voiceid.index.base import ROUNDING, CentroidSource, Ids, MissRate, Tier
+from voiceid.index.codes import TRAINED_ON, Bytes, Positions, Products, Scan, use_one_thread
+
+_SPARE = 64
+"""Asked for beyond k of a pass that loses nobody, to see where the bound lies."""
+_FIRST_PASS = (500, 1000, 2000, 4000)
+"""How many the first pass names: the first that keeps the budget."""
+_SMALL_VIEW = 20_000
+"""Members up to which a group is scanned by its 8-bit codes, whatever the tier."""
+_GENUINE_COSINE = 0.6
+"""Of the queries that the loss is measured with: what a short clip has with its speaker."""
+_MIXED = 8
+"""Voices that the other part of such a query is mixed of: of the gallery's kind, near nobody."""
+_QUERIES_AT_ONCE = 128
+_LEAST_QUERIES, _MOST_QUERIES = 3000, 30_000
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """Some of the sealed vectors, e.g. a group's, with a pass over them alone.
+
+    Parameters
+    ----------
+    positions : (m,) int64
+        Rising.
+    scan : Scan
+    loses : bool
+        Whether the pass is one that somebody can be lost in.
+    """
+
+    positions: Positions
+    scan: Scan
+    loses: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be sealed.
+
+    Parameters
+    ----------
+    space_id : str
+    dim : int
+    tier : Tier
+        Compact or two-stage.
+    max_miss_rate : float
+        Above it a first pass is not used: the tier becomes compact.
+    facts : dict
+        For the header.
+    """
+
+    space_id: str
+    dim: int
+    tier: Tier
+    max_miss_rate: float
+    facts: dict[str, Any]
+
+
+def positions_of(ids: Ids, kept: Ids) -> Positions:
+    """Return the positions in ``kept`` (n,) of those of ``ids`` that are there; both rise."""
+    at: Positions = np.searchsorted(kept, ids)
+    at = at[at < len(kept)]
+    found: Positions = at[kept[at] == ids[: len(at)]]
+    return found
+
+
+def code_bytes(dim: int) -> dict[str, int]:
+    """Return the bytes of a vector's codes, by the section that they are in."""
+    return {"bytes": dim, "products": Products.code_bytes(dim)}
+
+
+class Sealed:
+    """The codes of a file; see the top of this module.
+
+    Parameters
+    ----------
+    facts, arrays
+        Of :func:`voiceid.index.sections.read`.
+    """
+
+    def __init__(self, facts: dict[str, Any], arrays: dict[str, sections.Array]) -> None:
+        self.ids: Ids = arrays["ids"]
+        self.tier = Tier(facts["tier"])
+        self._codes = arrays["bytes"]
+        self._bytes = Bytes(arrays["low"], arrays["width"])
+        self._margin = 2 * float(facts["residual"]) + ROUNDING
+        self._count = int(facts["first_pass"])
+        self._products: Products | None = None
+        if self.tier is Tier.TWO_STAGE:
+            self._products = Products(arrays["turn"], arrays["centroids"])
+            self._product_codes = arrays["products"]
+        everybody = np.arange(len(self.ids), dtype=np.int64)
+        self._all = self._view(everybody, self._codes, whole=True)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def positions(self, ids: Ids) -> Positions:
+        """Return the positions of those of ``ids`` (rising) that are sealed."""
+        return positions_of(ids, self.ids)
+
+    def view(self, positions: Positions) -> View:
+        """Return a view of rising positions, whose codes it copies."""
+        return self._view(positions, self._codes[positions], whole=False)
+
+    def candidates(
+        self, query: Float32Array, k: int, gone: Mask, view: View | None = None
+    ) -> Positions:
+        """Return the positions of all who may be among the ``k`` nearest to (dim,).
+
+        ``gone`` (n,) says of each position whether it is left out.
+        """
+        view = view or self._all
+        size, least = len(view.positions), k
+        if not size:
+            return view.positions
+        asked = k + _SPARE
+        if view.loses:
+            least = max(self._count, 4 * k)
+            asked = least + least // 8
+        use_one_thread()
+        while True:
+            asked = min(asked, size)
+            found = view.positions[view.scan.nearest(query[None], asked)[0]]
+            there = found[~gone[found]]
+            cosines = self._bytes.cosines(self._codes[there], query)
+            kth = np.partition(cosines, -k)[-k] if len(there) > k else np.float32(-1.0)
+            kept = cosines >= kth - self._margin
+            beyond = view.loses or not kept.all()
+            if asked == size or (len(there) >= min(least, size) and beyond):
+                named: Positions = there[kept]
+                return named
+            asked *= 4
+
+    def missed(self, queries: Float32Array, mates: Positions) -> int:
+        """Return how many of (n, dim) queries lose their mates, who are nearest to them.
+
+        A mate who was not named, though nobody who was is surely nearer, counts as lost.
+        """
+        found = self._all.scan.nearest(queries, self._count)
+        lost = 0
+        for i in np.flatnonzero(~(found == mates[:, None]).any(axis=1)):
+            best = self._bytes.cosines(self._codes[found[i]], queries[i]).max(initial=-1.0)
+            lost += bool(best < _GENUINE_COSINE + self._margin)
+        return lost
+
+    def _view(self, positions: Positions, codes: sections.Array, *, whole: bool) -> View:
+        products = self._products
+        if products is None or (not whole and len(positions) <= _SMALL_VIEW):
+            return View(positions, self._bytes.scan(codes), loses=False)
+        chosen = self._product_codes if whole else self._product_codes[positions]
+        return View(positions, products.scan(chosen), loses=True)
+
+
+@contextmanager
+def sealing(path: Path, source: CentroidSource, plan: Plan) -> Iterator[Path]:
+    """Yield the name of a whole new file beside ``path``; see :func:`sections.writing`.
+
+    Memory does not grow with the gallery, but for ids, and for the shorter codes while the loss
+    is measured.
+
+    Raises
+    ------
+    OSError
+        The disk is full.
+    StoreError
+        A row is damaged.
+    """
+    ids = source.centroid_ids(plan.space_id)
+    rng = np.random.default_rng(len(ids))
+    rows = np.sort(rng.choice(len(ids), min(len(ids), TRAINED_ON), replace=False))
+    sample = source.centroids(plan.space_id, ids[rows].tolist()).vectors
+    use_one_thread()
+    bytes_ = Bytes.trained(sample)
+    products = Products.trained(sample) if plan.tier is Tier.TWO_STAGE else None
+    trained = {"low": bytes_.low, "width": bytes_.width}
+    if products is not None:
+        trained |= {"turn": products.turn, "centroids": products.centroids}
+    facts = {**plan.facts, "tier": str(plan.tier), "count": len(ids), "first_pass": 0}
+    with sections.writing(path, facts, _shapes(len(ids), plan.dim, trained)) as (new, name):
+        for key, array in trained.items():
+            new.put(key, array)
+        batches = source.centroid_batches(plan.space_id)
+        facts["residual"] = _write_codes(new, batches, bytes_, products)
+        new.finish()
+        if products is not None:
+            measured = _measured(name, sample, rows, plan.max_miss_rate)
+            sections.overwrite(name, {}, **measured)
+        yield name
+
+
+def _shapes(n: int, dim: int, trained: dict[str, Float32Array]) -> sections.Shapes:
+    shapes: dict[str, tuple[str, tuple[int, ...]]] = {
+        key: ("<f4", array.shape) for key, array in trained.items()
+    }
+    shapes["ids"] = ("<i8", (n,))
+    for key, size in code_bytes(dim).items():
+        if key != "products" or "turn" in trained:
+            shapes[key] = ("|u1", (n, size))
+    return shapes
+
+
+def _write_codes(
+    new: sections.Writing,
+    batches: Iterator[CentroidTable],
+    bytes_: Bytes,
+    products: Products | None,
+) -> float:
+    """Write ids and codes; return the greatest length of what the 8 bits leave of a vector."""
+    first, residual = 0, 0.0
+    for table in batches:
+        codes = bytes_.encode(table.vectors)
+        left = np.linalg.norm(bytes_.decode(codes) - table.vectors, axis=1)
+        residual = max(residual, float(left.max(initial=0.0)))
+        new.put("ids", table.ids, first)
+        new.put("bytes", codes, first)
+        if products is not None:
+            new.put("products", products.encode(table.vectors), first)
+        first += len(table.ids)
+    return residual
+
+
+def _measured(
+    path: Path, sample: Float32Array, rows: Positions, max_miss_rate: float
+) -> dict[str, Any]:
+    """Return the facts of the least first pass that keeps the budget, else of the tier compact.
+
+    The upper bound of 95 % decides, not the rate: none of 3000 may be lost to show 0.1 %.
+    """
+    wanted = np.clip(np.ceil(3 / max(max_miss_rate, 1e-9)), _LEAST_QUERIES, _MOST_QUERIES)
+    facts, arrays = sections.read(path, {})
+    queries, mates = _queries(sample, int(wanted))
+    for count in _FIRST_PASS:
+        sealed = Sealed({**facts, "first_pass": count}, arrays)
+        missed = sum(
+            sealed.missed(queries[i : i + _QUERIES_AT_ONCE], rows[mates[i : i + _QUERIES_AT_ONCE]])
+            for i in range(0, len(queries), _QUERIES_AT_ONCE)
+        )
+        if MissRate(missed, len(queries)).upper <= max_miss_rate:
+            break
+    tier = Tier.TWO_STAGE if MissRate(missed, len(queries)).upper <= max_miss_rate else Tier.COMPACT
+    return {"tier": str(tier), "first_pass": count, "missed": missed, "queries": len(queries)}
+
+
+def _queries(sample: Float32Array, count: int) -> tuple[Float32Array, Positions]:
+    """Return queries (count, dim) at the genuine cosine, and whom in the sample each is of."""
+    rng = np.random.default_rng(count)
+    mates = rng.integers(0, len(sample), count)
+    others = sample[rng.integers(0, len(sample), (count, _MIXED))]
+    noise = np.einsum("qmd,qm->qd", others, rng.standard_normal((count, _MIXED)))
+    mate = sample[mates]
+    noise -= np.einsum("qd,qd->q", noise, mate)[:, None] * mate
+    noise /= np.maximum(np.linalg.norm(noise, axis=1, keepdims=True), 1e-12)
+    queries = _GENUINE_COSINE * mate + np.sqrt(1 - _GENUINE_COSINE**2) * noise
+    return queries.astype(np.float32), mates
