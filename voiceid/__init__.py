@@ -110,6 +110,9 @@ if TYPE_CHECKING:
     from voiceid.evaluation import Evaluation, Protocol, Recording
     from voiceid.exchange import Exchanged
     from voiceid.index.base import IndexStatus
+    from voiceid.observability import Change, EventFormatter
+    from voiceid.observability.galleries import GalleryStats, SpaceStats
+    from voiceid.observability.stats import DecisionCount, Histogram, Stats
     from voiceid.registry import ModelCard
     from voiceid.scoring import OperatingPoint
     from voiceid.store.migrate import SchemaState, SchemaStatus
@@ -133,6 +136,7 @@ __all__ = [
     "CalibratedPoint",
     "Calibration",
     "Candidate",
+    "Change",
     "ChangeRefused",
     "CheckpointInvalid",
     "Comparison",
@@ -141,6 +145,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Decision",
+    "DecisionCount",
     "DownloadFailed",
     "Embedding",
     "EmbeddingSpace",
@@ -150,16 +155,19 @@ __all__ = [
     "EnrollmentRefused",
     "EnrollmentReport",
     "Evaluation",
+    "EventFormatter",
     "Exchanged",
     "ExtraMissing",
     "Finding",
     "FitNotFound",
     "FitRefused",
     "GalleryFileInvalid",
+    "GalleryStats",
     "GateMissed",
     "HashMismatch",
     "Health",
     "HeldOut",
+    "Histogram",
     "IndexFault",
     "IndexStatus",
     "Inspection",
@@ -194,6 +202,7 @@ __all__ = [
     "SelfTestFailed",
     "Side",
     "SpaceMismatch",
+    "SpaceStats",
     "Speaker",
     "SpeakerDetailInvalid",
     "SpeakerDetails",
@@ -203,6 +212,7 @@ __all__ = [
     "SpeakerRef",
     "Split",
     "Standing",
+    "Stats",
     "StoreBusy",
     "StoreError",
     "StoredAdaptation",
@@ -228,12 +238,17 @@ _ELSEWHERE = {
     "AudioSource": "voiceid.audio",
     "CalibratedPoint": "voiceid.calibration",
     "Calibration": "voiceid.calibration",
+    "Change": "voiceid.observability",
     "Comparison": "voiceid.app.side_by_side",
     "Conditions": "voiceid.calibration",
     "Config": "voiceid.config",
+    "DecisionCount": "voiceid.observability.stats",
     "Evaluation": "voiceid.evaluation",
+    "EventFormatter": "voiceid.observability",
     "Exchanged": "voiceid.exchange",
+    "GalleryStats": "voiceid.observability.galleries",
     "HeldOut": "voiceid.calibration",
+    "Histogram": "voiceid.observability.stats",
     "IndexStatus": "voiceid.index.base",
     "InstalledModel": "voiceid.zoo",
     "ModelCard": "voiceid.registry",
@@ -248,6 +263,8 @@ _ELSEWHERE = {
     "SchemaState": "voiceid.store.migrate",
     "SchemaStatus": "voiceid.store.migrate",
     "Side": "voiceid.app.side_by_side",
+    "SpaceStats": "voiceid.observability.galleries",
+    "Stats": "voiceid.observability.stats",
     "StoredAdaptation": "voiceid.adaptation.stored",
     "StoredCalibration": "voiceid.calibration",
     "StoredCohort": "voiceid.calibration",

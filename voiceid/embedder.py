@@ -11,6 +11,7 @@ from voiceid.audio import AudioOptions, AudioSource, AudioStream, open_audio
 from voiceid.domain import Embedding, EmbeddingSpace, Float32Array, QualityReport, Utterance
 from voiceid.encoder import Encoder
 from voiceid.errors import AudioError
+from voiceid.observability.counters import Laps
 from voiceid.quality import QualityLimits, QualityMeter
 from voiceid.runtime import in_order
 from voiceid.vad import SpeechDetector
@@ -43,6 +44,9 @@ class Embedder:
         With less net speech than ``limits.min_net_speech_s`` there is no vector.
     workers : int
         Recordings that :meth:`utterances` works on at once.
+    heard : callable, optional
+        Is told how long the stages of each utterance took, and how long the recording is, in
+        seconds.
     """
 
     def __init__(
@@ -52,12 +56,14 @@ class Embedder:
         audio: AudioOptions,
         limits: QualityLimits,
         workers: int = 1,
+        heard: Callable[[Laps, float], None] | None = None,
     ) -> None:
         self._encoder = encoder
         self._detector = detector
         self._audio = audio
         self._limits = limits
         self._workers = workers
+        self._heard = heard
 
     @property
     def workers(self) -> int:
@@ -84,20 +90,25 @@ class Embedder:
         ModelRuntimeError
             A model failed.
         """
+        laps = Laps()
         with open_audio(source, self._audio) as stream:
             meter = QualityMeter(self._limits)
-            speech = self._speech(stream, meter)
+            speech = self._speech(stream, meter, laps)
             quality = meter.report(
                 stream.duration_s,
                 stream.sample_rate_hz,
                 stream.clipping,
                 truncated=stream.truncated,
             )
+            embedding = self._embedding(speech, quality)
+            laps.lap("embed")
+            if self._heard is not None:
+                self._heard(laps, stream.duration_s)
             return Utterance(
                 name=stream.name,
                 pcm_sha256=stream.pcm_sha256,
                 quality=quality,
-                embedding=self._embedding(speech, quality),
+                embedding=embedding,
             )
 
     def speech(self, source: AudioSource) -> Float32Array:
@@ -109,18 +120,22 @@ class Embedder:
             It cannot be read, or its samples cannot be a recording.
         """
         with open_audio(source, self._audio) as stream:
-            return self._speech(stream, QualityMeter(self._limits))
+            return self._speech(stream, QualityMeter(self._limits), Laps())
 
-    def _speech(self, stream: AudioStream, meter: QualityMeter) -> Float32Array:
+    def _speech(self, stream: AudioStream, meter: QualityMeter, laps: Laps) -> Float32Array:
         detector = self._detector.stream()
         kept: list[Float32Array] = []
         for block in stream.blocks():
+            laps.lap("decode")
             for chunk in detector.push(block):
                 meter.add(chunk.frames, chunk.speech)
                 kept.append(chunk.kept)
+            laps.lap("detect")
+        laps.lap("decode")
         for chunk in detector.finish():
             meter.add(chunk.frames, chunk.speech)
             kept.append(chunk.kept)
+        laps.lap("detect")
         return np.concatenate(kept)
 
     def pcm_sha256(self, source: AudioSource) -> str:

@@ -12,12 +12,14 @@ import numpy as np
 from voiceid.adaptation.stored import StoredAdaptation, adapted_space, gain_of
 from voiceid.adaptation.transforms import AdaptationRefused
 from voiceid.app.numbering import numbered
+from voiceid.app.observed import changes, fitted
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
 from voiceid.calibration import StoredCalibration, StoredCohort
 from voiceid.domain import Float32Array, QualityReport, Utterance
 from voiceid.errors import AudioError, ChangeRefused, FitRefused
 from voiceid.normalization import MIN_MEMBERS
+from voiceid.observability import Change
 
 if TYPE_CHECKING:  # only who adapts waits for it
     from voiceid.adaptation.choice import Choice
@@ -73,11 +75,16 @@ class _Labelled:
     qualities: list[QualityReport]
 
 
+def _adapted(made: Adapted, *_: object, **__: object) -> list[dict[str, Any]]:
+    return [] if made.adaptation is None else fitted(made.adaptation)
+
+
 class Adapting:
     """A transform of the embeddings to what a site's microphones, lines and rooms do."""
 
     _parts: Parts
 
+    @changes(Change.ADAPT, _adapted)
     def adapt(
         self,
         recordings: Sequence[Recording] | None = None,
@@ -159,6 +166,7 @@ class Adapting:
         with self._parts.store.read() as reader:
             return reader.adaptations()
 
+    @changes(Change.USE_ADAPTATION, fitted)
     def use_adaptation(self, number: int | None) -> StoredAdaptation | None:
         """Decide by an adaptation of its embedding space, or by none in the space of the model.
 
@@ -173,6 +181,7 @@ class Adapting:
             writer.use_adaptation(space_id, number)
             return None if number is None else _numbered(writer, number)
 
+    @changes(Change.REMOVE_ADAPTATION, fitted)
     def remove_adaptation(self, number: int) -> StoredAdaptation:
         """Remove an adaptation that is not in use, with its calibrations; return what it was.
 
@@ -192,6 +201,7 @@ class Adapting:
             writer.remove_adaptation(found)
         return found
 
+    @changes(Change.BUILD_COHORT, fitted)
     def build_cohort(self, sources: Sequence[AudioSource], *, source: str) -> StoredCohort:
         """Keep the embeddings of strangers' clips, one of each, by which to normalise scores.
 
@@ -228,6 +238,7 @@ class Adapting:
         with self._parts.store.read() as reader:
             return reader.cohorts()
 
+    @changes(Change.REMOVE_COHORT, fitted)
     def remove_cohort(self, number: int) -> StoredCohort:
         """Remove a cohort that no calibration needs, and return what it was.
 

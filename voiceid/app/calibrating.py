@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from voiceid.app.numbering import numbered
+from voiceid.app.observed import changes, fitted
 from voiceid.app.parts import Parts
 from voiceid.calibration import StoredCalibration
 from voiceid.errors import ChangeRefused
+from voiceid.observability import Change
 
 if TYPE_CHECKING:  # only who calibrates waits for it
     from voiceid.evaluation import Protocol
@@ -21,6 +23,7 @@ class Calibrating:
 
     _parts: Parts
 
+    @changes(Change.CALIBRATE, fitted)
     def calibrate(
         self,
         protocol: Protocol,
@@ -87,6 +90,7 @@ class Calibrating:
         with self._parts.store.read() as reader:
             return _numbered(reader, number)
 
+    @changes(Change.USE_CALIBRATION, fitted)
     def use_calibration(self, number: int | None) -> StoredCalibration | None:
         """Let a calibration decide in its embedding space, or none in the space in use.
 
@@ -100,6 +104,7 @@ class Calibrating:
             writer.use_calibration(space_id, number)
             return None if number is None else _numbered(writer, number)
 
+    @changes(Change.REMOVE_CALIBRATION, fitted)
     def remove_calibration(self, number: int) -> StoredCalibration:
         """Remove a calibration that is not in use, and return what it was.
 

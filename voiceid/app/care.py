@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from voiceid import exchange
+from voiceid.app.observed import changes, erased, exchanged, merged, split
 from voiceid.app.parts import Parts
 from voiceid.domain import Inspection, Merge, Sample, Split
 from voiceid.exchange import Exchanged
+from voiceid.observability import Change
 
 
 class Care:
@@ -29,6 +31,7 @@ class Care:
         """
         return self._parts.curator.inspect(name)
 
+    @changes(Change.MERGE, merged)
     def merge(self, into: str, other: str, *, force: bool = False, dry_run: bool = False) -> Merge:
         """Give all samples of one speaker to another, and remove the one.
 
@@ -54,6 +57,7 @@ class Care:
             self._follow()
         return made
 
+    @changes(Change.SPLIT, split)
     def split(
         self,
         name: str,
@@ -75,6 +79,7 @@ class Care:
             self._follow()
         return made
 
+    @changes(Change.REMOVE_SAMPLES, erased)
     def remove_samples(self, name: str, sample_ids: Sequence[int]) -> tuple[Sample, ...]:
         """Erase samples of a speaker, and return what they were.
 
@@ -88,6 +93,7 @@ class Care:
         self._follow()
         return gone
 
+    @changes(Change.EXPORT, exchanged)
     def export_speakers(self, file: str | os.PathLike[str], names: Sequence[str] = ()) -> Exchanged:
         """Write speakers, or everybody, to a new file: their samples in the space in use.
 
@@ -104,6 +110,7 @@ class Care:
         with self._parts.store.read() as reader:
             return exchange.export(reader, self._parts.space, names, Path(file))
 
+    @changes(Change.IMPORT, exchanged)
     def import_speakers(self, file: str | os.PathLike[str], *, append: bool = False) -> Exchanged:
         """Add the speakers of a file: all of them, or nothing is changed.
 

@@ -7,7 +7,7 @@
             ...
 
 Its methods stand in rooms: `questions`, `people`, `care`, `evaluating`, `calibrating`,
-`adapting` and `upkeep`.  Objects are built in `parts`, and nowhere else.
+`adapting`, `upkeep` and `monitoring`.  Objects are built in `parts`, and nowhere else.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from voiceid.app.adapting import Adapting
 from voiceid.app.calibrating import Calibrating
 from voiceid.app.care import Care
 from voiceid.app.evaluating import Evaluating
+from voiceid.app.monitoring import Monitoring
 from voiceid.app.parts import Parts
 from voiceid.app.people import People
 from voiceid.app.questions import Questions
@@ -29,7 +30,7 @@ from voiceid.config import Config, load_config
 from voiceid.zoo import Progress
 
 
-class VoiceID(Questions, People, Care, Evaluating, Calibrating, Adapting, Upkeep):
+class VoiceID(Questions, People, Care, Evaluating, Calibrating, Adapting, Upkeep, Monitoring):
     """Enrolled voices, and the questions that can be asked of them.
 
     One object serves a whole process; its methods may be called from any number of threads

@@ -6,6 +6,7 @@ Listing speakers opens no model, embedding a clip opens no database.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -24,6 +25,7 @@ from voiceid.errors import ModelUnknown
 from voiceid.index.base import Gallery
 from voiceid.index.gallery import GalleryIndex
 from voiceid.normalization import Cohort
+from voiceid.observability import Change, Observer
 from voiceid.registry import ModelCard, load_cards, own_cards_folder, shipped_cards_folder
 from voiceid.scoring import DecisionRule, Target
 from voiceid.vad import open_detector
@@ -57,6 +59,7 @@ class Parts:
     ) -> None:
         self.config = config
         self.listeners: dict[object, Callable[[Decision], None]] = {}
+        self.observer = Observer()
         self._notify = notify
         self.progress = progress
         self._parts: dict[str, Any] = {}
@@ -84,7 +87,9 @@ class Parts:
         def build() -> ModelStore:
             models = self.config.models
             cards = load_cards(shipped_cards_folder(), models, own_cards_folder(models))
-            return ModelStore(models, cards, offline=self.config.offline)
+            return ModelStore(
+                models, cards, offline=self.config.offline, changed=self._model_changed
+            )
 
         return self._part("models", build)
 
@@ -143,12 +148,17 @@ class Parts:
             config = self.config
             for name in (self.card.name, VAD_MODEL):
                 self._ensure(name)
+            started = time.perf_counter()
             model = self.models.installed(self.card.name)
             encoder = Encoder.open(model.path, model.sha256, self.space, config.runtime)
             detector = open_detector(
                 self.models.installed(VAD_MODEL), config.speech, config.runtime
             )
-            return Embedder(encoder, detector, config.audio, config.quality, self.workers)
+            counters = self.observer.counters
+            counters.loaded(time.perf_counter() - started)
+            return Embedder(
+                encoder, detector, config.audio, config.quality, self.workers, counters.heard
+            )
 
         return self._part("embedder", build)
 
@@ -160,6 +170,10 @@ class Parts:
     def notify(self, sentence: str) -> None:
         """Tell what takes long, or was left out."""
         self._notify(sentence)
+
+    def _model_changed(self, name: str, *, installed: bool) -> None:
+        change = Change.INSTALL_MODEL if installed else Change.REMOVE_MODEL
+        self.observer.changed(change, model=name)
 
     def _ensure(self, model: str) -> None:
         if not self.models.is_installed(model) and not self.config.offline:
@@ -253,6 +267,7 @@ class Parts:
                 self.back_ends,
                 self.store,
                 lambda space: self.gallery(space.id, space.dim),
+                self.observer.counters.searched,
             )
 
         return self._part("searcher", build)

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
+from voiceid.app.observed import changes, each_told, enrolled, one, purged, renamed
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
 from voiceid.domain import EnrollmentReport, Sample, Speaker, SpeakerDetails, tag
 from voiceid.enrollment import Mode, Person, enroll_many
+from voiceid.observability import Change
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Writer
@@ -20,6 +22,7 @@ class People:
 
     _parts: Parts
 
+    @changes(Change.ENROLL, enrolled)
     def enroll(  # noqa: PLR0913 - what can be said of an enrolment, by keyword
         self,
         name: str,
@@ -78,7 +81,8 @@ class People:
         force, dry_run : bool
             See :meth:`enroll`.
         """
-        return enroll_many(self._parts.enroller, people, force=force, dry_run=dry_run)
+        reports = enroll_many(self._parts.enroller, people, force=force, dry_run=dry_run)
+        return each_told(self._parts.observer, reports)
 
     def speakers(self) -> list[Speaker]:
         """Return everybody who is enrolled, by name."""
@@ -115,6 +119,7 @@ class People:
                 if group is None or group in speaker.groups
             ]
 
+    @changes(Change.EDIT, one)
     def change(self, name: str, details: SpeakerDetails) -> Speaker:
         """Change what is known of a speaker beside the voice, and return them as they are now.
 
@@ -126,6 +131,7 @@ class People:
             writer.change_speaker(writer.speaker(name).id, details)
             return writer.speaker(name)
 
+    @changes(Change.REMOVE, purged)
     def purge_expired(self, *, dry_run: bool = False) -> list[Speaker]:
         """Erase everybody who is expired, and return them; with ``dry_run`` nobody is erased."""
         with self._parts.store.read() if dry_run else self._parts.store.write() as transaction:
@@ -143,12 +149,14 @@ class People:
             self._parts.each_index(lambda index, reader: index.sync(reader), spaces)
         return expired
 
+    @changes(Change.RENAME, renamed)
     def rename(self, name: str, new_name: str) -> Speaker:
         """Give a speaker another name; raises SpeakerNotFound or SpeakerExists."""
         with self._parts.store.write() as writer:
             writer.rename_speaker(writer.speaker(name).id, new_name)
             return writer.speaker(new_name)
 
+    @changes(Change.REMOVE, one)
     def remove(self, name: str) -> Speaker:
         """Erase a speaker: rows, vectors, and their copies in the index files.
 

@@ -17,6 +17,7 @@ from voiceid.domain import (
     Embedding,
     EmbeddingSpace,
     QualityReport,
+    Task,
     Threshold,
     Utterance,
     tag,
@@ -94,11 +95,15 @@ class Questions:
     def _identifier(
         self, top: int, target_fpir: float | None, margin: float | None, group: str | None
     ) -> Callable[[AudioSource], Decision]:
-        rule = self._parts.identifying_rule(target_fpir, margin)
-        verifier = self._parts.verifier
+        with self._parts.observer.failures(Task.IDENTIFY):
+            rule = self._parts.identifying_rule(target_fpir, margin)
+            verifier = self._parts.verifier
 
         def ask(source: AudioSource) -> Decision:
-            return self._told(verifier.identify(source, top=top, rule=rule, group=group))
+            return self._told(
+                Task.IDENTIFY,
+                lambda: verifier.identify(source, top=top, rule=rule, group=group),
+            )
 
         return ask
 
@@ -138,13 +143,16 @@ class Questions:
             Nobody was accepted.
         """
         started = time.perf_counter()
-        probe = Probe(self._embedding(vector, space), net_speech_s, narrowband, None)
-        rule = self._parts.identifying_rule(target_fpir, margin)
-        group = None if group is None else tag("group", group)
-        decision = self._parts.searcher.identify_probe(
-            probe, top=top, rule=rule, group=group, started=started
-        )
-        return self._told(decision)
+
+        def decide() -> Decision:
+            rule = self._parts.identifying_rule(target_fpir, margin)
+            probe = Probe(self._embedding(vector, space), net_speech_s, narrowband, None)
+            asked = None if group is None else tag("group", group)
+            return self._parts.searcher.identify_probe(
+                probe, top=top, rule=rule, group=asked, started=started
+            )
+
+        return self._told(Task.IDENTIFY, decide)
 
     def search(
         self,
@@ -214,11 +222,12 @@ class Questions:
         return runtime.in_order(or_error(ask), sources, self._parts.workers)
 
     def _asker(self, name: str, target_fmr: float | None) -> Callable[[AudioSource], Decision]:
-        rule = self._parts.verifying_rule(target_fmr)
-        verifier = self._parts.verifier
+        with self._parts.observer.failures(Task.VERIFY):
+            rule = self._parts.verifying_rule(target_fmr)
+            verifier = self._parts.verifier
 
         def ask(source: AudioSource) -> Decision:
-            return self._told(verifier.verify(name, source, rule=rule))
+            return self._told(Task.VERIFY, lambda: verifier.verify(name, source, rule=rule))
 
         return ask
 
@@ -241,8 +250,13 @@ class Questions:
         AudioError, ModelError, StoreError, ConfigError
             Nobody was accepted.
         """
-        back_end = self._parts.back_end(self._parts.verifying_rule(target_fmr))
-        return self._told(compare(self._parts.embedder, a, b, back_end=back_end))
+        parts = self._parts
+
+        def decide() -> Decision:
+            back_end = parts.back_end(parts.verifying_rule(target_fmr))
+            return compare(parts.embedder, a, b, back_end=back_end)
+
+        return self._told(Task.COMPARE, decide)
 
     def thresholds(self, qualities: Sequence[QualityReport]) -> list[Threshold]:
         """Return every threshold that decides a comparison of two clips of these.
@@ -277,9 +291,13 @@ class Questions:
         listeners[entry] = callback
         return lambda: listeners.pop(entry, None) and None
 
-    def _told(self, decision: Decision) -> Decision:
-        for callback in list(self._parts.listeners.values()):
-            callback(decision)
+    def _told(self, task: Task, decide: Callable[[], Decision]) -> Decision:
+        """Decide, and let everybody know of the decision, or of the error in its place."""
+        with self._parts.observer.failures(task):
+            decision = decide()
+            for callback in list(self._parts.listeners.values()):
+                callback(decision)
+            self._parts.observer.decided(decision)
         return decision
 
     def _embedding(self, vector: npt.ArrayLike, space: EmbeddingSpace | str) -> Embedding:

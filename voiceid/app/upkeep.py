@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceid.app.doctor import examine
+from voiceid.app.observed import changes, nothing, restored
 from voiceid.app.parts import Parts
 from voiceid.app.quantizing import quantize
 from voiceid.audio import AudioSource
 from voiceid.domain import EmbeddingSpace, Finding
 from voiceid.index.base import IndexStatus
+from voiceid.observability import Change
 from voiceid.registry import ModelCard
 from voiceid.zoo import ModelStore
 
@@ -91,6 +93,7 @@ class Upkeep:
 
         return migrate.status(self._parts.database)
 
+    @changes(Change.UPGRADE, nothing)
     def db_upgrade(self) -> SchemaStatus:
         """Bring the database to this program's schema; raises SchemaTooNew."""
         from voiceid.store import migrate  # noqa: PLC0415 - the maintenance path only
@@ -98,6 +101,7 @@ class Upkeep:
         migrate.upgrade(self._parts.database)
         return migrate.status(self._parts.database)
 
+    @changes(Change.BACKUP, nothing)
     def db_backup(self, target: str | os.PathLike[str]) -> int:
         """Copy the database to a new file while others write; return the size in bytes.
 
@@ -110,6 +114,7 @@ class Upkeep:
 
         return maintenance.backup(self._parts.store, Path(target))
 
+    @changes(Change.RESTORE, restored)
     def db_restore(self, file: str | os.PathLike[str]) -> Restored:
         """Put a backup in the place of the database, whoever has it open; return what was done.
 
@@ -140,6 +145,7 @@ class Upkeep:
         """Compare the index file of each embedding space with the database."""
         return self._parts.each_index(lambda index, reader: index.status(reader))
 
+    @changes(Change.REBUILD_INDEX, nothing)
     def index_rebuild(self) -> list[IndexStatus]:
         """Make each index file anew from the database."""
         self._parts.each_index(lambda index, reader: index.rebuild(reader))

@@ -26,7 +26,7 @@ from voiceid.domain import (
 )
 from voiceid.errors import SpeakerNotFound
 from voiceid.store import rows
-from voiceid.store.fitted import FittedReader
+from voiceid.store.counted import CountedReader
 from voiceid.store.tables import (
     adaptations,
     centroids,
@@ -43,7 +43,7 @@ _BATCH = 500
 """Ids in one IN (...): SQLite's oldest limit on parameters is 999."""
 
 
-class Reader(FittedReader):
+class Reader(CountedReader):
     """Reads one snapshot of the database.
 
     Parameters

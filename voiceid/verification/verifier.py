@@ -58,12 +58,15 @@ class Verifier:
     store : Store
     gallery_of : callable
         From an embedding space to its index.
+    searched : callable, optional
+        Is told how long each search of the index took, in seconds.
     """
 
     hear: Callable[[AudioSource], Utterance]
     back_ends: BackEnds
     store: Store
     gallery_of: Callable[[EmbeddingSpace], Gallery]
+    searched: Callable[[float], None] | None = None
 
     def verify(self, name: str, source: AudioSource, *, rule: DecisionRule) -> Decision:
         """Decide whether the clip is the voice of the speaker called ``name``.
@@ -187,7 +190,10 @@ class Verifier:
     ) -> list[tuple[tuple[Candidate, Enrolled], int]]:
         """Return the nearest, best first, each with the id of the centroid."""
         gallery = self.gallery_of(embedding.space)
+        started = time.perf_counter()
         hits = gallery.search(reader, embedding.vector, k, group)
+        if self.searched is not None:
+            self.searched(time.perf_counter() - started)
         owners = reader.enrolled([centroid_id for centroid_id, _ in hits])
         return [
             ((Candidate(owners[hit].speaker, _finite(score)), owners[hit]), hit)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from voiceid.errors import (
     CheckpointInvalid,
@@ -49,6 +49,18 @@ _SCRATCH_PREFIX = ".pull-"
 _STALE_S = 24 * 3600.0
 
 
+class Changed(Protocol):
+    """Is told of a model that was installed or removed."""
+
+    def __call__(self, name: str, *, installed: bool) -> None:
+        """Hear of it."""
+        ...
+
+
+def _nobody(name: str, *, installed: bool) -> None:
+    del name, installed
+
+
 class ModelStore:
     """The folder of installed models.  Safe to share among threads and processes.
 
@@ -59,12 +71,22 @@ class ModelStore:
     cards : mapping of str to ModelCard
     offline : bool
         Never fetch.
+    changed : callable, optional
+        Is told of every model that was installed or removed.
     """
 
-    def __init__(self, folder: Path, cards: Mapping[str, ModelCard], *, offline: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        cards: Mapping[str, ModelCard],
+        *,
+        offline: bool,
+        changed: Changed = _nobody,
+    ) -> None:
         self.folder = folder
         self.cards = cards
         self.offline = offline
+        self._changed = changed
 
     def card(self, name: str) -> ModelCard:
         """Return the card of a model; raises ModelUnknown."""
@@ -134,6 +156,7 @@ class ModelStore:
         with self._scratch() as scratch:
             data = self._checkpoint(card, source, scratch, tell)
             self._install(card, data, scratch, tell)
+        self._changed(name, installed=True)
         return self.installed(name)
 
     def add(self, file: Path, said: Addition, progress: Progress | None = None) -> ModelCard:
@@ -206,6 +229,7 @@ class ModelStore:
             _write(scratch / f"{card.name}.toml", card_text(card).encode())
             (scratch / f"{card.name}.toml").replace(folder / f"{card.name}.toml")
         self.cards = {**self.cards, card.name: card}
+        self._changed(card.name, installed=True)
 
     def verify(self, name: str) -> VerifyResult:
         """Check the artefact against its receipt, then run the self-test.
@@ -236,6 +260,7 @@ class ModelStore:
         # The receipt goes first: without it the model counts as not installed.
         path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
+        self._changed(name, installed=False)
 
     def _require_free(self, name: str) -> None:
         if not is_model_name(name):

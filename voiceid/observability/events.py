@@ -1,0 +1,158 @@
+"""Events: one for each decision, change and error, through the standard `logging`.
+
+The logger is called ``voiceid``.  A record's message is the event in words; its fields are also
+attributes of the record, under the names in `KEYS`, so that any handler gets them.  Who handles
+nothing hears nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import logging
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+LOG = logging.getLogger("voiceid")
+LOG.addHandler(logging.NullHandler())  # else Python writes warnings to standard error
+
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "decision": (
+        "task",
+        "outcome",
+        "reason",
+        "speaker",
+        "speaker_id",
+        "score",
+        "threshold",
+        "llr",
+        "calibration",
+        "net_speech_s",
+        "gallery_size",
+        "group",
+        "space",
+        "elapsed_ms",
+    ),
+    "change": (
+        "kind",
+        "speaker",
+        "speaker_id",
+        "other",
+        "speakers",
+        "samples",
+        "number",
+        "model",
+        "space",
+        "elapsed_ms",
+    ),
+    "error": ("doing", "error", "exit_code", "elapsed_ms"),
+}
+"""The fields of each event, in order; what does not apply is None.  See docs/observing.md."""
+
+
+class Change(enum.StrEnum):
+    """What was changed, or left the gallery."""
+
+    ENROLL = "enroll"
+    """A new speaker."""
+    APPEND = "append"
+    """Samples beside those that there were."""
+    REPLACE = "replace"
+    """Samples in the place of those that there were, if any."""
+    EDIT = "edit"
+    """Groups, metadata, expiry, or disabled or not."""
+    RENAME = "rename"
+    """Another name; ``other`` is the one before."""
+    REMOVE = "remove"
+    """A speaker was erased."""
+    MERGE = "merge"
+    """The samples of ``other`` are the speaker's now."""
+    SPLIT = "split"
+    """Samples of the speaker are those of the new speaker ``other`` now."""
+    REMOVE_SAMPLES = "remove_samples"
+    """Samples of a speaker were erased."""
+    IMPORT = "import"
+    """Speakers came from a file."""
+    EXPORT = "export"
+    """Speakers were written to a file."""
+    CALIBRATE = "calibrate"
+    """A calibration was fitted."""
+    USE_CALIBRATION = "use_calibration"
+    """A calibration decides now; without a number: none."""
+    REMOVE_CALIBRATION = "remove_calibration"
+    """A calibration was removed."""
+    ADAPT = "adapt"
+    """An adaptation was learned, and decides now."""
+    USE_ADAPTATION = "use_adaptation"
+    """An adaptation decides now; without a number: none."""
+    REMOVE_ADAPTATION = "remove_adaptation"
+    """An adaptation was removed."""
+    BUILD_COHORT = "build_cohort"
+    """A cohort was kept."""
+    REMOVE_COHORT = "remove_cohort"
+    """A cohort was removed."""
+    UPGRADE = "upgrade"
+    """The database was brought to this program's schema by `voiceid db upgrade`."""
+    BACKUP = "backup"
+    """The database was copied."""
+    RESTORE = "restore"
+    """A backup took the place of the database."""
+    REBUILD_INDEX = "rebuild_index"
+    """The index files were made anew by `voiceid index rebuild`."""
+    INSTALL_MODEL = "install_model"
+    """A model was installed."""
+    REMOVE_MODEL = "remove_model"
+    """A model was removed."""
+
+
+def emit(event: str, facts: Mapping[str, object], level: int = logging.INFO) -> None:
+    """Log an event, if anybody wants to know."""
+    if LOG.isEnabledFor(level):
+        values = {**dict.fromkeys(KEYS[event]), **facts}
+        LOG.log(level, "%s", _words(event, values), extra={"event": event, **values})
+
+
+def _words(event: str, values: Mapping[str, object]) -> str:
+    """Return an event as logfmt: what does not apply is left out."""
+    given = (f"{key}={_word(value)}" for key, value in values.items() if value is not None)
+    return " ".join([event, *given])
+
+
+def _word(value: object) -> str:
+    text = str(value)
+    plain = text and not any(ch in ' ="\\' for ch in text)
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+class EventFormatter(logging.Formatter):
+    """Makes one line of JSON of each event, for any handler of the logger ``voiceid``.
+
+    Parameters
+    ----------
+    command : str, optional
+        What to write under ``command``: the program, or its part, that asks.
+    ascii_only : bool
+        Escape every other character, for a stream that cannot hold it.
+    """
+
+    def __init__(self, command: str | None = None, *, ascii_only: bool = False) -> None:
+        super().__init__()
+        self._command = command
+        self._ascii_only = ascii_only
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line; of a record that is none of the events, its message."""
+        event = getattr(record, "event", "message")
+        facts = {key: getattr(record, key) for key in KEYS.get(event, ())}
+        when = datetime.fromtimestamp(record.created, UTC)
+        line = {
+            "time": when.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": event,
+            "pid": record.process,
+            "uid": os.getuid() if hasattr(os, "getuid") else None,
+            "command": self._command,
+            **(facts or {"message": record.getMessage()}),
+        }
+        return json.dumps(line, ensure_ascii=self._ascii_only)

@@ -1,0 +1,88 @@
+"""The one place that what happens is told to: it is logged and counted."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from voiceid.domain import Decision
+from voiceid.errors import VoiceIDError
+from voiceid.observability.counters import Counters
+from voiceid.observability.events import LOG, Change, emit
+
+
+class Observer:
+    """Logs and counts decisions, changes and errors.  Safe to share among threads.
+
+    What a handler of the log raises reaches whoever asked, and then nothing was decided.
+    """
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+
+    def decided(self, decision: Decision) -> None:
+        """Log and count a decision."""
+        if LOG.isEnabledFor(logging.INFO):
+            emit("decision", _facts(decision))
+        self.counters.decided(decision)
+
+    def changed(self, change: Change, **facts: object) -> None:
+        """Count and log a change; it is done, whatever becomes of the log."""
+        self.counters.changed(change.value)
+        emit("change", {"kind": change.value, **facts})
+
+    @contextmanager
+    def failures(self, doing: str) -> Iterator[None]:
+        """Have the error that a question or a change ends in counted and logged."""
+        started = time.perf_counter()
+        try:
+            yield
+        except Exception as error:
+            self.failed(doing, error, elapsed_ms(started))
+            raise
+
+    def failed(self, doing: str, error: Exception, took_ms: float) -> None:
+        """Count and log an error: its class alone, for its message may name people and files."""
+        self.counters.failed(type(error).__name__)
+        facts: Mapping[str, object] = {
+            "doing": str(doing),
+            "error": type(error).__name__,
+            "exit_code": error.exit_code if isinstance(error, VoiceIDError) else None,
+            "elapsed_ms": round(took_ms, 1),
+        }
+        emit("error", facts, logging.WARNING)
+
+
+def elapsed_ms(started: float) -> float:
+    """Return the time since a ``time.perf_counter()``."""
+    return round((time.perf_counter() - started) * 1e3, 1)
+
+
+def _facts(decision: Decision) -> Mapping[str, object]:
+    """Return the fields of a decision's event.
+
+    Of a stranger no name is written: neither the best candidate's nor the runner-up's.
+    """
+    speaker, threshold, quality = decision.speaker, decision.threshold, decision.quality
+    return {
+        "task": decision.task.value,
+        "outcome": decision.outcome.value,
+        "reason": decision.reason.value,
+        "speaker": None if speaker is None else speaker.name,
+        "speaker_id": None if speaker is None else speaker.id,
+        "score": _rounded(decision.score, 6),
+        "threshold": None if threshold is None else threshold.value,
+        "llr": _rounded(decision.llr, 4),
+        "calibration": decision.calibration,
+        "net_speech_s": None if quality is None else _rounded(quality.net_speech_s, 3),
+        "gallery_size": decision.gallery_size,
+        "group": decision.group,
+        "space": decision.embedding_space.id,
+        "elapsed_ms": round(decision.elapsed_ms, 1),
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
