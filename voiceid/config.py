@@ -64,6 +64,10 @@ class Config:
         Threads and execution providers of one inference.
     workers : int or None
         Files embedded at once; None: what the container's CPU limit grants.
+    log_format : str
+        Of the command line: ``off``, ``human`` or ``json`` events on standard error.
+    log_file : Path or None
+        Of the command line: where events are appended as JSON.
     sources : mapping of str to str
         Where each setting came from: ``default``, the file, the variable, or ``flag``.
     """
@@ -83,6 +87,8 @@ class Config:
     index: IndexOptions
     runtime: EngineOptions
     workers: int | None
+    log_format: str
+    log_file: Path | None
     sources: Mapping[str, str]
 
 
@@ -199,6 +205,8 @@ def _compose(folder: Path, values: Mapping[str, Any], sources: Mapping[str, str]
         index=IndexOptions(**section("index")),
         runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
         workers=values["runtime.workers"],
+        log_format=values["log.format"],
+        log_file=path("log.file") if values["log.file"] is not None else None,
         sources=sources,
     )
 
@@ -298,6 +306,11 @@ def _providers(value: object) -> list[str]:
     return value
 
 
+def _log_format(value: object) -> object:
+    # YAML takes a bare `off` for false.
+    return _one_of("off", "human", "json")("off" if value is False else value)
+
+
 def _optional(parser: Parser) -> Parser:
     return lambda value: None if value is None else parser(value)
 
@@ -326,5 +339,7 @@ _SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "runtime.threads": (1, _whole(1)),
     "runtime.providers": (["cpu"], _providers),
     "runtime.workers": (None, _optional(_whole(1))),
+    "log.format": ("off", _log_format),
+    "log.file": (None, _optional(_text)),
 }
 """Every setting: its default, and what checks and reads a value."""

@@ -60,9 +60,17 @@ def known(home: Path) -> VoiceID:
         yield vid
 
 
+def changes(home: Path) -> list[tuple[str, int | None]]:
+    """Return the kinds and numbers of the changes in the log."""
+    lines = (home / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    events = [json.loads(line) for line in lines]
+    return [(one["kind"], one["number"]) for one in events if one["event"] == "change"]
+
+
 def test_what_helps_speakers_it_has_not_heard_decides_and_can_be_taken_back(
-    known: VoiceID, home: Path, run: Runner, ami: Any
+    known: VoiceID, home: Path, run: Runner, ami: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("VOICEID_LOG__FILE", "log.jsonl")
     door = ami.cut("alice-4", home / "door.wav")
     before = run("identify", door, "--json").json
     assert before["speaker"]["name"] == "alice"
@@ -103,6 +111,15 @@ def test_what_helps_speakers_it_has_not_heard_decides_and_can_be_taken_back(
     assert run("adaptations", "use", "none").code == 0
     assert run("adaptations", "remove", str(adaptation["id"])).code == 0
     assert run("calibrations", "list", "--json").out == ""
+    assert changes(home) == [
+        ("adapt", adaptation["id"]),
+        ("use_calibration", None),
+        ("use_calibration", calibration["id"]),
+        ("use_adaptation", None),
+        ("use_adaptation", adaptation["id"]),
+        ("use_adaptation", None),
+        ("remove_adaptation", adaptation["id"]),
+    ]
 
 
 def test_what_does_not_surely_help_is_not_adopted_and_changes_nothing(
@@ -136,7 +153,10 @@ def test_too_few_people_are_refused_with_the_number(home: Path, run: Runner) -> 
     assert "10 are needed" in ran.err
 
 
-def test_a_cohort_is_built_listed_and_removed(pieces: Path, home: Path, run: Runner) -> None:
+def test_a_cohort_is_built_listed_and_removed(
+    pieces: Path, home: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOICEID_LOG__FILE", "log.jsonl")
     ran = run("cohort", "build", pieces, "--json")
     assert ran.code == 0, ran.err
     assert ran.json["size"] >= 50
@@ -147,6 +167,8 @@ def test_a_cohort_is_built_listed_and_removed(pieces: Path, home: Path, run: Run
     assert "it takes 50" in few.err
     assert run("cohort", "remove", str(ran.json["id"])).code == 0
     assert run("cohort", "remove", str(ran.json["id"])).code == 61
+    number = ran.json["id"]
+    assert changes(home) == [("build_cohort", number), ("remove_cohort", number)]
     for words in (["adaptations", "use", "9"], ["adaptations", "remove", "9"]):
         assert run(*words).code == 61
     assert run("adaptations", "use", "none").code == 0

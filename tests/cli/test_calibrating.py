@@ -68,8 +68,14 @@ def test_it_is_worth_something_on_speakers_that_it_had_not_heard(
 
 
 def test_it_can_be_chosen_left_and_removed(
-    calibrated: dict[str, Any], site: Path, home: Path, run: Runner, ami: Any
+    calibrated: dict[str, Any],
+    site: Path,
+    home: Path,
+    run: Runner,
+    ami: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("VOICEID_LOG__FILE", "log.jsonl")
     door = ami.cut("alice-4", home / "door.wav")
     number = calibrated["id"]
     words = ["calibrate", site / "site.csv", "--cache", site / "cache", "--no-use", "--json"]
@@ -90,6 +96,21 @@ def test_it_can_be_chosen_left_and_removed(
     assert (found["calibration"], found["llr"]) == (None, None)
     assert found["threshold_source"].startswith("card campplus")
     assert run("calibrations", "remove", str(number)).code == 0
+    events = [json.loads(line) for line in (home / "log.jsonl").read_text().splitlines()]
+    assert [(e["kind"], e["number"]) for e in events if e["event"] == "change"] == [
+        ("calibrate", again.json["id"]),
+        ("use_calibration", again.json["id"]),
+        ("use_calibration", None),
+        ("remove_calibration", number),
+    ]
+    assert [(e["doing"], e["error"]) for e in events if e["event"] == "error"] == [
+        ("calibrate", "FitRefused"),
+        ("remove_calibration", "ChangeRefused"),
+    ]
+    assert [e["calibration"] for e in events if e["event"] == "decision"] == [
+        again.json["id"],
+        None,
+    ]
     for words in (["show", str(number)], ["use", str(number)], ["remove", str(number)]):
         assert run("calibrations", *words).code == 61
     assert run("calibrations", "use", "-3").code == 2

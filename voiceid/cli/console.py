@@ -30,6 +30,7 @@ class Settings:
     quiet: bool = False
     verbose: bool = False
     no_color: bool = False
+    log: str | None = None
 
 
 class Console:

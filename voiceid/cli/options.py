@@ -129,6 +129,12 @@ _OFFLINE = _common("--offline", is_flag=True, text="Never download a model.")
 _QUIET = _common("-q", "--quiet", is_flag=True, text="No notices, warnings or progress.")
 _VERBOSE = _common("-v", "--verbose", is_flag=True, text="Show the traceback of an error.")
 _NO_COLOR = _common("--no-color", is_flag=True, text="No colours; so does NO_COLOR.")
+_LOG = _common(
+    "--log",
+    type=click.Choice(["off", "human", "json"]),
+    metavar="off|human|json",
+    text="Write an event for each decision and change to standard error.",
+)
 _CHANNEL = _common(
     "--channel",
     type=Channel(),
@@ -139,7 +145,7 @@ _CHANNEL = _common(
 
 def common_options(function: F) -> F:
     """Add the options of every command, which are kept in the console's settings."""
-    for option in (_NO_COLOR, _VERBOSE, _QUIET, _OFFLINE, _HOME, _DATA, _MODEL, _JSON):
+    for option in (_NO_COLOR, _VERBOSE, _QUIET, _LOG, _OFFLINE, _HOME, _DATA, _MODEL, _JSON):
         function = option(function)
     return function
 

@@ -23,18 +23,22 @@ def open_voiceid(console: Console, **settings: object) -> VoiceID:
     console.require_stdout()
     # Imported here: the engines take longer to load than a help text takes to read.
     from voiceid.app import VoiceID  # noqa: PLC0415
+    from voiceid.cli.logs import log_to  # noqa: PLC0415
 
     given = console.settings
     overrides: dict[str, object] = {
         "model": given.model,
         "offline": True if given.offline else None,
         "audio.channel": given.channel,
+        "log.format": given.log,
         **{key.replace("__", "."): value for key, value in settings.items()},
     }
-    return VoiceID.open(
+    vid = VoiceID.open(
         given.data,
         home=given.home,
         overrides={key: value for key, value in overrides.items() if value is not None},
         notify=console.note,
         progress=console.progress,
     )
+    log_to(console, vid.config)
+    return vid

@@ -1,0 +1,129 @@
+"""Where the events of a command go: standard error, a file, or nowhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from voiceid.cli.console import Console
+from voiceid.errors import ConfigError, VoiceIDError
+
+if TYPE_CHECKING:
+    from voiceid.config import Config
+
+
+def log_to(console: Console, config: Config) -> None:
+    """Have the events of this command written where the settings say, until it ends.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be opened.
+    """
+    handlers = _handlers(console, config)
+    if not handlers:
+        return
+    logger = logging.getLogger("voiceid")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    for handler in handlers:
+        logger.addHandler(handler)
+
+    def end() -> None:
+        logger.setLevel(before)
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+    click.get_current_context().call_on_close(end)
+
+
+def _handlers(console: Console, config: Config) -> list[logging.Handler]:
+    from voiceid.observability import EventFormatter  # noqa: PLC0415 - loaded by now
+
+    command = click.get_current_context().command_path.partition(" ")[2]
+    found: list[logging.Handler] = []
+    if config.log_format != "off":
+        shown = _ToStderr(console)
+        shown.setFormatter(
+            EventFormatter(command, ascii_only=True) if config.log_format == "json" else _human()
+        )
+        found.append(shown)
+    if config.log_file is not None:
+        kept = _ToFile(config.log_file)
+        kept.setFormatter(EventFormatter(command))
+        found.append(kept)
+    return found
+
+
+def _human() -> logging.Formatter:
+    made = logging.Formatter("{asctime} {levelname} {message}", "%Y-%m-%dT%H:%M:%SZ", style="{")
+    made.converter = time.gmtime
+    return made
+
+
+class _ToStderr(logging.Handler):
+    """Writes as notices are written: past the progress bar, and safe for a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.complain(self.format(record))
+
+
+class _ToFile(logging.Handler):
+    """Appends a line an event, each in one write, so that processes share the file.
+
+    Whoever keeps a record wants it complete: a decision that cannot be written raises, so that
+    nobody is accepted without a trace.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+            self._file = os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0)
+        except OSError as error:
+            raise ConfigError(
+                f"log.file: {path} cannot be written: {error.strerror}; nothing was done",
+                hint="Choose another file, or null.",
+            ) from error
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = (self.format(record) + "\n").encode("utf-8", "backslashreplace")
+        cause: OSError | None = None
+        try:
+            self._end_last_line()
+            if self._file.write(line) == len(line):
+                return
+        except OSError as error:
+            cause = error
+        event = getattr(record, "event", "message")
+        if event != "error":  # the command fails as it is, and says why
+            reason = "there is no room" if cause is None else cause.strerror
+            done = "the change was made" if event == "change" else "nobody was accepted"
+            raise VoiceIDError(
+                f"log.file: {self._path} cannot be written: {reason}; {done}",
+                hint="Make room, or choose another file.",
+            ) from cause
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _end_last_line(self) -> None:
+        """Begin on a new line, though a full disk or a kill may have cut the last one short."""
+        size = os.fstat(self._file.fileno()).st_size
+        if size:
+            self._file.seek(size - 1)
+            if self._file.read(1) != b"\n":
+                self._file.write(b"\n")
