@@ -59,6 +59,7 @@ _COMMANDS = {
     ),
     "db": ("voiceid.cli.cmd_db", "Show, upgrade, check, back up and restore the database."),
     "index": ("voiceid.cli.cmd_index", "Show and rebuild the search index."),
+    "stats": ("voiceid.cli.cmd_stats", "Count what is in the gallery."),
     "config": ("voiceid.cli.cmd_config", "Show, check and write the settings."),
     "doctor": ("voiceid.cli.cmd_doctor", "Examine the whole installation."),
     "completion": (

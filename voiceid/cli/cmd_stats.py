@@ -1,0 +1,79 @@
+"""``voiceid stats``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.console import Console
+from voiceid.cli.options import common_options
+from voiceid.cli.session import open_voiceid
+from voiceid.cli.text import fields, megabytes, table
+from voiceid.cli.tree import Command
+
+if TYPE_CHECKING:
+    from voiceid.observability.galleries import GalleryStats
+
+
+@click.command(
+    "stats",
+    cls=Command,
+    short_help="Count what is in the gallery.",
+    example="voiceid stats --prometheus > /var/lib/node_exporter/voiceid.prom",
+)
+@click.option("--prometheus", is_flag=True, help="Print the text format of Prometheus.")
+@common_options
+@click.pass_obj
+def command(console: Console, *, prometheus: bool) -> int:
+    """Count what is in the gallery: speakers, samples, groups, sizes, what decides.
+
+    Decisions and latencies are counted by the process that decides: a server tells its own
+    (docs/observing.md).
+    """
+    if prometheus and console.settings.as_json:
+        raise click.UsageError("Choose one of --json and --prometheus.")
+    with open_voiceid(console) as vid:
+        found = vid.gallery_stats()
+    if prometheus:
+        console.binary(found.to_prometheus().encode())
+    elif console.settings.as_json:
+        console.json(found.to_dict())
+    else:
+        _tell(found, console)
+    return exit_codes.DONE
+
+
+def _tell(found: GalleryStats, console: Console) -> None:
+    def counts(of: dict[str, int]) -> str:
+        return ", ".join(f"{name} {count}" for name, count in of.items()) or "-"
+
+    console.result(
+        fields(
+            {
+                "model": found.model,
+                "schema": found.schema or "-",
+                "revision": str(found.revision),
+                "speakers": counts({"all": found.speakers, **found.standing}),
+                "groups": counts(dict(found.groups)),
+                "database": megabytes(found.database_bytes),
+            }
+        )
+    )
+    numbers = ["speakers", "samples", "calibration", "adaptation", "size"]
+    rows = [
+        [
+            one.space,
+            "yes" if one.in_use else "no",
+            str(one.speakers),
+            str(one.samples),
+            *("-" if n is None else str(n) for n in (one.calibration, one.adaptation)),
+            one.index_state,
+            megabytes(one.index_bytes),
+        ]
+        for one in found.spaces
+    ]
+    if rows:
+        header = ["space", "in use", *numbers[:4], "index", "size"]
+        console.result("\n" + table(header, rows, right=set(numbers)))
