@@ -241,7 +241,7 @@ def test_a_fault_of_the_program_is_one_line_and_exit_20(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(VoiceID, "speakers", broken)
+    monkeypatch.setattr(VoiceID, "speaker_pages", broken)
     ran = run("speakers", "list", "--json")
     assert ran.code == 20
     assert ran.json["error"] == "InternalError"

@@ -288,8 +288,10 @@ class Adapting:
         with self._parts.store.read() as reader:
             rows = [
                 (speaker.name, sample)
-                for speaker in reader.speakers()
-                for sample in reader.samples(speaker.id, space_id)
+                for page in reader.pages()
+                for samples in [reader.samples_of([speaker.id for speaker in page], space_id)]
+                for speaker in page
+                for sample in samples[speaker.id]
             ]
         return _Labelled(
             np.array([sample.vector for _, sample in rows], dtype=np.float32),

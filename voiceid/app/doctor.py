@@ -76,7 +76,7 @@ def _database(parts: Parts) -> Iterator[Finding]:
         yield Finding("database", Health.ERROR, problem, hint)
     if not problems:
         with parts.store.read() as reader:
-            n_speakers = len(reader.speakers())
+            n_speakers = reader.count_speakers()
         yield Finding("database", Health.OK, f"sound, {n_speakers} enrolled, schema {found.head}")
         yield from _index(parts)
         yield from _thresholds(parts)
@@ -160,4 +160,4 @@ def _newest(parts: Parts) -> datetime | None:
     if migrate.status(parts.database).state is not migrate.SchemaState.CURRENT:
         return None
     with parts.store.read() as reader:
-        return max((speaker.updated_at for speaker in reader.speakers()), default=None)
+        return reader.newest_change()

@@ -89,6 +89,35 @@ class People:
         with self._parts.store.read() as reader:
             return reader.speakers()
 
+    def speaker_pages(self, after: str | None = None, limit: int = 1000) -> Iterator[list[Speaker]]:
+        """Yield everybody who is enrolled, by name, some at a time, however many there are.
+
+        Whoever is enrolled or removed between two pages may be missing or there.
+
+        Parameters
+        ----------
+        after : str, optional
+            Begin after this name, whether anybody has it or not.
+        limit : int
+            Speakers at a time.
+
+        Raises
+        ------
+        SpeakerNameInvalid
+        """
+        while page := self._page(after, limit):
+            yield page
+            after = page[-1].name
+
+    def _page(self, after: str | None, limit: int) -> list[Speaker]:
+        with self._parts.store.read() as reader:
+            return reader.page(after, limit)
+
+    def count_speakers(self) -> int:
+        """Return how many speakers are enrolled, in whatever embedding space."""
+        with self._parts.store.read() as reader:
+            return reader.count_speakers()
+
     def speaker(self, name: str) -> Speaker:
         """Return the speaker called ``name``; raises SpeakerNotFound."""
         with self._parts.store.read() as reader:
@@ -114,8 +143,10 @@ class People:
         group = None if group is None else tag("group", group)
         with self._parts.store.read() as reader:
             return [
-                (speaker, reader.samples(speaker.id, self._parts.space.id))
-                for speaker in reader.speakers()
+                (speaker, samples[speaker.id])
+                for page in reader.pages()
+                for samples in [reader.samples_of([s.id for s in page], self._parts.space.id)]
+                for speaker in page
                 if group is None or group in speaker.groups
             ]
 
@@ -135,12 +166,7 @@ class People:
     def purge_expired(self, *, dry_run: bool = False) -> list[Speaker]:
         """Erase everybody who is expired, and return them; with ``dry_run`` nobody is erased."""
         with self._parts.store.read() if dry_run else self._parts.store.write() as transaction:
-            now = datetime.now(UTC)
-            expired = [
-                speaker
-                for speaker in transaction.speakers()
-                if speaker.expires_at is not None and now >= speaker.expires_at
-            ]
+            expired = transaction.expired(datetime.now(UTC))
             if not dry_run:
                 for speaker in expired:
                     cast("Writer", transaction).remove_speaker(speaker.id)

@@ -111,7 +111,7 @@ def check_command(console: Console) -> int:
     with open_voiceid(console) as vid:
         _require_database(vid)
         problems = vid.db_check()
-        n_speakers = 0 if problems else len(vid.speakers())
+        n_speakers = 0 if problems else vid.count_speakers()
     if problems:
         raise StoreError(
             f"the database is damaged:\n  {chr(10).join(problems)}",

@@ -34,22 +34,29 @@ def command() -> None:
 
 
 @command.command("list", cls=Command, example="voiceid speakers list --json")
+@click.option("--after", metavar="NAME", type=SpeakerName(), help="Begin after this name.")
+@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many speakers.")
 @common_options
 @click.pass_obj
-def list_command(console: Console) -> int:
-    """List everybody who is enrolled.
+def list_command(console: Console, after: str | None, limit: int | None) -> int:
+    """List everybody who is enrolled, by name: a table for each thousand.
 
     With --json: one object a line for each speaker.
     """
+    left = limit
     with open_voiceid(console) as vid:
-        speakers = vid.speakers()
-    if console.settings.as_json:
-        for speaker in speakers:
-            console.json(speaker.to_dict())
-    elif not speakers:
-        console.note("nobody is enrolled; `voiceid enroll NAME AUDIO...` enrols somebody")
-    else:
-        console.result(speakers_table(speakers))
+        for number, page in enumerate(vid.speaker_pages(after)):
+            shown = page[:left]
+            if console.settings.as_json:
+                for speaker in shown:
+                    console.json(speaker.to_dict())
+            else:
+                console.result(("\n" if number else "") + speakers_table(shown))
+            left = None if left is None else left - len(shown)
+            if left == 0:
+                return exit_codes.DONE
+        if not console.settings.as_json and not vid.count_speakers():
+            console.note("nobody is enrolled; `voiceid enroll NAME AUDIO...` enrols somebody")
     return exit_codes.DONE
 
 

@@ -92,25 +92,31 @@ def check(store: Store) -> list[str]:
 def _content(reader: Reader) -> Iterator[str]:
     adaptations = reader.adaptations()
     reader.calibrations()
-    for speaker in reader.speakers():
-        by_space: dict[str, list[Sample]] = {}
-        for sample in reader.samples(speaker.id):
-            by_space.setdefault(sample.space_id, []).append(sample)
-        wanted: list[tuple[str, str, Transform | None]] = [
-            (space_id, space_id, None) for space_id in {*by_space, *speaker.spaces}
-        ]
-        wanted += [(a.space_id, a.adapted_id, a.transform) for a in adaptations]
-        for of_space, space_id, transform in sorted(wanted, key=lambda one: one[1]):
-            found = reader.centroid(speaker.id, space_id)
-            if not _is_mean(found, by_space.get(of_space, []), transform):
-                yield f"the centroid of {speaker.name} in {space_id} is not what the samples make"
+    wanted: list[tuple[str, str, Transform | None]] = [
+        (space_id, space_id, None) for space_id in reader.spaces()
+    ]
+    adapted = {a.adapted_id for a in adaptations}
+    wanted = [one for one in wanted if one[0] not in adapted]
+    wanted += [(a.space_id, a.adapted_id, a.transform) for a in adaptations]
+    wanted.sort(key=lambda one: one[1])
+    for page in reader.pages():
+        ids = [speaker.id for speaker in page]
+        samples = reader.samples_of(ids)
+        centroids = {space_id: reader.centroids_of(ids, space_id) for _, space_id, _ in wanted}
+        for speaker in page:
+            for of_space, space_id, transform in wanted:
+                mine = [one for one in samples[speaker.id] if one.space_id == of_space]
+                if not _is_mean(centroids[space_id].get(speaker.id), mine, transform):
+                    yield (
+                        f"the centroid of {speaker.name} in {space_id} is not what the samples make"
+                    )
 
 
 def _is_mean(
     centroid: Float32Array | None, samples: list[Sample], transform: Transform | None
 ) -> bool:
     if centroid is None or not samples:
-        return centroid is None and transform is not None and not samples
+        return centroid is None and not samples
     try:
         expected = rows.centroid_of(samples, transform)
     except StoreError:  # vectors of other lengths, or without a direction

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,8 @@ from voiceid.store.tables import (
     samples,
     speakers,
 )
+
+T = TypeVar("T", int, str)
 
 _STREAMED = 4096
 """Rows that are in memory at once, where all of a space are read."""
@@ -130,12 +133,22 @@ class Reader(CountedReader):
     def _table(self, space_id: str, found: Sequence[Row[Any]]) -> CentroidTable:
         """Return centroids of rows; raises StoreError when a vector is damaged."""
         dim = self.spaces().get(space_id, 0)
-        if any(not isinstance(row.vector, bytes) or len(row.vector) != 4 * dim for row in found):
-            raise rows.damaged(space_id)
-        joined = np.frombuffer(b"".join(row.vector for row in found), dtype="<f4")
-        vectors = joined.reshape(len(found), dim).astype(np.float32)
-        rows.require_unit(vectors, space_id)
+        vectors = rows.vectors([row.vector for row in found], dim, space_id)
         return CentroidTable(np.array([row.id for row in found], dtype=np.int64), vectors)
+
+    def centroids_of(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, Float32Array]:
+        """Return the centroids (dim,) of speakers in a space, by speaker; StoreError if damaged."""
+        query = select(centroids.c.speaker_id, centroids.c.vector).where(
+            centroids.c.space_id == space_id
+        )
+        found = [
+            row
+            for batch in _batches(speaker_ids)
+            for row in self._connection.execute(query.where(centroids.c.speaker_id.in_(batch)))
+        ]
+        dim = self.spaces().get(space_id, 0)
+        vectors = rows.vectors([row.vector for row in found], dim, space_id)
+        return {row.speaker_id: vector for row, vector in zip(found, vectors, strict=True)}
 
     def centroid_id(self, speaker_id: int, space_id: str) -> int | None:
         """Return the id of a speaker's centroid in a space, or None."""
@@ -214,9 +227,71 @@ class Reader(CountedReader):
         )
         return [SpeakerRef(row.id, row.name) for row in self._connection.execute(query)]
 
+    def owners_of_clips(self, digests: Sequence[str]) -> dict[str, list[SpeakerRef]]:
+        """Return who has a sample of each recording; recordings of nobody are left out."""
+        query = (
+            select(samples.c.pcm_sha256, speakers.c.id, speakers.c.name)
+            .join_from(samples, speakers)
+            .distinct()
+        )
+        found: dict[str, list[SpeakerRef]] = {}
+        for batch in _batches(digests):
+            for row in self._connection.execute(query.where(samples.c.pcm_sha256.in_(batch))):
+                found.setdefault(row.pcm_sha256, []).append(SpeakerRef(row.id, row.name))
+        return found
+
+    def holders_of_names(self, keys: Sequence[str]) -> dict[str, SpeakerRef]:
+        """Return who has each name, by its key; names that are free are left out."""
+        query = select(speakers.c.name_key, speakers.c.id, speakers.c.name)
+        return {
+            row.name_key: SpeakerRef(row.id, row.name)
+            for batch in _batches(keys)
+            for row in self._connection.execute(query.where(speakers.c.name_key.in_(batch)))
+        }
+
     def speakers(self) -> list[Speaker]:
-        """Return everybody, by name."""
-        return self._speakers()
+        """Return everybody, by name; see :meth:`each_speaker` for a gallery of any size."""
+        return list(self.each_speaker())
+
+    def each_speaker(self) -> Iterator[Speaker]:
+        """Yield everybody, by name, in constant memory."""
+        for page in self.pages():
+            yield from page
+
+    def pages(self) -> Iterator[list[Speaker]]:
+        """Yield everybody, by name, some hundreds at a time."""
+        page = self.page()
+        while page:
+            yield page
+            page = self.page(after=page[-1].name)
+
+    def page(self, after: str | None = None, limit: int = _BATCH) -> list[Speaker]:
+        """Return the next ``limit`` speakers by name: the first ones, or those after a name.
+
+        Raises
+        ------
+        SpeakerNameInvalid
+        """
+        query = select(speakers.c.id).order_by(speakers.c.name_key).limit(limit)
+        if after is not None:
+            query = query.where(speakers.c.name_key > speaker_key(after))
+        return self._speakers(speakers.c.id.in_(query))
+
+    def newest_change(self) -> datetime | None:
+        """Return when anybody was last changed, or None when nobody is there; StoreError."""
+        newest = self._connection.execute(select(func.max(speakers.c.updated_at))).scalar()
+        return None if newest is None else rows.moment_of(newest)
+
+    def expired(self, now: datetime) -> list[Speaker]:
+        """Return whose expiry has come, by name, however they stand otherwise."""
+        some = speakers.c.id.in_(select(speakers.c.id).where(speakers.c.expires_at.is_not(None)))
+        found = self._speakers(some)
+        return [one for one in found if one.expires_at is not None and now >= one.expires_at]
+
+    def count_speakers(self) -> int:
+        """Return how many speakers there are, with samples or without."""
+        query = select(func.count()).select_from(speakers)
+        return int(self._connection.execute(query).scalar_one())
 
     def find_speaker(self, name: str) -> Speaker | None:
         """Return the speaker of that name, or None; raises SpeakerNameInvalid."""
@@ -243,7 +318,27 @@ class Reader(CountedReader):
             query = query.where(samples.c.space_id == space_id)
         return [rows.sample(row) for row in self._connection.execute(query).mappings()]
 
-    def _speakers(self, where: ColumnElement[bool] | None = None) -> list[Speaker]:
+    def samples_of(
+        self, speaker_ids: Sequence[int], space_id: str | None = None
+    ) -> dict[int, list[Sample]]:
+        """Return the samples of speakers, each one's oldest first; see :meth:`samples`.
+
+        Raises
+        ------
+        StoreError
+            A row is damaged.
+        """
+        query = select(samples).order_by(samples.c.id)
+        if space_id is not None:
+            query = query.where(samples.c.space_id == space_id)
+        found: dict[int, list[Sample]] = {id_: [] for id_ in speaker_ids}
+        for batch in _batches(speaker_ids):
+            mine = query.where(samples.c.speaker_id.in_(batch))
+            for row in self._connection.execute(mine).mappings():
+                found[row["speaker_id"]].append(rows.sample(row))
+        return found
+
+    def _speakers(self, where: ColumnElement[bool]) -> list[Speaker]:
         """Return speakers by name, in one query; the totals are kept beside the centroids.
 
         An adapted space is no other enrolment: its centroids are of the same samples.
@@ -255,21 +350,20 @@ class Reader(CountedReader):
             .select_from(speakers.outerjoin(centroids, mine))
             .order_by(speakers.c.name_key, speakers.c.id, centroids.c.space_id)
         )
-        found = self._connection.execute(query if where is None else query.where(where)).all()
-        groups = self._groups(found[0].id if where is not None and found else None)
+        found = self._connection.execute(query.where(where)).all()
+        groups = self._groups(list({row.id for row in found}))
         by_speaker = itertools.groupby(found, lambda row: row.id)
         return [rows.speaker(list(mine), groups.get(key, ())) for key, mine in by_speaker]
 
-    def _groups(self, speaker_id: int | None) -> dict[int, list[str]]:
-        """Return the groups by speaker, of one speaker or of all."""
+    def _groups(self, speaker_ids: Sequence[int]) -> dict[int, list[str]]:
+        """Return the groups of speakers, by speaker."""
         query = select(memberships.c.speaker_id, memberships.c.group_name).order_by(
             memberships.c.group_name
         )
-        if speaker_id is not None:
-            query = query.where(memberships.c.speaker_id == speaker_id)
         groups: dict[int, list[str]] = {}
-        for row in self._connection.execute(query):
-            groups.setdefault(row.speaker_id, []).append(row.group_name)
+        for batch in _batches(speaker_ids):
+            for row in self._connection.execute(query.where(memberships.c.speaker_id.in_(batch))):
+                groups.setdefault(row.speaker_id, []).append(row.group_name)
         return groups
 
 
@@ -278,5 +372,5 @@ def _vectors_of(space_id: str) -> Select[tuple[int, bytes]]:
     return select(centroids.c.id, centroids.c.vector).where(mine).order_by(centroids.c.id)
 
 
-def _batches(ids: Sequence[int]) -> Iterable[Sequence[int]]:
+def _batches(ids: Sequence[T]) -> Iterable[Sequence[T]]:
     return (ids[i : i + _BATCH] for i in range(0, len(ids), _BATCH))

@@ -121,7 +121,7 @@ def _sound_copy(file: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
             )
         with store.read() as reader:
             reader.revision()  # there is a feed
-            n_speakers = len(reader.speakers())
+            n_speakers = reader.count_speakers()
         yield copy, n_speakers
 
 

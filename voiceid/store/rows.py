@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sqlalchemy import Row, RowMapping
 
 from voiceid import embeddings
@@ -45,6 +46,16 @@ def require_unit(vectors: Float32Array, space_id: str) -> None:
         raise damaged(space_id)
 
 
+def vectors(found: Sequence[object], dim: int, space_id: str) -> Float32Array:
+    """Return stored vectors as (n, dim); raises StoreError when one is damaged."""
+    whole = [one for one in found if isinstance(one, bytes) and len(one) == 4 * dim]
+    if len(whole) < len(found):
+        raise damaged(space_id)
+    made = np.frombuffer(b"".join(whole), dtype="<f4").reshape(len(whole), dim).astype(np.float32)
+    require_unit(made, space_id)
+    return made
+
+
 def centroid_of(samples: Sequence[Sample], transform: Transform | None) -> Float32Array:
     """Return the centroid (dim,) of a speaker's samples, each transformed if need be.
 
@@ -56,11 +67,23 @@ def centroid_of(samples: Sequence[Sample], transform: Transform | None) -> Float
     try:
         vectors = np.array([sample.vector for sample in samples])
         narrowband = np.array([sample.quality.narrowband for sample in samples])
-        return embeddings.centroid(
-            vectors if transform is None else transform.apply(vectors), narrowband
-        )
+        return mean_of(vectors, narrowband, transform)
     except ValueError as error:
         raise damaged(samples[0].space_id) from error
+
+
+def mean_of(
+    vectors: Float32Array, narrowband: npt.NDArray[np.bool_], transform: Transform | None
+) -> Float32Array:
+    """Return the centroid (dim,) of (n, dim) vectors, transformed first if need be.
+
+    Raises
+    ------
+    ValueError
+        They have other lengths, cancel out, or are none.
+    """
+    moved = vectors if transform is None else transform.apply(vectors)
+    return embeddings.centroid(moved, narrowband)
 
 
 def sample_row(
@@ -201,6 +224,14 @@ def cohort(row: Any, dim: int) -> Float32Array:
         raise _damaged_row(f"cohort {row.id}") from error
     require_unit(vectors, row.space_id)
     return vectors
+
+
+def moment_of(text: str) -> datetime:
+    """Return a stored time; raises StoreError when it is damaged."""
+    try:
+        return datetime.fromisoformat(text)
+    except (ValueError, TypeError) as error:
+        raise _damaged_row(f"a time, {text!r},") from error
 
 
 def _moment(text: str | None) -> datetime | None:
