@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, TypeAlias
 
@@ -27,7 +27,12 @@ def rows_of(path: PurePath, text: str) -> Iterator[tuple[int, Row]]:
         anything else is CSV.
     text : str
     """
-    return _json_rows(text) if path.suffix.lower() in _JSON_SUFFIXES else _csv_rows(text)
+    return rows_in(path, io.StringIO(text, newline=""))
+
+
+def rows_in(path: PurePath, lines: Iterable[str]) -> Iterator[tuple[int, Row]]:
+    """Yield as :func:`rows_of` what stands in lines, such as those of a file, one at a time."""
+    return _json_rows(lines) if path.suffix.lower() in _JSON_SUFFIXES else _csv_rows(lines)
 
 
 def shortened(problems: Sequence[str]) -> str:
@@ -36,8 +41,8 @@ def shortened(problems: Sequence[str]) -> str:
     return "\n  ".join([*problems[:_SHOWN], *more])
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, Row]]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _csv_rows(lines: Iterable[str]) -> Iterator[tuple[int, Row]]:
+    reader = csv.reader(lines, strict=True)
     header: list[str] | None = None
     while True:
         try:
@@ -57,8 +62,8 @@ def _csv_rows(text: str) -> Iterator[tuple[int, Row]]:
             yield reader.line_num, dict(zip(header, row, strict=True))
 
 
-def _json_rows(text: str) -> Iterator[tuple[int, Row]]:
-    for number, line in enumerate(text.splitlines(), start=1):
+def _json_rows(lines: Iterable[str]) -> Iterator[tuple[int, Row]]:
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:

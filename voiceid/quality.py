@@ -156,15 +156,17 @@ class QualityMeter:
             sample_rate_hz=sample_rate_hz,
             level_dbfs=10 * math.log10(loudness) if loudness > _SILENCE else None,
         )
-        return replace(report, warnings=self._warnings(report, truncated=truncated))
+        return replace(report, warnings=self._warnings(report, clipping, truncated=truncated))
 
-    def _warnings(self, report: QualityReport, *, truncated: bool) -> tuple[str, ...]:
+    def _warnings(
+        self, report: QualityReport, clipping: ClippingCount, *, truncated: bool
+    ) -> tuple[str, ...]:
         limits = self._limits
         found = {
             "too_short": report.net_speech_s < limits.min_net_speech_s,
             "narrowband": _below(report.bandwidth_hz, limits.min_bandwidth_hz),
             "noisy": _below(report.snr_db, limits.min_snr_db),
-            "clipped": report.clipped_fraction > limits.max_clipped_fraction,
+            "clipped": clipping.fraction > limits.max_clipped_fraction,
             "truncated": truncated,
         }
         return tuple(warning for warning, applies in found.items() if applies)

@@ -140,7 +140,7 @@ def test_the_file_is_its_owners_alone_and_tells_its_checksum(file: Path) -> None
 def test_those_named_are_exported_and_nobody_else(
     store: Store, target: Store, tmp_path: Path
 ) -> None:
-    assert write(store, tmp_path / "bob.jsonl", "BOB").names == ("bob",)
+    assert write(store, tmp_path / "bob.jsonl", "BOB").speakers == 1
     read(target, tmp_path / "bob.jsonl")
     assert [row[0] for row in contents(target)] == ["bob"]
 
@@ -190,14 +190,14 @@ def test_who_is_there_is_refused_or_gets_what_is_missing(
     with pytest.raises(SpeakerExists, match="bob is enrolled already"):
         read(target, file)
     again = read(target, file, append=True)
-    assert (again.speakers, again.samples, again.names) == (0, 0, ())
+    assert (again.speakers, again.samples) == (0, 0)
     with store.write() as writer:
         new = sample(random_unit(np.random.default_rng(8)), "three")
         writer.add_samples(writer.speaker("bob").id, SPACE, [new])
         writer.change_speaker(writer.speaker("bob").id, SpeakerDetails(groups=("vip",)))
     write(store, tmp_path / "later.jsonl")
     later = read(target, tmp_path / "later.jsonl", append=True)
-    assert (later.speakers, later.samples, later.names) == (0, 1, ("bob",))
+    assert (later.speakers, later.samples) == (0, 1)
     with target.read() as reader:
         assert reader.speaker("bob").groups == ()  # an append gives nobody a door
 

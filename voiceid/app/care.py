@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 from voiceid import exchange
 from voiceid.app.observed import changes, erased, exchanged, merged, split
 from voiceid.app.parts import Parts
-from voiceid.domain import Inspection, Merge, Sample, Split
-from voiceid.exchange import Exchanged
+from voiceid.domain import EmbeddingSpace, Inspection, Merge, Sample, Split
+from voiceid.errors import StoreError
+from voiceid.exchange import EmbeddingFacts, Exchanged
 from voiceid.observability import Change
 
 
@@ -134,8 +136,72 @@ class Care:
         """
         with self._parts.store.write() as writer:
             made = exchange.import_(writer, self._parts.space, Path(file), append=append)
-        self._follow()
+        self._imported()
         return made
+
+    def import_embeddings(  # noqa: PLR0913 - what can be said of embeddings, by keyword
+        self,
+        file: str | os.PathLike[str],
+        space: EmbeddingSpace | str | None = None,
+        *,
+        ids: str | os.PathLike[str] | None = None,
+        net_speech_s: float | None = None,
+        narrowband: bool = False,
+        label: str = "",
+        groups: Sequence[str] = (),
+        append: bool = False,
+    ) -> Exchanged:
+        """Add speakers by embeddings that were made elsewhere: all of them, or nothing is changed.
+
+        Parameters
+        ----------
+        file : path
+            An array (n, dim) of float in NumPy's format (``.npy``), or a table of Parquet with
+            the columns ``name`` and ``embedding``; docs/gallery.md has the others.  Vectors of
+            any length but zero; they are scaled to unit length.
+        space : EmbeddingSpace or str, optional
+            Where they were embedded, or the id of that space; only a table of Parquet can say
+            it itself.
+        ids : path, optional
+            The list that names the rows of an array, in their order.
+        net_speech_s : float, optional
+            How much speech is behind each, in seconds, where the file does not say it.
+        narrowband : bool
+            Whether that speech had a telephone's bandwidth, where the file does not say it.
+        label : str
+            Where it was recorded, where the file does not say it.
+        groups : sequence of str
+            To put everybody new into, where the file does not say it.
+        append : bool
+            See :meth:`import_speakers`.
+
+        Raises
+        ------
+        GalleryFileInvalid
+            It cannot be read, something is wrong with a row (which is named), or the space or
+            the speech is not said.
+        SpaceMismatch, SpeakerExists, ChangeRefused
+            See :meth:`import_speakers`.
+        SpeakerDetailInvalid
+            Nothing can be a group or a label like that.
+        ExtraMissing
+            It is a table of Parquet, and pyarrow is not installed.
+        """
+        named = space.id if isinstance(space, EmbeddingSpace) else space
+        facts = EmbeddingFacts(named, net_speech_s, narrowband, label, groups)
+        names = None if ids is None else Path(ids)
+        with self._parts.store.write() as writer:
+            made = exchange.import_embeddings(
+                writer, self._parts.space, Path(file), names, facts, append=append
+            )
+        self._imported()
+        return made
+
+    def _imported(self) -> None:
+        """Let the index files follow, and the log be emptied, which is as large as the import."""
+        with contextlib.suppress(StoreError):  # the change itself is done and on the disk
+            self._parts.store.erase_remains()
+        self._follow()
 
     def _follow(self) -> None:
         """Let the index files follow: no voice stays in one that has left the database."""

@@ -123,7 +123,7 @@ def compare_models(a: Parts, b: Parts, paths: Sequence[str]) -> Comparison:
     scores = [_scores(usable, side) for side in range(2)]
     genuine = np.array([x.speaker == y.speaker for x, y in combinations(usable, 2)])
     no_eer = _why_no_eer(genuine)
-    audio_s = sum(one.utterances[0].quality.duration_s for one in usable)
+    audio_s = sum(one.utterances[0].quality.duration_s or 0.0 for one in usable)
     seconds = [sum(one.seconds[side] for one in usable) for side in range(2)]
     sides = [
         Side(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
-from voiceid.cli.options import SpeakerName, common_options
+from voiceid.cli.options import Real, SpeakerName, common_options
 from voiceid.cli.session import open_voiceid
 from voiceid.cli.text import counted
 from voiceid.cli.tree import Command
@@ -32,7 +33,7 @@ def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
     """
     with open_voiceid(console) as vid:
         done = vid.export_speakers(file, names)
-        left_out = 0 if names else len(vid.speakers()) - done.speakers
+        left_out = 0 if names else vid.count_speakers() - done.speakers
     if console.settings.as_json:
         console.json({"file": str(file), "speakers": done.speakers, "samples": done.samples})
     else:
@@ -47,21 +48,56 @@ def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
 @click.command(
     "import",
     cls=Command,
-    short_help="Add the speakers of an exported file.",
+    short_help="Add the speakers of an exported file, or of embeddings made elsewhere.",
     example="voiceid speakers import staff.jsonl",
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--append", is_flag=True, help="Add what is missing to speakers that are there.")
+@click.option(
+    "--ids",
+    type=click.Path(path_type=Path),
+    metavar="LIST",
+    help="Of vectors.npy: whose each row is; .txt, .csv or .jsonl.",
+)
+@click.option("--space", metavar="ID", help="Embedding space that the embeddings were made in.")
+@click.option(
+    "--net-speech-s",
+    type=Real(0.0, min_open=True),
+    metavar="S",
+    help="Seconds of speech behind each embedding.",
+)
+@click.option("--narrowband", is_flag=True, help="The speech had a telephone's bandwidth.")
+@click.option("--label", metavar="LABEL", help="Where the speech was recorded, e.g. phone.")
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="GROUP",
+    help="Put everybody new into a group; may be given often.",
+)
 @common_options
 @click.pass_obj
-def import_command(console: Console, file: Path, *, append: bool) -> int:
+def import_command(console: Console, /, file: Path, *, append: bool, **facts: Any) -> int:
     """Add the speakers of an exported file: all of them, or nothing is changed.
 
     The file must be whole, and of the embedding space in use (exit codes 55 and 38).  Who
     is enrolled already is refused (42), or with --append gets the samples that are missing.
+
+    FILE may also hold embeddings that were made elsewhere: vectors.npy with --ids, or a table
+    of Parquet.  --space and --net-speech-s say what the file does not; see docs/gallery.md.
     """
+    # Imported here: it loads with the engines, and the help text should not wait for them.
+    from voiceid.exchange import is_embedding_file  # noqa: PLC0415
+
+    given = {key: value for key, value in facts.items() if value}
     with open_voiceid(console) as vid:
-        done = vid.import_speakers(file, append=append)
+        if is_embedding_file(file):
+            done = vid.import_embeddings(file, append=append, **given)
+        elif given:
+            options = ", ".join("--" + key.replace("_", "-") for key in given)
+            raise click.UsageError(f"{file} is no file of embeddings, which {options} is about.")
+        else:
+            done = vid.import_speakers(file, append=append)
     if console.settings.as_json:
         console.json({"file": str(file), "new_speakers": done.speakers, "samples": done.samples})
     else:

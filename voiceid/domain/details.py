@@ -44,7 +44,7 @@ def tag(what: str, text: str) -> str:
 
 def has_invisible(text: str) -> bool:
     """Whether a text holds control characters or others that cannot be seen."""
-    return any(unicodedata.category(ch) in _INVISIBLE for ch in text)
+    return not text.isprintable() and any(unicodedata.category(ch) in _INVISIBLE for ch in text)
 
 
 def moment(text: str) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.domain.conditions import Condition, band_of
-from voiceid.domain.details import has_invisible
+from voiceid.domain.details import SpeakerDetails, has_invisible
 from voiceid.domain.speech import Float32Array, QualityReport, Utterance
 from voiceid.errors import SpeakerNameInvalid
 
@@ -250,6 +250,37 @@ class NewSample:
     overrides: tuple[str, ...] = ()
     label: str = ""
     created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewSpeakers:
+    """Speakers about to be written together with their samples, column by column.
+
+    Parameters
+    ----------
+    names : (n,) sequence of str
+        As :func:`speaker_name` leaves them; all free, no two with one key.
+    created_at : (n,) sequence of datetime
+    details : (n,) sequence of SpeakerDetails
+    owners : (m,) int64
+        Of each sample, the position of its speaker; ascending, none left out.
+    vectors : (m, dim) float32
+        Unit length.
+    pcm_sha256, source_names, qualities, overrides, labels, sampled_at : (m,) sequences
+        See `Sample`.
+    """
+
+    names: Sequence[str]
+    created_at: Sequence[datetime]
+    details: Sequence[SpeakerDetails]
+    owners: npt.NDArray[np.int64]
+    vectors: Float32Array
+    pcm_sha256: Sequence[str]
+    source_names: Sequence[str]
+    qualities: Sequence[QualityReport]
+    overrides: Sequence[tuple[str, ...]]
+    labels: Sequence[str]
+    sampled_at: Sequence[datetime]
 
 
 @dataclass(frozen=True, slots=True)

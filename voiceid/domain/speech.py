@@ -103,30 +103,30 @@ class QualityReport:
 
     Parameters
     ----------
-    duration_s : float
-        Length of the decoded audio.
+    duration_s : float or None
+        Length of the decoded audio; None where an embedding came without its recording.
     net_speech_s : float
         Length of the speech that the detector found, without padding.
     snr_db : float or None
         Speech against the rest of the clip; None when there is no rest to compare with.
-    clipped_fraction : float
-        Share of samples on a flat top at full scale, 0 to 1.
+    clipped_fraction : float or None
+        Share of samples on a flat top at full scale, 0 to 1; None as for ``duration_s``.
     bandwidth_hz : float or None
         Highest frequency that carries speech; None when there is too little speech.
-    sample_rate_hz : int
-        Rate of the source before resampling.
+    sample_rate_hz : int or None
+        Rate of the source before resampling; None as for ``duration_s``.
     level_dbfs : float or None
         RMS level of the speech, 0 dBFS being a full-scale square wave.
     warnings : tuple of str
         What a person should know, e.g. ``narrowband``, ``noisy``, ``clipped``, ``truncated``.
     """
 
-    duration_s: float
+    duration_s: float | None
     net_speech_s: float
     snr_db: float | None
-    clipped_fraction: float
+    clipped_fraction: float | None
     bandwidth_hz: float | None
-    sample_rate_hz: int
+    sample_rate_hz: int | None
     level_dbfs: float | None
     warnings: tuple[str, ...] = ()
 
@@ -137,7 +137,8 @@ class QualityReport:
 
     def exact(self) -> dict[str, Any]:
         """Return the measurements in full precision; :meth:`of_exact` reads them."""
-        return {**dataclasses.asdict(self), "warnings": list(self.warnings)}
+        facts: dict[str, Any] = {name: getattr(self, name) for name in _MEASURED}
+        return {**facts, "warnings": list(self.warnings)}
 
     @classmethod
     def of_exact(cls, facts: Mapping[str, Any]) -> QualityReport:
@@ -150,7 +151,7 @@ class QualityReport:
         """
         numbers = {key: value for key, value in facts.items() if key != "warnings"}
         for key, value in numbers.items():
-            if value is None and key in {"snr_db", "bandwidth_hz", "level_dbfs"}:
+            if value is None and key != "net_speech_s":
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise TypeError(f"{key} of a recording is {value!r}")
@@ -161,15 +162,22 @@ class QualityReport:
     def to_dict(self) -> dict[str, Any]:
         """Return the measurements, rounded to what they can mean."""
         return {
-            "duration_s": round(self.duration_s, 3),
+            "duration_s": _rounded(self.duration_s, 3),
             "net_speech_s": round(self.net_speech_s, 3),
-            "snr_db": None if self.snr_db is None else round(self.snr_db, 1),
-            "clipped_fraction": round(self.clipped_fraction, 6),
+            "snr_db": _rounded(self.snr_db, 1),
+            "clipped_fraction": _rounded(self.clipped_fraction, 6),
             "bandwidth_hz": None if self.bandwidth_hz is None else round(self.bandwidth_hz),
             "sample_rate_hz": self.sample_rate_hz,
-            "level_dbfs": None if self.level_dbfs is None else round(self.level_dbfs, 1),
+            "level_dbfs": _rounded(self.level_dbfs, 1),
             "warnings": list(self.warnings),
         }
+
+
+_MEASURED = tuple(one.name for one in dataclasses.fields(QualityReport) if one.name != "warnings")
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,7 +22,7 @@ from voiceid.domain import (
 )
 from voiceid.errors import SpeakerExists
 from voiceid.store import rows
-from voiceid.store.fitted import FittedWriter
+from voiceid.store.bulk import BulkWriter
 from voiceid.store.reader import Reader
 from voiceid.store.tables import (
     adaptations,
@@ -35,7 +35,7 @@ from voiceid.store.tables import (
 )
 
 
-class Writer(FittedWriter, Reader):
+class Writer(BulkWriter, Reader):
     """Reads and changes the database; everything is committed at once, or nothing.
 
     ``erased`` tells whether voices were removed, so that their remains are to be cleared.

@@ -8,58 +8,41 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+import numpy as np
+
 from voiceid.domain import (
-    Embedding,
     EmbeddingSpace,
-    NewSample,
+    Float32Array,
+    NewSpeakers,
     QualityReport,
     Sample,
     Speaker,
     SpeakerDetails,
-    Utterance,
     moment,
     speaker_name,
     tag,
 )
 from voiceid.embeddings import from_base64, to_base64
-from voiceid.errors import (
-    ChangeRefused,
-    GalleryFileInvalid,
-    SpeakerExists,
-    VoiceIDError,
-)
+from voiceid.errors import ChangeRefused, GalleryFileInvalid, VoiceIDError
+from voiceid.exchange.adding import Exchanged, add, is_sha256
 from voiceid.whole_files import whole_file
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader, Writer
 
 FORMAT, VERSION = "voiceid-gallery", 1
+_BATCH = 500
+"""Speakers that are added at once."""
 _MAX_LINE_BYTES = 1 << 28
 """A speaker with a hundred thousand samples; a file without line breaks is not read whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exchanged:
-    """What was written or read.
-
-    Parameters
-    ----------
-    speakers, samples : int
-        In the file; of an import, those that are new in the gallery.
-    names : tuple of str
-        Of those speakers.
-    """
-
-    speakers: int
-    samples: int
-    names: tuple[str, ...]
 
 
 def export(reader: Reader, space: EmbeddingSpace, names: Iterable[str], path: Path) -> Exchanged:
@@ -82,25 +65,31 @@ def export(reader: Reader, space: EmbeddingSpace, names: Iterable[str], path: Pa
     GalleryFileInvalid
         The file is there already, or cannot be written.
     """
-    named = list(names)
-    people = [reader.speaker(name) for name in named] or reader.speakers()
-    kept = [person for person in people if space.id in person.spaces]
-    if not kept or (named and len(kept) < len(people)):
-        missing = ", ".join(p.name for p in people if p not in kept) or "nobody"
-        raise ChangeRefused(
-            f"there are no samples in {space.id} to export: {missing}",
-            hint="Export with the model and the speech settings of the enrolment.",
-        )
-    n_samples = 0
+    named = [reader.speaker(name) for name in names]
+    missing = [person.name for person in named if space.id not in person.spaces]
+    if missing:
+        raise _nothing_of(space, ", ".join(missing))
+    done = Exchanged(0, 0)
     with _new_file(path) as write:
         header = {"format": FORMAT, "version": VERSION, "embedding_space": space.to_dict()}
         write({**header, "written_at": datetime.now(UTC).isoformat(timespec="seconds")})
-        for person in kept:
-            samples = reader.samples(person.id, space.id)
-            n_samples += len(samples)
-            write({"speaker": _details(person), "samples": [_sample(one) for one in samples]})
-        write({"speakers": len(kept), "samples": n_samples, "sha256": None})
-    return Exchanged(len(kept), n_samples, tuple(person.name for person in kept))
+        for page in [named] if named else reader.pages():
+            samples = reader.samples_of([person.id for person in page], space.id)
+            for person in page:
+                if mine := samples[person.id]:
+                    write({"speaker": _details(person), "samples": [_sample(s) for s in mine]})
+                    done += Exchanged(1, len(mine))
+        if not done.speakers:
+            raise _nothing_of(space, "nobody")
+        write({"speakers": done.speakers, "samples": done.samples, "sha256": None})
+    return done
+
+
+def _nothing_of(space: EmbeddingSpace, names: str) -> ChangeRefused:
+    return ChangeRefused(
+        f"there are no samples in {space.id} to export: {names}",
+        hint="Export with the model and the speech settings of the enrolment.",
+    )
 
 
 def import_(writer: Writer, space: EmbeddingSpace, path: Path, *, append: bool) -> Exchanged:
@@ -127,7 +116,7 @@ def import_(writer: Writer, space: EmbeddingSpace, path: Path, *, append: bool) 
     ChangeRefused
         A recording is a sample of somebody else already.
     """
-    new, n_samples, names = 0, 0, []
+    done = Exchanged(0, 0)
     with contextlib.ExitStack() as stack:
         try:
             file = stack.enter_context(path.open("rb"))
@@ -135,19 +124,14 @@ def import_(writer: Writer, space: EmbeddingSpace, path: Path, *, append: bool) 
             raise GalleryFileInvalid(
                 f"{path} cannot be read: {error.strerror}", hint="Name a file that was exported."
             ) from error
-        for number, document in _lines(file, path, space):
-            person, samples = _parsed(document, space, f"{path}, line {number}")
-            before = writer.find_speaker(person.name)
-            if before is not None and not append:
-                raise SpeakerExists(
-                    f"{before.name} is enrolled already; nothing was imported",
-                    hint="--append adds what is missing to speakers that are there.",
-                )
-            added = _add(writer, space, before, person, samples)
-            new += before is None
-            n_samples += added
-            names += [person.name] * bool(added)
-    return Exchanged(new, n_samples, tuple(names))
+        stack.enter_context(writer.at_scale())
+        people = (
+            _parsed(document, space, f"{path}, line {number}")
+            for number, document in _lines(file, path, space)
+        )
+        while batch := list(itertools.islice(people, _BATCH)):
+            done += add(writer, space, _joined(batch), [""] * len(batch), append=append)
+    return done
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,31 +139,35 @@ class _Person:
     name: str
     created_at: datetime
     details: SpeakerDetails
+    samples: Sequence[_Sample]
 
 
-def _add(
-    writer: Writer,
-    space: EmbeddingSpace,
-    before: Speaker | None,
-    person: _Person,
-    samples: list[NewSample],
-) -> int:
-    speaker = before or writer.add_speaker(person.name, person.created_at)
-    known = {one.pcm_sha256 for one in writer.samples(speaker.id, space.id)}
-    fresh = [one for one in samples if one.utterance.pcm_sha256 not in known]
-    for one in fresh:
-        owners = writer.owner_of_clip(one.utterance.pcm_sha256)
-        if others := [owner.name for owner in owners if owner.id != speaker.id]:
-            raise ChangeRefused(
-                f"{one.utterance.name} of {person.name} is a sample of {', '.join(others)}"
-                " already; nothing was imported",
-                hint="Merge or remove one of the two first.",
-            )
-    if fresh:
-        writer.add_samples(speaker.id, space, fresh)
-    if before is None:
-        writer.change_speaker(speaker.id, person.details)
-    return len(fresh)
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    vector: Float32Array
+    pcm_sha256: str
+    source_name: str
+    quality: QualityReport
+    overrides: tuple[str, ...]
+    label: str
+    created_at: datetime
+
+
+def _joined(people: Sequence[_Person]) -> NewSpeakers:
+    samples = [sample for person in people for sample in person.samples]
+    return NewSpeakers(
+        names=[person.name for person in people],
+        created_at=[person.created_at for person in people],
+        details=[person.details for person in people],
+        owners=np.repeat(np.arange(len(people)), [len(person.samples) for person in people]),
+        vectors=np.stack([sample.vector for sample in samples]),
+        pcm_sha256=[sample.pcm_sha256 for sample in samples],
+        source_names=[sample.source_name for sample in samples],
+        qualities=[sample.quality for sample in samples],
+        overrides=[sample.overrides for sample in samples],
+        labels=[sample.label for sample in samples],
+        sampled_at=[sample.created_at for sample in samples],
+    )
 
 
 def _details(speaker: Speaker) -> dict[str, Any]:
@@ -274,9 +262,7 @@ def _check_header(header: dict[str, Any], path: Path, space: EmbeddingSpace) -> 
     space.require_same(found)
 
 
-def _parsed(
-    document: dict[str, Any], space: EmbeddingSpace, where: str
-) -> tuple[_Person, list[NewSample]]:
+def _parsed(document: dict[str, Any], space: EmbeddingSpace, where: str) -> _Person:
     """Return a line's speaker and samples; raises GalleryFileInvalid for anything else."""
     try:
         facts = document["speaker"]
@@ -287,8 +273,8 @@ def _parsed(
             expires_at=None if expires_at is None else moment(expires_at),
             enabled=False if facts["disabled"] is not False else None,
         )
-        person = _Person(speaker_name(facts["name"]), moment(facts["created_at"]), details)
-        return person, _new_samples(document["samples"], space)
+        name, samples = speaker_name(facts["name"]), _new_samples(document["samples"], space)
+        return _Person(name, moment(facts["created_at"]), details, samples)
     except (KeyError, TypeError, AttributeError, ValueError, VoiceIDError) as error:
         raise GalleryFileInvalid(
             f"{where}: it cannot be read: {error}",
@@ -296,26 +282,22 @@ def _parsed(
         ) from error
 
 
-def _new_samples(facts: list[dict[str, Any]], space: EmbeddingSpace) -> list[NewSample]:
+def _new_samples(facts: list[dict[str, Any]], space: EmbeddingSpace) -> list[_Sample]:
     samples = [_new_sample(one, space) for one in facts]
-    if not samples or len({one.utterance.pcm_sha256 for one in samples}) < len(samples):
+    if not samples or len({one.pcm_sha256 for one in samples}) < len(samples):
         raise ValueError("no recording, or one that comes twice")
     return samples
 
 
-def _new_sample(facts: dict[str, Any], space: EmbeddingSpace) -> NewSample:
-    vector = from_base64(facts["vector"], space.dim)
+def _new_sample(facts: dict[str, Any], space: EmbeddingSpace) -> _Sample:
     digest = facts["pcm_sha256"]
-    if not isinstance(digest, str) or len(digest) != 64 or set(digest) - set("0123456789abcdef"):  # noqa: PLR2004 - hex digits of SHA-256
+    if not is_sha256(digest):
         raise ValueError("a hash of a recording is malformed")
-    utterance = Utterance(
-        name=str(facts["source_name"]),
+    return _Sample(
+        vector=from_base64(facts["vector"], space.dim),
         pcm_sha256=digest,
+        source_name=str(facts["source_name"]),
         quality=_quality(facts["quality"]),
-        embedding=Embedding(vector, space),
-    )
-    return NewSample(
-        utterance,
         overrides=tuple(str(code) for code in facts["overrides"]),
         label=facts["label"] and tag("label", facts["label"]),
         created_at=moment(facts["created_at"]),

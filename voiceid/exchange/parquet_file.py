@@ -1,0 +1,108 @@
+"""A table of embeddings in Parquet: the one door to pyarrow.
+
+Importing it raises :class:`voiceid.errors.ExtraMissing` where there is no pyarrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.errors import ExtraMissing, GalleryFileInvalid
+from voiceid.exchange.rows import BATCH, Rows, Table, no_rows, require_columns
+
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+except ImportError as error:
+    raise ExtraMissing(
+        "tables of Parquet need pyarrow, which is not installed",
+        hint="Install it with `pip install 'voiceid[parquet]'`.",
+    ) from error
+
+SPACE_KEY = b"voiceid.embedding_space"
+"""Where a table's metadata has the id of the embedding space."""
+_VECTOR = "embedding"
+_BUFFER_BYTES = 1 << 20
+"""Of a row group, which may hold all rows, no more than this is read at once."""
+
+
+def open_parquet(path: Path) -> Table:
+    """Return the rows of a table with the columns ``embedding``, ``name`` and those of `COLUMNS`.
+
+    Raises
+    ------
+    GalleryFileInvalid
+        It is damaged, or no such table.
+    """
+    try:
+        file = pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+        schema = file.schema_arrow
+        first = next(file.iter_batches(batch_size=1, columns=[_VECTOR]), None)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
+    if _VECTOR not in schema.names:
+        raise GalleryFileInvalid(
+            f"{path} has no column {_VECTOR!r}", hint="It is the column of the vectors."
+        )
+    require_columns(path, [name for name in schema.names if name != _VECTOR])
+    space = (schema.metadata or {}).get(SPACE_KEY)
+    if first is None or not len(first):
+        raise no_rows(path)
+    dim = _vectors(path, first.column(0), 1).shape[1]
+    named = None if space is None else space.decode("utf-8", "replace")
+    return Table(path, dim, named, _batches(path, file, dim))
+
+
+def _batches(path: Path, file: Any, dim: int) -> Iterator[Rows]:
+    number = 1
+    try:
+        for batch in file.iter_batches(batch_size=BATCH):
+            columns = {
+                name: batch.column(name).to_pylist()
+                for name in batch.schema.names
+                if name != _VECTOR
+            }
+            vectors = _vectors(path, batch.column(_VECTOR), number)
+            if vectors.shape[1] != dim:
+                raise _refused(path, number, f"{vectors.shape[1]} dimensions after rows of {dim}")
+            yield Rows(number, vectors, columns)
+            number += len(vectors)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from error
+
+
+def _vectors(path: Path, column: Any, first: int) -> npt.NDArray[np.floating[Any]]:
+    """Return the lists (n, dim) of a column; raises GalleryFileInvalid for one unlike others."""
+    kind = column.type
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if not (is_list or pa.types.is_fixed_size_list(kind)) or not pa.types.is_floating(
+        kind.value_type
+    ):
+        raise GalleryFileInvalid(
+            f"{path}: {_VECTOR} is {kind}", hint="It takes lists of floating-point numbers."
+        )
+    lengths = column.value_lengths().to_pylist()
+    for number, length in enumerate(lengths, start=first):
+        if length is None or length != lengths[0]:
+            told = "there is no vector" if length is None else f"{length} dimensions"
+            raise _refused(path, number, f"{told}, and the rows before have {lengths[0]}")
+    values = column.flatten()  # a number that is null becomes NaN, which is refused later
+    return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(len(lengths), -1)
+
+
+def _refused(path: Path, number: int, what: str) -> GalleryFileInvalid:
+    return GalleryFileInvalid(
+        f"{path}, row {number}: {what}", hint="Nothing was imported. Rows are counted from 1."
+    )
+
+
+def _damaged(path: Path, error: Exception) -> GalleryFileInvalid:
+    return GalleryFileInvalid(
+        f"{path} is damaged, or no table that can be read: {error}",
+        hint="Nothing was imported. Write it anew.",
+    )
