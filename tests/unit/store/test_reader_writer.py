@@ -429,10 +429,10 @@ def test_ten_thousand_speakers_are_listed_and_searched_in_a_blink(store: Store) 
             [(n + 10, SPACE.id, vector.tobytes()) for n, vector in enumerate(vectors)],
         )
     with store.read() as reader:
-        started = time.perf_counter()
+        started = time.process_time()  # what others do on this machine does not count
         assert len(reader.speakers()) == 10_001
         assert len(reader.centroids(SPACE.id).ids) == 10_001
-        took_s = time.perf_counter() - started
+        took_s = time.process_time() - started
         owners = reader.enrolled(reader.centroids(SPACE.id).ids.tolist())
     assert len(owners) == 10_001
     assert took_s < 1.0  # 0.1 s on an idle machine; a query per speaker takes longer than this
