@@ -32,7 +32,7 @@ from voiceid.store import rows
 from voiceid.store.fitted import FittedWriter
 from voiceid.store.tables import centroids, changes, memberships, samples, speakers
 
-_CACHE_KIB = 96 * 1024
+_CACHE_KIB = 64 * 1024
 """Of SQLite while many rows are written: their indexes are written to in no order."""
 
 
@@ -41,7 +41,7 @@ class BulkWriter(FittedWriter):
 
     @contextmanager
     def at_scale(self) -> Iterator[None]:
-        """Let the database use more memory for what is written meanwhile: 96 MiB."""
+        """Let the database use more memory for what is written meanwhile: 64 MiB."""
         if self._connection.dialect.name != "sqlite":
             yield
             return
