@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.domain import CentroidTable, Change, Float32Array, Revision
+from voiceid.domain import CentroidTable, FeedEntry, Float32Array, Revision
 
 DIM = 192
 KINDS = ("speaker-like", "uniform")
@@ -80,7 +80,7 @@ class Crowd:
         """See `CentroidSource`."""
         return revision == self.revision()
 
-    def changes_since(self, number: int) -> list[Change]:  # noqa: ARG002 - as the others take it
+    def changes_since(self, number: int) -> list[FeedEntry]:  # noqa: ARG002 - as the others take it
         """See `CentroidSource`: nothing ever changes."""
         return []
 

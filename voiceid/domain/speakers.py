@@ -299,7 +299,7 @@ EMPTY_REVISION = Revision(0, "")
 """The revision of a database that was never written to."""
 
 
-class Change(NamedTuple):
+class FeedEntry(NamedTuple):
     """An entry of the change feed: from its revision on, a centroid is another, or is gone."""
 
     revision: Revision

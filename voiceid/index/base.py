@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.domain import CentroidTable, Change, Float32Array, Revision
+from voiceid.domain import CentroidTable, FeedEntry, Float32Array, Revision
 from voiceid.errors import ConfigError
 
 Ids: TypeAlias = npt.NDArray[np.int64]
@@ -116,7 +116,7 @@ class CentroidSource(Protocol):
     def has_revision(self, revision: Revision) -> bool:
         """Whether the feed passed through this very point, token and all."""
 
-    def changes_since(self, number: int) -> list[Change]:
+    def changes_since(self, number: int) -> list[FeedEntry]:
         """Return the feed after a revision's number, oldest first."""
 
     def count(self, space_id: str) -> int:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voiceid.domain import EMPTY_REVISION, Change, Float32Array, Revision, tag
+from voiceid.domain import EMPTY_REVISION, FeedEntry, Float32Array, Revision, tag
 from voiceid.errors import IndexFault
 from voiceid.index.base import (
     CentroidSource,
@@ -86,7 +86,7 @@ class GalleryIndex:
         self._sealed: Sealed | None = None
         self._gone: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.empty(0, dtype=np.bool_)
         self._held = EMPTY_REVISION
-        self._feed: deque[Change] = deque(maxlen=_REMEMBERED)
+        self._feed: deque[FeedEntry] = deque(maxlen=_REMEMBERED)
         self._groups: dict[str, _Group] = {}
         self._unsaved = 0
 
@@ -383,7 +383,7 @@ class GalleryIndex:
         self._unsaved = 0
         feed = [one for one in self._feed if one.revision.number <= revision.number]
         if not feed or feed[-1].revision != revision:
-            feed = [Change(revision, _NOBODY)]
+            feed = [FeedEntry(revision, _NOBODY)]
         self._feed = deque(feed, maxlen=_REMEMBERED)
 
     def _save(self, *, over_newer: bool = False) -> None:

@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, Row, Select, func, select
 from voiceid.domain import (
     EMPTY_REVISION,
     CentroidTable,
-    Change,
     Enrolled,
+    FeedEntry,
     Float32Array,
     Revision,
     Sample,
@@ -73,7 +73,7 @@ class Reader(CountedReader):
         ).scalar()
         return token == revision.token
 
-    def changes_since(self, number: int) -> list[Change]:
+    def changes_since(self, number: int) -> list[FeedEntry]:
         """Return the feed after a revision's number, oldest first."""
         query = (
             select(changes.c.revision, changes.c.token, changes.c.centroid_id)
@@ -81,7 +81,7 @@ class Reader(CountedReader):
             .order_by(changes.c.revision)
         )
         found = self._connection.execute(query)
-        return [Change(Revision(row.revision, row.token), row.centroid_id) for row in found]
+        return [FeedEntry(Revision(row.revision, row.token), row.centroid_id) for row in found]
 
     def faults(self) -> list[str]:
         """Return what SQLite's own checks of its pages and references find, in sentences."""
