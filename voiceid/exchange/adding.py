@@ -90,10 +90,14 @@ def add(
         writer.add_speakers(space, found)
         return Exchanged(len(keys), len(found.owners))
     fresh = _fresh(writer, space, found, keys, holders, owners_of)
-    there = [row for row in fresh if keys[found.owners[row]] in holders]
-    new = [row for row in fresh if keys[found.owners[row]] not in holders]
-    for key in dict.fromkeys(keys[found.owners[row]] for row in there):
-        mine = [_sample(space, found, row) for row in there if keys[found.owners[row]] == key]
+    new, there = [], dict[str, list[NewSample]]()
+    for row in fresh:
+        key = keys[found.owners[row]]
+        if key in holders:
+            there.setdefault(key, []).append(_sample(space, found, row))
+        else:
+            new.append(row)
+    for key, mine in there.items():
         writer.add_samples(holders[key].id, space, mine)
     added = _chosen(found, [first[keys[found.owners[row]]] for row in new], new)
     if new:
