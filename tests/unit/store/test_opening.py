@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import tempfile
 import threading
+import time
 import warnings
 from contextlib import closing
 from pathlib import Path
@@ -215,6 +216,33 @@ def test_a_writer_that_waits_for_too_long_is_told_that_the_store_is_busy(tmp_pat
         writer.add_speaker("late")
     patient.close()
     hasty.close()
+
+
+def test_who_waits_for_long_gets_the_first_turn_that_there_is(tmp_path: Path) -> None:
+    path, turn, starts = tmp_path / "voices.sqlite3", 0, []
+    filled(path)
+
+    def wait() -> None:
+        with closing(Store.open(path)) as store:
+            ready.set()
+            with store.write():
+                starts.append(turn)
+
+    with closing(Store.open(path)) as busy:
+        for _ in range(4):
+            ready = threading.Event()
+            waiter = threading.Thread(target=wait)
+            waiter.start()
+            ready.wait()
+            first, held = turn, len(starts)
+            while len(starts) == held and turn < first + 20:
+                with busy.write():
+                    turn += 1
+                    time.sleep(0.5 if turn == first + 1 else 0.11)
+                time.sleep(0.02)  # SQLite's own waiting looks every 0.1 s by now
+            waiter.join()
+            starts[-1] -= first
+    assert sum(starts) <= 8, starts
 
 
 def test_a_removed_voice_is_in_no_file_of_the_data_folder(tmp_path: Path) -> None:
