@@ -1,0 +1,33 @@
+"""A few rounds of `make torture`, which has hundreds."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_some_rounds_of_the_torture_lose_nothing_and_find_nothing_stale() -> None:
+    short = ["--rounds=5", "--rebuilds=4", "--speakers=300", "--seconds=4"]
+    done = subprocess.run(
+        [sys.executable, "-m", "torture", *short],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    counts = {part: list(map(int, counts.split())) for part, counts in _rows(done.stdout)}
+    assert counts["crashes"][0] == 5
+    assert counts["crashes"][1] >= 5
+    assert counts["rebuilds"][:2] == [4, 4]
+    assert counts["crowd"][2] > 0
+
+
+def _rows(table: str) -> list[tuple[str, str]]:
+    return re.findall(r"^(\w+) +((?:\d+ +){5})", table, re.MULTILINE)

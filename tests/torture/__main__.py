@@ -1,0 +1,64 @@
+"""Kill, crowd and feed a gallery, and print what came of it; exits with 1 on any fault."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.update(
+    OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1"
+)  # a process of one thread is forked
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+from torture.crashes import crash
+from torture.crowd import Crowd, crowd
+from torture.rebuilds import crash_rebuilds
+from torture.tally import Tally
+from torture.voices import warm_up
+
+_COLUMNS = "{:<10}{:>8}{:>8}{:>9}{:>11}{:>8}{:>9}"
+
+
+def main() -> int:
+    """Run every part that is asked for."""
+    parser = argparse.ArgumentParser(prog="torture", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=300, help="in which workers are killed")
+    parser.add_argument("--rebuilds", type=int, default=100, help="killed while they write a file")
+    parser.add_argument("--speakers", type=int, default=2000, help="in that file")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of sixteen processes at once")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of all that is random")
+    said = parser.parse_args()
+    warm_up()
+    _print(f"seed {said.seed}")
+    _print(_COLUMNS.format("", "rounds", "kills", "changes", "cut short", "faults", "took"))
+    parts: dict[str, Callable[[], Tally]] = {
+        "crashes": lambda: crash(said.rounds, said.seed),
+        "rebuilds": lambda: crash_rebuilds(said.rebuilds, said.seed, said.speakers),
+        "crowd": lambda: crowd(said.seconds, said.seed),
+    }
+    return int(sum(_ran(part, run) for part, run in parts.items()) > 0)
+
+
+def _ran(part: str, run: Callable[[], Tally]) -> bool:
+    """Run a part and print its row; return whether it found a fault."""
+    started = time.monotonic()
+    tally = run()
+    took = f"{time.monotonic() - started:.0f} s"
+    counts = tally.rounds, tally.kills, tally.changes.total(), tally.under_way, len(tally.faults)
+    _print(_COLUMNS.format(part, *counts, took))
+    _print("  " + ", ".join(f"{kind} {n}" for kind, n in tally.changes.most_common()))
+    if isinstance(tally, Crowd):
+        _print(f"  {tally.latencies()}")
+    return bool(tally.faults)
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
