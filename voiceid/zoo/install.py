@@ -295,16 +295,16 @@ class ModelStore:
             for old in self.folder.glob(f"{_SCRATCH_PREFIX}*"):
                 if time.time() - old.stat().st_mtime > _STALE_S:
                     shutil.rmtree(old, ignore_errors=True)
-            scratch = tempfile.TemporaryDirectory(
+            with tempfile.TemporaryDirectory(
                 prefix=_SCRATCH_PREFIX, dir=self.folder, ignore_cleanup_errors=True
-            )
+            ) as name:
+                yield Path(name)
         except OSError as error:
             raise ModelError(
                 f"the models folder {self.folder} cannot be written to: {error.strerror}",
-                hint="Set `models:` in config.yaml, or VOICEID_HOME, to a folder that is yours.",
+                hint="Make room there, or set `models:` in config.yaml, or VOICEID_HOME, to a"
+                " folder that is yours.",
             ) from error
-        with scratch as name:
-            yield Path(name)
 
     def _checkpoint(
         self, card: ModelCard, source: Path | None, scratch: Path, progress: Progress
