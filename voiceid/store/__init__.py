@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from voiceid.errors import SchemaOutdated, StoreError
 from voiceid.store import migrate
-from voiceid.store.engine import make_engine, transaction, wrapped
+from voiceid.store.engine import make_engine, require_current, transaction, wrapped
 from voiceid.store.reader import Reader
 from voiceid.store.writer import Writer
 
@@ -131,4 +131,6 @@ class Store:
             contextlib.closing(self._engine.raw_connection()) as connection,
             contextlib.closing(connection.cursor()) as cursor,
         ):
-            return cursor.execute(statement, values).fetchone()
+            row = cursor.execute(statement, values).fetchone()
+            require_current(connection)
+            return row

@@ -19,15 +19,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Pool, QueuePool, StaticPool, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Pool,
+    PoolProxiedConnection,
+    QueuePool,
+    StaticPool,
+    create_engine,
+    event,
+)
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 
 from voiceid.errors import StoreBusy, StoreError
+from voiceid.store.still import StillConnection, open_still
 
 _BEGIN_OPTION = "voiceid_begin"
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_REFUSED = {
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
 _RETRY_S = 0.005
 _PRIMARY_CODE = 0xFF
 """SQLite keeps the kind of an error in the low byte of its extended code."""
@@ -63,7 +80,9 @@ def engine_over(connection: sqlite3.Connection) -> Engine:
 
 def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) -> sqlite3.Connection:
     """Connect to a database file that exists; see :func:`make_engine`."""
-    with OPENING:
+    with wrapped_files(path), OPENING:
+        if (still := open_still(path, OPENING)) is not None:
+            return still
         # mode=rw: a database that somebody took away is an error, not an empty gallery.
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw",
@@ -98,7 +117,20 @@ def _engine(connect: Callable[[], sqlite3.Connection], pool: type[Pool], **setti
         else:
             connection.exec_driver_sql(f"BEGIN {kind}")
 
+    @event.listens_for(engine, "checkout")
+    def _checkout(driver_connection: object, *_: object) -> None:
+        if isinstance(driver_connection, StillConnection) and not (
+            driver_connection.is_current() and driver_connection.is_needed()
+        ):
+            raise DisconnectionError  # the pool opens it anew
+
     return engine
+
+
+def require_current(connection: PoolProxiedConnection) -> None:
+    """Raise StoreBusy when what was read of a database that nobody writes to was written to."""
+    if isinstance(connection.driver_connection, StillConnection):
+        connection.driver_connection.require_current()
 
 
 @contextmanager
@@ -114,6 +146,7 @@ def transaction(engine: Engine, path: Path, *, immediate: bool) -> Iterator[Conn
         connection.execution_options(**{_BEGIN_OPTION: kind})
         with connection.begin():
             yield connection
+        require_current(connection.connection)
 
 
 @contextmanager
@@ -144,6 +177,13 @@ def is_damage(error: StoreError) -> bool:
     cause = error.__cause__
     code = _code(cause.orig if isinstance(cause, DBAPIError) else cause)
     return code in _DAMAGE or isinstance(cause, UnicodeDecodeError)
+
+
+def is_refusal(error: StoreError) -> bool:
+    """Whether the file was not to be had, which says nothing of what is in it."""
+    cause = error.__cause__
+    code = _code(cause.orig if isinstance(cause, DBAPIError) else cause)
+    return isinstance(error, StoreBusy) or isinstance(cause, OSError) or code in _REFUSED
 
 
 def require_turn(status: int, path: Path) -> None:

@@ -14,7 +14,7 @@ from voiceid.adaptation.transforms import Transform
 from voiceid.domain import Float32Array, Sample
 from voiceid.errors import StoreError
 from voiceid.store import Store, rows
-from voiceid.store.engine import make_private, wrapped_files
+from voiceid.store.engine import is_refusal, make_private, wrapped_files
 from voiceid.store.reader import Reader
 
 _CENTROID_TOLERANCE = 1e-5
@@ -78,6 +78,11 @@ def check(store: Store) -> list[str]:
 
     SQLite's own checks of its pages and references, then every sample and every centroid:
     whether it can be read, and whether the centroid is what its samples make.
+
+    Raises
+    ------
+    StoreBusy, StoreError
+        It could not be read for another reason than damage.
     """
     problems: list[str] = []
     try:
@@ -85,6 +90,8 @@ def check(store: Store) -> list[str]:
             problems += reader.faults()
             problems += _content(reader)
     except StoreError as error:
+        if is_refusal(error):
+            raise
         problems.append(error.message)
     return problems
 

@@ -1,0 +1,128 @@
+"""A read-only or a full disk: voices are still told apart, and what cannot be written is said."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from cli_running import Runner
+from disks import filled, mounted, read_only
+
+from voiceid import VoiceID
+from voiceid.errors import StoreBusy, StoreError
+
+READERS = {
+    "identify": ["identify", "later.wav"],
+    "verify": ["verify", "alice", "later.wav"],
+    "list": ["speakers", "list"],
+    "inspect": ["speakers", "inspect", "alice"],
+    "export": ["speakers", "export", "copy.jsonl"],
+    "backup": ["db", "backup", "copy.sqlite3"],
+    "check": ["db", "check"],
+    "index": ["index", "status"],
+}
+WRITERS = {
+    "enroll": ["enroll", "alice", "later.wav"],
+    "remove": ["speakers", "remove", "alice", "--yes"],
+    "rename": ["speakers", "rename", "alice", "eve"],
+    "restore": ["db", "restore", "good.sqlite3", "--yes"],
+}
+HOW = ["read-only", "full"]
+
+
+@pytest.fixture
+def disk(
+    home: Path, ami, run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    ami.cut("alice-3", home / "later.wav")
+    assert run("db", "backup", "good.sqlite3").code == 0
+    with mounted(tmp_path / "disk", "4m") as disk:
+        shutil.copytree(home / "data", disk / "data")
+        monkeypatch.setenv("VOICEID_DATA", str(disk / "data"))
+        yield disk
+
+
+def without_writing(disk: Path, how: str) -> contextlib.AbstractContextManager[None]:
+    return read_only(disk) if how == "read-only" else filled(disk, 0)
+
+
+def written(database: Path, name: str) -> None:
+    """Rename somebody, as another program on another way to the same disk."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE speakers SET name = ?, name_key = ? WHERE id = 1", (name, name))
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_what_only_reads_works_and_what_writes_says_why_not(
+    how: str, disk: Path, run: Runner
+) -> None:
+    before = {path: path.read_bytes() for path in (disk / "data").rglob("*") if path.is_file()}
+    with without_writing(disk, how):
+        for name, command in READERS.items():
+            ran = run(*command)
+            assert ran.code == 0, (name, ran.err)
+        for name, command in WRITERS.items():
+            ran = run(*command)
+            assert ran.code == 50, (name, ran.err)
+            assert "hint: Check that the disk is not full" in ran.err or "folder" in ran.err, name
+    after = {path: path.read_bytes() for path in (disk / "data").rglob("*") if path.is_file()}
+    assert after == before
+    assert run(*WRITERS["enroll"]).code == 0
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_process_that_found_it_so_writes_when_it_can_again(how: str, disk: Path) -> None:
+    with VoiceID.open() as vid:
+        with without_writing(disk, how):
+            assert [one.name for one in vid.speakers()] == ["alice", "bob"]
+            with pytest.raises(StoreError):
+                vid.rename("alice", "eve")
+        vid.rename("alice", "eve")
+        with closing(sqlite3.connect(vid.database, timeout=0)) as other:
+            with vid._parts.store.write() as writer:
+                with pytest.raises(sqlite3.OperationalError, match="locked"):
+                    other.execute("BEGIN IMMEDIATE")
+                writer.rename_speaker(writer.speaker("eve").id, "mallory")
+            other.execute("BEGIN IMMEDIATE")
+        assert [one.name for one in vid.speakers()] == ["bob", "mallory"]
+
+
+def test_whoever_writes_elsewhere_meanwhile_is_not_missed(disk: Path) -> None:
+    database = disk / "data" / "voiceid.sqlite3"
+    with VoiceID.open() as vid, filled(disk, 0):
+        assert [one.name for one in vid.speakers()] == ["alice", "bob"]
+        copy = shutil.copy(database, disk.parent / "copy")
+        written(copy, "eve")
+        shutil.copyfile(copy, database)  # as another program: the same bytes of room
+        assert [one.name for one in vid.speakers()] == ["bob", "eve"]
+        written(copy, "zoe")
+        reading = vid._parts.store.read()
+        reading.__enter__().speakers()
+        shutil.copyfile(copy, database)
+        with pytest.raises(StoreBusy, match="written to"):
+            reading.__exit__(None, None, None)
+        assert [one.name for one in vid.speakers()] == ["bob", "zoe"]
+
+
+def test_what_a_killed_process_left_in_the_log_is_not_overlooked(disk: Path, run: Runner) -> None:
+    database = disk / "data" / "voiceid.sqlite3"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("DELETE FROM speakers WHERE name = 'bob'")
+        connection.commit()
+        for suffix in ("", "-wal"):
+            shutil.copy(f"{database}{suffix}", disk / f"killed{suffix}")
+    for suffix in ("", "-wal"):
+        shutil.move(disk / f"killed{suffix}", f"{database}{suffix}")
+    with read_only(disk):
+        ran = run("identify", "later.wav")
+        assert ran.code == 50
+        assert "may be written to" in ran.err
+        checked = run("db", "check")
+        assert checked.code == 50
+        assert "damaged" not in checked.err
+    assert [one["name"] for one in run("speakers", "list", "--json").json_lines] == ["alice"]

@@ -1,0 +1,101 @@
+"""Reading a database where nothing can be written: a read-only or full disk, a folder of others.
+
+SQLite makes two files beside a database even to read it.  Where they cannot be made, and are not
+there, nobody writes: the file alone is the database, and is read as it lies (``immutable``).
+Should anybody come to write meanwhile, elsewhere on the network or in another container, the
+file tells at the end of each transaction, and there is no answer.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from pathlib import Path
+
+from voiceid.errors import StoreBusy
+
+_LOG_BYTES = 1 << 16
+"""What SQLite's two files take to begin with, 32 KiB and a page, and some more."""
+
+
+_KEPT: list[StillConnection] = []
+"""Connections that may not be closed any more: see `StillConnection.close`."""
+
+
+class StillConnection(sqlite3.Connection):
+    """A connection to a database that nobody writes to; made by :func:`open_still`."""
+
+    path: Path
+    state: tuple[int, ...]
+    opening: threading.Lock
+
+    def close(self) -> None:
+        """Close it, unless that let go of the locks that this process now has on the file.
+
+        See `voiceid.store.engine.OPENING`.
+        """
+        with self.opening:
+            if _has_log(self.path):
+                _KEPT.append(self)
+            else:
+                super().close()
+
+    def is_current(self) -> bool:
+        """Whether the file is as it was when it was opened, and nobody has begun to write."""
+        return not _has_log(self.path) and _state(self.path) == self.state
+
+    def is_needed(self) -> bool:
+        """Whether nothing can be written still."""
+        return not _has_room(self.path.parent)
+
+    def require_current(self) -> None:
+        """Raise StoreBusy when what was read may be old, or half of it new."""
+        if not self.is_current():
+            raise StoreBusy(f"the database {self.path} was written to while it was read")
+
+
+def open_still(path: Path, opening: threading.Lock) -> StillConnection | None:
+    """Open a database for reading alone where nothing can be written, and nobody writes.
+
+    Parameters
+    ----------
+    path : Path
+    opening : Lock
+        `voiceid.store.engine.OPENING`, which the caller holds: this takes no locks of SQLite's.
+
+    Returns
+    -------
+    StillConnection or None
+        None where SQLite can do as always.
+    """
+    if _has_log(path) or _has_room(path.parent):
+        return None
+    state = _state(path)
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro&immutable=1",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=StillConnection,
+    )
+    connection.path, connection.state, connection.opening = path, state, opening
+    return connection
+
+
+def _has_log(path: Path) -> bool:
+    return path.with_name(f"{path.name}-wal").exists()
+
+
+def _has_room(folder: Path) -> bool:
+    if not os.access(folder, os.W_OK):
+        return False
+    if not hasattr(os, "statvfs"):  # Windows
+        return True
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize >= _LOG_BYTES
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
