@@ -65,10 +65,10 @@ class Truth:
         rows = [centroid(gallery[name].clips) for name in names]
         return cls(gallery, names, np.array(rows).reshape(-1, DIM))
 
-    def wrong_answers(self, vid: VoiceID, seed: int) -> list[str]:
+    def wrong_answers(self, vid: VoiceID, seed: int, n: int = _ASKED) -> list[str]:
         """Search for some who are enrolled and some who are not; compare."""
         rng = np.random.default_rng(seed)
-        chosen = [self.names[i] for i in rng.permutation(len(self.names))[:_ASKED]]
+        chosen = [self.names[i] for i in rng.permutation(len(self.names))[:n]]
         clips = [min(self.gallery[name].clips) for name in chosen] + new_clips(rng, 3)
         return [fault for clip in clips if (fault := self._fault(vid, vector(clip)))]
 
