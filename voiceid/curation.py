@@ -168,7 +168,7 @@ class Curator:
         if centroid is None:
             return None
         hits = self.gallery.search(reader, centroid, 2)
-        owners = reader.enrolled([centroid_id for centroid_id, _ in hits])
+        owners = reader.owners([centroid_id for centroid_id, _ in hits])
         others = [
             Candidate(owners[hit].speaker, score)
             for hit, score in hits

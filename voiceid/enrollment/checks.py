@@ -215,7 +215,7 @@ class Checks:
         narrow = np.array([one.quality.narrowband for one in heard if one.embedding is not None])
         voice = centroid(np.array(vectors, dtype=np.float32), narrow)
         hits = self.gallery.search(reader, voice, _NEAREST)
-        owners = reader.enrolled([centroid_id for centroid_id, _ in hits])
+        owners = reader.owners([centroid_id for centroid_id, _ in hits])
         net_speech_s = sum(one.quality.net_speech_s for one in heard)
         share = float(np.mean(narrow))
         for centroid_id, score in hits:

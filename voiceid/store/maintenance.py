@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from voiceid.adaptation.transforms import Transform
-from voiceid.domain import Float32Array, Sample
+from voiceid.domain import Float32Array, Sample, Speaker
 from voiceid.errors import StoreError
 from voiceid.store import Store, rows
 from voiceid.store.engine import is_refusal, make_private, wrapped_files
@@ -76,8 +77,9 @@ def whole_file(target: Path) -> Iterator[Path]:
 def check(store: Store) -> list[str]:
     """Return everything that is wrong with a database, each in a sentence; nothing is changed.
 
-    SQLite's own checks of its pages and references, then every sample and every centroid:
-    whether it can be read, and whether the centroid is what its samples make.
+    SQLite's own checks of its pages and references, then every speaker, sample and centroid:
+    whether it can be read, whether the name fits the key that it is found by, and whether the
+    centroid and the totals beside it are what the samples make.
 
     Raises
     ------
@@ -99,6 +101,7 @@ def check(store: Store) -> list[str]:
 def _content(reader: Reader) -> Iterator[str]:
     adaptations = reader.adaptations()
     reader.calibrations()
+    yield from reader.misnamed()
     wanted: list[tuple[str, str, Transform | None]] = [
         (space_id, space_id, None) for space_id in reader.spaces()
     ]
@@ -111,12 +114,21 @@ def _content(reader: Reader) -> Iterator[str]:
         samples = reader.samples_of(ids)
         centroids = {space_id: reader.centroids_of(ids, space_id) for _, space_id, _ in wanted}
         for speaker in page:
+            if not _is_total(speaker, samples[speaker.id]):
+                yield f"the totals of {speaker.name} are not those of the samples"
             for of_space, space_id, transform in wanted:
                 mine = [one for one in samples[speaker.id] if one.space_id == of_space]
                 if not _is_mean(centroids[space_id].get(speaker.id), mine, transform):
                     yield (
                         f"the centroid of {speaker.name} in {space_id} is not what the samples make"
                     )
+
+
+def _is_total(speaker: Speaker, samples: list[Sample]) -> bool:
+    net_speech_s = sum(sample.quality.net_speech_s for sample in samples)
+    return len(samples) == speaker.n_samples and math.isclose(
+        net_speech_s, speaker.net_speech_s, rel_tol=1e-9
+    )
 
 
 def _is_mean(

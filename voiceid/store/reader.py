@@ -25,7 +25,7 @@ from voiceid.domain import (
     speaker_name,
     tag,
 )
-from voiceid.errors import SpeakerNotFound
+from voiceid.errors import SpeakerNameInvalid, SpeakerNotFound
 from voiceid.store import rows
 from voiceid.store.counted import CountedReader
 from voiceid.store.tables import (
@@ -89,6 +89,17 @@ class Reader(CountedReader):
         dangling = self._connection.exec_driver_sql("PRAGMA foreign_key_check")
         return [f"SQLite: {said}" for said in pages if said != "ok"] + [
             f"a row of {row[0]} refers to a {row[2]} that is not there" for row in dangling
+        ]
+
+    def misnamed(self) -> list[str]:
+        """Return, in sentences, the speakers whose name is not what they are found by."""
+        found = self._connection.execute(
+            select(speakers.c.id, speakers.c.name, speakers.c.name_key)
+        )
+        return [
+            f"speaker {row.id} is called {row.name!r} and found by {row.name_key!r}"
+            for row in found
+            if not _is_key(row.name_key, row.name)
         ]
 
     def spaces(self) -> dict[str, int]:
@@ -163,7 +174,14 @@ class Reader(CountedReader):
     def centroid(self, speaker_id: int, space_id: str) -> Float32Array | None:
         """Return a speaker's centroid (dim,) in a space, or None; raises StoreError if damaged."""
         found = self.centroid_id(speaker_id, space_id)
-        return None if found is None else self.centroids(space_id, [found]).vectors[0]
+        return None if found is None else self.vector(found, space_id)
+
+    def vector(self, centroid_id: int, space_id: str) -> Float32Array:
+        """Return a centroid (dim,) that this snapshot has; raises StoreError if damaged."""
+        table = self.centroids(space_id, [centroid_id])
+        if len(table.ids) != 1:
+            raise rows.lost(centroid_id)
+        return table.vectors.reshape(-1)
 
     def count(self, space_id: str) -> int:
         """Return how many speakers have a centroid in a space."""
@@ -193,6 +211,19 @@ class Reader(CountedReader):
             for batch in _batches(centroid_ids)
             for row in self._connection.execute(query.where(centroids.c.id.in_(batch)))
         }
+
+    def owners(self, centroid_ids: Sequence[int]) -> dict[int, Enrolled]:
+        """Return whose centroids these are that were found in this snapshot; see `enrolled`.
+
+        Raises
+        ------
+        StoreError
+            A row is damaged, or a centroid is nobody's.
+        """
+        found = self.enrolled(centroid_ids)
+        if missing := [one for one in centroid_ids if one not in found]:
+            raise rows.lost(missing[0])
+        return found
 
     def group(self, name: str, space_id: str, ids: Sequence[int] | None = None) -> list[int]:
         """Return the ids of the centroids in a space of the members of a group, by id.
@@ -372,6 +403,13 @@ class Reader(CountedReader):
 def _vectors_of(space_id: str) -> Select[tuple[int, bytes]]:
     mine = centroids.c.space_id == space_id
     return select(centroids.c.id, centroids.c.vector).where(mine).order_by(centroids.c.id)
+
+
+def _is_key(key: object, name: object) -> bool:
+    try:
+        return isinstance(name, str) and speaker_key(name) == key
+    except SpeakerNameInvalid:
+        return False
 
 
 def _batches(ids: Sequence[T]) -> Iterable[Sequence[T]]:

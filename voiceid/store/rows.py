@@ -36,6 +36,18 @@ def damaged(space_id: str) -> StoreError:
     )
 
 
+def lost(centroid_id: int) -> StoreError:
+    """Return the error for a centroid without its vector or its speaker."""
+    return _damaged_row(f"the centroid {centroid_id}")
+
+
+def _text(found: object) -> str:
+    """Return a text; raises TypeError for what damage has made of one: NULL, or bytes."""
+    if not isinstance(found, str):
+        raise TypeError(f"{found!r} is no text")
+    return found
+
+
 def _damaged_row(what: str) -> StoreError:
     return StoreError(f"{what} in the database is damaged", hint="Put back a backup.")
 
@@ -117,14 +129,14 @@ def sample(row: RowMapping) -> Sample:
         return Sample(
             id=row["id"],
             speaker_id=row["speaker_id"],
-            space_id=row["space_id"],
+            space_id=_text(row["space_id"]),
             vector=np.frombuffer(row["vector"], dtype="<f4").astype(np.float32),
-            pcm_sha256=row["pcm_sha256"],
-            source_name=row["source_name"],
+            pcm_sha256=_text(row["pcm_sha256"]),
+            source_name=_text(row["source_name"]),
             quality=QualityReport.of_exact(json.loads(row["quality"])),
             created_at=datetime.fromisoformat(row["created_at"]),
             overrides=tuple(json.loads(row["overrides"])),
-            label=row["label"],
+            label=_text(row["label"]),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _damaged_row(f"sample {row['id']}") from error
@@ -137,13 +149,13 @@ def speaker(rows: Sequence[Row[Any]], groups: Sequence[str]) -> Speaker:
     try:
         return Speaker(
             id=first.id,
-            name=first.name,
+            name=_text(first.name),
             created_at=datetime.fromisoformat(first.created_at),
             updated_at=datetime.fromisoformat(first.updated_at),
             n_samples=sum(row.n_samples for row in enrolled),
             net_speech_s=sum(row.net_speech_s for row in enrolled),
-            spaces=tuple(row.space_id for row in enrolled),
-            groups=tuple(groups),
+            spaces=tuple(_text(row.space_id) for row in enrolled),
+            groups=tuple(map(_text, groups)),
             metadata=_metadata(first),
             expires_at=_moment(first.expires_at),
             disabled_at=_moment(first.disabled_at),
@@ -167,7 +179,7 @@ def enrolled(row: Any) -> Enrolled:
     """
     try:
         return Enrolled(
-            SpeakerRef(row.speaker_id, row.name),
+            SpeakerRef(row.speaker_id, _text(row.name)),
             row.n_narrowband / row.n_samples,
             row.n_samples,
             float(row.net_speech_s),
@@ -186,7 +198,7 @@ def calibration(row: Any) -> StoredCalibration:
             id=row.id,
             space_id=row.space_id,
             created_at=datetime.fromisoformat(row.created_at),
-            source=row.source,
+            source=_text(row.source),
             target_fmr=row.target_fmr,
             in_use=row.used_since is not None,
             calibration=Calibration.of_dict(facts["calibration"]),
@@ -207,7 +219,7 @@ def adaptation(row: Any) -> StoredAdaptation:
             space_id=row.space_id,
             adapted_id=row.adapted_id,
             created_at=datetime.fromisoformat(row.created_at),
-            source=row.source,
+            source=_text(row.source),
             in_use=row.used_since is not None,
             transform=Transform.from_bytes(row.transform),
             measured=dict(json.loads(row.facts)),

@@ -145,7 +145,7 @@ class Verifier:
             judged = back_end.judged(
                 best.score,
                 probe.against(owner),
-                lambda: (reader.centroids(space.id, [centroid_id]).vectors[0], embedding.vector),
+                lambda: (reader.vector(centroid_id, space.id), embedding.vector),
                 size,
             )
         return _decide(facts, [one for one, _ in ranking], judged, rule.margin, top)
@@ -178,8 +178,8 @@ class Verifier:
                 f" not in {space.id}",
                 hint="Enrol the speaker with this model and these speech settings, or use theirs.",
             )
-        vector = reader.centroids(space.id, [centroid_id]).vectors[0]
-        return reader.enrolled([centroid_id])[centroid_id], vector
+        vector = reader.vector(centroid_id, space.id)
+        return reader.owners([centroid_id])[centroid_id], vector
 
     def _ranking(
         self,
@@ -194,7 +194,7 @@ class Verifier:
         hits = gallery.search(reader, embedding.vector, k, group)
         if self.searched is not None:
             self.searched(time.perf_counter() - started)
-        owners = reader.enrolled([centroid_id for centroid_id, _ in hits])
+        owners = reader.owners([centroid_id for centroid_id, _ in hits])
         return [
             ((Candidate(owners[hit].speaker, _finite(score)), owners[hit]), hit)
             for hit, score in hits

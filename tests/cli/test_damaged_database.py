@@ -1,0 +1,152 @@
+"""A damaged database: found by `db check`, put right by `db restore`, and believed by nobody."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_running import Ran, Runner
+
+from voiceid import VoiceID
+from voiceid.domain import Decision
+from voiceid.errors import VoiceIDError
+
+PAGE = 4096
+COMMANDS = [
+    ["speakers", "list"],
+    ["samples", "list", "alice"],
+    ["speakers", "inspect", "alice"],
+    ["speakers", "rename", "bob", "eve"],
+    ["speakers", "remove", "bob", "--yes"],
+    ["speakers", "export", "copy.jsonl"],
+    ["index", "rebuild"],
+    ["db", "status"],
+    ["db", "backup", "copy.sqlite3"],
+    ["doctor"],
+]
+
+
+@pytest.fixture
+def database(home: Path, run: Runner) -> Path:
+    assert run("db", "backup", "good.sqlite3").code == 0
+    path = home / "data" / "voiceid.sqlite3"
+    shutil.copy(path, home / "sound")
+    return path
+
+
+def put(database: Path, content: bytes) -> None:
+    shutil.rmtree(database.parent)
+    database.parent.mkdir()
+    database.write_bytes(content)
+
+
+def sensible(ran: Ran) -> bool:
+    """No fault of the program: done, or an error that says what to do; whether it was done."""
+    assert "Traceback" not in ran.err, ran
+    assert "internal error" not in ran.err, ran
+    assert ran.code == 0 or (ran.code > 20 and "hint: " in ran.err), ran
+    return ran.code == 0
+
+
+def asked(home: Path, vectors: dict[str, np.ndarray]) -> dict[str, Decision]:
+    """Ask who each of some voices is; nobody answers where an error stops it."""
+    answers = {}
+    with VoiceID.open(home / "data") as vid:
+        for name, vector in vectors.items():
+            try:
+                answers[name] = vid.identify_embedding(vector, vid.space, net_speech_s=6.0)
+            except VoiceIDError as error:
+                assert error.hint, error  # noqa: PT017
+    return answers
+
+
+@pytest.fixture
+def voices(database: Path, home: Path) -> dict[str, np.ndarray]:
+    with VoiceID.open(home / "data") as vid:
+        found = {n: vid.samples(n)[0].vector for n in ("alice", "bob")}
+    stranger = np.random.default_rng(1).standard_normal(192).astype(np.float32)
+    return {**found, "stranger": stranger}
+
+
+def pages(content: bytes) -> dict[str, bytes]:
+    """Lose pages here and there, to zeros and to noise, and end the file at many lengths."""
+    rng, made = np.random.default_rng(2), {}
+    starts = range(0, len(content), PAGE)
+    for at in [0, *list(starts)[1::3]]:
+        made[f"page {at // PAGE} zero"] = content[:at] + bytes(PAGE) + content[at + PAGE :]
+    for at in list(starts)[:: len(starts) // 4]:
+        made[f"page {at // PAGE} noise"] = content[:at] + rng.bytes(PAGE) + content[at + PAGE :]
+    for length in [100, 2000, *range(PAGE, len(content), len(content) // 4)]:
+        made[f"{length} bytes"] = content[:length]
+    return made
+
+
+def test_lost_pages_are_found_and_restored_and_nobody_gets_in_by_them(
+    database: Path, home: Path, run: Runner, voices: dict[str, np.ndarray]
+) -> None:
+    listed = run("speakers", "list", "--json").stdout
+    right = asked(home, voices)
+    assert [right[name].accepted for name in voices] == [True, True, False]
+    for number, (what, content) in enumerate(pages((home / "sound").read_bytes()).items()):
+        put(database, content)
+        checked = run("db", "check")
+        assert not sensible(checked), what
+        assert "db restore" in checked.err, what
+        sensible(run(*COMMANDS[number % len(COMMANDS)]))
+        for file in ("copy.jsonl", "copy.sqlite3"):
+            (home / file).unlink(missing_ok=True)
+        put(database, content)
+        for name, decision in asked(home, voices).items():
+            assert decision.accepted in {False, right[name].accepted}, what
+            assert not decision.accepted or decision.speaker.name == name, what
+        assert run("db", "restore", "good.sqlite3", "--yes").code == 0, what
+        assert run("speakers", "list", "--json").stdout == listed, what
+
+
+def statement(text: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("DROP TRIGGER IF EXISTS samples_are_immutable")
+            connection.execute("PRAGMA ignore_check_constraints=ON")
+            connection.execute(text)
+
+    return change
+
+
+ROWS = {
+    "bytes for a name of a clip": "UPDATE samples SET source_name = CAST('a' AS BLOB)",
+    "bytes for a label": "UPDATE samples SET label = CAST('a' AS BLOB)",
+    "bytes for a name": "UPDATE speakers SET name = CAST('alice' AS BLOB) WHERE name = 'alice'",
+    "another name": "UPDATE speakers SET name = 'alhce' WHERE name = 'alice'",
+    "a name that cannot be": "UPDATE speakers SET name = 'al' || char(7) WHERE name = 'alice'",
+    "other totals": "UPDATE centroids SET net_speech_s = net_speech_s + 1",
+    "another space": "UPDATE embedding_spaces SET dim = 191",
+    "no space": "DELETE FROM embedding_spaces",
+    "a space of bytes": "UPDATE samples SET space_id = CAST(space_id AS BLOB)",
+    "nobody's centroid": "DELETE FROM speakers WHERE name = 'bob'",
+    "swapped centroids": "UPDATE centroids SET speaker_id = 99 - speaker_id",
+    "no quality": "UPDATE samples SET quality = '{}'",
+    "an expiry that is none": "UPDATE speakers SET expires_at = 'soon'",
+}
+
+
+@pytest.mark.parametrize("damage", ROWS)
+def test_rows_that_cannot_have_been_written_are_found_and_fool_nobody(
+    damage: str, database: Path, home: Path, run: Runner, voices: dict[str, np.ndarray]
+) -> None:
+    statement(ROWS[damage])(database)
+    damaged = database.read_bytes()
+    assert not sensible(run("db", "check"))
+    for command in COMMANDS:
+        put(database, damaged)
+        sensible(run(*command))
+    put(database, damaged)
+    for name, decision in asked(home, voices).items():
+        assert name != "stranger" or not decision.accepted
+    assert run("db", "restore", "good.sqlite3", "--yes").code == 0
+    assert run("db", "check").code == 0
