@@ -37,7 +37,7 @@ bench: .venv/.installed data/ami/.complete models
 	$(BIN)/python -m benchmarks.metrics
 
 torture: .venv/.installed
-	@PYTHONPATH=.:tests $(BIN)/python -m torture $(TORTURE)
+	@PYTHONPATH=.:tests:tests/unit/audio:tests/unit/zoo $(BIN)/python -m torture $(TORTURE)
 
 accuracy: .venv/.installed data/ami/.complete models
 	$(BIN)/python -m benchmarks.goldens

@@ -9,13 +9,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+TESTS = ROOT / "tests"
+PATHS = [ROOT, TESTS, TESTS / "unit" / "audio", TESTS / "unit" / "zoo"]
 
 
 def test_some_rounds_of_the_torture_lose_nothing_and_find_nothing_stale() -> None:
-    short = ["--rounds=5", "--rebuilds=4", "--speakers=300", "--seconds=4"]
+    short = ["--rounds=5", "--rebuilds=4", "--speakers=300", "--seconds=4", "--fuzz=5"]
     done = subprocess.run(
         [sys.executable, "-m", "torture", *short],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PATHS))},
         capture_output=True,
         text=True,
         timeout=300,
@@ -27,6 +29,7 @@ def test_some_rounds_of_the_torture_lose_nothing_and_find_nothing_stale() -> Non
     assert counts["crashes"][1] >= 5
     assert counts["rebuilds"][:2] == [4, 4]
     assert counts["crowd"][2] > 0
+    assert counts["fuzz"][2] > 50
 
 
 def _rows(table: str) -> list[tuple[str, str]]:
