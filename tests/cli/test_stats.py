@@ -27,7 +27,7 @@ def test_it_counts_what_is_there(home: Path, run: Runner) -> None:
     assert found == {
         "model": "campplus",
         "schema": run("db", "status", "--json").json["current"],
-        "revision": 2,
+        "revision": 3,
         "speakers": 2,
         "standing": {"active": 1, "expired": 0, "disabled": 1},
         "groups": {"door": 1, "staff": 1},
