@@ -3,6 +3,7 @@
 # make wheel   build the wheel, and run the demo with it away from here
 # make bench   speed against peers, as ratios (on ../shared/corpora, else on the AMI cuts)
 # make torture kill -9 while galleries change, sixteen processes at once, damaged input: 10 minutes
+# make bench-gallery   galleries of millions: time, memory, and who is lost; 40 minutes
 # make docs    the API reference: build/docs/index.html
 # make accuracy, make calibrate: error rates and operating points; need ../shared/corpora
 
@@ -10,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo wheel test lint docs bench torture accuracy calibrate models clean
+.PHONY: demo wheel test lint docs bench bench-gallery torture accuracy calibrate models clean
 
 demo: .venv/.installed data/ami/.complete
 	@$(BIN)/python -m examples.demo
@@ -38,6 +39,9 @@ bench: .venv/.installed data/ami/.complete models
 
 torture: .venv/.installed
 	@PYTHONPATH=.:tests:tests/unit/audio:tests/unit/zoo $(BIN)/python -m torture $(TORTURE)
+
+bench-gallery: .venv/.installed data/ami/.complete models
+	$(BIN)/python -m benchmarks.gallery --hnsw --ten-million
 
 accuracy: .venv/.installed data/ami/.complete models
 	$(BIN)/python -m benchmarks.goldens
