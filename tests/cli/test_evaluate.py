@@ -115,6 +115,25 @@ def test_enrolled_probes_and_strangers_are_identified(
     assert {"open_set.png", "cmc.png"} <= {path.name for path in Path("report").iterdir()}
 
 
+def test_what_the_index_loses_is_added_to_the_fnir(
+    people: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOICEID_INDEX__KIND", "two-stage")
+    assert run("enroll", "alice", "alice-1.wav", "alice-2.wav").code == 0
+    [status] = run("index", "status", "--json").json_lines
+    assert (status["kind"], status["miss_rate"]) == ("two-stage", 0.0)
+    ran = run("evaluate", people, "-o", "report", "--enroll-first", "2", "--json")
+    found = ran.json["identification"]
+    assert found["index_miss_rate"] == 0.0
+    assert found["fnir_with_index"] == found["fnir"]["rate"]
+    text = Page(Path("report/report.html").read_text(encoding="utf-8")).text
+    assert "FNIR with whom the index in use loses" in text
+    monkeypatch.setenv("VOICEID_INDEX__KIND", "exact")
+    assert run("index", "rebuild").code == 0
+    ran = run("evaluate", people, "-o", "report", "--enroll-first", "2", "--json")
+    assert ran.json["identification"]["index_miss_rate"] is None
+
+
 def test_trials_and_models_are_read_too(people: Path, run: Runner) -> None:
     Path("trials").write_text("1 alice-1.wav alice-4.wav\n0 alice-1.wav bob-1.wav\n")
     found = run("evaluate", "trials", "-o", "report", "--json").json["verification"]

@@ -15,6 +15,7 @@ from voiceid.whole_files import whole_file
 
 if TYPE_CHECKING:  # only who evaluates waits for it
     from voiceid.evaluation import EmbeddingCache, Evaluation, Protocol
+    from voiceid.evaluation.search import IndexLoss
     from voiceid.evaluation.system import System
 
 
@@ -69,7 +70,19 @@ class Evaluating:
             rival=parts.newest_cohort(back_end) if parts.database.exists() else None,
             verifying=back_end.rule,
             identifying=parts.back_end(parts.identifying_rule()).rule,
+            index_loss=self._index_loss(back_end.space.id),
         )
+
+    def _index_loss(self, space_id: str) -> IndexLoss | None:
+        """Return whom the index of a space loses; None where that is nobody."""
+        from voiceid.evaluation.search import IndexLoss  # noqa: PLC0415 - as above
+
+        if not self._parts.database.exists():
+            return None
+        for found in self._parts.each_index(lambda i, reader: i.status(reader), [space_id]):
+            if found.miss_rate is not None and found.miss_rate_upper is not None:
+                return IndexLoss(found.miss_rate, found.miss_rate_upper)
+        return None
 
 
 def write_report(found: Evaluation, folder: Path, title: str) -> bool:

@@ -18,6 +18,7 @@ from voiceid.evaluation.search import (
     AtThreshold,
     Gallery,
     Identified,
+    IndexLoss,
     by_threshold,
     identified,
     identified_by_slice,
@@ -25,7 +26,6 @@ from voiceid.evaluation.search import (
 )
 from voiceid.evaluation.system import System
 from voiceid.metrics import Searches
-from voiceid.scoring import DecisionRule
 
 VERSION = 2
 """Of the form of ``report.json``."""
@@ -42,6 +42,8 @@ class Identification:
     overall : Identified
     slices : tuple of (attribute, label, Identified)
     by_threshold : tuple of AtThreshold
+    index_loss : IndexLoss or None
+        None: the index in use loses nobody.
     """
 
     gallery: Gallery
@@ -49,6 +51,12 @@ class Identification:
     overall: Identified
     slices: tuple[tuple[str, str, Identified], ...]
     by_threshold: tuple[AtThreshold, ...]
+    index_loss: IndexLoss | None
+
+    @property
+    def fnir_with_index(self) -> tuple[float, float] | None:
+        """FNIR with what the index loses, and its upper bound; None where it loses nobody."""
+        return None if self.index_loss is None else self.index_loss.added_to(self.overall.fnir.rate)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields."""
@@ -56,6 +64,8 @@ class Identification:
             f"target_{self.gallery.target.name.lower()}": self.gallery.target.rate,
             "margin": self.gallery.margin,
             **self.overall.to_dict(),
+            "index_miss_rate": None if self.index_loss is None else self.index_loss.miss_rate,
+            "fnir_with_index": None if self.fnir_with_index is None else self.fnir_with_index[0],
             "by_threshold": [one.to_dict() for one in self.by_threshold],
             "slices": [
                 {"attribute": attribute, "label": label, **found.to_dict()}
@@ -176,7 +186,7 @@ def evaluate(
         acquisition=missing,
         overall=overall,
         slices=tuple(sliced(judged, protocol)),
-        identification=_identification(judged, protocol, system.identifying),
+        identification=_identification(judged, protocol, system),
         as_normed=(
             None if system.rival is None else as_normed(scored, judged.speakers, *system.rival)
         ),
@@ -184,12 +194,10 @@ def evaluate(
     )
 
 
-def _identification(
-    judged: Judged, protocol: Protocol, rule: DecisionRule
-) -> Identification | None:
+def _identification(judged: Judged, protocol: Protocol, system: System) -> Identification | None:
     if not protocol.gallery:
         return None
-    gallery = Gallery.of(judged, rule)
+    gallery = Gallery.of(judged, system.identifying)
     found = searches(gallery)
     if found is None:
         return None
@@ -199,6 +207,7 @@ def _identification(
         identified(gallery),
         tuple(identified_by_slice(gallery, judged, protocol)),
         tuple(by_threshold(found)),
+        system.index_loss,
     )
 
 

@@ -209,6 +209,9 @@ def _identification(found: Evaluation) -> Iterable[str]:
         ["of these, named as somebody else", str(overall.wrong_names)],
         ["inconclusive: within the margin", str(overall.inconclusive)],
     ]
+    if (with_index := one.fnir_with_index) is not None:
+        told = f"{percent(with_index[0])}, at most {percent(with_index[1])}"
+        rows.insert(2, ["FNIR with whom the index in use loses", told])
     if overall.without_threshold:
         rows.append(["without a threshold: nobody is named", str(overall.without_threshold)])
     aim = f"aimed at a {target.name} of {percent(target.rate)}, margin {one.gallery.margin:g}"

@@ -24,6 +24,30 @@ _RANKS = 10
 
 
 @dataclass(frozen=True, slots=True)
+class IndexLoss:
+    """How often the index in use loses whom an exact search, as here, would put first.
+
+    Parameters
+    ----------
+    miss_rate, miss_rate_upper : float
+        Measured when the index was made, and the upper bound of 95 %.
+    """
+
+    miss_rate: float
+    miss_rate_upper: float
+
+    def added_to(self, fnir: float) -> tuple[float, float]:
+        """Return an FNIR with what the index loses: with the rate, and with its bound.
+
+        Whoever an exact search would have named is lost with that rate, whatever the voice.
+        """
+        return (
+            fnir + (1.0 - fnir) * self.miss_rate,
+            fnir + (1.0 - fnir) * self.miss_rate_upper,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class AtThreshold:
     """FPIR and FNIR at one threshold for all searches, without a margin."""
 

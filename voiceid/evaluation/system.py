@@ -12,6 +12,7 @@ from voiceid.evaluation.cache import EmbeddingCache
 from voiceid.evaluation.fitting import as_normalised
 from voiceid.evaluation.protocol import Protocol
 from voiceid.evaluation.scoring import Failure, ScoredTrials, adapted, listen, score
+from voiceid.evaluation.search import IndexLoss
 from voiceid.normalization import Cohort
 from voiceid.scoring import DecisionRule
 
@@ -35,6 +36,8 @@ class System:
         The newest cohort and its number, to see whether it would help.
     verifying, identifying : DecisionRule
         What decides about one speaker, and among all; with the calibration in use.
+    index_loss : IndexLoss or None
+        Of the index in use; None: it loses nobody.
     """
 
     embedder: Embedder
@@ -45,6 +48,7 @@ class System:
     rival: tuple[int, Cohort] | None
     verifying: DecisionRule
     identifying: DecisionRule
+    index_loss: IndexLoss | None = None
 
     def listen(
         self, protocol: Protocol, tell: Callable[[int, int], None]

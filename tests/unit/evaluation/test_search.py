@@ -11,6 +11,7 @@ from judging import calibration, gallery_protocol, judged, rule
 from voiceid import metrics
 from voiceid.evaluation.search import (
     Gallery,
+    IndexLoss,
     by_threshold,
     identified,
     identified_by_slice,
@@ -127,3 +128,17 @@ def test_slices_of_searches_hold_each_probe_once() -> None:
 def test_nobody_or_everybody_enrolled_is_no_open_set() -> None:
     everybody = gallery_protocol(enrolled=8)
     assert searches(Gallery.of(judged(rule(), everybody), rule())) is None
+
+
+@pytest.mark.parametrize(
+    ("fnir", "rate", "upper", "expected"),
+    [
+        (0.0, 0.001, 0.002, (0.001, 0.002)),
+        (0.5, 0.001, 0.002, (0.5005, 0.501)),
+        (1.0, 0.1, 0.2, (1.0, 1.0)),
+    ],
+)
+def test_an_index_loses_only_those_who_would_be_named(
+    fnir: float, rate: float, upper: float, expected: tuple[float, float]
+) -> None:
+    assert IndexLoss(rate, upper).added_to(fnir) == pytest.approx(expected)
