@@ -2,7 +2,7 @@
 # make test    set up, then everything that CI checks
 # make wheel   build the wheel, and run the demo with it away from here
 # make bench   speed against peers, as ratios (on ../shared/corpora, else on the AMI cuts)
-# make torture kill -9 while galleries change, sixteen processes at once, damaged input: 10 minutes
+# make torture kill -9 while galleries change, sixteen processes at once, damaged files: 15 minutes
 # make bench-gallery   galleries of millions: time, memory, and who is lost; 40 minutes
 # make docs    the API reference: build/docs/index.html
 # make accuracy, make calibrate: error rates and operating points; need ../shared/corpora
