@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from voiceid.errors import SchemaOutdated, StoreError
 from voiceid.store import migrate
-from voiceid.store.engine import make_engine, require_current, transaction, wrapped
+from voiceid.store.engine import empty_log, make_engine, require_current, transaction, wrapped
 from voiceid.store.reader import Reader
 from voiceid.store.writer import Writer
 
@@ -111,7 +111,11 @@ class Store:
             False when another reader held on to the log for longer than the busy timeout;
             it is emptied at a later removal, or when the last process closes.
         """
-        return not self._alone("PRAGMA wal_checkpoint(TRUNCATE)")[0]
+        with (
+            wrapped(self.path),
+            contextlib.closing(self._engine.raw_connection()) as connection,
+        ):
+            return empty_log(connection.driver_connection)
 
     def copy_into(self, file: Path) -> None:
         """Write one consistent state, whatever others do meanwhile, to an empty or new file.

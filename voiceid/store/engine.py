@@ -46,6 +46,8 @@ _REFUSED = {
     sqlite3.SQLITE_READONLY,
 }
 _RETRY_S = 0.005
+_READERS_MS = 50
+"""How long readers are waited for at a time, with writers kept out: most are done by then."""
 _PRIMARY_CODE = 0xFF
 """SQLite keeps the kind of an error in the low byte of its extended code."""
 OPENING = threading.Lock()
@@ -216,15 +218,33 @@ def make_private(path: Path) -> None:
 
 
 def _take_turn(connection: Any) -> None:
-    """Begin a write when nobody else writes.
+    """Begin a write when nobody else writes."""
+    with _looking_evenly(connection) as timeout_ms:
+        _retried(connection, "BEGIN IMMEDIATE", timeout_ms)
 
-    SQLite's own waiting looks ever more seldom, ten times a second in the end: whoever waits
-    longest is passed over by those who have just come.  Looked at evenly, all have one chance.
+
+def empty_log(connection: Any) -> bool:
+    """Fold the log into the file and cut it; False when others were in it all the time."""
+    with _looking_evenly(connection, _READERS_MS) as timeout_ms:
+        deadline = time.monotonic() + timeout_ms / 1000
+        while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_RETRY_S)
+    return True
+
+
+@contextmanager
+def _looking_evenly(connection: Any, at_once_ms: int = 0) -> Iterator[int]:
+    """Let SQLite hardly wait, and whoever calls wait in its place for as long as is given.
+
+    SQLite looks ever more seldom, ten times a second in the end: whoever waits longest is passed
+    over by those who have just come.  Looked at evenly, all have one chance.
     """
     [(timeout_ms,)] = connection.execute("PRAGMA busy_timeout").fetchall()
-    connection.execute("PRAGMA busy_timeout=0").close()
+    connection.execute(f"PRAGMA busy_timeout={at_once_ms}").close()
     try:
-        _retried(connection, "BEGIN IMMEDIATE", timeout_ms)
+        yield timeout_ms
     finally:
         connection.execute(f"PRAGMA busy_timeout={timeout_ms}").close()
 
