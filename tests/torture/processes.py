@@ -15,7 +15,7 @@ from typing import Any
 
 FAULT = "fault"
 _FORK = multiprocessing.get_context("fork")
-_PATIENCE_S = 60.0
+_PATIENCE_S = 300.0
 """Nothing here takes so long but what hangs."""
 
 
