@@ -92,7 +92,7 @@ def faiss_rows(people: Crowd, asked: Asked, *, hnsw: bool) -> list[list[str]]:
     for name, probes in [*made, *([("HNSW32", 0)] if hnsw else [])]:
         faiss.omp_set_num_threads(os.cpu_count() or 1)
         started = time.perf_counter()
-        index = faiss.index_factory(DIM, name, faiss.METRIC_INNER_PRODUCT)
+        index: Any = faiss.index_factory(DIM, name, faiss.METRIC_INNER_PRODUCT)
         index.train(people.vectors[:_TRAINED_ON])
         index.add(people.vectors)
         built_s = time.perf_counter() - started

@@ -124,18 +124,27 @@ def writing(path: Path, facts: dict[str, Any], shapes: Shapes) -> Iterator[tuple
         Path(name).unlink(missing_ok=True)
 
 
-def header(path: Path) -> dict[str, Any]:
-    """Return what a file's header says; raises `Unusable`, the sections are not looked at."""
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading; whatever cannot be opened is `Unusable`, a pipe without waiting."""
     try:
+        if not path.is_file():
+            raise Unusable("there is no such file")
         with path.open("rb") as file:
-            return _read_header(file)[0]
+            yield file
     except OSError as error:
         raise Unusable(str(error)) from error
 
 
+def header(path: Path) -> dict[str, Any]:
+    """Return what a file's header says; raises `Unusable`, the sections are not looked at."""
+    with _opened(path) as file:
+        return _read_header(file)[0]
+
+
 def unchecked(path: Path, name: str) -> Array:
-    """Return a section as it is, its sums not looked at; raises `Unusable`, OSError."""
-    with path.open("rb") as file:
+    """Return a section as it is, its sums not looked at; raises `Unusable`."""
+    with _opened(path) as file:
         _, layout = _read_header(file)
         dtype, shape = layout.shapes[name]
         file.seek(layout.offsets[name])
@@ -156,20 +165,17 @@ def read(path: Path, expected: Mapping[str, object]) -> tuple[dict[str, Any], di
     Unusable
         It is missing, damaged, or its facts are not as ``expected``.
     """
-    try:
-        with path.open("rb") as file:
-            facts, layout = _read_header(file)
-            if {key: facts.get(key) for key in expected} != expected:
-                raise Unusable("it is another index's")
-            if os.fstat(file.fileno()).st_size != layout.size:
-                raise Unusable("it was cut, or something was added")
-            file.seek(_HEADER_BYTES)
-            kept = np.frombuffer(file.read(4 * layout.n_sums), dtype="<u4")
-            if not np.array_equal(kept, _sums(file, layout, range(layout.n_sums))):
-                raise Unusable("a checksum does not fit")
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except OSError as error:
-        raise Unusable(str(error)) from error
+    with _opened(path) as file:
+        facts, layout = _read_header(file)
+        if {key: facts.get(key) for key in expected} != expected:
+            raise Unusable("it is another index's")
+        if os.fstat(file.fileno()).st_size != layout.size:
+            raise Unusable("it was cut, or something was added")
+        file.seek(_HEADER_BYTES)
+        kept = np.frombuffer(file.read(4 * layout.n_sums), dtype="<u4")
+        if not np.array_equal(kept, _sums(file, layout, range(layout.n_sums))):
+            raise Unusable("a checksum does not fit")
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     return facts, {
         name: np.frombuffer(
             mapped, dtype=dtype, count=math.prod(shape), offset=layout.offsets[name]

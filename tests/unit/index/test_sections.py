@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,9 @@ def test_another_ones_file_is_no_file(tmp_path: Path) -> None:
         sections.read(tmp_path / "missing", {})
     with pytest.raises(sections.Unusable):
         sections.read(tmp_path, {})
+    os.mkfifo(tmp_path / "pipe")  # nobody writes into it
+    with pytest.raises(sections.Unusable):
+        sections.read(tmp_path / "pipe", {})
 
 
 def test_rows_are_overwritten_in_place_and_the_sums_with_them(tmp_path: Path) -> None:
