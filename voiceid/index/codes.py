@@ -29,6 +29,8 @@ _LEAST = 1024
 _SLACK = 0.25
 """Share of a component's trained range that is added at both ends: others lie beyond it."""
 _STEPS = 255
+_BLOCK = 64
+"""Vectors that a fast scan takes at once: measured to be faster than FAISS's own 32."""
 
 
 class Scan(Protocol):
@@ -136,7 +138,7 @@ class Products:
         plain.is_trained = True
         faiss.copy_array_to_vector(codes.reshape(-1), plain.codes)
         plain.ntotal = len(codes)
-        return _Scan(faiss.IndexPQFastScan(plain), self.turn)
+        return _Scan(faiss.IndexPQFastScan(plain, _BLOCK), self.turn)
 
     def _quantizer(self) -> Any:
         quantizer = _quantizer(len(self.turn))

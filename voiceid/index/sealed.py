@@ -9,7 +9,7 @@ codes picks some thousand, so somebody can be lost; how many are is measured whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from voiceid.index.codes import TRAINED_ON, Bytes, Positions, Products, Scan, us
 
 _SPARE = 64
 """Asked for beyond k of a pass that loses nobody, to see where the bound lies."""
-_FIRST_PASS = (500, 1000, 2000, 4000)
+_FIRST_PASS = (500, 750, 1000, 1500, 2000, 3000, 4000)
 """How many the first pass names: the first that keeps the budget."""
 _SMALL_VIEW = 20_000
 """Members up to which a group is scanned by its 8-bit codes, whatever the tier."""
@@ -141,12 +141,12 @@ class Sealed:
         asked = k + _SPARE
         if view.loses:
             least = max(self._count, 4 * k)
-            asked = least + least // 8
+            asked = least + least // 8 if gone.any() else least
         use_one_thread()
         while True:
             asked = min(asked, size)
             found = view.positions[view.scan.nearest(query[None], asked)[0]]
-            there = found[~gone[found]]
+            there = np.sort(found[~gone[found]])  # rising, the codes come from memory sooner
             cosines = self._bytes.cosines(self._codes[there], query)
             kth = np.partition(cosines, -k)[-k] if len(there) > k else np.float32(-1.0)
             kept = cosines >= kth - self._margin
@@ -156,16 +156,35 @@ class Sealed:
                 return named
             asked *= 4
 
-    def missed(self, queries: Float32Array, mates: Positions) -> int:
+    def missed(
+        self, queries: Float32Array, mates: Positions, counts: Sequence[int]
+    ) -> npt.NDArray[np.int64]:
         """Return how many of (n, dim) queries lose their mates, who are nearest to them.
 
         A mate who was not named, though nobody who was is surely nearer, counts as lost.
+
+        Parameters
+        ----------
+        queries : (n, dim) float32
+        mates : (n,) int64
+        counts : sequence of int
+            How many a first pass would name, rising.
+
+        Returns
+        -------
+        (len(counts),) int64
         """
-        found = self._all.scan.nearest(queries, self._count)
-        lost = 0
-        for i in np.flatnonzero(~(found == mates[:, None]).any(axis=1)):
-            best = self._bytes.cosines(self._codes[found[i]], queries[i]).max(initial=-1.0)
-            lost += bool(best < _GENUINE_COSINE + self._margin)
+        found = self._all.scan.nearest(queries, counts[-1])
+        lost = np.zeros(len(counts), dtype=np.int64)
+        for names, query, mate in zip(found, queries, mates, strict=True):
+            where = np.flatnonzero(names == mate)
+            if len(where) and where[0] < counts[0]:
+                continue
+            cosines = np.maximum.accumulate(self._bytes.cosines(self._codes[names], query))
+            for number, count in enumerate(counts):
+                named = len(where) and where[0] < count
+                beaten = cosines[min(count, len(cosines)) - 1] >= _GENUINE_COSINE + self._margin
+                lost[number] += not (named or beaten)
         return lost
 
     def _view(self, positions: Positions, codes: sections.Array, *, whole: bool) -> View:
@@ -254,16 +273,19 @@ def _measured(
     wanted = np.clip(np.ceil(3 / max(max_miss_rate, 1e-9)), _LEAST_QUERIES, _MOST_QUERIES)
     facts, arrays = sections.read(path, {})
     queries, mates = _queries(sample, int(wanted))
-    for count in _FIRST_PASS:
-        sealed = Sealed({**facts, "first_pass": count}, arrays)
-        missed = sum(
-            sealed.missed(queries[i : i + _QUERIES_AT_ONCE], rows[mates[i : i + _QUERIES_AT_ONCE]])
-            for i in range(0, len(queries), _QUERIES_AT_ONCE)
-        )
-        if MissRate(missed, len(queries)).upper <= max_miss_rate:
-            break
-    tier = Tier.TWO_STAGE if MissRate(missed, len(queries)).upper <= max_miss_rate else Tier.COMPACT
-    return {"tier": str(tier), "first_pass": count, "missed": missed, "queries": len(queries)}
+    sealed = Sealed(facts, arrays)
+    lost = np.zeros(len(_FIRST_PASS), dtype=np.int64)
+    for i in range(0, len(queries), _QUERIES_AT_ONCE):
+        some = slice(i, i + _QUERIES_AT_ONCE)
+        lost += sealed.missed(queries[some], rows[mates[some]], _FIRST_PASS)
+    kept = [MissRate(int(n), len(queries)).upper <= max_miss_rate for n in lost]
+    number = kept.index(True) if any(kept) else len(kept) - 1
+    return {
+        "tier": str(Tier.TWO_STAGE if any(kept) else Tier.COMPACT),
+        "first_pass": _FIRST_PASS[number],
+        "missed": int(lost[number]),
+        "queries": len(queries),
+    }
 
 
 def _queries(sample: Float32Array, count: int) -> tuple[Float32Array, Positions]:
