@@ -9,11 +9,13 @@ codes picks some thousand, so somebody can be lost; how many are is measured whe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +38,12 @@ _MIXED = 8
 _QUERIES_AT_ONCE = 128
 _LEAST_QUERIES, _MOST_QUERIES = 3000, 30_000
 
-Mask = npt.NDArray[np.bool_]
+_THREADS = 2
+"""That make codes and measure; the machine has other work, and reading takes as long as two."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -250,17 +257,33 @@ def _write_codes(
     products: Products | None,
 ) -> float:
     """Write ids and codes; return the greatest length of what the 8 bits leave of a vector."""
-    first, residual = 0, 0.0
-    for table in batches:
-        codes = bytes_.encode(table.vectors)
-        left = np.linalg.norm(bytes_.decode(codes) - table.vectors, axis=1)
-        residual = max(residual, float(left.max(initial=0.0)))
-        new.put("ids", table.ids, first)
-        new.put("bytes", codes, first)
+
+    def coded(table: CentroidTable) -> tuple[dict[str, sections.Array], float]:
+        use_one_thread()
+        made: dict[str, sections.Array] = {"ids": table.ids, "bytes": bytes_.encode(table.vectors)}
         if products is not None:
-            new.put("products", products.encode(table.vectors), first)
-        first += len(table.ids)
+            made["products"] = products.encode(table.vectors)
+        left = np.linalg.norm(bytes_.decode(made["bytes"]) - table.vectors, axis=1)
+        return made, float(left.max(initial=0.0))
+
+    first, residual = 0, 0.0
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for made, left in _ahead(pool, coded, batches):
+            for key, array in made.items():
+                new.put(key, array, first)
+            first, residual = first + len(made["ids"]), max(residual, left)
     return residual
+
+
+def _ahead(pool: Executor, act: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Yield what becomes of items, in order, a few of them in work at once."""
+    under_way: deque[Future[R]] = deque()
+    for item in items:
+        under_way.append(pool.submit(act, item))
+        if len(under_way) > 2 * _THREADS:
+            yield under_way.popleft().result()
+    for one in under_way:
+        yield one.result()
 
 
 def _measured(
@@ -274,10 +297,15 @@ def _measured(
     facts, arrays = sections.read(path, {})
     queries, mates = _queries(sample, int(wanted))
     sealed = Sealed(facts, arrays)
-    lost = np.zeros(len(_FIRST_PASS), dtype=np.int64)
-    for i in range(0, len(queries), _QUERIES_AT_ONCE):
-        some = slice(i, i + _QUERIES_AT_ONCE)
-        lost += sealed.missed(queries[some], rows[mates[some]], _FIRST_PASS)
+
+    def lost_from(first: int) -> npt.NDArray[np.int64]:
+        use_one_thread()
+        some = slice(first, first + _QUERIES_AT_ONCE)
+        return sealed.missed(queries[some], rows[mates[some]], _FIRST_PASS)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        counted = list(pool.map(lost_from, range(0, len(queries), _QUERIES_AT_ONCE)))
+    lost = np.sum(counted, axis=0)
     kept = [MissRate(int(n), len(queries)).upper <= max_miss_rate for n in lost]
     number = kept.index(True) if any(kept) else len(kept) - 1
     return {
