@@ -331,6 +331,7 @@ _SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "quality.min_snr_db": (QualityLimits().min_snr_db, _number(-100.0, 200.0)),
     "quality.min_bandwidth_hz": (QualityLimits().min_bandwidth_hz, _number(0.0, 8000.0)),
     "enrollment.min_speech_s": (EnrollmentLimits().min_speech_s, _number(0.0)),
+    "enrollment.keep_audio": (EnrollmentLimits().keep_audio, _flag),
     "decision.target_fmr": (None, _optional(_number(1e-9, 0.5))),
     "decision.target_fpir": (None, _optional(_number(1e-9, 0.5))),
     "decision.margin": (None, _optional(_number(0.0, 2.0))),

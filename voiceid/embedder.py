@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from voiceid.audio import AudioOptions, AudioSource, AudioStream, open_audio
+from voiceid.audio import AudioOptions, AudioSource, AudioStream, Tap, open_audio
 from voiceid.domain import Embedding, EmbeddingSpace, Float32Array, QualityReport, Utterance
 from voiceid.encoder import Encoder
 from voiceid.errors import AudioError
@@ -80,8 +80,14 @@ class Embedder:
         """The space of the vectors."""
         return self._encoder.space
 
-    def utterance(self, source: AudioSource) -> Utterance:
+    def utterance(self, source: AudioSource, tap: Tap | None = None) -> Utterance:
         """Measure a recording, and embed it when there is enough speech in it.
+
+        Parameters
+        ----------
+        source : AudioSource
+        tap : callable, optional
+            Is given the mono samples as they go by, (n,) float32, before they are resampled.
 
         Raises
         ------
@@ -91,7 +97,7 @@ class Embedder:
             A model failed.
         """
         laps = Laps()
-        with open_audio(source, self._audio) as stream:
+        with open_audio(source, self._audio, tap=tap) as stream:
             meter = QualityMeter(self._limits)
             speech = self._speech(stream, meter, laps)
             quality = meter.report(
@@ -138,7 +144,7 @@ class Embedder:
         laps.lap("detect")
         return np.concatenate(kept)
 
-    def pcm_sha256(self, source: AudioSource) -> str:
+    def pcm_sha256(self, source: AudioSource, tap: Tap | None = None) -> str:
         """Return the identity of a recording, which takes its decoding and nothing more.
 
         Raises
@@ -146,7 +152,7 @@ class Embedder:
         AudioError
             It cannot be read, or its samples cannot be a recording.
         """
-        with open_audio(source, self._audio) as stream:
+        with open_audio(source, self._audio, tap=tap) as stream:
             for _ in stream.blocks():
                 pass
             return stream.pcm_sha256

@@ -16,6 +16,8 @@ from voiceid.scoring import percent
 _TIGHT_BYTES, _FULL_BYTES = 1 << 30, 100 << 20
 """Free space from which a box should be looked after, and under which writes may fail soon."""
 
+_REMOVES = "`voiceid speakers purge --expired` removes them, and so does the next removal."
+
 Check = Callable[[Parts], Iterator[Finding]]
 
 
@@ -78,8 +80,16 @@ def _database(parts: Parts) -> Iterator[Finding]:
         with parts.store.read() as reader:
             n_speakers = reader.count_speakers()
         yield Finding("database", Health.OK, f"sound, {n_speakers} enrolled, schema {found.head}")
+        if told := audio_problem(parts):
+            yield Finding("database", Health.WARNING, told, _REMOVES)
         yield from _index(parts)
         yield from _thresholds(parts)
+
+
+def audio_problem(parts: Parts) -> str:
+    """Return what is wrong with the kept audio, in a sentence; empty for nothing."""
+    gone = len(parts.audio_of_nobody())
+    return f"{gone} kept recordings are of nobody who is enrolled" if gone else ""
 
 
 def _thresholds(parts: Parts) -> Iterator[Finding]:

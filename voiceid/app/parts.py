@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from voiceid import runtime
-from voiceid.audio import AudioSource
+from voiceid.audio import AudioSource, KeptAudio
 from voiceid.config import Config
 from voiceid.curation import Curator
 from voiceid.domain import Decision, EmbeddingSpace, Utterance
 from voiceid.embedder import Embedder
 from voiceid.encoder import Encoder
 from voiceid.enrollment import Checks, Enroller
-from voiceid.errors import ModelUnknown
+from voiceid.errors import ModelUnknown, StoreError
 from voiceid.index.base import Gallery
 from voiceid.index.gallery import GalleryIndex
 from voiceid.normalization import Cohort
@@ -136,9 +136,44 @@ class Parts:
             # Imported here: SQLAlchemy takes as long to load as a model, and can do so meanwhile.
             from voiceid.store import Store  # noqa: PLC0415
 
-            return Store.open(self.database)
+            store = Store.open(self.database)
+            store.after_erasure = self.forget_audio
+            return store
 
         return self._part("store", build)
+
+    @property
+    def kept_audio(self) -> KeptAudio:
+        """The recordings that are kept beside the database."""
+        return KeptAudio(self.config.data / "audio")
+
+    def audio_of_nobody(self) -> set[str]:
+        """Return the kept recordings of which nobody has a sample any more."""
+        found = self.kept_audio.recordings()
+        if not found:
+            return found
+        with self.store.read() as reader:
+            return found - reader.owners_of_clips(list(found)).keys()
+
+    def forget_audio(self) -> None:
+        """Remove kept recordings of which nobody has a sample, and what kills left of others.
+
+        Raises
+        ------
+        StoreError
+            They are still there.
+        """
+        kept = self.kept_audio
+        try:
+            gone = self.audio_of_nobody()
+            if gone or kept.unfinished():
+                with self.store.write() as writer:  # nobody enrols meanwhile
+                    kept.remove(gone - writer.owners_of_clips(list(gone)).keys())
+        except StoreError as error:
+            raise StoreError(
+                f"what was removed has left the database, but not all kept audio: {error.message}",
+                hint="`voiceid speakers purge --expired` tries again.",
+            ) from error
 
     @property
     def embedder(self) -> Embedder:
@@ -310,7 +345,7 @@ class Parts:
             gallery = self.gallery(embedder.space.id, embedder.space.dim)
             rule, limits = self.enrolling_rule, self.config.enrollment
             checks = Checks(embedder.space.id, gallery, rule, limits)
-            return Enroller(embedder, self.store, checks)
+            return Enroller(embedder, self.store, checks, self.kept_audio)
 
         return self._part("enroller", build)
 

@@ -164,12 +164,17 @@ class People:
 
     @changes(Change.REMOVE, purged)
     def purge_expired(self, *, dry_run: bool = False) -> list[Speaker]:
-        """Erase everybody who is expired, and return them; with ``dry_run`` nobody is erased."""
+        """Erase everybody who is expired, and return them; with ``dry_run`` nobody is erased.
+
+        Kept audio that nobody has a sample of goes too.
+        """
         with self._parts.store.read() if dry_run else self._parts.store.write() as transaction:
             expired = transaction.expired(datetime.now(UTC))
             if not dry_run:
                 for speaker in expired:
                     cast("Writer", transaction).remove_speaker(speaker.id)
+        if not dry_run:
+            self._parts.forget_audio()  # also of enrolments that were killed
         if expired and not dry_run:
             spaces = [space for speaker in expired for space in speaker.spaces]
             self._parts.each_index(lambda index, reader: index.sync(reader), spaces)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voiceid.app.doctor import examine
+from voiceid.app.doctor import audio_problem, examine
 from voiceid.app.observed import changes, nothing, restored
 from voiceid.app.parts import Parts
 from voiceid.app.quantizing import quantize
@@ -133,13 +133,15 @@ class Upkeep:
         for path in folder.iterdir() if folder.is_dir() else ():
             with contextlib.suppress(OSError):  # no answer comes from it, but voices are in it
                 path.unlink()
+        self._parts.forget_audio()
         return restored
 
     def db_check(self) -> list[str]:
         """Return everything that is wrong with the database, each in a sentence."""
         from voiceid.store import maintenance  # noqa: PLC0415 - the maintenance path only
 
-        return maintenance.check(self._parts.store)
+        problems = maintenance.check(self._parts.store)
+        return problems or [told for told in [audio_problem(self._parts)] if told]
 
     def index_status(self) -> list[IndexStatus]:
         """Compare the index file of each embedding space with the database."""

@@ -16,14 +16,18 @@ source first needs it, because together they cost as much as embedding a clip.
 """
 
 from voiceid.audio.codecs import codec_versions
+from voiceid.audio.kept import KeptAudio, Tape
 from voiceid.audio.sources import AudioOptions, AudioSource
-from voiceid.audio.stream import TARGET_RATE_HZ, AudioStream, open_audio
+from voiceid.audio.stream import TARGET_RATE_HZ, AudioStream, Tap, open_audio
 
 __all__ = [
     "TARGET_RATE_HZ",
     "AudioOptions",
     "AudioSource",
     "AudioStream",
+    "KeptAudio",
+    "Tap",
+    "Tape",
     "codec_versions",
     "open_audio",
 ]

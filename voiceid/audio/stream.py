@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from voiceid.quality import ClippingCount, ClippingMeter
 
 TARGET_RATE_HZ = 16_000
 """The rate that speech detection and every encoder take."""
+
+Tap: TypeAlias = Callable[[Float32Array], None]
 
 _MAX_PEAK = 16.0
 """24 dB over full scale: a float recording may exceed 1, integers put into floats exceed this."""
@@ -35,10 +37,17 @@ class AudioStream:
     options : AudioOptions
     media : Media, optional
         Closed together with the stream.
+    tap : callable, optional
+        Is given the (n,) samples that the hash is of, as they go by.
     """
 
     def __init__(
-        self, name: str, decoder: Decoder, options: AudioOptions, media: Media | None = None
+        self,
+        name: str,
+        decoder: Decoder,
+        options: AudioOptions,
+        media: Media | None = None,
+        tap: Tap | None = None,
     ) -> None:
         self.name = name
         self.sample_rate_hz = decoder.sample_rate_hz
@@ -47,9 +56,10 @@ class AudioStream:
         self._decoder = decoder
         self._options = options
         self._media = media
+        self._tap = tap
         self._columns = _columns(options.channel, decoder.channels, self._where)
         self._meters = [ClippingMeter() for _ in self._columns]
-        self._digest = hashlib.sha256(f"pcm float32 {self.sample_rate_hz} Hz\n".encode())
+        self._digest = hashlib.sha256(pcm_header(self.sample_rate_hz))
         self._n_frames = 0
         self._exhausted = False
 
@@ -139,6 +149,8 @@ class AudioStream:
             self._check_duration(self._n_frames / self.sample_rate_hz)
             mono = self._mix(block)
             self._digest.update(mono.astype("<f4", copy=False).data)
+            if self._tap is not None:
+                self._tap(mono)
             yield mono
         if self._n_frames == 0 and self._media is not None:
             raise unreadable(self._media)
@@ -182,8 +194,17 @@ class AudioStream:
             )
 
 
+def pcm_header(rate_hz: int) -> bytes:
+    """Return what stands before the samples where a recording is hashed."""
+    return f"pcm float32 {rate_hz} Hz\n".encode()
+
+
 def open_audio(
-    source: AudioSource, options: AudioOptions | None = None, *, block_values: int = BLOCK_VALUES
+    source: AudioSource,
+    options: AudioOptions | None = None,
+    *,
+    tap: Tap | None = None,
+    block_values: int = BLOCK_VALUES,
 ) -> AudioStream:
     """Open any source; use the result in a ``with`` statement.
 
@@ -193,6 +214,8 @@ def open_audio(
         A path (``-``: standard input), a file's bytes, a binary file object, or a tuple of
         samples, shape (n,) or (n, channels), and their rate in Hz.
     options : AudioOptions, optional
+    tap : callable, optional
+        Is given the mono samples as they go by, (n,) float32, before they are resampled.
     block_values : int
         Values (frames x channels) that are decoded at once.
 
@@ -206,12 +229,13 @@ def open_audio(
     options = AudioOptions() if options is None else options
     if isinstance(source, tuple) and len(source) == 2:  # noqa: PLR2004
         table, rate_hz = samples_and_rate(source[0], source[1], "<array>")
-        return AudioStream("<array>", ArrayDecoder(table, rate_hz, block_values), options)
+        array = ArrayDecoder(table, rate_hz, block_values)
+        return AudioStream("<array>", array, options, tap=tap)
     media = open_media(source, options)
     try:
         decoder = open_decoder(media, block_values)
         try:
-            return _checked(media, decoder, options)
+            return _checked(media, decoder, options, tap)
         except BaseException:
             decoder.close()
             raise
@@ -220,14 +244,14 @@ def open_audio(
         raise
 
 
-def _checked(media: Media, decoder: Decoder, options: AudioOptions) -> AudioStream:
+def _checked(media: Media, decoder: Decoder, options: AudioOptions, tap: Tap | None) -> AudioStream:
     check_rate(decoder.sample_rate_hz, media.where)
     if not 0 < decoder.channels <= MAX_CHANNELS:
         raise AudioInvalid(
             f"{media.where} has {decoder.channels} channels",
             hint=f"Recordings with 1 to {MAX_CHANNELS} channels are taken.",
         )
-    return AudioStream(media.name, decoder, options, media)
+    return AudioStream(media.name, decoder, options, media, tap)
 
 
 def _columns(channel: str | int, n_channels: int, where: str) -> list[int]:

@@ -53,6 +53,11 @@ if TYPE_CHECKING:
 )
 @click.option("--label", metavar="L", help="Where the clips were recorded, e.g. phone.")
 @details_options
+@click.option(
+    "--keep-audio",
+    is_flag=True,
+    help="Keep the recordings beside the database, for a change of the model.",
+)
 @click.option("--force", is_flag=True, help="Override problems that are judgement; it is recorded.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
 @audio_options
@@ -70,6 +75,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     groups: tuple[str, ...],
     meta: tuple[tuple[str, str], ...],
     expires: str | None,
+    keep_audio: bool,
     force: bool,
     dry_run: bool,
 ) -> int:
@@ -82,20 +88,25 @@ def command(  # noqa: PLR0913 - one parameter an option
 
     With --from-dir or --manifest the good clips of each person are enrolled, bad ones are
     left out, and a person who is refused stops no other: then the exit code is 44.  What is
-    enrolled already is skipped, so that a run that was cut short can simply be repeated.
+    enrolled already is skipped, so that a run that was cut short can simply be repeated; with
+    --keep-audio its recordings are kept from then on.
     """
     if manifest is not None and (label or groups or meta or expires):
         raise click.UsageError("With --manifest, say it in its columns: label, group, ...")
     given = Given(label or "", groups, meta, expires)
+    settings = {
+        "enrollment__min_speech_s": min_speech,
+        "enrollment__keep_audio": True if keep_audio else None,
+    }
     if from_dir is not None or manifest is not None:
         _refuse_together(name, from_dir, manifest, mode)
-        with open_voiceid(console, enrollment__min_speech_s=min_speech) as vid:
+        with open_voiceid(console, **settings) as vid:
             people = _people(from_dir, manifest, given)
             return tell_many(people, vid.enroll_many(people, force=force, dry_run=dry_run), console)
     if name is None or not audio:
         raise click.UsageError("NAME and AUDIO... are needed, or --from-dir, or --manifest.")
     sources = clips(audio)
-    with open_voiceid(console, enrollment__min_speech_s=min_speech) as vid:
+    with open_voiceid(console, **settings) as vid:
         report = vid.enroll(
             name,
             sources,

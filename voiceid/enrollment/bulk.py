@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from voiceid.audio import AudioSource
-from voiceid.domain import EnrollmentProblem, EnrollmentReport, Utterance, speaker_key
+from voiceid.domain import EnrollmentProblem, EnrollmentReport, speaker_key
 from voiceid.embedder import or_error
-from voiceid.enrollment.clips import Clip, Person, clip_of
+from voiceid.enrollment.clips import Clip, Heard, Person, clip_of
 from voiceid.enrollment.service import Enroller
 from voiceid.errors import AudioError, EnrollmentRefused
 from voiceid.runtime import in_order
@@ -20,10 +20,12 @@ from voiceid.runtime import in_order
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A recording that the speaker has already."""
+    """A recording that the speaker has already; heard once more if it is to be kept."""
+
+    heard: Heard | None
 
 
-_Heard = Utterance | AudioError | _Known
+_Heard = Heard | AudioError | _Known
 
 
 def enroll_many(
@@ -43,11 +45,11 @@ def enroll_many(
     """
     known = _enrolled(enroller, people)
 
-    def hear(task: tuple[str, AudioSource]) -> Utterance | _Known:
+    def hear(task: tuple[str, AudioSource]) -> Heard | _Known:
         key, source = task
-        if key in known and enroller.embedder.pcm_sha256(source) in known[key]:
-            return _Known()
-        return enroller.embedder.utterance(source)
+        if key in known and (digest := enroller.embedder.pcm_sha256(source)) in known[key]:
+            return _Known(enroller.hear(source) if enroller.lacks(digest) else None)
+        return enroller.hear(source)
 
     tasks = ((speaker_key(p.name), source) for p in people for source in p.sources)
     heard = in_order(or_error(hear), tasks, enroller.embedder.workers)
@@ -88,6 +90,9 @@ def _enroll_one(
         for number, (source, result, label) in enumerate(heard, start=1)
         if not isinstance(result, _Known)
     ]
+    known = [one.heard for one in results if isinstance(one, _Known) and one.heard is not None]
+    if known and not dry_run:
+        enroller.keep(known)
     good, left_out = _usable(clips)
     if not good and len(left_out) < len(results):
         return _unchanged(enroller, person, left_out, dry_run=dry_run)

@@ -23,16 +23,19 @@ _NEAREST = 5
 
 @dataclass(frozen=True, slots=True)
 class EnrollmentLimits:
-    """What a speaker needs to be enrolled.
+    """What a speaker needs to be enrolled, and what stays of it.
 
     Parameters
     ----------
     min_speech_s : float
         Net speech in seconds over all of the speaker's samples.  A floor, not advice: the
         error rates in docs/accuracy.md are for three whole sentences, 10 s and more.
+    keep_audio : bool
+        Whether the recordings are kept beside the database, for a change of the model.
     """
 
     min_speech_s: float = 3.0
+    keep_audio: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voiceid.audio import AudioSource
+from voiceid.audio import AudioSource, Tape
 from voiceid.domain import (
     EnrollmentProblem,
     Float32Array,
@@ -54,6 +54,14 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What was heard of a clip, and the recording of it if it is to be kept."""
+
+    utterance: Utterance
+    tape: Tape | None
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
     """A clip as given: what came of it, or why nothing did; and where it was recorded."""
 
@@ -61,6 +69,7 @@ class Clip:
     utterance: Utterance | None
     error: AudioError | None
     label: str = ""
+    tape: Tape | None = None
 
     @property
     def heard(self) -> Utterance:
@@ -87,11 +96,9 @@ class Clip:
         return None
 
 
-def clip_of(
-    source: AudioSource, result: Utterance | AudioError, number: int, label: str = ""
-) -> Clip:
+def clip_of(source: AudioSource, result: Heard | AudioError, number: int, label: str = "") -> Clip:
     """Return the clip of what the embedder made of a source, the ``number``-th given."""
-    if isinstance(result, Utterance):
-        return Clip(result.name, result, None, label)
+    if isinstance(result, Heard):
+        return Clip(result.utterance.name, result.utterance, None, label, result.tape)
     path = source if isinstance(source, str | os.PathLike) else None
     return Clip(f"clip {number}" if path is None else Path(path).name, None, result, label)

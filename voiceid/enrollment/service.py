@@ -12,16 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
+from voiceid.audio import AudioSource, KeptAudio, Tape
 from voiceid.domain import (
     EnrollmentClip,
     EnrollmentReport,
     NewSample,
     Speaker,
 )
-from voiceid.embedder import Embedder
+from voiceid.embedder import Embedder, or_error
 from voiceid.enrollment.checks import Checks, Findings
-from voiceid.enrollment.clips import Clip, Person, clip_of
+from voiceid.enrollment.clips import Clip, Heard, Person, clip_of
 from voiceid.errors import EnrollmentRefused, StoreError
+from voiceid.runtime import in_order
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Store
@@ -32,11 +34,21 @@ Mode = Literal["append", "replace"]
 
 @dataclass(frozen=True, slots=True)
 class Enroller:
-    """Enrols speakers.  Safe to share among threads."""
+    """Enrols speakers.  Safe to share among threads.
+
+    Parameters
+    ----------
+    embedder : Embedder
+    store : Store
+    checks : Checks
+    kept : KeptAudio
+        Where recordings are kept, if the limits of ``checks`` say that they are.
+    """
 
     embedder: Embedder
     store: Store
     checks: Checks
+    kept: KeptAudio
 
     def enroll(
         self,
@@ -66,7 +78,8 @@ class Enroller:
         """
         started = time.perf_counter()
         sources = person.sources
-        heard = zip(sources, self.embedder.utterances(sources), person.labels, strict=True)
+        results = in_order(or_error(self.hear), sources, self.embedder.workers)
+        heard = zip(sources, results, person.labels, strict=True)
         clips = [
             clip_of(source, result, number, label)
             for number, (source, result, label) in enumerate(heard, start=1)
@@ -107,6 +120,28 @@ class Enroller:
                 report = replace(report, speaker=speaker, enrolled=True)
         return report
 
+    def hear(self, source: AudioSource) -> Heard:
+        """Return what is heard of a clip; raises AudioError, ModelRuntimeError."""
+        if not self.checks.limits.keep_audio:
+            return Heard(self.embedder.utterance(source), None)
+        tape = Tape()
+        utterance = self.embedder.utterance(source, tape.add)
+        rate_hz = utterance.quality.sample_rate_hz
+        if utterance.embedding is not None and rate_hz is not None:
+            tape.seal(utterance.pcm_sha256, rate_hz)
+        return Heard(utterance, tape)
+
+    def lacks(self, pcm_sha256: str) -> bool:
+        """Whether a recording should be kept, and is not."""
+        return self.checks.limits.keep_audio and not self.kept.has(pcm_sha256)
+
+    def keep(self, heard: Sequence[Heard]) -> None:
+        """Keep recordings that are enrolled already; raises StoreError."""
+        with self.store.write() as writer:
+            for one in heard:
+                if one.tape is not None and writer.owner_of_clip(one.utterance.pcm_sha256):
+                    self.kept.put(one.utterance.pcm_sha256, one.tape)
+
     def save_index(self) -> None:
         """Let the index file follow; one that cannot catches up at the next search."""
         with contextlib.suppress(StoreError), self.store.read() as reader:
@@ -122,6 +157,9 @@ class Enroller:
     ) -> Speaker:
         space = self.embedder.space
         speaker = report.speaker or writer.add_speaker(person.name)
+        for clip in clips:
+            if clip.tape is not None:  # before the commit: what is enrolled with audio has it
+                self.kept.put(clip.heard.pcm_sha256, clip.tape)
         if report.mode == "replace":
             writer.remove_samples(speaker.id, space.id)
         overridden = [p for p in report.problems if p.overridden]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,8 @@ class StoreOptions:
 class Store:
     """An open database.
 
+    ``after_erasure`` is called when a change that removed voices is on the disk.
+
     Safe to share among threads.  Not to be carried across a fork (SQLite forbids it): a
     process that forks opens its store in the child.
     """
@@ -46,6 +48,7 @@ class Store:
     def __init__(self, engine: Engine, path: Path) -> None:
         self._engine = engine
         self.path = path
+        self.after_erasure: Callable[[], None] = lambda: None
 
     @classmethod
     def open(cls, path: Path, options: StoreOptions | None = None) -> Store:
@@ -101,6 +104,7 @@ class Store:
         if writer.erased:
             with contextlib.suppress(StoreError):  # the change itself is done and on the disk
                 self.erase_remains()
+            self.after_erasure()
 
     def erase_remains(self) -> bool:
         """Empty the write-ahead log, where removed rows linger; :meth:`write` sees to it.

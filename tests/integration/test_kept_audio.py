@@ -1,0 +1,156 @@
+"""`--keep-audio`: what was enrolled can be heard again, until it is removed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voiceid import EnrollmentRefused, Person, SpeakerDetails, VoiceID
+
+KEEPING = {"enrollment.keep_audio": True}
+
+
+@pytest.fixture
+def vid(home: Path) -> Iterator[VoiceID]:
+    """A VoiceID that keeps audio, over a gallery in which alice and bob are without."""
+    with VoiceID.open(overrides=KEEPING) as opened:
+        yield opened
+
+
+def kept_in(vid: VoiceID) -> set[str]:
+    folder = vid.config.data / "audio"
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
+
+def hashes(vid: VoiceID, name: str) -> set[str]:
+    return {sample.pcm_sha256 for sample in vid.samples(name)}
+
+
+def files_with_audio(folder: Path, flac: bytes) -> set[str]:
+    """Return the names of files in which any of some pieces of a FLAC file stands."""
+    pieces = [flac[i : i + 48] for i in range(len(flac) // 4, len(flac) - 48, len(flac) // 9)]
+    return {
+        path.name
+        for path in folder.rglob("*")
+        if path.is_file() and any(piece in path.read_bytes() for piece in pieces)
+    }
+
+
+def test_audio_is_kept_only_when_it_is_asked_for(vid: VoiceID, ami: Any, home: Path) -> None:
+    clips = [ami.cut(turn, home / f"{turn}.wav") for turn in ("carol-1", "carol-2")]
+    with VoiceID.open() as other:
+        other.enroll("carol", clips)
+    assert not (home / "data" / "audio").exists()
+    vid.enroll("carol", clips, mode="replace")
+    assert kept_in(vid) == {f"{digest}.flac" for digest in hashes(vid, "carol")}
+    assert len(kept_in(vid)) == 2
+
+
+def test_what_is_refused_or_only_tried_is_not_kept(vid: VoiceID, ami: Any, home: Path) -> None:
+    clips = [ami.cut(turn, home / f"{turn}.wav") for turn in ("carol-1", "bob-3")]
+    with pytest.raises(EnrollmentRefused):
+        vid.enroll("carol", clips)
+    clips = [ami.cut(turn, home / f"{turn}.wav") for turn in ("carol-1", "carol-2")]
+    assert not vid.enroll("carol", clips, dry_run=True).blocking
+    assert kept_in(vid) == set()
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3", "ogg"])
+def test_kept_audio_gives_the_embedding_of_the_original(
+    vid: VoiceID, ami: Any, home: Path, suffix: str
+) -> None:
+    clip = ami.cut("alice-3", home / f"clip.{suffix}")
+    vid.enroll("alice", [clip])
+    original = vid.utterance(clip)
+    again = vid.utterance(vid._parts.kept_audio.source(original.pcm_sha256))
+    assert original.embedding is not None
+    assert again.embedding is not None
+    assert float(original.embedding.vector @ again.embedding.vector) > 0.999999
+    if suffix == "wav":
+        assert again.pcm_sha256 == original.pcm_sha256
+        assert np.array_equal(again.embedding.vector, original.embedding.vector)
+        assert again.quality == original.quality
+
+
+def _remove(vid: VoiceID) -> None:
+    vid.remove("carol")
+
+
+def _remove_sample(vid: VoiceID) -> None:
+    vid.remove_samples("carol", [vid.samples("carol")[0].id])
+
+
+def _replace(vid: VoiceID) -> None:
+    vid.enroll("carol", [vid.config.home / "alice-4.wav"], mode="replace", force=True)
+
+
+def _expire(vid: VoiceID) -> None:
+    vid.change("carol", SpeakerDetails(expires_at=datetime(2020, 1, 1, tzinfo=UTC)))
+    vid.purge_expired()
+
+
+def _restore(vid: VoiceID) -> None:
+    vid.db_restore(vid.config.home / "backup")
+
+
+@pytest.mark.parametrize("erase", [_remove, _remove_sample, _replace, _expire, _restore])
+def test_audio_goes_with_the_last_sample_of_it(
+    vid: VoiceID, ami: Any, home: Path, erase: Callable[[VoiceID], None]
+) -> None:
+    vid.db_backup(home / "backup")
+    turns = ("carol-1", "carol-2", "bob-3", "alice-4")
+    clips = [ami.cut(turn, home / f"{turn}.wav") for turn in turns]
+    vid.enroll("carol", clips[:2])
+    vid.enroll("bob", clips[2:3])
+    first = vid._parts.kept_audio.path(vid.samples("carol")[0].pcm_sha256)
+    flac = first.read_bytes()
+    assert files_with_audio(home / "data", flac) == {first.name}
+    erase(vid)
+    assert files_with_audio(home / "data", flac) == set()
+    left = {digest for s in vid.speakers() for digest in hashes(vid, s.name)}
+    assert kept_in(vid) <= {f"{digest}.flac" for digest in left}
+    assert len(kept_in(vid)) == {_remove: 1, _expire: 1, _restore: 0}.get(erase, 2)
+
+
+def test_audio_goes_with_its_sample_from_one_speaker_to_another(
+    vid: VoiceID, ami: Any, home: Path
+) -> None:
+    clips = [ami.cut(turn, home / f"{turn}.wav") for turn in ("carol-1", "carol-2")]
+    vid.enroll("carol", clips)
+    before = kept_in(vid)
+    vid.split("carol", "caroline", [vid.samples("carol")[0].id])
+    vid.merge("caroline", "carol", force=True)
+    assert kept_in(vid) == before == {f"{digest}.flac" for digest in hashes(vid, "caroline")}
+
+
+def test_a_list_enrolled_again_keeps_the_audio_of_what_is_enrolled(
+    vid: VoiceID, ami: Any, home: Path
+) -> None:
+    clips = [ami.cut(turn, home / f"{turn}.wav") for turn in ("alice-1", "alice-2")]
+    before = vid.samples("alice")
+    [report] = vid.enroll_many([Person("alice", tuple(clips))], dry_run=True)
+    assert kept_in(vid) == set()
+    [report] = vid.enroll_many([Person("alice", tuple(clips))])
+    assert report.status == "unchanged"
+    assert [one.id for one in vid.samples("alice")] == [one.id for one in before]
+    assert kept_in(vid) == {f"{digest}.flac" for digest in hashes(vid, "alice")}
+
+
+def test_what_a_killed_enrolment_left_is_told_and_removed(vid: VoiceID, home: Path) -> None:
+    folder = home / "data" / "audio"
+    folder.mkdir()
+    (folder / f"{'a' * 64}.flac").write_bytes(b"a voice")
+    (folder / f".{'b' * 64}.flac.4711.tmp").write_bytes(b"half a voice")
+    [problem] = vid.db_check()
+    assert "1 kept recordings are of nobody" in problem
+    told = [f for f in vid.examine() if "kept recordings" in f.message]
+    assert [finding.health.value for finding in told] == ["warning"]
+    assert len(kept_in(vid)) == 2
+    assert vid.purge_expired() == []
+    assert kept_in(vid) == set()
+    assert vid.db_check() == []
