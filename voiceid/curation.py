@@ -121,7 +121,7 @@ class Curator:
                 return Split(None, None, tuple(moved))
             writer = cast("Writer", transaction)
             new = writer.add_speaker(new_name)
-            writer.move_samples(moved, new.id)
+            writer.move_samples(writer.with_copies(moved), new.id)
             return Split(writer.speaker(name), writer.speaker(new_name), tuple(moved))
 
     def remove_samples(self, name: str, sample_ids: Sequence[int]) -> tuple[Sample, ...]:
@@ -137,7 +137,7 @@ class Curator:
             speaker = writer.speaker(name)
             gone = _named(writer, speaker, sample_ids)
             _require_rest(writer, speaker, gone, "`voiceid speakers remove` removes the speaker.")
-            writer.remove_some(gone)
+            writer.remove_some(writer.with_copies(gone))
         return tuple(gone)
 
     def _inspect(self, reader: Reader, speaker: Speaker) -> Inspection:
@@ -238,7 +238,7 @@ def _named(reader: Reader, speaker: Speaker, ids: Sequence[int]) -> list[Sample]
 
 def _require_rest(reader: Reader, speaker: Speaker, gone: Sequence[Sample], hint: str) -> None:
     """Raise ChangeRefused when the speaker would be left without a sample."""
-    if len(gone) >= len(reader.samples(speaker.id)):
+    if len(reader.with_copies(gone)) >= len(reader.samples(speaker.id)):
         raise ChangeRefused(
             f"{speaker.name} would be left without a sample; nothing was changed", hint=hint
         )

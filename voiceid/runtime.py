@@ -11,6 +11,8 @@ import hashlib
 import math
 import mmap
 import os
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -64,6 +66,12 @@ def _quota(root: Path) -> float | None:
     except (OSError, ValueError, ZeroDivisionError):  # no cgroup, or "max"
         return None
     return quota if quota > 0 else None
+
+
+def step_back() -> None:
+    """Let every other thread of the machine go before this one, where the system can tell them."""
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
 def in_order(function: Callable[[S], T], items: Iterable[S], workers: int) -> Iterator[T]:

@@ -26,7 +26,7 @@ def test_float32_and_int8_are_shown_side_by_side(folders: Path, run: Runner) -> 
     assert ran.code == 0, ran.err
     assert "times as fast as campplus" in ran.out
     assert "scores of 15 pairs" in ran.out
-    assert "no EER: 4 pairs of one folder and 11 of two, and 30 of each are needed" in ran.err
+    assert "no EER: 4 pairs of one speaker and 11 of two, and 30 of each are needed" in ran.err
     found = run("models", "compare", "campplus", "campplus-int8", folders, "--json").json
     assert found["clips"] == 6
     assert found["pairs"] == 15

@@ -125,7 +125,7 @@ class Adapting:
         """
         from voiceid.adaptation.choice import choose  # noqa: PLC0415 - only who adapts waits
 
-        parts = self._parts
+        parts = self._parts.in_use
         found = self._enrolled() if recordings is None else self._heard(recordings, cache, tell)
         if not found.speakers:
             raise FitRefused(
@@ -174,10 +174,9 @@ class Adapting:
         ------
         FitNotFound, StoreError
         """
+        here = self._parts.in_use.space.id
         with self._parts.store.write() as writer:
-            space_id = (
-                self._parts.space.id if number is None else _numbered(writer, number).space_id
-            )
+            space_id = here if number is None else _numbered(writer, number).space_id
             writer.use_adaptation(space_id, number)
             return None if number is None else _numbered(writer, number)
 
@@ -215,7 +214,7 @@ class Adapting:
             Too few clips are left.
         ModelError, StoreError, ConfigError
         """
-        parts = self._parts
+        parts = self._parts.in_use
         kept: dict[str, Float32Array] = {}
         for heard in parts.embedder.utterances(sources):
             if isinstance(heard, AudioError):
@@ -271,7 +270,7 @@ class Adapting:
         rows = [
             (recording, one.embedding.vector, one.quality)
             for recording, one in zip(
-                recordings, heard_and_told(self._parts, recordings, cache, tell), strict=True
+                recordings, heard_and_told(self._parts.in_use, recordings, cache, tell), strict=True
             )
             if isinstance(one, Utterance) and one.embedding is not None
         ]
@@ -284,7 +283,7 @@ class Adapting:
         )
 
     def _enrolled(self) -> _Labelled:
-        space_id = self._parts.space.id
+        space_id = self._parts.in_use.space.id
         with self._parts.store.read() as reader:
             rows = [
                 (speaker.name, sample)

@@ -63,7 +63,7 @@ class Calibrating:
         from voiceid.evaluation.report import speakers_of  # noqa: PLC0415
         from voiceid.evaluation.scoring import adapted, score  # noqa: PLC0415
 
-        parts = self._parts
+        parts = self._parts.in_use
         aim = parts.verifying_rule(target_fmr).aim.rate  # a door that it would lock is refused
         heard = heard_and_told(parts, protocol.recordings, cache, tell)
         back_end = parts.back_end(parts.card_rule)
@@ -98,8 +98,9 @@ class Calibrating:
         ------
         FitNotFound, StoreError
         """
-        with self._parts.store.write() as writer:
-            back_end = self._parts.back_ends.in_use(writer, self._parts.card_rule)
+        parts = self._parts.in_use
+        with parts.store.write() as writer:
+            back_end = parts.back_ends.in_use(writer, parts.card_rule)
             space_id = back_end.space.id if number is None else _numbered(writer, number).space_id
             writer.use_calibration(space_id, number)
             return None if number is None else _numbered(writer, number)

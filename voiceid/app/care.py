@@ -31,7 +31,7 @@ class Care:
             The speaker has no samples in the embedding space in use.
         ThresholdUnavailable, StoreError
         """
-        return self._parts.curator.inspect(name)
+        return self._parts.in_use.curator.inspect(name)
 
     @changes(Change.MERGE, merged)
     def merge(self, into: str, other: str, *, force: bool = False, dry_run: bool = False) -> Merge:
@@ -54,7 +54,7 @@ class Care:
         ChangeRefused
             It is one speaker, or their voices are not alike.  Nothing changed.
         """
-        made = self._parts.curator.merge(into, other, force=force, dry_run=dry_run)
+        made = self._parts.in_use.curator.merge(into, other, force=force, dry_run=dry_run)
         if made.merged is not None:
             self._follow()
         return made
@@ -76,7 +76,7 @@ class Care:
         ChangeRefused
             No sample is odd, or none would be left.  Nothing changed.
         """
-        made = self._parts.curator.split(name, new_name, sample_ids, dry_run=dry_run)
+        made = self._parts.in_use.curator.split(name, new_name, sample_ids, dry_run=dry_run)
         if made.new is not None:
             self._follow()
         return made
@@ -91,7 +91,7 @@ class Care:
         ChangeRefused
             None would be left.  Nothing changed.
         """
-        gone = self._parts.curator.remove_samples(name, sample_ids)
+        gone = self._parts.in_use.curator.remove_samples(name, sample_ids)
         self._follow()
         return gone
 
@@ -109,8 +109,9 @@ class Care:
         GalleryFileInvalid
             The file is there already, or cannot be written.
         """
+        space = self._parts.in_use.space
         with self._parts.store.read() as reader:
-            return exchange.export(reader, self._parts.space, names, Path(file))
+            return exchange.export(reader, space, names, Path(file))
 
     @changes(Change.IMPORT, exchanged)
     def import_speakers(self, file: str | os.PathLike[str], *, append: bool = False) -> Exchanged:
@@ -134,8 +135,10 @@ class Care:
         ChangeRefused
             A recording is a sample of somebody else already.
         """
+        space = self._parts.in_use.space
         with self._parts.store.write() as writer:
-            made = exchange.import_(writer, self._parts.space, Path(file), append=append)
+            writer.require_in_use(space.id)
+            made = exchange.import_(writer, space, Path(file), append=append)
         self._imported()
         return made
 
@@ -189,11 +192,10 @@ class Care:
         """
         named = space.id if isinstance(space, EmbeddingSpace) else space
         facts = EmbeddingFacts(named, net_speech_s, narrowband, label, groups)
-        names = None if ids is None else Path(ids)
+        names, here = None if ids is None else Path(ids), self._parts.in_use.space
         with self._parts.store.write() as writer:
-            made = exchange.import_embeddings(
-                writer, self._parts.space, Path(file), names, facts, append=append
-            )
+            writer.require_in_use(here.id)
+            made = exchange.import_embeddings(writer, here, Path(file), names, facts, append=append)
         self._imported()
         return made
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from voiceid import runtime
+from voiceid.app.forgetting import audio_of_nobody
 from voiceid.app.parts import VAD_MODEL, Parts
 from voiceid.audio import codec_versions
 from voiceid.domain import Finding, Health
-from voiceid.errors import ThresholdUnavailable, VoiceIDError
-from voiceid.scoring import percent
+from voiceid.errors import StoreError, ThresholdUnavailable, VoiceIDError
+from voiceid.scoring import DecisionRule, percent
 
 _TIGHT_BYTES, _FULL_BYTES = 1 << 30, 100 << 20
 """Free space from which a box should be looked after, and under which writes may fail soon."""
@@ -46,6 +47,13 @@ def _engine(parts: Parts) -> Iterator[Finding]:
 
 
 def _models(parts: Parts) -> Iterator[Finding]:
+    named = parts.card.name
+    if is_current(parts):
+        parts = parts.in_use
+    if parts.card.name != named:
+        message = f"the gallery was switched from {named} to {parts.card.name}, which is used"
+        hint = f"Set `model: {parts.card.name}` in config.yaml, so that it says what is used."
+        yield Finding("models", Health.WARNING, message, hint)
     for name in (parts.card.name, VAD_MODEL):
         if parts.models.is_installed(name):
             found = parts.models.verify(name)
@@ -88,29 +96,31 @@ def _database(parts: Parts) -> Iterator[Finding]:
 
 def audio_problem(parts: Parts) -> str:
     """Return what is wrong with the kept audio, in a sentence; empty for nothing."""
-    gone = len(parts.audio_of_nobody())
+    gone = len(audio_of_nobody(parts.store, parts.kept_audio))
     return f"{gone} kept recordings are of nobody who is enrolled" if gone else ""
 
 
 def _thresholds(parts: Parts) -> Iterator[Finding]:
-    """Whether anybody can be accepted at all: what is in use may lack what it needs."""
+    parts = parts.in_use
     back_end = parts.back_end(parts.verifying_rule())
-    rule, space_id = back_end.rule, back_end.space.id
+    yield thresholds_of(back_end.rule, back_end.space.id)
+
+
+def thresholds_of(rule: DecisionRule, space_id: str) -> Finding:
+    """Return whether anybody can be accepted at all: what is in use may lack what it needs."""
     aim = f"FMR {percent(rule.aim.rate)}"
     if rule.calibration is not None:
         try:
             rule.calibration.calibration.llr_at(rule.aim.rate)
         except ThresholdUnavailable as error:
-            yield Finding("thresholds", Health.ERROR, error.message, error.hint)
-            return
+            return Finding("thresholds", Health.ERROR, error.message, error.hint)
         message = f"calibration {rule.calibration.id} of {space_id}, {aim}"
-        yield Finding("thresholds", Health.OK, message)
-    elif any(point.target_fmr <= rule.aim.rate for point in rule.points):
-        yield Finding("thresholds", Health.OK, f"card {rule.model}, {aim}")
-    else:
-        message = f"nothing was measured in {space_id} for {aim}: nobody is accepted"
-        hint = "Run `voiceid calibrate`, or leave the adaptation: `voiceid adaptations use none`."
-        yield Finding("thresholds", Health.ERROR, message, hint)
+        return Finding("thresholds", Health.OK, message)
+    if any(point.target_fmr <= rule.aim.rate for point in rule.points):
+        return Finding("thresholds", Health.OK, f"card {rule.model}, {aim}")
+    message = f"nothing was measured in {space_id} for {aim}: nobody is accepted"
+    hint = "Run `voiceid calibrate`, or leave the adaptation: `voiceid adaptations use none`."
+    return Finding("thresholds", Health.ERROR, message, hint)
 
 
 def _index(parts: Parts) -> Iterator[Finding]:
@@ -164,10 +174,18 @@ def _clock(parts: Parts) -> Iterator[Finding]:
         yield Finding("clock", Health.OK, message)
 
 
-def _newest(parts: Parts) -> datetime | None:
+def is_current(parts: Parts) -> bool:
+    """Whether there is a database that can be read without an upgrade."""
     from voiceid.store import migrate  # noqa: PLC0415 - the maintenance path only
 
-    if migrate.status(parts.database).state is not migrate.SchemaState.CURRENT:
+    try:
+        return migrate.status(parts.database).state is migrate.SchemaState.CURRENT
+    except StoreError:  # told where the database is looked at
+        return False
+
+
+def _newest(parts: Parts) -> datetime | None:
+    if not is_current(parts):
         return None
     with parts.store.read() as reader:
         return reader.newest_change()

@@ -51,38 +51,39 @@ class Evaluating:
         from voiceid.app.hearing import silent  # noqa: PLC0415 - as above
         from voiceid.evaluation import EmbeddingCache, evaluate  # noqa: PLC0415
 
-        parts = self._parts
-        system = self._system(EmbeddingCache(Path(cache), parts.space))
+        parts = self._parts.in_use
+        system = _system(parts, EmbeddingCache(Path(cache), parts.space))
         return evaluate(protocol, system, tell or silent)
 
-    def _system(self, cache: EmbeddingCache) -> System:
-        """Return what is in use now."""
-        from voiceid.evaluation.system import System  # noqa: PLC0415 - as above
 
-        parts = self._parts
-        back_end = parts.back_end(parts.verifying_rule())
-        return System(
-            embedder=parts.embedder,
-            cache=cache,
-            space=back_end.space,
-            transform=back_end.transform,
-            cohort=back_end.cohort,
-            rival=parts.newest_cohort(back_end) if parts.database.exists() else None,
-            verifying=back_end.rule,
-            identifying=parts.back_end(parts.identifying_rule()).rule,
-            index_loss=self._index_loss(back_end.space.id),
-        )
+def _system(parts: Parts, cache: EmbeddingCache) -> System:
+    """Return what is in use now."""
+    from voiceid.evaluation.system import System  # noqa: PLC0415 - as above
 
-    def _index_loss(self, space_id: str) -> IndexLoss | None:
-        """Return whom the index of a space loses; None where that is nobody."""
-        from voiceid.evaluation.search import IndexLoss  # noqa: PLC0415 - as above
+    back_end = parts.back_end(parts.verifying_rule())
+    return System(
+        embedder=parts.embedder,
+        cache=cache,
+        space=back_end.space,
+        transform=back_end.transform,
+        cohort=back_end.cohort,
+        rival=parts.newest_cohort(back_end) if parts.database.exists() else None,
+        verifying=back_end.rule,
+        identifying=parts.back_end(parts.identifying_rule()).rule,
+        index_loss=_index_loss(parts, back_end.space.id),
+    )
 
-        if not self._parts.database.exists():
-            return None
-        for found in self._parts.each_index(lambda i, reader: i.status(reader), [space_id]):
-            if found.miss_rate is not None and found.miss_rate_upper is not None:
-                return IndexLoss(found.miss_rate, found.miss_rate_upper)
+
+def _index_loss(parts: Parts, space_id: str) -> IndexLoss | None:
+    """Return whom the index of a space loses; None where that is nobody."""
+    from voiceid.evaluation.search import IndexLoss  # noqa: PLC0415 - as above
+
+    if not parts.database.exists():
         return None
+    for found in parts.each_index(lambda i, reader: i.status(reader), [space_id]):
+        if found.miss_rate is not None and found.miss_rate_upper is not None:
+            return IndexLoss(found.miss_rate, found.miss_rate_upper)
+    return None
 
 
 def write_report(found: Evaluation, folder: Path, title: str) -> bool:

@@ -7,7 +7,8 @@
             ...
 
 Its methods stand in rooms: `questions`, `people`, `care`, `evaluating`, `calibrating`,
-`adapting`, `upkeep` and `monitoring`.  Objects are built in `parts`, and nowhere else.
+`adapting`, `migrating`, `upkeep` and `monitoring`.  Objects are built in `parts`, and nowhere
+else.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from voiceid.app.adapting import Adapting
 from voiceid.app.calibrating import Calibrating
 from voiceid.app.care import Care
 from voiceid.app.evaluating import Evaluating
+from voiceid.app.migrating import Migrating
 from voiceid.app.monitoring import Monitoring
 from voiceid.app.parts import Parts
 from voiceid.app.people import People
@@ -30,7 +32,9 @@ from voiceid.config import Config, load_config
 from voiceid.zoo import Progress
 
 
-class VoiceID(Questions, People, Care, Evaluating, Calibrating, Adapting, Upkeep, Monitoring):
+class VoiceID(
+    Questions, People, Care, Evaluating, Calibrating, Adapting, Migrating, Upkeep, Monitoring
+):
     """Enrolled voices, and the questions that can be asked of them.
 
     One object serves a whole process; its methods may be called from any number of threads

@@ -1,10 +1,13 @@
 """The parts of a `VoiceID`: built here, once, when they are first asked for.
 
-Listing speakers opens no model, embedding a clip opens no database.
+Listing speakers opens no model.  The settings name a model, and the database may say that another
+has taken its place (`voiceid migrate`): whatever hears, answers or enrols is asked of the parts
+that are `in_use`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from voiceid import runtime
+from voiceid.app.forgetting import forget_audio
 from voiceid.audio import AudioSource, KeptAudio
 from voiceid.config import Config
 from voiceid.curation import Curator
@@ -21,7 +25,7 @@ from voiceid.domain import Decision, EmbeddingSpace, Utterance
 from voiceid.embedder import Embedder
 from voiceid.encoder import Encoder
 from voiceid.enrollment import Checks, Enroller
-from voiceid.errors import ModelUnknown, StoreError
+from voiceid.errors import ModelUnknown, SpaceMismatch, VoiceIDError
 from voiceid.index.base import Gallery
 from voiceid.index.gallery import GalleryIndex
 from voiceid.normalization import Cohort
@@ -60,6 +64,8 @@ class Parts:
         self.config = config
         self.listeners: dict[object, Callable[[Decision], None]] = {}
         self.observer = Observer()
+        self._root = self
+        self._latest: Parts | None = None
         self._notify = notify
         self.progress = progress
         self._parts: dict[str, Any] = {}
@@ -69,6 +75,61 @@ class Parts:
     def with_model(self, name: str) -> Parts:
         """Return other parts, set up in the same way for another model."""
         return Parts(replace(self.config, model=name), self._notify, self.progress)
+
+    def beside(self, config: Config) -> Parts:
+        """Return other parts, over the same database and index."""
+        made = Parts(config, self._notify, self.progress)
+        made.listeners, made.observer, made._root = self.listeners, self.observer, self._root
+        return made
+
+    @property
+    def in_use(self) -> Parts:
+        """The parts of the model that the gallery uses, as the database says now.
+
+        Raises
+        ------
+        SpaceMismatch
+            It uses one that this installation cannot hear like: nobody is accepted.
+        """
+        now = self.space.id
+        if self.database.exists():
+            with self.store.read() as reader:
+                now = reader.space_in_use(self.space.id)
+                model = self.config.model if now == self.space.id else reader.model_of(now)
+        self._latest = self if now == self.space.id else self._switched_to(now, model)
+        return self._latest
+
+    def _switched_to(self, space_id: str, model: str) -> Parts:
+        made = self._part(f"parts {model}", lambda: self.beside(replace(self.config, model=model)))
+        if made.space.id != space_id:
+            raise SpaceMismatch(
+                f"the gallery uses {space_id}, and {model} makes {made.space.id} here",
+                hint="Use the model and the speech settings that the gallery was migrated with.",
+            )
+        return made
+
+    @property
+    def ready(self) -> Parts:
+        """The parts in use, for whoever needs their models."""
+        if self._latest is None and self.models.is_installed(self.card.name):
+            # The database opens while the models load: each is half of a process's start.
+            with ThreadPoolExecutor(1) as pool:
+                opening = pool.submit(lambda: self.in_use)
+                with contextlib.suppress(VoiceIDError):  # most likely it is this model
+                    _ = self.embedder
+                return opening.result()
+        return self.in_use
+
+    def asked(self, ask: Callable[[Parts], T]) -> T:
+        """Return what ``ask`` does of the parts in use; once more if they are no longer in use."""
+        parts = self._latest or self.in_use
+        try:
+            return ask(parts)
+        except SpaceMismatch:
+            now = self.in_use
+            if now is parts:
+                raise
+            return ask(now)
 
     def close(self) -> None:
         """Close the database, if it was opened."""
@@ -131,13 +192,15 @@ class Parts:
     @property
     def store(self) -> Store:
         """The database; made or upgraded when it is first asked for."""
+        if self._root is not self:
+            return self._root.store
 
         def build() -> Store:
             # Imported here: SQLAlchemy takes as long to load as a model, and can do so meanwhile.
             from voiceid.store import Store  # noqa: PLC0415
 
             store = Store.open(self.database)
-            store.after_erasure = self.forget_audio
+            store.after_erasure = lambda: forget_audio(store, self.kept_audio)
             return store
 
         return self._part("store", build)
@@ -146,34 +209,6 @@ class Parts:
     def kept_audio(self) -> KeptAudio:
         """The recordings that are kept beside the database."""
         return KeptAudio(self.config.data / "audio")
-
-    def audio_of_nobody(self) -> set[str]:
-        """Return the kept recordings of which nobody has a sample any more."""
-        found = self.kept_audio.recordings()
-        if not found:
-            return found
-        with self.store.read() as reader:
-            return found - reader.owners_of_clips(list(found)).keys()
-
-    def forget_audio(self) -> None:
-        """Remove kept recordings of which nobody has a sample, and what kills left of others.
-
-        Raises
-        ------
-        StoreError
-            They are still there.
-        """
-        kept = self.kept_audio
-        try:
-            gone = self.audio_of_nobody()
-            if gone or kept.unfinished():
-                with self.store.write() as writer:  # nobody enrols meanwhile
-                    kept.remove(gone - writer.owners_of_clips(list(gone)).keys())
-        except StoreError as error:
-            raise StoreError(
-                f"what was removed has left the database, but not all kept audio: {error.message}",
-                hint="`voiceid speakers purge --expired` tries again.",
-            ) from error
 
     @property
     def embedder(self) -> Embedder:
@@ -268,7 +303,7 @@ class Parts:
 
     def gallery(self, space_id: str, dim: int) -> Gallery:
         """Return the index of an embedding space."""
-        return self._part(
+        return self._root._part(  # noqa: SLF001 - parts of the same kind
             f"gallery {space_id}",
             lambda: GalleryIndex(
                 space_id,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
+from voiceid.app.forgetting import forget_audio
 from voiceid.app.observed import changes, each_told, enrolled, one, purged, renamed
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
@@ -64,7 +65,9 @@ class People:
         """
         labels = (label,) * len(sources) if label else ()
         person = Person(name, tuple(sources), labels, details or SpeakerDetails())
-        return self._parts.enroller.enroll(person, mode=mode, force=force, dry_run=dry_run)
+        return self._parts.asked(
+            lambda parts: parts.enroller.enroll(person, mode=mode, force=force, dry_run=dry_run)
+        )
 
     def enroll_many(
         self, people: Sequence[Person], *, force: bool = False, dry_run: bool = False
@@ -81,7 +84,7 @@ class People:
         force, dry_run : bool
             See :meth:`enroll`.
         """
-        reports = enroll_many(self._parts.enroller, people, force=force, dry_run=dry_run)
+        reports = enroll_many(self._parts.in_use.enroller, people, force=force, dry_run=dry_run)
         return each_told(self._parts.observer, reports)
 
     def speakers(self) -> list[Speaker]:
@@ -141,11 +144,12 @@ class People:
         StoreError, SpeakerDetailInvalid
         """
         group = None if group is None else tag("group", group)
+        space_id = self._parts.in_use.space.id
         with self._parts.store.read() as reader:
             return [
                 (speaker, samples[speaker.id])
                 for page in reader.pages()
-                for samples in [reader.samples_of([s.id for s in page], self._parts.space.id)]
+                for samples in [reader.samples_of([s.id for s in page], space_id)]
                 for speaker in page
                 if group is None or group in speaker.groups
             ]
@@ -174,7 +178,8 @@ class People:
                 for speaker in expired:
                     cast("Writer", transaction).remove_speaker(speaker.id)
         if not dry_run:
-            self._parts.forget_audio()  # also of enrolments that were killed
+            # Also of enrolments that were killed.
+            forget_audio(self._parts.store, self._parts.kept_audio)
         if expired and not dry_run:
             spaces = [space for speaker in expired for space in speaker.spaces]
             self._parts.each_index(lambda index, reader: index.sync(reader), spaces)

@@ -96,14 +96,16 @@ class Questions:
         self, top: int, target_fpir: float | None, margin: float | None, group: str | None
     ) -> Callable[[AudioSource], Decision]:
         with self._parts.observer.failures(Task.IDENTIFY):
-            rule = self._parts.identifying_rule(target_fpir, margin)
-            verifier = self._parts.verifier
+            _ = self._parts.ready.verifier
 
         def ask(source: AudioSource) -> Decision:
             return self._told(
-                Task.IDENTIFY,
-                lambda: verifier.identify(source, top=top, rule=rule, group=group),
+                Task.IDENTIFY, lambda: self._parts.asked(lambda parts: identify(parts, source))
             )
+
+        def identify(parts: Parts, source: AudioSource) -> Decision:
+            rule = parts.identifying_rule(target_fpir, margin)
+            return parts.verifier.identify(source, top=top, rule=rule, group=group)
 
         return ask
 
@@ -144,15 +146,15 @@ class Questions:
         """
         started = time.perf_counter()
 
-        def decide() -> Decision:
-            rule = self._parts.identifying_rule(target_fpir, margin)
-            probe = Probe(self._embedding(vector, space), net_speech_s, narrowband, None)
+        def identify(parts: Parts) -> Decision:
+            rule = parts.identifying_rule(target_fpir, margin)
+            probe = Probe(_embedding(vector, space, parts.space), net_speech_s, narrowband, None)
             asked = None if group is None else tag("group", group)
-            return self._parts.searcher.identify_probe(
+            return parts.searcher.identify_probe(
                 probe, top=top, rule=rule, group=asked, started=started
             )
 
-        return self._told(Task.IDENTIFY, decide)
+        return self._told(Task.IDENTIFY, lambda: self._parts.asked(identify))
 
     def search(
         self,
@@ -178,7 +180,9 @@ class Questions:
         ------
         SpaceMismatch, StoreError, ConfigError, SpeakerDetailInvalid
         """
-        return self._parts.searcher.search(self._embedding(vector, space), k, group)
+        return self._parts.asked(
+            lambda parts: parts.searcher.search(_embedding(vector, space, parts.space), k, group)
+        )
 
     def verify(
         self, name: str, source: AudioSource, *, target_fmr: float | None = None
@@ -223,11 +227,16 @@ class Questions:
 
     def _asker(self, name: str, target_fmr: float | None) -> Callable[[AudioSource], Decision]:
         with self._parts.observer.failures(Task.VERIFY):
-            rule = self._parts.verifying_rule(target_fmr)
-            verifier = self._parts.verifier
+            _ = self._parts.ready.verifier
 
         def ask(source: AudioSource) -> Decision:
-            return self._told(Task.VERIFY, lambda: verifier.verify(name, source, rule=rule))
+            return self._told(
+                Task.VERIFY, lambda: self._parts.asked(lambda parts: verify(parts, source))
+            )
+
+        def verify(parts: Parts, source: AudioSource) -> Decision:
+            rule = parts.verifying_rule(target_fmr)
+            return parts.verifier.verify(name, source, rule=rule)
 
         return ask
 
@@ -250,13 +259,12 @@ class Questions:
         AudioError, ModelError, StoreError, ConfigError
             Nobody was accepted.
         """
-        parts = self._parts
 
-        def decide() -> Decision:
+        def both(parts: Parts) -> Decision:
             back_end = parts.back_end(parts.verifying_rule(target_fmr))
             return compare(parts.embedder, a, b, back_end=back_end)
 
-        return self._told(Task.COMPARE, decide)
+        return self._told(Task.COMPARE, lambda: self._parts.asked(both))
 
     def thresholds(self, qualities: Sequence[QualityReport]) -> list[Threshold]:
         """Return every threshold that decides a comparison of two clips of these.
@@ -271,8 +279,8 @@ class Questions:
         list of Threshold
             Each once, the lowest first; none where there is too little speech for any.
         """
-        back_end = self._parts.back_end(self._parts.verifying_rule())
-        return thresholds_among(qualities, back_end.rule)
+        parts = self._parts.in_use
+        return thresholds_among(qualities, parts.back_end(parts.verifying_rule()).rule)
 
     def on_decision(self, callback: Callable[[Decision], None]) -> Callable[[], None]:
         """Have every decision told to ``callback`` before whoever asked gets it.
@@ -300,23 +308,6 @@ class Questions:
             self._parts.observer.decided(decision)
         return decision
 
-    def _embedding(self, vector: npt.ArrayLike, space: EmbeddingSpace | str) -> Embedding:
-        here = self._parts.space
-        named = space if isinstance(space, str) else space.id
-        try:
-            found = np.asarray(vector, dtype=np.float32)
-            if named == here.id and found.shape == (here.dim,):
-                return Embedding(unit(found), here)
-        except (ValueError, TypeError) as error:
-            raise SpaceMismatch(
-                f"the vector cannot be an embedding: {error}", hint="It takes finite numbers."
-            ) from error
-        raise SpaceMismatch(
-            f"a vector of shape {found.shape} in {named} cannot be compared with {here.id},"
-            f" which has {here.dim} dimensions",
-            hint="Embed with this model and these speech settings, or choose theirs.",
-        )
-
     def utterance(self, source: AudioSource) -> Utterance:
         """Decode a clip, measure its quality and embed its speech, if there is enough.
 
@@ -324,14 +315,14 @@ class Questions:
         ------
         AudioError, ModelError
         """
-        return self._parts.embedder.utterance(source)
+        return self._parts.ready.embedder.utterance(source)
 
     def utterances(self, sources: Iterable[AudioSource]) -> Iterator[Utterance | AudioError]:
         """Yield, in order, the utterance of each clip or the error that it gave.
 
         See :meth:`utterance` and :meth:`identify_all`.
         """
-        return self._parts.embedder.utterances(sources)
+        return self._parts.ready.embedder.utterances(sources)
 
     def embed(self, source: AudioSource) -> Embedding:
         """Return the embedding of the speech in a clip.
@@ -342,7 +333,7 @@ class Questions:
             Silence, noise, or too short: there is no vector for it.
         AudioError, ModelError
         """
-        utterance = self._parts.embedder.utterance(source)
+        utterance = self._parts.ready.embedder.utterance(source)
         if utterance.embedding is None:
             raise NotEnoughSpeech(
                 f"{utterance.name} has {utterance.quality.net_speech_s:.2f} s of net speech,"
@@ -350,3 +341,23 @@ class Questions:
                 hint="Record a longer clip, closer to the microphone.",
             )
         return utterance.embedding
+
+
+def _embedding(
+    vector: npt.ArrayLike, space: EmbeddingSpace | str, here: EmbeddingSpace
+) -> Embedding:
+    """Return an embedding of the space that is in use, ``here``; raises SpaceMismatch."""
+    named = space if isinstance(space, str) else space.id
+    try:
+        found = np.asarray(vector, dtype=np.float32)
+        if named == here.id and found.shape == (here.dim,):
+            return Embedding(unit(found), here)
+    except (ValueError, TypeError) as error:
+        raise SpaceMismatch(
+            f"the vector cannot be an embedding: {error}", hint="It takes finite numbers."
+        ) from error
+    raise SpaceMismatch(
+        f"a vector of shape {found.shape} in {named} cannot be compared with {here.id},"
+        f" which has {here.dim} dimensions",
+        hint="Embed with this model and these speech settings, or choose theirs.",
+    )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from voiceid import metrics
 from voiceid.app.parts import Parts
+from voiceid.audio import AudioSource
 from voiceid.domain import Utterance
 from voiceid.embedder import Embedder
 from voiceid.errors import NotEnoughSpeech
@@ -95,15 +95,15 @@ class _Heard:
     seconds: tuple[float, float]
 
 
-def compare_models(a: Parts, b: Parts, paths: Sequence[str]) -> Comparison:
+def compare_models(a: Parts, b: Parts, clips: Iterable[tuple[str, AudioSource]]) -> Comparison:
     """Hear every recording with both models in turn, and compare.
 
     Parameters
     ----------
     a, b : Parts
         Set up with one model each.
-    paths : sequence of str
-        Audio files; the folder of each is taken for the name of who speaks.
+    clips : iterable of (str, AudioSource)
+        Who speaks, and the recording.
 
     Raises
     ------
@@ -113,11 +113,11 @@ def compare_models(a: Parts, b: Parts, paths: Sequence[str]) -> Comparison:
         A recording cannot be read.
     """
     embedders = a.embedder, b.embedder
-    heard = [_hear(path, embedders) for path in paths]
+    heard = [_hear(speaker, source, embedders) for speaker, source in clips]
     usable = [one for one in heard if all(u.embedding is not None for u in one.utterances)]
     if len(usable) < MIN_CLIPS:
         raise NotEnoughSpeech(
-            f"of {len(paths)} clips {len(usable)} hold enough speech, and {MIN_CLIPS} are needed",
+            f"of {len(heard)} clips {len(usable)} hold enough speech, and {MIN_CLIPS} are needed",
             hint="Give more recordings, or longer ones.",
         )
     scores = [_scores(usable, side) for side in range(2)]
@@ -150,16 +150,16 @@ def compare_models(a: Parts, b: Parts, paths: Sequence[str]) -> Comparison:
     )
 
 
-def _hear(path: str, embedders: tuple[Embedder, Embedder]) -> _Heard:
+def _hear(speaker: str, source: AudioSource, embedders: tuple[Embedder, Embedder]) -> _Heard:
     took: tuple[list[float], list[float]] = ([], [])
     found: list[Any] = [None, None]
     for _ in range(ROUNDS):
         for side, embedder in enumerate(embedders):
             started = time.perf_counter()
-            found[side] = embedder.utterance(path)
+            found[side] = embedder.utterance(source)
             took[side].append(time.perf_counter() - started)
     seconds = statistics.median(took[0]), statistics.median(took[1])
-    return _Heard(Path(path).absolute().parent.name, (found[0], found[1]), seconds)
+    return _Heard(speaker, (found[0], found[1]), seconds)
 
 
 def _scores(heard: Sequence[_Heard], side: int) -> Floats:
@@ -173,7 +173,4 @@ def _why_no_eer(genuine: npt.NDArray[np.bool_]) -> str:
     same, other = int(genuine.sum()), int((~genuine).sum())
     if min(same, other) >= MIN_PAIRS:
         return ""
-    return (
-        f"{same} pairs of one folder and {other} of two, and {MIN_PAIRS} of each are needed;"
-        " a folder is taken for a speaker"
-    )
+    return f"{same} pairs of one speaker and {other} of two, and {MIN_PAIRS} of each are needed"

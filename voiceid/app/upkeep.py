@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceid.app.doctor import audio_problem, examine
+from voiceid.app.forgetting import forget_audio
 from voiceid.app.observed import changes, nothing, restored
 from voiceid.app.parts import Parts
 from voiceid.app.quantizing import quantize
@@ -38,12 +39,12 @@ class Upkeep:
     @property
     def card(self) -> ModelCard:
         """The card of the encoder in use; raises ModelUnknown."""
-        return self._parts.card
+        return self._parts.in_use.card
 
     @property
     def space(self) -> EmbeddingSpace:
         """The embedding space of the model and the speech settings in use."""
-        return self._parts.space
+        return self._parts.in_use.space
 
     @property
     def database(self) -> Path:
@@ -85,7 +86,8 @@ class Upkeep:
         """
         from voiceid.app.side_by_side import compare_models  # noqa: PLC0415 - for this alone
 
-        return compare_models(self._parts.with_model(a), self._parts.with_model(b), paths)
+        clips = [(Path(path).absolute().parent.name, path) for path in paths]
+        return compare_models(self._parts.with_model(a), self._parts.with_model(b), clips)
 
     def db_status(self) -> SchemaStatus:
         """Return how the database's schema stands to this program's; nothing is changed."""
@@ -133,7 +135,7 @@ class Upkeep:
         for path in folder.iterdir() if folder.is_dir() else ():
             with contextlib.suppress(OSError):  # no answer comes from it, but voices are in it
                 path.unlink()
-        self._parts.forget_audio()
+        forget_audio(self._parts.store, self._parts.kept_audio)
         return restored
 
     def db_check(self) -> list[str]:

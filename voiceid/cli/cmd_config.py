@@ -36,17 +36,20 @@ def show_command(console: Console) -> int:
     """Show every setting, its value, and where it came from.
 
     A flag wins over a VOICEID_* variable, which wins over config.yaml, which wins over the
-    default.
+    default.  A model that the gallery was switched away from (`voiceid migrate`) is not used
+    whatever names it: then a notice says which one is.
     """
     with open_voiceid(console) as vid:
-        config = vid.config
+        config, used = vid.config, vid.model_in_use
     values = {key: _value(config, key) for key in config.sources}
     if console.settings.as_json:
         settings = {k: {"value": v, "source": config.sources[k]} for k, v in values.items()}
-        console.json({"home": str(config.home), "settings": settings})
+        console.json({"home": str(config.home), "settings": settings, "model_in_use": used})
     else:
         rows = [[key, _text(value), config.sources[key]] for key, value in values.items()]
         console.result(f"home  {config.home}\n\n{table(['setting', 'value', 'source'], rows)}")
+    if used != config.model:
+        console.note(f"the gallery was switched from {config.model} to {used}, which is used")
     return exit_codes.DONE
 
 

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import click
 
 from voiceid.cli import exit_codes
+from voiceid.cli.comparison_text import comparison_text
 from voiceid.cli.console import Console
 from voiceid.cli.options import audio_options
 from voiceid.cli.session import open_voiceid
 from voiceid.cli.sources import STDIN, clips
-from voiceid.cli.text import megabytes, table
 from voiceid.cli.tree import Command
-
-if TYPE_CHECKING:
-    from voiceid.app.side_by_side import Comparison
 
 
 @click.command(
@@ -41,28 +37,7 @@ def command(console: Console, a: str, b: str, audio: tuple[str, ...]) -> int:
     if console.settings.as_json:
         console.json(dataclasses.asdict(found))
     else:
-        console.result(_text(found))
+        console.result(comparison_text(found))
         if found.no_eer:
-            console.note(f"no EER: {found.no_eer}")
+            console.note(f"no EER: {found.no_eer}; a folder is taken for a speaker")
     return exit_codes.DONE
-
-
-def _text(found: Comparison) -> str:
-    rows = [
-        [
-            side.name,
-            megabytes(side.size_bytes),
-            f"{side.real_time:.0f} x real time",
-            "-" if side.eer is None else f"{100 * side.eer:.2f} %",
-        ]
-        for side in (found.a, found.b)
-    ]
-    header = ["model", "size", "speed", "EER"]
-    left_out = f", {found.left_out} left out: too little speech" if found.left_out else ""
-    return (
-        table(header, rows, right=set(header[1:]))
-        + f"\n\n{found.b.name} is {found.speed_ratio:.2f} times as fast as {found.a.name}"
-        f"   {found.clips} clips, {found.audio_s:.1f} s{left_out}\n"
-        f"scores of {found.pairs} pairs   rank correlation {found.rank_correlation:.4f},"
-        f" mean difference {found.mean_difference:+.4f}"
-    )

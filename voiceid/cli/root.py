@@ -53,6 +53,10 @@ _COMMANDS = {
         "voiceid.cli.cmd_models",
         "List, show, pull, verify and remove models, and add others.",
     ),
+    "migrate": (
+        "voiceid.cli.cmd_migrate",
+        "Change the model without enrolling everybody again.",
+    ),
     "plot": (
         "voiceid.cli.cmd_plot",
         "Draw the enrolled voices, or the scores and similarity of clips.",

@@ -23,6 +23,7 @@ from voiceid.domain.enrollments import (
     EnrollmentReport,
 )
 from voiceid.domain.health import Finding, Health
+from voiceid.domain.model_changes import Migration, ModelChange, joined, space_in_use
 from voiceid.domain.speakers import (
     EMPTY_REVISION,
     CentroidTable,
@@ -67,6 +68,8 @@ __all__ = [
     "Inspection",
     "Likeness",
     "Merge",
+    "Migration",
+    "ModelChange",
     "NewSample",
     "NewSpeakers",
     "Outcome",
@@ -83,7 +86,9 @@ __all__ = [
     "Threshold",
     "Utterance",
     "band_of",
+    "joined",
     "moment",
+    "space_in_use",
     "speaker_key",
     "speaker_name",
     "tag",

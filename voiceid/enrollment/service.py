@@ -95,6 +95,7 @@ class Enroller:
         """Enrol clips that were heard already; see :meth:`enroll`."""
         started = time.perf_counter()
         with self.store.read() if dry_run else self.store.write() as transaction:
+            transaction.require_in_use(self.embedder.space.id)
             before = transaction.find_speaker(person.name)
             findings = self.checks.run(transaction, before, clips, append=mode == "append")
             problems = tuple(

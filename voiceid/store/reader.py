@@ -28,6 +28,7 @@ from voiceid.domain import (
 from voiceid.errors import SpeakerNameInvalid, SpeakerNotFound
 from voiceid.store import rows
 from voiceid.store.counted import CountedReader
+from voiceid.store.model_changes import ModelChangesReader
 from voiceid.store.tables import (
     adaptations,
     centroids,
@@ -48,7 +49,7 @@ _PAGE = 2000
 """Speakers that are read at once: a few megabytes with their samples."""
 
 
-class Reader(CountedReader):
+class Reader(ModelChangesReader, CountedReader):
     """Reads one snapshot of the database.
 
     Parameters

@@ -19,6 +19,7 @@ from voiceid.domain import (
     EmbeddingSpace,
     Enrolled,
     Float32Array,
+    ModelChange,
     NewSample,
     QualityReport,
     Sample,
@@ -226,6 +227,21 @@ def adaptation(row: Any) -> StoredAdaptation:
         )
     except (ValueError, TypeError) as error:
         raise _damaged_row(f"adaptation {row.id}") from error
+
+
+def model_change(row: Any) -> ModelChange:
+    """Return the change of a row; raises StoreError when it is damaged."""
+    try:
+        return ModelChange(
+            id=row.id,
+            from_space=row.from_space,
+            to_space=row.to_space,
+            after_sample=int(row.after_sample),
+            started_at=datetime.fromisoformat(row.started_at),
+            switched_at=_moment(row.switched_at),
+        )
+    except (ValueError, TypeError) as error:
+        raise _damaged_row(f"model change {row.id}") from error
 
 
 def cohort(row: Any, dim: int) -> Float32Array:

@@ -8,6 +8,9 @@ change of the groups that a speaker is in.
 ``calibrations``, ``cohorts`` and ``adaptations`` are what was fitted on a site's own recordings,
 each for one embedding space, of which one of a kind can be in use.
 
+``model_changes`` says which embedding space took the place of which: the samples of the two are of
+the same recordings, and go together.
+
 Ids are AUTOINCREMENT, so that the id of a removed speaker or centroid is never given to
 another.  Times are ISO 8601 in UTC: they sort as text, and any SQL shell can read them.
 Vectors are little-endian float32.
@@ -166,5 +169,25 @@ adaptations = Table(
     Column("used_since", String),
     UniqueConstraint("adapted_id"),
     _in_use("adaptations"),
+    sqlite_autoincrement=True,
+)
+
+model_changes = Table(
+    "model_changes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("from_space", ForeignKey("embedding_spaces.id"), nullable=False),
+    Column("to_space", ForeignKey("embedding_spaces.id"), nullable=False),
+    Column("after_sample", Integer, nullable=False),
+    Column("started_at", String, nullable=False),
+    Column("switched_at", String),
+    CheckConstraint("from_space <> to_space", name="spaces_differ"),
+    Index(
+        "uq_model_changes_open",
+        "from_space",
+        unique=True,
+        sqlite_where=text("switched_at IS NULL"),
+        postgresql_where=text("switched_at IS NULL"),
+    ),
     sqlite_autoincrement=True,
 )

@@ -23,6 +23,7 @@ from voiceid.domain import (
 from voiceid.errors import SpeakerExists
 from voiceid.store import rows
 from voiceid.store.bulk import BulkWriter
+from voiceid.store.model_changes import ModelChangesWriter
 from voiceid.store.reader import Reader
 from voiceid.store.tables import (
     adaptations,
@@ -35,7 +36,7 @@ from voiceid.store.tables import (
 )
 
 
-class Writer(BulkWriter, Reader):
+class Writer(ModelChangesWriter, BulkWriter, Reader):
     """Reads and changes the database; everything is committed at once, or nothing.
 
     ``erased`` tells whether voices were removed, so that their remains are to be cleared.
@@ -76,8 +77,12 @@ class Writer(BulkWriter, Reader):
         self._derive(speaker_id, space.id)
 
     def remove_samples(self, speaker_id: int, space_id: str) -> None:
-        """Remove a speaker's samples and centroid of a space; other spaces stay."""
-        self.remove_some(self.samples(speaker_id, space_id))
+        """Remove a speaker's samples of a space, and of those that changes of the model join to it.
+
+        Other spaces stay.
+        """
+        for one in self.spaces_joined(space_id):
+            self.remove_some(self.samples(speaker_id, one))
 
     def remove_some(self, gone: Sequence[Sample]) -> None:
         """Remove samples, of whatever speakers and spaces, and derive the centroids anew."""

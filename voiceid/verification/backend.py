@@ -105,9 +105,12 @@ class BackEnds:
         ------
         StoreError
             What is in use is damaged, or not there: nobody is accepted.
+        SpaceMismatch
+            The gallery was switched to another model: nobody is accepted by this one.
         """
         if reader is None:
             return BackEnd(self.space, None, rule, None)
+        reader.require_in_use(self.space.id)
         space, transform = self.space, None
         if (adaptation := reader.adaptation_in_use(space.id)) is not None:
             space, transform = _adapted(space, adaptation), adaptation.transform

@@ -150,3 +150,43 @@ def test_0003_weighs_both_bands_alike_and_tells_the_index(grouped: Path) -> None
     store = Store.open(grouped)
     assert maintenance.check(store) == []
     store.close()
+
+
+@pytest.fixture
+def fitted(tmp_path: Path) -> Path:
+    return restored("0003", tmp_path)
+
+
+FITTED_TABLES = (*EVERY_TABLE, "calibrations", "cohorts", "adaptations")
+
+
+def test_0004_keeps_every_row_and_no_model_was_changed(fitted: Path) -> None:
+    before = {name: table(fitted, name) for name in FITTED_TABLES}
+    assert (len(before["samples"]), len(before["calibrations"])) == (4, 2)
+    assert migrate.upgrade(fitted).current == SCHEMA_HEAD
+    assert {name: table(fitted, name) for name in FITTED_TABLES} == before
+    store = Store.open(fitted)
+    with store.read() as reader:
+        assert reader.model_changes() == []
+        assert reader.space_in_use(SPACE.id) == SPACE.id
+        assert reader.calibration_in_use(SPACE.id) is not None
+        assert reader.adaptation_in_use(SPACE.id) is not None
+        assert [(s.name, s.n_samples) for s in reader.speakers()] == [("alice", 2), ("Carol", 2)]
+    assert maintenance.check(store) == []
+    store.close()
+
+
+def test_0004_can_be_taken_back_though_the_model_was_switched(fitted: Path) -> None:
+    before = {name: table(fitted, name) for name in FITTED_TABLES}
+    migrate.upgrade(fitted)
+    store = Store.open(fitted)
+    with store.write() as writer:
+        writer.switch(writer.begin_change(SPACE.id, OTHER_SPACE))
+    store.close()
+    downgrade(fitted, "0003")
+    after = {name: table(fitted, name) for name in FITTED_TABLES}
+    assert {k: v for k, v in after.items() if k != "sqlite_sequence"} == {
+        k: v for k, v in before.items() if k != "sqlite_sequence"
+    }
+    assert migrate.status(fitted).current == "0003"
+    assert migrate.upgrade(fitted).state is SchemaState.CURRENT

@@ -1,0 +1,115 @@
+"""A change of the model: what there is in the database of it, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChange:
+    """A change from the embedding space of one model to that of another.
+
+    Parameters
+    ----------
+    id : int
+    from_space, to_space : str
+    after_sample : int
+        Samples of higher ids were made by the change, or later.
+    started_at : datetime
+        UTC.
+    switched_at : datetime or None
+        UTC; None while it is being prepared.
+    """
+
+    id: int
+    from_space: str
+    to_space: str
+    after_sample: int
+    started_at: datetime
+    switched_at: datetime | None
+
+
+def space_in_use(space_id: str, switches: Iterable[tuple[str, str]]) -> str:
+    """Return the space that is used where the settings name ``space_id``.
+
+    ``switches`` are from which space to which, oldest first.  Who went back is where they were.
+    """
+    for old, new in switches:
+        if old == space_id:
+            space_id = new
+    return space_id
+
+
+def joined(space_id: str, changes: Sequence[ModelChange]) -> set[str]:
+    """Return the spaces whose samples are of the same recordings as those of ``space_id``."""
+    found = {space_id}
+    while True:
+        pairs = [{change.from_space, change.to_space} for change in changes]
+        more = found.union(*(pair for pair in pairs if pair & found))
+        if more == found:
+            return found
+        found = more
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """How far a change of the model is.
+
+    Parameters
+    ----------
+    change : ModelChange
+    from_model, to_model : str
+        Names of their cards.
+    speakers : int
+        Enrolled with the old model.
+    recordings, prepared, waiting : int
+        Of their samples: all, those that the new model has too, and those whose kept audio it
+        has not heard yet.
+    partly : tuple of str
+        Names of speakers who come over with fewer samples than they had.
+    behind : tuple of str
+        Names of speakers who must enrol again: too little audio of them is kept.
+    unusable : tuple of str
+        Kept recordings that gave the new model nothing just now, and why; not among ``waiting``.
+    """
+
+    change: ModelChange
+    from_model: str
+    to_model: str
+    speakers: int
+    recordings: int
+    prepared: int
+    waiting: int
+    partly: tuple[str, ...]
+    behind: tuple[str, ...]
+    unusable: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """``preparing``, ``ready`` to be switched, or ``switched``."""
+        if self.change.switched_at is not None:
+            return "switched"
+        return "preparing" if self.waiting else "ready"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the public JSON."""
+        switched_at = self.change.switched_at
+        return {
+            "state": self.state,
+            "from_model": self.from_model,
+            "to_model": self.to_model,
+            "from_space": self.change.from_space,
+            "to_space": self.change.to_space,
+            "started_at": self.change.started_at.isoformat(),
+            "switched_at": None if switched_at is None else switched_at.isoformat(),
+            "speakers": self.speakers,
+            "recordings": self.recordings,
+            "prepared": self.prepared,
+            "waiting": self.waiting,
+            "partly": list(self.partly),
+            "behind": list(self.behind),
+            "unusable": list(self.unusable),
+        }
