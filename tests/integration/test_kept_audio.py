@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -150,10 +153,48 @@ def test_what_a_killed_enrolment_left_is_told_and_removed(vid: VoiceID, home: Pa
     (folder / f"{'a' * 64}.flac").write_bytes(b"a voice")
     (folder / f".{'b' * 64}.flac.4711.tmp").write_bytes(b"half a voice")
     [problem] = vid.db_check()
-    assert "1 kept recordings are of nobody" in problem
+    assert problem == "kept recordings of nobody who is enrolled: 1"
     told = [f for f in vid.examine() if "kept recordings" in f.message]
     assert [finding.health.value for finding in told] == ["warning"]
     assert len(kept_in(vid)) == 2
     assert vid.purge_expired() == []
     assert kept_in(vid) == set()
     assert vid.db_check() == []
+
+
+KILLED = """
+import os, signal, sys
+from voiceid import VoiceID
+from voiceid.audio import KeptAudio
+from voiceid.store import Writer
+
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+with VoiceID.open(overrides={"enrollment.keep_audio": True}) as vid:
+    if sys.argv[1] == "remove":
+        KeptAudio.remove = kill  # behind the commit, before the file goes
+        vid.remove("carol")
+    else:
+        Writer.add_samples = kill  # behind the file, before the commit
+        vid.enroll("carol", ["carol-1.wav", "carol-2.wav"])
+"""
+
+
+def test_a_kill_between_the_file_and_the_commit_leaves_nothing_for_good(
+    vid: VoiceID, ami: Any, home: Path
+) -> None:
+    clips = [ami.cut(turn, home / f"{turn}.wav") for turn in ("carol-1", "carol-2")]
+
+    def killed(what: str) -> None:
+        done = subprocess.run([sys.executable, "-c", KILLED, what], cwd=home, check=False)
+        assert done.returncode == -signal.SIGKILL
+        assert [speaker.name for speaker in vid.speakers()] == ["alice", "bob"]
+        assert vid.db_check() == ["kept recordings of nobody who is enrolled: 2"]
+
+    killed("enroll")
+    assert vid.enroll("carol", clips).enrolled
+    assert vid.db_check() == []
+    killed("remove")
+    vid.remove("bob")  # any removal takes them with it
+    assert kept_in(vid) == set()

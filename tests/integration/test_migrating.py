@@ -307,6 +307,7 @@ def test_damaged_audio_is_told_and_blocks_nothing_else(vid: VoiceID, place: Path
     first = vid.samples("bob")[0].pcm_sha256
     path = place / "data" / "audio" / f"{first}.flac"
     path.write_bytes(path.read_bytes()[:5000])
+    assert vid.compare_kept(NEW).clips == 3
     found = vid.migrate(NEW)
     assert (found.partly, found.waiting, found.prepared) == (("bob",), 0, 3)
     assert [first in told for told in found.unusable] == [True]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -53,7 +54,8 @@ def some_kept(parts: Parts) -> Iterator[tuple[str, AudioSource]]:
             if len(chosen) >= _COMPARED:
                 break
     for name, recording in chosen:
-        yield name, kept.source(recording)
+        with contextlib.suppress(AudioError):  # one that is damaged is told by who needs it
+            yield name, kept.source(recording)
 
 
 def begun(parts: Parts, target: Parts) -> ModelChange:

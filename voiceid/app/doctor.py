@@ -48,8 +48,7 @@ def _engine(parts: Parts) -> Iterator[Finding]:
 
 def _models(parts: Parts) -> Iterator[Finding]:
     named = parts.card.name
-    if is_current(parts):
-        parts = parts.in_use
+    parts = now_used(parts)
     if parts.card.name != named:
         message = f"the gallery was switched from {named} to {parts.card.name}, which is used"
         hint = f"Set `model: {parts.card.name}` in config.yaml, so that it says what is used."
@@ -97,7 +96,7 @@ def _database(parts: Parts) -> Iterator[Finding]:
 def audio_problem(parts: Parts) -> str:
     """Return what is wrong with the kept audio, in a sentence; empty for nothing."""
     gone = len(audio_of_nobody(parts.store, parts.kept_audio))
-    return f"{gone} kept recordings are of nobody who is enrolled" if gone else ""
+    return f"kept recordings of nobody who is enrolled: {gone}" if gone else ""
 
 
 def _thresholds(parts: Parts) -> Iterator[Finding]:
@@ -174,7 +173,12 @@ def _clock(parts: Parts) -> Iterator[Finding]:
         yield Finding("clock", Health.OK, message)
 
 
-def is_current(parts: Parts) -> bool:
+def now_used(parts: Parts) -> Parts:
+    """Return the parts in use, if there is a database that says so without being upgraded."""
+    return parts.in_use if _is_current(parts) else parts
+
+
+def _is_current(parts: Parts) -> bool:
     """Whether there is a database that can be read without an upgrade."""
     from voiceid.store import migrate  # noqa: PLC0415 - the maintenance path only
 
@@ -185,7 +189,7 @@ def is_current(parts: Parts) -> bool:
 
 
 def _newest(parts: Parts) -> datetime | None:
-    if not is_current(parts):
+    if not _is_current(parts):
         return None
     with parts.store.read() as reader:
         return reader.newest_change()

@@ -22,7 +22,7 @@ from voiceid.app.bringing_over import (
     require_open,
     some_kept,
 )
-from voiceid.app.doctor import is_current, thresholds_of
+from voiceid.app.doctor import now_used, thresholds_of
 from voiceid.app.parts import Parts
 from voiceid.domain import Health, Migration, Sample
 from voiceid.errors import ChangeRefused
@@ -47,8 +47,7 @@ class Migrating:
 
         A database of another schema is not asked.
         """
-        here = self._parts
-        return (here.in_use if is_current(here) else here).config.model
+        return now_used(self._parts).config.model
 
     def migration(self) -> Migration | None:
         """Return how far the newest change of the model is; None if there never was one."""

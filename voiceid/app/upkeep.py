@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voiceid.app.doctor import audio_problem, examine
+from voiceid.app.doctor import audio_problem, examine, now_used
 from voiceid.app.forgetting import forget_audio
 from voiceid.app.observed import changes, nothing, restored
 from voiceid.app.parts import Parts
@@ -39,12 +39,12 @@ class Upkeep:
     @property
     def card(self) -> ModelCard:
         """The card of the encoder in use; raises ModelUnknown."""
-        return self._parts.in_use.card
+        return now_used(self._parts).card
 
     @property
     def space(self) -> EmbeddingSpace:
         """The embedding space of the model and the speech settings in use."""
-        return self._parts.in_use.space
+        return now_used(self._parts).space
 
     @property
     def database(self) -> Path:

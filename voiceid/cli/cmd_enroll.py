@@ -94,10 +94,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     if manifest is not None and (label or groups or meta or expires):
         raise click.UsageError("With --manifest, say it in its columns: label, group, ...")
     given = Given(label or "", groups, meta, expires)
-    settings = {
-        "enrollment__min_speech_s": min_speech,
-        "enrollment__keep_audio": True if keep_audio else None,
-    }
+    kept = keep_audio or None  # the settings may say it, too
+    settings = {"enrollment__min_speech_s": min_speech, "enrollment__keep_audio": kept}
     if from_dir is not None or manifest is not None:
         _refuse_together(name, from_dir, manifest, mode)
         with open_voiceid(console, **settings) as vid:

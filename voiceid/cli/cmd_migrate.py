@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -76,20 +77,14 @@ def command(  # noqa: PLR0913 - one parameter an option
         if finish:
             return _finish(vid, console, yes=yes)
         if cancel:
-            given_up = vid.cancel_migration()
-            _tell(given_up, console, "given up")
+            _tell(vid.cancel_migration(), console, "given up")
             return exit_codes.DONE
+        compared = _compare(vid, console, to) if to is not None else None
         found = vid.migration() if status else None
-        compared = None
         if to is not None:
-            compared = _compare(vid, console, to)
-            found = vid.migrate(to, tell=lambda done, n: console.count("hearing", done, n))
+            found = vid.migrate(to, tell=_hearing(console))
         if switch:
-            found = vid.switch_model(
-                leave=leave,
-                leave_all=leave_all,
-                tell=lambda done, n: console.count("hearing", done, n),
-            )
+            found = vid.switch_model(leave=leave, leave_all=leave_all, tell=_hearing(console))
         if console.settings.as_json:
             facts = {"state": "none"} if found is None else found.to_dict()
             console.json(facts if to is None else {**facts, "comparison": compared})
@@ -99,6 +94,10 @@ def command(  # noqa: PLR0913 - one parameter an option
             _tell(found, console, found.state)
             _say_what_is_next(found, console, vid.config.model)
     return exit_codes.DONE
+
+
+def _hearing(console: Console) -> Callable[[int, int], None]:
+    return lambda done, total: console.count("hearing", done, total)
 
 
 def _compare(vid: VoiceID, console: Console, to: str) -> dict[str, Any] | None:

@@ -31,6 +31,16 @@ class ModelChange:
     started_at: datetime
     switched_at: datetime | None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spaces and the times, in ISO 8601."""
+        switched_at = self.switched_at
+        return {
+            "from_space": self.from_space,
+            "to_space": self.to_space,
+            "started_at": self.started_at.isoformat(),
+            "switched_at": None if switched_at is None else switched_at.isoformat(),
+        }
+
 
 def space_in_use(space_id: str, switches: Iterable[tuple[str, str]]) -> str:
     """Return the space that is used where the settings name ``space_id``.
@@ -96,15 +106,11 @@ class Migration:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the public JSON."""
-        switched_at = self.change.switched_at
         return {
             "state": self.state,
             "from_model": self.from_model,
             "to_model": self.to_model,
-            "from_space": self.change.from_space,
-            "to_space": self.change.to_space,
-            "started_at": self.change.started_at.isoformat(),
-            "switched_at": None if switched_at is None else switched_at.isoformat(),
+            **self.change.to_dict(),
             "speakers": self.speakers,
             "recordings": self.recordings,
             "prepared": self.prepared,
