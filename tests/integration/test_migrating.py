@@ -303,6 +303,33 @@ def test_there_is_a_way_back_until_it_is_finished(vid: VoiceID, place: Path) -> 
     assert vid.db_check() == []
 
 
+def test_a_change_of_the_model_is_logged_counted_and_seen_in_stats(
+    vid: VoiceID, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "voiceid")
+    vid.migrate(NEW)
+    vid.cancel_migration()
+    vid.migrate(NEW)
+    assert vid.gallery_stats().model == "campplus"
+    vid.switch_model(leave_all=True)
+    vid.identify("alice-4.wav")
+    removed = vid.finish_migration()
+    with pytest.raises(ChangeRefused):
+        vid.switch_model()
+    told = [r for r in caplog.records if r.event == "change"]
+    kinds = ["migrate", "cancel_migration", "migrate", "switch_model", "finish_migration"]
+    assert [r.kind for r in told] == kinds
+    assert (told[3].model, told[3].space) == (NEW, vid.space.id)
+    assert (told[3].speakers, told[3].samples, told[4].samples) == (2, 4, removed)
+    [error] = [r for r in caplog.records if r.event == "error"]
+    assert (error.doing, error.error) == ("switch_model", "ChangeRefused")
+    stats, gallery = vid.stats(), vid.gallery_stats()
+    assert [(c.task, c.count) for c in stats.decisions] == [("identify", 1)]
+    assert stats.changes["switch_model"] == 1
+    assert gallery.model == NEW
+    assert [s.space for s in gallery.spaces if s.in_use] == [vid.space.id]
+
+
 def test_damaged_audio_is_told_and_blocks_nothing_else(vid: VoiceID, place: Path) -> None:
     first = vid.samples("bob")[0].pcm_sha256
     path = place / "data" / "audio" / f"{first}.flac"

@@ -23,10 +23,12 @@ from voiceid.app.bringing_over import (
     some_kept,
 )
 from voiceid.app.doctor import now_used, thresholds_of
+from voiceid.app.observed import changes, finished, migrated
 from voiceid.app.parts import Parts
 from voiceid.domain import Health, Migration, Sample
 from voiceid.errors import ChangeRefused
 from voiceid.index.base import Gallery
+from voiceid.observability import Change
 
 if TYPE_CHECKING:  # it loads while the models do, or when it is needed
     from voiceid.app.side_by_side import Comparison
@@ -69,6 +71,7 @@ class Migrating:
         both = [hearing_kept(self._parts, name) for name in (self._parts.in_use.config.model, to)]
         return compare_models(both[0], both[1], some_kept(self._parts))
 
+    @changes(Change.MIGRATE, migrated)
     def migrate(self, to: str, *, tell: Tell | None = None) -> Migration:
         """Have another model hear the kept audio of everybody, beside the model in use.
 
@@ -102,6 +105,7 @@ class Migrating:
         parts.each_index(_save, [change.to_space])
         return found
 
+    @changes(Change.SWITCH_MODEL, migrated)
     def switch_model(
         self, *, leave: Sequence[str] = (), leave_all: bool = False, tell: Tell | None = None
     ) -> Migration:
@@ -149,6 +153,7 @@ class Migrating:
                 return progress(parts, writer, writer.model_changes()[-1], unusable)
         raise AssertionError("it is tried until it is done")
 
+    @changes(Change.CANCEL_MIGRATION, migrated)
     def cancel_migration(self) -> Migration:
         """Give up a change that was not switched: remove what was prepared; return what it was.
 
@@ -169,6 +174,7 @@ class Migrating:
         )
         return found
 
+    @changes(Change.FINISH_MIGRATION, finished)
     def finish_migration(self) -> int:
         """Remove the samples of the models that the one in use took the place of.
 

@@ -44,11 +44,11 @@ class Monitoring:
         status = migrate.status(parts.database)
         if status.current is None:
             return GalleryStats(parts.card.name, None, 0, 0, {}, {}, (), 0)
-        spaces = self._spaces()
+        spaces, model = self._spaces(), parts.in_use.card.name
         with parts.store.read() as reader:
             standing = reader.speakers_by_standing(datetime.now(UTC))
             return GalleryStats(
-                model=parts.card.name,
+                model=model,
                 schema=status.head,  # it is upgraded when it is opened
                 revision=reader.revision().number,
                 speakers=sum(standing.values()),
@@ -61,7 +61,7 @@ class Monitoring:
     def _spaces(self) -> tuple[SpaceStats, ...]:
         from voiceid.observability.galleries import SpaceStats  # noqa: PLC0415 - for this alone
 
-        parts = self._parts
+        parts, in_use = self._parts, self._parts.in_use.space.id
         states = {one.space: one for one in parts.each_index(lambda i, reader: i.status(reader))}
         with parts.store.read() as reader:
             speakers, samples = reader.speakers_by_space(), reader.samples_by_space()
@@ -70,7 +70,7 @@ class Monitoring:
         return tuple(
             SpaceStats(
                 space=space,
-                in_use=space == parts.space.id,
+                in_use=space == in_use,
                 speakers=speakers.get(space, 0),
                 samples=samples.get(space, 0),
                 calibration=calibrations.get(space),

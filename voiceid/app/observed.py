@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from voiceid.app.parts import Parts
-from voiceid.domain import EnrollmentReport, Merge, Speaker, Split
+from voiceid.domain import EnrollmentReport, Merge, Migration, Speaker, Split
 from voiceid.errors import EnrollmentRefused
 from voiceid.exchange import Exchanged
 from voiceid.observability import Change, Observer
@@ -136,6 +136,18 @@ def exchanged(made: Exchanged, *_: object, **__: object) -> list[Facts]:
 def fitted(made: Any, *_: object, **__: object) -> list[Facts]:
     """Return the event of a calibration, an adaptation or a cohort; None: that none is used."""
     return [{} if made is None else {"number": made.id, "space": made.space_id}]
+
+
+def migrated(made: Migration, *_: object, **__: object) -> list[Facts]:
+    """Return the event of a change of the model: which, and who comes over with what."""
+    comes_over = made.speakers - len(made.behind)
+    facts = {"model": made.to_model, "space": made.change.to_space}
+    return [{**facts, "speakers": comes_over, "samples": made.prepared}]
+
+
+def finished(n_removed: int, *_: object, **__: object) -> list[Facts]:
+    """Return the event of old samples that were removed."""
+    return [{"samples": n_removed}]
 
 
 def restored(made: Restored, *_: object, **__: object) -> list[Facts]:

@@ -104,6 +104,14 @@ class Change(enum.StrEnum):
     """A model was installed."""
     REMOVE_MODEL = "remove_model"
     """A model was removed."""
+    MIGRATE = "migrate"
+    """Another model heard the kept audio; it answers nothing yet."""
+    SWITCH_MODEL = "switch_model"
+    """The model that was prepared answers now."""
+    CANCEL_MIGRATION = "cancel_migration"
+    """What another model had prepared was removed."""
+    FINISH_MIGRATION = "finish_migration"
+    """The samples of the models before were removed."""
 
 
 def emit(event: str, facts: Mapping[str, object], level: int = logging.INFO) -> None:
