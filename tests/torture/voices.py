@@ -7,7 +7,7 @@ what a database must hold can be computed from what was acknowledged, and from n
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +35,10 @@ class Heard:
     """In the place of the embedder: what it is given has been heard already."""
 
     def __init__(self, space: EmbeddingSpace) -> None:
-        self.space = space
+        self.space, self.workers = space, 1
 
     def utterance(self, source: Utterance) -> Utterance:
         return source
-
-    def utterances(self, sources: Iterable[Utterance]) -> Iterator[Utterance]:
-        return iter(sources)
 
 
 def opened(data: Path) -> VoiceID:
