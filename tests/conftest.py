@@ -7,14 +7,17 @@ the speakers as its RTTM labels give them.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from postgres_server import Databases, databases
 
 import voiceid
+from voiceid.domain import DatabaseUrl
 from voiceid.registry import load_cards, shipped_cards_folder
 from voiceid.zoo.fetch import fetch_member
 
@@ -127,3 +130,37 @@ def _work_in(folder: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("VOICEID_HOME", str(folder))
     monkeypatch.setenv("VOICEID_MODELS", str(models))
     monkeypatch.setenv("VOICEID_OFFLINE", "true")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Databases]:
+    """A PostgreSQL server, started when a test first asks for it."""
+    with databases() as made:
+        yield made
+
+
+NewDatabase = Callable[[str], Path | DatabaseUrl]
+
+
+@pytest.fixture
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDatabase]:
+    """Make an empty database of a kind: ``sqlite`` or ``postgresql``."""
+    dropped: list[Callable[[], None]] = []
+
+    def make(kind: str) -> Path | DatabaseUrl:
+        if kind == "sqlite":
+            return tmp_path / "voices.sqlite3"
+        server: Databases = request.getfixturevalue("postgres")
+        url = server.migrated()
+        dropped.append(lambda: server.drop(url))
+        return url
+
+    yield make
+    for drop in dropped:
+        drop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, new_database: NewDatabase) -> Path | DatabaseUrl:
+    """Where a database may be: each test runs on both kinds."""
+    return new_database(request.param)

@@ -21,6 +21,7 @@ import platformdirs
 import yaml
 
 from voiceid.audio import AudioOptions
+from voiceid.domain import DatabaseUrl
 from voiceid.engine import PROVIDERS, EngineOptions
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
@@ -33,6 +34,9 @@ ENV_PREFIX = "VOICEID_"
 """``VOICEID_DECISION__MARGIN=0.1`` sets ``decision.margin``."""
 
 _NOT_SETTINGS = {"VOICEID_HOME", "VOICEID_DATABASE"}
+
+_SECRET = {"database_url"}
+"""Settings that may hold a password: what was given is not repeated in an error."""
 
 Parser = Callable[[object], object]
 
@@ -49,6 +53,8 @@ class Config:
         Name of the encoder's card.
     data, models : Path
         Absolute: the database and the index; the built models.
+    database_url : DatabaseUrl or None
+        The PostgreSQL database that keeps the gallery; None: a SQLite file in ``data``.
     offline : bool
         Never download.
     audio, speech, quality, enrollment
@@ -75,6 +81,7 @@ class Config:
     home: Path
     model: str
     data: Path
+    database_url: DatabaseUrl | None
     models: Path
     offline: bool
     audio: AudioOptions
@@ -144,7 +151,8 @@ def load_config(
             values[key] = _SETTINGS[key][1](value)
             sources[key] = source
         except (ValueError, TypeError) as error:
-            problems.append(f"{source}: {key} is {value!r}, {error}")
+            shown = "a text" if key in _SECRET else repr(value)
+            problems.append(f"{source}: {key} is {shown}, {error}")
     if problems:
         raise ConfigError(
             "the configuration is not usable:\n  " + "\n  ".join(problems),
@@ -193,6 +201,7 @@ def _compose(folder: Path, values: Mapping[str, Any], sources: Mapping[str, str]
         home=folder,
         model=values["model"],
         data=path("data"),
+        database_url=values["database_url"],
         models=path("models"),
         offline=values["offline"],
         audio=AudioOptions(**section("audio")),
@@ -271,6 +280,10 @@ def _text(value: object) -> str:
     return str(value)
 
 
+def _database_url(value: object) -> DatabaseUrl:
+    return DatabaseUrl(_text(value))
+
+
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise TypeError("neither true nor false")
@@ -318,6 +331,7 @@ def _optional(parser: Parser) -> Parser:
 _SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "model": ("campplus", _text),
     "data": ("data", _text),
+    "database_url": (None, _optional(_database_url)),
     "models": ("models", _text),
     "offline": (False, _flag),
     "audio.channel": ("mix", _channel),

@@ -8,19 +8,22 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+NUMBER = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+SORTED = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+
 # Columns are added in place: to make a table anew would copy every vector, and drop the
 # trigger that keeps samples as they are.
 
 
 def upgrade() -> None:
     op.add_column("speakers", sa.Column("metadata", sa.Text(), nullable=False, server_default="{}"))
-    op.add_column("speakers", sa.Column("expires_at", sa.String()))
-    op.add_column("speakers", sa.Column("disabled_at", sa.String()))
+    op.add_column("speakers", sa.Column("expires_at", SORTED))
+    op.add_column("speakers", sa.Column("disabled_at", SORTED))
     op.add_column("samples", sa.Column("label", sa.String(), nullable=False, server_default=""))
     op.create_table(
         "memberships",
-        sa.Column("group_name", sa.String(), nullable=False),
-        sa.Column("speaker_id", sa.Integer(), nullable=False),
+        sa.Column("group_name", SORTED, nullable=False),
+        sa.Column("speaker_id", NUMBER, nullable=False),
         sa.PrimaryKeyConstraint("group_name", "speaker_id", name="pk_memberships"),
         sa.ForeignKeyConstraint(
             ["speaker_id"],

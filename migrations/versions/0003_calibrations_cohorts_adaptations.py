@@ -10,10 +10,15 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.schema import SchemaItem
 
+from voiceid.store.pgvector import VECTOR
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
 depends_on = None
+
+NUMBER = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+SORTED = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
@@ -21,22 +26,16 @@ def upgrade() -> None:
         "calibrations",
         sa.Column("target_fmr", sa.Float()),
         sa.Column("facts", sa.Text(), nullable=False),
-        sa.Column("used_since", sa.String()),
+        sa.Column("used_since", SORTED),
     )
-    op.create_index(
-        "uq_calibrations_in_use",
-        "calibrations",
-        ["space_id"],
-        unique=True,
-        sqlite_where=sa.text("used_since IS NOT NULL"),
-    )
+    _one_in_use("calibrations")
     _fitted("cohorts", sa.Column("vectors", sa.LargeBinary(), nullable=False))
     _fitted(
         "adaptations",
-        sa.Column("adapted_id", sa.String(), nullable=False),
+        sa.Column("adapted_id", SORTED, nullable=False),
         sa.Column("transform", sa.LargeBinary(), nullable=False),
         sa.Column("facts", sa.Text(), nullable=False),
-        sa.Column("used_since", sa.String()),
+        sa.Column("used_since", SORTED),
         sa.ForeignKeyConstraint(
             ["adapted_id"],
             ["embedding_spaces.id"],
@@ -44,14 +43,16 @@ def upgrade() -> None:
         ),
         sa.UniqueConstraint("adapted_id", name="uq_adaptations_adapted_id"),
     )
-    op.create_index(
-        "uq_adaptations_in_use",
-        "adaptations",
-        ["space_id"],
-        unique=True,
-        sqlite_where=sa.text("used_since IS NOT NULL"),
-    )
+    _one_in_use("adaptations")
     _weigh_bands_alike()
+
+
+def _one_in_use(table: str) -> None:
+    """Let one row of a space be in use, and no more."""
+    where: dict[str, Any] = {
+        f"{op.get_bind().dialect.name}_where": sa.text("used_since IS NOT NULL")
+    }
+    op.create_index(f"uq_{table}_in_use", table, ["space_id"], unique=True, **where)
 
 
 def _weigh_bands_alike() -> None:
@@ -78,7 +79,9 @@ def _weigh_bands_alike() -> None:
         vectors = np.array([np.frombuffer(row.vector, dtype="<f4") for row in found])
         kinds = [_unit(_unit(vectors[kind]).mean(axis=0)) for kind in (narrow, ~narrow)]
         connection.execute(
-            sa.text("UPDATE centroids SET vector = :vector WHERE id = :id"),
+            sa.text("UPDATE centroids SET vector = :vector WHERE id = :id").bindparams(
+                sa.bindparam("vector", type_=VECTOR)
+            ),
             {"vector": _unit(np.mean(kinds, axis=0)).astype("<f4").tobytes(), "id": centroid_id},
         )
         connection.execute(
@@ -96,9 +99,9 @@ def _fitted(name: str, *more: SchemaItem) -> None:
     """Make a table of what belongs to an embedding space, and came from somewhere."""
     op.create_table(
         name,
-        sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column("space_id", sa.String(), nullable=False),
-        sa.Column("created_at", sa.String(), nullable=False),
+        sa.Column("id", NUMBER, primary_key=True),
+        sa.Column("space_id", SORTED, nullable=False),
+        sa.Column("created_at", SORTED, nullable=False),
         sa.Column("source", sa.String(), nullable=False),
         *more,
         sa.ForeignKeyConstraint(

@@ -20,20 +20,24 @@ from pathlib import Path
 import numpy as np
 from random_voices import DIM, SPACE, random_unit, sample
 
+from voiceid.domain import DatabaseUrl, database_at
 from voiceid.errors import StoreError
-from voiceid.index.base import IndexOptions
+from voiceid.index.base import Gallery, IndexOptions
 from voiceid.index.gallery import GalleryIndex
+from voiceid.index.pgvector import PgvectorGallery
 from voiceid.store import Store
 from voiceid.store.restore import restore
 
 
-def open_gallery(database: Path, kind: str) -> GalleryIndex:
+def open_gallery(database: Path | DatabaseUrl, kind: str) -> Gallery:
+    if isinstance(database, DatabaseUrl):
+        return PgvectorGallery(SPACE.id, DIM, str(database), lambda: Store.open(database).write())
     return GalleryIndex(
         SPACE.id, DIM, database.parent / "index" / f"{SPACE.id}.index", IndexOptions(kind)
     )
 
 
-def enroll(store: Store, index: GalleryIndex, name: str, vectors: np.ndarray) -> int:
+def enroll(store: Store, index: Gallery, name: str, vectors: np.ndarray) -> int:
     """Enroll as the program does, the file of the index included; return the centroid's id."""
     with store.write() as writer:
         speaker = writer.find_speaker(name) or writer.add_speaker(name)
@@ -46,14 +50,14 @@ def enroll(store: Store, index: GalleryIndex, name: str, vectors: np.ndarray) ->
     return next(i for i, owner in owned.items() if owner.speaker.id == speaker.id)
 
 
-def remove(store: Store, index: GalleryIndex, name: str) -> None:
+def remove(store: Store, index: Gallery, name: str) -> None:
     with store.write() as writer:
         writer.remove_speaker(writer.speaker(name).id)
     with store.read() as reader:
         index.sync(reader)
 
 
-def found(store: Store, index: GalleryIndex, vector: np.ndarray, k: int) -> list[tuple[int, float]]:
+def found(store: Store, index: Gallery, vector: np.ndarray, k: int) -> list[tuple[int, float]]:
     """Search, and compare with what the same snapshot of the database holds."""
     with store.read() as reader:
         hits = index.search(reader, vector, k)
@@ -66,7 +70,7 @@ def found(store: Store, index: GalleryIndex, vector: np.ndarray, k: int) -> list
         return hits
 
 
-def work(store: Store, index: GalleryIndex, seed: int, rounds: int) -> dict[str, int]:
+def work(store: Store, index: Gallery, seed: int, rounds: int) -> dict[str, int]:
     """Enroll many, remove some, search all the time; return who stays with how many samples."""
     rng, kept = np.random.default_rng(seed), {}
     for number in range(rounds):
@@ -91,7 +95,7 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _crash(store: Store, index: GalleryIndex, seed: int) -> Iterator[str]:
+def _crash(store: Store, index: Gallery, seed: int) -> Iterator[str]:
     rng = np.random.default_rng(seed)
     for number in count():
         name = f"crash {seed} {number}"
@@ -122,7 +126,7 @@ def _fill(database: Path, limit: int) -> None:
     store.close()
 
 
-def _serve(store: Store, index: GalleryIndex, seed: int) -> None:
+def _serve(store: Store, index: Gallery, seed: int) -> None:
     rng = np.random.default_rng(seed)
     for _ in sys.stdin:
         for query in random_unit(rng, 3):
@@ -144,7 +148,7 @@ def _restore(database: Path, limit: int, files: list[Path]) -> None:
 
 def main() -> None:
     """Do as the command line says."""
-    what, database = sys.argv[1], Path(sys.argv[2])
+    what, database = sys.argv[1], database_at(sys.argv[2])
     _say("ready")
     sys.stdin.readline()
     if what == "fill":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from random_voices import DIM, SPACE, random_unit, sample
+from sqlalchemy import update
 
 from voiceid.adaptation.stored import adapted_space
 from voiceid.adaptation.transforms import Transform, fit
@@ -15,6 +16,7 @@ from voiceid.errors import StoreError, ThresholdUnavailable
 from voiceid.normalization import Cohort, linear_map, statistics
 from voiceid.scoring import DecisionRule, OperatingPoint
 from voiceid.store import Store, maintenance
+from voiceid.store.tables import adaptations, centroids
 from voiceid.verification import BackEnds
 
 RULE = DecisionRule("test", [OperatingPoint("wideband", 1.0, 0.5, 0.0, 0.0, 1, 1)], 0.05)
@@ -22,8 +24,8 @@ HELD_OUT = HeldOut(10, 100, 1000, 0.01, 0.1, 0.1, {"0.01": 0.1}, {"0.01": 0.1})
 
 
 @pytest.fixture
-def store(tmp_path):
-    opened = Store.open(tmp_path / "voiceid.sqlite3")
+def store(database):
+    opened = Store.open(database)
     yield opened
     opened.close()
 
@@ -83,10 +85,10 @@ def test_what_is_wrong_with_an_adapted_centroid_is_found(store, rng, transform) 
     enroll(store, rng, "alice")
     with store.write() as writer:
         writer.add_adaptation(SPACE, transform, {}, "site")
-        raw = writer._connection.exec_driver_sql
         other = random_unit(rng).astype("<f4").tobytes()
         adapted = adapted_space(SPACE, transform).id
-        raw("UPDATE centroids SET vector = ? WHERE space_id = ?", (other, adapted))
+        mine = centroids.c.space_id == adapted
+        writer._connection.execute(update(centroids).where(mine).values(vector=other))
     assert maintenance.check(store) == [
         f"the centroid of alice in {adapted} is not what the samples make"
     ]
@@ -161,8 +163,7 @@ def test_a_transform_that_is_not_the_one_of_its_space_accepts_nobody(store, rng,
     other = fit(random_unit(rng, 60), np.repeat(np.arange(20), 3), method="centring")
     with store.write() as writer:
         writer.use_adaptation(SPACE.id, writer.add_adaptation(SPACE, transform, {}, "site"))
-        raw = writer._connection.exec_driver_sql
-        raw("UPDATE adaptations SET transform = ?", (other.to_bytes(),))
+        writer._connection.execute(update(adaptations).values(transform=other.to_bytes()))
     with store.read() as reader, pytest.raises(StoreError, match="makes"):
         BackEnds(SPACE).in_use(reader, RULE)
 

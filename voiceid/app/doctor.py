@@ -10,7 +10,7 @@ from voiceid import runtime
 from voiceid.app.forgetting import audio_of_nobody
 from voiceid.app.parts import VAD_MODEL, Parts
 from voiceid.audio import codec_versions
-from voiceid.domain import Finding, Health
+from voiceid.domain import DatabaseUrl, Finding, Health
 from voiceid.errors import StoreError, ThresholdUnavailable, VoiceIDError
 from voiceid.scoring import DecisionRule, percent
 
@@ -76,7 +76,8 @@ def _database(parts: Parts) -> Iterator[Finding]:
         raise migrate.too_new(parts.database, found)
     if found.state is migrate.SchemaState.OUTDATED:
         message = f"schema {found.current}, and this voiceid writes {found.head}"
-        hint = "The next command upgrades it; a copy is kept."
+        kept = "" if isinstance(parts.database, DatabaseUrl) else "; a copy is kept"
+        hint = f"The next command upgrades it{kept}."
         yield Finding("database", Health.WARNING, message, hint)
         return
     problems = maintenance.check(parts.store)

@@ -67,7 +67,7 @@ def _system(parts: Parts, cache: EmbeddingCache) -> System:
         space=back_end.space,
         transform=back_end.transform,
         cohort=back_end.cohort,
-        rival=parts.newest_cohort(back_end) if parts.database.exists() else None,
+        rival=parts.newest_cohort(back_end) if parts.has_database else None,
         verifying=back_end.rule,
         identifying=parts.back_end(parts.identifying_rule()).rule,
         index_loss=_index_loss(parts, back_end.space.id),
@@ -78,7 +78,7 @@ def _index_loss(parts: Parts, space_id: str) -> IndexLoss | None:
     """Return whom the index of a space loses; None where that is nobody."""
     from voiceid.evaluation.search import IndexLoss  # noqa: PLC0415 - as above
 
-    if not parts.database.exists():
+    if not parts.has_database:
         return None
     for found in parts.each_index(lambda i, reader: i.status(reader), [space_id]):
         if found.miss_rate is not None and found.miss_rate_upper is not None:

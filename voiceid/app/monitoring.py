@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceid.app.parts import Parts
+from voiceid.domain import DatabaseUrl
 from voiceid.errors import StoreError
 
 if TYPE_CHECKING:  # they load when they are asked for
     from voiceid.observability.galleries import GalleryStats, SpaceStats
     from voiceid.observability.stats import Stats
+    from voiceid.store.reader import Reader
 
 
 class Monitoring:
@@ -55,7 +57,7 @@ class Monitoring:
                 standing={name.value: count for name, count in standing.items()},
                 groups=reader.members_by_group(),
                 spaces=spaces,
-                database_bytes=_size(parts.database) + _size(Path(f"{parts.database}-wal")),
+                database_bytes=_database_bytes(parts.database, reader),
             )
 
     def _spaces(self) -> tuple[SpaceStats, ...]:
@@ -82,13 +84,19 @@ class Monitoring:
         )
 
     def _speakers(self) -> Mapping[str, int] | None:
-        if not self._parts.database.exists():
+        if not self._parts.has_database:
             return {}
         try:
             with self._parts.store.read() as reader:
                 return reader.speakers_by_space()
         except StoreError:  # whoever watches must see the counters of errors all the same
             return None
+
+
+def _database_bytes(database: Path | DatabaseUrl, reader: Reader) -> int:
+    if isinstance(database, DatabaseUrl):
+        return reader.server_bytes()
+    return _size(database) + _size(Path(f"{database}-wal"))
 
 
 def _size(path: Path) -> int:

@@ -21,13 +21,14 @@ from voiceid.app.forgetting import forget_audio
 from voiceid.audio import AudioSource, KeptAudio
 from voiceid.config import Config
 from voiceid.curation import Curator
-from voiceid.domain import Decision, EmbeddingSpace, Utterance
+from voiceid.domain import DatabaseUrl, Decision, EmbeddingSpace, Utterance
 from voiceid.embedder import Embedder
 from voiceid.encoder import Encoder
 from voiceid.enrollment import Checks, Enroller
 from voiceid.errors import ModelUnknown, SpaceMismatch, VoiceIDError
 from voiceid.index.base import Gallery
 from voiceid.index.gallery import GalleryIndex
+from voiceid.index.pgvector import PgvectorGallery
 from voiceid.normalization import Cohort
 from voiceid.observability import Change, Observer
 from voiceid.registry import ModelCard, load_cards, own_cards_folder, shipped_cards_folder
@@ -92,7 +93,7 @@ class Parts:
             It uses one that this installation cannot hear like: nobody is accepted.
         """
         now = self.space.id
-        if self.database.exists():
+        if self.has_database:
             with self.store.read() as reader:
                 now = reader.space_in_use(self.space.id)
                 model = self.config.model if now == self.space.id else reader.model_of(now)
@@ -170,9 +171,14 @@ class Parts:
         return self.card.space(speech)
 
     @property
-    def database(self) -> Path:
-        """The database file."""
-        return self.config.data / DATABASE_NAME
+    def database(self) -> Path | DatabaseUrl:
+        """Where the gallery is: a file in the data folder, or a database of a server."""
+        return self.config.database_url or self.config.data / DATABASE_NAME
+
+    @property
+    def has_database(self) -> bool:
+        """Whether there may be somebody enrolled: a server is asked, a file may be missing."""
+        return isinstance(self.database, DatabaseUrl) or self.database.exists()
 
     @property
     def index_folder(self) -> Path:
@@ -270,7 +276,7 @@ class Parts:
     def back_end(self, rule: DecisionRule) -> BackEnd:
         """Return how embeddings are compared now, if there is a database that says it."""
         back_ends = self.back_ends
-        if not self.database.exists():
+        if not self.has_database:
             return back_ends.in_use(None, rule)
         with self.store.read() as reader:
             return back_ends.in_use(reader, rule)
@@ -294,24 +300,20 @@ class Parts:
     def card_rule(self) -> DecisionRule:
         """What the model's card alone would decide by."""
         card = self.card
-        return DecisionRule(
-            card.name,
-            card.operating_points,
-            card.margin,
-            min_level_dbfs=card.min_level_dbfs,
-        )
+        points, floor_dbfs = card.operating_points, card.min_level_dbfs
+        return DecisionRule(card.name, points, card.margin, min_level_dbfs=floor_dbfs)
 
     def gallery(self, space_id: str, dim: int) -> Gallery:
         """Return the index of an embedding space."""
-        return self._root._part(  # noqa: SLF001 - parts of the same kind
-            f"gallery {space_id}",
-            lambda: GalleryIndex(
-                space_id,
-                dim,
-                self.index_folder / f"{space_id}.index",
-                self.config.index,
-            ),
-        )
+
+        def build() -> Gallery:
+            database, options = self.database, self.config.index
+            if isinstance(database, DatabaseUrl):
+                budget = options.max_miss_rate
+                return PgvectorGallery(space_id, dim, str(database), self.store.write, budget)
+            return GalleryIndex(space_id, dim, self.index_folder / f"{space_id}.index", options)
+
+        return self._root._part(f"gallery {space_id}", build)  # noqa: SLF001 - its own kind
 
     @property
     def verifier(self) -> Verifier:

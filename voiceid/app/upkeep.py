@@ -14,7 +14,8 @@ from voiceid.app.observed import changes, nothing, restored
 from voiceid.app.parts import Parts
 from voiceid.app.quantizing import quantize
 from voiceid.audio import AudioSource
-from voiceid.domain import EmbeddingSpace, Finding
+from voiceid.domain import DatabaseUrl, EmbeddingSpace, Finding
+from voiceid.errors import StoreError
 from voiceid.index.base import IndexStatus
 from voiceid.observability import Change
 from voiceid.registry import ModelCard
@@ -47,8 +48,8 @@ class Upkeep:
         return now_used(self._parts).space
 
     @property
-    def database(self) -> Path:
-        """The database file."""
+    def database(self) -> Path | DatabaseUrl:
+        """Where the gallery is: a file, or a database of a server, without its password."""
         return self._parts.database
 
     def examine(self) -> Iterator[Finding]:
@@ -129,6 +130,11 @@ class Upkeep:
         """
         from voiceid.store.restore import restore  # noqa: PLC0415 - the maintenance path only
 
+        if isinstance(self._parts.database, DatabaseUrl):
+            raise StoreError(
+                f"{self._parts.database} is not a file, and no file is put in its place",
+                hint="Use the server's own pg_restore, or `voiceid db copy` into an empty one.",
+            )
         self._parts.let_go()
         restored = restore(self._parts.database, Path(file))
         folder = self._parts.index_folder
@@ -146,11 +152,11 @@ class Upkeep:
         return problems or [told for told in [audio_problem(self._parts)] if told]
 
     def index_status(self) -> list[IndexStatus]:
-        """Compare the index file of each embedding space with the database."""
+        """Compare the index of each embedding space with the database."""
         return self._parts.each_index(lambda index, reader: index.status(reader))
 
     @changes(Change.REBUILD_INDEX, nothing)
     def index_rebuild(self) -> list[IndexStatus]:
-        """Make each index file anew from the database."""
+        """Make each index anew from the database."""
         self._parts.each_index(lambda index, reader: index.rebuild(reader))
         return self.index_status()

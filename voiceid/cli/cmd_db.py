@@ -19,6 +19,7 @@ from voiceid.errors import StoreError
 
 if TYPE_CHECKING:
     from voiceid.app import VoiceID
+    from voiceid.domain import DatabaseUrl
     from voiceid.store.migrate import SchemaStatus
 
 
@@ -124,7 +125,7 @@ def check_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-def _confirmed(file: Path, database: Path) -> bool:
+def _confirmed(file: Path, database: Path | DatabaseUrl) -> bool:
     question = f"Put {printable(str(file))} in the place of {printable(str(database))}?"
     return click.confirm(f"{question} What is there is saved beside it.", err=True)
 
@@ -137,7 +138,7 @@ def _require_database(vid: VoiceID) -> None:
         )
 
 
-def _tell(status: SchemaStatus, database: Path, console: Console) -> None:
+def _tell(status: SchemaStatus, database: Path | DatabaseUrl, console: Console) -> None:
     facts = {"current": status.current, "head": status.head, "state": str(status.state)}
     if console.settings.as_json:
         console.json({"database": str(database), **facts})

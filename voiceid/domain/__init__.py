@@ -7,6 +7,7 @@ public JSON of the command line.
 
 from voiceid.domain.conditions import Band, Condition, band_of
 from voiceid.domain.curation import Inspection, Likeness, Merge, Split
+from voiceid.domain.databases import DatabaseUrl, database_at
 from voiceid.domain.decisions import (
     SCORE_SCALE,
     Candidate,
@@ -54,6 +55,7 @@ __all__ = [
     "Candidate",
     "CentroidTable",
     "Condition",
+    "DatabaseUrl",
     "Decision",
     "Embedding",
     "EmbeddingSpace",
@@ -86,6 +88,7 @@ __all__ = [
     "Threshold",
     "Utterance",
     "band_of",
+    "database_at",
     "joined",
     "moment",
     "space_in_use",

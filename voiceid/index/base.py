@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.domain import CentroidTable, FeedEntry, Float32Array, Revision
-from voiceid.errors import ConfigError
+from voiceid.errors import ConfigError, IndexFault
 
 Ids: TypeAlias = npt.NDArray[np.int64]
 Hits: TypeAlias = tuple[Ids, Float32Array]
@@ -137,22 +137,23 @@ class CentroidSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
-    """The index file of a space against the database.
+    """The index of a space against the database.
 
     Parameters
     ----------
     space : str
         Id of the embedding space.
     kind : str
-        The `Tier`, or ``pgvector``.
+        The `Tier`, which is a file; or ``pgvector``, which is the database itself.
     path : str
+        The file, or the database.
     state : str
         ``current``, ``behind`` (the next search catches up), ``missing`` or ``damaged``
         (the next search makes it anew).
     vectors, enrolled : int or None
-        Speakers in the file (None: it cannot be told), and in the database.
+        Speakers in the index (None: it cannot be told), and in the database.
     revision, database_revision : int or None
-        Of the change feed: what the file has seen, and what there is.
+        Of the change feed: what the index has seen, and what there is.
     miss_rate, miss_rate_upper : float or None
         How often a search loses the mate whom an exact search would put first, measured when the
         index was made, and the upper bound of 95 %; None where nobody can be lost.
@@ -216,6 +217,22 @@ class Gallery(Protocol):
 
     def status(self, reader: CentroidSource) -> IndexStatus:
         """Compare what is kept with the database; nothing is changed."""
+
+
+def require_query(query: Float32Array, space_id: str, dim: int) -> None:
+    """Raise IndexFault unless a query is a finite vector (dim,)."""
+    if query.shape != (dim,) or not np.all(np.isfinite(query)):
+        raise IndexFault(
+            f"a query of shape {query.shape} cannot be searched for in {space_id}",
+            hint=f"It takes finite vectors of {dim} components.",
+        )
+
+
+def told(found: Hits) -> list[tuple[int, float]]:
+    """Return (centroid id, cosine) of a search, as a `Gallery` answers."""
+    ids, scores = found
+    cosines = np.clip(scores.astype(np.float64), -1.0, 1.0)
+    return [(int(i), float(s)) for i, s in zip(ids, cosines, strict=True)]
 
 
 def checked(ids: Ids, vectors: Float32Array, dim: int) -> Float32Array:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voiceid.domain import EMPTY_REVISION, FeedEntry, Float32Array, Revision, tag
-from voiceid.errors import IndexFault
 from voiceid.index.base import (
     CentroidSource,
     Hits,
@@ -31,6 +30,8 @@ from voiceid.index.base import (
     as_ids,
     merged,
     ranked,
+    require_query,
+    told,
 )
 
 if TYPE_CHECKING:  # FAISS takes 0.1 s to load
@@ -99,16 +100,10 @@ class GalleryIndex:
         self, reader: CentroidSource, query: Float32Array, k: int, group: str | None = None
     ) -> list[tuple[int, float]]:
         """See `Gallery`."""
-        if query.shape != (self._dim,) or not np.all(np.isfinite(query)):
-            raise IndexFault(
-                f"a query of shape {query.shape} cannot be searched for in {self._space_id}",
-                hint=f"It takes finite vectors of {self._dim} components.",
-            )
+        require_query(query, self._space_id, self._dim)
         with self._lock:
             since = self._follow(reader)
-            ids, scores = self._nearest(reader, query, k, group, since)
-        cosines = np.clip(scores.astype(np.float64), -1.0, 1.0)
-        return [(int(i), float(s)) for i, s in zip(ids, cosines, strict=True)]
+            return told(self._nearest(reader, query, k, group, since))
 
     def size(self, reader: CentroidSource, group: str | None = None) -> int:
         """See `Gallery`."""

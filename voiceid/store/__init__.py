@@ -1,4 +1,4 @@
-"""The database: SQLAlchemy over SQLite, and the only way to it."""
+"""The database: SQLAlchemy over SQLite or PostgreSQL, and the only way to it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaOutdated, StoreError
 from voiceid.store import migrate
 from voiceid.store.engine import empty_log, make_engine, require_current, transaction, wrapped
@@ -45,14 +46,16 @@ class Store:
     process that forks opens its store in the child.
     """
 
-    def __init__(self, engine: Engine, path: Path) -> None:
+    def __init__(self, engine: Engine, path: Path | DatabaseUrl) -> None:
         self._engine = engine
         self.path = path
         self.after_erasure: Callable[[], None] = lambda: None
 
     @classmethod
-    def open(cls, path: Path, options: StoreOptions | None = None) -> Store:
-        """Open the database file; make it when there is none, upgrade it when it is older.
+    def open(cls, path: Path | DatabaseUrl, options: StoreOptions | None = None) -> Store:
+        """Open a database: a file, or of a server.
+
+        Its tables are made when there are none, and upgraded when they are older.
 
         Raises
         ------
@@ -101,7 +104,7 @@ class Store:
         with transaction(self._engine, self.path, immediate=True) as connection:
             writer = Writer(connection)
             yield writer
-        if writer.erased:
+        if writer.erased and isinstance(self.path, Path):
             with contextlib.suppress(StoreError):  # the change itself is done and on the disk
                 self.erase_remains()
             self.after_erasure()
@@ -134,6 +137,11 @@ class Store:
 
     def _alone(self, statement: str, *values: str) -> Any:
         """Run a statement that SQLite takes outside of transactions only; return its row."""
+        if isinstance(self.path, DatabaseUrl):
+            raise StoreError(
+                f"{self.path} is not a file, and is not copied as one",
+                hint="Use the server's own pg_dump, or `voiceid db copy` to a file.",
+            )
         with (
             wrapped(self.path),
             contextlib.closing(self._engine.raw_connection()) as connection,

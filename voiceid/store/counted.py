@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Column, case, func, or_, select
+from sqlalchemy import Column, case, func, or_, select, text
 
 from voiceid.domain import Standing
 from voiceid.store.fitted import FittedReader
@@ -35,10 +35,16 @@ class CountedReader(FittedReader):
                 Standing.ACTIVE.value,
             ),
             else_=Standing.EXPIRED.value,
-        )
-        found = self._connection.execute(select(told, func.count()).group_by(told)).all()
+        ).label("standing")
+        query = select(told, func.count()).group_by(text("standing"))
+        found = self._connection.execute(query).all()
         counts = {str(name): int(count) for name, count in found}
         return {standing: counts.get(standing.value, 0) for standing in Standing}
+
+    def server_bytes(self) -> int:
+        """Return how large the database is, where a server keeps it."""
+        size = self._connection.exec_driver_sql("SELECT pg_database_size(current_database())")
+        return int(size.scalar_one())
 
     def _count_by(self, column: Column[str]) -> dict[str, int]:
         query = select(column, func.count()).group_by(column).order_by(column)

@@ -1,10 +1,12 @@
-"""Connections to SQLite, set up so that nothing committed is ever lost.
+"""Connections and transactions; those to SQLite so that nothing committed is ever lost.
 
 Write-ahead logging lets readers go on while one writer writes; ``synchronous=FULL`` puts
 every commit on the disk before it is reported (a power cut loses nothing that was
 answered); ``secure_delete`` overwrites what is removed.  Transactions are begun by this
 module and not by Python's driver, which would begin them too late (see SQLAlchemy's notes
 on pysqlite): a read is one snapshot, a write takes the lock at its start.
+
+What is different on a server is in `postgres`.
 """
 
 from __future__ import annotations
@@ -31,10 +33,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 
+from voiceid.domain import DatabaseUrl
 from voiceid.errors import StoreBusy, StoreError
+from voiceid.store import postgres
+from voiceid.store.postgres import BEGIN_OPTION
 from voiceid.store.still import StillConnection, open_still
-
-_BEGIN_OPTION = "voiceid_begin"
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
@@ -61,12 +64,16 @@ the log, which is there from the making of the first connection to the closing o
 """
 
 
-def make_engine(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) -> Engine:
-    """Return an engine for a database file that exists; nothing is opened yet.
+def make_engine(
+    path: Path | DatabaseUrl, busy_timeout_ms: int, *, foreign_keys: bool = True
+) -> Engine:
+    """Return an engine for a database file that exists, or of a server; nothing is opened yet.
 
     ``foreign_keys`` is off for migrations only: SQLite rebuilds a table to alter it, and
     dropping the old one would remove every row that refers to it.
     """
+    if isinstance(path, DatabaseUrl):
+        return postgres.make_engine(path, busy_timeout_ms)
 
     def connect() -> sqlite3.Connection:
         return open_file(path, busy_timeout_ms, foreign_keys=foreign_keys)
@@ -113,7 +120,7 @@ def _engine(connect: Callable[[], sqlite3.Connection], pool: type[Pool], **setti
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        kind = connection.get_execution_options()[_BEGIN_OPTION]
+        kind = connection.get_execution_options()[BEGIN_OPTION]
         if kind == "IMMEDIATE":
             _take_turn(connection.connection.driver_connection)
         else:
@@ -136,7 +143,9 @@ def require_current(connection: PoolProxiedConnection) -> None:
 
 
 @contextmanager
-def transaction(engine: Engine, path: Path, *, immediate: bool) -> Iterator[Connection]:
+def transaction(
+    engine: Engine, path: Path | DatabaseUrl, *, immediate: bool
+) -> Iterator[Connection]:
     """Run one transaction; commit at the end, roll back on any exception.
 
     Raises
@@ -145,18 +154,26 @@ def transaction(engine: Engine, path: Path, *, immediate: bool) -> Iterator[Conn
     """
     kind = "IMMEDIATE" if immediate else "DEFERRED"
     with wrapped(path), engine.connect() as connection:
-        connection.execution_options(**{_BEGIN_OPTION: kind})
-        with connection.begin():
+        connection.execution_options(**{BEGIN_OPTION: kind})
+        with connection.begin() as begun:
             yield connection
+            try:
+                begun.commit()
+            except DBAPIError as error:
+                if isinstance(path, DatabaseUrl) and immediate and postgres.is_cut(error):
+                    raise postgres.unknown_outcome(error, path) from error
+                raise
         require_current(connection.connection)
 
 
 @contextmanager
-def wrapped(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises into errors that say what to do."""
+def wrapped(path: Path | DatabaseUrl) -> Iterator[None]:
+    """Turn what the database raises into errors that say what to do."""
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:
+        if isinstance(path, DatabaseUrl) and isinstance(error, DBAPIError):
+            raise postgres.typed(error, path) from error
         raise _typed(error, path) from error
     except UnicodeDecodeError as error:  # what Python makes of a message that quotes damage
         raise _damaged(path, "text in it is not UTF-8") from error
@@ -272,7 +289,7 @@ def _retried(connection: sqlite3.Connection, statement: str, timeout_ms: int) ->
             return
 
 
-def _typed(error: DBAPIError | sqlite3.Error, path: Path) -> StoreError:
+def _typed(error: DBAPIError | sqlite3.Error, path: Path | DatabaseUrl) -> StoreError:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     said = " ".join(str(cause).split())
     code = _code(cause)
@@ -296,11 +313,11 @@ def _code(error: BaseException | None) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & _PRIMARY_CODE
 
 
-def _busy(path: Path) -> StoreBusy:
+def _busy(path: Path | DatabaseUrl) -> StoreBusy:
     return StoreBusy(f"the database {path} is being written to by another process")
 
 
-def _damaged(path: Path, said: str) -> StoreError:
+def _damaged(path: Path | DatabaseUrl, said: str) -> StoreError:
     return StoreError(
         f"{path} is damaged, or is not a database of voiceid: {said}",
         hint="Put back a backup (`voiceid db restore FILE`); what is there was left as it is.",

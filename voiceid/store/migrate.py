@@ -16,8 +16,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaTooNew, StoreError
 from voiceid.shipped import SCHEMA_HEAD, shipped
+from voiceid.store import postgres
 from voiceid.store.engine import (
     OPENING,
     make_engine,
@@ -68,7 +70,7 @@ def migrations_folder() -> Path:
     return shipped("migrations")
 
 
-def status(path: Path, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaStatus:
+def status(path: Path | DatabaseUrl, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaStatus:
     """Read the schema's revision; the file is not changed, and none appears beside it.
 
     An empty file counts as missing: it is what SQLite, or a process killed at its first
@@ -79,11 +81,10 @@ def status(path: Path, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaStat
     StoreError
         It is not a database, or not one of voiceid.
     """
-    with wrapped(path), wrapped_files(path):
-        if not path.exists() or (path.is_file() and path.stat().st_size == 0):
-            return SchemaStatus(None, SCHEMA_HEAD, SchemaState.MISSING)
-        with OPENING, closing(open_untouched(path, busy_timeout_ms)) as connection:
-            current = _revision(connection, path)
+    if isinstance(path, DatabaseUrl):
+        current = _read_server(path, busy_timeout_ms)
+    else:
+        current = _read_file(path, busy_timeout_ms)
     if current is None:
         return SchemaStatus(None, SCHEMA_HEAD, SchemaState.MISSING)
     if current == SCHEMA_HEAD:
@@ -93,12 +94,12 @@ def status(path: Path, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaStat
     return SchemaStatus(current, SCHEMA_HEAD, state)
 
 
-def upgrade(path: Path, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaStatus:
+def upgrade(path: Path | DatabaseUrl, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaStatus:
     """Make the database, or bring it to this program's schema; return where it is then.
 
     Everything happens in one transaction that waits for its turn and looks again when it
-    has it, so that processes may start at once.  In it, an older database is first copied
-    to ``<name>.before-<revision>``, as it was.  On any error the database is as it was.
+    has it, so that processes may start at once.  In it, an older file is first copied to
+    ``<name>.before-<revision>``, as it was.  On any error the database is as it was.
 
     Raises
     ------
@@ -109,14 +110,17 @@ def upgrade(path: Path, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaSta
         raise too_new(path, before)
     if before.state is SchemaState.CURRENT:
         return before
-    make_private(path)
+    if isinstance(path, Path):
+        make_private(path)
     engine = make_engine(path, busy_timeout_ms, foreign_keys=False)
     try:
         with transaction(engine, path, immediate=True) as connection:
-            if before.state is SchemaState.OUTDATED and not _is_at_head(connection):
+            outdated = before.state is SchemaState.OUTDATED and not _is_at_head(connection)
+            if outdated and isinstance(path, Path):
                 _copy(path, path.with_name(f"{path.name}.before-{SCHEMA_HEAD}"))
             run_migrations(connection)
-            _require_whole(connection, path)
+            if isinstance(path, Path):
+                _require_whole(connection, path)
     finally:
         engine.dispose()
     return status(path, busy_timeout_ms)
@@ -137,7 +141,7 @@ def run_migrations(connection: Connection) -> None:
         context.run_migrations()
 
 
-def too_new(path: Path, found: SchemaStatus) -> SchemaTooNew:
+def too_new(path: Path | DatabaseUrl, found: SchemaStatus) -> SchemaTooNew:
     """Return the error for a database of a newer program."""
     return SchemaTooNew(
         f"{path} has schema {found.current}, which this voiceid (schema {found.head})"
@@ -167,6 +171,23 @@ def open_untouched(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
     how = "mode=ro" if log.exists() else "mode=ro&immutable=1"
     uri = f"{path.absolute().as_uri()}?{how}"
     return sqlite3.connect(uri, uri=True, timeout=busy_timeout_ms / 1000)
+
+
+def _read_file(path: Path, busy_timeout_ms: int) -> str | None:
+    with wrapped(path), wrapped_files(path):
+        if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+            return None
+        with OPENING, closing(open_untouched(path, busy_timeout_ms)) as connection:
+            return _revision(connection, path)
+
+
+def _read_server(url: DatabaseUrl, busy_timeout_ms: int) -> str | None:
+    engine = make_engine(url, busy_timeout_ms)
+    try:
+        with transaction(engine, url, immediate=False) as connection:
+            return postgres.revision(connection, url)
+    finally:
+        engine.dispose()
 
 
 def _revision(connection: sqlite3.Connection, path: Path) -> str | None:

@@ -26,9 +26,10 @@ from voiceid.domain import (
     tag,
 )
 from voiceid.errors import SpeakerNameInvalid, SpeakerNotFound
-from voiceid.store import rows
+from voiceid.store import pgvector, rows
 from voiceid.store.counted import CountedReader
 from voiceid.store.model_changes import ModelChangesReader
+from voiceid.store.pgvector import Coding
 from voiceid.store.tables import (
     adaptations,
     centroids,
@@ -85,7 +86,9 @@ class Reader(ModelChangesReader, CountedReader):
         return [FeedEntry(Revision(row.revision, row.token), row.centroid_id) for row in found]
 
     def faults(self) -> list[str]:
-        """Return what SQLite's own checks of its pages and references find, in sentences."""
+        """Return what the database's own checks of its pages and references find, in sentences."""
+        if self._connection.dialect.name == "postgresql":
+            return pgvector.faults(self._connection)
         pages = self._connection.exec_driver_sql("PRAGMA integrity_check").scalars()
         dangling = self._connection.exec_driver_sql("PRAGMA foreign_key_check")
         return [f"SQLite: {said}" for said in pages if said != "ok"] + [
@@ -125,6 +128,54 @@ class Reader(ModelChangesReader, CountedReader):
             for row in self._connection.execute(query.where(centroids.c.id.in_(batch)))
         ]
         return self._table(space_id, found)
+
+    def nearest(
+        self,
+        space_id: str,
+        query: Float32Array,
+        n: int,
+        *,
+        group: str | None = None,
+        candidates: int | None = None,
+    ) -> CentroidTable:
+        """Return the ``n`` centroids of a space nearest to (dim,), where the database searches.
+
+        Parameters
+        ----------
+        space_id : str
+        query : (dim,) float32
+            Unit length.
+        n : int
+        group : str, optional
+            Whose members are looked at, and nobody else.
+        candidates : int, optional
+            Take the best of that many that are nearest by code; else of all rows.
+
+        Raises
+        ------
+        StoreError
+            A vector is damaged.
+        SpeakerDetailInvalid
+            Nothing can be a group of that name.
+        """
+        found: Sequence[Row[Any]]
+        members = None if group is None else tag("group", group)
+        if candidates is None:
+            found = pgvector.nearest(self._connection, space_id, query, n, group=members)
+        else:
+            found = pgvector.nearest_by_code(
+                self._connection, space_id, query, n, group=members, candidates=candidates
+            )
+        vectors = rows.vectors([row.vector for row in found], len(query), space_id)
+        return CentroidTable(np.array([row.id for row in found], dtype=np.int64), vectors)
+
+    def coding(self, space_id: str) -> Coding | None:
+        """Return how a space is coded, where the database searches; None where it is not."""
+        return pgvector.coding(self._connection, space_id)
+
+    def mean_and_sample(self, space_id: str, n: int) -> tuple[Float32Array, Float32Array]:
+        """Return the mean (dim,) of a space's centroids, and (n, dim) of them."""
+        return pgvector.mean_and_sample(self._connection, space_id, n)
 
     def centroid_ids(self, space_id: str) -> npt.NDArray[np.int64]:
         """Return the ids (n,) of all centroids of a space, rising."""
@@ -184,9 +235,19 @@ class Reader(ModelChangesReader, CountedReader):
             raise rows.lost(centroid_id)
         return table.vectors.reshape(-1)
 
-    def count(self, space_id: str) -> int:
-        """Return how many speakers have a centroid in a space."""
-        query = select(func.count()).where(centroids.c.space_id == space_id)
+    def count(self, space_id: str, group: str | None = None) -> int:
+        """Return how many speakers have a centroid in a space: all, or the members of a group.
+
+        Raises
+        ------
+        SpeakerDetailInvalid
+            Nothing can be a group of that name.
+        """
+        query = select(func.count()).select_from(centroids).where(centroids.c.space_id == space_id)
+        if group is not None:
+            query = query.join(
+                memberships, memberships.c.speaker_id == centroids.c.speaker_id
+            ).where(memberships.c.group_name == tag("group", group))
         return int(self._connection.execute(query).scalar_one())
 
     def enrolled(self, centroid_ids: Sequence[int]) -> dict[int, Enrolled]:

@@ -13,12 +13,13 @@ the same recordings, and go together.
 
 Ids are AUTOINCREMENT, so that the id of a removed speaker or centroid is never given to
 another.  Times are ISO 8601 in UTC: they sort as text, and any SQL shell can read them.
-Vectors are little-endian float32.
+Vectors are little-endian float32; a centroid's is a `vector` of pgvector on PostgreSQL.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     Float,
@@ -34,6 +35,8 @@ from sqlalchemy import (
     text,
 )
 
+from voiceid.store.pgvector import VECTOR
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -44,17 +47,22 @@ metadata = MetaData(
     }
 )
 
+_NUMBER = Integer().with_variant(BigInteger(), "postgresql")
+"""An id or a revision: 64 bits, as every INTEGER of SQLite is."""
+_SORTED = String().with_variant(String(collation="C"), "postgresql")
+"""A text that rows are sorted by: in the order of its bytes, as in SQLite."""
+
 speakers = Table(
     "speakers",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _NUMBER, primary_key=True),
     Column("name", String, nullable=False),
-    Column("name_key", String, nullable=False),
-    Column("created_at", String, nullable=False),
-    Column("updated_at", String, nullable=False),
+    Column("name_key", _SORTED, nullable=False),
+    Column("created_at", _SORTED, nullable=False),
+    Column("updated_at", _SORTED, nullable=False),
     Column("metadata", Text, nullable=False, server_default="{}"),
-    Column("expires_at", String),
-    Column("disabled_at", String),
+    Column("expires_at", _SORTED),
+    Column("disabled_at", _SORTED),
     UniqueConstraint("name_key"),
     sqlite_autoincrement=True,
 )
@@ -62,7 +70,7 @@ speakers = Table(
 memberships = Table(
     "memberships",
     metadata,
-    Column("group_name", String, primary_key=True),
+    Column("group_name", _SORTED, primary_key=True),
     Column("speaker_id", ForeignKey("speakers.id", ondelete="CASCADE"), primary_key=True),
     Index(None, "speaker_id"),
 )
@@ -70,7 +78,7 @@ memberships = Table(
 embedding_spaces = Table(
     "embedding_spaces",
     metadata,
-    Column("id", String, primary_key=True),
+    Column("id", _SORTED, primary_key=True),
     Column("dim", Integer, nullable=False),
     Column("facts", Text, nullable=False),
     CheckConstraint("dim > 0", name="dim_positive"),
@@ -79,7 +87,7 @@ embedding_spaces = Table(
 samples = Table(
     "samples",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _NUMBER, primary_key=True),
     Column("speaker_id", ForeignKey("speakers.id", ondelete="CASCADE"), nullable=False),
     Column("space_id", ForeignKey("embedding_spaces.id"), nullable=False),
     Column("vector", LargeBinary, nullable=False),
@@ -88,7 +96,7 @@ samples = Table(
     Column("net_speech_s", Float, nullable=False),
     Column("quality", Text, nullable=False),
     Column("overrides", Text, nullable=False),
-    Column("created_at", String, nullable=False),
+    Column("created_at", _SORTED, nullable=False),
     Column("label", String, nullable=False, server_default=""),
     UniqueConstraint("speaker_id", "space_id", "pcm_sha256"),
     CheckConstraint("length(vector) % 4 = 0 AND length(vector) > 0", name="vector_float32"),
@@ -100,15 +108,17 @@ samples = Table(
 centroids = Table(
     "centroids",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _NUMBER, primary_key=True),
     Column("speaker_id", ForeignKey("speakers.id", ondelete="CASCADE"), nullable=False),
     Column("space_id", ForeignKey("embedding_spaces.id"), nullable=False),
-    Column("vector", LargeBinary, nullable=False),
+    Column("vector", VECTOR, nullable=False),
     Column("n_samples", Integer, nullable=False),
     Column("n_narrowband", Integer, nullable=False),
     Column("net_speech_s", Float, nullable=False),
     UniqueConstraint("speaker_id", "space_id"),
-    CheckConstraint("length(vector) % 4 = 0 AND length(vector) > 0", name="vector_float32"),
+    CheckConstraint("length(vector) % 4 = 0 AND length(vector) > 0", name="vector_float32").ddl_if(
+        dialect="sqlite"
+    ),  # on PostgreSQL the type itself says so
     CheckConstraint("n_samples > 0", name="n_samples_positive"),
     Index(None, "space_id"),
     sqlite_autoincrement=True,
@@ -117,15 +127,19 @@ centroids = Table(
 changes = Table(
     "changes",
     metadata,
-    Column("revision", Integer, primary_key=True),
-    Column("centroid_id", Integer, nullable=False),
+    Column("revision", _NUMBER, primary_key=True),
+    Column("centroid_id", _NUMBER, nullable=False),
     Column("token", String(16), nullable=False),
     sqlite_autoincrement=True,
 )
 
 
 def _in_use(table: str) -> Index:
-    """Return the index that lets one row of a space be in use, and no more."""
+    """Return the index that lets one row of a space be in use, and no more.
+
+    On PostgreSQL it is the same, and made by the revision alone: to say so here would load
+    SQLAlchemy's whole dialect for it with every start.
+    """
     return Index(
         f"uq_{table}_in_use", "space_id", unique=True, sqlite_where=text("used_since IS NOT NULL")
     )
@@ -134,13 +148,13 @@ def _in_use(table: str) -> Index:
 calibrations = Table(
     "calibrations",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _NUMBER, primary_key=True),
     Column("space_id", ForeignKey("embedding_spaces.id"), nullable=False),
-    Column("created_at", String, nullable=False),
+    Column("created_at", _SORTED, nullable=False),
     Column("source", String, nullable=False),
     Column("target_fmr", Float),
     Column("facts", Text, nullable=False),
-    Column("used_since", String),
+    Column("used_since", _SORTED),
     _in_use("calibrations"),
     sqlite_autoincrement=True,
 )
@@ -148,9 +162,9 @@ calibrations = Table(
 cohorts = Table(
     "cohorts",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _NUMBER, primary_key=True),
     Column("space_id", ForeignKey("embedding_spaces.id"), nullable=False),
-    Column("created_at", String, nullable=False),
+    Column("created_at", _SORTED, nullable=False),
     Column("source", String, nullable=False),
     Column("vectors", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
@@ -159,14 +173,14 @@ cohorts = Table(
 adaptations = Table(
     "adaptations",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _NUMBER, primary_key=True),
     Column("space_id", ForeignKey("embedding_spaces.id"), nullable=False),
-    Column("created_at", String, nullable=False),
+    Column("created_at", _SORTED, nullable=False),
     Column("source", String, nullable=False),
     Column("adapted_id", ForeignKey("embedding_spaces.id"), nullable=False),
     Column("transform", LargeBinary, nullable=False),
     Column("facts", Text, nullable=False),
-    Column("used_since", String),
+    Column("used_since", _SORTED),
     UniqueConstraint("adapted_id"),
     _in_use("adaptations"),
     sqlite_autoincrement=True,

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_voices import DIM, OTHER_SPACE, QUALITY, SPACE, random_unit, sample
-from sqlalchemy import event
+from sqlalchemy import event, insert
 
 from voiceid.domain import (
     EMPTY_REVISION,
+    DatabaseUrl,
     Embedding,
     NewSample,
     Revision,
@@ -35,19 +36,15 @@ from voiceid.errors import (
 from voiceid.store import Store
 from voiceid.store.maintenance import check
 from voiceid.store.reader import Reader
+from voiceid.store.tables import centroids, speakers
 from voiceid.store.writer import Writer
 
-
-@pytest.fixture(scope="module")
-def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    store = Store.open(tmp_path_factory.mktemp("store") / "voices.sqlite3")
-    yield store
-    store.close()
+NewDatabase = Callable[[str], Path | DatabaseUrl]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store.open(tmp_path / "voices.sqlite3")
+def store(database: Path | DatabaseUrl) -> Iterator[Store]:
+    store = Store.open(database)
     yield store
     store.close()
 
@@ -280,7 +277,7 @@ def test_a_clip_is_refused_a_second_time_and_nothing_of_the_change_stays(
     with store.write() as writer:
         alice = writer.add_speaker("alice")
         writer.add_samples(alice.id, SPACE, [sample(a, "clip")])
-    with pytest.raises(StoreError, match="UNIQUE") as refused, store.write() as writer:
+    with pytest.raises(StoreError, match=r"(?i)unique") as refused, store.write() as writer:
         writer.add_samples(alice.id, SPACE, [sample(b, "other"), sample(b, "clip")])
     assert refused.value.hint
     with store.read() as reader:
@@ -290,7 +287,7 @@ def test_a_clip_is_refused_a_second_time_and_nothing_of_the_change_stays(
 
 
 def test_samples_of_nobody_are_refused(store: Store, rng: np.random.Generator) -> None:
-    with pytest.raises(StoreError, match="FOREIGN KEY"), store.write() as writer:
+    with pytest.raises(StoreError, match=r"(?i)foreign key"), store.write() as writer:
         writer.add_samples(77, SPACE, [sample(random_unit(rng))])
 
 
@@ -327,27 +324,33 @@ def test_a_sample_row_cannot_be_altered(store: Store, rng: np.random.Generator) 
         writer._connection.exec_driver_sql("UPDATE samples SET source_name = 'x'")
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        ("UPDATE centroids SET vector = zeroblob(96)", "centroid|vector"),
-        ("UPDATE centroids SET vector = zeroblob(92)", "vector"),
-        ("DROP TRIGGER samples_are_immutable; UPDATE samples SET quality = 'x'", "sample 1"),
-        ("DROP TRIGGER samples_are_immutable; UPDATE samples SET created_at = 'x'", "sample 1"),
-        ("DROP TABLE centroids", "no such table"),
-    ],
-)
+DAMAGES = [
+    ("sqlite", "UPDATE centroids SET vector = zeroblob(96)", "centroid|vector"),
+    ("sqlite", "UPDATE centroids SET vector = zeroblob(92)", "vector"),
+    ("sqlite", "{drop}; UPDATE samples SET quality = 'x'", "sample 1"),
+    ("sqlite", "{drop}; UPDATE samples SET created_at = 'x'", "sample 1"),
+    ("sqlite", "DROP TABLE centroids", "no such table"),
+    ("postgresql", "UPDATE centroids SET vector = array_fill(0, ARRAY[24])::vector", "vector"),
+    ("postgresql", "{drop} ON samples; UPDATE samples SET quality = 'x'", "sample 1"),
+    ("postgresql", "{drop} ON samples; UPDATE samples SET created_at = 'x'", "sample 1"),
+    ("postgresql", "DROP TABLE centroids CASCADE", "does not exist"),
+]
+
+
+@pytest.mark.parametrize(("kind", "damage", "message"), DAMAGES)
 def test_damaged_rows_are_store_errors(
-    store: Store, rng: np.random.Generator, damage: str, message: str
+    new_database: NewDatabase, rng: np.random.Generator, kind: str, damage: str, message: str
 ) -> None:
+    store = Store.open(new_database(kind))
     with store.write() as writer:
         alice = writer.add_speaker("alice").id
         writer.add_samples(alice, SPACE, [sample(random_unit(rng))])
-        for statement in damage.split("; "):
+        for statement in damage.format(drop="DROP TRIGGER samples_are_immutable").split("; "):
             writer._connection.exec_driver_sql(statement)
     with pytest.raises(StoreError, match=message) as error, store.read() as reader:
         assert (reader.samples(alice), reader.centroid(alice, SPACE.id)) is None
     assert error.value.hint
+    store.close()
 
 
 def test_an_exception_of_the_caller_rolls_back_and_passes_unchanged(store: Store) -> None:
@@ -411,34 +414,39 @@ def test_questions_take_as_many_queries_for_many_speakers_as_for_one(
     assert counts[0] == counts[1]
 
 
-def test_ten_thousand_speakers_are_listed_and_searched_in_a_blink(store: Store) -> None:
-    rng, names = np.random.default_rng(9), [f"speaker {n}" for n in range(10_000)]
+def test_thousands_of_speakers_are_listed_and_searched_in_a_blink(store: Store) -> None:
+    n_speakers = 10_000 if isinstance(store.path, Path) else 1000  # there an index is kept too
+    rng, names = np.random.default_rng(9), [f"speaker {n}" for n in range(n_speakers)]
     vectors = random_unit(rng, len(names)).astype("<f4")
     with store.write() as writer:
         writer.add_samples(writer.add_speaker("first").id, SPACE, [sample(random_unit(rng))])
-        raw = writer._connection.exec_driver_sql
         now = datetime.now(UTC).isoformat()
-        raw(
-            "INSERT INTO speakers (id, name, name_key, created_at, updated_at) VALUES (?,?,?,?,?)",
-            [(n + 10, name, name, now, now) for n, name in enumerate(names)],
-        )
-        raw(
-            "INSERT INTO centroids"
-            " (speaker_id, space_id, vector, n_samples, n_narrowband, net_speech_s)"
-            " VALUES (?, ?, ?, 1, 0, 2.0)",
-            [(n + 10, SPACE.id, vector.tobytes()) for n, vector in enumerate(vectors)],
-        )
+        people = [
+            {"id": n + 10, "name": name, "name_key": name, "created_at": now, "updated_at": now}
+            for n, name in enumerate(names)
+        ]
+        same = {"space_id": SPACE.id, "n_samples": 1, "n_narrowband": 0, "net_speech_s": 2.0}
+        voices = [
+            {"speaker_id": n + 10, "vector": vector.tobytes(), **same}
+            for n, vector in enumerate(vectors)
+        ]
+        writer._connection.execute(insert(speakers), people)
+        writer._connection.execute(insert(centroids), voices)
     with store.read() as reader:
         started = time.process_time()  # what others do on this machine does not count
-        assert len(reader.speakers()) == 10_001
-        assert len(reader.centroids(SPACE.id).ids) == 10_001
+        assert len(reader.speakers()) == n_speakers + 1
+        assert len(reader.centroids(SPACE.id).ids) == n_speakers + 1
         took_s = time.process_time() - started
         owners = reader.enrolled(reader.centroids(SPACE.id).ids.tolist())
-    assert len(owners) == 10_001
+    assert len(owners) == n_speakers + 1
     assert took_s < 1.0  # 0.1 s on an idle machine; a query per speaker takes longer than this
 
 
-@settings(deadline=None, max_examples=25)
+@settings(
+    deadline=None,
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # each example clears it
+)
 @given(
     steps=st.lists(
         st.tuples(
@@ -448,21 +456,21 @@ def test_ten_thousand_speakers_are_listed_and_searched_in_a_blink(store: Store) 
     )
 )
 def test_any_history_leaves_every_centroid_the_mean_of_its_samples(
-    shared_store: Store, steps: list[tuple[str, int]]
+    store: Store, steps: list[tuple[str, int]]
 ) -> None:
     rng, held = np.random.default_rng(3), {}
-    with shared_store.write() as writer:
+    with store.write() as writer:
         for speaker in writer.speakers():
             writer.remove_speaker(speaker.id)
     for what, who in steps:
         name, vectors = f"s{who}", random_unit(rng, 2)
         if what == "fail":
-            with pytest.raises(ZeroDivisionError), shared_store.write() as writer:
+            with pytest.raises(ZeroDivisionError), store.write() as writer:
                 assert _apply(writer, "enroll", name, vectors, dict(held)) or 1 / 0
         else:
-            with shared_store.write() as writer:
+            with store.write() as writer:
                 _apply(writer, what, name, vectors, held)
-    with shared_store.read() as reader:
+    with store.read() as reader:
         assert {s.name: s.n_samples for s in reader.speakers()} == {
             name: len(vectors) for name, vectors in held.items()
         }
@@ -543,7 +551,7 @@ def test_a_group_is_its_members_centroids_in_one_space(
         assert len(writer.group("lobby", SPACE.id)) == 1
 
 
-@pytest.mark.parametrize("damage", ["'tomorrow'", "'2026-11-24T12:00'", "x'00'", "5"])
+@pytest.mark.parametrize("damage", ["'tomorrow'", "'2026-11-24T12:00'", "'00'", "5"])
 def test_a_damaged_expiry_is_an_error_and_not_none(
     store: Store, rng: np.random.Generator, damage: str
 ) -> None:

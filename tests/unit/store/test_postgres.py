@@ -1,0 +1,344 @@
+"""What is PostgreSQL's own: its schema, its locks, its errors, and what it never shows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from postgres_server import Databases
+from random_voices import DIM, SPACE, random_unit, sample
+from sqlalchemy import select, update
+
+from voiceid.domain import DatabaseUrl
+from voiceid.errors import SchemaOutdated, SchemaTooNew, StoreBusy, StoreError
+from voiceid.store import Store, StoreOptions, maintenance, migrate
+from voiceid.store.engine import make_engine, transaction
+from voiceid.store.migrate import SCHEMA_HEAD, SchemaState
+from voiceid.store.pgvector import Coding
+from voiceid.store.tables import centroids, metadata
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def ask(url: DatabaseUrl, *statements: str) -> list[tuple[object, ...]]:
+    """Run SQL as somebody else would; return the rows of the last statement, if it has any."""
+    plain = url.text.replace("postgresql+psycopg", "postgresql")
+    with psycopg.connect(plain, autocommit=True) as connection:
+        for statement in statements:
+            found = connection.execute(statement)
+        return found.fetchall() if found.description else []
+
+
+def enroll(url: DatabaseUrl, *names: str) -> None:
+    rng = np.random.default_rng(len(names))
+    store = Store.open(url)
+    with store.write() as writer:
+        for name in names:
+            vectors = random_unit(rng, 2)
+            writer.add_samples(writer.add_speaker(name).id, SPACE, [sample(v) for v in vectors])
+    store.close()
+
+
+@pytest.fixture
+def url(postgres: Databases) -> Iterator[DatabaseUrl]:
+    made = postgres.migrated()
+    yield made
+    postgres.drop(made)
+
+
+@pytest.fixture
+def empty(postgres: Databases) -> Iterator[DatabaseUrl]:
+    made = postgres.empty()
+    yield made
+    postgres.drop(made)
+
+
+def parts(url: DatabaseUrl) -> list[tuple[object, ...]]:
+    """Every column, constraint and index that `tables` declares, but for names of primary keys."""
+    return ask(
+        url,
+        "SELECT table_name, column_name, udt_name, is_nullable, collation_name,"
+        " column_default FROM information_schema.columns WHERE table_schema = 'public'"
+        " AND table_name NOT IN ('alembic_version', 'codes', 'codings') UNION ALL"
+        " SELECT conrelid::regclass::text, CASE contype WHEN 'p' THEN 'pk' ELSE conname END,"
+        " pg_get_constraintdef(oid), '', '', '' FROM pg_constraint"
+        " WHERE connamespace = 'public'::regnamespace"
+        " AND conrelid::regclass::text NOT IN ('alembic_version', 'codes', 'codings') UNION ALL"
+        " SELECT tablename, '', regexp_replace(indexdef, '\\w+_pkey|pk_\\w+', 'pk'), '', '', ''"
+        " FROM pg_indexes WHERE schemaname = 'public'"
+        " AND tablename NOT IN ('alembic_version', 'codes', 'codings')"
+        " AND indexname NOT LIKE 'uq_%_in_use'"
+        " ORDER BY 1, 2, 3",
+    )
+
+
+def test_the_migrated_schema_has_everything_that_the_tables_declare(
+    url: DatabaseUrl, empty: DatabaseUrl
+) -> None:
+    engine = make_engine(empty, 1000)
+    with transaction(engine, empty, immediate=True) as connection:
+        connection.exec_driver_sql("CREATE EXTENSION vector")
+        metadata.create_all(connection)
+    engine.dispose()
+    declared = parts(empty)
+    assert len(declared) > 50
+    assert parts(url) == declared
+
+
+def downgrade(url: DatabaseUrl, revision: str) -> None:
+    engine, scripts = make_engine(url, 1000), migrate._scripts()
+    with transaction(engine, url, immediate=True) as connection:
+        context = MigrationContext.configure(
+            connection, opts={"fn": lambda now, _: scripts._downgrade_revs(revision, now)}
+        )
+        with Operations.context(context):
+            context.run_migrations()
+    engine.dispose()
+
+
+def test_revisions_are_taken_back_and_made_again_and_nobody_is_lost(url: DatabaseUrl) -> None:
+    enroll(url, "alice", "bob")
+    # One of alice's samples is a telephone's, so that 0003 has a centroid to derive anew.
+    ask(
+        url,
+        "ALTER TABLE samples DISABLE TRIGGER samples_are_immutable",
+        "UPDATE samples SET quality = replace(quality, 'noisy', 'narrowband') WHERE id = 1",
+        "ALTER TABLE samples ENABLE TRIGGER samples_are_immutable",
+        "UPDATE centroids SET n_narrowband = 1 WHERE speaker_id = 1",
+    )
+    before, fed = ask(url, "SELECT id, vector FROM samples ORDER BY id"), schema_of(url)
+    downgrade(url, "0001")
+    assert (migrate.status(url).current, migrate.status(url).state) == ("0001", "outdated")
+    with pytest.raises(SchemaOutdated, match="0001"):
+        Store.open(url, StoreOptions(auto_upgrade=False))
+    store = Store.open(url)
+    with store.read() as reader:
+        assert [speaker.name for speaker in reader.speakers()] == ["alice", "bob"]
+        assert reader.revision().number == 3, "the feed does not tell of the centroid made anew"
+    assert maintenance.check(store) == []
+    store.close()
+    assert ask(url, "SELECT id, vector FROM samples ORDER BY id") == before
+    assert schema_of(url) == fed
+
+
+def schema_of(url: DatabaseUrl) -> set[tuple[object, ...]]:
+    return {row[:3] for row in parts(url)}
+
+
+def test_a_newer_database_is_refused_untouched(url: DatabaseUrl) -> None:
+    ask(url, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SchemaTooNew, match="9999"):
+        Store.open(url)
+    assert ask(url, "SELECT version_num FROM alembic_version") == [("9999",)]
+
+
+def test_the_tables_of_another_program_are_not_touched(empty: DatabaseUrl) -> None:
+    ask(empty, "CREATE TABLE alembic_version (version_num text)")
+    with pytest.raises(StoreError, match="another program") as refused:
+        Store.open(empty)
+    assert "of its own" in refused.value.hint
+
+
+def test_a_new_database_may_be_opened_by_many_at_once(empty: DatabaseUrl) -> None:
+    assert migrate.status(empty).state is SchemaState.MISSING
+    barrier, failures = threading.Barrier(6), []
+
+    def start() -> None:
+        barrier.wait()
+        try:
+            Store.open(empty).close()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is a failure
+            failures.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert migrate.status(empty).current == SCHEMA_HEAD
+
+
+def test_a_writer_that_has_to_wait_too_long_is_told_so(url: DatabaseUrl) -> None:
+    first, second = Store.open(url), Store.open(url, StoreOptions(busy_timeout_ms=100))
+    with first.write() as writer:
+        writer.add_speaker("alice")
+        started = time.monotonic()
+        with pytest.raises(StoreBusy), second.write():
+            pass
+        assert time.monotonic() - started < 5
+        with second.read() as reader:  # who only reads does not wait
+            assert reader.speakers() == []
+    with second.write() as writer:
+        assert writer.speaker("alice")
+    first.close()
+    second.close()
+
+
+def test_the_feed_is_committed_in_the_order_of_its_numbers(url: DatabaseUrl) -> None:
+    """Whoever saw a revision saw all before it: else an index would miss the late ones."""
+    seen, stop = [], threading.Event()
+
+    def watch() -> None:
+        store = Store.open(url)
+        while not stop.is_set():
+            with store.read() as reader:
+                seen.append((reader.revision().number, len(reader.changes_since(0))))
+        store.close()
+
+    def write(who: int) -> None:
+        store, rng = Store.open(url), np.random.default_rng(who)
+        for number in range(8):
+            with store.write() as writer:
+                speaker = writer.add_speaker(f"{who} {number}")
+                writer.add_samples(speaker.id, SPACE, [sample(random_unit(rng))])
+        store.close()
+
+    watcher = threading.Thread(target=watch)
+    writers = [threading.Thread(target=write, args=(who,)) for who in range(4)]
+    for thread in (watcher, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    stop.set()
+    watcher.join()
+    # One change per centroid and none was rolled back, so a hole would be a missed change.
+    assert all(number == changed for number, changed in seen)
+    assert len(set(seen)) > 1
+
+
+@pytest.mark.parametrize("table", ["calibrations", "adaptations"])
+def test_one_row_of_a_space_is_in_use_and_no_more(url: DatabaseUrl, table: str) -> None:
+    [(index,)] = ask(url, f"SELECT indexdef FROM pg_indexes WHERE indexname = 'uq_{table}_in_use'")  # noqa: S608
+    assert "CREATE UNIQUE INDEX" in index
+    assert index.endswith("(space_id) WHERE (used_since IS NOT NULL)")
+
+
+def test_what_is_wrong_with_a_code_is_found(url: DatabaseUrl) -> None:
+    enroll(url, "alice", "bob")
+    store = Store.open(url)
+    with store.write() as writer:
+        writer.code(SPACE.id, writer.mean_and_sample(SPACE.id, 9)[0], 0.01, missed=1, queries=9)
+        assert writer.coding(SPACE.id) == Coding(0.01, 1, 9)
+    assert maintenance.check(store) == []
+    ask(url, "UPDATE codes SET code = ~code WHERE centroid_id = 2")
+    assert maintenance.check(store) == [
+        "the code of centroid 2 is not what its vector makes: `voiceid index rebuild`"
+    ]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "told", "to_do"),
+    [
+        (("postgres@", "locked:wrong-word@"), "password", "password"),
+        (("postgres@", "nobody:wrong-word@"), "nobody", "user"),
+        (("/voiceid_test", "/voiceid_tost"), "does not exist", "CREATE DATABASE"),
+        (("?host=/", "?password=wrong-word&host=/nowhere/"), "nowhere", "server"),
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_told_with_what_to_do_and_no_password(
+    url: DatabaseUrl, change: tuple[str, str], told: str, to_do: str
+) -> None:
+    ask(url, "DROP ROLE IF EXISTS locked", "CREATE ROLE locked LOGIN PASSWORD 'right'")
+    wrong = DatabaseUrl(url.text.replace(*change))
+    with pytest.raises(StoreError, match=told) as refused:
+        Store.open(wrong)
+    shown = f"{refused.value.message} {refused.value.hint} {wrong} {wrong!r}"
+    assert to_do in refused.value.hint
+    assert "wrong-word" not in shown
+
+
+def test_whoever_may_not_make_the_extension_is_told_who_may(
+    empty: DatabaseUrl, url: DatabaseUrl
+) -> None:
+    ask(empty, "DROP ROLE IF EXISTS guest", "CREATE ROLE guest LOGIN")
+    guest = DatabaseUrl(empty.text.replace("postgres@", "guest@"))
+    with pytest.raises(StoreError, match="permission denied") as refused:
+        Store.open(guest)
+    assert "CREATE EXTENSION" in refused.value.hint
+    ask(empty, "CREATE EXTENSION vector", "GRANT CREATE ON SCHEMA public TO guest")
+    enroll(guest, "alice")
+
+
+def test_a_replica_is_read_and_a_write_to_it_names_the_primary(url: DatabaseUrl) -> None:
+    """A standby refuses as a session does that is read-only."""
+    enroll(url, "alice")
+    standby = DatabaseUrl(f"{url.text}&options=-cdefault_transaction_read_only=on")
+    store = Store.open(standby)
+    with store.read() as reader:
+        assert reader.speaker("alice")
+    with pytest.raises(StoreError, match="read-only") as refused, store.write() as writer:
+        writer.add_speaker("bob")
+    assert "primary" in refused.value.hint
+    store.close()
+
+
+def test_a_read_cannot_write(url: DatabaseUrl) -> None:
+    store = Store.open(url)
+    with pytest.raises(StoreError, match="read-only"), store.read() as reader:
+        reader._connection.exec_driver_sql("DELETE FROM speakers")
+    store.close()
+
+
+def test_it_is_not_backed_up_as_a_file(url: DatabaseUrl, tmp_path: Path) -> None:
+    store = Store.open(url)
+    with pytest.raises(StoreError, match="not a file") as refused:
+        maintenance.backup(store, tmp_path / "copy.sqlite3")
+    assert "db copy" in refused.value.hint
+    assert list(tmp_path.iterdir()) == []
+    store.close()
+
+
+def test_sqlite_needs_no_driver_of_another_database(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; import voiceid; from voiceid.store import Store\n"
+        "Store.open(Path(sys.argv[1])).close()\n"
+        "foreign = ('psycopg', 'sqlalchemy.dialects.postgresql')\n"
+        "assert not [name for name in sys.modules if name.startswith(foreign)]"
+    )
+    path = tmp_path / "voices.sqlite3"
+    Store.open(path).close()  # to make its tables, Alembic loads every dialect there is
+    command = [sys.executable, "-c", code, str(path)]
+    subprocess.run(command, check=True, cwd=ROOT)
+
+
+WITHOUT_DRIVER = """
+import sys
+sys.modules["psycopg"] = None
+from voiceid.domain import DatabaseUrl
+from voiceid.errors import ExtraMissing
+from voiceid.store import Store
+try:
+    Store.open(DatabaseUrl("postgresql+psycopg://u:secret@localhost/v"))
+except ExtraMissing as error:
+    assert "voiceid[postgres]" in error.hint, error.hint
+else:
+    raise SystemExit("opened")
+"""
+
+
+def test_without_the_driver_it_is_told_what_to_install() -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_DRIVER], check=True, cwd=ROOT)
+
+
+def test_numbers_come_back_as_they_were_written_to_the_last_bit(url: DatabaseUrl) -> None:
+    enroll(url, "alice")
+    numbers = np.random.default_rng(3).standard_normal(DIM).astype("<f4")
+    numbers[:5] = [1e-42, -0.0, 3.4e38, -1e-20, 1 / 3]
+    store = Store.open(url)
+    with store.write() as writer:
+        writer._connection.execute(update(centroids).values(vector=numbers.tobytes()))
+    with store.read() as reader:
+        found = reader._connection.execute(select(centroids.c.vector)).scalar()
+    assert found == numbers.tobytes()
+    store.close()

@@ -1,0 +1,172 @@
+"""PostgreSQL: its connections and transactions, and what its errors mean.
+
+What SQLite does by nature is asked for here.  A read is one snapshot (REPEATABLE READ); a
+write first takes a lock that all writers of the database take, so that they come one after
+another, as with ``BEGIN IMMEDIATE``: the change feed's numbers are committed in their order,
+and what a writer reads is what it changes.  ``synchronous_commit`` puts every commit on the
+server's disk before it is reported.
+
+Nothing is kept in a session: statements are not prepared and settings are of one transaction,
+so that a pooler (PgBouncer) may stand between.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from voiceid.domain import DatabaseUrl
+from voiceid.errors import ConfigError, ExtraMissing, StoreBusy, StoreError
+from voiceid.store.pgvector import speak_binary
+
+BEGIN_OPTION = "voiceid_begin"
+"""Execution option of a connection: how its transaction begins, in the words of SQLite."""
+
+_WRITERS = 0x766F696365
+"""The number of the lock that writers take: "voice"."""
+_CONNECTING_S = 10
+_VANISHED_S = 60
+"""A host that vanished in the middle of a write gives the lock back after this."""
+
+_READ = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_WRITE = (
+    "SET LOCAL lock_timeout = {busy_timeout_ms};"
+    " SET LOCAL synchronous_commit = on;"
+    f" SET LOCAL idle_in_transaction_session_timeout = '{_VANISHED_S}s';"
+    f" SELECT pg_advisory_xact_lock({_WRITERS})"
+)
+
+_BUSY = {
+    "55P03": "is being written to by another process",  # lock_not_available
+    "40001": "was changed by another process meanwhile",  # serialization_failure
+    "40P01": "was changed by another process meanwhile",  # deadlock_detected
+    "53300": "has no connection left for another client",  # too_many_connections
+}
+_DAMAGED = {"42P01", "42703", "XX001", "XX002"}
+"""undefined_table, undefined_column, data_corrupted, index_corrupted"""
+_HINTS = {
+    "0A000": "Install pgvector (0.7 or newer) on the database server.",
+    "58P01": "Install pgvector (0.7 or newer) on the database server.",
+    "42501": "The first use makes the tables and, with CREATE EXTENSION, pgvector: let the user of"
+    " database_url do that, or have an administrator run `CREATE EXTENSION vector` once.",
+    "25006": "This server is a replica: point database_url at the primary.",
+    "53100": "The disk of the database server is full: make room there. Nothing was changed.",
+    "53200": "The database server is out of memory. Nothing was changed.",
+    "57014": "The server's statement_timeout, or an administrator, ended it. Nothing was changed.",
+}
+_CONNECTING = {  # what libpq says in words only
+    "password authentication failed": "Check the user and the password in database_url.",
+    "no password supplied": "Give the password in database_url, PGPASSWORD or ~/.pgpass.",
+    "role ": "Check the user in database_url.",
+    "database ": "Make the database first: CREATE DATABASE.",
+    "starting up": "Try again in a moment.",
+    "shutting down": "Try again in a moment.",
+}
+_DOWN = "Check that the server of database_url runs, and that it can be reached from here."
+
+
+def make_engine(url: DatabaseUrl, busy_timeout_ms: int) -> Engine:
+    """Return an engine for a database of a server; nothing is opened yet.
+
+    Raises
+    ------
+    ExtraMissing
+        The driver is not installed.
+    ConfigError
+    """
+    settings = {
+        "connect_timeout": _CONNECTING_S,
+        "application_name": "voiceid",
+        "prepare_threshold": None,
+    }
+    try:
+        # No limit on connections: a thread waits for the database, never for the pool.
+        engine = create_engine(url.text, connect_args=settings, pool_pre_ping=True, max_overflow=-1)
+    except ImportError as error:
+        raise ExtraMissing(
+            "database_url needs the PostgreSQL driver psycopg, which is not installed",
+            hint="Install it with `pip install 'voiceid[postgres]'`.",
+        ) from error
+    except ArgumentError as error:
+        raise ConfigError(f"database_url {url} cannot be read") from error
+    event.listen(engine, "connect", lambda connection, _: speak_binary(connection))
+    write = _WRITE.format(busy_timeout_ms=busy_timeout_ms)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options()[BEGIN_OPTION] == "IMMEDIATE"
+        connection.exec_driver_sql(write if writes else _READ)
+
+    return engine
+
+
+def revision(connection: Connection, url: DatabaseUrl) -> str | None:
+    """Return the revision of the schema, or None where voiceid has made no tables yet."""
+    found = "SELECT to_regclass(%s) IS NOT NULL"
+    ours, versions = (
+        connection.exec_driver_sql(found, (name,)).scalar()
+        for name in ("embedding_spaces", "alembic_version")
+    )
+    if ours != versions:
+        raise StoreError(
+            f"{url} holds the tables of another program",
+            hint="Give voiceid a database of its own.",
+        )
+    if not versions:
+        return None
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+
+
+def typed(error: DBAPIError, url: DatabaseUrl) -> StoreError:
+    """Return the error of this program for one of the driver's; it says what to do."""
+    cause = error.orig
+    code = getattr(cause, "sqlstate", None) or ""
+    said = _said(cause, url)
+    if code in _BUSY:
+        return StoreBusy(f"the database {url} {_BUSY[code]}")
+    if code in _DAMAGED:
+        return StoreError(
+            f"{url} is damaged, or is not a database of voiceid: {said}",
+            hint="Put back a backup of the server.",
+        )
+    if code.startswith("23"):
+        return StoreError(
+            f"the database {url} refused a change that breaks its rules: {said}",
+            hint="Nothing was changed.",
+        )
+    if is_cut(error):
+        return StoreError(
+            f"the connection to {url} broke: {said}",
+            hint="Nothing of what was begun was changed. Try again.",
+        )
+    if not code and isinstance(error, OperationalError):
+        hint = next((hint for words, hint in _CONNECTING.items() if words in said), _DOWN)
+        return StoreError(f"the database {url} cannot be reached: {said}", hint=hint)
+    return StoreError(
+        f"the database {url} failed: {said}",
+        hint=_HINTS.get(code, "Nothing was changed. The server's log may say more."),
+    )
+
+
+def is_cut(error: DBAPIError) -> bool:
+    """Whether the server went away in the middle, or ended the session itself."""
+    code = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or code.startswith(("57P", "08"))
+
+
+def unknown_outcome(error: DBAPIError, url: DatabaseUrl) -> StoreError:
+    """Return the error for a connection that broke between a commit and its answer."""
+    return StoreError(
+        f"the connection to {url} broke while a change was being committed: whether it was made"
+        f" is not known: {_said(error.orig, url)}",
+        hint="Look whether it is there (`voiceid speakers list`) before you do it again.",
+    )
+
+
+def _said(cause: BaseException | None, url: DatabaseUrl) -> str:
+    """Return what the server said, without the values of rows and without secrets."""
+    diagnosis = getattr(cause, "diag", None)
+    said = " ".join((getattr(diagnosis, "message_primary", None) or str(cause)).split())
+    for secret in url.secrets:
+        said = said.replace(secret, "***")
+    return said
