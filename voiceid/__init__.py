@@ -118,6 +118,7 @@ if TYPE_CHECKING:
     from voiceid.observability.stats import DecisionCount, Histogram, Stats
     from voiceid.registry import ModelCard
     from voiceid.scoring import OperatingPoint
+    from voiceid.store.copying import Copied
     from voiceid.store.migrate import SchemaState, SchemaStatus
     from voiceid.store.restore import Restored
     from voiceid.zoo import InstalledModel, ModelStatus, ModelStore, Progress, VerifyResult
@@ -147,6 +148,7 @@ __all__ = [
     "Conditions",
     "Config",
     "ConfigError",
+    "Copied",
     "DatabaseUrl",
     "Decision",
     "DecisionCount",
@@ -247,6 +249,7 @@ _ELSEWHERE = {
     "Change": "voiceid.observability",
     "Comparison": "voiceid.app.side_by_side",
     "Conditions": "voiceid.calibration",
+    "Copied": "voiceid.store.copying",
     "Config": "voiceid.config",
     "DecisionCount": "voiceid.observability.stats",
     "Evaluation": "voiceid.evaluation",

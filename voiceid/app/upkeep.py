@@ -14,15 +14,17 @@ from voiceid.app.observed import changes, nothing, restored
 from voiceid.app.parts import Parts
 from voiceid.app.quantizing import quantize
 from voiceid.audio import AudioSource
-from voiceid.domain import DatabaseUrl, EmbeddingSpace, Finding
-from voiceid.errors import StoreError
+from voiceid.domain import DatabaseUrl, EmbeddingSpace, Finding, database_at
+from voiceid.errors import ConfigError, StoreError
 from voiceid.index.base import IndexStatus
+from voiceid.index.pgvector import PgvectorGallery
 from voiceid.observability import Change
 from voiceid.registry import ModelCard
 from voiceid.zoo import ModelStore
 
 if TYPE_CHECKING:  # it loads while the models do, or when it is needed
     from voiceid.app.side_by_side import Comparison
+    from voiceid.store.copying import Copied
     from voiceid.store.migrate import SchemaStatus
     from voiceid.store.restore import Restored
 
@@ -144,6 +146,39 @@ class Upkeep:
         forget_audio(self._parts.store, self._parts.kept_audio)
         return restored
 
+    def db_copy(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Copied:
+        """Move a gallery from one database to another that is empty; return what was moved.
+
+        Parameters
+        ----------
+        source, target : str or path
+            A SQLite file, or ``postgresql+psycopg://user:password@host:port/database``; neither
+            need be the database of this object.
+
+        Raises
+        ------
+        ConfigError
+            That is no database.
+        SchemaOutdated, SchemaTooNew, StoreError
+            The target is as it was.
+        """
+        from voiceid.store import Store  # noqa: PLC0415 - the maintenance path only
+        from voiceid.store.copying import copy  # noqa: PLC0415 - as above
+
+        there = _database(target)
+        copied = copy(_database(source), there)
+        if isinstance(there, DatabaseUrl):
+            store = Store.open(there)
+            try:
+                with store.read() as reader:
+                    lost = self._parts.config.index.max_miss_rate
+                    for space_id, dim in reader.spaces().items():
+                        gallery = PgvectorGallery(space_id, dim, str(there), store.write, lost)
+                        gallery.rebuild(reader)
+            finally:
+                store.close()
+        return copied
+
     def db_check(self) -> list[str]:
         """Return everything that is wrong with the database, each in a sentence."""
         from voiceid.store import maintenance  # noqa: PLC0415 - the maintenance path only
@@ -160,3 +195,12 @@ class Upkeep:
         """Make each index anew from the database."""
         self._parts.each_index(lambda index, reader: index.rebuild(reader))
         return self.index_status()
+
+
+def _database(given: str | os.PathLike[str]) -> Path | DatabaseUrl:
+    try:
+        return database_at(os.fspath(given))
+    except ValueError as error:
+        raise ConfigError(
+            f"what was given is no database, {error}", hint="Name a file, or such a URL."
+        ) from error

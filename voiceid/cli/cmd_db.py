@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 @click.group(
     "db",
     cls=Group,
-    short_help="Show, upgrade, check, back up and restore the database.",
+    short_help="Show, upgrade, check, back up, restore and copy the database.",
     example="voiceid db status",
 )
 @common_options
 def command() -> None:
-    """Show, upgrade, check, back up and restore the database."""
+    """Show, upgrade, check, back up, restore and copy the database."""
 
 
 @command.command("status", cls=Command, example="voiceid db status --json")
@@ -122,6 +122,34 @@ def check_command(console: Console) -> int:
         console.json({"ok": True, "speakers": n_speakers})
     else:
         console.result(f"ok  {counted(n_speakers, 'speaker')}, every sample and centroid")
+    return exit_codes.DONE
+
+
+@command.command(
+    "copy",
+    cls=Command,
+    example="voiceid db copy data/voiceid.sqlite3 postgresql+psycopg://door@db.example/voices",
+)
+@click.argument("source", metavar="SOURCE")
+@click.argument("target", metavar="TARGET")
+@common_options
+@click.pass_obj
+def copy_command(console: Console, source: str, target: str) -> int:
+    """Move a gallery from one database to another, and check that it is the same there.
+
+    Each is a file or a postgresql+psycopg:// URL, and nobody may be enrolled in TARGET.  What
+    goes wrong leaves it as it was.  Passwords are better in PGPASSWORD or ~/.pgpass than here.
+    """
+    with open_voiceid(console) as vid:
+        copied = vid.db_copy(source, target)
+    if console.settings.as_json:
+        facts = {"rows": copied.rows, "sha256": copied.sha256}
+        console.json({"copied": copied.source, "to": copied.target, **facts})
+    else:
+        counts = ", ".join(f"{n} in {name}" for name, n in copied.rows.items() if n)
+        console.result(f"copied    {copied.source} to {copied.target}")
+        console.result(f"verified  {counts or 'nothing is there'}")
+        console.result(f"sha256    {copied.sha256} on both sides")
     return exit_codes.DONE
 
 

@@ -61,7 +61,7 @@ _COMMANDS = {
         "voiceid.cli.cmd_plot",
         "Draw the enrolled voices, or the scores and similarity of clips.",
     ),
-    "db": ("voiceid.cli.cmd_db", "Show, upgrade, check, back up and restore the database."),
+    "db": ("voiceid.cli.cmd_db", "Show, upgrade, check, back up, restore and copy the database."),
     "index": ("voiceid.cli.cmd_index", "Show and rebuild the search index."),
     "stats": ("voiceid.cli.cmd_stats", "Count what is in the gallery."),
     "config": ("voiceid.cli.cmd_config", "Show, check and write the settings."),

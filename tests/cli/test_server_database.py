@@ -1,0 +1,87 @@
+"""The command line on a gallery that a PostgreSQL server keeps."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cli_running import Runner
+from postgres_server import Databases
+
+from voiceid.domain import DatabaseUrl
+
+
+@pytest.fixture
+def url(postgres: Databases, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DatabaseUrl]:
+    """An empty database, in use from here on, with a password that must not be seen."""
+    made = postgres.empty()
+    text = made.text.replace("postgres@", "postgres:well-kept@")
+    monkeypatch.setenv("VOICEID_DATABASE_URL", text)
+    yield DatabaseUrl(text)
+    postgres.drop(made)
+
+
+def test_a_gallery_moves_to_a_server_and_back_and_answers_the_same(
+    url: DatabaseUrl, home: Path, ami, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = ami.cut("alice-3", home / "door.wav")
+    shutil.rmtree(home / "data" / "index")
+    missing = run("db", "status", "--json").json
+    assert (missing["current"], missing["state"]) == (None, "missing")
+    moved = run("db", "copy", home / "data" / "voiceid.sqlite3", url.text, "--json")
+    assert moved.json["rows"]["speakers"] == 2
+    assert moved.json["to"] == str(url)
+    here = run("identify", door, "--json").json
+    assert run("db", "status", "--json").json["state"] == "current"
+    assert "2 speakers" in run("db", "check").out
+    [status] = run("index", "status", "--json").json_lines
+    assert (status["kind"], status["vectors"], status["enrolled"]) == ("pgvector", 2, 2)
+    assert run("index", "rebuild", "--json").json_lines == [status]
+    assert list(home.glob("data/index/*")) == [], "an index file was made"
+    back = run("db", "copy", url.text, "back.sqlite3")
+    assert moved.json["sha256"] in back.out
+    assert "well-kept" not in moved.out + back.out
+    monkeypatch.delenv("VOICEID_DATABASE_URL")
+    there = run("identify", door, "--json").json
+    for answer in (here, there):
+        assert (answer["outcome"], answer["speaker"]["name"]) == ("accepted", "alice")
+    assert here["score"] == there["score"]
+
+
+def test_people_are_enrolled_found_and_removed_on_a_server(
+    url: DatabaseUrl, home: Path, ami, run: Runner
+) -> None:
+    clips = {turn: ami.cut(turn, home / f"{turn}.wav") for turn in ("bob-1", "bob-2", "bob-3")}
+    enrolled = run("enroll", "bob", clips["bob-1"], clips["bob-2"], "--group", "night")
+    assert enrolled.code == 0, enrolled.err
+    assert run("identify", clips["bob-3"], "--group", "night").code == 0
+    assert run("identify", clips["bob-3"], "--group", "day").code == 10
+    assert run("speakers", "show", "bob", "--json").json["groups"] == ["night"]
+    examined = {line["subject"]: line for line in run("doctor", "--json").json_lines}
+    assert examined["database"]["health"] == "ok"
+    assert run("speakers", "remove", "bob", "--yes").code == 0
+    assert run("identify", clips["bob-3"]).code == 10
+
+
+def test_what_is_of_files_only_says_what_to_use_and_no_password_is_shown(
+    url: DatabaseUrl, home: Path, run: Runner
+) -> None:
+    assert run("db", "copy", "data/voiceid.sqlite3", url.text).code == 0
+    backup = run("db", "backup", "copy.sqlite3")
+    assert backup.code == 50
+    assert "pg_dump" in backup.err
+    assert "db copy" in backup.err
+    restored = run("db", "restore", "data/voiceid.sqlite3", "--yes")
+    assert restored.code == 50
+    assert "pg_restore" in restored.err
+    again = run("db", "copy", "data/voiceid.sqlite3", url.text)
+    assert again.code == 50
+    assert "not empty" in again.err
+    unread = run("db", "copy", "data/voiceid.sqlite3", "mysql://u:well-kept@h/v")
+    assert unread.code == 21
+    shown = run("config", "show")
+    assert str(url) in shown.out
+    said = [backup, restored, again, unread, shown]
+    assert not [one for one in said if "well-kept" in one.out + one.err]

@@ -1,0 +1,188 @@
+"""Moving a gallery from one database to another, whatever kind each of them is.
+
+Row by row, with all ids and the change feed, in one transaction on either side: the target has
+everything at the end, or it is as empty as it was.  Then what stands in the target is read
+back, and must be what was read from the source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Table, func, insert, select, text
+
+from voiceid.domain import DatabaseUrl
+from voiceid.errors import SchemaOutdated, StoreError
+from voiceid.store import migrate
+from voiceid.store.engine import make_engine, transaction
+from voiceid.store.migrate import SchemaState
+from voiceid.store.tables import metadata
+
+_BUSY_TIMEOUT_MS = 10_000
+_BATCH = 500
+"""Rows in memory at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What was moved, and found to be the same on both sides.
+
+    Parameters
+    ----------
+    source, target : str
+        Without passwords.
+    rows : dict of str to int
+        Of each table.
+    sha256 : str
+        Over all rows, table by table, in the order of their keys.
+    """
+
+    source: str
+    target: str
+    rows: dict[str, int]
+    sha256: str
+
+
+def copy(source: Path | DatabaseUrl, target: Path | DatabaseUrl) -> Copied:
+    """Copy everything in one database into another, in which nobody is enrolled.
+
+    Parameters
+    ----------
+    source : Path or DatabaseUrl
+        Of this program's schema; it is only read, and may be in use.
+    target : Path or DatabaseUrl
+        Its tables are made if need be.
+
+    Raises
+    ------
+    SchemaOutdated, SchemaTooNew
+        The source must be of this program's schema.
+    StoreError
+        The source is damaged, or the target is not empty.  The target is as it was.
+    """
+    _require_current(source)
+    migrate.upgrade(target, _BUSY_TIMEOUT_MS)
+    with (
+        _opened(source, immediate=False) as reading,
+        _opened(target, immediate=True) as writing,
+    ):
+        _require_empty(writing, target)
+        digest, rows = hashlib.sha256(), {}
+        for table in metadata.sorted_tables:
+            there = _moved(reading, writing, table, source)
+            if there != _summed(writing, table):
+                raise StoreError(
+                    f"{table.name} in {target} is not what it is in {source}",
+                    hint="Nothing was copied. Check both: `voiceid db check`.",
+                )
+            rows[table.name] = there[0]
+            digest.update(there[1])
+        if isinstance(target, DatabaseUrl):
+            writing.exec_driver_sql("ANALYZE")
+    return Copied(str(source), str(target), rows, digest.hexdigest())
+
+
+def _require_current(source: Path | DatabaseUrl) -> None:
+    found = migrate.status(source, _BUSY_TIMEOUT_MS)
+    if found.state is SchemaState.NEWER:
+        raise migrate.too_new(source, found)
+    if found.state is SchemaState.OUTDATED:
+        raise SchemaOutdated(
+            f"{source} has schema {found.current}, and this voiceid copies {found.head}"
+        )
+    if found.state is SchemaState.MISSING:
+        raise StoreError(f"there is no gallery in {source}", hint="Check how it is written.")
+
+
+@contextmanager
+def _opened(where: Path | DatabaseUrl, *, immediate: bool) -> Iterator[Connection]:
+    engine = make_engine(where, _BUSY_TIMEOUT_MS)
+    try:
+        with transaction(engine, where, immediate=immediate) as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _require_empty(connection: Connection, target: Path | DatabaseUrl) -> None:
+    for table in metadata.sorted_tables:
+        if connection.execute(select(table).limit(1)).first() is not None:
+            raise StoreError(
+                f"{target} is not empty: there are {table.name} in it",
+                hint="Copy into a new file, or into a new database of the server.",
+            )
+
+
+def _moved(
+    reading: Connection, writing: Connection, table: Table, source: Path | DatabaseUrl
+) -> tuple[int, bytes]:
+    """Copy the rows of a table and where its numbers go on; return count and checksum."""
+    count, digest = 0, hashlib.sha256()
+    try:
+        for batch in _batches(reading, table):
+            for row in batch:
+                digest.update(repr(tuple(row.values())).encode())
+            writing.execute(insert(table), batch)
+            count += len(batch)
+    except (ValueError, TypeError) as error:  # SQLite keeps what is of no type of the table
+        raise StoreError(
+            f"a row of {table.name} in {source} is damaged", hint="Run `voiceid db check`."
+        ) from error
+    if table.dialect_options["sqlite"]["autoincrement"]:
+        _go_on_from(writing, table, _last_number(reading, table))
+    return count, digest.digest()
+
+
+def _summed(connection: Connection, table: Table) -> tuple[int, bytes]:
+    count, digest = 0, hashlib.sha256()
+    for batch in _batches(connection, table):
+        for row in batch:
+            digest.update(repr(tuple(row.values())).encode())
+        count += len(batch)
+    return count, digest.digest()
+
+
+def _batches(connection: Connection, table: Table) -> Iterator[list[dict[str, object]]]:
+    """Yield the rows of a table in the order of their keys, some at a time."""
+    query = select(table).order_by(*table.primary_key)
+    found = connection.execute(query.execution_options(yield_per=_BATCH))
+    for batch in found.mappings().partitions():
+        yield [dict(row) for row in batch]
+
+
+def _last_number(connection: Connection, table: Table) -> int:
+    """Return the highest number that a row of a table ever had: none is given again."""
+    [key] = table.primary_key
+    highest = connection.execute(select(func.coalesce(func.max(key), 0))).scalar_one()
+    if connection.dialect.name == "sqlite":
+        query = text("SELECT seq FROM sqlite_sequence WHERE name = :name")
+        given = connection.execute(query, {"name": table.name}).scalar()
+    else:
+        sequence = _sequence(connection, table)
+        query = text(f"SELECT last_value FROM {sequence} WHERE is_called")  # noqa: S608
+        given = connection.execute(query).scalar()
+    return max(int(highest), int(given or 0))
+
+
+def _go_on_from(connection: Connection, table: Table, number: int) -> None:
+    if number == 0:
+        return
+    values = {"name": table.name, "number": number}
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), values)
+        new = text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :number)")
+        connection.execute(new, values)
+    else:
+        sequence = _sequence(connection, table)
+        connection.execute(text("SELECT setval(:name, :number)"), {**values, "name": sequence})
+
+
+def _sequence(connection: Connection, table: Table) -> str:
+    """Return the name of the sequence that numbers a table's rows on PostgreSQL."""
+    [key] = table.primary_key
+    found = select(func.pg_get_serial_sequence(table.name, key.name))
+    return str(connection.execute(found).scalar_one())
