@@ -11,11 +11,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import soundfile
 from exports import campplus_features_in
+from postgres_server import Databases
 
 from examples.ami import clean_turns
 from voiceid import Reason, VoiceID, VoiceIDError, errors
@@ -91,13 +93,25 @@ def folder(ami: object, models_folder: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def voices_on_a_server(postgres: Databases) -> Iterator[dict[str, str]]:
+    """A server with an empty database that is called voices, and how it is found."""
+    made = postgres.empty("voices")
+    yield postgres.environment()
+    postgres.drop(made)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_examples_of_a_page_print_what_it_says(page: Path, folder: Path) -> None:
+def test_the_examples_of_a_page_print_what_it_says(
+    page: Path, folder: Path, request: pytest.FixtureRequest
+) -> None:
     environ = {
         **{k: v for k, v in os.environ.items() if not k.startswith("VOICEID_")},
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONWARNINGS": "error",
     }
+    if page.name == "postgres.md":
+        environ |= request.getfixturevalue("voices_on_a_server")
     for kind, block in _blocks(page):
         steps = _steps(block) if kind == "console" else [(f"{sys.executable} -", "...")]
         for command, expected in steps:

@@ -59,6 +59,9 @@ def test_people_are_enrolled_found_and_removed_on_a_server(
     assert run("identify", clips["bob-3"], "--group", "night").code == 0
     assert run("identify", clips["bob-3"], "--group", "day").code == 10
     assert run("speakers", "show", "bob", "--json").json["groups"] == ["night"]
+    counted = run("stats", "--json").json
+    assert counted["speakers"] == 1
+    assert counted["database_bytes"] > 1_000_000
     examined = {line["subject"]: line for line in run("doctor", "--json").json_lines}
     assert examined["database"]["health"] == "ok"
     assert run("speakers", "remove", "bob", "--yes").code == 0
