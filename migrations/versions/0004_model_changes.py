@@ -1,5 +1,7 @@
 """Changes of the model: from which embedding space to which, and since when."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -8,16 +10,19 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
+NUMBER = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+SORTED = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     op.create_table(
         "model_changes",
-        sa.Column("id", sa.Integer(), primary_key=True),
-        sa.Column("from_space", sa.String(), nullable=False),
-        sa.Column("to_space", sa.String(), nullable=False),
-        sa.Column("after_sample", sa.Integer(), nullable=False),
-        sa.Column("started_at", sa.String(), nullable=False),
-        sa.Column("switched_at", sa.String()),
+        sa.Column("id", NUMBER, primary_key=True),
+        sa.Column("from_space", SORTED, nullable=False),
+        sa.Column("to_space", SORTED, nullable=False),
+        sa.Column("after_sample", NUMBER, nullable=False),
+        sa.Column("started_at", SORTED, nullable=False),
+        sa.Column("switched_at", SORTED),
         sa.ForeignKeyConstraint(
             ["from_space"],
             ["embedding_spaces.id"],
@@ -31,14 +36,8 @@ def upgrade() -> None:
         sa.CheckConstraint("from_space <> to_space", name="ck_model_changes_spaces_differ"),
         sqlite_autoincrement=True,
     )
-    op.create_index(
-        "uq_model_changes_open",
-        "model_changes",
-        ["from_space"],
-        unique=True,
-        sqlite_where=sa.text("switched_at IS NULL"),
-        postgresql_where=sa.text("switched_at IS NULL"),
-    )
+    where: dict[str, Any] = {f"{op.get_bind().dialect.name}_where": sa.text("switched_at IS NULL")}
+    op.create_index("uq_model_changes_open", "model_changes", ["from_space"], unique=True, **where)
 
 
 def downgrade() -> None:

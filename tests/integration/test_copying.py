@@ -42,6 +42,8 @@ def fill(where: Where) -> None:
         fitted = Calibration(10.0, -4.0, (), ("wideband",), 1.0, (POINT,), 3000, None)
         made = writer.add_calibration(SPACE, fitted, HELD_OUT, "site", 0.01)
         writer.use_calibration(SPACE.id, made)
+        writer.switch(writer.begin_change(SPACE.id, OTHER_SPACE))
+        writer.forget_change(writer.begin_change(OTHER_SPACE.id, SPACE))
     with store.write() as writer:
         writer.remove_speaker(writer.add_speaker("gone").id)
         writer.remove_speaker(writer.speaker("alice").id)

@@ -104,9 +104,10 @@ class Store:
         with transaction(self._engine, self.path, immediate=True) as connection:
             writer = Writer(connection)
             yield writer
-        if writer.erased and isinstance(self.path, Path):
-            with contextlib.suppress(StoreError):  # the change itself is done and on the disk
-                self.erase_remains()
+        if writer.erased:
+            if isinstance(self.path, Path):
+                with contextlib.suppress(StoreError):  # the change itself is done and on the disk
+                    self.erase_remains()
             self.after_erasure()
 
     def erase_remains(self) -> bool:

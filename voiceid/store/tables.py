@@ -189,19 +189,16 @@ adaptations = Table(
 model_changes = Table(
     "model_changes",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", _NUMBER, primary_key=True),
     Column("from_space", ForeignKey("embedding_spaces.id"), nullable=False),
     Column("to_space", ForeignKey("embedding_spaces.id"), nullable=False),
-    Column("after_sample", Integer, nullable=False),
-    Column("started_at", String, nullable=False),
-    Column("switched_at", String),
+    Column("after_sample", _NUMBER, nullable=False),
+    Column("started_at", _SORTED, nullable=False),
+    Column("switched_at", _SORTED),
     CheckConstraint("from_space <> to_space", name="spaces_differ"),
+    # On PostgreSQL by the revision alone, as in `_in_use`.
     Index(
-        "uq_model_changes_open",
-        "from_space",
-        unique=True,
-        sqlite_where=text("switched_at IS NULL"),
-        postgresql_where=text("switched_at IS NULL"),
+        "uq_model_changes_open", "from_space", unique=True, sqlite_where=text("switched_at IS NULL")
     ),
     sqlite_autoincrement=True,
 )

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_voices import DIM, OTHER_SPACE, SPACE, random_unit, sample
 
-from voiceid.domain import EmbeddingSpace, ModelChange, joined, space_in_use
+from voiceid.domain import DatabaseUrl, EmbeddingSpace, ModelChange, joined, space_in_use
 from voiceid.errors import SpaceMismatch, StoreError
 from voiceid.store import Store
 
@@ -21,8 +21,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store.open(tmp_path / "voices.sqlite3")
+def store(database: Path | DatabaseUrl) -> Iterator[Store]:
+    store = Store.open(database)
     yield store
     store.close()
 

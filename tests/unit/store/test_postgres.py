@@ -76,7 +76,7 @@ def parts(url: DatabaseUrl) -> list[tuple[object, ...]]:
         " SELECT tablename, '', regexp_replace(indexdef, '\\w+_pkey|pk_\\w+', 'pk'), '', '', ''"
         " FROM pg_indexes WHERE schemaname = 'public'"
         " AND tablename NOT IN ('alembic_version', 'codes', 'codings')"
-        " AND indexname NOT LIKE 'uq_%_in_use'"
+        " AND indexname NOT LIKE 'uq_%_in_use' AND indexname <> 'uq_model_changes_open'"
         " ORDER BY 1, 2, 3",
     )
 
