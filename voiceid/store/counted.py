@@ -14,6 +14,11 @@ from voiceid.store.tables import centroids, memberships, samples, speakers
 class CountedReader(FittedReader):
     """Counts, in one snapshot of the database."""
 
+    def count_speakers(self) -> int:
+        """Return how many speakers there are, with samples or without."""
+        query = select(func.count()).select_from(speakers)
+        return int(self._connection.execute(query).scalar_one())
+
     def speakers_by_space(self) -> dict[str, int]:
         """Return how many speakers have a centroid in each embedding space that has any."""
         return self._count_by(centroids.c.space_id)

@@ -25,11 +25,12 @@ from voiceid.domain import (
     speaker_name,
     tag,
 )
-from voiceid.errors import SpeakerNameInvalid, SpeakerNotFound
-from voiceid.store import pgvector, rows
+from voiceid.errors import SpeakerNotFound
+from voiceid.store import rows
+from voiceid.store.checked import CheckedReader
 from voiceid.store.counted import CountedReader
 from voiceid.store.model_changes import ModelChangesReader
-from voiceid.store.pgvector import Coding
+from voiceid.store.searching import SearchingReader
 from voiceid.store.tables import (
     adaptations,
     centroids,
@@ -50,7 +51,7 @@ _PAGE = 2000
 """Speakers that are read at once: a few megabytes with their samples."""
 
 
-class Reader(ModelChangesReader, CountedReader):
+class Reader(ModelChangesReader, CountedReader, CheckedReader, SearchingReader):
     """Reads one snapshot of the database.
 
     Parameters
@@ -85,27 +86,6 @@ class Reader(ModelChangesReader, CountedReader):
         found = self._connection.execute(query)
         return [FeedEntry(Revision(row.revision, row.token), row.centroid_id) for row in found]
 
-    def faults(self) -> list[str]:
-        """Return what the database's own checks of its pages and references find, in sentences."""
-        if self._connection.dialect.name == "postgresql":
-            return pgvector.faults(self._connection)
-        pages = self._connection.exec_driver_sql("PRAGMA integrity_check").scalars()
-        dangling = self._connection.exec_driver_sql("PRAGMA foreign_key_check")
-        return [f"SQLite: {said}" for said in pages if said != "ok"] + [
-            f"a row of {row[0]} refers to a {row[2]} that is not there" for row in dangling
-        ]
-
-    def misnamed(self) -> list[str]:
-        """Return, in sentences, the speakers whose name is not what they are found by."""
-        found = self._connection.execute(
-            select(speakers.c.id, speakers.c.name, speakers.c.name_key)
-        )
-        return [
-            f"speaker {row.id} is called {row.name!r} and found by {row.name_key!r}"
-            for row in found
-            if not _is_key(row.name_key, row.name)
-        ]
-
     def spaces(self) -> dict[str, int]:
         """Return the dimension of each embedding space that was ever enrolled in."""
         found = self._connection.execute(select(embedding_spaces.c.id, embedding_spaces.c.dim))
@@ -129,54 +109,6 @@ class Reader(ModelChangesReader, CountedReader):
         ]
         return self._table(space_id, found)
 
-    def nearest(
-        self,
-        space_id: str,
-        query: Float32Array,
-        n: int,
-        *,
-        group: str | None = None,
-        candidates: int | None = None,
-    ) -> CentroidTable:
-        """Return the ``n`` centroids of a space nearest to (dim,), where the database searches.
-
-        Parameters
-        ----------
-        space_id : str
-        query : (dim,) float32
-            Unit length.
-        n : int
-        group : str, optional
-            Whose members are looked at, and nobody else.
-        candidates : int, optional
-            Take the best of that many that are nearest by code; else of all rows.
-
-        Raises
-        ------
-        StoreError
-            A vector is damaged.
-        SpeakerDetailInvalid
-            Nothing can be a group of that name.
-        """
-        found: Sequence[Row[Any]]
-        members = None if group is None else tag("group", group)
-        if candidates is None:
-            found = pgvector.nearest(self._connection, space_id, query, n, group=members)
-        else:
-            found = pgvector.nearest_by_code(
-                self._connection, space_id, query, n, group=members, candidates=candidates
-            )
-        vectors = rows.vectors([row.vector for row in found], len(query), space_id)
-        return CentroidTable(np.array([row.id for row in found], dtype=np.int64), vectors)
-
-    def coding(self, space_id: str) -> Coding | None:
-        """Return how a space is coded, where the database searches; None where it is not."""
-        return pgvector.coding(self._connection, space_id)
-
-    def mean_and_sample(self, space_id: str, n: int) -> tuple[Float32Array, Float32Array]:
-        """Return the mean (dim,) of a space's centroids, and (n, dim) of them."""
-        return pgvector.mean_and_sample(self._connection, space_id, n)
-
     def centroid_ids(self, space_id: str) -> npt.NDArray[np.int64]:
         """Return the ids (n,) of all centroids of a space, rising."""
         mine = select(centroids.c.id).where(centroids.c.space_id == space_id)
@@ -197,9 +129,7 @@ class Reader(ModelChangesReader, CountedReader):
 
     def _table(self, space_id: str, found: Sequence[Row[Any]]) -> CentroidTable:
         """Return centroids of rows; raises StoreError when a vector is damaged."""
-        dim = self.spaces().get(space_id, 0)
-        vectors = rows.vectors([row.vector for row in found], dim, space_id)
-        return CentroidTable(np.array([row.id for row in found], dtype=np.int64), vectors)
+        return rows.centroids(found, self.spaces().get(space_id, 0), space_id)
 
     def centroids_of(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, Float32Array]:
         """Return the centroids (dim,) of speakers in a space, by speaker; StoreError if damaged."""
@@ -383,11 +313,6 @@ class Reader(ModelChangesReader, CountedReader):
         found = self._speakers(some)
         return [one for one in found if one.expires_at is not None and now >= one.expires_at]
 
-    def count_speakers(self) -> int:
-        """Return how many speakers there are, with samples or without."""
-        query = select(func.count()).select_from(speakers)
-        return int(self._connection.execute(query).scalar_one())
-
     def find_speaker(self, name: str) -> Speaker | None:
         """Return the speaker of that name, or None; raises SpeakerNameInvalid."""
         found = self._speakers(speakers.c.name_key == speaker_key(name))
@@ -465,13 +390,6 @@ class Reader(ModelChangesReader, CountedReader):
 def _vectors_of(space_id: str) -> Select[tuple[int, bytes]]:
     mine = centroids.c.space_id == space_id
     return select(centroids.c.id, centroids.c.vector).where(mine).order_by(centroids.c.id)
-
-
-def _is_key(key: object, name: object) -> bool:
-    try:
-        return isinstance(name, str) and speaker_key(name) == key
-    except SpeakerNameInvalid:
-        return False
 
 
 def _batches(ids: Sequence[T]) -> Iterable[Sequence[T]]:

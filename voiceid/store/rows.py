@@ -16,6 +16,7 @@ from voiceid.adaptation.stored import StoredAdaptation
 from voiceid.adaptation.transforms import Transform
 from voiceid.calibration import Calibration, HeldOut, StoredCalibration
 from voiceid.domain import (
+    CentroidTable,
     EmbeddingSpace,
     Enrolled,
     Float32Array,
@@ -67,6 +68,12 @@ def vectors(found: Sequence[object], dim: int, space_id: str) -> Float32Array:
     made = np.frombuffer(b"".join(whole), dtype="<f4").reshape(len(whole), dim).astype(np.float32)
     require_unit(made, space_id)
     return made
+
+
+def centroids(found: Sequence[Row[Any]], dim: int, space_id: str) -> CentroidTable:
+    """Return the centroids of rows; raises StoreError when one is damaged."""
+    made = vectors([row.vector for row in found], dim, space_id)
+    return CentroidTable(np.array([row.id for row in found], dtype=np.int64), made)
 
 
 def centroid_of(samples: Sequence[Sample], transform: Transform | None) -> Float32Array:

@@ -13,7 +13,6 @@ from voiceid.adaptation.stored import StoredAdaptation, adapted_space
 from voiceid.adaptation.transforms import Transform
 from voiceid.domain import (
     EmbeddingSpace,
-    Float32Array,
     NewSample,
     Sample,
     Speaker,
@@ -22,11 +21,11 @@ from voiceid.domain import (
     speaker_name,
 )
 from voiceid.errors import SpeakerExists
-from voiceid.store import pgvector, rows
+from voiceid.store import rows
 from voiceid.store.bulk import BulkWriter
 from voiceid.store.model_changes import ModelChangesWriter
-from voiceid.store.pgvector import Coding
 from voiceid.store.reader import Reader
+from voiceid.store.searching import SearchingWriter
 from voiceid.store.tables import (
     adaptations,
     calibrations,
@@ -38,7 +37,7 @@ from voiceid.store.tables import (
 )
 
 
-class Writer(ModelChangesWriter, BulkWriter, Reader):
+class Writer(ModelChangesWriter, BulkWriter, SearchingWriter, Reader):
     """Reads and changes the database; everything is committed at once, or nothing.
 
     ``erased`` tells whether voices were removed, so that their remains are to be cleared.
@@ -198,16 +197,6 @@ class Writer(ModelChangesWriter, BulkWriter, Reader):
         for table in (centroids, calibrations):
             self._connection.execute(delete(table).where(table.c.space_id == gone.adapted_id))
         self._connection.execute(delete(adaptations).where(adaptations.c.id == gone.id))
-
-    def code(
-        self, space_id: str, mean: Float32Array, share: float, *, missed: int, queries: int
-    ) -> None:
-        """Code the centroids of a space around their mean (dim,), where the database searches."""
-        pgvector.make_codes(self._connection, space_id, mean, Coding(share, missed, queries))
-
-    def drop_codes(self, space_id: str) -> None:
-        """Leave a space without codes, where the database searches."""
-        pgvector.drop_codes(self._connection, space_id)
 
     def _derive(self, speaker_id: int, space_id: str) -> None:
         """Make a speaker's centroids of a space and of its adaptations anew, and tell the feed."""
