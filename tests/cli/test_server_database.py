@@ -6,10 +6,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_running import Runner
 from postgres_server import Databases
 
+from voiceid import VoiceID
 from voiceid.domain import DatabaseUrl
 
 
@@ -66,6 +68,33 @@ def test_people_are_enrolled_found_and_removed_on_a_server(
     assert examined["database"]["health"] == "ok"
     assert run("speakers", "remove", "bob", "--yes").code == 0
     assert run("identify", clips["bob-3"]).code == 10
+
+
+def test_embeddings_are_imported_into_a_server_and_its_figures_are_shown(
+    url: DatabaseUrl, home: Path, run: Runner
+) -> None:
+    with VoiceID.open() as vid:
+        space = vid.space
+    vectors = np.random.default_rng(3).standard_normal((700, space.dim)).astype(np.float32)
+    np.save(home / "vectors.npy", vectors)
+    names = [f"guest {number}" for number in range(len(vectors))]
+    (home / "names.txt").write_text("\n".join(names), encoding="utf-8")
+    given = ("--ids", home / "names.txt", "--space", space.id, "--net-speech-s", "5")
+    done = run("speakers", "import", home / "vectors.npy", *given, "--group", "guests", "--json")
+    assert (done.code, done.json["new_speakers"]) == (0, 700), done.err
+    assert run("db", "check").code == 0
+    with VoiceID.open() as vid:
+        for row in range(0, 700, 50):
+            [found] = vid.search(vectors[row], space, k=1, group="guests")
+            assert found.speaker.name == names[row]
+            assert found.score == pytest.approx(1.0, abs=1e-5)
+        counted = vid.stats().speakers
+    stats = run("stats", "--json").json
+    assert (stats["speakers"], stats["groups"], stats["revision"]) == (700, {"guests": 700}, 700)
+    assert stats["database_bytes"] > 1_000_000
+    assert counted == {space.id: 700}
+    assert "voiceid_database_bytes" in run("stats", "--prometheus").out
+    assert run("speakers", "import", home / "vectors.npy", *given).code == 42
 
 
 def test_what_is_of_files_only_says_what_to_use_and_no_password_is_shown(
