@@ -97,6 +97,26 @@ def test_embeddings_are_imported_into_a_server_and_its_figures_are_shown(
     assert run("speakers", "import", home / "vectors.npy", *given).code == 42
 
 
+def test_the_model_of_a_server_is_changed_and_its_kept_audio_goes_with_the_speaker(
+    url: DatabaseUrl, home: Path, ami, run: Runner
+) -> None:
+    clips = [ami.cut(turn, home / f"{turn}.wav") for turn in ("alice-1", "alice-2", "alice-4")]
+    assert run("enroll", "alice", *clips[:2], "--keep-audio").code == 0
+    assert run("migrate", "--to", "campplus-int8").code == 0
+    assert run("identify", clips[2], "--json").json["embedding_space"].startswith("campplus-9")
+    assert run("migrate", "--switch").code == 0
+    found = run("identify", clips[2], "--json").json
+    assert (found["outcome"], found["speaker"]["name"]) == ("accepted", "alice")
+    assert found["embedding_space"].startswith("campplus-int8-")
+    assert run("stats", "--json").json["model"] == "campplus-int8"
+    assert run("migrate", "--finish", "--yes").out == "finished  2 old samples removed\n"
+    assert run("db", "check").code == 0
+    kept = home / "data" / "audio"
+    assert len([one for one in kept.rglob("*") if one.is_file()]) == 2
+    assert run("speakers", "remove", "alice", "--yes").code == 0
+    assert not [one for one in kept.rglob("*") if one.is_file()]
+
+
 def test_what_is_of_files_only_says_what_to_use_and_no_password_is_shown(
     url: DatabaseUrl, home: Path, run: Runner
 ) -> None:
