@@ -105,9 +105,8 @@ class Store:
             writer = Writer(connection)
             yield writer
         if writer.erased:
-            if isinstance(self.path, Path):
-                with contextlib.suppress(StoreError):  # the change itself is done and on the disk
-                    self.erase_remains()
+            with contextlib.suppress(StoreError):  # the change itself is done and on the disk
+                self.erase_remains()
             self.after_erasure()
 
     def erase_remains(self) -> bool:
@@ -119,6 +118,8 @@ class Store:
             False when another reader held on to the log for longer than the busy timeout;
             it is emptied at a later removal, or when the last process closes.
         """
+        if isinstance(self.path, DatabaseUrl):
+            return True  # a server keeps its own log
         with (
             wrapped(self.path),
             contextlib.closing(self._engine.raw_connection()) as connection,
