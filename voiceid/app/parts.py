@@ -309,7 +309,7 @@ class Parts:
         def build() -> Gallery:
             database, options = self.database, self.config.index
             if isinstance(database, DatabaseUrl):
-                budget = options.max_miss_rate
+                budget = options.allowed_miss_rate
                 return PgvectorGallery(space_id, dim, str(database), self.store.write, budget)
             return GalleryIndex(space_id, dim, self.index_folder / f"{space_id}.index", options)
 

@@ -171,7 +171,7 @@ class Upkeep:
             store = Store.open(there)
             try:
                 with store.read() as reader:
-                    lost = self._parts.config.index.max_miss_rate
+                    lost = self._parts.config.index.allowed_miss_rate
                     for space_id, dim in reader.spaces().items():
                         gallery = PgvectorGallery(space_id, dim, str(there), store.write, lost)
                         gallery.rebuild(reader)

@@ -69,6 +69,11 @@ class IndexOptions:
                 f"there is no index of kind {self.kind!r}; there are {', '.join(_KINDS)}"
             )
 
+    @property
+    def allowed_miss_rate(self) -> float:
+        """The loss budget where a kind may lose anybody, else 0."""
+        return self.max_miss_rate if self.kind in {"auto", Tier.TWO_STAGE} else 0.0
+
     def tier(self, size: int, dim: int) -> Tier:
         """Return the tier that a gallery of ``size`` vectors of ``dim`` components is to have."""
         tier = Tier.TWO_STAGE if self.kind == "auto" else Tier(self.kind)

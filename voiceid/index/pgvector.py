@@ -11,6 +11,7 @@ index loses far more of the enrolled (docs/postgres.md), and is not used.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -196,7 +197,11 @@ class PgvectorGallery:
         )
 
     def _coding(self, source: SearchingSource, size: int) -> Coding | None:
-        return source.coding(self._space_id) if size > _EXACT_GROUP_UP_TO else None
+        """Return how so many are searched; None: all of them, also where codes lose too many."""
+        coding = source.coding(self._space_id) if size > _EXACT_GROUP_UP_TO else None
+        if coding is None or _upper(coding.missed, coding.queries) > self._max_miss_rate:
+            return None
+        return coding
 
     def _candidates(self, source: SearchingSource, group: str | None, n: int) -> int | None:
         """Return how many are compared by their vectors; None for all."""
@@ -205,6 +210,12 @@ class PgvectorGallery:
         if coding is None:
             return None
         return max(_LEAST, n, math.ceil(coding.share * size))
+
+
+@functools.lru_cache(maxsize=64)
+def _upper(missed: int, queries: int) -> float:
+    """Return `MissRate.upper`, which takes milliseconds, and every search asks for it."""
+    return MissRate(missed, queries).upper
 
 
 def losses(vectors: Float32Array, mean: Float32Array) -> list[MissRate]:

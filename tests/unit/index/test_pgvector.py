@@ -83,7 +83,8 @@ def coded(
         monkeypatch.setattr(pgvector, "_EXACT_GROUP_UP_TO", 0)
         with store.write() as writer:
             writer.know_space(SPACE)
-            writer.code(SPACE.id, random_unit(np.random.default_rng(0)), 1.0, missed=0, queries=9)
+            mean = random_unit(np.random.default_rng(0))
+            writer.code(SPACE.id, mean, 1.0, missed=0, queries=9999)
     return request.param
 
 
@@ -130,7 +131,7 @@ def test_any_history_is_answered_from_the_present(
             remove(store, name)
         elif what == "recode" and coded == "codes":
             with store.write() as writer:
-                writer.code(SPACE.id, random_unit(rng), 1.0, missed=0, queries=9)
+                writer.code(SPACE.id, random_unit(rng), 1.0, missed=0, queries=9999)
         else:
             answer(store, index, random_unit(rng), k=9)
             answer(store, index, random_unit(rng), k=2, group=f"group {who % 2}")
@@ -236,6 +237,13 @@ def test_a_large_gallery_is_coded_when_little_is_lost_by_it_and_only_then(
         assert index.status(reader).miss_rate == made.missed / made.queries < 0.95
     index._max_miss_rate = 0.0
     with store.read() as reader:
+        assert index.status(reader).miss_rate is None, "codes that lose too many are not used"
+        everybody = range(150)
+        queries = reader.centroids(SPACE.id).vectors[everybody]
+        assert [index.search(reader, one, 1)[0][0] for one in queries] == [
+            one + 1 for one in everybody
+        ]
+    with store.read() as reader:
         index.rebuild(reader)
     with store.read() as reader:
         assert reader.coding(SPACE.id) is None
@@ -260,7 +268,7 @@ def test_the_miss_rate_is_that_of_a_search_by_codes(
         np.testing.assert_allclose(mean, vectors.mean(axis=0), atol=1e-6)
         assert sorted(map(bytes, drawn)) == sorted(map(bytes, vectors.astype("<f4")))
         foretold = [loss.rate for loss in losses(drawn, mean)]
-        writer.code(SPACE.id, mean, share, missed=0, queries=9)
+        writer.code(SPACE.id, mean, share, missed=0, queries=9999)
     missed = []
     with store.read() as reader:
         table = reader.centroids(SPACE.id)

@@ -125,6 +125,13 @@ def test_the_tier_follows_size_and_budget(
     assert IndexOptions(kind, budget).tier(size, dim) is tier
 
 
+@pytest.mark.parametrize(
+    ("kind", "allowed"), [("auto", 0.01), ("two-stage", 0.01), ("exact", 0.0), ("compact", 0.0)]
+)
+def test_a_kind_that_loses_nobody_allows_no_loss(kind: str, allowed: float) -> None:
+    assert IndexOptions(kind, 0.01).allowed_miss_rate == allowed
+
+
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ConfigError, match="hnsw"):
         IndexOptions("hnsw")
