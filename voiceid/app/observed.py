@@ -19,6 +19,7 @@ from voiceid.observability import Change, Observer
 from voiceid.observability.observer import elapsed_ms
 
 if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store.copying import Copied
     from voiceid.store.restore import Restored
 
 P = ParamSpec("P")
@@ -148,6 +149,11 @@ def migrated(made: Migration, *_: object, **__: object) -> list[Facts]:
 def finished(n_removed: int, *_: object, **__: object) -> list[Facts]:
     """Return the event of old samples that were removed."""
     return [{"samples": n_removed}]
+
+
+def copied(made: Copied, *_: object, **__: object) -> list[Facts]:
+    """Return the event of a gallery that was copied to another database."""
+    return [{"speakers": made.rows["speakers"], "samples": made.rows["samples"]}]
 
 
 def restored(made: Restored, *_: object, **__: object) -> list[Facts]:

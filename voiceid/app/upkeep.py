@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from voiceid.app.doctor import audio_problem, examine, now_used
 from voiceid.app.forgetting import forget_audio
-from voiceid.app.observed import changes, nothing, restored
+from voiceid.app.observed import changes, copied, nothing, restored
 from voiceid.app.parts import Parts
 from voiceid.app.quantizing import quantize
 from voiceid.audio import AudioSource
@@ -146,6 +146,7 @@ class Upkeep:
         forget_audio(self._parts.store, self._parts.kept_audio)
         return restored
 
+    @changes(Change.COPY, copied)
     def db_copy(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Copied:
         """Move a gallery from one database to another that is empty; return what was moved.
 
@@ -166,7 +167,7 @@ class Upkeep:
         from voiceid.store.copying import copy  # noqa: PLC0415 - as above
 
         there = _database(target)
-        copied = copy(_database(source), there)
+        made = copy(_database(source), there)
         if isinstance(there, DatabaseUrl):
             store = Store.open(there)
             try:
@@ -177,7 +178,7 @@ class Upkeep:
                         gallery.rebuild(reader)
             finally:
                 store.close()
-        return copied
+        return made
 
     def db_check(self) -> list[str]:
         """Return everything that is wrong with the database, each in a sentence."""

@@ -96,6 +96,8 @@ class Change(enum.StrEnum):
     """The database was brought to this program's schema by `voiceid db upgrade`."""
     BACKUP = "backup"
     """The database was copied."""
+    COPY = "copy"
+    """All that is in a database was copied to another."""
     RESTORE = "restore"
     """A backup took the place of the database."""
     REBUILD_INDEX = "rebuild_index"
