@@ -8,6 +8,7 @@ scored again, exactly, from the rows of the database.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -77,11 +78,32 @@ class Bytes:
         return scores + np.float32(query @ (self.low + step / 2))
 
     def scan(self, codes: Codes) -> Scan:
-        """Return a pass over (n, dim) codes, of which it makes a copy."""
-        index = self._index()
+        """Return a pass over (n, dim) codes, of which it makes a copy.
+
+        The ranges go into the query, and the query into 8 bits too: FAISS then multiplies whole
+        numbers, in half the time.  What all codes have in common does not change an order.
+        """
+        kind = faiss.ScalarQuantizer.QT_8bit_direct_signed  # a code less 128
+        index: Any = faiss.IndexScalarQuantizer(codes.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
         faiss.copy_array_to_vector(codes.reshape(-1), index.codes)
         index.ntotal = len(codes)
-        return _Scan(index)
+        return _Scan(index, lambda queries: self._whole(queries)[0])
+
+    def slack(self, query: Float32Array, reach: float) -> float:
+        """Return by how much a pass can be off for (dim,), beside :meth:`cosines`.
+
+        ``reach`` is the greatest length of a code less 128: by Cauchy and Schwarz, what was left
+        of the query can make no more of a difference than that.
+        """
+        whole, scale = self._whole(query[None])
+        left = query * (self.width / np.float32(_STEPS)) - whole[0] * scale[0]
+        return float(np.linalg.norm(left)) * reach
+
+    def _whole(self, queries: Float32Array) -> tuple[Float32Array, Float32Array]:
+        """Return (n, dim) whole numbers from -127 to 127, and (n, 1) by what they are scaled."""
+        scaled = queries * (self.width / np.float32(_STEPS))
+        scale = np.maximum(np.abs(scaled).max(axis=1, keepdims=True), np.float32(1e-30)) / 127
+        return np.rint(scaled / scale), scale
 
     def _index(self) -> Any:
         index: Any = faiss.IndexScalarQuantizer(
@@ -138,7 +160,7 @@ class Products:
         plain.is_trained = True
         faiss.copy_array_to_vector(codes.reshape(-1), plain.codes)
         plain.ntotal = len(codes)
-        return _Scan(faiss.IndexPQFastScan(plain, _BLOCK), self.turn)
+        return _Scan(faiss.IndexPQFastScan(plain, _BLOCK), lambda queries: queries @ self.turn)
 
     def _quantizer(self) -> Any:
         quantizer = _quantizer(len(self.turn))
@@ -171,16 +193,21 @@ def _quantizer(dim: int) -> Any:
 
 
 class _Scan:
-    def __init__(self, index: Any, turn: Float32Array | None = None) -> None:
-        self._index, self._turn = index, turn
+    def __init__(self, index: Any, adapted: Callable[[Float32Array], Float32Array]) -> None:
+        self._index, self._adapted = index, adapted
 
     def nearest(self, queries: Float32Array, count: int) -> Positions:
         """See `Scan`."""
-        turned = queries if self._turn is None else queries @ self._turn
-        rows = np.ascontiguousarray(turned, dtype=np.float32)
+        rows = np.ascontiguousarray(self._adapted(queries), dtype=np.float32)
         _, found = self._index.search(rows, min(count, self._index.ntotal))
         positions: Positions = np.asarray(found, dtype=np.int64)
         return positions
+
+
+def reach_of(codes: Codes) -> float:
+    """Return the greatest length of codes (n, dim), each less 128."""
+    lengths = np.linalg.norm(codes.astype(np.float32) - np.float32(128), axis=1)
+    return float(lengths.max(initial=0.0))
 
 
 def use_one_thread() -> None:

@@ -23,9 +23,17 @@ import numpy.typing as npt
 from voiceid.domain import CentroidTable, Float32Array
 from voiceid.index import sections
 from voiceid.index.base import ROUNDING, CentroidSource, Ids, MissRate, Tier
-from voiceid.index.codes import TRAINED_ON, Bytes, Positions, Products, Scan, use_one_thread
+from voiceid.index.codes import (
+    TRAINED_ON,
+    Bytes,
+    Positions,
+    Products,
+    Scan,
+    reach_of,
+    use_one_thread,
+)
 
-_SPARE = 64
+_SPARE = 256
 """Asked for beyond k of a pass that loses nobody, to see where the bound lies."""
 _FIRST_PASS = (500, 750, 1000, 1500, 2000, 3000, 4000)
 """How many the first pass names: the first that keeps the budget."""
@@ -115,6 +123,7 @@ class Sealed:
         self._codes = arrays["bytes"]
         self._bytes = Bytes(arrays["low"], arrays["width"])
         self._margin = 2 * float(facts["residual"]) + ROUNDING
+        self._reach = float(facts["reach"])
         self._count = int(facts["first_pass"])
         self._products: Products | None = None
         if self.tier is Tier.TWO_STAGE:
@@ -145,7 +154,7 @@ class Sealed:
         size, least = len(view.positions), k
         if not size:
             return view.positions
-        asked = k + _SPARE
+        asked, slack = k + _SPARE, 2 * self._bytes.slack(query, self._reach)
         if view.loses:
             least = max(self._count, 4 * k)
             asked = least + least // 8 if gone.any() else least
@@ -155,11 +164,11 @@ class Sealed:
             found = view.positions[view.scan.nearest(query[None], asked)[0]]
             there = np.sort(found[~gone[found]])  # rising, the codes come from memory sooner
             cosines = self._bytes.cosines(self._codes[there], query)
-            kth = np.partition(cosines, -k)[-k] if len(there) > k else np.float32(-1.0)
-            kept = cosines >= kth - self._margin
-            beyond = view.loses or not kept.all()
+            kth = np.partition(cosines, -k)[-k] if len(there) > k else np.float32(-2.0)
+            [last] = self._bytes.cosines(self._codes[found[-1:]], query)
+            beyond = view.loses or last + slack < kth - self._margin
             if asked == size or (len(there) >= min(least, size) and beyond):
-                named: Positions = there[kept]
+                named: Positions = there[cosines >= kth - self._margin]
                 return named
             asked *= 4
 
@@ -231,7 +240,7 @@ def sealing(path: Path, source: CentroidSource, plan: Plan) -> Iterator[Path]:
         for key, array in trained.items():
             new.put(key, array)
         batches = source.centroid_batches(plan.space_id)
-        facts["residual"] = _write_codes(new, batches, bytes_, products)
+        facts |= _write_codes(new, batches, bytes_, products)
         new.finish()
         if products is not None:
             measured = _measured(name, sample, rows, plan.max_miss_rate)
@@ -255,24 +264,32 @@ def _write_codes(
     batches: Iterator[CentroidTable],
     bytes_: Bytes,
     products: Products | None,
-) -> float:
-    """Write ids and codes; return the greatest length of what the 8 bits leave of a vector."""
+) -> dict[str, float]:
+    """Write ids and codes; return how far off the 8 bits can be.
 
-    def coded(table: CentroidTable) -> tuple[dict[str, sections.Array], float]:
+    Returns
+    -------
+    dict
+        ``residual``, the greatest length of what they leave of a vector, and ``reach``, that of
+        a code itself.
+    """
+
+    def coded(table: CentroidTable) -> tuple[dict[str, sections.Array], list[float]]:
         use_one_thread()
         made: dict[str, sections.Array] = {"ids": table.ids, "bytes": bytes_.encode(table.vectors)}
         if products is not None:
             made["products"] = products.encode(table.vectors)
         left = np.linalg.norm(bytes_.decode(made["bytes"]) - table.vectors, axis=1)
-        return made, float(left.max(initial=0.0))
+        return made, [float(left.max(initial=0.0)), reach_of(made["bytes"])]
 
-    first, residual = 0, 0.0
+    first, most = 0, [0.0, 0.0]
     with ThreadPoolExecutor(_THREADS) as pool:
-        for made, left in _ahead(pool, coded, batches):
+        for made, lengths in _ahead(pool, coded, batches):
             for key, array in made.items():
                 new.put(key, array, first)
-            first, residual = first + len(made["ids"]), max(residual, left)
-    return residual
+            first += len(made["ids"])
+            most = np.maximum(most, lengths).tolist()
+    return dict(zip(("residual", "reach"), most, strict=True))
 
 
 def _ahead(pool: Executor, act: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -291,11 +308,12 @@ def _measured(
 ) -> dict[str, Any]:
     """Return the facts of the least first pass that keeps the budget, else of the tier compact.
 
-    The upper bound of 95 % decides, not the rate: none of 3000 may be lost to show 0.1 %.
+    The upper bound of 95 % decides, not the rate: of 3000 none may be lost to show 0.1 %.  If some
+    are, four times as many queries tell whether they are too many.
     """
-    wanted = np.clip(np.ceil(3 / max(max_miss_rate, 1e-9)), _LEAST_QUERIES, _MOST_QUERIES)
+    wanted = int(np.clip(np.ceil(3 / max(max_miss_rate, 1e-9)), _LEAST_QUERIES, _MOST_QUERIES))
     facts, arrays = sections.read(path, {})
-    queries, mates = _queries(sample, int(wanted))
+    queries, mates = _queries(sample, 4 * wanted)
     sealed = Sealed(facts, arrays)
 
     def lost_from(first: int) -> npt.NDArray[np.int64]:
@@ -303,16 +321,21 @@ def _measured(
         some = slice(first, first + _QUERIES_AT_ONCE)
         return sealed.missed(queries[some], rows[mates[some]], _FIRST_PASS)
 
+    lost, done, number = np.zeros(len(_FIRST_PASS), dtype=np.int64), 0, None
     with ThreadPoolExecutor(_THREADS) as pool:
-        counted = list(pool.map(lost_from, range(0, len(queries), _QUERIES_AT_ONCE)))
-    lost = np.sum(counted, axis=0)
-    kept = [MissRate(int(n), len(queries)).upper <= max_miss_rate for n in lost]
-    number = kept.index(True) if any(kept) else len(kept) - 1
+        for end in (wanted, len(queries)):
+            firsts = range(done, end, _QUERIES_AT_ONCE)
+            lost = np.sum([lost, *pool.map(lost_from, firsts)], axis=0)
+            done = min(firsts[-1] + _QUERIES_AT_ONCE, len(queries))
+            kept = [MissRate(int(n), done).upper <= max_miss_rate for n in lost]
+            if any(kept):
+                number = kept.index(True)
+                break
     return {
-        "tier": str(Tier.TWO_STAGE if any(kept) else Tier.COMPACT),
-        "first_pass": _FIRST_PASS[number],
-        "missed": int(lost[number]),
-        "queries": len(queries),
+        "tier": str(Tier.COMPACT if number is None else Tier.TWO_STAGE),
+        "first_pass": _FIRST_PASS[-1 if number is None else number],
+        "missed": int(lost[-1 if number is None else number]),
+        "queries": done,
     }
 
 

@@ -77,7 +77,7 @@ def test_a_first_pass_that_loses_too_many_is_not_used(
     gallery = GalleryIndex("crowd", DIM, tmp_path / "x.index", IndexOptions("two-stage"))
     gallery.rebuild(people)
     facts, _ = sections.read(tmp_path / "x.index", {})
-    assert (facts["tier"], facts["queries"]) == ("compact", 3000)
+    assert (facts["tier"], facts["queries"]) == ("compact", 12_000)
     assert facts["missed"] > 3
     query = people.vectors[7].astype(np.float32)
     found, expected = gallery.search(people, query, 3), by_hand(people, query, 3)
