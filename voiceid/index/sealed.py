@@ -9,6 +9,7 @@ codes picks some thousand, so somebody can be lost; how many are is measured whe
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -35,8 +36,9 @@ from voiceid.index.codes import (
 
 _SPARE = 256
 """Asked for beyond k of a pass that loses nobody, to see where the bound lies."""
-_FIRST_PASS = (500, 750, 1000, 1500, 2000, 3000, 4000)
-"""How many the first pass names: the first that keeps the budget."""
+_FIRST_PASS = ((500, 750, 1000, 1500, 2000, 3000, 4000), (6000, 8000, 12_000, 16_000))
+"""How many the first pass names: the first that keeps the budget; the second list costs more to
+measure, and is looked at where the first has none."""
 _SMALL_VIEW = 20_000
 """Members up to which a group is scanned by its 8-bit codes, whatever the tier."""
 _GENUINE_COSINE = 0.6
@@ -316,27 +318,25 @@ def _measured(
     queries, mates = _queries(sample, 4 * wanted)
     sealed = Sealed(facts, arrays)
 
-    def lost_from(first: int) -> npt.NDArray[np.int64]:
+    def lost_from(first: int, counts: Sequence[int]) -> npt.NDArray[np.int64]:
         use_one_thread()
         some = slice(first, first + _QUERIES_AT_ONCE)
-        return sealed.missed(queries[some], rows[mates[some]], _FIRST_PASS)
+        return sealed.missed(queries[some], rows[mates[some]], counts)
 
-    lost, done, number = np.zeros(len(_FIRST_PASS), dtype=np.int64), 0, None
     with ThreadPoolExecutor(_THREADS) as pool:
-        for end in (wanted, len(queries)):
-            firsts = range(done, end, _QUERIES_AT_ONCE)
-            lost = np.sum([lost, *pool.map(lost_from, firsts)], axis=0)
-            done = min(firsts[-1] + _QUERIES_AT_ONCE, len(queries))
-            kept = [MissRate(int(n), done).upper <= max_miss_rate for n in lost]
-            if any(kept):
-                number = kept.index(True)
-                break
-    return {
-        "tier": str(Tier.COMPACT if number is None else Tier.TWO_STAGE),
-        "first_pass": _FIRST_PASS[-1 if number is None else number],
-        "missed": int(lost[-1 if number is None else number]),
-        "queries": done,
-    }
+        for counts in _FIRST_PASS:
+            lost, done = np.zeros(len(counts), dtype=np.int64), 0
+            for end in (wanted, len(queries)):
+                firsts = range(done, end, _QUERIES_AT_ONCE)
+                some = pool.map(functools.partial(lost_from, counts=counts), firsts)
+                lost = np.sum([lost, *some], axis=0)
+                done = min(firsts[-1] + _QUERIES_AT_ONCE, len(queries))
+                for count, missed in zip(counts, lost.tolist(), strict=True):
+                    if MissRate(missed, done).upper <= max_miss_rate:
+                        found = {"first_pass": count, "missed": missed, "queries": done}
+                        return {"tier": str(Tier.TWO_STAGE), **found}
+    found = {"first_pass": counts[-1], "missed": int(lost[-1]), "queries": done}
+    return {"tier": str(Tier.COMPACT), **found}
 
 
 def _queries(sample: Float32Array, count: int) -> tuple[Float32Array, Positions]:

@@ -72,7 +72,7 @@ def test_as_many_are_found_as_are_asked_for(people: Crowd, tmp_path: Path, k: in
 def test_a_first_pass_that_loses_too_many_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voiceid.index.sealed._FIRST_PASS", (1,))
+    monkeypatch.setattr("voiceid.index.sealed._FIRST_PASS", ((1,),))
     people = Crowd("speaker-like", 5000)
     gallery = GalleryIndex("crowd", DIM, tmp_path / "x.index", IndexOptions("two-stage"))
     gallery.rebuild(people)
