@@ -121,7 +121,8 @@ def next_changes(
         half = sorted(mine[name].clips)[: len(mine[name].clips) // 2]
         yield ("split", name, new, half) if kind == "split" else ("drop", name, half)
     elif kind in {"append", "replace", "remove", "rename", "mark"} and names:
-        yield _about(kind, some[0], mine[some[0]], new, rng)
+        taken = frozenset().union(*(one.clips for one in mine.values()))
+        yield _about(kind, some[0], mine[some[0]], taken, rng)
     else:
         yield ("enroll", new, new_clips(rng, int(rng.integers(1, 4))))
 
@@ -134,7 +135,10 @@ _KINDS = list(_SHARES)
 _WEIGHTS = [share / sum(_SHARES.values()) for share in _SHARES.values()]
 
 
-def _about(kind: str, name: str, known: Known, new_name: str, rng: np.random.Generator) -> Change:
+def _about(
+    kind: str, name: str, known: Known, taken: frozenset[int], rng: np.random.Generator
+) -> Change:
+    new_name = f"{name.split(maxsplit=1)[0]} {int(rng.integers(1 << 40))}"
     if kind == "remove":
         return ("remove", name)
     if kind == "rename":
@@ -142,7 +146,8 @@ def _about(kind: str, name: str, known: Known, new_name: str, rng: np.random.Gen
     if kind == "mark":
         return ("mark", name, "badge", new_name)
     voice = min(known.clips) // CLIPS_OF_A_VOICE
-    fresh = [clip for clip in new_clips(rng, 2, voice) if clip not in known.clips]
+    # A clip that was split off to somebody else is theirs: it would be refused, rightly.
+    fresh = [clip for clip in new_clips(rng, 2, voice) if clip not in taken]
     return ("enroll" if kind == "append" else "replace", name, fresh or new_clips(rng, 1))
 
 
