@@ -116,7 +116,9 @@ class GalleryIndex:
             return len(self) if group is None else len(self._group(reader, group).ids)
 
     def __len__(self) -> int:
-        sealed = 0 if self._sealed is None else len(self._sealed) - int(self._gone.sum())
+        sealed = (
+            0 if self._sealed is None else len(self._sealed) - int(np.count_nonzero(self._gone))
+        )
         return sealed + (0 if self._flat is None else len(self._flat))
 
     def sync(self, reader: CentroidSource) -> None:
@@ -260,7 +262,7 @@ class GalleryIndex:
         now = reader.revision()
         if self._flat is not None and now.number < self._held.number:
             return self._back_to(now, reader)
-        if self._flat is None or not reader.has_revision(self._held):
+        if self._flat is None or (now != self._held and not reader.has_revision(self._held)):
             self._build(reader)
         elif now != self._held:
             self._catch_up(reader)
@@ -348,7 +350,7 @@ class GalleryIndex:
         tier = self._tier(len(self))
         if self._sealed is None:
             return tier is not Tier.EXACT
-        over = int(self._gone.sum()) + (0 if self._flat is None else len(self._flat))
+        over = int(np.count_nonzero(self._gone)) + (0 if self._flat is None else len(self._flat))
         return over > max(_REBUILD_AFTER, _SEAL_SHARE * len(self))
 
     def _tier(self, size: int) -> Tier:
