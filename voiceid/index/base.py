@@ -17,6 +17,8 @@ Ids: TypeAlias = npt.NDArray[np.int64]
 Hits: TypeAlias = tuple[Ids, Float32Array]
 """Ids and cosines, best first."""
 
+GENUINE_COSINE = 0.6
+"""Of the queries that losses are measured with: what a short clip has with its speaker."""
 ROUNDING = 1e-5
 """More than two ways to add up a cosine in float32 differ: a few 1e-7 at 512 components."""
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from voiceid.domain import EMPTY_REVISION, CentroidTable, Float32Array, Revision
 from voiceid.index.base import (
+    GENUINE_COSINE,
     CentroidSource,
     IndexOptions,
     IndexStatus,
@@ -36,8 +37,6 @@ _EXACT_GROUP_UP_TO = 2000
 """Members of a group whose rows are sooner found one by one than met among all codes."""
 SHARES = (0.002, 0.005, 0.01, 0.02, 0.05)
 """Of a gallery: how many of the nearest by code may be compared by their vectors."""
-GENUINE_COSINE = 0.6
-"""How near a voice comes to its own centroid through another microphone or a telephone."""
 _LEAST = 200
 _SPARE = 16
 """Rows beyond those asked for: SQL adds cosines up in another order than `ranked` does."""

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from voiceid.domain import CentroidTable, Float32Array
 from voiceid.index import sections
-from voiceid.index.base import ROUNDING, CentroidSource, Ids, MissRate, Tier
+from voiceid.index.base import GENUINE_COSINE, ROUNDING, CentroidSource, Ids, MissRate, Tier
 from voiceid.index.codes import (
     TRAINED_ON,
     Bytes,
@@ -41,8 +41,6 @@ _FIRST_PASS = ((500, 750, 1000, 1500, 2000, 3000, 4000), (6000, 8000, 12_000, 16
 measure, and is looked at where the first has none."""
 _SMALL_VIEW = 20_000
 """Members up to which a group is scanned by its 8-bit codes, whatever the tier."""
-_GENUINE_COSINE = 0.6
-"""Of the queries that the loss is measured with: what a short clip has with its speaker."""
 _MIXED = 8
 """Voices that the other part of such a query is mixed of: of the gallery's kind, near nobody."""
 _QUERIES_AT_ONCE = 128
@@ -201,7 +199,7 @@ class Sealed:
             cosines = np.maximum.accumulate(self._bytes.cosines(self._codes[names], query))
             for number, count in enumerate(counts):
                 named = len(where) and where[0] < count
-                beaten = cosines[min(count, len(cosines)) - 1] >= _GENUINE_COSINE + self._margin
+                beaten = cosines[min(count, len(cosines)) - 1] >= GENUINE_COSINE + self._margin
                 lost[number] += not (named or beaten)
         return lost
 
@@ -348,5 +346,5 @@ def _queries(sample: Float32Array, count: int) -> tuple[Float32Array, Positions]
     mate = sample[mates]
     noise -= np.einsum("qd,qd->q", noise, mate)[:, None] * mate
     noise /= np.maximum(np.linalg.norm(noise, axis=1, keepdims=True), 1e-12)
-    queries = _GENUINE_COSINE * mate + np.sqrt(1 - _GENUINE_COSINE**2) * noise
+    queries = GENUINE_COSINE * mate + np.sqrt(1 - GENUINE_COSINE**2) * noise
     return queries.astype(np.float32), mates
