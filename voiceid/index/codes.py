@@ -2,8 +2,9 @@
 
 Two codes, both by FAISS: 8 bits a component (its scalar quantiser), and product quantisation with
 4 bits for every four components, scanned in registers ("fast scan": Andre, Kermarrec and Le
-Scouarnec, Quicker ADC, 2019).  No score in an answer comes from a code: who may be nearest is
-scored again, exactly, from the rows of the database.
+Scouarnec, Quicker ADC, 2019), with a code more for how much of a vector its codes keep.  No score
+in an answer comes from a code: who may be nearest is scored again, exactly, from the rows of the
+database.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.domain import Float32Array
+from voiceid.index.base import GENUINE_COSINE
 
 Codes: TypeAlias = npt.NDArray[np.uint8]
 Positions: TypeAlias = npt.NDArray[np.int64]
 
 _COMPONENTS_A_CODE = 4
-"""Of the product quantiser: 48 codes of 4 bits at 192 components, 24 bytes a vector."""
+"""Of the product quantiser: at 192 components 48 codes of 4 bits, and two more: 25 bytes."""
 TRAINED_ON = 32_768
 """Vectors that both quantisers are trained on, at most."""
 _LEAST = 1024
@@ -116,13 +118,21 @@ class Bytes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Products:
-    """Four bits for every four components, of vectors turned first.
+    """Four bits for every four components, of vectors turned first, and one code of what they keep.
+
+    Codes keep a share of a vector, its product with what they decode to, and that share differs
+    from vector to vector (0.90 on average, standard deviation 0.04, of vectors like speakers').
+    A score from codes is off by as much, so many strangers get before the mate.  The last code
+    puts that right for whoever has the genuine cosine, for whom it matters: it adds the genuine
+    cosine times what the share lacks of the average.
 
     Parameters
     ----------
     turn : (dim, dim) float32
         A rotation; see `_balanced`.
-    centroids : (dim / 4, 16, 4) float32
+    centroids : (dim / 4 + 2, 16, 4) float32
+        The last but one has what is added to a score as its first component, the last is empty:
+        FAISS scans codes by two.
     """
 
     turn: Float32Array
@@ -131,7 +141,7 @@ class Products:
     @staticmethod
     def code_bytes(dim: int) -> int:
         """Return the bytes of a vector's code."""
-        return dim // _COMPONENTS_A_CODE // 2
+        return dim // _COMPONENTS_A_CODE // 2 + 1
 
     @classmethod
     def trained(cls, vectors: Float32Array) -> Products:
@@ -140,32 +150,45 @@ class Products:
         if (missing := _LEAST - len(vectors)) > 0:
             others = np.random.default_rng(missing).standard_normal((missing, dim)) / np.sqrt(dim)
             vectors = np.concatenate([vectors, others.astype(np.float32)])
-        turn = _balanced(vectors)
-        quantizer = _quantizer(dim)
-        quantizer.train(np.ascontiguousarray(vectors @ turn))
-        found = faiss.vector_to_array(quantizer.centroids)
-        return cls(turn, found.reshape(-1, 16, _COMPONENTS_A_CODE))
+        turned = np.ascontiguousarray(vectors @ (turn := _balanced(vectors)))
+        quantizer = _quantizer(
+            np.zeros((dim // _COMPONENTS_A_CODE, 16, _COMPONENTS_A_CODE), np.float32)
+        )
+        quantizer.train(turned)
+        centroids = np.zeros((quantizer.M + 2, 16, _COMPONENTS_A_CODE), dtype=np.float32)
+        centroids[:-2] = faiss.vector_to_array(quantizer.centroids).reshape(-1, 16, 4)
+        lacks = _lacks(quantizer, quantizer.compute_codes(turned), turned)
+        levels: Any = faiss.Kmeans(1, 16, seed=1)
+        levels.train(lacks[:, None])
+        centroids[-2, :, 0] = np.sort(np.ravel(levels.centroids))
+        return cls(turn, centroids)
 
     def encode(self, vectors: Float32Array) -> Codes:
-        """Return (n, dim / 8) codes."""
-        found: Codes = self._quantizer().compute_codes(np.ascontiguousarray(vectors @ self.turn))
-        return found
+        """Return (n, dim / 8 + 1) codes."""
+        turned = np.ascontiguousarray(vectors @ self.turn)
+        quantizer = _quantizer(self.centroids[:-2])
+        codes = quantizer.compute_codes(turned)
+        levels = self.centroids[-2, :, 0]
+        borders = (levels[1:] + levels[:-1]) / 2
+        level = np.searchsorted(borders, _lacks(quantizer, codes, turned))
+        return np.concatenate([codes, level[:, None].astype(np.uint8)], axis=1)
 
     def scan(self, codes: Codes) -> Scan:
-        """Return a pass over (n, dim / 8) codes, of which it makes a copy."""
-        plain: Any = faiss.IndexPQ(
-            len(self.turn), len(self.centroids), 4, faiss.METRIC_INNER_PRODUCT
-        )
-        plain.pq = self._quantizer()
+        """Return a pass over (n, dim / 8 + 1) codes, of which it makes a copy."""
+        quantizer = _quantizer(self.centroids)
+        plain: Any = faiss.IndexPQ(quantizer.d, quantizer.M, 4, faiss.METRIC_INNER_PRODUCT)
+        plain.pq = quantizer
         plain.is_trained = True
         faiss.copy_array_to_vector(codes.reshape(-1), plain.codes)
         plain.ntotal = len(codes)
-        return _Scan(faiss.IndexPQFastScan(plain, _BLOCK), lambda queries: queries @ self.turn)
+        return _Scan(faiss.IndexPQFastScan(plain, _BLOCK), self._query)
 
-    def _quantizer(self) -> Any:
-        quantizer = _quantizer(len(self.turn))
-        faiss.copy_array_to_vector(self.centroids.reshape(-1), quantizer.centroids)
-        return quantizer
+    def _query(self, queries: Float32Array) -> Float32Array:
+        """Return queries (n, dim) as (n, dim + 8): turned, and one for what a code adds."""
+        adapted = np.zeros((len(queries), self.centroids[..., 0, :].size), dtype=np.float32)
+        adapted[:, : len(self.turn)] = queries @ self.turn
+        adapted[:, len(self.turn)] = 1
+        return adapted
 
 
 def _balanced(vectors: Float32Array) -> Float32Array:
@@ -188,8 +211,20 @@ def _balanced(vectors: Float32Array) -> Float32Array:
     return np.ascontiguousarray(axes[:, np.concatenate(chosen).astype(int)], dtype=np.float32)
 
 
-def _quantizer(dim: int) -> Any:
-    return faiss.ProductQuantizer(dim, dim // _COMPONENTS_A_CODE, 4)
+def _quantizer(centroids: Float32Array) -> Any:
+    """Return FAISS's quantiser with centroids (codes, 16, 4)."""
+    n_codes, _, components = centroids.shape
+    quantizer = faiss.ProductQuantizer(n_codes * components, n_codes, 4)
+    faiss.copy_array_to_vector(np.ascontiguousarray(centroids).reshape(-1), quantizer.centroids)
+    return quantizer
+
+
+def _lacks(quantizer: Any, codes: Codes, turned: Float32Array) -> Float32Array:
+    """Return what the scores (n,) of genuine queries lack, as codes keep so much of vectors."""
+    lacks: Float32Array = GENUINE_COSINE * (
+        1 - np.einsum("nd,nd->n", quantizer.decode(codes), turned)
+    )
+    return lacks
 
 
 class _Scan:

@@ -36,7 +36,7 @@ from voiceid.index.codes import (
 
 _SPARE = 256
 """Asked for beyond k of a pass that loses nobody, to see where the bound lies."""
-_FIRST_PASS = ((500, 750, 1000, 1500, 2000, 3000, 4000), (6000, 8000, 12_000, 16_000))
+_FIRST_PASS = ((250, 350, 500, 700, 1000, 1400, 2000), (3000, 4000, 6000, 8000, 12_000, 16_000))
 """How many the first pass names: the first that keeps the budget; the second list costs more to
 measure, and is looked at where the first has none."""
 _SMALL_VIEW = 20_000
@@ -154,7 +154,7 @@ class Sealed:
         size, least = len(view.positions), k
         if not size:
             return view.positions
-        asked, slack = k + _SPARE, 2 * self._bytes.slack(query, self._reach)
+        asked, far = k + _SPARE, -np.inf
         if view.loses:
             least = max(self._count, 4 * k)
             asked = least + least // 8 if gone.any() else least
@@ -165,9 +165,10 @@ class Sealed:
             there = np.sort(found[~gone[found]])  # rising, the codes come from memory sooner
             cosines = self._bytes.cosines(self._codes[there], query)
             kth = np.partition(cosines, -k)[-k] if len(there) > k else np.float32(-2.0)
-            [last] = self._bytes.cosines(self._codes[found[-1:]], query)
-            beyond = view.loses or last + slack < kth - self._margin
-            if asked == size or (len(there) >= min(least, size) and beyond):
+            if not view.loses:  # nobody who was not named can have a cosine above
+                [far] = self._bytes.cosines(self._codes[found[-1:]], query)
+                far += 2 * self._bytes.slack(query, self._reach)
+            if asked == size or (len(there) >= min(least, size) and far < kth - self._margin):
                 named: Positions = there[cosines >= kth - self._margin]
                 return named
             asked *= 4

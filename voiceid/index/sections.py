@@ -29,7 +29,7 @@ from typing import Any, BinaryIO, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-_MAGIC = b"voiceid-index-3\n"
+_MAGIC = b"voiceid-index-4\n"
 _HEADER_BYTES = 4096
 _CHUNK_BYTES = 1 << 20
 _ALIGNED_BYTES = 64

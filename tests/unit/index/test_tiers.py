@@ -105,6 +105,35 @@ def test_codes_are_the_same_whoever_makes_them() -> None:
     np.testing.assert_allclose(one.turn.T @ one.turn, np.eye(DIM), atol=1e-5)
 
 
+def test_the_last_code_lets_fewer_strangers_before_the_mate() -> None:
+    n = 20_000
+    people = Crowd("speaker-like", n)
+    rows, mates = people.vectors, np.arange(0, n, 40)
+    products = Products.trained(rows[:8000])
+    codes = products.encode(rows)
+    nibbles = np.stack([codes & 15, codes >> 4], axis=2).reshape(n, -1)
+    decoded = products.centroids[np.arange(nibbles.shape[1]), nibbles].reshape(n, -1)
+
+    kept = np.einsum("nd,nd->n", decoded[:, :DIM], rows @ products.turn)
+    levels = products.centroids[-2, :, 0]
+    nearest = np.abs(0.6 * (1 - kept)[:, None] - levels).argmin(axis=1)
+    np.testing.assert_array_equal(nibbles[:, -2], nearest)
+    assert not np.any(decoded[:, DIM + 1 :])
+
+    asked_for = queries("speaker-like", rows[mates])
+    plain = asked_for @ products.turn @ decoded[:, :DIM].T
+    told = plain + decoded[:, DIM]
+
+    def strangers_first(scores: np.ndarray) -> int:
+        return int((scores > scores[np.arange(len(mates)), mates][:, None]).sum())
+
+    assert strangers_first(told) < 0.7 * strangers_first(plain)
+    first = products.scan(codes).nearest(asked_for, 200)
+    exact = np.argsort(-told, axis=1, kind="stable")[:, :100]
+    shared = [np.isin(e, f).mean() for e, f in zip(exact, first, strict=True)]
+    assert np.mean(shared) > 0.99
+
+
 @pytest.mark.parametrize(
     ("kind", "size", "dim", "budget", "tier"),
     [
