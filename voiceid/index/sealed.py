@@ -157,7 +157,7 @@ class Sealed:
         asked, far = k + _SPARE, -np.inf
         if view.loses:
             least = max(self._count, 4 * k)
-            asked = least + least // 8 if gone.any() else least
+            asked = least + least // 8  # some may be gone
         use_one_thread()
         while True:
             asked = min(asked, size)
