@@ -36,10 +36,13 @@ def unit(vectors: Float32Array) -> Float32Array:
     ValueError
         A vector is not finite or has no length: it has no direction.
     """
-    norms = np.linalg.norm(vectors.astype(np.float64), axis=-1, keepdims=True)
+    squares = np.einsum("...d,...d->...", vectors, vectors, dtype=np.float64)
+    norms = np.sqrt(squares)[..., None]
     if not np.all(np.isfinite(norms)) or np.any(norms < _MIN_NORM):
         raise ValueError("a vector is not finite or has zero length, so it has no direction")
-    return np.asarray(vectors / norms, dtype=np.float32)
+    scaled = np.empty(vectors.shape, dtype=np.float32)  # no copies of it all in float64
+    np.divide(vectors, norms, out=scaled, casting="same_kind")
+    return scaled
 
 
 def is_unit(vectors: Float32Array) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ def speaker_name(text: str) -> str:
     return name
 
 
+@functools.lru_cache(maxsize=1 << 14)  # an import asks for each name's several times
 def speaker_key(name: str) -> str:
     """Return the form under which names are unique: NFKC and case-folded (Alice = alice)."""
     return unicodedata.normalize("NFKC", speaker_name(name)).casefold()

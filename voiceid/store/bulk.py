@@ -32,7 +32,7 @@ from voiceid.store import rows
 from voiceid.store.fitted import FittedWriter
 from voiceid.store.tables import centroids, changes, memberships, samples, speakers
 
-_CACHE_KIB = 64 * 1024
+_CACHE_KIB = 256 * 1024
 """Of SQLite while many rows are written: their indexes are written to in no order."""
 
 
@@ -41,7 +41,7 @@ class BulkWriter(FittedWriter):
 
     @contextmanager
     def at_scale(self) -> Iterator[None]:
-        """Let the database use more memory for what is written meanwhile: 64 MiB."""
+        """Let the database use more memory for what is written meanwhile: 256 MiB."""
         if self._connection.dialect.name != "sqlite":
             yield
             return
@@ -69,9 +69,7 @@ class BulkWriter(FittedWriter):
         keys = list(map(speaker_key, new.names))
         before = self._newest(speakers.c.id)
         self._insert(speakers, _SPEAKER, _speaker_rows(new, keys, now))
-        query = select(speakers.c.name_key, speakers.c.id).where(speakers.c.id > before)
-        found = {row.name_key: row.id for row in self._connection.execute(query)}
-        ids = [found[key] for key in keys]
+        ids = self._ids_after(speakers.c.id, before)
         joined = [
             (group, id_) for id_, one in zip(ids, new.details, strict=True) for group in one.groups
         ]
@@ -87,14 +85,18 @@ class BulkWriter(FittedWriter):
         before = self._newest(centroids.c.id)
         made = _centroid_rows(new, ids, space_id, transform)
         self._insert(centroids, _CENTROID, made)
-        query = select(centroids.c.id).where(centroids.c.id > before)
-        centroid_ids = self._connection.execute(query).scalars().all()
+        centroid_ids = self._ids_after(centroids.c.id, before)
         tokens = secrets.token_bytes(8 * len(centroid_ids)).hex()
         told = [(id_, tokens[16 * i : 16 * i + 16]) for i, id_ in enumerate(centroid_ids)]
         self._insert(changes, ("centroid_id", "token"), told)
 
     def _newest(self, id_: Column[int]) -> int:
         return int(self._connection.execute(select(func.max(id_))).scalar() or 0)
+
+    def _ids_after(self, id_: Column[int], before: int) -> Sequence[int]:
+        """Return the ids of the rows after one: ids rise in the order that rows are inserted."""
+        query = select(id_).where(id_ > before).order_by(id_)
+        return self._connection.execute(query).scalars().all()
 
     def _insert(
         self, table: Table, columns: Sequence[str], values: Sequence[tuple[object, ...]]
