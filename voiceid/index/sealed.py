@@ -4,7 +4,7 @@ A search names the few who may be nearest; whoever asked scores them again from 
 With the tier "compact" nobody is lost: a code's cosine is off by at most the length of what the
 code left of its vector (Cauchy-Schwarz), the longest of which is measured when it is made, and
 everybody within twice that of the k-th is named.  With "two-stage" a first pass over shorter
-codes picks some thousand, so somebody can be lost; how many are is measured when it is made.
+codes picks some, so somebody can be lost; how many are is measured when it is made.
 """
 
 from __future__ import annotations
