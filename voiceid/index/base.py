@@ -31,7 +31,7 @@ class Tier(enum.StrEnum):
     COMPACT = "compact"
     """8-bit codes of all, then exactly those who may be nearest: nobody is lost."""
     TWO_STAGE = "two-stage"
-    """4-bit codes of all, 8-bit codes of some hundred to thousand, then exactly: see `MissRate`."""
+    """4-bit codes of all, 8-bit codes of some, then exactly: see `MissRate`."""
 
 
 _KINDS = ("auto", *Tier)

@@ -124,7 +124,7 @@ class Products:
     from vector to vector (0.90 on average, standard deviation 0.04, of vectors like speakers').
     A score from codes is off by as much, so many strangers get before the mate.  The last code
     puts that right for whoever has the genuine cosine, for whom it matters: it adds the genuine
-    cosine times what the share lacks of the average.
+    cosine times what the share lacks of the whole.
 
     Parameters
     ----------
@@ -150,13 +150,14 @@ class Products:
         if (missing := _LEAST - len(vectors)) > 0:
             others = np.random.default_rng(missing).standard_normal((missing, dim)) / np.sqrt(dim)
             vectors = np.concatenate([vectors, others.astype(np.float32)])
-        turned = np.ascontiguousarray(vectors @ (turn := _balanced(vectors)))
-        quantizer = _quantizer(
-            np.zeros((dim // _COMPONENTS_A_CODE, 16, _COMPONENTS_A_CODE), np.float32)
-        )
+        turn = _balanced(vectors)
+        turned = np.ascontiguousarray(vectors @ turn)
+        n_codes = dim // _COMPONENTS_A_CODE
+        centroids = np.zeros((n_codes + 2, 16, _COMPONENTS_A_CODE), dtype=np.float32)
+        of_vectors = centroids[:n_codes]
+        quantizer = _quantizer(of_vectors)
         quantizer.train(turned)
-        centroids = np.zeros((quantizer.M + 2, 16, _COMPONENTS_A_CODE), dtype=np.float32)
-        centroids[:-2] = faiss.vector_to_array(quantizer.centroids).reshape(-1, 16, 4)
+        of_vectors[:] = faiss.vector_to_array(quantizer.centroids).reshape(of_vectors.shape)
         lacks = _lacks(quantizer, quantizer.compute_codes(turned), turned)
         levels: Any = faiss.Kmeans(1, 16, seed=1)
         levels.train(lacks[:, None])
