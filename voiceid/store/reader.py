@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from voiceid.domain import (
 )
 from voiceid.errors import SpeakerNotFound
 from voiceid.store import rows
+from voiceid.store.among import among
 from voiceid.store.checked import CheckedReader
 from voiceid.store.counted import CountedReader
 from voiceid.store.model_changes import ModelChangesReader
@@ -41,12 +42,8 @@ from voiceid.store.tables import (
     speakers,
 )
 
-T = TypeVar("T", int, str)
-
 _STREAMED = 4096
 """Rows that are in memory at once, where all of a space are read."""
-_BATCH = 500
-"""Ids in one IN (...): SQLite's oldest limit on parameters is 999."""
 _PAGE = 2000
 """Speakers that are read at once: a few megabytes with their samples."""
 
@@ -102,18 +99,14 @@ class Reader(ModelChangesReader, CountedReader, CheckedReader, SearchingReader):
         query = _vectors_of(space_id)
         if ids is None:
             return self._table(space_id, self._connection.execute(query).all())
-        found = [
-            row
-            for batch in _batches(ids)
-            for row in self._connection.execute(query.where(centroids.c.id.in_(batch)))
-        ]
-        return self._table(space_id, found)
+        mine = query.where(among(self._connection, centroids.c.id, ids))
+        return self._table(space_id, self._connection.execute(mine).all())
 
     def centroid_ids(self, space_id: str) -> npt.NDArray[np.int64]:
         """Return the ids (n,) of all centroids of a space, rising."""
         mine = select(centroids.c.id).where(centroids.c.space_id == space_id)
-        found = self._connection.execute(mine.order_by(centroids.c.id)).scalars()
-        return np.fromiter(found, dtype=np.int64)
+        query = mine.order_by(centroids.c.id).execution_options(yield_per=_STREAMED)
+        return np.fromiter(self._connection.execute(query).scalars(), dtype=np.int64)
 
     def centroid_batches(self, space_id: str) -> Iterator[CentroidTable]:
         """Yield the centroids of a space by rising ids, some thousand at a time.
@@ -134,13 +127,10 @@ class Reader(ModelChangesReader, CountedReader, CheckedReader, SearchingReader):
     def centroids_of(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, Float32Array]:
         """Return the centroids (dim,) of speakers in a space, by speaker; StoreError if damaged."""
         query = select(centroids.c.speaker_id, centroids.c.vector).where(
-            centroids.c.space_id == space_id
+            centroids.c.space_id == space_id,
+            among(self._connection, centroids.c.speaker_id, speaker_ids),
         )
-        found = [
-            row
-            for batch in _batches(speaker_ids)
-            for row in self._connection.execute(query.where(centroids.c.speaker_id.in_(batch)))
-        ]
+        found = self._connection.execute(query).all()
         dim = self.spaces().get(space_id, 0)
         vectors = rows.vectors([row.vector for row in found], dim, space_id)
         return {row.speaker_id: vector for row, vector in zip(found, vectors, strict=True)}
@@ -198,11 +188,8 @@ class Reader(ModelChangesReader, CountedReader, CheckedReader, SearchingReader):
             speakers.c.expires_at,
             speakers.c.disabled_at,
         ).join(speakers)
-        return {
-            row.id: rows.enrolled(row)
-            for batch in _batches(centroid_ids)
-            for row in self._connection.execute(query.where(centroids.c.id.in_(batch)))
-        }
+        mine = query.where(among(self._connection, centroids.c.id, centroid_ids))
+        return {row.id: rows.enrolled(row) for row in self._connection.execute(mine)}
 
     def owners(self, centroid_ids: Sequence[int]) -> dict[int, Enrolled]:
         """Return whose centroids these are that were found in this snapshot; see `enrolled`.
@@ -234,13 +221,9 @@ class Reader(ModelChangesReader, CountedReader, CheckedReader, SearchingReader):
             .where(centroids.c.space_id == space_id)
             .order_by(centroids.c.id)
         )
-        if ids is None:
-            return list(self._connection.execute(query).scalars())
-        return [
-            found
-            for batch in _batches(sorted(ids))
-            for found in self._connection.execute(query.where(centroids.c.id.in_(batch))).scalars()
-        ]
+        if ids is not None:
+            query = query.where(among(self._connection, centroids.c.id, ids))
+        return list(self._connection.execute(query).scalars())
 
     def owner_of_clip(self, pcm_sha256: str) -> list[SpeakerRef]:
         """Return everybody who has a sample of this recording."""
@@ -257,21 +240,20 @@ class Reader(ModelChangesReader, CountedReader, CheckedReader, SearchingReader):
         query = (
             select(samples.c.pcm_sha256, speakers.c.id, speakers.c.name)
             .join_from(samples, speakers)
+            .where(among(self._connection, samples.c.pcm_sha256, digests))
             .distinct()
         )
         found: dict[str, list[SpeakerRef]] = {}
-        for batch in _batches(digests):
-            for row in self._connection.execute(query.where(samples.c.pcm_sha256.in_(batch))):
-                found.setdefault(row.pcm_sha256, []).append(SpeakerRef(row.id, row.name))
+        for row in self._connection.execute(query):
+            found.setdefault(row.pcm_sha256, []).append(SpeakerRef(row.id, row.name))
         return found
 
     def holders_of_names(self, keys: Sequence[str]) -> dict[str, SpeakerRef]:
         """Return who has each name, by its key; names that are free are left out."""
         query = select(speakers.c.name_key, speakers.c.id, speakers.c.name)
+        mine = query.where(among(self._connection, speakers.c.name_key, keys))
         return {
-            row.name_key: SpeakerRef(row.id, row.name)
-            for batch in _batches(keys)
-            for row in self._connection.execute(query.where(speakers.c.name_key.in_(batch)))
+            row.name_key: SpeakerRef(row.id, row.name) for row in self._connection.execute(mine)
         }
 
     def speakers(self) -> list[Speaker]:
@@ -352,10 +334,9 @@ class Reader(ModelChangesReader, CountedReader, CheckedReader, SearchingReader):
         if space_id is not None:
             query = query.where(samples.c.space_id == space_id)
         found: dict[int, list[Sample]] = {id_: [] for id_ in speaker_ids}
-        for batch in _batches(speaker_ids):
-            mine = query.where(samples.c.speaker_id.in_(batch))
-            for row in self._connection.execute(mine).mappings():
-                found[row["speaker_id"]].append(rows.sample(row))
+        mine = query.where(among(self._connection, samples.c.speaker_id, speaker_ids))
+        for row in self._connection.execute(mine).mappings():
+            found[row["speaker_id"]].append(rows.sample(row))
         return found
 
     def _speakers(self, where: ColumnElement[bool]) -> list[Speaker]:
@@ -377,20 +358,17 @@ class Reader(ModelChangesReader, CountedReader, CheckedReader, SearchingReader):
 
     def _groups(self, speaker_ids: Sequence[int]) -> dict[int, list[str]]:
         """Return the groups of speakers, by speaker."""
-        query = select(memberships.c.speaker_id, memberships.c.group_name).order_by(
-            memberships.c.group_name
+        query = (
+            select(memberships.c.speaker_id, memberships.c.group_name)
+            .where(among(self._connection, memberships.c.speaker_id, speaker_ids))
+            .order_by(memberships.c.group_name)
         )
         groups: dict[int, list[str]] = {}
-        for batch in _batches(speaker_ids):
-            for row in self._connection.execute(query.where(memberships.c.speaker_id.in_(batch))):
-                groups.setdefault(row.speaker_id, []).append(row.group_name)
+        for row in self._connection.execute(query):
+            groups.setdefault(row.speaker_id, []).append(row.group_name)
         return groups
 
 
 def _vectors_of(space_id: str) -> Select[tuple[int, bytes]]:
     mine = centroids.c.space_id == space_id
     return select(centroids.c.id, centroids.c.vector).where(mine).order_by(centroids.c.id)
-
-
-def _batches(ids: Sequence[T]) -> Iterable[Sequence[T]]:
-    return (ids[i : i + _BATCH] for i in range(0, len(ids), _BATCH))
