@@ -16,7 +16,7 @@ from voiceid import VoiceID
 from voiceid.domain import Decision
 from voiceid.errors import VoiceIDError
 
-PAGE = 4096
+PAGE = 8192
 COMMANDS = [
     ["speakers", "list"],
     ["samples", "list", "alice"],

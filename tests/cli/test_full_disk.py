@@ -10,7 +10,7 @@ import pytest
 from cli_running import Ran, Runner
 from disks import filled, mounted
 
-LEVELS = [0, 4096, 12_288, 40_960, 98_304, 200_000, 400_000]
+LEVELS = [0, 4096, 12_288, 40_960, 98_304, 200_000, 400_000, 800_000]
 """Bytes that are free: for nothing, a page, the log, a copy of the database, and more."""
 
 

@@ -135,7 +135,7 @@ def test_a_page_that_was_overwritten_is_found(tmp_path: Path) -> None:
             enroll(store, f"speaker {number}")
     data = bytearray(path.read_bytes())
     half = len(data) // 2
-    data[half : half + 4096] = b"\xa5" * 4096
+    data[half : half + 16_384] = b"\xa5" * 16_384
     path.write_bytes(data)
     with closing(Store.open(path)) as store:
         assert maintenance.check(store) != []

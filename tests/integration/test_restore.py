@@ -86,6 +86,31 @@ def test_a_backup_is_put_back_and_what_it_replaces_is_saved(database: Path, back
     assert names(database) == {"alice", "bob", "late"}
 
 
+@pytest.mark.parametrize("of_the_database", [True, False])
+def test_the_pages_of_the_two_need_not_be_of_one_size(
+    database: Path, backup: Path, of_the_database: bool
+) -> None:
+    """Databases that were made before 2026-11-26 have pages of 4096 bytes."""
+    older = database if of_the_database else backup
+    with closing(sqlite3.connect(older)) as connection:
+        assert connection.execute("PRAGMA page_size").fetchone() == (8192,)
+        connection.executescript("PRAGMA journal_mode=DELETE; PRAGMA page_size=4096; VACUUM")
+    there = [path.name for path in database.parent.iterdir()]
+    with closing(Store.open(database)) as store:  # somebody uses it meanwhile
+        assert store.erase_remains()
+        saved = restore(database, backup).saved
+        assert saved is not None
+        with store.read() as reader:
+            assert {one.name for one in reader.speakers()} == {"alice", "bob"}
+    assert names(database) == {"alice", "bob"}
+    assert sorted(path.name for path in database.parent.iterdir()) == sorted([*there, saved.name])
+    with closing(sqlite3.connect(database)) as connection:
+        expected = 4096 if of_the_database else 8192
+        assert connection.execute("PRAGMA page_size").fetchone() == (expected,)
+    restore(database, saved)
+    assert names(database) == {"alice", "bob", "late"}
+
+
 def test_a_person_of_the_lost_future_leaves_no_vector_and_no_id_to_others(
     database: Path, backup: Path
 ) -> None:
@@ -339,7 +364,8 @@ def test_damage_that_leaves_it_open_to_others_is_mended_in_place(
     with closing(Store.open(database)) as store:
         enroll(store, *(f"more {i}" for i in range(60)))
     data = bytearray(database.read_bytes())
-    data[40_960:49_152] = b"\xa5" * 8192
+    half = len(data) // 2
+    data[half : half + 16_384] = b"\xa5" * 16_384
     database.write_bytes(data)
     with closing(Store.open(database)) as store:
         assert maintenance.check(store) != []

@@ -48,6 +48,8 @@ _REFUSED = {
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_READONLY,
 }
+_PAGE_BYTES = 8192
+"""Of a new database: seven samples of 192 dimensions go in, three into SQLite's own 4096."""
 _RETRY_S = 0.005
 _READERS_MS = 50
 """How long readers are waited for at a time, with writers kept out: most are done by then."""
@@ -101,6 +103,8 @@ def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) ->
             check_same_thread=False,  # the pool lends a connection to one thread at a time
         )
         try:
+            if path.stat().st_size == 0:
+                connection.execute(f"PRAGMA page_size={_PAGE_BYTES}").close()
             _switch_to_log(connection, busy_timeout_ms)
             for pragma in (
                 f"foreign_keys={int(foreign_keys)}",

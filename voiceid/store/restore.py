@@ -20,6 +20,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from voiceid.errors import StoreBusy, StoreError
 from voiceid.store import Store, migrate
@@ -125,8 +126,8 @@ def _sound_copy(file: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
         yield copy, n_speakers
 
 
-def _write_into(path: Path, copy: sqlite3.Connection, saved: Path) -> bool:
-    """Write the copy into a database as one transaction; return whether it had something in it."""
+def _write_into(path: Path, backup: sqlite3.Connection, saved: Path) -> bool:
+    """Write a backup into a database as one transaction; return whether it had something in it."""
     kept: bool | None = None
 
     def with_the_lock(status: int, *_: int) -> None:
@@ -144,6 +145,7 @@ def _write_into(path: Path, copy: sqlite3.Connection, saved: Path) -> bool:
         wrapped(path),
         closing(open_file(path, _BUSY_TIMEOUT_MS)) as reader,
         closing(open_file(path, _BUSY_TIMEOUT_MS)) as live,
+        _in_pages_of(live, backup, path) as copy,
     ):
         half = copy.execute("PRAGMA page_count").fetchone()[0] // 2
         try:
@@ -154,6 +156,25 @@ def _write_into(path: Path, copy: sqlite3.Connection, saved: Path) -> bool:
         with contextlib.suppress(sqlite3.Error):  # old pages linger in the log
             reader.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
     return bool(kept)
+
+
+@contextmanager
+def _in_pages_of(
+    live: sqlite3.Connection, copy: sqlite3.Connection, path: Path
+) -> Iterator[sqlite3.Connection]:
+    """Yield the copy in pages as large as the database's, which cannot change with a log.
+
+    Only a database with a name can be laid out anew.
+    """
+    [bytes_] = live.execute("PRAGMA page_size").fetchone()
+    if copy.execute("PRAGMA page_size").fetchone() == (bytes_,):
+        yield copy
+        return
+    with wrapped_files(path), TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as name:
+        _copy(copy, Path(name, "copy"))
+        with closing(sqlite3.connect(Path(name, "copy"), isolation_level=None)) as same:
+            same.executescript(f"PRAGMA page_size={bytes_}; VACUUM")
+            yield same
 
 
 def _keep(live: sqlite3.Connection, copy: sqlite3.Connection, saved: Path) -> bool:

@@ -142,7 +142,7 @@ def test_what_is_no_database_is_a_store_error_and_stays(tmp_path: Path, way: obj
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.6, 0.9, 0.99])
 def test_a_truncated_database_is_a_store_error(tmp_path: Path, share: float) -> None:
     path = tmp_path / "voices.sqlite3"
-    filled(path, 200)
+    filled(path, 400)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(StoreError) as error:
