@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,10 +118,19 @@ def import_embeddings(
     facts_of = functools.partial(_speakers, space=space, facts=_checked(facts), now=now)
     done = Exchanged(0, 0)
     with writer.at_scale():
-        for rows in table.batches:
-            where = [f"{path}, row {rows.first + i}: " for i in range(len(rows.vectors))]
-            done += add(writer, space, facts_of(table, rows), where, append=append)
+        for first, found in _ahead((rows.first, facts_of(table, rows)) for rows in table.batches):
+            where = [f"{path}, row {first + i}: " for i in range(len(found.vectors))]
+            done += add(writer, space, found, where, append=append)
     return done
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield items of which the next is made by another thread meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(next, items, None)
+        while (item := under_way.result()) is not None:
+            under_way = pool.submit(next, items, None)
+            yield item
 
 
 def _opened(path: Path, ids: Path | None) -> Table:

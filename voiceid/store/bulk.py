@@ -6,17 +6,15 @@ written, row by row.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
-import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from sqlalchemy import Column, Table, func, insert, select
+from sqlalchemy import Column, ColumnElement, String, Table, cast, func, insert, select
 
 from voiceid import embeddings
 from voiceid.adaptation.transforms import Transform
@@ -24,7 +22,6 @@ from voiceid.domain import (
     EmbeddingSpace,
     Float32Array,
     NewSpeakers,
-    QualityReport,
     SpeakerDetails,
     speaker_key,
 )
@@ -32,8 +29,14 @@ from voiceid.store import rows
 from voiceid.store.fitted import FittedWriter
 from voiceid.store.tables import centroids, changes, memberships, samples, speakers
 
+T = TypeVar("T")
+U = TypeVar("U")
+
 _CACHE_KIB = 256 * 1024
 """Of SQLite while many rows are written: their indexes are written to in no order."""
+
+_PARAMETERS = 32_766
+"""Of one statement, at most (sqlite.org/limits.html, 9)."""
 
 
 class BulkWriter(FittedWriter):
@@ -83,12 +86,17 @@ class BulkWriter(FittedWriter):
         self, space_id: str, new: NewSpeakers, ids: Sequence[int], transform: Transform | None
     ) -> None:
         before = self._newest(centroids.c.id)
-        made = _centroid_rows(new, ids, space_id, transform)
-        self._insert(centroids, _CENTROID, made)
-        centroid_ids = self._ids_after(centroids.c.id, before)
-        tokens = secrets.token_bytes(8 * len(centroid_ids)).hex()
-        told = [(id_, tokens[16 * i : 16 * i + 16]) for i, id_ in enumerate(centroid_ids)]
-        self._insert(changes, ("centroid_id", "token"), told)
+        self._insert(centroids, _CENTROID, _centroid_rows(new, ids, space_id, transform))
+        told = select(centroids.c.id, self._random_token()).where(centroids.c.id > before)
+        self._connection.execute(
+            insert(changes).from_select(("centroid_id", "token"), told.order_by(centroids.c.id))
+        )
+
+    def _random_token(self) -> ColumnElement[str]:
+        """Return what makes 16 random hex digits for each row."""
+        if self._connection.dialect.name == "sqlite":
+            return func.lower(func.hex(func.randomblob(8)))
+        return func.right(func.replace(cast(func.gen_random_uuid(), String), "-", ""), 16)
 
     def _newest(self, id_: Column[int]) -> int:
         return int(self._connection.execute(select(func.max(id_))).scalar() or 0)
@@ -101,17 +109,24 @@ class BulkWriter(FittedWriter):
     def _insert(
         self, table: Table, columns: Sequence[str], values: Sequence[tuple[object, ...]]
     ) -> None:
-        """Insert rows; where the driver takes them as they are, without a dictionary for each."""
+        """Insert rows; where the driver takes them as they are, some thousand a statement.
+
+        One statement for many is faster than many for one, and lets other threads work meanwhile.
+        """
         if not values:
             return
         statement = insert(table).compile(
             dialect=self._connection.dialect, column_keys=list(columns)
         )
-        if statement.positional and statement.positiontup == list(columns):
-            self._connection.exec_driver_sql(str(statement), list(values))
-        else:
+        if not (statement.positional and statement.positiontup == list(columns)):
             named = [dict(zip(columns, row, strict=True)) for row in values]
             self._connection.execute(insert(table), named)
+            return
+        start, row = str(statement).rsplit("VALUES", 1)
+        at_once = _PARAMETERS // len(columns)
+        for some in (values[i : i + at_once] for i in range(0, len(values), at_once)):
+            many = f"{start}VALUES{', '.join([row] * len(some))}"
+            self._connection.exec_driver_sql(many, tuple(itertools.chain.from_iterable(some)))
 
 
 _SPEAKER = (
@@ -126,20 +141,13 @@ _CENTROID = ("speaker_id", "space_id", "vector", "n_samples", "n_narrowband", "n
 
 
 def _speaker_rows(new: NewSpeakers, keys: Sequence[str], now: str) -> list[tuple[object, ...]]:
-    return [
-        (name, key, _iso(created_at), now, *_facts(details, now))
-        for name, key, created_at, details in zip(
-            new.names, keys, new.created_at, new.details, strict=True
-        )
-    ]
+    facts = _each(new.details, lambda details: _facts(details, now))
+    created_at = _each(new.created_at, datetime.isoformat)
+    return list(zip(new.names, keys, created_at, itertools.repeat(now), *zip(*facts, strict=True)))
 
 
-_iso = functools.lru_cache(maxsize=1024)(datetime.isoformat)
-
-
-@functools.lru_cache(maxsize=64)
 def _facts(details: SpeakerDetails, now: str) -> tuple[str, str | None, str | None]:
-    """Return metadata, expiry and since when disabled; of many speakers they are the same."""
+    """Return metadata, expiry and since when disabled."""
     return (
         json.dumps({k: v for k, v in details.metadata.items() if v is not None}),
         None if details.expires_at is None else details.expires_at.isoformat(),
@@ -147,35 +155,21 @@ def _facts(details: SpeakerDetails, now: str) -> tuple[str, str | None, str | No
     )
 
 
-@functools.lru_cache(maxsize=1024)
-def _quality(report: QualityReport) -> str:
-    return json.dumps(report.exact())
-
-
-@functools.lru_cache(maxsize=1024)
-def _overrides(codes: tuple[str, ...]) -> str:
-    return json.dumps(list(codes))
-
-
 def _sample_rows(new: NewSpeakers, ids: Sequence[int], space_id: str) -> list[tuple[object, ...]]:
-    data = new.vectors.astype("<f4")
-    return [
-        (
-            *(ids[owner], space_id, vector.tobytes(), digest, source, quality.net_speech_s),
-            *(_quality(quality), _overrides(overrides), _iso(created_at), label),
-        )
-        for owner, vector, digest, source, quality, overrides, created_at, label in zip(
-            new.owners.tolist(),
-            data,
+    return list(
+        zip(
+            [ids[owner] for owner in new.owners.tolist()],
+            itertools.repeat(space_id),
+            _bytes(new.vectors),
             new.pcm_sha256,
             new.source_names,
-            new.qualities,
-            new.overrides,
-            new.sampled_at,
+            [quality.net_speech_s for quality in new.qualities],
+            _each(new.qualities, lambda quality: json.dumps(quality.exact())),
+            _each(new.overrides, lambda codes: json.dumps(list(codes))),
+            _each(new.sampled_at, datetime.isoformat),
             new.labels,
-            strict=True,
         )
-    ]
+    )
 
 
 def _centroid_rows(
@@ -184,14 +178,31 @@ def _centroid_rows(
     narrow = np.array([quality.narrowband for quality in new.qualities])
     speech_s = [quality.net_speech_s for quality in new.qualities]
     bounds = np.searchsorted(new.owners, np.arange(len(ids) + 1)).tolist()
-    n_narrow = np.add.reduceat(narrow.astype(np.int64), bounds[:-1]).tolist()
-    vectors = _centroids(new.vectors, narrow, bounds, transform).astype("<f4")
-    return [
-        (id_, space_id, vector.tobytes(), last - first, n, sum(speech_s[first:last]))
-        for id_, vector, n, (first, last) in zip(
-            ids, vectors, n_narrow, itertools.pairwise(bounds), strict=True
+    runs = list(itertools.pairwise(bounds))
+    return list(
+        zip(
+            ids,
+            itertools.repeat(space_id),
+            _bytes(_centroids(new.vectors, narrow, bounds, transform)),
+            [last - first for first, last in runs],
+            np.add.reduceat(narrow.astype(np.int64), bounds[:-1]).tolist(),
+            [sum(speech_s[first:last]) for first, last in runs],
         )
-    ]
+    )
+
+
+def _each(values: Sequence[T], made: Callable[[T], U]) -> list[U]:
+    """Return what is made of each value, once for each object: of an import, most are the same."""
+    objects = {id(value): value for value in values}
+    by_id = {key: made(value) for key, value in objects.items()}
+    return [by_id[id(value)] for value in values]
+
+
+def _bytes(vectors: Float32Array) -> list[bytes]:
+    """Return each vector of (n, dim) as it is stored."""
+    data = np.ascontiguousarray(vectors, dtype="<f4")
+    made: list[bytes] = data.view(np.dtype((np.void, 4 * data.shape[1])))[:, 0].tolist()
+    return made
 
 
 def _centroids(

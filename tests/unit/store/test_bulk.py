@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,15 +19,21 @@ from voiceid.adaptation.transforms import Transform
 from voiceid.domain import NewSpeakers, SpeakerDetails
 from voiceid.errors import StoreError
 from voiceid.store import Store, maintenance
+from voiceid.store import bulk as bulk_module
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 STAFF = SpeakerDetails(groups=("staff",), metadata={"badge": "4711"}, expires_at=NOON)
 NOTHING = SpeakerDetails()
 
 
-@pytest.fixture
-def stores(tmp_path: Path) -> Iterator[tuple[Store, Store]]:
-    made = Store.open(tmp_path / "bulk.sqlite3"), Store.open(tmp_path / "one.sqlite3")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def stores(
+    request: pytest.FixtureRequest, tmp_path: Path, new_database
+) -> Iterator[tuple[Store, Store]]:
+    places = [tmp_path / "bulk.sqlite3", tmp_path / "one.sqlite3"]
+    if request.param == "postgresql":
+        places = [new_database(request.param), new_database(request.param)]
+    made = Store.open(places[0]), Store.open(places[1])
     yield made
     for store in made:
         store.close()
@@ -88,10 +95,11 @@ def tables(store: Store) -> dict[str, list[tuple[object, ...]]]:
         return found
 
 
-@pytest.mark.parametrize("counts", [[1] * 1200, [1, 3, 1, 2]])
+@pytest.mark.parametrize("counts", [[1] * 70, [3, 2] * 30, [1, 3, 1, 2]])
 def test_every_row_and_every_bit_is_as_one_by_one(
-    stores: tuple[Store, Store], counts: list[int]
+    stores: tuple[Store, Store], counts: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(bulk_module, "_PARAMETERS", 100)
     bulk, single = stores
     new = people(counts, 1)
     with bulk.write() as writer, writer.at_scale():
@@ -99,6 +107,13 @@ def test_every_row_and_every_bit_is_as_one_by_one(
     one_by_one(single, new)
     assert tables(bulk) == tables(single)
     assert maintenance.check(bulk) == []
+
+
+def test_more_than_a_statement_takes_are_added(stores: tuple[Store, Store]) -> None:
+    add_in_bulk(stores[0], people([1, 2] * 2000, 1))
+    with stores[0].read() as reader:
+        assert reader.count_speakers() == 4000
+        assert reader.samples_by_space() == {SPACE.id: 6000}
 
 
 def test_ids_of_who_was_removed_are_not_given_again_and_later_batches_join_earlier_ones(
@@ -155,11 +170,12 @@ def test_a_name_that_is_taken_and_a_vector_that_is_none_undo_all(
     assert tables(bulk) == before
 
 
-def test_the_memory_for_a_bulk_is_given_back(stores: tuple[Store, Store]) -> None:
+def test_the_memory_for_a_bulk_is_given_back(tmp_path: Path) -> None:
     def size() -> int:
         return writer._connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
 
-    with stores[0].write() as writer:
+    store = Store.open(tmp_path / "bulk.sqlite3")
+    with closing(store), store.write() as writer:
         before = size()
         with writer.at_scale():
             assert size() != before
