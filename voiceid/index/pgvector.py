@@ -3,10 +3,10 @@
 There is no index file and nothing to catch up with: each search sees the rows of its own
 snapshot, on every host alike.  What SQL finds is scored and ordered as every index does it.
 
-All vectors are compared, until :meth:`PgvectorGallery.rebuild` has made codes of one bit for
+All vectors are compared, until :meth:`PgvectorGallery.rebuild` has made codes of three bits for
 each component (see `voiceid.store.pgvector`) and has measured that to compare by their vectors
 only those who are nearest by code loses no more than ``index.max_miss_rate``.  pgvector's own HNSW
-index loses far more of the enrolled (docs/postgres.md), and is not used.
+index loses far more of the enrolled, or is slower (docs/postgres.md), and is not used.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from contextlib import AbstractContextManager
 from typing import Protocol, cast
 
 import numpy as np
+import numpy.typing as npt
 
-from voiceid.domain import EMPTY_REVISION, CentroidTable, Float32Array, Revision
+from voiceid.domain import CentroidTable, Float32Array, Revision
 from voiceid.index.base import (
     GENUINE_COSINE,
     CentroidSource,
@@ -35,7 +36,7 @@ EXACT_UP_TO = 10_000
 """Rows that are compared by their vectors in some milliseconds, so that codes are not worth it."""
 _EXACT_GROUP_UP_TO = 2000
 """Members of a group whose rows are sooner found one by one than met among all codes."""
-SHARES = (0.002, 0.005, 0.01, 0.02, 0.05)
+SHARES = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 """Of a gallery: how many of the nearest by code may be compared by their vectors."""
 _LEAST = 200
 _SPARE = 16
@@ -91,9 +92,16 @@ class CodeWriter(Protocol):
         """Return the mean (dim,) of a space's centroids, and (n, dim) of them."""
 
     def code(
-        self, space_id: str, mean: Float32Array, share: float, *, missed: int, queries: int
+        self,
+        space_id: str,
+        mean: Float32Array,
+        spread: Float32Array,
+        share: float,
+        *,
+        missed: int,
+        queries: int,
     ) -> None:
-        """Code the centroids of a space around their mean."""
+        """Code the centroids of a space, by their mean and standard deviations."""
 
     def drop_codes(self, space_id: str) -> None:
         """Leave a space without codes."""
@@ -124,7 +132,7 @@ class PgvectorGallery:
     ) -> None:
         self._space_id, self._dim, self._database, self._write = space_id, dim, database, write
         self._max_miss_rate = max_miss_rate
-        self._counted: tuple[Revision, int] = EMPTY_REVISION, 0
+        self._counted: tuple[Revision, int] | None = None
 
     def prepare(self) -> None:
         """See `Gallery`: there is nothing to load."""
@@ -151,7 +159,7 @@ class PgvectorGallery:
         if group is not None:
             return cast("SearchingSource", reader).count(self._space_id, group)
         counted, now = self._counted, reader.revision()
-        if counted[0] != now:
+        if counted is None or counted[0] != now:
             counted = self._counted = now, reader.count(self._space_id)
         return counted[1]
 
@@ -167,10 +175,11 @@ class PgvectorGallery:
         with self._write() as writer:
             if writer.count(self._space_id) > EXACT_UP_TO:
                 mean, sample = writer.mean_and_sample(self._space_id, _SAMPLE)
-                for share, loss in zip(SHARES, losses(sample, mean), strict=True):
+                spread = sample.std(axis=0, dtype=np.float64).astype(np.float32)
+                for share, loss in zip(SHARES, losses(sample, mean, spread), strict=True):
                     if loss.upper <= self._max_miss_rate:
                         counts = {"missed": loss.missed, "queries": loss.queries}
-                        writer.code(self._space_id, mean, share, **counts)
+                        writer.code(self._space_id, mean, spread, share, **counts)
                         return
             writer.drop_codes(self._space_id)
 
@@ -217,15 +226,25 @@ def _upper(missed: int, queries: int) -> float:
     return MissRate(missed, queries).upper
 
 
-def losses(vectors: Float32Array, mean: Float32Array) -> list[MissRate]:
+def codes_of(
+    vectors: Float32Array, mean: Float32Array, spread: Float32Array
+) -> npt.NDArray[np.uint64]:
+    """Return the codes of (n, dim) vectors as `voiceid.store.pgvector` has them, 64 bits a word."""
+    middle = vectors - mean
+    bits = np.concatenate([middle > spread, middle > 0, middle > -spread], axis=1)
+    packed = np.packbits(np.pad(bits, ((0, 0), (0, -bits.shape[1] % 64))), axis=1)
+    return packed.view(np.uint64)
+
+
+def losses(vectors: Float32Array, mean: Float32Array, spread: Float32Array) -> list[MissRate]:
     """Measure how often the enrolled is not among each of `SHARES` of those nearest by code.
 
     Parameters
     ----------
     vectors : (n, dim) float32
         Some of the gallery, unit length.
-    mean : (dim,) float32
-        Of the gallery.
+    mean, spread : (dim,) float32
+        Mean and standard deviations of the gallery.
 
     Returns
     -------
@@ -239,7 +258,7 @@ def losses(vectors: Float32Array, mean: Float32Array) -> list[MissRate]:
     kept = length[:, 0] > 0  # a voice is no direction away from itself
     own, away = own[kept], away[kept] / length[kept]
     queries = GENUINE_COSINE * own + math.sqrt(1 - GENUINE_COSINE**2) * away
-    codes, of_own, of_queries = (np.packbits(v > mean, axis=1) for v in (vectors, own, queries))
+    codes, of_own, of_queries = (codes_of(v, mean, spread) for v in (vectors, own, queries))
     farthest = np.bitwise_count(of_own ^ of_queries).sum(axis=1, dtype=np.int64)
     shares = np.empty(len(queries))
     for start in range(0, len(queries), _BATCH):

@@ -4,13 +4,15 @@ In Python a centroid's vector is bytes, little-endian float32, whatever the data
 PostgreSQL the column itself is pgvector's `vector`: the same float32 numbers, and no second
 column that could say something else.
 
-Beside the rows, for spaces that are large, there are *codes*: the signs of a vector's
-components around the mean of the gallery, one bit each.  To look through them takes a small
-part of the time that the vectors take, and the nearest by code are compared by their vectors.
-A trigger keeps them in the transaction that changes a centroid, so they are in step with every
-snapshot; they can be thrown away at any time.  Their two tables, `codings` (the mean of a space
-and what a search through its codes was measured to lose) and `codes`, are made by revision 0001
-on PostgreSQL alone, and nothing but this module knows them.
+Beside the rows, for spaces that are large, there are *codes*: three bits for each component of
+a vector, whether it is above the gallery's mean, and above one standard deviation more or less.
+How many bits differ is how far apart two voices are, roughly; to count them takes a part of the
+time that the vectors take, and the nearest by code are compared by their vectors.
+A trigger keeps codes in the transaction that changes a centroid, so they are in step with every
+snapshot; they can be thrown away at any time.  Their two tables, `codings` (mean and deviations
+of a space, and what a search through its codes was measured to lose) and `codes`, and the
+function `voice_code` are made by the revisions 0001 and 0005 on PostgreSQL alone, and nothing
+but this module knows them.
 """
 
 from __future__ import annotations
@@ -29,8 +31,6 @@ from voiceid.domain import Float32Array
 
 _HEADER = struct.Struct(">HH")
 """Before the numbers, big-endian, pgvector sends their count and 16 bits that are unused."""
-_M, _EF_CONSTRUCTION = 16, 100
-"""HNSW's neighbours of a point and candidates at its insertion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def nearest_by_code(
             SELECT c.centroid_id FROM codes AS c
             WHERE c.space_id = :space {_members(group)}
             ORDER BY c.code <~> (
-                SELECT binary_quantize(CAST(:query AS vector) - mean)
+                SELECT voice_code(CAST(:query AS vector), mean, spread)
                 FROM codings WHERE space_id = :space
             ), c.centroid_id LIMIT :candidates
         ))
@@ -166,24 +166,32 @@ def mean_and_sample(
     return np.frombuffer(middle, dtype="<f4"), numbers
 
 
-def make_codes(connection: Connection, space_id: str, mean: Float32Array, made: Coding) -> None:
-    """Code a space anew."""
+def make_codes(
+    connection: Connection,
+    space_id: str,
+    mean: Float32Array,
+    spread: Float32Array,
+    made: Coding,
+) -> None:
+    """Code a space anew, around the mean (dim,) and standard deviations (dim,) of its vectors."""
     drop_codes(connection, space_id)
-    values = {"space": space_id, "mean": OnWire.of(mean), **asdict(made)}
+    numbers = {"mean": OnWire.of(mean), "spread": OnWire.of(spread)}
     connection.execute(
         text(
-            "INSERT INTO codings VALUES (:space, CAST(:mean AS vector), :share, :missed, :queries)"
+            "INSERT INTO codings (space_id, mean, spread, share, missed, queries) VALUES (:space,"
+            " CAST(:mean AS vector), CAST(:spread AS vector), :share, :missed, :queries)"
         ),
-        values,
+        {"space": space_id, **numbers, **asdict(made)},
     )
     connection.execute(
         text(
-            "INSERT INTO codes SELECT id, space_id, speaker_id,"
-            " binary_quantize(vector - CAST(:mean AS vector))"
-            " FROM centroids WHERE space_id = :space"
+            "INSERT INTO codes (centroid_id, space_id, speaker_id, code)"
+            " SELECT c.id, space_id, c.speaker_id, voice_code(c.vector, mean, spread)"
+            " FROM centroids AS c JOIN codings USING (space_id) WHERE space_id = :space"
         ),
-        values,
+        {"space": space_id},
     )
+    connection.execute(text("ANALYZE codes"))
 
 
 def drop_codes(connection: Connection, space_id: str) -> None:
@@ -204,7 +212,7 @@ def faults(connection: Connection) -> list[str]:
     wrong = connection.exec_driver_sql(
         "SELECT c.id FROM centroids AS c JOIN codings AS g USING (space_id)"
         " LEFT JOIN codes AS k ON k.centroid_id = c.id"
-        " WHERE k.code IS DISTINCT FROM binary_quantize(c.vector - g.mean)"
+        " WHERE k.code IS DISTINCT FROM voice_code(c.vector, g.mean, g.spread)"
     )
     return [f"PostgreSQL: the index {name} is not usable" for name in unused.scalars()] + [
         f"the code of centroid {number} is not what its vector makes: `voiceid index rebuild`"

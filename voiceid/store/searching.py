@@ -68,10 +68,18 @@ class SearchingWriter(FittedWriter, SearchingReader):
     """Makes and drops the codes that a search looks through first."""
 
     def code(
-        self, space_id: str, mean: Float32Array, share: float, *, missed: int, queries: int
+        self,
+        space_id: str,
+        mean: Float32Array,
+        spread: Float32Array,
+        share: float,
+        *,
+        missed: int,
+        queries: int,
     ) -> None:
-        """Code the centroids of a space around their mean (dim,)."""
-        pgvector.make_codes(self._connection, space_id, mean, Coding(share, missed, queries))
+        """Code the centroids of a space, by their mean (dim,) and standard deviations (dim,)."""
+        made = Coding(share, missed, queries)
+        pgvector.make_codes(self._connection, space_id, mean, spread, made)
 
     def drop_codes(self, space_id: str) -> None:
         """Leave a space without codes."""

@@ -83,8 +83,8 @@ def coded(
         monkeypatch.setattr(pgvector, "_EXACT_GROUP_UP_TO", 0)
         with store.write() as writer:
             writer.know_space(SPACE)
-            mean = random_unit(np.random.default_rng(0))
-            writer.code(SPACE.id, mean, 1.0, missed=0, queries=9999)
+            mean, spread = random_unit(np.random.default_rng(0), 2)
+            writer.code(SPACE.id, mean, abs(spread), 1.0, missed=0, queries=9999)
     return request.param
 
 
@@ -131,7 +131,8 @@ def test_any_history_is_answered_from_the_present(
             remove(store, name)
         elif what == "recode" and coded == "codes":
             with store.write() as writer:
-                writer.code(SPACE.id, random_unit(rng), 1.0, missed=0, queries=9999)
+                mean, spread = random_unit(rng, 2)
+                writer.code(SPACE.id, mean, abs(spread), 1.0, missed=0, queries=9999)
         else:
             answer(store, index, random_unit(rng), k=9)
             answer(store, index, random_unit(rng), k=2, group=f"group {who % 2}")
@@ -253,7 +254,7 @@ def test_a_large_gallery_is_coded_when_little_is_lost_by_it_and_only_then(
 def test_the_miss_rate_is_that_of_a_search_by_codes(
     store: Store, index: PgvectorGallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """24 bits for 24 components miss many; how many is foretold within its own error."""
+    """72 bits for 24 components miss some; how many is foretold within its own error."""
     rng, n = np.random.default_rng(10), 200
     vectors = random_unit(rng, n)
     enroll(store, [f"s{number}" for number in range(n)], vectors)
@@ -262,13 +263,14 @@ def test_the_miss_rate_is_that_of_a_search_by_codes(
     monkeypatch.setattr(pgvector, "_QUERIES", 1000)
     monkeypatch.setattr(pgvector, "_LEAST", 1)
     monkeypatch.setattr(pgvector, "_SPARE", 0)
-    share = pgvector.SHARES[-1]
+    share = 0.01
     with store.write() as writer:
         mean, drawn = writer.mean_and_sample(SPACE.id, n)
         np.testing.assert_allclose(mean, vectors.mean(axis=0), atol=1e-6)
         assert sorted(map(bytes, drawn)) == sorted(map(bytes, vectors.astype("<f4")))
-        foretold = [loss.rate for loss in losses(drawn, mean)]
-        writer.code(SPACE.id, mean, share, missed=0, queries=9999)
+        spread = drawn.std(axis=0)
+        foretold = [loss.rate for loss in losses(drawn, mean, spread)]
+        writer.code(SPACE.id, mean, spread, share, missed=0, queries=9999)
     missed = []
     with store.read() as reader:
         table = reader.centroids(SPACE.id)
@@ -283,8 +285,27 @@ def test_the_miss_rate_is_that_of_a_search_by_codes(
             found = index.search(reader, query.astype(np.float32), 1)
             wanted = table.vectors[own] @ query
             missed.append(found[0][1] < wanted - 1e-4)
-    assert 0.02 < np.mean(missed) < foretold[-1] + 0.05
+    assert 0.02 < np.mean(missed) < foretold[pgvector.SHARES.index(share)] + 0.05
     assert foretold == sorted(foretold, reverse=True)
+
+
+def test_a_code_is_what_numpy_makes_of_the_vector(store: Store) -> None:
+    vectors = random_unit(np.random.default_rng(12), 50)
+    enroll(store, [f"s{number}" for number in range(40)], vectors[:40])
+    mean, spread = vectors.mean(axis=0), vectors.std(axis=0)
+    with store.write() as writer:
+        writer.code(SPACE.id, mean, spread, 0.01, missed=0, queries=9999)
+    enroll(store, [f"s{number}" for number in range(40, 50)], vectors[40:])  # by the trigger
+    with store.read() as reader:
+        ids, stored = reader.centroids(SPACE.id).ids, reader.centroids(SPACE.id).vectors
+        texts = reader._connection.exec_driver_sql("SELECT centroid_id, code::text FROM codes")
+        codes = dict(map(tuple, texts.all()))
+    for id_, vector in zip(ids.tolist(), stored, strict=True):
+        middle = vector - mean
+        bits = [middle > spread, middle > 0, middle > -spread]
+        assert codes[id_] == "".join(str(int(bit)) for bit in np.concatenate(bits))
+        packed = pgvector.codes_of(vector[None], mean, spread).view(np.uint8)[0]
+        assert codes[id_] == "".join(map(str, np.unpackbits(packed)[: 3 * DIM]))
 
 
 def test_searches_of_many_threads_agree(store: Store, index: PgvectorGallery) -> None:

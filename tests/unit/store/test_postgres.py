@@ -223,11 +223,41 @@ def test_one_row_of_a_space_is_in_use_and_no_more(url: DatabaseUrl, table: str) 
     assert index.endswith("(space_id) WHERE (used_since IS NOT NULL)")
 
 
+def test_0005_drops_codes_of_one_bit_and_everybody_is_found(url: DatabaseUrl) -> None:
+    enroll(url, "alice", "bob")
+    downgrade(url, "0004")
+    ask(  # as revision 0004 codes a space, and a voice that comes after
+        url,
+        "INSERT INTO codings SELECT space_id, avg(vector), 0.05, 0, 9999 FROM centroids GROUP BY 1",
+        "INSERT INTO codes SELECT c.id, space_id, speaker_id, binary_quantize(vector - mean)"
+        " FROM centroids AS c JOIN codings USING (space_id)",
+    )
+    ask(url, "UPDATE centroids SET vector = vector WHERE speaker_id = 2")
+    assert ask(url, "SELECT length(code) FROM codes") == [(DIM,), (DIM,)]
+    store = Store.open(url)  # upgrades
+    with store.read() as reader:
+        assert reader.coding(SPACE.id) is None
+        ids, vectors = reader.centroids(SPACE.id).ids, reader.centroids(SPACE.id).vectors
+        assert reader.nearest(SPACE.id, vectors[1], 1).ids.tolist() == [ids[1]]
+    enroll(url, "carol")
+    assert ask(url, "SELECT * FROM codes") == []
+    with store.write() as writer:
+        mean, some = writer.mean_and_sample(SPACE.id, 9)
+        writer.code(SPACE.id, mean, some.std(axis=0), 1.0, missed=0, queries=9999)
+    enroll(url, "dave")
+    assert ask(url, "SELECT DISTINCT length(code), count(*) FROM codes GROUP BY 1") == [
+        (3 * DIM, 4)
+    ]
+    assert maintenance.check(store) == []
+    store.close()
+
+
 def test_what_is_wrong_with_a_code_is_found(url: DatabaseUrl) -> None:
     enroll(url, "alice", "bob")
     store = Store.open(url)
     with store.write() as writer:
-        writer.code(SPACE.id, writer.mean_and_sample(SPACE.id, 9)[0], 0.01, missed=1, queries=9)
+        mean, some = writer.mean_and_sample(SPACE.id, 9)
+        writer.code(SPACE.id, mean, some.std(axis=0), 0.01, missed=1, queries=9)
         assert writer.coding(SPACE.id) == Coding(0.01, 1, 9)
     assert maintenance.check(store) == []
     ask(url, "UPDATE codes SET code = ~code WHERE centroid_id = 2")

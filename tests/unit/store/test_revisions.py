@@ -190,3 +190,25 @@ def test_0004_can_be_taken_back_though_the_model_was_switched(fitted: Path) -> N
     }
     assert migrate.status(fitted).current == "0003"
     assert migrate.upgrade(fitted).state is SchemaState.CURRENT
+
+
+@pytest.fixture
+def switched(tmp_path: Path) -> Path:
+    return restored("0004", tmp_path)
+
+
+def test_0005_changes_nothing_in_a_file_and_can_be_taken_back(switched: Path) -> None:
+    """It is about PostgreSQL's codes: see test_postgres.py."""
+    tables = (*FITTED_TABLES, "model_changes", "sqlite_master")
+    before = {name: table(switched, name) for name in tables}
+    assert (len(before["samples"]), len(before["model_changes"])) == (6, 1)
+    assert migrate.upgrade(switched).current == SCHEMA_HEAD
+    assert {name: table(switched, name) for name in tables} == before
+    store = Store.open(switched)
+    with store.read() as reader:
+        assert reader.space_in_use(SPACE.id) == OTHER_SPACE.id
+    assert maintenance.check(store) == []
+    store.close()
+    downgrade(switched, "0004")
+    assert {name: table(switched, name) for name in tables} == before
+    assert migrate.status(switched).current == "0004"
