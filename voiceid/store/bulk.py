@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ _CACHE_KIB = 256 * 1024
 """Of SQLite while many rows are written: their indexes are written to in no order."""
 
 _PARAMETERS = 32_766
-"""Of one statement, at most (sqlite.org/limits.html, 9)."""
+"""Of one statement, at most; an older SQLite takes fewer (sqlite.org/limits.html, 9)."""
 
 
 class BulkWriter(FittedWriter):
@@ -123,7 +124,9 @@ class BulkWriter(FittedWriter):
             self._connection.execute(insert(table), named)
             return
         start, row = str(statement).rsplit("VALUES", 1)
-        at_once = _PARAMETERS // len(columns)
+        driver: Any = self._connection.connection.driver_connection
+        limit = driver.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+        at_once = min(_PARAMETERS, limit) // len(columns)
         for some in (values[i : i + at_once] for i in range(0, len(values), at_once)):
             many = f"{start}VALUES{', '.join([row] * len(some))}"
             self._connection.exec_driver_sql(many, tuple(itertools.chain.from_iterable(some)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -114,6 +115,16 @@ def test_more_than_a_statement_takes_are_added(stores: tuple[Store, Store]) -> N
     with stores[0].read() as reader:
         assert reader.count_speakers() == 4000
         assert reader.samples_by_space() == {SPACE.id: 6000}
+
+
+def test_a_sqlite_that_takes_few_parameters_is_given_few(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "bulk.sqlite3")
+    with closing(store):
+        with store.write() as writer:
+            driver = writer._connection.connection.driver_connection
+            driver.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
+            writer.add_speakers(SPACE, people([1] * 300, 1))
+        assert maintenance.check(store) == []
 
 
 def test_ids_of_who_was_removed_are_not_given_again_and_later_batches_join_earlier_ones(
