@@ -19,6 +19,8 @@ Hits: TypeAlias = tuple[Ids, Float32Array]
 
 GENUINE_COSINE = 0.6
 """Of the queries that losses are measured with: what a short clip has with its speaker."""
+_MIXED = 8
+"""Voices that the other part of such a query is mixed of: of the gallery's kind, near nobody."""
 ROUNDING = 1e-5
 """More than two ways to add up a cosine in float32 differ: a few 1e-7 at 512 components."""
 
@@ -282,3 +284,30 @@ def as_ids(ids: Sequence[int]) -> Ids:
 def nothing() -> tuple[Ids, Float32Array]:
     """Return the answer of a search that finds nothing."""
     return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+
+
+def genuine_queries(voices: Float32Array, n: int) -> tuple[Float32Array, Ids]:
+    """Return queries to measure losses with: short clips of some of the gallery, as it were.
+
+    Parameters
+    ----------
+    voices : (m, dim) float32
+        Some of the gallery, unit length.
+    n : int
+
+    Returns
+    -------
+    queries : (n, dim) float32
+        Each at `GENUINE_COSINE` to its mate, and otherwise in a direction mixed of other voices.
+    mates : (n,) int64
+        Whom each is of: a row of ``voices``.
+    """
+    rng = np.random.default_rng(n)
+    mates = rng.integers(0, len(voices), n)
+    others = voices[rng.integers(0, len(voices), (n, _MIXED))]
+    away = np.einsum("qmd,qm->qd", others, rng.standard_normal((n, _MIXED)))
+    mate = voices[mates]
+    away -= np.einsum("qd,qd->q", away, mate)[:, None] * mate
+    away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12)
+    queries = GENUINE_COSINE * mate + np.sqrt(1 - GENUINE_COSINE**2) * away
+    return queries.astype(np.float32), mates

@@ -22,11 +22,11 @@ import numpy.typing as npt
 
 from voiceid.domain import CentroidTable, Float32Array, Revision
 from voiceid.index.base import (
-    GENUINE_COSINE,
     CentroidSource,
     IndexOptions,
     IndexStatus,
     MissRate,
+    genuine_queries,
     ranked,
     require_query,
     told,
@@ -249,17 +249,11 @@ def losses(vectors: Float32Array, mean: Float32Array, spread: Float32Array) -> l
     Returns
     -------
     list of MissRate
-        For queries at `GENUINE_COSINE` to one of the vectors and in the direction of another.
+        Of :func:`genuine_queries`.
     """
-    rng = np.random.default_rng(0)
-    own, other = (vectors[rng.integers(0, len(vectors), _QUERIES)] for _ in range(2))
-    away = other - np.einsum("ij,ij->i", other, own)[:, None] * own
-    length = np.linalg.norm(away, axis=1, keepdims=True)
-    kept = length[:, 0] > 0  # a voice is no direction away from itself
-    own, away = own[kept], away[kept] / length[kept]
-    queries = GENUINE_COSINE * own + math.sqrt(1 - GENUINE_COSINE**2) * away
-    codes, of_own, of_queries = (codes_of(v, mean, spread) for v in (vectors, own, queries))
-    farthest = np.bitwise_count(of_own ^ of_queries).sum(axis=1, dtype=np.int64)
+    queries, mates = genuine_queries(vectors, _QUERIES)
+    codes, of_queries = (codes_of(v, mean, spread) for v in (vectors, queries))
+    farthest = np.bitwise_count(codes[mates] ^ of_queries).sum(axis=1, dtype=np.int64)
     shares = np.empty(len(queries))
     for start in range(0, len(queries), _BATCH):
         some = slice(start, start + _BATCH)

@@ -23,7 +23,15 @@ import numpy.typing as npt
 
 from voiceid.domain import CentroidTable, Float32Array
 from voiceid.index import sections
-from voiceid.index.base import GENUINE_COSINE, ROUNDING, CentroidSource, Ids, MissRate, Tier
+from voiceid.index.base import (
+    GENUINE_COSINE,
+    ROUNDING,
+    CentroidSource,
+    Ids,
+    MissRate,
+    Tier,
+    genuine_queries,
+)
 from voiceid.index.codes import (
     TRAINED_ON,
     Bytes,
@@ -41,8 +49,6 @@ _FIRST_PASS = ((250, 350, 500, 700, 1000, 1400, 2000), (3000, 4000, 6000, 8000, 
 measure, and is looked at where the first has none."""
 _SMALL_VIEW = 20_000
 """Members up to which a group is scanned by its 8-bit codes, whatever the tier."""
-_MIXED = 8
-"""Voices that the other part of such a query is mixed of: of the gallery's kind, near nobody."""
 _QUERIES_AT_ONCE = 128
 _LEAST_QUERIES, _MOST_QUERIES = 3000, 30_000
 
@@ -314,7 +320,7 @@ def _measured(
     """
     wanted = int(np.clip(np.ceil(3 / max(max_miss_rate, 1e-9)), _LEAST_QUERIES, _MOST_QUERIES))
     facts, arrays = sections.read(path, {})
-    queries, mates = _queries(sample, 4 * wanted)
+    queries, mates = genuine_queries(sample, 4 * wanted)
     sealed = Sealed(facts, arrays)
 
     def lost_from(first: int, counts: Sequence[int]) -> npt.NDArray[np.int64]:
@@ -336,16 +342,3 @@ def _measured(
                         return {"tier": str(Tier.TWO_STAGE), **found}
     found = {"first_pass": counts[-1], "missed": int(lost[-1]), "queries": done}
     return {"tier": str(Tier.COMPACT), **found}
-
-
-def _queries(sample: Float32Array, count: int) -> tuple[Float32Array, Positions]:
-    """Return queries (count, dim) at the genuine cosine, and whom in the sample each is of."""
-    rng = np.random.default_rng(count)
-    mates = rng.integers(0, len(sample), count)
-    others = sample[rng.integers(0, len(sample), (count, _MIXED))]
-    noise = np.einsum("qmd,qm->qd", others, rng.standard_normal((count, _MIXED)))
-    mate = sample[mates]
-    noise -= np.einsum("qd,qd->q", noise, mate)[:, None] * mate
-    noise /= np.maximum(np.linalg.norm(noise, axis=1, keepdims=True), 1e-12)
-    queries = GENUINE_COSINE * mate + np.sqrt(1 - GENUINE_COSINE**2) * noise
-    return queries.astype(np.float32), mates
