@@ -1,4 +1,4 @@
-"""Many new speakers at once: one statement a table, whoever many rows there are.
+"""Many new speakers at once, some thousand rows a statement.
 
 What it writes is what :meth:`voiceid.store.Writer.add_speaker` and ``add_samples`` would have
 written, row by row.
