@@ -27,11 +27,12 @@ from voiceid.app.observed import changes, finished, migrated
 from voiceid.app.parts import Parts
 from voiceid.domain import Health, Migration, Sample
 from voiceid.errors import ChangeRefused
+from voiceid.index.base import Gallery
 from voiceid.observability import Change
 
 if TYPE_CHECKING:  # it loads while the models do, or when it is needed
     from voiceid.app.side_by_side import Comparison
-    from voiceid.store import Writer
+    from voiceid.store import Reader, Writer
 
 _TRIES = 5
 """Times that a switch is tried between two enrolments of others, before it makes them wait."""
@@ -101,7 +102,7 @@ class Migrating:
         thresholds = thresholds_of(rule, change.to_space)
         if thresholds.health is Health.ERROR:
             parts.notify(f"{thresholds.message}, until `voiceid calibrate --model {to}`")
-        parts.each_index(lambda index, reader: index.rebuild(reader), [change.to_space])
+        parts.each_index(_save, [change.to_space])
         return found
 
     @changes(Change.SWITCH_MODEL, migrated)
@@ -203,6 +204,12 @@ class Migrating:
             return writer.left_over(changes[-1].to_space, REMOVED_AT_ONCE)
 
         return remove_some(parts, left_over, lambda _: None)
+
+
+def _save(index: Gallery, reader: Reader) -> None:
+    """Have the index file ready before the switch."""
+    index.sync(reader)
+    index.save()
 
 
 def _require_nobody_left(found: Migration, allowed: Collection[str]) -> None:
