@@ -38,7 +38,7 @@ bench: .venv/.installed data/ami/.complete models
 	$(BIN)/python -m benchmarks.metrics
 
 torture: .venv/.installed
-	@PYTHONPATH=.:tests:tests/unit/audio:tests/unit/zoo $(BIN)/python -m torture $(TORTURE)
+	@PYTHONPATH=.:tests:tests/unit/audio:tests/unit/models $(BIN)/python -m torture $(TORTURE)
 
 bench-gallery: .venv/.installed data/ami/.complete models
 	$(BIN)/python -m benchmarks.gallery --hnsw --ten-million

@@ -31,10 +31,10 @@ from benchmarks.tables import markdown, percent
 from benchmarks.trials import Table, Voice
 from benchmarks.voices import Ear, Hearing, Listener, NakedEncoder, model_store
 from voiceid import metrics
-from voiceid.calibration import Conditions
-from voiceid.quality import QualityLimits
-from voiceid.scoring import DecisionRule
-from voiceid.vad import SpeechOptions
+from voiceid.decision.calibration import Conditions
+from voiceid.decision.rule import DecisionRule
+from voiceid.speech.quality import QualityLimits
+from voiceid.speech.vad import SpeechOptions
 
 FLOAT32, INT8 = "campplus", "campplus-int8"
 MODELS = (FLOAT32, INT8, "ge2e", "ge2e-800ms")

@@ -4,7 +4,7 @@
 
 Each site is a corpus whose clips were cut short and degraded, so that there are errors to mend.
 Enrolments of up to three samples are compared with single ones, of other recordings.  Whatever
-learns, learns without the folds of both speakers of a trial (`voiceid.adaptation.choose`).
+learns, learns without the folds of both speakers of a trial (`voiceid.decision.choose`).
 
 The rivals are centring; WCCN; two-covariance PLDA (Brümmer and de Villiers, The speaker
 partitioning problem, Odyssey 2010; Sizov, Lee and Kinnunen, Unifying probabilistic linear
@@ -39,14 +39,15 @@ from benchmarks.degradations import CONDITIONS
 from benchmarks.tables import markdown, percent
 from benchmarks.trials import Floats, Ids, Voice, base
 from benchmarks.voices import Ear, Hearing
-from voiceid import metrics, normalization
-from voiceid.adaptation.choice import SHRINKAGES, choose
-from voiceid.adaptation.transforms import fit, numbered
-from voiceid.adaptation.trials import MIN_SPEAKERS, TrialList, deal, list_trials
+from voiceid import metrics
+from voiceid.decision import normalization
+from voiceid.decision.choice import SHRINKAGES, choose
+from voiceid.decision.embeddings import unit
+from voiceid.decision.held_out import MIN_SPEAKERS, TrialList, deal, list_trials
+from voiceid.decision.normalization import Cohort
+from voiceid.decision.transforms import fit, numbered
 from voiceid.domain import Float32Array
-from voiceid.embeddings import unit
 from voiceid.metrics.detection import crossing
-from voiceid.normalization import Cohort
 
 SIX = [
     CONDITIONS[name]

@@ -22,7 +22,7 @@ import soundfile
 from benchmarks.corpora import Clip, ami_turns, corpora_argument, test_other
 from benchmarks.speed import Line, Measure, in_turn, ratios, run
 from benchmarks.tables import markdown
-from voiceid import runtime
+from voiceid.models import runtime
 
 INCOMPLETE = 44
 

@@ -18,7 +18,7 @@ stay well below the target, and that distance is the margin for what these corpo
 No threshold is chosen by looking at genuine scores.
 
 Comparisons are sorted by band as the product sorts them, by what it measured on the clip and
-on the enrolment, and each band has points of its own (see `voiceid.scoring.band_of`).
+on the enrolment, and each band has points of its own (see `voiceid.decision.rule.band_of`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from benchmarks.trials import Enrolled, Table, Voice
 from benchmarks.voices import Ear, Hearing
 from voiceid import metrics
 from voiceid.domain import Band
-from voiceid.registry import shipped_cards_folder
+from voiceid.models.cards import shipped_cards_folder
 
 TARGETS = (0.01, 0.001, 0.0001)
 """False match rates that a card has points for, the loosest first."""

@@ -38,14 +38,14 @@ from benchmarks.tables import markdown, percent
 from benchmarks.trials import Flags, Floats, Voice
 from benchmarks.voices import Ear, Hearing, model_store
 from voiceid import metrics
-from voiceid.calibration import Calibration, Conditions
+from voiceid.decision.calibration import Calibration, Conditions
+from voiceid.decision.rule import DecisionRule, Target
 from voiceid.domain import Embedding, EmbeddingSpace, QualityReport, Utterance
 from voiceid.errors import FitRefused
 from voiceid.evaluation.fitting import PRIORS, Fit, fit
 from voiceid.evaluation.pairing import enroll_in_turn
 from voiceid.evaluation.protocol import Indices, Recording
 from voiceid.evaluation.scoring import Failure, score
-from voiceid.scoring import DecisionRule, Target
 
 TARGETS = (0.01, 0.001)
 LENGTHS_S = (1.3, 1.8, 2.5, 7.0)

@@ -23,7 +23,7 @@ from benchmarks.tables import markdown, percent
 from benchmarks.trials import Enrolled, Floats, Rule, Table, Voice
 from benchmarks.voices import Ear, Hearing
 from voiceid import metrics
-from voiceid.embeddings import unit
+from voiceid.decision.embeddings import unit
 
 TARGET = 0.001
 BUCKET_S = (2.0, 4.0)

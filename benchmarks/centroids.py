@@ -13,8 +13,8 @@ import numpy as np
 from benchmarks import trials
 from benchmarks.accuracy import needed
 from benchmarks.trials import Enrolled, Flags, Floats, Voice
-from voiceid.embeddings import centroid
-from voiceid.scoring import DecisionRule
+from voiceid.decision.embeddings import centroid
+from voiceid.decision.rule import DecisionRule
 
 N_ENROLLED = 6
 """Samples of a speaker, of both labels together."""

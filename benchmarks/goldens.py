@@ -21,9 +21,9 @@ from benchmarks.corpora import DEFAULT_FOLDER, Samples
 from benchmarks.tables import markdown
 from benchmarks.voices import Hearing, open_encoder
 from examples.ami import wav_of
-from voiceid.runtime import Session
-from voiceid.zoo.frontends import ge2e_mel_40, kaldi_fbank_80
-from voiceid.zoo.graph import Graph
+from voiceid.models.frontends import ge2e_mel_40, kaldi_fbank_80
+from voiceid.models.graph import Graph
+from voiceid.models.runtime import Session
 
 MIN_COSINE = 0.99999
 MAX_FEATURE_ERROR = 1e-3

@@ -51,7 +51,7 @@ from benchmarks.tables import markdown, percent
 from benchmarks.trials import Floats, Voice
 from benchmarks.voices import Ear, Hearing, model_store
 from voiceid import metrics
-from voiceid.scoring import DecisionRule
+from voiceid.decision.rule import DecisionRule
 
 GSM = Coding("WAV", "GSM610")
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.voices import model_store
-from voiceid.zoo.campplus import DIM, build_features_in
-from voiceid.zoo.checkpoint import read_checkpoint
-from voiceid.zoo.fetch import fetch_member
+from voiceid.models.campplus import DIM, build_features_in
+from voiceid.models.checkpoint import read_checkpoint
+from voiceid.models.fetch import fetch_member
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = ROOT / ".venv-peers"

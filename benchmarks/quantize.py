@@ -14,8 +14,8 @@ from dataclasses import replace
 
 from benchmarks.corpora import corpora_argument, train_clean
 from benchmarks.voices import Hearing, model_store, open_embedder
-from voiceid.registry import card_text, shipped_cards_folder
-from voiceid.zoo.quantize import card_of
+from voiceid.models.cards import card_text, shipped_cards_folder
+from voiceid.models.quantize import card_of
 
 CLIPS = 96
 LONGEST_S = 5

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.corpora import Samples
+from voiceid.decision.embeddings import centroid
 from voiceid.domain import Band, band_of
-from voiceid.embeddings import centroid
 from voiceid.metrics import Trials
 
 BANDS = tuple(Band)

@@ -19,12 +19,12 @@ import soxr
 from benchmarks.corpora import Clip, Samples
 from benchmarks.trials import Voice
 from voiceid.audio import AudioOptions
-from voiceid.embedder import Embedder
-from voiceid.encoder import Encoder
-from voiceid.quality import QualityLimits
-from voiceid.registry import load_cards, own_cards_folder, shipped_cards_folder
-from voiceid.vad import SpeechOptions, open_detector
-from voiceid.zoo import ModelStore
+from voiceid.models.cards import load_cards, own_cards_folder, shipped_cards_folder
+from voiceid.models.install import ModelStore
+from voiceid.speech.embedder import Embedder
+from voiceid.speech.encoder import Encoder
+from voiceid.speech.quality import QualityLimits
+from voiceid.speech.vad import SpeechOptions, open_detector
 
 WORKERS = 2
 VAD_MODEL = "silero-vad"

@@ -18,8 +18,8 @@ from postgres_server import Databases, databases
 
 import voiceid
 from voiceid.domain import DatabaseUrl
-from voiceid.registry import load_cards, shipped_cards_folder
-from voiceid.zoo.fetch import fetch_member
+from voiceid.models.cards import load_cards, shipped_cards_folder
+from voiceid.models.fetch import fetch_member
 
 REPO = Path(__file__).resolve().parents[1]
 

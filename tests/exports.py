@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from voiceid.zoo.graph import Graph
+from voiceid.models.graph import Graph
 
 DIM = 16
 THREE_D_SPEAKER = {

@@ -19,13 +19,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from voiceid.adaptation.stored import StoredAdaptation
-    from voiceid.adaptation.transforms import Transform
     from voiceid.app import VoiceID
     from voiceid.app.adapting import Adapted
     from voiceid.app.side_by_side import Comparison, Side
     from voiceid.audio import AudioSource
-    from voiceid.calibration import (
+    from voiceid.config import Config
+    from voiceid.decision.adaptation import StoredAdaptation
+    from voiceid.decision.calibration import (
         AsNorm,
         CalibratedPoint,
         Calibration,
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
         StoredCohort,
         Weight,
     )
-    from voiceid.config import Config
+    from voiceid.decision.rule import OperatingPoint
+    from voiceid.decision.transforms import Transform
     from voiceid.domain import (
         Band,
         Candidate,
@@ -113,16 +114,17 @@ if TYPE_CHECKING:
     from voiceid.evaluation import Evaluation, Protocol, Recording
     from voiceid.exchange import Exchanged
     from voiceid.index.base import IndexStatus
+    from voiceid.models.add import Addition
+    from voiceid.models.cards import ModelCard
+    from voiceid.models.fetch import Progress
+    from voiceid.models.install import ModelStore
+    from voiceid.models.status import InstalledModel, ModelStatus, VerifyResult
     from voiceid.observability import Change, EventFormatter
     from voiceid.observability.galleries import GalleryStats, SpaceStats
     from voiceid.observability.stats import DecisionCount, Histogram, Stats
-    from voiceid.registry import ModelCard
-    from voiceid.scoring import OperatingPoint
     from voiceid.store.copying import Copied
     from voiceid.store.migrate import SchemaState, SchemaStatus
     from voiceid.store.restore import Restored
-    from voiceid.zoo import InstalledModel, ModelStatus, ModelStore, Progress, VerifyResult
-    from voiceid.zoo.add import Addition
 
 __version__ = "0.1.0"
 
@@ -241,14 +243,14 @@ __all__ = [
 
 _ELSEWHERE = {
     "Adapted": "voiceid.app.adapting",
-    "Addition": "voiceid.zoo.add",
-    "AsNorm": "voiceid.calibration",
+    "Addition": "voiceid.models.add",
+    "AsNorm": "voiceid.decision.calibration",
     "AudioSource": "voiceid.audio",
-    "CalibratedPoint": "voiceid.calibration",
-    "Calibration": "voiceid.calibration",
+    "CalibratedPoint": "voiceid.decision.calibration",
+    "Calibration": "voiceid.decision.calibration",
     "Change": "voiceid.observability",
     "Comparison": "voiceid.app.side_by_side",
-    "Conditions": "voiceid.calibration",
+    "Conditions": "voiceid.decision.calibration",
     "Copied": "voiceid.store.copying",
     "Config": "voiceid.config",
     "DecisionCount": "voiceid.observability.stats",
@@ -256,16 +258,16 @@ _ELSEWHERE = {
     "EventFormatter": "voiceid.observability",
     "Exchanged": "voiceid.exchange",
     "GalleryStats": "voiceid.observability.galleries",
-    "HeldOut": "voiceid.calibration",
+    "HeldOut": "voiceid.decision.calibration",
     "Histogram": "voiceid.observability.stats",
     "IndexStatus": "voiceid.index.base",
-    "InstalledModel": "voiceid.zoo",
-    "ModelCard": "voiceid.registry",
-    "ModelStatus": "voiceid.zoo",
-    "ModelStore": "voiceid.zoo",
-    "OperatingPoint": "voiceid.scoring",
+    "InstalledModel": "voiceid.models.status",
+    "ModelCard": "voiceid.models.cards",
+    "ModelStatus": "voiceid.models.status",
+    "ModelStore": "voiceid.models.install",
+    "OperatingPoint": "voiceid.decision.rule",
     "Person": "voiceid.enrollment",
-    "Progress": "voiceid.zoo",
+    "Progress": "voiceid.models.fetch",
     "Protocol": "voiceid.evaluation",
     "Recording": "voiceid.evaluation",
     "Restored": "voiceid.store.restore",
@@ -274,13 +276,13 @@ _ELSEWHERE = {
     "Side": "voiceid.app.side_by_side",
     "SpaceStats": "voiceid.observability.galleries",
     "Stats": "voiceid.observability.stats",
-    "StoredAdaptation": "voiceid.adaptation.stored",
-    "StoredCalibration": "voiceid.calibration",
-    "StoredCohort": "voiceid.calibration",
-    "Transform": "voiceid.adaptation.transforms",
-    "VerifyResult": "voiceid.zoo",
+    "StoredAdaptation": "voiceid.decision.adaptation",
+    "StoredCalibration": "voiceid.decision.calibration",
+    "StoredCohort": "voiceid.decision.calibration",
+    "Transform": "voiceid.decision.transforms",
+    "VerifyResult": "voiceid.models.status",
     "VoiceID": "voiceid.app",
-    "Weight": "voiceid.calibration",
+    "Weight": "voiceid.decision.calibration",
 }
 _DOMAIN = frozenset(
     {

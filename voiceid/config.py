@@ -22,13 +22,13 @@ import yaml
 
 from voiceid.audio import AudioOptions
 from voiceid.domain import DatabaseUrl
-from voiceid.engine import PROVIDERS, EngineOptions
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
 from voiceid.index.base import IndexOptions
-from voiceid.quality import QualityLimits
+from voiceid.models.engine import PROVIDERS, EngineOptions
 from voiceid.shipped import shipped
-from voiceid.vad import SpeechOptions
+from voiceid.speech.quality import QualityLimits
+from voiceid.speech.vad import SpeechOptions
 
 ENV_PREFIX = "VOICEID_"
 """``VOICEID_DECISION__MARGIN=0.1`` sets ``decision.margin``."""

@@ -13,7 +13,7 @@ from cli_running import Runner
 from voiceid.cli.console import Console, Settings
 from voiceid.cli.root import root
 from voiceid.cli.tree import Command, Group
-from voiceid.registry import load_cards
+from voiceid.models.cards import load_cards
 
 
 def commands(

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from voiceid.encoder import Encoder
-from voiceid.registry import load_cards, shipped_cards_folder
-from voiceid.zoo import ModelStore
+from voiceid.models.cards import load_cards, shipped_cards_folder
+from voiceid.models.install import ModelStore
+from voiceid.speech.encoder import Encoder
 
 CARDS = load_cards(shipped_cards_folder())
 MIN_COSINE = 0.99999

@@ -7,14 +7,14 @@ import pytest
 from random_voices import DIM, SPACE, random_unit, sample
 from sqlalchemy import update
 
-from voiceid.adaptation.stored import adapted_space
-from voiceid.adaptation.transforms import Transform, fit
-from voiceid.calibration import AsNorm, CalibratedPoint, Calibration, HeldOut
+from voiceid.decision.adaptation import adapted_space
+from voiceid.decision.calibration import AsNorm, CalibratedPoint, Calibration, HeldOut
+from voiceid.decision.embeddings import centroid, cosine
+from voiceid.decision.normalization import Cohort, linear_map, statistics
+from voiceid.decision.rule import DecisionRule, OperatingPoint
+from voiceid.decision.transforms import Transform, fit
 from voiceid.domain import Band, Condition, Embedding, Task
-from voiceid.embeddings import centroid, cosine
 from voiceid.errors import StoreError, ThresholdUnavailable
-from voiceid.normalization import Cohort, linear_map, statistics
-from voiceid.scoring import DecisionRule, OperatingPoint
 from voiceid.store import Store, maintenance
 from voiceid.store.tables import adaptations, centroids
 from voiceid.verification import BackEnds

@@ -11,8 +11,8 @@ import pytest
 from random_voices import OTHER_SPACE, SPACE, random_unit, sample
 from sqlalchemy import text, update
 
-from voiceid.adaptation.transforms import fit
-from voiceid.calibration import CalibratedPoint, Calibration, HeldOut
+from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut
+from voiceid.decision.transforms import fit
 from voiceid.domain import DatabaseUrl, SpeakerDetails
 from voiceid.errors import SchemaOutdated, StoreError
 from voiceid.store import Store, copying, maintenance

@@ -17,11 +17,11 @@ import soundfile
 
 from voiceid.audio import AudioOptions
 from voiceid.domain import EmbeddingSpace, Utterance
-from voiceid.embedder import Embedder
-from voiceid.encoder import Encoder
 from voiceid.errors import AudioInvalid, AudioNotFound, AudioUnreadable
-from voiceid.quality import QualityLimits
-from voiceid.vad import SpeechOptions, open_detector
+from voiceid.speech.embedder import Embedder
+from voiceid.speech.encoder import Encoder
+from voiceid.speech.quality import QualityLimits
+from voiceid.speech.vad import SpeechOptions, open_detector
 
 RATE = 16_000
 

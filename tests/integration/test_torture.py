@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
-PATHS = [ROOT, TESTS, TESTS / "unit" / "audio", TESTS / "unit" / "zoo"]
+PATHS = [ROOT, TESTS, TESTS / "unit" / "audio", TESTS / "unit" / "models"]
 
 
 def test_some_rounds_of_the_torture_lose_nothing_and_find_nothing_stale() -> None:

@@ -32,9 +32,9 @@ from voiceid.config import load_config
 from voiceid.enrollment import manifest
 from voiceid.errors import VoiceIDError
 from voiceid.evaluation import protocol
-from voiceid.registry import load_cards
-from voiceid.zoo.add import Addition, build, card_of
-from voiceid.zoo.checkpoint import read_checkpoint
+from voiceid.models.add import Addition, build, card_of
+from voiceid.models.cards import load_cards
+from voiceid.models.checkpoint import read_checkpoint
 
 _MEMORY_BYTES = 1 << 30
 _LONGEST_S = 20.0

@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_voices import DIM, OTHER_SPACE, SPACE, random_unit
 
-from voiceid import embeddings, exchange
+from voiceid import exchange
+from voiceid.decision import embeddings
 from voiceid.domain import Embedding, NewSample, QualityReport, Utterance, moment, speaker_key
 from voiceid.errors import (
     ChangeRefused,

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voiceid.adaptation.stored import StoredAdaptation, adapted_space, gain_of
-from voiceid.adaptation.transforms import AdaptationRefused
 from voiceid.app.numbering import numbered
 from voiceid.app.observed import changes, fitted
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
-from voiceid.calibration import StoredCalibration, StoredCohort
+from voiceid.decision.adaptation import StoredAdaptation, adapted_space, gain_of
+from voiceid.decision.calibration import StoredCalibration, StoredCohort
+from voiceid.decision.normalization import MIN_MEMBERS
+from voiceid.decision.transforms import AdaptationRefused
 from voiceid.domain import Float32Array, QualityReport, Utterance
 from voiceid.errors import AudioError, ChangeRefused, FitRefused
-from voiceid.normalization import MIN_MEMBERS
 from voiceid.observability import Change
 
 if TYPE_CHECKING:  # only who adapts waits for it
-    from voiceid.adaptation.choice import Choice
+    from voiceid.decision.choice import Choice
     from voiceid.evaluation.protocol import Recording
     from voiceid.store.reader import Reader
 
@@ -123,7 +123,7 @@ class Adapting:
             Too few speakers or samples to learn from, to measure with, or to calibrate on.
         ModelError, StoreError, ConfigError
         """
-        from voiceid.adaptation.choice import choose  # noqa: PLC0415 - only who adapts waits
+        from voiceid.decision.choice import choose  # noqa: PLC0415 - only who adapts waits
 
         parts = self._parts.in_use
         found = self._enrolled() if recordings is None else self._heard(recordings, cache, tell)

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from voiceid import runtime
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
 from voiceid.domain import Embedding, Migration, ModelChange, NewSample, Sample, Utterance
 from voiceid.errors import AudioError, ChangeRefused
+from voiceid.models import runtime
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader, Writer

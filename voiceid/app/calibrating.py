@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from voiceid.app.numbering import numbered
 from voiceid.app.observed import changes, fitted
 from voiceid.app.parts import Parts
-from voiceid.calibration import StoredCalibration
+from voiceid.decision.calibration import StoredCalibration
 from voiceid.errors import ChangeRefused
 from voiceid.observability import Change
 

@@ -6,13 +6,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from voiceid import runtime
 from voiceid.app.forgetting import audio_of_nobody
 from voiceid.app.parts import VAD_MODEL, Parts
 from voiceid.audio import codec_versions
+from voiceid.decision.rule import DecisionRule, percent
 from voiceid.domain import DatabaseUrl, Finding, Health
 from voiceid.errors import StoreError, ThresholdUnavailable, VoiceIDError
-from voiceid.scoring import DecisionRule, percent
+from voiceid.models import runtime
 
 _TIGHT_BYTES, _FULL_BYTES = 1 << 30, 100 << 20
 """Free space from which a box should be looked after, and under which writes may fail soon."""

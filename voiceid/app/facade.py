@@ -29,7 +29,7 @@ from voiceid.app.people import People
 from voiceid.app.questions import Questions
 from voiceid.app.upkeep import Upkeep
 from voiceid.config import Config, load_config
-from voiceid.zoo import Progress
+from voiceid.models.fetch import Progress
 
 
 class VoiceID(

@@ -16,26 +16,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from voiceid import runtime
 from voiceid.app.forgetting import forget_audio
 from voiceid.audio import AudioSource, KeptAudio
 from voiceid.config import Config
-from voiceid.curation import Curator
+from voiceid.decision.normalization import Cohort
+from voiceid.decision.rule import DecisionRule, Target
 from voiceid.domain import DatabaseUrl, Decision, EmbeddingSpace, Utterance
-from voiceid.embedder import Embedder
-from voiceid.encoder import Encoder
 from voiceid.enrollment import Checks, Enroller
+from voiceid.enrollment.curation import Curator
 from voiceid.errors import ModelUnknown, SpaceMismatch, VoiceIDError
 from voiceid.index.base import Gallery
 from voiceid.index.gallery import GalleryIndex
 from voiceid.index.pgvector import PgvectorGallery
-from voiceid.normalization import Cohort
+from voiceid.models import runtime
+from voiceid.models.cards import ModelCard, load_cards, own_cards_folder, shipped_cards_folder
+from voiceid.models.fetch import Progress
+from voiceid.models.install import ModelStore
 from voiceid.observability import Change, Observer
-from voiceid.registry import ModelCard, load_cards, own_cards_folder, shipped_cards_folder
-from voiceid.scoring import DecisionRule, Target
-from voiceid.vad import open_detector
+from voiceid.speech.embedder import Embedder
+from voiceid.speech.encoder import Encoder
+from voiceid.speech.vad import open_detector
 from voiceid.verification import BackEnd, BackEnds, Verifier
-from voiceid.zoo import ModelStore, Progress
 
 if TYPE_CHECKING:
     from voiceid.store import Store

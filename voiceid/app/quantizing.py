@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
 from voiceid.errors import ModelError
-from voiceid.registry import ModelCard, Quantized
+from voiceid.models.cards import ModelCard, Quantized
 
 LONGEST_S = 10
 """Of each recording: ranges settle long before, and what is measured is kept in memory."""

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from voiceid import runtime
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
+from voiceid.decision.embeddings import unit
+from voiceid.decision.rule import thresholds_among
 from voiceid.domain import (
     Candidate,
     Decision,
@@ -22,10 +23,9 @@ from voiceid.domain import (
     Utterance,
     tag,
 )
-from voiceid.embedder import or_error
-from voiceid.embeddings import unit
 from voiceid.errors import AudioError, NotEnoughSpeech, SpaceMismatch
-from voiceid.scoring import thresholds_among
+from voiceid.models import runtime
+from voiceid.speech.embedder import or_error
 from voiceid.verification import Probe, compare
 
 

@@ -16,8 +16,8 @@ from voiceid import metrics
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
 from voiceid.domain import Utterance
-from voiceid.embedder import Embedder
 from voiceid.errors import NotEnoughSpeech
+from voiceid.speech.embedder import Embedder
 
 ROUNDS = 3
 """Times that each recording is heard with each model, in turn; the median counts."""

@@ -18,9 +18,9 @@ from voiceid.domain import DatabaseUrl, EmbeddingSpace, Finding, database_at
 from voiceid.errors import ConfigError, StoreError
 from voiceid.index.base import IndexStatus
 from voiceid.index.pgvector import PgvectorGallery
+from voiceid.models.cards import ModelCard
+from voiceid.models.install import ModelStore
 from voiceid.observability import Change
-from voiceid.registry import ModelCard
-from voiceid.zoo import ModelStore
 
 if TYPE_CHECKING:  # it loads while the models do, or when it is needed
     from voiceid.app.side_by_side import Comparison

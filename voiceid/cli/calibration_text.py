@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from voiceid.adaptation.stored import StoredAdaptation
-from voiceid.calibration import CalibratedPoint, StoredCalibration, StoredCohort
 from voiceid.cli.text import fields, table
-from voiceid.scoring import percent
+from voiceid.decision.adaptation import StoredAdaptation
+from voiceid.decision.calibration import CalibratedPoint, StoredCalibration, StoredCohort
+from voiceid.decision.rule import percent
 
 
 def told(found: StoredCalibration) -> str:

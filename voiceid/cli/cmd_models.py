@@ -19,8 +19,8 @@ from voiceid.errors import ModelNotInstalled
 
 if TYPE_CHECKING:
     from voiceid.app import VoiceID
-    from voiceid.registry import ModelCard
-    from voiceid.zoo import ModelStatus
+    from voiceid.models.cards import ModelCard
+    from voiceid.models.status import ModelStatus
 
 
 @click.group(

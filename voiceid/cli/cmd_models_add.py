@@ -15,7 +15,7 @@ from voiceid.cli.text import fields
 from voiceid.cli.tree import Command
 
 if TYPE_CHECKING:
-    from voiceid.registry import ModelCard
+    from voiceid.models.cards import ModelCard
 
 _FRONT_ENDS = ("kaldi-fbank-80", "ge2e-mel-40", "waveform")
 _FRAMEWORKS = ("3d-speaker", "wespeaker")
@@ -75,7 +75,7 @@ def command(console: Console, /, file: Path, samples: str | None, **said: Any) -
     agree. The welded model must answer as the network itself does, or nothing is installed.
     """
     with open_voiceid(console) as vid:
-        from voiceid.zoo.add import Addition  # noqa: PLC0415 - loads the engine
+        from voiceid.models.add import Addition  # noqa: PLC0415 - loads the engine
 
         int16 = None if samples is None else samples == "int16"
         addition = Addition(int16=int16, **said)

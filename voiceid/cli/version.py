@@ -12,7 +12,7 @@ from voiceid.cli.text import fields
 from voiceid.shipped import SCHEMA_HEAD
 
 if TYPE_CHECKING:
-    from voiceid.zoo import ModelStatus
+    from voiceid.models.status import ModelStatus
 
 
 def tell_version(console: Console) -> int:

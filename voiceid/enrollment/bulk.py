@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 from voiceid.audio import AudioSource
 from voiceid.domain import EnrollmentProblem, EnrollmentReport, speaker_key
-from voiceid.embedder import or_error
 from voiceid.enrollment.clips import Clip, Heard, Person, clip_of
 from voiceid.enrollment.service import Enroller
 from voiceid.errors import AudioError, EnrollmentRefused
-from voiceid.runtime import in_order
+from voiceid.models.runtime import in_order
+from voiceid.speech.embedder import or_error
 
 
 @dataclass(frozen=True, slots=True)

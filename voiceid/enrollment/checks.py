@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voiceid.decision.embeddings import centroid
+from voiceid.decision.rule import DecisionRule, odd_ones
 from voiceid.domain import EnrollmentProblem, Sample, Speaker, Utterance
-from voiceid.embeddings import centroid
 from voiceid.enrollment.clips import Clip
 from voiceid.index.base import Gallery
-from voiceid.scoring import DecisionRule, odd_ones
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.reader import Reader
@@ -165,7 +165,7 @@ class Checks:
         usable: list[int],
         kept: Sequence[Sample],
     ) -> tuple[list[EnrollmentProblem], dict[int, float], list[int]]:
-        """Every new clip agrees with the others; see :func:`voiceid.scoring.odd_ones`."""
+        """Every new clip agrees with the others; see :func:`voiceid.decision.rule.odd_ones`."""
         vectors = [s.vector for s in kept] + [clips[i].vector for i in usable]
         qualities = [s.quality for s in kept] + [clips[i].heard.quality for i in usable]
         new = range(len(kept), len(vectors))

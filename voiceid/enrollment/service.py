@@ -19,11 +19,11 @@ from voiceid.domain import (
     NewSample,
     Speaker,
 )
-from voiceid.embedder import Embedder, or_error
 from voiceid.enrollment.checks import Checks, Findings
 from voiceid.enrollment.clips import Clip, Heard, Person, clip_of
 from voiceid.errors import EnrollmentRefused, StoreError
-from voiceid.runtime import in_order
+from voiceid.models.runtime import in_order
+from voiceid.speech.embedder import Embedder, or_error
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Store

@@ -14,8 +14,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from voiceid.decision.embeddings import from_base64, to_base64
 from voiceid.domain import Embedding, EmbeddingSpace, QualityReport, Utterance
-from voiceid.embeddings import from_base64, to_base64
 from voiceid.errors import ConfigError
 
 _DIGITS = 16

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from voiceid.calibration import StoredCalibration
+from voiceid.decision.calibration import StoredCalibration
 from voiceid.domain import EmbeddingSpace
 from voiceid.errors import TrialsInvalid
 from voiceid.evaluation.acquisition import Acquisition, acquisition

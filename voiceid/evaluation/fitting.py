@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid import metrics
-from voiceid.calibration import (
+from voiceid.decision.calibration import (
     BANDS,
     FEATURES,
     TRIALS_PER_ERROR,
@@ -30,12 +30,12 @@ from voiceid.calibration import (
     Weight,
     trials_needed,
 )
+from voiceid.decision.normalization import Cohort, linear_map, statistics
 from voiceid.errors import FitRefused
 from voiceid.evaluation.bounds import drawn_again
 from voiceid.evaluation.regression import logistic_regression
 from voiceid.evaluation.scoring import ScoredTrials
 from voiceid.metrics import Rate, Trials
-from voiceid.normalization import Cohort, linear_map, statistics
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Indices: TypeAlias = npt.NDArray[np.int64]

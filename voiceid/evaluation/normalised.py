@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from voiceid import metrics
+from voiceid.decision.normalization import Cohort
 from voiceid.evaluation.bounds import Indices, drawn_again, pair
 from voiceid.evaluation.fitting import as_normalised
 from voiceid.evaluation.scoring import ScoredTrials
 from voiceid.metrics import Interval, Trials
-from voiceid.normalization import Cohort
 
 
 @dataclass(frozen=True, slots=True)

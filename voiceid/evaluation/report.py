@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid import metrics
-from voiceid.calibration import trials_needed
+from voiceid.decision.calibration import trials_needed
+from voiceid.decision.rule import DecisionRule
 from voiceid.domain import Band
 from voiceid.evaluation.bounds import (
     Bools,
@@ -27,7 +28,6 @@ from voiceid.evaluation.llrs import Llrs, worth
 from voiceid.evaluation.protocol import Protocol
 from voiceid.evaluation.scoring import ScoredTrials
 from voiceid.metrics import Interval, Rate, Resampled, Trials
-from voiceid.scoring import DecisionRule
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 

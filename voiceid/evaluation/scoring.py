@@ -9,8 +9,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.adaptation.transforms import Transform
-from voiceid.calibration import BANDS, Conditions
+from voiceid.decision.calibration import BANDS, Conditions
+from voiceid.decision.embeddings import centroid
+from voiceid.decision.rule import DecisionRule
+from voiceid.decision.transforms import Transform
 from voiceid.domain import (
     Embedding,
     EmbeddingSpace,
@@ -19,13 +21,11 @@ from voiceid.domain import (
     Utterance,
     band_of,
 )
-from voiceid.embedder import Embedder, or_error
-from voiceid.embeddings import centroid
 from voiceid.errors import AudioError
 from voiceid.evaluation.cache import EmbeddingCache
 from voiceid.evaluation.protocol import Indices, Protocol, Recording
-from voiceid.runtime import in_order
-from voiceid.scoring import DecisionRule
+from voiceid.models.runtime import in_order
+from voiceid.speech.embedder import Embedder, or_error
 
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid import metrics
+from voiceid.decision.rule import DecisionRule, Target
 from voiceid.evaluation.bounds import Bools, Indices, drawn_again, rate_by_speaker
 from voiceid.evaluation.protocol import Protocol
 from voiceid.evaluation.report import Judged, attributes
 from voiceid.metrics import Rate, Searches
-from voiceid.scoring import DecisionRule, Target
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from voiceid.adaptation.transforms import Transform
+from voiceid.decision.normalization import Cohort
+from voiceid.decision.rule import DecisionRule
+from voiceid.decision.transforms import Transform
 from voiceid.domain import EmbeddingSpace, Utterance
-from voiceid.embedder import Embedder
 from voiceid.evaluation.cache import EmbeddingCache
 from voiceid.evaluation.fitting import as_normalised
 from voiceid.evaluation.protocol import Protocol
 from voiceid.evaluation.scoring import Failure, ScoredTrials, adapted, listen, score
 from voiceid.evaluation.search import IndexLoss
-from voiceid.normalization import Cohort
-from voiceid.scoring import DecisionRule
+from voiceid.speech.embedder import Embedder
 
 
 @dataclass(frozen=True, slots=True)

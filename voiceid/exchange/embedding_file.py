@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from voiceid.decision.embeddings import unit
 from voiceid.domain import (
     EmbeddingSpace,
     Float32Array,
@@ -29,7 +30,6 @@ from voiceid.domain import (
     speaker_name,
     tag,
 )
-from voiceid.embeddings import unit
 from voiceid.errors import GalleryFileInvalid, SpaceMismatch, VoiceIDError
 from voiceid.exchange.adding import Exchanged, add, is_sha256
 from voiceid.exchange.array_file import open_array

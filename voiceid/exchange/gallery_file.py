@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from voiceid.decision.embeddings import from_base64, to_base64
 from voiceid.domain import (
     EmbeddingSpace,
     Float32Array,
@@ -30,7 +31,6 @@ from voiceid.domain import (
     speaker_name,
     tag,
 )
-from voiceid.embeddings import from_base64, to_base64
 from voiceid.errors import ChangeRefused, GalleryFileInvalid, VoiceIDError
 from voiceid.exchange.adding import Exchanged, add, is_sha256
 from voiceid.whole_files import whole_file

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from voiceid.decision.embeddings import unit
 from voiceid.domain import Float32Array
-from voiceid.embeddings import unit
 from voiceid.errors import ExtraMissing
 
 Method = Literal["pca", "tsne"]

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from voiceid.decision.embeddings import unit
 from voiceid.domain import Float32Array
-from voiceid.embeddings import unit
 from voiceid.metrics import Scores
 from voiceid.pictures.canvas import FAINT, blank, drawable, drawn
 

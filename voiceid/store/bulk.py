@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 import numpy as np
 from sqlalchemy import Column, ColumnElement, String, Table, cast, func, insert, select
 
-from voiceid import embeddings
-from voiceid.adaptation.transforms import Transform
+from voiceid.decision import embeddings
+from voiceid.decision.transforms import Transform
 from voiceid.domain import (
     EmbeddingSpace,
     Float32Array,

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
-from voiceid.adaptation.stored import StoredAdaptation
-from voiceid.calibration import Calibration, HeldOut, StoredCalibration, StoredCohort
+from voiceid.decision.adaptation import StoredAdaptation
+from voiceid.decision.calibration import Calibration, HeldOut, StoredCalibration, StoredCohort
 from voiceid.domain import EmbeddingSpace, Float32Array
 from voiceid.store import rows
 from voiceid.store.tables import adaptations, calibrations, cohorts, embedding_spaces

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voiceid.adaptation.transforms import Transform
+from voiceid.decision.transforms import Transform
 from voiceid.domain import Float32Array, Sample, Speaker
 from voiceid.errors import StoreError
 from voiceid.store import Store, rows

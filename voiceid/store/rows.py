@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Row, RowMapping
 
-from voiceid import embeddings
-from voiceid.adaptation.stored import StoredAdaptation
-from voiceid.adaptation.transforms import Transform
-from voiceid.calibration import Calibration, HeldOut, StoredCalibration
+from voiceid.decision import embeddings
+from voiceid.decision.adaptation import StoredAdaptation
+from voiceid.decision.calibration import Calibration, HeldOut, StoredCalibration
+from voiceid.decision.transforms import Transform
 from voiceid.domain import (
     CentroidTable,
     EmbeddingSpace,

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from voiceid.adaptation.stored import StoredAdaptation, adapted_space
-from voiceid.adaptation.transforms import Transform
+from voiceid.decision.adaptation import StoredAdaptation, adapted_space
+from voiceid.decision.transforms import Transform
 from voiceid.domain import (
     EmbeddingSpace,
     NewSample,

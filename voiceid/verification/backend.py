@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from voiceid.adaptation.stored import StoredAdaptation, adapted_space
-from voiceid.adaptation.transforms import Transform
-from voiceid.calibration import AsNorm
+from voiceid.decision.adaptation import StoredAdaptation, adapted_space
+from voiceid.decision.calibration import AsNorm
+from voiceid.decision.normalization import Cohort, linear_map, statistics
+from voiceid.decision.rule import DecisionRule
+from voiceid.decision.transforms import Transform
 from voiceid.domain import Condition, Embedding, EmbeddingSpace, Float32Array
 from voiceid.errors import StoreError
-from voiceid.normalization import Cohort, linear_map, statistics
-from voiceid.scoring import DecisionRule
 from voiceid.verification.answers import Judged
 
 if TYPE_CHECKING:  # it loads while the models do

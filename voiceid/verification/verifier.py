@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from voiceid.audio import AudioSource
+from voiceid.decision.embeddings import cosine
+from voiceid.decision.rule import DecisionRule
 from voiceid.domain import (
     Candidate,
     Condition,
@@ -25,11 +27,9 @@ from voiceid.domain import (
     Utterance,
     tag,
 )
-from voiceid.embedder import Embedder
-from voiceid.embeddings import cosine
 from voiceid.errors import ConfigError, ModelRuntimeError, SpaceMismatch
 from voiceid.index.base import Gallery
-from voiceid.scoring import DecisionRule
+from voiceid.speech.embedder import Embedder
 from voiceid.verification.answers import Facts, Judged, Probe
 from voiceid.verification.backend import BackEnd, BackEnds
 

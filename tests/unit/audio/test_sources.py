@@ -197,7 +197,7 @@ def test_a_displayed_name_is_one_short_line_of_printable_characters(text: str) -
 
 def test_importing_audio_loads_no_codec_and_no_resampler() -> None:
     program = (
-        "import sys, voiceid.audio, voiceid.vad, voiceid.quality\n"
+        "import sys, voiceid.audio, voiceid.speech.vad, voiceid.speech.quality\n"
         "print({'soundfile', 'soxr', 'av', 'onnxruntime', 'librosa'} & set(sys.modules))"
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

@@ -10,9 +10,9 @@ import pytest
 from benchmarks import adaptation
 from benchmarks.adaptation import Site, plda, transformed
 from benchmarks.trials import Voice
-from voiceid.adaptation.choice import choose
-from voiceid.adaptation.transforms import Candidate
-from voiceid.embeddings import centroid, unit
+from voiceid.decision.choice import choose
+from voiceid.decision.embeddings import centroid, unit
+from voiceid.decision.transforms import Candidate
 
 DIM = 6
 

@@ -12,7 +12,7 @@ import pytest
 from benchmarks import calibrate
 from benchmarks.trials import BANDS, Table
 from voiceid.domain import Band
-from voiceid.registry import load_cards, shipped_cards_folder
+from voiceid.models.cards import load_cards, shipped_cards_folder
 
 
 def table(impostor_mean: float, rng: np.random.Generator, n: int = 24_000) -> Table:

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import candidates
 from benchmarks.trials import Voice
-from voiceid.embeddings import cosine, unit
+from voiceid.decision.embeddings import cosine, unit
 
 
 def voice(

@@ -10,8 +10,8 @@ import pytest
 from benchmarks import centroids
 from benchmarks.centroids import RULES, Pair
 from benchmarks.trials import Voice
-from voiceid.embeddings import cosine, unit
-from voiceid.scoring import DecisionRule, OperatingPoint
+from voiceid.decision.embeddings import cosine, unit
+from voiceid.decision.rule import DecisionRule, OperatingPoint
 
 DIM = 16
 THRESHOLDS = {"wideband": 0.5, "narrowband": 0.8, "crossband": 0.3, "mixedband": 0.6}

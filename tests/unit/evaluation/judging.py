@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from voiceid.calibration import (
+from voiceid.decision.calibration import (
     BANDS,
     CalibratedPoint,
     Calibration,
@@ -15,11 +15,11 @@ from voiceid.calibration import (
     StoredCalibration,
     Weight,
 )
+from voiceid.decision.rule import DecisionRule, OperatingPoint, Target
 from voiceid.domain import Band
 from voiceid.evaluation.protocol import Model, Protocol, Recording
 from voiceid.evaluation.report import Judged
 from voiceid.evaluation.scoring import ScoredTrials
-from voiceid.scoring import DecisionRule, OperatingPoint, Target
 
 CARD = (
     OperatingPoint("wideband", 1.0, 0.55, 0.001, 0.1, 9_000, 900, 0.001),

@@ -9,13 +9,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from voiceid import metrics
-from voiceid.calibration import AsNorm, Conditions
+from voiceid.decision.calibration import AsNorm, Conditions
+from voiceid.decision.normalization import Cohort, linear_map, statistics
 from voiceid.errors import FitRefused
 from voiceid.evaluation.fitting import Fit, as_normalised, fit, fit_best
 from voiceid.evaluation.normalised import as_normed
 from voiceid.evaluation.regression import logistic_regression
 from voiceid.evaluation.scoring import ScoredTrials
-from voiceid.normalization import Cohort, linear_map, statistics
 
 
 def conditions(rng: np.random.Generator, n: int) -> Conditions:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from random_voices import QUALITY, random_unit, sample
 
+from voiceid.decision.embeddings import unit
+from voiceid.decision.rule import DecisionRule, OperatingPoint, Target
 from voiceid.domain import Band, Utterance
-from voiceid.embeddings import unit
 from voiceid.evaluation.protocol import Model, Protocol, Recording
 from voiceid.evaluation.scoring import score
-from voiceid.scoring import DecisionRule, OperatingPoint, Target
 
 POINTS = [
     OperatingPoint(band, min_s, threshold + extra, target, 0.01, 1000, 100, target)

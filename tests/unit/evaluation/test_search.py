@@ -9,6 +9,7 @@ import pytest
 from judging import calibration, gallery_protocol, judged, rule
 
 from voiceid import metrics
+from voiceid.decision.rule import Target
 from voiceid.evaluation.search import (
     Gallery,
     IndexLoss,
@@ -17,7 +18,6 @@ from voiceid.evaluation.search import (
     identified_by_slice,
     searches,
 )
-from voiceid.scoring import Target
 
 PROTOCOL = gallery_protocol()
 SIZE = len(PROTOCOL.models)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from random_voices import DIM, QUALITY, SPACE, random_unit, sample
 from sqlalchemy import text
 
-from voiceid.adaptation.transforms import Transform
+from voiceid.decision.transforms import Transform
 from voiceid.domain import NewSpeakers, SpeakerDetails
 from voiceid.errors import StoreError
 from voiceid.store import Store, maintenance

@@ -1,0 +1,140 @@
+"""A calibration: LLRs, and the cosine at which a comparison has one."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voiceid.decision.calibration import (
+    BANDS,
+    CalibratedPoint,
+    Calibration,
+    Conditions,
+    Weight,
+    trials_needed,
+)
+from voiceid.domain import Band, Condition
+from voiceid.errors import ThresholdUnavailable
+
+
+def at(fmr: float, llr: float) -> CalibratedPoint:
+    return CalibratedPoint(fmr, llr, (0.5 * fmr, min(1.0, 2 * fmr)), 0.01, (0.0, 0.1))
+
+
+FITTED = Calibration(
+    slope=20.0,
+    intercept=-9.0,
+    weights=(
+        Weight("ln_net_speech", -0.5, 0.0, 2.0),
+        Weight("ln_enrolled_speech", -0.3, 0.0, 3.0),
+        Weight("narrowband", -2.0, 0.0, 1.0),
+        Weight("snr_10db", 0.1, 0.0, 3.0),
+    ),
+    bands=("wideband", "narrowband"),
+    min_net_speech_s=1.2,
+    points=(at(0.1, -2.0), at(0.01, 1.0), at(0.001, 4.0)),
+    impostor_trials=3000,
+)
+CONDITIONS = st.builds(
+    Condition,
+    band=st.sampled_from([Band.WIDEBAND, Band.NARROWBAND]),
+    net_speech_s=st.floats(1.2, 100.0),
+    snr_db=st.one_of(st.none(), st.floats(-10.0, 60.0)),
+    enrolled_speech_s=st.floats(1.0, 100.0),
+    n_enrolled=st.integers(1, 20),
+)
+MAPS = st.tuples(st.floats(0.5, 20.0), st.floats(-10.0, 10.0))
+WIDEBAND = Condition(Band.WIDEBAND, 3.0, 20.0, 10.0, 3)
+
+
+@given(CONDITIONS, st.floats(-1.0, 1.0), MAPS)
+def test_a_score_has_the_llr_of_which_it_is_the_cosine(
+    condition: Condition, score: float, normalised: tuple[float, float]
+) -> None:
+    given_ = Conditions.of(condition, normalised)
+    llr = FITTED.llrs([score], given_)
+    assert FITTED.cosines(llr, given_)[0] == pytest.approx(score, abs=1e-9)
+
+
+@given(CONDITIONS, st.floats(-1.0, 1.0), st.floats(-3.0, 5.0))
+def test_accepting_by_cosine_is_accepting_by_llr(
+    condition: Condition, score: float, needed: float
+) -> None:
+    given_ = Conditions.of(condition)
+    llr, cosine = FITTED.llrs([score], given_)[0], FITTED.cosines(needed, given_)[0]
+    if abs(llr - needed) > 1e-9:
+        assert (score >= cosine) == (llr >= needed)
+
+
+def test_quality_measures_are_clamped_to_what_was_heard() -> None:
+    longest = replace(WIDEBAND, net_speech_s=math.e**2)
+    longer = replace(WIDEBAND, net_speech_s=500.0)
+    found = [FITTED.llrs([0.5], Conditions.of(one))[0] for one in (longest, longer)]
+    assert found[0] == pytest.approx(found[1])
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        replace(WIDEBAND, band=Band.CROSSBAND),
+        replace(WIDEBAND, net_speech_s=1.1),
+        replace(WIDEBAND, net_speech_s=None),
+    ],
+)
+def test_of_what_was_not_heard_there_is_no_llr_and_no_cosine(condition: Condition) -> None:
+    given_ = Conditions.of(condition)
+    assert not FITTED.covers(given_)[0]
+    assert math.isnan(FITTED.llrs([0.5], given_)[0])
+    assert math.isnan(FITTED.cosines(1.0, given_)[0])
+
+
+def test_the_llr_of_a_rate_is_interpolated_between_the_points() -> None:
+    assert FITTED.llr_at(0.01) == 1.0
+    assert FITTED.llr_at(math.sqrt(0.01 * 0.001)) == pytest.approx(2.5)
+    assert FITTED.llr_at(0.4) == -2.0, "above the highest rate the strictest that was measured"
+
+
+def test_a_rate_below_the_points_is_refused_with_the_trials_that_it_takes() -> None:
+    with pytest.raises(ThresholdUnavailable, match=r"30000 impostor trials.* has 3000"):
+        FITTED.llr_at(1e-4)
+
+
+@given(st.floats(1e-9, 0.5))
+def test_the_rule_of_three_says_how_many_trials_a_rate_takes(rate: float) -> None:
+    assert (trials_needed(rate) - 1) * rate <= 3.0 <= trials_needed(rate) * rate * (1 + 1e-9)
+
+
+def test_it_survives_json() -> None:
+    assert Calibration.of_dict(json.loads(json.dumps(FITTED.to_dict()))) == FITTED
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("slope", -1.0),
+        ("slope", math.nan),
+        ("slope", "x"),
+        ("intercept", math.inf),
+        ("points", []),
+        ("points", [{**FITTED.to_dict()["points"][0], "fmr_bounds": None}]),
+        ("points", FITTED.to_dict()["points"][::-1]),
+        ("bands", ["ultrasonic"]),
+        ("weights", [{"feature": "mood", "weight": 1.0, "low": 0.0, "high": 1.0}]),
+    ],
+)
+def test_what_is_no_calibration_is_not_taken_for_one(key: str, value: object) -> None:
+    with pytest.raises((ValueError, TypeError, KeyError)):
+        Calibration.of_dict({**FITTED.to_dict(), key: value})
+
+
+def test_the_bands_have_the_numbers_of_their_order() -> None:
+    assert [BANDS[Conditions.of(replace(WIDEBAND, band=band)).band[0]] for band in Band] == list(
+        Band
+    )
+    assert np.isnan(Conditions.of(replace(WIDEBAND, snr_db=None)).snr_db[0])

@@ -1,0 +1,212 @@
+"""Which threshold decides, and that none can be had where none was measured."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voiceid.decision.calibration import Conditions
+from voiceid.decision.rule import (
+    DEFAULT_FMR,
+    DecisionRule,
+    OperatingPoint,
+    Target,
+    checked_margin,
+    thresholds_among,
+)
+from voiceid.domain import Band, Condition, QualityReport, band_of
+from voiceid.errors import ConfigError, ThresholdUnavailable
+
+
+def point(min_s: float, threshold: float, band: Band = Band.WIDEBAND) -> OperatingPoint:
+    return OperatingPoint(band.value, min_s, threshold, 0.001, 0.01, 1000, 100)
+
+
+NARROW = [point(1, 0.8, Band.NARROWBAND), point(3, 0.7, Band.NARROWBAND)]
+
+
+def of(net_speech_s: float | None, band: Band = Band.WIDEBAND) -> Condition:
+    return Condition(band, net_speech_s, None, 10.0, 3)
+
+
+RULE = DecisionRule("net", [point(4, 0.4), *NARROW, point(1, 0.6), point(2, 0.5)], margin=0.05)
+
+
+@pytest.mark.parametrize(
+    ("net_speech_s", "threshold"), [(1.0, 0.6), (1.99, 0.6), (2.0, 0.5), (3.9, 0.5), (60, 0.4)]
+)
+def test_the_longest_point_that_was_reached_decides(net_speech_s: float, threshold: float) -> None:
+    assert RULE.threshold(of(net_speech_s)).value == threshold
+
+
+@pytest.mark.parametrize(("net_speech_s", "threshold"), [(1.0, 0.8), (2.9, 0.8), (3.0, 0.7)])
+def test_each_band_has_points_of_its_own(net_speech_s: float, threshold: float) -> None:
+    assert RULE.threshold(of(net_speech_s, Band.NARROWBAND)).value == threshold
+
+
+@pytest.mark.parametrize(
+    ("clip", "share", "band"),
+    [
+        (False, 0.0, Band.WIDEBAND),
+        (False, 0.5, Band.WIDEBAND),
+        (False, 1.0, Band.CROSSBAND),
+        (True, 0.0, Band.CROSSBAND),
+        (True, 1 / 3, Band.MIXEDBAND),
+        (True, 0.9, Band.MIXEDBAND),
+        (True, 1.0, Band.NARROWBAND),
+    ],
+)
+def test_the_band_is_told_by_both_sides(clip: bool, share: float, band: Band) -> None:
+    assert band_of(clip, share) is band
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_it_does_not_matter_which_side_comes_first(one: float, other: float) -> None:
+    assert band_of(one, other) is band_of(other, one)
+
+
+def test_two_speakers_with_samples_of_both_kinds_are_compared_as_a_call_with_one() -> None:
+    assert band_of(0.2, 0.8) is Band.MIXEDBAND
+
+
+def test_the_threshold_says_where_it_comes_from() -> None:
+    found = RULE.threshold(of(2.5)).source
+    assert found == "card net, wideband, net speech >= 2 s, FMR 0.1 %"
+
+
+@pytest.mark.parametrize("rule", [RULE, DecisionRule("net", [], 0.05)])
+@pytest.mark.parametrize("band", Band)
+def test_without_a_measured_point_there_is_no_threshold(rule: DecisionRule, band: Band) -> None:
+    with pytest.raises(ThresholdUnavailable):
+        rule.threshold(of(0.99, band))
+
+
+def test_points_of_one_band_are_no_stand_in_for_another() -> None:
+    with pytest.raises(ThresholdUnavailable, match="crossband"):
+        RULE.threshold(of(10.0, Band.CROSSBAND))
+
+
+def test_the_target_of_a_call_wins() -> None:
+    rule = RULE.with_options(Target(0.01), 0.2)
+    assert (rule.aim, rule.margin) == (Target(0.01), 0.2)
+    assert RULE.with_options(None, None) == RULE
+    assert RULE.aim == Target(DEFAULT_FMR)
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_what_cannot_be_an_error_rate_is_never_a_target(value: float) -> None:
+    if 0.0 < value <= 0.5:
+        assert Target(value).rate == value
+    else:
+        with pytest.raises(ConfigError, match="target"):
+            Target(value)
+
+
+def several(*rates: float) -> DecisionRule:
+    points = [replace(point(1, 0.9 - rate), target_fmr=rate) for rate in rates]
+    return DecisionRule("net", points, 0.05)
+
+
+@pytest.mark.parametrize(("asked", "used"), [(0.3, 0.1), (0.1, 0.1), (0.02, 0.01), (0.01, 0.01)])
+def test_the_point_for_the_highest_rate_that_is_not_above_the_target_decides(
+    asked: float, used: float
+) -> None:
+    rule = several(0.1, 0.01).with_options(Target(asked))
+    assert rule.threshold(of(3.0)).value == 0.9 - used
+
+
+def test_a_target_below_every_point_is_refused_with_the_trials_that_it_would_take() -> None:
+    rule = several(0.1, 0.01).with_options(Target(0.001))
+    with pytest.raises(ThresholdUnavailable, match="3000 impostor trials"):
+        rule.threshold(of(3.0))
+
+
+def test_the_longest_step_is_never_passed_over_for_want_of_a_rate() -> None:
+    rule = DecisionRule(
+        "net", [replace(point(1, 0.5), target_fmr=0.01), replace(point(4, 0.6), target_fmr=0.1)], 0
+    ).with_options(Target(0.01))
+    assert rule.threshold(of(3.0)).value == 0.5
+    with pytest.raises(ThresholdUnavailable):
+        rule.threshold(of(5.0))
+
+
+@given(st.integers(1, 100_000), st.sampled_from([0.3, 0.1, 0.01]))
+def test_a_target_fpir_takes_a_lower_fmr_of_a_larger_gallery(size: int, fpir: float) -> None:
+    target = Target(fpir, per_search=True)
+    assert target.fmr(1) == pytest.approx(fpir)
+    assert target.fmr(size + 1) < target.fmr(size)
+    assert 1.0 - (1.0 - target.fmr(size)) ** size == pytest.approx(fpir)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(list(Band)),
+            st.floats(0.5, 12.0),
+            st.one_of(st.none(), st.floats(-80.0, 0.0)),
+        ),
+        min_size=1,
+        max_size=20,
+    ),
+    st.sampled_from([0.3, 0.1, 0.05, 0.01, 0.001]),
+)
+def test_many_thresholds_at_once_are_those_one_by_one(
+    clips: list[tuple[Band, float, float | None]], target: float
+) -> None:
+    points = [
+        replace(point(least, 0.5 + least / 100 - rate, band), target_fmr=rate)
+        for band in (Band.WIDEBAND, Band.NARROWBAND)
+        for least, rates in ((1.0, (0.1, 0.01)), (4.0, (0.1,)))
+        for rate in rates
+    ]
+    rule = DecisionRule("net", points, 0.05, None, Target(target), min_level_dbfs=-40.0)
+    conditions = [replace(of(net, band), level_dbfs=level) for band, net, level in clips]
+    rows = [Conditions.of(one) for one in conditions]
+    joined = Conditions(
+        *(np.concatenate([getattr(row, f.name) for row in rows]) for f in fields(Conditions))
+    )
+    for one, found in zip(conditions, rule.thresholds(joined), strict=True):
+        try:
+            assert rule.threshold(one).value == found
+        except ThresholdUnavailable:
+            assert math.isnan(found)
+
+
+@pytest.mark.parametrize("value", [-0.1, 2.1, math.nan, math.inf])
+def test_what_cannot_be_a_lead_is_never_a_margin(value: float) -> None:
+    with pytest.raises(ConfigError, match="margin"):
+        checked_margin(value)
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 6.0), st.booleans()), max_size=12))
+def test_the_thresholds_among_clips_are_those_of_all_their_pairs(
+    clips: list[tuple[float, bool]],
+) -> None:
+    every = set()
+    for one, other in itertools.combinations(clips, 2):
+        try:
+            band = band_of(one[1], other[1])
+            every.add(RULE.threshold(of(min(one[0], other[0]), band)))
+        except ThresholdUnavailable:
+            continue
+    qualities = [
+        QualityReport(net, net, 20.0, 0.0, 7000.0, 16000, -20.0, warnings=("narrowband",) * narrow)
+        for net, narrow in clips
+    ]
+    found = thresholds_among(qualities, RULE)
+    assert set(found) == every
+    assert len(found) == len(every)
+    assert found == sorted(found, key=lambda threshold: threshold.value)
+
+
+def test_speech_softer_than_anything_measured_has_no_threshold() -> None:
+    rule = replace(RULE, min_level_dbfs=-40.0)
+    assert rule.threshold(replace(of(3.0), level_dbfs=-40.0)).value == 0.5
+    with pytest.raises(ThresholdUnavailable, match="dBFS"):
+        rule.threshold(replace(of(3.0), level_dbfs=-40.1))

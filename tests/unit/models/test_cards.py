@@ -1,0 +1,196 @@
+"""Cards are read whole, or the file and the key that is wrong are named."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voiceid.errors import ConfigError
+from voiceid.models.cards import (
+    LocalFile,
+    ModelCard,
+    Quantized,
+    SelfTest,
+    Windowing,
+    card_text,
+    load_cards,
+    shipped_cards_folder,
+)
+
+CARDS = load_cards(shipped_cards_folder())
+TEXT = (shipped_cards_folder() / "ge2e.toml").read_text(encoding="utf-8")
+
+
+def card_in(folder: Path, text: str, name: str = "ge2e") -> ModelCard:
+    (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+    return load_cards(folder)[name]
+
+
+def test_the_shipped_cards_say_what_the_project_promises() -> None:
+    facts = {
+        name: (card.kind, card.dim, card.windowing.describe(), card.license)
+        for name, card in CARDS.items()
+    }
+    assert facts == {
+        "campplus": ("encoder", 192, "whole", "Apache-2.0"),
+        "campplus-int8": ("encoder", 192, "whole", "Apache-2.0"),
+        "ge2e": ("encoder", 256, "160/77 frames, coverage 0.75", "Apache-2.0"),
+        "ge2e-800ms": ("encoder", 256, "80/40 frames, coverage 0.75", "Apache-2.0"),
+        "silero-vad": ("vad", 0, "whole", "MIT"),
+    }
+
+
+@pytest.mark.parametrize("card", CARDS.values(), ids=CARDS.keys())
+def test_every_shipped_card_is_complete(card: ModelCard) -> None:
+    assert card.title
+    assert card.attribution
+    assert card.paper
+    assert card.sample_rate_hz == 16_000
+    if isinstance(card.source, Quantized):
+        assert CARDS[card.source.base].checkpoint_sha256 == card.source.base_sha256
+    else:
+        assert card.source.archive_bytes > 1 << 20
+    assert card.selftest.origin
+    if card.kind == "encoder":
+        assert len(card.selftest.output) == card.dim
+        assert sum(x * x for x in card.selftest.output) == pytest.approx(1, abs=1e-4)
+        assert card.operating_points
+        assert card.operating_points_data
+        assert all(-1 < point.threshold < 1 for point in card.operating_points)
+        assert card.margin > 0
+
+
+def test_a_later_folder_wins_and_may_add(tmp_path: Path) -> None:
+    card_in(tmp_path, TEXT.replace('title = "GE2E', 'title = "Mine'))
+    card_in(tmp_path, TEXT.replace('name = "ge2e"', 'name = "mine"'), "mine")
+    cards = load_cards(shipped_cards_folder(), tmp_path, tmp_path / "none")
+    assert cards["ge2e"].title.startswith("Mine")
+    assert cards.keys() == {*CARDS, "mine"}
+
+
+def test_a_space_changes_with_everything_that_changes_vectors(tmp_path: Path) -> None:
+    ids = {card.space("speech 1").id for card in CARDS.values()}
+    ids.add(CARDS["ge2e"].space("speech 2").id)
+    for old, new in (
+        ("window_frames = 160", "window_frames = 161"),
+        ("step_frames = 77", "step_frames = 76"),
+        ("min_coverage = 0.75", "min_coverage = 0.7"),
+        ('frontend = "ge2e-mel-40 v1"', 'frontend = "ge2e-mel-40 v2"'),
+        ('member_sha256 = "3', 'member_sha256 = "4'),
+    ):
+        assert TEXT.count(old) == 1
+        ids.add(card_in(tmp_path, TEXT.replace(old, new)).space("speech 1").id)
+    assert len(ids) == len(CARDS) + 1 + 5
+
+
+def test_a_space_does_not_change_with_what_leaves_vectors_alone(tmp_path: Path) -> None:
+    text = TEXT.replace('title = "GE2E', 'title = "Mine').replace("margin = ", "margin = 0.1 # ")
+    assert card_in(tmp_path, text).space("s") == CARDS["ge2e"].space("s")
+
+
+def test_no_windows_means_the_whole_clip() -> None:
+    assert Windowing().describe() == "whole"
+
+
+def without(key: str) -> str:
+    return re.sub(rf"(?m)^{key} = .*\n", "", TEXT, count=1)
+
+
+_POINT = re.compile(r"\[\[operating_points\]\]\n(?:.+\n)+\n")
+ONE_POINT = _POINT.sub("", TEXT, count=len(_POINT.findall(TEXT)) - 1).replace(
+    "mixedband", "wideband"
+)
+"""The card with the last of its operating points only."""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name =", "cannot be read"),
+        (without("dim"), "missing key dim"),
+        (without("member"), "source: missing key member"),
+        (without("origin"), "selftest: missing key origin"),
+        (TEXT.replace("dim = 256", "dim = 256\ndims = 1"), "unknown key dims"),
+        (TEXT.replace("[windowing]", "[windowing]\nhop = 1"), "windowing: unknown key hop"),
+        (TEXT.replace("dim = 256", 'dim = "256"'), "dim must be of type int"),
+        (TEXT.replace("dim = 256", "dim = true"), "dim must be of type int"),
+        (TEXT.replace("0.0, 0.0", '0.0, "x"', 1), "output must be of type float"),
+        (TEXT.replace("min_coverage = 0.75", 'min_coverage = "all"'), "must be of type float"),
+        (TEXT.replace("[windowing]", "[[windowing]]"), "windowing must be a table"),
+        (ONE_POINT.replace("[[operating_points]]", "[operating_points]"), "tables"),
+        (ONE_POINT.replace('band = "wideband"', 'band = "wide"'), "'wide' is none of the bands"),
+        (ONE_POINT.replace('band = "wideband"\n', ""), "missing key band"),
+        (TEXT.replace('kind = "encoder"', 'kind = "decoder"'), "one of encoder, vad"),
+        (TEXT.replace('name = "ge2e"', 'name = "../ge2e"'), "cannot be a model's name"),
+        (TEXT.replace('name = "ge2e"', 'name = "ge2f"'), "not like its file"),
+        (
+            TEXT.replace('package = "resemblyzer"', 'package = "x\\n--pre"'),
+            "source.package is malformed",
+        ),
+        (TEXT.replace('version = "0.1.4"', 'version = "0.1.4 ; y"'), "source.version is malformed"),
+        (TEXT.replace('archive_sha256 = "8', 'archive_sha256 = "'), "archive_sha256 is malformed"),
+        (TEXT.replace('member_sha256 = "3', 'member_sha256 = "G'), "member_sha256 is malformed"),
+    ],
+)
+def test_a_wrong_card_is_refused_with_its_file_and_its_key(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)) as caught:
+        card_in(tmp_path, text)
+    assert str(tmp_path / "ge2e.toml") in caught.value.message
+
+
+_TEXTS = st.text(st.characters(codec="utf-8"))
+
+
+@given(
+    texts=st.tuples(_TEXTS, _TEXTS, _TEXTS),
+    numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False)),
+    local=st.booleans(),
+    windows=st.booleans(),
+)
+def test_a_card_that_is_written_is_read_as_it_was(
+    texts: tuple[str, str, str], numbers: list[float], local: bool, windows: bool
+) -> None:
+    card = replace(
+        CARDS["ge2e"],
+        title=texts[0],
+        paper=texts[1],
+        selftest=SelfTest(tuple(numbers), texts[2]),
+        windowing=CARDS["ge2e"].windowing if windows else Windowing(),
+        source=LocalFile(texts[2], "0" * 64) if local else CARDS["ge2e"].source,
+    )
+    with TemporaryDirectory() as folder:
+        assert card_in(Path(folder), card_text(card)) == card
+
+
+def test_a_quantized_card_with_a_range_too_few_is_refused(tmp_path: Path) -> None:
+    card = CARDS["campplus-int8"]
+    assert isinstance(card.source, Quantized)
+    assert card_in(tmp_path, card_text(card), "campplus-int8") == card
+    short = replace(card, source=replace(card.source, low=card.source.low[:-1]))
+    with pytest.raises(ConfigError, match="must be of one length"):
+        card_in(tmp_path, card_text(short), "campplus-int8")
+
+
+def test_a_card_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ge2e.toml").write_bytes(b"\xff\xfe\0")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_cards(tmp_path)
+
+
+def test_reading_cards_loads_no_engine() -> None:
+    code = (
+        "import sys, voiceid.models.cards as r; r.load_cards(r.shipped_cards_folder());"
+        "print({'onnxruntime', 'onnx', 'librosa', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

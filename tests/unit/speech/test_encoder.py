@@ -1,0 +1,119 @@
+"""The encoder gives unit vectors or a typed error, and is shared among threads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voiceid.errors import AudioInvalid, HashMismatch, ModelRuntimeError, NotEnoughSpeech
+from voiceid.models.cards import load_cards, shipped_cards_folder
+from voiceid.models.graph import Graph
+from voiceid.models.install import ModelStore
+from voiceid.models.runtime import Session
+from voiceid.speech.encoder import Encoder
+
+CARDS = load_cards(shipped_cards_folder())
+MODELS = ["campplus", "ge2e", "ge2e-800ms"]
+
+
+@pytest.fixture(scope="module")
+def encoders(models_folder: Path) -> dict[str, Encoder]:
+    store = ModelStore(models_folder, CARDS, offline=True)
+    installed = {name: store.installed(name) for name in MODELS}
+    return {
+        name: Encoder.open(model.path, model.sha256, CARDS[name].space("none"))
+        for name, model in installed.items()
+    }
+
+
+def encoder_of(answer: list[list[float]]) -> Encoder:
+    """An encoder over a graph that always gives the same answer."""
+    graph = Graph("constant")
+    zero = graph.op("ReduceMin", graph.op("Mul", "waveform", graph.const(0.0)), keepdims=0)
+    vector = graph.op("Add", graph.const(answer), zero)
+    data = graph.serialize(
+        {"waveform": ["N", "samples"]}, {"embedding": (vector, ["M", len(answer[0])])}
+    )
+    session = Session.of_bytes(data, "constant", inputs={"waveform": 2}, outputs=["embedding"])
+    return Encoder(session, CARDS["campplus"].space("none"))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_embeddings_are_unit_vectors_of_the_cards_size_that_nobody_can_change(
+    model: str, encoders: dict[str, Encoder], ami: Any
+) -> None:
+    vector = encoders[model].embed(ami.samples("alice-1"))
+    assert vector.shape == (CARDS[model].dim,)
+    assert vector.dtype == np.float32
+    assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-5)
+    assert encoders[model].space == CARDS[model].space("none")
+    with pytest.raises(ValueError, match="read-only"):
+        vector[0] = 0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_shortest_clip_that_is_taken_gives_a_vector_and_a_shorter_one_an_error(
+    model: str, encoders: dict[str, Encoder], ami: Any
+) -> None:
+    encoder, samples = encoders[model], ami.samples("alice-2")[8000:]
+    encoder.embed(samples[: encoder.min_samples])
+    for n in (0, 1, encoder.min_samples - 1):
+        with pytest.raises(NotEnoughSpeech, match=f"{n} samples"):
+            encoder.embed(samples[:n])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_samples_that_are_not_finite_or_absurd_never_give_a_vector(
+    model: str, encoders: dict[str, Encoder]
+) -> None:
+    for bad in (np.nan, np.inf, -np.inf, 1e30):
+        samples = np.zeros(16_000, "f4")
+        samples[9000] = bad
+        with pytest.raises(AudioInvalid):
+            encoders[model].embed(samples)
+
+
+def test_loudness_hardly_turns_a_vector(encoders: dict[str, Encoder], ami: Any) -> None:
+    samples = ami.samples("alice-2")
+    quiet, loud = (encoders["campplus"].embed(samples * gain) for gain in (0.25, 1.0))
+    assert float(quiet @ loud) > 0.98
+
+
+def test_voices_are_told_apart(encoders: dict[str, Encoder], ami: Any) -> None:
+    embed = encoders["campplus"].embed
+    alice, again, bob = (embed(ami.samples(turn)) for turn in ("alice-2", "alice-3", "bob-2"))
+    assert float(alice @ again) > float(alice @ bob) + 0.3
+
+
+def test_threads_get_the_same_vectors_as_one_alone(encoders: dict[str, Encoder], ami: Any) -> None:
+    turns = [ami.samples(turn) for turn in ("alice-1", "bob-3", "carol-2")]
+    alone = [encoders["campplus"].embed(turn) for turn in turns]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(encoders["campplus"].embed, turns * 4))
+    for n, vector in enumerate(together):
+        np.testing.assert_allclose(vector, alone[n % 3], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [[1.0] + [0.0] * 100],
+        [[2.0] + [0.0] * 191],
+        [[0.0] * 192],
+        [[float("nan")] + [0.0] * 191],
+        [[1.0] + [0.0] * 191] * 2,
+    ],
+    ids=["another size", "too long", "no length", "not a number", "two"],
+)
+def test_an_answer_that_is_no_embedding_is_an_error(answer: list[list[float]]) -> None:
+    with pytest.raises(ModelRuntimeError):
+        encoder_of(answer).embed(np.zeros(16_000, "f4"))
+
+
+def test_a_changed_model_file_is_not_opened(models_folder: Path) -> None:
+    with pytest.raises(HashMismatch):
+        Encoder.open(models_folder / "ge2e.onnx", "0" * 64, CARDS["ge2e"].space("none"))

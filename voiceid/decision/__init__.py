@@ -1,0 +1,1 @@
+"""What decides, as pure functions: the rule that accepts, thresholds, calibration, adaptation."""

@@ -1,0 +1,87 @@
+"""An adaptation of a database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from voiceid.decision.transforms import Transform
+from voiceid.domain import EmbeddingSpace
+
+if TYPE_CHECKING:  # only who chooses waits for it
+    from voiceid.decision.choice import Choice, Measured
+
+
+def adapted_space(space: EmbeddingSpace, transform: Transform) -> EmbeddingSpace:
+    """Return the space of the embeddings of ``space`` after a transform: one of its own."""
+    return replace(space, adaptation=f"{transform.method} {transform.digest[:16]}")
+
+
+def gain_of(choice: Choice) -> dict[str, Any]:
+    """Return what a choice measured on held-out speakers, ready for JSON."""
+    return {
+        "adopted": choice.adopted,
+        "reason": choice.reason,
+        "chosen": str(choice.after.candidate),
+        "measured": [_measured(one) for one in (choice.before, *choice.measured)],
+    }
+
+
+def _measured(one: Measured) -> dict[str, Any]:
+    return {
+        "candidate": str(one.candidate),
+        "eer": one.eer,
+        "min_dcf": one.min_dcf,
+        "min_cllr": one.min_cllr,
+        "gain": one.gain,
+        "gain_lower": one.gain_lower,
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredAdaptation:
+    """A transform of the embeddings of one space, learned from a site's recordings.
+
+    Parameters
+    ----------
+    id : int
+        Never used again after removal.
+    space_id, adapted_id : str
+        The embedding space of the model, and the one that the transform makes of it.
+    created_at : datetime
+        UTC.
+    source : str
+        What it was learned from, as it was named.
+    in_use : bool
+        Whether decisions are made in the adapted space.
+    transform : Transform
+    measured : mapping
+        What it and its rivals came to with speakers whom they had not seen.
+    """
+
+    id: int
+    space_id: str
+    adapted_id: str
+    created_at: datetime
+    source: str
+    in_use: bool
+    transform: Transform
+    measured: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the public JSON; the transform by its method and size."""
+        transform = self.transform
+        return {
+            "id": self.id,
+            "embedding_space": self.space_id,
+            "adapted_space": self.adapted_id,
+            "created_at": self.created_at.isoformat(),
+            "source": self.source,
+            "in_use": self.in_use,
+            "method": transform.method,
+            "shrinkage": transform.shrinkage,
+            "speakers": transform.n_speakers,
+            "samples": transform.n_samples,
+            "held_out": self.measured,
+        }

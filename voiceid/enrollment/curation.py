@@ -1,0 +1,244 @@
+"""Looking after the enrolled: who is twice in the gallery, which samples do not fit.
+
+Every change is one transaction, and nothing is judged on another snapshot than the one that
+is changed.  The index files follow when whoever called has them follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from voiceid.decision.embeddings import cosine
+from voiceid.decision.rule import DecisionRule, odd_ones
+from voiceid.domain import (
+    Candidate,
+    Condition,
+    EmbeddingSpace,
+    Inspection,
+    Likeness,
+    Merge,
+    Sample,
+    Speaker,
+    SpeakerDetails,
+    Split,
+)
+from voiceid.errors import ChangeRefused, SampleNotFound, SpaceMismatch
+from voiceid.index.base import Gallery
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Reader, Store, Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Curator:
+    """Looks after the enrolled speakers.  Safe to share among threads.
+
+    Parameters
+    ----------
+    space : EmbeddingSpace
+        In which voices are compared.
+    store : Store
+    gallery : Gallery
+    rule : DecisionRule
+        Which score makes two of them one voice.
+    """
+
+    space: EmbeddingSpace
+    store: Store
+    gallery: Gallery
+    rule: DecisionRule
+
+    def inspect(self, name: str) -> Inspection:
+        """Compare the samples of a speaker with each other, and the speaker with all others.
+
+        Raises
+        ------
+        SpeakerNotFound
+        SpaceMismatch
+            The speaker has no samples in this embedding space.
+        ThresholdUnavailable
+        """
+        with self.store.read() as reader:
+            return self._inspect(reader, reader.speaker(name))
+
+    def merge(self, into: str, other: str, *, force: bool, dry_run: bool) -> Merge:
+        """Give all samples of ``other`` to ``into``, and remove ``other``.
+
+        The groups of both are joined, and of metadata that both have ``into``'s stays.  The
+        stricter standing holds: the sooner expiry, and disabled if either is.
+
+        Parameters
+        ----------
+        into, other : str
+        force : bool
+            Though their voices are not alike, or cannot be compared.
+        dry_run : bool
+            Compare, change nothing.
+
+        Raises
+        ------
+        SpeakerNotFound
+        ChangeRefused
+            It is one speaker, or their voices are not alike.
+        """
+        with self.store.read() if dry_run else self.store.write() as transaction:
+            first, second = transaction.speaker(into), transaction.speaker(other)
+            if first.id == second.id:
+                raise ChangeRefused(
+                    f"{into} and {other} are one speaker already", hint="Name two speakers."
+                )
+            plan = Merge(first, second, self._likeness(transaction, first, second))
+            if dry_run:
+                return plan
+            if not force:
+                _require_alike(plan)
+            writer = cast("Writer", transaction)
+            n_repeats = writer.move_samples(writer.samples(second.id), first.id)
+            writer.remove_speaker(second.id)
+            writer.change_speaker(first.id, _joined(first, second))
+            merged = writer.speaker(first.name)
+        return Merge(first, second, plan.likeness, merged, n_repeats)
+
+    def split(self, name: str, new_name: str, sample_ids: Sequence[int], *, dry_run: bool) -> Split:
+        """Give samples of a speaker to a new one: those named, or else those that do not fit.
+
+        Raises
+        ------
+        SpeakerNotFound, SpeakerExists, SpeakerNameInvalid, SampleNotFound
+        ChangeRefused
+            No sample is odd, or none would be left.
+        """
+        with self.store.read() if dry_run else self.store.write() as transaction:
+            speaker = transaction.speaker(name)
+            moved = self._chosen(transaction, speaker, sample_ids)
+            _require_rest(transaction, speaker, moved, "`voiceid speakers rename` renames it.")
+            if dry_run:
+                return Split(None, None, tuple(moved))
+            writer = cast("Writer", transaction)
+            new = writer.add_speaker(new_name)
+            writer.move_samples(writer.with_copies(moved), new.id)
+            return Split(writer.speaker(name), writer.speaker(new_name), tuple(moved))
+
+    def remove_samples(self, name: str, sample_ids: Sequence[int]) -> tuple[Sample, ...]:
+        """Erase samples of a speaker, and return what they were.
+
+        Raises
+        ------
+        SpeakerNotFound, SampleNotFound
+        ChangeRefused
+            None would be left.
+        """
+        with self.store.write() as writer:
+            speaker = writer.speaker(name)
+            gone = _named(writer, speaker, sample_ids)
+            _require_rest(writer, speaker, gone, "`voiceid speakers remove` removes the speaker.")
+            writer.remove_some(writer.with_copies(gone))
+        return tuple(gone)
+
+    def _inspect(self, reader: Reader, speaker: Speaker) -> Inspection:
+        samples = reader.samples(speaker.id, self.space.id)
+        if not samples:
+            raise SpaceMismatch(
+                f"{speaker.name} has no samples in {self.space.id}",
+                hint="Inspect with the model and the speech settings of the enrolment.",
+            )
+        vectors = np.array([sample.vector for sample in samples], dtype=np.float32)
+        odd, agreements = odd_ones(vectors, [sample.quality for sample in samples], self.rule)
+        nearest = self._nearest(reader, speaker)
+        likeness = None
+        if nearest is not None:
+            likeness = self._likeness(reader, speaker, reader.speaker(nearest.speaker.name))
+        return Inspection(
+            speaker=speaker,
+            samples=tuple(samples),
+            scores=np.clip(vectors @ vectors.T, -1.0, 1.0),
+            agreements={samples[i].id: score for i, score in agreements.items()},
+            outliers={samples[one.index].id: one.needed for one in odd},
+            nearest=nearest,
+            likeness=likeness,
+        )
+
+    def _nearest(self, reader: Reader, speaker: Speaker) -> Candidate | None:
+        centroid = reader.centroid(speaker.id, self.space.id)
+        if centroid is None:
+            return None
+        hits = self.gallery.search(reader, centroid, 2)
+        owners = reader.owners([centroid_id for centroid_id, _ in hits])
+        others = [
+            Candidate(owners[hit].speaker, score)
+            for hit, score in hits
+            if owners[hit].speaker.id != speaker.id
+        ]
+        return others[0] if others else None
+
+    def _likeness(self, reader: Reader, a: Speaker, b: Speaker) -> Likeness | None:
+        """Compare two speakers as a clip as long as the shorter one's samples would be."""
+        centroids = [reader.centroid(speaker.id, self.space.id) for speaker in (a, b)]
+        if centroids[0] is None or centroids[1] is None:
+            return None
+        score = cosine(centroids[0], centroids[1])
+        shorter, longer = sorted(
+            (reader.samples(speaker.id, self.space.id) for speaker in (a, b)),
+            key=lambda samples: sum(sample.quality.net_speech_s for sample in samples),
+        )
+        both = [[sample.quality for sample in samples] for samples in (shorter, longer)]
+        return Likeness(score, self.rule.threshold(Condition.of_joined(*both)))
+
+    def _chosen(self, reader: Reader, speaker: Speaker, ids: Sequence[int]) -> list[Sample]:
+        if ids:
+            return _named(reader, speaker, ids)
+        inspection = self._inspect(reader, speaker)
+        odd = [one for one in inspection.samples if one.id in inspection.outliers]
+        if not odd:
+            raise ChangeRefused(
+                f"all {len(inspection.samples)} samples of {speaker.name} agree with each other",
+                hint="Name the samples to move: `voiceid samples list` shows them.",
+            )
+        return odd
+
+
+def _require_alike(plan: Merge) -> None:
+    alike = plan.likeness
+    if alike is not None and alike.same_voice:
+        return
+    names = f"{plan.into.name} and {plan.other.name}"
+    told = f"the voices of {names} cannot be compared: they share no embedding space in use"
+    if alike is not None:
+        told = (
+            f"{names} are not one voice: score {alike.score:.3f} < threshold"
+            f" {alike.threshold.value:g} ({alike.threshold.source})"
+        )
+    raise ChangeRefused(told, hint="Nothing was changed. --force merges them all the same.")
+
+
+def _joined(into: Speaker, other: Speaker) -> SpeakerDetails:
+    """Return the details that two speakers have as one."""
+    expiries: list[datetime] = [s.expires_at for s in (into, other) if s.expires_at is not None]
+    barred = into.disabled_at is not None or other.disabled_at is not None
+    return SpeakerDetails(
+        groups=tuple(dict.fromkeys([*into.groups, *other.groups])),
+        metadata={**other.metadata, **into.metadata},
+        expires_at=min(expiries, default=None),
+        enabled=False if barred else None,
+    )
+
+
+def _named(reader: Reader, speaker: Speaker, ids: Sequence[int]) -> list[Sample]:
+    """Return samples of a speaker by id; raises SampleNotFound."""
+    samples = {sample.id: sample for sample in reader.samples(speaker.id)}
+    if missing := [str(one) for one in ids if one not in samples]:
+        raise SampleNotFound(f"{speaker.name} has no sample {', '.join(missing)}")
+    return [samples[one] for one in dict.fromkeys(ids)]
+
+
+def _require_rest(reader: Reader, speaker: Speaker, gone: Sequence[Sample], hint: str) -> None:
+    """Raise ChangeRefused when the speaker would be left without a sample."""
+    if len(reader.with_copies(gone)) >= len(reader.samples(speaker.id)):
+        raise ChangeRefused(
+            f"{speaker.name} would be left without a sample; nothing was changed", hint=hint
+        )

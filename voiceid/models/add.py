@@ -1,0 +1,267 @@
+"""What a network from elsewhere is, worked out from its file and from what was said of it.
+
+Metadata is what sherpa-onnx writes into the exports that it takes: ``framework``,
+``sample_rate``, ``output_dim``, ``normalize_samples`` (0: samples are 16-bit integers) and
+``feature_normalize_type``.  How a filter bank was made it says only through ``framework``:
+each toolkit trains all its networks on one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from voiceid.domain import Float32Array
+from voiceid.errors import CheckpointInvalid
+from voiceid.models.cards import LocalFile, ModelCard, SelfTest, Windowing
+from voiceid.models.frontends import RATE_HZ, FrontEnd, front_ends
+from voiceid.models.network import Network, read_network
+from voiceid.models.selftest import signal
+from voiceid.models.weld import answer_apart, weld
+
+FRAMEWORKS = {
+    "3d-speaker": FrontEnd("kaldi-fbank-80"),
+    "wespeaker": FrontEnd("kaldi-fbank-80", taper="hamming", int16=True),
+}
+"""The filter bank of each toolkit: 3D-Speaker's ``FBank``, and ``compute_fbank`` of WeSpeaker.
+
+sherpa-onnx itself gives WeSpeaker's networks a povey window and keeps the mean.
+"""
+
+_MARGIN = 0.05
+"""As of the models that come with the program: what was measured for none is not less."""
+
+_MIN_COVERAGE = 0.75
+"""Resemblyzer's: a last window with less audio is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What is said of a network that is added; None: as its file says.
+
+    Parameters
+    ----------
+    front_end : str
+        ``kaldi-fbank-80``, ``ge2e-mel-40`` or ``waveform``.
+    name : str or None
+        Of the model; the file's when None.
+    framework : str or None
+        ``3d-speaker`` or ``wespeaker``: whose filter bank it was trained on.
+    rate_hz, dim : int or None
+    window_frames, step_frames : int or None
+        Of ``ge2e-mel-40``.
+    taper : str or None
+        Of the frames of ``kaldi-fbank-80``: ``povey``, ``hamming`` or ``hann``.
+    int16 : bool or None
+        The network counts samples as 16-bit integers, and not from -1 to 1.
+    mean_removed : bool or None
+        The mean over time is taken from each bin of ``kaldi-fbank-80``.
+    license : str
+    """
+
+    front_end: str
+    name: str | None = None
+    framework: str | None = None
+    rate_hz: int | None = None
+    dim: int | None = None
+    window_frames: int | None = None
+    step_frames: int | None = None
+    taper: str | None = None
+    int16: bool | None = None
+    mean_removed: bool | None = None
+    license: str = "not known"
+
+
+def card_of(name: str, file: Path, data: bytes, said: Addition) -> ModelCard:
+    """Return the card of a network, with what it answers to the test signal.
+
+    Raises
+    ------
+    CheckpointInvalid
+        It is not a network that can be added, or not what was said of it.
+    """
+    network = read_network(data, file.name)
+    _require_rate(network, said, file.name)
+    front_end = _front_end(network, said, file.name)
+    windowing = _windowing(network, said, file.name)
+    _require_input(network, front_end, windowing, file.name)
+    golden = _golden(network, front_end, windowing)
+    _require_dim(network, said, len(golden), file.name)
+    return ModelCard(
+        name=name,
+        title=f"{file.name}, added from a file",
+        kind="encoder",
+        network="onnx",
+        license=said.license,
+        attribution=network.metadata.get("url") or network.metadata.get("framework") or "not known",
+        paper=network.metadata.get("comment") or "not known",
+        sample_rate_hz=RATE_HZ,
+        dim=len(golden),
+        frontend=front_end.describe(),
+        source=LocalFile(file.name, hashlib.sha256(data).hexdigest()),
+        selftest=SelfTest(tuple(map(float, golden)), f"{file.name} itself, outside the weld"),
+        windowing=windowing,
+        margin=_MARGIN,
+    )
+
+
+def build(card: ModelCard, data: bytes) -> bytes:
+    """Return the welded graph of an added model's card and file.
+
+    Raises
+    ------
+    CheckpointInvalid
+        The file is none that can be welded, or the card is not what was written for it.
+    """
+    front_end = front_ends().get(card.frontend)
+    if front_end is None:
+        raise CheckpointInvalid(
+            f"the card of {card.name} has the front end {card.frontend!r}, which is not known",
+            hint="Add the file again: `voiceid models add`.",
+        )
+    network = read_network(data, card.name)
+    return weld(network, front_end, card.windowing, card.dim, card.name)
+
+
+def _front_end(network: Network, said: Addition, file: str) -> FrontEnd:
+    """Return the front end: what was said, else what the file says, else what it implies."""
+    kind = said.front_end
+    if kind == "kaldi-fbank-80":
+        return _filter_bank(network, said, file)
+    for name in ("framework", "taper", "mean_removed"):
+        if getattr(said, name) is not None:
+            raise _contradiction(f"{name.replace('_', ' ')} was given, and {kind} has none")
+    if kind == "ge2e-mel-40":
+        if said.int16:
+            raise _contradiction(
+                "16-bit samples were asked for, and ge2e-mel-40 counts from -1 to 1"
+            )
+        return FrontEnd(kind)
+    return FrontEnd(kind, int16=_first(said.int16, _int16_of(network, file), otherwise=False))
+
+
+def _filter_bank(network: Network, said: Addition, file: str) -> FrontEnd:
+    framework = said.framework or network.metadata.get("framework")
+    whole = None not in (said.taper, said.int16, said.mean_removed)
+    if framework not in FRAMEWORKS and not whole:
+        found = f"its framework is {framework!r}" if framework else "it does not say"
+        raise CheckpointInvalid(
+            f"{file}: which filter bank it was trained on is not known: {found}",
+            hint=f"Say --framework {' or --framework '.join(FRAMEWORKS)}, or all of --taper,"
+            " --samples and --mean.",
+        )
+    usual = FRAMEWORKS.get(framework or "", FRAMEWORKS["3d-speaker"])
+    normalize = network.metadata.get("feature_normalize_type")
+    if normalize not in {None, "", "global-mean"} and said.mean_removed is None:
+        raise CheckpointInvalid(
+            f"{file}: its features are normalised by {normalize!r}, which is not known here",
+            hint="Only the mean over time can be removed: say --mean or --no-mean to do so.",
+        )
+    return FrontEnd(
+        "kaldi-fbank-80",
+        taper=said.taper or usual.taper,
+        int16=_first(said.int16, _int16_of(network, file), otherwise=usual.int16),
+        mean_removed=_first(said.mean_removed, otherwise=usual.mean_removed),
+    )
+
+
+def _int16_of(network: Network, file: str) -> bool | None:
+    """Whether the file says that samples are 16-bit integers."""
+    # sherpa-onnx's older script for WeSpeaker wrote the second name.
+    keys = ("normalize_samples", "normalize_features")
+    found = next((network.metadata[key] for key in keys if key in network.metadata), None)
+    if found not in {None, "0", "1"}:
+        raise CheckpointInvalid(
+            f"{file}: its normalize_samples is {found!r}, and must be 0 or 1",
+            hint="Say --samples int16 or --samples unit, and mend the file's metadata.",
+        )
+    return None if found is None else found == "0"
+
+
+def _first(*values: bool | None, otherwise: bool) -> bool:
+    return next((value for value in values if value is not None), otherwise)
+
+
+def _require_rate(network: Network, said: Addition, file: str) -> None:
+    told = network.metadata.get("sample_rate")
+    if said.rate_hz is not None and told is not None and told != str(said.rate_hz):
+        raise _contradiction(f"--rate is {said.rate_hz}, and {file} says {told} Hz")
+    rate = str(said.rate_hz or told or RATE_HZ)
+    if rate != str(RATE_HZ):
+        raise CheckpointInvalid(
+            f"{file} is for audio at {rate} Hz, and everything here is {RATE_HZ} Hz",
+            hint=f"Take the network's version for {RATE_HZ} Hz.",
+        )
+
+
+def _require_dim(network: Network, said: Addition, found: int, file: str) -> None:
+    for where, dim in (("--dim is", said.dim), ("it says", network.metadata.get("output_dim"))):
+        if dim is not None and str(dim) != str(found):
+            raise _contradiction(f"{file} gives vectors of {found} numbers, and {where} {dim}")
+
+
+def _windowing(network: Network, said: Addition, file: str) -> Windowing:
+    if said.front_end != "ge2e-mel-40":
+        if said.window_frames is not None or said.step_frames is not None:
+            raise _contradiction(f"windows were given, and {said.front_end} takes the whole clip")
+        return Windowing()
+    fixed = network.input_shape[1] if len(network.input_shape) > 1 else None
+    if None not in (fixed, said.window_frames) and fixed != said.window_frames:
+        raise _contradiction(f"--window is {said.window_frames}, and {file} takes {fixed} frames")
+    window = said.window_frames or fixed
+    if window is None:
+        raise CheckpointInvalid(
+            f"{file}: how many frames its windows have is not known",
+            hint="Say --window and --step, in frames of 10 ms; GE2E was published with 160, 77.",
+        )
+    step = said.step_frames or max(1, window // 2)
+    if step > window:
+        raise _contradiction(f"--step {step} is longer than the window of {window} frames")
+    return Windowing(window, step, _MIN_COVERAGE)
+
+
+def _require_input(network: Network, front_end: FrontEnd, windowing: Windowing, file: str) -> None:
+    """Refuse a network whose input cannot be what the front end gives."""
+    window = windowing.window_frames
+    wanted: tuple[int | None, ...] = (None, window or None, front_end.bins)
+    if not front_end.bins:
+        wanted = (None, None)
+    shape = network.input_shape
+    fits = len(shape) == len(wanted) and all(
+        one is None or one == other for one, other in zip(shape[1:], wanted[1:], strict=True)
+    )
+    batches = shape[:1] == (None,) or (shape[:1] == (1,) and not window)
+    if not fits or not batches:
+        raise CheckpointInvalid(
+            f"{file}: its input {network.input} is {_text(shape)}, and {front_end.kind} gives"
+            f" {_text(wanted)}",
+            hint="Choose its --frontend, or export it with dynamic axes for clips and frames.",
+        )
+
+
+def _text(shape: tuple[int | None, ...]) -> str:
+    return f"({', '.join('any' if d is None else str(d) for d in shape)})"
+
+
+def _golden(network: Network, front_end: FrontEnd, windowing: Windowing) -> Float32Array:
+    """Return what the network says of the test signal; vectors must have one length."""
+    whole = answer_apart(network, front_end, windowing, signal())
+    short = answer_apart(network, front_end, windowing, signal()[:RATE_HZ])
+    if short.shape != whole.shape:
+        raise CheckpointInvalid(
+            f"the network gives vectors of {len(short)} and of {len(whole)} numbers",
+            hint="It is no encoder of speakers: export the part that gives the embedding.",
+        )
+    if np.allclose(short, whole, atol=1e-6):
+        raise CheckpointInvalid(
+            "the network gives the same vector whatever it hears",
+            hint="It is no encoder of speakers, or its export went wrong.",
+        )
+    return whole
+
+
+def _contradiction(what: str) -> CheckpointInvalid:
+    return CheckpointInvalid(what, hint="Nothing was added. Give what is true, or leave it out.")

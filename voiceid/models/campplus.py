@@ -1,0 +1,293 @@
+"""CAM++ as an ONNX graph.
+
+H. Wang et al., "CAM++: A Fast and Efficient Network for Speaker Verification Using
+Context-Aware Masking", Interspeech 2023: a 2-D convolutional head over the filter bank, then
+three densely connected blocks of time-delay layers, each layer's output masked by its
+context (the mean of the whole clip and of 100-frame segments), then mean and deviation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.models.checkpoint import require_shapes
+from voiceid.models.frontends import FrontEnd
+from voiceid.models.graph import Graph
+
+Weights = Mapping[str, npt.NDArray[np.float32]]
+
+DIM = 192
+_MELS = 80
+_PLANES = 32
+"""Channels of the head."""
+_GROWTH, _BOTTLENECK = 32, 128
+"""Channels that a dense layer adds, and between its two convolutions."""
+_BLOCKS = ((12, 1), (24, 2), (16, 2))
+"""Layers and dilation of each dense block."""
+_SEGMENT = 100
+"""Frames of a context segment."""
+_BN_EPSILON = 1e-5
+"""PyTorch's default for BatchNorm, with which the network was trained."""
+
+
+def build(weights: Weights) -> bytes:
+    """Return the ONNX file: ``waveform`` (N, samples) to ``embedding`` (N, 192), unit length.
+
+    Raises
+    ------
+    CheckpointInvalid
+        A tensor is missing, or has another shape.
+    """
+    require_shapes(weights, _shapes(), name="the checkpoint of campplus")
+    graph = Graph("campplus")
+    features = FrontEnd("kaldi-fbank-80").add(graph, "waveform")
+    embedding = _Network(graph, weights).embedding(features)
+    return graph.serialize(
+        {"waveform": ["N", "samples"]},
+        {"embedding": (graph.unit_length(embedding), ["N", DIM])},
+    )
+
+
+def build_features_in(weights: Weights, metadata: dict[str, str]) -> bytes:
+    """Return the network alone: ``x`` (N, frames, 80) mean-free features to ``embedding``.
+
+    Not scaled to unit length: the form in which other toolkits take such a network.
+    """
+    graph = Graph("campplus")
+    features = graph.op("Transpose", "x", perm=[0, 2, 1])
+    embedding = _Network(graph, weights).embedding(features)
+    return graph.serialize(
+        {"x": ["N", "T", _MELS]}, {"embedding": (embedding, ["N", DIM])}, metadata
+    )
+
+
+class _Network:
+    """Writes the layers, reading the weights by their names in the checkpoint."""
+
+    def __init__(self, graph: Graph, weights: Weights) -> None:
+        self.graph = graph
+        self.weights = weights
+
+    def embedding(self, features: str) -> str:
+        """(N, 80, frames) -> (N, 192)."""
+        g = self.graph
+        x = self.head(g.op("Unsqueeze", features, g.ints(1)))
+        x = self.conv(x, "xvector.tdnn.linear", "xvector.tdnn.nonlinear.batchnorm", 2, 2)
+        for number, (layers, dilation) in enumerate(_BLOCKS, start=1):
+            for layer in range(1, layers + 1):
+                new = self.dense_layer(x, f"xvector.block{number}.tdnnd{layer}", dilation)
+                x = g.op("Concat", x, new, axis=1)
+            transit = f"xvector.transit{number}"
+            then = "xvector.out_nonlinear.batchnorm" if number == len(_BLOCKS) else None
+            x = self.bn_relu_conv(x, f"{transit}.nonlinear.batchnorm", f"{transit}.linear", then)
+        return self.project(self.statistics(x))
+
+    def head(self, x: str) -> str:
+        """(N, 1, 80, frames) -> (N, 320, frames): residual blocks that shrink frequency by 8."""
+        g = self.graph
+        x = self.conv2d(x, "head.conv1", "head.bn1", 1)
+        for stage in ("head.layer1", "head.layer2"):
+            x = self.residual(x, f"{stage}.0", 2)
+            x = self.residual(x, f"{stage}.1", 1)
+        x = self.conv2d(x, "head.conv2", "head.bn2", 2)
+        return str(g.op("Reshape", x, g.ints(0, _PLANES * _MELS // 8, -1)))
+
+    def residual(self, x: str, name: str, stride: int) -> str:
+        """Two 3x3 convolutions beside a shortcut, which is a convolution where it shrinks."""
+        inner = self.conv2d(x, f"{name}.conv1", f"{name}.bn1", stride)
+        inner = self.conv2d(inner, f"{name}.conv2", f"{name}.bn2", 1, relu=False)
+        if stride > 1:
+            x = self.conv2d(x, f"{name}.shortcut.0", f"{name}.shortcut.1", stride, relu=False)
+        return str(self.graph.op("Relu", self.graph.op("Add", inner, x)))
+
+    def conv2d(self, x: str, conv: str, norm: str, stride: int, *, relu: bool = True) -> str:
+        """Convolve with the batch normalisation folded in; stride along frequency only."""
+        g, weight = self.graph, self.weights[f"{conv}.weight"]
+        scale, shift = self.affine(norm)
+        pad = weight.shape[-1] // 2
+        y = g.op(
+            "Conv",
+            x,
+            g.const(weight * scale[:, None, None, None]),
+            g.const(shift),
+            strides=[stride, 1],
+            pads=[pad] * 4,
+        )
+        return str(g.op("Relu", y)) if relu else str(y)
+
+    def conv(self, x: str, conv: str, norm: str, stride: int, pad: int) -> str:
+        """Convolve along time with the batch normalisation folded in, then ReLU."""
+        g = self.graph
+        scale, shift = self.affine(norm)
+        weight = g.const(self.weights[f"{conv}.weight"] * scale[:, None, None])
+        y = g.op("Conv", x, weight, g.const(shift), strides=[stride], pads=[pad, pad])
+        return str(g.op("Relu", y))
+
+    def dense_layer(self, x: str, name: str, dilation: int) -> str:
+        """(N, channels, T) -> (N, 32, T): bottleneck, time-delay convolution, context mask."""
+        g = self.graph
+        x = self.bn_relu_conv(
+            x,
+            f"{name}.nonlinear1.batchnorm",
+            f"{name}.linear1",
+            f"{name}.nonlinear2.batchnorm",
+        )
+        local = g.op(
+            "Conv",
+            x,
+            g.const(self.weights[f"{name}.cam_layer.linear_local.weight"]),
+            dilations=[dilation],
+            pads=[dilation, dilation],
+        )
+        return self.masked(local, x, f"{name}.cam_layer")
+
+    def masked(self, local: str, x: str, name: str) -> str:
+        """Weigh ``local`` by the context of ``x``, which is constant within a segment."""
+        g = self.graph
+        if not hasattr(self, "_segments"):
+            self._segments = _Segments(g, x)
+        context = self._segments.context(x)
+        for layer, activation in (("linear1", "Relu"), ("linear2", "Sigmoid")):
+            weight = g.const(self.weights[f"{name}.{layer}.weight"])
+            bias = g.const(self.weights[f"{name}.{layer}.bias"])
+            context = g.op(activation, g.op("Conv", context, weight, bias))
+        return self._segments.mask(local, context)
+
+    def bn_relu_conv(self, x: str, norm: str, conv: str, then: str | None) -> str:
+        """Normalise, ReLU, convolve with width 1; then another normalisation and ReLU.
+
+        The first normalisation stays as it is: the network was trained to give its channels
+        one scale, which is what 8-bit integers need.  Folding it into a maximum and the
+        convolution was no faster.
+        """
+        g, weight = self.graph, self.weights[f"{conv}.weight"]
+        whats = ("weight", "bias", "running_mean", "running_var")
+        numbers = (g.const(self.weights[f"{norm}.{what}"]) for what in whats)
+        x = g.op("Relu", g.op("BatchNormalization", x, *numbers, epsilon=_BN_EPSILON))
+        if then is None:
+            return str(g.op("Conv", x, g.const(weight)))
+        scale, shift = self.affine(then)
+        y = g.op("Conv", x, g.const(weight * scale[:, None, None]), g.const(shift))
+        return str(g.op("Relu", y))
+
+    def statistics(self, x: str) -> str:
+        """(N, 512, T) -> (N, 1024): mean and unbiased standard deviation over time."""
+        g = self.graph
+        mean = g.op("ReduceMean", x, axes=[2], keepdims=1)
+        deviation = g.op("Sub", x, mean)
+        frames = g.op("Cast", g.op("Shape", x, start=2, end=3), to=1)
+        total = g.op("ReduceSumSquare", deviation, axes=[2], keepdims=1)
+        variance = g.op("Div", total, g.op("Sub", frames, g.const([1.0])))
+        both = g.op("Concat", mean, g.op("Sqrt", variance), axis=1)
+        return str(g.op("Squeeze", both, g.ints(2)))
+
+    def project(self, x: str) -> str:
+        """(N, 1024) -> (N, 192), with the last batch normalisation folded in."""
+        name = "xvector.dense"
+        scale, shift = self.affine(f"{name}.nonlinear.batchnorm")
+        weight = self.weights[f"{name}.linear.weight"][:, :, 0] * scale[:, None]
+        g = self.graph
+        return str(g.op("Gemm", x, g.const(weight), g.const(shift), transB=1))
+
+    def affine(self, norm: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return (scale, shift), each (channels,), that the batch normalisation amounts to."""
+        mean, variance = (
+            self.weights[f"{norm}.running_{what}"].astype(np.float64) for what in ("mean", "var")
+        )
+        scale = 1.0 / np.sqrt(variance + _BN_EPSILON)
+        if f"{norm}.weight" not in self.weights:  # the last one has no weights of its own
+            return scale, -mean * scale
+        scale = scale * self.weights[f"{norm}.weight"]
+        return scale, self.weights[f"{norm}.bias"] - mean * scale
+
+
+class _Segments:
+    """The arithmetic of context segments, for one number of frames, known at run time.
+
+    Frames are padded to whole segments; the last segment's mean counts only real frames.
+    """
+
+    def __init__(self, graph: Graph, x: str) -> None:
+        self.graph = g = graph
+        size = g.ints(_SEGMENT)
+        self.frames = g.op("Shape", x, start=2, end=3)
+        self.count = g.op("Div", g.op("Add", self.frames, g.ints(_SEGMENT - 1)), size)
+        missing = g.op("Sub", g.op("Mul", self.count, size), self.frames)
+        self.pads = g.op("Concat", g.ints(0, 0, 0, 0, 0), missing, axis=0)
+        real = g.op("Cast", g.op("Sub", size, missing), to=1)
+        last = g.op("Div", real, g.const([_SEGMENT]))
+        ones = g.op("Expand", g.const([1.0]), g.op("Sub", self.count, g.ints(1)))
+        self.share = g.op("Concat", ones, last, axis=0)
+        self.split = g.op("Concat", g.ints(0, 0), self.count, size, axis=0)
+        self.joined = g.ints(0, 0, -1)
+
+    def context(self, x: str) -> str:
+        """(N, C, T) -> (N, C, segments): mean of the segment plus mean of the clip."""
+        g = self.graph
+        pieces = g.op("Reshape", g.op("Pad", x, self.pads), self.split)
+        means = g.op("Div", g.op("ReduceMean", pieces, axes=[3], keepdims=0), self.share)
+        return str(g.op("Add", means, g.op("ReduceMean", x, axes=[2], keepdims=1)))
+
+    def mask(self, local: str, weights: str) -> str:
+        """(N, C, T) weighed with (N, C, segments): each segment by its own weight."""
+        g = self.graph
+        wide = g.op(
+            "Expand", g.op("Unsqueeze", weights, g.ints(3)), g.const([1, 1, 1, _SEGMENT], np.int64)
+        )
+        flat = g.op("Reshape", wide, self.joined)
+        cut = g.op("Slice", flat, g.ints(0), self.frames, g.ints(2))
+        return str(g.op("Mul", local, cut))
+
+
+def _shapes() -> dict[str, tuple[int, ...]]:
+    """Return the tensors that the checkpoint must have."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def norm(name: str, channels: int, *, affine: bool = True) -> None:
+        whats = ("running_mean", "running_var") + (("weight", "bias") if affine else ())
+        shapes.update({f"{name}.{what}": (channels,) for what in whats})
+
+    def head_conv(number: int, name: str, width: int = 3, inputs: int = _PLANES) -> None:
+        conv, bn = f"{name}.conv{number}", f"{name}.bn{number}"
+        shapes[f"{conv}.weight"] = (_PLANES, inputs, width, width)
+        norm(bn, _PLANES)
+
+    head_conv(1, "head", inputs=1)
+    head_conv(2, "head")
+    for unit in ("layer1.0", "layer1.1", "layer2.0", "layer2.1"):
+        head_conv(1, f"head.{unit}")
+        head_conv(2, f"head.{unit}")
+        if unit.endswith("0"):
+            shapes[f"head.{unit}.shortcut.0.weight"] = (_PLANES, _PLANES, 1, 1)
+            norm(f"head.{unit}.shortcut.1", _PLANES)
+    channels = _BOTTLENECK
+    shapes["xvector.tdnn.linear.weight"] = (channels, _PLANES * _MELS // 8, 5)
+    norm("xvector.tdnn.nonlinear.batchnorm", channels)
+    for number, (layers, _) in enumerate(_BLOCKS, start=1):
+        for layer in range(1, layers + 1):
+            shapes.update(_dense_shapes(f"xvector.block{number}.tdnnd{layer}", channels))
+            norm(f"xvector.block{number}.tdnnd{layer}.nonlinear1.batchnorm", channels)
+            norm(f"xvector.block{number}.tdnnd{layer}.nonlinear2.batchnorm", _BOTTLENECK)
+            channels += _GROWTH
+        norm(f"xvector.transit{number}.nonlinear.batchnorm", channels)
+        shapes[f"xvector.transit{number}.linear.weight"] = (channels // 2, channels, 1)
+        channels //= 2
+    norm("xvector.out_nonlinear.batchnorm", channels)
+    shapes["xvector.dense.linear.weight"] = (DIM, 2 * channels, 1)
+    norm("xvector.dense.nonlinear.batchnorm", DIM, affine=False)
+    return shapes
+
+
+def _dense_shapes(name: str, channels: int) -> dict[str, tuple[int, ...]]:
+    cam, half = f"{name}.cam_layer", _BOTTLENECK // 2
+    return {
+        f"{name}.linear1.weight": (_BOTTLENECK, channels, 1),
+        f"{cam}.linear_local.weight": (_GROWTH, _BOTTLENECK, 3),
+        f"{cam}.linear1.weight": (half, _BOTTLENECK, 1),
+        f"{cam}.linear1.bias": (half,),
+        f"{cam}.linear2.weight": (_GROWTH, half, 1),
+        f"{cam}.linear2.bias": (_GROWTH,),
+    }

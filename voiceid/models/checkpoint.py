@@ -1,0 +1,295 @@
+"""Reads PyTorch checkpoints without PyTorch, and without trusting them.
+
+A checkpoint is a pickle, and a pickle is a program.  The reader here
+(:mod:`voiceid.models.pickled`) knows a handful of instructions and of names (an ordered dict, a
+tensor, the kinds of storage); anything else ends the reading before anything is called.
+What a name is bound to is our own code, which makes NumPy arrays and nothing else.
+
+Two containers are read: the zip file of ``torch.save`` since 1.6 (``data.pkl`` beside one
+file a storage), and the older sequence of pickles followed by the raw storages
+(``torch/serialization.py``).
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.errors import CheckpointInvalid
+from voiceid.models.pickled import PickleReader, Refused
+
+Array: TypeAlias = npt.NDArray[Any]
+
+MAX_BYTES = 1 << 30
+"""No model here comes near; a file that claims more is refused before memory is taken."""
+_MAX_DEPTH = 20
+_MAX_KEY_CHARS = 200
+"""State dicts nest two or three deep and have names like ``xvector.block1.tdnnd1.linear1``."""
+
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_LEGACY_PROTOCOL = 1001
+_DTYPES = {
+    "torch FloatStorage": np.dtype("<f4"),
+    "torch DoubleStorage": np.dtype("<f8"),
+    "torch HalfStorage": np.dtype("<f2"),
+    "torch LongStorage": np.dtype("<i8"),
+    "torch IntStorage": np.dtype("<i4"),
+}
+_BROKEN = (
+    zipfile.BadZipFile,
+    struct.error,
+    ArithmeticError,
+    EOFError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    MemoryError,
+    OSError,
+    Warning,
+)
+"""What damaged bytes make the readers below raise; RuntimeError is zipfile's own habit, and
+a warning (of an escape in a pickled text) is raised where warnings are errors."""
+
+
+class _Storage:
+    """A run of numbers, whose bytes may come after the tensors that look into it."""
+
+    __slots__ = ("count", "dtype", "values")
+
+    def __init__(self, dtype: np.dtype[Any], count: int) -> None:
+        self.dtype = dtype
+        self.count = count
+        self.values: Array | None = None
+
+
+class _Tensor:
+    """A view of a storage, resolved to an array once all storages are filled."""
+
+    __slots__ = ("offset", "shape", "storage", "strides")
+
+    def __init__(self, storage: object, offset: object, shape: object, strides: object) -> None:
+        if not isinstance(storage, _Storage) or type(offset) is not int or offset < 0:
+            raise Refused("a tensor without a storage")
+        self.storage, self.offset = storage, offset
+        self.shape, self.strides = _whole_numbers(shape), _whole_numbers(strides)
+        if len(self.shape) != len(self.strides):
+            raise Refused("a tensor whose shape and strides do not agree")
+
+    @property
+    def size_bytes(self) -> int:
+        """What an own copy takes."""
+        return math.prod(self.shape) * self.storage.dtype.itemsize
+
+    def resolve(self) -> Array:
+        """Return an own copy of the numbers."""
+        values = self.storage.values
+        if values is None:
+            raise Refused("a storage is missing")
+        reach = sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
+        if math.prod(self.shape) > 0 and self.offset + reach >= len(values):
+            raise Refused("a tensor reaches beyond its storage")
+        size = self.storage.dtype.itemsize
+        view = np.lib.stride_tricks.as_strided(
+            values[self.offset :], self.shape, [step * size for step in self.strides]
+        )
+        return np.array(view)
+
+
+def read_checkpoint(data: bytes, *, name: str = "checkpoint") -> dict[str, Array]:
+    """Return the tensors of a checkpoint by name; nested dicts are joined with dots.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file, zip or legacy.
+    name : str
+        How messages call it.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Own copies, of the dtype that was stored.
+
+    Raises
+    ------
+    CheckpointInvalid
+        It is truncated, damaged, or asks for something other than tensors; nothing of it
+        was executed.
+    """
+    if len(data) > MAX_BYTES:
+        _refuse(name, f"it has {len(data)} bytes, over the limit of {MAX_BYTES}")
+    try:
+        tree = _read_zip(data) if data[:2] == b"PK" else _read_legacy(data)
+        tensors = _resolve(tree)
+    except _BROKEN as error:
+        _refuse(name, str(error) or type(error).__name__, error)
+    if not tensors:
+        _refuse(name, "it holds no tensors")
+    return tensors
+
+
+def require_shapes(
+    tensors: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], *, name: str
+) -> None:
+    """Raise :class:`CheckpointInvalid` unless the tensors of these names have these shapes."""
+    for key, shape in shapes.items():
+        if key not in tensors:
+            _refuse(name, f"it has no tensor {key}")
+        if tensors[key].shape != shape:
+            _refuse(name, f"its tensor {key} has shape {tensors[key].shape}, expected {shape}")
+        if tensors[key].dtype.kind == "f" and not np.all(np.isfinite(tensors[key])):
+            _refuse(name, f"its tensor {key} holds numbers that are not finite")
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a checkpoint file; raises CheckpointInvalid when there are none."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointInvalid(
+            f"the checkpoint {path} cannot be read: {error.strerror}",
+            hint="Check the path; it must be a file that you may read.",
+        ) from error
+
+
+def _refuse(name: str, why: str, cause: Exception | None = None) -> NoReturn:
+    raise CheckpointInvalid(
+        f"{name} is not a usable checkpoint: {why[:_MAX_KEY_CHARS]}",
+        hint="Fetch it again; nothing was installed, and nothing in it was executed.",
+    ) from cause
+
+
+def _read_pickle(file: io.BytesIO, storages: dict[str, _Storage]) -> object:
+    """Read one pickle; the storages that its tensors refer to join ``storages``."""
+
+    def refer(reference: object) -> _Storage:
+        if not isinstance(reference, tuple) or len(reference) not in {5, 6}:
+            raise Refused("a reference that is not to a storage")
+        kind, dtype, key, _location, count, *view = reference
+        texts = isinstance(kind, str) and isinstance(key, str)
+        plain = type(count) is int and count >= 0 and view in ([], [None])
+        if not texts or not plain or kind != "storage" or not isinstance(dtype, np.dtype):
+            raise Refused("a reference that is not to a storage")
+        if count * dtype.itemsize > MAX_BYTES:
+            raise Refused(f"a storage of {count} numbers")
+        known = storages.setdefault(key, _Storage(dtype, count))
+        if (known.dtype, known.count) != (dtype, count):
+            raise Refused("two storages of one name")
+        return known
+
+    return PickleReader(_find, refer).read(file)
+
+
+def _find(name: str) -> object:
+    """Return our stand-in for one of the known names."""
+    if name in _DTYPES:
+        return _DTYPES[name]
+    if name == "collections OrderedDict":
+        return _empty_dict
+    if name == "torch._utils _rebuild_tensor_v2":
+        return _rebuild_tensor
+    raise Refused(f"it asks for {name.replace(' ', '.')!r}, which is not a tensor")
+
+
+def _empty_dict() -> OrderedDict[Any, Any]:
+    return OrderedDict()
+
+
+def _rebuild_tensor(*arguments: object) -> _Tensor:
+    storage, offset, shape, strides = arguments[:4]  # then requires_grad and hooks
+    return _Tensor(storage, offset, shape, strides)
+
+
+def _whole_numbers(values: object) -> tuple[int, ...]:
+    if not isinstance(values, tuple) or not all(type(v) is int and v >= 0 for v in values):
+        raise Refused("a shape that is not made of whole numbers")
+    return values
+
+
+def _read_zip(data: bytes) -> object:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise Refused("it is compressed, which PyTorch never does")
+        if sum(member.file_size for member in members) > MAX_BYTES:
+            raise Refused("it unpacks to more than the limit")
+        names = {member.filename for member in members}
+        [pickled] = [n for n in names if n.endswith("/data.pkl") or n == "data.pkl"]
+        prefix = pickled.removesuffix("data.pkl")
+        order = f"{prefix}byteorder"
+        if order in names and archive.read(order) != b"little":
+            raise Refused("its numbers are not little-endian")
+        storages: dict[str, _Storage] = {}
+        tree = _read_pickle(io.BytesIO(archive.read(pickled)), storages)
+        for key, storage in storages.items():
+            _fill(storage, archive.read(f"{prefix}data/{key}"))
+    return tree
+
+
+def _read_legacy(data: bytes) -> object:
+    file, storages = io.BytesIO(data), dict[str, _Storage]()
+    if _read_pickle(file, {}) != _LEGACY_MAGIC:
+        raise Refused("it is not a PyTorch checkpoint")
+    if _read_pickle(file, {}) != _LEGACY_PROTOCOL:
+        raise Refused("its protocol version is not known")
+    system = _read_pickle(file, {})
+    if not isinstance(system, dict) or system.get("little_endian") is not True:
+        raise Refused("its numbers are not little-endian")
+    tree = _read_pickle(file, storages)
+    keys = _read_pickle(file, {})
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise Refused("it has no list of storages")
+    if sorted(keys) != sorted(storages):
+        raise Refused("its list of storages does not agree with its tensors")
+    for key in keys:
+        storage = storages[key]
+        (count,) = struct.unpack("<q", file.read(8))
+        if count != storage.count:
+            raise Refused("a storage has another size than its tensors say")
+        _fill(storage, file.read(count * storage.dtype.itemsize))
+    return tree
+
+
+def _fill(storage: _Storage, raw: bytes) -> None:
+    if len(raw) != storage.count * storage.dtype.itemsize:
+        raise Refused("a storage is truncated")
+    storage.values = np.frombuffer(raw, dtype=storage.dtype)
+
+
+def _resolve(tree: object) -> dict[str, Array]:
+    """Walk nested dicts; take the tensors, leave numbers and texts (step counts, settings)."""
+    found: dict[str, Array] = {}
+    seen: set[int] = set()
+    size_bytes = 0
+    waiting: list[tuple[str, object, int]] = [("", tree, 0)]
+    while waiting:
+        path, node, depth = waiting.pop()
+        if isinstance(node, _Tensor):
+            size_bytes += node.size_bytes  # many tensors may share one storage
+            if size_bytes > MAX_BYTES:
+                raise Refused("its tensors take more than the limit")
+            found[path] = node.resolve()
+        elif isinstance(node, dict):
+            if id(node) in seen or depth > _MAX_DEPTH:
+                raise Refused("its dicts are tangled")
+            seen.add(id(node))
+            waiting += [(_join(path, key), value, depth + 1) for key, value in node.items()]
+    return found
+
+
+def _join(path: str, key: object) -> str:
+    joined = f"{path}.{key}" if path else str(key)
+    if len(joined) > _MAX_KEY_CHARS:
+        raise Refused("a name that is too long")
+    return joined

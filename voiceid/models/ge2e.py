@@ -1,0 +1,102 @@
+"""The GE2E speaker encoder of SV2TTS as an ONNX graph, its windows included.
+
+L. Wan et al., "Generalized End-to-End Loss for Speaker Verification", ICASSP 2018; Y. Jia et
+al., "Transfer Learning from Speaker Verification to Multispeaker Text-To-Speech Synthesis",
+NeurIPS 2018: a 40-channel mel spectrogram, three LSTM layers of 256 cells, the last frame's
+output projected to 256 dimensions and scaled to unit length, for each of many overlapping
+windows; the mean of the windows, scaled to unit length, is the embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.models.cards import Windowing
+from voiceid.models.checkpoint import require_shapes
+from voiceid.models.frontends import FrontEnd
+from voiceid.models.graph import Graph
+from voiceid.models.windows import Windows
+
+Weights = Mapping[str, npt.NDArray[np.float32]]
+
+DIM = 256
+_MELS = 40
+_LAYERS = 3
+_PREFIX = "model_state."
+_GATES = (0, 3, 1, 2)
+"""PyTorch stacks input, forget, cell, output; ONNX wants input, output, forget, cell."""
+
+
+def build(checkpoint: Weights, windowing: Windowing) -> bytes:
+    """Return the ONNX file: ``waveform`` (N, samples) to ``embedding`` (N, 256), unit length.
+
+    Parameters
+    ----------
+    checkpoint : mapping
+        Its tensors; those under ``model_state`` are used.
+    windowing : Windowing
+        A last window with too little audio is left out, unless it is the only one.
+
+    Raises
+    ------
+    CheckpointInvalid
+        A tensor is missing, or has another shape.
+    """
+    require_shapes(checkpoint, _shapes(), name="the checkpoint of ge2e")
+    weights = {key.removeprefix(_PREFIX): value for key, value in checkpoint.items()}
+    graph = Graph("ge2e")
+    windows = Windows(graph, windowing)
+    mel = FrontEnd("ge2e-mel-40").add(graph, windows.padded)
+    sequence = graph.op("Transpose", windows.cut(mel), perm=[3, 0, 2, 1])
+    sequence = graph.op("Reshape", sequence, graph.ints(windowing.window_frames, -1, _MELS))
+    vectors = _project(graph, weights, _lstm(graph, weights, sequence))
+    return graph.serialize(
+        {"waveform": ["N", "samples"]},
+        {"embedding": (windows.mean(vectors, DIM), ["N", DIM])},
+    )
+
+
+def _lstm(graph: Graph, weights: Weights, x: str) -> str:
+    """(frames, batch, 40) -> (batch, 256): the last layer's hidden state after the last frame."""
+    hidden = ""
+    for layer in range(_LAYERS):
+        inputs, recurrent, bias_i, bias_r = (
+            _reordered(weights[f"lstm.{what}_l{layer}"])
+            for what in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        sequence, hidden = graph.op(
+            "LSTM",
+            x,
+            graph.const(inputs[None]),
+            graph.const(recurrent[None]),
+            graph.const(np.concatenate([bias_i, bias_r])[None]),
+            outputs=2,
+            hidden_size=DIM,
+        )
+        x = graph.op("Squeeze", sequence, graph.ints(1))
+    return str(graph.op("Squeeze", hidden, graph.ints(0)))
+
+
+def _reordered(stacked: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    gates = np.split(stacked, 4)
+    return np.concatenate([gates[i] for i in _GATES])
+
+
+def _project(graph: Graph, weights: Weights, x: str) -> str:
+    """(batch, 256) -> (batch, 256), not negative."""
+    weight, bias = graph.const(weights["linear.weight"]), graph.const(weights["linear.bias"])
+    return str(graph.op("Relu", graph.op("Gemm", x, weight, bias, transB=1)))
+
+
+def _shapes() -> dict[str, tuple[int, ...]]:
+    """Return the tensors that the checkpoint must have."""
+    shapes: dict[str, tuple[int, ...]] = {"linear.weight": (DIM, DIM), "linear.bias": (DIM,)}
+    for layer in range(_LAYERS):
+        inputs = _MELS if layer == 0 else DIM
+        shapes[f"lstm.weight_ih_l{layer}"] = (4 * DIM, inputs)
+        shapes[f"lstm.weight_hh_l{layer}"] = (4 * DIM, DIM)
+        shapes[f"lstm.bias_ih_l{layer}"] = shapes[f"lstm.bias_hh_l{layer}"] = (4 * DIM,)
+    return {_PREFIX + key: shape for key, shape in shapes.items()}

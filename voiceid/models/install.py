@@ -1,0 +1,390 @@
+"""The installed models: pulled, built, tested, and only then moved into place.
+
+An installed model is two files: ``NAME.onnx``, and ``NAME.json``, the receipt that says
+what it was built from and what its hash must be.  Both are written in a temporary folder
+beside them and moved, so that nobody ever sees half a model, whatever is interrupted.  A model
+that was added or quantized here has its card in the folder ``own``, which comes after them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from voiceid.errors import (
+    CheckpointInvalid,
+    HashMismatch,
+    ModelError,
+    ModelNotInstalled,
+    ModelRuntimeError,
+    ModelUnknown,
+    SelfTestFailed,
+)
+from voiceid.models.build import build_graph
+from voiceid.models.cards import (
+    LocalFile,
+    ModelCard,
+    Quantized,
+    card_text,
+    is_model_name,
+    own_cards_folder,
+)
+from voiceid.models.checkpoint import MAX_BYTES, read_file
+from voiceid.models.fetch import Progress, fetch_member, require_member_hash
+from voiceid.models.receipt import read_receipt, receipt_of
+from voiceid.models.status import InstalledModel, ModelStatus, VerifyResult
+
+if TYPE_CHECKING:  # it loads the engine
+    from voiceid.domain import Float32Array
+    from voiceid.models.add import Addition
+
+_SCRATCH_PREFIX = ".pull-"
+_STALE_S = 24 * 3600.0
+
+
+class Changed(Protocol):
+    """Is told of a model that was installed or removed."""
+
+    def __call__(self, name: str, *, installed: bool) -> None:
+        """Hear of it."""
+        ...
+
+
+def _nobody(name: str, *, installed: bool) -> None:
+    del name, installed
+
+
+class ModelStore:
+    """The folder of installed models.  Safe to share among threads and processes.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when something is first installed.
+    cards : mapping of str to ModelCard
+    offline : bool
+        Never fetch.
+    changed : callable, optional
+        Is told of every model that was installed or removed.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        cards: Mapping[str, ModelCard],
+        *,
+        offline: bool,
+        changed: Changed = _nobody,
+    ) -> None:
+        self.folder = folder
+        self.cards = cards
+        self.offline = offline
+        self._changed = changed
+
+    def card(self, name: str) -> ModelCard:
+        """Return the card of a model; raises ModelUnknown."""
+        try:
+            return self.cards[name]
+        except KeyError:
+            known = ", ".join(sorted(self.cards))
+            raise ModelUnknown(f"there is no model {name!r}; there are {known}") from None
+
+    def list(self) -> Sequence[ModelStatus]:
+        """Return the status of every model that there is a card for, by name."""
+        return [self._status(card) for _, card in sorted(self.cards.items())]
+
+    def is_installed(self, name: str) -> bool:
+        """Whether an artefact and its receipt are there, built from the card's checkpoint."""
+        return self._receipt(self.card(name)) is not None
+
+    def installed(self, name: str) -> InstalledModel:
+        """Return where the artefact is and what its hash must be.
+
+        Raises
+        ------
+        ModelNotInstalled
+        """
+        card = self.card(name)
+        receipt = self._receipt(card)
+        if receipt is None:
+            raise _not_installed(card, self.folder, offline=self.offline)
+        return InstalledModel(self._path(card), receipt)
+
+    def ensure(self, name: str, progress: Progress | None = None) -> None:
+        """Install the model if it is missing; raises ModelNotInstalled when offline."""
+        if not self.is_installed(name):
+            self.pull(name, progress=progress)
+
+    def pull(
+        self,
+        name: str,
+        *,
+        source: Path | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> InstalledModel:
+        """Fetch, build, test and install a model.
+
+        Parameters
+        ----------
+        name : str
+        source : Path, optional
+            A checkpoint on disk that is taken instead; its hash must be the card's.
+        force : bool
+            Build it again though it is installed.
+        progress : Progress, optional
+
+        Raises
+        ------
+        ModelUnknown, DownloadFailed, HashMismatch, CheckpointInvalid, SelfTestFailed
+            Nothing was installed.
+        ModelNotInstalled
+            Offline, and no ``source`` was given.
+        """
+        card, tell = self.card(name), progress or _silent
+        if self.is_installed(name) and not force and source is None:
+            return self.installed(name)
+        if self.offline and source is None and not isinstance(card.source, Quantized):
+            self.installed(name)  # says what is missing, and that it is offline
+        with self._scratch() as scratch:
+            data = self._checkpoint(card, source, scratch, tell)
+            self._install(card, data, scratch, tell)
+        self._changed(name, installed=True)
+        return self.installed(name)
+
+    def add(self, file: Path, said: Addition, progress: Progress | None = None) -> ModelCard:
+        """Make a network from a file a model like any other: built, tested, with a card.
+
+        Parameters
+        ----------
+        file : Path
+            An ONNX file with one input and one output.
+        said : Addition
+            What the file does not say of itself.
+        progress : Progress, optional
+
+        Raises
+        ------
+        ModelError
+            The name cannot be used, or is taken.
+        CheckpointInvalid, SelfTestFailed, ModelRuntimeError
+            The file cannot be added; nothing was installed.
+        """
+        from voiceid.models import add  # noqa: PLC0415 - loads the engine
+
+        tell = progress or _silent
+        name = file.stem.lower() if said.name is None else said.name
+        self._require_free(name)
+        tell(f"examining {file.name}", 0, None)
+        data = _read(file)
+        card = add.card_of(name, file, data, said)
+        self._install_own(card, data, tell)
+        return card
+
+    def quantize(
+        self,
+        name: str,
+        clips: Sequence[Float32Array],
+        new_name: str,
+        progress: Progress | None = None,
+    ) -> ModelCard:
+        """Make the INT8 form of an installed encoder, at the ranges that it has on clips.
+
+        Parameters
+        ----------
+        name, new_name : str
+            Of the encoder, and of the model that it becomes.
+        clips : sequence of (n,) float32
+            Speech at 16 kHz, -1 to 1.
+        progress : Progress, optional
+
+        Raises
+        ------
+        ModelError
+            The name cannot be used, or is taken.
+        CheckpointInvalid
+            There is nothing in it that can be quantized.
+        """
+        from voiceid.models import quantize  # noqa: PLC0415 - loads the engine
+
+        tell = progress or _silent
+        self._require_free(new_name)
+        data = self.installed(name).path.read_bytes()
+        card = quantize.card_of(new_name, self.card(name), data, clips, tell)
+        self._install_own(card, data, tell)
+        return card
+
+    def _install_own(self, card: ModelCard, data: bytes, tell: Progress) -> None:
+        folder = own_cards_folder(self.folder)
+        with self._scratch() as scratch:
+            self._install(card, data, scratch, tell)
+            folder.mkdir(exist_ok=True)
+            _write(scratch / f"{card.name}.toml", card_text(card).encode())
+            (scratch / f"{card.name}.toml").replace(folder / f"{card.name}.toml")
+        self.cards = {**self.cards, card.name: card}
+        self._changed(card.name, installed=True)
+
+    def verify(self, name: str) -> VerifyResult:
+        """Check the artefact against its receipt, then run the self-test.
+
+        Raises
+        ------
+        ModelNotInstalled, HashMismatch, SelfTestFailed
+        """
+        installed = self.installed(name)
+        graph = installed.path.read_bytes()
+        digest = hashlib.sha256(graph).hexdigest()
+        if digest != installed.sha256:
+            raise HashMismatch(
+                f"{installed.path} has sha256 {digest}, but {installed.sha256} was installed",
+                hint=f"Run `voiceid models pull --force {name}`.",
+            )
+        return VerifyResult(name, digest, self._test(self.card(name), graph))
+
+    def remove(self, name: str) -> None:
+        """Remove a model; one made here goes with its card.  Raises ModelNotInstalled."""
+        path = self._path(self.card(name))
+        own = own_cards_folder(self.folder) / f"{name}.toml"
+        if own.exists():
+            own.unlink(missing_ok=True)
+            self.cards = {key: value for key, value in self.cards.items() if key != name}
+        else:
+            self.installed(name)
+        # The receipt goes first: without it the model counts as not installed.
+        path.with_suffix(".json").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        self._changed(name, installed=False)
+
+    def _require_free(self, name: str) -> None:
+        if not is_model_name(name):
+            raise ModelError(
+                f"a model cannot be called {name!r}",
+                hint="Choose a --name of lower-case letters, digits, dots and dashes.",
+            )
+        if name in self.cards:
+            raise ModelError(
+                f"there is a model {name} already",
+                hint=f"Choose another --name; or `voiceid models remove {name}`, if you added it.",
+            )
+
+    def _path(self, card: ModelCard) -> Path:
+        return self.folder / f"{card.name}.onnx"
+
+    def _status(self, card: ModelCard) -> ModelStatus:
+        path, installed = self._path(card), self._receipt(card) is not None
+        size = path.stat().st_size if installed else None
+        return ModelStatus(card.name, card.kind, installed, path, size, card)
+
+    def _receipt(self, card: ModelCard) -> str | None:
+        """Return the hash of the artefact, or None when this card's model is not installed."""
+        path = self._path(card)
+        return read_receipt(path.with_suffix(".json"), card) if path.is_file() else None
+
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """A folder beside the models that is gone afterwards; sweeps those of dead pulls."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for old in self.folder.glob(f"{_SCRATCH_PREFIX}*"):
+                if time.time() - old.stat().st_mtime > _STALE_S:
+                    shutil.rmtree(old, ignore_errors=True)
+            with tempfile.TemporaryDirectory(
+                prefix=_SCRATCH_PREFIX, dir=self.folder, ignore_cleanup_errors=True
+            ) as name:
+                yield Path(name)
+        except OSError as error:
+            raise ModelError(
+                f"the models folder {self.folder} cannot be written to: {error.strerror}",
+                hint="Make room there, or set `models:` in config.yaml, or VOICEID_HOME, to a"
+                " folder that is yours.",
+            ) from error
+
+    def _checkpoint(
+        self, card: ModelCard, source: Path | None, scratch: Path, progress: Progress
+    ) -> bytes:
+        if isinstance(card.source, Quantized):
+            return self._base(card.source, source, progress)
+        if source is None:
+            return fetch_member(card, scratch, progress)
+        data = _read(source)
+        require_member_hash(card, data, str(source))
+        return data
+
+    def _base(self, quantized: Quantized, source: Path | None, progress: Progress) -> bytes:
+        """Return the installed graph of a quantized model's base; it is pulled if need be."""
+        found = self.card(quantized.base).checkpoint_sha256
+        if found != quantized.base_sha256:
+            raise HashMismatch(
+                f"{quantized.base} is another network than the one that was quantized",
+                hint="Remove the quantized model, and quantize it again.",
+            )
+        if source is None:
+            self.ensure(quantized.base, progress)
+        else:
+            self.pull(quantized.base, source=source, progress=progress)
+        self.verify(quantized.base)
+        return self.installed(quantized.base).path.read_bytes()
+
+    def _install(self, card: ModelCard, data: bytes, scratch: Path, tell: Progress) -> None:
+        tell(f"building {card.name}", 0, None)
+        graph = build_graph(card, data)
+        tell(f"testing {card.name}", 0, None)
+        self._test(card, graph)
+        self._move_in(card, graph, scratch)
+
+    def _test(self, card: ModelCard, graph: bytes) -> float:
+        from voiceid.models.selftest import run_selftest  # noqa: PLC0415 - loads the engine
+
+        try:
+            return run_selftest(card, graph)
+        except ModelRuntimeError as error:
+            raise SelfTestFailed(
+                f"{card.name} was built, but cannot be run: {error.message}",
+                hint="Nothing was installed. Please report this with your platform and versions.",
+            ) from error
+
+    def _move_in(self, card: ModelCard, graph: bytes, scratch: Path) -> None:
+        path = self._path(card)
+        _write(scratch / path.name, graph)
+        _write(scratch / f"{card.name}.json", receipt_of(card, graph))
+        # The receipt comes last: until it is there the model counts as not installed, and
+        # builds are the same to the byte, so that two pulls at once do not disagree.
+        for new in (path, path.with_suffix(".json")):
+            (scratch / new.name).replace(new)
+
+
+def _not_installed(card: ModelCard, folder: Path, *, offline: bool) -> ModelNotInstalled:
+    what = f"the model {card.name} is not installed in {folder}"
+    pull = f"voiceid models pull {card.name}"
+    if isinstance(card.source, LocalFile):
+        hint = f"It was added from a file: `{pull} --from {card.source.file}`."
+        return ModelNotInstalled(what, hint=hint)
+    if offline:
+        hint = f"Run `{pull}` without --offline (and without offline: true)."
+        return ModelNotInstalled(f"{what}, and may not be fetched offline", hint=hint)
+    return ModelNotInstalled(what, hint=f"Run `{pull}`.")
+
+
+def _read(path: Path) -> bytes:
+    """Return the bytes of a file that holds weights; raises CheckpointInvalid."""
+    if path.is_file() and path.stat().st_size > MAX_BYTES:
+        raise CheckpointInvalid(f"{path} is larger than any checkpoint here")
+    return read_file(path)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _silent(stage: str, done_bytes: int, total_bytes: int | None) -> None:
+    del stage, done_bytes, total_bytes

@@ -1,0 +1,180 @@
+"""Reads networks that come from elsewhere as ONNX files, and trusts nothing in them.
+
+A graph is data, but one that names files beside it, operators of somebody's library, or
+inputs that nobody fills cannot be welded; each is refused here with what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from voiceid.errors import CheckpointInvalid
+from voiceid.models.graph import OPSET
+
+_OWN_DOMAINS = {"", "ai.onnx"}
+_FIRST_OPSET = 7
+"""Older files say less about shapes, and no exporter of the last years writes them."""
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """A network as somebody exported it: one float input, one float output.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+    input, output : str
+        Their names.
+    input_shape, output_shape : tuple of int or None
+        None where a dimension is not fixed.
+    metadata : dict of str to str
+    """
+
+    model: Any
+    input: str
+    output: str
+    input_shape: Shape
+    output_shape: Shape
+    metadata: dict[str, str]
+
+
+def read_network(data: bytes, name: str) -> Network:
+    """Read and check a file.
+
+    Parameters
+    ----------
+    data : bytes
+    name : str
+        Of the file, for messages.
+
+    Raises
+    ------
+    CheckpointInvalid
+        It is not an ONNX file, or not one that a front end can be welded onto.
+    """
+    import onnx  # noqa: PLC0415 - once per model that is added
+
+    try:
+        model = onnx.load_model_from_string(data)
+    except Exception as error:  # protobuf's errors have no base of their own
+        why = f"it is not an ONNX file ({_line(error)})"
+        raise _refusal(name, why, "Export the network to ONNX.") from error
+    _require_self_contained(model, name)
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:
+        why = f"onnx's checker says: {_line(error)}"
+        raise _refusal(name, why, "Export it again.") from error
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    return Network(
+        model,
+        *_names(name, inputs, model.graph.output),
+        _shape(inputs[0]),
+        _shape(model.graph.output[0]),
+        {entry.key: entry.value for entry in model.metadata_props},
+    )
+
+
+def opset_of(model: Any) -> int:
+    """Return the version of ONNX's own operators that a model uses."""
+    return max((o.version for o in model.opset_import if o.domain in _OWN_DOMAINS), default=0)
+
+
+def at_opset(model: Any, opset: int, name: str) -> Any:
+    """Return the model in a newer version of ONNX's operators.
+
+    Raises
+    ------
+    CheckpointInvalid
+        onnx knows no way.
+    """
+    from onnx import version_converter  # noqa: PLC0415 - once per model that is added
+
+    if opset_of(model) == opset:
+        return model
+    try:
+        return version_converter.convert_version(model, opset)
+    except Exception as error:
+        why = f"it cannot be brought from opset {opset_of(model)} to {opset} ({_line(error)})"
+        raise _refusal(name, why, f"Export it with opset {OPSET}.") from error
+
+
+def _require_self_contained(model: Any, name: str) -> None:
+    """Refuse files beside the file, functions, and operators that are not ONNX's own."""
+    from onnx import TensorProto  # noqa: PLC0415 - once per model that is added
+
+    for tensor in _tensors(model.graph):
+        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+            raise _refusal(
+                name,
+                "its weights lie in another file, which is not read",
+                "Save it as one file: onnx.save(model, path, save_as_external_data=False).",
+            )
+    if model.functions:
+        raise _refusal(name, "it defines functions of its own", "Inline them: onnx.inliner.")
+    for node in _nodes(model.graph):
+        if node.domain not in _OWN_DOMAINS:
+            raise _refusal(
+                name,
+                f"it uses {node.op_type} of {node.domain}, which is not one of ONNX's operators",
+                "Export it without that library's operators, and before any optimizer.",
+            )
+    if opset_of(model) < _FIRST_OPSET:
+        raise _refusal(name, f"its opset is {opset_of(model)}", f"Export it with opset {OPSET}.")
+
+
+def _nodes(graph: Any) -> Iterator[Any]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                yield from _nodes(inner)
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """Yield every constant, wherever it stands."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _tensors(inner)
+
+
+def _names(name: str, inputs: Any, outputs: Any) -> tuple[str, str]:
+    """Return the names of the one input and the one output, both float32."""
+    from onnx import TensorProto  # noqa: PLC0415 - once per model that is added
+
+    for what, values in (("input", inputs), ("output", outputs)):
+        if len(values) != 1:
+            found = ", ".join(value.name for value in values) or "none"
+            raise _refusal(
+                name,
+                f"it has {len(values)} {what}s ({found}), and must have one",
+                "Export the part from the features, or the waveform, to the embedding.",
+            )
+        if values[0].type.tensor_type.elem_type != TensorProto.FLOAT:
+            raise _refusal(name, f"its {what} is not of type float32", "Export it in float32.")
+    return inputs[0].name, outputs[0].name
+
+
+def _shape(value: Any) -> Shape:
+    dims = value.type.tensor_type.shape.dim
+    return tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def _refusal(name: str, why: str, hint: str) -> CheckpointInvalid:
+    return CheckpointInvalid(f"{name} cannot be added: {why}", hint=hint)

@@ -1,0 +1,55 @@
+"""The receipt of an installed model: what it was built from, and what its hash must be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from voiceid.models.build import BUILDER
+from voiceid.models.cards import ModelCard, Quantized, Source
+
+
+def receipt_of(card: ModelCard, graph: bytes) -> bytes:
+    """Return the receipt of a graph that was built for a card, as JSON."""
+    receipt = {
+        **identity(card),
+        "sha256": hashlib.sha256(graph).hexdigest(),
+        **_origin(card),
+        "installed_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return json.dumps(receipt, indent=1).encode()
+
+
+def read_receipt(path: Path, card: ModelCard) -> str | None:
+    """Return the hash of the graph, or None when there is no receipt for this card."""
+    try:
+        receipt = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(receipt, dict):
+        return None
+    made_of = {key: receipt.get(key) for key in identity(card)}
+    digest = receipt.get("sha256")
+    return digest if made_of == identity(card) and isinstance(digest, str) else None
+
+
+def identity(card: ModelCard) -> dict[str, object]:
+    """What an artefact was built from; another answer means that it must be built anew."""
+    return {
+        "model": card.name,
+        "checkpoint_sha256": card.checkpoint_sha256,
+        "frontend": card.frontend,
+        "windowing": card.windowing.describe(),
+        "builder": BUILDER,
+    }
+
+
+def _origin(card: ModelCard) -> dict[str, str]:
+    """What a person is told of where the weights came from."""
+    if isinstance(card.source, Source):
+        return {"package": f"{card.source.package} {card.source.version}"}
+    if isinstance(card.source, Quantized):
+        return {"base": card.source.base}
+    return {"file": card.source.file}

@@ -1,0 +1,274 @@
+"""The only door to ONNX Runtime, and what this process may use of the machine.
+
+From 1.29 on ONNX Runtime's builds for Linux report to its maker which models are loaded, and
+keep a device id and a queue of reports in the user's cache folder, unless told not to before
+they are loaded.  Nothing leaves the machine here: they are told.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import mmap
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.errors import ConfigError, HashMismatch, ModelNotInstalled, ModelRuntimeError
+from voiceid.models.engine import PROVIDERS, EngineOptions
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the engine is loaded
+import onnxruntime
+
+onnxruntime.disable_telemetry_events()  # in case somebody else has loaded it before
+
+_NOT_WANTED = "WeightBiasQuantization"
+"""Of the engine's optimizers: it puts convolutions into integers that were left in float32."""
+
+S = TypeVar("S")
+T = TypeVar("T")
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+
+_ERRORS_ONLY = 3
+"""ONNX Runtime's log severity; its warnings are for people who write graphs."""
+
+
+def cpu_limit(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return how many processors this process may keep busy, at least 1.
+
+    The least of the scheduler's affinity mask and the control group's quota (v2:
+    ``cpu.max``; v1: ``cpu.cfs_quota_us``): inside a container ``os.cpu_count`` is the host's.
+    """
+    allowed = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    quota = _quota(root)
+    return max(1, allowed if quota is None else min(allowed, math.ceil(quota)))
+
+
+def _quota(root: Path) -> float | None:
+    """Return the processors that the control group grants, or None when it sets no limit."""
+    try:
+        if (v2 := root / "cpu.max").is_file():
+            limit, period = v2.read_text().split()[:2]
+        else:
+            limit = (root / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (root / "cpu" / "cpu.cfs_period_us").read_text().strip()
+        quota = float(limit) / float(period)
+    except (OSError, ValueError, ZeroDivisionError):  # no cgroup, or "max"
+        return None
+    return quota if quota > 0 else None
+
+
+def step_back() -> None:
+    """Let every other thread of the machine go before this one, where the system can tell them."""
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+
+
+def in_order(function: Callable[[S], T], items: Iterable[S], workers: int) -> Iterator[T]:
+    """Yield ``function(item)`` for each item, in order, with ``workers`` threads at work.
+
+    ``items`` is drawn from as fast as results are taken: at most ``2 workers + 1`` are under
+    way.  An exception of ``function`` is raised in its place.
+    """
+    if workers == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="voiceid") as pool:
+        waiting: deque[Future[T]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:  # the caller went away
+                future.cancel()
+
+
+class Session:
+    """A graph that is loaded and ready; safe to run from many threads at once."""
+
+    def __init__(self, session: Any, name: str, outputs: Sequence[str]) -> None:
+        self._session = session
+        self._name = name
+        self._outputs = list(outputs)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        inputs: Mapping[str, int],
+        outputs: Sequence[str],
+        sha256: str | None = None,
+        engine: EngineOptions = EngineOptions(),
+    ) -> Self:
+        """Load a graph.
+
+        Parameters
+        ----------
+        path : Path
+            The ONNX file.
+        inputs : mapping of str to int
+            The inputs that it must have, with their ranks.
+        outputs : sequence of str
+            The outputs that :meth:`run` returns, in this order.
+        sha256 : str, optional
+            Hash that the file must have, in hex.
+        engine : EngineOptions
+
+        Raises
+        ------
+        ModelNotInstalled, HashMismatch, ModelRuntimeError
+        ConfigError
+            A provider that was asked for is not there, or could not be used.
+        """
+        try:
+            digest = _sha256(path)
+        except OSError as error:
+            raise ModelNotInstalled(
+                f"the model file {path} cannot be read: {error.strerror}",
+                hint=f"Run `voiceid models pull {path.stem}`.",
+            ) from error
+        if sha256 is not None and digest != sha256:
+            raise HashMismatch(
+                f"{path} is not the file that was installed: its sha256 differs",
+                hint=f"Run `voiceid models remove {path.stem}`, then pull it again.",
+            )
+        # By its path, not as bytes: of 28 MB of CAM++ the engine would keep another copy.
+        return cls._load(os.fspath(path), path.stem, inputs, outputs, engine)
+
+    @classmethod
+    def of_bytes(
+        cls,
+        data: bytes,
+        name: str,
+        *,
+        inputs: Mapping[str, int],
+        outputs: Sequence[str],
+        engine: EngineOptions = EngineOptions(),
+    ) -> Self:
+        """Load a graph from memory; see :meth:`open`."""
+        return cls._load(data, name, inputs, outputs, engine)
+
+    @classmethod
+    def _load(
+        cls,
+        graph: str | bytes,
+        name: str,
+        inputs: Mapping[str, int],
+        outputs: Sequence[str],
+        engine: EngineOptions,
+    ) -> Self:
+        wanted = _providers(engine)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = engine.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS_ONLY
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Its plan is for inputs of one size: for clips, no faster and up to a third more memory.
+        options.enable_mem_pattern = False
+        try:
+            session = onnxruntime.InferenceSession(
+                graph, options, providers=wanted, disabled_optimizers=[_NOT_WANTED]
+            )
+        except Exception as error:  # its exceptions have no base of their own
+            raise ModelRuntimeError(
+                f"the graph of {name} cannot be loaded: {_first_line(error)}",
+                hint=f"Run `voiceid models remove {name}`, then pull it again.",
+            ) from error
+        _require_used(wanted, session.get_providers())
+        ranks = {i.name: len(i.shape) for i in session.get_inputs()}
+        missing = set(outputs) - {o.name for o in session.get_outputs()}
+        if ranks != dict(inputs) or missing:
+            raise ModelRuntimeError(
+                f"the graph of {name} takes {ranks} where {dict(inputs)} is expected"
+                + (f", and lacks the outputs {sorted(missing)}" if missing else ""),
+                hint="It is another kind of model; see its card.",
+            )
+        return cls(session, name, outputs)
+
+    def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[FloatArray]:
+        """Run the graph once; arrays in by name, arrays out in the order of ``outputs``.
+
+        Raises
+        ------
+        ModelRuntimeError
+            The engine refused the arrays, or failed.
+        """
+        try:
+            return list(self._session.run(self._outputs, dict(feeds)))
+        except Exception as error:
+            raise ModelRuntimeError(
+                f"{self._name} failed on an input: {_first_line(error)}",
+                hint=f"Run `voiceid models verify {self._name}`.",
+            ) from error
+
+
+def engine_version() -> str:
+    """Return the engine's name and version, and the providers that this build of it has."""
+    return f"ONNX Runtime {onnxruntime.__version__}, with {', '.join(_there())}"
+
+
+def require_providers(engine: EngineOptions) -> None:
+    """Raise ConfigError unless this build of the engine has every provider asked for."""
+    _providers(engine)
+
+
+def _there() -> list[str]:
+    available = onnxruntime.get_available_providers()
+    return [name for name, provider in PROVIDERS.items() if provider.engine_name in available]
+
+
+def _providers(engine: EngineOptions) -> list[str]:
+    """Return the engine's names of the providers; raises ConfigError when one is missing."""
+    there = _there()
+    for name in engine.providers:
+        if name not in there:
+            raise ConfigError(
+                f"runtime.providers asks for {name}, and this ONNX Runtime"
+                f" ({onnxruntime.__version__}) has only {', '.join(there)}",
+                hint=f"Install {PROVIDERS[name].package} in place of onnxruntime, or take {name}"
+                " out of runtime.providers.",
+            )
+    return [PROVIDERS[name].engine_name for name in engine.providers]
+
+
+def _require_used(wanted: Sequence[str], used: Sequence[str]) -> None:
+    """Raise ConfigError unless a session has every provider: the engine drops them silently."""
+    for name, provider in PROVIDERS.items():
+        if provider.engine_name in wanted and provider.engine_name not in used:
+            raise ConfigError(
+                f"ONNX Runtime has the provider {name}, but could not start it",
+                hint=f"Its libraries or its device may be missing: see what {provider.package}"
+                f" needs, or take {name} out of runtime.providers.",
+            )
+
+
+def _sha256(path: Path) -> str:
+    """Return the hash of a file, in hex.
+
+    In one piece: the interpreter's lock is let go of once, not for every block, while another
+    thread imports the database's libraries.
+    """
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:  # nothing can be mapped
+            return hashlib.sha256(b"").hexdigest()
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return hashlib.sha256(content).hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,100 @@
+"""The signal that every installed model must answer as an independent implementation does.
+
+A glide of harmonics in syllables, with a little noise: enough like a voice to make an
+embedding well conditioned, and made of nothing but arithmetic, so that it is the same on
+every machine and no recording has to travel with the program.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from voiceid.decision.embeddings import cosine, unit
+from voiceid.domain import Float32Array
+from voiceid.errors import SelfTestFailed
+from voiceid.models.cards import ModelCard
+from voiceid.models.runtime import Session
+
+RATE_HZ = 16000
+DURATION_S = 3.0
+MAX_PROBABILITY_ERROR = 1e-3
+
+_HARMONICS = 24
+_PITCH_HZ, _PITCH_SWING_HZ, _SWINGS_HZ = 130.0, 40.0, 0.6
+_SYLLABLES_HZ = 3.5
+_FORMANTS_HZ = ((600.0, 120.0), (1300.0, 160.0), (2600.0, 250.0))
+"""Centre and width of the bumps that the harmonics pass through."""
+
+
+def signal() -> Float32Array:
+    """Return the test signal: (48000,) float32 at 16 kHz, within -0.5 to 0.5."""
+    n = np.arange(round(DURATION_S * RATE_HZ))
+    t = n / RATE_HZ
+    swing = 2 * np.pi * _SWINGS_HZ
+    phase = 2 * np.pi * _PITCH_HZ * t - 2 * np.pi * _PITCH_SWING_HZ / swing * np.cos(swing * t)
+    pitch = _PITCH_HZ + _PITCH_SWING_HZ * np.sin(swing * t)
+    voice = np.zeros_like(t)
+    for k in range(1, _HARMONICS + 1):
+        bumps = [np.exp(-0.5 * ((k * pitch - f) / width) ** 2) for f, width in _FORMANTS_HZ]
+        voice += (0.05 + np.sum(bumps, axis=0)) / k**0.5 * np.sin(k * phase)
+    syllables = np.clip(np.sin(2 * np.pi * _SYLLABLES_HZ * t) + 0.6, 0.0, 1.0)
+    # Knuth's multiplicative hash of the sample number: noise without a generator's state.
+    noise = (n.astype(np.uint64) * np.uint64(2654435761) % np.uint64(1 << 32)) / 2.0**31 - 1.0
+    mixed = voice * syllables + 0.01 * noise
+    return np.asarray(0.5 * mixed / np.max(np.abs(mixed)), dtype=np.float32)
+
+
+def speech_frames(samples: Float32Array) -> Float32Array:
+    """Return (frames, 576): what Silero's sequence model takes of (n,) samples."""
+    padded = np.concatenate([np.zeros(64, np.float32), samples[: len(samples) // 512 * 512]])
+    return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(padded, 576)[::512])
+
+
+def run_selftest(card: ModelCard, graph: bytes) -> float:
+    """Run a built graph on the signal; return how far it is from the card's golden output.
+
+    Returns
+    -------
+    float
+        1 - cosine for an encoder; the largest difference of a probability for a detector.
+
+    Raises
+    ------
+    SelfTestFailed
+        It is too far, or the graph cannot be run.
+    """
+    golden = np.array(card.selftest.output, dtype=np.float32)
+    if card.kind == "encoder":
+        session = Session.of_bytes(graph, card.name, inputs={"waveform": 2}, outputs=["embedding"])
+        [[vector]] = session.run({"waveform": signal()[None]})
+        distance = _angle(vector, golden)
+        limit = 1.0 - card.selftest.min_cosine
+    else:
+        session = Session.of_bytes(
+            graph, card.name, inputs={"input": 2, "h": 3, "c": 3}, outputs=["speech_probs"]
+        )
+        state = np.zeros((1, 1, 128), np.float32)
+        [vector] = session.run({"input": speech_frames(signal()), "h": state, "c": state})
+        distance = _largest_difference(vector, golden)
+        limit = MAX_PROBABILITY_ERROR
+    if not distance <= limit:  # NaN is not
+        raise SelfTestFailed(
+            f"{card.name} does not answer the test signal as it must: {distance:.2g} away from"
+            f" {card.selftest.origin}, and {limit:.2g} is allowed",
+            hint="Nothing was installed. Please report this with your platform and versions.",
+        )
+    return float(distance)
+
+
+def _angle(vector: Float32Array, golden: Float32Array) -> float:
+    """Return 1 - cosine; infinity when they cannot be compared."""
+    try:
+        same = vector.shape == golden.shape
+        return 1.0 - cosine(unit(vector), unit(golden)) if same else np.inf
+    except ValueError:  # one has no direction
+        return np.inf
+
+
+def _largest_difference(vector: Float32Array, golden: Float32Array) -> float:
+    same = vector.shape == golden.shape
+    return float(np.max(np.abs(vector - golden))) if same else np.inf

@@ -1,0 +1,66 @@
+"""What the store of models tells of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from voiceid.models.cards import ModelCard
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledModel:
+    """Where the graph of an installed model is.
+
+    Parameters
+    ----------
+    path : Path
+    sha256 : str
+        What it must hash to when it is opened, in hex.
+    """
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """A card, and whether its model is installed.
+
+    Parameters
+    ----------
+    name : str
+    kind : str
+        ``encoder`` or ``vad``.
+    installed : bool
+    path : Path
+        Where it is, or would be.
+    size_bytes : int or None
+        None when it is not installed.
+    card : ModelCard
+    """
+
+    name: str
+    kind: str
+    installed: bool
+    path: Path
+    size_bytes: int | None
+    card: ModelCard
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """A model that is as it was installed, and computes what it should.
+
+    Parameters
+    ----------
+    name : str
+    sha256 : str
+        Of its graph, in hex.
+    distance : float
+        How far its output is from the card's reference: for an encoder 1 less the cosine.
+    """
+
+    name: str
+    sha256: str
+    distance: float

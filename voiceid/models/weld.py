@@ -1,0 +1,200 @@
+"""Welds a front end onto a network: waveform in, unit-length embedding out, one graph.
+
+Before and behind the network stands a graph of our own, with a hole in the middle.  It is
+brought to the network's version of ONNX's operators, or the network to its version, whichever
+is older, and then the network is put into the hole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from voiceid.decision.embeddings import unit
+from voiceid.domain import Float32Array
+from voiceid.errors import CheckpointInvalid
+from voiceid.models.cards import Windowing
+from voiceid.models.frontends import HOP, FrontEnd
+from voiceid.models.graph import OPSET, Graph
+from voiceid.models.network import Network, at_opset, opset_of
+from voiceid.models.runtime import Session
+from voiceid.models.windows import Windows
+
+_PREFIX = "network/"
+
+
+def weld(network: Network, front_end: FrontEnd, windowing: Windowing, dim: int, name: str) -> bytes:
+    """Return the ONNX file: ``waveform`` (N, samples) to ``embedding`` (N, dim), unit length.
+
+    Raises
+    ------
+    CheckpointInvalid
+        The network and the front end do not go together.
+    """
+    import onnx  # noqa: PLC0415 - once per model that is added
+    from onnx import compose  # noqa: PLC0415 - as above
+
+    opset = max(OPSET, opset_of(network.model))
+    around = at_opset(_around(front_end, windowing, dim), opset, name)
+    inner = compose.add_prefix(at_opset(network.model, opset, name), _PREFIX)
+    _rename(inner.graph, _PREFIX + network.input, "features")
+    _rename(around.graph, "vectors", _PREFIX + network.output)
+    graph = around.graph
+    nodes = _in_order([*graph.node, *inner.graph.node])
+    del graph.node[:], graph.value_info[:], graph.input[1:], graph.output[1:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(inner.graph.initializer)
+    graph.sparse_initializer.extend(inner.graph.sparse_initializer)
+    graph.name = "welded"
+    around.ir_version = max(around.ir_version, inner.ir_version)
+    try:
+        onnx.checker.check_model(around)
+    except Exception as error:
+        raise CheckpointInvalid(
+            f"{name} and the front end {front_end.kind} do not go together: {error}",
+            hint="Choose the front end that the network was trained with: --frontend.",
+        ) from error
+    return bytes(around.SerializeToString(deterministic=True))
+
+
+def answer_apart(
+    network: Network, front_end: FrontEnd, windowing: Windowing, samples: Float32Array
+) -> Float32Array:
+    """Return what the network itself says of samples, its front end run for itself.
+
+    What the welded graph must reproduce: windows are cut, and their vectors averaged, here
+    and not in the graph.
+
+    Parameters
+    ----------
+    samples : (n,) float32
+        At 16 kHz, -1 to 1.
+
+    Returns
+    -------
+    (dim,) float32
+        Unit length.
+
+    Raises
+    ------
+    CheckpointInvalid, ModelRuntimeError
+        The network does not run, or gives no vector.
+    """
+    rank = 3 if front_end.bins else 2
+    itself = Session.of_bytes(
+        network.model.SerializeToString(),
+        "the network",
+        inputs={network.input: rank},
+        outputs=[network.output],
+    )
+    vectors = []
+    for part in _features(front_end, samples, windowing):
+        [found] = itself.run({network.input: part})
+        if found.ndim != 2 or len(found) != 1 or not np.all(np.isfinite(found)):  # noqa: PLR2004
+            raise CheckpointInvalid(
+                f"the network gives {_what(found)} for {len(samples) / 16000:g} s of audio, and"
+                " must give one vector of finite numbers",
+                hint="See that --frontend is the one that it was trained with.",
+            )
+        vectors.append(unit(found[0]))
+    return unit(np.mean(vectors, axis=0))
+
+
+def first_frames(n_samples: int, windowing: Windowing) -> list[int]:
+    """Return the first frame of each window of a clip: the rule of `Windows`, step by step."""
+    window, step = windowing.window_frames, windowing.step_frames
+    starts = [0]
+    while starts[-1] + window <= n_samples // HOP + 1:
+        starts.append(starts[-1] + step)
+    audio = n_samples - starts[-1] * HOP
+    if len(starts) > 1 and audio < windowing.min_coverage * window * HOP:
+        del starts[-1]
+    return starts
+
+
+def _what(found: Float32Array) -> str:
+    finite = "" if np.all(np.isfinite(found)) else ", not all finite"
+    return f"an array of shape {found.shape}{finite}"
+
+
+def _features(
+    front_end: FrontEnd, samples: Float32Array, windowing: Windowing
+) -> list[Float32Array]:
+    """Return what the network takes of a clip: (1, frames, bins) or (1, n), a window each."""
+    graph = Graph("front_end")
+    made = front_end.add(graph, "waveform")
+    shape: list[str | int] = ["N", front_end.bins, "frames"] if front_end.bins else ["N", "samples"]
+    data = graph.serialize({"waveform": ["N", "samples"]}, {"features": (made, shape)})
+    session = Session.of_bytes(data, "it", inputs={"waveform": 2}, outputs=["features"])
+    window = windowing.window_frames
+    [features] = session.run({"waveform": np.pad(samples, (0, window * HOP))[None]})
+    if front_end.bins:
+        features = np.ascontiguousarray(features.swapaxes(1, 2))
+    if not window:
+        return [features]
+    return [features[:, at : at + window] for at in first_frames(len(samples), windowing)]
+
+
+def _around(front_end: FrontEnd, windowing: Windowing, dim: int) -> Any:
+    """Return what stands around the network, which takes ``features`` and gives ``vectors``."""
+    import onnx  # noqa: PLC0415 - once per model that is added
+
+    graph = Graph("around")
+    if windowing.window_frames:
+        windows = Windows(graph, windowing)
+        cut = windows.cut(front_end.add(graph, windows.padded))
+        features = graph.op("Transpose", cut, perm=[0, 2, 3, 1])
+        size = graph.ints(-1, windowing.window_frames, front_end.bins)
+        features = graph.op("Reshape", features, size)
+        embedding = windows.mean("vectors", dim)
+    else:
+        features = front_end.add(graph, "waveform")
+        if front_end.bins:
+            features = graph.op("Transpose", features, perm=[0, 2, 1])
+        embedding = graph.unit_length("vectors")
+    shape: list[str | int] = ["n", "frames", front_end.bins] if front_end.bins else ["n", "samples"]
+    return onnx.load_model_from_string(
+        graph.serialize(
+            {"waveform": ["N", "samples"], "vectors": ["n", dim]},
+            {"embedding": (embedding, ["N", dim]), "features": (features, shape)},
+        )
+    )
+
+
+def _rename(graph: Any, old: str, new: str) -> None:
+    """Give a value of a graph another name wherever it is used."""
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for place, name in enumerate(names):
+                if name == old:
+                    names[place] = new
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                _rename(inner, old, new)
+
+
+def _in_order(nodes: list[Any]) -> list[Any]:
+    """Return the nodes so that each stands behind those whose outputs it takes."""
+    made_later = {name for node in nodes for name in node.output if name}
+    ordered: list[Any] = []
+    while nodes:
+        waiting = []
+        for node in nodes:
+            if made_later.intersection(_taken(node)):
+                waiting.append(node)
+            else:
+                ordered.append(node)
+                made_later.difference_update(node.output)
+        nodes = waiting
+    return ordered
+
+
+def _taken(node: Any) -> set[str]:
+    """Return the names that a node takes, those of graphs inside it too."""
+    names = set(node.input)
+    for attribute in node.attribute:
+        for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+            for one in inner.node:
+                names |= _taken(one)
+    return names
