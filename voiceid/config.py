@@ -13,7 +13,7 @@ import difflib
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,15 @@ import platformdirs
 import yaml
 
 from voiceid.audio import AudioOptions
-from voiceid.domain import DatabaseUrl
+from voiceid.decision.aims import Aim, SetThreshold, rate_of, threshold_by_hand
+from voiceid.domain import DatabaseUrl, tag
 from voiceid.enrollment import EnrollmentLimits
-from voiceid.errors import ConfigError
+from voiceid.errors import ConfigError, SpeakerDetailInvalid
 from voiceid.index.base import IndexOptions
 from voiceid.models.engine import PROVIDERS, EngineOptions
 from voiceid.shipped import shipped
 from voiceid.speech.quality import QualityLimits
+from voiceid.speech.speaker_model import HearingOptions
 from voiceid.speech.vad import SpeechOptions
 
 ENV_PREFIX = "VOICEID_"
@@ -38,7 +40,10 @@ _NOT_SETTINGS = {"VOICEID_HOME", "VOICEID_DATABASE"}
 _SECRET = {"database_url"}
 """Settings that may hold a password: what was given is not repeated in an error."""
 
-Parser = Callable[[object], object]
+_LEAST_RATE = 1e-9
+"""No corpus supports a lower one."""
+
+Parser = Callable[[object], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +64,10 @@ class Config:
         Never download.
     audio, speech, quality, enrollment
         The options of the layers of these names.
-    target_fmr, target_fpir : float or None
-        ``decision.target_fmr`` of a comparison, and ``decision.target_fpir`` of a search, 0 to
-        0.5; None: what was asked of the calibration in use, else an FMR of 0.001.
-    margin : float or None
-        ``decision.margin``; None: from the model's card.
+    aim : Aim
+        ``decision``: a target rate or a threshold, and the margin.
+    groups : mapping of str to Aim
+        What decides where a group is named, in place of ``aim``.
     index : IndexOptions
         How galleries are searched.
     runtime : EngineOptions
@@ -88,15 +92,19 @@ class Config:
     speech: SpeechOptions
     quality: QualityLimits
     enrollment: EnrollmentLimits
-    target_fmr: float | None
-    target_fpir: float | None
-    margin: float | None
+    aim: Aim
+    groups: Mapping[str, Aim]
     index: IndexOptions
     runtime: EngineOptions
     workers: int | None
     log_format: str
     log_file: Path | None
     sources: Mapping[str, str]
+
+    def hearing(self, channel: str | int | None = None) -> HearingOptions:
+        """Return how recordings are heard: by the settings, or by another channel of them."""
+        audio = self.audio if channel is None else replace(self.audio, channel=channel)
+        return HearingOptions(audio, self.speech, self.quality, self.runtime, self.workers)
 
 
 def find_home(home: str | os.PathLike[str] | None = None) -> Path:
@@ -153,10 +161,14 @@ def load_config(
         except (ValueError, TypeError) as error:
             shown = "a text" if key in _SECRET else repr(value)
             problems.append(f"{source}: {key} is {shown}, {error}")
+    try:
+        _aim({k.removeprefix("decision."): v for k, v in values.items() if "decision." in k}, "")
+    except ConfigError as error:
+        problems.append(f"decision: {error.message}")
     if problems:
         raise ConfigError(
             "the configuration is not usable:\n  " + "\n  ".join(problems),
-            hint="Mend the lines that are named; config.yaml in the project shows every setting.",
+            hint="Fix the lines that are named; config.yaml in the project shows every setting.",
         )
     return _compose(folder, values, sources)
 
@@ -178,7 +190,7 @@ def write_default_config(folder: Path, *, force: bool = False) -> Path:
     except FileExistsError as error:
         raise ConfigError(
             f"{path} is there already; it was left as it is",
-            hint="Mend it by hand, or put the defaults in its place with --force.",
+            hint="Edit it, or put the defaults in its place with --force.",
         ) from error
     except OSError as error:
         raise ConfigError(
@@ -208,9 +220,8 @@ def _compose(folder: Path, values: Mapping[str, Any], sources: Mapping[str, str]
         speech=SpeechOptions(**section("speech")),
         quality=QualityLimits(**section("quality")),
         enrollment=EnrollmentLimits(**section("enrollment")),
-        target_fmr=values["decision.target_fmr"],
-        target_fpir=values["decision.target_fpir"],
-        margin=values["decision.margin"],
+        aim=_aim(section("decision"), "the settings"),
+        groups=values["groups"],
         index=IndexOptions(**section("index")),
         runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
         workers=values["runtime.workers"],
@@ -234,7 +245,7 @@ def _from_file(path: Path, problems: list[str]) -> Iterator[tuple[str, object, s
         problems.append(f"{path}: the settings must be `key: value` lines")
         return
     for key, value in document.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and key not in _SETTINGS:
             yield from ((f"{key}.{inner}", v, str(path)) for inner, v in value.items())
         elif value is not None or key in _SETTINGS:
             yield str(key), value, str(path)
@@ -272,6 +283,51 @@ def _whole(low: int) -> Parser:
         return value
 
     return parse
+
+
+def _rate(value: object) -> float:
+    rate = rate_of(value)
+    if rate < _LEAST_RATE:
+        raise ValueError(f"less than {_LEAST_RATE:g}")
+    return rate
+
+
+def _threshold(value: object) -> object:
+    return _by_hand(value, "the settings") and value
+
+
+def _by_hand(value: object, source: str) -> SetThreshold | None:
+    try:
+        return None if value is None else threshold_by_hand(value, source)
+    except ConfigError as error:
+        raise ValueError(error.message) from error
+
+
+def _aim(given: Mapping[str, Any], source: str) -> Aim:
+    """Return what a level of the settings asks for; raises ConfigError, ValueError."""
+    return Aim(
+        target_fmr=given.get("target_fmr"),
+        target_fpir=given.get("target_fpir"),
+        threshold=_by_hand(given.get("threshold"), source),
+        margin=given.get("margin"),
+    )
+
+
+def _groups(value: object) -> Mapping[str, Aim]:
+    if not isinstance(value, dict):
+        raise TypeError("not a mapping, as in {vault: {target_fmr: 1/10000}}")
+    groups = {}
+    for name, given in value.items():
+        if not isinstance(given, dict):
+            raise TypeError(f"and {name!r} has no settings of its own")
+        if unknown := sorted(map(str, given.keys() - _POLICY.keys())):
+            raise ValueError(f"and {name!r} has {unknown[0]}, which is not {', '.join(_POLICY)}")
+        try:
+            key = tag("group", str(name))
+            groups[key] = _aim({k: _POLICY[k](v) for k, v in given.items()}, f"group {key}")
+        except (ValueError, TypeError, ConfigError, SpeakerDetailInvalid) as error:
+            raise ValueError(f"in {name!r}: {error}") from error
+    return groups
 
 
 def _text(value: object) -> str:
@@ -328,6 +384,14 @@ def _optional(parser: Parser) -> Parser:
     return lambda value: None if value is None else parser(value)
 
 
+_POLICY: Mapping[str, Parser] = {
+    "target_fmr": _rate,
+    "target_fpir": _rate,
+    "threshold": _threshold,
+    "margin": _number(0.0, 2.0),
+}
+"""What decides: in the settings, under ``decision``, and for each of ``groups``."""
+
 _SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "model": ("campplus", _text),
     "data": ("data", _text),
@@ -346,9 +410,8 @@ _SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "quality.min_bandwidth_hz": (QualityLimits().min_bandwidth_hz, _number(0.0, 8000.0)),
     "enrollment.min_speech_s": (EnrollmentLimits().min_speech_s, _number(0.0)),
     "enrollment.keep_audio": (EnrollmentLimits().keep_audio, _flag),
-    "decision.target_fmr": (None, _optional(_number(1e-9, 0.5))),
-    "decision.target_fpir": (None, _optional(_number(1e-9, 0.5))),
-    "decision.margin": (None, _optional(_number(0.0, 2.0))),
+    **{f"decision.{key}": (None, _optional(parser)) for key, parser in _POLICY.items()},
+    "groups": ({}, _groups),
     "index.kind": (IndexOptions().kind, _one_of(*IndexOptions.KINDS)),
     "index.max_miss_rate": (IndexOptions().max_miss_rate, _number(0.0, 1.0)),
     "runtime.threads": (1, _whole(1)),

@@ -37,6 +37,7 @@ The tree (exit codes in brackets; they are part of the public interface)::
     ├── GateMissed [59]              an evaluation whose errors are above what was asked for
     ├── FitRefused [60]              recordings too few, or no better for what was to be fitted
     ├── FitNotFound [61]             no calibration, cohort or adaptation of that number
+    ├── ErasureIncomplete [62]       it was removed, but bytes of it are still in a file
     └── StoreError [50]
         ├── SchemaTooNew [51]        written by a newer voiceid; refused, untouched
         ├── SchemaOutdated [52]      needs `voiceid db upgrade`
@@ -302,6 +303,12 @@ class FitNotFound(VoiceIDError):
     """There is no calibration, cohort or adaptation of that number."""
 
     exit_code = 61
+
+
+class ErasureIncomplete(VoiceIDError):
+    """The change was made, and bytes of what it removed are still in a file, which is named."""
+
+    exit_code = 62
 
 
 class StoreError(VoiceIDError):

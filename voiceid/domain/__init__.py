@@ -41,6 +41,7 @@ from voiceid.domain.speakers import (
     speaker_name,
 )
 from voiceid.domain.speech import (
+    EmbeddedClip,
     Embedding,
     EmbeddingSpace,
     Float32Array,
@@ -57,6 +58,7 @@ __all__ = [
     "Condition",
     "DatabaseUrl",
     "Decision",
+    "EmbeddedClip",
     "Embedding",
     "EmbeddingSpace",
     "Enrolled",

@@ -200,3 +200,26 @@ class Utterance:
     pcm_sha256: str
     quality: QualityReport
     embedding: Embedding | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedClip:
+    """A clip that was embedded elsewhere, to be identified or searched for.
+
+    Parameters
+    ----------
+    vector : (dim,) array of float
+        Any length but zero; it is scaled to unit length.
+    space : EmbeddingSpace or str
+        Where it was embedded, or the id of that space.
+    net_speech_s : float or None
+        How much speech is behind it, in seconds.  Thresholds depend on it: where it is not
+        known, no speaker is accepted, except by a threshold that the call sets.
+    narrowband : bool
+        Whether that speech had a telephone's bandwidth.
+    """
+
+    vector: npt.ArrayLike
+    space: EmbeddingSpace | str
+    net_speech_s: float | None = None
+    narrowband: bool = False

@@ -15,6 +15,7 @@ from voiceid.enrollment.clips import Clip, Heard, Person, clip_of
 from voiceid.enrollment.service import Enroller
 from voiceid.errors import AudioError, EnrollmentRefused
 from voiceid.models.runtime import in_order
+from voiceid.observability import ChangeKind
 from voiceid.speech.embedder import or_error
 
 
@@ -28,7 +29,7 @@ class _Known:
 _Heard = Heard | AudioError | _Known
 
 
-def enroll_many(
+def enroll_all(
     enroller: Enroller, people: Sequence[Person], *, force: bool, dry_run: bool
 ) -> Iterator[EnrollmentReport]:
     """Yield a report for each person, in order, each when it is on the disk.
@@ -53,14 +54,9 @@ def enroll_many(
 
     tasks = ((speaker_key(p.name), source) for p in people for source in p.sources)
     heard = in_order(or_error(hear), tasks, enroller.embedder.workers)
-    changed = False
     for person in people:
         results = [next(heard) for _ in person.sources]
-        report = _enroll_one(enroller, person, results, force=force, dry_run=dry_run)
-        changed |= report.enrolled
-        yield report
-    if changed:
-        enroller.save_index()
+        yield _enroll_one(enroller, person, results, force=force, dry_run=dry_run)
 
 
 def _enrolled(enroller: Enroller, people: Sequence[Person]) -> dict[str, frozenset[str]]:
@@ -69,9 +65,9 @@ def _enrolled(enroller: Enroller, people: Sequence[Person]) -> dict[str, frozens
     found = {}
     with enroller.store.read() as reader:
         for person in people:
-            speaker = reader.find_speaker(person.name)
+            speaker = reader.speakers.find(person.name)
             if speaker is not None:
-                samples = reader.samples(speaker.id, space_id)
+                samples = reader.samples.of(speaker.id, space_id)
                 found[speaker_key(person.name)] = frozenset(s.pcm_sha256 for s in samples)
     return found
 
@@ -135,10 +131,12 @@ def _unchanged(
     What is to be known of them beside the voice may have changed all the same.
     """
     if not dry_run and not person.details.changes_nothing:
-        with enroller.store.write() as writer:
-            writer.change_speaker(writer.speaker(person.name).id, person.details)
+        with enroller.door(ChangeKind.EDIT) as change:
+            speaker = change.writer.speakers.get(person.name)
+            change.writer.speakers.edit(speaker.id, person.details)
+            change.record(speaker=speaker.name, speaker_id=speaker.id)
     with enroller.store.read() as reader:
-        speaker = reader.speaker(person.name)
+        speaker = reader.speakers.get(person.name)
     return EnrollmentReport(
         name=speaker.name,
         speaker=speaker,

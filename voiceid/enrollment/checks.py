@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voiceid.decision.agreement import Odd, odd_ones
 from voiceid.decision.embeddings import centroid
-from voiceid.decision.rule import DecisionRule, odd_ones
-from voiceid.domain import EnrollmentProblem, Sample, Speaker, Utterance
+from voiceid.decision.rule import DecisionRule, accepted
+from voiceid.domain import EnrollmentProblem, Sample, Speaker
 from voiceid.enrollment.clips import Clip
 from voiceid.index.base import Gallery
 
@@ -31,7 +32,7 @@ class EnrollmentLimits:
         Net speech in seconds over all of the speaker's samples.  A floor, not advice: the
         error rates in docs/accuracy.md are for three whole sentences, 10 s and more.
     keep_audio : bool
-        Whether the recordings are kept beside the database, for a change of the model.
+        Whether the recordings are kept beside the database, for a switch of the model.
     """
 
     min_speech_s: float = 3.0
@@ -56,14 +57,14 @@ class Checks:
     ----------
     space_id : str
     gallery : Gallery
-    rule : DecisionRule
-        Which score makes two clips one voice.
+    rule_of : callable
+        Reads which score makes two clips one voice, in the transaction of the enrolment.
     limits : EnrollmentLimits
     """
 
     space_id: str
     gallery: Gallery
-    rule: DecisionRule
+    rule_of: Callable[[Reader], DecisionRule]
     limits: EnrollmentLimits
 
     def run(
@@ -81,66 +82,75 @@ class Checks:
         append : bool
             Whether the speaker's samples of this space stay.
         """
-        kept = reader.samples(speaker.id, self.space_id) if speaker is not None and append else []
-        problems, usable = self._check_clips(clips)
-        repeated, usable = self._check_repeats(reader, speaker, clips, usable, kept)
-        problems += repeated
+        stays = speaker is not None and append
+        kept = reader.samples.of(speaker.id, self.space_id) if speaker and stays else []
+        case = _Case(reader, self.gallery, self.rule_of(reader), speaker, clips, kept)
+        # 1. Each clip by itself, and that no recording comes twice.
+        problems, usable = _check_clips(clips)
+        repeated, usable = case.check_repeats(usable)
+        # 2. Is there speech enough in all?
         net_speech_s = sum(s.quality.net_speech_s for s in kept) + sum(
             clips[i].heard.quality.net_speech_s for i in usable
         )
         missing_s = max(0.0, self.limits.min_speech_s - net_speech_s)
-        if missing_s > 0:
-            problems.append(
-                EnrollmentProblem(
-                    "too_little_speech",
-                    None,
-                    f"{net_speech_s:.1f} s of net speech in all, {missing_s:.1f} s short of the"
-                    f" {self.limits.min_speech_s:g} s that an enrolment needs",
-                    overridable=False,
-                )
-            )
-        odd, agreements, agreed = self._check_agreement(reader, speaker, clips, usable, kept)
-        problems += odd
-        problems += self._check_other_names(reader, speaker, clips, agreed)
+        problems += [*repeated, *_check_speech(net_speech_s, missing_s, self.limits)]
+        # 3. Are they one voice, and is it enrolled under no other name?
+        odd, agreements, agreed = case.check_agreement(usable)
+        problems += [*odd, *case.check_other_names(agreed)]
         return Findings(tuple(problems), agreements, net_speech_s, missing_s)
 
-    def _check_clips(self, clips: Sequence[Clip]) -> tuple[list[EnrollmentProblem], list[int]]:
-        """Each clip by itself: was it read, is there speech, is it whole and unclipped."""
-        problems, usable = [], []
-        for i, clip in enumerate(clips):
-            if (problem := clip.unusable()) is not None:
-                problems.append(problem)
-                continue
-            usable.append(i)
-            quality = clip.heard.quality
-            if "clipped" in quality.warnings:
-                message = f"{quality.clipped_fraction:.1%} of the samples are clipped"
-                problems.append(EnrollmentProblem("clipped", clip.name, message, overridable=True))
-            if "truncated" in quality.warnings:
-                message = "the file is damaged: decoding stopped before its end"
-                problems.append(
-                    EnrollmentProblem("truncated", clip.name, message, overridable=True)
-                )
-        return problems, usable
 
-    def _check_repeats(
-        self,
-        reader: Reader,
-        speaker: Speaker | None,
-        clips: Sequence[Clip],
-        usable: list[int],
-        kept: Sequence[Sample],
-    ) -> tuple[list[EnrollmentProblem], list[int]]:
-        """No recording twice: among the clips, the speaker's samples, or anybody's."""
-        enrolled = {sample.pcm_sha256: sample.source_name for sample in kept}
+def _check_clips(clips: Sequence[Clip]) -> tuple[list[EnrollmentProblem], list[int]]:
+    """Check each clip by itself: was it read, is there speech, is it whole and unclipped."""
+    problems, usable = [], []
+    for i, clip in enumerate(clips):
+        if (problem := clip.unusable()) is not None:
+            problems.append(problem)
+            continue
+        usable.append(i)
+        quality = clip.heard.quality
+        if "clipped" in quality.warnings:
+            message = f"{quality.clipped_fraction:.1%} of the samples are clipped"
+            problems.append(EnrollmentProblem("clipped", clip.name, message, overridable=True))
+        if "truncated" in quality.warnings:
+            message = "the file is damaged: decoding stopped before its end"
+            problems.append(EnrollmentProblem("truncated", clip.name, message, overridable=True))
+    return problems, usable
+
+
+def _check_speech(
+    net_speech_s: float, missing_s: float, limits: EnrollmentLimits
+) -> Iterator[EnrollmentProblem]:
+    if missing_s > 0:
+        message = (
+            f"{net_speech_s:.1f} s of net speech in all, {missing_s:.1f} s short of the"
+            f" {limits.min_speech_s:g} s that an enrolment needs"
+        )
+        yield EnrollmentProblem("too_little_speech", None, message, overridable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """The clips of one enrolment, and what they are judged against."""
+
+    reader: Reader
+    gallery: Gallery
+    rule: DecisionRule
+    speaker: Speaker | None
+    clips: Sequence[Clip]
+    kept: Sequence[Sample]
+
+    def check_repeats(self, usable: list[int]) -> tuple[list[EnrollmentProblem], list[int]]:
+        """Check that no recording comes twice: here, in the speaker's samples, or in others'."""
+        enrolled = {sample.pcm_sha256: sample.source_name for sample in self.kept}
+        digests = [self.clips[i].heard.pcm_sha256 for i in usable]
+        owners = self.reader.samples.owners(digests)
         problems, fresh, seen = [], [], dict[str, str]()
-        for i in usable:
-            utterance = clips[i].heard
-            digest = utterance.pcm_sha256
+        for i, digest in zip(usable, digests, strict=True):
             others = [
                 owner.name
-                for owner in reader.owner_of_clip(digest)
-                if speaker is None or owner.id != speaker.id
+                for owner in owners.get(digest, ())
+                if self.speaker is None or owner.id != self.speaker.id
             ]
             if digest in seen:
                 code, message = "duplicate_clip", f"the same recording as {seen[digest]}"
@@ -151,80 +161,63 @@ class Checks:
                 code = "clip_of_other"
                 message = f"this recording is already enrolled as a sample of {', '.join(others)}"
             else:
-                seen[digest] = clips[i].name
+                seen[digest] = self.clips[i].name
                 fresh.append(i)
                 continue
-            problems.append(EnrollmentProblem(code, clips[i].name, message, overridable=False))
+            name = self.clips[i].name
+            problems.append(EnrollmentProblem(code, name, message, overridable=False))
         return problems, fresh
 
-    def _check_agreement(
-        self,
-        reader: Reader,
-        speaker: Speaker | None,
-        clips: Sequence[Clip],
-        usable: list[int],
-        kept: Sequence[Sample],
+    def check_agreement(
+        self, usable: list[int]
     ) -> tuple[list[EnrollmentProblem], dict[int, float], list[int]]:
-        """Every new clip agrees with the others; see :func:`voiceid.decision.rule.odd_ones`."""
-        vectors = [s.vector for s in kept] + [clips[i].vector for i in usable]
-        qualities = [s.quality for s in kept] + [clips[i].heard.quality for i in usable]
-        new = range(len(kept), len(vectors))
+        """Check that every new clip agrees with the others; see `odd_ones`."""
+        vectors = [s.vector for s in self.kept] + [self.clips[i].vector for i in usable]
+        qualities = [s.quality for s in self.kept]
+        qualities += [self.clips[i].heard.quality for i in usable]
+        new = range(len(self.kept), len(vectors))
         odd, agreements = odd_ones(
             np.array(vectors, dtype=np.float32), qualities, self.rule, judged=new
         )
         clip_at = dict(zip(new, usable, strict=True))
         aside = {clip_at[one.index] for one in odd}
-        problems = [
-            self._odd_one(reader, speaker, clips[clip_at[one.index]], one.agreement, one.needed)
-            for one in odd
-        ]
+        problems = [self._odd_problem(clip_at[one.index], one) for one in odd]
         scores = {clip_at[index]: score for index, score in agreements.items()}
         return problems, scores, [i for i in usable if i not in aside]
 
-    def _odd_one(
-        self,
-        reader: Reader,
-        speaker: Speaker | None,
-        clip: Clip,
-        score: float,
-        needed: float,
-    ) -> EnrollmentProblem:
+    def check_other_names(self, usable: list[int]) -> Iterator[EnrollmentProblem]:
+        """Check that the voice of the new clips is not enrolled under another name."""
+        match = self._other_name(usable)
+        if match is not None:
+            message = f"this voice is already enrolled as {match[0]} (score {match[1]:.3f})"
+            yield EnrollmentProblem("already_enrolled", None, message, overridable=True)
+
+    def _odd_problem(self, i: int, odd: Odd) -> EnrollmentProblem:
         message = (
-            f"does not agree with the other clips (score {score:.3f}, needed {needed:.3f}):"
-            " another voice?"
+            f"does not agree with the other clips (score {odd.agreement:.3f}, needed"
+            f" {odd.needed:.3f}): another voice?"
         )
-        match = self._other_name(reader, speaker, [clip.heard])
+        match = self._other_name([i])
         if match is not None:
             message += f" It sounds like {match[0]} (score {match[1]:.3f})."
-        return EnrollmentProblem("inconsistent", clip.name, message, overridable=True)
+        return EnrollmentProblem("inconsistent", self.clips[i].name, message, overridable=True)
 
-    def _check_other_names(
-        self, reader: Reader, speaker: Speaker | None, clips: Sequence[Clip], usable: list[int]
-    ) -> list[EnrollmentProblem]:
-        """The voice of the new clips is not somebody's who is enrolled under another name."""
-        match = self._other_name(reader, speaker, [clips[i].heard for i in usable])
-        if match is None:
-            return []
-        message = f"this voice is already enrolled as {match[0]} (score {match[1]:.3f})"
-        return [EnrollmentProblem("already_enrolled", None, message, overridable=True)]
-
-    def _other_name(
-        self, reader: Reader, speaker: Speaker | None, heard: Sequence[Utterance]
-    ) -> tuple[str, float] | None:
+    def _other_name(self, chosen: list[int]) -> tuple[str, float] | None:
         """Return the name and the score of the nearest other speaker who would be accepted."""
-        vectors = [one.embedding.vector for one in heard if one.embedding is not None]
-        if not vectors:
+        if not chosen:
             return None
-        narrow = np.array([one.quality.narrowband for one in heard if one.embedding is not None])
-        voice = centroid(np.array(vectors, dtype=np.float32), narrow)
-        hits = self.gallery.search(reader, voice, _NEAREST)
-        owners = reader.owners([centroid_id for centroid_id, _ in hits])
-        net_speech_s = sum(one.quality.net_speech_s for one in heard)
-        share = float(np.mean(narrow))
+        qualities = [self.clips[i].heard.quality for i in chosen]
+        narrowband = np.array([quality.narrowband for quality in qualities])
+        vectors = np.array([self.clips[i].vector for i in chosen], dtype=np.float32)
+        hits = self.gallery.search(self.reader, centroid(vectors, narrowband), _NEAREST)
+        owners = self.reader.centroids.owners([centroid_id for centroid_id, _ in hits])
+        net_speech_s = sum(quality.net_speech_s for quality in qualities)
+        share = float(np.mean(narrowband))
         for centroid_id, score in hits:
             owner = owners[centroid_id]
+            if self.speaker is not None and owner.speaker.id == self.speaker.id:
+                continue
             condition = owner.against(net_speech_s, narrowband=share, snr_db=None)
-            is_other = speaker is None or owner.speaker.id != speaker.id
-            if is_other and score >= self.rule.threshold(condition).value:
+            if accepted(score, self.rule.threshold(condition).value):
                 return owner.speaker.name, score
         return None

@@ -1,20 +1,21 @@
 """Looking after the enrolled: who is twice in the gallery, which samples do not fit.
 
 Every change is one transaction, and nothing is judged on another snapshot than the one that
-is changed.  The index files follow when whoever called has them follow.
+is changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voiceid.decision.embeddings import cosine
-from voiceid.decision.rule import DecisionRule, odd_ones
+from voiceid.decision.agreement import odd_ones
+from voiceid.decision.rule import DecisionRule
 from voiceid.domain import (
     Candidate,
     Condition,
@@ -29,9 +30,11 @@ from voiceid.domain import (
 )
 from voiceid.errors import ChangeRefused, SampleNotFound, SpaceMismatch
 from voiceid.index.base import Gallery
+from voiceid.observability import ChangeKind
 
 if TYPE_CHECKING:  # it loads while the models do
-    from voiceid.store import Reader, Store, Writer
+    from voiceid.store import Reader, Store
+    from voiceid.store.change import Door
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +47,17 @@ class Curator:
         In which voices are compared.
     store : Store
     gallery : Gallery
-    rule : DecisionRule
-        Which score makes two of them one voice.
+    rule_of : callable
+        Reads which score makes two of them one voice, in the transaction that it is used in.
+    door : Door
+        Begins a change.
     """
 
     space: EmbeddingSpace
     store: Store
     gallery: Gallery
-    rule: DecisionRule
+    rule_of: Callable[[Reader], DecisionRule]
+    door: Door
 
     def inspect(self, name: str) -> Inspection:
         """Compare the samples of a speaker with each other, and the speaker with all others.
@@ -64,7 +70,7 @@ class Curator:
         ThresholdUnavailable
         """
         with self.store.read() as reader:
-            return self._inspect(reader, reader.speaker(name))
+            return self._inspect(reader, reader.speakers.get(name))
 
     def merge(self, into: str, other: str, *, force: bool, dry_run: bool) -> Merge:
         """Give all samples of ``other`` to ``into``, and remove ``other``.
@@ -86,22 +92,25 @@ class Curator:
         ChangeRefused
             It is one speaker, or their voices are not alike.
         """
-        with self.store.read() if dry_run else self.store.write() as transaction:
-            first, second = transaction.speaker(into), transaction.speaker(other)
-            if first.id == second.id:
-                raise ChangeRefused(
-                    f"{into} and {other} are one speaker already", hint="Name two speakers."
-                )
-            plan = Merge(first, second, self._likeness(transaction, first, second))
-            if dry_run:
-                return plan
+        if dry_run:
+            with self.store.read() as reader:
+                return self._merge_plan(reader, into, other)
+        with self.door(ChangeKind.MERGE) as change:
+            writer = change.writer
+            plan = self._merge_plan(writer, into, other)
             if not force:
                 _require_alike(plan)
-            writer = cast("Writer", transaction)
-            n_repeats = writer.move_samples(writer.samples(second.id), first.id)
-            writer.remove_speaker(second.id)
-            writer.change_speaker(first.id, _joined(first, second))
-            merged = writer.speaker(first.name)
+            first, second = plan.into, plan.other
+            n_repeats = writer.samples.move(writer.samples.of(second.id), first.id)
+            writer.speakers.remove(second.id)
+            writer.speakers.edit(first.id, _joined(first, second))
+            merged = writer.speakers.get(first.name)
+            change.record(
+                speaker=merged.name,
+                speaker_id=merged.id,
+                other=second.name,
+                samples=second.n_samples,
+            )
         return Merge(first, second, plan.likeness, merged, n_repeats)
 
     def split(self, name: str, new_name: str, sample_ids: Sequence[int], *, dry_run: bool) -> Split:
@@ -113,16 +122,19 @@ class Curator:
         ChangeRefused
             No sample is odd, or none would be left.
         """
-        with self.store.read() if dry_run else self.store.write() as transaction:
-            speaker = transaction.speaker(name)
-            moved = self._chosen(transaction, speaker, sample_ids)
-            _require_rest(transaction, speaker, moved, "`voiceid speakers rename` renames it.")
-            if dry_run:
-                return Split(None, None, tuple(moved))
-            writer = cast("Writer", transaction)
-            new = writer.add_speaker(new_name)
-            writer.move_samples(writer.with_copies(moved), new.id)
-            return Split(writer.speaker(name), writer.speaker(new_name), tuple(moved))
+        if dry_run:
+            with self.store.read() as reader:
+                return Split(None, None, tuple(self._split_plan(reader, name, sample_ids)))
+        with self.door(ChangeKind.SPLIT) as change:
+            writer = change.writer
+            moved = self._split_plan(writer, name, sample_ids)
+            new = writer.speakers.add(new_name)
+            writer.samples.move(writer.samples.with_copies(moved), new.id)
+            speaker, new = writer.speakers.get(name), writer.speakers.get(new_name)
+            change.record(
+                speaker=speaker.name, speaker_id=speaker.id, other=new.name, samples=len(moved)
+            )
+        return Split(speaker, new, tuple(moved))
 
     def remove_samples(self, name: str, sample_ids: Sequence[int]) -> tuple[Sample, ...]:
         """Erase samples of a speaker, and return what they were.
@@ -133,26 +145,44 @@ class Curator:
         ChangeRefused
             None would be left.
         """
-        with self.store.write() as writer:
-            speaker = writer.speaker(name)
+        with self.door(ChangeKind.REMOVE_SAMPLES) as change:
+            writer = change.writer
+            speaker = writer.speakers.get(name)
             gone = _named(writer, speaker, sample_ids)
             _require_rest(writer, speaker, gone, "`voiceid speakers remove` removes the speaker.")
-            writer.remove_some(writer.with_copies(gone))
+            writer.samples.remove(writer.samples.with_copies(gone))
+            change.record(speaker=speaker.name, speaker_id=speaker.id, samples=len(gone))
         return tuple(gone)
 
+    def _merge_plan(self, reader: Reader, into: str, other: str) -> Merge:
+        first, second = reader.speakers.get(into), reader.speakers.get(other)
+        if first.id == second.id:
+            raise ChangeRefused(
+                f"{into} and {other} are one speaker already", hint="Name two speakers."
+            )
+        return Merge(first, second, self._likeness(reader, first, second))
+
+    def _split_plan(self, reader: Reader, name: str, sample_ids: Sequence[int]) -> list[Sample]:
+        speaker = reader.speakers.get(name)
+        moved = self._chosen(reader, speaker, sample_ids)
+        _require_rest(reader, speaker, moved, "`voiceid speakers rename` renames it.")
+        return moved
+
     def _inspect(self, reader: Reader, speaker: Speaker) -> Inspection:
-        samples = reader.samples(speaker.id, self.space.id)
+        samples = reader.samples.of(speaker.id, self.space.id)
         if not samples:
             raise SpaceMismatch(
                 f"{speaker.name} has no samples in {self.space.id}",
                 hint="Inspect with the model and the speech settings of the enrolment.",
             )
         vectors = np.array([sample.vector for sample in samples], dtype=np.float32)
-        odd, agreements = odd_ones(vectors, [sample.quality for sample in samples], self.rule)
+        odd, agreements = odd_ones(
+            vectors, [sample.quality for sample in samples], self.rule_of(reader)
+        )
         nearest = self._nearest(reader, speaker)
         likeness = None
         if nearest is not None:
-            likeness = self._likeness(reader, speaker, reader.speaker(nearest.speaker.name))
+            likeness = self._likeness(reader, speaker, reader.speakers.get(nearest.speaker.name))
         return Inspection(
             speaker=speaker,
             samples=tuple(samples),
@@ -164,11 +194,11 @@ class Curator:
         )
 
     def _nearest(self, reader: Reader, speaker: Speaker) -> Candidate | None:
-        centroid = reader.centroid(speaker.id, self.space.id)
+        centroid = reader.centroids.of(speaker.id, self.space.id)
         if centroid is None:
             return None
         hits = self.gallery.search(reader, centroid, 2)
-        owners = reader.owners([centroid_id for centroid_id, _ in hits])
+        owners = reader.centroids.owners([centroid_id for centroid_id, _ in hits])
         others = [
             Candidate(owners[hit].speaker, score)
             for hit, score in hits
@@ -178,16 +208,16 @@ class Curator:
 
     def _likeness(self, reader: Reader, a: Speaker, b: Speaker) -> Likeness | None:
         """Compare two speakers as a clip as long as the shorter one's samples would be."""
-        centroids = [reader.centroid(speaker.id, self.space.id) for speaker in (a, b)]
+        centroids = [reader.centroids.of(speaker.id, self.space.id) for speaker in (a, b)]
         if centroids[0] is None or centroids[1] is None:
             return None
         score = cosine(centroids[0], centroids[1])
         shorter, longer = sorted(
-            (reader.samples(speaker.id, self.space.id) for speaker in (a, b)),
+            (reader.samples.of(speaker.id, self.space.id) for speaker in (a, b)),
             key=lambda samples: sum(sample.quality.net_speech_s for sample in samples),
         )
         both = [[sample.quality for sample in samples] for samples in (shorter, longer)]
-        return Likeness(score, self.rule.threshold(Condition.of_joined(*both)))
+        return Likeness(score, self.rule_of(reader).threshold(Condition.of_joined(*both)))
 
     def _chosen(self, reader: Reader, speaker: Speaker, ids: Sequence[int]) -> list[Sample]:
         if ids:
@@ -230,7 +260,7 @@ def _joined(into: Speaker, other: Speaker) -> SpeakerDetails:
 
 def _named(reader: Reader, speaker: Speaker, ids: Sequence[int]) -> list[Sample]:
     """Return samples of a speaker by id; raises SampleNotFound."""
-    samples = {sample.id: sample for sample in reader.samples(speaker.id)}
+    samples = {sample.id: sample for sample in reader.samples.of(speaker.id)}
     if missing := [str(one) for one in ids if one not in samples]:
         raise SampleNotFound(f"{speaker.name} has no sample {', '.join(missing)}")
     return [samples[one] for one in dict.fromkeys(ids)]
@@ -238,7 +268,7 @@ def _named(reader: Reader, speaker: Speaker, ids: Sequence[int]) -> list[Sample]
 
 def _require_rest(reader: Reader, speaker: Speaker, gone: Sequence[Sample], hint: str) -> None:
     """Raise ChangeRefused when the speaker would be left without a sample."""
-    if len(reader.with_copies(gone)) >= len(reader.samples(speaker.id)):
+    if len(reader.samples.with_copies(gone)) >= len(reader.samples.of(speaker.id)):
         raise ChangeRefused(
             f"{speaker.name} would be left without a sample; nothing was changed", hint=hint
         )

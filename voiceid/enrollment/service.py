@@ -6,11 +6,10 @@ cannot both pass a check that only one of them should.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from voiceid.audio import AudioSource, KeptAudio, Tape
 from voiceid.domain import (
@@ -21,13 +20,14 @@ from voiceid.domain import (
 )
 from voiceid.enrollment.checks import Checks, Findings
 from voiceid.enrollment.clips import Clip, Heard, Person, clip_of
-from voiceid.errors import EnrollmentRefused, StoreError
+from voiceid.errors import EnrollmentRefused
 from voiceid.models.runtime import in_order
+from voiceid.observability import ChangeKind
 from voiceid.speech.embedder import Embedder, or_error
 
 if TYPE_CHECKING:  # it loads while the models do
-    from voiceid.store import Store
-    from voiceid.store.writer import Writer
+    from voiceid.store import Reader, Store, Writer
+    from voiceid.store.change import Door
 
 Mode = Literal["append", "replace"]
 
@@ -43,12 +43,15 @@ class Enroller:
     checks : Checks
     kept : KeptAudio
         Where recordings are kept, if the limits of ``checks`` say that they are.
+    door : Door
+        Begins a change.
     """
 
     embedder: Embedder
     store: Store
     checks: Checks
     kept: KeptAudio
+    door: Door
 
     def enroll(
         self,
@@ -85,8 +88,6 @@ class Enroller:
             for number, (source, result, label) in enumerate(heard, start=1)
         ]
         report = self.enroll_clips(person, clips, mode=mode, force=force, dry_run=dry_run)
-        if report.enrolled:
-            self.save_index()
         return replace(report, elapsed_ms=(time.perf_counter() - started) * 1e3)
 
     def enroll_clips(
@@ -94,31 +95,58 @@ class Enroller:
     ) -> EnrollmentReport:
         """Enrol clips that were heard already; see :meth:`enroll`."""
         started = time.perf_counter()
-        with self.store.read() if dry_run else self.store.write() as transaction:
-            transaction.require_in_use(self.embedder.space.id)
-            before = transaction.find_speaker(person.name)
-            findings = self.checks.run(transaction, before, clips, append=mode == "append")
-            problems = tuple(
-                replace(p, overridden=force and p.overridable) for p in findings.problems
+        if dry_run:
+            with self.store.read() as reader:
+                return self._judged(reader, person, clips, mode, force=force, dry_run=True)
+        with self.door(ChangeKind.ENROLL) as change:
+            # 1. Check, in the transaction that writes: two enrolments at once cannot both pass.
+            report = self._judged(change.writer, person, clips, mode, force=force, dry_run=False)
+            # 2. Write.
+            is_new = report.speaker is None
+            speaker = self._write(change.writer, person, report, clips)
+            elapsed_ms = (time.perf_counter() - started) * 1e3
+            report = replace(report, speaker=speaker, enrolled=True, elapsed_ms=elapsed_ms)
+            # 3. Say what was done.
+            change.record(
+                change=ChangeKind.ENROLL if is_new else ChangeKind(mode),
+                speaker=speaker.name,
+                speaker_id=speaker.id,
+                samples=len(clips),
+                space=report.embedding_space.id,
             )
-            report = EnrollmentReport(
-                name=person.name if before is None else before.name,
-                speaker=before,
-                enrolled=False,
-                dry_run=dry_run,
-                mode=mode,
-                clips=_shown(clips, findings),
-                net_speech_s=findings.net_speech_s,
-                missing_speech_s=findings.missing_speech_s,
-                problems=problems,
-                embedding_space=self.embedder.space,
-                elapsed_ms=(time.perf_counter() - started) * 1e3,
-            )
-            if report.blocking:
-                raise _refusal(report)
-            if not dry_run:
-                speaker = self._write(cast("Writer", transaction), person, report, clips)
-                report = replace(report, speaker=speaker, enrolled=True)
+        return report
+
+    def _judged(
+        self,
+        reader: Reader,
+        person: Person,
+        clips: Sequence[Clip],
+        mode: Mode,
+        *,
+        force: bool,
+        dry_run: bool,
+    ) -> EnrollmentReport:
+        """Return the report of an enrolment that nothing speaks against; else raise."""
+        started = time.perf_counter()
+        reader.spaces.require_current(self.embedder.space.id)
+        before = reader.speakers.find(person.name)
+        findings = self.checks.run(reader, before, clips, append=mode == "append")
+        problems = tuple(replace(p, overridden=force and p.overridable) for p in findings.problems)
+        report = EnrollmentReport(
+            name=person.name if before is None else before.name,
+            speaker=before,
+            enrolled=False,
+            dry_run=dry_run,
+            mode=mode,
+            clips=_shown(clips, findings),
+            net_speech_s=findings.net_speech_s,
+            missing_speech_s=findings.missing_speech_s,
+            problems=problems,
+            embedding_space=self.embedder.space,
+            elapsed_ms=(time.perf_counter() - started) * 1e3,
+        )
+        if report.blocking:
+            raise _refusal(report)
         return report
 
     def hear(self, source: AudioSource) -> Heard:
@@ -138,16 +166,12 @@ class Enroller:
 
     def keep(self, heard: Sequence[Heard]) -> None:
         """Keep recordings that are enrolled already; raises StoreError."""
-        with self.store.write() as writer:
+        digests = [one.utterance.pcm_sha256 for one in heard]
+        with self.store.write() as writer:  # so that none of them is removed meanwhile
+            owners = writer.samples.owners(digests)
             for one in heard:
-                if one.tape is not None and writer.owner_of_clip(one.utterance.pcm_sha256):
+                if one.tape is not None and one.utterance.pcm_sha256 in owners:
                     self.kept.put(one.utterance.pcm_sha256, one.tape)
-
-    def save_index(self) -> None:
-        """Let the index file follow; one that cannot catches up at the next search."""
-        with contextlib.suppress(StoreError), self.store.read() as reader:
-            self.checks.gallery.sync(reader)
-            self.checks.gallery.save()
 
     def _write(
         self,
@@ -157,12 +181,12 @@ class Enroller:
         clips: Sequence[Clip],
     ) -> Speaker:
         space = self.embedder.space
-        speaker = report.speaker or writer.add_speaker(person.name)
+        speaker = report.speaker or writer.speakers.add(person.name)
         for clip in clips:
             if clip.tape is not None:  # before the commit: what is enrolled with audio has it
                 self.kept.put(clip.heard.pcm_sha256, clip.tape)
         if report.mode == "replace":
-            writer.remove_samples(speaker.id, space.id)
+            writer.samples.remove_all(speaker.id, space.id)
         overridden = [p for p in report.problems if p.overridden]
         samples = [
             NewSample(
@@ -172,9 +196,9 @@ class Enroller:
             )
             for clip in clips
         ]
-        writer.add_samples(speaker.id, space, samples)
-        writer.change_speaker(speaker.id, person.details)
-        return writer.speaker(speaker.name)
+        writer.samples.add(speaker.id, space, samples)
+        writer.speakers.edit(speaker.id, person.details)
+        return writer.speakers.get(speaker.name)
 
 
 def _shown(clips: Sequence[Clip], findings: Findings) -> tuple[EnrollmentClip, ...]:
@@ -194,9 +218,9 @@ def _refusal(report: EnrollmentReport) -> EnrollmentRefused:
     first = blocking[0]
     where = "" if first.clip is None else f"{first.clip}: "
     more = f" (and {len(blocking) - 1} more)" if len(blocking) > 1 else ""
-    hint = "Nothing was changed. Mend or leave out the clips that are named"
+    hint = "Nothing was changed. Fix or drop these clips"
     if all(problem.overridable for problem in blocking):
-        hint += ", or pass --force if you know better"
+        hint += ", or use --force"
     return EnrollmentRefused(
         f"{report.name} was not enrolled: {where}{first.message}{more}",
         report=report,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -14,6 +14,7 @@ from voiceid.decision.rule import DecisionRule, Target
 from voiceid.evaluation.bounds import Bools, Indices, drawn_again, rate_by_speaker
 from voiceid.evaluation.protocol import Protocol
 from voiceid.evaluation.report import Judged, attributes
+from voiceid.index.base import IndexStatus
 from voiceid.metrics import Rate, Searches
 
 Floats: TypeAlias = npt.NDArray[np.float32]
@@ -35,6 +36,14 @@ class IndexLoss:
 
     miss_rate: float
     miss_rate_upper: float
+
+    @classmethod
+    def of(cls, statuses: Sequence[IndexStatus]) -> IndexLoss | None:
+        """Return what an index loses; None where it cannot lose a speaker."""
+        for status in statuses:
+            if status.miss_rate is not None and status.miss_rate_upper is not None:
+                return cls(status.miss_rate, status.miss_rate_upper)
+        return None
 
     def added_to(self, fnir: float) -> tuple[float, float]:
         """Return an FNIR with what the index loses: with the rate, and with its bound.

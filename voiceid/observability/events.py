@@ -51,7 +51,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 """The fields of each event, in order; what does not apply is None.  See docs/observing.md."""
 
 
-class Change(enum.StrEnum):
+class ChangeKind(enum.StrEnum):
     """What was changed, or left the gallery."""
 
     ENROLL = "enroll"
@@ -106,13 +106,13 @@ class Change(enum.StrEnum):
     """A model was installed."""
     REMOVE_MODEL = "remove_model"
     """A model was removed."""
-    MIGRATE = "migrate"
+    PREPARE_SWITCH = "prepare_switch"
     """Another model heard the kept audio; it answers nothing yet."""
     SWITCH_MODEL = "switch_model"
     """The model that was prepared answers now."""
-    CANCEL_MIGRATION = "cancel_migration"
+    CANCEL_SWITCH = "cancel_switch"
     """What another model had prepared was removed."""
-    FINISH_MIGRATION = "finish_migration"
+    FINISH_SWITCH = "finish_switch"
     """The samples of the models before were removed."""
 
 

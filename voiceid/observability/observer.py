@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from voiceid.domain import Decision
 from voiceid.errors import VoiceIDError
 from voiceid.observability.counters import Counters
-from voiceid.observability.events import LOG, Change, emit
+from voiceid.observability.events import LOG, ChangeKind, emit
+
+_RECORDED = "_voiceid_recorded"
 
 
 class Observer:
@@ -28,7 +30,7 @@ class Observer:
             emit("decision", _facts(decision))
         self.counters.decided(decision)
 
-    def changed(self, change: Change, **facts: object) -> None:
+    def changed(self, change: ChangeKind, **facts: object) -> None:
         """Count and log a change; it is done, whatever becomes of the log."""
         self.counters.changed(change.value)
         emit("change", {"kind": change.value, **facts})
@@ -40,7 +42,9 @@ class Observer:
         try:
             yield
         except Exception as error:
-            self.failed(doing, error, elapsed_ms(started))
+            if not getattr(error, _RECORDED, False):  # one action may be a part of another
+                setattr(error, _RECORDED, True)
+                self.failed(doing, error, elapsed_ms(started))
             raise
 
     def failed(self, doing: str, error: Exception, took_ms: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from voiceid import errors
 from voiceid.domain import Outcome, Reason, Task
-from voiceid.observability.events import Change
+from voiceid.observability.events import ChangeKind
 from voiceid.observability.exposition import Family, Sample, text
 
 _OUTCOMES = {
@@ -106,7 +106,7 @@ class Stats:
     errors : mapping of str to int
         Questions and changes that ended in an error, by its class.
     changes : mapping of str to int
-        By :class:`Change`.
+        By :class:`ChangeKind`.
     latencies : mapping of str to Histogram
         From the question to the decision, by task.
     stages : mapping of str to Histogram
@@ -163,7 +163,7 @@ class Stats:
             (c.task, c.outcome, c.reason): c.count for c in self.decisions
         }
         failed = dict.fromkeys(_ERRORS, 0) | dict(self.errors)
-        changes: dict[str, int] = dict.fromkeys(map(str, Change), 0) | dict(self.changes)
+        changes: dict[str, int] = dict.fromkeys(map(str, ChangeKind), 0) | dict(self.changes)
         return [
             Family("voiceid_decisions_total", "counter", "Decisions, by how they came out.").of(
                 ({"task": task, "outcome": outcome, "reason": reason}, count)

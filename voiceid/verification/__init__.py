@@ -1,11 +1,11 @@
 """Verification and identification: questions about a clip, and their answers.
 
-`verifier` asks the gallery, `backend` is what the database says of adaptation, calibration and
-normalisation, and `answers` makes the decisions.
+`policy` reads what decides, `verifier` asks the gallery in numbered steps, and `answers` makes the
+decisions.
 """
 
 from voiceid.verification.answers import Probe
-from voiceid.verification.backend import BackEnd, BackEnds
-from voiceid.verification.verifier import Verifier, compare
+from voiceid.verification.policy import BackEnd, Policy
+from voiceid.verification.verifier import Search, Verifier, compare
 
-__all__ = ["BackEnd", "BackEnds", "Probe", "Verifier", "compare"]
+__all__ = ["BackEnd", "Policy", "Probe", "Search", "Verifier", "compare"]

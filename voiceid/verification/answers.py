@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from voiceid.decision.rule import accepted
 from voiceid.domain import (
     Candidate,
     Condition,
@@ -86,6 +87,11 @@ class Judged:
     calibration: int | None
 
     @property
+    def is_match(self) -> bool:
+        """Whether the score reaches the threshold."""
+        return bool(accepted(self.score, self.threshold.value))
+
+    @property
     def facts(self) -> dict[str, Any]:
         """The fields of a decision."""
         return {
@@ -142,6 +148,12 @@ class Facts:
             **(values | more),
         )
 
+    def empty(self) -> Decision:
+        """Return the rejection by a gallery, or a group, without speakers."""
+        where = "" if self.group is None else f" of the group {self.group}"
+        detail = f"no speaker{where} is enrolled in {self.space.id}"
+        return self.decision(Outcome.REJECTED, Reason.GALLERY_EMPTY, detail)
+
     def too_short(self, *, speaker: SpeakerRef | None = None) -> Decision:
         """Return that it cannot be told, for want of speech."""
         net = self.probe.net_speech_s or 0.0
@@ -161,7 +173,7 @@ class Facts:
         shown: tuple[Candidate, ...],
     ) -> Decision:
         """Return that it cannot be told, because of a close runner-up."""
-        lead = best.score - runner_up.score
+        lead = judged.lead(runner_up)
         return self.decision(
             Outcome.INCONCLUSIVE,
             Reason.AMBIGUOUS,
@@ -208,12 +220,12 @@ class Facts:
     ) -> Decision:
         """Return the decision that score and threshold make."""
         score, threshold = judged.score, judged.threshold
-        accepted = score >= threshold.value
-        claimed = speaker if accepted or self.task is Task.VERIFY else None
-        sign = ">=" if accepted else "<"
+        is_match = judged.is_match
+        claimed = speaker if is_match or self.task is Task.VERIFY else None
+        sign = ">=" if is_match else "<"
         return self.decision(
-            Outcome.ACCEPTED if accepted else Outcome.REJECTED,
-            Reason.MATCH if accepted else rejection,
+            Outcome.ACCEPTED if is_match else Outcome.REJECTED,
+            Reason.MATCH if is_match else rejection,
             f"score {score:.3f} {sign} threshold {threshold.value:.4g} ({threshold.source})",
             speaker=claimed,
             **judged.facts,

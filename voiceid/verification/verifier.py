@@ -1,4 +1,8 @@
-"""Who is speaking: verify (1:1), identify (1:N, open set) and compare (two clips)."""
+"""Who is speaking: verify (1:1), identify (1:N, open set) and compare (two clips).
+
+Everything here fails closed.  An acceptance needs a finite score, a threshold and a speaker in
+good standing; every exception ends without one.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from voiceid.audio import AudioSource
+from voiceid.decision.aims import Aim
 from voiceid.decision.embeddings import cosine
-from voiceid.decision.rule import DecisionRule
 from voiceid.domain import (
     Candidate,
     Condition,
@@ -25,180 +29,213 @@ from voiceid.domain import (
     Standing,
     Task,
     Utterance,
-    tag,
 )
-from voiceid.errors import ConfigError, ModelRuntimeError, SpaceMismatch
+from voiceid.errors import ConfigError, ModelRuntimeError, SpaceMismatch, SpeakerNotFound
 from voiceid.index.base import Gallery
-from voiceid.speech.embedder import Embedder
 from voiceid.verification.answers import Facts, Judged, Probe
-from voiceid.verification.backend import BackEnd, BackEnds
+from voiceid.verification.policy import NO_AIM, BackEnd, Policy
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Store
     from voiceid.store.reader import Reader
 
+Hear = Callable[[AudioSource], Utterance]
 
-NO_RULE = DecisionRule("nothing", (), 0.0)
-"""Of a search, which decides nothing."""
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What an identification asks for, beside the clip.
+
+    Parameters
+    ----------
+    aim : Aim
+    group : str or None
+        The only group that is searched, by its normal name.
+    top : int
+        At most so many candidates in the answer, at least 1.
+    """
+
+    aim: Aim = NO_AIM
+    group: str | None = None
+    top: int = 5
+
+    def __post_init__(self) -> None:
+        if self.top < 1:
+            raise ConfigError(
+                f"top is {self.top}, and at least one candidate must be looked at",
+                hint="Ask for 1 or more.",
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
     """Scores clips against the enrolled speakers.  Safe to share among threads.
 
-    Somebody expired or disabled still competes, and is never accepted: so their voice is not
-    taken for the voice of whoever sounds most like them.
+    An expired or disabled speaker still competes, and is never accepted: so their voice is not
+    taken for the voice of the speaker who sounds most like them.
 
     Parameters
     ----------
-    hear : callable
-        From a recording to its utterance.
-    back_ends : BackEnds
-        Of the space of the embeddings that it makes.
+    policy : Policy
     store : Store
     gallery_of : callable
         From an embedding space to its index.
-    searched : callable, optional
-        Is told how long each search of the index took, in seconds.
+    searched : callable
+        Receives how long each search of the index took, in seconds.
     """
 
-    hear: Callable[[AudioSource], Utterance]
-    back_ends: BackEnds
+    policy: Policy
     store: Store
     gallery_of: Callable[[EmbeddingSpace], Gallery]
-    searched: Callable[[float], None] | None = None
+    searched: Callable[[float], None]
 
-    def verify(self, name: str, source: AudioSource, *, rule: DecisionRule) -> Decision:
+    def verify(
+        self, hear: Hear, source: AudioSource, name: str, aim: Aim, group: str | None = None
+    ) -> Decision:
         """Decide whether the clip is the voice of the speaker called ``name``.
 
         Raises
         ------
         SpeakerNotFound
-            Nobody of that name is enrolled.
+            No speaker of that name is enrolled, or is in the group.
         SpaceMismatch
             The speaker was enrolled with another model or other speech settings.
         AudioError
             The clip could not be read.
         """
         started = time.perf_counter()
-        with self.store.read() as reader:  # a wrong name is told before the audio is decoded
-            self._claimed(reader, name, self.back_ends.space)
-        probe = Probe.of(self.hear(source))
-        # The audio took its time: the answer is given on what is enrolled now.
+        # 1. A wrong name is an error before the audio is decoded.
         with self.store.read() as reader:
-            back_end = self.back_ends.in_use(reader, rule)
-            claimed, vector = self._claimed(reader, name, back_end.space)
-        facts = Facts(Task.VERIFY, probe, back_end.space, 1, started)
-        score, asked = None, vector
+            _claimed(reader, name, self.policy.space, group)
+        # 2. Hear the clip.
+        probe = Probe.of(hear(source))
+        # 3. Hearing took its time: the answer is given on what is enrolled and in use now.
+        with self.store.read() as reader:
+            back_end = self.policy.read(reader, aim, group)
+            claimed, vector = _claimed(reader, name, back_end.space, group)
+        facts = Facts(Task.VERIFY, probe, back_end.space, 1, started, group)
+        # 4. Score it against the centroid.
+        score = None
         if probe.embedding is not None:
-            asked = back_end.moved(probe.embedding).vector
-            score = _finite(cosine(asked, vector))
-        found = () if score is None else (Candidate(claimed.speaker, score),)
+            score = _finite(cosine(back_end.moved(probe.embedding).vector, vector))
+        candidates = () if score is None else (Candidate(claimed.speaker, score),)
+        # 5. Decide: standing first, then speech, then the threshold.
         if (standing := claimed.standing(datetime.now(UTC))) is not Standing.ACTIVE:
-            return facts.barred(claimed.speaker, standing, {"score": score}, found)
+            return facts.barred(claimed.speaker, standing, {"score": score}, candidates)
         if score is None:
             return facts.too_short(speaker=claimed.speaker)
-        judged = back_end.judged(score, probe.against(claimed), lambda: (vector, asked))
-        return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, claimed.speaker, found)
+        judged = back_end.judged(score, probe.against(claimed))
+        return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, claimed.speaker, candidates)
 
-    def identify(
-        self, source: AudioSource, *, top: int, rule: DecisionRule, group: str | None = None
-    ) -> Decision:
-        """Decide who of the gallery, or of one group in it, is speaking, if anybody is.
+    def identify(self, hear: Hear, source: AudioSource, search: Search) -> Decision:
+        """Decide who of the gallery, or of one group in it, is speaking, if any speaker is.
 
         Raises
         ------
         AudioError
             The clip could not be read.
-        SpeakerDetailInvalid
-            Nothing can be a group of that name.
         """
         started = time.perf_counter()
-        group = None if group is None else tag("group", group)
-        _require_candidates(top)
-        self.gallery_of(self.back_ends.space).prepare()
-        probe = Probe.of(self.hear(source))
-        return self.identify_probe(probe, top=top, rule=rule, group=group, started=started)
+        self.gallery_of(self.policy.space).prepare()
+        return self.identify_probe(Probe.of(hear(source)), search, started)
 
-    def identify_probe(
-        self, probe: Probe, *, top: int, rule: DecisionRule, group: str | None, started: float
-    ) -> Decision:
+    def identify_probe(self, probe: Probe, search: Search, started: float) -> Decision:
         """Decide who is speaking in what was heard already; see :meth:`identify`.
 
         ``started`` is the ``time.perf_counter()`` from which the answer's time is counted.
         """
-        _require_candidates(top)
         with self.store.read() as reader:
-            back_end = self.back_ends.in_use(reader, rule)
-            space = back_end.space
-            size = self.gallery_of(space).size(reader, group)
-            facts = Facts(Task.IDENTIFY, probe, space, size, started, group)
+            # 1. Read what decides, in the transaction that answers.
+            back_end = self.policy.read(reader, search.aim, search.group, per_search=True)
+            gallery = self.gallery_of(back_end.space)
+            size = gallery.size(reader, search.group)
+            facts = Facts(Task.IDENTIFY, probe, back_end.space, size, started, search.group)
             if probe.embedding is None:
                 return facts.too_short()
+            # 2. Search for the nearest, and one more for the margin.
             embedding = back_end.moved(probe.embedding)
-            ranking = self._ranking(reader, embedding, max(top, 2), group)
-            if not ranking:
-                where = "" if group is None else f" of the group {group}"
-                detail = f"nobody{where} is enrolled in {space.id}"
-                return facts.decision(Outcome.REJECTED, Reason.GALLERY_EMPTY, detail)
-            (best, owner), centroid_id = ranking[0][0], ranking[0][1]
-            judged = back_end.judged(
-                best.score,
-                probe.against(owner),
-                lambda: (reader.vector(centroid_id, space.id), embedding.vector),
-                size,
-            )
-        return _decide(facts, [one for one, _ in ranking], judged, rule.margin, top)
+            ranking = self._ranking(reader, gallery, embedding, search, max(search.top, 2))
+        if not ranking:
+            return facts.empty()
+        # 3. Find the threshold for the best of them.
+        best, owner = ranking[0]
+        judged = back_end.judged(best.score, probe.against(owner), size)
+        # 4. Decide: threshold, margin, standing.
+        return _decide(facts, ranking, judged, back_end.rule.margin, search.top)
 
-    def search(
-        self, embedding: Embedding, k: int, group: str | None = None
-    ) -> tuple[Candidate, ...]:
-        """Return the ``k`` speakers whose centroids are nearest, best first: no decision.
+    def search(self, embedding: Embedding, search: Search) -> tuple[Candidate, ...]:
+        """Return the ``top`` speakers whose centroids are nearest, best first: no decision.
 
         Raises
         ------
         SpaceMismatch
             The embedding is of another space than the gallery's.
         """
-        _require_candidates(k)
-        self.back_ends.space.require_same(embedding.space)
+        self.policy.space.require_same(embedding.space)
         with self.store.read() as reader:
-            back_end = self.back_ends.in_use(reader, NO_RULE)
-            moved = back_end.moved(embedding)
-            return tuple(one for (one, _), _ in self._ranking(reader, moved, k, group))
-
-    def _claimed(
-        self, reader: Reader, name: str, space: EmbeddingSpace
-    ) -> tuple[Enrolled, Float32Array]:
-        speaker = reader.speaker(name)
-        centroid_id = reader.centroid_id(speaker.id, space.id)
-        if centroid_id is None:
-            raise SpaceMismatch(
-                f"{speaker.name} is enrolled in {', '.join(speaker.spaces) or 'no space'},"
-                f" not in {space.id}",
-                hint="Enrol the speaker with this model and these speech settings, or use theirs.",
-            )
-        vector = reader.vector(centroid_id, space.id)
-        return reader.owners([centroid_id])[centroid_id], vector
+            back_end = self.policy.read(reader)
+            gallery, moved = self.gallery_of(back_end.space), back_end.moved(embedding)
+            ranking = self._ranking(reader, gallery, moved, search, search.top)
+        return tuple(candidate for candidate, _ in ranking)
 
     def _ranking(
-        self,
-        reader: Reader,
-        embedding: Embedding,
-        k: int,
-        group: str | None,
-    ) -> list[tuple[tuple[Candidate, Enrolled], int]]:
-        """Return the nearest, best first, each with the id of the centroid."""
-        gallery = self.gallery_of(embedding.space)
+        self, reader: Reader, gallery: Gallery, embedding: Embedding, search: Search, k: int
+    ) -> list[tuple[Candidate, Enrolled]]:
+        """Return the ``k`` nearest, best first."""
         started = time.perf_counter()
-        hits = gallery.search(reader, embedding.vector, k, group)
-        if self.searched is not None:
-            self.searched(time.perf_counter() - started)
-        owners = reader.owners([centroid_id for centroid_id, _ in hits])
+        hits = gallery.search(reader, embedding.vector, k, search.group)
+        self.searched(time.perf_counter() - started)
+        owners = reader.centroids.owners([centroid_id for centroid_id, _ in hits])
         return [
-            ((Candidate(owners[hit].speaker, _finite(score)), owners[hit]), hit)
-            for hit, score in hits
+            (Candidate(owners[centroid_id].speaker, _finite(score)), owners[centroid_id])
+            for centroid_id, score in hits
         ]
+
+
+def compare(
+    hear: Hear, a: AudioSource, b: AudioSource, back_end_now: Callable[[], BackEnd]
+) -> Decision:
+    """Decide whether two clips are of one voice; no speaker needs to be enrolled.
+
+    Raises
+    ------
+    AudioError
+        A clip could not be read.
+    """
+    started = time.perf_counter()
+    # 1. Hear both clips.
+    first, second = hear(a), hear(b)
+    shorter = min((first, second), key=lambda utterance: utterance.quality.net_speech_s)
+    # 2. Read what decides now.
+    back_end = back_end_now()
+    facts = Facts(Task.COMPARE, Probe.of(shorter), back_end.space, 0, started)
+    if first.embedding is None or second.embedding is None:
+        return facts.too_short()
+    # 3. Score, and decide.
+    score = cosine(back_end.moved(first.embedding).vector, back_end.moved(second.embedding).vector)
+    judged = back_end.judged(_finite(score), Condition.of_two(first.quality, second.quality))
+    return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, None, ())
+
+
+def _claimed(
+    reader: Reader, name: str, space: EmbeddingSpace, group: str | None
+) -> tuple[Enrolled, Float32Array]:
+    """Return the enrolment of the speaker of that name in a space, and the centroid."""
+    speaker = reader.speakers.get(name)
+    if group is not None and group not in speaker.groups:
+        raise SpeakerNotFound(
+            f"{speaker.name} is not in the group {group}",
+            hint=f"Put the speaker into it: `voiceid speakers edit {speaker.name} --group {group}`.",
+        )
+    centroid_id = reader.centroids.id_of(speaker.id, space.id)
+    if centroid_id is None:
+        raise SpaceMismatch(
+            f"{speaker.name} is enrolled in {', '.join(speaker.spaces) or 'no space'},"
+            f" not in {space.id}",
+            hint="Enrol the speaker with this model and these speech settings, or use theirs.",
+        )
+    vector = reader.centroids.vector(centroid_id, space.id)
+    return reader.centroids.owners([centroid_id])[centroid_id], vector
 
 
 def _decide(
@@ -211,43 +248,18 @@ def _decide(
     """Decide between acceptance of the best candidate, rejection, and neither."""
     (best, owner), runner_up = ranking[0], ranking[1][0] if len(ranking) > 1 else None
     shown = tuple(candidate for candidate, _ in ranking[:top])
-    if best.score >= judged.threshold.value:
-        if runner_up is not None and best.score - runner_up.score < margin:
+    if judged.is_match:
+        if runner_up is not None and judged.lead(runner_up) < margin:
             return facts.ambiguous(best, runner_up, judged, margin, shown)
         if (standing := owner.standing(datetime.now(UTC))) is not Standing.ACTIVE:
             return facts.barred(best.speaker, standing, judged.facts, shown, runner_up)
     return facts.accept_or_reject(judged, Reason.UNKNOWN, best.speaker, shown, runner_up)
 
 
-def _require_candidates(top: int) -> None:
-    if top < 1:
-        raise ConfigError(f"top is {top}, and at least one candidate must be looked at")
-
-
-def compare(embedder: Embedder, a: AudioSource, b: AudioSource, *, back_end: BackEnd) -> Decision:
-    """Decide whether two clips are of one voice; nobody needs to be enrolled.
-
-    Raises
-    ------
-    AudioError
-        A clip could not be read.
-    """
-    started = time.perf_counter()
-    one, other = embedder.utterance(a), embedder.utterance(b)
-    shorter = min((one, other), key=lambda u: u.quality.net_speech_s)
-    facts = Facts(Task.COMPARE, Probe.of(shorter), back_end.space, 0, started)
-    if one.embedding is None or other.embedding is None:
-        return facts.too_short()
-    sides = back_end.moved(one.embedding).vector, back_end.moved(other.embedding).vector
-    condition = Condition.of_two(one.quality, other.quality)
-    judged = back_end.judged(_finite(cosine(*sides)), condition, lambda: sides)
-    return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, None, ())
-
-
 def _finite(score: float) -> float:
     if not math.isfinite(score):
         raise ModelRuntimeError(
-            f"a comparison gave {score} instead of a cosine; nobody was accepted",
+            f"a comparison gave {score} instead of a cosine; no speaker was accepted",
             hint="Run `voiceid models verify` and `voiceid index rebuild`.",
         )
     return score

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid import metrics
-from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
 from voiceid.domain import Utterance
 from voiceid.errors import NotEnoughSpeech
@@ -33,7 +32,23 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two models.
+    """One of the two models that are compared.
+
+    Parameters
+    ----------
+    name : str
+    embedder : Embedder
+    file : InstalledModel
+    """
+
+    name: str
+    embedder: Embedder
+    file: InstalledModel
+
+
+@dataclass(frozen=True, slots=True)
+class SideResult:
+    """What one of the two models came to.
 
     Parameters
     ----------
@@ -58,7 +73,7 @@ class Comparison:
 
     Parameters
     ----------
-    a, b : Side
+    a, b : SideResult
     clips, left_out : int
         Recordings that were compared, and that held too little speech.
     audio_s : float
@@ -74,8 +89,8 @@ class Comparison:
         Why there is no error rate; empty when there is one.
     """
 
-    a: Side
-    b: Side
+    a: SideResult
+    b: SideResult
     clips: int
     left_out: int
     audio_s: float
@@ -95,13 +110,12 @@ class _Heard:
     seconds: tuple[float, float]
 
 
-def compare_models(a: Parts, b: Parts, clips: Iterable[tuple[str, AudioSource]]) -> Comparison:
+def compare_models(a: Side, b: Side, clips: Iterable[tuple[str, AudioSource]]) -> Comparison:
     """Hear every recording with both models in turn, and compare.
 
     Parameters
     ----------
-    a, b : Parts
-        Set up with one model each.
+    a, b : Side
     clips : iterable of (str, AudioSource)
         Who speaks, and the recording.
 
@@ -126,15 +140,15 @@ def compare_models(a: Parts, b: Parts, clips: Iterable[tuple[str, AudioSource]])
     audio_s = sum(one.utterances[0].quality.duration_s or 0.0 for one in usable)
     seconds = [sum(one.seconds[side] for one in usable) for side in range(2)]
     sides = [
-        Side(
-            name=parts.card.name,
-            size_bytes=parts.models.installed(parts.card.name).path.stat().st_size,
+        SideResult(
+            name=model.name,
+            size_bytes=model.file.path.stat().st_size,
             real_time=audio_s / seconds[side],
             eer=None
             if no_eer
             else metrics.equal_error_rate(scores[side][genuine], scores[side][~genuine]),
         )
-        for side, parts in enumerate((a, b))
+        for side, model in enumerate((a, b))
     ]
     return Comparison(
         a=sides[0],

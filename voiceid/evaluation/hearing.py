@@ -1,4 +1,4 @@
-"""Recordings whose speakers are known, heard for whatever is fitted to them."""
+"""Recordings whose speakers are known, heard for an evaluation or a fit."""
 
 from __future__ import annotations
 
@@ -6,33 +6,34 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from voiceid.app.parts import Parts
 from voiceid.domain import Utterance
 from voiceid.evaluation.cache import EmbeddingCache
 from voiceid.evaluation.protocol import Recording
 from voiceid.evaluation.scoring import Failure, listen
+from voiceid.speech.embedder import Embedder
 
 
 def silent(done: int, total: int) -> None:
-    """Tell nobody how many recordings are heard, of how many."""
+    """Ignore how many recordings are heard, of how many."""
     del done, total
 
 
-def heard_and_told(
-    parts: Parts,
+def hear_all(
     recordings: Sequence[Recording],
+    embedder: Embedder,
     cache: str | os.PathLike[str],
+    notify: Callable[[str], None],
     tell: Callable[[int, int], None] | None,
 ) -> list[Utterance | Failure]:
-    """Return what was heard in each recording, and tell what gave nothing.
+    """Return what was heard in each recording; ``notify`` receives what gave nothing.
 
     Raises
     ------
     ModelError, ConfigError
     """
-    kept = EmbeddingCache(Path(cache), parts.space)
-    heard = listen(recordings, parts.embedder, kept, tell or silent)
-    for one in heard:
-        if isinstance(one, Failure):
-            parts.notify(f"left out {one.recording.name}: {one.message}")
+    kept = EmbeddingCache(Path(cache), embedder.space)
+    heard = listen(recordings, embedder, kept, tell or silent)
+    for result in heard:
+        if isinstance(result, Failure):
+            notify(f"left out {result.recording.name}: {result.message}")
     return heard

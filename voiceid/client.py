@@ -1,0 +1,555 @@
+"""`VoiceID`: a client of one gallery of enrolled voices.
+
+    with VoiceID.open(home="/srv/door") as vid:
+        vid.enroll("alice", ["a1.wav", "a2.wav", "a3.wav"])
+        decision = vid.identify("door.mp3")
+        if decision.accepted and decision.speaker.name == "alice":
+            ...
+
+The verbs that answer are its methods.  Everything that is stored is a collection, one file each
+in `voiceid.resources`, loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from voiceid.audio import AudioSource
+from voiceid.config import Config, load_config
+from voiceid.decision.aims import Aim, threshold_by_hand
+from voiceid.decision.embeddings import unit
+from voiceid.domain import (
+    Candidate,
+    Decision,
+    EmbeddedClip,
+    Embedding,
+    EmbeddingSpace,
+    EnrollmentReport,
+    SpeakerDetails,
+    Task,
+    tag,
+)
+from voiceid.enrollment import Mode, Person, sources_of
+from voiceid.errors import AudioError, NotEnoughSpeech, SpaceMismatch
+from voiceid.model_in_use import ModelInUse
+from voiceid.models import runtime
+from voiceid.models.fetch import Progress
+from voiceid.observability import ChangeKind
+from voiceid.session import Session
+from voiceid.speech.embedder import or_error
+from voiceid.verification import Probe, Search, compare
+
+if TYPE_CHECKING:  # each loads when it is first asked for
+    from voiceid.resources.adaptations import Adaptations
+    from voiceid.resources.calibrations import Calibrations
+    from voiceid.resources.database import Database
+    from voiceid.resources.events import Events
+    from voiceid.resources.index import Index
+    from voiceid.resources.models import Models
+    from voiceid.resources.samples import Samples
+    from voiceid.resources.speakers import Speakers
+
+Threshold = float | Mapping[float, float]
+"""A cosine, or cosines by seconds of net speech from which each holds."""
+
+
+class VoiceID:
+    """Enrolled voices, and the questions that can be asked of them.
+
+    One object serves a whole process; its methods may be called from any number of threads
+    at once.  Build it with :meth:`open`, after the process has forked; docs/server.md is
+    about servers.
+
+    Parameters
+    ----------
+    config : Config
+    notify : callable, optional
+        Receives a sentence about what takes long (a model that is fetched) or was left out.
+    progress : callable, optional
+        Receives how far a download is: ``progress(stage, done_bytes, total_bytes)``.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        notify: Callable[[str], None] | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._session = Session(config, notify or (lambda _: None), progress)
+
+    @classmethod
+    def open(
+        cls,
+        data: str | os.PathLike[str] | None = None,
+        *,
+        home: str | os.PathLike[str] | None = None,
+        overrides: Mapping[str, object] | None = None,
+        notify: Callable[[str], None] | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Open a gallery; its data folder is made when something is first written.
+
+        Parameters
+        ----------
+        data : path, optional
+            Folder of the database and the index; from the configuration when omitted.
+        home : path, optional
+            The folder of ``config.yaml``, from which relative paths start; when omitted
+            ``$VOICEID_HOME``, else the current folder if it holds a ``config.yaml``, else the
+            user's data folder.
+        overrides : mapping, optional
+            Settings by dotted key, e.g. ``{"model": "ge2e", "decision.target_fmr": 0.01}``.
+        notify, progress
+            See `VoiceID`.
+
+        Raises
+        ------
+        ConfigError
+            A setting is unknown or out of range; all that are wrong are named.
+        """
+        config = load_config(home, {**(overrides or {}), **({"data": data} if data else {})})
+        return cls(config, notify=notify, progress=progress)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database.  The object must not be used afterwards."""
+        self._session.close()
+
+    def warm_up(self) -> None:
+        """Load the models and the database now, so that the first answer is as fast as any.
+
+        Raises
+        ------
+        ModelError, StoreError
+        """
+        model = self._session.loaded_model
+        _ = model.embedder, model.verifier
+        self._session.gallery(model.space.id, model.space.dim).prepare()
+
+    # Questions
+
+    def identify(  # noqa: PLR0913 - what can be asked of an answer, by keyword
+        self,
+        source: AudioSource | EmbeddedClip,
+        *,
+        top: int = 5,
+        target_fpir: float | None = None,
+        threshold: Threshold | None = None,
+        margin: float | None = None,
+        group: str | None = None,
+    ) -> Decision:
+        """Decide who is speaking in a clip, if any enrolled speaker is.
+
+        Parameters
+        ----------
+        source : AudioSource or EmbeddedClip
+            A path, bytes, a binary file object, ``(samples, rate_hz)``, or ``"-"``; or an
+            embedding that was made elsewhere, for which no model is loaded.
+        top : int
+            At most so many candidates in the decision, best first.
+        target_fpir : float, optional
+            False positive identification rate, 0 to 0.5: how often a person who is not enrolled
+            may be taken for one who is.  The threshold rises with the gallery so that it holds.
+        threshold : float or mapping, optional
+            A cosine, -1 to 1, in place of a rate; or cosines by seconds of net speech.
+        margin : float, optional
+            Least lead over the runner-up, 0 to 2, in cosine.
+        group : str, optional
+            Ask only the members of this group, by the group's policy.
+
+        Returns
+        -------
+        Decision
+            ``accepted``; ``rejected`` (unknown, an empty gallery, or a speaker who is expired or
+            disabled); or ``inconclusive`` (too little speech, or a runner-up within the margin).
+
+        Raises
+        ------
+        AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid
+            No speaker was accepted.
+        """
+        search = _search(top, group, target_fpir=target_fpir, threshold=threshold, margin=margin)
+        return self._identified(source, search)
+
+    def identify_all(  # noqa: PLR0913 - as of `identify`
+        self,
+        sources: Iterable[AudioSource | EmbeddedClip],
+        *,
+        top: int = 5,
+        target_fpir: float | None = None,
+        threshold: Threshold | None = None,
+        margin: float | None = None,
+        group: str | None = None,
+    ) -> Iterator[Decision | AudioError]:
+        """Yield, in order, the decision about each clip or the error that it gave.
+
+        Clips are worked on by as many threads as ``runtime.workers`` says.  See
+        :meth:`identify` for the parameters, and for the errors that end it: all but an
+        `AudioError`, which is of one clip.
+        """
+        search = _search(top, group, target_fpir=target_fpir, threshold=threshold, margin=margin)
+        return self._each(Task.IDENTIFY, lambda source: self._identified(source, search), sources)
+
+    def verify(
+        self,
+        name: str,
+        source: AudioSource,
+        *,
+        target_fmr: float | None = None,
+        threshold: Threshold | None = None,
+        group: str | None = None,
+    ) -> Decision:
+        """Decide whether a clip is the voice of the enrolled speaker called ``name``.
+
+        Parameters
+        ----------
+        name : str
+        source : AudioSource
+            See :meth:`identify`.
+        target_fmr : float, optional
+            False match rate, 0 to 0.5: how often another voice may be accepted.  In place of
+            that of the group, the settings, the calibration, or 0.001.
+        threshold : float or mapping, optional
+            See :meth:`identify`.
+        group : str, optional
+            The speaker must be a member of it, and its policy decides.
+
+        Returns
+        -------
+        Decision
+            ``accepted``; ``rejected`` (another voice, or the speaker is expired or disabled);
+            or ``inconclusive`` (too little speech).
+
+        Raises
+        ------
+        SpeakerNotFound
+            No speaker of that name is enrolled, or is in the group.
+        SpaceMismatch
+            The speaker is enrolled, but with another model or other speech settings.
+        AudioError, ModelError, StoreError, ConfigError
+            The speaker was not accepted.
+        """
+        aim = _aim(target_fmr=target_fmr, threshold=threshold)
+        return self._verified(name, source, aim, _group(group))
+
+    def verify_all(  # noqa: PLR0913 - as of `verify`
+        self,
+        name: str,
+        sources: Iterable[AudioSource],
+        *,
+        target_fmr: float | None = None,
+        threshold: Threshold | None = None,
+        group: str | None = None,
+    ) -> Iterator[Decision | AudioError]:
+        """Yield, in order, the decision about each clip or the error that it gave.
+
+        See :meth:`verify` and :meth:`identify_all`.
+        """
+        aim, within = _aim(target_fmr=target_fmr, threshold=threshold), _group(group)
+        return self._each(
+            Task.VERIFY, lambda source: self._verified(name, source, aim, within), sources
+        )
+
+    def compare(
+        self,
+        a: AudioSource,
+        b: AudioSource,
+        *,
+        target_fmr: float | None = None,
+        threshold: Threshold | None = None,
+    ) -> Decision:
+        """Decide whether two clips are of one voice; no speaker needs to be enrolled.
+
+        A database that is there gives the calibration.
+
+        Parameters
+        ----------
+        a, b : AudioSource
+            See :meth:`identify`.
+        target_fmr, threshold
+            See :meth:`verify`.
+
+        Raises
+        ------
+        AudioError, ModelError, StoreError, ConfigError
+            They are not said to be of one voice.
+        """
+        aim = _aim(target_fmr=target_fmr, threshold=threshold)
+
+        def ask(model: ModelInUse) -> Decision:
+            return compare(model.hear, a, b, lambda: model.back_end(aim))
+
+        return self._decided(Task.COMPARE, ask)
+
+    def search(
+        self, clip: EmbeddedClip, *, k: int = 5, group: str | None = None
+    ) -> tuple[Candidate, ...]:
+        """Return the ``k`` speakers nearest to an embedding, best first; loads no model.
+
+        It decides nothing and makes no event; for decisions pass the clip to :meth:`identify`.
+
+        Parameters
+        ----------
+        clip : EmbeddedClip
+        k : int
+            At least 1; fewer are returned where fewer are enrolled.
+        group : str, optional
+            Only the members of this group.
+
+        Raises
+        ------
+        SpaceMismatch, StoreError, ConfigError, SpeakerDetailInvalid
+        """
+        search = Search(top=k, group=_group(group))
+        return self._session.ask(
+            lambda model: model.verifier.search(_embedding(clip, model.space), search)
+        )
+
+    def embed(self, source: AudioSource) -> Embedding:
+        """Return the embedding of the speech in a clip.
+
+        Raises
+        ------
+        NotEnoughSpeech
+            Silence, noise, or too short: there is no vector for it.
+        AudioError, ModelError
+        """
+        utterance = self._session.loaded_model.hear(source)
+        if utterance.embedding is None:
+            least_s = self._session.config.quality.min_net_speech_s
+            raise NotEnoughSpeech(
+                f"{utterance.name} has {utterance.quality.net_speech_s:.2f} s of net speech,"
+                f" and an embedding needs {least_s:g} s",
+                hint="Record a longer clip, closer to the microphone.",
+            )
+        return utterance.embedding
+
+    # Enrolment
+
+    def enroll(  # noqa: PLR0913 - what can be said of an enrolment, by keyword
+        self,
+        name: str,
+        sources: AudioSource | Sequence[AudioSource],
+        *,
+        label: str = "",
+        details: SpeakerDetails | None = None,
+        mode: Mode = "append",
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> EnrollmentReport:
+        """Enrol clips, one utterance each, as the voice of ``name``.
+
+        Parameters
+        ----------
+        name : str
+            Of a new speaker or an enrolled one; ``Alice`` and ``alice`` are one name.
+        sources : AudioSource or sequence of AudioSource
+            The recordings; 10 s of net speech or more in all is good.
+        label : str
+            Where all of the clips were recorded, e.g. ``phone``.
+        details : SpeakerDetails, optional
+            Groups, metadata, expiry: what is known of the speaker beside the voice.
+        mode : str
+            ``append``: beside the samples that there are; ``replace``: in their place.
+        force : bool
+            Override the problems that are judgements: another voice, already enrolled, clipped.
+        dry_run : bool
+            Check everything, write nothing.
+
+        Raises
+        ------
+        EnrollmentRefused
+            Something speaks against it; its ``report`` has every problem, nothing changed.
+        SpeakerNameInvalid, SpeakerDetailInvalid
+            The name, a group, a label or an expiry cannot be used.
+        ModelError, StoreError, ConfigError
+            Nothing was changed.
+        """
+        clips = sources_of(sources)
+        labels = (label,) * len(clips) if label else ()
+        person = Person(name, clips, labels, details or SpeakerDetails())
+
+        def enroll(model: ModelInUse) -> EnrollmentReport:
+            return model.enroller.enroll(person, mode=mode, force=force, dry_run=dry_run)
+
+        with self._session.observer.failures(ChangeKind.ENROLL):
+            return self._session.ask(enroll)
+
+    def enroll_all(
+        self, people: Sequence[Person], *, force: bool = False, dry_run: bool = False
+    ) -> Iterator[EnrollmentReport]:
+        """Enrol many people; yield the report of each, in order, as it is on the disk.
+
+        Unlike :meth:`enroll` this leaves out the clips that cannot be used, and takes what is
+        enrolled already for done.  Any other problem refuses that person alone, and the report
+        says so.  To stop drawing reports stops the enrolling.
+
+        Parameters
+        ----------
+        people : sequence of Person
+        force, dry_run : bool
+            See :meth:`enroll`.
+        """
+        from voiceid.enrollment.bulk import enroll_all  # noqa: PLC0415 - for lists alone
+
+        return enroll_all(self._session.model.enroller, people, force=force, dry_run=dry_run)
+
+    # Collections
+
+    @cached_property
+    def speakers(self) -> Speakers:
+        """The enrolled speakers."""
+        from voiceid.resources.speakers import Speakers  # noqa: PLC0415 - loaded when asked for
+
+        return Speakers(self._session)
+
+    @cached_property
+    def samples(self) -> Samples:
+        """The enrolled utterances."""
+        from voiceid.resources.samples import Samples  # noqa: PLC0415 - as above
+
+        return Samples(self._session)
+
+    @cached_property
+    def calibrations(self) -> Calibrations:
+        """The calibrations, and the error rates that they and the model's card make."""
+        from voiceid.resources.calibrations import Calibrations  # noqa: PLC0415 - as above
+
+        return Calibrations(self._session)
+
+    @cached_property
+    def adaptations(self) -> Adaptations:
+        """The adaptations to this site."""
+        from voiceid.resources.adaptations import Adaptations  # noqa: PLC0415 - as above
+
+        return Adaptations(self._session)
+
+    @cached_property
+    def models(self) -> Models:
+        """The models, and the switch from one to another."""
+        from voiceid.resources.models import Models  # noqa: PLC0415 - as above
+
+        return Models(self._session)
+
+    @cached_property
+    def database(self) -> Database:
+        """The database as a whole."""
+        from voiceid.resources.database import Database  # noqa: PLC0415 - as above
+
+        return Database(self._session)
+
+    @cached_property
+    def index(self) -> Index:
+        """The search index, a cache of the database."""
+        from voiceid.resources.index import Index  # noqa: PLC0415 - as above
+
+        return Index(self._session)
+
+    @cached_property
+    def events(self) -> Events:
+        """What happened, and how things stand: decisions, counters, the examination."""
+        from voiceid.resources.events import Events  # noqa: PLC0415 - as above
+
+        return Events(self._session)
+
+    # How questions are asked
+
+    def _identified(self, source: AudioSource | EmbeddedClip, search: Search) -> Decision:
+        started = time.perf_counter()
+
+        def ask(model: ModelInUse) -> Decision:
+            if not isinstance(source, EmbeddedClip):
+                return model.verifier.identify(model.hear, source, search)
+            embedding = _embedding(source, model.space)
+            probe = Probe(embedding, source.net_speech_s, source.narrowband, None)
+            return model.verifier.identify_probe(probe, search, started)
+
+        return self._decided(Task.IDENTIFY, ask)
+
+    def _verified(self, name: str, source: AudioSource, aim: Aim, group: str | None) -> Decision:
+        return self._decided(
+            Task.VERIFY,
+            lambda model: model.verifier.verify(model.hear, source, name, aim, group),
+        )
+
+    def _each(
+        self, task: Task, ask: Callable[[AudioSource], Decision], sources: Iterable[AudioSource]
+    ) -> Iterator[Decision | AudioError]:
+        with self._session.observer.failures(task):
+            model = self._session.loaded_model
+            _ = model.embedder
+        return runtime.in_order(or_error(ask), sources, model.speaker_model.workers)
+
+    def _decided(self, task: Task, ask: Callable[[ModelInUse], Decision]) -> Decision:
+        """Decide; the listeners receive the decision before the caller, or the error is counted."""
+        session = self._session
+        with session.observer.failures(task):
+            decision = session.ask(ask)
+            for callback in list(session.listeners.values()):
+                callback(decision)
+            session.observer.decided(decision)
+        return decision
+
+
+def _group(name: str | None) -> str | None:
+    return None if name is None else tag("group", name)
+
+
+def _aim(
+    *,
+    target_fmr: float | None = None,
+    target_fpir: float | None = None,
+    threshold: Threshold | None = None,
+    margin: float | None = None,
+) -> Aim:
+    """Return what a call asks for; raises ConfigError."""
+    by_hand = None if threshold is None else threshold_by_hand(threshold, "the call")
+    return Aim(target_fmr, target_fpir, by_hand, margin)
+
+
+def _search(
+    top: int,
+    group: str | None,
+    *,
+    target_fpir: float | None,
+    threshold: Threshold | None,
+    margin: float | None,
+) -> Search:
+    aim = _aim(target_fpir=target_fpir, threshold=threshold, margin=margin)
+    return Search(aim, _group(group), top)
+
+
+def _embedding(clip: EmbeddedClip, here: EmbeddingSpace) -> Embedding:
+    """Return an embedding of the space that is in use, ``here``; raises SpaceMismatch."""
+    named = clip.space if isinstance(clip.space, str) else clip.space.id
+    try:
+        vector = np.asarray(clip.vector, dtype=np.float32)
+        if named == here.id and vector.shape == (here.dim,):
+            return Embedding(unit(vector), here)
+    except (ValueError, TypeError) as error:
+        raise SpaceMismatch(
+            f"the vector cannot be an embedding: {error}", hint="It takes finite numbers."
+        ) from error
+    raise SpaceMismatch(
+        f"a vector of shape {vector.shape} in {named} cannot be compared with {here.id},"
+        f" which has {here.dim} dimensions",
+        hint="Embed with this model and these speech settings, or choose theirs.",
+    )

@@ -1,0 +1,199 @@
+"""What a decision aims at: an error rate, or a cosine set by hand; and whose wish wins.  Pure.
+
+A wish is stated at one of three levels: by the call, for a group, or in the settings.  The more
+special level wins as a whole: a rate that a call asks for replaces a cosine of the settings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from voiceid.errors import ConfigError
+
+MAX_RATE = 0.5
+"""A rate above is not a target: a coin does as well."""
+_COSINES = (-1.0, 1.0)
+_MARGINS = (0.0, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An error rate that was asked for.
+
+    Parameters
+    ----------
+    rate : float
+        Above 0, at most 0.5.
+    per_search : bool
+        True: a false positive identification rate (FPIR), of a search of the whole gallery;
+        False: a false match rate (FMR), of one comparison.
+
+    Raises
+    ------
+    ConfigError
+    """
+
+    rate: float
+    per_search: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.rate <= MAX_RATE:  # NaN is not
+            raise ConfigError(
+                f"a target {self.name} of {self.rate} is not above 0 and at most {MAX_RATE:g}",
+                hint="Rates are fractions: 0.001, 1/1000 and 0.1% are one in a thousand.",
+            )
+
+    @property
+    def name(self) -> str:
+        """``FMR`` or ``FPIR``."""
+        return "FPIR" if self.per_search else "FMR"
+
+    def fmr(self, gallery_size: int) -> float:
+        """Return the false match rate that a comparison may have, for a gallery of so many."""
+        if not self.per_search:
+            return self.rate
+        from voiceid.metrics import fmr_for_fpir  # noqa: PLC0415 - half of a command's start
+
+        return fmr_for_fpir(self.rate, max(gallery_size, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class SetThreshold:
+    """A threshold that was set by hand.
+
+    Parameters
+    ----------
+    steps : tuple of (float, float)
+        From how much net speech on, in seconds, and the cosine that holds from there; rising.
+        One step from 0 holds for any amount of speech, also an unknown one.
+    source : str
+        Who set it, for the answer: ``the call``, ``group vault``, ``the settings``.
+
+    Raises
+    ------
+    ConfigError
+        A cosine is outside of -1 to 1, or an amount of speech is negative or comes twice.
+    """
+
+    steps: tuple[tuple[float, float], ...]
+    source: str
+
+    def __post_init__(self) -> None:
+        for net_speech_s, cosine in self.steps:
+            _require(cosine, _COSINES, "threshold", "a cosine lies between -1 and 1")
+            _require(net_speech_s, (0.0, math.inf), "net speech", "seconds are 0 or more")
+        starts = [net_speech_s for net_speech_s, _ in self.steps]
+        if not starts or starts != sorted(set(starts)):
+            raise ConfigError("a threshold by net speech needs rising amounts, each once")
+
+    @property
+    def needs_speech(self) -> bool:
+        """Whether it depends on the amount of speech."""
+        return self.steps[0][0] > 0 or len(self.steps) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What one level asks for; None: nothing.
+
+    Parameters
+    ----------
+    target_fmr, target_fpir : float or None
+        Rates above 0, at most 0.5: of one comparison, and of a search.
+    threshold : SetThreshold or None
+        In place of a rate.
+    margin : float or None
+        Least lead over the runner-up of an identification, 0 to 2, in cosine.
+
+    Raises
+    ------
+    ConfigError
+        A value is out of its range, or both a rate and a threshold are given.
+    """
+
+    target_fmr: float | None = None
+    target_fpir: float | None = None
+    threshold: SetThreshold | None = None
+    margin: float | None = None
+
+    def __post_init__(self) -> None:
+        rates = [rate for rate in (self.target_fmr, self.target_fpir) if rate is not None]
+        if self.threshold is not None and rates:
+            raise ConfigError(
+                "both a threshold and a target rate were given, and one of them decides",
+                hint="Leave one out.",
+            )
+        for rate in rates:
+            Target(rate)
+        if self.margin is not None:
+            hint = "0 switches the check for a close runner-up off."
+            _require(self.margin, _MARGINS, "margin", "a lead between two cosines is 0 to 2", hint)
+
+    def criterion(self, *, per_search: bool) -> Target | SetThreshold | None:
+        """Return what decides at this level, of a search or of one comparison; None: nothing."""
+        if self.threshold is not None:
+            return self.threshold
+        if per_search and self.target_fpir is not None:
+            return Target(self.target_fpir, per_search=True)
+        return None if self.target_fmr is None else Target(self.target_fmr)
+
+
+def first_criterion(levels: Sequence[Aim], *, per_search: bool) -> Target | SetThreshold | None:
+    """Return what the most special level asks for; ``levels`` begin with it."""
+    criteria = (level.criterion(per_search=per_search) for level in levels)
+    return next((criterion for criterion in criteria if criterion is not None), None)
+
+
+def first_margin(levels: Sequence[Aim]) -> float | None:
+    """Return the margin of the most special level that has one."""
+    return next((level.margin for level in levels if level.margin is not None), None)
+
+
+def threshold_by_hand(value: object, source: str) -> SetThreshold:
+    """Return a threshold from a cosine, or from a mapping of net speech in seconds to cosines.
+
+    Raises
+    ------
+    ConfigError
+    """
+    try:
+        if isinstance(value, Mapping):
+            pairs = [(_number(seconds), _number(cosine)) for seconds, cosine in value.items()]
+            return SetThreshold(tuple(sorted(pairs)), source)
+        return SetThreshold(((0.0, _number(value)),), source)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"a threshold of {value!r} is neither a cosine nor cosines by seconds of net speech",
+            hint="Write 0.5, or {2: 0.6, 4: 0.5}: 0.6 from 2 s on, 0.5 from 4 s on.",
+        ) from error
+
+
+def rate_of(value: object) -> float:
+    """Return a rate that is written as 0.005, ``1/200`` or ``0.5%``; raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("not a rate")  # noqa: TRY004 - one error for all that is not a rate
+    text = str(value).strip()
+    scale = 100 if text.endswith("%") else 1
+    try:
+        rate = float(Fraction(text.removesuffix("%").strip()) / scale)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        raise ValueError("not a rate such as 0.005, 1/200 or 0.5%") from None
+    if not 0.0 < rate <= MAX_RATE:
+        raise ValueError(f"not above 0 and at most {MAX_RATE:g}")
+    return rate
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError("not a number")
+    return float(value)
+
+
+def _require(
+    value: float, limits: tuple[float, float], name: str, reason: str, hint: str = ""
+) -> None:
+    if not limits[0] <= value <= limits[1] or math.isinf(value):  # NaN is in no range
+        raise ConfigError(f"{name} is {value}, and {reason}", hint=hint)

@@ -1,0 +1,176 @@
+"""Speakers from the embedding space of one model to that of another, by their kept audio."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from voiceid.audio import KeptAudio
+from voiceid.domain import (
+    Embedding,
+    Migration,
+    ModelChange,
+    NewSample,
+    Sample,
+    Utterance,
+)
+from voiceid.errors import AudioError, ChangeRefused
+from voiceid.models import runtime
+from voiceid.observability import ChangeKind
+from voiceid.speech.embedder import Embedder
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Reader, Store, Writer
+    from voiceid.store.change import Door
+
+_LOOKED_AT = 1000
+"""Samples that are read at once."""
+_AT_ONCE = 16
+"""Recordings whose embeddings are written in one transaction: some milliseconds."""
+
+Tell: TypeAlias = Callable[[int, int], None]
+"""Receives how many recordings are heard, of how many."""
+
+
+class Hearing(Protocol):
+    """The model that takes over."""
+
+    @property
+    def embedder(self) -> Embedder:
+        """What it hears with."""
+
+    @property
+    def workers(self) -> int:
+        """Recordings that are worked on at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Brings samples over to another model.
+
+    Parameters
+    ----------
+    store : Store
+    door : Door
+    kept : KeptAudio
+    min_speech_s : float
+        Net speech that a speaker needs in all, in seconds.
+    """
+
+    store: Store
+    door: Door
+    kept: KeptAudio
+    min_speech_s: float
+
+    def prepare(
+        self, model: Hearing, change: ModelChange, tell: Tell | None
+    ) -> dict[str, str]:
+        """Hear what is kept and waits with a model; return what gave nothing, and why."""
+        recordings, unusable, done = self.kept.recordings(), dict[str, str](), 0
+        with self.store.read() as reader:
+            total = self.progress(reader, change, {}).waiting
+        for batch in self._waiting(change, recordings):
+            heard = self._heard(model, batch)
+            unusable |= {one: why for one, why in heard.items() if isinstance(why, str)}
+            vectors = {one: what for one, what in heard.items() if isinstance(what, Embedding)}
+            if vectors:
+                with self.door(ChangeKind.PREPARE_SWITCH) as opened:
+                    require_open(opened.writer, change)
+                    _add(opened.writer, change, vectors)
+            done += len(batch)
+            if tell is not None:
+                tell(min(done, total), total)
+        return unusable
+
+    def progress(
+        self, reader: Reader, change: ModelChange, unusable: Mapping[str, str]
+    ) -> Migration:
+        """Return how far a switch is, and who is left behind as things are."""
+        kept = self.kept.recordings()
+        counts = dict.fromkeys(("speakers", "recordings", "prepared", "waiting"), 0)
+        partly, behind = list[str](), list[str]()
+        rows = reader.switches.brought_over(change)
+        for (_, name), group in itertools.groupby(rows, lambda row: (row.speaker_id, row.name)):
+            samples = list(group)
+            lacking = [row for row in samples if not row.done]
+            waiting = [r for r in lacking if r.pcm_sha256 in kept and r.pcm_sha256 not in unusable]
+            reached_s = samples[0].has_s + sum(row.net_speech_s for row in waiting)
+            # A hair less: the two sums are not in one order.
+            if reached_s < min(self.min_speech_s, samples[0].had_s) - 1e-6 or not reached_s:
+                behind.append(name)
+            elif len(waiting) < len(lacking):
+                partly.append(name)
+            counts["speakers"] += 1
+            counts["recordings"] += len(samples)
+            counts["prepared"] += len(samples) - len(lacking)
+            counts["waiting"] += len(waiting)
+        return Migration(
+            change=change,
+            from_model=reader.spaces.model_of(change.from_space),
+            to_model=reader.spaces.model_of(change.to_space),
+            partly=tuple(partly),
+            behind=tuple(behind),
+            unusable=tuple(unusable.values()),
+            **counts,
+        )
+
+    def _waiting(self, change: ModelChange, kept: Collection[str]) -> Iterator[list[str]]:
+        """Yield kept recordings that the new space lacks; also those that are added meanwhile."""
+        after = 0
+        while True:
+            with self.store.read() as reader:
+                waiting = reader.switches.waiting(change, after, _LOOKED_AT)
+            if not waiting:
+                return
+            after = waiting[-1][0]
+            usable = [recording for _, recording in waiting if recording in kept]
+            for start in range(0, len(usable), _AT_ONCE):
+                yield usable[start : start + _AT_ONCE]
+
+    def _heard(self, model: Hearing, recordings: Sequence[str]) -> dict[str, Embedding | str]:
+        """Return what a model makes of kept recordings: an embedding, or why there is none."""
+        embedder = model.embedder
+
+        def hear(recording: str) -> Embedding | str:
+            try:
+                embedding = embedder.utterance(self.kept.source(recording)).embedding
+            except AudioError as error:
+                return error.message
+            too_short = f"{self.kept.path(recording)}: too little speech for {embedder.space.model}"
+            return too_short if embedding is None else embedding
+
+        with ThreadPoolExecutor(model.workers, initializer=runtime.step_back) as pool:
+            return dict(zip(recordings, pool.map(hear, recordings), strict=True))
+
+
+def require_open(reader: Reader, change: ModelChange | None = None) -> ModelChange:
+    """Return the switch that is being prepared; raises ChangeRefused if it is not, or another."""
+    changes = reader.switches.list()
+    if not changes or changes[-1].switched_at is not None or change not in {None, changes[-1]}:
+        raise ChangeRefused(
+            "no switch of the model is being prepared (any more)",
+            hint="Begin one: `voiceid models switch prepare MODEL`.",
+        )
+    return changes[-1]
+
+
+def _add(writer: Writer, change: ModelChange, vectors: Mapping[str, Embedding]) -> None:
+    """Give every sample of these recordings its copy in the new space.
+
+    A sample that was removed, or moved, since it was heard is no longer among them.  What was
+    measured on the original recording stays as it was measured.
+    """
+    lacking = writer.switches.lacking(change, list(vectors))
+    lacking.sort(key=lambda sample: sample.speaker_id)
+    space = next(iter(vectors.values())).space
+    for speaker_id, samples in itertools.groupby(lacking, lambda sample: sample.speaker_id):
+        copies = [_copy(sample, vectors[sample.pcm_sha256]) for sample in samples]
+        writer.samples.add(speaker_id, space, copies)
+
+
+def _copy(sample: Sample, embedding: Embedding) -> NewSample:
+    heard = Utterance(sample.source_name, sample.pcm_sha256, sample.quality, embedding)
+    return NewSample(heard, sample.overrides, sample.label, sample.created_at)

@@ -1,0 +1,141 @@
+"""What must follow an erasure, so that no byte of it stays in a file of the data folder.
+
+The rows are overwritten in the transaction itself (``secure_delete``).  After it, what was made
+of them goes too: index files, kept audio, the write-ahead log.  A row of the table ``erasures``
+says that this is not done yet; it is removed at the end, so that after a kill or a failure the
+next change goes on with it, and `voiceid doctor` reports it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voiceid.audio import KeptAudio
+from voiceid.domain import DatabaseUrl
+from voiceid.errors import ErasureIncomplete, StoreError, VoiceIDError
+from voiceid.index.base import Gallery
+from voiceid.index.file import drop_unknown
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Store
+
+_COPIES = ".before-*"
+"""The copies of a database that an upgrade and a restore keep beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """Removes what erased rows left outside of the database.
+
+    Parameters
+    ----------
+    store : Store
+    gallery : callable
+        From the id and the dimension of an embedding space to its index.
+    index_folder : Path
+    kept_audio : KeptAudio
+    """
+
+    store: Store
+    gallery: Callable[[str, int], Gallery]
+    index_folder: Path
+    kept_audio: KeptAudio
+
+    def complete(self, vectors: Sequence[bytes] = ()) -> None:
+        """Remove every remain, whatever erasure it is of.
+
+        Parameters
+        ----------
+        vectors : sequence of bytes
+            The sample vectors that were erased just now, looked for in copies of the database.
+
+        Raises
+        ------
+        ErasureIncomplete
+            Something is still there: what, where, and until when.
+        """
+        with self.store.read() as reader:
+            number = reader.erasures.newest()
+        remains = [*self._from_index(), *self._from_audio(), *self._from_log()]
+        if not remains:
+            with self.store.write() as writer:
+                writer.erasures.clear(number)
+        remains += self._in_copies(vectors)
+        if remains:
+            raise ErasureIncomplete(
+                "it was removed from the database, but bytes of it remain:\n  "
+                + "\n  ".join(remains),
+                hint="The next change tries again; `voiceid doctor` says whether anything remains.",
+            )
+
+    def _from_index(self) -> Iterator[str]:
+        with self.store.read() as reader:
+            dims = reader.spaces.dims()
+            for space_id, dim in dims.items():
+                try:
+                    self.gallery(space_id, dim).sync(reader)
+                except VoiceIDError as error:
+                    yield f"{self.index_folder / space_id}.index: {error.message}"
+        yield from drop_unknown(self.index_folder, dims)
+
+    def _from_audio(self) -> Iterator[str]:
+        try:
+            drop_unused(self.store, self.kept_audio)
+        except StoreError as error:
+            yield f"{self.kept_audio.folder}: {error.message}"
+
+    def _from_log(self) -> Iterator[str]:
+        try:
+            emptied = self.store.erase_remains()
+        except StoreError as error:
+            yield f"{self.store.path}-wal: {error.message}"
+            return
+        if not emptied:
+            yield (
+                f"{self.store.path} and {self.store.path}-wal: another process reads an older"
+                " state; they are there until it ends"
+            )
+
+    def _in_copies(self, vectors: Sequence[bytes]) -> Iterator[str]:
+        """Yield the copies in which an erased vector is found."""
+        path = self.store.path
+        if isinstance(path, DatabaseUrl) or not vectors:
+            return
+        for copy in sorted(path.parent.glob(path.name + _COPIES)):
+            if _holds(copy, vectors):
+                yield f"{copy}: a copy that was kept before a change; it is there until you remove it"
+
+
+def unused_audio(store: Store, kept: KeptAudio) -> set[str]:
+    """Return the kept recordings that no sample is of."""
+    recordings = kept.recordings()
+    if not recordings:
+        return recordings
+    with store.read() as reader:
+        return recordings - reader.samples.owners(list(recordings)).keys()
+
+
+def drop_unused(store: Store, kept: KeptAudio) -> None:
+    """Remove kept recordings that no sample is of, and what killed processes left of others.
+
+    Raises
+    ------
+    StoreError
+        They are still there.
+    """
+    unused = unused_audio(store, kept)
+    if unused or kept.unfinished():
+        with store.write() as writer:  # no enrolment runs meanwhile
+            kept.remove(unused - writer.samples.owners(list(unused)).keys())
+
+
+def _holds(file: Path, needles: Sequence[bytes]) -> bool:
+    with contextlib.suppress(OSError, ValueError), file.open("rb") as opened:  # an empty file
+        with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return any(content.find(needle) >= 0 for needle in needles)
+    return False

@@ -1,0 +1,118 @@
+"""One model over an open gallery: what hears, what decides, and the services made of the two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from voiceid.audio import AudioSource, KeptAudio
+from voiceid.decision.aims import Aim
+from voiceid.domain import EmbeddingSpace, Utterance
+from voiceid.enrollment import Checks, Curator, Enroller, EnrollmentLimits
+from voiceid.index.base import Gallery
+from voiceid.models.cards import ModelCard
+from voiceid.speech.embedder import Embedder
+from voiceid.speech.speaker_model import SpeakerModel
+from voiceid.verification import BackEnd, Policy, Verifier
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Store
+    from voiceid.store.change import Door
+
+
+@dataclass(frozen=True)
+class GalleryParts:
+    """What of an open gallery the services use.
+
+    Parameters
+    ----------
+    store : callable
+        Gives the database; made or upgraded when it is first asked for.
+    has_database : callable
+        Whether there is one.
+    gallery_of : callable
+        From an embedding space to its index.
+    door : Door
+        Begins a change.
+    kept_audio : KeptAudio
+    limits : EnrollmentLimits
+    searched : callable
+        Receives how long each search of an index took, in seconds.
+    """
+
+    store: Callable[[], Store]
+    has_database: Callable[[], bool]
+    gallery_of: Callable[[EmbeddingSpace], Gallery]
+    door: Door
+    kept_audio: KeptAudio
+    limits: EnrollmentLimits
+    searched: Callable[[float], None]
+
+
+class ModelInUse:
+    """A model and its services.  Safe to share among threads.
+
+    Parameters
+    ----------
+    speaker_model : SpeakerModel
+    policy : Policy
+    parts : GalleryParts
+    """
+
+    def __init__(self, speaker_model: SpeakerModel, policy: Policy, parts: GalleryParts) -> None:
+        self.speaker_model, self.policy, self._parts = speaker_model, policy, parts
+
+    @property
+    def card(self) -> ModelCard:
+        """The card of the encoder."""
+        return self.speaker_model.card
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The embedding space of the model and the speech settings."""
+        return self.policy.space
+
+    @property
+    def embedder(self) -> Embedder:
+        """The way from audio to a vector; missing models are fetched first."""
+        return self.speaker_model.embedder
+
+    def hear(self, source: AudioSource) -> Utterance:
+        """Return what is heard in a recording; raises AudioError, ModelError."""
+        return self.speaker_model.embedder.utterance(source)
+
+    def back_end(self, call: Aim | None = None, *, per_search: bool = False) -> BackEnd:
+        """Return what decides now; see :meth:`voiceid.verification.Policy.read`."""
+        aim = Aim() if call is None else call
+        if not self._parts.has_database():
+            return self.policy.read(None, aim, per_search=per_search)
+        with self._parts.store().read() as reader:
+            return self.policy.read(reader, aim, per_search=per_search)
+
+    @cached_property
+    def verifier(self) -> Verifier:
+        """What answers questions about voices."""
+        parts = self._parts
+        return Verifier(self.policy, parts.store(), parts.gallery_of, parts.searched)
+
+    @cached_property
+    def checks(self) -> Checks:
+        """What can speak against an enrolment in this model's space."""
+        gallery, limits = self._parts.gallery_of(self.space), self._parts.limits
+        return Checks(self.space.id, gallery, self.policy.read_for_enrollment, limits)
+
+    @cached_property
+    def enroller(self) -> Enroller:
+        """What enrols."""
+        parts = self._parts
+        return Enroller(self.embedder, parts.store(), self.checks, parts.kept_audio, parts.door)
+
+    @cached_property
+    def curator(self) -> Curator:
+        """What looks after the enrolled speakers."""
+        parts = self._parts
+        gallery = parts.gallery_of(self.space)
+        rule_of = self.policy.read_for_enrollment
+        return Curator(self.space, parts.store(), gallery, rule_of, parts.door)

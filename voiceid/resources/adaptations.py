@@ -1,0 +1,259 @@
+"""The adaptations of a gallery: transforms learned from recordings whose speakers are known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voiceid.decision.adaptation import StoredAdaptation, adapted_space, gain_of
+from voiceid.decision.aims import Aim
+from voiceid.decision.calibration import StoredCalibration
+from voiceid.decision.transforms import AdaptationRefused
+from voiceid.domain import Float32Array, QualityReport, Utterance
+from voiceid.errors import ChangeRefused, FitRefused
+from voiceid.observability import ChangeKind
+from voiceid.session import Session
+
+if TYPE_CHECKING:  # only who adapts waits for it
+    from voiceid.decision.choice import Choice
+    from voiceid.evaluation.fitting import Fit
+    from voiceid.evaluation.protocol import Recording
+
+_MORE = "Add recordings: of more speakers, several of each, of several days."
+
+
+@dataclass(frozen=True, slots=True)
+class Adapted:
+    """What came of an adaptation.
+
+    Parameters
+    ----------
+    adopted : bool
+        Whether decisions are made by it from now on: held-out speakers were told apart better.
+    reason : str
+        Why, or why not.
+    measured : mapping
+        What every candidate came to with speakers whom it had not seen.
+    adaptation : StoredAdaptation or None
+        None unless it was adopted.
+    calibration : StoredCalibration or None
+        Of the adapted space, fitted on scores of held-out speakers.
+    """
+
+    adopted: bool
+    reason: str
+    measured: dict[str, Any]
+    adaptation: StoredAdaptation | None = None
+    calibration: StoredCalibration | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the public JSON."""
+        return {
+            "adopted": self.adopted,
+            "reason": self.reason,
+            "held_out": self.measured,
+            "adaptation": None if self.adaptation is None else self.adaptation.to_dict(),
+            "calibration": None if self.calibration is None else self.calibration.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Labelled:
+    """Embeddings (n, dim) of known speakers, and what is known of each."""
+
+    vectors: Float32Array
+    speakers: list[str]
+    sessions: list[str] | None
+    qualities: list[QualityReport]
+
+
+class Adaptations:
+    """Transforms of the embeddings to what a site's microphones, lines and rooms do."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def list(self) -> Sequence[StoredAdaptation]:
+        """Return the adaptations of all embedding spaces, oldest first; raises StoreError."""
+        with self._session.store.read() as reader:
+            return reader.adaptations.list()
+
+    def fit(  # noqa: PLR0913 - what can be said of it, by keyword
+        self,
+        recordings: Sequence[Recording] | None = None,
+        *,
+        cache: str | os.PathLike[str],
+        source: str,
+        target_fmr: float | None = None,
+        dry_run: bool = False,
+        tell: Callable[[int, int], None] | None = None,
+    ) -> Adapted:
+        """Learn a transform from known speakers, and decide by it if it helps others.
+
+        It is adopted only if speakers whom it has not seen are told apart better, by more than
+        chance.  Every enrolled speaker gets a centroid in the adapted space, and a calibration
+        is fitted there; what was enrolled stays as it is, so that all of it can be taken back:
+        :meth:`use`.
+
+        Parameters
+        ----------
+        recordings : sequence of Recording, optional
+            Of known speakers, as of a manifest; the enrolled samples when omitted.
+        cache : path
+            Folder of what was heard before.
+        source : str
+            What to call the recordings.
+        target_fmr : float, optional
+            See `Calibrations.fit`.
+        dry_run : bool
+            Measure only.
+        tell : callable, optional
+            Receives how many recordings are heard, of how many.
+
+        Raises
+        ------
+        FitRefused
+            Too few speakers or samples to learn from, to measure with, or to calibrate on.
+        ModelError, StoreError, ConfigError
+        """
+        with self._session.recorded(ChangeKind.ADAPT):
+            # 1. Hear the speakers, or read what is enrolled.
+            if recordings is None:
+                labelled = self._enrolled()
+            else:
+                labelled = self._heard(recordings, cache, tell)
+            # 2. Choose the transform that helps speakers whom it has not seen.
+            choice = _choose(labelled, source)
+            measured = gain_of(choice)
+            if dry_run or not choice.adopted:
+                return Adapted(choice.adopted, choice.reason, measured)
+            # 3. Calibrate on scores of speakers whom it had not seen.
+            aim = self._session.model.back_end(Aim(target_fmr=target_fmr)).rule.aim.rate
+            fit = _calibration(choice, labelled.qualities, aim)
+            # 4. Keep both, and let them decide.
+            return self._adopted(choice, fit, source, target_fmr)
+
+    def use(self, number: int | None) -> StoredAdaptation | None:
+        """Let an adaptation decide in its embedding space, or none in the space in use.
+
+        Raises
+        ------
+        FitNotFound, StoreError
+        """
+        space_id = self._session.model.space.id
+        with self._session.change(ChangeKind.USE_ADAPTATION) as change:
+            adaptations = change.writer.adaptations
+            if number is None:
+                adaptations.use(space_id, None)
+                change.record()
+                return None
+            adaptations.use(adaptations.get(number).space_id, number)
+            adaptation = adaptations.get(number)
+            change.record(number=number, space=adaptation.space_id)
+            return adaptation
+
+    def remove(self, number: int) -> StoredAdaptation:
+        """Remove an adaptation that is not in use, its centroids and its calibrations.
+
+        Raises
+        ------
+        FitNotFound, StoreError
+        ChangeRefused
+            It is in use.
+        """
+        with self._session.change(ChangeKind.REMOVE_ADAPTATION) as change:
+            adaptation = change.writer.adaptations.get(number)
+            if adaptation.in_use:
+                raise ChangeRefused(
+                    f"adaptation {number} decides in {adaptation.space_id}",
+                    hint="Use another first: `voiceid adaptations use N`, or `use none`.",
+                )
+            change.writer.adaptations.remove(adaptation)
+            change.record(number=number, space=adaptation.space_id)
+            return adaptation
+
+    def _adopted(
+        self, choice: Choice, fit: Fit, source: str, target_fmr: float | None
+    ) -> Adapted:
+        here, measured = self._session.model.space, gain_of(choice)
+        space = adapted_space(here, choice.transform)
+        with self._session.change(ChangeKind.ADAPT) as change:
+            adaptations, calibrations = change.writer.adaptations, change.writer.calibrations
+            known = {one.adapted_id: one.id for one in adaptations.list(here.id)}
+            number = known.get(space.id)
+            if number is None:
+                number = adaptations.add(here, choice.transform, measured, source)
+            calibration = calibrations.add(space, fit.calibration, fit.held_out, source, target_fmr)
+            calibrations.use(space.id, calibration)
+            adaptations.use(here.id, number)
+            change.record(number=number, space=here.id)
+            kept = adaptations.get(number), calibrations.get(calibration)
+            return Adapted(choice.adopted, choice.reason, measured, *kept)
+
+    def _heard(
+        self,
+        recordings: Sequence[Recording],
+        cache: str | os.PathLike[str],
+        tell: Callable[[int, int], None] | None,
+    ) -> _Labelled:
+        from voiceid.evaluation.hearing import hear_all  # noqa: PLC0415 - only who adapts waits
+
+        session = self._session
+        heard = hear_all(recordings, session.model.embedder, cache, session.notify, tell)
+        rows = [
+            (recording, utterance.embedding.vector, utterance.quality)
+            for recording, utterance in zip(recordings, heard, strict=True)
+            if isinstance(utterance, Utterance) and utterance.embedding is not None
+        ]
+        named = all(recording.session for recording, _, _ in rows)
+        return _Labelled(
+            np.array([vector for _, vector, _ in rows], dtype=np.float32),
+            [recording.speaker for recording, _, _ in rows],
+            [f"{r.speaker} {r.session}" for r, _, _ in rows] if named else None,
+            [quality for _, _, quality in rows],
+        )
+
+    def _enrolled(self) -> _Labelled:
+        space_id = self._session.model.space.id
+        with self._session.store.read() as reader:
+            rows = [
+                (speaker.name, sample)
+                for page in reader.speakers.pages()
+                for samples in [reader.samples.of_speakers([s.id for s in page], space_id)]
+                for speaker in page
+                for sample in samples[speaker.id]
+            ]
+        return _Labelled(
+            np.array([sample.vector for _, sample in rows], dtype=np.float32),
+            [name for name, _ in rows],
+            None,
+            [sample.quality for _, sample in rows],
+        )
+
+
+def _choose(labelled: _Labelled, source: str) -> Choice:
+    from voiceid.decision.choice import choose  # noqa: PLC0415 - only who adapts waits
+
+    if not labelled.speakers:
+        raise FitRefused(f"nothing can be learned from {source}: there are no samples", hint=_MORE)
+    try:
+        return choose(labelled.vectors, labelled.speakers, labelled.sessions)
+    except AdaptationRefused as error:
+        raise FitRefused(f"nothing can be learned from {source}: {error}", hint=_MORE) from error
+
+
+def _calibration(choice: Choice, qualities: Sequence[QualityReport], target_fmr: float) -> Fit:
+    """Fit a calibration on scores by transforms that had seen neither speaker."""
+    from voiceid.evaluation.fitting import fit  # noqa: PLC0415 - as above
+    from voiceid.evaluation.scoring import conditions_of  # noqa: PLC0415
+
+    trials = choice.trials
+    pairs = np.stack([trials.enrolment, trials.probe], axis=1).astype(np.int64)
+    enrolled = [[qualities[i] for i in run] for run in trials.enrolments]
+    given = conditions_of(enrolled, list(qualities), pairs)
+    speakers = trials.speakers.astype(np.int64)
+    return fit(choice.scores_after, trials.genuine, given, speakers, target_fmr=target_fmr)

@@ -1,0 +1,192 @@
+"""The calibrations of a gallery, and what errors its decisions make."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voiceid.decision.agreement import thresholds_among
+from voiceid.decision.aims import Aim
+from voiceid.decision.calibration import StoredCalibration
+from voiceid.domain import QualityReport, Threshold
+from voiceid.errors import ChangeRefused
+from voiceid.observability import ChangeKind
+from voiceid.session import Session
+
+if TYPE_CHECKING:  # only who calibrates waits for it
+    from voiceid.evaluation import Evaluation, Protocol
+
+Tell = Callable[[int, int], None]
+"""Receives how many recordings are heard, of how many."""
+
+
+class Calibrations:
+    """From scores to log-likelihood ratios, and to the threshold for a target rate."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def list(self) -> Sequence[StoredCalibration]:
+        """Return the calibrations of all embedding spaces, oldest first; raises StoreError."""
+        with self._session.store.read() as reader:
+            return reader.calibrations.list()
+
+    def get(self, number: int) -> StoredCalibration:
+        """Return a calibration; raises FitNotFound, StoreError."""
+        with self._session.store.read() as reader:
+            return reader.calibrations.get(number)
+
+    def fit(
+        self,
+        protocol: Protocol,
+        *,
+        cache: str | os.PathLike[str],
+        source: str,
+        target_fmr: float | None = None,
+        tell: Tell | None = None,
+    ) -> StoredCalibration:
+        """Fit a calibration on recordings whose speakers are known, and keep it.
+
+        It decides nothing before :meth:`use`.
+
+        Parameters
+        ----------
+        protocol : Protocol
+            Which comparisons it is fitted on.
+        cache : path
+            Folder of what was heard before.
+        source : str
+            What to call the recordings.
+        target_fmr : float, optional
+            False match rate, 0 to 0.5, that decisions aim at with it, unless a call, a group or
+            the settings ask for another.
+        tell : callable, optional
+            Receives how many recordings are heard, of how many.
+
+        Raises
+        ------
+        FitRefused
+            Too few speakers or trials, for a calibration or for the target.
+        TrialsInvalid, ModelError, StoreError, ConfigError
+        """
+        from voiceid.evaluation import fitting, scoring  # noqa: PLC0415 - only who fits waits
+        from voiceid.evaluation.hearing import hear_all  # noqa: PLC0415
+        from voiceid.evaluation.report import speakers_of  # noqa: PLC0415
+
+        session = self._session
+        with session.recorded(ChangeKind.CALIBRATE):
+            model = session.model
+            aim = model.back_end(Aim(target_fmr=target_fmr)).rule.aim.rate
+            heard = hear_all(protocol.recordings, model.embedder, cache, session.notify, tell)
+            back_end = model.back_end()
+            if back_end.transform is not None:
+                heard = scoring.adapted(heard, back_end.transform, back_end.space)
+            scored = scoring.score(protocol, heard, back_end.rule)
+            speakers = speakers_of(protocol, scored.trials)
+            fit = fitting.fit(
+                scored.scores, scored.target, scored.given, speakers, target_fmr=aim
+            )
+            with session.change(ChangeKind.CALIBRATE) as change:
+                calibrations = change.writer.calibrations
+                number = calibrations.add(
+                    back_end.space, fit.calibration, fit.held_out, source, target_fmr
+                )
+                change.record(number=number, space=back_end.space.id)
+                return calibrations.get(number)
+
+    def use(self, number: int | None) -> StoredCalibration | None:
+        """Let a calibration decide in its embedding space, or none in the space in use.
+
+        Raises
+        ------
+        FitNotFound, StoreError
+        """
+        model = self._session.model
+        with self._session.change(ChangeKind.USE_CALIBRATION) as change:
+            calibrations = change.writer.calibrations
+            if number is None:
+                calibrations.use(model.policy.read(change.writer).space.id, None)
+                change.record()
+                return None
+            calibrations.use(calibrations.get(number).space_id, number)
+            calibration = calibrations.get(number)
+            change.record(number=number, space=calibration.space_id)
+            return calibration
+
+    def remove(self, number: int) -> StoredCalibration:
+        """Remove a calibration that is not in use, and return what it was.
+
+        Raises
+        ------
+        FitNotFound, StoreError
+        ChangeRefused
+            It is in use: thresholds would change without notice.
+        """
+        with self._session.change(ChangeKind.REMOVE_CALIBRATION) as change:
+            calibration = change.writer.calibrations.get(number)
+            if calibration.in_use:
+                raise ChangeRefused(
+                    f"calibration {number} decides in {calibration.space_id}",
+                    hint="Use another first: `voiceid calibrations use N`, or `use none`.",
+                )
+            change.writer.calibrations.remove([number])
+            change.record(number=number, space=calibration.space_id)
+            return calibration
+
+    def thresholds(self, qualities: Sequence[QualityReport]) -> Sequence[Threshold]:
+        """Return every threshold that decides a comparison of two clips of these.
+
+        Parameters
+        ----------
+        qualities : sequence of QualityReport
+            Of the clips: how much speech there is, and its bandwidth, decide which hold.
+
+        Returns
+        -------
+        sequence of Threshold
+            Each once, the lowest first; none where there is too little speech for any.
+        """
+        return thresholds_among(qualities, self._session.model.back_end().rule)
+
+    def evaluate(
+        self, protocol: Protocol, *, cache: str | os.PathLike[str], tell: Tell | None = None
+    ) -> Evaluation:
+        """Hear the recordings of a protocol, score its trials, and count the errors.
+
+        Parameters
+        ----------
+        protocol : Protocol
+            Which comparisons are made.
+        cache : path
+            Folder of what was heard before; a run that was killed goes on from it.
+        tell : callable, optional
+            Receives how many recordings are heard, of how many.
+
+        Raises
+        ------
+        TrialsInvalid
+            Nothing is left to compare.
+        ModelError, ConfigError
+        """
+        from voiceid.evaluation import EmbeddingCache, evaluate  # noqa: PLC0415 - only who evaluates
+        from voiceid.evaluation.hearing import silent  # noqa: PLC0415
+        from voiceid.evaluation.search import IndexLoss  # noqa: PLC0415
+        from voiceid.evaluation.system import System  # noqa: PLC0415
+
+        session, model = self._session, self._session.model
+        back_end = model.back_end()
+        statuses = []
+        if session.has_database:
+            statuses = session.each_index(lambda i, reader: i.status(reader), back_end.space.id)
+        system = System(
+            embedder=model.embedder,
+            cache=EmbeddingCache(Path(cache), model.space),
+            space=back_end.space,
+            transform=back_end.transform,
+            verifying=back_end.rule,
+            identifying=model.back_end(per_search=True).rule,
+            index_loss=IndexLoss.of(statuses),
+        )
+        return evaluate(protocol, system, tell or silent)

@@ -1,0 +1,136 @@
+"""The database as a whole: its schema, its soundness, copies of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voiceid.domain import DatabaseUrl, database_at
+from voiceid.erasure import drop_unused, unused_audio
+from voiceid.errors import ConfigError, StoreError
+from voiceid.observability import ChangeKind
+from voiceid.session import Session
+
+if TYPE_CHECKING:  # each loads when it is needed
+    from voiceid.store.copying import Copied
+    from voiceid.store.restore import Restored
+    from voiceid.store.upgrade import SchemaStatus
+
+
+class Database:
+    """The file in the data folder, or the database of a server."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def location(self) -> Path | DatabaseUrl:
+        """Where it is: a file, or a database of a server, shown without its password."""
+        return self._session.database
+
+    def status(self) -> SchemaStatus:
+        """Return how its schema stands to this program's; nothing is changed."""
+        from voiceid.store import upgrade  # noqa: PLC0415 - for this alone
+
+        return upgrade.status(self.location)
+
+    def upgrade(self) -> SchemaStatus:
+        """Bring it to this program's schema; raises SchemaTooNew."""
+        from voiceid.store import upgrade  # noqa: PLC0415 - for this alone
+
+        with self._session.recorded(ChangeKind.UPGRADE) as record:
+            upgrade.upgrade(self.location)
+            record()
+        return self.status()
+
+    def check(self) -> list[str]:
+        """Return everything that is wrong with it, each in a sentence."""
+        from voiceid.store import maintenance  # noqa: PLC0415 - for this alone
+
+        session = self._session
+        if problems := maintenance.check(session.store):
+            return problems
+        n_unused = len(unused_audio(session.store, session.kept_audio))
+        return [f"kept recordings that no sample is of: {n_unused}"] if n_unused else []
+
+    def backup(self, target: str | os.PathLike[str]) -> int:
+        """Copy it to a new file while others write; return the size in bytes.
+
+        Raises
+        ------
+        StoreError
+            The file exists or cannot be written, or the database is not sound.
+        """
+        from voiceid.store import maintenance  # noqa: PLC0415 - for this alone
+
+        with self._session.recorded(ChangeKind.BACKUP) as record:
+            size = maintenance.backup(self._session.store, Path(target))
+            record()
+            return size
+
+    def restore(self, file: str | os.PathLike[str]) -> Restored:
+        """Put a backup in its place while others have it open; return what was done.
+
+        What it replaces is saved beside it.
+
+        Raises
+        ------
+        StoreError
+            The backup is not sound, or could not be put back.  The database is as it was.
+        """
+        from voiceid.store.restore import restore  # noqa: PLC0415 - for this alone
+
+        session, location = self._session, self.location
+        if isinstance(location, DatabaseUrl):
+            raise StoreError(
+                f"{location} is not a file, and no file is put in its place",
+                hint="Use the server's own pg_restore, or `voiceid database copy` into an empty"
+                " one.",
+            )
+        with session.recorded(ChangeKind.RESTORE) as record:
+            session.disconnect()
+            restored = restore(location, Path(file))
+            for path in _files(session.index_folder):
+                with contextlib.suppress(OSError):  # no answer comes from it, but voices are in it
+                    path.unlink()
+            drop_unused(session.store, session.kept_audio)
+            record(speakers=restored.n_speakers)
+            return restored
+
+    def copy(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Copied:
+        """Move a gallery from one database to another that is empty; return what was moved.
+
+        Parameters
+        ----------
+        source, target : str or path
+            A SQLite file, or ``postgresql+psycopg://user:password@host:port/database``; neither
+            need be the database of this object.
+
+        Raises
+        ------
+        ConfigError
+            One of them cannot be a database.
+        SchemaOutdated, SchemaTooNew, StoreError
+            The target is as it was.
+        """
+        from voiceid.store.copying import copy  # noqa: PLC0415 - for this alone
+
+        with self._session.recorded(ChangeKind.COPY) as record:
+            copied = copy(_database(source), _database(target))
+            record(speakers=copied.rows["speakers"], samples=copied.rows["samples"])
+            return copied
+
+
+def _files(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _database(given: str | os.PathLike[str]) -> Path | DatabaseUrl:
+    try:
+        return database_at(os.fspath(given))
+    except ValueError as error:
+        raise ConfigError(
+            f"that is not a database: {error}", hint="Name a file, or such a URL."
+        ) from error

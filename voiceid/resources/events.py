@@ -1,0 +1,128 @@
+"""What happened, and how things stand: decisions as they are made, counters, the examination."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voiceid.domain import DatabaseUrl, Decision, Finding
+from voiceid.errors import StoreError
+from voiceid.session import Session
+
+if TYPE_CHECKING:  # they load when they are asked for
+    from voiceid.observability.galleries import GalleryStats, SpaceStats
+    from voiceid.observability.stats import Stats
+    from voiceid.store.reader import Reader
+
+
+class Events:
+    """Decisions, changes and errors of this process, and figures of the gallery."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def on_decision(self, callback: Callable[[Decision], None]) -> Callable[[], None]:
+        """Call ``callback`` with every decision before the caller of the question gets it.
+
+        It is called in the thread that decided, of which there may be many at once.  What it
+        raises reaches the caller in place of the decision: what could not be recorded is not
+        acted on.
+
+        Returns
+        -------
+        callable
+            Ends it.
+        """
+        listeners, entry = self._session.listeners, object()
+        listeners[entry] = callback
+        return lambda: listeners.pop(entry, None) and None
+
+    def stats(self) -> Stats:
+        """Return the counters and latencies of this object since it was opened.
+
+        Quick enough to be asked every few seconds; it loads no model.
+        """
+        return self._session.observer.counters.stats(self._speakers_by_space())
+
+    def gallery(self) -> GalleryStats:
+        """Return what is in the gallery, and how its files stand; nothing is changed.
+
+        It reads the index files to tell how they stand, and loads no model.
+
+        Raises
+        ------
+        ModelUnknown, StoreError
+        """
+        from voiceid.observability.galleries import GalleryStats  # noqa: PLC0415 - for this alone
+        from voiceid.store import upgrade  # noqa: PLC0415 - it loads while the models do
+
+        session = self._session
+        status = upgrade.status(session.database)
+        if status.current is None:
+            return GalleryStats(session.named_model.card.name, None, 0, 0, {}, {}, (), 0)
+        spaces, model = self._spaces(), session.model.card.name
+        with session.store.read() as reader:
+            standings = reader.speakers.standings(datetime.now(UTC))
+            return GalleryStats(
+                model=model,
+                schema=status.head,  # it is upgraded when it is opened
+                revision=reader.feed.revision().number,
+                speakers=sum(standings.values()),
+                standing={standing.value: count for standing, count in standings.items()},
+                groups=reader.speakers.group_sizes(),
+                spaces=spaces,
+                database_bytes=_database_bytes(session.database, reader),
+            )
+
+    def examine(self) -> Iterator[Finding]:
+        """Yield what an examination of the whole installation finds; nothing is changed."""
+        from voiceid.resources.examination import examine  # noqa: PLC0415 - for this alone
+
+        return examine(self._session)
+
+    def _spaces(self) -> tuple[SpaceStats, ...]:
+        from voiceid.observability.galleries import SpaceStats  # noqa: PLC0415 - for this alone
+
+        session, in_use = self._session, self._session.model.space.id
+        states = session.each_index(lambda index, reader: index.status(reader))
+        with session.store.read() as reader:
+            speakers, samples = reader.centroids.counts(), reader.samples.counts()
+            calibrations = {c.space_id: c.id for c in reader.calibrations.list() if c.in_use}
+            adaptations = {a.space_id: a.id for a in reader.adaptations.list() if a.in_use}
+        return tuple(
+            SpaceStats(
+                space=state.space,
+                in_use=state.space == in_use,
+                speakers=speakers.get(state.space, 0),
+                samples=samples.get(state.space, 0),
+                calibration=calibrations.get(state.space),
+                adaptation=adaptations.get(state.space),
+                index_state=state.state,
+                index_bytes=_size(Path(state.path)),
+            )
+            for state in sorted(states, key=lambda state: state.space)
+        )
+
+    def _speakers_by_space(self) -> Mapping[str, int] | None:
+        if not self._session.has_database:
+            return {}
+        try:
+            with self._session.store.read() as reader:
+                return reader.centroids.counts()
+        except StoreError:  # a monitor must see the counters of errors all the same
+            return None
+
+
+def _database_bytes(database: Path | DatabaseUrl, reader: Reader) -> int:
+    if isinstance(database, DatabaseUrl):
+        return reader.server_bytes()
+    return _size(database) + _size(Path(f"{database}-wal"))
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0

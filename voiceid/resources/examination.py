@@ -1,0 +1,233 @@
+"""An examination of the whole installation; it changes and fetches nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from voiceid.audio import codec_versions
+from voiceid.decision.aims import SetThreshold
+from voiceid.decision.rule import DecisionRule, percent
+from voiceid.domain import DatabaseUrl, Finding, Health
+from voiceid.erasure import unused_audio
+from voiceid.errors import StoreError, ThresholdUnavailable, VoiceIDError
+from voiceid.model_in_use import ModelInUse
+from voiceid.models import runtime
+from voiceid.session import Session
+from voiceid.speech.speaker_model import DETECTOR
+
+_TIGHT_BYTES, _FULL_BYTES = 1 << 30, 100 << 20
+"""Free space from which a box should be looked after, and under which writes may fail soon."""
+
+_REMOVES = "`voiceid speakers purge --expired` removes it, and so does the next change."
+
+Check = Callable[[Session], Iterator[Finding]]
+
+
+def examine(session: Session) -> Iterator[Finding]:
+    """Yield what is found, subject by subject; an error of one check stops no other."""
+    checks: tuple[tuple[str, Check], ...] = (
+        ("engine", _engine),
+        ("models", _models),
+        ("database", _database),
+        ("codecs", _codecs),
+        ("processors", _processors),
+        ("disk", _disk),
+        ("clock", _clock),
+    )
+    for subject, check in checks:
+        try:
+            yield from check(session)
+        except VoiceIDError as error:
+            yield Finding(subject, Health.ERROR, error.message, error.hint)
+
+
+def model_of(session: Session) -> ModelInUse:
+    """Return the model in use, if a database says so without an upgrade; else the named one."""
+    return session.model if _is_current(session) else session.named_model
+
+
+def thresholds_of(rule: DecisionRule, space_id: str) -> Finding:
+    """Return whether any speaker can be accepted: what is in use may lack what it needs."""
+    if isinstance(rule.criterion, SetThreshold):
+        message = f"set by hand in {rule.criterion.source}, for {space_id}"
+        return Finding("thresholds", Health.OK, message)
+    asked = f"FMR {percent(rule.aim.rate)}"
+    if rule.calibration is not None:
+        try:
+            rule.calibration.calibration.llr_at(rule.aim.rate)
+        except ThresholdUnavailable as error:
+            return Finding("thresholds", Health.ERROR, error.message, error.hint)
+        message = f"calibration {rule.calibration.id} of {space_id}, {asked}"
+        return Finding("thresholds", Health.OK, message)
+    measured = [p.target_fmr for p in rule.points if p.target_fmr <= rule.aim.rate * (1 + 1e-9)]
+    if not measured:
+        message = f"nothing was measured in {space_id} for {asked}: no speaker is accepted"
+        hint = "Run `voiceid calibrate`, or leave the adaptation: `voiceid adaptations use none`."
+        return Finding("thresholds", Health.ERROR, message, hint)
+    used = percent(max(measured))
+    if used == percent(rule.aim.rate):
+        return Finding("thresholds", Health.OK, f"card {rule.model}, {asked}")
+    return Finding(
+        "thresholds",
+        Health.WARNING,
+        f"card {rule.model}: {asked} was asked for, and the card decides by FMR {used},"
+        " the next stricter rate that was measured",
+        "Calibrate for rates between: `voiceid calibrate`.",
+    )
+
+
+def _engine(session: Session) -> Iterator[Finding]:
+    engine = session.config.runtime
+    runtime.require_providers(engine)
+    used = ", ".join(engine.providers)
+    yield Finding("engine", Health.OK, f"{runtime.engine_version()}; in use: {used}")
+
+
+def _models(session: Session) -> Iterator[Finding]:
+    named, used = session.named_model.card.name, model_of(session).card.name
+    if used != named:
+        message = f"the gallery was switched from {named} to {used}, which is used"
+        hint = f"Set `model: {used}` in config.yaml, so that it says what is used."
+        yield Finding("models", Health.WARNING, message, hint)
+    for name in (used, DETECTOR):
+        if session.models.is_installed(name):
+            result = session.models.verify(name)
+            message = f"{name} is as installed and {result.distance:.1e} off its reference"
+            yield Finding("models", Health.OK, message)
+        else:
+            health = Health.ERROR if session.config.offline else Health.WARNING
+            hint = f"Run `voiceid models pull {name}`; otherwise the first use fetches it."
+            yield Finding("models", health, f"{name} is not installed", hint)
+
+
+def _database(session: Session) -> Iterator[Finding]:
+    from voiceid.store import maintenance, upgrade  # noqa: PLC0415 - for this alone
+
+    status = upgrade.status(session.database)
+    if status.state is upgrade.SchemaState.MISSING:
+        message = f"there is no database {session.database} yet"
+        yield Finding("database", Health.WARNING, message, "The first enrolment makes it.")
+        return
+    if status.state is upgrade.SchemaState.NEWER:
+        raise upgrade.too_new(session.database, status)
+    if status.state is upgrade.SchemaState.OUTDATED:
+        message = f"schema {status.current}, and this voiceid writes {status.head}"
+        kept = "" if isinstance(session.database, DatabaseUrl) else "; a copy is kept"
+        hint = f"The next command upgrades it{kept}."
+        yield Finding("database", Health.WARNING, message, hint)
+        return
+    problems = maintenance.check(session.store)
+    hint = "Put back a backup: `voiceid database restore FILE`."
+    for problem in problems:
+        yield Finding("database", Health.ERROR, problem, hint)
+    if not problems:
+        with session.store.read() as reader:
+            n_speakers = reader.speakers.count()
+        yield Finding("database", Health.OK, f"sound, {n_speakers} enrolled, schema {status.head}")
+        yield from _remains(session)
+        yield from _spaces(session)
+        yield from _index(session)
+        yield from _thresholds(session)
+
+
+def _remains(session: Session) -> Iterator[Finding]:
+    """What erased speakers left."""
+    if n_unused := len(unused_audio(session.store, session.kept_audio)):
+        message = f"kept recordings that no sample is of: {n_unused}"
+        yield Finding("erasure", Health.WARNING, message, _REMOVES)
+    with session.store.read() as reader:
+        pending = reader.erasures.pending()
+    if pending is not None:
+        message = f"bytes of what was removed since {pending:%Y-%m-%d %H:%M} UTC may be in files"
+        yield Finding("erasure", Health.ERROR, message, _REMOVES)
+
+
+def _spaces(session: Session) -> Iterator[Finding]:
+    """Whether the enrolled speakers are where decisions look for them."""
+    space_id = session.model.space.id
+    with session.store.read() as reader:
+        n_here, n_all = reader.centroids.count(space_id), reader.speakers.count()
+        others = {one: n for one, n in reader.centroids.counts().items() if one != space_id}
+    if n_here or not n_all:
+        return
+    where = ", ".join(f"{n} in {one}" for one, n in sorted(others.items()))
+    yield Finding(
+        "gallery",
+        Health.ERROR,
+        f"no speaker is enrolled in {space_id}, in which decisions are made; {where or 'none'}",
+        "Use the model and the speech settings of the enrolment, or enrol again.",
+    )
+
+
+def _thresholds(session: Session) -> Iterator[Finding]:
+    back_end = session.model.back_end()
+    yield thresholds_of(back_end.rule, back_end.space.id)
+
+
+def _index(session: Session) -> Iterator[Finding]:
+    for status in session.each_index(lambda index, reader: index.status(reader)):
+        message = f"{status.space}: {status.state}, {status.vectors or 0} of {status.enrolled}"
+        if status.state == "damaged":
+            hint = "The next search makes it again; if this comes again, look at the disk."
+            yield Finding("index", Health.WARNING, message, hint)
+        else:
+            yield Finding("index", Health.OK, message)
+
+
+def _codecs(session: Session) -> Iterator[Finding]:
+    del session
+    yield Finding("codecs", Health.OK, codec_versions())
+
+
+def _processors(session: Session) -> Iterator[Finding]:
+    granted, threads = runtime.cpu_limit(), session.config.runtime.threads
+    busy = session.named_model.speaker_model.workers * threads
+    message = f"{granted} granted, {busy} in use at most (workers times threads)"
+    if busy > granted:
+        hint = "Lower runtime.workers or runtime.threads: they only get in each other's way."
+        yield Finding("processors", Health.WARNING, message, hint)
+    else:
+        yield Finding("processors", Health.OK, message)
+
+
+def _disk(session: Session) -> Iterator[Finding]:
+    data = session.config.data
+    folder = next(path for path in (data, *data.parents) if path.is_dir())
+    free = shutil.disk_usage(folder).free
+    message = f"{free / 1e9:.1f} GB free in {folder}"
+    if free >= _TIGHT_BYTES:
+        yield Finding("disk", Health.OK, message)
+    else:
+        health = Health.ERROR if free < _FULL_BYTES else Health.WARNING
+        yield Finding("disk", health, message, "Free some space: an enrolment must be written.")
+
+
+def _clock(session: Session) -> Iterator[Finding]:
+    now = datetime.now(UTC)
+    message = f"{now:%Y-%m-%d %H:%M} UTC"
+    newest = _newest(session)
+    if newest is not None and newest > now:
+        hint = "Set the clock: times of enrolments cannot be trusted."
+        message += f", but a speaker was enrolled at {newest:%Y-%m-%d %H:%M}"
+        yield Finding("clock", Health.WARNING, message, hint)
+    else:
+        yield Finding("clock", Health.OK, message)
+
+
+def _is_current(session: Session) -> bool:
+    """Whether there is a database that can be read without an upgrade."""
+    from voiceid.store import upgrade  # noqa: PLC0415 - for this alone
+
+    try:
+        return upgrade.status(session.database).state is upgrade.SchemaState.CURRENT
+    except StoreError:  # reported where the database is looked at
+        return False
+
+
+def _newest(session: Session) -> datetime | None:
+    if not _is_current(session):
+        return None
+    with session.store.read() as reader:
+        return reader.speakers.newest_change()

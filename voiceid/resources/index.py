@@ -1,0 +1,25 @@
+"""The search index: one for each embedding space, each a cache of the database."""
+
+from __future__ import annotations
+
+from voiceid.index.base import IndexStatus
+from voiceid.observability import ChangeKind
+from voiceid.session import Session
+
+
+class Index:
+    """The indexes of all embedding spaces."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def status(self) -> list[IndexStatus]:
+        """Compare the index of each embedding space with the database."""
+        return self._session.each_index(lambda index, reader: index.status(reader))
+
+    def rebuild(self) -> list[IndexStatus]:
+        """Make each index again from the database, and return how they stand."""
+        with self._session.recorded(ChangeKind.REBUILD_INDEX) as record:
+            self._session.each_index(lambda index, reader: index.rebuild(reader))
+            record()
+        return self.status()

@@ -1,0 +1,288 @@
+"""The enrolled speakers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from voiceid import exchange
+from voiceid.domain import (
+    EmbeddingSpace,
+    Inspection,
+    Merge,
+    Speaker,
+    SpeakerDetails,
+    Split,
+)
+from voiceid.exchange import EmbeddingFacts, Exchanged
+from voiceid.observability import ChangeKind
+from voiceid.session import Session
+
+
+class Speakers:
+    """Who is enrolled, and what is known of them beside the voice."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get(self, name: str) -> Speaker:
+        """Return the speaker called ``name``; raises SpeakerNotFound."""
+        with self._session.store.read() as reader:
+            return reader.speakers.get(name)
+
+    def list(self, group: str | None = None) -> Sequence[Speaker]:
+        """Return the enrolled speakers by name: all, or the members of a group."""
+        with self._session.store.read() as reader:
+            return reader.speakers.all(group)
+
+    def pages(self, after: str | None = None, limit: int = 1000) -> Iterator[Sequence[Speaker]]:
+        """Yield the enrolled speakers by name, some at a time, however many there are.
+
+        A speaker who is enrolled or removed between two pages may be missing or there.
+
+        Parameters
+        ----------
+        after : str, optional
+            Begin after this name, whether a speaker has it or not.
+        limit : int
+            Speakers at a time.
+
+        Raises
+        ------
+        SpeakerNameInvalid
+        """
+        while page := self.page(after, limit):
+            yield page
+            after = page[-1].name
+
+    def page(self, after: str | None = None, limit: int = 1000) -> Sequence[Speaker]:
+        """Return the next speakers by name; see :meth:`pages`."""
+        with self._session.store.read() as reader:
+            return reader.speakers.page(after, limit)
+
+    def count(self) -> int:
+        """Return how many speakers are enrolled, in any embedding space."""
+        with self._session.store.read() as reader:
+            return reader.speakers.count()
+
+    def inspect(self, name: str) -> Inspection:
+        """Compare a speaker's samples with each other, and the speaker with all others.
+
+        Raises
+        ------
+        SpeakerNotFound
+        SpaceMismatch
+            The speaker has no samples in the embedding space in use.
+        ThresholdUnavailable, StoreError
+        """
+        return self._session.model.curator.inspect(name)
+
+    def edit(self, name: str, details: SpeakerDetails) -> Speaker:
+        """Change what is known of a speaker beside the voice, and return the speaker.
+
+        Raises
+        ------
+        SpeakerNotFound
+        """
+        with self._session.change(ChangeKind.EDIT) as change:
+            speaker = change.writer.speakers.get(name)
+            change.writer.speakers.edit(speaker.id, details)
+            change.record(**_named(speaker))
+            return change.writer.speakers.get(name)
+
+    def rename(self, name: str, new_name: str) -> Speaker:
+        """Give a speaker another name; raises SpeakerNotFound, SpeakerExists."""
+        with self._session.change(ChangeKind.RENAME) as change:
+            speaker = change.writer.speakers.rename(name, new_name)
+            change.record(**_named(speaker), other=name)
+            return speaker
+
+    def remove(self, name: str) -> Speaker:
+        """Erase a speaker: rows, vectors, index entries and kept audio.
+
+        Raises
+        ------
+        SpeakerNotFound
+        ErasureIncomplete
+            The speaker was removed, and something of them is still in a file, which is named.
+        """
+        with self._session.change(ChangeKind.REMOVE) as change:
+            speaker = change.writer.speakers.get(name)
+            change.writer.speakers.remove(speaker.id)
+            change.record(**_named(speaker))
+        return speaker
+
+    def purge_expired(self, *, dry_run: bool = False) -> Sequence[Speaker]:
+        """Erase the speakers whose expiry has come, and return them.
+
+        With ``dry_run`` they are returned, and nothing is erased.  Remains of earlier erasures,
+        also of killed processes, are removed too.
+
+        Raises
+        ------
+        ErasureIncomplete
+            See :meth:`remove`.
+        """
+        if dry_run:
+            with self._session.store.read() as reader:
+                return reader.speakers.expired(datetime.now(UTC))
+        with self._session.change(ChangeKind.REMOVE) as change:
+            expired = change.writer.speakers.expired(datetime.now(UTC))
+            for speaker in expired:
+                change.writer.speakers.remove(speaker.id)
+                change.record(**_named(speaker))
+        self._session.erasure.complete()
+        return expired
+
+    def merge(self, into: str, other: str, *, force: bool = False, dry_run: bool = False) -> Merge:
+        """Give all samples of one speaker to another, and remove the one.
+
+        The groups of both are joined, and of metadata that both have ``into``'s stays.  The
+        stricter standing holds: the sooner expiry, and disabled if either is.
+
+        Parameters
+        ----------
+        into, other : str
+        force : bool
+            Though their voices are not alike, or cannot be compared.
+        dry_run : bool
+            Compare them, change nothing.
+
+        Raises
+        ------
+        SpeakerNotFound
+        ChangeRefused
+            It is one speaker, or their voices are not alike.  Nothing changed.
+        """
+        return self._session.model.curator.merge(into, other, force=force, dry_run=dry_run)
+
+    def split(
+        self, name: str, new_name: str, sample_ids: Sequence[int] = (), *, dry_run: bool = False
+    ) -> Split:
+        """Give samples of a speaker to a new one: those named, or else those that do not fit.
+
+        Raises
+        ------
+        SpeakerNotFound, SpeakerExists, SpeakerNameInvalid, SampleNotFound
+        ChangeRefused
+            No sample is odd, or none would be left.  Nothing changed.
+        """
+        return self._session.model.curator.split(name, new_name, sample_ids, dry_run=dry_run)
+
+    def export(self, file: str | os.PathLike[str], names: Sequence[str] = ()) -> Exchanged:
+        """Write speakers, or all of them, to a new file: their samples in the space in use.
+
+        Voices are personal data: the file is for its owner alone, and is not encrypted.
+
+        Raises
+        ------
+        SpeakerNotFound
+        ChangeRefused
+            A named speaker has no samples in the space, or no speaker has.
+        GalleryFileInvalid
+            The file is there already, or cannot be written.
+        """
+        with self._session.recorded(ChangeKind.EXPORT) as record:
+            space = self._session.model.space
+            with self._session.store.read() as reader:
+                exported = exchange.export(reader, space, names, Path(file))
+            record(**_counts(exported))
+            return exported
+
+    def import_file(self, file: str | os.PathLike[str], *, append: bool = False) -> Exchanged:
+        """Add the speakers of an exported file: all of them, or nothing is changed.
+
+        Parameters
+        ----------
+        file : path
+        append : bool
+            Add what is missing to speakers that are there; what is known of them beside
+            their voices stays.
+
+        Raises
+        ------
+        GalleryFileInvalid
+            It cannot be read, is damaged, or is another kind of file.
+        SpaceMismatch
+            It is of another embedding space.
+        SpeakerExists
+            A speaker is there already, and ``append`` is off.
+        ChangeRefused
+            A recording is a sample of another speaker already.
+        """
+        with self._session.recorded(ChangeKind.IMPORT):
+            space = self._session.model.space
+            with self._session.change(ChangeKind.IMPORT) as change:
+                change.writer.spaces.require_current(space.id)
+                imported = exchange.import_(change.writer, space, Path(file), append=append)
+                change.record(**_counts(imported))
+            return self._imported(imported)
+
+    def import_embeddings(
+        self,
+        file: str | os.PathLike[str],
+        space: EmbeddingSpace | str | None = None,
+        *,
+        ids: str | os.PathLike[str] | None = None,
+        append: bool = False,
+        **facts: Any,
+    ) -> Exchanged:
+        """Add speakers by embeddings that were made elsewhere: all of them, or nothing is changed.
+
+        Parameters
+        ----------
+        file : path
+            An array (n, dim) of float in NumPy's format (``.npy``), or a table of Parquet with
+            the columns ``name`` and ``embedding``; docs/gallery.md has the others.  Vectors of
+            any length but zero; they are scaled to unit length.
+        space : EmbeddingSpace or str, optional
+            Where they were embedded, or the id of that space; only a table of Parquet can say
+            it itself.
+        ids : path, optional
+            The list that names the rows of an array, in their order.
+        append : bool
+            See :meth:`import_file`.
+        **facts
+            What the file does not say: ``net_speech_s``, ``narrowband``, ``label``, ``groups``;
+            see `EmbeddingFacts`.
+
+        Raises
+        ------
+        GalleryFileInvalid
+            It cannot be read, something is wrong with a row (which is named), or the space or
+            the speech is not said.
+        SpaceMismatch, SpeakerExists, ChangeRefused
+            See :meth:`import_file`.
+        SpeakerDetailInvalid
+            A group or a label cannot be used.
+        ExtraMissing
+            It is a table of Parquet, and pyarrow is not installed.
+        """
+        with self._session.recorded(ChangeKind.IMPORT):
+            named = space.id if isinstance(space, EmbeddingSpace) else space
+            said = EmbeddingFacts(named, **facts)
+            names, here = None if ids is None else Path(ids), self._session.model.space
+            with self._session.change(ChangeKind.IMPORT) as change:
+                writer = change.writer
+                writer.spaces.require_current(here.id)
+                imported = exchange.import_embeddings(
+                    writer, here, Path(file), names, said, append=append
+                )
+                change.record(**_counts(imported))
+            return self._imported(imported)
+
+    def _imported(self, imported: Exchanged) -> Exchanged:
+        """Let the index follow, and empty the log, which is as large as the import."""
+        self._session.follow()
+        return imported
+
+
+def _named(speaker: Speaker) -> dict[str, Any]:
+    return {"speaker": speaker.name, "speaker_id": speaker.id}
+
+
+def _counts(exchanged: Exchanged) -> dict[str, Any]:
+    return {"speakers": exchanged.speakers, "samples": exchanged.samples}

@@ -1,0 +1,297 @@
+"""One open gallery: its settings, database, indexes and observer; and the one door for a change."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from voiceid.audio import KeptAudio
+from voiceid.config import Config
+from voiceid.decision.rule import DecisionRule
+from voiceid.domain import DatabaseUrl, Decision
+from voiceid.erasure import Erasure
+from voiceid.errors import SpaceMismatch, StoreError, VoiceIDError
+from voiceid.index.base import Gallery
+from voiceid.index.gallery import GalleryIndex
+from voiceid.index.server_gallery import ServerGallery
+from voiceid.model_in_use import GalleryParts, ModelInUse
+from voiceid.models.cards import load_cards, own_cards_folder, shipped_cards_folder
+from voiceid.models.fetch import Progress
+from voiceid.models.install import ModelStore
+from voiceid.observability import ChangeKind, Observer
+from voiceid.observability.observer import elapsed_ms
+from voiceid.speech.speaker_model import SpeakerModel
+from voiceid.verification import Policy
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Store
+    from voiceid.store.change import Change
+    from voiceid.store.reader import Reader
+
+DATABASE_NAME = "voiceid.sqlite3"
+
+T = TypeVar("T")
+
+
+class Session:
+    """An open gallery.  Safe to share among threads.
+
+    Parameters
+    ----------
+    config : Config
+    notify : callable
+        Receives a sentence about what takes long, or was left out.
+    progress : Progress or None
+        Receives how far a download is.
+    """
+
+    def __init__(
+        self, config: Config, notify: Callable[[str], None], progress: Progress | None = None
+    ) -> None:
+        self.config, self.notify, self.progress = config, notify, progress
+        self.observer = Observer()
+        self.listeners: dict[object, Callable[[Decision], None]] = {}
+        self._store: Store | None = None
+        self._galleries: dict[str, Gallery] = {}
+        self._models_in_use: dict[str, ModelInUse] = {}
+        self._latest: ModelInUse | None = None
+        self._lock = threading.RLock()
+
+    # The database and what lies beside it
+
+    @property
+    def database(self) -> Path | DatabaseUrl:
+        """Where the gallery is: a file in the data folder, or a database of a server."""
+        return self.config.database_url or self.config.data / DATABASE_NAME
+
+    @property
+    def has_database(self) -> bool:
+        """Whether a speaker may be enrolled: a server is asked, a file may be missing."""
+        return isinstance(self.database, DatabaseUrl) or self.database.exists()
+
+    @property
+    def store(self) -> Store:
+        """The database; made or upgraded when it is first asked for."""
+        with self._lock:
+            if self._store is None:
+                # SQLAlchemy takes as long to load as a model, and can do so meanwhile.
+                from voiceid.store import Store  # noqa: PLC0415
+
+                self._store = Store.open(self.database)
+            return self._store
+
+    @property
+    def kept_audio(self) -> KeptAudio:
+        """The recordings that are kept beside the database."""
+        return KeptAudio(self.config.data / "audio")
+
+    @property
+    def index_folder(self) -> Path:
+        """The folder of the index files, caches of the database."""
+        return self.config.data / "index"
+
+    def gallery(self, space_id: str, dim: int) -> Gallery:
+        """Return the index of an embedding space."""
+        with self._lock:
+            if space_id not in self._galleries:
+                self._galleries[space_id] = self._make_gallery(space_id, dim)
+            return self._galleries[space_id]
+
+    def _make_gallery(self, space_id: str, dim: int) -> Gallery:
+        options = self.config.index
+        if isinstance(self.database, DatabaseUrl):
+            return ServerGallery(space_id, dim, str(self.database), self.store.write, options)
+        return GalleryIndex(space_id, dim, self.index_folder / f"{space_id}.index", options)
+
+    def each_index(self, act: Callable[[Gallery, Reader], T], only: str | None = None) -> list[T]:
+        """Do something with the index of every embedding space, or of one."""
+        with self.store.read() as reader:
+            return [
+                act(self.gallery(space_id, dim), reader)
+                for space_id, dim in reader.spaces.dims().items()
+                if only in {None, space_id}
+            ]
+
+    def follow(self) -> None:
+        """Let the index files follow a large change, and empty the log, which is as large."""
+        with contextlib.suppress(StoreError):  # the change itself is on the disk
+            self.store.erase_remains()
+        self.each_index(lambda index, reader: index.sync(reader))
+
+    def disconnect(self) -> None:
+        """Close the connections to the database; new ones are made when they are needed."""
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+
+    # The one door for a change
+
+    @contextmanager
+    def change(self, kind: ChangeKind | str) -> Iterator[Change]:
+        """Make one change of the database: whole, in order, and known to everything it concerns.
+
+        It waits for its turn, commits at the end, or changes nothing.  After the commit, in this
+        order: what was erased leaves the index files, the kept audio and the log; the events are
+        logged and counted.
+
+        Raises
+        ------
+        StoreBusy, StoreError
+            Nothing was changed.
+        ErasureIncomplete
+            The change was made, and bytes of what was erased are still in a file, which is named.
+        """
+        from voiceid.store.change import Change  # noqa: PLC0415 - as in `store`
+
+        started = time.perf_counter()
+        with self.recorded(kind) as record:
+            with self.store.write() as writer:
+                change = Change(writer)
+                yield change
+                erases = writer.erased or writer.erasures.pending() is not None
+            try:
+                if erases:
+                    self.erasure.complete(writer.erased_vectors)
+            finally:  # the change is made, whatever remains of what it erased
+                for facts in change.events:
+                    record(**{"elapsed_ms": elapsed_ms(started), **facts})
+
+    @property
+    def erasure(self) -> Erasure:
+        """What removes the remains of erased rows."""
+        return Erasure(self.store, self.gallery, self.index_folder, self.kept_audio)
+
+    @contextmanager
+    def recorded(self, kind: ChangeKind | str) -> Iterator[Callable[..., None]]:
+        """Have an action that is not one transaction logged and counted, or its error.
+
+        Yields
+        ------
+        callable
+            Records an event of this kind, with the facts that it is given.
+        """
+        started = time.perf_counter()
+
+        def record(**facts: object) -> None:
+            self.observer.changed(
+                **{"change": ChangeKind(kind), "elapsed_ms": elapsed_ms(started), **facts}
+            )
+
+        with self.observer.failures(kind):
+            yield record
+
+    # The model in use
+
+    @cached_property
+    def models(self) -> ModelStore:
+        """The store of models."""
+        folder, offline = self.config.models, self.config.offline
+        cards = load_cards(shipped_cards_folder(), folder, own_cards_folder(folder))
+        return ModelStore(folder, cards, offline=offline, changed=self._model_changed)
+
+    def speaker_model(self, name: str, *, channel: str | int | None = None) -> SpeakerModel:
+        """Return a model that hears as the settings say, or another channel of recordings."""
+        options = self.config.hearing(channel)
+        counters = self.observer.counters
+        return SpeakerModel(name, self.models, options, counters, self.notify, self.progress)
+
+    @property
+    def named_model(self) -> ModelInUse:
+        """The model that the settings name."""
+        return self._model(self.config.model)
+
+    @property
+    def model(self) -> ModelInUse:
+        """The model that the gallery uses, as the database says now.
+
+        Raises
+        ------
+        SpaceMismatch
+            It uses one that this installation cannot hear like.
+        """
+        named = self.named_model
+        self._latest = named
+        if self.has_database:
+            with self.store.read() as reader:
+                current = reader.spaces.current(named.space.id)
+                name = self.config.model
+                if current != named.space.id:
+                    name = reader.spaces.model_of(current)
+            self._latest = self._model(name)
+            if self._latest.space.id != current:
+                raise SpaceMismatch(
+                    f"the gallery uses {current}, and {name} makes {self._latest.space.id} here",
+                    hint="Use the model and the speech settings that the gallery was switched to.",
+                )
+        return self._latest
+
+    @property
+    def loaded_model(self) -> ModelInUse:
+        """The model in use, with what it hears with in memory."""
+        if self._latest is None and self.named_model.speaker_model.is_installed:
+            # The database opens while the models load: each is half of a process's start.
+            with ThreadPoolExecutor(1) as pool:
+                opening = pool.submit(lambda: self.model)
+                with contextlib.suppress(VoiceIDError):  # most likely it is this model
+                    _ = self.named_model.embedder
+                return opening.result()
+        return self.model
+
+    def ask(self, question: Callable[[ModelInUse], T]) -> T:
+        """Return what a question to the model in use gives; ask again if it was switched."""
+        model = self._latest or self.model
+        try:
+            return question(model)
+        except SpaceMismatch:
+            now = self.model
+            if now is model:
+                raise
+            return question(now)
+
+    def _model(self, name: str) -> ModelInUse:
+        with self._lock:
+            if name not in self._models_in_use:
+                speaker_model = self.speaker_model(name)
+                policy = self.policy_of(speaker_model)
+                self._models_in_use[name] = ModelInUse(speaker_model, policy, self._parts)
+            return self._models_in_use[name]
+
+    def policy_of(self, speaker_model: SpeakerModel) -> Policy:
+        """Return what decides with a model, before the database is read."""
+        config, space = self.config, speaker_model.space
+        named = space
+        if speaker_model.card.name != config.model:
+            named = self.named_model.space
+        rule = DecisionRule.of_card(speaker_model.card)
+        return Policy(space, rule, config.aim, config.groups, named.id)
+
+    @cached_property
+    def _parts(self) -> GalleryParts:
+        return GalleryParts(
+            store=lambda: self.store,
+            has_database=lambda: self.has_database,
+            gallery_of=lambda space: self.gallery(space.id, space.dim),
+            door=self.change,
+            kept_audio=self.kept_audio,
+            limits=self.config.enrollment,
+            searched=self.observer.counters.searched,
+        )
+
+    def _model_changed(self, name: str, *, installed: bool) -> None:
+        kind = ChangeKind.INSTALL_MODEL if installed else ChangeKind.REMOVE_MODEL
+        self.observer.changed(kind, model=name)
+
+    def close(self) -> None:
+        """Close the database, if it was opened; the object must not be used afterwards."""
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+                self._store = None
+

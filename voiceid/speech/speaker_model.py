@@ -1,0 +1,125 @@
+"""A speaker model: its card, its embedding space, and the embedder, loaded when it is needed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from voiceid.audio import AudioOptions
+from voiceid.domain import EmbeddingSpace
+from voiceid.errors import ModelUnknown
+from voiceid.models import runtime
+from voiceid.models.cards import ModelCard
+from voiceid.models.engine import EngineOptions
+from voiceid.models.fetch import Progress
+from voiceid.models.install import ModelStore
+from voiceid.observability import Counters
+from voiceid.speech.embedder import Embedder
+from voiceid.speech.encoder import Encoder
+from voiceid.speech.quality import QualityLimits
+from voiceid.speech.vad import SpeechOptions, open_detector
+
+DETECTOR = "silero-vad"
+"""The card of the speech detector."""
+
+
+@dataclass(frozen=True, slots=True)
+class HearingOptions:
+    """How recordings become embeddings.
+
+    Parameters
+    ----------
+    audio, speech, quality, engine
+        The options of the parts.
+    workers : int or None
+        Recordings that are worked on at once; None: what the CPU limit grants.
+    """
+
+    audio: AudioOptions
+    speech: SpeechOptions
+    quality: QualityLimits
+    engine: EngineOptions
+    workers: int | None = None
+
+
+class SpeakerModel:
+    """One encoder with the speech detector before it.  Safe to share among threads.
+
+    Parameters
+    ----------
+    name : str
+        Of the encoder's card.
+    models : ModelStore
+    options : HearingOptions
+    counters : Counters
+        Where what is heard is counted.
+    notify : callable
+        Receives a sentence about what takes long.
+    progress : Progress or None
+
+    Raises
+    ------
+    ModelUnknown
+        There is no card of that name, or it is not an encoder.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts that it is made of
+        self,
+        name: str,
+        models: ModelStore,
+        options: HearingOptions,
+        counters: Counters,
+        notify: Callable[[str], None],
+        progress: Progress | None = None,
+    ) -> None:
+        self.card: ModelCard = models.card(name)
+        if self.card.kind != "encoder":
+            raise ModelUnknown(f"{name} is a {self.card.kind} model, not an encoder")
+        self._models, self._options, self._counters = models, options, counters
+        self._notify, self._progress = notify, progress
+        self._loading = threading.Lock()
+
+    @cached_property
+    def space(self) -> EmbeddingSpace:
+        """The embedding space of the encoder and the speech settings."""
+        detector = self._models.card(DETECTOR)
+        speech = self._options.speech.describe()
+        return self.card.space(f"{detector.name} {detector.checkpoint_sha256[:16]} {speech}")
+
+    @property
+    def workers(self) -> int:
+        """Recordings that are worked on at once."""
+        return self._options.workers or runtime.cpu_limit()
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the encoder is on the disk."""
+        return self._models.is_installed(self.card.name)
+
+    @property
+    def embedder(self) -> Embedder:
+        """The way from audio to a vector; missing models are fetched first.
+
+        Raises
+        ------
+        ModelError
+        """
+        with self._loading:
+            return self._loaded
+
+    @cached_property
+    def _loaded(self) -> Embedder:
+        for name in (self.card.name, DETECTOR):
+            if not self._models.is_installed(name) and not self._models.offline:
+                self._notify(f"the model {name} is not installed yet; fetching it")
+            self._models.ensure(name, self._progress)
+        started = time.perf_counter()
+        options, artefact = self._options, self._models.installed(self.card.name)
+        encoder = Encoder.open(artefact.path, artefact.sha256, self.space, options.engine)
+        detector = open_detector(self._models.installed(DETECTOR), options.speech, options.engine)
+        self._counters.loaded(time.perf_counter() - started)
+        heard = self._counters.heard
+        return Embedder(encoder, detector, options.audio, options.quality, self.workers, heard)

@@ -1,0 +1,34 @@
+"""A change of the database under way: what writes it, and what is to be said of it afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from voiceid.store.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One transaction, and the facts of the events that follow its commit.
+
+    Parameters
+    ----------
+    writer : Writer
+    events : list of dict
+        One for each event; see :meth:`record`.
+    """
+
+    writer: Writer
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def record(self, **facts: object) -> None:
+        """Have an event with these facts logged and counted, once the change is on the disk."""
+        self.events.append(facts)
+
+
+Door: TypeAlias = Callable[[str], AbstractContextManager[Change]]
+"""Begins a change of a kind; see `voiceid.session.Session.change`."""

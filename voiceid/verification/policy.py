@@ -1,0 +1,156 @@
+"""What decides, as the database has it at that moment.
+
+The adaptation in use moves both sides of a comparison into its own space; the calibration in use
+there makes the threshold, unless the call, the group or the settings ask for something more
+special.  All of it is read in the transaction that it decides in, and nothing is kept for the
+next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from voiceid.decision.adaptation import StoredAdaptation, adapted_space
+from voiceid.decision.aims import Aim, SetThreshold, first_criterion, first_margin
+from voiceid.decision.rule import DecisionRule
+from voiceid.decision.transforms import Transform
+from voiceid.domain import Condition, Embedding, EmbeddingSpace
+from voiceid.errors import StoreError, ThresholdUnavailable
+from voiceid.verification.answers import Judged
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store.reader import Reader
+
+NO_AIM = Aim()
+
+
+@dataclass(frozen=True, slots=True)
+class BackEnd:
+    """How the embeddings of one space are compared, and what decides.
+
+    Parameters
+    ----------
+    space : EmbeddingSpace
+        In which they are compared: the model's, or an adapted one.
+    transform : Transform or None
+        From the model's space to it.
+    rule : DecisionRule
+        With the calibration in use in that space.
+    """
+
+    space: EmbeddingSpace
+    transform: Transform | None
+    rule: DecisionRule
+
+    def moved(self, embedding: Embedding) -> Embedding:
+        """Return an embedding of the model's space, or of this one, in this one."""
+        if self.transform is None or embedding.space.id == self.space.id:
+            return embedding
+        return Embedding(self.transform.apply(embedding.vector), self.space)
+
+    def judged(self, score: float, condition: Condition, gallery_size: int = 1) -> Judged:
+        """Return a cosine with its threshold, and its LLR if a calibration tells it.
+
+        Raises
+        ------
+        ThresholdUnavailable
+        """
+        threshold = self.rule.threshold(condition, gallery_size)
+        llr = self.rule.llr(score, condition)
+        used = None if llr is None or self.rule.calibration is None else self.rule.calibration.id
+        return Judged(score, threshold, llr, used)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What decides with one model, before the database is read.
+
+    Parameters
+    ----------
+    space : EmbeddingSpace
+        Of the model.
+    card : DecisionRule
+        The operating points of the model's card.
+    settings : Aim
+    groups : mapping of str to Aim
+        By the name of the group.
+    settings_space : str
+        Id of the space of the model that the settings name: a cosine in the settings, or of a
+        group, holds in that space only.
+    """
+
+    space: EmbeddingSpace
+    card: DecisionRule
+    settings: Aim = NO_AIM
+    groups: Mapping[str, Aim] = field(default_factory=dict)
+    settings_space: str = ""
+
+    def read(
+        self,
+        reader: Reader | None,
+        call: Aim = NO_AIM,
+        group: str | None = None,
+        *,
+        per_search: bool = False,
+    ) -> BackEnd:
+        """Return the back end in use: of the database, or of the model alone where there is none.
+
+        Raises
+        ------
+        StoreError
+            What is in use is damaged.
+        SpaceMismatch
+            The gallery was switched to another model.
+        ThresholdUnavailable
+            The settings have a cosine, and it was set for another space.
+        """
+        space, transform, rule = self.space, None, self.card
+        if reader is not None:
+            fits = reader.fits(self.space.id)
+            if fits.adaptation is not None:
+                space, transform = _adapted(space, fits.adaptation), fits.adaptation.transform
+                # What was measured of the model alone does not hold in another space.
+                rule = replace(rule, model=f"{rule.model}, adapted,", points=())
+            rule = rule.with_calibration(fits.calibration)
+        levels = [call, self.groups.get(group or "", NO_AIM), self.settings]
+        criterion = first_criterion(levels, per_search=per_search)
+        if criterion is not call.criterion(per_search=per_search):
+            self._require_own_space(criterion, space)
+        return BackEnd(space, transform, rule.aimed(criterion, first_margin(levels)))
+
+    def read_for_enrollment(self, reader: Reader) -> DecisionRule:
+        """Return the rule that enrolments are judged by, and by which two names are one voice.
+
+        It is what was measured for the model, whatever a door aims at; a calibration takes its
+        place only where nothing was measured.
+
+        Raises
+        ------
+        StoreError
+            The calibration in use is damaged.
+        """
+        if self.card.points:
+            return self.card
+        return self.card.with_calibration(reader.calibrations.in_use(self.space.id))
+
+    def _require_own_space(self, criterion: object, space: EmbeddingSpace) -> None:
+        if not isinstance(criterion, SetThreshold) or space.id == self.settings_space:
+            return
+        raise ThresholdUnavailable(
+            f"the threshold of {criterion.source} was set for {self.settings_space}, and this"
+            f" decision is made in {space.id}",
+            hint="Set it again for the model or adaptation in use, remove it, or pass a threshold"
+            " with the call.",
+        )
+
+
+def _adapted(space: EmbeddingSpace, adaptation: StoredAdaptation) -> EmbeddingSpace:
+    adapted = adapted_space(space, adaptation.transform)
+    if adapted.id != adaptation.adapted_id:
+        raise StoreError(
+            f"adaptation {adaptation.id} is of {adaptation.adapted_id}, and makes {adapted.id}",
+            hint="Put back a backup, or use none: `voiceid adaptations use none`.",
+        )
+    return adapted
