@@ -145,26 +145,26 @@ class Adapting:
         fitted = _calibration(choice, found.qualities, aim)
         space = adapted_space(parts.space, choice.transform)
         with parts.store.write() as writer:
-            known = {one.adapted_id: one for one in writer.adaptations(parts.space.id)}
+            known = {one.adapted_id: one for one in writer.adaptations.list(parts.space.id)}
             number = (
                 known[space.id].id
                 if space.id in known
-                else writer.add_adaptation(parts.space, choice.transform, measured, source)
+                else writer.adaptations.add(parts.space, choice.transform, measured, source)
             )
-            calibration = writer.add_calibration(
+            calibration = writer.calibrations.add(
                 space, fitted.calibration, fitted.held_out, source, target_fmr
             )
-            writer.use_calibration(space.id, calibration)
-            writer.use_adaptation(parts.space.id, number)
+            writer.calibrations.use(space.id, calibration)
+            writer.adaptations.use(parts.space.id, number)
             used = numbered(
-                writer.calibrations(), calibration, "calibration", "voiceid calibrations list"
+                writer.calibrations.list(), calibration, "calibration", "voiceid calibrations list"
             )
             return Adapted(choice.adopted, choice.reason, measured, _numbered(writer, number), used)
 
     def adaptations(self) -> list[StoredAdaptation]:
         """Return all adaptations, of all embedding spaces, oldest first; raises StoreError."""
         with self._parts.store.read() as reader:
-            return reader.adaptations()
+            return reader.adaptations.list()
 
     @changes(Change.USE_ADAPTATION, fitted)
     def use_adaptation(self, number: int | None) -> StoredAdaptation | None:
@@ -177,7 +177,7 @@ class Adapting:
         here = self._parts.in_use.space.id
         with self._parts.store.write() as writer:
             space_id = here if number is None else _numbered(writer, number).space_id
-            writer.use_adaptation(space_id, number)
+            writer.adaptations.use(space_id, number)
             return None if number is None else _numbered(writer, number)
 
     @changes(Change.REMOVE_ADAPTATION, fitted)
@@ -197,7 +197,7 @@ class Adapting:
                     f"adaptation {number} decides in {found.space_id}",
                     hint="Use another first: `voiceid adaptations use N`, or `use none`.",
                 )
-            writer.remove_adaptation(found)
+            writer.adaptations.remove(found)
         return found
 
     @changes(Change.BUILD_COHORT, fitted)
@@ -229,13 +229,13 @@ class Adapting:
                 hint="Add clips of strangers, one of each, of speech like yours.",
             )
         with parts.store.write() as writer:
-            number = writer.add_cohort(parts.space, np.array(list(kept.values())), source)
+            number = writer.cohorts.add(parts.space, np.array(list(kept.values())), source)
             return _cohort(writer, number)
 
     def cohorts(self) -> list[StoredCohort]:
         """Return all cohorts, of all embedding spaces, oldest first; raises StoreError."""
         with self._parts.store.read() as reader:
-            return reader.cohorts()
+            return reader.cohorts.list()
 
     @changes(Change.REMOVE_COHORT, fitted)
     def remove_cohort(self, number: int) -> StoredCohort:
@@ -249,14 +249,14 @@ class Adapting:
         """
         with self._parts.store.write() as writer:
             found = _cohort(writer, number)
-            for one in writer.calibrations():
+            for one in writer.calibrations.list():
                 used = one.calibration.normalization
                 if used is not None and used.cohort == number:
                     raise ChangeRefused(
                         f"calibration {one.id} needs cohort {number}",
                         hint=f"Remove that first: `voiceid calibrations remove {one.id}`.",
                     )
-            writer.remove_cohort(number)
+            writer.cohorts.remove(number)
         return found
 
     def _heard(
@@ -287,8 +287,10 @@ class Adapting:
         with self._parts.store.read() as reader:
             rows = [
                 (speaker.name, sample)
-                for page in reader.pages()
-                for samples in [reader.samples_of([speaker.id for speaker in page], space_id)]
+                for page in reader.speakers.pages()
+                for samples in [
+                    reader.samples.of_speakers([speaker.id for speaker in page], space_id)
+                ]
                 for speaker in page
                 for sample in samples[speaker.id]
             ]
@@ -314,8 +316,8 @@ def _calibration(choice: Choice, qualities: Sequence[QualityReport], target_fmr:
 
 
 def _numbered(reader: Reader, number: int) -> StoredAdaptation:
-    return numbered(reader.adaptations(), number, "adaptation", "voiceid adaptations list")
+    return numbered(reader.adaptations.list(), number, "adaptation", "voiceid adaptations list")
 
 
 def _cohort(reader: Reader, number: int) -> StoredCohort:
-    return numbered(reader.cohorts(), number, "cohort", "voiceid cohort list")
+    return numbered(reader.cohorts.list(), number, "cohort", "voiceid cohort list")

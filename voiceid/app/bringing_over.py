@@ -46,10 +46,10 @@ def some_kept(parts: Parts) -> Iterator[tuple[str, AudioSource]]:
     there = kept.recordings()
     chosen: list[tuple[str, str]] = []
     with parts.store.read() as reader:
-        people = reader.speakers() if there else []
+        people = reader.speakers.all() if there else []
         random.Random(0).shuffle(people)  # noqa: S311 - a sample, no secret
         for speaker in people:
-            heard = [s.pcm_sha256 for s in reader.samples(speaker.id, space_id)]
+            heard = [s.pcm_sha256 for s in reader.samples.of(speaker.id, space_id)]
             chosen += [(speaker.name, one) for one in heard if one in there][:_OF_EACH]
             if len(chosen) >= _COMPARED:
                 break
@@ -62,25 +62,25 @@ def begun(parts: Parts, target: Parts) -> ModelChange:
     """Return the change to the target's space: begun now, or a run before."""
     model = target.config.model
     with parts.store.write() as writer:
-        here = writer.space_in_use(parts.space.id)
+        here = writer.spaces.current(parts.space.id)
         if here == target.space.id:
             raise ChangeRefused(
                 f"the gallery uses {model} already", hint="Name another: `voiceid models list`."
             )
-        changes = writer.model_changes()
+        changes = writer.switches.list()
         if changes and changes[-1].switched_at is None:
             if changes[-1].to_space != target.space.id:
                 raise ChangeRefused(
-                    f"a change to {writer.model_of(changes[-1].to_space)} is being prepared",
+                    f"a change to {writer.spaces.model_of(changes[-1].to_space)} is being prepared",
                     hint="Switch it or give it up first: `voiceid migrate --cancel`.",
                 )
             return changes[-1]
-        if not writer.count(here):
+        if not writer.centroids.count(here):
             raise ChangeRefused(
                 f"nobody is enrolled in {here}, so there is nothing to bring over",
                 hint=f"Set `model: {model}` in config.yaml.",
             )
-        return writer.begin_change(here, target.space)
+        return writer.switches.begin(here, target.space)
 
 
 def prepare(parts: Parts, target: Parts, change: ModelChange, tell: Tell | None) -> dict[str, str]:
@@ -109,7 +109,7 @@ def _waiting(parts: Parts, change: ModelChange, kept: Collection[str]) -> Iterat
     after = 0
     while True:
         with parts.store.read() as reader:
-            found = reader.waiting(change, after, _LOOKED_AT)
+            found = reader.switches.waiting(change, after, _LOOKED_AT)
         if not found:
             return
         after = found[-1][0]
@@ -140,11 +140,11 @@ def _add(writer: Writer, change: ModelChange, vectors: Mapping[str, Embedding]) 
     Whoever was removed, or changed hands, since it was heard is no longer among them.  What was
     measured on the original recording stays as it was measured.
     """
-    lacking = writer.lacking(change, list(vectors))
+    lacking = writer.switches.lacking(change, list(vectors))
     lacking.sort(key=lambda sample: sample.speaker_id)
     for speaker_id, theirs in itertools.groupby(lacking, lambda sample: sample.speaker_id):
         new = [_like(sample, vectors[sample.pcm_sha256]) for sample in theirs]
-        writer.add_samples(speaker_id, next(iter(vectors.values())).space, new)
+        writer.samples.add(speaker_id, next(iter(vectors.values())).space, new)
 
 
 def _like(sample: Sample, embedding: Embedding) -> NewSample:
@@ -159,7 +159,7 @@ def progress(
     kept, floor_s = parts.kept_audio.recordings(), parts.config.enrollment.min_speech_s
     counts = dict.fromkeys(("speakers", "recordings", "prepared", "waiting"), 0)
     partly, behind = list[str](), list[str]()
-    rows = reader.brought_over(change)
+    rows = reader.switches.brought_over(change)
     for (_, name), group in itertools.groupby(rows, lambda row: (row.speaker_id, row.name)):
         theirs = list(group)
         lacking = [row for row in theirs if not row.done]
@@ -176,8 +176,8 @@ def progress(
         counts["waiting"] += len(waiting)
     return Migration(
         change=change,
-        from_model=reader.model_of(change.from_space),
-        to_model=reader.model_of(change.to_space),
+        from_model=reader.spaces.model_of(change.from_space),
+        to_model=reader.spaces.model_of(change.to_space),
         partly=tuple(partly),
         behind=tuple(behind),
         unusable=tuple(unusable.values()),
@@ -187,7 +187,7 @@ def progress(
 
 def require_open(reader: Reader, change: ModelChange | None = None) -> ModelChange:
     """Return the change that is being prepared; raises ChangeRefused if it is not, or another."""
-    changes = reader.model_changes()
+    changes = reader.switches.list()
     if not changes or changes[-1].switched_at is not None or change not in {None, changes[-1]}:
         raise ChangeRefused(
             "no change of the model is being prepared (any more)",
@@ -207,7 +207,7 @@ def remove_some(
             if not gone:
                 last(writer)
                 break
-            writer.remove_some(gone)
+            writer.samples.remove(gone)
         n_removed += len(gone)
     parts.each_index(lambda index, reader: index.sync(reader))
     return n_removed

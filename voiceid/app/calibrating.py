@@ -73,17 +73,17 @@ class Calibrating:
         speakers = speakers_of(protocol, scored.trials)
         found = fit_best(scored, speakers, parts.newest_cohort(back_end), target_fmr=aim)
         with parts.store.write() as writer:
-            number = writer.add_calibration(
+            number = writer.calibrations.add(
                 back_end.space, found.calibration, found.held_out, source, target_fmr
             )
             if use:
-                writer.use_calibration(back_end.space.id, number)
+                writer.calibrations.use(back_end.space.id, number)
             return _numbered(writer, number)
 
     def calibrations(self) -> list[StoredCalibration]:
         """Return all calibrations, of all embedding spaces, oldest first; raises StoreError."""
         with self._parts.store.read() as reader:
-            return reader.calibrations()
+            return reader.calibrations.list()
 
     def calibration(self, number: int) -> StoredCalibration:
         """Return a calibration; raises FitNotFound, StoreError."""
@@ -102,7 +102,7 @@ class Calibrating:
         with parts.store.write() as writer:
             back_end = parts.back_ends.in_use(writer, parts.card_rule)
             space_id = back_end.space.id if number is None else _numbered(writer, number).space_id
-            writer.use_calibration(space_id, number)
+            writer.calibrations.use(space_id, number)
             return None if number is None else _numbered(writer, number)
 
     @changes(Change.REMOVE_CALIBRATION, fitted)
@@ -122,9 +122,9 @@ class Calibrating:
                     f"calibration {number} decides in {found.space_id}",
                     hint="Use another first: `voiceid calibrations use N`, or `use none`.",
                 )
-            writer.remove_calibrations([number])
+            writer.calibrations.remove(number)
         return found
 
 
 def _numbered(reader: Reader, number: int) -> StoredCalibration:
-    return numbered(reader.calibrations(), number, "calibration", "voiceid calibrations list")
+    return numbered(reader.calibrations.list(), number, "calibration", "voiceid calibrations list")

@@ -137,7 +137,7 @@ class Care:
         """
         space = self._parts.in_use.space
         with self._parts.store.write() as writer:
-            writer.require_in_use(space.id)
+            writer.spaces.require_current(space.id)
             made = exchange.import_(writer, space, Path(file), append=append)
         self._imported()
         return made
@@ -194,7 +194,7 @@ class Care:
         facts = EmbeddingFacts(named, net_speech_s, narrowband, label, groups)
         names, here = None if ids is None else Path(ids), self._parts.in_use.space
         with self._parts.store.write() as writer:
-            writer.require_in_use(here.id)
+            writer.spaces.require_current(here.id)
             made = exchange.import_embeddings(writer, here, Path(file), names, facts, append=append)
         self._imported()
         return made

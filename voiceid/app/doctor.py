@@ -65,16 +65,16 @@ def _models(parts: Parts) -> Iterator[Finding]:
 
 
 def _database(parts: Parts) -> Iterator[Finding]:
-    from voiceid.store import maintenance, migrate  # noqa: PLC0415 - the maintenance path only
+    from voiceid.store import maintenance, upgrade  # noqa: PLC0415 - the maintenance path only
 
-    found = migrate.status(parts.database)
-    if found.state is migrate.SchemaState.MISSING:
+    found = upgrade.status(parts.database)
+    if found.state is upgrade.SchemaState.MISSING:
         message = f"there is no database {parts.database} yet"
         yield Finding("database", Health.WARNING, message, "The first enrolment makes it.")
         return
-    if found.state is migrate.SchemaState.NEWER:
-        raise migrate.too_new(parts.database, found)
-    if found.state is migrate.SchemaState.OUTDATED:
+    if found.state is upgrade.SchemaState.NEWER:
+        raise upgrade.too_new(parts.database, found)
+    if found.state is upgrade.SchemaState.OUTDATED:
         message = f"schema {found.current}, and this voiceid writes {found.head}"
         kept = "" if isinstance(parts.database, DatabaseUrl) else "; a copy is kept"
         hint = f"The next command upgrades it{kept}."
@@ -86,7 +86,7 @@ def _database(parts: Parts) -> Iterator[Finding]:
         yield Finding("database", Health.ERROR, problem, hint)
     if not problems:
         with parts.store.read() as reader:
-            n_speakers = reader.count_speakers()
+            n_speakers = reader.speakers.count()
         yield Finding("database", Health.OK, f"sound, {n_speakers} enrolled, schema {found.head}")
         if told := audio_problem(parts):
             yield Finding("database", Health.WARNING, told, _REMOVES)
@@ -125,7 +125,7 @@ def thresholds_of(rule: DecisionRule, space_id: str) -> Finding:
 
 def _index(parts: Parts) -> Iterator[Finding]:
     with parts.store.read() as reader:
-        for space_id, dim in reader.spaces().items():
+        for space_id, dim in reader.spaces.dims().items():
             status = parts.gallery(space_id, dim).status(reader)
             message = f"{space_id}: {status.state}, {status.vectors or 0} of {status.enrolled}"
             if status.state == "damaged":
@@ -181,10 +181,10 @@ def now_used(parts: Parts) -> Parts:
 
 def _is_current(parts: Parts) -> bool:
     """Whether there is a database that can be read without an upgrade."""
-    from voiceid.store import migrate  # noqa: PLC0415 - the maintenance path only
+    from voiceid.store import upgrade  # noqa: PLC0415 - the maintenance path only
 
     try:
-        return migrate.status(parts.database).state is migrate.SchemaState.CURRENT
+        return upgrade.status(parts.database).state is upgrade.SchemaState.CURRENT
     except StoreError:  # told where the database is looked at
         return False
 
@@ -193,4 +193,4 @@ def _newest(parts: Parts) -> datetime | None:
     if not _is_current(parts):
         return None
     with parts.store.read() as reader:
-        return reader.newest_change()
+        return reader.speakers.newest_change()

@@ -17,7 +17,7 @@ def audio_of_nobody(store: Store, kept: KeptAudio) -> set[str]:
     if not found:
         return found
     with store.read() as reader:
-        return found - reader.owners_of_clips(list(found)).keys()
+        return found - reader.samples.owners(list(found)).keys()
 
 
 def forget_audio(store: Store, kept: KeptAudio) -> None:
@@ -32,7 +32,7 @@ def forget_audio(store: Store, kept: KeptAudio) -> None:
         gone = audio_of_nobody(store, kept)
         if gone or kept.unfinished():
             with store.write() as writer:  # nobody enrols meanwhile
-                kept.remove(gone - writer.owners_of_clips(list(gone)).keys())
+                kept.remove(gone - writer.samples.owners(list(gone)).keys())
     except StoreError as error:
         raise StoreError(
             f"what was removed has left the database, but not all kept audio: {error.message}",

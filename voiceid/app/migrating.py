@@ -54,7 +54,7 @@ class Migrating:
     def migration(self) -> Migration | None:
         """Return how far the newest change of the model is; None if there never was one."""
         with self._parts.store.read() as reader:
-            changes = reader.model_changes()
+            changes = reader.switches.list()
             return progress(self._parts, reader, changes[-1], {}) if changes else None
 
     def compare_kept(self, to: str) -> Comparison:
@@ -97,7 +97,7 @@ class Migrating:
         unusable = prepare(parts, target, change, tell)
         with parts.store.read() as reader:
             rule = target.verifying_rule()
-            rule = rule.with_calibration(reader.calibration_in_use(change.to_space))
+            rule = rule.with_calibration(reader.calibrations.in_use(change.to_space))
             found = progress(parts, reader, change, unusable)
         thresholds = thresholds_of(rule, change.to_space)
         if thresholds.health is Health.ERROR:
@@ -133,15 +133,15 @@ class Migrating:
         parts = self._parts
         with parts.store.read() as reader:
             change = require_open(reader)
-            target = hearing_kept(parts, reader.model_of(change.to_space))
-            allowed = {reader.speaker(name).name for name in leave}
+            target = hearing_kept(parts, reader.spaces.model_of(change.to_space))
+            allowed = {reader.speakers.get(name).name for name in leave}
         for attempt in itertools.count():
             unusable = prepare(parts, target, change, tell)
             with parts.store.read() as reader:
-                found, seen = progress(parts, reader, change, unusable), reader.revision()
+                found, seen = progress(parts, reader, change, unusable), reader.feed.revision()
             with parts.store.write() as writer:
                 require_open(writer, change)
-                if writer.revision() != seen:  # somebody came, or went
+                if writer.feed.revision() != seen:  # somebody came, or went
                     if attempt < _TRIES:
                         continue
                     found = progress(parts, writer, change, unusable)
@@ -149,8 +149,8 @@ class Migrating:
                     continue
                 if not leave_all:
                     _require_nobody_left(found, allowed)
-                writer.switch(change)
-                return progress(parts, writer, writer.model_changes()[-1], unusable)
+                writer.switches.switch(change)
+                return progress(parts, writer, writer.switches.list()[-1], unusable)
         raise AssertionError("it is tried until it is done")
 
     @changes(Change.CANCEL_MIGRATION, migrated)
@@ -169,8 +169,8 @@ class Migrating:
             found = progress(parts, reader, change, {})
         remove_some(
             parts,
-            lambda writer: writer.prepared(require_open(writer, change), REMOVED_AT_ONCE),
-            lambda writer: writer.forget_change(change),
+            lambda writer: writer.switches.prepared(require_open(writer, change), REMOVED_AT_ONCE),
+            lambda writer: writer.switches.forget(change),
         )
         return found
 
@@ -195,13 +195,13 @@ class Migrating:
         parts = self._parts
 
         def left_over(writer: Writer) -> list[Sample]:
-            changes = writer.model_changes()
+            changes = writer.switches.list()
             if not changes or changes[-1].switched_at is None:
                 raise ChangeRefused(
                     "there is nothing to finish: the model was not switched",
                     hint="`voiceid migrate --status` shows how far it is.",
                 )
-            return writer.left_over(changes[-1].to_space, REMOVED_AT_ONCE)
+            return writer.switches.left_over(changes[-1].to_space, REMOVED_AT_ONCE)
 
         return remove_some(parts, left_over, lambda _: None)
 

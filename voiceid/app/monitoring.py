@@ -40,22 +40,22 @@ class Monitoring:
         ModelUnknown, StoreError
         """
         from voiceid.observability.galleries import GalleryStats  # noqa: PLC0415 - for this alone
-        from voiceid.store import migrate  # noqa: PLC0415 - it loads while the models do
+        from voiceid.store import upgrade  # noqa: PLC0415 - it loads while the models do
 
         parts = self._parts
-        status = migrate.status(parts.database)
+        status = upgrade.status(parts.database)
         if status.current is None:
             return GalleryStats(parts.card.name, None, 0, 0, {}, {}, (), 0)
         spaces, model = self._spaces(), parts.in_use.card.name
         with parts.store.read() as reader:
-            standing = reader.speakers_by_standing(datetime.now(UTC))
+            standing = reader.speakers.standings(datetime.now(UTC))
             return GalleryStats(
                 model=model,
                 schema=status.head,  # it is upgraded when it is opened
-                revision=reader.revision().number,
+                revision=reader.feed.revision().number,
                 speakers=sum(standing.values()),
                 standing={name.value: count for name, count in standing.items()},
-                groups=reader.members_by_group(),
+                groups=reader.speakers.group_sizes(),
                 spaces=spaces,
                 database_bytes=_database_bytes(parts.database, reader),
             )
@@ -66,9 +66,11 @@ class Monitoring:
         parts, in_use = self._parts, self._parts.in_use.space.id
         states = {one.space: one for one in parts.each_index(lambda i, reader: i.status(reader))}
         with parts.store.read() as reader:
-            speakers, samples = reader.speakers_by_space(), reader.samples_by_space()
-            calibrations = {one.space_id: one.id for one in reader.calibrations() if one.in_use}
-            adaptations = {one.space_id: one.id for one in reader.adaptations() if one.in_use}
+            speakers, samples = reader.centroids.counts(), reader.samples.counts()
+            calibrations = {
+                one.space_id: one.id for one in reader.calibrations.list() if one.in_use
+            }
+            adaptations = {one.space_id: one.id for one in reader.adaptations.list() if one.in_use}
         return tuple(
             SpaceStats(
                 space=space,
@@ -88,7 +90,7 @@ class Monitoring:
             return {}
         try:
             with self._parts.store.read() as reader:
-                return reader.speakers_by_space()
+                return reader.centroids.counts()
         except StoreError:  # whoever watches must see the counters of errors all the same
             return None
 

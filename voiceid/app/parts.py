@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from voiceid.app.forgetting import forget_audio
 from voiceid.audio import AudioSource, KeptAudio
 from voiceid.config import Config
 from voiceid.decision.normalization import Cohort
@@ -96,8 +95,8 @@ class Parts:
         now = self.space.id
         if self.has_database:
             with self.store.read() as reader:
-                now = reader.space_in_use(self.space.id)
-                model = self.config.model if now == self.space.id else reader.model_of(now)
+                now = reader.spaces.current(self.space.id)
+                model = self.config.model if now == self.space.id else reader.spaces.model_of(now)
         self._latest = self if now == self.space.id else self._switched_to(now, model)
         return self._latest
 
@@ -204,11 +203,9 @@ class Parts:
 
         def build() -> Store:
             # Imported here: SQLAlchemy takes as long to load as a model, and can do so meanwhile.
-            from voiceid.store import Store  # noqa: PLC0415
+            from voiceid.app.erasing_store import ErasingStore  # noqa: PLC0415
 
-            store = Store.open(self.database)
-            store.after_erasure = lambda: forget_audio(store, self.kept_audio)
-            return store
+            return ErasingStore.over(self.database, self.kept_audio)
 
         return self._part("store", build)
 
@@ -285,8 +282,8 @@ class Parts:
     def newest_cohort(self, back_end: BackEnd) -> tuple[int, Cohort] | None:
         """Return the newest cohort of the model's space, in the space in use, and its number."""
         with self.store.read() as reader:
-            mine = [one for one in reader.cohorts() if one.space_id == self.space.id]
-            vectors = reader.cohort(mine[-1].id, self.space) if mine else None
+            mine = [one for one in reader.cohorts.list() if one.space_id == self.space.id]
+            vectors = reader.cohorts.vectors(mine[-1].id, self.space) if mine else None
         if vectors is None:
             return None
         moved = vectors if back_end.transform is None else back_end.transform.apply(vectors)
@@ -361,7 +358,7 @@ class Parts:
     def _calibrated(self, rule: DecisionRule) -> DecisionRule:
         """Return a rule with the calibration of the model's own space."""
         with self.store.read() as reader:
-            return rule.with_calibration(reader.calibration_in_use(self.space.id))
+            return rule.with_calibration(reader.calibrations.in_use(self.space.id))
 
     @property
     def curator(self) -> Curator:
@@ -394,6 +391,6 @@ class Parts:
         with self.store.read() as reader:
             return [
                 act(self.gallery(space_id, dim), reader)
-                for space_id, dim in reader.spaces().items()
+                for space_id, dim in reader.spaces.dims().items()
                 if only is None or space_id in only
             ]

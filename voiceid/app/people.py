@@ -90,7 +90,7 @@ class People:
     def speakers(self) -> list[Speaker]:
         """Return everybody who is enrolled, by name."""
         with self._parts.store.read() as reader:
-            return reader.speakers()
+            return reader.speakers.all()
 
     def speaker_pages(self, after: str | None = None, limit: int = 1000) -> Iterator[list[Speaker]]:
         """Yield everybody who is enrolled, by name, some at a time, however many there are.
@@ -114,22 +114,22 @@ class People:
 
     def _page(self, after: str | None, limit: int) -> list[Speaker]:
         with self._parts.store.read() as reader:
-            return reader.page(after, limit)
+            return reader.speakers.page(after, limit)
 
     def count_speakers(self) -> int:
         """Return how many speakers are enrolled, in whatever embedding space."""
         with self._parts.store.read() as reader:
-            return reader.count_speakers()
+            return reader.speakers.count()
 
     def speaker(self, name: str) -> Speaker:
         """Return the speaker called ``name``; raises SpeakerNotFound."""
         with self._parts.store.read() as reader:
-            return reader.speaker(name)
+            return reader.speakers.get(name)
 
     def samples(self, name: str) -> list[Sample]:
         """Return the enrolled utterances of a speaker; raises SpeakerNotFound."""
         with self._parts.store.read() as reader:
-            return reader.samples(reader.speaker(name).id)
+            return reader.samples.of(reader.speakers.get(name).id)
 
     def enrolled_samples(self, group: str | None = None) -> list[tuple[Speaker, list[Sample]]]:
         """Return everybody, by name, each with their samples in the embedding space in use.
@@ -148,8 +148,8 @@ class People:
         with self._parts.store.read() as reader:
             return [
                 (speaker, samples[speaker.id])
-                for page in reader.pages()
-                for samples in [reader.samples_of([s.id for s in page], space_id)]
+                for page in reader.speakers.pages()
+                for samples in [reader.samples.of_speakers([s.id for s in page], space_id)]
                 for speaker in page
                 if group is None or group in speaker.groups
             ]
@@ -163,8 +163,8 @@ class People:
         SpeakerNotFound
         """
         with self._parts.store.write() as writer:
-            writer.change_speaker(writer.speaker(name).id, details)
-            return writer.speaker(name)
+            writer.speakers.edit(writer.speakers.get(name).id, details)
+            return writer.speakers.get(name)
 
     @changes(Change.REMOVE, purged)
     def purge_expired(self, *, dry_run: bool = False) -> list[Speaker]:
@@ -173,10 +173,10 @@ class People:
         Kept audio that nobody has a sample of goes too.
         """
         with self._parts.store.read() if dry_run else self._parts.store.write() as transaction:
-            expired = transaction.expired(datetime.now(UTC))
+            expired = transaction.speakers.expired(datetime.now(UTC))
             if not dry_run:
                 for speaker in expired:
-                    cast("Writer", transaction).remove_speaker(speaker.id)
+                    cast("Writer", transaction).speakers.remove(speaker.id)
         if not dry_run:
             # Also of enrolments that were killed.
             forget_audio(self._parts.store, self._parts.kept_audio)
@@ -189,8 +189,8 @@ class People:
     def rename(self, name: str, new_name: str) -> Speaker:
         """Give a speaker another name; raises SpeakerNotFound or SpeakerExists."""
         with self._parts.store.write() as writer:
-            writer.rename_speaker(writer.speaker(name).id, new_name)
-            return writer.speaker(new_name)
+            writer.speakers.rename(writer.speakers.get(name).id, new_name)
+            return writer.speakers.get(new_name)
 
     @changes(Change.REMOVE, one)
     def remove(self, name: str) -> Speaker:
@@ -201,7 +201,7 @@ class People:
         SpeakerNotFound
         """
         with self._parts.store.write() as writer:
-            speaker = writer.speaker(name)
-            writer.remove_speaker(speaker.id)
+            speaker = writer.speakers.get(name)
+            writer.speakers.remove(speaker.id)
         self._parts.each_index(lambda index, reader: index.sync(reader), speaker.spaces)
         return speaker

@@ -25,8 +25,8 @@ from voiceid.observability import Change
 if TYPE_CHECKING:  # it loads while the models do, or when it is needed
     from voiceid.app.side_by_side import Comparison
     from voiceid.store.copying import Copied
-    from voiceid.store.migrate import SchemaStatus
     from voiceid.store.restore import Restored
+    from voiceid.store.upgrade import SchemaStatus
 
 
 class Upkeep:
@@ -94,17 +94,17 @@ class Upkeep:
 
     def db_status(self) -> SchemaStatus:
         """Return how the database's schema stands to this program's; nothing is changed."""
-        from voiceid.store import migrate  # noqa: PLC0415 - the maintenance path only
+        from voiceid.store import upgrade  # noqa: PLC0415 - the maintenance path only
 
-        return migrate.status(self._parts.database)
+        return upgrade.status(self._parts.database)
 
     @changes(Change.UPGRADE, nothing)
     def db_upgrade(self) -> SchemaStatus:
         """Bring the database to this program's schema; raises SchemaTooNew."""
-        from voiceid.store import migrate  # noqa: PLC0415 - the maintenance path only
+        from voiceid.store import upgrade  # noqa: PLC0415 - the maintenance path only
 
-        migrate.upgrade(self._parts.database)
-        return migrate.status(self._parts.database)
+        upgrade.upgrade(self._parts.database)
+        return upgrade.status(self._parts.database)
 
     @changes(Change.BACKUP, nothing)
     def db_backup(self, target: str | os.PathLike[str]) -> int:
@@ -173,7 +173,7 @@ class Upkeep:
             try:
                 with store.read() as reader:
                     lost = self._parts.config.index.allowed_miss_rate
-                    for space_id, dim in reader.spaces().items():
+                    for space_id, dim in reader.spaces.dims().items():
                         gallery = PgvectorGallery(space_id, dim, str(there), store.write, lost)
                         gallery.rebuild(reader)
             finally:

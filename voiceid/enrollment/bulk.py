@@ -69,9 +69,9 @@ def _enrolled(enroller: Enroller, people: Sequence[Person]) -> dict[str, frozens
     found = {}
     with enroller.store.read() as reader:
         for person in people:
-            speaker = reader.find_speaker(person.name)
+            speaker = reader.speakers.find(person.name)
             if speaker is not None:
-                samples = reader.samples(speaker.id, space_id)
+                samples = reader.samples.of(speaker.id, space_id)
                 found[speaker_key(person.name)] = frozenset(s.pcm_sha256 for s in samples)
     return found
 
@@ -136,9 +136,9 @@ def _unchanged(
     """
     if not dry_run and not person.details.changes_nothing:
         with enroller.store.write() as writer:
-            writer.change_speaker(writer.speaker(person.name).id, person.details)
+            writer.speakers.edit(writer.speakers.get(person.name).id, person.details)
     with enroller.store.read() as reader:
-        speaker = reader.speaker(person.name)
+        speaker = reader.speakers.get(person.name)
     return EnrollmentReport(
         name=speaker.name,
         speaker=speaker,

@@ -81,7 +81,9 @@ class Checks:
         append : bool
             Whether the speaker's samples of this space stay.
         """
-        kept = reader.samples(speaker.id, self.space_id) if speaker is not None and append else []
+        kept = (
+            reader.samples.of(speaker.id, self.space_id) if speaker is not None and append else []
+        )
         problems, usable = self._check_clips(clips)
         repeated, usable = self._check_repeats(reader, speaker, clips, usable, kept)
         problems += repeated
@@ -134,12 +136,12 @@ class Checks:
         """No recording twice: among the clips, the speaker's samples, or anybody's."""
         enrolled = {sample.pcm_sha256: sample.source_name for sample in kept}
         problems, fresh, seen = [], [], dict[str, str]()
+        owners = reader.samples.owners([clips[i].heard.pcm_sha256 for i in usable])
         for i in usable:
-            utterance = clips[i].heard
-            digest = utterance.pcm_sha256
+            digest = clips[i].heard.pcm_sha256
             others = [
                 owner.name
-                for owner in reader.owner_of_clip(digest)
+                for owner in owners.get(digest, ())
                 if speaker is None or owner.id != speaker.id
             ]
             if digest in seen:
@@ -218,7 +220,7 @@ class Checks:
         narrow = np.array([one.quality.narrowband for one in heard if one.embedding is not None])
         voice = centroid(np.array(vectors, dtype=np.float32), narrow)
         hits = self.gallery.search(reader, voice, _NEAREST)
-        owners = reader.owners([centroid_id for centroid_id, _ in hits])
+        owners = reader.centroids.owners([centroid_id for centroid_id, _ in hits])
         net_speech_s = sum(one.quality.net_speech_s for one in heard)
         share = float(np.mean(narrow))
         for centroid_id, score in hits:

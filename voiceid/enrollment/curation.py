@@ -64,7 +64,7 @@ class Curator:
         ThresholdUnavailable
         """
         with self.store.read() as reader:
-            return self._inspect(reader, reader.speaker(name))
+            return self._inspect(reader, reader.speakers.get(name))
 
     def merge(self, into: str, other: str, *, force: bool, dry_run: bool) -> Merge:
         """Give all samples of ``other`` to ``into``, and remove ``other``.
@@ -87,7 +87,7 @@ class Curator:
             It is one speaker, or their voices are not alike.
         """
         with self.store.read() if dry_run else self.store.write() as transaction:
-            first, second = transaction.speaker(into), transaction.speaker(other)
+            first, second = transaction.speakers.get(into), transaction.speakers.get(other)
             if first.id == second.id:
                 raise ChangeRefused(
                     f"{into} and {other} are one speaker already", hint="Name two speakers."
@@ -98,10 +98,10 @@ class Curator:
             if not force:
                 _require_alike(plan)
             writer = cast("Writer", transaction)
-            n_repeats = writer.move_samples(writer.samples(second.id), first.id)
-            writer.remove_speaker(second.id)
-            writer.change_speaker(first.id, _joined(first, second))
-            merged = writer.speaker(first.name)
+            n_repeats = writer.samples.move(writer.samples.of(second.id), first.id)
+            writer.speakers.remove(second.id)
+            writer.speakers.edit(first.id, _joined(first, second))
+            merged = writer.speakers.get(first.name)
         return Merge(first, second, plan.likeness, merged, n_repeats)
 
     def split(self, name: str, new_name: str, sample_ids: Sequence[int], *, dry_run: bool) -> Split:
@@ -114,15 +114,15 @@ class Curator:
             No sample is odd, or none would be left.
         """
         with self.store.read() if dry_run else self.store.write() as transaction:
-            speaker = transaction.speaker(name)
+            speaker = transaction.speakers.get(name)
             moved = self._chosen(transaction, speaker, sample_ids)
             _require_rest(transaction, speaker, moved, "`voiceid speakers rename` renames it.")
             if dry_run:
                 return Split(None, None, tuple(moved))
             writer = cast("Writer", transaction)
-            new = writer.add_speaker(new_name)
-            writer.move_samples(writer.with_copies(moved), new.id)
-            return Split(writer.speaker(name), writer.speaker(new_name), tuple(moved))
+            new = writer.speakers.add(new_name)
+            writer.samples.move(writer.samples.with_copies(moved), new.id)
+            return Split(writer.speakers.get(name), writer.speakers.get(new_name), tuple(moved))
 
     def remove_samples(self, name: str, sample_ids: Sequence[int]) -> tuple[Sample, ...]:
         """Erase samples of a speaker, and return what they were.
@@ -134,14 +134,14 @@ class Curator:
             None would be left.
         """
         with self.store.write() as writer:
-            speaker = writer.speaker(name)
+            speaker = writer.speakers.get(name)
             gone = _named(writer, speaker, sample_ids)
             _require_rest(writer, speaker, gone, "`voiceid speakers remove` removes the speaker.")
-            writer.remove_some(writer.with_copies(gone))
+            writer.samples.remove(writer.samples.with_copies(gone))
         return tuple(gone)
 
     def _inspect(self, reader: Reader, speaker: Speaker) -> Inspection:
-        samples = reader.samples(speaker.id, self.space.id)
+        samples = reader.samples.of(speaker.id, self.space.id)
         if not samples:
             raise SpaceMismatch(
                 f"{speaker.name} has no samples in {self.space.id}",
@@ -152,7 +152,7 @@ class Curator:
         nearest = self._nearest(reader, speaker)
         likeness = None
         if nearest is not None:
-            likeness = self._likeness(reader, speaker, reader.speaker(nearest.speaker.name))
+            likeness = self._likeness(reader, speaker, reader.speakers.get(nearest.speaker.name))
         return Inspection(
             speaker=speaker,
             samples=tuple(samples),
@@ -164,11 +164,11 @@ class Curator:
         )
 
     def _nearest(self, reader: Reader, speaker: Speaker) -> Candidate | None:
-        centroid = reader.centroid(speaker.id, self.space.id)
+        centroid = reader.centroids.of(speaker.id, self.space.id)
         if centroid is None:
             return None
         hits = self.gallery.search(reader, centroid, 2)
-        owners = reader.owners([centroid_id for centroid_id, _ in hits])
+        owners = reader.centroids.owners([centroid_id for centroid_id, _ in hits])
         others = [
             Candidate(owners[hit].speaker, score)
             for hit, score in hits
@@ -178,12 +178,12 @@ class Curator:
 
     def _likeness(self, reader: Reader, a: Speaker, b: Speaker) -> Likeness | None:
         """Compare two speakers as a clip as long as the shorter one's samples would be."""
-        centroids = [reader.centroid(speaker.id, self.space.id) for speaker in (a, b)]
+        centroids = [reader.centroids.of(speaker.id, self.space.id) for speaker in (a, b)]
         if centroids[0] is None or centroids[1] is None:
             return None
         score = cosine(centroids[0], centroids[1])
         shorter, longer = sorted(
-            (reader.samples(speaker.id, self.space.id) for speaker in (a, b)),
+            (reader.samples.of(speaker.id, self.space.id) for speaker in (a, b)),
             key=lambda samples: sum(sample.quality.net_speech_s for sample in samples),
         )
         both = [[sample.quality for sample in samples] for samples in (shorter, longer)]
@@ -230,7 +230,7 @@ def _joined(into: Speaker, other: Speaker) -> SpeakerDetails:
 
 def _named(reader: Reader, speaker: Speaker, ids: Sequence[int]) -> list[Sample]:
     """Return samples of a speaker by id; raises SampleNotFound."""
-    samples = {sample.id: sample for sample in reader.samples(speaker.id)}
+    samples = {sample.id: sample for sample in reader.samples.of(speaker.id)}
     if missing := [str(one) for one in ids if one not in samples]:
         raise SampleNotFound(f"{speaker.name} has no sample {', '.join(missing)}")
     return [samples[one] for one in dict.fromkeys(ids)]
@@ -238,7 +238,7 @@ def _named(reader: Reader, speaker: Speaker, ids: Sequence[int]) -> list[Sample]
 
 def _require_rest(reader: Reader, speaker: Speaker, gone: Sequence[Sample], hint: str) -> None:
     """Raise ChangeRefused when the speaker would be left without a sample."""
-    if len(reader.with_copies(gone)) >= len(reader.samples(speaker.id)):
+    if len(reader.samples.with_copies(gone)) >= len(reader.samples.of(speaker.id)):
         raise ChangeRefused(
             f"{speaker.name} would be left without a sample; nothing was changed", hint=hint
         )

@@ -95,8 +95,8 @@ class Enroller:
         """Enrol clips that were heard already; see :meth:`enroll`."""
         started = time.perf_counter()
         with self.store.read() if dry_run else self.store.write() as transaction:
-            transaction.require_in_use(self.embedder.space.id)
-            before = transaction.find_speaker(person.name)
+            transaction.spaces.require_current(self.embedder.space.id)
+            before = transaction.speakers.find(person.name)
             findings = self.checks.run(transaction, before, clips, append=mode == "append")
             problems = tuple(
                 replace(p, overridden=force and p.overridable) for p in findings.problems
@@ -140,7 +140,7 @@ class Enroller:
         """Keep recordings that are enrolled already; raises StoreError."""
         with self.store.write() as writer:
             for one in heard:
-                if one.tape is not None and writer.owner_of_clip(one.utterance.pcm_sha256):
+                if one.tape is not None and writer.samples.owners([one.utterance.pcm_sha256]):
                     self.kept.put(one.utterance.pcm_sha256, one.tape)
 
     def save_index(self) -> None:
@@ -157,12 +157,12 @@ class Enroller:
         clips: Sequence[Clip],
     ) -> Speaker:
         space = self.embedder.space
-        speaker = report.speaker or writer.add_speaker(person.name)
+        speaker = report.speaker or writer.speakers.add(person.name)
         for clip in clips:
             if clip.tape is not None:  # before the commit: what is enrolled with audio has it
                 self.kept.put(clip.heard.pcm_sha256, clip.tape)
         if report.mode == "replace":
-            writer.remove_samples(speaker.id, space.id)
+            writer.samples.remove_of(speaker.id, space.id)
         overridden = [p for p in report.problems if p.overridden]
         samples = [
             NewSample(
@@ -172,9 +172,9 @@ class Enroller:
             )
             for clip in clips
         ]
-        writer.add_samples(speaker.id, space, samples)
-        writer.change_speaker(speaker.id, person.details)
-        return writer.speaker(speaker.name)
+        writer.samples.add(speaker.id, space, samples)
+        writer.speakers.edit(speaker.id, person.details)
+        return writer.speakers.get(speaker.name)
 
 
 def _shown(clips: Sequence[Clip], findings: Findings) -> tuple[EnrollmentClip, ...]:

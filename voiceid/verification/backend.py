@@ -110,13 +110,13 @@ class BackEnds:
         """
         if reader is None:
             return BackEnd(self.space, None, rule, None)
-        reader.require_in_use(self.space.id)
+        reader.spaces.require_current(self.space.id)
         space, transform = self.space, None
-        if (adaptation := reader.adaptation_in_use(space.id)) is not None:
+        if (adaptation := reader.adaptations.in_use(space.id)) is not None:
             space, transform = _adapted(space, adaptation), adaptation.transform
             # What was measured of the model alone does not hold in another space.
             rule = replace(rule, model=f"{rule.model}, adapted,", points=())
-        rule = rule.with_calibration(reader.calibration_in_use(space.id))
+        rule = rule.with_calibration(reader.calibrations.in_use(space.id))
         return BackEnd(space, transform, rule, self._cohort(reader, rule, space, transform))
 
     def _cohort(
@@ -131,7 +131,7 @@ class BackEnds:
             return None
         key = (space.id, used)
         if key not in self._cohorts:
-            vectors = reader.cohort(used.cohort, self.space)
+            vectors = reader.cohorts.vectors(used.cohort, self.space)
             if vectors is None:
                 raise StoreError(
                     f"the calibration in use needs cohort {used.cohort}, which is not there",

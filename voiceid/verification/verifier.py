@@ -145,7 +145,7 @@ class Verifier:
             judged = back_end.judged(
                 best.score,
                 probe.against(owner),
-                lambda: (reader.vector(centroid_id, space.id), embedding.vector),
+                lambda: (reader.centroids.vector(centroid_id, space.id), embedding.vector),
                 size,
             )
         return _decide(facts, [one for one, _ in ranking], judged, rule.margin, top)
@@ -170,16 +170,16 @@ class Verifier:
     def _claimed(
         self, reader: Reader, name: str, space: EmbeddingSpace
     ) -> tuple[Enrolled, Float32Array]:
-        speaker = reader.speaker(name)
-        centroid_id = reader.centroid_id(speaker.id, space.id)
+        speaker = reader.speakers.get(name)
+        centroid_id = reader.centroids.id_of(speaker.id, space.id)
         if centroid_id is None:
             raise SpaceMismatch(
                 f"{speaker.name} is enrolled in {', '.join(speaker.spaces) or 'no space'},"
                 f" not in {space.id}",
                 hint="Enrol the speaker with this model and these speech settings, or use theirs.",
             )
-        vector = reader.vector(centroid_id, space.id)
-        return reader.owners([centroid_id])[centroid_id], vector
+        vector = reader.centroids.vector(centroid_id, space.id)
+        return reader.centroids.owners([centroid_id])[centroid_id], vector
 
     def _ranking(
         self,
@@ -194,7 +194,7 @@ class Verifier:
         hits = gallery.search(reader, embedding.vector, k, group)
         if self.searched is not None:
             self.searched(time.perf_counter() - started)
-        owners = reader.owners([centroid_id for centroid_id, _ in hits])
+        owners = reader.centroids.owners([centroid_id for centroid_id, _ in hits])
         return [
             ((Candidate(owners[hit].speaker, _finite(score)), owners[hit]), hit)
             for hit, score in hits
