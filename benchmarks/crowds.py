@@ -72,35 +72,45 @@ class Crowd:
             first += len(batch)
         object.__setattr__(self, "vectors", vectors)
 
+    @property
+    def feed(self) -> Crowd:
+        """See `CentroidSource`."""
+        return self
+
+    @property
+    def centroids(self) -> Crowd:
+        """See `CentroidSource`."""
+        return self
+
     def revision(self) -> Revision:
         """See `CentroidSource`."""
         return Revision(1, "crowd")
 
-    def has_revision(self, revision: Revision) -> bool:
+    def has(self, revision: Revision) -> bool:
         """See `CentroidSource`."""
         return revision == self.revision()
 
-    def changes_since(self, number: int) -> list[FeedEntry]:  # noqa: ARG002 - as the others take it
+    def since(self, number: int) -> list[FeedEntry]:  # noqa: ARG002 - as the others take it
         """See `CentroidSource`: nothing ever changes."""
         return []
 
-    def count(self, space_id: str) -> int:  # noqa: ARG002
+    def count(self, space_id: str, group: str | None = None) -> int:  # noqa: ARG002
         """See `CentroidSource`."""
         return self.n
 
-    def centroid_ids(self, space_id: str) -> npt.NDArray[np.int64]:  # noqa: ARG002
+    def ids(self, space_id: str) -> npt.NDArray[np.int64]:  # noqa: ARG002
         """See `CentroidSource`."""
         return np.arange(self.n, dtype=np.int64)
 
-    def centroids(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
+    def table(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
         """See `CentroidSource`."""
-        rows = self.centroid_ids(space_id) if ids is None else np.array(ids, dtype=np.int64)
+        rows = self.ids(space_id) if ids is None else np.array(ids, dtype=np.int64)
         return CentroidTable(rows, self.vectors[rows].astype(np.float32))
 
-    def centroid_batches(self, space_id: str) -> Iterator[CentroidTable]:
+    def batches(self, space_id: str) -> Iterator[CentroidTable]:
         """See `CentroidSource`."""
         for first in range(0, self.n, _BATCH):
-            yield self.centroids(space_id, range(first, min(first + _BATCH, self.n)))
+            yield self.table(space_id, range(first, min(first + _BATCH, self.n)))
 
     def group(
         self,

@@ -70,7 +70,7 @@ class Voices:
 def fill(store: Store, voices: Float32Array) -> None:
     now = datetime.now(UTC).isoformat()
     with store.write() as writer:
-        writer.know_space(SPACE)
+        writer.spaces.know(SPACE)
         connection = _connection(writer)
         for start in range(0, len(voices), BATCH):
             ids = range(start + 1, min(start + BATCH, len(voices)) + 1)
@@ -149,7 +149,7 @@ def measure(store: Store, voices: Voices, gallery: Float32Array, n_queries: int)
         index.rebuild(reader)
     took_s = time.perf_counter() - started
     with store.read() as reader:
-        coding = reader.coding(SPACE.id)
+        coding = reader.search.coding(SPACE.id)
     print(f"codes made         {took_s:.1f} s, {coding}")
     if coding is not None:
         print(f"through codes      {timed(search(), n_queries)}")
@@ -160,7 +160,7 @@ def measure(store: Store, voices: Voices, gallery: Float32Array, n_queries: int)
 
 def _enrolled(store: Store, number: int) -> bool:
     with store.write() as writer:
-        speaker = writer.add_speaker(f"new {number}")
+        speaker = writer.speakers.add(f"new {number}")
         row = next(_rows([1], unit(np.random.default_rng(number).standard_normal((1, DIM)))))
         row |= {"id": 10**9 + number, "speaker_id": speaker.id}
         _connection(writer).execute(insert(centroids), [row])

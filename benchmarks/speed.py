@@ -192,7 +192,7 @@ def search(folder: Path, runs: int) -> list[Line]:
             utterance = Utterance(
                 name, hashlib.sha256(name.encode()).hexdigest(), quality, Embedding(vector, space)
             )
-            writer.add_samples(writer.add_speaker(name).id, space, [NewSample(utterance)])
+            writer.samples.add(writer.speakers.add(name).id, space, [NewSample(utterance)])
     gallery = GalleryIndex(space.id, DIM, folder / "bench.index")
     values = []
     with store.read() as reader:

@@ -130,11 +130,11 @@ class Databases:
 
     def migrated(self) -> DatabaseUrl:
         """Return a database of this program's schema: a copy, which is faster."""
-        from voiceid.store import migrate
+        from voiceid.store import upgrade
 
         if self._template is None:
             url = self.empty()
-            migrate.upgrade(url)
+            upgrade.upgrade(url)
             self._template = urlsplit(url.text).path.strip("/")
         return self._new(f"TEMPLATE {self._template}")
 

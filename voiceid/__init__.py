@@ -123,8 +123,8 @@ if TYPE_CHECKING:
     from voiceid.observability.galleries import GalleryStats, SpaceStats
     from voiceid.observability.stats import DecisionCount, Histogram, Stats
     from voiceid.store.copying import Copied
-    from voiceid.store.migrate import SchemaState, SchemaStatus
     from voiceid.store.restore import Restored
+    from voiceid.store.upgrade import SchemaState, SchemaStatus
 
 __version__ = "0.1.0"
 
@@ -271,8 +271,8 @@ _ELSEWHERE = {
     "Protocol": "voiceid.evaluation",
     "Recording": "voiceid.evaluation",
     "Restored": "voiceid.store.restore",
-    "SchemaState": "voiceid.store.migrate",
-    "SchemaStatus": "voiceid.store.migrate",
+    "SchemaState": "voiceid.store.upgrade",
+    "SchemaStatus": "voiceid.store.upgrade",
     "Side": "voiceid.app.side_by_side",
     "SpaceStats": "voiceid.observability.galleries",
     "Stats": "voiceid.observability.stats",

@@ -44,7 +44,7 @@ def known(home: Path) -> VoiceID:
         with vid._parts.store.write() as writer:
             for number in range(30):
                 voice = rng.standard_normal(space.dim) / np.sqrt(space.dim)
-                speaker = writer.add_speaker(f"person {number}")
+                speaker = writer.speakers.add(f"person {number}")
                 new = []
                 for take in range(4):
                     noise = 0.05 * rng.standard_normal(space.dim)
@@ -56,7 +56,7 @@ def known(home: Path) -> VoiceID:
                     new.append(
                         NewSample(Utterance(clip, digest, quality, Embedding(vector, space)))
                     )
-                writer.add_samples(speaker.id, space, new)
+                writer.samples.add(speaker.id, space, new)
         yield vid
 
 
@@ -130,14 +130,14 @@ def test_what_does_not_surely_help_is_not_adopted_and_changes_nothing(
         space = vid.space
         with vid._parts.store.write() as writer:
             for number in range(12):
-                speaker = writer.add_speaker(f"person {number}")
+                speaker = writer.speakers.add(f"person {number}")
                 for take in range(2):
                     vector = rng.standard_normal(space.dim)
                     vector = (vector / np.linalg.norm(vector)).astype(np.float32)
                     digest = hashlib.sha256(f"{number}-{take}".encode()).hexdigest()
                     quality = QualityReport(4.0, 3.0, 30.0, 0.0, 7000.0, 16_000, -20.0)
                     heard = Utterance("x", digest, quality, Embedding(vector, space))
-                    writer.add_samples(speaker.id, space, [NewSample(heard)])
+                    writer.samples.add(speaker.id, space, [NewSample(heard)])
     ran = run("adapt", "--target-fmr", "0.02", "--json")
     assert ran.code == 60
     assert not json.loads(ran.out.splitlines()[0])["adopted"]

@@ -57,16 +57,16 @@ def require_sound(database: Path, kind: str) -> dict[str, int]:
     with store.read() as reader:
         assert reader._connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
         assert reader._connection.exec_driver_sql("PRAGMA foreign_key_check").first() is None
-        speakers = reader.speakers()
+        speakers = reader.speakers.all()
         for speaker in speakers:
-            samples = reader.samples(speaker.id, SPACE.id)
+            samples = reader.samples.of(speaker.id, SPACE.id)
             assert len(samples) == speaker.n_samples
             mean = np.mean([s.vector.astype(np.float64) for s in samples], axis=0)
-            centroid = reader.centroid(speaker.id, SPACE.id)
+            centroid = reader.centroids.of(speaker.id, SPACE.id)
             np.testing.assert_allclose(centroid, mean / np.linalg.norm(mean), atol=1e-6)
-        table = reader.centroids(SPACE.id)
+        table = reader.centroids.table(SPACE.id)
         assert len(table.ids) == len(speakers)
-        changed = {change.centroid_id for change in reader.changes_since(0)}
+        changed = {change.centroid_id for change in reader.feed.since(0)}
         assert set(table.ids.tolist()) <= changed, "a centroid is not in the feed"
         for row in range(0, len(table.ids), 7):
             hits = index.search(reader, table.vectors[row], 1)

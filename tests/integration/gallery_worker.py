@@ -40,10 +40,10 @@ def open_gallery(database: Path | DatabaseUrl, kind: str) -> Gallery:
 def enroll(store: Store, index: Gallery, name: str, vectors: np.ndarray) -> int:
     """Enroll as the program does, the file of the index included; return the centroid's id."""
     with store.write() as writer:
-        speaker = writer.find_speaker(name) or writer.add_speaker(name)
+        speaker = writer.speakers.find(name) or writer.speakers.add(name)
         index.search(writer, vectors[0], 2)
-        writer.add_samples(speaker.id, SPACE, [sample(v) for v in vectors])
-        owned = writer.enrolled(writer.centroids(SPACE.id).ids.tolist())
+        writer.samples.add(speaker.id, SPACE, [sample(v) for v in vectors])
+        owned = writer.centroids.owners(writer.centroids.table(SPACE.id).ids.tolist())
     with store.read() as reader:
         index.sync(reader)
     index.save()
@@ -52,7 +52,7 @@ def enroll(store: Store, index: Gallery, name: str, vectors: np.ndarray) -> int:
 
 def remove(store: Store, index: Gallery, name: str) -> None:
     with store.write() as writer:
-        writer.remove_speaker(writer.speaker(name).id)
+        writer.speakers.remove(writer.speakers.get(name).id)
     with store.read() as reader:
         index.sync(reader)
 
@@ -61,7 +61,7 @@ def found(store: Store, index: Gallery, vector: np.ndarray, k: int) -> list[tupl
     """Search, and compare with what the same snapshot of the database holds."""
     with store.read() as reader:
         hits = index.search(reader, vector, k)
-        table = reader.centroids(SPACE.id)
+        table = reader.centroids.table(SPACE.id)
         scores = dict(zip(table.ids.tolist(), (table.vectors @ vector).tolist(), strict=True))
         assert len(hits) == min(k, len(scores)), "a search missed somebody"
         for centroid_id, score in hits:
@@ -116,13 +116,13 @@ def _fill(database: Path, limit: int) -> None:
     try:
         for number in range(10_000):
             with store.write() as writer:
-                alice = writer.add_speaker(f"s{number}").id
-                writer.add_samples(alice, SPACE, [sample(v) for v in random_unit(rng, 20)])
+                alice = writer.speakers.add(f"s{number}").id
+                writer.samples.add(alice, SPACE, [sample(v) for v in random_unit(rng, 20)])
             committed += 1
     except StoreError as error:
         _say(json.dumps({"committed": committed, "hint": error.hint}))
         with store.read() as reader:  # the same process goes on with what there is
-            assert len(reader.speakers()) == committed
+            assert len(reader.speakers.all()) == committed
     store.close()
 
 
@@ -132,7 +132,7 @@ def _serve(store: Store, index: Gallery, seed: int) -> None:
         for query in random_unit(rng, 3):
             found(store, index, query, 5)
         with store.read() as reader:
-            _say(json.dumps([speaker.name for speaker in reader.speakers()]))
+            _say(json.dumps([speaker.name for speaker in reader.speakers.all()]))
 
 
 def _restore(database: Path, limit: int, files: list[Path]) -> None:

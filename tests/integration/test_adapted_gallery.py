@@ -44,8 +44,8 @@ def transform(rng) -> Transform:
 def enroll(store: Store, rng, name: str, n: int = 2) -> list[np.ndarray]:
     vectors = list(random_unit(rng, n))
     with store.write() as writer:
-        speaker = writer.find_speaker(name) or writer.add_speaker(name)
-        writer.add_samples(speaker.id, SPACE, [sample(vector) for vector in vectors])
+        speaker = writer.speakers.find(name) or writer.speakers.add(name)
+        writer.samples.add(speaker.id, SPACE, [sample(vector) for vector in vectors])
     return vectors
 
 
@@ -59,32 +59,32 @@ def test_everybody_gets_a_centroid_there_and_later_changes_follow(store, rng, tr
     adapted = adapted_space(SPACE, transform)
     assert adapted.id != SPACE.id
     with store.write() as writer:
-        number = writer.add_adaptation(SPACE, transform, {}, "site")
+        number = writer.adaptations.add(SPACE, transform, {}, "site")
     later = enroll(store, rng, "alice")
     others = enroll(store, rng, "bob", 3)
     with store.read() as reader:
-        assert reader.adaptation_in_use(SPACE.id) is None
+        assert reader.adaptations.in_use(SPACE.id) is None
         for name, vectors in (("alice", before + later), ("bob", others)):
-            speaker = reader.speaker(name)
+            speaker = reader.speakers.get(name)
             expected = centroid(transform.apply(np.array(vectors)))
-            assert reader.centroid(speaker.id, adapted.id) == pytest.approx(expected, abs=1e-6)
+            assert reader.centroids.of(speaker.id, adapted.id) == pytest.approx(expected, abs=1e-6)
             assert speaker.spaces == (SPACE.id,), "no other enrolment"
             assert speaker.n_samples == len(vectors)
-        [stored] = reader.adaptations()
+        [stored] = reader.adaptations.list()
         assert (stored.id, stored.adapted_id) == (number, adapted.id)
         assert stored.transform.digest == transform.digest
     assert maintenance.check(store) == []
     with store.write() as writer:
-        writer.remove_speaker(writer.speaker("bob").id)
+        writer.speakers.remove(writer.speakers.get("bob").id)
     with store.read() as reader:
-        assert reader.count(adapted.id) == 1
+        assert reader.centroids.count(adapted.id) == 1
     assert maintenance.check(store) == []
 
 
 def test_what_is_wrong_with_an_adapted_centroid_is_found(store, rng, transform) -> None:
     enroll(store, rng, "alice")
     with store.write() as writer:
-        writer.add_adaptation(SPACE, transform, {}, "site")
+        writer.adaptations.add(SPACE, transform, {}, "site")
         other = random_unit(rng).astype("<f4").tobytes()
         adapted = adapted_space(SPACE, transform).id
         mine = centroids.c.space_id == adapted
@@ -98,10 +98,10 @@ def test_it_is_chosen_left_and_removed_without_a_trace(store, rng, transform) ->
     enroll(store, rng, "alice")
     adapted = adapted_space(SPACE, transform)
     with store.write() as writer:
-        number = writer.add_adaptation(SPACE, transform, {}, "site")
-        made = writer.add_calibration(adapted, calibration(), HELD_OUT, "site", None)
-        writer.use_calibration(adapted.id, made)
-        writer.use_adaptation(SPACE.id, number)
+        number = writer.adaptations.add(SPACE, transform, {}, "site")
+        made = writer.calibrations.add(adapted, calibration(), HELD_OUT, "site", None)
+        writer.calibrations.use(adapted.id, made)
+        writer.adaptations.use(SPACE.id, number)
     ends = BackEnds(SPACE)
     with store.read() as reader:
         back_end = ends.in_use(reader, RULE)
@@ -109,28 +109,28 @@ def test_it_is_chosen_left_and_removed_without_a_trace(store, rng, transform) ->
         assert back_end.rule.calibration.id == made
         assert back_end.rule.points == (), "what was measured of the model alone does not hold"
     with store.write() as writer:
-        writer.use_adaptation(SPACE.id, None)
+        writer.adaptations.use(SPACE.id, None)
     with store.read() as reader:
         back_end = ends.in_use(reader, RULE)
         assert (back_end.space, back_end.transform, back_end.rule) == (SPACE, None, RULE)
     with store.write() as writer:
-        revision = writer.revision()
-        writer.remove_adaptation(writer.adaptations()[0])
+        revision = writer.feed.revision()
+        writer.adaptations.remove(writer.adaptations.list()[0])
     with store.read() as reader:
-        assert reader.adaptations() == []
-        assert reader.calibrations() == []
-        assert reader.count(adapted.id) == 0
-        assert reader.revision().number > revision.number, "the index is told"
-        assert reader.count(SPACE.id) == 1
+        assert reader.adaptations.list() == []
+        assert reader.calibrations.list() == []
+        assert reader.centroids.count(adapted.id) == 0
+        assert reader.feed.revision().number > revision.number, "the index is told"
+        assert reader.centroids.count(SPACE.id) == 1
     assert maintenance.check(store) == []
 
 
 def test_without_a_calibration_of_its_own_nobody_is_accepted(store, rng, transform) -> None:
     enroll(store, rng, "alice")
     with store.write() as writer:
-        plain = writer.add_calibration(SPACE, calibration(), HELD_OUT, "site", None)
-        writer.use_calibration(SPACE.id, plain)
-        writer.use_adaptation(SPACE.id, writer.add_adaptation(SPACE, transform, {}, "site"))
+        plain = writer.calibrations.add(SPACE, calibration(), HELD_OUT, "site", None)
+        writer.calibrations.use(SPACE.id, plain)
+        writer.adaptations.use(SPACE.id, writer.adaptations.add(SPACE, transform, {}, "site"))
     with store.read() as reader:
         back_end = BackEnds(SPACE).in_use(reader, RULE)
         assert back_end.rule.calibration is None
@@ -140,7 +140,7 @@ def test_without_a_calibration_of_its_own_nobody_is_accepted(store, rng, transfo
 
 def test_vectors_are_moved_once(store, rng, transform) -> None:
     with store.write() as writer:
-        writer.use_adaptation(SPACE.id, writer.add_adaptation(SPACE, transform, {}, "site"))
+        writer.adaptations.use(SPACE.id, writer.adaptations.add(SPACE, transform, {}, "site"))
     with store.read() as reader:
         back_end = BackEnds(SPACE).in_use(reader, RULE)
     vector = random_unit(rng)
@@ -152,7 +152,7 @@ def test_vectors_are_moved_once(store, rng, transform) -> None:
 
 def test_a_damaged_transform_accepts_nobody(store, rng, transform) -> None:
     with store.write() as writer:
-        writer.use_adaptation(SPACE.id, writer.add_adaptation(SPACE, transform, {}, "site"))
+        writer.adaptations.use(SPACE.id, writer.adaptations.add(SPACE, transform, {}, "site"))
         raw = writer._connection.exec_driver_sql
         raw("UPDATE adaptations SET transform = substr(transform, 1, 500)")
     with store.read() as reader, pytest.raises(StoreError, match="adaptation 1"):
@@ -162,7 +162,7 @@ def test_a_damaged_transform_accepts_nobody(store, rng, transform) -> None:
 def test_a_transform_that_is_not_the_one_of_its_space_accepts_nobody(store, rng, transform) -> None:
     other = fit(random_unit(rng, 60), np.repeat(np.arange(20), 3), method="centring")
     with store.write() as writer:
-        writer.use_adaptation(SPACE.id, writer.add_adaptation(SPACE, transform, {}, "site"))
+        writer.adaptations.use(SPACE.id, writer.adaptations.add(SPACE, transform, {}, "site"))
         writer._connection.execute(update(adaptations).values(transform=other.to_bytes()))
     with store.read() as reader, pytest.raises(StoreError, match="makes"):
         BackEnds(SPACE).in_use(reader, RULE)
@@ -173,12 +173,12 @@ def test_as_norm_is_the_line_of_each_comparison(store, rng) -> None:
     strangers = random_unit(rng, 80)
     [enrolled] = enroll(store, rng, "alice", 1)
     with store.write() as writer:
-        cohort = writer.add_cohort(SPACE, strangers, "strangers")
-        made = writer.add_calibration(
+        cohort = writer.cohorts.add(SPACE, strangers, "strangers")
+        made = writer.calibrations.add(
             SPACE, calibration(AsNorm(cohort, 60)), HELD_OUT, "site", None
         )
-        writer.use_calibration(SPACE.id, made)
-        assert [(one.id, one.size) for one in writer.cohorts()] == [(cohort, 80)]
+        writer.calibrations.use(SPACE.id, made)
+        assert [(one.id, one.size) for one in writer.cohorts.list()] == [(cohort, 80)]
     ends, condition = BackEnds(SPACE), Condition(Band.WIDEBAND, 5.0, None, 9.0, 1)
     probe = random_unit(rng)
     with store.read() as reader:
@@ -195,8 +195,8 @@ def test_as_norm_is_the_line_of_each_comparison(store, rng) -> None:
 
 def test_a_calibration_without_its_cohort_accepts_nobody(store) -> None:
     with store.write() as writer:
-        made = writer.add_calibration(SPACE, calibration(AsNorm(7, 60)), HELD_OUT, "site", None)
-        writer.use_calibration(SPACE.id, made)
+        made = writer.calibrations.add(SPACE, calibration(AsNorm(7, 60)), HELD_OUT, "site", None)
+        writer.calibrations.use(SPACE.id, made)
     with store.read() as reader, pytest.raises(StoreError, match="cohort 7"):
         BackEnds(SPACE).in_use(reader, RULE)
 

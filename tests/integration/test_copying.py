@@ -30,23 +30,23 @@ def fill(where: Where) -> None:
     vectors = random_unit(rng, 60)
     with store.write() as writer:
         for name in ("Zoë", "alice", "bob"):
-            speaker = writer.add_speaker(name)
-            writer.add_samples(speaker.id, SPACE, [sample(v) for v in random_unit(rng, 3)])
+            speaker = writer.speakers.add(name)
+            writer.samples.add(speaker.id, SPACE, [sample(v) for v in random_unit(rng, 3)])
             details = SpeakerDetails(groups=("lobby", "night shift"), metadata={"badge": "№ 1"})
-            writer.change_speaker(speaker.id, details)
+            writer.speakers.edit(speaker.id, details)
         other = sample(vectors[0], space=OTHER_SPACE)
-        writer.add_samples(writer.speaker("bob").id, OTHER_SPACE, [other])
+        writer.samples.add(writer.speakers.get("bob").id, OTHER_SPACE, [other])
         transform = fit(vectors, np.repeat(np.arange(20), 3), method="wccn", shrinkage=0.5)
-        writer.use_adaptation(SPACE.id, writer.add_adaptation(SPACE, transform, {"a": 1}, "site"))
-        writer.add_cohort(SPACE, vectors, "strangers")
+        writer.adaptations.use(SPACE.id, writer.adaptations.add(SPACE, transform, {"a": 1}, "site"))
+        writer.cohorts.add(SPACE, vectors, "strangers")
         fitted = Calibration(10.0, -4.0, (), ("wideband",), 1.0, (POINT,), 3000, None)
-        made = writer.add_calibration(SPACE, fitted, HELD_OUT, "site", 0.01)
-        writer.use_calibration(SPACE.id, made)
-        writer.switch(writer.begin_change(SPACE.id, OTHER_SPACE))
-        writer.forget_change(writer.begin_change(OTHER_SPACE.id, SPACE))
+        made = writer.calibrations.add(SPACE, fitted, HELD_OUT, "site", 0.01)
+        writer.calibrations.use(SPACE.id, made)
+        writer.switches.switch(writer.switches.begin(SPACE.id, OTHER_SPACE))
+        writer.switches.forget(writer.switches.begin(OTHER_SPACE.id, SPACE))
     with store.write() as writer:
-        writer.remove_speaker(writer.add_speaker("gone").id)
-        writer.remove_speaker(writer.speaker("alice").id)
+        writer.speakers.remove(writer.speakers.add("gone").id)
+        writer.speakers.remove(writer.speakers.get("alice").id)
     store.close()
 
 
@@ -104,10 +104,10 @@ def test_everything_is_the_same_there_and_numbers_go_on(
     store = Store.open(there)
     assert maintenance.check(store) == []
     with store.write() as writer:
-        carol = writer.add_speaker("carol")
+        carol = writer.speakers.add("carol")
         assert carol.id == 5, "the number of somebody who is gone was given again"
-        writer.add_samples(carol.id, SPACE, [sample(random_unit(np.random.default_rng(6)))])
-        assert writer.revision().number == max(row[0] for row in before["changes"]) + 2
+        writer.samples.add(carol.id, SPACE, [sample(random_unit(np.random.default_rng(6)))])
+        assert writer.feed.revision().number == max(row[0] for row in before["changes"]) + 2
     store.close()
 
 

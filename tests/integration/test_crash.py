@@ -58,5 +58,5 @@ def test_a_full_disk_leaves_the_last_committed_state(tmp_path: Path) -> None:
     assert len(require_sound(database, "exact")) == facts["committed"]
     store = Store.open(database)
     with store.write() as writer:  # there is room again
-        writer.add_speaker("late")
+        writer.speakers.add("late")
     store.close()

@@ -32,7 +32,7 @@ def test_clips_become_samples_and_their_mean_the_centroid(vid: VoiceID, clips: C
     assert [s.source_name for s in samples] == [p.name for p in paths]
     mean = np.mean([s.vector for s in samples], axis=0)
     with vid._parts.store.read() as reader:
-        stored = reader.centroid(vid.speaker("alice").id, vid.space.id)
+        stored = reader.centroids.of(vid.speaker("alice").id, vid.space.id)
     np.testing.assert_allclose(stored, mean / np.linalg.norm(mean), atol=1e-6)
 
 

@@ -120,7 +120,7 @@ def _older(gallery: Enrolled) -> None:
     """Write format 2, whose head was JSON, with everybody in it."""
     space = gallery.vid.space.id
     with gallery.vid._parts.store.read() as reader:
-        table, revision = reader.centroids(space), reader.revision()
+        table, revision = reader.centroids.table(space), reader.feed.revision()
     payload = table.ids.astype("<i8").tobytes() + table.vectors.astype("<f4").tobytes()
     facts = {
         "kind": "exact",

@@ -166,7 +166,7 @@ KILLED = """
 import os, signal, sys
 from voiceid import VoiceID
 from voiceid.audio import KeptAudio
-from voiceid.store import Writer
+from voiceid.store.sample_table import SampleWriter
 
 def kill(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -176,7 +176,7 @@ with VoiceID.open(overrides={"enrollment.keep_audio": True}) as vid:
         KeptAudio.remove = kill  # behind the commit, before the file goes
         vid.remove("carol")
     else:
-        Writer.add_samples = kill  # behind the file, before the commit
+        SampleWriter.add = kill  # behind the file, before the commit
         vid.enroll("carol", ["carol-1.wav", "carol-2.wav"])
 """
 

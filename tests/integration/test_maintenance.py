@@ -23,19 +23,19 @@ QUALITY = QualityReport(3.0, 2.0, 30.0, 0.0, 8000.0, 16_000, -20.0)
 def enroll(store: Store, name: str, n: int = 2) -> None:
     rng = np.random.default_rng(sum(map(ord, name)))
     with store.write() as writer:
-        speaker = writer.add_speaker(name)
+        speaker = writer.speakers.add(name)
         new = []
         for i in range(n):
             vector = rng.standard_normal(8)
             vector = (vector / np.linalg.norm(vector)).astype(np.float32)
             digest = f"{name.encode().hex()}{i}".ljust(64, "0")
             new.append(NewSample(Utterance("a.wav", digest, QUALITY, Embedding(vector, SPACE))))
-        writer.add_samples(speaker.id, SPACE, new)
+        writer.samples.add(speaker.id, SPACE, new)
 
 
 def names(path: Path) -> set[str]:
     with closing(Store.open(path)) as store, store.read() as reader:
-        return {speaker.name for speaker in reader.speakers()}
+        return {speaker.name for speaker in reader.speakers.all()}
 
 
 @pytest.fixture
@@ -101,9 +101,9 @@ def test_copies_made_while_others_write_hold_what_was_there(store: Store, tmp_pa
 
 def test_nothing_that_was_removed_is_in_a_copy(store: Store, tmp_path: Path) -> None:
     with store.read() as reader:
-        vector = reader.samples(reader.speaker("bob").id)[0].vector.tobytes()
+        vector = reader.samples.of(reader.speakers.get("bob").id)[0].vector.tobytes()
     with store.write() as writer:
-        writer.remove_speaker(writer.speaker("bob").id)
+        writer.speakers.remove(writer.speakers.get("bob").id)
     copy = tmp_path / "copy.sqlite3"
     maintenance.backup(store, copy)
     assert vector not in copy.read_bytes()

@@ -35,10 +35,10 @@ def require_sound(url: DatabaseUrl) -> dict[str, int]:
     assert maintenance.check(store) == []
     index = PgvectorGallery(SPACE.id, DIM, str(url), store.write)
     with store.read() as reader:
-        speakers = reader.speakers()
-        table = reader.centroids(SPACE.id)
+        speakers = reader.speakers.all()
+        table = reader.centroids.table(SPACE.id)
         assert len(table.ids) == len(speakers)
-        changed = {entry.centroid_id for entry in reader.changes_since(0)}
+        changed = {entry.centroid_id for entry in reader.feed.since(0)}
         assert set(table.ids.tolist()) <= changed, "a centroid is not in the feed"
         for row in range(0, len(table.ids), 7):
             [(found, _)] = index.search(reader, table.vectors[row], 1)
@@ -73,7 +73,9 @@ def test_eight_writers_and_eight_readers_of_one_store_lose_nothing(url: Database
             there = set(acknowledged)
             gallery_worker.found(store, index, random_unit(rng), 5)
             with store.read() as reader:
-                assert there <= {speaker.name for speaker in reader.speakers()}, "a stale answer"
+                assert there <= {speaker.name for speaker in reader.speakers.all()}, (
+                    "a stale answer"
+                )
 
     with ThreadPoolExecutor(16) as pool:
         readers = [pool.submit(read, seed) for seed in range(8)]
@@ -143,8 +145,8 @@ class Writers:
             name = f"{who} {number}"
             try:
                 with self._store.write() as writer:
-                    speaker = writer.add_speaker(name)
-                    writer.add_samples(speaker.id, SPACE, [sample(random_unit(rng))])
+                    speaker = writer.speakers.add(name)
+                    writer.samples.add(speaker.id, SPACE, [sample(random_unit(rng))])
             except StoreError as error:
                 told = self.unknown if "is not known" in error.message else self.failed
                 told.add(name)
@@ -161,7 +163,7 @@ class Writers:
             before = set(self.acknowledged)
             try:
                 with self._store.read() as reader:
-                    found = {speaker.name for speaker in reader.speakers()}
+                    found = {speaker.name for speaker in reader.speakers.all()}
             except StoreError:
                 time.sleep(0.01)
                 continue
@@ -192,8 +194,8 @@ def test_a_server_that_restarts_loses_nothing_that_was_acknowledged(
         writers.stop()
     assert writers.wrong == []
     with store.write() as writer:  # the same pool goes on
-        writer.add_speaker("afterwards")
-        writer.remove_speaker(writer.speaker("afterwards").id)
+        writer.speakers.add("afterwards")
+        writer.speakers.remove(writer.speakers.get("afterwards").id)
     store.close()
     there = set(require_sound(url))
     assert writers.acknowledged <= there, "an acknowledged change is lost"
@@ -213,13 +215,13 @@ def test_a_commit_whose_answer_is_lost_is_told_to_be_unknown(
         add_and_be_cut_off(store, "alice")
     assert "Look whether it is there" in told.value.hint
     with store.read() as reader:
-        assert reader.speakers() == []
+        assert reader.speakers.all() == []
     store.close()
 
 
 def add_and_be_cut_off(store: Store, name: str) -> None:
     with store.write() as writer:
-        writer.add_speaker(name)
+        writer.speakers.add(name)
         mine = writer._connection.exec_driver_sql("SELECT pg_backend_pid()").scalar()
         with store.read() as other:
             end = "SELECT pg_terminate_backend(%s, 5000)"

@@ -35,7 +35,7 @@ from voiceid.store import Store
 database, index, name, space_id, dim, kind = sys.argv[1:]
 store = Store.open(Path(database))
 with store.write() as writer:
-    writer.remove_speaker(writer.speaker(name).id)
+    writer.speakers.remove(writer.speakers.get(name).id)
 with store.read() as reader:
     GalleryIndex(space_id, int(dim), Path(index), IndexOptions(kind)).sync(reader)
 store.close()
@@ -58,12 +58,12 @@ def enroll(store: Store, *names: str) -> None:
     with store.write() as writer:
         for name in names:
             vectors = random_unit(rng, 2)
-            writer.add_samples(writer.add_speaker(name).id, SPACE, [sample(v) for v in vectors])
+            writer.samples.add(writer.speakers.add(name).id, SPACE, [sample(v) for v in vectors])
 
 
 def voice_of(store: Store, name: str) -> Float32Array:
     with store.read() as reader:
-        voice = reader.centroid(reader.speaker(name).id, SPACE.id)
+        voice = reader.centroids.of(reader.speakers.get(name).id, SPACE.id)
     assert voice is not None
     return voice
 
@@ -76,7 +76,7 @@ def save(store: Store, index: GalleryIndex) -> None:
 
 def remove(store: Store, index: GalleryIndex, name: str) -> None:
     with store.write() as writer:
-        writer.remove_speaker(writer.speaker(name).id)
+        writer.speakers.remove(writer.speakers.get(name).id)
     with store.read() as reader:
         index.sync(reader)
 
@@ -177,7 +177,7 @@ def test_a_removed_voice_does_not_stay_for_want_of_room_to_write_the_others(
     voice = voice_of(store, "s4")
     save(store, gallery(tmp_path))
     with store.write() as writer:
-        writer.remove_speaker(writer.speaker("s4").id)
+        writer.speakers.remove(writer.speakers.get("s4").id)
     assert files_with(tmp_path, voice) == {"voices.index"}
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with store.read() as reader:

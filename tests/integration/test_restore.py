@@ -21,7 +21,7 @@ from random_voices import SPACE, files_with, random_unit, sample
 
 from voiceid import VoiceID
 from voiceid.errors import SchemaTooNew, StoreBusy, StoreError
-from voiceid.store import Store, maintenance, migrate
+from voiceid.store import Store, maintenance, upgrade
 from voiceid.store.restore import restore
 
 KINDS = ["exact", "two-stage"]
@@ -38,14 +38,14 @@ def enroll(store: Store, *names: str, clips: int = 1) -> None:
         rng = np.random.default_rng(sum(name.encode()) + 1)
         vectors = [voice(name), *(random_unit(rng) for _ in range(clips - 1))]
         with store.write() as writer:
-            speaker = writer.add_speaker(name)
-            writer.add_samples(speaker.id, SPACE, [sample(v) for v in vectors])
+            speaker = writer.speakers.add(name)
+            writer.samples.add(speaker.id, SPACE, [sample(v) for v in vectors])
 
 
 def names(path: Path) -> set[str]:
     with closing(Store.open(path)) as store, store.read() as reader:
         assert maintenance.check(store) == []
-        return {speaker.name for speaker in reader.speakers()}
+        return {speaker.name for speaker in reader.speakers.all()}
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_the_pages_of_the_two_need_not_be_of_one_size(
         saved = restore(database, backup).saved
         assert saved is not None
         with store.read() as reader:
-            assert {one.name for one in reader.speakers()} == {"alice", "bob"}
+            assert {one.name for one in reader.speakers.all()} == {"alice", "bob"}
     assert names(database) == {"alice", "bob"}
     assert sorted(path.name for path in database.parent.iterdir()) == sorted([*there, saved.name])
     with closing(sqlite3.connect(database)) as connection:
@@ -116,13 +116,13 @@ def test_a_person_of_the_lost_future_leaves_no_vector_and_no_id_to_others(
 ) -> None:
     with closing(Store.open(database)) as store:
         with store.read() as reader:
-            late, before = reader.speaker("late").id, reader.revision()
+            late, before = reader.speakers.get("late").id, reader.feed.revision()
         saved = restore(database, backup).saved
         assert files_with(database.parent, voice("late")) == {saved.name}  # not in the log
         enroll(store, "new")
         with store.read() as reader:
-            assert reader.speaker("new").id > late
-            assert reader.revision().number > before.number + 1
+            assert reader.speakers.get("new").id > late
+            assert reader.feed.revision().number > before.number + 1
 
 
 def test_where_there_is_no_database_the_backup_becomes_it(tmp_path: Path, backup: Path) -> None:
@@ -196,19 +196,19 @@ def test_a_database_that_is_not_ours_is_not_replaced(
 def test_an_older_backup_is_upgraded(
     database: Path, backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, head = tmp_path / "migrations", migrate.SCHEMA_HEAD
-    shutil.copytree(migrate.migrations_folder(), folder)
+    folder, head = tmp_path / "migrations", upgrade.SCHEMA_HEAD
+    shutil.copytree(upgrade.migrations_folder(), folder)
     (folder / "versions" / "0901_later.py").write_text(
         f"from alembic import op\nrevision, down_revision = '0901', '{head}'\n"
         "branch_labels = depends_on = None\n"
         "def upgrade():\n    op.execute('CREATE TABLE later (id INTEGER)')\n"
     )
-    monkeypatch.setattr(migrate, "migrations_folder", lambda: folder)
-    monkeypatch.setattr(migrate, "SCHEMA_HEAD", "0901")
+    monkeypatch.setattr(upgrade, "migrations_folder", lambda: folder)
+    monkeypatch.setattr(upgrade, "SCHEMA_HEAD", "0901")
     kept = backup.read_bytes()
     restored = restore(database, backup)
-    assert migrate.status(database).current == "0901"
-    assert migrate.status(restored.saved).current == head  # as it was
+    assert upgrade.status(database).current == "0901"
+    assert upgrade.status(restored.saved).current == head  # as it was
     assert names(database) == {"alice", "bob"}
     assert backup.read_bytes() == kept
 
@@ -323,7 +323,7 @@ def test_a_database_that_is_held_by_a_writer_for_too_long_is_busy(
     monkeypatch.setattr("voiceid.store.restore._BUSY_TIMEOUT_MS", 50)
     with closing(Store.open(database)) as store:
         with store.write() as writer:
-            writer.add_speaker("slow")
+            writer.speakers.add("slow")
             with pytest.raises(StoreBusy):
                 restore(database, backup)
         assert list(database.parent.glob("*before*")) == []

@@ -82,7 +82,7 @@ def fill(_: object, __: object, data: Path, people: dict[str, list[int]]) -> Non
     with opened(data) as vid, vid._parts.store.write() as writer:
         for name, clips in people.items():
             new = [NewSample(utterance(clip, vid.space)) for clip in clips]
-            writer.add_samples(writer.add_speaker(name).id, vid.space, new)
+            writer.samples.add(writer.speakers.add(name).id, vid.space, new)
 
 
 def warm_up() -> None:

@@ -36,19 +36,19 @@ def fill(store: Store) -> None:
     """Alice with two samples and everything that can be known, bob with one, and dora with none."""
     rng = np.random.default_rng(4)
     with store.write() as writer:
-        alice = writer.add_speaker("Älice")
+        alice = writer.speakers.add("Älice")
         new = [
             replace(sample(random_unit(rng), "one"), label="phone", overrides=("clipped",)),
             sample(random_unit(rng), "two"),
         ]
-        writer.add_samples(alice.id, SPACE, new)
-        writer.add_samples(alice.id, OTHER_SPACE, [sample(random_unit(rng), space=OTHER_SPACE)])
+        writer.samples.add(alice.id, SPACE, new)
+        writer.samples.add(alice.id, OTHER_SPACE, [sample(random_unit(rng), space=OTHER_SPACE)])
         details = SpeakerDetails(
             groups=("lobby", "staff"), metadata={"badge": "4711"}, expires_at=NOON, enabled=False
         )
-        writer.change_speaker(alice.id, details)
-        writer.add_samples(writer.add_speaker("bob").id, SPACE, [sample(random_unit(rng), "b")])
-        writer.add_speaker("dora")
+        writer.speakers.edit(alice.id, details)
+        writer.samples.add(writer.speakers.add("bob").id, SPACE, [sample(random_unit(rng), "b")])
+        writer.speakers.add("dora")
 
 
 @pytest.fixture
@@ -93,10 +93,10 @@ def contents(store: Store) -> list[tuple[object, ...]]:
                 *(speaker.expires_at, speaker.disabled_at is None),
                 [
                     (s.vector.tobytes(), s.quality, s.created_at, s.to_dict() | {"id": 0})
-                    for s in reader.samples(speaker.id, SPACE.id)
+                    for s in reader.samples.of(speaker.id, SPACE.id)
                 ],
             )
-            for speaker in reader.speakers()
+            for speaker in reader.speakers.all()
             if SPACE.id in speaker.spaces
         ]
 
@@ -121,11 +121,11 @@ def test_what_is_exported_is_imported_to_the_last_bit(
     assert (made.speakers, made.samples) == (2, 3)
     assert contents(target) == contents(store)
     with target.read() as reader:
-        assert reader.spaces() == {SPACE.id: SPACE.dim}
+        assert reader.spaces.dims() == {SPACE.id: SPACE.dim}
         assert reader.faults() == []
         with store.read() as old:
             for name in ("Älice", "bob"):
-                found = reader.centroid(reader.speaker(name).id, SPACE.id)
+                found = reader.centroids.of(reader.speakers.get(name).id, SPACE.id)
                 expected = old.centroid(old.speaker(name).id, SPACE.id)
                 np.testing.assert_array_equal(found, expected)
 
@@ -193,19 +193,19 @@ def test_who_is_there_is_refused_or_gets_what_is_missing(
     assert (again.speakers, again.samples) == (0, 0)
     with store.write() as writer:
         new = sample(random_unit(np.random.default_rng(8)), "three")
-        writer.add_samples(writer.speaker("bob").id, SPACE, [new])
-        writer.change_speaker(writer.speaker("bob").id, SpeakerDetails(groups=("vip",)))
+        writer.samples.add(writer.speakers.get("bob").id, SPACE, [new])
+        writer.speakers.edit(writer.speakers.get("bob").id, SpeakerDetails(groups=("vip",)))
     write(store, tmp_path / "later.jsonl")
     later = read(target, tmp_path / "later.jsonl", append=True)
     assert (later.speakers, later.samples) == (0, 1)
     with target.read() as reader:
-        assert reader.speaker("bob").groups == ()  # an append gives nobody a door
+        assert reader.speakers.get("bob").groups == ()  # an append gives nobody a door
 
 
 def test_a_recording_that_is_somebody_elses_is_refused(target: Store, file: Path) -> None:
     with target.write() as writer:
         taken = sample(random_unit(np.random.default_rng(8)), "b")
-        writer.add_samples(writer.add_speaker("robert").id, SPACE, [taken])
+        writer.samples.add(writer.speakers.add("robert").id, SPACE, [taken])
     with pytest.raises(ChangeRefused, match="robert"):
         read(target, file)
     assert [row[0] for row in contents(target)] == ["robert"]
@@ -285,9 +285,9 @@ def test_a_file_with_anything_in_it_is_imported_or_refused_and_never_half(
         return
     with target.write() as writer:
         assert writer.faults() == []
-        for speaker in writer.speakers():
+        for speaker in writer.speakers.all():
             assert speaker.n_samples
-            writer.remove_speaker(speaker.id)
+            writer.speakers.remove(speaker.id)
 
 
 @pytest.mark.parametrize(
@@ -327,4 +327,4 @@ def test_a_disabled_speaker_does_not_come_back_enabled(target: Store, file: Path
     file.write_bytes(sealed(lines))
     read(target, file)
     with target.read() as reader:
-        assert reader.speaker("Älice").disabled_at is not None
+        assert reader.speakers.get("Älice").disabled_at is not None

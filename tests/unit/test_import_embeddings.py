@@ -71,8 +71,8 @@ def read(
 def enrolled(store: Store) -> dict[str, list[bytes]]:
     with store.read() as reader:
         return {
-            one.name: [s.vector.tobytes() for s in reader.samples(one.id)]
-            for one in reader.speakers()
+            one.name: [s.vector.tobytes() for s in reader.samples.of(one.id)]
+            for one in reader.speakers.all()
         }
 
 
@@ -87,14 +87,14 @@ def test_ten_thousand_rows_are_what_enrolling_them_one_by_one_makes(
         for i in range(0, 10_001, 500):
             new = embeddings.unit(array[i])
             clip = Utterance(f"v.npy row {i + 1}", f"{i:064x}", quality, Embedding(new, SPACE))
-            there = writer.add_speaker(names[i])
-            writer.add_samples(there.id, SPACE, [NewSample(clip)])
-            here = reader.speaker(names[i])
-            [mine], [theirs] = reader.samples(here.id), writer.samples(there.id)
+            there = writer.speakers.add(names[i])
+            writer.samples.add(there.id, SPACE, [NewSample(clip)])
+            here = reader.speakers.get(names[i])
+            [mine], [theirs] = reader.samples.of(here.id), writer.samples.of(there.id)
             assert mine.vector.tobytes() == theirs.vector.tobytes()
             assert (mine.quality, mine.source_name) == (theirs.quality, theirs.source_name)
-            ours = reader.centroid(here.id, SPACE.id)
-            assert ours.tobytes() == writer.centroid(there.id, SPACE.id).tobytes()
+            ours = reader.centroids.of(here.id, SPACE.id)
+            assert ours.tobytes() == writer.centroids.of(there.id, SPACE.id).tobytes()
     assert maintenance.check(store) == []
 
 
@@ -104,8 +104,8 @@ def test_what_was_not_measured_is_said_to_be_unknown_and_goes_through_an_export(
     facts = EmbeddingFacts(SPACE.id, 7.5, narrowband=True, label="Phone", groups=("Staff",))
     read(store, *write(tmp_path, vectors(1), ["alice"]), facts)
     with store.read() as reader:
-        alice = reader.speaker("alice")
-        [one] = reader.samples(alice.id)
+        alice = reader.speakers.get("alice")
+        [one] = reader.samples.of(alice.id)
         exchange.export(reader, SPACE, (), tmp_path / "out.jsonl")
     assert alice.groups == ("staff",)
     assert one.label == "phone"
@@ -120,7 +120,7 @@ def test_what_was_not_measured_is_said_to_be_unknown_and_goes_through_an_export(
     assert one.pcm_sha256 == told.hexdigest()
     with Store.open(tmp_path / "other.sqlite3").write() as writer:
         exchange.import_(writer, SPACE, tmp_path / "out.jsonl", append=False)
-        assert writer.samples(1)[0].quality == one.quality
+        assert writer.samples.of(1)[0].quality == one.quality
 
 
 @anything
@@ -150,8 +150,8 @@ def test_any_array_and_any_names_are_imported_whole_or_refused(
         [stored] = [v for k, v in found.items() if speaker_key(k) == speaker_key(name)]
         np.testing.assert_allclose(np.frombuffer(stored[0], "<f4"), vector, atol=2e-7)
     with store.write() as writer:
-        for one in writer.speakers():
-            writer.remove_speaker(one.id)
+        for one in writer.speakers.all():
+            writer.speakers.remove(one.id)
 
 
 @anything
@@ -174,8 +174,8 @@ def test_an_array_that_is_damaged_anywhere_is_imported_whole_or_refused(
         return
     with store.write() as writer:
         assert maintenance.check(store) == []
-        for one in writer.speakers():
-            writer.remove_speaker(one.id)
+        for one in writer.speakers.all():
+            writer.speakers.remove(one.id)
 
 
 def spoilt(row: int, value: float) -> np.ndarray:
@@ -225,7 +225,7 @@ def test_what_is_wrong_with_a_name_is_told_with_its_row(
     store: Store, tmp_path: Path, names: list[str], error: type[VoiceIDError], told: str
 ) -> None:
     with store.write() as writer:
-        writer.add_speaker("TAKEN")
+        writer.speakers.add("TAKEN")
     with pytest.raises(error, match=told):
         read(store, *write(tmp_path, vectors(3), names))
     assert enrolled(store) == {"TAKEN": []}
@@ -278,9 +278,9 @@ def test_append_adds_what_is_missing_and_takes_more_rows_of_a_name(
     }
     assert maintenance.check(store) == []
     with store.read() as reader:
-        carol = reader.speaker("carol")
+        carol = reader.speakers.get("carol")
         expected = embeddings.centroid(embeddings.unit(array[[2, 4]]))
-        np.testing.assert_array_equal(reader.centroid(carol.id, SPACE.id), expected)
+        np.testing.assert_array_equal(reader.centroids.of(carol.id, SPACE.id), expected)
 
 
 ROWS: list[dict[str, Any]] = [
@@ -301,8 +301,8 @@ def columns_of(store: Store) -> list[tuple[object, ...]]:
                 *(one.name, one.groups, one.created_at.isoformat(), clip.pcm_sha256),
                 *(clip.quality.net_speech_s, clip.quality.narrowband, clip.label),
             )
-            for one in reader.speakers()
-            for clip in reader.samples(one.id)
+            for one in reader.speakers.all()
+            for clip in reader.samples.of(one.id)
         ]
 
 
@@ -496,8 +496,8 @@ def test_a_table_that_is_damaged_anywhere_is_imported_whole_or_refused(
         assert enrolled(store) == {}
         return
     with store.write() as writer:
-        for one in writer.speakers():
-            writer.remove_speaker(one.id)
+        for one in writer.speakers.all():
+            writer.speakers.remove(one.id)
 
 
 def test_the_kind_is_told_by_the_beginning_of_a_file(tmp_path: Path, store: Store) -> None:

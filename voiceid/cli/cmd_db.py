@@ -20,7 +20,7 @@ from voiceid.errors import StoreError
 if TYPE_CHECKING:
     from voiceid.app import VoiceID
     from voiceid.domain import DatabaseUrl
-    from voiceid.store.migrate import SchemaStatus
+    from voiceid.store.upgrade import SchemaStatus
 
 
 @click.group(

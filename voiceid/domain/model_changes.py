@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -53,11 +53,14 @@ def space_in_use(space_id: str, switches: Iterable[tuple[str, str]]) -> str:
     return space_id
 
 
-def joined(space_id: str, changes: Sequence[ModelChange]) -> set[str]:
-    """Return the spaces whose samples are of the same recordings as those of ``space_id``."""
+def joined(space_id: str, changes: Iterable[tuple[str, str]]) -> set[str]:
+    """Return the spaces whose samples are of the same recordings as those of ``space_id``.
+
+    ``changes`` are from which space to which, made or prepared.
+    """
+    pairs = [set(pair) for pair in changes]
     found = {space_id}
     while True:
-        pairs = [{change.from_space, change.to_space} for change in changes]
         more = found.union(*(pair for pair in pairs if pair & found))
         if more == found:
             return found

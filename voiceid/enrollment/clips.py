@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
+from typing import cast
+
+import numpy as np
 
 from voiceid.audio import AudioSource, Tape
 from voiceid.domain import (
@@ -16,6 +21,16 @@ from voiceid.domain import (
     tag,
 )
 from voiceid.errors import AudioError
+
+_SINGLE = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray)
+
+
+def sources_of(given: AudioSource | Iterable[AudioSource]) -> tuple[AudioSource, ...]:
+    """Return the sources that were given: one alone, or several."""
+    with_rate = isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Real)  # noqa: PLR2004 - samples and rate
+    if with_rate or isinstance(given, _SINGLE) or hasattr(given, "read"):
+        return (cast("AudioSource", given),)
+    return tuple(cast("Iterable[AudioSource]", given))
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,7 @@ class Enroller:
             if clip.tape is not None:  # before the commit: what is enrolled with audio has it
                 self.kept.put(clip.heard.pcm_sha256, clip.tape)
         if report.mode == "replace":
-            writer.samples.remove_all(speaker.id, space.id)
+            writer.samples.remove_of(speaker.id, space.id)
         overridden = [p for p in report.problems if p.overridden]
         samples = [
             NewSample(

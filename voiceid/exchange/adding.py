@@ -81,13 +81,13 @@ def add(
     first: dict[str, int] = {}
     for position, key in enumerate(keys):
         first.setdefault(key, position)
-    holders = writer.holders_of_names(keys)
+    holders = writer.speakers.holders(keys)
     if not append:
         _require_free(found, keys, holders, first, where)
-    owners_of = writer.owners_of_clips(found.pcm_sha256)
+    owners_of = writer.samples.owners(found.pcm_sha256)
     once = len(set(found.pcm_sha256)) == len(found.pcm_sha256)
     if not holders and not owners_of and once and len(first) == len(keys):
-        writer.add_speakers(space, found)
+        writer.bulk.add(space, found)
         return Exchanged(len(keys), len(found.owners))
     fresh = _fresh(writer, space, found, keys, holders, owners_of)
     new, there = [], dict[str, list[NewSample]]()
@@ -98,10 +98,10 @@ def add(
         else:
             new.append(row)
     for key, mine in there.items():
-        writer.add_samples(holders[key].id, space, mine)
+        writer.samples.add(holders[key].id, space, mine)
     added = _chosen(found, [first[keys[found.owners[row]]] for row in new], new)
     if new:
-        writer.add_speakers(space, added)
+        writer.bulk.add(space, added)
     return Exchanged(len(added.names), len(fresh))
 
 
@@ -135,7 +135,7 @@ def _fresh(
     owners_of: dict[str, list[SpeakerRef]],
 ) -> list[int]:
     """Return which samples their speakers lack; raises ChangeRefused for those of others."""
-    samples = writer.samples_of([one.id for one in holders.values()], space.id)
+    samples = writer.samples.of_speakers([one.id for one in holders.values()], space.id)
     known = {key: {sample.pcm_sha256 for sample in samples[one.id]} for key, one in holders.items()}
     fresh, seen = [], dict[str, str]()
     for row, (owner, digest) in enumerate(zip(found.owners, found.pcm_sha256, strict=True)):

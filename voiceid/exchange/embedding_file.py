@@ -117,7 +117,7 @@ def import_embeddings(
     now = datetime.now(UTC)
     facts_of = functools.partial(_speakers, space=space, facts=_checked(facts), now=now)
     done = Exchanged(0, 0)
-    with writer.at_scale():
+    with writer.bulk.at_scale():
         for first, found in _ahead((rows.first, facts_of(table, rows)) for rows in table.batches):
             where = [f"{path}, row {first + i}: " for i in range(len(found.vectors))]
             done += add(writer, space, found, where, append=append)

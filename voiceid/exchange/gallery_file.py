@@ -65,7 +65,7 @@ def export(reader: Reader, space: EmbeddingSpace, names: Iterable[str], path: Pa
     GalleryFileInvalid
         The file is there already, or cannot be written.
     """
-    named = [reader.speaker(name) for name in names]
+    named = [reader.speakers.get(name) for name in names]
     missing = [person.name for person in named if space.id not in person.spaces]
     if missing:
         raise _nothing_of(space, ", ".join(missing))
@@ -73,8 +73,8 @@ def export(reader: Reader, space: EmbeddingSpace, names: Iterable[str], path: Pa
     with _new_file(path) as write:
         header = {"format": FORMAT, "version": VERSION, "embedding_space": space.to_dict()}
         write({**header, "written_at": datetime.now(UTC).isoformat(timespec="seconds")})
-        for page in [named] if named else reader.pages():
-            samples = reader.samples_of([person.id for person in page], space.id)
+        for page in [named] if named else reader.speakers.pages():
+            samples = reader.samples.of_speakers([person.id for person in page], space.id)
             for person in page:
                 if mine := samples[person.id]:
                     write({"speaker": _details(person), "samples": [_sample(s) for s in mine]})
@@ -124,7 +124,7 @@ def import_(writer: Writer, space: EmbeddingSpace, path: Path, *, append: bool) 
             raise GalleryFileInvalid(
                 f"{path} cannot be read: {error.strerror}", hint="Name a file that was exported."
             ) from error
-        stack.enter_context(writer.at_scale())
+        stack.enter_context(writer.bulk.at_scale())
         people = (
             _parsed(document, space, f"{path}, line {number}")
             for number, document in _lines(file, path, space)

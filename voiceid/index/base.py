@@ -116,32 +116,48 @@ class MissRate:
         return rate_upper_bound(self.missed, self.queries)
 
 
-class CentroidSource(Protocol):
-    """The database as a gallery sees it: one snapshot of it."""
+class ChangeFeed(Protocol):
+    """The change feed of the database, in one snapshot of it."""
 
     def revision(self) -> Revision:
-        """Return the newest point of the change feed."""
+        """Return the newest point of the feed."""
 
-    def has_revision(self, revision: Revision) -> bool:
+    def has(self, revision: Revision) -> bool:
         """Whether the feed passed through this very point, token and all."""
 
-    def changes_since(self, number: int) -> list[FeedEntry]:
+    def since(self, number: int) -> list[FeedEntry]:
         """Return the feed after a revision's number, oldest first."""
 
-    def count(self, space_id: str) -> int:
-        """Return how many centroids a space has."""
 
-    def centroids(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
+class CentroidRows(Protocol):
+    """The centroids of the database, in one snapshot of it."""
+
+    def count(self, space_id: str, group: str | None = None) -> int:
+        """Return how many centroids a space has: all, or those of the members of a group."""
+
+    def table(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
         """Return the centroids of a space: all, or those of ``ids`` that are left."""
 
-    def centroid_ids(self, space_id: str) -> Ids:
+    def ids(self, space_id: str) -> Ids:
         """Return the ids (n,) of all centroids of a space, rising."""
 
-    def centroid_batches(self, space_id: str) -> Iterator[CentroidTable]:
+    def batches(self, space_id: str) -> Iterator[CentroidTable]:
         """Yield the centroids of a space by rising ids, some thousand at a time."""
 
     def group(self, name: str, space_id: str, ids: Sequence[int] | None = None) -> list[int]:
         """Return the ids of the members of a group, rising: all, or those among ``ids``."""
+
+
+class CentroidSource(Protocol):
+    """The database as a gallery sees it: one snapshot of it."""
+
+    @property
+    def feed(self) -> ChangeFeed:
+        """The change feed."""
+
+    @property
+    def centroids(self) -> CentroidRows:
+        """The centroids."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ class IndexFile:
         self, reader: CentroidSource, tier: Tier, max_miss_rate: float, *, over_newer: bool
     ) -> bool:
         """Write everybody in codes, unless a newer file is there; return whether it could be."""
-        revision = reader.revision()
+        revision = reader.feed.revision()
         plan = Plan(self.space_id, self.dim, tier, max_miss_rate, self._facts(revision))
         try:
             with sealing(self.path, reader, plan) as name:

@@ -111,8 +111,8 @@ class GalleryIndex:
             since = self._follow(reader)
             if since is None or len(since):
                 if group is not None:
-                    return len(reader.group(group, self._space_id))
-                return reader.count(self._space_id)
+                    return len(reader.centroids.group(group, self._space_id))
+                return reader.centroids.count(self._space_id)
             return len(self) if group is None else len(self._group(reader, group).ids)
 
     def __len__(self) -> int:
@@ -151,8 +151,8 @@ class GalleryIndex:
         """See `Gallery`."""
         from voiceid.index.sections import Unusable  # noqa: PLC0415 - as in `_file`
 
-        now = reader.revision()
-        enrolled = reader.count(self._space_id)
+        now = reader.feed.revision()
+        enrolled = reader.centroids.count(self._space_id)
         try:
             found = self._file().read()
         except Unusable:
@@ -187,7 +187,7 @@ class GalleryIndex:
             return self._all_rows(reader, query, k, group)
         members = None
         if group is not None and len(since):
-            members = _Group(as_ids(reader.group(group, self._space_id)))
+            members = _Group(as_ids(reader.centroids.group(group, self._space_id)))
         elif group is not None:
             members = self._group(reader, group)
         hits, rescored = self._held_nearest(query, k, members, since)
@@ -196,7 +196,7 @@ class GalleryIndex:
             rescored = np.concatenate([rescored, mine])
         if not len(rescored):
             return hits
-        table = reader.centroids(self._space_id, rescored.tolist())
+        table = reader.centroids.table(self._space_id, rescored.tolist())
         return merged(hits, ranked(table.ids, table.vectors, query, k), k)
 
     def _held_nearest(
@@ -225,9 +225,9 @@ class GalleryIndex:
         self, reader: CentroidSource, query: Float32Array, k: int, group: str | None
     ) -> Hits:
         """Search every row of a snapshot that the index cannot be brought to."""
-        among = None if group is None else as_ids(reader.group(group, self._space_id))
+        among = None if group is None else as_ids(reader.centroids.group(group, self._space_id))
         best: Hits = as_ids([]), np.empty(0, dtype=np.float32)
-        for table in reader.centroid_batches(self._space_id):
+        for table in reader.centroids.batches(self._space_id):
             chosen = slice(None) if among is None else np.isin(table.ids, among)
             best = merged(best, ranked(table.ids[chosen], table.vectors[chosen], query, k), k)
         return best
@@ -237,7 +237,7 @@ class GalleryIndex:
         if key not in self._groups:
             if len(self._groups) >= _GROUPS:
                 del self._groups[next(iter(self._groups))]
-            self._groups[key] = _Group(as_ids(reader.group(key, self._space_id)))
+            self._groups[key] = _Group(as_ids(reader.centroids.group(key, self._space_id)))
         return self._groups[key]
 
     def _divide(self, members: _Group) -> None:
@@ -259,10 +259,10 @@ class GalleryIndex:
             the index is at a point that the snapshot is not known to lead to.
         """
         self._load_once()
-        now = reader.revision()
+        now = reader.feed.revision()
         if self._flat is not None and now.number < self._held.number:
             return self._back_to(now, reader)
-        if self._flat is None or (now != self._held and not reader.has_revision(self._held)):
+        if self._flat is None or (now != self._held and not reader.feed.has(self._held)):
             self._build(reader)
         elif now != self._held:
             self._catch_up(reader)
@@ -287,14 +287,14 @@ class GalleryIndex:
         return as_ids([])
 
     def _catch_up(self, reader: CentroidSource) -> None:
-        behind = reader.revision().number - self._held.number
+        behind = reader.feed.revision().number - self._held.number
         if behind > max(_REBUILD_AFTER, _REBUILD_SHARE * len(self)):
             self._build(reader)
             return
-        feed = reader.changes_since(self._held.number)
+        feed = reader.feed.since(self._held.number)
         changed = as_ids(sorted({one.centroid_id for one in feed}))
         assert self._flat is not None  # noqa: S101 - as above
-        table = reader.centroids(self._space_id, changed.tolist())
+        table = reader.centroids.table(self._space_id, changed.tolist())
         there = [self._flat.ids()]
         if self._sealed is not None:
             at = self._sealed.positions(changed)
@@ -305,7 +305,7 @@ class GalleryIndex:
         if len(table.ids):  # a space that was never enrolled in has no dimension
             self._flat.add(table.ids, table.vectors)
         self._regroup(reader, changed)
-        self._held = reader.revision()
+        self._held = reader.feed.revision()
         self._feed.extend(feed)
         self._unsaved += len(changed)
         if self._sealed is not None and len(removed):
@@ -315,23 +315,23 @@ class GalleryIndex:
 
     def _regroup(self, reader: CentroidSource, changed: Ids) -> None:
         for name, group in self._groups.items():
-            mine = as_ids(reader.group(name, self._space_id, changed.tolist()))
+            mine = as_ids(reader.centroids.group(name, self._space_id, changed.tolist()))
             if len(mine) or np.isin(changed, group.ids).any():
                 kept = np.setdiff1d(group.ids, changed, assume_unique=True)
                 self._groups[name] = _Group(np.union1d(kept, mine))
 
     def _build(self, reader: CentroidSource, *, over_newer: bool = False) -> None:
         """Make the index of the reader's snapshot, and the file."""
-        tier = self._tier(reader.count(self._space_id))
+        tier = self._tier(reader.centroids.count(self._space_id))
         file = self._file()
         if tier is not Tier.EXACT and self._seal_file(reader, tier, over_newer=over_newer):
             self._load()
-            if self._flat is not None and self._held == reader.revision():
+            if self._flat is not None and self._held == reader.feed.revision():
                 return
         flat = file.empty()
-        for table in reader.centroid_batches(self._space_id):
+        for table in reader.centroids.batches(self._space_id):
             flat.add(table.ids, table.vectors)
-        self._hold(flat, None, reader.revision())
+        self._hold(flat, None, reader.feed.revision())
         if tier is Tier.EXACT:
             self._save(over_newer=over_newer)
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from voiceid.domain import CentroidTable, Float32Array, Revision
 from voiceid.index.base import (
+    CentroidRows,
     CentroidSource,
     IndexOptions,
     IndexStatus,
@@ -61,8 +62,8 @@ class Coding(Protocol):
         """...of so many."""
 
 
-class SearchingSource(CentroidSource, Protocol):
-    """A database that searches, as this gallery sees it: one snapshot of it."""
+class Search(Protocol):
+    """The search of such a database, in one snapshot of it."""
 
     def nearest(
         self,
@@ -75,18 +76,12 @@ class SearchingSource(CentroidSource, Protocol):
     ) -> CentroidTable:
         """Return the ``n`` nearest: of so many that are nearest by code, or of all rows."""
 
-    def count(self, space_id: str, group: str | None = None) -> int:
-        """Return how many centroids a space has: all, or those of the members of a group."""
-
     def coding(self, space_id: str) -> Coding | None:
         """Return how a space is coded, or None."""
 
 
-class CodeWriter(Protocol):
-    """A change of such a database."""
-
-    def count(self, space_id: str, group: str | None = None) -> int:
-        """Return how many centroids a space has."""
+class CodeSearch(Search, Protocol):
+    """The search of such a database, in a change of it."""
 
     def mean_and_sample(self, space_id: str, n: int) -> tuple[Float32Array, Float32Array]:
         """Return the mean (dim,) of a space's centroids, and (n, dim) of them."""
@@ -105,6 +100,26 @@ class CodeWriter(Protocol):
 
     def drop_codes(self, space_id: str) -> None:
         """Leave a space without codes."""
+
+
+class SearchingSource(CentroidSource, Protocol):
+    """A database that searches, as this gallery sees it: one snapshot of it."""
+
+    @property
+    def search(self) -> Search:
+        """Its search."""
+
+
+class CodeWriter(Protocol):
+    """A change of such a database."""
+
+    @property
+    def centroids(self) -> CentroidRows:
+        """The centroids."""
+
+    @property
+    def search(self) -> CodeSearch:
+        """Its search."""
 
 
 class PgvectorGallery:
@@ -145,7 +160,7 @@ class PgvectorGallery:
         if k < 1:
             return []
         source = cast("SearchingSource", reader)
-        found = source.nearest(
+        found = source.search.nearest(
             self._space_id,
             query,
             k + _SPARE,
@@ -157,10 +172,10 @@ class PgvectorGallery:
     def size(self, reader: CentroidSource, group: str | None = None) -> int:
         """See `Gallery`; a server counts slowly, so the whole is counted once per revision."""
         if group is not None:
-            return cast("SearchingSource", reader).count(self._space_id, group)
-        counted, now = self._counted, reader.revision()
+            return reader.centroids.count(self._space_id, group)
+        counted, now = self._counted, reader.feed.revision()
         if counted is None or counted[0] != now:
-            counted = self._counted = now, reader.count(self._space_id)
+            counted = self._counted = now, reader.centroids.count(self._space_id)
         return counted[1]
 
     def sync(self, reader: CentroidSource) -> None:
@@ -173,22 +188,22 @@ class PgvectorGallery:
         """
         del reader
         with self._write() as writer:
-            if writer.count(self._space_id) > EXACT_UP_TO:
-                mean, sample = writer.mean_and_sample(self._space_id, _SAMPLE)
+            if writer.centroids.count(self._space_id) > EXACT_UP_TO:
+                mean, sample = writer.search.mean_and_sample(self._space_id, _SAMPLE)
                 spread = sample.std(axis=0, dtype=np.float64).astype(np.float32)
                 for share, loss in zip(SHARES, losses(sample, mean, spread), strict=True):
                     if loss.upper <= self._max_miss_rate:
                         counts = {"missed": loss.missed, "queries": loss.queries}
-                        writer.code(self._space_id, mean, spread, share, **counts)
+                        writer.search.code(self._space_id, mean, spread, share, **counts)
                         return
-            writer.drop_codes(self._space_id)
+            writer.search.drop_codes(self._space_id)
 
     def save(self) -> None:
         """See `Gallery`: there is no file."""
 
     def status(self, reader: CentroidSource) -> IndexStatus:
         """See `Gallery`: every row is in every search."""
-        now, size = reader.revision(), self.size(reader)
+        now, size = reader.feed.revision(), self.size(reader)
         coding = self._coding(cast("SearchingSource", reader), size)
         loss = None if coding is None else MissRate(coding.missed, coding.queries)
         return IndexStatus(
@@ -206,7 +221,7 @@ class PgvectorGallery:
 
     def _coding(self, source: SearchingSource, size: int) -> Coding | None:
         """Return how so many are searched; None: all of them, also where codes lose too many."""
-        coding = source.coding(self._space_id) if size > _EXACT_GROUP_UP_TO else None
+        coding = source.search.coding(self._space_id) if size > _EXACT_GROUP_UP_TO else None
         if coding is None or _upper(coding.missed, coding.queries) > self._max_miss_rate:
             return None
         return coding

@@ -232,10 +232,10 @@ def sealing(path: Path, source: CentroidSource, plan: Plan) -> Iterator[Path]:
     StoreError
         A row is damaged.
     """
-    ids = source.centroid_ids(plan.space_id)
+    ids = source.centroids.ids(plan.space_id)
     rng = np.random.default_rng(len(ids))
     rows = np.sort(rng.choice(len(ids), min(len(ids), TRAINED_ON), replace=False))
-    sample = source.centroids(plan.space_id, ids[rows].tolist()).vectors
+    sample = source.centroids.table(plan.space_id, ids[rows].tolist()).vectors
     use_one_thread()
     bytes_ = Bytes.trained(sample)
     products = Products.trained(sample) if plan.tier is Tier.TWO_STAGE else None
@@ -246,7 +246,7 @@ def sealing(path: Path, source: CentroidSource, plan: Plan) -> Iterator[Path]:
     with sections.writing(path, facts, _shapes(len(ids), plan.dim, trained)) as (new, name):
         for key, array in trained.items():
             new.put(key, array)
-        batches = source.centroid_batches(plan.space_id)
+        batches = source.centroids.batches(plan.space_id)
         facts |= _write_codes(new, batches, bytes_, products)
         new.finish()
         if products is not None:

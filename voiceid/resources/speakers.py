@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from voiceid.domain import (
     Speaker,
     SpeakerDetails,
     Split,
+    speaker_name,
+    tag,
 )
 from voiceid.exchange import EmbeddingFacts, Exchanged
 from voiceid.observability import ChangeKind
@@ -36,7 +39,8 @@ class Speakers:
     def list(self, group: str | None = None) -> Sequence[Speaker]:
         """Return the enrolled speakers by name: all, or the members of a group."""
         with self._session.store.read() as reader:
-            return reader.speakers.all(group)
+            speakers = reader.speakers.all()
+        return speakers if group is None else [s for s in speakers if tag("group", group) in s.groups]
 
     def pages(self, after: str | None = None, limit: int = 1000) -> Iterator[Sequence[Speaker]]:
         """Yield the enrolled speakers by name, some at a time, however many there are.
@@ -96,8 +100,11 @@ class Speakers:
     def rename(self, name: str, new_name: str) -> Speaker:
         """Give a speaker another name; raises SpeakerNotFound, SpeakerExists."""
         with self._session.change(ChangeKind.RENAME) as change:
-            speaker = change.writer.speakers.rename(name, new_name)
-            change.record(**_named(speaker), other=name)
+            writer = change.writer
+            before = writer.speakers.get(name)
+            writer.speakers.rename(before.id, new_name)
+            speaker = replace(before, name=speaker_name(new_name), updated_at=writer.now)
+            change.record(**_named(speaker), other=before.name)
             return speaker
 
     def remove(self, name: str) -> Speaker:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaOutdated, StoreError
-from voiceid.store import migrate
-from voiceid.store.engine import empty_log, make_engine, require_current, transaction, wrapped
+from voiceid.store import upgrade
+from voiceid.store.connections import empty_log, make_engine, require_current, transaction, wrapped
 from voiceid.store.reader import Reader
 from voiceid.store.writer import Writer
 
@@ -40,8 +40,6 @@ class StoreOptions:
 class Store:
     """An open database.
 
-    ``after_erasure`` is called when a change that removed voices is on the disk.
-
     Safe to share among threads.  Not to be carried across a fork (SQLite forbids it): a
     process that forks opens its store in the child.
     """
@@ -49,7 +47,6 @@ class Store:
     def __init__(self, engine: Engine, path: Path | DatabaseUrl) -> None:
         self._engine = engine
         self.path = path
-        self.after_erasure: Callable[[], None] = lambda: None
 
     @classmethod
     def open(cls, path: Path | DatabaseUrl, options: StoreOptions | None = None) -> Store:
@@ -67,15 +64,15 @@ class Store:
             It is not a database of voiceid, is damaged, or cannot be written to.
         """
         options = options or StoreOptions()
-        found = migrate.status(path, options.busy_timeout_ms)
-        if found.state is migrate.SchemaState.NEWER:
-            raise migrate.too_new(path, found)
-        if found.state is migrate.SchemaState.OUTDATED and not options.auto_upgrade:
+        found = upgrade.status(path, options.busy_timeout_ms)
+        if found.state is upgrade.SchemaState.NEWER:
+            raise upgrade.too_new(path, found)
+        if found.state is upgrade.SchemaState.OUTDATED and not options.auto_upgrade:
             raise SchemaOutdated(
                 f"{path} has schema {found.current}, and this voiceid needs {found.head}"
             )
-        if found.state is not migrate.SchemaState.CURRENT:
-            migrate.upgrade(path, options.busy_timeout_ms)
+        if found.state is not upgrade.SchemaState.CURRENT:
+            upgrade.upgrade(path, options.busy_timeout_ms)
         return cls(make_engine(path, options.busy_timeout_ms), path)
 
     def close(self) -> None:
@@ -97,26 +94,23 @@ class Store:
     def write(self) -> Iterator[Writer]:
         """One change: it waits for its turn, and is on the disk at the end, or not at all.
 
+        What it erased (`Writer.erased`) may still be in the log, in index files and in kept
+        audio: the caller sees to those, then to `Writer.erasures`.
+
         Raises
         ------
         StoreBusy, StoreError
         """
         with transaction(self._engine, self.path, immediate=True) as connection:
-            writer = Writer(connection)
-            yield writer
-        if writer.erased:
-            with contextlib.suppress(StoreError):  # the change itself is done and on the disk
-                self.erase_remains()
-            self.after_erasure()
+            yield Writer(connection)
 
     def erase_remains(self) -> bool:
-        """Empty the write-ahead log, where removed rows linger; :meth:`write` sees to it.
+        """Empty the write-ahead log, which keeps removed rows.
 
         Returns
         -------
         bool
-            False when another reader held on to the log for longer than the busy timeout;
-            it is emptied at a later removal, or when the last process closes.
+            False when another reader held on to the log for longer than the busy timeout.
         """
         if isinstance(self.path, DatabaseUrl):
             return True  # a server keeps its own log

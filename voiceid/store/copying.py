@@ -17,10 +17,10 @@ from sqlalchemy import Connection, Table, func, insert, select, text
 
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaOutdated, StoreError
-from voiceid.store import migrate
-from voiceid.store.engine import make_engine, transaction
-from voiceid.store.migrate import SchemaState
+from voiceid.store import upgrade
+from voiceid.store.connections import make_engine, transaction
 from voiceid.store.tables import metadata
+from voiceid.store.upgrade import SchemaState
 
 _BUSY_TIMEOUT_MS = 10_000
 _BATCH = 500
@@ -65,7 +65,7 @@ def copy(source: Path | DatabaseUrl, target: Path | DatabaseUrl) -> Copied:
         The source is damaged, or the target is not empty.  The target is as it was.
     """
     _require_current(source)
-    migrate.upgrade(target, _BUSY_TIMEOUT_MS)
+    upgrade.upgrade(target, _BUSY_TIMEOUT_MS)
     with (
         _opened(source, immediate=False) as reading,
         _opened(target, immediate=True) as writing,
@@ -87,9 +87,9 @@ def copy(source: Path | DatabaseUrl, target: Path | DatabaseUrl) -> Copied:
 
 
 def _require_current(source: Path | DatabaseUrl) -> None:
-    found = migrate.status(source, _BUSY_TIMEOUT_MS)
+    found = upgrade.status(source, _BUSY_TIMEOUT_MS)
     if found.state is SchemaState.NEWER:
-        raise migrate.too_new(source, found)
+        raise upgrade.too_new(source, found)
     if found.state is SchemaState.OUTDATED:
         raise SchemaOutdated(
             f"{source} has schema {found.current}, and this voiceid copies {found.head}"

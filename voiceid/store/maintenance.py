@@ -14,8 +14,8 @@ import numpy as np
 from voiceid.decision.transforms import Transform
 from voiceid.domain import Float32Array, Sample, Speaker
 from voiceid.errors import StoreError
-from voiceid.store import Store, rows
-from voiceid.store.engine import is_refusal, make_private, wrapped_files
+from voiceid.store import Store, stored_rows
+from voiceid.store.connections import is_refusal, make_private, wrapped_files
 from voiceid.store.reader import Reader
 
 _CENTROID_TOLERANCE = 1e-5
@@ -99,20 +99,22 @@ def check(store: Store) -> list[str]:
 
 
 def _content(reader: Reader) -> Iterator[str]:
-    adaptations = reader.adaptations()
-    reader.calibrations()
-    yield from reader.misnamed()
+    adaptations = reader.adaptations.list()
+    reader.calibrations.list()
+    yield from reader.speakers.misnamed()
     wanted: list[tuple[str, str, Transform | None]] = [
-        (space_id, space_id, None) for space_id in reader.spaces()
+        (space_id, space_id, None) for space_id in reader.spaces.dims()
     ]
     adapted = {a.adapted_id for a in adaptations}
     wanted = [one for one in wanted if one[0] not in adapted]
     wanted += [(a.space_id, a.adapted_id, a.transform) for a in adaptations]
     wanted.sort(key=lambda one: one[1])
-    for page in reader.pages():
+    for page in reader.speakers.pages():
         ids = [speaker.id for speaker in page]
-        samples = reader.samples_of(ids)
-        centroids = {space_id: reader.centroids_of(ids, space_id) for _, space_id, _ in wanted}
+        samples = reader.samples.of_speakers(ids)
+        centroids = {
+            space_id: reader.centroids.of_speakers(ids, space_id) for _, space_id, _ in wanted
+        }
         for speaker in page:
             if not _is_total(speaker, samples[speaker.id]):
                 yield f"the totals of {speaker.name} are not those of the samples"
@@ -137,7 +139,7 @@ def _is_mean(
     if centroid is None or not samples:
         return centroid is None and not samples
     try:
-        expected = rows.centroid_of(samples, transform)
+        expected = stored_rows.centroid_of(samples, transform)
     except StoreError:  # vectors of other lengths, or without a direction
         return False
     return expected.shape == centroid.shape and bool(

@@ -23,8 +23,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from voiceid.errors import StoreBusy, StoreError
-from voiceid.store import Store, migrate
-from voiceid.store.engine import (
+from voiceid.store import Store, upgrade
+from voiceid.store.connections import (
     OPENING,
     engine_over,
     is_damage,
@@ -36,7 +36,7 @@ from voiceid.store.engine import (
     wrapped_files,
 )
 from voiceid.store.maintenance import check, whole_file
-from voiceid.store.migrate import SchemaState
+from voiceid.store.upgrade import SchemaState
 
 _BUSY_TIMEOUT_MS = 10_000
 _LOGS = ("-wal", "-shm")
@@ -81,9 +81,9 @@ def restore(path: Path, file: Path) -> Restored:
         raise StoreError(f"{file} is the database itself", hint="Name a copy of it.")
     with _sound_copy(file) as (copy, n_speakers):
         try:
-            found = migrate.status(path, _BUSY_TIMEOUT_MS)
+            found = upgrade.status(path, _BUSY_TIMEOUT_MS)
             if found.state is SchemaState.NEWER:
-                raise migrate.too_new(path, found)
+                raise upgrade.too_new(path, found)
             was_there = _write_into(path, copy, saved)
         except StoreError as error:
             if not is_damage(error):
@@ -99,30 +99,30 @@ def _sound_copy(file: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
 
     It is a temporary database of SQLite's, which has no name and is gone with its connection.
     """
-    found = migrate.status(file, _BUSY_TIMEOUT_MS)
+    found = upgrade.status(file, _BUSY_TIMEOUT_MS)
     if found.state is SchemaState.NEWER:
-        raise migrate.too_new(file, found)
+        raise upgrade.too_new(file, found)
     if found.current is None:
         raise StoreError(f"there is no database in {file}", hint="Name a copy that has one.")
     with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as copy:
         with (
             wrapped(file),
             OPENING,
-            closing(migrate.open_untouched(file, _BUSY_TIMEOUT_MS)) as source,
+            closing(upgrade.open_untouched(file, _BUSY_TIMEOUT_MS)) as source,
         ):
             source.backup(copy, progress=lambda status, *_: require_turn(status, file))
         store = Store(engine_over(copy), file)
         if found.state is SchemaState.OUTDATED:
             with transaction(engine_over(copy), file, immediate=True) as connection:
-                migrate.run_migrations(connection)
+                upgrade.run_migrations(connection)
         if problems := check(store):
             raise StoreError(
                 f"{file} is damaged and was not put back:\n  {chr(10).join(problems)}",
                 hint="Nothing was changed; take another backup.",
             )
         with store.read() as reader:
-            reader.revision()  # there is a feed
-            n_speakers = reader.count_speakers()
+            reader.feed.revision()  # there is a feed
+            n_speakers = reader.speakers.count()
         yield copy, n_speakers
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from voiceid.domain import CentroidTable, Float32Array, tag
-from voiceid.store import pgvector, rows
-from voiceid.store.fitted import FittedReader, FittedWriter
+from voiceid.store import pgvector, stored_rows
 from voiceid.store.pgvector import Coding
 
 
-class SearchingReader(FittedReader):
+class SearchingReader:
     """Searches one snapshot of the database."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     def nearest(
         self,
@@ -53,7 +55,7 @@ class SearchingReader(FittedReader):
             found = pgvector.nearest_by_code(
                 self._connection, space_id, query, n, group=members, candidates=candidates
             )
-        return rows.centroids(found, len(query), space_id)
+        return stored_rows.centroids(found, len(query), space_id)
 
     def coding(self, space_id: str) -> Coding | None:
         """Return how a space is coded, or None."""
@@ -64,7 +66,7 @@ class SearchingReader(FittedReader):
         return pgvector.mean_and_sample(self._connection, space_id, n)
 
 
-class SearchingWriter(FittedWriter, SearchingReader):
+class SearchingWriter(SearchingReader):
     """Makes and drops the codes that a search looks through first."""
 
     def code(

@@ -33,7 +33,7 @@ class StillConnection(sqlite3.Connection):
     def close(self) -> None:
         """Close it, unless that let go of the locks that this process now has on the file.
 
-        See `voiceid.store.engine.OPENING`.
+        See `voiceid.store.connections.OPENING`.
         """
         with self.opening:
             if _has_log(self.path):
@@ -62,7 +62,7 @@ def open_still(path: Path, opening: threading.Lock) -> StillConnection | None:
     ----------
     path : Path
     opening : Lock
-        `voiceid.store.engine.OPENING`, which the caller holds: this takes no locks of SQLite's.
+        `voiceid.store.connections.OPENING`, which the caller holds.
 
     Returns
     -------

@@ -11,6 +11,9 @@ each for one embedding space, of which one of a kind can be in use.
 ``model_changes`` says which embedding space took the place of which: the samples of the two are of
 the same recordings, and go together.
 
+``erasures`` are removals of which traces may be left in files beside the rows: an index, kept
+audio, the log.  Each row is removed when its traces are.
+
 Ids are AUTOINCREMENT, so that the id of a removed speaker or centroid is never given to
 another.  Times are ISO 8601 in UTC: they sort as text, and any SQL shell can read them.
 Vectors are little-endian float32; a centroid's is a `vector` of pgvector on PostgreSQL.
@@ -130,6 +133,14 @@ changes = Table(
     Column("revision", _NUMBER, primary_key=True),
     Column("centroid_id", _NUMBER, nullable=False),
     Column("token", String(16), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", _NUMBER, primary_key=True),
+    Column("created_at", _SORTED, nullable=False),
     sqlite_autoincrement=True,
 )
 

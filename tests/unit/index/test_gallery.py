@@ -59,16 +59,16 @@ def voices_in(path: Path) -> int:
 def enroll(store: Store, name: str, vector: Float32Array) -> int:
     """Enroll one sample; return the centroid's id."""
     with store.write() as writer:
-        speaker = writer.find_speaker(name) or writer.add_speaker(name)
-        writer.add_samples(speaker.id, SPACE, [sample(vector)])
-        table = writer.centroids(SPACE.id)
-        owners = writer.enrolled(table.ids.tolist())
+        speaker = writer.speakers.find(name) or writer.speakers.add(name)
+        writer.samples.add(speaker.id, SPACE, [sample(vector)])
+        table = writer.centroids.table(SPACE.id)
+        owners = writer.centroids.owners(table.ids.tolist())
         return next(i for i, owner in owners.items() if owner.speaker.id == speaker.id)
 
 
 def remove(store: Store, name: str) -> None:
     with store.write() as writer:
-        writer.remove_speaker(writer.speaker(name).id)
+        writer.speakers.remove(writer.speakers.get(name).id)
 
 
 def answer(store: Store, index: GalleryIndex, query: Float32Array, k: int = 3) -> list[int]:
@@ -79,7 +79,7 @@ def answer(store: Store, index: GalleryIndex, query: Float32Array, k: int = 3) -
 
 
 def brute_force(reader: Reader, query: Float32Array, k: int) -> list[tuple[int, float]]:
-    table = reader.centroids(SPACE.id)
+    table = reader.centroids.table(SPACE.id)
     if not len(table.ids):
         return []
     scores = np.einsum("ij,j->i", table.vectors.astype(float), query.astype(float))
@@ -232,8 +232,8 @@ def test_other_spaces_are_not_searched(store: Store, kind: str, path: Path) -> N
     a, b = random_unit(np.random.default_rng(7), 2)
     assert answer(store, index, a) == []
     with store.write() as writer:
-        speaker = writer.add_speaker("bob")
-        writer.add_samples(speaker.id, OTHER_SPACE, [sample(b, space=OTHER_SPACE)])
+        speaker = writer.speakers.add("bob")
+        writer.samples.add(speaker.id, OTHER_SPACE, [sample(b, space=OTHER_SPACE)])
     assert answer(store, index, b) == []
     enroll(store, "alice", a)
     assert len(answer(store, index, b)) == 1
@@ -345,13 +345,13 @@ def test_a_group_follows_who_joins_and_who_leaves(store: Store, kind: str, path:
     def members(*query: int) -> list[str]:
         with store.read() as reader:
             hits = index.search(reader, voices[query[0]], 99, "Staff")
-            owners = reader.enrolled([i for i, _ in hits])
+            owners = reader.centroids.owners([i for i, _ in hits])
             assert index.size(reader, "staff") == len(hits)
             return sorted(owners[i].speaker.name for i, _ in hits)
 
     def change(name: str, **details: object) -> None:
         with store.write() as writer:
-            writer.change_speaker(writer.speaker(name).id, SpeakerDetails(**details))
+            writer.speakers.edit(writer.speakers.get(name).id, SpeakerDetails(**details))
 
     assert members(0) == []
     change("s1", groups=("staff",))
@@ -377,7 +377,7 @@ def test_an_older_snapshot_is_answered_as_it_was_without_a_new_index(
         old = brute_force(before, voices[3], 5)
         built = index._flat
         with store.write() as writer:
-            writer.change_speaker(writer.speaker("s4").id, SpeakerDetails(groups=("staff",)))
+            writer.speakers.edit(writer.speakers.get("s4").id, SpeakerDetails(groups=("staff",)))
         remove(store, "s3")
         enroll(store, "s5", voices[31])
         enroll(store, "late", voices[3])

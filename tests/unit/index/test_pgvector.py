@@ -37,24 +37,24 @@ def index(store: Store) -> PgvectorGallery:
 def enroll(store: Store, names: list[str], vectors: Float32Array, group: str | None = None) -> None:
     with store.write() as writer:
         for name, vector in zip(names, vectors, strict=True):
-            speaker = writer.find_speaker(name) or writer.add_speaker(name)
-            writer.add_samples(speaker.id, SPACE, [sample(vector)])
+            speaker = writer.speakers.find(name) or writer.speakers.add(name)
+            writer.samples.add(speaker.id, SPACE, [sample(vector)])
             if group is not None:
-                writer.change_speaker(speaker.id, SpeakerDetails(groups=(group,)))
+                writer.speakers.edit(speaker.id, SpeakerDetails(groups=(group,)))
 
 
 def remove(store: Store, name: str) -> None:
     with store.write() as writer:
-        writer.remove_speaker(writer.speaker(name).id)
+        writer.speakers.remove(writer.speakers.get(name).id)
 
 
 def brute_force(
     reader: Reader, query: Float32Array, k: int, group: str | None = None
 ) -> list[tuple[int, float]]:
-    table = reader.centroids(SPACE.id)
+    table = reader.centroids.table(SPACE.id)
     if not len(table.ids):
         return []
-    chosen = set(table.ids.tolist() if group is None else reader.group(group, SPACE.id))
+    chosen = set(table.ids.tolist() if group is None else reader.centroids.group(group, SPACE.id))
     scores = np.einsum("ij,j->i", table.vectors.astype(float), query.astype(float))
     cosines = np.clip(scores.astype(np.float32), -1, 1).tolist()
     every = zip(table.ids.tolist(), cosines, strict=True)
@@ -82,9 +82,9 @@ def coded(
     if request.param == "codes":
         monkeypatch.setattr(pgvector, "_EXACT_GROUP_UP_TO", 0)
         with store.write() as writer:
-            writer.know_space(SPACE)
+            writer.spaces.know(SPACE)
             mean, spread = random_unit(np.random.default_rng(0), 2)
-            writer.code(SPACE.id, mean, abs(spread), 1.0, missed=0, queries=9999)
+            writer.search.code(SPACE.id, mean, abs(spread), 1.0, missed=0, queries=9999)
     return request.param
 
 
@@ -119,12 +119,12 @@ def test_any_history_is_answered_from_the_present(
 ) -> None:
     rng = np.random.default_rng(2)
     with store.write() as writer:
-        for speaker in writer.speakers():
-            writer.remove_speaker(speaker.id)
+        for speaker in writer.speakers.all():
+            writer.speakers.remove(speaker.id)
     for what, who in steps:
         name = f"speaker {who}"
         with store.read() as reader:
-            there = reader.find_speaker(name) is not None
+            there = reader.speakers.find(name) is not None
         if what == "enroll":
             enroll(store, [name], random_unit(rng)[None], group=f"group {who % 2}")
         elif what == "remove" and there:
@@ -132,7 +132,7 @@ def test_any_history_is_answered_from_the_present(
         elif what == "recode" and coded == "codes":
             with store.write() as writer:
                 mean, spread = random_unit(rng, 2)
-                writer.code(SPACE.id, mean, abs(spread), 1.0, missed=0, queries=9999)
+                writer.search.code(SPACE.id, mean, abs(spread), 1.0, missed=0, queries=9999)
         else:
             answer(store, index, random_unit(rng), k=9)
             answer(store, index, random_unit(rng), k=2, group=f"group {who % 2}")
@@ -183,7 +183,7 @@ def test_each_snapshot_gets_its_own_answer(
 
 def remove_and_fail(store: Store, index: PgvectorGallery, query: Float32Array) -> None:
     with store.write() as writer:
-        writer.remove_speaker(writer.speaker("alice").id)
+        writer.speakers.remove(writer.speakers.get("alice").id)
         assert len(index.search(writer, query, 5)) == 1
         _ = 1 / 0
 
@@ -191,8 +191,8 @@ def remove_and_fail(store: Store, index: PgvectorGallery, query: Float32Array) -
 def test_other_spaces_are_not_searched(store: Store, index: PgvectorGallery, coded: str) -> None:
     a, b = random_unit(np.random.default_rng(7), 2)
     with store.write() as writer:
-        speaker = writer.add_speaker("bob")
-        writer.add_samples(speaker.id, OTHER_SPACE, [sample(b, space=OTHER_SPACE)])
+        speaker = writer.speakers.add("bob")
+        writer.samples.add(speaker.id, OTHER_SPACE, [sample(b, space=OTHER_SPACE)])
     assert answer(store, index, b) == []
     enroll(store, ["alice"], a[None])
     assert len(answer(store, index, b)) == 1
@@ -215,7 +215,7 @@ def test_a_small_gallery_is_not_coded_and_the_status_says_what_is_searched(
     with store.read() as reader:
         index.rebuild(reader)
     with store.read() as reader:
-        assert reader.coding(SPACE.id) is None
+        assert reader.search.coding(SPACE.id) is None
         status = index.status(reader)
     assert (status.kind, status.state, status.path) == ("pgvector", "current", str(store.path))
     assert (status.vectors, status.enrolled) == (2, 2)
@@ -233,21 +233,21 @@ def test_a_large_gallery_is_coded_when_little_is_lost_by_it_and_only_then(
     with store.read() as reader:
         index.rebuild(reader)
     with store.read() as reader:
-        made = reader.coding(SPACE.id)
+        made = reader.search.coding(SPACE.id)
         assert made is not None
         assert index.status(reader).miss_rate == made.missed / made.queries < 0.95
     index._max_miss_rate = 0.0
     with store.read() as reader:
         assert index.status(reader).miss_rate is None, "codes that lose too many are not used"
         everybody = range(150)
-        queries = reader.centroids(SPACE.id).vectors[everybody]
+        queries = reader.centroids.table(SPACE.id).vectors[everybody]
         assert [index.search(reader, one, 1)[0][0] for one in queries] == [
             one + 1 for one in everybody
         ]
     with store.read() as reader:
         index.rebuild(reader)
     with store.read() as reader:
-        assert reader.coding(SPACE.id) is None
+        assert reader.search.coding(SPACE.id) is None
         assert index.status(reader).miss_rate is None
 
 
@@ -265,15 +265,15 @@ def test_the_miss_rate_is_that_of_a_search_by_codes(
     monkeypatch.setattr(pgvector, "_SPARE", 0)
     share = 0.01
     with store.write() as writer:
-        mean, drawn = writer.mean_and_sample(SPACE.id, n)
+        mean, drawn = writer.search.mean_and_sample(SPACE.id, n)
         np.testing.assert_allclose(mean, vectors.mean(axis=0), atol=1e-6)
         assert sorted(map(bytes, drawn)) == sorted(map(bytes, vectors.astype("<f4")))
         spread = drawn.std(axis=0)
         foretold = [loss.rate for loss in losses(drawn, mean, spread)]
-        writer.code(SPACE.id, mean, spread, share, missed=0, queries=9999)
+        writer.search.code(SPACE.id, mean, spread, share, missed=0, queries=9999)
     missed = []
     with store.read() as reader:
-        table = reader.centroids(SPACE.id)
+        table = reader.centroids.table(SPACE.id)
         for own, other in rng.integers(0, n, (200, 2)):
             away = (
                 table.vectors[other]
@@ -294,10 +294,10 @@ def test_a_code_is_what_numpy_makes_of_the_vector(store: Store) -> None:
     enroll(store, [f"s{number}" for number in range(40)], vectors[:40])
     mean, spread = vectors.mean(axis=0), vectors.std(axis=0)
     with store.write() as writer:
-        writer.code(SPACE.id, mean, spread, 0.01, missed=0, queries=9999)
+        writer.search.code(SPACE.id, mean, spread, 0.01, missed=0, queries=9999)
     enroll(store, [f"s{number}" for number in range(40, 50)], vectors[40:])  # by the trigger
     with store.read() as reader:
-        ids, stored = reader.centroids(SPACE.id).ids, reader.centroids(SPACE.id).vectors
+        ids, stored = reader.centroids.table(SPACE.id).ids, reader.centroids.table(SPACE.id).vectors
         texts = reader._connection.exec_driver_sql("SELECT centroid_id, code::text FROM codes")
         codes = dict(map(tuple, texts.all()))
     for id_, vector in zip(ids.tolist(), stored, strict=True):
@@ -317,7 +317,7 @@ def test_searches_of_many_threads_agree(store: Store, index: PgvectorGallery) ->
         for _ in range(10):
             with store.read() as reader:
                 [(found, _)] = index.search(reader, vectors[number], 1)
-                owner = reader.enrolled([found])[found].speaker.name
+                owner = reader.centroids.owners([found])[found].speaker.name
             if owner != f"s{number}":
                 wrong.append(owner)
 

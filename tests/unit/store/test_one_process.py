@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from voiceid.store import Store
-from voiceid.store.engine import make_private
+from voiceid.store.connections import make_private
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -20,9 +20,9 @@ from voiceid.store import Store
 store = Store.open(Path(sys.argv[1]))
 if len(sys.argv) > 2:
     with store.write() as writer:
-        writer.add_speaker(sys.argv[2])
+        writer.speakers.add(sys.argv[2])
 with store.read() as reader:
-    print(*(speaker.name for speaker in reader.speakers()))
+    print(*(speaker.name for speaker in reader.speakers.all()))
 store.close()
 """
 
@@ -40,12 +40,12 @@ def test_a_thread_that_comes_late_to_make_the_database_leaves_the_locks_of_the_f
     path = tmp_path / "voices.sqlite3"
     store = Store.open(path)
     with store.write() as writer:
-        writer.add_speaker("alice")
+        writer.speakers.add("alice")
     make_private(path)  # as by a thread that looked before there was a database
     Store.open(path).close()
     assert in_another_process(path, "bob") == ["alice", "bob"]
     with store.write() as writer:
-        writer.add_speaker("carol")
+        writer.speakers.add("carol")
     assert in_another_process(path) == ["alice", "bob", "carol"]
     store.close()
 
@@ -59,7 +59,7 @@ def test_threads_that_make_several_databases_at_once_do_not_mix_them_up(tmp_path
         try:
             store = Store.open(path)
             with store.read() as reader:
-                assert reader.speakers() == []
+                assert reader.speakers.all() == []
             store.close()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is a failure
             failures.append(error)

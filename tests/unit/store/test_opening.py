@@ -21,7 +21,7 @@ from voiceid.domain import Speaker
 from voiceid.errors import StoreBusy, StoreError
 from voiceid.index.gallery import GalleryIndex
 from voiceid.store import Store, StoreOptions
-from voiceid.store.migrate import SchemaState, status
+from voiceid.store.upgrade import SchemaState, status
 
 
 def filled(path: Path, n: int = 3) -> dict[str, np.ndarray]:
@@ -31,9 +31,9 @@ def filled(path: Path, n: int = 3) -> dict[str, np.ndarray]:
     for number in range(n):
         with store.write() as writer:
             vectors = random_unit(rng, 3)
-            speaker = writer.add_speaker(f"s{number}")
-            writer.add_samples(speaker.id, SPACE, [sample(v) for v in vectors])
-            centroid = writer.centroid(speaker.id, SPACE.id)
+            speaker = writer.speakers.add(f"s{number}")
+            writer.samples.add(speaker.id, SPACE, [sample(v) for v in vectors])
+            centroid = writer.centroids.of(speaker.id, SPACE.id)
             held[speaker.name] = np.concatenate([vectors, centroid[None]])
     store.close()
     return held
@@ -44,10 +44,10 @@ def use(path: Path) -> list[Speaker]:
     store = Store.open(path, StoreOptions(busy_timeout_ms=200))
     try:
         with store.read() as reader:
-            found = reader.speakers()
+            found = reader.speakers.all()
         with store.write() as writer:
-            if writer.find_speaker("new") is None:
-                writer.add_speaker("new")
+            if writer.speakers.find("new") is None:
+                writer.speakers.add("new")
         return found
     finally:
         store.close()
@@ -72,7 +72,7 @@ def test_the_database_is_for_its_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "a" / "data" / "voices.sqlite3"
     store = Store.open(path)
     with store.write() as writer:
-        writer.add_speaker("alice")
+        writer.speakers.add("alice")
         modes = {p.name: stat.S_IMODE(p.stat().st_mode) for p in path.parent.iterdir()}
     store.close()
     assert len(modes) == 3  # the log and its map too
@@ -165,9 +165,9 @@ def test_flipped_bytes_are_store_errors_or_read_as_they_stand(tmp_path: Path) ->
             continue
         try:
             with store.read() as reader:
-                for speaker in reader.speakers():
-                    reader.samples(speaker.id)
-                reader.centroids(SPACE.id)
+                for speaker in reader.speakers.all():
+                    reader.samples.of(speaker.id)
+                reader.centroids.table(SPACE.id)
         except StoreError:
             pass
         finally:
@@ -180,7 +180,7 @@ def test_a_database_that_was_taken_away_is_not_an_empty_gallery(tmp_path: Path) 
     store = Store.open(path)
     path.unlink()
     with pytest.raises(StoreError), store.read() as reader:
-        reader.speakers()
+        reader.speakers.all()
     store.close()
     assert not path.exists()
 
@@ -211,9 +211,9 @@ def test_a_writer_that_waits_for_too_long_is_told_that_the_store_is_busy(tmp_pat
         with pytest.raises(StoreBusy, match=r"voices\.sqlite3"), hasty.write():
             pass
         with hasty.read() as reader:  # readers do not wait for writers
-            assert len(reader.speakers()) == 3
+            assert len(reader.speakers.all()) == 3
     with hasty.write() as writer:
-        writer.add_speaker("late")
+        writer.speakers.add("late")
     patient.close()
     hasty.close()
 
@@ -259,7 +259,7 @@ def test_a_removed_voice_is_in_no_file_of_the_data_folder(tmp_path: Path) -> Non
     for name in [f"s{n}" for n in range(0, 30, 2)]:
         assert len(files_with(path.parent, held[name][-1])) == 2  # database (or log) and index
         with store.write() as writer:
-            writer.remove_speaker(writer.speaker(name).id)
+            writer.speakers.remove(writer.speakers.get(name).id)
         synced()
         for vector in held[name]:
             assert files_with(path.parent, vector) == set()
@@ -272,10 +272,10 @@ def test_replaced_samples_are_in_no_file_either(tmp_path: Path) -> None:
     held = filled(path)
     store = Store.open(path)
     with store.write() as writer:
-        speaker = writer.speaker("s1")
-        writer.remove_samples(speaker.id, SPACE.id)
+        speaker = writer.speakers.get("s1")
+        writer.samples.remove_of(speaker.id, SPACE.id)
         new = random_unit(np.random.default_rng(8))
-        writer.add_samples(speaker.id, SPACE, [sample(new)])
+        writer.samples.add(speaker.id, SPACE, [sample(new)])
     assert [files_with(tmp_path, v) for v in held["s1"]] == [set()] * 4
     assert files_with(tmp_path, new)
     store.close()
@@ -286,13 +286,13 @@ def test_a_reader_that_holds_the_log_does_not_undo_a_removal(tmp_path: Path) -> 
     held = filled(path)
     store = Store.open(path, StoreOptions(busy_timeout_ms=50))
     with store.write() as writer:  # so that there is a log to hold
-        writer.add_speaker("new")
+        writer.speakers.add("new")
     with store.read() as reader:
-        assert len(reader.speakers()) == 4
+        assert len(reader.speakers.all()) == 4
         with store.write() as writer:
-            writer.remove_speaker(writer.speaker("s1").id)
+            writer.speakers.remove(writer.speakers.get("s1").id)
         assert store.erase_remains() is False
-        assert len(reader.speakers()) == 4
+        assert len(reader.speakers.all()) == 4
     assert store.erase_remains() is True
     assert [files_with(tmp_path, v) for v in held["s1"]] == [set()] * 4
     store.close()
@@ -317,4 +317,4 @@ def test_closing_leaves_one_file_and_no_warning(tmp_path: Path) -> None:
 
 def _read(store: Store) -> None:
     with store.read() as reader:
-        reader.speakers()
+        reader.speakers.all()

@@ -20,11 +20,11 @@ from sqlalchemy import select, update
 
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaOutdated, SchemaTooNew, StoreBusy, StoreError
-from voiceid.store import Store, StoreOptions, maintenance, migrate
-from voiceid.store.engine import make_engine, transaction
-from voiceid.store.migrate import SCHEMA_HEAD, SchemaState
+from voiceid.store import Store, StoreOptions, maintenance, upgrade
+from voiceid.store.connections import make_engine, transaction
 from voiceid.store.pgvector import Coding
 from voiceid.store.tables import centroids, metadata
+from voiceid.store.upgrade import SCHEMA_HEAD, SchemaState
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -44,7 +44,7 @@ def enroll(url: DatabaseUrl, *names: str) -> None:
     with store.write() as writer:
         for name in names:
             vectors = random_unit(rng, 2)
-            writer.add_samples(writer.add_speaker(name).id, SPACE, [sample(v) for v in vectors])
+            writer.samples.add(writer.speakers.add(name).id, SPACE, [sample(v) for v in vectors])
     store.close()
 
 
@@ -95,7 +95,7 @@ def test_the_migrated_schema_has_everything_that_the_tables_declare(
 
 
 def downgrade(url: DatabaseUrl, revision: str) -> None:
-    engine, scripts = make_engine(url, 1000), migrate._scripts()
+    engine, scripts = make_engine(url, 1000), upgrade._scripts()
     with transaction(engine, url, immediate=True) as connection:
         context = MigrationContext.configure(
             connection, opts={"fn": lambda now, _: scripts._downgrade_revs(revision, now)}
@@ -117,13 +117,15 @@ def test_revisions_are_taken_back_and_made_again_and_nobody_is_lost(url: Databas
     )
     before, fed = ask(url, "SELECT id, vector FROM samples ORDER BY id"), schema_of(url)
     downgrade(url, "0001")
-    assert (migrate.status(url).current, migrate.status(url).state) == ("0001", "outdated")
+    assert (upgrade.status(url).current, upgrade.status(url).state) == ("0001", "outdated")
     with pytest.raises(SchemaOutdated, match="0001"):
         Store.open(url, StoreOptions(auto_upgrade=False))
     store = Store.open(url)
     with store.read() as reader:
-        assert [speaker.name for speaker in reader.speakers()] == ["alice", "bob"]
-        assert reader.revision().number == 3, "the feed does not tell of the centroid made anew"
+        assert [speaker.name for speaker in reader.speakers.all()] == ["alice", "bob"]
+        assert reader.feed.revision().number == 3, (
+            "the feed does not tell of the centroid made anew"
+        )
     assert maintenance.check(store) == []
     store.close()
     assert ask(url, "SELECT id, vector FROM samples ORDER BY id") == before
@@ -149,7 +151,7 @@ def test_the_tables_of_another_program_are_not_touched(empty: DatabaseUrl) -> No
 
 
 def test_a_new_database_may_be_opened_by_many_at_once(empty: DatabaseUrl) -> None:
-    assert migrate.status(empty).state is SchemaState.MISSING
+    assert upgrade.status(empty).state is SchemaState.MISSING
     barrier, failures = threading.Barrier(6), []
 
     def start() -> None:
@@ -165,21 +167,21 @@ def test_a_new_database_may_be_opened_by_many_at_once(empty: DatabaseUrl) -> Non
     for thread in threads:
         thread.join()
     assert failures == []
-    assert migrate.status(empty).current == SCHEMA_HEAD
+    assert upgrade.status(empty).current == SCHEMA_HEAD
 
 
 def test_a_writer_that_has_to_wait_too_long_is_told_so(url: DatabaseUrl) -> None:
     first, second = Store.open(url), Store.open(url, StoreOptions(busy_timeout_ms=100))
     with first.write() as writer:
-        writer.add_speaker("alice")
+        writer.speakers.add("alice")
         started = time.monotonic()
         with pytest.raises(StoreBusy), second.write():
             pass
         assert time.monotonic() - started < 5
         with second.read() as reader:  # who only reads does not wait
-            assert reader.speakers() == []
+            assert reader.speakers.all() == []
     with second.write() as writer:
-        assert writer.speaker("alice")
+        assert writer.speakers.get("alice")
     first.close()
     second.close()
 
@@ -192,15 +194,15 @@ def test_the_feed_is_committed_in_the_order_of_its_numbers(url: DatabaseUrl) -> 
         store = Store.open(url)
         while not stop.is_set():
             with store.read() as reader:
-                seen.append((reader.revision().number, len(reader.changes_since(0))))
+                seen.append((reader.feed.revision().number, len(reader.feed.since(0))))
         store.close()
 
     def write(who: int) -> None:
         store, rng = Store.open(url), np.random.default_rng(who)
         for number in range(8):
             with store.write() as writer:
-                speaker = writer.add_speaker(f"{who} {number}")
-                writer.add_samples(speaker.id, SPACE, [sample(random_unit(rng))])
+                speaker = writer.speakers.add(f"{who} {number}")
+                writer.samples.add(speaker.id, SPACE, [sample(random_unit(rng))])
         store.close()
 
     watcher = threading.Thread(target=watch)
@@ -236,14 +238,17 @@ def test_0005_drops_codes_of_one_bit_and_everybody_is_found(url: DatabaseUrl) ->
     assert ask(url, "SELECT length(code) FROM codes") == [(DIM,), (DIM,)]
     store = Store.open(url)  # upgrades
     with store.read() as reader:
-        assert reader.coding(SPACE.id) is None
-        ids, vectors = reader.centroids(SPACE.id).ids, reader.centroids(SPACE.id).vectors
-        assert reader.nearest(SPACE.id, vectors[1], 1).ids.tolist() == [ids[1]]
+        assert reader.search.coding(SPACE.id) is None
+        ids, vectors = (
+            reader.centroids.table(SPACE.id).ids,
+            reader.centroids.table(SPACE.id).vectors,
+        )
+        assert reader.search.nearest(SPACE.id, vectors[1], 1).ids.tolist() == [ids[1]]
     enroll(url, "carol")
     assert ask(url, "SELECT * FROM codes") == []
     with store.write() as writer:
-        mean, some = writer.mean_and_sample(SPACE.id, 9)
-        writer.code(SPACE.id, mean, some.std(axis=0), 1.0, missed=0, queries=9999)
+        mean, some = writer.search.mean_and_sample(SPACE.id, 9)
+        writer.search.code(SPACE.id, mean, some.std(axis=0), 1.0, missed=0, queries=9999)
     enroll(url, "dave")
     assert ask(url, "SELECT DISTINCT length(code), count(*) FROM codes GROUP BY 1") == [
         (3 * DIM, 4)
@@ -256,9 +261,9 @@ def test_what_is_wrong_with_a_code_is_found(url: DatabaseUrl) -> None:
     enroll(url, "alice", "bob")
     store = Store.open(url)
     with store.write() as writer:
-        mean, some = writer.mean_and_sample(SPACE.id, 9)
-        writer.code(SPACE.id, mean, some.std(axis=0), 0.01, missed=1, queries=9)
-        assert writer.coding(SPACE.id) == Coding(0.01, 1, 9)
+        mean, some = writer.search.mean_and_sample(SPACE.id, 9)
+        writer.search.code(SPACE.id, mean, some.std(axis=0), 0.01, missed=1, queries=9)
+        assert writer.search.coding(SPACE.id) == Coding(0.01, 1, 9)
     assert maintenance.check(store) == []
     ask(url, "UPDATE codes SET code = ~code WHERE centroid_id = 2")
     assert maintenance.check(store) == [
@@ -306,9 +311,9 @@ def test_a_replica_is_read_and_a_write_to_it_names_the_primary(url: DatabaseUrl)
     standby = DatabaseUrl(f"{url.text}&options=-cdefault_transaction_read_only=on")
     store = Store.open(standby)
     with store.read() as reader:
-        assert reader.speaker("alice")
+        assert reader.speakers.get("alice")
     with pytest.raises(StoreError, match="read-only") as refused, store.write() as writer:
-        writer.add_speaker("bob")
+        writer.speakers.add("bob")
     assert "primary" in refused.value.hint
     store.close()
 

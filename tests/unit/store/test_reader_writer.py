@@ -61,16 +61,16 @@ def mean_of(vectors: np.ndarray) -> np.ndarray:
 
 def test_a_new_database_is_empty(store: Store) -> None:
     with store.read() as reader:
-        assert reader.speakers() == []
-        assert reader.spaces() == {}
-        assert reader.revision() == EMPTY_REVISION
-        assert reader.has_revision(EMPTY_REVISION)
-        assert reader.changes_since(0) == []
-        assert reader.centroids(SPACE.id).ids.shape == (0,)
-        assert reader.count(SPACE.id) == 0
-        assert reader.enrolled([1, 2]) == {}
-        assert reader.group("staff", SPACE.id) == []
-        assert reader.owner_of_clip("0" * 64) == []
+        assert reader.speakers.all() == []
+        assert reader.spaces.dims() == {}
+        assert reader.feed.revision() == EMPTY_REVISION
+        assert reader.feed.has(EMPTY_REVISION)
+        assert reader.feed.since(0) == []
+        assert reader.centroids.table(SPACE.id).ids.shape == (0,)
+        assert reader.centroids.count(SPACE.id) == 0
+        assert reader.centroids.owners([1, 2]) == {}
+        assert reader.centroids.group("staff", SPACE.id) == []
+        assert reader.samples.owners(["0" * 64]) == []
 
 
 def test_a_sample_comes_back_as_it_was_written(store: Store, rng: np.random.Generator) -> None:
@@ -78,11 +78,11 @@ def test_a_sample_comes_back_as_it_was_written(store: Store, rng: np.random.Gene
     began = datetime.now(UTC)
     new = sample(vector, "Zoë's clip")
     with store.write() as writer:
-        alice = writer.add_speaker("Alice")
-        writer.add_samples(alice.id, SPACE, [NewSample(new.utterance, ("clipped", "noisy"))])
+        alice = writer.speakers.add("Alice")
+        writer.samples.add(alice.id, SPACE, [NewSample(new.utterance, ("clipped", "noisy"))])
     with store.read() as reader:
-        (found,) = reader.samples(alice.id)
-        speaker = reader.speaker("ALICE")
+        (found,) = reader.samples.of(alice.id)
+        speaker = reader.speakers.get("ALICE")
     np.testing.assert_array_equal(found.vector, vector)
     assert found.vector.dtype == np.float32
     assert (found.speaker_id, found.space_id) == (alice.id, SPACE.id)
@@ -100,22 +100,28 @@ def test_the_centroid_is_the_mean_of_the_samples_there_are(
 ) -> None:
     first, second = random_unit(rng, 3), random_unit(rng, 2)
     with store.write() as writer:
-        alice = writer.add_speaker("alice")
-        writer.add_samples(alice.id, SPACE, [sample(v) for v in first])
-        np.testing.assert_allclose(writer.centroid(alice.id, SPACE.id), mean_of(first), atol=1e-6)
-        writer.add_samples(alice.id, SPACE, [sample(v) for v in second])
+        alice = writer.speakers.add("alice")
+        writer.samples.add(alice.id, SPACE, [sample(v) for v in first])
+        np.testing.assert_allclose(
+            writer.centroids.of(alice.id, SPACE.id), mean_of(first), atol=1e-6
+        )
+        writer.samples.add(alice.id, SPACE, [sample(v) for v in second])
         both = np.concatenate([first, second])
-        np.testing.assert_allclose(writer.centroid(alice.id, SPACE.id), mean_of(both), atol=1e-6)
-        writer.remove_samples(alice.id, SPACE.id)
-        assert writer.centroid(alice.id, SPACE.id) is None
-        writer.add_samples(alice.id, SPACE, [sample(v) for v in second])
+        np.testing.assert_allclose(
+            writer.centroids.of(alice.id, SPACE.id), mean_of(both), atol=1e-6
+        )
+        writer.samples.remove_of(alice.id, SPACE.id)
+        assert writer.centroids.of(alice.id, SPACE.id) is None
+        writer.samples.add(alice.id, SPACE, [sample(v) for v in second])
     with store.read() as reader:
-        np.testing.assert_allclose(reader.centroid(alice.id, SPACE.id), mean_of(second), atol=1e-6)
-        assert reader.count(SPACE.id) == 1
+        np.testing.assert_allclose(
+            reader.centroids.of(alice.id, SPACE.id), mean_of(second), atol=1e-6
+        )
+        assert reader.centroids.count(SPACE.id) == 1
 
 
 def narrowband_shares(reader: Reader) -> dict[str, float]:
-    found = reader.enrolled(reader.centroids(SPACE.id).ids.tolist())
+    found = reader.centroids.owners(reader.centroids.table(SPACE.id).ids.tolist())
     return {one.speaker.name: one.narrowband_share for one in found.values()}
 
 
@@ -126,12 +132,12 @@ def test_narrowband_samples_are_told_as_long_as_they_are_there(
     quality = replace(QUALITY, warnings=("narrowband",))
     narrow = replace(narrow, utterance=replace(narrow.utterance, quality=quality))
     with store.write() as writer:
-        alice, bob = writer.add_speaker("alice"), writer.add_speaker("bob")
-        writer.add_samples(alice.id, SPACE, [wide, narrow])
-        writer.add_samples(bob.id, SPACE, [other])
+        alice, bob = writer.speakers.add("alice"), writer.speakers.add("bob")
+        writer.samples.add(alice.id, SPACE, [wide, narrow])
+        writer.samples.add(bob.id, SPACE, [other])
         assert narrowband_shares(writer) == {"alice": 0.5, "bob": 0.0}
-        writer.remove_samples(alice.id, SPACE.id)
-        writer.add_samples(alice.id, SPACE, [wide])
+        writer.samples.remove_of(alice.id, SPACE.id)
+        writer.samples.add(alice.id, SPACE, [wide])
         assert narrowband_shares(writer) == {"alice": 0.0, "bob": 0.0}
 
 
@@ -143,28 +149,28 @@ def test_one_call_weighs_as_much_in_a_centroid_as_all_other_samples(
     quality = replace(QUALITY, warnings=("narrowband",))
     call = replace(call, utterance=replace(call.utterance, quality=quality))
     with store.write() as writer:
-        alice = writer.add_speaker("alice")
-        writer.add_samples(alice.id, SPACE, [*(sample(vector) for vector in wide), call])
+        alice = writer.speakers.add("alice")
+        writer.samples.add(alice.id, SPACE, [*(sample(vector) for vector in wide), call])
     expected = mean_of(np.stack([mean_of(np.stack(wide)), narrow]))
     with store.read() as reader:
-        np.testing.assert_allclose(reader.centroid(alice.id, SPACE.id), expected, atol=1e-6)
+        np.testing.assert_allclose(reader.centroids.of(alice.id, SPACE.id), expected, atol=1e-6)
     assert check(store) == []
 
 
 def test_spaces_are_kept_apart(store: Store, rng: np.random.Generator) -> None:
     a, b = random_unit(rng, 2)
     with store.write() as writer:
-        alice = writer.add_speaker("alice")
-        writer.add_samples(alice.id, SPACE, [sample(a, "clip")])
-        writer.add_samples(alice.id, OTHER_SPACE, [sample(b, "clip", OTHER_SPACE)])
-        assert set(writer.speaker("alice").spaces) == {SPACE.id, OTHER_SPACE.id}
-        writer.remove_samples(alice.id, SPACE.id)
+        alice = writer.speakers.add("alice")
+        writer.samples.add(alice.id, SPACE, [sample(a, "clip")])
+        writer.samples.add(alice.id, OTHER_SPACE, [sample(b, "clip", OTHER_SPACE)])
+        assert set(writer.speakers.get("alice").spaces) == {SPACE.id, OTHER_SPACE.id}
+        writer.samples.remove_of(alice.id, SPACE.id)
     with store.read() as reader:
-        assert reader.speaker("alice").spaces == (OTHER_SPACE.id,)
-        assert reader.centroid(alice.id, SPACE.id) is None
-        np.testing.assert_allclose(reader.centroid(alice.id, OTHER_SPACE.id), b, atol=1e-6)
-        assert reader.spaces() == {SPACE.id: DIM, OTHER_SPACE.id: DIM}
-        assert [s.space_id for s in reader.samples(alice.id)] == [OTHER_SPACE.id]
+        assert reader.speakers.get("alice").spaces == (OTHER_SPACE.id,)
+        assert reader.centroids.of(alice.id, SPACE.id) is None
+        np.testing.assert_allclose(reader.centroids.of(alice.id, OTHER_SPACE.id), b, atol=1e-6)
+        assert reader.spaces.dims() == {SPACE.id: DIM, OTHER_SPACE.id: DIM}
+        assert [s.space_id for s in reader.samples.of(alice.id)] == [OTHER_SPACE.id]
 
 
 def test_every_change_of_a_centroid_is_in_the_feed(store: Store, rng: np.random.Generator) -> None:
@@ -174,99 +180,99 @@ def test_every_change_of_a_centroid_is_in_the_feed(store: Store, rng: np.random.
     def step(change: object) -> list[int]:
         with store.write() as writer:
             change(writer)
-            points.append(writer.revision())
-            return [one.centroid_id for one in writer.changes_since(points[-2].number)]
+            points.append(writer.feed.revision())
+            return [one.centroid_id for one in writer.feed.since(points[-2].number)]
 
     with store.write() as writer:
-        alice, bob = writer.add_speaker("alice").id, writer.add_speaker("bob").id
-        assert writer.revision() == EMPTY_REVISION  # nobody to search for yet
-    (first,) = step(lambda w: w.add_samples(alice, SPACE, voices[:1]))
-    assert step(lambda w: w.add_samples(alice, SPACE, voices[1:2])) == [first]
-    (second,) = step(lambda w: w.add_samples(bob, SPACE, voices[2:]))
+        alice, bob = writer.speakers.add("alice").id, writer.speakers.add("bob").id
+        assert writer.feed.revision() == EMPTY_REVISION  # nobody to search for yet
+    (first,) = step(lambda w: w.samples.add(alice, SPACE, voices[:1]))
+    assert step(lambda w: w.samples.add(alice, SPACE, voices[1:2])) == [first]
+    (second,) = step(lambda w: w.samples.add(bob, SPACE, voices[2:]))
     assert second != first
-    assert step(lambda w: w.remove_samples(alice, SPACE.id)) == [first]
-    assert step(lambda w: w.remove_speaker(bob)) == [second]
-    (third,) = step(lambda w: w.add_samples(alice, SPACE, voices[:1]))
+    assert step(lambda w: w.samples.remove_of(alice, SPACE.id)) == [first]
+    assert step(lambda w: w.speakers.remove(bob)) == [second]
+    (third,) = step(lambda w: w.samples.add(alice, SPACE, voices[:1]))
     assert third not in {first, second}, "the id of a removed centroid was used again"
     assert [p.number for p in points] == list(range(7))
     with store.read() as reader:
-        assert all(reader.has_revision(point) for point in points)
-        assert not reader.has_revision(Revision(3, points[2].token))
-        assert not reader.has_revision(Revision(99, points[2].token))
-        assert {one.centroid_id for one in reader.changes_since(0)} == {first, second, third}
+        assert all(reader.feed.has(point) for point in points)
+        assert not reader.feed.has(Revision(3, points[2].token))
+        assert not reader.feed.has(Revision(99, points[2].token))
+        assert {one.centroid_id for one in reader.feed.since(0)} == {first, second, third}
 
 
 def test_ids_are_never_used_again(store: Store) -> None:
     with store.write() as writer:
-        first = writer.add_speaker("alice").id
-        writer.remove_speaker(first)
-        assert writer.add_speaker("alice").id != first
+        first = writer.speakers.add("alice").id
+        writer.speakers.remove(first)
+        assert writer.speakers.add("alice").id != first
 
 
 def test_removing_a_speaker_leaves_no_row(store: Store, rng: np.random.Generator) -> None:
     with store.write() as writer:
-        alice, bob = writer.add_speaker("alice").id, writer.add_speaker("bob").id
-        writer.add_samples(alice, SPACE, [sample(random_unit(rng), "a")])
-        writer.add_samples(bob, SPACE, [sample(random_unit(rng), "b")])
+        alice, bob = writer.speakers.add("alice").id, writer.speakers.add("bob").id
+        writer.samples.add(alice, SPACE, [sample(random_unit(rng), "a")])
+        writer.samples.add(bob, SPACE, [sample(random_unit(rng), "b")])
     with store.write() as writer:
-        writer.remove_speaker(alice)
+        writer.speakers.remove(alice)
     with store.read() as reader:
-        assert reader.find_speaker("alice") is None
-        assert reader.samples(alice) == []
-        assert reader.centroid(alice, SPACE.id) is None
-        assert [s.name for s in reader.speakers()] == ["bob"]
-        assert reader.count(SPACE.id) == 1
+        assert reader.speakers.find("alice") is None
+        assert reader.samples.of(alice) == []
+        assert reader.centroids.of(alice, SPACE.id) is None
+        assert [s.name for s in reader.speakers.all()] == ["bob"]
+        assert reader.centroids.count(SPACE.id) == 1
         with pytest.raises(SpeakerNotFound, match="alice"):
-            reader.speaker("alice")
+            reader.speakers.get("alice")
 
 
 def test_a_name_is_one_name_however_it_is_written(store: Store) -> None:
     with store.write() as writer:
-        writer.add_speaker(" Zoë ")
+        writer.speakers.add(" Zoë ")
         for other in ("Zoë", "ZOË", "zoe\u0308"):
             with pytest.raises(SpeakerExists, match="Zoë"):
-                writer.add_speaker(other)
-            assert writer.speaker(other).name == "Zoë"
-        writer.add_speaker("Zoe")
+                writer.speakers.add(other)
+            assert writer.speakers.get(other).name == "Zoë"
+        writer.speakers.add("Zoe")
         with pytest.raises(SpeakerNameInvalid):
-            writer.add_speaker("\x00")
+            writer.speakers.add("\x00")
 
 
 def test_renaming_keeps_the_voice_and_refuses_a_name_that_is_taken(
     store: Store, rng: np.random.Generator
 ) -> None:
     with store.write() as writer:
-        alice = writer.add_speaker("alice")
-        writer.add_speaker("bob")
-        writer.add_samples(alice.id, SPACE, [sample(random_unit(rng))])
-        before = writer.revision()
+        alice = writer.speakers.add("alice")
+        writer.speakers.add("bob")
+        writer.samples.add(alice.id, SPACE, [sample(random_unit(rng))])
+        before = writer.feed.revision()
     with store.write() as writer:
-        writer.rename_speaker(alice.id, "Alice")  # her own name, with a capital
+        writer.speakers.rename(alice.id, "Alice")  # her own name, with a capital
         with pytest.raises(SpeakerExists, match="bob"):
-            writer.rename_speaker(alice.id, "BOB")
-        writer.rename_speaker(alice.id, "carol")
+            writer.speakers.rename(alice.id, "BOB")
+        writer.speakers.rename(alice.id, "carol")
     with store.read() as reader:
-        carol = reader.speaker("carol")
+        carol = reader.speakers.get("carol")
         assert (carol.id, carol.n_samples, carol.created_at) == (alice.id, 1, alice.created_at)
         assert carol.updated_at >= alice.updated_at
-        assert reader.find_speaker("alice") is None
-        assert reader.revision() == before
+        assert reader.speakers.find("alice") is None
+        assert reader.feed.revision() == before
 
 
 def test_whose_a_clip_and_a_centroid_are(store: Store, rng: np.random.Generator) -> None:
     with store.write() as writer:
-        alice, bob = writer.add_speaker("alice").id, writer.add_speaker("bob").id
+        alice, bob = writer.speakers.add("alice").id, writer.speakers.add("bob").id
         shared = sample(random_unit(rng), "clip")
-        writer.add_samples(alice, SPACE, [shared])
-        writer.add_samples(bob, SPACE, [shared])
-        ids = writer.centroids(SPACE.id).ids.tolist()
+        writer.samples.add(alice, SPACE, [shared])
+        writer.samples.add(bob, SPACE, [shared])
+        ids = writer.centroids.table(SPACE.id).ids.tolist()
     with store.read() as reader:
-        owners = reader.enrolled([*ids, 10**9])
+        owners = reader.centroids.owners([*ids, 10**9])
         assert {one.speaker for one in owners.values()} == {
             SpeakerRef(alice, "alice"),
             SpeakerRef(bob, "bob"),
         }
-        found = reader.owner_of_clip(shared.utterance.pcm_sha256)
+        found = reader.samples.owners([shared.utterance.pcm_sha256])
         assert sorted(ref.name for ref in found) == ["alice", "bob"]
 
 
@@ -275,20 +281,20 @@ def test_a_clip_is_refused_a_second_time_and_nothing_of_the_change_stays(
 ) -> None:
     a, b = random_unit(rng, 2)
     with store.write() as writer:
-        alice = writer.add_speaker("alice")
-        writer.add_samples(alice.id, SPACE, [sample(a, "clip")])
+        alice = writer.speakers.add("alice")
+        writer.samples.add(alice.id, SPACE, [sample(a, "clip")])
     with pytest.raises(StoreError, match=r"(?i)unique") as refused, store.write() as writer:
-        writer.add_samples(alice.id, SPACE, [sample(b, "other"), sample(b, "clip")])
+        writer.samples.add(alice.id, SPACE, [sample(b, "other"), sample(b, "clip")])
     assert refused.value.hint
     with store.read() as reader:
-        assert len(reader.samples(alice.id)) == 1
-        np.testing.assert_allclose(reader.centroid(alice.id, SPACE.id), a, atol=1e-6)
-        assert reader.revision().number == 1
+        assert len(reader.samples.of(alice.id)) == 1
+        np.testing.assert_allclose(reader.centroids.of(alice.id, SPACE.id), a, atol=1e-6)
+        assert reader.feed.revision().number == 1
 
 
 def test_samples_of_nobody_are_refused(store: Store, rng: np.random.Generator) -> None:
     with pytest.raises(StoreError, match=r"(?i)foreign key"), store.write() as writer:
-        writer.add_samples(77, SPACE, [sample(random_unit(rng))])
+        writer.samples.add(77, SPACE, [sample(random_unit(rng))])
 
 
 @pytest.mark.parametrize(
@@ -298,9 +304,9 @@ def test_what_is_not_a_unit_vector_of_the_space_is_not_stored(
     store: Store, vector: np.ndarray
 ) -> None:
     with store.write() as writer:
-        alice = writer.add_speaker("alice").id
+        alice = writer.speakers.add("alice").id
         with pytest.raises(ValueError, match="unit vector"):
-            writer.add_samples(alice, SPACE, [sample(vector.astype(np.float32))])
+            writer.samples.add(alice, SPACE, [sample(vector.astype(np.float32))])
 
 
 def test_an_utterance_without_a_vector_or_of_another_space_is_not_stored(
@@ -308,18 +314,18 @@ def test_an_utterance_without_a_vector_or_of_another_space_is_not_stored(
 ) -> None:
     foreign = Embedding(random_unit(rng), OTHER_SPACE)
     with store.write() as writer:
-        alice = writer.add_speaker("alice").id
+        alice = writer.speakers.add("alice").id
         with pytest.raises(ValueError, match="no embedding"):
-            writer.add_samples(alice, SPACE, [NewSample(Utterance("x", "0" * 64, QUALITY, None))])
+            writer.samples.add(alice, SPACE, [NewSample(Utterance("x", "0" * 64, QUALITY, None))])
         with pytest.raises(SpaceMismatch):
-            writer.add_samples(
+            writer.samples.add(
                 alice, SPACE, [NewSample(Utterance("x", "0" * 64, QUALITY, foreign))]
             )
 
 
 def test_a_sample_row_cannot_be_altered(store: Store, rng: np.random.Generator) -> None:
     with store.write() as writer:
-        writer.add_samples(writer.add_speaker("alice").id, SPACE, [sample(random_unit(rng))])
+        writer.samples.add(writer.speakers.add("alice").id, SPACE, [sample(random_unit(rng))])
     with pytest.raises(StoreError, match="immutable"), store.write() as writer:
         writer._connection.exec_driver_sql("UPDATE samples SET source_name = 'x'")
 
@@ -343,32 +349,32 @@ def test_damaged_rows_are_store_errors(
 ) -> None:
     store = Store.open(new_database(kind))
     with store.write() as writer:
-        alice = writer.add_speaker("alice").id
-        writer.add_samples(alice, SPACE, [sample(random_unit(rng))])
+        alice = writer.speakers.add("alice").id
+        writer.samples.add(alice, SPACE, [sample(random_unit(rng))])
         for statement in damage.format(drop="DROP TRIGGER samples_are_immutable").split("; "):
             writer._connection.exec_driver_sql(statement)
     with pytest.raises(StoreError, match=message) as error, store.read() as reader:
-        assert (reader.samples(alice), reader.centroid(alice, SPACE.id)) is None
+        assert (reader.samples.of(alice), reader.centroids.of(alice, SPACE.id)) is None
     assert error.value.hint
     store.close()
 
 
 def test_an_exception_of_the_caller_rolls_back_and_passes_unchanged(store: Store) -> None:
     with pytest.raises(FileNotFoundError, match="theirs"), store.write() as writer:
-        Path(writer.add_speaker("theirs").name).stat()
+        Path(writer.speakers.add("theirs").name).stat()
     with store.read() as reader:
-        assert reader.speakers() == []
+        assert reader.speakers.all() == []
 
 
 def test_a_reader_sees_one_snapshot_while_others_write(store: Store) -> None:
     with store.read() as reader:
-        assert reader.speakers() == []
+        assert reader.speakers.all() == []
         with store.write() as writer:
-            writer.add_speaker("alice")
-        assert reader.speakers() == []
-        assert reader.find_speaker("alice") is None
+            writer.speakers.add("alice")
+        assert reader.speakers.all() == []
+        assert reader.speakers.find("alice") is None
     with store.read() as reader:
-        assert [s.name for s in reader.speakers()] == ["alice"]
+        assert [s.name for s in reader.speakers.all()] == ["alice"]
 
 
 def test_forty_readers_and_a_writer_at_once_do_not_wait_for_each_other(store: Store) -> None:
@@ -376,7 +382,7 @@ def test_forty_readers_and_a_writer_at_once_do_not_wait_for_each_other(store: St
 
     def read() -> None:
         with store.read() as reader:
-            reader.speakers()
+            reader.speakers.all()
             inside.wait()
             leave.wait(20)
 
@@ -385,7 +391,7 @@ def test_forty_readers_and_a_writer_at_once_do_not_wait_for_each_other(store: St
         thread.start()
     inside.wait()
     with store.write() as writer:
-        writer.add_speaker("alice")
+        writer.speakers.add("alice")
     leave.set()
     for thread in threads:
         thread.join()
@@ -403,13 +409,17 @@ def test_questions_take_as_many_queries_for_many_speakers_as_for_one(
             ask(reader)
         return len(queries)
 
-    asks = [Reader.speakers, lambda r: r.centroids(SPACE.id), lambda r: r.enrolled(range(400))]
+    asks = [
+        Reader.speakers,
+        lambda r: r.centroids.table(SPACE.id),
+        lambda r: r.centroids.owners(range(400)),
+    ]
     counts = []
     for names in (["a"], [f"s{n}" for n in range(50)]):
         with store.write() as writer:
             for name in names:
-                alice = writer.add_speaker(name).id
-                writer.add_samples(alice, SPACE, [sample(random_unit(rng))])
+                alice = writer.speakers.add(name).id
+                writer.samples.add(alice, SPACE, [sample(random_unit(rng))])
         counts.append([count(ask) for ask in asks])
     assert counts[0] == counts[1]
 
@@ -419,7 +429,7 @@ def test_thousands_of_speakers_are_listed_and_searched_in_a_blink(store: Store) 
     rng, names = np.random.default_rng(9), [f"speaker {n}" for n in range(n_speakers)]
     vectors = random_unit(rng, len(names)).astype("<f4")
     with store.write() as writer:
-        writer.add_samples(writer.add_speaker("first").id, SPACE, [sample(random_unit(rng))])
+        writer.samples.add(writer.speakers.add("first").id, SPACE, [sample(random_unit(rng))])
         now = datetime.now(UTC).isoformat()
         people = [
             {"id": n + 10, "name": name, "name_key": name, "created_at": now, "updated_at": now}
@@ -434,10 +444,10 @@ def test_thousands_of_speakers_are_listed_and_searched_in_a_blink(store: Store) 
         writer._connection.execute(insert(centroids), voices)
     with store.read() as reader:
         started = time.process_time()  # what others do on this machine does not count
-        assert len(reader.speakers()) == n_speakers + 1
-        assert len(reader.centroids(SPACE.id).ids) == n_speakers + 1
+        assert len(reader.speakers.all()) == n_speakers + 1
+        assert len(reader.centroids.table(SPACE.id).ids) == n_speakers + 1
         took_s = time.process_time() - started
-        owners = reader.enrolled(reader.centroids(SPACE.id).ids.tolist())
+        owners = reader.centroids.owners(reader.centroids.table(SPACE.id).ids.tolist())
     assert len(owners) == n_speakers + 1
     assert took_s < 1.0  # 0.1 s on an idle machine; a query per speaker takes longer than this
 
@@ -460,8 +470,8 @@ def test_any_history_leaves_every_centroid_the_mean_of_its_samples(
 ) -> None:
     rng, held = np.random.default_rng(3), {}
     with store.write() as writer:
-        for speaker in writer.speakers():
-            writer.remove_speaker(speaker.id)
+        for speaker in writer.speakers.all():
+            writer.speakers.remove(speaker.id)
     for what, who in steps:
         name, vectors = f"s{who}", random_unit(rng, 2)
         if what == "fail":
@@ -471,31 +481,31 @@ def test_any_history_leaves_every_centroid_the_mean_of_its_samples(
             with store.write() as writer:
                 _apply(writer, what, name, vectors, held)
     with store.read() as reader:
-        assert {s.name: s.n_samples for s in reader.speakers()} == {
+        assert {s.name: s.n_samples for s in reader.speakers.all()} == {
             name: len(vectors) for name, vectors in held.items()
         }
         for name, vectors in held.items():
-            centroid = reader.centroid(reader.speaker(name).id, SPACE.id)
+            centroid = reader.centroids.of(reader.speakers.get(name).id, SPACE.id)
             np.testing.assert_allclose(centroid, mean_of(vectors), atol=1e-6)
-        assert reader.count(SPACE.id) == len(held)
+        assert reader.centroids.count(SPACE.id) == len(held)
 
 
 def _apply(
     writer: Writer, what: str, name: str, vectors: np.ndarray, held: dict[str, np.ndarray]
 ) -> None:
-    found = writer.find_speaker(name)
+    found = writer.speakers.find(name)
     if what in {"enroll", "replace"}:
-        speaker = found or writer.add_speaker(name)
+        speaker = found or writer.speakers.add(name)
         if what == "replace":
-            writer.remove_samples(speaker.id, SPACE.id)
-        writer.add_samples(speaker.id, SPACE, [sample(v) for v in vectors])
+            writer.samples.remove_of(speaker.id, SPACE.id)
+        writer.samples.add(speaker.id, SPACE, [sample(v) for v in vectors])
         kept = held.get(name) if what == "enroll" else None
         held[name] = vectors if kept is None else np.concatenate([kept, vectors])
     elif found is not None and what == "remove":
-        writer.remove_speaker(found.id)
+        writer.speakers.remove(found.id)
         del held[name]
     elif found is not None and f"{name}x" not in held:
-        writer.rename_speaker(found.id, f"{name}x")
+        writer.speakers.rename(found.id, f"{name}x")
         held[f"{name}x"] = held.pop(name)
 
 
@@ -504,31 +514,31 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 def test_what_is_known_of_a_speaker_comes_back_and_what_is_not_named_stays(store: Store) -> None:
     with store.write() as writer:
-        alice = writer.add_speaker("alice").id
+        alice = writer.speakers.add("alice").id
         first = SpeakerDetails(
             groups=("Staff", "lobby"), metadata={"badge": "4711", "floor": "3"}, expires_at=NOON
         )
-        writer.change_speaker(alice, first)
+        writer.speakers.edit(alice, first)
     with store.write() as writer:
-        found = writer.speaker("alice")
+        found = writer.speakers.get("alice")
         assert found.groups == ("lobby", "staff")
         assert found.metadata == {"badge": "4711", "floor": "3"}
         assert (found.expires_at, found.disabled_at) == (NOON, None)
         second = SpeakerDetails(
             groups=("lobby", "night"), not_groups=("STAFF",), metadata={"floor": None, "a": "b"}
         )
-        writer.change_speaker(alice, second)
-        writer.change_speaker(alice, SpeakerDetails(enabled=False))
+        writer.speakers.edit(alice, second)
+        writer.speakers.edit(alice, SpeakerDetails(enabled=False))
     with store.write() as writer:
-        found = writer.speaker("alice")
+        found = writer.speakers.get("alice")
         assert found.groups == ("lobby", "night")
         assert found.metadata == {"badge": "4711", "a": "b"}
         assert found.expires_at == NOON
         assert found.disabled_at is not None
-        writer.change_speaker(alice, SpeakerDetails(enabled=False))
-        assert writer.speaker("alice").disabled_at == found.disabled_at
-        writer.change_speaker(alice, SpeakerDetails(enabled=True, never_expires=True))
-        found = writer.speaker("alice")
+        writer.speakers.edit(alice, SpeakerDetails(enabled=False))
+        assert writer.speakers.get("alice").disabled_at == found.disabled_at
+        writer.speakers.edit(alice, SpeakerDetails(enabled=True, never_expires=True))
+        found = writer.speakers.get("alice")
         assert (found.expires_at, found.disabled_at) == (None, None)
 
 
@@ -538,17 +548,17 @@ def test_a_group_is_its_members_centroids_in_one_space(
     lobby = SpeakerDetails(groups=("Lobby",))
     with store.write() as writer:
         for name in ("alice", "bob", "carol"):
-            speaker = writer.add_speaker(name)
-            writer.add_samples(speaker.id, SPACE, [sample(random_unit(rng))])
+            speaker = writer.speakers.add(name)
+            writer.samples.add(speaker.id, SPACE, [sample(random_unit(rng))])
             if name != "bob":
-                writer.change_speaker(speaker.id, lobby)
-        writer.change_speaker(writer.add_speaker("dora").id, lobby)  # without a sample
+                writer.speakers.edit(speaker.id, lobby)
+        writer.speakers.edit(writer.speakers.add("dora").id, lobby)  # without a sample
     with store.write() as writer:
-        found = writer.enrolled(writer.group("LOBBY", SPACE.id))
+        found = writer.centroids.owners(writer.centroids.group("LOBBY", SPACE.id))
         assert [one.speaker.name for one in found.values()] == ["alice", "carol"]
-        assert writer.group("lobby", OTHER_SPACE.id) == []
-        writer.remove_speaker(writer.speaker("alice").id)
-        assert len(writer.group("lobby", SPACE.id)) == 1
+        assert writer.centroids.group("lobby", OTHER_SPACE.id) == []
+        writer.speakers.remove(writer.speakers.get("alice").id)
+        assert len(writer.centroids.group("lobby", SPACE.id)) == 1
 
 
 @pytest.mark.parametrize("damage", ["'tomorrow'", "'2026-11-24T12:00'", "'00'", "5"])
@@ -556,19 +566,19 @@ def test_a_damaged_expiry_is_an_error_and_not_none(
     store: Store, rng: np.random.Generator, damage: str
 ) -> None:
     with store.write() as writer:
-        speaker = writer.add_speaker("alice")
-        writer.add_samples(speaker.id, SPACE, [sample(random_unit(rng))])
+        speaker = writer.speakers.add("alice")
+        writer.samples.add(speaker.id, SPACE, [sample(random_unit(rng))])
         writer._connection.exec_driver_sql(f"UPDATE speakers SET expires_at = {damage}")  # noqa: S608
     with store.read() as reader:
         with pytest.raises(StoreError, match="damaged"):
-            reader.enrolled(reader.centroids(SPACE.id).ids.tolist())
+            reader.centroids.owners(reader.centroids.table(SPACE.id).ids.tolist())
         with pytest.raises(StoreError, match="damaged"):
-            reader.speaker("alice")
+            reader.speakers.get("alice")
 
 
 def test_a_sample_keeps_its_label(store: Store, rng: np.random.Generator) -> None:
     with store.write() as writer:
-        alice = writer.add_speaker("alice").id
+        alice = writer.speakers.add("alice").id
         new = [replace(sample(random_unit(rng)), label=label) for label in ("phone", "")]
-        writer.add_samples(alice, SPACE, new)
-        assert [s.label for s in writer.samples(alice)] == ["phone", ""]
+        writer.samples.add(alice, SPACE, new)
+        assert [s.label for s in writer.samples.of(alice)] == ["phone", ""]

@@ -12,8 +12,8 @@ from alembic.runtime.migration import MigrationContext
 from random_voices import OTHER_SPACE, SPACE
 from sqlalchemy import create_engine
 
-from voiceid.store import Store, maintenance, migrate
-from voiceid.store.migrate import SCHEMA_HEAD, SchemaState
+from voiceid.store import Store, maintenance, upgrade
+from voiceid.store.upgrade import SCHEMA_HEAD, SchemaState
 
 STORED = Path(__file__).parent / "databases"
 """``NNNN.sql``: a database that a program of that revision wrote, as a dump."""
@@ -33,7 +33,7 @@ def table(path: Path, name: str, columns: str = "*") -> list[tuple[object, ...]]
 
 def downgrade(path: Path, revision: str) -> None:
     engine = create_engine(f"sqlite:///{path}")
-    scripts = migrate._scripts()
+    scripts = upgrade._scripts()
     with engine.connect() as connection:
         context = MigrationContext.configure(
             connection, opts={"fn": lambda now, _: scripts._downgrade_revs(revision, now)}
@@ -61,35 +61,35 @@ def test_0002_keeps_every_row_and_knows_nothing_more_of_anybody(old: Path) -> No
     }
     before = {name: table(old, name, what) for name, what in columns.items()}
     assert len(before["samples"]) == 5
-    assert migrate.upgrade(old).current == SCHEMA_HEAD
+    assert upgrade.upgrade(old).current == SCHEMA_HEAD
     after = {name: table(old, name, what) for name, what in columns.items()}
     assert after == before
     store = Store.open(old)
     with store.read() as reader:
-        assert [s.name for s in reader.speakers()] == ["alice", "carol", "dora"]
-        for speaker in reader.speakers():
+        assert [s.name for s in reader.speakers.all()] == ["alice", "carol", "dora"]
+        for speaker in reader.speakers.all():
             assert (speaker.groups, speaker.metadata, speaker.expires_at) == ((), {}, None)
             assert speaker.standing().value == "active"
-            assert all(sample.label == "" for sample in reader.samples(speaker.id))
-        assert reader.count(SPACE.id) == 2
-        assert reader.count(OTHER_SPACE.id) == 1
+            assert all(sample.label == "" for sample in reader.samples.of(speaker.id))
+        assert reader.centroids.count(SPACE.id) == 2
+        assert reader.centroids.count(OTHER_SPACE.id) == 1
     assert maintenance.check(store) == []
     store.close()
 
 
 def test_after_0002_samples_are_still_immutable(old: Path) -> None:
-    migrate.upgrade(old)
+    upgrade.upgrade(old)
     with closing(sqlite3.connect(old)) as connection, pytest.raises(sqlite3.Error, match="immut"):
         connection.execute("UPDATE samples SET label = 'phone'")
 
 
 def test_0002_can_be_taken_back(old: Path) -> None:
     before = {name: table(old, name) for name in ("speakers", "samples", "centroids", "changes")}
-    migrate.upgrade(old)
+    upgrade.upgrade(old)
     downgrade(old, "0001")
     assert {name: table(old, name) for name in before} == before
-    assert migrate.status(old).current == "0001"
-    assert migrate.upgrade(old).state is SchemaState.CURRENT
+    assert upgrade.status(old).current == "0001"
+    assert upgrade.upgrade(old).state is SchemaState.CURRENT
 
 
 EVERY_TABLE = (
@@ -107,24 +107,24 @@ def test_0003_keeps_every_row_and_has_fitted_nothing(grouped: Path) -> None:
     before = {name: table(grouped, name) for name in EVERY_TABLE}
     assert len(before["samples"]) == 5
     assert len(before["memberships"]) == 2
-    assert migrate.upgrade(grouped).current == SCHEMA_HEAD
+    assert upgrade.upgrade(grouped).current == SCHEMA_HEAD
     assert {name: table(grouped, name) for name in EVERY_TABLE} == before
     store = Store.open(grouped)
     with store.read() as reader:
-        assert reader.calibrations() == []
-        assert reader.calibration_in_use(SPACE.id) is None
-        assert [speaker.groups for speaker in reader.speakers()] == [("night", "staff"), ()]
+        assert reader.calibrations.list() == []
+        assert reader.calibrations.in_use(SPACE.id) is None
+        assert [speaker.groups for speaker in reader.speakers.all()] == [("night", "staff"), ()]
     assert maintenance.check(store) == []
     store.close()
 
 
 def test_0003_can_be_taken_back_and_keeps_everybody(grouped: Path) -> None:
     before = {name: table(grouped, name) for name in EVERY_TABLE}
-    migrate.upgrade(grouped)
+    upgrade.upgrade(grouped)
     downgrade(grouped, "0002")
     assert {name: table(grouped, name) for name in EVERY_TABLE} == before
-    assert migrate.status(grouped).current == "0002"
-    assert migrate.upgrade(grouped).state is SchemaState.CURRENT
+    assert upgrade.status(grouped).current == "0002"
+    assert upgrade.upgrade(grouped).state is SchemaState.CURRENT
 
 
 def test_0003_weighs_both_bands_alike_and_tells_the_index(grouped: Path) -> None:
@@ -141,7 +141,7 @@ def test_0003_weighs_both_bands_alike_and_tells_the_index(grouped: Path) -> None
             (SPACE.id,),
         )
     before, fed = table(grouped, "centroids"), table(grouped, "changes")
-    migrate.upgrade(grouped)
+    upgrade.upgrade(grouped)
     after = table(grouped, "centroids")
     # Of one sample of each kind the mean is what it was; what is new is that it was made anew.
     [mixed] = [row[0] for row in before if row[1:3] == (3, SPACE.id)]
@@ -163,33 +163,36 @@ FITTED_TABLES = (*EVERY_TABLE, "calibrations", "cohorts", "adaptations")
 def test_0004_keeps_every_row_and_no_model_was_changed(fitted: Path) -> None:
     before = {name: table(fitted, name) for name in FITTED_TABLES}
     assert (len(before["samples"]), len(before["calibrations"])) == (4, 2)
-    assert migrate.upgrade(fitted).current == SCHEMA_HEAD
+    assert upgrade.upgrade(fitted).current == SCHEMA_HEAD
     assert {name: table(fitted, name) for name in FITTED_TABLES} == before
     store = Store.open(fitted)
     with store.read() as reader:
-        assert reader.model_changes() == []
-        assert reader.space_in_use(SPACE.id) == SPACE.id
-        assert reader.calibration_in_use(SPACE.id) is not None
-        assert reader.adaptation_in_use(SPACE.id) is not None
-        assert [(s.name, s.n_samples) for s in reader.speakers()] == [("alice", 2), ("Carol", 2)]
+        assert reader.switches.list() == []
+        assert reader.spaces.current(SPACE.id) == SPACE.id
+        assert reader.calibrations.in_use(SPACE.id) is not None
+        assert reader.adaptations.in_use(SPACE.id) is not None
+        assert [(s.name, s.n_samples) for s in reader.speakers.all()] == [
+            ("alice", 2),
+            ("Carol", 2),
+        ]
     assert maintenance.check(store) == []
     store.close()
 
 
 def test_0004_can_be_taken_back_though_the_model_was_switched(fitted: Path) -> None:
     before = {name: table(fitted, name) for name in FITTED_TABLES}
-    migrate.upgrade(fitted)
+    upgrade.upgrade(fitted)
     store = Store.open(fitted)
     with store.write() as writer:
-        writer.switch(writer.begin_change(SPACE.id, OTHER_SPACE))
+        writer.switches.switch(writer.switches.begin(SPACE.id, OTHER_SPACE))
     store.close()
     downgrade(fitted, "0003")
     after = {name: table(fitted, name) for name in FITTED_TABLES}
     assert {k: v for k, v in after.items() if k != "sqlite_sequence"} == {
         k: v for k, v in before.items() if k != "sqlite_sequence"
     }
-    assert migrate.status(fitted).current == "0003"
-    assert migrate.upgrade(fitted).state is SchemaState.CURRENT
+    assert upgrade.status(fitted).current == "0003"
+    assert upgrade.upgrade(fitted).state is SchemaState.CURRENT
 
 
 @pytest.fixture
@@ -202,13 +205,13 @@ def test_0005_changes_nothing_in_a_file_and_can_be_taken_back(switched: Path) ->
     tables = (*FITTED_TABLES, "model_changes", "sqlite_master")
     before = {name: table(switched, name) for name in tables}
     assert (len(before["samples"]), len(before["model_changes"])) == (6, 1)
-    assert migrate.upgrade(switched).current == SCHEMA_HEAD
+    assert upgrade.upgrade(switched).current == SCHEMA_HEAD
     assert {name: table(switched, name) for name in tables} == before
     store = Store.open(switched)
     with store.read() as reader:
-        assert reader.space_in_use(SPACE.id) == OTHER_SPACE.id
+        assert reader.spaces.current(SPACE.id) == OTHER_SPACE.id
     assert maintenance.check(store) == []
     store.close()
     downgrade(switched, "0004")
     assert {name: table(switched, name) for name in tables} == before
-    assert migrate.status(switched).current == "0004"
+    assert upgrade.status(switched).current == "0004"

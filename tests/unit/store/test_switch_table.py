@@ -34,14 +34,14 @@ def voice(clip: str, space: EmbeddingSpace = SPACE) -> object:
 
 def enroll(store: Store, name: str, *clips: str, space: EmbeddingSpace = SPACE) -> int:
     with store.write() as writer:
-        speaker = writer.find_speaker(name) or writer.add_speaker(name)
-        writer.add_samples(speaker.id, space, [voice(clip, space) for clip in clips])
+        speaker = writer.speakers.find(name) or writer.speakers.add(name)
+        writer.samples.add(speaker.id, space, [voice(clip, space) for clip in clips])
         return speaker.id
 
 
 def begun(store: Store, to: EmbeddingSpace = OTHER_SPACE) -> ModelChange:
     with store.write() as writer:
-        return writer.begin_change(SPACE.id, to)
+        return writer.switches.begin(SPACE.id, to)
 
 
 def test_who_goes_there_and_back_is_where_they_were() -> None:
@@ -71,12 +71,12 @@ def test_a_space_that_was_left_answers_nothing_from_that_transaction_on(store: S
     enroll(store, "alice", "a1")
     made = begun(store)
     with store.write() as writer:
-        writer.require_in_use(SPACE.id)
-        writer.switch(made)
+        writer.spaces.require_current(SPACE.id)
+        writer.switches.switch(made)
         with pytest.raises(SpaceMismatch, match="was switched from"):
-            writer.require_in_use(SPACE.id)
-        writer.require_in_use(OTHER_SPACE.id)
-        assert writer.model_of(OTHER_SPACE.id) == "test"
+            writer.spaces.require_current(SPACE.id)
+        writer.spaces.require_current(OTHER_SPACE.id)
+        assert writer.spaces.model_of(OTHER_SPACE.id) == "test"
 
 
 def test_two_changes_from_one_space_cannot_be_open_at_once(store: Store) -> None:
@@ -85,7 +85,7 @@ def test_two_changes_from_one_space_cannot_be_open_at_once(store: Store) -> None
     with pytest.raises(StoreError, match="refused a change"):
         begun(store, THIRD)
     with pytest.raises(StoreError, match="refused a change"), store.write() as writer:
-        writer.begin_change(OTHER_SPACE.id, OTHER_SPACE)
+        writer.switches.begin(OTHER_SPACE.id, OTHER_SPACE)
 
 
 def test_what_waits_is_told_by_speaker_and_recording(store: Store) -> None:
@@ -95,7 +95,7 @@ def test_what_waits_is_told_by_speaker_and_recording(store: Store) -> None:
     enroll(store, "alice", "a2", space=OTHER_SPACE)
     late = enroll(store, "carol", "c1")
     with store.read() as reader:
-        rows = list(reader.brought_over(made))
+        rows = list(reader.switches.brought_over(made))
         assert [(row.name, row.done) for row in rows] == [
             ("alice", False),
             ("alice", True),
@@ -105,12 +105,12 @@ def test_what_waits_is_told_by_speaker_and_recording(store: Store) -> None:
         ]
         assert (rows[0].had_s, rows[0].has_s) == (3 * 2.25, 2.25)
         assert (rows[3].had_s, rows[3].has_s) == (2.25, 0.0)
-        waiting = reader.waiting(made, 0, 99)
+        waiting = reader.switches.waiting(made, 0, 99)
         assert len(waiting) == 4
-        assert reader.waiting(made, waiting[1][0], 1) == [waiting[2]]
-        [hers] = reader.lacking(made, [waiting[3][1]])
+        assert reader.switches.waiting(made, waiting[1][0], 1) == [waiting[2]]
+        [hers] = reader.switches.lacking(made, [waiting[3][1]])
         assert hers.speaker_id == late
-        [prepared] = reader.prepared(made, 99)
+        [prepared] = reader.switches.prepared(made, 99)
         assert prepared.space_id == OTHER_SPACE.id
 
 
@@ -120,12 +120,12 @@ def test_giving_up_takes_only_what_the_change_made(store: Store) -> None:
     made = begun(store)
     enroll(store, "alice", "a2", space=OTHER_SPACE)
     with store.write() as writer:
-        writer.remove_some(writer.prepared(made, 99))
-        writer.forget_change(made)
+        writer.samples.remove(writer.switches.prepared(made, 99))
+        writer.switches.forget(made)
     with store.read() as reader:
-        left = reader.samples(reader.speaker("alice").id, OTHER_SPACE.id)
+        left = reader.samples.of(reader.speakers.get("alice").id, OTHER_SPACE.id)
         assert [one.source_name for one in left] == ["a1.wav", "own.wav"]
-        assert reader.model_changes() == []
+        assert reader.switches.list() == []
 
 
 @pytest.mark.parametrize("switched", [False, True])
@@ -136,28 +136,28 @@ def test_a_recording_goes_from_both_spaces_at_once(store: Store, switched: bool)
     enroll(store, "alice", "a1", "a2", space=OTHER_SPACE)
     with store.write() as writer:
         if switched:
-            writer.switch(made)
+            writer.switches.switch(made)
         here = OTHER_SPACE if switched else SPACE
-        first = writer.samples(alice, here.id)[0]
-        gone = writer.with_copies([first])
+        first = writer.samples.of(alice, here.id)[0]
+        gone = writer.samples.with_copies([first])
         assert {one.space_id for one in gone} == {SPACE.id, OTHER_SPACE.id}
-        writer.remove_some(gone)
-        left = [(one.source_name, one.space_id) for one in writer.samples(alice)]
+        writer.samples.remove(gone)
+        left = [(one.source_name, one.space_id) for one in writer.samples.of(alice)]
         assert sorted(left) == sorted(
             [("a2.wav", SPACE.id), ("a1.wav", THIRD.id), ("a2.wav", OTHER_SPACE.id)]
         )
-        writer.remove_samples(alice, here.id)
-        assert [one.space_id for one in writer.samples(alice)] == [THIRD.id]
+        writer.samples.remove_of(alice, here.id)
+        assert [one.space_id for one in writer.samples.of(alice)] == [THIRD.id]
 
 
 def test_without_a_change_other_spaces_are_other_enrolments(store: Store) -> None:
     alice = enroll(store, "alice", "a1")
     enroll(store, "alice", "a1", space=OTHER_SPACE)
     with store.write() as writer:
-        here = writer.samples(alice, SPACE.id)
-        assert [one.id for one in writer.with_copies(here)] == [here[0].id]
-        writer.remove_samples(alice, SPACE.id)
-        assert [one.space_id for one in writer.samples(alice)] == [OTHER_SPACE.id]
+        here = writer.samples.of(alice, SPACE.id)
+        assert [one.id for one in writer.samples.with_copies(here)] == [here[0].id]
+        writer.samples.remove_of(alice, SPACE.id)
+        assert [one.space_id for one in writer.samples.of(alice)] == [OTHER_SPACE.id]
 
 
 def test_what_is_left_over_is_of_those_who_came_over(store: Store) -> None:
@@ -166,8 +166,8 @@ def test_what_is_left_over_is_of_those_who_came_over(store: Store) -> None:
     made = begun(store)
     enroll(store, "alice", "a1", space=OTHER_SPACE)
     with store.write() as writer:
-        writer.switch(made)
-        over = writer.left_over(OTHER_SPACE.id, 99)
+        writer.switches.switch(made)
+        over = writer.switches.left_over(OTHER_SPACE.id, 99)
     assert [one.source_name for one in over] == ["a1.wav", "a2.wav"]
     assert {one.space_id for one in over} == {SPACE.id}
 
@@ -178,4 +178,4 @@ def test_a_damaged_change_is_an_error(store: Store) -> None:
     with store.write() as writer:
         writer._connection.exec_driver_sql("UPDATE model_changes SET switched_at = 'soon'")
         with pytest.raises(StoreError, match="model change 1"):
-            writer.model_changes()
+            writer.switches.list()

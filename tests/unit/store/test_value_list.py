@@ -20,7 +20,7 @@ def store(database: Path | DatabaseUrl):
     opened = Store.open(database)
     with opened.write() as writer:
         for name in NAMES:
-            writer.add_speaker(name)
+            writer.speakers.add(name)
     yield opened
     opened.close()
 
@@ -39,15 +39,15 @@ def test_names_are_found_whatever_they_hold(
 ) -> None:
     keys = [name.casefold() for name in chosen] + others
     with store.read() as reader:
-        expected = {one.name for one in reader.speakers() if one.name.casefold() in keys}
-        assert {one.name for one in reader.holders_of_names(keys).values()} == expected
+        expected = {one.name for one in reader.speakers.all() if one.name.casefold() in keys}
+        assert {one.name for one in reader.speakers.holders(keys).values()} == expected
 
 
 def test_there_may_be_more_of_them_than_a_statement_takes_parameters(store: Store) -> None:
     many = [uuid.uuid4().hex for _ in range(70_000)]
     with store.read() as reader:
-        ids = [one.id for one in reader.speakers()]
-        assert set(reader.holders_of_names([*many, "alice"])) == {"alice"}
-        found = reader.samples_of([*ids, *range(10**6, 10**6 + 70_000)])
+        ids = [one.id for one in reader.speakers.all()]
+        assert set(reader.speakers.holders([*many, "alice"])) == {"alice"}
+        found = reader.samples.of_speakers([*ids, *range(10**6, 10**6 + 70_000)])
         assert {key for key in found if key < 10**6} == set(ids)
-        assert reader.holders_of_names([]) == {}
+        assert reader.speakers.holders([]) == {}

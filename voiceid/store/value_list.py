@@ -1,21 +1,21 @@
-"""Rows by many values at once, in one statement however many there are."""
+"""Conditions on many values, in one statement however many there are."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import ARRAY, Column, ColumnElement, Connection, any_, bindparam, func, select
 
 
-def among(
-    connection: Connection, column: Column[Any], values: Sequence[int] | Sequence[str]
+def in_list(
+    connection: Connection, column: Column[Any], values: Collection[int] | Collection[str]
 ) -> ColumnElement[bool]:
     """Return the condition that a column has one of some values, which are one parameter.
 
     SQLite takes no array: there it is a list in JSON.  An IN with a parameter for each value has
-    to be written and parsed anew for each number of them, and their number has a limit.
+    to be parsed again for each number of them, and their number has a limit.
     """
     if connection.dialect.name == "sqlite":
         listed = func.json_each(json.dumps(list(values), ensure_ascii=False))

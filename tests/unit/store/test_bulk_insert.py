@@ -20,7 +20,7 @@ from voiceid.decision.transforms import Transform
 from voiceid.domain import NewSpeakers, SpeakerDetails
 from voiceid.errors import StoreError
 from voiceid.store import Store, maintenance
-from voiceid.store import bulk as bulk_module
+from voiceid.store import bulk_insert
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 STAFF = SpeakerDetails(groups=("staff",), metadata={"badge": "4711"}, expires_at=NOON)
@@ -62,10 +62,10 @@ def people(counts: list[int], seed: int) -> NewSpeakers:
 def one_by_one(store: Store, new: NewSpeakers) -> None:
     with store.write() as writer:
         for i, name in enumerate(new.names):
-            speaker = writer.add_speaker(name, new.created_at[i])
+            speaker = writer.speakers.add(name, new.created_at[i])
             mine = [sample_of(new, row) for row in np.flatnonzero(new.owners == i)]
-            writer.add_samples(speaker.id, SPACE, mine)
-            writer.change_speaker(speaker.id, new.details[i])
+            writer.samples.add(speaker.id, SPACE, mine)
+            writer.speakers.edit(speaker.id, new.details[i])
 
 
 def sample_of(new: NewSpeakers, row: int):
@@ -100,11 +100,11 @@ def tables(store: Store) -> dict[str, list[tuple[object, ...]]]:
 def test_every_row_and_every_bit_is_as_one_by_one(
     stores: tuple[Store, Store], counts: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_module, "_PARAMETERS", 100)
+    monkeypatch.setattr(bulk_insert, "_PARAMETERS", 100)
     bulk, single = stores
     new = people(counts, 1)
-    with bulk.write() as writer, writer.at_scale():
-        writer.add_speakers(SPACE, new)
+    with bulk.write() as writer, writer.bulk.at_scale():
+        writer.bulk.add(SPACE, new)
     one_by_one(single, new)
     assert tables(bulk) == tables(single)
     assert maintenance.check(bulk) == []
@@ -113,8 +113,8 @@ def test_every_row_and_every_bit_is_as_one_by_one(
 def test_more_than_a_statement_takes_are_added(stores: tuple[Store, Store]) -> None:
     add_in_bulk(stores[0], people([1, 2] * 2000, 1))
     with stores[0].read() as reader:
-        assert reader.count_speakers() == 4000
-        assert reader.samples_by_space() == {SPACE.id: 6000}
+        assert reader.speakers.count() == 4000
+        assert reader.samples.counts() == {SPACE.id: 6000}
 
 
 def test_a_sqlite_that_takes_few_parameters_is_given_few(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_sqlite_that_takes_few_parameters_is_given_few(tmp_path: Path) -> None
         with store.write() as writer:
             driver = writer._connection.connection.driver_connection
             driver.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 999)
-            writer.add_speakers(SPACE, people([1] * 300, 1))
+            writer.bulk.add(SPACE, people([1] * 300, 1))
         assert maintenance.check(store) == []
 
 
@@ -135,14 +135,14 @@ def test_ids_of_who_was_removed_are_not_given_again_and_later_batches_join_earli
     for store, add in ((bulk, add_in_bulk), (single, one_by_one)):
         add(store, first)
         with store.write() as writer:
-            writer.remove_speaker(writer.speaker(first.names[1]).id)
+            writer.speakers.remove(writer.speakers.get(first.names[1]).id)
         add(store, second)
     assert tables(bulk) == tables(single)
 
 
 def add_in_bulk(store: Store, new: NewSpeakers) -> None:
     with store.write() as writer:
-        writer.add_speakers(SPACE, new)
+        writer.bulk.add(SPACE, new)
 
 
 def test_an_adapted_space_gets_its_centroids_too(stores: tuple[Store, Store]) -> None:
@@ -154,7 +154,7 @@ def test_an_adapted_space_gets_its_centroids_too(stores: tuple[Store, Store]) ->
     for store, add in zip(stores, (add_in_bulk, one_by_one), strict=True):
         one_by_one(store, people([1], 9))
         with store.write() as writer:
-            writer.add_adaptation(SPACE, turned, {}, "test")
+            writer.adaptations.add(SPACE, turned, {}, "test")
         add(store, new)
         assert maintenance.check(store) == []
     found = [tables(store)["centroids"] for store in stores]
@@ -188,7 +188,7 @@ def test_the_memory_for_a_bulk_is_given_back(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "bulk.sqlite3")
     with closing(store), store.write() as writer:
         before = size()
-        with writer.at_scale():
+        with writer.bulk.at_scale():
             assert size() != before
         assert size() == before
 
@@ -206,12 +206,12 @@ def test_pages_are_everybody_once_by_name(
     except StoreError:  # hypothesis may draw a seed again
         return
     with bulk.read() as reader:
-        everybody = reader.speakers()
-        assert len(everybody) == reader.count_speakers()
-        names, page = [], reader.page(limit=limit)
+        everybody = reader.speakers.all()
+        assert len(everybody) == reader.speakers.count()
+        names, page = [], reader.speakers.page(limit=limit)
         while page:
             assert len(page) <= limit
             names += [one.name for one in page]
-            page = reader.page(page[-1].name, limit)
+            page = reader.speakers.page(page[-1].name, limit)
         assert names == [one.name for one in everybody]
         assert len(set(names)) == len(names)

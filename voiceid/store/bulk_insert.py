@@ -1,7 +1,6 @@
 """Many new speakers at once, some thousand rows a statement.
 
-What it writes is what :meth:`voiceid.store.Writer.add_speaker` and ``add_samples`` would have
-written, row by row.
+It writes the rows that ``writer.speakers.add`` and ``writer.samples.add`` would write.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,8 +25,10 @@ from voiceid.domain import (
     SpeakerDetails,
     speaker_key,
 )
-from voiceid.store import rows
-from voiceid.store.fitted import FittedWriter
+from voiceid.store import stored_rows
+from voiceid.store.centroid_table import CentroidWriter
+from voiceid.store.change_feed import Effects
+from voiceid.store.space_table import SpaceWriter
 from voiceid.store.tables import centroids, changes, memberships, samples, speakers
 
 T = TypeVar("T")
@@ -40,8 +41,14 @@ _PARAMETERS = 32_766
 """Of one statement, at most; an older SQLite takes fewer (sqlite.org/limits.html, 9)."""
 
 
-class BulkWriter(FittedWriter):
+class BulkWriter:
     """Adds many new speakers."""
+
+    def __init__(self, effects: Effects, spaces: SpaceWriter, centroids: CentroidWriter) -> None:
+        self._connection = effects.connection
+        self._effects = effects
+        self._spaces = spaces
+        self._centroids = centroids
 
     @contextmanager
     def at_scale(self) -> Iterator[None]:
@@ -56,42 +63,43 @@ class BulkWriter(FittedWriter):
         finally:
             self._connection.exec_driver_sql(f"PRAGMA cache_size={before}")
 
-    def add_speakers(self, space: EmbeddingSpace, new: NewSpeakers) -> None:
+    def add(self, space: EmbeddingSpace, new: NewSpeakers) -> None:
         """Add speakers whose names are free, with their samples, and derive their centroids.
 
         Raises
         ------
         ValueError
-            A vector is none of the space, or has no unit length.
+            A vector is not of the space, or has no unit length.
         StoreError
             A name is taken, or a speaker would have a recording twice.
         """
         if new.vectors.shape[1:] != (space.dim,) or not embeddings.is_unit(new.vectors):
             raise ValueError(f"vectors {new.vectors.shape} are no unit vectors of {space.id}")
-        self.know_space(space)
-        now = datetime.now(UTC).isoformat()
+        self._spaces.know(space)
         keys = list(map(speaker_key, new.names))
         before = self._newest(speakers.c.id)
-        self._insert(speakers, _SPEAKER, _speaker_rows(new, keys, now))
+        self._insert(speakers, _SPEAKER, _speaker_rows(new, keys, self._effects.now))
         ids = self._ids_after(speakers.c.id, before)
         joined = [
-            (group, id_) for id_, one in zip(ids, new.details, strict=True) for group in one.groups
+            (group, id_)
+            for id_, details in zip(ids, new.details, strict=True)
+            for group in details.groups
         ]
         self._insert(memberships, ("group_name", "speaker_id"), joined)
         self._insert(samples, _SAMPLE, _sample_rows(new, ids, space.id))
-        self._add_centroids(space.id, new, ids, None)
-        for one in self.adaptations(space.id):
-            self._add_centroids(one.adapted_id, new, ids, one.transform)
+        for space_id, transform in self._centroids.targets(space.id):
+            self._add_centroids(space_id, new, ids, transform)
 
     def _add_centroids(
         self, space_id: str, new: NewSpeakers, ids: Sequence[int], transform: Transform | None
     ) -> None:
         before = self._newest(centroids.c.id)
         self._insert(centroids, _CENTROID, _centroid_rows(new, ids, space_id, transform))
-        told = select(centroids.c.id, self._random_token()).where(centroids.c.id > before)
+        added = select(centroids.c.id, self._random_token()).where(centroids.c.id > before)
         self._connection.execute(
-            insert(changes).from_select(("centroid_id", "token"), told.order_by(centroids.c.id))
+            insert(changes).from_select(("centroid_id", "token"), added.order_by(centroids.c.id))
         )
+        self._effects.touched.add(space_id)
 
     def _random_token(self) -> ColumnElement[str]:
         """Return what makes 16 random hex digits for each row."""
@@ -215,4 +223,4 @@ def _centroids(
     if transform is None and len(bounds) - 1 == len(vectors):
         return embeddings.unit(embeddings.unit(vectors))
     runs = [slice(first, last) for first, last in itertools.pairwise(bounds)]
-    return np.stack([rows.mean_of(vectors[run], narrow[run], transform) for run in runs])
+    return np.stack([stored_rows.mean_of(vectors[run], narrow[run], transform) for run in runs])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Row, RowMapping
+from sqlalchemy import Column, Connection, Row, RowMapping, func, select
 
 from voiceid.decision import embeddings
 from voiceid.decision.adaptation import StoredAdaptation
@@ -28,6 +28,15 @@ from voiceid.domain import (
     SpeakerRef,
 )
 from voiceid.errors import StoreError
+
+GROUP_SEPARATOR = "\n"
+"""Between the names of a speaker's groups, none of which has a character that is not visible."""
+
+
+def counts(connection: Connection, column: Column[str]) -> dict[str, int]:
+    """Return how many rows there are of each value of a column, by rising values."""
+    query = select(column, func.count()).group_by(column).order_by(column)
+    return {str(name): int(count) for name, count in connection.execute(query)}
 
 
 def damaged(space_id: str) -> StoreError:
@@ -150,9 +159,10 @@ def sample(row: RowMapping) -> Sample:
         raise _damaged_row(f"sample {row['id']}") from error
 
 
-def speaker(rows: Sequence[Row[Any]], groups: Sequence[str]) -> Speaker:
-    """Make a speaker of the rows of the outer join: one per space, or one without a space."""
+def speaker(rows: Sequence[Row[Any]]) -> Speaker:
+    """Return the speaker of the rows of the outer join: one per space, or one without a space."""
     first = rows[0]
+    groups = first.groups
     enrolled = [row for row in rows if row.space_id is not None]
     try:
         return Speaker(
@@ -163,8 +173,8 @@ def speaker(rows: Sequence[Row[Any]], groups: Sequence[str]) -> Speaker:
             n_samples=sum(row.n_samples for row in enrolled),
             net_speech_s=sum(row.net_speech_s for row in enrolled),
             spaces=tuple(_text(row.space_id) for row in enrolled),
-            groups=tuple(map(_text, groups)),
-            metadata=_metadata(first),
+            groups=() if groups is None else tuple(sorted(_text(groups).split(GROUP_SEPARATOR))),
+            metadata=_metadata(first.metadata),
             expires_at=_moment(first.expires_at),
             disabled_at=_moment(first.disabled_at),
         )
@@ -172,9 +182,17 @@ def speaker(rows: Sequence[Row[Any]], groups: Sequence[str]) -> Speaker:
         raise _damaged_row(f"speaker {first.id}") from error
 
 
-def _metadata(row: Row[Any]) -> dict[str, str]:
-    """Return the metadata of a speaker's row; raises ValueError for anything but texts."""
-    found = json.loads(row.metadata)
+def metadata(text: str) -> dict[str, str]:
+    """Return stored metadata; raises StoreError when it is damaged."""
+    try:
+        return _metadata(text)
+    except (ValueError, TypeError) as error:
+        raise _damaged_row("the metadata of a speaker") from error
+
+
+def _metadata(text: str) -> dict[str, str]:
+    """Return stored metadata; raises ValueError, TypeError for anything but texts."""
+    found = json.loads(text)
     if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
         raise ValueError("no object of texts")
     return found

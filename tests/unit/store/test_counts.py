@@ -24,10 +24,10 @@ def store(tmp_path: Path):
 
 def test_an_empty_database_counts_nobody(store: Store) -> None:
     with store.read() as reader:
-        assert reader.speakers_by_space() == {}
-        assert reader.samples_by_space() == {}
-        assert reader.members_by_group() == {}
-        assert reader.speakers_by_standing(NOW) == dict.fromkeys(Standing, 0)
+        assert reader.centroids.counts() == {}
+        assert reader.samples.counts() == {}
+        assert reader.speakers.group_sizes() == {}
+        assert reader.speakers.standings(NOW) == dict.fromkeys(Standing, 0)
 
 
 def test_the_counts_are_those_of_the_rows(store: Store) -> None:
@@ -35,21 +35,21 @@ def test_the_counts_are_those_of_the_rows(store: Store) -> None:
     expiries = [None, NOW - timedelta(days=1), NOW, NOW + timedelta(microseconds=1), None]
     with store.write() as writer:
         for number, expires_at in enumerate(expiries):
-            speaker = writer.add_speaker(f"person {number}")
+            speaker = writer.speakers.add(f"person {number}")
             groups = ("door", "staff") if number % 2 else ("door",)
-            writer.change_speaker(
+            writer.speakers.edit(
                 speaker.id,
                 SpeakerDetails(groups=groups, expires_at=expires_at, enabled=number != 4),
             )
             for space, n in ((SPACE, number + 1), (OTHER_SPACE, number // 4)):
                 new = [sample(vector, space=space) for vector in random_unit(rng, n or 1)[:n]]
                 if new:
-                    writer.add_samples(speaker.id, space, new)
+                    writer.samples.add(speaker.id, space, new)
     with store.read() as reader:
-        assert reader.speakers_by_space() == {SPACE.id: 5, OTHER_SPACE.id: 1}
-        assert reader.samples_by_space() == {SPACE.id: 15, OTHER_SPACE.id: 1}
-        assert reader.members_by_group() == {"door": 5, "staff": 2}
-        standing = reader.speakers_by_standing(NOW)
-        one_by_one = [speaker.standing(NOW) for speaker in reader.speakers()]
+        assert reader.centroids.counts() == {SPACE.id: 5, OTHER_SPACE.id: 1}
+        assert reader.samples.counts() == {SPACE.id: 15, OTHER_SPACE.id: 1}
+        assert reader.speakers.group_sizes() == {"door": 5, "staff": 2}
+        standing = reader.speakers.standings(NOW)
+        one_by_one = [speaker.standing(NOW) for speaker in reader.speakers.all()]
         assert standing == {name: one_by_one.count(name) for name in Standing}
         assert standing == {Standing.ACTIVE: 2, Standing.EXPIRED: 2, Standing.DISABLED: 1}

@@ -20,7 +20,7 @@ from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaTooNew, StoreError
 from voiceid.shipped import SCHEMA_HEAD, shipped
 from voiceid.store import postgres
-from voiceid.store.engine import (
+from voiceid.store.connections import (
     OPENING,
     make_engine,
     make_private,

@@ -24,9 +24,9 @@ from random_voices import SPACE, random_unit, sample
 from sqlalchemy import create_engine
 
 from voiceid.errors import SchemaOutdated, SchemaTooNew, StoreError
-from voiceid.store import Store, StoreOptions, migrate
-from voiceid.store.migrate import SCHEMA_HEAD, SchemaState, SchemaStatus
+from voiceid.store import Store, StoreOptions, upgrade
 from voiceid.store.tables import metadata
+from voiceid.store.upgrade import SCHEMA_HEAD, SchemaState, SchemaStatus
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -67,7 +67,7 @@ def database(tmp_path: Path) -> Path:
     with store.write() as writer:
         for name in ("alice", "bob", "carol"):
             vectors = random_unit(rng, 2)
-            writer.add_samples(writer.add_speaker(name).id, SPACE, [sample(v) for v in vectors])
+            writer.samples.add(writer.speakers.add(name).id, SPACE, [sample(v) for v in vectors])
     store.close()
     return path
 
@@ -78,8 +78,8 @@ def future(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "migrations"
     shutil.copytree(ROOT / "migrations", folder)
     (folder / "versions" / "0901_note.py").write_text(ALTER_SPEAKERS.format(head=SCHEMA_HEAD))
-    monkeypatch.setattr(migrate, "migrations_folder", lambda: folder)
-    monkeypatch.setattr(migrate, "SCHEMA_HEAD", "0901")
+    monkeypatch.setattr(upgrade, "migrations_folder", lambda: folder)
+    monkeypatch.setattr(upgrade, "SCHEMA_HEAD", "0901")
     return folder
 
 
@@ -111,7 +111,7 @@ def test_alembic_check_runs_clean_from_the_root_of_the_repository() -> None:
 
 
 def test_the_migrated_schema_has_every_constraint_that_the_tables_declare(tmp_path: Path) -> None:
-    migrate.upgrade(tmp_path / "migrated.sqlite3")
+    upgrade.upgrade(tmp_path / "migrated.sqlite3")
     declared = create_engine(f"sqlite:///{tmp_path / 'declared.sqlite3'}")
     metadata.create_all(declared)
     declared.dispose()
@@ -150,7 +150,7 @@ def test_opening_a_current_database_imports_no_alembic(database: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from voiceid.store import Store\n"
         "store = Store.open(Path(sys.argv[1]))\n"
-        "with store.read() as reader: assert len(reader.speakers()) == 3\n"
+        "with store.read() as reader: assert len(reader.speakers.all()) == 3\n"
         "store.close()\n"
         "assert not any(m.split('.')[0] in {'alembic', 'mako'} for m in sys.modules)\n"
         "assert 'sqlalchemy.orm' not in sys.modules"
@@ -164,10 +164,10 @@ def test_the_status_says_where_a_database_is_and_leaves_no_trace(
     database: Path, tmp_path: Path
 ) -> None:
     before = contents(database.parent)
-    assert migrate.status(database) == SchemaStatus(SCHEMA_HEAD, SCHEMA_HEAD, SchemaState.CURRENT)
+    assert upgrade.status(database) == SchemaStatus(SCHEMA_HEAD, SCHEMA_HEAD, SchemaState.CURRENT)
     assert contents(database.parent) == before
     missing = tmp_path / "nowhere" / "voices.sqlite3"
-    assert migrate.status(missing) == SchemaStatus(None, SCHEMA_HEAD, SchemaState.MISSING)
+    assert upgrade.status(missing) == SchemaStatus(None, SCHEMA_HEAD, SchemaState.MISSING)
     assert not missing.parent.exists()
 
 
@@ -175,13 +175,13 @@ def test_an_older_database_is_upgraded_on_opening_and_a_copy_kept(
     database: Path, future: Path
 ) -> None:
     before = rows(database)
-    old = migrate.status(database)
+    old = upgrade.status(database)
     assert (old.current, old.head, old.state) == (SCHEMA_HEAD, "0901", SchemaState.OUTDATED)
     store = Store.open(database)
     with store.read() as reader:
-        assert [s.n_samples for s in reader.speakers()] == [2, 2, 2]
+        assert [s.n_samples for s in reader.speakers.all()] == [2, 2, 2]
     store.close()
-    assert migrate.status(database).state is SchemaState.CURRENT
+    assert upgrade.status(database).state is SchemaState.CURRENT
     after = rows(database)
     n_columns = len(before["speakers"][0])
     assert [row[:n_columns] for row in after.pop("speakers")] == before["speakers"]
@@ -197,9 +197,9 @@ def test_after_an_upgrade_the_store_enforces_its_references_again(
 ) -> None:
     store = Store.open(database)
     with store.write() as writer:
-        writer.remove_speaker(writer.speaker("alice").id)
+        writer.speakers.remove(writer.speakers.get("alice").id)
     with pytest.raises(StoreError, match="FOREIGN KEY"), store.write() as writer:
-        writer.add_samples(99, SPACE, [sample(random_unit(np.random.default_rng(2)))])
+        writer.samples.add(99, SPACE, [sample(random_unit(np.random.default_rng(2)))])
     store.close()
     assert [len(rows(database)[t]) for t in ("speakers", "samples", "centroids")] == [2, 4, 2]
 
@@ -212,8 +212,8 @@ def test_without_auto_upgrade_an_older_database_is_refused_untouched(
         Store.open(database, StoreOptions(auto_upgrade=False))
     assert "db upgrade" in refused.value.hint
     assert contents(database.parent) == before
-    assert migrate.upgrade(database).state is SchemaState.CURRENT
-    assert migrate.upgrade(database).state is SchemaState.CURRENT
+    assert upgrade.upgrade(database).state is SchemaState.CURRENT
+    assert upgrade.upgrade(database).state is SchemaState.CURRENT
 
 
 @pytest.mark.parametrize("statement", ["DROP TABLE nothing", "DELETE FROM embedding_spaces"])
@@ -224,12 +224,12 @@ def test_an_upgrade_that_fails_leaves_the_database_as_it_was(
     failing.write_text(FAIL.format(statement=statement))
     before = rows(database)
     with monkeypatch.context() as patch:
-        patch.setattr(migrate, "SCHEMA_HEAD", "0902")
+        patch.setattr(upgrade, "SCHEMA_HEAD", "0902")
         with pytest.raises(StoreError) as failed:
             Store.open(database)
     assert failed.value.hint
     failing.unlink()
-    assert migrate.status(database).current == SCHEMA_HEAD
+    assert upgrade.status(database).current == SCHEMA_HEAD
     assert rows(database) == before
     with closing(sqlite3.connect(database)) as connection:
         found = connection.execute("SELECT name FROM sqlite_master").fetchall()
@@ -237,7 +237,7 @@ def test_an_upgrade_that_fails_leaves_the_database_as_it_was(
     Store.open(database).close()
 
 
-@pytest.mark.parametrize("ask", [Store.open, migrate.upgrade])
+@pytest.mark.parametrize("ask", [Store.open, upgrade.upgrade])
 def test_a_newer_database_is_refused_byte_for_byte_untouched(
     database: Path, ask: Callable[[Path], object]
 ) -> None:
@@ -246,7 +246,7 @@ def test_a_newer_database_is_refused_byte_for_byte_untouched(
     with pytest.raises(SchemaTooNew, match="9999") as refused:
         ask(database)
     assert refused.value.hint
-    assert migrate.status(database).state is SchemaState.NEWER
+    assert upgrade.status(database).state is SchemaState.NEWER
     assert contents(database.parent) == before
 
 
@@ -279,23 +279,23 @@ def test_many_threads_may_open_a_new_database_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
-    assert migrate.status(path).state is SchemaState.CURRENT
+    assert upgrade.status(path).state is SchemaState.CURRENT
 
 
 OPEN = """
 import sys
 from pathlib import Path
-from voiceid.store import Store, migrate
+from voiceid.store import Store, upgrade
 folder, path = Path(sys.argv[1]), Path(sys.argv[2])
 if folder.name == "migrations":
-    migrate.migrations_folder = lambda: folder
-    migrate.SCHEMA_HEAD = "0901"
+    upgrade.migrations_folder = lambda: folder
+    upgrade.SCHEMA_HEAD = "0901"
 import alembic.runtime.migration, alembic.script  # so that all start at one moment
 print("ready", flush=True)
 sys.stdin.readline()
 store = Store.open(path)
 with store.write() as writer:
-    writer.add_speaker(sys.argv[3])
+    writer.speakers.add(sys.argv[3])
 store.close()
 """
 

@@ -1,0 +1,245 @@
+"""Centroids: each derived from the samples of one speaker in one embedding space."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection, Row, Select, delete, func, select
+
+from voiceid.decision.transforms import Transform
+from voiceid.domain import CentroidTable, Enrolled, Float32Array, Sample, tag
+from voiceid.store import stored_rows
+from voiceid.store.change_feed import Effects
+from voiceid.store.space_table import Spaces
+from voiceid.store.tables import adaptations, centroids, memberships, samples, speakers
+from voiceid.store.value_list import in_list
+
+_STREAMED = 4096
+"""Rows that are in memory at once, where all of a space are read."""
+_DERIVED = 2000
+"""Speakers whose centroids are derived at once."""
+
+Target: TypeAlias = tuple[str, Transform | None]
+"""A space that samples have a centroid in, and the transform to it from their own."""
+
+
+class Centroids:
+    """Reads centroids; what is damaged is a StoreError."""
+
+    def __init__(self, connection: Connection, spaces: Spaces) -> None:
+        self._connection = connection
+        self._dims = spaces.dims
+
+    def table(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
+        """Return the centroids of a space, by id: all, or those of ``ids`` that are left."""
+        query = _vectors_of(space_id)
+        if ids is not None:
+            query = query.where(in_list(self._connection, centroids.c.id, ids))
+        return self._table(space_id, self._connection.execute(query).all())
+
+    def ids(self, space_id: str) -> npt.NDArray[np.int64]:
+        """Return the ids (n,) of all centroids of a space, rising."""
+        query = select(centroids.c.id).where(centroids.c.space_id == space_id)
+        query = query.order_by(centroids.c.id).execution_options(yield_per=_STREAMED)
+        return np.fromiter(self._connection.execute(query).scalars(), dtype=np.int64)
+
+    def batches(self, space_id: str) -> Iterator[CentroidTable]:
+        """Yield the centroids of a space by rising ids, some thousand at a time."""
+        query = _vectors_of(space_id).execution_options(yield_per=_STREAMED)
+        for rows in self._connection.execute(query).partitions():
+            yield self._table(space_id, rows)
+
+    def _table(self, space_id: str, rows: Sequence[Row[Any]]) -> CentroidTable:
+        return stored_rows.centroids(rows, self._dims().get(space_id, 0), space_id)
+
+    def of_speakers(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, Float32Array]:
+        """Return the centroids (dim,) of speakers in a space, by speaker."""
+        query = select(centroids.c.speaker_id, centroids.c.vector).where(
+            centroids.c.space_id == space_id,
+            in_list(self._connection, centroids.c.speaker_id, speaker_ids),
+        )
+        rows = self._connection.execute(query).all()
+        dim = self._dims().get(space_id, 0)
+        vectors = stored_rows.vectors([row.vector for row in rows], dim, space_id)
+        return {row.speaker_id: vector for row, vector in zip(rows, vectors, strict=True)}
+
+    def of(self, speaker_id: int, space_id: str) -> Float32Array | None:
+        """Return a speaker's centroid (dim,) in a space, or None."""
+        return self.of_speakers([speaker_id], space_id).get(speaker_id)
+
+    def id_of(self, speaker_id: int, space_id: str) -> int | None:
+        """Return the id of a speaker's centroid in a space, or None."""
+        return self._connection.execute(
+            select(centroids.c.id).where(
+                centroids.c.speaker_id == speaker_id, centroids.c.space_id == space_id
+            )
+        ).scalar()
+
+    def vector(self, centroid_id: int, space_id: str) -> Float32Array:
+        """Return a centroid (dim,) that this snapshot has."""
+        table = self.table(space_id, [centroid_id])
+        if len(table.ids) != 1:
+            raise stored_rows.lost(centroid_id)
+        return table.vectors.reshape(-1)
+
+    def count(self, space_id: str, group: str | None = None) -> int:
+        """Return how many speakers have a centroid in a space: all, or the members of a group.
+
+        Raises
+        ------
+        SpeakerDetailInvalid
+            Nothing can be a group of that name.
+        """
+        query = select(func.count()).select_from(centroids).where(centroids.c.space_id == space_id)
+        if group is not None:
+            query = query.join(
+                memberships, memberships.c.speaker_id == centroids.c.speaker_id
+            ).where(memberships.c.group_name == tag("group", group))
+        return int(self._connection.execute(query).scalar_one())
+
+    def counts(self) -> dict[str, int]:
+        """Return how many centroids there are in each embedding space that has any."""
+        return stored_rows.counts(self._connection, centroids.c.space_id)
+
+    def owners(self, centroid_ids: Sequence[int]) -> dict[int, Enrolled]:
+        """Return the speakers of centroids of this snapshot, and how they were enrolled, by id.
+
+        Raises
+        ------
+        StoreError
+            A row is damaged, or a centroid is not there.
+        """
+        query = select(
+            centroids.c.id,
+            centroids.c.speaker_id,
+            centroids.c.n_narrowband,
+            centroids.c.n_samples,
+            centroids.c.net_speech_s,
+            speakers.c.name,
+            speakers.c.expires_at,
+            speakers.c.disabled_at,
+        ).join(speakers)
+        query = query.where(in_list(self._connection, centroids.c.id, centroid_ids))
+        found = {row.id: stored_rows.enrolled(row) for row in self._connection.execute(query)}
+        if missing := [id_ for id_ in centroid_ids if id_ not in found]:
+            raise stored_rows.lost(missing[0])
+        return found
+
+    def group(self, name: str, space_id: str, ids: Sequence[int] | None = None) -> list[int]:
+        """Return the ids of the centroids in a space of the members of a group, by id.
+
+        With ``ids``, of those among them.
+
+        Raises
+        ------
+        SpeakerDetailInvalid
+            Nothing can be a group of that name.
+        """
+        query = (
+            select(centroids.c.id)
+            .join(memberships, memberships.c.speaker_id == centroids.c.speaker_id)
+            .where(memberships.c.group_name == tag("group", name))
+            .where(centroids.c.space_id == space_id)
+            .order_by(centroids.c.id)
+        )
+        if ids is not None:
+            query = query.where(in_list(self._connection, centroids.c.id, ids))
+        return list(self._connection.execute(query).scalars())
+
+
+class CentroidWriter(Centroids):
+    """Derives centroids."""
+
+    def __init__(self, effects: Effects, spaces: Spaces) -> None:
+        super().__init__(effects.connection, spaces)
+        self._effects = effects
+        self._targets: dict[str, list[Target]] = {}
+
+    def targets(self, space_id: str) -> list[Target]:
+        """Return the spaces that samples of a space have a centroid in: it, and adapted ones."""
+        if space_id not in self._targets:  # read once a change
+            query = select(adaptations).where(adaptations.c.space_id == space_id)
+            rows = self._connection.execute(query.order_by(adaptations.c.id))
+            adapted = [stored_rows.adaptation(row) for row in rows]
+            pairs = [(one.adapted_id, one.transform) for one in adapted]
+            self._targets[space_id] = [(space_id, None), *pairs]
+        return self._targets[space_id]
+
+    def derive(self, speaker_ids: Sequence[int], space_id: str) -> None:
+        """Derive centroids of speakers from their samples of a space; remove those without any."""
+        self._derive(speaker_ids, space_id, self.targets(space_id))
+
+    def adapt(self, space_id: str, adapted_id: str, transform: Transform) -> None:
+        """Derive the centroids in a new adapted space, of all speakers in the space."""
+        self._targets.pop(space_id, None)
+        query = select(centroids.c.speaker_id).where(centroids.c.space_id == space_id)
+        speaker_ids = self._connection.execute(query.order_by(centroids.c.id)).scalars().all()
+        for i in range(0, len(speaker_ids), _DERIVED):
+            self._derive(speaker_ids[i : i + _DERIVED], space_id, [(adapted_id, transform)])
+
+    def remove_space(self, space_id: str) -> None:
+        """Remove all centroids of an adapted space."""
+        self._targets.clear()
+        gone = self._connection.execute(
+            delete(centroids).where(centroids.c.space_id == space_id).returning(centroids.c.id)
+        )
+        self._effects.changed([(id_, space_id) for id_ in gone.scalars()])
+
+    def _derive(self, speaker_ids: Sequence[int], space_id: str, targets: Sequence[Target]) -> None:
+        theirs = in_list(self._connection, samples.c.speaker_id, speaker_ids)
+        query = select(samples).where(theirs, samples.c.space_id == space_id)
+        by_speaker: dict[int, list[Sample]] = {}
+        for row in self._connection.execute(query.order_by(samples.c.id)).mappings():
+            by_speaker.setdefault(row["speaker_id"], []).append(stored_rows.sample(row))
+        made: list[tuple[int, str]] = []
+        if by_speaker:
+            rows = [
+                _row(by_speaker[speaker_id], target)
+                for speaker_id in sorted(by_speaker)
+                for target in targets
+            ]
+            kept = self._connection.execute(_upserting(self._connection), rows)
+            made += [(row.id, row.space_id) for row in kept]
+        if empty := [id_ for id_ in speaker_ids if id_ not in by_speaker]:
+            gone = self._connection.execute(
+                delete(centroids)
+                .where(in_list(self._connection, centroids.c.speaker_id, empty))
+                .where(centroids.c.space_id.in_([target for target, _ in targets]))
+                .returning(centroids.c.id, centroids.c.space_id)
+            )
+            made += [(row.id, row.space_id) for row in gone]
+        self._effects.changed(made)
+        self._effects.stamp(speaker_ids)
+
+
+def _row(mine: Sequence[Sample], target: Target) -> dict[str, object]:
+    """Return the row of a centroid."""
+    space_id, transform = target
+    return {
+        "speaker_id": mine[0].speaker_id,
+        "space_id": space_id,
+        "vector": stored_rows.centroid_of(mine, transform).astype("<f4").tobytes(),
+        "n_samples": len(mine),
+        "n_narrowband": sum(sample.quality.narrowband for sample in mine),
+        "net_speech_s": sum(sample.quality.net_speech_s for sample in mine),
+    }
+
+
+def _upserting(connection: Connection) -> Any:
+    """Return what inserts centroids, or updates those that are there, and returns their ids."""
+    dialect = importlib.import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
+    new = dialect.insert(centroids)
+    facts = ("vector", "n_samples", "n_narrowband", "net_speech_s")
+    return new.on_conflict_do_update(
+        index_elements=[centroids.c.speaker_id, centroids.c.space_id],
+        set_={name: new.excluded[name] for name in facts},
+    ).returning(centroids.c.id, centroids.c.space_id)
+
+
+def _vectors_of(space_id: str) -> Select[tuple[int, bytes]]:
+    mine = centroids.c.space_id == space_id
+    return select(centroids.c.id, centroids.c.vector).where(mine).order_by(centroids.c.id)

@@ -1,0 +1,150 @@
+"""Samples, each of one recording of one speaker in one embedding space."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
+
+from voiceid.domain import EmbeddingSpace, NewSample, Sample, SpeakerRef
+from voiceid.store import stored_rows
+from voiceid.store.centroid_table import CentroidWriter
+from voiceid.store.change_feed import Effects
+from voiceid.store.space_table import Spaces, SpaceWriter
+from voiceid.store.tables import samples, speakers
+from voiceid.store.value_list import in_list
+
+
+class Samples:
+    """Reads samples; what is damaged is a StoreError."""
+
+    def __init__(self, connection: Connection, spaces: Spaces) -> None:
+        self._connection = connection
+        self._joined = spaces.joined
+
+    def of(self, speaker_id: int, space_id: str | None = None) -> list[Sample]:
+        """Return a speaker's samples, oldest first: of all spaces, or of one."""
+        return self._where(samples.c.speaker_id == speaker_id, space_id)
+
+    def of_speakers(
+        self, speaker_ids: Sequence[int], space_id: str | None = None
+    ) -> dict[int, list[Sample]]:
+        """Return the samples of speakers, by speaker; see :meth:`of`."""
+        found: dict[int, list[Sample]] = {id_: [] for id_ in speaker_ids}
+        theirs = in_list(self._connection, samples.c.speaker_id, speaker_ids)
+        for sample in self._where(theirs, space_id):
+            found[sample.speaker_id].append(sample)
+        return found
+
+    def owners(self, digests: Collection[str]) -> dict[str, list[SpeakerRef]]:
+        """Return the speakers with a sample of each recording, by the recording's SHA-256.
+
+        Recordings without a sample are left out.
+        """
+        query = (
+            select(samples.c.pcm_sha256, speakers.c.id, speakers.c.name)
+            .join_from(samples, speakers)
+            .where(in_list(self._connection, samples.c.pcm_sha256, digests))
+            .distinct()
+        )
+        found: dict[str, list[SpeakerRef]] = {}
+        for row in self._connection.execute(query):
+            found.setdefault(row.pcm_sha256, []).append(SpeakerRef(row.id, row.name))
+        return found
+
+    def with_copies(self, found: Sequence[Sample]) -> list[Sample]:
+        """Return samples, and those of the same recordings that a change of the model made."""
+        spaces = {space_id: self._joined(space_id) for space_id in {s.space_id for s in found}}
+        if all(len(joined) == 1 for joined in spaces.values()):
+            return list(found)
+        wanted = {
+            (sample.speaker_id, space_id, sample.pcm_sha256)
+            for sample in found
+            for space_id in spaces[sample.space_id]
+        }
+        speaker_ids = {sample.speaker_id for sample in found}
+        return [
+            sample
+            for sample in self._where(in_list(self._connection, samples.c.speaker_id, speaker_ids))
+            if (sample.speaker_id, sample.space_id, sample.pcm_sha256) in wanted
+        ]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many samples there are in each embedding space that has any."""
+        return stored_rows.counts(self._connection, samples.c.space_id)
+
+    def _where(self, condition: ColumnElement[bool], space_id: str | None = None) -> list[Sample]:
+        query = select(samples).where(condition).order_by(samples.c.id)
+        if space_id is not None:
+            query = query.where(samples.c.space_id == space_id)
+        return [stored_rows.sample(row) for row in self._connection.execute(query).mappings()]
+
+
+class SampleWriter(Samples):
+    """Changes samples; the centroids follow in the same transaction."""
+
+    def __init__(self, effects: Effects, spaces: SpaceWriter, centroids: CentroidWriter) -> None:
+        super().__init__(effects.connection, spaces)
+        self._effects = effects
+        self._spaces = spaces
+        self._centroids = centroids
+
+    def add(self, speaker_id: int, space: EmbeddingSpace, new: Sequence[NewSample]) -> None:
+        """Add samples to a speaker.
+
+        Raises
+        ------
+        ValueError
+            An utterance has no embedding, or not one of unit length.
+        SpaceMismatch
+            An embedding is of another space.
+        StoreError
+            The speaker has one of the clips already, or there is no such speaker.
+        """
+        self._spaces.know(space)
+        rows = [stored_rows.sample_row(speaker_id, space, s, self._effects.now) for s in new]
+        if rows:
+            self._connection.execute(insert(samples), rows)
+        self._centroids.derive([speaker_id], space.id)
+
+    def remove_of(self, speaker_id: int, space_id: str) -> None:
+        """Remove a speaker's samples of a space, and of those that changes of the model join to it.
+
+        Other spaces stay.
+        """
+        spaces = in_list(self._connection, samples.c.space_id, self._joined(space_id))
+        self._remove((samples.c.speaker_id == speaker_id) & spaces)
+
+    def remove(self, gone: Sequence[Sample]) -> None:
+        """Remove samples, of any speakers and spaces."""
+        self._remove(in_list(self._connection, samples.c.id, [sample.id for sample in gone]))
+
+    def move(self, moved: Sequence[Sample], to_speaker_id: int) -> int:
+        """Give samples to another speaker; return how many were dropped there as repeats.
+
+        They keep their ids and their dates.  A recording that the other speaker has already
+        in that space is removed instead.
+        """
+        there = {(s.space_id, s.pcm_sha256) for s in self.of(to_speaker_id)}
+        kept = {s.id for s in moved if (s.space_id, s.pcm_sha256) not in there}
+        mine = in_list(self._connection, samples.c.id, [sample.id for sample in moved])
+        rows = self._connection.execute(delete(samples).where(mine).returning(samples)).mappings()
+        taken = [dict(row) for row in rows]
+        if new := [row | {"speaker_id": to_speaker_id} for row in taken if row["id"] in kept]:
+            self._connection.execute(insert(samples), new)
+        if dropped := [row["vector"] for row in taken if row["id"] not in kept]:
+            self._effects.erase(dropped)
+        self._derive({(row["speaker_id"], row["space_id"]) for row in [*taken, *new]})
+        return len(dropped)
+
+    def _remove(self, condition: ColumnElement[bool]) -> None:
+        columns = (samples.c.vector, samples.c.speaker_id, samples.c.space_id)
+        gone = self._connection.execute(delete(samples).where(condition).returning(*columns)).all()
+        if gone:
+            self._effects.erase(row.vector for row in gone)
+            self._derive({(row.speaker_id, row.space_id) for row in gone})
+
+    def _derive(self, changed: Collection[tuple[int, str]]) -> None:
+        for space_id in sorted({space_id for _, space_id in changed}):
+            ids = sorted(speaker_id for speaker_id, one in changed if one == space_id)
+            self._centroids.derive(ids, space_id)

@@ -1,0 +1,64 @@
+"""Embedding spaces, and which of them is in use."""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import Connection, insert, select
+
+from voiceid.domain import EmbeddingSpace, joined, space_in_use
+from voiceid.errors import SpaceMismatch
+from voiceid.store.tables import embedding_spaces, model_changes
+
+_PAIRS = select(model_changes.c.from_space, model_changes.c.to_space).order_by(model_changes.c.id)
+_SWITCHED = _PAIRS.where(model_changes.c.switched_at.is_not(None))
+
+
+class Spaces:
+    """Reads embedding spaces."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._dims: dict[str, int] | None = None
+
+    def dims(self) -> dict[str, int]:
+        """Return the dimension of each embedding space that was ever enrolled in, by id."""
+        if self._dims is None:  # read once a transaction
+            query = select(embedding_spaces.c.id, embedding_spaces.c.dim)
+            self._dims = {row.id: row.dim for row in self._connection.execute(query)}
+        return self._dims
+
+    def current(self, space_id: str) -> str:
+        """Return the space that took the place of ``space_id``, or itself."""
+        return space_in_use(space_id, ((a, b) for a, b in self._connection.execute(_SWITCHED)))
+
+    def require_current(self, space_id: str) -> None:
+        """Raise SpaceMismatch when another space has taken the place of this one."""
+        now = self.current(space_id)
+        if now != space_id:
+            raise SpaceMismatch(
+                f"the gallery was switched from {space_id} to {now}",
+                hint="Ask again; a vector or a file must be of the space that is in use.",
+            )
+
+    def model_of(self, space_id: str) -> str:
+        """Return the name of the model that a space was made by."""
+        facts = select(embedding_spaces.c.facts).where(embedding_spaces.c.id == space_id)
+        return str(json.loads(self._connection.execute(facts).scalar_one())["model"])
+
+    def joined(self, space_id: str) -> set[str]:
+        """Return the spaces that changes of the model join to one, itself included."""
+        return joined(space_id, [(a, b) for a, b in self._connection.execute(_PAIRS)])
+
+
+class SpaceWriter(Spaces):
+    """Adds embedding spaces."""
+
+    def know(self, space: EmbeddingSpace) -> None:
+        """Write down an embedding space, if it is not known yet."""
+        if space.id not in self.dims():
+            facts = json.dumps(space.to_dict())
+            self._connection.execute(
+                insert(embedding_spaces).values(id=space.id, dim=space.dim, facts=facts)
+            )
+            self.dims()[space.id] = space.dim

@@ -1,0 +1,266 @@
+"""Speakers, their details and groups."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
+
+from voiceid.domain import (
+    Speaker,
+    SpeakerDetails,
+    SpeakerRef,
+    Standing,
+    speaker_key,
+    speaker_name,
+)
+from voiceid.errors import SpeakerExists, SpeakerNameInvalid, SpeakerNotFound
+from voiceid.store import stored_rows
+from voiceid.store.change_feed import Effects
+from voiceid.store.tables import adaptations, centroids, memberships, samples, speakers
+from voiceid.store.value_list import in_list
+
+_PAGE = 2000
+"""Speakers that are read at once: a few megabytes with their samples."""
+_GROUPS = (
+    select(func.aggregate_strings(memberships.c.group_name, stored_rows.GROUP_SEPARATOR))
+    .where(memberships.c.speaker_id == speakers.c.id)
+    .scalar_subquery()
+)
+# An adapted space is no other enrolment: its centroids are of the same samples.
+_ENROLLED = (centroids.c.speaker_id == speakers.c.id) & ~centroids.c.space_id.in_(
+    select(adaptations.c.adapted_id)
+)
+_SPEAKERS = (
+    select(
+        speakers,
+        _GROUPS.label("groups"),
+        centroids.c.space_id,
+        centroids.c.n_samples,
+        centroids.c.net_speech_s,
+    )
+    .select_from(speakers.outerjoin(centroids, _ENROLLED))
+    .order_by(speakers.c.name_key, speakers.c.id, centroids.c.space_id)
+)
+"""One row per speaker and space; the totals are kept beside the centroids."""
+
+
+class Speakers:
+    """Reads speakers."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, name: str) -> Speaker | None:
+        """Return the speaker of that name, or None; raises SpeakerNameInvalid."""
+        found = self._where(speakers.c.name_key == speaker_key(name))
+        return found[0] if found else None
+
+    def get(self, name: str) -> Speaker:
+        """Return the speaker of that name; raises SpeakerNotFound, SpeakerNameInvalid."""
+        found = self.find(name)
+        if found is None:
+            raise SpeakerNotFound(f"nobody called {speaker_name(name)!r} is enrolled")
+        return found
+
+    def all(self) -> list[Speaker]:
+        """Return all speakers, by name; see :meth:`pages` for a gallery of any size."""
+        return [speaker for page in self.pages() for speaker in page]
+
+    def pages(self) -> Iterator[list[Speaker]]:
+        """Yield all speakers, by name, two thousand at a time."""
+        page = self.page()
+        while page:
+            yield page
+            page = self.page(after=page[-1].name)
+
+    def page(self, after: str | None = None, limit: int = _PAGE) -> list[Speaker]:
+        """Return the next ``limit`` speakers by name: the first ones, or those after a name.
+
+        Raises
+        ------
+        SpeakerNameInvalid
+        """
+        query = select(speakers.c.id).order_by(speakers.c.name_key).limit(limit)
+        if after is not None:
+            query = query.where(speakers.c.name_key > speaker_key(after))
+        return self._where(speakers.c.id.in_(query))
+
+    def count(self) -> int:
+        """Return how many speakers there are, with samples or without."""
+        query = select(func.count()).select_from(speakers)
+        return int(self._connection.execute(query).scalar_one())
+
+    def expired(self, now: datetime) -> list[Speaker]:
+        """Return the speakers whose expiry has come, by name, disabled ones too."""
+        found = self._where(speakers.c.expires_at.is_not(None))
+        return [one for one in found if one.expires_at is not None and now >= one.expires_at]
+
+    def newest_change(self) -> datetime | None:
+        """Return when a speaker was last changed, or None when there is none; StoreError."""
+        newest = self._connection.execute(select(func.max(speakers.c.updated_at))).scalar()
+        return None if newest is None else stored_rows.moment_of(newest)
+
+    def standings(self, now: datetime) -> dict[Standing, int]:
+        """Return how many speakers have each standing at a moment in UTC."""
+        standing = case(
+            (speakers.c.disabled_at.is_not(None), Standing.DISABLED.value),
+            (
+                or_(speakers.c.expires_at.is_(None), speakers.c.expires_at > now.isoformat()),
+                Standing.ACTIVE.value,
+            ),
+            else_=Standing.EXPIRED.value,
+        ).label("standing")
+        query = select(standing, func.count()).group_by(text("standing"))
+        counts = {str(name): int(count) for name, count in self._connection.execute(query)}
+        return {standing: counts.get(standing.value, 0) for standing in Standing}
+
+    def group_sizes(self) -> dict[str, int]:
+        """Return how many members each group has, by the names of the groups."""
+        return stored_rows.counts(self._connection, memberships.c.group_name)
+
+    def holders(self, keys: Sequence[str]) -> dict[str, SpeakerRef]:
+        """Return the speaker of each name, by its key; names that are free are left out."""
+        query = select(speakers.c.name_key, speakers.c.id, speakers.c.name)
+        found = query.where(in_list(self._connection, speakers.c.name_key, keys))
+        return {
+            row.name_key: SpeakerRef(row.id, row.name) for row in self._connection.execute(found)
+        }
+
+    def misnamed(self) -> list[str]:
+        """Return, in sentences, the speakers whose name does not fit the key they are found by."""
+        query = select(speakers.c.id, speakers.c.name, speakers.c.name_key)
+        return [
+            f"speaker {row.id} is called {row.name!r} and found by {row.name_key!r}"
+            for row in self._connection.execute(query)
+            if not _is_key(row.name_key, row.name)
+        ]
+
+    def _where(self, condition: ColumnElement[bool]) -> list[Speaker]:
+        found = self._connection.execute(_SPEAKERS.where(condition)).all()
+        by_speaker = itertools.groupby(found, lambda row: row.id)
+        return [stored_rows.speaker(list(rows)) for _, rows in by_speaker]
+
+
+class SpeakerWriter(Speakers):
+    """Changes speakers."""
+
+    def __init__(self, effects: Effects) -> None:
+        super().__init__(effects.connection)
+        self._effects = effects
+
+    def add(self, name: str, created_at: datetime | None = None) -> Speaker:
+        """Add a speaker without samples; raises SpeakerExists, SpeakerNameInvalid."""
+        now = datetime.fromisoformat(self._effects.now)
+        created_at = created_at or now
+        shown, key = speaker_name(name), speaker_key(name)
+        values = (shown, key, created_at.isoformat(), self._effects.now)
+        columns = (
+            speakers.c.name,
+            speakers.c.name_key,
+            speakers.c.created_at,
+            speakers.c.updated_at,
+        )
+        free = ~exists().where(speakers.c.name_key == key)
+        new = select(*map(literal, values)).where(free)
+        id_ = self._connection.execute(
+            insert(speakers).from_select(columns, new).returning(speakers.c.id)
+        ).scalar()
+        if id_ is None:
+            raise self._taken(name)
+        self._effects.stamped([id_])
+        return Speaker(id_, shown, created_at, now, 0, 0.0, ())
+
+    def rename(self, speaker_id: int, new_name: str) -> None:
+        """Give a speaker another name; raises SpeakerExists, SpeakerNameInvalid."""
+        other, key = speakers.alias("other"), speaker_key(new_name)
+        taken = exists().where(other.c.name_key == key, other.c.id != speaker_id)
+        done = self._connection.execute(
+            update(speakers)
+            .where(speakers.c.id == speaker_id, ~taken)
+            .values(name=speaker_name(new_name), name_key=key, updated_at=self._effects.now)
+        )
+        if not done.rowcount:
+            raise self._taken(new_name)
+
+    def edit(self, speaker_id: int, details: SpeakerDetails) -> None:
+        """Bring what is known of a speaker to what ``details`` says."""
+        if details.changes_nothing:
+            return
+        values: dict[str, object] = {"updated_at": self._effects.now}
+        if details.metadata:
+            before = select(speakers.c.metadata).where(speakers.c.id == speaker_id)
+            kept = stored_rows.metadata(self._connection.execute(before).scalar_one())
+            metadata = {**kept, **details.metadata}
+            values["metadata"] = json.dumps({k: v for k, v in metadata.items() if v is not None})
+        if details.expires_at is not None or details.never_expires:
+            at = details.expires_at
+            values["expires_at"] = None if at is None else at.isoformat()
+        if details.enabled is not None:
+            since = func.coalesce(speakers.c.disabled_at, self._effects.now)
+            values["disabled_at"] = None if details.enabled else since
+        self._connection.execute(
+            update(speakers).where(speakers.c.id == speaker_id).values(**values)
+        )
+        self._effects.stamped([speaker_id])
+        if details.groups or details.not_groups:
+            self._edit_groups(speaker_id, details)
+
+    def _edit_groups(self, speaker_id: int, details: SpeakerDetails) -> None:
+        named = memberships.c.group_name.in_([*details.groups, *details.not_groups])
+        self._connection.execute(
+            delete(memberships).where(memberships.c.speaker_id == speaker_id, named)
+        )
+        joined = [{"group_name": group, "speaker_id": speaker_id} for group in details.groups]
+        if joined:
+            self._connection.execute(insert(memberships), joined)
+        # Indexes keep groups, and follow the feed.
+        mine = centroids.c.speaker_id == speaker_id
+        query = select(centroids.c.id, centroids.c.space_id).where(mine)
+        self._effects.changed((row.id, row.space_id) for row in self._connection.execute(query))
+
+    def remove(self, speaker_id: int) -> None:
+        """Erase a speaker with all samples and centroids."""
+        vectors = self._connection.execute(
+            delete(samples).where(samples.c.speaker_id == speaker_id).returning(samples.c.vector)
+        ).scalars()
+        self._effects.erase(vectors.all())
+        gone = self._connection.execute(
+            delete(centroids)
+            .where(centroids.c.speaker_id == speaker_id)
+            .returning(centroids.c.id, centroids.c.space_id)
+        )
+        self._effects.changed([(row.id, row.space_id) for row in gone])
+        self._connection.execute(delete(speakers).where(speakers.c.id == speaker_id))
+
+    def _taken(self, name: str) -> SpeakerExists | SpeakerNotFound:
+        holder = self.find(name)
+        if holder is None:
+            return SpeakerNotFound("the speaker to be changed is no longer enrolled")
+        return SpeakerExists(
+            f"the name {speaker_name(name)!r} is taken by the speaker {holder.name!r}",
+            hint="Choose another name, or remove that speaker first.",
+        )
+
+
+def _is_key(key: object, name: object) -> bool:
+    try:
+        return isinstance(name, str) and speaker_key(name) == key
+    except SpeakerNameInvalid:
+        return False

@@ -1,0 +1,166 @@
+"""Switches of the model: which space takes the place of which, and what is to be brought over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Exists, delete, exists, func, insert, select, update
+
+from voiceid.domain import EmbeddingSpace, ModelChange, Sample
+from voiceid.store import stored_rows
+from voiceid.store.change_feed import Effects
+from voiceid.store.space_table import Spaces, SpaceWriter
+from voiceid.store.tables import centroids, model_changes, samples, speakers
+
+_new = samples.alias("new")
+
+
+@dataclass(frozen=True, slots=True)
+class BroughtOver:
+    """One sample of the old space: its speaker, and whether the new one has it.
+
+    ``net_speech_s`` is of the sample; ``had_s`` and ``has_s`` are of all samples of the speaker,
+    in the old space and in the new one.
+    """
+
+    speaker_id: int
+    name: str
+    pcm_sha256: str
+    net_speech_s: float
+    done: bool
+    had_s: float
+    has_s: float
+
+
+class Switches:
+    """Reads switches of the model; one that is damaged is a StoreError."""
+
+    def __init__(self, connection: Connection, spaces: Spaces) -> None:
+        self._connection = connection
+        self._spaces = spaces
+
+    def brought_over(self, change: ModelChange) -> Iterator[BroughtOver]:
+        """Yield every sample of the old space, by speaker."""
+        was, now = centroids.alias("was"), centroids.alias("now")
+        query = (
+            select(
+                samples.c.speaker_id,
+                speakers.c.name,
+                samples.c.pcm_sha256,
+                samples.c.net_speech_s,
+                _is_done(change).label("done"),
+                was.c.net_speech_s.label("had_s"),
+                func.coalesce(now.c.net_speech_s, 0.0).label("has_s"),
+            )
+            .join(speakers, speakers.c.id == samples.c.speaker_id)
+            .join(
+                was,
+                (was.c.speaker_id == samples.c.speaker_id) & (was.c.space_id == change.from_space),
+            )
+            .outerjoin(
+                now,
+                (now.c.speaker_id == samples.c.speaker_id) & (now.c.space_id == change.to_space),
+            )
+            .where(samples.c.space_id == change.from_space)
+            .order_by(speakers.c.name_key, samples.c.id)
+        )
+        for row in self._connection.execute(query):
+            yield BroughtOver(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+
+    def waiting(self, change: ModelChange, after: int, limit: int) -> list[tuple[int, str]]:
+        """Return ids and recordings of samples that the new space lacks, by id, above ``after``."""
+        query = (
+            select(samples.c.id, samples.c.pcm_sha256)
+            .where(samples.c.space_id == change.from_space, samples.c.id > after)
+            .where(~_is_done(change))
+            .order_by(samples.c.id)
+            .limit(limit)
+        )
+        return [(row.id, row.pcm_sha256) for row in self._connection.execute(query)]
+
+    def lacking(self, change: ModelChange, recordings: Sequence[str]) -> list[Sample]:
+        """Return the samples of these recordings that the new space lacks."""
+        query = (
+            select(samples)
+            .where(samples.c.space_id == change.from_space)
+            .where(samples.c.pcm_sha256.in_(recordings))
+            .where(~_is_done(change))
+            .order_by(samples.c.id)
+        )
+        return [stored_rows.sample(row) for row in self._connection.execute(query).mappings()]
+
+    def prepared(self, change: ModelChange, limit: int) -> list[Sample]:
+        """Return some of the samples that a change made."""
+        query = (
+            select(samples)
+            .join(
+                _new,
+                (_new.c.speaker_id == samples.c.speaker_id)
+                & (_new.c.pcm_sha256 == samples.c.pcm_sha256)
+                & (_new.c.space_id == change.from_space),
+            )
+            .where(samples.c.space_id == change.to_space, samples.c.id > change.after_sample)
+            .limit(limit)
+        )
+        return [stored_rows.sample(row) for row in self._connection.execute(query).mappings()]
+
+    def left_over(self, space_id: str, limit: int) -> list[Sample]:
+        """Return some samples in spaces that ``space_id`` took the place of.
+
+        Speakers who are not in ``space_id`` yet keep theirs.
+        """
+        old = self._spaces.joined(space_id) - {space_id}
+        here = exists().where(
+            centroids.c.speaker_id == samples.c.speaker_id, centroids.c.space_id == space_id
+        )
+        query = select(samples).where(samples.c.space_id.in_(old), here).limit(limit)
+        return [stored_rows.sample(row) for row in self._connection.execute(query).mappings()]
+
+    def list(self) -> list[ModelChange]:
+        """Return all switches, made or prepared, oldest first."""
+        rows = self._connection.execute(select(model_changes).order_by(model_changes.c.id))
+        return [stored_rows.model_change(row) for row in rows]
+
+
+class SwitchWriter(Switches):
+    """Begins, makes and takes back switches of the model."""
+
+    def __init__(self, effects: Effects, spaces: SpaceWriter) -> None:
+        super().__init__(effects.connection, spaces)
+        self._now = effects.now
+        self._know = spaces.know
+
+    def begin(self, from_space: str, to_space: EmbeddingSpace) -> ModelChange:
+        """Write down that a switch is being prepared, and return it."""
+        self._know(to_space)
+        newest = select(func.coalesce(func.max(samples.c.id), 0)).scalar_subquery()
+        new = insert(model_changes).values(
+            from_space=from_space,
+            to_space=to_space.id,
+            after_sample=newest,
+            started_at=self._now,
+        )
+        row = self._connection.execute(new.returning(model_changes)).one()
+        return stored_rows.model_change(row)
+
+    def switch(self, change: ModelChange) -> None:
+        """Let the new space take the place of the old one, for every process, from now on."""
+        self._connection.execute(
+            update(model_changes)
+            .where(model_changes.c.id == change.id)
+            .values(switched_at=self._now)
+        )
+
+    def forget(self, change: ModelChange) -> None:
+        """Remove a switch that was not made."""
+        self._connection.execute(delete(model_changes).where(model_changes.c.id == change.id))
+
+
+def _is_done(change: ModelChange) -> Exists:
+    """Whether the speaker of a sample has its recording in the new space."""
+    return exists().where(
+        _new.c.speaker_id == samples.c.speaker_id,
+        _new.c.pcm_sha256 == samples.c.pcm_sha256,
+        _new.c.space_id == change.to_space,
+    )
