@@ -19,25 +19,20 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-
 from voiceid.audio import AudioSource
 from voiceid.config import Config, load_config
-from voiceid.decision.aims import Aim, threshold_by_hand
-from voiceid.decision.embeddings import unit
+from voiceid.decision.aims import Aim
 from voiceid.domain import (
     Candidate,
     Decision,
     EmbeddedClip,
     Embedding,
-    EmbeddingSpace,
     EnrollmentReport,
     SpeakerDetails,
     Task,
-    tag,
 )
 from voiceid.enrollment import Mode, Person, sources_of
-from voiceid.errors import AudioError, NotEnoughSpeech, SpaceMismatch
+from voiceid.errors import AudioError, NotEnoughSpeech
 from voiceid.model_in_use import ModelInUse
 from voiceid.models import runtime
 from voiceid.models.fetch import Progress
@@ -45,6 +40,7 @@ from voiceid.observability import ChangeKind
 from voiceid.session import Session
 from voiceid.speech.embedder import or_error
 from voiceid.verification import Probe, Search, compare
+from voiceid.verification.calls import Cosines, aim_of, embedding_of, group_of, search_of
 
 if TYPE_CHECKING:  # each loads when it is first asked for
     from voiceid.resources.adaptations import Adaptations
@@ -56,24 +52,12 @@ if TYPE_CHECKING:  # each loads when it is first asked for
     from voiceid.resources.samples import Samples
     from voiceid.resources.speakers import Speakers
 
-Threshold = float | Mapping[float, float]
-"""A cosine, or cosines by seconds of net speech from which each holds."""
-
 
 class VoiceID:
     """Enrolled voices, and the questions that can be asked of them.
 
-    One object serves a whole process; its methods may be called from any number of threads
-    at once.  Build it with :meth:`open`, after the process has forked; docs/server.md is
-    about servers.
-
-    Parameters
-    ----------
-    config : Config
-    notify : callable, optional
-        Receives a sentence about what takes long (a model that is fetched) or was left out.
-    progress : callable, optional
-        Receives how far a download is: ``progress(stage, done_bytes, total_bytes)``.
+    One object serves a whole process; any number of threads may call its methods at once.
+    Build it with :meth:`open`, after the process has forked; docs/server.md is about servers.
     """
 
     def __init__(
@@ -107,8 +91,10 @@ class VoiceID:
             user's data folder.
         overrides : mapping, optional
             Settings by dotted key, e.g. ``{"model": "ge2e", "decision.target_fmr": 0.01}``.
-        notify, progress
-            See `VoiceID`.
+        notify : callable, optional
+            Receives a sentence about what takes long (a model that is fetched) or was left out.
+        progress : callable, optional
+            Receives how far a download is: ``progress(stage, done_bytes, total_bytes)``.
 
         Raises
         ------
@@ -152,7 +138,7 @@ class VoiceID:
         *,
         top: int = 5,
         target_fpir: float | None = None,
-        threshold: Threshold | None = None,
+        threshold: Cosines | None = None,
         margin: float | None = None,
         group: str | None = None,
     ) -> Decision:
@@ -184,9 +170,8 @@ class VoiceID:
         Raises
         ------
         AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid
-            No speaker was accepted.
         """
-        search = _search(top, group, target_fpir=target_fpir, threshold=threshold, margin=margin)
+        search = search_of(top, group, target_fpir=target_fpir, threshold=threshold, margin=margin)
         return self._identified(source, search)
 
     def identify_all(  # noqa: PLR0913 - as of `identify`
@@ -195,17 +180,16 @@ class VoiceID:
         *,
         top: int = 5,
         target_fpir: float | None = None,
-        threshold: Threshold | None = None,
+        threshold: Cosines | None = None,
         margin: float | None = None,
         group: str | None = None,
     ) -> Iterator[Decision | AudioError]:
         """Yield, in order, the decision about each clip or the error that it gave.
 
-        Clips are worked on by as many threads as ``runtime.workers`` says.  See
-        :meth:`identify` for the parameters, and for the errors that end it: all but an
-        `AudioError`, which is of one clip.
+        As many threads work on clips as ``runtime.workers`` says.  See :meth:`identify`; of its
+        errors an `AudioError` is of one clip, and any other ends the whole.
         """
-        search = _search(top, group, target_fpir=target_fpir, threshold=threshold, margin=margin)
+        search = search_of(top, group, target_fpir=target_fpir, threshold=threshold, margin=margin)
         return self._each(Task.IDENTIFY, lambda source: self._identified(source, search), sources)
 
     def verify(
@@ -214,7 +198,7 @@ class VoiceID:
         source: AudioSource,
         *,
         target_fmr: float | None = None,
-        threshold: Threshold | None = None,
+        threshold: Cosines | None = None,
         group: str | None = None,
     ) -> Decision:
         """Decide whether a clip is the voice of the enrolled speaker called ``name``.
@@ -232,12 +216,6 @@ class VoiceID:
         group : str, optional
             The speaker must be a member of it, and its policy decides.
 
-        Returns
-        -------
-        Decision
-            ``accepted``; ``rejected`` (another voice, or the speaker is expired or disabled);
-            or ``inconclusive`` (too little speech).
-
         Raises
         ------
         SpeakerNotFound
@@ -245,10 +223,9 @@ class VoiceID:
         SpaceMismatch
             The speaker is enrolled, but with another model or other speech settings.
         AudioError, ModelError, StoreError, ConfigError
-            The speaker was not accepted.
         """
-        aim = _aim(target_fmr=target_fmr, threshold=threshold)
-        return self._verified(name, source, aim, _group(group))
+        aim = aim_of(target_fmr=target_fmr, threshold=threshold)
+        return self._verified(name, source, aim, group_of(group))
 
     def verify_all(  # noqa: PLR0913 - as of `verify`
         self,
@@ -256,14 +233,14 @@ class VoiceID:
         sources: Iterable[AudioSource],
         *,
         target_fmr: float | None = None,
-        threshold: Threshold | None = None,
+        threshold: Cosines | None = None,
         group: str | None = None,
     ) -> Iterator[Decision | AudioError]:
         """Yield, in order, the decision about each clip or the error that it gave.
 
         See :meth:`verify` and :meth:`identify_all`.
         """
-        aim, within = _aim(target_fmr=target_fmr, threshold=threshold), _group(group)
+        aim, within = aim_of(target_fmr=target_fmr, threshold=threshold), group_of(group)
         return self._each(
             Task.VERIFY, lambda source: self._verified(name, source, aim, within), sources
         )
@@ -274,25 +251,17 @@ class VoiceID:
         b: AudioSource,
         *,
         target_fmr: float | None = None,
-        threshold: Threshold | None = None,
+        threshold: Cosines | None = None,
     ) -> Decision:
         """Decide whether two clips are of one voice; no speaker needs to be enrolled.
 
-        A database that is there gives the calibration.
-
-        Parameters
-        ----------
-        a, b : AudioSource
-            See :meth:`identify`.
-        target_fmr, threshold
-            See :meth:`verify`.
+        A database that is there gives the calibration.  See :meth:`verify`.
 
         Raises
         ------
         AudioError, ModelError, StoreError, ConfigError
-            They are not said to be of one voice.
         """
-        aim = _aim(target_fmr=target_fmr, threshold=threshold)
+        aim = aim_of(target_fmr=target_fmr, threshold=threshold)
 
         def ask(model: ModelInUse) -> Decision:
             return compare(model.hear, a, b, lambda: model.back_end(aim))
@@ -306,21 +275,13 @@ class VoiceID:
 
         It decides nothing and makes no event; for decisions pass the clip to :meth:`identify`.
 
-        Parameters
-        ----------
-        clip : EmbeddedClip
-        k : int
-            At least 1; fewer are returned where fewer are enrolled.
-        group : str, optional
-            Only the members of this group.
-
         Raises
         ------
         SpaceMismatch, StoreError, ConfigError, SpeakerDetailInvalid
         """
-        search = Search(top=k, group=_group(group))
+        search = Search(top=k, group=group_of(group))
         return self._session.ask(
-            lambda model: model.verifier.search(_embedding(clip, model.space), search)
+            lambda model: model.verifier.search(embedding_of(clip, model.space), search)
         )
 
     def embed(self, source: AudioSource) -> Embedding:
@@ -401,12 +362,6 @@ class VoiceID:
         Unlike :meth:`enroll` this leaves out the clips that cannot be used, and takes what is
         enrolled already for done.  Any other problem refuses that person alone, and the report
         says so.  To stop drawing reports stops the enrolling.
-
-        Parameters
-        ----------
-        people : sequence of Person
-        force, dry_run : bool
-            See :meth:`enroll`.
         """
         from voiceid.enrollment.bulk import enroll_all  # noqa: PLC0415 - for lists alone
 
@@ -417,56 +372,56 @@ class VoiceID:
     @cached_property
     def speakers(self) -> Speakers:
         """The enrolled speakers."""
-        from voiceid.resources.speakers import Speakers  # noqa: PLC0415 - loaded when asked for
+        from voiceid.resources.speakers import Speakers  # noqa: PLC0415
 
         return Speakers(self._session)
 
     @cached_property
     def samples(self) -> Samples:
         """The enrolled utterances."""
-        from voiceid.resources.samples import Samples  # noqa: PLC0415 - as above
+        from voiceid.resources.samples import Samples  # noqa: PLC0415
 
         return Samples(self._session)
 
     @cached_property
     def calibrations(self) -> Calibrations:
         """The calibrations, and the error rates that they and the model's card make."""
-        from voiceid.resources.calibrations import Calibrations  # noqa: PLC0415 - as above
+        from voiceid.resources.calibrations import Calibrations  # noqa: PLC0415
 
         return Calibrations(self._session)
 
     @cached_property
     def adaptations(self) -> Adaptations:
         """The adaptations to this site."""
-        from voiceid.resources.adaptations import Adaptations  # noqa: PLC0415 - as above
+        from voiceid.resources.adaptations import Adaptations  # noqa: PLC0415
 
         return Adaptations(self._session)
 
     @cached_property
     def models(self) -> Models:
         """The models, and the switch from one to another."""
-        from voiceid.resources.models import Models  # noqa: PLC0415 - as above
+        from voiceid.resources.models import Models  # noqa: PLC0415
 
         return Models(self._session)
 
     @cached_property
     def database(self) -> Database:
         """The database as a whole."""
-        from voiceid.resources.database import Database  # noqa: PLC0415 - as above
+        from voiceid.resources.database import Database  # noqa: PLC0415
 
         return Database(self._session)
 
     @cached_property
     def index(self) -> Index:
         """The search index, a cache of the database."""
-        from voiceid.resources.index import Index  # noqa: PLC0415 - as above
+        from voiceid.resources.index import Index  # noqa: PLC0415
 
         return Index(self._session)
 
     @cached_property
     def events(self) -> Events:
         """What happened, and how things stand: decisions, counters, the examination."""
-        from voiceid.resources.events import Events  # noqa: PLC0415 - as above
+        from voiceid.resources.events import Events  # noqa: PLC0415
 
         return Events(self._session)
 
@@ -478,7 +433,7 @@ class VoiceID:
         def ask(model: ModelInUse) -> Decision:
             if not isinstance(source, EmbeddedClip):
                 return model.verifier.identify(model.hear, source, search)
-            embedding = _embedding(source, model.space)
+            embedding = embedding_of(source, model.space)
             probe = Probe(embedding, source.net_speech_s, source.narrowband, None)
             return model.verifier.identify_probe(probe, search, started)
 
@@ -508,48 +463,3 @@ class VoiceID:
             session.observer.decided(decision)
         return decision
 
-
-def _group(name: str | None) -> str | None:
-    return None if name is None else tag("group", name)
-
-
-def _aim(
-    *,
-    target_fmr: float | None = None,
-    target_fpir: float | None = None,
-    threshold: Threshold | None = None,
-    margin: float | None = None,
-) -> Aim:
-    """Return what a call asks for; raises ConfigError."""
-    by_hand = None if threshold is None else threshold_by_hand(threshold, "the call")
-    return Aim(target_fmr, target_fpir, by_hand, margin)
-
-
-def _search(
-    top: int,
-    group: str | None,
-    *,
-    target_fpir: float | None,
-    threshold: Threshold | None,
-    margin: float | None,
-) -> Search:
-    aim = _aim(target_fpir=target_fpir, threshold=threshold, margin=margin)
-    return Search(aim, _group(group), top)
-
-
-def _embedding(clip: EmbeddedClip, here: EmbeddingSpace) -> Embedding:
-    """Return an embedding of the space that is in use, ``here``; raises SpaceMismatch."""
-    named = clip.space if isinstance(clip.space, str) else clip.space.id
-    try:
-        vector = np.asarray(clip.vector, dtype=np.float32)
-        if named == here.id and vector.shape == (here.dim,):
-            return Embedding(unit(vector), here)
-    except (ValueError, TypeError) as error:
-        raise SpaceMismatch(
-            f"the vector cannot be an embedding: {error}", hint="It takes finite numbers."
-        ) from error
-    raise SpaceMismatch(
-        f"a vector of shape {vector.shape} in {named} cannot be compared with {here.id},"
-        f" which has {here.dim} dimensions",
-        hint="Embed with this model and these speech settings, or choose theirs.",
-    )

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from voiceid.audio import KeptAudio
 from voiceid.config import Config
-from voiceid.decision.rule import DecisionRule
 from voiceid.domain import DatabaseUrl, Decision
 from voiceid.erasure import Erasure
 from voiceid.errors import SpaceMismatch, StoreError, VoiceIDError
@@ -179,10 +178,9 @@ class Session:
         """
         started = time.perf_counter()
 
-        def record(**facts: object) -> None:
-            self.observer.changed(
-                **{"change": ChangeKind(kind), "elapsed_ms": elapsed_ms(started), **facts}
-            )
+        def record(change: ChangeKind | str = kind, **facts: object) -> None:
+            values = {"elapsed_ms": elapsed_ms(started), **facts}
+            self.observer.changed(ChangeKind(change), **values)
 
         with self.observer.failures(kind):
             yield record
@@ -269,8 +267,7 @@ class Session:
         named = space
         if speaker_model.card.name != config.model:
             named = self.named_model.space
-        rule = DecisionRule.of_card(speaker_model.card)
-        return Policy(space, rule, config.aim, config.groups, named.id)
+        return Policy(space, speaker_model.card.rule, config.aim, config.groups, named.id)
 
     @cached_property
     def _parts(self) -> GalleryParts:

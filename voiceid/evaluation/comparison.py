@@ -16,6 +16,7 @@ from voiceid import metrics
 from voiceid.audio import AudioSource
 from voiceid.domain import Utterance
 from voiceid.errors import NotEnoughSpeech
+from voiceid.models.status import InstalledModel
 from voiceid.speech.embedder import Embedder
 
 ROUNDS = 3

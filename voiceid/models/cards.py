@@ -16,7 +16,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from voiceid.decision.rule import OperatingPoint
+from voiceid.decision.rule import DecisionRule, OperatingPoint
 from voiceid.domain import Band, EmbeddingSpace
 from voiceid.errors import ConfigError
 from voiceid.shipped import shipped
@@ -210,6 +210,12 @@ class ModelCard:
         if isinstance(source, Quantized):
             return hashlib.sha256(json.dumps(asdict(source)).encode()).hexdigest()
         return source.file_sha256 if isinstance(source, LocalFile) else source.member_sha256
+
+    @property
+    def rule(self) -> DecisionRule:
+        """What decides by this card alone."""
+        floor_dbfs = self.min_level_dbfs
+        return DecisionRule(self.name, self.operating_points, self.margin, min_level_dbfs=floor_dbfs)
 
     def space(self, speech: str) -> EmbeddingSpace:
         """Return the embedding space of this model behind a speech detection."""

@@ -131,7 +131,7 @@ class Calibrations:
                     f"calibration {number} decides in {calibration.space_id}",
                     hint="Use another first: `voiceid calibrations use N`, or `use none`.",
                 )
-            change.writer.calibrations.remove([number])
+            change.writer.calibrations.remove(number)
             change.record(number=number, space=calibration.space_id)
             return calibration
 

@@ -1,0 +1,65 @@
+"""What a call asks for, checked before any audio is heard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import numpy as np
+
+from voiceid.decision.aims import Aim, threshold_by_hand
+from voiceid.decision.embeddings import unit
+from voiceid.domain import EmbeddedClip, Embedding, EmbeddingSpace, tag
+from voiceid.errors import SpaceMismatch
+from voiceid.verification.verifier import Search
+
+Cosines: TypeAlias = float | Mapping[float, float]
+"""A cosine, or cosines by the seconds of net speech from which each holds."""
+
+
+def group_of(name: str | None) -> str | None:
+    """Return the normal form of a group's name; raises SpeakerDetailInvalid."""
+    return None if name is None else tag("group", name)
+
+
+def aim_of(
+    *,
+    target_fmr: float | None = None,
+    target_fpir: float | None = None,
+    threshold: Cosines | None = None,
+    margin: float | None = None,
+) -> Aim:
+    """Return what a call aims at; raises ConfigError."""
+    by_hand = None if threshold is None else threshold_by_hand(threshold, "the call")
+    return Aim(target_fmr, target_fpir, by_hand, margin)
+
+
+def search_of(
+    top: int,
+    group: str | None,
+    *,
+    target_fpir: float | None,
+    threshold: Cosines | None,
+    margin: float | None,
+) -> Search:
+    """Return the search that a call asks for; raises ConfigError, SpeakerDetailInvalid."""
+    aim = aim_of(target_fpir=target_fpir, threshold=threshold, margin=margin)
+    return Search(aim, group_of(group), top)
+
+
+def embedding_of(clip: EmbeddedClip, here: EmbeddingSpace) -> Embedding:
+    """Return an embedding of the space that is in use, ``here``; raises SpaceMismatch."""
+    named = clip.space if isinstance(clip.space, str) else clip.space.id
+    try:
+        vector = np.asarray(clip.vector, dtype=np.float32)
+        if named == here.id and vector.shape == (here.dim,):
+            return Embedding(unit(vector), here)
+    except (ValueError, TypeError) as error:
+        raise SpaceMismatch(
+            f"the vector cannot be an embedding: {error}", hint="It takes finite numbers."
+        ) from error
+    raise SpaceMismatch(
+        f"a vector of shape {vector.shape} in {named} cannot be compared with {here.id},"
+        f" which has {here.dim} dimensions",
+        hint="Embed with this model and these speech settings, or choose theirs.",
+    )
