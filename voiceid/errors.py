@@ -36,7 +36,7 @@ The tree (exit codes in brackets; they are part of the public interface)::
     ├── PictureNotWritten [58]       a picture's file is there already, or cannot be written
     ├── GateMissed [59]              an evaluation whose errors are above what was asked for
     ├── FitRefused [60]              recordings too few, or no better for what was to be fitted
-    ├── FitNotFound [61]             no calibration, cohort or adaptation of that number
+    ├── FitNotFound [61]             no calibration or adaptation of that number
     └── StoreError [50]
         ├── SchemaTooNew [51]        written by a newer voiceid; refused, untouched
         ├── SchemaOutdated [52]      needs `voiceid db upgrade`
@@ -299,7 +299,7 @@ class FitRefused(VoiceIDError):
 
 
 class FitNotFound(VoiceIDError):
-    """There is no calibration, cohort or adaptation of that number."""
+    """There is no calibration or adaptation of that number."""
 
     exit_code = 61
 

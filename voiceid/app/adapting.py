@@ -12,13 +12,11 @@ import numpy as np
 from voiceid.app.numbering import numbered
 from voiceid.app.observed import changes, fitted
 from voiceid.app.parts import Parts
-from voiceid.audio import AudioSource
 from voiceid.decision.adaptation import StoredAdaptation, adapted_space, gain_of
-from voiceid.decision.calibration import StoredCalibration, StoredCohort
-from voiceid.decision.normalization import MIN_MEMBERS
+from voiceid.decision.calibration import StoredCalibration
 from voiceid.decision.transforms import AdaptationRefused
 from voiceid.domain import Float32Array, QualityReport, Utterance
-from voiceid.errors import AudioError, ChangeRefused, FitRefused
+from voiceid.errors import ChangeRefused, FitRefused
 from voiceid.observability import Change
 
 if TYPE_CHECKING:  # only who adapts waits for it
@@ -200,65 +198,6 @@ class Adapting:
             writer.remove_adaptation(found)
         return found
 
-    @changes(Change.BUILD_COHORT, fitted)
-    def build_cohort(self, sources: Sequence[AudioSource], *, source: str) -> StoredCohort:
-        """Keep the embeddings of strangers' clips, one of each, by which to normalise scores.
-
-        Clips that cannot be used are told to ``notify`` and left out, and so are recordings
-        that come twice.  A calibration that is fitted afterwards takes the cohort in if that
-        tells held-out speakers apart better (:meth:`calibrate`).
-
-        Raises
-        ------
-        FitRefused
-            Too few clips are left.
-        ModelError, StoreError, ConfigError
-        """
-        parts = self._parts.in_use
-        kept: dict[str, Float32Array] = {}
-        for heard in parts.embedder.utterances(sources):
-            if isinstance(heard, AudioError):
-                parts.notify(f"left out a clip: {heard.message}")
-            elif heard.embedding is None:
-                parts.notify(f"left out {heard.name}: too little speech")
-            else:
-                kept[heard.pcm_sha256] = heard.embedding.vector
-        if len(kept) < MIN_MEMBERS:
-            raise FitRefused(
-                f"{len(kept)} clips are too few for a cohort: it takes {MIN_MEMBERS}",
-                hint="Add clips of strangers, one of each, of speech like yours.",
-            )
-        with parts.store.write() as writer:
-            number = writer.add_cohort(parts.space, np.array(list(kept.values())), source)
-            return _cohort(writer, number)
-
-    def cohorts(self) -> list[StoredCohort]:
-        """Return all cohorts, of all embedding spaces, oldest first; raises StoreError."""
-        with self._parts.store.read() as reader:
-            return reader.cohorts()
-
-    @changes(Change.REMOVE_COHORT, fitted)
-    def remove_cohort(self, number: int) -> StoredCohort:
-        """Remove a cohort that no calibration needs, and return what it was.
-
-        Raises
-        ------
-        FitNotFound, StoreError
-        ChangeRefused
-            A calibration is of scores that it normalises.
-        """
-        with self._parts.store.write() as writer:
-            found = _cohort(writer, number)
-            for one in writer.calibrations():
-                used = one.calibration.normalization
-                if used is not None and used.cohort == number:
-                    raise ChangeRefused(
-                        f"calibration {one.id} needs cohort {number}",
-                        hint=f"Remove that first: `voiceid calibrations remove {one.id}`.",
-                    )
-            writer.remove_cohort(number)
-        return found
-
     def _heard(
         self,
         recordings: Sequence[Recording],
@@ -315,7 +254,3 @@ def _calibration(choice: Choice, qualities: Sequence[QualityReport], target_fmr:
 
 def _numbered(reader: Reader, number: int) -> StoredAdaptation:
     return numbered(reader.adaptations(), number, "adaptation", "voiceid adaptations list")
-
-
-def _cohort(reader: Reader, number: int) -> StoredCohort:
-    return numbered(reader.cohorts(), number, "cohort", "voiceid cohort list")

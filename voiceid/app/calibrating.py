@@ -59,7 +59,7 @@ class Calibrating:
         TrialsInvalid, ModelError, StoreError, ConfigError
         """
         from voiceid.app.hearing import heard_and_told  # noqa: PLC0415 - only who fits waits
-        from voiceid.evaluation.fitting import fit_best  # noqa: PLC0415
+        from voiceid.evaluation.fitting import fit  # noqa: PLC0415
         from voiceid.evaluation.report import speakers_of  # noqa: PLC0415
         from voiceid.evaluation.scoring import adapted, score  # noqa: PLC0415
 
@@ -71,7 +71,7 @@ class Calibrating:
             heard = adapted(heard, back_end.transform, back_end.space)
         scored = score(protocol, heard, back_end.rule)
         speakers = speakers_of(protocol, scored.trials)
-        found = fit_best(scored, speakers, parts.newest_cohort(back_end), target_fmr=aim)
+        found = fit(scored.scores, scored.target, scored.given, speakers, target_fmr=aim)
         with parts.store.write() as writer:
             number = writer.add_calibration(
                 back_end.space, found.calibration, found.held_out, source, target_fmr

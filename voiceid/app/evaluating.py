@@ -66,8 +66,6 @@ def _system(parts: Parts, cache: EmbeddingCache) -> System:
         cache=cache,
         space=back_end.space,
         transform=back_end.transform,
-        cohort=back_end.cohort,
-        rival=parts.newest_cohort(back_end) if parts.has_database else None,
         verifying=back_end.rule,
         identifying=parts.back_end(parts.identifying_rule()).rule,
         index_loss=_index_loss(parts, back_end.space.id),

@@ -1,4 +1,4 @@
-"""What is kept under a number: calibrations, adaptations and cohorts."""
+"""What is kept under a number: calibrations and adaptations."""
 
 from __future__ import annotations
 

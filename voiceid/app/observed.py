@@ -135,7 +135,7 @@ def exchanged(made: Exchanged, *_: object, **__: object) -> list[Facts]:
 
 
 def fitted(made: Any, *_: object, **__: object) -> list[Facts]:
-    """Return the event of a calibration, an adaptation or a cohort; None: that none is used."""
+    """Return the event of a calibration or an adaptation; None: that none is used."""
     return [{} if made is None else {"number": made.id, "space": made.space_id}]
 
 

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from voiceid.app.forgetting import forget_audio
 from voiceid.audio import AudioSource, KeptAudio
 from voiceid.config import Config
-from voiceid.decision.normalization import Cohort
 from voiceid.decision.rule import DecisionRule, Target
 from voiceid.domain import DatabaseUrl, Decision, EmbeddingSpace, Utterance
 from voiceid.enrollment import Checks, Enroller
@@ -282,19 +281,9 @@ class Parts:
         with self.store.read() as reader:
             return back_ends.in_use(reader, rule)
 
-    def newest_cohort(self, back_end: BackEnd) -> tuple[int, Cohort] | None:
-        """Return the newest cohort of the model's space, in the space in use, and its number."""
-        with self.store.read() as reader:
-            mine = [one for one in reader.cohorts() if one.space_id == self.space.id]
-            vectors = reader.cohort(mine[-1].id, self.space) if mine else None
-        if vectors is None:
-            return None
-        moved = vectors if back_end.transform is None else back_end.transform.apply(vectors)
-        return mine[-1].id, Cohort.of(moved)
-
     @property
     def back_ends(self) -> BackEnds:
-        """What finds the adaptation, the calibration and the cohort in use."""
+        """What finds the adaptation and the calibration in use."""
         return self._part("back ends", lambda: BackEnds(self.space))
 
     @property

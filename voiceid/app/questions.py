@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from voiceid.app.parts import Parts
 from voiceid.audio import AudioSource
+from voiceid.decision.agreement import thresholds_among
 from voiceid.decision.embeddings import unit
-from voiceid.decision.rule import thresholds_among
 from voiceid.domain import (
     Candidate,
     Decision,

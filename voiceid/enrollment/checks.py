@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voiceid.decision.agreement import odd_ones
 from voiceid.decision.embeddings import centroid
-from voiceid.decision.rule import DecisionRule, odd_ones
+from voiceid.decision.rule import DecisionRule, accepted
 from voiceid.domain import EnrollmentProblem, Sample, Speaker, Utterance
 from voiceid.enrollment.clips import Clip
 from voiceid.index.base import Gallery
@@ -165,7 +166,7 @@ class Checks:
         usable: list[int],
         kept: Sequence[Sample],
     ) -> tuple[list[EnrollmentProblem], dict[int, float], list[int]]:
-        """Every new clip agrees with the others; see :func:`voiceid.decision.rule.odd_ones`."""
+        """Check that every new clip agrees with the others."""
         vectors = [s.vector for s in kept] + [clips[i].vector for i in usable]
         qualities = [s.quality for s in kept] + [clips[i].heard.quality for i in usable]
         new = range(len(kept), len(vectors))
@@ -225,6 +226,6 @@ class Checks:
             owner = owners[centroid_id]
             condition = owner.against(net_speech_s, narrowband=share, snr_db=None)
             is_other = speaker is None or owner.speaker.id != speaker.id
-            if is_other and score >= self.rule.threshold(condition).value:
+            if is_other and accepted(score, self.rule.threshold(condition).value):
                 return owner.speaker.name, score
         return None

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from voiceid.decision.agreement import odd_ones
 from voiceid.decision.embeddings import cosine
-from voiceid.decision.rule import DecisionRule, odd_ones
+from voiceid.decision.rule import DecisionRule
 from voiceid.domain import (
     Candidate,
     Condition,

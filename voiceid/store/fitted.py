@@ -1,4 +1,4 @@
-"""What was fitted on a site's own recordings: calibrations, cohorts and adaptations."""
+"""What was fitted on a site's own recordings: calibrations and adaptations."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from voiceid.decision.adaptation import StoredAdaptation
-from voiceid.decision.calibration import Calibration, HeldOut, StoredCalibration, StoredCohort
-from voiceid.domain import EmbeddingSpace, Float32Array
+from voiceid.decision.calibration import Calibration, HeldOut, StoredCalibration
+from voiceid.domain import EmbeddingSpace
 from voiceid.store import rows
-from voiceid.store.tables import adaptations, calibrations, cohorts, embedding_spaces
+from voiceid.store.tables import adaptations, calibrations, embedding_spaces
 
 
 class FittedReader:
@@ -50,29 +50,6 @@ class FittedReader:
         ).first()
         return None if row is None else rows.adaptation(row)
 
-    def cohorts(self) -> list[StoredCohort]:
-        """Return what is known of all cohorts, oldest first, without their vectors."""
-        dim = embedding_spaces.c.dim
-        size = (func.length(cohorts.c.vectors) / (4 * dim)).label("size")
-        columns = (cohorts.c.id, cohorts.c.space_id, cohorts.c.created_at, cohorts.c.source, size)
-        query = select(*columns).join(embedding_spaces).order_by(cohorts.c.id)
-        return [
-            StoredCohort(
-                row.id,
-                row.space_id,
-                datetime.fromisoformat(row.created_at),
-                row.source,
-                int(row.size),
-            )
-            for row in self._connection.execute(query)
-        ]
-
-    def cohort(self, cohort_id: int, space: EmbeddingSpace) -> Float32Array | None:
-        """Return the vectors (n, dim) of a cohort of a space, or None; StoreError if damaged."""
-        mine = (cohorts.c.id == cohort_id) & (cohorts.c.space_id == space.id)
-        row = self._connection.execute(select(cohorts).where(mine)).first()
-        return None if row is None else rows.cohort(row, space.dim)
-
 
 class FittedWriter(FittedReader):
     """Changes what was fitted; everything is committed at once, or nothing."""
@@ -107,15 +84,6 @@ class FittedWriter(FittedReader):
     def use_calibration(self, space_id: str, calibration_id: int | None) -> None:
         """Let one calibration, or None, decide in a space from now on."""
         self._use(calibrations, space_id, calibration_id)
-
-    def add_cohort(self, space: EmbeddingSpace, vectors: Float32Array, source: str) -> int:
-        """Add a cohort of vectors (n, dim), unit length, and return its number."""
-        self.know_space(space)
-        return self._added(cohorts, space.id, source, {"vectors": vectors.astype("<f4").tobytes()})
-
-    def remove_cohort(self, cohort_id: int) -> None:
-        """Remove a cohort."""
-        self._connection.execute(delete(cohorts).where(cohorts.c.id == cohort_id))
 
     def remove_calibrations(self, ids: Sequence[int]) -> None:
         """Remove calibrations."""

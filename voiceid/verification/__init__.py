@@ -1,7 +1,7 @@
 """Verification and identification: questions about a clip, and their answers.
 
-`verifier` asks the gallery, `backend` is what the database says of adaptation, calibration and
-normalisation, and `answers` makes the decisions.
+`verifier` asks the gallery, `backend` is what the database says of adaptation and calibration, and
+`answers` makes the decisions.
 """
 
 from voiceid.verification.answers import Probe

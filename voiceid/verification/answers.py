@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from voiceid.decision.rule import accepted
 from voiceid.domain import (
     Candidate,
     Condition,
@@ -208,12 +209,12 @@ class Facts:
     ) -> Decision:
         """Return the decision that score and threshold make."""
         score, threshold = judged.score, judged.threshold
-        accepted = score >= threshold.value
-        claimed = speaker if accepted or self.task is Task.VERIFY else None
-        sign = ">=" if accepted else "<"
+        reached = bool(accepted(score, threshold.value))
+        claimed = speaker if reached or self.task is Task.VERIFY else None
+        sign = ">=" if reached else "<"
         return self.decision(
-            Outcome.ACCEPTED if accepted else Outcome.REJECTED,
-            Reason.MATCH if accepted else rejection,
+            Outcome.ACCEPTED if reached else Outcome.REJECTED,
+            Reason.MATCH if reached else rejection,
             f"score {score:.3f} {sign} threshold {threshold.value:.4g} ({threshold.source})",
             speaker=claimed,
             **judged.facts,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from voiceid.audio import AudioSource
 from voiceid.decision.embeddings import cosine
-from voiceid.decision.rule import DecisionRule
+from voiceid.decision.rule import DecisionRule, accepted
 from voiceid.domain import (
     Candidate,
     Condition,
@@ -89,16 +89,15 @@ class Verifier:
             back_end = self.back_ends.in_use(reader, rule)
             claimed, vector = self._claimed(reader, name, back_end.space)
         facts = Facts(Task.VERIFY, probe, back_end.space, 1, started)
-        score, asked = None, vector
+        score = None
         if probe.embedding is not None:
-            asked = back_end.moved(probe.embedding).vector
-            score = _finite(cosine(asked, vector))
+            score = _finite(cosine(back_end.moved(probe.embedding).vector, vector))
         found = () if score is None else (Candidate(claimed.speaker, score),)
         if (standing := claimed.standing(datetime.now(UTC))) is not Standing.ACTIVE:
             return facts.barred(claimed.speaker, standing, {"score": score}, found)
         if score is None:
             return facts.too_short(speaker=claimed.speaker)
-        judged = back_end.judged(score, probe.against(claimed), lambda: (vector, asked))
+        judged = back_end.judged(score, probe.against(claimed))
         return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, claimed.speaker, found)
 
     def identify(
@@ -141,14 +140,9 @@ class Verifier:
                 where = "" if group is None else f" of the group {group}"
                 detail = f"nobody{where} is enrolled in {space.id}"
                 return facts.decision(Outcome.REJECTED, Reason.GALLERY_EMPTY, detail)
-            (best, owner), centroid_id = ranking[0][0], ranking[0][1]
-            judged = back_end.judged(
-                best.score,
-                probe.against(owner),
-                lambda: (reader.vector(centroid_id, space.id), embedding.vector),
-                size,
-            )
-        return _decide(facts, [one for one, _ in ranking], judged, rule.margin, top)
+            best, owner = ranking[0]
+            judged = back_end.judged(best.score, probe.against(owner), size)
+        return _decide(facts, ranking, judged, rule.margin, top)
 
     def search(
         self, embedding: Embedding, k: int, group: str | None = None
@@ -165,7 +159,7 @@ class Verifier:
         with self.store.read() as reader:
             back_end = self.back_ends.in_use(reader, NO_RULE)
             moved = back_end.moved(embedding)
-            return tuple(one for (one, _), _ in self._ranking(reader, moved, k, group))
+            return tuple(one for one, _ in self._ranking(reader, moved, k, group))
 
     def _claimed(
         self, reader: Reader, name: str, space: EmbeddingSpace
@@ -187,8 +181,8 @@ class Verifier:
         embedding: Embedding,
         k: int,
         group: str | None,
-    ) -> list[tuple[tuple[Candidate, Enrolled], int]]:
-        """Return the nearest, best first, each with the id of the centroid."""
+    ) -> list[tuple[Candidate, Enrolled]]:
+        """Return the nearest, best first, each with its enrolment."""
         gallery = self.gallery_of(embedding.space)
         started = time.perf_counter()
         hits = gallery.search(reader, embedding.vector, k, group)
@@ -196,8 +190,7 @@ class Verifier:
             self.searched(time.perf_counter() - started)
         owners = reader.owners([centroid_id for centroid_id, _ in hits])
         return [
-            ((Candidate(owners[hit].speaker, _finite(score)), owners[hit]), hit)
-            for hit, score in hits
+            (Candidate(owners[hit].speaker, _finite(score)), owners[hit]) for hit, score in hits
         ]
 
 
@@ -211,7 +204,7 @@ def _decide(
     """Decide between acceptance of the best candidate, rejection, and neither."""
     (best, owner), runner_up = ranking[0], ranking[1][0] if len(ranking) > 1 else None
     shown = tuple(candidate for candidate, _ in ranking[:top])
-    if best.score >= judged.threshold.value:
+    if accepted(best.score, judged.threshold.value):
         if runner_up is not None and best.score - runner_up.score < margin:
             return facts.ambiguous(best, runner_up, judged, margin, shown)
         if (standing := owner.standing(datetime.now(UTC))) is not Standing.ACTIVE:
@@ -240,7 +233,7 @@ def compare(embedder: Embedder, a: AudioSource, b: AudioSource, *, back_end: Bac
         return facts.too_short()
     sides = back_end.moved(one.embedding).vector, back_end.moved(other.embedding).vector
     condition = Condition.of_two(one.quality, other.quality)
-    judged = back_end.judged(_finite(cosine(*sides)), condition, lambda: sides)
+    judged = back_end.judged(_finite(cosine(*sides)), condition)
     return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, None, ())
 
 
