@@ -186,8 +186,8 @@ def _decided(
 def needed(rule: DecisionRule, of: Table | trials.Identified) -> trials.Floats:
     """Return the threshold that each comparison must reach."""
     n = len(of.band)
-    one, none = np.ones(n), np.full(n, np.nan)
-    return rule.thresholds(Conditions(of.band, of.net_speech_s, none, none, one, one, 0.0 * one))
+    none = np.full(n, np.nan)
+    return rule.thresholds(Conditions(of.band, of.net_speech_s, none, none, np.ones(n)))
 
 
 def int8_table(corpora: Corpora, cache: Path | None) -> str:

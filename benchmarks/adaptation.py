@@ -6,12 +6,11 @@ Each site is a corpus whose clips were cut short and degraded, so that there are
 Enrolments of up to three samples are compared with single ones, of other recordings.  Whatever
 learns, learns without the folds of both speakers of a trial (`voiceid.decision.choose`).
 
-The rivals are centring; WCCN; two-covariance PLDA (Brümmer and de Villiers, The speaker
+The rivals are centring, WCCN, and two-covariance PLDA (Brümmer and de Villiers, The speaker
 partitioning problem, Odyssey 2010; Sizov, Lee and Kinnunen, Unifying probabilistic linear
 discriminant analysis variants in biometric authentication, S+SSPR 2014), estimated by moments,
-shrunk as WCCN is, between and within, after centring and unit length; and AS-Norm by a cohort of
-one voice for each speaker of train-clean-100, clean or degraded as the probes are.  Of each rival
-the shrinkage of the least minimal Cllr is shown: all are flattered by the same rule.
+shrunk as WCCN is, between and within, after centring and unit length.  Of each rival the
+shrinkage of the least minimal Cllr is shown: all are flattered by the same rule.
 """
 
 from __future__ import annotations
@@ -40,11 +39,9 @@ from benchmarks.tables import markdown, percent
 from benchmarks.trials import Floats, Ids, Voice, base
 from benchmarks.voices import Ear, Hearing
 from voiceid import metrics
-from voiceid.decision import normalization
 from voiceid.decision.choice import SHRINKAGES, choose
 from voiceid.decision.embeddings import unit
 from voiceid.decision.held_out import MIN_SPEAKERS, TrialList, deal, list_trials
-from voiceid.decision.normalization import Cohort
 from voiceid.decision.transforms import fit, numbered
 from voiceid.domain import Float32Array
 from voiceid.metrics.detection import crossing
@@ -56,8 +53,6 @@ SIX = [
 CUTS_S = (1.8, 2.5, 3.5)
 DIGITS_S = (1.0, 2.0)
 TURN_S = 2.0
-COHORT_CUT_S = 2.5
-TOPS = (100, 200)
 RESAMPLES = 500
 
 Scorer = Callable[[TrialList, Ids, Float32Array], Floats]
@@ -171,19 +166,6 @@ def _llr(x: Floats, y: Floats, between: Floats) -> Floats:
     return np.asarray(product + squares + np.sum(np.log(total) - np.log(apart) / 2.0))
 
 
-def as_norm(site: Site, cohort: Float32Array, strangers: Sequence[str], top: int) -> Floats:
-    """Return the normalised scores (t,): a speaker's own voice is left out of the cohort."""
-    trials = site.trials
-    known = Cohort(cohort, top)
-    centroids = unit(np.stack([site.vectors[run].mean(axis=0) for run in trials.enrolments]))
-    names, others = np.array(site.names), np.array(strangers)
-    first = [int(run[0]) for run in trials.enrolments]
-    one = normalization.statistics(centroids, known, names[first][:, None] == others)
-    other = normalization.statistics(site.vectors, known, names[:, None] == others)
-    slopes, offsets = normalization.linear_map(one.of(trials.enrolment), other.of(trials.probe))
-    return slopes * trials.cosines(np.arange(len(trials.probe)), site.vectors) + offsets
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
     """The corpora, and what hears them."""
@@ -211,12 +193,6 @@ class Material:
         for seconds in DIGITS_S:
             yield Site.of(f"digits, {seconds:g} s", self.ear.hear(digits(self.corpora, seconds)))
 
-    def cohorts(self) -> dict[str, list[Voice]]:
-        """Return one voice of each speaker of train-clean-100, clean and degraded."""
-        pieces = [cut(clip, COHORT_CUT_S) for clip in train_clean(self.corpora)]
-        found = {"clean": self.ear.hear(pieces), "degraded": self.in_turn(pieces)}
-        return {k: [v for v in own if v.vector is not None] for k, own in found.items()}
-
     def hear(self, clips: Sequence[Clip], change: Callable[[Clip], Clip]) -> list[Voice]:
         """Return the voices of clips that something happened to."""
         return self.ear.hear([change(clip) for clip in clips])
@@ -227,7 +203,7 @@ class Material:
         return self.ear.hear([changes[i % len(changes)](clip) for i, clip in enumerate(clips)])
 
 
-def rivals(site: Site, cohorts: dict[str, list[Voice]]) -> dict[str, Floats]:
+def rivals(site: Site) -> dict[str, Floats]:
     """Return the scores (t,) of each rival, of several shrinkages those of least Cllr."""
     found = {
         "none": site.held_out(partial(transformed, method="none", shrinkage=1.0)),
@@ -237,11 +213,6 @@ def rivals(site: Site, cohorts: dict[str, list[Voice]]) -> dict[str, Floats]:
         tried = {s: site.held_out(partial(learner, shrinkage=s)) for s in SHRINKAGES}
         best = min(tried, key=lambda s: _min_cllr(site, tried[s]))
         found[f"{name}, shrinkage {best:g}"] = tried[best]
-    for name, voices in cohorts.items():
-        vectors = np.stack([v.vector for v in voices if v.vector is not None])
-        for top in TOPS:
-            strangers = [v.speaker for v in voices]
-            found[f"AS-Norm, {name}, top {top}"] = as_norm(site, vectors, strangers, top)
     return found
 
 
@@ -309,9 +280,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors between runs")
     args = parser.parse_args()
     material = Material(Ear(Hearing(args.model), args.cache), args.corpora)
-    cohorts, sites = material.cohorts(), list(material.sites())
+    sites = list(material.sites())
     for site in sites:
-        found = rows(site, rivals(site, cohorts))
+        found = rows(site, rivals(site))
         print(markdown(title(args.model, site), HEADERS, found), flush=True)
     headers = ("site", "verdict", "reason", "gain in minimal Cllr, bits, and its lower bound")
     print(markdown(f"{args.model}: what `choose` says", headers, map(verdict, sites)))

@@ -26,13 +26,11 @@ if TYPE_CHECKING:
     from voiceid.config import Config
     from voiceid.decision.adaptation import StoredAdaptation
     from voiceid.decision.calibration import (
-        AsNorm,
         CalibratedPoint,
         Calibration,
         Conditions,
         HeldOut,
         StoredCalibration,
-        StoredCohort,
         Weight,
     )
     from voiceid.decision.rule import OperatingPoint
@@ -131,7 +129,6 @@ __version__ = "0.1.0"
 __all__ = [
     "Adapted",
     "Addition",
-    "AsNorm",
     "AudioError",
     "AudioInvalid",
     "AudioNotFound",
@@ -227,7 +224,6 @@ __all__ = [
     "StoreError",
     "StoredAdaptation",
     "StoredCalibration",
-    "StoredCohort",
     "Task",
     "Threshold",
     "ThresholdUnavailable",
@@ -244,7 +240,6 @@ __all__ = [
 _ELSEWHERE = {
     "Adapted": "voiceid.app.adapting",
     "Addition": "voiceid.models.add",
-    "AsNorm": "voiceid.decision.calibration",
     "AudioSource": "voiceid.audio",
     "CalibratedPoint": "voiceid.decision.calibration",
     "Calibration": "voiceid.decision.calibration",
@@ -278,7 +273,6 @@ _ELSEWHERE = {
     "Stats": "voiceid.observability.stats",
     "StoredAdaptation": "voiceid.decision.adaptation",
     "StoredCalibration": "voiceid.decision.calibration",
-    "StoredCohort": "voiceid.decision.calibration",
     "Transform": "voiceid.decision.transforms",
     "VerifyResult": "voiceid.models.status",
     "VoiceID": "voiceid.app",

@@ -36,7 +36,7 @@ The tree (exit codes in brackets; they are part of the public interface)::
     ├── PictureNotWritten [58]       a picture's file is there already, or cannot be written
     ├── GateMissed [59]              an evaluation whose errors are above what was asked for
     ├── FitRefused [60]              recordings too few, or no better for what was to be fitted
-    ├── FitNotFound [61]             no calibration, cohort or adaptation of that number
+    ├── FitNotFound [61]             no calibration or adaptation of that number
     ├── ErasureIncomplete [62]       it was removed, but bytes of it are still in a file
     └── StoreError [50]
         ├── SchemaTooNew [51]        written by a newer voiceid; refused, untouched
@@ -300,7 +300,7 @@ class FitRefused(VoiceIDError):
 
 
 class FitNotFound(VoiceIDError):
-    """There is no calibration, cohort or adaptation of that number."""
+    """There is no calibration or adaptation of that number."""
 
     exit_code = 61
 

@@ -1,4 +1,4 @@
-"""``voiceid adapt``, ``adaptations`` and ``cohort``, on real speech."""
+"""``voiceid adapt`` and ``adaptations``, on real speech."""
 
 from __future__ import annotations
 
@@ -153,22 +153,7 @@ def test_too_few_people_are_refused_with_the_number(home: Path, run: Runner) -> 
     assert "10 are needed" in ran.err
 
 
-def test_a_cohort_is_built_listed_and_removed(
-    pieces: Path, home: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VOICEID_LOG__FILE", "log.jsonl")
-    ran = run("cohort", "build", pieces, "--json")
-    assert ran.code == 0, ran.err
-    assert ran.json["size"] >= 50
-    listed = json.loads(run("cohort", "list", "--json").out)
-    assert listed["id"] == ran.json["id"]
-    few = run("cohort", "build", pieces / "1.flac", pieces / "2.flac")
-    assert few.code == 60
-    assert "it takes 50" in few.err
-    assert run("cohort", "remove", str(ran.json["id"])).code == 0
-    assert run("cohort", "remove", str(ran.json["id"])).code == 61
-    number = ran.json["id"]
-    assert changes(home) == [("build_cohort", number), ("remove_cohort", number)]
+def test_an_adaptation_that_is_not_there_is_an_error_of_its_own(home: Path, run: Runner) -> None:
     for words in (["adaptations", "use", "9"], ["adaptations", "remove", "9"]):
         assert run(*words).code == 61
     assert run("adaptations", "use", "none").code == 0

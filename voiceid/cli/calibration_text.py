@@ -1,4 +1,4 @@
-"""Calibrations, adaptations and cohorts, for people."""
+"""Calibrations and adaptations, for people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from voiceid.cli.text import fields, table
 from voiceid.decision.adaptation import StoredAdaptation
-from voiceid.decision.calibration import CalibratedPoint, StoredCalibration, StoredCohort
+from voiceid.decision.calibration import CalibratedPoint, StoredCalibration
 from voiceid.decision.rule import percent
 
 
@@ -29,8 +29,6 @@ def told(found: StoredCalibration) -> str:
         f"actDCF {prior}": f"{cost:.4f} (least {held_out.min_dcf[prior]:.4f})"
         for prior, cost in held_out.act_dcf.items()
     }
-    if calibration.normalization is not None:
-        facts["normalised"] = f"AS-Norm, cohort {calibration.normalization.cohort}"
     if found.target_fmr is not None:
         facts["target"] = f"FMR {percent(found.target_fmr)}"
     return fields(facts) + "\n\n" + _points(calibration.points)
@@ -88,12 +86,6 @@ def adaptations_table(found: Sequence[StoredAdaptation]) -> str:
     ]
     names = ["id", "space", "learned from", "method", "speakers", "samples", "in use"]
     return table(names, rows, right={"id", "speakers", "samples"})
-
-
-def cohorts_table(found: Sequence[StoredCohort]) -> str:
-    """Return cohorts, one a line."""
-    rows = [[str(one.id), one.space_id, one.source, str(one.size)] for one in found]
-    return table(["id", "space", "made of", "voices"], rows, right={"id", "voices"})
 
 
 def _points(points: Sequence[CalibratedPoint]) -> str:

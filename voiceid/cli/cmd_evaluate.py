@@ -134,15 +134,6 @@ def _text(found: Evaluation) -> str:
         search = found.identification.overall
         facts["FPIR"] = f"{page.rate_text(search.fpir)} among {search.gallery_size}"
         facts["FNIR"] = f"{page.rate_text(search.fnir)}, {search.wrong_names} as somebody else"
-    if (normed := found.as_normed) is not None:
-        verdict = "helps" if normed.helps else "no gain to count on"
-        told = ", ".join(
-            f"{name} {page.percent(one[0])} without, {page.percent(one[1])} with it"
-            if name == "EER"
-            else f"{name} {one[0]:.4f}, {one[1]:.4f}"
-            for name, one in (("EER", normed.eer), ("minCllr", normed.min_cllr))
-        )
-        facts["AS-Norm"] = f"cohort {normed.cohort}: {verdict}; {told}"
     return fields(facts)
 
 

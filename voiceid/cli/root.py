@@ -40,10 +40,6 @@ _COMMANDS = {
         "voiceid.cli.cmd_adaptations",
         "List, choose and remove adaptations.",
     ),
-    "cohort": (
-        "voiceid.cli.cmd_cohort",
-        "Keep voices of strangers, by which scores can be normalised.",
-    ),
     "speakers": (
         "voiceid.cli.cmd_speakers",
         "List, show, change, compare, remove, export and import speakers.",

@@ -61,9 +61,6 @@ class Conditions:
         NaN when it is not known.
     level_dbfs : (n,) float64 or None
         NaN, or None for all, when it is not known.
-    slope, offset : (n,) float64
-        The linear map of a normalised score (AS-Norm): ``slope * cosine + offset``; 1 and 0
-        for none.
     """
 
     band: npt.NDArray[np.int64]
@@ -71,12 +68,10 @@ class Conditions:
     snr_db: Floats
     enrolled_speech_s: Floats
     n_enrolled: Floats
-    slope: Floats
-    offset: Floats
     level_dbfs: Floats | None = None
 
     @classmethod
-    def of(cls, condition: Condition, normalised: tuple[float, float] = (1.0, 0.0)) -> Conditions:
+    def of(cls, condition: Condition) -> Conditions:
         """Return the conditions of one comparison."""
         net, snr, level = condition.net_speech_s, condition.snr_db, condition.level_dbfs
         return cls(
@@ -85,8 +80,6 @@ class Conditions:
             np.array([math.nan if snr is None else snr]),
             np.array([condition.enrolled_speech_s]),
             np.array([float(condition.n_enrolled)]),
-            np.array([normalised[0]]),
-            np.array([normalised[1]]),
             np.array([math.nan if level is None else level]),
         )
 
@@ -143,22 +136,6 @@ class CalibratedPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class AsNorm:
-    """Adaptive symmetric normalisation with a stored cohort.
-
-    Parameters
-    ----------
-    cohort : int
-        Its number in the database.
-    top : int
-        How many of the cohort, the most alike, either side is measured against.
-    """
-
-    cohort: int
-    top: int
-
-
-@dataclass(frozen=True, slots=True)
 class HeldOut:
     """What LLRs were worth on speakers that their fit had not seen.
 
@@ -200,8 +177,6 @@ class Calibration:
         The highest rate first.
     impostor_trials : int
         How many are behind the points.
-    normalization : AsNorm or None
-        What is done to the scores first.
     """
 
     slope: float
@@ -211,7 +186,6 @@ class Calibration:
     min_net_speech_s: float
     points: tuple[CalibratedPoint, ...]
     impostor_trials: int
-    normalization: AsNorm | None = None
 
     def covers(self, given: Conditions) -> npt.NDArray[np.bool_]:
         """Return which comparisons it can speak of, (n,)."""
@@ -223,18 +197,16 @@ class Calibration:
 
         NaN for a comparison that the calibration cannot speak of.
         """
-        normalised = given.slope * np.asarray(scores, dtype=np.float64) + given.offset
-        found = self.slope * normalised + self._shift(given)
-        return np.where(self.covers(given), found, np.nan)
+        llrs = self.slope * np.asarray(scores, dtype=np.float64) + self._shift(given)
+        return np.where(self.covers(given), llrs, np.nan)
 
     def cosines(self, llr: float | Floats, given: Conditions) -> Floats:
         """Return the cosine (n,) at which each comparison has an LLR; NaN where it has none.
 
         It may lie outside -1 to 1: then every score, or none, is above.
         """
-        normalised = (np.asarray(llr) - self._shift(given)) / self.slope
-        found = (normalised - given.offset) / given.slope
-        return np.where(self.covers(given), found, np.nan)
+        cosines = (np.asarray(llr) - self._shift(given)) / self.slope
+        return np.where(self.covers(given), cosines, np.nan)
 
     def llr_at(self, fmr: float) -> float:
         """Return the LLR from which comparisons are accepted at a false match rate.
@@ -270,7 +242,8 @@ class Calibration:
         ValueError, KeyError, TypeError
             It is of no calibration that could be trusted.
         """
-        normalization = facts["normalization"]
+        if facts.get("normalization") is not None:  # fitted on other scores than cosines
+            raise ValueError("the calibration is of normalised scores")
         numbers = {key: float(facts[key]) for key in ("slope", "intercept", "min_net_speech_s")}
         found = cls(
             **numbers,
@@ -278,7 +251,6 @@ class Calibration:
             bands=tuple(Band(band).value for band in facts["bands"]),
             points=tuple(_point(one) for one in facts["points"]),
             impostor_trials=int(facts["impostor_trials"]),
-            normalization=None if normalization is None else AsNorm(**normalization),
         )
         known = {name for names in FEATURES.values() for name in names}
         numbers |= {f"weight {w.feature}": w.weight + w.low + w.high for w in found.weights}
@@ -353,34 +325,6 @@ class StoredCalibration:
     in_use: bool
     calibration: Calibration
     held_out: HeldOut
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the public JSON."""
-        return {**asdict(self), "created_at": self.created_at.isoformat()}
-
-
-@dataclass(frozen=True, slots=True)
-class StoredCohort:
-    """A cohort of a database: voices of strangers, by which scores can be normalised.
-
-    Parameters
-    ----------
-    id : int
-        Never used again after removal.
-    space_id : str
-    created_at : datetime
-        UTC.
-    source : str
-        What it was made of, as it was named.
-    size : int
-        Voices.
-    """
-
-    id: int
-    space_id: str
-    created_at: datetime
-    source: str
-    size: int
 
     def to_dict(self) -> dict[str, Any]:
         """Return the public JSON."""

@@ -9,12 +9,12 @@ is accepted.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from voiceid.decision.calibration import (
     BANDS,
@@ -24,15 +24,11 @@ from voiceid.decision.calibration import (
     StoredCalibration,
     trials_needed,
 )
-from voiceid.decision.embeddings import agreement
-from voiceid.domain import Band, Condition, Float32Array, QualityReport, Threshold
+from voiceid.domain import Condition, Threshold
 from voiceid.errors import ConfigError, ThresholdUnavailable
 
 DEFAULT_FMR = 0.001
 """The false match rate aimed at when nobody says another: one stranger in a thousand."""
-AGREEMENT_FMR = 0.01
-"""The false match rate at which samples of one enrolment must agree: whoever enrols vouches for
-them, and a slip of another voice is one among few, where a door has every stranger."""
 _MAX_RATE = 0.5
 """A rate above is no target: a coin does as well."""
 
@@ -148,21 +144,14 @@ class DecisionRule:
         asked = None if self.calibration is None else self.calibration.target_fmr
         return Target(DEFAULT_FMR if asked is None else asked)
 
-    def threshold(
-        self,
-        condition: Condition,
-        gallery_size: int = 1,
-        normalised: tuple[float, float] = (1.0, 0.0),
-    ) -> Threshold:
-        """Return the threshold for a comparison.
+    def threshold(self, condition: Condition, gallery_size: int = 1) -> Threshold:
+        """Return the threshold for a comparison, and where it is from.
 
         Parameters
         ----------
         condition : Condition
         gallery_size : int
             How many speakers are searched, on which a target FPIR depends.
-        normalised : (slope, offset)
-            The linear map of the calibration's normalisation for this comparison.
 
         Raises
         ------
@@ -170,66 +159,71 @@ class DecisionRule:
             Nothing was measured for this band, or for so little speech, or it is not known
             how much there was; or the target is one that the trials behind cannot support.
         """
-        if condition.net_speech_s is None:
-            raise ThresholdUnavailable(
-                "it is not known how much speech is behind the vector, and thresholds depend on it",
-                hint="Pass net_speech_s with the vector.",
-            )
-        level_dbfs = condition.level_dbfs
-        if level_dbfs is not None and level_dbfs < self.min_level_dbfs:
-            raise ThresholdUnavailable(
-                f"speech of {level_dbfs:.1f} dBFS is softer than {self.min_level_dbfs:g} dBFS,"
-                f" below which {self.model} does not tell voices apart",
-                hint="Raise the recording level; campplus does not depend on it.",
-            )
+        given = Conditions.of(condition)
+        value = float(self.thresholds(given, gallery_size)[0])
+        if math.isnan(value):
+            raise self._unavailable(condition, gallery_size)
         fmr = self.aim.fmr(gallery_size)
-        given = Conditions.of(condition, normalised)
-        if self._calibrated is not None and self._calibrated.covers(given)[0]:
-            value = float(self._calibrated.cosines(self._calibrated.llr_at(fmr), given)[0])
-            aim = self._aim_text(fmr, gallery_size)
-            return Threshold(value, f"{self._calibration_name}, {aim}")
-        point = self._point(condition.band, condition.net_speech_s, fmr)
-        return Threshold(
-            point.threshold,
-            f"card {self.model}, {condition.band.value}, net speech >="
-            f" {point.min_net_speech_s:g} s, {self._aim_text(point.target_fmr, gallery_size)}",
-        )
+        if self.calibration is not None and self._covers(given)[0]:
+            source, fmr_used = f"calibration {self.calibration.id}", fmr
+        else:
+            point = self.points[int(self._places(given, fmr)[0])]
+            source = f"card {self.model}, {point.band}, net speech >= {point.min_net_speech_s:g} s"
+            fmr_used = point.target_fmr
+        return Threshold(value, f"{source}, {self._aim_text(fmr_used, gallery_size)}")
 
     def thresholds(self, given: Conditions, gallery_size: int = 1) -> Floats:
         """Return the threshold (n,) of each comparison, NaN where there is none."""
         fmr = self.aim.fmr(gallery_size)
-        found = np.full(len(given.band), np.nan)
-        steps = {(p.band, p.min_net_speech_s) for p in self.points}
-        for band, least_s in sorted(steps, key=lambda step: step[1]):
-            reached = given.net_speech_s >= least_s
-            point = _loosest(self.points, band, least_s, fmr)
-            rows = reached & (given.band == BANDS.index(Band(band)))
-            found[rows] = math.nan if point is None else point.threshold
+        values = np.array([*(point.threshold for point in self.points), math.nan])
+        needed = values[self._places(given, fmr)]
         if self._calibrated is not None:
-            calibrated = np.full(len(found), np.nan)
+            calibrated = np.full(len(needed), math.nan)
             with contextlib.suppress(ThresholdUnavailable):
                 calibrated = self._calibrated.cosines(self._calibrated.llr_at(fmr), given)
-            found = np.where(self._calibrated.covers(given), calibrated, found)
+            needed = np.where(self._covers(given), calibrated, needed)
         if given.level_dbfs is not None:
-            found[given.level_dbfs < self.min_level_dbfs] = math.nan  # NaN is not below
-        return found
+            needed[given.level_dbfs < self.min_level_dbfs] = math.nan  # NaN is not below
+        return needed
 
-    def llr(
-        self, score: float, condition: Condition, normalised: tuple[float, float] = (1.0, 0.0)
-    ) -> float | None:
+    def llr(self, score: float, condition: Condition) -> float | None:
         """Return the log-likelihood ratio of a score; None where the calibration has none."""
-        if self._calibrated is None or condition.net_speech_s is None:
+        if self._calibrated is None:
             return None
-        found = float(self._calibrated.llrs([score], Conditions.of(condition, normalised))[0])
-        return found if math.isfinite(found) else None
+        llr = float(self._calibrated.llrs([score], Conditions.of(condition))[0])
+        return llr if math.isfinite(llr) else None
 
     @property
     def _calibrated(self) -> Calibration | None:
         return None if self.calibration is None else self.calibration.calibration
 
-    @property
-    def _calibration_name(self) -> str:
-        return "" if self.calibration is None else f"calibration {self.calibration.id}"
+    def _covers(self, given: Conditions) -> npt.NDArray[np.bool_]:
+        """Return for which comparisons (n,) the calibration makes the threshold."""
+        if self._calibrated is None:
+            return np.zeros(len(given.band), dtype=bool)
+        return self._calibrated.covers(given)
+
+    def _places(self, given: Conditions, fmr: float) -> npt.NDArray[np.int64]:
+        """Return the place (n,) in `points` of the point that holds; -1: there is none.
+
+        Of the longest step that the speech reaches it is the point for the highest rate that
+        is not above ``fmr``.
+        """
+        allowed = fmr * (1.0 + 1e-9)  # forgiven the rounding of its arithmetic
+        places = np.full(len(given.band), -1)
+        for number, band in enumerate(BANDS):
+            rows = given.band == number
+            if not rows.any():
+                continue
+            steps: dict[float, list[int]] = {}
+            for place, point in enumerate(self.points):
+                if point.band == band:
+                    steps.setdefault(point.min_net_speech_s, []).append(place)
+            for least_s in sorted(steps):
+                usable = [i for i in steps[least_s] if self.points[i].target_fmr <= allowed]
+                loosest = max(usable, key=lambda i: self.points[i].target_fmr, default=-1)
+                places[rows & (given.net_speech_s >= least_s)] = loosest
+        return places
 
     def _aim_text(self, fmr: float, gallery_size: int) -> str:
         aim = self.aim
@@ -237,142 +231,42 @@ class DecisionRule:
             return f"FMR {percent(fmr)}"
         return f"FPIR {percent(aim.rate)} of {gallery_size} enrolled, FMR {percent(fmr)}"
 
-    def _point(self, band: Band, net_speech_s: float, fmr: float) -> OperatingPoint:
-        reached = [
-            p for p in self.points if p.band == band.value and net_speech_s >= p.min_net_speech_s
-        ]
-        if not reached:
-            raise ThresholdUnavailable(
-                f"the card of {self.model} has no operating point for"
-                f" {net_speech_s:.2f} s of net speech, {band.value}"
+    def _unavailable(self, condition: Condition, gallery_size: int) -> ThresholdUnavailable:
+        """Return why a comparison has no threshold."""
+        net_speech_s, level_dbfs = condition.net_speech_s, condition.level_dbfs
+        if net_speech_s is None:
+            return ThresholdUnavailable(
+                "it is not known how much speech is behind the vector, and thresholds depend on it",
+                hint="Pass net_speech_s with the vector.",
             )
-        longest = max(p.min_net_speech_s for p in reached)
-        point = _loosest(reached, band.value, longest, fmr)
-        if point is None:
-            least = min(p.target_fmr for p in reached if p.min_net_speech_s == longest)
-            raise ThresholdUnavailable(
-                f"a false match rate of {fmr:.3g} takes {trials_needed(fmr)} impostor trials, and"
-                f" the card of {self.model} was measured down to {least:g} for"
-                f" {net_speech_s:.2f} s of net speech, {band.value}",
-                hint="Accept a higher rate, or calibrate on that many trials of your own.",
+        if level_dbfs is not None and level_dbfs < self.min_level_dbfs:
+            return ThresholdUnavailable(
+                f"speech of {level_dbfs:.1f} dBFS is softer than {self.min_level_dbfs:g} dBFS,"
+                f" below which {self.model} does not tell voices apart",
+                hint="Raise the recording level; campplus does not depend on it.",
             )
-        return point
+        fmr = self.aim.fmr(gallery_size)
+        if self._calibrated is not None and self._covers(Conditions.of(condition))[0]:
+            self._calibrated.llr_at(fmr)  # raises the reason
+        band = condition.band.value
+        what = f"{net_speech_s:.2f} s of net speech, {band}"
+        steps = [p for p in self.points if p.band == band and net_speech_s >= p.min_net_speech_s]
+        if not steps:
+            return ThresholdUnavailable(
+                f"the card of {self.model} has no operating point for {what}"
+            )
+        longest = max(p.min_net_speech_s for p in steps)
+        least = min(p.target_fmr for p in steps if p.min_net_speech_s == longest)
+        return ThresholdUnavailable(
+            f"a false match rate of {fmr:.3g} takes {trials_needed(fmr)} impostor trials, and"
+            f" the card of {self.model} was measured down to {least:g} for {what}",
+            hint="Accept a higher rate, or calibrate on that many trials of your own.",
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class Odd:
-    """A sample that does not agree with the others of its speaker.
-
-    Parameters
-    ----------
-    index : int
-        Its place among the samples that were given.
-    agreement, needed : float
-        Cosine to the centroid of the others, and the threshold that it misses.
-    """
-
-    index: int
-    agreement: float
-    needed: float
-
-
-def odd_ones(
-    vectors: Float32Array,
-    qualities: Sequence[QualityReport],
-    rule: DecisionRule,
-    judged: Collection[int] | None = None,
-) -> tuple[list[Odd], dict[int, float]]:
-    """Find the samples that do not agree with the others of their speaker.
-
-    The worst is put aside until all that are left agree.  Putting the worst aside first
-    matters: one other voice among three clips pulls the centroid of the others away from
-    every honest clip too.
-
-    Parameters
-    ----------
-    vectors : (n, dim) float32
-        Unit length.
-    qualities : sequence of QualityReport
-        Of the same samples.
-    rule : DecisionRule
-        Which score makes two clips one voice, at `AGREEMENT_FMR`.
-    judged : collection of int, optional
-        Which may be put aside; all of them when omitted.
-
-    Returns
-    -------
-    odd : list of Odd
-        In the order in which they were put aside.  Of two samples alone it cannot be told
-        which one is the stranger: both are.
-    agreements : dict of int to float
-        Cosine of each judged sample to the centroid of the others that were left with it.
-
-    Raises
-    ------
-    ThresholdUnavailable
-    """
-    rule = rule.with_options(Target(AGREEMENT_FMR))
-    left = list(range(len(vectors)))
-    judged = frozenset(left if judged is None else judged)
-    narrow = np.array([quality.narrowband for quality in qualities])
-    agreements: dict[int, float] = {}
-    odd: list[Odd] = []
-    while len(left) > 1 and (asked := [i for i in left if i in judged]):
-        scores = dict(zip(left, map(float, agreement(vectors[left], narrow[left])), strict=True))
-        agreements |= {i: scores[i] for i in asked}
-        needed = {
-            i: _needed(qualities[i], [qualities[k] for k in left if k != i], rule) for i in asked
-        }
-        worst = min(asked, key=lambda i: scores[i] - needed[i])
-        if scores[worst] >= needed[worst]:
-            break
-        aside = asked if len(left) == 2 else [worst]  # noqa: PLR2004 - see Returns
-        odd += [Odd(i, scores[i], needed[i]) for i in aside]
-        left = [i for i in left if i not in aside]
-    return odd, agreements
-
-
-def thresholds_among(qualities: Sequence[QualityReport], rule: DecisionRule) -> list[Threshold]:
-    """Return every threshold that decides a pair of these clips, each once, the lowest first.
-
-    Pairs with too little speech for any threshold count for nothing.
-
-    Parameters
-    ----------
-    qualities : sequence of QualityReport
-        Of clips with an embedding.
-    rule : DecisionRule
-    """
-    steps = {point.min_net_speech_s for point in rule.points}
-    # Two clips of each kind stand for all of them: there may be a million pairs.
-    kinds: dict[tuple[bool, int], list[QualityReport]] = {}
-    for quality in qualities:
-        step = sum(quality.net_speech_s >= least for least in steps)
-        kinds.setdefault((quality.narrowband, step), []).append(quality)
-    few = [quality for alike in kinds.values() for quality in alike[:2]]
-    found = set()
-    for one, other in itertools.combinations(few, 2):
-        with contextlib.suppress(ThresholdUnavailable):
-            found.add(rule.threshold(Condition.of_two(one, other)))
-    return sorted(found, key=lambda threshold: (threshold.value, threshold.source))
-
-
-def _needed(quality: QualityReport, others: Sequence[QualityReport], rule: DecisionRule) -> float:
-    """Return the threshold that a sample must reach against all the others."""
-    return rule.threshold(Condition.of(quality, others)).value
-
-
-def _loosest(
-    points: Sequence[OperatingPoint], band: str, min_net_speech_s: float, fmr: float
-) -> OperatingPoint | None:
-    """Return the point of a band and step for the highest rate that is not above ``fmr``."""
-    allowed = fmr * (1.0 + 1e-9)  # forgiven the rounding of its arithmetic
-    usable = [
-        p
-        for p in points
-        if (p.band, p.min_net_speech_s) == (band, min_net_speech_s) and p.target_fmr <= allowed
-    ]
-    return max(usable, key=lambda p: p.target_fmr, default=None)
+def accepted(scores: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Return which scores are accepted: those that reach their threshold; NaN never is or does."""
+    return np.asarray(np.asarray(scores) >= np.asarray(thresholds))
 
 
 def percent(rate: float) -> str:

@@ -1,7 +1,7 @@
 """Evaluation: what errors a model makes on recordings whose speakers are known.
 
 `protocol` reads what is compared, and `pairing` makes it of a manifest; `scoring` scores it as the
-product would, which `system` says; `report`, `llrs`, `search` and `normalised` count the errors,
+product would, which `system` says; `report`, `llrs` and `search` count the errors,
 `bounds` says how sure that is, `evaluate` does all of it, and `page` and `charts` show it.
 `fitting` makes a calibration of the same trials, and `cache` keeps what was heard.
 """

@@ -11,7 +11,6 @@ from voiceid.decision.calibration import StoredCalibration
 from voiceid.domain import EmbeddingSpace
 from voiceid.errors import TrialsInvalid
 from voiceid.evaluation.acquisition import Acquisition, acquisition
-from voiceid.evaluation.normalised import AsNormed, as_normed
 from voiceid.evaluation.protocol import Protocol
 from voiceid.evaluation.report import Errors, Judged, errors, sliced
 from voiceid.evaluation.search import (
@@ -90,8 +89,6 @@ class Evaluation:
     slices : tuple of (attribute, label, Errors)
     identification : Identification or None
         None when the models are no gallery, or everybody or nobody is enrolled.
-    as_normed : AsNormed or None
-        What AS-Norm would change; None without a cohort.
     judged : Judged
         The trials that could be made.
     """
@@ -104,7 +101,6 @@ class Evaluation:
     overall: Errors
     slices: tuple[tuple[str, str, Errors], ...]
     identification: Identification | None
-    as_normed: AsNormed | None
     judged: Judged
 
     @property
@@ -142,7 +138,6 @@ class Evaluation:
             "identification": (
                 None if self.identification is None else self.identification.to_dict()
             ),
-            "as_norm": None if self.as_normed is None else self.as_normed.to_dict(),
         }
 
 
@@ -187,9 +182,6 @@ def evaluate(
         overall=overall,
         slices=tuple(sliced(judged, protocol)),
         identification=_identification(judged, protocol, system),
-        as_normed=(
-            None if system.rival is None else as_normed(scored, judged.speakers, *system.rival)
-        ),
         judged=judged,
     )
 

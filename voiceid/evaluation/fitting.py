@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -21,7 +21,6 @@ from voiceid.decision.calibration import (
     BANDS,
     FEATURES,
     TRIALS_PER_ERROR,
-    AsNorm,
     CalibratedPoint,
     Calibration,
     Conditions,
@@ -30,11 +29,9 @@ from voiceid.decision.calibration import (
     Weight,
     trials_needed,
 )
-from voiceid.decision.normalization import Cohort, linear_map, statistics
 from voiceid.errors import FitRefused
 from voiceid.evaluation.bounds import drawn_again
 from voiceid.evaluation.regression import logistic_regression
-from voiceid.evaluation.scoring import ScoredTrials
 from voiceid.metrics import Rate, Trials
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -45,8 +42,6 @@ MIN_SPEAKERS = 5
 PRIORS = (0.01, 0.05)
 """Of a genuine trial, for DCF: of NIST SRE 2016 and later, and of VoxCeleb."""
 _FOLDS = 5
-_NORMALISED_GAIN = 0.05
-"""Share of the held-out Cllr that a normalisation must save: it costs a look at the cohort."""
 _GAIN = 0.01
 """Share of the Cllr that a quality measure must save to be taken in."""
 _PER_BAND = (30, 300)
@@ -71,7 +66,7 @@ class Fit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Material:
-    """Trials to fit on: scores, normalised if they are; what is known of them; their folds."""
+    """Trials to fit on: scores, what is known of them, and their folds."""
 
     scores: Floats
     target: Bools
@@ -91,7 +86,6 @@ def fit(
     speakers: Indices,
     *,
     target_fmr: float | None = None,
-    normalization: AsNorm | None = None,
 ) -> Fit:
     """Fit a calibration on trials.
 
@@ -101,13 +95,10 @@ def fit(
         Cosines.
     target : (n,) bool
     given : Conditions
-        With the linear maps of the normalisation, if there is one.
     speakers : (n, 2) int64
         Numbers of the speakers of both sides of each trial.
     target_fmr : float, optional
         A false match rate that must be supported.
-    normalization : AsNorm, optional
-        Where the linear maps are from.
 
     Raises
     ------
@@ -125,57 +116,8 @@ def fit(
             " or above: --target-fmr.",
         )
     features, llrs = _selected(material)
-    calibration = _calibration(material, features, llrs, target_fmr, normalization)
+    calibration = _calibration(material, features, llrs, target_fmr)
     return Fit(calibration, _held_out(material, llrs), llrs, rows)
-
-
-def fit_best(
-    scored: ScoredTrials,
-    speakers: Indices,
-    cohort: tuple[int, Cohort] | None,
-    *,
-    target_fmr: float | None = None,
-) -> Fit:
-    """Fit a calibration on scored trials, normalised by a cohort if that helps held-out speakers.
-
-    Parameters
-    ----------
-    scored : ScoredTrials
-    speakers : (n, 2) int64
-    cohort : (int, Cohort), optional
-        Its number in the database, and its voices.
-    target_fmr : float, optional
-        See :func:`fit`.
-
-    Raises
-    ------
-    FitRefused
-    """
-    plain = fit(scored.scores, scored.target, scored.given, speakers, target_fmr=target_fmr)
-    if cohort is None:
-        return plain
-    number, voices = cohort
-    normalised = fit(
-        scored.scores,
-        scored.target,
-        as_normalised(scored, voices),
-        speakers,
-        target_fmr=target_fmr,
-        normalization=AsNorm(number, voices.top),
-    )
-    helps = normalised.held_out.cllr < plain.held_out.cllr * (1.0 - _NORMALISED_GAIN)
-    return normalised if helps else plain
-
-
-def as_normalised(scored: ScoredTrials, cohort: Cohort) -> Conditions:
-    """Return the conditions of trials with the line that AS-Norm is for each."""
-    models, of_model = np.unique(scored.trials[:, 0], return_inverse=True)
-    probes, of_probe = np.unique(scored.trials[:, 1], return_inverse=True)
-    slope, offset = linear_map(
-        statistics(scored.models[models], cohort).of(of_model),
-        statistics(scored.probes[probes], cohort).of(of_probe),
-    )
-    return replace(scored.given, slope=slope, offset=offset)
 
 
 def _heard(target: Bools, given: Conditions) -> Bools:
@@ -204,7 +146,7 @@ def _material(
     fold_of = order % _FOLDS
     kept, conditions = speakers[rows], given.rows(rows)
     return _Material(
-        conditions.slope * scores[rows] + conditions.offset,
+        scores[rows],
         target[rows],
         conditions,
         kept,
@@ -252,11 +194,7 @@ def _held_out_llrs(material: _Material, features: Sequence[str]) -> Floats:
 
 
 def _calibration(
-    material: _Material,
-    features: Sequence[str],
-    llrs: Floats,
-    target_fmr: float | None,
-    normalization: AsNorm | None,
+    material: _Material, features: Sequence[str], llrs: Floats, target_fmr: float | None
 ) -> Calibration:
     slopes, intercept = logistic_regression(material.columns(features), material.target)
     if not slopes[0] > 0.0:
@@ -276,7 +214,6 @@ def _calibration(
         min_net_speech_s=float(material.given.net_speech_s.min()),
         points=tuple(_points(material, llrs, target_fmr)),
         impostor_trials=int((~material.target).sum()),
-        normalization=normalization,
     )
 
 

@@ -63,7 +63,6 @@ def page(found: Evaluation, pictures: Mapping[str, bytes], title: str) -> str:
         _at_fmr(found.overall),
         "<h2>Calibration</h2>",
         *_calibration(found),
-        *_as_norm(found),
         *_identification(found),
         *_slices(found),
         "<h2>Recordings that gave nothing</h2>",
@@ -167,23 +166,6 @@ def _calibration(found: Evaluation) -> Iterable[str]:
         " same people, the figures flatter it. LLRs that say nothing cost 1 bit.",
         "note",
     )
-
-
-def _as_norm(found: Evaluation) -> Iterable[str]:
-    one = found.as_normed
-    if one is None:
-        return
-    yield "<h2>Normalisation by a cohort (AS-Norm)</h2>"
-    rows = [
-        ["EER", *map(percent, one.eer)],
-        ["minDCF, prior 0.01", *(f"{cost:.4f}" for cost in one.min_dcf)],
-        ["minCllr (bit)", *(f"{bits:.4f}" for bits in one.min_cllr)],
-    ]
-    yield _table(["", "without", f"with cohort {one.cohort}"], rows)
-    gain = one.eer_gain
-    told = "" if gain is None else f" (95 % of the EER's gain: {gain[0]:.2%} to {gain[1]:.2%})"
-    verdict = "It helps here" if one.helps else "No gain to count on"
-    yield _paragraph(f"{verdict}{told}. `voiceid calibrate` takes it in where it helps.", "note")
 
 
 def _at_fmr(errors: Errors) -> str:

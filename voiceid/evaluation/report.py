@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from voiceid import metrics
 from voiceid.decision.calibration import trials_needed
-from voiceid.decision.rule import DecisionRule
+from voiceid.decision.rule import DecisionRule, accepted
 from voiceid.domain import Band
 from voiceid.evaluation.bounds import (
     Bools,
@@ -241,12 +241,12 @@ def _ordered(judged: Judged, rows: Bools) -> Trials:
 
 def _decided(judged: Judged, thresholds: Floats, rows: Bools, target_fmr: float) -> AtThresholds:
     scored, speakers = judged.scored, judged.speakers
-    accepted = scored.scores >= thresholds  # NaN is no threshold: nobody is accepted
+    reached = accepted(scored.scores, thresholds)
     genuine, impostor = rows & scored.target, rows & ~scored.target
     return AtThresholds(
         target_fmr,
-        fmr=rate_by_speaker(accepted[impostor], speakers[impostor]),
-        fnmr=rate_by_speaker(~accepted[genuine], speakers[genuine]),
+        fmr=rate_by_speaker(reached[impostor], speakers[impostor]),
+        fnmr=rate_by_speaker(~reached[genuine], speakers[genuine]),
         without_threshold=int(np.isnan(thresholds[rows]).sum()),
     )
 

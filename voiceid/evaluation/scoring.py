@@ -57,8 +57,6 @@ class ScoredTrials:
         What the product would have asked for; NaN where it has no threshold.
     given : Conditions
         On which thresholds depend: of the probe, or of the shorter of two recordings.
-    models, probes : (m, dim), (p, dim) float32
-        What the trials compare, by their numbers; zeros for what could not be had.
     """
 
     trials: Indices
@@ -66,8 +64,6 @@ class ScoredTrials:
     scores: Float32Array
     thresholds: Float64Array
     given: Conditions
-    models: Float32Array
-    probes: Float32Array
 
 
 def hear_all(
@@ -157,8 +153,6 @@ def score(
         scores=_cosines(models, asked, trials),
         thresholds=rule.thresholds(given),
         given=given,
-        models=models,
-        probes=asked,
     )
 
 
@@ -208,8 +202,6 @@ def conditions_of(
         snr_db=snr_db,
         enrolled_speech_s=more,
         n_enrolled=of_models.counts,
-        slope=np.ones(len(trials)),
-        offset=np.zeros(len(trials)),
         level_dbfs=level_dbfs,
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid import metrics
-from voiceid.decision.rule import DecisionRule, Target
+from voiceid.decision.rule import DecisionRule, Target, accepted
 from voiceid.evaluation.bounds import Bools, Indices, drawn_again, rate_by_speaker
 from voiceid.evaluation.protocol import Protocol
 from voiceid.evaluation.report import Judged, attributes
@@ -201,7 +201,7 @@ def identified(gallery: Gallery) -> Identified:
     scores, mated = gallery.scores, gallery.mated
     best, rows = scores.argmax(axis=1), np.arange(len(scores))
     asked = gallery.thresholds[rows, best]
-    reached = scores[rows, best] >= asked  # NaN is no threshold
+    reached = accepted(scores[rows, best], asked)
     clear = np.ones(len(best), dtype=bool)
     if scores.shape[1] > 1:
         first_two = np.partition(scores, -2, axis=1)[:, -2:]

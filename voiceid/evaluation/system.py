@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from voiceid.decision.normalization import Cohort
 from voiceid.decision.rule import DecisionRule
 from voiceid.decision.transforms import Transform
 from voiceid.domain import EmbeddingSpace, Utterance
 from voiceid.evaluation.cache import EmbeddingCache
-from voiceid.evaluation.fitting import as_normalised
 from voiceid.evaluation.protocol import Protocol
 from voiceid.evaluation.scoring import Failure, ScoredTrials, adapted, listen, score
 from voiceid.evaluation.search import IndexLoss
@@ -30,10 +28,6 @@ class System:
         In which embeddings are compared: the model's, or an adapted one.
     transform : Transform or None
         From the model's space to it.
-    cohort : Cohort or None
-        By which the calibration in use has its scores normalised.
-    rival : (int, Cohort) or None
-        The newest cohort and its number, to see whether it would help.
     verifying, identifying : DecisionRule
         What decides about one speaker, and among all; with the calibration in use.
     index_loss : IndexLoss or None
@@ -44,8 +38,6 @@ class System:
     cache: EmbeddingCache
     space: EmbeddingSpace
     transform: Transform | None
-    cohort: Cohort | None
-    rival: tuple[int, Cohort] | None
     verifying: DecisionRule
     identifying: DecisionRule
     index_loss: IndexLoss | None = None
@@ -64,8 +56,4 @@ class System:
 
     def score(self, protocol: Protocol, heard: Sequence[Utterance | Failure]) -> ScoredTrials:
         """Score the trials whose model and probe could be had, as decisions are made."""
-        scored = score(protocol, heard, self.verifying)
-        if self.cohort is None:
-            return scored
-        given = as_normalised(scored, self.cohort)
-        return replace(scored, given=given, thresholds=self.verifying.thresholds(given))
+        return score(protocol, heard, self.verifying)

@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 from voiceid.store import pgvector
 from voiceid.store.centroid_table import Centroids
 from voiceid.store.change_feed import Feed
-from voiceid.store.cohort_table import Cohorts
 from voiceid.store.erasure_table import Erasures
 from voiceid.store.fit_tables import Adaptations, Calibrations, FitsInUse, fits_in_use
 from voiceid.store.sample_table import Samples
@@ -65,11 +64,6 @@ class Reader:
     def adaptations(self) -> Adaptations:
         """Adaptations."""
         return Adaptations(self._connection)
-
-    @cached_property
-    def cohorts(self) -> Cohorts:
-        """Cohorts."""
-        return Cohorts(self._connection)
 
     @cached_property
     def switches(self) -> Switches:

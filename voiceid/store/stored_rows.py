@@ -269,16 +269,6 @@ def model_change(row: Any) -> ModelChange:
         raise _damaged_row(f"model change {row.id}") from error
 
 
-def cohort(row: Any, dim: int) -> Float32Array:
-    """Return the vectors (n, dim) of a cohort; raises StoreError when they are damaged."""
-    try:
-        vectors = np.frombuffer(row.vectors, dtype="<f4").reshape(-1, dim).astype(np.float32)
-    except (ValueError, TypeError) as error:
-        raise _damaged_row(f"cohort {row.id}") from error
-    require_unit(vectors, row.space_id)
-    return vectors
-
-
 def moment_of(text: str) -> datetime:
     """Return a stored time; raises StoreError when it is damaged."""
     try:

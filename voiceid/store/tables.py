@@ -5,8 +5,8 @@ the samples of a speaker in one embedding space, in the transaction that changes
 every such change appends a row to ``changes``, the feed that the indexes follow; so does every
 change of the groups that a speaker is in.
 
-``calibrations``, ``cohorts`` and ``adaptations`` are what was fitted on a site's own recordings,
-each for one embedding space, of which one of a kind can be in use.
+``calibrations`` and ``adaptations`` are what was fitted on a site's own recordings, each for one
+embedding space, of which one of a kind can be in use.
 
 ``model_changes`` says which embedding space took the place of which: the samples of the two are of
 the same recordings, and go together.
@@ -167,17 +167,6 @@ calibrations = Table(
     Column("facts", Text, nullable=False),
     Column("used_since", _SORTED),
     _in_use("calibrations"),
-    sqlite_autoincrement=True,
-)
-
-cohorts = Table(
-    "cohorts",
-    metadata,
-    Column("id", _NUMBER, primary_key=True),
-    Column("space_id", ForeignKey("embedding_spaces.id"), nullable=False),
-    Column("created_at", _SORTED, nullable=False),
-    Column("source", String, nullable=False),
-    Column("vectors", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
 

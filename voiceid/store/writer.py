@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 from voiceid.store.bulk_insert import BulkWriter
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects
-from voiceid.store.cohort_table import CohortWriter
 from voiceid.store.erasure_table import ErasureWriter
 from voiceid.store.fit_tables import AdaptationWriter, CalibrationWriter
 from voiceid.store.reader import Reader
@@ -82,11 +81,6 @@ class Writer(Reader):
     def adaptations(self) -> AdaptationWriter:
         """Adaptations."""
         return AdaptationWriter(self._effects, self.spaces, self.centroids)
-
-    @cached_property
-    def cohorts(self) -> CohortWriter:
-        """Cohorts."""
-        return CohortWriter(self._effects, self.spaces)
 
     @cached_property
     def switches(self) -> SwitchWriter:

@@ -49,15 +49,12 @@ CONDITIONS = st.builds(
     enrolled_speech_s=st.floats(1.0, 100.0),
     n_enrolled=st.integers(1, 20),
 )
-MAPS = st.tuples(st.floats(0.5, 20.0), st.floats(-10.0, 10.0))
 WIDEBAND = Condition(Band.WIDEBAND, 3.0, 20.0, 10.0, 3)
 
 
-@given(CONDITIONS, st.floats(-1.0, 1.0), MAPS)
-def test_a_score_has_the_llr_of_which_it_is_the_cosine(
-    condition: Condition, score: float, normalised: tuple[float, float]
-) -> None:
-    given_ = Conditions.of(condition, normalised)
+@given(CONDITIONS, st.floats(-1.0, 1.0))
+def test_a_score_has_the_llr_of_which_it_is_the_cosine(condition: Condition, score: float) -> None:
+    given_ = Conditions.of(condition)
     llr = FITTED.llrs([score], given_)
     assert FITTED.cosines(llr, given_)[0] == pytest.approx(score, abs=1e-9)
 
@@ -125,6 +122,7 @@ def test_it_survives_json() -> None:
         ("points", [{**FITTED.to_dict()["points"][0], "fmr_bounds": None}]),
         ("points", FITTED.to_dict()["points"][::-1]),
         ("bands", ["ultrasonic"]),
+        ("normalization", {"cohort": 1, "top": 100}),
         ("weights", [{"feature": "mood", "weight": 1.0, "low": 0.0, "high": 1.0}]),
     ],
 )

@@ -5,20 +5,29 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceid.decision.calibration import Conditions
+from voiceid.decision.agreement import thresholds_among
+from voiceid.decision.calibration import (
+    CalibratedPoint,
+    Calibration,
+    Conditions,
+    HeldOut,
+    StoredCalibration,
+    Weight,
+)
 from voiceid.decision.rule import (
     DEFAULT_FMR,
     DecisionRule,
     OperatingPoint,
     Target,
+    accepted,
     checked_margin,
-    thresholds_among,
 )
 from voiceid.domain import Band, Condition, QualityReport, band_of
 from voiceid.errors import ConfigError, ThresholdUnavailable
@@ -35,6 +44,28 @@ def of(net_speech_s: float | None, band: Band = Band.WIDEBAND) -> Condition:
     return Condition(band, net_speech_s, None, 10.0, 3)
 
 
+CALIBRATION = StoredCalibration(
+    id=3,
+    space_id="net-0",
+    created_at=datetime(2026, 1, 2, tzinfo=UTC),
+    source="site.csv",
+    target_fmr=None,
+    in_use=True,
+    calibration=Calibration(
+        slope=20.0,
+        intercept=-9.0,
+        weights=(Weight("ln_net_speech", -0.5, 0.0, 2.0),),
+        bands=("wideband",),
+        min_net_speech_s=2.0,
+        points=tuple(
+            CalibratedPoint(fmr, llr, (0.0, 1.0), 0.1, (0.0, 1.0))
+            for fmr, llr in ((0.1, 0.0), (0.01, 3.0))
+        ),
+        impostor_trials=300,
+    ),
+    held_out=HeldOut(9, 900, 9_000, 0.01, 0.1, 0.09, {}, {}),
+)
+"""Of wideband clips from 2 s on, down to a false match rate of 0.01."""
 RULE = DecisionRule("net", [point(4, 0.4), *NARROW, point(1, 0.6), point(2, 0.5)], margin=0.05)
 
 
@@ -148,16 +179,21 @@ def test_a_target_fpir_takes_a_lower_fmr_of_a_larger_gallery(size: int, fpir: fl
     st.lists(
         st.tuples(
             st.sampled_from(list(Band)),
-            st.floats(0.5, 12.0),
+            st.one_of(st.none(), st.floats(0.5, 12.0)),
             st.one_of(st.none(), st.floats(-80.0, 0.0)),
         ),
         min_size=1,
         max_size=20,
     ),
-    st.sampled_from([0.3, 0.1, 0.05, 0.01, 0.001]),
+    st.builds(Target, st.sampled_from([0.3, 0.1, 0.05, 0.01, 0.001]), st.booleans()),
+    st.integers(1, 20),
+    st.booleans(),
 )
 def test_many_thresholds_at_once_are_those_one_by_one(
-    clips: list[tuple[Band, float, float | None]], target: float
+    clips: list[tuple[Band, float | None, float | None]],
+    target: Target,
+    gallery_size: int,
+    calibrated: bool,
 ) -> None:
     points = [
         replace(point(least, 0.5 + least / 100 - rate, band), target_fmr=rate)
@@ -165,17 +201,33 @@ def test_many_thresholds_at_once_are_those_one_by_one(
         for least, rates in ((1.0, (0.1, 0.01)), (4.0, (0.1,)))
         for rate in rates
     ]
-    rule = DecisionRule("net", points, 0.05, None, Target(target), min_level_dbfs=-40.0)
+    calibration = CALIBRATION if calibrated else None
+    rule = DecisionRule("net", points, 0.05, calibration, target, min_level_dbfs=-40.0)
     conditions = [replace(of(net, band), level_dbfs=level) for band, net, level in clips]
     rows = [Conditions.of(one) for one in conditions]
     joined = Conditions(
         *(np.concatenate([getattr(row, f.name) for row in rows]) for f in fields(Conditions))
     )
-    for one, found in zip(conditions, rule.thresholds(joined), strict=True):
+    for one, expected in zip(conditions, rule.thresholds(joined, gallery_size), strict=True):
         try:
-            assert rule.threshold(one).value == found
+            threshold = rule.threshold(one, gallery_size)
         except ThresholdUnavailable:
-            assert math.isnan(found)
+            assert math.isnan(expected)
+            continue
+        assert threshold.value == expected
+        by_calibration = calibrated and one.band is Band.WIDEBAND and one.net_speech_s >= 2.0
+        assert threshold.source.startswith("calibration 3, " if by_calibration else "card net, ")
+
+
+@given(st.lists(st.tuples(st.floats(), st.floats())))
+def test_a_score_is_accepted_if_it_reaches_a_threshold_and_never_without_one(
+    pairs: list[tuple[float, float]],
+) -> None:
+    scores, thresholds = [one for one, _ in pairs], [other for _, other in pairs]
+    reached = accepted(scores, thresholds)
+    for (score, threshold), found in zip(pairs, reached, strict=True):
+        assert found == accepted(score, threshold) == (score >= threshold)
+        assert not (found and (math.isnan(score) or math.isnan(threshold)))
 
 
 @pytest.mark.parametrize("value", [-0.1, 2.1, math.nan, math.inf])

@@ -33,10 +33,6 @@ POINTS = tuple(
 HELD_OUT = HeldOut(9, 900, 9_000, 0.01, 0.1, 0.09, {"0.01": 0.2}, {"0.01": 0.1})
 
 
-NOTHING = np.zeros((0, 0), dtype=np.float32)
-"""No vectors: the scores are given."""
-
-
 def calibration(slope: float = 25.0, **changes: object) -> StoredCalibration:
     """Return a calibration of wideband clips from 1.5 s on, which weighs net speech as well."""
     facts = {
@@ -97,13 +93,9 @@ def scored(
         snr_db=np.where(net_speech_s > 3.0, 20.0, np.nan),
         enrolled_speech_s=np.full(n, 8.0),
         n_enrolled=np.ones(n),
-        slope=np.ones(n),
-        offset=np.zeros(n),
     )
     scores = rng.normal(np.where(protocol.target, 0.6, 0.2), spread).astype(np.float32)
-    return ScoredTrials(
-        protocol.trials, protocol.target, scores, of.thresholds(given), given, NOTHING, NOTHING
-    )
+    return ScoredTrials(protocol.trials, protocol.target, scores, of.thresholds(given), given)
 
 
 def judged(of: DecisionRule, protocol: Protocol | None = None, **how: float) -> Judged:

@@ -9,13 +9,10 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from voiceid import metrics
-from voiceid.decision.calibration import AsNorm, Conditions
-from voiceid.decision.normalization import Cohort, linear_map, statistics
+from voiceid.decision.calibration import Conditions
 from voiceid.errors import FitRefused
-from voiceid.evaluation.fitting import Fit, as_normalised, fit, fit_best
-from voiceid.evaluation.normalised import as_normed
+from voiceid.evaluation.fitting import Fit, fit
 from voiceid.evaluation.regression import logistic_regression
-from voiceid.evaluation.scoring import ScoredTrials
 
 
 def conditions(rng: np.random.Generator, n: int) -> Conditions:
@@ -25,8 +22,6 @@ def conditions(rng: np.random.Generator, n: int) -> Conditions:
         snr_db=np.where(rng.random(n) < 0.2, np.nan, rng.uniform(0, 40, n)),
         enrolled_speech_s=np.exp(rng.uniform(1.0, 3.5, n)),
         n_enrolled=rng.integers(1, 4, n).astype(float),
-        slope=np.ones(n),
-        offset=np.zeros(n),
     )
 
 
@@ -127,8 +122,6 @@ def test_a_band_of_which_there_is_too_little_is_not_spoken_of() -> None:
             for name in ("net_speech_s", "snr_db", "enrolled_speech_s", "n_enrolled")
         },
         band=np.where(rare, 2, 0),
-        slope=np.ones(24_000),
-        offset=np.zeros(24_000),
     )
     found = fit(**made)
     assert found.calibration.bands == ("wideband",)
@@ -153,82 +146,3 @@ def test_scores_that_stand_on_their_head_are_refused() -> None:
     made["scores"] = -np.asarray(made["scores"])
     with pytest.raises(FitRefused, match="not above"):
         fit(**made)
-
-
-def test_a_normalised_score_is_fitted_as_such() -> None:
-    """A linear map that differs by trial is undone in the threshold of each comparison."""
-    made = trials(1)
-    plain = fit(**made)
-    rng = np.random.default_rng(5)
-    slope, offset = rng.uniform(2.0, 5.0, 24_000), rng.uniform(-1.0, 1.0, 24_000)
-    given = made["given"]
-    mapped = Conditions(
-        given.band,
-        given.net_speech_s,
-        given.snr_db,
-        given.enrolled_speech_s,
-        given.n_enrolled,
-        slope,
-        offset,
-    )
-    raw = (np.asarray(made["scores"]) - offset) / slope
-    found = fit(**{**made, "scores": raw, "given": mapped})
-    assert found.calibration.slope == pytest.approx(plain.calibration.slope)
-    assert found.llrs == pytest.approx(plain.llrs, abs=1e-6)
-    needed = found.calibration.cosines(1.0, mapped)
-    assert slope * needed + offset == pytest.approx(plain.calibration.cosines(1.0, given))
-
-
-def voices(seed: int, n_speakers: int = 12) -> tuple[ScoredTrials, np.ndarray]:
-    """Comparisons of random voices, of which half are heard through a line that moves them."""
-    rng = np.random.default_rng(seed)
-    dim, per = 24, 6
-    own = np.repeat(rng.standard_normal((n_speakers, dim)), per, axis=0)
-    line = 1.2 * rng.standard_normal(dim)
-    through = np.tile(np.arange(per) % 2, n_speakers)[:, None]
-    vectors = own + 0.6 * rng.standard_normal(own.shape) + through * line
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    speaker = np.repeat(np.arange(n_speakers), per)
-    first, second = np.triu_indices(len(vectors), k=1)
-    n = len(first)
-    given = Conditions(
-        np.zeros(n, dtype=np.int64),
-        *(np.full(n, value) for value in (3.0, 20.0, 3.0, 1.0, 1.0, 0.0)),
-    )
-    scores = np.einsum("ij,ij->i", vectors[first], vectors[second])
-    trials = np.stack([first, second], axis=1)
-    target = speaker[first] == speaker[second]
-    nothing = np.full(n, np.nan)
-    scored = ScoredTrials(trials, target, scores, nothing, given, vectors, vectors)
-    strangers = rng.standard_normal((400, dim))
-    strangers[::2] += line
-    return scored, strangers
-
-
-def test_a_cohort_is_taken_in_where_it_helps_and_only_there() -> None:
-    scored, strangers = voices(3, 30)
-    speakers = scored.trials // 6
-    helpful = Cohort.of(strangers.astype(np.float32), 100)
-    found = fit_best(scored, speakers, (4, helpful))
-    assert found.calibration.normalization == AsNorm(4, 100)
-    plain = fit(scored.scores, scored.target, scored.given, speakers)
-    assert found.held_out.cllr < 0.95 * plain.held_out.cllr
-    told = as_normed(scored, speakers, 4, helpful)
-    assert told.helps
-    assert told.eer[1] < told.eer[0]
-    rng = np.random.default_rng(1)
-    useless = Cohort.of(rng.standard_normal((400, 24)).astype(np.float32), 100)
-    kept = fit_best(scored, speakers, (5, useless)).calibration
-    assert kept.normalization in {None, AsNorm(5, 100)}
-    assert fit_best(scored, speakers, None).calibration == plain.calibration
-
-
-def test_the_normalised_trials_are_those_of_the_line_of_each() -> None:
-    scored, strangers = voices(3, 30)
-    cohort = Cohort.of(strangers.astype(np.float32), 100)
-    given = as_normalised(scored, cohort)
-    for row in (0, 100, len(scored.scores) - 1):
-        sides = [statistics(scored.models[[i]], cohort) for i in scored.trials[row]]
-        slope, offset = linear_map(*sides)
-        assert given.slope[row] == pytest.approx(slope[0])
-        assert given.offset[row] == pytest.approx(offset[0])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -31,17 +33,22 @@ def table(path: Path, name: str, columns: str = "*") -> list[tuple[object, ...]]
         return connection.execute(f"SELECT {columns} FROM {name} ORDER BY 1").fetchall()  # noqa: S608
 
 
-def downgrade(path: Path, revision: str) -> None:
+def run(path: Path, revisions: Callable[[object], object]) -> None:
     engine = create_engine(f"sqlite:///{path}")
-    scripts = upgrade._scripts()
     with engine.connect() as connection:
-        context = MigrationContext.configure(
-            connection, opts={"fn": lambda now, _: scripts._downgrade_revs(revision, now)}
-        )
+        context = MigrationContext.configure(connection, opts={"fn": lambda now, _: revisions(now)})
         with Operations.context(context):
             context.run_migrations()
         connection.commit()
     engine.dispose()
+
+
+def upgrade_to(path: Path, revision: str) -> None:
+    run(path, lambda now: upgrade._scripts()._upgrade_revs(revision, now))
+
+
+def downgrade(path: Path, revision: str) -> None:
+    run(path, lambda now: upgrade._scripts()._downgrade_revs(revision, now))
 
 
 @pytest.fixture
@@ -163,31 +170,29 @@ FITTED_TABLES = (*EVERY_TABLE, "calibrations", "cohorts", "adaptations")
 def test_0004_keeps_every_row_and_no_model_was_changed(fitted: Path) -> None:
     before = {name: table(fitted, name) for name in FITTED_TABLES}
     assert (len(before["samples"]), len(before["calibrations"])) == (4, 2)
-    assert upgrade.upgrade(fitted).current == SCHEMA_HEAD
+    upgrade_to(fitted, "0004")
     assert {name: table(fitted, name) for name in FITTED_TABLES} == before
     store = Store.open(fitted)
     with store.read() as reader:
         assert reader.switches.list() == []
         assert reader.spaces.current(SPACE.id) == SPACE.id
-        assert reader.calibrations.in_use(SPACE.id) is not None
-        assert reader.adaptations.in_use(SPACE.id) is not None
-        assert [(s.name, s.n_samples) for s in reader.speakers.all()] == [
-            ("alice", 2),
-            ("Carol", 2),
-        ]
+        adaptation = reader.adaptations.in_use(SPACE.id)
+        assert adaptation is not None
+        assert reader.calibrations.in_use(adaptation.adapted_id) is not None
+        assert [(s.name, s.n_samples) for s in reader.speakers.all()] == [("alice", 2), ("Carol", 2)]
     assert maintenance.check(store) == []
     store.close()
 
 
 def test_0004_can_be_taken_back_though_the_model_was_switched(fitted: Path) -> None:
-    before = {name: table(fitted, name) for name in FITTED_TABLES}
+    before = {name: table(fitted, name) for name in (*EVERY_TABLE, "adaptations")}
     upgrade.upgrade(fitted)
     store = Store.open(fitted)
     with store.write() as writer:
         writer.switches.switch(writer.switches.begin(SPACE.id, OTHER_SPACE))
     store.close()
     downgrade(fitted, "0003")
-    after = {name: table(fitted, name) for name in FITTED_TABLES}
+    after = {name: table(fitted, name) for name in before}
     assert {k: v for k, v in after.items() if k != "sqlite_sequence"} == {
         k: v for k, v in before.items() if k != "sqlite_sequence"
     }
@@ -205,13 +210,50 @@ def test_0005_changes_nothing_in_a_file_and_can_be_taken_back(switched: Path) ->
     tables = (*FITTED_TABLES, "model_changes", "sqlite_master")
     before = {name: table(switched, name) for name in tables}
     assert (len(before["samples"]), len(before["model_changes"])) == (6, 1)
-    assert upgrade.upgrade(switched).current == SCHEMA_HEAD
+    upgrade_to(switched, "0005")
     assert {name: table(switched, name) for name in tables} == before
+    downgrade(switched, "0004")
+    assert {name: table(switched, name) for name in tables} == before
+    assert upgrade.status(switched).current == "0004"
     store = Store.open(switched)
     with store.read() as reader:
         assert reader.spaces.current(SPACE.id) == OTHER_SPACE.id
     assert maintenance.check(store) == []
     store.close()
-    downgrade(switched, "0004")
-    assert {name: table(switched, name) for name in tables} == before
-    assert upgrade.status(switched).current == "0004"
+
+
+def test_0006_drops_cohorts_and_the_calibrations_of_scores_that_they_normalised(
+    switched: Path,
+) -> None:
+    before = {name: table(switched, name) for name in (*EVERY_TABLE, "adaptations")}
+    [(_, normalised), plain] = table(switched, "calibrations", "id, facts")
+    assert '"normalization": {"cohort": 1' in str(normalised)
+    [(voices,)] = table(switched, "cohorts", "vectors")
+    assert upgrade.upgrade(switched).current == SCHEMA_HEAD
+    after = {name: table(switched, name) for name in before}
+    del before["sqlite_sequence"], after["sqlite_sequence"]
+    assert after == before
+    assert table(switched, "calibrations", "id, facts") == [plain]
+    assert table(switched, "sqlite_master", "name").count(("cohorts",)) == 0
+    assert isinstance(voices, bytes)
+    assert voices[:64] not in switched.read_bytes()
+    store = Store.open(switched)
+    with store.read() as reader:
+        assert reader.calibrations.in_use(SPACE.id) is None, "the card decides"
+        assert [one.id for one in reader.calibrations.list()] == [plain[0]]
+    assert maintenance.check(store) == []
+    store.close()
+
+
+def test_0006_can_be_taken_back_and_0005_can_read_every_calibration(switched: Path) -> None:
+    upgrade.upgrade(switched)
+    store = Store.open(switched)
+    with store.write() as writer:
+        [known] = writer.calibrations.list()
+        writer.calibrations.add(SPACE, known.calibration, known.held_out, "site.csv", None)
+    store.close()
+    downgrade(switched, "0005")
+    found = [json.loads(str(facts)) for (facts,) in table(switched, "calibrations", "facts")]
+    assert [one["calibration"]["normalization"] for one in found] == [None, None]
+    assert table(switched, "cohorts") == []
+    assert upgrade.upgrade(switched).state is SchemaState.CURRENT
