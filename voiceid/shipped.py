@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-SCHEMA_HEAD = "0005"
+SCHEMA_HEAD = "0007"
 """The newest revision in ``migrations``; a test keeps the two together."""
 
 

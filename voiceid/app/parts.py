@@ -27,7 +27,7 @@ from voiceid.enrollment.curation import Curator
 from voiceid.errors import ModelUnknown, SpaceMismatch, VoiceIDError
 from voiceid.index.base import Gallery
 from voiceid.index.gallery import GalleryIndex
-from voiceid.index.pgvector import PgvectorGallery
+from voiceid.index.server_gallery import ServerGallery
 from voiceid.models import runtime
 from voiceid.models.cards import ModelCard, load_cards, own_cards_folder, shipped_cards_folder
 from voiceid.models.fetch import Progress
@@ -310,8 +310,7 @@ class Parts:
         def build() -> Gallery:
             database, options = self.database, self.config.index
             if isinstance(database, DatabaseUrl):
-                budget = options.allowed_miss_rate
-                return PgvectorGallery(space_id, dim, str(database), self.store.write, budget)
+                return ServerGallery(space_id, dim, str(database), self.store.write, options)
             return GalleryIndex(space_id, dim, self.index_folder / f"{space_id}.index", options)
 
         return self._root._part(f"gallery {space_id}", build)  # noqa: SLF001 - its own kind

@@ -17,7 +17,6 @@ from voiceid.audio import AudioSource
 from voiceid.domain import DatabaseUrl, EmbeddingSpace, Finding, database_at
 from voiceid.errors import ConfigError, StoreError
 from voiceid.index.base import IndexStatus
-from voiceid.index.pgvector import PgvectorGallery
 from voiceid.models.cards import ModelCard
 from voiceid.models.install import ModelStore
 from voiceid.observability import Change
@@ -163,22 +162,9 @@ class Upkeep:
         SchemaOutdated, SchemaTooNew, StoreError
             The target is as it was.
         """
-        from voiceid.store import Store  # noqa: PLC0415 - the maintenance path only
-        from voiceid.store.copying import copy  # noqa: PLC0415 - as above
+        from voiceid.store.copying import copy  # noqa: PLC0415 - the maintenance path only
 
-        there = _database(target)
-        made = copy(_database(source), there)
-        if isinstance(there, DatabaseUrl):
-            store = Store.open(there)
-            try:
-                with store.read() as reader:
-                    lost = self._parts.config.index.allowed_miss_rate
-                    for space_id, dim in reader.spaces().items():
-                        gallery = PgvectorGallery(space_id, dim, str(there), store.write, lost)
-                        gallery.rebuild(reader)
-            finally:
-                store.close()
-        return made
+        return copy(_database(source), _database(target))
 
     def db_check(self) -> list[str]:
         """Return everything that is wrong with the database, each in a sentence."""
