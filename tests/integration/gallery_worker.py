@@ -24,14 +24,14 @@ from voiceid.domain import DatabaseUrl, database_at
 from voiceid.errors import StoreError
 from voiceid.index.base import Gallery, IndexOptions
 from voiceid.index.gallery import GalleryIndex
-from voiceid.index.pgvector import PgvectorGallery
+from voiceid.index.server_gallery import ServerGallery
 from voiceid.store import Store
 from voiceid.store.restore import restore
 
 
 def open_gallery(database: Path | DatabaseUrl, kind: str) -> Gallery:
     if isinstance(database, DatabaseUrl):
-        return PgvectorGallery(SPACE.id, DIM, str(database), lambda: Store.open(database).write())
+        return ServerGallery(SPACE.id, DIM, str(database), lambda: Store.open(database).write())
     return GalleryIndex(
         SPACE.id, DIM, database.parent / "index" / f"{SPACE.id}.index", IndexOptions(kind)
     )

@@ -18,7 +18,7 @@ from random_voices import DIM, SPACE, random_unit, sample
 
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import StoreError
-from voiceid.index.pgvector import PgvectorGallery
+from voiceid.index.server_gallery import ServerGallery
 from voiceid.store import Store, maintenance
 
 
@@ -33,7 +33,7 @@ def require_sound(url: DatabaseUrl) -> dict[str, int]:
     """Check all that must hold of a database; return who is enrolled with how many samples."""
     store = Store.open(url)
     assert maintenance.check(store) == []
-    index = PgvectorGallery(SPACE.id, DIM, str(url), store.write)
+    index = ServerGallery(SPACE.id, DIM, str(url), store.write)
     with store.read() as reader:
         speakers = reader.speakers.all()
         table = reader.centroids.table(SPACE.id)

@@ -36,7 +36,9 @@ class Tier(enum.StrEnum):
     """4-bit codes of all, 8-bit codes of some, then exactly: see `MissRate`."""
 
 
-_KINDS = ("auto", *Tier)
+HNSW = "hnsw"
+"""pgvector's own index, for a gallery in PostgreSQL alone: see `ServerGallery`."""
+_KINDS = ("auto", *Tier, HNSW)
 _COMPACT_FROM = 50_000
 """Speakers from which exact search takes longer than a millisecond."""
 _TWO_STAGE_FROM = 200_000
@@ -51,7 +53,7 @@ class IndexOptions:
     Parameters
     ----------
     kind : str
-        ``auto``: by size and loss; or a `Tier`.
+        ``auto``: by size and loss; or a `Tier`; or ``hnsw``, with PostgreSQL alone.
     max_miss_rate : float
         Loss budget, 0 to 1: a tier of which the upper bound of 95 % of the miss rate is higher is
         not used.
@@ -72,11 +74,6 @@ class IndexOptions:
             raise ConfigError(
                 f"there is no index of kind {self.kind!r}; there are {', '.join(_KINDS)}"
             )
-
-    @property
-    def allowed_miss_rate(self) -> float:
-        """The loss budget where a kind may lose anybody, else 0."""
-        return self.max_miss_rate if self.kind in {"auto", Tier.TWO_STAGE} else 0.0
 
     def tier(self, size: int, dim: int) -> Tier:
         """Return the tier that a gallery of ``size`` vectors of ``dim`` components is to have."""
@@ -169,7 +166,7 @@ class IndexStatus:
     space : str
         Id of the embedding space.
     kind : str
-        The `Tier`, which is a file; or ``pgvector``, which is the database itself.
+        The `Tier`, which is a file; or the database itself: ``pgvector``, or ``hnsw``.
     path : str
         The file, or the database.
     state : str

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voiceid.domain import EMPTY_REVISION, FeedEntry, Float32Array, Revision, tag
+from voiceid.errors import ConfigError
 from voiceid.index.base import (
+    HNSW,
     CentroidSource,
     Hits,
     Ids,
@@ -74,6 +76,11 @@ class GalleryIndex:
     path : Path
         The file; its folder is made when it is first saved.
     options : IndexOptions, optional
+
+    Raises
+    ------
+    ConfigError
+        The kind is for PostgreSQL alone.
     """
 
     def __init__(
@@ -81,6 +88,11 @@ class GalleryIndex:
     ) -> None:
         self._space_id, self._dim, self._path = space_id, dim, path
         self._options = options or IndexOptions()
+        if self._options.kind == HNSW:
+            raise ConfigError(
+                "index.kind is hnsw, which is for a gallery in PostgreSQL",
+                hint="Set database_url, or another index.kind; `auto` suits most galleries.",
+            )
         self._lock = threading.RLock()
         self._sealing = threading.Lock()
         self._flat: FaissIndex | None = None

@@ -1,25 +1,20 @@
-"""Centroids on PostgreSQL: pgvector's `vector`, and codes that a search looks through first.
+"""Centroids on PostgreSQL: the column type, the search in SQL, and pgvector's HNSW index.
 
 In Python a centroid's vector is bytes, little-endian float32, whatever the database.  On
-PostgreSQL the column itself is pgvector's `vector`: the same float32 numbers, and no second
-column that could say something else.
+PostgreSQL the column is pgvector's `vector`: the same float32 numbers.
 
-Beside the rows, for spaces that are large, there are *codes*: three bits for each component of
-a vector, whether it is above the gallery's mean, and above one standard deviation more or less.
-How many bits differ is how far apart two voices are, roughly; to count them takes a part of the
-time that the vectors take, and the nearest by code are compared by their vectors.
-A trigger keeps codes in the transaction that changes a centroid, so they are in step with every
-snapshot; they can be thrown away at any time.  Their two tables, `codings` (mean and deviations
-of a space, and what a search through its codes was measured to lose) and `codes`, and the
-function `voice_code` are made by the revisions 0001 and 0005 on PostgreSQL alone, and nothing
-but this module knows them.
+A search compares all rows of a space, in parallel where the server allows it.  It sorts ids and
+cosines alone, and reads the vectors of the best afterwards.  A cast to `halfvec` makes it slower
+(docs/postgres.md).  An HNSW index of a space is optional; its comment holds what it was
+measured to lose, so that no table is needed for that.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 import struct
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,25 +24,12 @@ from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from voiceid.domain import Float32Array
 
+HNSW_M, HNSW_EF_CONSTRUCTION = 32, 200
+"""Neighbours of a point, and candidates when it is inserted.  pgvector's own, 16 and 64, lose
+every second speaker at 100,000 (docs/postgres.md)."""
+_NOTED = re.compile(r"ef_search (\d+), (\d+) of (\d+) lost", re.ASCII)
 _HEADER = struct.Struct(">HH")
 """Before the numbers, big-endian, pgvector sends their count and 16 bits that are unused."""
-
-
-@dataclass(frozen=True, slots=True)
-class Coding:
-    """How a space's codes are searched.
-
-    Parameters
-    ----------
-    share : float
-        Of the gallery: how many of the nearest by code are compared by their vectors.
-    missed, queries : int
-        How many of so many lost whom a search of all vectors finds, when it was made.
-    """
-
-    share: float
-    missed: int
-    queries: int
 
 
 class VectorBytes(UserDefinedType[bytes]):
@@ -104,143 +86,90 @@ def speak_binary(connection: Any) -> None:
 
 
 def nearest(
-    connection: Connection, space_id: str, query: Float32Array, n: int, *, group: str | None
-) -> list[Row[Any]]:
-    """Return id and vector of the ``n`` centroids nearest to (dim,), best first, of all rows."""
-    rows = f"""
-        SELECT c.id, c.vector FROM centroids AS c
-        WHERE c.space_id = :space {_members(group)}
-        ORDER BY c.vector <#> CAST(:query AS vector), c.id LIMIT :n
-    """  # noqa: S608
-    return _found(connection, rows, {"space": space_id, "n": n, "group": group}, query)
-
-
-def nearest_by_code(
     connection: Connection,
     space_id: str,
     query: Float32Array,
     n: int,
-    *,
-    group: str | None,
-    candidates: int,
-) -> list[Row[Any]]:
-    """Return id and vector of the ``n`` best of the ``candidates`` that are nearest by code.
+    group: str | None = None,
+    ef_search: int | None = None,
+) -> Sequence[Row[Any]]:
+    """Return id and vector of the ``n`` centroids nearest to (dim,), in no order.
 
-    The group's members alone are looked at, before the nearest are taken.
+    Of all rows, or of the members of a group; with ``ef_search`` of so many candidates of the
+    HNSW index instead.
     """
-    rows = f"""
-        SELECT c.id, c.vector FROM centroids AS c WHERE c.id = ANY (ARRAY(
-            SELECT c.centroid_id FROM codes AS c
-            WHERE c.space_id = :space {_members(group)}
-            ORDER BY c.code <~> (
-                SELECT voice_code(CAST(:query AS vector), mean, spread)
-                FROM codings WHERE space_id = :space
-            ), c.centroid_id LIMIT :candidates
-        ))
-        ORDER BY c.vector <#> CAST(:query AS vector), c.id LIMIT :n
-    """  # noqa: S608
-    values = {"space": space_id, "n": n, "group": group, "candidates": candidates}
-    return _found(connection, rows, values, query)
-
-
-def coding(connection: Connection, space_id: str) -> Coding | None:
-    """Return how a space is coded, or None where it is not."""
-    found = text("SELECT share, missed, queries FROM codings WHERE space_id = :space")
-    row = connection.execute(found, {"space": space_id}).first()
-    return None if row is None else Coding(row.share, row.missed, row.queries)
-
-
-def mean_and_sample(
-    connection: Connection, space_id: str, n: int
-) -> tuple[Float32Array, Float32Array]:
-    """Return the mean (dim,) of a space's centroids, and (n, dim) of them, drawn as by chance."""
-    mean = text("SELECT vector_send(avg(vector)) AS vector FROM centroids WHERE space_id = :space")
-    drawn = text(
-        "SELECT vector_send(vector) AS vector FROM (SELECT vector FROM centroids"
-        " WHERE space_id = :space ORDER BY hashint8(id) LIMIT :n) AS drawn"
-    )
-    values = {"space": space_id, "n": n}
-    [middle] = connection.execute(mean.columns(vector=VECTOR), values).scalars()
-    some = connection.execute(drawn.columns(vector=VECTOR), values).scalars().all()
-    numbers = np.frombuffer(b"".join(some), dtype="<f4").reshape(len(some), -1)
-    return np.frombuffer(middle, dtype="<f4"), numbers
-
-
-def make_codes(
-    connection: Connection,
-    space_id: str,
-    mean: Float32Array,
-    spread: Float32Array,
-    made: Coding,
-) -> None:
-    """Code a space anew, around the mean (dim,) and standard deviations (dim,) of its vectors."""
-    drop_codes(connection, space_id)
-    numbers = {"mean": OnWire.of(mean), "spread": OnWire.of(spread)}
-    connection.execute(
-        text(
-            "INSERT INTO codings (space_id, mean, spread, share, missed, queries) VALUES (:space,"
-            " CAST(:mean AS vector), CAST(:spread AS vector), :share, :missed, :queries)"
-        ),
-        {"space": space_id, **numbers, **asdict(made)},
-    )
-    connection.execute(
-        text(
-            "INSERT INTO codes (centroid_id, space_id, speaker_id, code)"
-            " SELECT c.id, space_id, c.speaker_id, voice_code(c.vector, mean, spread)"
-            " FROM centroids AS c JOIN codings USING (space_id) WHERE space_id = :space"
-        ),
-        {"space": space_id},
-    )
-    connection.execute(text("ANALYZE codes"))
-
-
-def drop_codes(connection: Connection, space_id: str) -> None:
-    """Leave a space without codes: searches go through all rows."""
-    for table in ("codes", "codings"):
-        connection.execute(
-            text(f"DELETE FROM {table} WHERE space_id = :space"),  # noqa: S608
-            {"space": space_id},
+    values: dict[str, object] = {"space": space_id, "query": OnWire.of(query), "n": n}
+    rows, members = "centroids", ""
+    if group is not None:
+        values["group"] = group
+        members = (
+            "AND EXISTS (SELECT 1 FROM memberships AS m"
+            " WHERE m.speaker_id = c.speaker_id AND m.group_name = :group)"
         )
+    elif ef_search is not None:
+        connection.exec_driver_sql(f"SET LOCAL hnsw.ef_search = {ef_search:d}")
+        values["candidates"] = ef_search
+        half = f"AS halfvec({len(query)}))"
+        rows = (
+            "(SELECT id, space_id, vector FROM centroids WHERE space_id = :space"  # noqa: S608
+            f" ORDER BY CAST(vector {half} <#> CAST(CAST(:query AS vector) {half}"
+            " LIMIT :candidates)"
+        )
+    sql = f"""
+        SELECT c.id, vector_send(c.vector) AS vector FROM centroids AS c WHERE c.id = ANY (ARRAY(
+            SELECT c.id FROM {rows} AS c WHERE c.space_id = :space {members}
+            ORDER BY c.vector <#> CAST(:query AS vector), c.id LIMIT :n
+        ))
+    """  # noqa: S608
+    return connection.execute(text(sql).columns(vector=VECTOR), values).all()
+
+
+def build_hnsw(connection: Connection, space_id: str, dim: int) -> None:
+    """Build the HNSW index of a space; raises StoreError where pgvector cannot."""
+    space = connection.scalar(text("SELECT quote_literal(:space)"), {"space": space_id})
+    connection.exec_driver_sql(
+        f"CREATE INDEX {_hnsw_name(space_id)} ON centroids USING hnsw"
+        f" ((vector::halfvec({dim:d})) halfvec_ip_ops)"
+        f" WITH (m = {HNSW_M}, ef_construction = {HNSW_EF_CONSTRUCTION})"
+        f" WHERE space_id = {space.replace('%', '%%')}"
+    )
+
+
+def note_hnsw(
+    connection: Connection, space_id: str, ef_search: int, missed: int, queries: int
+) -> None:
+    """Keep with the HNSW index of a space how it is searched, and what that loses."""
+    noted = f"ef_search {ef_search:d}, {missed:d} of {queries:d} lost"
+    connection.exec_driver_sql(f"COMMENT ON INDEX {_hnsw_name(space_id)} IS '{noted}'")
+
+
+def hnsw(connection: Connection, space_id: str) -> tuple[int, int, int] | None:
+    """Return ef_search, and how many of how many queries were lost; None without an index."""
+    noted = connection.scalar(
+        text("SELECT obj_description(to_regclass(:name), 'pg_class')"),
+        {"name": _hnsw_name(space_id)},
+    )
+    match = _NOTED.fullmatch(noted or "")
+    return None if match is None else (int(match[1]), int(match[2]), int(match[3]))
+
+
+def drop_hnsw(connection: Connection, space_id: str) -> None:
+    """Drop the HNSW index of a space, if there is one."""
+    connection.exec_driver_sql(f"DROP INDEX IF EXISTS {_hnsw_name(space_id)}")
 
 
 def faults(connection: Connection) -> list[str]:
-    """Return what is wrong beside the rows, in sentences; references PostgreSQL enforces itself."""
+    """Return the indexes that cannot be used, in sentences; PostgreSQL enforces references."""
     unused = connection.exec_driver_sql(
         "SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid"
         " WHERE NOT i.indisvalid AND c.relnamespace = current_schema()::regnamespace"
     )
-    wrong = connection.exec_driver_sql(
-        "SELECT c.id FROM centroids AS c JOIN codings AS g USING (space_id)"
-        " LEFT JOIN codes AS k ON k.centroid_id = c.id"
-        " WHERE k.code IS DISTINCT FROM voice_code(c.vector, g.mean, g.spread)"
-    )
-    return [f"PostgreSQL: the index {name} is not usable" for name in unused.scalars()] + [
-        f"the code of centroid {number} is not what its vector makes: `voiceid index rebuild`"
-        for number in wrong.scalars()
-    ]
+    return [f"PostgreSQL: the index {name} is not usable" for name in unused.scalars()]
 
 
-def _members(group: str | None) -> str:
-    """Return the condition that lets only the members of a group through."""
-    if group is None:
-        return ""
-    return (
-        "AND EXISTS (SELECT 1 FROM memberships AS m"
-        " WHERE m.speaker_id = c.speaker_id AND m.group_name = :group)"
-    )
-
-
-def _found(
-    connection: Connection, rows: str, values: dict[str, object], query: Float32Array
-) -> list[Row[Any]]:
-    """Run a search; only what it found is made ready to be sent."""
-    sql = text(
-        f"WITH found AS MATERIALIZED ({rows}) SELECT id, vector_send(vector) AS vector FROM found"  # noqa: S608
-    )
-    given = {key: value for key, value in values.items() if value is not None}
-    return list(
-        connection.execute(sql.columns(vector=VECTOR), {**given, "query": OnWire.of(query)})
-    )
+def _hnsw_name(space_id: str) -> str:
+    """Return the name of a space's index: PostgreSQL cuts names at 63 bytes."""
+    return f"hnsw_{hashlib.sha256(space_id.encode()).hexdigest()[:16]}"
 
 
 def _little_endian(sent: bytes) -> bytes:

@@ -28,7 +28,11 @@ _CONNECTING_S = 10
 _VANISHED_S = 60
 """A host that vanished in the middle of a write gives the lock back after this."""
 
-_READ = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_READ = (
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
+    " SET LOCAL max_parallel_workers_per_gather = 4;"  # a search of all; the server's own is 2
+    " SET LOCAL jit = off"  # to compile a search takes longer than to run it
+)
 _WRITE = (
     "SET LOCAL lock_timeout = {busy_timeout_ms};"
     " SET LOCAL synchronous_commit = on;"

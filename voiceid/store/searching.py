@@ -1,15 +1,11 @@
-"""What is asked of a database that searches its rows itself; see `pgvector`."""
+"""The search of a database that compares its rows itself; see `pgvector`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from voiceid.domain import CentroidTable, Float32Array, tag
 from voiceid.store import pgvector, stored_rows
-from voiceid.store.pgvector import Coding
 
 
 class SearchingReader:
@@ -23,11 +19,10 @@ class SearchingReader:
         space_id: str,
         query: Float32Array,
         n: int,
-        *,
         group: str | None = None,
-        candidates: int | None = None,
+        ef_search: int | None = None,
     ) -> CentroidTable:
-        """Return the ``n`` centroids of a space nearest to (dim,).
+        """Return the ``n`` centroids of a space nearest to (dim,) float32, in no order.
 
         Parameters
         ----------
@@ -36,53 +31,37 @@ class SearchingReader:
             Unit length.
         n : int
         group : str, optional
-            Whose members are looked at, and nobody else.
-        candidates : int, optional
-            Take the best of that many that are nearest by code; else of all rows.
+            Compare the members of this group alone.
+        ef_search : int, optional
+            Take so many candidates of the HNSW index instead of all rows.
 
         Raises
         ------
         StoreError
             A vector is damaged.
         SpeakerDetailInvalid
-            Nothing can be a group of that name.
+            No group can have that name.
         """
-        found: Sequence[Row[Any]]
         members = None if group is None else tag("group", group)
-        if candidates is None:
-            found = pgvector.nearest(self._connection, space_id, query, n, group=members)
-        else:
-            found = pgvector.nearest_by_code(
-                self._connection, space_id, query, n, group=members, candidates=candidates
-            )
+        found = pgvector.nearest(self._connection, space_id, query, n, members, ef_search)
         return stored_rows.centroids(found, len(query), space_id)
 
-    def coding(self, space_id: str) -> Coding | None:
-        """Return how a space is coded, or None."""
-        return pgvector.coding(self._connection, space_id)
-
-    def mean_and_sample(self, space_id: str, n: int) -> tuple[Float32Array, Float32Array]:
-        """Return the mean (dim,) of a space's centroids, and (n, dim) of them."""
-        return pgvector.mean_and_sample(self._connection, space_id, n)
+    def hnsw(self, space_id: str) -> tuple[int, int, int] | None:
+        """Return ef_search of the HNSW index, and the queries that it missed, of how many."""
+        return pgvector.hnsw(self._connection, space_id)
 
 
 class SearchingWriter(SearchingReader):
-    """Makes and drops the codes that a search looks through first."""
+    """Builds and drops HNSW indexes."""
 
-    def code(
-        self,
-        space_id: str,
-        mean: Float32Array,
-        spread: Float32Array,
-        share: float,
-        *,
-        missed: int,
-        queries: int,
-    ) -> None:
-        """Code the centroids of a space, by their mean (dim,) and standard deviations (dim,)."""
-        made = Coding(share, missed, queries)
-        pgvector.make_codes(self._connection, space_id, mean, spread, made)
+    def build_hnsw(self, space_id: str, dim: int) -> None:
+        """Build the HNSW index of a space."""
+        pgvector.build_hnsw(self._connection, space_id, dim)
 
-    def drop_codes(self, space_id: str) -> None:
-        """Leave a space without codes."""
-        pgvector.drop_codes(self._connection, space_id)
+    def note_hnsw(self, space_id: str, ef_search: int, missed: int, queries: int) -> None:
+        """Keep with the HNSW index how it is searched, and what that loses."""
+        pgvector.note_hnsw(self._connection, space_id, ef_search, missed, queries)
+
+    def drop_hnsw(self, space_id: str) -> None:
+        """Drop the HNSW index of a space, if there is one."""
+        pgvector.drop_hnsw(self._connection, space_id)

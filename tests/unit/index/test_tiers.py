@@ -154,16 +154,14 @@ def test_the_tier_follows_size_and_budget(
     assert IndexOptions(kind, budget).tier(size, dim) is tier
 
 
-@pytest.mark.parametrize(
-    ("kind", "allowed"), [("auto", 0.01), ("two-stage", 0.01), ("exact", 0.0), ("compact", 0.0)]
-)
-def test_a_kind_that_loses_nobody_allows_no_loss(kind: str, allowed: float) -> None:
-    assert IndexOptions(kind, 0.01).allowed_miss_rate == allowed
-
-
 def test_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(ConfigError, match="hnsw"):
-        IndexOptions("hnsw")
+    with pytest.raises(ConfigError, match="flat"):
+        IndexOptions("flat")
+
+
+def test_an_index_of_a_server_is_refused_for_a_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="PostgreSQL"):
+        GalleryIndex("crowd", DIM, tmp_path / "x.index", IndexOptions("hnsw"))
 
 
 def test_three_thousand_without_a_loss_show_one_in_a_thousand() -> None:

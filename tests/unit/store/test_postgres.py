@@ -22,7 +22,7 @@ from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaOutdated, SchemaTooNew, StoreBusy, StoreError
 from voiceid.store import Store, StoreOptions, maintenance, upgrade
 from voiceid.store.connections import make_engine, transaction
-from voiceid.store.pgvector import Coding
+from voiceid.store.upgrade import SCHEMA_HEAD, SchemaState
 from voiceid.store.tables import centroids, metadata
 from voiceid.store.upgrade import SCHEMA_HEAD, SchemaState
 
@@ -68,14 +68,14 @@ def parts(url: DatabaseUrl) -> list[tuple[object, ...]]:
         url,
         "SELECT table_name, column_name, udt_name, is_nullable, collation_name,"
         " column_default FROM information_schema.columns WHERE table_schema = 'public'"
-        " AND table_name NOT IN ('alembic_version', 'codes', 'codings') UNION ALL"
+        " AND table_name <> 'alembic_version' UNION ALL"
         " SELECT conrelid::regclass::text, CASE contype WHEN 'p' THEN 'pk' ELSE conname END,"
         " pg_get_constraintdef(oid), '', '', '' FROM pg_constraint"
         " WHERE connamespace = 'public'::regnamespace"
-        " AND conrelid::regclass::text NOT IN ('alembic_version', 'codes', 'codings') UNION ALL"
+        " AND conrelid::regclass::text <> 'alembic_version' UNION ALL"
         " SELECT tablename, '', regexp_replace(indexdef, '\\w+_pkey|pk_\\w+', 'pk'), '', '', ''"
         " FROM pg_indexes WHERE schemaname = 'public'"
-        " AND tablename NOT IN ('alembic_version', 'codes', 'codings')"
+        " AND tablename <> 'alembic_version'"
         " AND indexname NOT LIKE 'uq_%_in_use' AND indexname <> 'uq_model_changes_open'"
         " ORDER BY 1, 2, 3",
     )
@@ -225,50 +225,26 @@ def test_one_row_of_a_space_is_in_use_and_no_more(url: DatabaseUrl, table: str) 
     assert index.endswith("(space_id) WHERE (used_since IS NOT NULL)")
 
 
-def test_0005_drops_codes_of_one_bit_and_everybody_is_found(url: DatabaseUrl) -> None:
+def test_0007_drops_the_codes_and_gives_an_older_program_empty_ones(url: DatabaseUrl) -> None:
     enroll(url, "alice", "bob")
-    downgrade(url, "0004")
-    ask(  # as revision 0004 codes a space, and a voice that comes after
+    downgrade(url, "0005")
+    ask(  # as revision 0005 codes a space, and a voice that comes after
         url,
-        "INSERT INTO codings SELECT space_id, avg(vector), 0.05, 0, 9999 FROM centroids GROUP BY 1",
-        "INSERT INTO codes SELECT c.id, space_id, speaker_id, binary_quantize(vector - mean)"
+        "INSERT INTO codings SELECT space_id, avg(vector), 0.05, 0, 9999, avg(vector)"
+        " FROM centroids GROUP BY 1",
+        "INSERT INTO codes SELECT c.id, space_id, speaker_id, voice_code(vector, mean, spread)"
         " FROM centroids AS c JOIN codings USING (space_id)",
+        "UPDATE centroids SET vector = vector WHERE speaker_id = 2",
     )
-    ask(url, "UPDATE centroids SET vector = vector WHERE speaker_id = 2")
-    assert ask(url, "SELECT length(code) FROM codes") == [(DIM,), (DIM,)]
+    assert ask(url, "SELECT length(code) FROM codes") == [(3 * DIM,), (3 * DIM,)]
     store = Store.open(url)  # upgrades
-    with store.read() as reader:
-        assert reader.search.coding(SPACE.id) is None
-        ids, vectors = (
-            reader.centroids.table(SPACE.id).ids,
-            reader.centroids.table(SPACE.id).vectors,
-        )
-        assert reader.search.nearest(SPACE.id, vectors[1], 1).ids.tolist() == [ids[1]]
+    assert ask(url, "SELECT to_regclass('codes'), to_regclass('codings')") == [(None, None)]
+    assert ask(url, "SELECT 1 FROM pg_proc WHERE proname ~ 'code_centroid|voice_code'") == []
     enroll(url, "carol")
-    assert ask(url, "SELECT * FROM codes") == []
-    with store.write() as writer:
-        mean, some = writer.search.mean_and_sample(SPACE.id, 9)
-        writer.search.code(SPACE.id, mean, some.std(axis=0), 1.0, missed=0, queries=9999)
-    enroll(url, "dave")
-    assert ask(url, "SELECT DISTINCT length(code), count(*) FROM codes GROUP BY 1") == [
-        (3 * DIM, 4)
-    ]
+    with store.read() as reader:
+        table = reader.centroids.table(SPACE.id)
+        assert reader.search.nearest(SPACE.id, table.vectors[1], 1).ids.tolist() == [table.ids[1]]
     assert maintenance.check(store) == []
-    store.close()
-
-
-def test_what_is_wrong_with_a_code_is_found(url: DatabaseUrl) -> None:
-    enroll(url, "alice", "bob")
-    store = Store.open(url)
-    with store.write() as writer:
-        mean, some = writer.search.mean_and_sample(SPACE.id, 9)
-        writer.search.code(SPACE.id, mean, some.std(axis=0), 0.01, missed=1, queries=9)
-        assert writer.search.coding(SPACE.id) == Coding(0.01, 1, 9)
-    assert maintenance.check(store) == []
-    ask(url, "UPDATE codes SET code = ~code WHERE centroid_id = 2")
-    assert maintenance.check(store) == [
-        "the code of centroid 2 is not what its vector makes: `voiceid index rebuild`"
-    ]
     store.close()
 
 

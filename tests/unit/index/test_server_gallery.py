@@ -14,8 +14,9 @@ from random_voices import DIM, OTHER_SPACE, SPACE, random_unit, sample
 
 from voiceid.domain import Float32Array, SpeakerDetails
 from voiceid.errors import IndexFault, SpeakerDetailInvalid
-from voiceid.index import pgvector
-from voiceid.index.pgvector import PgvectorGallery, losses
+from voiceid.index import server_gallery
+from voiceid.index.base import IndexOptions
+from voiceid.index.server_gallery import ServerGallery
 from voiceid.store import Store
 from voiceid.store.reader import Reader
 
@@ -30,8 +31,8 @@ def store(postgres: Databases) -> Iterator[Store]:
 
 
 @pytest.fixture
-def index(store: Store) -> PgvectorGallery:
-    return PgvectorGallery(SPACE.id, DIM, str(store.path), store.write)
+def index(store: Store) -> ServerGallery:
+    return ServerGallery(SPACE.id, DIM, str(store.path), store.write)
 
 
 def enroll(store: Store, names: list[str], vectors: Float32Array, group: str | None = None) -> None:
@@ -62,7 +63,7 @@ def brute_force(
 
 
 def answer(
-    store: Store, index: PgvectorGallery, query: Float32Array, k: int = 3, group: str | None = None
+    store: Store, index: ServerGallery, query: Float32Array, k: int = 3, group: str | None = None
 ) -> list[int]:
     with store.read() as reader:
         hits = index.search(reader, query, k, group)
@@ -71,26 +72,7 @@ def answer(
         return [centroid_id for centroid_id, _ in hits]
 
 
-@pytest.fixture(params=["vectors", "codes"])
-def coded(
-    request: pytest.FixtureRequest, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
-    """Search by vectors alone, as small galleries do, or through codes, as large ones do.
-
-    All of these few rows are candidates, so that the answers must be those of brute force.
-    """
-    if request.param == "codes":
-        monkeypatch.setattr(pgvector, "_EXACT_GROUP_UP_TO", 0)
-        with store.write() as writer:
-            writer.spaces.know(SPACE)
-            mean, spread = random_unit(np.random.default_rng(0), 2)
-            writer.search.code(SPACE.id, mean, abs(spread), 1.0, missed=0, queries=9999)
-    return request.param
-
-
-def test_a_search_follows_every_change_of_the_database(
-    store: Store, index: PgvectorGallery, coded: str
-) -> None:
+def test_a_search_follows_every_change_of_the_database(store: Store, index: ServerGallery) -> None:
     a, b, c = random_unit(np.random.default_rng(1), 3)
     assert answer(store, index, a) == []
     enroll(store, ["alice"], a[None])
@@ -110,12 +92,12 @@ def test_a_search_follows_every_change_of_the_database(
 )
 @given(
     steps=st.lists(
-        st.tuples(st.sampled_from(["enroll", "remove", "search", "recode"]), st.integers(0, 4)),
+        st.tuples(st.sampled_from(["enroll", "remove", "search"]), st.integers(0, 4)),
         max_size=10,
     )
 )
 def test_any_history_is_answered_from_the_present(
-    store: Store, index: PgvectorGallery, coded: str, steps: list[tuple[str, int]]
+    store: Store, index: ServerGallery, steps: list[tuple[str, int]]
 ) -> None:
     rng = np.random.default_rng(2)
     with store.write() as writer:
@@ -129,18 +111,12 @@ def test_any_history_is_answered_from_the_present(
             enroll(store, [name], random_unit(rng)[None], group=f"group {who % 2}")
         elif what == "remove" and there:
             remove(store, name)
-        elif what == "recode" and coded == "codes":
-            with store.write() as writer:
-                mean, spread = random_unit(rng, 2)
-                writer.search.code(SPACE.id, mean, abs(spread), 1.0, missed=0, queries=9999)
         else:
             answer(store, index, random_unit(rng), k=9)
             answer(store, index, random_unit(rng), k=2, group=f"group {who % 2}")
 
 
-def test_a_group_is_filtered_before_the_best_are_taken(
-    store: Store, index: PgvectorGallery, coded: str
-) -> None:
+def test_a_group_is_filtered_before_the_best_are_taken(store: Store, index: ServerGallery) -> None:
     rng = np.random.default_rng(3)
     near = random_unit(rng)
     crowd = near + 0.1 * random_unit(rng, 60)
@@ -154,7 +130,7 @@ def test_a_group_is_filtered_before_the_best_are_taken(
 
 
 def test_equal_vectors_come_in_the_order_of_their_ids_with_one_score(
-    store: Store, index: PgvectorGallery, coded: str
+    store: Store, index: ServerGallery
 ) -> None:
     a, b = random_unit(np.random.default_rng(4), 2)
     enroll(store, [f"s{n}" for n in range(60)], np.array([a, b] * 30))
@@ -165,9 +141,7 @@ def test_equal_vectors_come_in_the_order_of_their_ids_with_one_score(
         assert len({score for _, score in index.search(reader, a, 30)}) == 1
 
 
-def test_each_snapshot_gets_its_own_answer(
-    store: Store, index: PgvectorGallery, coded: str
-) -> None:
+def test_each_snapshot_gets_its_own_answer(store: Store, index: ServerGallery) -> None:
     a, b = random_unit(np.random.default_rng(6), 2)
     enroll(store, ["alice"], a[None])
     with store.read() as before:
@@ -181,14 +155,14 @@ def test_each_snapshot_gets_its_own_answer(
     assert len(answer(store, index, a)) == 2
 
 
-def remove_and_fail(store: Store, index: PgvectorGallery, query: Float32Array) -> None:
+def remove_and_fail(store: Store, index: ServerGallery, query: Float32Array) -> None:
     with store.write() as writer:
         writer.speakers.remove(writer.speakers.get("alice").id)
         assert len(index.search(writer, query, 5)) == 1
         _ = 1 / 0
 
 
-def test_other_spaces_are_not_searched(store: Store, index: PgvectorGallery, coded: str) -> None:
+def test_other_spaces_are_not_searched(store: Store, index: ServerGallery) -> None:
     a, b = random_unit(np.random.default_rng(7), 2)
     with store.write() as writer:
         speaker = writer.speakers.add("bob")
@@ -202,113 +176,129 @@ def test_other_spaces_are_not_searched(store: Store, index: PgvectorGallery, cod
     "query", [np.zeros(DIM + 1), np.zeros((1, DIM)), np.full(DIM, np.nan), np.full(DIM, np.inf)]
 )
 def test_a_query_that_is_no_vector_of_the_space_is_a_fault(
-    store: Store, index: PgvectorGallery, query: np.ndarray
+    store: Store, index: ServerGallery, query: np.ndarray
 ) -> None:
     with store.read() as reader, pytest.raises(IndexFault):
         index.search(reader, query.astype(np.float32), 1)
 
 
-def test_a_small_gallery_is_not_coded_and_the_status_says_what_is_searched(
-    store: Store, index: PgvectorGallery
+def test_a_rebuild_makes_nothing_and_the_status_says_what_is_searched(
+    store: Store, index: ServerGallery
 ) -> None:
     enroll(store, ["alice", "bob"], random_unit(np.random.default_rng(8), 2))
     with store.read() as reader:
         index.rebuild(reader)
     with store.read() as reader:
-        assert reader.search.coding(SPACE.id) is None
+        assert reader.search.hnsw(SPACE.id) is None
         status = index.status(reader)
     assert (status.kind, status.state, status.path) == ("pgvector", "current", str(store.path))
     assert (status.vectors, status.enrolled) == (2, 2)
     assert status.revision == status.database_revision == 2
+    assert status.miss_rate is None
 
 
-def test_a_large_gallery_is_coded_when_little_is_lost_by_it_and_only_then(
-    store: Store, index: PgvectorGallery, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def crowd(store: Store, monkeypatch: pytest.MonkeyPatch) -> Float32Array:
+    """A hundred enrolled voices, on a server that uses an HNSW index where it can."""
+    monkeypatch.setattr(server_gallery, "_QUERIES", 100)
+    vectors = random_unit(np.random.default_rng(9), 120)
+    enroll(store, [f"s{n}" for n in range(len(vectors))], vectors)
+    with store.write() as writer:
+        run = writer._connection.exec_driver_sql
+        database = run("SELECT current_database()").scalar_one()
+        run(f"ALTER DATABASE {database} SET enable_sort = off")
+    store.close()  # the next connection has the setting
+    return vectors
+
+
+def hnsw_gallery(store: Store, max_miss_rate: float) -> ServerGallery:
+    options = IndexOptions("hnsw", max_miss_rate)
+    return ServerGallery(SPACE.id, DIM, str(store.path), store.write, options)
+
+
+def scans(store: Store) -> int:
+    """Return how often HNSW indexes were scanned."""
+    for _ in range(3):  # each connection of the pool may have searched
+        with store.read() as reader:
+            reader._connection.exec_driver_sql("SELECT pg_stat_force_next_flush()")
+    with store.read() as reader:
+        counted = "SELECT coalesce(sum(idx_scan), 0) FROM pg_stat_user_indexes"
+        where = " WHERE indexrelname LIKE 'hnsw%%'"
+        return int(reader._connection.exec_driver_sql(counted + where).scalar_one())
+
+
+def test_an_hnsw_index_is_used_where_it_is_wanted_and_loses_little(
+    store: Store, crowd: Float32Array
 ) -> None:
-    enroll(store, [f"s{n}" for n in range(150)], random_unit(np.random.default_rng(9), 150))
-    monkeypatch.setattr(pgvector, "_QUERIES", 500)
-    monkeypatch.setattr(pgvector, "EXACT_UP_TO", 100)
-    monkeypatch.setattr(pgvector, "_EXACT_GROUP_UP_TO", 100)
-    index._max_miss_rate = 0.95
+    index = hnsw_gallery(store, 0.2)
+    with store.read() as reader:
+        index.rebuild(reader)
+    assert scans(store) >= 100, "what was measured was no search by HNSW"
+    with store.read() as reader:
+        status, noted = index.status(reader), reader.search.hnsw(SPACE.id)
+        assert noted is not None
+        assert noted[0] in server_gallery.EF_SEARCH
+        assert status.kind == "hnsw"
+        assert status.miss_rate == noted[1] / noted[2]
+        assert status.miss_rate is not None
+        assert status.miss_rate_upper is not None
+        assert status.miss_rate < status.miss_rate_upper <= 0.2
+    before = scans(store)
+    with store.read() as reader:
+        found = [index.search(reader, vector, 1)[0][0] for vector in crowd[:20]]
+        wanted = [brute_force(reader, vector, 1)[0][0] for vector in crowd[:20]]
+    assert np.mean(np.array(found) == wanted) > 0.9
+    assert scans(store) >= before + 20
+
+    # What follows compares all rows: a group, many wanted, other settings, a smaller budget.
+    enroll(store, ["s1", "s2"], random_unit(np.random.default_rng(13), 2), group="night")
+    before = scans(store)
+    answer(store, index, crowd[0], 3, "night")
+    answer(store, index, crowd[0], 110)
+    exact = ServerGallery(SPACE.id, DIM, str(store.path), store.write)
+    strict = hnsw_gallery(store, 0.0)
+    for other in (exact, strict):
+        answer(store, other, crowd[0], 3)
+        with store.read() as reader:
+            assert other.status(reader).miss_rate is None
+    assert scans(store) == before
+    with store.read() as reader:
+        exact.rebuild(reader)
+    with store.read() as reader:
+        assert reader.search.hnsw(SPACE.id) is None
+    answer(store, index, crowd[0], 3)
+
+
+def test_an_hnsw_index_that_loses_too_many_is_not_kept(
+    store: Store, crowd: Float32Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ServerGallery, "_misses", lambda *_: True)
+    index = hnsw_gallery(store, 0.2)
     with store.read() as reader:
         index.rebuild(reader)
     with store.read() as reader:
-        made = reader.search.coding(SPACE.id)
-        assert made is not None
-        assert index.status(reader).miss_rate == made.missed / made.queries < 0.95
-    index._max_miss_rate = 0.0
-    with store.read() as reader:
-        assert index.status(reader).miss_rate is None, "codes that lose too many are not used"
-        everybody = range(150)
-        queries = reader.centroids.table(SPACE.id).vectors[everybody]
-        assert [index.search(reader, one, 1)[0][0] for one in queries] == [
-            one + 1 for one in everybody
-        ]
+        assert reader.search.hnsw(SPACE.id) is None
+        assert index.status(reader).kind == "pgvector"
+    answer(store, index, crowd[0], 3)
+
+
+def test_an_hnsw_index_follows_every_change(store: Store, crowd: Float32Array) -> None:
+    index = hnsw_gallery(store, 0.2)
     with store.read() as reader:
         index.rebuild(reader)
+    new = random_unit(np.random.default_rng(10))
+    enroll(store, ["new"], new[None])
+    with store.read() as before:
+        [(found, score)] = index.search(before, new, 1)
+        assert before.centroids.owners([found])[found].speaker.name == "new"
+        assert score == pytest.approx(1.0)
+        remove(store, "new")
+        assert index.search(before, new, 1)[0][0] == found
     with store.read() as reader:
-        assert reader.search.coding(SPACE.id) is None
-        assert index.status(reader).miss_rate is None
+        assert index.search(reader, new, 1)[0][0] != found
 
 
-def test_the_miss_rate_is_that_of_a_search_by_codes(
-    store: Store, index: PgvectorGallery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """72 bits for 24 components miss some; how many is foretold within its own error."""
-    rng, n = np.random.default_rng(10), 200
-    vectors = random_unit(rng, n)
-    enroll(store, [f"s{number}" for number in range(n)], vectors)
-    monkeypatch.setattr(pgvector, "EXACT_UP_TO", 100)
-    monkeypatch.setattr(pgvector, "_EXACT_GROUP_UP_TO", 100)
-    monkeypatch.setattr(pgvector, "_QUERIES", 1000)
-    monkeypatch.setattr(pgvector, "_LEAST", 1)
-    monkeypatch.setattr(pgvector, "_SPARE", 0)
-    share = 0.01
-    with store.write() as writer:
-        mean, drawn = writer.search.mean_and_sample(SPACE.id, n)
-        np.testing.assert_allclose(mean, vectors.mean(axis=0), atol=1e-6)
-        assert sorted(map(bytes, drawn)) == sorted(map(bytes, vectors.astype("<f4")))
-        spread = drawn.std(axis=0)
-        foretold = [loss.rate for loss in losses(drawn, mean, spread)]
-        writer.search.code(SPACE.id, mean, spread, share, missed=0, queries=9999)
-    missed = []
-    with store.read() as reader:
-        table = reader.centroids.table(SPACE.id)
-        for own, other in rng.integers(0, n, (200, 2)):
-            away = (
-                table.vectors[other]
-                - (table.vectors[other] @ table.vectors[own]) * (table.vectors[own])
-            )
-            if own == other:
-                continue
-            query = 0.6 * table.vectors[own] + 0.8 * away / np.linalg.norm(away)
-            found = index.search(reader, query.astype(np.float32), 1)
-            wanted = table.vectors[own] @ query
-            missed.append(found[0][1] < wanted - 1e-4)
-    assert 0.02 < np.mean(missed) < foretold[pgvector.SHARES.index(share)] + 0.05
-    assert foretold == sorted(foretold, reverse=True)
-
-
-def test_a_code_is_what_numpy_makes_of_the_vector(store: Store) -> None:
-    vectors = random_unit(np.random.default_rng(12), 50)
-    enroll(store, [f"s{number}" for number in range(40)], vectors[:40])
-    mean, spread = vectors.mean(axis=0), vectors.std(axis=0)
-    with store.write() as writer:
-        writer.search.code(SPACE.id, mean, spread, 0.01, missed=0, queries=9999)
-    enroll(store, [f"s{number}" for number in range(40, 50)], vectors[40:])  # by the trigger
-    with store.read() as reader:
-        ids, stored = reader.centroids.table(SPACE.id).ids, reader.centroids.table(SPACE.id).vectors
-        texts = reader._connection.exec_driver_sql("SELECT centroid_id, code::text FROM codes")
-        codes = dict(map(tuple, texts.all()))
-    for id_, vector in zip(ids.tolist(), stored, strict=True):
-        middle = vector - mean
-        bits = [middle > spread, middle > 0, middle > -spread]
-        assert codes[id_] == "".join(str(int(bit)) for bit in np.concatenate(bits))
-        packed = pgvector.codes_of(vector[None], mean, spread).view(np.uint8)[0]
-        assert codes[id_] == "".join(map(str, np.unpackbits(packed)[: 3 * DIM]))
-
-
-def test_searches_of_many_threads_agree(store: Store, index: PgvectorGallery) -> None:
+def test_searches_of_many_threads_agree(store: Store, index: ServerGallery) -> None:
     vectors = random_unit(np.random.default_rng(11), 20)
     enroll(store, [f"s{n}" for n in range(20)], vectors)
     wrong = []

@@ -1,0 +1,222 @@
+"""The gallery of a PostgreSQL database: the server searches its rows itself.
+
+There is no index file and nothing to catch up with: each search sees the rows of its own
+snapshot, on every host alike.  All vectors are compared in SQL, and the best are scored and ordered
+as every index does it.
+
+With ``index.kind: hnsw``, :meth:`ServerGallery.rebuild` builds pgvector's HNSW index and measures
+what it loses.  A search uses it only if the loss keeps ``index.max_miss_rate``, and never for a
+group: pgvector would filter the candidates instead of the members.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Protocol, cast
+
+import numpy as np
+
+from voiceid.domain import CentroidTable, Float32Array, Revision
+from voiceid.index.base import (
+    GENUINE_COSINE,
+    HNSW,
+    ROUNDING,
+    CentroidSource,
+    IndexOptions,
+    IndexStatus,
+    MissRate,
+    genuine_queries,
+    ranked,
+    require_query,
+    told,
+)
+
+_SPARE = 16
+"""Rows beyond those asked for: SQL adds cosines up in another order than `ranked` does."""
+EF_SEARCH = (100, 200, 400, 1000)
+"""Candidates of a search by HNSW, of which the least that keeps the budget is used; pgvector
+takes at most 1000."""
+_SAMPLE = 10_000
+_QUERIES = 3000
+"""Of so many none may be lost to show 0.1 %."""
+
+
+class RowSearch(Protocol):
+    """The search of a database that searches its rows itself."""
+
+    def nearest(
+        self,
+        space_id: str,
+        query: Float32Array,
+        n: int,
+        group: str | None = None,
+        ef_search: int | None = None,
+    ) -> CentroidTable:
+        """Return the ``n`` nearest of all rows, or of so many candidates of the HNSW index."""
+
+    def hnsw(self, space_id: str) -> tuple[int, int, int] | None:
+        """Return ef_search of the HNSW index, and the queries that it missed, of how many."""
+
+
+class ServerSource(CentroidSource, Protocol):
+    """One snapshot, or one change, of a database that searches."""
+
+    @property
+    def search(self) -> RowSearch:
+        """Its search."""
+
+
+class HnswIndex(RowSearch, Protocol):
+    """The search of such a database, in a change of it."""
+
+    def build_hnsw(self, space_id: str, dim: int) -> None:
+        """Build the HNSW index of a space."""
+
+    def note_hnsw(self, space_id: str, ef_search: int, missed: int, queries: int) -> None:
+        """Keep with the HNSW index how it is searched, and what that loses."""
+
+    def drop_hnsw(self, space_id: str) -> None:
+        """Drop the HNSW index of a space, if there is one."""
+
+
+class HnswWriter(CentroidSource, Protocol):
+    """A change of such a database."""
+
+    @property
+    def search(self) -> HnswIndex:
+        """Its search."""
+
+
+class ServerGallery:
+    """The searchable centroids of one embedding space.  Safe to share among threads.
+
+    Parameters
+    ----------
+    space_id : str
+    dim : int
+    database : str
+        As it may be shown.
+    write : callable
+        Begins a change of the database.
+    options : IndexOptions, optional
+    """
+
+    def __init__(
+        self,
+        space_id: str,
+        dim: int,
+        database: str,
+        write: Callable[[], AbstractContextManager[HnswWriter]],
+        options: IndexOptions | None = None,
+    ) -> None:
+        self._space_id, self._dim, self._database, self._write = space_id, dim, database, write
+        self._options = options or IndexOptions()
+        self._counted: tuple[Revision, int] | None = None
+
+    def prepare(self) -> None:
+        """See `Gallery`: there is nothing to load."""
+
+    def search(
+        self, reader: CentroidSource, query: Float32Array, k: int, group: str | None = None
+    ) -> list[tuple[int, float]]:
+        """See `Gallery`."""
+        require_query(query, self._space_id, self._dim)
+        if k < 1:
+            return []
+        source, n = cast("ServerSource", reader), k + _SPARE
+        used = None if group is not None else self._hnsw(source)
+        ef_search = None if used is None or n > used[0] else used[0]
+        table = source.search.nearest(self._space_id, query, n, group, ef_search)
+        return told(ranked(table.ids, table.vectors, query, k))
+
+    def size(self, reader: CentroidSource, group: str | None = None) -> int:
+        """See `Gallery`; a server counts slowly, so the whole is counted once per revision."""
+        if group is not None:
+            return reader.centroids.count(self._space_id, group)
+        counted, now = self._counted, reader.feed.revision()
+        if counted is None or counted[0] != now:
+            counted = self._counted = now, reader.centroids.count(self._space_id)
+        return counted[1]
+
+    def sync(self, reader: CentroidSource) -> None:
+        """See `Gallery`: there is nothing to follow."""
+
+    def rebuild(self, reader: CentroidSource) -> None:
+        """Build and measure the HNSW index, where it is wanted; else drop it.
+
+        Searches compare all rows meanwhile, and writers wait.
+        """
+        del reader
+        # Dropped in a change of its own: until its end, readers wait.
+        with self._write() as writer:
+            writer.search.drop_hnsw(self._space_id)
+        if self._options.kind != HNSW:
+            return
+        with self._write() as writer:
+            if not writer.centroids.count(self._space_id):
+                return
+            writer.search.build_hnsw(self._space_id, self._dim)
+            measured = self._measured(writer)
+            if measured is None:
+                writer.search.drop_hnsw(self._space_id)
+            else:
+                writer.search.note_hnsw(self._space_id, *measured, _QUERIES)
+
+    def save(self) -> None:
+        """See `Gallery`: there is no file."""
+
+    def status(self, reader: CentroidSource) -> IndexStatus:
+        """See `Gallery`: every row is in every search."""
+        now, size = reader.feed.revision(), self.size(reader)
+        used = self._hnsw(cast("ServerSource", reader))
+        return IndexStatus(
+            space=self._space_id,
+            kind="pgvector" if used is None else HNSW,
+            path=self._database,
+            state="current",
+            vectors=size,
+            enrolled=size,
+            revision=now.number,
+            database_revision=now.number,
+            miss_rate=None if used is None else used[1] / used[2],
+            miss_rate_upper=None if used is None else _upper(*used[1:]),
+        )
+
+    def _hnsw(self, source: ServerSource) -> tuple[int, int, int] | None:
+        """Return how the HNSW index is searched, if it is wanted and keeps the budget."""
+        noted = source.search.hnsw(self._space_id) if self._options.kind == HNSW else None
+        if noted is None or _upper(*noted[1:]) > self._options.max_miss_rate:
+            return None
+        return noted
+
+    def _measured(self, source: ServerSource) -> tuple[int, int] | None:
+        """Return the least ef_search that keeps the budget, and the misses; None: none does."""
+        ids = source.centroids.ids(self._space_id)
+        drawn = np.random.default_rng(0).permutation(ids)[:_SAMPLE]
+        voices = source.centroids.table(self._space_id, drawn.tolist()).vectors
+        queries, _ = genuine_queries(voices, _QUERIES)
+        budget = self._options.max_miss_rate
+        for ef_search in EF_SEARCH:
+            missed = 0
+            for query in queries:
+                missed += self._misses(source, query, ef_search)
+                if missed > budget * len(queries):
+                    break
+            else:
+                if _upper(missed, len(queries)) <= budget:
+                    return ef_search, missed
+        return None
+
+    def _misses(self, source: ServerSource, query: Float32Array, ef_search: int) -> bool:
+        """Whether a search finds neither the mate of a query nor anybody nearer."""
+        table = source.search.nearest(self._space_id, query, 1, None, ef_search)
+        _, cosines = ranked(table.ids, table.vectors, query, 1)
+        return not len(cosines) or bool(cosines[0] < GENUINE_COSINE - ROUNDING)
+
+
+@functools.lru_cache(maxsize=64)
+def _upper(missed: int, queries: int) -> float:
+    """Return `MissRate.upper`, which takes milliseconds, and every search asks for it."""
+    return MissRate(missed, queries).upper
