@@ -39,7 +39,8 @@ from benchmarks.trials import Flags, Floats, Voice
 from benchmarks.voices import Ear, Hearing, model_store
 from voiceid import metrics
 from voiceid.decision.calibration import Calibration, Conditions
-from voiceid.decision.rule import DecisionRule, Target
+from voiceid.decision.aims import Target
+from voiceid.decision.rule import DecisionRule
 from voiceid.domain import Embedding, EmbeddingSpace, QualityReport, Utterance
 from voiceid.errors import FitRefused
 from voiceid.evaluation.fitting import PRIORS, Fit, fit
@@ -354,7 +355,7 @@ def _held_out_row(on: str, one: Fit) -> list[str]:
 def _card_row(on: str, trials: Comparisons, card: DecisionRule) -> list[str]:
     cells, uncovered = [], []
     for target in TARGETS:
-        thresholds = card.with_options(Target(target)).thresholds(trials.given)
+        thresholds = card.aimed(Target(target)).thresholds(trials.given)
         known = np.isfinite(thresholds)
         uncovered.append(1 - float(known.mean()))
         if not known.any():

@@ -210,7 +210,7 @@ def serve(data: Path) -> None:
     with VoiceID.open(data) as vid:
         asked = queries("speaker-like", np.load(data / "mates.npy"))
         started = time.perf_counter()
-        vid.search(asked[0], vid.space, k=K)
+        vid.search(asked[0], vid.models.space, k=K)
         print(time.perf_counter() - started, flush=True)
         for line in sys.stdin:
             if line == "time\n":
@@ -218,21 +218,21 @@ def serve(data: Path) -> None:
                     took = []
                     for query in asked:
                         started = time.perf_counter()
-                        vid.search(query, vid.space, k=K, group=group)
+                        vid.search(query, vid.models.space, k=K, group=group)
                         took.append(time.perf_counter() - started)
                     print(statistics.median(took), end=" ")
                 print(peak_mib(), flush=True)
             else:
                 vector = np.load(data / "newcomer.npy")
                 started = time.perf_counter()
-                best = vid.search(vector[0], vid.space, k=1)[0]
+                best = vid.search(vector[0], vid.models.space, k=1)[0]
                 print(time.perf_counter() - started, best.score, flush=True)
 
 
 def part_of_the_program(n: int, folder: Path) -> None:
     """Print the second part: the program, with a database."""
     with VoiceID.open(folder) as vid:
-        space = vid.space.id
+        space = vid.models.space.id
     subprocess.run([*_SELF, "--write", folder, "--n", str(n)], check=True)
     lines = []
     many, ten = folder / "many", folder / "ten"

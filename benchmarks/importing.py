@@ -67,14 +67,14 @@ def write_table(folder: Path, n: int) -> Path:
 def to_the_disk(what: str, folder: Path, database: Path) -> None:
     """Do one thing, in this process, and print its rows, seconds, CPU seconds and peak MiB."""
     with VoiceID.open(folder) as vid:
-        space = vid.space
+        space = vid.models.space
     facts = EmbeddingFacts(space.id, net_speech_s=12.0)
     store = Store.open(database)
     acts: dict[str, Callable[[], exchange.Exchanged]] = {
-        "array": lambda: exchange.import_embeddings(
+        "array": lambda: exchange.speakers.import_embeddings(
             writer, space, folder / "vectors.npy", folder / "names.txt", facts, append=False
         ),
-        "table": lambda: exchange.import_embeddings(
+        "table": lambda: exchange.speakers.import_embeddings(
             writer, space, folder / "people.parquet", None, facts, append=False
         ),
         "export": lambda: exchange.export(writer, space, (), folder / "people.jsonl"),
@@ -149,7 +149,7 @@ def main() -> None:
             [*PROGRAM, "--do", "write", "--rows", str(n), "--folder", folder], check=True
         )
         with VoiceID.open(folder) as vid:
-            space = vid.space.id
+            space = vid.models.space.id
         lines = [measured("array", "vectors.npy, to the disk", folder, folder / "a.sqlite3")]
         if PARQUET:
             lines.append(

@@ -64,7 +64,7 @@ def main(speech: Path = ami.FOLDER) -> int:
 
 def _has_speech(vid: VoiceID, clip: Path) -> bool:
     """Whether there is a vector for the clip: some turns are a word and a breath."""
-    return vid.utterance(clip).embedding is not None
+    return vid.models.hear(clip).embedding is not None
 
 
 def _clips(speech: Path, speaker: str, recording: str | None, suffix: str = "wav") -> list[Path]:

@@ -45,7 +45,7 @@ def cuts(folder: Path = ami.FOLDER) -> Iterator[Cut]:
 
 def place(vid: VoiceID, pieces: list[Cut]) -> pictures.VoiceMap:
     """Embed cuts and place them in the plane; those with too little speech are left out."""
-    heard = vid.utterances(audio for *_, audio in pieces)
+    heard = vid.models.hear_all(audio for *_, audio in pieces)
     kept = [
         (speaker, recording, utterance.embedding.vector)
         for (speaker, recording, _), utterance in zip(pieces, heard, strict=True)

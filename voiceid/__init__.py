@@ -19,10 +19,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from voiceid.app import VoiceID
-    from voiceid.app.adapting import Adapted
-    from voiceid.app.side_by_side import Comparison, Side
     from voiceid.audio import AudioSource
+    from voiceid.client import VoiceID
     from voiceid.config import Config
     from voiceid.decision.adaptation import StoredAdaptation
     from voiceid.decision.calibration import (
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
         Condition,
         DatabaseUrl,
         Decision,
+        EmbeddedClip,
         Embedding,
         EmbeddingSpace,
         EnrollmentClip,
@@ -79,6 +78,7 @@ if TYPE_CHECKING:
         DownloadFailed,
         EnrollmentIncomplete,
         EnrollmentRefused,
+        ErasureIncomplete,
         ExtraMissing,
         FitNotFound,
         FitRefused,
@@ -110,6 +110,7 @@ if TYPE_CHECKING:
         VoiceIDError,
     )
     from voiceid.evaluation import Evaluation, Protocol, Recording
+    from voiceid.evaluation.comparison import Comparison, SideResult
     from voiceid.exchange import Exchanged
     from voiceid.index.base import IndexStatus
     from voiceid.models.add import Addition
@@ -117,9 +118,10 @@ if TYPE_CHECKING:
     from voiceid.models.fetch import Progress
     from voiceid.models.install import ModelStore
     from voiceid.models.status import InstalledModel, ModelStatus, VerifyResult
-    from voiceid.observability import Change, EventFormatter
+    from voiceid.observability import ChangeKind, EventFormatter
     from voiceid.observability.galleries import GalleryStats, SpaceStats
     from voiceid.observability.stats import DecisionCount, Histogram, Stats
+    from voiceid.resources.adaptations import Adapted
     from voiceid.store.copying import Copied
     from voiceid.store.restore import Restored
     from voiceid.store.upgrade import SchemaState, SchemaStatus
@@ -139,7 +141,7 @@ __all__ = [
     "CalibratedPoint",
     "Calibration",
     "Candidate",
-    "Change",
+    "ChangeKind",
     "ChangeRefused",
     "CheckpointInvalid",
     "Comparison",
@@ -152,6 +154,7 @@ __all__ = [
     "Decision",
     "DecisionCount",
     "DownloadFailed",
+    "EmbeddedClip",
     "Embedding",
     "EmbeddingSpace",
     "EnrollmentClip",
@@ -159,6 +162,7 @@ __all__ = [
     "EnrollmentProblem",
     "EnrollmentRefused",
     "EnrollmentReport",
+    "ErasureIncomplete",
     "Evaluation",
     "EventFormatter",
     "Exchanged",
@@ -207,7 +211,7 @@ __all__ = [
     "SchemaStatus",
     "SchemaTooNew",
     "SelfTestFailed",
-    "Side",
+    "SideResult",
     "SpaceMismatch",
     "SpaceStats",
     "Speaker",
@@ -238,13 +242,13 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
-    "Adapted": "voiceid.app.adapting",
+    "Adapted": "voiceid.resources.adaptations",
     "Addition": "voiceid.models.add",
     "AudioSource": "voiceid.audio",
     "CalibratedPoint": "voiceid.decision.calibration",
     "Calibration": "voiceid.decision.calibration",
-    "Change": "voiceid.observability",
-    "Comparison": "voiceid.app.side_by_side",
+    "ChangeKind": "voiceid.observability",
+    "Comparison": "voiceid.evaluation.comparison",
     "Conditions": "voiceid.decision.calibration",
     "Copied": "voiceid.store.copying",
     "Config": "voiceid.config",
@@ -268,14 +272,14 @@ _ELSEWHERE = {
     "Restored": "voiceid.store.restore",
     "SchemaState": "voiceid.store.upgrade",
     "SchemaStatus": "voiceid.store.upgrade",
-    "Side": "voiceid.app.side_by_side",
+    "SideResult": "voiceid.evaluation.comparison",
     "SpaceStats": "voiceid.observability.galleries",
     "Stats": "voiceid.observability.stats",
     "StoredAdaptation": "voiceid.decision.adaptation",
     "StoredCalibration": "voiceid.decision.calibration",
     "Transform": "voiceid.decision.transforms",
     "VerifyResult": "voiceid.models.status",
-    "VoiceID": "voiceid.app",
+    "VoiceID": "voiceid.client",
     "Weight": "voiceid.decision.calibration",
 }
 _DOMAIN = frozenset(
@@ -285,6 +289,7 @@ _DOMAIN = frozenset(
         "Condition",
         "DatabaseUrl",
         "Decision",
+        "EmbeddedClip",
         "Embedding",
         "EmbeddingSpace",
         "EnrollmentClip",

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from voiceid.audio import AudioSource
 from voiceid.config import Config, load_config
@@ -51,6 +51,9 @@ if TYPE_CHECKING:  # each loads when it is first asked for
     from voiceid.resources.models import Models
     from voiceid.resources.samples import Samples
     from voiceid.resources.speakers import Speakers
+
+
+S = TypeVar("S")
 
 
 class VoiceID:
@@ -132,7 +135,7 @@ class VoiceID:
 
     # Questions
 
-    def identify(  # noqa: PLR0913 - what can be asked of an answer, by keyword
+    def identify(
         self,
         source: AudioSource | EmbeddedClip,
         *,
@@ -174,7 +177,7 @@ class VoiceID:
         search = search_of(top, group, target_fpir=target_fpir, threshold=threshold, margin=margin)
         return self._identified(source, search)
 
-    def identify_all(  # noqa: PLR0913 - as of `identify`
+    def identify_all(
         self,
         sources: Iterable[AudioSource | EmbeddedClip],
         *,
@@ -227,7 +230,7 @@ class VoiceID:
         aim = aim_of(target_fmr=target_fmr, threshold=threshold)
         return self._verified(name, source, aim, group_of(group))
 
-    def verify_all(  # noqa: PLR0913 - as of `verify`
+    def verify_all(
         self,
         name: str,
         sources: Iterable[AudioSource],
@@ -446,7 +449,7 @@ class VoiceID:
         )
 
     def _each(
-        self, task: Task, ask: Callable[[AudioSource], Decision], sources: Iterable[AudioSource]
+        self, task: Task, ask: Callable[[S], Decision], sources: Iterable[S]
     ) -> Iterator[Decision | AudioError]:
         with self._session.observer.failures(task):
             model = self._session.loaded_model
@@ -462,4 +465,3 @@ class VoiceID:
                 callback(decision)
             session.observer.decided(decision)
         return decision
-

@@ -108,7 +108,7 @@ class Erasure:
             return
         for copy in sorted(path.parent.glob(path.name + _COPIES)):
             if _holds(copy, vectors):
-                yield f"{copy}: a copy that was kept before a change; it is there until you remove it"
+                yield f"{copy}: a copy of an earlier state; it is there until you remove it"
 
 
 def unused_audio(store: Store, kept: KeptAudio) -> set[str]:
@@ -135,7 +135,10 @@ def drop_unused(store: Store, kept: KeptAudio) -> None:
 
 
 def _holds(file: Path, needles: Sequence[bytes]) -> bool:
-    with contextlib.suppress(OSError, ValueError), file.open("rb") as opened:  # an empty file
-        with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return any(content.find(needle) >= 0 for needle in needles)
+    with (
+        contextlib.suppress(OSError, ValueError),  # ValueError: the file is empty
+        file.open("rb") as opened,
+        mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        return any(content.find(needle) >= 0 for needle in needles)
     return False

@@ -291,4 +291,3 @@ class Session:
             if self._store is not None:
                 self._store.close()
                 self._store = None
-

@@ -39,9 +39,9 @@ def known(home: Path) -> VoiceID:
     """Thirty enrolled voices that a site moves: random ones, in the clothes of the model's."""
     rng = np.random.default_rng(8)
     with VoiceID.open() as vid:
-        space = vid.space
+        space = vid.models.space
         shift, nuisance = 0.12 * rng.standard_normal((2, space.dim))
-        with vid._parts.store.write() as writer:
+        with vid._session.store.write() as writer:
             for number in range(30):
                 voice = rng.standard_normal(space.dim) / np.sqrt(space.dim)
                 speaker = writer.speakers.add(f"person {number}")
@@ -127,8 +127,8 @@ def test_what_does_not_surely_help_is_not_adopted_and_changes_nothing(
 ) -> None:
     rng = np.random.default_rng(8)
     with VoiceID.open() as vid:
-        space = vid.space
-        with vid._parts.store.write() as writer:
+        space = vid.models.space
+        with vid._session.store.write() as writer:
             for number in range(12):
                 speaker = writer.speakers.add(f"person {number}")
                 for take in range(2):

@@ -59,7 +59,7 @@ def asked(home: Path, vectors: dict[str, np.ndarray]) -> dict[str, Decision]:
     with VoiceID.open(home / "data") as vid:
         for name, vector in vectors.items():
             try:
-                answers[name] = vid.identify_embedding(vector, vid.space, net_speech_s=6.0)
+                answers[name] = vid.identify_embedding(vector, vid.models.space, net_speech_s=6.0)
             except VoiceIDError as error:
                 assert error.hint, error  # noqa: PT017
     return answers
@@ -68,7 +68,7 @@ def asked(home: Path, vectors: dict[str, np.ndarray]) -> dict[str, Decision]:
 @pytest.fixture
 def voices(database: Path, home: Path) -> dict[str, np.ndarray]:
     with VoiceID.open(home / "data") as vid:
-        found = {n: vid.samples(n)[0].vector for n in ("alice", "bob")}
+        found = {n: vid.samples.list(n)[0].vector for n in ("alice", "bob")}
     stranger = np.random.default_rng(1).standard_normal(192).astype(np.float32)
     return {**found, "stranger": stranger}
 

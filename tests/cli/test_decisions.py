@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from voiceid.cli.console import Console, Settings
-from voiceid.cli.decisions import decision_text, tell, warning_text
+from voiceid.cli.decision_text import decision_text, tell, warning_text
 from voiceid.cli.enrollment_text import problem_lines, report_text
 from voiceid.domain import (
     Candidate,
@@ -80,7 +80,7 @@ def test_every_outcome_of_every_task_has_its_words_and_its_exit_code(
 
 
 def test_every_outcome_there_is_has_an_exit_code() -> None:
-    from voiceid.cli.decisions import _EXIT_CODES
+    from voiceid.cli.decision_text import _EXIT_CODES
 
     assert set(_EXIT_CODES) == {outcome.value for outcome in Outcome}
 

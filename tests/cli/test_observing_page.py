@@ -43,7 +43,7 @@ def test_the_page_tells_every_kind_of_change() -> None:
 def test_the_page_tells_every_metric_and_no_other(home: Path, ami: Any, run: Runner) -> None:
     with VoiceID.open() as vid:
         vid.verify("alice", ami.cut("alice-4", home / "door.wav"))
-        text = vid.stats().to_prometheus() + vid.gallery_stats().to_prometheus()
+        text = vid.events.stats().to_prometheus() + vid.events.gallery().to_prometheus()
     told = re.findall(r"^\| `(voiceid_\w+)(?:\{[\w, ]+\})?` \|", PAGE, re.MULTILINE)
     there = re.findall(r"^# TYPE (\w+) ", text, re.MULTILINE)
     assert set(told) == set(there)

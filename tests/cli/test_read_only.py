@@ -79,34 +79,34 @@ def test_what_only_reads_works_and_what_writes_says_why_not(
 def test_a_process_that_found_it_so_writes_when_it_can_again(how: str, disk: Path) -> None:
     with VoiceID.open() as vid:
         with without_writing(disk, how):
-            assert [one.name for one in vid.speakers()] == ["alice", "bob"]
+            assert [one.name for one in vid.speakers.list()] == ["alice", "bob"]
             with pytest.raises(StoreError):
-                vid.rename("alice", "eve")
-        vid.rename("alice", "eve")
-        with closing(sqlite3.connect(vid.database, timeout=0)) as other:
-            with vid._parts.store.write() as writer:
+                vid.speakers.rename("alice", "eve")
+        vid.speakers.rename("alice", "eve")
+        with closing(sqlite3.connect(vid.database.location, timeout=0)) as other:
+            with vid._session.store.write() as writer:
                 with pytest.raises(sqlite3.OperationalError, match="locked"):
                     other.execute("BEGIN IMMEDIATE")
                 writer.speakers.rename(writer.speakers.get("eve").id, "mallory")
             other.execute("BEGIN IMMEDIATE")
-        assert [one.name for one in vid.speakers()] == ["bob", "mallory"]
+        assert [one.name for one in vid.speakers.list()] == ["bob", "mallory"]
 
 
 def test_whoever_writes_elsewhere_meanwhile_is_not_missed(disk: Path) -> None:
     database = disk / "data" / "voiceid.sqlite3"
     with VoiceID.open() as vid, filled(disk, 0):
-        assert [one.name for one in vid.speakers()] == ["alice", "bob"]
+        assert [one.name for one in vid.speakers.list()] == ["alice", "bob"]
         copy = shutil.copy(database, disk.parent / "copy")
         written(copy, "eve")
         shutil.copyfile(copy, database)  # as another program: the same bytes of room
-        assert [one.name for one in vid.speakers()] == ["bob", "eve"]
+        assert [one.name for one in vid.speakers.list()] == ["bob", "eve"]
         written(copy, "zoe")
-        reading = vid._parts.store.read()
+        reading = vid._session.store.read()
         reading.__enter__().speakers()
         shutil.copyfile(copy, database)
         with pytest.raises(StoreBusy, match="written to"):
             reading.__exit__(None, None, None)
-        assert [one.name for one in vid.speakers()] == ["bob", "zoe"]
+        assert [one.name for one in vid.speakers.list()] == ["bob", "zoe"]
 
 
 def test_what_a_killed_process_left_in_the_log_is_not_overlooked(disk: Path, run: Runner) -> None:

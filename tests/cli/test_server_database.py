@@ -74,7 +74,7 @@ def test_embeddings_are_imported_into_a_server_and_its_figures_are_shown(
     url: DatabaseUrl, home: Path, run: Runner
 ) -> None:
     with VoiceID.open() as vid:
-        space = vid.space
+        space = vid.models.space
     vectors = np.random.default_rng(3).standard_normal((700, space.dim)).astype(np.float32)
     np.save(home / "vectors.npy", vectors)
     names = [f"guest {number}" for number in range(len(vectors))]
@@ -88,7 +88,7 @@ def test_embeddings_are_imported_into_a_server_and_its_figures_are_shown(
             [found] = vid.search(vectors[row], space, k=1, group="guests")
             assert found.speaker.name == names[row]
             assert found.score == pytest.approx(1.0, abs=1e-5)
-        counted = vid.stats().speakers
+        counted = vid.events.stats().speakers
     stats = run("stats", "--json").json
     assert (stats["speakers"], stats["groups"], stats["revision"]) == (700, {"guests": 700}, 700)
     assert stats["database_bytes"] > 1_000_000

@@ -68,7 +68,7 @@ def test_the_version_opens_no_audio_model_or_database() -> None:
 def test_help_of_the_program_imports_no_command() -> None:
     loaded = modules_after("from voiceid.cli import main; main(['--help'])")
     assert [name for name in loaded if name.startswith("voiceid.cli.cmd_")] == []
-    assert not loaded & {"voiceid.app", "voiceid.domain", "yaml"}
+    assert not loaded & {"voiceid.client", "voiceid.domain", "yaml"}
 
 
 def test_help_takes_less_than_0_3_s() -> None:

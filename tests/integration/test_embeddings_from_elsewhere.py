@@ -33,7 +33,7 @@ def vid(home: Path) -> VoiceID:
 
 @pytest.fixture
 def heard(vid: VoiceID, home: Path, ami) -> Utterance:
-    return vid.utterance(ami.cut("alice-4", home / "door.wav"))
+    return vid.models.hear(ami.cut("alice-4", home / "door.wav"))
 
 
 def test_a_vector_is_decided_about_as_its_clip_is(
@@ -57,7 +57,7 @@ def test_its_length_does_not_matter_and_the_space_may_be_named(
     vid: VoiceID, heard: Utterance
 ) -> None:
     longer = (3.5 * heard.embedding.vector.astype(np.float64)).tolist()
-    found = vid.identify_embedding(longer, vid.space.id, net_speech_s=4.0)
+    found = vid.identify_embedding(longer, vid.models.space.id, net_speech_s=4.0)
     assert found.speaker.name == "alice"
     assert found.accepted
 
@@ -66,14 +66,14 @@ def test_without_the_amount_of_speech_there_is_no_measured_threshold(
     vid: VoiceID, heard: Utterance
 ) -> None:
     with pytest.raises(ThresholdUnavailable, match="how much speech"):
-        vid.identify_embedding(heard.embedding.vector, vid.space)
+        vid.identify_embedding(heard.embedding.vector, vid.models.space)
 
 
 def test_a_narrowband_vector_gets_the_thresholds_of_its_band(
     vid: VoiceID, heard: Utterance
 ) -> None:
     found = vid.identify_embedding(
-        heard.embedding.vector, vid.space, net_speech_s=4.0, narrowband=True
+        heard.embedding.vector, vid.models.space, net_speech_s=4.0, narrowband=True
     )
     assert "crossband" in found.threshold.source
 
@@ -96,7 +96,7 @@ def test_what_is_no_vector_of_this_gallery_is_refused(
     vid: VoiceID, heard: Utterance, wrong: Callable[[np.ndarray], tuple[object, str | None]]
 ) -> None:
     vector, space = wrong(heard.embedding.vector)
-    named = vid.space if space is None else space
+    named = vid.models.space if space is None else space
     with pytest.raises(SpaceMismatch) as refused:
         vid.identify_embedding(vector, named, net_speech_s=4.0)
     assert refused.value.hint
@@ -106,12 +106,12 @@ def test_what_is_no_vector_of_this_gallery_is_refused(
 
 def test_a_search_ranks_and_decides_nothing(vid: VoiceID, heard: Utterance) -> None:
     told: list[Decision] = []
-    vid.on_decision(told.append)
+    vid.events.on_decision(told.append)
     found = vid.search(heard.embedding.vector, heard.embedding.space)
     assert [one.speaker.name for one in found] == ["alice", "bob"]
     assert found[0].score > 0.5 > found[1].score
-    vid.change("bob", SpeakerDetails(groups=("lobby",)))
-    among = vid.search(heard.embedding.vector, vid.space, k=1, group="Lobby")
+    vid.speakers.edit("bob", SpeakerDetails(groups=("lobby",)))
+    among = vid.search(heard.embedding.vector, vid.models.space, k=1, group="Lobby")
     assert [one.speaker.name for one in among] == ["bob"]
     assert told == []
 
@@ -123,7 +123,7 @@ def test_vectors_are_answered_where_no_model_is_installed(
     code = (
         "import sys, numpy as np; from voiceid import VoiceID\n"
         "with VoiceID.open() as vid:\n"
-        "    found = vid.identify_embedding(np.load('vector.npy'), vid.space, net_speech_s=6.0)\n"
+        "    found = vid.identify_embedding(np.load('vector.npy'), vid.models.space, net_speech_s=6.0)\n"
         "    print(found.speaker.name)\n"
     )
     done = subprocess.run(
@@ -140,7 +140,7 @@ def test_vectors_are_answered_where_no_model_is_installed(
 def test_every_decision_is_told_before_it_is_given(vid: VoiceID, home: Path, ami) -> None:
     door = ami.cut("alice-4", home / "door.wav")
     told: list[Decision] = []
-    stop = vid.on_decision(told.append)
+    stop = vid.events.on_decision(told.append)
     decisions = [
         vid.identify(door),
         vid.verify("bob", door),
@@ -165,7 +165,7 @@ def test_what_a_listener_raises_takes_the_place_of_the_decision(
     def refuse(decision: Decision) -> None:
         raise OSError("the log is full")
 
-    stop = vid.on_decision(refuse)
+    stop = vid.events.on_decision(refuse)
     with pytest.raises(OSError, match="the log is full"):
         vid.identify(door)
     stop()
@@ -173,7 +173,7 @@ def test_what_a_listener_raises_takes_the_place_of_the_decision(
 
 
 def test_who_is_barred_is_not_accepted_by_a_vector(vid: VoiceID, heard: Utterance) -> None:
-    vid.change("alice", SpeakerDetails(enabled=False))
-    found = vid.identify_embedding(heard.embedding.vector, vid.space, net_speech_s=4.0, margin=0.0)
+    vid.speakers.edit("alice", SpeakerDetails(enabled=False))
+    found = vid.identify_embedding(heard.embedding.vector, vid.models.space, net_speech_s=4.0, margin=0.0)
     assert (found.outcome, found.reason) == (Outcome.REJECTED, Reason.SPEAKER_DISABLED)
     assert found.speaker is None

@@ -20,7 +20,7 @@ def codes(refused: pytest.ExceptionInfo[EnrollmentRefused]) -> list[str]:
 
 
 def contents(vid: VoiceID) -> list[object]:
-    return [(s.to_dict(), [x.to_dict() for x in vid.samples(s.name)]) for s in vid.speakers()]
+    return [(s.to_dict(), [x.to_dict() for x in vid.samples.list(s.name)]) for s in vid.speakers.list()]
 
 
 def test_clips_become_samples_and_their_mean_the_centroid(vid: VoiceID, clips: Clips) -> None:
@@ -28,11 +28,11 @@ def test_clips_become_samples_and_their_mean_the_centroid(vid: VoiceID, clips: C
     report = vid.enroll("alice", paths)
     assert report.enrolled
     assert not report.problems
-    samples = vid.samples("alice")
+    samples = vid.samples.list("alice")
     assert [s.source_name for s in samples] == [p.name for p in paths]
     mean = np.mean([s.vector for s in samples], axis=0)
-    with vid._parts.store.read() as reader:
-        stored = reader.centroids.of(vid.speaker("alice").id, vid.space.id)
+    with vid._session.store.read() as reader:
+        stored = reader.centroids.of(vid.speakers.get("alice").id, vid.models.space.id)
     np.testing.assert_allclose(stored, mean / np.linalg.norm(mean), atol=1e-6)
 
 
@@ -41,7 +41,7 @@ def test_appended_clips_join_and_replaced_ones_leave(vid: VoiceID, clips: Clips)
     vid.enroll("alice", first)
     assert vid.enroll("alice", second).speaker.n_samples == len(first) + len(second)
     assert vid.enroll("alice", second, mode="replace").speaker.n_samples == len(second)
-    assert len(vid.samples("alice")) == len(second)
+    assert len(vid.samples.list("alice")) == len(second)
 
 
 def test_too_little_speech_says_how_much_is_missing(vid: VoiceID, clips: Clips) -> None:
@@ -52,7 +52,7 @@ def test_too_little_speech_says_how_much_is_missing(vid: VoiceID, clips: Clips) 
     needed = vid.config.enrollment.min_speech_s
     assert report.missing_speech_s == pytest.approx(needed - report.net_speech_s)
     assert f"{report.missing_speech_s:.1f} s short" in refused.value.message
-    assert vid.speakers() == []
+    assert vid.speakers.list() == []
 
 
 def test_the_clip_of_another_voice_is_named(vid: VoiceID, clips: Clips) -> None:
@@ -82,14 +82,14 @@ def test_a_voice_that_is_enrolled_under_another_name_is_found(vid: VoiceID, clip
     with pytest.raises(EnrollmentRefused, match="already enrolled as alice") as refused:
         vid.enroll("carol", clips("FEE083", "trn09"))
     assert codes(refused) == ["already_enrolled"]
-    assert [s.name for s in vid.speakers()] == ["alice"]
+    assert [s.name for s in vid.speakers.list()] == ["alice"]
 
 
 def test_an_override_is_recorded_on_the_samples(vid: VoiceID, clips: Clips) -> None:
     vid.enroll("alice", clips("FEE083", "trn06"))
     report = vid.enroll("carol", clips("FEE083", "trn09"), force=True)
     assert [p.overridden for p in report.problems] == [True]
-    assert {s.overrides for s in vid.samples("carol")} == {("already_enrolled",)}
+    assert {s.overrides for s in vid.samples.list("carol")} == {("already_enrolled",)}
 
 
 def test_the_same_recording_is_not_enrolled_twice_under_any_file_name(
@@ -140,7 +140,7 @@ def test_silent_clipped_and_unreadable_clips_are_all_named_at_once(
         ("unreadable", "broken.wav"),
         ("unreadable", "missing.wav"),
     } <= named
-    assert vid.speakers() == []
+    assert vid.speakers.list() == []
 
 
 def test_force_does_not_enrol_what_is_no_judgement(
@@ -151,20 +151,20 @@ def test_force_does_not_enrol_what_is_no_judgement(
     with pytest.raises(EnrollmentRefused) as refused:
         vid.enroll("alice", [*clips("FEE083", "trn06"), broken], force=True)
     assert codes(refused) == ["unreadable"]
-    assert vid.speakers() == []
+    assert vid.speakers.list() == []
 
 
 def test_no_clips_at_all_enrol_nobody(vid: VoiceID) -> None:
     with pytest.raises(EnrollmentRefused):
         vid.enroll("alice", [])
     with pytest.raises(SpeakerNotFound):
-        vid.speaker("alice")
+        vid.speakers.get("alice")
 
 
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(vid: VoiceID, clips: Clips) -> None:
     report = vid.enroll("alice", clips("FEE083", "trn06"), dry_run=True)
     assert (report.enrolled, report.dry_run, report.speaker) == (False, True, None)
-    assert vid.speakers() == []
+    assert vid.speakers.list() == []
     with pytest.raises(EnrollmentRefused):
         vid.enroll("alice", clips("FEE083", "trn06")[:1], dry_run=True)
 
@@ -180,4 +180,4 @@ def test_a_refused_replacement_leaves_the_old_samples(vid: VoiceID, clips: Clips
 def test_the_name_in_another_case_is_the_same_speaker(vid: VoiceID, clips: Clips) -> None:
     vid.enroll("Alice", clips("FEE083", "trn06"))
     assert vid.enroll("ALICE", clips("FEE083", "trn09")).name == "Alice"
-    assert len(vid.speakers()) == 1
+    assert len(vid.speakers.list()) == 1

@@ -34,8 +34,8 @@ class Enrolled:
 
     def answers(self) -> None:
         """Ask as a process does that has read no file yet."""
-        for part in [name for name in self.vid._parts._parts if name not in {"store", "models"}]:
-            del self.vid._parts._parts[part]
+        for part in [name for name in self.vid._session._parts if name not in {"store", "models"}]:
+            del self.vid._session._parts[part]
         assert self.truth.wrong_answers(self.vid, 1, n=3) == []
 
 
@@ -47,7 +47,7 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Enrolled]:
     fill(None, None, data, people)
     truth = Truth.of({name: Known(frozenset(clips)) for name, clips in people.items()})
     with opened(data) as vid:
-        vid.index_rebuild()
+        vid.index.rebuild()
         [index] = [path for path in (data / "index").iterdir() if path.is_file()]
         yield Enrolled(vid, data, truth, index, index.read_bytes())
 
@@ -118,8 +118,8 @@ def _file_for_folder(gallery: Enrolled) -> None:
 
 def _older(gallery: Enrolled) -> None:
     """Write format 2, whose head was JSON, with everybody in it."""
-    space = gallery.vid.space.id
-    with gallery.vid._parts.store.read() as reader:
+    space = gallery.vid.models.space.id
+    with gallery.vid._session.store.read() as reader:
         table, revision = reader.centroids.table(space), reader.feed.revision()
     payload = table.ids.astype("<i8").tobytes() + table.vectors.astype("<f4").tobytes()
     facts = {
@@ -156,7 +156,7 @@ WAYS: dict[str, Callable[[Enrolled], object]] = {
 def test_what_is_no_file_of_this_index_is_not_believed(way: str, gallery: Enrolled) -> None:
     WAYS[way](gallery)
     gallery.answers()
-    [status] = gallery.vid.index_status()
+    [status] = gallery.vid.index.status()
     assert (status.state == "current") == (way not in IN_THE_WAY)
     gallery.answers()
 
@@ -178,7 +178,7 @@ def test_the_file_of_another_gallery_under_this_name_is_not_believed(
 ) -> None:
     fill(None, None, tmp_path / "data", {"somebody": new_clips(np.random.default_rng(9), 3)})
     with opened(tmp_path / "data") as vid:
-        vid.index_rebuild()
+        vid.index.rebuild()
     shutil.copy(tmp_path / "data" / "index" / gallery.index.name, gallery.index)
     gallery.answers()
 
@@ -189,7 +189,7 @@ def test_the_file_of_another_space_under_this_name_is_not_believed(gallery: Enro
         people = {"speaker 0 elsewhere": new_clips(np.random.default_rng(10), 3)}
         fill(None, None, gallery.data.with_name("elsewhere"), people)
         with opened(gallery.data.with_name("elsewhere")) as vid:
-            vid.index_rebuild()
+            vid.index.rebuild()
     [other] = gallery.data.with_name("elsewhere").glob("index/*")
     assert other.name != gallery.index.name
     shutil.copy(other, gallery.index)
@@ -229,7 +229,7 @@ def test_a_file_that_is_damaged_under_a_running_process_changes_none_of_its_answ
             assert gallery.truth.wrong_answers(vid, 1) == []
         clips = new_clips(np.random.default_rng(11), 2)
         fill(None, None, gallery.data, {"late": clips})
-        [late] = vid.search(centroid(clips).astype(np.float32), vid.space, k=1)
+        [late] = vid.search(centroid(clips).astype(np.float32), vid.models.space, k=1)
         assert late.speaker.name == "late"
-        vid.remove("late")
+        vid.speakers.remove("late")
         assert gallery.truth.wrong_answers(vid, 1) == []

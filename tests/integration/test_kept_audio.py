@@ -31,7 +31,7 @@ def kept_in(vid: VoiceID) -> set[str]:
 
 
 def hashes(vid: VoiceID, name: str) -> set[str]:
-    return {sample.pcm_sha256 for sample in vid.samples(name)}
+    return {sample.pcm_sha256 for sample in vid.samples.list(name)}
 
 
 def files_with_audio(folder: Path, flac: bytes) -> set[str]:
@@ -69,8 +69,8 @@ def test_kept_audio_gives_the_embedding_of_the_original(
 ) -> None:
     clip = ami.cut("alice-3", home / f"clip.{suffix}")
     vid.enroll("alice", [clip])
-    original = vid.utterance(clip)
-    again = vid.utterance(vid._parts.kept_audio.source(original.pcm_sha256))
+    original = vid.models.hear(clip)
+    again = vid.models.hear(vid._session.kept_audio.source(original.pcm_sha256))
     assert original.embedding is not None
     assert again.embedding is not None
     assert float(original.embedding.vector @ again.embedding.vector) > 0.999999
@@ -81,11 +81,11 @@ def test_kept_audio_gives_the_embedding_of_the_original(
 
 
 def _remove(vid: VoiceID) -> None:
-    vid.remove("carol")
+    vid.speakers.remove("carol")
 
 
 def _remove_sample(vid: VoiceID) -> None:
-    vid.remove_samples("carol", [vid.samples("carol")[0].id])
+    vid.samples.remove("carol", [vid.samples.list("carol")[0].id])
 
 
 def _replace(vid: VoiceID) -> None:
@@ -93,12 +93,12 @@ def _replace(vid: VoiceID) -> None:
 
 
 def _expire(vid: VoiceID) -> None:
-    vid.change("carol", SpeakerDetails(expires_at=datetime(2020, 1, 1, tzinfo=UTC)))
-    vid.purge_expired()
+    vid.speakers.edit("carol", SpeakerDetails(expires_at=datetime(2020, 1, 1, tzinfo=UTC)))
+    vid.speakers.purge_expired()
 
 
 def _restore(vid: VoiceID) -> None:
-    vid.db_restore(vid.config.home / "backup")
+    vid.database.restore(vid.config.home / "backup")
 
 
 ERASURES = {_remove: 1, _remove_sample: 2, _replace: 2, _expire: 1, _restore: 0}
@@ -106,18 +106,18 @@ ERASURES = {_remove: 1, _remove_sample: 2, _replace: 2, _expire: 1, _restore: 0}
 
 
 def test_audio_goes_with_the_last_sample_of_it(vid: VoiceID, ami: Any, home: Path) -> None:
-    vid.db_backup(home / "backup")
+    vid.database.backup(home / "backup")
     turns = ("carol-1", "carol-2", "bob-3", "alice-4")
     clips = [ami.cut(turn, home / f"{turn}.wav") for turn in turns]
     for erase, n_left in ERASURES.items():
         vid.enroll("carol", clips[:2])
         vid.enroll("bob", clips[2:3])
-        first = vid._parts.kept_audio.path(vid.samples("carol")[0].pcm_sha256)
+        first = vid._session.kept_audio.path(vid.samples.list("carol")[0].pcm_sha256)
         flac = first.read_bytes()
         assert files_with_audio(home / "data", flac) == {first.name}
         erase(vid)
         assert files_with_audio(home / "data", flac) == set()
-        left = {digest for s in vid.speakers() for digest in hashes(vid, s.name)}
+        left = {digest for s in vid.speakers.list() for digest in hashes(vid, s.name)}
         assert kept_in(vid) <= {f"{digest}.flac" for digest in left}
         assert len(kept_in(vid)) == n_left
         _restore(vid)
@@ -129,8 +129,8 @@ def test_audio_goes_with_its_sample_from_one_speaker_to_another(
     clips = [ami.cut(turn, home / f"{turn}.wav") for turn in ("carol-1", "carol-2")]
     vid.enroll("carol", clips)
     before = kept_in(vid)
-    vid.split("carol", "caroline", [vid.samples("carol")[0].id])
-    vid.merge("caroline", "carol", force=True)
+    vid.speakers.split("carol", "caroline", [vid.samples.list("carol")[0].id])
+    vid.speakers.merge("caroline", "carol", force=True)
     assert kept_in(vid) == before == {f"{digest}.flac" for digest in hashes(vid, "caroline")}
 
 
@@ -138,12 +138,12 @@ def test_a_list_enrolled_again_keeps_the_audio_of_what_is_enrolled(
     vid: VoiceID, ami: Any, home: Path
 ) -> None:
     clips = [ami.cut(turn, home / f"{turn}.wav") for turn in ("alice-1", "alice-2")]
-    before = vid.samples("alice")
-    [report] = vid.enroll_many([Person("alice", tuple(clips))], dry_run=True)
+    before = vid.samples.list("alice")
+    [report] = vid.enroll_all([Person("alice", tuple(clips))], dry_run=True)
     assert kept_in(vid) == set()
-    [report] = vid.enroll_many([Person("alice", tuple(clips))])
+    [report] = vid.enroll_all([Person("alice", tuple(clips))])
     assert report.status == "unchanged"
-    assert [one.id for one in vid.samples("alice")] == [one.id for one in before]
+    assert [one.id for one in vid.samples.list("alice")] == [one.id for one in before]
     assert kept_in(vid) == {f"{digest}.flac" for digest in hashes(vid, "alice")}
 
 
@@ -152,14 +152,14 @@ def test_what_a_killed_enrolment_left_is_told_and_removed(vid: VoiceID, home: Pa
     folder.mkdir()
     (folder / f"{'a' * 64}.flac").write_bytes(b"a voice")
     (folder / f".{'b' * 64}.flac.4711.tmp").write_bytes(b"half a voice")
-    [problem] = vid.db_check()
+    [problem] = vid.database.check()
     assert problem == "kept recordings of nobody who is enrolled: 1"
-    told = [f for f in vid.examine() if "kept recordings" in f.message]
+    told = [f for f in vid.events.examine() if "kept recordings" in f.message]
     assert [finding.health.value for finding in told] == ["warning"]
     assert len(kept_in(vid)) == 2
-    assert vid.purge_expired() == []
+    assert vid.speakers.purge_expired() == []
     assert kept_in(vid) == set()
-    assert vid.db_check() == []
+    assert vid.database.check() == []
 
 
 KILLED = """
@@ -174,7 +174,7 @@ def kill(*_):
 with VoiceID.open(overrides={"enrollment.keep_audio": True}) as vid:
     if sys.argv[1] == "remove":
         KeptAudio.remove = kill  # behind the commit, before the file goes
-        vid.remove("carol")
+        vid.speakers.remove("carol")
     else:
         SampleWriter.add = kill  # behind the file, before the commit
         vid.enroll("carol", ["carol-1.wav", "carol-2.wav"])
@@ -189,12 +189,12 @@ def test_a_kill_between_the_file_and_the_commit_leaves_nothing_for_good(
     def killed(what: str) -> None:
         done = subprocess.run([sys.executable, "-c", KILLED, what], cwd=home, check=False)
         assert done.returncode == -signal.SIGKILL
-        assert [speaker.name for speaker in vid.speakers()] == ["alice", "bob"]
-        assert vid.db_check() == ["kept recordings of nobody who is enrolled: 2"]
+        assert [speaker.name for speaker in vid.speakers.list()] == ["alice", "bob"]
+        assert vid.database.check() == ["kept recordings of nobody who is enrolled: 2"]
 
     killed("enroll")
     assert vid.enroll("carol", clips).enrolled
-    assert vid.db_check() == []
+    assert vid.database.check() == []
     killed("remove")
-    vid.remove("bob")  # any removal takes them with it
+    vid.speakers.remove("bob")  # any removal takes them with it
     assert kept_in(vid) == set()

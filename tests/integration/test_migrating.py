@@ -83,14 +83,14 @@ def test_the_switch_reaches_every_process_at_its_next_question(vid: VoiceID, pla
     with VoiceID.open() as door:
         assert model_of(door.identify("alice-4.wav")) == "campplus"
         old = door.embed("alice-4.wav")
-        found = vid.migrate(NEW)
+        found = vid.models.switch.prepare(NEW)
         assert (found.state, found.behind, found.partly) == ("ready", ("carol",), ())
         assert (found.recordings, found.prepared, found.waiting) == (6, 4, 0)
         assert model_of(door.identify("alice-4.wav")) == "campplus"
-        assert door.model_in_use == "campplus"
+        assert door.models.switch.current == "campplus"
         assert door.identify("carol-1.wav").speaker.name == "carol"
 
-        assert vid.switch_model(leave=["Carol"]).state == "switched"
+        assert vid.models.switch.commit(leave=["Carol"]).state == "switched"
         heard = [door.identify("alice-4.wav"), door.verify("alice", "alice-4.wav")]
         elsewhere = asked_elsewhere("identify", "alice-4.wav", "--model", "campplus")
         for decision in heard:
@@ -98,7 +98,7 @@ def test_the_switch_reaches_every_process_at_its_next_question(vid: VoiceID, pla
             assert decision.threshold.source.startswith(f"card {NEW}")
         assert elsewhere["speaker"]["name"] == "alice"
         assert elsewhere["embedding_space"] == heard[0].embedding_space.id == door.space.id
-        assert door.model_in_use == door.card.name == NEW
+        assert door.models.switch.current == door.card.name == NEW
 
         assert door.identify("carol-1.wav").outcome is Outcome.REJECTED
         with pytest.raises(SpaceMismatch, match="carol is enrolled in campplus-"):
@@ -109,13 +109,13 @@ def test_the_switch_reaches_every_process_at_its_next_question(vid: VoiceID, pla
         assert door.search(new.vector, new.space)[0].speaker.name == "alice"
         assert door.enroll("carol", ["carol-1.wav", "carol-2.wav"]).enrolled
         assert door.identify("carol-1.wav").speaker.name == "carol"
-        assert vid.migration().behind == ()
+        assert vid.models.switch.status().behind == ()
 
 
 def test_samples_keep_all_that_is_known_of_them(vid: VoiceID) -> None:
-    before = vid.samples("alice")
-    vid.migrate("ge2e")
-    after = vid.samples("alice")
+    before = vid.samples.list("alice")
+    vid.models.switch.prepare("ge2e")
+    after = vid.samples.list("alice")
     made = after[len(before) :]
     assert after[: len(before)] != made
     assert {one.vector.shape for one in made} == {(256,)}
@@ -125,7 +125,7 @@ def test_samples_keep_all_that_is_known_of_them(vid: VoiceID) -> None:
     with VoiceID.open(overrides={"model": "ge2e"}) as other:
         original = other.embed("alice-1.wav")
     assert float(original.vector @ made[0].vector) > 0.999999
-    assert vid.db_check() == []
+    assert vid.database.check() == []
 
 
 MIGRATE = """
@@ -133,7 +133,7 @@ import sys
 from voiceid import VoiceID
 with VoiceID.open() as vid:
     print("ready", flush=True)
-    vid.migrate("ge2e", tell=lambda done, total: print(done, total, flush=True))
+    vid.models.switch.prepare("ge2e", tell=lambda done, total: print(done, total, flush=True))
 """
 
 
@@ -144,7 +144,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(vid: VoiceID, ami: Any, plac
     for start in starts:
         soundfile.write(place / f"pieces/{start}.wav", samples[start : start + 40_000], 16_000)
     vid.enroll("alice", sorted((place / "pieces").iterdir()), force=True)
-    total = len(vid.samples("alice")) + 2
+    total = len(vid.samples.list("alice")) + 2
 
     command = [sys.executable, "-c", MIGRATE]
     environment = {"cwd": place, "stdout": subprocess.PIPE, "text": True}
@@ -153,46 +153,46 @@ def test_a_run_that_was_killed_goes_on_where_it_was(vid: VoiceID, ami: Any, plac
             if line[0].isdigit():
                 worker.send_signal(signal.SIGKILL)
                 break
-    found = vid.migration()
+    found = vid.models.switch.status()
     assert found.state == "preparing"
     assert 0 < found.prepared < total
     assert found.prepared + found.waiting == total
-    first = {one.id for one in vid.samples("alice") if len(one.vector) == 256}
+    first = {one.id for one in vid.samples.list("alice") if len(one.vector) == 256}
     assert first
-    assert vid.db_check() == []
+    assert vid.database.check() == []
     with pytest.raises(ChangeRefused, match="a change to ge2e is being prepared"):
-        vid.migrate(NEW)
+        vid.models.switch.prepare(NEW)
 
-    found = vid.migrate("ge2e")
+    found = vid.models.switch.prepare("ge2e")
     assert (found.state, found.prepared) == ("ready", total)
-    made = [one for one in vid.samples("alice") if len(one.vector) == 256]
+    made = [one for one in vid.samples.list("alice") if len(one.vector) == 256]
     assert first < {one.id for one in made}
     assert len({one.pcm_sha256 for one in made}) == len(made) == total - 2
-    assert vid.db_check() == []
+    assert vid.database.check() == []
 
 
 def test_nobody_is_left_behind_who_was_not_named(vid: VoiceID) -> None:
     with pytest.raises(ChangeRefused, match="no change of the model is being prepared"):
-        vid.switch_model()
+        vid.models.switch.commit()
     vid.enroll("bob", ["bob-3.wav"])
     with VoiceID.open() as other:
         other.enroll("alice", ["alice-4.wav"])  # without its audio
-    found = vid.migrate(NEW)
+    found = vid.models.switch.prepare(NEW)
     assert (found.behind, found.partly) == (("carol",), ("alice",))
     for names in ([], ["alice"]):
         with pytest.raises(ChangeRefused, match="1 of 3 speakers would be left behind: carol"):
-            vid.switch_model(leave=names)
+            vid.models.switch.commit(leave=names)
     with pytest.raises(SpeakerNotFound):
-        vid.switch_model(leave=["karol"])
-    assert vid.model_in_use == "campplus"
-    assert vid.switch_model(leave_all=True).behind == ("carol",)
-    assert vid.model_in_use == NEW
+        vid.models.switch.commit(leave=["karol"])
+    assert vid.models.switch.current == "campplus"
+    assert vid.models.switch.commit(leave_all=True).behind == ("carol",)
+    assert vid.models.switch.current == NEW
 
 
 def test_who_enrols_during_the_switch_comes_over_with_it(vid: VoiceID) -> None:
     """Others verify and enrol meanwhile; whoever comes before the switch is seen by it."""
-    vid.remove("carol")
-    vid.migrate(NEW)
+    vid.speakers.remove("carol")
+    vid.models.switch.prepare(NEW)
     vid.enroll("alice", ["alice-4.wav"])
     with VoiceID.open(overrides=KEEPING) as desk:
         came = []
@@ -202,16 +202,16 @@ def test_who_enrols_during_the_switch_comes_over_with_it(vid: VoiceID) -> None:
                 assert model_of(desk.verify("alice", "alice-4.wav")) == "campplus"
                 came.append(desk.enroll("carol", ["carol-1.wav", "carol-2.wav"]))
 
-        found = vid.switch_model(tell=meanwhile)
+        found = vid.models.switch.commit(tell=meanwhile)
     assert came[0].embedding_space.model == "campplus"
     assert (found.state, found.prepared, found.behind) == ("switched", 7, ())
     assert vid.identify("carol-1.wav").speaker.name == "carol"
-    assert len(vid.samples("carol")) == 4
+    assert len(vid.samples.list("carol")) == 4
 
 
 def test_who_comes_without_audio_during_the_switch_stops_it(vid: VoiceID) -> None:
-    vid.remove("carol")
-    vid.migrate(NEW)
+    vid.speakers.remove("carol")
+    vid.models.switch.prepare(NEW)
     vid.enroll("bob", ["bob-3.wav"])
     with VoiceID.open() as desk:
         came = []
@@ -221,16 +221,16 @@ def test_who_comes_without_audio_during_the_switch_stops_it(vid: VoiceID) -> Non
                 came.append(desk.enroll("carol", ["carol-1.wav", "carol-2.wav"]))
 
         with pytest.raises(ChangeRefused, match="left behind: carol"):
-            vid.switch_model(tell=meanwhile)
+            vid.models.switch.commit(tell=meanwhile)
     assert came[0].enrolled
-    assert vid.model_in_use == "campplus"
+    assert vid.models.switch.current == "campplus"
 
 
 def test_who_is_removed_meanwhile_does_not_come_back(vid: VoiceID, place: Path) -> None:
-    audio = {one.pcm_sha256 for one in vid.samples("alice")}
+    audio = {one.pcm_sha256 for one in vid.samples.list("alice")}
     with VoiceID.open() as desk:
-        vid.migrate(NEW)
-        desk.remove_samples("alice", [desk.samples("alice")[0].id])
+        vid.models.switch.prepare(NEW)
+        desk.samples.remove("alice", [desk.samples("alice")[0].id])
         assert len(desk.samples("alice")) == 2  # of one recording, in both spaces
         gone = []
 
@@ -238,14 +238,14 @@ def test_who_is_removed_meanwhile_does_not_come_back(vid: VoiceID, place: Path) 
             if not gone:
                 gone.append(desk.remove("alice"))
 
-        vid.cancel_migration()
-        vid.migrate(NEW, tell=remove)
+        vid.models.switch.cancel()
+        vid.models.switch.prepare(NEW, tell=remove)
     assert gone[0].name == "alice"
-    found = vid.switch_model(leave_all=True)
+    found = vid.models.switch.commit(leave_all=True)
     assert found.speakers == 2
-    assert [one.name for one in vid.speakers()] == ["bob", "carol"]
+    assert [one.name for one in vid.speakers.list()] == ["bob", "carol"]
     assert not audio & {path.stem for path in (place / "data" / "audio").iterdir()}
-    assert vid.db_check() == []
+    assert vid.database.check() == []
 
 
 class SwitchesWhenRead(io.BytesIO):
@@ -265,11 +265,11 @@ class SwitchesWhenRead(io.BytesIO):
 def test_a_question_that_the_switch_overtakes_is_not_answered_by_the_old_model(
     vid: VoiceID, place: Path
 ) -> None:
-    vid.migrate(NEW)
+    vid.models.switch.prepare(NEW)
     with VoiceID.open() as door:
         assert door.verify("alice", "alice-4.wav").accepted
         data = (place / "alice-4.wav").read_bytes()
-        clip = SwitchesWhenRead(data, lambda: vid.switch_model(leave_all=True))
+        clip = SwitchesWhenRead(data, lambda: vid.models.switch.commit(leave_all=True))
         # Such a source can be heard once: it is an error, and a path would be heard again.
         with pytest.raises((AudioError, SpaceMismatch)):
             door.verify("alice", clip)
@@ -278,87 +278,87 @@ def test_a_question_that_the_switch_overtakes_is_not_answered_by_the_old_model(
 
 
 def test_there_is_a_way_back_until_it_is_finished(vid: VoiceID, place: Path) -> None:
-    before = {one.id for one in vid.samples("alice")}
-    vid.migrate(NEW)
-    given_up = vid.cancel_migration()
+    before = {one.id for one in vid.samples.list("alice")}
+    vid.models.switch.prepare(NEW)
+    given_up = vid.models.switch.cancel()
     assert given_up.prepared == 4
-    assert {one.id for one in vid.samples("alice")} == before
-    assert vid.migration() is None
+    assert {one.id for one in vid.samples.list("alice")} == before
+    assert vid.models.switch.status() is None
     with pytest.raises(ChangeRefused, match="nothing to finish"):
-        vid.finish_migration()
+        vid.models.switch.finish()
 
-    vid.migrate(NEW)
-    vid.switch_model(leave_all=True)
+    vid.models.switch.prepare(NEW)
+    vid.models.switch.commit(leave_all=True)
     vid.enroll("alice", ["alice-4.wav"])
-    vid.migrate("campplus")
-    assert vid.switch_model().from_model == NEW
-    assert vid.model_in_use == "campplus"
+    vid.models.switch.prepare("campplus")
+    assert vid.models.switch.commit().from_model == NEW
+    assert vid.models.switch.current == "campplus"
     assert vid.identify("carol-1.wav").speaker.name == "carol"
     assert vid.verify("alice", "alice-4.wav").score > 0.7  # it came with her
-    assert len(vid.samples("alice")) == 6
+    assert len(vid.samples.list("alice")) == 6
 
-    assert vid.finish_migration() == 5
-    assert {one.space_id for s in vid.speakers() for one in vid.samples(s.name)} == {vid.space.id}
+    assert vid.models.switch.finish() == 5
+    assert {one.space_id for s in vid.speakers.list() for one in vid.samples.list(s.name)} == {vid.models.space.id}
     assert len(list((place / "data" / "audio").iterdir())) == 5
-    assert vid.db_check() == []
+    assert vid.database.check() == []
 
 
 def test_a_change_of_the_model_is_logged_counted_and_seen_in_stats(
     vid: VoiceID, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "voiceid")
-    vid.migrate(NEW)
-    vid.cancel_migration()
-    vid.migrate(NEW)
-    assert vid.gallery_stats().model == "campplus"
-    vid.switch_model(leave_all=True)
+    vid.models.switch.prepare(NEW)
+    vid.models.switch.cancel()
+    vid.models.switch.prepare(NEW)
+    assert vid.events.gallery().model == "campplus"
+    vid.models.switch.commit(leave_all=True)
     vid.identify("alice-4.wav")
-    removed = vid.finish_migration()
+    removed = vid.models.switch.finish()
     with pytest.raises(ChangeRefused):
-        vid.switch_model()
+        vid.models.switch.commit()
     told = [r for r in caplog.records if r.event == "change"]
     kinds = ["migrate", "cancel_migration", "migrate", "switch_model", "finish_migration"]
     assert [r.kind for r in told] == kinds
-    assert (told[3].model, told[3].space) == (NEW, vid.space.id)
+    assert (told[3].model, told[3].space) == (NEW, vid.models.space.id)
     assert (told[3].speakers, told[3].samples, told[4].samples) == (2, 4, removed)
     [error] = [r for r in caplog.records if r.event == "error"]
     assert (error.doing, error.error) == ("switch_model", "ChangeRefused")
-    stats, gallery = vid.stats(), vid.gallery_stats()
+    stats, gallery = vid.events.stats(), vid.events.gallery()
     assert [(c.task, c.count) for c in stats.decisions] == [("identify", 1)]
     assert stats.changes["switch_model"] == 1
     assert gallery.model == NEW
-    assert [s.space for s in gallery.spaces if s.in_use] == [vid.space.id]
+    assert [s.space for s in gallery.spaces if s.in_use] == [vid.models.space.id]
 
 
 def test_damaged_audio_is_told_and_blocks_nothing_else(vid: VoiceID, place: Path) -> None:
-    first = vid.samples("bob")[0].pcm_sha256
+    first = vid.samples.list("bob")[0].pcm_sha256
     path = place / "data" / "audio" / f"{first}.flac"
     path.write_bytes(path.read_bytes()[:5000])
-    assert vid.compare_kept(NEW).clips == 3
-    found = vid.migrate(NEW)
+    assert vid.models.switch.compare(NEW).clips == 3
+    found = vid.models.switch.prepare(NEW)
     assert (found.partly, found.waiting, found.prepared) == (("bob",), 0, 3)
     assert [first in told for told in found.unusable] == [True]
-    assert vid.switch_model(leave_all=True).state == "switched"
+    assert vid.models.switch.commit(leave_all=True).state == "switched"
     assert vid.identify("bob-3.wav").speaker.name == "bob"
 
 
 def test_what_cannot_be_begun_is_refused(vid: VoiceID, tmp_path: Path) -> None:
     with pytest.raises(ChangeRefused, match="uses campplus already"):
-        vid.migrate("campplus")
+        vid.models.switch.prepare("campplus")
     for name in ("resnet", "silero-vad"):
         with pytest.raises(ModelUnknown):
-            vid.migrate(name)
+            vid.models.switch.prepare(name)
     with VoiceID.open(tmp_path / "nobody") as empty:
         assert empty.migration() is None
         with pytest.raises(ChangeRefused, match="nobody is enrolled"):
             empty.migrate("ge2e")
         with pytest.raises(NotEnoughSpeech):
-            empty.compare_kept("ge2e")
+            empty.models.switch.compare("ge2e")
 
 
 def test_a_box_with_other_speech_settings_accepts_nobody(vid: VoiceID) -> None:
-    vid.migrate(NEW)
-    vid.switch_model(leave_all=True)
+    vid.models.switch.prepare(NEW)
+    vid.models.switch.commit(leave_all=True)
     other = {"speech.threshold": 0.6}
     with VoiceID.open(overrides=other) as door:
         assert door.identify("alice-4.wav").outcome is Outcome.REJECTED  # nobody in its space

@@ -48,18 +48,18 @@ def test_every_way_to_a_decision_is_counted_timed_and_logged_once(
     vid: VoiceID, home: Path, ami, events
 ) -> None:
     door, stranger = (ami.cut(t, home / f"{t}.wav") for t in ("alice-4", "stranger"))
-    heard = vid.utterance(door)
+    heard = vid.models.hear(door)
     vid.identify(door)
     vid.verify("alice", door)
     vid.verify("bob", door)
     vid.compare(door, stranger)
-    vid.identify_embedding(heard.embedding.vector, vid.space, net_speech_s=5.0)
+    vid.identify_embedding(heard.embedding.vector, vid.models.space, net_speech_s=5.0)
     list(vid.identify_all([door, stranger, home / "nothing.wav"]))
     list(vid.verify_all("alice", [door, (np.zeros(16_000, np.float32), 16_000)]))
     with pytest.raises(SpeakerNotFound):
         vid.verify("nobody", door)
-    vid.search(heard.embedding.vector, vid.space)  # decides nothing
-    stats = vid.stats()
+    vid.search(heard.embedding.vector, vid.models.space)  # decides nothing
+    stats = vid.events.stats()
     counted = {f"{c.task} {c.outcome} {c.reason}": c.count for c in stats.decisions}
     assert counted == {
         "identify accepted match": 3,
@@ -70,7 +70,7 @@ def test_every_way_to_a_decision_is_counted_timed_and_logged_once(
         "compare rejected below_threshold": 1,
     }
     assert stats.errors == {"AudioNotFound": 1, "SpeakerNotFound": 1}
-    assert stats.speakers == {vid.space.id: 2}
+    assert stats.speakers == {vid.models.space.id: 2}
     logged = [f"{r.task} {r.outcome} {r.reason}" for r in events.records if r.event == "decision"]
     assert {said: logged.count(said) for said in logged} == counted
     exposed = re.findall(
@@ -116,18 +116,18 @@ def test_no_event_names_a_stranger_a_candidate_or_a_recording(
 
 
 def test_threads_lose_no_count(vid: VoiceID, home: Path, ami) -> None:
-    heard = vid.utterance(ami.cut("alice-4", home / "door.wav"))
+    heard = vid.models.hear(ami.cut("alice-4", home / "door.wav"))
 
     def ask() -> None:
         for _ in range(25):
-            vid.identify_embedding(heard.embedding.vector, vid.space, net_speech_s=5.0)
+            vid.identify_embedding(heard.embedding.vector, vid.models.space, net_speech_s=5.0)
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    stats = vid.stats()
+    stats = vid.events.stats()
     assert [c.count for c in stats.decisions] == [100]
     assert stats.latencies["identify"].count == stats.stages["search"].count == 100
 
@@ -138,11 +138,11 @@ def test_what_a_listener_refuses_is_an_error_and_no_decision(
     def refuse(_: object) -> None:
         raise OSError("the disk is full")
 
-    vid.on_decision(refuse)
+    vid.events.on_decision(refuse)
     with pytest.raises(OSError, match="full"):
         vid.verify("alice", ami.cut("alice-4", home / "door.wav"))
-    assert vid.stats().decisions == ()
-    assert vid.stats().errors == {"OSError": 1}
+    assert vid.events.stats().decisions == ()
+    assert vid.events.stats().errors == {"OSError": 1}
     assert [record.event for record in events.records] == ["error"]
 
 
@@ -159,20 +159,20 @@ def test_a_question_that_cannot_even_be_asked_is_an_error_too(
             with pytest.raises(ModelNotInstalled):
                 ask()
         with pytest.raises(ThresholdUnavailable):
-            other.identify_embedding(np.ones(vid.space.dim), vid.space)
+            other.identify_embedding(np.ones(vid.models.space.dim), vid.models.space)
         assert other.stats().errors == {"ModelNotInstalled": 3, "ThresholdUnavailable": 1}
         assert other.stats().decisions == ()
 
 
 def test_counting_neither_makes_a_database_nor_needs_a_sound_one(empty_home: Path) -> None:
     with VoiceID.open() as vid:
-        assert vid.stats().speakers == {}
-        assert vid.gallery_stats().spaces == ()
-        assert vid.gallery_stats().schema is None
+        assert vid.events.stats().speakers == {}
+        assert vid.events.gallery().spaces == ()
+        assert vid.events.gallery().schema is None
         assert not (empty_home / "data").exists()
         (empty_home / "data").mkdir()
-        vid.database.write_bytes(b"no database")
-        assert vid.stats().speakers is None
+        vid.database.location.write_bytes(b"no database")
+        assert vid.events.stats().speakers is None
 
 
 def test_each_change_of_the_enrolled_is_one_event(vid: VoiceID, home: Path, ami, events) -> None:
@@ -181,8 +181,8 @@ def test_each_change_of_the_enrolled_is_one_event(vid: VoiceID, home: Path, ami,
     vid.enroll("alice", [clips["alice-3"]])
     vid.enroll("carol", [clips["carol-1"], clips["carol-2"]])
     [enrolled] = [r for r in events.records if getattr(r, "speaker", None) == "carol"]
-    assert (enrolled.kind, enrolled.samples, enrolled.space) == ("enroll", 2, vid.space.id)
-    assert enrolled.speaker_id == vid.speaker("carol").id
+    assert (enrolled.kind, enrolled.samples, enrolled.space) == ("enroll", 2, vid.models.space.id)
+    assert enrolled.speaker_id == vid.speakers.get("carol").id
     vid.enroll("alice", [clips["alice-3"], clips["alice-4"]], mode="replace")
     assert changes(events) == ["append", "enroll", "replace"]
     vid.enroll("bob", [clips["bob-3"]], dry_run=True)
@@ -193,39 +193,39 @@ def test_each_change_of_the_enrolled_is_one_event(vid: VoiceID, home: Path, ami,
     ]
     assert changes(events) == []
     people = [Person("bob", (clips["bob-3"],)), Person("none", (home / "none.wav",))]
-    assert [report.enrolled for report in vid.enroll_many(people)] == [True, False]
-    assert next(iter(vid.enroll_many(people))).status == "unchanged"
+    assert [report.enrolled for report in vid.enroll_all(people)] == [True, False]
+    assert next(iter(vid.enroll_all(people))).status == "unchanged"
     assert [r.error for r in events.records if r.event == "error"] == ["EnrollmentRefused"]
     assert changes(events) == ["append"]
-    vid.change("carol", SpeakerDetails(groups=("staff",)))
-    vid.rename("carol", "caroline")
+    vid.speakers.edit("carol", SpeakerDetails(groups=("staff",)))
+    vid.speakers.rename("carol", "caroline")
     assert (events.records[-1].speaker, events.records[-1].other) == ("caroline", "carol")
-    vid.export_speakers(home / "all.jsonl")
-    vid.merge("bob", "caroline", force=True, dry_run=True)
-    vid.merge("bob", "caroline", force=True)
+    vid.speakers.export(home / "all.jsonl")
+    vid.speakers.merge("bob", "caroline", force=True, dry_run=True)
+    vid.speakers.merge("bob", "caroline", force=True)
     assert (events.records[-1].speaker, events.records[-1].other) == ("bob", "caroline")
-    carols = [s.id for s in vid.samples("bob") if s.source_name.startswith("carol")]
-    vid.split("bob", "carla", carols)
+    carols = [s.id for s in vid.samples.list("bob") if s.source_name.startswith("carol")]
+    vid.speakers.split("bob", "carla", carols)
     assert (events.records[-1].speaker, events.records[-1].other) == ("bob", "carla")
-    vid.remove_samples(name="carla", sample_ids=[vid.samples("carla")[0].id])
+    vid.samples.remove(name="carla", sample_ids=[vid.samples.list("carla")[0].id])
     assert (events.records[-1].speaker, events.records[-1].samples) == ("carla", 1)
-    vid.remove("carla")
-    vid.change("bob", SpeakerDetails(expires_at=vid.speaker("bob").created_at))
-    vid.purge_expired(dry_run=True)
-    vid.purge_expired()
-    vid.import_speakers(home / "all.jsonl", append=True)
+    vid.speakers.remove("carla")
+    vid.speakers.edit("bob", SpeakerDetails(expires_at=vid.speakers.get("bob").created_at))
+    vid.speakers.purge_expired(dry_run=True)
+    vid.speakers.purge_expired()
+    vid.speakers.import_file(home / "all.jsonl", append=True)
     assert changes(events) == [
         *("edit", "rename", "export", "merge", "split", "remove_samples"),
         *("remove", "edit", "remove", "import"),
     ]
-    vid.db_backup(home / "copy.sqlite3")
-    vid.db_upgrade()
-    vid.db_restore(home / "copy.sqlite3")
-    vid.index_rebuild()
-    vid.db_copy(vid.database, home / "moved.sqlite3")
+    vid.database.backup(home / "copy.sqlite3")
+    vid.database.upgrade()
+    vid.database.restore(home / "copy.sqlite3")
+    vid.index.rebuild()
+    vid.database.copy(vid.database.location, home / "moved.sqlite3")
     assert changes(events) == ["backup", "upgrade", "restore", "rebuild_index", "copy"]
-    assert sum(vid.stats().changes.values()) == 19
-    assert vid.stats().changes["remove"] == 2
+    assert sum(vid.events.stats().changes.values()) == 19
+    assert vid.events.stats().changes["remove"] == 2
 
 
 def test_every_model_that_comes_or_goes_is_an_event(
@@ -237,5 +237,5 @@ def test_every_model_that_comes_or_goes_is_an_event(
         vid.models.pull("silero-vad")  # it is there
         assert events.records[-1].model == "silero-vad"
         vid.models.remove("silero-vad")
-        assert vid.stats().changes == {"install_model": 1, "remove_model": 1}
+        assert vid.events.stats().changes == {"install_model": 1, "remove_model": 1}
     assert changes(events) == ["install_model", "remove_model"]

@@ -218,17 +218,17 @@ def test_one_object_asks_and_restores_and_asks_again(
     damaged: bool, vid: VoiceID, clips: Clips, tmp_path: Path
 ) -> None:
     vid.enroll("MEE009", clips("MEE009", "dev00"))
-    vid.db_backup(tmp_path / "backup")
+    vid.database.backup(tmp_path / "backup")
     later = clips("MEE009", "dev01")[0]
     assert vid.identify(later).accepted
-    vid.remove("MEE009")
+    vid.speakers.remove("MEE009")
     assert not vid.identify(later).accepted
     if damaged:
-        vid.database.write_bytes(b"\xa5" * 8192)
-    restored = vid.db_restore(tmp_path / "backup")
+        vid.database.location.write_bytes(b"\xa5" * 8192)
+    restored = vid.database.restore(tmp_path / "backup")
     assert restored.n_speakers == 1
     assert vid.identify(later).accepted
-    assert vid.db_check() == []
+    assert vid.database.check() == []
 
 
 # --- others have it open ----------------------------------------------------------------

@@ -234,7 +234,7 @@ def test_removal_is_seen_by_a_process_that_was_already_running(vid: VoiceID, cli
 def test_a_damaged_database_lets_nobody_in(vid: VoiceID, clips: Clips) -> None:
     vid.enroll("alice", clips("FEE083", "trn06"))
     vid.close()
-    vid.database.write_bytes(b"SQLite format 3\x00" + b"\xff" * 5000)
+    vid.database.location.write_bytes(b"SQLite format 3\x00" + b"\xff" * 5000)
     with VoiceID.open(vid.config.data, home=ROOT) as damaged, pytest.raises(StoreError):
         damaged.identify(clips("FEE083", "trn09")[0])
 
@@ -242,7 +242,7 @@ def test_a_damaged_database_lets_nobody_in(vid: VoiceID, clips: Clips) -> None:
 def test_a_vector_that_was_tampered_with_lets_nobody_in(vid: VoiceID, clips: Clips) -> None:
     vid.enroll("alice", clips("FEE083", "trn06"))
     vid.close()
-    with sqlite3.connect(vid.database) as connection:
+    with sqlite3.connect(vid.database.location) as connection:
         nan = np.full(192, np.nan, dtype="<f4").tobytes()
         connection.execute("UPDATE centroids SET vector = ?", (nan,))
     connection.close()
@@ -276,13 +276,13 @@ def test_enrolment_and_questions_at_once_lose_nothing(vid: VoiceID, clips: Clips
     asking = threading.Thread(target=ask)
     asking.start()
     vid.enroll("alice", clips("FEE083", "trn06"))
-    vid.remove("alice")
+    vid.speakers.remove("alice")
     vid.enroll("carol", clips("FEE083", "trn09"))
     stop.set()
     asking.join()
     assert answers
     assert {a.speaker.name for a in answers if a.speaker} == {"bob"}
-    assert [s.name for s in vid.speakers()] == ["bob", "carol"]
+    assert [s.name for s in vid.speakers.list()] == ["bob", "carol"]
 
 
 def test_ge2e_which_hears_loudness_accepts_nobody_who_is_too_soft(

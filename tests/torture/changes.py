@@ -35,28 +35,28 @@ def make(vid: VoiceID, change: Change) -> None:  # noqa: C901 - a case for each 
     """Make a change as any program would; it is acknowledged when this returns."""
     match change:
         case "enroll", name, clips:
-            vid.enroll(name, [utterance(one, vid.space) for one in clips], force=True)
+            vid.enroll(name, [utterance(one, vid.models.space) for one in clips], force=True)
         case "replace", name, clips:
-            heard = [utterance(one, vid.space) for one in clips]
+            heard = [utterance(one, vid.models.space) for one in clips]
             vid.enroll(name, heard, mode="replace", force=True)
         case "remove", name:
-            vid.remove(name)
+            vid.speakers.remove(name)
         case "rename", name, new_name:
-            vid.rename(name, new_name)
+            vid.speakers.rename(name, new_name)
         case "merge", into, other:
-            vid.merge(into, other, force=True)
+            vid.speakers.merge(into, other, force=True)
         case "split", name, new_name, clips:
-            vid.split(name, new_name, _ids(vid, name, clips))
+            vid.speakers.split(name, new_name, _ids(vid, name, clips))
         case "drop", name, clips:
-            vid.remove_samples(name, _ids(vid, name, clips))
+            vid.samples.remove(name, _ids(vid, name, clips))
         case "mark", name, key, value:
-            vid.change(name, SpeakerDetails(metadata={key: value}))
+            vid.speakers.edit(name, SpeakerDetails(metadata={key: value}))
         case "export", file, names:
-            vid.export_speakers(file, names)
+            vid.speakers.export(file, names)
         case "import", file, _:
-            vid.import_speakers(file, append=True)
+            vid.speakers.import_file(file, append=True)
         case ("rebuild",):
-            vid.index_rebuild()
+            vid.index.rebuild()
         case _:
             raise ValueError(change)
 
@@ -152,4 +152,4 @@ def _about(
 
 
 def _ids(vid: VoiceID, name: str, clips: list[int]) -> list[int]:
-    return [one.id for one in vid.samples(name) if clip_of(one.pcm_sha256) in set(clips)]
+    return [one.id for one in vid.samples.list(name) if clip_of(one.pcm_sha256) in set(clips)]

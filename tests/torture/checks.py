@@ -33,9 +33,9 @@ def look(_: Connection, say: Connection, data: Path, seed: int) -> None:
 
 def seen(vid: VoiceID, seed: int) -> tuple[Gallery, list[str]]:
     """Return who is enrolled, and everything that is wrong."""
-    faults = vid.db_check() if vid.database.exists() else []
+    faults = vid.database.check() if vid.database.location.exists() else []
     gallery = {}
-    for speaker, samples in vid.enrolled_samples():
+    for speaker, samples in vid.samples.by_speaker():
         clips = frozenset(clip_of(sample.pcm_sha256) for sample in samples)
         gallery[speaker.name] = Known(clips, dict(speaker.metadata))
         if not samples or len(samples) != speaker.n_samples or len(clips) != len(samples):
@@ -73,7 +73,7 @@ class Truth:
         return [fault for clip in clips if (fault := self._fault(vid, vector(clip)))]
 
     def _fault(self, vid: VoiceID, query: np.ndarray) -> str | None:
-        found = vid.search(query, vid.space, k=_K)
+        found = vid.search(query, vid.models.space, k=_K)
         cosines = (self.centroids @ query.astype(np.float64)).tolist()
         exact = dict(zip(self.names, cosines, strict=True))
         best = sorted(exact.values(), reverse=True)[:_K]

@@ -83,7 +83,7 @@ def work(
         for name in sorted(mine)[-1:]:  # nobody but this process changes them
             # Of a speaker merged from many voices one clip may be like nobody: the centroid is not.
             asked = centroid(mine[name].clips).astype(np.float32)
-            found = [one.speaker.name for one in vid.search(asked, vid.space)]
+            found = [one.speaker.name for one in vid.search(asked, vid.models.space)]
             if name not in found:
                 say.send((FAULT, f"{name} is enrolled, and found were {found}"))
     vid.close()

@@ -160,14 +160,14 @@ def _stale(vid: VoiceID, news: News) -> str | None:
     what, name, known = news
     if what == "has":
         return _missing(vid, name, known)
-    found = {one.speaker.name: one.score for one in vid.search(vector(known), vid.space)}
+    found = {one.speaker.name: one.score for one in vid.search(vector(known), vid.models.space)}
     same = {other for other, score in found.items() if score > _SAME_VOICE}
     return None if same == ({name} if what == "is" else set()) else f"{found} was found"
 
 
 def _missing(vid: VoiceID, name: str, share: Known) -> str | None:
-    there = {clip_of(sample.pcm_sha256) for sample in vid.samples(name)}
-    marks = vid.speaker(name).metadata
+    there = {clip_of(sample.pcm_sha256) for sample in vid.samples.list(name)}
+    marks = vid.speakers.get(name).metadata
     if not share.clips <= there:
         return f"clips are missing: {share.clips - there}"
     old = {key: marks.get(key) for key, n in share.marks.items() if int(n) > int(marks.get(key, 0))}

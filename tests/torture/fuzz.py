@@ -205,11 +205,11 @@ def _export(folder: Path) -> dict[str, bytes]:
     rng, file = np.random.default_rng(1), folder / "sound.jsonl"
     with opened(folder / "data") as vid:
         for name in ("alice", "bob"):
-            heard = [utterance(clip, vid.space) for clip in new_clips(rng, 2)]
+            heard = [utterance(clip, vid.models.space) for clip in new_clips(rng, 2)]
             vid.enroll(name, heard, force=True)
-        vid.export_speakers(file)
-        vid.remove("alice")
-        vid.remove("bob")
+        vid.speakers.export(file)
+        vid.speakers.remove("alice")
+        vid.speakers.remove("bob")
     return {"export": file.read_bytes()}
 
 
@@ -224,12 +224,12 @@ def _imported(folder: Path) -> Read:
             path.write_bytes(b"".join([*lines, json.dumps(end).encode() + b"\n"]))
         with opened(folder / "data") as vid:
             try:
-                vid.import_speakers(path)
+                vid.speakers.import_file(path)
             finally:
-                there = [speaker.name for speaker in vid.speakers()]
-                problems = vid.db_check()
+                there = [speaker.name for speaker in vid.speakers.list()]
+                problems = vid.database.check()
                 for name in there:
-                    vid.remove(name)
+                    vid.speakers.remove(name)
             if problems:
                 raise ArithmeticError(f"imported was {problems}")
 

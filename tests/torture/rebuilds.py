@@ -42,16 +42,16 @@ def crash_rebuilds(rounds: int, seed: int, n_speakers: int) -> Tally:
 
 def _rebuild(_: Connection, say: Connection, data: Path) -> None:
     vid = opened(data)
-    vid.index_rebuild()
+    vid.index.rebuild()
     say.send(("ready",))
     while True:
-        vid.index_rebuild()
+        vid.index.rebuild()
         say.send(("done",))
 
 
 def _ask(_: Connection, say: Connection, data: Path, truth: checks.Truth, seed: int) -> None:
     vid = opened(data)
-    for status in vid.index_status():
+    for status in vid.index.status():
         if status.state == "damaged":
             say.send((FAULT, f"a kill left a damaged file: {status}"))
     for fault in truth.wrong_answers(vid, seed):

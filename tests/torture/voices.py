@@ -44,7 +44,7 @@ class Heard:
 def opened(data: Path) -> VoiceID:
     """Open a gallery that enrols and identifies utterances; it is the caller's to close."""
     vid = VoiceID.open(data, home=REPO)
-    vid._parts._parts["embedder"] = Heard(vid.space)
+    vid._session._parts["embedder"] = Heard(vid.models.space)
     return vid
 
 
@@ -79,22 +79,22 @@ def clip_of(pcm_sha256: str) -> int:
 
 def fill(_: object, __: object, data: Path, people: dict[str, list[int]]) -> None:
     """Enrol people in one transaction: a process that ends with it."""
-    with opened(data) as vid, vid._parts.store.write() as writer:
+    with opened(data) as vid, vid._session.store.write() as writer:
         for name, clips in people.items():
-            new = [NewSample(utterance(clip, vid.space)) for clip in clips]
-            writer.samples.add(writer.speakers.add(name).id, vid.space, new)
+            new = [NewSample(utterance(clip, vid.models.space)) for clip in clips]
+            writer.samples.add(writer.speakers.add(name).id, vid.models.space, new)
 
 
 def warm_up() -> None:
     """Load all that a worker needs, before there are any."""
     with tempfile.TemporaryDirectory() as folder, opened(Path(folder)) as vid:
-        vid.enroll("first", [utterance(clip, vid.space) for clip in (1, 2)])
-        vid.search(vector(1), vid.space)
-        vid.change("first", SpeakerDetails(groups=("a",)))
-        vid.export_speakers(Path(folder) / "export")
-        vid.db_check()
-        vid.index_rebuild()
-        vid.remove("first")
+        vid.enroll("first", [utterance(clip, vid.models.space) for clip in (1, 2)])
+        vid.search(vector(1), vid.models.space)
+        vid.speakers.edit("first", SpeakerDetails(groups=("a",)))
+        vid.speakers.export(Path(folder) / "export")
+        vid.database.check()
+        vid.index.rebuild()
+        vid.speakers.remove("first")
 
 
 def _unit(x: np.ndarray) -> np.ndarray:

@@ -11,8 +11,8 @@ from voiceid.cli import exit_codes
 from voiceid.cli.calibration_text import adapted_text
 from voiceid.cli.console import Console
 from voiceid.cli.labelled import fitting_options
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import common_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.tree import Command
 from voiceid.errors import FitRefused
 
@@ -46,7 +46,7 @@ def command(
     with open_voiceid(console) as vid, tempfile.TemporaryDirectory() as none:
         from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
-        found = vid.adapt(
+        found = vid.adaptations.fit(
             None if input is None else evaluation.read_manifest(input),
             cache=cache or none,
             source="the enrolled" if input is None else input.name,

@@ -7,8 +7,8 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.calibration_text import adaptations_table
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import NumberOrNone, common_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.tree import Command, Group
 
 
@@ -32,7 +32,7 @@ def list_command(console: Console) -> int:
     With --json: one object a line for each.
     """
     with open_voiceid(console) as vid:
-        found = vid.adaptations()
+        found = vid.adaptations.list()
     if console.settings.as_json:
         for one in found:
             console.json(one.to_dict())
@@ -48,8 +48,8 @@ def list_command(console: Console) -> int:
 def use_command(console: Console, number: int | None) -> int:
     """Decide by an adaptation from now on, or by none; each has calibrations of its own."""
     with open_voiceid(console) as vid:
-        found = vid.use_adaptation(number)
-        space_id = vid.space.id if found is None else found.space_id
+        found = vid.adaptations.use(number)
+        space_id = vid.models.space.id if found is None else found.space_id
     if console.settings.as_json:
         console.json({"in_use": None if found is None else found.id, "embedding_space": space_id})
     else:
@@ -65,7 +65,7 @@ def use_command(console: Console, number: int | None) -> int:
 def remove_command(console: Console, number: int) -> int:
     """Remove an adaptation that is not in use, and its calibrations."""
     with open_voiceid(console) as vid:
-        found = vid.remove_adaptation(number)
+        found = vid.adaptations.remove(number)
     if console.settings.as_json:
         console.json({"removed": found.to_dict()})
     else:

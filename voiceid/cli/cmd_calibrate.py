@@ -11,8 +11,8 @@ from voiceid.cli import exit_codes
 from voiceid.cli.calibration_text import told
 from voiceid.cli.console import Console
 from voiceid.cli.labelled import fitting_options, input_options, protocol_of
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import common_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.tree import Command
 
 
@@ -47,14 +47,15 @@ def command(  # noqa: PLR0913 - one parameter an option
     with open_voiceid(console) as vid, tempfile.TemporaryDirectory() as none:
         from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
-        found = vid.calibrate(
+        found = vid.calibrations.fit(
             protocol_of(input, enrolled, enroll_first, evaluation.enroll_in_turn),
             cache=cache or none,
             source=input.name,
             target_fmr=target_fmr,
-            use=not no_use,
             tell=lambda done, total: console.count("hearing", done, total),
         )
+        if not no_use:
+            found = vid.calibrations.use(found.id) or found
     if console.settings.as_json:
         console.json(found.to_dict())
     else:

@@ -7,8 +7,8 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.calibration_text import calibrations_table, told
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import NumberOrNone, common_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.tree import Command, Group
 
 
@@ -32,7 +32,7 @@ def list_command(console: Console) -> int:
     With --json: one object a line for each.
     """
     with open_voiceid(console) as vid:
-        found = vid.calibrations()
+        found = vid.calibrations.list()
     if console.settings.as_json:
         for one in found:
             console.json(one.to_dict())
@@ -48,7 +48,7 @@ def list_command(console: Console) -> int:
 def show_command(console: Console, number: int) -> int:
     """Show a calibration: what it was worth, and what each target takes."""
     with open_voiceid(console) as vid:
-        found = vid.calibration(number)
+        found = vid.calibrations.get(number)
     if console.settings.as_json:
         console.json(found.to_dict())
     else:
@@ -63,8 +63,10 @@ def show_command(console: Console, number: int) -> int:
 def use_command(console: Console, number: int | None) -> int:
     """Let a calibration decide from now on, or none: the model's card decides then."""
     with open_voiceid(console) as vid:
-        found = vid.use_calibration(number)
-        adapted = any(one.in_use and one.space_id == vid.space.id for one in vid.adaptations())
+        found = vid.calibrations.use(number)
+        adapted = any(
+            one.in_use and one.space_id == vid.models.space.id for one in vid.adaptations.list()
+        )
     if console.settings.as_json:
         console.json({"in_use": None if found is None else found.id})
     elif found is None:
@@ -82,7 +84,7 @@ def use_command(console: Console, number: int | None) -> int:
 def remove_command(console: Console, number: int) -> int:
     """Remove a calibration that is not in use."""
     with open_voiceid(console) as vid:
-        found = vid.remove_calibration(number)
+        found = vid.calibrations.remove(number)
     if console.settings.as_json:
         console.json({"removed": found.to_dict()})
     else:

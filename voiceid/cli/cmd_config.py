@@ -9,8 +9,8 @@ import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import audio_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.text import counted, table
 from voiceid.cli.tree import Command, Group
 
@@ -40,7 +40,7 @@ def show_command(console: Console) -> int:
     whatever names it: then a notice says which one is.
     """
     with open_voiceid(console) as vid:
-        config, used = vid.config, vid.model_in_use
+        config, used = console.config, vid.models.switch.current
     values = {key: _value(config, key) for key in config.sources}
     if console.settings.as_json:
         settings = {k: {"value": v, "source": config.sources[k]} for k, v in values.items()}
@@ -62,8 +62,8 @@ def check_command(console: Console) -> int:
     Whether the model that is chosen is known is checked as well.
     """
     with open_voiceid(console) as vid:
-        card = vid.card
-        config = vid.config
+        card = vid.models.card
+        config = console.config
     if console.settings.as_json:
         console.json({"ok": True, "home": str(config.home), "model": card.name})
     else:

@@ -6,8 +6,8 @@ import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import common_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.text import counted
 from voiceid.cli.tree import Command
 from voiceid.errors import Unhealthy
@@ -30,7 +30,7 @@ def command(console: Console) -> int:
     """
     n_errors = 0
     with open_voiceid(console) as vid:
-        for finding in vid.examine():
+        for finding in vid.events.examine():
             n_errors += finding.health.value == "error"
             if console.settings.as_json:
                 console.json(finding.to_dict())

@@ -11,8 +11,8 @@ import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import audio_argument, audio_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.sources import checked
 from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import json_line

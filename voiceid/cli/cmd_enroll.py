@@ -10,8 +10,8 @@ import click
 
 from voiceid.cli.console import Console
 from voiceid.cli.enrollment_text import tell_many, tell_one
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import Real, SpeakerName, audio_options, details_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.sources import clips
 from voiceid.cli.tree import Command
 from voiceid.errors import ManifestInvalid
@@ -100,7 +100,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         _refuse_together(name, from_dir, manifest, mode)
         with open_voiceid(console, **settings) as vid:
             people = _people(from_dir, manifest, given)
-            return tell_many(people, vid.enroll_many(people, force=force, dry_run=dry_run), console)
+            return tell_many(people, vid.enroll_all(people, force=force, dry_run=dry_run), console)
     if name is None or not audio:
         raise click.UsageError("NAME and AUDIO... are needed, or --from-dir, or --manifest.")
     sources = clips(audio)

@@ -11,8 +11,8 @@ from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.labelled import input_options, protocol_of
 from voiceid.cli.older_report import difference, older_report
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import Real, common_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.text import fields
 from voiceid.cli.tree import Command
 from voiceid.errors import GateMissed
@@ -78,10 +78,10 @@ def command(  # noqa: PLR0913 - one parameter an option
     """
     older = None if against is None else older_report(against)
     with open_voiceid(console) as vid:
-        from voiceid.app.evaluating import write_report  # noqa: PLC0415 - loaded by now
+        from voiceid.evaluation.report_folder import write_report  # noqa: PLC0415 - loaded by now
 
         protocol = protocol_of(input, enrolled, enroll_first)
-        found = vid.evaluate(
+        found = vid.calibrations.evaluate(
             protocol,
             cache=cache or output / "embeddings",
             tell=lambda done, total: console.count("hearing", done, total),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from voiceid.cli.console import Console
-from voiceid.cli.decisions import tell_all
+from voiceid.cli.decision_text import tell_all
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import Rate, Real, audio_arguments, audio_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.sources import clips
 from voiceid.cli.tree import Command
 

@@ -10,8 +10,8 @@ import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import common_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.text import table
 from voiceid.cli.tree import Command, Group
 
@@ -39,7 +39,7 @@ def status_command(console: Console) -> int:
     An index that is behind needs no care: the next search brings it up to date.
     """
     with open_voiceid(console) as vid:
-        _tell(vid.index_status(), console)
+        _tell(vid.index.status(), console)
     return exit_codes.DONE
 
 
@@ -49,7 +49,7 @@ def status_command(console: Console) -> int:
 def rebuild_command(console: Console) -> int:
     """Make every index file anew from the database."""
     with open_voiceid(console) as vid:
-        _tell(vid.index_rebuild(), console)
+        _tell(vid.index.rebuild(), console)
     return exit_codes.DONE
 
 

@@ -11,14 +11,14 @@ import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import common_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.text import fields, megabytes, table
 from voiceid.cli.tree import Command, Group
 from voiceid.errors import ModelNotInstalled
 
 if TYPE_CHECKING:
-    from voiceid.app import VoiceID
+    from voiceid.client import VoiceID
     from voiceid.models.cards import ModelCard
     from voiceid.models.status import ModelStatus
 
@@ -49,7 +49,7 @@ def list_command(console: Console) -> int:
     """
     with open_voiceid(console) as vid:
         statuses = vid.models.list()
-        in_use = vid.config.model
+        in_use = console.config.model
     if console.settings.as_json:
         for status in statuses:
             console.json(_status_facts(status))
@@ -171,11 +171,11 @@ def remove_command(console: Console, names: tuple[str, ...]) -> int:
 def _needed(vid: VoiceID) -> Sequence[str]:
     from voiceid.app import VAD_MODEL  # noqa: PLC0415 - loaded by now
 
-    return [vid.card.name, VAD_MODEL]
+    return [vid.models.card.name, VAD_MODEL]
 
 
 def _status(vid: VoiceID, name: str) -> ModelStatus:
-    card = vid.models.card(name)  # raises ModelUnknown
+    card = vid.models.get(name)  # raises ModelUnknown
     [status] = [status for status in vid.models.list() if status.name == card.name]
     return status
 

@@ -9,8 +9,8 @@ import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import common_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.text import fields
 from voiceid.cli.tree import Command
 

@@ -9,8 +9,8 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.comparison_text import comparison_text
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import audio_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.sources import STDIN, clips
 from voiceid.cli.tree import Command
 
@@ -33,7 +33,7 @@ def command(console: Console, a: str, b: str, audio: tuple[str, ...]) -> int:
     if STDIN in audio:
         raise click.UsageError("Standard input (-) can be heard once only; name files.")
     with open_voiceid(console) as vid:
-        found = vid.compare_models(a, b, clips(audio))
+        found = vid.models.compare(a, b, clips(audio))
     if console.settings.as_json:
         console.json(dataclasses.asdict(found))
     else:

@@ -6,8 +6,8 @@ import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import audio_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.sources import clips
 from voiceid.cli.text import megabytes
 from voiceid.cli.tree import Command
@@ -26,7 +26,7 @@ def command(console: Console, name: str, audio: tuple[str, ...], new_name: str |
     AUDIO, files or folders with the speech of many people, to measure them on.
     """
     with open_voiceid(console) as vid:
-        card = vid.quantize(name, clips(audio), new_name or f"{name}-int8")
+        card = vid.models.quantize(name, clips(audio), new_name or f"{name}-int8")
         [status] = [one for one in vid.models.list() if one.name == card.name]
     facts = {
         "name": card.name,

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import audio_options, common_options
 from voiceid.cli.picture_files import targets, write
 from voiceid.cli.plot_clips import Heard, hear, require_pair, speakers_clips
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.sources import clips
 from voiceid.cli.text import counted
 from voiceid.cli.tree import Command, Group
 from voiceid.errors import SpeakerNotFound
 
 if TYPE_CHECKING:
-    from voiceid.app import VoiceID
+    from voiceid.client import VoiceID
     from voiceid.domain import Sample, Speaker, Threshold
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -90,12 +90,12 @@ def speakers_command(
     files = targets(_or_here(console, output), "speakers", (".png", ".html"), force=force)
     sources = clips(add)
     with open_voiceid(console) as vid:
-        enrolled = vid.enrolled_samples(group)
+        enrolled = vid.samples.by_speaker(group)
         if not any(samples for _, samples in enrolled):
             raise _nobody(vid, group)
         _tell_others(vid, enrolled, console)
         added = hear(vid, [("", source) for source in sources], console) if sources else Heard()
-        space_id = vid.space.id
+        space_id = vid.models.space.id
     drawn = [(who.name, sample) for who, samples in enrolled for sample in samples]
     voices = pictures.map_voices(
         _stacked([*(sample.vector for _, sample in drawn), *added.vectors]),
@@ -133,7 +133,7 @@ def similarity_command(
     listed = speakers_clips(sources)
     with open_voiceid(console) as vid:
         heard = hear(vid, listed, console)
-        space_id = vid.space.id
+        space_id = vid.models.space.id
     require_pair(heard)
     matrix = pictures.cosines(_stacked(heard.vectors))
     for file in files:
@@ -174,9 +174,9 @@ def scores_command(
     with open_voiceid(console) as vid:
         heard = hear(vid, listed, console)
         require_pair(heard)
-        found = vid.thresholds(heard.qualities)
-        thresholds = {_label(one, vid.card.name): one.value for one in found}
-        space_id = vid.space.id
+        found = vid.calibrations.thresholds(heard.qualities)
+        thresholds = {_label(one, vid.models.card.name): one.value for one in found}
+        space_id = vid.models.space.id
     genuine, impostor = pictures.pairs(pictures.cosines(_stacked(heard.vectors)), heard.speakers)
     for file in files:
         figure = pictures.score_histograms(genuine, impostor, thresholds)
@@ -210,13 +210,13 @@ def _stacked(vectors: list[Any]) -> Any:
 def _nobody(vid: VoiceID, group: str | None) -> SpeakerNotFound:
     among = "" if group is None else f" in the group {group!r}"
     return SpeakerNotFound(
-        f"nobody{among} has samples in {vid.space.id}, so there is nothing to draw",
+        f"nobody{among} has samples in {vid.models.space.id}, so there is nothing to draw",
         hint="`voiceid speakers list` shows who is enrolled; choose their model with --model.",
     )
 
 
 def _tell_others(
-    vid: VoiceID, enrolled: list[tuple[Speaker, list[Sample]]], console: Console
+    vid: VoiceID, enrolled: Sequence[tuple[Speaker, Sequence[Sample]]], console: Console
 ) -> None:
     """Say how many samples cannot be drawn, for they are of other embedding spaces."""
     others = sum(speaker.n_samples - len(samples) for speaker, samples in enrolled)
@@ -224,7 +224,7 @@ def _tell_others(
         verb = "is" if others == 1 else "are"
         console.note(
             f"{counted(others, 'sample')} of other embedding spaces {verb} not drawn:"
-            f" only those of {vid.space.id} are"
+            f" only those of {vid.models.space.id} are"
         )
 
 

@@ -7,8 +7,8 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import common_options, name_argument
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.speakers_text import samples_table
 from voiceid.cli.text import counted
 from voiceid.cli.tree import Command, Group
@@ -35,7 +35,7 @@ def list_command(console: Console, name: str) -> int:
     With --json: one object a line for each sample.
     """
     with open_voiceid(console) as vid:
-        samples = vid.samples(name)
+        samples = vid.samples.list(name)
     if console.settings.as_json:
         for sample in samples:
             console.json(sample.to_dict())
@@ -58,12 +58,12 @@ def remove_command(console: Console, name: str, sample_ids: tuple[int, ...], *, 
     require_answer(yes=yes)
     with open_voiceid(console) as vid:
         number = counted(len(set(sample_ids)), "sample")
-        question = f"Erase {number} of {vid.speaker(name).name}? This cannot be undone."
+        question = f"Erase {number} of {vid.speakers.get(name).name}? This cannot be undone."
         if not confirmed(console, question, yes=yes):
             return exit_codes.INTERRUPTED
-        gone = vid.remove_samples(name, sample_ids)
-        left_s = vid.speaker(name).net_speech_s
-        needed_s = vid.config.enrollment.min_speech_s
+        gone = vid.samples.remove(name, sample_ids)
+        left_s = vid.speakers.get(name).net_speech_s
+        needed_s = console.config.enrollment.min_speech_s
     if console.settings.as_json:
         for sample in gone:
             console.json({"removed": sample.to_dict()})

@@ -15,8 +15,8 @@ from voiceid.cli.cmd_speakers_edit import (
 )
 from voiceid.cli.cmd_speakers_exchange import export_command, import_command
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import SpeakerName, common_options, name_argument
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.speakers_text import speaker_text, speakers_table
 from voiceid.cli.text import counted
 from voiceid.cli.tree import Command, Group
@@ -45,7 +45,7 @@ def list_command(console: Console, after: str | None, limit: int | None) -> int:
     """
     left = limit
     with open_voiceid(console) as vid:
-        for number, page in enumerate(vid.speaker_pages(after)):
+        for number, page in enumerate(vid.speakers.pages(after)):
             shown = page[:left]
             if console.settings.as_json:
                 for speaker in shown:
@@ -55,7 +55,7 @@ def list_command(console: Console, after: str | None, limit: int | None) -> int:
             left = None if left is None else left - len(shown)
             if left == 0:
                 return exit_codes.DONE
-        if not console.settings.as_json and not vid.count_speakers():
+        if not console.settings.as_json and not vid.speakers.count():
             console.note("nobody is enrolled; `voiceid enroll NAME AUDIO...` enrols somebody")
     return exit_codes.DONE
 
@@ -67,8 +67,8 @@ def list_command(console: Console, after: str | None, limit: int | None) -> int:
 def show_command(console: Console, name: str) -> int:
     """Show one speaker and the samples that were enrolled."""
     with open_voiceid(console) as vid:
-        speaker = vid.speaker(name)
-        samples = vid.samples(name)
+        speaker = vid.speakers.get(name)
+        samples = vid.samples.list(name)
     if console.settings.as_json:
         listed = [sample.to_dict() for sample in samples]
         console.json({**speaker.to_dict(), "samples": listed})
@@ -85,8 +85,8 @@ def show_command(console: Console, name: str) -> int:
 def rename_command(console: Console, name: str, new_name: str) -> int:
     """Give a speaker another name; the samples stay."""
     with open_voiceid(console) as vid:
-        old = vid.speaker(name)
-        speaker = vid.rename(name, new_name)
+        old = vid.speakers.get(name)
+        speaker = vid.speakers.rename(name, new_name)
     if console.settings.as_json:
         console.json({"renamed": old.name, "speaker": speaker.to_dict()})
     else:
@@ -106,12 +106,12 @@ def remove_command(console: Console, name: str, *, yes: bool) -> int:
     """
     require_answer(yes=yes)
     with open_voiceid(console) as vid:
-        speaker = vid.speaker(name)
+        speaker = vid.speakers.get(name)
         samples = counted(speaker.n_samples, "sample")
         question = f"Remove {speaker.name} and {samples}? This cannot be undone."
         if not confirmed(console, question, yes=yes):
             return exit_codes.INTERRUPTED
-        speaker = vid.remove(name)
+        speaker = vid.speakers.remove(name)
     if console.settings.as_json:
         console.json({"removed": speaker.to_dict()})
     else:

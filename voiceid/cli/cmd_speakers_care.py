@@ -7,8 +7,8 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import SpeakerName, common_options, name_argument
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.speakers_text import inspection_text, merge_text, samples_table
 from voiceid.cli.text import counted
 from voiceid.cli.tree import Command
@@ -30,7 +30,7 @@ def inspect_command(console: Console, name: str) -> int:
     not fit, and the nearest other speaker.
     """
     with open_voiceid(console) as vid:
-        found = vid.inspect(name)
+        found = vid.speakers.inspect(name)
     if console.settings.as_json:
         console.json(found.to_dict())
     else:
@@ -61,13 +61,13 @@ def merge_command(
     """
     require_answer(yes=yes or dry_run)
     with open_voiceid(console) as vid:
-        plan = vid.merge(name, other, dry_run=True)
+        plan = vid.speakers.merge(name, other, dry_run=True)
         if not console.settings.as_json:
             console.result(merge_text(plan))
         question = f"Merge {plan.other.name} into {plan.into.name}? This cannot be undone."
         if not confirmed(console, question, yes=yes or dry_run):
             return exit_codes.INTERRUPTED
-        done = plan if dry_run else vid.merge(name, other, force=force)
+        done = plan if dry_run else vid.speakers.merge(name, other, force=force)
     if console.settings.as_json:
         console.json(done.to_dict())
     elif done.merged is not None:
@@ -100,7 +100,7 @@ def split_command(
 ) -> int:
     """Give the samples of NAME that do not fit, or those named, to a new speaker."""
     with open_voiceid(console) as vid:
-        done = vid.split(name, new_name, sample_ids, dry_run=dry_run)
+        done = vid.speakers.split(name, new_name, sample_ids, dry_run=dry_run)
     if console.settings.as_json:
         console.json(done.to_dict())
         return exit_codes.DONE

@@ -9,8 +9,8 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import common_options, details_options, name_argument
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.speakers_text import facts_text
 from voiceid.cli.text import counted
 from voiceid.cli.tree import Command
@@ -97,7 +97,7 @@ def enable_command(console: Console, name: str) -> int:
 
 def _change(console: Console, name: str, details: SpeakerDetails) -> int:
     with open_voiceid(console) as vid:
-        speaker = vid.change(name, details)
+        speaker = vid.speakers.edit(name, details)
     if console.settings.as_json:
         console.json(speaker.to_dict())
     else:
@@ -124,11 +124,11 @@ def purge_command(console: Console, *, expired: bool, dry_run: bool, yes: bool) 
     del expired  # click insists on it: purging is always said in full
     require_answer(yes=yes or dry_run)
     with open_voiceid(console) as vid:
-        number = counted(len(vid.purge_expired(dry_run=True)), "speaker")
+        number = counted(len(vid.speakers.purge_expired(dry_run=True)), "speaker")
         question = f"Erase {number} who expired? This cannot be undone."
         if not confirmed(console, question, yes=yes or dry_run):
             return exit_codes.INTERRUPTED
-        erased = vid.purge_expired(dry_run=dry_run)
+        erased = vid.speakers.purge_expired(dry_run=dry_run)
     for speaker in erased:
         if console.settings.as_json:
             console.json({"erased": not dry_run, "speaker": speaker.to_dict()})

@@ -9,8 +9,8 @@ import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import Real, SpeakerName, common_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.text import counted
 from voiceid.cli.tree import Command
 
@@ -32,8 +32,8 @@ def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
     docs/gallery.md.  It is made for its owner alone, and is not encrypted.
     """
     with open_voiceid(console) as vid:
-        done = vid.export_speakers(file, names)
-        left_out = 0 if names else vid.count_speakers() - done.speakers
+        done = vid.speakers.export(file, names)
+        left_out = 0 if names else vid.speakers.count() - done.speakers
     if console.settings.as_json:
         console.json({"file": str(file), "speakers": done.speakers, "samples": done.samples})
     else:
@@ -92,12 +92,12 @@ def import_command(console: Console, /, file: Path, *, append: bool, **facts: An
     given = {key: value for key, value in facts.items() if value}
     with open_voiceid(console) as vid:
         if is_embedding_file(file):
-            done = vid.import_embeddings(file, append=append, **given)
+            done = vid.speakers.import_embeddings(file, append=append, **given)
         elif given:
             options = ", ".join("--" + key.replace("_", "-") for key in given)
             raise click.UsageError(f"{file} is no file of embeddings, which {options} is about.")
         else:
-            done = vid.import_speakers(file, append=append)
+            done = vid.speakers.import_file(file, append=append)
     if console.settings.as_json:
         console.json({"file": str(file), "new_speakers": done.speakers, "samples": done.samples})
     else:

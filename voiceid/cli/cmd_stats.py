@@ -8,8 +8,8 @@ import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import common_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.text import fields, megabytes, table
 from voiceid.cli.tree import Command
 
@@ -35,7 +35,7 @@ def command(console: Console, *, prometheus: bool) -> int:
     if prometheus and console.settings.as_json:
         raise click.UsageError("Choose one of --json and --prometheus.")
     with open_voiceid(console) as vid:
-        found = vid.gallery_stats()
+        found = vid.events.gallery()
     if prometheus:
         console.binary(found.to_prometheus().encode())
     elif console.settings.as_json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from voiceid.cli.text import megabytes, table
 
 if TYPE_CHECKING:
-    from voiceid.app.side_by_side import Comparison
+    from voiceid.evaluation.comparison import Comparison
 
 
 def comparison_text(found: Comparison) -> str:

@@ -6,11 +6,15 @@ import contextlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from voiceid.cli.progress import ProgressBar
 from voiceid.cli.streams import abandon_stdout, is_terminal, shows_colours, speaks_utf8
 from voiceid.cli.text import coloured, json_line, printable, printable_lines
 from voiceid.errors import VoiceIDError
+
+if TYPE_CHECKING:  # a help text needs none
+    from voiceid.config import Config
 
 
 class OutputClosed(Exception):
@@ -46,8 +50,20 @@ class Console:
 
     def __init__(self, settings: Settings, *, stdout_open: bool = True) -> None:
         self.settings = settings
+        self._config: Config | None = None
         self._stdout_open = stdout_open
         self._bar: ProgressBar | None = None
+
+    @property
+    def config(self) -> Config:
+        """The settings of the gallery that the command has opened."""
+        if self._config is None:
+            raise TypeError("no gallery was opened")
+        return self._config
+
+    @config.setter
+    def config(self, config: Config) -> None:
+        self._config = config
 
     def result(self, text: str, word: str = "", at: int = 0) -> None:
         """Write lines of a result for people.

@@ -14,7 +14,7 @@ from voiceid.cli.sources import STDIN, clips
 from voiceid.errors import AudioError, NotEnoughSpeech
 
 if TYPE_CHECKING:  # numpy is not needed to show the help
-    from voiceid.app import VoiceID
+    from voiceid.client import VoiceID
     from voiceid.domain import Float32Array, QualityReport, Utterance
 
 _LISTS = frozenset({".csv", ".txt", ".json", ".jsonl", ".ndjson"})
@@ -61,7 +61,7 @@ def hear(vid: VoiceID, listed: Sequence[tuple[str, str]], console: Console) -> H
     """Embed clips, as many at once as an enrolment; warn of each that is left out."""
     heard = Heard()
     first: dict[str, str] = {}
-    results = vid.utterances(path for _, path in listed)
+    results = vid.models.hear_all(path for _, path in listed)
     for number, ((speaker, path), result) in enumerate(zip(listed, results, strict=True), 1):
         console.count("listening", number, len(listed))
         why = _unusable(result, first)

@@ -49,15 +49,14 @@ _COMMANDS = {
         "voiceid.cli.cmd_models",
         "List, show, pull, verify and remove models, and add others.",
     ),
-    "migrate": (
-        "voiceid.cli.cmd_migrate",
-        "Change the model without enrolling everybody again.",
-    ),
     "plot": (
         "voiceid.cli.cmd_plot",
         "Draw the enrolled voices, or the scores and similarity of clips.",
     ),
-    "db": ("voiceid.cli.cmd_db", "Show, upgrade, check, back up, restore and copy the database."),
+    "database": (
+        "voiceid.cli.cmd_database",
+        "Show, upgrade, check, back up, restore and copy the database.",
+    ),
     "index": ("voiceid.cli.cmd_index", "Show and rebuild the search index."),
     "stats": ("voiceid.cli.cmd_stats", "Count what is in the gallery."),
     "config": ("voiceid.cli.cmd_config", "Show, check and write the settings."),

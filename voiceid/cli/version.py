@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from voiceid import __version__
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
-from voiceid.cli.session import open_voiceid
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.text import fields
 from voiceid.shipped import SCHEMA_HEAD
 

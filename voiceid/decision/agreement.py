@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from voiceid.decision.aims import Target
 from voiceid.decision.embeddings import agreement
-from voiceid.decision.rule import DecisionRule, Target, accepted
+from voiceid.decision.rule import DecisionRule, accepted
 from voiceid.domain import Condition, Float32Array, QualityReport, Threshold
 from voiceid.errors import ThresholdUnavailable
 
@@ -71,7 +72,7 @@ def odd_ones(
     ------
     ThresholdUnavailable
     """
-    rule = rule.with_options(Target(AGREEMENT_FMR))
+    rule = rule.aimed(Target(AGREEMENT_FMR))
     left = list(range(len(vectors)))
     judged = frozenset(left if judged is None else judged)
     narrow = np.array([quality.narrowband for quality in qualities])

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+import numpy.typing as npt
+
 from voiceid.errors import ConfigError
 
 MAX_RATE = 0.5
@@ -89,10 +92,16 @@ class SetThreshold:
         if not starts or starts != sorted(set(starts)):
             raise ConfigError("a threshold by net speech needs rising amounts, each once")
 
-    @property
-    def needs_speech(self) -> bool:
-        """Whether it depends on the amount of speech."""
-        return self.steps[0][0] > 0 or len(self.steps) > 1
+    def cosines(self, net_speech_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the cosine (n,) for amounts of speech (n,), NaN where there is none.
+
+        An amount that is not known (NaN) has one where all amounts have the same.
+        """
+        starts, cosines = np.array(self.steps).T
+        places = np.searchsorted(starts, np.nan_to_num(net_speech_s), side="right") - 1
+        found = np.where(places < 0, np.nan, cosines[places])
+        depends = starts[0] > 0 or len(starts) > 1
+        return np.where(np.isnan(net_speech_s) & depends, np.nan, found)
 
 
 @dataclass(frozen=True, slots=True)

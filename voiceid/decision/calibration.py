@@ -208,6 +208,11 @@ class Calibration:
         cosines = (np.asarray(llr) - self._shift(given)) / self.slope
         return np.where(self.covers(given), cosines, np.nan)
 
+    @property
+    def least_fmr(self) -> float:
+        """The lowest false match rate that the trials behind it support."""
+        return self.points[-1].fmr
+
     def llr_at(self, fmr: float) -> float:
         """Return the LLR from which comparisons are accepted at a false match rate.
 

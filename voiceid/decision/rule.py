@@ -1,14 +1,13 @@
 """Which threshold and which margin decide, where they come from, and what does not fit.  Pure.
 
-A threshold is never a constant of the code, and nobody types one: it follows from the error
-rate that is aimed at, by the site's own calibration, or by operating points that were measured
-for the model.  Where neither can be had, :class:`ThresholdUnavailable` is raised, and nobody
-is accepted.
+A threshold is never a constant of the code.  It follows from the error rate that is aimed at, by
+the site's own calibration, or by operating points that were measured for the model; or an
+operator sets it by hand.  Where there is none, :class:`ThresholdUnavailable` is raised, and no
+speaker is accepted.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from voiceid.decision.aims import SetThreshold, Target
 from voiceid.decision.calibration import (
     BANDS,
     Calibration,
@@ -25,12 +25,10 @@ from voiceid.decision.calibration import (
     trials_needed,
 )
 from voiceid.domain import Condition, Threshold
-from voiceid.errors import ConfigError, ThresholdUnavailable
+from voiceid.errors import ThresholdUnavailable
 
 DEFAULT_FMR = 0.001
-"""The false match rate aimed at when nobody says another: one stranger in a thousand."""
-_MAX_RATE = 0.5
-"""A rate above is no target: a coin does as well."""
+"""The false match rate that is aimed at by default: one stranger in a thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,43 +62,6 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """An error rate that was asked for.
-
-    Parameters
-    ----------
-    rate : float
-        Above 0, at most 0.5.
-    per_search : bool
-        True: a false positive identification rate (FPIR), of a search of the whole gallery;
-        False: a false match rate (FMR), of one comparison.
-    """
-
-    rate: float
-    per_search: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.rate <= _MAX_RATE:  # NaN is not
-            raise ConfigError(
-                f"a target {self.name} of {self.rate} is not above 0 and at most {_MAX_RATE:g}",
-                hint="Rates are fractions: 0.001 is one in a thousand.",
-            )
-
-    @property
-    def name(self) -> str:
-        """``FMR`` or ``FPIR``."""
-        return "FPIR" if self.per_search else "FMR"
-
-    def fmr(self, gallery_size: int) -> float:
-        """Return the false match rate that a comparison may have, for a gallery of so many."""
-        if not self.per_search:
-            return self.rate
-        from voiceid.metrics import fmr_for_fpir  # noqa: PLC0415 - half of a command's start
-
-        return fmr_for_fpir(self.rate, max(gallery_size, 1))
-
-
-@dataclass(frozen=True, slots=True)
 class DecisionRule:
     """What decides: a calibration, or the operating points of the model, at a target.
 
@@ -116,21 +77,23 @@ class DecisionRule:
         It wins over the points, wherever it can speak of a comparison.
     min_level_dbfs : float
         Softer speech than this has no threshold: nothing was measured on it.
-    target : Target or None
-        None: the one that was asked for with the calibration, or `DEFAULT_FMR`.
+    criterion : Target, SetThreshold or None
+        None: the rate that was asked for with the calibration, or `DEFAULT_FMR`.
     """
 
     model: str
     points: Sequence[OperatingPoint]
     margin: float
     calibration: StoredCalibration | None = None
-    target: Target | None = None
+    criterion: Target | SetThreshold | None = None
     min_level_dbfs: float = -math.inf
 
-    def with_options(self, target: Target | None, margin: float | None = None) -> DecisionRule:
-        """Return the rule with what was asked for in one call; None leaves it as it is."""
-        rule = self if target is None else replace(self, target=target)
-        return rule if margin is None else replace(rule, margin=checked_margin(margin))
+    def aimed(
+        self, criterion: Target | SetThreshold | None, margin: float | None = None
+    ) -> DecisionRule:
+        """Return the rule with what was asked for; None leaves it as it is."""
+        rule = self if criterion is None else replace(self, criterion=criterion)
+        return rule if margin is None else replace(rule, margin=margin)
 
     def with_calibration(self, calibration: StoredCalibration | None) -> DecisionRule:
         """Return the rule with another calibration, or with none."""
@@ -138,9 +101,9 @@ class DecisionRule:
 
     @property
     def aim(self) -> Target:
-        """The target that holds."""
-        if self.target is not None:
-            return self.target
+        """The rate that is aimed at, where no threshold is set by hand."""
+        if isinstance(self.criterion, Target):
+            return self.criterion
         asked = None if self.calibration is None else self.calibration.target_fmr
         return Target(DEFAULT_FMR if asked is None else asked)
 
@@ -157,30 +120,23 @@ class DecisionRule:
         ------
         ThresholdUnavailable
             Nothing was measured for this band, or for so little speech, or it is not known
-            how much there was; or the target is one that the trials behind cannot support.
+            how much there was; or the trials behind cannot support the target.
         """
         given = Conditions.of(condition)
         value = float(self.thresholds(given, gallery_size)[0])
         if math.isnan(value):
             raise self._unavailable(condition, gallery_size)
-        fmr = self.aim.fmr(gallery_size)
-        if self.calibration is not None and self._covers(given)[0]:
-            source, fmr_used = f"calibration {self.calibration.id}", fmr
-        else:
-            point = self.points[int(self._places(given, fmr)[0])]
-            source = f"card {self.model}, {point.band}, net speech >= {point.min_net_speech_s:g} s"
-            fmr_used = point.target_fmr
-        return Threshold(value, f"{source}, {self._aim_text(fmr_used, gallery_size)}")
+        return Threshold(value, self._source(given, gallery_size))
 
     def thresholds(self, given: Conditions, gallery_size: int = 1) -> Floats:
         """Return the threshold (n,) of each comparison, NaN where there is none."""
+        if isinstance(self.criterion, SetThreshold):
+            return self.criterion.cosines(given.net_speech_s)
         fmr = self.aim.fmr(gallery_size)
         values = np.array([*(point.threshold for point in self.points), math.nan])
         needed = values[self._places(given, fmr)]
-        if self._calibrated is not None:
-            calibrated = np.full(len(needed), math.nan)
-            with contextlib.suppress(ThresholdUnavailable):
-                calibrated = self._calibrated.cosines(self._calibrated.llr_at(fmr), given)
+        if self._reaches(fmr) and self._calibrated is not None:
+            calibrated = self._calibrated.cosines(self._calibrated.llr_at(fmr), given)
             needed = np.where(self._covers(given), calibrated, needed)
         if given.level_dbfs is not None:
             needed[given.level_dbfs < self.min_level_dbfs] = math.nan  # NaN is not below
@@ -202,6 +158,11 @@ class DecisionRule:
         if self._calibrated is None:
             return np.zeros(len(given.band), dtype=bool)
         return self._calibrated.covers(given)
+
+    def _reaches(self, fmr: float) -> bool:
+        """Whether the trials behind the calibration support a rate."""
+        # Interpolated rates are rounded.
+        return self._calibrated is not None and fmr >= self._calibrated.least_fmr * (1 - 1e-9)
 
     def _places(self, given: Conditions, fmr: float) -> npt.NDArray[np.int64]:
         """Return the place (n,) in `points` of the point that holds; -1: there is none.
@@ -225,6 +186,23 @@ class DecisionRule:
                 places[rows & (given.net_speech_s >= least_s)] = loosest
         return places
 
+    def _source(self, given: Conditions, gallery_size: int) -> str:
+        """Return where the threshold of one comparison is from."""
+        if isinstance(self.criterion, SetThreshold):
+            return f"set by hand in {self.criterion.source}"
+        fmr = self.aim.fmr(gallery_size)
+        beyond = ""
+        if self.calibration is not None and self._covers(given)[0]:
+            name = f"calibration {self.calibration.id}"
+            if self._reaches(fmr):
+                return f"{name}, {self._aim_text(fmr, gallery_size)}"
+            beyond = f"; {name} does not reach FMR {percent(fmr)}"
+        point = self.points[int(self._places(given, fmr)[0])]
+        return (
+            f"card {self.model}, {point.band}, net speech >= {point.min_net_speech_s:g} s,"
+            f" {self._aim_text(point.target_fmr, gallery_size)}{beyond}"
+        )
+
     def _aim_text(self, fmr: float, gallery_size: int) -> str:
         aim = self.aim
         if not aim.per_search:
@@ -247,7 +225,7 @@ class DecisionRule:
             )
         fmr = self.aim.fmr(gallery_size)
         if self._calibrated is not None and self._covers(Conditions.of(condition))[0]:
-            self._calibrated.llr_at(fmr)  # raises the reason
+            self._calibrated.llr_at(fmr)  # raises the reason: neither it nor the card reaches it
         band = condition.band.value
         what = f"{net_speech_s:.2f} s of net speech, {band}"
         steps = [p for p in self.points if p.band == band and net_speech_s >= p.min_net_speech_s]
@@ -272,19 +250,3 @@ def accepted(scores: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.NDArray[np
 def percent(rate: float) -> str:
     """Return a rate, 0 to 1, in percent to three digits."""
     return f"{100.0 * rate:.3g} %"
-
-
-def checked_margin(value: float) -> float:
-    """Return ``value`` if it can be a difference of cosines: 0 to 2.
-
-    Raises
-    ------
-    ConfigError
-        Negative, over 2, or not finite.
-    """
-    if not math.isfinite(value) or not 0.0 <= value <= 2.0:  # noqa: PLR2004 - cosines span 2
-        raise ConfigError(
-            f"margin is {value}, and a lead between two cosines lies between 0 and 2",
-            hint="0 switches the check for a close runner-up off.",
-        )
-    return float(value)

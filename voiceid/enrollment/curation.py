@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voiceid.decision.embeddings import cosine
 from voiceid.decision.agreement import odd_ones
+from voiceid.decision.embeddings import cosine
 from voiceid.decision.rule import DecisionRule
 from voiceid.domain import (
     Candidate,

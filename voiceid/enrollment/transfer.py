@@ -65,9 +65,7 @@ class Transfer:
     kept: KeptAudio
     min_speech_s: float
 
-    def prepare(
-        self, model: Hearing, change: ModelChange, tell: Tell | None
-    ) -> dict[str, str]:
+    def prepare(self, model: Hearing, change: ModelChange, tell: Tell | None) -> dict[str, str]:
         """Hear what is kept and waits with a model; return what gave nothing, and why."""
         recordings, unusable, done = self.kept.recordings(), dict[str, str](), 0
         with self.store.read() as reader:

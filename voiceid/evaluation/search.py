@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid import metrics
-from voiceid.decision.rule import DecisionRule, Target, accepted
+from voiceid.decision.aims import Target
+from voiceid.decision.rule import DecisionRule, accepted
 from voiceid.evaluation.bounds import Bools, Indices, drawn_again, rate_by_speaker
 from voiceid.evaluation.protocol import Protocol
 from voiceid.evaluation.report import Judged, attributes

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,16 @@ def _alone_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(number)
+
+
+def drop_unknown(folder: Path, space_ids: Collection[str]) -> Iterator[str]:
+    """Remove index files of spaces that are not known; yield those that stay, and why."""
+    for path in folder.glob("*.index") if folder.is_dir() else ():
+        if path.stem not in space_ids:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                yield f"{path}: {error.strerror}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,7 +215,9 @@ class ModelCard:
     def rule(self) -> DecisionRule:
         """What decides by this card alone."""
         floor_dbfs = self.min_level_dbfs
-        return DecisionRule(self.name, self.operating_points, self.margin, min_level_dbfs=floor_dbfs)
+        return DecisionRule(
+            self.name, self.operating_points, self.margin, min_level_dbfs=floor_dbfs
+        )
 
     def space(self, speech: str) -> EmbeddingSpace:
         """Return the embedding space of this model behind a speech detection."""

@@ -82,7 +82,7 @@ class Adaptations:
         with self._session.store.read() as reader:
             return reader.adaptations.list()
 
-    def fit(  # noqa: PLR0913 - what can be said of it, by keyword
+    def fit(
         self,
         recordings: Sequence[Recording] | None = None,
         *,
@@ -176,9 +176,7 @@ class Adaptations:
             change.record(number=number, space=adaptation.space_id)
             return adaptation
 
-    def _adopted(
-        self, choice: Choice, fit: Fit, source: str, target_fmr: float | None
-    ) -> Adapted:
+    def _adopted(self, choice: Choice, fit: Fit, source: str, target_fmr: float | None) -> Adapted:
         here, measured = self._session.model.space, gain_of(choice)
         space = adapted_space(here, choice.transform)
         with self._session.change(ChangeKind.ADAPT) as change:

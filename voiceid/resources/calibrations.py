@@ -85,9 +85,7 @@ class Calibrations:
                 heard = scoring.adapted(heard, back_end.transform, back_end.space)
             scored = scoring.score(protocol, heard, back_end.rule)
             speakers = speakers_of(protocol, scored.trials)
-            fit = fitting.fit(
-                scored.scores, scored.target, scored.given, speakers, target_fmr=aim
-            )
+            fit = fitting.fit(scored.scores, scored.target, scored.given, speakers, target_fmr=aim)
             with session.change(ChangeKind.CALIBRATE) as change:
                 calibrations = change.writer.calibrations
                 number = calibrations.add(

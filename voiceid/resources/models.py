@@ -132,8 +132,10 @@ class Models:
         session = self._session
         clips = [(Path(path).absolute().parent.name, path) for path in paths]
         models = [session.speaker_model(name) for name in (a, b)]
-        sides = [Side(m.card.name, m.embedder, session.models.installed(m.card.name)) for m in models]
-        return compare_models(sides[0], sides[1], clips)
+        a_side, b_side = (
+            Side(m.card.name, m.embedder, session.models.installed(m.card.name)) for m in models
+        )
+        return compare_models(a_side, b_side, clips)
 
     def hear(self, source: AudioSource) -> Utterance:
         """Decode a clip, measure its quality and embed its speech, if there is enough.

@@ -40,7 +40,9 @@ class Speakers:
         """Return the enrolled speakers by name: all, or the members of a group."""
         with self._session.store.read() as reader:
             speakers = reader.speakers.all()
-        return speakers if group is None else [s for s in speakers if tag("group", group) in s.groups]
+        return (
+            speakers if group is None else [s for s in speakers if tag("group", group) in s.groups]
+        )
 
     def pages(self, after: str | None = None, limit: int = 1000) -> Iterator[Sequence[Speaker]]:
         """Yield the enrolled speakers by name, some at a time, however many there are.

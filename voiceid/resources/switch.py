@@ -68,8 +68,10 @@ class Switch:
 
         session = self._session
         models = [self._hearing(name) for name in (session.model.card.name, to)]
-        sides = [Side(m.card.name, m.embedder, session.models.installed(m.card.name)) for m in models]
-        return compare_models(sides[0], sides[1], self._some_kept())
+        a_side, b_side = (
+            Side(m.card.name, m.embedder, session.models.installed(m.card.name)) for m in models
+        )
+        return compare_models(a_side, b_side, self._some_kept())
 
     def prepare(self, to: str, *, tell: Tell | None = None) -> Migration:
         """Have another model hear the kept audio of every speaker, beside the model in use.

@@ -66,7 +66,7 @@ class SpeakerModel:
         There is no card of that name, or it is not an encoder.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts that it is made of
+    def __init__(
         self,
         name: str,
         models: ModelStore,

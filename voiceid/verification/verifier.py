@@ -24,7 +24,6 @@ from voiceid.domain import (
     EmbeddingSpace,
     Enrolled,
     Float32Array,
-    Outcome,
     Reason,
     Standing,
     Task,
@@ -225,7 +224,7 @@ def _claimed(
     if group is not None and group not in speaker.groups:
         raise SpeakerNotFound(
             f"{speaker.name} is not in the group {group}",
-            hint=f"Put the speaker into it: `voiceid speakers edit {speaker.name} --group {group}`.",
+            hint=f"`voiceid speakers edit {speaker.name} --group {group}` puts the speaker into it.",
         )
     centroid_id = reader.centroids.id_of(speaker.id, space.id)
     if centroid_id is None:

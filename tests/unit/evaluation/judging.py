@@ -15,7 +15,8 @@ from voiceid.decision.calibration import (
     StoredCalibration,
     Weight,
 )
-from voiceid.decision.rule import DecisionRule, OperatingPoint, Target
+from voiceid.decision.aims import Target
+from voiceid.decision.rule import DecisionRule, OperatingPoint
 from voiceid.domain import Band
 from voiceid.evaluation.protocol import Model, Protocol, Recording
 from voiceid.evaluation.report import Judged

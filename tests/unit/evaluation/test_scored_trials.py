@@ -9,7 +9,8 @@ import pytest
 from random_voices import QUALITY, random_unit, sample
 
 from voiceid.decision.embeddings import unit
-from voiceid.decision.rule import DecisionRule, OperatingPoint, Target
+from voiceid.decision.aims import Target
+from voiceid.decision.rule import DecisionRule, OperatingPoint
 from voiceid.domain import Band, Utterance
 from voiceid.evaluation.protocol import Model, Protocol, Recording
 from voiceid.evaluation.scoring import score
@@ -44,7 +45,7 @@ def protocol(models: list[tuple[int, ...]], probes: list[int], n: int) -> Protoc
 
 @pytest.mark.parametrize("target", [0.01, 0.005, 0.001, 0.0001])
 def test_the_points_of_the_target_decide_and_no_looser_ones(target: float) -> None:
-    rule = RULE.with_options(Target(target))
+    rule = RULE.aimed(Target(target))
     found = score(protocol([(0,), (1,)], [2, 3], 4), heard(4, 0), rule)
     strict = 0.0 if target == 0.01 else 0.2 if target == 0.0001 else 0.1
     assert found.thresholds == pytest.approx(np.array([0.5, 0.3, 0.3, 0.6]) + strict)

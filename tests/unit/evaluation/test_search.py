@@ -9,7 +9,7 @@ import pytest
 from judging import calibration, gallery_protocol, judged, rule
 
 from voiceid import metrics
-from voiceid.decision.rule import Target
+from voiceid.decision.aims import Target
 from voiceid.evaluation.search import (
     Gallery,
     IndexLoss,

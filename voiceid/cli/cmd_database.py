@@ -1,4 +1,4 @@
-"""``voiceid db``."""
+"""``voiceid database``."""
 
 from __future__ import annotations
 
@@ -10,62 +10,62 @@ import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import common_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import counted, fields, megabytes, printable
 from voiceid.cli.tree import Command, Group
 from voiceid.errors import StoreError
 
 if TYPE_CHECKING:
-    from voiceid.app import VoiceID
+    from voiceid.client import VoiceID
     from voiceid.domain import DatabaseUrl
     from voiceid.store.upgrade import SchemaStatus
 
 
 @click.group(
-    "db",
+    "database",
     cls=Group,
     short_help="Show, upgrade, check, back up, restore and copy the database.",
-    example="voiceid db status",
+    example="voiceid database status",
 )
 @common_options
 def command() -> None:
     """Show, upgrade, check, back up, restore and copy the database."""
 
 
-@command.command("status", cls=Command, example="voiceid db status --json")
+@command.command("status", cls=Command, example="voiceid database status --json")
 @common_options
 @click.pass_obj
 def status_command(console: Console) -> int:
     """Show where the database is, its schema revision, and the one this program writes."""
     with open_voiceid(console) as vid:
-        _tell(vid.db_status(), vid.database, console)
+        _tell(vid.database.status(), vid.database.location, console)
     return exit_codes.DONE
 
 
-@command.command("upgrade", cls=Command, example="voiceid db upgrade")
+@command.command("upgrade", cls=Command, example="voiceid database upgrade")
 @common_options
 @click.pass_obj
 def upgrade_command(console: Console) -> int:
     """Bring the database to this program's schema; a newer one is refused, untouched."""
     with open_voiceid(console) as vid:
-        _tell(vid.db_upgrade(), vid.database, console)
+        _tell(vid.database.upgrade(), vid.database.location, console)
     return exit_codes.DONE
 
 
-@command.command("backup", cls=Command, example="voiceid db backup voices-2026-11-24.sqlite3")
+@command.command("backup", cls=Command, example="voiceid database backup voices-2026-11-24.sqlite3")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @common_options
 @click.pass_obj
 def backup_command(console: Console, file: Path) -> int:
     """Copy the database to a new file, one consistent state of it, while others write.
 
-    The copy is made for its owner alone.  `voiceid db restore` puts it back.
+    The copy is made for its owner alone.  `voiceid database restore` puts it back.
     """
     with open_voiceid(console) as vid:
         _require_database(vid)
-        size = vid.db_backup(file)
+        size = vid.database.backup(file)
     if console.settings.as_json:
         console.json({"backup": str(file), "size_bytes": size})
     else:
@@ -74,7 +74,7 @@ def backup_command(console: Console, file: Path) -> int:
 
 
 @command.command(
-    "restore", cls=Command, example="voiceid db restore voices-2026-11-24.sqlite3 --yes"
+    "restore", cls=Command, example="voiceid database restore voices-2026-11-24.sqlite3 --yes"
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -88,12 +88,12 @@ def restore_command(console: Console, file: Path, *, yes: bool) -> int:
     if not yes and not is_terminal(sys.stdin):
         raise click.UsageError("There is no terminal to ask on; --yes restores without asking.")
     if not file.is_file():
-        raise StoreError(f"there is no file {file}", hint="`voiceid db backup` makes one.")
+        raise StoreError(f"there is no file {file}", hint="`voiceid database backup` makes one.")
     with open_voiceid(console) as vid:
-        if not yes and not _confirmed(file, vid.database):
+        if not yes and not _confirmed(file, vid.database.location):
             console.complain("nothing was changed")
             return exit_codes.INTERRUPTED
-        restored = vid.db_restore(file)
+        restored = vid.database.restore(file)
     saved = None if restored.saved is None else str(restored.saved)
     if console.settings.as_json:
         facts = {"database": str(restored.database), "speakers": restored.n_speakers}
@@ -104,19 +104,19 @@ def restore_command(console: Console, file: Path, *, yes: bool) -> int:
     return exit_codes.DONE
 
 
-@command.command("check", cls=Command, example="voiceid db check")
+@command.command("check", cls=Command, example="voiceid database check")
 @common_options
 @click.pass_obj
 def check_command(console: Console) -> int:
     """Check every page, sample and centroid; exits with 50 when something is wrong."""
     with open_voiceid(console) as vid:
         _require_database(vid)
-        problems = vid.db_check()
-        n_speakers = 0 if problems else vid.count_speakers()
+        problems = vid.database.check()
+        n_speakers = 0 if problems else vid.speakers.count()
     if problems:
         raise StoreError(
             f"the database is damaged:\n  {chr(10).join(problems)}",
-            hint="Put back a backup with `voiceid db restore FILE`.",
+            hint="Put back a backup with `voiceid database restore FILE`.",
         )
     if console.settings.as_json:
         console.json({"ok": True, "speakers": n_speakers})
@@ -128,7 +128,7 @@ def check_command(console: Console) -> int:
 @command.command(
     "copy",
     cls=Command,
-    example="voiceid db copy data/voiceid.sqlite3 postgresql+psycopg://door@db.example/voices",
+    example="voiceid database copy data/voiceid.sqlite3 postgresql+psycopg://door@db.example/voices",
 )
 @click.argument("source", metavar="SOURCE")
 @click.argument("target", metavar="TARGET")
@@ -141,7 +141,7 @@ def copy_command(console: Console, source: str, target: str) -> int:
     goes wrong leaves it as it was.  Passwords are better in PGPASSWORD or ~/.pgpass than here.
     """
     with open_voiceid(console) as vid:
-        copied = vid.db_copy(source, target)
+        copied = vid.database.copy(source, target)
     if console.settings.as_json:
         facts = {"rows": copied.rows, "sha256": copied.sha256}
         console.json({"copied": copied.source, "to": copied.target, **facts})
@@ -160,9 +160,10 @@ def _confirmed(file: Path, database: Path | DatabaseUrl) -> bool:
 
 def _require_database(vid: VoiceID) -> None:
     """Refuse to make an empty database only to look after it."""
-    if vid.db_status().current is None:
+    if vid.database.status().current is None:
         raise StoreError(
-            f"there is no database {vid.database}", hint="Check --data, or enrol somebody first."
+            f"there is no database {vid.database.location}",
+            hint="Check --data, or enrol somebody first.",
         )
 
 

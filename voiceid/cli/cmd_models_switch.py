@@ -12,14 +12,14 @@ from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.comparison_text import comparison_text
 from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import SpeakerName, common_options
-from voiceid.cli.session import open_voiceid
 from voiceid.cli.text import counted, fields
 from voiceid.cli.tree import Command
 from voiceid.errors import NotEnoughSpeech
 
 if TYPE_CHECKING:
-    from voiceid.app import VoiceID
+    from voiceid.client import VoiceID
     from voiceid.domain import Migration
 
 _SHOWN = 20
@@ -77,14 +77,16 @@ def command(  # noqa: PLR0913 - one parameter an option
         if finish:
             return _finish(vid, console, yes=yes)
         if cancel:
-            _tell(vid.cancel_migration(), console, "given up")
+            _tell(vid.models.switch.cancel(), console, "given up")
             return exit_codes.DONE
         compared = _compare(vid, console, to) if to is not None else None
-        found = vid.migration() if status else None
+        found = vid.models.switch.status() if status else None
         if to is not None:
-            found = vid.migrate(to, tell=_hearing(console))
+            found = vid.models.switch.prepare(to, tell=_hearing(console))
         if switch:
-            found = vid.switch_model(leave=leave, leave_all=leave_all, tell=_hearing(console))
+            found = vid.models.switch.commit(
+                leave=leave, leave_all=leave_all, tell=_hearing(console)
+            )
         if console.settings.as_json:
             facts = {"state": "none"} if found is None else found.to_dict()
             console.json(facts if to is None else {**facts, "comparison": compared})
@@ -92,7 +94,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             console.result("none  the model was never changed")
         else:
             _tell(found, console, found.state)
-            _say_what_is_next(found, console, vid.config.model)
+            _say_what_is_next(found, console, console.config.model)
     return exit_codes.DONE
 
 
@@ -102,11 +104,11 @@ def _hearing(console: Console) -> Callable[[int, int], None]:
 
 def _compare(vid: VoiceID, console: Console, to: str) -> dict[str, Any] | None:
     """Show both models on the same recordings, before anything is done; not when it goes on."""
-    found = vid.migration()
+    found = vid.models.switch.status()
     if found is not None and found.state != "switched":
         return None
     try:
-        compared = vid.compare_kept(to)
+        compared = vid.models.switch.compare(to)
     except NotEnoughSpeech as error:
         console.note(f"the models cannot be compared: of kept audio, {error.message}")
         return None
@@ -121,7 +123,7 @@ def _finish(vid: VoiceID, console: Console, *, yes: bool) -> int:
     question = "Remove the samples of the old model? Then only kept audio leads back."
     if not confirmed(console, question, yes=yes):
         return exit_codes.INTERRUPTED
-    n_removed = vid.finish_migration()
+    n_removed = vid.models.switch.finish()
     if console.settings.as_json:
         console.json({"removed_samples": n_removed})
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from voiceid.cli.console import Console
 
 if TYPE_CHECKING:
-    from voiceid.app import VoiceID
+    from voiceid.client import VoiceID
 
 
 def open_voiceid(console: Console, **settings: object) -> VoiceID:
@@ -22,8 +22,9 @@ def open_voiceid(console: Console, **settings: object) -> VoiceID:
     """
     console.require_stdout()
     # Imported here: the engines take longer to load than a help text takes to read.
-    from voiceid.app import VoiceID  # noqa: PLC0415
     from voiceid.cli.logs import log_to  # noqa: PLC0415
+    from voiceid.client import VoiceID  # noqa: PLC0415
+    from voiceid.config import load_config  # noqa: PLC0415
 
     given = console.settings
     overrides: dict[str, object] = {
@@ -33,12 +34,8 @@ def open_voiceid(console: Console, **settings: object) -> VoiceID:
         "log.format": given.log,
         **{key.replace("__", "."): value for key, value in settings.items()},
     }
-    vid = VoiceID.open(
-        given.data,
-        home=given.home,
-        overrides={key: value for key, value in overrides.items() if value is not None},
-        notify=console.note,
-        progress=console.progress,
-    )
-    log_to(console, vid.config)
-    return vid
+    given_overrides = {key: value for key, value in overrides.items() if value is not None}
+    config = load_config(given.home, {**given_overrides, "data": given.data})
+    console.config = config
+    log_to(console, config)
+    return VoiceID(config, notify=console.note, progress=console.progress)
