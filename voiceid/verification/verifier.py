@@ -224,7 +224,7 @@ def _claimed(
     if group is not None and group not in speaker.groups:
         raise SpeakerNotFound(
             f"{speaker.name} is not in the group {group}",
-            hint=f"`voiceid speakers edit {speaker.name} --group {group}` puts the speaker into it.",
+            hint=f"Add the speaker: `voiceid speakers edit {speaker.name} --group {group}`.",
         )
     centroid_id = reader.centroids.id_of(speaker.id, space.id)
     if centroid_id is None:
