@@ -206,7 +206,9 @@ def test_0005_changes_nothing_in_a_file_and_can_be_taken_back(switched: Path) ->
     before = {name: table(switched, name) for name in tables}
     assert (len(before["samples"]), len(before["model_changes"])) == (6, 1)
     assert upgrade.upgrade(switched).current == SCHEMA_HEAD
-    assert {name: table(switched, name) for name in tables} == before
+    after = {name: table(switched, name) for name in tables}
+    after["sqlite_master"] = [row for row in after["sqlite_master"] if row[1] != "erasures"]
+    assert after == before
     store = Store.open(switched)
     with store.read() as reader:
         assert reader.spaces.current(SPACE.id) == OTHER_SPACE.id
@@ -215,3 +217,24 @@ def test_0005_changes_nothing_in_a_file_and_can_be_taken_back(switched: Path) ->
     downgrade(switched, "0004")
     assert {name: table(switched, name) for name in tables} == before
     assert upgrade.status(switched).current == "0004"
+
+
+def test_0008_keeps_every_row_and_can_be_taken_back_with_an_erasure_pending(tmp_path: Path) -> None:
+    path = restored("0005", tmp_path)
+    tables = (*FITTED_TABLES, "model_changes")
+    before = {name: table(path, name) for name in tables}
+    assert upgrade.upgrade(path).current == SCHEMA_HEAD
+    assert {name: table(path, name) for name in tables} == before
+    store = Store.open(path)
+    with store.read() as reader:
+        assert reader.erasures.pending() is None
+        first = reader.speakers.all()[0]
+    with store.write() as writer:
+        writer.speakers.remove(first.id)
+    assert maintenance.check(store) == []
+    store.close()
+    downgrade(path, "0005")
+    with closing(sqlite3.connect(path)) as connection:
+        names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    assert "erasures" not in names
+    assert upgrade.upgrade(path).state is SchemaState.CURRENT
