@@ -99,7 +99,7 @@ def test_a_code_is_off_by_no_more_than_what_it_leaves(n: int, seed: int, scale: 
 
 
 def test_codes_are_the_same_whoever_makes_them() -> None:
-    rows = Crowd("speaker-like", 3000).centroids("").vectors
+    rows = Crowd("speaker-like", 3000).table("").vectors
     one, other = Products.trained(rows), Products.trained(rows)
     assert np.array_equal(one.encode(rows), other.encode(rows))
     np.testing.assert_allclose(one.turn.T @ one.turn, np.eye(DIM), atol=1e-5)

@@ -19,8 +19,7 @@ from sqlalchemy import text
 from voiceid.decision.transforms import Transform
 from voiceid.domain import NewSpeakers, SpeakerDetails
 from voiceid.errors import StoreError
-from voiceid.store import Store, maintenance
-from voiceid.store import bulk_insert
+from voiceid.store import Store, bulk_insert, maintenance
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 STAFF = SpeakerDetails(groups=("staff",), metadata={"badge": "4711"}, expires_at=NOON)

@@ -260,6 +260,7 @@ def test_a_removed_voice_is_in_no_file_of_the_data_folder(tmp_path: Path) -> Non
         assert len(files_with(path.parent, held[name][-1])) == 2  # database (or log) and index
         with store.write() as writer:
             writer.speakers.remove(writer.speakers.get(name).id)
+        assert store.erase_remains()
         synced()
         for vector in held[name]:
             assert files_with(path.parent, vector) == set()
@@ -276,6 +277,7 @@ def test_replaced_samples_are_in_no_file_either(tmp_path: Path) -> None:
         writer.samples.remove_of(speaker.id, SPACE.id)
         new = random_unit(np.random.default_rng(8))
         writer.samples.add(speaker.id, SPACE, [sample(new)])
+    assert store.erase_remains()
     assert [files_with(tmp_path, v) for v in held["s1"]] == [set()] * 4
     assert files_with(tmp_path, new)
     store.close()

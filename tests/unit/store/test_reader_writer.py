@@ -68,9 +68,11 @@ def test_a_new_database_is_empty(store: Store) -> None:
         assert reader.feed.since(0) == []
         assert reader.centroids.table(SPACE.id).ids.shape == (0,)
         assert reader.centroids.count(SPACE.id) == 0
-        assert reader.centroids.owners([1, 2]) == {}
+        assert reader.centroids.owners([]) == {}
+        with pytest.raises(StoreError, match="centroid 1"):
+            reader.centroids.owners([1, 2])
         assert reader.centroids.group("staff", SPACE.id) == []
-        assert reader.samples.owners(["0" * 64]) == []
+        assert reader.samples.owners(["0" * 64]) == {}
 
 
 def test_a_sample_comes_back_as_it_was_written(store: Store, rng: np.random.Generator) -> None:
@@ -267,13 +269,16 @@ def test_whose_a_clip_and_a_centroid_are(store: Store, rng: np.random.Generator)
         writer.samples.add(bob, SPACE, [shared])
         ids = writer.centroids.table(SPACE.id).ids.tolist()
     with store.read() as reader:
-        owners = reader.centroids.owners([*ids, 10**9])
+        owners = reader.centroids.owners(ids)
         assert {one.speaker for one in owners.values()} == {
             SpeakerRef(alice, "alice"),
             SpeakerRef(bob, "bob"),
         }
-        found = reader.samples.owners([shared.utterance.pcm_sha256])
-        assert sorted(ref.name for ref in found) == ["alice", "bob"]
+        digest = shared.utterance.pcm_sha256
+        found = reader.samples.owners([digest, "0" * 64])
+        assert {key: sorted(ref.name for ref in refs) for key, refs in found.items()} == {
+            digest: ["alice", "bob"]
+        }
 
 
 def test_a_clip_is_refused_a_second_time_and_nothing_of_the_change_stays(
@@ -410,9 +415,10 @@ def test_questions_take_as_many_queries_for_many_speakers_as_for_one(
         return len(queries)
 
     asks = [
-        Reader.speakers,
+        lambda r: r.speakers.all(),
         lambda r: r.centroids.table(SPACE.id),
-        lambda r: r.centroids.owners(range(400)),
+        lambda r: r.centroids.owners(r.centroids.ids(SPACE.id).tolist()),
+        lambda r: r.samples.of_speakers(range(400)),
     ]
     counts = []
     for names in (["a"], [f"s{n}" for n in range(50)]):

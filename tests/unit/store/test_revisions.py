@@ -257,3 +257,24 @@ def test_0006_can_be_taken_back_and_0005_can_read_every_calibration(switched: Pa
     assert [one["calibration"]["normalization"] for one in found] == [None, None]
     assert table(switched, "cohorts") == []
     assert upgrade.upgrade(switched).state is SchemaState.CURRENT
+
+
+def test_0008_keeps_every_row_and_can_be_taken_back_with_an_erasure_pending(tmp_path: Path) -> None:
+    path = restored("0005", tmp_path)
+    tables = ("speakers", "samples", "centroids", "memberships", "adaptations", "model_changes")
+    before = {name: table(path, name) for name in tables}
+    assert upgrade.upgrade(path).current == SCHEMA_HEAD
+    assert {name: table(path, name) for name in tables} == before
+    store = Store.open(path)
+    with store.read() as reader:
+        assert reader.erasures.pending() is None
+        first = reader.speakers.all()[0]
+    with store.write() as writer:
+        writer.speakers.remove(first.id)
+    assert maintenance.check(store) == []
+    store.close()
+    downgrade(path, "0005")
+    with closing(sqlite3.connect(path)) as connection:
+        names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    assert "erasures" not in names
+    assert upgrade.upgrade(path).state is SchemaState.CURRENT
