@@ -51,6 +51,7 @@ _SEAL_SHARE = 0.01
 """Of the gallery: what may lie over the sealed before it is sealed anew."""
 _REMEMBERED = 10_000
 """Changes that are remembered for whoever asks with an older snapshot."""
+_NONE: Ids = as_ids([])
 _NOBODY = 0
 """No centroid has this id: the feed that is remembered begins with the point it began at."""
 _GROUPS = 16
@@ -225,7 +226,7 @@ class GalleryIndex:
         left = ~np.isin(ids, without)
         hits = ids[left][:k], scores[left][:k]
         if self._sealed is None:
-            return hits, as_ids([])
+            return hits, _NONE
         gone = self._gone
         if len(without):
             gone = gone.copy()
@@ -278,7 +279,7 @@ class GalleryIndex:
             self._build(reader)
         elif now != self._held:
             self._catch_up(reader)
-        return as_ids([])
+        return _NONE
 
     def _back_to(self, now: Revision, reader: CentroidSource) -> Ids | None:
         """Return what changed between a revision and the later one that is held.

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from voiceid.store.bulk_insert import BulkWriter
 from voiceid.store.centroid_table import CentroidWriter
-from voiceid.store.change_feed import Effects
+from voiceid.store.change_feed import Effects, MovingFeed
 from voiceid.store.erasure_table import ErasureWriter
 from voiceid.store.fit_tables import AdaptationWriter, CalibrationWriter
 from voiceid.store.reader import Reader
@@ -46,6 +46,11 @@ class Writer(Reader):
     def erased_vectors(self) -> list[bytes]:
         """The sample vectors that were removed, as they were stored: to search for remains."""
         return self._effects.erased_vectors
+
+    @cached_property
+    def feed(self) -> MovingFeed:
+        """The change feed."""
+        return MovingFeed(self._connection)
 
     @cached_property
     def spaces(self) -> SpaceWriter:
