@@ -19,7 +19,6 @@ from voiceid.audio import KeptAudio
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import ErasureIncomplete, StoreError, VoiceIDError
 from voiceid.index.base import Gallery
-from voiceid.index.file import drop_unknown
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Store
@@ -74,6 +73,8 @@ class Erasure:
             )
 
     def _from_index(self) -> Iterator[str]:
+        from voiceid.index.file import drop_unknown  # noqa: PLC0415 - it loads FAISS
+
         with self.store.read() as reader:
             dims = reader.spaces.dims()
             for space_id, dim in dims.items():
