@@ -110,13 +110,13 @@ class BackEnds:
         """
         if reader is None:
             return BackEnd(self.space, None, rule, None)
-        reader.spaces.require_current(self.space.id)
+        fits = reader.fits(self.space.id)
         space, transform = self.space, None
-        if (adaptation := reader.adaptations.in_use(space.id)) is not None:
+        if (adaptation := fits.adaptation) is not None:
             space, transform = _adapted(space, adaptation), adaptation.transform
             # What was measured of the model alone does not hold in another space.
             rule = replace(rule, model=f"{rule.model}, adapted,", points=())
-        rule = rule.with_calibration(reader.calibrations.in_use(space.id))
+        rule = rule.with_calibration(fits.calibration)
         return BackEnd(space, transform, rule, self._cohort(reader, rule, space, transform))
 
     def _cohort(
