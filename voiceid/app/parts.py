@@ -8,6 +8,7 @@ that are `in_use`.
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -312,9 +313,22 @@ class Parts:
             if isinstance(database, DatabaseUrl):
                 budget = options.allowed_miss_rate
                 return PgvectorGallery(space_id, dim, str(database), self.store.write, budget)
-            return GalleryIndex(space_id, dim, self.index_folder / f"{space_id}.index", options)
+            path = self.index_folder / f"{space_id}.index"
+            return GalleryIndex(space_id, dim, path, options, self._start_sealer)
 
         return self._root._part(f"gallery {space_id}", build)  # noqa: SLF001 - its own kind
+
+    def _start_sealer(self) -> None:
+        """Have a process in the background call `Upkeep.index_seal`."""
+        from voiceid.index import sealer  # noqa: PLC0415 - for large galleries alone
+
+        options = self.config.index
+        settings = {"KIND": options.kind, "MAX_MISS_RATE": str(options.max_miss_rate)}
+        sealer.start(
+            [sys.executable, "-m", "voiceid", "--data", str(self.config.data), "index", "seal"],
+            self.index_folder,
+            {f"VOICEID_INDEX__{key}": value for key, value in settings.items()},
+        )
 
     @property
     def verifier(self) -> Verifier:

@@ -17,6 +17,7 @@ from voiceid.audio import AudioSource
 from voiceid.domain import DatabaseUrl, EmbeddingSpace, Finding, database_at
 from voiceid.errors import ConfigError, StoreError
 from voiceid.index.base import IndexStatus
+from voiceid.index.gallery import GalleryIndex
 from voiceid.index.pgvector import PgvectorGallery
 from voiceid.models.cards import ModelCard
 from voiceid.models.install import ModelStore
@@ -190,6 +191,15 @@ class Upkeep:
     def index_status(self) -> list[IndexStatus]:
         """Compare the index of each embedding space with the database."""
         return self._parts.each_index(lambda index, reader: index.status(reader))
+
+    def index_seal(self) -> bool:
+        """Write the index files that are due, at a low priority; False: one cannot be written."""
+        from voiceid.index import sealer  # noqa: PLC0415 - for large galleries alone
+
+        parts = self._parts
+        galleries = parts.each_index(lambda index, _: index)
+        files = [index for index in galleries if isinstance(index, GalleryIndex)]
+        return sealer.seal_due(parts.index_folder, files, parts.store.read)
 
     @changes(Change.REBUILD_INDEX, nothing)
     def index_rebuild(self) -> list[IndexStatus]:

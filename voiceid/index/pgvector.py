@@ -163,8 +163,9 @@ class PgvectorGallery:
             counted = self._counted = now, reader.count(self._space_id)
         return counted[1]
 
-    def sync(self, reader: CentroidSource) -> None:
+    def sync(self, reader: CentroidSource) -> bool:  # noqa: ARG002
         """See `Gallery`: every transaction keeps the codes itself."""
+        return True
 
     def rebuild(self, reader: CentroidSource) -> None:
         """Code a large gallery anew, and measure what is lost by it: too much, and all is dropped.
