@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -107,7 +108,21 @@ class Session:
         options = self.config.index
         if isinstance(self.database, DatabaseUrl):
             return ServerGallery(space_id, dim, str(self.database), self.store.write, options)
-        return GalleryIndex(space_id, dim, self.index_folder / f"{space_id}.index", options)
+        path = self.index_folder / f"{space_id}.index"
+        return GalleryIndex(space_id, dim, path, options, self._start_sealing)
+
+    def _start_sealing(self) -> None:
+        """Start a process in the background that seals the index files that are due."""
+        from voiceid.index import sealer  # noqa: PLC0415 - for large galleries alone
+
+        home, data, options = self.config.home, self.config.data, self.config.index
+        where = ["--home", str(home), "--data", str(data)]
+        settings = {"KIND": options.kind, "MAX_MISS_RATE": str(options.max_miss_rate)}
+        sealer.start(
+            [sys.executable, "-m", "voiceid", *where, "index", "seal"],
+            self.index_folder,
+            {f"VOICEID_INDEX__{key}": value for key, value in settings.items()},
+        )
 
     def each_index(self, act: Callable[[Gallery, Reader], T], only: str | None = None) -> list[T]:
         """Do something with the index of every embedding space, or of one."""
