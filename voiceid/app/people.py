@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from numbers import Real
 from typing import TYPE_CHECKING, cast
+
+import numpy as np
 
 from voiceid.app.forgetting import forget_audio
 from voiceid.app.observed import changes, each_told, enrolled, one, purged, renamed
@@ -18,6 +22,17 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Writer
 
 
+_ONE = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray)
+
+
+def as_sources(given: AudioSource | Iterable[AudioSource]) -> tuple[AudioSource, ...]:
+    """Return the sources that were given: one alone, or several."""
+    with_rate = isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Real)  # noqa: PLR2004 - samples and rate
+    if with_rate or isinstance(given, _ONE) or hasattr(given, "read"):
+        return (cast("AudioSource", given),)
+    return tuple(cast("Iterable[AudioSource]", given))
+
+
 class People:
     """The enrolled speakers and their samples."""
 
@@ -27,7 +42,7 @@ class People:
     def enroll(  # noqa: PLR0913 - what can be said of an enrolment, by keyword
         self,
         name: str,
-        sources: Sequence[AudioSource],
+        sources: AudioSource | Iterable[AudioSource],
         *,
         label: str = "",
         details: SpeakerDetails | None = None,
@@ -41,7 +56,7 @@ class People:
         ----------
         name : str
             A new speaker's, or an enrolled one's; ``Alice`` and ``alice`` are one name.
-        sources : sequence of AudioSource
+        sources : AudioSource, or several
             The recordings; 10 s of net speech or more in all is good.
         label : str
             Where all of the clips were recorded, e.g. ``phone``.
@@ -63,8 +78,9 @@ class People:
         ModelError, StoreError, ConfigError
             Nothing was changed.
         """
-        labels = (label,) * len(sources) if label else ()
-        person = Person(name, tuple(sources), labels, details or SpeakerDetails())
+        recordings = as_sources(sources)
+        labels = (label,) * len(recordings) if label else ()
+        person = Person(name, recordings, labels, details or SpeakerDetails())
         return self._parts.asked(
             lambda parts: parts.enroller.enroll(person, mode=mode, force=force, dry_run=dry_run)
         )
