@@ -26,11 +26,11 @@ def test_enrolment_says_what_is_to_be_known(empty_home: Path, ami, run: Runner) 
     shown = run("speakers", "show", "alice", "--json").json
     assert shown["groups"] == ["lobby", "staff"]
     assert shown["metadata"] == {"badge": "4711", "note": "a = b"}
-    assert shown["expires_at"] == "2099-01-31T00:00:00+00:00"
+    assert shown["expires_at"] == "2099-02-01T00:00:00+00:00"
     assert shown["standing"] == "active"
     assert [sample["label"] for sample in shown["samples"]] == ["door", "door"]
     text = run("speakers", "show", "alice").out
-    assert "active until 2099-01-31 00:00 UTC" in text
+    assert "active until 2099-02-01 00:00 UTC" in text
     assert "meta badge" in text
     assert "lobby, staff" in run("speakers", "list").out
 
