@@ -118,7 +118,8 @@ def text_in(row: Mapping[str, Any], column: str) -> str:
         It is something else.
     """
     value = row.get(column)
-    if isinstance(value, bool) or not isinstance(value, str | int | None):
+    may_be = str | None if column == "path" else str | int | None
+    if isinstance(value, bool) or not isinstance(value, may_be):
         raise ValueError(f"{column} is not a text")  # noqa: TRY004 - the line is wrong, not a type
     text = "" if value is None else str(value)
     return text if column == "path" else text.strip()
