@@ -38,6 +38,13 @@ def test_clips_become_samples_and_their_mean_the_centroid(vid: VoiceID, clips: C
     np.testing.assert_allclose(stored, mean / np.linalg.norm(mean), atol=1e-6)
 
 
+def test_one_recording_needs_no_list(vid: VoiceID, clips: Clips) -> None:
+    paths = clips("FEE083", "trn06")
+    vid.enroll("alice", paths)
+    assert vid.enroll("alice", str(clips("FEE083", "trn09")[0])).enrolled
+    assert vid.speakers.get("alice").n_samples == len(paths) + 1
+
+
 def test_appended_clips_join_and_replaced_ones_leave(vid: VoiceID, clips: Clips) -> None:
     first, second = clips("FEE083", "trn06"), clips("FEE083", "trn09")
     vid.enroll("alice", first)

@@ -75,7 +75,7 @@ def test_every_way_to_a_decision_is_counted_timed_and_logged_once(
     logged = [f"{r.task} {r.outcome} {r.reason}" for r in events.records if r.event == "decision"]
     assert {said: logged.count(said) for said in logged} == counted
     exposed = re.findall(
-        r'^voiceid_decisions_total{task="(\w+)",outcome="(\w+)",reason="(\w+)"} \d+$',
+        r'^voiceid_decisions_total{outcome="(\w+)",reason="(\w+)",task="(\w+)"} \d+\.0$',
         stats.to_prometheus(),
         re.MULTILINE,
     )
