@@ -75,7 +75,7 @@ def require_sound(database: Path, kind: str) -> dict[str, int]:
         built = index._path.read_bytes()
         caught_up = gallery_worker.open_gallery(database, kind)
         caught_up.sync(reader)
-        assert len(caught_up) == len(index) == len(table.ids)
+        assert caught_up.size(reader) == len(caught_up) == len(index) == len(table.ids)
         assert index._path.read_bytes() == built
     store.close()
     return {s.name: s.n_samples for s in speakers}

@@ -133,7 +133,12 @@ def test_vectors_are_answered_where_no_model_is_installed(
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=home,
-        env={"VOICEID_HOME": str(home), "VOICEID_MODELS": str(tmp_path / "none"), "PATH": ""},
+        env={
+            "VOICEID_HOME": str(home),
+            "VOICEID_MODELS": str(tmp_path / "none"),
+            "PATH": "",
+            "PYTHONPATH": str(ROOT),
+        },
         capture_output=True,
         text=True,
         check=False,

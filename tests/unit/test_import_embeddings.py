@@ -65,7 +65,7 @@ def read(
     append: bool = False,
 ) -> Exchanged:
     with store.write() as writer:
-        return exchange.speakers.import_embeddings(writer, SPACE, path, ids, facts, append=append)
+        return exchange.import_embeddings(writer, SPACE, path, ids, facts, append=append)
 
 
 def enrolled(store: Store) -> dict[str, list[bytes]]:

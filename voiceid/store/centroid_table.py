@@ -124,7 +124,7 @@ class Centroids:
             speakers.c.disabled_at,
         ).join(speakers)
         query = query.where(in_list(self._connection, centroids.c.id, centroid_ids))
-        owners = stored_rows.owners(self._connection.execute(query).all())
+        owners = stored_rows.owners(self._connection.execute(query))
         if missing := [id_ for id_ in centroid_ids if id_ not in owners]:
             raise stored_rows.lost(missing[0])
         return owners

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import kaldi_native_fbank
-import librosa
 import numpy as np
 import pytest
+from networks import by_librosa
 
 from voiceid.models.frontends import ge2e_mel_40, kaldi_fbank_80
 from voiceid.models.graph import Graph
@@ -53,12 +53,6 @@ def by_kaldi(samples: np.ndarray) -> np.ndarray:
     bank.accept_waveform(RATE, samples.tolist())
     bank.input_finished()
     return np.array([bank.get_frame(n) for n in range(bank.num_frames_ready)])
-
-
-def by_librosa(samples: np.ndarray) -> np.ndarray:
-    return librosa.feature.melspectrogram(
-        y=samples, sr=RATE, n_fft=400, hop_length=160, n_mels=40
-    ).T
 
 
 def test_on_real_speech_the_filter_bank_is_kaldis(kaldi: Session, ami: Any) -> None:
