@@ -40,7 +40,7 @@ The tree (exit codes in brackets; they are part of the public interface)::
     ├── ErasureIncomplete [62]       it was removed, but bytes of it are still in a file
     └── StoreError [50]
         ├── SchemaTooNew [51]        written by a newer voiceid; refused, untouched
-        ├── SchemaOutdated [52]      needs `voiceid db upgrade`
+        ├── SchemaOutdated [52]      needs `voiceid database upgrade`
         ├── StoreBusy [53]           another process held the database for too long
         └── IndexFault [54]
 
@@ -328,7 +328,7 @@ class SchemaOutdated(StoreError):
     """The database is of an older voiceid and must be upgraded first."""
 
     exit_code = 52
-    default_hint = "Run `voiceid db upgrade`."
+    default_hint = "Run `voiceid database upgrade`."
 
 
 class StoreBusy(StoreError):

@@ -44,7 +44,7 @@ def _output_options(function: F) -> F:
     "plot",
     cls=Group,
     short_help="Draw the enrolled voices, or the scores and similarity of clips.",
-    example="voiceid plot speakers -o pictures",
+    examples=["voiceid plot speakers -o pictures"],
 )
 @common_options
 def command() -> None:
@@ -55,7 +55,7 @@ def command() -> None:
 
 
 @command.command(
-    "speakers", cls=Command, example="voiceid plot speakers --add door.mp3 -o door.png"
+    "speakers", cls=Command, examples=["voiceid plot speakers --add door.mp3 -o door.png"]
 )
 @click.option(
     "--method",
@@ -114,7 +114,9 @@ def speakers_command(
     return exit_codes.DONE
 
 
-@command.command("similarity", cls=Command, example="voiceid plot similarity people -o people.png")
+@command.command(
+    "similarity", cls=Command, examples=["voiceid plot similarity people -o people.png"]
+)
 @click.argument("sources", metavar="MANIFEST|FOLDER...", nargs=-1, required=True)
 @_output_options
 @audio_options
@@ -153,7 +155,7 @@ def similarity_command(
     return exit_codes.DONE
 
 
-@command.command("scores", cls=Command, example="voiceid plot scores trials.csv -o scores.png")
+@command.command("scores", cls=Command, examples=["voiceid plot scores trials.csv -o scores.png"])
 @click.argument("sources", metavar="MANIFEST|FOLDER...", nargs=-1, required=True)
 @_output_options
 @audio_options
