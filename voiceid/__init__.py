@@ -111,6 +111,7 @@ if TYPE_CHECKING:
     )
     from voiceid.evaluation import Evaluation, Protocol, Recording
     from voiceid.evaluation.comparison import Comparison, SideResult
+    from voiceid.evaluation.fitting import RateRow
     from voiceid.exchange import Exchanged
     from voiceid.index.base import IndexStatus
     from voiceid.models.add import Addition
@@ -122,6 +123,7 @@ if TYPE_CHECKING:
     from voiceid.observability.galleries import GalleryStats, SpaceStats
     from voiceid.observability.stats import DecisionCount, Histogram, Stats
     from voiceid.resources.adaptations import Adapted
+    from voiceid.resources.calibrations import CalibrationFit
     from voiceid.store.copying import Copied
     from voiceid.store.restore import Restored
     from voiceid.store.upgrade import SchemaState, SchemaStatus
@@ -140,6 +142,7 @@ __all__ = [
     "Band",
     "CalibratedPoint",
     "Calibration",
+    "CalibrationFit",
     "Candidate",
     "ChangeKind",
     "ChangeRefused",
@@ -201,6 +204,7 @@ __all__ = [
     "Progress",
     "Protocol",
     "QualityReport",
+    "RateRow",
     "Reason",
     "Recording",
     "Restored",
@@ -247,6 +251,7 @@ _ELSEWHERE = {
     "AudioSource": "voiceid.audio",
     "CalibratedPoint": "voiceid.decision.calibration",
     "Calibration": "voiceid.decision.calibration",
+    "CalibrationFit": "voiceid.resources.calibrations",
     "ChangeKind": "voiceid.observability",
     "Comparison": "voiceid.evaluation.comparison",
     "Conditions": "voiceid.decision.calibration",
@@ -268,6 +273,7 @@ _ELSEWHERE = {
     "Person": "voiceid.enrollment",
     "Progress": "voiceid.models.fetch",
     "Protocol": "voiceid.evaluation",
+    "RateRow": "voiceid.evaluation.fitting",
     "Recording": "voiceid.evaluation",
     "Restored": "voiceid.store.restore",
     "SchemaState": "voiceid.store.upgrade",
