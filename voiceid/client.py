@@ -71,6 +71,11 @@ class VoiceID:
         progress: Progress | None = None,
     ) -> None:
         self._session = Session(config, notify or (lambda _: None), progress)
+        if config.unread_file is not None:
+            self._session.notify(
+                f"{config.unread_file} is not read: it is not in the home, which is {config.home};"
+                f" to use it, open the gallery by its home, {config.unread_file.parent}"
+            )
 
     @classmethod
     def open(
@@ -87,7 +92,8 @@ class VoiceID:
         Parameters
         ----------
         data : path, optional
-            Folder of the database and the index; from the configuration when omitted.
+            Folder of the database and the index; from the configuration when omitted.  A
+            ``config.yaml`` beside it is not read: name its folder as ``home`` for that.
         home : path, optional
             The folder of ``config.yaml``, from which relative paths start; when omitted
             ``$VOICEID_HOME``, else the current folder if it holds a ``config.yaml``, else the

@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,8 @@ class Config:
         Of the command line: where events are appended as JSON.
     sources : mapping of str to str
         Where each setting came from: ``default``, the file, the variable, or ``flag``.
+    looked_for : tuple of Path
+        Each ``config.yaml`` that was looked for; the last is of the home.
     """
 
     home: Path
@@ -101,11 +103,27 @@ class Config:
     log_format: str
     log_file: Path | None
     sources: Mapping[str, str]
+    looked_for: tuple[Path, ...]
 
     @property
     def file(self) -> Path:
         """The ``config.yaml`` of the home, which may not be there."""
         return self.home / CONFIG_NAME
+
+    @property
+    def file_text(self) -> str:
+        """Which ``config.yaml`` was read, or that none was and where it was looked for."""
+        if self.file.is_file():
+            return str(self.file)
+        return f"none: there is no {' and no '.join(map(str, self.looked_for))}"
+
+    @property
+    def unread_file(self) -> Path | None:
+        """A ``config.yaml`` in, beside or above the data folder of a call that is not read."""
+        if self.sources["data"] != "flag":
+            return None
+        near = [folder / CONFIG_NAME for folder in (self.data, *self.data.parents[:2])]
+        return next((path for path in near if path.is_file() and path != self.file), None)
 
     def hearing(self, channel: str | int | None = None) -> HearingOptions:
         """Return how recordings are heard: by the settings, or by another channel of them."""
@@ -115,14 +133,17 @@ class Config:
 
 def find_home(home: str | os.PathLike[str] | None = None) -> Path:
     """Return the absolute home folder (see the top of this module); it may not exist yet."""
-    if home is not None:
-        return Path(home).absolute()
-    if named := os.environ.get(ENV_PREFIX + "HOME"):
-        return Path(named).absolute()
+    return _homes(home)[-1]
+
+
+def _homes(home: str | os.PathLike[str] | None) -> list[Path]:
+    """Return the folders in which a ``config.yaml`` is looked for, up to the home."""
+    if named := home or os.environ.get(ENV_PREFIX + "HOME"):
+        return [Path(named).absolute()]
     here = Path.cwd()
     if (here / CONFIG_NAME).is_file():
-        return here
-    return Path(platformdirs.user_data_dir("voiceid", appauthor=False))
+        return [here]
+    return [here, Path(platformdirs.user_data_dir("voiceid", appauthor=False))]
 
 
 def load_config(
@@ -146,7 +167,8 @@ def load_config(
     ConfigError
         With every problem found, one a line, each with its source and key.
     """
-    folder = find_home(home)
+    homes = _homes(home)
+    folder = homes[-1]
     problems: list[str] = []
     values = {key: default for key, (default, _) in _SETTINGS.items()}
     sources = dict.fromkeys(_SETTINGS, "default")
@@ -174,9 +196,9 @@ def load_config(
     if problems:
         raise ConfigError(
             "the configuration is not usable:\n  " + "\n  ".join(problems),
-            hint="Fix the lines that are named; config.yaml in the project shows every setting.",
+            hint="Fix these lines; `voiceid config init` writes a file with every setting.",
         )
-    return _compose(folder, values, sources)
+    return _compose(homes, values, sources)
 
 
 def write_default_config(folder: Path, *, force: bool = False) -> Path:
@@ -205,7 +227,11 @@ def write_default_config(folder: Path, *, force: bool = False) -> Path:
     return path
 
 
-def _compose(folder: Path, values: Mapping[str, Any], sources: Mapping[str, str]) -> Config:
+def _compose(
+    homes: Sequence[Path], values: Mapping[str, Any], sources: Mapping[str, str]
+) -> Config:
+    folder = homes[-1]
+
     def section(name: str) -> dict[str, Any]:
         prefix = name + "."
         return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
@@ -234,6 +260,7 @@ def _compose(folder: Path, values: Mapping[str, Any], sources: Mapping[str, str]
         log_format=values["log.format"],
         log_file=path("log.file") if values["log.file"] is not None else None,
         sources=sources,
+        looked_for=tuple(home / CONFIG_NAME for home in homes),
     )
 
 

@@ -105,7 +105,7 @@ def test_what_helps_speakers_it_has_not_heard_decides_and_can_be_taken_back(
     assert run("adaptations", "remove", str(adaptation["id"])).code == 49
     assert f"calibration {calibration['id']} of" in run("doctor").out
     left = run("calibrations", "use", "none")
-    assert "nobody is accepted" in left.out
+    assert "no speaker is accepted" in left.out
     assert run("verify", "alice", door).code == 39
     assert run("doctor").code == 46
     assert run("calibrations", "use", str(calibration["id"])).code == 0

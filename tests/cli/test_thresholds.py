@@ -93,3 +93,24 @@ def test_what_is_out_of_range_or_contradicts_is_a_usage_error(
 
 def test_a_rate_that_is_refused_says_how_rates_are_written(run: Runner) -> None:
     assert "such as 0.005, 1/200 or 0.5%" in run("verify", "a", "x", "--target-fmr", "few").err
+
+
+def test_the_settings_show_thresholds_and_groups_as_they_were_written(
+    empty_home: Path, run: Runner
+) -> None:
+    text = """
+decision: {threshold: {2: 0.6, 4: 0.5}, margin: 0.1}
+groups: {vault: {target_fmr: 1/10000}, lobby: {threshold: 0.5}}
+"""
+    (empty_home / "config.yaml").write_text(text, encoding="utf-8")
+    settings = run("config", "show", "--json").json["settings"]
+    assert settings["decision.threshold"]["value"] == {"2": 0.6, "4": 0.5}
+    assert settings["decision.margin"]["value"] == 0.1
+    assert settings["decision.target_fmr"] == {"value": None, "source": "default"}
+    assert settings["groups"]["value"] == {
+        "vault": {"target_fmr": 0.0001},
+        "lobby": {"threshold": 0.5},
+    }
+    shown = run("config", "show").out
+    assert "{2: 0.6, 4: 0.5}" in shown
+    assert "{vault: {target_fmr: 0.0001}, lobby: {threshold: 0.5}}" in shown

@@ -15,7 +15,6 @@ from voiceid.cli.tree import Command, Group
 @click.group(
     "adaptations",
     cls=Group,
-    short_help="List, choose and remove adaptations.",
     examples=["voiceid adaptations use none"],
 )
 @common_options

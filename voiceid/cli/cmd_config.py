@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import audio_options
-from voiceid.cli.text import counted, table
+from voiceid.cli.text import counted, fields, table
 from voiceid.cli.tree import Command, Group
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 @click.group(
     "config",
     cls=Group,
-    short_help="Show, check and write the settings.",
     examples=["voiceid config show"],
 )
 @audio_options
@@ -44,10 +45,14 @@ def show_command(console: Console) -> int:
     values = {key: _value(config, key) for key in config.sources}
     if console.settings.as_json:
         settings = {k: {"value": v, "source": config.sources[k]} for k, v in values.items()}
-        console.json({"home": str(config.home), "settings": settings, "model_in_use": used})
+        file = str(config.file) if config.file.is_file() else None
+        console.json(
+            {"home": str(config.home), "file": file, "settings": settings, "model_in_use": used}
+        )
     else:
         rows = [[key, _text(value), config.sources[key]] for key, value in values.items()]
-        console.result(f"home  {config.home}\n\n{table(['setting', 'value', 'source'], rows)}")
+        places = fields({"home": str(config.home), "config.yaml": config.file_text})
+        console.result(f"{places}\n\n{table(['setting', 'value', 'source'], rows)}")
     if used != config.model:
         console.note(f"the gallery was switched from {config.model} to {used}, which is used")
     return exit_codes.DONE
@@ -57,9 +62,9 @@ def show_command(console: Console) -> int:
 @audio_options
 @click.pass_obj
 def check_command(console: Console) -> int:
-    """Check every setting; all that is wrong is told at once, and the exit code is 21.
+    """Check every setting; all problems are named at once, and the exit code is 21.
 
-    Whether the model that is chosen is known is checked as well.
+    It also checks that the chosen model is known.
     """
     with open_voiceid(console) as vid:
         card = vid.models.card
@@ -94,11 +99,23 @@ def init_command(console: Console, *, force: bool) -> int:
 def _value(config: Config, key: str) -> object:
     """Return the value of a dotted key: in an options object, or one of the config's own."""
     section, _, name = key.rpartition(".")
-    owner = getattr(config, section, None) if section else None
-    if hasattr(owner, name):
-        value = getattr(owner, name)
-    else:
-        value = getattr(config, name if hasattr(config, name) else f"{section}_{name}")
+    owner = config.aim if section == "decision" else getattr(config, section, None)
+    if section and hasattr(owner, name):
+        return _plain(getattr(owner, name))
+    return _plain(getattr(config, name if hasattr(config, name) else f"{section}_{name}"))
+
+
+def _plain(value: object) -> object:
+    from voiceid.decision.aims import Aim, SetThreshold  # noqa: PLC0415 - loaded by now
+
+    if isinstance(value, SetThreshold):
+        steps = dict(value.steps)
+        return steps[0.0] if list(steps) == [0.0] else {f"{s:g}": c for s, c in steps.items()}
+    if isinstance(value, Aim):
+        wishes = {wish.name: getattr(value, wish.name) for wish in dataclasses.fields(value)}
+        return {name: _plain(wish) for name, wish in wishes.items() if wish is not None}
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, tuple):
         return list(value)
     return value if value is None or isinstance(value, bool | int | float) else str(value)
@@ -107,5 +124,7 @@ def _value(config: Config, key: str) -> object:
 def _text(value: object) -> str:
     """Return a value as it stands in config.yaml; ``-`` for what is not set."""
     if isinstance(value, list):
-        return f"[{', '.join(map(str, value))}]"
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {_text(inner)}' for name, inner in value.items())}}}"
     return "-" if value is None else str(value)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 @click.group(
     "database",
     cls=Group,
-    short_help="Show, upgrade, check, back up, restore and copy the database.",
     examples=["voiceid database status"],
 )
 @common_options

@@ -27,7 +27,6 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command(
     "evaluate",
     cls=Command,
-    short_help="Measure the error rates on recordings whose speakers are known.",
     examples=["voiceid evaluate people.csv --output report"],
 )
 @input_options

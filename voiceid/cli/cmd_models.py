@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 @click.group(
     "models",
     cls=Group,
-    short_help="List, show, pull, verify, add, remove and switch models.",
     examples=["voiceid models pull"],
     lazy={
         "Commands": {
@@ -53,7 +52,7 @@ def list_command(console: Console) -> int:
     """
     with open_voiceid(console) as vid:
         statuses = vid.models.list()
-        in_use = console.config.model
+        in_use = vid.models.switch.current
     if console.settings.as_json:
         for status in statuses:
             console.json(_status_facts(status))
@@ -72,7 +71,7 @@ def list_command(console: Console) -> int:
     console.result(
         table(["model", "kind", "installed", "size", "license", "title"], rows, right={"size"})
     )
-    console.note("* in use; another one with --model or `model:` in config.yaml")
+    console.note(f"* in use; another one with --model or `model:` in {console.config.file}")
     return exit_codes.DONE
 
 

@@ -68,11 +68,12 @@ _WHOLE = click.IntRange(min=1)
 @common_options
 @click.pass_obj
 def command(console: Console, /, file: Path, samples: str | None, **said: Any) -> int:
-    """Weld a front end onto a network that takes features, and make it a model like any other.
+    """Make a network from an ONNX file a model like any other.
 
-    FILE.onnx has one input and one output, as the exports of WeSpeaker, 3D-Speaker and
-    sherpa-onnx have. What it does not say of itself must be said here; what both say must
-    agree. The welded model must answer as the network itself does, or nothing is installed.
+    A front end is welded onto a network that takes features. FILE.onnx has one input and one
+    output, as the exports of WeSpeaker, 3D-Speaker and sherpa-onnx have. What it does not say of
+    itself must be said here; what both say must agree. The welded model must answer as the
+    network itself does, or nothing is installed.
     """
     with open_voiceid(console) as vid:
         from voiceid.models.add import Addition  # noqa: PLC0415 - loads the engine

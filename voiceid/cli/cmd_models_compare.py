@@ -24,11 +24,12 @@ from voiceid.cli.tree import Command
 @audio_options
 @click.pass_obj
 def command(console: Console, a: str, b: str, audio: tuple[str, ...]) -> int:
-    """Show two encoders side by side on the same recordings: speed, size, agreement, EER.
+    """Show two encoders side by side on the same recordings.
 
-    They hear each file in turn, from the file to the embedding, three times; medians count. The
-    vectors of the two are never compared with each other, only their scores of all pairs of
-    files. AUDIO is files or folders; the equal error rate takes a folder for a speaker.
+    Shows speed, size, agreement and EER. They hear each file in turn, from the file to the
+    embedding, three times; medians count. The vectors of the two are never compared with each
+    other, only their scores of all pairs of files. AUDIO is files or folders; the equal error
+    rate takes a folder for a speaker.
     """
     if STDIN in audio:
         raise click.UsageError("Standard input (-) can be heard once only; name files.")

@@ -20,10 +20,11 @@ from voiceid.cli.tree import Command
 @audio_options
 @click.pass_obj
 def command(console: Console, name: str, audio: tuple[str, ...], new_name: str | None) -> int:
-    """Make the INT8 form of an encoder: a model, and an embedding space, of its own.
+    """Make the INT8 form of an encoder.
 
-    For campplus the ranges were measured and come with the program. Any other encoder needs
-    AUDIO, files or folders with the speech of many people, to measure them on.
+    It is a model, and an embedding space, of its own. For campplus the ranges were measured and
+    come with the program. Any other encoder needs AUDIO, files or folders with the speech of many
+    people, to measure them on.
     """
     with open_voiceid(console) as vid:
         card = vid.models.quantize(name, clips(audio), new_name or f"{name}-int8")

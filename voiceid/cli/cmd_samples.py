@@ -17,7 +17,6 @@ from voiceid.cli.tree import Command, Group
 @click.group(
     "samples",
     cls=Group,
-    short_help="List and remove the samples of a speaker.",
     examples=["voiceid samples list alice"],
 )
 @common_options

@@ -25,7 +25,6 @@ from voiceid.cli.tree import Command, Group
 @click.group(
     "speakers",
     cls=Group,
-    short_help="List, show, change, compare, remove, export and import speakers.",
     examples=["voiceid speakers list"],
 )
 @common_options

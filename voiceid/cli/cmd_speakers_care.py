@@ -17,7 +17,6 @@ from voiceid.cli.tree import Command
 @click.command(
     "inspect",
     cls=Command,
-    short_help="Compare a speaker's samples with each other and with everybody else.",
     examples=["voiceid speakers inspect alice"],
 )
 @name_argument

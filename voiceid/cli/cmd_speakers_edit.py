@@ -63,7 +63,6 @@ def edit_command(  # noqa: PLR0913 - one parameter an option
 @click.command(
     "disable",
     cls=Command,
-    short_help="Accept a speaker no more; nothing is erased.",
     examples=["voiceid speakers disable alice"],
 )
 @name_argument

@@ -66,6 +66,11 @@ class Console:
     def config(self, config: Config) -> None:
         self._config = config
 
+    @property
+    def config_name(self) -> str:
+        """What a hint calls the config.yaml: by its path, once it is known."""
+        return "config.yaml" if self._config is None else str(self._config.file)
+
     def result(self, text: str, word: str = "", at: int = 0) -> None:
         """Write lines of a result for people.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import traceback
 from typing import TYPE_CHECKING, cast
 
@@ -19,11 +20,13 @@ if TYPE_CHECKING:  # numpy is not needed to tell an error
 def failure(error: VoiceIDError, console: Console) -> int:
     """Tell an error of the tree; return its exit code."""
     facts = error.to_dict()
+    hint = re.sub(r"(?<![/\\\w])config\.yaml", lambda _: console.config_name, error.hint)
+    facts["hint"] = hint
     if isinstance(error, EnrollmentRefused):
         report = cast("EnrollmentReport", error.report)
         facts["report"] = report.to_dict()
         _tell_refusal(report, console)
-    _tell(error.message, error.hint, facts, console)
+    _tell(error.message, hint, facts, console)
     _trace(error, console)
     return error.exit_code
 
