@@ -52,12 +52,9 @@ def command(
             source="the enrolled" if input is None else input.name,
             target_fmr=target_fmr,
             dry_run=dry_run,
-            tell=lambda done, total: console.count("hearing", done, total),
+            tell=console.hearing,
         )
-    if console.settings.as_json:
-        console.json(found.to_dict())
-    else:
-        console.result(adapted_text(found.measured))
+    console.answer(found.to_dict(), adapted_text(found.measured))
     if not found.adopted:
         raise FitRefused(
             f"no adaptation was adopted: {found.reason}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.calibration_text import adaptations_table
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
@@ -31,13 +30,8 @@ def list_command(console: Console) -> int:
     With --json: one object a line for each.
     """
     with open_voiceid(console) as vid:
-        found = vid.adaptations.list()
-    if console.settings.as_json:
-        for one in found:
-            console.json(one.to_dict())
-    else:
-        console.result(adaptations_table(found))
-    return exit_codes.DONE
+        adaptations = vid.adaptations.list()
+    return console.answers((a.to_dict() for a in adaptations), adaptations_table(adaptations))
 
 
 @command.command("use", cls=Command, examples=["voiceid adaptations use 1"])
@@ -49,12 +43,11 @@ def use_command(console: Console, number: int | None) -> int:
     with open_voiceid(console) as vid:
         found = vid.adaptations.use(number)
         space_id = vid.models.space.id if found is None else found.space_id
-    if console.settings.as_json:
-        console.json({"in_use": None if found is None else found.id, "embedding_space": space_id})
-    else:
-        named = "no adaptation" if found is None else f"adaptation {found.id}"
-        console.result(f"in use  {named} of {space_id}")
-    return exit_codes.DONE
+    named = "no adaptation" if found is None else f"adaptation {found.id}"
+    return console.answer(
+        {"in_use": None if found is None else found.id, "embedding_space": space_id},
+        f"in use  {named} of {space_id}",
+    )
 
 
 @command.command("remove", cls=Command, examples=["voiceid adaptations remove 1"])
@@ -65,8 +58,6 @@ def remove_command(console: Console, number: int) -> int:
     """Remove an adaptation that is not in use, and its calibrations."""
     with open_voiceid(console) as vid:
         found = vid.adaptations.remove(number)
-    if console.settings.as_json:
-        console.json({"removed": found.to_dict()})
-    else:
-        console.result(f"removed  adaptation {found.id}, learned from {found.source}")
-    return exit_codes.DONE
+    return console.answer(
+        {"removed": found.to_dict()}, f"removed  adaptation {found.id}, learned from {found.source}"
+    )

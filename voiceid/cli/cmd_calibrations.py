@@ -31,13 +31,8 @@ def list_command(console: Console) -> int:
     With --json: one object a line for each.
     """
     with open_voiceid(console) as vid:
-        found = vid.calibrations.list()
-    if console.settings.as_json:
-        for one in found:
-            console.json(one.to_dict())
-    else:
-        console.result(calibrations_table(found))
-    return exit_codes.DONE
+        calibrations = vid.calibrations.list()
+    return console.answers((c.to_dict() for c in calibrations), calibrations_table(calibrations))
 
 
 @command.command("show", cls=Command, examples=["voiceid calibrations show 2"])
@@ -48,11 +43,7 @@ def show_command(console: Console, number: int) -> int:
     """Show a calibration: what it was worth, and what each target takes."""
     with open_voiceid(console) as vid:
         found = vid.calibrations.get(number)
-    if console.settings.as_json:
-        console.json(found.to_dict())
-    else:
-        console.result(calibration_text(found))
-    return exit_codes.DONE
+    return console.answer(found.to_dict(), calibration_text(found))
 
 
 @command.command("use", cls=Command, examples=["voiceid calibrations use 2"])
@@ -86,8 +77,6 @@ def remove_command(console: Console, number: int) -> int:
     """Remove a calibration that is not in use."""
     with open_voiceid(console) as vid:
         found = vid.calibrations.remove(number)
-    if console.settings.as_json:
-        console.json({"removed": found.to_dict()})
-    else:
-        console.result(f"removed  calibration {found.id}, fitted on {found.source}")
-    return exit_codes.DONE
+    return console.answer(
+        {"removed": found.to_dict()}, f"removed  calibration {found.id}, fitted on {found.source}"
+    )

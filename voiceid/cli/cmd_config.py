@@ -69,11 +69,10 @@ def check_command(console: Console) -> int:
     with open_voiceid(console) as vid:
         card = vid.models.card
         config = console.config
-    if console.settings.as_json:
-        console.json({"ok": True, "home": str(config.home), "model": card.name})
-    else:
-        console.result(f"ok  {counted(len(config.sources), 'setting')} in {config.home}")
-    return exit_codes.DONE
+    return console.answer(
+        {"ok": True, "home": str(config.home), "model": card.name},
+        f"ok  {counted(len(config.sources), 'setting')} in {config.home}",
+    )
 
 
 @command.command("init", cls=Command, examples=["voiceid config init"])
@@ -89,11 +88,7 @@ def init_command(console: Console, *, force: bool) -> int:
     from voiceid.config import write_default_config  # noqa: PLC0415 - not to show the help
 
     path = write_default_config(Path(console.settings.home or "."), force=force)
-    if console.settings.as_json:
-        console.json({"written": str(path)})
-    else:
-        console.result(f"wrote  {path}")
-    return exit_codes.DONE
+    return console.answer({"written": str(path)}, f"wrote  {path}")
 
 
 def _value(config: Config, key: str) -> object:

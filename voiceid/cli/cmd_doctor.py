@@ -40,5 +40,5 @@ def command(console: Console) -> int:
                 if finding.hint:
                     console.result(f"{'':21}{finding.hint}")
     if n_errors:
-        raise Unhealthy(f"{counted(n_errors, 'error')} found", hint="Mend what is named above.")
+        raise Unhealthy(f"{counted(n_errors, 'error')} found", hint="Fix the errors above.")
     return exit_codes.DONE

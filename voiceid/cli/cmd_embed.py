@@ -63,7 +63,7 @@ def _agreed_format(console: Console, form: str | None) -> str:
     settings = console.settings
     if settings.as_json and form not in {None, "json"}:
         raise click.UsageError(f"--json and --format {form} contradict each other.")
-    settings.as_json = settings.as_json or form == "json"  # errors are told as JSON then, too
+    settings.as_json = settings.as_json or form == "json"  # errors are JSON then, too
     return "json" if settings.as_json else form or "text"
 
 

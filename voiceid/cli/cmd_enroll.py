@@ -81,10 +81,10 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> int:
     """Enrol a speaker from clips of their voice, or many speakers at once.
 
-    NAME is new, or somebody enrolled who gets more clips.  Each AUDIO is one recording of
-    that person alone, or a folder of such.  Before anything is written every clip is
-    checked, and all the clips against each other and against everybody enrolled; a
-    refused enrolment changes nothing and exits with 40.
+    NAME is a new speaker, or one who gets more clips.  Each AUDIO is one recording of that
+    person alone, or a folder of such.  Every clip is checked before anything is written, and
+    compared with the other clips and with every enrolled speaker.  A refused enrolment changes
+    nothing and exits with 40.
 
     With --from-dir or --manifest the good clips of each person are enrolled, bad ones are
     left out, and a person who is refused stops no other: then the exit code is 44.  What is

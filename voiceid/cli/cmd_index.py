@@ -47,7 +47,7 @@ def status_command(console: Console) -> int:
 @common_options
 @click.pass_obj
 def rebuild_command(console: Console) -> int:
-    """Make every index file anew from the database."""
+    """Make every index file again from the database."""
     with open_voiceid(console) as vid:
         _tell(vid.index.rebuild(), console)
     return exit_codes.DONE
@@ -59,7 +59,7 @@ def _tell(statuses: Sequence[IndexStatus], console: Console) -> None:
         for row in rows:
             console.json(row)
     elif not rows:
-        console.note("nobody is enrolled, so there is no index")
+        console.note("no speaker is enrolled, so there is no index")
     else:
         header = [key.replace("_", " ") for key in rows[0]]
         console.result(table(header, [[_shown(v) for v in row.values()] for row in rows]))

@@ -88,7 +88,7 @@ def command(console: Console, /, file: Path, samples: str | None, **said: Any) -
         lines = {key.replace("_", " "): str(value) for key, value in facts.items()}
         console.result(f"added  {card.name}\n{fields(lines)}")
         console.note(
-            f"{card.name} has no threshold yet, so it accepts nobody: `voiceid calibrate`"
+            f"{card.name} has no threshold yet, so it accepts no speaker: `voiceid calibrate`"
             " measures one on your own recordings"
         )
     return exit_codes.DONE

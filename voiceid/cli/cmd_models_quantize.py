@@ -41,7 +41,7 @@ def command(console: Console, name: str, audio: tuple[str, ...], new_name: str |
     console.result(f"{card.name}  installed, {megabytes(status.size_bytes or 0)}")
     if not card.operating_points:
         console.note(
-            f"{card.name} has no threshold yet, so it accepts nobody: `voiceid calibrate`"
+            f"{card.name} has no threshold yet, so it accepts no speaker: `voiceid calibrate`"
             " measures one on your own recordings"
         )
     return exit_codes.DONE

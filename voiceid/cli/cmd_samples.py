@@ -35,12 +35,7 @@ def list_command(console: Console, name: str) -> int:
     """
     with open_voiceid(console) as vid:
         samples = vid.samples.list(name)
-    if console.settings.as_json:
-        for sample in samples:
-            console.json(sample.to_dict())
-    else:
-        console.result(samples_table(samples))
-    return exit_codes.DONE
+    return console.answers((sample.to_dict() for sample in samples), samples_table(samples))
 
 
 @command.command("remove", cls=Command, examples=["voiceid samples remove alice 17 --yes"])
@@ -63,11 +58,10 @@ def remove_command(console: Console, name: str, sample_ids: tuple[int, ...], *, 
         gone = vid.samples.remove(name, sample_ids)
         left_s = vid.speakers.get(name).net_speech_s
         needed_s = console.config.enrollment.min_speech_s
-    if console.settings.as_json:
-        for sample in gone:
-            console.json({"removed": sample.to_dict()})
-    else:
-        console.result(f"removed  {counted(len(gone), 'sample')} of {name}")
+    console.answers(
+        ({"removed": sample.to_dict()} for sample in gone),
+        f"removed  {counted(len(gone), 'sample')} of {name}",
+    )
     if left_s < needed_s:
         console.warn(f"{name} has {left_s:.1f} s of net speech left, and {needed_s:g} are needed")
     return exit_codes.DONE

@@ -86,11 +86,10 @@ def rename_command(console: Console, name: str, new_name: str) -> int:
     with open_voiceid(console) as vid:
         old = vid.speakers.get(name)
         speaker = vid.speakers.rename(name, new_name)
-    if console.settings.as_json:
-        console.json({"renamed": old.name, "speaker": speaker.to_dict()})
-    else:
-        console.result(f"renamed  {old.name} is {speaker.name} now")
-    return exit_codes.DONE
+    return console.answer(
+        {"renamed": old.name, "speaker": speaker.to_dict()},
+        f"renamed  {old.name} is {speaker.name} now",
+    )
 
 
 @command.command("remove", cls=Command, examples=["voiceid speakers remove alice --yes"])
@@ -111,11 +110,10 @@ def remove_command(console: Console, name: str, *, yes: bool) -> int:
         if not confirmed(console, question, yes=yes):
             return exit_codes.INTERRUPTED
         speaker = vid.speakers.remove(name)
-    if console.settings.as_json:
-        console.json({"removed": speaker.to_dict()})
-    else:
-        console.result(f"removed  {speaker.name} and {counted(speaker.n_samples, 'sample')}")
-    return exit_codes.DONE
+    return console.answer(
+        {"removed": speaker.to_dict()},
+        f"removed  {speaker.name} and {counted(speaker.n_samples, 'sample')}",
+    )
 
 
 for other in (

@@ -23,29 +23,25 @@ from voiceid.cli.tree import Command
 @common_options
 @click.pass_obj
 def inspect_command(console: Console, name: str) -> int:
-    """Compare a speaker's samples with each other and with everybody else.
+    """Compare a speaker's samples with each other and with every other speaker.
 
     Shows the cosine of each pair of samples, how each agrees with the others, those that do
     not fit, and the nearest other speaker.
     """
     with open_voiceid(console) as vid:
         found = vid.speakers.inspect(name)
-    if console.settings.as_json:
-        console.json(found.to_dict())
-    else:
-        console.result(inspection_text(found))
-    return exit_codes.DONE
+    return console.answer(found.to_dict(), inspection_text(found))
 
 
 @click.command(
     "merge",
     cls=Command,
-    short_help="Make two speakers one who are the same person.",
+    short_help="Merge two speakers who are the same person.",
     examples=["voiceid speakers merge alice alise --dry-run"],
 )
 @name_argument
 @click.argument("other", metavar="OTHER", type=SpeakerName())
-@click.option("--force", is_flag=True, help="Though their voices are not alike.")
+@click.option("--force", is_flag=True, help="Merge although their voices are not alike.")
 @click.option("--dry-run", is_flag=True, help="Show how alike they are, change nothing.")
 @yes_option
 @common_options

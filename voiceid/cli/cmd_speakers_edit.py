@@ -71,7 +71,7 @@ def edit_command(  # noqa: PLR0913 - one parameter an option
 def disable_command(console: Console, name: str) -> int:
     """Accept a speaker no more; nothing is erased.
 
-    The voice still competes, so that it is not taken for that of somebody who sounds like it.
+    The voice still competes, so that it is not taken for that of a speaker who sounds like it.
     """
     from voiceid.domain import SpeakerDetails  # noqa: PLC0415 - loads numpy
 
@@ -97,26 +97,22 @@ def enable_command(console: Console, name: str) -> int:
 def _change(console: Console, name: str, details: SpeakerDetails) -> int:
     with open_voiceid(console) as vid:
         speaker = vid.speakers.edit(name, details)
-    if console.settings.as_json:
-        console.json(speaker.to_dict())
-    else:
-        console.result(facts_text(speaker))
-    return exit_codes.DONE
+    return console.answer(speaker.to_dict(), facts_text(speaker))
 
 
 @click.command(
     "purge",
     cls=Command,
-    short_help="Erase everybody who has expired.",
+    short_help="Erase every speaker who has expired.",
     examples=["voiceid speakers purge --expired --dry-run"],
 )
-@click.option("--expired", is_flag=True, required=True, help="Erase everybody who has expired.")
+@click.option("--expired", is_flag=True, required=True, help="Erase every speaker who has expired.")
 @click.option("--dry-run", is_flag=True, help="Only show who would be erased.")
 @yes_option
 @common_options
 @click.pass_obj
 def purge_command(console: Console, *, expired: bool, dry_run: bool, yes: bool) -> int:
-    """Erase everybody who has expired: names, samples and vectors, from the index too.
+    """Erase every speaker who has expired: names, samples and vectors, from the index too.
 
     Asks first on a terminal; elsewhere --yes is needed.
     """
@@ -134,5 +130,5 @@ def purge_command(console: Console, *, expired: bool, dry_run: bool, yes: bool) 
         else:
             console.result(f"{'expired' if dry_run else 'erased'}  {speaker.name}")
     if not erased:
-        console.note("nobody has expired")
+        console.note("no speaker has expired")
     return exit_codes.DONE

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def command(console: Console, *, prometheus: bool) -> int:
     """Count what is in the gallery: speakers, samples, groups, sizes, what decides.
 
-    Decisions and latencies are counted by the process that decides: a server tells its own
+    Decisions and latencies are counted by the process that decides: a server counts its own
     (docs/observing.md).
     """
     if prometheus and console.settings.as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # a help text needs none
 
 
 class OutputClosed(Exception):
-    """Whoever read standard output has gone; there is nobody to complain to."""
+    """The reader of standard output has gone, and no message would reach it."""
 
 
 @dataclass(slots=True)
@@ -101,13 +101,21 @@ class Console:
             self.result(text)
         return exit_codes.DONE
 
+    def answers(self, facts: Iterable[Mapping[str, object]], text: str) -> int:
+        """Write a list as `answer` does: an object a line with ``--json``, else ``text``."""
+        if not self.settings.as_json:
+            return self.answer({}, text)
+        for each in facts:
+            self.json(each)
+        return exit_codes.DONE
+
     def binary(self, data: bytes) -> None:
         """Write bytes as they are."""
         self._clear_bar()
         self._to_stdout(data)
 
     def note(self, text: str) -> None:
-        """Tell something that is neither a result nor an error; not with ``--quiet``."""
+        """Say something that is neither a result nor an error; not with ``--quiet``."""
         if not self.settings.quiet:
             self.complain(text)
 
@@ -144,7 +152,7 @@ class Console:
         return self._bar
 
     def require_stdout(self) -> None:
-        """Refuse to start work whose result could not be told.
+        """Refuse to start work whose result could not be printed.
 
         Raises
         ------
@@ -153,7 +161,7 @@ class Console:
         """
         if not self._stdout_open:
             raise VoiceIDError(
-                "standard output is closed, so the result could not be told; nothing was done",
+                "standard output is closed, so no result could be printed; nothing was done",
                 hint="Send it to a file, or to the null device if you want the exit code only.",
             )
 

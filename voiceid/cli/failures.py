@@ -1,4 +1,4 @@
-"""How errors are told: a line and a hint on standard error, an object with ``--json``."""
+"""Errors in words: a line and a hint on standard error, an object with ``--json``."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def usage(error: click.ClickException, console: Console) -> int:
 
 
 def interrupted(console: Console) -> int:
-    """Tell that somebody pressed Ctrl-C, or answered a question with no."""
+    """Say that Ctrl-C was pressed, or a question answered with no."""
     console.complain("interrupted")
     return exit_codes.INTERRUPTED
 
@@ -85,7 +85,7 @@ def _tell(message: str, hint: str, facts: dict[str, object], console: Console) -
     if hint:
         console.complain(f"hint: {hint}")
     if console.settings.as_json:
-        # The message has been told; that standard output is broken as well changes nothing.
+        # The message is out; that standard output is broken as well changes nothing.
         with contextlib.suppress(OutputClosed, VoiceIDError):
             console.json(facts)
 
