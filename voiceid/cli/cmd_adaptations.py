@@ -7,23 +7,15 @@ import click
 from voiceid.cli.calibration_text import adaptations_table
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import NumberOrNone, common_options
-from voiceid.cli.tree import Command, Group
+from voiceid.cli.options import NumberOrNone, branch, leaf
 
 
-@click.group(
-    "adaptations",
-    cls=Group,
-    examples=["voiceid adaptations use none"],
-)
-@common_options
+@branch("adaptations", examples=["voiceid adaptations use none"])
 def command() -> None:
     """List, choose and remove adaptations."""
 
 
-@command.command("list", cls=Command, examples=["voiceid adaptations list --json"])
-@common_options
-@click.pass_obj
+@leaf("list", examples=["voiceid adaptations list --json"], group=command)
 def list_command(console: Console) -> int:
     """List the adaptations, oldest first.
 
@@ -34,10 +26,8 @@ def list_command(console: Console) -> int:
     return console.answers((a.to_dict() for a in adaptations), adaptations_table(adaptations))
 
 
-@command.command("use", cls=Command, examples=["voiceid adaptations use 1"])
+@leaf("use", examples=["voiceid adaptations use 1"], group=command)
 @click.argument("number", metavar="ID|none", type=NumberOrNone())
-@common_options
-@click.pass_obj
 def use_command(console: Console, number: int | None) -> int:
     """Decide by an adaptation from now on, or by none; each has calibrations of its own."""
     with open_voiceid(console) as vid:
@@ -50,10 +40,8 @@ def use_command(console: Console, number: int | None) -> int:
     )
 
 
-@command.command("remove", cls=Command, examples=["voiceid adaptations remove 1"])
+@leaf("remove", examples=["voiceid adaptations remove 1"], group=command)
 @click.argument("number", metavar="ID", type=int)
-@common_options
-@click.pass_obj
 def remove_command(console: Console, number: int) -> int:
     """Remove an adaptation that is not in use, and its calibrations."""
     with open_voiceid(console) as vid:

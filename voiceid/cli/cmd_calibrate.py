@@ -15,9 +15,8 @@ from voiceid.cli.calibration_text import fit_text
 from voiceid.cli.console import Console
 from voiceid.cli.labelled import fitting_options, input_options, protocol_of
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options
+from voiceid.cli.options import leaf
 from voiceid.cli.streams import is_terminal
-from voiceid.cli.tree import Command
 from voiceid.decision.rule import percent
 
 if TYPE_CHECKING:
@@ -25,9 +24,8 @@ if TYPE_CHECKING:
     from voiceid.resources.calibrations import CalibrationFit
 
 
-@click.command(
+@leaf(
     "calibrate",
-    cls=Command,
     examples=[
         "voiceid calibrate people.csv",
         "voiceid calibrate people.csv --target-fmr 1/1000 --use",
@@ -40,8 +38,6 @@ if TYPE_CHECKING:
     default=None,
     help="Let it decide from now on, or only keep it, without being asked.",
 )
-@common_options
-@click.pass_obj
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,

@@ -8,23 +8,15 @@ from voiceid.cli import exit_codes
 from voiceid.cli.calibration_text import calibration_text, calibrations_table
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import NumberOrNone, common_options
-from voiceid.cli.tree import Command, Group
+from voiceid.cli.options import NumberOrNone, branch, leaf
 
 
-@click.group(
-    "calibrations",
-    cls=Group,
-    examples=["voiceid calibrations use 2"],
-)
-@common_options
+@branch("calibrations", examples=["voiceid calibrations use 2"])
 def command() -> None:
     """List, show, choose and remove calibrations."""
 
 
-@command.command("list", cls=Command, examples=["voiceid calibrations list --json"])
-@common_options
-@click.pass_obj
+@leaf("list", examples=["voiceid calibrations list --json"], group=command)
 def list_command(console: Console) -> int:
     """List the calibrations, oldest first.
 
@@ -35,10 +27,8 @@ def list_command(console: Console) -> int:
     return console.answers((c.to_dict() for c in calibrations), calibrations_table(calibrations))
 
 
-@command.command("show", cls=Command, examples=["voiceid calibrations show 2"])
+@leaf("show", examples=["voiceid calibrations show 2"], group=command)
 @click.argument("number", metavar="ID", type=int)
-@common_options
-@click.pass_obj
 def show_command(console: Console, number: int) -> int:
     """Show a calibration: what it was worth, and what each target takes."""
     with open_voiceid(console) as vid:
@@ -46,10 +36,8 @@ def show_command(console: Console, number: int) -> int:
     return console.answer(found.to_dict(), calibration_text(found))
 
 
-@command.command("use", cls=Command, examples=["voiceid calibrations use 2"])
+@leaf("use", examples=["voiceid calibrations use 2"], group=command)
 @click.argument("number", metavar="ID|none", type=NumberOrNone())
-@common_options
-@click.pass_obj
 def use_command(console: Console, number: int | None) -> int:
     """Let a calibration decide from now on, or none: the model's card decides then."""
     with open_voiceid(console) as vid:
@@ -69,10 +57,8 @@ def use_command(console: Console, number: int | None) -> int:
     return exit_codes.DONE
 
 
-@command.command("remove", cls=Command, examples=["voiceid calibrations remove 1"])
+@leaf("remove", examples=["voiceid calibrations remove 1"], group=command)
 @click.argument("number", metavar="ID", type=int)
-@common_options
-@click.pass_obj
 def remove_command(console: Console, number: int) -> int:
     """Remove a calibration that is not in use."""
     with open_voiceid(console) as vid:

@@ -7,27 +7,19 @@ import click
 from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import (
-    audio_options,
-    refuse_both,
-    target_fmr_option,
-    threshold_option,
-)
+from voiceid.cli.options import leaf, refuse_both, target_fmr_option, threshold_option
 from voiceid.cli.sources import checked
-from voiceid.cli.tree import Command
 
 
-@click.command(
+@leaf(
     "compare",
-    cls=Command,
     examples=["voiceid compare a.wav b.mp3", "voiceid compare a.wav b.mp3 --threshold 0.5"],
+    audio=True,
 )
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @target_fmr_option
 @threshold_option
-@audio_options
-@click.pass_obj
 def command(
     console: Console, first: str, second: str, target_fmr: float | None, threshold: float | None
 ) -> int:

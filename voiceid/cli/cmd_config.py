@@ -12,27 +12,19 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import audio_options
+from voiceid.cli.options import branch, leaf
 from voiceid.cli.text import counted, fields, table
-from voiceid.cli.tree import Command, Group
 
 if TYPE_CHECKING:
     from voiceid.config import Config
 
 
-@click.group(
-    "config",
-    cls=Group,
-    examples=["voiceid config show"],
-)
-@audio_options
+@branch("config", examples=["voiceid config show"], audio=True)
 def command() -> None:
     """Show, check and write the settings."""
 
 
-@command.command("show", cls=Command, examples=["voiceid config show --channel left"])
-@audio_options
-@click.pass_obj
+@leaf("show", examples=["voiceid config show --channel left"], group=command, audio=True)
 def show_command(console: Console) -> int:
     """Show every setting, its value, and where it came from.
 
@@ -58,9 +50,7 @@ def show_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command("check", cls=Command, examples=["voiceid config check --home /etc/voiceid"])
-@audio_options
-@click.pass_obj
+@leaf("check", examples=["voiceid config check --home /etc/voiceid"], group=command, audio=True)
 def check_command(console: Console) -> int:
     """Check every setting; all problems are named at once, and the exit code is 21.
 
@@ -75,10 +65,8 @@ def check_command(console: Console) -> int:
     )
 
 
-@command.command("init", cls=Command, examples=["voiceid config init"])
+@leaf("init", examples=["voiceid config init"], group=command, audio=True)
 @click.option("--force", is_flag=True, help="Put it in place of one that is there.")
-@audio_options
-@click.pass_obj
 def init_command(console: Console, *, force: bool) -> int:
     """Write a config.yaml with every setting, its default and what it means.
 

@@ -11,9 +11,8 @@ from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options, yes_option
+from voiceid.cli.options import branch, leaf, yes_option
 from voiceid.cli.text import counted, fields, megabytes
-from voiceid.cli.tree import Command, Group
 from voiceid.errors import StoreError
 
 if TYPE_CHECKING:
@@ -22,19 +21,12 @@ if TYPE_CHECKING:
     from voiceid.store.upgrade import SchemaStatus
 
 
-@click.group(
-    "database",
-    cls=Group,
-    examples=["voiceid database status"],
-)
-@common_options
+@branch("database", examples=["voiceid database status"])
 def command() -> None:
     """Show, upgrade, check, back up, restore and copy the database."""
 
 
-@command.command("status", cls=Command, examples=["voiceid database status --json"])
-@common_options
-@click.pass_obj
+@leaf("status", examples=["voiceid database status --json"], group=command)
 def status_command(console: Console) -> int:
     """Show where the database is, its schema revision, and the one this program writes."""
     with open_voiceid(console) as vid:
@@ -42,9 +34,7 @@ def status_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command("upgrade", cls=Command, examples=["voiceid database upgrade"])
-@common_options
-@click.pass_obj
+@leaf("upgrade", examples=["voiceid database upgrade"], group=command)
 def upgrade_command(console: Console) -> int:
     """Bring the database to this program's schema; a newer one is refused, untouched."""
     with open_voiceid(console) as vid:
@@ -52,12 +42,8 @@ def upgrade_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command(
-    "backup", cls=Command, examples=["voiceid database backup voices-2026-11-24.sqlite3"]
-)
+@leaf("backup", examples=["voiceid database backup voices.sqlite3"], group=command)
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@common_options
-@click.pass_obj
 def backup_command(console: Console, file: Path) -> int:
     """Copy the database to a new file, one consistent state of it, while others write.
 
@@ -71,13 +57,11 @@ def backup_command(console: Console, file: Path) -> int:
     )
 
 
-@command.command(
-    "restore", cls=Command, examples=["voiceid database restore voices-2026-11-24.sqlite3 --yes"]
+@leaf(
+    "restore", examples=["voiceid database restore voices-2026-11-24.sqlite3 --yes"], group=command
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @yes_option
-@common_options
-@click.pass_obj
 def restore_command(console: Console, file: Path, *, yes: bool) -> int:
     """Put a backup back, checked first; others may have the database open.
 
@@ -102,9 +86,7 @@ def restore_command(console: Console, file: Path, *, yes: bool) -> int:
     )
 
 
-@command.command("check", cls=Command, examples=["voiceid database check"])
-@common_options
-@click.pass_obj
+@leaf("check", examples=["voiceid database check"], group=command)
 def check_command(console: Console) -> int:
     """Check every page, sample and centroid; exits with 50 when something is wrong."""
     with open_voiceid(console) as vid:
@@ -122,17 +104,15 @@ def check_command(console: Console) -> int:
     )
 
 
-@command.command(
+@leaf(
     "copy",
-    cls=Command,
     examples=[
         "voiceid database copy data/voiceid.sqlite3 postgresql+psycopg://door@db.example/voices"
     ],
+    group=command,
 )
 @click.argument("source", metavar="SOURCE")
 @click.argument("target", metavar="TARGET")
-@common_options
-@click.pass_obj
 def copy_command(console: Console, source: str, target: str) -> int:
     """Move a gallery from one database to another, and check that it is the same there.
 

@@ -12,22 +12,21 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import audio_argument, audio_options
+from voiceid.cli.options import audio_argument, leaf
 from voiceid.cli.sources import checked
 from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import json_line
-from voiceid.cli.tree import Command
 from voiceid.errors import VoiceIDError
 
 if TYPE_CHECKING:
     from voiceid.domain import Embedding
 
 
-@click.command(
+@leaf(
     "embed",
-    cls=Command,
     short_help="Print the embedding of a clip.",
     examples=["voiceid embed clip.mp3 --model ge2e --format npy -o clip.npy"],
+    audio=True,
 )
 @audio_argument
 @click.option(
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     help="text (default), json, or npy: NumPy's file format, float32.",
 )
 @click.option("-o", "--output", metavar="FILE", help="File to write to instead of standard output.")
-@audio_options
-@click.pass_obj
 def command(console: Console, audio: str, form: str | None, output: str | None) -> int:
     """Print the embedding of a clip: the unit-length vector that stands for its voice.
 

@@ -11,9 +11,8 @@ import click
 from voiceid.cli.console import Console
 from voiceid.cli.enrollment_text import tell_many, tell_one
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import Real, SpeakerName, audio_options, details_options
+from voiceid.cli.options import Real, SpeakerName, details_options, leaf
 from voiceid.cli.sources import clips
-from voiceid.cli.tree import Command
 from voiceid.errors import ManifestInvalid
 
 if TYPE_CHECKING:
@@ -21,11 +20,11 @@ if TYPE_CHECKING:
     from voiceid.enrollment import Person
 
 
-@click.command(
+@leaf(
     "enroll",
-    cls=Command,
     short_help="Enrol a speaker from clips of a voice, or many at once.",
     examples=["voiceid enroll alice a1.wav a2.wav a3.mp3"],
+    audio=True,
 )
 @click.argument("name", metavar="[NAME", required=False, type=SpeakerName())
 @click.argument("audio", metavar="AUDIO...]", nargs=-1)
@@ -60,8 +59,6 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Override problems that are judgement; it is recorded.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
-@audio_options
-@click.pass_obj
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,

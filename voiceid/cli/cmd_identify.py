@@ -7,26 +7,18 @@ import click
 from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell_all
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import (
-    Rate,
-    Real,
-    audio_arguments,
-    audio_options,
-    refuse_both,
-    threshold_option,
-)
+from voiceid.cli.options import Rate, Real, audio_arguments, leaf, refuse_both, threshold_option
 from voiceid.cli.sources import clips
-from voiceid.cli.tree import Command
 
 
-@click.command(
+@leaf(
     "identify",
-    cls=Command,
     examples=[
         "voiceid identify door.mp3",
         "voiceid identify recordings/ --json --top 1",
         "voiceid identify door.mp3 --group vault --target-fpir 0.1%",
     ],
+    audio=True,
 )
 @audio_arguments
 @click.option(
@@ -52,8 +44,6 @@ from voiceid.cli.tree import Command
     help="Least lead over the runner-up, in cosine (default: from the model's card).",
 )
 @click.option("--group", metavar="GROUP", help="Ask only the speakers of this group.")
-@audio_options
-@click.pass_obj
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,

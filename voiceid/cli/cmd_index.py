@@ -6,33 +6,22 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options
+from voiceid.cli.options import branch, leaf
 from voiceid.cli.text import table
-from voiceid.cli.tree import Command, Group
 
 if TYPE_CHECKING:
     from voiceid.index.base import IndexStatus
 
 
-@click.group(
-    "index",
-    cls=Group,
-    short_help="Show and rebuild the search index.",
-    examples=["voiceid index status"],
-)
-@common_options
+@branch("index", short_help="Show and rebuild the search index.", examples=["voiceid index status"])
 def command() -> None:
     """Show and rebuild the search index, a cache of the database."""
 
 
-@command.command("status", cls=Command, examples=["voiceid index status"])
-@common_options
-@click.pass_obj
+@leaf("status", examples=["voiceid index status"], group=command)
 def status_command(console: Console) -> int:
     """Show, for each embedding space, what the index file holds and whether it is current.
 
@@ -43,9 +32,7 @@ def status_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command("rebuild", cls=Command, examples=["voiceid index rebuild"])
-@common_options
-@click.pass_obj
+@leaf("rebuild", examples=["voiceid index rebuild"], group=command)
 def rebuild_command(console: Console) -> int:
     """Make every index file again from the database."""
     with open_voiceid(console) as vid:

@@ -12,9 +12,8 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options
+from voiceid.cli.options import branch, leaf
 from voiceid.cli.text import fields, megabytes, table
-from voiceid.cli.tree import Command, Group
 from voiceid.errors import ModelNotInstalled
 
 if TYPE_CHECKING:
@@ -23,9 +22,8 @@ if TYPE_CHECKING:
     from voiceid.models.status import ModelStatus
 
 
-@click.group(
+@branch(
     "models",
-    cls=Group,
     examples=["voiceid models pull"],
     lazy={
         "Commands": {
@@ -37,14 +35,11 @@ if TYPE_CHECKING:
     },
     modules="voiceid.cli.cmd_models_",
 )
-@common_options
 def command() -> None:
     """List, show, pull, verify, add, remove and switch models."""
 
 
-@command.command("list", cls=Command, examples=["voiceid models list"])
-@common_options
-@click.pass_obj
+@leaf("list", examples=["voiceid models list"], group=command)
 def list_command(console: Console) -> int:
     """List the models that there are, and which are installed.
 
@@ -75,10 +70,8 @@ def list_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command("show", cls=Command, examples=["voiceid models show campplus"])
+@leaf("show", examples=["voiceid models show campplus"], group=command)
 @click.argument("name", metavar="NAME")
-@common_options
-@click.pass_obj
 def show_command(console: Console, name: str) -> int:
     """Show the card of a model: source, hashes, license, operating points."""
     with open_voiceid(console) as vid:
@@ -96,7 +89,7 @@ def show_command(console: Console, name: str) -> int:
     return exit_codes.DONE
 
 
-@command.command("pull", cls=Command, examples=["voiceid models pull campplus silero-vad"])
+@leaf("pull", examples=["voiceid models pull campplus silero-vad"], group=command)
 @click.argument("names", metavar="[NAME...]", nargs=-1)
 @click.option(
     "--from",
@@ -106,8 +99,6 @@ def show_command(console: Console, name: str) -> int:
     help="Take the checkpoint of NAME from this file; its hash must be the card's.",
 )
 @click.option("--force", is_flag=True, help="Build it again even if it is installed.")
-@common_options
-@click.pass_obj
 def pull_command(
     console: Console, names: tuple[str, ...], source: Path | None, *, force: bool
 ) -> int:
@@ -127,10 +118,8 @@ def pull_command(
     return exit_codes.DONE
 
 
-@command.command("verify", cls=Command, examples=["voiceid models verify campplus"])
+@leaf("verify", examples=["voiceid models verify campplus"], group=command)
 @click.argument("names", metavar="[NAME...]", nargs=-1)
-@common_options
-@click.pass_obj
 def verify_command(console: Console, names: tuple[str, ...]) -> int:
     """Check the hash and the reference embedding of models; without NAME, all installed."""
     with open_voiceid(console) as vid:
@@ -152,10 +141,8 @@ def verify_command(console: Console, names: tuple[str, ...]) -> int:
     return exit_codes.DONE
 
 
-@command.command("remove", cls=Command, examples=["voiceid models remove ge2e"])
+@leaf("remove", examples=["voiceid models remove ge2e"], group=command)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@common_options
-@click.pass_obj
 def remove_command(console: Console, names: tuple[str, ...]) -> int:
     """Remove installed models; `voiceid models pull` brings them back.
 

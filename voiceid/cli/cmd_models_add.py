@@ -10,9 +10,8 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options
+from voiceid.cli.options import leaf
 from voiceid.cli.text import fields
-from voiceid.cli.tree import Command
 
 if TYPE_CHECKING:
     from voiceid.models.cards import ModelCard
@@ -23,9 +22,8 @@ _TAPERS = ("povey", "hamming", "hann")
 _WHOLE = click.IntRange(min=1)
 
 
-@click.command(
+@leaf(
     "add",
-    cls=Command,
     examples=["voiceid models add resnet34.onnx --frontend kaldi-fbank-80 --framework wespeaker"],
 )
 @click.argument("file", metavar="FILE.onnx", type=click.Path(path_type=Path))
@@ -65,8 +63,6 @@ _WHOLE = click.IntRange(min=1)
 @click.option(
     "--license", metavar="TEXT", default="not known", help="Of the weights; for the card."
 )
-@common_options
-@click.pass_obj
 def command(console: Console, /, file: Path, samples: str | None, **said: Any) -> int:
     """Make a network from an ONNX file a model like any other.
 

@@ -10,19 +10,14 @@ from voiceid.cli import exit_codes
 from voiceid.cli.comparison_text import comparison_text
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import audio_options
+from voiceid.cli.options import leaf
 from voiceid.cli.sources import STDIN, clips
-from voiceid.cli.tree import Command
 
 
-@click.command(
-    "compare", cls=Command, examples=["voiceid models compare campplus campplus-int8 recordings/"]
-)
+@leaf("compare", examples=["voiceid models compare campplus campplus-int8 recordings/"], audio=True)
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.argument("audio", metavar="AUDIO...", nargs=-1, required=True)
-@audio_options
-@click.pass_obj
 def command(console: Console, a: str, b: str, audio: tuple[str, ...]) -> int:
     """Show two encoders side by side on the same recordings.
 

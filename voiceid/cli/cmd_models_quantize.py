@@ -7,18 +7,15 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import audio_options
+from voiceid.cli.options import leaf
 from voiceid.cli.sources import clips
 from voiceid.cli.text import megabytes
-from voiceid.cli.tree import Command
 
 
-@click.command("quantize", cls=Command, examples=["voiceid models quantize campplus"])
+@leaf("quantize", examples=["voiceid models quantize campplus"], audio=True)
 @click.argument("name", metavar="NAME")
 @click.argument("audio", metavar="[AUDIO...]", nargs=-1)
 @click.option("--name", "new_name", help="Of the new model; NAME-int8 when left out.")
-@audio_options
-@click.pass_obj
 def command(console: Console, name: str, audio: tuple[str, ...], new_name: str | None) -> int:
     """Make the INT8 form of an encoder.
 

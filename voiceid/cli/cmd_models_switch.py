@@ -12,9 +12,8 @@ from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.comparison_text import comparison_text
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SpeakerName, common_options, yes_option
+from voiceid.cli.options import SpeakerName, branch, leaf, yes_option
 from voiceid.cli.text import counted, fields
-from voiceid.cli.tree import Command, Group
 from voiceid.errors import NotEnoughSpeech
 
 if TYPE_CHECKING:
@@ -24,13 +23,11 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-@click.group(
+@branch(
     "switch",
-    cls=Group,
     short_help="Switch the gallery to another model.",
     examples=["voiceid models switch prepare ge2e && voiceid models switch commit"],
 )
-@common_options
 def command() -> None:
     """Switch the gallery to another model without enrolling every speaker again.
 
@@ -40,15 +37,13 @@ def command() -> None:
     """
 
 
-@command.command(
+@leaf(
     "prepare",
-    cls=Command,
     short_help="Let another model hear the kept recordings.",
     examples=["voiceid models switch prepare ge2e"],
+    group=command,
 )
 @click.argument("to", metavar="MODEL")
-@common_options
-@click.pass_obj
 def prepare_command(console: Console, to: str) -> int:
     """Let another model hear the kept recordings; decisions stay as they are.
 
@@ -66,9 +61,7 @@ def prepare_command(console: Console, to: str) -> int:
     return exit_codes.DONE
 
 
-@command.command("status", cls=Command, examples=["voiceid models switch status --json"])
-@common_options
-@click.pass_obj
+@leaf("status", examples=["voiceid models switch status --json"], group=command)
 def status_command(console: Console) -> int:
     """Show how far the newest switch is, and who must enrol again."""
     with open_voiceid(console) as vid:
@@ -83,11 +76,11 @@ def status_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command(
+@leaf(
     "commit",
-    cls=Command,
     short_help="Make the switch that was prepared.",
     examples=["voiceid models switch commit", "voiceid models switch commit --leave dora"],
+    group=command,
 )
 @click.option(
     "--leave",
@@ -97,8 +90,6 @@ def status_command(console: Console) -> int:
     help="Switch although NAME must enrol again; may be given often.",
 )
 @click.option("--leave-all", is_flag=True, help="Switch although speakers must enrol again.")
-@common_options
-@click.pass_obj
 def commit_command(console: Console, *, leave: tuple[str, ...], leave_all: bool) -> int:
     """Make the switch that was prepared, for every process at once.
 
@@ -112,9 +103,7 @@ def commit_command(console: Console, *, leave: tuple[str, ...], leave_all: bool)
     return exit_codes.DONE
 
 
-@command.command("cancel", cls=Command, examples=["voiceid models switch cancel"])
-@common_options
-@click.pass_obj
+@leaf("cancel", examples=["voiceid models switch cancel"], group=command)
 def cancel_command(console: Console) -> int:
     """Give up a switch before `commit`, and remove what was prepared."""
     with open_voiceid(console) as vid:
@@ -122,10 +111,8 @@ def cancel_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command("finish", cls=Command, examples=["voiceid models switch finish --yes"])
+@leaf("finish", examples=["voiceid models switch finish --yes"], group=command)
 @yes_option
-@common_options
-@click.pass_obj
 def finish_command(console: Console, *, yes: bool) -> int:
     """Remove the samples of the old model, after `commit`.
 

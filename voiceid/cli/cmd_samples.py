@@ -8,26 +8,18 @@ from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options, name_argument, yes_option
+from voiceid.cli.options import branch, leaf, name_argument, yes_option
 from voiceid.cli.speakers_text import samples_table
 from voiceid.cli.text import counted
-from voiceid.cli.tree import Command, Group
 
 
-@click.group(
-    "samples",
-    cls=Group,
-    examples=["voiceid samples list alice"],
-)
-@common_options
+@branch("samples", examples=["voiceid samples list alice"])
 def command() -> None:
     """List and remove the samples of a speaker."""
 
 
-@command.command("list", cls=Command, examples=["voiceid samples list alice --json"])
+@leaf("list", examples=["voiceid samples list alice --json"], group=command)
 @name_argument
-@common_options
-@click.pass_obj
 def list_command(console: Console, name: str) -> int:
     """List the samples of a speaker, oldest first.
 
@@ -38,12 +30,10 @@ def list_command(console: Console, name: str) -> int:
     return console.answers((sample.to_dict() for sample in samples), samples_table(samples))
 
 
-@command.command("remove", cls=Command, examples=["voiceid samples remove alice 17 --yes"])
+@leaf("remove", examples=["voiceid samples remove alice 17 --yes"], group=command)
 @name_argument
 @click.argument("sample_ids", metavar="ID...", nargs=-1, required=True, type=int)
 @yes_option
-@common_options
-@click.pass_obj
 def remove_command(console: Console, name: str, sample_ids: tuple[int, ...], *, yes: bool) -> int:
     """Erase samples of a speaker, from the index too; the last one stays.
 

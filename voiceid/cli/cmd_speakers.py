@@ -16,27 +16,19 @@ from voiceid.cli.cmd_speakers_edit import (
 from voiceid.cli.cmd_speakers_exchange import export_command, import_command
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SpeakerName, common_options, name_argument, yes_option
+from voiceid.cli.options import SpeakerName, branch, leaf, name_argument, yes_option
 from voiceid.cli.speakers_text import speaker_text, speakers_table
 from voiceid.cli.text import counted
-from voiceid.cli.tree import Command, Group
 
 
-@click.group(
-    "speakers",
-    cls=Group,
-    examples=["voiceid speakers list"],
-)
-@common_options
+@branch("speakers", examples=["voiceid speakers list"])
 def command() -> None:
     """List, show, change, compare, remove, export and import speakers."""
 
 
-@command.command("list", cls=Command, examples=["voiceid speakers list --json"])
+@leaf("list", examples=["voiceid speakers list --json"], group=command)
 @click.option("--after", metavar="NAME", type=SpeakerName(), help="Begin after this name.")
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many speakers.")
-@common_options
-@click.pass_obj
 def list_command(console: Console, after: str | None, limit: int | None) -> int:
     """List everybody who is enrolled, by name: a table for each thousand.
 
@@ -59,10 +51,8 @@ def list_command(console: Console, after: str | None, limit: int | None) -> int:
     return exit_codes.DONE
 
 
-@command.command("show", cls=Command, examples=["voiceid speakers show alice"])
+@leaf("show", examples=["voiceid speakers show alice"], group=command)
 @name_argument
-@common_options
-@click.pass_obj
 def show_command(console: Console, name: str) -> int:
     """Show one speaker and the samples that were enrolled."""
     with open_voiceid(console) as vid:
@@ -76,11 +66,9 @@ def show_command(console: Console, name: str) -> int:
     return exit_codes.DONE
 
 
-@command.command("rename", cls=Command, examples=['voiceid speakers rename alice "Alice Liddell"'])
+@leaf("rename", examples=['voiceid speakers rename alice "Alice Liddell"'], group=command)
 @name_argument
 @click.argument("new_name", metavar="NEW_NAME", type=SpeakerName())
-@common_options
-@click.pass_obj
 def rename_command(console: Console, name: str, new_name: str) -> int:
     """Give a speaker another name; the samples stay."""
     with open_voiceid(console) as vid:
@@ -92,11 +80,9 @@ def rename_command(console: Console, name: str, new_name: str) -> int:
     )
 
 
-@command.command("remove", cls=Command, examples=["voiceid speakers remove alice --yes"])
+@leaf("remove", examples=["voiceid speakers remove alice --yes"], group=command)
 @name_argument
 @yes_option
-@common_options
-@click.pass_obj
 def remove_command(console: Console, name: str, *, yes: bool) -> int:
     """Remove a speaker: the name, every sample and every vector, from the index too.
 

@@ -8,20 +8,13 @@ from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SpeakerName, common_options, name_argument, yes_option
+from voiceid.cli.options import SpeakerName, leaf, name_argument, yes_option
 from voiceid.cli.speakers_text import inspection_text, merge_text, samples_table
 from voiceid.cli.text import counted
-from voiceid.cli.tree import Command
 
 
-@click.command(
-    "inspect",
-    cls=Command,
-    examples=["voiceid speakers inspect alice"],
-)
+@leaf("inspect", examples=["voiceid speakers inspect alice"])
 @name_argument
-@common_options
-@click.pass_obj
 def inspect_command(console: Console, name: str) -> int:
     """Compare a speaker's samples with each other and with every other speaker.
 
@@ -33,9 +26,8 @@ def inspect_command(console: Console, name: str) -> int:
     return console.answer(found.to_dict(), inspection_text(found))
 
 
-@click.command(
+@leaf(
     "merge",
-    cls=Command,
     short_help="Merge two speakers who are the same person.",
     examples=["voiceid speakers merge alice alise --dry-run"],
 )
@@ -44,8 +36,6 @@ def inspect_command(console: Console, name: str) -> int:
 @click.option("--force", is_flag=True, help="Merge although their voices are not alike.")
 @click.option("--dry-run", is_flag=True, help="Show how alike they are, change nothing.")
 @yes_option
-@common_options
-@click.pass_obj
 def merge_command(
     console: Console, name: str, other: str, *, force: bool, dry_run: bool, yes: bool
 ) -> int:
@@ -71,9 +61,8 @@ def merge_command(
     return exit_codes.DONE
 
 
-@click.command(
+@leaf(
     "split",
-    cls=Command,
     short_help="Give the samples that do not fit to a new speaker.",
     examples=["voiceid speakers split alice alise --dry-run"],
 )
@@ -88,8 +77,6 @@ def merge_command(
     help="Move this sample; may be given often (default: those that do not fit).",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be moved, change nothing.")
-@common_options
-@click.pass_obj
 def split_command(
     console: Console, name: str, new_name: str, sample_ids: tuple[int, ...], *, dry_run: bool
 ) -> int:

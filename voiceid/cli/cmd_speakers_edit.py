@@ -10,18 +10,16 @@ from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options, details_options, name_argument, yes_option
+from voiceid.cli.options import details_options, leaf, name_argument, yes_option
 from voiceid.cli.speakers_text import facts_text
 from voiceid.cli.text import counted
-from voiceid.cli.tree import Command
 
 if TYPE_CHECKING:
     from voiceid.domain import SpeakerDetails
 
 
-@click.command(
+@leaf(
     "edit",
-    cls=Command,
     short_help="Change the groups, the metadata and the expiry of a speaker.",
     examples=["voiceid speakers edit alice --group lobby --meta badge=4711 --expires 2027-01-31"],
 )
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
 )
 @click.option("--no-meta", multiple=True, metavar="KEY", help="Forget a piece of metadata.")
 @click.option("--no-expiry", is_flag=True, help="Take the expiry away.")
-@common_options
-@click.pass_obj
 def edit_command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
@@ -60,14 +56,8 @@ def edit_command(  # noqa: PLR0913 - one parameter an option
     return _change(console, name, details)
 
 
-@click.command(
-    "disable",
-    cls=Command,
-    examples=["voiceid speakers disable alice"],
-)
+@leaf("disable", examples=["voiceid speakers disable alice"])
 @name_argument
-@common_options
-@click.pass_obj
 def disable_command(console: Console, name: str) -> int:
     """Accept a speaker no more; nothing is erased.
 
@@ -78,15 +68,12 @@ def disable_command(console: Console, name: str) -> int:
     return _change(console, name, SpeakerDetails(enabled=False))
 
 
-@click.command(
+@leaf(
     "enable",
-    cls=Command,
     short_help="Accept a speaker again that was disabled.",
     examples=["voiceid speakers enable alice"],
 )
 @name_argument
-@common_options
-@click.pass_obj
 def enable_command(console: Console, name: str) -> int:
     """Accept a speaker again that was disabled; an expiry stays as it is."""
     from voiceid.domain import SpeakerDetails  # noqa: PLC0415 - loads numpy
@@ -100,17 +87,14 @@ def _change(console: Console, name: str, details: SpeakerDetails) -> int:
     return console.answer(speaker.to_dict(), facts_text(speaker))
 
 
-@click.command(
+@leaf(
     "purge",
-    cls=Command,
     short_help="Erase every speaker who has expired.",
     examples=["voiceid speakers purge --expired --dry-run"],
 )
 @click.option("--expired", is_flag=True, required=True, help="Erase every speaker who has expired.")
 @click.option("--dry-run", is_flag=True, help="Only show who would be erased.")
 @yes_option
-@common_options
-@click.pass_obj
 def purge_command(console: Console, *, expired: bool, dry_run: bool, yes: bool) -> int:
     """Erase every speaker who has expired: names, samples and vectors, from the index too.
 

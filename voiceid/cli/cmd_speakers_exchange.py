@@ -10,21 +10,17 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import Real, SpeakerName, common_options
+from voiceid.cli.options import Real, SpeakerName, leaf
 from voiceid.cli.text import counted
-from voiceid.cli.tree import Command
 
 
-@click.command(
+@leaf(
     "export",
-    cls=Command,
     short_help="Write speakers to a file that another gallery can import.",
     examples=["voiceid speakers export staff.jsonl alice bob"],
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.argument("names", metavar="[NAME...]", nargs=-1, type=SpeakerName())
-@common_options
-@click.pass_obj
 def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
     """Write speakers, all of them without NAME, to a new file that another gallery can import.
 
@@ -45,9 +41,8 @@ def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
     return exit_codes.DONE
 
 
-@click.command(
+@leaf(
     "import",
-    cls=Command,
     short_help="Add the speakers of an exported file, or of embeddings made elsewhere.",
     examples=["voiceid speakers import staff.jsonl"],
 )
@@ -75,8 +70,6 @@ def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
     metavar="GROUP",
     help="Put every new speaker into a group; may be given often.",
 )
-@common_options
-@click.pass_obj
 def import_command(console: Console, /, file: Path, *, append: bool, **facts: Any) -> int:
     """Add the speakers of an exported file: all of them, or nothing is changed.
 

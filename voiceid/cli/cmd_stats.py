@@ -9,23 +9,19 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options
+from voiceid.cli.options import leaf
 from voiceid.cli.text import fields, megabytes, table
-from voiceid.cli.tree import Command
 
 if TYPE_CHECKING:
     from voiceid.observability.galleries import GalleryStats
 
 
-@click.command(
+@leaf(
     "stats",
-    cls=Command,
     short_help="Count what is in the gallery.",
     examples=["voiceid stats --prometheus > /var/lib/node_exporter/voiceid.prom"],
 )
 @click.option("--prometheus", is_flag=True, help="Print the text format of Prometheus.")
-@common_options
-@click.pass_obj
 def command(console: Console, *, prometheus: bool) -> int:
     """Count what is in the gallery: speakers, samples, groups, sizes, what decides.
 

@@ -9,32 +9,29 @@ from voiceid.cli.decision_text import tell_all
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import (
     audio_arguments,
-    audio_options,
+    leaf,
     name_argument,
     refuse_both,
     target_fmr_option,
     threshold_option,
 )
 from voiceid.cli.sources import clips
-from voiceid.cli.tree import Command
 
 
-@click.command(
+@leaf(
     "verify",
-    cls=Command,
     examples=[
         "voiceid verify alice door.wav",
         "voiceid verify alice door.wav --target-fmr 1/10000",
         "voiceid verify alice door.wav --group vault",
     ],
+    audio=True,
 )
 @name_argument
 @audio_arguments
 @target_fmr_option
 @threshold_option
 @click.option("--group", metavar="GROUP", help="NAME must be in this group; its settings decide.")
-@audio_options
-@click.pass_obj
 def command(
     console: Console,
     *,

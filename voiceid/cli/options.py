@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from voiceid.cli.console import Console
-from voiceid.cli.tree import AudioOption, CommonOption
+from voiceid.cli.tree import AudioOption, Command, CommonOption, Group
 
 F = TypeVar("F", bound=Callable[..., Any])
 _Decorator = Callable[[F], F]
@@ -166,6 +166,39 @@ def audio_options(function: F) -> F:
     """Add the common options and those of commands that hear audio."""
     with_channel: F = _CHANNEL(function)
     return common_options(with_channel)
+
+
+def leaf(
+    name: str, *, group: click.Group | None = None, audio: bool = False, **kwargs: Any
+) -> Callable[[Callable[..., int]], Command]:
+    """Make a function a command, of a group if one is given, with the common options.
+
+    Parameters
+    ----------
+    name : str
+    group : click.Group, optional
+    audio : bool
+        Whether it hears audio.
+    **kwargs : object
+        See `Command`.
+    """
+    options = audio_options if audio else common_options
+
+    def made(function: Callable[..., int]) -> Command:
+        command = click.command(name, cls=Command, **kwargs)(options(click.pass_obj(function)))
+        if group is not None:
+            group.add_command(command)
+        return command
+
+    return made
+
+
+def branch(
+    name: str, *, audio: bool = False, **kwargs: Any
+) -> Callable[[Callable[..., None]], Group]:
+    """Make a function a group of commands, with the common options; see `leaf`."""
+    options = audio_options if audio else common_options
+    return lambda function: click.group(name, cls=Group, **kwargs)(options(function))
 
 
 target_fmr_option = click.option(
