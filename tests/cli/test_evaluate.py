@@ -148,7 +148,7 @@ def test_what_the_index_loses_is_added_to_the_fnir(
     assert found["index_miss_rate"] == 0.0
     assert found["fnir_with_index"] == found["fnir"]["rate"]
     text = Page(Path("report/report.html").read_text(encoding="utf-8")).text
-    assert "FNIR with whom the index in use loses" in text
+    assert "FNIR with the speakers that the index in use misses" in text
     monkeypatch.setenv("VOICEID_INDEX__KIND", "exact")
     assert run("index", "rebuild").code == 0
     ran = run("evaluate", people, "-o", "report", "--enroll-first", "2", "--json")

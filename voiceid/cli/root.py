@@ -59,7 +59,7 @@ _COMMANDS = {
     ),
     "plot": (
         "voiceid.cli.cmd_plot",
-        "Draw the enrolled voices, or the scores and similarity of clips.",
+        "Draw the enrolled voices, or scores, similarity and errors of clips.",
     ),
     "db": ("voiceid.cli.cmd_db", "Show, upgrade, check, back up, restore and copy the database."),
     "index": ("voiceid.cli.cmd_index", "Show and rebuild the search index."),
