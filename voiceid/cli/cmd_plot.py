@@ -53,7 +53,7 @@ def _output_options(function: F) -> F:
 )
 @common_options
 def command() -> None:
-    """Draw the enrolled voices, or the scores and the similarity of labelled clips.
+    """Draw the enrolled voices, or the scores, similarity and errors of labelled clips.
 
     Needs libraries that nothing else here does: pip install 'voiceid[plots]'.
     """
