@@ -33,7 +33,7 @@ def build(folder: Path) -> Path:
         search=False,
         footer_text=f"voiceid {voiceid.__version__}",
     )
-    for name in voiceid.__all__:
+    for name in dir(voiceid):
         getattr(voiceid, name)
     reference = doc.Module(voiceid)
     _complete(reference.members)
