@@ -25,7 +25,7 @@ from voiceid.domain import DatabaseUrl
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
 from voiceid.index.base import IndexOptions
-from voiceid.models.engine import PROVIDERS, EngineOptions
+from voiceid.models.providers import PROVIDERS, EngineOptions
 from voiceid.shipped import shipped
 from voiceid.speech.quality import QualityLimits
 from voiceid.speech.vad import SpeechOptions
