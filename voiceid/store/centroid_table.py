@@ -126,10 +126,10 @@ class Centroids:
             A row is damaged, or a centroid is not there.
         """
         query = _OWNERS.where(in_list(self._connection, centroids.c.id, centroid_ids))
-        found = {row.id: stored_rows.enrolled(row) for row in self._connection.execute(query)}
-        if missing := [id_ for id_ in centroid_ids if id_ not in found]:
+        owners = stored_rows.owners(self._connection.execute(query).all())
+        if missing := [id_ for id_ in centroid_ids if id_ not in owners]:
             raise stored_rows.lost(missing[0])
-        return found
+        return owners
 
     def group(self, name: str, space_id: str, ids: Sequence[int] | None = None) -> list[int]:
         """Return the ids of the centroids in a space of the members of a group, by id.
