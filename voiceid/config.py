@@ -32,6 +32,7 @@ from voiceid.speech.quality import QualityLimits
 from voiceid.speech.speaker_model import HearingOptions
 from voiceid.speech.vad import SpeechOptions
 
+CONFIG_NAME = "config.yaml"
 ENV_PREFIX = "VOICEID_"
 """``VOICEID_DECISION__MARGIN=0.1`` sets ``decision.margin``."""
 
@@ -101,6 +102,11 @@ class Config:
     log_file: Path | None
     sources: Mapping[str, str]
 
+    @property
+    def file(self) -> Path:
+        """The ``config.yaml`` of the home, which may not be there."""
+        return self.home / CONFIG_NAME
+
     def hearing(self, channel: str | int | None = None) -> HearingOptions:
         """Return how recordings are heard: by the settings, or by another channel of them."""
         audio = self.audio if channel is None else replace(self.audio, channel=channel)
@@ -114,7 +120,7 @@ def find_home(home: str | os.PathLike[str] | None = None) -> Path:
     if named := os.environ.get(ENV_PREFIX + "HOME"):
         return Path(named).absolute()
     here = Path.cwd()
-    if (here / "config.yaml").is_file():
+    if (here / CONFIG_NAME).is_file():
         return here
     return Path(platformdirs.user_data_dir("voiceid", appauthor=False))
 
@@ -145,7 +151,7 @@ def load_config(
     values = {key: default for key, (default, _) in _SETTINGS.items()}
     sources = dict.fromkeys(_SETTINGS, "default")
     given = [
-        *_from_file(folder / "config.yaml", problems),
+        *_from_file(folder / CONFIG_NAME, problems),
         *_from_environment(os.environ if environ is None else environ),
         *((k, v, "flag") for k, v in (flags or {}).items() if v is not None),
     ]
@@ -181,7 +187,7 @@ def write_default_config(folder: Path, *, force: bool = False) -> Path:
     ConfigError
         There is one already and ``force`` is off, or the folder cannot be written to.
     """
-    path = folder.absolute() / "config.yaml"
+    path = folder.absolute() / CONFIG_NAME
     text = shipped("config.yaml").read_bytes()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -93,7 +93,7 @@ def test_what_helps_speakers_it_has_not_heard_decides_and_can_be_taken_back(
     assert found["calibration"] == calibration["id"]
     for ask in (["verify", "alice", door], ["compare", door, door]):
         assert run(*ask, "--json").json["embedding_space"] == adaptation["adapted_space"]
-    assert run("db", "check").code == 0
+    assert run("database", "check").code == 0
     assert run("adaptations", "remove", str(adaptation["id"])).code == 49
     assert f"calibration {calibration['id']} of" in run("doctor").out
     left = run("calibrations", "use", "none")

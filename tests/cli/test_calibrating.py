@@ -143,7 +143,7 @@ def test_a_damaged_calibration_accepts_nobody(
 ) -> None:
     door = ami.cut("alice-4", home / "door.wav")
     with VoiceID.open() as vid:
-        database = vid.config.data / "voiceid.sqlite3"
+        database = vid.database.location
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE calibrations SET facts = replace(facts, 'slope', 'hope')")
     for ask in (["verify", "alice", door], ["identify", door], ["compare", door, door]):

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 from cli_running import Runner
-from voiceid.app import doctor
+
+from voiceid.resources import examination
 
 
 def findings(run: Runner, code: int = 0) -> dict[str, set[str]]:
@@ -104,7 +105,7 @@ def test_too_many_threads_are_a_warning(
 def test_a_disk_that_fills_up_is_told_in_time(
     free: float, health: str, code: int, home: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    monkeypatch.setattr(examination.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     assert findings(run, code) == {**ALL_WELL, "disk": {health}}
 
 

@@ -21,7 +21,7 @@ from voiceid.errors import FitRefused
     "adapt",
     cls=Command,
     short_help="Learn what the site does to voices, and take it out.",
-    example="voiceid adapt people.csv --target-fmr 1e-3",
+    examples=["voiceid adapt people.csv --target-fmr 1e-3"],
 )
 @click.argument("input", metavar="[INPUT]", type=click.Path(path_type=Path), required=False)
 @fitting_options

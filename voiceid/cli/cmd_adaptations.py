@@ -16,14 +16,14 @@ from voiceid.cli.tree import Command, Group
     "adaptations",
     cls=Group,
     short_help="List, choose and remove adaptations.",
-    example="voiceid adaptations use none",
+    examples=["voiceid adaptations use none"],
 )
 @common_options
 def command() -> None:
     """List, choose and remove adaptations."""
 
 
-@command.command("list", cls=Command, example="voiceid adaptations list --json")
+@command.command("list", cls=Command, examples=["voiceid adaptations list --json"])
 @common_options
 @click.pass_obj
 def list_command(console: Console) -> int:
@@ -41,7 +41,7 @@ def list_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command("use", cls=Command, example="voiceid adaptations use 1")
+@command.command("use", cls=Command, examples=["voiceid adaptations use 1"])
 @click.argument("number", metavar="ID|none", type=NumberOrNone())
 @common_options
 @click.pass_obj
@@ -58,7 +58,7 @@ def use_command(console: Console, number: int | None) -> int:
     return exit_codes.DONE
 
 
-@command.command("remove", cls=Command, example="voiceid adaptations remove 1")
+@command.command("remove", cls=Command, examples=["voiceid adaptations remove 1"])
 @click.argument("number", metavar="ID", type=int)
 @common_options
 @click.pass_obj

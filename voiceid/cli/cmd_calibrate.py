@@ -20,7 +20,7 @@ from voiceid.cli.tree import Command
     "calibrate",
     cls=Command,
     short_help="Fit the thresholds to recordings whose speakers are known.",
-    example="voiceid calibrate people.csv --target-fmr 1e-3",
+    examples=["voiceid calibrate people.csv --target-fmr 1e-3"],
 )
 @input_options
 @fitting_options

@@ -16,14 +16,14 @@ from voiceid.cli.tree import Command, Group
     "calibrations",
     cls=Group,
     short_help="List, show, choose and remove calibrations.",
-    example="voiceid calibrations use 2",
+    examples=["voiceid calibrations use 2"],
 )
 @common_options
 def command() -> None:
     """List, show, choose and remove calibrations."""
 
 
-@command.command("list", cls=Command, example="voiceid calibrations list --json")
+@command.command("list", cls=Command, examples=["voiceid calibrations list --json"])
 @common_options
 @click.pass_obj
 def list_command(console: Console) -> int:
@@ -41,7 +41,7 @@ def list_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command("show", cls=Command, example="voiceid calibrations show 2")
+@command.command("show", cls=Command, examples=["voiceid calibrations show 2"])
 @click.argument("number", metavar="ID", type=int)
 @common_options
 @click.pass_obj
@@ -56,7 +56,7 @@ def show_command(console: Console, number: int) -> int:
     return exit_codes.DONE
 
 
-@command.command("use", cls=Command, example="voiceid calibrations use 2")
+@command.command("use", cls=Command, examples=["voiceid calibrations use 2"])
 @click.argument("number", metavar="ID|none", type=NumberOrNone())
 @common_options
 @click.pass_obj
@@ -77,7 +77,7 @@ def use_command(console: Console, number: int | None) -> int:
     return exit_codes.DONE
 
 
-@command.command("remove", cls=Command, example="voiceid calibrations remove 1")
+@command.command("remove", cls=Command, examples=["voiceid calibrations remove 1"])
 @click.argument("number", metavar="ID", type=int)
 @common_options
 @click.pass_obj

@@ -16,7 +16,7 @@ from voiceid.cli.tree import Command
     "compare",
     cls=Command,
     short_help="Decide whether two clips are of one voice.",
-    example="voiceid compare a.wav b.mp3",
+    examples=["voiceid compare a.wav b.mp3"],
 )
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")

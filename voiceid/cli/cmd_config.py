@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     "config",
     cls=Group,
     short_help="Show, check and write the settings.",
-    example="voiceid config show",
+    examples=["voiceid config show"],
 )
 @audio_options
 def command() -> None:
     """Show, check and write the settings."""
 
 
-@command.command("show", cls=Command, example="voiceid config show --channel left")
+@command.command("show", cls=Command, examples=["voiceid config show --channel left"])
 @audio_options
 @click.pass_obj
 def show_command(console: Console) -> int:
     """Show every setting, its value, and where it came from.
 
     A flag wins over a VOICEID_* variable, which wins over config.yaml, which wins over the
-    default.  A model that the gallery was switched away from (`voiceid migrate`) is not used
+    default.  A model that the gallery was switched away from (`voiceid models switch`) is not used
     whatever names it: then a notice says which one is.
     """
     with open_voiceid(console) as vid:
@@ -53,7 +53,7 @@ def show_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command("check", cls=Command, example="voiceid config check --home /etc/voiceid")
+@command.command("check", cls=Command, examples=["voiceid config check --home /etc/voiceid"])
 @audio_options
 @click.pass_obj
 def check_command(console: Console) -> int:
@@ -71,7 +71,7 @@ def check_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command("init", cls=Command, example="voiceid config init")
+@command.command("init", cls=Command, examples=["voiceid config init"])
 @click.option("--force", is_flag=True, help="Put it in place of one that is there.")
 @audio_options
 @click.pass_obj

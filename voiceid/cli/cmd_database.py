@@ -11,7 +11,7 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options
+from voiceid.cli.options import common_options, yes_option
 from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import counted, fields, megabytes, printable
 from voiceid.cli.tree import Command, Group
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     "database",
     cls=Group,
     short_help="Show, upgrade, check, back up, restore and copy the database.",
-    example="voiceid database status",
+    examples=["voiceid database status"],
 )
 @common_options
 def command() -> None:
     """Show, upgrade, check, back up, restore and copy the database."""
 
 
-@command.command("status", cls=Command, example="voiceid database status --json")
+@command.command("status", cls=Command, examples=["voiceid database status --json"])
 @common_options
 @click.pass_obj
 def status_command(console: Console) -> int:
@@ -44,7 +44,7 @@ def status_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command("upgrade", cls=Command, example="voiceid database upgrade")
+@command.command("upgrade", cls=Command, examples=["voiceid database upgrade"])
 @common_options
 @click.pass_obj
 def upgrade_command(console: Console) -> int:
@@ -54,7 +54,9 @@ def upgrade_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command("backup", cls=Command, example="voiceid database backup voices-2026-11-24.sqlite3")
+@command.command(
+    "backup", cls=Command, examples=["voiceid database backup voices-2026-11-24.sqlite3"]
+)
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @common_options
 @click.pass_obj
@@ -74,10 +76,10 @@ def backup_command(console: Console, file: Path) -> int:
 
 
 @command.command(
-    "restore", cls=Command, example="voiceid database restore voices-2026-11-24.sqlite3 --yes"
+    "restore", cls=Command, examples=["voiceid database restore voices-2026-11-24.sqlite3 --yes"]
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @common_options
 @click.pass_obj
 def restore_command(console: Console, file: Path, *, yes: bool) -> int:
@@ -104,7 +106,7 @@ def restore_command(console: Console, file: Path, *, yes: bool) -> int:
     return exit_codes.DONE
 
 
-@command.command("check", cls=Command, example="voiceid database check")
+@command.command("check", cls=Command, examples=["voiceid database check"])
 @common_options
 @click.pass_obj
 def check_command(console: Console) -> int:
@@ -128,7 +130,9 @@ def check_command(console: Console) -> int:
 @command.command(
     "copy",
     cls=Command,
-    example="voiceid database copy data/voiceid.sqlite3 postgresql+psycopg://door@db.example/voices",
+    examples=[
+        "voiceid database copy data/voiceid.sqlite3 postgresql+psycopg://door@db.example/voices"
+    ],
 )
 @click.argument("source", metavar="SOURCE")
 @click.argument("target", metavar="TARGET")

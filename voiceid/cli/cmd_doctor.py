@@ -17,7 +17,7 @@ from voiceid.errors import Unhealthy
     "doctor",
     cls=Command,
     short_help="Examine the whole installation.",
-    example="voiceid doctor",
+    examples=["voiceid doctor"],
 )
 @common_options
 @click.pass_obj

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "embed",
     cls=Command,
     short_help="Print the embedding of a clip.",
-    example="voiceid embed clip.mp3 --model ge2e --format npy -o clip.npy",
+    examples=["voiceid embed clip.mp3 --model ge2e --format npy -o clip.npy"],
 )
 @audio_argument
 @click.option(

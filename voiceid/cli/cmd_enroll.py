@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "enroll",
     cls=Command,
     short_help="Enrol a speaker from clips of a voice, or many at once.",
-    example="voiceid enroll alice a1.wav a2.wav a3.mp3",
+    examples=["voiceid enroll alice a1.wav a2.wav a3.mp3"],
 )
 @click.argument("name", metavar="[NAME", required=False, type=SpeakerName())
 @click.argument("audio", metavar="AUDIO...]", nargs=-1)

@@ -28,7 +28,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "evaluate",
     cls=Command,
     short_help="Measure the error rates on recordings whose speakers are known.",
-    example="voiceid evaluate people.csv --output report",
+    examples=["voiceid evaluate people.csv --output report"],
 )
 @input_options
 @click.option(

@@ -16,7 +16,7 @@ from voiceid.cli.tree import Command
     "identify",
     cls=Command,
     short_help="Decide who of the enrolled is speaking, if any.",
-    example="voiceid identify door.mp3 --top 3",
+    examples=["voiceid identify door.mp3 --top 3"],
 )
 @audio_arguments
 @click.option(

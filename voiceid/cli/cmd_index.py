@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     "index",
     cls=Group,
     short_help="Show and rebuild the search index.",
-    example="voiceid index status",
+    examples=["voiceid index status"],
 )
 @common_options
 def command() -> None:
     """Show and rebuild the search index, a cache of the database."""
 
 
-@command.command("status", cls=Command, example="voiceid index status")
+@command.command("status", cls=Command, examples=["voiceid index status"])
 @common_options
 @click.pass_obj
 def status_command(console: Console) -> int:
@@ -43,7 +43,7 @@ def status_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command("rebuild", cls=Command, example="voiceid index rebuild")
+@command.command("rebuild", cls=Command, examples=["voiceid index rebuild"])
 @common_options
 @click.pass_obj
 def rebuild_command(console: Console) -> int:
@@ -53,7 +53,7 @@ def rebuild_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command("seal", cls=Command, example="voiceid index seal")
+@command.command("seal", cls=Command, examples=["voiceid index seal"])
 @common_options
 @click.pass_obj
 def seal_command(console: Console) -> int:

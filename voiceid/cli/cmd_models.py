@@ -26,20 +26,24 @@ if TYPE_CHECKING:
 @click.group(
     "models",
     cls=Group,
-    short_help="List, show, pull, verify and remove models, and add others.",
-    example="voiceid models pull",
+    short_help="List, show, pull, verify, add, remove and switch models.",
+    examples=["voiceid models pull"],
     lazy={
-        "add": ("voiceid.cli.cmd_models_add", "Make a network from an ONNX file a model."),
-        "quantize": ("voiceid.cli.cmd_models_quantize", "Make the INT8 form of an encoder."),
-        "compare": ("voiceid.cli.cmd_models_compare", "Show two encoders side by side."),
+        "Commands": {
+            "add": "Make a network from an ONNX file a model like any other.",
+            "quantize": "Make the INT8 form of an encoder.",
+            "compare": "Show two encoders side by side on the same recordings.",
+            "switch": "Switch the gallery to another model.",
+        }
     },
+    modules="voiceid.cli.cmd_models_",
 )
 @common_options
 def command() -> None:
-    """List, show, pull, verify and remove models, and add others."""
+    """List, show, pull, verify, add, remove and switch models."""
 
 
-@command.command("list", cls=Command, example="voiceid models list")
+@command.command("list", cls=Command, examples=["voiceid models list"])
 @common_options
 @click.pass_obj
 def list_command(console: Console) -> int:
@@ -72,7 +76,7 @@ def list_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command("show", cls=Command, example="voiceid models show campplus")
+@command.command("show", cls=Command, examples=["voiceid models show campplus"])
 @click.argument("name", metavar="NAME")
 @common_options
 @click.pass_obj
@@ -93,7 +97,7 @@ def show_command(console: Console, name: str) -> int:
     return exit_codes.DONE
 
 
-@command.command("pull", cls=Command, example="voiceid models pull campplus silero-vad")
+@command.command("pull", cls=Command, examples=["voiceid models pull campplus silero-vad"])
 @click.argument("names", metavar="[NAME...]", nargs=-1)
 @click.option(
     "--from",
@@ -124,7 +128,7 @@ def pull_command(
     return exit_codes.DONE
 
 
-@command.command("verify", cls=Command, example="voiceid models verify campplus")
+@command.command("verify", cls=Command, examples=["voiceid models verify campplus"])
 @click.argument("names", metavar="[NAME...]", nargs=-1)
 @common_options
 @click.pass_obj
@@ -149,7 +153,7 @@ def verify_command(console: Console, names: tuple[str, ...]) -> int:
     return exit_codes.DONE
 
 
-@command.command("remove", cls=Command, example="voiceid models remove ge2e")
+@command.command("remove", cls=Command, examples=["voiceid models remove ge2e"])
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @common_options
 @click.pass_obj
@@ -169,9 +173,9 @@ def remove_command(console: Console, names: tuple[str, ...]) -> int:
 
 
 def _needed(vid: VoiceID) -> Sequence[str]:
-    from voiceid.app import VAD_MODEL  # noqa: PLC0415 - loaded by now
+    from voiceid.speech.speaker_model import DETECTOR  # noqa: PLC0415 - loaded by now
 
-    return [vid.models.card.name, VAD_MODEL]
+    return [vid.models.card.name, DETECTOR]
 
 
 def _status(vid: VoiceID, name: str) -> ModelStatus:

@@ -26,7 +26,7 @@ _WHOLE = click.IntRange(min=1)
 @click.command(
     "add",
     cls=Command,
-    example="voiceid models add resnet34.onnx --frontend kaldi-fbank-80 --framework wespeaker",
+    examples=["voiceid models add resnet34.onnx --frontend kaldi-fbank-80 --framework wespeaker"],
 )
 @click.argument("file", metavar="FILE.onnx", type=click.Path(path_type=Path))
 @click.option(

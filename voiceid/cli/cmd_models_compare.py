@@ -16,7 +16,7 @@ from voiceid.cli.tree import Command
 
 
 @click.command(
-    "compare", cls=Command, example="voiceid models compare campplus campplus-int8 recordings/"
+    "compare", cls=Command, examples=["voiceid models compare campplus campplus-int8 recordings/"]
 )
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")

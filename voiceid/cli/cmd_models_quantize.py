@@ -13,7 +13,7 @@ from voiceid.cli.text import megabytes
 from voiceid.cli.tree import Command
 
 
-@click.command("quantize", cls=Command, example="voiceid models quantize campplus")
+@click.command("quantize", cls=Command, examples=["voiceid models quantize campplus"])
 @click.argument("name", metavar="NAME")
 @click.argument("audio", metavar="[AUDIO...]", nargs=-1)
 @click.option("--name", "new_name", help="Of the new model; NAME-int8 when left out.")

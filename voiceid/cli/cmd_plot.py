@@ -49,7 +49,7 @@ def _output_options(function: F) -> F:
     "plot",
     cls=Group,
     short_help="Draw the enrolled voices, or scores, similarity and errors of clips.",
-    example="voiceid plot speakers -o pictures",
+    examples=["voiceid plot speakers -o pictures"],
 )
 @common_options
 def command() -> None:
@@ -60,7 +60,7 @@ def command() -> None:
 
 
 @command.command(
-    "speakers", cls=Command, example="voiceid plot speakers --add door.mp3 -o door.png"
+    "speakers", cls=Command, examples=["voiceid plot speakers --add door.mp3 -o door.png"]
 )
 @click.option(
     "--method",
@@ -119,7 +119,9 @@ def speakers_command(
     return exit_codes.DONE
 
 
-@command.command("similarity", cls=Command, example="voiceid plot similarity people -o people.png")
+@command.command(
+    "similarity", cls=Command, examples=["voiceid plot similarity people -o people.png"]
+)
 @click.argument("sources", metavar="LIST|FOLDER...", nargs=-1, required=True)
 @_output_options
 @audio_options
@@ -158,7 +160,7 @@ def similarity_command(
     return exit_codes.DONE
 
 
-@command.command("scores", cls=Command, example="voiceid plot scores trials.csv -o scores.png")
+@command.command("scores", cls=Command, examples=["voiceid plot scores trials.csv -o scores.png"])
 @click.argument("sources", metavar="LIST|FOLDER...", nargs=-1, required=True)
 @_output_options
 @audio_options
@@ -200,7 +202,7 @@ def scores_command(
     return exit_codes.DONE
 
 
-@command.command("det", cls=Command, example="voiceid plot det report/report.json -o det.svg")
+@command.command("det", cls=Command, examples=["voiceid plot det report/report.json -o det.svg"])
 @input_options
 @_output_options
 @common_options

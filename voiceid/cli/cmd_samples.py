@@ -8,7 +8,7 @@ from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options, name_argument
+from voiceid.cli.options import common_options, name_argument, yes_option
 from voiceid.cli.speakers_text import samples_table
 from voiceid.cli.text import counted
 from voiceid.cli.tree import Command, Group
@@ -18,14 +18,14 @@ from voiceid.cli.tree import Command, Group
     "samples",
     cls=Group,
     short_help="List and remove the samples of a speaker.",
-    example="voiceid samples list alice",
+    examples=["voiceid samples list alice"],
 )
 @common_options
 def command() -> None:
     """List and remove the samples of a speaker."""
 
 
-@command.command("list", cls=Command, example="voiceid samples list alice --json")
+@command.command("list", cls=Command, examples=["voiceid samples list alice --json"])
 @name_argument
 @common_options
 @click.pass_obj
@@ -44,10 +44,10 @@ def list_command(console: Console, name: str) -> int:
     return exit_codes.DONE
 
 
-@command.command("remove", cls=Command, example="voiceid samples remove alice 17 --yes")
+@command.command("remove", cls=Command, examples=["voiceid samples remove alice 17 --yes"])
 @name_argument
 @click.argument("sample_ids", metavar="ID...", nargs=-1, required=True, type=int)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @common_options
 @click.pass_obj
 def remove_command(console: Console, name: str, sample_ids: tuple[int, ...], *, yes: bool) -> int:

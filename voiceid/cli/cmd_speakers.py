@@ -18,7 +18,7 @@ from voiceid.cli.cmd_speakers_edit import (
 from voiceid.cli.cmd_speakers_exchange import export_command, import_command
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SpeakerName, common_options, name_argument
+from voiceid.cli.options import SpeakerName, common_options, name_argument, yes_option
 from voiceid.cli.speakers_text import speaker_text, speakers_table
 from voiceid.cli.text import counted
 from voiceid.cli.tree import Command, Group
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     "speakers",
     cls=Group,
     short_help="List, show, change, compare, remove, export and import speakers.",
-    example="voiceid speakers list",
+    examples=["voiceid speakers list"],
 )
 @common_options
 def command() -> None:
     """List, show, change, compare, remove, export and import speakers."""
 
 
-@command.command("list", cls=Command, example="voiceid speakers list --json")
+@command.command("list", cls=Command, examples=["voiceid speakers list --json"])
 @click.option("--after", metavar="NAME", type=SpeakerName(), help="Begin after this name.")
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many speakers.")
 @click.option("--group", metavar="GROUP", help="Only the members of this group.")
@@ -78,7 +78,7 @@ def _note_empty(console: Console, vid: VoiceID, group: str | None) -> None:
         console.note(f"no speaker is in the group {group!r}")
 
 
-@command.command("show", cls=Command, example="voiceid speakers show alice")
+@command.command("show", cls=Command, examples=["voiceid speakers show alice"])
 @name_argument
 @common_options
 @click.pass_obj
@@ -95,7 +95,7 @@ def show_command(console: Console, name: str) -> int:
     return exit_codes.DONE
 
 
-@command.command("rename", cls=Command, example='voiceid speakers rename alice "Alice Liddell"')
+@command.command("rename", cls=Command, examples=['voiceid speakers rename alice "Alice Liddell"'])
 @name_argument
 @click.argument("new_name", metavar="NEW_NAME", type=SpeakerName())
 @common_options
@@ -112,9 +112,9 @@ def rename_command(console: Console, name: str, new_name: str) -> int:
     return exit_codes.DONE
 
 
-@command.command("remove", cls=Command, example="voiceid speakers remove alice --yes")
+@command.command("remove", cls=Command, examples=["voiceid speakers remove alice --yes"])
 @name_argument
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @common_options
 @click.pass_obj
 def remove_command(console: Console, name: str, *, yes: bool) -> int:

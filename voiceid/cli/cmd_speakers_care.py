@@ -8,7 +8,7 @@ from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SpeakerName, common_options, name_argument
+from voiceid.cli.options import SpeakerName, common_options, name_argument, yes_option
 from voiceid.cli.speakers_text import inspection_text, merge_text, samples_table
 from voiceid.cli.text import counted
 from voiceid.cli.tree import Command
@@ -18,7 +18,7 @@ from voiceid.cli.tree import Command
     "inspect",
     cls=Command,
     short_help="Compare a speaker's samples with each other and with everybody else.",
-    example="voiceid speakers inspect alice",
+    examples=["voiceid speakers inspect alice"],
 )
 @name_argument
 @common_options
@@ -42,13 +42,13 @@ def inspect_command(console: Console, name: str) -> int:
     "merge",
     cls=Command,
     short_help="Make two speakers one who are the same person.",
-    example="voiceid speakers merge alice alise --dry-run",
+    examples=["voiceid speakers merge alice alise --dry-run"],
 )
 @name_argument
 @click.argument("other", metavar="OTHER", type=SpeakerName())
 @click.option("--force", is_flag=True, help="Though their voices are not alike.")
 @click.option("--dry-run", is_flag=True, help="Show how alike they are, change nothing.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @common_options
 @click.pass_obj
 def merge_command(
@@ -80,7 +80,7 @@ def merge_command(
     "split",
     cls=Command,
     short_help="Give the samples that do not fit to a new speaker.",
-    example="voiceid speakers split alice alise --dry-run",
+    examples=["voiceid speakers split alice alise --dry-run"],
 )
 @name_argument
 @click.argument("new_name", metavar="NEW_NAME", type=SpeakerName())

@@ -10,7 +10,7 @@ from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options, details_options, name_argument
+from voiceid.cli.options import common_options, details_options, name_argument, yes_option
 from voiceid.cli.speakers_text import facts_text
 from voiceid.cli.text import counted
 from voiceid.cli.tree import Command
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "edit",
     cls=Command,
     short_help="Change the groups, the metadata and the expiry of a speaker.",
-    example="voiceid speakers edit alice --group lobby --meta badge=4711 --expires 2027-01-31",
+    examples=["voiceid speakers edit alice --group lobby --meta badge=4711 --expires 2027-01-31"],
 )
 @name_argument
 @details_options
@@ -64,7 +64,7 @@ def edit_command(  # noqa: PLR0913 - one parameter an option
     "disable",
     cls=Command,
     short_help="Accept a speaker no more; nothing is erased.",
-    example="voiceid speakers disable alice",
+    examples=["voiceid speakers disable alice"],
 )
 @name_argument
 @common_options
@@ -83,7 +83,7 @@ def disable_command(console: Console, name: str) -> int:
     "enable",
     cls=Command,
     short_help="Accept a speaker again that was disabled.",
-    example="voiceid speakers enable alice",
+    examples=["voiceid speakers enable alice"],
 )
 @name_argument
 @common_options
@@ -109,11 +109,11 @@ def _change(console: Console, name: str, details: SpeakerDetails) -> int:
     "purge",
     cls=Command,
     short_help="Erase everybody who has expired.",
-    example="voiceid speakers purge --expired --dry-run",
+    examples=["voiceid speakers purge --expired --dry-run"],
 )
 @click.option("--expired", is_flag=True, required=True, help="Erase everybody who has expired.")
 @click.option("--dry-run", is_flag=True, help="Only show who would be erased.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@yes_option
 @common_options
 @click.pass_obj
 def purge_command(console: Console, *, expired: bool, dry_run: bool, yes: bool) -> int:

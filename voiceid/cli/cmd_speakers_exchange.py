@@ -19,7 +19,7 @@ from voiceid.cli.tree import Command
     "export",
     cls=Command,
     short_help="Write speakers to a file that another gallery can import.",
-    example="voiceid speakers export staff.jsonl alice bob",
+    examples=["voiceid speakers export staff.jsonl alice bob"],
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.argument("names", metavar="[NAME...]", nargs=-1, type=SpeakerName())
@@ -49,7 +49,7 @@ def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
     "import",
     cls=Command,
     short_help="Add the speakers of an exported file, or of embeddings made elsewhere.",
-    example="voiceid speakers import staff.jsonl",
+    examples=["voiceid speakers import staff.jsonl"],
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--append", is_flag=True, help="Add what is missing to speakers that are there.")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "stats",
     cls=Command,
     short_help="Count what is in the gallery.",
-    example="voiceid stats --prometheus > /var/lib/node_exporter/voiceid.prom",
+    examples=["voiceid stats --prometheus > /var/lib/node_exporter/voiceid.prom"],
 )
 @click.option("--prometheus", is_flag=True, help="Print the text format of Prometheus.")
 @common_options

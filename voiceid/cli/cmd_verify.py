@@ -16,7 +16,7 @@ from voiceid.cli.tree import Command
     "verify",
     cls=Command,
     short_help="Decide whether a clip is the voice of one speaker.",
-    example="voiceid verify alice door.wav",
+    examples=["voiceid verify alice door.wav"],
 )
 @name_argument
 @audio_arguments

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from voiceid.cli import exit_codes
 from voiceid.cli.progress import ProgressBar
 from voiceid.cli.streams import abandon_stdout, is_terminal, shows_colours, speaks_utf8
 from voiceid.cli.text import coloured, json_line, printable, printable_lines
@@ -87,6 +88,14 @@ class Console:
         ascii_only = not speaks_utf8(sys.stdout)
         self.result(json_line(value, ascii_only=ascii_only))
 
+    def answer(self, facts: Mapping[str, object], text: str) -> int:
+        """Write a result: ``facts`` with ``--json``, else ``text``; return the exit code 0."""
+        if self.settings.as_json:
+            self.json(facts)
+        else:
+            self.result(text)
+        return exit_codes.DONE
+
     def binary(self, data: bytes) -> None:
         """Write bytes as they are."""
         self._clear_bar()
@@ -114,6 +123,10 @@ class Console:
         """Show progress on standard error; not with ``--quiet``."""
         if not self.settings.quiet:
             self._drawn_bar()(stage, done_bytes, total_bytes)
+
+    def hearing(self, done: int, total: int) -> None:
+        """Show how many recordings are heard."""
+        self.count("hearing", done, total)
 
     def count(self, stage: str, done: int, total: int) -> None:
         """Show how many things are done on standard error; not with ``--quiet``."""

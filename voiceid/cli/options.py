@@ -151,7 +151,7 @@ def common_options(function: F) -> F:
 
 
 def audio_options(function: F) -> F:
-    """Add the common options and those of commands that read audio."""
+    """Add the common options and those of commands that hear audio."""
     with_channel: F = _CHANNEL(function)
     return common_options(with_channel)
 
@@ -163,6 +163,10 @@ target_fmr_option = click.option(
     help="How often another voice may match, e.g. 1e-3 (default: the settings, else 0.001).",
 )
 """``--target-fmr RATE``."""
+
+
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+"""``--yes``, of what cannot be undone."""
 
 
 def details_options(function: F) -> F:
