@@ -14,7 +14,7 @@ Row: TypeAlias = Mapping[str, Any] | str
 
 _JSON_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
 _SHOWN = 10
-"""Problems that are told in full."""
+"""Problems that are shown in full."""
 
 
 def rows_of(path: PurePath, text: str) -> Iterator[tuple[int, Row]]:
@@ -50,7 +50,7 @@ def _csv_rows(lines: Iterable[str]) -> Iterator[tuple[int, Row]]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield reader.line_num, f"it is no CSV: {error}"
+            yield reader.line_num, f"it is not a CSV file: {error}"
             return
         if not row:
             continue
@@ -69,6 +69,6 @@ def _json_rows(lines: Iterable[str]) -> Iterator[tuple[int, Row]]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            yield number, f"it is no JSON: {error}"
+            yield number, f"it is not JSON: {error}"
             continue
         yield number, row if isinstance(row, dict) else "it is not an object"
