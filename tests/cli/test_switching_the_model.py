@@ -24,7 +24,7 @@ def kept(home: Path, ami: Any, run: Runner) -> Path:
 
 
 def test_the_model_is_switched_from_the_comparison_to_the_end(
-    kept: Path, run: Runner, ami: Any
+    kept: Path, run: Runner, ami: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     door = ami.cut("alice-4", kept / "door.wav")
     ran = run("models", "switch", "prepare", "campplus-int8")
@@ -55,6 +55,14 @@ def test_the_model_is_switched_from_the_comparison_to_the_end(
     found = run("identify", door, "--json").json
     assert found["speaker"]["name"] == "alice"
     assert found["embedding_space"].startswith("campplus-int8-")
+
+    monkeypatch.setenv("VOICEID_DECISION__THRESHOLD", "0.4")
+    refused = run("identify", door)
+    assert refused.code == 39
+    assert "the threshold of the settings was set for campplus-9" in refused.err
+    by_call = run("identify", door, "--threshold", "0.4", "--json").json
+    assert by_call["threshold_source"] == "set by hand in the call"
+    monkeypatch.delenv("VOICEID_DECISION__THRESHOLD")
 
     shown = run("config", "show")
     assert "the gallery was switched from campplus to campplus-int8, which is used" in shown.err

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from voiceid.config import find_home, load_config
-from voiceid.settings import SETTINGS
 from voiceid.errors import ConfigError
 from voiceid.index.base import IndexOptions
+from voiceid.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from voiceid.cli import exit_codes
-from voiceid.cli.calibration_text import calibrations_table, told
+from voiceid.cli.calibration_text import calibration_text, calibrations_table
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import NumberOrNone, common_options
@@ -15,7 +15,6 @@ from voiceid.cli.tree import Command, Group
 @click.group(
     "calibrations",
     cls=Group,
-    short_help="List, show, choose and remove calibrations.",
     examples=["voiceid calibrations use 2"],
 )
 @common_options
@@ -52,7 +51,7 @@ def show_command(console: Console, number: int) -> int:
     if console.settings.as_json:
         console.json(found.to_dict())
     else:
-        console.result(told(found))
+        console.result(calibration_text(found))
     return exit_codes.DONE
 
 
@@ -70,7 +69,9 @@ def use_command(console: Console, number: int | None) -> int:
     if console.settings.as_json:
         console.json({"in_use": None if found is None else found.id})
     elif found is None:
-        then = "nobody is accepted in the adapted space" if adapted else "the model's card decides"
+        then = (
+            "no speaker is accepted in the adapted space" if adapted else "the model's card decides"
+        )
         console.result(f"in use  none: {then}")
     else:
         console.result(f"in use  calibration {found.id} of {found.space_id}")

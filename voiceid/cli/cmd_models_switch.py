@@ -46,18 +46,18 @@ def command() -> None:
     short_help="Let another model hear the kept recordings.",
     examples=["voiceid models switch prepare ge2e"],
 )
-@click.argument("model", metavar="MODEL")
+@click.argument("to", metavar="MODEL")
 @common_options
 @click.pass_obj
-def prepare_command(console: Console, model: str) -> int:
+def prepare_command(console: Console, to: str) -> int:
     """Let another model hear the kept recordings; decisions stay as they are.
 
     It compares both models on kept recordings first, and at the end lists the speakers who must
     enrol again.  Other commands can run meanwhile.  If it is stopped, run it again: it continues.
     """
     with open_voiceid(console) as vid:
-        compared = _compare(vid, console, model)
-        prepared = vid.models.switch.prepare(model, tell=console.hearing)
+        compared = _compare(vid, console, to)
+        prepared = vid.models.switch.prepare(to, tell=console.hearing)
         if console.settings.as_json:
             console.json({**prepared.to_dict(), "comparison": compared})
         else:
@@ -143,13 +143,13 @@ def finish_command(console: Console, *, yes: bool) -> int:
     return exit_codes.DONE
 
 
-def _compare(vid: VoiceID, console: Console, model: str) -> dict[str, Any] | None:
+def _compare(vid: VoiceID, console: Console, to: str) -> dict[str, Any] | None:
     """Show both models on the same recordings, unless an earlier run did."""
     status = vid.models.switch.status()
     if status is not None and status.state != "switched":
         return None
     try:
-        compared = vid.models.switch.compare(model)
+        compared = vid.models.switch.compare(to)
     except NotEnoughSpeech as error:
         console.note(f"the models cannot be compared: of kept audio, {error.message}")
         return None

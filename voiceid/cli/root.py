@@ -19,7 +19,7 @@ _COMMANDS = {
         "embed": "Print the embedding of a clip.",
     },
     "People": {
-        "enroll": "Enrol a speaker from clips of a voice, or many speakers at once.",
+        "enroll": "Enrol a speaker from clips of a voice, or many at once.",
         "speakers": "List, show, change, compare, remove, export and import speakers.",
         "samples": "List and remove the samples of a speaker.",
     },

@@ -18,6 +18,10 @@ class CommonOption(click.Option):
     """An option of every command, listed in full in the help of the program alone."""
 
 
+class AudioOption(CommonOption):
+    """An option of every command that hears audio, listed by each."""
+
+
 class Command(click.Command):
     """A command whose help ends with examples.
 
@@ -141,9 +145,11 @@ def _write_options(
     for param in command.get_params(ctx):
         # Some versions of click list arguments too; the usage line shows them already.
         record = None if isinstance(param, click.Argument) else param.get_help_record(ctx)
-        if record is not None and isinstance(param, CommonOption):
+        if record is None:
+            continue
+        if isinstance(param, CommonOption) and (ctx.parent is None or type(param) is CommonOption):
             common[min(param.opts, key=len)] = record
-        elif record is not None:
+        else:
             own.append(record)
     if own:
         with formatter.section("Options"):
