@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from voiceid import EnrollmentRefused, SpeakerNotFound, VoiceID
+from voiceid import EnrollmentRefused, SpeakerNotFound, ThresholdUnavailable, VoiceID
+from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut
+from voiceid.model_in_use import ModelInUse
 
 Clips = Callable[[str, str], list[Path]]
 
@@ -20,7 +23,9 @@ def codes(refused: pytest.ExceptionInfo[EnrollmentRefused]) -> list[str]:
 
 
 def contents(vid: VoiceID) -> list[object]:
-    return [(s.to_dict(), [x.to_dict() for x in vid.samples.list(s.name)]) for s in vid.speakers.list()]
+    return [
+        (s.to_dict(), [x.to_dict() for x in vid.samples.list(s.name)]) for s in vid.speakers.list()
+    ]
 
 
 def test_clips_become_samples_and_their_mean_the_centroid(vid: VoiceID, clips: Clips) -> None:
@@ -36,6 +41,13 @@ def test_clips_become_samples_and_their_mean_the_centroid(vid: VoiceID, clips: C
     np.testing.assert_allclose(stored, mean / np.linalg.norm(mean), atol=1e-6)
 
 
+def test_one_recording_needs_no_list(vid: VoiceID, clips: Clips) -> None:
+    paths = clips("FEE083", "trn06")
+    vid.enroll("alice", paths)
+    assert vid.enroll("alice", str(clips("FEE083", "trn09")[0])).enrolled
+    assert vid.speakers.get("alice").n_samples == len(paths) + 1
+
+
 def test_appended_clips_join_and_replaced_ones_leave(vid: VoiceID, clips: Clips) -> None:
     first, second = clips("FEE083", "trn06"), clips("FEE083", "trn09")
     vid.enroll("alice", first)
@@ -49,7 +61,7 @@ def test_too_little_speech_says_how_much_is_missing(vid: VoiceID, clips: Clips) 
         vid.enroll("alice", clips("FEE083", "trn06")[:1])
     report = refused.value.report
     assert codes(refused) == ["too_little_speech"]
-    needed = vid.config.enrollment.min_speech_s
+    needed = vid._session.config.enrollment.min_speech_s
     assert report.missing_speech_s == pytest.approx(needed - report.net_speech_s)
     assert f"{report.missing_speech_s:.1f} s short" in refused.value.message
     assert vid.speakers.list() == []
@@ -181,3 +193,30 @@ def test_the_name_in_another_case_is_the_same_speaker(vid: VoiceID, clips: Clips
     vid.enroll("Alice", clips("FEE083", "trn06"))
     assert vid.enroll("ALICE", clips("FEE083", "trn09")).name == "Alice"
     assert len(vid.speakers.list()) == 1
+
+
+def test_a_calibration_lets_the_next_enrolment_pass_that_was_refused_for_want_of_a_threshold(
+    vid: VoiceID, clips: Clips
+) -> None:
+    session, paths = vid._session, clips("FEE083", "trn06")
+    policy = session.named_model.policy
+    unmeasured = replace(policy, card=replace(policy.card, points=()))
+    speaker_model = session.named_model.speaker_model
+    model = ModelInUse(speaker_model, unmeasured, session._parts)
+    session._models_in_use[speaker_model.card.name] = model
+    session._latest = None
+    for _ in range(2):
+        with pytest.raises(ThresholdUnavailable, match="no operating point"):
+            vid.enroll("alice", paths)
+
+    points = tuple(
+        CalibratedPoint(fmr, llr, (0.0, 0.1), 0.1, (0.0, 0.1))
+        for fmr, llr in ((0.1, 0.0), (0.001, 1.0))
+    )
+    calibration = Calibration(10.0, -4.0, (), ("wideband",), 1.0, points, 3000)
+    held_out = HeldOut(10, 100, 1000, 0.01, 0.1, 0.1, {"0.01": 0.1}, {"0.01": 0.1})
+    with session.change("calibrate") as change:
+        number = change.writer.calibrations.add(vid.models.space, calibration, held_out, "x", None)
+    vid.calibrations.use(number)
+    assert vid.enroll("alice", paths).enrolled
+    assert vid.identify(clips("FEE083", "trn09")[0]).calibration == number

@@ -40,7 +40,7 @@ def test_every_public_name_is_described(entries: dict[str, str]) -> None:
 
 
 def test_every_method_of_a_voiceid_is_described(entries: dict[str, str]) -> None:
-    assert {"open", "identify", "enroll", "db_backup"} <= set(METHODS)
+    assert {"open", "identify", "enroll", "database"} <= set(METHODS)
     assert [m for m in METHODS if not description(entries.get(f"VoiceID.{m}", ""))] == []
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
+from voiceid.cli.clip_arguments import checked
 from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import leaf, refuse_both, target_fmr_option, threshold_option
-from voiceid.cli.sources import checked
 
 
 @leaf(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from voiceid.cli import exit_codes
+from voiceid.cli.clip_arguments import checked
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import audio_argument, leaf
-from voiceid.cli.sources import checked
 from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import json_line
 from voiceid.errors import VoiceIDError

@@ -12,9 +12,8 @@ from voiceid.cli.console import Console
 from voiceid.cli.labelled import input_options, protocol_of
 from voiceid.cli.older_report import difference, older_report
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import Real, common_options
+from voiceid.cli.options import Real, leaf
 from voiceid.cli.text import fields
-from voiceid.cli.tree import Command
 from voiceid.errors import GateMissed
 
 if TYPE_CHECKING:
@@ -24,11 +23,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command(
-    "evaluate",
-    cls=Command,
-    examples=["voiceid evaluate people.csv --output report"],
-)
+@leaf("evaluate", examples=["voiceid evaluate people.csv --output report"])
 @input_options
 @click.option(
     "--output",
@@ -55,8 +50,6 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     metavar="FMR FNMR",
     help="Exit with 59 when FNMR at this FMR (0.01, 0.001 or 0.0001) is above, or cannot be told.",
 )
-@common_options
-@click.pass_obj
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
@@ -71,28 +64,29 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> int:
     """Measure the error rates on recordings whose speakers are known.
 
-    INPUT is a list of trials (`1 a.wav b.wav`, as of VoxCeleb), or a manifest, CSV or JSON
-    Lines, of speaker, path and, where known, session and condition, of which all pairs are
-    compared that are not within one session.  See docs/evaluating.md.
+    INPUT is a folder with a folder for each speaker, or a list, CSV or JSON Lines, of name,
+    path and, where known, session and condition: all pairs are compared that are not of one
+    speaker within one session.  Or a list of trials (`1 a.wav b.wav`).  See docs/evaluating.md.
     """
     older = None if against is None else older_report(against)
     with open_voiceid(console) as vid:
+        from voiceid.evaluation import page  # noqa: PLC0415
         from voiceid.evaluation.report_folder import write_report  # noqa: PLC0415 - loaded by now
 
         protocol = protocol_of(input, enrolled, enroll_first)
         found = vid.calibrations.evaluate(
             protocol,
             cache=cache or output / "embeddings",
-            tell=lambda done, total: console.count("hearing", done, total),
+            tell=console.hearing,
         )
-        drawn = write_report(found, output, input.name)
+        drawn = write_report(found, output, input.resolve().name)
     if console.settings.as_json:
         console.json(found.to_dict())
     else:
-        console.result(_text(found))
+        console.result(f"{page.lead(found.overall)}\n\n{_text(found)}")
         if older is not None:
             console.result("\n" + difference(older, found.to_dict()))
-    _warn(console, found, input.name)
+    _warn(console, found, input.resolve().name)
     if not drawn:
         console.note("no pictures: they need `pip install 'voiceid[plots]'`")
     console.note(f"the report is {output / 'report.html'}")
@@ -132,7 +126,7 @@ def _text(found: Evaluation) -> str:
     if found.identification is not None:
         search = found.identification.overall
         facts["FPIR"] = f"{page.rate_text(search.fpir)} among {search.gallery_size}"
-        facts["FNIR"] = f"{page.rate_text(search.fnir)}, {search.wrong_names} as somebody else"
+        facts["FNIR"] = f"{page.rate_text(search.fnir)}, {search.wrong_names} as another speaker"
     return fields(facts)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
+from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell_all
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import Rate, Real, audio_arguments, leaf, refuse_both, threshold_option
-from voiceid.cli.sources import clips
 
 
 @leaf(

@@ -7,11 +7,11 @@ import dataclasses
 import click
 
 from voiceid.cli import exit_codes
+from voiceid.cli.clip_arguments import STDIN, clips
 from voiceid.cli.comparison_text import comparison_text
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import leaf
-from voiceid.cli.sources import STDIN, clips
 
 
 @leaf("compare", examples=["voiceid models compare campplus campplus-int8 recordings/"], audio=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from voiceid.cli import exit_codes
+from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import leaf
-from voiceid.cli.sources import clips
 from voiceid.cli.text import megabytes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell_all
 from voiceid.cli.opening import open_voiceid
@@ -15,7 +16,6 @@ from voiceid.cli.options import (
     target_fmr_option,
     threshold_option,
 )
-from voiceid.cli.sources import clips
 
 
 @leaf(

@@ -29,7 +29,7 @@ _COMMANDS = {
         "calibrations": "List, show, choose and remove calibrations.",
         "adapt": "Learn what the site does to voices, and take it out.",
         "adaptations": "List, choose and remove adaptations.",
-        "plot": "Draw the enrolled voices, or the scores and similarity of clips.",
+        "plot": "Draw the enrolled voices, or scores, similarity and errors of clips.",
     },
     "Upkeep": {
         "models": "List, show, pull, verify, add, remove and switch models.",
