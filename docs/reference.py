@@ -20,7 +20,7 @@ from pdoc import doc, render
 
 import voiceid
 from voiceid.app import people, questions, upkeep
-from voiceid.audio import sources
+from voiceid.audio import media
 
 
 def build(folder: Path) -> Path:
@@ -33,7 +33,7 @@ def build(folder: Path) -> Path:
         search=False,
         footer_text=f"voiceid {voiceid.__version__}",
     )
-    for name in voiceid.__all__:
+    for name in dir(voiceid):
         getattr(voiceid, name)
     reference = doc.Module(voiceid)
     _complete(reference.members)
@@ -55,7 +55,7 @@ def _name_aliases() -> None:
 
 
 def _complete(members: dict[str, doc.Doc[Any]]) -> None:
-    members["AudioSource"].docstring = doc.Module(sources).members["AudioSource"].docstring
+    members["AudioSource"].docstring = doc.Module(media).members["AudioSource"].docstring
     facade = cast("doc.Class", members.pop("VoiceID"))
     facade.bases.clear()
     for methods in facade.inherited_members.values():

@@ -35,7 +35,6 @@ def test_exit_codes_of_the_command_line_are_distinct_from_those_of_errors() -> N
     assert shared == {errors.VoiceIDError.exit_code}  # an internal error is of no class
 
 
-
 def test_the_readme_lists_every_exit_code(repo: Path) -> None:
     text = (repo / "README.md").read_text(encoding="utf-8")
     for code in OF_COMMANDS.values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from voiceid.audio.sources import Media
+from voiceid.audio.media import Media
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioUnreadable
 

@@ -19,7 +19,7 @@ from av.audio.stream import AudioStream as AVAudioStream
 from av.container import InputContainer
 
 from voiceid.audio.arrays import to_float32
-from voiceid.audio.sources import Media
+from voiceid.audio.media import Media
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioUnreadable
 

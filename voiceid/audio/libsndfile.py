@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import soundfile
 
-from voiceid.audio.sources import Media
+from voiceid.audio.media import Media
 from voiceid.domain import Float32Array
 
 _FORMATS = frozenset(

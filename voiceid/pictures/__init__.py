@@ -6,11 +6,11 @@ function returns a figure, and :func:`png` the bytes of its file.
 """
 
 from voiceid.pictures.canvas import Picture, png, svg
-from voiceid.pictures.page import voice_page
+from voiceid.pictures.curves import cmc, det, open_set, reliability
+from voiceid.pictures.histograms import score_histograms
 from voiceid.pictures.plane import Method, VoiceMap, map_voices
-from voiceid.pictures.rates import cmc, det, open_set, reliability
-from voiceid.pictures.scores import score_histograms
 from voiceid.pictures.similarity import cosines, pairs, similarity
+from voiceid.pictures.voice_page import voice_page
 from voiceid.pictures.voices import voice_map
 
 __all__ = [

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from voiceid import metrics, pictures
-from voiceid.pictures.rates import _wilson
+from voiceid.pictures.curves import _wilson
 
 Check = Callable[[Figure], None]
 rng = np.random.default_rng(7)
