@@ -182,7 +182,6 @@ class Session:
             try:
                 if erases:
                     self.erasure.complete(writer.erased_vectors)
-                    self._changes_behind = 0
                 elif self._changes_behind >= _SYNCED_AFTER:
                     self.sync_indexes()
             finally:  # the change is made, whatever remains of what it erased

@@ -202,10 +202,11 @@ class GalleryIndex:
         """See `Gallery`."""
         now = reader.feed.revision()
         enrolled = reader.centroids.count(self._space_id)
-        file, facts, loss = self._file(), None, None
+        file, facts, loss, vectors = self._file(), None, None, None
         state = "damaged" if file.is_there() else "missing"
         with contextlib.suppress(Unusable):
-            facts, _ = file.read()
+            facts, arrays = file.read()
+            vectors = int(np.count_nonzero(arrays["there"]))
             known = Revision(facts["revision"], facts["token"])
             state = "current" if known == now else "behind"
             if facts["tier"] == Tier.TWO_STAGE:
@@ -215,7 +216,7 @@ class GalleryIndex:
             kind=str(self._tier(enrolled)) if facts is None else facts["tier"],
             path=str(self._path),
             state=state,
-            vectors=None if facts is None else facts["count"],
+            vectors=vectors,
             enrolled=enrolled,
             revision=None if facts is None else facts["revision"],
             database_revision=now.number,
