@@ -216,9 +216,14 @@ class Session:
     @cached_property
     def models(self) -> ModelStore:
         """The store of models."""
+
+        def changed(name: str, *, installed: bool) -> None:
+            kind = ChangeKind.INSTALL_MODEL if installed else ChangeKind.REMOVE_MODEL
+            self.observer.changed(kind, model=name)
+
         folder, offline = self.config.models, self.config.offline
         cards = load_cards(shipped_cards_folder(), folder, own_cards_folder(folder))
-        return ModelStore(folder, cards, offline=offline, changed=self._model_changed)
+        return ModelStore(folder, cards, offline=offline, changed=changed)
 
     def speaker_model(self, name: str, *, channel: str | int | None = None) -> SpeakerModel:
         """Return a model that hears as the settings say, or another channel of recordings."""
@@ -306,10 +311,6 @@ class Session:
             limits=self.config.enrollment,
             searched=self.observer.counters.searched,
         )
-
-    def _model_changed(self, name: str, *, installed: bool) -> None:
-        kind = ChangeKind.INSTALL_MODEL if installed else ChangeKind.REMOVE_MODEL
-        self.observer.changed(kind, model=name)
 
     def close(self) -> None:
         """Close the database, if it was opened; the object must not be used afterwards."""

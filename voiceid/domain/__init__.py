@@ -6,7 +6,6 @@ public JSON of the command line.
 """
 
 from voiceid.domain.conditions import Band, Condition, band_of
-from voiceid.domain.curation import Inspection, Likeness, Merge, Split
 from voiceid.domain.databases import DatabaseUrl, database_at
 from voiceid.domain.decisions import (
     SCORE_SCALE,
@@ -24,8 +23,7 @@ from voiceid.domain.enrollments import (
     EnrollmentReport,
 )
 from voiceid.domain.health import Finding, Health
-from voiceid.domain.model_changes import Migration, ModelChange, joined, space_in_use
-from voiceid.domain.speakers import (
+from voiceid.domain.identities import (
     EMPTY_REVISION,
     CentroidTable,
     Enrolled,
@@ -40,6 +38,8 @@ from voiceid.domain.speakers import (
     speaker_key,
     speaker_name,
 )
+from voiceid.domain.inspections import Inspection, Likeness, Merge, Split
+from voiceid.domain.model_changes import Migration, ModelChange, joined, space_in_use
 from voiceid.domain.speech import (
     EmbeddedClip,
     Embedding,

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-from voiceid.domain.speakers import SpeakerRef
+from voiceid.domain.identities import SpeakerRef
 from voiceid.domain.speech import EmbeddingSpace, QualityReport
 
 SCORE_SCALE = "cosine"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from voiceid.domain.speakers import Speaker
+from voiceid.domain.identities import Speaker
 from voiceid.domain.speech import EmbeddingSpace, QualityReport
 
 

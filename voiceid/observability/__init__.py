@@ -6,7 +6,7 @@ No event and no figure holds audio, vectors, contents of files or names of recor
 """
 
 from voiceid.observability.counters import Counters
-from voiceid.observability.events import KEYS, ChangeKind, EventFormatter
+from voiceid.observability.event_log import KEYS, ChangeKind, EventFormatter
 from voiceid.observability.observer import Observer
 
 __all__ = ["KEYS", "ChangeKind", "Counters", "EventFormatter", "Observer"]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from voiceid.domain import Decision
 from voiceid.errors import VoiceIDError
 from voiceid.observability.counters import Counters
-from voiceid.observability.events import LOG, ChangeKind, emit
+from voiceid.observability.event_log import LOG, ChangeKind, emit
 
 _RECORDED = "_voiceid_recorded"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from voiceid import errors
 from voiceid.domain import Outcome, Reason, Task
-from voiceid.observability.events import ChangeKind
+from voiceid.observability.event_log import ChangeKind
 from voiceid.observability.prometheus import counter, gauge, histogram, text
 
 if TYPE_CHECKING:

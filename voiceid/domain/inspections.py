@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voiceid.domain.decisions import Candidate, Threshold
-from voiceid.domain.speakers import Sample, Speaker
+from voiceid.domain.identities import Sample, Speaker
 from voiceid.domain.speech import Float32Array
 
 
