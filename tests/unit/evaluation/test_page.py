@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html.parser
 import re
 from dataclasses import fields, replace
@@ -21,6 +22,7 @@ from voiceid.metrics import Rate
 SPACE = EmbeddingSpace("campplus", 192, "0" * 64, "", "", "")
 
 
+@functools.cache  # its bounds take seconds, and nothing changes it
 def evaluation(spread: float = 0.12) -> Evaluation:
     protocol = replace(
         gallery_protocol(20, 8, 12),

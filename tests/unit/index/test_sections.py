@@ -106,7 +106,7 @@ def test_rows_are_erased_in_place_and_the_sums_follow(tmp_path: Path) -> None:
 
 
 @settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(rows=st.sets(st.integers(0, 8999), max_size=9))
 def test_erased_rows_of_many_chunks_leave_a_sound_file(rows: set[int], tmp_path: Path) -> None:

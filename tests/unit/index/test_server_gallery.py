@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from postgres_server import Databases
-from random_voices import DIM, OTHER_SPACE, SPACE, random_unit, sample
+from random_voices import DIM, OTHER_SPACE, QUALITY, SPACE, random_unit, sample
 
-from voiceid.domain import Float32Array, SpeakerDetails
+from voiceid.domain import Float32Array, NewSpeakers, SpeakerDetails
 from voiceid.errors import IndexFault, SpeakerDetailInvalid
 from voiceid.index import server_gallery
 from voiceid.index.base import IndexOptions
@@ -202,8 +203,22 @@ def crowd(store: Store, monkeypatch: pytest.MonkeyPatch) -> Float32Array:
     """A hundred enrolled voices, on a server that uses an HNSW index where it can."""
     monkeypatch.setattr(server_gallery, "_QUERIES", 100)
     vectors = random_unit(np.random.default_rng(9), 120)
-    enroll(store, [f"s{n}" for n in range(len(vectors))], vectors)
-    with store.write() as writer:
+    n, now = len(vectors), datetime.now(UTC)
+    new = NewSpeakers(
+        names=[f"s{i}" for i in range(n)],
+        created_at=[now] * n,
+        details=[SpeakerDetails()] * n,
+        owners=np.arange(n),
+        vectors=vectors,
+        pcm_sha256=[f"{i:064x}" for i in range(n)],
+        source_names=["clip.wav"] * n,
+        qualities=[QUALITY] * n,
+        overrides=[()] * n,
+        labels=[""] * n,
+        sampled_at=[now] * n,
+    )
+    with store.write() as writer:  # one by one it takes seconds
+        writer.bulk.add(SPACE, new)
         run = writer._connection.exec_driver_sql
         database = run("SELECT current_database()").scalar_one()
         run(f"ALTER DATABASE {database} SET enable_sort = off")
