@@ -11,7 +11,7 @@ import pytest
 
 from voiceid import ChangeKind, EventFormatter, SpeakerNotFound
 from voiceid.observability import KEYS, Observer
-from voiceid.observability.events import LOG, emit
+from voiceid.observability.event_log import LOG, emit
 
 
 def test_a_record_has_the_fields_of_its_event_and_says_them(
