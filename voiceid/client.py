@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from voiceid.audio import AudioSource
@@ -103,12 +102,7 @@ class VoiceID:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -118,9 +112,7 @@ class VoiceID:
     def warm_up(self) -> None:
         """Load the models and the database now, so that the first answer is as fast as any.
 
-        Raises
-        ------
-        ModelError, StoreError
+        Raises ModelError, StoreError.
         """
         model = self._session.loaded_model
         _ = model.embedder, model.verifier
@@ -203,7 +195,6 @@ class VoiceID:
 
         Parameters
         ----------
-        name : str
         source : AudioSource
             See :meth:`identify`.
         target_fmr : float, optional
@@ -234,15 +225,10 @@ class VoiceID:
         threshold: Cosines | None = None,
         group: str | None = None,
     ) -> Iterator[Decision | AudioError]:
-        """Yield, in order, the decision about each clip or the error that it gave.
-
-        See :meth:`verify` and :meth:`identify_all`.
-        """
+        """Yield the decision about each clip; see :meth:`verify` and :meth:`identify_all`."""
         aim, within = aim_of(target_fmr=target_fmr, threshold=threshold), group_of(group)
         return self._questions.each(
-            Task.VERIFY,
-            lambda source: self._questions.verify(name, source, aim, within),
-            sources,
+            Task.VERIFY, lambda source: self._questions.verify(name, source, aim, within), sources
         )
 
     def compare(
@@ -255,11 +241,8 @@ class VoiceID:
     ) -> Decision:
         """Decide whether two clips are of one voice; no speaker needs to be enrolled.
 
-        A database that is there gives the calibration.  See :meth:`verify`.
-
-        Raises
-        ------
-        AudioError, ModelError, StoreError, ConfigError
+        A database that is there gives the calibration.  See :meth:`verify`.  Raises AudioError,
+        ModelError, StoreError, ConfigError.
         """
         aim = aim_of(target_fmr=target_fmr, threshold=threshold)
         return self._questions.compare(a, b, aim)
@@ -270,10 +253,7 @@ class VoiceID:
         """Return the ``k`` speakers nearest to an embedding, best first; loads no model.
 
         It decides nothing and makes no event; for decisions pass the clip to :meth:`identify`.
-
-        Raises
-        ------
-        SpaceMismatch, StoreError, ConfigError, SpeakerDetailInvalid
+        Raises SpaceMismatch, StoreError, ConfigError, SpeakerDetailInvalid.
         """
         search = Search(top=k, group=group_of(group))
         return self._session.ask(
@@ -283,11 +263,7 @@ class VoiceID:
     def embed(self, source: AudioSource) -> Embedding:
         """Return the embedding of the speech in a clip.
 
-        Raises
-        ------
-        NotEnoughSpeech
-            Silence, noise, or too short: there is no vector for it.
-        AudioError, ModelError
+        Raises AudioError, ModelError, and NotEnoughSpeech for silence, noise or a clip too short.
         """
         utterance = self._session.loaded_model.hear(source)
         if utterance.embedding is None:

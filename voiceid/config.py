@@ -3,8 +3,7 @@
 The home is the folder that relative paths start from: ``$VOICEID_HOME``, else the current
 folder when it holds a ``config.yaml``, else the platform's user data folder.  A flag wins
 over the environment, the environment over the file, the file over the default.  Unknown
-keys are errors, and all problems are reported at once: a misspelt target must not be
-taken for the default.
+keys are errors, and all problems are reported at once.
 """
 
 from __future__ import annotations
@@ -197,13 +196,7 @@ def load_config(
 
 
 def write_default_config(folder: Path, *, force: bool = False) -> Path:
-    """Write ``config.yaml`` with every setting, its default and its meaning; return its path.
-
-    Raises
-    ------
-    ConfigError
-        There is one already and ``force`` is off, or the folder cannot be written to.
-    """
+    """Write ``config.yaml`` with every setting, its default and its meaning; return its path."""
     path = folder.absolute() / CONFIG_NAME
     text = shipped("config.yaml").read_bytes()
     try:

@@ -1,9 +1,8 @@
 """What must follow an erasure, so that no byte of it stays in a file of the data folder.
 
-The rows are overwritten in the transaction itself (``secure_delete``).  After it, what was made
-of them goes too: index files, kept audio, the write-ahead log.  A row of the table ``erasures``
-says that this is not done yet; it is removed at the end, so that after a kill or a failure the
-next change goes on with it, and `voiceid doctor` reports it.
+The rows are overwritten in the transaction itself (``secure_delete``).  After it, their copies go:
+index files, kept audio, the write-ahead log.  Until then a row of the table ``erasures`` stands, so
+that after a kill or a failure the next change goes on, and `voiceid doctor` reports it.
 """
 
 from __future__ import annotations
@@ -29,34 +28,18 @@ _COPIES = ".before-*"
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """Removes what erased rows left outside of the database.
-
-    Parameters
-    ----------
-    store : Store
-    gallery : callable
-        From the id and the dimension of an embedding space to its index.
-    index_folder : Path
-    kept_audio : KeptAudio
-    """
+    """Removes what erased rows left outside of the database."""
 
     store: Store
-    gallery: Callable[[str, int], Gallery]
+    gallery: Callable[[str, int], Gallery]  # from the id and the dimension of a space to its index
     index_folder: Path
     kept_audio: KeptAudio
 
     def complete(self, vectors: Sequence[bytes] = ()) -> None:
         """Remove every remain, whatever erasure it is of.
 
-        Parameters
-        ----------
-        vectors : sequence of bytes
-            The sample vectors that were erased just now, looked for in copies of the database.
-
-        Raises
-        ------
-        ErasureIncomplete
-            Something is still there: what, where, and until when.
+        ``vectors`` were erased just now, and are looked for in copies of the database.  Raises
+        ErasureIncomplete with what is still there, where, and until when.
         """
         with self.store.read() as reader:
             number = reader.erasures.newest()
@@ -125,13 +108,7 @@ def unused_audio(store: Store, kept: KeptAudio) -> set[str]:
 
 
 def drop_unused(store: Store, kept: KeptAudio) -> None:
-    """Remove kept recordings that no sample is of, and what killed processes left of others.
-
-    Raises
-    ------
-    StoreError
-        They are still there.
-    """
+    """Remove kept recordings that no sample is of, and what killed processes left."""
     unused = unused_audio(store, kept)
     if unused or kept.unfinished():
         with store.write() as writer:  # no enrolment runs meanwhile

@@ -38,12 +38,8 @@ _SHOWN = 10
 def labelled_rows(path: Path, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the number and the row of each line that has a ``name`` and a ``path``.
 
-    What is wrong is appended to ``problems``; what holds for every line is said once.
-
-    Raises
-    ------
-    OSError, ValueError
-        The file cannot be read, or is not text.
+    What is wrong is appended to ``problems``; what holds for every line is said once.  Raises
+    OSError, ValueError when the file cannot be read or is not text.
     """
     said: set[str] = set()
     for number, row in rows_of(path, read_text(path)):
@@ -67,11 +63,7 @@ def labelled_rows(path: Path, problems: list[str]) -> Iterator[tuple[int, dict[s
 def read_text(path: Path) -> str:
     """Return the text of a file: UTF-8, UTF-16 with its mark, or else Windows' cp1252.
 
-    Raises
-    ------
-    OSError
-    ValueError
-        It is none of these.
+    Raises OSError, and ValueError when it is none of these.
     """
     data = path.read_bytes()
     utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -86,12 +78,8 @@ def read_text(path: Path) -> str:
 def rows_of(path: PurePath, text: str) -> Iterator[tuple[int, Row]]:
     """Yield the number and the row of each line of a list that is not empty.
 
-    Parameters
-    ----------
-    path : PurePath
-        Whose suffix tells the form: ``.jsonl``, ``.ndjson`` and ``.json`` are JSON Lines, and
-        anything else is CSV, with commas, semicolons or tabs; a header in any case.
-    text : str
+    The suffix of ``path`` gives the form: ``.jsonl``, ``.ndjson`` and ``.json`` are JSON Lines;
+    anything else is CSV, with commas, semicolons or tabs and a header in any case.
     """
     return rows_in(path, io.StringIO(text, newline=""))
 
@@ -108,14 +96,9 @@ def shortened(problems: Sequence[str]) -> str:
 
 
 def text_in(row: Mapping[str, Any], column: str) -> str:
-    """Return the text of a cell, a number as text, nothing as "".
+    """Return the text of a cell, a number as text, nothing as ""; raises ValueError.
 
-    Outer white space is left out, except of a path, whose it may be.
-
-    Raises
-    ------
-    ValueError
-        It is something else.
+    Outer white space is left out, except of a path, which may have it.
     """
     value = row.get(column)
     may_be = str | None if column == "path" else str | int | None

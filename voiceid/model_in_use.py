@@ -24,42 +24,19 @@ if TYPE_CHECKING:  # it loads while the models do
 
 @dataclass(frozen=True)
 class GalleryParts:
-    """What of an open gallery the services use.
+    """What of an open gallery the services use."""
 
-    Parameters
-    ----------
-    store : callable
-        Gives the database; made or upgraded when it is first asked for.
-    has_database : callable
-        Whether there is one.
-    gallery_of : callable
-        From an embedding space to its index.
-    door : Door
-        Begins a change.
-    kept_audio : KeptAudio
-    limits : EnrollmentLimits
-    searched : callable
-        Receives how long each search of an index took, in seconds.
-    """
-
-    store: Callable[[], Store]
+    store: Callable[[], Store]  # makes or upgrades the database when it is first called
     has_database: Callable[[], bool]
     gallery_of: Callable[[EmbeddingSpace], Gallery]
     door: Door
     kept_audio: KeptAudio
     limits: EnrollmentLimits
-    searched: Callable[[float], None]
+    searched: Callable[[float], None]  # receives the seconds of each search
 
 
 class ModelInUse:
-    """A model and its services.  Safe to share among threads.
-
-    Parameters
-    ----------
-    speaker_model : SpeakerModel
-    policy : Policy
-    parts : GalleryParts
-    """
+    """A model and its services.  Safe to share among threads."""
 
     def __init__(self, speaker_model: SpeakerModel, policy: Policy, parts: GalleryParts) -> None:
         self.speaker_model, self.policy, self._parts = speaker_model, policy, parts

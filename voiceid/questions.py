@@ -21,7 +21,7 @@ S = TypeVar("S")
 
 
 class Questions:
-    """Asks the model in use, and tells listeners, log and counters of the answer."""
+    """Asks the model in use; listeners, log and counters receive the answer."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -42,8 +42,7 @@ class Questions:
     def verify(self, name: str, source: AudioSource, aim: Aim, group: str | None) -> Decision:
         """Decide whether a clip is the voice of one speaker."""
         return self._decided(
-            Task.VERIFY,
-            lambda model: model.verifier.verify(model.hear, source, name, aim, group),
+            Task.VERIFY, lambda model: model.verifier.verify(model.hear, source, name, aim, group)
         )
 
     def compare(self, a: AudioSource, b: AudioSource, aim: Aim) -> Decision:

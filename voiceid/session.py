@@ -45,13 +45,8 @@ T = TypeVar("T")
 class Session:
     """An open gallery.  Safe to share among threads.
 
-    Parameters
-    ----------
-    config : Config
-    notify : callable
-        Receives a sentence about what takes long, or was left out.
-    progress : Progress or None
-        Receives how far a download is.
+    ``notify`` receives a sentence about what takes long or was left out, ``progress`` how far a
+    download is.
     """
 
     def __init__(
@@ -161,14 +156,7 @@ class Session:
 
         It waits for its turn, commits at the end, or changes nothing.  After the commit, in this
         order: what was erased leaves the index files, the kept audio and the log; the events are
-        logged and counted.
-
-        Raises
-        ------
-        StoreBusy, StoreError
-            Nothing was changed.
-        ErasureIncomplete
-            The change was made, and bytes of what was erased are still in a file, which is named.
+        logged and counted.  ErasureIncomplete: the change was made, and what remains is named.
         """
         from voiceid.store.change import Change  # noqa: PLC0415 - as in `store`
 
@@ -197,10 +185,7 @@ class Session:
     def recorded(self, kind: ChangeKind | str) -> Iterator[Callable[..., None]]:
         """Have an action that is not one transaction logged and counted, or its error.
 
-        Yields
-        ------
-        callable
-            Records an event of this kind, with the facts that it is given.
+        The callable that is yielded records an event of this kind, with the facts that it is given.
         """
         started = time.perf_counter()
 
@@ -240,10 +225,7 @@ class Session:
     def model(self) -> ModelInUse:
         """The model that the gallery uses, as the database says now.
 
-        Raises
-        ------
-        SpaceMismatch
-            It uses one that this installation cannot hear like.
+        Raises SpaceMismatch for one that this installation cannot hear like.
         """
         named = self.named_model
         self._latest = named

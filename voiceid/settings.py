@@ -184,15 +184,9 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "speech.pad_ms": (SpeechOptions().pad_ms, whole(0)),
     "speech.max_speech_s": (SpeechOptions().max_speech_s, number(1.0)),
     "quality.min_net_speech_s": (QualityLimits().min_net_speech_s, number(0.1)),
-    "quality.max_clipped_fraction": (
-        QualityLimits().max_clipped_fraction,
-        number(0.0, 1.0),
-    ),
+    "quality.max_clipped_fraction": (QualityLimits().max_clipped_fraction, number(0.0, 1.0)),
     "quality.min_snr_db": (QualityLimits().min_snr_db, number(-100.0, 200.0)),
-    "quality.min_bandwidth_hz": (
-        QualityLimits().min_bandwidth_hz,
-        number(0.0, 8000.0),
-    ),
+    "quality.min_bandwidth_hz": (QualityLimits().min_bandwidth_hz, number(0.0, 8000.0)),
     "enrollment.min_speech_s": (EnrollmentLimits().min_speech_s, number(0.0)),
     "enrollment.keep_audio": (EnrollmentLimits().keep_audio, flag),
     **{f"decision.{key}": (None, optional(parser)) for key, parser in POLICY.items()},

@@ -14,17 +14,7 @@ from typing import BinaryIO
 def whole_file(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
     """Yield an empty file that takes the place of ``path`` when all of it is on the disk.
 
-    On any error it is removed, and ``path`` is as it was.
-
-    Parameters
-    ----------
-    path : Path
-    mode : int
-        Its permissions, less the process's umask.
-
-    Raises
-    ------
-    OSError
+    On any error it is removed, and ``path`` is as it was.  ``mode`` is less the process's umask.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

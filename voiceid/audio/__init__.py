@@ -1,18 +1,11 @@
 """Audio in: any source, any format, to blocks of 16 kHz mono.
 
-::
+`media` opens a source, checks its size and makes it seekable; `decoding` takes libsndfile, else
+FFmpeg, else an array; `stream` does channel, clipping, hash, limits and the rate.  A block is
+decoded, used and dropped, so memory does not grow with the length of the recording.
 
-    source (path, bytes, file object, array, "-")
-      -> media       opened, size checked, made seekable       (Media)
-      -> decoding    libsndfile, else FFmpeg, else an array    (Decoder)
-      -> stream      channel, clipping, hash, limits, 16 kHz   (AudioStream)
-
-Everything streams: a block is decoded, used and dropped, so memory does not grow with the
-length of the recording.  Whatever is wrong with the input comes out as an
-:class:`voiceid.errors.AudioError`.
-
-Importing this package loads none of libsndfile, soxr and FFmpeg: each is loaded when a
-source first needs it, because together they cost as much as embedding a clip.
+libsndfile, soxr and FFmpeg are loaded when a source first needs them: together they cost as much
+as embedding a clip.
 """
 
 from voiceid.audio.codecs import codec_versions

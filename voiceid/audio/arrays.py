@@ -25,13 +25,7 @@ _INTEGERS = (np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.uint8))
 def samples_and_rate(
     samples: npt.NDArray[Any], rate: object, where: str
 ) -> tuple[npt.NDArray[Any], int]:
-    """Check an array of shape (n,) or (n, channels) and its rate; return it as (n, channels).
-
-    Raises
-    ------
-    AudioInvalid
-        Wrong shape or type, no samples, or a rate that no recording has.
-    """
+    """Check an array of shape (n,) or (n, channels) and its rate; return it as (n, channels)."""
     array = np.asarray(samples)
     if array.dtype.kind != "f" and array.dtype not in _INTEGERS:
         raise AudioInvalid(
@@ -92,15 +86,7 @@ def to_float32(samples: npt.NDArray[Any]) -> Float32Array:
 
 
 class ArrayDecoder:
-    """Samples that are decoded already; float32 is passed on without a copy.
-
-    Parameters
-    ----------
-    table : (n, channels) float of any size, int16, int32 or uint8 (unsigned, 128 is zero)
-    sample_rate_hz : int
-    block_values : int
-        Values of a block.
-    """
+    """Samples that are decoded already, of any PCM type; float32 is passed on without a copy."""
 
     def __init__(self, table: npt.NDArray[Any], sample_rate_hz: int, block_values: int) -> None:
         self.sample_rate_hz = sample_rate_hz

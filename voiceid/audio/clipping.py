@@ -38,15 +38,7 @@ class ClippingMeter:
         self._run = 0
 
     def add(self, samples: Float32Array, peak: float | None = None) -> None:
-        """Count a block of one channel.
-
-        Parameters
-        ----------
-        samples : (n,) float32
-            Full scale is -1 to 1.
-        peak : float, optional
-            Largest magnitude in the block, when it is known already.
-        """
+        """Count a block (n,) of one channel, -1 to 1; ``peak`` is its largest magnitude."""
         if len(samples) == 0:
             return
         clipped = 0

@@ -6,13 +6,7 @@ from voiceid.errors import AudioError
 
 
 def codec_versions() -> str:
-    """Return names and versions of the libraries that decode and resample.
-
-    Raises
-    ------
-    AudioError
-        One of them cannot be loaded.
-    """
+    """Return names and versions of the libraries that decode and resample."""
     try:
         import av  # noqa: PLC0415 - as in the modules that use them
         import soundfile  # noqa: PLC0415

@@ -37,11 +37,6 @@ def open_decoder(media: Media, block_values: int = BLOCK_VALUES) -> Decoder:
 
     MPEG audio goes to FFmpeg at once: libsndfile drops half of a file of variable bit rate
     without a header, and libmpg123 in it writes to standard error.
-
-    Raises
-    ------
-    AudioUnreadable
-        Neither can make sense of the bytes.
     """
     decoder: Decoder | None = None
     # Loaded when needed: 50 ms for libsndfile, 110 ms for FFmpeg.

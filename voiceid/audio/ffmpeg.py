@@ -79,13 +79,7 @@ class FFmpegDecoder:
 
     @classmethod
     def open(cls, media: Media, block_values: int) -> FFmpegDecoder | None:
-        """Return a decoder, or None when FFmpeg gets no sample out of the bytes.
-
-        Raises
-        ------
-        AudioUnreadable
-            The file is understood, but holds no audio track.
-        """
+        """Return a decoder, or None when FFmpeg gets no sample out of the bytes."""
         media.seek(0)
         try:
             container = av.open(
@@ -112,13 +106,7 @@ class FFmpegDecoder:
         return None
 
     def blocks(self) -> Iterator[Float32Array]:
-        """Yield blocks of shape (n, channels) float32.
-
-        Raises
-        ------
-        AudioUnreadable
-            More of the data is corrupt than not: what came out is not the recording.
-        """
+        """Yield blocks of shape (n, channels) float32; AudioUnreadable if most is corrupt."""
         fifo, n_frames = av.AudioFifo(), 0  # it joins many small frames faster than NumPy
         step, tick = max(1, self._block_values // self.channels), Fraction(1, self.sample_rate_hz)
         try:

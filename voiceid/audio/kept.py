@@ -1,10 +1,9 @@
 """Recordings that are kept, each as a FLAC file called by its hash.
 
-A file holds what that hash is of: the decoded mono samples, at the rate of the source.  They are
-in 24 bits, which is exact for what had no more (FLAC leaves out bits that are always 0: 16-bit
-recordings are as small as in 16); lossy codecs and floats are rounded at -144 dB.  What exceeds
-full scale is scaled by a power of two, not clipped.  A comment in the file has the hash of what
-is in it, so that no damage goes unnoticed.
+A file holds what that hash is of: the decoded mono samples, at the rate of the source, in 24 bits.
+That is exact for what had no more; lossy codecs and floats are rounded at -144 dB.  What exceeds
+full scale is scaled by a power of two, not clipped.  A comment in the file has the hash of its
+samples, so that damage is noticed.
 """
 
 from __future__ import annotations
@@ -52,14 +51,8 @@ class Tape:
         self._file.write(samples.astype("<f4", copy=False).tobytes())
 
     def seal(self, pcm_sha256: str, rate_hz: int) -> None:
-        """Make a FLAC file of all that was taken down: the recording of that hash.
-
-        Raises
-        ------
-        AudioInvalid
-            FLAC does not know the rate.
-        """
-        import soundfile  # noqa: PLC0415 - loaded by whatever decoded, if not by an array
+        """Write what was taken down to a FLAC file: the recording of that hash."""
+        import soundfile  # noqa: PLC0415 - loaded already, unless by an array
 
         raw, self._file = self._file, _spool()
         with raw:
@@ -91,15 +84,10 @@ class Tape:
 
 
 class KeptAudio:
-    """A folder of kept recordings.
+    """A folder of kept recordings; made (0700) when the first is kept.
 
-    Files come and go only inside a transaction that writes to the database, so that whoever
-    holds one may trust what is there.
-
-    Parameters
-    ----------
-    folder : Path
-        Made (0700) when the first recording is kept.
+    Files come and go only inside a transaction that writes to the database: the holder of one may
+    trust what is there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -115,19 +103,14 @@ class KeptAudio:
 
     def recordings(self) -> set[str]:
         """Return the hashes of all that are kept."""
-        return {found[1] for name in self._names() if (found := _NAME.fullmatch(name))}
+        return {match[1] for name in self._names() if (match := _NAME.fullmatch(name))}
 
     def unfinished(self) -> bool:
         """Whether a process was killed while it wrote here, or is writing now."""
         return any(name.endswith(".tmp") for name in self._names())
 
     def put(self, pcm_sha256: str, tape: Tape) -> None:
-        """Keep a recording, whole and on the disk, or not at all (0600).
-
-        Raises
-        ------
-        StoreError
-        """
+        """Keep a recording, whole and on the disk, or not at all (0600); raises StoreError."""
         with _wrapped(f"the recording could not be kept in {self.folder}"):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with whole_file(self.path(pcm_sha256)) as file:
@@ -145,16 +128,8 @@ class KeptAudio:
             self._settle()
 
     def source(self, pcm_sha256: str) -> tuple[Float32Array, int]:
-        """Return the samples (n,) and the rate of a recording, as an audio source.
-
-        Raises
-        ------
-        AudioNotFound
-            It is not kept.
-        AudioUnreadable
-            It is not as it was written.
-        """
-        import soundfile  # noqa: PLC0415 - 50 ms, for whoever reads one
+        """Return the samples (n,) and the rate of a recording, as an audio source."""
+        import soundfile  # noqa: PLC0415 - 50 ms, when one is read
 
         path = self.path(pcm_sha256)
         try:

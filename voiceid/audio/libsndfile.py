@@ -95,9 +95,9 @@ class SoundFileDecoder:
 
 
 def _is_cut_short(media: Media) -> bool:
-    """Tell whether a wav, aiff or ogg file ends before its own structure does.
+    """Return whether a wav, aiff or ogg file ends before its own structure does.
 
-    libsndfile mends the length in silence, and then nobody knows that the end is missing.
+    libsndfile corrects the length silently, and then the missing end is not seen.
     """
     head = media.head(12)
     if head.startswith(_PAGE):

@@ -10,8 +10,7 @@ import stat
 import sys
 import tempfile
 from dataclasses import dataclass
-from types import TracebackType
-from typing import IO, Any, BinaryIO, Self, TypeAlias
+from typing import IO, Any, BinaryIO, TypeAlias
 
 import numpy.typing as npt
 
@@ -37,49 +36,20 @@ _NAME_MAX_CHARS = 200
 
 @dataclass(frozen=True, slots=True)
 class AudioOptions:
-    """What to take from a source, and when to refuse it.
+    """What to take from a source, and when to refuse it."""
 
-    Parameters
-    ----------
-    channel : str or int
-        ``mix`` (mean of all channels), ``left``, ``right``, or a channel counted from 0.
-    max_duration_s : float
-        Longer audio is refused: early when the header says so, else while decoding.
-    max_bytes : int
-        More encoded input than this is refused.
-    stall_timeout_s : float
-        A named pipe that delivers nothing for so long is given up.
-    """
-
-    channel: str | int = "mix"
-    max_duration_s: float = 3600.0
-    max_bytes: int = 1 << 30
-    stall_timeout_s: float = 10.0
+    channel: str | int = "mix"  # ``mix`` (mean of all), ``left``, ``right``, or counted from 0
+    max_duration_s: float = 3600.0  # early when the header says so, else while decoding
+    max_bytes: int = 1 << 30  # encoded
+    stall_timeout_s: float = 10.0  # a named pipe that is silent for so long is given up
 
 
 class Media:
     """An opened source: a seekable file that never raises into a C library's callback.
 
     libsndfile's callbacks cannot pass on an exception (it would be printed and lost), so a
-    failed read counts as the end of the file there, and is kept in ``failure``.
-
-    Parameters
-    ----------
-    name : str
-        For people: the file's name without folders, or ``<stdin>``, ``<bytes>``, ``<file>``.
-    where : str
-        For messages: the path as it was given.
-    file : binary file
-        Seekable.
-    size : int
-        Bytes.
-    owned : bool
-        Whether to close the file in the end.
-
-    Attributes
-    ----------
-    failure : Exception or None
-        What went wrong while reading.
+    failed read counts as the end of the file there, and is kept in ``failure``.  ``name`` is for
+    people, without folders; ``where``, the path as it was given, for messages.
     """
 
     def __init__(self, name: str, where: str, file: IO[bytes], size: int, *, owned: bool) -> None:
@@ -89,17 +59,6 @@ class Media:
         self.failure: Exception | None = None
         self._file = file
         self._owned = owned
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def descriptor(self) -> int | None:
         """Return the descriptor of a file on disk for C to read directly, else None."""
@@ -142,7 +101,7 @@ class Media:
 def display_name(text: str) -> str:
     """Return ``text`` in a form that is safe to print on one line of a terminal.
 
-    Control characters, line breaks, bidirectional overrides and bytes that are no text
+    Control characters, line breaks, bidirectional overrides and bytes that are not text
     (surrogate escapes) are written as escapes; the middle of a very long name is left out.
     """
     shown = "".join(
@@ -155,15 +114,7 @@ def display_name(text: str) -> str:
 
 
 def open_media(source: AudioSource, options: AudioOptions) -> Media:
-    """Open a source that holds encoded audio.
-
-    Raises
-    ------
-    AudioNotFound, AudioUnreadable, AudioTooLong
-        It is not there, may not be read, is empty, or is larger than ``max_bytes``.
-    AudioInvalid
-        ``source`` is nothing that could hold audio.
-    """
+    """Open a source that holds encoded audio."""
     if isinstance(source, bytes | bytearray | memoryview):
         media = Media("<bytes>", "<bytes>", io.BytesIO(source), len(bytes(source)), owned=True)
     elif isinstance(source, str) and source == "-":
@@ -203,21 +154,21 @@ def _open_path(path: str, options: AudioOptions) -> Media:
     try:
         # Looked at before it is opened: opening a device may do something.
         kind = os.stat(path).st_mode  # noqa: PTH116
-        _refuse_what_is_no_file(kind, where)
-        # Without O_NONBLOCK, opening a pipe that nobody writes to would hang for ever.
+        _require_file_or_pipe(kind, where)
+        # Without O_NONBLOCK, opening a pipe without a writer would hang for ever.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         file = open(os.open(path, flags), "rb", buffering=0)  # noqa: SIM115, PTH123
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise _not_found(where, error) from error
-    found = os.fstat(file.fileno())
-    if stat.S_ISREG(found.st_mode):
-        return Media(name, where, file, found.st_size, owned=True)
+    status = os.fstat(file.fileno())
+    if stat.S_ISREG(status.st_mode):
+        return Media(name, where, file, status.st_size, owned=True)
     with file:
-        _refuse_what_is_no_file(found.st_mode, where)
+        _require_file_or_pipe(status.st_mode, where)
         return _spool(_Pipe(file, where, options.stall_timeout_s), name, where, options)
 
 
-def _refuse_what_is_no_file(mode: int, where: str) -> None:
+def _require_file_or_pipe(mode: int, where: str) -> None:
     if stat.S_ISDIR(mode):
         raise AudioNotFound(
             f"{where} is a directory, not an audio file", hint="Name the files in it."

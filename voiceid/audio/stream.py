@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import Self, TypeAlias
 
 import numpy as np
@@ -28,17 +27,7 @@ _MAX_PEAK = 16.0
 class AudioStream:
     """A recording that is decoded once, from start to end.
 
-    Parameters
-    ----------
-    name : str
-        For people: a file's name without folders, ``<stdin>``, ``<bytes>``, ``<file>`` or
-        ``<array>``.
-    decoder : Decoder
-    options : AudioOptions
-    media : Media, optional
-        Closed together with the stream.
-    tap : callable, optional
-        Is given the (n,) samples that the hash is of, as they go by.
+    ``tap`` receives the (n,) samples that the hash is of, as they go by.
     """
 
     def __init__(
@@ -66,12 +55,7 @@ class AudioStream:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -84,15 +68,6 @@ class AudioStream:
         """Yield the recording as blocks of shape (n,) float32 at 16 kHz; to be called once.
 
         Resampled by soxr at quality HQ.  The samples do not depend on the size of blocks.
-
-        Raises
-        ------
-        AudioInvalid
-            A sample is not finite, or far beyond full scale.
-        AudioTooLong
-            ``max_duration_s`` was met.
-        AudioUnreadable
-            Nothing could be decoded, or most of it is corrupt.
         """
         self._check_duration(self._decoder.duration_hint_s or 0.0)
         if self.sample_rate_hz == TARGET_RATE_HZ:
@@ -208,23 +183,8 @@ def open_audio(
 ) -> AudioStream:
     """Open any source; use the result in a ``with`` statement.
 
-    Parameters
-    ----------
-    source : AudioSource
-        A path (``-``: standard input), a file's bytes, a binary file object, or a tuple of
-        samples, shape (n,) or (n, channels), and their rate in Hz.
-    options : AudioOptions, optional
-    tap : callable, optional
-        Is given the mono samples as they go by, (n,) float32, before they are resampled.
-    block_values : int
-        Values (frames x channels) that are decoded at once.
-
-    Raises
-    ------
-    AudioNotFound, AudioUnreadable, AudioTooLong, AudioInvalid
-        See :mod:`voiceid.errors`.
-    ConfigError
-        ``options.channel`` is not the name or the number of a channel.
+    An array has the shape (n,) or (n, channels).  ``tap`` receives the mono samples (n,) float32
+    before they are resampled.  ``block_values`` (frames x channels) are decoded at once.
     """
     options = AudioOptions() if options is None else options
     if isinstance(source, tuple) and len(source) == 2:  # noqa: PLR2004

@@ -1,7 +1,7 @@
 """Many speakers in one go: in parallel, past bad files, and again after a kill.
 
-What is enrolled already is told by the hash of the recording, which costs its decoding only:
-a second run over the same files embeds nothing twice and changes nothing.
+The hash of a recording says whether it is enrolled already, which costs its decoding only: a
+second run over the same files embeds nothing twice and changes nothing.
 """
 
 from __future__ import annotations
@@ -36,13 +36,6 @@ def enroll_all(
 
     Clips that cannot be read, hold too little speech or come twice are left out, and the
     report says so; whatever else speaks against a person refuses that person alone.
-
-    Parameters
-    ----------
-    enroller : Enroller
-    people : sequence of Person
-    force, dry_run : bool
-        See :meth:`voiceid.enrollment.Enroller.enroll`.
     """
     known = _enrolled(enroller, people)
 
@@ -62,23 +55,18 @@ def enroll_all(
 def _enrolled(enroller: Enroller, people: Sequence[Person]) -> dict[str, frozenset[str]]:
     """Return the recordings of each person who is enrolled already, by the key of the name."""
     space_id = enroller.embedder.space.id
-    found = {}
+    recordings = {}
     with enroller.store.read() as reader:
         for person in people:
             speaker = reader.speakers.find(person.name)
             if speaker is not None:
                 samples = reader.samples.of(speaker.id, space_id)
-                found[speaker_key(person.name)] = frozenset(s.pcm_sha256 for s in samples)
-    return found
+                recordings[speaker_key(person.name)] = frozenset(s.pcm_sha256 for s in samples)
+    return recordings
 
 
 def _enroll_one(
-    enroller: Enroller,
-    person: Person,
-    results: Sequence[_Heard],
-    *,
-    force: bool,
-    dry_run: bool,
+    enroller: Enroller, person: Person, results: Sequence[_Heard], *, force: bool, dry_run: bool
 ) -> EnrollmentReport:
     heard = zip(person.sources, results, person.labels, strict=True)
     clips = [
@@ -86,7 +74,7 @@ def _enroll_one(
         for number, (source, result, label) in enumerate(heard, start=1)
         if not isinstance(result, _Known)
     ]
-    known = [one.heard for one in results if isinstance(one, _Known) and one.heard is not None]
+    known = [r.heard for r in results if isinstance(r, _Known) and r.heard is not None]
     if known and not dry_run:
         enroller.keep(known)
     good, left_out = _usable(clips)
@@ -120,15 +108,11 @@ def _usable(clips: Sequence[Clip]) -> tuple[list[Clip], tuple[EnrollmentProblem,
 
 
 def _unchanged(
-    enroller: Enroller,
-    person: Person,
-    left_out: tuple[EnrollmentProblem, ...],
-    *,
-    dry_run: bool,
+    enroller: Enroller, person: Person, left_out: tuple[EnrollmentProblem, ...], *, dry_run: bool
 ) -> EnrollmentReport:
-    """Return the report of somebody whose usable clips are all enrolled.
+    """Return the report of a person whose usable clips are all enrolled.
 
-    What is to be known of them beside the voice may have changed all the same.
+    What is known of the speaker beside the voice may have changed all the same.
     """
     if not dry_run and not person.details.changes_nothing:
         with enroller.door(ChangeKind.EDIT) as change:

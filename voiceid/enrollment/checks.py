@@ -24,19 +24,14 @@ _NEAREST = 5
 
 @dataclass(frozen=True, slots=True)
 class EnrollmentLimits:
-    """What a speaker needs to be enrolled, and what stays of it.
+    """What a speaker needs to be enrolled, and what is kept of it.
 
-    Parameters
-    ----------
-    min_speech_s : float
-        Net speech in seconds over all of the speaker's samples.  A floor, not advice: the
-        error rates in docs/accuracy.md are for three whole sentences, 10 s and more.
-    keep_audio : bool
-        Whether the recordings are kept beside the database, for a switch of the model.
+    ``min_speech_s`` is a floor, not advice: the error rates in docs/accuracy.md are for three whole
+    sentences, 10 s and more.
     """
 
-    min_speech_s: float = 3.0
-    keep_audio: bool = False
+    min_speech_s: float = 3.0  # net, over all of the speaker's samples
+    keep_audio: bool = False  # beside the database, for a switch of the model
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,36 +46,19 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """Judges the clips of an enrolment in one embedding space.
-
-    Parameters
-    ----------
-    space_id : str
-    gallery : Gallery
-    rule_of : callable
-        Reads which score makes two clips one voice, in the transaction of the enrolment.
-    limits : EnrollmentLimits
-    """
+    """Judges the clips of an enrolment in one embedding space."""
 
     space_id: str
     gallery: Gallery
-    rule_of: Callable[[Reader], DecisionRule]
+    rule_of: Callable[[Reader], DecisionRule]  # read in the transaction of the enrolment
     limits: EnrollmentLimits
 
     def run(
         self, reader: Reader, speaker: Speaker | None, clips: Sequence[Clip], *, append: bool
     ) -> Findings:
-        """Return everything that speaks against enrolling the clips.
+        """Return everything that speaks against enrolling the clips, in the reader's snapshot.
 
-        Parameters
-        ----------
-        reader : Reader
-            The snapshot that the answer must agree with.
-        speaker : Speaker or None
-            Who gets the clips; None when the name is new.
-        clips : sequence of Clip
-        append : bool
-            Whether the speaker's samples of this space stay.
+        ``speaker`` gets the clips, None when the name is new; with ``append`` the samples stay.
         """
         stays = speaker is not None and append
         kept = reader.samples.of(speaker.id, self.space_id) if speaker and stays else []
@@ -180,8 +158,8 @@ class _Case:
             np.array(vectors, dtype=np.float32), qualities, self.rule, judged=new
         )
         clip_at = dict(zip(new, usable, strict=True))
-        aside = {clip_at[one.index] for one in odd}
-        problems = [self._odd_problem(clip_at[one.index], one) for one in odd]
+        aside = {clip_at[outlier.index] for outlier in odd}
+        problems = [self._odd_problem(clip_at[outlier.index], outlier) for outlier in odd]
         scores = {clip_at[index]: score for index, score in agreements.items()}
         return problems, scores, [i for i in usable if i not in aside]
 

@@ -35,18 +35,16 @@ def sources_of(given: AudioSource | Iterable[AudioSource]) -> tuple[AudioSource,
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody to enrol.
+    """A person to enrol, as a new speaker or an enrolled one.
 
     Parameters
     ----------
-    name : str
-        A new speaker's, or an enrolled one's.
     sources : tuple of AudioSource
         Their recordings, one utterance each.
     labels : tuple of str
         Where each was recorded, e.g. ``phone``, as many as sources; empty: not said.
     details : SpeakerDetails
-        What is to be known of them beside the voice.
+        What is known of them beside the voice.
 
     Raises
     ------

@@ -1,7 +1,6 @@
-"""Looking after the enrolled: who is twice in the gallery, which samples do not fit.
+"""Care of the enrolled speakers: who is twice in the gallery, which samples do not fit.
 
-Every change is one transaction, and nothing is judged on another snapshot than the one that
-is changed.
+Every change is one transaction, and is judged on the snapshot that it changes.
 """
 
 from __future__ import annotations
@@ -39,36 +38,16 @@ if TYPE_CHECKING:  # it loads while the models do
 
 @dataclass(frozen=True, slots=True)
 class Curator:
-    """Looks after the enrolled speakers.  Safe to share among threads.
+    """Looks after the enrolled speakers.  Safe to share among threads."""
 
-    Parameters
-    ----------
-    space : EmbeddingSpace
-        In which voices are compared.
-    store : Store
-    gallery : Gallery
-    rule_of : callable
-        Reads which score makes two of them one voice, in the transaction that it is used in.
-    door : Door
-        Begins a change.
-    """
-
-    space: EmbeddingSpace
+    space: EmbeddingSpace  # in which voices are compared
     store: Store
     gallery: Gallery
-    rule_of: Callable[[Reader], DecisionRule]
+    rule_of: Callable[[Reader], DecisionRule]  # read in the transaction that uses it
     door: Door
 
     def inspect(self, name: str) -> Inspection:
-        """Compare the samples of a speaker with each other, and the speaker with all others.
-
-        Raises
-        ------
-        SpeakerNotFound
-        SpaceMismatch
-            The speaker has no samples in this embedding space.
-        ThresholdUnavailable
-        """
+        """Compare the samples of a speaker with each other, and the speaker with all others."""
         with self.store.read() as reader:
             return self._inspect(reader, reader.speakers.get(name))
 
@@ -77,20 +56,6 @@ class Curator:
 
         The groups of both are joined, and of metadata that both have ``into``'s stays.  The
         stricter standing holds: the sooner expiry, and disabled if either is.
-
-        Parameters
-        ----------
-        into, other : str
-        force : bool
-            Though their voices are not alike, or cannot be compared.
-        dry_run : bool
-            Compare, change nothing.
-
-        Raises
-        ------
-        SpeakerNotFound
-        ChangeRefused
-            It is one speaker, or their voices are not alike.
         """
         if dry_run:
             with self.store.read() as reader:
@@ -114,14 +79,7 @@ class Curator:
         return Merge(first, second, plan.likeness, merged, n_repeats)
 
     def split(self, name: str, new_name: str, sample_ids: Sequence[int], *, dry_run: bool) -> Split:
-        """Give samples of a speaker to a new one: those named, or else those that do not fit.
-
-        Raises
-        ------
-        SpeakerNotFound, SpeakerExists, SpeakerNameInvalid, SampleNotFound
-        ChangeRefused
-            No sample is odd, or none would be left.
-        """
+        """Give samples of a speaker to a new one: those named, or else those that do not fit."""
         if dry_run:
             with self.store.read() as reader:
                 return Split(None, None, tuple(self._split_plan(reader, name, sample_ids)))
@@ -137,14 +95,7 @@ class Curator:
         return Split(speaker, new, tuple(moved))
 
     def remove_samples(self, name: str, sample_ids: Sequence[int]) -> tuple[Sample, ...]:
-        """Erase samples of a speaker, and return what they were.
-
-        Raises
-        ------
-        SpeakerNotFound, SampleNotFound
-        ChangeRefused
-            None would be left.
-        """
+        """Erase samples of a speaker, and return what they were."""
         with self.door(ChangeKind.REMOVE_SAMPLES) as change:
             writer = change.writer
             speaker = writer.speakers.get(name)
@@ -188,7 +139,7 @@ class Curator:
             samples=tuple(samples),
             scores=np.clip(vectors @ vectors.T, -1.0, 1.0),
             agreements={samples[i].id: score for i, score in agreements.items()},
-            outliers={samples[one.index].id: one.needed for one in odd},
+            outliers={samples[outlier.index].id: outlier.needed for outlier in odd},
             nearest=nearest,
             likeness=likeness,
         )
@@ -223,7 +174,7 @@ class Curator:
         if ids:
             return _named(reader, speaker, ids)
         inspection = self._inspect(reader, speaker)
-        odd = [one for one in inspection.samples if one.id in inspection.outliers]
+        odd = [sample for sample in inspection.samples if sample.id in inspection.outliers]
         if not odd:
             raise ChangeRefused(
                 f"all {len(inspection.samples)} samples of {speaker.name} agree with each other",
@@ -237,13 +188,13 @@ def _require_alike(plan: Merge) -> None:
     if alike is not None and alike.same_voice:
         return
     names = f"{plan.into.name} and {plan.other.name}"
-    told = f"the voices of {names} cannot be compared: they share no embedding space in use"
+    message = f"the voices of {names} cannot be compared: they share no embedding space in use"
     if alike is not None:
-        told = (
+        message = (
             f"{names} are not one voice: score {alike.score:.3f} < threshold"
             f" {alike.threshold.value:g} ({alike.threshold.source})"
         )
-    raise ChangeRefused(told, hint="Nothing was changed. --force merges them all the same.")
+    raise ChangeRefused(message, hint="Nothing was changed. --force merges them all the same.")
 
 
 def _joined(into: Speaker, other: Speaker) -> SpeakerDetails:
@@ -261,9 +212,9 @@ def _joined(into: Speaker, other: Speaker) -> SpeakerDetails:
 def _named(reader: Reader, speaker: Speaker, ids: Sequence[int]) -> list[Sample]:
     """Return samples of a speaker by id; raises SampleNotFound."""
     samples = {sample.id: sample for sample in reader.samples.of(speaker.id)}
-    if missing := [str(one) for one in ids if one not in samples]:
+    if missing := [str(number) for number in ids if number not in samples]:
         raise SampleNotFound(f"{speaker.name} has no sample {', '.join(missing)}")
-    return [samples[one] for one in dict.fromkeys(ids)]
+    return [samples[number] for number in dict.fromkeys(ids)]
 
 
 def _require_rest(reader: Reader, speaker: Speaker, gone: Sequence[Sample], hint: str) -> None:

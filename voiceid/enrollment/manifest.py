@@ -40,16 +40,7 @@ class _Entry:
 def read_manifest(path: Path) -> list[Person]:
     """Return the people of a list, in the order in which their names first come.
 
-    Parameters
-    ----------
-    path : Path
-        ``.jsonl``, ``.ndjson`` and ``.json`` are JSON Lines; anything else is CSV.
-
-    Raises
-    ------
-    ManifestInvalid
-        It cannot be read, a line lacks a column or has one that is not known, what stands
-        there cannot be meant, or two lines of one person contradict each other.
+    Raises ManifestInvalid with every line that is wrong, or that contradicts another.
     """
     entries: dict[str, _Entry] = {}
     problems: list[str] = []

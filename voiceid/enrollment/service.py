@@ -12,12 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from voiceid.audio import AudioSource, KeptAudio, Tape
-from voiceid.domain import (
-    EnrollmentClip,
-    EnrollmentReport,
-    NewSample,
-    Speaker,
-)
+from voiceid.domain import EnrollmentClip, EnrollmentReport, NewSample, Speaker
 from voiceid.enrollment.checks import Checks, Findings
 from voiceid.enrollment.clips import Clip, Heard, Person, clip_of
 from voiceid.errors import EnrollmentRefused
@@ -34,50 +29,21 @@ Mode = Literal["append", "replace"]
 
 @dataclass(frozen=True, slots=True)
 class Enroller:
-    """Enrols speakers.  Safe to share among threads.
-
-    Parameters
-    ----------
-    embedder : Embedder
-    store : Store
-    checks : Checks
-    kept : KeptAudio
-        Where recordings are kept, if the limits of ``checks`` say that they are.
-    door : Door
-        Begins a change.
-    """
+    """Enrols speakers.  Safe to share among threads."""
 
     embedder: Embedder
     store: Store
     checks: Checks
-    kept: KeptAudio
+    kept: KeptAudio  # used if the limits of ``checks`` say so
     door: Door
 
     def enroll(
-        self,
-        person: Person,
-        *,
-        mode: Mode = "append",
-        force: bool = False,
-        dry_run: bool = False,
+        self, person: Person, *, mode: Mode = "append", force: bool = False, dry_run: bool = False
     ) -> EnrollmentReport:
         """Enrol the clips of a person as samples of the speaker of that name.
 
-        Parameters
-        ----------
-        person : Person
-            A new speaker, or an enrolled one.
-        mode : {"append", "replace"}
-            Whether the speaker's samples of this embedding space stay.
-        force : bool
-            Override the problems that are judgement; each override is recorded.
-        dry_run : bool
-            Check everything, write nothing.
-
-        Raises
-        ------
-        EnrollmentRefused
-            Something speaks against it; its ``report`` has every problem.  Nothing changed.
+        ``mode`` says whether the samples of this space stay.  ``force`` overrides the problems that
+        are judgement; each override is recorded.  Raises EnrollmentRefused with every problem.
         """
         started = time.perf_counter()
         sources = person.sources
@@ -166,19 +132,15 @@ class Enroller:
 
     def keep(self, heard: Sequence[Heard]) -> None:
         """Keep recordings that are enrolled already; raises StoreError."""
-        digests = [one.utterance.pcm_sha256 for one in heard]
+        digests = [clip.utterance.pcm_sha256 for clip in heard]
         with self.store.write() as writer:  # so that none of them is removed meanwhile
             owners = writer.samples.owners(digests)
-            for one in heard:
-                if one.tape is not None and one.utterance.pcm_sha256 in owners:
-                    self.kept.put(one.utterance.pcm_sha256, one.tape)
+            for clip in heard:
+                if clip.tape is not None and clip.utterance.pcm_sha256 in owners:
+                    self.kept.put(clip.utterance.pcm_sha256, clip.tape)
 
     def _write(
-        self,
-        writer: Writer,
-        person: Person,
-        report: EnrollmentReport,
-        clips: Sequence[Clip],
+        self, writer: Writer, person: Person, report: EnrollmentReport, clips: Sequence[Clip]
     ) -> Speaker:
         space = self.embedder.space
         speaker = report.speaker or writer.speakers.add(person.name)

@@ -9,14 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from voiceid.audio import KeptAudio
-from voiceid.domain import (
-    Embedding,
-    Migration,
-    ModelChange,
-    NewSample,
-    Sample,
-    Utterance,
-)
+from voiceid.domain import Embedding, Migration, ModelChange, NewSample, Sample, Utterance
 from voiceid.errors import AudioError, ChangeRefused
 from voiceid.models import runtime
 from voiceid.observability import ChangeKind
@@ -49,21 +42,12 @@ class Hearing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Brings samples over to another model.
-
-    Parameters
-    ----------
-    store : Store
-    door : Door
-    kept : KeptAudio
-    min_speech_s : float
-        Net speech that a speaker needs in all, in seconds.
-    """
+    """Brings samples over to another model."""
 
     store: Store
     door: Door
     kept: KeptAudio
-    min_speech_s: float
+    min_speech_s: float  # net, that a speaker needs in all
 
     def prepare(self, model: Hearing, change: ModelChange, tell: Tell | None) -> dict[str, str]:
         """Hear what is kept and waits with a model; return what gave nothing, and why."""
@@ -72,8 +56,8 @@ class Transfer:
             total = self.progress(reader, change, {}).waiting
         for batch in self._waiting(change, recordings):
             heard = self._heard(model, batch)
-            unusable |= {one: why for one, why in heard.items() if isinstance(why, str)}
-            vectors = {one: what for one, what in heard.items() if isinstance(what, Embedding)}
+            unusable |= {sha: why for sha, why in heard.items() if isinstance(why, str)}
+            vectors = {sha: what for sha, what in heard.items() if isinstance(what, Embedding)}
             if vectors:
                 with self.door(ChangeKind.PREPARE_SWITCH) as opened:
                     require_open(opened.writer, change)
@@ -158,8 +142,8 @@ def require_open(reader: Reader, change: ModelChange | None = None) -> ModelChan
 def _add(writer: Writer, change: ModelChange, vectors: Mapping[str, Embedding]) -> None:
     """Give every sample of these recordings its copy in the new space.
 
-    A sample that was removed, or moved, since it was heard is no longer among them.  What was
-    measured on the original recording stays as it was measured.
+    A sample that was removed or moved since it was heard is not among them.  Quality stays as
+    it was measured on the original.
     """
     lacking = writer.switches.lacking(change, list(vectors))
     lacking.sort(key=lambda sample: sample.speaker_id)

@@ -1,9 +1,8 @@
-"""What a network from elsewhere is, worked out from its file and from what was said of it.
+"""The card of a network from elsewhere, worked out from its file and from what the user says of it.
 
-Metadata is what sherpa-onnx writes into the exports that it takes: ``framework``,
-``sample_rate``, ``output_dim``, ``normalize_samples`` (0: samples are 16-bit integers) and
-``feature_normalize_type``.  How a filter bank was made it says only through ``framework``:
-each toolkit trains all its networks on one.
+The metadata are those of sherpa-onnx's exports: ``framework``, ``sample_rate``, ``output_dim``,
+``normalize_samples`` (0: samples are 16-bit integers) and ``feature_normalize_type``.  The filter
+bank follows from ``framework``: each toolkit trains all its networks on one.
 """
 
 from __future__ import annotations
@@ -50,7 +49,6 @@ class Addition:
         Of the model; the file's when None.
     framework : str or None
         ``3d-speaker`` or ``wespeaker``: whose filter bank it was trained on.
-    rate_hz, dim : int or None
     window_frames, step_frames : int or None
         Of ``ge2e-mel-40``.
     taper : str or None
@@ -59,7 +57,6 @@ class Addition:
         The network counts samples as 16-bit integers, and not from -1 to 1.
     mean_removed : bool or None
         The mean over time is taken from each bin of ``kaldi-fbank-80``.
-    license : str
     """
 
     front_end: str
@@ -76,13 +73,7 @@ class Addition:
 
 
 def card_of(name: str, file: Path, data: bytes, said: Addition) -> ModelCard:
-    """Return the card of a network, with what it answers to the test signal.
-
-    Raises
-    ------
-    CheckpointInvalid
-        It is not a network that can be added, or not what was said of it.
-    """
+    """Return the card of a network, with what it answers to the test signal."""
     network = read_network(data, file.name)
     _require_rate(network, said, file.name)
     front_end = _front_end(network, said, file.name)
@@ -109,13 +100,7 @@ def card_of(name: str, file: Path, data: bytes, said: Addition) -> ModelCard:
 
 
 def build(card: ModelCard, data: bytes) -> bytes:
-    """Return the welded graph of an added model's card and file.
-
-    Raises
-    ------
-    CheckpointInvalid
-        The file is none that can be welded, or the card is not what was written for it.
-    """
+    """Return the welded graph of an added model's card and file."""
     front_end = front_ends().get(card.frontend)
     if front_end is None:
         raise CheckpointInvalid(
@@ -147,9 +132,9 @@ def _filter_bank(network: Network, said: Addition, file: str) -> FrontEnd:
     framework = said.framework or network.metadata.get("framework")
     whole = None not in (said.taper, said.int16, said.mean_removed)
     if framework not in FRAMEWORKS and not whole:
-        found = f"its framework is {framework!r}" if framework else "it does not say"
+        why = f"its framework is {framework!r}" if framework else "it does not say"
         raise CheckpointInvalid(
-            f"{file}: which filter bank it was trained on is not known: {found}",
+            f"{file}: which filter bank it was trained on is not known: {why}",
             hint=f"Say --framework {' or --framework '.join(FRAMEWORKS)}, or all of --taper,"
             " --samples and --mean.",
         )
@@ -172,13 +157,13 @@ def _int16_of(network: Network, file: str) -> bool | None:
     """Whether the file says that samples are 16-bit integers."""
     # sherpa-onnx's older script for WeSpeaker wrote the second name.
     keys = ("normalize_samples", "normalize_features")
-    found = next((network.metadata[key] for key in keys if key in network.metadata), None)
-    if found not in {None, "0", "1"}:
+    stated = next((network.metadata[key] for key in keys if key in network.metadata), None)
+    if stated not in {None, "0", "1"}:
         raise CheckpointInvalid(
-            f"{file}: its normalize_samples is {found!r}, and must be 0 or 1",
-            hint="Say --samples int16 or --samples unit, and mend the file's metadata.",
+            f"{file}: its normalize_samples is {stated!r}, and must be 0 or 1",
+            hint="Say --samples int16 or --samples unit, and fix the file's metadata.",
         )
-    return None if found is None else found == "0"
+    return None if stated is None else stated == "0"
 
 
 def _first(*values: bool | None, otherwise: bool) -> bool:
@@ -186,10 +171,10 @@ def _first(*values: bool | None, otherwise: bool) -> bool:
 
 
 def _require_rate(network: Network, said: Addition, file: str) -> None:
-    told = network.metadata.get("sample_rate")
-    if said.rate_hz is not None and told is not None and told != str(said.rate_hz):
-        raise _contradiction(f"--rate is {said.rate_hz}, and {file} says {told} Hz")
-    rate = str(said.rate_hz or told or RATE_HZ)
+    stated = network.metadata.get("sample_rate")
+    if None not in (said.rate_hz, stated) and stated != str(said.rate_hz):
+        raise _contradiction(f"--rate is {said.rate_hz}, and {file} says {stated} Hz")
+    rate = str(said.rate_hz or stated or RATE_HZ)
     if rate != str(RATE_HZ):
         raise CheckpointInvalid(
             f"{file} is for audio at {rate} Hz, and everything here is {RATE_HZ} Hz",
@@ -197,10 +182,10 @@ def _require_rate(network: Network, said: Addition, file: str) -> None:
         )
 
 
-def _require_dim(network: Network, said: Addition, found: int, file: str) -> None:
+def _require_dim(network: Network, said: Addition, size: int, file: str) -> None:
     for where, dim in (("--dim is", said.dim), ("it says", network.metadata.get("output_dim"))):
-        if dim is not None and str(dim) != str(found):
-            raise _contradiction(f"{file} gives vectors of {found} numbers, and {where} {dim}")
+        if dim is not None and str(dim) != str(size):
+            raise _contradiction(f"{file} gives vectors of {size} numbers, and {where} {dim}")
 
 
 def _windowing(network: Network, said: Addition, file: str) -> Windowing:
@@ -231,7 +216,7 @@ def _require_input(network: Network, front_end: FrontEnd, windowing: Windowing, 
         wanted = (None, None)
     shape = network.input_shape
     fits = len(shape) == len(wanted) and all(
-        one is None or one == other for one, other in zip(shape[1:], wanted[1:], strict=True)
+        size is None or size == given for size, given in zip(shape[1:], wanted[1:], strict=True)
     )
     batches = shape[:1] == (None,) or (shape[:1] == (1,) and not window)
     if not fits or not batches:
@@ -253,12 +238,12 @@ def _golden(network: Network, front_end: FrontEnd, windowing: Windowing) -> Floa
     if short.shape != whole.shape:
         raise CheckpointInvalid(
             f"the network gives vectors of {len(short)} and of {len(whole)} numbers",
-            hint="It is no encoder of speakers: export the part that gives the embedding.",
+            hint="It is not a speaker encoder: export the part that gives the embedding.",
         )
     if np.allclose(short, whole, atol=1e-6):
         raise CheckpointInvalid(
             "the network gives the same vector whatever it hears",
-            hint="It is no encoder of speakers, or its export went wrong.",
+            hint="It is not a speaker encoder, or its export went wrong.",
         )
     return whole
 

@@ -7,18 +7,13 @@ from voiceid.models.cards import ModelCard, Quantized
 from voiceid.models.checkpoint import read_checkpoint
 
 BUILDER = 4
-"""Raised when the graphs that are written change; models of an older one are built anew."""
+"""Raised when the graphs that are written change; models of an older one are built again."""
 
 
 def build_graph(card: ModelCard, checkpoint: bytes) -> bytes:
     """Return the ONNX file of a card's network with the weights of a checkpoint.
 
     The checkpoint of a quantized model is the installed graph of its base.
-
-    Raises
-    ------
-    CheckpointInvalid
-        The checkpoint cannot be read, or is of another network.
     """
     if card.network == "onnx":
         from voiceid.models import add  # noqa: PLC0415 - onnx and the engine, once per install

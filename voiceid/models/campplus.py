@@ -34,20 +34,13 @@ _BN_EPSILON = 1e-5
 
 
 def build(weights: Weights) -> bytes:
-    """Return the ONNX file: ``waveform`` (N, samples) to ``embedding`` (N, 192), unit length.
-
-    Raises
-    ------
-    CheckpointInvalid
-        A tensor is missing, or has another shape.
-    """
+    """Return the ONNX file: ``waveform`` (N, samples) to ``embedding`` (N, 192), unit length."""
     require_shapes(weights, _shapes(), name="the checkpoint of campplus")
     graph = Graph("campplus")
     features = FrontEnd("kaldi-fbank-80").add(graph, "waveform")
     embedding = _Network(graph, weights).embedding(features)
     return graph.serialize(
-        {"waveform": ["N", "samples"]},
-        {"embedding": (graph.unit_length(embedding), ["N", DIM])},
+        {"waveform": ["N", "samples"]}, {"embedding": (graph.unit_length(embedding), ["N", DIM])}
     )
 
 
@@ -130,10 +123,7 @@ class _Network:
         """(N, channels, T) -> (N, 32, T): bottleneck, time-delay convolution, context mask."""
         g = self.graph
         x = self.bn_relu_conv(
-            x,
-            f"{name}.nonlinear1.batchnorm",
-            f"{name}.linear1",
-            f"{name}.nonlinear2.batchnorm",
+            x, f"{name}.nonlinear1.batchnorm", f"{name}.linear1", f"{name}.nonlinear2.batchnorm"
         )
         local = g.op(
             "Conv",

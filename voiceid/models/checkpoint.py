@@ -1,13 +1,10 @@
 """Reads PyTorch checkpoints without PyTorch, and without trusting them.
 
-A checkpoint is a pickle, and a pickle is a program.  The reader here
-(:mod:`voiceid.models.pickled`) knows a handful of instructions and of names (an ordered dict, a
-tensor, the kinds of storage); anything else ends the reading before anything is called.
-What a name is bound to is our own code, which makes NumPy arrays and nothing else.
-
-Two containers are read: the zip file of ``torch.save`` since 1.6 (``data.pkl`` beside one
-file a storage), and the older sequence of pickles followed by the raw storages
-(``torch/serialization.py``).
+A checkpoint is a pickle, and a pickle is a program.  :mod:`voiceid.models.pickled` knows a handful
+of instructions and names (an ordered dict, a tensor, the kinds of storage); anything else ends the
+reading before anything is called, and a name is bound to code here that only makes NumPy arrays.
+Two containers are read (``torch/serialization.py``): the zip file of ``torch.save`` since 1.6
+(``data.pkl`` beside one file a storage), and the older pickles followed by the raw storages.
 """
 
 from __future__ import annotations
@@ -86,11 +83,6 @@ class _Tensor:
         if len(self.shape) != len(self.strides):
             raise Refused("a tensor whose shape and strides do not agree")
 
-    @property
-    def size_bytes(self) -> int:
-        """What an own copy takes."""
-        return math.prod(self.shape) * self.storage.dtype.itemsize
-
     def resolve(self) -> Array:
         """Return an own copy of the numbers."""
         values = self.storage.values
@@ -107,25 +99,9 @@ class _Tensor:
 
 
 def read_checkpoint(data: bytes, *, name: str = "checkpoint") -> dict[str, Array]:
-    """Return the tensors of a checkpoint by name; nested dicts are joined with dots.
+    """Return the tensors of a checkpoint, by name; nested dicts are joined with dots.
 
-    Parameters
-    ----------
-    data : bytes
-        The whole file, zip or legacy.
-    name : str
-        How messages call it.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Own copies, of the dtype that was stored.
-
-    Raises
-    ------
-    CheckpointInvalid
-        It is truncated, damaged, or asks for something other than tensors; nothing of it
-        was executed.
+    They are copies of the dtype that was stored.  Nothing in the file is executed.
     """
     if len(data) > MAX_BYTES:
         _refuse(name, f"it has {len(data)} bytes, over the limit of {MAX_BYTES}")
@@ -269,23 +245,25 @@ def _fill(storage: _Storage, raw: bytes) -> None:
 
 def _resolve(tree: object) -> dict[str, Array]:
     """Walk nested dicts; take the tensors, leave numbers and texts (step counts, settings)."""
-    found: dict[str, Array] = {}
+    tensors: dict[str, Array] = {}
     seen: set[int] = set()
     size_bytes = 0
     waiting: list[tuple[str, object, int]] = [("", tree, 0)]
     while waiting:
         path, node, depth = waiting.pop()
         if isinstance(node, _Tensor):
-            size_bytes += node.size_bytes  # many tensors may share one storage
+            size_bytes += (
+                math.prod(node.shape) * node.storage.dtype.itemsize
+            )  # many tensors may share one storage
             if size_bytes > MAX_BYTES:
                 raise Refused("its tensors take more than the limit")
-            found[path] = node.resolve()
+            tensors[path] = node.resolve()
         elif isinstance(node, dict):
             if id(node) in seen or depth > _MAX_DEPTH:
                 raise Refused("its dicts are tangled")
             seen.add(id(node))
             waiting += [(_join(path, key), value, depth + 1) for key, value in node.items()]
-    return found
+    return tensors
 
 
 def _join(path: str, key: object) -> str:

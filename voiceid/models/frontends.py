@@ -44,24 +44,12 @@ TAPERS = ("povey", "hamming", "hann")
 
 @dataclass(frozen=True, slots=True)
 class FrontEnd:
-    """What stands before a network.
+    """What stands before a network."""
 
-    Parameters
-    ----------
-    kind : str
-        One of `KINDS`.
-    taper : str
-        Of the frames of ``kaldi-fbank-80``: one of `TAPERS`.
-    int16 : bool
-        The network counts samples as 16-bit integers, -32768 to 32767, and not from -1 to 1.
-    mean_removed : bool
-        The mean over time is taken from each bin of ``kaldi-fbank-80``.
-    """
-
-    kind: str
-    taper: str = "povey"
-    int16: bool = False
-    mean_removed: bool = True
+    kind: str  # one of `KINDS`
+    taper: str = "povey"  # of the frames of ``kaldi-fbank-80``: one of `TAPERS`
+    int16: bool = False  # samples count from -32768 to 32767, not from -1 to 1
+    mean_removed: bool = True  # of each bin of ``kaldi-fbank-80``, over time
 
     @property
     def bins(self) -> int:
@@ -97,24 +85,14 @@ def front_ends() -> dict[str, FrontEnd]:
     flags = (False, True)
     fbanks = (FrontEnd("kaldi-fbank-80", *choice) for choice in product(TAPERS, flags, flags))
     waveforms = (FrontEnd("waveform", int16=int16) for int16 in flags)
-    return {one.describe(): one for one in (*fbanks, *waveforms, FrontEnd("ge2e-mel-40"))}
+    return {f.describe(): f for f in (*fbanks, *waveforms, FrontEnd("ge2e-mel-40"))}
 
 
 def kaldi_fbank_80(graph: Graph, waveform: str, taper: str = "povey") -> str:
     """Add Kaldi's log mel filter bank: 80 bins, 25/10 ms, no dither.
 
-    Parameters
-    ----------
-    graph : Graph
-    waveform : str
-        (N, samples), scaled as the network was trained: -1 to 1, or as 16-bit integers.
-    taper : str
-        One of `TAPERS`.
-
-    Returns
-    -------
-    str
-        (N, 80, frames), with ``frames = 1 + (samples - 400) // 160`` (--snip-edges=true).
+    The waveform (N, samples) is scaled as the network was trained: -1 to 1, or 16-bit integers.
+    The result is (N, 80, frames), ``frames = 1 + (samples - 400) // 160`` (--snip-edges=true).
     """
     bins = np.arange(1, _FFT // 2)  # no mel bin reaches the first or the last one
     power = _power(
@@ -127,20 +105,10 @@ def kaldi_fbank_80(graph: Graph, waveform: str, taper: str = "povey") -> str:
 def ge2e_mel_40(graph: Graph, waveform: str) -> str:
     """Add the mel power spectrogram of the GE2E encoder: 40 bins, 25/10 ms, no logarithm.
 
-    What ``librosa.feature.melspectrogram(sr=16000, n_fft=400, hop_length=160, n_mels=40)``
-    gives: frames centred on multiples of the hop, zeros beyond both ends, periodic Hann
-    window, Slaney's mel scale and area normalisation.
-
-    Parameters
-    ----------
-    graph : Graph
-    waveform : str
-        (N, samples), -1 to 1.
-
-    Returns
-    -------
-    str
-        (N, 40, frames), with ``frames = 1 + samples // 160``.
+    A waveform (N, samples), -1 to 1, gives (N, 40, frames), ``frames = 1 + samples // 160``, as
+    ``librosa.feature.melspectrogram(sr=16000, n_fft=400, hop_length=160, n_mels=40)`` does:
+    frames centred on multiples of the hop, zeros beyond both ends, periodic Hann window, Slaney's
+    mel scale and area normalisation.
     """
     import librosa  # noqa: PLC0415 - only when a model is installed
 

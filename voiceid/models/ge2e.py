@@ -33,17 +33,7 @@ _GATES = (0, 3, 1, 2)
 def build(checkpoint: Weights, windowing: Windowing) -> bytes:
     """Return the ONNX file: ``waveform`` (N, samples) to ``embedding`` (N, 256), unit length.
 
-    Parameters
-    ----------
-    checkpoint : mapping
-        Its tensors; those under ``model_state`` are used.
-    windowing : Windowing
-        A last window with too little audio is left out, unless it is the only one.
-
-    Raises
-    ------
-    CheckpointInvalid
-        A tensor is missing, or has another shape.
+    The tensors under ``model_state`` are used.
     """
     require_shapes(checkpoint, _shapes(), name="the checkpoint of ge2e")
     weights = {key.removeprefix(_PREFIX): value for key, value in checkpoint.items()}
@@ -54,8 +44,7 @@ def build(checkpoint: Weights, windowing: Windowing) -> bytes:
     sequence = graph.op("Reshape", sequence, graph.ints(windowing.window_frames, -1, _MELS))
     vectors = _project(graph, weights, _lstm(graph, weights, sequence))
     return graph.serialize(
-        {"waveform": ["N", "samples"]},
-        {"embedding": (windows.mean(vectors, DIM), ["N", DIM])},
+        {"waveform": ["N", "samples"]}, {"embedding": (windows.mean(vectors, DIM), ["N", DIM])}
     )
 
 

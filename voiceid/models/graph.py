@@ -19,13 +19,7 @@ _IR_VERSION = 8
 
 
 class Graph:
-    """Collects the nodes and the weights of one graph.
-
-    Parameters
-    ----------
-    name : str
-        Name of the graph in the file.
-    """
+    """Collects the nodes and the weights of one graph."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -70,14 +64,8 @@ class Graph:
     ) -> bytes:
         """Return the checked ONNX file.
 
-        Parameters
-        ----------
-        inputs : dict
-            Name to shape of each float32 input; a word names a dynamic axis.
-        outputs : dict
-            Name to (node output, shape) of each float32 output.
-        metadata : dict, optional
-            Custom key-value pairs of the file.
+        Inputs have a name and a shape, outputs a name, a node output and a shape; all are
+        float32.  A word in a shape names a dynamic axis.
         """
         import onnx  # noqa: PLC0415 - as above
         from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415

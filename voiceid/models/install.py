@@ -2,7 +2,7 @@
 
 An installed model is two files: ``NAME.onnx``, and ``NAME.json``, the receipt that says
 what it was built from and what its hash must be.  Both are written in a temporary folder
-beside them and moved, so that nobody ever sees half a model, whatever is interrupted.  A model
+beside them and moved, so that half a model is never seen, whatever is interrupted.  A model
 that was added or quantized here has its card in the folder ``own``, which comes after them.
 """
 
@@ -50,14 +50,13 @@ _STALE_S = 24 * 3600.0
 
 
 class Changed(Protocol):
-    """Is told of a model that was installed or removed."""
+    """Receives the name of a model that was installed or removed."""
 
     def __call__(self, name: str, *, installed: bool) -> None:
-        """Hear of it."""
-        ...
+        """Take notice."""
 
 
-def _nobody(name: str, *, installed: bool) -> None:
+def _unheard(name: str, *, installed: bool) -> None:
     del name, installed
 
 
@@ -68,11 +67,10 @@ class ModelStore:
     ----------
     folder : Path
         Made when something is first installed.
-    cards : mapping of str to ModelCard
     offline : bool
         Never fetch.
     changed : callable, optional
-        Is told of every model that was installed or removed.
+        Receives every model that was installed or removed.
     """
 
     def __init__(
@@ -81,7 +79,7 @@ class ModelStore:
         cards: Mapping[str, ModelCard],
         *,
         offline: bool,
-        changed: Changed = _nobody,
+        changed: Changed = _unheard,
     ) -> None:
         self.folder = folder
         self.cards = cards
@@ -134,12 +132,10 @@ class ModelStore:
 
         Parameters
         ----------
-        name : str
         source : Path, optional
             A checkpoint on disk that is taken instead; its hash must be the card's.
         force : bool
             Build it again though it is installed.
-        progress : Progress, optional
 
         Raises
         ------
@@ -168,7 +164,6 @@ class ModelStore:
             An ONNX file with one input and one output.
         said : Addition
             What the file does not say of itself.
-        progress : Progress, optional
 
         Raises
         ------
@@ -203,7 +198,6 @@ class ModelStore:
             Of the encoder, and of the model that it becomes.
         clips : sequence of (n,) float32
             Speech at 16 kHz, -1 to 1.
-        progress : Progress, optional
 
         Raises
         ------
@@ -319,8 +313,7 @@ class ModelStore:
 
     def _base(self, quantized: Quantized, source: Path | None, progress: Progress) -> bytes:
         """Return the installed graph of a quantized model's base; it is pulled if need be."""
-        found = self.card(quantized.base).checkpoint_sha256
-        if found != quantized.base_sha256:
+        if self.card(quantized.base).checkpoint_sha256 != quantized.base_sha256:
             raise HashMismatch(
                 f"{quantized.base} is another network than the one that was quantized",
                 hint="Remove the quantized model, and quantize it again.",

@@ -2,12 +2,10 @@
 
 Weights become signed, with a scale for each output channel; activations unsigned, with one
 scale a tensor (B. Jacob et al., "Quantization and Training of Neural Networks for Efficient
-Integer-Arithmetic-Only Inference", CVPR 2018).  The graph keeps ONNX's own operators, with
-QuantizeLinear and DequantizeLinear around what the engine then runs in integers.
-
-What a convolution takes is spread over 7 of the 8 bits: x86 processors without VNNI add
-products in pairs in 16 bits and saturate, and 2 x 127 x 127 is the most that fits (255 would
-overflow).  The eighth bit is for what is louder than anything that was measured.
+Integer-Arithmetic-Only Inference", CVPR 2018), as QuantizeLinear and DequantizeLinear.
+Inputs of convolutions use 7 of the 8 bits: x86 processors without VNNI add products in pairs in
+16 bits and saturate, and 2 x 127 x 127 is the most that fits.  The eighth bit is for values
+beyond the measured range.
 """
 
 from __future__ import annotations
@@ -30,32 +28,16 @@ Ranges = Mapping[str, tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A convolution that can be quantized.
+    """A convolution that can be quantized."""
 
-    Parameters
-    ----------
-    name : str
-        Its output's name in the graph.
-    input, output : str
-        What it takes; and what it gives, behind its ReLU if it has one.
-    products : int
-        Multiplications for each value that it gives.
-    """
-
-    name: str
+    name: str  # its output's name in the graph
     input: str
-    output: str
-    products: int
+    output: str  # behind its ReLU if it has one
+    products: int  # multiplications for each value of the output
 
 
 class FloatGraph:
-    """A graph in float32, and where its values go to.
-
-    Parameters
-    ----------
-    data : bytes
-        The ONNX file.
-    """
+    """A graph in float32, and the nodes that take each value."""
 
     def __init__(self, data: bytes) -> None:
         import onnx  # noqa: PLC0415 - once per model that is quantized
@@ -87,11 +69,6 @@ class FloatGraph:
         """Return the values that are in 8 bits when the named layers are, and what gives each.
 
         An addition of such values is in integers too: the stream of a residual network.
-
-        Raises
-        ------
-        CheckpointInvalid
-            A layer is not in the graph.
         """
         chosen = {layer.name: layer for layer in self.layers()}
         if missing := set(layers) - chosen.keys():
@@ -119,20 +96,7 @@ class FloatGraph:
 
 
 def quantized(graph: FloatGraph, layers: Iterable[str], ranges: Ranges) -> bytes:
-    """Return the ONNX file with the named layers in integers.
-
-    Parameters
-    ----------
-    graph : FloatGraph
-    layers : iterable of str
-        Names of layers; the ranges of what they take and give must be known.
-    ranges : mapping of str to (float, float)
-
-    Raises
-    ------
-    CheckpointInvalid
-        A layer is not in the graph, or a range is missing.
-    """
+    """Return the ONNX file with the named layers in integers, at the ranges of their values."""
     import onnx  # noqa: PLC0415 - once per model that is quantized
     from onnxruntime.quantization import (  # noqa: PLC0415 - as above
         CalibrationMethod,

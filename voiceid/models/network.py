@@ -1,7 +1,7 @@
 """Reads networks that come from elsewhere as ONNX files, and trusts nothing in them.
 
-A graph is data, but one that names files beside it, operators of somebody's library, or
-inputs that nobody fills cannot be welded; each is refused here with what to do about it.
+A graph is data, but one that names files beside it, operators of another library, or
+inputs without values cannot be welded; each is refused here with what to do about it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,7 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """A network as somebody exported it: one float input, one float output.
-
-    Parameters
-    ----------
-    model : onnx.ModelProto
-    input, output : str
-        Their names.
-    input_shape, output_shape : tuple of int or None
-        None where a dimension is not fixed.
-    metadata : dict of str to str
-    """
+    """An exported network: one float input and output; None is a dimension that is not fixed."""
 
     model: Any
     input: str
@@ -43,19 +33,7 @@ class Network:
 
 
 def read_network(data: bytes, name: str) -> Network:
-    """Read and check a file.
-
-    Parameters
-    ----------
-    data : bytes
-    name : str
-        Of the file, for messages.
-
-    Raises
-    ------
-    CheckpointInvalid
-        It is not an ONNX file, or not one that a front end can be welded onto.
-    """
+    """Read and check an ONNX file; its name is for messages."""
     import onnx  # noqa: PLC0415 - once per model that is added
 
     try:
@@ -86,13 +64,7 @@ def opset_of(model: Any) -> int:
 
 
 def at_opset(model: Any, opset: int, name: str) -> Any:
-    """Return the model in a newer version of ONNX's operators.
-
-    Raises
-    ------
-    CheckpointInvalid
-        onnx knows no way.
-    """
+    """Return the model at a newer version of ONNX's operators."""
     from onnx import version_converter  # noqa: PLC0415 - once per model that is added
 
     if opset_of(model) == opset:
@@ -117,7 +89,7 @@ def _require_self_contained(model: Any, name: str) -> None:
             )
     if model.functions:
         raise _refusal(name, "it defines functions of its own", "Inline them: onnx.inliner.")
-    for node in _nodes(model.graph):
+    for node in nodes_of(model.graph):
         if node.domain not in _OWN_DOMAINS:
             raise _refusal(
                 name,
@@ -128,12 +100,20 @@ def _require_self_contained(model: Any, name: str) -> None:
         raise _refusal(name, f"its opset is {opset_of(model)}", f"Export it with opset {OPSET}.")
 
 
-def _nodes(graph: Any) -> Iterator[Any]:
+def inner_graphs(node: Any) -> Iterator[Any]:
+    """Yield the graphs inside a node: bodies of loops and branches."""
+    for attribute in node.attribute:
+        yield from attribute.graphs
+        if attribute.HasField("g"):
+            yield attribute.g
+
+
+def nodes_of(graph: Any) -> Iterator[Any]:
+    """Yield the nodes of a graph, those of graphs inside it too."""
     for node in graph.node:
         yield node
-        for attribute in node.attribute:
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _nodes(inner)
+        for inner in inner_graphs(node):
+            yield from nodes_of(inner)
 
 
 def _tensors(graph: Any) -> Iterator[Any]:
@@ -156,10 +136,10 @@ def _names(name: str, inputs: Any, outputs: Any) -> tuple[str, str]:
 
     for what, values in (("input", inputs), ("output", outputs)):
         if len(values) != 1:
-            found = ", ".join(value.name for value in values) or "none"
+            names = ", ".join(value.name for value in values) or "none"
             raise _refusal(
                 name,
-                f"it has {len(values)} {what}s ({found}), and must have one",
+                f"it has {len(values)} {what}s ({names}), and must have one",
                 "Export the part from the features, or the waveform, to the embedding.",
             )
         if values[0].type.tensor_type.elem_type != TensorProto.FLOAT:

@@ -1,7 +1,7 @@
 """Carries out the few pickle instructions that a checkpoint of tensors is made of.
 
-Python's own unpickler can be told which names it may look up, but not what else a hostile
-file makes of it: a tuple nested a million times and used as a key overflows the C stack and
+Python's own unpickler can limit the names that are looked up, but nothing else that a hostile
+file does: a tuple nested a million times and used as a key overflows the C stack and
 takes the process down, a memo slot numbered in billions reserves that much memory, and BUILD
 writes into objects.  So the standard library only decodes the instructions here
 (:func:`pickletools.genops`, which calls nothing), and the ones that PyTorch writes (pickle
@@ -25,8 +25,6 @@ _EMPTY: dict[str, Callable[[], object]] = {
     "EMPTY_TUPLE": tuple,
 }
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_PUT = frozenset({"BINPUT", "LONG_BINPUT"})
-_GET = frozenset({"BINGET", "LONG_BINGET"})
 
 
 class Refused(ValueError):
@@ -34,15 +32,10 @@ class Refused(ValueError):
 
 
 class PickleReader:
-    """Reads one pickle; knows as much of the world as its two functions tell it.
+    """Reads one pickle.
 
-    Parameters
-    ----------
-    find : callable
-        Takes ``"module name"``; returns what stands for it, or raises :class:`Refused`.  The
-        functions it returns are the only ones that a pickle can call.
-    refer : callable
-        Takes a persistent reference; returns what stands for it, or raises.
+    ``find`` takes ``"module name"`` and returns what stands for it, or raises :class:`Refused`; a
+    pickle can call nothing else.  ``refer`` does the same for a persistent reference.
     """
 
     def __init__(self, find: Callable[[str], object], refer: Callable[[object], object]) -> None:
@@ -55,12 +48,8 @@ class PickleReader:
     def read(self, file: BinaryIO) -> object:
         """Return what the pickle at the file's position says; leave the file behind it.
 
-        Raises
-        ------
-        Refused
-            It has an instruction, a name or a call that is not known here.
-        ValueError, IndexError, KeyError, TypeError
-            It is damaged.
+        Raises Refused for an unknown instruction, name or call; ValueError, IndexError, KeyError
+        or TypeError for damage.
         """
         for steps, (opcode, argument, _) in enumerate(pickletools.genops(file)):
             if opcode.name == "STOP":
@@ -80,9 +69,9 @@ class PickleReader:
             self._stack.append(_EMPTY[name]())
         elif name in _TUPLES:
             self._stack.append(tuple(self._pop(_TUPLES[name])))
-        elif name in _PUT:
+        elif name in {"BINPUT", "LONG_BINPUT"}:
             self._memo[argument] = self._stack[-1]
-        elif name in _GET:
+        elif name in {"BINGET", "LONG_BINGET"}:
             self._stack.append(self._memo[argument])
         elif name != "PROTO":
             self._act(name, argument)
@@ -97,32 +86,28 @@ class PickleReader:
                 self._marked.append(self._stack)
                 self._stack = []
             case "TUPLE":
-                items = tuple(self._pop_marked())
-                self._stack.append(items)
+                marked = tuple(self._pop_marked())  # takes the stack back
+                self._stack.append(marked)
             case "REDUCE":
                 function, arguments = self._pop(2)
                 self._stack.append(_call(function, arguments))
             case "BUILD":
                 self._pop(1)  # attributes of a dict, such as versions; no tensors
                 _require(self._stack[-1], dict)
+            case "SETITEM" | "SETITEMS":
+                self._set(self._pop(2) if name == "SETITEM" else self._pop_marked())
+            case "APPEND" | "APPENDS":
+                items = self._pop(1) if name == "APPEND" else self._pop_marked()
+                _require(self._stack[-1], list).extend(items)
             case _:
-                self._fill(name)
+                raise Refused(f"it uses the instruction {name}, which no checkpoint needs")
 
-    def _fill(self, name: str) -> None:
-        """Put items into the list or the dict that lies below them."""
-        if name in {"SETITEM", "SETITEMS"}:
-            items = self._pop(2) if name == "SETITEM" else self._pop_marked()
-            target = _require(self._stack[-1], dict)
-            for key, value in zip(items[::2], items[1::2], strict=True):
-                # Nothing that nests: hashing it would recurse.
-                if type(key) not in {str, int}:
-                    raise Refused("a key that is neither a text nor a number")
-                target[key] = value
-        elif name in {"APPEND", "APPENDS"}:
-            items = self._pop(1) if name == "APPEND" else self._pop_marked()
-            _require(self._stack[-1], list).extend(items)
-        else:
-            raise Refused(f"it uses the instruction {name}, which no checkpoint needs")
+    def _set(self, items: list[Any]) -> None:
+        target = _require(self._stack[-1], dict)
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if type(key) not in {str, int}:  # nothing that nests: hashing it would recurse
+                raise Refused("a key that is neither a text nor a number")
+            target[key] = value
 
     def _pop(self, count: int) -> list[Any]:
         if len(self._stack) < count:

@@ -30,13 +30,8 @@ PROVIDERS: Mapping[str, Provider] = {
 class EngineOptions:
     """How graphs are run.
 
-    Parameters
-    ----------
-    threads : int
-        Of one inference; more files at once is the better use of processors.
-    providers : tuple of str
-        Names of `PROVIDERS`, the preferred one first.
+    One inference has one thread: more files at once is the better use of processors.
     """
 
     threads: int = 1
-    providers: tuple[str, ...] = ("cpu",)
+    providers: tuple[str, ...] = ("cpu",)  # of `PROVIDERS`, the preferred one first

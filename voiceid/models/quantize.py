@@ -39,23 +39,8 @@ _MIN_COSINE = 0.98
 def measure(graph: FloatGraph, clips: Iterable[Float32Array]) -> tuple[Ranges, list[Layer]]:
     """Return the range of every value that may be quantized, and the layers that are worth it.
 
-    Parameters
-    ----------
-    graph : FloatGraph
-    clips : iterable of (n,) float32
-        Speech at 16 kHz, -1 to 1.
-
-    Returns
-    -------
-    ranges
-        The median over the clips of the least and of the greatest value; what goes beyond
-        has the eighth bit.
-    layers
-
-    Raises
-    ------
-    CheckpointInvalid
-        There is nothing to quantize.
+    Clips are (n,) float32 at 16 kHz, -1 to 1.  A range is the median over the clips of the least
+    and of the greatest value; what goes beyond has the eighth bit.
     """
     layers = graph.layers()
     names = list(graph.rounded([layer.name for layer in layers]))
@@ -111,32 +96,12 @@ def source_of(
 
 
 def card_of(
-    name: str,
-    base: ModelCard,
-    data: bytes,
-    clips: Sequence[Float32Array],
-    progress: Progress,
+    name: str, base: ModelCard, data: bytes, clips: Sequence[Float32Array], progress: Progress
 ) -> ModelCard:
-    """Return the card of the INT8 form of a model, measured on speech.
+    """Return the card of the INT8 form of a model, measured on clips (n,) at 16 kHz, -1 to 1.
 
     A layer stays in float32 when its multiplications are not worth it, or when it costs too
     much by itself: `MAX_COST` of the embeddings' cosine.
-
-    Parameters
-    ----------
-    name : str
-        Of the new model.
-    base : ModelCard
-    data : bytes
-        The base's installed graph.
-    clips : sequence of (n,) float32
-        Speech at 16 kHz, -1 to 1.
-    progress : Progress
-
-    Raises
-    ------
-    CheckpointInvalid
-        There is nothing to quantize.
     """
     graph = FloatGraph(data)
     stage = f"measuring {base.name} on {len(clips)} clips"
@@ -181,8 +146,8 @@ def _reference(data: bytes, samples: Float32Array) -> Float32Array:
 
     model = load_model_from_string(data)
     model = at_opset(model, max(_REFERENCE_OPSET, opset_of(model)), "the quantized graph")
-    [found] = ReferenceEvaluator(model).run(None, {"waveform": samples[None]})
-    return np.asarray(found[0], dtype=np.float32)
+    [vectors] = ReferenceEvaluator(model).run(None, {"waveform": samples[None]})
+    return np.asarray(vectors[0], dtype=np.float32)
 
 
 def _short(value: float) -> float:

@@ -36,7 +36,7 @@ def read_receipt(path: Path, card: ModelCard) -> str | None:
 
 
 def identity(card: ModelCard) -> dict[str, object]:
-    """What an artefact was built from; another answer means that it must be built anew."""
+    """What an artefact was built from; another answer means that it must be built again."""
     return {
         "model": card.name,
         "checkpoint_sha256": card.checkpoint_sha256,
@@ -47,7 +47,7 @@ def identity(card: ModelCard) -> dict[str, object]:
 
 
 def _origin(card: ModelCard) -> dict[str, str]:
-    """What a person is told of where the weights came from."""
+    """Where the weights came from, for people."""
     if isinstance(card.source, Source):
         return {"package": f"{card.source.package} {card.source.version}"}
     if isinstance(card.source, Quantized):

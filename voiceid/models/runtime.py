@@ -1,8 +1,8 @@
 """The only door to ONNX Runtime, and what this process may use of the machine.
 
 From 1.29 on ONNX Runtime's builds for Linux report to its maker which models are loaded, and
-keep a device id and a queue of reports in the user's cache folder, unless told not to before
-they are loaded.  Nothing leaves the machine here: they are told.
+keep a device id and a queue of reports in the user's cache folder, unless that is switched off
+before they are loaded.  Here it is: nothing leaves the machine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from voiceid.models.providers import PROVIDERS, EngineOptions
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the engine is loaded
 import onnxruntime
 
-onnxruntime.disable_telemetry_events()  # in case somebody else has loaded it before
+onnxruntime.disable_telemetry_events()  # in case it was loaded before
 
 _NOT_WANTED = "WeightBiasQuantization"
 """Of the engine's optimizers: it puts convolutions into integers that were left in float32."""
@@ -69,7 +69,7 @@ def _quota(root: Path) -> float | None:
 
 
 def step_back() -> None:
-    """Let every other thread of the machine go before this one, where the system can tell them."""
+    """Let every other thread of the machine go before this one, where the system can."""
     if sys.platform == "linux":  # elsewhere it would be the whole process
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
@@ -77,8 +77,8 @@ def step_back() -> None:
 def in_order(function: Callable[[S], T], items: Iterable[S], workers: int) -> Iterator[T]:
     """Yield ``function(item)`` for each item, in order, with ``workers`` threads at work.
 
-    ``items`` is drawn from as fast as results are taken: at most ``2 workers + 1`` are under
-    way.  An exception of ``function`` is raised in its place.
+    At most ``2 workers + 1`` items are under way.  An exception of ``function`` is raised in its
+    place.
     """
     if workers == 1:
         yield from map(function, items)
@@ -115,25 +115,9 @@ class Session:
         sha256: str | None = None,
         engine: EngineOptions = EngineOptions(),
     ) -> Self:
-        """Load a graph.
+        """Load a graph that must have these inputs (name to rank) and outputs.
 
-        Parameters
-        ----------
-        path : Path
-            The ONNX file.
-        inputs : mapping of str to int
-            The inputs that it must have, with their ranks.
-        outputs : sequence of str
-            The outputs that :meth:`run` returns, in this order.
-        sha256 : str, optional
-            Hash that the file must have, in hex.
-        engine : EngineOptions
-
-        Raises
-        ------
-        ModelNotInstalled, HashMismatch, ModelRuntimeError
-        ConfigError
-            A provider that was asked for is not there, or could not be used.
+        :meth:`run` returns the outputs in this order.  ``sha256`` is the file's hash, in hex.
         """
         try:
             digest = _sha256(path)
@@ -148,30 +132,21 @@ class Session:
                 hint=f"Run `voiceid models remove {path.stem}`, then pull it again.",
             )
         # By its path, not as bytes: of 28 MB of CAM++ the engine would keep another copy.
-        return cls._load(os.fspath(path), path.stem, inputs, outputs, engine)
+        return cls.of_bytes(
+            os.fspath(path), path.stem, inputs=inputs, outputs=outputs, engine=engine
+        )
 
     @classmethod
     def of_bytes(
         cls,
-        data: bytes,
+        graph: bytes | str,
         name: str,
         *,
         inputs: Mapping[str, int],
         outputs: Sequence[str],
         engine: EngineOptions = EngineOptions(),
     ) -> Self:
-        """Load a graph from memory; see :meth:`open`."""
-        return cls._load(data, name, inputs, outputs, engine)
-
-    @classmethod
-    def _load(
-        cls,
-        graph: str | bytes,
-        name: str,
-        inputs: Mapping[str, int],
-        outputs: Sequence[str],
-        engine: EngineOptions,
-    ) -> Self:
+        """Load a graph from memory, or from a path; see :meth:`open`."""
         wanted = _providers(engine)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = engine.threads
@@ -201,13 +176,7 @@ class Session:
         return cls(session, name, outputs)
 
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[FloatArray]:
-        """Run the graph once; arrays in by name, arrays out in the order of ``outputs``.
-
-        Raises
-        ------
-        ModelRuntimeError
-            The engine refused the arrays, or failed.
-        """
+        """Run the graph once; arrays in by name, arrays out in the order of ``outputs``."""
         try:
             return list(self._session.run(self._outputs, dict(feeds)))
         except Exception as error:
@@ -260,8 +229,8 @@ def _require_used(wanted: Sequence[str], used: Sequence[str]) -> None:
 def _sha256(path: Path) -> str:
     """Return the hash of a file, in hex.
 
-    In one piece: the interpreter's lock is let go of once, not for every block, while another
-    thread imports the database's libraries.
+    In one piece: the interpreter's lock is released once, not for every block, while another thread
+    imports the database's libraries.
     """
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size == 0:  # nothing can be mapped

@@ -1,8 +1,7 @@
 """The signal that every installed model must answer as an independent implementation does.
 
-A glide of harmonics in syllables, with a little noise: enough like a voice to make an
-embedding well conditioned, and made of nothing but arithmetic, so that it is the same on
-every machine and no recording has to travel with the program.
+It is a glide of harmonics in syllables with a little noise: enough like a voice for a well
+conditioned embedding, and pure arithmetic, so that it is the same on every machine.
 """
 
 from __future__ import annotations
@@ -53,15 +52,7 @@ def speech_frames(samples: Float32Array) -> Float32Array:
 def run_selftest(card: ModelCard, graph: bytes) -> float:
     """Run a built graph on the signal; return how far it is from the card's golden output.
 
-    Returns
-    -------
-    float
-        1 - cosine for an encoder; the largest difference of a probability for a detector.
-
-    Raises
-    ------
-    SelfTestFailed
-        It is too far, or the graph cannot be run.
+    That is 1 - cosine for an encoder, and the largest difference of a probability for a detector.
     """
     golden = np.array(card.selftest.output, dtype=np.float32)
     if card.kind == "encoder":

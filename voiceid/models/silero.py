@@ -1,8 +1,8 @@
 """Silero's speech detector as a graph that works through many frames at once.
 
 The published graph (16 kHz, sequence form) convolves each frame of 32 ms by itself, over four
-positions, which leaves a processor waiting.  Here the same weights stand in matrix products
-over all frames of a call: the answers are the same, in less than half of the time.
+positions.  Here the same weights stand in matrix products over all frames of a call: the answers
+are the same, in less than half of the time.
 """
 
 from __future__ import annotations
@@ -31,13 +31,7 @@ _LSTM = ("onnx::LSTM_209", "onnx::LSTM_210", "onnx::LSTM_211")
 
 
 def read_weights(checkpoint: bytes) -> Weights:
-    """Return the initialisers of an ONNX file by name.
-
-    Raises
-    ------
-    CheckpointInvalid
-        It is no ONNX file.
-    """
+    """Return the initialisers of an ONNX file by name."""
     import onnx  # noqa: PLC0415 - once per install
     from onnx import numpy_helper  # noqa: PLC0415 - as above
 
@@ -46,7 +40,7 @@ def read_weights(checkpoint: bytes) -> Weights:
         return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     except Exception as error:  # protobuf's errors have no base of their own
         raise CheckpointInvalid(
-            f"the checkpoint of silero-vad is no ONNX file: {type(error).__name__}",
+            f"the checkpoint of silero-vad is not an ONNX file: {type(error).__name__}",
             hint="Fetch it again: `voiceid models pull silero-vad`.",
         ) from error
 
@@ -56,11 +50,6 @@ def build(weights: Weights) -> bytes:
 
     ``input`` (frames, 576), ``h`` and ``c`` (1, 1, 128) to ``speech_probs`` (frames), ``hn``
     and ``cn`` (1, 1, 128).
-
-    Raises
-    ------
-    CheckpointInvalid
-        A tensor is missing, or has another shape.
     """
     require_shapes(weights, _shapes(), name="the checkpoint of silero-vad")
     g = Graph("silero-vad")

@@ -1,4 +1,4 @@
-"""What the store of models tells of them."""
+"""What the store of models returns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ class InstalledModel:
 
     Parameters
     ----------
-    path : Path
     sha256 : str
         What it must hash to when it is opened, in hex.
     """
@@ -29,15 +28,12 @@ class ModelStatus:
 
     Parameters
     ----------
-    name : str
     kind : str
         ``encoder`` or ``vad``.
-    installed : bool
     path : Path
         Where it is, or would be.
     size_bytes : int or None
         None when it is not installed.
-    card : ModelCard
     """
 
     name: str
@@ -54,7 +50,6 @@ class VerifyResult:
 
     Parameters
     ----------
-    name : str
     sha256 : str
         Of its graph, in hex.
     distance : float

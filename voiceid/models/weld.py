@@ -1,8 +1,7 @@
 """Welds a front end onto a network: waveform in, unit-length embedding out, one graph.
 
-Before and behind the network stands a graph of our own, with a hole in the middle.  It is
-brought to the network's version of ONNX's operators, or the network to its version, whichever
-is older, and then the network is put into the hole.
+A graph of our own stands before and behind the network.  The older of the two is brought to the
+other's version of ONNX's operators, and then they are joined.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from voiceid.errors import CheckpointInvalid
 from voiceid.models.cards import Windowing
 from voiceid.models.frontends import HOP, FrontEnd
 from voiceid.models.graph import OPSET, Graph
-from voiceid.models.network import Network, at_opset, opset_of
+from voiceid.models.network import Network, at_opset, inner_graphs, nodes_of, opset_of
 from voiceid.models.runtime import Session
 from voiceid.models.windows import Windows
 
@@ -25,13 +24,7 @@ _PREFIX = "network/"
 
 
 def weld(network: Network, front_end: FrontEnd, windowing: Windowing, dim: int, name: str) -> bytes:
-    """Return the ONNX file: ``waveform`` (N, samples) to ``embedding`` (N, dim), unit length.
-
-    Raises
-    ------
-    CheckpointInvalid
-        The network and the front end do not go together.
-    """
+    """Return the ONNX file: ``waveform`` (N, samples) to ``embedding`` (N, dim), unit length."""
     import onnx  # noqa: PLC0415 - once per model that is added
     from onnx import compose  # noqa: PLC0415 - as above
 
@@ -61,25 +54,10 @@ def weld(network: Network, front_end: FrontEnd, windowing: Windowing, dim: int, 
 def answer_apart(
     network: Network, front_end: FrontEnd, windowing: Windowing, samples: Float32Array
 ) -> Float32Array:
-    """Return what the network itself says of samples, its front end run for itself.
+    """Return the network's own answer to samples (n,) at 16 kHz, -1 to 1: (dim,), unit length.
 
-    What the welded graph must reproduce: windows are cut, and their vectors averaged, here
-    and not in the graph.
-
-    Parameters
-    ----------
-    samples : (n,) float32
-        At 16 kHz, -1 to 1.
-
-    Returns
-    -------
-    (dim,) float32
-        Unit length.
-
-    Raises
-    ------
-    CheckpointInvalid, ModelRuntimeError
-        The network does not run, or gives no vector.
+    What the welded graph must reproduce: the front end runs by itself, and windows are cut, and
+    their vectors averaged, here and not in the graph.
     """
     rank = 3 if front_end.bins else 2
     itself = Session.of_bytes(
@@ -90,14 +68,14 @@ def answer_apart(
     )
     vectors = []
     for part in _features(front_end, samples, windowing):
-        [found] = itself.run({network.input: part})
-        if found.ndim != 2 or len(found) != 1 or not np.all(np.isfinite(found)):  # noqa: PLR2004
+        [vector] = itself.run({network.input: part})
+        if vector.ndim != 2 or len(vector) != 1 or not np.all(np.isfinite(vector)):  # noqa: PLR2004
             raise CheckpointInvalid(
-                f"the network gives {_what(found)} for {len(samples) / 16000:g} s of audio, and"
+                f"the network gives {_what(vector)} for {len(samples) / 16000:g} s of audio, and"
                 " must give one vector of finite numbers",
                 hint="See that --frontend is the one that it was trained with.",
             )
-        vectors.append(unit(found[0]))
+        vectors.append(unit(vector[0]))
     return unit(np.mean(vectors, axis=0))
 
 
@@ -113,9 +91,9 @@ def first_frames(n_samples: int, windowing: Windowing) -> list[int]:
     return starts
 
 
-def _what(found: Float32Array) -> str:
-    finite = "" if np.all(np.isfinite(found)) else ", not all finite"
-    return f"an array of shape {found.shape}{finite}"
+def _what(vector: Float32Array) -> str:
+    finite = "" if np.all(np.isfinite(vector)) else ", not all finite"
+    return f"an array of shape {vector.shape}{finite}"
 
 
 def _features(
@@ -123,9 +101,9 @@ def _features(
 ) -> list[Float32Array]:
     """Return what the network takes of a clip: (1, frames, bins) or (1, n), a window each."""
     graph = Graph("front_end")
-    made = front_end.add(graph, "waveform")
+    added = front_end.add(graph, "waveform")
     shape: list[str | int] = ["N", front_end.bins, "frames"] if front_end.bins else ["N", "samples"]
-    data = graph.serialize({"waveform": ["N", "samples"]}, {"features": (made, shape)})
+    data = graph.serialize({"waveform": ["N", "samples"]}, {"features": (added, shape)})
     session = Session.of_bytes(data, "it", inputs={"waveform": 2}, outputs=["features"])
     window = windowing.window_frames
     [features] = session.run({"waveform": np.pad(samples, (0, window * HOP))[None]})
@@ -164,14 +142,11 @@ def _around(front_end: FrontEnd, windowing: Windowing, dim: int) -> Any:
 
 def _rename(graph: Any, old: str, new: str) -> None:
     """Give a value of a graph another name wherever it is used."""
-    for node in graph.node:
+    for node in nodes_of(graph):
         for names in (node.input, node.output):
             for place, name in enumerate(names):
                 if name == old:
                     names[place] = new
-        for attribute in node.attribute:
-            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                _rename(inner, old, new)
 
 
 def _in_order(nodes: list[Any]) -> list[Any]:
@@ -192,9 +167,5 @@ def _in_order(nodes: list[Any]) -> list[Any]:
 
 def _taken(node: Any) -> set[str]:
     """Return the names that a node takes, those of graphs inside it too."""
-    names = set(node.input)
-    for attribute in node.attribute:
-        for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-            for one in inner.node:
-                names |= _taken(one)
-    return names
+    within = (inner for graph in inner_graphs(node) for inner in nodes_of(graph))
+    return set(node.input).union(*(inner.input for inner in within))

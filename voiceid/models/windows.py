@@ -10,14 +10,7 @@ from voiceid.models.graph import Graph
 
 
 class Windows:
-    """The windows of the graph's input ``waveform`` (N, samples).
-
-    Parameters
-    ----------
-    graph : Graph
-    windowing : Windowing
-        A last window with too little audio is left out, unless it is the only one.
-    """
+    """The windows of the graph's input ``waveform`` (N, samples); see `Windowing`."""
 
     def __init__(self, graph: Graph, windowing: Windowing) -> None:
         self.graph = graph

@@ -110,9 +110,10 @@ class Counters:
             Stats,
         )
 
-        def frozen(found: Mapping[str, _Latency]) -> dict[str, Histogram]:
+        def frozen(latencies: Mapping[str, _Latency]) -> dict[str, Histogram]:
             return {
-                key: Histogram(BOUNDS_S, tuple(one.counts), one.sum_s) for key, one in found.items()
+                key: Histogram(BOUNDS_S, tuple(latency.counts), latency.sum_s)
+                for key, latency in latencies.items()
             }
 
         with self._lock:

@@ -1,8 +1,7 @@
 """Events: one for each decision, change and error, through the standard `logging`.
 
 The logger is called ``voiceid``.  A record's message is the event in words; its fields are also
-attributes of the record, under the names in `KEYS`, so that any handler gets them.  Who handles
-nothing hears nothing.
+attributes of the record, under the names in `KEYS`.  Without a handler nothing is written.
 """
 
 from __future__ import annotations
@@ -19,32 +18,12 @@ LOG.addHandler(logging.NullHandler())  # else Python writes warnings to standard
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "decision": (
-        "task",
-        "outcome",
-        "reason",
-        "speaker",
-        "speaker_id",
-        "score",
-        "threshold",
-        "llr",
-        "calibration",
-        "net_speech_s",
-        "gallery_size",
-        "group",
-        "space",
-        "elapsed_ms",
+        *("task", "outcome", "reason", "speaker", "speaker_id", "score", "threshold", "llr"),
+        *("calibration", "net_speech_s", "gallery_size", "group", "space", "elapsed_ms"),
     ),
     "change": (
-        "kind",
-        "speaker",
-        "speaker_id",
-        "other",
-        "speakers",
-        "samples",
-        "number",
-        "model",
-        "space",
-        "elapsed_ms",
+        *("kind", "speaker", "speaker_id", "other", "speakers", "samples", "number", "model"),
+        *("space", "elapsed_ms"),
     ),
     "error": ("doing", "error", "exit_code", "elapsed_ms"),
 }
@@ -97,7 +76,7 @@ class ChangeKind(enum.StrEnum):
     RESTORE = "restore"
     """A backup took the place of the database."""
     REBUILD_INDEX = "rebuild_index"
-    """The index files were made anew by `voiceid index rebuild`."""
+    """The index files were built again by `voiceid index rebuild`."""
     INSTALL_MODEL = "install_model"
     """A model was installed."""
     REMOVE_MODEL = "remove_model"
@@ -113,7 +92,7 @@ class ChangeKind(enum.StrEnum):
 
 
 def emit(event: str, facts: Mapping[str, object], level: int = logging.INFO) -> None:
-    """Log an event, if anybody wants to know."""
+    """Log an event, if a handler wants this level."""
     if LOG.isEnabledFor(level):
         values = {**dict.fromkeys(KEYS[event]), **facts}
         LOG.log(level, "%s", _words(event, values), extra={"event": event, **values})
@@ -148,7 +127,7 @@ class EventFormatter(logging.Formatter):
         self._ascii_only = ascii_only
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; of a record that is none of the events, its message."""
+        """Return the line; of a record that is not an event, its message."""
         event = getattr(record, "event", "message")
         facts = {key: getattr(record, key) for key in KEYS.get(event, ())}
         when = datetime.fromtimestamp(record.created, UTC)

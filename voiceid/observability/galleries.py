@@ -1,4 +1,4 @@
-"""What is in a gallery, and how its files stand: facts that any process can tell."""
+"""What is in a gallery, and how its files stand: facts that any process can read."""
 
 from __future__ import annotations
 
@@ -54,7 +54,6 @@ class GalleryStats:
         Revision of the database's schema; None: there is no database yet.
     revision : int
         Newest point of the change feed: it grows with every change of a voice.
-    speakers : int
     standing : mapping of str to int
         Speakers by :class:`Standing`.
     groups : mapping of str to int

@@ -1,4 +1,4 @@
-"""The one place that what happens is told to: it is logged and counted."""
+"""The one place that logs and counts what happens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RECORDED = "_voiceid_recorded"
 class Observer:
     """Logs and counts decisions, changes and errors.  Safe to share among threads.
 
-    What a handler of the log raises reaches whoever asked, and then nothing was decided.
+    What a handler of the log raises reaches the caller, and then nothing was decided.
     """
 
     def __init__(self) -> None:

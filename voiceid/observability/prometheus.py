@@ -53,10 +53,7 @@ def counter(name: str, description: str, values: Mapping[Labels, float], *labels
 
 
 def histogram(
-    name: str,
-    description: str,
-    values: Mapping[str, tuple[Mapping[str, int], float]],
-    label: str,
+    name: str, description: str, values: Mapping[str, tuple[Mapping[str, int], float]], label: str
 ) -> Metric:
     """Return a histogram: for each label the buckets, which add up, and the sum."""
     from prometheus_client.core import HistogramMetricFamily  # noqa: PLC0415

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -41,8 +41,8 @@ _ENDS = tuple(
 
 _ERRORS = tuple(
     name
-    for name, found in vars(errors).items()
-    if isinstance(found, type) and issubclass(found, errors.VoiceIDError)
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.VoiceIDError)
 )
 
 
@@ -66,7 +66,6 @@ class Histogram:
         Upper bounds of the buckets, inclusive; one more bucket is above the last.
     counts : tuple of int
         In each bucket alone, one more than there are bounds.
-    sum_s : float
     """
 
     bounds_s: tuple[float, ...]
@@ -102,7 +101,6 @@ class Stats:
     ----------
     started_at : datetime
         UTC.
-    decisions : tuple of DecisionCount
     errors : mapping of str to int
         Questions and changes that ended in an error, by its class.
     changes : mapping of str to int
@@ -136,19 +134,13 @@ class Stats:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields; times in ISO 8601."""
         return {
+            **asdict(self),
             "started_at": self.started_at.isoformat(),
-            "decisions": [
-                {"task": c.task, "outcome": c.outcome, "reason": c.reason, "count": c.count}
-                for c in self.decisions
-            ],
-            "errors": dict(self.errors),
-            "changes": dict(self.changes),
-            "latencies": {task: found.to_dict() for task, found in self.latencies.items()},
-            "stages": {stage: found.to_dict() for stage, found in self.stages.items()},
-            "clips": self.clips,
+            "decisions": [asdict(count) for count in self.decisions],
+            "latencies": {task: took.to_dict() for task, took in self.latencies.items()},
+            "stages": {stage: took.to_dict() for stage, took in self.stages.items()},
             "audio_s": round(self.audio_s, 3),
             "model_load_s": None if self.model_load_s is None else round(self.model_load_s, 4),
-            "speakers": None if self.speakers is None else dict(self.speakers),
         }
 
     def to_prometheus(self) -> str:

@@ -18,7 +18,7 @@ from voiceid.errors import ChangeRefused, FitRefused
 from voiceid.observability import ChangeKind
 from voiceid.session import Session
 
-if TYPE_CHECKING:  # only who adapts waits for it
+if TYPE_CHECKING:  # only adapting waits for it
     from voiceid.decision.choice import Choice
     from voiceid.evaluation.fitting import Fit
     from voiceid.evaluation.protocol import Recording
@@ -33,11 +33,11 @@ class Adapted:
     Parameters
     ----------
     adopted : bool
-        Whether decisions are made by it from now on: held-out speakers were told apart better.
+        Whether decisions are made by it from now on: it separates held-out speakers better.
     reason : str
         Why, or why not.
     measured : mapping
-        What every candidate came to with speakers whom it had not seen.
+        Results of every candidate with speakers whom it had not seen.
     adaptation : StoredAdaptation or None
         None unless it was adopted.
     calibration : StoredCalibration or None
@@ -72,7 +72,7 @@ class _Labelled:
 
 
 class Adaptations:
-    """Transforms of the embeddings to what a site's microphones, lines and rooms do."""
+    """Transforms of the embeddings to a site's microphones, lines and acoustics."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -94,7 +94,7 @@ class Adaptations:
     ) -> Adapted:
         """Learn a transform from known speakers, and decide by it if it helps others.
 
-        It is adopted only if speakers whom it has not seen are told apart better, by more than
+        It is adopted only if it separates speakers whom it has not seen better, by more than
         chance.  Every enrolled speaker gets a centroid in the adapted space, and a calibration
         is fitted there; what was enrolled stays as it is, so that all of it can be taken back:
         :meth:`use`.
@@ -140,9 +140,7 @@ class Adaptations:
     def use(self, number: int | None) -> StoredAdaptation | None:
         """Let an adaptation decide in its embedding space, or none in the space in use.
 
-        Raises
-        ------
-        FitNotFound, StoreError
+        Raises FitNotFound, StoreError.
         """
         space_id = self._session.model.space.id
         with self._session.change(ChangeKind.USE_ADAPTATION) as change:
@@ -159,11 +157,7 @@ class Adaptations:
     def remove(self, number: int) -> StoredAdaptation:
         """Remove an adaptation that is not in use, its centroids and its calibrations.
 
-        Raises
-        ------
-        FitNotFound, StoreError
-        ChangeRefused
-            It is in use.
+        Raises FitNotFound, StoreError, and ChangeRefused when it is in use.
         """
         with self._session.change(ChangeKind.REMOVE_ADAPTATION) as change:
             adaptation = change.writer.adaptations.get(number)
@@ -181,7 +175,7 @@ class Adaptations:
         space = adapted_space(here, choice.transform)
         with self._session.change(ChangeKind.ADAPT) as change:
             adaptations, calibrations = change.writer.adaptations, change.writer.calibrations
-            known = {one.adapted_id: one.id for one in adaptations.list(here.id)}
+            known = {stored.adapted_id: stored.id for stored in adaptations.list(here.id)}
             number = known.get(space.id)
             if number is None:
                 number = adaptations.add(here, choice.transform, measured, source)
@@ -198,7 +192,7 @@ class Adaptations:
         cache: str | os.PathLike[str],
         tell: Callable[[int, int], None] | None,
     ) -> _Labelled:
-        from voiceid.evaluation.hearing import hear_all  # noqa: PLC0415 - only who adapts waits
+        from voiceid.evaluation.hearing import hear_all  # noqa: PLC0415 - only adapting waits
 
         session = self._session
         heard = hear_all(recordings, session.model.embedder, cache, session.notify, tell)
@@ -234,7 +228,7 @@ class Adaptations:
 
 
 def _choose(labelled: _Labelled, source: str) -> Choice:
-    from voiceid.decision.choice import choose  # noqa: PLC0415 - only who adapts waits
+    from voiceid.decision.choice import choose  # noqa: PLC0415 - only adapting waits
 
     if not labelled.speakers:
         raise FitRefused(f"nothing can be learned from {source}: there are no samples", hint=_MORE)

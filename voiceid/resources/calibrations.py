@@ -16,7 +16,7 @@ from voiceid.errors import ChangeRefused
 from voiceid.observability import ChangeKind
 from voiceid.session import Session
 
-if TYPE_CHECKING:  # only who calibrates waits for it
+if TYPE_CHECKING:  # only calibrating waits for it
     from voiceid.evaluation import Evaluation, Protocol
     from voiceid.evaluation.fitting import RateRow
 
@@ -141,9 +141,7 @@ class Calibrations:
     def use(self, number: int | None) -> StoredCalibration | None:
         """Let a calibration decide in its embedding space, or none in the space in use.
 
-        Raises
-        ------
-        FitNotFound, StoreError
+        Raises FitNotFound, StoreError.
         """
         model = self._session.model
         with self._session.change(ChangeKind.USE_CALIBRATION) as change:
@@ -160,11 +158,8 @@ class Calibrations:
     def remove(self, number: int) -> StoredCalibration:
         """Remove a calibration that is not in use, and return what it was.
 
-        Raises
-        ------
-        FitNotFound, StoreError
-        ChangeRefused
-            It is in use: thresholds would change without notice.
+        Raises FitNotFound, StoreError, and ChangeRefused when it is in use: thresholds would change
+        without notice.
         """
         with self._session.change(ChangeKind.REMOVE_CALIBRATION) as change:
             calibration = change.writer.calibrations.get(number)
@@ -178,17 +173,10 @@ class Calibrations:
             return calibration
 
     def thresholds(self, qualities: Sequence[QualityReport]) -> Sequence[Threshold]:
-        """Return every threshold that decides a comparison of two clips of these.
+        """Return every threshold that decides a comparison of two clips of these, lowest first.
 
-        Parameters
-        ----------
-        qualities : sequence of QualityReport
-            Of the clips: how much speech there is, and its bandwidth, decide which hold.
-
-        Returns
-        -------
-        sequence of Threshold
-            Each once, the lowest first; none where there is too little speech for any.
+        How much speech the clips have, and their bandwidth, decide which hold: each is there once,
+        and none where there is too little speech for any.
         """
         return thresholds_among(qualities, self._session.model.back_end().rule)
 
@@ -197,14 +185,8 @@ class Calibrations:
     ) -> Evaluation:
         """Hear the recordings of a protocol, score its trials, and count the errors.
 
-        Parameters
-        ----------
-        protocol : Protocol
-            Which comparisons are made.
-        cache : path
-            Folder of what was heard before; a run that was killed goes on from it.
-        tell : callable, optional
-            Receives how many recordings are heard, of how many.
+        ``cache`` is the folder of what was heard before; a run that was killed goes on from it.
+        ``tell`` receives how many recordings are heard, of how many.
 
         Raises
         ------

@@ -58,10 +58,7 @@ class Database:
     def backup(self, target: str | os.PathLike[str]) -> int:
         """Copy it to a new file while others write; return the size in bytes.
 
-        Raises
-        ------
-        StoreError
-            The file exists or cannot be written, or the database is not sound.
+        Raises StoreError: the file exists or cannot be written, or the database is not sound.
         """
         from voiceid.store import maintenance  # noqa: PLC0415 - for this alone
 
@@ -73,12 +70,8 @@ class Database:
     def restore(self, file: str | os.PathLike[str]) -> Restored:
         """Put a backup in its place while others have it open; return what was done.
 
-        What it replaces is saved beside it.
-
-        Raises
-        ------
-        StoreError
-            The backup is not sound, or could not be put back.  The database is as it was.
+        What it replaces is saved beside it.  Raises StoreError when the backup is not sound, or
+        could not be put back; the database is then as it was.
         """
         from voiceid.store.restore import restore  # noqa: PLC0415 - for this alone
 

@@ -29,12 +29,7 @@ class Events:
 
         It is called in the thread that decided, of which there may be many at once.  What it
         raises reaches the caller in place of the decision: what could not be recorded is not
-        acted on.
-
-        Returns
-        -------
-        callable
-            Ends it.
+        acted on.  The callable that is returned ends it.
         """
         listeners, entry = self._session.listeners, object()
         listeners[entry] = callback
@@ -50,11 +45,7 @@ class Events:
     def gallery(self) -> GalleryStats:
         """Return what is in the gallery, and how its files stand; nothing is changed.
 
-        It reads the index files to tell how they stand, and loads no model.
-
-        Raises
-        ------
-        ModelUnknown, StoreError
+        It reads the index files, and loads no model.  Raises ModelUnknown, StoreError.
         """
         from voiceid.observability.galleries import GalleryStats  # noqa: PLC0415 - for this alone
         from voiceid.store import upgrade  # noqa: PLC0415 - it loads while the models do

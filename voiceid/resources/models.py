@@ -86,12 +86,10 @@ class Models:
         self._session.models.remove(name)
 
     def quantize(self, name: str, sources: Sequence[AudioSource], new_name: str) -> ModelCard:
-        """Make the INT8 form of an encoder, and install it; return its card.
+        """Make the INT8 form of an encoder, and install it as ``new_name``; return its card.
 
         Parameters
         ----------
-        name, new_name : str
-            Of the encoder, and of the model that it becomes.
         sources : sequence of AudioSource
             Speech of many people, on which the ranges of its values are measured.  Without any,
             ``new_name`` must be a model whose card has them.
@@ -121,11 +119,8 @@ class Models:
     def compare(self, a: str, b: str, paths: Sequence[str]) -> Comparison:
         """Hear files with two encoders in turn; return how fast, large, alike and good they are.
 
-        The speaker of a file is its folder's name: equal error rates need some.
-
-        Raises
-        ------
-        ModelError, AudioError
+        The speaker of a file is its folder's name: equal error rates need some.  Raises
+        ModelError, AudioError.
         """
         from voiceid.evaluation.comparison import Side, compare_models  # noqa: PLC0415
 
@@ -140,9 +135,7 @@ class Models:
     def hear(self, source: AudioSource) -> Utterance:
         """Decode a clip, measure its quality and embed its speech, if there is enough.
 
-        Raises
-        ------
-        AudioError, ModelError
+        Raises AudioError, ModelError.
         """
         return self._session.loaded_model.hear(source)
 

@@ -22,14 +22,7 @@ class Samples:
     def by_speaker(self, group: str | None = None) -> Sequence[tuple[Speaker, Sequence[Sample]]]:
         """Return the speakers by name, each with the samples in the embedding space in use.
 
-        Parameters
-        ----------
-        group : str, optional
-            Only the members of this group.
-
-        Raises
-        ------
-        StoreError, SpeakerDetailInvalid
+        With ``group`` only its members.  Raises StoreError, SpeakerDetailInvalid.
         """
         group = None if group is None else tag("group", group)
         space_id = self._session.model.space.id

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voiceid import exchange
 from voiceid.domain import (
@@ -26,9 +26,12 @@ from voiceid.exchange import EmbeddingFacts, Exchanged
 from voiceid.observability import ChangeKind
 from voiceid.session import Session
 
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Writer
+
 
 class Speakers:
-    """Who is enrolled, and what is known of them beside the voice."""
+    """The enrolled speakers, and what is known of them beside the voice."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -47,20 +50,10 @@ class Speakers:
         )
 
     def pages(self, after: str | None = None, limit: int = 1000) -> Iterator[Sequence[Speaker]]:
-        """Yield the enrolled speakers by name, some at a time, however many there are.
+        """Yield the enrolled speakers by name, ``limit`` at a time, however many there are.
 
-        A speaker who is enrolled or removed between two pages may be missing or there.
-
-        Parameters
-        ----------
-        after : str, optional
-            Begin after this name, whether a speaker has it or not.
-        limit : int
-            Speakers at a time.
-
-        Raises
-        ------
-        SpeakerNameInvalid
+        A speaker who is enrolled or removed between two pages may be missing or there.  It begins
+        after the name ``after``, whether a speaker has it or not.  Raises SpeakerNameInvalid.
         """
         while page := self.page(after, limit):
             yield page
@@ -89,12 +82,7 @@ class Speakers:
         return self._session.model.curator.inspect(name)
 
     def edit(self, name: str, details: SpeakerDetails) -> Speaker:
-        """Change what is known of a speaker beside the voice, and return the speaker.
-
-        Raises
-        ------
-        SpeakerNotFound
-        """
+        """Change what is known of a speaker beside the voice; raises SpeakerNotFound."""
         with self._session.change(ChangeKind.EDIT) as change:
             speaker = change.writer.speakers.get(name)
             change.writer.speakers.edit(speaker.id, details)
@@ -156,7 +144,6 @@ class Speakers:
 
         Parameters
         ----------
-        into, other : str
         force : bool
             Though their voices are not alike, or cannot be compared.
         dry_run : bool
@@ -208,7 +195,6 @@ class Speakers:
 
         Parameters
         ----------
-        file : path
         append : bool
             Add what is missing to speakers that are there; what is known of them beside
             their voices stays.
@@ -224,13 +210,9 @@ class Speakers:
         ChangeRefused
             A recording is a sample of another speaker already.
         """
-        with self._session.recorded(ChangeKind.IMPORT):
-            space = self._session.model.space
-            with self._session.change(ChangeKind.IMPORT) as change:
-                change.writer.spaces.require_current(space.id)
-                imported = exchange.import_(change.writer, space, Path(file), append=append)
-                change.record(**_counts(imported))
-            return self._imported(imported)
+        return self._import(
+            lambda writer, here: exchange.import_(writer, here, Path(file), append=append)
+        )
 
     def import_embeddings(
         self,
@@ -272,25 +254,27 @@ class Speakers:
         ExtraMissing
             It is a table of Parquet, and pyarrow is not installed.
         """
-        with self._session.recorded(ChangeKind.IMPORT):
-            named = space.id if isinstance(space, EmbeddingSpace) else space
-            said = EmbeddingFacts(named, **facts)
-            names, here = None if ids is None else Path(ids), self._session.model.space
-            with self._session.change(ChangeKind.IMPORT) as change:
-                writer = change.writer
-                writer.spaces.require_current(here.id)
-                imported = exchange.import_embeddings(
-                    writer, here, Path(file), names, said, append=append
-                )
-                change.record(**_counts(imported))
-            return self._imported(imported)
+        named = space.id if isinstance(space, EmbeddingSpace) else space
 
-    def _imported(self, imported: Exchanged) -> Exchanged:
-        """Let the index follow, and empty the log, which is as large as the import."""
-        with contextlib.suppress(StoreError):  # the import itself is on the disk
-            self._session.store.erase_remains()
-        self._session.sync_indexes()
-        return imported
+        def add(writer: Writer, here: EmbeddingSpace) -> Exchanged:
+            names, given = None if ids is None else Path(ids), EmbeddingFacts(named, **facts)
+            return exchange.import_embeddings(writer, here, Path(file), names, given, append=append)
+
+        return self._import(add)
+
+    def _import(self, add: Callable[[Writer, EmbeddingSpace], Exchanged]) -> Exchanged:
+        """Import in one change, let the index follow, and empty the log, which is as large."""
+        session = self._session
+        with session.recorded(ChangeKind.IMPORT):
+            space = session.model.space
+            with session.change(ChangeKind.IMPORT) as change:
+                change.writer.spaces.require_current(space.id)
+                imported = add(change.writer, space)
+                change.record(**_counts(imported))
+            with contextlib.suppress(StoreError):  # the import itself is on the disk
+                session.store.erase_remains()
+            session.sync_indexes()
+            return imported
 
 
 def _named(speaker: Speaker) -> dict[str, Any]:

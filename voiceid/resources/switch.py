@@ -58,11 +58,7 @@ class Switch:
     def compare(self, to: str) -> Comparison:
         """Compare the model in use with another, on kept recordings of up to some 20 speakers.
 
-        Raises
-        ------
-        NotEnoughSpeech
-            Too few recordings are kept.
-        ModelError, AudioError, StoreError
+        Raises NotEnoughSpeech when too few are kept, ModelError, AudioError, StoreError.
         """
         from voiceid.evaluation.comparison import Side, compare_models  # noqa: PLC0415
 
@@ -166,11 +162,7 @@ class Switch:
     def cancel(self) -> Migration:
         """Give up a switch that was not committed: remove what was prepared; return what it was.
 
-        Raises
-        ------
-        ChangeRefused
-            Nothing is being prepared.
-        StoreError
+        Raises StoreError, and ChangeRefused when nothing is being prepared.
         """
         session = self._session
         with session.recorded(ChangeKind.CANCEL_SWITCH) as record:
@@ -188,21 +180,11 @@ class Switch:
             return status
 
     def finish(self) -> int:
-        """Remove the samples of the models that the one in use took the place of.
+        """Remove the samples of the models before the one in use; return how many.
 
         After that there is no way back but through the kept audio.  Speakers who must enrol
-        again keep theirs until then.
-
-        Returns
-        -------
-        int
-            How many were removed.
-
-        Raises
-        ------
-        ChangeRefused
-            Nothing was switched, or another switch is being prepared.
-        StoreError
+        again keep theirs until then.  Raises StoreError, and ChangeRefused when nothing was
+        switched, or another switch is being prepared.
         """
 
         def left_over(writer: Writer) -> list[Sample]:
@@ -237,8 +219,7 @@ class Switch:
             here = writer.spaces.current(named)
             if here == target.space.id:
                 raise ChangeRefused(
-                    f"the gallery uses {model} already",
-                    hint="Name another: `voiceid models list`.",
+                    f"the gallery uses {model} already", hint="Name another: `voiceid models list`."
                 )
             changes = writer.switches.list()
             if changes and changes[-1].switched_at is None:

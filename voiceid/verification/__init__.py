@@ -1,7 +1,6 @@
 """Verification and identification: questions about a clip, and their answers.
 
-`policy` reads what decides, `verifier` asks the gallery in numbered steps, and `answers` makes the
-decisions.
+`policy` reads what decides, `verifier` asks the gallery, and `answers` makes the decisions.
 """
 
 from voiceid.verification.answers import Probe

@@ -1,8 +1,7 @@
 """The answers to questions about one clip.
 
-Everything here fails closed.  There is one line in this package that makes an acceptance (in
-`Facts.accept_or_reject`), it compares a finite score with a threshold that was found, and no
-exception leads to it.
+Everything here fails closed.  Only `Facts.accept_or_reject` makes an acceptance: it compares a
+finite score with a threshold, and no exception leads to it.
 """
 
 from __future__ import annotations
@@ -34,23 +33,12 @@ from voiceid.domain import (
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """The side of a comparison that is asked about.
+    """The side of a comparison that is asked about."""
 
-    Parameters
-    ----------
-    embedding : Embedding or None
-        None when there was too little speech.
-    net_speech_s : float or None
-        None when it is not known.
-    narrowband : bool
-    quality : QualityReport or None
-        None when a vector was given instead of audio.
-    """
-
-    embedding: Embedding | None
+    embedding: Embedding | None  # None: too little speech
     net_speech_s: float | None
     narrowband: bool
-    quality: QualityReport | None
+    quality: QualityReport | None  # None: a vector was given instead of audio
 
     @classmethod
     def of(cls, utterance: Utterance) -> Probe:
@@ -71,21 +59,12 @@ class Probe:
 
 @dataclass(frozen=True)  # no slots: it is judged once
 class Judged:
-    """A score, and what it was held against.
-
-    Parameters
-    ----------
-    score : float
-    threshold : Threshold
-    llr : float or None
-    calibration : int or None
-        Number of the calibration that threshold and LLR are from; None: from the model's card.
-    """
+    """A score, and what it was held against."""
 
     score: float
     threshold: Threshold
     llr: float | None
-    calibration: int | None
+    calibration: int | None  # of the threshold and the LLR; None: the model's card
 
     @cached_property
     def is_match(self) -> bool:
@@ -161,7 +140,7 @@ class Facts:
         return self.decision(Outcome.REJECTED, Reason.GALLERY_EMPTY, detail)
 
     def too_short(self, *, speaker: SpeakerRef | None = None) -> Decision:
-        """Return that it cannot be told, for want of speech."""
+        """Return that there is too little speech to decide."""
         net = self.probe.net_speech_s or 0.0
         return self.decision(
             Outcome.INCONCLUSIVE,
@@ -178,7 +157,7 @@ class Facts:
         margin: float,
         shown: tuple[Candidate, ...],
     ) -> Decision:
-        """Return that it cannot be told, because of a close runner-up."""
+        """Return that a runner-up is too close to decide."""
         lead = judged.lead(runner_up)
         return self.decision(
             Outcome.INCONCLUSIVE,
@@ -199,7 +178,7 @@ class Facts:
         candidates: tuple[Candidate, ...],
         runner_up: Candidate | None = None,
     ) -> Decision:
-        """Return the rejection of somebody who may not be accepted."""
+        """Return the rejection of a speaker who may not be accepted."""
         score = measured["score"]
         reasons = {
             Standing.EXPIRED: Reason.SPEAKER_EXPIRED,

@@ -1,9 +1,8 @@
 """What decides, as the database has it at that moment.
 
-The adaptation in use moves both sides of a comparison into its own space; the calibration in use
+The adaptation in use moves both sides of a comparison into its own space.  The calibration in use
 there makes the threshold, unless the call, the group or the settings ask for something more
-special.  All of it is read in the transaction that it decides in, and nothing is kept for the
-next one.
+special.  All of it is read in the transaction that decides, and nothing is kept for the next.
 """
 
 from __future__ import annotations
@@ -28,35 +27,20 @@ NO_AIM = Aim()
 
 @dataclass(frozen=True, slots=True)
 class BackEnd:
-    """How the embeddings of one space are compared, and what decides.
+    """How the embeddings of one space are compared, and what decides."""
 
-    Parameters
-    ----------
-    space : EmbeddingSpace
-        In which they are compared: the model's, or an adapted one.
-    transform : Transform or None
-        From the model's space to it.
-    rule : DecisionRule
-        With the calibration in use in that space.
-    """
-
-    space: EmbeddingSpace
-    transform: Transform | None
-    rule: DecisionRule
+    space: EmbeddingSpace  # the model's, or an adapted one
+    transform: Transform | None  # from the model's space to it
+    rule: DecisionRule  # with the calibration in use in that space
 
     def moved(self, embedding: Embedding) -> Embedding:
-        """Return an embedding of the model's space, or of this one, in this one."""
+        """Return an embedding of the model's space, or of this space, in this space."""
         if self.transform is None or embedding.space.id == self.space.id:
             return embedding
         return Embedding(self.transform.apply(embedding.vector), self.space)
 
     def judged(self, score: float, condition: Condition, gallery_size: int = 1) -> Judged:
-        """Return a cosine with its threshold, and its LLR if a calibration tells it.
-
-        Raises
-        ------
-        ThresholdUnavailable
-        """
+        """Return a cosine with its threshold, and its LLR if there is a calibration."""
         threshold, calibration = self.rule.threshold(condition, gallery_size), self.rule.calibration
         llr = None if calibration is None else self.rule.llr(score, condition)
         used = None if calibration is None or llr is None else calibration.id
@@ -67,24 +51,14 @@ class BackEnd:
 class Policy:
     """What decides with one model, before the database is read.
 
-    Parameters
-    ----------
-    space : EmbeddingSpace
-        Of the model.
-    card : DecisionRule
-        The operating points of the model's card.
-    settings : Aim
-    groups : mapping of str to Aim
-        By the name of the group.
-    settings_space : str
-        Id of the space of the model that the settings name: a cosine in the settings, or of a
-        group, holds in that space only.
+    A cosine in the settings, or of a group, holds in one space only, ``settings_space``: that of
+    the model that the settings name.
     """
 
     space: EmbeddingSpace
-    card: DecisionRule
+    card: DecisionRule  # the operating points of the model's card
     settings: Aim = NO_AIM
-    groups: Mapping[str, Aim] = field(default_factory=dict)
+    groups: Mapping[str, Aim] = field(default_factory=dict)  # by name
     settings_space: str = ""
 
     def read(
@@ -95,17 +69,7 @@ class Policy:
         *,
         per_search: bool = False,
     ) -> BackEnd:
-        """Return the back end in use: of the database, or of the model alone where there is none.
-
-        Raises
-        ------
-        StoreError
-            What is in use is damaged.
-        SpaceMismatch
-            The gallery was switched to another model.
-        ThresholdUnavailable
-            The settings have a cosine, and it was set for another space.
-        """
+        """Return the back end in use: of the database, or of the model alone without one."""
         space, transform, rule = self.space, None, self.card
         if reader is not None:
             fits = reader.fits(self.space.id)
@@ -126,11 +90,6 @@ class Policy:
 
         It is what was measured for the model, whatever a door aims at; a calibration takes its
         place only where nothing was measured.
-
-        Raises
-        ------
-        StoreError
-            The calibration in use is damaged.
         """
         if self.card.points:
             return self.card

@@ -43,20 +43,11 @@ Hear = Callable[[AudioSource], Utterance]
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What an identification asks for, beside the clip.
-
-    Parameters
-    ----------
-    aim : Aim
-    group : str or None
-        The only group that is searched, by its normal name.
-    top : int
-        At most so many candidates in the answer, at least 1.
-    """
+    """What an identification asks for, beside the clip."""
 
     aim: Aim = NO_AIM
-    group: str | None = None
-    top: int = 5
+    group: str | None = None  # its normal name: the only group that is searched
+    top: int = 5  # at least 1: most candidates in the answer
 
     def __post_init__(self) -> None:
         if self.top < 1:
@@ -72,36 +63,17 @@ class Verifier:
 
     An expired or disabled speaker still competes, and is never accepted: so their voice is not
     taken for the voice of the speaker who sounds most like them.
-
-    Parameters
-    ----------
-    policy : Policy
-    store : Store
-    gallery_of : callable
-        From an embedding space to its index.
-    searched : callable
-        Receives how long each search of the index took, in seconds.
     """
 
     policy: Policy
     store: Store
     gallery_of: Callable[[EmbeddingSpace], Gallery]
-    searched: Callable[[float], None]
+    searched: Callable[[float], None]  # receives the seconds of each search
 
     def verify(
         self, hear: Hear, source: AudioSource, name: str, aim: Aim, group: str | None = None
     ) -> Decision:
-        """Decide whether the clip is the voice of the speaker called ``name``.
-
-        Raises
-        ------
-        SpeakerNotFound
-            No speaker of that name is enrolled, or is in the group.
-        SpaceMismatch
-            The speaker was enrolled with another model or other speech settings.
-        AudioError
-            The clip could not be read.
-        """
+        """Decide whether the clip is the voice of the speaker called ``name``."""
         started = time.perf_counter()
         # 1. A wrong name is an error before the audio is decoded.
         with self.store.read() as reader:
@@ -127,13 +99,7 @@ class Verifier:
         return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, claimed.speaker, candidates)
 
     def identify(self, hear: Hear, source: AudioSource, search: Search) -> Decision:
-        """Decide who of the gallery, or of one group in it, is speaking, if any speaker is.
-
-        Raises
-        ------
-        AudioError
-            The clip could not be read.
-        """
+        """Decide who of the gallery, or of one group in it, is speaking, if any speaker is."""
         started = time.perf_counter()
         self.gallery_of(self.policy.space).prepare()
         return self.identify_probe(Probe.of(hear(source)), search, started)
@@ -163,13 +129,7 @@ class Verifier:
         return _decide(facts, ranking, judged, back_end.rule.margin, search.top)
 
     def search(self, embedding: Embedding, search: Search) -> tuple[Candidate, ...]:
-        """Return the ``top`` speakers whose centroids are nearest, best first: no decision.
-
-        Raises
-        ------
-        SpaceMismatch
-            The embedding is of another space than the gallery's.
-        """
+        """Return the ``top`` speakers whose centroids are nearest, best first: no decision."""
         self.policy.space.require_same(embedding.space)
         with self.store.read() as reader:
             back_end = self.policy.read(reader)
@@ -194,13 +154,7 @@ class Verifier:
 def compare(
     hear: Hear, a: AudioSource, b: AudioSource, back_end_now: Callable[[], BackEnd]
 ) -> Decision:
-    """Decide whether two clips are of one voice; no speaker needs to be enrolled.
-
-    Raises
-    ------
-    AudioError
-        A clip could not be read.
-    """
+    """Decide whether two clips are of one voice; no speaker needs to be enrolled."""
     started = time.perf_counter()
     # 1. Hear both clips.
     first, second = hear(a), hear(b)
