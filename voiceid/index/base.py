@@ -91,10 +91,7 @@ class IndexOptions:
 class MissRate:
     """How often a search loses the mate whom an exact search would put first.
 
-    Parameters
-    ----------
-    missed, queries : int
-        Of queries made from the gallery itself, at a cosine of 0.6 with their mate.
+    The queries are made from the gallery itself, at a cosine of 0.6 with their mate.
     """
 
     missed: int
@@ -208,37 +205,17 @@ class Gallery(Protocol):
     def search(
         self, reader: CentroidSource, query: Float32Array, k: int, group: str | None = None
     ) -> list[tuple[int, float]]:
-        """Return (centroid id, cosine) of the ``k`` nearest centroids, best first.
+        """Return (centroid id, cosine) of the ``k`` centroids nearest to (dim,), best first.
 
-        Parameters
-        ----------
-        reader : CentroidSource
-            The snapshot that the answer agrees with.
-        query : (dim,) float32
-            Unit length.
-        k : int
-        group : str, optional
-            Whose members are looked at, and nobody else; everybody when omitted.
-
-        Raises
-        ------
-        IndexFault
-            The query is not a finite vector of this space's dimension.
-        SpeakerDetailInvalid
-            Nothing can be a group of that name.
+        The answer agrees with the reader's snapshot.  With ``group``, only its members are
+        compared. Raises IndexFault unless the query is a finite vector of this space's dimension.
         """
 
     def size(self, reader: CentroidSource, group: str | None = None) -> int:
         """Return how many centroids :meth:`search` looks at."""
 
     def sync(self, reader: CentroidSource) -> bool:
-        """Follow the database to the reader's snapshot.
-
-        Returns
-        -------
-        bool
-            Whether nothing is left of centroids that changed or were removed.
-        """
+        """Follow the database to the reader's snapshot; return whether nothing erased is left."""
 
     def rebuild(self, reader: CentroidSource) -> None:
         """Make what is kept beside the rows anew, whatever it was."""
@@ -309,20 +286,10 @@ def nothing() -> tuple[Ids, Float32Array]:
 
 
 def genuine_queries(voices: Float32Array, n: int) -> tuple[Float32Array, Ids]:
-    """Return queries to measure losses with: short clips of some of the gallery, as it were.
+    """Return queries (n, dim) to measure losses with, and of which row of ``voices`` each is.
 
-    Parameters
-    ----------
-    voices : (m, dim) float32
-        Some of the gallery, unit length.
-    n : int
-
-    Returns
-    -------
-    queries : (n, dim) float32
-        Each at `GENUINE_COSINE` to its mate, and otherwise in a direction mixed of other voices.
-    mates : (n,) int64
-        Whom each is of: a row of ``voices``.
+    They are like short clips: at `GENUINE_COSINE` to their mate, one of the unit vectors (m, dim),
+    and otherwise in a direction mixed of other voices.
     """
     rng = np.random.default_rng(n)
     mates = rng.integers(0, len(voices), n)

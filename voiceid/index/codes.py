@@ -44,12 +44,7 @@ class Scan(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bytes:
-    """Eight bits a component: x = low + (code + 1/2) * step.
-
-    Parameters
-    ----------
-    low, step : (dim,) float32
-    """
+    """Eight bits a component: x = low + (code + 1/2) * step, with (dim,) low and step."""
 
     low: Float32Array
     step: Float32Array
@@ -107,21 +102,17 @@ class _ByteScan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Products:
-    """Four bits for every four components, of vectors turned first, and one code of what they keep.
+    """Four bits for every four components of turned vectors, and one code of what they keep.
 
     Codes keep a share of a vector, its product with what they decode to, and that share differs
-    from vector to vector (0.90 on average, standard deviation 0.04, of vectors like speakers').
-    A score from codes is off by as much, so many strangers get before the mate.  The last code
-    puts that right for whoever has the genuine cosine, for whom it matters: it adds the genuine
-    cosine times what the share lacks of the whole.
+    from vector to vector (0.90 on average, standard deviation 0.04, of vectors like speakers'). A
+    score from codes is off by as much, so many strangers get before the mate.  The last code
+    corrects the score of a mate: it adds the genuine cosine times what the share lacks of the
+    whole.
 
-    Parameters
-    ----------
-    turn : (dim, dim) float32
-        A rotation; see `_balanced`.
-    centroids : (dim / 4 + 2, 16, 4) float32
-        The last but one has what is added to a score as its first component, the last is empty:
-        FAISS scans codes by two.
+    ``turn`` is a rotation (dim, dim), see `_balanced`.  Of ``centroids``, (dim / 4 + 2, 16, 4), the
+    last but one has what is added to a score as its first component; the last is empty, because
+    FAISS scans codes by two.
     """
 
     turn: Float32Array

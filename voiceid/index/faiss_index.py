@@ -34,13 +34,7 @@ class FaissIndex:
         return found
 
     def add(self, ids: Ids, vectors: Float32Array) -> None:
-        """Put (n, dim) vectors under (n,) different ids, in place of what was there.
-
-        Raises
-        ------
-        ValueError
-            The shapes do not fit, an id comes twice, or a number is not finite.
-        """
+        """Put (n, dim) vectors under (n,) different ids, in place of what was there; ValueError."""
         vectors = checked(ids, vectors, self._flat.d)
         self.remove(ids)
         if len(ids):

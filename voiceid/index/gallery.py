@@ -65,20 +65,7 @@ _NO_ID = 0
 class GalleryIndex:
     """The searchable centroids of one embedding space; see `Gallery`.
 
-    Parameters
-    ----------
-    space_id : str
-    dim : int
-    path : Path
-        The file; its folder is made when it is first saved.
-    options : IndexOptions, optional
-    on_due : callable, optional
-        Called by :meth:`sync` when the gallery is due to be sealed, e.g. to start the `sealer`.
-
-    Raises
-    ------
-    ConfigError
-        The kind is for PostgreSQL alone.
+    :meth:`sync` calls ``on_due`` when the gallery is due to be sealed, e.g. to start the `sealer`.
     """
 
     def __init__(
@@ -137,14 +124,7 @@ class GalleryIndex:
         return sealed + (0 if self._flat is None else len(self._flat))
 
     def sync(self, reader: CentroidSource) -> bool:
-        """Bring the file, and what was loaded of it, to the reader's revision.
-
-        Returns
-        -------
-        bool
-            Whether no file holds what was made of a centroid that changed or was removed; False
-            when a file can be neither changed nor removed.
-        """
+        """Bring the file, and what was loaded of it, to the reader's revision; see `Gallery`."""
         with self._lock:
             erased = self._file().erase(reader)
             if self._flat is not None or self._is_far_behind(reader):
@@ -171,15 +151,7 @@ class GalleryIndex:
     def seal(self, read: Read) -> bool:
         """Write a large gallery as codes, if it is due, while others search and change it.
 
-        Parameters
-        ----------
-        read : callable
-            Opens a snapshot of the database, as `Store.read` does.
-
-        Returns
-        -------
-        bool
-            False when the file cannot be written.
+        Return False when the file cannot be written.
         """
         with read() as reader:
             if not self.is_due(reader):
@@ -285,11 +257,8 @@ class GalleryIndex:
     def _follow(self, reader: CentroidSource) -> Ids | None:
         """Bring the index to the reader's revision, or beyond what the reader can see.
 
-        Returns
-        -------
-        (n,) int64 or None
-            What changed after the reader's snapshot, which has to be taken from there; None when
-            the index is at a point that the snapshot is not known to lead to.
+        Return the ids (n,) of what changed after the reader's snapshot, which has to be taken from
+        there; None when the index is at a point that the snapshot is not known to lead to.
         """
         self._load_once()
         now = reader.feed.revision()

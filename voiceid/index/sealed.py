@@ -62,15 +62,9 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """Some of the sealed vectors, e.g. a group's, with a pass over them alone.
+    """Rising positions (m,) of some sealed vectors, e.g. a group's, with a pass over them alone.
 
-    Parameters
-    ----------
-    positions : (m,) int64
-        Rising.
-    scan : Scan
-    loses : bool
-        Whether the pass is one that somebody can be lost in.
+    ``loses`` says whether that pass can lose a speaker.
     """
 
     positions: Positions
@@ -79,13 +73,7 @@ class View:
 
 
 class Sealed:
-    """The codes of a gallery; see the top of this module.
-
-    Parameters
-    ----------
-    facts, arrays
-        Of :func:`seal`, or of a file.
-    """
+    """The codes of a gallery, of the facts and arrays of :func:`seal` or of a file."""
 
     def __init__(self, facts: Facts, arrays: dict[str, Array]) -> None:
         self.ids: Ids = arrays["ids"]
@@ -149,20 +137,10 @@ class Sealed:
     def missed(
         self, queries: Float32Array, mates: Positions, counts: Sequence[int]
     ) -> npt.NDArray[np.int64]:
-        """Return how many of (n, dim) queries lose their mates, who are nearest to them.
+        """Return how many of (n, dim) queries lose their mates (n,), who are nearest to them.
 
-        A mate who was not named, though nobody who was is surely nearer, counts as lost.
-
-        Parameters
-        ----------
-        queries : (n, dim) float32
-        mates : (n,) int64
-        counts : sequence of int
-            How many a first pass would name, rising.
-
-        Returns
-        -------
-        (len(counts),) int64
+        The answer has one number for each of ``counts``, rising: how many a first pass would name.
+        A mate who was not named counts as lost, unless a speaker who was named is surely nearer.
         """
         _, found = self._all.scan.nearest(queries, min(counts[-1], len(self)))
         lost = np.zeros(len(counts), dtype=np.int64)
@@ -188,24 +166,11 @@ class Sealed:
 def seal(
     space_id: str, read: Read, tier: Tier, max_miss_rate: float
 ) -> tuple[Facts, dict[str, Array]]:
-    """Return the codes of a gallery, and what `Sealed` has to know of them.
+    """Return the facts and the arrays of codes of a gallery, which `Sealed` takes.
 
-    Every few thousand rows are read in a transaction of their own, so some may be newer than the
-    revision in the facts: they are in the feed that follows it.
-
-    Parameters
-    ----------
-    space_id : str
-    read : callable
-        Opens a snapshot.
-    tier : Tier
-        Compact, or two-stage: this becomes compact when the loss is greater than allowed.
-    max_miss_rate : float
-
-    Raises
-    ------
-    StoreError
-        A row is damaged.
+    The tier two-stage becomes compact when the loss is greater than allowed.  Every few thousand
+    rows are read in a transaction of their own, so some may be newer than the revision in the
+    facts: they are in the feed that follows it.
     """
     with read() as reader:
         revision, ids = reader.feed.revision(), reader.centroids.ids(space_id)
@@ -252,14 +217,9 @@ class _Coder:
         self.arrays["products"] = np.zeros(shape, dtype=np.uint8)
 
     def code(self, table: CentroidTable) -> tuple[float, float]:
-        """Make the codes of some rows.
+        """Make the codes of some rows; return the greatest lengths of residuals and of codes.
 
-        Returns
-        -------
-        float
-            The greatest length of what 8 bits leave of a vector.
-        float
-            The greatest length of their codes; see `reach_of`.
+        A residual is what 8 bits leave of a vector; for the length of codes see `reach_of`.
         """
         use_one_thread()
         at = np.searchsorted(self.arrays["ids"], table.ids)

@@ -90,17 +90,9 @@ class HnswWriter(CentroidSource, Protocol):
 
 
 class ServerGallery:
-    """The searchable centroids of one embedding space.  Safe to share among threads.
+    """The searchable centroids of one embedding space; safe to share among threads.
 
-    Parameters
-    ----------
-    space_id : str
-    dim : int
-    database : str
-        As it may be shown.
-    write : callable
-        Begins a change of the database.
-    options : IndexOptions, optional
+    ``database`` names it as it may be shown.
     """
 
     def __init__(

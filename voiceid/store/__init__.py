@@ -23,15 +23,7 @@ __all__ = ["Reader", "Store", "StoreOptions", "Writer"]
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """How to open the database.
-
-    Parameters
-    ----------
-    busy_timeout_ms : int
-        How long to wait for another process's write.
-    auto_upgrade : bool
-        Bring an older database to this program's schema, after a copy of it was made.
-    """
+    """How long to wait for another writer, and whether to upgrade an older database."""
 
     busy_timeout_ms: int = 10_000
     auto_upgrade: bool = True
@@ -52,16 +44,9 @@ class Store:
     def open(cls, path: Path | DatabaseUrl, options: StoreOptions | None = None) -> Store:
         """Open a database: a file, or of a server.
 
-        Its tables are made when there are none, and upgraded when they are older.
-
-        Raises
-        ------
-        SchemaTooNew
-            A newer voiceid wrote it; it was not touched.
-        SchemaOutdated
-            It is older, and ``auto_upgrade`` is off.
-        StoreError
-            It is not a database of voiceid, is damaged, or cannot be written to.
+        Its tables are made when there are none, and upgraded when they are older.  Raises
+        SchemaTooNew, SchemaOutdated (``auto_upgrade`` is off) or StoreError; the database is as it
+        was.
         """
         options = options or StoreOptions()
         found = upgrade.status(path, options.busy_timeout_ms)
@@ -81,12 +66,7 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
-        """One snapshot: whatever others write meanwhile, its answers agree.
-
-        Raises
-        ------
-        StoreBusy, StoreError
-        """
+        """One snapshot: whatever others write meanwhile, its answers agree."""
         with transaction(self._engine, self.path, immediate=False) as connection:
             yield Reader(connection)
 
@@ -96,22 +76,12 @@ class Store:
 
         What it erased (`Writer.erased`) may still be in the log, in index files and in kept
         audio: the caller sees to those, then to `Writer.erasures`.
-
-        Raises
-        ------
-        StoreBusy, StoreError
         """
         with transaction(self._engine, self.path, immediate=True) as connection:
             yield Writer(connection)
 
     def erase_remains(self) -> bool:
-        """Empty the write-ahead log, which keeps removed rows.
-
-        Returns
-        -------
-        bool
-            False when another reader held on to the log for longer than the busy timeout.
-        """
+        """Empty the write-ahead log, which keeps removed rows; False when a reader holds it."""
         if isinstance(self.path, DatabaseUrl):
             return True  # a server keeps its own log
         with (
@@ -124,10 +94,6 @@ class Store:
         """Write one consistent state, whatever others do meanwhile, to an empty or new file.
 
         Only what is there is copied: nothing that was removed lingers in the copy.
-
-        Raises
-        ------
-        StoreBusy, StoreError
         """
         self._alone("VACUUM INTO ?", str(file))
 

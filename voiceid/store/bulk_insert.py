@@ -66,12 +66,8 @@ class BulkWriter:
     def add(self, space: EmbeddingSpace, new: NewSpeakers) -> None:
         """Add speakers whose names are free, with their samples, and derive their centroids.
 
-        Raises
-        ------
-        ValueError
-            A vector is not of the space, or has no unit length.
-        StoreError
-            A name is taken, or a speaker would have a recording twice.
+        Raises ValueError for vectors that are not unit vectors of the space, and StoreError when a
+        name is taken or a speaker would have a recording twice.
         """
         if new.vectors.shape[1:] != (space.dim,) or not embeddings.is_unit(new.vectors):
             raise ValueError(f"vectors {new.vectors.shape} are no unit vectors of {space.id}")

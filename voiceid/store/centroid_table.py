@@ -99,13 +99,7 @@ class Centroids:
         return table.vectors.reshape(-1)
 
     def count(self, space_id: str, group: str | None = None) -> int:
-        """Return how many speakers have a centroid in a space: all, or the members of a group.
-
-        Raises
-        ------
-        SpeakerDetailInvalid
-            Nothing can be a group of that name.
-        """
+        """Return how many speakers have a centroid in a space: all, or the members of a group."""
         query = select(func.count()).select_from(centroids).where(centroids.c.space_id == space_id)
         if group is not None:
             query = query.join(
@@ -118,13 +112,7 @@ class Centroids:
         return stored_rows.counts(self._connection, centroids.c.space_id)
 
     def owners(self, centroid_ids: Sequence[int]) -> dict[int, Enrolled]:
-        """Return the speakers of centroids of this snapshot, and how they were enrolled, by id.
-
-        Raises
-        ------
-        StoreError
-            A row is damaged, or a centroid is not there.
-        """
+        """Return the speakers of centroids of this snapshot, and how they were enrolled, by id."""
         query = _OWNERS.where(in_list(self._connection, centroids.c.id, centroid_ids))
         owners = stored_rows.owners(self._connection.execute(query).all())
         if missing := [id_ for id_ in centroid_ids if id_ not in owners]:
@@ -132,15 +120,7 @@ class Centroids:
         return owners
 
     def group(self, name: str, space_id: str, ids: Sequence[int] | None = None) -> list[int]:
-        """Return the ids of the centroids in a space of the members of a group, by id.
-
-        With ``ids``, of those among them.
-
-        Raises
-        ------
-        SpeakerDetailInvalid
-            Nothing can be a group of that name.
-        """
+        """Return the ids of the centroids of a group in a space, rising: all, or among ``ids``."""
         query = (
             select(centroids.c.id)
             .join(memberships, memberships.c.speaker_id == centroids.c.speaker_id)

@@ -63,16 +63,9 @@ class MovingFeed(Feed):
 class Effects:
     """What one change did beside its rows; all writers of the change share it.
 
-    Attributes
-    ----------
-    now : str
-        The time of the change, ISO 8601, UTC: every row of it has this one.
-    touched : set of str
-        Ids of the embedding spaces of which centroids changed, adapted ones too.
-    erased_vectors : list of bytes
-        The sample vectors that were removed, as they were stored.
-    erased : bool
-        Whether rows of voices were removed.
+    ``now`` is the time of all its rows, ISO 8601 in UTC; ``touched`` are the ids of the spaces
+    whose centroids changed, adapted ones too; ``erased_vectors`` are the removed sample vectors as
+    they were stored; ``erased`` says whether rows of voices were removed.
     """
 
     def __init__(self, connection: Connection) -> None:

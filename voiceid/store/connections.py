@@ -150,12 +150,7 @@ def require_current(connection: PoolProxiedConnection) -> None:
 def transaction(
     engine: Engine, path: Path | DatabaseUrl, *, immediate: bool
 ) -> Iterator[Connection]:
-    """Run one transaction; commit at the end, roll back on any exception.
-
-    Raises
-    ------
-    StoreBusy, StoreError
-    """
+    """Run one transaction; commit at the end, roll back on any exception."""
     kind = "IMMEDIATE" if immediate else "DEFERRED"
     with wrapped(path), engine.connect() as connection:
         connection.execution_options(**{BEGIN_OPTION: kind})
@@ -210,12 +205,7 @@ def is_refusal(error: StoreError) -> bool:
 
 
 def require_turn(status: int, path: Path) -> None:
-    """Refuse to wait any longer when SQLite's backup says that others hold the database.
-
-    Raises
-    ------
-    StoreBusy
-    """
+    """Raise StoreBusy when SQLite's backup says that others hold the database."""
     if status & _PRIMARY_CODE in _BUSY:
         raise _busy(path)
 
@@ -223,13 +213,8 @@ def require_turn(status: int, path: Path) -> None:
 def make_private(path: Path) -> None:
     """Make the data folder, and the database file, for their owner only: 0700 and 0600.
 
-    A folder that is there keeps its permissions: it may hold other things.
-
-    A file that is there is not opened: see `OPENING`.
-
-    Raises
-    ------
-    StoreError
+    A folder that is there keeps its permissions: it may hold other things.  A file that is there is
+    not opened: see `OPENING`.
     """
     with wrapped_files(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -243,10 +228,6 @@ def whole_file(target: Path) -> Iterator[Path]:
     """Yield an empty file of its owner (0600) that takes the place of ``target`` at the end.
 
     On any error it is removed, and ``target`` is as it was.
-
-    Raises
-    ------
-    StoreError
     """
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:

@@ -48,21 +48,10 @@ class Copied:
 
 
 def copy(source: Path | DatabaseUrl, target: Path | DatabaseUrl) -> Copied:
-    """Copy everything in one database into another, in which nobody is enrolled.
+    """Copy everything in one database into another, which must be empty.
 
-    Parameters
-    ----------
-    source : Path or DatabaseUrl
-        Of this program's schema; it is only read, and may be in use.
-    target : Path or DatabaseUrl
-        Its tables are made if need be.
-
-    Raises
-    ------
-    SchemaOutdated, SchemaTooNew
-        The source must be of this program's schema.
-    StoreError
-        The source is damaged, or the target is not empty.  The target is as it was.
+    The source must be of this program's schema; it is only read, and may be in use.  The tables of
+    the target are made if need be; on an error it is as it was.
     """
     _require_current(source)
     upgrade.upgrade(target, _BUSY_TIMEOUT_MS)

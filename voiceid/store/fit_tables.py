@@ -51,11 +51,7 @@ _IN_USE = text(
 class FitsInUse(NamedTuple):
     """What decisions in the space of a model are made by; see `Reader.fits`.
 
-    Attributes
-    ----------
-    adaptation : StoredAdaptation or None
-    calibration : StoredCalibration or None
-        Of the adapted space if there is an adaptation, else of the model's.
+    The calibration is of the adapted space if there is an adaptation, else of the model's.
     """
 
     adaptation: StoredAdaptation | None
@@ -196,12 +192,8 @@ class AdaptationWriter(Adaptations):
     ) -> int:
         """Add an adaptation of a space, which decides nothing yet, and return its number.
 
-        All speakers in that space have a centroid in the adapted one from now on.
-
-        Raises
-        ------
-        StoreError
-            There is this very adaptation already, or a sample is damaged.
+        All speakers in that space have a centroid in the adapted one from now on.  Raises
+        StoreError when this adaptation is there already, or a sample is damaged.
         """
         adapted = adapted_space(space, transform)
         self._spaces.know(space)

@@ -20,23 +20,9 @@ _CENTROID_TOLERANCE = 1e-5
 
 
 def backup(store: Store, target: Path) -> int:
-    """Write one consistent state of the database to a new file, whole or not at all.
+    """Write one consistent state to a new file of its owner (0600), whole or not at all.
 
-    Parameters
-    ----------
-    store : Store
-    target : Path
-        Made for its owner alone (0600); it must not exist.
-
-    Returns
-    -------
-    int
-        Size in bytes.
-
-    Raises
-    ------
-    StoreError
-        ``target`` exists or cannot be written, or the database is damaged.
+    Return its size in bytes.
     """
     if target.exists():
         raise StoreError(
@@ -52,13 +38,9 @@ def check(store: Store) -> list[str]:
     """Return everything that is wrong with a database, each in a sentence; nothing is changed.
 
     SQLite's own checks of its pages and references, then every speaker, sample and centroid:
-    whether it can be read, whether the name fits the key that it is found by, and whether the
-    centroid and the totals beside it are what the samples make.
-
-    Raises
-    ------
-    StoreBusy, StoreError
-        It could not be read for another reason than damage.
+    whether it can be read, whether the name fits the key that it is looked up by, and whether the
+    centroid and the totals beside it are what the samples make.  What keeps it from being read,
+    other than damage, is raised.
     """
     problems: list[str] = []
     try:

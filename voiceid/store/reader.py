@@ -19,13 +19,7 @@ from voiceid.store.switch_table import Switches
 
 
 class Reader:
-    """Reads one snapshot of the database: one small object a table, made when it is asked for.
-
-    Parameters
-    ----------
-    connection : Connection
-        In a transaction.
-    """
+    """Reads one snapshot of the database: one small object a table, made when it is asked for."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -44,12 +38,7 @@ class Reader:
     def fits(self, space_id: str) -> FitsInUse:
         """Return what decisions in the space of a model are made by.
 
-        Raises
-        ------
-        SpaceMismatch
-            Another space has taken the place of this one.
-        StoreError
-            What is in use is damaged.
+        Raises SpaceMismatch when another space has taken the place of this one.
         """
         self.spaces.require_current(space_id)
         return fits_in_use(self._connection, space_id)

@@ -56,18 +56,9 @@ class ReadOnlyConnection(sqlite3.Connection):
 
 
 def open_read_only(path: Path, opening: threading.Lock) -> ReadOnlyConnection | None:
-    """Open a database for reading alone where nothing can be written, and nobody writes.
+    """Open a database for reading alone, or return None where it can be written.
 
-    Parameters
-    ----------
-    path : Path
-    opening : Lock
-        `voiceid.store.connections.OPENING`, which the caller holds.
-
-    Returns
-    -------
-    ReadOnlyConnection or None
-        None where SQLite can do as always.
+    The caller holds ``opening``, which is `voiceid.store.connections.OPENING`.
     """
     if _has_log(path) or _has_space(path.parent):
         return None

@@ -60,21 +60,9 @@ class Restored:
 def restore(path: Path, file: Path) -> Restored:
     """Put a backup in the place of a database, in one step: it is the old one or the new one.
 
-    Parameters
-    ----------
-    path : Path
-        The database: in use, at rest, damaged, or missing.
-    file : Path
-        The backup, of this schema or an older one; it is only read.
-
-    Raises
-    ------
-    SchemaTooNew
-        A newer voiceid wrote one of the two.
-    StoreBusy
-        Another process held the database for too long, or has a damaged one open.
-    StoreError
-        The backup is not sound, or the disk is full.  The database is as it was.
+    The database may be in use, at rest, damaged, or missing; on an error it is as it was.  The
+    backup is of this schema or an older one; it is only read.  StoreBusy: another process held the
+    database for too long, or has a damaged one open.
     """
     now = datetime.now(UTC)
     saved = path.with_name(f"{path.name}.before-restore-{now:%Y%m%dT%H%M%S.%fZ}")
@@ -216,13 +204,9 @@ def _put_in_place(path: Path, copy: sqlite3.Connection, saved: Path) -> None:
 
 @contextmanager
 def _nobody_else_in(path: Path) -> Iterator[None]:
-    """Make sure that no process has a database open, and has none open it meanwhile.
+    """Make sure that no process has a database open, or opens it meanwhile; raises StoreBusy.
 
-    Whoever has it open would go on with the file that was moved away.
-
-    Raises
-    ------
-    StoreBusy
+    Such a process would go on with the file that was moved away.
     """
     try:
         import fcntl  # noqa: PLC0415 - not on every system

@@ -92,14 +92,8 @@ class SampleWriter(Samples):
     def add(self, speaker_id: int, space: EmbeddingSpace, new: Sequence[NewSample]) -> None:
         """Add samples to a speaker.
 
-        Raises
-        ------
-        ValueError
-            An utterance has no embedding, or not one of unit length.
-        SpaceMismatch
-            An embedding is of another space.
-        StoreError
-            The speaker has one of the clips already, or there is no such speaker.
+        Raises ValueError for an utterance without a unit vector, SpaceMismatch for one of another
+        space, and StoreError when the speaker has one of the clips already, or does not exist.
         """
         self._spaces.know(space)
         rows = [stored_rows.sample_row(speaker_id, space, s, self._effects.now) for s in new]

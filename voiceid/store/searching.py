@@ -22,26 +22,7 @@ class SearchingReader:
         group: str | None = None,
         ef_search: int | None = None,
     ) -> CentroidTable:
-        """Return the ``n`` centroids of a space nearest to (dim,) float32, in no order.
-
-        Parameters
-        ----------
-        space_id : str
-        query : (dim,) float32
-            Unit length.
-        n : int
-        group : str, optional
-            Compare the members of this group alone.
-        ef_search : int, optional
-            Take so many candidates of the HNSW index instead of all rows.
-
-        Raises
-        ------
-        StoreError
-            A vector is damaged.
-        SpeakerDetailInvalid
-            No group can have that name.
-        """
+        """Return the ``n`` centroids of a space nearest to (dim,) float32, in no order."""
         members = None if group is None else tag("group", group)
         found = pgvector.nearest(self._connection, space_id, query, n, members, ef_search)
         return stored_rows.centroids(found, len(query), space_id)

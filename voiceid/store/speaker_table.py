@@ -91,12 +91,7 @@ class Speakers:
             page = self.page(after=page[-1].name)
 
     def page(self, after: str | None = None, limit: int = _PAGE) -> list[Speaker]:
-        """Return the next ``limit`` speakers by name: the first ones, or those after a name.
-
-        Raises
-        ------
-        SpeakerNameInvalid
-        """
+        """Return the next ``limit`` speakers by name: the first ones, or those after a name."""
         query = select(speakers.c.id).order_by(speakers.c.name_key).limit(limit)
         if after is not None:
             query = query.where(speakers.c.name_key > speaker_key(after))

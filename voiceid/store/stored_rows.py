@@ -86,13 +86,7 @@ def centroids(found: Sequence[Row[Any]], dim: int, space_id: str) -> CentroidTab
 
 
 def centroid_of(samples: Sequence[Sample], transform: Transform | None) -> Float32Array:
-    """Return the centroid (dim,) of a speaker's samples, each transformed if need be.
-
-    Raises
-    ------
-    StoreError
-        A vector is damaged.
-    """
+    """Return the centroid (dim,) of a speaker's samples, each transformed if need be."""
     try:
         vectors = np.array([sample.vector for sample in samples])
         narrowband = np.array([sample.quality.narrowband for sample in samples])
@@ -104,13 +98,7 @@ def centroid_of(samples: Sequence[Sample], transform: Transform | None) -> Float
 def mean_of(
     vectors: Float32Array, narrowband: npt.NDArray[np.bool_], transform: Transform | None
 ) -> Float32Array:
-    """Return the centroid (dim,) of (n, dim) vectors, transformed first if need be.
-
-    Raises
-    ------
-    ValueError
-        They have other lengths, cancel out, or are none.
-    """
+    """Return the centroid (dim,) of (n, dim) vectors, transformed first if need be; ValueError."""
     moved = vectors if transform is None else transform.apply(vectors)
     return embeddings.centroid(moved, narrowband)
 

@@ -74,13 +74,8 @@ def migrations_folder() -> Path:
 def status(path: Path | DatabaseUrl, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaStatus:
     """Read the schema's revision; the file is not changed, and none appears beside it.
 
-    An empty file counts as missing: it is what SQLite, or a process killed at its first
-    breath, leaves of a database that was never written.
-
-    Raises
-    ------
-    StoreError
-        It is not a database, or not one of voiceid.
+    An empty file counts as missing: SQLite, or a process killed at its start, leaves one of a
+    database that was never written.
     """
     if isinstance(path, DatabaseUrl):
         current = _read_server(path, busy_timeout_ms)
@@ -101,10 +96,6 @@ def upgrade(path: Path | DatabaseUrl, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS
     Everything happens in one transaction that waits for its turn and looks again when it
     has it, so that processes may start at once.  In it, an older file is first copied to
     ``<name>.before-<revision>``, as it was.  On any error the database is as it was.
-
-    Raises
-    ------
-    SchemaTooNew, StoreBusy, StoreError
     """
     before = status(path, busy_timeout_ms)
     if before.state is SchemaState.NEWER:
