@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Engine
 
@@ -30,10 +29,9 @@ class StoreOptions:
 
 
 class Store:
-    """An open database.
+    """An open database, safe to share among threads.
 
-    Safe to share among threads.  Not to be carried across a fork (SQLite forbids it): a
-    process that forks opens its store in the child.
+    SQLite forbids to carry it across a fork: a process that forks opens its store in the child.
     """
 
     def __init__(self, engine: Engine, path: Path | DatabaseUrl) -> None:
@@ -49,14 +47,12 @@ class Store:
         was.
         """
         options = options or StoreOptions()
-        found = upgrade.status(path, options.busy_timeout_ms)
-        if found.state is upgrade.SchemaState.NEWER:
-            raise upgrade.too_new(path, found)
-        if found.state is upgrade.SchemaState.OUTDATED and not options.auto_upgrade:
+        schema = upgrade.known_status(path, options.busy_timeout_ms)
+        if schema.state is upgrade.SchemaState.OUTDATED and not options.auto_upgrade:
             raise SchemaOutdated(
-                f"{path} has schema {found.current}, and this voiceid needs {found.head}"
+                f"{path} has schema {schema.current}, and this voiceid needs {schema.head}"
             )
-        if found.state is not upgrade.SchemaState.CURRENT:
+        if schema.state is not upgrade.SchemaState.CURRENT:
             upgrade.upgrade(path, options.busy_timeout_ms)
         return cls(make_engine(path, options.busy_timeout_ms), path)
 
@@ -95,10 +91,6 @@ class Store:
 
         Only what is there is copied: nothing that was removed lingers in the copy.
         """
-        self._alone("VACUUM INTO ?", str(file))
-
-    def _alone(self, statement: str, *values: str) -> Any:
-        """Run a statement that SQLite takes outside of transactions only; return its row."""
         if isinstance(self.path, DatabaseUrl):
             raise StoreError(
                 f"{self.path} is not a file, and is not copied as one",
@@ -109,6 +101,5 @@ class Store:
             contextlib.closing(self._engine.raw_connection()) as connection,
             contextlib.closing(connection.cursor()) as cursor,
         ):
-            row = cursor.execute(statement, values).fetchone()
+            cursor.execute("VACUUM INTO ?", (str(file),))  # outside of transactions only
             require_current(connection)
-            return row
