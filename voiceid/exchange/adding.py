@@ -57,25 +57,10 @@ def add(
     *,
     append: bool,
 ) -> Exchanged:
-    """Add speakers of a file, of whom some may be there already; return what was new.
+    """Add the speakers of a file, some of whom may be enrolled; return what was new.
 
-    Parameters
-    ----------
-    writer : Writer
-    space : EmbeddingSpace
-    found : NewSpeakers
-        Names may be taken, or come twice; so may recordings.
-    where : sequence of str
-        Of each speaker, the place in the file, as the beginning of a sentence.
-    append : bool
-        Add the samples that speakers lack who are there already.
-
-    Raises
-    ------
-    SpeakerExists
-        Somebody is there already, and ``append`` is off.
-    ChangeRefused
-        A recording is a sample of somebody else already.
+    Names may be taken or come twice; so may recordings.  ``where`` has the place of each speaker in
+    the file, as the beginning of a sentence.  Without ``append`` a taken name is SpeakerExists.
     """
     keys = [speaker_key(name) for name in found.names]
     first: dict[str, int] = {}

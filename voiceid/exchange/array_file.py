@@ -27,13 +27,7 @@ _UNREADABLE = (
 
 
 def open_array(path: Path, ids: Path) -> Table:
-    """Return the rows of an array, which the lines of ``ids`` name.
-
-    Raises
-    ------
-    GalleryFileInvalid
-        It is truncated, or no array (n, dim) of floating-point numbers.
-    """
+    """Return the rows of an array (n, dim) of float, which the lines of ``ids`` name."""
     n, dim = _mapped(path).shape
     if n == 0:
         raise no_rows(path)

@@ -47,18 +47,9 @@ _ARRAY, _PARQUET = b"\x93NUMPY", b"PAR1"
 class EmbeddingFacts:
     """What holds for all embeddings of a file, where the file does not say it of each.
 
-    Parameters
-    ----------
-    space : str, optional
-        Id of the embedding space that they were made in.
-    net_speech_s : float, optional
-        How much speech is behind each, in seconds.
-    narrowband : bool
-        Whether that speech had a telephone's bandwidth.
-    label : str
-        Where it was recorded; empty when that is not known.
-    groups : sequence of str
-        That everybody new is put into.
+    ``space`` is the id of their embedding space; ``net_speech_s`` and ``narrowband`` are of the
+    speech behind each; ``label`` says where it was recorded; new speakers are put into the
+    ``groups``.
     """
 
     space: str | None = None
@@ -88,29 +79,8 @@ def import_embeddings(
 ) -> Exchanged:
     """Add the speakers of a file of embeddings, in the transaction of ``writer``.
 
-    Parameters
-    ----------
-    writer : Writer
-    space : EmbeddingSpace
-        In use, which the embeddings must be of.
-    path : Path
-        An array (n, dim) of float in NumPy's format, or a table of Parquet.
-    ids : Path or None
-        Of an array, the list that names its rows.
-    facts : EmbeddingFacts
-    append : bool
-        Add the embeddings that speakers lack who are there already.
-
-    Raises
-    ------
-    GalleryFileInvalid
-        It cannot be read, or something is wrong with a row, which is named.
-    SpaceMismatch
-        It is of another embedding space.
-    ExtraMissing
-        It is a table of Parquet, and pyarrow is not installed.
-    SpeakerExists, ChangeRefused
-        See :func:`voiceid.exchange.import_`.
+    The file is an array (n, dim) of float in NumPy's format, whose rows ``ids`` names, or a table
+    of Parquet.  With ``append``, enrolled speakers get the embeddings that they lack.
     """
     table = _opened(path, ids)
     _require_space(table, facts.space, space)

@@ -48,22 +48,7 @@ _MAX_LINE_BYTES = 1 << 28
 def export(reader: Reader, space: EmbeddingSpace, names: Iterable[str], path: Path) -> Exchanged:
     """Write speakers to a new file, whole or not at all, for its owner alone (0600).
 
-    Parameters
-    ----------
-    reader : Reader
-    space : EmbeddingSpace
-        Whose samples are written.
-    names : iterable of str
-        None: everybody.  Who has no samples in the space is left out, when not named.
-    path : Path
-
-    Raises
-    ------
-    SpeakerNotFound
-    ChangeRefused
-        Somebody named has no samples in the space, or nobody has.
-    GalleryFileInvalid
-        The file is there already, or cannot be written.
+    Without names, all speakers with samples in the space are written.
     """
     named = [reader.speakers.get(name) for name in names]
     missing = [person.name for person in named if space.id not in person.spaces]
@@ -95,26 +80,7 @@ def _nothing_of(space: EmbeddingSpace, names: str) -> ChangeRefused:
 def import_(writer: Writer, space: EmbeddingSpace, path: Path, *, append: bool) -> Exchanged:
     """Add the speakers of a file, in the transaction of ``writer``: an error undoes it all.
 
-    Parameters
-    ----------
-    writer : Writer
-    space : EmbeddingSpace
-        Which the file must be of.
-    path : Path
-    append : bool
-        Add what is missing to speakers that are there already; what is known of them beside
-        their voices stays.
-
-    Raises
-    ------
-    GalleryFileInvalid
-        It cannot be read, is damaged, or is no such file.
-    SpaceMismatch
-        It is of another embedding space.
-    SpeakerExists
-        Somebody is there already, and ``append`` is off.
-    ChangeRefused
-        A recording is a sample of somebody else already.
+    With ``append``, enrolled speakers get the samples that they lack; their details stay.
     """
     done = Exchanged(0, 0)
     with contextlib.ExitStack() as stack:

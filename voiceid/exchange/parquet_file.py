@@ -32,13 +32,7 @@ _BUFFER_BYTES = 1 << 20
 
 
 def open_parquet(path: Path) -> Table:
-    """Return the rows of a table with the columns ``embedding``, ``name`` and those of `COLUMNS`.
-
-    Raises
-    ------
-    GalleryFileInvalid
-        It is damaged, or no such table.
-    """
+    """Return the rows of a table with the columns ``embedding`` and those of `COLUMNS`."""
     try:
         file = pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
         schema = file.schema_arrow

@@ -20,16 +20,7 @@ COLUMNS = ("name", "net_speech_s", "narrowband", "label", "groups", "created_at"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """Some of the rows.
-
-    Parameters
-    ----------
-    first : int
-        Number of the first one, counted from 1.
-    vectors : (n, dim) array of float
-    columns : mapping of str to (n,) sequence
-        By name, of `COLUMNS`; ``name`` is there.
-    """
+    """The number of the first row, from 1, vectors (n, dim), and (n,) values by column."""
 
     first: int
     vectors: npt.NDArray[np.floating[Any]]
@@ -38,17 +29,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """An open file.
-
-    Parameters
-    ----------
-    path : Path
-    dim : int
-    space : str or None
-        Id of the embedding space, where the file says it.
-    batches : iterator of Rows
-        Raises GalleryFileInvalid.
-    """
+    """An open file; its batches raise GalleryFileInvalid.  ``space`` is the id that it names."""
 
     path: Path
     dim: int

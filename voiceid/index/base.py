@@ -20,7 +20,7 @@ Hits: TypeAlias = tuple[Ids, Float32Array]
 GENUINE_COSINE = 0.6
 """Of the queries that losses are measured with: what a short clip has with its speaker."""
 _MIXED = 8
-"""Voices that the other part of such a query is mixed of: of the gallery's kind, near nobody."""
+"""Voices that the other part of such a query is mixed of: like the gallery, near no speaker."""
 ROUNDING = 1e-5
 """More than two ways to add up a cosine in float32 differ: a few 1e-7 at 512 components."""
 
@@ -31,7 +31,7 @@ class Tier(enum.StrEnum):
     EXACT = "exact"
     """Every vector, float32."""
     COMPACT = "compact"
-    """8-bit codes of all, then exactly those who may be nearest: nobody is lost."""
+    """8-bit codes of all, then exactly those who may be nearest: no speaker is lost."""
     TWO_STAGE = "two-stage"
     """4-bit codes of all, 8-bit codes of some, then exactly: see `MissRate`."""
 
@@ -57,11 +57,6 @@ class IndexOptions:
     max_miss_rate : float
         Loss budget, 0 to 1: a tier of which the upper bound of 95 % of the miss rate is higher is
         not used.
-
-    Raises
-    ------
-    ConfigError
-        There is no such kind.
     """
 
     kind: str = "auto"
@@ -77,9 +72,8 @@ class IndexOptions:
 
     def tier(self, size: int, dim: int) -> Tier:
         """Return the tier that a gallery of ``size`` vectors of ``dim`` components is to have."""
-        tier = Tier.TWO_STAGE if self.kind == "auto" else Tier(self.kind)
-        if self.kind == "auto" and size < _TWO_STAGE_FROM:
-            tier = Tier.COMPACT
+        by_size = Tier.COMPACT if size < _TWO_STAGE_FROM else Tier.TWO_STAGE
+        tier = by_size if self.kind == "auto" else Tier(self.kind)
         if size < (_COMPACT_FROM if self.kind == "auto" else 1):
             return Tier.EXACT
         if tier is Tier.TWO_STAGE and (dim % _PAIRED_CODES or self.max_miss_rate <= 0):
@@ -91,10 +85,7 @@ class IndexOptions:
 class MissRate:
     """How often a search loses the mate whom an exact search would put first.
 
-    Parameters
-    ----------
-    missed, queries : int
-        Of queries made from the gallery itself, at a cosine of 0.6 with their mate.
+    The queries are made from the gallery itself, at a cosine of 0.6 with their mate.
     """
 
     missed: int
@@ -171,16 +162,16 @@ class IndexStatus:
         The file, or the database.
     state : str
         ``current``, ``behind`` (the next search catches up), ``missing`` or ``damaged``
-        (the next search makes it anew).
+        (the next search makes it again).
     vectors, enrolled : int or None
-        Speakers in the index (None: it cannot be told), and in the database.
+        Speakers in the index (None: it cannot be read), and in the database.
     revision, database_revision : int or None
         Of the change feed: what the index has seen, and what there is.
     is_due : bool
         Whether so much has changed that the file is to be written again, in the background.
     miss_rate, miss_rate_upper : float or None
         How often a search loses the mate whom an exact search would put first, measured when the
-        index was made, and the upper bound of 95 %; None where nobody can be lost.
+        index was made, and the upper bound of 95 %; None where no speaker can be lost.
     """
 
     space: str
@@ -197,10 +188,7 @@ class IndexStatus:
 
 
 class Gallery(Protocol):
-    """The searchable centroids of one embedding space, in step with every snapshot it is asked of.
-
-    Safe to share among threads.
-    """
+    """The searchable centroids of one embedding space; safe to share among threads."""
 
     def prepare(self) -> None:
         """Load what a search needs in the background, when the caller has other work first."""
@@ -208,43 +196,23 @@ class Gallery(Protocol):
     def search(
         self, reader: CentroidSource, query: Float32Array, k: int, group: str | None = None
     ) -> list[tuple[int, float]]:
-        """Return (centroid id, cosine) of the ``k`` nearest centroids, best first.
+        """Return (centroid id, cosine) of the ``k`` centroids nearest to (dim,), best first.
 
-        Parameters
-        ----------
-        reader : CentroidSource
-            The snapshot that the answer agrees with.
-        query : (dim,) float32
-            Unit length.
-        k : int
-        group : str, optional
-            Whose members are looked at, and nobody else; everybody when omitted.
-
-        Raises
-        ------
-        IndexFault
-            The query is not a finite vector of this space's dimension.
-        SpeakerDetailInvalid
-            Nothing can be a group of that name.
+        The answer agrees with the reader's snapshot.  With ``group``, only its members are
+        compared. Raises IndexFault unless the query is a finite vector of this space's dimension.
         """
 
     def size(self, reader: CentroidSource, group: str | None = None) -> int:
         """Return how many centroids :meth:`search` looks at."""
 
     def sync(self, reader: CentroidSource) -> bool:
-        """Follow the database to the reader's snapshot.
-
-        Returns
-        -------
-        bool
-            Whether nothing is left of centroids that changed or were removed.
-        """
+        """Follow the database to the reader's snapshot; return whether nothing erased is left."""
 
     def rebuild(self, reader: CentroidSource) -> None:
-        """Make what is kept beside the rows anew, whatever it was."""
+        """Make again what is kept beside the rows, whatever it was."""
 
     def save(self) -> None:
-        """Keep what later processes start sooner with; that it cannot be kept is no error."""
+        """Keep what later processes start sooner with; a failure is not an error."""
 
     def status(self, reader: CentroidSource) -> IndexStatus:
         """Compare what is kept with the database; nothing is changed."""
@@ -259,9 +227,9 @@ def require_query(query: Float32Array, space_id: str, dim: int) -> None:
         )
 
 
-def told(found: Hits) -> list[tuple[int, float]]:
-    """Return (centroid id, cosine) of a search, as a `Gallery` answers."""
-    ids, scores = found
+def answer(hits: Hits) -> list[tuple[int, float]]:
+    """Return (centroid id, cosine) of hits, as a `Gallery` answers."""
+    ids, scores = hits
     cosines = np.clip(scores.astype(np.float64), -1.0, 1.0)
     return [(int(i), float(s)) for i, s in zip(ids, cosines, strict=True)]
 
@@ -277,23 +245,22 @@ def checked(ids: Ids, vectors: Float32Array, dim: int) -> Float32Array:
     return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
-def ranked(
-    ids: Ids, vectors: Float32Array, query: Float32Array, k: int
-) -> tuple[Ids, Float32Array]:
+def ranked(ids: Ids, vectors: Float32Array, query: Float32Array, k: int) -> Hits:
     """Return the ``k`` best of some candidates, best first, equal cosines by id.
 
-    The products are added up anew in float64, row by row.  Fast kernels add in an order that
+    The products are added up again in float64, row by row.  Fast kernels add in an order that
     depends on a row's place, so that equal vectors get scores that differ in the last bit.
     """
     wide = np.einsum("ij,j->i", vectors.astype(np.float64), query.astype(np.float64))
-    scores = wide.astype(np.float32)
-    order = np.lexsort((ids, -scores))[:k]
-    return ids[order], scores[order]
+    return _best(ids, wide.astype(np.float32), k)
 
 
-def merged(one: Hits, other: Hits, k: int) -> Hits:
+def merged(first: Hits, second: Hits, k: int) -> Hits:
     """Return the ``k`` best of two answers, best first, equal cosines by id."""
-    ids, scores = np.concatenate([one[0], other[0]]), np.concatenate([one[1], other[1]])
+    return _best(np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]]), k)
+
+
+def _best(ids: Ids, scores: Float32Array, k: int) -> Hits:
     order = np.lexsort((ids, -scores))[:k]
     return ids[order], scores[order]
 
@@ -303,26 +270,16 @@ def as_ids(ids: Sequence[int]) -> Ids:
     return np.array(ids, dtype=np.int64)
 
 
-def nothing() -> tuple[Ids, Float32Array]:
-    """Return the answer of a search that finds nothing."""
+def nothing() -> Hits:
+    """Return no hits."""
     return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
 
 
 def genuine_queries(voices: Float32Array, n: int) -> tuple[Float32Array, Ids]:
-    """Return queries to measure losses with: short clips of some of the gallery, as it were.
+    """Return queries (n, dim) to measure losses with, and of which row of ``voices`` each is.
 
-    Parameters
-    ----------
-    voices : (m, dim) float32
-        Some of the gallery, unit length.
-    n : int
-
-    Returns
-    -------
-    queries : (n, dim) float32
-        Each at `GENUINE_COSINE` to its mate, and otherwise in a direction mixed of other voices.
-    mates : (n,) int64
-        Whom each is of: a row of ``voices``.
+    They are like short clips: at `GENUINE_COSINE` to their mate, one of the unit vectors (m, dim),
+    and otherwise in a direction mixed of other voices.
     """
     rng = np.random.default_rng(n)
     mates = rng.integers(0, len(voices), n)

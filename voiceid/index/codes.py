@@ -44,12 +44,7 @@ class Scan(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bytes:
-    """Eight bits a component: x = low + (code + 1/2) * step.
-
-    Parameters
-    ----------
-    low, step : (dim,) float32
-    """
+    """Eight bits a component: x = low + (code + 1/2) * step, with (dim,) low and step."""
 
     low: Float32Array
     step: Float32Array
@@ -107,21 +102,17 @@ class _ByteScan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Products:
-    """Four bits for every four components, of vectors turned first, and one code of what they keep.
+    """Four bits for every four components of turned vectors, and one code of what they keep.
 
     Codes keep a share of a vector, its product with what they decode to, and that share differs
-    from vector to vector (0.90 on average, standard deviation 0.04, of vectors like speakers').
-    A score from codes is off by as much, so many strangers get before the mate.  The last code
-    puts that right for whoever has the genuine cosine, for whom it matters: it adds the genuine
-    cosine times what the share lacks of the whole.
+    from vector to vector (0.90 on average, standard deviation 0.04, of vectors like speakers'). A
+    score from codes is off by as much, so many strangers get before the mate.  The last code
+    corrects the score of a mate: it adds the genuine cosine times what the share lacks of the
+    whole.
 
-    Parameters
-    ----------
-    turn : (dim, dim) float32
-        A rotation; see `_balanced`.
-    centroids : (dim / 4 + 2, 16, 4) float32
-        The last but one has what is added to a score as its first component, the last is empty:
-        FAISS scans codes by two.
+    ``turn`` is a rotation (dim, dim), see `_balanced`.  Of ``centroids``, (dim / 4 + 2, 16, 4), the
+    last but one has what is added to a score as its first component; the last is empty, because
+    FAISS scans codes by two.
     """
 
     turn: Float32Array
@@ -182,8 +173,8 @@ class _ProductScan:
         turned = np.zeros((len(queries), self.index.d), dtype=np.float32)
         turned[:, :dim] = queries @ self.products.turn
         turned[:, dim] = 1  # for what the last code adds
-        found: tuple[Float32Array, Positions] = self.index.search(turned, count)
-        return found
+        nearest: tuple[Float32Array, Positions] = self.index.search(turned, count)
+        return nearest
 
 
 def _filled(index: Any, codes: Codes) -> Any:
@@ -194,20 +185,20 @@ def _filled(index: Any, codes: Codes) -> Any:
 
 
 def _balanced(vectors: Float32Array) -> Float32Array:
-    """Return the rotation (dim, dim) to principal components that gives each code as much to tell.
+    """Return the rotation (dim, dim) to principal components that balances the codes.
 
-    The components, strongest first, each go to the code with room whose product of variances is
+    The components, strongest first, each go to the code with space whose product of variances is
     least (Ge, He, Ke and Sun, Optimized Product Quantization, 2013, the parametric solution).
     """
     variances, axes = np.linalg.eigh(np.cov(vectors.T.astype(np.float64)))
-    told = np.log(np.maximum(variances, 1e-12 * variances[-1]) / (1e-12 * variances[-1]))
-    n_codes = len(told) // _COMPONENTS_A_CODE
+    weights = np.log(np.maximum(variances, 1e-12 * variances[-1]) / (1e-12 * variances[-1]))
+    n_codes = len(weights) // _COMPONENTS_A_CODE
     chosen: list[list[int]] = [[] for _ in range(n_codes)]
     sums = np.zeros(n_codes)
-    for component in np.argsort(-told, kind="stable"):
+    for component in np.argsort(-weights, kind="stable"):
         code = int(np.argmin(sums))
         chosen[code].append(int(component))
-        sums[code] += told[component]
+        sums[code] += weights[component]
         if len(chosen[code]) == _COMPONENTS_A_CODE:
             sums[code] = np.inf
     return np.ascontiguousarray(axes[:, np.concatenate(chosen).astype(int)], dtype=np.float32)
@@ -223,10 +214,8 @@ def _quantizer(centroids: Float32Array) -> Any:
 
 def _lacks(quantizer: Any, codes: Codes, turned: Float32Array) -> Float32Array:
     """Return what the scores (n,) of genuine queries lack, as codes keep so much of vectors."""
-    lacks: Float32Array = GENUINE_COSINE * (
-        1 - np.einsum("nd,nd->n", quantizer.decode(codes), turned)
-    )
-    return lacks
+    kept: Float32Array = np.einsum("nd,nd->n", quantizer.decode(codes), turned)
+    return GENUINE_COSINE * (1 - kept)
 
 
 def reach_of(codes: Codes) -> float:

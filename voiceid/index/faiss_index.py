@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 
 from voiceid.domain import Float32Array
-from voiceid.index.base import ROUNDING, Ids, checked, nothing, ranked
+from voiceid.index.base import ROUNDING, Hits, Ids, checked, nothing, ranked
 
 _SPARE = 16
 """Hits beyond those asked for, to see whether equals lie across the edge."""
@@ -30,17 +30,11 @@ class FaissIndex:
 
     def ids(self) -> Ids:
         """Return the ids (n,) that are there, in any order."""
-        found: Ids = faiss.vector_to_array(self._index.id_map)
-        return found
+        ids: Ids = faiss.vector_to_array(self._index.id_map)
+        return ids
 
     def add(self, ids: Ids, vectors: Float32Array) -> None:
-        """Put (n, dim) vectors under (n,) different ids, in place of what was there.
-
-        Raises
-        ------
-        ValueError
-            The shapes do not fit, an id comes twice, or a number is not finite.
-        """
+        """Put (n, dim) vectors under (n,) different ids, in place of what was there; ValueError."""
         vectors = checked(ids, vectors, self._flat.d)
         self.remove(ids)
         if len(ids):
@@ -53,9 +47,7 @@ class FaissIndex:
         if len(there):
             self._index.remove_ids(there)
 
-    def search(
-        self, query: Float32Array, k: int, among: Ids | None = None
-    ) -> tuple[Ids, Float32Array]:
+    def search(self, query: Float32Array, k: int, among: Ids | None = None) -> Hits:
         """Return ids and cosines of the ``k`` (or all) nearest to (dim,), best first.
 
         Equal cosines come in the order of their ids, and equal vectors have equal cosines.
@@ -73,8 +65,8 @@ class FaissIndex:
         asked = min(n, k + _SPARE)
         while True:
             scores, ids = self._index.search(row, asked, params=only)
-            found = ids[0] >= 0  # what was asked for beyond the last comes as -1
-            ids, scores = ids[:, found], scores[:, found]
+            there = ids[0] >= 0  # what was asked for beyond the last comes as -1
+            ids, scores = ids[:, there], scores[:, there]
             exhausted = asked == n or ids.shape[1] < asked
             if exhausted or scores[0, -1] < scores[0, k - 1] - ROUNDING:
                 break
@@ -84,5 +76,5 @@ class FaissIndex:
     def vectors(self) -> Float32Array:
         """Return the vectors (n, dim) in the order of :meth:`ids`."""
         codes = faiss.vector_to_array(self._flat.codes).view(np.float32)
-        found: Float32Array = codes.reshape(len(self), self._flat.d)
-        return found
+        vectors: Float32Array = codes.reshape(len(self), self._flat.d)
+        return vectors

@@ -28,13 +28,8 @@ _OF_CENTROIDS = frozenset({"there", "vectors", "bytes", "products"})
 def alone_in(folder: Path, name: str = ".", *, wait: bool = True) -> Iterator[None]:
     """Lock a folder, or a file in it, against other processes and threads; a kill ends it too.
 
-    Where there is no ``flock`` (Windows), a save that loses the race is found to be behind
-    by the next search, and written again.
-
-    Raises
-    ------
-    OSError
-        BlockingIOError: another has the lock, and ``wait`` is false.
+    Without ``wait``, BlockingIOError says that another has the lock.  Where there is no ``flock``
+    (Windows), the next search sees that a save that lost the race is behind, and writes it again.
     """
     try:
         import fcntl  # noqa: PLC0415 - not on every system
@@ -52,15 +47,7 @@ def alone_in(folder: Path, name: str = ".", *, wait: bool = True) -> Iterator[No
 
 @dataclass(frozen=True, slots=True)
 class IndexFile:
-    """The file at a path.
-
-    Parameters
-    ----------
-    path : Path
-        Its folder is made when it is first written.
-    space_id : str
-    dim : int
-    """
+    """The index file of a space; its folder is made when it is first written."""
 
     path: Path
     space_id: str
@@ -75,13 +62,7 @@ class IndexFile:
         return None
 
     def read(self) -> tuple[Facts, dict[str, Array]]:
-        """Return what the file holds.
-
-        Raises
-        ------
-        Unusable
-            It is missing, or not as it must be.
-        """
+        """Return what the file holds; raises Unusable."""
         expected = {"space": self.space_id, "dim": self.dim}
         try:
             return sections.read(self.path, expected)
@@ -122,14 +103,10 @@ class IndexFile:
         return True
 
     def erase(self, reader: CentroidSource) -> bool:
-        """Overwrite what was made of centroids that have changed or are gone.
+        """Overwrite what was made of centroids that have changed or were removed.
 
-        A file in which that is not possible is removed, and so is one of a space that is empty.
-
-        Returns
-        -------
-        bool
-            False when the file can be neither overwritten nor removed.
+        A file in which that is not possible is removed, and so is the file of an empty space.
+        Return False when the file can be neither overwritten nor removed.
         """
         try:
             if not self.path.parent.is_dir():
@@ -192,13 +169,7 @@ def changed_since(reader: CentroidSource, revision: Revision) -> Ids:
 
 
 def remove_others(folder: Path, space_ids: Collection[str]) -> list[Path]:
-    """Remove the index files in a folder that are not of these spaces.
-
-    Returns
-    -------
-    list of Path
-        The files that could not be removed.
-    """
+    """Remove the index files in a folder of all but these spaces; return those that stayed."""
     kept = {f"{space_id}{SUFFIX}" for space_id in space_ids}
     left = []
     for path in folder.glob(f"*{SUFFIX}*") if folder.is_dir() else ():

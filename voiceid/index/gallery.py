@@ -1,13 +1,11 @@
 """The index of one embedding space, kept in step with the database by its change feed.
 
-A search is given a snapshot of the database, and is answered at exactly that snapshot's revision:
-the index follows the feed first, by the rows that changed, or is built from all rows when the feed
-does not lead there (a restored backup, a damaged file).  So no answer ever comes from a stale
-index, and the file is no more than a way to start sooner.
-
-A small gallery is held whole.  A large one is sealed in codes (see `sealed`), and what changed
-since then lies over it, exact.  When that is much, the gallery is due to be sealed again; another
-process does so (see `sealer`), and this one takes the new file when it finds it.
+A search is answered at exactly the revision of the snapshot that it is given: the index first
+follows the feed, by the rows that changed, or is built from all rows when the feed does not lead
+there (a restored backup, a damaged file).  So no answer comes from a stale index, and the file is
+only a way to start sooner.  A small gallery is held whole.  A large one is sealed in codes (see
+`sealed`), and what changed since then lies over it, exact.  When that is much, another process
+seals it again (see `sealer`), and this one takes the new file.
 """
 
 from __future__ import annotations
@@ -33,11 +31,12 @@ from voiceid.index.base import (
     IndexStatus,
     MissRate,
     Tier,
+    answer,
     as_ids,
     merged,
+    nothing,
     ranked,
     require_query,
-    told,
 )
 from voiceid.index.file import IndexFile
 from voiceid.index.groups import Group, Groups
@@ -59,26 +58,13 @@ _REMEMBERED = 10_000
 """Changes that are remembered for callers with an older snapshot."""
 _NONE: Ids = as_ids([])
 _NO_ID = 0
-"""No centroid has this id: the feed that is remembered begins with the point it began at."""
+"""No centroid has this id; the remembered feed begins with it, at the point where it began."""
 
 
 class GalleryIndex:
     """The searchable centroids of one embedding space; see `Gallery`.
 
-    Parameters
-    ----------
-    space_id : str
-    dim : int
-    path : Path
-        The file; its folder is made when it is first saved.
-    options : IndexOptions, optional
-    on_due : callable, optional
-        Called by :meth:`sync` when the gallery is due to be sealed, e.g. to start the `sealer`.
-
-    Raises
-    ------
-    ConfigError
-        The kind is for PostgreSQL alone.
+    :meth:`sync` calls ``on_due`` when the gallery is due to be sealed, e.g. to start the `sealer`.
     """
 
     def __init__(
@@ -89,7 +75,8 @@ class GalleryIndex:
         options: IndexOptions | None = None,
         on_due: Callable[[], object] | None = None,
     ) -> None:
-        self._space_id, self._dim, self._path = space_id, dim, path
+        self._space_id, self._dim = space_id, dim
+        self._file = IndexFile(path, space_id, dim)
         self._options, self._on_due = options or IndexOptions(), on_due
         if self._options.kind == HNSW:
             raise ConfigError(
@@ -101,7 +88,7 @@ class GalleryIndex:
         self._sealed: Sealed | None = None
         self._gone: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.empty(0, dtype=np.bool_)
         self._held = self._sealed_at = EMPTY_REVISION
-        self._erased: Ids = as_ids([])
+        self._erased = _NONE
         self._feed: deque[FeedEntry] = deque(maxlen=_REMEMBERED)
         self._groups = Groups(space_id)
         self._unsaved = 0
@@ -118,7 +105,7 @@ class GalleryIndex:
         require_query(query, self._space_id, self._dim)
         with self._lock:
             since = self._follow(reader)
-            return told(self._nearest(reader, query, k, group, since))
+            return answer(self._nearest(reader, query, k, group, since))
 
     def size(self, reader: CentroidSource, group: str | None = None) -> int:
         """See `Gallery`."""
@@ -131,22 +118,13 @@ class GalleryIndex:
             return len(self) if group is None else len(self._groups.get(reader, group).ids)
 
     def __len__(self) -> int:
-        sealed = (
-            0 if self._sealed is None else len(self._sealed) - int(np.count_nonzero(self._gone))
-        )
-        return sealed + (0 if self._flat is None else len(self._flat))
+        sealed = 0 if self._sealed is None else len(self._sealed) - np.count_nonzero(self._gone)
+        return int(sealed) + (0 if self._flat is None else len(self._flat))
 
     def sync(self, reader: CentroidSource) -> bool:
-        """Bring the file, and what was loaded of it, to the reader's revision.
-
-        Returns
-        -------
-        bool
-            Whether no file holds what was made of a centroid that changed or was removed; False
-            when a file can be neither changed nor removed.
-        """
+        """Bring the file, and what was loaded of it, to the reader's revision; see `Gallery`."""
         with self._lock:
-            erased = self._file().erase(reader)
+            erased = self._file.erase(reader)
             if self._flat is not None or self._is_far_behind(reader):
                 if self._follow(reader) is None:  # the database is another, or others are ahead
                     self._flat = self._sealed = None
@@ -158,43 +136,33 @@ class GalleryIndex:
 
     def is_due(self, reader: CentroidSource) -> bool:
         """Whether :meth:`seal` has something to do."""
-        facts = self._file().header()
+        facts = self._file.header()
         if facts is not None:
             behind = reader.feed.revision().number - facts["revision"]
-            is_sealed = facts["tier"] != Tier.EXACT
-            if is_sealed and behind <= _much(facts["count"]):
-                return False
-            if self._tier(facts["count"] + behind) is Tier.EXACT:
+            is_fresh = facts["tier"] != Tier.EXACT and behind <= _much(facts["count"])
+            if is_fresh or self._tier(facts["count"] + behind) is Tier.EXACT:
                 return False
         return not self._is_small(reader)
 
     def seal(self, read: Read) -> bool:
         """Write a large gallery as codes, if it is due, while others search and change it.
 
-        Parameters
-        ----------
-        read : callable
-            Opens a snapshot of the database, as `Store.read` does.
-
-        Returns
-        -------
-        bool
-            False when the file cannot be written.
+        Return False when the file cannot be written.
         """
         with read() as reader:
             if not self.is_due(reader):
                 return True
         facts, arrays = self._codes(read)
         with read() as reader:
-            return self._file().write(facts, arrays, reader)
+            return self._file.write(facts, arrays, reader)
 
     def rebuild(self, reader: CentroidSource) -> None:
-        """Make the index anew from the database, and the file with it, whatever it was."""
+        """Make the index again from the database, and the file with it, whatever it was."""
         with self._lock:
             self._build(reader, over_newer=True)
 
     def save(self) -> None:
-        """Write the file, unless a newer one is there; that it cannot be written is no error."""
+        """Write the file, unless a newer one is there; a failure is not an error."""
         with self._lock:
             self._save()
 
@@ -202,7 +170,7 @@ class GalleryIndex:
         """See `Gallery`."""
         now = reader.feed.revision()
         enrolled = reader.centroids.count(self._space_id)
-        file, facts, loss, vectors = self._file(), None, None, None
+        file, facts, loss, vectors = self._file, None, None, None
         state = "damaged" if file.is_there() else "missing"
         with contextlib.suppress(Unusable):
             facts, arrays = file.read()
@@ -214,7 +182,7 @@ class GalleryIndex:
         return IndexStatus(
             space=self._space_id,
             kind=str(self._tier(enrolled)) if facts is None else facts["tier"],
-            path=str(self._path),
+            path=str(self._file.path),
             state=state,
             vectors=vectors,
             enrolled=enrolled,
@@ -243,8 +211,8 @@ class GalleryIndex:
             members = self._groups.get(reader, group)
         hits, rescored = self._held_nearest(query, k, members, since)
         if len(since):  # as the snapshot has them
-            mine = since if members is None else since[np.isin(since, members.ids)]
-            rescored = np.concatenate([rescored, mine])
+            chosen = since if members is None else since[np.isin(since, members.ids)]
+            rescored = np.concatenate([rescored, chosen])
         if not len(rescored):
             return hits
         table = reader.centroids.table(self._space_id, rescored.tolist())
@@ -254,7 +222,7 @@ class GalleryIndex:
         self, query: Float32Array, k: int, members: Group | None, without: Ids
     ) -> tuple[Hits, Ids]:
         """Return hits that are not sealed, and the ids of those sealed who may be nearest."""
-        assert self._flat is not None  # noqa: S101 - `_follow` sees to it, and this tells mypy
+        assert self._flat is not None  # noqa: S101 - `_follow` ensures it; for mypy
         among = None
         if members is not None:
             if members.flat is None:
@@ -277,7 +245,7 @@ class GalleryIndex:
     ) -> Hits:
         """Search every row of a snapshot that the index cannot be brought to."""
         among = None if group is None else as_ids(reader.centroids.group(group, self._space_id))
-        best: Hits = as_ids([]), np.empty(0, dtype=np.float32)
+        best = nothing()
         for table in reader.centroids.batches(self._space_id):
             chosen = slice(None) if among is None else np.isin(table.ids, among)
             best = merged(best, ranked(table.ids[chosen], table.vectors[chosen], query, k), k)
@@ -286,11 +254,8 @@ class GalleryIndex:
     def _follow(self, reader: CentroidSource) -> Ids | None:
         """Bring the index to the reader's revision, or beyond what the reader can see.
 
-        Returns
-        -------
-        (n,) int64 or None
-            What changed after the reader's snapshot, which has to be taken from there; None when
-            the index is at a point that the snapshot is not known to lead to.
+        Return the ids (n,) of what changed after the reader's snapshot, which has to be taken from
+        there; None when the index is at a point that the snapshot is not known to lead to.
         """
         self._load_once()
         now = reader.feed.revision()
@@ -305,20 +270,19 @@ class GalleryIndex:
     def _back_to(self, now: Revision, reader: CentroidSource) -> Ids | None:
         """Return what changed between a revision and the later one that is held.
 
-        None: the feed that is remembered does not pass through it.  Then either the snapshot
-        is older than the index's own start, or a backup was put in the database's place.  A
-        small gallery is made of the snapshot; then a file of the lost future goes, which would
-        keep its voices for as long as its number is higher.
+        None: the remembered feed does not pass through it.  Then the snapshot is older than the
+        index's own start, or a backup was put in the database's place.  A small gallery is made of
+        the snapshot; a file of the lost future goes, which else would keep its voices.
         """
-        if any(one.revision == now for one in self._feed):
-            later = {one.centroid_id for one in self._feed if one.revision.number > now.number}
+        if any(entry.revision == now for entry in self._feed):
+            later = {e.centroid_id for e in self._feed if e.revision.number > now.number}
             return as_ids(sorted(later))
         if self._sealed is not None:
             return None
         self._build(reader)
-        if self._file().is_newer(now.number):
-            self._file().drop()
-        return as_ids([])
+        if self._file.is_newer(now.number):
+            self._file.drop()
+        return _NONE
 
     def _catch_up(self, reader: CentroidSource) -> None:
         now = reader.feed.revision()
@@ -326,7 +290,7 @@ class GalleryIndex:
             self._build(reader)
             return
         feed = reader.feed.since(self._held.number)
-        changed = as_ids(sorted({*self._erased.tolist(), *(one.centroid_id for one in feed)}))
+        changed = as_ids(sorted({*self._erased.tolist(), *(e.centroid_id for e in feed)}))
         assert self._flat is not None  # noqa: S101 - as above
         table = reader.centroids.table(self._space_id, changed.tolist())
         if self._sealed is not None:
@@ -335,7 +299,7 @@ class GalleryIndex:
         if len(table.ids):  # a space that was never enrolled in has no dimension
             self._flat.add(table.ids, table.vectors)
         self._groups.follow(reader, changed)
-        self._held, self._erased = now, as_ids([])
+        self._held, self._erased = now, _NONE
         self._feed.extend(feed)
         self._unsaved += len(changed)
         if self._takes_newer(reader):
@@ -343,19 +307,16 @@ class GalleryIndex:
 
     def _takes_newer(self, reader: CentroidSource) -> bool:
         """Load the file that another process sealed meanwhile, when this index is due."""
-        over = len(self) if self._sealed is None else self._lies_over()
+        over = np.count_nonzero(self._gone) + (0 if self._flat is None else len(self._flat))
         if self._tier(len(self)) is Tier.EXACT or over <= _much(len(self)):
             return False
-        facts = self._file().header()
+        facts = self._file.header()
         if facts is None or facts["tier"] == Tier.EXACT:
             return False
         sealed_at = Revision(facts["revision"], facts["token"])
         if not self._sealed_at.number < sealed_at.number <= self._held.number:
             return False
         return reader.feed.has(sealed_at) and self._load()
-
-    def _lies_over(self) -> int:
-        return int(np.count_nonzero(self._gone)) + (0 if self._flat is None else len(self._flat))
 
     def _build(self, reader: CentroidSource, *, over_newer: bool = False) -> None:
         """Build the index from the reader's snapshot, and the file."""
@@ -369,7 +330,7 @@ class GalleryIndex:
             self._save(over_newer=over_newer)
             return
         facts, arrays = self._codes(lambda: nullcontext(reader))
-        written = self._file().write(facts, arrays, over_newer=over_newer)
+        written = self._file.write(facts, arrays, over_newer=over_newer)
         if not (written and self._load() and self._held == reader.feed.revision()):
             self._take(facts, arrays)
 
@@ -382,7 +343,7 @@ class GalleryIndex:
 
     def _is_far_behind(self, reader: CentroidSource) -> bool:
         """Whether the file of a small gallery is worth to be written again."""
-        facts = self._file().header()
+        facts = self._file.header()
         if facts is not None and reader.feed.revision().number - facts["revision"] <= _SAVE_AFTER:
             return False
         return reader.centroids.count(self._space_id) > 0 and self._is_small(reader)
@@ -401,7 +362,7 @@ class GalleryIndex:
 
     def _load(self) -> bool:
         """Take the index from the file; a file that is not as it must be is removed."""
-        file = self._file()
+        file = self._file
         try:
             self._take(*file.read())
         except Unusable:
@@ -426,10 +387,10 @@ class GalleryIndex:
         self._flat, self._sealed, self._held = flat, sealed, revision
         self._sealed_at = EMPTY_REVISION if sealed is None else revision
         self._gone = np.zeros(0 if sealed is None else len(sealed), dtype=np.bool_)
-        self._erased = as_ids([])
+        self._erased = _NONE
         self._groups.clear()
         self._unsaved = 0
-        feed = [one for one in self._feed if one.revision.number <= revision.number]
+        feed = [entry for entry in self._feed if entry.revision.number <= revision.number]
         if not feed or feed[-1].revision != revision:
             feed = [FeedEntry(revision, _NO_ID)]
         self._feed = deque(feed, maxlen=_REMEMBERED)
@@ -440,11 +401,8 @@ class GalleryIndex:
         facts = {"tier": str(Tier.EXACT), "count": len(self._flat)}
         facts |= {"revision": self._held.number, "token": self._held.token}
         arrays: dict[str, Array] = {"ids": self._flat.ids(), "vectors": self._flat.vectors()}
-        if self._file().write(facts, arrays, over_newer=over_newer):
+        if self._file.write(facts, arrays, over_newer=over_newer):
             self._unsaved = 0
-
-    def _file(self) -> IndexFile:
-        return IndexFile(self._path, self._space_id, self._dim)
 
 
 def _much(size: int) -> float:

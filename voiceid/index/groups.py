@@ -25,7 +25,7 @@ class Group:
     view: View | None = None
 
     def divide(self, sealed: Sealed | None, gone: Mask) -> None:
-        """Find which members are sealed, and make a view of them."""
+        """Divide the members into those that are sealed, with a view of them, and the others."""
         self.flat = self.ids
         if sealed is not None:
             positions = sealed.positions(self.ids)
@@ -53,10 +53,10 @@ class Groups:
     def follow(self, reader: CentroidSource, changed: Ids) -> None:
         """Take over which of the centroids that changed are members."""
         for name, group in self._groups.items():
-            mine = as_ids(reader.centroids.group(name, self._space_id, changed.tolist()))
-            if len(mine) or np.isin(changed, group.ids).any():
+            members = as_ids(reader.centroids.group(name, self._space_id, changed.tolist()))
+            if len(members) or np.isin(changed, group.ids).any():
                 kept = np.setdiff1d(group.ids, changed, assume_unique=True)
-                self._groups[name] = Group(np.union1d(kept, mine))
+                self._groups[name] = Group(np.union1d(kept, members))
 
     def clear(self) -> None:
         """Forget all groups."""

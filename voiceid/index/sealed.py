@@ -1,10 +1,10 @@
 """A large gallery at one revision, sealed in a file as codes: the base that changes lie over.
 
-A search names the few who may be nearest; whoever asked scores them again from the database.
-With the tier "compact" nobody is lost: a code's cosine is off by at most the length of what the
-code left of its vector (Cauchy-Schwarz), the longest of which is measured when it is made, and
-everybody within twice that of the k-th is named.  With "two-stage" a first pass over shorter
-codes picks some, so somebody can be lost; how many are is measured when it is made.
+A search names the few who may be nearest; the caller scores them again from the database.  The
+tier "compact" loses no speaker: a code's cosine is off by at most the length of what the code left
+of its vector (Cauchy-Schwarz), the longest of which is measured, and all speakers within twice that
+of the k-th are named.  "two-stage" first picks some by shorter codes, so it can lose a speaker; how
+many it loses is measured.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from voiceid.index.codes import (
 from voiceid.index.sections import Array, Facts
 
 _SPARE = 256
-"""Asked for beyond k of a pass that loses nobody, to see where the bound lies."""
+"""Asked for beyond k of a pass that loses no speaker, to see where the bound lies."""
 _FIRST_PASS = ((250, 350, 500, 700, 1000, 1400, 2000), (3000, 4000, 6000, 8000, 12_000, 16_000))
 """How many the first pass names: the first that keeps the budget; the second list costs more to
 measure, and is looked at where the first has none."""
@@ -62,15 +62,9 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """Some of the sealed vectors, e.g. a group's, with a pass over them alone.
+    """Rising positions (m,) of some sealed vectors, e.g. a group's, with a pass over them alone.
 
-    Parameters
-    ----------
-    positions : (m,) int64
-        Rising.
-    scan : Scan
-    loses : bool
-        Whether the pass is one that somebody can be lost in.
+    ``loses`` says whether that pass can lose a speaker.
     """
 
     positions: Positions
@@ -79,13 +73,7 @@ class View:
 
 
 class Sealed:
-    """The codes of a gallery; see the top of this module.
-
-    Parameters
-    ----------
-    facts, arrays
-        Of :func:`seal`, or of a file.
-    """
+    """The codes of a gallery, of the facts and arrays of :func:`seal` or of a file."""
 
     def __init__(self, facts: Facts, arrays: dict[str, Array]) -> None:
         self.ids: Ids = arrays["ids"]
@@ -108,8 +96,8 @@ class Sealed:
         """Return the positions of those of ``ids`` (rising) that are sealed."""
         at: Positions = np.searchsorted(self.ids, ids)
         at = at[at < len(self.ids)]
-        found: Positions = at[self.ids[at] == ids[: len(at)]]
-        return found
+        sealed: Positions = at[self.ids[at] == ids[: len(at)]]
+        return sealed
 
     def view(self, positions: Positions) -> View:
         """Return a view of rising positions, whose codes it copies."""
@@ -133,8 +121,8 @@ class Sealed:
         use_one_thread()
         while True:
             asked = min(asked, size)
-            scores, found = view.scan.nearest(query[None], asked)
-            named = view.positions[found[0]]
+            scores, rows = view.scan.nearest(query[None], asked)
+            named = view.positions[rows[0]]
             there = np.sort(named[~gone[named]])  # rising, the codes come from memory sooner
             codes = self._codes[there]
             erased = ~codes.any(axis=1)  # by a process that is ahead of this snapshot
@@ -149,24 +137,14 @@ class Sealed:
     def missed(
         self, queries: Float32Array, mates: Positions, counts: Sequence[int]
     ) -> npt.NDArray[np.int64]:
-        """Return how many of (n, dim) queries lose their mates, who are nearest to them.
+        """Return how many of (n, dim) queries lose their mates (n,), who are nearest to them.
 
-        A mate who was not named, though nobody who was is surely nearer, counts as lost.
-
-        Parameters
-        ----------
-        queries : (n, dim) float32
-        mates : (n,) int64
-        counts : sequence of int
-            How many a first pass would name, rising.
-
-        Returns
-        -------
-        (len(counts),) int64
+        The answer has one number for each of ``counts``, rising: how many a first pass would name.
+        A mate who was not named counts as lost, unless a speaker who was named is surely nearer.
         """
-        _, found = self._all.scan.nearest(queries, min(counts[-1], len(self)))
+        _, named_rows = self._all.scan.nearest(queries, min(counts[-1], len(self)))
         lost = np.zeros(len(counts), dtype=np.int64)
-        for names, query, mate in zip(found, queries, mates, strict=True):
+        for names, query, mate in zip(named_rows, queries, mates, strict=True):
             where = np.flatnonzero(names == mate)
             if len(where) and where[0] < counts[0]:
                 continue
@@ -188,24 +166,11 @@ class Sealed:
 def seal(
     space_id: str, read: Read, tier: Tier, max_miss_rate: float
 ) -> tuple[Facts, dict[str, Array]]:
-    """Return the codes of a gallery, and what `Sealed` has to know of them.
+    """Return the facts and the arrays of codes of a gallery, which `Sealed` takes.
 
-    Every few thousand rows are read in a transaction of their own, so some may be newer than the
-    revision in the facts: they are in the feed that follows it.
-
-    Parameters
-    ----------
-    space_id : str
-    read : callable
-        Opens a snapshot.
-    tier : Tier
-        Compact, or two-stage: this becomes compact when the loss is greater than allowed.
-    max_miss_rate : float
-
-    Raises
-    ------
-    StoreError
-        A row is damaged.
+    The tier two-stage becomes compact when the loss is greater than allowed.  Every few thousand
+    rows are read in a transaction of their own, so some may be newer than the revision in the
+    facts: they are in the feed that follows it.
     """
     with read() as reader:
         revision, ids = reader.feed.revision(), reader.centroids.ids(space_id)
@@ -252,14 +217,9 @@ class _Coder:
         self.arrays["products"] = np.zeros(shape, dtype=np.uint8)
 
     def code(self, table: CentroidTable) -> tuple[float, float]:
-        """Make the codes of some rows.
+        """Make the codes of some rows; return the greatest lengths of residuals and of codes.
 
-        Returns
-        -------
-        float
-            The greatest length of what 8 bits leave of a vector.
-        float
-            The greatest length of their codes; see `reach_of`.
+        A residual is what 8 bits leave of a vector; for the length of codes see `reach_of`.
         """
         use_one_thread()
         at = np.searchsorted(self.arrays["ids"], table.ids)
@@ -274,7 +234,7 @@ def _measured(sealed: Sealed, sample: Float32Array, rows: Positions, max_miss_ra
     """Return the facts of the least first pass that keeps the budget, else of the tier compact.
 
     The upper bound of 95 % decides, not the rate: of 3000 none may be lost to show 0.1 %.  If some
-    are, four times as many queries tell whether they are too many.
+    are, four times as many queries show whether they are too many.
     """
     wanted = int(np.clip(np.ceil(3 / max(max_miss_rate, 1e-9)), _LEAST_QUERIES, _MOST_QUERIES))
     queries, mates = genuine_queries(sample, 4 * wanted)
@@ -294,5 +254,5 @@ def _measured(sealed: Sealed, sample: Float32Array, rows: Positions, max_miss_ra
                 for count, missed in zip(counts, lost.tolist(), strict=True):
                     if MissRate(missed, done).upper <= max_miss_rate:
                         return {"first_pass": count, "missed": missed, "queries": done}
-    found = {"first_pass": counts[-1], "missed": int(lost[-1]), "queries": done}
-    return {"tier": str(Tier.COMPACT), **found}
+    measured = {"first_pass": counts[-1], "missed": int(lost[-1]), "queries": done}
+    return {"tier": str(Tier.COMPACT), **measured}

@@ -51,10 +51,7 @@ def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
 def seal_due(folder: Path, galleries: Iterable[GalleryIndex], read: Read) -> bool:
     """Seal the galleries that are due, at a low priority, one process at a time.
 
-    Returns
-    -------
-    bool
-        False when a file cannot be written, or another process is at work.
+    Return False when a file cannot be written, or another process is at work.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -67,13 +67,7 @@ class _Layout:
 
 
 def write(path: Path, facts: Facts, arrays: Mapping[str, Array]) -> None:
-    """Write a file beside ``path`` and move it there; the caller keeps other writers away.
-
-    Raises
-    ------
-    OSError
-        The disk is full, or the folder cannot be written to.
-    """
+    """Write a file beside ``path`` and move it there; the caller keeps other writers away."""
     layout = _Layout({name: (array.dtype.str, array.shape) for name, array in arrays.items()})
     number, name = tempfile.mkstemp(prefix=unfinished(path), dir=path.parent)  # 0600
     try:
@@ -107,11 +101,7 @@ def read(path: Path, expected: Mapping[str, object]) -> tuple[Facts, dict[str, A
     """Return the facts and the sections of a file, every byte checked.
 
     The sections are mapped for reading: processes share their pages, which are read when needed.
-
-    Raises
-    ------
-    Unusable
-        It is missing, damaged, or its facts are not as ``expected``.
+    Raises `Unusable`, also when the facts are not as ``expected``.
     """
     with _opened(path) as file:
         facts, layout, mapped = _mapped(file, mmap.ACCESS_READ)
@@ -123,26 +113,10 @@ def read(path: Path, expected: Mapping[str, object]) -> tuple[Facts, dict[str, A
 
 
 def erase(path: Path, ids: Array, names: Iterable[str], changed: Facts) -> int:
-    """Set the rows of ids to zero in place, and change facts; return how many rows there were.
+    """Set the rows of ids in these sections to zero, and change facts; return how many rows.
 
     Processes that have the file mapped see it.  A file that is left half changed is damaged, and
-    known to be.  The caller keeps other writers away.
-
-    Parameters
-    ----------
-    path : Path
-    ids : (n,) int64
-        As in the section ``ids``.
-    names : iterable of str
-        Of the sections whose rows are set to zero, if they are there.
-    changed : dict
-        Facts to be changed.
-
-    Raises
-    ------
-    Unusable
-        It is missing, or cut.
-    OSError
+    its checksums say so.  The caller keeps other writers away.
     """
     with _opened(path, "rb+") as file:
         facts, layout, mapped = _mapped(file, mmap.ACCESS_WRITE)

@@ -27,10 +27,10 @@ from voiceid.index.base import (
     IndexOptions,
     IndexStatus,
     MissRate,
+    answer,
     genuine_queries,
     ranked,
     require_query,
-    told,
 )
 
 _SPARE = 16
@@ -44,7 +44,7 @@ _QUERIES = 3000
 
 
 class RowSearch(Protocol):
-    """The search of a database that searches its rows itself."""
+    """The search of a database that compares its rows itself, and its HNSW indexes."""
 
     def nearest(
         self,
@@ -59,48 +59,28 @@ class RowSearch(Protocol):
     def hnsw(self, space_id: str) -> tuple[int, int, int] | None:
         """Return ef_search of the HNSW index, and the queries that it missed, of how many."""
 
+    def build_hnsw(self, space_id: str, dim: int) -> None:
+        """Build the HNSW index of a space, in a change."""
+
+    def note_hnsw(self, space_id: str, ef_search: int, missed: int, queries: int) -> None:
+        """Keep with the HNSW index how it is searched, and what that loses, in a change."""
+
+    def drop_hnsw(self, space_id: str) -> None:
+        """Drop the HNSW index of a space, if there is one, in a change."""
+
 
 class ServerSource(CentroidSource, Protocol):
-    """One snapshot, or one change, of a database that searches."""
+    """One snapshot, or one change, of such a database."""
 
     @property
     def search(self) -> RowSearch:
         """Its search."""
 
 
-class HnswIndex(RowSearch, Protocol):
-    """The search of such a database, in a change of it."""
-
-    def build_hnsw(self, space_id: str, dim: int) -> None:
-        """Build the HNSW index of a space."""
-
-    def note_hnsw(self, space_id: str, ef_search: int, missed: int, queries: int) -> None:
-        """Keep with the HNSW index how it is searched, and what that loses."""
-
-    def drop_hnsw(self, space_id: str) -> None:
-        """Drop the HNSW index of a space, if there is one."""
-
-
-class HnswWriter(CentroidSource, Protocol):
-    """A change of such a database."""
-
-    @property
-    def search(self) -> HnswIndex:
-        """Its search."""
-
-
 class ServerGallery:
-    """The searchable centroids of one embedding space.  Safe to share among threads.
+    """The searchable centroids of one embedding space; safe to share among threads.
 
-    Parameters
-    ----------
-    space_id : str
-    dim : int
-    database : str
-        As it may be shown.
-    write : callable
-        Begins a change of the database.
-    options : IndexOptions, optional
+    ``database`` names it as it may be shown.
     """
 
     def __init__(
@@ -108,7 +88,7 @@ class ServerGallery:
         space_id: str,
         dim: int,
         database: str,
-        write: Callable[[], AbstractContextManager[HnswWriter]],
+        write: Callable[[], AbstractContextManager[ServerSource]],
         options: IndexOptions | None = None,
     ) -> None:
         self._space_id, self._dim, self._database, self._write = space_id, dim, database, write
@@ -129,7 +109,7 @@ class ServerGallery:
         used = None if group is not None else self._hnsw(source)
         ef_search = None if used is None or n > used[0] else used[0]
         table = source.search.nearest(self._space_id, query, n, group, ef_search)
-        return told(ranked(table.ids, table.vectors, query, k))
+        return answer(ranked(table.ids, table.vectors, query, k))
 
     def size(self, reader: CentroidSource, group: str | None = None) -> int:
         """See `Gallery`; a server counts slowly, so the whole is counted once per revision."""
@@ -211,7 +191,7 @@ class ServerGallery:
         return None
 
     def _misses(self, source: ServerSource, query: Float32Array, ef_search: int) -> bool:
-        """Whether a search finds neither the mate of a query nor anybody nearer."""
+        """Whether a search finds neither the mate of a query nor a nearer speaker."""
         table = source.search.nearest(self._space_id, query, 1, None, ef_search)
         _, cosines = ranked(table.ids, table.vectors, query, 1)
         return not len(cosines) or bool(cosines[0] < GENUINE_COSINE - ROUNDING)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Engine
 
@@ -23,25 +22,16 @@ __all__ = ["Reader", "Store", "StoreOptions", "Writer"]
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """How to open the database.
-
-    Parameters
-    ----------
-    busy_timeout_ms : int
-        How long to wait for another process's write.
-    auto_upgrade : bool
-        Bring an older database to this program's schema, after a copy of it was made.
-    """
+    """How long to wait for another writer, and whether to upgrade an older database."""
 
     busy_timeout_ms: int = 10_000
     auto_upgrade: bool = True
 
 
 class Store:
-    """An open database.
+    """An open database, safe to share among threads.
 
-    Safe to share among threads.  Not to be carried across a fork (SQLite forbids it): a
-    process that forks opens its store in the child.
+    SQLite forbids to carry it across a fork: a process that forks opens its store in the child.
     """
 
     def __init__(self, engine: Engine, path: Path | DatabaseUrl) -> None:
@@ -52,26 +42,17 @@ class Store:
     def open(cls, path: Path | DatabaseUrl, options: StoreOptions | None = None) -> Store:
         """Open a database: a file, or of a server.
 
-        Its tables are made when there are none, and upgraded when they are older.
-
-        Raises
-        ------
-        SchemaTooNew
-            A newer voiceid wrote it; it was not touched.
-        SchemaOutdated
-            It is older, and ``auto_upgrade`` is off.
-        StoreError
-            It is not a database of voiceid, is damaged, or cannot be written to.
+        Its tables are made when there are none, and upgraded when they are older.  Raises
+        SchemaTooNew, SchemaOutdated (``auto_upgrade`` is off) or StoreError; the database is as it
+        was.
         """
         options = options or StoreOptions()
-        found = upgrade.status(path, options.busy_timeout_ms)
-        if found.state is upgrade.SchemaState.NEWER:
-            raise upgrade.too_new(path, found)
-        if found.state is upgrade.SchemaState.OUTDATED and not options.auto_upgrade:
+        schema = upgrade.known_status(path, options.busy_timeout_ms)
+        if schema.state is upgrade.SchemaState.OUTDATED and not options.auto_upgrade:
             raise SchemaOutdated(
-                f"{path} has schema {found.current}, and this voiceid needs {found.head}"
+                f"{path} has schema {schema.current}, and this voiceid needs {schema.head}"
             )
-        if found.state is not upgrade.SchemaState.CURRENT:
+        if schema.state is not upgrade.SchemaState.CURRENT:
             upgrade.upgrade(path, options.busy_timeout_ms)
         return cls(make_engine(path, options.busy_timeout_ms), path)
 
@@ -81,12 +62,7 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Reader]:
-        """One snapshot: whatever others write meanwhile, its answers agree.
-
-        Raises
-        ------
-        StoreBusy, StoreError
-        """
+        """One snapshot: whatever others write meanwhile, its answers agree."""
         with transaction(self._engine, self.path, immediate=False) as connection:
             yield Reader(connection)
 
@@ -96,22 +72,12 @@ class Store:
 
         What it erased (`Writer.erased`) may still be in the log, in index files and in kept
         audio: the caller sees to those, then to `Writer.erasures`.
-
-        Raises
-        ------
-        StoreBusy, StoreError
         """
         with transaction(self._engine, self.path, immediate=True) as connection:
             yield Writer(connection)
 
     def erase_remains(self) -> bool:
-        """Empty the write-ahead log, which keeps removed rows.
-
-        Returns
-        -------
-        bool
-            False when another reader held on to the log for longer than the busy timeout.
-        """
+        """Empty the write-ahead log, which keeps removed rows; False when a reader holds it."""
         if isinstance(self.path, DatabaseUrl):
             return True  # a server keeps its own log
         with (
@@ -124,15 +90,7 @@ class Store:
         """Write one consistent state, whatever others do meanwhile, to an empty or new file.
 
         Only what is there is copied: nothing that was removed lingers in the copy.
-
-        Raises
-        ------
-        StoreBusy, StoreError
         """
-        self._alone("VACUUM INTO ?", str(file))
-
-    def _alone(self, statement: str, *values: str) -> Any:
-        """Run a statement that SQLite takes outside of transactions only; return its row."""
         if isinstance(self.path, DatabaseUrl):
             raise StoreError(
                 f"{self.path} is not a file, and is not copied as one",
@@ -143,6 +101,5 @@ class Store:
             contextlib.closing(self._engine.raw_connection()) as connection,
             contextlib.closing(connection.cursor()) as cursor,
         ):
-            row = cursor.execute(statement, values).fetchone()
+            cursor.execute("VACUUM INTO ?", (str(file),))  # outside of transactions only
             require_current(connection)
-            return row

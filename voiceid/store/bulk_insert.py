@@ -18,13 +18,7 @@ from sqlalchemy import Column, ColumnElement, String, Table, cast, func, insert,
 
 from voiceid.decision import embeddings
 from voiceid.decision.transforms import Transform
-from voiceid.domain import (
-    EmbeddingSpace,
-    Float32Array,
-    NewSpeakers,
-    SpeakerDetails,
-    speaker_key,
-)
+from voiceid.domain import EmbeddingSpace, Float32Array, NewSpeakers, SpeakerDetails, speaker_key
 from voiceid.store import stored_rows
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects
@@ -66,25 +60,18 @@ class BulkWriter:
     def add(self, space: EmbeddingSpace, new: NewSpeakers) -> None:
         """Add speakers whose names are free, with their samples, and derive their centroids.
 
-        Raises
-        ------
-        ValueError
-            A vector is not of the space, or has no unit length.
-        StoreError
-            A name is taken, or a speaker would have a recording twice.
+        Raises ValueError for vectors that are not unit vectors of the space, and StoreError when a
+        name is taken or a speaker would have a recording twice.
         """
         if new.vectors.shape[1:] != (space.dim,) or not embeddings.is_unit(new.vectors):
-            raise ValueError(f"vectors {new.vectors.shape} are no unit vectors of {space.id}")
+            raise ValueError(f"vectors {new.vectors.shape} are not unit vectors of {space.id}")
         self._spaces.know(space)
         keys = list(map(speaker_key, new.names))
         before = self._newest(speakers.c.id)
         self._insert(speakers, _SPEAKER, _speaker_rows(new, keys, self._effects.now))
         ids = self._ids_after(speakers.c.id, before)
-        joined = [
-            (group, id_)
-            for id_, details in zip(ids, new.details, strict=True)
-            for group in details.groups
-        ]
+        pairs = zip(ids, new.details, strict=True)
+        joined = [(group, id_) for id_, details in pairs for group in details.groups]
         self._insert(memberships, ("group_name", "speaker_id"), joined)
         self._insert(samples, _SAMPLE, _sample_rows(new, ids, space.id))
         for space_id, transform in self._centroids.targets(space.id):
@@ -124,9 +111,8 @@ class BulkWriter:
         """
         if not values:
             return
-        statement = insert(table).compile(
-            dialect=self._connection.dialect, column_keys=list(columns)
-        )
+        dialect = self._connection.dialect
+        statement = insert(table).compile(dialect=dialect, column_keys=list(columns))
         if not (statement.positional and statement.positiontup == list(columns)):
             named = [dict(zip(columns, row, strict=True)) for row in values]
             self._connection.execute(insert(table), named)
@@ -135,9 +121,10 @@ class BulkWriter:
         driver: Any = self._connection.connection.driver_connection
         limit = driver.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         at_once = min(_PARAMETERS, limit) // len(columns)
-        for some in (values[i : i + at_once] for i in range(0, len(values), at_once)):
-            many = f"{start}VALUES{', '.join([row] * len(some))}"
-            self._connection.exec_driver_sql(many, tuple(itertools.chain.from_iterable(some)))
+        for i in range(0, len(values), at_once):
+            rows = values[i : i + at_once]
+            many = f"{start}VALUES{', '.join([row] * len(rows))}"
+            self._connection.exec_driver_sql(many, tuple(itertools.chain.from_iterable(rows)))
 
 
 _SPEAKER = (
@@ -202,24 +189,24 @@ def _centroid_rows(
     )
 
 
-def _each(values: Sequence[T], made: Callable[[T], U]) -> list[U]:
-    """Return what is made of each value, once for each object: of an import, most are the same."""
+def _each(values: Sequence[T], convert: Callable[[T], U]) -> list[U]:
+    """Convert each value, once for each object: of an import, most are the same."""
     objects = {id(value): value for value in values}
-    by_id = {key: made(value) for key, value in objects.items()}
+    by_id = {key: convert(value) for key, value in objects.items()}
     return [by_id[id(value)] for value in values]
 
 
 def _bytes(vectors: Float32Array) -> list[bytes]:
     """Return each vector of (n, dim) as it is stored."""
     data = np.ascontiguousarray(vectors, dtype="<f4")
-    made: list[bytes] = data.view(np.dtype((np.void, 4 * data.shape[1])))[:, 0].tolist()
-    return made
+    stored: list[bytes] = data.view(np.dtype((np.void, 4 * data.shape[1])))[:, 0].tolist()
+    return stored
 
 
 def _centroids(
     vectors: Float32Array, narrow: Any, bounds: Sequence[int], transform: Transform | None
 ) -> Float32Array:
-    """Return the centroid of each run of vectors, to the bit what one by one would make."""
+    """Return the centroid of each run of vectors, to the bit as if each were made alone."""
     if transform is None and len(bounds) - 1 == len(vectors):
         return embeddings.unit(embeddings.unit(vectors))
     runs = [slice(first, last) for first, last in itertools.pairwise(bounds)]

@@ -8,10 +8,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, Row, Select, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, select
 
 from voiceid.decision.transforms import Transform
 from voiceid.domain import CentroidTable, Enrolled, Float32Array, Sample, tag
+from voiceid.errors import StoreError
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
 from voiceid.store.space_table import Spaces
@@ -24,14 +25,8 @@ _DERIVED = 2000
 """Speakers whose centroids are derived at once."""
 
 _OWNERS = select(
-    centroids.c.id,
-    centroids.c.speaker_id,
-    centroids.c.n_narrowband,
-    centroids.c.n_samples,
-    centroids.c.net_speech_s,
-    speakers.c.name,
-    speakers.c.expires_at,
-    speakers.c.disabled_at,
+    *(centroids.c.id, centroids.c.speaker_id, centroids.c.n_narrowband, centroids.c.n_samples),
+    *(centroids.c.net_speech_s, speakers.c.name, speakers.c.expires_at, speakers.c.disabled_at),
 ).join(speakers)
 """Built once: it is asked with every decision."""
 
@@ -65,19 +60,17 @@ class Centroids:
         for rows in self._connection.execute(query).partitions():
             yield self._table(space_id, rows)
 
-    def _table(self, space_id: str, rows: Sequence[Row[Any]]) -> CentroidTable:
+    def _table(self, space_id: str, rows: Sequence[Any]) -> CentroidTable:
         return stored_rows.centroids(rows, self._dims().get(space_id, 0), space_id)
 
     def of_speakers(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, Float32Array]:
         """Return the centroids (dim,) of speakers in a space, by speaker."""
-        query = select(centroids.c.speaker_id, centroids.c.vector).where(
+        query = select(centroids.c.speaker_id.label("id"), centroids.c.vector).where(
             centroids.c.space_id == space_id,
             in_list(self._connection, centroids.c.speaker_id, speaker_ids),
         )
-        rows = self._connection.execute(query).all()
-        dim = self._dims().get(space_id, 0)
-        vectors = stored_rows.vectors([row.vector for row in rows], dim, space_id)
-        return {row.speaker_id: vector for row, vector in zip(rows, vectors, strict=True)}
+        table = self._table(space_id, self._connection.execute(query).all())
+        return dict(zip(table.ids.tolist(), table.vectors, strict=True))
 
     def of(self, speaker_id: int, space_id: str) -> Float32Array | None:
         """Return a speaker's centroid (dim,) in a space, or None."""
@@ -95,22 +88,14 @@ class Centroids:
         """Return a centroid (dim,) that this snapshot has."""
         table = self.table(space_id, [centroid_id])
         if len(table.ids) != 1:
-            raise stored_rows.lost(centroid_id)
+            raise _lost(centroid_id)
         return table.vectors.reshape(-1)
 
     def count(self, space_id: str, group: str | None = None) -> int:
-        """Return how many speakers have a centroid in a space: all, or the members of a group.
-
-        Raises
-        ------
-        SpeakerDetailInvalid
-            Nothing can be a group of that name.
-        """
+        """Return how many speakers have a centroid in a space: all, or the members of a group."""
         query = select(func.count()).select_from(centroids).where(centroids.c.space_id == space_id)
         if group is not None:
-            query = query.join(
-                memberships, memberships.c.speaker_id == centroids.c.speaker_id
-            ).where(memberships.c.group_name == tag("group", group))
+            query = query.where(_is_member(group))
         return int(self._connection.execute(query).scalar_one())
 
     def counts(self) -> dict[str, int]:
@@ -118,36 +103,17 @@ class Centroids:
         return stored_rows.counts(self._connection, centroids.c.space_id)
 
     def owners(self, centroid_ids: Sequence[int]) -> dict[int, Enrolled]:
-        """Return the speakers of centroids of this snapshot, and how they were enrolled, by id.
-
-        Raises
-        ------
-        StoreError
-            A row is damaged, or a centroid is not there.
-        """
+        """Return the speakers of centroids of this snapshot, and how they were enrolled, by id."""
         query = _OWNERS.where(in_list(self._connection, centroids.c.id, centroid_ids))
-        owners = stored_rows.owners(self._connection.execute(query).all())
+        owners = {row.id: stored_rows.enrolled(row) for row in self._connection.execute(query)}
         if missing := [id_ for id_ in centroid_ids if id_ not in owners]:
-            raise stored_rows.lost(missing[0])
+            raise _lost(missing[0])
         return owners
 
     def group(self, name: str, space_id: str, ids: Sequence[int] | None = None) -> list[int]:
-        """Return the ids of the centroids in a space of the members of a group, by id.
-
-        With ``ids``, of those among them.
-
-        Raises
-        ------
-        SpeakerDetailInvalid
-            Nothing can be a group of that name.
-        """
-        query = (
-            select(centroids.c.id)
-            .join(memberships, memberships.c.speaker_id == centroids.c.speaker_id)
-            .where(memberships.c.group_name == tag("group", name))
-            .where(centroids.c.space_id == space_id)
-            .order_by(centroids.c.id)
-        )
+        """Return the ids of the centroids of a group in a space, rising: all, or among ``ids``."""
+        query = select(centroids.c.id).where(centroids.c.space_id == space_id, _is_member(name))
+        query = query.order_by(centroids.c.id)
         if ids is not None:
             query = query.where(in_list(self._connection, centroids.c.id, ids))
         return list(self._connection.execute(query).scalars())
@@ -166,9 +132,11 @@ class CentroidWriter(Centroids):
         if space_id not in self._targets:  # read once a change
             query = select(adaptations).where(adaptations.c.space_id == space_id)
             rows = self._connection.execute(query.order_by(adaptations.c.id))
-            adapted = [stored_rows.adaptation(row) for row in rows]
-            pairs = [(one.adapted_id, one.transform) for one in adapted]
-            self._targets[space_id] = [(space_id, None), *pairs]
+            adapted = map(stored_rows.adaptation, rows)
+            self._targets[space_id] = [
+                (space_id, None),
+                *((a.adapted_id, a.transform) for a in adapted),
+            ]
         return self._targets[space_id]
 
     def derive(self, speaker_ids: Sequence[int], space_id: str) -> None:
@@ -195,9 +163,9 @@ class CentroidWriter(Centroids):
         theirs = in_list(self._connection, samples.c.speaker_id, speaker_ids)
         query = select(samples).where(theirs, samples.c.space_id == space_id)
         by_speaker: dict[int, list[Sample]] = {}
-        for row in self._connection.execute(query.order_by(samples.c.id)).mappings():
-            by_speaker.setdefault(row["speaker_id"], []).append(stored_rows.sample(row))
-        made: list[tuple[int, str]] = []
+        for row in self._connection.execute(query.order_by(samples.c.id)):
+            by_speaker.setdefault(row.speaker_id, []).append(stored_rows.sample(row))
+        changed: list[tuple[int, str]] = []
         if by_speaker:
             rows = [
                 _row(by_speaker[speaker_id], target)
@@ -205,7 +173,7 @@ class CentroidWriter(Centroids):
                 for target in targets
             ]
             kept = self._connection.execute(_upserting(self._connection), rows)
-            made += [(row.id, row.space_id) for row in kept]
+            changed += [(row.id, row.space_id) for row in kept]
         if empty := [id_ for id_ in speaker_ids if id_ not in by_speaker]:
             gone = self._connection.execute(
                 delete(centroids)
@@ -213,21 +181,32 @@ class CentroidWriter(Centroids):
                 .where(centroids.c.space_id.in_([target for target, _ in targets]))
                 .returning(centroids.c.id, centroids.c.space_id)
             )
-            made += [(row.id, row.space_id) for row in gone]
-        self._effects.changed(made)
+            changed += [(row.id, row.space_id) for row in gone]
+        self._effects.changed(changed)
         self._effects.stamp(speaker_ids)
 
 
-def _row(mine: Sequence[Sample], target: Target) -> dict[str, object]:
+def _lost(centroid_id: int) -> StoreError:
+    """Return the error for a centroid without its vector or its speaker."""
+    return stored_rows.damaged_row(f"the centroid {centroid_id}")
+
+
+def _is_member(group: str) -> ColumnElement[bool]:
+    """Whether the speaker of a centroid is in a group; raises SpeakerDetailInvalid."""
+    named = memberships.c.group_name == tag("group", group)
+    return centroids.c.speaker_id.in_(select(memberships.c.speaker_id).where(named))
+
+
+def _row(of_speaker: Sequence[Sample], target: Target) -> dict[str, object]:
     """Return the row of a centroid."""
     space_id, transform = target
     return {
-        "speaker_id": mine[0].speaker_id,
+        "speaker_id": of_speaker[0].speaker_id,
         "space_id": space_id,
-        "vector": stored_rows.centroid_of(mine, transform).astype("<f4").tobytes(),
-        "n_samples": len(mine),
-        "n_narrowband": sum(sample.quality.narrowband for sample in mine),
-        "net_speech_s": sum(sample.quality.net_speech_s for sample in mine),
+        "vector": stored_rows.centroid_of(of_speaker, transform).astype("<f4").tobytes(),
+        "n_samples": len(of_speaker),
+        "n_narrowband": sum(sample.quality.narrowband for sample in of_speaker),
+        "net_speech_s": sum(sample.quality.net_speech_s for sample in of_speaker),
     }
 
 
@@ -243,5 +222,5 @@ def _upserting(connection: Connection) -> Any:
 
 
 def _vectors_of(space_id: str) -> Select[tuple[int, bytes]]:
-    mine = centroids.c.space_id == space_id
-    return select(centroids.c.id, centroids.c.vector).where(mine).order_by(centroids.c.id)
+    query = select(centroids.c.id, centroids.c.vector).where(centroids.c.space_id == space_id)
+    return query.order_by(centroids.c.id)

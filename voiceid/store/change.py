@@ -1,4 +1,4 @@
-"""A change of the database under way: what writes it, and what is to be said of it afterwards."""
+"""A change of the database under way."""
 
 from __future__ import annotations
 
@@ -13,14 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One transaction, and the facts of the events that follow its commit.
-
-    Parameters
-    ----------
-    writer : Writer
-    events : list of dict
-        One for each event; see :meth:`record`.
-    """
+    """One transaction, and the facts of each event that follows its commit."""
 
     writer: Writer
     events: list[dict[str, Any]] = field(default_factory=list)

@@ -48,8 +48,8 @@ class Feed:
             .where(changes.c.revision > number)
             .order_by(changes.c.revision)
         )
-        found = self._connection.execute(query)
-        return [FeedEntry(Revision(row.revision, row.token), row.centroid_id) for row in found]
+        rows = self._connection.execute(query)
+        return [FeedEntry(Revision(row.revision, row.token), row.centroid_id) for row in rows]
 
 
 class MovingFeed(Feed):
@@ -63,16 +63,9 @@ class MovingFeed(Feed):
 class Effects:
     """What one change did beside its rows; all writers of the change share it.
 
-    Attributes
-    ----------
-    now : str
-        The time of the change, ISO 8601, UTC: every row of it has this one.
-    touched : set of str
-        Ids of the embedding spaces of which centroids changed, adapted ones too.
-    erased_vectors : list of bytes
-        The sample vectors that were removed, as they were stored.
-    erased : bool
-        Whether rows of voices were removed.
+    ``now`` is the time of all its rows, ISO 8601 in UTC; ``touched`` are the ids of the spaces
+    whose centroids changed, adapted ones too; ``erased_vectors`` are the removed sample vectors as
+    they were stored; ``erased`` says whether rows of voices were removed.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -83,10 +76,10 @@ class Effects:
         self.erased = False
         self._stamped: set[int] = set()
 
-    def changed(self, made: Iterable[tuple[int, str]]) -> None:
+    def changed(self, changed: Iterable[tuple[int, str]]) -> None:
         """Append centroids, by id and space, to the feed."""
         entries = []
-        for centroid_id, space_id in made:
+        for centroid_id, space_id in changed:
             self.touched.add(space_id)
             entries.append({"centroid_id": centroid_id, "token": secrets.token_hex(8)})
         if entries:
@@ -107,6 +100,6 @@ class Effects:
         """Give speakers the time of this change, once a change."""
         new = set(speaker_ids) - self._stamped
         if new:
-            mine = in_list(self.connection, speakers.c.id, new)
-            self.connection.execute(update(speakers).where(mine).values(updated_at=self.now))
+            theirs = in_list(self.connection, speakers.c.id, new)
+            self.connection.execute(update(speakers).where(theirs).values(updated_at=self.now))
             self.stamped(new)

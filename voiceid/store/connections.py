@@ -17,7 +17,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,8 @@ OPENING = threading.Lock()
 To close any descriptor of a file lets go of all POSIX locks that the process has on it, those
 of SQLite's connections too: another process would then take the log away under them, with
 what they commit from there on (sqlite.org/howtocorrupt.html, 2.2).  So a file is opened
-without SQLite's locks only while no connection of this process has it open; that is told by
-the log, which is there from the making of the first connection to the closing of the last.
+without SQLite's locks only while no connection of this process has it open; the log shows it,
+which is there from the making of the first connection to the closing of the last.
 """
 
 
@@ -94,7 +94,7 @@ def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) ->
     with wrapped_files(path), OPENING:
         if (connected := open_read_only(path, OPENING)) is not None:
             return connected
-        # mode=rw: a database that somebody took away is an error, not an empty gallery.
+        # mode=rw: a database that was taken away is an error, not an empty gallery.
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw",
             uri=True,
@@ -105,7 +105,8 @@ def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) ->
         try:
             if path.stat().st_size == 0:
                 connection.execute(f"PRAGMA page_size={_PAGE_BYTES}").close()
-            _switch_to_log(connection, busy_timeout_ms)
+            # This step SQLite retries not at all, and it lasts: it is for new files alone.
+            _retried(connection, "PRAGMA journal_mode=WAL", busy_timeout_ms)
             for pragma in (
                 f"foreign_keys={int(foreign_keys)}",
                 "synchronous=FULL",
@@ -126,7 +127,9 @@ def _engine(connect: Callable[[], sqlite3.Connection], pool: type[Pool], **setti
     def _begin(connection: Connection) -> None:
         kind = connection.get_execution_options()[BEGIN_OPTION]
         if kind == "IMMEDIATE":
-            _take_turn(connection.connection.driver_connection)
+            driver: Any = connection.connection.driver_connection
+            with _looking_evenly(driver) as timeout_ms:
+                _retried(driver, "BEGIN IMMEDIATE", timeout_ms)
         else:
             connection.exec_driver_sql(f"BEGIN {kind}")
 
@@ -135,13 +138,13 @@ def _engine(connect: Callable[[], sqlite3.Connection], pool: type[Pool], **setti
         if isinstance(driver_connection, ReadOnlyConnection) and not (
             driver_connection.is_current() and driver_connection.is_needed()
         ):
-            raise DisconnectionError  # the pool opens it anew
+            raise DisconnectionError  # the pool opens it again
 
     return engine
 
 
 def require_current(connection: PoolProxiedConnection) -> None:
-    """Raise StoreBusy when what was read of a database that nobody writes to was written to."""
+    """Raise StoreBusy when what was read of a read-only database was written to."""
     if isinstance(connection.driver_connection, ReadOnlyConnection):
         connection.driver_connection.require_current()
 
@@ -150,12 +153,7 @@ def require_current(connection: PoolProxiedConnection) -> None:
 def transaction(
     engine: Engine, path: Path | DatabaseUrl, *, immediate: bool
 ) -> Iterator[Connection]:
-    """Run one transaction; commit at the end, roll back on any exception.
-
-    Raises
-    ------
-    StoreBusy, StoreError
-    """
+    """Run one transaction; commit at the end, roll back on any exception."""
     kind = "IMMEDIATE" if immediate else "DEFERRED"
     with wrapped(path), engine.connect() as connection:
         connection.execution_options(**{BEGIN_OPTION: kind})
@@ -168,6 +166,23 @@ def transaction(
                     raise postgres.unknown_outcome(error, path) from error
                 raise
         require_current(connection.connection)
+
+
+@contextmanager
+def opened(
+    path: Path | DatabaseUrl,
+    busy_timeout_ms: int,
+    *,
+    immediate: bool = False,
+    foreign_keys: bool = True,
+) -> Iterator[Connection]:
+    """Run one transaction of a database that is opened for it alone; see :func:`transaction`."""
+    engine = make_engine(path, busy_timeout_ms, foreign_keys=foreign_keys)
+    try:
+        with transaction(engine, path, immediate=immediate) as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 @contextmanager
@@ -197,25 +212,23 @@ def wrapped_files(path: Path) -> Iterator[None]:
 
 def is_damage(error: StoreError) -> bool:
     """Whether SQLite, or Python's reading of it, met bytes that are no sound database."""
-    cause = error.__cause__
-    code = _code(cause.orig if isinstance(cause, DBAPIError) else cause)
-    return code in _DAMAGE or isinstance(cause, UnicodeDecodeError)
+    return _code(error.__cause__) in _DAMAGE or isinstance(error.__cause__, UnicodeDecodeError)
 
 
 def is_refusal(error: StoreError) -> bool:
     """Whether the file was not to be had, which says nothing of what is in it."""
     cause = error.__cause__
-    code = _code(cause.orig if isinstance(cause, DBAPIError) else cause)
-    return isinstance(error, StoreBusy) or isinstance(cause, OSError) or code in _REFUSED
+    return isinstance(error, StoreBusy) or isinstance(cause, OSError) or _code(cause) in _REFUSED
+
+
+def copy_pages(source: sqlite3.Connection, target: Path) -> None:
+    """Copy every page by SQLite's backup API, the damaged ones too."""
+    with closing(sqlite3.connect(target)) as connection:
+        source.backup(connection, progress=lambda status, *_: require_turn(status, target))
 
 
 def require_turn(status: int, path: Path) -> None:
-    """Refuse to wait any longer when SQLite's backup says that others hold the database.
-
-    Raises
-    ------
-    StoreBusy
-    """
+    """Raise StoreBusy when SQLite's backup says that others hold the database."""
     if status & _PRIMARY_CODE in _BUSY:
         raise _busy(path)
 
@@ -223,13 +236,8 @@ def require_turn(status: int, path: Path) -> None:
 def make_private(path: Path) -> None:
     """Make the data folder, and the database file, for their owner only: 0700 and 0600.
 
-    A folder that is there keeps its permissions: it may hold other things.
-
-    A file that is there is not opened: see `OPENING`.
-
-    Raises
-    ------
-    StoreError
+    A folder that is there keeps its permissions: it may hold other things.  A file that is there is
+    not opened: see `OPENING`.
     """
     with wrapped_files(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -243,10 +251,6 @@ def whole_file(target: Path) -> Iterator[Path]:
     """Yield an empty file of its owner (0600) that takes the place of ``target`` at the end.
 
     On any error it is removed, and ``target`` is as it was.
-
-    Raises
-    ------
-    StoreError
     """
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -259,12 +263,6 @@ def whole_file(target: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # where there is no such folder, there is no such file
             unfinished.unlink(missing_ok=True)
-
-
-def _take_turn(connection: Any) -> None:
-    """Begin a write when nobody else writes."""
-    with _looking_evenly(connection) as timeout_ms:
-        _retried(connection, "BEGIN IMMEDIATE", timeout_ms)
 
 
 def empty_log(connection: Any) -> bool:
@@ -280,10 +278,10 @@ def empty_log(connection: Any) -> bool:
 
 @contextmanager
 def _looking_evenly(connection: Any, at_once_ms: int = 0) -> Iterator[int]:
-    """Let SQLite hardly wait, and whoever calls wait in its place for as long as is given.
+    """Let SQLite hardly wait, and yield how long the caller is to wait in its place.
 
-    SQLite looks ever more seldom, ten times a second in the end: whoever waits longest is passed
-    over by those who have just come.  Looked at evenly, all have one chance.
+    SQLite looks ever more seldom, ten times a second in the end: newcomers overtake the process
+    that has waited longest.  When all look equally often, all have the same chance.
     """
     [(timeout_ms,)] = connection.execute("PRAGMA busy_timeout").fetchall()
     connection.execute(f"PRAGMA busy_timeout={at_once_ms}").close()
@@ -291,15 +289,6 @@ def _looking_evenly(connection: Any, at_once_ms: int = 0) -> Iterator[int]:
         yield timeout_ms
     finally:
         connection.execute(f"PRAGMA busy_timeout={timeout_ms}").close()
-
-
-def _switch_to_log(connection: sqlite3.Connection, busy_timeout_ms: int) -> None:
-    """Turn write-ahead logging on, which lasts: for all but a new file there is nothing to do.
-
-    For this one step SQLite does not wait for others who do the same (it would hold a lock
-    while it waits for theirs), so this tries again.
-    """
-    _retried(connection, "PRAGMA journal_mode=WAL", busy_timeout_ms)
 
 
 def _retried(connection: sqlite3.Connection, statement: str, timeout_ms: int) -> None:
@@ -336,8 +325,9 @@ def _typed(error: DBAPIError | sqlite3.Error, path: Path | DatabaseUrl) -> Store
 
 
 def _code(error: BaseException | None) -> int:
-    """Return the kind of a SQLite error; 0 when it is none."""
-    return int(getattr(error, "sqlite_errorcode", 0)) & _PRIMARY_CODE
+    """Return the kind of a SQLite error, wrapped or not; 0 for any other."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return int(getattr(cause, "sqlite_errorcode", 0)) & _PRIMARY_CODE
 
 
 def _busy(path: Path | DatabaseUrl) -> StoreBusy:

@@ -1,15 +1,12 @@
 """Moving a gallery from one database to another, whatever kind each of them is.
 
-Row by row, with all ids and the change feed, in one transaction on either side: the target has
-everything at the end, or it is as empty as it was.  Then what stands in the target is read
-back, and must be what was read from the source.
+Row by row, with all ids and the change feed, in one transaction on either side: on any error the
+target stays empty.  At the end the rows of the target are read back and compared.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +15,7 @@ from sqlalchemy import Connection, Table, func, insert, select, text
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaOutdated, StoreError
 from voiceid.store import upgrade
-from voiceid.store.connections import make_engine, transaction
+from voiceid.store.connections import opened
 from voiceid.store.tables import metadata
 from voiceid.store.upgrade import SchemaState
 
@@ -48,27 +45,16 @@ class Copied:
 
 
 def copy(source: Path | DatabaseUrl, target: Path | DatabaseUrl) -> Copied:
-    """Copy everything in one database into another, in which nobody is enrolled.
+    """Copy everything in one database into another, which must be empty.
 
-    Parameters
-    ----------
-    source : Path or DatabaseUrl
-        Of this program's schema; it is only read, and may be in use.
-    target : Path or DatabaseUrl
-        Its tables are made if need be.
-
-    Raises
-    ------
-    SchemaOutdated, SchemaTooNew
-        The source must be of this program's schema.
-    StoreError
-        The source is damaged, or the target is not empty.  The target is as it was.
+    The source must be of this program's schema; it is only read, and may be in use.  The tables of
+    the target are made if need be; on an error it is as it was.
     """
     _require_current(source)
     upgrade.upgrade(target, _BUSY_TIMEOUT_MS)
     with (
-        _opened(source, immediate=False) as reading,
-        _opened(target, immediate=True) as writing,
+        opened(source, _BUSY_TIMEOUT_MS) as reading,
+        opened(target, _BUSY_TIMEOUT_MS, immediate=True) as writing,
     ):
         _require_empty(writing, target)
         digest, rows = hashlib.sha256(), {}
@@ -87,25 +73,13 @@ def copy(source: Path | DatabaseUrl, target: Path | DatabaseUrl) -> Copied:
 
 
 def _require_current(source: Path | DatabaseUrl) -> None:
-    found = upgrade.status(source, _BUSY_TIMEOUT_MS)
-    if found.state is SchemaState.NEWER:
-        raise upgrade.too_new(source, found)
-    if found.state is SchemaState.OUTDATED:
+    schema = upgrade.known_status(source, _BUSY_TIMEOUT_MS)
+    if schema.state is SchemaState.OUTDATED:
         raise SchemaOutdated(
-            f"{source} has schema {found.current}, and this voiceid copies {found.head}"
+            f"{source} has schema {schema.current}, and this voiceid copies {schema.head}"
         )
-    if found.state is SchemaState.MISSING:
+    if schema.state is SchemaState.MISSING:
         raise StoreError(f"there is no gallery in {source}", hint="Check how it is written.")
-
-
-@contextmanager
-def _opened(where: Path | DatabaseUrl, *, immediate: bool) -> Iterator[Connection]:
-    engine = make_engine(where, _BUSY_TIMEOUT_MS)
-    try:
-        with transaction(engine, where, immediate=immediate) as connection:
-            yield connection
-    finally:
-        engine.dispose()
 
 
 def _require_empty(connection: Connection, target: Path | DatabaseUrl) -> None:
@@ -137,21 +111,15 @@ def _summed(
 ) -> tuple[int, bytes]:
     """Return the count and the checksum of a table's rows; insert them into another database."""
     count, digest = 0, hashlib.sha256()
-    for batch in _batches(connection, table):
+    query = select(table).order_by(*table.primary_key).execution_options(yield_per=_BATCH)
+    for rows in connection.execute(query).mappings().partitions():
+        batch = [dict(row) for row in rows]
         for row in batch:
             digest.update(repr(tuple(row.values())).encode())
         if into is not None:
             into.execute(insert(table), batch)
         count += len(batch)
     return count, digest.digest()
-
-
-def _batches(connection: Connection, table: Table) -> Iterator[list[dict[str, object]]]:
-    """Yield the rows of a table in the order of their keys, some at a time."""
-    query = select(table).order_by(*table.primary_key)
-    found = connection.execute(query.execution_options(yield_per=_BATCH))
-    for batch in found.mappings().partitions():
-        yield [dict(row) for row in batch]
 
 
 def _last_number(connection: Connection, table: Table) -> int:
@@ -184,5 +152,5 @@ def _go_on_from(connection: Connection, table: Table, number: int) -> None:
 def _sequence(connection: Connection, table: Table) -> str:
     """Return the name of the sequence that numbers a table's rows on PostgreSQL."""
     [key] = table.primary_key
-    found = select(func.pg_get_serial_sequence(table.name, key.name))
-    return str(connection.execute(found).scalar_one())
+    name = select(func.pg_get_serial_sequence(table.name, key.name))
+    return str(connection.execute(name).scalar_one())

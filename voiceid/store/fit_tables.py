@@ -51,11 +51,7 @@ _IN_USE = text(
 class FitsInUse(NamedTuple):
     """What decisions in the space of a model are made by; see `Reader.fits`.
 
-    Attributes
-    ----------
-    adaptation : StoredAdaptation or None
-    calibration : StoredCalibration or None
-        Of the adapted space if there is an adaptation, else of the model's.
+    The calibration is of the adapted space if there is an adaptation, else of the model's.
     """
 
     adaptation: StoredAdaptation | None
@@ -73,13 +69,10 @@ def fits_in_use(connection: Connection, space_id: str) -> FitsInUse:
     )
 
 
-def _part(row: RowMapping, table: Table, made: Callable[[Any], T]) -> T | None:
-    """Return what is made of the columns of one table in a joined row, or None for no row."""
-    if row[f"{table.name}_id"] is None:
-        return None
-    return made(
-        SimpleNamespace(**{column.name: row[f"{table.name}_{column.name}"] for column in table.c})
-    )
+def _part(row: RowMapping, table: Table, read: Callable[[Any], T]) -> T | None:
+    """Return what is read of the columns of one table in a joined row, or None for no row."""
+    values = {column.name: row[f"{table.name}_{column.name}"] for column in table.c}
+    return None if values["id"] is None else read(SimpleNamespace(**values))
 
 
 class Fits(Generic[T]):
@@ -87,6 +80,7 @@ class Fits(Generic[T]):
 
     _table: ClassVar[Table]
     _kind: ClassVar[str]
+    _read: Callable[[Any], T]
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -94,8 +88,8 @@ class Fits(Generic[T]):
     def get(self, number: int) -> T:
         """Return the one of that number; raises FitNotFound."""
         id_ = self._table.c.id
-        if found := self._where(id_ == number):
-            return found[0]
+        if fits := self._where(id_ == number):
+            return fits[0]
         ids = self._connection.execute(select(id_).order_by(id_)).scalars()
         raise FitNotFound(
             f"there is no {self._kind} {number}; there is: {', '.join(map(str, ids)) or 'none'}",
@@ -105,15 +99,12 @@ class Fits(Generic[T]):
     def in_use(self, space_id: str) -> T | None:
         """Return the one that decides in a space, or None."""
         used = self._table.c.used_since.is_not(None)
-        found = self._where((self._table.c.space_id == space_id) & used)
-        return found[0] if found else None
+        fits = self._where((self._table.c.space_id == space_id) & used)
+        return fits[0] if fits else None
 
     def _where(self, condition: ColumnElement[bool]) -> list[T]:
         query = select(self._table).where(condition).order_by(self._table.c.id)
-        return [self._made(row) for row in self._connection.execute(query)]
-
-    def _made(self, row: Any) -> T:
-        raise NotImplementedError
+        return [self._read(row) for row in self._connection.execute(query)]
 
     def _add(self, space_id: str, source: str, now: str, **values: object) -> int:
         query = insert(self._table).values(
@@ -122,10 +113,10 @@ class Fits(Generic[T]):
         return int(self._connection.execute(query.returning(self._table.c.id)).scalar_one())
 
     def _use(self, space_id: str, number: int | None, now: str) -> None:
-        mine = self._table.c.space_id == space_id
-        self._connection.execute(update(self._table).where(mine).values(used_since=None))
+        of_space = self._table.c.space_id == space_id
+        self._connection.execute(update(self._table).where(of_space).values(used_since=None))
         if number is not None:
-            query = update(self._table).where(mine, self._table.c.id == number)
+            query = update(self._table).where(of_space, self._table.c.id == number)
             self._connection.execute(query.values(used_since=now))
 
     def list(self, space_id: str | None = None) -> list[T]:
@@ -136,19 +127,13 @@ class Fits(Generic[T]):
 class Calibrations(Fits[StoredCalibration]):
     """Reads calibrations."""
 
-    _table, _kind = calibrations, "calibration"
-
-    def _made(self, row: Any) -> StoredCalibration:
-        return stored_rows.calibration(row)
+    _table, _kind, _read = calibrations, "calibration", staticmethod(stored_rows.calibration)
 
 
 class Adaptations(Fits[StoredAdaptation]):
     """Reads adaptations."""
 
-    _table, _kind = adaptations, "adaptation"
-
-    def _made(self, row: Any) -> StoredAdaptation:
-        return stored_rows.adaptation(row)
+    _table, _kind, _read = adaptations, "adaptation", staticmethod(stored_rows.adaptation)
 
 
 class CalibrationWriter(Calibrations):
@@ -196,12 +181,8 @@ class AdaptationWriter(Adaptations):
     ) -> int:
         """Add an adaptation of a space, which decides nothing yet, and return its number.
 
-        All speakers in that space have a centroid in the adapted one from now on.
-
-        Raises
-        ------
-        StoreError
-            There is this very adaptation already, or a sample is damaged.
+        All speakers in that space have a centroid in the adapted one from now on.  Raises
+        StoreError when this adaptation is there already, or a sample is damaged.
         """
         adapted = adapted_space(space, transform)
         self._spaces.know(space)
@@ -225,6 +206,6 @@ class AdaptationWriter(Adaptations):
         """Remove an adaptation, its centroids and its calibrations."""
         self._effects.erase(())
         self._centroids.remove_space(gone.adapted_id)
-        mine = calibrations.c.space_id == gone.adapted_id
-        self._connection.execute(delete(calibrations).where(mine))
+        of_space = calibrations.c.space_id == gone.adapted_id
+        self._connection.execute(delete(calibrations).where(of_space))
         self._connection.execute(delete(adaptations).where(adaptations.c.id == gone.id))

@@ -20,23 +20,9 @@ _CENTROID_TOLERANCE = 1e-5
 
 
 def backup(store: Store, target: Path) -> int:
-    """Write one consistent state of the database to a new file, whole or not at all.
+    """Write one consistent state to a new file of its owner (0600), whole or not at all.
 
-    Parameters
-    ----------
-    store : Store
-    target : Path
-        Made for its owner alone (0600); it must not exist.
-
-    Returns
-    -------
-    int
-        Size in bytes.
-
-    Raises
-    ------
-    StoreError
-        ``target`` exists or cannot be written, or the database is damaged.
+    Return its size in bytes.
     """
     if target.exists():
         raise StoreError(
@@ -52,13 +38,9 @@ def check(store: Store) -> list[str]:
     """Return everything that is wrong with a database, each in a sentence; nothing is changed.
 
     SQLite's own checks of its pages and references, then every speaker, sample and centroid:
-    whether it can be read, whether the name fits the key that it is found by, and whether the
-    centroid and the totals beside it are what the samples make.
-
-    Raises
-    ------
-    StoreBusy, StoreError
-        It could not be read for another reason than damage.
+    whether it can be read, whether the name fits the key that it is looked up by, and whether the
+    centroid and the totals beside it are what the samples make.  What keeps it from being read,
+    other than damage, is raised.
     """
     problems: list[str] = []
     try:
@@ -76,35 +58,32 @@ def _content(reader: Reader) -> Iterator[str]:
     adaptations = reader.adaptations.list()
     reader.calibrations.list()
     yield from reader.speakers.misnamed()
-    wanted: list[tuple[str, str, Transform | None]] = [
-        (space_id, space_id, None) for space_id in reader.spaces.dims()
-    ]
     adapted = {a.adapted_id for a in adaptations}
-    wanted = [one for one in wanted if one[0] not in adapted]
-    wanted += [(a.space_id, a.adapted_id, a.transform) for a in adaptations]
-    wanted.sort(key=lambda one: one[1])
+    derived: list[tuple[str, str, Transform | None]] = [
+        *((space_id, space_id, None) for space_id in reader.spaces.dims().keys() - adapted),
+        *((a.space_id, a.adapted_id, a.transform) for a in adaptations),
+    ]
+    derived.sort(key=lambda spaces: spaces[1])
     for page in reader.speakers.pages():
         ids = [speaker.id for speaker in page]
         samples = reader.samples.of_speakers(ids)
         centroids = {
-            space_id: reader.centroids.of_speakers(ids, space_id) for _, space_id, _ in wanted
+            space_id: reader.centroids.of_speakers(ids, space_id) for _, space_id, _ in derived
         }
         for speaker in page:
             if not _is_total(speaker, samples[speaker.id]):
                 yield f"the totals of {speaker.name} are not those of the samples"
-            for of_space, space_id, transform in wanted:
-                mine = [one for one in samples[speaker.id] if one.space_id == of_space]
-                if not _is_mean(centroids[space_id].get(speaker.id), mine, transform):
-                    yield (
-                        f"the centroid of {speaker.name} in {space_id} is not what the samples make"
-                    )
+            for of_space, space_id, transform in derived:
+                in_space = [s for s in samples[speaker.id] if s.space_id == of_space]
+                if not _is_mean(centroids[space_id].get(speaker.id), in_space, transform):
+                    where = f"{speaker.name} in {space_id}"
+                    yield f"the centroid of {where} is not what the samples make"
 
 
 def _is_total(speaker: Speaker, samples: list[Sample]) -> bool:
-    net_speech_s = sum(sample.quality.net_speech_s for sample in samples)
-    return len(samples) == speaker.n_samples and math.isclose(
-        net_speech_s, speaker.net_speech_s, rel_tol=1e-9
-    )
+    speech_s = sum(sample.quality.net_speech_s for sample in samples)
+    same_length = math.isclose(speech_s, speaker.net_speech_s, rel_tol=1e-9)
+    return len(samples) == speaker.n_samples and same_length
 
 
 def _is_mean(
@@ -116,6 +95,5 @@ def _is_mean(
         expected = stored_rows.centroid_of(samples, transform)
     except StoreError:  # vectors of other lengths, or without a direction
         return False
-    return expected.shape == centroid.shape and bool(
-        np.max(np.abs(expected - centroid)) <= _CENTROID_TOLERANCE
-    )
+    same_shape = expected.shape == centroid.shape
+    return same_shape and np.allclose(expected, centroid, rtol=0, atol=_CENTROID_TOLERANCE)

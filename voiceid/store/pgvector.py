@@ -14,15 +14,16 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Dialect, LargeBinary, Row, func, text
+from sqlalchemy import Connection, Dialect, LargeBinary, func, text
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeEngine, UserDefinedType
 
-from voiceid.domain import Float32Array
+from voiceid.domain import CentroidTable, Float32Array, tag
+from voiceid.store import stored_rows
 
 HNSW_M, HNSW_EF_CONSTRUCTION = 32, 200
 """Neighbours of a point, and candidates when it is inserted.  pgvector's own, 16 and 64, lose
@@ -55,7 +56,7 @@ class VectorBytes(UserDefinedType[bytes]):
     ) -> Callable[[bytes | None], bytes | None]:
         """See SQLAlchemy's `TypeEngine`."""
         del dialect, coltype
-        return lambda value: None if value is None else _little_endian(value)
+        return lambda value: None if value is None else OnWire.read(value)
 
 
 VECTOR: TypeEngine[bytes] = LargeBinary().with_variant(VectorBytes(), "postgresql")
@@ -69,6 +70,11 @@ class OnWire(bytes):
     def of(cls, vector: Float32Array) -> OnWire:
         """Return a vector (dim,) in that form."""
         return cls(_HEADER.pack(len(vector), 0) + vector.astype(">f4").tobytes())
+
+    @staticmethod
+    def read(sent: bytes) -> bytes:
+        """Return little-endian float32 of what pgvector sent."""
+        return np.frombuffer(sent, dtype=">f4", offset=_HEADER.size).astype("<f4").tobytes()
 
 
 def speak_binary(connection: Any) -> None:
@@ -85,77 +91,77 @@ def speak_binary(connection: Any) -> None:
     connection.adapters.register_dumper(OnWire, AsItIs)
 
 
-def nearest(
-    connection: Connection,
-    space_id: str,
-    query: Float32Array,
-    n: int,
-    group: str | None = None,
-    ef_search: int | None = None,
-) -> Sequence[Row[Any]]:
-    """Return id and vector of the ``n`` centroids nearest to (dim,), in no order.
+class RowSearch:
+    """The search of a database that compares its rows itself, and its HNSW indexes."""
 
-    Of all rows, or of the members of a group; with ``ef_search`` of so many candidates of the
-    HNSW index instead.
-    """
-    values: dict[str, object] = {"space": space_id, "query": OnWire.of(query), "n": n}
-    rows, members = "centroids", ""
-    if group is not None:
-        values["group"] = group
-        members = (
-            "AND EXISTS (SELECT 1 FROM memberships AS m"
-            " WHERE m.speaker_id = c.speaker_id AND m.group_name = :group)"
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def nearest(
+        self,
+        space_id: str,
+        query: Float32Array,
+        n: int,
+        group: str | None = None,
+        ef_search: int | None = None,
+    ) -> CentroidTable:
+        """Return the ``n`` centroids of a space nearest to a unit vector (dim,), in no order.
+
+        Of all rows, or of the members of a group; with ``ef_search`` of so many candidates of the
+        HNSW index instead.
+        """
+        values: dict[str, object] = {"space": space_id, "query": OnWire.of(query), "n": n}
+        rows, members = "centroids", ""
+        if group is not None:
+            values["group"] = tag("group", group)
+            members = (
+                "AND EXISTS (SELECT 1 FROM memberships AS m"
+                " WHERE m.speaker_id = c.speaker_id AND m.group_name = :group)"
+            )
+        elif ef_search is not None:
+            self._connection.exec_driver_sql(f"SET LOCAL hnsw.ef_search = {ef_search:d}")
+            values["candidates"] = ef_search
+            half = f"AS halfvec({len(query)}))"
+            rows = (
+                "(SELECT id, space_id, vector FROM centroids WHERE space_id = :space"  # noqa: S608
+                f" ORDER BY CAST(vector {half} <#> CAST(CAST(:query AS vector) {half}"
+                " LIMIT :candidates)"
+            )
+        sql = f"""
+            SELECT c.id, vector_send(c.vector) AS vector FROM centroids AS c WHERE c.id = ANY (
+                ARRAY(SELECT c.id FROM {rows} AS c WHERE c.space_id = :space {members}
+                      ORDER BY c.vector <#> CAST(:query AS vector), c.id LIMIT :n))
+        """  # noqa: S608
+        nearest = self._connection.execute(text(sql).columns(vector=VECTOR), values).all()
+        return stored_rows.centroids(nearest, len(query), space_id)
+
+    def hnsw(self, space_id: str) -> tuple[int, int, int] | None:
+        """Return ef_search of the HNSW index, and the queries that it missed, of how many."""
+        noted = self._connection.scalar(
+            text("SELECT obj_description(to_regclass(:name), 'pg_class')"),
+            {"name": _hnsw_name(space_id)},
         )
-    elif ef_search is not None:
-        connection.exec_driver_sql(f"SET LOCAL hnsw.ef_search = {ef_search:d}")
-        values["candidates"] = ef_search
-        half = f"AS halfvec({len(query)}))"
-        rows = (
-            "(SELECT id, space_id, vector FROM centroids WHERE space_id = :space"  # noqa: S608
-            f" ORDER BY CAST(vector {half} <#> CAST(CAST(:query AS vector) {half}"
-            " LIMIT :candidates)"
+        match = _NOTED.fullmatch(noted or "")
+        return None if match is None else (int(match[1]), int(match[2]), int(match[3]))
+
+    def build_hnsw(self, space_id: str, dim: int) -> None:
+        """Build the HNSW index of a space; raises StoreError where pgvector cannot."""
+        space = self._connection.scalar(text("SELECT quote_literal(:space)"), {"space": space_id})
+        self._connection.exec_driver_sql(
+            f"CREATE INDEX {_hnsw_name(space_id)} ON centroids USING hnsw"
+            f" ((vector::halfvec({dim:d})) halfvec_ip_ops)"
+            f" WITH (m = {HNSW_M}, ef_construction = {HNSW_EF_CONSTRUCTION})"
+            f" WHERE space_id = {space.replace('%', '%%')}"
         )
-    sql = f"""
-        SELECT c.id, vector_send(c.vector) AS vector FROM centroids AS c WHERE c.id = ANY (ARRAY(
-            SELECT c.id FROM {rows} AS c WHERE c.space_id = :space {members}
-            ORDER BY c.vector <#> CAST(:query AS vector), c.id LIMIT :n
-        ))
-    """  # noqa: S608
-    return connection.execute(text(sql).columns(vector=VECTOR), values).all()
 
+    def note_hnsw(self, space_id: str, ef_search: int, missed: int, queries: int) -> None:
+        """Keep with the HNSW index how it is searched, and what that loses."""
+        noted = f"ef_search {ef_search:d}, {missed:d} of {queries:d} lost"
+        self._connection.exec_driver_sql(f"COMMENT ON INDEX {_hnsw_name(space_id)} IS '{noted}'")
 
-def build_hnsw(connection: Connection, space_id: str, dim: int) -> None:
-    """Build the HNSW index of a space; raises StoreError where pgvector cannot."""
-    space = connection.scalar(text("SELECT quote_literal(:space)"), {"space": space_id})
-    connection.exec_driver_sql(
-        f"CREATE INDEX {_hnsw_name(space_id)} ON centroids USING hnsw"
-        f" ((vector::halfvec({dim:d})) halfvec_ip_ops)"
-        f" WITH (m = {HNSW_M}, ef_construction = {HNSW_EF_CONSTRUCTION})"
-        f" WHERE space_id = {space.replace('%', '%%')}"
-    )
-
-
-def note_hnsw(
-    connection: Connection, space_id: str, ef_search: int, missed: int, queries: int
-) -> None:
-    """Keep with the HNSW index of a space how it is searched, and what that loses."""
-    noted = f"ef_search {ef_search:d}, {missed:d} of {queries:d} lost"
-    connection.exec_driver_sql(f"COMMENT ON INDEX {_hnsw_name(space_id)} IS '{noted}'")
-
-
-def hnsw(connection: Connection, space_id: str) -> tuple[int, int, int] | None:
-    """Return ef_search, and how many of how many queries were lost; None without an index."""
-    noted = connection.scalar(
-        text("SELECT obj_description(to_regclass(:name), 'pg_class')"),
-        {"name": _hnsw_name(space_id)},
-    )
-    match = _NOTED.fullmatch(noted or "")
-    return None if match is None else (int(match[1]), int(match[2]), int(match[3]))
-
-
-def drop_hnsw(connection: Connection, space_id: str) -> None:
-    """Drop the HNSW index of a space, if there is one."""
-    connection.exec_driver_sql(f"DROP INDEX IF EXISTS {_hnsw_name(space_id)}")
+    def drop_hnsw(self, space_id: str) -> None:
+        """Drop the HNSW index of a space, if there is one."""
+        self._connection.exec_driver_sql(f"DROP INDEX IF EXISTS {_hnsw_name(space_id)}")
 
 
 def faults(connection: Connection) -> list[str]:
@@ -170,7 +176,3 @@ def faults(connection: Connection) -> list[str]:
 def _hnsw_name(space_id: str) -> str:
     """Return the name of a space's index: PostgreSQL cuts names at 63 bytes."""
     return f"hnsw_{hashlib.sha256(space_id.encode()).hexdigest()[:16]}"
-
-
-def _little_endian(sent: bytes) -> bytes:
-    return np.frombuffer(sent, dtype=">f4", offset=_HEADER.size).astype("<f4").tobytes()

@@ -70,14 +70,7 @@ _DOWN = "Check that the server of database_url runs, and that it can be reached 
 
 
 def make_engine(url: DatabaseUrl, busy_timeout_ms: int) -> Engine:
-    """Return an engine for a database of a server; nothing is opened yet.
-
-    Raises
-    ------
-    ExtraMissing
-        The driver is not installed.
-    ConfigError
-    """
+    """Return an engine for a database of a server; nothing is opened yet."""
     settings = {
         "connect_timeout": _CONNECTING_S,
         "application_name": "voiceid",

@@ -12,20 +12,13 @@ from voiceid.store.change_feed import Feed
 from voiceid.store.erasure_table import Erasures
 from voiceid.store.fit_tables import Adaptations, Calibrations, FitsInUse, fits_in_use
 from voiceid.store.sample_table import Samples
-from voiceid.store.searching import SearchingReader
 from voiceid.store.space_table import Spaces
 from voiceid.store.speaker_table import Speakers
 from voiceid.store.switch_table import Switches
 
 
 class Reader:
-    """Reads one snapshot of the database: one small object a table, made when it is asked for.
-
-    Parameters
-    ----------
-    connection : Connection
-        In a transaction.
-    """
+    """Reads one snapshot of the database: one small object a table, made when it is asked for."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -39,17 +32,12 @@ class Reader:
     adaptations = cached_property(lambda self: Adaptations(self._connection))
     switches = cached_property(lambda self: Switches(self._connection, self.spaces))
     erasures = cached_property(lambda self: Erasures(self._connection))
-    search = cached_property(lambda self: SearchingReader(self._connection))
+    search = cached_property(lambda self: pgvector.RowSearch(self._connection))
 
     def fits(self, space_id: str) -> FitsInUse:
         """Return what decisions in the space of a model are made by.
 
-        Raises
-        ------
-        SpaceMismatch
-            Another space has taken the place of this one.
-        StoreError
-            What is in use is damaged.
+        Raises SpaceMismatch when another space has taken the place of this one.
         """
         self.spaces.require_current(space_id)
         return fits_in_use(self._connection, space_id)

@@ -1,9 +1,8 @@
-"""Reading a database where nothing can be written: a read-only or full disk, a folder of others.
+"""Reading a database where nothing can be written: a read-only or full disk, a foreign folder.
 
 SQLite makes two files beside a database even to read it.  Where they cannot be made, and are not
-there, nobody writes: the file alone is the database, and is read as it is (``immutable``).
-If another host or container writes to it meanwhile, the file shows it at the end of each
-transaction, and there is no answer.
+there, no process writes: the file alone is the database, and is read as it is (``immutable``).
+If another host or container writes to it meanwhile, the end of the transaction raises StoreBusy.
 """
 
 from __future__ import annotations
@@ -17,24 +16,19 @@ from voiceid.errors import StoreBusy
 
 _LOG_BYTES = 1 << 16
 """What SQLite's two files take to begin with, 32 KiB and a page, and some more."""
-
-
 _KEPT: list[ReadOnlyConnection] = []
 """Connections that may not be closed any more: see `ReadOnlyConnection.close`."""
 
 
 class ReadOnlyConnection(sqlite3.Connection):
-    """A connection to a database that nobody writes to; made by :func:`open_read_only`."""
+    """A connection to a database that no process writes to; see :func:`open_read_only`."""
 
     path: Path
     state: tuple[int, ...]
     opening: threading.Lock
 
     def close(self) -> None:
-        """Close it, unless that let go of the locks that this process now has on the file.
-
-        See `voiceid.store.connections.OPENING`.
-        """
+        """Close it, unless that would drop locks of this process: see `connections.OPENING`."""
         with self.opening:
             if _has_log(self.path):
                 _KEPT.append(self)
@@ -42,7 +36,7 @@ class ReadOnlyConnection(sqlite3.Connection):
                 super().close()
 
     def is_current(self) -> bool:
-        """Whether the file is as it was when it was opened, and nobody has begun to write."""
+        """Whether the file is as it was when it was opened, and no process writes."""
         return not _has_log(self.path) and _state(self.path) == self.state
 
     def is_needed(self) -> bool:
@@ -56,18 +50,9 @@ class ReadOnlyConnection(sqlite3.Connection):
 
 
 def open_read_only(path: Path, opening: threading.Lock) -> ReadOnlyConnection | None:
-    """Open a database for reading alone where nothing can be written, and nobody writes.
+    """Open a database for reading alone, or return None where it can be written.
 
-    Parameters
-    ----------
-    path : Path
-    opening : Lock
-        `voiceid.store.connections.OPENING`, which the caller holds.
-
-    Returns
-    -------
-    ReadOnlyConnection or None
-        None where SQLite can do as always.
+    The caller holds ``opening``, which is `voiceid.store.connections.OPENING`.
     """
     if _has_log(path) or _has_space(path.parent):
         return None
@@ -97,5 +82,5 @@ def _has_space(folder: Path) -> bool:
 
 
 def _state(path: Path) -> tuple[int, ...]:
-    found = path.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns

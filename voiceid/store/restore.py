@@ -1,13 +1,10 @@
-"""Putting a backup back, whoever has the database open meanwhile.
+"""Putting a backup back while other processes may have the database open.
 
 Files are not swapped beneath open connections: SQLite's backup API writes the pages of the
-backup into the database as one transaction, which others see like any other change.  Only a
-database that SQLite cannot use is replaced, and only when no process has it open.
-
-The numbers of rows and revisions go on from where they were, on the other side of a new
-token in the change feed.  So an index of the lost future is behind and knows it, however
-much is written later, and no id that was told to anybody is given to somebody else.  (Of a
-database beyond reading nobody knows the numbers; there the tokens alone keep indexes right.)
+backup as one transaction.  Only a database that SQLite cannot use is replaced, and only when no
+process has it open.  The numbers of rows and revisions go on from where they were, on the other
+side of a new token in the change feed: an index of the lost future sees that it is behind, and no
+id is given twice.  (Of a database that cannot be read, the tokens alone keep indexes right.)
 """
 
 from __future__ import annotations
@@ -26,6 +23,7 @@ from voiceid.errors import StoreBusy, StoreError
 from voiceid.store import Store, upgrade
 from voiceid.store.connections import (
     OPENING,
+    copy_pages,
     engine_over,
     is_damage,
     make_private,
@@ -44,8 +42,8 @@ _LOGS = ("-wal", "-shm")
 _SHARED_BYTES = (510, 0x40000002)
 """Length and start of what each connection with a log keeps locked (sqlite.org/fileformat2.html,
 1.3.1, and SQLite's os.h)."""
-_NOBODY = 0
-"""A centroid's id that none has: AUTOINCREMENT starts at 1."""
+_NO_CENTROID = 0
+"""No centroid has this id: AUTOINCREMENT starts at 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +58,9 @@ class Restored:
 def restore(path: Path, file: Path) -> Restored:
     """Put a backup in the place of a database, in one step: it is the old one or the new one.
 
-    Parameters
-    ----------
-    path : Path
-        The database: in use, at rest, damaged, or missing.
-    file : Path
-        The backup, of this schema or an older one; it is only read.
-
-    Raises
-    ------
-    SchemaTooNew
-        A newer voiceid wrote one of the two.
-    StoreBusy
-        Another process held the database for too long, or has a damaged one open.
-    StoreError
-        The backup is not sound, or the disk is full.  The database is as it was.
+    The database may be in use, at rest, damaged, or missing; on an error it is as it was.  The
+    backup is of this schema or an older one; it is only read.  StoreBusy: another process held the
+    database for too long, or has a damaged one open.
     """
     now = datetime.now(UTC)
     saved = path.with_name(f"{path.name}.before-restore-{now:%Y%m%dT%H%M%S.%fZ}")
@@ -82,9 +68,7 @@ def restore(path: Path, file: Path) -> Restored:
         raise StoreError(f"{file} is the database itself", hint="Name a copy of it.")
     with _sound_copy(file) as (copy, n_speakers):
         try:
-            found = upgrade.status(path, _BUSY_TIMEOUT_MS)
-            if found.state is SchemaState.NEWER:
-                raise upgrade.too_new(path, found)
+            upgrade.known_status(path, _BUSY_TIMEOUT_MS)
             was_there = _write_into(path, copy, saved)
         except StoreError as error:
             if not is_damage(error):
@@ -100,10 +84,8 @@ def _sound_copy(file: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
 
     It is a temporary database of SQLite's, which has no name and is gone with its connection.
     """
-    found = upgrade.status(file, _BUSY_TIMEOUT_MS)
-    if found.state is SchemaState.NEWER:
-        raise upgrade.too_new(file, found)
-    if found.current is None:
+    schema = upgrade.known_status(file, _BUSY_TIMEOUT_MS)
+    if schema.current is None:
         raise StoreError(f"there is no database in {file}", hint="Name a copy that has one.")
     with closing(sqlite3.connect("", isolation_level=None, check_same_thread=False)) as copy:
         with (
@@ -113,7 +95,7 @@ def _sound_copy(file: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
         ):
             source.backup(copy, progress=lambda status, *_: require_turn(status, file))
         store = Store(engine_over(copy), file)
-        if found.state is SchemaState.OUTDATED:
+        if schema.state is SchemaState.OUTDATED:
             with transaction(engine_over(copy), file, immediate=True) as connection:
                 upgrade.run_migrations(connection)
         if problems := check(store):
@@ -165,14 +147,14 @@ def _in_pages_of(
 ) -> Iterator[sqlite3.Connection]:
     """Yield the copy in pages as large as the database's, which cannot change with a log.
 
-    Only a database with a name can be laid out anew.
+    Only a database with a name can be laid out again.
     """
     [bytes_] = live.execute("PRAGMA page_size").fetchone()
     if copy.execute("PRAGMA page_size").fetchone() == (bytes_,):
         yield copy
         return
     with wrapped_files(path), TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as name:
-        _copy(copy, Path(name, "copy"))
+        copy_pages(copy, Path(name, "copy"))
         with closing(sqlite3.connect(Path(name, "copy"), isolation_level=None)) as same:
             same.executescript(f"PRAGMA page_size={bytes_}; VACUUM")
             yield same
@@ -187,7 +169,7 @@ def _keep(live: sqlite3.Connection, copy: sqlite3.Connection, saved: Path) -> bo
     if not live.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").fetchone():
         return False
     with whole_file(saved) as unfinished:
-        _copy(live, unfinished)
+        copy_pages(live, unfinished)
     numbers = dict(copy.execute("SELECT name, seq FROM sqlite_sequence"))
     for name, number in live.execute("SELECT name, seq FROM sqlite_sequence"):
         numbers[name] = max(number, numbers.get(name, 0))
@@ -195,7 +177,7 @@ def _keep(live: sqlite3.Connection, copy: sqlite3.Connection, saved: Path) -> bo
     copy.execute("DELETE FROM sqlite_sequence")
     copy.executemany("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", numbers.items())
     token = secrets.token_hex(8)
-    copy.execute("INSERT INTO changes (centroid_id, token) VALUES (?, ?)", (_NOBODY, token))
+    copy.execute("INSERT INTO changes (centroid_id, token) VALUES (?, ?)", (_NO_CENTROID, token))
     copy.execute("COMMIT")
     return True
 
@@ -204,8 +186,8 @@ def _put_in_place(path: Path, copy: sqlite3.Connection, saved: Path) -> None:
     """Put the copy where a database is that SQLite cannot use, and move that one aside."""
     with whole_file(path) as unfinished:
         with wrapped(path):
-            _copy(copy, unfinished)
-        with _nobody_else_in(path):
+            copy_pages(copy, unfinished)
+        with _held_alone(path):
             _move_logs(path, saved)
             try:
                 saved.hardlink_to(path)  # there is one or the other at every moment
@@ -215,14 +197,10 @@ def _put_in_place(path: Path, copy: sqlite3.Connection, saved: Path) -> None:
 
 
 @contextmanager
-def _nobody_else_in(path: Path) -> Iterator[None]:
-    """Make sure that no process has a database open, and has none open it meanwhile.
+def _held_alone(path: Path) -> Iterator[None]:
+    """Make sure that no process has a database open, or opens it meanwhile; raises StoreBusy.
 
-    Whoever has it open would go on with the file that was moved away.
-
-    Raises
-    ------
-    StoreBusy
+    Such a process would go on with the file that was moved away.
     """
     try:
         import fcntl  # noqa: PLC0415 - not on every system
@@ -244,9 +222,3 @@ def _move_logs(path: Path, saved: Path) -> None:
     for suffix in _LOGS:
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{saved}{suffix}")
-
-
-def _copy(source: sqlite3.Connection, target: Path) -> None:
-    """Copy every page, the damaged ones too."""
-    with closing(sqlite3.connect(target)) as connection:
-        source.backup(connection, progress=lambda status, *_: require_turn(status, target))

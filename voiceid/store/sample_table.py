@@ -30,11 +30,11 @@ class Samples:
         self, speaker_ids: Sequence[int], space_id: str | None = None
     ) -> dict[int, list[Sample]]:
         """Return the samples of speakers, by speaker; see :meth:`of`."""
-        found: dict[int, list[Sample]] = {id_: [] for id_ in speaker_ids}
+        by_speaker: dict[int, list[Sample]] = {id_: [] for id_ in speaker_ids}
         theirs = in_list(self._connection, samples.c.speaker_id, speaker_ids)
         for sample in self._where(theirs, space_id):
-            found[sample.speaker_id].append(sample)
-        return found
+            by_speaker[sample.speaker_id].append(sample)
+        return by_speaker
 
     def owners(self, digests: Collection[str]) -> dict[str, list[SpeakerRef]]:
         """Return the speakers with a sample of each recording, by the recording's SHA-256.
@@ -47,22 +47,22 @@ class Samples:
             .where(in_list(self._connection, samples.c.pcm_sha256, digests))
             .distinct()
         )
-        found: dict[str, list[SpeakerRef]] = {}
+        owners: dict[str, list[SpeakerRef]] = {}
         for row in self._connection.execute(query):
-            found.setdefault(row.pcm_sha256, []).append(SpeakerRef(row.id, row.name))
-        return found
+            owners.setdefault(row.pcm_sha256, []).append(SpeakerRef(row.id, row.name))
+        return owners
 
-    def with_copies(self, found: Sequence[Sample]) -> list[Sample]:
-        """Return samples, and those of the same recordings that a change of the model made."""
-        spaces = {space_id: self._joined(space_id) for space_id in {s.space_id for s in found}}
+    def with_copies(self, chosen: Sequence[Sample]) -> list[Sample]:
+        """Return samples, and those of the same recordings that a switch of the model added."""
+        spaces = {space_id: self._joined(space_id) for space_id in {s.space_id for s in chosen}}
         if all(len(joined) == 1 for joined in spaces.values()):
-            return list(found)
+            return list(chosen)
         wanted = {
             (sample.speaker_id, space_id, sample.pcm_sha256)
-            for sample in found
+            for sample in chosen
             for space_id in spaces[sample.space_id]
         }
-        speaker_ids = {sample.speaker_id for sample in found}
+        speaker_ids = {sample.speaker_id for sample in chosen}
         return [
             sample
             for sample in self._where(in_list(self._connection, samples.c.speaker_id, speaker_ids))
@@ -77,7 +77,7 @@ class Samples:
         query = select(samples).where(condition).order_by(samples.c.id)
         if space_id is not None:
             query = query.where(samples.c.space_id == space_id)
-        return [stored_rows.sample(row) for row in self._connection.execute(query).mappings()]
+        return [stored_rows.sample(row) for row in self._connection.execute(query)]
 
 
 class SampleWriter(Samples):
@@ -92,14 +92,8 @@ class SampleWriter(Samples):
     def add(self, speaker_id: int, space: EmbeddingSpace, new: Sequence[NewSample]) -> None:
         """Add samples to a speaker.
 
-        Raises
-        ------
-        ValueError
-            An utterance has no embedding, or not one of unit length.
-        SpaceMismatch
-            An embedding is of another space.
-        StoreError
-            The speaker has one of the clips already, or there is no such speaker.
+        Raises ValueError for an utterance without a unit vector, SpaceMismatch for one of another
+        space, and StoreError when the speaker has one of the clips already, or does not exist.
         """
         self._spaces.know(space)
         rows = [stored_rows.sample_row(speaker_id, space, s, self._effects.now) for s in new]
@@ -108,10 +102,7 @@ class SampleWriter(Samples):
         self._centroids.derive([speaker_id], space.id)
 
     def remove_of(self, speaker_id: int, space_id: str) -> None:
-        """Remove a speaker's samples of a space, and of those that changes of the model join to it.
-
-        Other spaces stay.
-        """
+        """Remove a speaker's samples of a space and of those that switches join to it."""
         spaces = in_list(self._connection, samples.c.space_id, self._joined(space_id))
         self._remove((samples.c.speaker_id == speaker_id) & spaces)
 
@@ -127,8 +118,8 @@ class SampleWriter(Samples):
         """
         there = {(s.space_id, s.pcm_sha256) for s in self.of(to_speaker_id)}
         kept = {s.id for s in moved if (s.space_id, s.pcm_sha256) not in there}
-        mine = in_list(self._connection, samples.c.id, [sample.id for sample in moved])
-        rows = self._connection.execute(delete(samples).where(mine).returning(samples)).mappings()
+        theirs = in_list(self._connection, samples.c.id, [sample.id for sample in moved])
+        rows = self._connection.execute(delete(samples).where(theirs).returning(samples)).mappings()
         taken = [dict(row) for row in rows]
         if new := [row | {"speaker_id": to_speaker_id} for row in taken if row["id"] in kept]:
             self._connection.execute(insert(samples), new)
@@ -146,5 +137,5 @@ class SampleWriter(Samples):
 
     def _derive(self, changed: Collection[tuple[int, str]]) -> None:
         for space_id in sorted({space_id for _, space_id in changed}):
-            ids = sorted(speaker_id for speaker_id, one in changed if one == space_id)
+            ids = sorted(speaker_id for speaker_id, space in changed if space == space_id)
             self._centroids.derive(ids, space_id)

@@ -43,17 +43,14 @@ _GROUPS = (
     .where(memberships.c.speaker_id == speakers.c.id)
     .scalar_subquery()
 )
-# An adapted space is no other enrolment: its centroids are of the same samples.
+# An adapted space is not another enrolment: its centroids are of the same samples.
 _ENROLLED = (centroids.c.speaker_id == speakers.c.id) & ~centroids.c.space_id.in_(
     select(adaptations.c.adapted_id)
 )
 _SPEAKERS = (
     select(
-        speakers,
-        _GROUPS.label("groups"),
-        centroids.c.space_id,
-        centroids.c.n_samples,
-        centroids.c.net_speech_s,
+        *(speakers, _GROUPS.label("groups")),
+        *(centroids.c.space_id, centroids.c.n_samples, centroids.c.net_speech_s),
     )
     .select_from(speakers.outerjoin(centroids, _ENROLLED))
     .order_by(speakers.c.name_key, speakers.c.id, centroids.c.space_id)
@@ -69,15 +66,15 @@ class Speakers:
 
     def find(self, name: str) -> Speaker | None:
         """Return the speaker of that name, or None; raises SpeakerNameInvalid."""
-        found = self._where(speakers.c.name_key == speaker_key(name))
-        return found[0] if found else None
+        named = self._where(speakers.c.name_key == speaker_key(name))
+        return named[0] if named else None
 
     def get(self, name: str) -> Speaker:
         """Return the speaker of that name; raises SpeakerNotFound, SpeakerNameInvalid."""
-        found = self.find(name)
-        if found is None:
+        speaker = self.find(name)
+        if speaker is None:
             raise SpeakerNotFound(f"nobody called {speaker_name(name)!r} is enrolled")
-        return found
+        return speaker
 
     def all(self) -> list[Speaker]:
         """Return all speakers, by name; see :meth:`pages` for a gallery of any size."""
@@ -91,12 +88,7 @@ class Speakers:
             page = self.page(after=page[-1].name)
 
     def page(self, after: str | None = None, limit: int = _PAGE) -> list[Speaker]:
-        """Return the next ``limit`` speakers by name: the first ones, or those after a name.
-
-        Raises
-        ------
-        SpeakerNameInvalid
-        """
+        """Return the next ``limit`` speakers by name: the first ones, or those after a name."""
         query = select(speakers.c.id).order_by(speakers.c.name_key).limit(limit)
         if after is not None:
             query = query.where(speakers.c.name_key > speaker_key(after))
@@ -109,8 +101,8 @@ class Speakers:
 
     def expired(self, now: datetime) -> list[Speaker]:
         """Return the speakers whose expiry has come, by name, disabled ones too."""
-        found = self._where(speakers.c.expires_at.is_not(None))
-        return [one for one in found if one.expires_at is not None and now >= one.expires_at]
+        dated = self._where(speakers.c.expires_at.is_not(None))
+        return [s for s in dated if s.expires_at is not None and now >= s.expires_at]
 
     def newest_change(self) -> datetime | None:
         """Return when a speaker was last changed, or None when there is none; StoreError."""
@@ -138,13 +130,12 @@ class Speakers:
     def holders(self, keys: Sequence[str]) -> dict[str, SpeakerRef]:
         """Return the speaker of each name, by its key; names that are free are left out."""
         query = select(speakers.c.name_key, speakers.c.id, speakers.c.name)
-        found = query.where(in_list(self._connection, speakers.c.name_key, keys))
-        return {
-            row.name_key: SpeakerRef(row.id, row.name) for row in self._connection.execute(found)
-        }
+        query = query.where(in_list(self._connection, speakers.c.name_key, keys))
+        rows = self._connection.execute(query)
+        return {row.name_key: SpeakerRef(row.id, row.name) for row in rows}
 
     def misnamed(self) -> list[str]:
-        """Return, in sentences, the speakers whose name does not fit the key they are found by."""
+        """Return, in sentences, the speakers whose name does not fit their key."""
         query = select(speakers.c.id, speakers.c.name, speakers.c.name_key)
         return [
             f"speaker {row.id} is called {row.name!r} and found by {row.name_key!r}"
@@ -153,8 +144,8 @@ class Speakers:
         ]
 
     def _where(self, condition: ColumnElement[bool]) -> list[Speaker]:
-        found = self._connection.execute(_SPEAKERS.where(condition)).all()
-        by_speaker = itertools.groupby(found, lambda row: row.id)
+        rows = self._connection.execute(_SPEAKERS.where(condition)).all()
+        by_speaker = itertools.groupby(rows, lambda row: row.id)
         return [stored_rows.speaker(list(rows)) for _, rows in by_speaker]
 
 
@@ -171,12 +162,7 @@ class SpeakerWriter(Speakers):
         created_at = created_at or now
         shown, key = speaker_name(name), speaker_key(name)
         values = (shown, key, created_at.isoformat(), self._effects.now)
-        columns = (
-            speakers.c.name,
-            speakers.c.name_key,
-            speakers.c.created_at,
-            speakers.c.updated_at,
-        )
+        columns = ("name", "name_key", "created_at", "updated_at")
         free = ~exists().where(speakers.c.name_key == key)
         new = select(*map(literal, values)).where(free)
         id_ = self._connection.execute(
@@ -205,9 +191,8 @@ class SpeakerWriter(Speakers):
             return
         values: dict[str, object] = {"updated_at": self._effects.now}
         if details.metadata:
-            before = select(speakers.c.metadata).where(speakers.c.id == speaker_id)
-            kept = stored_rows.metadata(self._connection.execute(before).scalar_one())
-            metadata = {**kept, **details.metadata}
+            [speaker] = self._where(speakers.c.id == speaker_id)
+            metadata = {**speaker.metadata, **details.metadata}
             values["metadata"] = json.dumps({k: v for k, v in metadata.items() if v is not None})
         if details.expires_at is not None or details.never_expires:
             at = details.expires_at
@@ -231,8 +216,8 @@ class SpeakerWriter(Speakers):
         if joined:
             self._connection.execute(insert(memberships), joined)
         # Indexes keep groups, and follow the feed.
-        mine = centroids.c.speaker_id == speaker_id
-        query = select(centroids.c.id, centroids.c.space_id).where(mine)
+        theirs = centroids.c.speaker_id == speaker_id
+        query = select(centroids.c.id, centroids.c.space_id).where(theirs)
         self._effects.changed((row.id, row.space_id) for row in self._connection.execute(query))
 
     def remove(self, speaker_id: int) -> None:

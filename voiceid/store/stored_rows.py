@@ -1,15 +1,16 @@
-"""From rows to values and back; a row that is damaged is an error, never an answer."""
+"""From rows to values and back; a row that is damaged is a StoreError, never an answer."""
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Column, Connection, Row, RowMapping, func, select
+from sqlalchemy import Column, Connection, Row, func, select
 
 from voiceid.decision import embeddings
 from voiceid.decision.adaptation import StoredAdaptation
@@ -29,8 +30,12 @@ from voiceid.domain import (
 )
 from voiceid.errors import StoreError
 
+T = TypeVar("T")
+
 GROUP_SEPARATOR = "\n"
 """Between the names of a speaker's groups, none of which has a character that is not visible."""
+_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError)
+"""What reading a row raises when the program did not write what is in it."""
 
 
 def counts(connection: Connection, column: Column[str]) -> dict[str, int]:
@@ -39,78 +44,72 @@ def counts(connection: Connection, column: Column[str]) -> dict[str, int]:
     return {str(name): int(count) for name, count in connection.execute(query)}
 
 
-def damaged(space_id: str) -> StoreError:
-    """Return the error for a vector that cannot have been written by this program."""
+def damaged_row(what: str, hint: str = "Put back a backup.") -> StoreError:
+    """Return the error for what cannot have been written by this program."""
+    return StoreError(f"{what} in the database is damaged", hint=hint)
+
+
+def _damaged_vector(space_id: str) -> StoreError:
     return StoreError(
         f"a vector of {space_id} in the database is damaged: it does not have unit length",
         hint="Put back a backup, or enrol the speakers again.",
     )
 
 
-def lost(centroid_id: int) -> StoreError:
-    """Return the error for a centroid without its vector or its speaker."""
-    return _damaged_row(f"the centroid {centroid_id}")
+def _reads(
+    kind: str, id_: str = "id", **hint: str
+) -> Callable[[Callable[[Any], T]], Callable[[Any], T]]:
+    """Make what reading a row of a kind raises a StoreError that names the row."""
+
+    def wrapping(read: Callable[[Any], T]) -> Callable[[Any], T]:
+        @functools.wraps(read)
+        def checked(row: Any) -> T:
+            try:
+                return read(row)
+            except _DAMAGE as error:
+                raise damaged_row(f"{kind} {getattr(row, id_)}", **hint) from error
+
+        return checked
+
+    return wrapping
 
 
-def _text(found: object) -> str:
-    """Return a text; raises TypeError for what damage has made of one: NULL, or bytes."""
-    if not isinstance(found, str):
-        raise TypeError(f"{found!r} is no text")
-    return found
+def _text(stored: object) -> str:
+    """Return a text; raises TypeError for what damage has made of it: NULL, or bytes."""
+    if not isinstance(stored, str):
+        raise TypeError(f"{stored!r} is not text")
+    return stored
 
 
-def _damaged_row(what: str) -> StoreError:
-    return StoreError(f"{what} in the database is damaged", hint="Put back a backup.")
+def vectors(stored: Sequence[object], dim: int, space_id: str) -> Float32Array:
+    """Return stored vectors as (n, dim) of unit length."""
+    sound = [data for data in stored if isinstance(data, bytes) and len(data) == 4 * dim]
+    rows = np.frombuffer(b"".join(sound), dtype="<f4").reshape(len(sound), dim).astype(np.float32)
+    if len(sound) < len(stored) or not embeddings.is_unit(rows):
+        raise _damaged_vector(space_id)
+    return rows
 
 
-def require_unit(vectors: Float32Array, space_id: str) -> None:
-    """Raise StoreError unless vectors (..., dim) have unit length."""
-    if not embeddings.is_unit(vectors):
-        raise damaged(space_id)
-
-
-def vectors(found: Sequence[object], dim: int, space_id: str) -> Float32Array:
-    """Return stored vectors as (n, dim); raises StoreError when one is damaged."""
-    whole = [one for one in found if isinstance(one, bytes) and len(one) == 4 * dim]
-    if len(whole) < len(found):
-        raise damaged(space_id)
-    made = np.frombuffer(b"".join(whole), dtype="<f4").reshape(len(whole), dim).astype(np.float32)
-    require_unit(made, space_id)
-    return made
-
-
-def centroids(found: Sequence[Row[Any]], dim: int, space_id: str) -> CentroidTable:
-    """Return the centroids of rows; raises StoreError when one is damaged."""
-    made = vectors([row.vector for row in found], dim, space_id)
-    return CentroidTable(np.array([row.id for row in found], dtype=np.int64), made)
+def centroids(rows: Sequence[Any], dim: int, space_id: str) -> CentroidTable:
+    """Return the centroids of rows with an id and a vector."""
+    ids = np.array([row.id for row in rows], dtype=np.int64)
+    return CentroidTable(ids, vectors([row.vector for row in rows], dim, space_id))
 
 
 def centroid_of(samples: Sequence[Sample], transform: Transform | None) -> Float32Array:
-    """Return the centroid (dim,) of a speaker's samples, each transformed if need be.
-
-    Raises
-    ------
-    StoreError
-        A vector is damaged.
-    """
+    """Return the centroid (dim,) of a speaker's samples, each transformed if need be."""
     try:
         vectors = np.array([sample.vector for sample in samples])
         narrowband = np.array([sample.quality.narrowband for sample in samples])
         return mean_of(vectors, narrowband, transform)
     except ValueError as error:
-        raise damaged(samples[0].space_id) from error
+        raise _damaged_vector(samples[0].space_id) from error
 
 
 def mean_of(
     vectors: Float32Array, narrowband: npt.NDArray[np.bool_], transform: Transform | None
 ) -> Float32Array:
-    """Return the centroid (dim,) of (n, dim) vectors, transformed first if need be.
-
-    Raises
-    ------
-    ValueError
-        They have other lengths, cancel out, or are none.
-    """
+    """Return the centroid (dim,) of (n, dim) vectors, transformed first if need be; ValueError."""
     moved = vectors if transform is None else transform.apply(vectors)
     return embeddings.centroid(moved, narrowband)
 
@@ -125,7 +124,7 @@ def sample_row(
     space.require_same(utterance.embedding.space)
     vector = utterance.embedding.vector
     if vector.shape != (space.dim,) or not embeddings.is_unit(vector):
-        raise ValueError(f"the embedding of {utterance.name} is no unit vector of {space.id}")
+        raise ValueError(f"the embedding of {utterance.name} is not a unit vector of {space.id}")
     return {
         "speaker_id": speaker_id,
         "space_id": space.id,
@@ -140,23 +139,21 @@ def sample_row(
     }
 
 
-def sample(row: RowMapping) -> Sample:
-    """Return the sample of a row; raises StoreError when the row is damaged."""
-    try:
-        return Sample(
-            id=row["id"],
-            speaker_id=row["speaker_id"],
-            space_id=_text(row["space_id"]),
-            vector=np.frombuffer(row["vector"], dtype="<f4").astype(np.float32),
-            pcm_sha256=_text(row["pcm_sha256"]),
-            source_name=_text(row["source_name"]),
-            quality=QualityReport.of_exact(json.loads(row["quality"])),
-            created_at=datetime.fromisoformat(row["created_at"]),
-            overrides=tuple(json.loads(row["overrides"])),
-            label=_text(row["label"]),
-        )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _damaged_row(f"sample {row['id']}") from error
+@_reads("sample")
+def sample(row: Any) -> Sample:
+    """Return the sample of a row."""
+    return Sample(
+        id=row.id,
+        speaker_id=row.speaker_id,
+        space_id=_text(row.space_id),
+        vector=np.frombuffer(row.vector, dtype="<f4").astype(np.float32),
+        pcm_sha256=_text(row.pcm_sha256),
+        source_name=_text(row.source_name),
+        quality=QualityReport.of_exact(json.loads(row.quality)),
+        created_at=datetime.fromisoformat(row.created_at),
+        overrides=tuple(json.loads(row.overrides)),
+        label=_text(row.label),
+    )
 
 
 def speaker(rows: Sequence[Row[Any]]) -> Speaker:
@@ -178,114 +175,90 @@ def speaker(rows: Sequence[Row[Any]]) -> Speaker:
             expires_at=_moment(first.expires_at),
             disabled_at=_moment(first.disabled_at),
         )
-    except (ValueError, TypeError) as error:
-        raise _damaged_row(f"speaker {first.id}") from error
+    except _DAMAGE as error:
+        raise damaged_row(f"speaker {first.id}") from error
 
 
-def metadata(text: str) -> dict[str, str]:
-    """Return stored metadata; raises StoreError when it is damaged."""
-    try:
-        return _metadata(text)
-    except (ValueError, TypeError) as error:
-        raise _damaged_row("the metadata of a speaker") from error
+def _metadata(stored: str) -> dict[str, str]:
+    metadata = json.loads(stored)
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise ValueError("not an object of texts")
+    return metadata
 
 
-def _metadata(text: str) -> dict[str, str]:
-    """Return stored metadata; raises ValueError, TypeError for anything but texts."""
-    found = json.loads(text)
-    if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
-        raise ValueError("no object of texts")
-    return found
+@_reads("speaker", "speaker_id")
+def enrolled(row: Any) -> Enrolled:
+    """Return whose centroid a row of the join is: a damaged expiry must not read as none."""
+    return Enrolled(
+        SpeakerRef(row.speaker_id, _text(row.name)),
+        row.n_narrowband / row.n_samples,
+        row.n_samples,
+        float(row.net_speech_s),
+        _moment(row.expires_at),
+        _moment(row.disabled_at),
+    )
 
 
-def owners(rows: Sequence[Any]) -> dict[int, Enrolled]:
-    """Return whose centroids the rows of the join are, by id; raises StoreError for a damaged one.
-
-    A damaged expiry must not read as none.
-    """
-    return {row.id: _enrolled(row) for row in rows}
-
-
-def _enrolled(row: Any) -> Enrolled:
-    try:
-        return Enrolled(
-            SpeakerRef(row.speaker_id, _text(row.name)),
-            row.n_narrowband / row.n_samples,
-            row.n_samples,
-            float(row.net_speech_s),
-            _moment(row.expires_at),
-            _moment(row.disabled_at),
-        )
-    except (ValueError, TypeError, ArithmeticError) as error:
-        raise _damaged_row(f"speaker {row.speaker_id}") from error
-
-
+@_reads(
+    "calibration",
+    hint="Put back a backup, or calibrate again and remove it: `voiceid calibrations`.",
+)
 def calibration(row: Any) -> StoredCalibration:
-    """Return the calibration of a row; raises StoreError when it is damaged."""
-    try:
-        facts = json.loads(row.facts)
-        return StoredCalibration(
-            id=row.id,
-            space_id=row.space_id,
-            created_at=datetime.fromisoformat(row.created_at),
-            source=_text(row.source),
-            target_fmr=row.target_fmr,
-            in_use=row.used_since is not None,
-            calibration=Calibration.of_dict(facts["calibration"]),
-            held_out=HeldOut(**facts["held_out"]),
-        )
-    except (ValueError, TypeError, KeyError) as error:
-        raise StoreError(
-            f"calibration {row.id} in the database is damaged",
-            hint="Put back a backup, or calibrate anew and remove it: `voiceid calibrations`.",
-        ) from error
+    """Return the calibration of a row."""
+    facts = json.loads(row.facts)
+    return StoredCalibration(
+        id=row.id,
+        space_id=row.space_id,
+        created_at=datetime.fromisoformat(row.created_at),
+        source=_text(row.source),
+        target_fmr=row.target_fmr,
+        in_use=row.used_since is not None,
+        calibration=Calibration.of_dict(facts["calibration"]),
+        held_out=HeldOut(**facts["held_out"]),
+    )
 
 
+@_reads("adaptation")
 def adaptation(row: Any) -> StoredAdaptation:
-    """Return the adaptation of a row; raises StoreError when it is damaged."""
-    try:
-        return StoredAdaptation(
-            id=row.id,
-            space_id=row.space_id,
-            adapted_id=row.adapted_id,
-            created_at=datetime.fromisoformat(row.created_at),
-            source=_text(row.source),
-            in_use=row.used_since is not None,
-            transform=Transform.from_bytes(row.transform),
-            measured=dict(json.loads(row.facts)),
-        )
-    except (ValueError, TypeError) as error:
-        raise _damaged_row(f"adaptation {row.id}") from error
+    """Return the adaptation of a row."""
+    return StoredAdaptation(
+        id=row.id,
+        space_id=row.space_id,
+        adapted_id=row.adapted_id,
+        created_at=datetime.fromisoformat(row.created_at),
+        source=_text(row.source),
+        in_use=row.used_since is not None,
+        transform=Transform.from_bytes(row.transform),
+        measured=dict(json.loads(row.facts)),
+    )
 
 
+@_reads("model change")
 def model_change(row: Any) -> ModelChange:
-    """Return the change of a row; raises StoreError when it is damaged."""
+    """Return the change of a row."""
+    return ModelChange(
+        id=row.id,
+        from_space=row.from_space,
+        to_space=row.to_space,
+        after_sample=int(row.after_sample),
+        started_at=datetime.fromisoformat(row.started_at),
+        switched_at=_moment(row.switched_at),
+    )
+
+
+def moment_of(stored: str) -> datetime:
+    """Return a stored time."""
     try:
-        return ModelChange(
-            id=row.id,
-            from_space=row.from_space,
-            to_space=row.to_space,
-            after_sample=int(row.after_sample),
-            started_at=datetime.fromisoformat(row.started_at),
-            switched_at=_moment(row.switched_at),
-        )
-    except (ValueError, TypeError) as error:
-        raise _damaged_row(f"model change {row.id}") from error
+        return datetime.fromisoformat(stored)
+    except _DAMAGE as error:
+        raise damaged_row(f"a time, {stored!r},") from error
 
 
-def moment_of(text: str) -> datetime:
-    """Return a stored time; raises StoreError when it is damaged."""
-    try:
-        return datetime.fromisoformat(text)
-    except (ValueError, TypeError) as error:
-        raise _damaged_row(f"a time, {text!r},") from error
-
-
-def _moment(text: str | None) -> datetime | None:
-    """Return a time with its offset, or None for none; raises ValueError, TypeError."""
-    if text is None:
+def _moment(stored: str | None) -> datetime | None:
+    """Return a time with its offset, or None for none."""
+    if stored is None:
         return None
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError(f"{text} has no offset")
-    return found
+    moment = datetime.fromisoformat(stored)
+    if moment.tzinfo is None:
+        raise ValueError(f"{stored} has no offset")
+    return moment

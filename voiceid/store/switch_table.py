@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Exists, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from voiceid.domain import EmbeddingSpace, ModelChange, Sample
 from voiceid.store import stored_rows
@@ -54,14 +64,8 @@ class Switches:
                 func.coalesce(now.c.net_speech_s, 0.0).label("has_s"),
             )
             .join(speakers, speakers.c.id == samples.c.speaker_id)
-            .join(
-                was,
-                (was.c.speaker_id == samples.c.speaker_id) & (was.c.space_id == change.from_space),
-            )
-            .outerjoin(
-                now,
-                (now.c.speaker_id == samples.c.speaker_id) & (now.c.space_id == change.to_space),
-            )
+            .join(was, _of_speaker(was) & (was.c.space_id == change.from_space))
+            .outerjoin(now, _of_speaker(now) & (now.c.space_id == change.to_space))
             .where(samples.c.space_id == change.from_space)
             .order_by(speakers.c.name_key, samples.c.id)
         )
@@ -70,40 +74,25 @@ class Switches:
 
     def waiting(self, change: ModelChange, after: int, limit: int) -> list[tuple[int, str]]:
         """Return ids and recordings of samples that the new space lacks, by id, above ``after``."""
-        query = (
-            select(samples.c.id, samples.c.pcm_sha256)
-            .where(samples.c.space_id == change.from_space, samples.c.id > after)
-            .where(~_is_done(change))
-            .order_by(samples.c.id)
-            .limit(limit)
-        )
+        query = select(samples.c.id, samples.c.pcm_sha256).where(*_lacks(change))
+        query = query.where(samples.c.id > after).order_by(samples.c.id).limit(limit)
         return [(row.id, row.pcm_sha256) for row in self._connection.execute(query)]
 
     def lacking(self, change: ModelChange, recordings: Sequence[str]) -> list[Sample]:
         """Return the samples of these recordings that the new space lacks."""
-        query = (
-            select(samples)
-            .where(samples.c.space_id == change.from_space)
-            .where(samples.c.pcm_sha256.in_(recordings))
-            .where(~_is_done(change))
-            .order_by(samples.c.id)
-        )
-        return [stored_rows.sample(row) for row in self._connection.execute(query).mappings()]
+        query = select(samples).where(samples.c.pcm_sha256.in_(recordings), *_lacks(change))
+        query = query.order_by(samples.c.id)
+        return list(map(stored_rows.sample, self._connection.execute(query)))
 
     def prepared(self, change: ModelChange, limit: int) -> list[Sample]:
-        """Return some of the samples that a change made."""
+        """Return some of the samples that a switch added."""
         query = (
             select(samples)
-            .join(
-                _new,
-                (_new.c.speaker_id == samples.c.speaker_id)
-                & (_new.c.pcm_sha256 == samples.c.pcm_sha256)
-                & (_new.c.space_id == change.from_space),
-            )
+            .join(_new, _is_same_recording() & (_new.c.space_id == change.from_space))
             .where(samples.c.space_id == change.to_space, samples.c.id > change.after_sample)
             .limit(limit)
         )
-        return [stored_rows.sample(row) for row in self._connection.execute(query).mappings()]
+        return list(map(stored_rows.sample, self._connection.execute(query)))
 
     def left_over(self, space_id: str, limit: int) -> list[Sample]:
         """Return some samples in spaces that ``space_id`` took the place of.
@@ -115,12 +104,12 @@ class Switches:
             centroids.c.speaker_id == samples.c.speaker_id, centroids.c.space_id == space_id
         )
         query = select(samples).where(samples.c.space_id.in_(old), here).limit(limit)
-        return [stored_rows.sample(row) for row in self._connection.execute(query).mappings()]
+        return list(map(stored_rows.sample, self._connection.execute(query)))
 
     def list(self) -> list[ModelChange]:
         """Return all switches, made or prepared, oldest first."""
         rows = self._connection.execute(select(model_changes).order_by(model_changes.c.id))
-        return [stored_rows.model_change(row) for row in rows]
+        return list(map(stored_rows.model_change, rows))
 
 
 class SwitchWriter(Switches):
@@ -157,10 +146,19 @@ class SwitchWriter(Switches):
         self._connection.execute(delete(model_changes).where(model_changes.c.id == change.id))
 
 
-def _is_done(change: ModelChange) -> Exists:
+def _is_done(change: ModelChange) -> ColumnElement[bool]:
     """Whether the speaker of a sample has its recording in the new space."""
-    return exists().where(
-        _new.c.speaker_id == samples.c.speaker_id,
-        _new.c.pcm_sha256 == samples.c.pcm_sha256,
-        _new.c.space_id == change.to_space,
-    )
+    return exists().where(_is_same_recording(), _new.c.space_id == change.to_space)
+
+
+def _lacks(change: ModelChange) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Whether a sample of the old space is not in the new one yet."""
+    return samples.c.space_id == change.from_space, ~_is_done(change)
+
+
+def _is_same_recording() -> ColumnElement[bool]:
+    return _of_speaker(_new) & (_new.c.pcm_sha256 == samples.c.pcm_sha256)
+
+
+def _of_speaker(table: FromClause) -> ColumnElement[bool]:
+    return table.c.speaker_id == samples.c.speaker_id

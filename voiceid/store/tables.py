@@ -1,22 +1,11 @@
 """The tables of the database.  SQL is the truth; everything else is made from it.
 
-Samples are immutable rows (a trigger refuses to change one).  A centroid is derived from
-the samples of a speaker in one embedding space, in the transaction that changes them, and
-every such change appends a row to ``changes``, the feed that the indexes follow; so does every
-change of the groups that a speaker is in.
-
-``calibrations`` and ``adaptations`` are what was fitted on a site's own recordings, each for one
-embedding space, of which one of a kind can be in use.
-
-``model_changes`` says which embedding space took the place of which: the samples of the two are of
-the same recordings, and go together.
-
-``erasures`` are removals of which traces may be left in files beside the rows: an index, kept
-audio, the log.  Each row is removed when its traces are.
-
-Ids are AUTOINCREMENT, so that the id of a removed speaker or centroid is never given to
-another.  Times are ISO 8601 in UTC: they sort as text, and any SQL shell can read them.
-Vectors are little-endian float32; a centroid's is a `vector` of pgvector on PostgreSQL.
+Samples are immutable rows (a trigger refuses to change one).  A centroid is derived from the
+samples of a speaker in one embedding space, in the transaction that changes them; each such change,
+and each of a speaker's groups, appends a row to ``changes``, the feed that the indexes follow.
+Ids are AUTOINCREMENT, so that the id of a removed row is never given again.  Times are ISO 8601 in
+UTC: they sort as text.  Vectors are little-endian float32; a centroid's is pgvector's `vector` on
+PostgreSQL.
 """
 
 from __future__ import annotations
@@ -121,7 +110,7 @@ centroids = Table(
     UniqueConstraint("speaker_id", "space_id"),
     CheckConstraint("length(vector) % 4 = 0 AND length(vector) > 0", name="vector_float32").ddl_if(
         dialect="sqlite"
-    ),  # on PostgreSQL the type itself says so
+    ),  # on PostgreSQL the type ensures it
     CheckConstraint("n_samples > 0", name="n_samples_positive"),
     Index(None, "space_id"),
     sqlite_autoincrement=True,
@@ -136,6 +125,7 @@ changes = Table(
     sqlite_autoincrement=True,
 )
 
+# Removals of which traces may be left in an index, kept audio or the log; gone when these are.
 erasures = Table(
     "erasures",
     metadata,
@@ -146,16 +136,16 @@ erasures = Table(
 
 
 def _in_use(table: str) -> Index:
-    """Return the index that lets one row of a space be in use, and no more.
+    """Return the index that lets at most one row of a space be in use.
 
-    On PostgreSQL it is the same, and made by the revision alone: to say so here would load
-    SQLAlchemy's whole dialect for it with every start.
+    PostgreSQL's is in the migration alone: here it would load SQLAlchemy's dialect at every start.
     """
     return Index(
         f"uq_{table}_in_use", "space_id", unique=True, sqlite_where=text("used_since IS NOT NULL")
     )
 
 
+# What was fitted on a site's own recordings, each for one embedding space.
 calibrations = Table(
     "calibrations",
     metadata,
@@ -186,6 +176,7 @@ adaptations = Table(
     sqlite_autoincrement=True,
 )
 
+# Which embedding space took the place of which: their samples are of the same recordings.
 model_changes = Table(
     "model_changes",
     metadata,

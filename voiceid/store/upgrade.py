@@ -1,7 +1,7 @@
 """The schema's revisions: where a database is, and how it gets to this program's.
 
 Alembic keeps the revisions (folder ``migrations``).  It is imported only when a migration
-runs: a database that is current, the case of every day, is told by one row and a constant.
+runs: one row and a constant show that a database is current, the case of every day.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from voiceid.shipped import SCHEMA_HEAD, shipped
 from voiceid.store import postgres
 from voiceid.store.connections import (
     OPENING,
-    make_engine,
+    copy_pages,
     make_private,
-    transaction,
+    opened,
     whole_file,
     wrapped,
     wrapped_files,
@@ -74,25 +74,29 @@ def migrations_folder() -> Path:
 def status(path: Path | DatabaseUrl, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaStatus:
     """Read the schema's revision; the file is not changed, and none appears beside it.
 
-    An empty file counts as missing: it is what SQLite, or a process killed at its first
-    breath, leaves of a database that was never written.
-
-    Raises
-    ------
-    StoreError
-        It is not a database, or not one of voiceid.
+    An empty file counts as missing: SQLite, or a process killed at its start, leaves one of a
+    database that was never written.
     """
     if isinstance(path, DatabaseUrl):
-        current = _read_server(path, busy_timeout_ms)
+        with opened(path, busy_timeout_ms) as connection:
+            current = postgres.revision(connection, path)
     else:
         current = _read_file(path, busy_timeout_ms)
     if current is None:
         return SchemaStatus(None, SCHEMA_HEAD, SchemaState.MISSING)
     if current == SCHEMA_HEAD:
         return SchemaStatus(current, SCHEMA_HEAD, SchemaState.CURRENT)
-    known = _known_revisions()
+    known = {script.revision for script in _scripts().walk_revisions()}
     state = SchemaState.OUTDATED if current in known else SchemaState.NEWER
     return SchemaStatus(current, SCHEMA_HEAD, state)
+
+
+def known_status(path: Path | DatabaseUrl, busy_timeout_ms: int) -> SchemaStatus:
+    """Return the `status` of a database that this program can use; raises SchemaTooNew."""
+    known = status(path, busy_timeout_ms)
+    if known.state is SchemaState.NEWER:
+        raise too_new(path, known)
+    return known
 
 
 def upgrade(path: Path | DatabaseUrl, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaStatus:
@@ -101,29 +105,19 @@ def upgrade(path: Path | DatabaseUrl, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS
     Everything happens in one transaction that waits for its turn and looks again when it
     has it, so that processes may start at once.  In it, an older file is first copied to
     ``<name>.before-<revision>``, as it was.  On any error the database is as it was.
-
-    Raises
-    ------
-    SchemaTooNew, StoreBusy, StoreError
     """
-    before = status(path, busy_timeout_ms)
-    if before.state is SchemaState.NEWER:
-        raise too_new(path, before)
+    before = known_status(path, busy_timeout_ms)
     if before.state is SchemaState.CURRENT:
         return before
     if isinstance(path, Path):
         make_private(path)
-    engine = make_engine(path, busy_timeout_ms, foreign_keys=False)
-    try:
-        with transaction(engine, path, immediate=True) as connection:
-            outdated = before.state is SchemaState.OUTDATED and not _is_at_head(connection)
-            if outdated and isinstance(path, Path):
-                _copy(path, path.with_name(f"{path.name}.before-{SCHEMA_HEAD}"))
-            run_migrations(connection)
-            if isinstance(path, Path):
-                _require_whole(connection, path)
-    finally:
-        engine.dispose()
+    with opened(path, busy_timeout_ms, immediate=True, foreign_keys=False) as connection:
+        outdated = before.state is SchemaState.OUTDATED and not _is_at_head(connection)
+        if outdated and isinstance(path, Path):
+            _copy(path, path.with_name(f"{path.name}.before-{SCHEMA_HEAD}"))
+        run_migrations(connection)
+        if isinstance(path, Path):
+            _require_whole(connection, path)
     return status(path, busy_timeout_ms)
 
 
@@ -142,10 +136,10 @@ def run_migrations(connection: Connection) -> None:
         context.run_migrations()
 
 
-def too_new(path: Path | DatabaseUrl, found: SchemaStatus) -> SchemaTooNew:
+def too_new(path: Path | DatabaseUrl, schema: SchemaStatus) -> SchemaTooNew:
     """Return the error for a database of a newer program."""
     return SchemaTooNew(
-        f"{path} has schema {found.current}, which this voiceid (schema {found.head})"
+        f"{path} has schema {schema.current}, which this voiceid (schema {schema.head})"
         " does not know; it was not touched"
     )
 
@@ -156,14 +150,10 @@ def _scripts() -> Any:
     return ScriptDirectory(str(migrations_folder()))
 
 
-def _known_revisions() -> set[str]:
-    return {script.revision for script in _scripts().walk_revisions()}
-
-
 def open_untouched(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
     """Open for reading without leaving a trace.
 
-    A write-ahead log means that somebody is writing, or was killed at it: its pages count,
+    A write-ahead log means that a process is writing, or was killed at it: its pages count,
     and read-only mode leaves it where it is.  Without one the file alone is the database,
     and ``immutable`` keeps SQLite from making the log's files only to look.  That takes no
     locks, and so is for a thread that holds `OPENING`.
@@ -182,15 +172,6 @@ def _read_file(path: Path, busy_timeout_ms: int) -> str | None:
             return _revision(connection, path)
 
 
-def _read_server(url: DatabaseUrl, busy_timeout_ms: int) -> str | None:
-    engine = make_engine(url, busy_timeout_ms)
-    try:
-        with transaction(engine, url, immediate=False) as connection:
-            return postgres.revision(connection, url)
-    finally:
-        engine.dispose()
-
-
 def _revision(connection: sqlite3.Connection, path: Path) -> str | None:
     """Return the revision, or None for a database with nothing in it."""
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
@@ -207,8 +188,8 @@ def _revision(connection: sqlite3.Connection, path: Path) -> str | None:
 
 def _is_at_head(connection: Connection) -> bool:
     """Whether another process upgraded while this one waited for its turn."""
-    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    return bool(found == SCHEMA_HEAD)
+    revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return bool(revision == SCHEMA_HEAD)
 
 
 def _require_whole(connection: Connection, path: Path) -> None:
@@ -226,6 +207,5 @@ def _copy(path: Path, target: Path) -> None:
         whole_file(target) as unfinished,
         wrapped(path),
         closing(sqlite3.connect(path)) as old,
-        closing(sqlite3.connect(unfinished)) as new,
     ):
-        old.backup(new)
+        copy_pages(old, unfinished)

@@ -14,7 +14,6 @@ from voiceid.store.erasure_table import ErasureWriter
 from voiceid.store.fit_tables import AdaptationWriter, CalibrationWriter
 from voiceid.store.reader import Reader
 from voiceid.store.sample_table import SampleWriter
-from voiceid.store.searching import SearchingWriter
 from voiceid.store.space_table import SpaceWriter
 from voiceid.store.speaker_table import SpeakerWriter
 from voiceid.store.switch_table import SwitchWriter
@@ -59,4 +58,3 @@ class Writer(Reader):
     )
     switches = cached_property(lambda self: SwitchWriter(self._effects, self.spaces))
     erasures = cached_property(lambda self: ErasureWriter(self._connection))
-    search = cached_property(lambda self: SearchingWriter(self._connection))
