@@ -159,6 +159,11 @@ class Enroller:
             for clip in clips
         ]
         writer.samples.add(speaker.id, space, samples)
+        if report.speaker is None and person.details.changes_nothing:
+            speech_s = sum(sample.utterance.quality.net_speech_s for sample in samples)
+            return replace(
+                speaker, n_samples=len(samples), net_speech_s=speech_s, spaces=(space.id,)
+            )
         writer.speakers.edit(speaker.id, person.details)
         return writer.speakers.get(speaker.name)
 

@@ -116,6 +116,9 @@ class ChangeFeed(Protocol):
     def since(self, number: int) -> list[FeedEntry]:
         """Return the feed after a revision's number, oldest first."""
 
+    def after(self, revision: Revision) -> list[FeedEntry] | None:
+        """Return the feed after a point, oldest first; None when it did not pass through it."""
+
 
 class CentroidRows(Protocol):
     """The centroids of the database, in one snapshot of it."""
@@ -290,3 +293,15 @@ def genuine_queries(voices: Float32Array, n: int) -> tuple[Float32Array, Ids]:
     away /= np.maximum(np.linalg.norm(away, axis=1, keepdims=True), 1e-12)
     queries = GENUINE_COSINE * mate + np.sqrt(1 - GENUINE_COSINE**2) * away
     return queries.astype(np.float32), mates
+
+
+def nearest_of_rows(
+    reader: CentroidSource, space_id: str, query: Float32Array, k: int, group: str | None
+) -> Hits:
+    """Search every row of a snapshot that the index cannot be brought to."""
+    among = None if group is None else as_ids(reader.centroids.group(group, space_id))
+    best = nothing()
+    for table in reader.centroids.batches(space_id):
+        chosen = slice(None) if among is None else np.isin(table.ids, among)
+        best = merged(best, ranked(table.ids[chosen], table.vectors[chosen], query, k), k)
+    return best

@@ -34,7 +34,7 @@ from voiceid.index.base import (
     answer,
     as_ids,
     merged,
-    nothing,
+    nearest_of_rows,
     ranked,
     require_query,
 )
@@ -95,8 +95,14 @@ class GalleryIndex:
 
     def prepare(self) -> None:
         """See `Gallery`."""
+
+        def load() -> None:
+            with self._lock:
+                if self._flat is None:
+                    self._load()
+
         if self._flat is None:
-            threading.Thread(target=self._load_once, name="voiceid-index").start()
+            threading.Thread(target=load, name="voiceid-index").start()
 
     def search(
         self, reader: CentroidSource, query: Float32Array, k: int, group: str | None = None
@@ -129,7 +135,7 @@ class GalleryIndex:
                 if self._follow(reader) is None:  # the database is another, or others are ahead
                     self._flat = self._sealed = None
                 elif self._unsaved >= _SAVE_AFTER:
-                    self._save()
+                    self.save()
         if self._on_due is not None and self.is_due(reader):
             self._on_due()
         return erased
@@ -161,10 +167,16 @@ class GalleryIndex:
         with self._lock:
             self._build(reader, over_newer=True)
 
-    def save(self) -> None:
+    def save(self, *, over_newer: bool = False) -> None:
         """Write the file, unless a newer one is there; a failure is not an error."""
         with self._lock:
-            self._save()
+            if self._flat is None or self._sealed is not None:
+                return
+            facts = {"tier": str(Tier.EXACT), "count": len(self._flat)}
+            facts |= {"revision": self._held.number, "token": self._held.token}
+            arrays: dict[str, Array] = {"ids": self._flat.ids(), "vectors": self._flat.vectors()}
+            if self._file.write(facts, arrays, over_newer=over_newer):
+                self._unsaved = 0
 
     def status(self, reader: CentroidSource) -> IndexStatus:
         """See `Gallery`."""
@@ -203,7 +215,7 @@ class GalleryIndex:
     ) -> Hits:
         """Return the nearest as the reader's snapshot has them; see :meth:`_follow`."""
         if since is None:
-            return self._all_rows(reader, query, k, group)
+            return nearest_of_rows(reader, self._space_id, query, k, group)
         members = None
         if group is not None and len(since):
             members = Group(as_ids(reader.centroids.group(group, self._space_id)))
@@ -240,31 +252,21 @@ class GalleryIndex:
         view = None if members is None else members.view
         return hits, self._sealed.ids[self._sealed.candidates(query, k, gone, view)]
 
-    def _all_rows(
-        self, reader: CentroidSource, query: Float32Array, k: int, group: str | None
-    ) -> Hits:
-        """Search every row of a snapshot that the index cannot be brought to."""
-        among = None if group is None else as_ids(reader.centroids.group(group, self._space_id))
-        best = nothing()
-        for table in reader.centroids.batches(self._space_id):
-            chosen = slice(None) if among is None else np.isin(table.ids, among)
-            best = merged(best, ranked(table.ids[chosen], table.vectors[chosen], query, k), k)
-        return best
-
     def _follow(self, reader: CentroidSource) -> Ids | None:
         """Bring the index to the reader's revision, or beyond what the reader can see.
 
         Return the ids (n,) of what changed after the reader's snapshot, which has to be taken from
         there; None when the index is at a point that the snapshot is not known to lead to.
         """
-        self._load_once()
+        if self._flat is None:
+            self._load()
         now = reader.feed.revision()
         if self._flat is not None and now.number < self._held.number:
             return self._back_to(now, reader)
-        if self._flat is None or (now != self._held and not reader.feed.has(self._held)):
+        if self._flat is None:
             self._build(reader)
         elif now != self._held or len(self._erased):
-            self._catch_up(reader)
+            self._catch_up(reader, now)
         return _NONE
 
     def _back_to(self, now: Revision, reader: CentroidSource) -> Ids | None:
@@ -284,12 +286,13 @@ class GalleryIndex:
             self._file.drop()
         return _NONE
 
-    def _catch_up(self, reader: CentroidSource) -> None:
-        now = reader.feed.revision()
-        if now.number - self._held.number > max(_REBUILD_AFTER, _REBUILD_SHARE * len(self)):
+    def _catch_up(self, reader: CentroidSource, now: Revision) -> None:
+        feed = None
+        if now.number - self._held.number <= max(_REBUILD_AFTER, _REBUILD_SHARE * len(self)):
+            feed = reader.feed.after(self._held)
+        if feed is None:
             self._build(reader)
             return
-        feed = reader.feed.since(self._held.number)
         changed = as_ids(sorted({*self._erased.tolist(), *(e.centroid_id for e in feed)}))
         assert self._flat is not None  # noqa: S101 - as above
         table = reader.centroids.table(self._space_id, changed.tolist())
@@ -303,7 +306,7 @@ class GalleryIndex:
         self._feed.extend(feed)
         self._unsaved += len(changed)
         if self._takes_newer(reader):
-            self._catch_up(reader)
+            self._catch_up(reader, now)
 
     def _takes_newer(self, reader: CentroidSource) -> bool:
         """Load the file that another process sealed meanwhile, when this index is due."""
@@ -327,7 +330,7 @@ class GalleryIndex:
             for table in reader.centroids.batches(self._space_id):
                 flat.add(table.ids, table.vectors)
             self._hold(flat, None, reader.feed.revision())
-            self._save(over_newer=over_newer)
+            self.save(over_newer=over_newer)
             return
         facts, arrays = self._codes(lambda: nullcontext(reader))
         written = self._file.write(facts, arrays, over_newer=over_newer)
@@ -354,11 +357,6 @@ class GalleryIndex:
 
     def _tier(self, size: int) -> Tier:
         return self._options.tier(size, self._dim)
-
-    def _load_once(self) -> None:
-        with self._lock:
-            if self._flat is None:
-                self._load()
 
     def _load(self) -> bool:
         """Take the index from the file; a file that is not as it must be is removed."""
@@ -394,15 +392,6 @@ class GalleryIndex:
         if not feed or feed[-1].revision != revision:
             feed = [FeedEntry(revision, _NO_ID)]
         self._feed = deque(feed, maxlen=_REMEMBERED)
-
-    def _save(self, *, over_newer: bool = False) -> None:
-        if self._flat is None or self._sealed is not None:
-            return
-        facts = {"tier": str(Tier.EXACT), "count": len(self._flat)}
-        facts |= {"revision": self._held.number, "token": self._held.token}
-        arrays: dict[str, Array] = {"ids": self._flat.ids(), "vectors": self._flat.vectors()}
-        if self._file.write(facts, arrays, over_newer=over_newer):
-            self._unsaved = 0
 
 
 def _much(size: int) -> float:

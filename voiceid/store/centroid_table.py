@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -105,7 +105,7 @@ class Centroids:
     def owners(self, centroid_ids: Sequence[int]) -> dict[int, Enrolled]:
         """Return the speakers of centroids of this snapshot, and how they were enrolled, by id."""
         query = _OWNERS.where(in_list(self._connection, centroids.c.id, centroid_ids))
-        owners = {row.id: stored_rows.enrolled(row) for row in self._connection.execute(query)}
+        owners = stored_rows.owners(self._connection.execute(query).all())
         if missing := [id_ for id_ in centroid_ids if id_ not in owners]:
             raise _lost(missing[0])
         return owners
@@ -139,9 +139,17 @@ class CentroidWriter(Centroids):
             ]
         return self._targets[space_id]
 
-    def derive(self, speaker_ids: Sequence[int], space_id: str) -> None:
-        """Derive centroids of speakers from their samples of a space; remove those without any."""
-        self._derive(speaker_ids, space_id, self.targets(space_id))
+    def derive(
+        self,
+        speaker_ids: Sequence[int],
+        space_id: str,
+        known: Mapping[int, Sequence[Sample]] | None = None,
+    ) -> None:
+        """Derive centroids of speakers from their samples of a space; remove those without any.
+
+        ``known`` are all samples of these speakers, where the caller has just written them.
+        """
+        self._derive(speaker_ids, space_id, self.targets(space_id), known)
 
     def adapt(self, space_id: str, adapted_id: str, transform: Transform) -> None:
         """Derive the centroids in a new adapted space, of all speakers in the space."""
@@ -159,12 +167,22 @@ class CentroidWriter(Centroids):
         )
         self._effects.changed([(id_, space_id) for id_ in gone.scalars()])
 
-    def _derive(self, speaker_ids: Sequence[int], space_id: str, targets: Sequence[Target]) -> None:
+    def _samples(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, list[Sample]]:
         theirs = in_list(self._connection, samples.c.speaker_id, speaker_ids)
         query = select(samples).where(theirs, samples.c.space_id == space_id)
         by_speaker: dict[int, list[Sample]] = {}
         for row in self._connection.execute(query.order_by(samples.c.id)):
             by_speaker.setdefault(row.speaker_id, []).append(stored_rows.sample(row))
+        return by_speaker
+
+    def _derive(
+        self,
+        speaker_ids: Sequence[int],
+        space_id: str,
+        targets: Sequence[Target],
+        known: Mapping[int, Sequence[Sample]] | None = None,
+    ) -> None:
+        by_speaker = known or self._samples(speaker_ids, space_id)
         changed: list[tuple[int, str]] = []
         if by_speaker:
             rows = [

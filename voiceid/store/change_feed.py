@@ -51,6 +51,13 @@ class Feed:
         rows = self._connection.execute(query)
         return [FeedEntry(Revision(row.revision, row.token), row.centroid_id) for row in rows]
 
+    def after(self, revision: Revision) -> list[FeedEntry] | None:
+        """Return the feed after a point, oldest first; None when it did not pass through it."""
+        if revision == EMPTY_REVISION:
+            return self.since(0)
+        entries = self.since(revision.number - 1)
+        return entries[1:] if entries and entries[0].revision == revision else None
+
 
 class MovingFeed(Feed):
     """Reads the change feed in a change, which appends to it."""
@@ -65,7 +72,8 @@ class Effects:
 
     ``now`` is the time of all its rows, ISO 8601 in UTC; ``touched`` are the ids of the spaces
     whose centroids changed, adapted ones too; ``erased_vectors`` are the removed sample vectors as
-    they were stored; ``erased`` says whether rows of voices were removed.
+    they were stored; ``erased`` says whether rows of voices were removed;
+    ``new_speakers`` are the ids of added speakers who have no sample yet.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -74,6 +82,7 @@ class Effects:
         self.touched: set[str] = set()
         self.erased_vectors: list[bytes] = []
         self.erased = False
+        self.new_speakers: set[int] = set()
         self._stamped: set[int] = set()
 
     def changed(self, changed: Iterable[tuple[int, str]]) -> None:

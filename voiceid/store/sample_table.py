@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from types import SimpleNamespace
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
@@ -99,7 +100,11 @@ class SampleWriter(Samples):
         rows = [stored_rows.sample_row(speaker_id, space, s, self._effects.now) for s in new]
         if rows:
             self._connection.execute(insert(samples), rows)
-        self._centroids.derive([speaker_id], space.id)
+        known: dict[int, list[Sample]] = {}
+        if speaker_id in self._effects.new_speakers:  # then these are all of the samples
+            self._effects.new_speakers.discard(speaker_id)
+            known[speaker_id] = [stored_rows.sample(SimpleNamespace(id=0, **r)) for r in rows]
+        self._centroids.derive([speaker_id], space.id, known)
 
     def remove_of(self, speaker_id: int, space_id: str) -> None:
         """Remove a speaker's samples of a space and of those that switches join to it."""

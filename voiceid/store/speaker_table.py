@@ -171,6 +171,7 @@ class SpeakerWriter(Speakers):
         if id_ is None:
             raise self._taken(name)
         self._effects.stamped([id_])
+        self._effects.new_speakers.add(id_)
         return Speaker(id_, shown, created_at, now, 0, 0.0, ())
 
     def rename(self, speaker_id: int, new_name: str) -> None:

@@ -199,6 +199,11 @@ def enrolled(row: Any) -> Enrolled:
     )
 
 
+def owners(rows: Sequence[Any]) -> dict[int, Enrolled]:
+    """Return whose centroids the rows of the join are, by the ids of the centroids."""
+    return {row.id: enrolled(row) for row in rows}
+
+
 @_reads(
     "calibration",
     hint="Put back a backup, or calibrate again and remove it: `voiceid calibrations`.",
