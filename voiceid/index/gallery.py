@@ -104,8 +104,7 @@ class GalleryIndex:
         """See `Gallery`."""
         require_query(query, self._space_id, self._dim)
         with self._lock:
-            since = self._follow(reader)
-            return answer(self._nearest(reader, query, k, group, since))
+            return answer(self._nearest(reader, query, k, group))
 
     def size(self, reader: CentroidSource, group: str | None = None) -> int:
         """See `Gallery`."""
@@ -129,7 +128,7 @@ class GalleryIndex:
                 if self._follow(reader) is None:  # the database is another, or others are ahead
                     self._flat = self._sealed = None
                 elif self._unsaved >= _SAVE_AFTER:
-                    self._save()
+                    self.save()
         if self._on_due is not None and self.is_due(reader):
             self._on_due()
         return erased
@@ -161,10 +160,16 @@ class GalleryIndex:
         with self._lock:
             self._build(reader, over_newer=True)
 
-    def save(self) -> None:
+    def save(self, *, over_newer: bool = False) -> None:
         """Write the file, unless a newer one is there; a failure is not an error."""
         with self._lock:
-            self._save()
+            if self._flat is None or self._sealed is not None:
+                return
+            facts = {"tier": str(Tier.EXACT), "count": len(self._flat)}
+            facts |= {"revision": self._held.number, "token": self._held.token}
+            arrays: dict[str, Array] = {"ids": self._flat.ids(), "vectors": self._flat.vectors()}
+            if self._file.write(facts, arrays, over_newer=over_newer):
+                self._unsaved = 0
 
     def status(self, reader: CentroidSource) -> IndexStatus:
         """See `Gallery`."""
@@ -193,14 +198,10 @@ class GalleryIndex:
         )
 
     def _nearest(
-        self,
-        reader: CentroidSource,
-        query: Float32Array,
-        k: int,
-        group: str | None,
-        since: Ids | None,
+        self, reader: CentroidSource, query: Float32Array, k: int, group: str | None
     ) -> Hits:
-        """Return the nearest as the reader's snapshot has them; see :meth:`_follow`."""
+        """Return the nearest as the reader's snapshot has them."""
+        since = self._follow(reader)
         if since is None:
             return self._all_rows(reader, query, k, group)
         members = None
@@ -326,7 +327,7 @@ class GalleryIndex:
             for table in reader.centroids.batches(self._space_id):
                 flat.add(table.ids, table.vectors)
             self._hold(flat, None, reader.feed.revision())
-            self._save(over_newer=over_newer)
+            self.save(over_newer=over_newer)
             return
         facts, arrays = self._codes(lambda: nullcontext(reader))
         written = self._file.write(facts, arrays, over_newer=over_newer)
@@ -361,11 +362,10 @@ class GalleryIndex:
 
     def _load(self) -> bool:
         """Take the index from the file; a file that is not as it must be is removed."""
-        file = self._file
         try:
-            self._take(*file.read())
+            self._take(*self._file.read())
         except Unusable:
-            file.drop()
+            self._file.drop()
             return False
         return True
 
@@ -393,15 +393,6 @@ class GalleryIndex:
         if not feed or feed[-1].revision != revision:
             feed = [FeedEntry(revision, _NO_ID)]
         self._feed = deque(feed, maxlen=_REMEMBERED)
-
-    def _save(self, *, over_newer: bool = False) -> None:
-        if self._flat is None or self._sealed is not None:
-            return
-        facts = {"tier": str(Tier.EXACT), "count": len(self._flat)}
-        facts |= {"revision": self._held.number, "token": self._held.token}
-        arrays: dict[str, Array] = {"ids": self._flat.ids(), "vectors": self._flat.vectors()}
-        if self._file.write(facts, arrays, over_newer=over_newer):
-            self._unsaved = 0
 
 
 def _much(size: int) -> float:
