@@ -99,8 +99,7 @@ class Fits(Generic[T]):
     def in_use(self, space_id: str) -> T | None:
         """Return the one that decides in a space, or None."""
         used = self._table.c.used_since.is_not(None)
-        fits = self._where((self._table.c.space_id == space_id) & used)
-        return fits[0] if fits else None
+        return next(iter(self._where((self._table.c.space_id == space_id) & used)), None)
 
     def _where(self, condition: ColumnElement[bool]) -> list[T]:
         query = select(self._table).where(condition).order_by(self._table.c.id)

@@ -66,8 +66,7 @@ class Speakers:
 
     def find(self, name: str) -> Speaker | None:
         """Return the speaker of that name, or None; raises SpeakerNameInvalid."""
-        named = self._where(speakers.c.name_key == speaker_key(name))
-        return named[0] if named else None
+        return next(iter(self._where(speakers.c.name_key == speaker_key(name))), None)
 
     def get(self, name: str) -> Speaker:
         """Return the speaker of that name; raises SpeakerNotFound, SpeakerNameInvalid."""

@@ -30,8 +30,7 @@ _new = samples.alias("new")
 class BroughtOver:
     """One sample of the old space: its speaker, and whether the new one has it.
 
-    ``net_speech_s`` is of the sample; ``had_s`` and ``has_s`` are of all samples of the speaker,
-    in the old space and in the new one.
+    ``had_s`` and ``has_s`` are of all samples of the speaker, in the old space and in the new one.
     """
 
     speaker_id: int

@@ -111,8 +111,8 @@ def upgrade(path: Path | DatabaseUrl, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS
     if isinstance(path, Path):
         make_private(path)
     with opened(path, busy_timeout_ms, immediate=True, foreign_keys=False) as connection:
-        outdated = before.state is SchemaState.OUTDATED and not _is_at_head(connection)
-        if outdated and isinstance(path, Path):
+        # Another process may have upgraded it while this one waited for its turn.
+        if before.current and isinstance(path, Path) and _revision(connection) != SCHEMA_HEAD:
             saved = path.with_name(f"{path.name}.before-{SCHEMA_HEAD}")
             with whole_file(saved) as unfinished, closing(sqlite3.connect(path)) as old:
                 copy_pages(old, unfinished)
@@ -183,10 +183,8 @@ def _read_file(path: Path, busy_timeout_ms: int) -> str | None:
             return None if row is None else str(row[0])
 
 
-def _is_at_head(connection: Connection) -> bool:
-    """Whether another process upgraded while this one waited for its turn."""
-    revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    return bool(revision == SCHEMA_HEAD)
+def _revision(connection: Connection) -> object:
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
 
 
 def _require_whole(connection: Connection, path: Path) -> None:
