@@ -18,7 +18,7 @@ PLAIN = {"TERM": "xterm", "NO_COLOR": ""}  # an empty NO_COLOR is none
 def test_an_error_is_red_on_a_terminal(home: Path) -> None:
     code, shown = on_terminal("speakers", "show", "nobody", **PLAIN)
     assert code == 41
-    assert shown.startswith(b"\x1b[31merror\x1b[0m: nobody called")
+    assert shown.startswith(b"\x1b[31merror\x1b[0m: no speaker called")
     assert len(CODE.findall(shown)) == 2
 
 
@@ -36,7 +36,7 @@ def test_who_wants_no_colours_gets_none(
 ) -> None:
     code, shown = on_terminal("speakers", "show", "nobody", *words, **env)
     assert code == 41
-    assert shown.startswith(b"error: nobody called")
+    assert shown.startswith(b"error: no speaker called")
     assert b"\x1b" not in shown
     code, shown = on_terminal(*words, "speakers", "shwo", **env)  # it cannot even be parsed
     assert code == 2

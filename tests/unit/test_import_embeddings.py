@@ -347,7 +347,7 @@ def test_a_list_may_say_more_of_each_row(store: Store, tmp_path: Path, suffix: s
         ("groups", ["x" * 65], "row 2: groups"),
         ("created_at", "yesterday", "row 2: created_at"),
         ("pcm_sha256", "A" * 64, "row 2: pcm_sha256"),
-        ("name", 7, "row 2: name: 7 is no text"),
+        ("name", 7, "row 2: name: 7 is not text"),
     ],
 )
 def test_a_field_that_cannot_be_is_named(
@@ -439,7 +439,7 @@ def test_a_table_that_says_its_space_needs_no_word_of_it_and_contradicts_another
 @pytest.mark.parametrize(
     ("columns", "told"),
     [
-        ({"name": ["alice", None]}, "row 2: name: None is no text"),
+        ({"name": ["alice", None]}, "row 2: name: None is not text"),
         ({"embedding": [[1.0] * DIM, None]}, "row 2: there is no vector"),
         ({"embedding": [None, [1.0] * DIM]}, "row 1: there is no vector"),
         ({"embedding": [[1.0] * DIM, [1.0] * (DIM - 1) + [None]]}, "row 2: a vector is not finite"),

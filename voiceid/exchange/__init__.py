@@ -1,7 +1,6 @@
 """Speakers from one gallery to another, and embeddings that were made elsewhere.
 
-`gallery_file` is this project's own file of exported speakers; `embedding_file` reads an array of
-NumPy with a list of names, and `parquet_file` a table of Parquet.  All of them end in `adding`.
+`gallery_file` is this project's own format; `embedding_file` reads arrays of NumPy and Parquet.
 """
 
 from voiceid.exchange.adding import Exchanged

@@ -1,4 +1,4 @@
-"""What is read from a file, added to a gallery: everybody in it, or nothing."""
+"""Adding the speakers of a file to a gallery: all of them, or none."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # it loads while the models do
 
 
 _SHA256 = re.compile("[0-9a-f]{64}")
+_OF_SAMPLES = ("pcm_sha256", "source_names", "qualities", "overrides", "labels", "sampled_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def is_sha256(value: object) -> bool:
 def add(
     writer: Writer,
     space: EmbeddingSpace,
-    found: NewSpeakers,
+    speakers: NewSpeakers,
     where: Sequence[str],
     *,
     append: bool,
@@ -62,36 +63,36 @@ def add(
     Names may be taken or come twice; so may recordings.  ``where`` has the place of each speaker in
     the file, as the beginning of a sentence.  Without ``append`` a taken name is SpeakerExists.
     """
-    keys = [speaker_key(name) for name in found.names]
+    keys = [speaker_key(name) for name in speakers.names]
     first: dict[str, int] = {}
     for position, key in enumerate(keys):
         first.setdefault(key, position)
     holders = writer.speakers.holders(keys)
     if not append:
-        _require_free(found, keys, holders, first, where)
-    owners_of = writer.samples.owners(found.pcm_sha256)
-    once = len(set(found.pcm_sha256)) == len(found.pcm_sha256)
+        _require_free(speakers, keys, holders, first, where)
+    owners_of = writer.samples.owners(speakers.pcm_sha256)
+    once = len(set(speakers.pcm_sha256)) == len(speakers.pcm_sha256)
     if not holders and not owners_of and once and len(first) == len(keys):
-        writer.bulk.add(space, found)
-        return Exchanged(len(keys), len(found.owners))
-    fresh = _fresh(writer, space, found, keys, holders, owners_of)
+        writer.bulk.add(space, speakers)
+        return Exchanged(len(keys), len(speakers.owners))
+    fresh = _fresh(writer, space, speakers, keys, holders, owners_of)
     new, there = [], dict[str, list[NewSample]]()
     for row in fresh:
-        key = keys[found.owners[row]]
+        key = keys[speakers.owners[row]]
         if key in holders:
-            there.setdefault(key, []).append(_sample(space, found, row))
+            there.setdefault(key, []).append(_sample(space, speakers, row))
         else:
             new.append(row)
-    for key, mine in there.items():
-        writer.samples.add(holders[key].id, space, mine)
-    added = _chosen(found, [first[keys[found.owners[row]]] for row in new], new)
+    for key, added_samples in there.items():
+        writer.samples.add(holders[key].id, space, added_samples)
+    added = _chosen(speakers, [first[keys[speakers.owners[row]]] for row in new], new)
     if new:
         writer.bulk.add(space, added)
     return Exchanged(len(added.names), len(fresh))
 
 
 def _require_free(
-    found: NewSpeakers,
+    speakers: NewSpeakers,
     keys: Sequence[str],
     holders: dict[str, SpeakerRef],
     first: dict[str, int],
@@ -100,13 +101,13 @@ def _require_free(
     """Raise SpeakerExists unless all names are free, and none comes twice."""
     for position, key in enumerate(keys):
         if key in holders:
-            told = f"{holders[key].name} is enrolled already"
+            fault = f"{holders[key].name} is enrolled already"
         elif first[key] != position:
-            told = f"{found.names[position]} comes twice"
+            fault = f"{speakers.names[position]} comes twice"
         else:
             continue
         raise SpeakerExists(
-            f"{where[position]}{told}; nothing was imported",
+            f"{where[position]}{fault}; nothing was imported",
             hint="--append adds what is missing to speakers that are there.",
         )
 
@@ -114,26 +115,26 @@ def _require_free(
 def _fresh(
     writer: Writer,
     space: EmbeddingSpace,
-    found: NewSpeakers,
+    speakers: NewSpeakers,
     keys: Sequence[str],
     holders: dict[str, SpeakerRef],
     owners_of: dict[str, list[SpeakerRef]],
 ) -> list[int]:
     """Return which samples their speakers lack; raises ChangeRefused for those of others."""
-    samples = writer.samples.of_speakers([one.id for one in holders.values()], space.id)
-    known = {key: {sample.pcm_sha256 for sample in samples[one.id]} for key, one in holders.items()}
+    samples = writer.samples.of_speakers([holder.id for holder in holders.values()], space.id)
+    known = {key: {s.pcm_sha256 for s in samples[holder.id]} for key, holder in holders.items()}
     fresh, seen = [], dict[str, str]()
-    for row, (owner, digest) in enumerate(zip(found.owners, found.pcm_sha256, strict=True)):
+    for row, (owner, digest) in enumerate(zip(speakers.owners, speakers.pcm_sha256, strict=True)):
         key = keys[owner]
-        me = holders[key].id if key in holders else None
-        others = [one.name for one in owners_of.get(digest, ()) if one.id != me]
+        own_id = holders[key].id if key in holders else None
+        others = [owner.name for owner in owners_of.get(digest, ()) if owner.id != own_id]
         if digest in known.get(key, ()) or seen.get(digest) == key:
             continue
         if digest in seen:
-            others.append(found.names[keys.index(seen[digest])])
+            others.append(speakers.names[keys.index(seen[digest])])
         if others:
             raise ChangeRefused(
-                f"{found.source_names[row]} of {found.names[owner]} is a sample of"
+                f"{speakers.source_names[row]} of {speakers.names[owner]} is a sample of"
                 f" {', '.join(others)} already; nothing was imported",
                 hint="Merge or remove one of the two first.",
             )
@@ -142,33 +143,30 @@ def _fresh(
     return fresh
 
 
-def _sample(space: EmbeddingSpace, found: NewSpeakers, row: int) -> NewSample:
+def _sample(space: EmbeddingSpace, speakers: NewSpeakers, row: int) -> NewSample:
     utterance = Utterance(
-        name=found.source_names[row],
-        pcm_sha256=found.pcm_sha256[row],
-        quality=found.qualities[row],
-        embedding=Embedding(found.vectors[row], space),
+        name=speakers.source_names[row],
+        pcm_sha256=speakers.pcm_sha256[row],
+        quality=speakers.qualities[row],
+        embedding=Embedding(speakers.vectors[row], space),
     )
-    return NewSample(utterance, found.overrides[row], found.labels[row], found.sampled_at[row])
+    return NewSample(
+        utterance, speakers.overrides[row], speakers.labels[row], speakers.sampled_at[row]
+    )
 
 
-def _chosen(found: NewSpeakers, positions: Sequence[int], rows: Sequence[int]) -> NewSpeakers:
+def _chosen(speakers: NewSpeakers, positions: Sequence[int], rows: Sequence[int]) -> NewSpeakers:
     """Return some of the samples, each of the speaker at that position."""
     kept = sorted(set(positions))
     owners = np.searchsorted(kept, positions)
     order = np.argsort(owners, kind="stable")
     picked = [rows[i] for i in order]
     return replace(
-        found,
-        names=[found.names[i] for i in kept],
-        created_at=[found.created_at[i] for i in kept],
-        details=[found.details[i] for i in kept],
+        speakers,
+        names=[speakers.names[i] for i in kept],
+        created_at=[speakers.created_at[i] for i in kept],
+        details=[speakers.details[i] for i in kept],
         owners=owners[order],
-        vectors=found.vectors[picked],
-        pcm_sha256=[found.pcm_sha256[i] for i in picked],
-        source_names=[found.source_names[i] for i in picked],
-        qualities=[found.qualities[i] for i in picked],
-        overrides=[found.overrides[i] for i in picked],
-        labels=[found.labels[i] for i in picked],
-        sampled_at=[found.sampled_at[i] for i in picked],
+        vectors=speakers.vectors[picked],
+        **{name: [getattr(speakers, name)[i] for i in picked] for name in _OF_SAMPLES},
     )

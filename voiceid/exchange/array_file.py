@@ -35,23 +35,20 @@ def open_array(path: Path, ids: Path) -> Table:
 
 
 def _mapped(path: Path) -> npt.NDArray[np.floating[Any]]:
-    """Return the array, mapped into memory, where only what is looked at takes room.
-
-    It is mapped anew for each batch: what was looked at stays in memory until it is let go.
-    """
+    """Map the array into memory: again for each batch, so that what was read is let go."""
     try:
-        found: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except _UNREADABLE as error:
         raise GalleryFileInvalid(
-            f"{path} is damaged, or no array that can be read: {error}",
+            f"{path} is damaged, or not an array that can be read: {error}",
             hint="Nothing was imported. `numpy.save` writes such files.",
         ) from error
-    if found.ndim != _DIMENSIONS or found.dtype.kind != "f":
+    if array.ndim != _DIMENSIONS or array.dtype.kind != "f":
         raise GalleryFileInvalid(
-            f"{path} holds {found.dtype} of shape {found.shape}",
+            f"{path} holds {array.dtype} of shape {array.shape}",
             hint="It takes one row a speaker: (n, dim) of floating-point numbers.",
         )
-    return found
+    return array
 
 
 def _batches(path: Path, ids: Path, n: int) -> Iterator[Rows]:
@@ -63,7 +60,7 @@ def _batches(path: Path, ids: Path, n: int) -> Iterator[Rows]:
                 lines = list(itertools.islice(named, len(vectors)))
                 if len(lines) < len(vectors):
                     raise _uneven(path, ids, n, start + len(lines))
-                yield Rows(start + 1, vectors, _columns(ids, lines))
+                yield Rows(path, start + 1, vectors, _columns(ids, lines))
             if next(named, None) is not None:
                 raise _uneven(path, ids, n, None)
     except (OSError, UnicodeDecodeError) as error:

@@ -1,8 +1,7 @@
 """Embeddings that were made elsewhere: an array with a list of names, or a table of Parquet.
 
-They come without recordings, so what is not said of them is not known: neither the embedding
-space nor the amount of speech is guessed, and what only audio could tell stays unmeasured.
-Vectors are read some thousand at a time, however many there are.
+They come without recordings: neither the embedding space nor the amount of speech is guessed, and
+what only audio shows stays unmeasured.  Vectors are read some thousand at a time.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ from voiceid.domain import (
     speaker_name,
     tag,
 )
-from voiceid.errors import GalleryFileInvalid, SpaceMismatch, VoiceIDError
+from voiceid.errors import GalleryFileInvalid, SpaceMismatch
 from voiceid.exchange.adding import Exchanged, add, is_sha256
 from voiceid.exchange.array_file import open_array
-from voiceid.exchange.rows import Rows, Table
+from voiceid.exchange.rows import Rows, Table, refused
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Writer
@@ -85,12 +84,13 @@ def import_embeddings(
     table = _opened(path, ids)
     _require_space(table, facts.space, space)
     now = datetime.now(UTC)
-    facts_of = functools.partial(_speakers, space=space, facts=_checked(facts), now=now)
+    for_all = _checked(facts)
     done = Exchanged(0, 0)
     with writer.bulk.at_scale():
-        for first, found in _ahead((rows.first, facts_of(table, rows)) for rows in table.batches):
-            where = [f"{path}, row {first + i}: " for i in range(len(found.vectors))]
-            done += add(writer, space, found, where, append=append)
+        batches = ((rows, _speakers(rows, space, for_all, now)) for rows in table.batches)
+        for rows, speakers in _ahead(batches):
+            where = [f"{path}, row {rows.first + i}: " for i in range(len(rows.vectors))]
+            done += add(writer, space, speakers, where, append=append)
     return done
 
 
@@ -133,22 +133,23 @@ def _opened(path: Path, ids: Path | None) -> Table:
 
 def _require_space(table: Table, named: str | None, space: EmbeddingSpace) -> None:
     """Raise unless the file is of this space, by what it says and what was said of it."""
-    said = {one for one in (table.space, named) if one is not None}
+    said = {table.space, named} - {None}
     if not said:
         raise GalleryFileInvalid(
             f"{table.path} does not say of which embedding space it is",
             hint=f"Name the space with --space; the one in use is {space.id}.",
         )
     if said != {space.id} or table.dim != space.dim:
+        spaces = " or ".join(sorted(map(str, said)))
         raise SpaceMismatch(
-            f"{table.path} holds vectors of {table.dim} dimensions in {' or '.join(sorted(said))},"
+            f"{table.path} holds vectors of {table.dim} dimensions in {spaces},"
             f" and the space in use is {space.id}, which has {space.dim}",
             hint="Import with the model and the speech settings that they were made with.",
         )
 
 
 def _checked(facts: EmbeddingFacts) -> Mapping[str, Any]:
-    """Return what holds for all rows, by the name of the column that it stands for."""
+    """Return what holds for all rows, by column."""
     return {
         "net_speech_s": None if facts.net_speech_s is None else _seconds(facts.net_speech_s),
         "narrowband": facts.narrowband,
@@ -158,37 +159,31 @@ def _checked(facts: EmbeddingFacts) -> Mapping[str, Any]:
 
 
 def _speakers(
-    table: Table,
-    rows: Rows,
-    *,
-    space: EmbeddingSpace,
-    facts: Mapping[str, Any],
-    now: datetime,
+    rows: Rows, space: EmbeddingSpace, facts: Mapping[str, Any], now: datetime
 ) -> NewSpeakers:
     """Return the rows as speakers; raises GalleryFileInvalid for the first that cannot be."""
     n = len(rows.vectors)
 
     def column(name: str, parse: Callable[[Any], T], otherwise: T) -> list[T]:
-        values = rows.columns.get(name)
-        return [otherwise] * n if values is None else _each(table, rows, name, values, parse)
+        return rows.parsed(name, parse) if name in rows.columns else [otherwise] * n
 
-    vectors = _vectors(table, rows)
+    vectors = _vectors(rows)
     net_speech_s = column("net_speech_s", _seconds, facts["net_speech_s"])
     if None in net_speech_s:
         raise GalleryFileInvalid(
-            f"{table.path} does not say how much speech is behind its embeddings",
+            f"{rows.path} does not say how much speech is behind its embeddings",
             hint="Thresholds depend on it: give --net-speech-s, or a column net_speech_s.",
         )
     narrowband = column("narrowband", _flag, facts["narrowband"])
     created_at = column("created_at", _moment, now)
     return NewSpeakers(
-        names=_each(table, rows, "name", rows.columns["name"], _name),
+        names=rows.parsed("name", _name),
         created_at=created_at,
         details=column("groups", _details, facts["groups"]),
         owners=np.arange(n),
         vectors=vectors,
-        pcm_sha256=_digests(table, rows, vectors, space),
-        source_names=[f"{table.path.name} row {rows.first + i}" for i in range(n)],
+        pcm_sha256=_digests(rows, vectors, space),
+        source_names=[f"{rows.path.name} row {rows.first + i}" for i in range(n)],
         qualities=list(map(_quality, net_speech_s, narrowband)),
         overrides=[()] * n,
         labels=column("label", _label, facts["label"]),
@@ -196,19 +191,7 @@ def _speakers(
     )
 
 
-def _each(
-    table: Table, rows: Rows, name: str, values: Sequence[Any], parse: Callable[[Any], T]
-) -> list[T]:
-    made = []
-    for number, value in enumerate(values, start=rows.first):
-        try:
-            made.append(parse(value))
-        except (ValueError, TypeError, OverflowError, VoiceIDError) as error:
-            raise table.refused(number, f"{name}: {error}") from error
-    return made
-
-
-def _vectors(table: Table, rows: Rows) -> Float32Array:
+def _vectors(rows: Rows) -> Float32Array:
     """Return the vectors of unit length; raises GalleryFileInvalid for one without a direction."""
     with np.errstate(over="ignore", invalid="ignore"):
         try:
@@ -218,24 +201,19 @@ def _vectors(table: Table, rows: Rows) -> Float32Array:
                 try:
                     unit(vector)
                 except ValueError as error:
-                    raise table.refused(number, str(error)) from error
+                    raise refused(rows.path, number, str(error)) from error
             raise
 
 
-def _digests(
-    table: Table, rows: Rows, vectors: Float32Array, space: EmbeddingSpace
-) -> Sequence[str]:
-    """Return what tells each embedding from others: the recording's hash, else the vector's own.
+def _digests(rows: Rows, vectors: Float32Array, space: EmbeddingSpace) -> Sequence[str]:
+    """Return the SHA-256 of each recording, or else of its vector.
 
-    So the same vector under two names is found as the same recording would be.
+    So the same vector under two names is refused as the same recording would be.
     """
-    given = rows.columns.get("pcm_sha256")
-    if given is not None:
-        return _each(table, rows, "pcm_sha256", given, _digest)
+    if "pcm_sha256" in rows.columns:
+        return rows.parsed("pcm_sha256", _digest)
     prefix = f"voiceid embedding {space.id}\n".encode()
-    return [
-        hashlib.sha256(prefix + vector.tobytes()).hexdigest() for vector in vectors.astype("<f4")
-    ]
+    return [hashlib.sha256(prefix + v.tobytes()).hexdigest() for v in vectors.astype("<f4")]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -255,13 +233,13 @@ def _quality(net_speech_s: float, narrowband: bool) -> QualityReport:
 
 def _name(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} is not text")
     return speaker_name(value)
 
 
 def _seconds(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise TypeError(f"{value!r} is no number of seconds")
+        raise TypeError(f"{value!r} is not a number of seconds")
     seconds = float(value)
     if not (math.isfinite(seconds) and seconds > 0):
         raise ValueError(f"{value!r} is not above 0 s")
@@ -269,13 +247,9 @@ def _seconds(value: Any) -> float:
 
 
 def _flag(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    if str(value).lower() in {"true", "1"}:
-        return True
-    if str(value).lower() in {"false", "0"}:
-        return False
-    raise ValueError(f"{value!r} is neither true nor false")
+    if (text := str(value).lower()) not in {"true", "1", "false", "0"}:
+        raise ValueError(f"{value!r} is neither true nor false")
+    return text in {"true", "1"}
 
 
 def _label(value: Any) -> str:
@@ -294,5 +268,5 @@ def _moment(value: Any) -> datetime:
 
 def _digest(value: Any) -> str:
     if not is_sha256(value):
-        raise ValueError(f"{value!r} is no SHA-256 in 64 hex digits")
+        raise ValueError(f"{value!r} is not a SHA-256 in 64 hex digits")
     return str(value)

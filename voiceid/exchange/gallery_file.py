@@ -11,10 +11,9 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -51,8 +50,7 @@ def export(reader: Reader, space: EmbeddingSpace, names: Iterable[str], path: Pa
     Without names, all speakers with samples in the space are written.
     """
     named = [reader.speakers.get(name) for name in names]
-    missing = [person.name for person in named if space.id not in person.spaces]
-    if missing:
+    if missing := [person.name for person in named if space.id not in person.spaces]:
         raise _nothing_of(space, ", ".join(missing))
     done = Exchanged(0, 0)
     with _new_file(path) as write:
@@ -61,11 +59,11 @@ def export(reader: Reader, space: EmbeddingSpace, names: Iterable[str], path: Pa
         for page in [named] if named else reader.speakers.pages():
             samples = reader.samples.of_speakers([person.id for person in page], space.id)
             for person in page:
-                if mine := samples[person.id]:
-                    write({"speaker": _details(person), "samples": [_sample(s) for s in mine]})
-                    done += Exchanged(1, len(mine))
+                if theirs := [_sample(sample) for sample in samples[person.id]]:
+                    write({"speaker": _details(person), "samples": theirs})
+                    done += Exchanged(1, len(theirs))
         if not done.speakers:
-            raise _nothing_of(space, "nobody")
+            raise _nothing_of(space, "no speaker has any")
         write({"speakers": done.speakers, "samples": done.samples, "sha256": None})
     return done
 
@@ -100,40 +98,22 @@ def import_(writer: Writer, space: EmbeddingSpace, path: Path, *, append: bool) 
     return done
 
 
-@dataclass(frozen=True, slots=True)
-class _Person:
+_Sample: TypeAlias = tuple[Float32Array, str, str, QualityReport, tuple[str, ...], str, datetime]
+"""Vector and the rest, in the order of the fields of `NewSpeakers`."""
+
+
+class _Person(NamedTuple):
     name: str
     created_at: datetime
     details: SpeakerDetails
     samples: Sequence[_Sample]
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    vector: Float32Array
-    pcm_sha256: str
-    source_name: str
-    quality: QualityReport
-    overrides: tuple[str, ...]
-    label: str
-    created_at: datetime
-
-
 def _joined(people: Sequence[_Person]) -> NewSpeakers:
-    samples = [sample for person in people for sample in person.samples]
-    return NewSpeakers(
-        names=[person.name for person in people],
-        created_at=[person.created_at for person in people],
-        details=[person.details for person in people],
-        owners=np.repeat(np.arange(len(people)), [len(person.samples) for person in people]),
-        vectors=np.stack([sample.vector for sample in samples]),
-        pcm_sha256=[sample.pcm_sha256 for sample in samples],
-        source_names=[sample.source_name for sample in samples],
-        qualities=[sample.quality for sample in samples],
-        overrides=[sample.overrides for sample in samples],
-        labels=[sample.label for sample in samples],
-        sampled_at=[sample.created_at for sample in samples],
-    )
+    names, created_at, details, samples = zip(*people, strict=True)
+    vectors, *columns = zip(*itertools.chain.from_iterable(samples), strict=True)
+    owners = np.repeat(np.arange(len(people)), [len(of_person) for of_person in samples])
+    return NewSpeakers(names, created_at, details, owners, np.stack(vectors), *columns)
 
 
 def _details(speaker: Speaker) -> dict[str, Any]:
@@ -192,9 +172,9 @@ def _lines(
         try:
             document = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise _damaged(path, f"line {number} is no JSON, or the end is missing") from error
+            raise _damaged(path, f"line {number} is not JSON, or the end is missing") from error
         if not isinstance(document, dict):
-            raise _damaged(path, f"line {number} is no object")
+            raise _damaged(path, f"line {number} is not an object")
         if number == 1:
             _check_header(document, path, space)
         elif "sha256" in document:
@@ -211,7 +191,7 @@ def _lines(
 
 def _check_header(header: dict[str, Any], path: Path, space: EmbeddingSpace) -> None:
     if header.get("format") != FORMAT:
-        raise _damaged(path, "it is no file of exported speakers")
+        raise _damaged(path, "it is not a file of exported speakers")
     if header.get("version") != VERSION:
         raise GalleryFileInvalid(
             f"{path} is of version {header.get('version')!r}, and this voiceid reads {VERSION}",
@@ -219,13 +199,13 @@ def _check_header(header: dict[str, Any], path: Path, space: EmbeddingSpace) -> 
         )
     try:
         facts = {key: value for key, value in header["embedding_space"].items() if key != "id"}
-        found = EmbeddingSpace(**facts)
-        found_id = found.id
+        of_file = EmbeddingSpace(**facts)
+        file_id = of_file.id
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise _damaged(path, "it does not say of which embedding space it is") from error
-    if found_id != header["embedding_space"].get("id"):
+    if file_id != header["embedding_space"].get("id"):
         raise _damaged(path, "the id of its embedding space does not fit")
-    space.require_same(found)
+    space.require_same(of_file)
 
 
 def _parsed(document: dict[str, Any], space: EmbeddingSpace, where: str) -> _Person:
@@ -249,32 +229,27 @@ def _parsed(document: dict[str, Any], space: EmbeddingSpace, where: str) -> _Per
 
 
 def _new_samples(facts: list[dict[str, Any]], space: EmbeddingSpace) -> list[_Sample]:
-    samples = [_new_sample(one, space) for one in facts]
-    if not samples or len({one.pcm_sha256 for one in samples}) < len(samples):
+    if not facts or len({sample["pcm_sha256"] for sample in facts}) < len(facts):
         raise ValueError("no recording, or one that comes twice")
-    return samples
+    return [_new_sample(sample, space) for sample in facts]
 
 
 def _new_sample(facts: dict[str, Any], space: EmbeddingSpace) -> _Sample:
     digest = facts["pcm_sha256"]
     if not is_sha256(digest):
         raise ValueError("a hash of a recording is malformed")
-    return _Sample(
-        vector=from_base64(facts["vector"], space.dim),
-        pcm_sha256=digest,
-        source_name=str(facts["source_name"]),
-        quality=_quality(facts["quality"]),
-        overrides=tuple(str(code) for code in facts["overrides"]),
-        label=facts["label"] and tag("label", facts["label"]),
-        created_at=moment(facts["created_at"]),
-    )
-
-
-def _quality(facts: dict[str, Any]) -> QualityReport:
-    quality = QualityReport.of_exact(facts)
+    quality = QualityReport.of_exact(facts["quality"])
     if not quality.net_speech_s > 0:
         raise ValueError("net_speech_s of a recording is not above 0")
-    return quality
+    return (
+        from_base64(facts["vector"], space.dim),
+        digest,
+        str(facts["source_name"]),
+        quality,
+        tuple(str(code) for code in facts["overrides"]),
+        facts["label"] and tag("label", facts["label"]),
+        moment(facts["created_at"]),
+    )
 
 
 def _damaged(path: Path, what: str) -> GalleryFileInvalid:

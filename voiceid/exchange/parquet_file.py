@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.errors import ExtraMissing, GalleryFileInvalid
-from voiceid.exchange.rows import BATCH, Rows, Table, no_rows, require_columns
+from voiceid.exchange.rows import BATCH, Rows, Table, no_rows, refused, require_columns
 
 try:
     import pyarrow as pa
@@ -48,23 +48,20 @@ def open_parquet(path: Path) -> Table:
     if first is None or not len(first):
         raise no_rows(path)
     dim = _vectors(path, first.column(0), 1).shape[1]
-    named = None if space is None else space.decode("utf-8", "replace")
-    return Table(path, dim, named, _batches(path, file, dim))
+    space_id = None if space is None else space.decode("utf-8", "replace")
+    return Table(path, dim, space_id, _batches(path, file, dim))
 
 
 def _batches(path: Path, file: Any, dim: int) -> Iterator[Rows]:
     number = 1
     try:
         for batch in file.iter_batches(batch_size=BATCH):
-            columns = {
-                name: batch.column(name).to_pylist()
-                for name in batch.schema.names
-                if name != _VECTOR
-            }
+            names = [name for name in batch.schema.names if name != _VECTOR]
+            columns = {name: batch.column(name).to_pylist() for name in names}
             vectors = _vectors(path, batch.column(_VECTOR), number)
             if vectors.shape[1] != dim:
-                raise _refused(path, number, f"{vectors.shape[1]} dimensions after rows of {dim}")
-            yield Rows(number, vectors, columns)
+                raise refused(path, number, f"{vectors.shape[1]} dimensions after rows of {dim}")
+            yield Rows(path, number, vectors, columns)
             number += len(vectors)
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
@@ -83,20 +80,14 @@ def _vectors(path: Path, column: Any, first: int) -> npt.NDArray[np.floating[Any
     lengths = column.value_lengths().to_pylist()
     for number, length in enumerate(lengths, start=first):
         if length is None or length != lengths[0]:
-            told = "there is no vector" if length is None else f"{length} dimensions"
-            raise _refused(path, number, f"{told}, and the rows before have {lengths[0]}")
+            fault = "there is no vector" if length is None else f"{length} dimensions"
+            raise refused(path, number, f"{fault}, and the rows before have {lengths[0]}")
     values = column.flatten()  # a number that is null becomes NaN, which is refused later
     return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(len(lengths), -1)
 
 
-def _refused(path: Path, number: int, what: str) -> GalleryFileInvalid:
-    return GalleryFileInvalid(
-        f"{path}, row {number}: {what}", hint="Nothing was imported. Rows are counted from 1."
-    )
-
-
 def _damaged(path: Path, error: Exception) -> GalleryFileInvalid:
     return GalleryFileInvalid(
-        f"{path} is damaged, or no table that can be read: {error}",
-        hint="Nothing was imported. Write it anew.",
+        f"{path} is damaged, or not a table that can be read: {error}",
+        hint="Nothing was imported. Write it again.",
     )

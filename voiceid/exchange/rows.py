@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.errors import GalleryFileInvalid
+from voiceid.errors import GalleryFileInvalid, VoiceIDError
+
+T = TypeVar("T")
 
 BATCH = 5_000
 """Rows that are read at once: 4 MB of 192 dimensions."""
@@ -20,11 +22,22 @@ COLUMNS = ("name", "net_speech_s", "narrowband", "label", "groups", "created_at"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """The number of the first row, from 1, vectors (n, dim), and (n,) values by column."""
+    """Some rows of a file: the number of the first, from 1, vectors (n, dim), values by column."""
 
+    path: Path
     first: int
     vectors: npt.NDArray[np.floating[Any]]
     columns: Mapping[str, Sequence[Any]]
+
+    def parsed(self, column: str, parse: Callable[[Any], T]) -> list[T]:
+        """Return the values of a column; raises GalleryFileInvalid for the first that is wrong."""
+        values = []
+        for number, value in enumerate(self.columns[column], start=self.first):
+            try:
+                values.append(parse(value))
+            except (ValueError, TypeError, OverflowError, VoiceIDError) as error:
+                raise refused(self.path, number, f"{column}: {error}") from error
+        return values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,12 +49,12 @@ class Table:
     space: str | None
     batches: Iterator[Rows]
 
-    def refused(self, number: int, what: str) -> GalleryFileInvalid:
-        """Return the error for a row."""
-        return GalleryFileInvalid(
-            f"{self.path}, row {number}: {what}",
-            hint="Nothing was imported. Rows are counted from 1.",
-        )
+
+def refused(path: Path, number: int, what: str) -> GalleryFileInvalid:
+    """Return the error for a row."""
+    return GalleryFileInvalid(
+        f"{path}, row {number}: {what}", hint="Nothing was imported. Rows are counted from 1."
+    )
 
 
 def no_rows(path: Path) -> GalleryFileInvalid:
@@ -49,12 +62,12 @@ def no_rows(path: Path) -> GalleryFileInvalid:
     return GalleryFileInvalid(f"{path} has no rows; nothing was imported", hint="Name another.")
 
 
-def require_columns(path: Path, found: Sequence[str]) -> None:
+def require_columns(path: Path, columns: Sequence[str]) -> None:
     """Raise GalleryFileInvalid unless these are columns that are known, with a name."""
-    unknown = sorted(set(found) - set(COLUMNS))
-    if unknown or "name" not in found:
-        told = f"unknown column {', '.join(map(repr, unknown))}" if unknown else "no column 'name'"
+    unknown = ", ".join(map(repr, sorted(set(columns) - set(COLUMNS))))
+    if unknown or "name" not in columns:
+        fault = f"unknown column {unknown}" if unknown else "no column 'name'"
         raise GalleryFileInvalid(
-            f"{path}: {told}; nothing was imported",
+            f"{path}: {fault}; nothing was imported",
             hint=f"It has name, and may have {', '.join(COLUMNS[1:])}.",
         )

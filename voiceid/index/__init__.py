@@ -2,4 +2,4 @@
 
 import logging
 
-logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells at each start which CPU it found
+logging.getLogger("faiss").setLevel(logging.WARNING)  # it logs the CPU at each start

@@ -157,12 +157,8 @@ class IndexStatus:
 
     Parameters
     ----------
-    space : str
-        Id of the embedding space.
-    kind : str
-        The `Tier`, which is a file; or the database itself: ``pgvector``, or ``hnsw``.
-    path : str
-        The file, or the database.
+    kind, path : str
+        A `Tier`, and the file; or ``pgvector`` or ``hnsw``, and the database.
     state : str
         ``current``, ``behind`` (the next search catches up), ``missing`` or ``damaged``
         (the next search makes it again).

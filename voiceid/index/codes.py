@@ -9,8 +9,9 @@ database.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import faiss
 import numpy as np
@@ -35,11 +36,8 @@ _BLOCK = 64
 """Vectors that a fast scan takes at once: measured to be faster than FAISS's own 32."""
 
 
-class Scan(Protocol):
-    """A pass over the codes of a set of vectors."""
-
-    def nearest(self, queries: Float32Array, count: int) -> tuple[Float32Array, Positions]:
-        """Return scores and positions (n, count) of what seems nearest to (n, dim), best first."""
+Scan: TypeAlias = Callable[[Float32Array, int], tuple[Float32Array, Positions]]
+"""A pass over codes: scores and positions (n, count) of what seems nearest to (n, dim)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,27 +75,22 @@ class Bytes:
         FAISS multiplies whole numbers in half the time, so the query becomes eight bits too.  What
         that leaves of it changes a cosine by no more than its length times ``reach``, the greatest
         length of a code less 128 (Cauchy-Schwarz).  The scores are the cosines of
-        :meth:`cosines`, and that much more: nothing that was not found has a greater one.
+        :meth:`cosines`, and that much more: no vector that is left out has a greater one.
         """
         kind = faiss.ScalarQuantizer.QT_8bit_direct_signed  # a code less 128
         index: Any = faiss.IndexScalarQuantizer(codes.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
-        return _ByteScan(_filled(index, codes), self, reach)
+        _fill(index, codes)
 
+        def nearest(queries: Float32Array, count: int) -> tuple[Float32Array, Positions]:
+            scaled = queries * self.step
+            scale = np.maximum(np.abs(scaled).max(axis=1, keepdims=True), np.float32(1e-30)) / 127
+            whole = np.rint(scaled / scale)
+            scores, positions = index.search(whole, count)
+            middle = self.low + np.float32(128.5) * self.step
+            left = np.linalg.norm(scaled - whole * scale, axis=1, keepdims=True)
+            return scores * scale + (queries @ middle)[:, None] + left * reach, positions
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _ByteScan:
-    index: Any
-    bytes_: Bytes
-    reach: float
-
-    def nearest(self, queries: Float32Array, count: int) -> tuple[Float32Array, Positions]:
-        scaled = queries * self.bytes_.step
-        scale = np.maximum(np.abs(scaled).max(axis=1, keepdims=True), np.float32(1e-30)) / 127
-        whole = np.rint(scaled / scale)
-        scores, positions = self.index.search(whole, count)
-        middle = self.bytes_.low + np.float32(128.5) * self.bytes_.step
-        left = np.linalg.norm(scaled - whole * scale, axis=1, keepdims=True)
-        return scores * scale + (queries @ middle)[:, None] + left * self.reach, positions
+        return nearest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,28 +153,24 @@ class Products:
         plain: Any = faiss.IndexPQ(quantizer.d, quantizer.M, 4, faiss.METRIC_INNER_PRODUCT)
         plain.pq = quantizer
         plain.is_trained = True
-        return _ProductScan(faiss.IndexPQFastScan(_filled(plain, codes), _BLOCK), self)
+        _fill(plain, codes)
+        index: Any = faiss.IndexPQFastScan(plain, _BLOCK)
 
+        def nearest(queries: Float32Array, count: int) -> tuple[Float32Array, Positions]:
+            dim = queries.shape[1]
+            turned = np.zeros((len(queries), index.d), dtype=np.float32)
+            turned[:, :dim] = queries @ self.turn
+            turned[:, dim] = 1  # for what the last code adds
+            scores, positions = index.search(turned, count)
+            return scores, positions
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _ProductScan:
-    index: Any
-    products: Products
-
-    def nearest(self, queries: Float32Array, count: int) -> tuple[Float32Array, Positions]:
-        dim = queries.shape[1]
-        turned = np.zeros((len(queries), self.index.d), dtype=np.float32)
-        turned[:, :dim] = queries @ self.products.turn
-        turned[:, dim] = 1  # for what the last code adds
-        nearest: tuple[Float32Array, Positions] = self.index.search(turned, count)
         return nearest
 
 
-def _filled(index: Any, codes: Codes) -> Any:
-    """Return FAISS's index, filled with codes (n, bytes)."""
+def _fill(index: Any, codes: Codes) -> None:
+    """Fill FAISS's index with codes (n, bytes)."""
     faiss.copy_array_to_vector(np.ascontiguousarray(codes).reshape(-1), index.codes)
     index.ntotal = len(codes)
-    return index
 
 
 def _balanced(vectors: Float32Array) -> Float32Array:

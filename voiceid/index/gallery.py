@@ -110,8 +110,7 @@ class GalleryIndex:
         """See `Gallery`."""
         require_query(query, self._space_id, self._dim)
         with self._lock:
-            since = self._follow(reader)
-            return answer(self._nearest(reader, query, k, group, since))
+            return answer(self._nearest(reader, query, k, group))
 
     def size(self, reader: CentroidSource, group: str | None = None) -> int:
         """See `Gallery`."""
@@ -206,14 +205,10 @@ class GalleryIndex:
         )
 
     def _nearest(
-        self,
-        reader: CentroidSource,
-        query: Float32Array,
-        k: int,
-        group: str | None,
-        since: Ids | None,
+        self, reader: CentroidSource, query: Float32Array, k: int, group: str | None
     ) -> Hits:
-        """Return the nearest as the reader's snapshot has them; see :meth:`_follow`."""
+        """Return the nearest as the reader's snapshot has them."""
+        since = self._follow(reader)
         if since is None:
             return nearest_of_rows(reader, self._space_id, query, k, group)
         members = None
@@ -360,11 +355,10 @@ class GalleryIndex:
 
     def _load(self) -> bool:
         """Take the index from the file; a file that is not as it must be is removed."""
-        file = self._file
         try:
-            self._take(*file.read())
+            self._take(*self._file.read())
         except Unusable:
-            file.drop()
+            self._file.drop()
             return False
         return True
 

@@ -121,7 +121,7 @@ class Sealed:
         use_one_thread()
         while True:
             asked = min(asked, size)
-            scores, rows = view.scan.nearest(query[None], asked)
+            scores, rows = view.scan(query[None], asked)
             named = view.positions[rows[0]]
             there = np.sort(named[~gone[named]])  # rising, the codes come from memory sooner
             codes = self._codes[there]
@@ -142,7 +142,7 @@ class Sealed:
         The answer has one number for each of ``counts``, rising: how many a first pass would name.
         A mate who was not named counts as lost, unless a speaker who was named is surely nearer.
         """
-        _, named_rows = self._all.scan.nearest(queries, min(counts[-1], len(self)))
+        _, named_rows = self._all.scan(queries, min(counts[-1], len(self)))
         lost = np.zeros(len(counts), dtype=np.int64)
         for names, query, mate in zip(named_rows, queries, mates, strict=True):
             where = np.flatnonzero(names == mate)
@@ -178,18 +178,15 @@ def seal(
         rows = np.sort(rng.choice(len(ids), min(len(ids), TRAINED_ON), replace=False))
         sample = reader.centroids.table(space_id, ids[rows].tolist())
     use_one_thread()
-    coder = _Coder(ids, Bytes.trained(sample.vectors))
-    if tier is Tier.TWO_STAGE:
-        coder.train_products(sample.vectors)
+    coder = _Coder(ids, sample.vectors, tier)
     facts: Facts = {"tier": str(tier), "count": len(ids), "first_pass": 0}
     facts |= {"revision": revision.number, "token": revision.token}
     with ThreadPoolExecutor(_THREADS) as pool:
         jobs: list[Future[tuple[float, float]]] = []
         for first in range(0, len(ids), _ROWS_AT_ONCE):
             with read() as reader:
-                table = reader.centroids.table(
-                    space_id, ids[first : first + _ROWS_AT_ONCE].tolist()
-                )
+                some = ids[first : first + _ROWS_AT_ONCE].tolist()
+                table = reader.centroids.table(space_id, some)
             jobs.append(pool.submit(coder.code, table))
             if len(jobs) > 2 * _THREADS:
                 jobs[-2 * _THREADS].result()  # what was read and is not coded yet takes memory
@@ -202,19 +199,18 @@ def seal(
 
 
 class _Coder:
-    """Fills the arrays of codes."""
+    """Fills the arrays of codes, which it trains on some vectors (n, dim)."""
 
-    def __init__(self, ids: Ids, bytes_: Bytes) -> None:
-        self._bytes, dim = bytes_, len(bytes_.low)
+    def __init__(self, ids: Ids, sample: Float32Array, tier: Tier) -> None:
+        n, dim = len(ids), sample.shape[1]
+        self._bytes = trained = Bytes.trained(sample)
+        self.arrays: dict[str, Array] = {"ids": ids, "low": trained.low, "step": trained.step}
+        self.arrays["bytes"] = np.zeros((n, dim), dtype=np.uint8)
         self._products: Products | None = None
-        self.arrays: dict[str, Array] = {"ids": ids, "low": bytes_.low, "step": bytes_.step}
-        self.arrays["bytes"] = np.zeros((len(ids), dim), dtype=np.uint8)
-
-    def train_products(self, vectors: Float32Array) -> None:
-        self._products = products = Products.trained(vectors)
-        shape = len(self.arrays["ids"]), products.code_bytes(vectors.shape[1])
-        self.arrays |= {"turn": products.turn, "centroids": products.centroids}
-        self.arrays["products"] = np.zeros(shape, dtype=np.uint8)
+        if tier is Tier.TWO_STAGE:
+            self._products = products = Products.trained(sample)
+            self.arrays |= {"turn": products.turn, "centroids": products.centroids}
+            self.arrays["products"] = np.zeros((n, products.code_bytes(dim)), dtype=np.uint8)
 
     def code(self, table: CentroidTable) -> tuple[float, float]:
         """Make the codes of some rows; return the greatest lengths of residuals and of codes.

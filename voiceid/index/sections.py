@@ -62,8 +62,8 @@ class _Layout:
 
     def sums(self, mapped: mmap.mmap) -> Array:
         with ThreadPoolExecutor(2) as pool:  # zlib lets other threads run
-            found = pool.map(partial(self.sum_of, mapped), range(self.n_chunks))
-            return np.fromiter(found, "<u4", self.n_chunks)
+            sums = pool.map(partial(self.sum_of, mapped), range(self.n_chunks))
+            return np.fromiter(sums, "<u4", self.n_chunks)
 
 
 def write(path: Path, facts: Facts, arrays: Mapping[str, Array]) -> None:
@@ -140,7 +140,7 @@ def erase(path: Path, ids: Array, names: Iterable[str], changed: Facts) -> int:
 
 @contextmanager
 def _opened(path: Path, mode: str = "rb") -> Iterator[BinaryIO]:
-    """Open a file; whatever cannot be opened is `Unusable`, a pipe without waiting."""
+    """Open a file; what cannot be opened is `Unusable`, a pipe without waiting."""
     try:
         if not path.is_file():
             raise Unusable("there is no such file")

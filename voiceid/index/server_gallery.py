@@ -1,12 +1,10 @@
 """The gallery of a PostgreSQL database: the server searches its rows itself.
 
-There is no index file and nothing to catch up with: each search sees the rows of its own
-snapshot, on every host alike.  All vectors are compared in SQL, and the best are scored and ordered
-as every index does it.
-
-With ``index.kind: hnsw``, :meth:`ServerGallery.rebuild` builds pgvector's HNSW index and measures
-what it loses.  A search uses it only if the loss keeps ``index.max_miss_rate``, and never for a
-group: pgvector would filter the candidates instead of the members.
+There is no index file, and nothing to follow: each search sees the rows of its own snapshot.  All
+vectors are compared in SQL, and the best are scored and ordered as every index does it.  With
+``index.kind: hnsw``, :meth:`ServerGallery.rebuild` builds pgvector's HNSW index and measures what
+it loses.  A search uses it only if the loss keeps ``index.max_miss_rate``, and never for a group:
+pgvector would filter the candidates instead of the members.
 """
 
 from __future__ import annotations
@@ -182,19 +180,15 @@ class ServerGallery:
         for ef_search in EF_SEARCH:
             missed = 0
             for query in queries:
-                missed += self._misses(source, query, ef_search)
+                table = source.search.nearest(self._space_id, query, 1, None, ef_search)
+                _, cosines = ranked(table.ids, table.vectors, query, 1)
+                missed += not np.any(cosines >= GENUINE_COSINE - ROUNDING)  # the mate, or nearer
                 if missed > budget * len(queries):
                     break
             else:
                 if _upper(missed, len(queries)) <= budget:
                     return ef_search, missed
         return None
-
-    def _misses(self, source: ServerSource, query: Float32Array, ef_search: int) -> bool:
-        """Whether a search finds neither the mate of a query nor a nearer speaker."""
-        table = source.search.nearest(self._space_id, query, 1, None, ef_search)
-        _, cosines = ranked(table.ids, table.vectors, query, 1)
-        return not len(cosines) or bool(cosines[0] < GENUINE_COSINE - ROUNDING)
 
 
 @functools.lru_cache(maxsize=64)

@@ -30,7 +30,6 @@ U = TypeVar("U")
 
 _CACHE_KIB = 256 * 1024
 """Of SQLite while many rows are written: their indexes are written to in no order."""
-
 _PARAMETERS = 32_766
 """Of one statement, at most; an older SQLite takes fewer (sqlite.org/limits.html, 9)."""
 
@@ -39,10 +38,8 @@ class BulkWriter:
     """Adds many new speakers."""
 
     def __init__(self, effects: Effects, spaces: SpaceWriter, centroids: CentroidWriter) -> None:
-        self._connection = effects.connection
-        self._effects = effects
-        self._spaces = spaces
-        self._centroids = centroids
+        self._connection, self._effects = effects.connection, effects
+        self._spaces, self._centroids = spaces, centroids
 
     @contextmanager
     def at_scale(self) -> Iterator[None]:
@@ -69,7 +66,8 @@ class BulkWriter:
         keys = list(map(speaker_key, new.names))
         before = self._newest(speakers.c.id)
         self._insert(speakers, _SPEAKER, _speaker_rows(new, keys, self._effects.now))
-        ids = self._ids_after(speakers.c.id, before)
+        query = select(speakers.c.id).where(speakers.c.id > before).order_by(speakers.c.id)
+        ids = self._connection.execute(query).scalars().all()  # they rise as rows are inserted
         pairs = zip(ids, new.details, strict=True)
         joined = [(group, id_) for id_, details in pairs for group in details.groups]
         self._insert(memberships, ("group_name", "speaker_id"), joined)
@@ -83,9 +81,8 @@ class BulkWriter:
         before = self._newest(centroids.c.id)
         self._insert(centroids, _CENTROID, _centroid_rows(new, ids, space_id, transform))
         added = select(centroids.c.id, self._random_token()).where(centroids.c.id > before)
-        self._connection.execute(
-            insert(changes).from_select(("centroid_id", "token"), added.order_by(centroids.c.id))
-        )
+        feed = insert(changes).from_select(("centroid_id", "token"), added.order_by(centroids.c.id))
+        self._connection.execute(feed)
         self._effects.touched.add(space_id)
 
     def _random_token(self) -> ColumnElement[str]:
@@ -96,11 +93,6 @@ class BulkWriter:
 
     def _newest(self, id_: Column[int]) -> int:
         return int(self._connection.execute(select(func.max(id_))).scalar() or 0)
-
-    def _ids_after(self, id_: Column[int], before: int) -> Sequence[int]:
-        """Return the ids of the rows after one: ids rise in the order that rows are inserted."""
-        query = select(id_).where(id_ > before).order_by(id_)
-        return self._connection.execute(query).scalars().all()
 
     def _insert(
         self, table: Table, columns: Sequence[str], values: Sequence[tuple[object, ...]]
@@ -127,14 +119,10 @@ class BulkWriter:
             self._connection.exec_driver_sql(many, tuple(itertools.chain.from_iterable(rows)))
 
 
-_SPEAKER = (
-    *("name", "name_key", "created_at", "updated_at", "metadata", "expires_at", "disabled_at"),
+_SPEAKER, _SAMPLE, _CENTROID = (
+    tuple(column.name for column in table.c if column.name != "id")
+    for table in (speakers, samples, centroids)
 )
-_SAMPLE = (
-    *("speaker_id", "space_id", "vector", "pcm_sha256", "source_name", "net_speech_s"),
-    *("quality", "overrides", "created_at", "label"),
-)
-_CENTROID = ("speaker_id", "space_id", "vector", "n_samples", "n_narrowband", "net_speech_s")
 """Columns in the order of the tables, as a compiled statement takes them."""
 
 

@@ -78,11 +78,8 @@ class Centroids:
 
     def id_of(self, speaker_id: int, space_id: str) -> int | None:
         """Return the id of a speaker's centroid in a space, or None."""
-        return self._connection.execute(
-            select(centroids.c.id).where(
-                centroids.c.speaker_id == speaker_id, centroids.c.space_id == space_id
-            )
-        ).scalar()
+        query = select(centroids.c.id).where(centroids.c.space_id == space_id)
+        return self._connection.execute(query.where(centroids.c.speaker_id == speaker_id)).scalar()
 
     def vector(self, centroid_id: int, space_id: str) -> Float32Array:
         """Return a centroid (dim,) that this snapshot has."""

@@ -1,4 +1,4 @@
-"""The change feed, which the indexes follow, and what one change did beside its rows."""
+"""The change feed, which the indexes follow, erasures, and what a change did beside its rows."""
 
 from __future__ import annotations
 
@@ -6,31 +6,28 @@ import secrets
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from voiceid.domain import EMPTY_REVISION, FeedEntry, Revision
+from voiceid.store import stored_rows
 from voiceid.store.tables import changes, erasures, speakers
 from voiceid.store.value_list import in_list
 
 
 class Feed:
-    """Reads the change feed, as a snapshot has it."""
+    """Reads the change feed; ``moves`` in a change, which appends to it."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, *, moves: bool = False) -> None:
+        self._connection, self._moves = connection, moves
         self._newest: Revision | None = None
 
     def revision(self) -> Revision:
         """Return the newest point of the feed."""
-        if self._newest is None:  # read once a snapshot
-            self._newest = self._read_newest()
+        if self._newest is None or self._moves:  # read once a snapshot
+            query = select(changes.c.revision, changes.c.token).order_by(changes.c.revision.desc())
+            row = self._connection.execute(query.limit(1)).first()
+            self._newest = EMPTY_REVISION if row is None else Revision(row.revision, row.token)
         return self._newest
-
-    def _read_newest(self) -> Revision:
-        row = self._connection.execute(
-            select(changes.c.revision, changes.c.token).order_by(changes.c.revision.desc()).limit(1)
-        ).first()
-        return EMPTY_REVISION if row is None else Revision(row.revision, row.token)
 
     def has(self, revision: Revision) -> bool:
         """Whether the feed passed through this very point, token and all."""
@@ -59,12 +56,24 @@ class Feed:
         return entries[1:] if entries and entries[0].revision == revision else None
 
 
-class MovingFeed(Feed):
-    """Reads the change feed in a change, which appends to it."""
+class Erasures:
+    """Reads which removals may have left traces in files beside the database's rows."""
 
-    def revision(self) -> Revision:
-        """Return the newest point of the feed."""
-        return self._read_newest()
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def pending(self) -> datetime | None:
+        """Return when the oldest erasure began that is not finished, or None."""
+        oldest = self._connection.execute(select(func.min(erasures.c.created_at))).scalar()
+        return None if oldest is None else stored_rows.moment_of(oldest)
+
+    def newest(self) -> int:
+        """Return the id of the newest erasure that is not finished, or 0."""
+        return int(self._connection.execute(select(func.max(erasures.c.id))).scalar() or 0)
+
+    def clear(self, up_to_id: int) -> None:
+        """Note, in a change, that erasures are finished, up to one."""
+        self._connection.execute(delete(erasures).where(erasures.c.id <= up_to_id))
 
 
 class Effects:

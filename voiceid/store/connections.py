@@ -1,12 +1,9 @@
 """Connections and transactions; those to SQLite so that nothing committed is ever lost.
 
-Write-ahead logging lets readers go on while one writer writes; ``synchronous=FULL`` puts
-every commit on the disk before it is reported (a power cut loses nothing that was
-answered); ``secure_delete`` overwrites what is removed.  Transactions are begun by this
-module and not by Python's driver, which would begin them too late (see SQLAlchemy's notes
-on pysqlite): a read is one snapshot, a write takes the lock at its start.
-
-What is different on a server is in `postgres`.
+Write-ahead logging lets readers go on while one writer writes; ``synchronous=FULL`` puts every
+commit on the disk before it is reported; ``secure_delete`` overwrites what is removed.  This module
+begins transactions, because Python's driver begins them too late (see SQLAlchemy's notes on
+pysqlite): a read is one snapshot, a write takes the lock at its start.
 """
 
 from __future__ import annotations

@@ -99,18 +99,16 @@ class Fits(Generic[T]):
     def in_use(self, space_id: str) -> T | None:
         """Return the one that decides in a space, or None."""
         used = self._table.c.used_since.is_not(None)
-        fits = self._where((self._table.c.space_id == space_id) & used)
-        return fits[0] if fits else None
+        return next(iter(self._where((self._table.c.space_id == space_id) & used)), None)
 
     def _where(self, condition: ColumnElement[bool]) -> list[T]:
         query = select(self._table).where(condition).order_by(self._table.c.id)
         return [self._read(row) for row in self._connection.execute(query)]
 
     def _add(self, space_id: str, source: str, now: str, **values: object) -> int:
-        query = insert(self._table).values(
-            space_id=space_id, created_at=now, source=source, **values
-        )
-        return int(self._connection.execute(query.returning(self._table.c.id)).scalar_one())
+        values |= {"space_id": space_id, "created_at": now, "source": source}
+        query = insert(self._table).values(**values).returning(self._table.c.id)
+        return int(self._connection.execute(query).scalar_one())
 
     def _use(self, space_id: str, number: int | None, now: str) -> None:
         of_space = self._table.c.space_id == space_id
@@ -141,8 +139,7 @@ class CalibrationWriter(Calibrations):
 
     def __init__(self, effects: Effects, spaces: SpaceWriter) -> None:
         super().__init__(effects.connection)
-        self._now = effects.now
-        self._spaces = spaces
+        self._now, self._spaces = effects.now, spaces
 
     def add(
         self,
@@ -172,9 +169,7 @@ class AdaptationWriter(Adaptations):
 
     def __init__(self, effects: Effects, spaces: SpaceWriter, centroids: CentroidWriter) -> None:
         super().__init__(effects.connection)
-        self._effects = effects
-        self._spaces = spaces
-        self._centroids = centroids
+        self._effects, self._spaces, self._centroids = effects, spaces, centroids
 
     def add(
         self, space: EmbeddingSpace, transform: Transform, measured: dict[str, object], source: str
@@ -187,14 +182,8 @@ class AdaptationWriter(Adaptations):
         adapted = adapted_space(space, transform)
         self._spaces.know(space)
         self._spaces.know(adapted)
-        number = self._add(
-            space.id,
-            source,
-            self._effects.now,
-            adapted_id=adapted.id,
-            transform=transform.to_bytes(),
-            facts=json.dumps(measured),
-        )
+        fitted = {"transform": transform.to_bytes(), "facts": json.dumps(measured)}
+        number = self._add(space.id, source, self._effects.now, adapted_id=adapted.id, **fitted)
         self._centroids.adapt(space.id, adapted.id, transform)
         return number
 

@@ -1,12 +1,9 @@
 """Centroids on PostgreSQL: the column type, the search in SQL, and pgvector's HNSW index.
 
-In Python a centroid's vector is bytes, little-endian float32, whatever the database.  On
-PostgreSQL the column is pgvector's `vector`: the same float32 numbers.
-
-A search compares all rows of a space, in parallel where the server allows it.  It sorts ids and
-cosines alone, and reads the vectors of the best afterwards.  A cast to `halfvec` makes it slower
-(docs/postgres.md).  An HNSW index of a space is optional; its comment holds what it was
-measured to lose, so that no table is needed for that.
+In Python a centroid's vector is bytes of little-endian float32 whatever the database; on PostgreSQL
+the column is pgvector's `vector`.  A search compares all rows of a space: it sorts ids and cosines
+alone, and reads the vectors of the best afterwards.  A cast to `halfvec` makes it slower
+(docs/postgres.md).  The comment of an HNSW index, which is optional, holds what it loses.
 """
 
 from __future__ import annotations

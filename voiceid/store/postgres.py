@@ -1,13 +1,10 @@
 """PostgreSQL: its connections and transactions, and what its errors mean.
 
-What SQLite does by nature is asked for here.  A read is one snapshot (REPEATABLE READ); a
-write first takes a lock that all writers of the database take, so that they come one after
-another, as with ``BEGIN IMMEDIATE``: the change feed's numbers are committed in their order,
-and what a writer reads is what it changes.  ``synchronous_commit`` puts every commit on the
-server's disk before it is reported.
-
-Nothing is kept in a session: statements are not prepared and settings are of one transaction,
-so that a pooler (PgBouncer) may stand between.
+A read is one snapshot (REPEATABLE READ).  A write first takes a lock that all writers of the
+database take, so that they come one after another, as with SQLite's ``BEGIN IMMEDIATE``: the feed's
+numbers are committed in their order.  ``synchronous_commit`` puts every commit on the server's disk
+before it is reported.  Statements are not prepared and settings are of one transaction, so that a
+pooler (PgBouncer) may stand between.
 """
 
 from __future__ import annotations
@@ -99,9 +96,9 @@ def make_engine(url: DatabaseUrl, busy_timeout_ms: int) -> Engine:
 
 def revision(connection: Connection, url: DatabaseUrl) -> str | None:
     """Return the revision of the schema, or None where voiceid has made no tables yet."""
-    found = "SELECT to_regclass(%s) IS NOT NULL"
+    is_there = "SELECT to_regclass(%s) IS NOT NULL"
     ours, versions = (
-        connection.exec_driver_sql(found, (name,)).scalar()
+        connection.exec_driver_sql(is_there, (name,)).scalar()
         for name in ("embedding_spaces", "alembic_version")
     )
     if ours != versions:

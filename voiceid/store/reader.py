@@ -8,8 +8,7 @@ from sqlalchemy import Connection
 
 from voiceid.store import pgvector
 from voiceid.store.centroid_table import Centroids
-from voiceid.store.change_feed import Feed
-from voiceid.store.erasure_table import Erasures
+from voiceid.store.change_feed import Erasures, Feed
 from voiceid.store.fit_tables import Adaptations, Calibrations, FitsInUse, fits_in_use
 from voiceid.store.sample_table import Samples
 from voiceid.store.space_table import Spaces

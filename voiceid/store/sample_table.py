@@ -86,9 +86,7 @@ class SampleWriter(Samples):
 
     def __init__(self, effects: Effects, spaces: SpaceWriter, centroids: CentroidWriter) -> None:
         super().__init__(effects.connection, spaces)
-        self._effects = effects
-        self._spaces = spaces
-        self._centroids = centroids
+        self._effects, self._spaces, self._centroids = effects, spaces, centroids
 
     def add(self, speaker_id: int, space: EmbeddingSpace, new: Sequence[NewSample]) -> None:
         """Add samples to a speaker.

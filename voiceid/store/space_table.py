@@ -58,7 +58,6 @@ class SpaceWriter(Spaces):
         """Write down an embedding space, if it is not known yet."""
         if space.id not in self.dims():
             facts = json.dumps(space.to_dict())
-            self._connection.execute(
-                insert(embedding_spaces).values(id=space.id, dim=space.dim, facts=facts)
-            )
+            query = insert(embedding_spaces).values(id=space.id, dim=space.dim, facts=facts)
+            self._connection.execute(query)
             self.dims()[space.id] = space.dim

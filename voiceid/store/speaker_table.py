@@ -66,14 +66,13 @@ class Speakers:
 
     def find(self, name: str) -> Speaker | None:
         """Return the speaker of that name, or None; raises SpeakerNameInvalid."""
-        named = self._where(speakers.c.name_key == speaker_key(name))
-        return named[0] if named else None
+        return next(iter(self._where(speakers.c.name_key == speaker_key(name))), None)
 
     def get(self, name: str) -> Speaker:
         """Return the speaker of that name; raises SpeakerNotFound, SpeakerNameInvalid."""
         speaker = self.find(name)
         if speaker is None:
-            raise SpeakerNotFound(f"nobody called {speaker_name(name)!r} is enrolled")
+            raise SpeakerNotFound(f"no speaker called {speaker_name(name)!r} is enrolled")
         return speaker
 
     def all(self) -> list[Speaker]:
@@ -178,11 +177,9 @@ class SpeakerWriter(Speakers):
         """Give a speaker another name; raises SpeakerExists, SpeakerNameInvalid."""
         other, key = speakers.alias("other"), speaker_key(new_name)
         taken = exists().where(other.c.name_key == key, other.c.id != speaker_id)
-        done = self._connection.execute(
-            update(speakers)
-            .where(speakers.c.id == speaker_id, ~taken)
-            .values(name=speaker_name(new_name), name_key=key, updated_at=self._effects.now)
-        )
+        values = {"name": speaker_name(new_name), "name_key": key, "updated_at": self._effects.now}
+        query = update(speakers).where(speakers.c.id == speaker_id, ~taken).values(**values)
+        done = self._connection.execute(query)
         if not done.rowcount:
             raise self._taken(new_name)
 
@@ -201,20 +198,17 @@ class SpeakerWriter(Speakers):
         if details.enabled is not None:
             since = func.coalesce(speakers.c.disabled_at, self._effects.now)
             values["disabled_at"] = None if details.enabled else since
-        self._connection.execute(
-            update(speakers).where(speakers.c.id == speaker_id).values(**values)
-        )
+        query = update(speakers).where(speakers.c.id == speaker_id)
+        self._connection.execute(query.values(**values))
         self._effects.stamped([speaker_id])
         if details.groups or details.not_groups:
             self._edit_groups(speaker_id, details)
 
     def _edit_groups(self, speaker_id: int, details: SpeakerDetails) -> None:
         named = memberships.c.group_name.in_([*details.groups, *details.not_groups])
-        self._connection.execute(
-            delete(memberships).where(memberships.c.speaker_id == speaker_id, named)
-        )
-        joined = [{"group_name": group, "speaker_id": speaker_id} for group in details.groups]
-        if joined:
+        of_speaker = memberships.c.speaker_id == speaker_id
+        self._connection.execute(delete(memberships).where(of_speaker, named))
+        if joined := [{"group_name": g, "speaker_id": speaker_id} for g in details.groups]:
             self._connection.execute(insert(memberships), joined)
         # Indexes keep groups, and follow the feed.
         theirs = centroids.c.speaker_id == speaker_id

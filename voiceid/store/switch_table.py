@@ -30,8 +30,7 @@ _new = samples.alias("new")
 class BroughtOver:
     """One sample of the old space: its speaker, and whether the new one has it.
 
-    ``net_speech_s`` is of the sample; ``had_s`` and ``has_s`` are of all samples of the speaker,
-    in the old space and in the new one.
+    ``had_s`` and ``has_s`` are of all samples of the speaker, in the old space and in the new one.
     """
 
     speaker_id: int
@@ -55,9 +54,7 @@ class Switches:
         was, now = centroids.alias("was"), centroids.alias("now")
         query = (
             select(
-                samples.c.speaker_id,
-                speakers.c.name,
-                samples.c.pcm_sha256,
+                *(samples.c.speaker_id, speakers.c.name, samples.c.pcm_sha256),
                 samples.c.net_speech_s,
                 _is_done(change).label("done"),
                 was.c.net_speech_s.label("had_s"),
@@ -124,22 +121,15 @@ class SwitchWriter(Switches):
         """Write down that a switch is being prepared, and return it."""
         self._know(to_space)
         newest = select(func.coalesce(func.max(samples.c.id), 0)).scalar_subquery()
-        new = insert(model_changes).values(
-            from_space=from_space,
-            to_space=to_space.id,
-            after_sample=newest,
-            started_at=self._now,
-        )
+        spaces = {"from_space": from_space, "to_space": to_space.id}
+        new = insert(model_changes).values(**spaces, after_sample=newest, started_at=self._now)
         row = self._connection.execute(new.returning(model_changes)).one()
         return stored_rows.model_change(row)
 
     def switch(self, change: ModelChange) -> None:
         """Let the new space take the place of the old one, for every process, from now on."""
-        self._connection.execute(
-            update(model_changes)
-            .where(model_changes.c.id == change.id)
-            .values(switched_at=self._now)
-        )
+        query = update(model_changes).where(model_changes.c.id == change.id)
+        self._connection.execute(query.values(switched_at=self._now))
 
     def forget(self, change: ModelChange) -> None:
         """Remove a switch that was not made."""

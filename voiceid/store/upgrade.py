@@ -82,12 +82,11 @@ def status(path: Path | DatabaseUrl, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS)
             current = postgres.revision(connection, path)
     else:
         current = _read_file(path, busy_timeout_ms)
-    if current is None:
-        return SchemaStatus(None, SCHEMA_HEAD, SchemaState.MISSING)
-    if current == SCHEMA_HEAD:
-        return SchemaStatus(current, SCHEMA_HEAD, SchemaState.CURRENT)
-    known = {script.revision for script in _scripts().walk_revisions()}
-    state = SchemaState.OUTDATED if current in known else SchemaState.NEWER
+    if current in {None, SCHEMA_HEAD}:
+        state = SchemaState.MISSING if current is None else SchemaState.CURRENT
+    else:
+        known = {script.revision for script in _scripts().walk_revisions()}
+        state = SchemaState.OUTDATED if current in known else SchemaState.NEWER
     return SchemaStatus(current, SCHEMA_HEAD, state)
 
 
@@ -112,9 +111,11 @@ def upgrade(path: Path | DatabaseUrl, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS
     if isinstance(path, Path):
         make_private(path)
     with opened(path, busy_timeout_ms, immediate=True, foreign_keys=False) as connection:
-        outdated = before.state is SchemaState.OUTDATED and not _is_at_head(connection)
-        if outdated and isinstance(path, Path):
-            _copy(path, path.with_name(f"{path.name}.before-{SCHEMA_HEAD}"))
+        # Another process may have upgraded it while this one waited for its turn.
+        if before.current and isinstance(path, Path) and _revision(connection) != SCHEMA_HEAD:
+            saved = path.with_name(f"{path.name}.before-{SCHEMA_HEAD}")
+            with whole_file(saved) as unfinished, closing(sqlite3.connect(path)) as old:
+                copy_pages(old, unfinished)
         run_migrations(connection)
         if isinstance(path, Path):
             _require_whole(connection, path)
@@ -165,31 +166,25 @@ def open_untouched(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
 
 
 def _read_file(path: Path, busy_timeout_ms: int) -> str | None:
+    """Return the revision, or None for a file with nothing in it."""
     with wrapped(path), wrapped_files(path):
         if not path.exists() or (path.is_file() and path.stat().st_size == 0):
             return None
         with OPENING, closing(open_untouched(path, busy_timeout_ms)) as connection:
-            return _revision(connection, path)
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+            if not tables:
+                return None
+            if "alembic_version" not in tables:
+                raise StoreError(
+                    f"{path} is a database of another program",
+                    hint="Point --data (or `data:` in config.yaml) at another folder.",
+                )
+            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            return None if row is None else str(row[0])
 
 
-def _revision(connection: sqlite3.Connection, path: Path) -> str | None:
-    """Return the revision, or None for a database with nothing in it."""
-    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-    if not tables:
-        return None
-    if "alembic_version" not in tables:
-        raise StoreError(
-            f"{path} is a database of another program",
-            hint="Point --data (or `data:` in config.yaml) at another folder.",
-        )
-    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-    return None if row is None else str(row[0])
-
-
-def _is_at_head(connection: Connection) -> bool:
-    """Whether another process upgraded while this one waited for its turn."""
-    revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    return bool(revision == SCHEMA_HEAD)
+def _revision(connection: Connection) -> object:
+    return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
 
 
 def _require_whole(connection: Connection, path: Path) -> None:
@@ -199,13 +194,3 @@ def _require_whole(connection: Connection, path: Path) -> None:
             f"{path} was not upgraded: rows in it refer to rows that are not there",
             hint="It was left as it was; put back a backup.",
         )
-
-
-def _copy(path: Path, target: Path) -> None:
-    """Copy the last committed state of a database (SQLite's backup API), whole or not at all."""
-    with (
-        whole_file(target) as unfinished,
-        wrapped(path),
-        closing(sqlite3.connect(path)) as old,
-    ):
-        copy_pages(old, unfinished)

@@ -9,8 +9,7 @@ from sqlalchemy import Connection
 
 from voiceid.store.bulk_insert import BulkWriter
 from voiceid.store.centroid_table import CentroidWriter
-from voiceid.store.change_feed import Effects, MovingFeed
-from voiceid.store.erasure_table import ErasureWriter
+from voiceid.store.change_feed import Effects, Feed
 from voiceid.store.fit_tables import AdaptationWriter, CalibrationWriter
 from voiceid.store.reader import Reader
 from voiceid.store.sample_table import SampleWriter
@@ -46,7 +45,7 @@ class Writer(Reader):
         """The sample vectors that were removed, as they were stored: to search for remains."""
         return self._effects.erased_vectors
 
-    feed = cached_property(lambda self: MovingFeed(self._connection))
+    feed = cached_property(lambda self: Feed(self._connection, moves=True))
     spaces = cached_property(lambda self: SpaceWriter(self._connection))
     speakers = cached_property(lambda self: SpeakerWriter(self._effects))
     samples = cached_property(lambda self: SampleWriter(self._effects, self.spaces, self.centroids))
@@ -57,4 +56,3 @@ class Writer(Reader):
         lambda self: AdaptationWriter(self._effects, self.spaces, self.centroids)
     )
     switches = cached_property(lambda self: SwitchWriter(self._effects, self.spaces))
-    erasures = cached_property(lambda self: ErasureWriter(self._connection))

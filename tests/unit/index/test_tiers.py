@@ -128,7 +128,7 @@ def test_the_last_code_lets_fewer_strangers_before_the_mate() -> None:
         return int((scores > scores[np.arange(len(mates)), mates][:, None]).sum())
 
     assert strangers_first(told) < 0.7 * strangers_first(plain)
-    first = products.scan(codes).nearest(asked_for, 200)
+    _, first = products.scan(codes)(asked_for, 200)
     exact = np.argsort(-told, axis=1, kind="stable")[:, :100]
     shared = [np.isin(e, f).mean() for e, f in zip(exact, first, strict=True)]
     assert np.mean(shared) > 0.99

@@ -57,7 +57,7 @@ def test_of_an_error_the_class_is_told_and_not_the_message(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     observer = Observer()
-    observer.failed("verify", SpeakerNotFound("nobody called 'my password' is enrolled"), 0.0)
+    observer.failed("verify", SpeakerNotFound("no speaker called 'my password' is enrolled"), 0.0)
     observer.failed("verify", ValueError("/home/alice/secret.wav"), 0.0)
     assert [(r.error, r.exit_code) for r in caplog.records] == [
         ("SpeakerNotFound", 41),
