@@ -31,8 +31,12 @@ class Door:
 
 
 def may_enter(vid: VoiceID, claimed: str, clip: str) -> tuple[bool, str]:
-    """Return whether ``claimed``, known from a card, is the voice in the clip, and why."""
+    """Return whether ``claimed``, known from a card, is the voice in the clip, and why.
+
+    Speakers are compared by id: a name may be written in several ways.
+    """
     try:
+        expected = vid.speaker(claimed)
         decision = vid.verify(claimed, clip)
     except AudioError as error:
         log.warning("unusable recording: %s", error)
@@ -43,7 +47,7 @@ def may_enter(vid: VoiceID, claimed: str, clip: str) -> tuple[bool, str]:
     log.info("%s", decision.to_dict())
     if decision.outcome is Outcome.INCONCLUSIVE:
         return False, "please speak longer"
-    if not decision.accepted or decision.speaker is None or decision.speaker.name != claimed:
+    if not decision.accepted or decision.speaker is None or decision.speaker.id != expected.id:
         return False, "voice not recognised"
     return True, "welcome"
 
