@@ -13,15 +13,13 @@ in `voiceid.resources`, loaded when it is first asked for.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from voiceid.audio import AudioSource
 from voiceid.config import Config, load_config
-from voiceid.decision.aims import Aim
 from voiceid.domain import (
     Candidate,
     Decision,
@@ -34,12 +32,11 @@ from voiceid.domain import (
 from voiceid.enrollment import Mode, Person, sources_of
 from voiceid.errors import AudioError, NotEnoughSpeech
 from voiceid.model_in_use import ModelInUse
-from voiceid.models import runtime
 from voiceid.models.fetch import Progress
 from voiceid.observability import ChangeKind
+from voiceid.questions import Questions
 from voiceid.session import Session
-from voiceid.speech.embedder import or_error
-from voiceid.verification import Probe, Search, compare
+from voiceid.verification import Search
 from voiceid.verification.calls import Cosines, aim_of, embedding_of, group_of, search_of
 
 if TYPE_CHECKING:  # each loads when it is first asked for
@@ -51,9 +48,6 @@ if TYPE_CHECKING:  # each loads when it is first asked for
     from voiceid.resources.models import Models
     from voiceid.resources.samples import Samples
     from voiceid.resources.speakers import Speakers
-
-
-S = TypeVar("S")
 
 
 class VoiceID:
@@ -71,6 +65,7 @@ class VoiceID:
         progress: Progress | None = None,
     ) -> None:
         self._session = Session(config, notify or (lambda _: None), progress)
+        self._questions = Questions(self._session)
 
     @classmethod
     def open(
@@ -175,7 +170,7 @@ class VoiceID:
         AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid
         """
         search = search_of(top, group, target_fpir=target_fpir, threshold=threshold, margin=margin)
-        return self._identified(source, search)
+        return self._questions.identify(source, search)
 
     def identify_all(
         self,
@@ -193,7 +188,9 @@ class VoiceID:
         errors an `AudioError` is of one clip, and any other ends the whole.
         """
         search = search_of(top, group, target_fpir=target_fpir, threshold=threshold, margin=margin)
-        return self._each(Task.IDENTIFY, lambda source: self._identified(source, search), sources)
+        return self._questions.each(
+            Task.IDENTIFY, lambda source: self._questions.identify(source, search), sources
+        )
 
     def verify(
         self,
@@ -228,7 +225,7 @@ class VoiceID:
         AudioError, ModelError, StoreError, ConfigError
         """
         aim = aim_of(target_fmr=target_fmr, threshold=threshold)
-        return self._verified(name, source, aim, group_of(group))
+        return self._questions.verify(name, source, aim, group_of(group))
 
     def verify_all(
         self,
@@ -244,8 +241,10 @@ class VoiceID:
         See :meth:`verify` and :meth:`identify_all`.
         """
         aim, within = aim_of(target_fmr=target_fmr, threshold=threshold), group_of(group)
-        return self._each(
-            Task.VERIFY, lambda source: self._verified(name, source, aim, within), sources
+        return self._questions.each(
+            Task.VERIFY,
+            lambda source: self._questions.verify(name, source, aim, within),
+            sources,
         )
 
     def compare(
@@ -265,11 +264,7 @@ class VoiceID:
         AudioError, ModelError, StoreError, ConfigError
         """
         aim = aim_of(target_fmr=target_fmr, threshold=threshold)
-
-        def ask(model: ModelInUse) -> Decision:
-            return compare(model.hear, a, b, lambda: model.back_end(aim))
-
-        return self._decided(Task.COMPARE, ask)
+        return self._questions.compare(a, b, aim)
 
     def search(
         self, clip: EmbeddedClip, *, k: int = 5, group: str | None = None
@@ -427,41 +422,3 @@ class VoiceID:
         from voiceid.resources.events import Events  # noqa: PLC0415
 
         return Events(self._session)
-
-    # How questions are asked
-
-    def _identified(self, source: AudioSource | EmbeddedClip, search: Search) -> Decision:
-        started = time.perf_counter()
-
-        def ask(model: ModelInUse) -> Decision:
-            if not isinstance(source, EmbeddedClip):
-                return model.verifier.identify(model.hear, source, search)
-            embedding = embedding_of(source, model.space)
-            probe = Probe(embedding, source.net_speech_s, source.narrowband, None)
-            return model.verifier.identify_probe(probe, search, started)
-
-        return self._decided(Task.IDENTIFY, ask)
-
-    def _verified(self, name: str, source: AudioSource, aim: Aim, group: str | None) -> Decision:
-        return self._decided(
-            Task.VERIFY,
-            lambda model: model.verifier.verify(model.hear, source, name, aim, group),
-        )
-
-    def _each(
-        self, task: Task, ask: Callable[[S], Decision], sources: Iterable[S]
-    ) -> Iterator[Decision | AudioError]:
-        with self._session.observer.failures(task):
-            model = self._session.loaded_model
-            _ = model.embedder
-        return runtime.in_order(or_error(ask), sources, model.speaker_model.workers)
-
-    def _decided(self, task: Task, ask: Callable[[ModelInUse], Decision]) -> Decision:
-        """Decide; the listeners receive the decision before the caller, or the error is counted."""
-        session = self._session
-        with session.observer.failures(task):
-            decision = session.ask(ask)
-            for callback in list(session.listeners.values()):
-                callback(decision)
-            session.observer.decided(decision)
-        return decision

@@ -19,7 +19,6 @@ from voiceid.audio import KeptAudio
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import ErasureIncomplete, StoreError, VoiceIDError
 from voiceid.index.base import Gallery
-from voiceid.index.file import drop_unknown
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Store
@@ -74,14 +73,19 @@ class Erasure:
             )
 
     def _from_index(self) -> Iterator[str]:
+        from voiceid.index.file import remove_others  # noqa: PLC0415 - it loads FAISS
+
         with self.store.read() as reader:
             dims = reader.spaces.dims()
             for space_id, dim in dims.items():
                 try:
-                    self.gallery(space_id, dim).sync(reader)
-                except VoiceIDError as error:
-                    yield f"{self.index_folder / space_id}.index: {error.message}"
-        yield from drop_unknown(self.index_folder, dims)
+                    done = self.gallery(space_id, dim).sync(reader)
+                except VoiceIDError:
+                    done = False
+                if not done:
+                    yield f"{self.index_folder / space_id}.index: it cannot be changed"
+        for path in remove_others(self.index_folder, dims):
+            yield f"{path}: it cannot be removed"
 
     def _from_audio(self) -> Iterator[str]:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,8 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.reader import Reader
 
 DATABASE_NAME = "voiceid.sqlite3"
+_SYNCED_AFTER = 64
+"""Changes that the index files may be behind; searches follow each change by themselves."""
 
 T = TypeVar("T")
 
@@ -61,6 +64,7 @@ class Session:
         self._galleries: dict[str, Gallery] = {}
         self._models_in_use: dict[str, ModelInUse] = {}
         self._latest: ModelInUse | None = None
+        self._changes_behind = 0
         self._lock = threading.RLock()
 
     # The database and what lies beside it
@@ -107,7 +111,21 @@ class Session:
         options = self.config.index
         if isinstance(self.database, DatabaseUrl):
             return ServerGallery(space_id, dim, str(self.database), self.store.write, options)
-        return GalleryIndex(space_id, dim, self.index_folder / f"{space_id}.index", options)
+        path = self.index_folder / f"{space_id}.index"
+        return GalleryIndex(space_id, dim, path, options, self._start_sealing)
+
+    def _start_sealing(self) -> None:
+        """Start a process in the background that seals the index files that are due."""
+        from voiceid.index import sealer  # noqa: PLC0415 - for large galleries alone
+
+        home, data, options = self.config.home, self.config.data, self.config.index
+        where = ["--home", str(home), "--data", str(data)]
+        settings = {"KIND": options.kind, "MAX_MISS_RATE": str(options.max_miss_rate)}
+        sealer.start(
+            [sys.executable, "-m", "voiceid", *where, "index", "seal"],
+            self.index_folder,
+            {f"VOICEID_INDEX__{key}": value for key, value in settings.items()},
+        )
 
     def each_index(self, act: Callable[[Gallery, Reader], T], only: str | None = None) -> list[T]:
         """Do something with the index of every embedding space, or of one."""
@@ -118,11 +136,11 @@ class Session:
                 if only in {None, space_id}
             ]
 
-    def follow(self) -> None:
-        """Let the index files follow a large change, and empty the log, which is as large."""
-        with contextlib.suppress(StoreError):  # the change itself is on the disk
-            self.store.erase_remains()
-        self.each_index(lambda index, reader: index.sync(reader))
+    def sync_indexes(self) -> None:
+        """Let the index files follow the database; one that cannot catches up later."""
+        self._changes_behind = 0
+        with contextlib.suppress(StoreError):
+            self.each_index(lambda index, reader: index.sync(reader))
 
     def disconnect(self) -> None:
         """Close the connections to the database; new ones are made when they are needed."""
@@ -155,9 +173,13 @@ class Session:
                 change = Change(writer)
                 yield change
                 erases = writer.erased or writer.erasures.pending() is not None
+            self._changes_behind += bool(writer.touched)
             try:
                 if erases:
                     self.erasure.complete(writer.erased_vectors)
+                    self._changes_behind = 0
+                elif self._changes_behind >= _SYNCED_AFTER:
+                    self.sync_indexes()
             finally:  # the change is made, whatever remains of what it erased
                 for facts in change.events:
                     record(**{"elapsed_ms": elapsed_ms(started), **facts})
@@ -289,5 +311,7 @@ class Session:
         """Close the database, if it was opened; the object must not be used afterwards."""
         with self._lock:
             if self._store is not None:
+                if self._changes_behind:
+                    self.sync_indexes()
                 self._store.close()
                 self._store = None

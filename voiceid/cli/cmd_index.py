@@ -53,6 +53,18 @@ def rebuild_command(console: Console) -> int:
     return exit_codes.DONE
 
 
+@command.command("seal", cls=Command, example="voiceid index seal")
+@common_options
+@click.pass_obj
+def seal_command(console: Console) -> int:
+    """Write the index files of large galleries that are due, at a low priority.
+
+    Commands that change a gallery start this in the background.
+    """
+    with open_voiceid(console) as vid:
+        return exit_codes.DONE if vid.index.seal() else exit_codes.INTERNAL
+
+
 def _tell(statuses: Sequence[IndexStatus], console: Console) -> None:
     rows = [{key: _plain(v) for key, v in dataclasses.asdict(s).items()} for s in statuses]
     if console.settings.as_json:

@@ -176,6 +176,8 @@ class IndexStatus:
         Speakers in the index (None: it cannot be told), and in the database.
     revision, database_revision : int or None
         Of the change feed: what the index has seen, and what there is.
+    is_due : bool
+        Whether so much has changed that the file is to be written again, in the background.
     miss_rate, miss_rate_upper : float or None
         How often a search loses the mate whom an exact search would put first, measured when the
         index was made, and the upper bound of 95 %; None where nobody can be lost.
@@ -189,6 +191,7 @@ class IndexStatus:
     enrolled: int
     revision: int | None
     database_revision: int
+    is_due: bool = False
     miss_rate: float | None = None
     miss_rate_upper: float | None = None
 
@@ -228,8 +231,14 @@ class Gallery(Protocol):
     def size(self, reader: CentroidSource, group: str | None = None) -> int:
         """Return how many centroids :meth:`search` looks at."""
 
-    def sync(self, reader: CentroidSource) -> None:
-        """Follow the database to the reader's snapshot."""
+    def sync(self, reader: CentroidSource) -> bool:
+        """Follow the database to the reader's snapshot.
+
+        Returns
+        -------
+        bool
+            Whether nothing is left of centroids that changed or were removed.
+        """
 
     def rebuild(self, reader: CentroidSource) -> None:
         """Make what is kept beside the rows anew, whatever it was."""

@@ -9,7 +9,6 @@ database.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -39,81 +38,71 @@ _BLOCK = 64
 class Scan(Protocol):
     """A pass over the codes of a set of vectors."""
 
-    def nearest(self, queries: Float32Array, count: int) -> Positions:
-        """Return the positions (n, count) of who seems nearest to each of (n, dim), best first."""
+    def nearest(self, queries: Float32Array, count: int) -> tuple[Float32Array, Positions]:
+        """Return scores and positions (n, count) of what seems nearest to (n, dim), best first."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bytes:
-    """Eight bits a component: x = low + (code + 1/2) / 255 * width.
+    """Eight bits a component: x = low + (code + 1/2) * step.
 
     Parameters
     ----------
-    low, width : (dim,) float32
+    low, step : (dim,) float32
     """
 
     low: Float32Array
-    width: Float32Array
+    step: Float32Array
 
     @classmethod
     def trained(cls, vectors: Float32Array) -> Bytes:
         """Return the ranges of (n, dim) vectors, with some slack."""
         low, high = vectors.min(axis=0), vectors.max(axis=0)
         slack = _SLACK * np.maximum(high - low, np.float32(1e-6))
-        return cls(low - slack, high - low + 2 * slack)
+        return cls(low - slack, (high - low + 2 * slack) / np.float32(_STEPS))
 
     def encode(self, vectors: Float32Array) -> Codes:
-        """Return (n, dim) codes; what lies beyond the range gets the nearest in it."""
-        index = self._index()  # which owns the quantiser: it must live as long
-        found: Codes = index.sq.compute_codes(np.ascontiguousarray(vectors))
-        return found
+        """Return (n, dim) codes; a value beyond the range gets the nearest in it."""
+        steps = (vectors - self.low) / self.step
+        codes: Codes = np.clip(steps, 0, _STEPS).astype(np.uint8)
+        return codes
 
     def decode(self, codes: Codes) -> Float32Array:
         """Return (n, dim) vectors."""
-        step = self.width / np.float32(_STEPS)
-        return (codes.astype(np.float32) + np.float32(0.5)) * step + self.low
+        return (codes + np.float32(0.5)) * self.step + self.low
 
     def cosines(self, codes: Codes, query: Float32Array) -> Float32Array:
         """Return the cosines (n,) of decoded codes with (dim,)."""
-        step = self.width / np.float32(_STEPS)
-        scores: Float32Array = codes.astype(np.float32) @ (step * query)
-        return scores + np.float32(query @ (self.low + step / 2))
+        scores: Float32Array = codes.astype(np.float32) @ (self.step * query)
+        return scores + np.float32(query @ (self.low + self.step / 2))
 
-    def scan(self, codes: Codes) -> Scan:
+    def scan(self, codes: Codes, reach: float) -> Scan:
         """Return a pass over (n, dim) codes, of which it makes a copy.
 
-        The ranges go into the query, and the query into 8 bits too: FAISS then multiplies whole
-        numbers, in half the time.  What all codes have in common does not change an order.
+        FAISS multiplies whole numbers in half the time, so the query becomes eight bits too.  What
+        that leaves of it changes a cosine by no more than its length times ``reach``, the greatest
+        length of a code less 128 (Cauchy-Schwarz).  The scores are the cosines of
+        :meth:`cosines`, and that much more: nothing that was not found has a greater one.
         """
         kind = faiss.ScalarQuantizer.QT_8bit_direct_signed  # a code less 128
         index: Any = faiss.IndexScalarQuantizer(codes.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
-        faiss.copy_array_to_vector(codes.reshape(-1), index.codes)
-        index.ntotal = len(codes)
-        return _Scan(index, lambda queries: self._whole(queries)[0])
+        return _ByteScan(_filled(index, codes), self, reach)
 
-    def slack(self, query: Float32Array, reach: float) -> float:
-        """Return by how much a pass can be off for (dim,), beside :meth:`cosines`.
 
-        ``reach`` is the greatest length of a code less 128: by Cauchy and Schwarz, what was left
-        of the query can make no more of a difference than that.
-        """
-        whole, scale = self._whole(query[None])
-        left = query * (self.width / np.float32(_STEPS)) - whole[0] * scale[0]
-        return float(np.linalg.norm(left)) * reach
+@dataclass(frozen=True, slots=True, eq=False)
+class _ByteScan:
+    index: Any
+    bytes_: Bytes
+    reach: float
 
-    def _whole(self, queries: Float32Array) -> tuple[Float32Array, Float32Array]:
-        """Return (n, dim) whole numbers from -127 to 127, and (n, 1) by what they are scaled."""
-        scaled = queries * (self.width / np.float32(_STEPS))
+    def nearest(self, queries: Float32Array, count: int) -> tuple[Float32Array, Positions]:
+        scaled = queries * self.bytes_.step
         scale = np.maximum(np.abs(scaled).max(axis=1, keepdims=True), np.float32(1e-30)) / 127
-        return np.rint(scaled / scale), scale
-
-    def _index(self) -> Any:
-        index: Any = faiss.IndexScalarQuantizer(
-            len(self.low), faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
-        )
-        faiss.copy_array_to_vector(np.concatenate([self.low, self.width]), index.sq.trained)
-        index.is_trained = True
-        return index
+        whole = np.rint(scaled / scale)
+        scores, positions = self.index.search(whole, count)
+        middle = self.bytes_.low + np.float32(128.5) * self.bytes_.step
+        left = np.linalg.norm(scaled - whole * scale, axis=1, keepdims=True)
+        return scores * scale + (queries @ middle)[:, None] + left * self.reach, positions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,16 +169,28 @@ class Products:
         plain: Any = faiss.IndexPQ(quantizer.d, quantizer.M, 4, faiss.METRIC_INNER_PRODUCT)
         plain.pq = quantizer
         plain.is_trained = True
-        faiss.copy_array_to_vector(codes.reshape(-1), plain.codes)
-        plain.ntotal = len(codes)
-        return _Scan(faiss.IndexPQFastScan(plain, _BLOCK), self._query)
+        return _ProductScan(faiss.IndexPQFastScan(_filled(plain, codes), _BLOCK), self)
 
-    def _query(self, queries: Float32Array) -> Float32Array:
-        """Return queries (n, dim) as (n, dim + 8): turned, and one for what a code adds."""
-        adapted = np.zeros((len(queries), self.centroids[..., 0, :].size), dtype=np.float32)
-        adapted[:, : len(self.turn)] = queries @ self.turn
-        adapted[:, len(self.turn)] = 1
-        return adapted
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _ProductScan:
+    index: Any
+    products: Products
+
+    def nearest(self, queries: Float32Array, count: int) -> tuple[Float32Array, Positions]:
+        dim = queries.shape[1]
+        turned = np.zeros((len(queries), self.index.d), dtype=np.float32)
+        turned[:, :dim] = queries @ self.products.turn
+        turned[:, dim] = 1  # for what the last code adds
+        found: tuple[Float32Array, Positions] = self.index.search(turned, count)
+        return found
+
+
+def _filled(index: Any, codes: Codes) -> Any:
+    """Return FAISS's index, filled with codes (n, bytes)."""
+    faiss.copy_array_to_vector(np.ascontiguousarray(codes).reshape(-1), index.codes)
+    index.ntotal = len(codes)
+    return index
 
 
 def _balanced(vectors: Float32Array) -> Float32Array:
@@ -226,18 +227,6 @@ def _lacks(quantizer: Any, codes: Codes, turned: Float32Array) -> Float32Array:
         1 - np.einsum("nd,nd->n", quantizer.decode(codes), turned)
     )
     return lacks
-
-
-class _Scan:
-    def __init__(self, index: Any, adapted: Callable[[Float32Array], Float32Array]) -> None:
-        self._index, self._adapted = index, adapted
-
-    def nearest(self, queries: Float32Array, count: int) -> Positions:
-        """See `Scan`."""
-        rows = np.ascontiguousarray(self._adapted(queries), dtype=np.float32)
-        _, found = self._index.search(rows, min(count, self._index.ntotal))
-        positions: Positions = np.asarray(found, dtype=np.int64)
-        return positions
 
 
 def reach_of(codes: Codes) -> float:

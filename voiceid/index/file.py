@@ -1,8 +1,7 @@
 """The index file of a space: what later processes start sooner with, and can do without.
 
-It holds the gallery at one revision: every vector (tier "exact"), or the codes of `sealed`.  No
-voice stays in it that has left the database: a small file is written anew, in a large one the
-codes are overwritten.
+It holds the gallery as it was at one revision: every vector, or the codes of `sealed`.  What was
+made of a centroid that has changed since, or was removed, is overwritten in it.
 """
 
 from __future__ import annotations
@@ -12,69 +11,43 @@ import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from voiceid.domain import Revision
 from voiceid.index import sections
-from voiceid.index.base import CentroidSource, Ids, MissRate, Tier
-from voiceid.index.faiss_index import FaissIndex
-from voiceid.index.sealed import Plan, Sealed, code_bytes, positions_of, sealing
+from voiceid.index.base import CentroidSource, Ids, as_ids
+from voiceid.index.sections import Array, Facts, Unusable
 
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a file holds.
-
-    Parameters
-    ----------
-    flat : FaissIndex
-        Everybody, or nobody beside ``sealed``.
-    sealed : Sealed or None
-    revision : Revision
-    tier : Tier
-    count : int
-    loss : MissRate or None
-        None where nobody can be lost.
-    """
-
-    flat: FaissIndex
-    sealed: Sealed | None
-    revision: Revision
-    tier: Tier
-    count: int
-    loss: MissRate | None
+SUFFIX = ".index"
+_OF_CENTROIDS = frozenset({"there", "vectors", "bytes", "products"})
+"""The sections with a row for each centroid, which is zero when it was erased."""
 
 
 @contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other processes and threads from replacing files here; a kill ends it too.
+def alone_in(folder: Path, name: str = ".", *, wait: bool = True) -> Iterator[None]:
+    """Lock a folder, or a file in it, against other processes and threads; a kill ends it too.
 
     Where there is no ``flock`` (Windows), a save that loses the race is found to be behind
     by the next search, and written again.
+
+    Raises
+    ------
+    OSError
+        BlockingIOError: another has the lock, and ``wait`` is false.
     """
     try:
         import fcntl  # noqa: PLC0415 - not on every system
     except ImportError:
         yield
         return
-    number = os.open(folder, os.O_RDONLY)
+    flags = os.O_RDONLY if name == "." else os.O_RDWR | os.O_CREAT
+    number = os.open(folder / name, flags, 0o600)
     try:
-        fcntl.flock(number, fcntl.LOCK_EX)
+        fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
     finally:
         os.close(number)
-
-
-def drop_unknown(folder: Path, space_ids: Collection[str]) -> Iterator[str]:
-    """Remove index files of spaces that are not known; yield those that stay, and why."""
-    for path in folder.glob("*.index") if folder.is_dir() else ():
-        if path.stem not in space_ids:
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                yield f"{path}: {error.strerror}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +57,7 @@ class IndexFile:
     Parameters
     ----------
     path : Path
-        Its folder is made when it is first saved.
+        Its folder is made when it is first written.
     space_id : str
     dim : int
     """
@@ -93,11 +66,15 @@ class IndexFile:
     space_id: str
     dim: int
 
-    def empty(self) -> FaissIndex:
-        """Return an index of nobody."""
-        return FaissIndex(self.dim)
+    def header(self) -> Facts | None:
+        """Return the facts of the file; None when it cannot be used."""
+        with contextlib.suppress(Unusable):
+            facts = sections.header(self.path)
+            if facts.get("space") == self.space_id:
+                return facts
+        return None
 
-    def read(self) -> Found:
+    def read(self) -> tuple[Facts, dict[str, Array]]:
         """Return what the file holds.
 
         Raises
@@ -107,74 +84,74 @@ class IndexFile:
         """
         expected = {"space": self.space_id, "dim": self.dim}
         try:
-            facts, arrays = sections.read(self.path, expected)
-        except sections.Unusable:
+            return sections.read(self.path, expected)
+        except Unusable:
             try:
-                with _alone_in(self.path.parent):  # somebody may have been erasing in it
-                    facts, arrays = sections.read(self.path, expected)
-            except OSError as error:  # there is no such folder, or it is closed
-                raise sections.Unusable(str(error)) from error
-        tier, flat, sealed = Tier(facts["tier"]), self.empty(), None
-        if tier is Tier.EXACT:
-            flat.add(arrays["ids"], arrays["vectors"])
-        else:
-            sealed = Sealed(facts, arrays)
-        revision = Revision(facts["revision"], facts["token"])
-        loss = None
-        if tier is Tier.TWO_STAGE:
-            loss = MissRate(facts["missed"], facts["queries"])
-        return Found(flat, sealed, revision, tier, facts["count"], loss)
+                with alone_in(self.path.parent):  # another process may have been erasing in it
+                    return sections.read(self.path, expected)
+            except OSError as error:  # the folder is missing, or closed
+                raise Unusable(str(error)) from error
 
-    def save(self, flat: FaissIndex, revision: Revision, *, over_newer: bool) -> bool:
-        """Write every vector, unless a newer file is there; return whether it could be written."""
-        shapes = {"ids": ("<i8", (len(flat),)), "vectors": ("<f4", (len(flat), self.dim))}
-        facts = {**self._facts(revision), "tier": str(Tier.EXACT), "count": len(flat)}
-        try:
-            with sections.writing(self.path, facts, shapes) as (new, name):
-                new.put("ids", flat.ids())
-                new.put("vectors", flat.vectors())
-                new.finish()
-                self._put_in_place(name, revision, over_newer=over_newer)
-        except OSError:  # built again when needed; the old file may hold a removed voice
-            self.drop()
-            return False
-        return True
-
-    def seal(
-        self, reader: CentroidSource, tier: Tier, max_miss_rate: float, *, over_newer: bool
+    def write(
+        self,
+        facts: Facts,
+        arrays: dict[str, Array],
+        reader: CentroidSource | None = None,
+        *,
+        over_newer: bool = False,
     ) -> bool:
-        """Write everybody in codes, unless a newer file is there; return whether it could be."""
-        revision = reader.feed.revision()
-        plan = Plan(self.space_id, self.dim, tier, max_miss_rate, self._facts(revision))
+        """Write the gallery at the revision in the facts; return whether that is possible.
+
+        A newer file is left.  What changed between that revision and the reader's is erased.
+        """
+        arrays["there"] = np.ones(len(arrays["ids"]), dtype=np.uint8)
+        now = base = Revision(facts["revision"], facts["token"])
+        if reader is not None and (now := reader.feed.revision()) != base:
+            rows = np.isin(arrays["ids"], changed_since(reader, base))
+            for name in _OF_CENTROIDS & arrays.keys():
+                arrays[name][rows] = 0
+        facts = {**facts, "space": self.space_id, "dim": self.dim, **_erased(now)}
         try:
-            with sealing(self.path, reader, plan) as name:
-                self._put_in_place(name, revision, over_newer=over_newer)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with alone_in(self.path.parent):
+                self._sweep()
+                if over_newer or not self.is_newer(now.number):
+                    sections.write(self.path, facts, arrays)
         except OSError:
             return False
         return True
 
-    def erase(self, ids: Ids, number: int) -> None:
-        """Overwrite the codes of centroids that were gone by a revision's number.
+    def erase(self, reader: CentroidSource) -> bool:
+        """Overwrite what was made of centroids that have changed or are gone.
 
-        A file that was begun before it, and comes later, does not take this one's place.
+        A file in which that is not possible is removed, and so is one of a space that is empty.
+
+        Returns
+        -------
+        bool
+            False when the file can be neither overwritten nor removed.
         """
         try:
-            with _alone_in(self.path.parent):
-                facts = sections.header(self.path)
-                rows = positions_of(ids, sections.unchecked(self.path, "ids"))
-                zeros = {
-                    name: {int(row): np.zeros(size, np.uint8) for row in rows}
-                    for name, size in code_bytes(self.dim).items()
-                }
-                sections.overwrite(self.path, zeros, erased_to=max(number, facts["erased_to"]))
-        except (OSError, sections.Unusable):
+            if not self.path.parent.is_dir():
+                return True
+            with alone_in(self.path.parent):
+                self._sweep()
+                if self.is_there():
+                    self._erase(reader)
+        except (OSError, Unusable):
             self.drop()
+            return not self.is_there()
+        return True
 
     def is_there(self) -> bool:
         """Whether there is a file, whatever is in it."""
-        with contextlib.suppress(OSError):
-            return self.path.exists()
-        return False
+        try:
+            self.path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:  # a folder that is closed does not say
+            pass
+        return True
 
     def drop(self) -> None:
         """Remove the file: it is only a cache."""
@@ -182,25 +159,58 @@ class IndexFile:
             self.path.unlink(missing_ok=True)
 
     def is_newer(self, number: int) -> bool:
-        """Whether the file knows of a later revision: another process was faster."""
+        """Whether the file has seen a later revision: another process was faster."""
+        facts = self.header()
+        return facts is not None and facts["erased_to"] > number
+
+    def _erase(self, reader: CentroidSource) -> None:
+        facts = sections.header(self.path)
+        base = Revision(facts["revision"], facts["token"])
+        erased = Revision(facts["erased_to"], facts["erased_token"])
+        now = reader.feed.revision()
+        if facts["space"] != self.space_id or not reader.feed.has(base):
+            raise Unusable("it is not of this database's history")
+        if now == erased:
+            return
+        follows = reader.feed.has(erased)
+        ids = changed_since(reader, erased if follows else base)
+        rows = sections.erase(self.path, ids, _OF_CENTROIDS, _erased(now) if follows else {})
+        if rows and not reader.centroids.count(self.space_id):
+            self.drop()
+
+    def _sweep(self) -> None:
+        """Remove what a killed process left half written: writers hold the lock that is held."""
+        for left in self.path.parent.glob(f"{sections.unfinished(self.path)}*"):
+            with contextlib.suppress(OSError):
+                left.unlink()
+
+
+def changed_since(reader: CentroidSource, revision: Revision) -> Ids:
+    """Return the ids (n,) of the centroids that changed after a revision, rising."""
+    feed = reader.feed.since(revision.number)
+    return as_ids(sorted({entry.centroid_id for entry in feed}))
+
+
+def remove_others(folder: Path, space_ids: Collection[str]) -> list[Path]:
+    """Remove the index files in a folder that are not of these spaces.
+
+    Returns
+    -------
+    list of Path
+        The files that could not be removed.
+    """
+    kept = {f"{space_id}{SUFFIX}" for space_id in space_ids}
+    left = []
+    for path in folder.glob(f"*{SUFFIX}*") if folder.is_dir() else ():
+        if path.name in kept or not path.is_file():
+            continue
         try:
-            facts = sections.header(self.path)
-        except sections.Unusable:
-            return False
-        return facts.get("space") == self.space_id and (
-            max(facts["revision"], facts["erased_to"]) > number
-        )
+            with alone_in(folder):  # no writer is at work on what it left half written
+                path.unlink(missing_ok=True)
+        except OSError:
+            left.append(path)
+    return left
 
-    def _facts(self, revision: Revision) -> dict[str, Any]:
-        return {
-            "space": self.space_id,
-            "dim": self.dim,
-            "revision": revision.number,
-            "token": revision.token,
-            "erased_to": revision.number,
-        }
 
-    def _put_in_place(self, name: Path, revision: Revision, *, over_newer: bool) -> None:
-        with _alone_in(self.path.parent):  # nobody puts a newer one there between the two
-            if over_newer or not self.is_newer(revision.number):
-                name.replace(self.path)
+def _erased(revision: Revision) -> Facts:
+    return {"erased_to": revision.number, "erased_token": revision.token}

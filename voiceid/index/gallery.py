@@ -1,25 +1,28 @@
 """The index of one embedding space, kept in step with the database by its change feed.
 
-Whoever searches holds a snapshot of the database, and is answered at exactly that snapshot's
-revision: the index follows the feed first, by the rows that changed, or is made from nothing when
-the feed does not lead there (a restored backup, a damaged file).  So no answer ever comes from a
-stale index, and the file is no more than a way to start sooner.
+A search is given a snapshot of the database, and is answered at exactly that snapshot's revision:
+the index follows the feed first, by the rows that changed, or is built from all rows when the feed
+does not lead there (a restored backup, a damaged file).  So no answer ever comes from a stale
+index, and the file is no more than a way to start sooner.
 
 A small gallery is held whole.  A large one is sealed in codes (see `sealed`), and what changed
-since then lies over it, exact, until there is so much of it that it is sealed anew.
+since then lies over it, exact.  When that is much, the gallery is due to be sealed again; another
+process does so (see `sealer`), and this one takes the new file when it finds it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voiceid.domain import EMPTY_REVISION, FeedEntry, Float32Array, Revision, tag
+from voiceid.domain import EMPTY_REVISION, FeedEntry, Float32Array, Revision
 from voiceid.errors import ConfigError
 from voiceid.index.base import (
     HNSW,
@@ -28,6 +31,7 @@ from voiceid.index.base import (
     Ids,
     IndexOptions,
     IndexStatus,
+    MissRate,
     Tier,
     as_ids,
     merged,
@@ -35,35 +39,26 @@ from voiceid.index.base import (
     require_query,
     told,
 )
+from voiceid.index.file import IndexFile
+from voiceid.index.groups import Group, Groups
+from voiceid.index.sections import Array, Facts, Unusable
 
 if TYPE_CHECKING:  # FAISS takes 0.1 s to load
     from voiceid.index.faiss_index import FaissIndex
-    from voiceid.index.file import IndexFile
-    from voiceid.index.sealed import Sealed, View
+    from voiceid.index.sealed import Read, Sealed
 
 _SAVE_AFTER = 256
 """Changes that a later process catches up with in the time that a file takes to be written."""
 _REBUILD_AFTER = 2000
 """Changes from which reading all rows of some ten thousand is no slower than picking some."""
-_REBUILD_SHARE = 0.1
-"""Of the gallery: changes from which making it anew is no slower than following them."""
+_REBUILD_SHARE = 0.5
+"""Of the gallery: changes from which building it again is no slower than following them."""
 _SEAL_SHARE = 0.01
-"""Of the gallery: what may lie over the sealed before it is sealed anew."""
+"""Of the gallery: changes from which a sealed one is due to be sealed again."""
 _REMEMBERED = 10_000
-"""Changes that are remembered for whoever asks with an older snapshot."""
-_NOBODY = 0
+"""Changes that are remembered for callers with an older snapshot."""
+_NO_ID = 0
 """No centroid has this id: the feed that is remembered begins with the point it began at."""
-_GROUPS = 16
-"""Groups that are kept ready to be searched."""
-
-
-@dataclass(slots=True)
-class _Group:
-    """The centroids of a group: all, those that are not sealed, and a view of those that are."""
-
-    ids: Ids
-    flat: Ids | None = None
-    view: View | None = None
 
 
 class GalleryIndex:
@@ -76,6 +71,8 @@ class GalleryIndex:
     path : Path
         The file; its folder is made when it is first saved.
     options : IndexOptions, optional
+    on_due : callable, optional
+        Called by :meth:`sync` when the gallery is due to be sealed, e.g. to start the `sealer`.
 
     Raises
     ------
@@ -84,23 +81,28 @@ class GalleryIndex:
     """
 
     def __init__(
-        self, space_id: str, dim: int, path: Path, options: IndexOptions | None = None
+        self,
+        space_id: str,
+        dim: int,
+        path: Path,
+        options: IndexOptions | None = None,
+        on_due: Callable[[], object] | None = None,
     ) -> None:
         self._space_id, self._dim, self._path = space_id, dim, path
-        self._options = options or IndexOptions()
+        self._options, self._on_due = options or IndexOptions(), on_due
         if self._options.kind == HNSW:
             raise ConfigError(
                 "index.kind is hnsw, which is for a gallery in PostgreSQL",
                 hint="Set database_url, or another index.kind; `auto` suits most galleries.",
             )
         self._lock = threading.RLock()
-        self._sealing = threading.Lock()
         self._flat: FaissIndex | None = None
         self._sealed: Sealed | None = None
         self._gone: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.empty(0, dtype=np.bool_)
-        self._held = EMPTY_REVISION
+        self._held = self._sealed_at = EMPTY_REVISION
+        self._erased: Ids = as_ids([])
         self._feed: deque[FeedEntry] = deque(maxlen=_REMEMBERED)
-        self._groups: dict[str, _Group] = {}
+        self._groups = Groups(space_id)
         self._unsaved = 0
 
     def prepare(self) -> None:
@@ -125,7 +127,7 @@ class GalleryIndex:
                 if group is not None:
                     return len(reader.centroids.group(group, self._space_id))
                 return reader.centroids.count(self._space_id)
-            return len(self) if group is None else len(self._group(reader, group).ids)
+            return len(self) if group is None else len(self._groups.get(reader, group).ids)
 
     def __len__(self) -> int:
         sealed = (
@@ -133,21 +135,57 @@ class GalleryIndex:
         )
         return sealed + (0 if self._flat is None else len(self._flat))
 
-    def sync(self, reader: CentroidSource) -> None:
-        """Bring the index to the reader's revision.
+    def sync(self, reader: CentroidSource) -> bool:
+        """Bring the file, and what was loaded of it, to the reader's revision.
 
-        The file is written when much was caught up with, and whenever somebody was removed.
-        A large gallery is sealed anew while others search on.
+        Returns
+        -------
+        bool
+            Whether no file holds what was made of a centroid that changed or was removed; False
+            when a file can be neither changed nor removed.
         """
         with self._lock:
-            if self._follow(reader) is None:
-                self._build(reader)
-            due = self._wants_sealing()
-        if due and self._sealing.acquire(blocking=False):
-            try:
-                self._seal(reader)
-            finally:
-                self._sealing.release()
+            erased = self._file().erase(reader)
+            if self._flat is not None or self._is_far_behind(reader):
+                if self._follow(reader) is None:  # the database is another, or others are ahead
+                    self._flat = self._sealed = None
+                elif self._unsaved >= _SAVE_AFTER:
+                    self._save()
+        if self._on_due is not None and self.is_due(reader):
+            self._on_due()
+        return erased
+
+    def is_due(self, reader: CentroidSource) -> bool:
+        """Whether :meth:`seal` has something to do."""
+        facts = self._file().header()
+        if facts is not None:
+            behind = reader.feed.revision().number - facts["revision"]
+            is_sealed = facts["tier"] != Tier.EXACT
+            if is_sealed and behind <= _much(facts["count"]):
+                return False
+            if self._tier(facts["count"] + behind) is Tier.EXACT:
+                return False
+        return not self._is_small(reader)
+
+    def seal(self, read: Read) -> bool:
+        """Write a large gallery as codes, if it is due, while others search and change it.
+
+        Parameters
+        ----------
+        read : callable
+            Opens a snapshot of the database, as `Store.read` does.
+
+        Returns
+        -------
+        bool
+            False when the file cannot be written.
+        """
+        with read() as reader:
+            if not self.is_due(reader):
+                return True
+        facts, arrays = self._codes(read)
+        with read() as reader:
+            return self._file().write(facts, arrays, reader)
 
     def rebuild(self, reader: CentroidSource) -> None:
         """Make the index anew from the database, and the file with it, whatever it was."""
@@ -161,27 +199,26 @@ class GalleryIndex:
 
     def status(self, reader: CentroidSource) -> IndexStatus:
         """See `Gallery`."""
-        from voiceid.index.sections import Unusable  # noqa: PLC0415 - as in `_file`
-
         now = reader.feed.revision()
         enrolled = reader.centroids.count(self._space_id)
-        try:
-            found = self._file().read()
-        except Unusable:
-            found = None
-        state = "damaged" if self._file().is_there() else "missing"
-        if found is not None:
-            state = "current" if found.revision == now else "behind"
-        loss = None if found is None else found.loss
+        file, facts, loss = self._file(), None, None
+        state = "damaged" if file.is_there() else "missing"
+        with contextlib.suppress(Unusable):
+            facts, _ = file.read()
+            known = Revision(facts["revision"], facts["token"])
+            state = "current" if known == now else "behind"
+            if facts["tier"] == Tier.TWO_STAGE:
+                loss = MissRate(facts["missed"], facts["queries"])
         return IndexStatus(
             space=self._space_id,
-            kind=str(self._tier(enrolled) if found is None else found.tier),
+            kind=str(self._tier(enrolled)) if facts is None else facts["tier"],
             path=str(self._path),
             state=state,
-            vectors=None if found is None else found.count,
+            vectors=None if facts is None else facts["count"],
             enrolled=enrolled,
-            revision=None if found is None else found.revision.number,
+            revision=None if facts is None else facts["revision"],
             database_revision=now.number,
+            is_due=self.is_due(reader),
             miss_rate=None if loss is None else loss.rate,
             miss_rate_upper=None if loss is None else loss.upper,
         )
@@ -199,9 +236,9 @@ class GalleryIndex:
             return self._all_rows(reader, query, k, group)
         members = None
         if group is not None and len(since):
-            members = _Group(as_ids(reader.centroids.group(group, self._space_id)))
+            members = Group(as_ids(reader.centroids.group(group, self._space_id)))
         elif group is not None:
-            members = self._group(reader, group)
+            members = self._groups.get(reader, group)
         hits, rescored = self._held_nearest(query, k, members, since)
         if len(since):  # as the snapshot has them
             mine = since if members is None else since[np.isin(since, members.ids)]
@@ -212,14 +249,14 @@ class GalleryIndex:
         return merged(hits, ranked(table.ids, table.vectors, query, k), k)
 
     def _held_nearest(
-        self, query: Float32Array, k: int, members: _Group | None, without: Ids
+        self, query: Float32Array, k: int, members: Group | None, without: Ids
     ) -> tuple[Hits, Ids]:
         """Return hits that are not sealed, and the ids of those sealed who may be nearest."""
         assert self._flat is not None  # noqa: S101 - `_follow` sees to it, and this tells mypy
         among = None
         if members is not None:
             if members.flat is None:
-                self._divide(members)
+                members.divide(self._sealed, self._gone)
             among = members.flat
         ids, scores = self._flat.search(query, k + len(without), among)
         left = ~np.isin(ids, without)
@@ -244,23 +281,6 @@ class GalleryIndex:
             best = merged(best, ranked(table.ids[chosen], table.vectors[chosen], query, k), k)
         return best
 
-    def _group(self, reader: CentroidSource, name: str) -> _Group:
-        key = tag("group", name)
-        if key not in self._groups:
-            if len(self._groups) >= _GROUPS:
-                del self._groups[next(iter(self._groups))]
-            self._groups[key] = _Group(as_ids(reader.centroids.group(key, self._space_id)))
-        return self._groups[key]
-
-    def _divide(self, members: _Group) -> None:
-        """Find which members are sealed, and make a view of them."""
-        members.flat, members.view = members.ids, None
-        if self._sealed is not None:
-            positions = self._sealed.positions(members.ids)
-            members.view = self._sealed.view(positions)
-            sealed = self._sealed.ids[positions[~self._gone[positions]]]
-            members.flat = np.setdiff1d(members.ids, sealed, assume_unique=True)
-
     def _follow(self, reader: CentroidSource) -> Ids | None:
         """Bring the index to the reader's revision, or beyond what the reader can see.
 
@@ -276,7 +296,7 @@ class GalleryIndex:
             return self._back_to(now, reader)
         if self._flat is None or (now != self._held and not reader.feed.has(self._held)):
             self._build(reader)
-        elif now != self._held:
+        elif now != self._held or len(self._erased):
             self._catch_up(reader)
         return as_ids([])
 
@@ -299,71 +319,75 @@ class GalleryIndex:
         return as_ids([])
 
     def _catch_up(self, reader: CentroidSource) -> None:
-        behind = reader.feed.revision().number - self._held.number
-        if behind > max(_REBUILD_AFTER, _REBUILD_SHARE * len(self)):
+        now = reader.feed.revision()
+        if now.number - self._held.number > max(_REBUILD_AFTER, _REBUILD_SHARE * len(self)):
             self._build(reader)
             return
         feed = reader.feed.since(self._held.number)
-        changed = as_ids(sorted({one.centroid_id for one in feed}))
+        changed = as_ids(sorted({*self._erased.tolist(), *(one.centroid_id for one in feed)}))
         assert self._flat is not None  # noqa: S101 - as above
         table = reader.centroids.table(self._space_id, changed.tolist())
-        there = [self._flat.ids()]
         if self._sealed is not None:
-            at = self._sealed.positions(changed)
-            there.append(self._sealed.ids[at[~self._gone[at]]])
-            self._gone[at] = True
-        removed = changed[np.isin(changed, np.concatenate(there)) & ~np.isin(changed, table.ids)]
+            self._gone[self._sealed.positions(changed)] = True
         self._flat.remove(changed)
         if len(table.ids):  # a space that was never enrolled in has no dimension
             self._flat.add(table.ids, table.vectors)
-        self._regroup(reader, changed)
-        self._held = reader.feed.revision()
+        self._groups.follow(reader, changed)
+        self._held, self._erased = now, as_ids([])
         self._feed.extend(feed)
         self._unsaved += len(changed)
-        if self._sealed is not None and len(removed):
-            self._file().erase(removed, self._held.number)
-        elif len(removed) or self._unsaved >= _SAVE_AFTER:
-            self._save()
+        if self._takes_newer(reader):
+            self._catch_up(reader)
 
-    def _regroup(self, reader: CentroidSource, changed: Ids) -> None:
-        for name, group in self._groups.items():
-            mine = as_ids(reader.centroids.group(name, self._space_id, changed.tolist()))
-            if len(mine) or np.isin(changed, group.ids).any():
-                kept = np.setdiff1d(group.ids, changed, assume_unique=True)
-                self._groups[name] = _Group(np.union1d(kept, mine))
+    def _takes_newer(self, reader: CentroidSource) -> bool:
+        """Load the file that another process sealed meanwhile, when this index is due."""
+        over = len(self) if self._sealed is None else self._lies_over()
+        if self._tier(len(self)) is Tier.EXACT or over <= _much(len(self)):
+            return False
+        facts = self._file().header()
+        if facts is None or facts["tier"] == Tier.EXACT:
+            return False
+        sealed_at = Revision(facts["revision"], facts["token"])
+        if not self._sealed_at.number < sealed_at.number <= self._held.number:
+            return False
+        return reader.feed.has(sealed_at) and self._load()
+
+    def _lies_over(self) -> int:
+        return int(np.count_nonzero(self._gone)) + (0 if self._flat is None else len(self._flat))
 
     def _build(self, reader: CentroidSource, *, over_newer: bool = False) -> None:
-        """Make the index of the reader's snapshot, and the file."""
-        tier = self._tier(reader.centroids.count(self._space_id))
-        file = self._file()
-        if tier is not Tier.EXACT and self._seal_file(reader, tier, over_newer=over_newer):
-            self._load()
-            if self._flat is not None and self._held == reader.feed.revision():
-                return
-        flat = file.empty()
-        for table in reader.centroids.batches(self._space_id):
-            flat.add(table.ids, table.vectors)
-        self._hold(flat, None, reader.feed.revision())
-        if tier is Tier.EXACT:
+        """Build the index from the reader's snapshot, and the file."""
+        from voiceid.index.faiss_index import FaissIndex  # noqa: PLC0415 - it loads FAISS
+
+        if self._is_small(reader):
+            flat = FaissIndex(self._dim)
+            for table in reader.centroids.batches(self._space_id):
+                flat.add(table.ids, table.vectors)
+            self._hold(flat, None, reader.feed.revision())
             self._save(over_newer=over_newer)
+            return
+        facts, arrays = self._codes(lambda: nullcontext(reader))
+        written = self._file().write(facts, arrays, over_newer=over_newer)
+        if not (written and self._load() and self._held == reader.feed.revision()):
+            self._take(facts, arrays)
 
-    def _seal(self, reader: CentroidSource) -> None:
-        """Seal the gallery anew, while others search."""
-        tier = self._tier(len(self))
-        if tier is Tier.EXACT or self._seal_file(reader, tier, over_newer=False):
-            with self._lock:
-                self._build(reader) if tier is Tier.EXACT else self._load()
+    def _codes(self, read: Read) -> tuple[Facts, dict[str, Array]]:
+        from voiceid.index.sealed import seal  # noqa: PLC0415 - it loads FAISS
 
-    def _seal_file(self, reader: CentroidSource, tier: Tier, *, over_newer: bool) -> bool:
-        return self._file().seal(reader, tier, self._options.max_miss_rate, over_newer=over_newer)
+        with read() as reader:
+            tier = self._tier(reader.centroids.count(self._space_id))
+        return seal(self._space_id, read, tier, self._options.max_miss_rate)
 
-    def _wants_sealing(self) -> bool:
-        """Whether so much lies over the sealed, or the gallery has grown into another tier."""
-        tier = self._tier(len(self))
-        if self._sealed is None:
-            return tier is not Tier.EXACT
-        over = int(np.count_nonzero(self._gone)) + (0 if self._flat is None else len(self._flat))
-        return over > max(_REBUILD_AFTER, _SEAL_SHARE * len(self))
+    def _is_far_behind(self, reader: CentroidSource) -> bool:
+        """Whether the file of a small gallery is worth to be written again."""
+        facts = self._file().header()
+        if facts is not None and reader.feed.revision().number - facts["revision"] <= _SAVE_AFTER:
+            return False
+        return reader.centroids.count(self._space_id) > 0 and self._is_small(reader)
+
+    def _is_small(self, reader: CentroidSource) -> bool:
+        """Whether the gallery is one that is held whole."""
+        return self._tier(reader.centroids.count(self._space_id)) is Tier.EXACT
 
     def _tier(self, size: int) -> Tier:
         return self._options.tier(size, self._dim)
@@ -373,35 +397,54 @@ class GalleryIndex:
             if self._flat is None:
                 self._load()
 
-    def _load(self) -> None:
+    def _load(self) -> bool:
         """Take the index from the file; a file that is not as it must be is removed."""
-        from voiceid.index.sections import Unusable  # noqa: PLC0415 - as in `_file`
-
         file = self._file()
         try:
-            found = file.read()
+            self._take(*file.read())
         except Unusable:
             file.drop()
+            return False
+        return True
+
+    def _take(self, facts: Facts, arrays: dict[str, Array]) -> None:
+        """Hold what a file holds."""
+        from voiceid.index.faiss_index import FaissIndex  # noqa: PLC0415 - it loads FAISS
+        from voiceid.index.sealed import Sealed  # noqa: PLC0415 - as above
+
+        flat, sealed = FaissIndex(self._dim), None
+        if facts["tier"] == Tier.EXACT:
+            flat.add(arrays["ids"], arrays["vectors"])
         else:
-            self._hold(found.flat, found.sealed, found.revision)
+            sealed = Sealed(facts, arrays)
+        self._hold(flat, sealed, Revision(facts["revision"], facts["token"]))
+        self._erased = np.sort(arrays["ids"][arrays["there"] == 0])
 
     def _hold(self, flat: FaissIndex, sealed: Sealed | None, revision: Revision) -> None:
         self._flat, self._sealed, self._held = flat, sealed, revision
+        self._sealed_at = EMPTY_REVISION if sealed is None else revision
         self._gone = np.zeros(0 if sealed is None else len(sealed), dtype=np.bool_)
+        self._erased = as_ids([])
         self._groups.clear()
         self._unsaved = 0
         feed = [one for one in self._feed if one.revision.number <= revision.number]
         if not feed or feed[-1].revision != revision:
-            feed = [FeedEntry(revision, _NOBODY)]
+            feed = [FeedEntry(revision, _NO_ID)]
         self._feed = deque(feed, maxlen=_REMEMBERED)
 
     def _save(self, *, over_newer: bool = False) -> None:
         if self._flat is None or self._sealed is not None:
             return
-        if self._file().save(self._flat, self._held, over_newer=over_newer):
+        facts = {"tier": str(Tier.EXACT), "count": len(self._flat)}
+        facts |= {"revision": self._held.number, "token": self._held.token}
+        arrays: dict[str, Array] = {"ids": self._flat.ids(), "vectors": self._flat.vectors()}
+        if self._file().write(facts, arrays, over_newer=over_newer):
             self._unsaved = 0
 
     def _file(self) -> IndexFile:
-        from voiceid.index.file import IndexFile  # noqa: PLC0415 - it loads FAISS
-
         return IndexFile(self._path, self._space_id, self._dim)
+
+
+def _much(size: int) -> float:
+    """Return how many changes make a gallery of a size due to be sealed again."""
+    return max(_REBUILD_AFTER, _SEAL_SHARE * size)

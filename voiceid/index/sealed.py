@@ -9,20 +9,17 @@ codes picks some, so somebody can be lost; how many are is measured when it is m
 
 from __future__ import annotations
 
-import functools
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from voiceid.domain import CentroidTable, Float32Array
-from voiceid.index import sections
 from voiceid.index.base import (
     GENUINE_COSINE,
     ROUNDING,
@@ -41,6 +38,7 @@ from voiceid.index.codes import (
     reach_of,
     use_one_thread,
 )
+from voiceid.index.sections import Array, Facts
 
 _SPARE = 256
 """Asked for beyond k of a pass that loses nobody, to see where the bound lies."""
@@ -54,9 +52,11 @@ _LEAST_QUERIES, _MOST_QUERIES = 3000, 30_000
 
 _THREADS = 2
 """That make codes and measure; the machine has other work, and reading takes as long as two."""
+_ROWS_AT_ONCE = 20_000
+"""In a transaction: a reader that stays longer would keep what others remove in the database."""
 
-T = TypeVar("T")
-R = TypeVar("R")
+Read: TypeAlias = Callable[[], AbstractContextManager[CentroidSource]]
+"""Opens a snapshot of the database."""
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 
@@ -78,56 +78,20 @@ class View:
     loses: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be sealed.
-
-    Parameters
-    ----------
-    space_id : str
-    dim : int
-    tier : Tier
-        Compact or two-stage.
-    max_miss_rate : float
-        Above it a first pass is not used: the tier becomes compact.
-    facts : dict
-        For the header.
-    """
-
-    space_id: str
-    dim: int
-    tier: Tier
-    max_miss_rate: float
-    facts: dict[str, Any]
-
-
-def positions_of(ids: Ids, kept: Ids) -> Positions:
-    """Return the positions in ``kept`` (n,) of those of ``ids`` that are there; both rise."""
-    at: Positions = np.searchsorted(kept, ids)
-    at = at[at < len(kept)]
-    found: Positions = at[kept[at] == ids[: len(at)]]
-    return found
-
-
-def code_bytes(dim: int) -> dict[str, int]:
-    """Return the bytes of a vector's codes, by the section that they are in."""
-    return {"bytes": dim, "products": Products.code_bytes(dim)}
-
-
 class Sealed:
-    """The codes of a file; see the top of this module.
+    """The codes of a gallery; see the top of this module.
 
     Parameters
     ----------
     facts, arrays
-        Of :func:`voiceid.index.sections.read`.
+        Of :func:`seal`, or of a file.
     """
 
-    def __init__(self, facts: dict[str, Any], arrays: dict[str, sections.Array]) -> None:
+    def __init__(self, facts: Facts, arrays: dict[str, Array]) -> None:
         self.ids: Ids = arrays["ids"]
         self.tier = Tier(facts["tier"])
         self._codes = arrays["bytes"]
-        self._bytes = Bytes(arrays["low"], arrays["width"])
+        self._bytes = Bytes(arrays["low"], arrays["step"])
         self._margin = 2 * float(facts["residual"]) + ROUNDING
         self._reach = float(facts["reach"])
         self._count = int(facts["first_pass"])
@@ -135,15 +99,17 @@ class Sealed:
         if self.tier is Tier.TWO_STAGE:
             self._products = Products(arrays["turn"], arrays["centroids"])
             self._product_codes = arrays["products"]
-        everybody = np.arange(len(self.ids), dtype=np.int64)
-        self._all = self._view(everybody, self._codes, whole=True)
+        self._all = self._view(np.arange(len(self.ids), dtype=np.int64), self._codes, whole=True)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def positions(self, ids: Ids) -> Positions:
         """Return the positions of those of ``ids`` (rising) that are sealed."""
-        return positions_of(ids, self.ids)
+        at: Positions = np.searchsorted(self.ids, ids)
+        at = at[at < len(self.ids)]
+        found: Positions = at[self.ids[at] == ids[: len(at)]]
+        return found
 
     def view(self, positions: Positions) -> View:
         """Return a view of rising positions, whose codes it copies."""
@@ -167,16 +133,17 @@ class Sealed:
         use_one_thread()
         while True:
             asked = min(asked, size)
-            found = view.positions[view.scan.nearest(query[None], asked)[0]]
-            there = np.sort(found[~gone[found]])  # rising, the codes come from memory sooner
-            cosines = self._bytes.cosines(self._codes[there], query)
-            kth = np.partition(cosines, -k)[-k] if len(there) > k else np.float32(-2.0)
-            if not view.loses:  # nobody who was not named can have a cosine above
-                [far] = self._bytes.cosines(self._codes[found[-1:]], query)
-                far += 2 * self._bytes.slack(query, self._reach)
+            scores, found = view.scan.nearest(query[None], asked)
+            named = view.positions[found[0]]
+            there = np.sort(named[~gone[named]])  # rising, the codes come from memory sooner
+            codes = self._codes[there]
+            erased = ~codes.any(axis=1)  # by a process that is ahead of this snapshot
+            cosines = np.where(erased, np.float32(-2), self._bytes.cosines(codes, query))
+            kth = np.partition(cosines, -k)[-k] if len(there) > k else np.float32(-2)
+            far = -np.inf if view.loses else scores[0, -1]  # nothing that is not named is above
             if asked == size or (len(there) >= min(least, size) and far < kth - self._margin):
-                named: Positions = there[cosines >= kth - self._margin]
-                return named
+                likely: Positions = there[erased | (cosines >= kth - self._margin)]
+                return likely
             asked *= 4
 
     def missed(
@@ -197,7 +164,7 @@ class Sealed:
         -------
         (len(counts),) int64
         """
-        found = self._all.scan.nearest(queries, counts[-1])
+        _, found = self._all.scan.nearest(queries, min(counts[-1], len(self)))
         lost = np.zeros(len(counts), dtype=np.int64)
         for names, query, mate in zip(found, queries, mates, strict=True):
             where = np.flatnonzero(names == mate)
@@ -210,118 +177,107 @@ class Sealed:
                 lost[number] += not (named or beaten)
         return lost
 
-    def _view(self, positions: Positions, codes: sections.Array, *, whole: bool) -> View:
+    def _view(self, positions: Positions, codes: Array, *, whole: bool) -> View:
         products = self._products
         if products is None or (not whole and len(positions) <= _SMALL_VIEW):
-            return View(positions, self._bytes.scan(codes), loses=False)
+            return View(positions, self._bytes.scan(codes, self._reach), loses=False)
         chosen = self._product_codes if whole else self._product_codes[positions]
         return View(positions, products.scan(chosen), loses=True)
 
 
-@contextmanager
-def sealing(path: Path, source: CentroidSource, plan: Plan) -> Iterator[Path]:
-    """Yield the name of a whole new file beside ``path``; see :func:`sections.writing`.
+def seal(
+    space_id: str, read: Read, tier: Tier, max_miss_rate: float
+) -> tuple[Facts, dict[str, Array]]:
+    """Return the codes of a gallery, and what `Sealed` has to know of them.
 
-    Memory does not grow with the gallery, but for ids, and for the shorter codes while the loss
-    is measured.
+    Every few thousand rows are read in a transaction of their own, so some may be newer than the
+    revision in the facts: they are in the feed that follows it.
+
+    Parameters
+    ----------
+    space_id : str
+    read : callable
+        Opens a snapshot.
+    tier : Tier
+        Compact, or two-stage: this becomes compact when the loss is greater than allowed.
+    max_miss_rate : float
 
     Raises
     ------
-    OSError
-        The disk is full.
     StoreError
         A row is damaged.
     """
-    ids = source.centroids.ids(plan.space_id)
-    rng = np.random.default_rng(len(ids))
-    rows = np.sort(rng.choice(len(ids), min(len(ids), TRAINED_ON), replace=False))
-    sample = source.centroids.table(plan.space_id, ids[rows].tolist()).vectors
+    with read() as reader:
+        revision, ids = reader.feed.revision(), reader.centroids.ids(space_id)
+        rng = np.random.default_rng(len(ids))
+        rows = np.sort(rng.choice(len(ids), min(len(ids), TRAINED_ON), replace=False))
+        sample = reader.centroids.table(space_id, ids[rows].tolist())
     use_one_thread()
-    bytes_ = Bytes.trained(sample)
-    products = Products.trained(sample) if plan.tier is Tier.TWO_STAGE else None
-    trained = {"low": bytes_.low, "width": bytes_.width}
-    if products is not None:
-        trained |= {"turn": products.turn, "centroids": products.centroids}
-    facts = {**plan.facts, "tier": str(plan.tier), "count": len(ids), "first_pass": 0}
-    with sections.writing(path, facts, _shapes(len(ids), plan.dim, trained)) as (new, name):
-        for key, array in trained.items():
-            new.put(key, array)
-        batches = source.centroids.batches(plan.space_id)
-        facts |= _write_codes(new, batches, bytes_, products)
-        new.finish()
-        if products is not None:
-            measured = _measured(name, sample, rows, plan.max_miss_rate)
-            sections.overwrite(name, {}, **measured)
-        yield name
-
-
-def _shapes(n: int, dim: int, trained: dict[str, Float32Array]) -> sections.Shapes:
-    shapes: dict[str, tuple[str, tuple[int, ...]]] = {
-        key: ("<f4", array.shape) for key, array in trained.items()
-    }
-    shapes["ids"] = ("<i8", (n,))
-    for key, size in code_bytes(dim).items():
-        if key != "products" or "turn" in trained:
-            shapes[key] = ("|u1", (n, size))
-    return shapes
-
-
-def _write_codes(
-    new: sections.Writing,
-    batches: Iterator[CentroidTable],
-    bytes_: Bytes,
-    products: Products | None,
-) -> dict[str, float]:
-    """Write ids and codes; return how far off the 8 bits can be.
-
-    Returns
-    -------
-    dict
-        ``residual``, the greatest length of what they leave of a vector, and ``reach``, that of
-        a code itself.
-    """
-
-    def coded(table: CentroidTable) -> tuple[dict[str, sections.Array], list[float]]:
-        use_one_thread()
-        made: dict[str, sections.Array] = {"ids": table.ids, "bytes": bytes_.encode(table.vectors)}
-        if products is not None:
-            made["products"] = products.encode(table.vectors)
-        left = np.linalg.norm(bytes_.decode(made["bytes"]) - table.vectors, axis=1)
-        return made, [float(left.max(initial=0.0)), reach_of(made["bytes"])]
-
-    first, most = 0, [0.0, 0.0]
+    coder = _Coder(ids, Bytes.trained(sample.vectors))
+    if tier is Tier.TWO_STAGE:
+        coder.train_products(sample.vectors)
+    facts: Facts = {"tier": str(tier), "count": len(ids), "first_pass": 0}
+    facts |= {"revision": revision.number, "token": revision.token}
     with ThreadPoolExecutor(_THREADS) as pool:
-        for made, lengths in _ahead(pool, coded, batches):
-            for key, array in made.items():
-                new.put(key, array, first)
-            first += len(made["ids"])
-            most = np.maximum(most, lengths).tolist()
-    return dict(zip(("residual", "reach"), most, strict=True))
+        jobs: list[Future[tuple[float, float]]] = []
+        for first in range(0, len(ids), _ROWS_AT_ONCE):
+            with read() as reader:
+                table = reader.centroids.table(
+                    space_id, ids[first : first + _ROWS_AT_ONCE].tolist()
+                )
+            jobs.append(pool.submit(coder.code, table))
+            if len(jobs) > 2 * _THREADS:
+                jobs[-2 * _THREADS].result()  # what was read and is not coded yet takes memory
+        lengths = np.array([job.result() for job in jobs]).reshape(-1, 2).max(axis=0, initial=0.0)
+    facts |= dict(zip(("residual", "reach"), lengths.tolist(), strict=True))
+    if tier is Tier.TWO_STAGE:
+        at = np.searchsorted(ids, sample.ids)
+        facts |= _measured(Sealed(facts, coder.arrays), sample.vectors, at, max_miss_rate)
+    return facts, coder.arrays
 
 
-def _ahead(pool: Executor, act: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Yield what becomes of items, in order, a few of them in work at once."""
-    under_way: deque[Future[R]] = deque()
-    for item in items:
-        under_way.append(pool.submit(act, item))
-        if len(under_way) > 2 * _THREADS:
-            yield under_way.popleft().result()
-    for one in under_way:
-        yield one.result()
+class _Coder:
+    """Fills the arrays of codes."""
+
+    def __init__(self, ids: Ids, bytes_: Bytes) -> None:
+        self._bytes, dim = bytes_, len(bytes_.low)
+        self._products: Products | None = None
+        self.arrays: dict[str, Array] = {"ids": ids, "low": bytes_.low, "step": bytes_.step}
+        self.arrays["bytes"] = np.zeros((len(ids), dim), dtype=np.uint8)
+
+    def train_products(self, vectors: Float32Array) -> None:
+        self._products = products = Products.trained(vectors)
+        shape = len(self.arrays["ids"]), products.code_bytes(vectors.shape[1])
+        self.arrays |= {"turn": products.turn, "centroids": products.centroids}
+        self.arrays["products"] = np.zeros(shape, dtype=np.uint8)
+
+    def code(self, table: CentroidTable) -> tuple[float, float]:
+        """Make the codes of some rows.
+
+        Returns
+        -------
+        float
+            The greatest length of what 8 bits leave of a vector.
+        float
+            The greatest length of their codes; see `reach_of`.
+        """
+        use_one_thread()
+        at = np.searchsorted(self.arrays["ids"], table.ids)
+        self.arrays["bytes"][at] = codes = self._bytes.encode(table.vectors)
+        if self._products is not None:
+            self.arrays["products"][at] = self._products.encode(table.vectors)
+        left = np.linalg.norm(self._bytes.decode(codes) - table.vectors, axis=1)
+        return float(left.max(initial=0.0)), reach_of(codes)
 
 
-def _measured(
-    path: Path, sample: Float32Array, rows: Positions, max_miss_rate: float
-) -> dict[str, Any]:
+def _measured(sealed: Sealed, sample: Float32Array, rows: Positions, max_miss_rate: float) -> Facts:
     """Return the facts of the least first pass that keeps the budget, else of the tier compact.
 
     The upper bound of 95 % decides, not the rate: of 3000 none may be lost to show 0.1 %.  If some
     are, four times as many queries tell whether they are too many.
     """
     wanted = int(np.clip(np.ceil(3 / max(max_miss_rate, 1e-9)), _LEAST_QUERIES, _MOST_QUERIES))
-    facts, arrays = sections.read(path, {})
     queries, mates = genuine_queries(sample, 4 * wanted)
-    sealed = Sealed(facts, arrays)
 
     def lost_from(first: int, counts: Sequence[int]) -> npt.NDArray[np.int64]:
         use_one_thread()
@@ -333,12 +289,10 @@ def _measured(
             lost, done = np.zeros(len(counts), dtype=np.int64), 0
             for end in (wanted, len(queries)):
                 firsts = range(done, end, _QUERIES_AT_ONCE)
-                some = pool.map(functools.partial(lost_from, counts=counts), firsts)
-                lost = np.sum([lost, *some], axis=0)
+                lost = np.sum([lost, *pool.map(partial(lost_from, counts=counts), firsts)], axis=0)
                 done = min(firsts[-1] + _QUERIES_AT_ONCE, len(queries))
                 for count, missed in zip(counts, lost.tolist(), strict=True):
                     if MissRate(missed, done).upper <= max_miss_rate:
-                        found = {"first_pass": count, "missed": missed, "queries": done}
-                        return {"tier": str(Tier.TWO_STAGE), **found}
+                        return {"first_pass": count, "missed": missed, "queries": done}
     found = {"first_pass": counts[-1], "missed": int(lost[-1]), "queries": done}
     return {"tier": str(Tier.COMPACT), **found}

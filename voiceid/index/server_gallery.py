@@ -140,8 +140,9 @@ class ServerGallery:
             counted = self._counted = now, reader.centroids.count(self._space_id)
         return counted[1]
 
-    def sync(self, reader: CentroidSource) -> None:
+    def sync(self, reader: CentroidSource) -> bool:  # noqa: ARG002
         """See `Gallery`: there is nothing to follow."""
+        return True
 
     def rebuild(self, reader: CentroidSource) -> None:
         """Build and measure the HNSW index, where it is wanted; else drop it.

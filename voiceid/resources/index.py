@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from voiceid.index.base import IndexStatus
+from voiceid.index.gallery import GalleryIndex
 from voiceid.observability import ChangeKind
 from voiceid.session import Session
 
@@ -23,3 +24,15 @@ class Index:
             self._session.each_index(lambda index, reader: index.rebuild(reader))
             record()
         return self.status()
+
+    def seal(self) -> bool:
+        """Write the index files that are due, at a low priority; False: one cannot be written.
+
+        Changes of large galleries start a process in the background that does it.
+        """
+        from voiceid.index import sealer  # noqa: PLC0415 - for large galleries alone
+
+        session = self._session
+        galleries = session.each_index(lambda index, _: index)
+        files = [index for index in galleries if isinstance(index, GalleryIndex)]
+        return sealer.seal_due(session.index_folder, files, session.store.read)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from voiceid.domain import (
     speaker_name,
     tag,
 )
+from voiceid.errors import StoreError
 from voiceid.exchange import EmbeddingFacts, Exchanged
 from voiceid.observability import ChangeKind
 from voiceid.session import Session
@@ -285,7 +287,9 @@ class Speakers:
 
     def _imported(self, imported: Exchanged) -> Exchanged:
         """Let the index follow, and empty the log, which is as large as the import."""
-        self._session.follow()
+        with contextlib.suppress(StoreError):  # the import itself is on the disk
+            self._session.store.erase_remains()
+        self._session.sync_indexes()
         return imported
 
 

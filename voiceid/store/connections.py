@@ -37,7 +37,7 @@ from voiceid.domain import DatabaseUrl
 from voiceid.errors import StoreBusy, StoreError
 from voiceid.store import postgres
 from voiceid.store.postgres import BEGIN_OPTION
-from voiceid.store.still import StillConnection, open_still
+from voiceid.store.readonly_connection import ReadOnlyConnection, open_read_only
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
@@ -92,8 +92,8 @@ def engine_over(connection: sqlite3.Connection) -> Engine:
 def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) -> sqlite3.Connection:
     """Connect to a database file that exists; see :func:`make_engine`."""
     with wrapped_files(path), OPENING:
-        if (still := open_still(path, OPENING)) is not None:
-            return still
+        if (connected := open_read_only(path, OPENING)) is not None:
+            return connected
         # mode=rw: a database that somebody took away is an error, not an empty gallery.
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=rw",
@@ -132,7 +132,7 @@ def _engine(connect: Callable[[], sqlite3.Connection], pool: type[Pool], **setti
 
     @event.listens_for(engine, "checkout")
     def _checkout(driver_connection: object, *_: object) -> None:
-        if isinstance(driver_connection, StillConnection) and not (
+        if isinstance(driver_connection, ReadOnlyConnection) and not (
             driver_connection.is_current() and driver_connection.is_needed()
         ):
             raise DisconnectionError  # the pool opens it anew
@@ -142,7 +142,7 @@ def _engine(connect: Callable[[], sqlite3.Connection], pool: type[Pool], **setti
 
 def require_current(connection: PoolProxiedConnection) -> None:
     """Raise StoreBusy when what was read of a database that nobody writes to was written to."""
-    if isinstance(connection.driver_connection, StillConnection):
+    if isinstance(connection.driver_connection, ReadOnlyConnection):
         connection.driver_connection.require_current()
 
 
@@ -236,6 +236,29 @@ def make_private(path: Path) -> None:
         with OPENING, contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         path.chmod(0o600)
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """Yield an empty file of its owner (0600) that takes the place of ``target`` at the end.
+
+    On any error it is removed, and ``target`` is as it was.
+
+    Raises
+    ------
+    StoreError
+    """
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        make_private(unfinished)
+        yield unfinished
+        with wrapped_files(target):
+            with unfinished.open("rb+") as file:
+                os.fsync(file.fileno())
+            unfinished.replace(target)
+    finally:
+        with contextlib.suppress(OSError):  # where there is no such folder, there is no such file
+            unfinished.unlink(missing_ok=True)
 
 
 def _take_turn(connection: Any) -> None:

@@ -121,27 +121,27 @@ def _moved(
     reading: Connection, writing: Connection, table: Table, source: Path | DatabaseUrl
 ) -> tuple[int, bytes]:
     """Copy the rows of a table and where its numbers go on; return count and checksum."""
-    count, digest = 0, hashlib.sha256()
     try:
-        for batch in _batches(reading, table):
-            for row in batch:
-                digest.update(repr(tuple(row.values())).encode())
-            writing.execute(insert(table), batch)
-            count += len(batch)
+        summed = _summed(reading, table, writing)
     except (ValueError, TypeError) as error:  # SQLite keeps what is of no type of the table
         raise StoreError(
             f"a row of {table.name} in {source} is damaged", hint="Run `voiceid db check`."
         ) from error
     if table.dialect_options["sqlite"]["autoincrement"]:
         _go_on_from(writing, table, _last_number(reading, table))
-    return count, digest.digest()
+    return summed
 
 
-def _summed(connection: Connection, table: Table) -> tuple[int, bytes]:
+def _summed(
+    connection: Connection, table: Table, into: Connection | None = None
+) -> tuple[int, bytes]:
+    """Return the count and the checksum of a table's rows; insert them into another database."""
     count, digest = 0, hashlib.sha256()
     for batch in _batches(connection, table):
         for row in batch:
             digest.update(repr(tuple(row.values())).encode())
+        if into is not None:
+            into.execute(insert(table), batch)
         count += len(batch)
     return count, digest.digest()
 

@@ -6,9 +6,21 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from types import SimpleNamespace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Row, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 
 from voiceid.decision.adaptation import StoredAdaptation, adapted_space
 from voiceid.decision.calibration import Calibration, HeldOut, StoredCalibration
@@ -74,26 +86,73 @@ def _part(row: Row[Any], prefix: str, table: Table, made: Callable[[Any], T]) ->
     return None if values["id"] is None else made(SimpleNamespace(**values))
 
 
-class Calibrations:
-    """Reads calibrations; one that is damaged is a StoreError."""
+class Fits(Generic[T]):
+    """Reads what was fitted, of one kind; what is damaged is a StoreError."""
+
+    _table: ClassVar[Table]
+    _kind: ClassVar[str]
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def list(self) -> list[StoredCalibration]:
-        """Return all calibrations, of all spaces, oldest first."""
-        rows = self._connection.execute(select(calibrations).order_by(calibrations.c.id))
-        return [stored_rows.calibration(row) for row in rows]
+    def get(self, number: int) -> T:
+        """Return the one of that number; raises FitNotFound."""
+        id_ = self._table.c.id
+        if found := self._where(id_ == number):
+            return found[0]
+        ids = self._connection.execute(select(id_).order_by(id_)).scalars()
+        raise FitNotFound(
+            f"there is no {self._kind} {number}; there is: {', '.join(map(str, ids)) or 'none'}",
+            hint=f"`voiceid {self._kind}s list` shows them.",
+        )
 
-    def get(self, number: int) -> StoredCalibration:
-        """Return the calibration of that number; raises FitNotFound."""
-        row = _numbered(self._connection, calibrations, number, "calibration")
+    def in_use(self, space_id: str) -> T | None:
+        """Return the one that decides in a space, or None."""
+        used = self._table.c.used_since.is_not(None)
+        found = self._where((self._table.c.space_id == space_id) & used)
+        return found[0] if found else None
+
+    def _where(self, condition: ColumnElement[bool]) -> list[T]:
+        query = select(self._table).where(condition).order_by(self._table.c.id)
+        return [self._made(row) for row in self._connection.execute(query)]
+
+    def _made(self, row: Any) -> T:
+        raise NotImplementedError
+
+    def _add(self, space_id: str, source: str, now: str, **values: object) -> int:
+        query = insert(self._table).values(
+            space_id=space_id, created_at=now, source=source, **values
+        )
+        return int(self._connection.execute(query.returning(self._table.c.id)).scalar_one())
+
+    def _use(self, space_id: str, number: int | None, now: str) -> None:
+        mine = self._table.c.space_id == space_id
+        self._connection.execute(update(self._table).where(mine).values(used_since=None))
+        if number is not None:
+            query = update(self._table).where(mine, self._table.c.id == number)
+            self._connection.execute(query.values(used_since=now))
+
+    def list(self, space_id: str | None = None) -> list[T]:
+        """Return those of a space, or of all, oldest first."""
+        return self._where(true() if space_id is None else self._table.c.space_id == space_id)
+
+
+class Calibrations(Fits[StoredCalibration]):
+    """Reads calibrations."""
+
+    _table, _kind = calibrations, "calibration"
+
+    def _made(self, row: Any) -> StoredCalibration:
         return stored_rows.calibration(row)
 
-    def in_use(self, space_id: str) -> StoredCalibration | None:
-        """Return the calibration that decides in a space, or None."""
-        row = _used(self._connection, calibrations, space_id)
-        return None if row is None else stored_rows.calibration(row)
+
+class Adaptations(Fits[StoredAdaptation]):
+    """Reads adaptations."""
+
+    _table, _kind = adaptations, "adaptation"
+
+    def _made(self, row: Any) -> StoredAdaptation:
+        return stored_rows.adaptation(row)
 
 
 class CalibrationWriter(Calibrations):
@@ -115,47 +174,16 @@ class CalibrationWriter(Calibrations):
         """Add a calibration, which decides nothing yet, and return its number."""
         self._spaces.know(space)
         facts = {"calibration": calibration.to_dict(), "held_out": asdict(held_out)}
-        return _added(
-            self._connection,
-            calibrations,
-            space_id=space.id,
-            created_at=self._now,
-            source=source,
-            target_fmr=target_fmr,
-            facts=json.dumps(facts, allow_nan=False),
-        )
+        stored = json.dumps(facts, allow_nan=False)
+        return self._add(space.id, source, self._now, target_fmr=target_fmr, facts=stored)
 
     def use(self, space_id: str, number: int | None) -> None:
         """Let one calibration, or None, decide in a space from now on."""
-        _use(self._connection, calibrations, space_id, number, self._now)
+        self._use(space_id, number, self._now)
 
     def remove(self, number: int) -> None:
         """Remove a calibration."""
         self._connection.execute(delete(calibrations).where(calibrations.c.id == number))
-
-
-class Adaptations:
-    """Reads adaptations; one that is damaged is a StoreError."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def list(self, space_id: str | None = None) -> list[StoredAdaptation]:
-        """Return the adaptations of a space, or of all, oldest first."""
-        query = select(adaptations).order_by(adaptations.c.id)
-        if space_id is not None:
-            query = query.where(adaptations.c.space_id == space_id)
-        return [stored_rows.adaptation(row) for row in self._connection.execute(query)]
-
-    def get(self, number: int) -> StoredAdaptation:
-        """Return the adaptation of that number; raises FitNotFound."""
-        row = _numbered(self._connection, adaptations, number, "adaptation")
-        return stored_rows.adaptation(row)
-
-    def in_use(self, space_id: str) -> StoredAdaptation | None:
-        """Return the adaptation that decisions in a space are made by, or None."""
-        row = _used(self._connection, adaptations, space_id)
-        return None if row is None else stored_rows.adaptation(row)
 
 
 class AdaptationWriter(Adaptations):
@@ -182,12 +210,10 @@ class AdaptationWriter(Adaptations):
         adapted = adapted_space(space, transform)
         self._spaces.know(space)
         self._spaces.know(adapted)
-        number = _added(
-            self._connection,
-            adaptations,
-            space_id=space.id,
-            created_at=self._effects.now,
-            source=source,
+        number = self._add(
+            space.id,
+            source,
+            self._effects.now,
             adapted_id=adapted.id,
             transform=transform.to_bytes(),
             facts=json.dumps(measured),
@@ -197,7 +223,7 @@ class AdaptationWriter(Adaptations):
 
     def use(self, space_id: str, number: int | None) -> None:
         """Let decisions in a space be made by one adaptation, or None, from now on."""
-        _use(self._connection, adaptations, space_id, number, self._effects.now)
+        self._use(space_id, number, self._effects.now)
 
     def remove(self, gone: StoredAdaptation) -> None:
         """Remove an adaptation, its centroids and its calibrations."""
@@ -206,33 +232,3 @@ class AdaptationWriter(Adaptations):
         mine = calibrations.c.space_id == gone.adapted_id
         self._connection.execute(delete(calibrations).where(mine))
         self._connection.execute(delete(adaptations).where(adaptations.c.id == gone.id))
-
-
-def _numbered(connection: Connection, table: Table, number: int, what: str) -> Row[Any]:
-    row = connection.execute(select(table).where(table.c.id == number)).first()
-    if row is None:
-        ids = connection.execute(select(table.c.id).order_by(table.c.id)).scalars()
-        there = ", ".join(map(str, ids)) or "none"
-        raise FitNotFound(
-            f"there is no {what} {number}; there is: {there}",
-            hint=f"`voiceid {what}s list` shows them.",
-        )
-    return row
-
-
-def _used(connection: Connection, table: Table, space_id: str) -> Row[Any] | None:
-    mine = (table.c.space_id == space_id) & table.c.used_since.is_not(None)
-    return connection.execute(select(table).where(mine)).first()
-
-
-def _added(connection: Connection, table: Table, **values: object) -> int:
-    query = insert(table).values(**values).returning(table.c.id)
-    return int(connection.execute(query).scalar_one())
-
-
-def _use(connection: Connection, table: Table, space_id: str, number: int | None, now: str) -> None:
-    mine = table.c.space_id == space_id
-    connection.execute(update(table).where(mine).values(used_since=None))
-    if number is not None:
-        query = update(table).where(mine, table.c.id == number)
-        connection.execute(query.values(used_since=now))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +12,7 @@ from voiceid.decision.transforms import Transform
 from voiceid.domain import Float32Array, Sample, Speaker
 from voiceid.errors import StoreError
 from voiceid.store import Store, stored_rows
-from voiceid.store.connections import is_refusal, make_private, wrapped_files
+from voiceid.store.connections import is_refusal, whole_file, wrapped_files
 from voiceid.store.reader import Reader
 
 _CENTROID_TOLERANCE = 1e-5
@@ -49,29 +46,6 @@ def backup(store: Store, target: Path) -> int:
         store.copy_into(unfinished)
     with wrapped_files(target):
         return target.stat().st_size
-
-
-@contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
-    """Yield an empty file of its owner (0600) that takes the place of ``target`` at the end.
-
-    On any error it is removed, and ``target`` is as it was.
-
-    Raises
-    ------
-    StoreError
-    """
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        make_private(unfinished)
-        yield unfinished
-        with wrapped_files(target):
-            with unfinished.open("rb+") as file:
-                os.fsync(file.fileno())
-            unfinished.replace(target)
-    finally:
-        with contextlib.suppress(OSError):  # where there is no such folder, there is no such file
-            unfinished.unlink(missing_ok=True)
 
 
 def check(store: Store) -> list[str]:

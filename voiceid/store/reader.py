@@ -30,55 +30,16 @@ class Reader:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    @cached_property
-    def feed(self) -> Feed:
-        """The change feed."""
-        return Feed(self._connection)
-
-    @cached_property
-    def spaces(self) -> Spaces:
-        """Embedding spaces."""
-        return Spaces(self._connection)
-
-    @cached_property
-    def speakers(self) -> Speakers:
-        """Speakers, their details and groups."""
-        return Speakers(self._connection)
-
-    @cached_property
-    def samples(self) -> Samples:
-        """Samples."""
-        return Samples(self._connection, self.spaces)
-
-    @cached_property
-    def centroids(self) -> Centroids:
-        """Centroids."""
-        return Centroids(self._connection, self.spaces)
-
-    @cached_property
-    def calibrations(self) -> Calibrations:
-        """Calibrations."""
-        return Calibrations(self._connection)
-
-    @cached_property
-    def adaptations(self) -> Adaptations:
-        """Adaptations."""
-        return Adaptations(self._connection)
-
-    @cached_property
-    def switches(self) -> Switches:
-        """Switches of the model."""
-        return Switches(self._connection, self.spaces)
-
-    @cached_property
-    def erasures(self) -> Erasures:
-        """Erasures that are not finished."""
-        return Erasures(self._connection)
-
-    @cached_property
-    def search(self) -> SearchingReader:
-        """The search of a database that searches its rows itself."""
-        return SearchingReader(self._connection)
+    feed = cached_property(lambda self: Feed(self._connection))
+    spaces = cached_property(lambda self: Spaces(self._connection))
+    speakers = cached_property(lambda self: Speakers(self._connection))
+    samples = cached_property(lambda self: Samples(self._connection, self.spaces))
+    centroids = cached_property(lambda self: Centroids(self._connection, self.spaces))
+    calibrations = cached_property(lambda self: Calibrations(self._connection))
+    adaptations = cached_property(lambda self: Adaptations(self._connection))
+    switches = cached_property(lambda self: Switches(self._connection, self.spaces))
+    erasures = cached_property(lambda self: Erasures(self._connection))
+    search = cached_property(lambda self: SearchingReader(self._connection))
 
     def fits(self, space_id: str) -> FitsInUse:
         """Return what decisions in the space of a model are made by.

@@ -32,10 +32,11 @@ from voiceid.store.connections import (
     open_file,
     require_turn,
     transaction,
+    whole_file,
     wrapped,
     wrapped_files,
 )
-from voiceid.store.maintenance import check, whole_file
+from voiceid.store.maintenance import check
 from voiceid.store.upgrade import SchemaState
 
 _BUSY_TIMEOUT_MS = 10_000

@@ -25,6 +25,7 @@ from voiceid.store.connections import (
     make_engine,
     make_private,
     transaction,
+    whole_file,
     wrapped,
     wrapped_files,
 )
@@ -221,16 +222,10 @@ def _require_whole(connection: Connection, path: Path) -> None:
 
 def _copy(path: Path, target: Path) -> None:
     """Copy the last committed state of a database (SQLite's backup API), whole or not at all."""
-    unfinished = target.with_name(f"{target.name}.tmp")
-    try:
-        make_private(unfinished)
-        with (
-            wrapped(path),
-            closing(sqlite3.connect(path)) as old,
-            closing(sqlite3.connect(unfinished)) as new,
-        ):
-            old.backup(new)
-        with wrapped_files(target):
-            unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with (
+        whole_file(target) as unfinished,
+        wrapped(path),
+        closing(sqlite3.connect(path)) as old,
+        closing(sqlite3.connect(unfinished)) as new,
+    ):
+        old.backup(new)

@@ -47,52 +47,15 @@ class Writer(Reader):
         """The sample vectors that were removed, as they were stored: to search for remains."""
         return self._effects.erased_vectors
 
-    @cached_property
-    def spaces(self) -> SpaceWriter:
-        """Embedding spaces."""
-        return SpaceWriter(self._connection)
-
-    @cached_property
-    def speakers(self) -> SpeakerWriter:
-        """Speakers, their details and groups."""
-        return SpeakerWriter(self._effects)
-
-    @cached_property
-    def samples(self) -> SampleWriter:
-        """Samples."""
-        return SampleWriter(self._effects, self.spaces, self.centroids)
-
-    @cached_property
-    def centroids(self) -> CentroidWriter:
-        """Centroids; they follow the samples."""
-        return CentroidWriter(self._effects, self.spaces)
-
-    @cached_property
-    def bulk(self) -> BulkWriter:
-        """Many new speakers at once."""
-        return BulkWriter(self._effects, self.spaces, self.centroids)
-
-    @cached_property
-    def calibrations(self) -> CalibrationWriter:
-        """Calibrations."""
-        return CalibrationWriter(self._effects, self.spaces)
-
-    @cached_property
-    def adaptations(self) -> AdaptationWriter:
-        """Adaptations."""
-        return AdaptationWriter(self._effects, self.spaces, self.centroids)
-
-    @cached_property
-    def switches(self) -> SwitchWriter:
-        """Switches of the model."""
-        return SwitchWriter(self._effects, self.spaces)
-
-    @cached_property
-    def erasures(self) -> ErasureWriter:
-        """Erasures that are not finished."""
-        return ErasureWriter(self._connection)
-
-    @cached_property
-    def search(self) -> SearchingWriter:
-        """The search of a database that searches its rows itself."""
-        return SearchingWriter(self._connection)
+    spaces = cached_property(lambda self: SpaceWriter(self._connection))
+    speakers = cached_property(lambda self: SpeakerWriter(self._effects))
+    samples = cached_property(lambda self: SampleWriter(self._effects, self.spaces, self.centroids))
+    centroids = cached_property(lambda self: CentroidWriter(self._effects, self.spaces))
+    bulk = cached_property(lambda self: BulkWriter(self._effects, self.spaces, self.centroids))
+    calibrations = cached_property(lambda self: CalibrationWriter(self._effects, self.spaces))
+    adaptations = cached_property(
+        lambda self: AdaptationWriter(self._effects, self.spaces, self.centroids)
+    )
+    switches = cached_property(lambda self: SwitchWriter(self._effects, self.spaces))
+    erasures = cached_property(lambda self: ErasureWriter(self._connection))
+    search = cached_property(lambda self: SearchingWriter(self._connection))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +21,9 @@ from random_voices import DIM, OTHER_SPACE, SPACE, files_with, random_unit, samp
 
 from voiceid.domain import Float32Array, SpeakerDetails
 from voiceid.errors import IndexFault
-from voiceid.index import sections
+from voiceid.index import sealer, sections
 from voiceid.index.base import IndexOptions
+from voiceid.index.file import alone_in, remove_others
 from voiceid.index.gallery import GalleryIndex
 from voiceid.store import Store, StoreOptions
 from voiceid.store.reader import Reader
@@ -51,8 +55,8 @@ def gallery(kind: str, path: Path) -> GalleryIndex:
 def voices_in(path: Path) -> int:
     """Return how many vectors, or codes that are not zero, each section of a file holds."""
     _, arrays = sections.read(path, {})
-    rows = {key: arrays[key] for key in ("vectors", "bytes", "products") if key in arrays}
-    [count] = {int(array.any(axis=1).sum()) for array in rows.values()}
+    rows = {key: arrays[key] for key in ("there", "vectors", "bytes", "products") if key in arrays}
+    [count] = {int(array.reshape(len(array), -1).any(axis=1).sum()) for array in rows.values()}
     return count
 
 
@@ -273,11 +277,11 @@ def test_what_a_killed_process_left_half_written_is_swept(
 ) -> None:
     path.parent.mkdir()
     left = path.with_name(f".{path.name}.abc")
-    left.write_bytes(b"a voice")
-    os.utime(left, (time.time() - 3600,) * 2)
     with store.read() as reader:
-        gallery(kind, path).rebuild(reader)
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
+        for act in (gallery(kind, path).rebuild, gallery(kind, path).sync):
+            left.write_bytes(b"a voice")
+            act(reader)
+            assert not left.exists()
 
 
 def test_the_file_is_for_its_owner_only(store: Store, kind: str, path: Path) -> None:
@@ -392,24 +396,195 @@ def test_an_older_snapshot_is_answered_as_it_was_without_a_new_index(
     store.close()
 
 
-def test_what_lies_over_the_sealed_is_sealed_when_it_is_much(
-    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gallery is due to be sealed after few changes, and is never rebuilt for them."""
     monkeypatch.setattr("voiceid.index.gallery._REBUILD_AFTER", 5)
     monkeypatch.setattr("voiceid.index.gallery._REBUILD_SHARE", 9.0)
+    monkeypatch.setattr("voiceid.index.gallery._SEAL_SHARE", 0.0)
+
+
+@pytest.mark.usefixtures("little")
+def test_a_gallery_that_is_due_is_sealed_by_another_and_taken_from_there(
+    store: Store, path: Path
+) -> None:
     index, voices = sealed_with(store, "two-stage", path)
-    other = gallery("two-stage", path)
-    for number in range(30, 40):
+    running, asked = gallery("two-stage", path), []
+    due = GalleryIndex(SPACE.id, DIM, path, IndexOptions("two-stage"), lambda: asked.append(1))
+    for number in range(30, 36):
         enroll(store, f"s{number}", voices[number])
-        answer(store, other, voices[number])
+        answer(store, running, voices[number])
+        with store.read() as reader:
+            index.sync(reader)
+            due.sync(reader)
+            assert index.is_due(reader) == index.status(reader).is_due == (number == 35)
+    assert asked == [1]
+    assert len(index._sealed) == len(running._sealed) == 30, "a command sealed the gallery"
+    assert gallery("two-stage", path).seal(store.read)
     with store.read() as reader:
-        assert len(index._sealed) == 30
-        index.sync(reader)
-        assert len(index._sealed) == 40
-        assert len(index._flat) == 0
+        assert not index.is_due(reader)
     enroll(store, "s3", random_unit(np.random.default_rng(14)))
-    for one in (index, other, gallery("two-stage", path)):
-        assert len(answer(store, one, voices[3], k=99)) == 40
+    for one in (index, running, gallery("two-stage", path)):
+        assert len(answer(store, one, voices[3], k=99)) == 36
+        assert len(one._sealed) == 36, "the new file was not taken"
+        assert len(one._flat) == 1
+
+
+@pytest.mark.usefixtures("little")
+def test_what_changes_while_a_gallery_is_sealed_is_not_in_its_file(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voiceid.index.sealed._ROWS_AT_ONCE", 7)
+    index, voices = sealed_with(store, "two-stage", path)
+    for number in range(30, 36):
+        enroll(store, f"s{number}", voices[number])
+    waiting = [
+        lambda: remove(store, "s1"),
+        lambda: enroll(store, "s2", voices[36]),
+        lambda: enroll(store, "late", voices[37]),
+        lambda: remove(store, "s33"),
+        lambda: None,
+        lambda: None,  # until the rows to be sealed are known
+    ]
+
+    @contextmanager
+    def read() -> Iterator[Reader]:
+        with store.read() as reader:
+            yield reader
+        if waiting:
+            waiting.pop()()
+            with store.read() as reader:
+                assert gallery("two-stage", path).sync(reader)
+
+    assert gallery("two-stage", path).seal(read)
+    assert waiting == []
+    assert voices_in(path) == 36 - 3
+    for one in (index, gallery("two-stage", path)):
+        assert len(answer(store, one, voices[36], k=99)) == 35
+        assert len(one._flat) == 2, "the sealed file was not put in place"
+
+
+def test_the_old_centroid_of_a_speaker_leaves_the_file_with_the_next_sync(
+    store: Store, kind: str, path: Path
+) -> None:
+    alice, bob, more = random_unit(np.random.default_rng(15), 3)
+    enroll(store, "alice", alice)
+    enroll(store, "bob", bob)
+    running = gallery(kind, path)
+    answer(store, running, alice)
+    with store.read() as before:
+        old = brute_force(before, alice, 3)
+        enroll(store, "alice", more)
+        with store.read() as reader:
+            assert gallery(kind, path).sync(reader)
+        assert voices_in(path) == 1
+        assert files_with(path.parent, alice) == set()
+        for index in (running, gallery(kind, path)):  # they see what was, in spite of the file
+            assert index.search(before, alice, 3) == old
+    for index in (running, gallery(kind, path)):
+        assert len(answer(store, index, alice)) == 2
+    remove(store, "alice")
+    remove(store, "bob")
+    with store.read() as reader:
+        assert gallery(kind, path).sync(reader)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_speaker_who_was_erased_is_found_when_a_backup_brings_them_back(
+    tmp_path: Path, kind: str
+) -> None:
+    database, path = tmp_path / "voices.sqlite3", tmp_path / "voices.index"
+    store = Store.open(database)
+    alice, bob = random_unit(np.random.default_rng(16), 2)
+    enroll(store, "alice", alice)
+    enroll(store, "bob", bob)
+    answer(store, gallery(kind, path), alice)
+    store.close()
+    shutil.copy(database, tmp_path / "backup")
+    store = Store.open(database)
+    remove(store, "alice")
+    with store.read() as reader:
+        gallery(kind, path).sync(reader)
+    store.close()
+    shutil.copy(tmp_path / "backup", database)
+    store = Store.open(database)
+    for seed in (17, 21):
+        assert len(answer(store, gallery(kind, path), alice)) == 2
+        enroll(store, "bob", random_unit(np.random.default_rng(seed)))
+        with store.read() as reader:
+            gallery(kind, path).sync(reader)
+    store.close()
+
+
+def test_a_sync_says_when_it_can_neither_erase_nor_remove(
+    store: Store, kind: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "closed"
+    enroll(store, "alice", random_unit(np.random.default_rng(18)))
+    enroll(store, "bob", random_unit(np.random.default_rng(19)))
+    with store.read() as reader:
+        gallery(kind, folder / "x.index").rebuild(reader)
+    remove(store, "alice")
+    (folder / "x.index").chmod(0o444)
+    folder.chmod(0o555)
+    with store.read() as reader, unprivileged():
+        assert not gallery(kind, folder / "x.index").sync(reader)
+    folder.chmod(0o755)
+    with store.read() as reader:
+        assert gallery(kind, folder / "x.index").sync(reader)
+
+
+def test_erasing_does_not_load_faiss(store: Store, kind: str, path: Path) -> None:
+    for name in ("alice", "bob", "carol"):
+        enroll(store, name, random_unit(np.random.default_rng(len(name))))
+    with store.read() as reader:
+        gallery(kind, path).rebuild(reader)
+    remove(store, "bob")
+    script = f"""
+import sys
+from pathlib import Path
+from voiceid.index.base import IndexOptions
+from voiceid.index.gallery import GalleryIndex
+from voiceid.store import Store
+with Store.open(Path({str(store.path)!r})).read() as reader:
+    for space_id, path in (({SPACE.id!r}, {str(path)!r}), ("other", {str(path)!r} + "2")):
+        assert GalleryIndex(space_id, {DIM}, Path(path), IndexOptions({kind!r})).sync(reader)
+assert "faiss" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert voices_in(path) == 2
+
+
+def test_the_files_of_spaces_that_are_gone_are_removed(tmp_path: Path) -> None:
+    kept = ["a.index", "notes.txt"]
+    for name in [*kept, "b.index", ".b.index.x", ".a.index.y"]:
+        (tmp_path / name).write_bytes(b"voices")
+    assert remove_others(tmp_path, ["a"]) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept
+    assert remove_others(tmp_path / "missing", ["a"]) == []
+
+
+def test_the_sealer_is_one_process_at_a_time_and_seals_what_is_due(
+    store: Store, path: Path, tmp_path: Path
+) -> None:
+    enroll(store, "alice", random_unit(np.random.default_rng(20)))
+    path.parent.mkdir()
+    wrote = tmp_path / "wrote"
+    command = [sys.executable, "-c", f"import os; open({str(wrote)!r}, 'w').write(os.environ['X'])"]
+    assert sealer.start(command, path.parent, {"X": "kind"})
+    assert not sealer.start(command, path.parent, {}), "two in a minute"
+    deadline = time.monotonic() + 60
+    while not (wrote.exists() and wrote.read_text() == "kind"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.utime(path.parent / "sealing.lock", (0, 0))
+    index = gallery("compact", path)
+    with alone_in(path.parent, "sealing.lock"):
+        assert not sealer.start(command, path.parent, {}), "one is at work"
+        assert not sealer.seal_due(path.parent, [index], store.read)
+    assert not path.exists()
+    assert sealer.seal_due(path.parent, [index], store.read)
+    assert voices_in(path) == 1
 
 
 def test_a_gallery_that_cannot_be_sealed_is_held_whole(

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from voiceid.index import sections
 
 FACTS = {"space": "test", "count": 3}
-SHAPES = {"ids": ("<i8", (3,)), "codes": ("|u1", (3, 24)), "nothing": ("<f4", (0, 24))}
 IDS = np.array([1, 5, 2**53 + 1], dtype=np.int64)
 CODES = np.random.default_rng(1).integers(0, 256, (3, 24), dtype=np.uint8)
 
@@ -25,12 +24,8 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def written(path: Path) -> Path:
-    with sections.writing(path, dict(FACTS), SHAPES) as (new, name):
-        new.put("codes", CODES[2:], 2)
-        new.put("codes", CODES[:2])
-        new.put("ids", IDS)
-        new.finish()
-        name.replace(path)
+    nothing = np.empty((0, 24), dtype=np.float32)
+    sections.write(path, dict(FACTS), {"ids": IDS, "codes": CODES, "nothing": nothing})
     return path
 
 
@@ -48,14 +43,14 @@ def test_what_was_put_in_comes_out(tmp_path: Path) -> None:
     path = written(tmp_path / "x.index")
     assert holds_what_was_written(path)
     assert sections.header(path) == FACTS
-    assert sections.unchecked(path, "ids").tolist() == IDS.tolist()
     assert [p.name for p in tmp_path.iterdir()] == ["x.index"]
 
 
-def test_what_is_not_finished_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), sections.writing(tmp_path / "x", {}, SHAPES) as (new, _):
-        new.put("unknown", CODES)
-    assert list(tmp_path.iterdir()) == []
+def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "x" / "in the way").mkdir(parents=True)
+    with pytest.raises(OSError, match="x"):
+        written(tmp_path / "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 @settings(
@@ -98,15 +93,26 @@ def test_another_ones_file_is_no_file(tmp_path: Path) -> None:
         sections.read(tmp_path / "pipe", {})
 
 
-def test_rows_are_overwritten_in_place_and_the_sums_with_them(tmp_path: Path) -> None:
+def test_rows_are_erased_in_place_and_the_sums_follow(tmp_path: Path) -> None:
     path = written(tmp_path / "x.index")
     _, before = sections.read(path, {})
     inode = path.stat().st_ino
-    sections.overwrite(path, {"codes": {1: np.zeros(24, np.uint8)}, "gone": {}}, count=2)
+    assert sections.erase(path, np.array([5, 6]), {"codes", "gone"}, {"count": 2}) == 1
     facts, arrays = sections.read(path, {})
     assert facts == {"space": "test", "count": 2}
     assert arrays["codes"].any(axis=1).tolist() == [True, False, True]
-    assert not before["codes"][1].any(), "whoever had it open does not see it"
+    assert not before["codes"][1].any(), "a process that had it open does not see it"
     assert path.stat().st_ino == inode
-    with pytest.raises(sections.Unusable):
-        sections.overwrite(path, {"gone": {}})
+
+
+@settings(
+    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rows=st.sets(st.integers(0, 8999), max_size=9))
+def test_erased_rows_of_many_chunks_leave_a_sound_file(rows: set[int], tmp_path: Path) -> None:
+    path, ids = tmp_path / "large.index", np.arange(9000)
+    codes = np.full((9000, 300), 7, dtype=np.uint8)
+    sections.write(path, {}, {"before": codes[:1], "ids": ids, "codes": codes})
+    assert sections.erase(path, np.array(sorted(rows), dtype=np.int64), {"codes"}, {}) == len(rows)
+    _, arrays = sections.read(path, {})
+    assert set(np.flatnonzero(~arrays["codes"].any(axis=1)).tolist()) == rows

@@ -1,9 +1,9 @@
 """Reading a database where nothing can be written: a read-only or full disk, a folder of others.
 
 SQLite makes two files beside a database even to read it.  Where they cannot be made, and are not
-there, nobody writes: the file alone is the database, and is read as it lies (``immutable``).
-Should anybody come to write meanwhile, elsewhere on the network or in another container, the
-file tells at the end of each transaction, and there is no answer.
+there, nobody writes: the file alone is the database, and is read as it is (``immutable``).
+If another host or container writes to it meanwhile, the file shows it at the end of each
+transaction, and there is no answer.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _LOG_BYTES = 1 << 16
 """What SQLite's two files take to begin with, 32 KiB and a page, and some more."""
 
 
-_KEPT: list[StillConnection] = []
-"""Connections that may not be closed any more: see `StillConnection.close`."""
+_KEPT: list[ReadOnlyConnection] = []
+"""Connections that may not be closed any more: see `ReadOnlyConnection.close`."""
 
 
-class StillConnection(sqlite3.Connection):
-    """A connection to a database that nobody writes to; made by :func:`open_still`."""
+class ReadOnlyConnection(sqlite3.Connection):
+    """A connection to a database that nobody writes to; made by :func:`open_read_only`."""
 
     path: Path
     state: tuple[int, ...]
@@ -46,8 +46,8 @@ class StillConnection(sqlite3.Connection):
         return not _has_log(self.path) and _state(self.path) == self.state
 
     def is_needed(self) -> bool:
-        """Whether nothing can be written still."""
-        return not _has_room(self.path.parent)
+        """Whether still nothing can be written."""
+        return not _has_space(self.path.parent)
 
     def require_current(self) -> None:
         """Raise StoreBusy when what was read may be old, or half of it new."""
@@ -55,7 +55,7 @@ class StillConnection(sqlite3.Connection):
             raise StoreBusy(f"the database {self.path} was written to while it was read")
 
 
-def open_still(path: Path, opening: threading.Lock) -> StillConnection | None:
+def open_read_only(path: Path, opening: threading.Lock) -> ReadOnlyConnection | None:
     """Open a database for reading alone where nothing can be written, and nobody writes.
 
     Parameters
@@ -66,10 +66,10 @@ def open_still(path: Path, opening: threading.Lock) -> StillConnection | None:
 
     Returns
     -------
-    StillConnection or None
+    ReadOnlyConnection or None
         None where SQLite can do as always.
     """
-    if _has_log(path) or _has_room(path.parent):
+    if _has_log(path) or _has_space(path.parent):
         return None
     state = _state(path)
     connection = sqlite3.connect(
@@ -77,7 +77,7 @@ def open_still(path: Path, opening: threading.Lock) -> StillConnection | None:
         uri=True,
         isolation_level=None,
         check_same_thread=False,
-        factory=StillConnection,
+        factory=ReadOnlyConnection,
     )
     connection.path, connection.state, connection.opening = path, state, opening
     return connection
@@ -87,7 +87,7 @@ def _has_log(path: Path) -> bool:
     return path.with_name(f"{path.name}-wal").exists()
 
 
-def _has_room(folder: Path) -> bool:
+def _has_space(folder: Path) -> bool:
     if not os.access(folder, os.W_OK):
         return False
     if not hasattr(os, "statvfs"):  # Windows

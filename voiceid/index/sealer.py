@@ -1,0 +1,66 @@
+"""The process in the background that seals large galleries, so that no command waits for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voiceid.index.file import alone_in
+from voiceid.index.gallery import GalleryIndex
+
+if TYPE_CHECKING:
+    from voiceid.index.sealed import Read
+
+_LOCK = "sealing.lock"
+_PAUSE_S = 60.0
+"""Between two starts: one that failed would fail again."""
+_NICENESS = 10
+
+
+def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> bool:
+    """Start a process of its own that calls :func:`seal_due`; return whether it was started.
+
+    It is not started while another is at work, or for a minute after the last start.
+    """
+    lock = folder / _LOCK
+    try:
+        if lock.exists() and abs(time.time() - lock.stat().st_mtime) < _PAUSE_S:
+            return False
+        with alone_in(folder, _LOCK, wait=False):
+            lock.touch()
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(  # noqa: S603 - the caller's command
+            command,
+            stdin=quiet,
+            stdout=quiet,
+            stderr=quiet,
+            start_new_session=True,
+            env={**os.environ, **environment},
+        )
+    except OSError:  # another is at work, or the folder is closed: the next change tries again
+        return False
+    threading.Thread(target=process.wait, name="voiceid-sealer", daemon=True).start()
+    return True
+
+
+def seal_due(folder: Path, galleries: Iterable[GalleryIndex], read: Read) -> bool:
+    """Seal the galleries that are due, at a low priority, one process at a time.
+
+    Returns
+    -------
+    bool
+        False when a file cannot be written, or another process is at work.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with alone_in(folder, _LOCK, wait=False):
+            os.nice(_NICENESS) if hasattr(os, "nice") else None
+            written = [gallery.seal(read) for gallery in galleries]
+            return all(written)
+    except OSError:
+        return False

@@ -1,0 +1,72 @@
+"""How questions are asked: of the model in use, with every decision recorded before it is given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from voiceid.audio import AudioSource
+from voiceid.decision.aims import Aim
+from voiceid.domain import Decision, EmbeddedClip, Task
+from voiceid.errors import AudioError
+from voiceid.model_in_use import ModelInUse
+from voiceid.models import runtime
+from voiceid.session import Session
+from voiceid.speech.embedder import or_error
+from voiceid.verification import Probe, Search, compare
+from voiceid.verification.calls import embedding_of
+
+S = TypeVar("S")
+
+
+class Questions:
+    """Asks the model in use, and tells listeners, log and counters of the answer."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def identify(self, source: AudioSource | EmbeddedClip, search: Search) -> Decision:
+        """Decide who is speaking; an embedded clip needs no model."""
+        started = time.perf_counter()
+
+        def ask(model: ModelInUse) -> Decision:
+            if not isinstance(source, EmbeddedClip):
+                return model.verifier.identify(model.hear, source, search)
+            embedding = embedding_of(source, model.space)
+            probe = Probe(embedding, source.net_speech_s, source.narrowband, None)
+            return model.verifier.identify_probe(probe, search, started)
+
+        return self._decided(Task.IDENTIFY, ask)
+
+    def verify(self, name: str, source: AudioSource, aim: Aim, group: str | None) -> Decision:
+        """Decide whether a clip is the voice of one speaker."""
+        return self._decided(
+            Task.VERIFY,
+            lambda model: model.verifier.verify(model.hear, source, name, aim, group),
+        )
+
+    def compare(self, a: AudioSource, b: AudioSource, aim: Aim) -> Decision:
+        """Decide whether two clips are of one voice."""
+        return self._decided(
+            Task.COMPARE, lambda model: compare(model.hear, a, b, lambda: model.back_end(aim))
+        )
+
+    def each(
+        self, task: Task, ask: Callable[[S], Decision], sources: Iterable[S]
+    ) -> Iterator[Decision | AudioError]:
+        """Yield, in order, the answer about each clip; several are worked on at once."""
+        with self._session.observer.failures(task):
+            model = self._session.loaded_model
+            _ = model.embedder
+        return runtime.in_order(or_error(ask), sources, model.speaker_model.workers)
+
+    def _decided(self, task: Task, ask: Callable[[ModelInUse], Decision]) -> Decision:
+        """Decide; the listeners receive the decision before the caller, or the error is counted."""
+        session = self._session
+        with session.observer.failures(task):
+            decision = session.ask(ask)
+            for callback in list(session.listeners.values()):
+                callback(decision)
+            session.observer.decided(decision)
+        return decision
