@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from voiceid import errors
 from voiceid.cli import exit_codes
@@ -38,12 +37,3 @@ def test_exit_codes_of_the_command_line_are_distinct_from_those_of_errors() -> N
 def test_the_tree_at_the_top_of_the_module_lists_every_error() -> None:
     listed = re.findall(r"(\w+) \[(\d+)\]", errors.__doc__ or "")
     assert sorted(listed) == sorted((e.__name__, str(e.exit_code)) for e in ERRORS)
-
-
-def test_the_readme_lists_every_exit_code(repo: Path) -> None:
-    text = (repo / "README.md").read_text(encoding="utf-8")
-    for code in OF_COMMANDS.values():
-        assert re.search(rf"^\| {code} \|", text, re.MULTILINE), f"exit code {code} is missing"
-    for error in ERRORS:
-        row = rf"^\| {error.exit_code} \| {error.__name__}\b"
-        assert re.search(row, text, re.MULTILINE), f"{error.__name__} is missing"
