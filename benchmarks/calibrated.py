@@ -38,8 +38,8 @@ from benchmarks.tables import markdown, percent
 from benchmarks.trials import Flags, Floats, Voice
 from benchmarks.voices import Ear, Hearing, model_store
 from voiceid import metrics
-from voiceid.decision.calibration import Calibration, Conditions
 from voiceid.decision.aims import Target
+from voiceid.decision.calibration import Calibration, Conditions
 from voiceid.decision.rule import DecisionRule
 from voiceid.domain import Embedding, EmbeddingSpace, QualityReport, Utterance
 from voiceid.errors import FitRefused

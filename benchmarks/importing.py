@@ -71,10 +71,10 @@ def to_the_disk(what: str, folder: Path, database: Path) -> None:
     facts = EmbeddingFacts(space.id, net_speech_s=12.0)
     store = Store.open(database)
     acts: dict[str, Callable[[], exchange.Exchanged]] = {
-        "array": lambda: exchange.speakers.import_embeddings(
+        "array": lambda: exchange.import_embeddings(
             writer, space, folder / "vectors.npy", folder / "names.txt", facts, append=False
         ),
-        "table": lambda: exchange.speakers.import_embeddings(
+        "table": lambda: exchange.import_embeddings(
             writer, space, folder / "people.parquet", None, facts, append=False
         ),
         "export": lambda: exchange.export(writer, space, (), folder / "people.jsonl"),

@@ -1,4 +1,4 @@
-"""How large the parts of the package are: `python -m benchmarks.sizes`; the tests hold the limits."""
+"""How large the parts of the package are: `python -m benchmarks.sizes`; tests hold the limits."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def own_depth(found: type) -> int:
 
 def _code_lines(text: str) -> set[int]:
     """Return the numbers of the lines that hold code: no comments, blank lines or docstrings."""
-    lines = set()
+    lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type not in _NOT_CODE:
             lines.update(range(token.start[0], token.end[0] + 1))

@@ -20,7 +20,7 @@ from pdoc import doc, render
 
 import voiceid
 from voiceid import client, resources
-from voiceid.audio import sources
+from voiceid.audio import media
 from voiceid.resources import (
     adaptations,
     calibrations,
@@ -83,7 +83,7 @@ def _name_aliases() -> None:
 def _complete(members: dict[str, doc.Doc[Any]]) -> None:
     for kind, name in _INTERNAL:
         cast("doc.Class", members[kind]).members[name].docstring = "@private"
-    members["AudioSource"].docstring = doc.Module(sources).members["AudioSource"].docstring
+    members["AudioSource"].docstring = doc.Module(media).members["AudioSource"].docstring
     first: dict[str, doc.Doc[Any]] = {"VoiceID": members.pop("VoiceID")}
     for collection in COLLECTIONS:
         place = (collection.__module__, collection.__qualname__)

@@ -36,7 +36,7 @@ def may_enter(vid: VoiceID, claimed: str, clip: str) -> tuple[bool, str]:
     Speakers are compared by id: a name may be written in several ways.
     """
     try:
-        expected = vid.speaker(claimed)
+        expected = vid.speakers.get(claimed)
         decision = vid.verify(claimed, clip)
     except AudioError as error:
         log.warning("unusable recording: %s", error)

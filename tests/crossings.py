@@ -14,7 +14,9 @@ import voiceid
 PACKAGE = str(Path(voiceid.__file__).parent)
 
 
-def crossings(call: Callable[[], Any], *, outside: tuple[str, ...] = ()) -> Counter[tuple[str, str]]:
+def crossings(
+    call: Callable[[], Any], *, outside: tuple[str, ...] = ()
+) -> Counter[tuple[str, str]]:
     """Return (from file, to file) of every call of a function in another file, in this thread.
 
     The caller is the nearest frame of the package, through whatever library lies between.  Calls

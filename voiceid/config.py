@@ -26,7 +26,7 @@ from voiceid.domain import DatabaseUrl, tag
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError, SpeakerDetailInvalid
 from voiceid.index.base import IndexOptions
-from voiceid.models.engine import PROVIDERS, EngineOptions
+from voiceid.models.providers import PROVIDERS, EngineOptions
 from voiceid.shipped import shipped
 from voiceid.speech.quality import QualityLimits
 from voiceid.speech.speaker_model import HearingOptions

@@ -1,51 +1,7 @@
 """Every error that voiceid raises, each with its own exit code and a hint.
 
-The tree (exit codes in brackets; they are part of the public interface)::
-
-    VoiceIDError [20]
-    ├── ConfigError [21]
-    ├── AudioError [22]
-    │   ├── AudioNotFound [23]       no such file, or a directory
-    │   ├── AudioUnreadable [24]     empty, truncated, corrupt, or not audio at all
-    │   ├── AudioTooLong [25]        a limit on duration or size was met
-    │   ├── AudioInvalid [26]        samples that cannot be a recording: NaN, wrong shape, bad rate
-    │   └── NotEnoughSpeech [27]     decoded well, but there is too little speech for a vector
-    ├── ModelError [30]
-    │   ├── ModelUnknown [31]        no card of that name
-    │   ├── ModelNotInstalled [32]   offline, and the artefact is not there
-    │   ├── DownloadFailed [33]
-    │   ├── HashMismatch [34]
-    │   ├── CheckpointInvalid [35]   hostile, truncated, or not the network the card names
-    │   ├── SelfTestFailed [36]
-    │   ├── ModelRuntimeError [37]   the engine could not load or run the graph
-    │   ├── SpaceMismatch [38]       vectors of two models (or settings) must not be compared
-    │   └── ThresholdUnavailable [39]
-    ├── EnrollmentRefused [40]       the clips do not make a safe enrolment; nothing was changed
-    ├── SpeakerNotFound [41]
-    ├── SpeakerExists [42]
-    ├── SpeakerNameInvalid [43]
-    ├── EnrollmentIncomplete [44]    of many speakers or clips some were not enrolled
-    ├── ManifestInvalid [45]         a list of people to enrol that cannot be read
-    ├── Unhealthy [46]               `voiceid doctor` found something that must be mended
-    ├── SpeakerDetailInvalid [47]    a group, label, metadata or expiry that cannot be
-    ├── SampleNotFound [48]
-    ├── ChangeRefused [49]           it would join two voices, or leave a speaker without a sample
-    ├── GalleryFileInvalid [55]      a file of exported speakers that is damaged or is none
-    ├── TrialsInvalid [56]           a list of trials or recordings that cannot be evaluated
-    ├── ExtraMissing [57]            an optional part of voiceid is not installed
-    ├── PictureNotWritten [58]       a picture's file is there already, or cannot be written
-    ├── GateMissed [59]              an evaluation whose errors are above what was asked for
-    ├── FitRefused [60]              recordings too few, or no better for what was to be fitted
-    ├── FitNotFound [61]             no calibration or adaptation of that number
-    ├── ErasureIncomplete [62]       it was removed, but bytes of it are still in a file
-    └── StoreError [50]
-        ├── SchemaTooNew [51]        written by a newer voiceid; refused, untouched
-        ├── SchemaOutdated [52]      needs `voiceid db upgrade`
-        ├── StoreBusy [53]           another process held the database for too long
-        └── IndexFault [54]
-
-A message says what is wrong and where; ``hint`` says what to do.  Rejection is not an
-error: it is a :class:`voiceid.Decision`.
+A message says what is wrong and where; ``hint`` says what to do.  Exit codes are part of the
+public interface: docs/reference.md lists them.  A rejection is not an error: it is a `Decision`.
 """
 
 from __future__ import annotations
@@ -67,7 +23,7 @@ class VoiceIDError(Exception):
     exit_code: ClassVar[int] = 20
     """What the command line exits with; each class has its own."""
     default_hint: ClassVar[str] = ""
-    """What to do, where whoever raises it does not know better."""
+    """What to do, where the error is raised without a hint of its own."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)

@@ -139,8 +139,13 @@ class Session:
     def sync_indexes(self) -> None:
         """Let the index files follow the database; one that cannot catches up later."""
         self._changes_behind = 0
+
+        def sync(index: Gallery, reader: Reader) -> None:
+            index.sync(reader)
+            index.save()
+
         with contextlib.suppress(StoreError):
-            self.each_index(lambda index, reader: index.sync(reader))
+            self.each_index(sync)
 
     def disconnect(self) -> None:
         """Close the connections to the database; new ones are made when they are needed."""

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 
 import pytest
 from cli_running import Runner
-
 from voiceid.app import doctor
 
 

@@ -126,14 +126,14 @@ def test_a_run_that_was_killed_is_finished_by_the_next(people: Path, run: Runner
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("a.csv", "", "names nobody"),
-        ("a.csv", "name,path\n", "names nobody"),
-        ("a.csv", "name,file\nalice,a.wav\n", "line 2: no path"),
+        ("a.csv", "", "is empty"),
+        ("a.csv", "name,path\n", "is empty"),
+        ("a.csv", "name,file\nalice,a.wav\n", "line 2: no column path"),
         ("a.csv", "name,path,age\nalice,a.wav,7\n", "line 2: unknown column 'age'"),
         ("a.csv", "name,path\nalice\n", "line 2: 1 cells under 2 columns"),
         ("a.csv", "name,path\n\x01,a.wav\n", "line 2: the speaker's name"),
-        ("a.csv", 'name,path\n"alice,a.wav\n', "it is no CSV"),
-        ("a.jsonl", '{"name": "alice"}\n[1]\n{"name"', "line 1: no path"),
+        ("a.csv", 'name,path\n"alice,a.wav\n', "it is not CSV"),
+        ("a.jsonl", '{"name": "alice"}\n[1]\n{"name"', "line 1: no column path"),
         ("a.jsonl", '{"name": "alice", "path": 3}\n', "line 1: path is not a text"),
     ],
 )
@@ -172,3 +172,24 @@ def test_one_way_of_enrolling_at_a_time(words: list[str], empty_home: Path, run:
 def test_a_folder_without_folders_is_a_typed_error(empty_home: Path, run: Runner) -> None:
     (empty_home / "people").mkdir()
     assert run("enroll", "--from-dir", "people").code == 45
+
+
+def test_two_folders_that_make_one_name_are_refused(people: Path, run: Runner, ami) -> None:
+    (people / "ALICE").mkdir()
+    ami.cut("bob-3", people / "ALICE" / "b.wav")
+    ran = run("enroll", "--from-dir", "people")
+    assert ran.code == 45
+    assert "people/ALICE and people/alice make one name" in ran.err
+    assert enrolled(run) == {}
+
+
+def test_a_recording_beside_the_folders_and_a_folder_without_any_are_named(
+    people: Path, run: Runner, ami
+) -> None:
+    (people / "dora").mkdir()
+    ran = run("enroll", "--from-dir", "people")
+    assert ran.code == 23
+    assert "the folder people/dora holds no audio file" in ran.err
+    ami.cut("bob-3", people / "loose.wav")
+    ran = run("enroll", "--from-dir", "people")
+    assert (ran.code, "people/loose.wav lies beside the folders" in ran.err) == (45, True)

@@ -83,6 +83,27 @@ def test_a_manifest_becomes_a_report(people: Path, run: Runner) -> None:
     assert conditions == {"clean", "clean + noisy"}
 
 
+def test_a_folder_or_an_enrolment_list_is_evaluated_as_the_manifest_is(
+    people: Path, run: Runner
+) -> None:
+    """A folder for each speaker, in it one for each session."""
+    enrolment = ["name,path,label,meta.badge,session"]
+    for line in people.read_text(encoding="utf-8").splitlines()[1:-1]:
+        speaker, path, session, _ = line.split(",")
+        folder = people.parent / "people" / speaker / session
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes((people.parent / path).read_bytes())
+        enrolment.append(f"{speaker},{path},,7,{session}")
+    people.with_name("enrolment.csv").write_text("\n".join(enrolment), encoding="utf-8")
+    for source in ("people", "enrolment.csv"):
+        found = run("evaluate", source, "-o", f"of-{source}", "--cache", "kept", "--json").json
+        assert (found["recordings"], found["speakers"]) == (10, 4)
+        counts = found["verification"]["genuine_trials"], found["verification"]["impostor_trials"]
+        assert counts == (6, 36 - 9)
+    asked = run("evaluate", "people", "-o", "r", "--cache", "kept", "--enroll-first", "2", "--json")
+    assert asked.json["identification"]["gallery_size"] == 2
+
+
 def test_scores_are_those_of_the_product(people: Path, run: Runner) -> None:
     assert run("evaluate", people, "-o", "report", "-q").code == 0
     lines = [line.split() for line in Path("report/scores.txt").read_text().splitlines()]
@@ -127,7 +148,7 @@ def test_what_the_index_loses_is_added_to_the_fnir(
     assert found["index_miss_rate"] == 0.0
     assert found["fnir_with_index"] == found["fnir"]["rate"]
     text = Page(Path("report/report.html").read_text(encoding="utf-8")).text
-    assert "FNIR with whom the index in use loses" in text
+    assert "FNIR with the speakers that the index in use misses" in text
     monkeypatch.setenv("VOICEID_INDEX__KIND", "exact")
     assert run("index", "rebuild").code == 0
     ran = run("evaluate", people, "-o", "report", "--enroll-first", "2", "--json")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 
@@ -32,8 +31,3 @@ def test_exit_codes_of_the_command_line_are_distinct_from_those_of_errors() -> N
     assert len(set(OF_COMMANDS.values())) == len(OF_COMMANDS)
     shared = set(OF_COMMANDS.values()) & {error.exit_code for error in ERRORS}
     assert shared == {errors.VoiceIDError.exit_code}  # an internal error is of no class
-
-
-def test_the_tree_at_the_top_of_the_module_lists_every_error() -> None:
-    listed = re.findall(r"(\w+) \[(\d+)\]", errors.__doc__ or "")
-    assert sorted(listed) == sorted((e.__name__, str(e.exit_code)) for e in ERRORS)

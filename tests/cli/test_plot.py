@@ -200,7 +200,24 @@ def test_one_clip_is_nothing_to_compare(people: Path, run: Runner) -> None:
 def test_standard_input_is_nobodys_clip(home: Path, run: Runner) -> None:
     ran = run("plot", "similarity", "-")
     assert ran.code == 2
-    assert "Standard input (-) is nobody's clip" in ran.err
+    assert "Standard input (-) has no speaker" in ran.err
+
+
+def test_the_det_curve_of_a_folder_and_of_its_report_is_drawn(people: Path, run: Runner) -> None:
+    assert run("evaluate", "people", "-o", "report", "-q").code == 0
+    assert Path("report/det.svg").read_bytes().startswith(b"<?xml")
+    for source in ("people", "report/report.json"):
+        ran = run("plot", "det", source, "-o", "out", "--force")
+        assert ran.code == 0, ran.err
+        assert ran.out == "wrote out/det.png\nwrote out/det.svg\n"
+        width, height = np.frombuffer(Path("out/det.png").read_bytes()[16:24], ">u4")
+        assert width * 9 == height * 16
+    assert run("plot", "det", "report/report.json", "-o", "det.svg", "--json").json == {
+        "files": ["det.svg"]
+    }
+    Path("report/scores.txt").unlink()
+    ran = run("plot", "det", "report/report.json", "-o", "none")
+    assert (ran.code, "Keep scores.txt beside" in ran.err) == (56, True)
 
 
 def without(module: str, *words: str) -> Ran:

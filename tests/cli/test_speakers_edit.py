@@ -26,11 +26,11 @@ def test_enrolment_says_what_is_to_be_known(empty_home: Path, ami, run: Runner) 
     shown = run("speakers", "show", "alice", "--json").json
     assert shown["groups"] == ["lobby", "staff"]
     assert shown["metadata"] == {"badge": "4711", "note": "a = b"}
-    assert shown["expires_at"] == "2099-01-31T00:00:00+00:00"
+    assert shown["expires_at"] == "2099-02-01T00:00:00+00:00"
     assert shown["standing"] == "active"
     assert [sample["label"] for sample in shown["samples"]] == ["door", "door"]
     text = run("speakers", "show", "alice").out
-    assert "active until 2099-01-31 00:00 UTC" in text
+    assert "active until 2099-02-01 00:00 UTC" in text
     assert "meta badge" in text
     assert "lobby, staff" in run("speakers", "list").out
 
@@ -204,3 +204,34 @@ def test_what_is_said_of_all_goes_with_folders_and_not_with_lists(
     assert (shown["groups"], shown["samples"][0]["label"]) == (["lobby"], "door")
     (empty_home / "people.csv").write_text("name,path\nalice,people/alice/a.wav\n")
     assert run("enroll", "--manifest", "people.csv", "--label", "door").code == 2
+
+
+def test_only_the_members_of_a_group_are_listed(home: Path, run: Runner) -> None:
+    assert run("speakers", "edit", "bob", "--group", "Staff").code == 0
+    listed = run("speakers", "list", "--group", "STAFF", "--json").json_lines
+    assert [speaker["name"] for speaker in listed] == ["bob"]
+    assert "alice" not in run("speakers", "list", "--group", "staff").out
+    nobody = run("speakers", "list", "--group", "lobby")
+    assert (nobody.code, nobody.out) == (0, "")
+    assert "no speaker is in the group 'lobby'" in nobody.err
+    assert run("speakers", "list", "--group", "a;b").code == 47
+
+
+def test_a_limit_counts_the_members_of_the_group_only(home: Path, run: Runner) -> None:
+    assert run("speakers", "edit", "bob", "--group", "staff").code == 0
+    listed = run("speakers", "list", "--group", "staff", "--limit", "1", "--json").json_lines
+    assert [speaker["name"] for speaker in listed] == ["bob"]
+
+
+def test_columns_that_are_the_same_in_every_row_are_left_out(home: Path, run: Runner) -> None:
+    header = run("speakers", "list").out.splitlines()[0].split("  ")
+    assert "embedding spaces" not in [cell.strip() for cell in header]
+    assert {"standing", "groups"}.isdisjoint(cell.strip() for cell in header)
+    assert {"speaker", "samples", "net speech"} <= {cell.strip() for cell in header}
+    assert run("speakers", "list", "--json").json_lines[0]["embedding_spaces"]
+    for name in ("alice", "bob"):
+        assert run("speakers", "disable", name).code == 0
+    assert "disabled" in run("speakers", "list").out  # what is unusual stays
+    samples = run("samples", "list", "alice").out.splitlines()[0]
+    assert "embedding space" not in samples
+    assert "warnings" not in samples

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from cli_running import environment
@@ -88,6 +90,12 @@ def test_help_takes_less_than_0_3_s() -> None:
 def test_a_usage_error_loads_no_engine() -> None:
     loaded = modules_after("from voiceid.cli import main; main(['verify', 'alice'])")
     assert loaded & HEAVY == set()
+
+
+def test_what_type_checkers_see_is_what_there_is() -> None:
+    stub = ast.parse(Path(voiceid.__file__).with_suffix(".pyi").read_text("utf-8"))
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    assert sorted(alias.asname for node in imports for alias in node.names) == voiceid.__all__
 
 
 @pytest.mark.parametrize("name", voiceid.__all__)

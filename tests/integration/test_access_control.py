@@ -28,6 +28,14 @@ def test_the_door_opens_for_the_voice_of_the_card(ask, ami, tmp_path: Path) -> N
     assert ask("alice", ami.cut("alice-3", tmp_path / "a.wav")) == (0, "door: open for alice\n")
 
 
+@pytest.mark.parametrize("claimed", ["ALICE", " alice", "\uff41lice"])
+def test_the_door_opens_for_the_name_of_the_card_in_another_form(
+    claimed: str, ask, ami, tmp_path: Path
+) -> None:
+    said = ask(claimed, ami.cut("alice-3", tmp_path / "a.wav"))
+    assert said == (0, f"door: open for {claimed}\n")
+
+
 @pytest.mark.parametrize(
     ("claimed", "turn"), [("bob", "alice-3"), ("alice", "stranger"), ("nobody", "alice-3")]
 )

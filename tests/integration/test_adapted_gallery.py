@@ -16,7 +16,7 @@ from voiceid.domain import Band, Condition, Embedding, Task
 from voiceid.errors import StoreError, ThresholdUnavailable
 from voiceid.store import Store, maintenance
 from voiceid.store.tables import adaptations, centroids
-from voiceid.verification import BackEnds
+from voiceid.verification import Policy
 
 RULE = DecisionRule("test", [OperatingPoint("wideband", 1.0, 0.5, 0.0, 0.0, 1, 1)], 0.05)
 HELD_OUT = HeldOut(10, 100, 1000, 0.01, 0.1, 0.1, {"0.01": 0.1}, {"0.01": 0.1})
@@ -66,7 +66,7 @@ def test_everybody_gets_a_centroid_there_and_later_changes_follow(store, rng, tr
         for name, vectors in (("alice", before + later), ("bob", others)):
             speaker = reader.speakers.get(name)
             expected = centroid(transform.apply(np.array(vectors)))
-            assert reader.centroid(speaker.id, adapted.id) == pytest.approx(expected, abs=1e-6)
+            assert reader.centroids.of(speaker.id, adapted.id) == pytest.approx(expected, abs=1e-6)
             assert speaker.spaces == (SPACE.id,), "no other enrolment"
             assert speaker.n_samples == len(vectors)
         [stored] = reader.adaptations.list()
@@ -101,16 +101,16 @@ def test_it_is_chosen_left_and_removed_without_a_trace(store, rng, transform) ->
         made = writer.calibrations.add(adapted, calibration(), HELD_OUT, "site", None)
         writer.calibrations.use(adapted.id, made)
         writer.adaptations.use(SPACE.id, number)
-    ends = BackEnds(SPACE)
+    policy = Policy(SPACE, RULE)
     with store.read() as reader:
-        back_end = ends.in_use(reader, RULE)
+        back_end = policy.read(reader)
         assert back_end.space == adapted
         assert back_end.rule.calibration.id == made
         assert back_end.rule.points == (), "what was measured of the model alone does not hold"
     with store.write() as writer:
         writer.adaptations.use(SPACE.id, None)
     with store.read() as reader:
-        back_end = ends.in_use(reader, RULE)
+        back_end = policy.read(reader)
         assert (back_end.space, back_end.transform, back_end.rule) == (SPACE, None, RULE)
     with store.write() as writer:
         revision = writer.feed.revision()
@@ -131,7 +131,7 @@ def test_without_a_calibration_of_its_own_nobody_is_accepted(store, rng, transfo
         writer.calibrations.use(SPACE.id, plain)
         writer.adaptations.use(SPACE.id, writer.adaptations.add(SPACE, transform, {}, "site"))
     with store.read() as reader:
-        back_end = BackEnds(SPACE).in_use(reader, RULE)
+        back_end = Policy(SPACE, RULE).read(reader)
         assert back_end.rule.calibration is None
         with pytest.raises(ThresholdUnavailable):
             back_end.judged(0.99, Condition(Band.WIDEBAND, 5.0, None, 9.0, 2))
@@ -141,7 +141,7 @@ def test_vectors_are_moved_once(store, rng, transform) -> None:
     with store.write() as writer:
         writer.adaptations.use(SPACE.id, writer.adaptations.add(SPACE, transform, {}, "site"))
     with store.read() as reader:
-        back_end = BackEnds(SPACE).in_use(reader, RULE)
+        back_end = Policy(SPACE, RULE).read(reader)
     vector = random_unit(rng)
     moved = back_end.moved(Embedding(vector, SPACE))
     assert moved.space == back_end.space
@@ -155,7 +155,7 @@ def test_a_damaged_transform_accepts_nobody(store, rng, transform) -> None:
         raw = writer._connection.exec_driver_sql
         raw("UPDATE adaptations SET transform = substr(transform, 1, 500)")
     with store.read() as reader, pytest.raises(StoreError, match="adaptation 1"):
-        BackEnds(SPACE).in_use(reader, RULE)
+        Policy(SPACE, RULE).read(reader)
 
 
 def test_a_transform_that_is_not_the_one_of_its_space_accepts_nobody(store, rng, transform) -> None:
@@ -164,7 +164,7 @@ def test_a_transform_that_is_not_the_one_of_its_space_accepts_nobody(store, rng,
         writer.adaptations.use(SPACE.id, writer.adaptations.add(SPACE, transform, {}, "site"))
         writer._connection.execute(update(adaptations).values(transform=other.to_bytes()))
     with store.read() as reader, pytest.raises(StoreError, match="makes"):
-        BackEnds(SPACE).in_use(reader, RULE)
+        Policy(SPACE, RULE).read(reader)
 
 
 def test_a_calibration_of_normalised_scores_accepts_nobody(store) -> None:
@@ -177,11 +177,11 @@ def test_a_calibration_of_normalised_scores_accepts_nobody(store) -> None:
             """ '{"calibration": {"normalization": {"cohort": 7, "top": 60}, ')"""
         )
     with store.read() as reader, pytest.raises(StoreError, match=f"calibration {made}"):
-        BackEnds(SPACE).in_use(reader, RULE)
+        Policy(SPACE, RULE).read(reader)
 
 
 def test_without_a_database_the_model_alone_decides() -> None:
-    back_end = BackEnds(SPACE).in_use(None, RULE)
+    back_end = Policy(SPACE, RULE).read(None)
     assert (back_end.space, back_end.rule) == (SPACE, RULE)
     judged = back_end.judged(0.6, Condition(Band.WIDEBAND, 5.0, None, 9.0, 1))
     assert (judged.threshold.value, judged.llr, judged.calibration) == (0.5, None, None)

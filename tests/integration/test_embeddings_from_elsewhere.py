@@ -12,6 +12,7 @@ import pytest
 
 from voiceid import (
     Decision,
+    EmbeddedClip,
     Outcome,
     Reason,
     SpaceMismatch,
@@ -40,8 +41,10 @@ def test_a_vector_is_decided_about_as_its_clip_is(
     vid: VoiceID, home: Path, heard: Utterance
 ) -> None:
     of_clip = vid.identify(home / "door.wav")
-    found = vid.identify_embedding(
-        heard.embedding.vector, heard.embedding.space, net_speech_s=heard.quality.net_speech_s
+    found = vid.identify(
+        EmbeddedClip(
+            heard.embedding.vector, heard.embedding.space, net_speech_s=heard.quality.net_speech_s
+        )
     )
     same = ("outcome", "reason", "speaker", "threshold", "gallery_size")
     assert [getattr(found, name) for name in same] == [getattr(of_clip, name) for name in same]
@@ -57,7 +60,7 @@ def test_its_length_does_not_matter_and_the_space_may_be_named(
     vid: VoiceID, heard: Utterance
 ) -> None:
     longer = (3.5 * heard.embedding.vector.astype(np.float64)).tolist()
-    found = vid.identify_embedding(longer, vid.models.space.id, net_speech_s=4.0)
+    found = vid.identify(EmbeddedClip(longer, vid.models.space.id, net_speech_s=4.0))
     assert found.speaker.name == "alice"
     assert found.accepted
 
@@ -66,14 +69,14 @@ def test_without_the_amount_of_speech_there_is_no_measured_threshold(
     vid: VoiceID, heard: Utterance
 ) -> None:
     with pytest.raises(ThresholdUnavailable, match="how much speech"):
-        vid.identify_embedding(heard.embedding.vector, vid.models.space)
+        vid.identify(EmbeddedClip(heard.embedding.vector, vid.models.space))
 
 
 def test_a_narrowband_vector_gets_the_thresholds_of_its_band(
     vid: VoiceID, heard: Utterance
 ) -> None:
-    found = vid.identify_embedding(
-        heard.embedding.vector, vid.models.space, net_speech_s=4.0, narrowband=True
+    found = vid.identify(
+        EmbeddedClip(heard.embedding.vector, vid.models.space, net_speech_s=4.0, narrowband=True)
     )
     assert "crossband" in found.threshold.source
 
@@ -98,20 +101,20 @@ def test_what_is_no_vector_of_this_gallery_is_refused(
     vector, space = wrong(heard.embedding.vector)
     named = vid.models.space if space is None else space
     with pytest.raises(SpaceMismatch) as refused:
-        vid.identify_embedding(vector, named, net_speech_s=4.0)
+        vid.identify(EmbeddedClip(vector, named, net_speech_s=4.0))
     assert refused.value.hint
     with pytest.raises(SpaceMismatch):
-        vid.search(vector, named)
+        vid.search(EmbeddedClip(vector, named))
 
 
 def test_a_search_ranks_and_decides_nothing(vid: VoiceID, heard: Utterance) -> None:
     told: list[Decision] = []
     vid.events.on_decision(told.append)
-    found = vid.search(heard.embedding.vector, heard.embedding.space)
+    found = vid.search(EmbeddedClip(heard.embedding.vector, heard.embedding.space))
     assert [one.speaker.name for one in found] == ["alice", "bob"]
     assert found[0].score > 0.5 > found[1].score
     vid.speakers.edit("bob", SpeakerDetails(groups=("lobby",)))
-    among = vid.search(heard.embedding.vector, vid.models.space, k=1, group="Lobby")
+    among = vid.search(EmbeddedClip(heard.embedding.vector, vid.models.space), k=1, group="Lobby")
     assert [one.speaker.name for one in among] == ["bob"]
     assert told == []
 
@@ -121,9 +124,10 @@ def test_vectors_are_answered_where_no_model_is_installed(
 ) -> None:
     np.save(home / "vector.npy", heard.embedding.vector)
     code = (
-        "import sys, numpy as np; from voiceid import VoiceID\n"
+        "import sys, numpy as np; from voiceid import EmbeddedClip, VoiceID\n"
         "with VoiceID.open() as vid:\n"
-        "    found = vid.identify_embedding(np.load('vector.npy'), vid.models.space, net_speech_s=6.0)\n"
+        "    clip = EmbeddedClip(np.load('vector.npy'), vid.models.space, net_speech_s=6.0)\n"
+        "    found = vid.identify(clip)\n"
         "    print(found.speaker.name)\n"
     )
     done = subprocess.run(
@@ -174,6 +178,8 @@ def test_what_a_listener_raises_takes_the_place_of_the_decision(
 
 def test_who_is_barred_is_not_accepted_by_a_vector(vid: VoiceID, heard: Utterance) -> None:
     vid.speakers.edit("alice", SpeakerDetails(enabled=False))
-    found = vid.identify_embedding(heard.embedding.vector, vid.models.space, net_speech_s=4.0, margin=0.0)
+    found = vid.identify(
+        EmbeddedClip(heard.embedding.vector, vid.models.space, net_speech_s=4.0), margin=0.0
+    )
     assert (found.outcome, found.reason) == (Outcome.REJECTED, Reason.SPEAKER_DISABLED)
     assert found.speaker is None

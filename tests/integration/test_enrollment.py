@@ -20,7 +20,9 @@ def codes(refused: pytest.ExceptionInfo[EnrollmentRefused]) -> list[str]:
 
 
 def contents(vid: VoiceID) -> list[object]:
-    return [(s.to_dict(), [x.to_dict() for x in vid.samples.list(s.name)]) for s in vid.speakers.list()]
+    return [
+        (s.to_dict(), [x.to_dict() for x in vid.samples.list(s.name)]) for s in vid.speakers.list()
+    ]
 
 
 def test_clips_become_samples_and_their_mean_the_centroid(vid: VoiceID, clips: Clips) -> None:
@@ -36,6 +38,13 @@ def test_clips_become_samples_and_their_mean_the_centroid(vid: VoiceID, clips: C
     np.testing.assert_allclose(stored, mean / np.linalg.norm(mean), atol=1e-6)
 
 
+def test_one_recording_needs_no_list(vid: VoiceID, clips: Clips) -> None:
+    paths = clips("FEE083", "trn06")
+    vid.enroll("alice", paths)
+    assert vid.enroll("alice", str(clips("FEE083", "trn09")[0])).enrolled
+    assert vid.speakers.get("alice").n_samples == len(paths) + 1
+
+
 def test_appended_clips_join_and_replaced_ones_leave(vid: VoiceID, clips: Clips) -> None:
     first, second = clips("FEE083", "trn06"), clips("FEE083", "trn09")
     vid.enroll("alice", first)
@@ -49,7 +58,7 @@ def test_too_little_speech_says_how_much_is_missing(vid: VoiceID, clips: Clips) 
         vid.enroll("alice", clips("FEE083", "trn06")[:1])
     report = refused.value.report
     assert codes(refused) == ["too_little_speech"]
-    needed = vid.config.enrollment.min_speech_s
+    needed = vid._session.config.enrollment.min_speech_s
     assert report.missing_speech_s == pytest.approx(needed - report.net_speech_s)
     assert f"{report.missing_speech_s:.1f} s short" in refused.value.message
     assert vid.speakers.list() == []

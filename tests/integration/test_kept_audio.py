@@ -26,7 +26,7 @@ def vid(home: Path) -> Iterator[VoiceID]:
 
 
 def kept_in(vid: VoiceID) -> set[str]:
-    folder = vid.config.data / "audio"
+    folder = vid.database.location.parent / "audio"
     return {path.name for path in folder.iterdir()} if folder.exists() else set()
 
 
@@ -89,7 +89,7 @@ def _remove_sample(vid: VoiceID) -> None:
 
 
 def _replace(vid: VoiceID) -> None:
-    vid.enroll("carol", [vid.config.home / "alice-4.wav"], mode="replace", force=True)
+    vid.enroll("carol", [vid._session.config.home / "alice-4.wav"], mode="replace", force=True)
 
 
 def _expire(vid: VoiceID) -> None:
@@ -98,7 +98,7 @@ def _expire(vid: VoiceID) -> None:
 
 
 def _restore(vid: VoiceID) -> None:
-    vid.database.restore(vid.config.home / "backup")
+    vid.database.restore(vid._session.config.home / "backup")
 
 
 ERASURES = {_remove: 1, _remove_sample: 2, _replace: 2, _expire: 1, _restore: 0}

@@ -20,6 +20,7 @@ from voiceid import (
     AudioError,
     ChangeRefused,
     Decision,
+    EmbeddedClip,
     Migration,
     ModelUnknown,
     NotEnoughSpeech,
@@ -97,16 +98,16 @@ def test_the_switch_reaches_every_process_at_its_next_question(vid: VoiceID, pla
             assert (decision.outcome, model_of(decision)) == (Outcome.ACCEPTED, NEW)
             assert decision.threshold.source.startswith(f"card {NEW}")
         assert elsewhere["speaker"]["name"] == "alice"
-        assert elsewhere["embedding_space"] == heard[0].embedding_space.id == door.space.id
-        assert door.models.switch.current == door.card.name == NEW
+        assert elsewhere["embedding_space"] == heard[0].embedding_space.id == door.models.space.id
+        assert door.models.switch.current == door.models.card.name == NEW
 
         assert door.identify("carol-1.wav").outcome is Outcome.REJECTED
         with pytest.raises(SpaceMismatch, match="carol is enrolled in campplus-"):
             door.verify("carol", "carol-1.wav")
         with pytest.raises(SpaceMismatch):
-            door.identify_embedding(old.vector, old.space, net_speech_s=6.0)
+            door.identify(EmbeddedClip(old.vector, old.space, net_speech_s=6.0))
         new = door.embed("alice-4.wav")
-        assert door.search(new.vector, new.space)[0].speaker.name == "alice"
+        assert door.search(EmbeddedClip(new.vector, new.space))[0].speaker.name == "alice"
         assert door.enroll("carol", ["carol-1.wav", "carol-2.wav"]).enrolled
         assert door.identify("carol-1.wav").speaker.name == "carol"
         assert vid.models.switch.status().behind == ()
@@ -230,13 +231,13 @@ def test_who_is_removed_meanwhile_does_not_come_back(vid: VoiceID, place: Path) 
     audio = {one.pcm_sha256 for one in vid.samples.list("alice")}
     with VoiceID.open() as desk:
         vid.models.switch.prepare(NEW)
-        desk.samples.remove("alice", [desk.samples("alice")[0].id])
-        assert len(desk.samples("alice")) == 2  # of one recording, in both spaces
+        desk.samples.remove("alice", [desk.samples.list("alice")[0].id])
+        assert len(desk.samples.list("alice")) == 2  # of one recording, in both spaces
         gone = []
 
         def remove(done: int, total: int) -> None:
             if not gone:
-                gone.append(desk.remove("alice"))
+                gone.append(desk.speakers.remove("alice"))
 
         vid.models.switch.cancel()
         vid.models.switch.prepare(NEW, tell=remove)
@@ -298,7 +299,9 @@ def test_there_is_a_way_back_until_it_is_finished(vid: VoiceID, place: Path) -> 
     assert len(vid.samples.list("alice")) == 6
 
     assert vid.models.switch.finish() == 5
-    assert {one.space_id for s in vid.speakers.list() for one in vid.samples.list(s.name)} == {vid.models.space.id}
+    assert {one.space_id for s in vid.speakers.list() for one in vid.samples.list(s.name)} == {
+        vid.models.space.id
+    }
     assert len(list((place / "data" / "audio").iterdir())) == 5
     assert vid.database.check() == []
 
@@ -317,7 +320,7 @@ def test_a_change_of_the_model_is_logged_counted_and_seen_in_stats(
     with pytest.raises(ChangeRefused):
         vid.models.switch.commit()
     told = [r for r in caplog.records if r.event == "change"]
-    kinds = ["migrate", "cancel_migration", "migrate", "switch_model", "finish_migration"]
+    kinds = ["prepare_switch", "cancel_switch", "prepare_switch", "switch_model", "finish_switch"]
     assert [r.kind for r in told] == kinds
     assert (told[3].model, told[3].space) == (NEW, vid.models.space.id)
     assert (told[3].speakers, told[3].samples, told[4].samples) == (2, 4, removed)
@@ -349,9 +352,9 @@ def test_what_cannot_be_begun_is_refused(vid: VoiceID, tmp_path: Path) -> None:
         with pytest.raises(ModelUnknown):
             vid.models.switch.prepare(name)
     with VoiceID.open(tmp_path / "nobody") as empty:
-        assert empty.migration() is None
+        assert empty.models.switch.status() is None
         with pytest.raises(ChangeRefused, match="nobody is enrolled"):
-            empty.migrate("ge2e")
+            empty.models.switch.prepare("ge2e")
         with pytest.raises(NotEnoughSpeech):
             empty.models.switch.compare("ge2e")
 

@@ -14,6 +14,7 @@ import pytest
 
 from voiceid import (
     AudioError,
+    EmbeddedClip,
     EnrollmentRefused,
     ModelNotInstalled,
     Person,
@@ -53,12 +54,12 @@ def test_every_way_to_a_decision_is_counted_timed_and_logged_once(
     vid.verify("alice", door)
     vid.verify("bob", door)
     vid.compare(door, stranger)
-    vid.identify_embedding(heard.embedding.vector, vid.models.space, net_speech_s=5.0)
+    vid.identify(EmbeddedClip(heard.embedding.vector, vid.models.space, net_speech_s=5.0))
     list(vid.identify_all([door, stranger, home / "nothing.wav"]))
     list(vid.verify_all("alice", [door, (np.zeros(16_000, np.float32), 16_000)]))
     with pytest.raises(SpeakerNotFound):
         vid.verify("nobody", door)
-    vid.search(heard.embedding.vector, vid.models.space)  # decides nothing
+    vid.search(EmbeddedClip(heard.embedding.vector, vid.models.space))  # decides nothing
     stats = vid.events.stats()
     counted = {f"{c.task} {c.outcome} {c.reason}": c.count for c in stats.decisions}
     assert counted == {
@@ -74,7 +75,7 @@ def test_every_way_to_a_decision_is_counted_timed_and_logged_once(
     logged = [f"{r.task} {r.outcome} {r.reason}" for r in events.records if r.event == "decision"]
     assert {said: logged.count(said) for said in logged} == counted
     exposed = re.findall(
-        r'^voiceid_decisions_total{task="(\w+)",outcome="(\w+)",reason="(\w+)"} \d+$',
+        r'^voiceid_decisions_total{outcome="(\w+)",reason="(\w+)",task="(\w+)"} \d+\.0$',
         stats.to_prometheus(),
         re.MULTILINE,
     )
@@ -120,7 +121,7 @@ def test_threads_lose_no_count(vid: VoiceID, home: Path, ami) -> None:
 
     def ask() -> None:
         for _ in range(25):
-            vid.identify_embedding(heard.embedding.vector, vid.models.space, net_speech_s=5.0)
+            vid.identify(EmbeddedClip(heard.embedding.vector, vid.models.space, net_speech_s=5.0))
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
@@ -159,9 +160,9 @@ def test_a_question_that_cannot_even_be_asked_is_an_error_too(
             with pytest.raises(ModelNotInstalled):
                 ask()
         with pytest.raises(ThresholdUnavailable):
-            other.identify_embedding(np.ones(vid.models.space.dim), vid.models.space)
-        assert other.stats().errors == {"ModelNotInstalled": 3, "ThresholdUnavailable": 1}
-        assert other.stats().decisions == ()
+            other.identify(EmbeddedClip(np.ones(vid.models.space.dim), vid.models.space))
+        assert other.events.stats().errors == {"ModelNotInstalled": 3, "ThresholdUnavailable": 1}
+        assert other.events.stats().decisions == ()
 
 
 def test_counting_neither_makes_a_database_nor_needs_a_sound_one(empty_home: Path) -> None:

@@ -77,6 +77,7 @@ def save(store: Store, index: GalleryIndex) -> None:
 def remove(store: Store, index: GalleryIndex, name: str) -> None:
     with store.write() as writer:
         writer.speakers.remove(writer.speakers.get(name).id)
+    assert store.erase_remains()
     with store.read() as reader:
         index.sync(reader)
 
@@ -178,6 +179,7 @@ def test_a_removed_voice_does_not_stay_for_want_of_room_to_write_the_others(
     save(store, gallery(tmp_path))
     with store.write() as writer:
         writer.speakers.remove(writer.speakers.get("s4").id)
+    assert store.erase_remains()
     assert files_with(tmp_path, voice) == {"voices.index"}
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with store.read() as reader:

@@ -71,7 +71,7 @@ def test_a_claim_is_accepted_for_its_owner_only(gallery: VoiceID, clips: Clips) 
 
 def test_the_score_is_the_raw_cosine(gallery: VoiceID, clips: Clips) -> None:
     clip = clips("FEE083", "trn09")[0]
-    vectors = np.array([s.vector for s in gallery.samples("FEE083")])
+    vectors = np.array([s.vector for s in gallery.samples.list("FEE083")])
     mean = vectors.mean(axis=0) / np.linalg.norm(vectors.mean(axis=0))
     expected = float(mean @ gallery.embed(clip).vector)
     assert gallery.verify("FEE083", clip).score == pytest.approx(expected, abs=1e-5)
@@ -204,7 +204,7 @@ def test_a_name_that_is_not_enrolled_is_an_error(gallery: VoiceID, clips: Clips)
 
 
 def test_another_models_enrolment_is_never_compared(gallery: VoiceID, clips: Clips) -> None:
-    data, clip = gallery.config.data, clips("FEE083", "trn09")[0]
+    data, clip = gallery.database.location.parent, clips("FEE083", "trn09")[0]
     with VoiceID.open(data, home=ROOT, overrides={"model": "ge2e"}) as other:
         with pytest.raises(SpaceMismatch, match="ge2e"):
             other.verify("FEE083", clip)
@@ -223,8 +223,8 @@ def test_removal_is_seen_by_a_process_that_was_already_running(vid: VoiceID, cli
     vid.enroll("alice", clips("FEE083", "trn06"))
     clip = clips("FEE083", "trn09")[0]
     assert vid.identify(clip).accepted
-    with VoiceID.open(vid.config.data, home=ROOT) as other:
-        other.remove("alice")
+    with VoiceID.open(vid.database.location.parent, home=ROOT) as other:
+        other.speakers.remove("alice")
     decision = vid.identify(clip)
     assert decision.reason is Reason.GALLERY_EMPTY
     with pytest.raises(SpeakerNotFound):
@@ -235,7 +235,10 @@ def test_a_damaged_database_lets_nobody_in(vid: VoiceID, clips: Clips) -> None:
     vid.enroll("alice", clips("FEE083", "trn06"))
     vid.close()
     vid.database.location.write_bytes(b"SQLite format 3\x00" + b"\xff" * 5000)
-    with VoiceID.open(vid.config.data, home=ROOT) as damaged, pytest.raises(StoreError):
+    with (
+        VoiceID.open(vid.database.location.parent, home=ROOT) as damaged,
+        pytest.raises(StoreError),
+    ):
         damaged.identify(clips("FEE083", "trn09")[0])
 
 
@@ -246,10 +249,10 @@ def test_a_vector_that_was_tampered_with_lets_nobody_in(vid: VoiceID, clips: Cli
         nan = np.full(192, np.nan, dtype="<f4").tobytes()
         connection.execute("UPDATE centroids SET vector = ?", (nan,))
     connection.close()
-    for path in (vid.config.data / "index").glob("*"):
+    for path in (vid.database.location.parent / "index").glob("*"):
         path.unlink()
     clip = clips("FEE083", "trn09")[0]
-    with VoiceID.open(vid.config.data, home=ROOT) as tampered:
+    with VoiceID.open(vid.database.location.parent, home=ROOT) as tampered:
         for ask in (lambda: tampered.identify(clip), lambda: tampered.verify("alice", clip)):
             with pytest.raises(VoiceIDError):
                 ask()

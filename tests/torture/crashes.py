@@ -20,6 +20,7 @@ from torture.changes import Change, Gallery, Known, after, make, next_changes
 from torture.processes import FAULT, Worker, faults_among, start
 from torture.tally import Tally
 from torture.voices import centroid, opened
+from voiceid import EmbeddedClip
 
 _SHARED = ["shared 0", "shared 1"]
 _WORKERS = 4
@@ -83,7 +84,7 @@ def work(
         for name in sorted(mine)[-1:]:  # nobody but this process changes them
             # Of a speaker merged from many voices one clip may be like nobody: the centroid is not.
             asked = centroid(mine[name].clips).astype(np.float32)
-            found = [one.speaker.name for one in vid.search(asked, vid.models.space)]
+            found = [one.speaker.name for one in vid.search(EmbeddedClip(asked, vid.models.space))]
             if name not in found:
                 say.send((FAULT, f"{name} is enrolled, and found were {found}"))
     vid.close()

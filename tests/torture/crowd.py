@@ -22,7 +22,7 @@ from torture.changes import Change, Gallery, Known, after, make
 from torture.processes import FAULT, faults_among, pipe, start
 from torture.tally import Tally
 from torture.voices import clip_of, fill, new_clips, opened, vector
-from voiceid import VoiceID
+from voiceid import EmbeddedClip, VoiceID
 
 News = tuple[str, str, Any]
 _SHARED = [f"shared {i}" for i in range(8)]
@@ -160,7 +160,10 @@ def _stale(vid: VoiceID, news: News) -> str | None:
     what, name, known = news
     if what == "has":
         return _missing(vid, name, known)
-    found = {one.speaker.name: one.score for one in vid.search(vector(known), vid.models.space)}
+    found = {
+        one.speaker.name: one.score
+        for one in vid.search(EmbeddedClip(vector(known), vid.models.space))
+    }
     same = {other for other, score in found.items() if score > _SAME_VOICE}
     return None if same == ({name} if what == "is" else set()) else f"{found} was found"
 

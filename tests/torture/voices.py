@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voiceid import VoiceID
+from voiceid import EmbeddedClip, VoiceID
 from voiceid.domain import (
     Embedding,
     EmbeddingSpace,
@@ -44,7 +44,7 @@ class Heard:
 def opened(data: Path) -> VoiceID:
     """Open a gallery that enrols and identifies utterances; it is the caller's to close."""
     vid = VoiceID.open(data, home=REPO)
-    vid._session._parts["embedder"] = Heard(vid.models.space)
+    vars(vid._session.named_model.speaker_model)["_loaded"] = Heard(vid.models.space)
     return vid
 
 
@@ -89,7 +89,7 @@ def warm_up() -> None:
     """Load all that a worker needs, before there are any."""
     with tempfile.TemporaryDirectory() as folder, opened(Path(folder)) as vid:
         vid.enroll("first", [utterance(clip, vid.models.space) for clip in (1, 2)])
-        vid.search(vector(1), vid.models.space)
+        vid.search(EmbeddedClip(vector(1), vid.models.space))
         vid.speakers.edit("first", SpeakerDetails(groups=("a",)))
         vid.speakers.export(Path(folder) / "export")
         vid.database.check()

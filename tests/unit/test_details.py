@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceid.domain import Speaker, SpeakerDetails, Standing, moment, tag
+from voiceid.domain import Speaker, SpeakerDetails, Standing, expiry, moment, tag
 from voiceid.errors import SpeakerDetailInvalid, VoiceIDError
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -52,8 +52,45 @@ def test_a_moment_is_utc(text: str, expected: datetime) -> None:
 
 @pytest.mark.parametrize("text", ["", "tomorrow", "24.11.2026", "0001-01-01T00:00+14:00"])
 def test_what_is_no_moment_is_refused(text: str) -> None:
-    with pytest.raises(SpeakerDetailInvalid, match="no date or time"):
+    with pytest.raises(SpeakerDetailInvalid, match="is not a date or time"):
         moment(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "way_out"),
+    [
+        ("31.12.2026", ": write 2026-12-31"),
+        ("1.2.2026", ": write 2026-02-01"),
+        ("31/12/2026", ": write 2026-12-31"),
+        ("12/31/2026", ": write 2026-12-31"),
+        ("1/2/2026", " "),
+        ("32.12.2026", " "),
+    ],
+)
+def test_a_date_in_another_order_is_answered_with_the_right_one(text: str, way_out: str) -> None:
+    with pytest.raises(SpeakerDetailInvalid) as refused:
+        expiry(text)
+    assert f"is not a date or time{way_out.strip()}" in refused.value.message
+    assert ("write" in refused.value.message) == bool(way_out.strip())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-11-23", datetime(2026, 11, 24, tzinfo=UTC)),
+        ("2026-12-31", datetime(2027, 1, 1, tzinfo=UTC)),
+        ("2026-11-24T12:00", NOON),
+        ("2026-11-24T00:00", datetime(2026, 11, 24, tzinfo=UTC)),
+        ("2026-11-24T13:00+01:00", NOON),
+    ],
+)
+def test_an_expiry_that_is_a_date_includes_that_day(text: str, expected: datetime) -> None:
+    assert expiry(text) == expected
+
+
+def test_the_last_day_of_the_calendar_is_refused_as_an_expiry() -> None:
+    with pytest.raises(SpeakerDetailInvalid, match="too late"):
+        expiry("9999-12-31")
 
 
 @given(st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=-7))])))

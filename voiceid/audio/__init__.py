@@ -3,7 +3,7 @@
 ::
 
     source (path, bytes, file object, array, "-")
-      -> sources     opened, size checked, made seekable       (Media)
+      -> media       opened, size checked, made seekable       (Media)
       -> decoding    libsndfile, else FFmpeg, else an array    (Decoder)
       -> stream      channel, clipping, hash, limits, 16 kHz   (AudioStream)
 
@@ -17,7 +17,7 @@ source first needs it, because together they cost as much as embedding a clip.
 
 from voiceid.audio.codecs import codec_versions
 from voiceid.audio.kept import KeptAudio, Tape
-from voiceid.audio.sources import AudioOptions, AudioSource
+from voiceid.audio.media import AudioOptions, AudioSource
 from voiceid.audio.stream import TARGET_RATE_HZ, AudioStream, Tap, open_audio
 
 __all__ = [

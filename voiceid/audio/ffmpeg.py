@@ -1,4 +1,4 @@
-"""The door to FFmpeg (through PyAV): every format that libsndfile does not take.
+"""The door to FFmpeg (through PyAV): MP3, and every format that libsndfile does not take.
 
 FFmpeg can open far more than recordings: playlists that name other files, session
 descriptions that open the network, devices.  Here it sees one file object, may open no
@@ -8,6 +8,7 @@ other (no protocol is allowed) and may use the containers below only.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from fractions import Fraction
 from itertools import chain
 
 import av
@@ -18,7 +19,7 @@ from av.audio.stream import AudioStream as AVAudioStream
 from av.container import InputContainer
 
 from voiceid.audio.arrays import to_float32
-from voiceid.audio.sources import Media
+from voiceid.audio.media import Media
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioUnreadable
 
@@ -64,7 +65,7 @@ class FFmpegDecoder:
         self, container: InputContainer, track: AVAudioStream, media: Media, block_values: int
     ) -> None:
         self.truncated = False
-        self.duration_hint_s = _duration_s(container)
+        self.duration_hint_s = _duration_s(container, track)
         self._container = container
         self._track = track
         self._media = media
@@ -118,18 +119,24 @@ class FFmpegDecoder:
         AudioUnreadable
             More of the data is corrupt than not: what came out is not the recording.
         """
-        held: list[Float32Array] = []
-        n_held = n_frames = 0
-        for samples in self._readable_samples():
-            held.append(samples)
-            n_held += len(samples)
-            if n_held * self.channels >= self._block_values:
-                yield np.concatenate(held)
-                n_frames += n_held
-                held, n_held = [], 0
-        if held:
-            yield np.concatenate(held)
-        self._settle(n_frames + n_held)
+        fifo, n_frames = av.AudioFifo(), 0  # it joins many small frames faster than NumPy
+        step, tick = max(1, self._block_values // self.channels), Fraction(1, self.sample_rate_hz)
+        try:
+            for frame in self._frames_of_one_kind():
+                frame.pts, frame.time_base = None, tick  # gaps in time are no concern of a voice
+                fifo.write(frame)
+                while (block := fifo.read(step)) is not None:
+                    n_frames += block.samples
+                    yield _table(block)
+            if (block := fifo.read(partial=True)) is not None:
+                n_frames += block.samples
+                yield _table(block)
+        except _ERRORS as error:
+            raise AudioUnreadable(
+                f"{self._media.where} changes into something that cannot be decoded: {error}",
+                hint="Copy or export the recording again, for example as wav.",
+            ) from error
+        self._settle(n_frames)
 
     def close(self) -> None:
         """Close FFmpeg's container and decoder."""
@@ -165,44 +172,28 @@ class FFmpegDecoder:
             self._good_packets += 1
             yield from frames
 
-    def _readable_samples(self) -> Iterator[Float32Array]:
-        try:
-            yield from self._samples()
-        except _ERRORS as error:
-            raise AudioUnreadable(
-                f"{self._media.where} changes into something that cannot be decoded: {error}",
-                hint="Copy or export the recording again, for example as wav.",
-            ) from error
-
-    def _samples(self) -> Iterator[Float32Array]:
-        """Yield (n, channels) for each frame, whatever the track turns into on its way."""
+    def _frames_of_one_kind(self) -> Iterator[AudioFrame]:
+        """Yield the frames, converted to what the track begins as where it turns into another."""
         name, layout, rate_hz = _kind(self._first)
         wanted = (name if name.removesuffix("p") in _NUMPY_FORMATS else "flt", layout, rate_hz)
         current, converter = wanted, None
         for frame in chain((self._first,), self._frames):
             if _kind(frame) != current:
-                yield from _converted(converter, None)
+                if converter is not None:
+                    yield from converter.resample(None)
                 current = _kind(frame)
                 converter = None if current == wanted else AudioResampler(*wanted)
-            yield from _converted(converter, frame)
-        yield from _converted(converter, None)
+            if converter is None:
+                yield frame
+            else:
+                frame.pts = None
+                yield from converter.resample(frame)
+        if converter is not None:
+            yield from converter.resample(None)
 
 
 def _kind(frame: AudioFrame) -> tuple[str, str, int]:
     return frame.format.name, frame.layout.name, frame.sample_rate
-
-
-def _converted(
-    converter: AudioResampler | None, frame: AudioFrame | None
-) -> Iterator[Float32Array]:
-    """Yield a frame (None: what the converter still holds) as arrays."""
-    if converter is None:
-        if frame is not None:
-            yield _table(frame)
-        return
-    if frame is not None:
-        frame.pts = None  # gaps in time stamps are no concern of a voice
-    yield from map(_table, converter.resample(frame))
 
 
 def _table(frame: AudioFrame) -> Float32Array:
@@ -213,7 +204,19 @@ def _table(frame: AudioFrame) -> Float32Array:
     return to_float32(samples.reshape(-1, frame.layout.nb_channels))
 
 
-def _duration_s(container: InputContainer) -> float | None:
-    if container.duration is None or container.format.name.split(",")[0] not in _TIMED:
+def _duration_s(container: InputContainer, track: AVAudioStream) -> float | None:
+    kind = container.format.name.split(",")[0]
+    if container.duration is None or not (kind in _TIMED or (kind == "mp3" and _is_exact(track))):
         return None
     return float(container.duration / av.time_base)
+
+
+def _is_exact(track: AVAudioStream) -> bool:
+    """Return whether an MP3's duration stands in its header, which FFmpeg does not say.
+
+    Such a header has the encoder's delay, and the duration is a whole number of samples; what
+    FFmpeg guesses from a bit rate is not.
+    """
+    if not (track.start_time and track.duration and track.time_base):
+        return False
+    return (track.duration * track.time_base * track.sample_rate).denominator == 1

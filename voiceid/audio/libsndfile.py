@@ -1,4 +1,4 @@
-"""The door to libsndfile: wav, flac, mp3, ogg, opus, aiff, au, caf, w64, rf64, nist, voc."""
+"""The door to libsndfile: wav, flac, ogg, opus, aiff, au, caf, w64, rf64, nist, voc."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 import soundfile
 
-from voiceid.audio.sources import Media
+from voiceid.audio.media import Media
 from voiceid.domain import Float32Array
 
 _FORMATS = frozenset(
-    {"WAV", "WAVEX", "RF64", "W64", "FLAC", "MP3", "OGG", "AIFF", "AU", "CAF", "NIST", "VOC"}
+    {"WAV", "WAVEX", "RF64", "W64", "FLAC", "OGG", "AIFF", "AU", "CAF", "NIST", "VOC"}
 )
 """libsndfile also knows formats with almost no magic, which other bytes are taken for."""
 
@@ -26,8 +26,7 @@ _BYTE_ORDER: dict[bytes, Literal["little", "big"]] = {b"RIFF": "little", b"FORM"
 class _Sequential(soundfile.SoundFile):  # type: ignore[misc]  # soundfile has no types
     """A sound file that is read from start to end.
 
-    SoundFile.read() seeks to where it is after every read of a seekable file.  In an MP3
-    that throws the bit reservoir away: the next block begins with wrong samples.
+    SoundFile.read() seeks to where it is after every read of a seekable file, for nothing.
     """
 
     def seekable(self) -> bool:

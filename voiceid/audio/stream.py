@@ -12,7 +12,7 @@ import numpy as np
 from voiceid.audio.arrays import MAX_CHANNELS, ArrayDecoder, check_rate, samples_and_rate
 from voiceid.audio.clipping import ClippingCount, ClippingMeter
 from voiceid.audio.decoding import BLOCK_VALUES, Decoder, open_decoder, unreadable
-from voiceid.audio.sources import AudioOptions, AudioSource, Media, open_media
+from voiceid.audio.media import AudioOptions, AudioSource, Media, open_media
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioInvalid, AudioTooLong, ConfigError
 

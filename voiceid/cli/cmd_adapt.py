@@ -10,7 +10,7 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.calibration_text import adapted_text
 from voiceid.cli.console import Console
-from voiceid.cli.labelled import fitting_options
+from voiceid.cli.labelled import fitting_options, recordings_of
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import common_options
 from voiceid.cli.tree import Command
@@ -38,18 +38,16 @@ def command(
 ) -> int:
     """Learn what the site does to voices, and take it out of every comparison.
 
-    INPUT is a manifest as of `voiceid evaluate` (speaker, path, session); without it the
+    INPUT is a list (name, path, session) or a folder as of `voiceid evaluate`; without it the
     samples that are enrolled are learned from.  It is adopted only if speakers whom it has not
     heard are told apart better, by more than chance; else it exits with 60 and changes nothing.
     `voiceid adaptations use none` takes it back.  See docs/adaptation.md.
     """
     with open_voiceid(console) as vid, tempfile.TemporaryDirectory() as none:
-        from voiceid import evaluation  # noqa: PLC0415 - loads the engines
-
         found = vid.adaptations.fit(
-            None if input is None else evaluation.read_manifest(input),
+            None if input is None else recordings_of(input),
             cache=cache or none,
-            source="the enrolled" if input is None else input.name,
+            source="the enrolled" if input is None else input.resolve().name,
             target_fmr=target_fmr,
             dry_run=dry_run,
             tell=lambda done, total: console.count("hearing", done, total),

@@ -39,7 +39,7 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> int:
     """Fit the thresholds to recordings whose speakers are known.
 
-    INPUT is as of `voiceid evaluate`; of a manifest, one to three recordings of each speaker
+    INPUT is as of `voiceid evaluate`; of a list or folder, one to three recordings of each speaker
     are enrolled in turn and compared with all others.  Recordings should come from the
     microphones and lines that the decisions are about.  Decisions use the calibration at once.
     See docs/calibrating.md.
@@ -50,7 +50,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         found = vid.calibrations.fit(
             protocol_of(input, enrolled, enroll_first, evaluation.enroll_in_turn),
             cache=cache or none,
-            source=input.name,
+            source=input.resolve().name,
             target_fmr=target_fmr,
             tell=lambda done, total: console.count("hearing", done, total),
         )

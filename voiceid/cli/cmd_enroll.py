@@ -12,7 +12,7 @@ from voiceid.cli.console import Console
 from voiceid.cli.enrollment_text import tell_many, tell_one
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import Real, SpeakerName, audio_options, details_options
-from voiceid.cli.sources import clips
+from voiceid.cli.sources import clips, people_in
 from voiceid.cli.tree import Command
 from voiceid.errors import ManifestInvalid
 
@@ -128,9 +128,9 @@ class Given:
 
     def details(self) -> SpeakerDetails:
         """Return what is to be known of a speaker; raises SpeakerDetailInvalid."""
-        from voiceid.domain import SpeakerDetails, moment  # noqa: PLC0415 - loads numpy
+        from voiceid.domain import SpeakerDetails, expiry  # noqa: PLC0415 - loads numpy
 
-        expires_at = None if self.expires is None else moment(self.expires)
+        expires_at = None if self.expires is None else expiry(self.expires)
         return SpeakerDetails(groups=self.groups, metadata=dict(self.meta), expires_at=expires_at)
 
 
@@ -148,15 +148,13 @@ def _people(from_dir: Path | None, manifest: Path | None, given: Given) -> list[
 
     if manifest is not None:
         return read_manifest(manifest)
-    details = given.details()
-    people = []
-    for folder in sorted(p for p in (from_dir or Path()).iterdir() if p.is_dir()):
-        if folder.name[0] != ".":
-            found = clips([str(folder)])
-            labels = (given.label,) * len(found) if given.label else ()
-            people.append(Person(folder.name, tuple(found), labels, details))
-    if not people:
+    folder, details = from_dir or Path(), given.details()
+    if not any(p.is_dir() and p.name[0] != "." for p in folder.iterdir()):
         raise ManifestInvalid(
-            f"{from_dir} holds no folders", hint="Put one folder a person into it."
+            f"{folder} holds no folders", hint="Put one folder for each speaker into it."
         )
+    people = []
+    for name, found in people_in(folder).items():
+        labels = (given.label,) * len(found) if given.label else ()
+        people.append(Person(name, tuple(found), labels, details))
     return people

@@ -72,12 +72,13 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> int:
     """Measure the error rates on recordings whose speakers are known.
 
-    INPUT is a list of trials (`1 a.wav b.wav`, as of VoxCeleb), or a manifest, CSV or JSON
-    Lines, of speaker, path and, where known, session and condition, of which all pairs are
-    compared that are not within one session.  See docs/evaluating.md.
+    INPUT is a folder with a folder for each speaker, or a list, CSV or JSON Lines, of name,
+    path and, where known, session and condition: all pairs are compared that are not of one
+    speaker within one session.  Or a list of trials (`1 a.wav b.wav`).  See docs/evaluating.md.
     """
     older = None if against is None else older_report(against)
     with open_voiceid(console) as vid:
+        from voiceid.evaluation import page  # noqa: PLC0415
         from voiceid.evaluation.report_folder import write_report  # noqa: PLC0415 - loaded by now
 
         protocol = protocol_of(input, enrolled, enroll_first)
@@ -86,14 +87,14 @@ def command(  # noqa: PLR0913 - one parameter an option
             cache=cache or output / "embeddings",
             tell=lambda done, total: console.count("hearing", done, total),
         )
-        drawn = write_report(found, output, input.name)
+        drawn = write_report(found, output, input.resolve().name)
     if console.settings.as_json:
         console.json(found.to_dict())
     else:
-        console.result(_text(found))
+        console.result(f"{page.lead(found.overall)}\n\n{_text(found)}")
         if older is not None:
             console.result("\n" + difference(older, found.to_dict()))
-    _warn(console, found, input.name)
+    _warn(console, found, input.resolve().name)
     if not drawn:
         console.note("no pictures: they need `pip install 'voiceid[plots]'`")
     console.note(f"the report is {output / 'report.html'}")
@@ -133,7 +134,7 @@ def _text(found: Evaluation) -> str:
     if found.identification is not None:
         search = found.identification.overall
         facts["FPIR"] = f"{page.rate_text(search.fpir)} among {search.gallery_size}"
-        facts["FNIR"] = f"{page.rate_text(search.fnir)}, {search.wrong_names} as somebody else"
+        facts["FNIR"] = f"{page.rate_text(search.fnir)}, {search.wrong_names} as another speaker"
     return fields(facts)
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
+from voiceid.cli.labelled import input_options, protocol_of
+from voiceid.cli.older_report import older_report
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import audio_options, common_options
 from voiceid.cli.picture_files import targets, write
@@ -16,7 +21,7 @@ from voiceid.cli.plot_clips import Heard, hear, require_pair, speakers_clips
 from voiceid.cli.sources import clips
 from voiceid.cli.text import counted
 from voiceid.cli.tree import Command, Group
-from voiceid.errors import SpeakerNotFound
+from voiceid.errors import SpeakerNotFound, TrialsInvalid
 
 if TYPE_CHECKING:
     from voiceid.client import VoiceID
@@ -43,12 +48,12 @@ def _output_options(function: F) -> F:
 @click.group(
     "plot",
     cls=Group,
-    short_help="Draw the enrolled voices, or the scores and similarity of clips.",
+    short_help="Draw the enrolled voices, or scores, similarity and errors of clips.",
     example="voiceid plot speakers -o pictures",
 )
 @common_options
 def command() -> None:
-    """Draw the enrolled voices, or the scores and the similarity of labelled clips.
+    """Draw the enrolled voices, or the scores, similarity and errors of labelled clips.
 
     Needs libraries that nothing else here does: pip install 'voiceid[plots]'.
     """
@@ -115,7 +120,7 @@ def speakers_command(
 
 
 @command.command("similarity", cls=Command, example="voiceid plot similarity people -o people.png")
-@click.argument("sources", metavar="MANIFEST|FOLDER...", nargs=-1, required=True)
+@click.argument("sources", metavar="LIST|FOLDER...", nargs=-1, required=True)
 @_output_options
 @audio_options
 @click.pass_obj
@@ -124,8 +129,8 @@ def similarity_command(
 ) -> int:
     """Draw the cosines of all pairs of clips as a matrix, grouped by speaker: similarity.png.
 
-    A MANIFEST is a list as for `voiceid enroll`; a clip in a FOLDER, or below, is of the
-    speaker that its own folder is called after.  With --json: the matrix.
+    A LIST is as for `voiceid enroll`, a FOLDER holds a folder for each speaker, or the clips
+    of one.  With --json: the matrix.
     """
     from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
 
@@ -154,7 +159,7 @@ def similarity_command(
 
 
 @command.command("scores", cls=Command, example="voiceid plot scores trials.csv -o scores.png")
-@click.argument("sources", metavar="MANIFEST|FOLDER...", nargs=-1, required=True)
+@click.argument("sources", metavar="LIST|FOLDER...", nargs=-1, required=True)
 @_output_options
 @audio_options
 @click.pass_obj
@@ -164,7 +169,7 @@ def scores_command(
     """Draw how the scores of all pairs of clips are distributed: scores.png.
 
     Genuine pairs are of one speaker, impostor pairs of two; see `voiceid plot similarity
-    --help` for MANIFEST and FOLDER.  The thresholds are those that would decide the pairs.
+    --help` for LIST and FOLDER.  The thresholds are those that would decide the pairs.
     With --json: the scores.
     """
     from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
@@ -192,6 +197,52 @@ def scores_command(
                 "files": [str(file) for file in files],
             }
         )
+    return exit_codes.DONE
+
+
+@command.command("det", cls=Command, example="voiceid plot det report/report.json -o det.svg")
+@input_options
+@_output_options
+@common_options
+@click.pass_obj
+def det_command(
+    console: Console,
+    *,
+    input: Path,  # noqa: A002 - as the help names it
+    enrolled: Path | None,
+    enroll_first: int | None,
+    output: str | None,
+    force: bool,
+) -> int:
+    """Draw the detection error trade-off (DET): det.png and det.svg, 16:9.
+
+    INPUT is as of `voiceid evaluate`, or the report.json that it wrote, with scores.txt beside
+    it.  Of each threshold the curve shows how many strangers are accepted (FMR) and how many
+    right speakers are refused (FNMR).  With --json: the files.
+    """
+    from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
+    from voiceid.evaluation import charts  # noqa: PLC0415 - as above
+
+    files = targets(_or_here(console, output), "det", (".png", ".svg"), force=force)
+    if input.name == "report.json":
+        report = older_report(input)
+        try:
+            scores = input.with_name("scores.txt").read_text(encoding="utf-8")
+            figure = charts.det_of_report(report, scores)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrialsInvalid(
+                f"the scores of {input} cannot be read: {error}",
+                hint="Keep scores.txt beside report.json, as evaluate wrote both.",
+            ) from error
+    else:
+        with open_voiceid(console) as vid, tempfile.TemporaryDirectory() as cache:
+            protocol = protocol_of(input, enrolled, enroll_first)
+            count = functools.partial(console.count, "hearing")
+            figure = charts.det(vid.calibrations.evaluate(protocol, cache=cache, tell=count))
+    render = {".png": pictures.png, ".svg": pictures.svg}
+    write({file: render[file.suffix.lower()](figure) for file in files}, console)
+    if console.settings.as_json:
+        console.json({"files": [str(file) for file in files]})
     return exit_codes.DONE
 
 

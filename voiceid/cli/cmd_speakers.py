@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from voiceid.cli import exit_codes
@@ -21,6 +23,9 @@ from voiceid.cli.speakers_text import speaker_text, speakers_table
 from voiceid.cli.text import counted
 from voiceid.cli.tree import Command, Group
 
+if TYPE_CHECKING:
+    from voiceid.client import VoiceID
+
 
 @click.group(
     "speakers",
@@ -36,28 +41,41 @@ def command() -> None:
 @command.command("list", cls=Command, example="voiceid speakers list --json")
 @click.option("--after", metavar="NAME", type=SpeakerName(), help="Begin after this name.")
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many speakers.")
+@click.option("--group", metavar="GROUP", help="Only the members of this group.")
 @common_options
 @click.pass_obj
-def list_command(console: Console, after: str | None, limit: int | None) -> int:
-    """List everybody who is enrolled, by name: a table for each thousand.
+def list_command(console: Console, after: str | None, limit: int | None, group: str | None) -> int:
+    """List the enrolled speakers, by name: a table for each thousand.
 
-    With --json: one object a line for each speaker.
+    Columns that are empty, or the same for all, are left out.  With --json: one object a line
+    for each speaker, with everything.
     """
-    left = limit
+    from voiceid.domain import tag  # noqa: PLC0415 - loads numpy
+
+    group = None if group is None else tag("group", group)
+    n_listed = 0
     with open_voiceid(console) as vid:
-        for number, page in enumerate(vid.speakers.pages(after)):
-            shown = page[:left]
+        for page in vid.speakers.pages(after):
+            members = [who for who in page if group is None or group in who.groups]
+            shown = members if limit is None else members[: limit - n_listed]
             if console.settings.as_json:
                 for speaker in shown:
                     console.json(speaker.to_dict())
-            else:
-                console.result(("\n" if number else "") + speakers_table(shown))
-            left = None if left is None else left - len(shown)
-            if left == 0:
-                return exit_codes.DONE
-        if not console.settings.as_json and not vid.speakers.count():
-            console.note("nobody is enrolled; `voiceid enroll NAME AUDIO...` enrols somebody")
+            elif shown:
+                console.result(("\n" if n_listed else "") + speakers_table(shown))
+            n_listed += len(shown)
+            if n_listed == limit:
+                break
+        if not n_listed and not console.settings.as_json:
+            _note_empty(console, vid, group)
     return exit_codes.DONE
+
+
+def _note_empty(console: Console, vid: VoiceID, group: str | None) -> None:
+    if not vid.speakers.count():
+        console.note("no speaker is enrolled; `voiceid enroll NAME AUDIO...` enrols one")
+    elif group is not None:
+        console.note(f"no speaker is in the group {group!r}")
 
 
 @command.command("show", cls=Command, example="voiceid speakers show alice")

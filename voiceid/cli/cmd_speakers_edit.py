@@ -46,13 +46,13 @@ def edit_command(  # noqa: PLR0913 - one parameter an option
     no_expiry: bool,
 ) -> int:
     """Change the groups, the metadata and the expiry of a speaker; the samples stay."""
-    from voiceid.domain import SpeakerDetails, moment  # noqa: PLC0415 - loads numpy
+    from voiceid.domain import SpeakerDetails, expiry  # noqa: PLC0415 - loads numpy
 
     details = SpeakerDetails(
         groups=groups,
         not_groups=not_groups,
         metadata={**dict(meta), **dict.fromkeys(no_meta)},
-        expires_at=None if expires is None else moment(expires),
+        expires_at=None if expires is None else expiry(expires),
         never_expires=no_expiry,
     )
     if details.changes_nothing:

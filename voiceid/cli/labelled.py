@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from voiceid.cli.options import Rate
+from voiceid.cli.sources import people_in
 
 if TYPE_CHECKING:
     from voiceid.evaluation import Protocol
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_LISTS = frozenset({".csv", ".jsonl", ".ndjson", ".json"})
+LISTS = frozenset({".csv", ".jsonl", ".ndjson", ".json"})
 
 
 def input_options(function: F) -> F:
@@ -26,7 +28,7 @@ def input_options(function: F) -> F:
             "--enroll-first",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Of a manifest, enrol the first N recordings of each speaker, and ask about the"
+            help="Of a list or folder, enrol the first N recordings of each speaker; ask about the"
             " others.",
         ),
         click.option(
@@ -76,15 +78,49 @@ def protocol_of(
     """
     from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
+    protocol = _protocol(path, enrolled, enroll_first, of_manifest or evaluation.all_pairs)
+    return replace(protocol, source=path.resolve().name)
+
+
+def _protocol(
+    path: Path,
+    enrolled: Path | None,
+    enroll_first: int | None,
+    of_manifest: Callable[[Sequence[Recording]], Protocol],
+) -> Protocol:
+    from voiceid import evaluation  # noqa: PLC0415 - as above
+
     if enrolled is not None:
         if enroll_first is not None:
-            raise click.UsageError("--enrolled is for trials, --enroll-first for a manifest.")
+            raise click.UsageError("--enrolled is for trials, --enroll-first for a list or folder.")
         return evaluation.read_models(path, enrolled)
-    if path.suffix.lower() not in _LISTS:
+    if path.suffix.lower() not in LISTS and not path.is_dir():
         if enroll_first is not None:
-            raise click.UsageError("--enroll-first is for a manifest (.csv or .jsonl).")
+            raise click.UsageError("--enroll-first is for a list (.csv or .jsonl) or a folder.")
         return evaluation.read_trials(path)
-    recordings = evaluation.read_manifest(path)
+    recordings = recordings_of(path)
     if enroll_first is None:
-        return (of_manifest or evaluation.all_pairs)(recordings)
+        return of_manifest(recordings)
     return evaluation.enroll_first(recordings, enroll_first)
+
+
+def recordings_of(path: Path) -> tuple[Recording, ...]:
+    """Return the recordings of a list, or of a folder with a folder for each speaker.
+
+    A folder within that of a speaker is a session.
+
+    Raises
+    ------
+    TrialsInvalid, ManifestInvalid, AudioNotFound
+    """
+    from voiceid.evaluation import Recording, read_manifest  # noqa: PLC0415 - loads the engines
+
+    if not path.is_dir():
+        return read_manifest(path)
+    recordings = []
+    for speaker, found in people_in(path).items():
+        for clip in found:
+            name = Path(clip).relative_to(path)
+            session = name.parts[1] if len(name.parts) > 2 else ""  # noqa: PLR2004 - speaker, session, file
+            recordings.append(Recording(clip, str(name), speaker, session))
+    return tuple(recordings)

@@ -171,7 +171,7 @@ def details_options(function: F) -> F:
         click.option(
             "--expires",
             metavar="WHEN",
-            help="Accept the speaker no more from then on: 2027-01-31, or with a time (UTC).",
+            help="Last day on which the speaker is accepted: 2027-01-31, or a time (UTC).",
         ),
         click.option(
             "--meta",

@@ -1,4 +1,4 @@
-"""The clips of known speakers that are drawn: from lists and folders, embedded, bad ones told."""
+"""The clips of known speakers that are drawn: from lists and folders, embedded."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from voiceid.cli.console import Console
+from voiceid.cli.labelled import LISTS, recordings_of
 from voiceid.cli.sources import STDIN, clips
 from voiceid.errors import AudioError, NotEnoughSpeech
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:  # numpy is not needed to show the help
     from voiceid.client import VoiceID
     from voiceid.domain import Float32Array, QualityReport, Utterance
 
-_LISTS = frozenset({".csv", ".txt", ".json", ".jsonl", ".ndjson"})
+_LISTS = LISTS | {".txt"}
 
 
 @dataclass(slots=True)
@@ -34,23 +35,22 @@ class Heard:
 def speakers_clips(arguments: Sequence[str]) -> list[tuple[str, str]]:
     """Return (speaker, path) of the clips that lists and folders hold, by speaker.
 
-    A clip in a folder is of the speaker that its own folder is called after.
+    A file that is not a list is a clip of the speaker that its folder is called after.
 
     Raises
     ------
-    ManifestInvalid, AudioNotFound
+    TrialsInvalid, ManifestInvalid, AudioNotFound
     click.UsageError
-        Standard input, which is of no folder.
+        Standard input, which is in no folder.
     """
-    from voiceid.enrollment import read_manifest  # noqa: PLC0415 - loads the engines
-
     if STDIN in arguments:
-        raise click.UsageError("Standard input (-) is nobody's clip; name lists or folders.")
+        raise click.UsageError("Standard input (-) has no speaker; name lists or folders.")
     found: dict[str, list[str]] = {}
     for argument in arguments:
-        if Path(argument).suffix.lower() in _LISTS:
-            for person in read_manifest(Path(argument)):
-                found.setdefault(person.name, []).extend(map(str, person.sources))
+        path = Path(argument)
+        if path.is_dir() or path.suffix.lower() in _LISTS:
+            for recording in recordings_of(path):
+                found.setdefault(recording.speaker, []).append(recording.path)
         else:
             for clip in clips([argument]):
                 found.setdefault(Path(clip).resolve().parent.name, []).append(clip)

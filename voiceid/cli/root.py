@@ -51,7 +51,7 @@ _COMMANDS = {
     ),
     "plot": (
         "voiceid.cli.cmd_plot",
-        "Draw the enrolled voices, or the scores and similarity of clips.",
+        "Draw the enrolled voices, or scores, similarity and errors of clips.",
     ),
     "database": (
         "voiceid.cli.cmd_database",

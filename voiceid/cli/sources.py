@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from voiceid.cli.streams import is_terminal
-from voiceid.errors import AudioNotFound
+from voiceid.errors import AudioNotFound, ManifestInvalid
 
 STDIN = "-"
 
@@ -76,6 +76,40 @@ def clips(sources: Sequence[str]) -> list[str]:
         Standard input cannot be what was asked for.
     """
     return [clip for source in checked(sources) for clip in _expanded(source)]
+
+
+def people_in(folder: Path) -> dict[str, list[str]]:
+    """Return the recordings in a folder by speaker.
+
+    Each folder in it is a speaker, called like the folder, with all that lies below; a folder
+    of recordings alone is one speaker itself.
+
+    Raises
+    ------
+    AudioNotFound
+        A folder holds no audio file.
+    ManifestInvalid
+        Recordings lie beside the folders of speakers, or two folders make one name.
+    """
+    from voiceid.domain import speaker_key  # noqa: PLC0415 - loads numpy
+
+    entries = [entry for entry in sorted(folder.iterdir()) if entry.name[0] != "."]
+    folders = [entry for entry in entries if entry.is_dir()]
+    if not folders:
+        return {folder.resolve().name: clips([str(folder)])}
+    if beside := [entry for entry in entries if _is_audio(Path(entry.name), entry)]:
+        raise ManifestInvalid(
+            f"{beside[0]} lies beside the folders of speakers",
+            hint="Move it into the folder of its speaker.",
+        )
+    first: dict[str, Path] = {}
+    for person in folders:
+        if (other := first.setdefault(speaker_key(person.name), person)) != person:
+            raise ManifestInvalid(
+                f"the folders {other} and {person} make one name",
+                hint="Rename one, or put the recordings of one speaker into one folder.",
+            )
+    return {person.name: clips([str(person)]) for person in folders}
 
 
 def _expanded(source: str) -> Iterator[str]:

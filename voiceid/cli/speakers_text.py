@@ -13,22 +13,35 @@ if TYPE_CHECKING:
     from voiceid.domain import Inspection, Likeness, Merge, Sample, Speaker
 
 
+_SHARED = frozenset({"groups", "label", "embedding space", "embedding spaces"})
+"""Columns that tell no rows apart when every row has the same there."""
+
+
+def _table(columns: dict[str, list[str]]) -> str:
+    """Return a table without the columns that are empty or tell no rows apart."""
+    shown = {}
+    for name, cells in columns.items():
+        values = set(cells)
+        empty = values <= {"-", "active"} and name not in {"speaker", "clip"}
+        if not empty and not (len(cells) > 1 and len(values) == 1 and name in _SHARED):
+            shown[name] = cells
+    rows = list(zip(*shown.values(), strict=True))
+    return table(list(shown), rows, right={"sample", "samples", "net speech", "SNR"})
+
+
 def speakers_table(speakers: Sequence[Speaker]) -> str:
-    """Return one row a speaker; groups and standing only when there is anything to say."""
-    columns = {
-        "speaker": [speaker.name for speaker in speakers],
-        "samples": [str(speaker.n_samples) for speaker in speakers],
-        "net speech": [seconds(speaker.net_speech_s) for speaker in speakers],
-        "updated": [_day(speaker.updated_at) for speaker in speakers],
-        "standing": [_standing(speaker) for speaker in speakers],
-        "groups": [", ".join(speaker.groups) or "-" for speaker in speakers],
-        "embedding spaces": [", ".join(speaker.spaces) or "-" for speaker in speakers],
-    }
-    for name, nothing in {"standing": "active", "groups": "-"}.items():
-        if all(cell == nothing for cell in columns[name]):
-            del columns[name]
-    rows = list(zip(*columns.values(), strict=True))
-    return table(list(columns), rows, right={"samples", "net speech"})
+    """Return one row a speaker."""
+    return _table(
+        {
+            "speaker": [speaker.name for speaker in speakers],
+            "samples": [str(speaker.n_samples) for speaker in speakers],
+            "net speech": [seconds(speaker.net_speech_s) for speaker in speakers],
+            "updated": [_day(speaker.updated_at) for speaker in speakers],
+            "standing": [_standing(speaker) for speaker in speakers],
+            "groups": [", ".join(speaker.groups) or "-" for speaker in speakers],
+            "embedding spaces": [", ".join(speaker.spaces) or "-" for speaker in speakers],
+        }
+    )
 
 
 def facts_text(speaker: Speaker) -> str:
@@ -55,32 +68,20 @@ def speaker_text(speaker: Speaker, samples: Sequence[Sample]) -> str:
 
 def samples_table(samples: Sequence[Sample]) -> str:
     """Return one row a sample."""
-    rows = [
-        [
-            str(sample.id),
-            sample.source_name,
-            sample.label or "-",
-            seconds(sample.quality.net_speech_s),
-            "-" if sample.quality.snr_db is None else f"{sample.quality.snr_db:.0f} dB",
-            _day(sample.created_at),
-            sample.space_id,
-            ", ".join(sample.quality.warnings) or "-",
-            ", ".join(sample.overrides) or "-",
-        ]
-        for sample in samples
-    ]
-    header = [
-        "sample",
-        "clip",
-        "label",
-        "net speech",
-        "SNR",
-        "enrolled",
-        "embedding space",
-        "warnings",
-        "overridden",
-    ]
-    return table(header, rows, right={"sample", "net speech", "SNR"})
+    quality = [sample.quality for sample in samples]
+    return _table(
+        {
+            "sample": [str(sample.id) for sample in samples],
+            "clip": [sample.source_name for sample in samples],
+            "label": [sample.label or "-" for sample in samples],
+            "net speech": [seconds(q.net_speech_s) for q in quality],
+            "SNR": ["-" if q.snr_db is None else f"{q.snr_db:.0f} dB" for q in quality],
+            "enrolled": [_day(sample.created_at) for sample in samples],
+            "embedding space": [sample.space_id for sample in samples],
+            "warnings": [", ".join(q.warnings) or "-" for q in quality],
+            "overridden": [", ".join(sample.overrides) or "-" for sample in samples],
+        }
+    )
 
 
 _MATRIX_MAX = 16

@@ -150,15 +150,24 @@ class Aim:
         return None if self.target_fmr is None else Target(self.target_fmr)
 
 
-def first_criterion(levels: Sequence[Aim], *, per_search: bool) -> Target | SetThreshold | None:
-    """Return what the most special level asks for; ``levels`` begin with it."""
-    criteria = (level.criterion(per_search=per_search) for level in levels)
-    return next((criterion for criterion in criteria if criterion is not None), None)
+def first_wish(
+    levels: Sequence[Aim], *, per_search: bool
+) -> tuple[int, Target | SetThreshold | None, float | None]:
+    """Return what the most special level with a wish asks for; ``levels`` begin with it.
 
-
-def first_margin(levels: Sequence[Aim]) -> float | None:
-    """Return the margin of the most special level that has one."""
-    return next((level.margin for level in levels if level.margin is not None), None)
+    Returns
+    -------
+    level : int
+        Which level has the criterion; their number where none has.
+    criterion : Target, SetThreshold or None
+    margin : float or None
+        Of the most special level that has one.
+    """
+    margin = next((level.margin for level in levels if level.margin is not None), None)
+    for number, level in enumerate(levels):
+        if (criterion := level.criterion(per_search=per_search)) is not None:
+            return number, criterion, margin
+    return len(levels), None, margin
 
 
 def threshold_by_hand(value: object, source: str) -> SetThreshold:

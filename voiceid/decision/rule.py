@@ -29,6 +29,7 @@ from voiceid.errors import ThresholdUnavailable
 
 DEFAULT_FMR = 0.001
 """The false match rate that is aimed at by default: one stranger in a thousand."""
+_DEFAULT = Target(DEFAULT_FMR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class DecisionRule:
         if isinstance(self.criterion, Target):
             return self.criterion
         asked = None if self.calibration is None else self.calibration.target_fmr
-        return Target(DEFAULT_FMR if asked is None else asked)
+        return _DEFAULT if asked is None else Target(asked)
 
     def threshold(self, condition: Condition, gallery_size: int = 1) -> Threshold:
         """Return the threshold for a comparison, and where it is from.
@@ -122,17 +123,23 @@ class DecisionRule:
             Nothing was measured for this band, or for so little speech, or it is not known
             how much there was; or the trials behind cannot support the target.
         """
-        given = Conditions.of(condition)
-        value = float(self.thresholds(given, gallery_size)[0])
+        given, aim = Conditions.of(condition), self.aim
+        fmr = aim.fmr(gallery_size)
+        value = float(self._thresholds(given, fmr)[0])
         if math.isnan(value):
-            raise self._unavailable(condition, gallery_size)
-        return Threshold(value, self._source(given, gallery_size))
+            raise self._unavailable(condition, fmr)
+        of_search = ""
+        if aim.per_search:
+            of_search = f"FPIR {percent(aim.rate)} of {gallery_size} enrolled, "
+        return Threshold(value, self._source(given, fmr, of_search))
 
     def thresholds(self, given: Conditions, gallery_size: int = 1) -> Floats:
         """Return the threshold (n,) of each comparison, NaN where there is none."""
+        return self._thresholds(given, self.aim.fmr(gallery_size))
+
+    def _thresholds(self, given: Conditions, fmr: float) -> Floats:
         if isinstance(self.criterion, SetThreshold):
             return self.criterion.cosines(given.net_speech_s)
-        fmr = self.aim.fmr(gallery_size)
         values = np.array([*(point.threshold for point in self.points), math.nan])
         needed = values[self._places(given, fmr)]
         if self._reaches(fmr) and self._calibrated is not None:
@@ -186,30 +193,23 @@ class DecisionRule:
                 places[rows & (given.net_speech_s >= least_s)] = loosest
         return places
 
-    def _source(self, given: Conditions, gallery_size: int) -> str:
+    def _source(self, given: Conditions, fmr: float, of_search: str) -> str:
         """Return where the threshold of one comparison is from."""
         if isinstance(self.criterion, SetThreshold):
             return f"set by hand in {self.criterion.source}"
-        fmr = self.aim.fmr(gallery_size)
         beyond = ""
         if self.calibration is not None and self._covers(given)[0]:
             name = f"calibration {self.calibration.id}"
             if self._reaches(fmr):
-                return f"{name}, {self._aim_text(fmr, gallery_size)}"
+                return f"{name}, {of_search}FMR {percent(fmr)}"
             beyond = f"; {name} does not reach FMR {percent(fmr)}"
         point = self.points[int(self._places(given, fmr)[0])]
         return (
             f"card {self.model}, {point.band}, net speech >= {point.min_net_speech_s:g} s,"
-            f" {self._aim_text(point.target_fmr, gallery_size)}{beyond}"
+            f" {of_search}FMR {percent(point.target_fmr)}{beyond}"
         )
 
-    def _aim_text(self, fmr: float, gallery_size: int) -> str:
-        aim = self.aim
-        if not aim.per_search:
-            return f"FMR {percent(fmr)}"
-        return f"FPIR {percent(aim.rate)} of {gallery_size} enrolled, FMR {percent(fmr)}"
-
-    def _unavailable(self, condition: Condition, gallery_size: int) -> ThresholdUnavailable:
+    def _unavailable(self, condition: Condition, fmr: float) -> ThresholdUnavailable:
         """Return why a comparison has no threshold."""
         net_speech_s, level_dbfs = condition.net_speech_s, condition.level_dbfs
         if net_speech_s is None:
@@ -217,13 +217,19 @@ class DecisionRule:
                 "it is not known how much speech is behind the vector, and thresholds depend on it",
                 hint="Pass net_speech_s with the vector.",
             )
+        if isinstance(self.criterion, SetThreshold):
+            return ThresholdUnavailable(
+                f"the threshold of {self.criterion.source} holds from"
+                f" {self.criterion.steps[0][0]:g} s of net speech on, and there are"
+                f" {net_speech_s:.2f} s",
+                hint="Set a cosine for less speech too, or record a longer clip.",
+            )
         if level_dbfs is not None and level_dbfs < self.min_level_dbfs:
             return ThresholdUnavailable(
                 f"speech of {level_dbfs:.1f} dBFS is softer than {self.min_level_dbfs:g} dBFS,"
                 f" below which {self.model} does not tell voices apart",
                 hint="Raise the recording level; campplus does not depend on it.",
             )
-        fmr = self.aim.fmr(gallery_size)
         if self._calibrated is not None and self._covers(Conditions.of(condition))[0]:
             self._calibrated.llr_at(fmr)  # raises the reason: neither it nor the card reaches it
         band = condition.band.value

@@ -17,7 +17,7 @@ from voiceid.domain.decisions import (
     Task,
     Threshold,
 )
-from voiceid.domain.details import SpeakerDetails, moment, tag
+from voiceid.domain.details import SpeakerDetails, expiry, moment, tag
 from voiceid.domain.enrollments import (
     EnrollmentClip,
     EnrollmentProblem,
@@ -91,6 +91,7 @@ __all__ = [
     "Utterance",
     "band_of",
     "database_at",
+    "expiry",
     "joined",
     "moment",
     "space_in_use",

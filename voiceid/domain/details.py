@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
 from voiceid.errors import SpeakerDetailInvalid
@@ -60,10 +62,41 @@ def moment(text: str) -> datetime:
         found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise SpeakerDetailInvalid(
-            f"{text!r} is no date or time",
+            f"{text!r} is not a date or time{_in_iso(text)}",
             hint="Write 2027-01-31, or 2027-01-31T18:00+01:00; without an offset it is UTC.",
         ) from error
     return found
+
+
+def expiry(text: str) -> datetime:
+    """Return from when on a speaker is expired: a bare date is the last day, up to its end in UTC.
+
+    Raises
+    ------
+    SpeakerDetailInvalid
+    """
+    found = moment(text)
+    try:
+        date.fromisoformat(text.strip())
+    except ValueError:
+        return found  # it has a time
+    if found.date() == date.max:
+        raise SpeakerDetailInvalid(f"{text!r} is too late", hint="Name an earlier day.")
+    return found + timedelta(days=1)
+
+
+def _in_iso(text: str) -> str:
+    """Return how a date such as 31.12.2026 is to be written, if it can only be one day."""
+    match = re.fullmatch(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4})", text.strip())
+    if match is None:
+        return ""
+    first, sign, second, year = match.groups()
+    orders = [(second, first)] if sign == "." else [(second, first), (first, second)]
+    days = set()
+    for month, day in orders:
+        with contextlib.suppress(ValueError):
+            days.add(date(int(year), int(month), int(day)))
+    return f": write {days.pop()}" if len(days) == 1 else ""
 
 
 def _checked_metadata(metadata: Mapping[str, str | None]) -> dict[str, str | None]:

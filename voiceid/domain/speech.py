@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,7 +19,7 @@ from voiceid.errors import SpaceMismatch
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the id is computed once
 class EmbeddingSpace:
     """What makes two embeddings comparable.
 
@@ -44,7 +45,7 @@ class EmbeddingSpace:
     speech: str
     adaptation: str = ""
 
-    @property
+    @cached_property
     def id(self) -> str:
         """``<model>-<12 hex digits>``: the name of the space in the database and in JSON."""
         facts = [self.dim, self.weights_sha256, self.frontend, self.windowing, self.speech]

@@ -1,23 +1,21 @@
-"""Lists of people to enrol: CSV with a header, or JSON Lines.
+"""Lists of people to enrol; `voiceid.listing` says what stands in them.
 
-Each line is one recording: ``name`` and ``path``, relative to the list's own folder, and where
-wanted ``label`` (of the recording), ``group``, ``metadata`` and ``expires`` (of the person).
-Lines of one name are one person, in whatever order they come.
+Each line is one recording; its path is relative to the list's own folder.  Lines of one name are
+one person, in whatever order they come.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-from voiceid.domain import SpeakerDetails, moment, speaker_key, speaker_name, tag
+from voiceid.domain import SpeakerDetails, expiry, speaker_key, speaker_name, tag
 from voiceid.enrollment.clips import Person
 from voiceid.errors import ManifestInvalid, SpeakerDetailInvalid, SpeakerNameInvalid
-from voiceid.listing import Row, rows_of, shortened
-
-_REQUIRED = ("name", "path")
-COLUMNS = (*_REQUIRED, "label", "group", "metadata", "expires")
+from voiceid.listing import FORM, META, labelled_rows, shortened, text_in
 
 
 @dataclass(slots=True)
@@ -53,55 +51,42 @@ def read_manifest(path: Path) -> list[Person]:
         It cannot be read, a line lacks a column or has one that is not known, what stands
         there cannot be meant, or two lines of one person contradict each other.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestInvalid(
-            f"the list {path} cannot be read: {error}", hint="It must be a text file in UTF-8."
-        ) from error
     entries: dict[str, _Entry] = {}
-    problems = []
-    for number, row in rows_of(path, text):
-        try:
-            _take(row, path.parent, entries)
-        except (ValueError, SpeakerNameInvalid, SpeakerDetailInvalid) as error:
-            problems.append(f"line {number}: {error}")
-    if problems or not entries:
-        raise _invalid(path, problems)
+    problems: list[str] = []
+    try:
+        for number, row in labelled_rows(path, problems):
+            try:
+                _take(row, path.parent, entries)
+            except (ValueError, SpeakerNameInvalid, SpeakerDetailInvalid) as error:
+                problems.append(f"line {number}: {error}")
+    except (OSError, ValueError) as error:
+        raise ManifestInvalid(
+            f"the list {path} cannot be read: {error}", hint="It must be a text file."
+        ) from error
+    if problems:
+        raise ManifestInvalid(
+            f"the list {path} is malformed; no speaker was enrolled:\n  {shortened(problems)}",
+            hint=FORM,
+        )
+    if not entries:
+        raise ManifestInvalid(f"the list {path} is empty", hint=FORM)
     return [entry.person() for entry in entries.values()]
 
 
-def _invalid(path: Path, problems: list[str]) -> ManifestInvalid:
-    if not problems:
-        return ManifestInvalid(f"the list {path} names nobody", hint="Add lines of name and path.")
-    return ManifestInvalid(
-        f"the list {path} is malformed; nobody was enrolled:\n  {shortened(problems)}",
-        hint=f"Each line needs {' and '.join(_REQUIRED)}, and may have"
-        f" {', '.join(COLUMNS[len(_REQUIRED) :])}.",
-    )
-
-
-def _take(row: Row, folder: Path, entries: dict[str, _Entry]) -> None:
+def _take(row: Mapping[str, Any], folder: Path, entries: dict[str, _Entry]) -> None:
     """Add a line to what is known; raises ValueError and the errors of names and details."""
-    if isinstance(row, str):
-        raise ValueError(row)  # noqa: TRY004 - it is the line that is wrong, not a type
-    texts = {c: _text(c, row.get(c)) for c in (*_REQUIRED, "label", "expires")}
-    missing = [column for column in _REQUIRED if not texts[column]]
-    if missing:
-        raise ValueError(f"no {' and no '.join(missing)}")
-    if unknown := sorted(row.keys() - set(COLUMNS)):
-        raise ValueError(f"unknown column {', '.join(map(repr, unknown))}")
-    name = speaker_name(texts["name"])
+    name = speaker_name(text_in(row, "name"))
+    expires = text_in(row, "expires")
     details = SpeakerDetails(
-        groups=tuple(_groups(row.get("group"))),
-        metadata=_metadata(row.get("metadata")),
-        expires_at=moment(texts["expires"]) if texts["expires"] else None,
+        groups=tuple(_groups(row)),
+        metadata=_metadata(row),
+        expires_at=expiry(expires) if expires else None,
     )
-    label = texts["label"] and tag("label", texts["label"])
+    label = text_in(row, "label")
     entry = entries.setdefault(speaker_key(name), _Entry(name))
     _merge(entry, details)
-    entry.sources.append(str(folder / texts["path"]))
-    entry.labels.append(label)
+    entry.sources.append(str(folder / text_in(row, "path")))
+    entry.labels.append(label and tag("label", label))
 
 
 def _merge(entry: _Entry, details: SpeakerDetails) -> None:
@@ -116,29 +101,29 @@ def _merge(entry: _Entry, details: SpeakerDetails) -> None:
     entry.groups += [group for group in details.groups if group not in entry.groups]
 
 
-def _text(column: str, value: object) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise ValueError(f"{column} is not a text")  # noqa: TRY004 - as above
-    return value if column == "path" and value.strip() else value.strip()
-
-
-def _groups(value: object) -> list[str]:
+def _groups(row: Mapping[str, Any]) -> list[str]:
     """Return the groups of a cell (parted by ``;``), or of a JSON list."""
+    value = row.get("group")
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return value
-    return [part for part in _text("group", value).split(";") if part.strip()]
+    return [part for part in text_in(row, "group").split(";") if part.strip()]
 
 
-def _metadata(value: object) -> dict[str, str | None]:
-    """Return the ``key=value`` pairs of a cell (parted by ``;``), or of a JSON object."""
-    if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()):
-        return value
+def _metadata(row: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return ``key=value`` pairs (parted by ``;``), or a JSON object, and ``meta.KEY`` columns."""
+    value = row.get("metadata")
     pairs: dict[str, str | None] = {}
-    for part in filter(str.strip, _text("metadata", value).split(";")):
-        key, sign, text = part.partition("=")
-        if not sign:
-            raise ValueError(f"metadata {part.strip()!r} is not key=value")
-        pairs[key.strip()] = text.strip()
+    if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()):
+        pairs |= value
+    else:
+        for part in filter(str.strip, text_in(row, "metadata").split(";")):
+            key, sign, text = part.partition("=")
+            if not sign:
+                raise ValueError(f"metadata {part.strip()!r} is not key=value")
+            pairs[key.strip()] = text.strip()
+    for column in row:
+        if column.startswith(META) and (text := text_in(row, column)):
+            key = column.removeprefix(META).strip()
+            if pairs.setdefault(key, text) != text:
+                raise ValueError(f"two values of {key!r}")
     return pairs

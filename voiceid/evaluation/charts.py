@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,9 @@ from voiceid.evaluation.report import attributes
 from voiceid.metrics import Scores
 
 Charts: TypeAlias = dict[str, tuple[str, bytes]]
-"""What each picture shows, and its PNG, by file name."""
+"""What each picture shows, and its bytes, by file name: PNGs, and an SVG of the DET curve."""
 
+_DET = "Detection error trade-off (DET)"
 _MOST_CURVES = 6
 """In one picture: as many as there are styles of lines."""
 
@@ -27,8 +29,10 @@ def charts(found: Evaluation) -> Charts:
     scored = found.judged.scored
     sides = _sides(found, scored.scores)
     histograms = pictures.score_histograms(*sides, _marks(scored.thresholds))
+    curve = det(found)
     return {
-        "det.png": ("Detection error trade-off", _det(found)),
+        "det.svg": (_DET, pictures.svg(curve)),
+        "det.png": (_DET, pictures.png(curve)),
         **_det_by_condition(found),
         "scores.png": ("Scores of genuine and impostor trials", pictures.png(histograms)),
         **_of_llrs(found),
@@ -36,7 +40,7 @@ def charts(found: Evaluation) -> Charts:
     }
 
 
-def _det(found: Evaluation) -> bytes:
+def det(found: Evaluation) -> pictures.Picture:
     """Draw the DET curve of the cosines, and beside it that of the LLRs of the same trials."""
     judged, overall = found.judged, found.overall
     at = {"at the card's thresholds": overall.shipped}
@@ -48,12 +52,36 @@ def _det(found: Evaluation) -> bytes:
         curves = {cosine: _sides(found, judged.scored.scores)}
     else:
         rows = judged.covered
-        of = "" if rows.all() else f", {int(rows.sum())} trials that the calibration covers"
+        of = "" if rows.all() else ", what the calibration covers"
         curves = {
             f"{cosine}{of}": _sides(found, judged.scored.scores, rows),
             f"{found.space.model}, LLR{of}": _sides(found, judged.llrs, rows),
         }
-    return pictures.png(pictures.det(curves, points=points))
+    return pictures.det(curves, points=points, title=found.protocol.source)
+
+
+def det_of_report(report: Mapping[str, Any], scores: str) -> pictures.Picture:
+    """Draw the DET curve of a report's JSON and its ``model probe score target`` lines.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        They are not those of a report.
+    """
+    sides: dict[str, list[float]] = {"target": [], "nontarget": []}
+    for line in scores.splitlines():
+        _, score, side = line.rsplit(maxsplit=2)
+        sides[side].append(float(score))
+    at = {
+        "at the card's thresholds": report["verification"]["at_shipped_thresholds"],
+        "at the calibrated thresholds": report["verification"]["at_calibrated_thresholds"],
+    }
+    name = f"{report['embedding_space']['model']}, cosine"
+    return pictures.det(
+        {name: (np.array(sides["target"]), np.array(sides["nontarget"]))},
+        points={name: (of["fmr"]["rate"], of["fnmr"]["rate"]) for name, of in at.items() if of},
+        title=str(report.get("source", "")),
+    )
 
 
 def _det_by_condition(found: Evaluation) -> Charts:
@@ -67,7 +95,7 @@ def _det_by_condition(found: Evaluation) -> Charts:
         for one in metrics.slices({"condition": attributes(scored, found.protocol)["condition"]})
         if one.label in labels
     }
-    png = pictures.png(pictures.det(curves))
+    png = pictures.png(pictures.det(curves, title=found.protocol.source))
     return {"det_by_condition.png": ("Detection error trade-off by condition", png)}
 
 

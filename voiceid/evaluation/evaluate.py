@@ -121,6 +121,8 @@ class Evaluation:
             "format": "voiceid-evaluation",
             "version": VERSION,
             "made_at": self.made_at.isoformat(timespec="seconds"),
+            "source": protocol.source,
+            "protocol": protocol.description,
             "embedding_space": self.space.to_dict(),
             "recordings": len(protocol.recordings),
             "speakers": protocol.n_speakers,

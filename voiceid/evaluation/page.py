@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from pathlib import Path
+from string import Template
 
 from voiceid.evaluation.bounds import Cost
 from voiceid.evaluation.evaluate import Evaluation
@@ -14,31 +17,37 @@ from voiceid.evaluation.llrs import Llrs
 from voiceid.evaluation.report import AtThresholds, Errors
 from voiceid.metrics import Rate
 
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem;
-       color: #1a1a1a; background: #fff; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-table { border-collapse: collapse; margin: 0.6rem 0; font-variant-numeric: tabular-nums;
-        display: block; overflow-x: auto; }
-th, td { padding: 0.25rem 0.9rem 0.25rem 0; text-align: right; border-bottom: 1px solid #ddd; }
-th { font-weight: 600; } th:first-child, td:first-child { text-align: left; }
-figure { margin: 1rem 0; } img { max-width: 100%; } p.note { color: #555; }
-p.warning { border-left: 4px solid #a30000; padding-left: 0.8rem; font-weight: 600; }
-"""
-
 _TITLES = {
     "net_speech_s": "net speech (s)",
     "band": "band",
     "snr_db": "SNR (dB)",
     "condition": "condition",
 }
+_TERMS = {
+    "EER": "equal error rate: at the threshold where FMR and FNMR are the same",
+    "FMR": "false match rate: strangers who are accepted",
+    "FNMR": "false non-match rate: right speakers who are refused",
+    "minDCF": "least detection cost that a threshold could reach: 0 is perfect, 1 is no use",
+    "actDCF": "detection cost of deciding by the LLRs as they are",
+    "minCllr": "least Cllr that a calibration could reach",
+    "Cllr": "cost of the LLRs in bits: 0 is perfect, 1 is no use",
+    "FPIR": "false positive identification rate: strangers who are named",
+    "FNIR": "false negative identification rate: enrolled speakers who are not named",
+    "FTA": "failure to acquire: recordings that gave no embedding",
+    "FTE": "failure to enrol: speakers or recordings to compare with of which nothing is left",
+    "SNR": "signal-to-noise ratio",
+}
 _HONEST = (
-    "Bounds, in brackets, are of 95 %. They come from drawing the speakers again, or, where no"
-    " trial was an error, from the rule of three, which takes trials for independent: those of"
-    " one speaker are not, so the truth may lie outside. Rates hold for recordings like these,"
-    " and say nothing about replayed or synthetic voices."
+    "In brackets are the bounds, at 95 %, and the counts. Bounds come from drawing the speakers"
+    " again, or, where no error was seen, from the rule of three, which takes comparisons for"
+    " independent: those of one speaker are not, so the truth may lie outside. Rates hold for"
+    " recordings like these, and say nothing about replayed or synthetic voices."
 )
-NO_LLRS = "none without a calibration: `voiceid calibrate` makes LLRs of scores"
+_WORDS = 24
+"""A cell of more characters is a sentence, which may be broken."""
+NO_LLRS = (
+    "none without a calibration: `voiceid calibrate` turns scores into log-likelihood ratios (LLRs)"
+)
 
 
 def page(found: Evaluation, pictures: Mapping[str, bytes], title: str) -> str:
@@ -53,24 +62,46 @@ def page(found: Evaluation, pictures: Mapping[str, bytes], title: str) -> str:
         What was evaluated; any text.
     """
     body = [
-        f"<h1>Evaluation of {escape(title)}</h1>",
+        _paragraph(lead(found.overall), "lead"),
         _paragraph(_facts(found)),
         *([] if found.warning is None else [_paragraph(_sentence(found.warning), "warning")]),
+        *_figures(pictures),
         _paragraph(_HONEST, "note"),
         "<h2>Verification</h2>",
         _overall(found.overall),
         "<h2>FNMR at a false match rate</h2>",
-        _at_fmr(found.overall),
+        _at_fmr(found),
         "<h2>Calibration</h2>",
         *_calibration(found),
         *_identification(found),
         *_slices(found),
         "<h2>Recordings that gave nothing</h2>",
-        _acquisition(found),
-        *_figures(pictures),
+        *_acquisition(found),
     ]
-    head = f"<meta charset='utf-8'><title>{escape(title)}</title><style>{_STYLE}</style>"
-    return f"<!doctype html>\n<html lang='en'>\n{head}\n" + "\n".join(body) + "\n</html>\n"
+    template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+    return template.substitute(title=escape(title), body="\n".join(body))
+
+
+def lead(errors: Errors) -> str:
+    """Return in a sentence what errors the thresholds in use make."""
+    at = errors.calibrated or errors.shipped
+    if at.without_threshold == at.fmr.trials + at.fnmr.trials:
+        return "No speaker would be accepted: there is no threshold for any of these comparisons."
+    accepted = _in_words(at.fmr, "strangers", "accepted")
+    refused = _in_words(at.fnmr, "right speakers", "refused")
+    return f"At today's thresholds {accepted}, and {refused}."
+
+
+def _in_words(rate: Rate, people: str, what: str) -> str:
+    """Return a rate as whole people of a thousand, or of so many that one is among them."""
+    shown = rate.rate or rate.high
+    of = next((n for n in (1000, 10_000, 100_000) if n * shown >= 1), 1_000_000)
+    if rate.errors:
+        return f"{round(of * shown)} of {of} {people} would be {what}"
+    return (
+        f"at most {math.ceil(of * shown)} of {of} {people} would be {what}"
+        f" (none of {rate.trials} was)"
+    )
 
 
 def percent(rate: float) -> str:
@@ -108,8 +139,8 @@ def covered_text(found: Llrs) -> str:
     """Return of how many trials a calibration can speak."""
     covered = found.genuine + found.impostor
     if not found.not_covered:
-        return f"all {covered} trials"
-    return f"{covered} trials; {found.not_covered} more are decided by the card"
+        return f"all {covered} comparisons"
+    return f"{covered} comparisons; {found.not_covered} more are decided by the card"
 
 
 def _facts(found: Evaluation) -> str:
@@ -117,32 +148,33 @@ def _facts(found: Evaluation) -> str:
     if found.calibration is not None:
         calibration = f"{found.calibration.id}, fitted on {found.calibration.source}"
     return (
-        f"{len(found.protocol.recordings)} recordings of {found.protocol.n_speakers} speakers,"
-        f" {found.overall.genuine} genuine and {found.overall.impostor} impostor trials,"
-        f" in {found.space.id}, {found.made_at:%Y-%m-%d %H:%M} UTC. Calibration in use:"
-        f" {calibration}."
+        f"{len(found.protocol.recordings)} recordings of {found.protocol.n_speakers} speakers:"
+        f" {found.protocol.description}. That makes {found.overall.genuine} genuine comparisons"
+        f" (of one speaker) and {found.overall.impostor} impostor comparisons (of two)."
+        f" Embedding space {found.space.id}, {found.made_at:%Y-%m-%d %H:%M} UTC. Calibration in"
+        f" use: {calibration}."
     )
 
 
 def _overall(errors: Errors) -> str:
     rows = [
         ["EER", eer_text(errors)],
-        *[[f"minDCF, prior {prior:g}", cost_text(one)] for prior, one in errors.min_dcf.items()],
-        ["minCllr (bit)", f"{errors.min_cllr:.4f}"],
         *_decided("at the thresholds of the model's card", errors.shipped),
     ]
     if errors.calibrated is not None:
         rows += _decided("at the calibrated thresholds", errors.calibrated)
-    return _table(["", "all trials"], rows)
+    rows += [[f"minDCF, prior {prior:g}", cost_text(c)] for prior, c in errors.min_dcf.items()]
+    rows.append(["minCllr (bit)", f"{errors.min_cllr:.4f}"])
+    return _table(["", "all comparisons"], rows)
 
 
-def _decided(where: str, one: AtThresholds) -> list[list[str]]:
+def _decided(where: str, at: AtThresholds) -> list[list[str]]:
     rows = [
-        [f"FMR {where}, aimed at {percent(one.target_fmr)}", rate_text(one.fmr)],
-        [f"FNMR {where}", rate_text(one.fnmr)],
+        [f"FMR {where}, for {percent(at.target_fmr)}", rate_text(at.fmr)],
+        [f"FNMR {where}", rate_text(at.fnmr)],
     ]
-    if one.without_threshold:
-        rows.append([f"trials without a threshold, refused, {where}", str(one.without_threshold)])
+    if at.without_threshold:
+        rows.append([f"refused for want of a threshold, {where}", str(at.without_threshold)])
     return rows
 
 
@@ -168,14 +200,21 @@ def _calibration(found: Evaluation) -> Iterable[str]:
     )
 
 
-def _at_fmr(errors: Errors) -> str:
+def _at_fmr(found: Evaluation) -> str:
+    asked = found.judged.targets[1]
     rows = []
-    for one in errors.at_fmr:
-        if one.threshold is None or one.fnmr is None:
-            rows.append([percent(one.fmr), "-", f"{one.needed} impostor trials are needed"])
+    for at in found.overall.at_fmr:
+        fmr = percent(at.fmr) + (", as asked for" if at.fmr == asked else "")
+        if at.threshold is None or at.fnmr is None:
+            impostors = found.overall.impostor
+            few = f"needs {at.needed} impostor comparisons, there are {impostors}"
+            rows.append([fmr, "none", few])
         else:
-            rows.append([percent(one.fmr), f"{one.threshold:.4f}", rate_text(one.fnmr)])
-    note = "Thresholds are chosen on these very trials: on others the FMR will be somewhat higher."
+            rows.append([fmr, f"{at.threshold:.4f}", rate_text(at.fnmr)])
+    note = (
+        "These thresholds are chosen on these very comparisons: on others the FMR will be"
+        " somewhat higher."
+    )
     return _table(["FMR", "threshold", "FNMR"], rows) + _paragraph(note, "note")
 
 
@@ -186,21 +225,21 @@ def _identification(found: Evaluation) -> Iterable[str]:
     overall, target = one.overall, one.gallery.target
     yield f"<h2>Identification among {overall.gallery_size}</h2>"
     rows = [
-        ["FPIR: strangers who were named", rate_text(overall.fpir)],
-        ["FNIR: enrolled who were not named", rate_text(overall.fnir)],
-        ["of these, named as somebody else", str(overall.wrong_names)],
+        ["FPIR", rate_text(overall.fpir)],
+        ["FNIR", rate_text(overall.fnir)],
+        ["of these, named as another speaker", str(overall.wrong_names)],
         ["inconclusive: within the margin", str(overall.inconclusive)],
     ]
     if (with_index := one.fnir_with_index) is not None:
-        told = f"{percent(with_index[0])}, at most {percent(with_index[1])}"
-        rows.insert(2, ["FNIR with whom the index in use loses", told])
+        missed = f"{percent(with_index[0])}, at most {percent(with_index[1])}"
+        rows.insert(2, ["FNIR with the speakers that the index in use misses", missed])
     if overall.without_threshold:
-        rows.append(["without a threshold: nobody is named", str(overall.without_threshold)])
-    aim = f"aimed at a {target.name} of {percent(target.rate)}, margin {one.gallery.margin:g}"
+        rows.append(["without a threshold: no speaker is named", str(overall.without_threshold)])
+    aim = f"for a {target.name} of {percent(target.rate)}, margin {one.gallery.margin:g}"
     yield _table(["", f"at the thresholds in use, {aim}"], rows)
     ranks = zip(overall.rank_rates, overall.missed_by_rank, strict=True)
     yield _table(
-        ["rank", "searches whose speaker is among the first so many"],
+        ["rank", "searches with the speaker at this rank or above"],
         [
             [str(rank), f"{percent(rate)} ({percent(1 - miss.high)} to {percent(1 - miss.low)})"]
             for rank, (rate, miss) in enumerate(ranks, start=1)
@@ -227,7 +266,7 @@ def _slices(found: Evaluation) -> Iterable[str]:
 
 
 def _slice_table(title: str, slices: Sequence[tuple[str, Errors]]) -> str:
-    header = [title, "trials", "EER", "minCllr", "FMR by the card", "FNMR by the card"]
+    header = [title, "comparisons", "EER", "minCllr", "FMR by the card", "FNMR by the card"]
     rows = []
     for label, one in slices:
         row = [label, f"{one.genuine} + {one.impostor}", eer_text(one), f"{one.min_cllr:.4f}"]
@@ -263,31 +302,54 @@ def _searches_by(found: Evaluation, attribute: str, title: str) -> Iterable[str]
     yield _table([title, "FPIR", "FNIR", "rank 1"], [(*row, "-")[:4] for row in rows])
 
 
-def _acquisition(found: Evaluation) -> str:
+def _acquisition(found: Evaluation) -> Iterable[str]:
     one = found.acquisition
-    rows = [["FTA: recordings", rate_text(one.fta)], ["FTE: models", rate_text(one.fte)]]
-    rows += [[failed.recording.name, failed.message] for failed in one.failures]
-    return _table(["", ""], rows)
+    rows = [["FTA", rate_text(one.fta)], ["FTE", rate_text(one.fte)]]
+    yield _table(["", "rate"], rows)
+    failures = [[failed.recording.name, failed.message] for failed in one.failures]
+    if failures:
+        yield _table(["recording", "why"], failures, kind="text")
 
 
 def _figures(pictures: Mapping[str, bytes]) -> Iterable[str]:
     for title, png in pictures.items():
-        data = base64.b64encode(png).decode("ascii")
-        yield f"<h2>{escape(title)}</h2>"
-        yield f"<figure><img alt='{escape(title)}' src='data:image/png;base64,{data}'></figure>"
+        data, alt = base64.b64encode(png).decode("ascii"), escape(title)
+        image = f"<img alt='{alt}' src='data:image/png;base64,{data}'>"
+        yield f"<figure><figcaption>{alt}</figcaption>{image}</figure>"
+
+
+def _marked(text: str) -> str:
+    """Return text as HTML; what stands between backticks is code, and a % stays at its number."""
+    return re.sub("`([^`]*)`", r"<code>\1</code>", escape(text).replace(" %", "\u00a0%"))
 
 
 def _paragraph(text: str, kind: str = "") -> str:
-    return f"<p class='{kind}'>{escape(text)}</p>" if kind else f"<p>{escape(text)}</p>"
+    return f"<p class='{kind}'>{_marked(text)}</p>" if kind else f"<p>{_marked(text)}</p>"
 
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    def line(cells: Sequence[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "wide") -> str:
+    """Return a table; terms of the field are explained where they first stand in it."""
+    said: set[str] = set()
 
-    head = line(header, "th") if any(header) else ""
-    return f"<table>{head}{''.join(line(row, 'td') for row in rows)}</table>"
+    def label(text: str) -> str:
+        term = next((t for t in _TERMS if t in re.findall(r"\w+", text)), None)
+        if term is None or term in said or kind == "text":
+            return _marked(text)
+        said.add(term)
+        return f"{_marked(text)}<small>{_TERMS[term]}</small>"
+
+    def cell(text: str) -> str:
+        if kind == "text":
+            return f"<td>{_marked(text)}</td>"
+        value, bracket, bounds = text.partition(" (")
+        small = f"<small>{escape(bracket[1:] + bounds)}</small>" if bounds else ""
+        words = " class='words'" if len(value) > _WORDS else ""
+        return f"<td{words}>{escape(value)}{small}</td>"
+
+    head = "".join(f"<th>{label(text)}</th>" for text in header)
+    body = [f"<tr><td>{label(row[0])}</td>" + "".join(map(cell, row[1:])) for row in rows]
+    return f"<div class='{kind}'><table><tr>{head}</tr>{'</tr>'.join([*body, ''])}</table></div>"

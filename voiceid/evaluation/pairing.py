@@ -29,7 +29,12 @@ def all_pairs(recordings: Sequence[Recording]) -> Protocol:
     target = speaker[first] == speaker[second]
     valid = ~(target & (session[first] == session[second]) & (session[first] >= 0))
     trials = np.stack([first[valid], second[valid]], axis=1).astype(np.int64)
-    return _checked(Protocol(tuple(recordings), models, trials, target[valid], gallery=False))
+    words = "each is compared with every other"
+    if any(one.session for one in recordings):
+        words += ", except with those of the same speaker and session"
+    return _checked(
+        Protocol(tuple(recordings), models, trials, target[valid], gallery=False, description=words)
+    )
 
 
 def enroll_first(recordings: Sequence[Recording], n: int) -> Protocol:
@@ -64,7 +69,14 @@ def enroll_first(recordings: Sequence[Recording], n: int) -> Protocol:
     target = np.array(
         [models[m].speaker == recordings[p].speaker for m, p in pairs.tolist()], dtype=bool
     )
-    return _checked(Protocol(tuple(recordings), tuple(models), pairs, target, gallery=True))
+    first = "first recording" if n == 1 else f"first {n} recordings"
+    words = (
+        f"the {first} of each speaker enrolled, the others compared with all"
+        f" {len(models)} enrolled speakers"
+    )
+    return _checked(
+        Protocol(tuple(recordings), tuple(models), pairs, target, gallery=True, description=words)
+    )
 
 
 def enroll_in_turn(recordings: Sequence[Recording]) -> Protocol:
@@ -93,7 +105,12 @@ def enroll_in_turn(recordings: Sequence[Recording]) -> Protocol:
         used[m, np.isin(session, session[rows]) & (session >= 0)] = True
     valid = ~(target & used[trials[:, 0], trials[:, 1]])
     protocol = Protocol(
-        tuple(recordings), tuple(models), trials[valid], target[valid], gallery=False
+        tuple(recordings),
+        tuple(models),
+        trials[valid],
+        target[valid],
+        gallery=False,
+        description="one, two and three recordings of each speaker enrolled in turn",
     )
     return _checked(protocol)
 

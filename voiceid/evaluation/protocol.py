@@ -1,12 +1,11 @@
 """Which comparisons an evaluation makes: trial lists, enrolment maps, manifests.
 
-Three forms are read, all of them text in UTF-8, with paths relative to the file's folder:
+Three forms are read, all of them text, with paths relative to the file's folder:
 
 - trials, as of VoxCeleb: ``1 a.wav b.wav`` (1: one speaker, 0: two);
 - models with trials, as of Kaldi: a map ``model path...`` and trials ``model path target``
   (or ``nontarget``);
-- a manifest: CSV with a header, or JSON Lines, of ``speaker``, ``path`` and, where known,
-  ``session`` and ``condition``.
+- a list of recordings, also one to enrol: see `voiceid.listing`.
 """
 
 from __future__ import annotations
@@ -14,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.errors import TrialsInvalid
-from voiceid.listing import Row, rows_of, shortened
+from voiceid.domain import speaker_key
+from voiceid.errors import SpeakerNameInvalid, TrialsInvalid
+from voiceid.listing import labelled_rows, read_text, shortened, text_in
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 
@@ -78,6 +78,10 @@ class Protocol:
     gallery : bool
         Whether the models are a gallery, against all of which every probe is asked: only
         then does identification mean anything.
+    description : str
+        Which comparisons these are, in words.
+    source : str
+        What the recordings were read from, for the report.
     """
 
     recordings: tuple[Recording, ...]
@@ -85,6 +89,8 @@ class Protocol:
     trials: Indices
     target: npt.NDArray[np.bool_]
     gallery: bool
+    description: str = "the comparisons are given"
+    source: str = ""
 
     @property
     def n_speakers(self) -> int:
@@ -127,7 +133,8 @@ def read_trials(path: Path) -> Protocol:
         for name, number in zip(names, speaker.tolist(), strict=True)
     )
     models = tuple(Model(r.name, r.speaker, (i,)) for i, r in enumerate(recordings))
-    return Protocol(recordings, models, trials, target, gallery=False)
+    how = "the pairs of the list are compared"
+    return Protocol(recordings, models, trials, target, gallery=False, description=how)
 
 
 def read_models(path: Path, enrolled: Path) -> Protocol:
@@ -175,27 +182,32 @@ def read_models(path: Path, enrolled: Path) -> Protocol:
     target = np.array([label for _, label, *_ in rows], dtype=bool)
     n_probes = len(np.unique(trials[:, 1]))
     whole = len(np.unique(trials, axis=0)) == len(models) * n_probes
-    return Protocol(tuple(recordings), models, trials, target, gallery=whole)
+    how = "the models and recordings of the list are compared"
+    return Protocol(tuple(recordings), models, trials, target, gallery=whole, description=how)
 
 
 def read_manifest(path: Path) -> tuple[Recording, ...]:
-    """Read a manifest of ``speaker``, ``path`` and, where known, ``session``, ``condition``.
+    """Read a list of recordings: see `voiceid.listing`; without a condition the label is one.
 
     Raises
     ------
     TrialsInvalid
     """
     recordings: dict[str, Recording] = {}
-    problems = []
-    for number, row in _rows(path):
-        try:
-            one = _recording(row, path.parent)
-        except ValueError as error:
-            problems.append(f"line {number}: {error}")
-            continue
-        if one.path in recordings:
-            problems.append(f"line {number}: {one.name} comes twice")
-        recordings[one.path] = one
+    spelled: dict[str, str] = {}
+    problems: list[str] = []
+    try:
+        for number, row in labelled_rows(path, problems):
+            try:
+                one = _recording(row, path.parent, spelled)
+            except (ValueError, SpeakerNameInvalid) as error:
+                problems.append(f"line {number}: {error}")
+                continue
+            if one.path in recordings:
+                problems.append(f"line {number}: {one.name} comes twice")
+            recordings[one.path] = one
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
     _refuse(path, problems, found=bool(recordings))
     return tuple(recordings.values())
 
@@ -216,26 +228,12 @@ def _connected(n: int, pairs: Indices) -> Indices:
     return numbers.astype(np.int64)
 
 
-def _recording(row: Row, folder: Path) -> Recording:
-    if isinstance(row, str):
-        raise ValueError(row)  # noqa: TRY004 - it is the line that is wrong, not a type
-    known = {"speaker", "path", "session", "condition"}
-    if unknown := sorted(row.keys() - known):
-        raise ValueError(f"unknown column {', '.join(map(repr, unknown))}")
-    texts = {key: _text(row, key) for key in known}
-    if missing := [key for key in ("speaker", "path") if not texts[key]]:
-        raise ValueError(f"no {' and no '.join(missing)}")
-    path = str(folder / texts["path"])
-    return Recording(path, texts["path"], texts["speaker"], texts["session"], texts["condition"])
-
-
-def _text(row: Mapping[str, object], key: str) -> str:
-    value = row.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str | int):
-        raise ValueError(f"{key} is not a text")  # noqa: TRY004 - as above
-    return str(value).strip()
+def _recording(row: Mapping[str, Any], folder: Path, spelled: dict[str, str]) -> Recording:
+    """Return the recording of a line; ``Alice`` and ``alice`` are one speaker."""
+    name, path = text_in(row, "name"), text_in(row, "path")
+    speaker = spelled.setdefault(speaker_key(name), name)
+    condition = text_in(row, "condition") or text_in(row, "label")
+    return Recording(str(folder / path), path, speaker, text_in(row, "session"), condition)
 
 
 def _model_paths(path: Path) -> dict[str, list[str]]:
@@ -255,17 +253,15 @@ def _words(path: Path) -> Iterable[tuple[int, list[str]]]:
             yield number, words
 
 
-def _rows(path: Path) -> Iterable[tuple[int, Row]]:
-    return rows_of(path, _read(path))
-
-
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TrialsInvalid(
-            f"{path} cannot be read: {error}", hint="It must be a text file in UTF-8."
-        ) from error
+        return read_text(path)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> TrialsInvalid:
+    return TrialsInvalid(f"{path} cannot be read: {error}", hint="It must be a text file.")
 
 
 def _refuse(path: Path, problems: Sequence[str], *, found: bool = True) -> None:

@@ -32,7 +32,7 @@ from voiceid.metrics import Interval, Rate, Resampled, Trials
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 TARGETS = (0.01, 0.001, 0.0001)
-"""False match rates at which FNMR is told."""
+"""False match rates at which FNMR is given, beside those that are asked for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,9 +208,10 @@ def errors(judged: Judged, rows: Bools | None = None) -> Errors | None:
     same, other = (_ordered(judged, side) for side in (genuine, impostor))
     sides = same.scores, other.scores
     counts = len(same.scores), len(other.scores)
+    asked = sorted({*TARGETS, *judged.targets}, reverse=True)
     targets = {
         target: metrics.threshold_at_fmr(other.scores, target)
-        for target in TARGETS
+        for target in asked
         if counts[1] >= trials_needed(target)
     }
     drawn = drawn_again(same, other, list(targets.values()))
@@ -227,7 +228,7 @@ def errors(judged: Judged, rows: Bools | None = None) -> Errors | None:
         calibrated=(
             None if llrs is None else _decided(judged, scored.thresholds, rows, judged.targets[1])
         ),
-        at_fmr=tuple(_at_fmr(same.scores, t, targets.get(t), drawn) for t in TARGETS),
+        at_fmr=tuple(_at_fmr(same.scores, t, targets.get(t), drawn) for t in asked),
         llrs=None if llrs is None else worth(llrs[rows], scored.target[rows], speakers[rows]),
     )
 

@@ -30,7 +30,7 @@ def write_report(found: Evaluation, folder: Path, title: str) -> bool:
         from voiceid.evaluation.charts import charts  # noqa: PLC0415 - needs matplotlib
 
         pictures = charts(found)
-    titled = dict(pictures.values())
+    titled = dict(picture for name, picture in pictures.items() if name.endswith(".png"))
     files = {
         "report.json": json.dumps(found.to_dict(), indent=1, allow_nan=False).encode() + b"\n",
         "report.html": page(found, titled, title).encode(),

@@ -57,6 +57,7 @@ _SEAL_SHARE = 0.01
 """Of the gallery: changes from which a sealed one is due to be sealed again."""
 _REMEMBERED = 10_000
 """Changes that are remembered for callers with an older snapshot."""
+_NONE: Ids = as_ids([])
 _NO_ID = 0
 """No centroid has this id: the feed that is remembered begins with the point it began at."""
 
@@ -262,7 +263,7 @@ class GalleryIndex:
         left = ~np.isin(ids, without)
         hits = ids[left][:k], scores[left][:k]
         if self._sealed is None:
-            return hits, as_ids([])
+            return hits, _NONE
         gone = self._gone
         if len(without):
             gone = gone.copy()
@@ -298,7 +299,7 @@ class GalleryIndex:
             self._build(reader)
         elif now != self._held or len(self._erased):
             self._catch_up(reader)
-        return as_ids([])
+        return _NONE
 
     def _back_to(self, now: Revision, reader: CentroidSource) -> Ids | None:
         """Return what changed between a revision and the later one that is held.

@@ -6,7 +6,7 @@ from voiceid.errors import ModelUnknown
 from voiceid.models.cards import ModelCard, Quantized
 from voiceid.models.checkpoint import read_checkpoint
 
-BUILDER = 3
+BUILDER = 4
 """Raised when the graphs that are written change; models of an older one are built anew."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from voiceid.domain import Float32Array
 from voiceid.errors import CheckpointInvalid
 from voiceid.models.cards import ModelCard, Quantized, SelfTest
 from voiceid.models.fetch import Progress
-from voiceid.models.int8 import FloatGraph, Layer, Quantizer, Ranges, quantized
+from voiceid.models.int8 import FloatGraph, Layer, Ranges, quantized
 from voiceid.models.network import at_opset, opset_of
 from voiceid.models.runtime import Session
 from voiceid.models.selftest import signal
@@ -23,6 +24,11 @@ MAX_COST = 2e-4
 """What a layer may take from the mean cosine to the float32 embeddings; else it stays."""
 _JUDGES = 6
 """Clips on which that is measured."""
+_OBSERVED: dict[str, dict[str, Any]] = {
+    "ReduceMin": {"keepdims": 0},
+    "ReduceMax": {"keepdims": 0},
+    "Size": {},
+}
 _REFERENCE_OPSET = 21
 """The reference evaluator has the operators of integers in no older form than that of 19."""
 _ORIGIN = "the same graph in onnx's reference evaluator, in NumPy"
@@ -52,53 +58,38 @@ def measure(graph: FloatGraph, clips: Iterable[Float32Array]) -> tuple[Ranges, l
         There is nothing to quantize.
     """
     layers = graph.layers()
-    names = list(dict.fromkeys([*(n for x in layers for n in (x.input, x.output)), *graph.sums()]))
+    names = list(graph.rounded([layer.name for layer in layers]))
+    outputs = [f"{kind}/{name}" for kind in _OBSERVED for name in names]
     session = Session.of_bytes(
-        _observed(graph, names), "it", inputs={"waveform": 2}, outputs=[_seen(n) for n in names]
+        _observed(graph, names), "it", inputs={"waveform": 2}, outputs=outputs
     )
-    seen = np.array([session.run({"waveform": clip[None]}) for clip in clips], dtype=np.float64)
-    if not layers or not len(seen):
+    seen = [session.run({"waveform": clip[None]}) for clip in clips]
+    if not layers or not seen:
         raise CheckpointInvalid(
             "there are no convolutions, or no speech, to measure",
             hint="Only networks of convolutions are quantized; give recordings with speech.",
         )
-    low, high = np.median(seen[:, :, 0], axis=0), np.median(seen[:, :, 1], axis=0)
-    sizes = dict(zip(names, seen[:, :, 2].sum(axis=0), strict=True))
-    weights = {
-        n.output[0]: graph.weights[n.input[1]]
-        for n in graph.nodes
-        if n.op_type == "Conv" and n.input[1] in graph.weights
-    }
-    work = {x.name: sizes[x.output] * weights[x.name][0].size for x in layers}
+    table = np.array(seen, dtype=np.float64).reshape(len(seen), len(_OBSERVED), len(names))
+    low, high = np.median(table[:, 0], axis=0), np.median(table[:, 1], axis=0)
+    sizes = dict(zip(names, table[:, 2].sum(axis=0), strict=True))
+    work = {layer.name: sizes[layer.output] * layer.products for layer in layers}
     total = sum(work.values())
     ranges = {n: (float(a), float(b)) for n, a, b in zip(names, low, high, strict=True)}
     return ranges, [layer for layer in layers if work[layer.name] >= _WORTH * total]
 
 
-def _seen(name: str) -> str:
-    return f"seen/{name}"
-
-
 def _observed(graph: FloatGraph, names: Iterable[str]) -> bytes:
-    """Return the graph with (3,) more outputs: least, greatest and number of each value."""
+    """Return the graph with three more outputs for each value: least, greatest and number."""
     from onnx import ModelProto, TensorProto, helper  # noqa: PLC0415 - once per model
 
     model = ModelProto()
     model.CopyFrom(graph.model)
-    for name in names:
-        parts = [f"{_seen(name)}/{kind}" for kind in ("ReduceMin", "ReduceMax", "Size")]
-        made = [
-            helper.make_node("ReduceMin", [name], [parts[0]], keepdims=0),
-            helper.make_node("ReduceMax", [name], [parts[1]], keepdims=0),
-            helper.make_node("Size", [name], [f"{parts[2]}/int"]),
-            helper.make_node("Cast", [f"{parts[2]}/int"], [parts[2]], to=TensorProto.FLOAT),
-            *(helper.make_node("Unsqueeze", [p, "seen/axis"], [f"{p}/1"]) for p in parts),
-            helper.make_node("Concat", [f"{p}/1" for p in parts], [_seen(name)], axis=0),
-        ]
-        model.graph.node.extend(made)
-        value = helper.make_tensor_value_info(_seen(name), TensorProto.FLOAT, [3])
-        model.graph.output.append(value)
-    model.graph.initializer.append(helper.make_tensor("seen/axis", TensorProto.INT64, [1], [0]))
+    for kind, how in _OBSERVED.items():
+        for name in names:
+            model.graph.node.append(helper.make_node(kind, [name], [f"{kind}/{name}"], **how))
+            of = TensorProto.INT64 if kind == "Size" else TensorProto.FLOAT
+            output = helper.make_tensor_value_info(f"{kind}/{name}", of, [])
+            model.graph.output.append(output)
     return bytes(model.SerializeToString())
 
 
@@ -107,9 +98,8 @@ def source_of(
 ) -> Quantized:
     """Return what a card says of a quantized model: its layers, and the ranges that they need."""
     chosen = tuple(layers)
-    quantizer = Quantizer(graph, set(chosen), ranges)
-    quantizer.run()
-    needed = [name for name in ranges if name in quantizer.rounded]
+    rounded = graph.rounded(chosen)
+    needed = [name for name in ranges if name in rounded]
     return Quantized(
         base=base.name,
         base_sha256=base.checkpoint_sha256,

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.errors import ConfigError, HashMismatch, ModelNotInstalled, ModelRuntimeError
-from voiceid.models.engine import PROVIDERS, EngineOptions
+from voiceid.models.providers import PROVIDERS, EngineOptions
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the engine is loaded
 import onnxruntime

@@ -1,7 +1,7 @@
 """What an operator sees: events in the log, counters and latencies, Prometheus text.
 
 `observer` is told what happens, `events` logs it and `counters` counts it; `stats` is what they
-came to, `galleries` what is in a gallery, and `exposition` the text of both for Prometheus.
+came to, `galleries` what is in a gallery, and `prometheus` the text of both for Prometheus.
 No event and no figure holds audio, vectors, contents of files or names of recordings.
 """
 

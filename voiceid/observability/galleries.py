@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from voiceid.observability.exposition import Family, text
+from voiceid.observability.prometheus import gauge, text
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,62 +82,30 @@ class GalleryStats:
         """Return Prometheus text, version 0.0.4: gauges, for a file that is collected."""
         return text([*self._of_all(), *self._of_spaces()])
 
-    def _of_all(self) -> list[Family]:
-        return [
-            Family("voiceid_model_info", "gauge", "The encoder in use.").of(
-                [({"model": self.model}, 1)]
-            ),
-            Family("voiceid_schema_info", "gauge", "Revision of the database's schema.").of(
-                [] if self.schema is None else [({"schema": self.schema}, 1)]
-            ),
-            Family("voiceid_revision", "gauge", "Newest point of the change feed.").of(
-                [({}, self.revision)]
-            ),
-            Family("voiceid_database_bytes", "gauge", "Size of the database with its log.").of(
-                [({}, self.database_bytes)]
-            ),
-            Family("voiceid_standing_speakers", "gauge", "Speakers, by how they stand.").of(
-                ({"standing": name}, count) for name, count in self.standing.items()
-            ),
-            Family("voiceid_group_speakers", "gauge", "Members of each group.").of(
-                ({"group": name}, count) for name, count in self.groups.items()
-            ),
-        ]
+    def _of_all(self) -> Iterator[Metric]:
+        schema = {} if self.schema is None else {(self.schema,): 1}
+        yield gauge("model_info", "The encoder in use.", {(self.model,): 1}, "model")
+        yield gauge("schema_info", "Revision of the database's schema.", schema, "schema")
+        yield gauge("revision", "Newest point of the change feed.", {(): self.revision})
+        yield gauge(
+            "database_bytes", "Size of the database with its log.", {(): self.database_bytes}
+        )
+        standing = {(name,): count for name, count in self.standing.items()}
+        yield gauge("standing_speakers", "Speakers, by how they stand.", standing, "standing")
+        groups = {(name,): count for name, count in self.groups.items()}
+        yield gauge("group_speakers", "Members of each group.", groups, "group")
 
-    def _of_spaces(self) -> list[Family]:
-        def gauge(name: str, told: str, values: Mapping[str, float | None]) -> Family:
-            given = ((space, value) for space, value in values.items() if value is not None)
-            return Family(name, "gauge", told).of(({"space": s}, value) for s, value in given)
-
-        each = {one.space: one for one in self.spaces}
-        return [
-            gauge(
-                "voiceid_speakers",
-                "Enrolled speakers.",
-                {key: one.speakers for key, one in each.items()},
-            ),
-            gauge("voiceid_samples", "Samples.", {key: one.samples for key, one in each.items()}),
-            gauge(
-                "voiceid_space_in_use",
-                "Whether the model and the settings in use make it.",
-                {key: int(one.in_use) for key, one in each.items()},
-            ),
-            gauge(
-                "voiceid_calibration_in_use",
-                "Number of the calibration that decides.",
-                {key: one.calibration for key, one in each.items()},
-            ),
-            gauge(
-                "voiceid_adaptation_in_use",
-                "Number of the adaptation that decides.",
-                {key: one.adaptation for key, one in each.items()},
-            ),
-            gauge(
-                "voiceid_index_bytes",
-                "Size of the index file.",
-                {key: one.index_bytes for key, one in each.items()},
-            ),
-            Family("voiceid_index_state_info", "gauge", "How the index file stands.").of(
-                ({"space": one.space, "state": one.index_state}, 1) for one in self.spaces
-            ),
-        ]
+    def _of_spaces(self) -> Iterator[Metric]:
+        for name, field, description in (
+            ("speakers", "speakers", "Enrolled speakers."),
+            ("samples", "samples", "Samples."),
+            ("space_in_use", "in_use", "Whether the model and the settings in use make it."),
+            ("calibration_in_use", "calibration", "Number of the calibration that decides."),
+            ("adaptation_in_use", "adaptation", "Number of the adaptation that decides."),
+            ("index_bytes", "index_bytes", "Size of the index file."),
+        ):
+            values = {(space.space,): getattr(space, field) for space in self.spaces}
+            given = {labels: value for labels, value in values.items() if value is not None}
+            yield gauge(name, description, given, "space")
+        states = {(space.space, space.index_state): 1 for space in self.spaces}
+        yield gauge("index_state_info", "How the index file stands.", states, "space", "state")

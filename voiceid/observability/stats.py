@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 from voiceid import errors
 from voiceid.domain import Outcome, Reason, Task
 from voiceid.observability.events import ChangeKind
-from voiceid.observability.exposition import Family, Sample, text
+from voiceid.observability.prometheus import counter, gauge, histogram, text
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
 
 _OUTCOMES = {
     Reason.MATCH: Outcome.ACCEPTED,
@@ -74,6 +78,12 @@ class Histogram:
         """How often."""
         return sum(self.counts)
 
+    @property
+    def at_most(self) -> dict[str, int]:
+        """How many took at most so many seconds, by bucket as Prometheus names it."""
+        bounds = [*map(str, self.bounds_s), "+Inf"]
+        return dict(zip(bounds, accumulate(self.counts), strict=True))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, and the count."""
         return {
@@ -82,16 +92,6 @@ class Histogram:
             "bounds_s": list(self.bounds_s),
             "counts": list(self.counts),
         }
-
-
-def _samples(found: Histogram, name: str, labels: Mapping[str, str]) -> list[Sample]:
-    """Return the samples of a Prometheus histogram: its buckets add up."""
-    total, buckets = 0, []
-    for bound, count in zip((*found.bounds_s, None), found.counts, strict=True):
-        total += count
-        le = "+Inf" if bound is None else repr(bound)
-        buckets.append((f"{name}_bucket", {**labels, "le": le}, total))
-    return [*buckets, (f"{name}_sum", labels, found.sum_s), (f"{name}_count", labels, total)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,58 +158,34 @@ class Stats:
         """
         return text([*self._counters(), *self._histograms(), *self._gauges()])
 
-    def _counters(self) -> list[Family]:
+    def _counters(self) -> Iterator[Metric]:
         decisions = dict.fromkeys(_ENDS, 0) | {
             (c.task, c.outcome, c.reason): c.count for c in self.decisions
         }
-        failed = dict.fromkeys(_ERRORS, 0) | dict(self.errors)
+        errors = dict.fromkeys(_ERRORS, 0) | dict(self.errors)
         changes: dict[str, int] = dict.fromkeys(map(str, ChangeKind), 0) | dict(self.changes)
-        return [
-            Family("voiceid_decisions_total", "counter", "Decisions, by how they came out.").of(
-                ({"task": task, "outcome": outcome, "reason": reason}, count)
-                for (task, outcome, reason), count in decisions.items()
-            ),
-            Family(
-                "voiceid_errors_total", "counter", "Questions and changes that ended in an error."
-            ).of(({"error": name}, count) for name, count in failed.items()),
-            Family("voiceid_changes_total", "counter", "Changes of the gallery.").of(
-                ({"kind": name}, count) for name, count in changes.items()
-            ),
-            Family("voiceid_clips_total", "counter", "Clips heard.").of([({}, self.clips)]),
-            Family("voiceid_audio_seconds_total", "counter", "Audio heard, in seconds.").of(
-                [({}, self.audio_s)]
-            ),
-        ]
+        labels = "task", "outcome", "reason"
+        yield counter("decisions", "Decisions, by how they came out.", decisions, *labels)
+        for name, description, label, counts in (
+            ("errors", "Questions and changes that ended in an error.", "error", errors),
+            ("changes", "Changes of the gallery.", "kind", changes),
+        ):
+            yield counter(name, description, {(key,): n for key, n in counts.items()}, label)
+        yield counter("clips", "Clips heard.", {(): self.clips})
+        yield counter("audio_seconds", "Audio heard, in seconds.", {(): self.audio_s})
 
-    def _histograms(self) -> list[Family]:
-        return [
-            Family(name, "histogram", told).over(
-                _samples(found, name, {label: key}) for key, found in histograms.items()
-            )
-            for name, told, label, histograms in (
-                (
-                    "voiceid_decision_seconds",
-                    "From the question to the decision.",
-                    "task",
-                    self.latencies,
-                ),
-                ("voiceid_stage_seconds", "Stages of the work.", "stage", self.stages),
-            )
-        ]
+    def _histograms(self) -> Iterator[Metric]:
+        for name, description, label, latencies in (
+            ("decision_seconds", "From the question to the decision.", "task", self.latencies),
+            ("stage_seconds", "Stages of the work.", "stage", self.stages),
+        ):
+            values = {key: (took.at_most, took.sum_s) for key, took in latencies.items()}
+            yield histogram(name, description, values, label)
 
-    def _gauges(self) -> list[Family]:
-        loaded: list[tuple[dict[str, str], float]] = (
-            [] if self.model_load_s is None else [({}, self.model_load_s)]
-        )
-        speakers = self.speakers or {}
-        return [
-            Family("voiceid_start_time_seconds", "gauge", "When it was opened, Unix time.").of(
-                [({}, self.started_at.timestamp())]
-            ),
-            Family("voiceid_model_load_seconds", "gauge", "How long the models took to load.").of(
-                loaded
-            ),
-            Family("voiceid_speakers", "gauge", "Enrolled speakers.").of(
-                ({"space": space}, count) for space, count in speakers.items()
-            ),
-        ]
+    def _gauges(self) -> Iterator[Metric]:
+        loaded = {} if self.model_load_s is None else {(): self.model_load_s}
+        speakers = {(space,): count for space, count in (self.speakers or {}).items()}
+        started = {(): self.started_at.timestamp()}
+        yield gauge("start_time_seconds", "When it was opened, Unix time.", started)
+        yield gauge("model_load_seconds", "How long the models took to load.", loaded)
+        yield gauge("speakers", "Enrolled speakers.", speakers, "space")

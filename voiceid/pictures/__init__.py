@@ -5,16 +5,17 @@ is not installed: whoever may have to do without imports it when a picture is as
 function returns a figure, and :func:`png` the bytes of its file.
 """
 
-from voiceid.pictures.canvas import png
-from voiceid.pictures.page import voice_page
+from voiceid.pictures.canvas import Picture, png, svg
+from voiceid.pictures.curves import cmc, det, open_set, reliability
+from voiceid.pictures.histograms import score_histograms
 from voiceid.pictures.plane import Method, VoiceMap, map_voices
-from voiceid.pictures.rates import cmc, det, open_set, reliability
-from voiceid.pictures.scores import score_histograms
 from voiceid.pictures.similarity import cosines, pairs, similarity
+from voiceid.pictures.voice_page import voice_page
 from voiceid.pictures.voices import voice_map
 
 __all__ = [
     "Method",
+    "Picture",
     "VoiceMap",
     "cmc",
     "cosines",
@@ -26,6 +27,7 @@ __all__ = [
     "reliability",
     "score_histograms",
     "similarity",
+    "svg",
     "voice_map",
     "voice_page",
 ]

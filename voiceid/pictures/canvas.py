@@ -11,10 +11,11 @@ import contextlib
 import functools
 import io
 import logging
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeAlias
 
 from voiceid.errors import ExtraMissing
 
@@ -31,6 +32,7 @@ except ImportError as error:
     raise ExtraMissing("pictures need matplotlib, which is not installed") from error
 
 P = ParamSpec("P")
+Picture: TypeAlias = Figure
 
 DPI = 120
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
@@ -55,6 +57,7 @@ _STYLE: dict[Any, object] = {
     "axes.titlelocation": "left",
     "grid.color": "#dddddd",
     "hatch.linewidth": 0.6,
+    "svg.hashsalt": "voiceid",  # the same ids each time
     "legend.frameon": False,
     "legend.fontsize": 9.0,
 }
@@ -117,11 +120,26 @@ def legend_below(figure: Figure, *axes: Axes, columns: int = 1) -> None:
         figure.legend(handles, labels, loc="outside lower left", ncols=columns)
 
 
+def legend_beside(figure: Figure, axes: Axes, width_chars: int) -> None:
+    """Put the legend to the right of the axes, its lines broken at a width."""
+    handles, labels = axes.get_legend_handles_labels()
+    lines = [textwrap.fill(label, width_chars, subsequent_indent="  ") for label in labels]
+    figure.legend(handles, lines, loc="outside right upper")
+
+
 def png(figure: Figure) -> bytes:
     """Return a picture as a PNG file; the same picture gives the same bytes."""
     file = io.BytesIO()
     with _styled():
         figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+    return file.getvalue()
+
+
+def svg(figure: Figure) -> bytes:
+    """Return a picture as an SVG file, its text as outlines; the same picture, the same bytes."""
+    file = io.BytesIO()
+    with _styled():
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()
 
 

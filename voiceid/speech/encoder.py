@@ -8,7 +8,7 @@ import numpy as np
 
 from voiceid.domain import EmbeddingSpace, Float32Array
 from voiceid.errors import AudioInvalid, ModelRuntimeError, NotEnoughSpeech
-from voiceid.models.engine import EngineOptions
+from voiceid.models.providers import EngineOptions
 from voiceid.models.runtime import Session
 
 MIN_SAMPLES = 1600

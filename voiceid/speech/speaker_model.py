@@ -13,9 +13,9 @@ from voiceid.domain import EmbeddingSpace
 from voiceid.errors import ModelUnknown
 from voiceid.models import runtime
 from voiceid.models.cards import ModelCard
-from voiceid.models.engine import EngineOptions
 from voiceid.models.fetch import Progress
 from voiceid.models.install import ModelStore
+from voiceid.models.providers import EngineOptions
 from voiceid.observability import Counters
 from voiceid.speech.embedder import Embedder
 from voiceid.speech.encoder import Encoder

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from voiceid.domain import Float32Array
 from voiceid.errors import ModelRuntimeError
-from voiceid.models.engine import EngineOptions
+from voiceid.models.providers import EngineOptions
 from voiceid.speech.quality import FRAME_SAMPLES
 
 if TYPE_CHECKING:  # the options are needed without the engine

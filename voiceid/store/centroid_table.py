@@ -23,6 +23,18 @@ _STREAMED = 4096
 _DERIVED = 2000
 """Speakers whose centroids are derived at once."""
 
+_OWNERS = select(
+    centroids.c.id,
+    centroids.c.speaker_id,
+    centroids.c.n_narrowband,
+    centroids.c.n_samples,
+    centroids.c.net_speech_s,
+    speakers.c.name,
+    speakers.c.expires_at,
+    speakers.c.disabled_at,
+).join(speakers)
+"""Built once: it is asked with every decision."""
+
 Target: TypeAlias = tuple[str, Transform | None]
 """A space that samples have a centroid in, and the transform to it from their own."""
 
@@ -113,21 +125,11 @@ class Centroids:
         StoreError
             A row is damaged, or a centroid is not there.
         """
-        query = select(
-            centroids.c.id,
-            centroids.c.speaker_id,
-            centroids.c.n_narrowband,
-            centroids.c.n_samples,
-            centroids.c.net_speech_s,
-            speakers.c.name,
-            speakers.c.expires_at,
-            speakers.c.disabled_at,
-        ).join(speakers)
-        query = query.where(in_list(self._connection, centroids.c.id, centroid_ids))
-        found = {row.id: stored_rows.enrolled(row) for row in self._connection.execute(query)}
-        if missing := [id_ for id_ in centroid_ids if id_ not in found]:
+        query = _OWNERS.where(in_list(self._connection, centroids.c.id, centroid_ids))
+        owners = stored_rows.owners(self._connection.execute(query).all())
+        if missing := [id_ for id_ in centroid_ids if id_ not in owners]:
             raise stored_rows.lost(missing[0])
-        return found
+        return owners
 
     def group(self, name: str, space_id: str, ids: Sequence[int] | None = None) -> list[int]:
         """Return the ids of the centroids in a space of the members of a group, by id.

@@ -14,13 +14,19 @@ from voiceid.store.value_list import in_list
 
 
 class Feed:
-    """Reads the change feed."""
+    """Reads the change feed, as a snapshot has it."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._newest: Revision | None = None
 
     def revision(self) -> Revision:
         """Return the newest point of the feed."""
+        if self._newest is None:  # read once a snapshot
+            self._newest = self._read_newest()
+        return self._newest
+
+    def _read_newest(self) -> Revision:
         row = self._connection.execute(
             select(changes.c.revision, changes.c.token).order_by(changes.c.revision.desc()).limit(1)
         ).first()
@@ -44,6 +50,14 @@ class Feed:
         )
         found = self._connection.execute(query)
         return [FeedEntry(Revision(row.revision, row.token), row.centroid_id) for row in found]
+
+
+class MovingFeed(Feed):
+    """Reads the change feed in a change, which appends to it."""
+
+    def revision(self) -> Revision:
+        """Return the newest point of the feed."""
+        return self._read_newest()
 
 
 class Effects:

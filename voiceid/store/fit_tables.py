@@ -11,13 +11,12 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
+    RowMapping,
     Table,
-    bindparam,
     delete,
-    func,
     insert,
     select,
+    text,
     true,
     update,
 )
@@ -31,28 +30,22 @@ from voiceid.store import stored_rows
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects
 from voiceid.store.space_table import SpaceWriter
-from voiceid.store.tables import adaptations, calibrations, embedding_spaces
+from voiceid.store.tables import adaptations, calibrations
 
 T = TypeVar("T")
 
-_IN_USE = (
-    select(
-        *(column.label(f"a_{column.name}") for column in adaptations.c),
-        *(column.label(f"c_{column.name}") for column in calibrations.c),
-    )
-    .select_from(embedding_spaces)
-    .outerjoin(
-        adaptations,
-        (adaptations.c.space_id == embedding_spaces.c.id) & adaptations.c.used_since.is_not(None),
-    )
-    .outerjoin(
-        calibrations,
-        (calibrations.c.space_id == func.coalesce(adaptations.c.adapted_id, embedding_spaces.c.id))
-        & calibrations.c.used_since.is_not(None),
-    )
-    .where(embedding_spaces.c.id == bindparam("space_id"))
+_COLUMNS = (*adaptations.c, *calibrations.c)
+_IN_USE = text(
+    f"""
+    SELECT {", ".join(f"{column} AS {column.table.name}_{column.name}" for column in _COLUMNS)}
+    FROM embedding_spaces AS s
+    LEFT JOIN adaptations ON adaptations.space_id = s.id AND adaptations.used_since IS NOT NULL
+    LEFT JOIN calibrations ON calibrations.space_id = coalesce(adaptations.adapted_id, s.id)
+        AND calibrations.used_since IS NOT NULL
+    WHERE s.id = :space_id
+    """  # noqa: S608 - no input
 )
-"""Built once: it is asked with every decision."""
+"""A text, because it is asked with every decision: a select is walked through each time."""
 
 
 class FitsInUse(NamedTuple):
@@ -71,19 +64,22 @@ class FitsInUse(NamedTuple):
 
 def fits_in_use(connection: Connection, space_id: str) -> FitsInUse:
     """Return what decisions in a space are made by; raises StoreError if damaged."""
-    row = connection.execute(_IN_USE, {"space_id": space_id}).first()
+    row = connection.execute(_IN_USE, {"space_id": space_id}).mappings().first()
     if row is None:
         return FitsInUse(None, None)
     return FitsInUse(
-        _part(row, "a_", adaptations, stored_rows.adaptation),
-        _part(row, "c_", calibrations, stored_rows.calibration),
+        _part(row, adaptations, stored_rows.adaptation),
+        _part(row, calibrations, stored_rows.calibration),
     )
 
 
-def _part(row: Row[Any], prefix: str, table: Table, made: Callable[[Any], T]) -> T | None:
+def _part(row: RowMapping, table: Table, made: Callable[[Any], T]) -> T | None:
     """Return what is made of the columns of one table in a joined row, or None for no row."""
-    values = {name: row._mapping[prefix + name] for name in table.c.keys()}  # noqa: SLF001, SIM118
-    return None if values["id"] is None else made(SimpleNamespace(**values))
+    if row[f"{table.name}_id"] is None:
+        return None
+    return made(
+        SimpleNamespace(**{column.name: row[f"{table.name}_{column.name}"] for column in table.c})
+    )
 
 
 class Fits(Generic[T]):

@@ -30,7 +30,7 @@ class Spaces:
 
     def current(self, space_id: str) -> str:
         """Return the space that took the place of ``space_id``, or itself."""
-        return space_in_use(space_id, ((a, b) for a, b in self._connection.execute(_SWITCHED)))
+        return space_in_use(space_id, [(a, b) for a, b in self._connection.execute(_SWITCHED)])
 
     def require_current(self, space_id: str) -> None:
         """Raise SpaceMismatch when another space has taken the place of this one."""

@@ -198,11 +198,15 @@ def _metadata(text: str) -> dict[str, str]:
     return found
 
 
-def enrolled(row: Any) -> Enrolled:
-    """Return whose centroid a row of the join is; raises StoreError when it is damaged.
+def owners(rows: Sequence[Row[Any]]) -> dict[int, Enrolled]:
+    """Return whose centroids the rows of the join are, by id; raises StoreError for a damaged one.
 
     A damaged expiry must not read as none.
     """
+    return {row.id: _enrolled(row) for row in rows}
+
+
+def _enrolled(row: Any) -> Enrolled:
     try:
         return Enrolled(
             SpeakerRef(row.speaker_id, _text(row.name)),

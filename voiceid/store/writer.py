@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from voiceid.store.bulk_insert import BulkWriter
 from voiceid.store.centroid_table import CentroidWriter
-from voiceid.store.change_feed import Effects
+from voiceid.store.change_feed import Effects, MovingFeed
 from voiceid.store.erasure_table import ErasureWriter
 from voiceid.store.fit_tables import AdaptationWriter, CalibrationWriter
 from voiceid.store.reader import Reader
@@ -47,6 +47,7 @@ class Writer(Reader):
         """The sample vectors that were removed, as they were stored: to search for remains."""
         return self._effects.erased_vectors
 
+    feed = cached_property(lambda self: MovingFeed(self._connection))
     spaces = cached_property(lambda self: SpaceWriter(self._connection))
     speakers = cached_property(lambda self: SpeakerWriter(self._effects))
     samples = cached_property(lambda self: SampleWriter(self._effects, self.spaces, self.centroids))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from voiceid.decision.rule import accepted
@@ -68,7 +69,7 @@ class Probe:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: it is judged once
 class Judged:
     """A score, and what it was held against.
 
@@ -86,7 +87,7 @@ class Judged:
     llr: float | None
     calibration: int | None
 
-    @property
+    @cached_property
     def is_match(self) -> bool:
         """Whether the score reaches the threshold."""
         return bool(accepted(self.score, self.threshold.value))

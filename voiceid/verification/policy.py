@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from voiceid.decision.adaptation import StoredAdaptation, adapted_space
-from voiceid.decision.aims import Aim, SetThreshold, first_criterion, first_margin
+from voiceid.decision.aims import Aim, SetThreshold, first_wish
 from voiceid.decision.rule import DecisionRule
 from voiceid.decision.transforms import Transform
 from voiceid.domain import Condition, Embedding, EmbeddingSpace
@@ -57,9 +57,9 @@ class BackEnd:
         ------
         ThresholdUnavailable
         """
-        threshold = self.rule.threshold(condition, gallery_size)
-        llr = self.rule.llr(score, condition)
-        used = None if llr is None or self.rule.calibration is None else self.rule.calibration.id
+        threshold, calibration = self.rule.threshold(condition, gallery_size), self.rule.calibration
+        llr = None if calibration is None else self.rule.llr(score, condition)
+        used = None if calibration is None or llr is None else calibration.id
         return Judged(score, threshold, llr, used)
 
 
@@ -113,12 +113,13 @@ class Policy:
                 space, transform = _adapted(space, fits.adaptation), fits.adaptation.transform
                 # What was measured of the model alone does not hold in another space.
                 rule = replace(rule, model=f"{rule.model}, adapted,", points=())
-            rule = rule.with_calibration(fits.calibration)
+            if fits.calibration is not None:
+                rule = rule.with_calibration(fits.calibration)
         levels = [call, self.groups.get(group or "", NO_AIM), self.settings]
-        criterion = first_criterion(levels, per_search=per_search)
-        if criterion is not call.criterion(per_search=per_search):
+        level, criterion, margin = first_wish(levels, per_search=per_search)
+        if level > 0:  # one on a call goes with the call
             self._require_own_space(criterion, space)
-        return BackEnd(space, transform, rule.aimed(criterion, first_margin(levels)))
+        return BackEnd(space, transform, rule.aimed(criterion, margin))
 
     def read_for_enrollment(self, reader: Reader) -> DecisionRule:
         """Return the rule that enrolments are judged by, and by which two names are one voice.

@@ -105,6 +105,26 @@ def test_a_tag_in_front_of_an_mp3_changes_nothing() -> None:
     assert tagged.pcm_sha256 == plain.pcm_sha256
 
 
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+def test_an_mp3_without_its_header_is_heard_whole(mode: str) -> None:
+    data = bytearray(encode(melody(4.0), "MP3", bitrate_mode=mode))
+    at = max(data.find(b"Xing"), data.find(b"Info"))
+    data[at : at + 4] = bytes(4)
+    heard, stream = decoded(bytes(data))
+    assert len(heard) >= 4 * RATE  # libsndfile stops at 2.3 s
+    assert not stream.truncated
+
+
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+def test_two_mp3s_in_one_file_are_both_heard(mode: str) -> None:
+    loud = encode(melody(4.0), "MP3", bitrate_mode=mode)
+    quiet = encode(melody(6.0) / 8, "MP3", bitrate_mode=mode)
+    for first, second in ((loud, quiet), (quiet, loud)):
+        heard, stream = decoded(first + second)
+        assert len(heard) == pytest.approx(10 * RATE, abs=0.3 * RATE)
+        assert not stream.truncated
+
+
 @pytest.mark.parametrize("file_format", ["WAV", "FLAC", "MP3", "OGG"])
 def test_bytes_a_file_and_a_stream_give_the_same_samples(file_format: str, tmp_path: Path) -> None:
     data = encode(melody(), file_format)

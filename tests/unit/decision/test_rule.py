@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceid.decision.agreement import thresholds_among
+from voiceid.decision.aims import SetThreshold, Target, threshold_by_hand
 from voiceid.decision.calibration import (
     CalibratedPoint,
     Calibration,
@@ -25,9 +26,7 @@ from voiceid.decision.rule import (
     DEFAULT_FMR,
     DecisionRule,
     OperatingPoint,
-    Target,
     accepted,
-    checked_margin,
 )
 from voiceid.domain import Band, Condition, QualityReport, band_of
 from voiceid.errors import ConfigError, ThresholdUnavailable
@@ -124,9 +123,9 @@ def test_points_of_one_band_are_no_stand_in_for_another() -> None:
 
 
 def test_the_target_of_a_call_wins() -> None:
-    rule = RULE.with_options(Target(0.01), 0.2)
+    rule = RULE.aimed(Target(0.01), 0.2)
     assert (rule.aim, rule.margin) == (Target(0.01), 0.2)
-    assert RULE.with_options(None, None) == RULE
+    assert RULE.aimed(None, None) == RULE
     assert RULE.aim == Target(DEFAULT_FMR)
 
 
@@ -148,12 +147,12 @@ def several(*rates: float) -> DecisionRule:
 def test_the_point_for_the_highest_rate_that_is_not_above_the_target_decides(
     asked: float, used: float
 ) -> None:
-    rule = several(0.1, 0.01).with_options(Target(asked))
+    rule = several(0.1, 0.01).aimed(Target(asked))
     assert rule.threshold(of(3.0)).value == 0.9 - used
 
 
 def test_a_target_below_every_point_is_refused_with_the_trials_that_it_would_take() -> None:
-    rule = several(0.1, 0.01).with_options(Target(0.001))
+    rule = several(0.1, 0.01).aimed(Target(0.001))
     with pytest.raises(ThresholdUnavailable, match="3000 impostor trials"):
         rule.threshold(of(3.0))
 
@@ -161,7 +160,7 @@ def test_a_target_below_every_point_is_refused_with_the_trials_that_it_would_tak
 def test_the_longest_step_is_never_passed_over_for_want_of_a_rate() -> None:
     rule = DecisionRule(
         "net", [replace(point(1, 0.5), target_fmr=0.01), replace(point(4, 0.6), target_fmr=0.1)], 0
-    ).with_options(Target(0.01))
+    ).aimed(Target(0.01))
     assert rule.threshold(of(3.0)).value == 0.5
     with pytest.raises(ThresholdUnavailable):
         rule.threshold(of(5.0))
@@ -185,13 +184,16 @@ def test_a_target_fpir_takes_a_lower_fmr_of_a_larger_gallery(size: int, fpir: fl
         min_size=1,
         max_size=20,
     ),
-    st.builds(Target, st.sampled_from([0.3, 0.1, 0.05, 0.01, 0.001]), st.booleans()),
+    st.one_of(
+        st.builds(Target, st.sampled_from([0.3, 0.1, 0.05, 0.01, 0.001]), st.booleans()),
+        st.sampled_from([0.4, {1.0: 0.6, 4.0: 0.5}]).map(lambda x: threshold_by_hand(x, "test")),
+    ),
     st.integers(1, 20),
     st.booleans(),
 )
 def test_many_thresholds_at_once_are_those_one_by_one(
     clips: list[tuple[Band, float | None, float | None]],
-    target: Target,
+    criterion: Target | SetThreshold,
     gallery_size: int,
     calibrated: bool,
 ) -> None:
@@ -202,7 +204,7 @@ def test_many_thresholds_at_once_are_those_one_by_one(
         for rate in rates
     ]
     calibration = CALIBRATION if calibrated else None
-    rule = DecisionRule("net", points, 0.05, calibration, target, min_level_dbfs=-40.0)
+    rule = DecisionRule("net", points, 0.05, calibration, criterion, min_level_dbfs=-40.0)
     conditions = [replace(of(net, band), level_dbfs=level) for band, net, level in clips]
     rows = [Conditions.of(one) for one in conditions]
     joined = Conditions(
@@ -215,8 +217,15 @@ def test_many_thresholds_at_once_are_those_one_by_one(
             assert math.isnan(expected)
             continue
         assert threshold.value == expected
-        by_calibration = calibrated and one.band is Band.WIDEBAND and one.net_speech_s >= 2.0
-        assert threshold.source.startswith("calibration 3, " if by_calibration else "card net, ")
+        if isinstance(criterion, SetThreshold):
+            assert threshold.source == "set by hand in test"
+            continue
+        covers = calibrated and one.band is Band.WIDEBAND and one.net_speech_s >= 2.0
+        reaches = criterion.fmr(gallery_size) >= 0.01 * (1 - 1e-9)
+        assert threshold.source.startswith(
+            "calibration 3, " if covers and reaches else "card net, "
+        )
+        assert ("calibration 3 does not reach FMR" in threshold.source) == (covers and not reaches)
 
 
 @given(st.lists(st.tuples(st.floats(), st.floats())))
@@ -228,12 +237,6 @@ def test_a_score_is_accepted_if_it_reaches_a_threshold_and_never_without_one(
     for (score, threshold), found in zip(pairs, reached, strict=True):
         assert found == accepted(score, threshold) == (score >= threshold)
         assert not (found and (math.isnan(score) or math.isnan(threshold)))
-
-
-@pytest.mark.parametrize("value", [-0.1, 2.1, math.nan, math.inf])
-def test_what_cannot_be_a_lead_is_never_a_margin(value: float) -> None:
-    with pytest.raises(ConfigError, match="margin"):
-        checked_margin(value)
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 6.0), st.booleans()), max_size=12))
@@ -255,6 +258,27 @@ def test_the_thresholds_among_clips_are_those_of_all_their_pairs(
     assert set(found) == every
     assert len(found) == len(every)
     assert found == sorted(found, key=lambda threshold: threshold.value)
+
+
+def test_a_rate_that_the_calibration_does_not_reach_falls_to_the_card_and_says_so() -> None:
+    rule = replace(RULE, calibration=CALIBRATION)
+    assert rule.aimed(Target(0.01)).threshold(of(3.0)).source.startswith("calibration 3, FMR 1 %")
+    below = rule.aimed(Target(0.001)).threshold(of(3.0))
+    assert below.value == 0.5
+    assert below.source == (
+        "card net, wideband, net speech >= 2 s, FMR 0.1 %; calibration 3 does not reach FMR 0.1 %"
+    )
+    with pytest.raises(ThresholdUnavailable, match="impostor"):
+        replace(rule, points=()).aimed(Target(0.001)).threshold(of(3.0))
+
+
+def test_a_cosine_set_by_hand_for_longer_speech_says_from_how_much_on_it_holds() -> None:
+    rule = RULE.aimed(threshold_by_hand({2: 0.6, 4: 0.5}, "the settings"))
+    assert rule.threshold(of(5.0)).value == 0.5
+    with pytest.raises(ThresholdUnavailable, match=r"the settings .* from 2 s"):
+        rule.threshold(of(1.5))
+    with pytest.raises(ThresholdUnavailable, match="how much speech"):
+        rule.threshold(of(None))
 
 
 def test_speech_softer_than_anything_measured_has_no_threshold() -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from voiceid.decision.aims import Target
 from voiceid.decision.calibration import (
     BANDS,
     CalibratedPoint,
@@ -15,7 +16,6 @@ from voiceid.decision.calibration import (
     StoredCalibration,
     Weight,
 )
-from voiceid.decision.aims import Target
 from voiceid.decision.rule import DecisionRule, OperatingPoint
 from voiceid.domain import Band
 from voiceid.evaluation.protocol import Model, Protocol, Recording

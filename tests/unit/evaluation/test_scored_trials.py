@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from random_voices import QUALITY, random_unit, sample
 
-from voiceid.decision.embeddings import unit
 from voiceid.decision.aims import Target
+from voiceid.decision.embeddings import unit
 from voiceid.decision.rule import DecisionRule, OperatingPoint
 from voiceid.domain import Band, Utterance
 from voiceid.evaluation.protocol import Model, Protocol, Recording

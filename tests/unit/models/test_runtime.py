@@ -14,8 +14,8 @@ import onnxruntime
 import pytest
 
 from voiceid.errors import ConfigError, HashMismatch, ModelNotInstalled, ModelRuntimeError
-from voiceid.models.engine import EngineOptions
 from voiceid.models.graph import Graph
+from voiceid.models.providers import EngineOptions
 from voiceid.models.runtime import Session, cpu_limit
 
 GRANTED = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

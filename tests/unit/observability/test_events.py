@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from voiceid import Change, EventFormatter, SpeakerNotFound
+from voiceid import ChangeKind, EventFormatter, SpeakerNotFound
 from voiceid.observability import KEYS, Observer
 from voiceid.observability.events import LOG, emit
 
@@ -18,7 +18,7 @@ def test_a_record_has_the_fields_of_its_event_and_says_them(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "voiceid")
-    Observer().changed(Change.RENAME, speaker="Zoë von Ω", speaker_id=3, other='a "b"')
+    Observer().changed(ChangeKind.RENAME, speaker="Zoë von Ω", speaker_id=3, other='a "b"')
     [record] = caplog.records
     assert (record.name, record.levelname) == ("voiceid", "INFO")
     assert (record.event, record.kind, record.speaker) == ("change", "rename", "Zoë von Ω")
@@ -70,10 +70,10 @@ def test_of_an_error_the_class_is_told_and_not_the_message(
 
 def test_a_program_that_sets_up_no_log_sees_nothing_on_its_streams() -> None:
     program = (
-        "from voiceid.observability import Observer, Change\n"
+        "from voiceid.observability import Observer, ChangeKind\n"
         "observer = Observer()\n"
         "observer.failed('verify', ValueError('x'), 0.0)\n"
-        "observer.changed(Change.REMOVE, speaker='alice')\n"
+        "observer.changed(ChangeKind.REMOVE, speaker='alice')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"")

@@ -22,7 +22,6 @@ from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaOutdated, SchemaTooNew, StoreBusy, StoreError
 from voiceid.store import Store, StoreOptions, maintenance, upgrade
 from voiceid.store.connections import make_engine, transaction
-from voiceid.store.upgrade import SCHEMA_HEAD, SchemaState
 from voiceid.store.tables import centroids, metadata
 from voiceid.store.upgrade import SCHEMA_HEAD, SchemaState
 

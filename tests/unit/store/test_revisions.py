@@ -179,7 +179,10 @@ def test_0004_keeps_every_row_and_no_model_was_changed(fitted: Path) -> None:
         adaptation = reader.adaptations.in_use(SPACE.id)
         assert adaptation is not None
         assert reader.calibrations.in_use(adaptation.adapted_id) is not None
-        assert [(s.name, s.n_samples) for s in reader.speakers.all()] == [("alice", 2), ("Carol", 2)]
+        assert [(s.name, s.n_samples) for s in reader.speakers.all()] == [
+            ("alice", 2),
+            ("Carol", 2),
+        ]
     assert maintenance.check(store) == []
     store.close()
 

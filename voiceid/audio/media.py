@@ -78,8 +78,6 @@ class Media:
 
     Attributes
     ----------
-    origin : int
-        The byte that counts as the first: behind a tag that a decoder should not see.
     failure : Exception or None
         What went wrong while reading.
     """
@@ -88,7 +86,6 @@ class Media:
         self.name = name
         self.where = where
         self.size = size
-        self.origin = 0
         self.failure: Exception | None = None
         self._file = file
         self._owned = owned
@@ -121,15 +118,13 @@ class Media:
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move to a byte and return its position; stay where it is when that fails."""
-        if whence == os.SEEK_SET:
-            offset += self.origin
         with contextlib.suppress(OSError, ValueError):  # before the start: C asks and checks
             self._file.seek(offset, whence)
         return self.tell()
 
     def tell(self) -> int:
         """Return the position in bytes."""
-        return self._file.tell() - self.origin
+        return self._file.tell()
 
     def head(self, n: int) -> bytes:
         """Return the first ``n`` bytes (fewer in a shorter file) and go back to the start."""

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from voiceid import metrics, pictures
-from voiceid.pictures.rates import _wilson
+from voiceid.pictures.curves import _wilson
 
 Check = Callable[[Figure], None]
 rng = np.random.default_rng(7)
@@ -33,7 +33,8 @@ def percents(axis) -> dict[str, float]:
 def test_a_det_curve_is_drawn_on_axes_of_normal_deviates(legible: Check) -> None:
     figure = pictures.det({"campplus": (GENUINE, IMPOSTOR)}, {"threshold 0.5": 0.5})
     [axes] = figure.axes
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("FMR (%)", "FNMR (%)")
+    assert axes.get_xlabel() == "FMR (%): strangers who are accepted"
+    assert axes.get_ylabel() == "FNMR (%): right speakers who are refused"
     for axis in (axes.xaxis, axes.yaxis):
         ticks = percents(axis)
         assert ticks["5"] == pytest.approx(NormalDist().inv_cdf(0.05))
@@ -45,6 +46,19 @@ def test_a_det_curve_is_drawn_on_axes_of_normal_deviates(legible: Check) -> None
     assert mark.get_ydata()[0] == pytest.approx(NormalDist().inv_cdf(fnmr))
     assert np.min(np.hypot(*(curve.get_xydata() - mark.get_xydata()[0]).T)) < 0.02
     legible(figure)
+
+
+def test_a_det_picture_is_16_9_and_names_its_data_and_their_counts(legible: Check) -> None:
+    draw = [pictures.det({"campplus": (GENUINE, IMPOSTOR)}, title="a $set$.csv") for _ in "12"]
+    width, height = draw[0].get_size_inches()
+    assert width * 9 == pytest.approx(height * 16)
+    assert draw[0].axes[0].get_title(loc="left") == "Detection error trade-off: a $set$.csv"
+    words = " ".join(legend_of(draw[0])[0].split())
+    assert words == "campplus (400 genuine, 9,000 impostor comparisons)"
+    legible(draw[0])
+    first, again = map(pictures.svg, draw)
+    assert first == again
+    assert first.startswith(b"<?xml")
 
 
 def test_the_equal_error_rate_is_marked_where_both_rates_are_equal(legible: Check) -> None:

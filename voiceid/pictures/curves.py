@@ -34,6 +34,7 @@ from voiceid.pictures.canvas import (
     drawable,
     drawn,
     legend_below,
+    legend_beside,
     sheet,
 )
 from voiceid.pictures.marks import mark_thresholds
@@ -52,6 +53,8 @@ length."""
 _WHOLE = 0.6
 """A DET curve is shown up to here, unless a mark lies beyond: nobody works at such rates."""
 _LABEL_CHARS = 60
+_LEGEND_CHARS = 40
+_SIZE_16_9 = (9.6, 5.4)
 _DEVIATE_95 = 1.959964
 """Two-sided 95 % of the normal distribution."""
 
@@ -61,6 +64,8 @@ def det(
     scores: Mapping[str, tuple[Scores, Scores]],
     thresholds: Mapping[str, float] | None = None,
     points: Mapping[str, tuple[float, float]] | None = None,
+    *,
+    title: str = "",
 ) -> Figure:
     """Draw detection error trade-off curves, marked at the equal error rate and at thresholds.
 
@@ -72,13 +77,15 @@ def det(
         Thresholds to mark on every curve, by what they are called.
     points : mapping of str to (FMR, FNMR), optional
         Rates to mark that are of no single threshold, by what they are called.
+    title : str
+        What the scores are of, e.g. the name of a data set.
 
     Raises
     ------
     ValueError
         A side has no scores, or a score is not finite.
     """
-    figure, axes = blank(6.2, 6.0)
+    figure, axes = blank(*_SIZE_16_9)
     least = (
         _floor(1 / max(len(impostor) for _, impostor in scores.values())),
         _floor(1 / max(len(genuine) for genuine, _ in scores.values())),
@@ -88,7 +95,8 @@ def det(
         look: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)]}
         line = LINES[number % len(LINES)]
         curve = _thinned(det_curve(genuine, impostor), least)
-        axes.plot(*curve, linestyle=line, label=drawable(name, _LABEL_CHARS), **look)
+        label = f"{drawable(name, _LABEL_CHARS)} ({_counts(genuine, impostor)})"
+        axes.plot(*curve, linestyle=line, label=label, **look)
         for mark, told, rates in _det_marks(genuine, impostor, thresholds or {}):
             style = {"markerfacecolor": "none", "markersize": 14} if mark == MARKERS[0] else {}
             _mark(axes, rates, least, f"    {told}", marker=mark, **look, **style)
@@ -101,9 +109,17 @@ def det(
     _probit_axis(axes, "y", least[1], top)
     ends = [_deviate(max(least)), _deviate(top)]
     axes.plot(ends, ends, color=FAINT, linewidth=0.8, linestyle=":")
-    axes.set(xlabel="FMR (%)", ylabel="FNMR (%)", title="Detection error trade-off")
-    legend_below(figure, axes)
+    axes.set(
+        xlabel="FMR (%): strangers who are accepted",
+        ylabel="FNMR (%): right speakers who are refused",
+        title=f"Detection error trade-off{title and ': '}{drawable(title, _LABEL_CHARS)}",
+    )
+    legend_beside(figure, axes, _LEGEND_CHARS)
     return figure
+
+
+def _counts(genuine: Scores, impostor: Scores) -> str:
+    return f"{len(genuine):,} genuine, {len(impostor):,} impostor comparisons"
 
 
 @drawn

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sounds import RATE, decoded, encode, melody
 
 from voiceid.audio import AudioOptions
-from voiceid.audio.sources import display_name
+from voiceid.audio.media import display_name
 from voiceid.errors import (
     AudioError,
     AudioInvalid,

@@ -13,11 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from voiceid import GalleryStats, Reason, SpaceStats, Task
 from voiceid.observability import Counters
 from voiceid.observability.counters import BOUNDS_S
-from voiceid.observability.exposition import Family, text
+from voiceid.observability.prometheus import gauge, text
 
-LABELS = st.dictionaries(
-    st.from_regex(r"[a-z][a-z_]{0,8}", fullmatch=True), st.text(max_size=20), max_size=3
-)
 IN_USE = {
     "in_use": True,
     "calibration": 3,
@@ -37,21 +34,19 @@ def parsed(said: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
     return found
 
 
-@given(
-    st.lists(st.tuples(LABELS, VALUES), max_size=4, unique_by=lambda s: str(sorted(s[0].items())))
-)
+@given(st.dictionaries(st.tuples(st.text(max_size=20), st.text(max_size=20)), VALUES, max_size=4))
 def test_any_labels_and_values_come_back_from_the_parser(
-    samples: list[tuple[dict[str, str], float]],
+    values: dict[tuple[str, str], float],
 ) -> None:
-    said = text([Family("voiceid_things", "gauge", "Things.").of(samples)])
-    expected = {tuple(sorted(labels.items())): float(value) for labels, value in samples}
+    said = text([gauge("things", "Things.", values, "kind", "of")])
+    expected = {(("kind", k), ("of", o)): float(value) for (k, o), value in values.items()}
     assert parsed(said).get("voiceid_things", {}) == expected
 
 
 def test_what_is_no_number_is_said_as_prometheus_says_it() -> None:
-    said = text([Family("x", "gauge", "X.").of([({"of": "nan"}, math.nan), ({}, -math.inf)])])
-    assert 'x{of="nan"} NaN\n' in said
-    assert "x -Inf\n" in said
+    said = text([gauge("x", "X.", {("nan",): math.nan, ("low",): -math.inf}, "of")])
+    assert 'voiceid_x{of="nan"} NaN\n' in said
+    assert 'voiceid_x{of="low"} -Inf\n' in said
 
 
 def test_a_group_called_like_a_line_of_the_text_does_not_become_one() -> None:

@@ -7,6 +7,8 @@ reads them back as text.  A content security policy forbids the page to load any
 from __future__ import annotations
 
 import html
+from pathlib import Path as PagePath
+from string import Template
 
 import numpy as np
 import numpy.typing as npt
@@ -23,75 +25,6 @@ _RADIUS = 6.0
 _ADDED_RADIUS = 11.0
 _MARGIN = 0.06
 """Room around the outermost points, as a share of the larger extent."""
-
-_TEMPLATE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width">
-<title>@title@</title>
-<style>
-body { font: 15px/1.4 system-ui, sans-serif; color: #111; background: #fff; margin: 1.5em; }
-h1 { font-size: 1.3em; margin: 0; }
-p { margin: .3em 0; color: #444; }
-#told { color: #111; font-weight: 600; min-height: 1.4em; overflow-wrap: anywhere; }
-main { display: flex; flex-wrap: wrap; gap: 1em; align-items: flex-start; }
-#plot { flex: 1 1 560px; max-width: 1100px; height: auto; }
-#plot text { font-size: 13px; fill: #444; }
-#plot .grid { stroke: #ddd; }
-#plot .frame { stroke: #000; }
-#plot .spoke { stroke-width: .8; opacity: .6; }
-.dot { stroke: #000; stroke-width: .6; }
-.added { stroke-width: 1.6; }
-.dot:focus { outline: none; stroke-width: 2.5; }
-.faded { opacity: .1; }
-ul { list-style: none; margin: 0; padding: 0; max-height: 80vh; overflow-y: auto; }
-button { font: inherit; display: flex; gap: .5em; align-items: center; width: 100%;
- border: 1px solid transparent; background: none; padding: .15em .5em; text-align: left;
- cursor: pointer; overflow-wrap: anywhere; }
-button[aria-pressed=true] { border-color: #000; font-weight: 600; }
-button svg { flex: none; }
-</style>
-</head>
-<body>
-<h1>@title@</h1>
-<p>Point at a mark, or go through them with the Tab key, to see whose clip it is. A name in the
-list shows that speaker alone; the same name again shows all. @notes@</p>
-<p id="told" role="status"></p>
-<main>
-<svg id="plot" viewBox="0 0 @width@ @height@" role="group" aria-label="@title@">
-<defs>
-@symbols@
-</defs>
-@frame@
-@groups@
-</svg>
-<ul>
-@legend@
-</ul>
-</main>
-<script>
-const told = document.getElementById("told");
-function tell(event) {
-  const title = event.target.closest(".dot")?.querySelector("title");
-  if (title) told.textContent = title.textContent;
-}
-document.addEventListener("mouseover", tell);
-document.addEventListener("focusin", tell);
-const buttons = [...document.querySelectorAll("button")];
-for (const button of buttons) button.addEventListener("click", () => {
-  const chosen = button.getAttribute("aria-pressed") === "false" ? button : null;
-  for (const other of buttons) other.setAttribute("aria-pressed", String(other === chosen));
-  for (const group of document.querySelectorAll("#plot g[data-speaker]"))
-    group.classList.toggle("faded",
-      chosen !== null && group.dataset.speaker !== chosen.dataset.speaker);
-});
-</script>
-</body>
-</html>
-"""
 
 
 def voice_page(voices: VoiceMap) -> str:
@@ -115,9 +48,8 @@ def voice_page(voices: VoiceMap) -> str:
         "width": str(_WIDTH),
         "height": str(_HEIGHT),
     }
-    # In one pass, for a name may look like a place to fill in.
-    pieces = _TEMPLATE.split("@")
-    return "".join(parts.get(piece, piece) for piece in pieces)
+    page = PagePath(__file__).with_suffix(".html").read_text("utf-8")
+    return Template(page).substitute(parts)
 
 
 def _text(text: str) -> str:

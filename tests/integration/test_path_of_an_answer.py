@@ -1,0 +1,96 @@
+"""How far a question goes through the program: files that it crosses, and SQL that it takes.
+
+A crossing is a call of a function in another file of the package (`crossings`); decoding and
+hearing, which are the work itself, are left out.  Statements are counted as SQLAlchemy gives them
+to the driver: one of several rows is one.  BEGIN and COMMIT, and the waiting for a turn (PRAGMA
+busy_timeout), are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from crossings import crossings
+from sqlalchemy import event
+
+from voiceid import VoiceID
+
+THE_WORK = ("audio/", "speech/")
+THE_CHECK = re.compile(r"FROM changes\b.* DESC", re.DOTALL)
+"""The newest point of the change feed: whether the index has seen all that there is."""
+
+
+@pytest.fixture
+def vid(home: Path) -> Iterator[VoiceID]:
+    """Alice and bob, and a dozen voices beside them, so that the best five are to be read."""
+    with VoiceID.open() as opened:
+        vectors = np.random.default_rng(5).standard_normal((12, opened.models.space.dim))
+        np.save(home / "others.npy", vectors.astype(np.float32))
+        (home / "others.txt").write_text("".join(f"Person {n}\n" for n in range(12)))
+        opened.speakers.import_embeddings(
+            home / "others.npy",
+            ids=home / "others.txt",
+            space=opened.models.space.id,
+            net_speech_s=12.0,
+        )
+        yield opened
+
+
+@pytest.fixture
+def statements(vid: VoiceID) -> Iterator[Callable[[Callable[[], Any]], list[str]]]:
+    """Return the statements that an act takes."""
+    ran: list[str] = []
+    engine = vid._session.store._engine
+
+    def watch(_connection: Any, _cursor: Any, statement: str, *_: object) -> None:
+        ran.append(statement)
+
+    def of(act: Callable[[], Any]) -> list[str]:
+        ran.clear()
+        act()
+        return [statement for statement in ran if not statement.startswith("BEGIN")]
+
+    event.listen(engine, "before_cursor_execute", watch)
+    yield of
+    event.remove(engine, "before_cursor_execute", watch)
+
+
+def test_an_identification_crosses_at_most_sixty_times_between_files(
+    vid: VoiceID, home: Path, ami
+) -> None:
+    door = ami.cut("alice-4", home / "door.wav")
+    assert vid.identify(door).accepted  # warm: everything is loaded now
+    counts = crossings(lambda: vid.identify(door), outside=THE_WORK)
+    assert 20 < sum(counts.values()) <= 60, counts.most_common()
+
+
+def test_an_identification_takes_three_statements_and_the_check_for_changes(
+    vid: VoiceID, home: Path, ami, statements
+) -> None:
+    door = ami.cut("alice-4", home / "door.wav")
+    vid.identify(door)
+    ran = statements(lambda: vid.identify(door))
+    checks = [one for one in ran if THE_CHECK.search(one)]
+    assert len(checks) == 1, ran
+    assert len(ran) - len(checks) <= 3, ran
+
+
+def test_a_new_speaker_with_two_clips_takes_fourteen_statements(
+    vid: VoiceID, home: Path, ami, statements
+) -> None:
+    clips = [ami.cut(turn, home / f"{turn}.wav") for turn in ("carol-1", "carol-2")]
+    vid.identify(clips[0])
+    ran = statements(lambda: vid.enroll("carol", clips))
+    assert vid.speakers.get("carol").n_samples == 2
+    assert len(ran) <= 14, ran
+
+
+def test_a_new_name_takes_three_statements(vid: VoiceID, statements) -> None:
+    ran = statements(lambda: vid.speakers.rename("alice", "alicia"))
+    assert vid.speakers.get("alicia").n_samples
+    assert len(ran) <= 3, ran
