@@ -187,10 +187,10 @@ def hnsw(store: Store, voices: Voices, gallery: Float32Array, n_queries: int) ->
     for m, ef_construction in HNSW_BUILT:
         pgvector.HNSW_M, pgvector.HNSW_EF_CONSTRUCTION = m, ef_construction
         with store.write() as writer:
-            writer.drop_hnsw(SPACE.id)
+            writer.search.drop_hnsw(SPACE.id)
         started = time.perf_counter()
         with store.write() as writer:
-            writer.build_hnsw(SPACE.id, DIM)
+            writer.search.build_hnsw(SPACE.id, DIM)
             size = _connection(writer).exec_driver_sql(
                 "SELECT pg_relation_size(indexrelid) FROM pg_stat_user_indexes"
                 " WHERE indexrelname LIKE 'hnsw%%'"

@@ -3,8 +3,8 @@
     python -m benchmarks.quantize [--model campplus]      (then benchmarks.calibrate --write)
 
 The speech is 96 of the speakers of LibriSpeech train-clean-100, up to 5 s each as the product
-hears them.  The card that is written holds every range, so that the model that is built from
-it is the same to the byte everywhere, and needs no recordings.
+hears them.  The card that is written holds every range, so that a model is built from it
+without recordings, the same to the byte with the same version of ONNX Runtime.
 """
 
 from __future__ import annotations

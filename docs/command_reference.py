@@ -25,6 +25,7 @@ import voiceid
 from voiceid import errors
 from voiceid.cli import exit_codes
 from voiceid.cli.root import PROGRAM, root
+from voiceid.cli.tree import CommonOption
 from voiceid.observability import events
 
 REPO = Path(__file__).resolve().parents[1]
@@ -93,6 +94,8 @@ def _commands() -> str:
         parts.append(_prose(command.help or ""))
         rows = _options(ctx, command, common=False)
         parts += [_table("option | what it does", rows)] if rows else []
+        examples = "\n".join(getattr(command, "examples", ()))
+        parts += [f"```sh\n{examples}\n```\n"] if examples else []
     rows = _options(click.Context(root), root, common=True)
     parts.append("### Common options\n\nThey may stand before the command or after it.\n")
     parts.append(_table("option | what it does", rows))
@@ -104,7 +107,7 @@ def _options(ctx: click.Context, command: click.Command, *, common: bool) -> lis
         record
         for param in command.get_params(ctx)
         if isinstance(param, click.Option)
-        and (type(param).__name__ == "CommonOption") == common
+        and isinstance(param, CommonOption) == common
         and "--help" not in param.opts
         and (record := param.get_help_record(ctx)) is not None
     ]

@@ -1,11 +1,5 @@
 """`VoiceID`: a client of one gallery of enrolled voices.
 
-    with VoiceID.open(home="/srv/door") as vid:
-        vid.enroll("alice", ["a1.wav", "a2.wav", "a3.wav"])
-        decision = vid.identify("door.mp3")
-        if decision.accepted and decision.speaker.name == "alice":
-            ...
-
 The verbs that answer are its methods.  Everything that is stored is a collection, one file each
 in `voiceid.resources`, loaded when it is first asked for.
 """
@@ -66,6 +60,11 @@ class VoiceID:
     ) -> None:
         self._session = Session(config, notify or (lambda _: None), progress)
         self._questions = Questions(self._session)
+        if config.unread_file is not None:
+            self._session.notify(
+                f"{config.unread_file} is not read: it is not in the home, which is {config.home};"
+                f" to use it, open the gallery by its home, {config.unread_file.parent}"
+            )
 
     @classmethod
     def open(
@@ -82,17 +81,16 @@ class VoiceID:
         Parameters
         ----------
         data : path, optional
-            Folder of the database and the index; from the configuration when omitted.
+            Folder of the database and the index; from the configuration when omitted.  A
+            ``config.yaml`` beside it is not read: name its folder as ``home`` for that.
         home : path, optional
-            The folder of ``config.yaml``, from which relative paths start; when omitted
-            ``$VOICEID_HOME``, else the current folder if it holds a ``config.yaml``, else the
-            user's data folder.
+            The folder of ``config.yaml``, where relative paths start; else ``$VOICEID_HOME``, the
+            current folder if it holds a ``config.yaml``, or the user's data folder.
         overrides : mapping, optional
             Settings by dotted key, e.g. ``{"model": "ge2e", "decision.target_fmr": 0.01}``.
-        notify : callable, optional
-            Receives a sentence about what takes long (a model that is fetched) or was left out.
-        progress : callable, optional
-            Receives how far a download is: ``progress(stage, done_bytes, total_bytes)``.
+        notify, progress : callable, optional
+            Receive a sentence about what takes long or was left out, and how far a download is:
+            ``progress(stage, done_bytes, total_bytes)``.
 
         Raises
         ------
@@ -221,7 +219,7 @@ class VoiceID:
         SpeakerNotFound
             No speaker of that name is enrolled, or is in the group.
         SpaceMismatch
-            The speaker is enrolled, but with another model or other speech settings.
+            The speaker is enrolled with another model or other speech settings.
         AudioError, ModelError, StoreError, ConfigError
         """
         aim = aim_of(target_fmr=target_fmr, threshold=threshold)
@@ -337,9 +335,7 @@ class VoiceID:
         ------
         EnrollmentRefused
             Something speaks against it; its ``report`` has every problem, nothing changed.
-        SpeakerNameInvalid, SpeakerDetailInvalid
-            The name, a group, a label or an expiry cannot be used.
-        ModelError, StoreError, ConfigError
+        SpeakerNameInvalid, SpeakerDetailInvalid, ModelError, StoreError, ConfigError
             Nothing was changed.
         """
         clips = sources_of(sources)

@@ -284,7 +284,7 @@ class SchemaOutdated(StoreError):
     """The database is of an older voiceid and must be upgraded first."""
 
     exit_code = 52
-    default_hint = "Run `voiceid db upgrade`."
+    default_hint = "Run `voiceid database upgrade`."
 
 
 class StoreBusy(StoreError):

@@ -149,7 +149,7 @@ def _csv_rows(lines: Iterable[str]) -> Iterator[tuple[int, Row]]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield reader.line_num, f"it is not CSV: {error}"
+            yield reader.line_num, f"it is not a CSV file: {error}"
             return
         if not row:
             continue

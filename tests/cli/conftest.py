@@ -9,10 +9,13 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+import soundfile
 from cli_running import Ran, Runner, environment
 
+from examples.ami import clean_turns
 from voiceid.cli import main
 
 
@@ -63,3 +66,25 @@ def models(models_folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> 
             shutil.copy(models_folder / f"{name}{suffix}", folder)
     monkeypatch.setenv("VOICEID_MODELS", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A manifest of turns of people alone in meetings, and what is kept of them."""
+    folder = tmp_path_factory.mktemp("site")
+    lines = ["speaker,path"]
+    for number, turn in enumerate(clean_turns(min_duration_s=1.5)):
+        soundfile.write(folder / f"{number}.flac", *turn.samples())
+        lines.append(f"{turn.speaker},{number}.flac")
+    (folder / "site.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def calibrated(site: Path, home: Path, run: Runner) -> dict[str, Any]:
+    ran = run(
+        *("calibrate", site / "site.csv", "--use", "--target-fmr", "1%"),
+        *("--cache", site / "cache", "--json"),
+    )
+    assert ran.code == 0, ran.err
+    return ran.json

@@ -86,6 +86,14 @@ def test_what_helps_speakers_it_has_not_heard_decides_and_can_be_taken_back(
     assert chosen["eer"] <= none["eer"]
     assert chosen["gain_lower"] > 0.0
     assert calibration["space_id"] == adaptation["adapted_space"] != before["embedding_space"]
+    monkeypatch.setenv("VOICEID_DECISION__THRESHOLD", "0.4")
+    for ask in (["identify", door], ["verify", "alice", door]):
+        refused = run(*ask)
+        assert refused.code == 39
+        assert "the threshold of the settings was set for campplus-" in refused.err
+        by_call = run(*ask, "--threshold", "0.4", "--json").json
+        assert by_call["threshold_source"] == "set by hand in the call"
+    monkeypatch.delenv("VOICEID_DECISION__THRESHOLD")
     found = run("identify", door, "--json").json
     assert found["embedding_space"] == adaptation["adapted_space"]
     assert found["gallery_size"] == before["gallery_size"], "everybody is there"
@@ -93,11 +101,11 @@ def test_what_helps_speakers_it_has_not_heard_decides_and_can_be_taken_back(
     assert found["calibration"] == calibration["id"]
     for ask in (["verify", "alice", door], ["compare", door, door]):
         assert run(*ask, "--json").json["embedding_space"] == adaptation["adapted_space"]
-    assert run("db", "check").code == 0
+    assert run("database", "check").code == 0
     assert run("adaptations", "remove", str(adaptation["id"])).code == 49
     assert f"calibration {calibration['id']} of" in run("doctor").out
     left = run("calibrations", "use", "none")
-    assert "nobody is accepted" in left.out
+    assert "no speaker is accepted" in left.out
     assert run("verify", "alice", door).code == 39
     assert run("doctor").code == 46
     assert run("calibrations", "use", str(calibration["id"])).code == 0

@@ -10,6 +10,8 @@ import pytest
 from cli_running import Runner
 from torture.voices import fill, new_clips, opened
 
+from voiceid import EmbeddedClip
+
 NAMES = {
     "path": "../../etc/passwd",
     "absolute": "/dev/null",
@@ -85,11 +87,11 @@ def test_a_name_lives_as_any_other(kind: str, empty_home: Path, run: Runner) -> 
     assert run("speakers", "import", "gallery.jsonl").code == 0
     assert {one["name"] for one in done("speakers", "list")} == {kept, "somebody"}
     assert run("speakers", "inspect", "--", name).code == 0
-    assert run("db", "check").code == 0
+    assert run("database", "check").code == 0
     around = {path.name for path in empty_home.parent.rglob("*")}
     assert not around & {"passwd", "con", "nul", "id"}
     with opened(empty_home / "data") as vid:
-        [best] = vid.search(vid.samples.list(name)[0].vector, vid.models.space, k=1)
+        [best] = vid.search(EmbeddedClip(vid.samples.list(name)[0].vector, vid.models.space), k=1)
     assert best.speaker.name == kept
 
 

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-import soundfile
 from cli_running import Runner
 
-from examples.ami import clean_turns
 from voiceid import VoiceID
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A manifest of turns of people alone in meetings, and what is kept of them."""
-    folder = tmp_path_factory.mktemp("site")
-    lines = ["speaker,path"]
-    for number, turn in enumerate(clean_turns(min_duration_s=1.5)):
-        soundfile.write(folder / f"{number}.flac", *turn.samples())
-        lines.append(f"{turn.speaker},{number}.flac")
-    (folder / "site.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return folder
-
-
-@pytest.fixture
-def calibrated(site: Path, home: Path, run: Runner) -> dict[str, Any]:
-    ran = run(
-        *("calibrate", site / "site.csv", "--target-fmr", "0.01"),
-        *("--cache", site / "cache", "--json"),
-    )
-    assert ran.code == 0, ran.err
-    return ran.json
-
-
-def test_a_calibration_decides_at_once_and_is_named(
+def test_a_calibration_that_is_used_decides_and_is_named(
     calibrated: dict[str, Any], home: Path, run: Runner, ami: Any
 ) -> None:
     assert calibrated["in_use"]
@@ -79,7 +54,7 @@ def test_it_can_be_chosen_left_and_removed(
     door = ami.cut("alice-4", home / "door.wav")
     number = calibrated["id"]
     words = ["calibrate", site / "site.csv", "--cache", site / "cache", "--no-use", "--json"]
-    assert run(*words).code == 60, "the usual target takes more trials"
+    assert run(*words, "--target-fmr", "1e-6").code == 60, "that takes more trials"
     again = run(*words, "--target-fmr", "0.02")
     assert not again.json["in_use"]
     listed = [json.loads(line) for line in run("calibrations", "list", "--json").out.splitlines()]
@@ -117,6 +92,67 @@ def test_it_can_be_chosen_left_and_removed(
     assert "Cllr" in run("calibrations", "show", str(again.json["id"])).out
 
 
+def test_without_use_it_is_kept_and_changes_no_decision(
+    site: Path, home: Path, run: Runner, ami: Any
+) -> None:
+    door = ami.cut("alice-4", home / "door.wav")
+    words = ["calibrate", site / "site.csv", "--cache", site / "cache"]
+    ran = run(*words, "--target-fmr", "1%", stdin=b"")
+    assert ran.code == 0, ran.err
+    assert "calibration 1 is kept and does not decide: `voiceid calibrations use 1`" in ran.err
+    assert run("verify", "alice", door, "--json").json["threshold_source"].startswith("card")
+    rows = [line for line in ran.out.splitlines() if " of " in line and "%" in line]
+    card, *new = [line for line in rows if line.startswith(("card", "calibration 1 "))]
+    assert card.split()[:2] == ["card", "campplus"]
+    [would] = [line for line in new if line.endswith("would decide")]
+    assert would.split()[2:4] == ["1", "%"]
+    assert "lowest FMR that can be asked of it: " in ran.out
+    used = run("calibrations", "use", "1")
+    assert used.code == 0
+    found = run("verify", "alice", door, "--json").json
+    assert found["threshold_source"] == "calibration 1, FMR 1 %"
+
+
+def test_a_rate_that_the_trials_do_not_support_stays_with_the_card(
+    site: Path, home: Path, run: Runner, ami: Any
+) -> None:
+    words = ["calibrate", site / "site.csv", "--cache", site / "cache", "--use"]
+    ran = run(*words)
+    assert ran.code == 0, ran.err
+    [decides] = [line for line in ran.out.splitlines() if line.endswith("decides now")]
+    assert decides.startswith("card campplus")
+    assert "do not support the FMR of 0.1 %" in ran.err
+    door = ami.cut("alice-4", home / "door.wav")
+    source = run("verify", "alice", door, "--json").json["threshold_source"]
+    assert source.startswith("card campplus")
+    assert source.endswith("calibration 1 does not reach FMR 0.1 %")
+
+
+def test_the_counts_are_of_the_held_out_trials(calibrated: dict[str, Any]) -> None:
+    held_out = calibrated["held_out"]
+    card, *new = calibrated["rates"]
+    assert card["source"] == "card campplus"
+    assert card["impostor"] + card["genuine"] + card["without_threshold"] == (
+        held_out["impostor"] + held_out["genuine"]
+    )
+    for row in new:
+        assert (row["impostor"], row["genuine"]) == (held_out["impostor"], held_out["genuine"])
+        assert row["false_matches"] <= row["target_fmr"] * row["impostor"]
+    assert [row["target_fmr"] for row in new if row["decides"]] == [0.01]
+    assert min(row["target_fmr"] for row in new) == calibrated["least_fmr"]
+
+
+def test_a_threshold_in_the_settings_decides_on_and_that_is_said(
+    site: Path, home: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOICEID_DECISION__THRESHOLD", "0.5")
+    ran = run("calibrate", site / "site.csv", "--cache", site / "cache", "--use")
+    assert ran.code == 0, ran.err
+    [decides] = [line for line in ran.out.splitlines() if line.endswith("decides now")]
+    assert decides.startswith("the settings")
+    assert "the threshold set by hand in the settings decides" in ran.err
+
+
 def test_it_is_for_one_embedding_space(
     calibrated: dict[str, Any], home: Path, run: Runner, ami: Any
 ) -> None:
@@ -143,7 +179,7 @@ def test_a_damaged_calibration_accepts_nobody(
 ) -> None:
     door = ami.cut("alice-4", home / "door.wav")
     with VoiceID.open() as vid:
-        database = vid.config.data / "voiceid.sqlite3"
+        database = vid.database.location
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE calibrations SET facts = replace(facts, 'slope', 'hope')")
     for ask in (["verify", "alice", door], ["identify", door], ["compare", door, door]):
@@ -173,4 +209,3 @@ def test_sound_that_cannot_be_read_is_left_out_and_told(
     ran = run("calibrate", site / "more.csv", "--cache", site / "cache", "--target-fmr", "0.01")
     assert ran.code == 0
     assert "missing.flac" in ran.err
-    shutil.rmtree(site / "cache")

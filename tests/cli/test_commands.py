@@ -558,55 +558,55 @@ def test_pull_from_a_file_installs_and_remove_takes_it_away(
 
 def test_the_database_says_where_it_is_and_of_which_revision(home: Path, run: Runner) -> None:
     for word in ("status", "upgrade"):
-        facts = run("db", word, "--json").json
+        facts = run("database", word, "--json").json
         assert facts["current"] == facts["head"]
         assert Path(facts["database"]).is_file()
-        assert facts["head"] in run("db", word).out
+        assert facts["head"] in run("database", word).out
 
 
 def test_a_database_is_checked_and_copied(home: Path, run: Runner) -> None:
-    assert run("db", "check").out == "ok  2 speakers, every sample and centroid\n"
-    assert run("db", "check", "--json").json == {"ok": True, "speakers": 2}
-    copied = run("db", "backup", "copy.sqlite3", "--json").json
+    assert run("database", "check").out == "ok  2 speakers, every sample and centroid\n"
+    assert run("database", "check", "--json").json == {"ok": True, "speakers": 2}
+    copied = run("database", "backup", "copy.sqlite3", "--json").json
     assert copied["size_bytes"] == (home / "copy.sqlite3").stat().st_size
-    assert run("db", "backup", "copy.sqlite3").code == 50
-    assert run("db", "backup", "other.sqlite3").out.startswith("backed up  other.sqlite3")
+    assert run("database", "backup", "copy.sqlite3").code == 50
+    assert run("database", "backup", "other.sqlite3").out.startswith("backed up  other.sqlite3")
 
 
 def test_a_backup_is_put_back_and_recognises_whom_it_holds(
     home: Path, ami: object, run: Runner
 ) -> None:
     clip = ami.cut("alice-3", home / "door.wav")
-    run("db", "backup", "copy.sqlite3")
+    run("database", "backup", "copy.sqlite3")
     run("speakers", "remove", "alice", "--yes")
     assert run("identify", clip).code == 10
-    assert run("db", "restore", "copy.sqlite3").code == 2
-    told = run("db", "restore", "copy.sqlite3", "--yes", "--json").json
+    assert run("database", "restore", "copy.sqlite3").code == 2
+    told = run("database", "restore", "copy.sqlite3", "--yes", "--json").json
     saved = Path(told.pop("saved"))
     database = str(home / "data" / "voiceid.sqlite3")
     assert told == {"restored": "copy.sqlite3", "database": database, "speakers": 2}
     assert run("identify", clip, "--json").json["speaker"]["name"] == "alice"
-    ran = run("db", "restore", saved, "--yes")
+    ran = run("database", "restore", saved, "--yes")
     assert ran.out.startswith(f"restored  {saved}, 1 speaker\nsaved     {home}")
     assert run("identify", clip).code == 10
     assert run("index", "status", "--json").json["vectors"] == 1
 
 
 def test_a_damaged_database_is_replaced_by_a_backup(home: Path, run: Runner) -> None:
-    run("db", "backup", "copy.sqlite3")
+    run("database", "backup", "copy.sqlite3")
     (home / "data" / "voiceid.sqlite3").write_text("oops", encoding="utf-8")
-    assert "voiceid db restore" in run("speakers", "list").err
-    assert run("db", "restore", "copy.sqlite3", "--yes").code == 0
-    assert run("db", "check").code == 0
-    assert run("db", "restore", "none.sqlite3", "--yes").code == 50
+    assert "voiceid database restore" in run("speakers", "list").err
+    assert run("database", "restore", "copy.sqlite3", "--yes").code == 0
+    assert run("database", "check").code == 0
+    assert run("database", "restore", "none.sqlite3", "--yes").code == 50
     (home / "notes.txt").write_text("precious", encoding="utf-8")
-    assert run("db", "restore", "notes.txt", "--yes").code == 50
+    assert run("database", "restore", "notes.txt", "--yes").code == 50
 
 
 def test_a_damaged_database_does_not_pass_the_check(home: Path, run: Runner) -> None:
     with closing(sqlite3.connect(home / "data" / "voiceid.sqlite3")) as connection, connection:
         connection.execute("UPDATE centroids SET vector = (SELECT vector FROM samples LIMIT 1)")
-    ran = run("db", "check")
+    ran = run("database", "check")
     assert (ran.code, ran.out) == (50, "")
     assert "the centroid of bob" in ran.err
 
@@ -614,16 +614,16 @@ def test_a_damaged_database_does_not_pass_the_check(home: Path, run: Runner) -> 
 def test_where_there_is_no_database_none_is_made_to_look_after_it(
     empty_home: Path, run: Runner
 ) -> None:
-    assert run("db", "check").code == 50
-    assert run("db", "backup", "copy.sqlite3").code == 50
+    assert run("database", "check").code == 50
+    assert run("database", "backup", "copy.sqlite3").code == 50
     assert not (empty_home / "data").exists()
     assert not (empty_home / "copy.sqlite3").exists()
 
 
 def test_a_database_that_is_none_is_an_error(home: Path, run: Runner) -> None:
-    database = Path(run("db", "status", "--json").json["database"])
+    database = Path(run("database", "status", "--json").json["database"])
     database.write_bytes(b"this is not a database" * 100)
-    for words in (["speakers", "list"], ["db", "status"], ["db", "upgrade"]):
+    for words in (["speakers", "list"], ["database", "status"], ["database", "upgrade"]):
         ran = run(*words)
         assert ran.code == 50
         assert "Traceback" not in ran.err

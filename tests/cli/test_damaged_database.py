@@ -25,15 +25,15 @@ COMMANDS = [
     ["speakers", "remove", "bob", "--yes"],
     ["speakers", "export", "copy.jsonl"],
     ["index", "rebuild"],
-    ["db", "status"],
-    ["db", "backup", "copy.sqlite3"],
+    ["database", "status"],
+    ["database", "backup", "copy.sqlite3"],
     ["doctor"],
 ]
 
 
 @pytest.fixture
 def database(home: Path, run: Runner) -> Path:
-    assert run("db", "backup", "good.sqlite3").code == 0
+    assert run("database", "backup", "good.sqlite3").code == 0
     path = home / "data" / "voiceid.sqlite3"
     shutil.copy(path, home / "sound")
     return path
@@ -94,7 +94,7 @@ def test_lost_pages_are_found_and_restored_and_nobody_gets_in_by_them(
     assert [right[name].accepted for name in voices] == [True, True, False]
     for number, (what, content) in enumerate(pages((home / "sound").read_bytes()).items()):
         put(database, content)
-        checked = run("db", "check")
+        checked = run("database", "check")
         assert not sensible(checked), what
         assert "db restore" in checked.err, what
         sensible(run(*COMMANDS[number % len(COMMANDS)]))
@@ -104,7 +104,7 @@ def test_lost_pages_are_found_and_restored_and_nobody_gets_in_by_them(
         for name, decision in asked(home, voices).items():
             assert decision.accepted in {False, right[name].accepted}, what
             assert not decision.accepted or decision.speaker.name == name, what
-        assert run("db", "restore", "good.sqlite3", "--yes").code == 0, what
+        assert run("database", "restore", "good.sqlite3", "--yes").code == 0, what
         assert run("speakers", "list", "--json").stdout == listed, what
 
 
@@ -141,12 +141,12 @@ def test_rows_that_cannot_have_been_written_are_found_and_fool_nobody(
 ) -> None:
     statement(ROWS[damage])(database)
     damaged = database.read_bytes()
-    assert not sensible(run("db", "check"))
+    assert not sensible(run("database", "check"))
     for command in COMMANDS:
         put(database, damaged)
         sensible(run(*command))
     put(database, damaged)
     for name, decision in asked(home, voices).items():
         assert name != "stranger" or not decision.accepted
-    assert run("db", "restore", "good.sqlite3", "--yes").code == 0
-    assert run("db", "check").code == 0
+    assert run("database", "restore", "good.sqlite3", "--yes").code == 0
+    assert run("database", "check").code == 0

@@ -7,10 +7,12 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from cli_running import Runner
-from voiceid.app import doctor
+
+from voiceid.resources import examination
 
 
 def findings(run: Runner, code: int = 0) -> dict[str, set[str]]:
@@ -28,6 +30,7 @@ def findings(run: Runner, code: int = 0) -> dict[str, set[str]]:
 ALL_WELL = {
     subject: {"ok"}
     for subject in (
+        "settings",
         "engine",
         "models",
         "database",
@@ -104,7 +107,7 @@ def test_too_many_threads_are_a_warning(
 def test_a_disk_that_fills_up_is_told_in_time(
     free: float, health: str, code: int, home: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    monkeypatch.setattr(examination.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
     assert findings(run, code) == {**ALL_WELL, "disk": {health}}
 
 
@@ -116,3 +119,58 @@ def test_a_provider_that_is_missing_is_found(
     ran = run("identify", home / "none.wav")
     assert ran.code == 21
     assert "onnxruntime-gpu" in ran.err
+
+
+def test_speakers_who_are_all_in_another_space_are_counted_by_every_question(
+    home: Path, ami: Any, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door = ami.cut("alice-4", home / "door.wav")
+    monkeypatch.setenv("VOICEID_SPEECH__THRESHOLD", "0.6")
+    asked = run("identify", door)
+    assert asked.code == 10
+    assert "no speaker is enrolled in campplus-" in asked.out
+    assert "; of all speakers 2 are in campplus-" in asked.out
+    claimed = run("verify", "alice", door)
+    assert claimed.code == 38
+    assert "; of all speakers 2 are in campplus-" in claimed.err
+    assert findings(run, code=46)["gallery"] == {"error"}
+    assert "2 in campplus-" in run("doctor").out
+
+
+def test_the_config_that_is_read_is_named(
+    empty_home: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for words in (["config", "show"], ["doctor"], ["models", "list", "-v"]):
+        ran = run(*words)
+        assert f"there is no {empty_home / 'config.yaml'}" in ran.out + ran.err
+    assert run("config", "show", "--json").json["file"] is None
+    (empty_home / "config.yaml").write_text("offline: true\n", encoding="utf-8")
+    for words in (["config", "show"], ["doctor"], ["models", "list", "-v"]):
+        ran = run(*words)
+        assert str(empty_home / "config.yaml") in ran.out + ran.err
+        assert "there is no" not in (ran.out + ran.err).partition("database")[0]
+    assert run("config", "show", "--json").json["file"] == str(empty_home / "config.yaml")
+
+
+def test_a_config_beside_the_data_folder_that_is_not_read_is_named(
+    home: Path, tmp_path: Path, run: Runner
+) -> None:
+    door = tmp_path / "srv" / "door"
+    (door / "data").mkdir(parents=True)
+    (door / "config.yaml").write_text("offline: true\n", encoding="utf-8")
+    ran = run("config", "check", "--data", door / "data")
+    assert ran.code == 0
+    assert f"{door / 'config.yaml'} is not read" in ran.err
+    assert f"open the gallery by its home, {door}" in ran.err
+    assert run("config", "check", "--home", door, "--data", door / "data").err == ""
+    assert run("config", "check").err == ""
+
+
+def test_a_hint_names_the_config_of_the_home(home: Path, run: Runner) -> None:
+    assert f"`model:` in {home / 'config.yaml'}" in run("models", "list").err
+    sound = home / "long.wav"
+    sound.write_bytes(b"0" * 5000)
+    (home / "config.yaml").write_text("audio: {max_bytes: 1000}\n", encoding="utf-8")
+    ran = run("identify", sound)
+    assert ran.code == 25
+    assert f"raise audio.max_bytes in {home / 'config.yaml'}" in ran.err

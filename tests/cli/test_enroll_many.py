@@ -132,7 +132,7 @@ def test_a_run_that_was_killed_is_finished_by_the_next(people: Path, run: Runner
         ("a.csv", "name,path,age\nalice,a.wav,7\n", "line 2: unknown column 'age'"),
         ("a.csv", "name,path\nalice\n", "line 2: 1 cells under 2 columns"),
         ("a.csv", "name,path\n\x01,a.wav\n", "line 2: the speaker's name"),
-        ("a.csv", 'name,path\n"alice,a.wav\n', "it is not CSV"),
+        ("a.csv", 'name,path\n"alice,a.wav\n', "it is not a CSV file"),
         ("a.jsonl", '{"name": "alice"}\n[1]\n{"name"', "line 1: no column path"),
         ("a.jsonl", '{"name": "alice", "path": 3}\n', "line 1: path is not a text"),
     ],

@@ -27,7 +27,7 @@ def disk(home: Path, ami, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 def gallery(run: Runner) -> object:
     """Check the database, and return all that it says of everybody."""
-    checked = run("db", "check", "--json")
+    checked = run("database", "check", "--json")
     assert checked.code == 0, checked.err
     listed = run("speakers", "list", "--json").json_lines
     samples = [run("samples", "list", one["name"], "--json").json_lines for one in listed]
@@ -75,7 +75,7 @@ COMMANDS = {
     "rename": ["speakers", "rename", "alice", "eve"],
     "merge": ["speakers", "merge", "alice", "bob", "--force", "--yes"],
     "import": ["speakers", "import", "carol.jsonl"],
-    "restore": ["db", "restore", "carol.sqlite3", "--yes"],
+    "restore": ["database", "restore", "carol.sqlite3", "--yes"],
     "rebuild": ["index", "rebuild"],
 }
 
@@ -84,10 +84,10 @@ COMMANDS = {
 def test_a_change_on_a_full_disk_is_made_or_refused(
     name: str, disk: Path, home: Path, run: Runner
 ) -> None:
-    assert run("db", "backup", "before.sqlite3").code == 0
+    assert run("database", "backup", "before.sqlite3").code == 0
     assert run("enroll", "carol", "carol-1.wav", "carol-2.wav", "--force").code == 0
     assert run("speakers", "export", "carol.jsonl", "carol").code == 0
-    assert run("db", "backup", "carol.sqlite3").code == 0
+    assert run("database", "backup", "carol.sqlite3").code == 0
 
     def undo() -> None:
         shutil.rmtree(disk / "data")
@@ -98,7 +98,7 @@ def test_a_change_on_a_full_disk_is_made_or_refused(
 
 
 WRITERS = {
-    "backup": ["db", "backup", "{disk}/copy.sqlite3"],
+    "backup": ["database", "backup", "{disk}/copy.sqlite3"],
     "export": ["speakers", "export", "{disk}/copy.jsonl"],
     "evaluate": ["evaluate", "people.csv", "--output", "{disk}/report", "--cache", "cache"],
     "plot": ["plot", "speakers", "--output", "{disk}/voices.png"],

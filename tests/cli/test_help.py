@@ -43,7 +43,9 @@ def test_every_command_has_help_with_an_example(path: tuple[str, ...], run: Runn
         assert shown.code == 0
         assert shown.err == ""
         lines = shown.out.splitlines()
-        assert lines[-2:] == ["Example:", f"  {command.example}"]
+        heading = "Example:" if len(command.examples) == 1 else "Examples:"
+        shown_examples = [f"  {line}" for line in command.examples]
+        assert lines[-1 - len(shown_examples) :] == [heading, *shown_examples]
         assert max(map(len, lines)) <= 100
 
 
@@ -51,12 +53,14 @@ def test_every_command_has_help_with_an_example(path: tuple[str, ...], run: Runn
 def test_every_example_parses_as_a_command_line_of_its_command(path: tuple[str, ...]) -> None:
     command = TREE[path]
     assert isinstance(command, Command | Group)
-    words = shlex.split(re.split("&&|>", command.example)[0])
-    assert words[0] == "voiceid"
-    assert tuple(words[1 : 1 + len(path)]) == path
-    if path in LEAVES:
-        context = command.make_context("voiceid", words[1 + len(path) :], obj=Console(Settings()))
-        assert context.params is not None
+    for example in command.examples:
+        words = shlex.split(re.split("&&|>", example)[0])
+        assert words[0] == "voiceid"
+        assert tuple(words[1 : 1 + len(path)]) == path
+        if path in LEAVES:
+            words = words[1 + len(path) :]
+            context = command.make_context("voiceid", words, obj=Console(Settings()))
+            assert context.params is not None
 
 
 @pytest.mark.parametrize("path", TREE, ids=" ".join)
@@ -74,18 +78,44 @@ def test_every_command_takes_the_common_options(path: tuple[str, ...]) -> None:
 
 
 def test_the_listing_of_commands_says_what_the_commands_say_themselves() -> None:
-    for name, (_, line) in root.lazy.items():
-        assert TREE[(name,)].short_help == line
+    for path, group in TREE.items():
+        for listed in getattr(group, "lazy", {}).values():
+            for name, line in listed.items():
+                assert TREE[(*path, name)].get_short_help_str(limit=100) == line
 
 
-@pytest.mark.parametrize("path", [(), ("speakers",), ("models",), ("db",), ("index",)])
+def test_the_program_lists_commands_in_four_groups_and_common_options_in_full(run: Runner) -> None:
+    shown = run("--help").out
+    headings = re.findall(r"^(\w[\w ]*):$", shown, re.MULTILINE)
+    assert headings == [
+        "Ask",
+        "People",
+        "Measure",
+        "Upkeep",
+        "Options",
+        "Common options",
+        "Examples",
+    ]
+    assert "--home DIR" in shown
+
+
+@pytest.mark.parametrize("path", [path for path in TREE if path], ids=" ".join)
+def test_the_common_options_are_one_line_in_the_help_of_a_command(
+    path: tuple[str, ...], run: Runner
+) -> None:
+    [line] = [x for x in run(*path, "--help").out.splitlines() if "--json" in x and "--home" in x]
+    assert line.startswith("Common options: --json --model")
+    assert line.endswith("(voiceid --help)")
+
+
+@pytest.mark.parametrize("path", [(), ("speakers",), ("models",), ("models", "switch"), ("index",)])
 def test_a_group_alone_shows_its_help_and_is_a_usage_error(
     path: tuple[str, ...], run: Runner
 ) -> None:
     shown = run(*path)
     assert shown.code == 2
     assert shown.out == ""
-    assert "Example:" in shown.err
+    assert "Example" in shown.err
 
 
 def test_the_version_is_that_of_the_project_its_schema_and_its_models(
@@ -149,7 +179,7 @@ def test_the_version_is_told_of_the_home_that_is_named_and_makes_nothing(
         (["models", "pull", "--from", __file__], "NAME"),
         (["models", "pull", "ge2e", "--from", "/no/such/file"], "--from"),
         (["speakers", "remove", "alice"], "--yes"),
-        (["db", "restore", __file__], "--yes"),
+        (["database", "restore", __file__], "--yes"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -33,7 +33,7 @@ def test_who_was_imported_is_recognised_by_voice(
     )
     found = run("identify", ami.cut("carol-2", home / "door.wav"), "--group", "guests", "--json")
     assert found.json["candidates"][0]["speaker"]["name"] == "Carol"
-    assert run("db", "check").code == 0
+    assert run("database", "check").code == 0
     assert "vectors.npy row 1" in run("speakers", "show", "carol").out
     assert run("speakers", "import", vectors, *given).code == 42
 

@@ -120,7 +120,9 @@ def test_a_decision_that_cannot_be_recorded_is_none(
     monkeypatch.setenv("VOICEID_LOG__FILE", "/dev/full")
     ran = run("verify", "alice", door)
     assert (ran.code, ran.out) == (20, "")
-    assert "/dev/full cannot be written: No space left on device; nobody was accepted" in ran.err
+    assert (
+        "/dev/full cannot be written: No space left on device; no speaker was accepted" in ran.err
+    )
     assert run("identify", door, door, "--json").code == 20
     assert run("verify", "alice", door.parent / "none.wav").code == 23, "the error, as without it"
     renamed = run("speakers", "rename", "bob", "robert")
@@ -154,7 +156,7 @@ def test_a_disk_that_fills_up_within_a_line_spoils_no_other(
         ["bash", "-c", command], env=environment(), capture_output=True, text=True, check=False
     )
     assert (ran.returncode, ran.stdout) == (20, "")
-    assert "nobody was accepted" in ran.stderr
+    assert "no speaker was accepted" in ran.stderr
     assert run("verify", "alice", door).code == 0
     cut, last = log.read_text(encoding="utf-8").splitlines()[n_old:]
     assert cut.startswith('{"time": ')

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cli_running import REPO, Runner
 
-from voiceid import Change, VoiceID
+from voiceid import ChangeKind, VoiceID
 from voiceid.observability import KEYS
 from voiceid.observability.counters import BOUNDS_S
 
@@ -37,7 +37,7 @@ def test_the_page_tells_every_key_of_every_event_and_no_other(
 
 def test_the_page_tells_every_kind_of_change() -> None:
     rows = re.findall(r"^\| `(\w+)` \| [^|]+ \|$", PAGE, re.MULTILINE)
-    assert sorted(kind for kind in rows if kind in set(Change)) == sorted(Change)
+    assert sorted(kind for kind in rows if kind in set(ChangeKind)) == sorted(ChangeKind)
 
 
 def test_the_page_tells_every_metric_and_no_other(home: Path, ami: Any, run: Runner) -> None:

@@ -22,15 +22,15 @@ READERS = {
     "list": ["speakers", "list"],
     "inspect": ["speakers", "inspect", "alice"],
     "export": ["speakers", "export", "copy.jsonl"],
-    "backup": ["db", "backup", "copy.sqlite3"],
-    "check": ["db", "check"],
+    "backup": ["database", "backup", "copy.sqlite3"],
+    "check": ["database", "check"],
     "index": ["index", "status"],
 }
 WRITERS = {
     "enroll": ["enroll", "alice", "later.wav"],
     "remove": ["speakers", "remove", "alice", "--yes"],
     "rename": ["speakers", "rename", "alice", "eve"],
-    "restore": ["db", "restore", "good.sqlite3", "--yes"],
+    "restore": ["database", "restore", "good.sqlite3", "--yes"],
 }
 HOW = ["read-only", "full"]
 
@@ -40,7 +40,7 @@ def disk(
     home: Path, ami, run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
     ami.cut("alice-3", home / "later.wav")
-    assert run("db", "backup", "good.sqlite3").code == 0
+    assert run("database", "backup", "good.sqlite3").code == 0
     with mounted(tmp_path / "disk", "4m") as disk:
         shutil.copytree(home / "data", disk / "data")
         monkeypatch.setenv("VOICEID_DATA", str(disk / "data"))
@@ -122,7 +122,7 @@ def test_what_a_killed_process_left_in_the_log_is_not_overlooked(disk: Path, run
         ran = run("identify", "later.wav")
         assert ran.code == 50
         assert "may be written to" in ran.err
-        checked = run("db", "check")
+        checked = run("database", "check")
         assert checked.code == 50
         assert "damaged" not in checked.err
     assert [one["name"] for one in run("speakers", "list", "--json").json_lines] == ["alice"]

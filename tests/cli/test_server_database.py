@@ -11,7 +11,7 @@ import pytest
 from cli_running import Runner
 from postgres_server import Databases
 
-from voiceid import VoiceID
+from voiceid import EmbeddedClip, VoiceID
 from voiceid.domain import DatabaseUrl
 
 
@@ -30,19 +30,19 @@ def test_a_gallery_moves_to_a_server_and_back_and_answers_the_same(
 ) -> None:
     door = ami.cut("alice-3", home / "door.wav")
     shutil.rmtree(home / "data" / "index")
-    missing = run("db", "status", "--json").json
+    missing = run("database", "status", "--json").json
     assert (missing["current"], missing["state"]) == (None, "missing")
-    moved = run("db", "copy", home / "data" / "voiceid.sqlite3", url.text, "--json")
+    moved = run("database", "copy", home / "data" / "voiceid.sqlite3", url.text, "--json")
     assert moved.json["rows"]["speakers"] == 2
     assert moved.json["to"] == str(url)
     here = run("identify", door, "--json").json
-    assert run("db", "status", "--json").json["state"] == "current"
-    assert "2 speakers" in run("db", "check").out
+    assert run("database", "status", "--json").json["state"] == "current"
+    assert "2 speakers" in run("database", "check").out
     [status] = run("index", "status", "--json").json_lines
     assert (status["kind"], status["vectors"], status["enrolled"]) == ("pgvector", 2, 2)
     assert run("index", "rebuild", "--json").json_lines == [status]
     assert list(home.glob("data/index/*")) == [], "an index file was made"
-    back = run("db", "copy", url.text, "back.sqlite3")
+    back = run("database", "copy", url.text, "back.sqlite3")
     assert moved.json["sha256"] in back.out
     assert "well-kept" not in moved.out + back.out
     monkeypatch.delenv("VOICEID_DATABASE_URL")
@@ -82,10 +82,10 @@ def test_embeddings_are_imported_into_a_server_and_its_figures_are_shown(
     given = ("--ids", home / "names.txt", "--space", space.id, "--net-speech-s", "5")
     done = run("speakers", "import", home / "vectors.npy", *given, "--group", "guests", "--json")
     assert (done.code, done.json["new_speakers"]) == (0, 700), done.err
-    assert run("db", "check").code == 0
+    assert run("database", "check").code == 0
     with VoiceID.open() as vid:
         for row in range(0, 700, 50):
-            [found] = vid.search(vectors[row], space, k=1, group="guests")
+            [found] = vid.search(EmbeddedClip(vectors[row], space), k=1, group="guests")
             assert found.speaker.name == names[row]
             assert found.score == pytest.approx(1.0, abs=1e-5)
         counted = vid.events.stats().speakers
@@ -102,15 +102,15 @@ def test_the_model_of_a_server_is_changed_and_its_kept_audio_goes_with_the_speak
 ) -> None:
     clips = [ami.cut(turn, home / f"{turn}.wav") for turn in ("alice-1", "alice-2", "alice-4")]
     assert run("enroll", "alice", *clips[:2], "--keep-audio").code == 0
-    assert run("migrate", "--to", "campplus-int8").code == 0
+    assert run("models", "switch", "prepare", "campplus-int8").code == 0
     assert run("identify", clips[2], "--json").json["embedding_space"].startswith("campplus-9")
-    assert run("migrate", "--switch").code == 0
+    assert run("models", "switch", "commit").code == 0
     found = run("identify", clips[2], "--json").json
     assert (found["outcome"], found["speaker"]["name"]) == ("accepted", "alice")
     assert found["embedding_space"].startswith("campplus-int8-")
     assert run("stats", "--json").json["model"] == "campplus-int8"
-    assert run("migrate", "--finish", "--yes").out == "finished  2 old samples removed\n"
-    assert run("db", "check").code == 0
+    assert run("models", "switch", "finish", "--yes").out == "finished  2 old samples removed\n"
+    assert run("database", "check").code == 0
     kept = home / "data" / "audio"
     assert len([one for one in kept.rglob("*") if one.is_file()]) == 2
     assert run("speakers", "remove", "alice", "--yes").code == 0
@@ -120,18 +120,18 @@ def test_the_model_of_a_server_is_changed_and_its_kept_audio_goes_with_the_speak
 def test_what_is_of_files_only_says_what_to_use_and_no_password_is_shown(
     url: DatabaseUrl, home: Path, run: Runner
 ) -> None:
-    assert run("db", "copy", "data/voiceid.sqlite3", url.text).code == 0
-    backup = run("db", "backup", "copy.sqlite3")
+    assert run("database", "copy", "data/voiceid.sqlite3", url.text).code == 0
+    backup = run("database", "backup", "copy.sqlite3")
     assert backup.code == 50
     assert "pg_dump" in backup.err
-    assert "db copy" in backup.err
-    restored = run("db", "restore", "data/voiceid.sqlite3", "--yes")
+    assert "database copy" in backup.err
+    restored = run("database", "restore", "data/voiceid.sqlite3", "--yes")
     assert restored.code == 50
     assert "pg_restore" in restored.err
-    again = run("db", "copy", "data/voiceid.sqlite3", url.text)
+    again = run("database", "copy", "data/voiceid.sqlite3", url.text)
     assert again.code == 50
     assert "not empty" in again.err
-    unread = run("db", "copy", "data/voiceid.sqlite3", "mysql://u:well-kept@h/v")
+    unread = run("database", "copy", "data/voiceid.sqlite3", "mysql://u:well-kept@h/v")
     assert unread.code == 21
     shown = run("config", "show")
     assert str(url) in shown.out

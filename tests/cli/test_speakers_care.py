@@ -61,7 +61,7 @@ def test_the_outlier_goes_to_a_speaker_of_its_own(clips: dict[str, Path], run: R
     assert run("speakers", "split", "alice", "robert").code == 0
     assert samples(run, "robert") == {"bob-3.wav": before["bob-3.wav"]}
     assert set(samples(run, "alice")) == {"alice-1.wav", "alice-2.wav"}
-    assert run("db", "check").code == 0
+    assert run("database", "check").code == 0
     back = run("speakers", "merge", "bob", "robert", "--yes", "--json")
     assert back.code == 0
     assert back.json["likeness"]["same_voice"] is True
@@ -98,7 +98,7 @@ def test_one_person_under_two_names_becomes_one(
     assert run("speakers", "show", "alise").code == 41
     found = run("identify", clips["alice-4"], "--json")
     assert (found.code, found.json["gallery_size"]) == (0, 2)
-    assert run("db", "check").code == 0
+    assert run("database", "check").code == 0
     assert run("index", "status", "--json").json_lines[0]["state"] == "current"
 
 
@@ -139,7 +139,7 @@ def test_a_sample_is_erased_and_the_last_one_stays(home: Path, run: Runner) -> N
     last = run("samples", "remove", "alice", ids["alice-2.wav"], "--yes")
     assert last.code == 49
     assert "speakers remove" in last.err
-    assert run("db", "check").code == 0
+    assert run("database", "check").code == 0
     assert run("samples", "list", "zoe").code == 41
     few = run("samples", "remove", "bob", samples(run, "bob")["bob-2.wav"], "--yes")
     assert (few.code, "are needed" in few.err) == (0, True)

@@ -138,7 +138,7 @@ def test_a_purge_erases_who_has_expired_and_nobody_else(home: Path, run: Runner)
     done = run("speakers", "purge", "--expired", "--yes", "--json")
     assert [(d["erased"], d["speaker"]["name"]) for d in done.json_lines] == [(True, "alice")]
     assert [s["name"] for s in run("speakers", "list", "--json").json_lines] == ["bob"]
-    assert "nobody has expired" in run("speakers", "purge", "--expired", "--yes").err
+    assert "no speaker has expired" in run("speakers", "purge", "--expired", "--yes").err
     assert run("index", "status", "--json").json_lines[0]["vectors"] == 1
 
 

@@ -26,7 +26,7 @@ def test_it_counts_what_is_there(home: Path, run: Runner) -> None:
     size = (home / "data" / "voiceid.sqlite3").stat().st_size
     assert found == {
         "model": "campplus",
-        "schema": run("db", "status", "--json").json["current"],
+        "schema": run("database", "status", "--json").json["current"],
         "revision": 3,
         "speakers": 2,
         "standing": {"active": 1, "expired": 0, "disabled": 1},

@@ -145,10 +145,10 @@ def test_removal_asks_on_a_terminal_and_yes_means_yes(home: Path, run: Runner) -
 
 
 def test_a_restore_asks_on_a_terminal(home: Path, run: Runner) -> None:
-    run("db", "backup", "copy.sqlite3")
+    run("database", "backup", "copy.sqlite3")
     run("speakers", "remove", "bob", "--yes")
     for typed, code, then in ((b"n\n", 130, 41), (b"y\n", 0, 0)):
-        ended, shown = on_terminal("db", "restore", "copy.sqlite3", typed=typed)
+        ended, shown = on_terminal("database", "restore", "copy.sqlite3", typed=typed)
         assert ended == code
         assert b"What is there is saved beside it. [y/N]" in shown
         assert run("speakers", "show", "bob").code == then

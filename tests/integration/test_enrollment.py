@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from voiceid import EnrollmentRefused, SpeakerNotFound, VoiceID
+from voiceid import EnrollmentRefused, SpeakerNotFound, ThresholdUnavailable, VoiceID
+from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut
+from voiceid.model_in_use import ModelInUse
 
 Clips = Callable[[str, str], list[Path]]
 
@@ -190,3 +193,30 @@ def test_the_name_in_another_case_is_the_same_speaker(vid: VoiceID, clips: Clips
     vid.enroll("Alice", clips("FEE083", "trn06"))
     assert vid.enroll("ALICE", clips("FEE083", "trn09")).name == "Alice"
     assert len(vid.speakers.list()) == 1
+
+
+def test_a_calibration_lets_the_next_enrolment_pass_that_was_refused_for_want_of_a_threshold(
+    vid: VoiceID, clips: Clips
+) -> None:
+    session, paths = vid._session, clips("FEE083", "trn06")
+    policy = session.named_model.policy
+    unmeasured = replace(policy, card=replace(policy.card, points=()))
+    speaker_model = session.named_model.speaker_model
+    model = ModelInUse(speaker_model, unmeasured, session._parts)
+    session._models_in_use[speaker_model.card.name] = model
+    session._latest = None
+    for _ in range(2):
+        with pytest.raises(ThresholdUnavailable, match="no operating point"):
+            vid.enroll("alice", paths)
+
+    points = tuple(
+        CalibratedPoint(fmr, llr, (0.0, 0.1), 0.1, (0.0, 0.1))
+        for fmr, llr in ((0.1, 0.0), (0.001, 1.0))
+    )
+    calibration = Calibration(10.0, -4.0, (), ("wideband",), 1.0, points, 3000)
+    held_out = HeldOut(10, 100, 1000, 0.01, 0.1, 0.1, {"0.01": 0.1}, {"0.01": 0.1})
+    with session.change("calibrate") as change:
+        number = change.writer.calibrations.add(vid.models.space, calibration, held_out, "x", None)
+    vid.calibrations.use(number)
+    assert vid.enroll("alice", paths).enrolled
+    assert vid.identify(clips("FEE083", "trn09")[0]).calibration == number

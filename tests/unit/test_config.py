@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from voiceid.config import _SETTINGS, find_home, load_config
+from voiceid.config import find_home, load_config
 from voiceid.errors import ConfigError
 from voiceid.index.base import IndexOptions
+from voiceid.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -64,7 +65,7 @@ def test_the_shipped_file_shows_every_setting_with_its_default(tmp_path: Path) -
         for k, v in shown.items()
         for i, w in (v.items() if isinstance(v, dict) else [(k, v)])
     }
-    assert flat == {key: default for key, (default, _) in _SETTINGS.items()}
+    assert flat == {key: default for key, (default, _) in SETTINGS.items()}
 
 
 def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:

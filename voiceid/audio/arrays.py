@@ -40,7 +40,7 @@ def samples_and_rate(
         )
     if array.ndim not in {1, 2} or array.size == 0:
         raise AudioInvalid(
-            f"{where}: an array of shape {array.shape} is no recording",
+            f"{where}: an array of shape {array.shape} is not a recording",
             hint="Pass shape (samples,) or (samples, channels), with at least one sample.",
         )
     table = array.reshape(len(array), -1)

@@ -261,7 +261,7 @@ def _columns(channel: str | int, n_channels: int, where: str) -> list[int]:
     index = {"left": 0, "right": 1}.get(channel, -1) if isinstance(channel, str) else channel
     if index < 0:
         raise ConfigError(
-            f"{channel!r} is no channel", hint="Use mix, left, right, or a number from 0."
+            f"{channel!r} is not a channel", hint="Use mix, left, right, or a number from 0."
         )
     if index >= n_channels:
         count = "1 channel" if n_channels == 1 else f"{n_channels} channels"

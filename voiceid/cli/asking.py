@@ -12,7 +12,7 @@ from voiceid.cli.text import printable
 
 
 def require_answer(*, yes: bool) -> None:
-    """Raise click.UsageError when ``--yes`` is missing and there is nobody to ask."""
+    """Raise click.UsageError when ``--yes`` is missing and there is no terminal to ask on."""
     if not yes and not is_terminal(sys.stdin):
         raise click.UsageError("There is no terminal to ask on; --yes goes on without asking.")
 

@@ -3,21 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voiceid.cli.text import fields, table
 from voiceid.decision.adaptation import StoredAdaptation
 from voiceid.decision.calibration import CalibratedPoint, StoredCalibration
 from voiceid.decision.rule import percent
 
+if TYPE_CHECKING:
+    from voiceid.resources.calibrations import CalibrationFit
 
-def told(found: StoredCalibration) -> str:
-    """Return what a calibration is, and what it was worth on held-out speakers."""
-    calibration, held_out = found.calibration, found.held_out
-    measured = [one.feature.replace("_", " ") for one in calibration.weights]
+
+def calibration_text(stored: StoredCalibration) -> str:
+    """Return what a calibration is, and its errors on held-out speakers."""
+    return f"{_facts(stored)}\n\n{_points(stored.calibration.points)}"
+
+
+def fit_text(fit: CalibrationFit) -> str:
+    """Return what was fitted, and its errors beside those of what decides without it."""
+    mark = "decides now" if fit.calibration.in_use else "would decide"
+    rows = [
+        [
+            row.source,
+            "-" if row.target_fmr is None else percent(row.target_fmr),
+            _counts(row.false_matches, row.impostor),
+            _counts(row.false_non_matches, row.genuine),
+            mark if row.decides else "",
+        ]
+        for row in fit.rates
+    ]
+    names = ["held-out trials", "asked FMR", "FMR", "FNMR", ""]
+    return (
+        f"{_facts(fit.calibration)}\n\n{table(names, rows, right=set(names[1:4]))}\n\n"
+        f"lowest FMR that can be asked of it: {percent(fit.least_fmr)}"
+    )
+
+
+def _facts(stored: StoredCalibration) -> str:
+    calibration, held_out = stored.calibration, stored.held_out
+    measured = [weight.feature.replace("_", " ") for weight in calibration.weights]
+    use = "in use" if stored.in_use else "not in use"
     facts = {
-        "calibration": f"{found.id} of {found.space_id}, {_use(found)}",
-        "fitted on": f"{found.source}: {held_out.speakers} speakers,"
+        "calibration": f"{stored.id} of {stored.space_id}, {use}",
+        "fitted on": f"{stored.source}: {held_out.speakers} speakers,"
         f" {held_out.genuine} genuine and {held_out.impostor} impostor trials",
         "heard": f"{', '.join(calibration.bands)}; clips from"
         f" {calibration.min_net_speech_s:.1f} s of net speech on",
@@ -29,9 +57,13 @@ def told(found: StoredCalibration) -> str:
         f"actDCF {prior}": f"{cost:.4f} (least {held_out.min_dcf[prior]:.4f})"
         for prior, cost in held_out.act_dcf.items()
     }
-    if found.target_fmr is not None:
-        facts["target"] = f"FMR {percent(found.target_fmr)}"
-    return fields(facts) + "\n\n" + _points(calibration.points)
+    if stored.target_fmr is not None:
+        facts["target"] = f"FMR {percent(stored.target_fmr)}"
+    return fields(facts)
+
+
+def _counts(errors: int, trials: int) -> str:
+    return f"{percent(errors / trials)} ({errors} of {trials})" if trials else "-"
 
 
 def calibrations_table(found: Sequence[StoredCalibration]) -> str:
@@ -105,7 +137,3 @@ def _points(points: Sequence[CalibratedPoint]) -> str:
 
 def _bounds(bounds: tuple[float, float]) -> str:
     return " to ".join(map(percent, bounds))
-
-
-def _use(found: StoredCalibration) -> str:
-    return "in use" if found.in_use else "not in use"

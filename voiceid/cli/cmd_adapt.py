@@ -12,22 +12,18 @@ from voiceid.cli.calibration_text import adapted_text
 from voiceid.cli.console import Console
 from voiceid.cli.labelled import fitting_options, recordings_of
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options
-from voiceid.cli.tree import Command
+from voiceid.cli.options import leaf
 from voiceid.errors import FitRefused
 
 
-@click.command(
+@leaf(
     "adapt",
-    cls=Command,
     short_help="Learn what the site does to voices, and take it out.",
-    example="voiceid adapt people.csv --target-fmr 1e-3",
+    examples=["voiceid adapt people.csv --target-fmr 1e-3"],
 )
 @click.argument("input", metavar="[INPUT]", type=click.Path(path_type=Path), required=False)
 @fitting_options
 @click.option("--dry-run", is_flag=True, help="Measure, and change nothing.")
-@common_options
-@click.pass_obj
 def command(
     console: Console,
     *,
@@ -50,12 +46,9 @@ def command(
             source="the enrolled" if input is None else input.resolve().name,
             target_fmr=target_fmr,
             dry_run=dry_run,
-            tell=lambda done, total: console.count("hearing", done, total),
+            tell=console.hearing,
         )
-    if console.settings.as_json:
-        console.json(found.to_dict())
-    else:
-        console.result(adapted_text(found.measured))
+    console.answer(found.to_dict(), adapted_text(found.measured))
     if not found.adopted:
         raise FitRefused(
             f"no adaptation was adopted: {found.reason}",

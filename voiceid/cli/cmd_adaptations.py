@@ -4,70 +4,48 @@ from __future__ import annotations
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.calibration_text import adaptations_table
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import NumberOrNone, common_options
-from voiceid.cli.tree import Command, Group
+from voiceid.cli.options import NumberOrNone, branch, leaf
 
 
-@click.group(
-    "adaptations",
-    cls=Group,
-    short_help="List, choose and remove adaptations.",
-    example="voiceid adaptations use none",
-)
-@common_options
+@branch("adaptations", examples=["voiceid adaptations use none"])
 def command() -> None:
     """List, choose and remove adaptations."""
 
 
-@command.command("list", cls=Command, example="voiceid adaptations list --json")
-@common_options
-@click.pass_obj
+@leaf("list", examples=["voiceid adaptations list --json"], group=command)
 def list_command(console: Console) -> int:
     """List the adaptations, oldest first.
 
     With --json: one object a line for each.
     """
     with open_voiceid(console) as vid:
-        found = vid.adaptations.list()
-    if console.settings.as_json:
-        for one in found:
-            console.json(one.to_dict())
-    else:
-        console.result(adaptations_table(found))
-    return exit_codes.DONE
+        adaptations = vid.adaptations.list()
+    return console.answers((a.to_dict() for a in adaptations), adaptations_table(adaptations))
 
 
-@command.command("use", cls=Command, example="voiceid adaptations use 1")
+@leaf("use", examples=["voiceid adaptations use 1"], group=command)
 @click.argument("number", metavar="ID|none", type=NumberOrNone())
-@common_options
-@click.pass_obj
 def use_command(console: Console, number: int | None) -> int:
     """Decide by an adaptation from now on, or by none; each has calibrations of its own."""
     with open_voiceid(console) as vid:
         found = vid.adaptations.use(number)
         space_id = vid.models.space.id if found is None else found.space_id
-    if console.settings.as_json:
-        console.json({"in_use": None if found is None else found.id, "embedding_space": space_id})
-    else:
-        named = "no adaptation" if found is None else f"adaptation {found.id}"
-        console.result(f"in use  {named} of {space_id}")
-    return exit_codes.DONE
+    named = "no adaptation" if found is None else f"adaptation {found.id}"
+    return console.answer(
+        {"in_use": None if found is None else found.id, "embedding_space": space_id},
+        f"in use  {named} of {space_id}",
+    )
 
 
-@command.command("remove", cls=Command, example="voiceid adaptations remove 1")
+@leaf("remove", examples=["voiceid adaptations remove 1"], group=command)
 @click.argument("number", metavar="ID", type=int)
-@common_options
-@click.pass_obj
 def remove_command(console: Console, number: int) -> int:
     """Remove an adaptation that is not in use, and its calibrations."""
     with open_voiceid(console) as vid:
         found = vid.adaptations.remove(number)
-    if console.settings.as_json:
-        console.json({"removed": found.to_dict()})
-    else:
-        console.result(f"removed  adaptation {found.id}, learned from {found.source}")
-    return exit_codes.DONE
+    return console.answer(
+        {"removed": found.to_dict()}, f"removed  adaptation {found.id}, learned from {found.source}"
+    )

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from voiceid.cli import exit_codes
-from voiceid.cli.calibration_text import told
+from voiceid.cli.calibration_text import fit_text
 from voiceid.cli.console import Console
 from voiceid.cli.labelled import fitting_options, input_options, protocol_of
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options
-from voiceid.cli.tree import Command
+from voiceid.cli.options import leaf
+from voiceid.cli.streams import is_terminal
+from voiceid.decision.rule import percent
+
+if TYPE_CHECKING:
+    from voiceid.client import VoiceID
+    from voiceid.resources.calibrations import CalibrationFit
 
 
-@click.command(
+@leaf(
     "calibrate",
-    cls=Command,
-    short_help="Fit the thresholds to recordings whose speakers are known.",
-    example="voiceid calibrate people.csv --target-fmr 1e-3",
+    examples=[
+        "voiceid calibrate people.csv",
+        "voiceid calibrate people.csv --target-fmr 1/1000 --use",
+    ],
 )
 @input_options
 @fitting_options
-@click.option("--no-use", is_flag=True, help="Keep the calibration, and decide as before.")
-@common_options
-@click.pass_obj
+@click.option(
+    "--use/--no-use",
+    default=None,
+    help="Let it decide from now on, or only keep it, without being asked.",
+)
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
@@ -35,29 +46,58 @@ def command(  # noqa: PLR0913 - one parameter an option
     enroll_first: int | None,
     target_fmr: float | None,
     cache: Path | None,
-    no_use: bool,
+    use: bool | None,
 ) -> int:
     """Fit the thresholds to recordings whose speakers are known.
 
     INPUT is as of `voiceid evaluate`; of a list or folder, one to three recordings of each speaker
     are enrolled in turn and compared with all others.  Recordings should come from the
-    microphones and lines that the decisions are about.  Decisions use the calibration at once.
+    microphones and lines that the decisions are about.
+
+    It shows the error rates of the new calibration beside those of the thresholds in use, on
+    speakers that it was not fitted on, and asks on a terminal whether it decides from now on.
     See docs/calibrating.md.
     """
     with open_voiceid(console) as vid, tempfile.TemporaryDirectory() as none:
         from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
-        found = vid.calibrations.fit(
+        fit = vid.calibrations.fit(
             protocol_of(input, enrolled, enroll_first, evaluation.enroll_in_turn),
             cache=cache or none,
             source=input.resolve().name,
             target_fmr=target_fmr,
-            tell=lambda done, total: console.count("hearing", done, total),
+            tell=console.hearing,
         )
-        if not no_use:
-            found = vid.calibrations.use(found.id) or found
-    if console.settings.as_json:
-        console.json(found.to_dict())
-    else:
-        console.result(told(found))
+        if use:
+            fit = _used(vid, fit)
+        console.answer(fit.to_dict(), fit_text(fit))
+        _note_rates(fit, console)
+        if use is None and is_terminal(sys.stdin):
+            question = f"Let calibration {fit.calibration.id} decide from now on?"
+            if click.confirm(question, err=True):
+                fit = _used(vid, fit)
+                console.note(f"calibration {fit.calibration.id} decides from now on")
+    if not fit.calibration.in_use:
+        number = fit.calibration.id
+        console.note(
+            f"calibration {number} is kept and does not decide: `voiceid calibrations use {number}`"
+        )
     return exit_codes.DONE
+
+
+def _used(vid: VoiceID, fit: CalibrationFit) -> CalibrationFit:
+    used = vid.calibrations.use(fit.calibration.id)
+    return fit if used is None else replace(fit, calibration=used)
+
+
+def _note_rates(fit: CalibrationFit, console: Console) -> None:
+    """Say when something else than the calibration makes the usual threshold."""
+    for row in (row for row in fit.rates if row.decides):
+        if row.target_fmr is None:
+            console.note(f"the threshold set by hand in {row.source} decides, with it or without")
+        elif row.target_fmr < fit.least_fmr * (1 - 1e-9):
+            console.note(
+                f"these trials do not support the FMR of {percent(row.target_fmr)} that is"
+                f" asked for, so {row.source} decides; ask for {percent(fit.least_fmr)} or above"
+                " with --target-fmr"
+            )

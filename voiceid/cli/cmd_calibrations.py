@@ -5,61 +5,39 @@ from __future__ import annotations
 import click
 
 from voiceid.cli import exit_codes
-from voiceid.cli.calibration_text import calibrations_table, told
+from voiceid.cli.calibration_text import calibration_text, calibrations_table
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import NumberOrNone, common_options
-from voiceid.cli.tree import Command, Group
+from voiceid.cli.options import NumberOrNone, branch, leaf
 
 
-@click.group(
-    "calibrations",
-    cls=Group,
-    short_help="List, show, choose and remove calibrations.",
-    example="voiceid calibrations use 2",
-)
-@common_options
+@branch("calibrations", examples=["voiceid calibrations use 2"])
 def command() -> None:
     """List, show, choose and remove calibrations."""
 
 
-@command.command("list", cls=Command, example="voiceid calibrations list --json")
-@common_options
-@click.pass_obj
+@leaf("list", examples=["voiceid calibrations list --json"], group=command)
 def list_command(console: Console) -> int:
     """List the calibrations, oldest first.
 
     With --json: one object a line for each.
     """
     with open_voiceid(console) as vid:
-        found = vid.calibrations.list()
-    if console.settings.as_json:
-        for one in found:
-            console.json(one.to_dict())
-    else:
-        console.result(calibrations_table(found))
-    return exit_codes.DONE
+        calibrations = vid.calibrations.list()
+    return console.answers((c.to_dict() for c in calibrations), calibrations_table(calibrations))
 
 
-@command.command("show", cls=Command, example="voiceid calibrations show 2")
+@leaf("show", examples=["voiceid calibrations show 2"], group=command)
 @click.argument("number", metavar="ID", type=int)
-@common_options
-@click.pass_obj
 def show_command(console: Console, number: int) -> int:
     """Show a calibration: what it was worth, and what each target takes."""
     with open_voiceid(console) as vid:
         found = vid.calibrations.get(number)
-    if console.settings.as_json:
-        console.json(found.to_dict())
-    else:
-        console.result(told(found))
-    return exit_codes.DONE
+    return console.answer(found.to_dict(), calibration_text(found))
 
 
-@command.command("use", cls=Command, example="voiceid calibrations use 2")
+@leaf("use", examples=["voiceid calibrations use 2"], group=command)
 @click.argument("number", metavar="ID|none", type=NumberOrNone())
-@common_options
-@click.pass_obj
 def use_command(console: Console, number: int | None) -> int:
     """Let a calibration decide from now on, or none: the model's card decides then."""
     with open_voiceid(console) as vid:
@@ -70,23 +48,21 @@ def use_command(console: Console, number: int | None) -> int:
     if console.settings.as_json:
         console.json({"in_use": None if found is None else found.id})
     elif found is None:
-        then = "nobody is accepted in the adapted space" if adapted else "the model's card decides"
+        then = (
+            "no speaker is accepted in the adapted space" if adapted else "the model's card decides"
+        )
         console.result(f"in use  none: {then}")
     else:
         console.result(f"in use  calibration {found.id} of {found.space_id}")
     return exit_codes.DONE
 
 
-@command.command("remove", cls=Command, example="voiceid calibrations remove 1")
+@leaf("remove", examples=["voiceid calibrations remove 1"], group=command)
 @click.argument("number", metavar="ID", type=int)
-@common_options
-@click.pass_obj
 def remove_command(console: Console, number: int) -> int:
     """Remove a calibration that is not in use."""
     with open_voiceid(console) as vid:
         found = vid.calibrations.remove(number)
-    if console.settings.as_json:
-        console.json({"removed": found.to_dict()})
-    else:
-        console.result(f"removed  calibration {found.id}, fitted on {found.source}")
-    return exit_codes.DONE
+    return console.answer(
+        {"removed": found.to_dict()}, f"removed  calibration {found.id}, fitted on {found.source}"
+    )

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import click
 
+from voiceid.cli.clip_arguments import checked
 from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import audio_options, target_fmr_option
-from voiceid.cli.sources import checked
-from voiceid.cli.tree import Command
+from voiceid.cli.options import leaf, refuse_both, target_fmr_option, threshold_option
 
 
-@click.command(
+@leaf(
     "compare",
-    cls=Command,
-    short_help="Decide whether two clips are of one voice.",
-    example="voiceid compare a.wav b.mp3",
+    examples=["voiceid compare a.wav b.mp3", "voiceid compare a.wav b.mp3 --threshold 0.5"],
+    audio=True,
 )
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
 @target_fmr_option
-@audio_options
-@click.pass_obj
-def command(console: Console, first: str, second: str, target_fmr: float | None) -> int:
+@threshold_option
+def command(
+    console: Console, first: str, second: str, target_fmr: float | None, threshold: float | None
+) -> int:
     """Decide whether two clips are of one voice.
 
-    Nobody needs to be enrolled, and nothing is stored.  Exits with 0 for one voice, 10
-    for two, and 11 when that cannot be told.
+    No speaker needs to be enrolled, and nothing is stored.  Exits with 0 for one voice, 10
+    for two, and 11 when that cannot be decided.
     """
+    refuse_both(threshold, target_fmr, "--target-fmr")
     a, b = checked([first, second])
     with open_voiceid(console) as vid:
-        return tell(vid.compare(a, b, target_fmr=target_fmr), console)
+        return tell(vid.compare(a, b, target_fmr=target_fmr, threshold=threshold), console)

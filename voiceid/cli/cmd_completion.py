@@ -16,7 +16,7 @@ from voiceid.cli.tree import Command
     "completion",
     cls=Command,
     short_help="Print the script that completes commands in a shell.",
-    example="voiceid completion fish > ~/.config/fish/completions/voiceid.fish",
+    examples=["voiceid completion fish > ~/.config/fish/completions/voiceid.fish"],
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), metavar="bash|zsh|fish")
 @common_options

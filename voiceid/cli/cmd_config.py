@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,33 +12,24 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import audio_options
-from voiceid.cli.text import counted, table
-from voiceid.cli.tree import Command, Group
+from voiceid.cli.options import branch, leaf
+from voiceid.cli.text import counted, fields, table
 
 if TYPE_CHECKING:
     from voiceid.config import Config
 
 
-@click.group(
-    "config",
-    cls=Group,
-    short_help="Show, check and write the settings.",
-    example="voiceid config show",
-)
-@audio_options
+@branch("config", examples=["voiceid config show"], audio=True)
 def command() -> None:
     """Show, check and write the settings."""
 
 
-@command.command("show", cls=Command, example="voiceid config show --channel left")
-@audio_options
-@click.pass_obj
+@leaf("show", examples=["voiceid config show --channel left"], group=command, audio=True)
 def show_command(console: Console) -> int:
     """Show every setting, its value, and where it came from.
 
     A flag wins over a VOICEID_* variable, which wins over config.yaml, which wins over the
-    default.  A model that the gallery was switched away from (`voiceid migrate`) is not used
+    default.  A model that the gallery was switched away from (`voiceid models switch`) is not used
     whatever names it: then a notice says which one is.
     """
     with open_voiceid(console) as vid:
@@ -44,37 +37,36 @@ def show_command(console: Console) -> int:
     values = {key: _value(config, key) for key in config.sources}
     if console.settings.as_json:
         settings = {k: {"value": v, "source": config.sources[k]} for k, v in values.items()}
-        console.json({"home": str(config.home), "settings": settings, "model_in_use": used})
+        file = str(config.file) if config.file.is_file() else None
+        console.json(
+            {"home": str(config.home), "file": file, "settings": settings, "model_in_use": used}
+        )
     else:
         rows = [[key, _text(value), config.sources[key]] for key, value in values.items()]
-        console.result(f"home  {config.home}\n\n{table(['setting', 'value', 'source'], rows)}")
+        places = fields({"home": str(config.home), "config.yaml": config.file_text})
+        console.result(f"{places}\n\n{table(['setting', 'value', 'source'], rows)}")
     if used != config.model:
         console.note(f"the gallery was switched from {config.model} to {used}, which is used")
     return exit_codes.DONE
 
 
-@command.command("check", cls=Command, example="voiceid config check --home /etc/voiceid")
-@audio_options
-@click.pass_obj
+@leaf("check", examples=["voiceid config check --home /etc/voiceid"], group=command, audio=True)
 def check_command(console: Console) -> int:
-    """Check every setting; all that is wrong is told at once, and the exit code is 21.
+    """Check every setting; all problems are named at once, and the exit code is 21.
 
-    Whether the model that is chosen is known is checked as well.
+    It also checks that the chosen model is known.
     """
     with open_voiceid(console) as vid:
         card = vid.models.card
         config = console.config
-    if console.settings.as_json:
-        console.json({"ok": True, "home": str(config.home), "model": card.name})
-    else:
-        console.result(f"ok  {counted(len(config.sources), 'setting')} in {config.home}")
-    return exit_codes.DONE
+    return console.answer(
+        {"ok": True, "home": str(config.home), "model": card.name},
+        f"ok  {counted(len(config.sources), 'setting')} in {config.home}",
+    )
 
 
-@command.command("init", cls=Command, example="voiceid config init")
+@leaf("init", examples=["voiceid config init"], group=command, audio=True)
 @click.option("--force", is_flag=True, help="Put it in place of one that is there.")
-@audio_options
-@click.pass_obj
 def init_command(console: Console, *, force: bool) -> int:
     """Write a config.yaml with every setting, its default and what it means.
 
@@ -84,21 +76,29 @@ def init_command(console: Console, *, force: bool) -> int:
     from voiceid.config import write_default_config  # noqa: PLC0415 - not to show the help
 
     path = write_default_config(Path(console.settings.home or "."), force=force)
-    if console.settings.as_json:
-        console.json({"written": str(path)})
-    else:
-        console.result(f"wrote  {path}")
-    return exit_codes.DONE
+    return console.answer({"written": str(path)}, f"wrote  {path}")
 
 
 def _value(config: Config, key: str) -> object:
     """Return the value of a dotted key: in an options object, or one of the config's own."""
     section, _, name = key.rpartition(".")
-    owner = getattr(config, section, None) if section else None
-    if hasattr(owner, name):
-        value = getattr(owner, name)
-    else:
-        value = getattr(config, name if hasattr(config, name) else f"{section}_{name}")
+    owner = config.aim if section == "decision" else getattr(config, section, None)
+    if section and hasattr(owner, name):
+        return _plain(getattr(owner, name))
+    return _plain(getattr(config, name if hasattr(config, name) else f"{section}_{name}"))
+
+
+def _plain(value: object) -> object:
+    from voiceid.decision.aims import Aim, SetThreshold  # noqa: PLC0415 - loaded by now
+
+    if isinstance(value, SetThreshold):
+        steps = dict(value.steps)
+        return steps[0.0] if list(steps) == [0.0] else {f"{s:g}": c for s, c in steps.items()}
+    if isinstance(value, Aim):
+        wishes = {wish.name: getattr(value, wish.name) for wish in dataclasses.fields(value)}
+        return {name: _plain(wish) for name, wish in wishes.items() if wish is not None}
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, tuple):
         return list(value)
     return value if value is None or isinstance(value, bool | int | float) else str(value)
@@ -107,5 +107,7 @@ def _value(config: Config, key: str) -> object:
 def _text(value: object) -> str:
     """Return a value as it stands in config.yaml; ``-`` for what is not set."""
     if isinstance(value, list):
-        return f"[{', '.join(map(str, value))}]"
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {_text(inner)}' for name, inner in value.items())}}}"
     return "-" if value is None else str(value)

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import click
-
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options
+from voiceid.cli.options import leaf
 from voiceid.cli.text import counted
-from voiceid.cli.tree import Command
 from voiceid.errors import Unhealthy
 
 
-@click.command(
-    "doctor",
-    cls=Command,
-    short_help="Examine the whole installation.",
-    example="voiceid doctor",
-)
-@common_options
-@click.pass_obj
+@leaf("doctor", short_help="Examine the whole installation.", examples=["voiceid doctor"])
 def command(console: Console) -> int:
     """Examine the whole installation: from models and database to disk and clock.
 
@@ -40,5 +30,5 @@ def command(console: Console) -> int:
                 if finding.hint:
                     console.result(f"{'':21}{finding.hint}")
     if n_errors:
-        raise Unhealthy(f"{counted(n_errors, 'error')} found", hint="Mend what is named above.")
+        raise Unhealthy(f"{counted(n_errors, 'error')} found", hint="Fix the errors above.")
     return exit_codes.DONE

@@ -10,24 +10,23 @@ from typing import TYPE_CHECKING
 import click
 
 from voiceid.cli import exit_codes
+from voiceid.cli.clip_arguments import checked
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import audio_argument, audio_options
-from voiceid.cli.sources import checked
+from voiceid.cli.options import audio_argument, leaf
 from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import json_line
-from voiceid.cli.tree import Command
 from voiceid.errors import VoiceIDError
 
 if TYPE_CHECKING:
     from voiceid.domain import Embedding
 
 
-@click.command(
+@leaf(
     "embed",
-    cls=Command,
     short_help="Print the embedding of a clip.",
-    example="voiceid embed clip.mp3 --model ge2e --format npy -o clip.npy",
+    examples=["voiceid embed clip.mp3 --model ge2e --format npy -o clip.npy"],
+    audio=True,
 )
 @audio_argument
 @click.option(
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     help="text (default), json, or npy: NumPy's file format, float32.",
 )
 @click.option("-o", "--output", metavar="FILE", help="File to write to instead of standard output.")
-@audio_options
-@click.pass_obj
 def command(console: Console, audio: str, form: str | None, output: str | None) -> int:
     """Print the embedding of a clip: the unit-length vector that stands for its voice.
 
@@ -63,7 +60,7 @@ def _agreed_format(console: Console, form: str | None) -> str:
     settings = console.settings
     if settings.as_json and form not in {None, "json"}:
         raise click.UsageError(f"--json and --format {form} contradict each other.")
-    settings.as_json = settings.as_json or form == "json"  # errors are told as JSON then, too
+    settings.as_json = settings.as_json or form == "json"  # errors are JSON then, too
     return "json" if settings.as_json else form or "text"
 
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from voiceid.cli.clip_arguments import clips, people_in
 from voiceid.cli.console import Console
 from voiceid.cli.enrollment_text import tell_many, tell_one
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import Real, SpeakerName, audio_options, details_options
-from voiceid.cli.sources import clips, people_in
-from voiceid.cli.tree import Command
+from voiceid.cli.options import Real, SpeakerName, details_options, leaf
 from voiceid.errors import ManifestInvalid
 
 if TYPE_CHECKING:
@@ -21,11 +20,11 @@ if TYPE_CHECKING:
     from voiceid.enrollment import Person
 
 
-@click.command(
+@leaf(
     "enroll",
-    cls=Command,
     short_help="Enrol a speaker from clips of a voice, or many at once.",
-    example="voiceid enroll alice a1.wav a2.wav a3.mp3",
+    examples=["voiceid enroll alice a1.wav a2.wav a3.mp3"],
+    audio=True,
 )
 @click.argument("name", metavar="[NAME", required=False, type=SpeakerName())
 @click.argument("audio", metavar="AUDIO...]", nargs=-1)
@@ -60,8 +59,6 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Override problems that are judgement; it is recorded.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing.")
-@audio_options
-@click.pass_obj
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
@@ -81,10 +78,10 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> int:
     """Enrol a speaker from clips of their voice, or many speakers at once.
 
-    NAME is new, or somebody enrolled who gets more clips.  Each AUDIO is one recording of
-    that person alone, or a folder of such.  Before anything is written every clip is
-    checked, and all the clips against each other and against everybody enrolled; a
-    refused enrolment changes nothing and exits with 40.
+    NAME is a new speaker, or one who gets more clips.  Each AUDIO is one recording of that
+    person alone, or a folder of such.  Every clip is checked before anything is written, and
+    compared with the other clips and with every enrolled speaker.  A refused enrolment changes
+    nothing and exits with 40.
 
     With --from-dir or --manifest the good clips of each person are enrolled, bad ones are
     left out, and a person who is refused stops no other: then the exit code is 44.  What is

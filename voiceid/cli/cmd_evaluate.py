@@ -12,9 +12,8 @@ from voiceid.cli.console import Console
 from voiceid.cli.labelled import input_options, protocol_of
 from voiceid.cli.older_report import difference, older_report
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import Real, common_options
+from voiceid.cli.options import Real, leaf
 from voiceid.cli.text import fields
-from voiceid.cli.tree import Command
 from voiceid.errors import GateMissed
 
 if TYPE_CHECKING:
@@ -24,12 +23,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command(
-    "evaluate",
-    cls=Command,
-    short_help="Measure the error rates on recordings whose speakers are known.",
-    example="voiceid evaluate people.csv --output report",
-)
+@leaf("evaluate", examples=["voiceid evaluate people.csv --output report"])
 @input_options
 @click.option(
     "--output",
@@ -56,8 +50,6 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     metavar="FMR FNMR",
     help="Exit with 59 when FNMR at this FMR (0.01, 0.001 or 0.0001) is above, or cannot be told.",
 )
-@common_options
-@click.pass_obj
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
@@ -85,7 +77,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         found = vid.calibrations.evaluate(
             protocol,
             cache=cache or output / "embeddings",
-            tell=lambda done, total: console.count("hearing", done, total),
+            tell=console.hearing,
         )
         drawn = write_report(found, output, input.resolve().name)
     if console.settings.as_json:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import click
 
+from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell_all
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import Rate, Real, audio_arguments, audio_options
-from voiceid.cli.sources import clips
-from voiceid.cli.tree import Command
+from voiceid.cli.options import Rate, Real, audio_arguments, leaf, refuse_both, threshold_option
 
 
-@click.command(
+@leaf(
     "identify",
-    cls=Command,
-    short_help="Decide who of the enrolled is speaking, if any.",
-    example="voiceid identify door.mp3 --top 3",
+    examples=[
+        "voiceid identify door.mp3",
+        "voiceid identify recordings/ --json --top 1",
+        "voiceid identify door.mp3 --group vault --target-fpir 0.1%",
+    ],
+    audio=True,
 )
 @audio_arguments
 @click.option(
@@ -31,8 +33,10 @@ from voiceid.cli.tree import Command
     "--target-fpir",
     type=Rate(),
     metavar="RATE",
-    help="How often a stranger may be taken for anybody of the gallery, whatever its size.",
+    help="How often a stranger may be taken for any enrolled speaker, for a gallery of any size:"
+    " 0.01, 1/100 or 1%.",
 )
+@threshold_option
 @click.option(
     "--margin",
     type=Real(0.0, 2.0),
@@ -40,26 +44,32 @@ from voiceid.cli.tree import Command
     help="Least lead over the runner-up, in cosine (default: from the model's card).",
 )
 @click.option("--group", metavar="GROUP", help="Ask only the speakers of this group.")
-@audio_options
-@click.pass_obj
-def command(
+def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
+    *,
     audio: tuple[str, ...],
     top: int,
     target_fpir: float | None,
+    threshold: float | None,
     margin: float | None,
     group: str | None,
 ) -> int:
-    """Decide who of the enrolled is speaking, if any.
+    """Decide which enrolled speaker is speaking, if any.
 
     AUDIO is a file, a folder (the audio files in it and below), a pattern, or - for standard
-    input.  Exits with 0 when somebody is accepted, 10 when the voice is unknown, and 11 when
-    it cannot be told: too little speech, or two speakers too close to each other.  Of many
+    input.  Exits with 0 when a speaker is accepted, 10 when the voice is unknown, and 11 when
+    that cannot be decided: too little speech, or two speakers too close to each other.  Of many
     clips the worst decides: an error, else 11, else 10; 0 means that all were accepted.
     """
+    refuse_both(threshold, target_fpir, "--target-fpir")
     sources = clips(audio)
     with open_voiceid(console) as vid:
         answers = vid.identify_all(
-            sources, top=top, target_fpir=target_fpir, margin=margin, group=group
+            sources,
+            top=top,
+            target_fpir=target_fpir,
+            threshold=threshold,
+            margin=margin,
+            group=group,
         )
         return tell_all(sources, answers, console)

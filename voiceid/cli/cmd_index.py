@@ -6,33 +6,22 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options
+from voiceid.cli.options import branch, leaf
 from voiceid.cli.text import table
-from voiceid.cli.tree import Command, Group
 
 if TYPE_CHECKING:
     from voiceid.index.base import IndexStatus
 
 
-@click.group(
-    "index",
-    cls=Group,
-    short_help="Show and rebuild the search index.",
-    example="voiceid index status",
-)
-@common_options
+@branch("index", short_help="Show and rebuild the search index.", examples=["voiceid index status"])
 def command() -> None:
     """Show and rebuild the search index, a cache of the database."""
 
 
-@command.command("status", cls=Command, example="voiceid index status")
-@common_options
-@click.pass_obj
+@leaf("status", examples=["voiceid index status"], group=command)
 def status_command(console: Console) -> int:
     """Show, for each embedding space, what the index file holds and whether it is current.
 
@@ -43,19 +32,15 @@ def status_command(console: Console) -> int:
     return exit_codes.DONE
 
 
-@command.command("rebuild", cls=Command, example="voiceid index rebuild")
-@common_options
-@click.pass_obj
+@leaf("rebuild", examples=["voiceid index rebuild"], group=command)
 def rebuild_command(console: Console) -> int:
-    """Make every index file anew from the database."""
+    """Make every index file again from the database."""
     with open_voiceid(console) as vid:
         _tell(vid.index.rebuild(), console)
     return exit_codes.DONE
 
 
-@command.command("seal", cls=Command, example="voiceid index seal")
-@common_options
-@click.pass_obj
+@leaf("seal", examples=["voiceid index seal"], group=command)
 def seal_command(console: Console) -> int:
     """Write the index files of large galleries that are due, at a low priority.
 
@@ -71,7 +56,7 @@ def _tell(statuses: Sequence[IndexStatus], console: Console) -> None:
         for row in rows:
             console.json(row)
     elif not rows:
-        console.note("nobody is enrolled, so there is no index")
+        console.note("no speaker is enrolled, so there is no index")
     else:
         header = [key.replace("_", " ") for key in rows[0]]
         console.result(table(header, [[_shown(v) for v in row.values()] for row in rows]))

@@ -12,9 +12,8 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options
+from voiceid.cli.options import branch, leaf
 from voiceid.cli.text import fields, megabytes, table
-from voiceid.cli.tree import Command, Group
 from voiceid.errors import ModelNotInstalled
 
 if TYPE_CHECKING:
@@ -23,25 +22,24 @@ if TYPE_CHECKING:
     from voiceid.models.status import ModelStatus
 
 
-@click.group(
+@branch(
     "models",
-    cls=Group,
-    short_help="List, show, pull, verify and remove models, and add others.",
-    example="voiceid models pull",
+    examples=["voiceid models pull"],
     lazy={
-        "add": ("voiceid.cli.cmd_models_add", "Make a network from an ONNX file a model."),
-        "quantize": ("voiceid.cli.cmd_models_quantize", "Make the INT8 form of an encoder."),
-        "compare": ("voiceid.cli.cmd_models_compare", "Show two encoders side by side."),
+        "Commands": {
+            "add": "Make a network from an ONNX file a model like any other.",
+            "quantize": "Make the INT8 form of an encoder.",
+            "compare": "Show two encoders side by side on the same recordings.",
+            "switch": "Switch the gallery to another model.",
+        }
     },
+    modules="voiceid.cli.cmd_models_",
 )
-@common_options
 def command() -> None:
-    """List, show, pull, verify and remove models, and add others."""
+    """List, show, pull, verify, add, remove and switch models."""
 
 
-@command.command("list", cls=Command, example="voiceid models list")
-@common_options
-@click.pass_obj
+@leaf("list", examples=["voiceid models list"], group=command)
 def list_command(console: Console) -> int:
     """List the models that there are, and which are installed.
 
@@ -49,7 +47,7 @@ def list_command(console: Console) -> int:
     """
     with open_voiceid(console) as vid:
         statuses = vid.models.list()
-        in_use = console.config.model
+        in_use = vid.models.switch.current
     if console.settings.as_json:
         for status in statuses:
             console.json(_status_facts(status))
@@ -68,14 +66,12 @@ def list_command(console: Console) -> int:
     console.result(
         table(["model", "kind", "installed", "size", "license", "title"], rows, right={"size"})
     )
-    console.note("* in use; another one with --model or `model:` in config.yaml")
+    console.note(f"* in use; another one with --model or `model:` in {console.config.file}")
     return exit_codes.DONE
 
 
-@command.command("show", cls=Command, example="voiceid models show campplus")
+@leaf("show", examples=["voiceid models show campplus"], group=command)
 @click.argument("name", metavar="NAME")
-@common_options
-@click.pass_obj
 def show_command(console: Console, name: str) -> int:
     """Show the card of a model: source, hashes, license, operating points."""
     with open_voiceid(console) as vid:
@@ -93,7 +89,7 @@ def show_command(console: Console, name: str) -> int:
     return exit_codes.DONE
 
 
-@command.command("pull", cls=Command, example="voiceid models pull campplus silero-vad")
+@leaf("pull", examples=["voiceid models pull campplus silero-vad"], group=command)
 @click.argument("names", metavar="[NAME...]", nargs=-1)
 @click.option(
     "--from",
@@ -103,8 +99,6 @@ def show_command(console: Console, name: str) -> int:
     help="Take the checkpoint of NAME from this file; its hash must be the card's.",
 )
 @click.option("--force", is_flag=True, help="Build it again even if it is installed.")
-@common_options
-@click.pass_obj
 def pull_command(
     console: Console, names: tuple[str, ...], source: Path | None, *, force: bool
 ) -> int:
@@ -124,10 +118,8 @@ def pull_command(
     return exit_codes.DONE
 
 
-@command.command("verify", cls=Command, example="voiceid models verify campplus")
+@leaf("verify", examples=["voiceid models verify campplus"], group=command)
 @click.argument("names", metavar="[NAME...]", nargs=-1)
-@common_options
-@click.pass_obj
 def verify_command(console: Console, names: tuple[str, ...]) -> int:
     """Check the hash and the reference embedding of models; without NAME, all installed."""
     with open_voiceid(console) as vid:
@@ -149,10 +141,8 @@ def verify_command(console: Console, names: tuple[str, ...]) -> int:
     return exit_codes.DONE
 
 
-@command.command("remove", cls=Command, example="voiceid models remove ge2e")
+@leaf("remove", examples=["voiceid models remove ge2e"], group=command)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@common_options
-@click.pass_obj
 def remove_command(console: Console, names: tuple[str, ...]) -> int:
     """Remove installed models; `voiceid models pull` brings them back.
 
@@ -169,9 +159,9 @@ def remove_command(console: Console, names: tuple[str, ...]) -> int:
 
 
 def _needed(vid: VoiceID) -> Sequence[str]:
-    from voiceid.app import VAD_MODEL  # noqa: PLC0415 - loaded by now
+    from voiceid.speech.speaker_model import DETECTOR  # noqa: PLC0415 - loaded by now
 
-    return [vid.models.card.name, VAD_MODEL]
+    return [vid.models.card.name, DETECTOR]
 
 
 def _status(vid: VoiceID, name: str) -> ModelStatus:

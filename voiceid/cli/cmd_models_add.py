@@ -10,9 +10,8 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options
+from voiceid.cli.options import leaf
 from voiceid.cli.text import fields
-from voiceid.cli.tree import Command
 
 if TYPE_CHECKING:
     from voiceid.models.cards import ModelCard
@@ -23,10 +22,9 @@ _TAPERS = ("povey", "hamming", "hann")
 _WHOLE = click.IntRange(min=1)
 
 
-@click.command(
+@leaf(
     "add",
-    cls=Command,
-    example="voiceid models add resnet34.onnx --frontend kaldi-fbank-80 --framework wespeaker",
+    examples=["voiceid models add resnet34.onnx --frontend kaldi-fbank-80 --framework wespeaker"],
 )
 @click.argument("file", metavar="FILE.onnx", type=click.Path(path_type=Path))
 @click.option(
@@ -65,14 +63,13 @@ _WHOLE = click.IntRange(min=1)
 @click.option(
     "--license", metavar="TEXT", default="not known", help="Of the weights; for the card."
 )
-@common_options
-@click.pass_obj
 def command(console: Console, /, file: Path, samples: str | None, **said: Any) -> int:
-    """Weld a front end onto a network that takes features, and make it a model like any other.
+    """Make a network from an ONNX file a model like any other.
 
-    FILE.onnx has one input and one output, as the exports of WeSpeaker, 3D-Speaker and
-    sherpa-onnx have. What it does not say of itself must be said here; what both say must
-    agree. The welded model must answer as the network itself does, or nothing is installed.
+    A front end is welded onto a network that takes features. FILE.onnx has one input and one
+    output, as the exports of WeSpeaker, 3D-Speaker and sherpa-onnx have. What it does not say of
+    itself must be said here; what both say must agree. The welded model must answer as the
+    network itself does, or nothing is installed.
     """
     with open_voiceid(console) as vid:
         from voiceid.models.add import Addition  # noqa: PLC0415 - loads the engine
@@ -87,7 +84,7 @@ def command(console: Console, /, file: Path, samples: str | None, **said: Any) -
         lines = {key.replace("_", " "): str(value) for key, value in facts.items()}
         console.result(f"added  {card.name}\n{fields(lines)}")
         console.note(
-            f"{card.name} has no threshold yet, so it accepts nobody: `voiceid calibrate`"
+            f"{card.name} has no threshold yet, so it accepts no speaker: `voiceid calibrate`"
             " measures one on your own recordings"
         )
     return exit_codes.DONE

@@ -7,28 +7,24 @@ import dataclasses
 import click
 
 from voiceid.cli import exit_codes
+from voiceid.cli.clip_arguments import STDIN, clips
 from voiceid.cli.comparison_text import comparison_text
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import audio_options
-from voiceid.cli.sources import STDIN, clips
-from voiceid.cli.tree import Command
+from voiceid.cli.options import leaf
 
 
-@click.command(
-    "compare", cls=Command, example="voiceid models compare campplus campplus-int8 recordings/"
-)
+@leaf("compare", examples=["voiceid models compare campplus campplus-int8 recordings/"], audio=True)
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.argument("audio", metavar="AUDIO...", nargs=-1, required=True)
-@audio_options
-@click.pass_obj
 def command(console: Console, a: str, b: str, audio: tuple[str, ...]) -> int:
-    """Show two encoders side by side on the same recordings: speed, size, agreement, EER.
+    """Show two encoders side by side on the same recordings.
 
-    They hear each file in turn, from the file to the embedding, three times; medians count. The
-    vectors of the two are never compared with each other, only their scores of all pairs of
-    files. AUDIO is files or folders; the equal error rate takes a folder for a speaker.
+    Shows speed, size, agreement and EER. They hear each file in turn, from the file to the
+    embedding, three times; medians count. The vectors of the two are never compared with each
+    other, only their scores of all pairs of files. AUDIO is files or folders; the equal error
+    rate takes a folder for a speaker.
     """
     if STDIN in audio:
         raise click.UsageError("Standard input (-) can be heard once only; name files.")

@@ -5,25 +5,23 @@ from __future__ import annotations
 import click
 
 from voiceid.cli import exit_codes
+from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import audio_options
-from voiceid.cli.sources import clips
+from voiceid.cli.options import leaf
 from voiceid.cli.text import megabytes
-from voiceid.cli.tree import Command
 
 
-@click.command("quantize", cls=Command, example="voiceid models quantize campplus")
+@leaf("quantize", examples=["voiceid models quantize campplus"], audio=True)
 @click.argument("name", metavar="NAME")
 @click.argument("audio", metavar="[AUDIO...]", nargs=-1)
 @click.option("--name", "new_name", help="Of the new model; NAME-int8 when left out.")
-@audio_options
-@click.pass_obj
 def command(console: Console, name: str, audio: tuple[str, ...], new_name: str | None) -> int:
-    """Make the INT8 form of an encoder: a model, and an embedding space, of its own.
+    """Make the INT8 form of an encoder.
 
-    For campplus the ranges were measured and come with the program. Any other encoder needs
-    AUDIO, files or folders with the speech of many people, to measure them on.
+    It is a model, and an embedding space, of its own. For campplus the ranges were measured and
+    come with the program. Any other encoder needs AUDIO, files or folders with the speech of many
+    people, to measure them on.
     """
     with open_voiceid(console) as vid:
         card = vid.models.quantize(name, clips(audio), new_name or f"{name}-int8")
@@ -40,7 +38,7 @@ def command(console: Console, name: str, audio: tuple[str, ...], new_name: str |
     console.result(f"{card.name}  installed, {megabytes(status.size_bytes or 0)}")
     if not card.operating_points:
         console.note(
-            f"{card.name} has no threshold yet, so it accepts nobody: `voiceid calibrate`"
+            f"{card.name} has no threshold yet, so it accepts no speaker: `voiceid calibrate`"
             " measures one on your own recordings"
         )
     return exit_codes.DONE

@@ -1,9 +1,8 @@
-"""``voiceid migrate``."""
+"""``voiceid models switch``."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,9 +12,8 @@ from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.comparison_text import comparison_text
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SpeakerName, common_options
+from voiceid.cli.options import SpeakerName, branch, leaf, yes_option
 from voiceid.cli.text import counted, fields
-from voiceid.cli.tree import Command
 from voiceid.errors import NotEnoughSpeech
 
 if TYPE_CHECKING:
@@ -25,87 +23,117 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-@click.command(
-    "migrate",
-    cls=Command,
-    short_help="Change the model without enrolling everybody again.",
-    example="voiceid migrate --to ge2e && voiceid migrate --switch",
+@branch(
+    "switch",
+    short_help="Switch the gallery to another model.",
+    examples=["voiceid models switch prepare ge2e && voiceid models switch commit"],
 )
-@click.option("--to", metavar="MODEL", help="Have MODEL hear all kept audio; switch nothing yet.")
-@click.option("--switch", is_flag=True, help="Let it take the place of the model in use.")
+def command() -> None:
+    """Switch the gallery to another model without enrolling every speaker again.
+
+    `prepare` lets the new model hear the recordings that `voiceid enroll --keep-audio` kept, and
+    `commit` makes the switch.  `finish` removes the old samples; until then a switch to the old
+    model goes back.  See docs/switching.md.
+    """
+
+
+@leaf(
+    "prepare",
+    short_help="Let another model hear the kept recordings.",
+    examples=["voiceid models switch prepare ge2e"],
+    group=command,
+)
+@click.argument("to", metavar="MODEL")
+def prepare_command(console: Console, to: str) -> int:
+    """Let another model hear the kept recordings; decisions stay as they are.
+
+    It compares both models on kept recordings first, and at the end lists the speakers who must
+    enrol again.  Other commands can run meanwhile.  If it is stopped, run it again: it continues.
+    """
+    with open_voiceid(console) as vid:
+        compared = _compare(vid, console, to)
+        prepared = vid.models.switch.prepare(to, tell=console.hearing)
+        if console.settings.as_json:
+            console.json({**prepared.to_dict(), "comparison": compared})
+        else:
+            _print(prepared, console, prepared.state)
+            _note_next_step(prepared, console)
+    return exit_codes.DONE
+
+
+@leaf("status", examples=["voiceid models switch status --json"], group=command)
+def status_command(console: Console) -> int:
+    """Show how far the newest switch is, and who must enrol again."""
+    with open_voiceid(console) as vid:
+        status = vid.models.switch.status()
+        if status is not None:
+            _print(status, console, status.state)
+            _note_next_step(status, console)
+        elif console.settings.as_json:
+            console.json({"state": "none"})
+        else:
+            console.result("none  the model was never switched")
+    return exit_codes.DONE
+
+
+@leaf(
+    "commit",
+    short_help="Make the switch that was prepared.",
+    examples=["voiceid models switch commit", "voiceid models switch commit --leave dora"],
+    group=command,
+)
 @click.option(
     "--leave",
     multiple=True,
     type=SpeakerName(),
     metavar="NAME",
-    help="Switch though NAME must enrol again; may be given often.",
+    help="Switch although NAME must enrol again; may be given often.",
 )
-@click.option("--leave-all", is_flag=True, help="Switch whoever must enrol again.")
-@click.option("--status", is_flag=True, help="Show how far it is, and who must enrol again.")
-@click.option("--cancel", is_flag=True, help="Give it up, and remove what was prepared.")
-@click.option("--finish", is_flag=True, help="After the switch: remove the old samples.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before --finish.")
-@common_options
-@click.pass_obj
-def command(  # noqa: PLR0913 - one parameter an option
-    console: Console,
-    *,
-    to: str | None,
-    switch: bool,
-    leave: tuple[str, ...],
-    leave_all: bool,
-    status: bool,
-    cancel: bool,
-    finish: bool,
-    yes: bool,
-) -> int:
-    """Change the model without enrolling everybody again.
+@click.option("--leave-all", is_flag=True, help="Switch although speakers must enrol again.")
+def commit_command(console: Console, *, leave: tuple[str, ...], leave_all: bool) -> int:
+    """Make the switch that was prepared, for every process at once.
 
-    --to MODEL compares both models on the recordings that `voiceid enroll --keep-audio` kept,
-    then has MODEL hear all of them beside the model in use, and lists who must enrol again. It
-    works in the background of normal use, and goes on where it was when it is started again.
-    --switch makes the change for every process at once, and refuses (exit code 49) while
-    anybody would be left behind whom --leave or --leave-all does not allow. --to with the old
-    model goes back, until --finish. See docs/migrating.md.
+    It is refused (exit code 49) while a speaker would be left behind whom neither --leave nor
+    --leave-all allows.  Speakers who are left behind are not accepted until they enrol again.
     """
-    if sum([to is not None or switch, status, cancel, finish]) != 1:
-        raise click.UsageError("Say one of --to MODEL, --switch, --status, --cancel, --finish.")
-    if (leave or leave_all) and not switch:
-        raise click.UsageError("--leave and --leave-all go with --switch.")
-    require_answer(yes=yes or not finish)
     with open_voiceid(console) as vid:
-        if finish:
-            return _finish(vid, console, yes=yes)
-        if cancel:
-            _tell(vid.models.switch.cancel(), console, "given up")
-            return exit_codes.DONE
-        compared = _compare(vid, console, to) if to is not None else None
-        found = vid.models.switch.status() if status else None
-        if to is not None:
-            found = vid.models.switch.prepare(to, tell=_hearing(console))
-        if switch:
-            found = vid.models.switch.commit(
-                leave=leave, leave_all=leave_all, tell=_hearing(console)
-            )
-        if console.settings.as_json:
-            facts = {"state": "none"} if found is None else found.to_dict()
-            console.json(facts if to is None else {**facts, "comparison": compared})
-        elif found is None:
-            console.result("none  the model was never changed")
-        else:
-            _tell(found, console, found.state)
-            _say_what_is_next(found, console, console.config.model)
+        switched = vid.models.switch.commit(leave=leave, leave_all=leave_all, tell=console.hearing)
+        _print(switched, console, switched.state)
+        _note_next_step(switched, console)
     return exit_codes.DONE
 
 
-def _hearing(console: Console) -> Callable[[int, int], None]:
-    return lambda done, total: console.count("hearing", done, total)
+@leaf("cancel", examples=["voiceid models switch cancel"], group=command)
+def cancel_command(console: Console) -> int:
+    """Give up a switch before `commit`, and remove what was prepared."""
+    with open_voiceid(console) as vid:
+        _print(vid.models.switch.cancel(), console, "given up")
+    return exit_codes.DONE
+
+
+@leaf("finish", examples=["voiceid models switch finish --yes"], group=command)
+@yes_option
+def finish_command(console: Console, *, yes: bool) -> int:
+    """Remove the samples of the old model, after `commit`.
+
+    Asks first on a terminal; elsewhere --yes is needed.
+    """
+    require_answer(yes=yes)
+    question = "Remove the samples of the old model? After that only kept audio leads back."
+    with open_voiceid(console) as vid:
+        if not confirmed(console, question, yes=yes):
+            return exit_codes.INTERRUPTED
+        n_removed = vid.models.switch.finish()
+    console.answer(
+        {"removed_samples": n_removed}, f"finished  {counted(n_removed, 'old sample')} removed"
+    )
+    return exit_codes.DONE
 
 
 def _compare(vid: VoiceID, console: Console, to: str) -> dict[str, Any] | None:
-    """Show both models on the same recordings, before anything is done; not when it goes on."""
-    found = vid.models.switch.status()
-    if found is not None and found.state != "switched":
+    """Show both models on the same recordings, unless an earlier run did."""
+    status = vid.models.switch.status()
+    if status is not None and status.state != "switched":
         return None
     try:
         compared = vid.models.switch.compare(to)
@@ -119,53 +147,44 @@ def _compare(vid: VoiceID, console: Console, to: str) -> dict[str, Any] | None:
     return dataclasses.asdict(compared)
 
 
-def _finish(vid: VoiceID, console: Console, *, yes: bool) -> int:
-    question = "Remove the samples of the old model? Then only kept audio leads back."
-    if not confirmed(console, question, yes=yes):
-        return exit_codes.INTERRUPTED
-    n_removed = vid.models.switch.finish()
+def _print(status: Migration, console: Console, state: str) -> None:
     if console.settings.as_json:
-        console.json({"removed_samples": n_removed})
-    else:
-        console.result(f"finished  {counted(n_removed, 'old sample')} removed")
-    return exit_codes.DONE
-
-
-def _tell(found: Migration, console: Console, state: str) -> None:
-    if console.settings.as_json:
-        console.json({**found.to_dict(), "state": state})
+        console.json({**status.to_dict(), "state": state})
         return
-    whole = found.speakers - len(found.partly) - len(found.behind)
+    whole = status.speakers - len(status.partly) - len(status.behind)
     rows = {
-        state: f"{found.change.from_space} to {found.change.to_space}",
-        "speakers": f"{found.speakers}: {whole} with all samples, {len(found.partly)} with some,"
-        f" {len(found.behind)} must enrol again",
-        "recordings": f"{found.recordings}: {found.prepared} prepared, {found.waiting} waiting",
+        state: f"{status.change.from_space} to {status.change.to_space}",
+        "speakers": f"{status.speakers}: {whole} with all samples, {len(status.partly)} with some,"
+        f" {len(status.behind)} must enrol again",
+        "recordings": f"{status.recordings}: {status.prepared} prepared, {status.waiting} waiting",
     }
-    if found.partly:
-        rows["with some"] = _names(found.partly)
-    if found.behind:
-        rows["must enrol again"] = _names(found.behind)
+    if status.partly:
+        rows["with some"] = _names(status.partly)
+    if status.behind:
+        rows["must enrol again"] = _names(status.behind)
     console.result(fields(rows))
 
 
-def _say_what_is_next(found: Migration, console: Console, configured: str) -> None:
-    if found.state == "switched":
-        told = "" if configured == found.to_model else f"; set `model: {found.to_model}`"
+def _note_next_step(status: Migration, console: Console) -> None:
+    if console.settings.as_json:
+        return
+    if status.state == "switched":
+        named = console.config.model == status.to_model
+        setting = "" if named else f"; set `model: {status.to_model}` in {console.config.file}"
         console.note(
-            f"every process uses {found.to_model} now{told}. Calibrations and adaptations of"
-            f" {found.from_model} do not hold for it: `voiceid calibrate`."
-            " `voiceid migrate --finish` removes the old samples"
+            f"every process uses {status.to_model} now{setting}. Calibrations and adaptations of"
+            f" {status.from_model} do not hold for it: run `voiceid calibrate`."
+            " `voiceid models switch finish` removes the old samples"
         )
-    elif found.behind:
+    elif status.behind:
         console.note(
-            f"{found.from_model} is used as before. Let who must enrol again do so with"
-            " --keep-audio, then `voiceid migrate --switch`; or leave them: --leave-all"
+            f"{status.from_model} is used as before. Enrol these speakers again with --keep-audio,"
+            " then run `voiceid models switch commit`; or leave them behind: --leave-all"
         )
     else:
         console.note(
-            f"{found.from_model} is used as before, until `voiceid migrate --switch`;"
-            " `voiceid migrate --cancel` gives it up"
+            f"{status.from_model} is used as before, until `voiceid models switch commit`;"
+            " `voiceid models switch cancel` gives it up"
         )
 
 

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import click
 
 from voiceid.cli import exit_codes
+from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.labelled import input_options, protocol_of
 from voiceid.cli.older_report import older_report
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import audio_options, common_options
+from voiceid.cli.options import branch, leaf
 from voiceid.cli.picture_files import targets, write
 from voiceid.cli.plot_clips import Heard, hear, require_pair, speakers_clips
-from voiceid.cli.sources import clips
 from voiceid.cli.text import counted
-from voiceid.cli.tree import Command, Group
 from voiceid.errors import SpeakerNotFound, TrialsInvalid
 
 if TYPE_CHECKING:
@@ -45,13 +44,11 @@ def _output_options(function: F) -> F:
     return function
 
 
-@click.group(
+@branch(
     "plot",
-    cls=Group,
     short_help="Draw the enrolled voices, or scores, similarity and errors of clips.",
-    example="voiceid plot speakers -o pictures",
+    examples=["voiceid plot speakers -o pictures"],
 )
-@common_options
 def command() -> None:
     """Draw the enrolled voices, or the scores, similarity and errors of labelled clips.
 
@@ -59,8 +56,11 @@ def command() -> None:
     """
 
 
-@command.command(
-    "speakers", cls=Command, example="voiceid plot speakers --add door.mp3 -o door.png"
+@leaf(
+    "speakers",
+    examples=["voiceid plot speakers --add door.mp3 -o door.png"],
+    group=command,
+    audio=True,
 )
 @click.option(
     "--method",
@@ -73,8 +73,6 @@ def command() -> None:
     "--add", multiple=True, metavar="AUDIO", help="Place this audio too; may be repeated."
 )
 @_output_options
-@audio_options
-@click.pass_obj
 def speakers_command(
     console: Console,
     *,
@@ -119,11 +117,14 @@ def speakers_command(
     return exit_codes.DONE
 
 
-@command.command("similarity", cls=Command, example="voiceid plot similarity people -o people.png")
+@leaf(
+    "similarity",
+    examples=["voiceid plot similarity people -o people.png"],
+    group=command,
+    audio=True,
+)
 @click.argument("sources", metavar="LIST|FOLDER...", nargs=-1, required=True)
 @_output_options
-@audio_options
-@click.pass_obj
 def similarity_command(
     console: Console, *, sources: tuple[str, ...], output: str | None, force: bool
 ) -> int:
@@ -158,11 +159,11 @@ def similarity_command(
     return exit_codes.DONE
 
 
-@command.command("scores", cls=Command, example="voiceid plot scores trials.csv -o scores.png")
+@leaf(
+    "scores", examples=["voiceid plot scores trials.csv -o scores.png"], group=command, audio=True
+)
 @click.argument("sources", metavar="LIST|FOLDER...", nargs=-1, required=True)
 @_output_options
-@audio_options
-@click.pass_obj
 def scores_command(
     console: Console, *, sources: tuple[str, ...], output: str | None, force: bool
 ) -> int:
@@ -200,11 +201,9 @@ def scores_command(
     return exit_codes.DONE
 
 
-@command.command("det", cls=Command, example="voiceid plot det report/report.json -o det.svg")
+@leaf("det", examples=["voiceid plot det report/report.json -o det.svg"], group=command)
 @input_options
 @_output_options
-@common_options
-@click.pass_obj
 def det_command(
     console: Console,
     *,

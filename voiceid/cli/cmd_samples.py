@@ -8,27 +8,18 @@ from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options, name_argument
+from voiceid.cli.options import branch, leaf, name_argument, yes_option
 from voiceid.cli.speakers_text import samples_table
 from voiceid.cli.text import counted
-from voiceid.cli.tree import Command, Group
 
 
-@click.group(
-    "samples",
-    cls=Group,
-    short_help="List and remove the samples of a speaker.",
-    example="voiceid samples list alice",
-)
-@common_options
+@branch("samples", examples=["voiceid samples list alice"])
 def command() -> None:
     """List and remove the samples of a speaker."""
 
 
-@command.command("list", cls=Command, example="voiceid samples list alice --json")
+@leaf("list", examples=["voiceid samples list alice --json"], group=command)
 @name_argument
-@common_options
-@click.pass_obj
 def list_command(console: Console, name: str) -> int:
     """List the samples of a speaker, oldest first.
 
@@ -36,20 +27,13 @@ def list_command(console: Console, name: str) -> int:
     """
     with open_voiceid(console) as vid:
         samples = vid.samples.list(name)
-    if console.settings.as_json:
-        for sample in samples:
-            console.json(sample.to_dict())
-    else:
-        console.result(samples_table(samples))
-    return exit_codes.DONE
+    return console.answers((sample.to_dict() for sample in samples), samples_table(samples))
 
 
-@command.command("remove", cls=Command, example="voiceid samples remove alice 17 --yes")
+@leaf("remove", examples=["voiceid samples remove alice 17 --yes"], group=command)
 @name_argument
 @click.argument("sample_ids", metavar="ID...", nargs=-1, required=True, type=int)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@common_options
-@click.pass_obj
+@yes_option
 def remove_command(console: Console, name: str, sample_ids: tuple[int, ...], *, yes: bool) -> int:
     """Erase samples of a speaker, from the index too; the last one stays.
 
@@ -64,11 +48,10 @@ def remove_command(console: Console, name: str, sample_ids: tuple[int, ...], *, 
         gone = vid.samples.remove(name, sample_ids)
         left_s = vid.speakers.get(name).net_speech_s
         needed_s = console.config.enrollment.min_speech_s
-    if console.settings.as_json:
-        for sample in gone:
-            console.json({"removed": sample.to_dict()})
-    else:
-        console.result(f"removed  {counted(len(gone), 'sample')} of {name}")
+    console.answers(
+        ({"removed": sample.to_dict()} for sample in gone),
+        f"removed  {counted(len(gone), 'sample')} of {name}",
+    )
     if left_s < needed_s:
         console.warn(f"{name} has {left_s:.1f} s of net speech left, and {needed_s:g} are needed")
     return exit_codes.DONE

@@ -18,32 +18,23 @@ from voiceid.cli.cmd_speakers_edit import (
 from voiceid.cli.cmd_speakers_exchange import export_command, import_command
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SpeakerName, common_options, name_argument
+from voiceid.cli.options import SpeakerName, branch, leaf, name_argument, yes_option
 from voiceid.cli.speakers_text import speaker_text, speakers_table
 from voiceid.cli.text import counted
-from voiceid.cli.tree import Command, Group
 
 if TYPE_CHECKING:
     from voiceid.client import VoiceID
 
 
-@click.group(
-    "speakers",
-    cls=Group,
-    short_help="List, show, change, compare, remove, export and import speakers.",
-    example="voiceid speakers list",
-)
-@common_options
+@branch("speakers", examples=["voiceid speakers list"])
 def command() -> None:
     """List, show, change, compare, remove, export and import speakers."""
 
 
-@command.command("list", cls=Command, example="voiceid speakers list --json")
+@leaf("list", examples=["voiceid speakers list --json"], group=command)
 @click.option("--after", metavar="NAME", type=SpeakerName(), help="Begin after this name.")
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many speakers.")
 @click.option("--group", metavar="GROUP", help="Only the members of this group.")
-@common_options
-@click.pass_obj
 def list_command(console: Console, after: str | None, limit: int | None, group: str | None) -> int:
     """List the enrolled speakers, by name: a table for each thousand.
 
@@ -78,10 +69,8 @@ def _note_empty(console: Console, vid: VoiceID, group: str | None) -> None:
         console.note(f"no speaker is in the group {group!r}")
 
 
-@command.command("show", cls=Command, example="voiceid speakers show alice")
+@leaf("show", examples=["voiceid speakers show alice"], group=command)
 @name_argument
-@common_options
-@click.pass_obj
 def show_command(console: Console, name: str) -> int:
     """Show one speaker and the samples that were enrolled."""
     with open_voiceid(console) as vid:
@@ -95,28 +84,23 @@ def show_command(console: Console, name: str) -> int:
     return exit_codes.DONE
 
 
-@command.command("rename", cls=Command, example='voiceid speakers rename alice "Alice Liddell"')
+@leaf("rename", examples=['voiceid speakers rename alice "Alice Liddell"'], group=command)
 @name_argument
 @click.argument("new_name", metavar="NEW_NAME", type=SpeakerName())
-@common_options
-@click.pass_obj
 def rename_command(console: Console, name: str, new_name: str) -> int:
     """Give a speaker another name; the samples stay."""
     with open_voiceid(console) as vid:
         old = vid.speakers.get(name)
         speaker = vid.speakers.rename(name, new_name)
-    if console.settings.as_json:
-        console.json({"renamed": old.name, "speaker": speaker.to_dict()})
-    else:
-        console.result(f"renamed  {old.name} is {speaker.name} now")
-    return exit_codes.DONE
+    return console.answer(
+        {"renamed": old.name, "speaker": speaker.to_dict()},
+        f"renamed  {old.name} is {speaker.name} now",
+    )
 
 
-@command.command("remove", cls=Command, example="voiceid speakers remove alice --yes")
+@leaf("remove", examples=["voiceid speakers remove alice --yes"], group=command)
 @name_argument
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@common_options
-@click.pass_obj
+@yes_option
 def remove_command(console: Console, name: str, *, yes: bool) -> int:
     """Remove a speaker: the name, every sample and every vector, from the index too.
 
@@ -130,11 +114,10 @@ def remove_command(console: Console, name: str, *, yes: bool) -> int:
         if not confirmed(console, question, yes=yes):
             return exit_codes.INTERRUPTED
         speaker = vid.speakers.remove(name)
-    if console.settings.as_json:
-        console.json({"removed": speaker.to_dict()})
-    else:
-        console.result(f"removed  {speaker.name} and {counted(speaker.n_samples, 'sample')}")
-    return exit_codes.DONE
+    return console.answer(
+        {"removed": speaker.to_dict()},
+        f"removed  {speaker.name} and {counted(speaker.n_samples, 'sample')}",
+    )
 
 
 for other in (

@@ -8,49 +8,34 @@ from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SpeakerName, common_options, name_argument
+from voiceid.cli.options import SpeakerName, leaf, name_argument, yes_option
 from voiceid.cli.speakers_text import inspection_text, merge_text, samples_table
 from voiceid.cli.text import counted
-from voiceid.cli.tree import Command
 
 
-@click.command(
-    "inspect",
-    cls=Command,
-    short_help="Compare a speaker's samples with each other and with everybody else.",
-    example="voiceid speakers inspect alice",
-)
+@leaf("inspect", examples=["voiceid speakers inspect alice"])
 @name_argument
-@common_options
-@click.pass_obj
 def inspect_command(console: Console, name: str) -> int:
-    """Compare a speaker's samples with each other and with everybody else.
+    """Compare a speaker's samples with each other and with every other speaker.
 
     Shows the cosine of each pair of samples, how each agrees with the others, those that do
     not fit, and the nearest other speaker.
     """
     with open_voiceid(console) as vid:
         found = vid.speakers.inspect(name)
-    if console.settings.as_json:
-        console.json(found.to_dict())
-    else:
-        console.result(inspection_text(found))
-    return exit_codes.DONE
+    return console.answer(found.to_dict(), inspection_text(found))
 
 
-@click.command(
+@leaf(
     "merge",
-    cls=Command,
-    short_help="Make two speakers one who are the same person.",
-    example="voiceid speakers merge alice alise --dry-run",
+    short_help="Merge two speakers who are the same person.",
+    examples=["voiceid speakers merge alice alise --dry-run"],
 )
 @name_argument
 @click.argument("other", metavar="OTHER", type=SpeakerName())
-@click.option("--force", is_flag=True, help="Though their voices are not alike.")
+@click.option("--force", is_flag=True, help="Merge although their voices are not alike.")
 @click.option("--dry-run", is_flag=True, help="Show how alike they are, change nothing.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@common_options
-@click.pass_obj
+@yes_option
 def merge_command(
     console: Console, name: str, other: str, *, force: bool, dry_run: bool, yes: bool
 ) -> int:
@@ -76,11 +61,10 @@ def merge_command(
     return exit_codes.DONE
 
 
-@click.command(
+@leaf(
     "split",
-    cls=Command,
     short_help="Give the samples that do not fit to a new speaker.",
-    example="voiceid speakers split alice alise --dry-run",
+    examples=["voiceid speakers split alice alise --dry-run"],
 )
 @name_argument
 @click.argument("new_name", metavar="NEW_NAME", type=SpeakerName())
@@ -93,8 +77,6 @@ def merge_command(
     help="Move this sample; may be given often (default: those that do not fit).",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be moved, change nothing.")
-@common_options
-@click.pass_obj
 def split_command(
     console: Console, name: str, new_name: str, sample_ids: tuple[int, ...], *, dry_run: bool
 ) -> int:

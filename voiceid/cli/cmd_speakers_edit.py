@@ -10,20 +10,18 @@ from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options, details_options, name_argument
+from voiceid.cli.options import details_options, leaf, name_argument, yes_option
 from voiceid.cli.speakers_text import facts_text
 from voiceid.cli.text import counted
-from voiceid.cli.tree import Command
 
 if TYPE_CHECKING:
     from voiceid.domain import SpeakerDetails
 
 
-@click.command(
+@leaf(
     "edit",
-    cls=Command,
     short_help="Change the groups, the metadata and the expiry of a speaker.",
-    example="voiceid speakers edit alice --group lobby --meta badge=4711 --expires 2027-01-31",
+    examples=["voiceid speakers edit alice --group lobby --meta badge=4711 --expires 2027-01-31"],
 )
 @name_argument
 @details_options
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
 )
 @click.option("--no-meta", multiple=True, metavar="KEY", help="Forget a piece of metadata.")
 @click.option("--no-expiry", is_flag=True, help="Take the expiry away.")
-@common_options
-@click.pass_obj
 def edit_command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
@@ -60,34 +56,24 @@ def edit_command(  # noqa: PLR0913 - one parameter an option
     return _change(console, name, details)
 
 
-@click.command(
-    "disable",
-    cls=Command,
-    short_help="Accept a speaker no more; nothing is erased.",
-    example="voiceid speakers disable alice",
-)
+@leaf("disable", examples=["voiceid speakers disable alice"])
 @name_argument
-@common_options
-@click.pass_obj
 def disable_command(console: Console, name: str) -> int:
     """Accept a speaker no more; nothing is erased.
 
-    The voice still competes, so that it is not taken for that of somebody who sounds like it.
+    The voice still competes, so that it is not taken for that of a speaker who sounds like it.
     """
     from voiceid.domain import SpeakerDetails  # noqa: PLC0415 - loads numpy
 
     return _change(console, name, SpeakerDetails(enabled=False))
 
 
-@click.command(
+@leaf(
     "enable",
-    cls=Command,
     short_help="Accept a speaker again that was disabled.",
-    example="voiceid speakers enable alice",
+    examples=["voiceid speakers enable alice"],
 )
 @name_argument
-@common_options
-@click.pass_obj
 def enable_command(console: Console, name: str) -> int:
     """Accept a speaker again that was disabled; an expiry stays as it is."""
     from voiceid.domain import SpeakerDetails  # noqa: PLC0415 - loads numpy
@@ -98,26 +84,19 @@ def enable_command(console: Console, name: str) -> int:
 def _change(console: Console, name: str, details: SpeakerDetails) -> int:
     with open_voiceid(console) as vid:
         speaker = vid.speakers.edit(name, details)
-    if console.settings.as_json:
-        console.json(speaker.to_dict())
-    else:
-        console.result(facts_text(speaker))
-    return exit_codes.DONE
+    return console.answer(speaker.to_dict(), facts_text(speaker))
 
 
-@click.command(
+@leaf(
     "purge",
-    cls=Command,
-    short_help="Erase everybody who has expired.",
-    example="voiceid speakers purge --expired --dry-run",
+    short_help="Erase every speaker who has expired.",
+    examples=["voiceid speakers purge --expired --dry-run"],
 )
-@click.option("--expired", is_flag=True, required=True, help="Erase everybody who has expired.")
+@click.option("--expired", is_flag=True, required=True, help="Erase every speaker who has expired.")
 @click.option("--dry-run", is_flag=True, help="Only show who would be erased.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@common_options
-@click.pass_obj
+@yes_option
 def purge_command(console: Console, *, expired: bool, dry_run: bool, yes: bool) -> int:
-    """Erase everybody who has expired: names, samples and vectors, from the index too.
+    """Erase every speaker who has expired: names, samples and vectors, from the index too.
 
     Asks first on a terminal; elsewhere --yes is needed.
     """
@@ -135,5 +114,5 @@ def purge_command(console: Console, *, expired: bool, dry_run: bool, yes: bool) 
         else:
             console.result(f"{'expired' if dry_run else 'erased'}  {speaker.name}")
     if not erased:
-        console.note("nobody has expired")
+        console.note("no speaker has expired")
     return exit_codes.DONE

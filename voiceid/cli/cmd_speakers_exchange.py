@@ -10,23 +10,19 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import Real, SpeakerName, common_options
+from voiceid.cli.options import Real, SpeakerName, leaf
 from voiceid.cli.text import counted
-from voiceid.cli.tree import Command
 
 
-@click.command(
+@leaf(
     "export",
-    cls=Command,
     short_help="Write speakers to a file that another gallery can import.",
-    example="voiceid speakers export staff.jsonl alice bob",
+    examples=["voiceid speakers export staff.jsonl alice bob"],
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.argument("names", metavar="[NAME...]", nargs=-1, type=SpeakerName())
-@common_options
-@click.pass_obj
 def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
-    """Write speakers, without NAME everybody, to a new file that another gallery can import.
+    """Write speakers, all of them without NAME, to a new file that another gallery can import.
 
     It holds embeddings, quality, provenance and the embedding space in use, in text; see
     docs/gallery.md.  It is made for its owner alone, and is not encrypted.
@@ -45,11 +41,10 @@ def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
     return exit_codes.DONE
 
 
-@click.command(
+@leaf(
     "import",
-    cls=Command,
     short_help="Add the speakers of an exported file, or of embeddings made elsewhere.",
-    example="voiceid speakers import staff.jsonl",
+    examples=["voiceid speakers import staff.jsonl"],
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--append", is_flag=True, help="Add what is missing to speakers that are there.")
@@ -73,15 +68,14 @@ def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
     "groups",
     multiple=True,
     metavar="GROUP",
-    help="Put everybody new into a group; may be given often.",
+    help="Put every new speaker into a group; may be given often.",
 )
-@common_options
-@click.pass_obj
 def import_command(console: Console, /, file: Path, *, append: bool, **facts: Any) -> int:
     """Add the speakers of an exported file: all of them, or nothing is changed.
 
-    The file must be whole, and of the embedding space in use (exit codes 55 and 38).  Who
-    is enrolled already is refused (42), or with --append gets the samples that are missing.
+    The file must be whole, and of the embedding space in use (exit codes 55 and 38).  A
+    speaker who is enrolled already is refused (42), or with --append gets the samples that are
+    missing.
 
     FILE may also hold embeddings that were made elsewhere: vectors.npy with --ids, or a table
     of Parquet.  --space and --net-speech-s say what the file does not; see docs/gallery.md.
@@ -95,7 +89,7 @@ def import_command(console: Console, /, file: Path, *, append: bool, **facts: An
             done = vid.speakers.import_embeddings(file, append=append, **given)
         elif given:
             options = ", ".join("--" + key.replace("_", "-") for key in given)
-            raise click.UsageError(f"{file} is no file of embeddings, which {options} is about.")
+            raise click.UsageError(f"{file} is not a file of embeddings, which {options} needs.")
         else:
             done = vid.speakers.import_file(file, append=append)
     if console.settings.as_json:

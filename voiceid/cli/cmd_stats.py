@@ -9,27 +9,23 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import common_options
+from voiceid.cli.options import leaf
 from voiceid.cli.text import fields, megabytes, table
-from voiceid.cli.tree import Command
 
 if TYPE_CHECKING:
     from voiceid.observability.galleries import GalleryStats
 
 
-@click.command(
+@leaf(
     "stats",
-    cls=Command,
     short_help="Count what is in the gallery.",
-    example="voiceid stats --prometheus > /var/lib/node_exporter/voiceid.prom",
+    examples=["voiceid stats --prometheus > /var/lib/node_exporter/voiceid.prom"],
 )
 @click.option("--prometheus", is_flag=True, help="Print the text format of Prometheus.")
-@common_options
-@click.pass_obj
 def command(console: Console, *, prometheus: bool) -> int:
     """Count what is in the gallery: speakers, samples, groups, sizes, what decides.
 
-    Decisions and latencies are counted by the process that decides: a server tells its own
+    Decisions and latencies are counted by the process that decides: a server counts its own
     (docs/observing.md).
     """
     if prometheus and console.settings.as_json:

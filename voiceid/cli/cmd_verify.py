@@ -4,32 +4,53 @@ from __future__ import annotations
 
 import click
 
+from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell_all
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import audio_arguments, audio_options, name_argument, target_fmr_option
-from voiceid.cli.sources import clips
-from voiceid.cli.tree import Command
+from voiceid.cli.options import (
+    audio_arguments,
+    leaf,
+    name_argument,
+    refuse_both,
+    target_fmr_option,
+    threshold_option,
+)
 
 
-@click.command(
+@leaf(
     "verify",
-    cls=Command,
-    short_help="Decide whether a clip is the voice of one speaker.",
-    example="voiceid verify alice door.wav",
+    examples=[
+        "voiceid verify alice door.wav",
+        "voiceid verify alice door.wav --target-fmr 1/10000",
+        "voiceid verify alice door.wav --group vault",
+    ],
+    audio=True,
 )
 @name_argument
 @audio_arguments
 @target_fmr_option
-@audio_options
-@click.pass_obj
-def command(console: Console, name: str, audio: tuple[str, ...], target_fmr: float | None) -> int:
+@threshold_option
+@click.option("--group", metavar="GROUP", help="NAME must be in this group; its settings decide.")
+def command(
+    console: Console,
+    *,
+    name: str,
+    audio: tuple[str, ...],
+    target_fmr: float | None,
+    threshold: float | None,
+    group: str | None,
+) -> int:
     """Decide whether a clip is the voice of one speaker.
 
     AUDIO is a file, a folder (the audio files in it and below), a pattern, or - for standard
-    input.  Exits with 0 when it is, 10 when it is not, and 11 when that cannot be told.  Of
+    input.  Exits with 0 when it is, 10 when it is not, and 11 when that cannot be decided.  Of
     many clips the worst decides: an error, else 11, else 10; 0 means that all were accepted.
     """
+    refuse_both(threshold, target_fmr, "--target-fmr")
     sources = clips(audio)
     with open_voiceid(console) as vid:
-        return tell_all(sources, vid.verify_all(name, sources, target_fmr=target_fmr), console)
+        answers = vid.verify_all(
+            name, sources, target_fmr=target_fmr, threshold=threshold, group=group
+        )
+        return tell_all(sources, answers, console)

@@ -1,4 +1,4 @@
-"""How two models side by side are told."""
+"""The text of two models side by side."""
 
 from __future__ import annotations
 

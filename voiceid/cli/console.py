@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from voiceid.cli import exit_codes
 from voiceid.cli.progress import ProgressBar
 from voiceid.cli.streams import abandon_stdout, is_terminal, shows_colours, speaks_utf8
 from voiceid.cli.text import coloured, json_line, printable, printable_lines
@@ -18,7 +19,7 @@ if TYPE_CHECKING:  # a help text needs none
 
 
 class OutputClosed(Exception):
-    """Whoever read standard output has gone; there is nobody to complain to."""
+    """The reader of standard output has gone, and no message would reach it."""
 
 
 @dataclass(slots=True)
@@ -65,6 +66,11 @@ class Console:
     def config(self, config: Config) -> None:
         self._config = config
 
+    @property
+    def config_name(self) -> str:
+        """What a hint calls the config.yaml: by its path, once it is known."""
+        return "config.yaml" if self._config is None else str(self._config.file)
+
     def result(self, text: str, word: str = "", at: int = 0) -> None:
         """Write lines of a result for people.
 
@@ -87,13 +93,29 @@ class Console:
         ascii_only = not speaks_utf8(sys.stdout)
         self.result(json_line(value, ascii_only=ascii_only))
 
+    def answer(self, facts: Mapping[str, object], text: str) -> int:
+        """Write a result: ``facts`` with ``--json``, else ``text``; return the exit code 0."""
+        if self.settings.as_json:
+            self.json(facts)
+        else:
+            self.result(text)
+        return exit_codes.DONE
+
+    def answers(self, facts: Iterable[Mapping[str, object]], text: str) -> int:
+        """Write a list as `answer` does: an object a line with ``--json``, else ``text``."""
+        if not self.settings.as_json:
+            return self.answer({}, text)
+        for each in facts:
+            self.json(each)
+        return exit_codes.DONE
+
     def binary(self, data: bytes) -> None:
         """Write bytes as they are."""
         self._clear_bar()
         self._to_stdout(data)
 
     def note(self, text: str) -> None:
-        """Tell something that is neither a result nor an error; not with ``--quiet``."""
+        """Say something that is neither a result nor an error; not with ``--quiet``."""
         if not self.settings.quiet:
             self.complain(text)
 
@@ -115,6 +137,10 @@ class Console:
         if not self.settings.quiet:
             self._drawn_bar()(stage, done_bytes, total_bytes)
 
+    def hearing(self, done: int, total: int) -> None:
+        """Show how many recordings are heard."""
+        self.count("hearing", done, total)
+
     def count(self, stage: str, done: int, total: int) -> None:
         """Show how many things are done on standard error; not with ``--quiet``."""
         if not self.settings.quiet:
@@ -126,7 +152,7 @@ class Console:
         return self._bar
 
     def require_stdout(self) -> None:
-        """Refuse to start work whose result could not be told.
+        """Refuse to start work whose result could not be printed.
 
         Raises
         ------
@@ -135,7 +161,7 @@ class Console:
         """
         if not self._stdout_open:
             raise VoiceIDError(
-                "standard output is closed, so the result could not be told; nothing was done",
+                "standard output is closed, so no result could be printed; nothing was done",
                 hint="Send it to a file, or to the null device if you want the exit code only.",
             )
 

@@ -1,4 +1,4 @@
-"""How a decision is told."""
+"""The text of a decision."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def tell_all(
 ) -> int:
     """Print the decision about each clip as it comes; return the worst exit code.
 
-    One clip is told in full.  Many are a table, or with ``--json`` an object a line.
+    One clip is printed in full.  Many are a table, or with ``--json`` an object a line.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def tell_all(
             console.json({"clip": source, **facts})
         else:
             console.result(_row(source, widest, cells), cells[0], at=_answer_at(source, widest))
-    # The exit codes of errors are above those of outcomes, and the first error is told.
+    # The exit codes of errors are above those of outcomes, and the first error decides.
     return next((code for code in codes if code >= exit_codes.INTERNAL), max(codes))
 
 

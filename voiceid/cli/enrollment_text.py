@@ -1,4 +1,4 @@
-"""How an enrolment is told."""
+"""The text of an enrolment."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def tell_many(
     Raises
     ------
     EnrollmentIncomplete
-        Somebody was refused, or a clip was left out.
+        A person was refused, or a clip was left out.
     """
     counts = Counter[str]()
     n_left_out = 0
@@ -115,7 +115,7 @@ def tell_many(
         left_out = counted(n_left_out, "clip")
         raise EnrollmentIncomplete(
             f"of {counted(len(people), 'speaker')}: {summary}; {left_out} left out",
-            hint="What was enrolled stays. Mend what is named above, then run this again.",
+            hint="What was enrolled stays. Fix or drop the clips above, then run this again.",
         )
     console.note(f"{counted(len(people), 'speaker')}: {summary}")
     return exit_codes.DONE

@@ -7,7 +7,7 @@ DONE = 0
 USAGE = 2
 """The command line itself is wrong; nothing was attempted."""
 REJECTED = 10
-"""The decision is ``rejected``: another voice, unknown, or nobody is enrolled."""
+"""The decision is ``rejected``: another voice, unknown, or no speaker is enrolled."""
 INCONCLUSIVE = 11
 """The decision is ``inconclusive``: too little speech, or a runner-up too close."""
 INTERNAL = 20
@@ -15,4 +15,4 @@ INTERNAL = 20
 INTERRUPTED = 130
 """Ctrl-C, or a question that was answered with no: 128 + SIGINT."""
 OUTPUT_CLOSED = 141
-"""Whoever read standard output went away (``| head``): 128 + SIGPIPE."""
+"""The reader of standard output went away (``| head``): 128 + SIGPIPE."""

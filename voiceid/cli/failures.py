@@ -1,8 +1,9 @@
-"""How errors are told: a line and a hint on standard error, an object with ``--json``."""
+"""Errors in words: a line and a hint on standard error, an object with ``--json``."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 import traceback
 from typing import TYPE_CHECKING, cast
 
@@ -19,11 +20,13 @@ if TYPE_CHECKING:  # numpy is not needed to tell an error
 def failure(error: VoiceIDError, console: Console) -> int:
     """Tell an error of the tree; return its exit code."""
     facts = error.to_dict()
+    hint = re.sub(r"(?<![/\\\w])config\.yaml", lambda _: console.config_name, error.hint)
+    facts["hint"] = hint
     if isinstance(error, EnrollmentRefused):
         report = cast("EnrollmentReport", error.report)
         facts["report"] = report.to_dict()
         _tell_refusal(report, console)
-    _tell(error.message, error.hint, facts, console)
+    _tell(error.message, hint, facts, console)
     _trace(error, console)
     return error.exit_code
 
@@ -46,7 +49,7 @@ def usage(error: click.ClickException, console: Console) -> int:
 
 
 def interrupted(console: Console) -> int:
-    """Tell that somebody pressed Ctrl-C, or answered a question with no."""
+    """Say that Ctrl-C was pressed, or a question answered with no."""
     console.complain("interrupted")
     return exit_codes.INTERRUPTED
 
@@ -82,7 +85,7 @@ def _tell(message: str, hint: str, facts: dict[str, object], console: Console) -
     if hint:
         console.complain(f"hint: {hint}")
     if console.settings.as_json:
-        # The message has been told; that standard output is broken as well changes nothing.
+        # The message is out; that standard output is broken as well changes nothing.
         with contextlib.suppress(OutputClosed, VoiceIDError):
             console.json(facts)
 

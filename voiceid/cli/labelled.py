@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from voiceid.cli.clip_arguments import people_in
 from voiceid.cli.options import Rate
-from voiceid.cli.sources import people_in
 
 if TYPE_CHECKING:
     from voiceid.evaluation import Protocol

@@ -81,8 +81,8 @@ class _ToStderr(logging.Handler):
 class _ToFile(logging.Handler):
     """Appends a line an event, each in one write, so that processes share the file.
 
-    Whoever keeps a record wants it complete: a decision that cannot be written raises, so that
-    nobody is accepted without a trace.
+    A record must be complete: a decision that cannot be written raises, so that no speaker is
+    accepted without a trace.
     """
 
     def __init__(self, path: Path) -> None:
@@ -110,7 +110,7 @@ class _ToFile(logging.Handler):
         event = getattr(record, "event", "message")
         if event != "error":  # the command fails as it is, and says why
             reason = "there is no room" if cause is None else cause.strerror
-            done = "the change was made" if event == "change" else "nobody was accepted"
+            done = "the change was made" if event == "change" else "no speaker was accepted"
             raise VoiceIDError(
                 f"log.file: {self._path} cannot be written: {reason}; {done}",
                 hint="Make room, or choose another file.",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def open_voiceid(console: Console, **settings: object) -> VoiceID:
-    """Return the facade, set up as the options say.
+    """Return the gallery, set up as the options say.
 
     Parameters
     ----------
@@ -37,5 +37,7 @@ def open_voiceid(console: Console, **settings: object) -> VoiceID:
     given_overrides = {key: value for key, value in overrides.items() if value is not None}
     config = load_config(given.home, {**given_overrides, "data": given.data})
     console.config = config
+    if given.verbose:
+        console.complain(f"config.yaml: {config.file_text}")
     log_to(console, config)
     return VoiceID(config, notify=console.note, progress=console.progress)

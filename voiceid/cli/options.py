@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from voiceid.cli.console import Console
-from voiceid.cli.tree import CommonOption
+from voiceid.cli.tree import AudioOption, Command, CommonOption, Group
 
 F = TypeVar("F", bound=Callable[..., Any])
 _Decorator = Callable[[F], F]
@@ -29,11 +29,21 @@ class Real(click.FloatRange):
         return number
 
 
-class Rate(Real):
-    """An error rate to aim at: above 0, at most one half."""
+class Rate(click.ParamType[float]):
+    """An error rate to aim at, above 0 and at most one half: 0.005, 1/200 or 0.5%."""
 
-    def __init__(self) -> None:
-        super().__init__(0.0, 0.5, min_open=True)
+    name = "rate"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the rate as a fraction."""
+        from voiceid.decision.aims import rate_of  # noqa: PLC0415 - loads numpy
+
+        try:
+            return rate_of(value)
+        except ValueError as error:
+            self.fail(f"{value!r} is {error}.", param, ctx)
 
 
 class NumberOrNone(click.ParamType[int | None]):
@@ -112,9 +122,8 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
 
 
 def _common(*names: str, text: str, **kwargs: Any) -> _Decorator[Any]:
-    return click.option(
-        *names, cls=CommonOption, expose_value=False, callback=_remember, help=text, **kwargs
-    )
+    kind = {"cls": CommonOption, **kwargs}
+    return click.option(*names, expose_value=False, callback=_remember, help=text, **kind)
 
 
 _JSON = _common(
@@ -127,7 +136,9 @@ _DATA = _common("--data", metavar="DIR", text="Folder of the database and the in
 _HOME = _common("--home", metavar="DIR", text="Folder of config.yaml, which paths start from.")
 _OFFLINE = _common("--offline", is_flag=True, text="Never download a model.")
 _QUIET = _common("-q", "--quiet", is_flag=True, text="No notices, warnings or progress.")
-_VERBOSE = _common("-v", "--verbose", is_flag=True, text="Show the traceback of an error.")
+_VERBOSE = _common(
+    "-v", "--verbose", is_flag=True, text="Say which config.yaml is read; show tracebacks."
+)
 _NO_COLOR = _common("--no-color", is_flag=True, text="No colours; so does NO_COLOR.")
 _LOG = _common(
     "--log",
@@ -137,6 +148,7 @@ _LOG = _common(
 )
 _CHANNEL = _common(
     "--channel",
+    cls=AudioOption,
     type=Channel(),
     metavar="mix|left|right|N",
     text="Channel of the audio to listen to (default: mix).",
@@ -151,18 +163,70 @@ def common_options(function: F) -> F:
 
 
 def audio_options(function: F) -> F:
-    """Add the common options and those of commands that read audio."""
+    """Add the common options and those of commands that hear audio."""
     with_channel: F = _CHANNEL(function)
     return common_options(with_channel)
+
+
+def leaf(
+    name: str, *, group: click.Group | None = None, audio: bool = False, **kwargs: Any
+) -> Callable[[Callable[..., int]], Command]:
+    """Make a function a command, of a group if one is given, with the common options.
+
+    Parameters
+    ----------
+    name : str
+    group : click.Group, optional
+    audio : bool
+        Whether it hears audio.
+    **kwargs : object
+        See `Command`.
+    """
+    options = audio_options if audio else common_options
+
+    def made(function: Callable[..., int]) -> Command:
+        command = click.command(name, cls=Command, **kwargs)(options(click.pass_obj(function)))
+        if group is not None:
+            group.add_command(command)
+        return command
+
+    return made
+
+
+def branch(
+    name: str, *, audio: bool = False, **kwargs: Any
+) -> Callable[[Callable[..., None]], Group]:
+    """Make a function a group of commands, with the common options; see `leaf`."""
+    options = audio_options if audio else common_options
+    return lambda function: click.group(name, cls=Group, **kwargs)(options(function))
 
 
 target_fmr_option = click.option(
     "--target-fmr",
     type=Rate(),
     metavar="RATE",
-    help="How often another voice may match, e.g. 1e-3 (default: the settings, else 0.001).",
+    help="How often another voice may match: 0.001, 1/1000 or 0.1% (default: the settings, else"
+    " 0.001).",
 )
 """``--target-fmr RATE``."""
+
+threshold_option = click.option(
+    "--threshold",
+    type=Real(-1.0, 1.0),
+    metavar="COSINE",
+    help="Accept from this score on, -1 to 1, in place of an error rate.",
+)
+"""``--threshold COSINE``."""
+
+
+def refuse_both(threshold: float | None, rate: float | None, option: str) -> None:
+    """Raise click.UsageError when both a threshold and a rate were given."""
+    if threshold is not None and rate is not None:
+        raise click.UsageError(f"--threshold and {option} cannot both decide; give one of them.")
+
+
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+"""``--yes``, of what cannot be undone."""
 
 
 def details_options(function: F) -> F:

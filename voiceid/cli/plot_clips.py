@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from voiceid.cli.clip_arguments import STDIN, clips
 from voiceid.cli.console import Console
 from voiceid.cli.labelled import LISTS, recordings_of
-from voiceid.cli.sources import STDIN, clips
 from voiceid.errors import AudioError, NotEnoughSpeech
 
 if TYPE_CHECKING:  # numpy is not needed to show the help

@@ -12,74 +12,53 @@ COMPLETION = "_VOICEID_COMPLETE"
 """By which a shell asks for completions; click derives it from the program's name."""
 
 _COMMANDS = {
-    "enroll": (
-        "voiceid.cli.cmd_enroll",
-        "Enrol a speaker from clips of a voice, or many at once.",
-    ),
-    "verify": ("voiceid.cli.cmd_verify", "Decide whether a clip is the voice of one speaker."),
-    "identify": ("voiceid.cli.cmd_identify", "Decide who of the enrolled is speaking, if any."),
-    "compare": ("voiceid.cli.cmd_compare", "Decide whether two clips are of one voice."),
-    "embed": ("voiceid.cli.cmd_embed", "Print the embedding of a clip."),
-    "evaluate": (
-        "voiceid.cli.cmd_evaluate",
-        "Measure the error rates on recordings whose speakers are known.",
-    ),
-    "calibrate": (
-        "voiceid.cli.cmd_calibrate",
-        "Fit the thresholds to recordings whose speakers are known.",
-    ),
-    "calibrations": (
-        "voiceid.cli.cmd_calibrations",
-        "List, show, choose and remove calibrations.",
-    ),
-    "adapt": (
-        "voiceid.cli.cmd_adapt",
-        "Learn what the site does to voices, and take it out.",
-    ),
-    "adaptations": (
-        "voiceid.cli.cmd_adaptations",
-        "List, choose and remove adaptations.",
-    ),
-    "speakers": (
-        "voiceid.cli.cmd_speakers",
-        "List, show, change, compare, remove, export and import speakers.",
-    ),
-    "samples": ("voiceid.cli.cmd_samples", "List and remove the samples of a speaker."),
-    "models": (
-        "voiceid.cli.cmd_models",
-        "List, show, pull, verify and remove models, and add others.",
-    ),
-    "plot": (
-        "voiceid.cli.cmd_plot",
-        "Draw the enrolled voices, or scores, similarity and errors of clips.",
-    ),
-    "database": (
-        "voiceid.cli.cmd_database",
-        "Show, upgrade, check, back up, restore and copy the database.",
-    ),
-    "index": ("voiceid.cli.cmd_index", "Show and rebuild the search index."),
-    "stats": ("voiceid.cli.cmd_stats", "Count what is in the gallery."),
-    "config": ("voiceid.cli.cmd_config", "Show, check and write the settings."),
-    "doctor": ("voiceid.cli.cmd_doctor", "Examine the whole installation."),
-    "completion": (
-        "voiceid.cli.cmd_completion",
-        "Print the script that completes commands in a shell.",
-    ),
+    "Ask": {
+        "identify": "Decide which enrolled speaker is speaking, if any.",
+        "verify": "Decide whether a clip is the voice of one speaker.",
+        "compare": "Decide whether two clips are of one voice.",
+        "embed": "Print the embedding of a clip.",
+    },
+    "People": {
+        "enroll": "Enrol a speaker from clips of a voice, or many at once.",
+        "speakers": "List, show, change, compare, remove, export and import speakers.",
+        "samples": "List and remove the samples of a speaker.",
+    },
+    "Measure": {
+        "evaluate": "Measure the error rates on recordings whose speakers are known.",
+        "calibrate": "Fit the thresholds to recordings whose speakers are known.",
+        "calibrations": "List, show, choose and remove calibrations.",
+        "adapt": "Learn what the site does to voices, and take it out.",
+        "adaptations": "List, choose and remove adaptations.",
+        "plot": "Draw the enrolled voices, or scores, similarity and errors of clips.",
+    },
+    "Upkeep": {
+        "models": "List, show, pull, verify, add, remove and switch models.",
+        "database": "Show, upgrade, check, back up, restore and copy the database.",
+        "index": "Show and rebuild the search index.",
+        "stats": "Count what is in the gallery.",
+        "config": "Show, check and write the settings.",
+        "doctor": "Examine the whole installation.",
+        "completion": "Print the script that completes commands in a shell.",
+    },
 }
 
 
 @click.group(
     cls=Group,
     lazy=_COMMANDS,
+    modules="voiceid.cli.cmd_",
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
-    example="voiceid enroll alice a1.wav a2.wav && voiceid identify door.mp3",
+    examples=[
+        "voiceid enroll alice a1.wav a2.wav a3.wav",
+        "voiceid identify door.mp3",
+    ],
 )
-@click.option("--version", is_flag=True, help="Show the versions of all there is, and exit.")
+@click.option("--version", is_flag=True, help="Show all versions, and exit.")
 @audio_options
 @click.pass_context
 def root(ctx: click.Context, *, version: bool) -> None:
-    """Enrol people by voice and tell who is speaking: on a CPU, without a cloud.
+    """Enrol people by voice and find who is speaking: on a CPU, without a cloud.
 
     Common options may stand before the command or after it.  AUDIO is a file of any usual
     format, or - for standard input.  Exit codes: 0 accepted or done, 10 rejected or

@@ -1,9 +1,9 @@
-"""Commands that are imported when they are called, with an example in their help."""
+"""Commands that are imported when they are called, with examples in their help."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -15,21 +15,25 @@ CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 
 
 
 class CommonOption(click.Option):
-    """An option of every command, listed apart from the command's own."""
+    """An option of every command, listed in full in the help of the program alone."""
+
+
+class AudioOption(CommonOption):
+    """An option of every command that hears audio, listed by each."""
 
 
 class Command(click.Command):
-    """A command whose help ends with an example.
+    """A command whose help ends with examples.
 
     Parameters
     ----------
-    example : str
-        One line, as it would be typed.
+    examples : sequence of str
+        Each one line, as it would be typed.
     """
 
-    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, examples: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.example = example
+        self.examples = examples
         self.context_settings = CONTEXT_SETTINGS
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -37,9 +41,9 @@ class Command(click.Command):
         _write_options(self, ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the example."""
+        """Write the examples."""
         del ctx
-        _write_example(self.example, formatter)
+        _write_examples(self.examples, formatter)
 
 
 class Group(click.Group):
@@ -47,25 +51,27 @@ class Group(click.Group):
 
     Parameters
     ----------
-    example : str
-        One line, as it would be typed.
-    lazy : mapping of str to (str, str), optional
-        Commands by name: the module whose ``command`` it is, and the line for the listing,
-        so that showing the listing imports none of them.
+    examples : sequence of str
+        Each one line, as it would be typed.
+    lazy : mapping of str to mapping of str to str, optional
+        By the heading in the help: commands by name, and the line for the listing, so that
+        showing the listing imports none of them.
+    modules : str
+        With the name of such a command behind it, the module whose ``command`` it is.
     """
 
     def __init__(
         self,
         *args: Any,
-        example: str,
-        lazy: Mapping[str, tuple[str, str]] | None = None,
+        examples: Sequence[str],
+        lazy: Mapping[str, Mapping[str, str]] | None = None,
+        modules: str = "",
         **kwargs: Any,
     ) -> None:
         # Without arguments some versions of click print the help and exit with 0.
         kwargs["no_args_is_help"] = False
         super().__init__(*args, **kwargs)
-        self.example = example
-        self.lazy = dict(lazy or {})
+        self.examples, self.lazy, self.modules = examples, dict(lazy or {}), modules
         self.context_settings = CONTEXT_SETTINGS
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -78,14 +84,15 @@ class Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order in which people meet the commands."""
         del ctx
-        return [*self.lazy, *self.commands]
+        return [*(name for listed in self.lazy.values() for name in listed), *self.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, imported now if it is a lazy one."""
-        if cmd_name in self.lazy:
-            command = import_module(self.lazy[cmd_name][0]).command
+        if any(cmd_name in listed for listed in self.lazy.values()):
+            module = self.modules + cmd_name
+            command = import_module(module).command
             if not isinstance(command, click.Command):
-                raise TypeError(f"{self.lazy[cmd_name][0]} has no command")
+                raise TypeError(f"{module} has no command")
             return command
         return super().get_command(ctx, cmd_name)
 
@@ -108,34 +115,49 @@ class Group(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, each with its line."""
         del ctx
-        rows = [(name, line) for name, (_, line) in self.lazy.items()]
-        rows += [(name, c.get_short_help_str(limit=100)) for name, c in self.commands.items()]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        own = {name: c.get_short_help_str(limit=100) for name, c in self.commands.items()}
+        sections = {heading: dict(listed) for heading, listed in self.lazy.items()}
+        if own:
+            sections["Commands"] = {**sections.get("Commands", {}), **own}
+        widest = max(len(name) for listed in sections.values() for name in listed)
+        for heading, listed in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([(f"{name:{widest}}", line) for name, line in listed.items()])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the example."""
+        """Write the examples."""
         del ctx
-        _write_example(self.example, formatter)
+        _write_examples(self.examples, formatter)
 
 
-def _write_example(example: str, formatter: click.HelpFormatter) -> None:
-    with formatter.section("Example"):
-        # Not `write_text`, which would wrap a line that is meant to be copied.
-        formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+def _write_examples(examples: Sequence[str], formatter: click.HelpFormatter) -> None:
+    with formatter.section("Example" if len(examples) == 1 else "Examples"):
+        for line in examples:
+            # Not `write_text`, which would wrap a line that is meant to be copied.
+            formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
 def _write_options(
     command: click.Command, ctx: click.Context, formatter: click.HelpFormatter
 ) -> None:
-    sections: dict[str, list[tuple[str, str]]] = {"Options": [], "Common options": []}
+    own: list[tuple[str, str]] = []
+    common: dict[str, tuple[str, str]] = {}
     for param in command.get_params(ctx):
         # Some versions of click list arguments too; the usage line shows them already.
         record = None if isinstance(param, click.Argument) else param.get_help_record(ctx)
-        if record is not None:
-            name = "Common options" if isinstance(param, CommonOption) else "Options"
-            sections[name].append(record)
-    for name, records in sections.items():
-        if records:
-            with formatter.section(name):
-                formatter.write_dl(records)
+        if record is None:
+            continue
+        if isinstance(param, CommonOption) and (ctx.parent is None or type(param) is CommonOption):
+            common[min(param.opts, key=len)] = record
+        else:
+            own.append(record)
+    if own:
+        with formatter.section("Options"):
+            formatter.write_dl(own)
+    if not common:
+        return
+    if ctx.parent is None:
+        with formatter.section("Common options"):
+            formatter.write_dl(list(common.values()))
+    else:
+        formatter.write(f"\nCommon options: {' '.join(common)}  (voiceid --help)\n")

@@ -9,7 +9,8 @@ that nothing is promised of the very trials that it was fitted on.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid import metrics
+from voiceid.decision.aims import SetThreshold
 from voiceid.decision.calibration import (
     BANDS,
     FEATURES,
@@ -29,9 +31,11 @@ from voiceid.decision.calibration import (
     Weight,
     trials_needed,
 )
+from voiceid.decision.rule import DecisionRule, accepted
 from voiceid.errors import FitRefused
 from voiceid.evaluation.bounds import drawn_again
 from voiceid.evaluation.regression import logistic_regression
+from voiceid.evaluation.scoring import ScoredTrials
 from voiceid.metrics import Rate, Trials
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -64,6 +68,34 @@ class Fit:
     rows: Bools
 
 
+@dataclass(frozen=True, slots=True)
+class RateRow:
+    """The errors of one threshold on held-out trials.
+
+    Parameters
+    ----------
+    source : str
+        What makes the threshold: ``card campplus``, ``calibration 2``, ``the settings``.
+    target_fmr : float or None
+        The false match rate that it aims at; None: a cosine that was set by hand.
+    false_matches, impostor, false_non_matches, genuine : int
+        Errors, and of how many trials.
+    without_threshold : int
+        Trials that it has no threshold for, which are not counted.
+    decides : bool
+        Whether decisions are made by it once the calibration is used.
+    """
+
+    source: str
+    target_fmr: float | None
+    false_matches: int
+    impostor: int
+    false_non_matches: int
+    genuine: int
+    without_threshold: int
+    decides: bool
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Material:
     """Trials to fit on: scores, what is known of them, and their folds."""
@@ -86,6 +118,7 @@ def fit(
     speakers: Indices,
     *,
     target_fmr: float | None = None,
+    required: bool = True,
 ) -> Fit:
     """Fit a calibration on trials.
 
@@ -98,7 +131,9 @@ def fit(
     speakers : (n, 2) int64
         Numbers of the speakers of both sides of each trial.
     target_fmr : float, optional
-        A false match rate that must be supported.
+        A false match rate to look an LLR up for.
+    required : bool
+        Whether the trials must support it.
 
     Raises
     ------
@@ -109,6 +144,8 @@ def fit(
     material = _material(np.asarray(scores, dtype=np.float64), target, given, speakers, rows)
     n_impostor = int((~material.target).sum())
     if target_fmr is not None and n_impostor < trials_needed(target_fmr):
+        if not required:
+            return fit(scores, target, given, speakers)
         raise FitRefused(
             f"a false match rate of {target_fmr:g} takes {trials_needed(target_fmr)} impostor"
             f" trials, and these recordings make {n_impostor}",
@@ -118,6 +155,64 @@ def fit(
     features, llrs = _selected(material)
     calibration = _calibration(material, features, llrs, target_fmr)
     return Fit(calibration, _held_out(material, llrs), llrs, rows)
+
+
+def rate_rows(
+    fitted: Fit,
+    scored: ScoredTrials,
+    name: str,
+    before: Mapping[str, DecisionRule],
+    after: DecisionRule,
+) -> Iterator[RateRow]:
+    """Yield the errors on the held-out trials: of what decides without a calibration, and of it.
+
+    Parameters
+    ----------
+    fitted : Fit
+    scored : ScoredTrials
+        That it was fitted on.
+    name : str
+        Of the calibration.
+    before : mapping of str to DecisionRule
+        By name: rules without the calibration.
+    after : DecisionRule
+        With it; says what will decide.
+    """
+    target, given = scored.target[fitted.rows], scored.given.rows(fitted.rows)
+    scores, calibration = scored.scores[fitted.rows], fitted.calibration
+    by_hand, rate = isinstance(after.criterion, SetThreshold), after.aim.rate
+    reached = not by_hand and rate >= calibration.least_fmr * (1.0 - 1e-9)
+    for source, rule in before.items():
+        thresholds = rule.thresholds(given)
+        decides = not reached and rule.calibration is None
+        if by_hand:
+            decides = isinstance(rule.criterion, SetThreshold)
+        known = ~np.isnan(thresholds)
+        if known.any():
+            aimed = None if isinstance(rule.criterion, SetThreshold) else rule.aim.rate
+            matches = accepted(scores, thresholds)
+            yield _rate_row(source, aimed, matches[known], target[known], len(known), decides)
+    llrs = {point.fmr: point.llr for point in calibration.points}
+    if reached and not any(math.isclose(rate, fmr) for fmr in llrs):
+        llrs[rate] = calibration.llr_at(rate)
+    for fmr, llr in sorted(llrs.items(), reverse=True):
+        decides = reached and math.isclose(fmr, rate)
+        yield _rate_row(name, fmr, accepted(fitted.llrs, llr), target, len(target), decides)
+
+
+def _rate_row(
+    source: str, fmr: float | None, matches: Bools, target: Bools, n_trials: int, decides: bool
+) -> RateRow:
+    return RateRow(
+        source=source,
+        target_fmr=fmr,
+        false_matches=int((matches & ~target).sum()),
+        impostor=int((~target).sum()),
+        false_non_matches=int((~matches & target).sum()),
+        genuine=int(target.sum()),
+        without_threshold=n_trials - len(target),
+        decides=decides,
+    )
 
 
 def _heard(target: Bools, given: Conditions) -> Bools:
@@ -232,10 +327,10 @@ def _points(
         at,
     )
     for rate, llr in zip(rates, at, strict=True):
-        accepted = len(impostor) - int(np.searchsorted(impostor, llr))
+        n_accepted = len(impostor) - int(np.searchsorted(impostor, llr))
         refused = int(np.searchsorted(genuine, llr))
         of = (None, None) if drawn is None else (drawn.fmr_at(llr), drawn.fnmr_at(llr))
-        fmr, fnmr = Rate.of(accepted, len(impostor), of[0]), Rate.of(refused, len(genuine), of[1])
+        fmr, fnmr = Rate.of(n_accepted, len(impostor), of[0]), Rate.of(refused, len(genuine), of[1])
         yield CalibratedPoint(rate, llr, (fmr.low, fmr.high), fnmr.rate, (fnmr.low, fnmr.high))
 
 

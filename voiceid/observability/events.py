@@ -89,7 +89,7 @@ class ChangeKind(enum.StrEnum):
     REMOVE_ADAPTATION = "remove_adaptation"
     """An adaptation was removed."""
     UPGRADE = "upgrade"
-    """The database was brought to this program's schema by `voiceid db upgrade`."""
+    """The database was brought to this program's schema by `voiceid database upgrade`."""
     BACKUP = "backup"
     """The database was copied."""
     COPY = "copy"

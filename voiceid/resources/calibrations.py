@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voiceid.decision.agreement import thresholds_among
-from voiceid.decision.aims import Aim
+from voiceid.decision.aims import SetThreshold
 from voiceid.decision.calibration import StoredCalibration
 from voiceid.domain import QualityReport, Threshold
 from voiceid.errors import ChangeRefused
@@ -17,9 +18,37 @@ from voiceid.session import Session
 
 if TYPE_CHECKING:  # only who calibrates waits for it
     from voiceid.evaluation import Evaluation, Protocol
+    from voiceid.evaluation.fitting import RateRow
 
 Tell = Callable[[int, int], None]
 """Receives how many recordings are heard, of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationFit:
+    """A calibration that was fitted, and its errors beside those of what decides without it.
+
+    Parameters
+    ----------
+    calibration : StoredCalibration
+        It decides nothing before :meth:`Calibrations.use`.
+    rates : tuple of RateRow
+        On the held-out trials: of the model's card, of what decides today, and of the
+        calibration for each rate.  At most one of them decides once it is used.
+    """
+
+    calibration: StoredCalibration
+    rates: tuple[RateRow, ...]
+
+    @property
+    def least_fmr(self) -> float:
+        """The lowest false match rate that can be asked of it, 0 to 1."""
+        return self.calibration.calibration.least_fmr
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the public JSON."""
+        facts = {"least_fmr": self.least_fmr, "rates": [asdict(row) for row in self.rates]}
+        return {**self.calibration.to_dict(), **facts}
 
 
 class Calibrations:
@@ -46,7 +75,7 @@ class Calibrations:
         source: str,
         target_fmr: float | None = None,
         tell: Tell | None = None,
-    ) -> StoredCalibration:
+    ) -> CalibrationFit:
         """Fit a calibration on recordings whose speakers are known, and keep it.
 
         It decides nothing before :meth:`use`.
@@ -61,7 +90,8 @@ class Calibrations:
             What to call the recordings.
         target_fmr : float, optional
             False match rate, 0 to 0.5, that decisions aim at with it, unless a call, a group or
-            the settings ask for another.
+            the settings ask for another.  The trials must support it.  A rate that they do not
+            support, and that was not asked for here, stays with the model's card.
         tell : callable, optional
             Receives how many recordings are heard, of how many.
 
@@ -78,21 +108,35 @@ class Calibrations:
         session = self._session
         with session.recorded(ChangeKind.CALIBRATE):
             model = session.model
-            aim = model.back_end(Aim(target_fmr=target_fmr)).rule.aim.rate
             heard = hear_all(protocol.recordings, model.embedder, cache, session.notify, tell)
             back_end = model.back_end()
             if back_end.transform is not None:
                 heard = scoring.adapted(heard, back_end.transform, back_end.space)
             scored = scoring.score(protocol, heard, back_end.rule)
-            speakers = speakers_of(protocol, scored.trials)
-            fit = fitting.fit(scored.scores, scored.target, scored.given, speakers, target_fmr=aim)
+            card = back_end.rule.with_calibration(None)
+            fitted = fitting.fit(
+                scored.scores,
+                scored.target,
+                scored.given,
+                speakers_of(protocol, scored.trials),
+                target_fmr=target_fmr or card.aim.rate,
+                required=target_fmr is not None or not card.points,
+            )
             with session.change(ChangeKind.CALIBRATE) as change:
                 calibrations = change.writer.calibrations
                 number = calibrations.add(
-                    back_end.space, fit.calibration, fit.held_out, source, target_fmr
+                    back_end.space, fitted.calibration, fitted.held_out, source, target_fmr
                 )
                 change.record(number=number, space=back_end.space.id)
-                return calibrations.get(number)
+                stored = calibrations.get(number)
+            after = back_end.rule.with_calibration(stored)
+            before = {f"card {card.model}": replace(card, criterion=after.aim)}
+            if isinstance(after.criterion, SetThreshold):
+                before[after.criterion.source] = after
+            elif back_end.rule.calibration is not None:
+                before[f"calibration {back_end.rule.calibration.id}, in use"] = back_end.rule
+            rows = fitting.rate_rows(fitted, scored, f"calibration {number}", before, after)
+            return CalibrationFit(stored, tuple(rows))
 
     def use(self, number: int | None) -> StoredCalibration | None:
         """Let a calibration decide in its embedding space, or none in the space in use.

@@ -28,6 +28,7 @@ Check = Callable[[Session], Iterator[Finding]]
 def examine(session: Session) -> Iterator[Finding]:
     """Yield what is found, subject by subject; an error of one check stops no other."""
     checks: tuple[tuple[str, Check], ...] = (
+        ("settings", _settings),
         ("engine", _engine),
         ("models", _models),
         ("database", _database),
@@ -78,6 +79,10 @@ def thresholds_of(rule: DecisionRule, space_id: str) -> Finding:
     )
 
 
+def _settings(session: Session) -> Iterator[Finding]:
+    yield Finding("settings", Health.OK, f"config.yaml: {session.config.file_text}")
+
+
 def _engine(session: Session) -> Iterator[Finding]:
     engine = session.config.runtime
     runtime.require_providers(engine)
@@ -89,7 +94,7 @@ def _models(session: Session) -> Iterator[Finding]:
     named, used = session.named_model.card.name, model_of(session).card.name
     if used != named:
         message = f"the gallery was switched from {named} to {used}, which is used"
-        hint = f"Set `model: {used}` in config.yaml, so that it says what is used."
+        hint = f"Set `model: {used}` in {session.config.file}, so that it says what is used."
         yield Finding("models", Health.WARNING, message, hint)
     for name in (used, DETECTOR):
         if session.models.is_installed(name):

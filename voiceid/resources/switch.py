@@ -252,7 +252,7 @@ class Switch:
             if not writer.centroids.count(here):
                 raise ChangeRefused(
                     f"no speaker is enrolled in {here}, so there is nothing to bring over",
-                    hint=f"Set `model: {model}` in config.yaml.",
+                    hint=f"Set `model: {model}` in {self._session.config.file}.",
                 )
             return writer.switches.begin(here, target.space)
 

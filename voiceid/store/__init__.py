@@ -136,7 +136,7 @@ class Store:
         if isinstance(self.path, DatabaseUrl):
             raise StoreError(
                 f"{self.path} is not a file, and is not copied as one",
-                hint="Use the server's own pg_dump, or `voiceid db copy` to a file.",
+                hint="Use the server's own pg_dump, or `voiceid database copy` to a file.",
             )
         with (
             wrapped(self.path),

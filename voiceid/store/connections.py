@@ -347,5 +347,5 @@ def _busy(path: Path | DatabaseUrl) -> StoreBusy:
 def _damaged(path: Path | DatabaseUrl, said: str) -> StoreError:
     return StoreError(
         f"{path} is damaged, or is not a database of voiceid: {said}",
-        hint="Put back a backup (`voiceid db restore FILE`); what is there was left as it is.",
+        hint="Put back a backup (`voiceid database restore FILE`); this one was left as it is.",
     )

@@ -77,7 +77,7 @@ def copy(source: Path | DatabaseUrl, target: Path | DatabaseUrl) -> Copied:
             if there != _summed(writing, table):
                 raise StoreError(
                     f"{table.name} in {target} is not what it is in {source}",
-                    hint="Nothing was copied. Check both: `voiceid db check`.",
+                    hint="Nothing was copied. Check both: `voiceid database check`.",
                 )
             rows[table.name] = there[0]
             digest.update(there[1])
@@ -125,7 +125,7 @@ def _moved(
         summed = _summed(reading, table, writing)
     except (ValueError, TypeError) as error:  # SQLite keeps what is of no type of the table
         raise StoreError(
-            f"a row of {table.name} in {source} is damaged", hint="Run `voiceid db check`."
+            f"a row of {table.name} in {source} is damaged", hint="Run `voiceid database check`."
         ) from error
     if table.dialect_options["sqlite"]["autoincrement"]:
         _go_on_from(writing, table, _last_number(reading, table))

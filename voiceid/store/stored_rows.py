@@ -198,7 +198,7 @@ def _metadata(text: str) -> dict[str, str]:
     return found
 
 
-def owners(rows: Sequence[Row[Any]]) -> dict[int, Enrolled]:
+def owners(rows: Sequence[Any]) -> dict[int, Enrolled]:
     """Return whose centroids the rows of the join are, by id; raises StoreError for a damaged one.
 
     A damaged expiry must not read as none.

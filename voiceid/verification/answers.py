@@ -149,10 +149,15 @@ class Facts:
             **(values | more),
         )
 
-    def empty(self) -> Decision:
-        """Return the rejection by a gallery, or a group, without speakers."""
+    def empty(self, enrolled: Mapping[str, int]) -> Decision:
+        """Return the rejection by a gallery, or a group, without speakers.
+
+        ``enrolled`` says how many speakers there are in each embedding space that has any.
+        """
         where = "" if self.group is None else f" of the group {self.group}"
-        detail = f"no speaker{where} is enrolled in {self.space.id}"
+        detail = (
+            f"no speaker{where} is enrolled in {self.space.id}{elsewhere(self.space, enrolled)}"
+        )
         return self.decision(Outcome.REJECTED, Reason.GALLERY_EMPTY, detail)
 
     def too_short(self, *, speaker: SpeakerRef | None = None) -> Decision:
@@ -234,3 +239,11 @@ class Facts:
             runner_up=runner_up,
             candidates=candidates,
         )
+
+
+def elsewhere(space: EmbeddingSpace, enrolled: Mapping[str, int]) -> str:
+    """Return how many speakers are in other spaces, when none is in this one."""
+    if not enrolled or space.id in enrolled:
+        return ""
+    counts = [f"{n} {'is' if n == 1 else 'are'} in {other}" for other, n in enrolled.items()]
+    return f"; of all speakers {', '.join(counts)}: use that model, and its speech settings"

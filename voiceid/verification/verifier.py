@@ -31,7 +31,7 @@ from voiceid.domain import (
 )
 from voiceid.errors import ConfigError, ModelRuntimeError, SpaceMismatch, SpeakerNotFound
 from voiceid.index.base import Gallery
-from voiceid.verification.answers import Facts, Judged, Probe
+from voiceid.verification.answers import Facts, Judged, Probe, elsewhere
 from voiceid.verification.policy import NO_AIM, BackEnd, Policy
 
 if TYPE_CHECKING:  # it loads while the models do
@@ -154,8 +154,8 @@ class Verifier:
             # 2. Search for the nearest, and one more for the margin.
             embedding = back_end.moved(probe.embedding)
             ranking = self._ranking(reader, gallery, embedding, search, max(search.top, 2))
-        if not ranking:
-            return facts.empty()
+            if not ranking:
+                return facts.empty(reader.centroids.counts())
         # 3. Find the threshold for the best of them.
         best, owner = ranking[0]
         judged = back_end.judged(best.score, probe.against(owner), size)
@@ -230,7 +230,7 @@ def _claimed(
     if centroid_id is None:
         raise SpaceMismatch(
             f"{speaker.name} is enrolled in {', '.join(speaker.spaces) or 'no space'},"
-            f" not in {space.id}",
+            f" not in {space.id}{elsewhere(space, reader.centroids.counts())}",
             hint="Enrol the speaker with this model and these speech settings, or use theirs.",
         )
     vector = reader.centroids.vector(centroid_id, space.id)

@@ -1,4 +1,4 @@
-"""`voiceid migrate`: what is printed, what is refused, and what the other commands say of it."""
+"""`voiceid models switch`: what it prints, what it refuses, and what other commands say of it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def kept(home: Path, ami: Any, run: Runner) -> Path:
     return home
 
 
-def test_the_model_is_changed_from_the_comparison_to_the_end(
-    kept: Path, run: Runner, ami: Any
+def test_the_model_is_switched_from_the_comparison_to_the_end(
+    kept: Path, run: Runner, ami: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     door = ami.cut("alice-4", kept / "door.wav")
-    ran = run("migrate", "--to", "campplus-int8")
+    ran = run("models", "switch", "prepare", "campplus-int8")
     assert ran.code == 0, ran.err
     first, *rest = ran.out.splitlines()
     assert first.split() == ["model", "size", "speed", "EER"]
@@ -38,21 +38,31 @@ def test_the_model_is_changed_from_the_comparison_to_the_end(
     assert "campplus is used as before" in ran.err
     assert run("identify", door, "--json").json["embedding_space"].startswith("campplus-9")
 
-    again = run("migrate", "--to", "campplus-int8")  # it goes on, and is not compared again
+    again = run(
+        "models", "switch", "prepare", "campplus-int8"
+    )  # it goes on, and is not compared again
     assert "scores of" not in again.out
-    status = run("migrate", "--status", "--json").json
+    status = run("models", "switch", "status", "--json").json
     assert (status["state"], status["behind"], status["prepared"]) == ("ready", ["carol"], 4)
 
-    refused = run("migrate", "--switch")
+    refused = run("models", "switch", "commit")
     assert refused.code == 49
     assert "1 of 3 speakers would be left behind: carol" in refused.err
-    switched = run("migrate", "--switch", "--leave", "carol")
+    switched = run("models", "switch", "commit", "--leave", "carol")
     assert switched.code == 0, switched.err
     assert switched.out.startswith("switched          campplus-")
     assert "set `model: campplus-int8`" in switched.err
     found = run("identify", door, "--json").json
     assert found["speaker"]["name"] == "alice"
     assert found["embedding_space"].startswith("campplus-int8-")
+
+    monkeypatch.setenv("VOICEID_DECISION__THRESHOLD", "0.4")
+    refused = run("identify", door)
+    assert refused.code == 39
+    assert "the threshold of the settings was set for campplus-9" in refused.err
+    by_call = run("identify", door, "--threshold", "0.4", "--json").json
+    assert by_call["threshold_source"] == "set by hand in the call"
+    monkeypatch.delenv("VOICEID_DECISION__THRESHOLD")
 
     shown = run("config", "show")
     assert "the gallery was switched from campplus to campplus-int8, which is used" in shown.err
@@ -62,47 +72,48 @@ def test_the_model_is_changed_from_the_comparison_to_the_end(
     assert "card campplus-int8, FMR 0.1 %" in examined.out
     assert run("config", "show", "--model", "campplus-int8").err == ""
 
-    assert run("migrate", "--finish").code == 2
-    done = run("migrate", "--finish", "--yes")
+    assert run("models", "switch", "finish").code == 2
+    done = run("models", "switch", "finish", "--yes")
     assert done.out == "finished  4 old samples removed\n"
-    assert run("db", "check").code == 0
+    assert run("database", "check").code == 0
 
 
 def test_the_comparison_is_in_the_json(kept: Path, run: Runner) -> None:
-    found = run("migrate", "--to", "campplus-int8", "--json").json
+    found = run("models", "switch", "prepare", "campplus-int8", "--json").json
     assert found["state"] == "ready"
     assert (found["comparison"]["a"]["name"], found["comparison"]["clips"]) == ("campplus", 4)
-    assert run("migrate", "--cancel", "--json").json["state"] == "given up"
-    assert run("migrate", "--status", "--json").json == {"state": "none"}
+    assert run("models", "switch", "cancel", "--json").json["state"] == "given up"
+    assert run("models", "switch", "status", "--json").json == {"state": "none"}
 
 
-def test_without_kept_audio_everybody_is_listed(home: Path, run: Runner) -> None:
-    ran = run("migrate", "--to", "campplus-int8")
+def test_without_kept_audio_every_speaker_is_listed(home: Path, run: Runner) -> None:
+    ran = run("models", "switch", "prepare", "campplus-int8")
     assert ran.code == 0, ran.err
     assert "the models cannot be compared" in ran.err
     assert "must enrol again  alice, bob" in ran.out
-    assert run("migrate", "--switch").code == 49
-    assert run("migrate", "--cancel").out.startswith("given up")
-    assert run("migrate", "--status").out == "none  the model was never changed\n"
-    assert run("migrate", "--cancel").code == 49
-    assert run("migrate", "--finish", "--yes").code == 49
-    assert run("migrate", "--to", "campplus").code == 49
-    assert run("migrate", "--to", "resnet").code == 31
+    assert run("models", "switch", "commit").code == 49
+    assert run("models", "switch", "cancel").out.startswith("given up")
+    assert run("models", "switch", "status").out == "none  the model was never switched\n"
+    assert run("models", "switch", "cancel").code == 49
+    assert run("models", "switch", "finish", "--yes").code == 49
+    assert run("models", "switch", "prepare", "campplus").code == 49
+    assert run("models", "switch", "prepare", "resnet").code == 31
 
 
 @pytest.mark.parametrize(
     "words",
     [
         [],
-        ["--status", "--cancel"],
-        ["--to", "ge2e", "--finish"],
-        ["--to", "ge2e", "--leave-all"],
-        ["--status", "--leave", "carol"],
+        ["status", "--leave", "carol"],
+        ["prepare"],
+        ["prepare", "ge2e", "--leave-all"],
+        ["cancel", "--yes"],
+        ["finish"],
     ],
     ids=" ".join,
 )
 def test_what_does_not_go_together_is_a_usage_error(
     empty_home: Path, run: Runner, words: list[str]
 ) -> None:
-    assert run("migrate", *words).code == 2
+    assert run("models", "switch", *words, stdin=b"").code == 2
     assert not (empty_home / "data").exists()

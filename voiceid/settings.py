@@ -1,0 +1,208 @@
+"""Every setting: its default, and what checks and reads its value.
+
+A parser raises ValueError or TypeError, in words that follow "KEY is VALUE,".
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from voiceid.audio import AudioOptions
+from voiceid.decision.aims import Aim, SetThreshold, rate_of, threshold_by_hand
+from voiceid.domain import DatabaseUrl, tag
+from voiceid.enrollment import EnrollmentLimits
+from voiceid.errors import ConfigError, SpeakerDetailInvalid
+from voiceid.index.base import IndexOptions
+from voiceid.models.providers import PROVIDERS
+from voiceid.speech.quality import QualityLimits
+from voiceid.speech.vad import SpeechOptions
+
+Parser = Callable[[object], Any]
+_LEAST_RATE = 1e-9
+"""No corpus supports a lower one."""
+
+
+def number(low: float, high: float = math.inf) -> Parser:
+    """Return a parser of numbers in a range."""
+
+    def parse(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError("not a number")
+        if not low <= value <= high or math.isinf(value):  # NaN is in no range
+            limit = f"from {low:g} to {high:g}" if math.isfinite(high) else f"{low:g} or more"
+            raise ValueError(f"not {limit}")
+        return float(value)
+
+    return parse
+
+
+def whole(low: int) -> Parser:
+    """Return a parser of whole numbers from ``low`` on."""
+
+    def parse(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise TypeError("not a whole number")
+        if value < low:
+            raise ValueError(f"less than {low}")
+        return value
+
+    return parse
+
+
+def rate(value: object) -> float:
+    """Return an error rate."""
+    asked = rate_of(value)
+    if asked < _LEAST_RATE:
+        raise ValueError(f"less than {_LEAST_RATE:g}")
+    return asked
+
+
+def threshold(value: object) -> object:
+    """Check a cosine, or cosines by seconds of net speech."""
+    return _by_hand(value, "the settings") and value
+
+
+def _by_hand(value: object, source: str) -> SetThreshold | None:
+    try:
+        return None if value is None else threshold_by_hand(value, source)
+    except ConfigError as error:
+        raise ValueError(error.message) from error
+
+
+def aim_of(given: Mapping[str, Any], source: str) -> Aim:
+    """Return what a level of the settings asks for; raises ConfigError, ValueError."""
+    return Aim(
+        target_fmr=given.get("target_fmr"),
+        target_fpir=given.get("target_fpir"),
+        threshold=_by_hand(given.get("threshold"), source),
+        margin=given.get("margin"),
+    )
+
+
+def groups(value: object) -> Mapping[str, Aim]:
+    """Return what decides for each group."""
+    if not isinstance(value, dict):
+        raise TypeError("not a mapping, as in {vault: {target_fmr: 1/10000}}")
+    groups = {}
+    for name, given in value.items():
+        if not isinstance(given, dict):
+            raise TypeError(f"and {name!r} has no settings of its own")
+        if unknown := sorted(map(str, given.keys() - POLICY.keys())):
+            raise ValueError(f"and {name!r} has {unknown[0]}, which is not {', '.join(POLICY)}")
+        try:
+            key = tag("group", str(name))
+            groups[key] = aim_of({k: POLICY[k](v) for k, v in given.items()}, f"group {key}")
+        except (ValueError, TypeError, ConfigError, SpeakerDetailInvalid) as error:
+            raise ValueError(f"in {name!r}: {error}") from error
+    return groups
+
+
+def text(value: object) -> str:
+    """Return a text that is not empty."""
+    if not isinstance(value, str | os.PathLike) or not str(value):
+        raise TypeError("not a text")
+    return str(value)
+
+
+def database_url(value: object) -> DatabaseUrl:
+    """Return the address of a database."""
+    return DatabaseUrl(text(value))
+
+
+def flag(value: object) -> bool:
+    """Return true or false."""
+    if not isinstance(value, bool):
+        raise TypeError("neither true nor false")
+    return value
+
+
+def channel(value: object) -> str | int:
+    """Return the name or the number of a channel."""
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if value in {"mix", "left", "right"} and isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError("not mix, left, right or a channel's number")
+
+
+def one_of(*choices: str) -> Parser:
+    """Return a parser of one of a few texts."""
+
+    def parse(value: object) -> object:
+        if value not in choices:
+            raise ValueError(f"not one of {', '.join(choices)}")
+        return value
+
+    return parse
+
+
+def providers(value: object) -> list[str]:
+    """Return names of execution providers."""
+    known = ", ".join(PROVIDERS)
+    if not isinstance(value, list) or not value:
+        raise TypeError(f"not a list of {known}, as in [cuda, cpu]")
+    for name in value:
+        if name not in PROVIDERS:
+            raise ValueError(f"and {name!r} is not one of {known}")
+    return value
+
+
+def log_format(value: object) -> object:
+    """Return the format of events."""
+    # YAML takes a bare `off` for false.
+    return one_of("off", "human", "json")("off" if value is False else value)
+
+
+def optional(parser: Parser) -> Parser:
+    """Return a parser that takes null as well."""
+    return lambda value: None if value is None else parser(value)
+
+
+POLICY: Mapping[str, Parser] = {
+    "target_fmr": rate,
+    "target_fpir": rate,
+    "threshold": threshold,
+    "margin": number(0.0, 2.0),
+}
+"""What decides: in the settings, under ``decision``, and for each of ``groups``."""
+
+SETTINGS: Mapping[str, tuple[object, Parser]] = {
+    "model": ("campplus", text),
+    "data": ("data", text),
+    "database_url": (None, optional(database_url)),
+    "models": ("models", text),
+    "offline": (False, flag),
+    "audio.channel": ("mix", channel),
+    "audio.max_duration_s": (AudioOptions().max_duration_s, number(1.0)),
+    "audio.max_bytes": (AudioOptions().max_bytes, whole(1)),
+    "speech.threshold": (SpeechOptions().threshold, number(0.01, 0.99)),
+    "speech.pad_ms": (SpeechOptions().pad_ms, whole(0)),
+    "speech.max_speech_s": (SpeechOptions().max_speech_s, number(1.0)),
+    "quality.min_net_speech_s": (QualityLimits().min_net_speech_s, number(0.1)),
+    "quality.max_clipped_fraction": (
+        QualityLimits().max_clipped_fraction,
+        number(0.0, 1.0),
+    ),
+    "quality.min_snr_db": (QualityLimits().min_snr_db, number(-100.0, 200.0)),
+    "quality.min_bandwidth_hz": (
+        QualityLimits().min_bandwidth_hz,
+        number(0.0, 8000.0),
+    ),
+    "enrollment.min_speech_s": (EnrollmentLimits().min_speech_s, number(0.0)),
+    "enrollment.keep_audio": (EnrollmentLimits().keep_audio, flag),
+    **{f"decision.{key}": (None, optional(parser)) for key, parser in POLICY.items()},
+    "groups": ({}, groups),
+    "index.kind": (IndexOptions().kind, one_of(*IndexOptions.KINDS)),
+    "index.max_miss_rate": (IndexOptions().max_miss_rate, number(0.0, 1.0)),
+    "runtime.threads": (1, whole(1)),
+    "runtime.providers": (["cpu"], providers),
+    "runtime.workers": (None, optional(whole(1))),
+    "log.format": ("off", log_format),
+    "log.file": (None, optional(text)),
+}
+"""Every setting: its default, and what checks and reads a value."""
