@@ -4,7 +4,7 @@
 # make bench   speed against peers, as ratios (on ../shared/corpora, else on the AMI cuts)
 # make torture kill -9 while galleries change, sixteen processes at once, damaged files: 15 minutes
 # make bench-gallery   galleries of millions: time, memory, and who is lost; 40 minutes
-# make docs    the API reference: build/docs/index.html
+# make docs    docs/reference.md, and the reference of the library in build/docs/index.html
 # make accuracy, make calibrate: error rates and operating points; need ../shared/corpora
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -30,6 +30,7 @@ lint: .venv/.installed
 	$(BIN)/alembic check
 
 docs: .venv/.installed
+	@$(BIN)/python -m docs.command_reference
 	@$(BIN)/python -m docs.reference build/docs
 
 bench: .venv/.installed data/ami/.complete models

@@ -2,7 +2,7 @@
 
     python -m benchmarks.accuracy [--corpora FOLDER] [--cache FOLDER]
 
-Prints markdown tables; ``docs/accuracy.md`` holds a copy.  AMI turns are measured too
+Prints markdown tables; ``benchmarks/results/accuracy.md`` holds a copy.  AMI turns are measured too
 when ``examples/ami.py`` has fetched them.
 """
 

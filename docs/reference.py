@@ -1,10 +1,10 @@
-"""Builds the API reference from the docstrings: ``python -m docs.reference FOLDER``.
+"""Builds the reference of the library from the docstrings: ``python -m docs.reference FOLDER``.
 
-pdoc renders one page, of what `voiceid` exports.  What it cannot know is told it here:
+pdoc renders one page, of what `voiceid` exports, with `VoiceID` and its collections at the top.
+What pdoc cannot know is added here:
 
 - A name is there once it has been asked for (PEP 562).
-- `VoiceID` gets its methods from classes that nobody else meets: they stand under `VoiceID`,
-  and `VoiceID` at the top.
+- The collections are not exported: a program reaches them through `VoiceID`.
 - An alias of types loses its name in signatures: a class of that name stands in for it.  Its
   docstring stands where it is defined, and not where it is exported.
 """
@@ -19,8 +19,34 @@ import numpy.typing as npt
 from pdoc import doc, render
 
 import voiceid
-from voiceid.app import people, questions, upkeep
+from voiceid import client, resources
 from voiceid.audio import media
+from voiceid.resources import (
+    adaptations,
+    calibrations,
+    database,
+    events,
+    index,
+    models,
+    samples,
+    speakers,
+    switch,
+)
+
+COLLECTIONS = (
+    speakers.Speakers,
+    samples.Samples,
+    calibrations.Calibrations,
+    adaptations.Adaptations,
+    models.Models,
+    switch.Switch,
+    database.Database,
+    index.Index,
+    events.Events,
+)
+
+_INTERNAL = (("Config", "hearing"), ("ModelCard", "rule"))
+"""Methods for the package itself: they return what is not exported."""
 
 
 def build(folder: Path) -> Path:
@@ -33,7 +59,7 @@ def build(folder: Path) -> Path:
         search=False,
         footer_text=f"voiceid {voiceid.__version__}",
     )
-    for name in dir(voiceid):
+    for name in vars(voiceid)["__all__"]:  # the stub has none
         getattr(voiceid, name)
     reference = doc.Module(voiceid)
     _complete(reference.members)
@@ -46,7 +72,7 @@ def build(folder: Path) -> Path:
 def _name_aliases() -> None:
     """Let signatures say AudioSource and ArrayLike; for this process, which does no more."""
     for alias, module, users in (
-        ("AudioSource", "voiceid", (people, questions, upkeep)),
+        ("AudioSource", "voiceid", (client, resources.models)),
         ("ArrayLike", "numpy.typing", (npt,)),
     ):
         stand_in = type(alias, (), {"__module__": module})
@@ -55,14 +81,16 @@ def _name_aliases() -> None:
 
 
 def _complete(members: dict[str, doc.Doc[Any]]) -> None:
+    for kind, name in _INTERNAL:
+        cast("doc.Class", members[kind]).members[name].docstring = "@private"
     members["AudioSource"].docstring = doc.Module(media).members["AudioSource"].docstring
-    facade = cast("doc.Class", members.pop("VoiceID"))
-    facade.bases.clear()
-    for methods in facade.inherited_members.values():
-        facade.own_members.extend(methods)
+    first: dict[str, doc.Doc[Any]] = {"VoiceID": members.pop("VoiceID")}
+    for collection in COLLECTIONS:
+        place = (collection.__module__, collection.__qualname__)
+        first[collection.__name__] = doc.Class("voiceid", collection.__name__, collection, place)
     others = dict(members)
     members.clear()
-    members.update({"VoiceID": facade, **others})
+    members.update({**first, **others})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A door that opens for one voice, and stays shut for everything else.
 
-    python examples/access_control.py DATA_FOLDER NAME CLIP
+    python examples/access_control.py HOME NAME CLIP
 
 It fails closed: the door opens on one path only, at the end of `may_enter`, and every
 error, every doubt and every answer that is not an acceptance of the claimed person leads
@@ -26,7 +26,7 @@ class Door:
         print(f"door: open for {name}")
 
     def stay_shut(self, why: str) -> None:
-        """Tell the person at the door what to do, and nobody else's name."""
+        """Say at the door what to do, and no name."""
         print(f"door: shut ({why})")
 
 
@@ -52,11 +52,11 @@ def may_enter(vid: VoiceID, claimed: str, clip: str) -> tuple[bool, str]:
     return True, "welcome"
 
 
-def main(data: str, claimed: str, clip: str) -> int:
+def main(home: str, claimed: str, clip: str) -> int:
     """Ask once; return 0 only when the door was opened."""
     door = Door()
     try:
-        with VoiceID.open(data) as vid:
+        with VoiceID.open(home=home) as vid:
             allowed, why = may_enter(vid, claimed, clip)
     except Exception:  # a door has no caller above it that could do better
         log.exception("no decision")

@@ -4,7 +4,7 @@
 
 The speech is from AMI meetings (see `ami.py`), in FOLDER, which is filled when it is not
 there.  Three people are enrolled from one recording each; then turns of *other* recordings
-are identified and verified, one clip goes through as MP3, and one speaker is nobody who is
+are identified and verified, one clip goes through as MP3, and one speaker is not
 enrolled.  What it makes lands in ``data/demo`` of the folder that it is run in.
 """
 

@@ -2,7 +2,7 @@
 
     python -m examples.voices docs/voices.png
 
-Nobody is enrolled for it: clips are embedded, placed by PCA and drawn, which is what
+No speaker is enrolled for it: clips are embedded, placed by PCA and drawn, which is what
 `voiceid plot speakers` does with the samples of a gallery.
 """
 

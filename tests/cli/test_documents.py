@@ -22,7 +22,6 @@ from postgres_server import Databases
 from examples.ami import clean_turns
 from voiceid import Reason, VoiceID, VoiceIDError, errors
 from voiceid.cli import exit_codes
-from voiceid.cli.root import root
 
 REPO = Path(__file__).resolve().parents[2]
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
@@ -160,9 +159,3 @@ def test_the_page_on_doors_has_a_row_for_every_error_and_exit_code() -> None:
     assert set(rows) == expected
     codes = {value for name, value in vars(exit_codes).items() if name.isupper()}
     assert [code for code in codes if not re.search(rf"\| {code} \|", DOOR)] == []
-
-
-def test_the_readme_lists_every_command() -> None:
-    readme = (REPO / "README.md").read_text(encoding="utf-8")
-    for name in root.lazy:
-        assert f"| `voiceid {name}" in readme

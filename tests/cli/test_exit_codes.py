@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 from voiceid import errors
 from voiceid.cli import exit_codes
@@ -33,12 +31,3 @@ def test_exit_codes_of_the_command_line_are_distinct_from_those_of_errors() -> N
     assert len(set(OF_COMMANDS.values())) == len(OF_COMMANDS)
     shared = set(OF_COMMANDS.values()) & {error.exit_code for error in ERRORS}
     assert shared == {errors.VoiceIDError.exit_code}  # an internal error is of no class
-
-
-def test_the_readme_lists_every_exit_code(repo: Path) -> None:
-    text = (repo / "README.md").read_text(encoding="utf-8")
-    for code in OF_COMMANDS.values():
-        assert re.search(rf"^\| {code} \|", text, re.MULTILINE), f"exit code {code} is missing"
-    for error in ERRORS:
-        row = rf"^\| {error.exit_code} \| {error.__name__}\b"
-        assert re.search(row, text, re.MULTILINE), f"{error.__name__} is missing"

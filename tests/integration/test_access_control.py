@@ -19,7 +19,7 @@ def ask(home: Path, capsys: pytest.CaptureFixture[str]):
 
     def ask(claimed: str, clip: Path | str) -> tuple[int, str]:
         capsys.readouterr()
-        return access_control.main(str(home / "data"), claimed, str(clip)), capsys.readouterr().out
+        return access_control.main(str(home), claimed, str(clip)), capsys.readouterr().out
 
     return ask
 

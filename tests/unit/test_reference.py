@@ -1,4 +1,4 @@
-"""The API reference that `make docs` builds: complete, described, and without a warning."""
+"""What `make docs` builds: docs/reference.md as it stands, and a complete page of the library."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 import voiceid
-from voiceid import VoiceID
+from docs import command_reference
+from docs.reference import COLLECTIONS
+from voiceid import ChangeKind, VoiceID, VoiceIDError, errors
+from voiceid.cli import exit_codes
+from voiceid.cli.root import root
 
-METHODS = sorted(name for name in dir(VoiceID) if not name.startswith("_"))
+CLASSES = (VoiceID, *COLLECTIONS)
+METHODS = [f"{k.__name__}.{name}" for k in CLASSES for name in dir(k) if not name.startswith("_")]
 ENUMS = [name for name in voiceid.__all__ if isinstance(getattr(voiceid, name), enum.EnumType)]
 
 
@@ -39,9 +45,11 @@ def test_every_public_name_is_described(entries: dict[str, str]) -> None:
     assert [name for name in voiceid.__all__ if not description(entries.get(name, ""))] == []
 
 
-def test_every_method_of_a_voiceid_is_described(entries: dict[str, str]) -> None:
-    assert {"open", "identify", "enroll", "database"} <= set(METHODS)
-    assert [m for m in METHODS if not description(entries.get(f"VoiceID.{m}", ""))] == []
+def test_every_method_of_a_voiceid_and_of_its_collections_is_described(
+    entries: dict[str, str],
+) -> None:
+    assert {"VoiceID.open", "Speakers.rename", "Switch.commit", "Database.backup"} <= set(METHODS)
+    assert [name for name in METHODS if not description(entries.get(name, ""))] == []
 
 
 def test_every_value_of_an_enumeration_is_described(entries: dict[str, str]) -> None:
@@ -71,3 +79,20 @@ def test_no_entry_sends_the_reader_to_a_module_that_is_not_on_the_page(
         for name, text in shown.items()
         if (found := re.findall(r"voiceid\.[a-z]\w+\b(?!\.html)", text))
     } == {}
+
+
+def test_the_page_of_reference_is_what_the_code_says() -> None:
+    assert command_reference.PAGE.read_text(encoding="utf-8") == command_reference.page(), (
+        "docs/reference.md does not agree with the code: run `make docs`"
+    )
+
+
+def test_the_page_of_reference_has_every_command_error_and_kind_of_change() -> None:
+    page = command_reference.PAGE.read_text(encoding="utf-8")
+    commands = set(re.findall(r"^### voiceid (\S+)", page, re.MULTILINE))
+    assert commands == set(root.list_commands(click.Context(root)))
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    codes = {kind.exit_code for kind in kinds if issubclass(kind, VoiceIDError)}
+    codes |= {value for name, value in vars(exit_codes).items() if name.isupper()}
+    assert [code for code in codes if f"\n| {code} |" not in page] == []
+    assert [kind for kind in ChangeKind if f"\n| `{kind}` |" not in page] == []

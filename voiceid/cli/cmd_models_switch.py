@@ -33,7 +33,7 @@ def command() -> None:
 
     `prepare` lets the new model hear the recordings that `voiceid enroll --keep-audio` kept, and
     `commit` makes the switch.  `finish` removes the old samples; until then a switch to the old
-    model goes back.  See docs/migrating.md.
+    model goes back.  See docs/switching.md.
     """
 
 
