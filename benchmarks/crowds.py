@@ -94,6 +94,10 @@ class Crowd:
         """See `CentroidSource`: nothing ever changes."""
         return []
 
+    def after(self, revision: Revision) -> list[FeedEntry] | None:
+        """See `ChangeFeed`."""
+        return [] if self.has(revision) else None
+
     def count(self, space_id: str, group: str | None = None) -> int:  # noqa: ARG002
         """See `CentroidSource`."""
         return self.n

@@ -26,7 +26,7 @@ from voiceid import errors
 from voiceid.cli import exit_codes
 from voiceid.cli.root import PROGRAM, root
 from voiceid.cli.tree import CommonOption
-from voiceid.observability import events
+from voiceid.observability import event_log as events
 
 REPO = Path(__file__).resolve().parents[1]
 PAGE = REPO / "docs" / "reference.md"
