@@ -187,7 +187,7 @@ def test_a_model_whose_embeddings_are_off_is_not_installed(folder: Path, tmp_pat
 
 def test_a_file_that_is_no_graph_is_not_installed(folder: Path, tmp_path: Path) -> None:
     store = store_of(folder, card_of(b"no graph", SILERO, (1.0,)))
-    with pytest.raises(CheckpointInvalid, match="no ONNX file"):
+    with pytest.raises(CheckpointInvalid, match="is not an ONNX file"):
         store.pull(SILERO, source=saved(tmp_path, b"no graph"))
     assert left(folder) == []
 
