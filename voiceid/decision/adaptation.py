@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from voiceid.decision.transforms import Transform
 from voiceid.domain import EmbeddingSpace
 
-if TYPE_CHECKING:  # only who chooses waits for it
-    from voiceid.decision.choice import Choice, Measured
+if TYPE_CHECKING:  # loaded by a choice alone
+    from voiceid.decision.choice import Choice
 
 
 def adapted_space(space: EmbeddingSpace, transform: Transform) -> EmbeddingSpace:
@@ -24,18 +24,10 @@ def gain_of(choice: Choice) -> dict[str, Any]:
         "adopted": choice.adopted,
         "reason": choice.reason,
         "chosen": str(choice.after.candidate),
-        "measured": [_measured(one) for one in (choice.before, *choice.measured)],
-    }
-
-
-def _measured(one: Measured) -> dict[str, Any]:
-    return {
-        "candidate": str(one.candidate),
-        "eer": one.eer,
-        "min_dcf": one.min_dcf,
-        "min_cllr": one.min_cllr,
-        "gain": one.gain,
-        "gain_lower": one.gain_lower,
+        "measured": [
+            {**asdict(rival), "candidate": str(rival.candidate)}
+            for rival in (choice.before, *choice.measured)
+        ],
     }
 
 
@@ -55,7 +47,6 @@ class StoredAdaptation:
         What it was learned from, as it was named.
     in_use : bool
         Whether decisions are made in the adapted space.
-    transform : Transform
     measured : mapping
         What it and its rivals came to with speakers whom they had not seen.
     """

@@ -24,12 +24,8 @@ them, and a slip of another voice is one among few, where a door has every stran
 class Odd:
     """A sample that does not agree with the others of its speaker.
 
-    Parameters
-    ----------
-    index : int
-        Its place among the samples that were given.
-    agreement, needed : float
-        Cosine to the centroid of the others, and the threshold that it misses.
+    - `index`: its place among the samples that were given.
+    - `agreement`, `needed`: cosine to the centroid of the others, and the threshold that it misses.
     """
 
     index: int
@@ -49,28 +45,13 @@ def odd_ones(
     matters: one other voice among three clips pulls the centroid of the others away from
     every honest clip too.
 
-    Parameters
-    ----------
-    vectors : (n, dim) float32
-        Unit length.
-    qualities : sequence of QualityReport
-        Of the same samples.
-    rule : DecisionRule
-        Which score makes two clips one voice, at `AGREEMENT_FMR`.
-    judged : collection of int, optional
-        Which may be put aside; all of them when omitted.
+    - `vectors` (n, dim) float32: unit length.
+    - `qualities`: of the same samples.
+    - `rule`: which score makes two clips one voice, at `AGREEMENT_FMR`.
+    - `judged`: which may be put aside; all of them when omitted.
 
-    Returns
-    -------
-    odd : list of Odd
-        In the order in which they were put aside.  Of two samples alone it cannot be told
-        which one is the stranger: both are.
-    agreements : dict of int to float
-        Cosine of each judged sample to the centroid of the others that were left with it.
-
-    Raises
-    ------
-    ThresholdUnavailable
+    Returns those put aside, in that order, and the cosine of each judged sample to the centroid of
+    the others that were left with it.  Two samples alone do not show which is odd: both are.
     """
     rule = rule.aimed(Target(AGREEMENT_FMR))
     left = list(range(len(vectors)))
@@ -81,9 +62,10 @@ def odd_ones(
     while len(left) > 1 and (asked := [i for i in left if i in judged]):
         scores = dict(zip(left, map(float, agreement(vectors[left], narrow[left])), strict=True))
         agreements |= {i: scores[i] for i in asked}
-        needed = {
-            i: _needed(qualities[i], [qualities[k] for k in left if k != i], rule) for i in asked
-        }
+        needed = {}
+        for i in asked:
+            condition = Condition.of(qualities[i], [qualities[k] for k in left if k != i])
+            needed[i] = rule.threshold(condition).value
         worst = min(asked, key=lambda i: scores[i] - needed[i])
         if accepted(scores[worst], needed[worst]):
             break
@@ -98,11 +80,7 @@ def thresholds_among(qualities: Sequence[QualityReport], rule: DecisionRule) -> 
 
     Pairs with too little speech for any threshold count for nothing.
 
-    Parameters
-    ----------
-    qualities : sequence of QualityReport
-        Of clips with an embedding.
-    rule : DecisionRule
+    - `qualities`: of clips with an embedding.
     """
     steps = {point.min_net_speech_s for point in rule.points}
     # Two clips of each kind stand for all of them: there may be a million pairs.
@@ -111,13 +89,8 @@ def thresholds_among(qualities: Sequence[QualityReport], rule: DecisionRule) -> 
         step = sum(quality.net_speech_s >= least for least in steps)
         kinds.setdefault((quality.narrowband, step), []).append(quality)
     few = [quality for alike in kinds.values() for quality in alike[:2]]
-    found = set()
-    for one, other in itertools.combinations(few, 2):
+    thresholds = set()
+    for clip, other in itertools.combinations(few, 2):
         with contextlib.suppress(ThresholdUnavailable):
-            found.add(rule.threshold(Condition.of_two(one, other)))
-    return sorted(found, key=lambda threshold: (threshold.value, threshold.source))
-
-
-def _needed(quality: QualityReport, others: Sequence[QualityReport], rule: DecisionRule) -> float:
-    """Return the threshold that a sample must reach against all the others."""
-    return rule.threshold(Condition.of(quality, others)).value
+            thresholds.add(rule.threshold(Condition.of_two(clip, other)))
+    return sorted(thresholds, key=lambda threshold: (threshold.value, threshold.source))

@@ -26,17 +26,9 @@ _MARGINS = (0.0, 2.0)
 class Target:
     """An error rate that was asked for.
 
-    Parameters
-    ----------
-    rate : float
-        Above 0, at most 0.5.
-    per_search : bool
-        True: a false positive identification rate (FPIR), of a search of the whole gallery;
-        False: a false match rate (FMR), of one comparison.
-
-    Raises
-    ------
-    ConfigError
+    - `rate`: above 0, at most 0.5.
+    - `per_search`: True: a false positive identification rate (FPIR), of a search of the whole
+      gallery; False: a false match rate (FMR), of one comparison.
     """
 
     rate: float
@@ -67,18 +59,12 @@ class Target:
 class SetThreshold:
     """A threshold that was set by hand.
 
-    Parameters
-    ----------
-    steps : tuple of (float, float)
-        From how much net speech on, in seconds, and the cosine that holds from there; rising.
-        One step from 0 holds for any amount of speech, also an unknown one.
-    source : str
-        Who set it, for the answer: ``the call``, ``group vault``, ``the settings``.
+    - `steps`, tuple of (float, float): from how much net speech on, in seconds, and the cosine that
+      holds from there; rising. One step from 0 holds for any amount of speech, also an unknown one.
+    - `source`: who set it, for the answer: ``the call``, ``group vault``, ``the settings``.
 
-    Raises
-    ------
-    ConfigError
-        A cosine is outside of -1 to 1, or an amount of speech is negative or comes twice.
+    Raises `ConfigError`: a cosine is outside of -1 to 1, or an amount of speech is negative or
+    comes twice.
     """
 
     steps: tuple[tuple[float, float], ...]
@@ -99,28 +85,20 @@ class SetThreshold:
         """
         starts, cosines = np.array(self.steps).T
         places = np.searchsorted(starts, np.nan_to_num(net_speech_s), side="right") - 1
-        found = np.where(places < 0, np.nan, cosines[places])
+        reached = np.where(places < 0, np.nan, cosines[places])
         depends = starts[0] > 0 or len(starts) > 1
-        return np.where(np.isnan(net_speech_s) & depends, np.nan, found)
+        return np.where(np.isnan(net_speech_s) & depends, np.nan, reached)
 
 
 @dataclass(frozen=True, slots=True)
 class Aim:
     """What one level asks for; None: nothing.
 
-    Parameters
-    ----------
-    target_fmr, target_fpir : float or None
-        Rates above 0, at most 0.5: of one comparison, and of a search.
-    threshold : SetThreshold or None
-        In place of a rate.
-    margin : float or None
-        Least lead over the runner-up of an identification, 0 to 2, in cosine.
+    - `target_fmr`, `target_fpir`: rates above 0, at most 0.5: of one comparison, and of a search.
+    - `threshold`: in place of a rate.
+    - `margin`: least lead over the runner-up of an identification, 0 to 2, in cosine.
 
-    Raises
-    ------
-    ConfigError
-        A value is out of its range, or both a rate and a threshold are given.
+    Raises `ConfigError`: a value is out of its range, or both a rate and a threshold are given.
     """
 
     target_fmr: float | None = None
@@ -155,13 +133,8 @@ def first_wish(
 ) -> tuple[int, Target | SetThreshold | None, float | None]:
     """Return what the most special level with a wish asks for; ``levels`` begin with it.
 
-    Returns
-    -------
-    level : int
-        Which level has the criterion; their number where none has.
-    criterion : Target, SetThreshold or None
-    margin : float or None
-        Of the most special level that has one.
+    The number of that level, or how many there are where none has a criterion; the criterion; and
+    the margin of the most special level that has one.
     """
     margin = next((level.margin for level in levels if level.margin is not None), None)
     for number, level in enumerate(levels):
@@ -171,12 +144,7 @@ def first_wish(
 
 
 def threshold_by_hand(value: object, source: str) -> SetThreshold:
-    """Return a threshold from a cosine, or from a mapping of net speech in seconds to cosines.
-
-    Raises
-    ------
-    ConfigError
-    """
+    """Return a threshold from a cosine, or from a mapping of net speech in seconds to cosines."""
     try:
         if isinstance(value, Mapping):
             pairs = [(_number(seconds), _number(cosine)) for seconds, cosine in value.items()]

@@ -36,7 +36,7 @@ FEATURES: Mapping[str, tuple[str, ...]] = {
 }
 """The quality measures, by what they are about."""
 _CLEAN_DB = 30.0
-"""An SNR above this makes no difference, and a clip that is all speech has none to tell."""
+"""An SNR above this makes no difference, and a clip that is all speech has none."""
 _SHORTEST_S = 0.1
 """No logarithm of less speech: none is embedded."""
 TRIALS_PER_ERROR = 3.0
@@ -134,6 +134,14 @@ class CalibratedPoint:
     fnmr: float
     fnmr_bounds: tuple[float, float]
 
+    @classmethod
+    def of_dict(cls, facts: Mapping[str, Any]) -> CalibratedPoint:
+        """Return the point of its fields; raises what `Calibration.of_dict` does."""
+        numbers = {name: float(facts[name]) for name in ("fmr", "llr", "fnmr")}
+        (low, high), (least, most) = facts["fmr_bounds"], facts["fnmr_bounds"]
+        bounds = (float(low), float(high)), (float(least), float(most))
+        return cls(**numbers, fmr_bounds=bounds[0], fnmr_bounds=bounds[1])
+
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
@@ -144,8 +152,8 @@ class HeldOut:
     speakers, genuine, impostor : int
         Speakers and trials.
     eer, cllr, min_cllr : float
-        Equal error rate, 0 to 1; the cost of the LLRs in bits, and the least that keeping
-        their order allows.
+        Equal error rate, 0 to 1; the cost of the LLRs in bits, and the least that keeping their
+        order allows.
     act_dcf, min_dcf : mapping of str to float
         Normalized detection costs by prior: of believing the LLRs, and the least.
     """
@@ -168,7 +176,6 @@ class Calibration:
     ----------
     slope, intercept : float
         ``llr = slope * score + intercept + sum of weights * quality measures``.
-    weights : tuple of Weight
     bands : tuple of str
         The bands that it has heard.
     min_net_speech_s : float
@@ -218,10 +225,7 @@ class Calibration:
 
         Between two measured points it is interpolated, linear in the logarithm of the rate.
 
-        Raises
-        ------
-        ThresholdUnavailable
-            The trials behind the calibration are too few to tell.
+        Raises `ThresholdUnavailable`: the trials behind the calibration are too few to tell.
         """
         if fmr < self.points[-1].fmr * (1.0 - 1e-9):  # interpolated rates are rounded
             needed = trials_needed(fmr)
@@ -242,55 +246,40 @@ class Calibration:
     def of_dict(cls, facts: Mapping[str, Any]) -> Calibration:
         """Return the calibration of :meth:`to_dict`.
 
-        Raises
-        ------
-        ValueError, KeyError, TypeError
-            It is of no calibration that could be trusted.
+        Raises `ValueError`, `KeyError` or `TypeError`: it is not a calibration to be trusted.
         """
         if facts.get("normalization") is not None:  # fitted on other scores than cosines
             raise ValueError("the calibration is of normalised scores")
         numbers = {key: float(facts[key]) for key in ("slope", "intercept", "min_net_speech_s")}
-        found = cls(
+        calibration = cls(
             **numbers,
-            weights=tuple(Weight(**one) for one in facts["weights"]),
+            weights=tuple(Weight(**weight) for weight in facts["weights"]),
             bands=tuple(Band(band).value for band in facts["bands"]),
-            points=tuple(_point(one) for one in facts["points"]),
+            points=tuple(CalibratedPoint.of_dict(point) for point in facts["points"]),
             impostor_trials=int(facts["impostor_trials"]),
         )
         known = {name for names in FEATURES.values() for name in names}
-        numbers |= {f"weight {w.feature}": w.weight + w.low + w.high for w in found.weights}
-        numbers |= {f"llr at {p.fmr}": p.llr + p.fmr for p in found.points}
-        if not all(math.isfinite(number) for number in numbers.values()) or found.slope <= 0.0:
+        sums = [*numbers.values(), *(w.weight + w.low + w.high for w in calibration.weights)]
+        sums += [point.llr + point.fmr for point in calibration.points]
+        if not all(map(math.isfinite, sums)) or calibration.slope <= 0.0:
             raise ValueError("a number of the calibration is not finite, or its slope not positive")
-        if not {one.feature for one in found.weights} <= known or not found.points:
+        unknown = {weight.feature for weight in calibration.weights} - known
+        if unknown or not calibration.points:
             raise ValueError("a quality measure is not known, or there is no point")
-        if not _ordered(found.points):
+        if not _ordered(calibration.points):
             raise ValueError("the points of the calibration are out of order")
-        return found
+        return calibration
 
     def _shift(self, given: Conditions) -> Floats:
         shift = np.full(len(given.band), self.intercept)
-        for one in self.weights:
-            shift += one.weight * np.clip(given.feature(one.feature), one.low, one.high)
+        for weight in self.weights:
+            values = np.clip(given.feature(weight.feature), weight.low, weight.high)
+            shift += weight.weight * values
         return shift
 
 
 def _ln(values: Floats, least: float) -> Floats:
     return np.asarray(np.log(np.maximum(values, least)))
-
-
-def _point(facts: Mapping[str, Any]) -> CalibratedPoint:
-    def bounds(name: str) -> tuple[float, float]:
-        low, high = facts[name]
-        return float(low), float(high)
-
-    return CalibratedPoint(
-        float(facts["fmr"]),
-        float(facts["llr"]),
-        bounds("fmr_bounds"),
-        float(facts["fnmr"]),
-        bounds("fnmr_bounds"),
-    )
 
 
 def _ordered(points: Sequence[CalibratedPoint]) -> bool:
@@ -318,8 +307,6 @@ class StoredCalibration:
         The false match rate that was asked for with it, 0 to 1.
     in_use : bool
         Whether decisions in that space are made with it.
-    calibration : Calibration
-    held_out : HeldOut
     """
 
     id: int

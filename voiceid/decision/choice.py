@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import combinations_with_replacement
@@ -14,15 +14,7 @@ import numpy as np
 from voiceid import metrics
 from voiceid.decision.embeddings import unit
 from voiceid.decision.held_out import MIN_SPEAKERS, TrialList, deal, list_trials
-from voiceid.decision.transforms import (
-    Candidate,
-    Floats,
-    Ids,
-    Moments,
-    Names,
-    Transform,
-    numbered,
-)
+from voiceid.decision.transforms import Candidate, Floats, Ids, Moments, Names, Transform, numbered
 from voiceid.domain import Float32Array
 from voiceid.metrics.costs import pooled_adjacent_violators
 
@@ -42,14 +34,10 @@ _ROUNDING: Final = 1e-9
 class Measured:
     """What a candidate came to with speakers whom its transforms had not seen.
 
-    Parameters
-    ----------
-    candidate : Candidate
-    eer, min_dcf, min_cllr : float
-        Equal error rate, 0 to 1; minDCF at a prior of 0.01; minimal Cllr, in bits.
-    gain, gain_lower : float
-        Minimal Cllr without a transform less this one, in bits, and the lower bound of that:
-        of all candidates together the bounds hold with 95 % confidence.
+    - `eer`, `min_dcf`, `min_cllr`: equal error rate, 0 to 1; minDCF at a prior of 0.01; minimal
+      Cllr, in bits.
+    - `gain`, `gain_lower`: minimal Cllr without a transform less this one, in bits, and the lower
+      bound of that: of all candidates together the bounds hold with 95 % confidence.
     """
 
     candidate: Candidate
@@ -64,21 +52,13 @@ class Measured:
 class Choice:
     """The candidate that is surest to help, and whether it is to be adopted.
 
-    Parameters
-    ----------
-    adopted : bool
-    reason : str
-        Why, or why not, as a clause.
-    before, after : Measured
-        No transform, and the candidate.
-    measured : tuple of Measured
-        Every candidate.
-    transform : Transform
-        The candidate, fitted to everybody.
-    trials : TrialList
-    scores_before, scores_after : (t,) float32
-        Cosines of the trials without a transform, and by transforms of the candidate that have
-        seen neither speaker of the trial: what a calibration may be fitted to.
+    - `reason`: why, or why not, as a clause.
+    - `before`, `after`: no transform, and the candidate.
+    - `measured`: every candidate.
+    - `transform`: the candidate, fitted to all speakers.
+    - `scores_before`, `scores_after` (t,) float32: cosines of the trials without a transform, and
+      by transforms of the candidate that have seen neither speaker of the trial: what a calibration
+      may be fitted to.
     """
 
     adopted: bool
@@ -106,7 +86,7 @@ def choose(
     that were fitted without either: both speakers of a trial are new to its transform.
 
     What counts is the minimal Cllr: it weighs the errors at every threshold, where an EER sees
-    those near one, and differences of it are told from chance with fewer speakers.  Speakers
+    those near one, and differences of it differ from chance with fewer speakers.  Speakers
     are drawn again to see how far chance moves each gain, and the gain of a candidate is bounded
     from below by what the luckiest of all candidates, each in units of its own deviation, stays
     under in 95 % of the draws, so that the best of many is not taken at its word (Hansen, A test
@@ -114,24 +94,13 @@ def choose(
     candidate of the highest bound is chosen.  It is adopted if the bound is above zero, and its
     EER and minDCF are no worse.
 
-    Parameters
-    ----------
-    vectors : (n, dim) float32
-    speakers : (n,)
-    sessions : (n,), optional
-        Samples of one session of a speaker (one recording, one day) are never compared with each
-        other, for they share more than a voice.  When omitted, each sample is its own.
-    candidates : sequence of Candidate
-    seed : int
-        The same seed makes the same choice.
+    - `sessions` (n,): samples of one session of a speaker (one recording, one day) are never
+      compared with each other, for they share more than a voice.  When omitted, each sample is its
+      own.
+    - `seed`: the same seed makes the same choice.
 
-    Raises
-    ------
-    AdaptationRefused
-        Fewer than `MIN_SPEAKERS` speakers have two samples of different sessions, or no samples
-        of a speaker differ.
-    ValueError
-        A vector has no direction.
+    Raises `AdaptationRefused`: fewer than `MIN_SPEAKERS` speakers have two samples of different
+    sessions, or no samples of a speaker differ; `ValueError`: a vector has no direction.
     """
     vectors, who = unit(vectors), numbered(speakers)
     trials = list_trials(who, np.arange(len(who)) if sessions is None else numbered(sessions), seed)
@@ -207,11 +176,8 @@ def _measure(
 
 def _min_cllrs(drawn: metrics.Resampled) -> Floats:
     """Return the minimal Cllr (r,) of each draw; scores between two thresholds are as one."""
-    return np.array([_bits(np.diff(fnmr), -np.diff(fmr)) for fmr, fnmr in _rates(drawn)])
-
-
-def _rates(drawn: metrics.Resampled) -> Iterator[tuple[Floats, Floats]]:
-    return zip(drawn.fmr, drawn.fnmr, strict=True)
+    rates = zip(drawn.fmr, drawn.fnmr, strict=True)
+    return np.array([_bits(np.diff(fnmr), -np.diff(fmr)) for fmr, fnmr in rates])
 
 
 def _bits(genuine: Floats, impostor: Floats) -> float:
@@ -226,7 +192,7 @@ def _bits(genuine: Floats, impostor: Floats) -> float:
 def _refusal(before: Measured, after: Measured) -> str | None:
     """Return why a candidate is not adopted."""
     if before.min_cllr == 0.0:
-        return "held-out speakers are told apart without an error already"
+        return "held-out speakers are distinguished without an error already"
     if after.gain_lower <= _ROUNDING:
         return f"{_change(before, after)}, which may be chance"
     if after.eer > before.eer + _ROUNDING or after.min_dcf > before.min_dcf + _ROUNDING:
@@ -235,8 +201,8 @@ def _refusal(before: Measured, after: Measured) -> str | None:
 
 
 def _change(before: Measured, after: Measured) -> str:
-    rates = [f"{100 * one.eer:.2f}" for one in (before, after)]
-    costs = [f"{one.min_dcf:.3f}" for one in (before, after)]
+    rates = [f"{100 * measured.eer:.2f}" for measured in (before, after)]
+    costs = [f"{measured.min_dcf:.3f}" for measured in (before, after)]
     return (
         f"{after.candidate} changes the EER of held-out speakers from {rates[0]} to {rates[1]} %,"
         f" and the minDCF from {costs[0]} to {costs[1]}"

@@ -21,20 +21,9 @@ _UNIT_TOLERANCE = 1e-3
 
 
 def unit(vectors: Float32Array) -> Float32Array:
-    """Scale vectors to unit Euclidean length.
+    """Scale vectors (..., dim) to unit Euclidean length.
 
-    Parameters
-    ----------
-    vectors : (..., dim) float32
-
-    Returns
-    -------
-    (..., dim) float32
-
-    Raises
-    ------
-    ValueError
-        A vector is not finite or has no length: it has no direction.
+    Raises `ValueError`: a vector is not finite or has no length: it has no direction.
     """
     squares = np.einsum("...d,...d->...", vectors, vectors, dtype=np.float64)
     norms = np.sqrt(squares)[..., None]
@@ -60,18 +49,15 @@ def to_base64(vector: Float32Array) -> str:
 def from_base64(text: str, dim: int) -> Float32Array:
     """Return the unit vector (dim,) of :func:`to_base64`.
 
-    Raises
-    ------
-    ValueError, TypeError
-        It is no base64, or no unit vector of so many dimensions.
+    Raises `ValueError` or `TypeError`: it is not base64, or not such a vector.
     """
     try:
         data = base64.b64decode(text, validate=True)
     except binascii.Error as error:
-        raise ValueError("a vector is no base64") from error
+        raise ValueError("a vector is not base64") from error
     vector = np.frombuffer(data[: len(data) // 4 * 4], dtype="<f4")
     if len(data) != 4 * dim or not is_unit(vector):
-        raise ValueError(f"a vector is no unit vector of {dim} dimensions")
+        raise ValueError(f"a vector is not a unit vector of {dim} dimensions")
     return vector.astype(np.float32)
 
 
@@ -85,15 +71,12 @@ def centroid(
 ) -> Float32Array:
     """Return the unit-length mean (dim,) of (n, dim) vectors, each brought to unit length.
 
-    A telephone's band moves everybody's vector the same way, so a centroid that is nearly all
+    A telephone's band moves every speaker's vector the same way, so a centroid that is nearly all
     telephone is near to every other caller.  Where ``narrowband``, (n,), marks some of the
     samples and not all, the centroids of the two kinds are averaged, so that both weigh the
     same however many samples there are of each (docs/accuracy.md has what that is worth).
 
-    Raises
-    ------
-    ValueError
-        There are no vectors, or they cancel out.
+    Raises `ValueError`: there are no vectors, or they cancel out.
     """
     if len(vectors) == 0:
         raise ValueError("a centroid needs at least one vector")

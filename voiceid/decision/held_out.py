@@ -23,21 +23,18 @@ MAX_SAMPLES: Final = 30
 """Of one speaker in trials: of more so many are drawn, lest one voice drown out the others."""
 
 MAX_IMPOSTORS: Final = 300_000
-"""Pairs of an enrolment and a sample of somebody else: of more so many are drawn."""
+"""Pairs of an enrolment and a sample of another speaker: of more so many are drawn."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrialList:
     """Comparisons of enrolments with samples.
 
-    Parameters
-    ----------
-    enrolments : tuple of (k,) int
-        Samples of each enrolment, 1 to 3 of one speaker, as places among the vectors.
-    enrolment, probe : (t,) int
-        Each trial's enrolment, and its sample.
-    speakers : (t, 2) int
-        Numbers of the two speakers, in the order of their names; the same twice if genuine.
+    - `enrolments`, tuple of (k,) int: samples of each enrolment, 1 to 3 of one speaker, as places
+      among the vectors.
+    - `enrolment`, `probe` (t,) int: each trial's enrolment, and its sample.
+    - `speakers` (t, 2) int: numbers of the two speakers, in the order of their names; the same
+      twice if genuine.
     """
 
     enrolments: tuple[Ids, ...]
@@ -70,16 +67,10 @@ class TrialList:
 def list_trials(who: Ids, sessions: Ids, seed: int) -> TrialList:
     """Return trials of every speaker's enrolments: with samples of other sessions, and of others.
 
-    Parameters
-    ----------
-    who, sessions : (n,) int
-        Number of each sample's speaker, and of the session of that speaker.
-    seed : int
+    - `who`, `sessions` (n,) int: number of each sample's speaker, and of the session of that
+      speaker.
 
-    Raises
-    ------
-    AdaptationRefused
-        There are no samples.
+    Raises `AdaptationRefused`: there are no samples.
     """
     if len(who) == 0:
         raise AdaptationRefused("there are no samples to learn from")
@@ -102,10 +93,7 @@ def list_trials(who: Ids, sessions: Ids, seed: int) -> TrialList:
 def deal(who: Ids, trials: TrialList, n_folds: int, seed: int) -> Ids:
     """Return the fold (n,) of each sample: one a speaker, those with genuine trials dealt first.
 
-    Raises
-    ------
-    AdaptationRefused
-        Fewer speakers than folds have a genuine trial.
+    Raises `AdaptationRefused`: fewer speakers than folds have a genuine trial.
     """
     speakers, usable = np.unique(who), np.unique(trials.speakers[trials.genuine])
     if len(usable) < n_folds:

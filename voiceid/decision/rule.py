@@ -45,9 +45,8 @@ class OperatingPoint:
     threshold : float
         Cosine from which a clip is accepted.
     fmr, fnmr : float
-        False match and false non-match rate measured at ``threshold``, 0 to 1
-        (ISO/IEC 19795-1), over ``impostor_trials`` and ``genuine_trials`` comparisons.
-    impostor_trials, genuine_trials : int
+        False match and false non-match rate measured at ``threshold``, 0 to 1 (ISO/IEC 19795-1),
+        over ``impostor_trials`` and ``genuine_trials`` comparisons.
     target_fmr : float
         False match rate that the threshold was chosen for, 0 to 1.
     """
@@ -66,20 +65,12 @@ class OperatingPoint:
 class DecisionRule:
     """What decides: a calibration, or the operating points of the model, at a target.
 
-    Parameters
-    ----------
-    model : str
-        Whose operating points these are, for messages.
-    points : sequence of OperatingPoint
-        In any order.
-    margin : float
-        Least lead over the runner-up, in cosine, for an identification to be accepted.
-    calibration : StoredCalibration or None
-        It wins over the points, wherever it can speak of a comparison.
-    min_level_dbfs : float
-        Softer speech than this has no threshold: nothing was measured on it.
-    criterion : Target, SetThreshold or None
-        None: the rate that was asked for with the calibration, or `DEFAULT_FMR`.
+    - `model`: whose operating points these are, for messages.
+    - `points`: in any order.
+    - `margin`: least lead over the runner-up, in cosine, for an identification to be accepted.
+    - `calibration`: it wins over the points, wherever it can speak of a comparison.
+    - `min_level_dbfs`: softer speech than this has no threshold: nothing was measured on it.
+    - `criterion`: None: the rate that was asked for with the calibration, or `DEFAULT_FMR`.
     """
 
     model: str
@@ -111,17 +102,10 @@ class DecisionRule:
     def threshold(self, condition: Condition, gallery_size: int = 1) -> Threshold:
         """Return the threshold for a comparison, and where it is from.
 
-        Parameters
-        ----------
-        condition : Condition
-        gallery_size : int
-            How many speakers are searched, on which a target FPIR depends.
+        - `gallery_size`: how many speakers are searched, on which a target FPIR depends.
 
-        Raises
-        ------
-        ThresholdUnavailable
-            Nothing was measured for this band, or for so little speech, or it is not known
-            how much there was; or the trials behind cannot support the target.
+        Raises `ThresholdUnavailable`: nothing was measured for this band, or for so little speech,
+        or it is not known how much there was; or the trials behind cannot support the target.
         """
         given, aim = Conditions.of(condition), self.aim
         fmr = aim.fmr(gallery_size)

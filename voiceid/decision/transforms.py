@@ -35,6 +35,9 @@ METHODS: Final = ("none", "centring", "wccn")
 _MIN_VARIANCE: Final = 1e-6
 """Of the mean variance within speakers: below this float32 vectors have none."""
 
+_DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading bytes that are not a transform may raise."""
+
 _MAGIC: Final = b"voiceid transform 1\n"
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -99,10 +102,8 @@ class Transform:
     def apply(self, vectors: Float32Array) -> Float32Array:
         """Return the embeddings (..., dim) of unit length that it makes of others.
 
-        Raises
-        ------
-        ValueError
-            Another number of components, or a vector that has no direction afterwards.
+        Raises `ValueError`: another number of components, or a vector that has no direction
+        afterwards.
         """
         if vectors.shape[-1:] != (self.dim,):
             raise ValueError(f"a transform of {self.dim} components, not of {vectors.shape}")
@@ -125,10 +126,7 @@ class Transform:
     def from_bytes(cls, data: bytes) -> Transform:
         """Return the transform that `to_bytes` wrote.
 
-        Raises
-        ------
-        ValueError
-            The bytes are no transform, or damaged.
+        Raises `ValueError`: the bytes are not a transform, or damaged.
         """
         head, _, body = data.removeprefix(_MAGIC).partition(b"\n")
         try:
@@ -138,15 +136,8 @@ class Transform:
             numbers = np.frombuffer(body, dtype="<f4").astype(np.float32)
             mean, matrix = numbers[:dim], numbers[dim:].reshape(dim, dim)
             transform = cls(**facts, mean=mean, matrix=matrix)
-        except (
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            RecursionError,
-            TypeError,
-            ValueError,
-        ) as error:
-            raise ValueError("the bytes are no transform") from error
+        except _DAMAGE as error:
+            raise ValueError("the bytes are not a transform") from error
         if not np.all(np.isfinite(numbers)) or transform.to_bytes() != data:
             raise ValueError("the bytes of a transform are damaged")
         return transform
@@ -157,25 +148,15 @@ def fit(
 ) -> Transform:
     """Fit a transform to the embeddings of known speakers.
 
-    Parameters
-    ----------
-    vectors : (n, dim) float32
-        Brought to unit length first.
-    speakers : (n,)
-        Whose they are.
-    method : str
-        ``none``; ``centring``: less the mean, then to unit length; ``wccn``: centring, and the
-        inverse square root of the within-class covariance before unit length.
-    shrinkage : float
-        Of the within-class covariance, 0 to 1.
+    - `vectors` (n, dim) float32: brought to unit length first.
+    - `speakers` (n,): whose they are.
+    - `method`: ``none``; ``centring``: less the mean, then to unit length; ``wccn``: centring, and
+      the inverse square root of the within-class covariance before unit length.
+    - `shrinkage`: of the within-class covariance, 0 to 1.
 
-    Raises
-    ------
-    AdaptationRefused
-        No speaker has two samples that differ, or the covariance has no inverse: it has one
-        at any shrinkage above 0.
-    ValueError
-        Another method, or a vector without direction.
+    Raises `AdaptationRefused`: no speaker has two samples that differ, or the covariance has no
+    inverse: it has one at any shrinkage above 0; `ValueError`: another method, or a vector without
+    direction.
     """
     return Moments.of(unit(vectors), numbered(speakers)).fit(Candidate(method, shrinkage))
 
@@ -189,15 +170,9 @@ def numbered(names: Names) -> Ids:
 class Moments:
     """Sums over speakers, so that those of two groups of speakers add.
 
-    Parameters
-    ----------
-    n_speakers, n_samples : int
-    means : (dim,) float64
-        Sum of the speakers' means.
-    squares : float
-        Sum of their squared lengths.
-    covariances : (dim, dim) float64
-        Sum of the covariances of speakers with two samples or more.
+    - `means` (dim,) float64: sum of the speakers' means.
+    - `squares`: sum of their squared lengths.
+    - `covariances` (dim, dim) float64: sum of the covariances of speakers with two samples or more.
     """
 
     n_speakers: int

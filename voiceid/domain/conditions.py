@@ -27,20 +27,11 @@ class Band(enum.StrEnum):
 
 
 def band_of(one: float, other: float) -> Band:
-    """Return the band of a comparison.
+    """Return the band of a comparison, from each side's share of narrowband samples, 0 to 1.
 
-    Parameters
-    ----------
-    one, other : float
-        Of each side, the share of the samples that are narrowband, 0 to 1; a clip has 0 or 1.
-
-    Returns
-    -------
-    Band
-        ``crossband``: one side is narrowband, and nothing of the other.  ``mixedband``: one
-        side is narrowband and the other has samples of both kinds, or both have; in their
-        centroid both kinds weigh the same, so it does not matter how many there are of each.
-        A side without narrowband samples makes anything else ``wideband``.
+    ``mixedband``: one side is narrowband and the other has samples of both kinds, or both have; in
+    their centroid both kinds weigh the same, so it does not matter how many there are of each.
+    A side without narrowband samples makes anything but ``crossband`` ``wideband``.
     """
     low, high = min(one, other), max(one, other)
     if low == 0.0:
@@ -54,7 +45,6 @@ class Condition:
 
     Parameters
     ----------
-    band : Band
     net_speech_s : float or None
         Of the clip, in seconds; None when it is not known.
     snr_db : float or None
@@ -85,18 +75,17 @@ class Condition:
     ) -> Condition:
         """Return the condition of clips, taken as one, against the centroid of others."""
         of_clips, of_enrolled = (
-            sum(one.narrowband for one in side) / len(side) for side in (clips, enrolled)
+            sum(quality.narrowband for quality in side) / len(side) for side in (clips, enrolled)
         )
+        snrs_db = [quality.snr_db for quality in clips]
+        levels_dbfs = [quality.level_dbfs for quality in (*clips, *enrolled)]
         return cls(
             band=band_of(of_clips, of_enrolled),
-            net_speech_s=sum(one.net_speech_s for one in clips),
-            snr_db=min((one.snr_db for one in clips if one.snr_db is not None), default=None),
-            enrolled_speech_s=sum(one.net_speech_s for one in enrolled),
+            net_speech_s=sum(quality.net_speech_s for quality in clips),
+            snr_db=min((snr for snr in snrs_db if snr is not None), default=None),
+            enrolled_speech_s=sum(quality.net_speech_s for quality in enrolled),
             n_enrolled=len(enrolled),
-            level_dbfs=min(
-                (one.level_dbfs for one in [*clips, *enrolled] if one.level_dbfs is not None),
-                default=None,
-            ),
+            level_dbfs=min((level for level in levels_dbfs if level is not None), default=None),
         )
 
     @classmethod

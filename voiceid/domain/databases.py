@@ -21,7 +21,7 @@ class DatabaseUrl:
     Raises
     ------
     ValueError
-        It is no such URL; the message does not repeat it.
+        It is not such a URL; the message does not repeat it.
     """
 
     text: str = field(repr=False)
@@ -48,16 +48,13 @@ class DatabaseUrl:
         parts = urlsplit(self.text)
         given = [unquote(parts.password or "")]
         given += [value for key, value in parse_qsl(parts.query) if "password" in key.lower()]
-        return tuple({form for one in given if one for form in (one, quote(one, safe=""))})
+        return tuple({form for text in given if text for form in (text, quote(text, safe=""))})
 
 
 def database_at(text: str) -> Path | DatabaseUrl:
     """Read where a database is: a path, ``sqlite:///path``, or the URL of a `DatabaseUrl`.
 
-    Raises
-    ------
-    ValueError
-        It is none of these.
+    Raises `ValueError`: it is none of these.
     """
     if "://" not in text:
         return Path(text)

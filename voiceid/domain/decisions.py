@@ -6,8 +6,9 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-from voiceid.domain.speakers import SpeakerRef
+from voiceid.domain.speaker import SpeakerRef
 from voiceid.domain.speech import EmbeddingSpace, QualityReport
+from voiceid.domain.values import Value, json_of
 
 SCORE_SCALE = "cosine"
 """The one scale of every ``score``: cosine similarity, -1 to 1, nothing rescaled."""
@@ -17,11 +18,11 @@ class Outcome(enum.StrEnum):
     """The three ends of a decision."""
 
     ACCEPTED = "accepted"
-    """It is who was asked for, or who is named: the only outcome that opens a door."""
+    """It is the claimed or the named speaker: the only outcome that opens a door."""
     REJECTED = "rejected"
-    """It is somebody else, nobody who is enrolled, or somebody who may not be accepted."""
+    """It is another speaker, a stranger, or a speaker who may not be accepted."""
     INCONCLUSIVE = "inconclusive"
-    """It cannot be told: there is too little speech, or two speakers are too close."""
+    """There is too little speech to decide, or two speakers are too close."""
 
 
 class Reason(enum.StrEnum):
@@ -34,15 +35,15 @@ class Reason(enum.StrEnum):
     UNKNOWN = "unknown"
     """Rejected (identify): the best score does not reach the threshold."""
     GALLERY_EMPTY = "gallery_empty"
-    """Rejected (identify): nobody, or nobody of the group, is enrolled with this model."""
+    """Rejected (identify): no speaker, or none of the group, is enrolled with this model."""
     AMBIGUOUS = "ambiguous"
     """Inconclusive (identify): the best would be accepted, but leads by less than the margin."""
     NOT_ENOUGH_SPEECH = "not_enough_speech"
     """Inconclusive: less net speech than an embedding needs."""
     SPEAKER_EXPIRED = "speaker_expired"
-    """Rejected: whoever it is, or is claimed to be, has expired."""
+    """Rejected: the best, or the claimed, speaker has expired."""
     SPEAKER_DISABLED = "speaker_disabled"
-    """Rejected: whoever it is, or is claimed to be, is disabled."""
+    """Rejected: the best, or the claimed, speaker is disabled."""
 
 
 class Task(enum.StrEnum):
@@ -51,13 +52,13 @@ class Task(enum.StrEnum):
     VERIFY = "verify"
     """Is it this speaker?  1:1."""
     IDENTIFY = "identify"
-    """Who of the enrolled is it, if anybody?  1:N, open set."""
+    """Which of the enrolled speakers is it, if any?  1:N, open set."""
     COMPARE = "compare"
     """Are two clips of one voice?"""
 
 
 @dataclass(frozen=True, slots=True)
-class Threshold:
+class Threshold(Value):
     """A decision threshold, and where it comes from.
 
     Parameters
@@ -72,28 +73,19 @@ class Threshold:
     value: float
     source: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return ``{"value", "source"}``."""
-        return {"value": self.value, "source": self.source}
-
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Value):
     """A speaker of the gallery, and how like the clip they sound.
 
     Parameters
     ----------
-    speaker : SpeakerRef
     score : float
         Raw cosine, -1 to 1, of the clip against the speaker's centroid.
     """
 
     speaker: SpeakerRef
     score: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return ``{"speaker", "score"}``."""
-        return {"speaker": self.speaker.to_dict(), "score": round(self.score, 6)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,30 +96,25 @@ class Decision:
 
     Parameters
     ----------
-    task : Task
-    outcome : Outcome
-    reason : Reason
     speaker : SpeakerRef or None
         Who was accepted (identify), or who was claimed (verify, whatever the outcome).
     score : float or None
-        Raw cosine, -1 to 1, of the clip against the best (or the claimed) centroid; None
-        when nothing was compared.
+        Raw cosine, -1 to 1, of the clip against the best (or the claimed) centroid; None when
+        nothing was compared.
     threshold : Threshold or None
         None when nothing was compared.
     llr : float or None
-        Log-likelihood ratio of the score, a natural logarithm: how many times likelier it is
-        if the voice is theirs than if it is somebody else's.  None without a calibration.
+        Log-likelihood ratio of the score, a natural logarithm: how many times likelier it is if the
+        voice is theirs than if it is another's.  None without a calibration.
     calibration : int or None
-        Number of the calibration that made the threshold and the LLR; None: the threshold is
-        of the model's card.
+        Number of the calibration that made the threshold and the LLR; None: the threshold is of the
+        model's card.
     margin : float or None
         Score minus the runner-up's; None without a runner-up.
-    runner_up : Candidate or None
     candidates : tuple of Candidate
         Best first, at most as many as were asked for.
     quality : QualityReport or None
         Of the clip (compare: of the clip with less net speech); None when a vector was given.
-    embedding_space : EmbeddingSpace
     gallery_size : int
         How many centroids were searched (verify: 1; compare: 0).
     group : str or None
@@ -167,24 +154,11 @@ class Decision:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the public JSON of a decision."""
-        return {
-            "task": self.task.value,
-            "outcome": self.outcome.value,
-            "reason": self.reason.value,
-            "detail": self.detail,
-            "speaker": None if self.speaker is None else self.speaker.to_dict(),
-            "score": None if self.score is None else round(self.score, 6),
-            "score_scale": SCORE_SCALE,
-            "threshold": None if self.threshold is None else self.threshold.value,
-            "threshold_source": None if self.threshold is None else self.threshold.source,
-            "llr": None if self.llr is None else round(self.llr, 4),
-            "calibration": self.calibration,
-            "margin": None if self.margin is None else round(self.margin, 6),
-            "runner_up": None if self.runner_up is None else self.runner_up.to_dict(),
-            "candidates": [candidate.to_dict() for candidate in self.candidates],
-            "quality": None if self.quality is None else self.quality.to_dict(),
-            "embedding_space": self.embedding_space.id,
-            "gallery_size": self.gallery_size,
-            "group": self.group,
-            "elapsed_ms": round(self.elapsed_ms, 1),
-        }
+        at = self.threshold
+        return json_of(
+            self,
+            score_scale=SCORE_SCALE,
+            threshold=None if at is None else at.value,
+            threshold_source=None if at is None else at.source,
+            embedding_space=self.embedding_space.id,
+        )

@@ -22,17 +22,10 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 def tag(what: str, text: str) -> str:
     """Return the name of a group or a label: NFKC, case-folded, without outer white space.
 
-    Parameters
-    ----------
-    what : str
-        ``group`` or ``label``, for the message.
-    text : str
+    - `what`: ``group`` or ``label``, for the message.
 
-    Raises
-    ------
-    SpeakerDetailInvalid
-        Empty, over 64 characters, or with characters that cannot be seen, or ``;``, which
-        parts several in a list.
+    Raises `SpeakerDetailInvalid`: empty, over 64 characters, or with characters that cannot be
+    seen, or ``;``, which parts several in a list.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()  # which may undo the form
     name = unicodedata.normalize("NFKC", folded).strip()
@@ -50,39 +43,28 @@ def has_invisible(text: str) -> bool:
 
 
 def moment(text: str) -> datetime:
-    """Return an ISO 8601 date or time as UTC; without an offset it is UTC, a date its midnight.
-
-    Raises
-    ------
-    SpeakerDetailInvalid
-    """
+    """Return an ISO 8601 date or time as UTC; without an offset it is UTC, a date its midnight."""
     try:
-        found = datetime.fromisoformat(text.strip())
+        time = datetime.fromisoformat(text.strip())
         # Aware already, it is converted; dates at the edge of the calendar cannot be.
-        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise SpeakerDetailInvalid(
             f"{text!r} is not a date or time{_in_iso(text)}",
             hint="Write 2027-01-31, or 2027-01-31T18:00+01:00; without an offset it is UTC.",
         ) from error
-    return found
 
 
 def expiry(text: str) -> datetime:
-    """Return from when on a speaker is expired: a bare date is the last day, up to its end in UTC.
-
-    Raises
-    ------
-    SpeakerDetailInvalid
-    """
-    found = moment(text)
+    """Return from when on a speaker is expired; a bare date includes that day, in UTC."""
+    time = moment(text)
     try:
         date.fromisoformat(text.strip())
     except ValueError:
-        return found  # it has a time
-    if found.date() == date.max:
+        return time
+    if time.date() == date.max:
         raise SpeakerDetailInvalid(f"{text!r} is too late", hint="Name an earlier day.")
-    return found + timedelta(days=1)
+    return time + timedelta(days=1)
 
 
 def _in_iso(text: str) -> str:
@@ -100,7 +82,7 @@ def _in_iso(text: str) -> str:
 
 
 def _checked_metadata(metadata: Mapping[str, str | None]) -> dict[str, str | None]:
-    made: dict[str, str | None] = {}
+    checked: dict[str, str | None] = {}
     for key, value in metadata.items():
         name = unicodedata.normalize("NFC", key).strip()
         if not name or len(name) > _KEY_MAX_CHARS or "=" in name or has_invisible(name):
@@ -114,8 +96,8 @@ def _checked_metadata(metadata: Mapping[str, str | None]) -> dict[str, str | Non
                 " long, or holds some that cannot be seen",
                 hint="Keep long texts elsewhere, and a reference to them here.",
             )
-        made[name] = value
-    return made
+        checked[name] = value
+    return checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +107,8 @@ class SpeakerDetails:
     Parameters
     ----------
     groups, not_groups : tuple of str
-        To be in, and not to be in.  A group has 1 to 64 visible characters and no ``;``, and
-        upper and lower case are the same.
+        To be in, and not to be in.  A group has 1 to 64 visible characters and no ``;``, and upper
+        and lower case are the same.
     metadata : mapping of str to str or None
         Values by key; None removes the key.  Keys have 1 to 64 characters, values at most 1024.
     expires_at : datetime, optional

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from voiceid.domain.speakers import Speaker
+from voiceid.domain.speaker import Speaker
 from voiceid.domain.speech import EmbeddingSpace, QualityReport
+from voiceid.domain.values import Value, json_of
 
 
 @dataclass(frozen=True, slots=True)
-class EnrollmentProblem:
+class EnrollmentProblem(Value):
     """One thing that speaks against an enrolment.
 
     Parameters
@@ -37,20 +38,9 @@ class EnrollmentProblem:
     overridden: bool = False
     left_out: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields."""
-        return {
-            "code": self.code,
-            "clip": self.clip,
-            "message": self.message,
-            "overridable": self.overridable,
-            "overridden": self.overridden,
-            "left_out": self.left_out,
-        }
-
 
 @dataclass(frozen=True, slots=True)
-class EnrollmentClip:
+class EnrollmentClip(Value):
     """One clip of an enrolment, as the report shows it.
 
     Parameters
@@ -71,15 +61,6 @@ class EnrollmentClip:
     quality: QualityReport | None
     agreement: float | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields."""
-        return {
-            "name": self.name,
-            "pcm_sha256": self.pcm_sha256,
-            "agreement": None if self.agreement is None else round(self.agreement, 6),
-            "quality": None if self.quality is None else self.quality.to_dict(),
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class EnrollmentReport:
@@ -93,7 +74,6 @@ class EnrollmentReport:
         As enrolled now; None when refused or a dry run of a new name.
     enrolled : bool
         Whether anything was written.
-    dry_run : bool
     mode : str
         ``append`` or ``replace``.
     clips : tuple of EnrollmentClip
@@ -102,8 +82,6 @@ class EnrollmentReport:
         Net speech of the speaker with these clips, and how much the minimum lacks.
     problems : tuple of EnrollmentProblem
         All that was found; those overridden say so.
-    embedding_space : EmbeddingSpace
-    elapsed_ms : float
     """
 
     name: str
@@ -134,17 +112,4 @@ class EnrollmentReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the public JSON of an enrolment."""
-        return {
-            "name": self.name,
-            "status": self.status,
-            "enrolled": self.enrolled,
-            "dry_run": self.dry_run,
-            "mode": self.mode,
-            "speaker": None if self.speaker is None else self.speaker.to_dict(),
-            "clips": [clip.to_dict() for clip in self.clips],
-            "net_speech_s": round(self.net_speech_s, 3),
-            "missing_speech_s": round(self.missing_speech_s, 3),
-            "problems": [problem.to_dict() for problem in self.problems],
-            "embedding_space": self.embedding_space.id,
-            "elapsed_ms": round(self.elapsed_ms, 1),
-        }
+        return json_of(self, status=self.status, embedding_space=self.embedding_space.id)

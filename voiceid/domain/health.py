@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any
+
+from voiceid.domain.values import Value
 
 
 class Health(enum.StrEnum):
@@ -19,14 +20,13 @@ class Health(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Value):
     """One thing that was looked at.
 
     Parameters
     ----------
     subject : str
         E.g. ``database``.
-    health : Health
     message : str
         What was found.
     hint : str
@@ -37,12 +37,3 @@ class Finding:
     health: Health
     message: str
     hint: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields."""
-        return {
-            "subject": self.subject,
-            "health": self.health.value,
-            "message": self.message,
-            "hint": self.hint,
-        }

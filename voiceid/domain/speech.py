@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from voiceid.domain.values import Value
 from voiceid.errors import SpaceMismatch
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
@@ -30,11 +31,11 @@ class EmbeddingSpace:
     dim : int
         Number of components of a vector.
     weights_sha256, frontend, windowing, speech : str
-        Hash of the checkpoint, and canonical descriptions of the front end, of the
-        windows that are averaged, and of the speech detection before the encoder.
+        Hash of the checkpoint, and canonical descriptions of the front end, of the windows that are
+        averaged, and of the speech detection before the encoder.
     adaptation : str
-        What was learned from a site's recordings and is done to the embeddings of the encoder:
-        the method, and the beginning of its hash; empty for nothing.
+        What was learned from a site's recordings and is done to the embeddings of the encoder: the
+        method, and the beginning of its hash; empty for nothing.
     """
 
     model: str
@@ -63,16 +64,7 @@ class EmbeddingSpace:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the id of the space, and the facts that it is made from."""
-        return {
-            "id": self.id,
-            "model": self.model,
-            "dim": self.dim,
-            "weights_sha256": self.weights_sha256,
-            "frontend": self.frontend,
-            "windowing": self.windowing,
-            "speech": self.speech,
-            "adaptation": self.adaptation,
-        }
+        return {"id": self.id, **dataclasses.asdict(self)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +75,6 @@ class Embedding:
     ----------
     vector : (dim,) float32, read-only
         Unit length.
-    space : EmbeddingSpace
     """
 
     vector: Float32Array
@@ -99,7 +90,7 @@ class Embedding:
 
 
 @dataclass(frozen=True, slots=True)
-class QualityReport:
+class QualityReport(Value):
     """What was measured on one clip.
 
     Parameters
@@ -138,17 +129,13 @@ class QualityReport:
 
     def exact(self) -> dict[str, Any]:
         """Return the measurements in full precision; :meth:`of_exact` reads them."""
-        facts: dict[str, Any] = {name: getattr(self, name) for name in _MEASURED}
-        return {**facts, "warnings": list(self.warnings)}
+        return {**dataclasses.asdict(self), "warnings": list(self.warnings)}
 
     @classmethod
     def of_exact(cls, facts: Mapping[str, Any]) -> QualityReport:
         """Return the report of :meth:`exact`.
 
-        Raises
-        ------
-        ValueError, KeyError, TypeError, AttributeError
-            They are of no recording.
+        Raises `ValueError`, `KeyError`, `TypeError` or `AttributeError`: they are not a report's.
         """
         numbers = {key: value for key, value in facts.items() if key != "warnings"}
         for key, value in numbers.items():
@@ -159,26 +146,6 @@ class QualityReport:
             if not math.isfinite(value):
                 raise ValueError(f"{key} of a recording is {value!r}")
         return cls(**numbers, warnings=tuple(str(code) for code in facts["warnings"]))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the measurements, rounded to what they can mean."""
-        return {
-            "duration_s": _rounded(self.duration_s, 3),
-            "net_speech_s": round(self.net_speech_s, 3),
-            "snr_db": _rounded(self.snr_db, 1),
-            "clipped_fraction": _rounded(self.clipped_fraction, 6),
-            "bandwidth_hz": None if self.bandwidth_hz is None else round(self.bandwidth_hz),
-            "sample_rate_hz": self.sample_rate_hz,
-            "level_dbfs": _rounded(self.level_dbfs, 1),
-            "warnings": list(self.warnings),
-        }
-
-
-_MEASURED = tuple(one.name for one in dataclasses.fields(QualityReport) if one.name != "warnings")
-
-
-def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,8 +160,6 @@ class Utterance:
         The file's name (no folders), ``<stdin>``, ``<bytes>`` or ``<array>``: for people.
     pcm_sha256 : str
         Hash of the decoded samples: the identity of the recording.
-    quality : QualityReport
-    embedding : Embedding or None
     """
 
     name: str
@@ -214,8 +179,8 @@ class EmbeddedClip:
     space : EmbeddingSpace or str
         Where it was embedded, or the id of that space.
     net_speech_s : float or None
-        How much speech is behind it, in seconds.  Thresholds depend on it: where it is not
-        known, no speaker is accepted, except by a threshold that the call sets.
+        How much speech is behind it, in seconds.  Thresholds depend on it: where it is not known,
+        no speaker is accepted, except by a threshold that the call sets.
     narrowband : bool
         Whether that speech had a telephone's bandwidth.
     """

@@ -6,27 +6,14 @@ product would, which `system` says; `report`, `llrs` and `search` count the erro
 `fitting` makes a calibration of the same trials, and `cache` keeps what was heard.
 """
 
-from voiceid.evaluation.cache import EmbeddingCache
-from voiceid.evaluation.evaluate import Evaluation, evaluate
-from voiceid.evaluation.pairing import all_pairs, enroll_first, enroll_in_turn
-from voiceid.evaluation.protocol import (
-    Protocol,
-    Recording,
-    read_manifest,
-    read_models,
-    read_trials,
-)
-
-__all__ = [
-    "EmbeddingCache",
-    "Evaluation",
-    "Protocol",
-    "Recording",
-    "all_pairs",
-    "enroll_first",
-    "enroll_in_turn",
-    "evaluate",
-    "read_manifest",
-    "read_models",
-    "read_trials",
-]
+from voiceid.evaluation.cache import EmbeddingCache as EmbeddingCache
+from voiceid.evaluation.evaluate import Evaluation as Evaluation
+from voiceid.evaluation.evaluate import evaluate as evaluate
+from voiceid.evaluation.pairing import all_pairs as all_pairs
+from voiceid.evaluation.pairing import enroll_first as enroll_first
+from voiceid.evaluation.pairing import enroll_in_turn as enroll_in_turn
+from voiceid.evaluation.protocol import Protocol as Protocol
+from voiceid.evaluation.protocol import Recording as Recording
+from voiceid.evaluation.protocol import read_manifest as read_manifest
+from voiceid.evaluation.protocol import read_models as read_models
+from voiceid.evaluation.protocol import read_trials as read_trials

@@ -10,6 +10,7 @@ import numpy as np
 
 from voiceid import metrics
 from voiceid.domain import Utterance
+from voiceid.domain.values import json_of
 from voiceid.evaluation.bounds import rate_by_speaker
 from voiceid.evaluation.protocol import Protocol
 from voiceid.evaluation.scoring import Failure
@@ -20,14 +21,9 @@ from voiceid.metrics import Rate
 class Acquisition:
     """Recordings that gave nothing: failures to acquire, and models that could not be made.
 
-    Parameters
-    ----------
-    fta, fte : Rate
-        Of recordings, and of models (ISO/IEC 19795-1).
-    reasons, fte_reasons : mapping of str to int
-        Codes of errors, or ``no_speech``: of each recording, and of each model the code of the
-        first of its recordings.
-    failures : tuple of Failure
+    - `fta`, `fte`: of recordings, and of models (ISO/IEC 19795-1).
+    - `reasons`, `fte_reasons`: codes of errors, or ``no_speech``: of each recording, and of each
+      model the code of the first of its recordings.
     """
 
     fta: Rate
@@ -38,28 +34,23 @@ class Acquisition:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, the recordings by name."""
-        return {
-            "fta": self.fta.to_dict(),
-            "fte": self.fte.to_dict(),
-            "reasons": dict(self.reasons),
-            "fte_reasons": dict(self.fte_reasons),
-            "recordings": [
-                {"recording": one.recording.name, "code": one.code, "message": one.message}
-                for one in self.failures
-            ],
-        }
+        recordings = [
+            {"recording": failure.recording.name, "code": failure.code, "message": failure.message}
+            for failure in self.failures
+        ]
+        return json_of(self, "failures", recordings=recordings)
 
 
 def acquisition(protocol: Protocol, heard: Sequence[Utterance | Failure]) -> Acquisition:
     """Return what could not be had of the recordings and of the models."""
-    codes = [one.code if isinstance(one, Failure) else None for one in heard]
+    codes = [result.code if isinstance(result, Failure) else None for result in heard]
     of_models = [
         codes[model.recordings[0]] if all(codes[i] for i in model.recordings) else None
         for model in protocol.models
     ]
-    fta, reasons = _failed(codes, [one.speaker for one in protocol.recordings])
+    fta, reasons = _failed(codes, [recording.speaker for recording in protocol.recordings])
     fte, fte_reasons = _failed(of_models, [model.speaker for model in protocol.models])
-    failures = tuple(one for one in heard if isinstance(one, Failure))
+    failures = tuple(result for result in heard if isinstance(result, Failure))
     return Acquisition(fta, fte, reasons, fte_reasons, failures)
 
 

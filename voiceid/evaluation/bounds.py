@@ -31,23 +31,14 @@ def costs_to_dict(name: str, costs: Mapping[float, Cost]) -> dict[str, Any]:
     """Return costs by prior, and their bounds, ready for JSON."""
     return {
         name: {f"{prior:g}": cost.value for prior, cost in costs.items()},
-        f"{name}_bounds_95": {f"{prior:g}": pair(cost.bounds) for prior, cost in costs.items()},
+        f"{name}_bounds_95": {f"{prior:g}": cost.bounds for prior, cost in costs.items()},
     }
-
-
-def pair(bounds: Interval | None) -> list[float] | None:
-    """Return bounds, ready for JSON."""
-    return None if bounds is None else list(bounds)
 
 
 def rate_by_speaker(wrong: Bools, speakers: Indices) -> Rate:
     """Return the share of trials, searches or recordings that went wrong, with its bounds.
 
-    Parameters
-    ----------
-    wrong : (n,) bool
-    speakers : (n, 2) or (n,) int64
-        Whose voices each compares, or whose voice it is.
+    - `speakers` (n, 2) or (n,) int64: whose voices each compares, or whose voice it is.
     """
     both = speakers if speakers.ndim == 2 else np.stack([speakers, speakers], axis=1)  # noqa: PLR2004 - axes
     interval = None
@@ -65,6 +56,14 @@ def drawn_again(
     return metrics.resample_speakers(genuine, impostor, thresholds=thresholds, llr=llr)
 
 
+def rates_at(
+    drawn: Resampled | None, threshold: float, wrong: tuple[int, int], trials: tuple[int, int]
+) -> tuple[Rate, Rate]:
+    """Return FMR and FNMR at a threshold that was asked for, of counts of both."""
+    bounds = (None, None) if drawn is None else (drawn.fmr_at(threshold), drawn.fnmr_at(threshold))
+    return Rate.of(wrong[0], trials[0], bounds[0]), Rate.of(wrong[1], trials[1], bounds[1])
+
+
 def several(speakers: npt.NDArray[np.integer]) -> bool:
     """Return whether there is more than one speaker."""
     return speakers.size > 0 and bool((speakers != speakers.flat[0]).any())
@@ -75,14 +74,9 @@ def cost_bounds(
 ) -> Interval | None:
     """Return the bounds of a normalized detection cost.
 
-    Parameters
-    ----------
-    drawn : (low, high) or None
-        Of a bootstrap over speakers.
-    wrong, trials : (int, int)
-        False matches and false non-matches; impostor and genuine trials.  A count of zero adds
-        to the upper bound what the rule of three does not rule out.
-    p_target : float
+    - `drawn` (low, high) or None: of a bootstrap over speakers.
+    - `wrong`, `trials` (int, int): False matches and false non-matches; impostor and genuine
+      trials.  A count of zero adds to the upper bound what the rule of three does not rule out.
     """
     if drawn is None:
         return None

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,7 @@ _DIGITS = 16
 class EmbeddingCache:
     """What was heard in recordings, for one embedding space.
 
-    Parameters
-    ----------
-    folder : Path
-        Made when something is first kept, for its owner alone.
-    space : EmbeddingSpace
+    - `folder`: made when something is first kept, for its owner alone.
     """
 
     def __init__(self, folder: Path, space: EmbeddingSpace) -> None:
@@ -42,28 +39,20 @@ class EmbeddingCache:
 
     def get(self, pcm_sha256: str, name: str) -> Utterance | None:
         """Return what was heard in a recording, under the name that it has now, or None."""
-        found = self._heard.get(pcm_sha256)
-        if found is None:
-            return None
-        return Utterance(name, pcm_sha256, found.quality, found.embedding)
+        known = self._heard.get(pcm_sha256)
+        return known and replace(known, name=name)
 
     def put(self, utterance: Utterance) -> None:
         """Keep what was heard in a recording.
 
-        Raises
-        ------
-        ConfigError
-            The folder cannot be written to.
+        Raises `ConfigError`: the folder cannot be written to.
         """
         if utterance.pcm_sha256 in self._heard:
             return
         self._heard[utterance.pcm_sha256] = utterance
         vector = utterance.embedding and to_base64(utterance.embedding.vector)
-        facts = {
-            "pcm_sha256": utterance.pcm_sha256,
-            "quality": utterance.quality.exact(),
-            "vector": vector,
-        }
+        quality = utterance.quality.exact()
+        facts = {"pcm_sha256": utterance.pcm_sha256, "quality": quality, "vector": vector}
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             number = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -81,21 +70,21 @@ class EmbeddingCache:
             lines = self._path.read_bytes().splitlines()
         except OSError:
             return []
-        found = []
+        heard = []
         for line in lines:
             body = line[_DIGITS + 1 :].decode(errors="replace")
             if line == _sealed(body).encode():
                 with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
                     utterance = self._utterance(json.loads(body))
-                    found.append((utterance.pcm_sha256, utterance))
-        return found
+                    heard.append((utterance.pcm_sha256, utterance))
+        return heard
 
     def _utterance(self, facts: dict[str, Any]) -> Utterance:
-        quality = QualityReport.of_exact(facts["quality"])
-        if facts["vector"] is None:
-            return Utterance("", str(facts["pcm_sha256"]), quality, None)
-        vector = from_base64(facts["vector"], self._space.dim)
-        return Utterance("", str(facts["pcm_sha256"]), quality, Embedding(vector, self._space))
+        quality, embedding = QualityReport.of_exact(facts["quality"]), None
+        if facts["vector"] is not None:
+            vector = from_base64(facts["vector"], self._space.dim)
+            embedding = Embedding(vector, self._space)
+        return Utterance("", str(facts["pcm_sha256"]), quality, embedding)
 
 
 def _sealed(body: str) -> str:

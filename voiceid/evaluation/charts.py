@@ -46,7 +46,7 @@ def det(found: Evaluation) -> pictures.Picture:
     at = {"at the card's thresholds": overall.shipped}
     if overall.calibrated is not None:
         at["at the calibrated thresholds"] = overall.calibrated
-    points = {name: (one.fmr.rate, one.fnmr.rate) for name, one in at.items()}
+    points = {name: (rates.fmr.rate, rates.fnmr.rate) for name, rates in at.items()}
     cosine = f"{found.space.model}, cosine"
     if judged.llrs is None or overall.llrs is None or overall.llrs.cllr is None:
         curves = {cosine: _sides(found, judged.scored.scores)}
@@ -63,10 +63,7 @@ def det(found: Evaluation) -> pictures.Picture:
 def det_of_report(report: Mapping[str, Any], scores: str) -> pictures.Picture:
     """Draw the DET curve of a report's JSON and its ``model probe score target`` lines.
 
-    Raises
-    ------
-    KeyError, ValueError, TypeError
-        They are not those of a report.
+    Raises `KeyError`, `ValueError` or `TypeError`: they are not those of a report.
     """
     sides: dict[str, list[float]] = {"target": [], "nontarget": []}
     for line in scores.splitlines():
@@ -85,15 +82,15 @@ def det_of_report(report: Mapping[str, Any], scores: str) -> pictures.Picture:
 
 
 def _det_by_condition(found: Evaluation) -> Charts:
-    """Draw a DET curve for each condition, if there are as many as can be told apart."""
+    """Draw a DET curve for each condition, if there are as many as can be distinguished."""
     labels = [label for attribute, label, _ in found.slices if attribute == "condition"]
     if not 1 < len(labels) <= _MOST_CURVES:
         return {}
     scored = found.judged.scored
     curves = {
-        one.label: _sides(found, scored.scores, one.rows)
-        for one in metrics.slices({"condition": attributes(scored, found.protocol)["condition"]})
-        if one.label in labels
+        part.label: _sides(found, scored.scores, part.rows)
+        for part in metrics.slices({"condition": attributes(scored, found.protocol)["condition"]})
+        if part.label in labels
     }
     png = pictures.png(pictures.det(curves, title=found.protocol.source))
     return {"det_by_condition.png": ("Detection error trade-off by condition", png)}
@@ -117,13 +114,13 @@ def _of_llrs(found: Evaluation) -> Charts:
 
 
 def _of_searches(found: Evaluation) -> Charts:
-    one = found.identification
-    if one is None:
+    named = found.identification
+    if named is None:
         return {}
-    curve = metrics.identification_curve(one.searches)
-    marks = _marks(one.gallery.thresholds)
+    curve = metrics.identification_curve(named.searches)
+    marks = _marks(named.gallery.thresholds)
     open_set = pictures.open_set(curve.thresholds, curve.fpir, curve.fnir, marks)
-    ranks = pictures.cmc({found.space.model: np.array(one.overall.rank_rates)})
+    ranks = pictures.cmc({found.space.model: np.array(named.overall.rank_rates)})
     return {
         "open_set.png": ("Identification: FPIR and FNIR by threshold", pictures.png(open_set)),
         "cmc.png": ("Identification by rank", pictures.png(ranks)),

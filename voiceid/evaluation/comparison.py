@@ -33,14 +33,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two models that are compared.
-
-    Parameters
-    ----------
-    name : str
-    embedder : Embedder
-    file : InstalledModel
-    """
+    """One of the two models that are compared."""
 
     name: str
     embedder: Embedder
@@ -53,7 +46,6 @@ class SideResult:
 
     Parameters
     ----------
-    name : str
     size_bytes : int
         Of its file.
     real_time : float
@@ -74,10 +66,8 @@ class Comparison:
 
     Parameters
     ----------
-    a, b : SideResult
     clips, left_out : int
         Recordings that were compared, and that held too little speech.
-    audio_s : float
     pairs : int
         Pairs of recordings, each scored by each model within its own space.
     speed_ratio : float
@@ -114,22 +104,14 @@ class _Heard:
 def compare_models(a: Side, b: Side, clips: Iterable[tuple[str, AudioSource]]) -> Comparison:
     """Hear every recording with both models in turn, and compare.
 
-    Parameters
-    ----------
-    a, b : Side
-    clips : iterable of (str, AudioSource)
-        Who speaks, and the recording.
+    - `clips`, iterable of (str, AudioSource): who speaks, and the recording.
 
-    Raises
-    ------
-    NotEnoughSpeech
-        Fewer than `MIN_CLIPS` recordings hold enough speech.
-    AudioError
-        A recording cannot be read.
+    Raises `NotEnoughSpeech`: fewer than `MIN_CLIPS` recordings hold enough speech; `AudioError`: a
+    recording cannot be read.
     """
     embedders = a.embedder, b.embedder
     heard = [_hear(speaker, source, embedders) for speaker, source in clips]
-    usable = [one for one in heard if all(u.embedding is not None for u in one.utterances)]
+    usable = [clip for clip in heard if all(u.embedding is not None for u in clip.utterances)]
     if len(usable) < MIN_CLIPS:
         raise NotEnoughSpeech(
             f"of {len(heard)} clips {len(usable)} hold enough speech, and {MIN_CLIPS} are needed",
@@ -138,19 +120,13 @@ def compare_models(a: Side, b: Side, clips: Iterable[tuple[str, AudioSource]]) -
     scores = [_scores(usable, side) for side in range(2)]
     genuine = np.array([x.speaker == y.speaker for x, y in combinations(usable, 2)])
     no_eer = _why_no_eer(genuine)
-    audio_s = sum(one.utterances[0].quality.duration_s or 0.0 for one in usable)
-    seconds = [sum(one.seconds[side] for one in usable) for side in range(2)]
-    sides = [
-        SideResult(
-            name=model.name,
-            size_bytes=model.file.path.stat().st_size,
-            real_time=audio_s / seconds[side],
-            eer=None
-            if no_eer
-            else metrics.equal_error_rate(scores[side][genuine], scores[side][~genuine]),
-        )
-        for side, model in enumerate((a, b))
-    ]
+    audio_s = sum(clip.utterances[0].quality.duration_s or 0.0 for clip in usable)
+    seconds = [sum(clip.seconds[side] for clip in usable) for side in range(2)]
+    sides = []
+    for model, took, values in zip((a, b), seconds, scores, strict=True):
+        eer = None if no_eer else metrics.equal_error_rate(values[genuine], values[~genuine])
+        size_bytes = model.file.path.stat().st_size
+        sides.append(SideResult(model.name, size_bytes, audio_s / took, eer))
     return Comparison(
         a=sides[0],
         b=sides[1],
@@ -167,20 +143,20 @@ def compare_models(a: Side, b: Side, clips: Iterable[tuple[str, AudioSource]]) -
 
 def _hear(speaker: str, source: AudioSource, embedders: tuple[Embedder, Embedder]) -> _Heard:
     took: tuple[list[float], list[float]] = ([], [])
-    found: list[Any] = [None, None]
+    utterances: list[Any] = [None, None]
     for _ in range(ROUNDS):
         for side, embedder in enumerate(embedders):
             started = time.perf_counter()
-            found[side] = embedder.utterance(source)
+            utterances[side] = embedder.utterance(source)
             took[side].append(time.perf_counter() - started)
     seconds = statistics.median(took[0]), statistics.median(took[1])
-    return _Heard(speaker, (found[0], found[1]), seconds)
+    return _Heard(speaker, (utterances[0], utterances[1]), seconds)
 
 
 def _scores(heard: Sequence[_Heard], side: int) -> Floats:
     """Return the cosine of every pair, in the space of one model."""
-    found = [one.utterances[side].embedding for one in heard]
-    vectors = np.array([one.vector for one in found if one is not None], dtype=np.float64)
+    embeddings = [clip.utterances[side].embedding for clip in heard]
+    vectors = np.array([e.vector for e in embeddings if e is not None], dtype=np.float64)
     return np.asarray((vectors @ vectors.T)[np.triu_indices(len(vectors), 1)])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -34,15 +34,7 @@ VERSION = 2
 class Identification:
     """What identification came to, over all and by slice of the probes.
 
-    Parameters
-    ----------
-    gallery : Gallery
-    searches : Searches
-    overall : Identified
-    slices : tuple of (attribute, label, Identified)
-    by_threshold : tuple of AtThreshold
-    index_loss : IndexLoss or None
-        None: the index in use loses nobody.
+    - `index_loss`: None: the index in use loses no speaker.
     """
 
     gallery: Gallery
@@ -54,22 +46,20 @@ class Identification:
 
     @property
     def fnir_with_index(self) -> tuple[float, float] | None:
-        """FNIR with what the index loses, and its upper bound; None where it loses nobody."""
+        """FNIR with what the index loses, and its upper bound; None where it loses no speaker."""
         return None if self.index_loss is None else self.index_loss.added_to(self.overall.fnir.rate)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields."""
+        target, index = self.gallery.target, self.index_loss
         return {
-            f"target_{self.gallery.target.name.lower()}": self.gallery.target.rate,
+            f"target_{target.name.lower()}": target.rate,
             "margin": self.gallery.margin,
             **self.overall.to_dict(),
-            "index_miss_rate": None if self.index_loss is None else self.index_loss.miss_rate,
-            "fnir_with_index": None if self.fnir_with_index is None else self.fnir_with_index[0],
-            "by_threshold": [one.to_dict() for one in self.by_threshold],
-            "slices": [
-                {"attribute": attribute, "label": label, **found.to_dict()}
-                for attribute, label, found in self.slices
-            ],
+            "index_miss_rate": index and index.miss_rate,
+            "fnir_with_index": self.fnir_with_index and self.fnir_with_index[0],
+            "by_threshold": [at.to_dict() for at in self.by_threshold],
+            "slices": _slices_to_dict(self.slices),
         }
 
 
@@ -79,16 +69,11 @@ class Evaluation:
 
     Parameters
     ----------
-    protocol : Protocol
-    space : EmbeddingSpace
-    made_at : datetime
     calibration : StoredCalibration or None
         The one in use.
-    acquisition : Acquisition
-    overall : Errors
     slices : tuple of (attribute, label, Errors)
     identification : Identification or None
-        None when the models are no gallery, or everybody or nobody is enrolled.
+        None when the models are not a gallery, or all speakers or none are enrolled.
     judged : Judged
         The trials that could be made.
     """
@@ -105,7 +90,7 @@ class Evaluation:
 
     @property
     def warning(self) -> str | None:
-        """What whoever decides by the calibration should know, and do; None: nothing."""
+        """What to know and to do before decisions are made by the calibration; None: nothing."""
         misfit = None if self.overall.llrs is None else self.overall.llrs.misfit
         if misfit is None or self.calibration is None:
             return None
@@ -129,39 +114,21 @@ class Evaluation:
             "models": len(protocol.models),
             "trials": len(protocol.trials),
             "scored_trials": len(self.judged.shipped),
-            "calibration": None if self.calibration is None else _named(self.calibration),
+            "calibration": self.calibration and _named(self.calibration),
             "warning": self.warning,
             "acquisition": self.acquisition.to_dict(),
             "verification": self.overall.to_dict(),
-            "slices": [
-                {"attribute": attribute, "label": label, **found.to_dict()}
-                for attribute, label, found in self.slices
-            ],
-            "identification": (
-                None if self.identification is None else self.identification.to_dict()
-            ),
+            "slices": _slices_to_dict(self.slices),
+            "identification": self.identification and self.identification.to_dict(),
         }
 
 
-def evaluate(
-    protocol: Protocol,
-    system: System,
-    tell: Callable[[int, int], None],
-) -> Evaluation:
+def evaluate(protocol: Protocol, system: System, tell: Callable[[int, int], None]) -> Evaluation:
     """Hear the recordings of a protocol, score its trials, and count the errors.
 
-    Parameters
-    ----------
-    protocol : Protocol
-    system : System
-    tell : callable
-        Is told how many recordings are heard, of how many.
+    - `tell`: receives how many recordings are heard, of how many.
 
-    Raises
-    ------
-    TrialsInvalid
-        Nothing is left to compare: too many recordings gave no embedding.
-    ModelError, ConfigError
+    Raises `TrialsInvalid`: nothing is left to compare: too many recordings gave no embedding.
     """
     heard = system.listen(protocol, tell)
     missing = acquisition(protocol, heard)
@@ -192,17 +159,24 @@ def _identification(judged: Judged, protocol: Protocol, system: System) -> Ident
     if not protocol.gallery:
         return None
     gallery = Gallery.of(judged, system.identifying)
-    found = searches(gallery)
-    if found is None:
+    results = searches(gallery)
+    if results is None:
         return None
     return Identification(
         gallery,
-        found,
+        results,
         identified(gallery),
         tuple(identified_by_slice(gallery, judged, protocol)),
-        tuple(by_threshold(found)),
+        tuple(by_threshold(results)),
         system.index_loss,
     )
+
+
+def _slices_to_dict(slices: Sequence[tuple[str, str, Errors | Identified]]) -> list[dict[str, Any]]:
+    return [
+        {"attribute": attribute, "label": label, **measured.to_dict()}
+        for attribute, label, measured in slices
+    ]
 
 
 def _named(calibration: StoredCalibration) -> dict[str, Any]:

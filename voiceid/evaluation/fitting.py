@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,12 +29,9 @@ from voiceid.decision.calibration import (
     trials_needed,
 )
 from voiceid.errors import FitRefused
-from voiceid.evaluation.bounds import drawn_again
+from voiceid.evaluation.bounds import Bools, Indices, drawn_again, rates_at
 from voiceid.evaluation.regression import logistic_regression
-from voiceid.metrics import Rate, Trials
-
-Bools: TypeAlias = npt.NDArray[np.bool_]
-Indices: TypeAlias = npt.NDArray[np.int64]
+from voiceid.metrics import Trials
 
 MIN_SPEAKERS = 5
 """One a fold."""
@@ -75,8 +71,7 @@ class _Material:
     folds: npt.NDArray[np.intp]
 
     def columns(self, features: Sequence[str]) -> Floats:
-        found = [self.scores, *(self.given.feature(name) for name in features)]
-        return np.stack(found, axis=1)
+        return np.stack([self.scores, *map(self.given.feature, features)], axis=1)
 
 
 def fit(
@@ -89,21 +84,11 @@ def fit(
 ) -> Fit:
     """Fit a calibration on trials.
 
-    Parameters
-    ----------
-    scores : (n,) float
-        Cosines.
-    target : (n,) bool
-    given : Conditions
-    speakers : (n, 2) int64
-        Numbers of the speakers of both sides of each trial.
-    target_fmr : float, optional
-        A false match rate that must be supported.
+    - `scores` (n,) float: cosines.
+    - `speakers` (n, 2) int64: numbers of the speakers of both sides of each trial.
+    - `target_fmr`: a false match rate that must be supported.
 
-    Raises
-    ------
-    FitRefused
-        There are too few speakers or trials, for a calibration or for the target.
+    Raises `FitRefused`: there are too few speakers or trials, for a calibration or for the target.
     """
     rows = _heard(target, given)
     material = _material(np.asarray(scores, dtype=np.float64), target, given, speakers, rows)
@@ -124,34 +109,27 @@ def _heard(target: Bools, given: Conditions) -> Bools:
     """Return the trials of bands of which there are enough."""
     rows = np.zeros(len(target), dtype=bool)
     for number in range(len(BANDS)):
-        mine = given.band == number
-        counts = (int((mine & target).sum()), int((mine & ~target).sum()))
+        of_band = given.band == number
+        counts = (int((of_band & target).sum()), int((of_band & ~target).sum()))
         if all(count >= least for count, least in zip(counts, _PER_BAND, strict=True)):
-            rows |= mine
+            rows |= of_band
     return rows
 
 
 def _material(
     scores: Floats, target: Bools, given: Conditions, speakers: Indices, rows: Bools
 ) -> _Material:
-    everybody = np.unique(speakers[rows])
-    if len(everybody) < MIN_SPEAKERS or not rows.any():
+    names = np.unique(speakers[rows])
+    if len(names) < MIN_SPEAKERS or not rows.any():
         raise FitRefused(
-            f"{len(everybody)} speakers with enough trials are too few to calibrate on: it takes"
+            f"{len(names)} speakers with enough trials are too few to calibrate on: it takes"
             f" {MIN_SPEAKERS}, with {_PER_BAND[0]} genuine and {_PER_BAND[1]} impostor trials"
             " in a band",
             hint="Add recordings of more speakers, several of each.",
         )
-    order = np.random.default_rng(0).permutation(len(everybody))
-    fold_of = order % _FOLDS
-    kept, conditions = speakers[rows], given.rows(rows)
-    return _Material(
-        scores[rows],
-        target[rows],
-        conditions,
-        kept,
-        fold_of[np.searchsorted(everybody, kept)],
-    )
+    fold_of = np.random.default_rng(0).permutation(len(names)) % _FOLDS
+    folds = fold_of[np.searchsorted(names, speakers[rows])]
+    return _Material(scores[rows], target[rows], given.rows(rows), speakers[rows], folds)
 
 
 def _selected(material: _Material) -> tuple[list[str], Floats]:
@@ -234,8 +212,8 @@ def _points(
     for rate, llr in zip(rates, at, strict=True):
         accepted = len(impostor) - int(np.searchsorted(impostor, llr))
         refused = int(np.searchsorted(genuine, llr))
-        of = (None, None) if drawn is None else (drawn.fmr_at(llr), drawn.fnmr_at(llr))
-        fmr, fnmr = Rate.of(accepted, len(impostor), of[0]), Rate.of(refused, len(genuine), of[1])
+        wrong, trials = (accepted, refused), (len(impostor), len(genuine))
+        fmr, fnmr = rates_at(drawn, llr, wrong, trials)
         yield CalibratedPoint(rate, llr, (fmr.low, fmr.high), fnmr.rate, (fnmr.low, fnmr.high))
 
 

@@ -25,12 +25,7 @@ def hear_all(
     notify: Callable[[str], None],
     tell: Callable[[int, int], None] | None,
 ) -> list[Utterance | Failure]:
-    """Return what was heard in each recording; ``notify`` receives what gave nothing.
-
-    Raises
-    ------
-    ModelError, ConfigError
-    """
+    """Return what was heard in each recording; ``notify`` receives what gave nothing."""
     kept = EmbeddingCache(Path(cache), embedder.space)
     heard = listen(recordings, embedder, kept, tell or silent)
     for result in heard:

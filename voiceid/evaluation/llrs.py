@@ -1,7 +1,7 @@
 """What the log-likelihood ratios of a calibration are worth on trials.
 
-Nobody can tell from the numbers alone whether a calibration has seen these trials; on others its
-LLRs may claim more than is true, and then they are worse than none.
+The numbers alone do not show whether a calibration has seen these trials.  On others its LLRs may
+claim more than is true, and then they are worse than none.
 """
 
 from __future__ import annotations
@@ -14,15 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid import metrics
-from voiceid.evaluation.bounds import (
-    Bools,
-    Cost,
-    Indices,
-    cost_bounds,
-    costs_to_dict,
-    drawn_again,
-    pair,
-)
+from voiceid.evaluation.bounds import Bools, Cost, Indices, cost_bounds, costs_to_dict, drawn_again
 from voiceid.evaluation.fitting import PRIORS
 from voiceid.evaluation.regression import logistic_regression
 from voiceid.metrics import Trials
@@ -36,30 +28,21 @@ _NOTHING = 1.0
 """Cllr, in bits, of LLRs that are all 0."""
 _UNSEEN = 3.0
 """By the rule of three, that many of n trials may be errors of which none was seen; the least
-Cllr, which is found on these very trials, knows nothing of them."""
+Cllr, which is computed on these very trials, knows nothing of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Llrs:
     """What LLRs are worth on the trials of which a calibration can speak.
 
-    Parameters
-    ----------
-    genuine, impostor : int
-        Trials that it can speak of.
-    not_covered : int
-        Trials that it cannot.
-    cllr : Cost or None
-        In bits.  None, as all that follows: a side has no trials.
-    min_cllr : float or None
-        The least that keeping the order of the LLRs allows.
-    act_dcf : mapping of float to Cost
-        What believing the LLRs costs, by prior: normalized detection costs.
-    min_dcf : mapping of float to float
-        The least over all thresholds, of the same trials.
-    scale : float or None
-        By what the LLRs had to be multiplied to fit these trials (logistic regression): below 1
-        they claim too much.
+    - `genuine`, `impostor`: trials that it can speak of.
+    - `not_covered`: trials that it cannot.
+    - `cllr`: in bits.  None, as all that follows: a side has no trials.
+    - `min_cllr`: the least that keeping the order of the LLRs allows.
+    - `act_dcf`: what believing the LLRs costs, by prior: normalized detection costs.
+    - `min_dcf`: the least over all thresholds, of the same trials.
+    - `scale`: by what the LLRs had to be multiplied to fit these trials (logistic regression):
+      below 1 they claim too much.
     """
 
     genuine: int
@@ -76,28 +59,28 @@ class Llrs:
         """What is wrong with the LLRs on these trials; None: nothing that they could show."""
         if self.cllr is None or self.min_cllr is None or self.scale is None:
             return None
-        told = f"Cllr is {self.cllr.value:.3g} bit"
+        measured = f"Cllr is {self.cllr.value:.3g} bit"
         if self.cllr.value > _NOTHING:
-            return f"worse than none here: {told}, and LLRs that say nothing cost 1"
+            return f"worse than none here: {measured}, and LLRs that say nothing cost 1"
         low = self.cllr.value if self.cllr.bounds is None else self.cllr.bounds[0]
         if low <= _MUCH * self.min_cllr + _UNSEEN / min(self.genuine, self.impostor):
             return None
         how = "overconfident here" if self.scale < 1.0 else "not made for recordings like these"
-        return f"{how}: {told}, and {self.min_cllr:.3g} could be had"
+        return f"{how}: {measured}, and {self.min_cllr:.3g} could be had"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields."""
-        facts: dict[str, Any] = {
+        facts = {
             "genuine_trials": self.genuine,
             "impostor_trials": self.impostor,
             "not_covered": self.not_covered,
-            "cllr": None,
         }
         if self.cllr is None or self.act_dcf is None or self.min_dcf is None:
-            return facts
-        return facts | {
+            return {**facts, "cllr": None}
+        return {
+            **facts,
             "cllr": self.cllr.value,
-            "cllr_bounds_95": pair(self.cllr.bounds),
+            "cllr_bounds_95": self.cllr.bounds,
             "min_cllr": self.min_cllr,
             **costs_to_dict("act_dcf", self.act_dcf),
             "min_dcf": {f"{prior:g}": cost for prior, cost in self.min_dcf.items()},
@@ -109,12 +92,7 @@ class Llrs:
 def worth(llrs: Floats, target: Bools, speakers: Indices) -> Llrs:
     """Return what LLRs are worth.
 
-    Parameters
-    ----------
-    llrs : (n,) float64
-        NaN for a trial that the calibration cannot speak of.
-    target : (n,) bool
-    speakers : (n, 2) int64
+    - `llrs` (n,) float64: NaN for a trial that the calibration cannot speak of.
     """
     covered = ~np.isnan(llrs)
     genuine, impostor = covered & target, covered & ~target

@@ -53,13 +53,8 @@ NO_LLRS = (
 def page(found: Evaluation, pictures: Mapping[str, bytes], title: str) -> str:
     """Return the page.
 
-    Parameters
-    ----------
-    found : Evaluation
-    pictures : mapping of str to bytes
-        PNGs by what they show.
-    title : str
-        What was evaluated; any text.
+    - `pictures`: PNGs by what they show.
+    - `title`: what was evaluated; any text.
     """
     body = [
         _paragraph(lead(found.overall), "lead"),
@@ -144,9 +139,8 @@ def covered_text(found: Llrs) -> str:
 
 
 def _facts(found: Evaluation) -> str:
-    calibration = "none"
-    if found.calibration is not None:
-        calibration = f"{found.calibration.id}, fitted on {found.calibration.source}"
+    used = found.calibration
+    calibration = "none" if used is None else f"{used.id}, fitted on {used.source}"
     return (
         f"{len(found.protocol.recordings)} recordings of {found.protocol.n_speakers} speakers:"
         f" {found.protocol.description}. That makes {found.overall.genuine} genuine comparisons"
@@ -179,18 +173,18 @@ def _decided(where: str, at: AtThresholds) -> list[list[str]]:
 
 
 def _calibration(found: Evaluation) -> Iterable[str]:
-    one = found.overall.llrs
-    if one is None or found.calibration is None:
+    llrs = found.overall.llrs
+    if llrs is None or found.calibration is None:
         yield _paragraph(f"Cllr and actDCF: {NO_LLRS}.")
         return
-    rows = [["it can speak of", covered_text(one)]]
-    if one.cllr is not None and one.act_dcf is not None and one.min_dcf is not None:
+    rows = [["it can speak of", covered_text(llrs)]]
+    if llrs.cllr is not None and llrs.act_dcf is not None and llrs.min_dcf is not None:
         rows += [
-            ["Cllr (bit)", cost_text(one.cllr)],
-            ["minCllr (bit)", f"{one.min_cllr:.4f}"],
-            *[[f"actDCF, prior {prior:g}", cost_text(cost)] for prior, cost in one.act_dcf.items()],
-            *[[f"minDCF, prior {prior:g}", f"{cost:.4f}"] for prior, cost in one.min_dcf.items()],
-            ["factor by which the LLRs would fit", f"{one.scale:.3g}"],
+            ["Cllr (bit)", cost_text(llrs.cllr)],
+            ["minCllr (bit)", f"{llrs.min_cllr:.4f}"],
+            *[[f"actDCF, prior {prior:g}", cost_text(c)] for prior, c in llrs.act_dcf.items()],
+            *[[f"minDCF, prior {prior:g}", f"{c:.4f}"] for prior, c in llrs.min_dcf.items()],
+            ["factor by which the LLRs would fit", f"{llrs.scale:.3g}"],
         ]
     yield _table(["", f"calibration {found.calibration.id}"], rows)
     yield _paragraph(
@@ -219,10 +213,10 @@ def _at_fmr(found: Evaluation) -> str:
 
 
 def _identification(found: Evaluation) -> Iterable[str]:
-    one = found.identification
-    if one is None:
+    named = found.identification
+    if named is None:
         return
-    overall, target = one.overall, one.gallery.target
+    overall, target = named.overall, named.gallery.target
     yield f"<h2>Identification among {overall.gallery_size}</h2>"
     rows = [
         ["FPIR", rate_text(overall.fpir)],
@@ -230,12 +224,12 @@ def _identification(found: Evaluation) -> Iterable[str]:
         ["of these, named as another speaker", str(overall.wrong_names)],
         ["inconclusive: within the margin", str(overall.inconclusive)],
     ]
-    if (with_index := one.fnir_with_index) is not None:
+    if (with_index := named.fnir_with_index) is not None:
         missed = f"{percent(with_index[0])}, at most {percent(with_index[1])}"
         rows.insert(2, ["FNIR with the speakers that the index in use misses", missed])
     if overall.without_threshold:
         rows.append(["without a threshold: no speaker is named", str(overall.without_threshold)])
-    aim = f"for a {target.name} of {percent(target.rate)}, margin {one.gallery.margin:g}"
+    aim = f"for a {target.name} of {percent(target.rate)}, margin {named.gallery.margin:g}"
     yield _table(["", f"at the thresholds in use, {aim}"], rows)
     ranks = zip(overall.rank_rates, overall.missed_by_rank, strict=True)
     yield _table(
@@ -249,7 +243,7 @@ def _identification(found: Evaluation) -> Iterable[str]:
         ["one threshold for all", "FPIR", "FNIR"],
         [
             [f"{at.threshold:.2f}", rate_text(at.fpir), rate_text(at.fnir)]
-            for at in one.by_threshold
+            for at in named.by_threshold
         ],
     )
 
@@ -258,19 +252,19 @@ def _slices(found: Evaluation) -> Iterable[str]:
     for attribute in dict.fromkeys(attribute for attribute, _, _ in found.slices):
         title = _TITLES.get(attribute, attribute)
         yield f"<h2>By {escape(title)}</h2>"
-        mine = [(label, errors) for name, label, errors in found.slices if name == attribute]
-        yield _slice_table(title, mine)
+        slices = [(label, errors) for name, label, errors in found.slices if name == attribute]
+        yield _slice_table(title, slices)
         if found.calibration is not None:
-            yield _llr_table(title, mine)
+            yield _llr_table(title, slices)
         yield from _searches_by(found, attribute, title)
 
 
 def _slice_table(title: str, slices: Sequence[tuple[str, Errors]]) -> str:
     header = [title, "comparisons", "EER", "minCllr", "FMR by the card", "FNMR by the card"]
     rows = []
-    for label, one in slices:
-        row = [label, f"{one.genuine} + {one.impostor}", eer_text(one), f"{one.min_cllr:.4f}"]
-        rows.append([*row, rate_text(one.shipped.fmr), rate_text(one.shipped.fnmr)])
+    for label, of in slices:
+        row = [label, f"{of.genuine} + {of.impostor}", eer_text(of), f"{of.min_cllr:.4f}"]
+        rows.append([*row, rate_text(of.shipped.fmr), rate_text(of.shipped.fnmr)])
     return _table(header, rows)
 
 
@@ -279,14 +273,14 @@ def _llr_table(title: str, slices: Sequence[tuple[str, Errors]]) -> str:
     header += [f"actDCF {prior:g}" for prior in PRIORS]
     rows = []
     for label, errors in slices:
-        at, one = errors.calibrated, errors.llrs
-        if at is None or one is None:
+        at, llrs = errors.calibrated, errors.llrs
+        if at is None or llrs is None:
             continue
-        row = [label, rate_text(at.fmr), rate_text(at.fnmr), str(one.not_covered)]
+        row = [label, rate_text(at.fmr), rate_text(at.fnmr), str(llrs.not_covered)]
         costs = ["-"] * (2 + len(PRIORS))
-        if one.cllr is not None and one.act_dcf is not None:
-            costs = [cost_text(one.cllr), f"{one.min_cllr:.4f}"]
-            costs += [cost_text(cost) for cost in one.act_dcf.values()]
+        if llrs.cllr is not None and llrs.act_dcf is not None:
+            costs = [cost_text(llrs.cllr), f"{llrs.min_cllr:.4f}"]
+            costs += [cost_text(cost) for cost in llrs.act_dcf.values()]
         rows.append(row + costs)
     return _table(header, rows)
 
@@ -295,19 +289,18 @@ def _searches_by(found: Evaluation, attribute: str, title: str) -> Iterable[str]
     if found.identification is None:
         return
     rows = [
-        [label, rate_text(one.fpir), rate_text(one.fnir), *map(percent, one.rank_rates[:1])]
-        for name, label, one in found.identification.slices
+        [label, rate_text(named.fpir), rate_text(named.fnir), *map(percent, named.rank_rates[:1])]
+        for name, label, named in found.identification.slices
         if name == attribute
     ]
     yield _table([title, "FPIR", "FNIR", "rank 1"], [(*row, "-")[:4] for row in rows])
 
 
 def _acquisition(found: Evaluation) -> Iterable[str]:
-    one = found.acquisition
-    rows = [["FTA", rate_text(one.fta)], ["FTE", rate_text(one.fte)]]
+    missing = found.acquisition
+    rows = [["FTA", rate_text(missing.fta)], ["FTE", rate_text(missing.fte)]]
     yield _table(["", "rate"], rows)
-    failures = [[failed.recording.name, failed.message] for failed in one.failures]
-    if failures:
+    if failures := [[failed.recording.name, failed.message] for failed in missing.failures]:
         yield _table(["recording", "why"], failures, kind="text")
 
 
@@ -333,13 +326,13 @@ def _sentence(text: str) -> str:
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "wide") -> str:
     """Return a table; terms of the field are explained where they first stand in it."""
-    said: set[str] = set()
+    explained: set[str] = set()
 
     def label(text: str) -> str:
         term = next((t for t in _TERMS if t in re.findall(r"\w+", text)), None)
-        if term is None or term in said or kind == "text":
+        if term is None or term in explained or kind == "text":
             return _marked(text)
-        said.add(term)
+        explained.add(term)
         return f"{_marked(text)}<small>{_TERMS[term]}</small>"
 
     def cell(text: str) -> str:

@@ -1,4 +1,7 @@
-"""Which comparisons are made of the recordings of a manifest."""
+"""Which comparisons are made of the recordings of a manifest.
+
+Without a trial of one speaker, or of two, `TrialsInvalid` is raised.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,7 @@ _MOST_TRIALS = 2_000_000
 
 
 def all_pairs(recordings: Sequence[Recording]) -> Protocol:
-    """Compare every recording with every other, but for those of one speaker and session.
-
-    Raises
-    ------
-    TrialsInvalid
-        There is no pair of one speaker, or none of two.
-    """
+    """Compare every recording with every other, but for those of one speaker and session."""
     models = tuple(Model(r.name, r.speaker, (i,)) for i, r in enumerate(recordings))
     first, second = np.triu_indices(len(recordings), k=1)
     speaker, session = _numbers(recordings)
@@ -30,7 +27,7 @@ def all_pairs(recordings: Sequence[Recording]) -> Protocol:
     valid = ~(target & (session[first] == session[second]) & (session[first] >= 0))
     trials = np.stack([first[valid], second[valid]], axis=1).astype(np.int64)
     words = "each is compared with every other"
-    if any(one.session for one in recordings):
+    if any(recording.session for recording in recordings):
         words += ", except with those of the same speaker and session"
     return _checked(
         Protocol(tuple(recordings), models, trials, target[valid], gallery=False, description=words)
@@ -43,23 +40,15 @@ def enroll_first(recordings: Sequence[Recording], n: int) -> Protocol:
     Where sessions are given, a probe is never of a session that its speaker was enrolled
     with.  Speakers without a recording beyond ``n`` only answer as models; those with fewer
     than ``n`` are not enrolled, and their recordings are probes of strangers.
-
-    Raises
-    ------
-    TrialsInvalid
-        Nobody has enough recordings, or no probe is left.
     """
-    by_speaker: dict[str, list[int]] = {}
-    for i, one in enumerate(recordings):
-        by_speaker.setdefault(one.speaker, []).append(i)
     models, probes = [], []
-    for speaker, mine in by_speaker.items():
-        if len(mine) < n:
-            probes += mine
+    for speaker, own in _by_speaker(recordings).items():
+        if len(own) < n:
+            probes += own
             continue
-        models.append(Model(speaker, speaker, tuple(mine[:n])))
-        used = {recordings[i].session for i in mine[:n]} - {""}
-        probes += [i for i in mine[n:] if recordings[i].session not in used]
+        models.append(Model(speaker, speaker, tuple(own[:n])))
+        used = {recordings[i].session for i in own[:n]} - {""}
+        probes += [i for i in own[n:] if recordings[i].session not in used]
     if not models or not probes:
         raise TrialsInvalid(
             f"with {n} recordings to enrol there are {len(models)} models and {len(probes)} probes",
@@ -85,11 +74,6 @@ def enroll_in_turn(recordings: Sequence[Recording]) -> Protocol:
     So a calibration hears how scores depend on how much is enrolled.  Where sessions are
     given, a probe is never of a session that its speaker was enrolled with.  Of very many
     recordings only some are enrolled, spread evenly.
-
-    Raises
-    ------
-    TrialsInvalid
-        There is no trial of one speaker, or none of two.
     """
     speaker, session = _numbers(recordings)
     models = _in_turn(recordings)
@@ -117,17 +101,21 @@ def enroll_in_turn(recordings: Sequence[Recording]) -> Protocol:
 
 def _in_turn(recordings: Sequence[Recording]) -> list[Model]:
     """Return models of one, two and three recordings, from every n-th recording on."""
-    by_speaker: dict[str, list[int]] = {}
-    for i, one in enumerate(recordings):
-        by_speaker.setdefault(one.speaker, []).append(i)
     step = -(-len(_SIZES) * len(recordings) ** 2 // _MOST_TRIALS)
     return [
-        Model(f"{name} {size}/{i}", name, tuple(mine[(i + k) % len(mine)] for k in range(size)))
-        for name, mine in by_speaker.items()
+        Model(f"{name} {size}/{i}", name, tuple(own[(i + k) % len(own)] for k in range(size)))
+        for name, own in _by_speaker(recordings).items()
         for size in _SIZES
-        if size <= len(mine)
-        for i in range(0, len(mine), step)
+        if size <= len(own)
+        for i in range(0, len(own), step)
     ]
+
+
+def _by_speaker(recordings: Sequence[Recording]) -> dict[str, list[int]]:
+    by_speaker: dict[str, list[int]] = {}
+    for i, recording in enumerate(recordings):
+        by_speaker.setdefault(recording.speaker, []).append(i)
+    return by_speaker
 
 
 def _checked(protocol: Protocol) -> Protocol:

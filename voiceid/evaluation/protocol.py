@@ -70,14 +70,13 @@ class Protocol:
     ----------
     recordings : tuple of Recording
         Each once.
-    models : tuple of Model
     trials : (n, 2) int64
         Numbers of a model and of a recording: the probe.
     target : (n,) bool
         Whether both are of one speaker.
     gallery : bool
-        Whether the models are a gallery, against all of which every probe is asked: only
-        then does identification mean anything.
+        Whether the models are a gallery, against all of which every probe is asked: only then does
+        identification mean anything.
     description : str
         Which comparisons these are, in words.
     source : str
@@ -95,7 +94,7 @@ class Protocol:
     @property
     def n_speakers(self) -> int:
         """Whose voices are in the recordings, counted."""
-        return len({one.speaker for one in self.recordings})
+        return len({recording.speaker for recording in self.recordings})
 
     @property
     def of_pairs(self) -> bool:
@@ -106,12 +105,10 @@ class Protocol:
 def read_trials(path: Path) -> Protocol:
     """Read ``1 a.wav b.wav`` lines: every recording is a model of its own.
 
-    Who speaks is told by the trials: recordings that target trials connect are one speaker.
+    The trials say who speaks: recordings that target trials connect are of one speaker.
 
-    Raises
-    ------
-    TrialsInvalid
-        It cannot be read, a line is malformed, or the lines contradict each other.
+    Raises `TrialsInvalid`: it cannot be read, a line is malformed, or the lines contradict each
+    other.
     """
     rows, problems = [], []
     for number, words in _words(path):
@@ -142,10 +139,6 @@ def read_models(path: Path, enrolled: Path) -> Protocol:
 
     Probes that a target trial connects with a model are of its speaker; a probe without one
     is of a speaker of its own.
-
-    Raises
-    ------
-    TrialsInvalid
     """
     paths = _model_paths(enrolled)
     rows, problems = [], []
@@ -163,12 +156,11 @@ def read_models(path: Path, enrolled: Path) -> Protocol:
         if label and speaker_of.setdefault(probe, model) != model:
             problems.append(f"line {number}: {probe} is a target of two models")
     _refuse(path, problems)
-    enrolled_at = {str(enrolled.parent / p): m for m, found in paths.items() for p in found}
+    enrolled_at = {str(enrolled.parent / p): m for m, own in paths.items() for p in own}
     recordings = [Recording(where, Path(where).name, m) for where, m in enrolled_at.items()]
-    at = {one.path: i for i, one in enumerate(recordings)}
+    at = {recording.path: i for i, recording in enumerate(recordings)}
     models = tuple(
-        Model(m, m, tuple(at[str(enrolled.parent / p)] for p in found))
-        for m, found in paths.items()
+        Model(m, m, tuple(at[str(enrolled.parent / p)] for p in own)) for m, own in paths.items()
     )
     for probe in dict.fromkeys(probe for *_, probe in rows):
         where = str(path.parent / probe)
@@ -187,25 +179,20 @@ def read_models(path: Path, enrolled: Path) -> Protocol:
 
 
 def read_manifest(path: Path) -> tuple[Recording, ...]:
-    """Read a list of recordings: see `voiceid.listing`; without a condition the label is one.
-
-    Raises
-    ------
-    TrialsInvalid
-    """
+    """Read a list of recordings: see `voiceid.listing`; without a condition the label is one."""
     recordings: dict[str, Recording] = {}
     spelled: dict[str, str] = {}
     problems: list[str] = []
     try:
         for number, row in labelled_rows(path, problems):
             try:
-                one = _recording(row, path.parent, spelled)
+                recording = _recording(row, path.parent, spelled)
             except (ValueError, SpeakerNameInvalid) as error:
                 problems.append(f"line {number}: {error}")
                 continue
-            if one.path in recordings:
-                problems.append(f"line {number}: {one.name} comes twice")
-            recordings[one.path] = one
+            if recording.path in recordings:
+                problems.append(f"line {number}: {recording.name} comes twice")
+            recordings[recording.path] = recording
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     _refuse(path, problems, found=bool(recordings))
@@ -237,14 +224,14 @@ def _recording(row: Mapping[str, Any], folder: Path, spelled: dict[str, str]) ->
 
 
 def _model_paths(path: Path) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    paths: dict[str, list[str]] = {}
     problems = []
     for number, words in _words(path):
         if len(words) < 2:  # noqa: PLR2004 - a model and a path
             problems.append(f"line {number}: not `MODEL PATH...`")
-        found.setdefault(words[0], []).extend(words[1:])
-    _refuse(path, problems, found=bool(found))
-    return found
+        paths.setdefault(words[0], []).extend(words[1:])
+    _refuse(path, problems, found=bool(paths))
+    return paths
 
 
 def _words(path: Path) -> Iterable[tuple[int, list[str]]]:

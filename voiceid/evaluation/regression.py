@@ -8,15 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.errors import FitRefused
+from voiceid.evaluation.bounds import Bools, Indices
 
-Bools: TypeAlias = npt.NDArray[np.bool_]
 Floats: TypeAlias = npt.NDArray[np.float64]
-Indices: TypeAlias = npt.NDArray[np.int64]
 
 _MOST_FITTED = 200_000
 """Impostor trials in a fit: its weights do not change beyond, and it takes a second."""
 _RIDGE = 1e-6
-"""Keeps weights finite where a feature tells both sides apart without an error."""
+"""Keeps weights finite where a feature separates both sides without an error."""
 
 
 def logistic_regression(columns: Floats, target: Bools) -> tuple[Floats, float]:
@@ -29,15 +28,10 @@ def logistic_regression(columns: Floats, target: Bools) -> tuple[Floats, float]:
     support vector machines, 1999).  Newton's method, the step halved while it does not lower the
     cost; a ridge of 1e-6 on standardised columns keeps the weights finite.
 
-    Parameters
-    ----------
-    columns : (n, k) float64
-    target : (n,) bool
+    - `columns` (n, k) float64.
+    - `target` (n,) bool.
 
-    Raises
-    ------
-    FitRefused
-        A side has no trials.
+    Raises `FitRefused`: a side has no trials.
     """
     if target.all() or not target.any():
         raise FitRefused(

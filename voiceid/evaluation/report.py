@@ -13,6 +13,7 @@ from voiceid import metrics
 from voiceid.decision.calibration import trials_needed
 from voiceid.decision.rule import DecisionRule, accepted
 from voiceid.domain import Band
+from voiceid.domain.values import Value, json_of
 from voiceid.evaluation.bounds import (
     Bools,
     Cost,
@@ -20,7 +21,6 @@ from voiceid.evaluation.bounds import (
     cost_bounds,
     costs_to_dict,
     drawn_again,
-    pair,
     rate_by_speaker,
 )
 from voiceid.evaluation.fitting import PRIORS
@@ -39,18 +39,12 @@ TARGETS = (0.01, 0.001, 0.0001)
 class Judged:
     """Scored trials with all that they are judged by.
 
-    Parameters
-    ----------
-    scored : ScoredTrials
-        With the thresholds in use.
-    speakers : (n, 2) int64
-        Numbers of the speakers of both sides of each trial.
-    shipped : (n,) float64
-        Thresholds of the model's card alone, NaN where it has none.
-    targets : (float, float)
-        False match rates that the card and the rule in use aim at.
-    llrs : (n,) float64 or None
-        NaN where the calibration in use cannot speak of a trial; None without a calibration.
+    - `scored`: with the thresholds in use.
+    - `speakers` (n, 2) int64: numbers of the speakers of both sides of each trial.
+    - `shipped` (n,) float64: thresholds of the model's card alone, NaN where it has none.
+    - `targets` (float, float): False match rates that the card and the rule in use aim at.
+    - `llrs` (n,) float64 or None: NaN where the calibration in use cannot speak of a trial; None
+      without a calibration.
     """
 
     scored: ScoredTrials
@@ -80,16 +74,11 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class AtThresholds:
+class AtThresholds(Value):
     """Error rates at the thresholds that a rule asks for, trial by trial.
 
-    Parameters
-    ----------
-    target_fmr : float
-        False match rate that they aim at, 0 to 1.
-    fmr, fnmr : Rate
-    without_threshold : int
-        Trials that have none: nobody is accepted in them.
+    - `target_fmr`: False match rate that they aim at, 0 to 1.
+    - `without_threshold`: trials that have none: no speaker is accepted in them.
     """
 
     target_fmr: float
@@ -97,28 +86,13 @@ class AtThresholds:
     fnmr: Rate
     without_threshold: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields."""
-        return {
-            "target_fmr": self.target_fmr,
-            "fmr": self.fmr.to_dict(),
-            "fnmr": self.fnmr.to_dict(),
-            "without_threshold": self.without_threshold,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class AtFmr:
     """FNMR at the threshold that gives a false match rate on these very trials.
 
-    Parameters
-    ----------
-    fmr : float
-        Asked for, 0 to 1.
-    threshold : float or None
-        None: the trials are too few to tell (``needed`` impostor trials are).
-    fnmr : Rate or None
-    needed : int
+    - `fmr`: asked for, 0 to 1.
+    - `threshold`: None: the trials are too few to tell (``needed`` impostor trials are).
     """
 
     fmr: float
@@ -128,38 +102,22 @@ class AtFmr:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields."""
-        fnmr = None if self.fnmr is None else self.fnmr.to_dict()
-        return {
-            "fmr": self.fmr,
-            "threshold": self.threshold,
-            "fnmr": fnmr,
-            "impostor_trials_needed": self.needed,
-        }
+        return json_of(self, "needed", impostor_trials_needed=self.needed)
 
 
 @dataclass(frozen=True, slots=True)
 class Errors:
     """Error rates of verification over some trials.
 
-    Parameters
-    ----------
-    genuine, impostor : int
-        Trials.
-    eer : float
-        Equal error rate, 0 to 1.
-    eer_bounds : (low, high) or None
-        95 %, by a bootstrap over speakers; None: too few speakers.
-    min_dcf : mapping of float to Cost
-        Least normalized detection cost, by prior.
-    min_cllr : float
-        In bits: the least Cllr of any calibration that keeps the order of the scores.
-    shipped : AtThresholds
-        At the thresholds of the model's card.
-    calibrated : AtThresholds or None
-        At those of the calibration in use, and of the card where it cannot speak; None without.
-    at_fmr : tuple of AtFmr
-    llrs : Llrs or None
-        None without a calibration.
+    - `genuine`, `impostor`: trials.
+    - `eer`: equal error rate, 0 to 1.
+    - `eer_bounds` (low, high) or None: 95 %, by a bootstrap over speakers; None: too few speakers.
+    - `min_dcf`: least normalized detection cost, by prior.
+    - `min_cllr`: in bits: the least Cllr of any calibration that keeps the order of the scores.
+    - `shipped`: at the thresholds of the model's card.
+    - `calibrated`: at those of the calibration in use, and of the card where it cannot speak; None
+      without.
+    - `llrs`: None without a calibration.
     """
 
     genuine: int
@@ -179,26 +137,20 @@ class Errors:
             "genuine_trials": self.genuine,
             "impostor_trials": self.impostor,
             "eer": self.eer,
-            "eer_bounds_95": pair(self.eer_bounds),
+            "eer_bounds_95": self.eer_bounds,
             **costs_to_dict("min_dcf", self.min_dcf),
             "min_cllr": self.min_cllr,
             "at_shipped_thresholds": self.shipped.to_dict(),
-            "at_calibrated_thresholds": None
-            if self.calibrated is None
-            else self.calibrated.to_dict(),
-            "fnmr_at_fmr": [one.to_dict() for one in self.at_fmr],
-            "llrs": None if self.llrs is None else self.llrs.to_dict(),
+            "at_calibrated_thresholds": self.calibrated and self.calibrated.to_dict(),
+            "fnmr_at_fmr": [at.to_dict() for at in self.at_fmr],
+            "llrs": self.llrs and self.llrs.to_dict(),
         }
 
 
 def errors(judged: Judged, rows: Bools | None = None) -> Errors | None:
     """Return the error rates over trials, or None where a side of them has none.
 
-    Parameters
-    ----------
-    judged : Judged
-    rows : (n,) bool, optional
-        Which trials; all of them when omitted.
+    - `rows` (n,) bool: which trials; all of them when omitted.
     """
     scored, speakers = judged.scored, judged.speakers
     rows = np.ones(len(scored.scores), dtype=bool) if rows is None else rows
@@ -258,7 +210,7 @@ def _min_dcf(same: Trials, other: Trials, drawn: Resampled | None, prior: float)
         return Cost(cost, None if drawn is None else drawn.min_dcf(p_target=prior))
     trials = len(other.scores), len(same.scores)
     bounds = cost_bounds((0.0, 0.0), (0, 0), trials, prior)
-    return Cost(cost, None if bounds is None else (0.0, min(bounds[1], 1.0)))
+    return Cost(cost, bounds and (0.0, min(bounds[1], 1.0)))
 
 
 def _at_fmr(
@@ -282,28 +234,27 @@ def _eer_bounds(
 
 def sliced(judged: Judged, protocol: Protocol) -> Iterator[tuple[str, str, Errors]]:
     """Yield attribute, label and error rates of each slice that has trials of both kinds."""
-    for one in metrics.slices(attributes(judged.scored, protocol)):
-        found = errors(judged, one.rows)
-        if found is not None:
-            yield one.attribute, one.label, found
+    for part in metrics.slices(attributes(judged.scored, protocol)):
+        if (errors_in := errors(judged, part.rows)) is not None:
+            yield part.attribute, part.label, errors_in
 
 
 def attributes(scored: ScoredTrials, protocol: Protocol) -> dict[str, npt.ArrayLike]:
     """Return what trials are sliced by: net speech, band, SNR and, where given, condition."""
     bands = np.array([band.value for band in Band])
-    found: dict[str, npt.ArrayLike] = {
+    known: dict[str, npt.ArrayLike] = {
         "net_speech_s": scored.given.net_speech_s,
         "band": bands[scored.given.band],
         "snr_db": scored.given.snr_db,
     }
-    if any(one.condition for one in protocol.recordings):
-        found["condition"] = _conditions(scored.trials, protocol)
-    return found
+    if any(recording.condition for recording in protocol.recordings):
+        known["condition"] = _conditions(scored.trials, protocol)
+    return known
 
 
 def _conditions(trials: Indices, protocol: Protocol) -> npt.NDArray[np.str_]:
     """Return the condition of each probe; of two recordings both, where they are not the same."""
-    of_probe = np.array([one.condition for one in protocol.recordings])[trials[:, 1]]
+    of_probe = np.array([recording.condition for recording in protocol.recordings])[trials[:, 1]]
     if not protocol.of_pairs:
         return of_probe
     first = [protocol.recordings[model.recordings[0]].condition for model in protocol.models]

@@ -18,10 +18,7 @@ def write_report(found: Evaluation, folder: Path, title: str) -> bool:
     Each file is put in place whole.  Return whether there are pictures: they need libraries
     that voiceid itself does not.
 
-    Raises
-    ------
-    ConfigError
-        The folder cannot be written to.
+    Raises `ConfigError`: the folder cannot be written to.
     """
     from voiceid.evaluation.page import page  # noqa: PLC0415 - only who evaluates waits
 

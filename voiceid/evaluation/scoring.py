@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TypeAlias
 
@@ -46,17 +46,11 @@ class Failure:
 class ScoredTrials:
     """The trials that could be made, each with its score and what is known of its probe.
 
-    Parameters
-    ----------
-    trials : (n, 2) int64
-        Numbers of a model and of a recording, as in the protocol.
-    target : (n,) bool
-    scores : (n,) float32
-        Cosines, -1 to 1.
-    thresholds : (n,) float64
-        What the product would have asked for; NaN where it has no threshold.
-    given : Conditions
-        On which thresholds depend: of the probe, or of the shorter of two recordings.
+    - `trials` (n, 2) int64: numbers of a model and of a recording, as in the protocol.
+    - `scores` (n,) float32: cosines, -1 to 1.
+    - `thresholds` (n,) float64: what the product would have asked for; NaN where it has no
+      threshold.
+    - `given`: on which thresholds depend: of the probe, or of the shorter of two recordings.
     """
 
     trials: Indices
@@ -66,17 +60,16 @@ class ScoredTrials:
     given: Conditions
 
 
-def hear_all(
-    recordings: Sequence[Recording], embedder: Embedder, cache: EmbeddingCache
-) -> Iterator[Utterance | Failure]:
-    """Yield what was heard in each recording, in order; with as many threads as the embedder has.
+def listen(
+    recordings: Sequence[Recording],
+    embedder: Embedder,
+    cache: EmbeddingCache,
+    tell: Callable[[int, int], None],
+) -> list[Utterance | Failure]:
+    """Return what was heard in each recording; ``tell`` receives how many, of how many.
 
-    What the cache has costs its decoding only; what it has not is kept there at once, so that
-    a run that was killed goes on where it was.
-
-    Raises
-    ------
-    ModelRuntimeError, ConfigError
+    As many threads work as the embedder has.  What the cache has costs its decoding only; what it
+    has not is kept there at once, so that a run that was killed goes on where it was.
     """
 
     def hear(recording: Recording) -> Utterance:
@@ -86,36 +79,17 @@ def hear_all(
                 return known
         return embedder.utterance(recording.path)
 
-    for recording, found in zip(
-        recordings, in_order(or_error(hear), recordings, embedder.workers), strict=True
-    ):
-        if isinstance(found, AudioError):
-            yield Failure(recording, found.code, found.message)
-            continue
-        cache.put(found)
-        if found.embedding is None:
-            net = found.quality.net_speech_s
-            yield Failure(recording, "no_speech", f"only {net:.2f} s of net speech")
+    heard: list[Utterance | Failure] = []
+    results = in_order(or_error(hear), recordings, embedder.workers)
+    for recording, result in zip(recordings, results, strict=True):
+        if isinstance(result, AudioError):
+            heard.append(Failure(recording, result.code, result.message))
         else:
-            yield found
-
-
-def listen(
-    recordings: Sequence[Recording],
-    embedder: Embedder,
-    cache: EmbeddingCache,
-    tell: Callable[[int, int], None],
-) -> list[Utterance | Failure]:
-    """Return what was heard in each recording; ``tell`` is told how many, of how many.
-
-    Raises
-    ------
-    ModelRuntimeError, ConfigError
-    """
-    heard = []
-    for number, one in enumerate(hear_all(recordings, embedder, cache), start=1):
-        heard.append(one)
-        tell(number, len(recordings))
+            cache.put(result)
+            few = f"only {result.quality.net_speech_s:.2f} s of net speech"
+            silent = result.embedding is None
+            heard.append(Failure(recording, "no_speech", few) if silent else result)
+        tell(len(heard), len(recordings))
     return heard
 
 
@@ -124,29 +98,20 @@ def score(
 ) -> ScoredTrials:
     """Score the trials whose model and probe could be had.
 
-    Parameters
-    ----------
-    protocol : Protocol
-    heard : sequence of Utterance or Failure
-        As many as the protocol's recordings, in the same order.
-    rule : DecisionRule
+    - `heard`: as many as the protocol's recordings, in the same order.
     """
-    groups = [
-        [one for r in model.recordings if isinstance(one := heard[r], Utterance)]
-        for model in protocol.models
-    ]
-    probes = [one if isinstance(one, Utterance) else None for one in heard]
-    made = np.array([bool(group) for group in groups], dtype=bool)
-    usable = np.array([one is not None for one in probes], dtype=bool)
-    possible = made[protocol.trials[:, 0]] & usable[protocol.trials[:, 1]]
+    singles = [[clip] if isinstance(clip, Utterance) else [] for clip in heard]
+    groups = [[clip for r in model.recordings for clip in singles[r]] for model in protocol.models]
+    usable, enrolled = (np.array([bool(g) for g in side], dtype=bool) for side in (singles, groups))
+    possible = enrolled[protocol.trials[:, 0]] & usable[protocol.trials[:, 1]]
     trials, target = protocol.trials[possible], protocol.target[possible]
     given = conditions_of(
-        [[one.quality for one in group] for group in groups],
-        [None if one is None else one.quality for one in probes],
+        [[clip.quality for clip in group] for group in groups],
+        [clips[0].quality if clips else None for clips in singles],
         trials,
         either=protocol.of_pairs,
     )
-    models, asked = _centroids(groups), _centroids([[one] if one else [] for one in probes])
+    models, asked = _centroids(groups), _centroids(singles)
     return ScoredTrials(
         trials=trials,
         target=target,
@@ -161,10 +126,10 @@ def adapted(
 ) -> list[Utterance | Failure]:
     """Return what was heard in the space that a transform makes of the model's."""
     return [
-        one
-        if isinstance(one, Failure)
-        else replace(one, embedding=Embedding(transform.apply(_vector(one)), space))
-        for one in heard
+        clip
+        if isinstance(clip, Failure)
+        else replace(clip, embedding=Embedding(transform.apply(_vector(clip)), space))
+        for clip in heard
     ]
 
 
@@ -177,18 +142,12 @@ def conditions_of(
 ) -> Conditions:
     """Return the conditions of trials.
 
-    Parameters
-    ----------
-    enrolled : sequence of sequence of QualityReport
-        Of the samples of each enrolment.
-    probes : sequence of QualityReport or None
-        Of each probe; None where there is none, and no trial either.
-    trials : (n, 2) int64
-        Numbers of an enrolment and of a probe.
-    either : bool
-        Either side may be the probe: the one with less speech is.
+    - `enrolled`: of the samples of each enrolment.
+    - `probes`: of each probe; None where there is none, and no trial either.
+    - `trials` (n, 2) int64: numbers of an enrolment and of a probe.
+    - `either`: either side may be the probe: the one with less speech is.
     """
-    models, asked = _facts(enrolled), _facts([[one] if one else [] for one in probes])
+    models, asked = _facts(enrolled), _facts([[probe] if probe else [] for probe in probes])
     of_models, of_probes = models.rows(trials[:, 0]), asked.rows(trials[:, 1])
     less, more, snr_db = of_probes.speech_s, of_models.speech_s, of_probes.snr_db
     level_dbfs = of_probes.level_dbfs
@@ -238,14 +197,14 @@ def _facts(groups: Sequence[Sequence[QualityReport]]) -> _Facts:
 
 def _centroids(groups: Sequence[Sequence[Utterance]]) -> Float32Array:
     """Return the centroid of each group (n, dim); zeros for empty ones."""
-    dim = next((len(_vector(one)) for group in groups for one in group), 0)
+    dim = next((len(_vector(clip)) for group in groups for clip in group), 0)
     vectors = np.zeros((len(groups), dim), dtype=np.float32)
     for i, group in enumerate(groups):
         if len(group) == 1:
             vectors[i] = _vector(group[0])
         elif group:
-            narrow = np.array([one.quality.narrowband for one in group])
-            vectors[i] = centroid(np.array([_vector(one) for one in group]), narrow)
+            narrow = np.array([clip.quality.narrowband for clip in group])
+            vectors[i] = centroid(np.array([_vector(clip) for clip in group]), narrow)
     return vectors
 
 

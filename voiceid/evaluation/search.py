@@ -12,7 +12,8 @@ import numpy.typing as npt
 from voiceid import metrics
 from voiceid.decision.aims import Target
 from voiceid.decision.rule import DecisionRule, accepted
-from voiceid.evaluation.bounds import Bools, Indices, drawn_again, rate_by_speaker
+from voiceid.domain.values import Value, json_of
+from voiceid.evaluation.bounds import Bools, Indices, drawn_again, rate_by_speaker, rates_at
 from voiceid.evaluation.protocol import Protocol
 from voiceid.evaluation.report import Judged, attributes
 from voiceid.index.base import IndexStatus
@@ -21,7 +22,7 @@ from voiceid.metrics import Rate, Searches
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 _STEPS = 20
-"""Thresholds per unit of cosine at which FPIR and FNIR are told: every 0.05."""
+"""Thresholds per unit of cosine at which FPIR and FNIR are given: every 0.05."""
 _RANKS = 10
 
 
@@ -29,10 +30,7 @@ _RANKS = 10
 class IndexLoss:
     """How often the index in use loses whom an exact search, as here, would put first.
 
-    Parameters
-    ----------
-    miss_rate, miss_rate_upper : float
-        Measured when the index was made, and the upper bound of 95 %.
+    - `miss_rate`, `miss_rate_upper`: measured when the index was made, and the upper bound of 95 %.
     """
 
     miss_rate: float
@@ -49,45 +47,32 @@ class IndexLoss:
     def added_to(self, fnir: float) -> tuple[float, float]:
         """Return an FNIR with what the index loses: with the rate, and with its bound.
 
-        Whoever an exact search would have named is lost with that rate, whatever the voice.
+        A speaker whom an exact search would have named is lost with that rate, whatever the voice.
         """
-        return (
-            fnir + (1.0 - fnir) * self.miss_rate,
-            fnir + (1.0 - fnir) * self.miss_rate_upper,
+        rate, upper = (
+            fnir + (1.0 - fnir) * miss for miss in (self.miss_rate, self.miss_rate_upper)
         )
+        return rate, upper
 
 
 @dataclass(frozen=True, slots=True)
-class AtThreshold:
+class AtThreshold(Value):
     """FPIR and FNIR at one threshold for all searches, without a margin."""
 
     threshold: float
     fpir: Rate
     fnir: Rate
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields."""
-        rates = {"fpir": self.fpir.to_dict(), "fnir": self.fnir.to_dict()}
-        return {"threshold": self.threshold, **rates}
-
 
 @dataclass(frozen=True, slots=True)
 class Identified:
     """Open-set identification in the gallery of the models.
 
-    Parameters
-    ----------
-    gallery_size : int
-    fpir, fnir : Rate
-        At the thresholds and the margin of the product.
-    wrong_names : int
-        Searches of somebody enrolled that named somebody else.
-    inconclusive : int
-        Searches within the margin.
-    without_threshold : int
-        Searches whose best candidate has none: nobody is named in them.
-    missed_by_rank : tuple of Rate
-        Mated searches whose speaker is not among the first 1 to 10.
+    - `fpir`, `fnir`: at the thresholds and the margin of the product.
+    - `wrong_names`: searches of enrolled speakers that named another speaker.
+    - `inconclusive`: searches within the margin.
+    - `without_threshold`: searches whose best candidate has none: no speaker is named in them.
+    - `missed_by_rank`: mated searches whose speaker is not among the first 1 to 10.
     """
 
     gallery_size: int
@@ -104,37 +89,22 @@ class Identified:
         return [1.0 - missed.errors / missed.trials for missed in self.missed_by_rank]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields."""
-        return {
-            "gallery_size": self.gallery_size,
-            "fpir": self.fpir.to_dict(),
-            "fnir": self.fnir.to_dict(),
-            "wrong_names": self.wrong_names,
-            "inconclusive": self.inconclusive,
-            "without_threshold": self.without_threshold,
-            "rank_rates": self.rank_rates,
-            "rank_rates_bounds_95": [[1.0 - m.high, 1.0 - m.low] for m in self.missed_by_rank],
-        }
+        """Return the fields; the ranks as shares of the searches and their bounds."""
+        bounds = [[1.0 - missed.high, 1.0 - missed.low] for missed in self.missed_by_rank]
+        ranks = {"rank_rates": self.rank_rates, "rank_rates_bounds_95": bounds}
+        return json_of(self, "missed_by_rank", **ranks)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gallery:
     """Every probe against every model, as the rule for identification decides it.
 
-    Parameters
-    ----------
-    scores, thresholds : (probes, models) float
-        Minus infinity, and NaN, where there is none.
-    trials : (probes, models) int64
-        Which trial each is of.
-    own : (probes,) int64
-        The model of the probe's speaker, -1 for a stranger.
-    speakers : (probes,) int64
-        Who speaks.
-    target : Target
-        What the thresholds aim at.
-    margin : float
-        Least lead over the runner-up.
+    - `scores`, `thresholds` (probes, models) float: minus infinity, and NaN, where there is none.
+    - `trials` (probes, models) int64: which trial each is of.
+    - `own` (probes,) int64: the model of the probe's speaker, -1 for a stranger.
+    - `speakers` (probes,) int64: who speaks.
+    - `target`: what the thresholds aim at.
+    - `margin`: least lead over the runner-up.
     """
 
     scores: Floats
@@ -180,7 +150,7 @@ class Gallery:
 
 
 def searches(gallery: Gallery) -> Searches | None:
-    """Return what the searches came to; None where nobody or everybody is mated."""
+    """Return what the searches came to; None where no search or every search is mated."""
     mated = gallery.mated
     if not mated.any() or mated.all():
         return None
@@ -236,8 +206,8 @@ def identified_by_slice(
     """
     known = attributes(judged.scored, protocol)
     of_probes = {name: np.asarray(values)[gallery.best] for name, values in known.items()}
-    for one in metrics.slices(of_probes):
-        yield one.attribute, one.label, identified(gallery.rows(one.rows))
+    for part in metrics.slices(of_probes):
+        yield part.attribute, part.label, identified(gallery.rows(part.rows))
 
 
 def by_threshold(found: Searches) -> Iterator[AtThreshold]:
@@ -248,11 +218,10 @@ def by_threshold(found: Searches) -> Iterator[AtThreshold]:
     drawn = drawn_again(*found.trials, at)
     for threshold in at:
         counts = metrics.identification_counts(found, threshold)
-        bounds = (
-            (None, None) if drawn is None else (drawn.fmr_at(threshold), drawn.fnmr_at(threshold))
-        )
-        yield AtThreshold(
+        fpir, fnir = rates_at(
+            drawn,
             threshold,
-            Rate.of(counts.false_positives, counts.non_mated, bounds[0]),
-            Rate.of(counts.false_negatives, counts.mated, bounds[1]),
+            (counts.false_positives, counts.false_negatives),
+            (counts.non_mated, counts.mated),
         )
+        yield AtThreshold(threshold, fpir, fnir)

@@ -19,19 +19,12 @@ from voiceid.speech.embedder import Embedder
 class System:
     """What is in use, and what could be.
 
-    Parameters
-    ----------
-    embedder : Embedder
-    cache : EmbeddingCache
-        Of the model's own space.
-    space : EmbeddingSpace
-        In which embeddings are compared: the model's, or an adapted one.
-    transform : Transform or None
-        From the model's space to it.
-    verifying, identifying : DecisionRule
-        What decides about one speaker, and among all; with the calibration in use.
-    index_loss : IndexLoss or None
-        Of the index in use; None: it loses nobody.
+    - `cache`: of the model's own space.
+    - `space`: in which embeddings are compared: the model's, or an adapted one.
+    - `transform`: from the model's space to it.
+    - `verifying`, `identifying`: what decides about one speaker, and among all; with the
+      calibration in use.
+    - `index_loss`: of the index in use; None: it loses no speaker.
     """
 
     embedder: Embedder
@@ -45,12 +38,7 @@ class System:
     def listen(
         self, protocol: Protocol, tell: Callable[[int, int], None]
     ) -> list[Utterance | Failure]:
-        """Return what was heard in each recording, in the space in which it is compared.
-
-        Raises
-        ------
-        ModelRuntimeError, ConfigError
-        """
+        """Return what was heard in each recording, in the space in which it is compared."""
         heard = listen(protocol.recordings, self.embedder, self.cache, tell)
         return heard if self.transform is None else adapted(heard, self.transform, self.space)
 

@@ -8,93 +8,52 @@ false non-match rate, the share of genuine comparisons that are refused (ISO/IEC
 Rates are fractions, 0 to 1, never percents.
 
 Scores may be float32 or float64: float32 ones answer as their float64 copies would, with less
-memory.  Scores that are in ascending order are not sorted again: of millions, ``np.sort`` either
-side once.
+memory.  Scores in ascending order are not sorted again: of millions, ``np.sort`` either side once.
+
+What has no rate raises ValueError: a side without scores, a score that is not a number or not
+finite, a prior, target or confidence out of its range, a bootstrap of fewer than two speakers.
 """
 
-from voiceid.metrics.bootstrap import (
-    Interval,
-    Resampled,
-    bootstrap_by_speaker,
-    expanded_interval,
-    false_match_interval,
-    resample_speakers,
-)
-from voiceid.metrics.correlation import rank_correlation
-from voiceid.metrics.costs import (
-    act_dcf,
-    bayes_threshold,
-    cllr,
-    min_cllr,
-    min_dcf,
-    normalized_cost,
-)
-from voiceid.metrics.detection import (
-    DetCurve,
-    crossing,
-    det_curve,
-    equal_error_rate,
-    error_counts,
-    error_rates,
-    threshold_at_fmr,
-)
+from voiceid.metrics.bootstrap import Interval as Interval
+from voiceid.metrics.bootstrap import Resampled as Resampled
+from voiceid.metrics.bootstrap import bootstrap_by_speaker as bootstrap_by_speaker
+from voiceid.metrics.bootstrap import expanded_interval as expanded_interval
+from voiceid.metrics.bootstrap import false_match_interval as false_match_interval
+from voiceid.metrics.bootstrap import resample_speakers as resample_speakers
+from voiceid.metrics.correlation import rank_correlation as rank_correlation
+from voiceid.metrics.costs import act_dcf as act_dcf
+from voiceid.metrics.costs import bayes_threshold as bayes_threshold
+from voiceid.metrics.costs import cllr as cllr
+from voiceid.metrics.costs import min_cllr as min_cllr
+from voiceid.metrics.costs import min_dcf as min_dcf
+from voiceid.metrics.costs import normalized_cost as normalized_cost
+from voiceid.metrics.detection import DetCurve as DetCurve
+from voiceid.metrics.detection import crossing as crossing
+from voiceid.metrics.detection import det_curve as det_curve
+from voiceid.metrics.detection import equal_error_rate as equal_error_rate
+from voiceid.metrics.detection import error_counts as error_counts
+from voiceid.metrics.detection import error_rates as error_rates
+from voiceid.metrics.detection import threshold_at_fmr as threshold_at_fmr
+from voiceid.metrics.identification import IdentificationCounts as IdentificationCounts
+from voiceid.metrics.identification import IdentificationCurve as IdentificationCurve
+from voiceid.metrics.identification import Searches as Searches
+from voiceid.metrics.identification import fmr_for_fpir as fmr_for_fpir
+from voiceid.metrics.identification import fpir_of_gallery as fpir_of_gallery
+from voiceid.metrics.identification import identification_counts as identification_counts
+from voiceid.metrics.identification import identification_curve as identification_curve
 from voiceid.metrics.identification import (
-    IdentificationCounts,
-    IdentificationCurve,
-    Searches,
-    fmr_for_fpir,
-    fpir_of_gallery,
-    identification_counts,
-    identification_curve,
-    identification_rates_by_rank,
-    rank_of_own,
-    threshold_at_fpir,
+    identification_rates_by_rank as identification_rates_by_rank,
 )
-from voiceid.metrics.posteriors import Reliability, reliability
-from voiceid.metrics.rates import Rate, failures, rate_upper_bound
-from voiceid.metrics.scores import Scores, Trials
-from voiceid.metrics.slicing import EDGES, UNKNOWN, Slice, slices
-
-__all__ = [
-    "EDGES",
-    "UNKNOWN",
-    "DetCurve",
-    "IdentificationCounts",
-    "IdentificationCurve",
-    "Interval",
-    "Rate",
-    "Reliability",
-    "Resampled",
-    "Scores",
-    "Searches",
-    "Slice",
-    "Trials",
-    "act_dcf",
-    "bayes_threshold",
-    "bootstrap_by_speaker",
-    "cllr",
-    "crossing",
-    "det_curve",
-    "equal_error_rate",
-    "error_counts",
-    "error_rates",
-    "expanded_interval",
-    "failures",
-    "false_match_interval",
-    "fmr_for_fpir",
-    "fpir_of_gallery",
-    "identification_counts",
-    "identification_curve",
-    "identification_rates_by_rank",
-    "min_cllr",
-    "min_dcf",
-    "normalized_cost",
-    "rank_correlation",
-    "rank_of_own",
-    "rate_upper_bound",
-    "reliability",
-    "resample_speakers",
-    "slices",
-    "threshold_at_fmr",
-    "threshold_at_fpir",
-]
+from voiceid.metrics.identification import rank_of_own as rank_of_own
+from voiceid.metrics.identification import threshold_at_fpir as threshold_at_fpir
+from voiceid.metrics.posteriors import Reliability as Reliability
+from voiceid.metrics.posteriors import reliability as reliability
+from voiceid.metrics.rates import Rate as Rate
+from voiceid.metrics.rates import failures as failures
+from voiceid.metrics.rates import rate_upper_bound as rate_upper_bound
+from voiceid.metrics.scores import Scores as Scores
+from voiceid.metrics.scores import Trials as Trials
+from voiceid.metrics.slicing import EDGES as EDGES
+from voiceid.metrics.slicing import UNKNOWN as UNKNOWN
+from voiceid.metrics.slicing import Slice as Slice
+from voiceid.metrics.slicing import slices as slices

@@ -18,11 +18,6 @@ def bayes_threshold(p_target: float, *, c_miss: float = 1.0, c_false_alarm: floa
     """Return the LLR from which accepting costs least: ``ln (c_fa (1 - p)) / (c_miss p)``.
 
     With equal costs, minus the log odds of the prior ``p_target`` (NIST SRE 2016 plan).
-
-    Raises
-    ------
-    ValueError
-        The prior is not strictly between 0 and 1.
     """
     _check_prior(p_target)
     return math.log(c_false_alarm * (1.0 - p_target)) - math.log(c_miss * p_target)
@@ -39,12 +34,7 @@ def normalized_cost(
     """Return the detection cost of pairs of rates, normalized (NIST SRE 2016 plan).
 
     ``c_miss p_target FNMR + c_false_alarm (1 - p_target) FMR``, divided by the cost of the
-    better of accepting everybody and refusing everybody: 1 means that the scores are of no use.
-
-    Raises
-    ------
-    ValueError
-        The prior is not strictly between 0 and 1.
+    better of accepting all and refusing all: 1 means that the scores are of no use.
     """
     _check_prior(p_target)
     miss, false_alarm = c_miss * p_target, c_false_alarm * (1.0 - p_target)
@@ -60,13 +50,7 @@ def min_dcf(
     c_miss: float = 1.0,
     c_false_alarm: float = 1.0,
 ) -> float:
-    """Return the least `normalized_cost` over all thresholds: at most 1.
-
-    Raises
-    ------
-    ValueError
-        See :func:`det_curve`; or a prior that is not strictly between 0 and 1.
-    """
+    """Return the least `normalized_cost` over all thresholds: at most 1."""
     same, other = both_in_order(genuine, impostor)
     # Between genuine scores a higher threshold refuses impostors only: it cannot cost more.
     at = np.append(np.unique(same), same.dtype.type(np.inf))
@@ -88,15 +72,8 @@ def act_dcf(
 ) -> float:
     """Return the `normalized_cost` at the `bayes_threshold`: what believing the LLRs costs.
 
-    Parameters
-    ----------
-    genuine, impostor : (n,), (m,) float
-        LLRs; at or above `min_dcf` by what is lost to their calibration.
-
-    Raises
-    ------
-    ValueError
-        A side has no scores, one is not a number, or the prior is not between 0 and 1.
+    - `genuine`, `impostor` (n,), (m,) float: LLRs; at or above `min_dcf` by what is lost to their
+      calibration.
     """
     at = bayes_threshold(p_target, c_miss=c_miss, c_false_alarm=c_false_alarm)
     same, other = floats(genuine, "genuine"), floats(impostor, "impostor")
@@ -117,11 +94,6 @@ def cllr(genuine: Scores, impostor: Scores) -> float:
     ``log2 (1 + exp llr)`` over impostor trials (Brümmer and du Preez, Application-independent
     evaluation of speaker detection, Computer Speech & Language 20, 2006).  LLRs of 0 cost 1 bit,
     and one that is certain of what is wrong costs infinitely many.
-
-    Raises
-    ------
-    ValueError
-        A side has no scores, or one is not a number.
     """
     same, other = floats(genuine, "genuine"), floats(impostor, "impostor")
     return float(np.mean(losses(same, genuine=True)) + np.mean(losses(other, genuine=False))) / 2
@@ -138,11 +110,6 @@ def min_cllr(genuine: Scores, impostor: Scores) -> float:
 
     The best monotone map of scores to LLRs is found by pooling adjacent violators, ties in
     one (Brümmer and du Preez 2006).
-
-    Raises
-    ------
-    ValueError
-        See :func:`det_curve`.
     """
     same, other = both_in_order(genuine, impostor)
     genuine_in, impostor_in = pooled_adjacent_violators(*_counts_by_score(same, other))
@@ -157,15 +124,9 @@ def pooled_adjacent_violators(genuine: Floats, impostor: Floats) -> tuple[Floats
     Every pass pools whole falling runs at once.  What is left rises strictly in long stretches,
     and n trials make only some n ** (2 / 3) different shares: the passes soon are short.
 
-    Parameters
-    ----------
-    genuine, impostor : (n,) float64
-        Trials at each score, ascending by score; at least one of either.
-
-    Returns
-    -------
-    two (k,) float64
-        Trials in each block.
+    - `genuine`, `impostor` (n,) float64: trials at each score, ascending by score; at least one of
+      either.
+    - returned (k,) float64, twice: trials in each block.
     """
     while True:
         # g1 / i1 < g2 / i2 without a division: products of counts below 2**26 are exact.

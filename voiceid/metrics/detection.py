@@ -16,12 +16,10 @@ from voiceid.metrics.scores import Floats, Scores, both_in_order, finite, in_ord
 class DetCurve:
     """The detection error trade-off: both error rates at every threshold that matters.
 
-    Parameters
-    ----------
-    thresholds : (n,) float, ascending
-        Every distinct score, then infinity (nobody is accepted); or those asked for.
-    fmr, fnmr : (n,) float64, 0 to 1
-        Rates when a score of at least the threshold is accepted; fmr falls, fnmr rises.
+    - `thresholds` (n,) float, ascending: every distinct score, then infinity (none is accepted);
+      or those asked for.
+    - `fmr`, `fnmr` (n,) float64, 0 to 1: rates when a score of at least the threshold is accepted;
+      fmr falls, fnmr rises.
     """
 
     thresholds: Scores
@@ -32,17 +30,9 @@ class DetCurve:
 def det_curve(genuine: Scores, impostor: Scores, thresholds: Scores | None = None) -> DetCurve:
     """Return both error rates at every distinct score and above them all.
 
-    Parameters
-    ----------
-    genuine, impostor : (n,), (m,) float
-        Scores of comparisons of one voice with itself, and of two voices.
-    thresholds : (k,) float, optional
-        Return the rates at these instead, ascending.
-
-    Raises
-    ------
-    ValueError
-        A side has no scores, a score is not finite, or a threshold is not a number.
+    - `genuine`, `impostor` (n,), (m,) float: scores of comparisons of one voice with itself, and of
+      two voices.
+    - `thresholds` (k,) float: return the rates at these instead, ascending.
     """
     return curve(*both_in_order(genuine, impostor), thresholds)
 
@@ -68,13 +58,7 @@ def curve(same: Scores, other: Scores, thresholds: Scores | None = None) -> DetC
 
 
 def error_counts(genuine: Scores, impostor: Scores, threshold: float) -> tuple[int, int]:
-    """Return (false matches, false non-matches) when scores >= ``threshold`` are accepted.
-
-    Raises
-    ------
-    ValueError
-        A side has no scores, a score is not finite, or the threshold is not a number.
-    """
+    """Return (false matches, false non-matches) when scores >= ``threshold`` are accepted."""
     if math.isnan(threshold):
         raise ValueError("the threshold is not a number")
     same, other = finite(genuine, "genuine"), finite(impostor, "impostor")
@@ -87,13 +71,7 @@ def accepted(values: Scores, threshold: float) -> int:
 
 
 def error_rates(genuine: Scores, impostor: Scores, threshold: float) -> tuple[float, float]:
-    """Return (FMR, FNMR) when scores of at least ``threshold`` are accepted.
-
-    Raises
-    ------
-    ValueError
-        See `error_counts`.
-    """
+    """Return (FMR, FNMR) when scores of at least ``threshold`` are accepted."""
     false_matches, false_non_matches = error_counts(genuine, impostor, threshold)
     return false_matches / np.size(impostor), false_non_matches / np.size(genuine)
 
@@ -104,11 +82,6 @@ def equal_error_rate(genuine: Scores, impostor: Scores) -> float:
     The rates are steps.  Where they do not meet, the line between the two steps around the
     crossing is followed, as between points of a ROC curve: scores that are all tied give
     one half, and separated scores give exactly zero.
-
-    Raises
-    ------
-    ValueError
-        See :func:`det_curve`.
     """
     same, other = both_in_order(genuine, impostor)
 
@@ -152,11 +125,6 @@ def threshold_at_fmr(impostor: Scores, target: float) -> float:
 
     It lies just above an impostor's score, one step of the scores' own type away, and is
     infinite never.
-
-    Raises
-    ------
-    ValueError
-        No scores, a score is not finite, or ``target`` is not a rate below 1.
     """
     return above(finite(impostor, "impostor"), target)
 

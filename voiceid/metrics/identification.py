@@ -22,18 +22,11 @@ from voiceid.metrics.scores import Floats, Scores, Trials, both_in_order, finite
 class Searches:
     """What the searches of a gallery came to.  A refused one scores minus infinity.
 
-    Parameters
-    ----------
-    own : (m,) float
-        Score of each mated search against its own speaker.
-    rank : (m,) int
-        Place of that speaker among the gallery, 1 the best; ties count against.
-    best_other : (m,) float
-        Best score of anybody else.
-    non_mated : (k,) float
-        Best score of each non-mated search.
-    mated_speakers, non_mated_speakers : (m,), (k,) int
-        Who speaks.
+    - `own` (m,) float: score of each mated search against its own speaker.
+    - `rank` (m,) int: place of that speaker among the gallery, 1 the best; ties count against.
+    - `best_other` (m,) float: best score of another speaker.
+    - `non_mated` (k,) float: best score of each non-mated search.
+    - `mated_speakers`, `non_mated_speakers` (m,), (k,) int: who speaks.
     """
 
     own: Scores
@@ -65,11 +58,8 @@ class Searches:
 class IdentificationCurve:
     """Both identification error rates at every threshold that matters.
 
-    Parameters
-    ----------
-    thresholds : (n,) float, ascending
-    fpir, fnir : (n,) float64, 0 to 1
-        FPIR falls, FNIR rises.
+    - `thresholds` (n,) float, ascending.
+    - `fpir`, `fnir` (n,) float64, 0 to 1: FPIR falls, FNIR rises.
     """
 
     thresholds: Scores
@@ -81,16 +71,10 @@ class IdentificationCurve:
 class IdentificationCounts:
     """Errors of identification at a threshold.
 
-    Parameters
-    ----------
-    false_positives : int
-        Non-mated searches that named somebody: of ``non_mated``.
-    false_negatives : int
-        Mated searches that did not name their speaker: of ``mated``.
-    wrong_names : int
-        The mated searches among them that named somebody else.
-    mated, non_mated : int
-        Searches.
+    - `false_positives`: non-mated searches that named a speaker: of ``non_mated``.
+    - `false_negatives`: mated searches that did not name their speaker: of ``mated``.
+    - `wrong_names`: the mated searches among them that named another speaker.
+    - `mated`, `non_mated`: searches.
     """
 
     false_positives: int
@@ -103,26 +87,15 @@ class IdentificationCounts:
 def rank_of_own(scores: Scores, own: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:
     """Return the rank, 1 the best, of each mated search's own speaker; ties count against.
 
-    Parameters
-    ----------
-    scores : (m, n) float
-        Of each search against each of the gallery.
-    own : (m,) int
-        Column of the speaker.
+    - `scores` (m, n) float: of each search against each of the gallery.
+    - `own` (m,) int: column of the speaker.
     """
     of_own = np.take_along_axis(scores, own[:, None], axis=1)
     return np.asarray(np.count_nonzero(scores >= of_own, axis=1))
 
 
 def identification_counts(searches: Searches, threshold: float) -> IdentificationCounts:
-    """Count the errors when the best of the gallery is named if it reaches the threshold.
-
-    Raises
-    ------
-    ValueError
-        There is no mated or no non-mated search, a score is not a number or plus infinity, or
-        the threshold is not a number or minus infinity.
-    """
+    """Count the errors when the best of the gallery is named if it reaches the threshold."""
     if not threshold > -math.inf:  # a refusal reaches no threshold
         raise ValueError(f"{threshold} is no threshold")
     found = finite(searches.found, "mated", refused=True)
@@ -140,13 +113,7 @@ def identification_counts(searches: Searches, threshold: float) -> Identificatio
 def identification_curve(
     searches: Searches, thresholds: Scores | None = None
 ) -> IdentificationCurve:
-    """Return FPIR and FNIR at every distinct score and above them all, or where asked.
-
-    Raises
-    ------
-    ValueError
-        See `identification_counts`; or a threshold is not a number.
-    """
+    """Return FPIR and FNIR at every distinct score and above them all, or where asked."""
     whole = curve(*both_in_order(searches.found, searches.non_mated, refused=True), thresholds)
     keep = whole.thresholds > -np.inf
     return IdentificationCurve(whole.thresholds[keep], whole.fmr[keep], whole.fnmr[keep])
@@ -155,16 +122,7 @@ def identification_curve(
 def identification_rates_by_rank(searches: Searches, ranks: int = 10) -> Floats:
     """Return the share of mated searches whose speaker is among the first 1 .. ``ranks``.
 
-    No threshold applies: this is the closed-set rate, whose curve is the CMC.
-
-    Returns
-    -------
-    (ranks,) float64, 0 to 1, rising
-
-    Raises
-    ------
-    ValueError
-        There is no mated search, or a score is not a number or plus infinity.
+    No threshold applies: this is the closed-set rate, whose curve is the CMC.  (ranks,) float64.
     """
     heard = finite(searches.own, "mated", refused=True) > -np.inf
     places = np.minimum(searches.rank[heard], ranks + 1)
@@ -174,15 +132,7 @@ def identification_rates_by_rank(searches: Searches, ranks: int = 10) -> Floats:
 def threshold_at_fpir(non_mated: Scores, target: float) -> float:
     """Return the smallest threshold whose measured FPIR is at most ``target`` (0 to 1).
 
-    Parameters
-    ----------
-    non_mated : (k,) float
-        Best score of each non-mated search; minus infinity if it was refused.
-
-    Raises
-    ------
-    ValueError
-        No scores, a score is not a number or plus infinity, or ``target`` is not a rate below 1.
+    - `non_mated` (k,) float: best score of each non-mated search; minus infinity if it was refused.
     """
     return above(finite(non_mated, "non-mated", refused=True), target)
 
@@ -194,24 +144,13 @@ def fpir_of_gallery(fmr: float, size: int) -> float:
     Automation Magazine 6, 1999) holds for comparisons that err independently.  Those of one
     search do not: the speaker is the same, so that some searches collect several errors and
     others none, and the measured FPIR is lower.
-
-    Raises
-    ------
-    ValueError
-        The rate is not between 0 and 1, or the gallery has nobody.
     """
     _check(fmr, size)
     return 1.0 if fmr == 1.0 else -math.expm1(size * math.log1p(-fmr))
 
 
 def fmr_for_fpir(fpir: float, size: int) -> float:
-    """Return the FMR that a gallery of ``size`` needs for an FPIR: `fpir_of_gallery`, inverted.
-
-    Raises
-    ------
-    ValueError
-        The rate is not between 0 and 1, or the gallery has nobody.
-    """
+    """Return the FMR that a gallery of ``size`` needs for an FPIR: `fpir_of_gallery`, inverted."""
     _check(fpir, size)
     return 1.0 if fpir == 1.0 else -math.expm1(math.log1p(-fpir) / size)
 

@@ -17,16 +17,11 @@ class Reliability:
 
     Bins that hold no trial are left out.
 
-    Parameters
-    ----------
-    low, high : (k,) float64, 0 to 1
-        Edges of the bins.
-    predicted : (k,) float64
-        Mean posterior in the bin.
-    observed : (k,) float64
-        Share of genuine trials in it; equal to ``predicted`` if the LLRs are calibrated.
-    genuine, impostor : (k,) int
-        Trials in it.
+    - `low`, `high` (k,) float64, 0 to 1: edges of the bins.
+    - `predicted` (k,) float64: mean posterior in the bin.
+    - `observed` (k,) float64: share of genuine trials in it; equal to ``predicted`` if the LLRs are
+      calibrated.
+    - `genuine`, `impostor` (k,) int: trials in it.
     """
 
     low: Floats
@@ -45,20 +40,9 @@ def reliability(
     An LLR and a prior give the posterior ``1 / (1 + exp -(llr + logit p_target))``.  Genuine
     trials weigh ``p_target`` together and impostor trials the rest, whatever their numbers.
 
-    Parameters
-    ----------
-    genuine, impostor : (n,), (m,) float
-        LLRs.
-    p_target : float
-        Prior of a genuine trial.
-    bins : int
-        Bins of equal width between 0 and 1.
-
-    Raises
-    ------
-    ValueError
-        A side has no scores, one is not a number, the prior is not strictly between 0 and 1,
-        or there is not at least one bin.
+    - `genuine`, `impostor` (n,), (m,) float: LLRs.
+    - `p_target`: prior of a genuine trial.
+    - `bins`: bins of equal width between 0 and 1.
     """
     if bins < 1:
         raise ValueError(f"{bins} bins hold nothing: ask for at least one")

@@ -18,11 +18,8 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 class Trials:
     """Scored comparisons, and whose voices each compares.
 
-    Parameters
-    ----------
-    scores : (n,) float
-    speakers : (n, 2) int
-        Numbers of the two speakers: the same number twice in a genuine trial.
+    - `scores` (n,) float.
+    - `speakers` (n, 2) int: numbers of the two speakers: the same number twice in a genuine trial.
     """
 
     scores: Scores
@@ -30,13 +27,7 @@ class Trials:
 
 
 def floats(scores: Scores, side: str) -> Scores:
-    """Return (n,) scores as they are, if float32 or float64, else as float64.
-
-    Raises
-    ------
-    ValueError
-        There are none, or one is not a number.
-    """
+    """Return (n,) scores as they are, if float32 or float64, else as float64."""
     values = np.asarray(scores).ravel()
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float64)
@@ -48,13 +39,7 @@ def floats(scores: Scores, side: str) -> Scores:
 
 
 def finite(scores: Scores, side: str, *, refused: bool = False) -> Scores:
-    """Return the scores like `floats`; minus infinity passes where it means ``refused``.
-
-    Raises
-    ------
-    ValueError
-        See `floats`; or a score is infinite.
-    """
+    """Return the scores like `floats`; minus infinity passes where it means ``refused``."""
     values = floats(scores, side)
     if np.max(values) == np.inf or (np.min(values) == -np.inf and not refused):
         raise ValueError(f"a {side} score is not finite")
@@ -69,13 +54,7 @@ def in_order(values: Scores) -> Scores:
 def both_in_order(
     genuine: Scores, impostor: Scores, *, refused: bool = False
 ) -> tuple[Scores, Scores]:
-    """Return both sides finite, in order and of one type, so that a search copies neither.
-
-    Raises
-    ------
-    ValueError
-        See `finite`.
-    """
+    """Return both sides finite, in order and of one type, so that a search copies neither."""
     same = in_order(finite(genuine, "genuine", refused=refused))
     other = in_order(finite(impostor, "impostor", refused=refused))
     if same.dtype != other.dtype:

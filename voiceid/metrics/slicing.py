@@ -23,13 +23,9 @@ UNKNOWN = "unknown"
 class Slice:
     """The trials that share a value of an attribute.
 
-    Parameters
-    ----------
-    attribute : str
-    label : str
-        The value, or "below 1", "1 to 2" (the upper edge left out), "8 and more"; "unknown"
-        where a number is missing (NaN) or a text is empty.
-    rows : (n,) bool
+    - `label`: the value, or "below 1", "1 to 2" (the upper edge left out), "8 and more"; "unknown"
+      where a number is missing (NaN) or a text is empty.
+    - `rows` (n,) bool.
     """
 
     attribute: str
@@ -38,18 +34,15 @@ class Slice:
 
 
 def slices(
-    attributes: Mapping[str, npt.ArrayLike],
-    edges: Mapping[str, Sequence[float]] = EDGES,
+    attributes: Mapping[str, npt.ArrayLike], edges: Mapping[str, Sequence[float]] = EDGES
 ) -> Iterator[Slice]:
     """Cut trials by each attribute in turn; slices that hold nothing are left out.
 
     The slices of one attribute hold every trial once.
 
-    Parameters
-    ----------
-    attributes : mapping of (n,) arrays
-        Numbers for those that ``edges`` names; of the others every value is a slice.
-    edges : mapping of ascending numbers
+    - `attributes`, mapping of (n,) arrays: numbers for those that ``edges`` names; of the others
+      every value is a slice.
+    - `edges`, mapping of ascending numbers.
     """
     for name, given in attributes.items():
         if name in edges:

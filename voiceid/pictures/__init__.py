@@ -1,33 +1,23 @@
 """Pictures of voices, scores and error rates: arrays in, PNG or HTML out.  Pure.
 
 Importing this package loads matplotlib, or raises :class:`voiceid.errors.ExtraMissing` where it
-is not installed: whoever may have to do without imports it when a picture is asked for.  Each
+is not installed: import it when a picture is asked for.  Each
 function returns a figure, and :func:`png` the bytes of its file.
 """
 
-from voiceid.pictures.canvas import Picture, png, svg
-from voiceid.pictures.curves import cmc, det, open_set, reliability
-from voiceid.pictures.histograms import score_histograms
-from voiceid.pictures.plane import Method, VoiceMap, map_voices
-from voiceid.pictures.similarity import cosines, pairs, similarity
-from voiceid.pictures.voice_page import voice_page
-from voiceid.pictures.voices import voice_map
-
-__all__ = [
-    "Method",
-    "Picture",
-    "VoiceMap",
-    "cmc",
-    "cosines",
-    "det",
-    "map_voices",
-    "open_set",
-    "pairs",
-    "png",
-    "reliability",
-    "score_histograms",
-    "similarity",
-    "svg",
-    "voice_map",
-    "voice_page",
-]
+from voiceid.pictures.canvas import Picture as Picture
+from voiceid.pictures.canvas import png as png
+from voiceid.pictures.canvas import svg as svg
+from voiceid.pictures.curves import cmc as cmc
+from voiceid.pictures.curves import det as det
+from voiceid.pictures.curves import open_set as open_set
+from voiceid.pictures.curves import reliability as reliability
+from voiceid.pictures.histograms import score_histograms as score_histograms
+from voiceid.pictures.plane import Method as Method
+from voiceid.pictures.plane import VoiceMap as VoiceMap
+from voiceid.pictures.plane import map_voices as map_voices
+from voiceid.pictures.similarity import cosines as cosines
+from voiceid.pictures.similarity import pairs as pairs
+from voiceid.pictures.similarity import similarity as similarity
+from voiceid.pictures.voice_page import voice_page as voice_page
+from voiceid.pictures.voices import voice_map as voice_map

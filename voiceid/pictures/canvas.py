@@ -20,7 +20,7 @@ from typing import Any, ParamSpec, TypeAlias
 from voiceid.errors import ExtraMissing
 
 try:
-    # That it lists the fonts, the first time on a machine, is of no use to anybody.
+    # It lists the fonts the first time on a machine, which is of no use.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib as mpl
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ Picture: TypeAlias = Figure
 
 DPI = 120
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000")
-"""Told apart by the colour-blind: M. Okabe and K. Ito, "Color Universal Design" (2008); without
+"""Distinct for the colour-blind: M. Okabe and K. Ito, "Color Universal Design" (2008); without
 their yellow, which white paper swallows."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
 """As many as do not go evenly with the colours: 70 speakers differ in one or the other."""
@@ -111,9 +111,9 @@ def settle(figure: Figure) -> None:
 
 def legend_below(figure: Figure, *axes: Axes, columns: int = 1) -> None:
     """Put the legend under the axes, where no data can be under it; the figure grows by it."""
-    told = [one.get_legend_handles_labels() for one in axes]
-    handles = [handle for handles, _ in told for handle in handles]
-    labels = [label for _, labels in told for label in labels]
+    legends = [part.get_legend_handles_labels() for part in axes]
+    handles = [handle for handles, _ in legends for handle in handles]
+    labels = [label for _, labels in legends for label in labels]
     if handles:
         rows = -(-len(handles) // columns)
         figure.set_figheight(figure.get_figheight() + _LEGEND_ROW_IN * rows + 0.1)

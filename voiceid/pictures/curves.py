@@ -17,14 +17,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from voiceid.metrics import (
-    DetCurve,
-    Reliability,
-    Scores,
-    det_curve,
-    equal_error_rate,
-    error_rates,
-)
+from voiceid.metrics import DetCurve, Reliability, Scores, det_curve, equal_error_rate, error_rates
 from voiceid.pictures.canvas import (
     COLOURS,
     FAINT,
@@ -51,7 +44,7 @@ _LEAST_GAP, _END_GAP = 0.05, 0.09
 """Between two labels of an axis, and from those at its ends, which are wider: shares of its
 length."""
 _WHOLE = 0.6
-"""A DET curve is shown up to here, unless a mark lies beyond: nobody works at such rates."""
+"""A DET curve is shown up to here, unless a mark lies beyond: no product works at such rates."""
 _LABEL_CHARS = 60
 _LEGEND_CHARS = 40
 _SIZE_16_9 = (9.6, 5.4)
@@ -69,21 +62,14 @@ def det(
 ) -> Figure:
     """Draw detection error trade-off curves, marked at the equal error rate and at thresholds.
 
-    Parameters
-    ----------
-    scores : mapping of str to ((n,) float, (m,) float)
-        By the name of each curve, its genuine and its impostor scores; at least one curve.
-    thresholds : mapping of str to float, optional
-        Thresholds to mark on every curve, by what they are called.
-    points : mapping of str to (FMR, FNMR), optional
-        Rates to mark that are of no single threshold, by what they are called.
-    title : str
-        What the scores are of, e.g. the name of a data set.
+    - `scores`, mapping of str to ((n,) float, (m,) float): by the name of each curve, its genuine
+      and its impostor scores; at least one curve.
+    - `thresholds`: thresholds to mark on every curve, by what they are called.
+    - `points`, mapping of str to (FMR, FNMR): rates to mark that are of no single threshold, by
+      what they are called.
+    - `title`: what the scores are of, e.g. the name of a data set.
 
-    Raises
-    ------
-    ValueError
-        A side has no scores, or a score is not finite.
+    Raises `ValueError`: a side has no scores, or a score is not finite.
     """
     figure, axes = blank(*_SIZE_16_9)
     least = (
@@ -97,9 +83,9 @@ def det(
         curve = _thinned(det_curve(genuine, impostor), least)
         label = f"{drawable(name, _LABEL_CHARS)} ({_counts(genuine, impostor)})"
         axes.plot(*curve, linestyle=line, label=label, **look)
-        for mark, told, rates in _det_marks(genuine, impostor, thresholds or {}):
+        for mark, words, rates in _det_marks(genuine, impostor, thresholds or {}):
             style = {"markerfacecolor": "none", "markersize": 14} if mark == MARKERS[0] else {}
-            _mark(axes, rates, least, f"    {told}", marker=mark, **look, **style)
+            _mark(axes, rates, least, f"    {words}", marker=mark, **look, **style)
             top = _MOST if max(rates) > _WHOLE else top
     for which, (name, rates) in enumerate((points or {}).items()):
         mark = MARKERS[len(MARKERS) - 1 - which % len(MARKERS)]
@@ -133,16 +119,11 @@ def open_set(
 ) -> Figure:
     """Draw both error rates of open-set identification against the threshold.
 
-    Parameters
-    ----------
-    thresholds : (n,) float, ascending
-        Finite, or ending with infinity, which is not drawn.
-    fpir, fnir : (n,) float, 0 to 1
-        False positive and false negative identification rate at each.
-    marks : mapping of str to float, optional
-        Thresholds to draw, by what they are called.
-    score_name : str
-        What the thresholds are thresholds of.
+    - `thresholds` (n,) float, ascending: finite, or ending with infinity, which is not drawn.
+    - `fpir`, `fnir` (n,) float, 0 to 1: False positive and false negative identification rate at
+      each.
+    - `marks`: thresholds to draw, by what they are called.
+    - `score_name`: what the thresholds are thresholds of.
     """
     figure, axes = blank()
     finite = np.isfinite(thresholds)
@@ -165,10 +146,8 @@ def open_set(
 def cmc(rates: Mapping[str, Rates]) -> Figure:
     """Draw cumulative match characteristics: how often the right speaker is among the first k.
 
-    Parameters
-    ----------
-    rates : mapping of str to (k,) float, 0 to 1
-        By the name of each curve, the identification rate at rank 1, 2, ... k.
+    - `rates`, mapping of str to (k,) float, 0 to 1: by the name of each curve, the identification
+      rate at rank 1, 2, ... k.
     """
     figure, axes = blank(6.5, 4.5)
     longest = max(len(curve) for curve in rates.values())
@@ -200,11 +179,7 @@ def reliability(found: Reliability, *, p_target: float = 0.5) -> Figure:
     Under it stands how many comparisons each bin holds.  The bars are 95 % intervals (E. B.
     Wilson 1927), which count comparisons as independent.
 
-    Parameters
-    ----------
-    found : Reliability
-    p_target : float
-        The prior of a genuine comparison that it was made for.
+    - `p_target`: the prior of a genuine comparison that it was made for.
     """
     figure = sheet(6.2, 6.4)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -251,11 +226,11 @@ def _observed_bounds(
     low, high = _wilson(found.genuine / n, n)
     per_genuine = p_target / max(int(found.genuine.sum()), 1)
     per_impostor = (1.0 - p_target) / max(int(found.impostor.sum()), 1)
-    weighed = [
-        per_genuine * share / (per_genuine * share + per_impostor * (1.0 - share))
-        for share in (low, high)
-    ]
-    return weighed[0], weighed[1]
+
+    def weighed(part: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return per_genuine * part / (per_genuine * part + per_impostor * (1.0 - part))
+
+    return weighed(low), weighed(high)
 
 
 def _rates_text(label: str, rates: tuple[float, float]) -> str:
@@ -268,7 +243,7 @@ def _percent(rate: float) -> str:
 
 
 def _floor(resolution: float) -> float:
-    """Return the tick at or under the smallest rate that can be told from none."""
+    """Return the tick at or under the smallest rate that differs from none."""
     return max((tick for tick in _TICKS if tick <= resolution and tick <= 0.01), default=_TICKS[0])  # noqa: PLR2004 - the axis begins at 1 % at the latest
 
 

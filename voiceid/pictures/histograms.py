@@ -26,14 +26,9 @@ def score_histograms(
 
     Each histogram is in percent of its own comparisons, for there are far more impostors.
 
-    Parameters
-    ----------
-    genuine, impostor : (n,), (m,) float
-        Either may be empty, not both.
-    thresholds : mapping of str to float, optional
-        Thresholds to draw, by what they are called.
-    score_name : str
-        What the scores are: the axis says it.
+    - `genuine`, `impostor` (n,), (m,) float: either may be empty, not both.
+    - `thresholds`: thresholds to draw, by what they are called.
+    - `score_name`: what the scores are: the axis says it.
     """
     figure, axes = blank()
     marked = list((thresholds or {}).values())

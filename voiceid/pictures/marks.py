@@ -30,11 +30,7 @@ def mark_thresholds(axes: Axes, thresholds: Mapping[str, float]) -> None:
     thresholds, and room for the labels is made at the top.  Labels stand on the side that has
     more room, and a line ends at its label, so that no line runs through another's label.
 
-    Parameters
-    ----------
-    axes : Axes
-    thresholds : mapping of str to float
-        On the x axis, by what they are called.
+    - `thresholds`: on the x axis, by what they are called.
     """
     if not thresholds:
         return
@@ -77,18 +73,11 @@ def place_names(
     Greedy, in the order given: each takes the free spot that covers the fewest points, the
     nearest of these.  A thin line leads to a name that stands further off.
 
-    Parameters
-    ----------
-    axes : Axes
-        Laid out for good: names are placed by pixels.
-    names : sequence of (str, (2,) float64)
-        Each with its place in the coordinates of the data.
-    points : (n, 2) float64
-        What should not be covered.
-    font_size : float
-        In points.
-    reach_px : float
-        How far off a name may stand, in pixels.
+    - `axes`: laid out for good: names are placed by pixels.
+    - `names`, sequence of (str, (2,) float64): each with its place in the coordinates of the data.
+    - `points` (n, 2) float64: what should not be covered.
+    - `font_size`: in points.
+    - `reach_px`: how far off a name may stand, in pixels.
     """
     transform = axes.transData
     dots = transform.transform(points)
@@ -110,7 +99,8 @@ def place_names(
         extent = text.get_window_extent()
         size = np.array([extent.width, extent.height]) + 2 * _GAP_PX
         frame = np.array(axes.bbox.extents)
-        spot = _best_spot(_spots(anchor, size, reach_px), size, frame, taken, dots)
+        rings = [_RING * (size / 2 + radius) for radius in _RADII_PX if radius <= reach_px]
+        spot = _best_spot(anchor + np.concatenate(rings), size, frame, taken, dots)
         if spot is None:
             text.remove()
             hidden += 1
@@ -121,17 +111,6 @@ def place_names(
             ends = transform.inverted().transform([anchor, spot])
             axes.plot(ends[:, 0], ends[:, 1], color=FAINT, lw=0.5, zorder=2)
     return hidden
-
-
-def _spots(
-    anchor: npt.NDArray[np.float64], size: npt.NDArray[np.float64], reach_px: float
-) -> npt.NDArray[np.float64]:
-    """Return where the middle of a box may be, (n, 2), from the nearest on."""
-    radii = [radius for radius in _RADII_PX if radius <= reach_px]
-    spots: npt.NDArray[np.float64] = anchor + np.concatenate(
-        [_RING * (size / 2 + radius) for radius in radii]
-    )
-    return spots
 
 
 def _best_spot(

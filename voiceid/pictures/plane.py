@@ -30,19 +30,13 @@ _SEED = 0
 class VoiceMap:
     """Where clips of voices stand in the plane.
 
-    Parameters
-    ----------
-    points : (n, 2) float64
-    speakers : sequence of str or None
-        Whose clip each point is; None: audio that was added, of nobody who is enrolled.
-    clips : sequence of str
-        What each clip is called.
-    axes : (str, str)
-        What the axes show.
-    method : str
-        What the points were made by, which is not what was asked for where that was not possible.
-    notes : tuple of str
-        What whoever looks at it should know.
+    - `points` (n, 2) float64.
+    - `speakers`: whose clip each point is; None: audio that was added, of no enrolled speaker.
+    - `clips`: what each clip is called.
+    - `axes` (str, str): what the axes show.
+    - `method`: what the points were made by, which is not what was asked for where that was not
+      possible.
+    - `notes`: what a reader should know.
     """
 
     points: npt.NDArray[np.float64]
@@ -86,23 +80,14 @@ def map_voices(
 ) -> VoiceMap:
     """Place clips in the plane.
 
-    Parameters
-    ----------
-    vectors : (n, dim) float32
-    speakers : sequence of str or None
-        See `VoiceMap`.  Principal components are those of the clips of speakers alone: added
-        audio is placed among them and moves nobody.  t-SNE has no place for a stranger, so
-        there everything is placed together.
-    clips : sequence of str
-    method : str
-        ``pca``, or ``tsne``, which takes five points.
+    - `vectors` (n, dim) float32.
+    - `speakers`: see `VoiceMap`.  Principal components are those of the clips of speakers alone:
+      added audio is placed among them and moves none.  t-SNE has no place for a stranger, so
+      there everything is placed together.
+    - `method`: ``pca``, or ``tsne``, which takes five points.
 
-    Raises
-    ------
-    ValueError
-        No clip is of a speaker, or a vector has no direction.
-    ExtraMissing
-        t-SNE needs scikit-learn, which is not installed.
+    Raises `ValueError`: no clip is of a speaker, or a vector has no direction; `ExtraMissing`:
+    t-SNE needs scikit-learn, which is not installed.
     """
     vectors = unit(vectors)
     if method == "tsne" and len(vectors) >= _LEAST_FOR_TSNE:
@@ -132,8 +117,8 @@ def _pca(
     _, spread, directions = np.linalg.svd(exact[fitted] - mean, full_matrices=False)
     variances = np.zeros(2)
     axes = np.zeros((2, exact.shape[1]))
-    found = min(2, len(spread))
-    variances[:found], axes[:found] = spread[:found] ** 2, directions[:found]
+    rank = min(2, len(spread))
+    variances[:rank], axes[:rank] = spread[:rank] ** 2, directions[:rank]
     # The sign of a component is free: its largest part points up, so that it is always the same.
     largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1)
     axes *= np.where(largest < 0, -1.0, 1.0)

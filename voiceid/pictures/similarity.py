@@ -33,12 +33,8 @@ def cosines(vectors: Float32Array) -> npt.NDArray[np.float64]:
 def pairs(matrix: npt.NDArray[np.float64], speakers: Sequence[str]) -> tuple[Scores, Scores]:
     """Return the cosines of genuine and of impostor pairs, each pair once.
 
-    Parameters
-    ----------
-    matrix : (n, n) float64
-        Of :func:`cosines`.
-    speakers : sequence of str
-        Whose clip each row is.
+    - `matrix` (n, n) float64: of :func:`cosines`.
+    - `speakers`: whose clip each row is.
     """
     one, other = np.triu_indices(len(speakers), k=1)
     names = np.array(speakers)
@@ -53,13 +49,9 @@ def similarity(
 ) -> Figure:
     """Draw the cosines of all pairs of clips.
 
-    Parameters
-    ----------
-    matrix : (n, n) float64
-    speakers : sequence of str
-        Whose clip each row is; the clips of one speaker stand together.
-    clips : sequence of str
-        What each is called.
+    - `matrix` (n, n) float64.
+    - `speakers`: whose clip each row is; the clips of one speaker stand together.
+    - `clips`: what each is called.
     """
     figure, axes = blank(8.6, 7.4)
     image = axes.imshow(matrix, cmap="cividis", vmin=0.0, vmax=1.0, interpolation="nearest")

@@ -30,7 +30,7 @@ _MARGIN = 0.06
 def voice_page(voices: VoiceMap) -> str:
     """Return the clips of speakers in the plane as an HTML page of one file.
 
-    Each mark tells the speaker and the clip when it is pointed at or has the keyboard's focus;
+    Each mark says the speaker and the clip when it is pointed at or has the keyboard's focus;
     the list of names shows one speaker alone.
     """
     low, scale = _frame(voices.points)
@@ -118,14 +118,8 @@ def _group(voices: VoiceMap, at: npt.NDArray[np.float64], number: int, name: str
     mean_x, mean_y = at[rows].mean(axis=0)
     spokes = "".join(f"M{at[i, 0]:.1f} {at[i, 1]:.1f}L{mean_x:.1f} {mean_y:.1f}" for i in rows)
     dots = [_dot(at[i], marker, colour, f"{name}: {voices.clips[i]}") for i in rows]
-    return "\n".join(
-        [
-            f'<g data-speaker="{number}">',
-            f'<path class="spoke" stroke="{colour}" d="{spokes}"/>',
-            *dots,
-            "</g>",
-        ]
-    )
+    head = f'<g data-speaker="{number}">', f'<path class="spoke" stroke="{colour}" d="{spokes}"/>'
+    return "\n".join([*head, *dots, "</g>"])
 
 
 def _added(voices: VoiceMap, at: npt.NDArray[np.float64]) -> list[str]:

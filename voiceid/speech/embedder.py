@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -35,18 +36,10 @@ def or_error(function: Callable[[S], T]) -> Callable[[S], T | AudioError]:
 class Embedder:
     """Turns recordings into utterances.  Safe to share among threads.
 
-    Parameters
-    ----------
-    encoder : Encoder
-    detector : SpeechDetector
-    audio : AudioOptions
-    limits : QualityLimits
-        With less net speech than ``limits.min_net_speech_s`` there is no vector.
-    workers : int
-        Recordings that :meth:`utterances` works on at once.
-    heard : callable, optional
-        Is told how long the stages of each utterance took, and how long the recording is, in
-        seconds.
+    - `limits`: with less net speech than ``limits.min_net_speech_s`` there is no vector.
+    - `workers`: recordings that :meth:`utterances` works on at once.
+    - `heard`: receives how long the stages of each utterance took, and how long the recording is,
+      in seconds.
     """
 
     def __init__(
@@ -83,18 +76,10 @@ class Embedder:
     def utterance(self, source: AudioSource, tap: Tap | None = None) -> Utterance:
         """Measure a recording, and embed it when there is enough speech in it.
 
-        Parameters
-        ----------
-        source : AudioSource
-        tap : callable, optional
-            Is given the mono samples as they go by, (n,) float32, before they are resampled.
+        - `tap`: is given the mono samples as they go by, (n,) float32, before they are resampled.
 
-        Raises
-        ------
-        AudioError
-            It cannot be read, or its samples cannot be a recording.
-        ModelRuntimeError
-            A model failed.
+        Raises `AudioError`: it cannot be read, or its samples cannot be a recording;
+        `ModelRuntimeError`: a model failed.
         """
         laps = Laps()
         with open_audio(source, self._audio, tap=tap) as stream:
@@ -110,20 +95,12 @@ class Embedder:
             laps.lap("embed")
             if self._heard is not None:
                 self._heard(laps, stream.duration_s)
-            return Utterance(
-                name=stream.name,
-                pcm_sha256=stream.pcm_sha256,
-                quality=quality,
-                embedding=embedding,
-            )
+            return Utterance(stream.name, stream.pcm_sha256, quality, embedding)
 
     def speech(self, source: AudioSource) -> Float32Array:
         """Return (n,) float32 at 16 kHz: the speech of a recording, as the encoder is given it.
 
-        Raises
-        ------
-        AudioError
-            It cannot be read, or its samples cannot be a recording.
+        Raises `AudioError`: it cannot be read, or its samples cannot be a recording.
         """
         with open_audio(source, self._audio) as stream:
             return self._speech(stream, QualityMeter(self._limits), Laps())
@@ -131,26 +108,18 @@ class Embedder:
     def _speech(self, stream: AudioStream, meter: QualityMeter, laps: Laps) -> Float32Array:
         detector = self._detector.stream()
         kept: list[Float32Array] = []
-        for block in stream.blocks():
+        for block in itertools.chain(stream.blocks(), [None]):
             laps.lap("decode")
-            for chunk in detector.push(block):
+            for chunk in detector.finish() if block is None else detector.push(block):
                 meter.add(chunk.frames, chunk.speech)
                 kept.append(chunk.kept)
             laps.lap("detect")
-        laps.lap("decode")
-        for chunk in detector.finish():
-            meter.add(chunk.frames, chunk.speech)
-            kept.append(chunk.kept)
-        laps.lap("detect")
         return np.concatenate(kept)
 
     def pcm_sha256(self, source: AudioSource, tap: Tap | None = None) -> str:
         """Return the identity of a recording, which takes its decoding and nothing more.
 
-        Raises
-        ------
-        AudioError
-            It cannot be read, or its samples cannot be a recording.
+        Raises `AudioError`: it cannot be read, or its samples cannot be a recording.
         """
         with open_audio(source, self._audio, tap=tap) as stream:
             for _ in stream.blocks():
@@ -166,8 +135,7 @@ class Embedder:
         return in_order(or_error(self.utterance), sources, self._workers)
 
     def _embedding(self, speech: Float32Array, quality: QualityReport) -> Embedding | None:
-        if quality.net_speech_s < self._limits.min_net_speech_s:
-            return None
-        if len(speech) < self._encoder.min_samples:
+        too_short = quality.net_speech_s < self._limits.min_net_speech_s
+        if too_short or len(speech) < self._encoder.min_samples:
             return None
         return Embedding(self._encoder.embed(speech), self._encoder.space)

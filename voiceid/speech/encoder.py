@@ -24,12 +24,8 @@ _UNIT_TOLERANCE = 1e-3
 class Encoder:
     """Embeds speech.  Safe to share among threads.
 
-    Parameters
-    ----------
-    session : Session
-        A graph with ``waveform`` (N, samples) in and ``embedding`` (N, dim) out.
-    space : EmbeddingSpace
-        Of its embeddings.
+    - `session`: a graph with ``waveform`` (N, samples) in and ``embedding`` (N, dim) out.
+    - `space`: of its embeddings.
     """
 
     def __init__(self, session: Session, space: EmbeddingSpace) -> None:
@@ -39,11 +35,7 @@ class Encoder:
 
     @classmethod
     def open(
-        cls,
-        path: Path,
-        sha256: str,
-        space: EmbeddingSpace,
-        engine: EngineOptions = EngineOptions(),
+        cls, path: Path, sha256: str, space: EmbeddingSpace, engine: EngineOptions = EngineOptions()
     ) -> Encoder:
         """Load an installed encoder; see :meth:`voiceid.models.runtime.Session.open`."""
         session = Session.open(
@@ -54,14 +46,9 @@ class Encoder:
     def embed(self, samples: Float32Array) -> Float32Array:
         """Return the embedding (dim,), unit length, of (n,) samples at 16 kHz, -1 to 1.
 
-        Raises
-        ------
-        NotEnoughSpeech
-            Fewer than ``min_samples`` samples.
-        AudioInvalid
-            A sample is not finite, or absurdly large.
-        ModelRuntimeError
-            The engine failed, or the vector is not one of unit length.
+        Raises `NotEnoughSpeech`: fewer than ``min_samples`` samples; `AudioInvalid`: a sample is
+        not finite, or absurdly large; `ModelRuntimeError`: the engine failed, or the vector is not
+        one of unit length.
         """
         if len(samples) < self.min_samples:
             raise NotEnoughSpeech(
@@ -71,13 +58,13 @@ class Encoder:
         if not float(np.max(np.abs(samples))) <= _MAX_PEAK:  # NaN is not
             # A saturating network would turn even this into a vector of unit length.
             raise AudioInvalid("the samples are not finite, or absurdly large")
-        [found] = self._session.run({"waveform": samples[None].astype(np.float32, copy=False)})
-        length = float(np.linalg.norm(found))
-        if found.shape != (1, self.space.dim) or not abs(length - 1.0) < _UNIT_TOLERANCE:
+        [vectors] = self._session.run({"waveform": samples[None].astype(np.float32, copy=False)})
+        length = float(np.linalg.norm(vectors))
+        if vectors.shape != (1, self.space.dim) or not abs(length - 1.0) < _UNIT_TOLERANCE:
             raise ModelRuntimeError(
-                f"{self.space.model} gave a vector of shape {found.shape} and length {length}",
+                f"{self.space.model} gave a vector of shape {vectors.shape} and length {length}",
                 hint=f"Run `voiceid models verify {self.space.model}`.",
             )
-        vector: Float32Array = found[0]
+        vector: Float32Array = vectors[0]
         vector.flags.writeable = False
         return vector

@@ -25,16 +25,10 @@ FRAME_S = FRAME_SAMPLES / 16_000
 class QualityLimits:
     """From where a measurement is worth a warning.
 
-    Parameters
-    ----------
-    min_net_speech_s : float
-        Less speech gives no vector, and the warning ``too_short``.
-    max_clipped_fraction : float
-        More gives ``clipped``.
-    min_snr_db : float
-        Less gives ``noisy``.
-    min_bandwidth_hz : float
-        Less gives ``narrowband``.
+    - `min_net_speech_s`: less speech gives no vector, and the warning ``too_short``.
+    - `max_clipped_fraction`: more gives ``clipped``.
+    - `min_snr_db`: less gives ``noisy``.
+    - `min_bandwidth_hz`: less gives ``narrowband``.
     """
 
     min_net_speech_s: float = 1.0
@@ -44,12 +38,7 @@ class QualityLimits:
 
 
 class QualityMeter:
-    """Gathers what a report needs, frame by frame; for one recording and one thread.
-
-    Parameters
-    ----------
-    limits : QualityLimits
-    """
+    """Gathers what a report needs, frame by frame; for one recording and one thread."""
 
     def __init__(self, limits: QualityLimits) -> None:
         self._limits = limits
@@ -73,13 +62,8 @@ class QualityMeter:
     ) -> QualityReport:
         """Return the report of everything that was added.
 
-        Parameters
-        ----------
-        duration_s, sample_rate_hz
-            Of the source.
-        clipping : ClippingCount
-        truncated : bool
-            Whether the source ended early or is corrupt in parts.
+        - `duration_s`, `sample_rate_hz`: of the source.
+        - `truncated`: whether the source ended early or is corrupt in parts.
         """
         power = np.concatenate([*self._power, np.empty(0, np.float32)]).astype(np.float64)
         speech = np.concatenate([*self._speech, np.empty(0, np.bool_)])
@@ -99,14 +83,14 @@ class QualityMeter:
         self, report: QualityReport, clipping: ClippingCount, *, truncated: bool
     ) -> tuple[str, ...]:
         limits = self._limits
-        found = {
+        applies = {
             "too_short": report.net_speech_s < limits.min_net_speech_s,
             "narrowband": _below(report.bandwidth_hz, limits.min_bandwidth_hz),
             "noisy": _below(report.snr_db, limits.min_snr_db),
             "clipped": clipping.fraction > limits.max_clipped_fraction,
             "truncated": truncated,
         }
-        return tuple(warning for warning, applies in found.items() if applies)
+        return tuple(warning for warning, holds in applies.items() if holds)
 
 
 _SILENCE = 1e-12

@@ -30,12 +30,8 @@ DETECTOR = "silero-vad"
 class HearingOptions:
     """How recordings become embeddings.
 
-    Parameters
-    ----------
-    audio, speech, quality, engine
-        The options of the parts.
-    workers : int or None
-        Recordings that are worked on at once; None: what the CPU limit grants.
+    - `audio`, `speech`, `quality`, `engine`: the options of the parts.
+    - `workers`: recordings that are worked on at once; None: what the CPU limit grants.
     """
 
     audio: AudioOptions
@@ -48,22 +44,11 @@ class HearingOptions:
 class SpeakerModel:
     """One encoder with the speech detector before it.  Safe to share among threads.
 
-    Parameters
-    ----------
-    name : str
-        Of the encoder's card.
-    models : ModelStore
-    options : HearingOptions
-    counters : Counters
-        Where what is heard is counted.
-    notify : callable
-        Receives a sentence about what takes long.
-    progress : Progress or None
+    - `name`: of the encoder's card.
+    - `counters`: where what is heard is counted.
+    - `notify`: receives a sentence about what takes long.
 
-    Raises
-    ------
-    ModelUnknown
-        There is no card of that name, or it is not an encoder.
+    Raises `ModelUnknown`: there is no card of that name, or it is not an encoder.
     """
 
     def __init__(
@@ -101,12 +86,7 @@ class SpeakerModel:
 
     @property
     def embedder(self) -> Embedder:
-        """The way from audio to a vector; missing models are fetched first.
-
-        Raises
-        ------
-        ModelError
-        """
+        """The way from audio to a vector; missing models are fetched first."""
         with self._loading:
             return self._loaded
 

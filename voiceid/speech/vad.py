@@ -8,8 +8,7 @@ blocks, so that the result cannot depend on how the audio was cut.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ from voiceid.speech.quality import FRAME_SAMPLES
 
 if TYPE_CHECKING:  # the options are needed without the engine
     from voiceid.models.runtime import Session
+    from voiceid.models.status import InstalledModel
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -36,15 +36,10 @@ _SAMPLES_PER_S = 16_000
 class SpeechOptions:
     """What counts as speech, and how much of it goes to the encoder.
 
-    Parameters
-    ----------
-    threshold : float
-        Probability from which a frame of 32 ms is speech.
-    pad_ms : int
-        Kept on both sides of speech, rounded up to whole frames.  With 192 ms LibriSpeech
-        test-other stayed at an EER of 0.00 %; with 64 ms it went to 0.21 %.
-    max_speech_s : float
-        Kept samples beyond this are measured, but not passed on.
+    - `threshold`: probability from which a frame of 32 ms is speech.
+    - `pad_ms`: kept on both sides of speech, rounded up to whole frames.  With 192 ms LibriSpeech
+      test-other stayed at an EER of 0.00 %; with 64 ms it went to 0.21 %.
+    - `max_speech_s`: kept samples beyond this are measured, but not passed on.
     """
 
     threshold: float = 0.5
@@ -70,13 +65,9 @@ class SpeechChunk(NamedTuple):
     ``frames`` and ``speech`` are the newest frames; ``kept`` lags behind them by the
     padding, because whether a frame is near speech is known only later.
 
-    Parameters
-    ----------
-    frames : (k, 512) float32
-        The last frame of a recording is filled up with zeros.
-    speech : (k,) bool
-    kept : (m,) float32
-        Samples of speech and its padding, at 16 kHz.
+    - `frames` (k, 512) float32: the last frame of a recording is filled up with zeros.
+    - `speech` (k,) bool.
+    - `kept` (m,) float32: samples of speech and its padding, at 16 kHz.
     """
 
     frames: Float32Array
@@ -87,12 +78,8 @@ class SpeechChunk(NamedTuple):
 class SpeechDetector:
     """Makes streams; safe to share among threads.
 
-    Parameters
-    ----------
-    session : Session
-        Of Silero's sequence model: ``input`` (frames, 576), ``h`` and ``c`` (1, 1, 128) in,
-        ``speech_probs`` (frames), ``hn`` and ``cn`` out.
-    options : SpeechOptions
+    - `session`: of Silero's sequence model: ``input`` (frames, 576), ``h`` and ``c`` (1, 1, 128)
+      in, ``speech_probs`` (frames), ``hn`` and ``cn`` out.
     """
 
     def __init__(self, session: Session, options: SpeechOptions) -> None:
@@ -120,10 +107,7 @@ class SpeechStream:
     def push(self, block: Float32Array) -> list[SpeechChunk]:
         """Take a block (n,) float32 of 16 kHz audio; return what it made known.
 
-        Raises
-        ------
-        ModelRuntimeError
-            The model failed, or its answer is not a probability.
+        Raises `ModelRuntimeError`: the model failed, or its answer is not a probability.
         """
         self._waiting.append(block)
         self._n_waiting += len(block)
@@ -140,9 +124,7 @@ class SpeechStream:
         samples = np.concatenate([*self._waiting, np.empty(0, np.float32)])
         n_missing = -len(samples) % FRAME_SAMPLES
         self._waiting, self._n_waiting = [], 0
-        chunks = []
-        if len(samples):
-            chunks.append(self._chunk(np.pad(samples, (0, n_missing))))
+        chunks = [self._chunk(np.pad(samples, (0, n_missing)))] if len(samples) else []
         tail = self._room_for(self._padding.finish(n_missing))
         nothing = np.empty((0, FRAME_SAMPLES), np.float32)
         return [*chunks, SpeechChunk(nothing, np.empty(0, np.bool_), tail)]
@@ -215,22 +197,8 @@ def _dilated(mask: BoolArray, n: int) -> BoolArray:
     return sums[np.minimum(index + n + 1, last)] > sums[np.maximum(index - n, 0)]
 
 
-class Artifact(Protocol):
-    """An installed model: where it is, and the hash that it must have."""
-
-    @property
-    def path(self) -> Path:
-        """The ONNX file."""
-
-    @property
-    def sha256(self) -> str:
-        """Its hash."""
-
-
 def open_detector(
-    installed: Artifact,
-    options: SpeechOptions,
-    engine: EngineOptions = EngineOptions(),
+    installed: InstalledModel, options: SpeechOptions, engine: EngineOptions = EngineOptions()
 ) -> SpeechDetector:
     """Load an installed detector; see :meth:`voiceid.models.runtime.Session.open`."""
     from voiceid.models.runtime import Session  # noqa: PLC0415 - the options are needed without it

@@ -1,4 +1,4 @@
-"""What looking after the enrolled finds and does."""
+"""What a review of the enrolled speakers finds, and what merging and splitting do."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from voiceid.domain.decisions import Candidate, Threshold
-from voiceid.domain.speakers import Sample, Speaker
+from voiceid.domain.speaker import Sample, Speaker
 from voiceid.domain.speech import Float32Array
+from voiceid.domain.values import Value, json_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +33,24 @@ class Likeness:
         return self.score >= self.threshold.value
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields."""
-        return {
-            "score": round(self.score, 6),
-            "threshold": self.threshold.value,
-            "threshold_source": self.threshold.source,
-            "same_voice": self.same_voice,
-        }
+        """Return the fields; the threshold as a number and its source."""
+        asked = {"threshold": self.threshold.value, "threshold_source": self.threshold.source}
+        return json_of(self, **asked, same_voice=self.same_voice)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inspection:
-    """A speaker's samples against each other, and against everybody else.
+    """A speaker's samples against each other, and against all other speakers.
 
     Parameters
     ----------
-    speaker : Speaker
     samples : tuple of Sample
         Of the embedding space in use, oldest first.
     scores : (n, n) float32
         Their cosines to each other, in the same order.
     agreements : mapping of int to float
-        Cosine of each sample, by id, to the centroid of the others that agree; empty for
-        one sample alone.
+        Cosine of each sample, by id, to the centroid of the others that agree; empty for one sample
+        alone.
     outliers : mapping of int to float
         The threshold that each of the samples misses that do not fit, by id.
     nearest : Candidate or None
@@ -72,26 +68,22 @@ class Inspection:
     likeness: Likeness | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields; the matrix as lists."""
-        return {
-            "speaker": self.speaker.to_dict(),
-            "samples": [
-                {
-                    **sample.to_dict(),
-                    "agreement": _rounded(self.agreements.get(sample.id)),
-                    "outlier": sample.id in self.outliers,
-                    "needed": self.outliers.get(sample.id),
-                }
-                for sample in self.samples
-            ],
-            "scores": [[round(float(score), 6) for score in row] for row in self.scores],
-            "nearest": None if self.nearest is None else self.nearest.to_dict(),
-            "likeness": None if self.likeness is None else self.likeness.to_dict(),
-        }
+        """Return the fields; the matrix as lists, what is known of a sample with the sample."""
+        samples = [
+            {
+                **sample.to_dict(),
+                "agreement": _rounded(self.agreements.get(sample.id)),
+                "outlier": sample.id in self.outliers,
+                "needed": self.outliers.get(sample.id),
+            }
+            for sample in self.samples
+        ]
+        scores = [[round(float(score), 6) for score in row] for row in self.scores]
+        return json_of(self, "agreements", "outliers", samples=samples, scores=scores)
 
 
 @dataclass(frozen=True, slots=True)
-class Merge:
+class Merge(Value):
     """Two speakers made one, or how that would be.
 
     Parameters
@@ -112,19 +104,9 @@ class Merge:
     merged: Speaker | None = None
     n_repeats: int = 0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields."""
-        return {
-            "into": self.into.to_dict(),
-            "other": self.other.to_dict(),
-            "likeness": None if self.likeness is None else self.likeness.to_dict(),
-            "merged": None if self.merged is None else self.merged.to_dict(),
-            "n_repeats": self.n_repeats,
-        }
-
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class Split(Value):
     """Samples that were given to a new speaker, or would be.
 
     Parameters
@@ -138,14 +120,6 @@ class Split:
     speaker: Speaker | None
     new: Speaker | None
     moved: tuple[Sample, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields."""
-        return {
-            "speaker": None if self.speaker is None else self.speaker.to_dict(),
-            "new": None if self.new is None else self.new.to_dict(),
-            "moved": [sample.to_dict() for sample in self.moved],
-        }
 
 
 def _rounded(score: float | None) -> float | None:

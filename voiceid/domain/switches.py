@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from voiceid.domain.values import json_of
+
 
 @dataclass(frozen=True, slots=True)
 class ModelChange:
@@ -14,8 +16,6 @@ class ModelChange:
 
     Parameters
     ----------
-    id : int
-    from_space, to_space : str
     after_sample : int
         Samples of higher ids were made by the change, or later.
     started_at : datetime
@@ -33,13 +33,7 @@ class ModelChange:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the spaces and the times, in ISO 8601."""
-        switched_at = self.switched_at
-        return {
-            "from_space": self.from_space,
-            "to_space": self.to_space,
-            "started_at": self.started_at.isoformat(),
-            "switched_at": None if switched_at is None else switched_at.isoformat(),
-        }
+        return json_of(self, "id", "after_sample")
 
 
 def space_in_use(space_id: str, switches: Iterable[tuple[str, str]]) -> str:
@@ -73,14 +67,13 @@ class Migration:
 
     Parameters
     ----------
-    change : ModelChange
     from_model, to_model : str
         Names of their cards.
     speakers : int
         Enrolled with the old model.
     recordings, prepared, waiting : int
-        Of their samples: all, those that the new model has too, and those whose kept audio it
-        has not heard yet.
+        Of their samples: all, those that the new model has too, and those whose kept audio it has
+        not heard yet.
     partly : tuple of str
         Names of speakers who come over with fewer samples than they had.
     behind : tuple of str
@@ -109,16 +102,4 @@ class Migration:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the public JSON."""
-        return {
-            "state": self.state,
-            "from_model": self.from_model,
-            "to_model": self.to_model,
-            **self.change.to_dict(),
-            "speakers": self.speakers,
-            "recordings": self.recordings,
-            "prepared": self.prepared,
-            "waiting": self.waiting,
-            "partly": list(self.partly),
-            "behind": list(self.behind),
-            "unusable": list(self.unusable),
-        }
+        return {"state": self.state, **self.change.to_dict(), **json_of(self, "change")}

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from voiceid.domain.conditions import Condition, band_of
 from voiceid.domain.details import SpeakerDetails, has_invisible
 from voiceid.domain.speech import Float32Array, QualityReport, Utterance
+from voiceid.domain.values import Value, json_of
 from voiceid.errors import SpeakerNameInvalid
 
 _NAME_MAX_CHARS = 128
@@ -24,10 +25,7 @@ _NAME_MAX_CHARS = 128
 def speaker_name(text: str) -> str:
     """Return ``text`` as a speaker's name: NFC, without outer white space.
 
-    Raises
-    ------
-    SpeakerNameInvalid
-        Empty, over 128 characters, or with control characters.
+    Raises `SpeakerNameInvalid`: empty, over 128 characters, or with control characters.
     """
     name = unicodedata.normalize("NFC", text).strip()
     if not name:
@@ -73,13 +71,12 @@ def standing(expires_at: datetime | None, disabled_at: datetime | None, now: dat
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """Somebody who is enrolled.
+    """An enrolled speaker.
 
     Parameters
     ----------
     id : int
         Never used again after removal.
-    name : str
     created_at, updated_at : datetime
         UTC.
     n_samples : int
@@ -91,7 +88,7 @@ class Speaker:
     groups : tuple of str
         In order of their names.
     metadata : mapping of str to str
-        For whoever runs the gallery; nothing here depends on it.
+        For the operator; nothing here depends on it.
     expires_at : datetime or None
         UTC; from then on the speaker is never accepted.
     disabled_at : datetime or None
@@ -115,25 +112,12 @@ class Speaker:
         return standing(self.expires_at, self.disabled_at, now or datetime.now(UTC))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields; times in ISO 8601."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "created_at": self.created_at.isoformat(),
-            "updated_at": self.updated_at.isoformat(),
-            "n_samples": self.n_samples,
-            "net_speech_s": round(self.net_speech_s, 3),
-            "embedding_spaces": list(self.spaces),
-            "standing": self.standing().value,
-            "groups": list(self.groups),
-            "metadata": dict(self.metadata),
-            "expires_at": None if self.expires_at is None else self.expires_at.isoformat(),
-            "disabled_at": None if self.disabled_at is None else self.disabled_at.isoformat(),
-        }
+        """Return the fields and the standing; times in ISO 8601."""
+        return json_of(self, "spaces", embedding_spaces=self.spaces, standing=self.standing())
 
 
 @dataclass(frozen=True, slots=True)
-class SpeakerRef:
+class SpeakerRef(Value):
     """A speaker, as decisions carry them.
 
     Parameters
@@ -147,26 +131,15 @@ class SpeakerRef:
     id: int
     name: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return ``{"id", "name"}``."""
-        return {"id": self.id, "name": self.name}
-
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
     """A speaker's enrolment in one embedding space, as a decision needs it.
 
-    Parameters
-    ----------
-    speaker : SpeakerRef
-    narrowband_share : float
-        Share of the samples behind the centroid that are narrowband, 0 to 1.
-    n_samples : int
-        How many samples these are.
-    net_speech_s : float
-        Their net speech, in seconds.
-    expires_at, disabled_at : datetime or None
-        See `Speaker`.
+    - `narrowband_share`: share of the samples behind the centroid that are narrowband, 0 to 1.
+    - `n_samples`: how many samples these are.
+    - `net_speech_s`: their net speech, in seconds.
+    - `expires_at`, `disabled_at`: see `Speaker`.
     """
 
     speaker: SpeakerRef
@@ -205,12 +178,8 @@ class Sample:
 
     Parameters
     ----------
-    id, speaker_id : int
-    space_id : str
     vector : (dim,) float32
         Unit length.
-    pcm_sha256, source_name : str
-    quality : QualityReport
     created_at : datetime
         UTC.
     overrides : tuple of str
@@ -232,16 +201,7 @@ class Sample:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the vector."""
-        return {
-            "id": self.id,
-            "embedding_space": self.space_id,
-            "source_name": self.source_name,
-            "label": self.label,
-            "pcm_sha256": self.pcm_sha256,
-            "quality": self.quality.to_dict(),
-            "created_at": self.created_at.isoformat(),
-            "overrides": list(self.overrides),
-        }
+        return json_of(self, "speaker_id", "space_id", "vector", embedding_space=self.space_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,18 +218,12 @@ class NewSample:
 class NewSpeakers:
     """Speakers about to be written together with their samples, column by column.
 
-    Parameters
-    ----------
-    names : (n,) sequence of str
-        As :func:`speaker_name` leaves them; all free, no two with one key.
-    created_at : (n,) sequence of datetime
-    details : (n,) sequence of SpeakerDetails
-    owners : (m,) int64
-        Of each sample, the position of its speaker; ascending, none left out.
-    vectors : (m, dim) float32
-        Unit length.
-    pcm_sha256, source_names, qualities, overrides, labels, sampled_at : (m,) sequences
-        See `Sample`.
+    - `names` (n,) sequence of str: as :func:`speaker_name` leaves them; all free, no two with one
+      key.
+    - `owners` (m,) int64: of each sample, the position of its speaker; ascending, none left out.
+    - `vectors` (m, dim) float32: unit length.
+    - `pcm_sha256`, `source_names`, `qualities`, `overrides`, `labels`, `sampled_at` (m,) sequences:
+      see `Sample`.
     """
 
     names: Sequence[str]
@@ -289,7 +243,7 @@ class NewSpeakers:
 class Revision:
     """A point in the change feed: a number that only grows, and a random token.
 
-    The token tells a database that was restored from a backup from the one that an index
+    The token distinguishes a database that was restored from a backup from the one that an index
     was built on, though both may have reached the same number.
     """
 
@@ -312,12 +266,8 @@ class FeedEntry(NamedTuple):
 class CentroidTable:
     """Centroids of one embedding space, row by row.
 
-    Parameters
-    ----------
-    ids : (n,) int64
-        Centroid ids; never used again after removal.
-    vectors : (n, dim) float32
-        Unit length.
+    - `ids` (n,) int64: centroid ids; never used again after removal.
+    - `vectors` (n, dim) float32: unit length.
     """
 
     ids: npt.NDArray[np.int64]
