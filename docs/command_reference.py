@@ -42,7 +42,7 @@ _JSON = {
     " voiceid.evaluation.report:AtFmr voiceid.evaluation.llrs:Llrs voiceid.metrics:Rate",
     "Calibration and adaptation": "StoredCalibration Calibration Weight CalibratedPoint HeldOut"
     " Adapted StoredAdaptation",
-    "Upkeep": "Migration Finding GalleryStats SpaceStats",
+    "Upkeep": "SwitchStatus Finding GalleryStats SpaceStats",
 }
 """The classes whose JSON the commands print."""
 

@@ -26,8 +26,7 @@ from voiceid.domain import Health as Health
 from voiceid.domain import Inspection as Inspection
 from voiceid.domain import Likeness as Likeness
 from voiceid.domain import Merge as Merge
-from voiceid.domain import Migration as Migration
-from voiceid.domain import ModelChange as ModelChange
+from voiceid.domain import ModelSwitch as ModelSwitch
 from voiceid.domain import Outcome as Outcome
 from voiceid.domain import QualityReport as QualityReport
 from voiceid.domain import Reason as Reason
@@ -37,6 +36,7 @@ from voiceid.domain import SpeakerDetails as SpeakerDetails
 from voiceid.domain import SpeakerRef as SpeakerRef
 from voiceid.domain import Split as Split
 from voiceid.domain import Standing as Standing
+from voiceid.domain import SwitchStatus as SwitchStatus
 from voiceid.domain import Task as Task
 from voiceid.domain import Threshold as Threshold
 from voiceid.domain import Utterance as Utterance

@@ -21,12 +21,12 @@ from voiceid import (
     ChangeRefused,
     Decision,
     EmbeddedClip,
-    Migration,
     ModelUnknown,
     NotEnoughSpeech,
     Outcome,
     SpaceMismatch,
     SpeakerNotFound,
+    SwitchStatus,
     VoiceID,
 )
 
@@ -252,7 +252,7 @@ def test_who_is_removed_meanwhile_does_not_come_back(vid: VoiceID, place: Path) 
 class SwitchesWhenRead(io.BytesIO):
     """A recording during whose hearing somebody else switches the model."""
 
-    def __init__(self, data: bytes, switch: Callable[[], Migration]) -> None:
+    def __init__(self, data: bytes, switch: Callable[[], SwitchStatus]) -> None:
         super().__init__(data)
         self._switch, self.switched = switch, False
 

@@ -18,7 +18,7 @@ from voiceid.errors import NotEnoughSpeech
 
 if TYPE_CHECKING:
     from voiceid.client import VoiceID
-    from voiceid.domain import Migration
+    from voiceid.domain import SwitchStatus
 
 _SHOWN = 20
 
@@ -147,7 +147,7 @@ def _compare(vid: VoiceID, console: Console, to: str) -> dict[str, Any] | None:
     return dataclasses.asdict(compared)
 
 
-def _print(status: Migration, console: Console, state: str) -> None:
+def _print(status: SwitchStatus, console: Console, state: str) -> None:
     if console.settings.as_json:
         console.json({**status.to_dict(), "state": state})
         return
@@ -165,7 +165,7 @@ def _print(status: Migration, console: Console, state: str) -> None:
     console.result(fields(rows))
 
 
-def _note_next_step(status: Migration, console: Console) -> None:
+def _note_next_step(status: SwitchStatus, console: Console) -> None:
     if console.settings.as_json:
         return
     if status.state == "switched":

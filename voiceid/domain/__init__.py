@@ -48,7 +48,7 @@ from voiceid.domain.speech import EmbeddingSpace as EmbeddingSpace
 from voiceid.domain.speech import Float32Array as Float32Array
 from voiceid.domain.speech import QualityReport as QualityReport
 from voiceid.domain.speech import Utterance as Utterance
-from voiceid.domain.switches import Migration as Migration
-from voiceid.domain.switches import ModelChange as ModelChange
+from voiceid.domain.switches import ModelSwitch as ModelSwitch
+from voiceid.domain.switches import SwitchStatus as SwitchStatus
 from voiceid.domain.switches import joined as joined
 from voiceid.domain.switches import space_in_use as space_in_use

@@ -11,7 +11,7 @@ from voiceid.domain.values import json_of
 
 
 @dataclass(frozen=True, slots=True)
-class ModelChange:
+class ModelSwitch:
     """A change from the embedding space of one model to that of another.
 
     Parameters
@@ -62,7 +62,7 @@ def joined(space_id: str, changes: Iterable[tuple[str, str]]) -> set[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Migration:
+class SwitchStatus:
     """How far a change of the model is.
 
     Parameters
@@ -82,7 +82,7 @@ class Migration:
         Kept recordings that gave the new model nothing just now, and why; not among ``waiting``.
     """
 
-    change: ModelChange
+    change: ModelSwitch
     from_model: str
     to_model: str
     speakers: int

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from voiceid.audio import KeptAudio
-from voiceid.domain import Embedding, Migration, ModelChange, NewSample, Sample, Utterance
+from voiceid.domain import Embedding, ModelSwitch, NewSample, Sample, SwitchStatus, Utterance
 from voiceid.errors import AudioError, ChangeRefused
 from voiceid.models import runtime
 from voiceid.observability import ChangeKind
@@ -49,7 +49,7 @@ class Transfer:
     kept: KeptAudio
     min_speech_s: float  # net, that a speaker needs in all
 
-    def prepare(self, model: Hearing, change: ModelChange, tell: Tell | None) -> dict[str, str]:
+    def prepare(self, model: Hearing, change: ModelSwitch, tell: Tell | None) -> dict[str, str]:
         """Hear what is kept and waits with a model; return what gave nothing, and why."""
         recordings, unusable, done = self.kept.recordings(), dict[str, str](), 0
         with self.store.read() as reader:
@@ -68,8 +68,8 @@ class Transfer:
         return unusable
 
     def progress(
-        self, reader: Reader, change: ModelChange, unusable: Mapping[str, str]
-    ) -> Migration:
+        self, reader: Reader, change: ModelSwitch, unusable: Mapping[str, str]
+    ) -> SwitchStatus:
         """Return how far a switch is, and who is left behind as things are."""
         kept = self.kept.recordings()
         counts = dict.fromkeys(("speakers", "recordings", "prepared", "waiting"), 0)
@@ -89,7 +89,7 @@ class Transfer:
             counts["recordings"] += len(samples)
             counts["prepared"] += len(samples) - len(lacking)
             counts["waiting"] += len(waiting)
-        return Migration(
+        return SwitchStatus(
             change=change,
             from_model=reader.spaces.model_of(change.from_space),
             to_model=reader.spaces.model_of(change.to_space),
@@ -99,7 +99,7 @@ class Transfer:
             **counts,
         )
 
-    def _waiting(self, change: ModelChange, kept: Collection[str]) -> Iterator[list[str]]:
+    def _waiting(self, change: ModelSwitch, kept: Collection[str]) -> Iterator[list[str]]:
         """Yield kept recordings that the new space lacks; also those that are added meanwhile."""
         after = 0
         while True:
@@ -128,7 +128,7 @@ class Transfer:
             return dict(zip(recordings, pool.map(hear, recordings), strict=True))
 
 
-def require_open(reader: Reader, change: ModelChange | None = None) -> ModelChange:
+def require_open(reader: Reader, change: ModelSwitch | None = None) -> ModelSwitch:
     """Return the switch that is being prepared; raises ChangeRefused if it is not, or another."""
     changes = reader.switches.list()
     if not changes or changes[-1].switched_at is not None or change not in {None, changes[-1]}:
@@ -139,7 +139,7 @@ def require_open(reader: Reader, change: ModelChange | None = None) -> ModelChan
     return changes[-1]
 
 
-def _add(writer: Writer, change: ModelChange, vectors: Mapping[str, Embedding]) -> None:
+def _add(writer: Writer, change: ModelSwitch, vectors: Mapping[str, Embedding]) -> None:
     """Give every sample of these recordings its copy in the new space.
 
     A sample that was removed or moved since it was heard is not among them.  Quality stays as

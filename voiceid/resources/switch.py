@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from voiceid.audio import AudioSource
-from voiceid.domain import Health, Migration, ModelChange, Sample
+from voiceid.domain import Health, ModelSwitch, Sample, SwitchStatus
 from voiceid.enrollment.transfer import Tell, Transfer, require_open
 from voiceid.errors import AudioError, ChangeRefused
 from voiceid.index.base import Gallery
@@ -49,7 +49,7 @@ class Switch:
         """
         return model_of(self._session).card.name
 
-    def status(self) -> Migration | None:
+    def status(self) -> SwitchStatus | None:
         """Return how far the newest switch is; None if there never was one."""
         with self._session.store.read() as reader:
             changes = reader.switches.list()
@@ -69,7 +69,7 @@ class Switch:
         )
         return compare_models(a_side, b_side, self._some_kept())
 
-    def prepare(self, to: str, *, tell: Tell | None = None) -> Migration:
+    def prepare(self, to: str, *, tell: Tell | None = None) -> SwitchStatus:
         """Have another model hear the kept audio of every speaker, beside the model in use.
 
         Nothing that is answered changes before :meth:`commit`.  It is done in short
@@ -110,7 +110,7 @@ class Switch:
 
     def commit(
         self, *, leave: Sequence[str] = (), leave_all: bool = False, tell: Tell | None = None
-    ) -> Migration:
+    ) -> SwitchStatus:
         """Let the model that was prepared take the place of the one in use, in every process.
 
         What was enrolled meanwhile is heard first.  It is one transaction: at its end every
@@ -159,7 +159,7 @@ class Switch:
                     return status
         raise AssertionError("it is tried until it is done")
 
-    def cancel(self) -> Migration:
+    def cancel(self) -> SwitchStatus:
         """Give up a switch that was not committed: remove what was prepared; return what it was.
 
         Raises StoreError, and ChangeRefused when nothing is being prepared.
@@ -211,7 +211,7 @@ class Switch:
         """Return a model that hears kept audio, which has one channel."""
         return self._session.speaker_model(model, channel="mix")
 
-    def _begun(self, target: SpeakerModel) -> ModelChange:
+    def _begun(self, target: SpeakerModel) -> ModelSwitch:
         """Return the switch to the target's space: begun now, or by an earlier run."""
         model, named = target.card.name, self._session.named_model.space.id
         with self._session.change(ChangeKind.PREPARE_SWITCH) as opened:
@@ -277,14 +277,14 @@ def _save(index: Gallery, reader: Reader) -> None:
     index.save()
 
 
-def _facts(status: Migration) -> dict[str, Any]:
+def _facts(status: SwitchStatus) -> dict[str, Any]:
     """Return the event of a switch: which model, and who comes over with what."""
     comes_over = status.speakers - len(status.behind)
     facts = {"model": status.to_model, "space": status.change.to_space}
     return {**facts, "speakers": comes_over, "samples": status.prepared}
 
 
-def _require_none_left(status: Migration, allowed: Collection[str]) -> None:
+def _require_none_left(status: SwitchStatus, allowed: Collection[str]) -> None:
     left = [name for name in status.behind if name not in allowed]
     if left:
         names = ", ".join(left[:10]) + ("" if len(left) <= 10 else ", ...")  # noqa: PLR2004 - a line

@@ -21,7 +21,7 @@ from voiceid.domain import (
     EmbeddingSpace,
     Enrolled,
     Float32Array,
-    ModelChange,
+    ModelSwitch,
     NewSample,
     QualityReport,
     Sample,
@@ -239,9 +239,9 @@ def adaptation(row: Any) -> StoredAdaptation:
 
 
 @_reads("model change")
-def model_change(row: Any) -> ModelChange:
+def model_change(row: Any) -> ModelSwitch:
     """Return the change of a row."""
-    return ModelChange(
+    return ModelSwitch(
         id=row.id,
         from_space=row.from_space,
         to_space=row.to_space,

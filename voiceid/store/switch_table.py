@@ -17,7 +17,7 @@ from sqlalchemy import (
     update,
 )
 
-from voiceid.domain import EmbeddingSpace, ModelChange, Sample
+from voiceid.domain import EmbeddingSpace, ModelSwitch, Sample
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
 from voiceid.store.space_table import Spaces, SpaceWriter
@@ -49,7 +49,7 @@ class Switches:
         self._connection = connection
         self._spaces = spaces
 
-    def brought_over(self, change: ModelChange) -> Iterator[BroughtOver]:
+    def brought_over(self, change: ModelSwitch) -> Iterator[BroughtOver]:
         """Yield every sample of the old space, by speaker."""
         was, now = centroids.alias("was"), centroids.alias("now")
         query = (
@@ -69,19 +69,19 @@ class Switches:
         for row in self._connection.execute(query):
             yield BroughtOver(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
 
-    def waiting(self, change: ModelChange, after: int, limit: int) -> list[tuple[int, str]]:
+    def waiting(self, change: ModelSwitch, after: int, limit: int) -> list[tuple[int, str]]:
         """Return ids and recordings of samples that the new space lacks, by id, above ``after``."""
         query = select(samples.c.id, samples.c.pcm_sha256).where(*_lacks(change))
         query = query.where(samples.c.id > after).order_by(samples.c.id).limit(limit)
         return [(row.id, row.pcm_sha256) for row in self._connection.execute(query)]
 
-    def lacking(self, change: ModelChange, recordings: Sequence[str]) -> list[Sample]:
+    def lacking(self, change: ModelSwitch, recordings: Sequence[str]) -> list[Sample]:
         """Return the samples of these recordings that the new space lacks."""
         query = select(samples).where(samples.c.pcm_sha256.in_(recordings), *_lacks(change))
         query = query.order_by(samples.c.id)
         return list(map(stored_rows.sample, self._connection.execute(query)))
 
-    def prepared(self, change: ModelChange, limit: int) -> list[Sample]:
+    def prepared(self, change: ModelSwitch, limit: int) -> list[Sample]:
         """Return some of the samples that a switch added."""
         query = (
             select(samples)
@@ -103,7 +103,7 @@ class Switches:
         query = select(samples).where(samples.c.space_id.in_(old), here).limit(limit)
         return list(map(stored_rows.sample, self._connection.execute(query)))
 
-    def list(self) -> list[ModelChange]:
+    def list(self) -> list[ModelSwitch]:
         """Return all switches, made or prepared, oldest first."""
         rows = self._connection.execute(select(model_changes).order_by(model_changes.c.id))
         return list(map(stored_rows.model_change, rows))
@@ -117,7 +117,7 @@ class SwitchWriter(Switches):
         self._now = effects.now
         self._know = spaces.know
 
-    def begin(self, from_space: str, to_space: EmbeddingSpace) -> ModelChange:
+    def begin(self, from_space: str, to_space: EmbeddingSpace) -> ModelSwitch:
         """Write down that a switch is being prepared, and return it."""
         self._know(to_space)
         newest = select(func.coalesce(func.max(samples.c.id), 0)).scalar_subquery()
@@ -126,22 +126,22 @@ class SwitchWriter(Switches):
         row = self._connection.execute(new.returning(model_changes)).one()
         return stored_rows.model_change(row)
 
-    def switch(self, change: ModelChange) -> None:
+    def switch(self, change: ModelSwitch) -> None:
         """Let the new space take the place of the old one, for every process, from now on."""
         query = update(model_changes).where(model_changes.c.id == change.id)
         self._connection.execute(query.values(switched_at=self._now))
 
-    def forget(self, change: ModelChange) -> None:
+    def forget(self, change: ModelSwitch) -> None:
         """Remove a switch that was not made."""
         self._connection.execute(delete(model_changes).where(model_changes.c.id == change.id))
 
 
-def _is_done(change: ModelChange) -> ColumnElement[bool]:
+def _is_done(change: ModelSwitch) -> ColumnElement[bool]:
     """Whether the speaker of a sample has its recording in the new space."""
     return exists().where(_is_same_recording(), _new.c.space_id == change.to_space)
 
 
-def _lacks(change: ModelChange) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+def _lacks(change: ModelSwitch) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """Whether a sample of the old space is not in the new one yet."""
     return samples.c.space_id == change.from_space, ~_is_done(change)
 

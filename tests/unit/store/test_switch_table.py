@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_voices import DIM, OTHER_SPACE, SPACE, random_unit, sample
 
-from voiceid.domain import DatabaseUrl, EmbeddingSpace, ModelChange, joined, space_in_use
+from voiceid.domain import DatabaseUrl, EmbeddingSpace, ModelSwitch, joined, space_in_use
 from voiceid.errors import SpaceMismatch, StoreError
 from voiceid.store import Store
 
@@ -37,7 +37,7 @@ def enroll(store: Store, name: str, *clips: str, space: EmbeddingSpace = SPACE) 
         return speaker.id
 
 
-def begun(store: Store, to: EmbeddingSpace = OTHER_SPACE) -> ModelChange:
+def begun(store: Store, to: EmbeddingSpace = OTHER_SPACE) -> ModelSwitch:
     with store.write() as writer:
         return writer.switches.begin(SPACE.id, to)
 
