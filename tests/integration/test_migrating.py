@@ -161,7 +161,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(vid: VoiceID, ami: Any, plac
     first = {one.id for one in vid.samples.list("alice") if len(one.vector) == 256}
     assert first
     assert vid.database.check() == []
-    with pytest.raises(ChangeRefused, match="a change to ge2e is being prepared"):
+    with pytest.raises(ChangeRefused, match="a switch to ge2e is being prepared"):
         vid.models.switch.prepare(NEW)
 
     found = vid.models.switch.prepare("ge2e")
@@ -173,7 +173,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(vid: VoiceID, ami: Any, plac
 
 
 def test_nobody_is_left_behind_who_was_not_named(vid: VoiceID) -> None:
-    with pytest.raises(ChangeRefused, match="no change of the model is being prepared"):
+    with pytest.raises(ChangeRefused, match="no switch of the model is being prepared"):
         vid.models.switch.commit()
     vid.enroll("bob", ["bob-3.wav"])
     with VoiceID.open() as other:
@@ -353,7 +353,7 @@ def test_what_cannot_be_begun_is_refused(vid: VoiceID, tmp_path: Path) -> None:
             vid.models.switch.prepare(name)
     with VoiceID.open(tmp_path / "nobody") as empty:
         assert empty.models.switch.status() is None
-        with pytest.raises(ChangeRefused, match="nobody is enrolled"):
+        with pytest.raises(ChangeRefused, match="no speaker is enrolled"):
             empty.models.switch.prepare("ge2e")
         with pytest.raises(NotEnoughSpeech):
             empty.models.switch.compare("ge2e")
