@@ -8,7 +8,7 @@ from voiceid.cli import exit_codes
 from voiceid.cli.calibration_text import calibration_text, calibrations_table
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import NumberOrNone, branch, leaf
+from voiceid.cli.options import NUMBER_OR_NONE, branch, leaf
 
 
 @branch("calibrations", examples=["voiceid calibrations use 2"])
@@ -37,7 +37,7 @@ def show_command(console: Console, number: int) -> int:
 
 
 @leaf("use", examples=["voiceid calibrations use 2"], group=command)
-@click.argument("number", metavar="ID|none", type=NumberOrNone())
+@click.argument("number", metavar="ID|none", type=NUMBER_OR_NONE)
 def use_command(console: Console, number: int | None) -> int:
     """Let a calibration decide from now on, or none: the model's card decides then."""
     with open_voiceid(console) as vid:

@@ -12,7 +12,7 @@ from voiceid.cli.clip_arguments import clips, people_in
 from voiceid.cli.console import Console
 from voiceid.cli.enrollment_text import tell_many, tell_one
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import Real, SpeakerName, details_options, leaf
+from voiceid.cli.options import SPEAKER_NAME, Real, details_options, leaf
 from voiceid.errors import ManifestInvalid
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     examples=["voiceid enroll alice a1.wav a2.wav a3.mp3"],
     audio=True,
 )
-@click.argument("name", metavar="[NAME", required=False, type=SpeakerName())
+@click.argument("name", metavar="[NAME", required=False, type=SPEAKER_NAME)
 @click.argument("audio", metavar="AUDIO...]", nargs=-1)
 @click.option(
     "--append", "mode", flag_value="append", default=True, help="Add to what there is (default)."

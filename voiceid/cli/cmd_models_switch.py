@@ -12,7 +12,7 @@ from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.comparison_text import comparison_text
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SpeakerName, branch, leaf, yes_option
+from voiceid.cli.options import SPEAKER_NAME, branch, leaf, yes_option
 from voiceid.cli.text import counted, fields
 from voiceid.errors import NotEnoughSpeech
 
@@ -85,7 +85,7 @@ def status_command(console: Console) -> int:
 @click.option(
     "--leave",
     multiple=True,
-    type=SpeakerName(),
+    type=SPEAKER_NAME,
     metavar="NAME",
     help="Switch although NAME must enrol again; may be given often.",
 )

@@ -10,7 +10,7 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import Real, SpeakerName, leaf
+from voiceid.cli.options import SPEAKER_NAME, Real, leaf
 from voiceid.cli.text import counted
 
 
@@ -20,7 +20,7 @@ from voiceid.cli.text import counted
     examples=["voiceid speakers export staff.jsonl alice bob"],
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.argument("names", metavar="[NAME...]", nargs=-1, type=SpeakerName())
+@click.argument("names", metavar="[NAME...]", nargs=-1, type=SPEAKER_NAME)
 def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
     """Write speakers, all of them without NAME, to a new file that another gallery can import.
 
