@@ -648,6 +648,7 @@ def test_every_setting_is_shown_with_its_source(
     assert shown["offline"] == {"value": True, "source": "VOICEID_OFFLINE"}
     assert shown["index.kind"] == {"value": "auto", "source": "default"}
     assert shown["runtime.threads"]["value"] == 1
+    assert shown["log.file"] == {"value": None, "source": "default"}
     assert shown["runtime.providers"]["value"] == ["cpu"]
     assert "decision.margin" in run("config", "show").out
 

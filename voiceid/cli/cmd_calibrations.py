@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.calibration_text import calibration_text, calibrations_table
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
@@ -45,16 +44,13 @@ def use_command(console: Console, number: int | None) -> int:
         adapted = any(
             one.in_use and one.space_id == vid.models.space.id for one in vid.adaptations.list()
         )
-    if console.settings.as_json:
-        console.json({"in_use": None if found is None else found.id})
-    elif found is None:
-        then = (
-            "no speaker is accepted in the adapted space" if adapted else "the model's card decides"
-        )
-        console.result(f"in use  none: {then}")
+    if found is not None:
+        text = f"calibration {found.id} of {found.space_id}"
+    elif adapted:
+        text = "none: no speaker is accepted in the adapted space"
     else:
-        console.result(f"in use  calibration {found.id} of {found.space_id}")
-    return exit_codes.DONE
+        text = "none: the model's card decides"
+    return console.answer({"in_use": None if found is None else found.id}, f"in use  {text}")
 
 
 @leaf("remove", examples=["voiceid calibrations remove 1"], group=command)

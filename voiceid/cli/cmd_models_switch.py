@@ -69,10 +69,8 @@ def status_command(console: Console) -> int:
         if status is not None:
             _print(status, console, status.state)
             _note_next_step(status, console)
-        elif console.settings.as_json:
-            console.json({"state": "none"})
         else:
-            console.result("none  the model was never switched")
+            console.answer({"state": "none"}, "none  the model was never switched")
     return exit_codes.DONE
 
 
@@ -148,9 +146,6 @@ def _compare(vid: VoiceID, console: Console, to: str) -> dict[str, Any] | None:
 
 
 def _print(status: Migration, console: Console, state: str) -> None:
-    if console.settings.as_json:
-        console.json({**status.to_dict(), "state": state})
-        return
     whole = status.speakers - len(status.partly) - len(status.behind)
     rows = {
         state: f"{status.change.from_space} to {status.change.to_space}",
@@ -162,7 +157,7 @@ def _print(status: Migration, console: Console, state: str) -> None:
         rows["with some"] = _names(status.partly)
     if status.behind:
         rows["must enrol again"] = _names(status.behind)
-    console.result(fields(rows))
+    console.answer({**status.to_dict(), "state": state}, fields(rows))
 
 
 def _note_next_step(status: Migration, console: Console) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -103,11 +103,8 @@ def speakers_command(
         ".png": lambda: pictures.png(pictures.voice_map(voices)),
         ".html": lambda: pictures.voice_page(voices).encode(),
     }
-    write({file: render[file.suffix.lower()]() for file in files}, console)
-    if console.settings.as_json:
-        facts = {"embedding_space": space_id, "left_out": added.left_out}
-        console.json({**voices.to_dict(), **facts, "files": [str(file) for file in files]})
-    return exit_codes.DONE
+    facts = {**voices.to_dict(), "embedding_space": space_id, "left_out": added.left_out}
+    return _draw(files, render, facts, console)
 
 
 @leaf(
@@ -135,21 +132,17 @@ def similarity_command(
         space_id = vid.models.space.id
     require_pair(heard)
     matrix = pictures.cosines(_stacked(heard.vectors))
-    for file in files:
-        figure = pictures.similarity(matrix, heard.speakers, heard.names)
-        write({file: pictures.png(figure)}, console)
-    if console.settings.as_json:
-        pairs = zip(heard.speakers, heard.names, strict=True)
-        console.json(
-            {
-                "clips": [{"speaker": who, "clip": clip} for who, clip in pairs],
-                "cosines": matrix.round(6).tolist(),
-                "embedding_space": space_id,
-                "left_out": heard.left_out,
-                "files": [str(file) for file in files],
-            }
-        )
-    return exit_codes.DONE
+    render = {
+        ".png": lambda: pictures.png(pictures.similarity(matrix, heard.speakers, heard.names))
+    }
+    pairs = zip(heard.speakers, heard.names, strict=True)
+    facts = {
+        "clips": [{"speaker": speaker, "clip": clip} for speaker, clip in pairs],
+        "cosines": matrix.round(6).tolist(),
+        "embedding_space": space_id,
+        "left_out": heard.left_out,
+    }
+    return _draw(files, render, facts, console)
 
 
 @leaf(
@@ -177,21 +170,17 @@ def scores_command(
         thresholds = {_label(one, vid.models.card.name): one.value for one in found}
         space_id = vid.models.space.id
     genuine, impostor = pictures.pairs(pictures.cosines(_stacked(heard.vectors)), heard.speakers)
-    for file in files:
-        figure = pictures.score_histograms(genuine, impostor, thresholds)
-        write({file: pictures.png(figure)}, console)
-    if console.settings.as_json:
-        console.json(
-            {
-                "genuine": genuine.round(6).tolist(),
-                "impostor": impostor.round(6).tolist(),
-                "thresholds": thresholds,
-                "embedding_space": space_id,
-                "left_out": heard.left_out,
-                "files": [str(file) for file in files],
-            }
-        )
-    return exit_codes.DONE
+    render = {
+        ".png": lambda: pictures.png(pictures.score_histograms(genuine, impostor, thresholds))
+    }
+    facts = {
+        "genuine": genuine.round(6).tolist(),
+        "impostor": impostor.round(6).tolist(),
+        "thresholds": thresholds,
+        "embedding_space": space_id,
+        "left_out": heard.left_out,
+    }
+    return _draw(files, render, facts, console)
 
 
 @leaf("det", examples=["voiceid plot det report/report.json -o det.svg"], group=command)
@@ -231,10 +220,20 @@ def det_command(
             protocol = protocol_of(input, enrolled, enroll_first)
             count = functools.partial(console.count, "hearing")
             figure = charts.det(vid.calibrations.evaluate(protocol, cache=cache, tell=count))
-    render = {".png": pictures.png, ".svg": pictures.svg}
-    write({file: render[file.suffix.lower()](figure) for file in files}, console)
+    render = {".png": lambda: pictures.png(figure), ".svg": lambda: pictures.svg(figure)}
+    return _draw(files, render, {}, console)
+
+
+def _draw(
+    files: Sequence[Path],
+    render: Mapping[str, Callable[[], bytes]],
+    facts: Mapping[str, object],
+    console: Console,
+) -> int:
+    """Write a picture to each file, drawn as its suffix says; print the facts with ``--json``."""
+    write({file: render[file.suffix.lower()]() for file in files}, console)
     if console.settings.as_json:
-        console.json({"files": [str(file) for file in files]})
+        console.json({**facts, "files": [str(file) for file in files]})
     return exit_codes.DONE
 
 

@@ -76,12 +76,8 @@ def show_command(console: Console, name: str) -> int:
     with open_voiceid(console) as vid:
         speaker = vid.speakers.get(name)
         samples = vid.samples.list(name)
-    if console.settings.as_json:
-        listed = [sample.to_dict() for sample in samples]
-        console.json({**speaker.to_dict(), "samples": listed})
-    else:
-        console.result(speaker_text(speaker, samples))
-    return exit_codes.DONE
+    listed = [sample.to_dict() for sample in samples]
+    return console.answer({**speaker.to_dict(), "samples": listed}, speaker_text(speaker, samples))
 
 
 @leaf("rename", examples=['voiceid speakers rename alice "Alice Liddell"'], group=command)

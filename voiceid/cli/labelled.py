@@ -60,12 +60,7 @@ def protocol_of(
     enroll_first: int | None,
     of_manifest: Callable[[Sequence[Recording]], Protocol] | None = None,
 ) -> Protocol:
-    """Read what is to be compared; ``of_manifest``: how, when a manifest does not say.
-
-    Raises
-    ------
-    TrialsInvalid
-    """
+    """Read what is to be compared; ``of_manifest``: how, when a manifest does not say."""
     from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
     protocol = _protocol(path, enrolled, enroll_first, of_manifest or evaluation.all_pairs)
@@ -98,10 +93,6 @@ def recordings_of(path: Path) -> tuple[Recording, ...]:
     """Return the recordings of a list, or of a folder with a folder for each speaker.
 
     A folder within that of a speaker is a session.
-
-    Raises
-    ------
-    TrialsInvalid, ManifestInvalid, AudioNotFound
     """
     from voiceid.evaluation import Recording, read_manifest  # noqa: PLC0415 - loads the engines
 

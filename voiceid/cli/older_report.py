@@ -14,13 +14,7 @@ _VERSIONS = (1, 2)
 
 
 def older_report(path: Path) -> dict[str, Any]:
-    """Return the report in a file.
-
-    Raises
-    ------
-    TrialsInvalid
-        It is none, or of a newer form.
-    """
+    """Return the report in a file."""
     try:
         found = json.loads(path.read_bytes())
         if isinstance(found, dict) and found.get("format") == "voiceid-evaluation":

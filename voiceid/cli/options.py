@@ -6,12 +6,15 @@ import functools
 import math
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from voiceid.cli.console import Console
 from voiceid.cli.tree import AudioOption, Command, CommonOption, Group
+
+if TYPE_CHECKING:
+    from voiceid.domain import SpeakerDetails
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -161,17 +164,7 @@ audio_options = together(
 def leaf(
     name: str, *, group: click.Group | None = None, audio: bool = False, **kwargs: Any
 ) -> Callable[[Callable[..., int]], Command]:
-    """Make a function a command, of a group if one is given, with the common options.
-
-    Parameters
-    ----------
-    name : str
-    group : click.Group, optional
-    audio : bool
-        Whether it hears audio.
-    **kwargs : object
-        See `Command`.
-    """
+    """Make a function a `Command` with the common options, of a group if one is given."""
     options = audio_options if audio else common_options
 
     def made(function: Callable[..., int]) -> Command:
@@ -241,6 +234,14 @@ details_options = together(
     ),
 )
 """What is to be known of a speaker beside the voice."""
+
+
+def speaker_details(expires: str | None = None, **details: Any) -> SpeakerDetails:
+    """Return what such options say; raises SpeakerDetailInvalid."""
+    from voiceid.domain import SpeakerDetails, expiry  # noqa: PLC0415 - loads numpy
+
+    return SpeakerDetails(expires_at=None if expires is None else expiry(expires), **details)
+
 
 audio_argument = click.argument("audio", metavar="AUDIO")
 """One clip: a file, or ``-`` for standard input."""
