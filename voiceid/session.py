@@ -18,7 +18,7 @@ from voiceid.config import Config
 from voiceid.domain import DatabaseUrl, Decision
 from voiceid.erasure import Erasure
 from voiceid.errors import SpaceMismatch, StoreError, VoiceIDError
-from voiceid.index.base import Gallery
+from voiceid.index.base import Gallery, Tier
 from voiceid.index.gallery import GalleryIndex
 from voiceid.index.server_gallery import ServerGallery
 from voiceid.model_in_use import GalleryParts, ModelInUse
@@ -137,6 +137,9 @@ class Session:
 
         def sync(index: Gallery, reader: Reader) -> None:
             index.sync(reader)
+            status = index.status(reader)
+            if status.kind == Tier.EXACT and status.state != "current" and status.enrolled:
+                index.size(reader)  # it loads the index, and brings it to the reader's revision
             index.save()
 
         with contextlib.suppress(StoreError):

@@ -236,12 +236,12 @@ def test_speakers_of_another_model_are_not_compared(clips: Path, run: Runner) ->
 def test_a_fault_of_the_program_is_one_line_and_exit_20(
     clips: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from voiceid import VoiceID
+    from voiceid.resources.speakers import Speakers
 
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(VoiceID, "speaker_pages", broken)
+    monkeypatch.setattr(Speakers, "pages", broken)
     ran = run("speakers", "list", "--json")
     assert ran.code == 20
     assert ran.json["error"] == "InternalError"
@@ -425,7 +425,7 @@ def test_speakers_are_listed_for_people_and_as_json_lines(home: Path, run: Runne
 def test_an_empty_gallery_is_a_note_and_no_result(empty_home: Path, run: Runner) -> None:
     ran = run("speakers", "list")
     assert (ran.code, ran.out) == (0, "")
-    assert "nobody is enrolled" in ran.err
+    assert "no speaker is enrolled" in ran.err
     assert run("speakers", "list", "--json", "-q").stdout == b""
 
 
@@ -648,6 +648,7 @@ def test_every_setting_is_shown_with_its_source(
     assert shown["offline"] == {"value": True, "source": "VOICEID_OFFLINE"}
     assert shown["index.kind"] == {"value": "auto", "source": "default"}
     assert shown["runtime.threads"]["value"] == 1
+    assert shown["log.file"] == {"value": None, "source": "default"}
     assert shown["runtime.providers"]["value"] == ["cpu"]
     assert "decision.margin" in run("config", "show").out
 

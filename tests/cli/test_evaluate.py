@@ -196,12 +196,14 @@ def test_the_page_needs_nothing_else_and_shows_any_name_as_text(people: Path, ru
 
 def test_gates_exit_with_59_and_the_report_is_there(people: Path, run: Runner) -> None:
     assert run("evaluate", people, "-o", "report", "-q", "--max-eer", "1").code == 0
-    missed = run("evaluate", people, "-o", "new", "--max-fnmr-at-fmr", "0.001", "1")
-    assert (missed.code, "cannot be told" in missed.err) == (59, True)
+    for fmr in ("0.001", "0.1%", "1/1000"):
+        missed = run("evaluate", people, "-o", "new", "--max-fnmr-at-fmr", fmr, "100%")
+        assert "the FNMR at an FMR of 0.001" in missed.err
+    assert (missed.code, "cannot be measured" in missed.err) == (59, True)
     assert Path("new/report.html").is_file()
     # With shuffled labels the EER is far above zero.
     Path("wrong").write_text("1 alice-1.wav bob-1.wav\n0 alice-1.wav alice-4.wav\n")
-    assert run("evaluate", "wrong", "-o", "wrong-report", "--max-eer", "0.1").code == 59
+    assert run("evaluate", "wrong", "-o", "wrong-report", "--max-eer", "10%").code == 59
 
 
 def test_two_reports_are_compared(people: Path, run: Runner) -> None:
@@ -315,6 +317,8 @@ def test_a_calibration_in_use_is_judged_where_it_decides(
         (["trials", "--enroll-first", "2"], 2),
         (["people.csv", "--enroll-first", "2", "--enrolled", "people.csv"], 2),
         (["people.csv", "--max-eer", "2"], 2),
+        (["people.csv", "--max-eer", "nan"], 2),
+        (["people.csv", "--max-fnmr-at-fmr", "0.1%", "-1%"], 2),
     ],
 )
 def test_what_cannot_be_evaluated_is_told(

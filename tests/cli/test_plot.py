@@ -93,7 +93,7 @@ def test_only_the_members_of_a_group_are_drawn(home: Path, run: Runner) -> None:
     assert {point["speaker"] for point in told["points"]} == {"bob"}
     ran = run("plot", "speakers", "--group", "nobody", "--json")
     assert ran.code == 41
-    assert "nobody in the group 'nobody' has samples" in ran.json["message"]
+    assert "no speaker in the group 'nobody' has samples" in ran.json["message"]
 
 
 def test_samples_of_another_space_are_counted_and_not_drawn(home: Path, ami, run: Runner) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,40 +16,9 @@ from voiceid.errors import AudioNotFound, ManifestInvalid
 
 STDIN = "-"
 
-_SUFFIXES = frozenset(
-    [
-        ".3gp",
-        ".aac",
-        ".aif",
-        ".aifc",
-        ".aiff",
-        ".amr",
-        ".ape",
-        ".au",
-        ".caf",
-        ".flac",
-        ".m4a",
-        ".m4b",
-        ".mka",
-        ".mkv",
-        ".mov",
-        ".mp2",
-        ".mp3",
-        ".mp4",
-        ".oga",
-        ".ogg",
-        ".opus",
-        ".ra",
-        ".snd",
-        ".spx",
-        ".tta",
-        ".w64",
-        ".wav",
-        ".weba",
-        ".webm",
-        ".wma",
-        ".wv",
-    ]
+_AUDIO = re.compile(
+    r"\.(3gp|aac|aif|aifc|aiff|amr|ape|au|caf|flac|m4a|m4b|mka|mkv|mov|mp2|mp3|mp4|oga|ogg|opus"
+    r"|ra|snd|spx|tta|w64|wav|weba|webm|wma|wv)"
 )
 """What is taken from a folder; a file that is named is taken whatever it is called."""
 
@@ -67,13 +37,6 @@ def clips(sources: Sequence[str]) -> list[str]:
 
     A folder stands for the audio files in it and below, by name; a pattern that the shell
     did not expand for what it matches.
-
-    Raises
-    ------
-    AudioNotFound
-        A pattern matches nothing, or a folder holds no audio file.
-    click.UsageError
-        Standard input cannot be what was asked for.
     """
     return [clip for source in checked(sources) for clip in _expanded(source)]
 
@@ -83,13 +46,6 @@ def people_in(folder: Path) -> dict[str, list[str]]:
 
     Each folder in it is a speaker, called like the folder, with all that lies below; a folder
     of recordings alone is one speaker itself.
-
-    Raises
-    ------
-    AudioNotFound
-        A folder holds no audio file.
-    ManifestInvalid
-        Recordings lie beside the folders of speakers, or two folders make one name.
     """
     from voiceid.domain import speaker_key  # noqa: PLC0415 - loads numpy
 
@@ -137,4 +93,5 @@ def _expanded(source: str) -> Iterator[str]:
 
 def _is_audio(inside: Path, path: Path) -> bool:
     hidden = any(part.startswith(".") for part in inside.parts)
-    return not hidden and path.suffix.lower() in _SUFFIXES and path.is_file()
+    is_audio = _AUDIO.fullmatch(path.suffix.lower()) is not None
+    return is_audio and not hidden and path.is_file()

@@ -35,8 +35,8 @@ def command(
     """Learn what the site does to voices, and take it out of every comparison.
 
     INPUT is a list (name, path, session) or a folder as of `voiceid evaluate`; without it the
-    samples that are enrolled are learned from.  It is adopted only if speakers whom it has not
-    heard are told apart better, by more than chance; else it exits with 60 and changes nothing.
+    samples that are enrolled are learned from.  It is adopted only if it separates speakers whom
+    it has not heard better, by more than chance; else it exits with 60 and changes nothing.
     `voiceid adaptations use none` takes it back.  See docs/adaptation.md.
     """
     with open_voiceid(console) as vid, tempfile.TemporaryDirectory() as none:

@@ -7,7 +7,7 @@ import click
 from voiceid.cli.calibration_text import adaptations_table
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import NumberOrNone, branch, leaf
+from voiceid.cli.options import NUMBER_OR_NONE, branch, leaf
 
 
 @branch("adaptations", examples=["voiceid adaptations use none"])
@@ -27,7 +27,7 @@ def list_command(console: Console) -> int:
 
 
 @leaf("use", examples=["voiceid adaptations use 1"], group=command)
-@click.argument("number", metavar="ID|none", type=NumberOrNone())
+@click.argument("number", metavar="ID|none", type=NUMBER_OR_NONE)
 def use_command(console: Console, number: int | None) -> int:
     """Decide by an adaptation from now on, or by none; each has calibrations of its own."""
     with open_voiceid(console) as vid:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.calibration_text import calibration_text, calibrations_table
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import NumberOrNone, branch, leaf
+from voiceid.cli.options import NUMBER_OR_NONE, branch, leaf
 
 
 @branch("calibrations", examples=["voiceid calibrations use 2"])
@@ -37,7 +36,7 @@ def show_command(console: Console, number: int) -> int:
 
 
 @leaf("use", examples=["voiceid calibrations use 2"], group=command)
-@click.argument("number", metavar="ID|none", type=NumberOrNone())
+@click.argument("number", metavar="ID|none", type=NUMBER_OR_NONE)
 def use_command(console: Console, number: int | None) -> int:
     """Let a calibration decide from now on, or none: the model's card decides then."""
     with open_voiceid(console) as vid:
@@ -45,16 +44,13 @@ def use_command(console: Console, number: int | None) -> int:
         adapted = any(
             one.in_use and one.space_id == vid.models.space.id for one in vid.adaptations.list()
         )
-    if console.settings.as_json:
-        console.json({"in_use": None if found is None else found.id})
-    elif found is None:
-        then = (
-            "no speaker is accepted in the adapted space" if adapted else "the model's card decides"
-        )
-        console.result(f"in use  none: {then}")
+    if found is not None:
+        text = f"calibration {found.id} of {found.space_id}"
+    elif adapted:
+        text = "none: no speaker is accepted in the adapted space"
     else:
-        console.result(f"in use  calibration {found.id} of {found.space_id}")
-    return exit_codes.DONE
+        text = "none: the model's card decides"
+    return console.answer({"in_use": None if found is None else found.id}, f"in use  {text}")
 
 
 @leaf("remove", examples=["voiceid calibrations remove 1"], group=command)

@@ -85,7 +85,8 @@ def _value(config: Config, key: str) -> object:
     owner = config.aim if section == "decision" else getattr(config, section, None)
     if section and hasattr(owner, name):
         return _plain(getattr(owner, name))
-    return _plain(getattr(config, name if hasattr(config, name) else f"{section}_{name}"))
+    own = f"{section}_{name}"  # first, for `log.file` is not the file of the settings
+    return _plain(getattr(config, own if hasattr(config, own) else name))
 
 
 def _plain(value: object) -> object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +11,7 @@ from voiceid.cli.clip_arguments import clips, people_in
 from voiceid.cli.console import Console
 from voiceid.cli.enrollment_text import tell_many, tell_one
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import Real, SpeakerName, details_options, leaf
+from voiceid.cli.options import SPEAKER_NAME, Real, details_options, leaf, speaker_details
 from voiceid.errors import ManifestInvalid
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     examples=["voiceid enroll alice a1.wav a2.wav a3.mp3"],
     audio=True,
 )
-@click.argument("name", metavar="[NAME", required=False, type=SpeakerName())
+@click.argument("name", metavar="[NAME", required=False, type=SPEAKER_NAME)
 @click.argument("audio", metavar="AUDIO...]", nargs=-1)
 @click.option(
     "--append", "mode", flag_value="append", default=True, help="Add to what there is (default)."
@@ -90,13 +89,13 @@ def command(  # noqa: PLR0913 - one parameter an option
     """
     if manifest is not None and (label or groups or meta or expires):
         raise click.UsageError("With --manifest, say it in its columns: label, group, ...")
-    given = Given(label or "", groups, meta, expires)
     kept = keep_audio or None  # the settings may say it, too
     settings = {"enrollment__min_speech_s": min_speech, "enrollment__keep_audio": kept}
     if from_dir is not None or manifest is not None:
         _refuse_together(name, from_dir, manifest, mode)
         with open_voiceid(console, **settings) as vid:
-            people = _people(from_dir, manifest, given)
+            details = speaker_details(expires, groups=groups, metadata=dict(meta))
+            people = _people(from_dir, manifest, label or "", details)
             return tell_many(people, vid.enroll_all(people, force=force, dry_run=dry_run), console)
     if name is None or not audio:
         raise click.UsageError("NAME and AUDIO... are needed, or --from-dir, or --manifest.")
@@ -105,30 +104,13 @@ def command(  # noqa: PLR0913 - one parameter an option
         report = vid.enroll(
             name,
             sources,
-            label=given.label,
-            details=given.details(),
+            label=label or "",
+            details=speaker_details(expires, groups=groups, metadata=dict(meta)),
             mode=mode,
             force=force,
             dry_run=dry_run,
         )
     return tell_one(report, console)
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What was said of the clips, and of the speaker or speakers beside the voice."""
-
-    label: str
-    groups: tuple[str, ...]
-    meta: tuple[tuple[str, str], ...]
-    expires: str | None
-
-    def details(self) -> SpeakerDetails:
-        """Return what is to be known of a speaker; raises SpeakerDetailInvalid."""
-        from voiceid.domain import SpeakerDetails, expiry  # noqa: PLC0415 - loads numpy
-
-        expires_at = None if self.expires is None else expiry(self.expires)
-        return SpeakerDetails(groups=self.groups, metadata=dict(self.meta), expires_at=expires_at)
 
 
 def _refuse_together(
@@ -140,18 +122,20 @@ def _refuse_together(
         raise click.UsageError("--replace is for one speaker; many can only be added to.")
 
 
-def _people(from_dir: Path | None, manifest: Path | None, given: Given) -> list[Person]:
+def _people(
+    from_dir: Path | None, manifest: Path | None, label: str, details: SpeakerDetails
+) -> list[Person]:
     from voiceid.enrollment import Person, read_manifest  # noqa: PLC0415 - loads the engines
 
     if manifest is not None:
         return read_manifest(manifest)
-    folder, details = from_dir or Path(), given.details()
+    folder = from_dir or Path()
     if not any(p.is_dir() and p.name[0] != "." for p in folder.iterdir()):
         raise ManifestInvalid(
             f"{folder} holds no folders", hint="Put one folder for each speaker into it."
         )
     people = []
     for name, found in people_in(folder).items():
-        labels = (given.label,) * len(found) if given.label else ()
+        labels = (label,) * len(found) if label else ()
         people.append(Person(name, tuple(found), labels, details))
     return people

@@ -12,7 +12,7 @@ from voiceid.cli.console import Console
 from voiceid.cli.labelled import input_options, protocol_of
 from voiceid.cli.older_report import difference, older_report
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import Real, leaf
+from voiceid.cli.options import RATE_LIMIT, leaf
 from voiceid.cli.text import fields
 from voiceid.errors import GateMissed
 
@@ -40,15 +40,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Folder of what was heard before (default: embeddings in the report's folder).",
 )
 @click.option("--against", type=_FILE, metavar="FILE", help="Compare with an older report.json.")
-@click.option(
-    "--max-eer", type=Real(0.0, 1.0), metavar="RATE", help="Exit with 59 above this EER, 0 to 1."
-)
+@click.option("--max-eer", type=RATE_LIMIT, metavar="RATE", help="Exit with 59 above this EER.")
 @click.option(
     "--max-fnmr-at-fmr",
-    type=Real(0.0, 1.0),
+    type=RATE_LIMIT,
     nargs=2,
     metavar="FMR FNMR",
-    help="Exit with 59 when FNMR at this FMR (0.01, 0.001 or 0.0001) is above, or cannot be told.",
+    help="Exit with 59 when FNMR at this FMR (1%, 0.1% or 0.01%) is above, or cannot be measured.",
 )
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
@@ -117,11 +115,11 @@ def _text(found: Evaluation) -> str:
         "minCllr": f"{errors.min_cllr:.4f} bit",
         **_decided("FMR", "FNMR", "the card's thresholds", errors.shipped),
     }
-    for one in errors.at_fmr:
-        told = f"cannot be told: {one.needed} impostor trials are needed"
-        if one.fnmr is not None:
-            told = f"{page.rate_text(one.fnmr)} at {one.threshold:.4f}"
-        facts[f"FNMR at FMR {page.percent(one.fmr)}"] = told
+    for at in errors.at_fmr:
+        measured = f"cannot be measured: {at.needed} impostor trials are needed"
+        if at.fnmr is not None:
+            measured = f"{page.rate_text(at.fnmr)} at {at.threshold:.4f}"
+        facts[f"FNMR at FMR {page.percent(at.fmr)}"] = measured
     facts |= _calibrated(found)
     if found.identification is not None:
         search = found.identification.overall
@@ -171,7 +169,7 @@ def _require_gates(
         rates = {one.fmr: one.fnmr for one in found.overall.at_fmr}
         rate = rates.get(fmr)
         if rate is None:
-            missed.append(f"the FNMR at an FMR of {fmr:g} cannot be told from these trials")
+            missed.append(f"the FNMR at an FMR of {fmr:g} cannot be measured from these trials")
         elif not rate.rate <= most:
             missed.append(f"the FNMR at an FMR of {fmr:g} is {rate.rate:.5f}, above {most:g}")
     if missed:

@@ -8,7 +8,7 @@ from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell_all
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import Rate, Real, audio_arguments, leaf, refuse_both, threshold_option
+from voiceid.cli.options import RATE, Real, audio_arguments, leaf, refuse_both, threshold_option
 
 
 @leaf(
@@ -31,7 +31,7 @@ from voiceid.cli.options import Rate, Real, audio_arguments, leaf, refuse_both, 
 )
 @click.option(
     "--target-fpir",
-    type=Rate(),
+    type=RATE,
     metavar="RATE",
     help="How often a stranger may be taken for any enrolled speaker, for a gallery of any size:"
     " 0.01, 1/100 or 1%.",

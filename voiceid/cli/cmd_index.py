@@ -52,14 +52,12 @@ def seal_command(console: Console) -> int:
 
 def _tell(statuses: Sequence[IndexStatus], console: Console) -> None:
     rows = [{key: _plain(v) for key, v in dataclasses.asdict(s).items()} for s in statuses]
-    if console.settings.as_json:
-        for row in rows:
-            console.json(row)
-    elif not rows:
-        console.note("no speaker is enrolled, so there is no index")
-    else:
+    if rows:
         header = [key.replace("_", " ") for key in rows[0]]
-        console.result(table(header, [[_shown(v) for v in row.values()] for row in rows]))
+        cells = [[_shown(value) for value in row.values()] for row in rows]
+        console.answers(rows, table(header, cells))
+    elif not console.settings.as_json:
+        console.note("no speaker is enrolled, so there is no index")
 
 
 def _plain(value: object) -> object:

@@ -48,10 +48,6 @@ def list_command(console: Console) -> int:
     with open_voiceid(console) as vid:
         statuses = vid.models.list()
         in_use = vid.models.switch.current
-    if console.settings.as_json:
-        for status in statuses:
-            console.json(_status_facts(status))
-        return exit_codes.DONE
     rows = [
         [
             status.name + (" *" if status.name == in_use else ""),
@@ -63,10 +59,10 @@ def list_command(console: Console) -> int:
         ]
         for status in statuses
     ]
-    console.result(
-        table(["model", "kind", "installed", "size", "license", "title"], rows, right={"size"})
-    )
-    console.note(f"* in use; another one with --model or `model:` in {console.config.file}")
+    header = ["model", "kind", "installed", "size", "license", "title"]
+    console.answers(map(_status_facts, statuses), table(header, rows, right={"size"}))
+    if not console.settings.as_json:
+        console.note(f"* in use; another one with --model or `model:` in {console.config.file}")
     return exit_codes.DONE
 
 
@@ -131,13 +127,11 @@ def verify_command(console: Console, names: tuple[str, ...]) -> int:
             )
         for name in dict.fromkeys(chosen):
             passed = vid.models.verify(name)
-            if console.settings.as_json:
-                console.json(dataclasses.asdict(passed))
-            else:
-                console.result(
-                    f"{name}  is as installed: sha256 {passed.sha256},"
-                    f" {passed.distance:.1e} off the reference"
-                )
+            console.answer(
+                dataclasses.asdict(passed),
+                f"{name}  is as installed: sha256 {passed.sha256},"
+                f" {passed.distance:.1e} off the reference",
+            )
     return exit_codes.DONE
 
 
@@ -151,10 +145,7 @@ def remove_command(console: Console, names: tuple[str, ...]) -> int:
     with open_voiceid(console) as vid:
         for name in dict.fromkeys(names):
             vid.models.remove(name)
-            if console.settings.as_json:
-                console.json({"removed": name})
-            else:
-                console.result(f"removed  {name}")
+            console.answer({"removed": name}, f"removed  {name}")
     return exit_codes.DONE
 
 
@@ -208,9 +199,8 @@ def _number(value: object) -> str:
 
 
 def _tell_pulled(status: ModelStatus, console: Console, *, there: bool) -> None:
-    if console.settings.as_json:
-        console.json({**_status_facts(status), "pulled": not there})
-    elif there:
-        console.result(f"{status.name}  is already installed")
-    else:
-        console.result(f"{status.name}  installed, {megabytes(status.size_bytes or 0)}")
+    size = megabytes(status.size_bytes or 0)
+    console.answer(
+        {**_status_facts(status), "pulled": not there},
+        f"{status.name}  {'is already installed' if there else f'installed, {size}'}",
+    )

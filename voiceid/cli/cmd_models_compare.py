@@ -6,7 +6,6 @@ import dataclasses
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.clip_arguments import STDIN, clips
 from voiceid.cli.comparison_text import comparison_text
 from voiceid.cli.console import Console
@@ -30,10 +29,7 @@ def command(console: Console, a: str, b: str, audio: tuple[str, ...]) -> int:
         raise click.UsageError("Standard input (-) can be heard once only; name files.")
     with open_voiceid(console) as vid:
         found = vid.models.compare(a, b, clips(audio))
-    if console.settings.as_json:
-        console.json(dataclasses.asdict(found))
-    else:
-        console.result(comparison_text(found))
-        if found.no_eer:
-            console.note(f"no EER: {found.no_eer}; a folder is taken for a speaker")
-    return exit_codes.DONE
+    code = console.answer(dataclasses.asdict(found), comparison_text(found))
+    if found.no_eer and not console.settings.as_json:
+        console.note(f"no EER: {found.no_eer}; a folder is taken for a speaker")
+    return code

@@ -12,7 +12,7 @@ from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.comparison_text import comparison_text
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SpeakerName, branch, leaf, yes_option
+from voiceid.cli.options import SPEAKER_NAME, branch, leaf, yes_option
 from voiceid.cli.text import counted, fields
 from voiceid.errors import NotEnoughSpeech
 
@@ -69,10 +69,8 @@ def status_command(console: Console) -> int:
         if status is not None:
             _print(status, console, status.state)
             _note_next_step(status, console)
-        elif console.settings.as_json:
-            console.json({"state": "none"})
         else:
-            console.result("none  the model was never switched")
+            console.answer({"state": "none"}, "none  the model was never switched")
     return exit_codes.DONE
 
 
@@ -85,7 +83,7 @@ def status_command(console: Console) -> int:
 @click.option(
     "--leave",
     multiple=True,
-    type=SpeakerName(),
+    type=SPEAKER_NAME,
     metavar="NAME",
     help="Switch although NAME must enrol again; may be given often.",
 )
@@ -148,9 +146,6 @@ def _compare(vid: VoiceID, console: Console, to: str) -> dict[str, Any] | None:
 
 
 def _print(status: SwitchStatus, console: Console, state: str) -> None:
-    if console.settings.as_json:
-        console.json({**status.to_dict(), "state": state})
-        return
     whole = status.speakers - len(status.partly) - len(status.behind)
     rows = {
         state: f"{status.change.from_space} to {status.change.to_space}",
@@ -162,7 +157,7 @@ def _print(status: SwitchStatus, console: Console, state: str) -> None:
         rows["with some"] = _names(status.partly)
     if status.behind:
         rows["must enrol again"] = _names(status.behind)
-    console.result(fields(rows))
+    console.answer({**status.to_dict(), "state": state}, fields(rows))
 
 
 def _note_next_step(status: SwitchStatus, console: Console) -> None:

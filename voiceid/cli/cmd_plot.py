@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -16,7 +16,7 @@ from voiceid.cli.console import Console
 from voiceid.cli.labelled import input_options, protocol_of
 from voiceid.cli.older_report import older_report
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import branch, leaf
+from voiceid.cli.options import branch, leaf, together
 from voiceid.cli.picture_files import targets, write
 from voiceid.cli.plot_clips import Heard, hear, require_pair, speakers_clips
 from voiceid.cli.text import counted
@@ -26,22 +26,15 @@ if TYPE_CHECKING:
     from voiceid.client import VoiceID
     from voiceid.domain import Sample, Speaker, Threshold
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _output_options(function: F) -> F:
-    """Add the options that say where pictures go."""
-    for option in (
-        click.option("--force", is_flag=True, help="Replace pictures that are there already."),
-        click.option(
-            "-o",
-            "--output",
-            metavar="FOLDER|FILE",
-            help="Where to (default: the current folder; with --json, nowhere).",
-        ),
-    ):
-        function = option(function)
-    return function
+_output_options = together(
+    click.option(
+        "-o",
+        "--output",
+        metavar="FOLDER|FILE",
+        help="Where to (default: the current folder; with --json, nowhere).",
+    ),
+    click.option("--force", is_flag=True, help="Replace pictures that are there already."),
+)
 
 
 @branch(
@@ -95,7 +88,7 @@ def speakers_command(
     with open_voiceid(console) as vid:
         enrolled = vid.samples.by_speaker(group)
         if not any(samples for _, samples in enrolled):
-            raise _nobody(vid, group)
+            raise _nothing_to_draw(vid, group)
         _tell_others(vid, enrolled, console)
         added = hear(vid, [("", source) for source in sources], console) if sources else Heard()
         space_id = vid.models.space.id
@@ -110,11 +103,8 @@ def speakers_command(
         ".png": lambda: pictures.png(pictures.voice_map(voices)),
         ".html": lambda: pictures.voice_page(voices).encode(),
     }
-    write({file: render[file.suffix.lower()]() for file in files}, console)
-    if console.settings.as_json:
-        told = {"embedding_space": space_id, "left_out": added.left_out}
-        console.json({**voices.to_dict(), **told, "files": [str(file) for file in files]})
-    return exit_codes.DONE
+    facts = {**voices.to_dict(), "embedding_space": space_id, "left_out": added.left_out}
+    return _draw(files, render, facts, console)
 
 
 @leaf(
@@ -142,21 +132,17 @@ def similarity_command(
         space_id = vid.models.space.id
     require_pair(heard)
     matrix = pictures.cosines(_stacked(heard.vectors))
-    for file in files:
-        figure = pictures.similarity(matrix, heard.speakers, heard.names)
-        write({file: pictures.png(figure)}, console)
-    if console.settings.as_json:
-        pairs = zip(heard.speakers, heard.names, strict=True)
-        console.json(
-            {
-                "clips": [{"speaker": who, "clip": clip} for who, clip in pairs],
-                "cosines": matrix.round(6).tolist(),
-                "embedding_space": space_id,
-                "left_out": heard.left_out,
-                "files": [str(file) for file in files],
-            }
-        )
-    return exit_codes.DONE
+    render = {
+        ".png": lambda: pictures.png(pictures.similarity(matrix, heard.speakers, heard.names))
+    }
+    pairs = zip(heard.speakers, heard.names, strict=True)
+    facts = {
+        "clips": [{"speaker": speaker, "clip": clip} for speaker, clip in pairs],
+        "cosines": matrix.round(6).tolist(),
+        "embedding_space": space_id,
+        "left_out": heard.left_out,
+    }
+    return _draw(files, render, facts, console)
 
 
 @leaf(
@@ -184,21 +170,17 @@ def scores_command(
         thresholds = {_label(one, vid.models.card.name): one.value for one in found}
         space_id = vid.models.space.id
     genuine, impostor = pictures.pairs(pictures.cosines(_stacked(heard.vectors)), heard.speakers)
-    for file in files:
-        figure = pictures.score_histograms(genuine, impostor, thresholds)
-        write({file: pictures.png(figure)}, console)
-    if console.settings.as_json:
-        console.json(
-            {
-                "genuine": genuine.round(6).tolist(),
-                "impostor": impostor.round(6).tolist(),
-                "thresholds": thresholds,
-                "embedding_space": space_id,
-                "left_out": heard.left_out,
-                "files": [str(file) for file in files],
-            }
-        )
-    return exit_codes.DONE
+    render = {
+        ".png": lambda: pictures.png(pictures.score_histograms(genuine, impostor, thresholds))
+    }
+    facts = {
+        "genuine": genuine.round(6).tolist(),
+        "impostor": impostor.round(6).tolist(),
+        "thresholds": thresholds,
+        "embedding_space": space_id,
+        "left_out": heard.left_out,
+    }
+    return _draw(files, render, facts, console)
 
 
 @leaf("det", examples=["voiceid plot det report/report.json -o det.svg"], group=command)
@@ -238,10 +220,20 @@ def det_command(
             protocol = protocol_of(input, enrolled, enroll_first)
             count = functools.partial(console.count, "hearing")
             figure = charts.det(vid.calibrations.evaluate(protocol, cache=cache, tell=count))
-    render = {".png": pictures.png, ".svg": pictures.svg}
-    write({file: render[file.suffix.lower()](figure) for file in files}, console)
+    render = {".png": lambda: pictures.png(figure), ".svg": lambda: pictures.svg(figure)}
+    return _draw(files, render, {}, console)
+
+
+def _draw(
+    files: Sequence[Path],
+    render: Mapping[str, Callable[[], bytes]],
+    facts: Mapping[str, object],
+    console: Console,
+) -> int:
+    """Write a picture to each file, drawn as its suffix says; print the facts with ``--json``."""
+    write({file: render[file.suffix.lower()]() for file in files}, console)
     if console.settings.as_json:
-        console.json({"files": [str(file) for file in files]})
+        console.json({**facts, "files": [str(file) for file in files]})
     return exit_codes.DONE
 
 
@@ -257,10 +249,10 @@ def _stacked(vectors: list[Any]) -> Any:
     return np.stack(vectors)
 
 
-def _nobody(vid: VoiceID, group: str | None) -> SpeakerNotFound:
+def _nothing_to_draw(vid: VoiceID, group: str | None) -> SpeakerNotFound:
     among = "" if group is None else f" in the group {group!r}"
     return SpeakerNotFound(
-        f"nobody{among} has samples in {vid.models.space.id}, so there is nothing to draw",
+        f"no speaker{among} has samples in {vid.models.space.id}, so there is nothing to draw",
         hint="`voiceid speakers list` shows who is enrolled; choose their model with --model.",
     )
 

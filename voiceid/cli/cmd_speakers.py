@@ -18,7 +18,7 @@ from voiceid.cli.cmd_speakers_edit import (
 from voiceid.cli.cmd_speakers_exchange import export_command, import_command
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SpeakerName, branch, leaf, name_argument, yes_option
+from voiceid.cli.options import SPEAKER_NAME, branch, leaf, name_argument, yes_option
 from voiceid.cli.speakers_text import speaker_text, speakers_table
 from voiceid.cli.text import counted
 
@@ -32,7 +32,7 @@ def command() -> None:
 
 
 @leaf("list", examples=["voiceid speakers list --json"], group=command)
-@click.option("--after", metavar="NAME", type=SpeakerName(), help="Begin after this name.")
+@click.option("--after", metavar="NAME", type=SPEAKER_NAME, help="Begin after this name.")
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many speakers.")
 @click.option("--group", metavar="GROUP", help="Only the members of this group.")
 def list_command(console: Console, after: str | None, limit: int | None, group: str | None) -> int:
@@ -76,17 +76,13 @@ def show_command(console: Console, name: str) -> int:
     with open_voiceid(console) as vid:
         speaker = vid.speakers.get(name)
         samples = vid.samples.list(name)
-    if console.settings.as_json:
-        listed = [sample.to_dict() for sample in samples]
-        console.json({**speaker.to_dict(), "samples": listed})
-    else:
-        console.result(speaker_text(speaker, samples))
-    return exit_codes.DONE
+    listed = [sample.to_dict() for sample in samples]
+    return console.answer({**speaker.to_dict(), "samples": listed}, speaker_text(speaker, samples))
 
 
 @leaf("rename", examples=['voiceid speakers rename alice "Alice Liddell"'], group=command)
 @name_argument
-@click.argument("new_name", metavar="NEW_NAME", type=SpeakerName())
+@click.argument("new_name", metavar="NEW_NAME", type=SPEAKER_NAME)
 def rename_command(console: Console, name: str, new_name: str) -> int:
     """Give a speaker another name; the samples stay."""
     with open_voiceid(console) as vid:

@@ -8,7 +8,7 @@ from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SpeakerName, leaf, name_argument, yes_option
+from voiceid.cli.options import SPEAKER_NAME, leaf, name_argument, yes_option
 from voiceid.cli.speakers_text import inspection_text, merge_text, samples_table
 from voiceid.cli.text import counted
 
@@ -32,7 +32,7 @@ def inspect_command(console: Console, name: str) -> int:
     examples=["voiceid speakers merge alice alise --dry-run"],
 )
 @name_argument
-@click.argument("other", metavar="OTHER", type=SpeakerName())
+@click.argument("other", metavar="OTHER", type=SPEAKER_NAME)
 @click.option("--force", is_flag=True, help="Merge although their voices are not alike.")
 @click.option("--dry-run", is_flag=True, help="Show how alike they are, change nothing.")
 @yes_option
@@ -67,7 +67,7 @@ def merge_command(
     examples=["voiceid speakers split alice alise --dry-run"],
 )
 @name_argument
-@click.argument("new_name", metavar="NEW_NAME", type=SpeakerName())
+@click.argument("new_name", metavar="NEW_NAME", type=SPEAKER_NAME)
 @click.option(
     "--sample",
     "sample_ids",

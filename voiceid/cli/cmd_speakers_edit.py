@@ -10,7 +10,7 @@ from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import details_options, leaf, name_argument, yes_option
+from voiceid.cli.options import details_options, leaf, name_argument, speaker_details, yes_option
 from voiceid.cli.speakers_text import facts_text
 from voiceid.cli.text import counted
 
@@ -42,13 +42,11 @@ def edit_command(  # noqa: PLR0913 - one parameter an option
     no_expiry: bool,
 ) -> int:
     """Change the groups, the metadata and the expiry of a speaker; the samples stay."""
-    from voiceid.domain import SpeakerDetails, expiry  # noqa: PLC0415 - loads numpy
-
-    details = SpeakerDetails(
+    details = speaker_details(
+        expires,
         groups=groups,
         not_groups=not_groups,
         metadata={**dict(meta), **dict.fromkeys(no_meta)},
-        expires_at=None if expires is None else expiry(expires),
         never_expires=no_expiry,
     )
     if details.changes_nothing:
@@ -63,9 +61,7 @@ def disable_command(console: Console, name: str) -> int:
 
     The voice still competes, so that it is not taken for that of a speaker who sounds like it.
     """
-    from voiceid.domain import SpeakerDetails  # noqa: PLC0415 - loads numpy
-
-    return _change(console, name, SpeakerDetails(enabled=False))
+    return _change(console, name, speaker_details(enabled=False))
 
 
 @leaf(
@@ -76,9 +72,7 @@ def disable_command(console: Console, name: str) -> int:
 @name_argument
 def enable_command(console: Console, name: str) -> int:
     """Accept a speaker again that was disabled; an expiry stays as it is."""
-    from voiceid.domain import SpeakerDetails  # noqa: PLC0415 - loads numpy
-
-    return _change(console, name, SpeakerDetails(enabled=True))
+    return _change(console, name, speaker_details(enabled=True))
 
 
 def _change(console: Console, name: str, details: SpeakerDetails) -> int:
@@ -109,10 +103,10 @@ def purge_command(console: Console, *, expired: bool, dry_run: bool, yes: bool) 
             return exit_codes.INTERRUPTED
         erased = vid.speakers.purge_expired(dry_run=dry_run)
     for speaker in erased:
-        if console.settings.as_json:
-            console.json({"erased": not dry_run, "speaker": speaker.to_dict()})
-        else:
-            console.result(f"{'expired' if dry_run else 'erased'}  {speaker.name}")
+        console.answer(
+            {"erased": not dry_run, "speaker": speaker.to_dict()},
+            f"{'expired' if dry_run else 'erased'}  {speaker.name}",
+        )
     if not erased:
         console.note("no speaker has expired")
     return exit_codes.DONE

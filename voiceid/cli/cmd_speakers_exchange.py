@@ -10,7 +10,7 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import Real, SpeakerName, leaf
+from voiceid.cli.options import SPEAKER_NAME, Real, leaf
 from voiceid.cli.text import counted
 
 
@@ -20,7 +20,7 @@ from voiceid.cli.text import counted
     examples=["voiceid speakers export staff.jsonl alice bob"],
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.argument("names", metavar="[NAME...]", nargs=-1, type=SpeakerName())
+@click.argument("names", metavar="[NAME...]", nargs=-1, type=SPEAKER_NAME)
 def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
     """Write speakers, all of them without NAME, to a new file that another gallery can import.
 
@@ -30,11 +30,11 @@ def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
     with open_voiceid(console) as vid:
         done = vid.speakers.export(file, names)
         left_out = 0 if names else vid.speakers.count() - done.speakers
-    if console.settings.as_json:
-        console.json({"file": str(file), "speakers": done.speakers, "samples": done.samples})
-    else:
-        samples = counted(done.samples, "sample")
-        console.result(f"exported  {counted(done.speakers, 'speaker')}, {samples} to {file}")
+    samples = counted(done.samples, "sample")
+    console.answer(
+        {"file": str(file), "speakers": done.speakers, "samples": done.samples},
+        f"exported  {counted(done.speakers, 'speaker')}, {samples} to {file}",
+    )
     if left_out:
         number = counted(left_out, "speaker")
         console.warn(f"{number} left out: without samples in the embedding space in use")
@@ -92,9 +92,8 @@ def import_command(console: Console, /, file: Path, *, append: bool, **facts: An
             raise click.UsageError(f"{file} is not a file of embeddings, which {options} needs.")
         else:
             done = vid.speakers.import_file(file, append=append)
-    if console.settings.as_json:
-        console.json({"file": str(file), "new_speakers": done.speakers, "samples": done.samples})
-    else:
-        samples = counted(done.samples, "sample")
-        console.result(f"imported  {counted(done.speakers, 'new speaker')}, {samples} from {file}")
-    return exit_codes.DONE
+    samples = counted(done.samples, "sample")
+    return console.answer(
+        {"file": str(file), "new_speakers": done.speakers, "samples": done.samples},
+        f"imported  {counted(done.speakers, 'new speaker')}, {samples} from {file}",
+    )

@@ -34,28 +34,23 @@ def command(console: Console, *, prometheus: bool) -> int:
         found = vid.events.gallery()
     if prometheus:
         console.binary(found.to_prometheus().encode())
-    elif console.settings.as_json:
-        console.json(found.to_dict())
-    else:
-        _tell(found, console)
-    return exit_codes.DONE
+        return exit_codes.DONE
+    return console.answer(found.to_dict(), _text(found))
 
 
-def _tell(found: GalleryStats, console: Console) -> None:
+def _text(found: GalleryStats) -> str:
     def counts(of: dict[str, int]) -> str:
         return ", ".join(f"{name} {count}" for name, count in of.items()) or "-"
 
-    console.result(
-        fields(
-            {
-                "model": found.model,
-                "schema": found.schema or "-",
-                "revision": str(found.revision),
-                "speakers": counts({"all": found.speakers, **found.standing}),
-                "groups": counts(dict(found.groups)),
-                "database": megabytes(found.database_bytes),
-            }
-        )
+    text = fields(
+        {
+            "model": found.model,
+            "schema": found.schema or "-",
+            "revision": str(found.revision),
+            "speakers": counts({"all": found.speakers, **found.standing}),
+            "groups": counts(dict(found.groups)),
+            "database": megabytes(found.database_bytes),
+        }
     )
     numbers = ["speakers", "samples", "calibration", "adaptation", "size"]
     rows = [
@@ -70,6 +65,5 @@ def _tell(found: GalleryStats, console: Console) -> None:
         ]
         for one in found.spaces
     ]
-    if rows:
-        header = ["space", "in use", *numbers[:4], "index", "size"]
-        console.result("\n" + table(header, rows, right=set(numbers)))
+    header = ["space", "in use", *numbers[:4], "index", "size"]
+    return f"{text}\n\n{table(header, rows, right=set(numbers))}" if rows else text

@@ -39,15 +39,7 @@ class Settings:
 
 
 class Console:
-    """The two streams, and the options that say how to use them.
-
-    Parameters
-    ----------
-    settings : Settings
-        Filled in while the command line is parsed.
-    stdout_open : bool
-        Whether there is a standard output to write results to.
-    """
+    """The two streams, and the options that say how to use them."""
 
     def __init__(self, settings: Settings, *, stdout_open: bool = True) -> None:
         self.settings = settings
@@ -72,16 +64,7 @@ class Console:
         return "config.yaml" if self._config is None else str(self._config.file)
 
     def result(self, text: str, word: str = "", at: int = 0) -> None:
-        """Write lines of a result for people.
-
-        Parameters
-        ----------
-        text : str
-        word : str
-            The word that stands at the character ``at`` of it, which is printable up to there:
-            on a terminal it is written in its colour.
-        at : int
-        """
+        """Write lines of a result for people, with the word that stands at ``at`` in its colour."""
         safe = "\n".join(printable(line) for line in text.split("\n"))
         if self._colours(sys.stdout):
             safe = coloured(safe, word, at)
@@ -152,13 +135,7 @@ class Console:
         return self._bar
 
     def require_stdout(self) -> None:
-        """Refuse to start work whose result could not be printed.
-
-        Raises
-        ------
-        VoiceIDError
-            Standard output is closed.
-        """
+        """Refuse to start work whose result could not be printed."""
         if not self._stdout_open:
             raise VoiceIDError(
                 "standard output is closed, so no result could be printed; nothing was done",

@@ -38,11 +38,6 @@ def tell_all(
     """Print the decision about each clip as it comes; return the worst exit code.
 
     One clip is printed in full.  Many are a table, or with ``--json`` an object a line.
-
-    Raises
-    ------
-    AudioError
-        The only clip could not be read.
     """
     if len(sources) == 1:
         [answer] = answers

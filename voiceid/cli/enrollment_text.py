@@ -69,20 +69,11 @@ def report_text(report: EnrollmentReport) -> str:
 
 
 def tell_one(report: EnrollmentReport, console: Console) -> int:
-    """Print what came of an enrolment.
-
-    Raises
-    ------
-    EnrollmentRefused
-        Nothing was enrolled, and it was no dry run.
-    """
+    """Print what came of an enrolment."""
     if report.blocking or not (report.enrolled or report.dry_run):
         raise EnrollmentRefused(f"{report.name} was not enrolled", report=report)
-    if console.settings.as_json:
-        console.json(report.to_dict())
-        return exit_codes.DONE
-    console.result(report_text(report))
-    for line in problem_lines(report):
+    console.answer(report.to_dict(), report_text(report))
+    for line in [] if console.settings.as_json else problem_lines(report):
         console.warn(line)
     return exit_codes.DONE
 
@@ -90,23 +81,14 @@ def tell_one(report: EnrollmentReport, console: Console) -> int:
 def tell_many(
     people: Sequence[Person], reports: Iterable[EnrollmentReport], console: Console
 ) -> int:
-    """Print what came of each person as it comes, and a summary.
-
-    Raises
-    ------
-    EnrollmentIncomplete
-        A person was refused, or a clip was left out.
-    """
+    """Print what came of each person as it comes, and a summary."""
     counts = Counter[str]()
     n_left_out = 0
     console.count("enrolling", 0, len(people))
     for done, report in enumerate(reports, start=1):
         counts[report.status] += 1
         n_left_out += sum(problem.left_out for problem in report.problems)
-        if console.settings.as_json:
-            console.json(report.to_dict())
-        else:
-            console.result(_line(report))
+        console.answer(report.to_dict(), _line(report))
         for line in problem_lines(report):
             console.warn(f"{report.name}: {line}")
         console.count("enrolling", done, len(people))

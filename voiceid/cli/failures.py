@@ -20,13 +20,13 @@ if TYPE_CHECKING:  # numpy is not needed to tell an error
 def failure(error: VoiceIDError, console: Console) -> int:
     """Tell an error of the tree; return its exit code."""
     facts = error.to_dict()
-    hint = re.sub(r"(?<![/\\\w])config\.yaml", lambda _: console.config_name, error.hint)
-    facts["hint"] = hint
+    config = re.compile(r"(?<![/\\\w])config\.yaml")
+    facts["hint"] = config.sub(lambda _: console.config_name, error.hint)
     if isinstance(error, EnrollmentRefused):
         report = cast("EnrollmentReport", error.report)
         facts["report"] = report.to_dict()
         _tell_refusal(report, console)
-    _tell(error.message, hint, facts, console)
+    _tell(facts, console)
     _trace(error, console)
     return error.exit_code
 
@@ -36,15 +36,10 @@ def usage(error: click.ClickException, console: Console) -> int:
     context = error.ctx if isinstance(error, click.UsageError) else None
     message = error.format_message()
     hint = _usage_hint(error, context)
-    facts: dict[str, object] = {
-        "error": "UsageError",
-        "message": message,
-        "hint": hint,
-        "exit_code": exit_codes.USAGE,
-    }
+    facts = _facts("UsageError", message, hint, exit_codes.USAGE)
     if context is not None:
         console.complain(context.get_usage())
-    _tell(message, hint, facts, console)
+    _tell(facts, console)
     return exit_codes.USAGE
 
 
@@ -63,13 +58,7 @@ def unexpected(error: Exception, console: Console) -> int:
         return interrupted(console)
     message = f"internal error: {type(error).__name__}: {error}"
     hint = "Please report this, with what the same command prints with -v."
-    facts: dict[str, object] = {
-        "error": "InternalError",
-        "message": message,
-        "hint": hint,
-        "exit_code": exit_codes.INTERNAL,
-    }
-    _tell(message, hint, facts, console)
+    _tell(_facts("InternalError", message, hint, exit_codes.INTERNAL), console)
     _trace(error, console)
     return exit_codes.INTERNAL
 
@@ -80,10 +69,14 @@ def _began_as_interrupt(error: BaseException | None) -> bool:
     return error is not None
 
 
-def _tell(message: str, hint: str, facts: dict[str, object], console: Console) -> None:
-    console.complain(f"error: {message}", "error")
-    if hint:
-        console.complain(f"hint: {hint}")
+def _facts(error: str, message: str, hint: str, exit_code: int) -> dict[str, object]:
+    return {"error": error, "message": message, "hint": hint, "exit_code": exit_code}
+
+
+def _tell(facts: dict[str, object], console: Console) -> None:
+    console.complain(f"error: {facts['message']}", "error")
+    if facts["hint"]:
+        console.complain(f"hint: {facts['hint']}")
     if console.settings.as_json:
         # The message is out; that standard output is broken as well changes nothing.
         with contextlib.suppress(OutputClosed, VoiceIDError):

@@ -5,63 +5,53 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from voiceid.cli.clip_arguments import people_in
-from voiceid.cli.options import Rate
+from voiceid.cli.options import RATE, together
 
 if TYPE_CHECKING:
     from voiceid.evaluation import Protocol
     from voiceid.evaluation.protocol import Recording
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 LISTS = frozenset({".csv", ".jsonl", ".ndjson", ".json"})
 
 
-def input_options(function: F) -> F:
-    """Add ``INPUT``, ``--enrolled MAP`` and ``--enroll-first N``."""
-    for option in (
-        click.option(
-            "--enroll-first",
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="Of a list or folder, enrol the first N recordings of each speaker; ask about the"
-            " others.",
-        ),
-        click.option(
-            "--enrolled",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            metavar="MAP",
-            help="INPUT is `MODEL PATH target|nontarget`, and MAP says `MODEL PATH...`.",
-        ),
-        click.argument("input", metavar="INPUT", type=click.Path(path_type=Path)),
-    ):
-        function = option(function)
-    return function
+input_options = together(
+    click.argument("input", metavar="INPUT", type=click.Path(path_type=Path)),
+    click.option(
+        "--enrolled",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="MAP",
+        help="INPUT is `MODEL PATH target|nontarget`, and MAP says `MODEL PATH...`.",
+    ),
+    click.option(
+        "--enroll-first",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Of a list or folder, enrol the first N recordings of each speaker; ask about the"
+        " others.",
+    ),
+)
+"""``INPUT``, ``--enrolled MAP`` and ``--enroll-first N``."""
 
-
-def fitting_options(function: F) -> F:
-    """Add ``--target-fmr RATE`` and ``--cache DIR``, of what is fitted."""
-    for option in (
-        click.option(
-            "--cache",
-            type=click.Path(file_okay=False, path_type=Path),
-            metavar="DIR",
-            help="Folder of what was heard before, as of evaluate (default: nothing is kept).",
-        ),
-        click.option(
-            "--target-fmr",
-            type=Rate(),
-            metavar="RATE",
-            help="How often another voice may match from now on; refused if the trials are too"
-            " few.",
-        ),
-    ):
-        function = option(function)
-    return function
+fitting_options = together(
+    click.option(
+        "--target-fmr",
+        type=RATE,
+        metavar="RATE",
+        help="How often another voice may match from now on; refused if the trials are too few.",
+    ),
+    click.option(
+        "--cache",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Folder of what was heard before, as of evaluate (default: nothing is kept).",
+    ),
+)
+"""``--target-fmr RATE`` and ``--cache DIR``, of what is fitted."""
 
 
 def protocol_of(
@@ -70,12 +60,7 @@ def protocol_of(
     enroll_first: int | None,
     of_manifest: Callable[[Sequence[Recording]], Protocol] | None = None,
 ) -> Protocol:
-    """Read what is to be compared; ``of_manifest``: how, when a manifest does not say.
-
-    Raises
-    ------
-    TrialsInvalid
-    """
+    """Read what is to be compared; ``of_manifest``: how, when a manifest does not say."""
     from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
     protocol = _protocol(path, enrolled, enroll_first, of_manifest or evaluation.all_pairs)
@@ -108,10 +93,6 @@ def recordings_of(path: Path) -> tuple[Recording, ...]:
     """Return the recordings of a list, or of a folder with a folder for each speaker.
 
     A folder within that of a speaker is a session.
-
-    Raises
-    ------
-    TrialsInvalid, ManifestInvalid, AudioNotFound
     """
     from voiceid.evaluation import Recording, read_manifest  # noqa: PLC0415 - loads the engines
 

@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 
 
 def log_to(console: Console, config: Config) -> None:
-    """Have the events of this command written where the settings say, until it ends.
-
-    Raises
-    ------
-    ConfigError
-        The file cannot be opened.
-    """
+    """Have the events of this command written where the settings say, until it ends."""
     handlers = _handlers(console, config)
     if not handlers:
         return

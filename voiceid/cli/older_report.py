@@ -14,13 +14,7 @@ _VERSIONS = (1, 2)
 
 
 def older_report(path: Path) -> dict[str, Any]:
-    """Return the report in a file.
-
-    Raises
-    ------
-    TrialsInvalid
-        It is none, or of a newer form.
-    """
+    """Return the report in a file."""
     try:
         found = json.loads(path.read_bytes())
         if isinstance(found, dict) and found.get("format") == "voiceid-evaluation":
@@ -36,7 +30,7 @@ def older_report(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     raise TrialsInvalid(
-        f"{path} is no report of an evaluation", hint="Name a report.json that evaluate wrote."
+        f"{path} is not a report of an evaluation", hint="Name a report.json that evaluate wrote."
     )
 
 
@@ -84,8 +78,8 @@ def _figures(report: dict[str, Any]) -> dict[str, str]:
     if llrs is not None and llrs["cllr"] is not None:
         costs |= {f"actDCF {prior}": cost for prior, cost in llrs["act_dcf"].items()}
         costs |= {"Cllr": llrs["cllr"], "minCllr of the LLRs": llrs["min_cllr"]}
-    told = {name: "-" if rate is None else f"{100 * rate:.3f} %" for name, rate in rates.items()}
-    return told | {name: f"{cost:.4f}" for name, cost in costs.items()}
+    shown = {name: "-" if rate is None else f"{100 * rate:.3f} %" for name, rate in rates.items()}
+    return shown | {name: f"{cost:.4f}" for name, cost in costs.items()}
 
 
 def _calibration(report: dict[str, Any]) -> str:

@@ -11,15 +11,7 @@ if TYPE_CHECKING:
 
 
 def open_voiceid(console: Console, **settings: object) -> VoiceID:
-    """Return the gallery, set up as the options say.
-
-    Parameters
-    ----------
-    console : Console
-    **settings : object
-        More settings that an option of the command gives, with ``__`` for the dot; None
-        means that the option was not given.
-    """
+    """Return the gallery, set up as the options say; in ``settings``, ``__`` is the dot."""
     console.require_stdout()
     # Imported here: the engines take longer to load than a help text takes to read.
     from voiceid.cli.logs import log_to  # noqa: PLC0415

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from voiceid.cli.console import Console
 from voiceid.cli.tree import AudioOption, Command, CommonOption, Group
 
+if TYPE_CHECKING:
+    from voiceid.domain import SpeakerDetails
+
 F = TypeVar("F", bound=Callable[..., Any])
-_Decorator = Callable[[F], F]
+T = TypeVar("T")
 
 
 class Real(click.FloatRange):
@@ -29,86 +33,82 @@ class Real(click.FloatRange):
         return number
 
 
-class Rate(click.ParamType[float]):
-    """An error rate to aim at, above 0 and at most one half: 0.005, 1/200 or 0.5%."""
+class Parsed(click.ParamType[T]):
+    """A value that a function reads, or says in a ValueError what it is not."""
 
-    name = "rate"
+    def __init__(self, name: str, read: Callable[[Any], T]) -> None:
+        self.name, self._read = name, read
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the rate as a fraction."""
-        from voiceid.decision.aims import rate_of  # noqa: PLC0415 - loads numpy
-
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> T:
+        """Return what was read."""
         try:
-            return rate_of(value)
+            return self._read(value)
         except ValueError as error:
             self.fail(f"{value!r} is {error}.", param, ctx)
 
 
-class NumberOrNone(click.ParamType[int | None]):
-    """The number of something, or ``none``."""
+def _rate(value: Any, *, as_limit: bool = False) -> float:
+    from voiceid.decision.aims import rate_of  # noqa: PLC0415 - loads numpy
 
-    name = "number"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | None:
-        """Return the number, or None."""
-        text = str(value)
-        if text == "none":
-            return None
-        if not (text.isascii() and text.isdecimal()):
-            self.fail(f"{text!r} is neither a number nor none.", param, ctx)
-        return int(text)
+    return rate_of(value, as_limit=as_limit)
 
 
-class Channel(click.ParamType[str]):
-    """``mix``, ``left``, ``right`` or a channel's number counted from 0."""
-
-    name = "channel"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the channel as the configuration takes it."""
-        text = str(value)
-        if text not in {"mix", "left", "right"} and not (text.isascii() and text.isdecimal()):
-            self.fail(f"{text!r} is not mix, left, right or a channel's number.", param, ctx)
-        return text
+def _number_or_none(value: Any) -> int | None:
+    if value == "none":
+        return None
+    if not (value.isascii() and value.isdecimal()):
+        raise ValueError("neither a number nor none")
+    return int(value)
 
 
-class SpeakerName(click.ParamType[str]):
-    """A speaker's name, whatever the locale.
+def _channel(value: Any) -> str:
+    text = str(value)
+    if text not in {"mix", "left", "right"} and not (text.isascii() and text.isdecimal()):
+        raise ValueError("not mix, left, right or a channel's number")
+    return text
+
+
+def _speaker_name(value: Any) -> str:
+    """Return a name, whatever the locale.
 
     Under a locale without UTF-8 the bytes of a name arrive as lone surrogates; they are read
-    as the UTF-8 that they are.  (File names stay as they came: they are bytes in disguise.)
+    as the UTF-8 that they are.  (File names stay as they came: they are bytes in disguise.)  One
+    that is not UTF-8 is left to the check of names.
     """
-
-    name = "name"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the name; one that is no UTF-8 is left to the check of names."""
-        del param, ctx
-        try:
-            return os.fsencode(value).decode("utf-8")
-        except UnicodeError:
-            return str(value)
+    try:
+        return os.fsencode(value).decode("utf-8")
+    except UnicodeError:
+        return str(value)
 
 
-class Metadata(click.ParamType[tuple[str, str]]):
-    """``KEY=VALUE``."""
+def _metadata(value: Any) -> tuple[str, str]:
+    if isinstance(value, tuple):
+        return value
+    key, sign, text = str(value).partition("=")
+    if not sign or not key.strip():
+        raise ValueError("not KEY=VALUE")
+    return key.strip(), text.strip()
 
-    name = "metadata"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Return the key and the value."""
-        if isinstance(value, tuple):
-            return value
-        key, sign, text = str(value).partition("=")
-        if not sign or not key.strip():
-            self.fail(f"{value!r} is not KEY=VALUE.", param, ctx)
-        return key.strip(), text.strip()
+RATE = Parsed("rate", _rate)
+"""An error rate to aim at: 0.005, 1/200 or 0.5%."""
+RATE_LIMIT = Parsed("rate", functools.partial(_rate, as_limit=True))
+"""The most that a measured error rate may be, 0 to 1, written alike."""
+NUMBER_OR_NONE = Parsed("number", _number_or_none)
+"""The number of something, or ``none``."""
+SPEAKER_NAME = Parsed("name", _speaker_name)
+"""The name of a speaker."""
+
+
+def together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Return a decorator that adds options, which the help lists in this order."""
+
+    def decorated(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorated
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -121,67 +121,50 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         setattr(settings.settings, param.name, value)
 
 
-def _common(*names: str, text: str, **kwargs: Any) -> _Decorator[Any]:
+def _common(*names: str, text: str, **kwargs: Any) -> Callable[[Any], Any]:
     kind = {"cls": CommonOption, **kwargs}
     return click.option(*names, expose_value=False, callback=_remember, help=text, **kind)
 
 
-_JSON = _common(
-    "--json", "as_json", is_flag=True, text="Print one JSON object per result, one a line."
+common_options = together(
+    _common(
+        "--json", "as_json", is_flag=True, text="Print one JSON object per result, one a line."
+    ),
+    _common("--model", metavar="NAME", text="Encoder to use; `voiceid models list` shows them."),
+    _common("--data", metavar="DIR", text="Folder of the database and the index."),
+    _common("--home", metavar="DIR", text="Folder of config.yaml, which paths start from."),
+    _common("--offline", is_flag=True, text="Never download a model."),
+    _common(
+        "--log",
+        type=click.Choice(["off", "human", "json"]),
+        metavar="off|human|json",
+        text="Write an event for each decision and change to standard error.",
+    ),
+    _common("-q", "--quiet", is_flag=True, text="No notices, warnings or progress."),
+    _common(
+        "-v", "--verbose", is_flag=True, text="Say which config.yaml is read; show tracebacks."
+    ),
+    _common("--no-color", is_flag=True, text="No colours; so does NO_COLOR."),
 )
-_MODEL = _common(
-    "--model", metavar="NAME", text="Encoder to use; `voiceid models list` shows them."
-)
-_DATA = _common("--data", metavar="DIR", text="Folder of the database and the index.")
-_HOME = _common("--home", metavar="DIR", text="Folder of config.yaml, which paths start from.")
-_OFFLINE = _common("--offline", is_flag=True, text="Never download a model.")
-_QUIET = _common("-q", "--quiet", is_flag=True, text="No notices, warnings or progress.")
-_VERBOSE = _common(
-    "-v", "--verbose", is_flag=True, text="Say which config.yaml is read; show tracebacks."
-)
-_NO_COLOR = _common("--no-color", is_flag=True, text="No colours; so does NO_COLOR.")
-_LOG = _common(
-    "--log",
-    type=click.Choice(["off", "human", "json"]),
-    metavar="off|human|json",
-    text="Write an event for each decision and change to standard error.",
-)
-_CHANNEL = _common(
-    "--channel",
-    cls=AudioOption,
-    type=Channel(),
-    metavar="mix|left|right|N",
-    text="Channel of the audio to listen to (default: mix).",
-)
+"""The options of every command, which are kept in the console's settings."""
 
-
-def common_options(function: F) -> F:
-    """Add the options of every command, which are kept in the console's settings."""
-    for option in (_NO_COLOR, _VERBOSE, _QUIET, _LOG, _OFFLINE, _HOME, _DATA, _MODEL, _JSON):
-        function = option(function)
-    return function
-
-
-def audio_options(function: F) -> F:
-    """Add the common options and those of commands that hear audio."""
-    with_channel: F = _CHANNEL(function)
-    return common_options(with_channel)
+audio_options = together(
+    common_options,
+    _common(
+        "--channel",
+        cls=AudioOption,
+        type=Parsed("channel", _channel),
+        metavar="mix|left|right|N",
+        text="Channel of the audio to listen to (default: mix).",
+    ),
+)
+"""The common options and those of commands that hear audio."""
 
 
 def leaf(
     name: str, *, group: click.Group | None = None, audio: bool = False, **kwargs: Any
 ) -> Callable[[Callable[..., int]], Command]:
-    """Make a function a command, of a group if one is given, with the common options.
-
-    Parameters
-    ----------
-    name : str
-    group : click.Group, optional
-    audio : bool
-        Whether it hears audio.
-    **kwargs : object
-        See `Command`.
-    """
+    """Make a function a `Command` with the common options, of a group if one is given."""
     options = audio_options if audio else common_options
 
     def made(function: Callable[..., int]) -> Command:
@@ -203,7 +186,7 @@ def branch(
 
 target_fmr_option = click.option(
     "--target-fmr",
-    type=Rate(),
+    type=RATE,
     metavar="RATE",
     help="How often another voice may match: 0.001, 1/1000 or 0.1% (default: the settings, else"
     " 0.001).",
@@ -229,31 +212,35 @@ yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 """``--yes``, of what cannot be undone."""
 
 
-def details_options(function: F) -> F:
-    """Add the options that say what is to be known of a speaker beside the voice."""
-    for option in (
-        click.option(
-            "--expires",
-            metavar="WHEN",
-            help="Last day on which the speaker is accepted: 2027-01-31, or a time (UTC).",
-        ),
-        click.option(
-            "--meta",
-            type=Metadata(),
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Keep this with the speaker; may be given often.",
-        ),
-        click.option(
-            "--group",
-            "groups",
-            multiple=True,
-            metavar="GROUP",
-            help="Put the speaker into a group; may be given often.",
-        ),
-    ):
-        function = option(function)
-    return function
+details_options = together(
+    click.option(
+        "--group",
+        "groups",
+        multiple=True,
+        metavar="GROUP",
+        help="Put the speaker into a group; may be given often.",
+    ),
+    click.option(
+        "--meta",
+        type=Parsed("metadata", _metadata),
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Keep this with the speaker; may be given often.",
+    ),
+    click.option(
+        "--expires",
+        metavar="WHEN",
+        help="Last day on which the speaker is accepted: 2027-01-31, or a time (UTC).",
+    ),
+)
+"""What is to be known of a speaker beside the voice."""
+
+
+def speaker_details(expires: str | None = None, **details: Any) -> SpeakerDetails:
+    """Return what such options say; raises SpeakerDetailInvalid."""
+    from voiceid.domain import SpeakerDetails, expiry  # noqa: PLC0415 - loads numpy
+
+    return SpeakerDetails(expires_at=None if expires is None else expiry(expires), **details)
 
 
 audio_argument = click.argument("audio", metavar="AUDIO")
@@ -262,5 +249,5 @@ audio_argument = click.argument("audio", metavar="AUDIO")
 audio_arguments = click.argument("audio", metavar="AUDIO...", nargs=-1, required=True)
 """Clips: files, folders, patterns, or ``-`` for standard input."""
 
-name_argument = click.argument("name", metavar="NAME", type=SpeakerName())
+name_argument = click.argument("name", metavar="NAME", type=SPEAKER_NAME)
 """One speaker, enrolled or to be."""

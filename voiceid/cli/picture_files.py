@@ -14,22 +14,7 @@ from voiceid.whole_files import whole_file
 def targets(output: str | None, stem: str, suffixes: Sequence[str], *, force: bool) -> list[Path]:
     """Return the files to write: one of that very name, or one of each kind in a folder.
 
-    Parameters
-    ----------
-    output : str or None
-        A name that ends like a picture's file is one; anything else is a folder, which is made
-        when it is written to.  None: there are no files.
-    stem : str
-        What the files in a folder are called.
-    suffixes : sequence of str
-        The kinds that there are, e.g. ``.png``.
-    force : bool
-        Whether files that are there already may be replaced.
-
-    Raises
-    ------
-    PictureNotWritten
-        A file is there already, or it ends like a picture of another kind.
+    ``suffixes`` are the kinds that there are; without ``output`` there are no files.
     """
     if output is None:
         return []
@@ -37,7 +22,7 @@ def targets(output: str | None, stem: str, suffixes: Sequence[str], *, force: bo
     if path.suffix.lower() in {".png", ".html", ".svg", ".jpg", ".jpeg", ".pdf", ".htm"}:
         if path.suffix.lower() not in suffixes:
             raise PictureNotWritten(
-                f"{output} cannot be drawn: {path.suffix} is none of its kinds",
+                f"{output} cannot be drawn: {path.suffix} is not one of its kinds",
                 hint=f"Name a folder, or a file that ends with {' or '.join(suffixes)}.",
             )
         files = [path]
@@ -53,13 +38,7 @@ def targets(output: str | None, stem: str, suffixes: Sequence[str], *, force: bo
 
 
 def write(pictures: Mapping[Path, bytes], console: Console) -> None:
-    """Write files, each whole or not at all, and tell of each.
-
-    Raises
-    ------
-    PictureNotWritten
-        A file cannot be written.
-    """
+    """Write files, each whole or not at all, and tell of each."""
     for path, data in pictures.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

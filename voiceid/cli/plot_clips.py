@@ -36,12 +36,6 @@ def speakers_clips(arguments: Sequence[str]) -> list[tuple[str, str]]:
     """Return (speaker, path) of the clips that lists and folders hold, by speaker.
 
     A file that is not a list is a clip of the speaker that its folder is called after.
-
-    Raises
-    ------
-    TrialsInvalid, ManifestInvalid, AudioNotFound
-    click.UsageError
-        Standard input, which is in no folder.
     """
     if STDIN in arguments:
         raise click.UsageError("Standard input (-) has no speaker; name lists or folders.")

@@ -13,15 +13,7 @@ _BAR_COLUMNS = 24
 
 
 class ProgressBar:
-    """Draw one line that renews itself on a terminal, or one plain line a stage elsewhere.
-
-    Parameters
-    ----------
-    write : callable
-        Takes text for standard error.
-    terminal : bool
-        Whether a line can be drawn over.
-    """
+    """Draw one line that renews itself on a terminal, or one plain line a stage elsewhere."""
 
     def __init__(self, write: Callable[[str], None], *, terminal: bool) -> None:
         self._write = write

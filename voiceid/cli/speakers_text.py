@@ -122,7 +122,7 @@ def _agreement_rows(found: Inspection) -> tuple[list[str], list[list[str]]]:
 
 def _nearest_text(found: Inspection) -> str:
     if found.nearest is None or found.likeness is None:
-        return "nobody else is enrolled in this embedding space"
+        return "no other speaker is enrolled in this embedding space"
     return f"nearest  {found.nearest.speaker.name}, {_likeness_text(found.likeness)}"
 
 

@@ -46,8 +46,9 @@ def is_terminal(stream: object) -> bool:
 
 def shows_colours(stream: object) -> bool:
     """Whether colours may be written to the stream: see no-color.org; the rest is for files."""
-    told = os.environ.get("NO_COLOR")
-    return not told and os.environ.get("TERM", "dumb") != "dumb" and is_terminal(stream)
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    return is_terminal(stream)
 
 
 def speaks_utf8(stream: object) -> bool:

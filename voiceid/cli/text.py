@@ -66,16 +66,7 @@ def table(
     rows: Sequence[Sequence[str]],
     right: Collection[str] = (),
 ) -> str:
-    """Return aligned columns under a header.
-
-    Parameters
-    ----------
-    header : sequence of str
-    rows : sequence of sequences of str
-        As many cells each as the header; made printable here.
-    right : collection of str
-        Headers of the columns that are aligned to the right (numbers).
-    """
+    """Return aligned columns under a header; those named in ``right`` to the right (numbers)."""
     cells = [list(header), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(width(row[i]) for row in cells) for i in range(len(header))]
 
@@ -96,13 +87,7 @@ def fields(values: Mapping[str, str]) -> str:
 
 
 def json_line(value: Mapping[str, object], *, ascii_only: bool = False) -> str:
-    """Return ``value`` as JSON on one line, strict (no NaN) and with nothing unprintable.
-
-    Raises
-    ------
-    ValueError
-        A number is not finite: that is no JSON, and no answer either.
-    """
+    """Return ``value`` as JSON on one line, strict (no NaN) and with nothing unprintable."""
     text = json.dumps(dict(value), ensure_ascii=ascii_only, allow_nan=False)
     if text.isprintable():
         return text

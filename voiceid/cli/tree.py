@@ -23,13 +23,7 @@ class AudioOption(CommonOption):
 
 
 class Command(click.Command):
-    """A command whose help ends with examples.
-
-    Parameters
-    ----------
-    examples : sequence of str
-        Each one line, as it would be typed.
-    """
+    """A command whose help ends with examples, one line each."""
 
     def __init__(self, *args: Any, examples: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -49,15 +43,9 @@ class Command(click.Command):
 class Group(click.Group):
     """Commands under one word.
 
-    Parameters
-    ----------
-    examples : sequence of str
-        Each one line, as it would be typed.
-    lazy : mapping of str to mapping of str to str, optional
-        By the heading in the help: commands by name, and the line for the listing, so that
-        showing the listing imports none of them.
-    modules : str
-        With the name of such a command behind it, the module whose ``command`` it is.
+    ``lazy`` has, by the heading in the help, commands by name with the line for the listing, so
+    that the listing imports none of them.  ``modules`` with such a name behind it is the module
+    whose ``command`` it is.
     """
 
     def __init__(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voiceid import __version__
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.text import fields
@@ -21,12 +20,10 @@ def tell_version(console: Console) -> int:
         console.result(f"voiceid {__version__}\nschema {SCHEMA_HEAD}")
     with open_voiceid(console) as vid:
         models = vid.models.list()
-    if console.settings.as_json:
-        listed = [_facts(status) for status in models]
-        console.json({"voiceid": __version__, "schema": SCHEMA_HEAD, "models": listed})
-    else:
-        console.result(fields({f"model {status.name}": _text(status) for status in models}))
-    return exit_codes.DONE
+    return console.answer(
+        {"voiceid": __version__, "schema": SCHEMA_HEAD, "models": [_facts(s) for s in models]},
+        fields({f"model {status.name}": _text(status) for status in models}),
+    )
 
 
 def _facts(status: ModelStatus) -> dict[str, object]:

@@ -157,8 +157,11 @@ def threshold_by_hand(value: object, source: str) -> SetThreshold:
         ) from error
 
 
-def rate_of(value: object) -> float:
-    """Return a rate that is written as 0.005, ``1/200`` or ``0.5%``; raises ValueError."""
+def rate_of(value: object, *, as_limit: bool = False) -> float:
+    """Return a rate that is written as 0.005, ``1/200`` or ``0.5%``; raises ValueError.
+
+    One to aim at is above 0 and at most one half; a limit for measured rates is 0 to 1.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("not a rate")  # noqa: TRY004 - one error for all that is not a rate
     text = str(value).strip()
@@ -167,7 +170,9 @@ def rate_of(value: object) -> float:
         rate = float(Fraction(text.removesuffix("%").strip()) / scale)
     except (ValueError, ZeroDivisionError, OverflowError):
         raise ValueError("not a rate such as 0.005, 1/200 or 0.5%") from None
-    if not 0.0 < rate <= MAX_RATE:
+    if as_limit and not 0.0 <= rate <= 1.0:
+        raise ValueError("not 0 to 1")
+    if not as_limit and not 0.0 < rate <= MAX_RATE:
         raise ValueError(f"not above 0 and at most {MAX_RATE:g}")
     return rate
 

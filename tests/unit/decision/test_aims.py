@@ -137,6 +137,14 @@ def test_what_is_not_a_rate_is_refused(value: object) -> None:
         rate_of(value)
 
 
+def test_a_limit_for_a_measured_rate_is_0_to_1() -> None:
+    for text, rate in {"0": 0.0, "1/200": 0.005, "0.5%": 0.005, "100%": 1.0}.items():
+        assert rate_of(text, as_limit=True) == rate
+    for text in ("-0.1%", "101%", "nan", ""):
+        with pytest.raises(ValueError, match="not"):
+            rate_of(text, as_limit=True)
+
+
 @pytest.mark.parametrize("value", [-0.1, 2.1, math.nan, math.inf])
 def test_what_cannot_be_a_lead_is_never_a_margin(value: float) -> None:
     with pytest.raises(ConfigError, match="margin"):
