@@ -15,7 +15,7 @@ Clips = Callable[[str, str], list[Path]]
 def statements(vid: VoiceID, act: Callable[[], object]) -> list[list[str]]:
     """Return the SQL of each transaction, without what begins it."""
     found: list[list[str]] = []
-    engine = vid._parts.store._engine
+    engine = vid._session.store._engine
 
     def begin(*_: object) -> None:
         found.append([])
@@ -46,5 +46,5 @@ def test_the_work_of_every_day_takes_few_statements(vid: VoiceID, clips: Clips) 
     decided = statements(vid, lambda: vid.identify(asked))[-1]
     besides = [one for one in decided if "FROM changes" not in one]  # the check for changes
     assert len(besides) <= 3, "\n".join(decided)
-    [renamed] = statements(vid, lambda: vid.rename("alice", "alicia"))
+    [renamed] = statements(vid, lambda: vid.speakers.rename("alice", "alicia"))
     assert len(renamed) <= 3, "\n".join(renamed)
