@@ -210,7 +210,7 @@ def test_without_auto_upgrade_an_older_database_is_refused_untouched(
     before = contents(database.parent)
     with pytest.raises(SchemaOutdated, match="0901") as refused:
         Store.open(database, StoreOptions(auto_upgrade=False))
-    assert "db upgrade" in refused.value.hint
+    assert "database upgrade" in refused.value.hint
     assert contents(database.parent) == before
     assert upgrade.upgrade(database).state is SchemaState.CURRENT
     assert upgrade.upgrade(database).state is SchemaState.CURRENT
