@@ -37,15 +37,7 @@ from benchmarks.centroids import (
     judge,
     runs,
 )
-from benchmarks.corpora import (
-    Clip,
-    Coding,
-    corpora_argument,
-    cut,
-    split,
-    test_other,
-    train_clean,
-)
+from benchmarks.corpora import Clip, Coding, corpora_argument, cut, split, test_other, train_clean
 from benchmarks.degradations import CONDITIONS, noisy, telephone
 from benchmarks.tables import markdown, percent
 from benchmarks.trials import Floats, Voice

@@ -168,9 +168,7 @@ def start_up(runs: int) -> list[Line]:
     """Measure what stands before any work."""
     program = "import time; t = time.perf_counter(); import voiceid; print(time.perf_counter() - t)"
     [imports, helps] = in_turn(
-        runs,
-        lambda: printed(sys.executable, "-c", program),
-        lambda: run(_program(), "--help")[0],
+        runs, lambda: printed(sys.executable, "-c", program), lambda: run(_program(), "--help")[0]
     )
     return [
         Line("import voiceid", imports, "s", 0.15),

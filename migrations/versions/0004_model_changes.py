@@ -29,9 +29,7 @@ def upgrade() -> None:
             name="fk_model_changes_from_space_embedding_spaces",
         ),
         sa.ForeignKeyConstraint(
-            ["to_space"],
-            ["embedding_spaces.id"],
-            name="fk_model_changes_to_space_embedding_spaces",
+            ["to_space"], ["embedding_spaces.id"], name="fk_model_changes_to_space_embedding_spaces"
         ),
         sa.CheckConstraint("from_space <> to_space", name="ck_model_changes_spaces_differ"),
         sqlite_autoincrement=True,

@@ -63,8 +63,7 @@ def test_an_acceptance_says_who_and_why_and_by_how_much() -> None:
 
 @pytest.mark.parametrize("task", Task)
 @pytest.mark.parametrize(
-    ("outcome", "code"),
-    [(Outcome.ACCEPTED, 0), (Outcome.REJECTED, 10), (Outcome.INCONCLUSIVE, 11)],
+    ("outcome", "code"), [(Outcome.ACCEPTED, 0), (Outcome.REJECTED, 10), (Outcome.INCONCLUSIVE, 11)]
 )
 def test_every_outcome_of_every_task_has_its_words_and_its_exit_code(
     task: Task, outcome: Outcome, code: int, capsys: pytest.CaptureFixture[str]

@@ -178,9 +178,7 @@ def _missing(vid: VoiceID, name: str, share: Known) -> str | None:
 
 
 def _lost(
-    gallery: Gallery,
-    first: dict[str, list[int]],
-    shares: dict[str, tuple[Gallery, dict[str, int]]],
+    gallery: Gallery, first: dict[str, list[int]], shares: dict[str, tuple[Gallery, dict[str, int]]]
 ) -> list[str]:
     """Compare who is there in the end with what all writers had acknowledged."""
     faults, expected = [], {name for _, mine in shares.values() for name in mine}

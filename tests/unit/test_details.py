@@ -137,8 +137,7 @@ def speaker(**more: object) -> Speaker:
 
 
 @pytest.mark.parametrize(
-    ("after_s", "expected"),
-    [(-1, Standing.ACTIVE), (0, Standing.EXPIRED), (1, Standing.EXPIRED)],
+    ("after_s", "expected"), [(-1, Standing.ACTIVE), (0, Standing.EXPIRED), (1, Standing.EXPIRED)]
 )
 def test_a_speaker_expires_at_the_very_moment(after_s: float, expected: Standing) -> None:
     now = NOON + timedelta(seconds=after_s)

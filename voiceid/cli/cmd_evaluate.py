@@ -73,9 +73,7 @@ def command(  # noqa: PLR0913 - one parameter an option
 
         protocol = protocol_of(input, enrolled, enroll_first)
         found = vid.calibrations.evaluate(
-            protocol,
-            cache=cache or output / "embeddings",
-            tell=console.hearing,
+            protocol, cache=cache or output / "embeddings", tell=console.hearing
         )
         drawn = write_report(found, output, input.resolve().name)
     if console.settings.as_json:

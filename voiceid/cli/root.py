@@ -49,10 +49,7 @@ _COMMANDS = {
     modules="voiceid.cli.cmd_",
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
-    examples=[
-        "voiceid enroll alice a1.wav a2.wav a3.wav",
-        "voiceid identify door.mp3",
-    ],
+    examples=["voiceid enroll alice a1.wav a2.wav a3.wav", "voiceid identify door.mp3"],
 )
 @click.option("--version", is_flag=True, help="Show all versions, and exit.")
 @audio_options

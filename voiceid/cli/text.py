@@ -61,11 +61,7 @@ def width(text: str) -> int:
     )
 
 
-def table(
-    header: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    right: Collection[str] = (),
-) -> str:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> str:
     """Return aligned columns under a header; those named in ``right`` to the right (numbers)."""
     cells = [list(header), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(width(row[i]) for row in cells) for i in range(len(header))]

@@ -151,7 +151,6 @@ def rate_rows(
 
     Parameters
     ----------
-    fitted : Fit
     scored : ScoredTrials
         That it was fitted on.
     name : str

@@ -98,12 +98,7 @@ class FloatGraph:
 def quantized(graph: FloatGraph, layers: Iterable[str], ranges: Ranges) -> bytes:
     """Return the ONNX file with the named layers in integers, at the ranges of their values."""
     import onnx  # noqa: PLC0415 - once per model that is quantized
-    from onnxruntime.quantization import (  # noqa: PLC0415 - as above
-        CalibrationMethod,
-        QDQQuantizer,
-        QuantType,
-        TensorsData,
-    )
+    from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType, TensorsData  # noqa: PLC0415 - as above
 
     names = set(layers)
     rounded = graph.rounded(names)

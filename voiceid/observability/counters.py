@@ -104,11 +104,7 @@ class Counters:
 
     def stats(self, speakers: Mapping[str, int] | None) -> Stats:
         """Return where everything stands, at one moment."""
-        from voiceid.observability.stats import (  # noqa: PLC0415 - few processes are asked
-            DecisionCount,
-            Histogram,
-            Stats,
-        )
+        from voiceid.observability.stats import DecisionCount, Histogram, Stats  # noqa: PLC0415 - few processes are asked
 
         def frozen(latencies: Mapping[str, _Latency]) -> dict[str, Histogram]:
             return {

@@ -80,10 +80,7 @@ class Store:
         """Empty the write-ahead log, which keeps removed rows; False when a reader holds it."""
         if isinstance(self.path, DatabaseUrl):
             return True  # a server keeps its own log
-        with (
-            wrapped(self.path),
-            contextlib.closing(self._engine.raw_connection()) as connection,
-        ):
+        with wrapped(self.path), contextlib.closing(self._engine.raw_connection()) as connection:
             return empty_log(connection.driver_connection)
 
     def copy_into(self, file: Path) -> None:

@@ -103,8 +103,7 @@ def revision(connection: Connection, url: DatabaseUrl) -> str | None:
     )
     if ours != versions:
         raise StoreError(
-            f"{url} holds the tables of another program",
-            hint="Give voiceid a database of its own.",
+            f"{url} holds the tables of another program", hint="Give voiceid a database of its own."
         )
     if not versions:
         return None

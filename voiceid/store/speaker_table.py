@@ -22,14 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from voiceid.domain import (
-    Speaker,
-    SpeakerDetails,
-    SpeakerRef,
-    Standing,
-    speaker_key,
-    speaker_name,
-)
+from voiceid.domain import Speaker, SpeakerDetails, SpeakerRef, Standing, speaker_key, speaker_name
 from voiceid.errors import SpeakerExists, SpeakerNameInvalid, SpeakerNotFound
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects

@@ -58,7 +58,6 @@ class SchemaStatus:
         The database's revision; None when there is no database.
     head : str
         This program's revision.
-    state : SchemaState
     """
 
     current: str | None

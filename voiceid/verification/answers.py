@@ -97,13 +97,7 @@ class Facts:
     started: float
     group: str | None = None
 
-    def decision(
-        self,
-        outcome: Outcome,
-        reason: Reason,
-        detail: str,
-        **more: Any,
-    ) -> Decision:
+    def decision(self, outcome: Outcome, reason: Reason, detail: str, **more: Any) -> Decision:
         """Return a decision; fields that are not given are None."""
         values: dict[str, Any] = {
             "speaker": None,

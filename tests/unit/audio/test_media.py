@@ -16,13 +16,7 @@ from sounds import RATE, decoded, encode, melody
 
 from voiceid.audio import AudioOptions
 from voiceid.audio.media import display_name
-from voiceid.errors import (
-    AudioError,
-    AudioInvalid,
-    AudioNotFound,
-    AudioTooLong,
-    AudioUnreadable,
-)
+from voiceid.errors import AudioError, AudioInvalid, AudioNotFound, AudioTooLong, AudioUnreadable
 
 WAV = encode(melody(1.0), "WAV")
 

@@ -10,14 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceid.decision.aims import (
-    Aim,
-    SetThreshold,
-    Target,
-    first_wish,
-    rate_of,
-    threshold_by_hand,
-)
+from voiceid.decision.aims import Aim, SetThreshold, Target, first_wish, rate_of, threshold_by_hand
 from voiceid.errors import ConfigError
 
 RATES = st.floats(1e-6, 0.5)

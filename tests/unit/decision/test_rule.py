@@ -22,12 +22,7 @@ from voiceid.decision.calibration import (
     StoredCalibration,
     Weight,
 )
-from voiceid.decision.rule import (
-    DEFAULT_FMR,
-    DecisionRule,
-    OperatingPoint,
-    accepted,
-)
+from voiceid.decision.rule import DEFAULT_FMR, DecisionRule, OperatingPoint, accepted
 from voiceid.domain import Band, Condition, QualityReport, band_of
 from voiceid.errors import ConfigError, ThresholdUnavailable
 

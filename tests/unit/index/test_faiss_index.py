@@ -103,9 +103,7 @@ def test_a_search_among_many_finds_the_best_of_them() -> None:
 
 
 @pytest.mark.parametrize("k", [1, 2, 5, 40, 99, 100, 1000])
-def test_equal_vectors_come_in_the_order_of_their_ids_with_one_score(
-    k: int,
-) -> None:
+def test_equal_vectors_come_in_the_order_of_their_ids_with_one_score(k: int) -> None:
     index = filled({i: 3 if i % 2 else 4 for i in range(100, 0, -1)})
     found, scores = index.search(direction(3), k)
     assert found[:50].tolist() == list(range(1, 101, 2))[:k]

@@ -93,8 +93,7 @@ def test_a_search_follows_every_change_of_the_database(store: Store, index: Serv
 )
 @given(
     steps=st.lists(
-        st.tuples(st.sampled_from(["enroll", "remove", "search"]), st.integers(0, 4)),
-        max_size=10,
+        st.tuples(st.sampled_from(["enroll", "remove", "search"]), st.integers(0, 4)), max_size=10
     )
 )
 def test_any_history_is_answered_from_the_present(

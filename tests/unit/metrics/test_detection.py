@@ -168,8 +168,7 @@ def test_threshold_at_fmr_of_float32_scores_is_a_float32_number(impostor, target
 
 
 @pytest.mark.parametrize(
-    ("genuine", "impostor"),
-    [([], [0.1]), ([0.1], []), ([math.nan], [0.1]), ([0.1], [math.inf])],
+    ("genuine", "impostor"), [([], [0.1]), ([0.1], []), ([math.nan], [0.1]), ([0.1], [math.inf])]
 )
 def test_missing_and_non_finite_scores_are_refused(genuine, impostor):
     sides = np.array(genuine), np.array(impostor)

@@ -10,12 +10,7 @@ import kaldi_native_fbank as knf
 import numpy as np
 import onnx
 import pytest
-from exports import (
-    THREE_D_SPEAKER,
-    WESPEAKER,
-    campplus_features_in,
-    pooled,
-)
+from exports import THREE_D_SPEAKER, WESPEAKER, campplus_features_in, pooled
 from networks import CARDS, checkpoint, embed, weights
 from onnx import TensorProto, helper
 

@@ -17,15 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from torch_files import (
-    PROTOCOL,
-    Pickler,
-    legacy,
-    legacy_pickle,
-    plain,
-    zipped,
-    zipped_pickle,
-)
+from torch_files import PROTOCOL, Pickler, legacy, legacy_pickle, plain, zipped, zipped_pickle
 
 from voiceid.errors import CheckpointInvalid
 from voiceid.models.checkpoint import MAX_BYTES, read_checkpoint, read_file, require_shapes

@@ -93,9 +93,7 @@ def test_the_range_of_a_value_is_the_median_of_what_the_clips_reach() -> None:
     assert ranges["unsqueeze_2_0"] == pytest.approx((0.2, 0.2))
 
 
-def test_no_sum_of_two_products_of_the_shipped_model_overflows_16_bits(
-    models_folder: Path,
-) -> None:
+def test_no_sum_of_two_products_of_the_shipped_model_overflows_16_bits(models_folder: Path) -> None:
     """Within the measured ranges: processors without VNNI would saturate there."""
     model = onnx.load(models_folder / "campplus-int8.onnx")
     weights = [numpy_helper.to_array(t) for t in model.graph.initializer if t.data_type == 3]

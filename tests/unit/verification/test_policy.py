@@ -13,12 +13,7 @@ from hypothesis import strategies as st
 from random_voices import OTHER_SPACE, SPACE
 
 from voiceid.decision.aims import Aim, Target, threshold_by_hand
-from voiceid.decision.calibration import (
-    CalibratedPoint,
-    Calibration,
-    HeldOut,
-    StoredCalibration,
-)
+from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut, StoredCalibration
 from voiceid.decision.rule import DEFAULT_FMR, DecisionRule, OperatingPoint
 from voiceid.domain import Band, Condition
 from voiceid.errors import ThresholdUnavailable
