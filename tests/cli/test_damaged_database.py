@@ -1,4 +1,4 @@
-"""A damaged database: found by `database check`, put right by `database restore`, and never believed."""
+"""A damaged database: `database check` finds it, `database restore` mends it."""
 
 from __future__ import annotations
 
