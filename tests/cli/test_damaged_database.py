@@ -1,4 +1,4 @@
-"""A damaged database: found by `db check`, put right by `db restore`, and believed by nobody."""
+"""A damaged database: `database check` finds it, `database restore` mends it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from cli_running import Ran, Runner
 
-from voiceid import VoiceID
+from voiceid import EmbeddedClip, VoiceID
 from voiceid.domain import Decision
 from voiceid.errors import VoiceIDError
 
@@ -59,7 +59,7 @@ def asked(home: Path, vectors: dict[str, np.ndarray]) -> dict[str, Decision]:
     with VoiceID.open(home / "data") as vid:
         for name, vector in vectors.items():
             try:
-                answers[name] = vid.identify_embedding(vector, vid.models.space, net_speech_s=6.0)
+                answers[name] = vid.identify(EmbeddedClip(vector, vid.models.space, 6.0))
             except VoiceIDError as error:
                 assert error.hint, error  # noqa: PT017
     return answers
@@ -96,7 +96,7 @@ def test_lost_pages_are_found_and_restored_and_nobody_gets_in_by_them(
         put(database, content)
         checked = run("database", "check")
         assert not sensible(checked), what
-        assert "db restore" in checked.err, what
+        assert "database restore" in checked.err, what
         sensible(run(*COMMANDS[number % len(COMMANDS)]))
         for file in ("copy.jsonl", "copy.sqlite3"):
             (home / file).unlink(missing_ok=True)
