@@ -72,10 +72,10 @@ def require_sound(database: Path, kind: str) -> dict[str, int]:
             hits = index.search(reader, table.vectors[row], 1)
             assert [i for i, _ in hits] == [table.ids[row]]
         index.rebuild(reader)
-        built = index._path.read_bytes()
+        built = index._file.path.read_bytes()
         caught_up = gallery_worker.open_gallery(database, kind)
         caught_up.sync(reader)
         assert caught_up.size(reader) == len(caught_up) == len(index) == len(table.ids)
-        assert index._path.read_bytes() == built
+        assert index._file.path.read_bytes() == built
     store.close()
     return {s.name: s.n_samples for s in speakers}

@@ -150,8 +150,9 @@ class SlowFile(IndexFile):
 class SlowToReplace(GalleryIndex):
     """A gallery with such a file."""
 
-    def _file(self) -> IndexFile:
-        return SlowFile(self._path, SPACE.id, DIM)
+    def __init__(self, space_id: str, dim: int, path: Path) -> None:
+        super().__init__(space_id, dim, path)
+        self._file = SlowFile(path, space_id, dim)
 
 
 def test_a_removal_that_overtakes_a_save_is_not_overwritten_by_it(
