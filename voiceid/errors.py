@@ -145,7 +145,7 @@ class SpaceMismatch(ModelError):
 
 
 class ThresholdUnavailable(ModelError):
-    """No threshold is known for this model; without one nobody is accepted."""
+    """No threshold is known for this model; without one no speaker is accepted."""
 
     exit_code = 39
     default_hint = "`voiceid calibrate` measures thresholds on your own recordings."
@@ -163,7 +163,7 @@ class EnrollmentRefused(VoiceIDError):
 
 
 class SpeakerNotFound(VoiceIDError):
-    """Nobody of that name is enrolled."""
+    """No speaker of that name is enrolled."""
 
     exit_code = 41
     default_hint = "`voiceid speakers list` shows who is enrolled."
