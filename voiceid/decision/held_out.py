@@ -31,7 +31,7 @@ class TrialList:
     """Comparisons of enrolments, 1 to 3 samples of one speaker, with samples.
 
     `enrolments` and `probe` (t,) have places among the vectors, `enrolment` (t,) places in
-    `enrolments`; `speakers` (t, 2) are numbers in the order of the names, the same twice if genuine.
+    `enrolments`; `speakers` (t, 2) are numbers in the order of names, the same twice if genuine.
     """
 
     enrolments: tuple[Ids, ...]
