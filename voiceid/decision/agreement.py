@@ -22,11 +22,7 @@ them, and a slip of another voice is one among few, where a door has every stran
 
 @dataclass(frozen=True, slots=True)
 class Odd:
-    """A sample that does not agree with the others of its speaker.
-
-    - `index`: its place among the samples that were given.
-    - `agreement`, `needed`: cosine to the centroid of the others, and the threshold that it misses.
-    """
+    """A sample whose cosine to the centroid of the others, `agreement`, misses the one `needed`."""
 
     index: int
     agreement: float
@@ -41,15 +37,8 @@ def odd_ones(
 ) -> tuple[list[Odd], dict[int, float]]:
     """Find the samples that do not agree with the others of their speaker.
 
-    The worst is put aside until all that are left agree.  Putting the worst aside first
-    matters: one other voice among three clips pulls the centroid of the others away from
-    every honest clip too.
-
-    - `vectors` (n, dim) float32: unit length.
-    - `qualities`: of the same samples.
-    - `rule`: which score makes two clips one voice, at `AGREEMENT_FMR`.
-    - `judged`: which may be put aside; all of them when omitted.
-
+    The worst is put aside until all that are left agree: one other voice among three clips pulls
+    the centroid away from every honest clip too.  Only those ``judged`` (all when omitted) may go.
     Returns those put aside, in that order, and the cosine of each judged sample to the centroid of
     the others that were left with it.  Two samples alone do not show which is odd: both are.
     """
@@ -76,12 +65,7 @@ def odd_ones(
 
 
 def thresholds_among(qualities: Sequence[QualityReport], rule: DecisionRule) -> list[Threshold]:
-    """Return every threshold that decides a pair of these clips, each once, the lowest first.
-
-    Pairs with too little speech for any threshold count for nothing.
-
-    - `qualities`: of clips with an embedding.
-    """
+    """Return every threshold that decides a pair of these clips, each once, the lowest first."""
     steps = {point.min_net_speech_s for point in rule.points}
     # Two clips of each kind stand for all of them: there may be a million pairs.
     kinds: dict[tuple[bool, int], list[QualityReport]] = {}

@@ -1,8 +1,4 @@
-"""What a decision aims at: an error rate, or a cosine set by hand; and whose wish wins.  Pure.
-
-A wish is stated at one of three levels: by the call, for a group, or in the settings.  The more
-special level wins as a whole: a rate that a call asks for replaces a cosine of the settings.
-"""
+"""What a decision aims at, and which wish wins: of the call, of a group, or of the settings."""
 
 from __future__ import annotations
 
@@ -24,12 +20,7 @@ _MARGINS = (0.0, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An error rate that was asked for.
-
-    - `rate`: above 0, at most 0.5.
-    - `per_search`: True: a false positive identification rate (FPIR), of a search of the whole
-      gallery; False: a false match rate (FMR), of one comparison.
-    """
+    """An error rate, above 0, at most 0.5: of a search (FPIR) or of one comparison (FMR)."""
 
     rate: float
     per_search: bool = False
@@ -57,14 +48,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class SetThreshold:
-    """A threshold that was set by hand.
+    """A threshold that was set by hand; raises `ConfigError` for values out of range.
 
-    - `steps`, tuple of (float, float): from how much net speech on, in seconds, and the cosine that
-      holds from there; rising. One step from 0 holds for any amount of speech, also an unknown one.
+    - `steps`: rising net speech in seconds, and the cosine, -1 to 1, that holds from there. One
+      step from 0 holds for any amount of speech, also an unknown one.
     - `source`: who set it, for the answer: ``the call``, ``group vault``, ``the settings``.
-
-    Raises `ConfigError`: a cosine is outside of -1 to 1, or an amount of speech is negative or
-    comes twice.
     """
 
     steps: tuple[tuple[float, float], ...]
@@ -79,10 +67,7 @@ class SetThreshold:
             raise ConfigError("a threshold by net speech needs rising amounts, each once")
 
     def cosines(self, net_speech_s: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Return the cosine (n,) for amounts of speech (n,), NaN where there is none.
-
-        An amount that is not known (NaN) has one where all amounts have the same.
-        """
+        """Return the cosine (n,) for amounts of speech (n,), NaN where there is none."""
         starts, cosines = np.array(self.steps).T
         places = np.searchsorted(starts, np.nan_to_num(net_speech_s), side="right") - 1
         reached = np.where(places < 0, np.nan, cosines[places])
@@ -92,13 +77,10 @@ class SetThreshold:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """What one level asks for; None: nothing.
+    """What one level asks for, None: nothing; raises `ConfigError` for values out of range.
 
-    - `target_fmr`, `target_fpir`: rates above 0, at most 0.5: of one comparison, and of a search.
-    - `threshold`: in place of a rate.
+    - `target_fmr`, `target_fpir`: above 0, at most 0.5; not together with a `threshold`.
     - `margin`: least lead over the runner-up of an identification, 0 to 2, in cosine.
-
-    Raises `ConfigError`: a value is out of its range, or both a rate and a threshold are given.
     """
 
     target_fmr: float | None = None
@@ -131,11 +113,7 @@ class Aim:
 def first_wish(
     levels: Sequence[Aim], *, per_search: bool
 ) -> tuple[int, Target | SetThreshold | None, float | None]:
-    """Return what the most special level with a wish asks for; ``levels`` begin with it.
-
-    The number of that level, or how many there are where none has a criterion; the criterion; and
-    the margin of the most special level that has one.
-    """
+    """Return the first level with a criterion (else their number), that, and the first margin."""
     margin = next((level.margin for level in levels if level.margin is not None), None)
     for number, level in enumerate(levels):
         if (criterion := level.criterion(per_search=per_search)) is not None:

@@ -1,13 +1,8 @@
 """A calibration: from a score to a log-likelihood ratio, and to the threshold for a target.  Pure.
 
-The LLR is linear in the cosine and in what is known of both sides (quality measures; Mandasari
-et al., Quality measure functions for calibration of speaker recognition systems, IEEE TASLP 21,
-2013), with weights fitted by logistic regression (Brümmer and du Preez 2006; see
-`voiceid.evaluation.fitting`).  So an LLR from which a comparison is accepted is, for each
-comparison, one cosine: scores stay raw, and no threshold meets a score of another scale.
-
-A calibration speaks only of what it was fitted on: of bands that it has heard, and of clips
-with as much speech as the shortest of them.  For all else it has no LLR.
+The LLR is linear in the cosine and in quality measures of both sides (Mandasari et al., IEEE TASLP
+21, 2013), with weights fitted by logistic regression (Brümmer and du Preez 2006).  For bands and
+amounts of speech that the fit has not heard there is none.
 """
 
 from __future__ import annotations
@@ -50,17 +45,10 @@ def trials_needed(rate: float) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conditions:
-    """Of many comparisons what a `Condition` holds of one: arrays of one length.
+    """Of many comparisons what a `Condition` holds of one: arrays (n,).
 
-    Parameters
-    ----------
-    band : (n,) int64
-        Numbers into `BANDS`.
-    net_speech_s, enrolled_speech_s, n_enrolled : (n,) float64
-    snr_db : (n,) float64
-        NaN when it is not known.
-    level_dbfs : (n,) float64 or None
-        NaN, or None for all, when it is not known.
+    `band` has numbers into `BANDS`; `snr_db` and `level_dbfs` are NaN where they are not known, and
+    all of `level_dbfs` may be None.
     """
 
     band: npt.NDArray[np.int64]
@@ -200,18 +188,12 @@ class Calibration:
         return np.asarray(heard & (given.net_speech_s >= self.min_net_speech_s))
 
     def llrs(self, scores: npt.ArrayLike, given: Conditions) -> Floats:
-        """Return the log-likelihood ratios (n,), natural logarithms, of cosines (n,).
-
-        NaN for a comparison that the calibration cannot speak of.
-        """
+        """Return the LLRs (n,), natural logarithms, of cosines (n,); NaN where there is none."""
         llrs = self.slope * np.asarray(scores, dtype=np.float64) + self._shift(given)
         return np.where(self.covers(given), llrs, np.nan)
 
     def cosines(self, llr: float | Floats, given: Conditions) -> Floats:
-        """Return the cosine (n,) at which each comparison has an LLR; NaN where it has none.
-
-        It may lie outside -1 to 1: then every score, or none, is above.
-        """
+        """Return the cosine (n,), maybe beyond -1 to 1, of an LLR; NaN where there is none."""
         cosines = (np.asarray(llr) - self._shift(given)) / self.slope
         return np.where(self.covers(given), cosines, np.nan)
 
@@ -221,9 +203,7 @@ class Calibration:
         return self.points[-1].fmr
 
     def llr_at(self, fmr: float) -> float:
-        """Return the LLR from which comparisons are accepted at a false match rate.
-
-        Between two measured points it is interpolated, linear in the logarithm of the rate.
+        """Return the LLR to accept from at a false match rate, interpolated in its logarithm.
 
         Raises `ThresholdUnavailable`: the trials behind the calibration are too few to tell.
         """
@@ -244,10 +224,7 @@ class Calibration:
 
     @classmethod
     def of_dict(cls, facts: Mapping[str, Any]) -> Calibration:
-        """Return the calibration of :meth:`to_dict`.
-
-        Raises `ValueError`, `KeyError` or `TypeError`: it is not a calibration to be trusted.
-        """
+        """Return the calibration of `to_dict`; raises ValueError, KeyError or TypeError."""
         if facts.get("normalization") is not None:  # fitted on other scores than cosines
             raise ValueError("the calibration is of normalised scores")
         numbers = {key: float(facts[key]) for key in ("slope", "intercept", "min_net_speech_s")}

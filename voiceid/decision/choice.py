@@ -34,10 +34,8 @@ _ROUNDING: Final = 1e-9
 class Measured:
     """What a candidate came to with speakers whom its transforms had not seen.
 
-    - `eer`, `min_dcf`, `min_cllr`: equal error rate, 0 to 1; minDCF at a prior of 0.01; minimal
-      Cllr, in bits.
-    - `gain`, `gain_lower`: minimal Cllr without a transform less this one, in bits, and the lower
-      bound of that: of all candidates together the bounds hold with 95 % confidence.
+    `min_dcf` is at a prior of 0.01, `min_cllr` in bits; `gain` is in minimal Cllr, and `gain_lower`
+    its lower bound of 95 %, of all candidates together.
     """
 
     candidate: Candidate
@@ -52,13 +50,8 @@ class Measured:
 class Choice:
     """The candidate that is surest to help, and whether it is to be adopted.
 
-    - `reason`: why, or why not, as a clause.
-    - `before`, `after`: no transform, and the candidate.
-    - `measured`: every candidate.
-    - `transform`: the candidate, fitted to all speakers.
-    - `scores_before`, `scores_after` (t,) float32: cosines of the trials without a transform, and
-      by transforms of the candidate that have seen neither speaker of the trial: what a calibration
-      may be fitted to.
+    `scores_before` and `scores_after` (t,) are cosines of the trials without a transform, and by
+    transforms that have seen neither speaker: what a calibration may be fitted to.
     """
 
     adopted: bool
@@ -82,22 +75,16 @@ def choose(
 ) -> Choice:
     """Choose a transform by cross-validation over speakers, and say whether to adopt it.
 
-    The speakers are dealt into ten folds.  Trials between two folds are scored by transforms
-    that were fitted without either: both speakers of a trial are new to its transform.
-
-    What counts is the minimal Cllr: it weighs the errors at every threshold, where an EER sees
-    those near one, and differences of it differ from chance with fewer speakers.  Speakers
-    are drawn again to see how far chance moves each gain, and the gain of a candidate is bounded
+    Speakers are dealt into ten folds, and trials scored by transforms fitted without either
+    speaker. What counts is the minimal Cllr: it weighs the errors at every threshold, and differs
+    from chance with fewer speakers than an EER.  Speakers are drawn again, and each gain is bounded
     from below by what the luckiest of all candidates, each in units of its own deviation, stays
-    under in 95 % of the draws, so that the best of many is not taken at its word (Hansen, A test
-    for superior predictive ability, 2005; White, A reality check for data snooping, 2000).  The
-    candidate of the highest bound is chosen.  It is adopted if the bound is above zero, and its
-    EER and minDCF are no worse.
+    under in 95 % of the draws (Hansen, A test for superior predictive ability, 2005; White, A
+    reality check for data snooping, 2000). The highest bound is chosen, and adopted if it is above
+    zero, and EER and minDCF are no worse.
 
-    - `sessions` (n,): samples of one session of a speaker (one recording, one day) are never
-      compared with each other, for they share more than a voice.  When omitted, each sample is its
-      own.
-    - `seed`: the same seed makes the same choice.
+    - `sessions` (n,): samples of one session of a speaker are never compared; each its own when
+      omitted.
 
     Raises `AdaptationRefused`: fewer than `MIN_SPEAKERS` speakers have two samples of different
     sessions, or no samples of a speaker differ; `ValueError`: a vector has no direction.

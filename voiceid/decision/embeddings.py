@@ -1,8 +1,4 @@
-"""Pure arithmetic of embeddings: unit length, cosine, centroid, agreement.
-
-Every vector is brought to unit length before it is averaged, and the mean again
-(decision 7 of the architecture), so that neither loudness nor a model's own scale weighs.
-"""
+"""Pure arithmetic of embeddings, which are brought to unit length before any average."""
 
 from __future__ import annotations
 
@@ -21,10 +17,7 @@ _UNIT_TOLERANCE = 1e-3
 
 
 def unit(vectors: Float32Array) -> Float32Array:
-    """Scale vectors (..., dim) to unit Euclidean length.
-
-    Raises `ValueError`: a vector is not finite or has no length: it has no direction.
-    """
+    """Scale vectors (..., dim) to unit length; raises ValueError for one without a direction."""
     squares = np.einsum("...d,...d->...", vectors, vectors, dtype=np.float64)
     norms = np.sqrt(squares)[..., None]
     if not np.all(np.isfinite(norms)) or np.any(norms < _MIN_NORM):
@@ -47,10 +40,7 @@ def to_base64(vector: Float32Array) -> str:
 
 
 def from_base64(text: str, dim: int) -> Float32Array:
-    """Return the unit vector (dim,) of :func:`to_base64`.
-
-    Raises `ValueError` or `TypeError`: it is not base64, or not such a vector.
-    """
+    """Return the unit vector (dim,) of :func:`to_base64`; raises ValueError or TypeError."""
     try:
         data = base64.b64decode(text, validate=True)
     except binascii.Error as error:
@@ -88,11 +78,7 @@ def centroid(
 def agreement(
     vectors: Float32Array, narrowband: npt.NDArray[np.bool_] | None = None
 ) -> Float32Array:
-    """Return, for each of (n, dim) vectors, the cosine to the centroid of the others.
-
-    A leave-one-out score, so that no clip vouches for itself.  Shape (n,), float32; n >= 2.
-    ``narrowband``, (n,), as for :func:`centroid`.
-    """
+    """Return of each of (n, dim) vectors, n >= 2, the cosine to the centroid of the others."""
     n = len(vectors)
     if n < 2:  # noqa: PLR2004 - one vector has no others
         raise ValueError("agreement needs at least two vectors")

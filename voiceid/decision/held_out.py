@@ -28,13 +28,10 @@ MAX_IMPOSTORS: Final = 300_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrialList:
-    """Comparisons of enrolments with samples.
+    """Comparisons of enrolments, 1 to 3 samples of one speaker, with samples.
 
-    - `enrolments`, tuple of (k,) int: samples of each enrolment, 1 to 3 of one speaker, as places
-      among the vectors.
-    - `enrolment`, `probe` (t,) int: each trial's enrolment, and its sample.
-    - `speakers` (t, 2) int: numbers of the two speakers, in the order of their names; the same
-      twice if genuine.
+    `enrolments` and `probe` (t,) have places among the vectors, `enrolment` (t,) places in
+    `enrolments`; `speakers` (t, 2) are numbers in the order of names, the same twice if genuine.
     """
 
     enrolments: tuple[Ids, ...]
@@ -65,13 +62,7 @@ class TrialList:
 
 
 def list_trials(who: Ids, sessions: Ids, seed: int) -> TrialList:
-    """Return trials of every speaker's enrolments: with samples of other sessions, and of others.
-
-    - `who`, `sessions` (n,) int: number of each sample's speaker, and of the session of that
-      speaker.
-
-    Raises `AdaptationRefused`: there are no samples.
-    """
+    """Return trials of each speaker's enrolments with samples of other sessions, and of others."""
     if len(who) == 0:
         raise AdaptationRefused("there are no samples to learn from")
     rng = np.random.default_rng(seed)
@@ -91,10 +82,7 @@ def list_trials(who: Ids, sessions: Ids, seed: int) -> TrialList:
 
 
 def deal(who: Ids, trials: TrialList, n_folds: int, seed: int) -> Ids:
-    """Return the fold (n,) of each sample: one a speaker, those with genuine trials dealt first.
-
-    Raises `AdaptationRefused`: fewer speakers than folds have a genuine trial.
-    """
+    """Return the fold (n,) of each sample, one a speaker; AdaptationRefused: too few speakers."""
     speakers, usable = np.unique(who), np.unique(trials.speakers[trials.genuine])
     if len(usable) < n_folds:
         raise AdaptationRefused(

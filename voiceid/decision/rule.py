@@ -1,9 +1,7 @@
 """Which threshold and which margin decide, where they come from, and what does not fit.  Pure.
 
-A threshold is never a constant of the code.  It follows from the error rate that is aimed at, by
-the site's own calibration, or by operating points that were measured for the model; or an
-operator sets it by hand.  Where there is none, :class:`ThresholdUnavailable` is raised, and no
-speaker is accepted.
+A threshold is never a constant of the code: it follows from the error rate that is aimed at, by a
+calibration or operating points, or is set by hand.  Without one no speaker is accepted.
 """
 
 from __future__ import annotations
@@ -63,12 +61,9 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class DecisionRule:
-    """What decides: a calibration, or the operating points of the model, at a target.
+    """What decides: a calibration wherever it can speak, else operating points, at a target.
 
-    - `model`: whose operating points these are, for messages.
-    - `points`: in any order.
     - `margin`: least lead over the runner-up, in cosine, for an identification to be accepted.
-    - `calibration`: it wins over the points, wherever it can speak of a comparison.
     - `min_level_dbfs`: softer speech than this has no threshold: nothing was measured on it.
     - `criterion`: None: the rate that was asked for with the calibration, or `DEFAULT_FMR`.
     """
@@ -100,12 +95,9 @@ class DecisionRule:
         return _DEFAULT if asked is None else Target(asked)
 
     def threshold(self, condition: Condition, gallery_size: int = 1) -> Threshold:
-        """Return the threshold for a comparison, and where it is from.
+        """Return the threshold, and where it is from; raises `ThresholdUnavailable`.
 
-        - `gallery_size`: how many speakers are searched, on which a target FPIR depends.
-
-        Raises `ThresholdUnavailable`: nothing was measured for this band, or for so little speech,
-        or it is not known how much there was; or the trials behind cannot support the target.
+        A target FPIR depends on ``gallery_size``: how many speakers are searched.
         """
         given, aim = Conditions.of(condition), self.aim
         fmr = aim.fmr(gallery_size)
@@ -156,11 +148,7 @@ class DecisionRule:
         return self._calibrated is not None and fmr >= self._calibrated.least_fmr * (1 - 1e-9)
 
     def _places(self, given: Conditions, fmr: float) -> npt.NDArray[np.int64]:
-        """Return the place (n,) in `points` of the point that holds; -1: there is none.
-
-        Of the longest step that the speech reaches it is the point for the highest rate that
-        is not above ``fmr``.
-        """
+        """Return the place (n,) in `points` of the point that holds; -1: there is none."""
         allowed = fmr * (1.0 + 1e-9)  # forgiven the rounding of its arithmetic
         places = np.full(len(given.band), -1)
         for number, band in enumerate(BANDS):

@@ -1,18 +1,9 @@
 """Fit a transform of embeddings to those of known speakers; write it and read it.
 
-Embeddings of one site share what its rooms, lines and microphones do to speech: a mean that
-is no voice's, and directions in which the recordings of one voice differ.  `fit` takes both
-out; `choose` says by cross-validation over speakers whether that helps speakers whom it has
-not seen, and by how much.
-
-The mean is that of the speakers' means, moved towards zero by as much as its own uncertainty
-says (James and Stein, Estimation with quadratic loss, 1961, positive part): the mean of ten
-speakers is in part these ten speakers.  Within-class covariance normalisation multiplies by
-the inverse square root of the mean covariance of a speaker's vectors (Hatch, Kajarekar and
-Stolcke, Within-class covariance normalization for SVM-based speaker recognition, Interspeech
-2006), shrunk: ``(1 - s) W + s tr(W) / dim I``.  Every speaker weighs the same in both.
-
-An embedding of a transform is in a space of its own: `Transform.digest` is for its name.
+It takes out the mean of the speakers' means, moved towards zero by its uncertainty (James and
+Stein, 1961, positive part), and multiplies by the inverse square root of the within-class
+covariance (Hatch, Kajarekar and Stolcke, Interspeech 2006), ``(1 - s) W + s tr(W) / dim I``.
+Every speaker weighs the same in both.
 """
 
 from __future__ import annotations
@@ -67,7 +58,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transform:
-    """A map of embeddings: less ``mean``, times ``matrix``, to unit length.
+    """A map of embeddings: less `mean` (dim,), times `matrix` (dim, dim), to unit length.
 
     Parameters
     ----------
@@ -77,9 +68,6 @@ class Transform:
         0 to 1; 1 unless the method is ``wccn``.
     n_speakers, n_samples : int
         What it was fitted to.
-    mean : (dim,) float32
-    matrix : (dim, dim) float32
-        Symmetric.
     """
 
     method: str
@@ -100,11 +88,7 @@ class Transform:
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def apply(self, vectors: Float32Array) -> Float32Array:
-        """Return the embeddings (..., dim) of unit length that it makes of others.
-
-        Raises `ValueError`: another number of components, or a vector that has no direction
-        afterwards.
-        """
+        """Return its embeddings (..., dim), of unit length; ValueError: it makes none of these."""
         if vectors.shape[-1:] != (self.dim,):
             raise ValueError(f"a transform of {self.dim} components, not of {vectors.shape}")
         moved = (vectors.astype(np.float64) - self.mean) @ self.matrix
@@ -124,10 +108,7 @@ class Transform:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Transform:
-        """Return the transform that `to_bytes` wrote.
-
-        Raises `ValueError`: the bytes are not a transform, or damaged.
-        """
+        """Return the transform that `to_bytes` wrote; raises ValueError for damage."""
         head, _, body = data.removeprefix(_MAGIC).partition(b"\n")
         try:
             facts = json.loads(head)
@@ -146,17 +127,13 @@ class Transform:
 def fit(
     vectors: Float32Array, speakers: Names, *, method: str, shrinkage: float = 1.0
 ) -> Transform:
-    """Fit a transform to the embeddings of known speakers.
+    """Fit a transform to embeddings (n, dim), brought to unit length, of known speakers (n,).
 
-    - `vectors` (n, dim) float32: brought to unit length first.
-    - `speakers` (n,): whose they are.
-    - `method`: ``none``; ``centring``: less the mean, then to unit length; ``wccn``: centring, and
-      the inverse square root of the within-class covariance before unit length.
-    - `shrinkage`: of the within-class covariance, 0 to 1.
+    - `method`: ``none``; ``centring``: less the mean; ``wccn``: centring, and the inverse square
+      root of the within-class covariance, shrunk by 0 to 1.
 
-    Raises `AdaptationRefused`: no speaker has two samples that differ, or the covariance has no
-    inverse: it has one at any shrinkage above 0; `ValueError`: another method, or a vector without
-    direction.
+    Raises `AdaptationRefused`: no speaker has two samples that differ, or there is no inverse;
+    `ValueError`: another method, or a vector without direction.
     """
     return Moments.of(unit(vectors), numbered(speakers)).fit(Candidate(method, shrinkage))
 
@@ -168,12 +145,7 @@ def numbered(names: Names) -> Ids:
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over speakers, so that those of two groups of speakers add.
-
-    - `means` (dim,) float64: sum of the speakers' means.
-    - `squares`: sum of their squared lengths.
-    - `covariances` (dim, dim) float64: sum of the covariances of speakers with two samples or more.
-    """
+    """Sums over speakers, which add: of means, their squared lengths, and covariances."""
 
     n_speakers: int
     n_samples: int

@@ -1,8 +1,4 @@
-"""The frozen values that every layer speaks in.
-
-Nothing here does I/O, or knows another voiceid module but `errors`.  ``to_dict()`` of a value is
-the public JSON of the command line.
-"""
+"""The frozen values that every layer speaks in: no I/O, and no other module but `errors`."""
 
 from voiceid.domain.conditions import Band as Band
 from voiceid.domain.conditions import Condition as Condition

@@ -10,11 +10,7 @@ from voiceid.domain.speech import QualityReport
 
 
 class Band(enum.StrEnum):
-    """How the bandwidths of the two sides of a comparison go together.
-
-    Strangers sound far more alike when both sides have a telephone's band, and speakers far
-    less like themselves when one side has: docs/accuracy.md has the numbers.
-    """
+    """How the bandwidths of the two sides of a comparison go together (docs/accuracy.md)."""
 
     WIDEBAND = "wideband"
     """Both sides have more than a telephone's band."""
@@ -29,8 +25,7 @@ class Band(enum.StrEnum):
 def band_of(one: float, other: float) -> Band:
     """Return the band of a comparison, from each side's share of narrowband samples, 0 to 1.
 
-    ``mixedband``: one side is narrowband and the other has samples of both kinds, or both have; in
-    their centroid both kinds weigh the same, so it does not matter how many there are of each.
+    ``mixedband``: one side is narrowband and the other has samples of both kinds, or both have.
     A side without narrowband samples makes anything but ``crossband`` ``wideband``.
     """
     low, high = min(one, other), max(one, other)
@@ -43,18 +38,9 @@ def band_of(one: float, other: float) -> Band:
 class Condition:
     """On what a threshold depends: how much speech there is on either side, and its band.
 
-    Parameters
-    ----------
-    net_speech_s : float or None
-        Of the clip, in seconds; None when it is not known.
-    snr_db : float or None
-        Of the clip; None when it is not known.
-    enrolled_speech_s : float
-        Net speech of all the samples that it is compared with, in seconds.
-    n_enrolled : int
-        How many samples these are.
-    level_dbfs : float or None
-        RMS level of the softest speech that is known of; None when it is not known.
+    - `net_speech_s`, `snr_db`: of the clip; None when it is not known.
+    - `enrolled_speech_s`, `n_enrolled`: of all the samples that it is compared with.
+    - `level_dbfs`: RMS level of the softest speech that is known of, or None.
     """
 
     band: Band

@@ -13,15 +13,7 @@ _SCHEME = "postgresql+psycopg"
 class DatabaseUrl:
     """A database of a PostgreSQL server; as a text it is without its password.
 
-    Parameters
-    ----------
-    text : str
-        ``postgresql+psycopg://user:password@host:port/database``.
-
-    Raises
-    ------
-    ValueError
-        It is not such a URL; the message does not repeat it.
+    It takes ``postgresql+psycopg://user:password@host:port/database``; else raises ValueError.
     """
 
     text: str = field(repr=False)
@@ -52,10 +44,7 @@ class DatabaseUrl:
 
 
 def database_at(text: str) -> Path | DatabaseUrl:
-    """Read where a database is: a path, ``sqlite:///path``, or the URL of a `DatabaseUrl`.
-
-    Raises `ValueError`: it is none of these.
-    """
+    """Read a path, ``sqlite:///path``, or the URL of a `DatabaseUrl`; else raises ValueError."""
     if "://" not in text:
         return Path(text)
     if text.startswith("sqlite:///"):

@@ -104,23 +104,15 @@ def _checked_metadata(metadata: Mapping[str, str | None]) -> dict[str, str | Non
 class SpeakerDetails:
     """What is to be known of a speaker from now on; what is not named stays as it is.
 
-    Parameters
-    ----------
-    groups, not_groups : tuple of str
-        To be in, and not to be in.  A group has 1 to 64 visible characters and no ``;``, and upper
-        and lower case are the same.
-    metadata : mapping of str to str or None
-        Values by key; None removes the key.  Keys have 1 to 64 characters, values at most 1024.
-    expires_at : datetime, optional
-        From when on the speaker is accepted no more; taken as UTC when it has no offset.
-    never_expires : bool
-        Take the expiry away.
-    enabled : bool, optional
-        False: the speaker stays, and is never accepted.
+    - `groups`, `not_groups`: to be in, and not to be in: 1 to 64 visible characters, no ``;``, in
+      any case.
+    - `metadata`: values, at most 1024 characters, by key of 1 to 64; None removes the key.
+    - `expires_at`: from when on the speaker is accepted no more; taken as UTC when it has no
+      offset.
+    - `never_expires`: take the expiry away.
+    - `enabled`: False: the speaker stays, and is never accepted.
 
-    Raises
-    ------
-    SpeakerDetailInvalid
+    Raises `SpeakerDetailInvalid`.
     """
 
     groups: tuple[str, ...] = ()

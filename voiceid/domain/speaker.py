@@ -23,10 +23,7 @@ _NAME_MAX_CHARS = 128
 
 
 def speaker_name(text: str) -> str:
-    """Return ``text`` as a speaker's name: NFC, without outer white space.
-
-    Raises `SpeakerNameInvalid`: empty, over 128 characters, or with control characters.
-    """
+    """Return a speaker's name: NFC, at most 128 characters; raises `SpeakerNameInvalid`."""
     name = unicodedata.normalize("NFC", text).strip()
     if not name:
         raise SpeakerNameInvalid("a speaker's name is empty", hint="Give it a name to show.")
@@ -136,10 +133,8 @@ class SpeakerRef(Value):
 class Enrolled:
     """A speaker's enrolment in one embedding space, as a decision needs it.
 
-    - `narrowband_share`: share of the samples behind the centroid that are narrowband, 0 to 1.
-    - `n_samples`: how many samples these are.
-    - `net_speech_s`: their net speech, in seconds.
-    - `expires_at`, `disabled_at`: see `Speaker`.
+    `narrowband_share`, 0 to 1, `n_samples` and `net_speech_s` are of the samples behind the
+    centroid.
     """
 
     speaker: SpeakerRef
@@ -218,12 +213,8 @@ class NewSample:
 class NewSpeakers:
     """Speakers about to be written together with their samples, column by column.
 
-    - `names` (n,) sequence of str: as :func:`speaker_name` leaves them; all free, no two with one
-      key.
-    - `owners` (m,) int64: of each sample, the position of its speaker; ascending, none left out.
-    - `vectors` (m, dim) float32: unit length.
-    - `pcm_sha256`, `source_names`, `qualities`, `overrides`, `labels`, `sampled_at` (m,) sequences:
-      see `Sample`.
+    `names` (n,) are free, no two with one key; `owners` (m,) are ascending positions of speakers,
+    none left out; `vectors` (m, dim) are of unit length.  For the other columns (m,) see `Sample`.
     """
 
     names: Sequence[str]
@@ -264,11 +255,7 @@ class FeedEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CentroidTable:
-    """Centroids of one embedding space, row by row.
-
-    - `ids` (n,) int64: centroid ids; never used again after removal.
-    - `vectors` (n, dim) float32: unit length.
-    """
+    """Centroids of one space: ids (n,), never used again, and unit vectors (n, dim)."""
 
     ids: npt.NDArray[np.int64]
     vectors: Float32Array

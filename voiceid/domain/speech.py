@@ -24,18 +24,10 @@ Float32Array: TypeAlias = npt.NDArray[np.float32]
 class EmbeddingSpace:
     """What makes two embeddings comparable.
 
-    Parameters
-    ----------
-    model : str
-        Name of the model card.
-    dim : int
-        Number of components of a vector.
-    weights_sha256, frontend, windowing, speech : str
-        Hash of the checkpoint, and canonical descriptions of the front end, of the windows that are
-        averaged, and of the speech detection before the encoder.
-    adaptation : str
-        What was learned from a site's recordings and is done to the embeddings of the encoder: the
-        method, and the beginning of its hash; empty for nothing.
+    - `weights_sha256`: of the checkpoint.
+    - `frontend`, `windowing`, `speech`: canonical descriptions of what is before the encoder.
+    - `adaptation`: what is done to its embeddings: the method, and the beginning of its hash, or
+      empty.
     """
 
     model: str
@@ -133,10 +125,7 @@ class QualityReport(Value):
 
     @classmethod
     def of_exact(cls, facts: Mapping[str, Any]) -> QualityReport:
-        """Return the report of :meth:`exact`.
-
-        Raises `ValueError`, `KeyError`, `TypeError` or `AttributeError`: they are not a report's.
-        """
+        """Return the report of :meth:`exact`; raises an error when the facts are not a report's."""
         numbers = {key: value for key, value in facts.items() if key != "warnings"}
         for key, value in numbers.items():
             if value is None and key != "net_speech_s":
@@ -152,14 +141,8 @@ class QualityReport(Value):
 class Utterance:
     """One clip after the only way from audio to a vector.
 
-    ``embedding`` is None exactly when there was too little speech to embed.
-
-    Parameters
-    ----------
-    name : str
-        The file's name (no folders), ``<stdin>``, ``<bytes>`` or ``<array>``: for people.
-    pcm_sha256 : str
-        Hash of the decoded samples: the identity of the recording.
+    `embedding` is None exactly when there was too little speech; `name` is the file's, ``<stdin>``,
+    ``<bytes>`` or ``<array>``; `pcm_sha256`, of the decoded samples, is the recording's identity.
     """
 
     name: str
@@ -172,17 +155,10 @@ class Utterance:
 class EmbeddedClip:
     """A clip that was embedded elsewhere, to be identified or searched for.
 
-    Parameters
-    ----------
-    vector : (dim,) array of float
-        Any length but zero; it is scaled to unit length.
-    space : EmbeddingSpace or str
-        Where it was embedded, or the id of that space.
-    net_speech_s : float or None
-        How much speech is behind it, in seconds.  Thresholds depend on it: where it is not known,
-        no speaker is accepted, except by a threshold that the call sets.
-    narrowband : bool
-        Whether that speech had a telephone's bandwidth.
+    - `vector` (dim,): any length but zero; it is scaled to unit length.
+    - `space`: where it was embedded, or the id of that space.
+    - `net_speech_s`: behind it, in seconds; None: only a threshold that the call sets accepts.
+    - `narrowband`: whether that speech had a telephone's bandwidth.
     """
 
     vector: npt.ArrayLike

@@ -37,10 +37,7 @@ class ModelSwitch:
 
 
 def space_in_use(space_id: str, switches: Iterable[tuple[str, str]]) -> str:
-    """Return the space that is used where the settings name ``space_id``.
-
-    ``switches`` are from which space to which, oldest first.  Who went back is where they were.
-    """
+    """Return the space used where the settings name ``space_id``; switches, oldest first."""
     for old, new in switches:
         if old == space_id:
             space_id = new
@@ -48,10 +45,7 @@ def space_in_use(space_id: str, switches: Iterable[tuple[str, str]]) -> str:
 
 
 def joined(space_id: str, changes: Iterable[tuple[str, str]]) -> set[str]:
-    """Return the spaces whose samples are of the same recordings as those of ``space_id``.
-
-    ``changes`` are from which space to which, made or prepared.
-    """
+    """Return the spaces whose samples are of the same recordings as those of ``space_id``."""
     pairs = [set(pair) for pair in changes]
     found = {space_id}
     while True:

@@ -50,13 +50,8 @@ _PAIRED_CODES = 8
 class IndexOptions:
     """How galleries are searched.
 
-    Parameters
-    ----------
-    kind : str
-        ``auto``: by size and loss; or a `Tier`; or ``hnsw``, with PostgreSQL alone.
-    max_miss_rate : float
-        Loss budget, 0 to 1: a tier of which the upper bound of 95 % of the miss rate is higher is
-        not used.
+    - `kind`: ``auto``: by size and loss; or a `Tier`; or ``hnsw``, with PostgreSQL alone.
+    - `max_miss_rate`: 0 to 1: no tier is used whose miss rate may be higher (upper bound of 95 %).
     """
 
     kind: str = "auto"
@@ -195,10 +190,9 @@ class Gallery(Protocol):
     def search(
         self, reader: CentroidSource, query: Float32Array, k: int, group: str | None = None
     ) -> list[tuple[int, float]]:
-        """Return (centroid id, cosine) of the ``k`` centroids nearest to (dim,), best first.
+        """Return (centroid id, cosine) of the ``k`` nearest, best first, in the reader's snapshot.
 
-        The answer agrees with the reader's snapshot.  With ``group``, only its members are
-        compared. Raises IndexFault unless the query is a finite vector of this space's dimension.
+        With ``group``, only its members are compared.  Raises IndexFault for an unfit query.
         """
 
     def size(self, reader: CentroidSource, group: str | None = None) -> int:
@@ -275,11 +269,7 @@ def nothing() -> Hits:
 
 
 def genuine_queries(voices: Float32Array, n: int) -> tuple[Float32Array, Ids]:
-    """Return queries (n, dim) to measure losses with, and of which row of ``voices`` each is.
-
-    They are like short clips: at `GENUINE_COSINE` to their mate, one of the unit vectors (m, dim),
-    and otherwise in a direction mixed of other voices.
-    """
+    """Return queries (n, dim) at `GENUINE_COSINE` to their mates, and the rows of the mates."""
     rng = np.random.default_rng(n)
     mates = rng.integers(0, len(voices), n)
     others = voices[rng.integers(0, len(voices), (n, _MIXED))]

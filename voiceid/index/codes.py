@@ -1,10 +1,7 @@
 """Vectors as few bytes, and fast scans over them that say who may be nearest.
 
-Two codes, both by FAISS: 8 bits a component (its scalar quantiser), and product quantisation with
-4 bits for every four components, scanned in registers ("fast scan": Andre, Kermarrec and Le
-Scouarnec, Quicker ADC, 2019), with a code more for how much of a vector its codes keep.  No score
-in an answer comes from a code: who may be nearest is scored again, exactly, from the rows of the
-database.
+FAISS's codes of 8 bits a component, and of 4 bits for every four components ("fast scan": Andre,
+Kermarrec and Le Scouarnec, Quicker ADC, 2019).  No score in an answer comes from a code.
 """
 
 from __future__ import annotations
@@ -72,10 +69,9 @@ class Bytes:
     def scan(self, codes: Codes, reach: float) -> Scan:
         """Return a pass over (n, dim) codes, of which it makes a copy.
 
-        FAISS multiplies whole numbers in half the time, so the query becomes eight bits too.  What
-        that leaves of it changes a cosine by no more than its length times ``reach``, the greatest
-        length of a code less 128 (Cauchy-Schwarz).  The scores are the cosines of
-        :meth:`cosines`, and that much more: no vector that is left out has a greater one.
+        The query becomes eight bits too, which is faster and changes a cosine by no more than its
+        length times ``reach``, the greatest length of a code less 128 (Cauchy-Schwarz): so much is
+        added.
         """
         kind = faiss.ScalarQuantizer.QT_8bit_direct_signed  # a code less 128
         index: Any = faiss.IndexScalarQuantizer(codes.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
@@ -97,15 +93,11 @@ class Bytes:
 class Products:
     """Four bits for every four components of turned vectors, and one code of what they keep.
 
-    Codes keep a share of a vector, its product with what they decode to, and that share differs
-    from vector to vector (0.90 on average, standard deviation 0.04, of vectors like speakers'). A
-    score from codes is off by as much, so many strangers get before the mate.  The last code
-    corrects the score of a mate: it adds the genuine cosine times what the share lacks of the
-    whole.
+    The share that codes keep differs from vector to vector (0.90 on average, standard deviation
+    0.04), so the last code adds the genuine cosine times what the share lacks of the whole.
 
     ``turn`` is a rotation (dim, dim), see `_balanced`.  Of ``centroids``, (dim / 4 + 2, 16, 4), the
-    last but one has what is added to a score as its first component; the last is empty, because
-    FAISS scans codes by two.
+    last but one has what is added; the last is empty, because FAISS scans codes by two.
     """
 
     turn: Float32Array

@@ -48,9 +48,8 @@ class FaissIndex:
             self._index.remove_ids(there)
 
     def search(self, query: Float32Array, k: int, among: Ids | None = None) -> Hits:
-        """Return ids and cosines of the ``k`` (or all) nearest to (dim,), best first.
+        """Return ids and cosines of the ``k`` (or all) nearest, best first, equal ones by id.
 
-        Equal cosines come in the order of their ids, and equal vectors have equal cosines.
         With ``among`` only these ids are looked at; those that are not there do not matter.
         """
         n = len(self) if among is None else min(len(self), len(among))

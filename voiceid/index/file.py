@@ -1,8 +1,4 @@
-"""The index file of a space: what later processes start sooner with, and can do without.
-
-It holds the gallery as it was at one revision: every vector, or the codes of `sealed`.  What was
-made of a centroid that has changed since, or was removed, is overwritten in it.
-"""
+"""The index file of a space at one revision: what later processes start sooner with."""
 
 from __future__ import annotations
 
@@ -103,11 +99,7 @@ class IndexFile:
         return True
 
     def erase(self, reader: CentroidSource) -> bool:
-        """Overwrite what was made of centroids that have changed or were removed.
-
-        A file in which that is not possible is removed, and so is the file of an empty space.
-        Return False when the file can be neither overwritten nor removed.
-        """
+        """Overwrite or remove what has changed or was removed; return whether that worked."""
         try:
             if not self.path.parent.is_dir():
                 return True

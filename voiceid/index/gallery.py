@@ -1,11 +1,8 @@
 """The index of one embedding space, kept in step with the database by its change feed.
 
-A search is answered at exactly the revision of the snapshot that it is given: the index first
-follows the feed, by the rows that changed, or is built from all rows when the feed does not lead
-there (a restored backup, a damaged file).  So no answer comes from a stale index, and the file is
-only a way to start sooner.  A small gallery is held whole.  A large one is sealed in codes (see
-`sealed`), and what changed since then lies over it, exact.  When that is much, another process
-seals it again (see `sealer`), and this one takes the new file.
+A search is answered at exactly the revision of its snapshot: the index first follows the feed, or
+is built from all rows.  A small gallery is held whole.  A large one is sealed in codes (see
+`sealed`), and what changed since then lies over it, exact, until `sealer` seals it again.
 """
 
 from __future__ import annotations
@@ -62,10 +59,7 @@ _NO_ID = 0
 
 
 class GalleryIndex:
-    """The searchable centroids of one embedding space; see `Gallery`.
-
-    :meth:`sync` calls ``on_due`` when the gallery is due to be sealed, e.g. to start the `sealer`.
-    """
+    """The searchable centroids of one space; calls ``on_due`` when it is due to be sealed."""
 
     def __init__(
         self,
@@ -250,8 +244,8 @@ class GalleryIndex:
     def _follow(self, reader: CentroidSource) -> Ids | None:
         """Bring the index to the reader's revision, or beyond what the reader can see.
 
-        Return the ids (n,) of what changed after the reader's snapshot, which has to be taken from
-        there; None when the index is at a point that the snapshot is not known to lead to.
+        Return the ids (n,) of what changed after the reader's snapshot, and so is taken from it;
+        None when the index is at a point that the snapshot is not known to lead to.
         """
         if self._flat is None:
             self._load()

@@ -1,10 +1,8 @@
 """A large gallery at one revision, sealed in a file as codes: the base that changes lie over.
 
-A search names the few who may be nearest; the caller scores them again from the database.  The
-tier "compact" loses no speaker: a code's cosine is off by at most the length of what the code left
-of its vector (Cauchy-Schwarz), the longest of which is measured, and all speakers within twice that
-of the k-th are named.  "two-stage" first picks some by shorter codes, so it can lose a speaker; how
-many it loses is measured.
+A search names the few who may be nearest.  "compact" loses no speaker: all within twice the longest
+residual of the k-th are named (Cauchy-Schwarz).  "two-stage" first picks some by shorter codes; how
+many speakers it loses is measured.
 """
 
 from __future__ import annotations
@@ -106,10 +104,7 @@ class Sealed:
     def candidates(
         self, query: Float32Array, k: int, gone: Mask, view: View | None = None
     ) -> Positions:
-        """Return the positions of all who may be among the ``k`` nearest to (dim,).
-
-        ``gone`` (n,) says of each position whether it is left out.
-        """
+        """Return all who may be among the ``k`` nearest to (dim,), but those ``gone`` (n,)."""
         view = view or self._all
         size, least = len(view.positions), k
         if not size:
@@ -168,9 +163,7 @@ def seal(
 ) -> tuple[Facts, dict[str, Array]]:
     """Return the facts and the arrays of codes of a gallery, which `Sealed` takes.
 
-    The tier two-stage becomes compact when the loss is greater than allowed.  Every few thousand
-    rows are read in a transaction of their own, so some may be newer than the revision in the
-    facts: they are in the feed that follows it.
+    Rows are read in some transactions: some may be newer than the revision in the facts.
     """
     with read() as reader:
         revision, ids = reader.feed.revision(), reader.centroids.ids(space_id)
@@ -213,10 +206,7 @@ class _Coder:
             self.arrays["products"] = np.zeros((n, products.code_bytes(dim)), dtype=np.uint8)
 
     def code(self, table: CentroidTable) -> tuple[float, float]:
-        """Make the codes of some rows; return the greatest lengths of residuals and of codes.
-
-        A residual is what 8 bits leave of a vector; for the length of codes see `reach_of`.
-        """
+        """Make the codes of rows; return the greatest lengths of residuals and of codes."""
         use_one_thread()
         at = np.searchsorted(self.arrays["ids"], table.ids)
         self.arrays["bytes"][at] = codes = self._bytes.encode(table.vectors)

@@ -49,10 +49,7 @@ def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
 
 
 def seal_due(folder: Path, galleries: Iterable[GalleryIndex], read: Read) -> bool:
-    """Seal the galleries that are due, at a low priority, one process at a time.
-
-    Return False when a file cannot be written, or another process is at work.
-    """
+    """Seal the galleries that are due, one process at a time; return whether that worked."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with alone_in(folder, _LOCK, wait=False):

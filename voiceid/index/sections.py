@@ -98,11 +98,7 @@ def header(path: Path) -> Facts:
 
 
 def read(path: Path, expected: Mapping[str, object]) -> tuple[Facts, dict[str, Array]]:
-    """Return the facts and the sections of a file, every byte checked.
-
-    The sections are mapped for reading: processes share their pages, which are read when needed.
-    Raises `Unusable`, also when the facts are not as ``expected``.
-    """
+    """Return the facts and the mapped sections, every byte checked; raises `Unusable`."""
     with _opened(path) as file:
         facts, layout, mapped = _mapped(file, mmap.ACCESS_READ)
     if {key: facts.get(key) for key in expected} != expected:
@@ -113,11 +109,7 @@ def read(path: Path, expected: Mapping[str, object]) -> tuple[Facts, dict[str, A
 
 
 def erase(path: Path, ids: Array, names: Iterable[str], changed: Facts) -> int:
-    """Set the rows of ids in these sections to zero, and change facts; return how many rows.
-
-    Processes that have the file mapped see it.  A file that is left half changed is damaged, and
-    its checksums say so.  The caller keeps other writers away.
-    """
+    """Set the rows of ids in these sections to zero, and change facts; return how many rows."""
     with _opened(path, "rb+") as file:
         facts, layout, mapped = _mapped(file, mmap.ACCESS_WRITE)
         rows = np.flatnonzero(np.isin(layout.array("ids", mapped), ids))

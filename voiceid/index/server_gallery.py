@@ -1,9 +1,7 @@
 """The gallery of a PostgreSQL database: the server searches its rows itself.
 
-There is no index file, and nothing to follow: each search sees the rows of its own snapshot.  All
-vectors are compared in SQL, and the best are scored and ordered as every index does it.  With
-``index.kind: hnsw``, :meth:`ServerGallery.rebuild` builds pgvector's HNSW index and measures what
-it loses.  A search uses it only if the loss keeps ``index.max_miss_rate``, and never for a group:
+With ``index.kind: hnsw``, :meth:`ServerGallery.rebuild` builds pgvector's HNSW index and measures
+what it loses.  A search uses it only if that keeps ``index.max_miss_rate``, and never for a group:
 pgvector would filter the candidates instead of the members.
 """
 
@@ -76,10 +74,7 @@ class ServerSource(CentroidSource, Protocol):
 
 
 class ServerGallery:
-    """The searchable centroids of one embedding space; safe to share among threads.
-
-    ``database`` names it as it may be shown.
-    """
+    """The searchable centroids of one embedding space; safe to share among threads."""
 
     def __init__(
         self,
@@ -123,10 +118,7 @@ class ServerGallery:
         return True
 
     def rebuild(self, reader: CentroidSource) -> None:
-        """Build and measure the HNSW index, where it is wanted; else drop it.
-
-        Searches compare all rows meanwhile, and writers wait.
-        """
+        """Build and measure the HNSW index, where it is wanted, else drop it; writers wait."""
         del reader
         # Dropped in a change of its own: until its end, readers wait.
         with self._write() as writer:

@@ -1,17 +1,8 @@
-"""Error rates of speaker recognition.  Pure: arrays in, numbers out.
+"""Error rates of speaker recognition, fractions from 0 to 1.  Pure: arrays in, numbers out.
 
-A comparison accepts when its score is at least the threshold, as the product decides:
-an equal score is an acceptance everywhere here, so that ties are counted as they happen.
-
-FMR, the false match rate, is the share of impostor comparisons that are accepted; FNMR, the
-false non-match rate, the share of genuine comparisons that are refused (ISO/IEC 19795-1).
-Rates are fractions, 0 to 1, never percents.
-
-Scores may be float32 or float64: float32 ones answer as their float64 copies would, with less
-memory.  Scores in ascending order are not sorted again: of millions, ``np.sort`` either side once.
-
-What has no rate raises ValueError: a side without scores, a score that is not a number or not
-finite, a prior, target or confidence out of its range, a bootstrap of fewer than two speakers.
+An equal score is an acceptance.  FMR is the share of impostor comparisons that are accepted, FNMR
+that of genuine ones that are refused (ISO/IEC 19795-1).  Ascending scores are not sorted again.
+What has no rate raises ValueError.
 """
 
 from voiceid.metrics.bootstrap import Interval as Interval

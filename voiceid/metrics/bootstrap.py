@@ -1,14 +1,8 @@
-"""Bounds by a bootstrap over speakers.
+"""Bounds by a bootstrap over speakers, whose trials stand and fall together.
 
-Speakers are drawn again, not trials, for the trials of one speaker stand and fall together:
-one drawn twice has their trials twice, and a trial of two speakers counts as often as both were
-drawn, multiplied (the vertex bootstrap of Snijders and Borgatti, Non-parametric standard errors
-and tests for network statistics, Connections 22, 1999).  A speaker is never an impostor of their
-own copy.
-
-Trials are counted once, by pair of speakers and by threshold; a draw only weighs the counts.
-With n trials, p pairs that occur, t thresholds and r draws that is O(n log t + r p t) time,
-and O(n + r t) memory: the counts of some pairs at a time are laid out, never of all.
+A trial of two speakers counts as often as both were drawn, multiplied (the vertex bootstrap of
+Snijders and Borgatti, Connections 22, 1999).  With n trials, p pairs, t thresholds and r draws that
+is O(n log t + r p t) time and O(n + r t) memory.  A speaker is never an impostor of themselves.
 """
 
 from __future__ import annotations
@@ -121,11 +115,9 @@ def resample_speakers(
 ) -> Resampled:
     """Draw the speakers again and again, and return the error rates of every draw.
 
-    - `genuine`, `impostor`: a score of minus infinity is a refusal.  A trial whose two speakers are
-      one counts as often as they were drawn, on either side.
-    - `thresholds`: where FMR, FNMR or actDCF are asked for.
-    - `llr`: whether the scores are LLRs, so that they have a Cllr; they must be finite then.
-    - `seed`: the same seed gives the same draws, and the draws of `bootstrap_by_speaker`.
+    A score of minus infinity is a refusal; LLRs must be finite.  A trial whose two speakers are
+    one counts as often as they were drawn, on either side.  FMR, FNMR and actDCF may be asked for
+    at ``thresholds``.  The same seed gives the draws of `bootstrap_by_speaker`.
     """
     sides = (genuine, impostor)
     scores = [
@@ -185,11 +177,7 @@ def bootstrap_by_speaker(
 def false_match_interval(
     accepted: npt.NDArray[np.bool_], speakers: _Ids, *, resamples: int = 500, seed: int = 0
 ) -> Interval:
-    """Return a 95 % percentile confidence interval of a false match rate, 0 to 1.
-
-    - `accepted` (n,) bool: whether each impostor trial was accepted.
-    - `speakers` (n, 2) int: whose voices it compares: two different numbers.
-    """
+    """Return a 95 % percentile interval of a false match rate of (n,) trials of (n, 2) speakers."""
     draws, (table,) = _drawn([speakers], resamples, seed)
     counts = table.weigh(accepted.astype(np.intp), 2, draws)
     return expanded_interval(counts[:, 1] / np.sum(counts, axis=1), len(draws))

@@ -121,12 +121,8 @@ def min_cllr(genuine: Scores, impostor: Scores) -> float:
 def pooled_adjacent_violators(genuine: Floats, impostor: Floats) -> tuple[Floats, Floats]:
     """Pool neighbours until the share of genuine trials rises strictly from block to block.
 
-    Every pass pools whole falling runs at once.  What is left rises strictly in long stretches,
-    and n trials make only some n ** (2 / 3) different shares: the passes soon are short.
-
-    - `genuine`, `impostor` (n,) float64: trials at each score, ascending by score; at least one of
-      either.
-    - returned (k,) float64, twice: trials in each block.
+    Every pass pools whole falling runs at once, so the passes soon are short.  Takes trials (n,) at
+    each score, ascending; returns those in each block (k,).
     """
     while True:
         # g1 / i1 < g2 / i2 without a division: products of counts below 2**26 are exact.

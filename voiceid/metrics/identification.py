@@ -85,11 +85,7 @@ class IdentificationCounts:
 
 
 def rank_of_own(scores: Scores, own: npt.NDArray[np.integer]) -> npt.NDArray[np.intp]:
-    """Return the rank, 1 the best, of each mated search's own speaker; ties count against.
-
-    - `scores` (m, n) float: of each search against each of the gallery.
-    - `own` (m,) int: column of the speaker.
-    """
+    """Return the rank (m,), 1 the best, of column ``own`` in (m, n) scores; ties count against."""
     of_own = np.take_along_axis(scores, own[:, None], axis=1)
     return np.asarray(np.count_nonzero(scores >= of_own, axis=1))
 

@@ -41,22 +41,12 @@ _MIN_COVERAGE = 0.75
 class Addition:
     """What is said of a network that is added; None: as its file says.
 
-    Parameters
-    ----------
-    front_end : str
-        ``kaldi-fbank-80``, ``ge2e-mel-40`` or ``waveform``.
-    name : str or None
-        Of the model; the file's when None.
-    framework : str or None
-        ``3d-speaker`` or ``wespeaker``: whose filter bank it was trained on.
-    window_frames, step_frames : int or None
-        Of ``ge2e-mel-40``.
-    taper : str or None
-        Of the frames of ``kaldi-fbank-80``: ``povey``, ``hamming`` or ``hann``.
-    int16 : bool or None
-        The network counts samples as 16-bit integers, and not from -1 to 1.
-    mean_removed : bool or None
-        The mean over time is taken from each bin of ``kaldi-fbank-80``.
+    - `front_end`: ``kaldi-fbank-80``, ``ge2e-mel-40`` or ``waveform``.
+    - `framework`: ``3d-speaker`` or ``wespeaker``: whose filter bank it was trained on.
+    - `window_frames`, `step_frames`: of ``ge2e-mel-40``.
+    - `taper`, `mean_removed`: of ``kaldi-fbank-80``: ``povey``, ``hamming`` or ``hann``, and
+      whether the mean over time is taken from each bin.
+    - `int16`: the network counts samples as 16-bit integers, and not from -1 to 1.
     """
 
     front_end: str

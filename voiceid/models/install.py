@@ -63,14 +63,9 @@ def _unheard(name: str, *, installed: bool) -> None:
 class ModelStore:
     """The folder of installed models.  Safe to share among threads and processes.
 
-    Parameters
-    ----------
-    folder : Path
-        Made when something is first installed.
-    offline : bool
-        Never fetch.
-    changed : callable, optional
-        Receives every model that was installed or removed.
+    - `folder`: made when something is first installed.
+    - `offline`: never fetch.
+    - `changed`: receives every model that was installed or removed.
     """
 
     def __init__(
@@ -103,12 +98,7 @@ class ModelStore:
         return self._receipt(self.card(name)) is not None
 
     def installed(self, name: str) -> InstalledModel:
-        """Return where the artefact is and what its hash must be.
-
-        Raises
-        ------
-        ModelNotInstalled
-        """
+        """Return where the artefact is, and its hash; raises ModelNotInstalled."""
         card = self.card(name)
         receipt = self._receipt(card)
         if receipt is None:
@@ -130,19 +120,11 @@ class ModelStore:
     ) -> InstalledModel:
         """Fetch, build, test and install a model.
 
-        Parameters
-        ----------
-        source : Path, optional
-            A checkpoint on disk that is taken instead; its hash must be the card's.
-        force : bool
-            Build it again though it is installed.
+        - `source`: a checkpoint on disk that is taken instead; its hash must be the card's.
+        - `force`: build it again though it is installed.
 
-        Raises
-        ------
-        ModelUnknown, DownloadFailed, HashMismatch, CheckpointInvalid, SelfTestFailed
-            Nothing was installed.
-        ModelNotInstalled
-            Offline, and no ``source`` was given.
+        Raises ModelUnknown, DownloadFailed, HashMismatch, CheckpointInvalid, SelfTestFailed, or,
+        offline and without a source, ModelNotInstalled: nothing was installed.
         """
         card, tell = self.card(name), progress or _silent
         if self.is_installed(name) and not force and source is None:
@@ -156,21 +138,10 @@ class ModelStore:
         return self.installed(name)
 
     def add(self, file: Path, said: Addition, progress: Progress | None = None) -> ModelCard:
-        """Make a network from a file a model like any other: built, tested, with a card.
+        """Make an ONNX file, with one input and one output, a model like any other, with a card.
 
-        Parameters
-        ----------
-        file : Path
-            An ONNX file with one input and one output.
-        said : Addition
-            What the file does not say of itself.
-
-        Raises
-        ------
-        ModelError
-            The name cannot be used, or is taken.
-        CheckpointInvalid, SelfTestFailed, ModelRuntimeError
-            The file cannot be added; nothing was installed.
+        Raises ModelError: the name cannot be used, or is taken; CheckpointInvalid, SelfTestFailed
+        or ModelRuntimeError: the file cannot be added; nothing was installed.
         """
         from voiceid.models import add  # noqa: PLC0415 - loads the engine
 
@@ -192,19 +163,10 @@ class ModelStore:
     ) -> ModelCard:
         """Make the INT8 form of an installed encoder, at the ranges that it has on clips.
 
-        Parameters
-        ----------
-        name, new_name : str
-            Of the encoder, and of the model that it becomes.
-        clips : sequence of (n,) float32
-            Speech at 16 kHz, -1 to 1.
+        - `clips`: (n,) float32 speech at 16 kHz, -1 to 1.
 
-        Raises
-        ------
-        ModelError
-            The name cannot be used, or is taken.
-        CheckpointInvalid
-            There is nothing in it that can be quantized.
+        Raises ModelError: the name cannot be used, or is taken; CheckpointInvalid: there is nothing
+        in it that can be quantized.
         """
         from voiceid.models import quantize  # noqa: PLC0415 - loads the engine
 
@@ -228,9 +190,7 @@ class ModelStore:
     def verify(self, name: str) -> VerifyResult:
         """Check the artefact against its receipt, then run the self-test.
 
-        Raises
-        ------
-        ModelNotInstalled, HashMismatch, SelfTestFailed
+        Raises ModelNotInstalled, HashMismatch or SelfTestFailed.
         """
         installed = self.installed(name)
         graph = installed.path.read_bytes()

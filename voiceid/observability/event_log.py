@@ -113,12 +113,8 @@ def _word(value: object) -> str:
 class EventFormatter(logging.Formatter):
     """Makes one line of JSON of each event, for any handler of the logger ``voiceid``.
 
-    Parameters
-    ----------
-    command : str, optional
-        What to write under ``command``: the program, or its part, that asks.
-    ascii_only : bool
-        Escape every other character, for a stream that cannot hold it.
+    - `command`: what to write under ``command``: the program, or its part, that asks.
+    - `ascii_only`: escape every other character, for a stream that cannot hold it.
     """
 
     def __init__(self, command: str | None = None, *, ascii_only: bool = False) -> None:
