@@ -242,10 +242,10 @@ class GalleryIndex:
         return hits, self._sealed.ids[self._sealed.candidates(query, k, gone, view)]
 
     def _follow(self, reader: CentroidSource) -> Ids | None:
-        """Bring the index to the reader's revision, or beyond; return the ids (n,) of later changes.
+        """Bring the index to the reader's revision, or beyond what the reader can see.
 
-        These are taken from the reader's snapshot.  None: the index is at a point that the
-        snapshot is not known to lead to.
+        Return the ids (n,) of what changed after the reader's snapshot, and so is taken from it;
+        None when the index is at a point that the snapshot is not known to lead to.
         """
         if self._flat is None:
             self._load()
