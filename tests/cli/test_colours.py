@@ -84,7 +84,7 @@ def test_the_states_of_health_are_coloured(home: Path) -> None:
     index.write_bytes(b"damaged")
     code, shown = on_terminal("doctor", **PLAIN)
     assert code == 0
-    assert shown.startswith(b"\x1b[32mok\x1b[0m       engine")
+    assert shown.startswith(b"\x1b[32mok\x1b[0m       settings")
     assert b"\n\x1b[33mwarning\x1b[0m  index" in shown
 
 
