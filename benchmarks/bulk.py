@@ -39,7 +39,7 @@ def write_people(clips: list[Clip], folder: Path) -> float:
 def enrolment(people: Path, scratch: Path, workers: int, n_clips: set[int]) -> Measure:
     """Return what enrols everybody into a database of its own, and tells the seconds.
 
-    ``n_clips`` is told how many clips were enrolled: it must be as many every time.
+    ``n_clips`` is the number of clips that were enrolled: it must be as many every time.
     """
     program = Path(sys.executable).with_name("voiceid")
     numbers = count()

@@ -108,7 +108,7 @@ class Heard:
 
     @property
     def probes(self) -> list[Voice]:
-        """All of them: nobody meets an enrolment of their own recording."""
+        """All of them: no speaker meets an enrolment of their own recording."""
         return [*self.whole, *self.thirds, *self.other]
 
 
@@ -225,8 +225,8 @@ def _points(
 def _strangers(table: Table, band: Band) -> trials.Floats:
     """Return the scores of impostors of the same sex, ascending; none where few are of the band.
 
-    A few clips are taken for another band than their condition's.  They are nobody's worst
-    case, but one clip against everybody; they count among all impostors.
+    A few clips are taken for another band than their condition's.  They are the worst
+    case of no speaker, but one clip against everybody; they count among all impostors.
     """
     other = table.other
     mine = other.of_band(band)
@@ -310,7 +310,7 @@ def conditions_table(model: str, tables: Mapping[str, Table], points: Sequence[P
 
 
 def _accepted(table: Table, points: Sequence[Point]) -> trials.Flags:
-    """Return which comparisons the points accept; without a point nobody is accepted."""
+    """Return which comparisons the points accept; without a point no speaker is accepted."""
     accepted = np.zeros(len(table.score), dtype=bool)
     for p in points:
         mine = (

@@ -45,7 +45,7 @@ def unit(vectors: Float32Array) -> Float32Array:
 
 
 def queries(kind: str, mates: Float32Array, cosine: float = 0.6) -> Float32Array:
-    """Return a query (n, dim) of each mate, at a cosine with it; the rest is of nobody enrolled."""
+    """Return a query (n, dim) of each mate, at a cosine with it; the rest is of strangers."""
     others = np.concatenate(list(crowd(kind, len(mates), seed=99)))
     others -= np.einsum("ij,ij->i", others, mates)[:, None] * mates
     made = cosine * mates + np.sqrt(1 - cosine**2) * unit(others)

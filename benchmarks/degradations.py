@@ -20,7 +20,7 @@ from benchmarks.trials import Floats
 
 SPEED_OF_SOUND_M_S = 343.0
 WALL_M = 0.8
-"""How near to a wall nobody speaks, and no microphone hangs."""
+"""Speakers and microphones keep this distance from each wall."""
 
 HIGH_PASS_HZ = 50.0
 """Images that all have one sign add up below this, as no room does (Allen and Berkley)."""

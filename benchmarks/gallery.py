@@ -117,7 +117,7 @@ def faiss_rows(people: Crowd, asked: Asked, *, hnsw: bool) -> list[list[str]]:
 
 
 def tier_rows(people: Crowd, asked: Asked, folder: Path) -> list[list[str]]:
-    """Measure the tiers, the exact score of whoever may be nearest included."""
+    """Measure the tiers, the exact score of the speakers that may be nearest included."""
     lines = []
     kinds = ("compact", "two-stage") if people.n <= _LARGE else ("two-stage",)
     for kind in kinds:

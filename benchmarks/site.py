@@ -3,7 +3,7 @@
     python -m benchmarks.site FOLDER [--corpora FOLDER]
 
 Two manifests of five speakers each, ``one-half.csv`` and ``other-half.csv``: of every utterance
-three cuts of 2 to 8 s, each in another condition.  Nobody is in both, so that what was fitted
+three cuts of 2 to 8 s, each in another condition.  No speaker is in both, so that what was fitted
 on one half can be judged on the other, as docs/calibrating.md does.
 """
 

@@ -701,5 +701,5 @@ def test_the_examples_of_the_program_run_as_they_stand(clips: Path, ami, run: Ru
     from voiceid.cli.root import root
 
     assert run("speakers", "remove", "alice", "--yes").code == 0
-    for line in root.example.split("&&"):
+    for line in root.examples:
         assert run(*shlex.split(line)[1:]).code == 0
