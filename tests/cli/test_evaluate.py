@@ -284,7 +284,7 @@ def office(people: Path, ami) -> Path:
 def test_a_calibration_in_use_is_judged_where_it_decides(
     people: Path, office: Path, run: Runner
 ) -> None:
-    made = run("calibrate", office, "--target-fmr", "0.05", "--cache", "kept", "--json")
+    made = run("calibrate", office, "--target-fmr", "0.05", "--cache", "kept", "--use", "--json")
     assert made.code == 0, made.err
     ran = run("evaluate", people, "-o", "report", "--cache", "kept")
     assert ran.code == 0, ran.err
