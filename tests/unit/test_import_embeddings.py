@@ -368,7 +368,7 @@ def test_a_field_that_cannot_be_is_named(
         ("name,speech\na,1\nb,1\n", "unknown column 'speech'"),
         ("net_speech_s\n1\n2\n", "no column 'name'"),
         ("name\na\nb,c\n", "line 3: 2 cells"),
-        ('name\n"a\n', "not CSV"),
+        ('name\n"a\n', "not a CSV file"),
     ],
 )
 def test_a_list_that_is_malformed_is_refused(

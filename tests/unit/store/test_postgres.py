@@ -304,7 +304,7 @@ def test_it_is_not_backed_up_as_a_file(url: DatabaseUrl, tmp_path: Path) -> None
     store = Store.open(url)
     with pytest.raises(StoreError, match="not a file") as refused:
         maintenance.backup(store, tmp_path / "copy.sqlite3")
-    assert "db copy" in refused.value.hint
+    assert "database copy" in refused.value.hint
     assert list(tmp_path.iterdir()) == []
     store.close()
 
