@@ -19,7 +19,7 @@ def test_flag_beats_environment_beats_file_beats_default(tmp_path: Path) -> None
     (tmp_path / "config.yaml").write_text("decision: {target_fmr: 0.1, margin: 0.1}\nmodel: ge2e\n")
     environ = {"VOICEID_DECISION__TARGET_FMR": "0.2", "VOICEID_MODEL": "campplus"}
     config = load_config(tmp_path, {"decision.target_fmr": 0.3}, environ)
-    assert (config.aim.target_fmr, config.model, config.margin) == (0.3, "campplus", 0.1)
+    assert (config.aim.target_fmr, config.model, config.aim.margin) == (0.3, "campplus", 0.1)
     assert config.index == IndexOptions("auto", 0.001)
     assert config.sources["decision.target_fmr"] == "flag"
     assert config.sources["model"] == "VOICEID_MODEL"
