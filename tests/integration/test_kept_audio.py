@@ -192,7 +192,7 @@ def test_a_kill_between_the_file_and_the_commit_leaves_nothing_for_good(
         done = subprocess.run([sys.executable, "-c", KILLED, what], cwd=home, check=False)
         assert done.returncode == -signal.SIGKILL
         assert [speaker.name for speaker in vid.speakers.list()] == ["alice", "bob"]
-        assert vid.database.check() == ["kept recordings of nobody who is enrolled: 2"]
+        assert vid.database.check() == ["kept recordings that no sample is of: 2"]
 
     killed("enroll")
     assert vid.enroll("carol", clips).enrolled
