@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from voiceid.config import find_home, load_config
+from voiceid.decision.aims import Aim, SetThreshold
 from voiceid.errors import ConfigError
 from voiceid.index.base import IndexOptions
 from voiceid.settings import SETTINGS
@@ -66,6 +67,47 @@ def test_the_shipped_file_shows_every_setting_with_its_default(tmp_path: Path) -
         for i, w in (v.items() if isinstance(v, dict) and v else [(k, v)])
     }
     assert flat == {key: default for key, (default, _) in SETTINGS.items()}
+
+
+@pytest.mark.parametrize("written", ["0.005", "1/200", "0.5%", '"1/200"'])
+def test_a_rate_may_be_written_in_three_ways(tmp_path: Path, written: str) -> None:
+    (tmp_path / "config.yaml").write_text(f"decision: {{target_fpir: {written}}}\n")
+    assert load_config(tmp_path, {}, {}).aim == Aim(target_fpir=0.005)
+    environ = {"VOICEID_DECISION__TARGET_FMR": written.strip('"')}
+    assert load_config(tmp_path / "none", {}, environ).aim == Aim(target_fmr=0.005)
+
+
+def test_a_threshold_is_set_for_all_and_a_policy_for_each_group(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(
+        "decision: {threshold: {4: 0.5, 2: 0.6}}\n"
+        "groups: {Vault: {target_fmr: 1/10000, margin: 0.1}, lobby: {threshold: 0.5}}\n"
+    )
+    config = load_config(tmp_path, {}, {})
+    assert config.aim.threshold == SetThreshold(((2.0, 0.6), (4.0, 0.5)), "the settings")
+    assert config.groups == {
+        "vault": Aim(target_fmr=0.0001, margin=0.1),
+        "lobby": Aim(threshold=SetThreshold(((0.0, 0.5),), "group lobby")),
+    }
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "decision: {threshold: 1.5}",
+        "decision: {threshold: high}",
+        "decision: {threshold: {2: 0.6, -1: 0.5}}",
+        "decision: {threshold: 0.5, target_fmr: 0.01}",
+        "groups: vault",
+        "groups: {vault: 0.5}",
+        "groups: {vault: {target_frm: 0.01}}",
+        "groups: {vault: {threshold: 0.5, target_fmr: 0.01}}",
+        'groups: {"": {threshold: 0.5}}',
+    ],
+)
+def test_what_cannot_decide_is_refused(tmp_path: Path, written: str) -> None:
+    (tmp_path / "config.yaml").write_text(written)
+    with pytest.raises(ConfigError, match=r"threshold|groups|target_fmr"):
+        load_config(tmp_path, {}, {})
 
 
 def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
