@@ -154,16 +154,18 @@ class Session:
     # The one door for a change
 
     @contextmanager
-    def change(self, kind: ChangeKind | str) -> Iterator[Change]:
+    def change(self, kind: ChangeKind | str, *, large: bool = False) -> Iterator[Change]:
         """Make one change of the database: whole, in order, and known to everything it concerns.
 
         It waits for its turn, commits at the end, or changes nothing.  After the commit, in this
         order: what was erased leaves the index files, the kept audio and the log; the events are
-        logged and counted.  ErasureIncomplete: the change was made, and what remains is named.
+        logged and counted.  After a ``large`` one, as large as a gallery, the log is emptied and
+        the index files follow at once.
+
+        ErasureIncomplete: the change was made, and what remains is named.
         """
         from voiceid.store.change import Change  # noqa: PLC0415 - as in `store`
 
-        started = time.perf_counter()
         with self.recorded(kind) as record:
             with self.store.write() as writer:
                 change = Change(writer)
@@ -172,16 +174,18 @@ class Session:
             self._changes_behind += bool(writer.touched)
             try:
                 if erases:
-                    self.erasure.complete(writer.erased_vectors)
-                elif self._changes_behind >= _SYNCED_AFTER:
+                    self._erasure.complete(writer.erased_vectors)
+                elif large:
+                    with contextlib.suppress(StoreError):  # the change itself is on the disk
+                        self.store.erase_remains()
+                if large or self._changes_behind >= _SYNCED_AFTER:
                     self.sync_indexes()
             finally:  # the change is made, whatever remains of what it erased
                 for facts in change.events:
-                    record(**{"elapsed_ms": elapsed_ms(started), **facts})
+                    record(**facts)
 
     @property
-    def erasure(self) -> Erasure:
-        """What removes the remains of erased rows."""
+    def _erasure(self) -> Erasure:
         return Erasure(self.store, self.gallery, self.index_folder, self.kept_audio)
 
     @contextmanager

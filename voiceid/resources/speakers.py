@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -21,7 +20,6 @@ from voiceid.domain import (
     speaker_name,
     tag,
 )
-from voiceid.errors import StoreError
 from voiceid.exchange import EmbeddingFacts, Exchanged
 from voiceid.observability import ChangeKind
 from voiceid.session import Session
@@ -129,11 +127,9 @@ class Speakers:
             with self._session.store.read() as reader:
                 return reader.speakers.expired(datetime.now(UTC))
         with self._session.change(ChangeKind.REMOVE) as change:
-            expired = change.writer.speakers.expired(datetime.now(UTC))
+            expired = change.writer.speakers.purge(datetime.now(UTC))
             for speaker in expired:
-                change.writer.speakers.remove(speaker.id)
                 change.record(**_named(speaker))
-        self._session.erasure.complete()
         return expired
 
     def merge(self, into: str, other: str, *, force: bool = False, dry_run: bool = False) -> Merge:
@@ -263,17 +259,13 @@ class Speakers:
         return self._import(add)
 
     def _import(self, add: Callable[[Writer, EmbeddingSpace], Exchanged]) -> Exchanged:
-        """Import in one change, let the index follow, and empty the log, which is as large."""
         session = self._session
         with session.recorded(ChangeKind.IMPORT):
             space = session.model.space
-            with session.change(ChangeKind.IMPORT) as change:
+            with session.change(ChangeKind.IMPORT, large=True) as change:
                 change.writer.spaces.require_current(space.id)
                 imported = add(change.writer, space)
                 change.record(**_counts(imported))
-            with contextlib.suppress(StoreError):  # the import itself is on the disk
-                session.store.erase_remains()
-            session.sync_indexes()
             return imported
 
 

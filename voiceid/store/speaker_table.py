@@ -222,6 +222,14 @@ class SpeakerWriter(Speakers):
         self._effects.changed([(row.id, row.space_id) for row in gone])
         self._connection.execute(delete(speakers).where(speakers.c.id == speaker_id))
 
+    def purge(self, now: datetime) -> list[Speaker]:
+        """Erase the speakers whose expiry has come; what earlier erasures left goes with them."""
+        self._effects.erase(())
+        expired = self.expired(now)
+        for speaker in expired:
+            self.remove(speaker.id)
+        return expired
+
     def _taken(self, name: str) -> SpeakerExists | SpeakerNotFound:
         holder = self.find(name)
         if holder is None:
