@@ -23,7 +23,6 @@ from voiceid.domain import (
     Embedding,
     EmbeddingSpace,
     Enrolled,
-    Float32Array,
     Reason,
     Standing,
     Task,
@@ -83,7 +82,9 @@ class Verifier:
         # 3. Hearing took its time: the answer is given on what is enrolled and in use now.
         with self.store.read() as reader:
             back_end = self.policy.read(reader, aim, group)
-            claimed, vector = _claimed(reader, name, back_end.space, group)
+            centroid_id = _claimed(reader, name, back_end.space, group)
+            claimed = reader.centroids.owners([centroid_id])[centroid_id]
+            vector = reader.centroids.vector(centroid_id, back_end.space.id)
         facts = Facts(Task.VERIFY, probe, back_end.space, 1, started, group)
         # 4. Score it against the centroid.
         score = None
@@ -170,10 +171,8 @@ def compare(
     return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, None, ())
 
 
-def _claimed(
-    reader: Reader, name: str, space: EmbeddingSpace, group: str | None
-) -> tuple[Enrolled, Float32Array]:
-    """Return the enrolment of the speaker of that name in a space, and the centroid."""
+def _claimed(reader: Reader, name: str, space: EmbeddingSpace, group: str | None) -> int:
+    """Return the id of the centroid of the speaker of that name in a space."""
     speaker = reader.speakers.get(name)
     if group is not None and group not in speaker.groups:
         raise SpeakerNotFound(
@@ -187,8 +186,7 @@ def _claimed(
             f" not in {space.id}{elsewhere(space, reader.centroids.counts())}",
             hint="Enrol the speaker with this model and these speech settings, or use theirs.",
         )
-    vector = reader.centroids.vector(centroid_id, space.id)
-    return reader.centroids.owners([centroid_id])[centroid_id], vector
+    return centroid_id
 
 
 def _decide(
