@@ -18,6 +18,7 @@ from voiceid.audio import KeptAudio
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import ErasureIncomplete, StoreError, VoiceIDError
 from voiceid.index.base import Gallery
+from voiceid.index.file import remove_others
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Store
@@ -56,8 +57,6 @@ class Erasure:
             )
 
     def _from_index(self) -> Iterator[str]:
-        from voiceid.index.file import remove_others  # noqa: PLC0415 - it loads FAISS
-
         with self.store.read() as reader:
             dims = reader.spaces.dims()
             for space_id, dim in dims.items():
@@ -98,8 +97,13 @@ class Erasure:
                 yield f"{copy}: a copy of an earlier state; it is there until you remove it"
 
 
-def unused_audio(store: Store, kept: KeptAudio) -> set[str]:
-    """Return the kept recordings that no sample is of."""
+def unused_audio(store: Store, kept: KeptAudio) -> str | None:
+    """Return in words how many kept recordings no sample is of; None: there is no such one."""
+    unused = _unused(store, kept)
+    return f"kept recordings that no sample is of: {len(unused)}" if unused else None
+
+
+def _unused(store: Store, kept: KeptAudio) -> set[str]:
     recordings = kept.recordings()
     if not recordings:
         return recordings
@@ -109,7 +113,7 @@ def unused_audio(store: Store, kept: KeptAudio) -> set[str]:
 
 def drop_unused(store: Store, kept: KeptAudio) -> None:
     """Remove kept recordings that no sample is of, and what killed processes left."""
-    unused = unused_audio(store, kept)
+    unused = _unused(store, kept)
     if unused or kept.unfinished():
         with store.write() as writer:  # no enrolment runs meanwhile
             kept.remove(unused - writer.samples.owners(list(unused)).keys())

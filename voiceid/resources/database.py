@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from voiceid.domain import DatabaseUrl, database_at
 from voiceid.erasure import drop_unused, unused_audio
 from voiceid.errors import ConfigError, StoreError
+from voiceid.index.file import remove_others
 from voiceid.observability import ChangeKind
 from voiceid.session import Session
 
@@ -52,8 +52,8 @@ class Database:
         session = self._session
         if problems := maintenance.check(session.store):
             return problems
-        n_unused = len(unused_audio(session.store, session.kept_audio))
-        return [f"kept recordings that no sample is of: {n_unused}"] if n_unused else []
+        unused = unused_audio(session.store, session.kept_audio)
+        return [] if unused is None else [unused]
 
     def backup(self, target: str | os.PathLike[str]) -> int:
         """Copy it to a new file while others write; return the size in bytes.
@@ -85,9 +85,7 @@ class Database:
         with session.recorded(ChangeKind.RESTORE) as record:
             session.disconnect()
             restored = restore(location, Path(file))
-            for path in _files(session.index_folder):
-                with contextlib.suppress(OSError):  # no answer comes from it, but voices are in it
-                    path.unlink()
+            remove_others(session.index_folder, ())  # no answer comes from them
             drop_unused(session.store, session.kept_audio)
             record(speakers=restored.n_speakers)
             return restored
@@ -114,10 +112,6 @@ class Database:
             copied = copy(_database(source), _database(target))
             record(speakers=copied.rows["speakers"], samples=copied.rows["samples"])
             return copied
-
-
-def _files(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _database(given: str | os.PathLike[str]) -> Path | DatabaseUrl:

@@ -139,8 +139,7 @@ def _database(session: Session) -> Iterator[Finding]:
 
 def _remains(session: Session) -> Iterator[Finding]:
     """What erased speakers left."""
-    if n_unused := len(unused_audio(session.store, session.kept_audio)):
-        message = f"kept recordings that no sample is of: {n_unused}"
+    if message := unused_audio(session.store, session.kept_audio):
         yield Finding("erasure", Health.WARNING, message, _REMOVES)
     with session.store.read() as reader:
         pending = reader.erasures.pending()
