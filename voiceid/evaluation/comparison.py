@@ -16,8 +16,10 @@ from voiceid import metrics
 from voiceid.audio import AudioSource
 from voiceid.domain import Utterance
 from voiceid.errors import NotEnoughSpeech
+from voiceid.models.install import ModelStore
 from voiceid.models.status import InstalledModel
 from voiceid.speech.embedder import Embedder
+from voiceid.speech.speaker_model import SpeakerModel
 
 ROUNDS = 3
 """Times that each recording is heard with each model, in turn; the median counts."""
@@ -38,6 +40,11 @@ class Side:
     name: str
     embedder: Embedder
     file: InstalledModel
+
+    @classmethod
+    def of(cls, model: SpeakerModel, models: ModelStore) -> Side:
+        """Return the side of a model, which is fetched first if it is missing."""
+        return cls(model.card.name, model.embedder, models.installed(model.card.name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,9 +127,7 @@ class Models:
         session = self._session
         clips = [(Path(path).absolute().parent.name, path) for path in paths]
         models = [session.speaker_model(name) for name in (a, b)]
-        a_side, b_side = (
-            Side(m.card.name, m.embedder, session.models.installed(m.card.name)) for m in models
-        )
+        a_side, b_side = (Side.of(model, session.models) for model in models)
         return compare_models(a_side, b_side, clips)
 
     def hear(self, source: AudioSource) -> Utterance:

@@ -17,7 +17,6 @@ from voiceid.audio import AudioSource
 from voiceid.domain import Health, ModelSwitch, Sample, SwitchStatus
 from voiceid.enrollment.transfer import Tell, Transfer, require_open
 from voiceid.errors import AudioError, ChangeRefused
-from voiceid.index.base import Gallery
 from voiceid.observability import ChangeKind
 from voiceid.resources.examination import model_of, thresholds_of
 from voiceid.session import Session
@@ -25,7 +24,7 @@ from voiceid.speech.speaker_model import SpeakerModel
 
 if TYPE_CHECKING:  # it loads while the models do, or when it is needed
     from voiceid.evaluation.comparison import Comparison
-    from voiceid.store import Reader, Writer
+    from voiceid.store import Writer
 
 _TRIES = 5
 """Times that a switch is tried between two enrolments of others, before it makes them wait."""
@@ -64,9 +63,7 @@ class Switch:
 
         session = self._session
         models = [self._hearing(name) for name in (session.model.card.name, to)]
-        a_side, b_side = (
-            Side(m.card.name, m.embedder, session.models.installed(m.card.name)) for m in models
-        )
+        a_side, b_side = (Side.of(model, session.models) for model in models)
         return compare_models(a_side, b_side, self._some_kept())
 
     def prepare(self, to: str, *, tell: Tell | None = None) -> SwitchStatus:
@@ -104,7 +101,7 @@ class Switch:
             finding = thresholds_of(rule, change.to_space)
             if finding.health is Health.ERROR:
                 session.notify(f"{finding.message}, until `voiceid calibrate --model {to}`")
-            session.each_index(_save, change.to_space)  # ready before the switch
+            session.sync_indexes()  # ready before the switch
             record(**_facts(status))
             return status
 
@@ -270,11 +267,6 @@ class Switch:
         for name, recording in chosen:
             with contextlib.suppress(AudioError):  # damage is reported where it matters
                 yield name, kept.source(recording)
-
-
-def _save(index: Gallery, reader: Reader) -> None:
-    index.sync(reader)
-    index.save()
 
 
 def _facts(status: SwitchStatus) -> dict[str, Any]:
