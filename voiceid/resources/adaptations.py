@@ -14,8 +14,9 @@ from voiceid.decision.aims import Aim
 from voiceid.decision.calibration import StoredCalibration
 from voiceid.decision.transforms import AdaptationRefused
 from voiceid.domain import Float32Array, QualityReport, Utterance
-from voiceid.errors import ChangeRefused, FitRefused
+from voiceid.errors import FitRefused
 from voiceid.observability import ChangeKind
+from voiceid.resources.samples import Samples
 from voiceid.session import Session
 
 if TYPE_CHECKING:  # only adapting waits for it
@@ -160,12 +161,7 @@ class Adaptations:
         Raises FitNotFound, StoreError, and ChangeRefused when it is in use.
         """
         with self._session.change(ChangeKind.REMOVE_ADAPTATION) as change:
-            adaptation = change.writer.adaptations.get(number)
-            if adaptation.in_use:
-                raise ChangeRefused(
-                    f"adaptation {number} decides in {adaptation.space_id}",
-                    hint="Use another first: `voiceid adaptations use N`, or `use none`.",
-                )
+            adaptation = change.writer.adaptations.get_unused(number)
             change.writer.adaptations.remove(adaptation)
             change.record(number=number, space=adaptation.space_id)
             return adaptation
@@ -210,15 +206,8 @@ class Adaptations:
         )
 
     def _enrolled(self) -> _Labelled:
-        space_id = self._session.model.space.id
-        with self._session.store.read() as reader:
-            rows = [
-                (speaker.name, sample)
-                for page in reader.speakers.pages()
-                for samples in [reader.samples.of_speakers([s.id for s in page], space_id)]
-                for speaker in page
-                for sample in samples[speaker.id]
-            ]
+        enrolled = Samples(self._session).by_speaker()
+        rows = [(speaker.name, sample) for speaker, samples in enrolled for sample in samples]
         return _Labelled(
             np.array([sample.vector for _, sample in rows], dtype=np.float32),
             [name for name, _ in rows],

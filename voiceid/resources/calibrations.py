@@ -12,7 +12,6 @@ from voiceid.decision.agreement import thresholds_among
 from voiceid.decision.aims import SetThreshold
 from voiceid.decision.calibration import StoredCalibration
 from voiceid.domain import QualityReport, Threshold
-from voiceid.errors import ChangeRefused
 from voiceid.observability import ChangeKind
 from voiceid.session import Session
 
@@ -162,12 +161,7 @@ class Calibrations:
         without notice.
         """
         with self._session.change(ChangeKind.REMOVE_CALIBRATION) as change:
-            calibration = change.writer.calibrations.get(number)
-            if calibration.in_use:
-                raise ChangeRefused(
-                    f"calibration {number} decides in {calibration.space_id}",
-                    hint="Use another first: `voiceid calibrations use N`, or `use none`.",
-                )
+            calibration = change.writer.calibrations.get_unused(number)
             change.writer.calibrations.remove(number)
             change.record(number=number, space=calibration.space_id)
             return calibration

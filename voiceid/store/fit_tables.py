@@ -25,14 +25,14 @@ from voiceid.decision.adaptation import StoredAdaptation, adapted_space
 from voiceid.decision.calibration import Calibration, HeldOut, StoredCalibration
 from voiceid.decision.transforms import Transform
 from voiceid.domain import EmbeddingSpace
-from voiceid.errors import FitNotFound
+from voiceid.errors import ChangeRefused, FitNotFound
 from voiceid.store import stored_rows
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects
 from voiceid.store.space_table import SpaceWriter
 from voiceid.store.tables import adaptations, calibrations
 
-T = TypeVar("T")
+T = TypeVar("T", StoredAdaptation, StoredCalibration)
 
 _COLUMNS = (*adaptations.c, *calibrations.c)
 _IN_USE = text(
@@ -95,6 +95,16 @@ class Fits(Generic[T]):
             f"there is no {self._kind} {number}; there is: {', '.join(map(str, ids)) or 'none'}",
             hint=f"`voiceid {self._kind}s list` shows them.",
         )
+
+    def get_unused(self, number: int) -> T:
+        """Return the one of that number; raises FitNotFound, and ChangeRefused if it decides."""
+        fit = self.get(number)
+        if fit.in_use:
+            raise ChangeRefused(
+                f"{self._kind} {number} decides in {fit.space_id}",
+                hint=f"Use another first: `voiceid {self._kind}s use N`, or `use none`.",
+            )
+        return fit
 
     def in_use(self, space_id: str) -> T | None:
         """Return the one that decides in a space, or None."""
