@@ -183,8 +183,9 @@ def load_config(
         except (ValueError, TypeError) as error:
             shown = "a text" if key in _SECRET else repr(value)
             problems.append(f"{source}: {key} is {shown}, {error}")
+    aim = Aim()
     try:
-        aim_of({k.removeprefix("decision."): v for k, v in values.items() if "decision." in k}, "")
+        aim = aim_of(_section(values, "decision"), "the settings")
     except ConfigError as error:
         problems.append(f"decision: {error.message}")
     if problems:
@@ -192,7 +193,7 @@ def load_config(
             "the configuration is not usable:\n  " + "\n  ".join(problems),
             hint="Fix these lines; `voiceid config init` writes a file with every setting.",
         )
-    return _compose(homes, values, sources)
+    return _compose(homes, values, sources, aim)
 
 
 def write_default_config(folder: Path, *, force: bool = False) -> Path:
@@ -216,13 +217,9 @@ def write_default_config(folder: Path, *, force: bool = False) -> Path:
 
 
 def _compose(
-    homes: Sequence[Path], values: Mapping[str, Any], sources: Mapping[str, str]
+    homes: Sequence[Path], values: Mapping[str, Any], sources: Mapping[str, str], aim: Aim
 ) -> Config:
     folder = homes[-1]
-
-    def section(name: str) -> dict[str, Any]:
-        prefix = name + "."
-        return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
 
     def path(key: str) -> Path:
         # A flag is relative to where it was typed, a setting to the home.
@@ -236,13 +233,13 @@ def _compose(
         database_url=values["database_url"],
         models=path("models"),
         offline=values["offline"],
-        audio=AudioOptions(**section("audio")),
-        speech=SpeechOptions(**section("speech")),
-        quality=QualityLimits(**section("quality")),
-        enrollment=EnrollmentLimits(**section("enrollment")),
-        aim=aim_of(section("decision"), "the settings"),
+        audio=AudioOptions(**_section(values, "audio")),
+        speech=SpeechOptions(**_section(values, "speech")),
+        quality=QualityLimits(**_section(values, "quality")),
+        enrollment=EnrollmentLimits(**_section(values, "enrollment")),
+        aim=aim,
         groups=values["groups"],
-        index=IndexOptions(**section("index")),
+        index=IndexOptions(**_section(values, "index")),
         runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
         workers=values["runtime.workers"],
         log_format=values["log.format"],
@@ -250,6 +247,12 @@ def _compose(
         sources=sources,
         looked_for=tuple(home / CONFIG_NAME for home in homes),
     )
+
+
+def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the settings under a name, by what follows it."""
+    prefix = name + "."
+    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
 
 
 def _from_file(path: Path, problems: list[str]) -> Iterator[tuple[str, object, str]]:
