@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,7 +49,11 @@ def sample(
 def files_with(folder: Path, vector: Float32Array) -> set[str]:
     """Return the names of the files in which any eight components of a vector stand."""
     data = vector.astype("<f4").tobytes()
-    pieces = [data[i : i + 32] for i in range(0, len(data) - 31, 4)]
+    return files_holding(folder, [data[i : i + 32] for i in range(0, len(data) - 31, 4)])
+
+
+def files_holding(folder: Path, pieces: Sequence[bytes]) -> set[str]:
+    """Return the names of the files in which any of the pieces stands."""
     return {
         path.name
         for path in folder.rglob("*")

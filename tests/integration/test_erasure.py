@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from random_voices import unprivileged
+from random_voices import files_holding, unprivileged
 from torture.voices import REPO, new_clips, opened, utterance
 
 from voiceid import EmbeddedClip, Finding, Health, VoiceID
@@ -85,13 +85,7 @@ def files_with(folder: Path, secrets: list[bytes]) -> set[str]:
         for secret in secrets
         for i in (range(0, len(secret) - 31, 32) if len(secret) > 500 else [0])
     ]
-    return {
-        path.name
-        for path in folder.rglob("*")
-        if path.is_file()
-        for content in [path.read_bytes()]
-        if any(piece in content for piece in pieces)
-    }
+    return files_holding(folder, pieces)
 
 
 def erasure(vid: VoiceID) -> list[Finding]:

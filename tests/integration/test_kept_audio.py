@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from random_voices import files_holding
 
 from voiceid import EnrollmentRefused, Person, SpeakerDetails, VoiceID
 
@@ -37,11 +38,7 @@ def hashes(vid: VoiceID, name: str) -> set[str]:
 def files_with_audio(folder: Path, flac: bytes) -> set[str]:
     """Return the names of files in which any of some pieces of a FLAC file stands."""
     pieces = [flac[i : i + 48] for i in range(len(flac) // 4, len(flac) - 48, len(flac) // 9)]
-    return {
-        path.name
-        for path in folder.rglob("*")
-        if path.is_file() and any(piece in path.read_bytes() for piece in pieces)
-    }
+    return files_holding(folder, pieces)
 
 
 def test_audio_is_kept_only_when_it_is_asked_for(vid: VoiceID, ami: Any, home: Path) -> None:
