@@ -138,7 +138,7 @@ def measure(store: Store, voices: Voices, gallery: Float32Array, n_queries: int)
 
 
 def compare_sql(store: Store, queries: Float32Array, wanted: npt.NDArray[np.int64]) -> None:
-    """Other ways to compare all vectors, in turn: each query is asked of each way."""
+    """Other ways to compare all vectors; all of them answer the same queries, in turn."""
     half = f"halfvec({DIM})"
     with store.write() as writer:
         run = _connection(writer).exec_driver_sql
