@@ -95,7 +95,7 @@ def _note_rates(fit: CalibrationFit, console: Console) -> None:
     for row in (row for row in fit.rates if row.decides):
         if row.target_fmr is None:
             console.note(f"the threshold set by hand in {row.source} decides, with it or without")
-        elif row.target_fmr < fit.least_fmr * (1 - 1e-9):
+        elif not fit.calibration.calibration.supports(row.target_fmr):
             console.note(
                 f"these trials do not support the FMR of {percent(row.target_fmr)} that is"
                 f" asked for, so {row.source} decides; ask for {percent(fit.least_fmr)} or above"

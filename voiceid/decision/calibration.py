@@ -202,12 +202,16 @@ class Calibration:
         """The lowest false match rate that the trials behind it support."""
         return self.points[-1].fmr
 
+    def supports(self, fmr: float) -> bool:
+        """Whether the trials behind it support a false match rate."""
+        return fmr >= self.least_fmr * (1.0 - 1e-9)  # interpolated rates are rounded
+
     def llr_at(self, fmr: float) -> float:
         """Return the LLR to accept from at a false match rate, interpolated in its logarithm.
 
         Raises `ThresholdUnavailable`: the trials behind the calibration are too few to tell.
         """
-        if fmr < self.points[-1].fmr * (1.0 - 1e-9):  # interpolated rates are rounded
+        if not self.supports(fmr):
             needed = trials_needed(fmr)
             raise ThresholdUnavailable(
                 f"a false match rate of {fmr:.3g} takes {needed} impostor trials, and the"

@@ -58,6 +58,10 @@ class OperatingPoint:
     genuine_trials: int
     target_fmr: float = 0.001
 
+    def serves(self, fmr: float) -> bool:
+        """Whether it was chosen for this false match rate, or for a stricter one."""
+        return self.target_fmr <= fmr * (1.0 + 1e-9)  # forgiven the rounding of its arithmetic
+
 
 @dataclass(frozen=True, slots=True)
 class DecisionRule:
@@ -144,12 +148,10 @@ class DecisionRule:
 
     def _reaches(self, fmr: float) -> bool:
         """Whether the trials behind the calibration support a rate."""
-        # Interpolated rates are rounded.
-        return self._calibrated is not None and fmr >= self._calibrated.least_fmr * (1 - 1e-9)
+        return self._calibrated is not None and self._calibrated.supports(fmr)
 
     def _places(self, given: Conditions, fmr: float) -> npt.NDArray[np.int64]:
         """Return the place (n,) in `points` of the point that holds; -1: there is none."""
-        allowed = fmr * (1.0 + 1e-9)  # forgiven the rounding of its arithmetic
         places = np.full(len(given.band), -1)
         for number, band in enumerate(BANDS):
             rows = given.band == number
@@ -160,7 +162,7 @@ class DecisionRule:
                 if point.band == band:
                     steps.setdefault(point.min_net_speech_s, []).append(place)
             for least_s in sorted(steps):
-                usable = [i for i in steps[least_s] if self.points[i].target_fmr <= allowed]
+                usable = [i for i in steps[least_s] if self.points[i].serves(fmr)]
                 loosest = max(usable, key=lambda i: self.points[i].target_fmr, default=-1)
                 places[rows & (given.net_speech_s >= least_s)] = loosest
         return places

@@ -163,7 +163,7 @@ def rate_rows(
     target, given = scored.target[fitted.rows], scored.given.rows(fitted.rows)
     scores, calibration = scored.scores[fitted.rows], fitted.calibration
     by_hand, rate = isinstance(after.criterion, SetThreshold), after.aim.rate
-    reached = not by_hand and rate >= calibration.least_fmr * (1.0 - 1e-9)
+    reached = not by_hand and calibration.supports(rate)
     for source, rule in before.items():
         thresholds = rule.thresholds(given)
         decides = not reached and rule.calibration is None

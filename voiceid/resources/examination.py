@@ -62,7 +62,7 @@ def thresholds_of(rule: DecisionRule, space_id: str) -> Finding:
             return Finding("thresholds", Health.ERROR, error.message, error.hint)
         message = f"calibration {rule.calibration.id} of {space_id}, {asked}"
         return Finding("thresholds", Health.OK, message)
-    measured = [p.target_fmr for p in rule.points if p.target_fmr <= rule.aim.rate * (1 + 1e-9)]
+    measured = [point.target_fmr for point in rule.points if point.serves(rule.aim.rate)]
     if not measured:
         message = f"nothing was measured in {space_id} for {asked}: no speaker is accepted"
         hint = "Run `voiceid calibrate`, or leave the adaptation: `voiceid adaptations use none`."
