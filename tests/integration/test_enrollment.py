@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +16,20 @@ import soundfile
 
 from voiceid import EnrollmentRefused, SpeakerNotFound, ThresholdUnavailable, VoiceID
 from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut
+from voiceid.domain import EnrollmentReport, SpeakerDetails
+from voiceid.enrollment.clips import Person
 from voiceid.model_in_use import ModelInUse
 
 Clips = Callable[[str, str], list[Path]]
+LATER = datetime(2096, 1, 1, tzinfo=UTC)
 
 
 def codes(refused: pytest.ExceptionInfo[EnrollmentRefused]) -> list[str]:
     return [problem.code for problem in refused.value.report.blocking]
+
+
+def codes_of(report: EnrollmentReport) -> list[str]:
+    return [problem.code for problem in report.problems]
 
 
 def contents(vid: VoiceID) -> list[object]:
@@ -80,6 +90,112 @@ def test_of_two_clips_that_disagree_both_are_named(vid: VoiceID, clips: Clips) -
     with pytest.raises(EnrollmentRefused) as refused:
         vid.enroll("alice", pair)
     assert {p.clip for p in refused.value.report.blocking} == {p.name for p in pair}
+
+
+def test_clips_of_another_voice_do_not_vouch_for_each_other(vid: VoiceID, clips: Clips) -> None:
+    alice, bob = clips("FEE083", "trn06"), clips("MEE009", "dev00")
+    with pytest.raises(EnrollmentRefused) as refused:
+        vid.enroll("alice", [*alice[:2], *bob[:2]])
+    (problem,) = refused.value.report.blocking
+    assert (problem.code, problem.clip) == ("inconsistent", None)
+    assert all(path.name in problem.message for path in (*alice[:2], *bob[:2]))
+
+    vid.enroll("alice", alice)
+    before = contents(vid)
+    with pytest.raises(EnrollmentRefused, match=f"the {len(alice)} samples so far") as refused:
+        vid.enroll("alice", bob)
+    assert codes(refused) == ["inconsistent"]
+    assert contents(vid) == before
+    (report,) = vid.enroll_all([Person("alice", tuple(bob))])
+    assert report.status == "refused"
+
+
+def test_a_replacement_by_another_voice_is_refused_unless_forced(
+    vid: VoiceID, clips: Clips
+) -> None:
+    vid.enroll("alice", clips("FEE083", "trn06"))
+    before = contents(vid)
+    with pytest.raises(EnrollmentRefused, match="they would replace") as refused:
+        vid.enroll("alice", clips("MEE009", "dev00"), mode="replace")
+    assert codes(refused) == ["inconsistent"]
+    assert contents(vid) == before
+    assert vid.enroll("alice", clips("MEE009", "dev00"), mode="replace", force=True).enrolled
+
+
+class Meanwhile(io.BytesIO):
+    """A clip during whose reading something else happens."""
+
+    def __init__(self, path: Path, happens: Callable[[], object]) -> None:
+        super().__init__(path.read_bytes())
+        self.happens: Callable[[], object] | None = happens
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.happens is not None:
+            happens, self.happens = self.happens, None
+            happens()
+        return super().read(size)
+
+
+@pytest.mark.parametrize("change", ["removed", "disabled", "regrouped", "another expiry"])
+def test_who_changed_while_the_clips_were_read_is_not_enrolled(
+    vid: VoiceID, clips: Clips, change: str
+) -> None:
+    vid.enroll("alice", clips("FEE083", "trn06"))
+    happens = {
+        "removed": lambda: vid.speakers.remove("alice"),
+        "disabled": lambda: vid.speakers.edit("alice", SpeakerDetails(enabled=False)),
+        "regrouped": lambda: vid.speakers.edit("alice", SpeakerDetails(groups=("vault",))),
+        "another expiry": lambda: vid.speakers.edit("alice", SpeakerDetails(expires_at=LATER)),
+    }[change]
+    new = Meanwhile(clips("FEE083", "trn09")[0], happens)
+    with pytest.raises(EnrollmentRefused) as refused:
+        vid.enroll("alice", [new], force=True)
+    assert codes(refused) == ["changed_meanwhile"]
+    assert all(s.n_samples == len(clips("FEE083", "trn06")) for s in vid.speakers.list())
+
+
+def test_who_expired_while_the_clips_were_read_is_not_enrolled(vid: VoiceID, clips: Clips) -> None:
+    vid.enroll("alice", clips("FEE083", "trn06"))
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    vid.speakers.edit("alice", SpeakerDetails(expires_at=soon))
+
+    def wait() -> None:
+        while datetime.now(UTC) < soon:
+            time.sleep(0.05)
+
+    with pytest.raises(EnrollmentRefused, match="expired while"):
+        vid.enroll("alice", [Meanwhile(clips("FEE083", "trn09")[0], wait)], force=True)
+
+
+def test_two_voices_that_get_one_new_name_at_once_do_not_share_it(
+    vid: VoiceID, clips: Clips
+) -> None:
+    alice, bob = clips("FEE083", "trn06"), clips("MEE009", "dev00")
+    first = Meanwhile(alice[0], lambda: vid.enroll("sam", bob))
+    with pytest.raises(EnrollmentRefused) as refused:
+        vid.enroll("sam", [first, *alice[1:]])
+    assert codes(refused) == ["inconsistent"]
+    assert {s.source_name for s in vid.samples.list("sam")} == {path.name for path in bob}
+
+
+def test_a_dry_run_of_a_list_says_what_the_run_will_do(vid: VoiceID, clips: Clips) -> None:
+    alice, bob = clips("FEE083", "trn06"), clips("MEE009", "dev00")
+    people = [
+        Person("alice", tuple(alice)),
+        Person("carol", tuple(clips("FEE083", "trn09"))),  # alice's voice
+        Person("bob", tuple(bob)),
+        Person("dave", tuple(bob)),  # bob's recordings
+        Person("alice", tuple(clips("MEE009", "dev01"))),  # bob's voice
+        Person("alice", tuple(clips("FEE083", "trn09"))),
+    ]
+    dry = [(r.name, r.status, codes_of(r)) for r in vid.enroll_all(people, dry_run=True)]
+    assert vid.speakers.list() == []
+    real = [(r.name, r.status, codes_of(r)) for r in vid.enroll_all(people)]
+    assert dry == [(name, status.replace("enrolled", "possible"), c) for name, status, c in real]
+    assert [status for _, status, _ in real] == [
+        *("enrolled", "refused", "enrolled"),
+        *("refused", "refused", "enrolled"),
+    ]
 
 
 def test_the_odd_clip_is_told_whose_voice_it_is(vid: VoiceID, clips: Clips) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from voiceid.decision.aims import Target
-from voiceid.decision.embeddings import agreement
+from voiceid.decision.embeddings import centroid, cosine, unit
 from voiceid.decision.rule import DecisionRule, accepted
 from voiceid.domain import Condition, Float32Array, QualityReport, Threshold
 from voiceid.errors import ThresholdUnavailable
@@ -22,9 +22,13 @@ them, and a slip of another voice is one among few, where a door has every stran
 
 @dataclass(frozen=True, slots=True)
 class Odd:
-    """A sample whose cosine to the centroid of the others, `agreement`, misses the one `needed`."""
+    """Samples of one voice that is not the voice of the others.
 
-    index: int
+    ``agreement`` is the cosine of their centroid to the centroid of the others, which misses the
+    one ``needed``.
+    """
+
+    indices: tuple[int, ...]
     agreement: float
     needed: float
 
@@ -33,35 +37,104 @@ def odd_ones(
     vectors: Float32Array,
     qualities: Sequence[QualityReport],
     rule: DecisionRule,
-    judged: Collection[int] | None = None,
+    kept: Collection[int] = (),
 ) -> tuple[list[Odd], dict[int, float]]:
-    """Find the samples that do not agree with the others of their speaker.
+    """Find the samples that are not of the speaker's voice.
 
-    The worst is put aside until all that are left agree: one other voice among three clips pulls
-    the centroid away from every honest clip too.  Only those ``judged`` (all when omitted) may go.
-    Returns those put aside, in that order, and the cosine of each judged sample to the centroid of
-    the others that were left with it.  Two samples alone do not show which is odd: both are.
+    Samples are one voice if every branch of the tree that they make agrees with all the rest,
+    centroid to centroid: each sample by itself, and each group, so that two samples of another
+    voice do not vouch for each other.  Where some do not, the branch that misses its threshold most
+    is parted from the rest, and both go on by themselves: one other voice among three clips pulls
+    the centroid away from every honest clip too.  The speaker's voice is that of the samples
+    ``kept``, which stay together, else the one with the most speech.
+
+    Returns the other voices, and the cosine of each sample that is not ``kept`` to the centroid of
+    the others of the speaker's voice, or what its voice came to.  Two samples alone do not show
+    which is odd: both are.
+    """
+    stay = frozenset(kept)
+    agreements: dict[int, float] = {}
+    whole = Odd(tuple(range(len(vectors))), 1.0, -1.0)
+    pending, found = [whole], list[Odd]()
+    while pending:
+        voice = pending.pop()
+        left = voice.indices
+        partings = [
+            parting(branch, [i for i in left if i not in branch], vectors, qualities, rule)
+            for branch in (_branches(vectors, left, stay) if not stay.issuperset(left) else ())
+        ]
+        agreements |= {p.indices[0]: p.agreement for p in partings if len(p.indices) == 1}
+        worst = min(partings, key=lambda p: p.agreement - p.needed, default=whole)
+        if accepted(worst.agreement, worst.needed):
+            found.append(voice)
+        else:
+            rest = tuple(i for i in left if i not in worst.indices)
+            pending += [worst, replace(worst, indices=rest)]
+    speakers = max(
+        found,
+        key=lambda v: (
+            bool(stay & set(v.indices)),
+            sum(qualities[i].net_speech_s for i in v.indices),
+        ),
+    )
+    pair = len(vectors) == 2 and not stay  # noqa: PLR2004 - see Returns
+    odd = [voice for voice in found if voice is not speakers or (pair and len(found) > 1)]
+    agreements |= {i: voice.agreement for voice in odd for i in voice.indices}
+    return odd, {i: score for i, score in agreements.items() if i not in stay}
+
+
+def _branches(
+    vectors: Float32Array, left: Sequence[int], kept: frozenset[int]
+) -> list[tuple[int, ...]]:
+    """Return the branches of the tree that average linkage makes of samples by their cosines.
+
+    Average linkage: Sokal and Michener 1958 (UPGMA).  The root, which has no rest, is left out.
+    """
+    branches: list[tuple[int, ...]] = [(i,) for i in left if i not in kept]
+    if together := tuple(i for i in left if i in kept):
+        branches.append(together)
+    if len(branches) == 1:
+        return []
+    means = np.stack([unit(vectors[list(branch)]).mean(axis=0) for branch in branches])
+    cosines = (means @ means.T).astype(np.float64)
+    np.fill_diagonal(cosines, -np.inf)
+    alive = list(branches)
+    for _ in range(len(branches) - 2):
+        i, j = sorted(divmod(int(np.argmax(cosines)), len(cosines)))
+        sizes = len(alive[i]), len(alive[j])
+        cosines[i] = cosines[:, i] = np.average(cosines[[i, j]], axis=0, weights=sizes)
+        cosines[j] = cosines[:, j] = -np.inf
+        cosines[i, i] = -np.inf
+        alive[i] += alive[j]
+        branches.append(alive[i])
+    return branches
+
+
+def parting(
+    branch: Sequence[int],
+    rest: Sequence[int],
+    vectors: Float32Array,
+    qualities: Sequence[QualityReport],
+    rule: DecisionRule,
+) -> Odd:
+    """Return how a branch of samples agrees with the rest, and what it needs.
+
+    The side with less speech needs what the shortest of its clips would: a group is not asked for
+    more than each clip, though the threshold rises with the speech.  Raises `ThresholdUnavailable`.
     """
     rule = rule.aimed(Target(AGREEMENT_FMR))
-    left = list(range(len(vectors)))
-    judged = frozenset(left if judged is None else judged)
+    sides = [list(branch), list(rest)]
     narrow = np.array([quality.narrowband for quality in qualities])
-    agreements: dict[int, float] = {}
-    odd: list[Odd] = []
-    while len(left) > 1 and (asked := [i for i in left if i in judged]):
-        scores = dict(zip(left, map(float, agreement(vectors[left], narrow[left])), strict=True))
-        agreements |= {i: scores[i] for i in asked}
-        needed = {}
-        for i in asked:
-            condition = Condition.of(qualities[i], [qualities[k] for k in left if k != i])
-            needed[i] = rule.threshold(condition).value
-        worst = min(asked, key=lambda i: scores[i] - needed[i])
-        if accepted(scores[worst], needed[worst]):
-            break
-        aside = asked if len(left) == 2 else [worst]  # noqa: PLR2004 - see Returns
-        odd += [Odd(i, scores[i], needed[i]) for i in aside]
-        left = [i for i in left if i not in aside]
-    return odd, agreements
+    score = cosine(*(centroid(vectors[side], narrow[side]) for side in sides))
+    shorter, longer = sorted(
+        ([qualities[i] for i in side] for side in sides),
+        key=lambda side: sum(quality.net_speech_s for quality in side),
+    )
+    condition = replace(
+        Condition.of_joined(shorter, longer),
+        net_speech_s=min(quality.net_speech_s for quality in shorter),
+    )
+    return Odd(tuple(branch), score, rule.threshold(condition).value)
 
 
 def thresholds_among(qualities: Sequence[QualityReport], rule: DecisionRule) -> list[Threshold]:

@@ -73,20 +73,3 @@ def centroid(
     if narrowband is not None and len(set(narrowband.tolist())) > 1:
         vectors = np.stack([centroid(vectors[narrowband]), centroid(vectors[~narrowband])])
     return unit(unit(vectors).mean(axis=0, dtype=np.float64).astype(np.float32))
-
-
-def agreement(
-    vectors: Float32Array, narrowband: npt.NDArray[np.bool_] | None = None
-) -> Float32Array:
-    """Return of each of (n, dim) vectors, n >= 2, the cosine to the centroid of the others."""
-    n = len(vectors)
-    if n < 2:  # noqa: PLR2004 - one vector has no others
-        raise ValueError("agreement needs at least two vectors")
-    others = [np.arange(n) != i for i in range(n)]
-    centroids = [
-        centroid(vectors[keep], None if narrowband is None else narrowband[keep]) for keep in others
-    ]
-    return np.array(
-        [cosine(v, other) for v, other in zip(unit(vectors), centroids, strict=True)],
-        dtype=np.float32,
-    )

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from voiceid.audio import AudioSource
-from voiceid.domain import EnrollmentProblem, EnrollmentReport, speaker_key
+from voiceid.domain import EnrollmentProblem, EnrollmentReport, Speaker, speaker_key
 from voiceid.enrollment.clips import Clip, Heard, Person, clip_of
-from voiceid.enrollment.service import Enroller
+from voiceid.enrollment.plan import Plan
+from voiceid.enrollment.service import Enroller, Turn
 from voiceid.errors import AudioError, EnrollmentRefused
 from voiceid.models.runtime import in_order
 from voiceid.observability import ChangeKind
@@ -37,7 +39,9 @@ def enroll_all(
     Clips that cannot be read, hold too little speech or come twice are left out, and the
     report says so; whatever else speaks against a person refuses that person alone.
     """
-    known = _enrolled(enroller, people)
+    before, plan = _enrolled(enroller, people), Plan() if dry_run else None
+    began_at = datetime.now(UTC)
+    known = {key: digests for key, (_, digests) in before.items()}
 
     def hear(task: tuple[str, AudioSource]) -> Heard | _Known:
         key, source = task
@@ -49,11 +53,18 @@ def enroll_all(
     heard = in_order(or_error(hear), tasks, enroller.embedder.workers)
     for person in people:
         results = [next(heard) for _ in person.sources]
-        yield _enroll_one(enroller, person, results, force=force, dry_run=dry_run)
+        key = speaker_key(person.name)
+        turn = Turn(before[key][0] if key in before else None, began_at, plan)
+        report = _enroll_one(enroller, person, results, turn, force=force)
+        if report.speaker is not None:
+            before[key] = report.speaker, frozenset()  # a name may come twice
+        yield report
 
 
-def _enrolled(enroller: Enroller, people: Sequence[Person]) -> dict[str, frozenset[str]]:
-    """Return the recordings of each person who is enrolled already, by the key of the name."""
+def _enrolled(
+    enroller: Enroller, people: Sequence[Person]
+) -> dict[str, tuple[Speaker, frozenset[str]]]:
+    """Return each person who is enrolled already, with the recordings, by the key of the name."""
     space_id = enroller.embedder.space.id
     recordings = {}
     with enroller.store.read() as reader:
@@ -61,12 +72,13 @@ def _enrolled(enroller: Enroller, people: Sequence[Person]) -> dict[str, frozens
             speaker = reader.speakers.find(person.name)
             if speaker is not None:
                 samples = reader.samples.of(speaker.id, space_id)
-                recordings[speaker_key(person.name)] = frozenset(s.pcm_sha256 for s in samples)
+                digests = frozenset(s.pcm_sha256 for s in samples)
+                recordings[speaker_key(person.name)] = speaker, digests
     return recordings
 
 
 def _enroll_one(
-    enroller: Enroller, person: Person, results: Sequence[_Heard], *, force: bool, dry_run: bool
+    enroller: Enroller, person: Person, results: Sequence[_Heard], turn: Turn, *, force: bool
 ) -> EnrollmentReport:
     heard = zip(person.sources, results, person.labels, strict=True)
     clips = [
@@ -75,13 +87,13 @@ def _enroll_one(
         if not isinstance(result, _Known)
     ]
     known = [r.heard for r in results if isinstance(r, _Known) and r.heard is not None]
-    if known and not dry_run:
+    if known and turn.plan is None:
         enroller.keep(known)
     good, left_out = _usable(clips)
     if not good and len(left_out) < len(results):
-        return _unchanged(enroller, person, left_out, dry_run=dry_run)
+        return _unchanged(enroller, person, left_out, turn)
     try:
-        report = enroller.enroll_clips(person, good, mode="append", force=force, dry_run=dry_run)
+        report = enroller.enroll_clips(person, good, turn, mode="append", force=force)
     except EnrollmentRefused as error:
         if not isinstance(error.report, EnrollmentReport):
             raise
@@ -108,17 +120,20 @@ def _usable(clips: Sequence[Clip]) -> tuple[list[Clip], tuple[EnrollmentProblem,
 
 
 def _unchanged(
-    enroller: Enroller, person: Person, left_out: tuple[EnrollmentProblem, ...], *, dry_run: bool
+    enroller: Enroller, person: Person, left_out: tuple[EnrollmentProblem, ...], turn: Turn
 ) -> EnrollmentReport:
     """Return the report of a person whose usable clips are all enrolled.
 
     What is known of the speaker beside the voice may have changed all the same.
     """
-    if not dry_run and not person.details.changes_nothing:
+    problems = left_out
+    if turn.plan is None and not person.details.changes_nothing:
         with enroller.door(ChangeKind.EDIT) as change:
             speaker = change.writer.speakers.get(person.name)
-            change.writer.speakers.edit(speaker.id, person.details)
-            change.record(speaker=speaker.name, speaker_id=speaker.id)
+            problems += tuple(turn.changes(speaker, datetime.now(UTC)))
+            if problems == left_out:
+                change.writer.speakers.edit(speaker.id, person.details)
+                change.record(speaker=speaker.name, speaker_id=speaker.id)
     with enroller.store.read() as reader:
         speaker = reader.speakers.get(person.name)
     return EnrollmentReport(
@@ -130,7 +145,7 @@ def _unchanged(
         clips=(),
         net_speech_s=speaker.net_speech_s,
         missing_speech_s=0.0,
-        problems=left_out,
+        problems=problems,
         embedding_space=enroller.embedder.space,
         elapsed_ms=0.0,
     )

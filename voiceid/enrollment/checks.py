@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voiceid.decision.agreement import Odd, odd_ones
-from voiceid.decision.embeddings import centroid
+from voiceid.decision.agreement import Odd, odd_ones, parting
+from voiceid.decision.embeddings import centroid, cosine
 from voiceid.decision.rule import DecisionRule, accepted
-from voiceid.domain import EnrollmentProblem, Sample, Speaker
+from voiceid.domain import Condition, EnrollmentProblem, Speaker
 from voiceid.enrollment.clips import Clip
+from voiceid.enrollment.plan import Kept, Planned
 from voiceid.index.base import Gallery
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.reader import Reader
 
+_NAMED = 4
+"""Clips that one message names."""
 _NEAREST = 5
 """Speakers who are looked at for the same voice; one of them may be the speaker."""
 
@@ -54,15 +57,24 @@ class Checks:
     limits: EnrollmentLimits
 
     def run(
-        self, reader: Reader, speaker: Speaker | None, clips: Sequence[Clip], *, append: bool
+        self,
+        reader: Reader,
+        speaker: Speaker | None,
+        clips: Sequence[Clip],
+        *,
+        append: bool,
+        planned: Planned,
     ) -> Findings:
         """Return everything that speaks against enrolling the clips, in the reader's snapshot.
 
         ``speaker`` gets the clips, None when the name is new; with ``append`` the samples stay.
+        ``planned`` would be enrolled before them.
         """
-        stays = speaker is not None and append
-        kept = reader.samples.of(speaker.id, self.space_id) if speaker and stays else []
-        case = _Case(reader, self.gallery, self.rule_of(reader), speaker, clips, kept)
+        enrolled = [] if speaker is None else reader.samples.of(speaker.id, self.space_id)
+        samples = [Kept(s.vector, s.quality, s.pcm_sha256, s.source_name) for s in enrolled]
+        kept = [*(samples if append else ()), *planned.own]
+        rule = self.rule_of(reader)
+        case = _Case(reader, self.gallery, rule, speaker, clips, kept, planned.others)
         # 1. Each clip by itself, and that no recording comes twice.
         problems, usable = _check_clips(clips)
         repeated, usable = case.check_repeats(usable)
@@ -72,9 +84,11 @@ class Checks:
         )
         missing_s = max(0.0, self.limits.min_speech_s - net_speech_s)
         problems += [*repeated, *_check_speech(net_speech_s, missing_s, self.limits)]
-        # 3. Are they one voice, and is it enrolled under no other name?
+        # 3. Are they one voice, that of the samples so far, and enrolled under no other name?
         odd, agreements, agreed = case.check_agreement(usable)
         problems += [*odd, *case.check_other_names(agreed)]
+        if not append:
+            problems += case.check_replaced(samples, agreed)
         return Findings(tuple(problems), agreements, net_speech_s, missing_s)
 
 
@@ -116,7 +130,8 @@ class _Case:
     rule: DecisionRule
     speaker: Speaker | None
     clips: Sequence[Clip]
-    kept: Sequence[Sample]
+    kept: Sequence[Kept]
+    planned: Mapping[str, Sequence[Kept]]
 
     def check_repeats(self, usable: list[int]) -> tuple[list[EnrollmentProblem], list[int]]:
         """Check that no recording comes twice: here, in the speaker's samples, or in others'."""
@@ -129,6 +144,11 @@ class _Case:
                 owner.name
                 for owner in owners.get(digest, ())
                 if self.speaker is None or owner.id != self.speaker.id
+            ]
+            others += [
+                name
+                for name, kept in self.planned.items()
+                if any(clip.pcm_sha256 == digest for clip in kept)
             ]
             if digest in seen:
                 code, message = "duplicate_clip", f"the same recording as {seen[digest]}"
@@ -149,19 +169,38 @@ class _Case:
     def check_agreement(
         self, usable: list[int]
     ) -> tuple[list[EnrollmentProblem], dict[int, float], list[int]]:
-        """Check that every new clip agrees with the others; see `odd_ones`."""
+        """Check that the new clips are one voice, that of the kept samples; see `odd_ones`."""
         vectors = [s.vector for s in self.kept] + [self.clips[i].vector for i in usable]
         qualities = [s.quality for s in self.kept]
         qualities += [self.clips[i].heard.quality for i in usable]
-        new = range(len(self.kept), len(vectors))
-        odd, agreements = odd_ones(
-            np.array(vectors, dtype=np.float32), qualities, self.rule, judged=new
-        )
-        clip_at = dict(zip(new, usable, strict=True))
-        aside = {clip_at[outlier.index] for outlier in odd}
-        problems = [self._odd_problem(clip_at[outlier.index], outlier) for outlier in odd]
+        kept = range(len(self.kept))
+        odd, agreements = odd_ones(np.array(vectors, dtype=np.float32), qualities, self.rule, kept)
+        clip_at = dict(enumerate(usable, start=len(kept)))
+        problems, agreed = [], list(usable)
+        for outlier in odd:
+            aside = [clip_at[index] for index in outlier.indices]
+            agreed = [i for i in agreed if i not in aside]
+            problems.append(self._odd_problem(aside, agreed, outlier))
         scores = {clip_at[index]: score for index, score in agreements.items()}
-        return problems, scores, [i for i in usable if i not in aside]
+        return problems, scores, agreed
+
+    def check_replaced(
+        self, replaced: Sequence[Kept], usable: list[int]
+    ) -> Iterator[EnrollmentProblem]:
+        """Check that the new clips are the voice of the samples that they replace."""
+        if not replaced or not usable:
+            return
+        both = [*((s.vector, s.quality) for s in replaced)]
+        both += [(self.clips[i].vector, self.clips[i].heard.quality) for i in usable]
+        vectors = np.array([vector for vector, _ in both], dtype=np.float32)
+        new, old = range(len(replaced), len(both)), range(len(replaced))
+        found = parting(new, old, vectors, [quality for _, quality in both], self.rule)
+        if not accepted(found.agreement, found.needed):
+            message = (
+                f"these clips do not agree with the {len(replaced)} samples that they would replace"
+                f" (score {found.agreement:.3f}, needed {found.needed:.3f}): another voice?"
+            )
+            yield EnrollmentProblem("inconsistent", None, message, overridable=True)
 
     def check_other_names(self, usable: list[int]) -> Iterator[EnrollmentProblem]:
         """Check that the voice of the new clips is not enrolled under another name."""
@@ -170,15 +209,22 @@ class _Case:
             message = f"this voice is already enrolled as {match[0]} (score {match[1]:.3f})"
             yield EnrollmentProblem("already_enrolled", None, message, overridable=True)
 
-    def _odd_problem(self, i: int, odd: Odd) -> EnrollmentProblem:
+    def _odd_problem(self, aside: list[int], agreed: list[int], odd: Odd) -> EnrollmentProblem:
+        others = [self.clips[i].name for i in agreed]
+        if self.kept:
+            n_kept = len(self.kept)
+            others.insert(0, f"the {n_kept} samples so far" if n_kept > 1 else "the sample so far")
+        alone = len(aside) == 1
         message = (
-            f"does not agree with the other clips (score {odd.agreement:.3f}, needed"
-            f" {odd.needed:.3f}): another voice?"
+            f"{'does not' if alone else f'{_and(self.clips[i].name for i in aside)} do not'} agree"
+            f" with {_and(others) if others else 'the other clip'} (score {odd.agreement:.3f},"
+            f" needed {odd.needed:.3f}): another voice?"
         )
-        match = self._other_name([i])
+        match = self._other_name(aside)
         if match is not None:
             message += f" It sounds like {match[0]} (score {match[1]:.3f})."
-        return EnrollmentProblem("inconsistent", self.clips[i].name, message, overridable=True)
+        name = self.clips[aside[0]].name if alone else None
+        return EnrollmentProblem("inconsistent", name, message, overridable=True)
 
     def _other_name(self, chosen: list[int]) -> tuple[str, float] | None:
         """Return the name and the score of the nearest other speaker who would be accepted."""
@@ -187,7 +233,8 @@ class _Case:
         qualities = [self.clips[i].heard.quality for i in chosen]
         narrowband = np.array([quality.narrowband for quality in qualities])
         vectors = np.array([self.clips[i].vector for i in chosen], dtype=np.float32)
-        hits = self.gallery.search(self.reader, centroid(vectors, narrowband), _NEAREST)
+        vector = centroid(vectors, narrowband)
+        hits = self.gallery.search(self.reader, vector, _NEAREST)
         owners = self.reader.centroids.owners([centroid_id for centroid_id, _ in hits])
         net_speech_s = sum(quality.net_speech_s for quality in qualities)
         share = float(np.mean(narrowband))
@@ -198,4 +245,19 @@ class _Case:
             condition = owner.against(net_speech_s, narrowband=share, snr_db=None)
             if accepted(score, self.rule.threshold(condition).value):
                 return owner.speaker.name, score
+        for name, kept in self.planned.items():
+            theirs = [clip.quality for clip in kept]
+            bands = np.array([quality.narrowband for quality in theirs])
+            score = cosine(vector, centroid(np.array([clip.vector for clip in kept]), bands))
+            condition = Condition.of_joined(qualities, theirs)
+            if accepted(score, self.rule.threshold(condition).value):
+                return name, score
         return None
+
+
+def _and(names: Iterable[str]) -> str:
+    """Return names as a list in a sentence; of more than four the first three and how many more."""
+    names = list(names)
+    if len(names) > _NAMED:
+        names[_NAMED - 1 :] = [f"{len(names) - _NAMED + 1} more"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

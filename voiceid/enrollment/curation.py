@@ -139,7 +139,7 @@ class Curator:
             samples=tuple(samples),
             scores=np.clip(vectors @ vectors.T, -1.0, 1.0),
             agreements={samples[i].id: score for i, score in agreements.items()},
-            outliers={samples[outlier.index].id: outlier.needed for outlier in odd},
+            outliers={samples[i].id: outlier.needed for outlier in odd for i in outlier.indices},
             nearest=nearest,
             likeness=likeness,
         )

@@ -7,14 +7,16 @@ cannot both pass a check that only one of them should.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from voiceid.audio import AudioSource, KeptAudio, Tape
-from voiceid.domain import EnrollmentClip, EnrollmentReport, NewSample, Speaker
+from voiceid.domain import EnrollmentClip, EnrollmentProblem, EnrollmentReport, NewSample, Speaker
 from voiceid.enrollment.checks import Checks, Findings
 from voiceid.enrollment.clips import Clip, Heard, Person, clip_of
+from voiceid.enrollment.plan import Plan, Planned
 from voiceid.errors import EnrollmentRefused
 from voiceid.models.runtime import in_order
 from voiceid.observability import ChangeKind
@@ -25,6 +27,35 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.change import Door
 
 Mode = Literal["append", "replace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A person's turn: the speaker as enrolled when it began, and the plan of a dry run."""
+
+    before: Speaker | None
+    began_at: datetime
+    plan: Plan | None
+
+    def changes(self, now_enrolled: Speaker | None, now: datetime) -> Iterator[EnrollmentProblem]:
+        """Yield what became of the speaker meanwhile that an enrolment must not undo."""
+        before, what = self.before, ""
+        if before is None:
+            return  # a name that another enrolment gave meanwhile: the voices must agree
+        if now_enrolled is None or now_enrolled.id != before.id:
+            what = "was removed"
+        elif (now_enrolled.disabled_at, now_enrolled.expires_at) != (
+            before.disabled_at,
+            before.expires_at,
+        ):
+            what = "was disabled, enabled or given another expiry"
+        elif before.expires_at is not None and self.began_at < before.expires_at <= now:
+            what = "expired"
+        elif set(now_enrolled.groups) != set(before.groups):
+            what = "was given other groups"
+        if what:
+            message = f"{before.name} {what} while the clips were read: look, and enrol again"
+            yield EnrollmentProblem("changed_meanwhile", None, message, overridable=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +77,7 @@ class Enroller:
         are judgement; each override is recorded.  Raises EnrollmentRefused with every problem.
         """
         started = time.perf_counter()
+        turn = Turn(self.enrolled(person.name), datetime.now(UTC), Plan() if dry_run else None)
         sources = person.sources
         results = in_order(or_error(self.hear), sources, self.embedder.workers)
         heard = zip(sources, results, person.labels, strict=True)
@@ -53,20 +85,27 @@ class Enroller:
             clip_of(source, result, number, label)
             for number, (source, result, label) in enumerate(heard, start=1)
         ]
-        report = self.enroll_clips(person, clips, mode=mode, force=force, dry_run=dry_run)
+        report = self.enroll_clips(person, clips, turn, mode=mode, force=force)
         return replace(report, elapsed_ms=(time.perf_counter() - started) * 1e3)
 
+    def enrolled(self, name: str) -> Speaker | None:
+        """Return the speaker of a name as enrolled now, or None."""
+        with self.store.read() as reader:
+            return reader.speakers.find(name)
+
     def enroll_clips(
-        self, person: Person, clips: Sequence[Clip], *, mode: Mode, force: bool, dry_run: bool
+        self, person: Person, clips: Sequence[Clip], turn: Turn, *, mode: Mode, force: bool
     ) -> EnrollmentReport:
         """Enrol clips that were heard already; see :meth:`enroll`."""
         started = time.perf_counter()
-        if dry_run:
+        if turn.plan is not None:
             with self.store.read() as reader:
-                return self._judged(reader, person, clips, mode, force=force, dry_run=True)
+                report = self._judged(reader, person, clips, turn, mode, force=force)
+            turn.plan.add(report.name, clips)
+            return report
         with self.door(ChangeKind.ENROLL) as change:
             # 1. Check, in the transaction that writes: two enrolments at once cannot both pass.
-            report = self._judged(change.writer, person, clips, mode, force=force, dry_run=False)
+            report = self._judged(change.writer, person, clips, turn, mode, force=force)
             # 2. Write.
             is_new = report.speaker is None
             speaker = self._write(change.writer, person, report, clips)
@@ -87,27 +126,28 @@ class Enroller:
         reader: Reader,
         person: Person,
         clips: Sequence[Clip],
+        turn: Turn,
         mode: Mode,
         *,
         force: bool,
-        dry_run: bool,
     ) -> EnrollmentReport:
         """Return the report of an enrolment that nothing speaks against; else raise."""
         started = time.perf_counter()
         reader.spaces.require_current(self.embedder.space.id)
         before = reader.speakers.find(person.name)
-        findings = self.checks.run(reader, before, clips, append=mode == "append")
-        problems = tuple(replace(p, overridden=force and p.overridable) for p in findings.problems)
+        planned = Planned() if turn.plan is None else turn.plan.at(person.name)
+        findings = self.checks.run(reader, before, clips, append=mode == "append", planned=planned)
+        problems = (*turn.changes(before, datetime.now(UTC)), *findings.problems)
         report = EnrollmentReport(
             name=person.name if before is None else before.name,
             speaker=before,
             enrolled=False,
-            dry_run=dry_run,
+            dry_run=turn.plan is not None,
             mode=mode,
             clips=_shown(clips, findings),
             net_speech_s=findings.net_speech_s,
             missing_speech_s=findings.missing_speech_s,
-            problems=problems,
+            problems=tuple(replace(p, overridden=force and p.overridable) for p in problems),
             embedding_space=self.embedder.space,
             elapsed_ms=(time.perf_counter() - started) * 1e3,
         )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from voiceid.decision.embeddings import agreement, centroid, cosine, unit
+from voiceid.decision.embeddings import centroid, cosine, unit
 
 vectors = arrays(
     np.float32,
@@ -74,28 +74,3 @@ def test_a_cosine_is_the_dot_product_of_unit_vectors(v: np.ndarray) -> None:
     expected = a @ b / np.sqrt((a @ a) * (b @ b))
     assert cosine(unit(v)[0], unit(v)[1]) == pytest.approx(expected, abs=1e-5)
     assert -1.0 <= cosine(unit(v)[0], unit(v)[0]) <= 1.0
-
-
-def test_agreement_names_the_vector_that_points_elsewhere() -> None:
-    rng = np.random.default_rng(0)
-    voice = rng.normal(size=16)
-    v = (voice + 0.1 * rng.normal(size=(4, 16))).astype(np.float32)
-    v[2] = -v[2]
-    scores = agreement(v)
-    assert int(np.argmin(scores)) == 2
-    assert scores[2] < 0 < min(scores[[0, 1, 3]])
-
-
-def test_agreement_is_with_the_centroid_of_the_others_of_both_bands() -> None:
-    v = np.random.default_rng(0).normal(1.0, 0.5, size=(5, 8)).astype(np.float32)
-    narrow = np.array([True, False, False, True, False])
-    expected = [
-        cosine(unit(v)[i], centroid(np.delete(v, i, axis=0), np.delete(narrow, i)))
-        for i in range(5)
-    ]
-    np.testing.assert_allclose(agreement(v, narrow), expected, atol=1e-6)
-
-
-def test_one_vector_has_nothing_to_agree_with() -> None:
-    with pytest.raises(ValueError, match="two"):
-        agreement(np.ones((1, 4), dtype=np.float32))
