@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from voiceid import EnrollmentRefused, SpeakerNotFound, ThresholdUnavailable, VoiceID
+from voiceid import ChangeRefused, EnrollmentRefused, SpeakerNotFound, ThresholdUnavailable, VoiceID
 from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut
 from voiceid.domain import EnrollmentReport, SpeakerDetails
 from voiceid.enrollment.clips import Person
@@ -120,6 +120,20 @@ def test_a_replacement_by_another_voice_is_refused_unless_forced(
     assert codes(refused) == ["inconsistent"]
     assert contents(vid) == before
     assert vid.enroll("alice", clips("MEE009", "dev00"), mode="replace", force=True).enrolled
+
+
+def test_a_merge_takes_no_samples_of_another_voice_with_it(vid: VoiceID, clips: Clips) -> None:
+    later, bob = clips("FEE083", "trn09"), clips("MEE009", "dev00")
+    vid.enroll("alice", clips("FEE083", "trn06"))
+    vid.enroll("alice2", [*later, bob[0]], force=True)
+    before = contents(vid)
+    (odd,) = [s.id for s in vid.samples.list("alice2") if s.source_name == bob[0].name]
+    assert vid.speakers.merge("alice", "alice2", dry_run=True).odd == (odd,)
+    with pytest.raises(ChangeRefused, match=f"do not agree with alice: {odd}"):
+        vid.speakers.merge("alice", "alice2")
+    assert contents(vid) == before
+    vid.samples.remove("alice2", [odd])
+    assert vid.speakers.merge("alice", "alice2").merged is not None
 
 
 class Meanwhile(io.BytesIO):

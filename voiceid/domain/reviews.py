@@ -92,6 +92,8 @@ class Merge(Value):
         As they were.
     likeness : Likeness or None
         None when they have no embedding space in common that is in use.
+    odd : tuple of int
+        Samples of ``other`` that do not agree with those of ``into``, by id.
     merged : Speaker or None
         As it is now; None for a dry run.
     n_repeats : int
@@ -101,6 +103,7 @@ class Merge(Value):
     into: Speaker
     other: Speaker
     likeness: Likeness | None
+    odd: tuple[int, ...] = ()
     merged: Speaker | None = None
     n_repeats: int = 0
 

@@ -6,7 +6,7 @@ Every change is one transaction, and is judged on the snapshot that it changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -76,7 +76,7 @@ class Curator:
                 other=second.name,
                 samples=second.n_samples,
             )
-        return Merge(first, second, plan.likeness, merged, n_repeats)
+        return replace(plan, merged=merged, n_repeats=n_repeats)
 
     def split(self, name: str, new_name: str, sample_ids: Sequence[int], *, dry_run: bool) -> Split:
         """Give samples of a speaker to a new one: those named, or else those that do not fit."""
@@ -111,7 +111,17 @@ class Curator:
             raise ChangeRefused(
                 f"{into} and {other} are one speaker already", hint="Name two speakers."
             )
-        return Merge(first, second, self._likeness(reader, first, second))
+        kept, new = (reader.samples.of(s.id, self.space.id) for s in (first, second))
+        likeness = self._likeness(reader, first, second)
+        if likeness is None:
+            return Merge(first, second, None)
+        samples = [*kept, *new]
+        vectors = np.array([sample.vector for sample in samples], dtype=np.float32)
+        qualities = [sample.quality for sample in samples]
+        odd, _ = odd_ones(vectors, qualities, self.rule_of(reader), range(len(kept)))
+        return Merge(
+            first, second, likeness, tuple(samples[i].id for voice in odd for i in voice.indices)
+        )
 
     def _split_plan(self, reader: Reader, name: str, sample_ids: Sequence[int]) -> list[Sample]:
         speaker = reader.speakers.get(name)
@@ -185,11 +195,14 @@ class Curator:
 
 def _require_alike(plan: Merge) -> None:
     alike = plan.likeness
-    if alike is not None and alike.same_voice:
+    if alike is not None and alike.same_voice and not plan.odd:
         return
     names = f"{plan.into.name} and {plan.other.name}"
     message = f"the voices of {names} cannot be compared: they share no embedding space in use"
-    if alike is not None:
+    if alike is not None and alike.same_voice:
+        numbers = ", ".join(map(str, plan.odd))
+        message = f"samples of {plan.other.name} do not agree with {plan.into.name}: {numbers}"
+    elif alike is not None:
         message = (
             f"{names} are not one voice: score {alike.score:.3f} < threshold"
             f" {alike.threshold.value:g} ({alike.threshold.source})"
