@@ -122,7 +122,7 @@ def home(
 
 @pytest.fixture
 def empty_home(models_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home in which nobody is enrolled, set up as the working folder."""
+    """A home in which no speaker is enrolled, set up as the working folder."""
     folder = tmp_path / "home"
     folder.mkdir()
     _work_in(folder, models_folder, monkeypatch)

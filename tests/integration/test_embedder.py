@@ -99,14 +99,14 @@ def test_silence_around_speech_hardly_moves_the_vector(embedder: Embedder, ami) 
     assert around.quality.snr_db is not None
 
 
-def test_telephone_speech_is_told(embedder: Embedder, ami) -> None:
+def test_telephone_speech_is_reported(embedder: Embedder, ami) -> None:
     narrow = scipy.signal.resample_poly(ami.samples("bob-1"), 1, 2).astype(np.float32)
     heard = embedder.utterance((narrow, 8000))
     assert "narrowband" in heard.quality.warnings
     assert heard.embedding is not None
 
 
-def test_clipped_speech_is_told(embedder: Embedder, ami) -> None:
+def test_clipped_speech_is_reported(embedder: Embedder, ami) -> None:
     samples = ami.samples("alice-1")
     loud = np.clip(samples / np.abs(samples).max() * 20, -1, 1)
     assert "clipped" in embedder.utterance((loud, RATE)).quality.warnings

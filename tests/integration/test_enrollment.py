@@ -82,7 +82,7 @@ def test_of_two_clips_that_disagree_both_are_named(vid: VoiceID, clips: Clips) -
     assert {p.clip for p in refused.value.report.blocking} == {p.name for p in pair}
 
 
-def test_the_odd_clip_is_told_whose_voice_it_is(vid: VoiceID, clips: Clips) -> None:
+def test_of_the_odd_clip_it_is_said_whose_voice_it_is(vid: VoiceID, clips: Clips) -> None:
     vid.enroll("bob", clips("MEE009", "dev00"))
     stranger = clips("MEE009", "dev01")[0]
     with pytest.raises(EnrollmentRefused, match="sounds like bob"):
@@ -166,7 +166,7 @@ def test_force_does_not_enrol_what_is_no_judgement(
     assert vid.speakers.list() == []
 
 
-def test_no_clips_at_all_enrol_nobody(vid: VoiceID) -> None:
+def test_no_clips_at_all_enrol_no_speaker(vid: VoiceID) -> None:
     with pytest.raises(EnrollmentRefused):
         vid.enroll("alice", [])
     with pytest.raises(SpeakerNotFound):

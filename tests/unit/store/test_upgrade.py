@@ -40,7 +40,7 @@ branch_labels = depends_on = None
 
 
 def upgrade():
-    with op.batch_alter_table("speakers") as table:  # SQLite makes the table anew and drops it
+    with op.batch_alter_table("speakers") as table:  # SQLite makes the table again and drops it
         table.add_column(sa.Column("note", sa.String(), nullable=False, server_default=""))
         table.alter_column("name", existing_type=sa.String(), type_=sa.String(128))
 """
