@@ -16,6 +16,7 @@ from voiceid.models.install import ModelStore
 from voiceid.models.runtime import Session
 from voiceid.speech.encoder import Encoder
 
+pytestmark = pytest.mark.usefixtures("from_scratch")
 CARDS = load_cards(shipped_cards_folder())
 MODELS = ["campplus", "ge2e", "ge2e-800ms"]
 
