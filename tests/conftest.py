@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import process_memory
 import pytest
 import soundfile
 from hypothesis import settings
@@ -26,6 +27,7 @@ REPO = Path(__file__).resolve().parents[1]
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
+process_memory.remember()
 
 TURNS = {
     "alice-1": ("trn06", 0, 56_448),
@@ -63,6 +65,13 @@ class Ami:
         """Write a turn as an audio file of the format that the name of ``path`` says."""
         soundfile.write(path, self.samples(turn), 16_000)
         return path
+
+
+@pytest.fixture
+def from_scratch() -> Iterator[None]:
+    """Nothing in this test comes out of `process_memory`."""
+    with process_memory.from_scratch():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -122,7 +131,7 @@ def home(
 
 @pytest.fixture
 def empty_home(models_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home in which nobody is enrolled, set up as the working folder."""
+    """A home in which no speaker is enrolled, set up as the working folder."""
     folder = tmp_path / "home"
     folder.mkdir()
     _work_in(folder, models_folder, monkeypatch)

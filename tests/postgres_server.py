@@ -139,7 +139,7 @@ class Databases:
         return self._new(f"TEMPLATE {self._template}")
 
     def drop(self, url: DatabaseUrl) -> None:
-        """Drop a database, whoever is connected."""
+        """Drop a database, also with others connected."""
         name = urlsplit(url.text).path.strip("/")
         with psycopg.connect(self._admin, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

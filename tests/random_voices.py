@@ -41,7 +41,7 @@ def random_unit(rng: np.random.Generator, n: int | None = None) -> Float32Array:
 def sample(
     vector: Float32Array, clip: str | None = None, space: EmbeddingSpace = SPACE
 ) -> NewSample:
-    """Return a sample whose recording is told by ``clip``, or by the vector."""
+    """Return a sample whose recording has the hash of ``clip``, or of the vector."""
     digest = hashlib.sha256(clip.encode() if clip else vector.tobytes()).hexdigest()
     return NewSample(Utterance(f"{clip or 'clip'}.wav", digest, QUALITY, Embedding(vector, space)))
 
@@ -65,7 +65,7 @@ def files_holding(folder: Path, pieces: Sequence[bytes]) -> set[str]:
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """Be somebody whom permissions bind: for root, nobody."""
+    """Be a user whom permissions bind: for root, the user `nobody`."""
     if os.geteuid() != 0:
         yield
         return

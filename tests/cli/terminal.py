@@ -6,8 +6,13 @@ import os
 import pty
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
+from unittest.mock import patch
 
 from cli_running import environment
+
+from voiceid.cli import main
 
 
 def on_terminal(*words: str, typed: bytes = b"", **env: str) -> tuple[int, bytes]:
@@ -22,6 +27,27 @@ def on_terminal(*words: str, typed: bytes = b"", **env: str) -> tuple[int, bytes
     )
     os.close(terminal)
     os.write(controller, typed)
+    shown = _shown(controller)
+    return process.wait(timeout=60), shown
+
+
+def shown_on_terminal(*words: str, **env: str) -> tuple[int, bytes]:
+    """Run a command in this process, with a terminal as its standard output and error."""
+    controller, terminal = pty.openpty()
+    with ThreadPoolExecutor(1) as pool:
+        shown = pool.submit(_shown, controller)
+        with (
+            open(terminal, "w", encoding="utf-8") as stream,  # noqa: PTH123 - not a path
+            patch.dict(os.environ, env),
+            redirect_stdout(stream),
+            redirect_stderr(stream),
+        ):
+            code = main(words)
+        return code, shown.result()
+
+
+def _shown(controller: int) -> bytes:
+    """Return everything that a terminal showed until its other end was closed."""
     shown = b""
     while True:
         try:
@@ -32,4 +58,4 @@ def on_terminal(*words: str, typed: bytes = b"", **env: str) -> tuple[int, bytes
             break
         shown += part
     os.close(controller)
-    return process.wait(timeout=60), shown
+    return shown

@@ -174,7 +174,7 @@ def test_a_target_fpir_moves_with_the_gallery(
     assert after["threshold"] > before["threshold"]
 
 
-def test_a_damaged_calibration_accepts_nobody(
+def test_a_damaged_calibration_accepts_no_speaker(
     calibrated: dict[str, Any], home: Path, run: Runner, ami: Any
 ) -> None:
     door = ami.cut("alice-4", home / "door.wav")
@@ -201,7 +201,7 @@ def test_too_few_people_are_refused_and_change_nothing(site: Path, home: Path, r
     assert run("calibrations", "list", "--json").out == ""
 
 
-def test_sound_that_cannot_be_read_is_left_out_and_told(
+def test_sound_that_cannot_be_read_is_left_out_and_reported(
     site: Path, home: Path, run: Runner
 ) -> None:
     text = (site / "site.csv").read_text(encoding="utf-8") + "nobody,missing.flac\n"

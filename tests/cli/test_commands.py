@@ -94,7 +94,7 @@ def test_a_target_by_flag_moves_the_threshold_and_is_named(clips: Path, run: Run
     assert f"FPIR 1 % of {ran.json['gallery_size']} enrolled" in ran.json["threshold_source"]
 
 
-def test_a_target_that_nothing_supports_accepts_nobody(clips: Path, run: Runner) -> None:
+def test_a_target_that_nothing_supports_accepts_no_speaker(clips: Path, run: Runner) -> None:
     for ask in (
         ["verify", "alice", "door.wav", "--target-fmr", "1e-7"],
         ["identify", "door.wav", "--target-fpir", "1e-7"],
@@ -115,7 +115,7 @@ def test_silence_is_inconclusive_for_every_question(clips: Path, run: Runner) ->
         assert ran.out.startswith("inconclusive  cannot tell")
 
 
-def test_an_empty_gallery_rejects_everybody(empty_home: Path, ami, run: Runner) -> None:
+def test_an_empty_gallery_rejects_every_speaker(empty_home: Path, ami, run: Runner) -> None:
     ran = run("identify", ami.cut("alice-3", empty_home / "a.wav"), "--json")
     assert ran.code == 10
     assert ran.json["reason"] == "gallery_empty"
@@ -176,7 +176,7 @@ def test_warnings_go_to_standard_error_and_quiet_silences_them(
 # --- errors -------------------------------------------------------------------------
 
 
-def test_a_pattern_that_matches_nothing_is_told_as_such(clips: Path, run: Runner) -> None:
+def test_a_pattern_that_matches_nothing_is_reported_as_such(clips: Path, run: Runner) -> None:
     for words in (["identify", "*.opus"], ["enroll", "carol", "nothing-*.wav"]):
         ran = run(*words)
         assert (ran.code, ran.out) == (23, "")
@@ -205,7 +205,7 @@ def test_an_error_in_json_is_one_object_and_a_line_for_people(clips: Path, run: 
     assert ran.err.startswith(f"error: {ran.json['message']}")
 
 
-def test_an_unknown_model_is_told(clips: Path, run: Runner) -> None:
+def test_an_unknown_model_is_reported(clips: Path, run: Runner) -> None:
     assert run("identify", "door.wav", "--model", "no-such").code == 31
     assert run("models", "show", "no-such").code == 31
 
@@ -220,7 +220,9 @@ def test_a_model_that_is_not_installed_is_not_fetched_when_offline(
     assert "models pull" in ran.err
 
 
-def test_a_wrong_setting_is_told(clips: Path, run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_setting_is_reported(
+    clips: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("VOICEID_DECISION__TARGET_FRM", "0.5")
     ran = run("identify", "door.wav")
     assert ran.code == 21

@@ -54,7 +54,7 @@ def sensible(ran: Ran) -> bool:
 
 
 def asked(home: Path, vectors: dict[str, np.ndarray]) -> dict[str, Decision]:
-    """Ask who each of some voices is; nobody answers where an error stops it."""
+    """Ask who each of some voices is; no answer where an error stops it."""
     answers = {}
     with VoiceID.open(home / "data") as vid:
         for name, vector in vectors.items():
@@ -86,7 +86,7 @@ def pages(content: bytes) -> dict[str, bytes]:
     return made
 
 
-def test_lost_pages_are_found_and_restored_and_nobody_gets_in_by_them(
+def test_lost_pages_are_found_and_restored_and_no_stranger_gets_in_by_them(
     database: Path, home: Path, run: Runner, voices: dict[str, np.ndarray]
 ) -> None:
     listed = run("speakers", "list", "--json").stdout
@@ -128,7 +128,7 @@ ROWS = {
     "another space": "UPDATE embedding_spaces SET dim = 191",
     "no space": "DELETE FROM embedding_spaces",
     "a space of bytes": "UPDATE samples SET space_id = CAST(space_id AS BLOB)",
-    "nobody's centroid": "DELETE FROM speakers WHERE name = 'bob'",
+    "a centroid without a speaker": "DELETE FROM speakers WHERE name = 'bob'",
     "swapped centroids": "UPDATE centroids SET speaker_id = 99 - speaker_id",
     "no quality": "UPDATE samples SET quality = '{}'",
     "an expiry that is none": "UPDATE speakers SET expires_at = 'soon'",
@@ -136,7 +136,7 @@ ROWS = {
 
 
 @pytest.mark.parametrize("damage", ROWS)
-def test_rows_that_cannot_have_been_written_are_found_and_fool_nobody(
+def test_rows_that_cannot_have_been_written_are_found_and_mislead_no_answer(
     damage: str, database: Path, home: Path, run: Runner, voices: dict[str, np.ndarray]
 ) -> None:
     statement(ROWS[damage])(database)

@@ -52,7 +52,7 @@ def test_a_healthy_installation_is_well_in_every_line(home: Path, run: Runner) -
     assert "libsndfile" in ran.out
 
 
-def test_a_new_installation_is_told_what_is_still_missing(empty_home: Path, run: Runner) -> None:
+def test_a_new_installation_reads_what_is_still_missing(empty_home: Path, run: Runner) -> None:
     found = findings(run)
     assert found["database"] == {"warning"}
     assert "index" not in found
@@ -104,7 +104,7 @@ def test_too_many_threads_are_a_warning(
 
 
 @pytest.mark.parametrize(("free", "health", "code"), [(5e8, "warning", 0), (1e6, "error", 46)])
-def test_a_disk_that_fills_up_is_told_in_time(
+def test_a_disk_that_fills_up_is_reported_in_time(
     free: float, health: str, code: int, home: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(examination.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))

@@ -1,27 +1,33 @@
 """Every example of README.md and docs/ runs, and prints what the page says it prints.
 
-A ``console`` block is a session: each ``$`` line is run by a shell, in one folder a page, and
-what follows it must be what is printed, but for the figures.  A ``python`` block is run too.
+A ``console`` block is a session: each ``$`` line is run in one folder a page, and what follows
+it must be what is printed, but for the figures.  A ``python`` block is run too.  A shell runs the
+lines that need one; commands of voiceid alone, and Python, run in this process, which has the
+models in memory.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
+from cli_running import environment
 from exports import campplus_features_in
 from postgres_server import Databases
 
 from examples.ami import clean_turns
 from voiceid import Reason, VoiceID, VoiceIDError, errors
-from voiceid.cli import exit_codes
+from voiceid.cli import exit_codes, main
 
 REPO = Path(__file__).resolve().parents[2]
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
@@ -77,19 +83,26 @@ def _write_site(folder: Path) -> None:
     (folder / "site.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-@pytest.fixture
-def folder(ami: object, models_folder: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def prepared(ami: Any, models_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all that the pages name; copy it."""
+    place = tmp_path_factory.mktemp("pages")
     for name, turn in CLIPS.items():
-        ami.cut(turn, tmp_path / name)
-    _write_site(tmp_path)
-    shutil.copy(REPO / "config.yaml", tmp_path)
-    (tmp_path / "models").mkdir()
+        ami.cut(turn, place / name)
+    _write_site(place)
+    shutil.copy(REPO / "config.yaml", place)
+    (place / "models").mkdir()
     for path in models_folder.glob("*"):
         if path.suffix in {".onnx", ".json"}:
-            (tmp_path / "models" / path.name).symlink_to(path)
+            (place / "models" / path.name).symlink_to(path)
     export = campplus_features_in(models_folder / "campplus.onnx", {"framework": "3d-speaker"})
-    (tmp_path / "features-in.onnx").write_bytes(export)
-    return tmp_path
+    (place / "features-in.onnx").write_bytes(export)
+    return place
+
+
+@pytest.fixture
+def folder(prepared: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(prepared, tmp_path / "page", symlinks=True))
 
 
 @pytest.fixture
@@ -100,34 +113,70 @@ def voices_on_a_server(postgres: Databases) -> Iterator[dict[str, str]]:
     postgres.drop(made)
 
 
+_COMMAND = r"voiceid [^|;&<>$`*?]*"
+_PLAIN = re.compile(rf"({_COMMAND}(?:&& {_COMMAND})*)(; echo \"exit code \$\?\")?")
+"""Commands of voiceid that need no shell."""
+
+
+class Reader:
+    """A person who types what a page says, in a folder, and reads what is printed."""
+
+    def __init__(self, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        self._folder, self._capfd = folder, capfd
+
+    def run(self, command: str) -> str:
+        """Return what a line prints, on both streams."""
+        plain = _PLAIN.fullmatch(command.replace("\\\n", " "))
+        if plain is None:
+            return self._shell(command)
+        commands, asks_code = plain.groups()
+        self._capfd.readouterr()
+        with contextlib.redirect_stderr(sys.stdout):
+            for words in commands.split("&&"):
+                if code := main(shlex.split(words)[1:]):
+                    break
+        printed, rest = self._capfd.readouterr()
+        assert rest == "", "native code printed"
+        return f"{printed}exit code {code}" if asks_code else printed
+
+    def _shell(self, command: str) -> str:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            command,
+            shell=True,
+            cwd=self._folder,
+            env=environment(PATH=path, PYTHONWARNINGS="error"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return done.stdout
+
+
+@pytest.fixture
+def reader(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Reader:
+    monkeypatch.chdir(folder)
+    for name in [name for name in os.environ if name.startswith("VOICEID_")]:
+        monkeypatch.delenv(name)
+    return Reader(folder, capfd)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_examples_of_a_page_print_what_it_says(
-    page: Path, folder: Path, request: pytest.FixtureRequest
+    page: Path, reader: Reader, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    environ = {
-        **{k: v for k, v in os.environ.items() if not k.startswith("VOICEID_")},
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONWARNINGS": "error",
-    }
     if page.name == "postgres.md":
-        environ |= request.getfixturevalue("voices_on_a_server")
+        for name, value in request.getfixturevalue("voices_on_a_server").items():
+            monkeypatch.setenv(name, value)
     for kind, block in _blocks(page):
-        steps = _steps(block) if kind == "console" else [(f"{sys.executable} -", "...")]
-        for command, expected in steps:
-            run = subprocess.run(
-                command,
-                shell=True,
-                cwd=folder,
-                env=environ,
-                input=block if kind == "python" else None,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                check=False,
-            )
-            if kind == "python":
-                assert run.returncode == 0, run.stdout
-            assert _matches(expected, run.stdout), f"$ {command}\n{run.stdout}"
+        if kind == "python":
+            exec(compile(block, page.name, "exec"), {"__name__": "__main__"})  # noqa: S102
+        for command, expected in _steps(block) if kind == "console" else []:
+            printed = reader.run(command)
+            assert _matches(expected, printed), f"$ {command}\n{printed}"
 
 
 def test_the_page_on_numbers_explains_every_word_of_an_answer(home: Path, ami: object) -> None:

@@ -75,7 +75,7 @@ def test_what_is_enrolled_is_not_enrolled_again(people: Path, run: Runner, ami) 
     assert enrolled(run) == {**ALL, "alice": 3}
 
 
-def test_bad_files_are_left_out_and_stop_nobody(people: Path, run: Runner) -> None:
+def test_bad_files_are_left_out_and_stop_no_others(people: Path, run: Runner) -> None:
     (people / "alice" / "broken.wav").write_bytes(b"RIFF....")
     (people / "bob" / "again.wav").write_bytes((people / "bob" / "bob-1.wav").read_bytes())
     ran = run("enroll", "--from-dir", "people", "--json")
@@ -90,7 +90,7 @@ def test_bad_files_are_left_out_and_stop_nobody(people: Path, run: Runner) -> No
     assert "alice: left out: broken.wav" in run("enroll", "--from-dir", "people").err
 
 
-def test_a_person_who_is_refused_stops_nobody(people: Path, run: Runner, ami) -> None:
+def test_a_person_who_is_refused_stops_no_others(people: Path, run: Runner, ami) -> None:
     (people / "brigitte").mkdir()
     ami.cut("bob-3", people / "brigitte" / "b.wav")  # bob under another name
     (people / "dora").mkdir()
@@ -137,7 +137,7 @@ def test_a_run_that_was_killed_is_finished_by_the_next(people: Path, run: Runner
         ("a.jsonl", '{"name": "alice", "path": 3}\n', "line 1: path is not a text"),
     ],
 )
-def test_a_list_that_is_wrong_enrols_nobody_and_names_its_lines(
+def test_a_list_that_is_wrong_enrols_no_speaker_and_names_its_lines(
     name: str, text: str, told: str, empty_home: Path, run: Runner
 ) -> None:
     (empty_home / name).write_text(text, encoding="utf-8")

@@ -73,7 +73,7 @@ def test_a_manifest_becomes_a_report(people: Path, run: Runner) -> None:
     assert acquired["fte"]["errors"] == 2
     assert acquired["fte_reasons"] == acquired["reasons"]  # every recording is a model
     assert {one["recording"] for one in acquired["recordings"]} == {"silent.wav", "missing.wav"}
-    # Of fewer than 300 strangers no false match rate can be told.
+    # Of fewer than 300 strangers no false match rate can be stated.
     assert all(one["fnmr"] is None for one in found["fnmr_at_fmr"])
     assert report["identification"] is None
     assert (report["version"], report["calibration"], report["warning"]) == (2, None, None)
@@ -322,7 +322,7 @@ def test_a_calibration_in_use_is_judged_where_it_decides(
         (["people.csv", "--max-fnmr-at-fmr", "0.1%", "-1%"], 2),
     ],
 )
-def test_what_cannot_be_evaluated_is_told(
+def test_what_cannot_be_evaluated_is_reported(
     people: Path, run: Runner, words: list[str], code: int
 ) -> None:
     Path("trials").write_text("1 a b\n")
@@ -332,7 +332,7 @@ def test_what_cannot_be_evaluated_is_told(
     assert not Path("report").exists()
 
 
-def test_recordings_that_give_nothing_at_all_are_told_with_their_reasons(
+def test_recordings_that_give_nothing_at_all_are_reported_with_their_reasons(
     people: Path, run: Runner
 ) -> None:
     Path("trials").write_text("1 silent.wav missing.wav\n0 silent.wav alice-1.wav\n")

@@ -26,7 +26,7 @@ def disk(home: Path, ami, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def gallery(run: Runner) -> object:
-    """Check the database, and return all that it says of everybody."""
+    """Check the database, and return all that it says of every speaker."""
     checked = run("database", "check", "--json")
     assert checked.code == 0, checked.err
     listed = run("speakers", "list", "--json").json_lines

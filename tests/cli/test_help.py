@@ -141,7 +141,7 @@ def test_the_version_is_that_of_the_project_its_schema_and_its_models(
         assert facts["models"][0]["installed"] is True
 
 
-def test_the_version_is_told_of_the_home_that_is_named_and_makes_nothing(
+def test_the_version_is_reported_of_the_home_that_is_named_and_makes_nothing(
     empty_home: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("VOICEID_MODELS")

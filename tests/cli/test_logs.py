@@ -132,7 +132,7 @@ def test_a_decision_that_cannot_be_recorded_is_none(
     assert "robert" in run("speakers", "list").out
 
 
-def test_a_file_that_cannot_be_opened_is_told_before_anything_is_done(
+def test_a_file_that_cannot_be_opened_is_reported_before_anything_is_done(
     door: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VOICEID_LOG__FILE", str(door / "log.jsonl"))

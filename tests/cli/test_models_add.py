@@ -37,7 +37,7 @@ def test_an_export_of_campplus_is_added_used_and_removed(
     assert not list(models.rglob("cam.*"))
 
 
-def test_what_cannot_be_added_is_told_and_changes_nothing(
+def test_what_cannot_be_added_is_reported_and_changes_nothing(
     models: Path, home: Path, run: Runner
 ) -> None:
     before = sorted(models.iterdir())

@@ -52,7 +52,7 @@ def test_with_enough_pairs_there_are_error_rates(home: Path, run: Runner, ami: A
     assert 0 <= found["b"]["eer"] <= 0.5
 
 
-def test_what_cannot_be_compared_is_told(folders: Path, run: Runner) -> None:
+def test_what_cannot_be_compared_is_reported(folders: Path, run: Runner) -> None:
     clip = folders / "alice" / "alice-1.wav"
     assert run("models", "compare", "campplus", "ge2e", clip).code == 27
     assert run("models", "compare", "campplus", "resnet", clip).code == 31

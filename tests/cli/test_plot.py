@@ -72,7 +72,7 @@ def test_added_audio_lands_nearest_to_the_speaker_whose_voice_it_is(
     assert [p["clip"] for p in told["points"] if p["speaker"] is None] == ["door.wav"]
 
 
-def test_added_audio_that_is_no_speech_is_told_and_left_out(home: Path, run: Runner) -> None:
+def test_added_audio_that_is_no_speech_is_reported_and_left_out(home: Path, run: Runner) -> None:
     soundfile.write(home / "silence.wav", np.zeros(32_000, np.float32), 16_000)
     ran = run("plot", "speakers", "--add", "silence.wav", "--json")
     assert ran.code == 0
@@ -107,7 +107,7 @@ def test_samples_of_another_space_are_counted_and_not_drawn(home: Path, ami, run
     } == {"bob-3.wav"}
 
 
-def test_nobody_enrolled_is_an_error_and_leaves_no_file(empty_home: Path, run: Runner) -> None:
+def test_no_speaker_enrolled_is_an_error_and_leaves_no_file(empty_home: Path, run: Runner) -> None:
     ran = run("plot", "speakers")
     assert ran.code == 41
     assert "nothing to draw" in ran.err
@@ -197,7 +197,7 @@ def test_one_clip_is_nothing_to_compare(people: Path, run: Runner) -> None:
     assert "1 of 2 clips can be used" in ran.json["message"]
 
 
-def test_standard_input_is_nobodys_clip(home: Path, run: Runner) -> None:
+def test_standard_input_is_no_speakers_clip(home: Path, run: Runner) -> None:
     ran = run("plot", "similarity", "-")
     assert ran.code == 2
     assert "Standard input (-) has no speaker" in ran.err

@@ -1,4 +1,4 @@
-"""A read-only or a full disk: voices are still told apart, and what cannot be written is said."""
+"""A read-only or a full disk: voices are distinguished, and what cannot be written is said."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def without_writing(disk: Path, how: str) -> contextlib.AbstractContextManager[N
 
 
 def written(database: Path, name: str) -> None:
-    """Rename somebody, as another program on another way to the same disk."""
+    """Rename a speaker, as another program on another way to the same disk."""
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE speakers SET name = ?, name_key = ? WHERE id = 1", (name, name))
 

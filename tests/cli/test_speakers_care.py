@@ -88,7 +88,7 @@ def test_one_person_under_two_names_becomes_one(
     assert dry.code == 0
     assert "one voice: score" in dry.out
     assert run("speakers", "show", "alise").code == 0
-    assert run("speakers", "merge", "alice", "alise").code == 2  # nobody to ask
+    assert run("speakers", "merge", "alice", "alise").code == 2  # no person to ask
     assert run("speakers", "merge", "alice", "alise", "--yes").code == 0
     shown = run("speakers", "show", "alice", "--json").json
     assert shown["n_samples"] == 4

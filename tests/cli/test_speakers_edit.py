@@ -71,7 +71,7 @@ def test_an_expiry_takes_effect_by_itself(door: Path, run: Runner) -> None:
 
 
 def test_the_voice_of_somebody_disabled_still_competes(door: Path, run: Runner) -> None:
-    """Else the disabled alice would be let in as whoever sounds most like her."""
+    """Else the disabled alice would be let in as the speaker who sounds most like her."""
     assert run("speakers", "disable", "alice").code == 0
     found = run("identify", door, "--json").json
     assert found["reason"] == "speaker_disabled"
@@ -123,17 +123,17 @@ def test_what_cannot_be_meant_is_refused(
     assert "hint:" in ran.err
 
 
-def test_editing_nobody_is_an_error(home: Path, run: Runner) -> None:
+def test_editing_a_missing_speaker_is_an_error(home: Path, run: Runner) -> None:
     for words in (["edit", "zoe", "--group", "a"], ["disable", "zoe"], ["enable", "zoe"]):
         assert run("speakers", *words).code == 41
 
 
-def test_a_purge_erases_who_has_expired_and_nobody_else(home: Path, run: Runner) -> None:
+def test_a_purge_erases_who_has_expired_and_no_others(home: Path, run: Runner) -> None:
     run("speakers", "edit", "alice", "--expires", PAST)
     run("speakers", "edit", "bob", "--expires", FUTURE)
     dry = run("speakers", "purge", "--expired", "--dry-run")
     assert (dry.code, dry.out) == (0, "expired  alice\n")
-    assert run("speakers", "purge", "--expired").code == 2  # nobody to ask
+    assert run("speakers", "purge", "--expired").code == 2  # no person to ask
     assert run("speakers", "purge").code == 2
     done = run("speakers", "purge", "--expired", "--yes", "--json")
     assert [(d["erased"], d["speaker"]["name"]) for d in done.json_lines] == [(True, "alice")]
@@ -159,7 +159,7 @@ def test_a_list_says_it_in_its_columns(empty_home: Path, ami, run: Runner) -> No
     assert shown["expires_at"] == "2099-02-01T00:00:00+00:00"  # the day itself is included
     assert [sample["label"] for sample in shown["samples"]] == ["phone", ""]
     assert run("speakers", "show", "bob", "--json").json["groups"] == []
-    # A second run embeds nothing anew, and what is known follows the list.
+    # A second run embeds nothing again, and what is known follows the list.
     rows = [
         {"name": "bob", "path": "bob-1.wav", "group": ["attic"], "metadata": {"badge": "9"}},
         {"name": "bob", "path": "bob-2.wav", "label": None, "expires": PAST},
@@ -184,7 +184,7 @@ def test_a_list_says_it_in_its_columns(empty_home: Path, ami, run: Runner) -> No
         (f"alice,a.wav,,,,{PAST}\nAlice,b.wav,,,,{FUTURE}", "two expiries"),
     ],
 )
-def test_a_list_that_contradicts_itself_enrols_nobody(
+def test_a_list_that_contradicts_itself_enrols_no_speaker(
     empty_home: Path, run: Runner, line: str, told: str
 ) -> None:
     (empty_home / "people.csv").write_text(f"name,path,label,group,metadata,expires\n{line}\n")

@@ -66,7 +66,7 @@ def test_prometheus_reads_the_same(home: Path, run: Runner) -> None:
     assert ran.err == ""
 
 
-def test_an_index_that_is_gone_is_told_and_not_made(home: Path, run: Runner) -> None:
+def test_an_index_that_is_gone_is_reported_and_not_made(home: Path, run: Runner) -> None:
     for path in (home / "data" / "index").iterdir():
         path.unlink()
     [space] = run("stats", "--json").json["spaces"]
@@ -74,7 +74,9 @@ def test_an_index_that_is_gone_is_told_and_not_made(home: Path, run: Runner) -> 
     assert list((home / "data" / "index").iterdir()) == []
 
 
-def test_without_a_database_there_is_nobody_and_none_is_made(empty_home: Path, run: Runner) -> None:
+def test_without_a_database_there_is_no_speaker_and_none_is_made(
+    empty_home: Path, run: Runner
+) -> None:
     found = run("stats", "--json").json
     assert (found["schema"], found["speakers"], found["spaces"]) == (None, 0, [])
     assert run("stats").code == 0

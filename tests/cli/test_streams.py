@@ -63,7 +63,7 @@ def test_with_standard_output_closed_nothing_is_done(home: Path) -> None:
     assert b"alice" in shell("voiceid speakers list").stdout
 
 
-def test_with_standard_error_closed_the_result_is_told(home: Path) -> None:
+def test_with_standard_error_closed_the_result_is_reported(home: Path) -> None:
     done = shell("voiceid speakers list 2>&-")
     assert done.returncode == 0
     assert b"alice" in done.stdout
@@ -154,7 +154,7 @@ def test_a_restore_asks_on_a_terminal(home: Path, run: Runner) -> None:
         assert run("speakers", "show", "bob").code == then
 
 
-def test_nobody_can_be_asked_about_a_speaker_who_is_not_there(home: Path) -> None:
+def test_a_missing_speaker_is_an_error_before_a_question(home: Path) -> None:
     code, shown = on_terminal("speakers", "remove", "nobody", typed=b"y\n")
     assert code == 41
     assert b"[y/N]" not in shown

@@ -14,6 +14,7 @@ from voiceid.models.cards import load_cards, shipped_cards_folder
 from voiceid.models.install import ModelStore
 from voiceid.speech.encoder import Encoder
 
+pytestmark = pytest.mark.usefixtures("from_scratch")
 CARDS = load_cards(shipped_cards_folder())
 MIN_COSINE = 0.99999
 

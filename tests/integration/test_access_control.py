@@ -69,7 +69,7 @@ def test_the_door_stays_shut_when_the_gallery_is_damaged(
     assert ask("alice", clip) == (10, "door: shut (please call the desk)\n")
 
 
-def test_the_door_stays_shut_on_a_fault_that_nobody_thought_of(
+def test_the_door_stays_shut_on_a_fault_that_was_not_foreseen(
     ask, ami, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""An adaptation on a real database: nobody is lost, nothing is compared across spaces."""
+"""An adaptation on a real database: no speaker is lost, nothing is compared across spaces."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def calibration() -> Calibration:
     return Calibration(10.0, -4.0, (), ("wideband",), 1.0, (point,), 3000)
 
 
-def test_everybody_gets_a_centroid_there_and_later_changes_follow(store, rng, transform) -> None:
+def test_every_speaker_gets_a_centroid_there_and_later_changes_follow(
+    store, rng, transform
+) -> None:
     before = enroll(store, rng, "alice")
     adapted = adapted_space(SPACE, transform)
     assert adapted.id != SPACE.id
@@ -119,12 +121,12 @@ def test_it_is_chosen_left_and_removed_without_a_trace(store, rng, transform) ->
         assert reader.adaptations.list() == []
         assert reader.calibrations.list() == []
         assert reader.centroids.count(adapted.id) == 0
-        assert reader.feed.revision().number > revision.number, "the index is told"
+        assert reader.feed.revision().number > revision.number, "the index does not learn of it"
         assert reader.centroids.count(SPACE.id) == 1
     assert maintenance.check(store) == []
 
 
-def test_without_a_calibration_of_its_own_nobody_is_accepted(store, rng, transform) -> None:
+def test_without_a_calibration_of_its_own_no_speaker_is_accepted(store, rng, transform) -> None:
     enroll(store, rng, "alice")
     with store.write() as writer:
         plain = writer.calibrations.add(SPACE, calibration(), HELD_OUT, "site", None)
@@ -149,7 +151,7 @@ def test_vectors_are_moved_once(store, rng, transform) -> None:
     assert back_end.moved(moved) is moved
 
 
-def test_a_damaged_transform_accepts_nobody(store, rng, transform) -> None:
+def test_a_damaged_transform_accepts_no_speaker(store, rng, transform) -> None:
     with store.write() as writer:
         writer.adaptations.use(SPACE.id, writer.adaptations.add(SPACE, transform, {}, "site"))
         raw = writer._connection.exec_driver_sql
@@ -158,7 +160,9 @@ def test_a_damaged_transform_accepts_nobody(store, rng, transform) -> None:
         Policy(SPACE, RULE).read(reader)
 
 
-def test_a_transform_that_is_not_the_one_of_its_space_accepts_nobody(store, rng, transform) -> None:
+def test_a_transform_that_is_not_the_one_of_its_space_accepts_no_speaker(
+    store, rng, transform
+) -> None:
     other = fit(random_unit(rng, 60), np.repeat(np.arange(20), 3), method="centring")
     with store.write() as writer:
         writer.adaptations.use(SPACE.id, writer.adaptations.add(SPACE, transform, {}, "site"))
@@ -167,7 +171,7 @@ def test_a_transform_that_is_not_the_one_of_its_space_accepts_nobody(store, rng,
         Policy(SPACE, RULE).read(reader)
 
 
-def test_a_calibration_of_normalised_scores_accepts_nobody(store) -> None:
+def test_a_calibration_of_normalised_scores_accepts_no_speaker(store) -> None:
     """It is refused even if a row of it is there, which an upgrade would have deleted."""
     with store.write() as writer:
         made = writer.calibrations.add(SPACE, calibration(), HELD_OUT, "site", None)

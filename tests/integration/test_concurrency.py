@@ -15,7 +15,7 @@ from voiceid.store import Store
 
 @pytest.mark.parametrize("kind", ["exact", "two-stage"])
 def test_processes_at_once_lose_nothing_and_find_nothing_stale(tmp_path: Path, kind: str) -> None:
-    database = tmp_path / "data" / "voices.sqlite3"  # which is made by whoever is first
+    database = tmp_path / "data" / "voices.sqlite3"  # which the first one makes
     expected: dict[str, int] = {}
     with started(*[("work", database, kind, seed, 12) for seed in range(4)]) as workers:
         for worker in workers:

@@ -164,7 +164,7 @@ def test_a_target_that_does_not_hold_what_was_read_is_found_out(
     assert not any(everything(there).values())
 
 
-def test_a_source_that_is_missing_or_older_is_told(places: Places, tmp_path: Path) -> None:
+def test_a_source_that_is_missing_or_older_is_reported(places: Places, tmp_path: Path) -> None:
     there = places.new("sqlite")
     with pytest.raises(StoreError, match="no gallery"):
         copy(tmp_path / "missing.sqlite3", there)

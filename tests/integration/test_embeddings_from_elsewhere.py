@@ -1,4 +1,4 @@
-"""Vectors that were embedded elsewhere, and decisions that are told to a listener."""
+"""Vectors that were embedded elsewhere, and decisions that a listener hears of."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_vectors_are_answered_where_no_model_is_installed(
     assert (done.returncode, done.stdout) == (0, "alice\n"), done.stderr
 
 
-def test_every_decision_is_told_before_it_is_given(vid: VoiceID, home: Path, ami) -> None:
+def test_every_decision_is_reported_before_it_is_given(vid: VoiceID, home: Path, ami) -> None:
     door = ami.cut("alice-4", home / "door.wav")
     told: list[Decision] = []
     stop = vid.events.on_decision(told.append)

@@ -212,7 +212,7 @@ def test_a_dry_run_of_a_list_says_what_the_run_will_do(vid: VoiceID, clips: Clip
     ]
 
 
-def test_the_odd_clip_is_told_whose_voice_it_is(vid: VoiceID, clips: Clips) -> None:
+def test_of_the_odd_clip_it_is_said_whose_voice_it_is(vid: VoiceID, clips: Clips) -> None:
     vid.enroll("bob", clips("MEE009", "dev00"))
     stranger = clips("MEE009", "dev01")[0]
     with pytest.raises(EnrollmentRefused, match="sounds like bob"):
@@ -296,7 +296,7 @@ def test_force_does_not_enrol_what_is_no_judgement(
     assert vid.speakers.list() == []
 
 
-def test_no_clips_at_all_enrol_nobody(vid: VoiceID) -> None:
+def test_no_clips_at_all_enrol_no_speaker(vid: VoiceID) -> None:
     with pytest.raises(EnrollmentRefused):
         vid.enroll("alice", [])
     with pytest.raises(SpeakerNotFound):

@@ -116,7 +116,7 @@ def _file_for_folder(gallery: Enrolled) -> None:
 
 
 def _older(gallery: Enrolled) -> None:
-    """Write format 2, whose head was JSON, with everybody in it."""
+    """Write format 2, whose head was JSON, with every speaker in it."""
     space = gallery.vid.models.space.id
     with gallery.vid._session.store.read() as reader:
         table, revision = reader.centroids.table(space), reader.feed.revision()

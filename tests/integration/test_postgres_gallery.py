@@ -1,4 +1,4 @@
-"""Many hosts at one server: nothing acknowledged is lost, whoever is killed, nothing is stale."""
+"""Many hosts at one server: nothing acknowledged is lost, whatever is killed, nothing is stale."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from voiceid.store import Store, maintenance
 
 @pytest.fixture
 def url(postgres: Databases) -> Iterator[DatabaseUrl]:
-    made = postgres.empty()  # whoever is first makes the tables
+    made = postgres.empty()  # the first makes the tables
     yield made
     postgres.drop(made)
 
@@ -119,7 +119,7 @@ def server() -> Iterator[tuple[Server, Databases]]:
 
 
 class Writers:
-    """Threads that add speakers for as long as the server lives, and note what they are told."""
+    """Threads that add speakers for as long as the server lives, and note the answers."""
 
     def __init__(self, store: Store) -> None:
         self.acknowledged: set[str] = set()
@@ -205,7 +205,7 @@ def test_a_server_that_restarts_loses_nothing_that_was_acknowledged(
     assert all(writers.hints)
 
 
-def test_a_commit_whose_answer_is_lost_is_told_to_be_unknown(
+def test_a_commit_whose_answer_is_lost_is_said_to_be_unknown(
     server: tuple[Server, Databases],
 ) -> None:
     """The connection is cut where only the server can know: at the commit itself."""

@@ -96,7 +96,7 @@ def at_once(*tasks: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_whoever_another_process_removed_is_never_found_again(
+def test_a_speaker_whom_another_process_removed_is_never_found_again(
     tmp_path: Path, store: Store, kind: str
 ) -> None:
     enroll(store, "alice", "bob", "carol")
@@ -189,7 +189,7 @@ def test_a_removed_voice_does_not_stay_for_want_of_room_to_write_the_others(
             gallery(tmp_path).sync(reader)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        assert files_with(tmp_path, voice) == set()  # before a search makes the file anew
+        assert files_with(tmp_path, voice) == set()  # before a search makes the file again
         assert len(gallery(tmp_path).search(reader, voice, 99)) == 8
 
 

@@ -300,7 +300,7 @@ def test_what_others_write_meanwhile_is_in_the_database_or_in_what_is_saved(
             while not stop.is_set():
                 enroll(store, f"new {len(acknowledged)}")
                 acknowledged.append(f"new {len(acknowledged)}")
-                time.sleep(0.01)  # or nobody else gets a turn
+                time.sleep(0.01)  # or no other gets a turn
 
     writer = threading.Thread(target=write)
     writer.start()

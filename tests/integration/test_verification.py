@@ -121,7 +121,7 @@ def test_less_than_a_second_of_speech_is_inconclusive(gallery: VoiceID, clips: C
     assert decision.reason is Reason.NOT_ENOUGH_SPEECH
 
 
-def test_an_empty_gallery_accepts_nobody(vid: VoiceID, clips: Clips) -> None:
+def test_an_empty_gallery_accepts_no_speaker(vid: VoiceID, clips: Clips) -> None:
     decision = vid.identify(clips("FEE083", "trn09")[0])
     assert (decision.outcome, decision.reason) == (Outcome.REJECTED, Reason.GALLERY_EMPTY)
     assert decision.gallery_size == 0
@@ -189,7 +189,7 @@ def test_a_stricter_target_never_lowers_the_threshold(gallery: VoiceID, clips: C
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 0.0, -0.1, 0.51, 50.0])
-def test_a_target_that_is_no_rate_accepts_nobody(
+def test_a_target_that_is_no_rate_accepts_no_speaker(
     gallery: VoiceID, clips: Clips, bad: float
 ) -> None:
     with pytest.raises(ConfigError):
@@ -231,7 +231,7 @@ def test_removal_is_seen_by_a_process_that_was_already_running(vid: VoiceID, cli
         vid.verify("alice", clip)
 
 
-def test_a_damaged_database_lets_nobody_in(vid: VoiceID, clips: Clips) -> None:
+def test_a_damaged_database_lets_no_speaker_in(vid: VoiceID, clips: Clips) -> None:
     vid.enroll("alice", clips("FEE083", "trn06"))
     vid.close()
     vid.database.location.write_bytes(b"SQLite format 3\x00" + b"\xff" * 5000)
@@ -242,7 +242,7 @@ def test_a_damaged_database_lets_nobody_in(vid: VoiceID, clips: Clips) -> None:
         damaged.identify(clips("FEE083", "trn09")[0])
 
 
-def test_a_vector_that_was_tampered_with_lets_nobody_in(vid: VoiceID, clips: Clips) -> None:
+def test_a_vector_that_was_tampered_with_lets_no_speaker_in(vid: VoiceID, clips: Clips) -> None:
     vid.enroll("alice", clips("FEE083", "trn06"))
     vid.close()
     with sqlite3.connect(vid.database.location) as connection:
@@ -288,7 +288,7 @@ def test_enrolment_and_questions_at_once_lose_nothing(vid: VoiceID, clips: Clips
     assert [s.name for s in vid.speakers.list()] == ["bob", "carol"]
 
 
-def test_ge2e_which_hears_loudness_accepts_nobody_who_is_too_soft(
+def test_ge2e_which_hears_loudness_accepts_no_speaker_who_is_too_soft(
     tmp_path: Path, clips: Clips
 ) -> None:
     """Thirty decibels down all voices are alike to it, and strangers would be let in."""

@@ -79,7 +79,7 @@ class Truth:
         best = sorted(exact.values(), reverse=True)[:_K]
         scores = [one.score for one in found]
         owners = [exact.get(one.speaker.name, np.nan) for one in found]
-        # By scores and not by names: whoever has the same score may come first.
+        # By scores and not by names: any of those with one score may come first.
         if len(found) == len(best) and np.allclose([scores, owners], [best, best], atol=_TOLERANCE):
             return None
         return f"a search found {[(one.speaker.name, one.score) for one in found]}, exact {best}"

@@ -70,7 +70,7 @@ def _one_database(folder: Path, until: int, rng: np.random.Generator, tally: Tal
 def work(
     orders: Connection, say: Connection, data: Path, prefix: str, known: Gallery, seed: int
 ) -> None:
-    """Change and ask until told to stop, or killed; say each change before and after."""
+    """Change and ask until a stop is sent, or it is killed; say each change before and after."""
     rng, vid = np.random.default_rng(seed), opened(data)
     mine = {name: known[name] for name in known if name.startswith(prefix)}
     exports = data.parent / "exports"
@@ -81,8 +81,8 @@ def work(
             make(vid, change)
             say.send(("done", change))
             mine = mine if _of_all(change) else after(mine, change)
-        for name in sorted(mine)[-1:]:  # nobody but this process changes them
-            # Of a speaker merged from many voices one clip may be like nobody: the centroid is not.
+        for name in sorted(mine)[-1:]:  # only this process changes them
+            # Of a speaker merged from many voices a clip may be like no other; the centroid is not.
             asked = centroid(mine[name].clips).astype(np.float32)
             found = [one.speaker.name for one in vid.search(EmbeddedClip(asked, vid.models.space))]
             if name not in found:

@@ -1,6 +1,6 @@
 """Eight processes that write and eight that read, on one database, all the time.
 
-Each writer has a reader that is told of every change after it was acknowledged, and must find it.
+Each writer has a reader that hears of every change after it was acknowledged, and must find it.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Writer:
         self._count, self.mine = 0, dict[str, int]()
         self.share = {name: Known(frozenset()) for name in _SHARED}
         self.settled: list[str] = []
-        """Own speakers as the reader was told of them: the others may not change yet."""
+        """Own speakers as the reader heard of them: the others may not change yet."""
 
     def next(self) -> tuple[Change, News]:
         """Return what to do, and what the reader must find as soon as that is acknowledged."""
@@ -141,7 +141,7 @@ def write(
 
 
 def read(_: Connection, say: Connection, data: Path, hear: Connection, answer: Connection) -> None:
-    """Ask for whatever is told; an answer from before it is a fault."""
+    """Ask for all that is announced; an answer from before it is a fault."""
     vid, taken = opened(data), []
     while (news := hear.recv()) is not None:
         started = time.perf_counter()
@@ -156,7 +156,7 @@ def read(_: Connection, say: Connection, data: Path, hear: Connection, answer: C
 
 
 def _stale(vid: VoiceID, news: News) -> str | None:
-    """Ask about what was told; return what is wrong with the answer."""
+    """Ask about what was announced; return what is wrong with the answer."""
     what, name, known = news
     if what == "has":
         return _missing(vid, name, known)

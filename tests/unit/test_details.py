@@ -25,7 +25,7 @@ def test_a_tag_is_the_same_however_often_it_is_brought_into_form(text: str) -> N
     assert 1 <= len(once) <= 64
 
 
-def test_tags_are_told_apart_by_more_than_case_and_width() -> None:
+def test_tags_are_distinguished_by_more_than_case_and_width() -> None:
     assert tag("group", " Lobby ") == tag("group", "lobby") == tag("group", "\uff2cobby")
     assert tag("label", "Türe") != tag("label", "Ture")
 

@@ -137,7 +137,7 @@ def test_the_file_is_its_owners_alone_and_tells_its_checksum(file: Path) -> None
     assert [path.name for path in file.parent.glob("*gallery*")] == [file.name]
 
 
-def test_those_named_are_exported_and_nobody_else(
+def test_those_named_are_exported_and_no_others(
     store: Store, target: Store, tmp_path: Path
 ) -> None:
     assert write(store, tmp_path / "bob.jsonl", "BOB").speakers == 1
@@ -148,7 +148,7 @@ def test_those_named_are_exported_and_nobody_else(
 @pytest.mark.parametrize(
     ("names", "error"), [(["zoe"], SpeakerNotFound), (["bob", "dora"], ChangeRefused)]
 )
-def test_who_cannot_be_exported_is_told_and_no_file_appears(
+def test_who_cannot_be_exported_is_reported_and_no_file_appears(
     store: Store, tmp_path: Path, names: list[str], error: type[VoiceIDError]
 ) -> None:
     with pytest.raises(error):
@@ -168,7 +168,7 @@ def test_a_file_that_is_there_is_left_as_it_is(store: Store, file: Path) -> None
     assert file.read_bytes() == before
 
 
-def test_a_folder_that_is_not_there_or_not_ours_is_told(store: Store, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_or_not_ours_is_reported(store: Store, tmp_path: Path) -> None:
     with pytest.raises(GalleryFileInvalid, match="cannot be written"):
         write(store, tmp_path / "none" / "x.jsonl")
     locked = tmp_path / "locked"
@@ -199,7 +199,7 @@ def test_who_is_there_is_refused_or_gets_what_is_missing(
     later = read(target, tmp_path / "later.jsonl", append=True)
     assert (later.speakers, later.samples) == (0, 1)
     with target.read() as reader:
-        assert reader.speakers.get("bob").groups == ()  # an append gives nobody a door
+        assert reader.speakers.get("bob").groups == ()  # an append gives no speaker a door
 
 
 def test_a_recording_that_is_somebody_elses_is_refused(target: Store, file: Path) -> None:

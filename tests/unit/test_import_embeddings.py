@@ -221,7 +221,7 @@ def test_what_is_wrong_with_an_array_is_named(
         (["a", "b", "Taken"], SpeakerExists, "row 3: TAKEN is enrolled already"),
     ],
 )
-def test_what_is_wrong_with_a_name_is_told_with_its_row(
+def test_what_is_wrong_with_a_name_is_reported_with_its_row(
     store: Store, tmp_path: Path, names: list[str], error: type[VoiceIDError], told: str
 ) -> None:
     with store.write() as writer:
@@ -500,7 +500,7 @@ def test_a_table_that_is_damaged_anywhere_is_imported_whole_or_refused(
             writer.speakers.remove(one.id)
 
 
-def test_the_kind_is_told_by_the_beginning_of_a_file(tmp_path: Path, store: Store) -> None:
+def test_the_kind_is_known_by_the_beginning_of_a_file(tmp_path: Path, store: Store) -> None:
     path, ids = write(tmp_path, vectors(1), ["a"])
     assert exchange.is_embedding_file(path)
     assert exchange.is_embedding_file(parquet(tmp_path))

@@ -37,7 +37,7 @@ def test_an_error_leaves_what_there_was_and_nothing_else(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_killed_process_of_that_number_left_is_in_nobodys_way(tmp_path: Path) -> None:
+def test_what_a_killed_process_of_that_number_left_does_not_disturb(tmp_path: Path) -> None:
     left = tmp_path / f".x.{os.getpid()}.tmp"
     left.write_bytes(b"half of another")
     with whole_file(tmp_path / "x", mode=0o666) as file:
@@ -46,6 +46,6 @@ def test_what_a_killed_process_of_that_number_left_is_in_nobodys_way(tmp_path: P
     assert not left.exists()
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), whole_file(tmp_path / "none" / "x"):
         pass

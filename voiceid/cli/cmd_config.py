@@ -33,7 +33,7 @@ def show_command(console: Console) -> int:
     whatever names it: then a notice says which one is.
     """
     with open_voiceid(console) as vid:
-        config, used = console.config, vid.models.switch.current
+        config, used = console.config, vid.models.card.name
     values = {key: _value(config, key) for key in config.sources}
     if console.settings.as_json:
         settings = {k: {"value": v, "source": config.sources[k]} for k, v in values.items()}

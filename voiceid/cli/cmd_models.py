@@ -47,7 +47,7 @@ def list_command(console: Console) -> int:
     """
     with open_voiceid(console) as vid:
         statuses = vid.models.list()
-        in_use = vid.models.switch.current
+        in_use = vid.models.card.name
     rows = [
         [
             status.name + (" *" if status.name == in_use else ""),

@@ -13,6 +13,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -237,9 +238,15 @@ def _literal(value: object) -> str:
     return text.replace("\x7f", "\\u007f")
 
 
+@lru_cache(maxsize=32)
+def _document(text: str) -> Mapping[str, Any]:
+    """Return the TOML of a card; every session reads the shipped ones, which takes a while."""
+    return tomllib.loads(text)
+
+
 def _read_card(path: Path) -> ModelCard:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = _document(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"the model card {path} cannot be read: {error}") from error
     source = document.get("source")

@@ -18,7 +18,7 @@ from voiceid.domain import Health, ModelSwitch, Sample, SwitchStatus
 from voiceid.enrollment.transfer import Tell, Transfer, require_open
 from voiceid.errors import AudioError, ChangeRefused
 from voiceid.observability import ChangeKind
-from voiceid.resources.examination import model_of, thresholds_of
+from voiceid.resources.examination import thresholds_of
 from voiceid.session import Session
 from voiceid.speech.speaker_model import SpeakerModel
 
@@ -39,14 +39,6 @@ class Switch:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-
-    @property
-    def current(self) -> str:
-        """Name of the model that answers: of the settings, or what the gallery was switched to.
-
-        A database of another schema is not asked.
-        """
-        return model_of(self._session).card.name
 
     def status(self) -> SwitchStatus | None:
         """Return how far the newest switch is; None if there never was one."""

@@ -112,7 +112,7 @@ def test_damage_is_an_error_and_never_a_voice(tmp_path: Path, ami: object, what:
         kept.source(digest)
 
 
-def test_what_is_not_kept_is_told(tmp_path: Path) -> None:
+def test_what_is_not_kept_is_reported(tmp_path: Path) -> None:
     kept = KeptAudio(tmp_path / "audio")
     assert kept.recordings() == set()
     assert not kept.has("0" * 64)

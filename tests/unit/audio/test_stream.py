@@ -97,7 +97,7 @@ def test_clipping_is_counted_before_channels_are_mixed() -> None:
     assert decoded((table, RATE), AudioOptions(channel="left"))[1].clipping.fraction == 0.5
 
 
-def test_too_long_is_told_from_the_header_or_on_the_way() -> None:
+def test_too_long_is_known_from_the_header_or_on_the_way() -> None:
     with pytest.raises(AudioTooLong, match="limit of 1 s"):
         decoded(encode(melody(1.2), "WAV"), AudioOptions(max_duration_s=1))
     endless = bytearray(encode(melody(1.2), "WAV"))

@@ -71,7 +71,7 @@ def test_the_scores_are_those_that_the_product_holds_out() -> None:
 
 
 @pytest.mark.parametrize(("speakers", "word"), [(6, "refused"), (12, "adopted")])
-def test_a_verdict_is_told_for_every_site(speakers: int, word: str) -> None:
+def test_a_verdict_is_reported_for_every_site(speakers: int, word: str) -> None:
     row = adaptation.verdict(site(speakers=speakers))
     assert row[0] == "a site"
     assert str(row[1]).endswith(word)

@@ -22,7 +22,7 @@ ONE, BEST_SCORE, BEST_LEAD, *_ = RULES
 
 
 def voice(speaker: str, take: int, *, phone: bool = False, noise: float = 0.2) -> Voice:
-    """Return a voice near its speaker's direction, which a phone turns for everybody alike."""
+    """Return a voice near its speaker's direction, which a phone turns for all alike."""
     own = np.random.default_rng(ord(speaker)).standard_normal(DIM)
     line = 3.0 * np.eye(DIM)[0] if phone else np.zeros(DIM)
     blur = np.random.default_rng([ord(speaker), take, phone]).standard_normal(DIM)

@@ -31,7 +31,7 @@ def voice(speaker: str, take: str, *, net_speech_s: float = 3.0, heard: bool = T
 VOICES = [voice(speaker, str(take)) for speaker in "abcd" for take in range(4)]
 
 
-def test_nobody_is_compared_with_an_enrolment_that_holds_their_own_recording() -> None:
+def test_no_speaker_is_compared_with_an_enrolment_that_holds_their_own_recording() -> None:
     gallery = trials.enroll_in_turn(VOICES)
     table = trials.compare(gallery, VOICES)
     # 4 speakers with 4 runs of 3 out of 4: each voice is outside one run of its own speaker.

@@ -105,7 +105,7 @@ def test_the_cost_of_a_draw_is_the_minimal_cllr_of_its_trials() -> None:
     np.testing.assert_allclose(metrics.expanded_interval(drawn, 8), oracle, atol=1e-9)
 
 
-def test_speakers_are_dealt_evenly_and_nobody_is_in_two_folds() -> None:
+def test_speakers_are_dealt_evenly_and_none_is_in_two_folds() -> None:
     who = np.repeat(np.arange(23), 3)
     sessions = np.where(who < 12, np.arange(len(who)), 0)  # the others have one session each
     fold = deal(who, list_trials(who, sessions, 0), N_FOLDS, 0)
@@ -156,7 +156,7 @@ def test_speakers_of_one_session_do_not_count() -> None:
         choose(vectors, who, sessions=who)
 
 
-def test_nobody_at_all_is_refused() -> None:
+def test_no_speaker_at_all_is_refused() -> None:
     with pytest.raises(AdaptationRefused, match="no samples"):
         choose(np.empty((0, DIM), np.float32), [])
 

@@ -87,7 +87,7 @@ def test_each_band_has_points_of_its_own(net_speech_s: float, threshold: float) 
         (True, 1.0, Band.NARROWBAND),
     ],
 )
-def test_the_band_is_told_by_both_sides(clip: bool, share: float, band: Band) -> None:
+def test_the_band_is_decided_by_both_sides(clip: bool, share: float, band: Band) -> None:
     assert band_of(clip, share) is band
 
 

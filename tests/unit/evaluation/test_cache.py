@@ -87,7 +87,9 @@ def test_damage_costs_what_it_hits_and_gives_no_wrong_vector(
                 assert np.linalg.norm(kept.embedding.vector) == pytest.approx(1, abs=2e-3)
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path, heard: list[Utterance]) -> None:
+def test_a_folder_that_cannot_be_written_to_is_reported(
+    tmp_path: Path, heard: list[Utterance]
+) -> None:
     tmp_path.chmod(0o555)
     cache = EmbeddingCache(tmp_path / "kept", SPACE)
     with unprivileged(), pytest.raises(ConfigError, match="cannot be written"):

@@ -32,7 +32,7 @@ def test_rates_at_the_shipped_thresholds_are_those_of_the_card_alone() -> None:
         assert found.shipped.target_fmr == 0.001
 
 
-def test_without_a_calibration_there_are_no_llrs_and_min_cllr_is_told() -> None:
+def test_without_a_calibration_there_are_no_llrs_and_min_cllr_is_reported() -> None:
     made = judged(rule())
     found = errors(made)
     assert found.calibrated is None

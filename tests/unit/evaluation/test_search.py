@@ -81,7 +81,7 @@ def test_a_target_fpir_is_an_fmr_for_each_of_the_gallery() -> None:
         assert threshold == pytest.approx(0.45 + (llr - 0.5 * speech) / 25.0)
 
 
-def test_a_target_that_no_trials_support_names_nobody() -> None:
+def test_a_target_that_no_trials_support_names_no_speaker() -> None:
     strict = rule(calibration(), Target(1e-6, per_search=True))
     found = identified(Gallery.of(judged(rule(calibration()), PROTOCOL), strict))
     assert found.without_threshold == found.fpir.trials + found.fnir.trials
@@ -89,7 +89,7 @@ def test_a_target_that_no_trials_support_names_nobody() -> None:
     assert found.fpir.bounds == "rule of three"
 
 
-def test_ranks_and_thresholds_are_told_with_their_bounds() -> None:
+def test_ranks_and_thresholds_are_reported_with_their_bounds() -> None:
     gallery = Gallery.of(judged(rule(), PROTOCOL, spread=0.2), rule())
     found, made = identified(gallery), searches(gallery)
     np.testing.assert_allclose(found.rank_rates, metrics.identification_rates_by_rank(made, SIZE))
@@ -125,7 +125,7 @@ def test_slices_of_searches_hold_each_probe_once() -> None:
         assert total == [n, whole.fpir.errors, whole.fnir.errors]
 
 
-def test_nobody_or_everybody_enrolled_is_no_open_set() -> None:
+def test_none_or_all_enrolled_is_no_open_set() -> None:
     everybody = gallery_protocol(enrolled=8)
     assert searches(Gallery.of(judged(rule(), everybody), rule())) is None
 

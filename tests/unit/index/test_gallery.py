@@ -168,7 +168,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_file_that_is_damaged_or_foreign_is_built_anew(
+def test_a_file_that_is_damaged_or_foreign_is_built_again(
     store: Store, kind: str, path: Path, damage: str
 ) -> None:
     voices = random_unit(np.random.default_rng(4), 2)
@@ -188,7 +188,7 @@ def test_a_file_that_is_damaged_or_foreign_is_built_anew(
     assert path.read_bytes() == good
 
 
-def test_the_file_of_the_other_kind_is_built_anew(store: Store, path: Path) -> None:
+def test_the_file_of_the_other_kind_is_built_again(store: Store, path: Path) -> None:
     voice = random_unit(np.random.default_rng(4))
     enroll(store, "alice", voice)
     for kind in [*KINDS, *KINDS]:

@@ -88,7 +88,7 @@ def test_another_ones_file_is_no_file(tmp_path: Path) -> None:
         sections.read(tmp_path / "missing", {})
     with pytest.raises(sections.Unusable):
         sections.read(tmp_path, {})
-    os.mkfifo(tmp_path / "pipe")  # nobody writes into it
+    os.mkfifo(tmp_path / "pipe")  # no process writes into it
     with pytest.raises(sections.Unusable):
         sections.read(tmp_path / "pipe", {})
 

@@ -1,4 +1,4 @@
-"""Large galleries: codes that lose nobody, or as few as they say, at every size and in groups."""
+"""Large galleries: codes that lose no speaker, or as few as they say, in all sizes and groups."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_code_is_off_by_no_more_than_what_it_leaves(n: int, seed: int, scale: 
     assert np.all(off <= left + 1e-5)
 
 
-def test_codes_are_the_same_whoever_makes_them() -> None:
+def test_codes_are_the_same_whichever_process_makes_them() -> None:
     rows = Crowd("speaker-like", 3000).table("").vectors
     one, other = Products.trained(rows), Products.trained(rows)
     assert np.array_equal(one.encode(rows), other.encode(rows))

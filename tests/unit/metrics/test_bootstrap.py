@@ -204,7 +204,7 @@ def test_the_same_seed_draws_the_same_and_another_seed_others():
     assert not np.array_equal(one.fmr, other.fmr)
 
 
-def test_a_curve_of_each_draw_runs_from_accepting_everybody_to_accepting_nobody():
+def test_a_curve_of_each_draw_runs_from_accepting_all_to_accepting_none():
     found = metrics.resample_speakers(*many_trials(np.random.default_rng(13), 8), resamples=20)
     assert (found.thresholds[0], found.thresholds[-1]) == (-np.inf, np.inf)
     assert np.all(found.fmr[:, 0] == 1)

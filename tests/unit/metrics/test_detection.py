@@ -43,7 +43,7 @@ def test_det_curve_has_every_point_of_the_roc_curve(genuine, impostor):
 
 
 @given(scores, scores)
-def test_det_curve_runs_from_accepting_everybody_to_accepting_nobody(genuine, impostor):
+def test_det_curve_runs_from_accepting_all_to_accepting_none(genuine, impostor):
     curve = metrics.det_curve(genuine, impostor)
     assert (curve.fmr[0], curve.fnmr[0]) == (1.0, 0.0)
     assert (curve.fmr[-1], curve.fnmr[-1]) == (0.0, 1.0)

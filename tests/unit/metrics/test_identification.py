@@ -44,7 +44,7 @@ def searches(mated, own, strangers):
 
 
 def answer(scores, threshold):
-    """Who is named: the best alone, if good enough; of a tie nobody can say whom."""
+    """Who is named: the best alone, if good enough; of a tie it cannot be said whom."""
     best = max(scores)
     return [i for i, score in enumerate(scores) if score == best and score >= threshold]
 
@@ -139,7 +139,7 @@ def test_bounds_of_fpir_and_fnir_are_drawn_by_speaker():
         assert low < rate < high
 
 
-def test_everybody_refused_is_a_miss_for_everybody():
+def test_all_refused_is_a_miss_for_all():
     none = np.full(3, -np.inf)
     found = Searches(none, np.ones(3, dtype=int), none, none, np.arange(3), 5 + np.arange(3))
     counts = metrics.identification_counts(found, -100.0)

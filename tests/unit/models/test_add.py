@@ -286,7 +286,7 @@ def test_what_is_no_encoder_or_not_what_was_said_is_refused(
         ({"window_frames": 80, "int16": True}, "counts from -1 to 1"),
     ],
 )
-def test_windows_that_are_missing_or_not_possible_are_told(
+def test_windows_that_are_missing_or_not_possible_are_reported(
     said: Mapping[str, Any], complaint: str, store: ModelStore, tmp_path: Path
 ) -> None:
     with pytest.raises(CheckpointInvalid, match=complaint):

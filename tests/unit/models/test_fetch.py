@@ -20,7 +20,7 @@ DATA = b"weights " * 1000
 
 
 class Watcher:
-    """Notes what progress is told."""
+    """Notes what progress receives."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, int, int | None]] = []

@@ -315,7 +315,9 @@ def test_a_model_without_a_sound_receipt_is_not_installed(
         store.installed(SILERO)
 
 
-def test_a_model_built_for_another_card_must_be_built_anew(store: ModelStore, silero: Path) -> None:
+def test_a_model_built_for_another_card_must_be_built_again(
+    store: ModelStore, silero: Path
+) -> None:
     store.pull(SILERO, source=silero)
     newer = replace(CARDS[SILERO], frontend="another")
     assert not store_of(store.folder, newer).is_installed(SILERO)

@@ -167,6 +167,7 @@ def test_a_model_is_quantized_on_recordings_and_pulled_again_from_its_base(
     assert [path.name for path in own_cards_folder(folder).iterdir()] == ["net.toml"]
 
 
+@pytest.mark.usefixtures("from_scratch")
 def test_the_quantized_convolutions_run_in_integers(models_folder: Path, tmp_path: Path) -> None:
     """The engine must recognise the pattern; else INT8 would be slower than float32."""
     options = onnxruntime.SessionOptions()

@@ -170,10 +170,10 @@ def test_the_affinity_of_the_process_counts(tmp_path: Path) -> None:
         os.sched_setaffinity(0, before)
 
 
-def test_the_engine_reports_to_nobody_and_leaves_nothing_in_the_users_folders(
+def test_the_engine_reports_nothing_and_leaves_nothing_in_the_users_folders(
     models_folder: Path, tmp_path: Path
 ) -> None:
-    """ONNX Runtime from 1.29 on keeps a device id and reports there, unless it is told not to."""
+    """ONNX Runtime from 1.29 on keeps a device id and reports there, unless it is switched off."""
     home = tmp_path / "home"
     home.mkdir()
     program = (
@@ -182,7 +182,7 @@ def test_the_engine_reports_to_nobody_and_leaves_nothing_in_the_users_folders(
         f"path = Path({str(models_folder / 'campplus.onnx')!r})\n"
         "Session.open(path, inputs={'waveform': 2}, outputs=['embedding'])\n"
     )
-    # Without the variables by which it tells that it is being tested.
+    # Without the variables by which it knows that it is being tested.
     environ = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),

@@ -69,7 +69,7 @@ def test_the_answer_of_another_model_is_found_out(name: str, models_folder: Path
         run_selftest(replace(CARDS[name], selftest=SelfTest(other, "nobody")), graph)
 
 
-def test_windows_of_another_length_are_told_apart(models_folder: Path) -> None:
+def test_windows_of_another_length_are_distinguished(models_folder: Path) -> None:
     graph = (models_folder / "ge2e-800ms.onnx").read_bytes()
     with pytest.raises(SelfTestFailed):
         run_selftest(CARDS["ge2e"], graph)

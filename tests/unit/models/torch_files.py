@@ -82,7 +82,7 @@ def zipped_pickle(
 
 
 def legacy(tree: Any, location: str = "cuda:0", system: Mapping[str, Any] = SYSTEM) -> bytes:
-    """Return what `torch.save` wrote before, from a graphics card unless told otherwise."""
+    """Return what `torch.save` wrote before, from a graphics card unless asked otherwise."""
     pickler = Pickler(location, view=b"N")
     return legacy_pickle(pickler.dumps(tree), pickler.arrays, system)
 

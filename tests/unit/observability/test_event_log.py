@@ -53,7 +53,7 @@ def test_characters_that_a_stream_cannot_hold_are_escaped() -> None:
     assert EventFormatter(ascii_only=True).format(record).isascii()
 
 
-def test_of_an_error_the_class_is_told_and_not_the_message(
+def test_of_an_error_the_class_is_reported_and_not_the_message(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     observer = Observer()
@@ -79,7 +79,7 @@ def test_a_program_that_sets_up_no_log_sees_nothing_on_its_streams() -> None:
     assert (done.stdout, done.stderr) == (b"", b"")
 
 
-def test_nothing_is_put_together_for_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_put_together_without_a_listener(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "voiceid")
     assert not LOG.isEnabledFor(logging.INFO)
 

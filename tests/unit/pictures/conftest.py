@@ -1,4 +1,4 @@
-"""What can be told of a picture without looking at its pixels."""
+"""What can be said of a picture without looking at its pixels."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_the_equal_error_rate_is_marked_where_both_rates_are_equal(legible: Chec
 @pytest.mark.parametrize(
     "scores",
     [
-        (np.array([0.9, 0.8]), np.array([0.1, 0.2])),  # told apart without an error
+        (np.array([0.9, 0.8]), np.array([0.1, 0.2])),  # separated without an error
         (np.array([0.5]), np.array([0.5])),  # tied
         (np.array([0.1, 0.2]), np.array([0.9])),  # the wrong way round
     ],

@@ -52,7 +52,7 @@ def test_principal_components_are_those_of_scikit_learn() -> None:
     assert [share in axis for share, axis in zip(shares, mine.axes, strict=True)] == [True, True]
 
 
-def test_added_audio_moves_nobody_and_lands_where_its_double_is() -> None:
+def test_added_audio_moves_no_point_and_lands_where_its_double_is() -> None:
     vectors, speakers = speech_like(4, 3)
     alone = map_voices(vectors, speakers, speakers)
     more = np.concatenate([vectors, vectors[4:5] * 7])

@@ -16,6 +16,7 @@ from voiceid.models.install import ModelStore
 from voiceid.models.runtime import Session
 from voiceid.speech.encoder import Encoder
 
+pytestmark = pytest.mark.usefixtures("from_scratch")
 CARDS = load_cards(shipped_cards_folder())
 MODELS = ["campplus", "ge2e", "ge2e-800ms"]
 
@@ -43,7 +44,7 @@ def encoder_of(answer: list[list[float]]) -> Encoder:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_embeddings_are_unit_vectors_of_the_cards_size_that_nobody_can_change(
+def test_embeddings_are_unit_vectors_of_the_cards_size_that_cannot_be_changed(
     model: str, encoders: dict[str, Encoder], ami: Any
 ) -> None:
     vector = encoders[model].embed(ami.samples("alice-1"))
@@ -83,7 +84,7 @@ def test_loudness_hardly_turns_a_vector(encoders: dict[str, Encoder], ami: Any) 
     assert float(quiet @ loud) > 0.98
 
 
-def test_voices_are_told_apart(encoders: dict[str, Encoder], ami: Any) -> None:
+def test_voices_are_distinguished(encoders: dict[str, Encoder], ami: Any) -> None:
     embed = encoders["campplus"].embed
     alice, again, bob = (embed(ami.samples(turn)) for turn in ("alice-2", "alice-3", "bob-2"))
     assert float(alice @ again) > float(alice @ bob) + 0.3

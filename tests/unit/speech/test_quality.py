@@ -124,7 +124,7 @@ def upsampled(frames: np.ndarray, how: str) -> np.ndarray:
 
 @pytest.mark.parametrize("n_frames", [32, 100, 1000])
 @pytest.mark.parametrize("how", ["poly", "fft", "linear", "hold"])
-def test_upsampled_telephone_speech_is_told_from_wideband(n_frames: int, how: str) -> None:
+def test_upsampled_telephone_speech_is_distinguished_from_wideband(n_frames: int, how: str) -> None:
     frames, speech = speechlike(n_frames), np.ones(n_frames, bool)
     wide = report(frames, speech)
     assert wide.bandwidth_hz == 8000

@@ -17,6 +17,7 @@ from voiceid.errors import ModelRuntimeError
 from voiceid.models.runtime import Session
 from voiceid.speech.vad import SpeechDetector, SpeechOptions, _Padding
 
+pytestmark = pytest.mark.usefixtures("from_scratch")
 RATE = 16_000
 
 

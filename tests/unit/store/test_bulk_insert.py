@@ -196,7 +196,7 @@ def test_the_memory_for_a_bulk_is_given_back(tmp_path: Path) -> None:
     deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(n=st.integers(1, 40), limit=st.integers(1, 50), seed=st.integers(100, 10**9))
-def test_pages_are_everybody_once_by_name(
+def test_pages_have_every_speaker_once_by_name(
     stores: tuple[Store, Store], n: int, limit: int, seed: int
 ) -> None:
     bulk, _ = stores

@@ -22,7 +22,7 @@ def store(tmp_path: Path):
     opened.close()
 
 
-def test_an_empty_database_counts_nobody(store: Store) -> None:
+def test_an_empty_database_counts_no_speaker(store: Store) -> None:
     with store.read() as reader:
         assert reader.centroids.counts() == {}
         assert reader.samples.counts() == {}

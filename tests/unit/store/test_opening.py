@@ -202,7 +202,9 @@ def test_a_folder_that_may_not_be_written_to_is_a_store_error() -> None:
         shutil.rmtree(folder)
 
 
-def test_a_writer_that_waits_for_too_long_is_told_that_the_store_is_busy(tmp_path: Path) -> None:
+def test_a_writer_that_waits_for_too_long_gets_an_error_that_the_store_is_busy(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "voices.sqlite3"
     filled(path)
     patient = Store.open(path)

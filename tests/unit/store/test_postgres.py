@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def ask(url: DatabaseUrl, *statements: str) -> list[tuple[object, ...]]:
-    """Run SQL as somebody else would; return the rows of the last statement, if it has any."""
+    """Run SQL as another program would; return the rows of the last statement, if it has any."""
     plain = url.text.replace("postgresql+psycopg", "postgresql")
     with psycopg.connect(plain, autocommit=True) as connection:
         for statement in statements:
@@ -104,9 +104,9 @@ def downgrade(url: DatabaseUrl, revision: str) -> None:
     engine.dispose()
 
 
-def test_revisions_are_taken_back_and_made_again_and_nobody_is_lost(url: DatabaseUrl) -> None:
+def test_revisions_are_taken_back_and_made_again_and_no_speaker_is_lost(url: DatabaseUrl) -> None:
     enroll(url, "alice", "bob")
-    # One of alice's samples is a telephone's, so that 0003 has a centroid to derive anew.
+    # One of alice's samples is a telephone's, so that 0003 has a centroid to derive again.
     ask(
         url,
         "ALTER TABLE samples DISABLE TRIGGER samples_are_immutable",
@@ -123,7 +123,7 @@ def test_revisions_are_taken_back_and_made_again_and_nobody_is_lost(url: Databas
     with store.read() as reader:
         assert [speaker.name for speaker in reader.speakers.all()] == ["alice", "bob"]
         assert reader.feed.revision().number == 3, (
-            "the feed does not tell of the centroid made anew"
+            "the feed does not tell of the centroid made again"
         )
     assert maintenance.check(store) == []
     store.close()
@@ -169,7 +169,7 @@ def test_a_new_database_may_be_opened_by_many_at_once(empty: DatabaseUrl) -> Non
     assert upgrade.status(empty).current == SCHEMA_HEAD
 
 
-def test_a_writer_that_has_to_wait_too_long_is_told_so(url: DatabaseUrl) -> None:
+def test_a_writer_that_has_to_wait_too_long_gets_an_error_about_it(url: DatabaseUrl) -> None:
     first, second = Store.open(url), Store.open(url, StoreOptions(busy_timeout_ms=100))
     with first.write() as writer:
         writer.speakers.add("alice")
@@ -186,7 +186,7 @@ def test_a_writer_that_has_to_wait_too_long_is_told_so(url: DatabaseUrl) -> None
 
 
 def test_the_feed_is_committed_in_the_order_of_its_numbers(url: DatabaseUrl) -> None:
-    """Whoever saw a revision saw all before it: else an index would miss the late ones."""
+    """A reader that saw a revision saw all before it: else an index would miss the late ones."""
     seen, stop = [], threading.Event()
 
     def watch() -> None:
@@ -256,7 +256,7 @@ def test_0007_drops_the_codes_and_gives_an_older_program_empty_ones(url: Databas
         (("?host=/", "?password=wrong-word&host=/nowhere/"), "nowhere", "server"),
     ],
 )
-def test_a_database_that_cannot_be_reached_is_told_with_what_to_do_and_no_password(
+def test_a_database_that_cannot_be_reached_is_reported_with_what_to_do_and_no_password(
     url: DatabaseUrl, change: tuple[str, str], told: str, to_do: str
 ) -> None:
     ask(url, "DROP ROLE IF EXISTS locked", "CREATE ROLE locked LOGIN PASSWORD 'right'")
@@ -268,7 +268,7 @@ def test_a_database_that_cannot_be_reached_is_told_with_what_to_do_and_no_passwo
     assert "wrong-word" not in shown
 
 
-def test_whoever_may_not_make_the_extension_is_told_who_may(
+def test_a_user_who_may_not_make_the_extension_reads_who_may(
     empty: DatabaseUrl, url: DatabaseUrl
 ) -> None:
     ask(empty, "DROP ROLE IF EXISTS guest", "CREATE ROLE guest LOGIN")
@@ -337,7 +337,7 @@ else:
 """
 
 
-def test_without_the_driver_it_is_told_what_to_install() -> None:
+def test_without_the_driver_the_error_says_what_to_install() -> None:
     subprocess.run([sys.executable, "-c", WITHOUT_DRIVER], check=True, cwd=ROOT)
 
 

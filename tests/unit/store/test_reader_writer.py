@@ -127,7 +127,7 @@ def narrowband_shares(reader: Reader) -> dict[str, float]:
     return {one.speaker.name: one.narrowband_share for one in found.values()}
 
 
-def test_narrowband_samples_are_told_as_long_as_they_are_there(
+def test_narrowband_samples_are_reported_as_long_as_they_are_there(
     store: Store, rng: np.random.Generator
 ) -> None:
     wide, narrow, other = (sample(vector) for vector in random_unit(rng, 3))
@@ -187,7 +187,7 @@ def test_every_change_of_a_centroid_is_in_the_feed(store: Store, rng: np.random.
 
     with store.write() as writer:
         alice, bob = writer.speakers.add("alice").id, writer.speakers.add("bob").id
-        assert writer.feed.revision() == EMPTY_REVISION  # nobody to search for yet
+        assert writer.feed.revision() == EMPTY_REVISION  # no speaker to search for yet
     (first,) = step(lambda w: w.samples.add(alice, SPACE, voices[:1]))
     assert step(lambda w: w.samples.add(alice, SPACE, voices[1:2])) == [first]
     (second,) = step(lambda w: w.samples.add(bob, SPACE, voices[2:]))
@@ -297,7 +297,7 @@ def test_a_clip_is_refused_a_second_time_and_nothing_of_the_change_stays(
         assert reader.feed.revision().number == 1
 
 
-def test_samples_of_nobody_are_refused(store: Store, rng: np.random.Generator) -> None:
+def test_samples_of_no_speaker_are_refused(store: Store, rng: np.random.Generator) -> None:
     with pytest.raises(StoreError, match=r"(?i)foreign key"), store.write() as writer:
         writer.samples.add(77, SPACE, [sample(random_unit(rng))])
 

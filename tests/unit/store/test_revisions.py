@@ -56,7 +56,7 @@ def old(tmp_path: Path) -> Path:
     return restored("0001", tmp_path)
 
 
-def test_0002_keeps_every_row_and_knows_nothing_more_of_anybody(old: Path) -> None:
+def test_0002_keeps_every_row_and_knows_nothing_more_of_any_speaker(old: Path) -> None:
     columns = {
         "speakers": "id, name, name_key, created_at, updated_at",
         "samples": "id, speaker_id, space_id, vector, pcm_sha256, source_name, net_speech_s,"
@@ -125,7 +125,7 @@ def test_0003_keeps_every_row_and_has_fitted_nothing(grouped: Path) -> None:
     store.close()
 
 
-def test_0003_can_be_taken_back_and_keeps_everybody(grouped: Path) -> None:
+def test_0003_can_be_taken_back_and_keeps_every_speaker(grouped: Path) -> None:
     before = {name: table(grouped, name) for name in EVERY_TABLE}
     upgrade.upgrade(grouped)
     downgrade(grouped, "0002")
@@ -150,7 +150,7 @@ def test_0003_weighs_both_bands_alike_and_tells_the_index(grouped: Path) -> None
     before, fed = table(grouped, "centroids"), table(grouped, "changes")
     upgrade.upgrade(grouped)
     after = table(grouped, "centroids")
-    # Of one sample of each kind the mean is what it was; what is new is that it was made anew.
+    # Of one sample of each kind the mean is what it was; what is new is that it was made again.
     [mixed] = [row[0] for row in before if row[1:3] == (3, SPACE.id)]
     assert [row for row in after if row[0] != mixed] == [row for row in before if row[0] != mixed]
     assert [row[1] for row in table(grouped, "changes")[len(fed) :]] == [mixed]

@@ -53,7 +53,7 @@ def test_who_goes_there_and_back_is_where_they_were() -> None:
 
 @given(st.lists(st.sampled_from("abcd"), max_size=8))
 def test_all_spaces_that_changes_join_use_one_space(ways: list[str]) -> None:
-    """Changes begin where the gallery is: then nobody is left in a space that was left."""
+    """Changes begin where the gallery is: then no speaker is left in a space that was left."""
     here, switches = "a", []
     for to in ways:
         if to != here:
@@ -85,7 +85,7 @@ def test_two_changes_from_one_space_cannot_be_open_at_once(store: Store) -> None
         writer.switches.begin(OTHER_SPACE.id, OTHER_SPACE)
 
 
-def test_what_waits_is_told_by_speaker_and_recording(store: Store) -> None:
+def test_what_waits_is_listed_by_speaker_and_recording(store: Store) -> None:
     enroll(store, "alice", "a1", "a2", "a3")
     enroll(store, "bob", "b1")
     made = begun(store)

@@ -7,6 +7,7 @@ a database with data in it see `test_revisions`.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sqlite3
 import stat
@@ -18,6 +19,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import process_memory
 import pytest
 from alembic.script import ScriptDirectory
 from random_voices import SPACE, random_unit, sample
@@ -40,7 +42,7 @@ branch_labels = depends_on = None
 
 
 def upgrade():
-    with op.batch_alter_table("speakers") as table:  # SQLite makes the table anew and drops it
+    with op.batch_alter_table("speakers") as table:  # SQLite makes the table again and drops it
         table.add_column(sa.Column("note", sa.String(), nullable=False, server_default=""))
         table.alter_column("name", existing_type=sa.String(), type_=sa.String(128))
 """
@@ -110,12 +112,24 @@ def test_alembic_check_runs_clean_from_the_root_of_the_repository() -> None:
     assert "No new upgrade operations detected" in done.stdout
 
 
+@pytest.mark.usefixtures("from_scratch")
 def test_the_migrated_schema_has_every_constraint_that_the_tables_declare(tmp_path: Path) -> None:
     upgrade.upgrade(tmp_path / "migrated.sqlite3")
     declared = create_engine(f"sqlite:///{tmp_path / 'declared.sqlite3'}")
     metadata.create_all(declared)
     declared.dispose()
     assert _parts(tmp_path / "migrated.sqlite3") == _parts(tmp_path / "declared.sqlite3")
+
+
+def test_the_databases_of_other_tests_are_as_the_migrations_make_them(tmp_path: Path) -> None:
+    dumps = []
+    for way in (contextlib.nullcontext, process_memory.from_scratch):
+        path = tmp_path / f"{way.__name__}.sqlite3"
+        with way():
+            upgrade.upgrade(path)
+        with closing(sqlite3.connect(path)) as connection:
+            dumps.append(list(connection.iterdump()))
+    assert dumps[0] == dumps[1]
 
 
 def _parts(path: Path) -> dict[str, list[str]]:
@@ -263,6 +277,7 @@ def test_a_newer_database_that_is_in_use_is_refused_and_its_log_stays(database: 
             assert after[name] == before[name]
 
 
+@pytest.mark.usefixtures("from_scratch")
 def test_many_threads_may_open_a_new_database_at_once(tmp_path: Path) -> None:
     path, barrier, failures = tmp_path / "data" / "voices.sqlite3", threading.Barrier(8), []
 
@@ -283,7 +298,7 @@ def test_many_threads_may_open_a_new_database_at_once(tmp_path: Path) -> None:
 
 
 OPEN = """
-import sys
+import os, sys
 from pathlib import Path
 from voiceid.store import Store, upgrade
 folder, path = Path(sys.argv[1]), Path(sys.argv[2])
@@ -291,12 +306,18 @@ if folder.name == "migrations":
     upgrade.migrations_folder = lambda: folder
     upgrade.SCHEMA_HEAD = "0901"
 import alembic.runtime.migration, alembic.script  # so that all start at one moment
-print("ready", flush=True)
-sys.stdin.readline()
-store = Store.open(path)
-with store.write() as writer:
-    writer.speakers.add(sys.argv[3])
-store.close()
+gate, start = os.pipe()
+for name in sys.argv[3:]:
+    if os.fork() == 0:
+        os.close(start)
+        os.read(gate, 1)
+        store = Store.open(path)
+        with store.write() as writer:
+            writer.speakers.add(name)
+        store.close()
+        sys.exit()
+os.close(start)
+sys.exit(sum(os.wait()[1] for _ in sys.argv[3:]) != 0)
 """
 
 
@@ -307,24 +328,11 @@ def test_many_processes_may_open_a_new_or_an_old_database_at_once(
     path = database if old else tmp_path / "new" / "voices.sqlite3"
     folder = future if old else tmp_path
     before = rows(database)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", OPEN, str(folder), str(path), f"s{n}"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for n in range(5)
-    ]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    errors = [process.communicate(timeout=30)[1] for process in processes]
-    assert errors == [""] * 5
+    command = [sys.executable, "-c", OPEN, folder, path, *(f"s{n}" for n in range(5))]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
     with closing(sqlite3.connect(path)) as connection:
         (n,) = connection.execute("SELECT count(*) FROM speakers").fetchone()
     assert n == 5 + (3 if old else 0)

@@ -88,7 +88,7 @@ def test_the_switch_reaches_every_process_at_its_next_question(vid: VoiceID, pla
         assert (found.state, found.behind, found.partly) == ("ready", ("carol",), ())
         assert (found.recordings, found.prepared, found.waiting) == (6, 4, 0)
         assert model_of(door.identify("alice-4.wav")) == "campplus"
-        assert door.models.switch.current == "campplus"
+        assert door.models.card.name == "campplus"
         assert door.identify("carol-1.wav").speaker.name == "carol"
 
         assert vid.models.switch.commit(leave=["Carol"]).state == "switched"
@@ -99,7 +99,7 @@ def test_the_switch_reaches_every_process_at_its_next_question(vid: VoiceID, pla
             assert decision.threshold.source.startswith(f"card {NEW}")
         assert elsewhere["speaker"]["name"] == "alice"
         assert elsewhere["embedding_space"] == heard[0].embedding_space.id == door.models.space.id
-        assert door.models.switch.current == door.models.card.name == NEW
+        assert door.models.card.name == NEW
 
         assert door.identify("carol-1.wav").outcome is Outcome.REJECTED
         with pytest.raises(SpaceMismatch, match="carol is enrolled in campplus-"):
@@ -129,7 +129,7 @@ def test_samples_keep_all_that_is_known_of_them(vid: VoiceID) -> None:
     assert vid.database.check() == []
 
 
-MIGRATE = """
+PREPARE = """
 import sys
 from voiceid import VoiceID
 with VoiceID.open() as vid:
@@ -147,7 +147,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(vid: VoiceID, ami: Any, plac
     vid.enroll("alice", sorted((place / "pieces").iterdir()), force=True)
     total = len(vid.samples.list("alice")) + 2
 
-    command = [sys.executable, "-c", MIGRATE]
+    command = [sys.executable, "-c", PREPARE]
     environment = {"cwd": place, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **environment) as worker:
         for line in worker.stdout:
@@ -172,7 +172,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(vid: VoiceID, ami: Any, plac
     assert vid.database.check() == []
 
 
-def test_nobody_is_left_behind_who_was_not_named(vid: VoiceID) -> None:
+def test_a_speaker_who_was_not_named_is_not_left_behind(vid: VoiceID) -> None:
     with pytest.raises(ChangeRefused, match="no switch of the model is being prepared"):
         vid.models.switch.commit()
     vid.enroll("bob", ["bob-3.wav"])
@@ -185,13 +185,13 @@ def test_nobody_is_left_behind_who_was_not_named(vid: VoiceID) -> None:
             vid.models.switch.commit(leave=names)
     with pytest.raises(SpeakerNotFound):
         vid.models.switch.commit(leave=["karol"])
-    assert vid.models.switch.current == "campplus"
+    assert vid.models.card.name == "campplus"
     assert vid.models.switch.commit(leave_all=True).behind == ("carol",)
-    assert vid.models.switch.current == NEW
+    assert vid.models.card.name == NEW
 
 
 def test_who_enrols_during_the_switch_comes_over_with_it(vid: VoiceID) -> None:
-    """Others verify and enrol meanwhile; whoever comes before the switch is seen by it."""
+    """Others verify and enrol meanwhile; a speaker who comes before the switch is seen by it."""
     vid.speakers.remove("carol")
     vid.models.switch.prepare(NEW)
     vid.enroll("alice", ["alice-4.wav"])
@@ -224,7 +224,7 @@ def test_who_comes_without_audio_during_the_switch_stops_it(vid: VoiceID) -> Non
         with pytest.raises(ChangeRefused, match="left behind: carol"):
             vid.models.switch.commit(tell=meanwhile)
     assert came[0].enrolled
-    assert vid.models.switch.current == "campplus"
+    assert vid.models.card.name == "campplus"
 
 
 def test_who_is_removed_meanwhile_does_not_come_back(vid: VoiceID, place: Path) -> None:
@@ -250,7 +250,7 @@ def test_who_is_removed_meanwhile_does_not_come_back(vid: VoiceID, place: Path) 
 
 
 class SwitchesWhenRead(io.BytesIO):
-    """A recording during whose hearing somebody else switches the model."""
+    """A recording during whose hearing another process switches the model."""
 
     def __init__(self, data: bytes, switch: Callable[[], SwitchStatus]) -> None:
         super().__init__(data)
@@ -293,7 +293,7 @@ def test_there_is_a_way_back_until_it_is_finished(vid: VoiceID, place: Path) -> 
     vid.enroll("alice", ["alice-4.wav"])
     vid.models.switch.prepare("campplus")
     assert vid.models.switch.commit().from_model == NEW
-    assert vid.models.switch.current == "campplus"
+    assert vid.models.card.name == "campplus"
     assert vid.identify("carol-1.wav").speaker.name == "carol"
     assert vid.verify("alice", "alice-4.wav").score > 0.7  # it came with her
     assert len(vid.samples.list("alice")) == 6
@@ -333,7 +333,7 @@ def test_a_change_of_the_model_is_logged_counted_and_seen_in_stats(
     assert [s.space for s in gallery.spaces if s.in_use] == [vid.models.space.id]
 
 
-def test_damaged_audio_is_told_and_blocks_nothing_else(vid: VoiceID, place: Path) -> None:
+def test_damaged_audio_is_reported_and_blocks_nothing_else(vid: VoiceID, place: Path) -> None:
     first = vid.samples.list("bob")[0].pcm_sha256
     path = place / "data" / "audio" / f"{first}.flac"
     path.write_bytes(path.read_bytes()[:5000])
@@ -359,9 +359,9 @@ def test_what_cannot_be_begun_is_refused(vid: VoiceID, tmp_path: Path) -> None:
             empty.models.switch.compare("ge2e")
 
 
-def test_a_box_with_other_speech_settings_accepts_nobody(vid: VoiceID) -> None:
+def test_a_box_with_other_speech_settings_accepts_no_speaker(vid: VoiceID) -> None:
     vid.models.switch.prepare(NEW)
     vid.models.switch.commit(leave_all=True)
     other = {"speech.threshold": 0.6}
     with VoiceID.open(overrides=other) as door:
-        assert door.identify("alice-4.wav").outcome is Outcome.REJECTED  # nobody in its space
+        assert door.identify("alice-4.wav").outcome is Outcome.REJECTED  # no speaker in its space

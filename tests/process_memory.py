@@ -1,0 +1,121 @@
+"""What every test needs and is slow to make, made once in a process: schemas, graphs, vectors.
+
+Nothing here is a stand-in.  A new SQLite database gets the statements that the migrations gave
+to the first one.  A graph file is loaded once, by the engine, after the program checked its
+hash.  The engine's answer to an input is kept under the input's bytes.  Tests of
+the migrations and of the engine itself work without any of it: see the fixture `from_scratch`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from sqlalchemy import Connection
+
+from voiceid.shipped import SCHEMA_HEAD, shipped
+from voiceid.store import upgrade
+
+_MIGRATIONS = shipped("migrations")
+_load, _migrate = onnxruntime.InferenceSession, upgrade.run_migrations
+_switched_off: list[str] = []
+
+
+@contextmanager
+def from_scratch() -> Iterator[None]:
+    """Load, compute and migrate as the program does alone."""
+    _switched_off.append("by a test")
+    try:
+        yield
+    finally:
+        _switched_off.pop()
+
+
+class _Heard:
+    """A session of the engine that does not answer the same input twice."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+        self._answers: dict[bytes, list[np.ndarray]] = {}
+
+    def run(self, outputs: Sequence[str], feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        if _switched_off:
+            return self._session.run(outputs, feeds)
+        key = _digest(outputs, feeds)
+        if key not in self._answers:
+            self._answers[key] = self._session.run(outputs, feeds)
+        return [answer.copy() for answer in self._answers[key]]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+
+def _digest(outputs: Sequence[str], feeds: Mapping[str, np.ndarray]) -> bytes:
+    digest = hashlib.sha256(repr(outputs).encode())
+    for name, array in sorted(feeds.items()):
+        digest.update(f"{name} {array.dtype} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array))
+    return digest.digest()
+
+
+_sessions: dict[tuple[str, ...], _Heard] = {}
+
+
+@cache
+def _content(path: str, _stamp: tuple[int, ...]) -> str:
+    """Return the hash of a file, which is read again only when its stamp is another."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _loaded(graph: str | bytes, options: Any, **more: Any) -> Any:
+    """Load a graph, or return the session that was made of the same bytes in the same way."""
+    if _switched_off or isinstance(graph, bytes):
+        return _load(graph, options, **more)
+    file = Path(graph).stat()
+    content = _content(graph, (file.st_dev, file.st_ino, file.st_mtime_ns, file.st_size))
+    settings = {n: getattr(options, n) for n in dir(options) if n.startswith(("intra", "enable"))}
+    key = (content, repr(settings), repr(more))
+    if key not in _sessions:
+        _sessions[key] = _Heard(_load(graph, options, **more))
+    return _sessions[key]
+
+
+def _migrated(connection: Connection) -> None:
+    """Run the migrations, or on a new file what they came to."""
+    ours = upgrade.SCHEMA_HEAD == SCHEMA_HEAD and upgrade.migrations_folder() == _MIGRATIONS
+    if _switched_off or not ours or not _is_empty_file(connection):
+        _migrate(connection)
+    else:
+        for statement in _schema():
+            connection.exec_driver_sql(statement)
+
+
+def _is_empty_file(connection: Connection) -> bool:
+    if connection.dialect.name != "sqlite":
+        return False
+    return connection.exec_driver_sql("SELECT name FROM sqlite_master").first() is None
+
+
+@cache
+def _schema() -> tuple[str, ...]:
+    """Return the statements that make a database which the migrations have made."""
+    with tempfile.TemporaryDirectory() as folder, from_scratch():
+        path = Path(folder) / "voices.sqlite3"
+        upgrade.upgrade(path)
+        with closing(sqlite3.connect(path)) as connection:
+            lines = tuple(connection.iterdump())
+    return tuple(line for line in lines if line not in {"BEGIN TRANSACTION;", "COMMIT;"})
+
+
+def remember() -> None:
+    """Remember from here on, in this process."""
+    onnxruntime.InferenceSession = _loaded
+    upgrade.run_migrations = _migrated
