@@ -143,7 +143,7 @@ class VoiceID:
             False positive identification rate, 0 to 0.5: how often a person who is not enrolled
             may be taken for one who is.  The threshold rises with the gallery so that it holds.
         threshold : float or mapping, optional
-            A cosine, -1 to 1, in place of a rate; or cosines by seconds of net speech.
+            A cosine, 0.1 to 1, in place of a rate; or cosines by seconds of net speech.
         margin : float, optional
             Least lead over the runner-up, 0 to 2, in cosine.
         group : str, optional

@@ -195,9 +195,9 @@ target_fmr_option = click.option(
 
 threshold_option = click.option(
     "--threshold",
-    type=Real(-1.0, 1.0),
+    type=Real(0.1, 1.0),
     metavar="COSINE",
-    help="Accept from this score on, -1 to 1, in place of an error rate.",
+    help="Accept from this score on, 0.1 to 1, in place of an error rate.",
 )
 """``--threshold COSINE``."""
 

@@ -14,7 +14,11 @@ from voiceid.errors import ConfigError
 
 MAX_RATE = 0.5
 """A rate above is not a target: a coin does as well."""
-_COSINES = (-1.0, 1.0)
+LEAST_THRESHOLD = 0.1
+"""A lower cosine tells no two voices apart: those of strangers lie around 0 or above, with any
+encoder (docs/accuracy.md).  No threshold below it decides, wherever it comes from."""
+_COSINES = (LEAST_THRESHOLD, 1.0)
+_PLAUSIBLE = "a threshold is a cosine between 0.1 and 1: below it strangers match"
 _MARGINS = (0.0, 2.0)
 
 
@@ -50,7 +54,7 @@ class Target:
 class SetThreshold:
     """A threshold that was set by hand; raises `ConfigError` for values out of range.
 
-    - `steps`: rising net speech in seconds, and the cosine, -1 to 1, that holds from there. One
+    - `steps`: rising net speech in seconds, and the cosine, 0.1 to 1, that holds from there. One
       step from 0 holds for any amount of speech, also an unknown one.
     - `source`: who set it, for the answer: ``the call``, ``group vault``, ``the settings``.
     """
@@ -60,7 +64,7 @@ class SetThreshold:
 
     def __post_init__(self) -> None:
         for net_speech_s, cosine in self.steps:
-            _require(cosine, _COSINES, "threshold", "a cosine lies between -1 and 1")
+            _require(cosine, _COSINES, "threshold", _PLAUSIBLE)
             _require(net_speech_s, (0.0, math.inf), "net speech", "seconds are 0 or more")
         starts = [net_speech_s for net_speech_s, _ in self.steps]
         if not starts or starts != sorted(set(starts)):
