@@ -202,6 +202,15 @@ threshold_option = click.option(
 """``--threshold COSINE``."""
 
 
+allow_replayed_option = click.option(
+    "--allow-replayed",
+    is_flag=True,
+    default=None,
+    help="Accept a recording that is itself enrolled, too: for tests.",
+)
+"""``--allow-replayed``."""
+
+
 def refuse_both(threshold: float | None, rate: float | None, option: str) -> None:
     """Raise click.UsageError when both a threshold and a rate were given."""
     if threshold is not None and rate is not None:

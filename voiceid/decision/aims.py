@@ -15,8 +15,8 @@ from voiceid.errors import ConfigError
 MAX_RATE = 0.5
 """A rate above is not a target: a coin does as well."""
 LEAST_THRESHOLD = 0.1
-"""A lower cosine tells no two voices apart: those of strangers lie around 0 or above, with any
-encoder (docs/accuracy.md).  No threshold below it decides, wherever it comes from."""
+"""A threshold below this tells no two voices apart: 47 % of strangers reach 0.1 with campplus (803
+of 1711 pairs of 59 readers), and all of them with ge2e.  None decides, wherever it comes from."""
 _COSINES = (LEAST_THRESHOLD, 1.0)
 _PLAUSIBLE = "a threshold is a cosine between 0.1 and 1: below it strangers match"
 _MARGINS = (0.0, 2.0)
@@ -85,12 +85,14 @@ class Aim:
 
     - `target_fmr`, `target_fpir`: above 0, at most 0.5; not together with a `threshold`.
     - `margin`: least lead over the runner-up of an identification, 0 to 2, in cosine.
+    - `allow_replayed`: accept a recording that is itself enrolled.
     """
 
     target_fmr: float | None = None
     target_fpir: float | None = None
     threshold: SetThreshold | None = None
     margin: float | None = None
+    allow_replayed: bool | None = None
 
     def __post_init__(self) -> None:
         rates = [rate for rate in (self.target_fmr, self.target_fpir) if rate is not None]
