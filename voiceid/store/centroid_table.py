@@ -85,6 +85,13 @@ class Centroids:
         table = self._table(space_id, self._connection.execute(query).all())
         return dict(zip(table.ids.tolist(), table.vectors, strict=True))
 
+    def totals(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, tuple[int, int]]:
+        """Return how many samples, and how many in a telephone's band, a centroid says it has."""
+        query = select(centroids.c.speaker_id, centroids.c.n_samples, centroids.c.n_narrowband)
+        theirs = in_list(self._connection, centroids.c.speaker_id, speaker_ids)
+        rows = self._connection.execute(query.where(centroids.c.space_id == space_id, theirs))
+        return {row.speaker_id: (row.n_samples, row.n_narrowband) for row in rows}
+
     def of(self, speaker_id: int, space_id: str) -> Float32Array | None:
         """Return a speaker's centroid (dim,) in a space, or None."""
         return self.of_speakers([speaker_id], space_id).get(speaker_id)
