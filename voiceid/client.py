@@ -120,7 +120,7 @@ class VoiceID:
 
     # Questions
 
-    def identify(
+    def identify(  # noqa: PLR0913 - what can be said of a question, by keyword
         self,
         source: AudioSource | EmbeddedClip,
         *,
@@ -129,6 +129,7 @@ class VoiceID:
         threshold: Cosines | None = None,
         margin: float | None = None,
         group: str | None = None,
+        allow_replayed: bool | None = None,
     ) -> Decision:
         """Decide who is speaking in a clip, if any enrolled speaker is.
 
@@ -143,26 +144,29 @@ class VoiceID:
             False positive identification rate, 0 to 0.5: how often a person who is not enrolled
             may be taken for one who is.  The threshold rises with the gallery so that it holds.
         threshold : float or mapping, optional
-            A cosine, -1 to 1, in place of a rate; or cosines by seconds of net speech.
+            A cosine, 0.1 to 1, in place of a rate; or cosines by seconds of net speech.
         margin : float, optional
             Least lead over the runner-up, 0 to 2, in cosine.
         group : str, optional
             Ask only the members of this group, by the group's policy.
+        allow_replayed : bool, optional
+            Accept a recording that is itself enrolled, to the sample: for tests.
 
         Returns
         -------
         Decision
-            ``accepted``; ``rejected`` (unknown, an empty gallery, or a speaker who is expired or
-            disabled); or ``inconclusive`` (too little speech, or a runner-up within the margin).
+            ``accepted``; ``rejected`` (unknown, an empty gallery, a speaker who is expired or
+            disabled, a recording that is enrolled); or ``inconclusive`` (too little speech, or a
+            runner-up within the margin).
 
         Raises
         ------
         AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid
         """
-        search = search_of(top, group, target_fpir=target_fpir, threshold=threshold, margin=margin)
+        search = search_of(top, group, target_fpir, threshold, margin, allow_replayed)
         return self._questions.identify(source, search)
 
-    def identify_all(
+    def identify_all(  # noqa: PLR0913 - see `identify`
         self,
         sources: Iterable[AudioSource | EmbeddedClip],
         *,
@@ -171,13 +175,14 @@ class VoiceID:
         threshold: Cosines | None = None,
         margin: float | None = None,
         group: str | None = None,
+        allow_replayed: bool | None = None,
     ) -> Iterator[Decision | AudioError]:
         """Yield, in order, the decision about each clip or the error that it gave.
 
         As many threads work on clips as ``runtime.workers`` says.  See :meth:`identify`; of its
         errors an `AudioError` is of one clip, and any other ends the whole.
         """
-        search = search_of(top, group, target_fpir=target_fpir, threshold=threshold, margin=margin)
+        search = search_of(top, group, target_fpir, threshold, margin, allow_replayed)
         return self._questions.each(
             Task.IDENTIFY, lambda source: self._questions.identify(source, search), sources
         )
@@ -190,30 +195,27 @@ class VoiceID:
         target_fmr: float | None = None,
         threshold: Cosines | None = None,
         group: str | None = None,
+        allow_replayed: bool | None = None,
     ) -> Decision:
         """Decide whether a clip is the voice of the enrolled speaker called ``name``.
 
         Parameters
         ----------
-        source : AudioSource
+        source, threshold, allow_replayed
             See :meth:`identify`.
         target_fmr : float, optional
             False match rate, 0 to 0.5: how often another voice may be accepted.  In place of
             that of the group, the settings, the calibration, or 0.001.
-        threshold : float or mapping, optional
-            See :meth:`identify`.
         group : str, optional
             The speaker must be a member of it, and its policy decides.
 
         Raises
         ------
-        SpeakerNotFound
-            No speaker of that name is enrolled, or is in the group.
-        SpaceMismatch
-            The speaker is enrolled with another model or other speech settings.
+        SpeakerNotFound, SpaceMismatch
+            No speaker of that name is enrolled, in the group, or with this model and settings.
         AudioError, ModelError, StoreError, ConfigError
         """
-        aim = aim_of(target_fmr=target_fmr, threshold=threshold)
+        aim = aim_of(target_fmr=target_fmr, threshold=threshold, allow_replayed=allow_replayed)
         return self._questions.verify(name, source, aim, group_of(group))
 
     def verify_all(
@@ -224,9 +226,11 @@ class VoiceID:
         target_fmr: float | None = None,
         threshold: Cosines | None = None,
         group: str | None = None,
+        allow_replayed: bool | None = None,
     ) -> Iterator[Decision | AudioError]:
         """Yield the decision about each clip; see :meth:`verify` and :meth:`identify_all`."""
-        aim, within = aim_of(target_fmr=target_fmr, threshold=threshold), group_of(group)
+        aim = aim_of(target_fmr=target_fmr, threshold=threshold, allow_replayed=allow_replayed)
+        within = group_of(group)
         return self._questions.each(
             Task.VERIFY, lambda source: self._questions.verify(name, source, aim, within), sources
         )

@@ -79,6 +79,7 @@ def aim_of(given: Mapping[str, Any], source: str) -> Aim:
         target_fpir=given.get("target_fpir"),
         threshold=_by_hand(given.get("threshold"), source),
         margin=given.get("margin"),
+        allow_replayed=given.get("allow_replayed"),
     )
 
 
@@ -168,6 +169,7 @@ POLICY: Mapping[str, Parser] = {
     "target_fpir": rate,
     "threshold": threshold,
     "margin": number(0.0, 2.0),
+    "allow_replayed": flag,
 }
 """What decides: in the settings, under ``decision``, and for each of ``groups``."""
 

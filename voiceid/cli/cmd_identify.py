@@ -8,7 +8,15 @@ from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell_all
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import RATE, Real, audio_arguments, leaf, refuse_both, threshold_option
+from voiceid.cli.options import (
+    RATE,
+    Real,
+    allow_replayed_option,
+    audio_arguments,
+    leaf,
+    refuse_both,
+    threshold_option,
+)
 
 
 @leaf(
@@ -44,6 +52,7 @@ from voiceid.cli.options import RATE, Real, audio_arguments, leaf, refuse_both, 
     help="Least lead over the runner-up, in cosine (default: from the model's card).",
 )
 @click.option("--group", metavar="GROUP", help="Ask only the speakers of this group.")
+@allow_replayed_option
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
@@ -53,6 +62,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     threshold: float | None,
     margin: float | None,
     group: str | None,
+    allow_replayed: bool | None,
 ) -> int:
     """Decide which enrolled speaker is speaking, if any.
 
@@ -71,5 +81,6 @@ def command(  # noqa: PLR0913 - one parameter an option
             threshold=threshold,
             margin=margin,
             group=group,
+            allow_replayed=allow_replayed,
         )
         return tell_all(sources, answers, console)

@@ -9,6 +9,7 @@ from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell_all
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import (
+    allow_replayed_option,
     audio_arguments,
     leaf,
     name_argument,
@@ -32,7 +33,8 @@ from voiceid.cli.options import (
 @target_fmr_option
 @threshold_option
 @click.option("--group", metavar="GROUP", help="NAME must be in this group; its settings decide.")
-def command(
+@allow_replayed_option
+def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
     name: str,
@@ -40,6 +42,7 @@ def command(
     target_fmr: float | None,
     threshold: float | None,
     group: str | None,
+    allow_replayed: bool | None,
 ) -> int:
     """Decide whether a clip is the voice of one speaker.
 
@@ -51,6 +54,11 @@ def command(
     sources = clips(audio)
     with open_voiceid(console) as vid:
         answers = vid.verify_all(
-            name, sources, target_fmr=target_fmr, threshold=threshold, group=group
+            name,
+            sources,
+            target_fmr=target_fmr,
+            threshold=threshold,
+            group=group,
+            allow_replayed=allow_replayed,
         )
         return tell_all(sources, answers, console)

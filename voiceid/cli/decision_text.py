@@ -18,6 +18,13 @@ _EXIT_CODES = {
     "rejected": exit_codes.REJECTED,
     "inconclusive": exit_codes.INCONCLUSIVE,
 }
+_BARRED = {
+    "speaker_expired": "speaker expired",
+    "speaker_disabled": "speaker disabled",
+    "clock_behind": "the clock is behind",
+    "replayed": "a recording that is enrolled",
+}
+"""Why a speaker is rejected whatever the score."""
 
 
 def tell(decision: Decision, console: Console) -> int:
@@ -136,8 +143,8 @@ def warning_text(code: str, quality: QualityReport) -> str:
 
 def _who(decision: Decision) -> str:
     name = "" if decision.speaker is None else decision.speaker.name
-    if decision.reason.value in {"speaker_expired", "speaker_disabled"}:
-        return decision.reason.value.replace("speaker_", "speaker ")
+    if decision.reason.value in _BARRED:
+        return _BARRED[decision.reason.value]
     words = {
         ("verify", "accepted"): name,
         ("verify", "rejected"): f"not {name}",

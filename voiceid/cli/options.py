@@ -195,11 +195,20 @@ target_fmr_option = click.option(
 
 threshold_option = click.option(
     "--threshold",
-    type=Real(-1.0, 1.0),
+    type=Real(0.1, 1.0),
     metavar="COSINE",
-    help="Accept from this score on, -1 to 1, in place of an error rate.",
+    help="Accept from this score on, 0.1 to 1, in place of an error rate.",
 )
 """``--threshold COSINE``."""
+
+
+allow_replayed_option = click.option(
+    "--allow-replayed",
+    is_flag=True,
+    default=None,
+    help="Accept a recording that is itself enrolled, too: for tests.",
+)
+"""``--allow-replayed``."""
 
 
 def refuse_both(threshold: float | None, rate: float | None, option: str) -> None:

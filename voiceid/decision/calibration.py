@@ -34,6 +34,8 @@ _CLEAN_DB = 30.0
 """An SNR above this makes no difference, and a clip that is all speech has none."""
 _SHORTEST_S = 0.1
 """No logarithm of less speech: none is embedded."""
+_LARGEST = 1e6
+"""No number of a fit comes near: an LLR, a slope, a weight or a quality measure."""
 TRIALS_PER_ERROR = 3.0
 """The rule of three: a rate takes three times as many trials as its inverse to be supported."""
 
@@ -240,15 +242,19 @@ class Calibration:
             impostor_trials=int(facts["impostor_trials"]),
         )
         known = {name for names in FEATURES.values() for name in names}
-        sums = [*numbers.values(), *(w.weight + w.low + w.high for w in calibration.weights)]
-        sums += [point.llr + point.fmr for point in calibration.points]
-        if not all(map(math.isfinite, sums)) or calibration.slope <= 0.0:
-            raise ValueError("a number of the calibration is not finite, or its slope not positive")
+        parts = [number for w in calibration.weights for number in (w.weight, w.low, w.high)]
+        parts += [number for point in calibration.points for number in (point.llr, point.fmr)]
+        if not all(abs(number) <= _LARGEST for number in (*numbers.values(), *parts)):
+            raise ValueError("a number of the calibration is not finite, or too large")
+        if calibration.slope <= 0.0 or any(w.low > w.high for w in calibration.weights):
+            raise ValueError("the slope of the calibration is not positive, or a range is empty")
         unknown = {weight.feature for weight in calibration.weights} - known
         if unknown or not calibration.points:
             raise ValueError("a quality measure is not known, or there is no point")
         if not _ordered(calibration.points):
             raise ValueError("the points of the calibration are out of order")
+        if trials_needed(calibration.least_fmr) > calibration.impostor_trials:
+            raise ValueError("the trials of the calibration do not support its points")
         return calibration
 
     def _shift(self, given: Conditions) -> Floats:

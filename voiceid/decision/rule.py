@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.decision.aims import SetThreshold, Target
+from voiceid.decision.aims import LEAST_THRESHOLD, SetThreshold, Target
 from voiceid.decision.calibration import (
     BANDS,
     Calibration,
@@ -108,6 +108,12 @@ class DecisionRule:
         value = float(self._thresholds(given, fmr)[0])
         if math.isnan(value):
             raise self._unavailable(condition, fmr)
+        if not is_plausible(value):
+            raise ThresholdUnavailable(
+                f"the threshold of {self._source(given, fmr, '')} would be {value:.3g}, and none"
+                f" below {LEAST_THRESHOLD:g} tells voices apart",
+                hint="Ask for a lower rate; or use another calibration: `voiceid calibrations`.",
+            )
         of_search = ""
         if aim.per_search:
             of_search = f"FPIR {percent(aim.rate)} of {gallery_size} enrolled, "
@@ -115,7 +121,8 @@ class DecisionRule:
 
     def thresholds(self, given: Conditions, gallery_size: int = 1) -> Floats:
         """Return the threshold (n,) of each comparison, NaN where there is none."""
-        return self._thresholds(given, self.aim.fmr(gallery_size))
+        needed = self._thresholds(given, self.aim.fmr(gallery_size))
+        return np.where(is_plausible(needed), needed, math.nan)
 
     def _thresholds(self, given: Conditions, fmr: float) -> Floats:
         if isinstance(self.criterion, SetThreshold):
@@ -222,9 +229,18 @@ class DecisionRule:
         )
 
 
+def is_plausible(thresholds: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Return which cosines can be thresholds: from 0.1 on; NaN is none, and -inf neither."""
+    return np.asarray(np.asarray(thresholds) >= LEAST_THRESHOLD)
+
+
 def accepted(scores: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Return which scores are accepted: those that reach their threshold; NaN never is or does."""
-    return np.asarray(np.asarray(scores) >= np.asarray(thresholds))
+    """Return which cosines are accepted: those that reach a plausible threshold.
+
+    NaN is never accepted, and reaches nothing.
+    """
+    reached = np.asarray(scores) >= np.asarray(thresholds)
+    return np.asarray(reached & is_plausible(thresholds))
 
 
 def percent(rate: float) -> str:

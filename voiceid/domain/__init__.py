@@ -28,6 +28,7 @@ from voiceid.domain.reviews import Split as Split
 from voiceid.domain.speaker import EMPTY_REVISION as EMPTY_REVISION
 from voiceid.domain.speaker import CentroidTable as CentroidTable
 from voiceid.domain.speaker import Enrolled as Enrolled
+from voiceid.domain.speaker import EnrolledVoice as EnrolledVoice
 from voiceid.domain.speaker import FeedEntry as FeedEntry
 from voiceid.domain.speaker import NewSample as NewSample
 from voiceid.domain.speaker import NewSpeakers as NewSpeakers

@@ -44,6 +44,10 @@ class Reason(enum.StrEnum):
     """Rejected: the best, or the claimed, speaker has expired."""
     SPEAKER_DISABLED = "speaker_disabled"
     """Rejected: the best, or the claimed, speaker is disabled."""
+    CLOCK_BEHIND = "clock_behind"
+    """Rejected: the speaker has an expiry, and the clock is earlier than the database."""
+    REPLAYED = "replayed"
+    """Rejected: the recording itself, to the sample, is enrolled; it proves nothing."""
 
 
 class Task(enum.StrEnum):

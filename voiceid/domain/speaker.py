@@ -168,6 +168,19 @@ class Enrolled:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class EnrolledVoice:
+    """An enrolment with its centroid, as the database has them when it is asked about a recording.
+
+    - `vector` (dim,): of unit length.
+    - `is_replay`: whether that recording, to the sample, is enrolled, by any speaker.
+    """
+
+    enrolled: Enrolled
+    vector: Float32Array
+    is_replay: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Sample:
     """One enrolled utterance: an immutable row.
 

@@ -179,7 +179,7 @@ def rate_rows(
         llrs[rate] = calibration.llr_at(rate)
     for fmr, llr in sorted(llrs.items(), reverse=True):
         decides = reached and math.isclose(fmr, rate)
-        yield _rate_row(name, fmr, accepted(fitted.llrs, llr), target, len(target), decides)
+        yield _rate_row(name, fmr, fitted.llrs >= llr, target, len(target), decides)
 
 
 def _rate_row(

@@ -258,6 +258,22 @@ def _best(ids: Ids, scores: Float32Array, k: int) -> Hits:
     return ids[order], scores[order]
 
 
+def confirmed(
+    hits: Sequence[tuple[int, float]],
+    ids: Sequence[int],
+    vectors: Float32Array,
+    query: Float32Array,
+) -> list[tuple[int, float]] | None:
+    """Return hits with the cosines of their rows (n, dim) in the database, best first.
+
+    None: the rows are not those of the hits, or not what an index said that they are.
+    """
+    scored = answer(ranked(as_ids(ids), vectors, query, len(ids)))
+    there = dict(scored)
+    same = [abs(score - there.get(id_, np.inf)) <= ROUNDING for id_, score in hits]
+    return scored if all(same) and len(hits) == len(ids) else None
+
+
 def as_ids(ids: Sequence[int]) -> Ids:
     """Return ids (n,) as an array."""
     return np.array(ids, dtype=np.int64)

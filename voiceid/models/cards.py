@@ -1,8 +1,8 @@
 """Model cards: what is known about a model before a byte of it is fetched.
 
 A card is a TOML file.  Those shipped with the program are in ``models/`` of the project;
-cards in the user's models folder join them, and win where the names are the same.  The cards
-of models that were added or quantized there are in its folder ``own``.
+cards in the user's models folder join them.  The cards of models that were added or quantized
+there are in its folder ``own``.  No card takes the place of another: its thresholds would.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from voiceid.decision.aims import LEAST_THRESHOLD, MAX_RATE
 from voiceid.decision.rule import DecisionRule, OperatingPoint
 from voiceid.domain import Band, EmbeddingSpace
 from voiceid.errors import ConfigError
@@ -36,6 +37,15 @@ _FORMS = {
     "base_sha256": re.compile(r"[0-9a-f]{64}"),
 }
 """What goes into pip's requirement must not be able to say more than it seems to."""
+_RANGES = {"dim": (0, 1 << 16), "margin": (0.0, 2.0), "min_level_dbfs": (-200.0, 0.0)}
+_POINT_RANGES = {
+    "min_net_speech_s": (0.0, 3600.0),
+    "threshold": (LEAST_THRESHOLD, 1.0),
+    "fmr": (0.0, 1.0),
+    "fnmr": (0.0, 1.0),
+    "target_fmr": (1e-9, MAX_RATE),
+}
+"""What can be meant.  A threshold, margin or floor that is not would accept strangers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +197,19 @@ def shipped_cards_folder() -> Path:
 
 
 def load_cards(*folders: Path) -> dict[str, ModelCard]:
-    """Read all cards of the folders; a later folder's card wins over an earlier one's."""
+    """Read all cards of the folders; raises ConfigError for two that differ under one name."""
     cards: dict[str, ModelCard] = {}
+    read: dict[str, Path] = {}
     for folder in folders:
         for path in sorted(folder.glob("*.toml")):
             card = _read_card(path)
-            cards[card.name] = card
+            if cards.setdefault(card.name, card) != card:
+                raise ConfigError(
+                    f"{path} is another card than {read[card.name]}, for the same model"
+                    f" {card.name}",
+                    hint="Remove it, or give it and its model another name.",
+                )
+            read.setdefault(card.name, path)
     return cards
 
 
@@ -284,6 +301,7 @@ def _check(card: ModelCard, path: Path) -> None:
         len(source.tensors) == len(source.low) == len(source.high)
     ):
         raise ConfigError(f"{path}: source.tensors, low and high must be of one length")
+    _check_ranges(card, path)
     for point in card.operating_points:
         if point.band not in set(Band):
             raise ConfigError(f"{path}: {point.band!r} is none of the bands {', '.join(Band)}")
@@ -291,6 +309,14 @@ def _check(card: ModelCard, path: Path) -> None:
         value = getattr(source, key, None)
         if value is not None and not form.fullmatch(value):
             raise ConfigError(f"{path}: source.{key} is malformed: {value!r}")
+
+
+def _check_ranges(card: ModelCard, path: Path) -> None:
+    for owner, ranges in ((card, _RANGES), *((p, _POINT_RANGES) for p in card.operating_points)):
+        for key, (low, high) in ranges.items():
+            value = getattr(owner, key)
+            if not low <= value <= high:  # NaN is in no range
+                raise ConfigError(f"{path}: {key} is {value}, and must be {low:g} to {high:g}")
 
 
 def _build(kind: type[T], table: object, where: str) -> T:

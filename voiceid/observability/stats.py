@@ -23,6 +23,8 @@ _OUTCOMES = {
     Reason.GALLERY_EMPTY: Outcome.REJECTED,
     Reason.SPEAKER_EXPIRED: Outcome.REJECTED,
     Reason.SPEAKER_DISABLED: Outcome.REJECTED,
+    Reason.CLOCK_BEHIND: Outcome.REJECTED,
+    Reason.REPLAYED: Outcome.REJECTED,
     Reason.AMBIGUOUS: Outcome.INCONCLUSIVE,
     Reason.NOT_ENOUGH_SPEECH: Outcome.INCONCLUSIVE,
 }

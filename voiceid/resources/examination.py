@@ -213,8 +213,8 @@ def _clock(session: Session) -> Iterator[Finding]:
     message = f"{now:%Y-%m-%d %H:%M} UTC"
     newest = _newest(session)
     if newest is not None and newest > now:
-        hint = "Set the clock: times of enrolments cannot be trusted."
-        message += f", but a speaker was enrolled at {newest:%Y-%m-%d %H:%M}"
+        hint = "Set the clock: until then no speaker with an expiry is accepted."
+        message += f", but the newest row of the database is of {newest:%Y-%m-%d %H:%M}"
         yield Finding("clock", Health.WARNING, message, hint)
     else:
         yield Finding("clock", Health.OK, message)
@@ -234,4 +234,4 @@ def _newest(session: Session) -> datetime | None:
     if not _is_current(session):
         return None
     with session.store.read() as reader:
-        return reader.speakers.newest_change()
+        return reader.newest_row()

@@ -8,10 +8,18 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, select
 
 from voiceid.decision.transforms import Transform
-from voiceid.domain import CentroidTable, Enrolled, Float32Array, Sample, tag
+from voiceid.domain import (
+    CentroidTable,
+    EmbeddingSpace,
+    Enrolled,
+    EnrolledVoice,
+    Float32Array,
+    Sample,
+    tag,
+)
 from voiceid.errors import StoreError
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
@@ -29,6 +37,11 @@ _OWNERS = select(
     *(centroids.c.net_speech_s, speakers.c.name, speakers.c.expires_at, speakers.c.disabled_at),
 ).join(speakers)
 """Built once: it is asked with every decision."""
+_IS_REPLAY = (
+    select(samples.c.id).where(samples.c.pcm_sha256 == bindparam("pcm_sha256")).exists()
+).label("is_replay")
+_VOICES = _OWNERS.add_columns(centroids.c.vector, _IS_REPLAY)
+"""As `_OWNERS`; one look-up in an index of the samples answers `_IS_REPLAY` for all rows."""
 
 Target: TypeAlias = tuple[str, Transform | None]
 """A space that samples have a centroid in, and the transform to it from their own."""
@@ -72,6 +85,13 @@ class Centroids:
         table = self._table(space_id, self._connection.execute(query).all())
         return dict(zip(table.ids.tolist(), table.vectors, strict=True))
 
+    def totals(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, tuple[int, int]]:
+        """Return how many samples, and how many in a telephone's band, a centroid says it has."""
+        query = select(centroids.c.speaker_id, centroids.c.n_samples, centroids.c.n_narrowband)
+        theirs = in_list(self._connection, centroids.c.speaker_id, speaker_ids)
+        rows = self._connection.execute(query.where(centroids.c.space_id == space_id, theirs))
+        return {row.speaker_id: (row.n_samples, row.n_narrowband) for row in rows}
+
     def of(self, speaker_id: int, space_id: str) -> Float32Array | None:
         """Return a speaker's centroid (dim,) in a space, or None."""
         return self.of_speakers([speaker_id], space_id).get(speaker_id)
@@ -80,13 +100,6 @@ class Centroids:
         """Return the id of a speaker's centroid in a space, or None."""
         query = select(centroids.c.id).where(centroids.c.space_id == space_id)
         return self._connection.execute(query.where(centroids.c.speaker_id == speaker_id)).scalar()
-
-    def vector(self, centroid_id: int, space_id: str) -> Float32Array:
-        """Return a centroid (dim,) that this snapshot has."""
-        table = self.table(space_id, [centroid_id])
-        if len(table.ids) != 1:
-            raise _lost(centroid_id)
-        return table.vectors.reshape(-1)
 
     def count(self, space_id: str, group: str | None = None) -> int:
         """Return how many speakers have a centroid in a space: all, or the members of a group."""
@@ -106,6 +119,18 @@ class Centroids:
         if missing := [id_ for id_ in centroid_ids if id_ not in owners]:
             raise _lost(missing[0])
         return owners
+
+    def voices(
+        self, centroid_ids: Sequence[int], space: EmbeddingSpace, pcm_sha256: str = ""
+    ) -> dict[int, EnrolledVoice]:
+        """Return whose centroids of a space these are, by id; those that are gone are left out.
+
+        ``pcm_sha256`` is of the recording that is asked about, or empty.
+        """
+        query = _VOICES.where(in_list(self._connection, centroids.c.id, centroid_ids))
+        query = query.where(centroids.c.space_id == space.id)
+        rows = self._connection.execute(query, {"pcm_sha256": pcm_sha256}).all()
+        return stored_rows.voices(rows, space.dim, space.id)
 
     def group(self, name: str, space_id: str, ids: Sequence[int] | None = None) -> list[int]:
         """Return the ids of the centroids of a group in a space, rising: all, or among ``ids``."""

@@ -50,6 +50,10 @@ _PAGE_BYTES = 8192
 _RETRY_S = 0.005
 _READERS_MS = 50
 """How long readers are waited for at a time, with writers kept out: most are done by then."""
+_READING_S, _LEAST_BYTES_PER_S = 30.0, 1e6
+"""How long a file of unknown origin may take to be looked through: far more than a sound one."""
+_LOOK_AFTER = 100_000
+"""Steps of SQLite's machine between two looks at the clock: about a millisecond."""
 _PRIMARY_CODE = 0xFF
 """SQLite keeps the kind of an error in the low byte of its extended code."""
 OPENING = threading.Lock()
@@ -100,6 +104,7 @@ def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) ->
             check_same_thread=False,  # the pool lends a connection to one thread at a time
         )
         try:
+            connection.execute("PRAGMA trusted_schema=OFF").close()
             if path.stat().st_size == 0:
                 connection.execute(f"PRAGMA page_size={_PAGE_BYTES}").close()
             # This step SQLite retries not at all, and it lasts: it is for new files alone.
@@ -218,6 +223,14 @@ def is_refusal(error: StoreError) -> bool:
     return isinstance(error, StoreBusy) or isinstance(cause, OSError) or _code(cause) in _REFUSED
 
 
+def distrust(connection: sqlite3.Connection, path: Path) -> None:
+    """Have a connection to a file of unknown origin run no code of it, and end in good time."""
+    connection.execute("PRAGMA trusted_schema=OFF").close()
+    size = path.stat().st_size if path.exists() else 0
+    deadline = time.monotonic() + _READING_S + size / _LEAST_BYTES_PER_S
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, _LOOK_AFTER)
+
+
 def copy_pages(source: sqlite3.Connection, target: Path) -> None:
     """Copy every page by SQLite's backup API, the damaged ones too."""
     with closing(sqlite3.connect(target)) as connection:
@@ -310,6 +323,11 @@ def _typed(error: DBAPIError | sqlite3.Error, path: Path | DatabaseUrl) -> Store
         return _busy(path)
     if code in _DAMAGE or "no such table" in said:
         return _damaged(path, said)
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return StoreError(
+            f"{path} takes longer to read than any database of voiceid of its size",
+            hint="Nothing was changed; take another backup.",
+        )
     if code == sqlite3.SQLITE_CONSTRAINT:
         return StoreError(
             f"the database {path} refused a change that breaks its rules: {said}",

@@ -70,11 +70,14 @@ def _content(reader: Reader) -> Iterator[str]:
         centroids = {
             space_id: reader.centroids.of_speakers(ids, space_id) for _, space_id, _ in derived
         }
+        totals = {space_id: reader.centroids.totals(ids, space_id) for space_id in centroids}
         for speaker in page:
             if not _is_total(speaker, samples[speaker.id]):
                 yield f"the totals of {speaker.name} are not those of the samples"
             for of_space, space_id, transform in derived:
                 in_space = [s for s in samples[speaker.id] if s.space_id == of_space]
+                if totals[space_id].get(speaker.id, (0, 0)) != _counts(in_space):
+                    yield f"the totals of {speaker.name} in {space_id} are not those of the samples"
                 if not _is_mean(centroids[space_id].get(speaker.id), in_space, transform):
                     where = f"{speaker.name} in {space_id}"
                     yield f"the centroid of {where} is not what the samples make"
@@ -84,6 +87,11 @@ def _is_total(speaker: Speaker, samples: list[Sample]) -> bool:
     speech_s = sum(sample.quality.net_speech_s for sample in samples)
     same_length = math.isclose(speech_s, speaker.net_speech_s, rel_tol=1e-9)
     return len(samples) == speaker.n_samples and same_length
+
+
+def _counts(samples: list[Sample]) -> tuple[int, int]:
+    """Return how many samples there are, and how many of them in a telephone's band."""
+    return len(samples), sum(sample.quality.narrowband for sample in samples)
 
 
 def _is_mean(

@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import ConfigError, ExtraMissing, StoreBusy, StoreError
 from voiceid.store.pgvector import speak_binary
+from voiceid.store.tables import metadata
 
 BEGIN_OPTION = "voiceid_begin"
 """Execution option of a connection: how its transaction begins, in the words of SQLite."""
@@ -36,6 +37,22 @@ _WRITE = (
     f" SET LOCAL idle_in_transaction_session_timeout = '{_VANISHED_S}s';"
     f" SELECT pg_advisory_xact_lock({_WRITERS})"
 )
+
+_FOREIGN = """
+    WITH ours AS (SELECT to_regclass(name) AS id, name FROM unnest(%s::text[]) AS name)
+    SELECT 'table ' || name FROM ours LEFT JOIN pg_class AS c ON c.oid = id
+        WHERE c.relkind IS DISTINCT FROM 'r'
+    UNION ALL SELECT 'row security of ' || name FROM ours JOIN pg_class AS c ON c.oid = id
+        WHERE c.relrowsecurity
+    UNION ALL SELECT 'rule ' || r.rulename || ' on ' || name FROM ours
+        JOIN pg_rewrite AS r ON r.ev_class = id
+    UNION ALL SELECT 'trigger ' || t.tgname || ' on ' || name FROM ours
+        JOIN pg_trigger AS t ON t.tgrelid = id JOIN pg_proc AS p ON p.oid = t.tgfoid
+        WHERE NOT t.tgisinternal AND (t.tgname <> 'samples_are_immutable'
+            OR p.prosrc NOT LIKE '%% BEGIN RAISE EXCEPTION ''samples are immutable''; END ')
+    ORDER BY 1
+"""
+"""What on the tables of voiceid is not its own, by what it is called."""
 
 _BUSY = {
     "55P03": "is being written to by another process",  # lock_not_available
@@ -108,6 +125,17 @@ def revision(connection: Connection, url: DatabaseUrl) -> str | None:
     if not versions:
         return None
     return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+
+
+def require_own(connection: Connection, url: DatabaseUrl) -> None:
+    """Raise StoreError when a table of voiceid has a trigger, rule or policy of another hand."""
+    names = [*metadata.tables, "alembic_version"]
+    if foreign := connection.exec_driver_sql(_FOREIGN, (names,)).scalars().all():
+        raise StoreError(
+            f"{url} has another schema than voiceid writes, and is not used:\n  "
+            + "\n  ".join(f"{what} is not voiceid's" for what in foreign),
+            hint="Drop what was added; nothing was changed.",
+        )
 
 
 def typed(error: DBAPIError, url: DatabaseUrl) -> StoreError:

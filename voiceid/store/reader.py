@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cached_property
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
-from voiceid.store import pgvector
+from voiceid.store import pgvector, stored_rows
 from voiceid.store.centroid_table import Centroids
 from voiceid.store.change_feed import Erasures, Feed
 from voiceid.store.fit_tables import Adaptations, Calibrations, FitsInUse, fits_in_use
@@ -14,6 +15,21 @@ from voiceid.store.sample_table import Samples
 from voiceid.store.space_table import Spaces
 from voiceid.store.speaker_table import Speakers
 from voiceid.store.switch_table import Switches
+
+_NEWEST = text(
+    """
+    SELECT max(moment) FROM (
+        SELECT max(updated_at) AS moment FROM speakers
+        UNION ALL SELECT max(created_at) FROM calibrations
+        UNION ALL SELECT max(used_since) FROM calibrations
+        UNION ALL SELECT max(created_at) FROM adaptations
+        UNION ALL SELECT max(used_since) FROM adaptations
+        UNION ALL SELECT max(started_at) FROM model_changes
+        UNION ALL SELECT max(switched_at) FROM model_changes
+        UNION ALL SELECT max(created_at) FROM erasures
+    ) AS newest
+    """
+)
 
 
 class Reader:
@@ -40,6 +56,14 @@ class Reader:
         """
         self.spaces.require_current(space_id)
         return fits_in_use(self._connection, space_id)
+
+    def newest_row(self) -> datetime | None:
+        """Return when the newest row was written, or None when nothing was; raises StoreError.
+
+        A speaker has the time of each change of the samples, whose own times may be imported.
+        """
+        newest = self._connection.execute(_NEWEST).scalar()
+        return None if newest is None else stored_rows.moment_of(newest)
 
     def faults(self) -> list[str]:
         """Return what the database's own checks of its pages and references find, in sentences."""

@@ -64,6 +64,7 @@ def open_read_only(path: Path, opening: threading.Lock) -> ReadOnlyConnection | 
         check_same_thread=False,
         factory=ReadOnlyConnection,
     )
+    connection.execute("PRAGMA trusted_schema=OFF").close()
     connection.path, connection.state, connection.opening = path, state, opening
     return connection
 

@@ -24,6 +24,7 @@ from voiceid.store import Store, upgrade
 from voiceid.store.connections import (
     OPENING,
     copy_pages,
+    distrust,
     engine_over,
     is_damage,
     make_private,
@@ -35,6 +36,7 @@ from voiceid.store.connections import (
     wrapped_files,
 )
 from voiceid.store.maintenance import check
+from voiceid.store.schema import objects
 from voiceid.store.upgrade import SchemaState
 
 _BUSY_TIMEOUT_MS = 10_000
@@ -94,6 +96,8 @@ def _sound_copy(file: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
             closing(upgrade.open_untouched(file, _BUSY_TIMEOUT_MS)) as source,
         ):
             source.backup(copy, progress=lambda status, *_: require_turn(status, file))
+            distrust(copy, file)
+            upgrade.require_schema(objects(copy), schema.current, file)
         store = Store(engine_over(copy), file)
         if schema.state is SchemaState.OUTDATED:
             with transaction(engine_over(copy), file, immediate=True) as connection:

@@ -96,11 +96,6 @@ class Speakers:
         dated = self._where(speakers.c.expires_at.is_not(None))
         return [s for s in dated if s.expires_at is not None and now >= s.expires_at]
 
-    def newest_change(self) -> datetime | None:
-        """Return when a speaker was last changed, or None when there is none; StoreError."""
-        newest = self._connection.execute(select(func.max(speakers.c.updated_at))).scalar()
-        return None if newest is None else stored_rows.moment_of(newest)
-
     def standings(self, now: datetime) -> dict[Standing, int]:
         """Return how many speakers have each standing at a moment in UTC."""
         standing = case(

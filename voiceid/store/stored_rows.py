@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -14,12 +15,14 @@ from sqlalchemy import Column, Connection, Row, func, select
 
 from voiceid.decision import embeddings
 from voiceid.decision.adaptation import StoredAdaptation
+from voiceid.decision.aims import Target
 from voiceid.decision.calibration import Calibration, HeldOut, StoredCalibration
 from voiceid.decision.transforms import Transform
 from voiceid.domain import (
     CentroidTable,
     EmbeddingSpace,
     Enrolled,
+    EnrolledVoice,
     Float32Array,
     ModelSwitch,
     NewSample,
@@ -28,13 +31,13 @@ from voiceid.domain import (
     Speaker,
     SpeakerRef,
 )
-from voiceid.errors import StoreError
+from voiceid.errors import ConfigError, StoreError
 
 T = TypeVar("T")
 
 GROUP_SEPARATOR = "\n"
 """Between the names of a speaker's groups, none of which has a character that is not visible."""
-_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError)
+_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, ConfigError)
 """What reading a row raises when the program did not write what is in it."""
 
 
@@ -189,6 +192,8 @@ def _metadata(stored: str) -> dict[str, str]:
 @_reads("speaker", "speaker_id")
 def enrolled(row: Any) -> Enrolled:
     """Return whose centroid a row of the join is: a damaged expiry must not read as none."""
+    if not (0 <= row.n_narrowband <= row.n_samples and 0.0 <= row.net_speech_s < math.inf):
+        raise ValueError("more samples in a telephone's band than in all, or no amount of speech")
     return Enrolled(
         SpeakerRef(row.speaker_id, _text(row.name)),
         row.n_narrowband / row.n_samples,
@@ -204,6 +209,15 @@ def owners(rows: Sequence[Any]) -> dict[int, Enrolled]:
     return {row.id: enrolled(row) for row in rows}
 
 
+def voices(rows: Sequence[Any], dim: int, space_id: str) -> dict[int, EnrolledVoice]:
+    """Return the enrolments of rows of the join with their centroids, by the ids of these."""
+    stored = vectors([row.vector for row in rows], dim, space_id)
+    return {
+        row.id: EnrolledVoice(enrolled(row), vector, bool(row.is_replay))
+        for row, vector in zip(rows, stored, strict=True)
+    }
+
+
 @_reads(
     "calibration",
     hint="Put back a backup, or calibrate again and remove it: `voiceid calibrations`.",
@@ -216,7 +230,7 @@ def calibration(row: Any) -> StoredCalibration:
         space_id=row.space_id,
         created_at=datetime.fromisoformat(row.created_at),
         source=_text(row.source),
-        target_fmr=row.target_fmr,
+        target_fmr=None if row.target_fmr is None else Target(row.target_fmr).rate,
         in_use=row.used_since is not None,
         calibration=Calibration.of_dict(facts["calibration"]),
         held_out=HeldOut(**facts["held_out"]),

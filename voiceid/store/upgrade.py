@@ -19,12 +19,15 @@ from sqlalchemy import Connection
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaTooNew, StoreError
 from voiceid.shipped import SCHEMA_HEAD, shipped
-from voiceid.store import postgres
+from voiceid.store import postgres, schema
 from voiceid.store.connections import (
     OPENING,
     copy_pages,
+    distrust,
+    engine_over,
     make_private,
     opened,
+    transaction,
     whole_file,
     wrapped,
     wrapped_files,
@@ -71,22 +74,40 @@ def migrations_folder() -> Path:
 
 
 def status(path: Path | DatabaseUrl, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS) -> SchemaStatus:
-    """Read the schema's revision; the file is not changed, and none appears beside it.
+    """Read the schema and its revision; the file is not changed, and none appears beside it.
+
+    Raises StoreError when there is anything in it that no revision of voiceid has made.
 
     An empty file counts as missing: SQLite, or a process killed at its start, leaves one of a
     database that was never written.
     """
+    found: schema.Objects = {}
     if isinstance(path, DatabaseUrl):
         with opened(path, busy_timeout_ms) as connection:
             current = postgres.revision(connection, path)
+            if current == SCHEMA_HEAD:
+                postgres.require_own(connection, path)
     else:
-        current = _read_file(path, busy_timeout_ms)
+        current, found = _read_file(path, busy_timeout_ms)
     if current in {None, SCHEMA_HEAD}:
         state = SchemaState.MISSING if current is None else SchemaState.CURRENT
     else:
         known = {script.revision for script in _scripts().walk_revisions()}
         state = SchemaState.OUTDATED if current in known else SchemaState.NEWER
+    if isinstance(path, Path) and current is not None and state is not SchemaState.NEWER:
+        require_schema(found, current, path)
     return SchemaStatus(current, SCHEMA_HEAD, state)
+
+
+def require_schema(found: schema.Objects, revision: str, path: Path) -> None:
+    """Raise StoreError unless a file's catalogue is that of a revision."""
+    if revision == SCHEMA_HEAD and schema.fingerprint(found) == schema.SCHEMA_SHA256:
+        return
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        with transaction(engine_over(fresh), path, immediate=True) as connection:
+            run_migrations(connection, revision)
+        expected = schema.objects(fresh)
+    schema.require_same(found, expected, path)
 
 
 def known_status(path: Path | DatabaseUrl, busy_timeout_ms: int) -> SchemaStatus:
@@ -121,25 +142,25 @@ def upgrade(path: Path | DatabaseUrl, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS
     return status(path, busy_timeout_ms)
 
 
-def run_migrations(connection: Connection) -> None:
-    """Run what is missing up to the head on an open connection, in its transaction."""
+def run_migrations(connection: Connection, target: str = "head") -> None:
+    """Run what is missing up to a revision on an open connection, in its transaction."""
     from alembic.operations import Operations  # noqa: PLC0415 - 0.2 s, once per schema
     from alembic.runtime.migration import MigrationContext  # noqa: PLC0415 - as above
 
     scripts = _scripts()
 
     def steps(revision: Any, _context: object) -> Any:
-        return scripts._upgrade_revs("head", revision)  # noqa: SLF001 - as Alembic's command does
+        return scripts._upgrade_revs(target, revision)  # noqa: SLF001 - as Alembic's command does
 
     context = MigrationContext.configure(connection, opts={"fn": steps})
     with _MIGRATING, Operations.context(context):
         context.run_migrations()
 
 
-def too_new(path: Path | DatabaseUrl, schema: SchemaStatus) -> SchemaTooNew:
+def too_new(path: Path | DatabaseUrl, known: SchemaStatus) -> SchemaTooNew:
     """Return the error for a database of a newer program."""
     return SchemaTooNew(
-        f"{path} has schema {schema.current}, which this voiceid (schema {schema.head})"
+        f"{path} has schema {known.current}, which this voiceid (schema {known.head})"
         " does not know; it was not touched"
     )
 
@@ -161,25 +182,27 @@ def open_untouched(path: Path, busy_timeout_ms: int) -> sqlite3.Connection:
     log = path.with_name(f"{path.name}-wal")
     how = "mode=ro" if log.exists() else "mode=ro&immutable=1"
     uri = f"{path.absolute().as_uri()}?{how}"
-    return sqlite3.connect(uri, uri=True, timeout=busy_timeout_ms / 1000)
+    connection = sqlite3.connect(uri, uri=True, timeout=busy_timeout_ms / 1000)
+    distrust(connection, path)
+    return connection
 
 
-def _read_file(path: Path, busy_timeout_ms: int) -> str | None:
-    """Return the revision, or None for a file with nothing in it."""
+def _read_file(path: Path, busy_timeout_ms: int) -> tuple[str | None, schema.Objects]:
+    """Return the revision, or None for a file with nothing in it, and what the catalogue says."""
     with wrapped(path), wrapped_files(path):
         if not path.exists() or (path.is_file() and path.stat().st_size == 0):
-            return None
+            return None, {}
         with OPENING, closing(open_untouched(path, busy_timeout_ms)) as connection:
-            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-            if not tables:
-                return None
-            if "alembic_version" not in tables:
+            found = schema.objects(connection)
+            if not found:
+                return None, {}
+            if "table alembic_version" not in found:
                 raise StoreError(
                     f"{path} is a database of another program",
                     hint="Point --data (or `data:` in config.yaml) at another folder.",
                 )
             row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-            return None if row is None else str(row[0])
+            return None if row is None else str(row[0]), found
 
 
 def _revision(connection: Connection) -> object:

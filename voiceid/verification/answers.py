@@ -24,11 +24,19 @@ from voiceid.domain import (
     QualityReport,
     Reason,
     SpeakerRef,
-    Standing,
     Task,
     Threshold,
     Utterance,
 )
+
+_BARS = {
+    Reason.SPEAKER_EXPIRED: "{} is expired, and is not accepted whatever the score",
+    Reason.SPEAKER_DISABLED: "{} is disabled, and is not accepted whatever the score",
+    Reason.CLOCK_BEHIND: "{} has an expiry, and the clock is earlier than the newest row of the"
+    " database: set the clock",
+    Reason.REPLAYED: "this very recording is enrolled, so it does not show that {} is speaking",
+}
+"""Why a speaker is not accepted, of the speaker's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +47,14 @@ class Probe:
     net_speech_s: float | None
     narrowband: bool
     quality: QualityReport | None  # None: a vector was given instead of audio
+    pcm_sha256: str = ""  # of the recording; empty: a vector was given
 
     @classmethod
     def of(cls, utterance: Utterance) -> Probe:
         """Return the probe of a clip."""
         quality = utterance.quality
-        return cls(utterance.embedding, quality.net_speech_s, quality.narrowband, quality)
+        speech_s, narrowband = quality.net_speech_s, quality.narrowband
+        return cls(utterance.embedding, speech_s, narrowband, quality, utterance.pcm_sha256)
 
     def against(self, enrolled: Enrolled) -> Condition:
         """Return the condition of a comparison with an enrolment."""
@@ -167,21 +177,17 @@ class Facts:
     def barred(
         self,
         speaker: SpeakerRef,
-        standing: Standing,
+        reason: Reason,
         measured: Mapping[str, Any],
         candidates: tuple[Candidate, ...],
         runner_up: Candidate | None = None,
     ) -> Decision:
-        """Return the rejection of a speaker who may not be accepted."""
+        """Return the rejection of a speaker who may not be accepted, for a reason of `_BARS`."""
         score = measured["score"]
-        reasons = {
-            Standing.EXPIRED: Reason.SPEAKER_EXPIRED,
-            Standing.DISABLED: Reason.SPEAKER_DISABLED,
-        }
         return self.decision(
             Outcome.REJECTED,
-            reasons[standing],
-            f"{speaker.name} is {standing.value}, and is not accepted whatever the score",
+            reason,
+            _BARS[reason].format(speaker.name),
             speaker=speaker if self.task is Task.VERIFY else None,
             **measured,
             margin=None if runner_up is None or score is None else score - runner_up.score,

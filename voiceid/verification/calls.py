@@ -23,28 +23,24 @@ def group_of(name: str | None) -> str | None:
 
 
 def aim_of(
-    *,
-    target_fmr: float | None = None,
-    target_fpir: float | None = None,
-    threshold: Cosines | None = None,
-    margin: float | None = None,
+    *, target_fmr: float | None, threshold: Cosines | None, allow_replayed: bool | None = None
 ) -> Aim:
-    """Return what a call aims at; raises ConfigError."""
+    """Return what a comparison aims at; raises ConfigError."""
     by_hand = None if threshold is None else threshold_by_hand(threshold, "the call")
-    return Aim(target_fmr, target_fpir, by_hand, margin)
+    return Aim(target_fmr, threshold=by_hand, allow_replayed=allow_replayed)
 
 
 def search_of(
     top: int,
     group: str | None,
-    *,
     target_fpir: float | None,
     threshold: Cosines | None,
     margin: float | None,
+    allow_replayed: bool | None,
 ) -> Search:
     """Return the search that a call asks for; raises ConfigError, SpeakerDetailInvalid."""
-    aim = aim_of(target_fpir=target_fpir, threshold=threshold, margin=margin)
-    return Search(aim, group_of(group), top)
+    by_hand = None if threshold is None else threshold_by_hand(threshold, "the call")
+    return Search(Aim(None, target_fpir, by_hand, margin, allow_replayed), group_of(group), top)
 
 
 def embedding_of(clip: EmbeddedClip, here: EmbeddingSpace) -> Embedding:

@@ -32,6 +32,7 @@ class BackEnd:
     space: EmbeddingSpace  # the model's, or an adapted one
     transform: Transform | None  # from the model's space to it
     rule: DecisionRule  # with the calibration in use in that space
+    allow_replayed: bool = False  # whether a recording that is itself enrolled may be accepted
 
     def moved(self, embedding: Embedding) -> Embedding:
         """Return an embedding of the model's space, or of this space, in this space."""
@@ -83,7 +84,8 @@ class Policy:
         level, criterion, margin = first_wish(levels, per_search=per_search)
         if level > 0:  # one on a call goes with the call
             self._require_own_space(criterion, space)
-        return BackEnd(space, transform, rule.aimed(criterion, margin))
+        replays = [level.allow_replayed for level in levels if level.allow_replayed is not None]
+        return BackEnd(space, transform, rule.aimed(criterion, margin), replays[:1] == [True])
 
     def read_for_enrollment(self, reader: Reader) -> DecisionRule:
         """Return the rule that enrolments are judged by, and by which two names are one voice.

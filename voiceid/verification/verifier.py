@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
 
 from voiceid.audio import AudioSource
 from voiceid.decision.aims import Aim
@@ -22,15 +24,21 @@ from voiceid.domain import (
     Decision,
     Embedding,
     EmbeddingSpace,
-    Enrolled,
+    EnrolledVoice,
     Reason,
     Standing,
     Task,
     Utterance,
 )
-from voiceid.errors import ConfigError, ModelRuntimeError, SpaceMismatch, SpeakerNotFound
-from voiceid.index.base import Gallery
-from voiceid.verification.answers import Facts, Judged, Probe, elsewhere
+from voiceid.errors import (
+    ConfigError,
+    IndexFault,
+    ModelRuntimeError,
+    SpaceMismatch,
+    SpeakerNotFound,
+)
+from voiceid.index.base import Gallery, confirmed
+from voiceid.verification.answers import Facts, Probe, elsewhere
 from voiceid.verification.policy import NO_AIM, BackEnd, Policy
 
 if TYPE_CHECKING:  # it loads while the models do
@@ -38,6 +46,9 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.reader import Reader
 
 Hear = Callable[[AudioSource], Utterance]
+Ranking: TypeAlias = list[tuple[Candidate, EnrolledVoice]]
+_STANDINGS = {Standing.EXPIRED: Reason.SPEAKER_EXPIRED, Standing.DISABLED: Reason.SPEAKER_DISABLED}
+"""The standings that are not accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,22 +93,9 @@ class Verifier:
         # 3. Hearing took its time: the answer is given on what is enrolled and in use now.
         with self.store.read() as reader:
             back_end = self.policy.read(reader, aim, group)
-            centroid_id = _claimed(reader, name, back_end.space, group)
-            claimed = reader.centroids.owners([centroid_id])[centroid_id]
-            vector = reader.centroids.vector(centroid_id, back_end.space.id)
-        facts = Facts(Task.VERIFY, probe, back_end.space, 1, started, group)
-        # 4. Score it against the centroid.
-        score = None
-        if probe.embedding is not None:
-            score = _finite(cosine(back_end.moved(probe.embedding).vector, vector))
-        candidates = () if score is None else (Candidate(claimed.speaker, score),)
-        # 5. Decide: standing first, then speech, then the threshold.
-        if (standing := claimed.standing(datetime.now(UTC))) is not Standing.ACTIVE:
-            return facts.barred(claimed.speaker, standing, {"score": score}, candidates)
-        if score is None:
-            return facts.too_short(speaker=claimed.speaker)
-        judged = back_end.judged(score, probe.against(claimed))
-        return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, claimed.speaker, candidates)
+            claimed = _claimed(reader, name, back_end.space, group, probe.pcm_sha256)
+            facts = Facts(Task.VERIFY, probe, back_end.space, 1, started, group)
+            return _verified(reader, facts, claimed, back_end)
 
     def identify(self, hear: Hear, source: AudioSource, search: Search) -> Decision:
         """Decide who of the gallery, or of one group in it, is speaking, if any speaker is."""
@@ -120,14 +118,12 @@ class Verifier:
                 return facts.too_short()
             # 2. Search for the nearest, and one more for the margin.
             embedding = back_end.moved(probe.embedding)
-            ranking = self._ranking(reader, gallery, embedding, search, max(search.top, 2))
+            asked = replace(search, top=max(search.top, 2))
+            ranking = self._ranking(reader, gallery, embedding, asked, probe.pcm_sha256)
             if not ranking:
                 return facts.empty(reader.centroids.counts())
-        # 3. Find the threshold for the best of them.
-        best, owner = ranking[0]
-        judged = back_end.judged(best.score, probe.against(owner), size)
-        # 4. Decide: threshold, margin, standing.
-        return _decide(facts, ranking, judged, back_end.rule.margin, search.top)
+            # 3. Decide: threshold, margin, standing.
+            return _identified(reader, facts, ranking, back_end, search.top)
 
     def search(self, embedding: Embedding, search: Search) -> tuple[Candidate, ...]:
         """Return the ``top`` speakers whose centroids are nearest, best first: no decision."""
@@ -135,21 +131,37 @@ class Verifier:
         with self.store.read() as reader:
             back_end = self.policy.read(reader)
             gallery, moved = self.gallery_of(back_end.space), back_end.moved(embedding)
-            ranking = self._ranking(reader, gallery, moved, search, search.top)
+            ranking = self._ranking(reader, gallery, moved, search)
         return tuple(candidate for candidate, _ in ranking)
 
     def _ranking(
-        self, reader: Reader, gallery: Gallery, embedding: Embedding, search: Search, k: int
-    ) -> list[tuple[Candidate, Enrolled]]:
-        """Return the ``k`` nearest, best first."""
+        self,
+        reader: Reader,
+        gallery: Gallery,
+        embedding: Embedding,
+        search: Search,
+        pcm_sha256: str = "",
+    ) -> Ranking:
+        """Return the nearest, best first, by the vectors of the database.
+
+        An index that holds other vectors is built again, and asked again.
+        """
         started = time.perf_counter()
-        hits = gallery.search(reader, embedding.vector, k, search.group)
-        self.searched(time.perf_counter() - started)
-        owners = reader.centroids.owners([centroid_id for centroid_id, _ in hits])
-        return [
-            (Candidate(owners[centroid_id].speaker, _finite(score)), owners[centroid_id])
-            for centroid_id, score in hits
-        ]
+        query, space = embedding.vector, embedding.space
+        for _ in range(2):
+            hits = gallery.search(reader, query, search.top, search.group)
+            voices = reader.centroids.voices([i for i, _ in hits], space, pcm_sha256)
+            vectors = np.array([voice.vector for voice in voices.values()]).reshape(-1, space.dim)
+            scored = confirmed(hits, list(voices), vectors, query)
+            if scored is not None:
+                self.searched(time.perf_counter() - started)
+                return [(Candidate(voices[i].enrolled.speaker, s), voices[i]) for i, s in scored]
+            gallery.rebuild(reader)
+        raise IndexFault(
+            f"the index of {space.id} holds other vectors than the database, though it"
+            " was built again",
+            hint="Run `voiceid database check`.",
+        )
 
 
 def compare(
@@ -171,8 +183,54 @@ def compare(
     return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, None, ())
 
 
-def _claimed(reader: Reader, name: str, space: EmbeddingSpace, group: str | None) -> int:
-    """Return the id of the centroid of the speaker of that name in a space."""
+def _verified(reader: Reader, facts: Facts, claimed: EnrolledVoice, back_end: BackEnd) -> Decision:
+    """Score the clip against the claimed speaker, and decide."""
+    enrolled, embedding = claimed.enrolled, facts.probe.embedding
+    speaker, score = enrolled.speaker, None
+    if embedding is not None:
+        score = _finite(cosine(back_end.moved(embedding).vector, claimed.vector))
+    candidates = () if score is None else (Candidate(speaker, score),)
+    # Standing first, then speech, then the threshold, then what else may bar an acceptance.
+    if (reason := _STANDINGS.get(enrolled.standing(datetime.now(UTC)))) is not None:
+        return facts.barred(speaker, reason, {"score": score}, candidates)
+    if score is None:
+        return facts.too_short(speaker=speaker)
+    judged = back_end.judged(score, facts.probe.against(enrolled))
+    if judged.is_match and (reason := _bar(reader, claimed, back_end)) is not None:
+        return facts.barred(speaker, reason, judged.facts, candidates)
+    return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, speaker, candidates)
+
+
+def _identified(
+    reader: Reader, facts: Facts, ranking: Ranking, back_end: BackEnd, top: int
+) -> Decision:
+    """Decide between acceptance of the best candidate, rejection, and neither."""
+    (best, voice), runner_up = ranking[0], ranking[1][0] if len(ranking) > 1 else None
+    condition, margin = facts.probe.against(voice.enrolled), back_end.rule.margin
+    judged = back_end.judged(_finite(best.score), condition, facts.gallery_size)
+    shown = tuple(candidate for candidate, _ in ranking[:top])
+    if judged.is_match:
+        if runner_up is not None and best.score - runner_up.score < margin:
+            return facts.ambiguous(best, runner_up, judged, margin, shown)
+        if (reason := _bar(reader, voice, back_end)) is not None:
+            return facts.barred(best.speaker, reason, judged.facts, shown, runner_up)
+    return facts.accept_or_reject(judged, Reason.UNKNOWN, best.speaker, shown, runner_up)
+
+
+def _bar(reader: Reader, voice: EnrolledVoice, back_end: BackEnd) -> Reason | None:
+    """Return what keeps a speaker whose score matches from being accepted, or None."""
+    enrolled, now = voice.enrolled, datetime.now(UTC)
+    if (reason := _STANDINGS.get(enrolled.standing(now))) is not None:
+        return reason
+    if enrolled.expires_at is not None and (newest := reader.newest_row()) and now < newest:
+        return Reason.CLOCK_BEHIND
+    return Reason.REPLAYED if voice.is_replay and not back_end.allow_replayed else None
+
+
+def _claimed(
+    reader: Reader, name: str, space: EmbeddingSpace, group: str | None, pcm_sha256: str = ""
+) -> EnrolledVoice:
+    """Return the enrolment in a space of the speaker of that name."""
     speaker = reader.speakers.get(name)
     if group is not None and group not in speaker.groups:
         raise SpeakerNotFound(
@@ -186,25 +244,7 @@ def _claimed(reader: Reader, name: str, space: EmbeddingSpace, group: str | None
             f" not in {space.id}{elsewhere(space, reader.centroids.counts())}",
             hint="Enrol the speaker with this model and these speech settings, or use theirs.",
         )
-    return centroid_id
-
-
-def _decide(
-    facts: Facts,
-    ranking: Sequence[tuple[Candidate, Enrolled]],
-    judged: Judged,
-    margin: float,
-    top: int,
-) -> Decision:
-    """Decide between acceptance of the best candidate, rejection, and neither."""
-    (best, owner), runner_up = ranking[0], ranking[1][0] if len(ranking) > 1 else None
-    shown = tuple(candidate for candidate, _ in ranking[:top])
-    if judged.is_match:
-        if runner_up is not None and judged.lead(runner_up) < margin:
-            return facts.ambiguous(best, runner_up, judged, margin, shown)
-        if (standing := owner.standing(datetime.now(UTC))) is not Standing.ACTIVE:
-            return facts.barred(best.speaker, standing, judged.facts, shown, runner_up)
-    return facts.accept_or_reject(judged, Reason.UNKNOWN, best.speaker, shown, runner_up)
+    return reader.centroids.voices([centroid_id], space, pcm_sha256)[centroid_id]
 
 
 def _finite(score: float) -> float:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voiceid.decision.agreement import thresholds_among
@@ -224,13 +224,14 @@ def test_many_thresholds_at_once_are_those_one_by_one(
 
 
 @given(st.lists(st.tuples(st.floats(), st.floats())))
-def test_a_score_is_accepted_if_it_reaches_a_threshold_and_never_without_one(
+@example([(0.1, 0.1), (1.0, 0.0999), (1.0, -1.0), (1.0, -math.inf), (math.nan, 0.5), (0.5, 0.5)])
+def test_a_score_is_accepted_if_it_reaches_a_plausible_threshold_and_never_without_one(
     pairs: list[tuple[float, float]],
 ) -> None:
     scores, thresholds = [one for one, _ in pairs], [other for _, other in pairs]
     reached = accepted(scores, thresholds)
     for (score, threshold), found in zip(pairs, reached, strict=True):
-        assert found == accepted(score, threshold) == (score >= threshold)
+        assert found == accepted(score, threshold) == (score >= threshold >= 0.1)
         assert not (found and (math.isnan(score) or math.isnan(threshold)))
 
 
@@ -281,3 +282,13 @@ def test_speech_softer_than_anything_measured_has_no_threshold() -> None:
     assert rule.threshold(replace(of(3.0), level_dbfs=-40.0)).value == 0.5
     with pytest.raises(ThresholdUnavailable, match="dBFS"):
         rule.threshold(replace(of(3.0), level_dbfs=-40.1))
+
+
+@pytest.mark.parametrize("intercept", [2.0, 500.0])
+def test_a_calibration_that_would_accept_anybody_gives_no_threshold(intercept: float) -> None:
+    wide_open = replace(CALIBRATION.calibration, slope=0.5, intercept=intercept)
+    rule = DecisionRule("net", [], 0.05, replace(CALIBRATION, calibration=wide_open))
+    rule = rule.aimed(Target(0.1))
+    with pytest.raises(ThresholdUnavailable, match="calibration 3, FMR 10 % would be -"):
+        rule.threshold(of(4.0))
+    assert np.isnan(rule.thresholds(Conditions.of(of(4.0))))

@@ -34,6 +34,13 @@ def card_in(folder: Path, text: str, name: str = "ge2e") -> ModelCard:
     return load_cards(folder)[name]
 
 
+def given_as(key: str, value: str) -> str:
+    """Return the card with every value of a key replaced."""
+    text, count = re.subn(rf"(?m)^{key} = .*", f"{key} = {value}", TEXT)
+    assert count
+    return text
+
+
 def test_the_shipped_cards_say_what_the_project_promises() -> None:
     facts = {
         name: (card.kind, card.dim, card.windowing.describe(), card.license)
@@ -68,12 +75,18 @@ def test_every_shipped_card_is_complete(card: ModelCard) -> None:
         assert card.margin > 0
 
 
-def test_a_later_folder_wins_and_may_add(tmp_path: Path) -> None:
-    card_in(tmp_path, TEXT.replace('title = "GE2E', 'title = "Mine'))
+def test_a_later_folder_may_add_and_repeat_but_not_change_a_model(tmp_path: Path) -> None:
+    card_in(tmp_path, TEXT)
     card_in(tmp_path, TEXT.replace('name = "ge2e"', 'name = "mine"'), "mine")
-    cards = load_cards(shipped_cards_folder(), tmp_path, tmp_path / "none")
-    assert cards["ge2e"].title.startswith("Mine")
-    assert cards.keys() == {*CARDS, "mine"}
+    folders = (shipped_cards_folder(), tmp_path, tmp_path / "none")
+    assert load_cards(*folders).keys() == {*CARDS, "mine"}
+    lowered = re.sub(r"(?m)^threshold = .*", "threshold = 0.2", TEXT)
+    for text in (lowered, TEXT.replace("margin = ", "margin = 0.0 # ")):
+        card_in(tmp_path, text)
+        with pytest.raises(ConfigError, match="another card") as caught:
+            load_cards(*folders)
+        for folder in folders[:2]:
+            assert str(folder / "ge2e.toml") in caught.value.message
 
 
 def test_a_space_changes_with_everything_that_changes_vectors(tmp_path: Path) -> None:
@@ -138,6 +151,14 @@ ONE_POINT = _POINT.sub("", TEXT, count=len(_POINT.findall(TEXT)) - 1).replace(
         (TEXT.replace('version = "0.1.4"', 'version = "0.1.4 ; y"'), "source.version is malformed"),
         (TEXT.replace('archive_sha256 = "8', 'archive_sha256 = "'), "archive_sha256 is malformed"),
         (TEXT.replace('member_sha256 = "3', 'member_sha256 = "G'), "member_sha256 is malformed"),
+        *(
+            (given_as(key, value), f"{key} is {float(value)}, and must be")
+            for key, value in (
+                *(("threshold", bad) for bad in ("-1", "0", "0.09", "1.01", "nan", "-inf")),
+                *(("fmr", "nan"), ("target_fmr", "0.6"), ("min_net_speech_s", "-1")),
+                *(("margin", "-1"), ("margin", "nan"), ("min_level_dbfs", "nan")),
+            )
+        ),
     ],
 )
 def test_a_wrong_card_is_refused_with_its_file_and_its_key(

@@ -83,7 +83,7 @@ def test_the_more_special_wins(
     assert threshold.source.startswith("calibration 7, FMR" if calibrated else "card net, ")
 
 
-@given(st.floats(-1, 1), st.booleans())
+@given(st.floats(0.1, 1), st.booleans())
 def test_a_cosine_of_the_settings_or_a_group_refuses_in_another_space(
     cosine: float, of_group: bool
 ) -> None:
