@@ -275,8 +275,8 @@ def _settings() -> str:
     return f"""## Settings
 
 `config.yaml` in the home folder, as `voiceid config init` writes it. The home is `--home`, else
-`$VOICEID_HOME`, else the current folder if it holds a `config.yaml`, else the user's data folder.
-`voiceid config show` prints each value and where it came from.
+`$VOICEID_HOME`, else the checkout of voiceid that runs, if the current folder lies in it, else the
+user's data folder. `voiceid config show` prints each value and where it came from.
 
 ```yaml
 {text.strip()}

@@ -62,7 +62,7 @@ class VoiceID:
         if config.unread_file is not None:
             self._session.notify(
                 f"{config.unread_file} is not read: it is not in the home, which is {config.home};"
-                f" to use it, open the gallery by its home, {config.unread_file.parent}"
+                f" to use it, name its folder as the home (--home), {config.unread_file.parent}"
             )
 
     @classmethod
@@ -84,7 +84,7 @@ class VoiceID:
             ``config.yaml`` beside it is not read: name its folder as ``home`` for that.
         home : path, optional
             The folder of ``config.yaml``, where relative paths start; else ``$VOICEID_HOME``, the
-            current folder if it holds a ``config.yaml``, or the user's data folder.
+            checkout of voiceid that runs and is worked in, or the user's data folder.
         overrides : mapping, optional
             Settings by dotted key, e.g. ``{"model": "ge2e", "decision.target_fmr": 0.01}``.
         notify, progress : callable, optional

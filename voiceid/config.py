@@ -1,16 +1,18 @@
 """config.yaml + VOICEID_* + flags -> one frozen, checked `Config`.
 
-The home is the folder that relative paths start from: ``$VOICEID_HOME``, else the current
-folder when it holds a ``config.yaml``, else the platform's user data folder.  A flag wins
-over the environment, the environment over the file, the file over the default.  Unknown
-keys are errors, and all problems are reported at once.
+The home is the folder that relative paths start from: the one that is named, by ``--home`` or
+``$VOICEID_HOME``; else the checkout that this program runs from, when the current folder lies in
+it; else the platform's user data folder.  That a ``config.yaml`` lies in the current folder is no
+reason to obey it: anybody may have put it there.  A flag wins over the environment, the
+environment over the file, the file over the default.  Unknown keys are errors, and all problems
+are reported at once.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from voiceid.errors import ConfigError
 from voiceid.index.base import IndexOptions
 from voiceid.models.providers import EngineOptions
 from voiceid.settings import SETTINGS, aim_of
-from voiceid.shipped import shipped
+from voiceid.shipped import checkout, shipped
 from voiceid.speech.quality import QualityLimits
 from voiceid.speech.speaker_model import HearingOptions
 from voiceid.speech.vad import SpeechOptions
@@ -72,11 +74,13 @@ class Config:
     log_format : str
         Of the command line: ``off``, ``human`` or ``json`` events on standard error.
     log_file : Path or None
-        Of the command line: where events are appended as JSON.
+        Of the command line: where events are appended as JSON; below ``data``, unless a flag or
+        the environment gave an absolute path.
     sources : mapping of str to str
         Where each setting came from: ``default``, the file, the variable, or ``flag``.
-    looked_for : tuple of Path
-        Each ``config.yaml`` that was looked for; the last is of the home.
+    unread_file : Path or None
+        A ``config.yaml`` that may be thought to be read, and is not: in the current folder, where
+        no home was named; or in, beside or above the data folder of a call.
     """
 
     home: Path
@@ -97,7 +101,7 @@ class Config:
     log_format: str
     log_file: Path | None
     sources: Mapping[str, str]
-    looked_for: tuple[Path, ...]
+    unread_file: Path | None
 
     @property
     def file(self) -> Path:
@@ -107,17 +111,7 @@ class Config:
     @property
     def file_text(self) -> str:
         """Which ``config.yaml`` was read, or that none was and where it was looked for."""
-        if self.file.is_file():
-            return str(self.file)
-        return f"none: there is no {' and no '.join(map(str, self.looked_for))}"
-
-    @property
-    def unread_file(self) -> Path | None:
-        """A ``config.yaml`` in, beside or above the data folder of a call that is not read."""
-        if self.sources["data"] != "flag":
-            return None
-        near = [folder / CONFIG_NAME for folder in (self.data, *self.data.parents[:2])]
-        return next((path for path in near if path.is_file() and path != self.file), None)
+        return str(self.file) if os.path.isfile(self.file) else f"none: there is no {self.file}"
 
     def hearing(self, channel: str | int | None = None) -> HearingOptions:
         """Return how recordings are heard: by the settings, or by another channel of them."""
@@ -127,17 +121,56 @@ class Config:
 
 def find_home(home: str | os.PathLike[str] | None = None) -> Path:
     """Return the absolute home folder (see the top of this module); it may not exist yet."""
-    return _homes(home)[-1]
-
-
-def _homes(home: str | os.PathLike[str] | None) -> list[Path]:
-    """Return the folders in which a ``config.yaml`` is looked for, up to the home."""
     if named := home or os.environ.get(ENV_PREFIX + "HOME"):
-        return [Path(named).absolute()]
-    here = Path.cwd()
-    if (here / CONFIG_NAME).is_file():
-        return [here]
-    return [here, Path(platformdirs.user_data_dir("voiceid", appauthor=False))]
+        return _absolute(named)
+    if (root := checkout()) is not None and _here().is_relative_to(root):
+        return root
+    return _users_folder()
+
+
+def _users_folder() -> Path:
+    """Return the platform's folder for this user's data."""
+    cause: RuntimeError | None = None
+    try:
+        folder = Path(platformdirs.user_data_dir("voiceid", appauthor=False))
+        if folder.is_absolute():
+            return folder
+    except RuntimeError as error:
+        cause = error
+    raise ConfigError(
+        "there is no home: this user has no home folder",
+        hint="Name a folder: set VOICEID_HOME, or use --home.",
+    ) from cause
+
+
+def _absolute(path: str | os.PathLike[str], base: Path | None = None) -> Path:
+    """Return a path as an absolute one, from a folder or the current one; ``~`` is the user's."""
+    try:
+        expanded = Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{path}: no home folder is known for its `~`", hint="Write the whole path."
+        ) from error
+    return expanded if expanded.is_absolute() else (base or _here()) / expanded
+
+
+def _here() -> Path:
+    """Return the current folder."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise ConfigError(
+            f"the current folder cannot be used: {error.strerror}",
+            hint="It was removed, or may not be read: change to another one.",
+        ) from error
+
+
+def _unread(home: Path, data: Path, *, home_named: bool, data_named: bool) -> Path | None:
+    """Return what `Config.unread_file` says."""
+    near = [] if home_named else [_here()]
+    near += [data, *data.parents[:2]] if data_named else []
+    read, files = home / CONFIG_NAME, [folder / CONFIG_NAME for folder in near]
+    return next((file for file in files if file != read and os.path.isfile(file)), None)
 
 
 def load_config(
@@ -161,8 +194,7 @@ def load_config(
     ConfigError
         With every problem found, one a line, each with its source and key.
     """
-    homes = _homes(home)
-    folder = homes[-1]
+    folder = find_home(home)
     problems: list[str] = []
     values = {key: default for key, (default, _) in SETTINGS.items()}
     sources = dict.fromkeys(SETTINGS, "default")
@@ -193,7 +225,8 @@ def load_config(
             "the configuration is not usable:\n  " + "\n  ".join(problems),
             hint="Fix these lines; `voiceid config init` writes a file with every setting.",
         )
-    return _compose(homes, values, sources, aim)
+    named = bool(home or os.environ.get(ENV_PREFIX + "HOME"))
+    return _compose(folder, named, values, sources, aim)
 
 
 def write_default_config(folder: Path, *, force: bool = False) -> Path:
@@ -217,19 +250,18 @@ def write_default_config(folder: Path, *, force: bool = False) -> Path:
 
 
 def _compose(
-    homes: Sequence[Path], values: Mapping[str, Any], sources: Mapping[str, str], aim: Aim
+    folder: Path, home_named: bool, values: Mapping[str, Any], sources: Mapping[str, str], aim: Aim
 ) -> Config:
-    folder = homes[-1]
-
     def path(key: str) -> Path:
         # A flag is relative to where it was typed, a setting to the home.
-        base = Path.cwd() if sources[key] == "flag" else folder
-        return base / Path(values[key]).expanduser()
+        return _absolute(values[key], None if sources[key] == "flag" else folder)
+
+    data = path("data")
 
     return Config(
         home=folder,
         model=values["model"],
-        data=path("data"),
+        data=data,
         database_url=values["database_url"],
         models=path("models"),
         offline=values["offline"],
@@ -245,7 +277,9 @@ def _compose(
         log_format=values["log.format"],
         log_file=path("log.file") if values["log.file"] is not None else None,
         sources=sources,
-        looked_for=tuple(home / CONFIG_NAME for home in homes),
+        unread_file=_unread(
+            folder, data, home_named=home_named, data_named=sources["data"] == "flag"
+        ),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -39,6 +40,10 @@ DATABASE_NAME = "voiceid.sqlite3"
 _SYNCED_AFTER = 64
 """Changes that the index files may be behind; searches follow each change by themselves."""
 
+_IMPORTED_FROM = str(Path(__file__).parents[1])
+_PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); import voiceid.cli; voiceid.cli.program()"
+"""Runs this very package; ``-m`` would look into the current folder first, which is anybody's."""
+
 T = TypeVar("T")
 
 
@@ -72,7 +77,7 @@ class Session:
     @property
     def has_database(self) -> bool:
         """Whether a speaker may be enrolled: a server is asked, a file may be missing."""
-        return isinstance(self.database, DatabaseUrl) or self.database.exists()
+        return isinstance(self.database, DatabaseUrl) or os.path.exists(self.database)
 
     @property
     def store(self) -> Store:
@@ -117,7 +122,7 @@ class Session:
         where = ["--home", str(home), "--data", str(data)]
         settings = {"KIND": options.kind, "MAX_MISS_RATE": str(options.max_miss_rate)}
         sealer.start(
-            [sys.executable, "-m", "voiceid", *where, "index", "seal"],
+            [sys.executable, "-P", "-c", _PROGRAM, _IMPORTED_FROM, *where, "index", "seal"],
             self.index_folder,
             {f"VOICEID_INDEX__{key}": value for key, value in settings.items()},
         )

@@ -13,3 +13,10 @@ def shipped(name: str) -> Path:
     package = Path(__file__).parent
     installed = package / "_shipped" / name
     return installed if installed.exists() else package.parent / name
+
+
+def checkout() -> Path | None:
+    """Return the checkout of the project that this program runs from; None: it is installed."""
+    root = Path(__file__).parent.parent
+    of_project = (root / "pyproject.toml", root / "models", root / "migrations")
+    return root if all(path.exists() for path in of_project) else None

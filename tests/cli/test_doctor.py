@@ -161,7 +161,7 @@ def test_a_config_beside_the_data_folder_that_is_not_read_is_named(
     ran = run("config", "check", "--data", door / "data")
     assert ran.code == 0
     assert f"{door / 'config.yaml'} is not read" in ran.err
-    assert f"open the gallery by its home, {door}" in ran.err
+    assert f"name its folder as the home (--home), {door}" in ran.err
     assert run("config", "check", "--home", door, "--data", door / "data").err == ""
     assert run("config", "check").err == ""
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from voiceid import shipped
 from voiceid.config import find_home, load_config
 from voiceid.decision.aims import Aim, SetThreshold
 from voiceid.errors import ConfigError
@@ -131,17 +134,85 @@ def test_a_path_on_the_command_line_starts_from_the_current_folder(
     assert load_config("/elsewhere", {"data": "here"}, {}).data == tmp_path / "here"
 
 
-def test_the_home_is_the_variable_then_the_folder_then_the_users(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def unnamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a config.yaml that someone put there; no home is named."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("VOICEID_HOME", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
-    assert find_home() != tmp_path
-    (tmp_path / "config.yaml").touch()
-    assert find_home() == tmp_path
+    (tmp_path / "config.yaml").write_text("decision: {threshold: -1.0}\n")
+    return tmp_path
+
+
+def test_the_home_is_the_one_that_is_named_else_the_users(
+    unnamed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert find_home() == unnamed / "xdg" / "voiceid"
+    assert find_home(".") == unnamed
     monkeypatch.setenv("VOICEID_HOME", "/named")
     assert find_home() == Path("/named")
+    assert find_home(".") == unnamed
+
+
+def test_a_config_that_is_merely_in_the_current_folder_is_named_and_not_read(
+    unnamed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = load_config(None, {}, {})
+    assert config.aim == Aim()
+    assert config.unread_file == unnamed / "config.yaml"
+    assert load_config(".").unread_file is None
+    assert load_config(".").aim != Aim()
+    monkeypatch.setenv("VOICEID_HOME", "/named")
+    assert load_config(None, {}, {}).unread_file is None
+
+
+def test_the_checkout_that_runs_is_the_home_of_those_who_work_in_it(
+    unnamed: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repo)
+    assert find_home() == repo
+    monkeypatch.chdir(repo / "docs")
+    assert find_home() == repo
+    # A folder that looks like one is none: the program that runs is not there.
+    shutil.copytree(repo / "migrations", unnamed / "migrations")
+    (unnamed / "models").mkdir()
+    (unnamed / "voiceid").mkdir()
+    (unnamed / "pyproject.toml").touch()
+    monkeypatch.chdir(unnamed)
+    assert find_home() == unnamed / "xdg" / "voiceid"
+
+
+def test_an_installed_program_has_no_checkout(
+    unnamed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipped, "__file__", str(unnamed / "voiceid" / "shipped.py"))
+    assert find_home() == unnamed / "xdg" / "voiceid"
+
+
+def test_a_user_without_a_home_folder_must_name_one(
+    unnamed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54_321)  # no such user
+    with pytest.raises(ConfigError, match="no home") as caught:
+        load_config(None, {}, {})
+    assert "VOICEID_HOME" in caught.value.hint
+    with pytest.raises(ConfigError, match="~"):
+        load_config(unnamed, {"data": "~/voices"}, {})
+    assert not list(unnamed.glob("~*"))
+
+
+def test_a_current_folder_that_is_gone_is_an_error_unless_it_is_not_needed(
+    unnamed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = unnamed / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ConfigError, match="current folder"):
+        load_config(".", {}, {})
+    assert load_config(unnamed, {"data": "/voices"}, {}).data == Path("/voices")
 
 
 @pytest.mark.parametrize(("value", "channel"), [("left", "left"), ("1", 1), ("mix", "mix")])

