@@ -61,7 +61,7 @@ data/ami/.complete: | .venv/.installed
 	@$(BIN)/python -m examples.ami
 
 models: .venv/.installed
-	@$(BIN)/voiceid models pull campplus campplus-int8 ge2e ge2e-800ms silero-vad
+	@$(BIN)/voiceid models pull campplus campplus-int8 ge2e ge2e-800ms segmentation silero-vad
 
 clean:
 	rm -rf .venv data/ami data/demo models/*.onnx models/*.json

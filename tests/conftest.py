@@ -90,7 +90,7 @@ def ami() -> Ami:
 @pytest.fixture(scope="session")
 def models_folder() -> Path:
     folder = REPO / "models"
-    for name in ("campplus", "campplus-int8", "ge2e", "silero-vad"):
+    for name in ("campplus", "campplus-int8", "ge2e", "segmentation", "silero-vad"):
         if not (folder / f"{name}.onnx").is_file():
             pytest.fail(f"{name} is not in {folder}: `make test` builds it")
     return folder

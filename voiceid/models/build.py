@@ -36,6 +36,10 @@ def build_graph(card: ModelCard, checkpoint: bytes) -> bytes:
         from voiceid.models import ge2e  # noqa: PLC0415 - onnx and librosa, once per install
 
         return ge2e.build(tensors, card.windowing)
+    if card.network == "segmentation":
+        from voiceid.models import segmentation  # noqa: PLC0415 - onnx, once per install
+
+        return segmentation.build(tensors)
     raise ModelUnknown(
         f"the card of {card.name} names the network {card.network!r}, which is not known here",
         hint="It needs a newer voiceid.",

@@ -25,7 +25,7 @@ from voiceid.shipped import shipped
 
 T = TypeVar("T")
 
-_KINDS = ("encoder", "vad")
+_KINDS = ("encoder", "vad", "segmentation")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """A model's name is the name of its files."""
 _FORMS = {
@@ -121,10 +121,11 @@ class ModelCard:
     Parameters
     ----------
     name, title, kind : str
-        ``kind`` is ``encoder`` or ``vad``.
+        ``kind`` is ``encoder``, ``vad`` or ``segmentation``.
     network : str
-        Which graph is built from the weights: ``campplus``, ``ge2e`` or ``silero``; ``onnx``,
-        a network that is a graph already; ``int8``, another model's graph in integers.
+        Which graph is built from the weights: ``campplus``, ``ge2e``, ``silero`` or
+        ``segmentation``; ``onnx``, a network that is a graph already; ``int8``, another
+        model's graph in integers.
     sample_rate_hz, dim : int
         ``dim`` is 0 for what makes no embeddings.
     frontend : str

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.errors import CheckpointInvalid
-from voiceid.models.pickled import PickleReader, Refused
+from voiceid.models.pickled import Note, PickleReader, Refused
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -41,6 +41,13 @@ _DTYPES = {
     "torch LongStorage": np.dtype("<i8"),
     "torch IntStorage": np.dtype("<i4"),
 }
+_NOTES = {
+    "torch.torch_version TorchVersion",
+    "pyannote.audio.core.task Specifications",
+    "pyannote.audio.core.task Problem",
+    "pyannote.audio.core.task Resolution",
+}
+"""What pyannote's checkpoints say about themselves beside the tensors; nothing of it is read."""
 _BROKEN = (
     zipfile.BadZipFile,
     struct.error,
@@ -175,11 +182,17 @@ def _find(name: str) -> object:
         return _empty_dict
     if name == "torch._utils _rebuild_tensor_v2":
         return _rebuild_tensor
+    if name in _NOTES:
+        return _note
     raise Refused(f"it asks for {name.replace(' ', '.')!r}, which is not a tensor")
 
 
 def _empty_dict() -> OrderedDict[Any, Any]:
     return OrderedDict()
+
+
+def _note(*_arguments: object) -> Note:
+    return Note()
 
 
 def _rebuild_tensor(*arguments: object) -> _Tensor:

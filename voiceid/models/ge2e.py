@@ -26,8 +26,6 @@ DIM = 256
 _MELS = 40
 _LAYERS = 3
 _PREFIX = "model_state."
-_GATES = (0, 3, 1, 2)
-"""PyTorch stacks input, forget, cell, output; ONNX wants input, output, forget, cell."""
 
 
 def build(checkpoint: Weights, windowing: Windowing) -> bytes:
@@ -52,26 +50,9 @@ def _lstm(graph: Graph, weights: Weights, x: str) -> str:
     """(frames, batch, 40) -> (batch, 256): the last layer's hidden state after the last frame."""
     hidden = ""
     for layer in range(_LAYERS):
-        inputs, recurrent, bias_i, bias_r = (
-            _reordered(weights[f"lstm.{what}_l{layer}"])
-            for what in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        )
-        sequence, hidden = graph.op(
-            "LSTM",
-            x,
-            graph.const(inputs[None]),
-            graph.const(recurrent[None]),
-            graph.const(np.concatenate([bias_i, bias_r])[None]),
-            outputs=2,
-            hidden_size=DIM,
-        )
+        sequence, hidden = graph.lstm(x, weights, [f"l{layer}"])
         x = graph.op("Squeeze", sequence, graph.ints(1))
     return str(graph.op("Squeeze", hidden, graph.ints(0)))
-
-
-def _reordered(stacked: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    gates = np.split(stacked, 4)
-    return np.concatenate([gates[i] for i in _GATES])
 
 
 def _project(graph: Graph, weights: Weights, x: str) -> str:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ OPSET = 17
 
 _IR_VERSION = 8
 """The ONNX file format that goes with opset 17."""
+
+_GATES = (0, 3, 1, 2)
+"""PyTorch stacks input, forget, cell, output; ONNX wants input, output, forget, cell."""
 
 
 class Graph:
@@ -56,6 +59,31 @@ class Graph:
         norm = self.op("ReduceL2", x, axes=[-1], keepdims=1)
         return str(self.op("Div", x, self.op("Max", norm, self.const(1e-12))))
 
+    def lstm(
+        self, x: str, weights: Mapping[str, npt.NDArray[np.float32]], suffixes: Sequence[str]
+    ) -> tuple[str, str]:
+        """Add a layer of PyTorch's LSTM, in one direction or in both.
+
+        (frames, batch, inputs) to the sequence (frames, directions, batch, hidden) and the last
+        state (directions, batch, hidden).  The weights are ``lstm.weight_ih_l0`` and so on, where
+        the suffix of a direction is ``l0`` or ``l0_reverse``.
+        """
+        inputs, recurrent, bias_i, bias_r = (
+            np.stack([_in_onnx_order(weights[f"lstm.{what}_{suffix}"]) for suffix in suffixes])
+            for what in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        )
+        sequence, last = self.op(
+            "LSTM",
+            x,
+            self.const(inputs),
+            self.const(recurrent),
+            self.const(np.concatenate([bias_i, bias_r], axis=1)),
+            outputs=2,
+            hidden_size=recurrent.shape[-1],
+            **({"direction": "bidirectional"} if len(suffixes) > 1 else {}),
+        )
+        return sequence, last
+
     def serialize(
         self,
         inputs: dict[str, Sequence[str | int]],
@@ -89,3 +117,8 @@ class Graph:
         helper.set_model_props(model, metadata or {})
         onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString(deterministic=True))
+
+
+def _in_onnx_order(stacked: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    gates = np.split(stacked, 4)
+    return np.concatenate([gates[i] for i in _GATES])

@@ -31,6 +31,12 @@ class Refused(ValueError):
     """A pickle asks for something that a checkpoint of tensors does not need."""
 
 
+class Note:
+    """Stands for an object that is of no interest: it has no attributes, and nothing is kept."""
+
+    __slots__ = ()
+
+
 class PickleReader:
     """Reads one pickle.
 
@@ -88,12 +94,12 @@ class PickleReader:
             case "TUPLE":
                 marked = tuple(self._pop_marked())  # takes the stack back
                 self._stack.append(marked)
-            case "REDUCE":
+            case "REDUCE" | "NEWOBJ":
                 function, arguments = self._pop(2)
                 self._stack.append(_call(function, arguments))
             case "BUILD":
-                self._pop(1)  # attributes of a dict, such as versions; no tensors
-                _require(self._stack[-1], dict)
+                self._pop(1)  # attributes, such as versions; no tensors
+                _require(self._stack[-1], (dict, Note))
             case "SETITEM" | "SETITEMS":
                 self._set(self._pop(2) if name == "SETITEM" else self._pop_marked())
             case "APPEND" | "APPENDS":
@@ -127,7 +133,8 @@ def _call(function: Any, arguments: object) -> object:
     return function(*_require(arguments, tuple))
 
 
-def _require(value: object, kind: type) -> Any:
+def _require(value: object, kind: type | tuple[type, ...]) -> Any:
     if not isinstance(value, kind):
-        raise Refused(f"a {type(value).__name__} where a {kind.__name__} belongs")
+        wanted = kind[0] if isinstance(kind, tuple) else kind
+        raise Refused(f"a {type(value).__name__} where a {wanted.__name__} belongs")
     return value

@@ -29,7 +29,7 @@ class ModelStatus:
     Parameters
     ----------
     kind : str
-        ``encoder`` or ``vad``.
+        ``encoder``, ``vad`` or ``segmentation``.
     path : Path
         Where it is, or would be.
     size_bytes : int or None

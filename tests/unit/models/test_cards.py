@@ -51,6 +51,7 @@ def test_the_shipped_cards_say_what_the_project_promises() -> None:
         "campplus-int8": ("encoder", 192, "whole", "Apache-2.0"),
         "ge2e": ("encoder", 256, "160/77 frames, coverage 0.75", "Apache-2.0"),
         "ge2e-800ms": ("encoder", 256, "80/40 frames, coverage 0.75", "Apache-2.0"),
+        "segmentation": ("segmentation", 0, "whole", "MIT"),
         "silero-vad": ("vad", 0, "whole", "MIT"),
     }
 

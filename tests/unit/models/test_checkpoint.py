@@ -90,6 +90,15 @@ def test_tensors_that_share_a_storage_each_get_their_part() -> None:
     assert list(found["v"]) == [2, 3]
 
 
+def test_notes_about_the_tensors_are_passed_over() -> None:
+    """As pyannote writes them: objects of its own classes, made anew and given attributes."""
+    version = plain("v") + b"ctorch.torch_version\nTorchVersion\n" + plain("2.0") + b"\x85\x81s"
+    problem = b"cpyannote.audio.core.task\nProblem\nK\x01\x85R"
+    task = b"cpyannote.audio.core.task\nSpecifications\n)\x81}" + plain("p") + problem + b"sb"
+    noted = tensor()[:-1] + version + plain("task") + task + b"s."
+    same(read_checkpoint(zipped_pickle(noted, [np.ones(4, "f4")])), {"w": np.ones(4, "f4")})
+
+
 HOSTILE = {
     "os.system": b"cposix\nsystem\n" + plain("touch {}") + b"\x85R",
     "os.system by another name": b"cos\nsystem\n" + plain("touch {}") + b"\x85R",
@@ -111,6 +120,9 @@ HOSTILE = {
     "a reference to nothing": b"NQ",
     "a changed tensor": TENSOR[2:-1] + plain("w") + b"}b",
     "a changed name": b"ctorch._utils\n_rebuild_tensor_v2\n}b",
+    "a note called": b"ctorch.torch_version\nTorchVersion\n)\x81)R",
+    "a note with items": b"ctorch.torch_version\nTorchVersion\n)\x81" + plain("k") + b"Ns",
+    "a note of another package": b"cpyannote.audio.core.task\nTask\n)\x81",
     "a tensor of nothing": REBUILD + b"NNNNtR",
     "a tensor of too little": REBUILD + b"tR",
     "a key that nests": b"}" + b"K\x01" + b"\x85" * 300_000 + b"K\x01s",

@@ -131,7 +131,7 @@ def test_what_is_installed_is_not_fetched_again_unless_forced(
 
 def test_a_name_without_a_card_is_unknown(store: ModelStore) -> None:
     for call in (store.pull, store.ensure, store.verify, store.remove, store.installed):
-        with pytest.raises(ModelUnknown, match="ge2e, ge2e-800ms, silero-vad"):
+        with pytest.raises(ModelUnknown, match="ge2e, ge2e-800ms, segmentation, silero-vad"):
             call("resnet")
 
 
