@@ -70,7 +70,7 @@ def people_in(folder: Path) -> dict[str, list[str]]:
 
 def _expanded(source: str) -> Iterator[str]:
     path = Path(source)
-    if source == STDIN or not source or os.path.isfile(source):  # noqa: PTH113 - any str may come
+    if source == STDIN or not source or os.path.isfile(source):
         yield source
         return
     if path.is_dir():
