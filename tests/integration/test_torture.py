@@ -14,7 +14,14 @@ PATHS = [ROOT, TESTS, TESTS / "unit" / "audio", TESTS / "unit" / "models"]
 
 
 def test_some_rounds_of_the_torture_lose_nothing_and_find_nothing_stale() -> None:
-    short = ["--rounds=5", "--rebuilds=4", "--speakers=300", "--seconds=4", "--fuzz=5"]
+    short = [
+        "--rounds=5",
+        "--rebuilds=4",
+        "--speakers=300",
+        "--seconds=4",
+        "--fuzz=5",
+        "--mixtures=3",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "torture", *short],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, PATHS))},
@@ -29,6 +36,7 @@ def test_some_rounds_of_the_torture_lose_nothing_and_find_nothing_stale() -> Non
     assert counts["crashes"][1] >= 5
     assert counts["rebuilds"][:2] == [4, 4]
     assert counts["crowd"][2] > 0
+    assert counts["mixtures"][2] > 0
     assert counts["fuzz"][2] > 50
 
 

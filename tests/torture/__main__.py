@@ -16,6 +16,7 @@ from collections.abc import Callable
 from torture.crashes import crash
 from torture.crowd import Crowd, crowd
 from torture.fuzz import fuzz
+from torture.mixtures import mix
 from torture.rebuilds import crash_rebuilds
 from torture.tally import Tally
 from torture.voices import warm_up
@@ -30,6 +31,7 @@ def main() -> int:
     parser.add_argument("--rebuilds", type=int, default=100, help="killed while they write a file")
     parser.add_argument("--speakers", type=int, default=2000, help="in that file")
     parser.add_argument("--seconds", type=float, default=60.0, help="of sixteen processes at once")
+    parser.add_argument("--mixtures", type=float, default=60.0, help="seconds of mixed voices")
     parser.add_argument("--fuzz", type=float, default=60.0, help="seconds of damaged files")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of all that is random")
     said = parser.parse_args()
@@ -40,6 +42,7 @@ def main() -> int:
         "crashes": lambda: crash(said.rounds, said.seed),
         "rebuilds": lambda: crash_rebuilds(said.rebuilds, said.seed, said.speakers),
         "crowd": lambda: crowd(said.seconds, said.seed),
+        "mixtures": lambda: mix(said.mixtures, said.seed),
         "fuzz": lambda: fuzz(said.fuzz, said.seed),
     }
     return int(sum(_ran(part, run) for part, run in parts.items()) > 0)

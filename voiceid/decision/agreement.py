@@ -54,8 +54,7 @@ def odd_ones(
     """
     stay = frozenset(kept)
     agreements: dict[int, float] = {}
-    whole = Odd(tuple(range(len(vectors))), 1.0, -1.0)
-    pending, found = [whole], list[Odd]()
+    pending, found = [Odd(tuple(range(len(vectors))), 1.0, 0.0)], list[Odd]()
     while pending:
         voice = pending.pop()
         left = voice.indices
@@ -64,8 +63,8 @@ def odd_ones(
             for branch in (_branches(vectors, left, stay) if not stay.issuperset(left) else ())
         ]
         agreements |= {p.indices[0]: p.agreement for p in partings if len(p.indices) == 1}
-        worst = min(partings, key=lambda p: p.agreement - p.needed, default=whole)
-        if accepted(worst.agreement, worst.needed):
+        worst = min(partings, key=lambda p: p.agreement - p.needed, default=None)
+        if worst is None or accepted(worst.agreement, worst.needed):
             found.append(voice)
         else:
             rest = tuple(i for i in left if i not in worst.indices)

@@ -58,11 +58,13 @@ def indices(odd: list[Odd]) -> list[int]:
 
 
 def test_a_sample_that_reaches_its_threshold_exactly_agrees() -> None:
-    vectors = voices(1, 1, spread=0.0)
-    for threshold, expected in ((0.0, []), (np.nextafter(0.0, 1.0), [0, 1])):
-        odd, agreements = odd_ones(vectors, [quality()] * 2, rule(threshold))
+    vectors, both = voices(2, spread=0.5), [quality()] * 2
+    score = parting([0], [1], vectors, both, rule(0.5)).agreement
+    assert 0.5 < score < 0.95
+    for threshold, expected in ((score, []), (np.nextafter(score, 1.0), [0, 1])):
+        odd, agreements = odd_ones(vectors, both, rule(threshold))
         assert indices(odd) == expected
-        assert agreements == {0: 0.0, 1: 0.0}
+        assert agreements == {0: score, 1: score}
 
 
 @pytest.mark.parametrize("sizes", [(3, 3), (2, 3), (2, 2), (5, 2), (4, 3, 1), (4, 3, 3)])
