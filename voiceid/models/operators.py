@@ -103,7 +103,7 @@ def _require_plain_node(node: Bytes, left: Budget) -> None:
     if operator not in _OPERATORS:
         raise GraphRefused(
             f"it uses the operator {operator!r}, which is not run here",
-            "Export the network without it: docs/models.md says which operators are taken.",
+            "Export it with other operators: voiceid/models/operators.py lists those that are.",
         )
     for attribute in attributes:
         _require_plain_attribute(attribute, left)

@@ -169,6 +169,10 @@ def _read_file(path: Path, busy_timeout_ms: int) -> str | None:
     with wrapped(path), wrapped_files(path):
         if not path.exists() or (path.is_file() and path.stat().st_size == 0):
             return None
+        if not path.is_file():
+            raise StoreError(
+                f"{path} is a folder, a device or a pipe, and no database", hint="Name a file."
+            )
         with OPENING, closing(open_untouched(path, busy_timeout_ms)) as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
             if not tables:
