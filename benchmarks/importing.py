@@ -70,19 +70,20 @@ def to_the_disk(what: str, folder: Path, database: Path) -> None:
         space = vid.models.space
     facts = EmbeddingFacts(space.id, net_speech_s=12.0)
     store = Store.open(database)
-    acts: dict[str, Callable[[], exchange.Exchanged]] = {
-        "array": lambda: exchange.import_embeddings(
-            writer, space, folder / "vectors.npy", folder / "names.txt", facts, append=False
+    files: dict[str, Callable[[], exchange.SealedSpeakers]] = {
+        "array": lambda: exchange.read_embeddings(
+            space, folder / "vectors.npy", folder / "names.txt", facts
         ),
-        "table": lambda: exchange.import_embeddings(
-            writer, space, folder / "people.parquet", None, facts, append=False
-        ),
-        "export": lambda: exchange.export(writer, space, (), folder / "people.jsonl"),
-        "file": lambda: exchange.import_(writer, space, folder / "people.jsonl", append=False),
+        "table": lambda: exchange.read_embeddings(space, folder / "people.parquet", None, facts),
+        "file": lambda: exchange.read_gallery(space, folder / "people.jsonl"),
     }
     started, cpu = time.perf_counter(), time.process_time()
-    with store.write() as writer:
-        done = acts[what]()
+    if what == "export":
+        with store.read() as reader:
+            done = exchange.export(reader, space, (), folder / "people.jsonl")
+    else:
+        with files[what]() as speakers, store.write() as writer:
+            done = speakers.add_to(writer, append=False)
     store.erase_remains()
     seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu
     print(done.samples, seconds, cpu_s, peak_mib())

@@ -25,6 +25,7 @@ from voiceid.decision.aims import Aim
 from voiceid.domain import DatabaseUrl
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
+from voiceid.foreign_files import SETTINGS_FILE, Unfit, content
 from voiceid.index.base import IndexOptions
 from voiceid.models.providers import EngineOptions
 from voiceid.settings import SETTINGS, aim_of
@@ -291,10 +292,10 @@ def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _from_file(path: Path, problems: list[str]) -> Iterator[tuple[str, object, str]]:
     try:
-        document = yaml.safe_load(path.read_bytes())
+        document = _parsed(content(path, SETTINGS_FILE))
     except FileNotFoundError:
         return
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, Unfit) as error:
         problems.append(f"{path}: cannot be read: {' '.join(str(error).split())}")
         return
     if document is None:
@@ -314,7 +315,29 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object,
         if name.startswith(ENV_PREFIX) and name not in _NOTSETTINGS:
             key = name.removeprefix(ENV_PREFIX).lower().replace("__", ".")
             try:
-                value = yaml.safe_load(text)
+                value = _parsed(text)
             except yaml.YAMLError:
                 value = text
             yield key, value, name
+
+
+def _parsed(text: bytes | str) -> object:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML without aliases: some hundred bytes of them stand for gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(
+                None,
+                None,
+                "aliases (*name) are not read: write the value out",
+                self.peek_event().start_mark,  # type: ignore[no-untyped-call]
+            )
+        return super().compose_node(parent, index)

@@ -10,12 +10,17 @@ from __future__ import annotations
 import codecs
 import contextlib
 import csv
+import functools
 import io
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path, PurePath
-from typing import Any, TypeAlias
+from typing import Any, Self, TextIO, TypeAlias
+
+from voiceid.foreign_files import LIST, ROW, ROWS, Unfit, opened, require_size
 
 Row: TypeAlias = Mapping[str, Any] | str
 """A line by column, or what is wrong with it in a sentence."""
@@ -33,66 +38,140 @@ _JSON_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
 _DELIMITERS = ",;\t"
 _SHOWN = 10
 """Problems that are said in full."""
+_REMEMBERED = 1000
+"""Problems that are not said of a second line."""
+_BLOCK_BYTES = 1 << 20
 
 
-def labelled_rows(path: Path, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+class Problems:
+    """What is wrong in a list: the first ten are kept, and all are counted."""
+
+    def __init__(self, problems: Iterable[str] = ()) -> None:
+        self._first: list[str] = []
+        self._n = 0
+        for problem in problems:
+            self.append(problem)
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __str__(self) -> str:
+        more = [f"and {self._n - _SHOWN} more"] if self._n > _SHOWN else []
+        return "\n  ".join([*self._first, *more])
+
+    def append(self, problem: str) -> None:
+        """Count a problem, a sentence."""
+        self._n += 1
+        if self._n <= _SHOWN:
+            self._first.append(problem)
+
+
+def labelled_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the number and the row of each line that has a ``name`` and a ``path``.
 
     What is wrong is appended to ``problems``; what holds for every line is said once.  Raises
     OSError, ValueError when the file cannot be read or is not text.
     """
     said: set[str] = set()
-    for number, row in rows_of(path, read_text(path)):
-        if isinstance(row, str):
-            problems.append(f"line {number}: {row}")
-            continue
-        named = {"name": row["speaker"], **row} if "speaker" in row else dict(row)
-        wrong = [f"unknown column {_way_out(c)}" for c in row if not _is_known(c)]
-        wrong += [f"no column {c}" for c in _REQUIRED if c not in named]
-        if {"name", "speaker"} <= row.keys():
-            wrong.append("both name and speaker: leave one out")
-        problems += [f"line {number}: {text}" for text in wrong if text not in said]
-        said.update(wrong)
-        empty = [c for c in _REQUIRED if _is_empty(named.get(c, "-"))]
-        if empty:
-            problems.append(f"line {number}: no {' and no '.join(empty)}")
-        elif all(c in named for c in _REQUIRED):
-            yield number, named
+    with open_text(path) as text:
+        for number, row in rows_in(path, text):
+            if isinstance(row, str):
+                problems.append(f"line {number}: {row}")
+                continue
+            named = {"name": row["speaker"], **row} if "speaker" in row else dict(row)
+            wrong = [f"unknown column {_way_out(c)}" for c in row if not _is_known(c)]
+            wrong += [f"no column {c}" for c in _REQUIRED if c not in named]
+            if {"name", "speaker"} <= row.keys():
+                wrong.append("both name and speaker: leave one out")
+            for fault in wrong:
+                if fault not in said:
+                    problems.append(f"line {number}: {fault}")
+            if len(said) < _REMEMBERED:
+                said.update(wrong)
+            empty = [c for c in _REQUIRED if _is_empty(named.get(c, "-"))]
+            if empty:
+                problems.append(f"line {number}: no {' and no '.join(empty)}")
+            elif all(c in named for c in _REQUIRED):
+                yield number, named
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a file: UTF-8, UTF-16 with its mark, or else Windows' cp1252.
+@contextmanager
+def open_text(path: Path) -> Iterator[TextIO]:
+    """Open a text file: UTF-8, UTF-16 with its mark, or else Windows' cp1252.
 
-    Raises OSError, and ValueError when it is none of these.
+    Raises OSError, and ValueError when it is none of these, is no file, or is too large.
     """
-    data = path.read_bytes()
-    utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    with opened(path) as file:
+        require_size(file, LIST)
+        encoding = _encoding(file)
+        file.seek(0)
+        with io.TextIOWrapper(file, encoding, newline="") as text:
+            yield text
+
+
+def _encoding(file: BufferedReader) -> str:
+    """Return in what a file is written; raises ValueError for what is not text."""
+    start = file.read(2)
+    utf_16 = start in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
     for encoding in ("utf-16",) if utf_16 else ("utf-8-sig", "cp1252"):
+        file.seek(0)
+        decoder = codecs.getincrementaldecoder(encoding)()
         with contextlib.suppress(UnicodeDecodeError):
-            text = data.decode(encoding)
-            if "\0" not in text:
-                return text
+            blocks = iter(functools.partial(file.read, _BLOCK_BYTES), b"")
+            if not any("\0" in decoder.decode(block) for block in blocks):
+                decoder.decode(b"", final=True)
+                return encoding
     raise ValueError("it is not text in UTF-8, UTF-16 or Windows-1252")
 
 
-def rows_of(path: PurePath, text: str) -> Iterator[tuple[int, Row]]:
-    """Yield the number and the row of each line of a list that is not empty.
+class BoundedLines:
+    """The lines of an open text, which end a row that grows too long with `Unfit`.
+
+    - `number`: of the line that was read last, from 1.
+    """
+
+    def __init__(self, text: TextIO) -> None:
+        self.number = 0
+        self._text = text
+        self._row_chars = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(ROW.size + 1)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self._row_chars += len(line)
+        if self._row_chars > ROW.size:
+            raise Unfit(f"line {self.number}: {ROW.exceeded()}")
+        if self.number > ROWS.size:
+            raise ROWS.exceeded()
+        return line
+
+    def end_row(self) -> None:
+        """Take what is read from here on for another row."""
+        self._row_chars = 0
+
+
+def rows_in(path: PurePath, text: TextIO) -> Iterator[tuple[int, Row]]:
+    """Yield the number and the row of each line of an open list that is not empty.
 
     The suffix of ``path`` gives the form: ``.jsonl``, ``.ndjson`` and ``.json`` are JSON Lines;
-    anything else is CSV, with commas, semicolons or tabs and a header in any case.
+    anything else is CSV, with commas, semicolons or tabs and a header in any case.  A row that is
+    too long raises ValueError.
     """
-    return rows_in(path, io.StringIO(text, newline=""))
-
-
-def rows_in(path: PurePath, lines: Iterable[str]) -> Iterator[tuple[int, Row]]:
-    """Yield as :func:`rows_of` what stands in lines, such as those of a file, one at a time."""
+    lines = BoundedLines(text)
     return _json_rows(lines) if path.suffix.lower() in _JSON_SUFFIXES else _csv_rows(lines)
 
 
-def shortened(problems: Sequence[str]) -> str:
-    """Return problems one a line, the first ten of them and how many more there are."""
-    more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
-    return "\n  ".join([*problems[:_SHOWN], *more])
+def lines_in(text: TextIO) -> Iterator[str]:
+    """Yield the lines of an open text, each a row; raises ValueError for one that is too long."""
+    lines = BoundedLines(text)
+    for line in lines:
+        yield line
+        lines.end_row()
 
 
 def text_in(row: Mapping[str, Any], column: str) -> str:
@@ -120,31 +199,31 @@ def _way_out(column: str) -> str:
     return f"{column!r}: call it '{META}{column}' to keep it as metadata, or leave it out"
 
 
-def _csv_rows(lines: Iterable[str]) -> Iterator[tuple[int, Row]]:
-    lines, ahead = itertools.tee(lines)
-    first = next(filter(str.strip, ahead), "")
-    del ahead  # else it would keep all that is read
-    reader = csv.reader(lines, strict=True, delimiter=max(_DELIMITERS, key=first.count))
+def _csv_rows(lines: BoundedLines) -> Iterator[tuple[int, Row]]:
+    first = next((line for line in lines if line.strip()), "")
+    delimiter = max(_DELIMITERS, key=first.count)
+    reader = csv.reader(itertools.chain([first], lines), strict=True, delimiter=delimiter)
     header: list[str] | None = None
     while True:
+        lines.end_row()
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield reader.line_num, f"it is not a CSV file: {error}"
+            yield lines.number, f"it is not a CSV file: {error}"
             return
         if not row:
             continue
         if header is None:
             header = [_column(cell) for cell in row]
             if len(set(header)) < len(header):
-                yield reader.line_num, "two columns have one name"
+                yield lines.number, "two columns have one name"
                 return
         elif len(row) != len(header):
-            yield reader.line_num, f"{len(row)} cells under {len(header)} columns"
+            yield lines.number, f"{len(row)} cells under {len(header)} columns"
         else:
-            yield reader.line_num, dict(zip(header, row, strict=True))
+            yield lines.number, dict(zip(header, row, strict=True))
 
 
 def _column(cell: str) -> str:
@@ -153,13 +232,14 @@ def _column(cell: str) -> str:
     return META + name[len(META) :] if name.lower().startswith(META) else name.lower()
 
 
-def _json_rows(lines: Iterable[str]) -> Iterator[tuple[int, Row]]:
-    for number, line in enumerate(lines, start=1):
+def _json_rows(lines: BoundedLines) -> Iterator[tuple[int, Row]]:
+    for line in lines:
+        lines.end_row()
         if not line.strip():
             continue
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            yield number, f"it is not JSON: {error}"
+            yield lines.number, f"it is not JSON: {error}"
             continue
-        yield number, row if isinstance(row, dict) else "it is not an object"
+        yield lines.number, row if isinstance(row, dict) else "it is not an object"

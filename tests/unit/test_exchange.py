@@ -27,6 +27,7 @@ from voiceid.errors import (
     SpeakerNotFound,
     VoiceIDError,
 )
+from voiceid.exchange import gallery_file
 from voiceid.store import Store
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -81,8 +82,8 @@ def write(store: Store, path: Path, *names: str) -> exchange.Exchanged:
 def read(
     target: Store, path: Path, *, append: bool = False, space: EmbeddingSpace = SPACE
 ) -> exchange.Exchanged:
-    with target.write() as writer:
-        return exchange.import_(writer, space, path, append=append)
+    with exchange.read_gallery(space, path) as speakers, target.write() as writer:
+        return speakers.add_to(writer, append=append)
 
 
 def contents(store: Store) -> list[tuple[object, ...]]:
@@ -135,6 +136,17 @@ def test_the_file_is_its_owners_alone_and_tells_its_checksum(file: Path) -> None
     *body, end = file.read_bytes().splitlines(keepends=True)
     assert json.loads(end)["sha256"] == hashlib.sha256(b"".join(body)).hexdigest()
     assert [path.name for path in file.parent.glob("*gallery*")] == [file.name]
+
+
+def test_a_speaker_whose_line_could_not_be_read_back_is_not_exported(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = replace(gallery_file.EXPORT_VALUES, size=60)  # Alice has two samples
+    monkeypatch.setattr(gallery_file, "EXPORT_VALUES", limit)
+    assert write(store, tmp_path / "bob.jsonl", "bob").samples == 1
+    with pytest.raises(GalleryFileInvalid, match="more than 60 values"):
+        write(store, tmp_path / "all.jsonl")
+    assert not (tmp_path / "all.jsonl").exists()
 
 
 def test_those_named_are_exported_and_no_others(

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,8 +63,8 @@ def read(
     *,
     append: bool = False,
 ) -> Exchanged:
-    with store.write() as writer:
-        return exchange.import_embeddings(writer, SPACE, path, ids, facts, append=append)
+    with exchange.read_embeddings(SPACE, path, ids, facts) as speakers, store.write() as writer:
+        return speakers.add_to(writer, append=append)
 
 
 def enrolled(store: Store) -> dict[str, list[bytes]]:
@@ -118,8 +117,11 @@ def test_what_was_not_measured_is_said_to_be_unknown_and_goes_through_an_export(
     }
     told = hashlib.sha256(f"voiceid embedding {SPACE.id}\n".encode() + one.vector.tobytes())
     assert one.pcm_sha256 == told.hexdigest()
-    with Store.open(tmp_path / "other.sqlite3").write() as writer:
-        exchange.import_(writer, SPACE, tmp_path / "out.jsonl", append=False)
+    with (
+        exchange.read_gallery(SPACE, tmp_path / "out.jsonl") as speakers,
+        Store.open(tmp_path / "other.sqlite3").write() as writer,
+    ):
+        speakers.add_to(writer, append=False)
         assert writer.samples.of(1)[0].quality == one.quality
 
 
@@ -477,7 +479,7 @@ def test_lists_of_other_lengths_integers_and_empty_tables_are_refused(
     assert enrolled(store) == {}
 
 
-@anything
+@settings(anything, max_examples=10)  # each is read by a process of its own
 @given(data=st.data())
 def test_a_table_that_is_damaged_anywhere_is_imported_whole_or_refused(
     store: Store, tmp_path: Path, data: st.DataObject
@@ -517,8 +519,8 @@ def test_without_pyarrow_a_table_is_refused_with_what_to_install(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = parquet(tmp_path)
-    monkeypatch.delitem(sys.modules, "voiceid.exchange.parquet_file", raising=False)
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "pyarrow.py").write_text("raise ImportError")  # for the process that reads it
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(ExtraMissing) as refused:
         read(store, path)
     assert "voiceid[parquet]" in refused.value.hint

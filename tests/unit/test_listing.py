@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from voiceid.enrollment import read_manifest
 from voiceid.errors import ManifestInvalid, TrialsInvalid
 from voiceid.evaluation import read_manifest as read_recordings
-from voiceid.listing import read_text, rows_of
+from voiceid.listing import open_text, rows_in
 
 
 def write(folder: Path, data: bytes | str, name: str = "people.csv") -> Path:
@@ -35,7 +36,8 @@ def test_what_a_spreadsheet_saves_is_read(tmp_path: Path, delimiter: str, encodi
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff")))
 def test_utf_8_is_never_taken_for_anything_else(tmp_path_factory, text: str) -> None:
     path = write(tmp_path_factory.getbasetemp(), text, "utf-8.txt")
-    assert read_text(path) == text
+    with open_text(path) as file:
+        assert file.read() == text
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"a\0b", b"\x81\x8d", "a\0".encode("utf-16")])
@@ -102,6 +104,7 @@ def test_one_list_serves_enrolment_and_evaluation(tmp_path: Path) -> None:
     st.lists(st.text(st.characters(codec="utf-8")), max_size=5), st.sampled_from([".csv", ".jsonl"])
 )
 def test_any_text_gives_rows_or_sentences(lines: list[str], suffix: str) -> None:
-    for number, row in rows_of(Path(f"list{suffix}"), "\n".join(lines)):
+    text = io.StringIO("\n".join(lines), newline="")
+    for number, row in rows_in(Path(f"list{suffix}"), text):
         assert number > 0
         assert isinstance(row, dict | str)

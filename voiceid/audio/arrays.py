@@ -13,6 +13,12 @@ from voiceid.errors import AudioInvalid
 
 MAX_CHANNELS = 256
 
+MAX_VALUES_A_S = 64 * 48_000
+"""Rate times channels: 64 channels of 48 kHz, 16 of 192 kHz, 4 of 768 kHz."""
+
+MEAN_VALUES_A_S = 8 * 48_000
+"""The same of what is decoded in all, by the longest duration that is taken."""
+
 _MIN_RATE_HZ, _MAX_RATE_HZ = 1000, 768_000
 """768 kHz is the highest rate that converters are sold with; no speech survives 1 kHz."""
 

@@ -16,6 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,12 +26,15 @@ import numpy.typing as npt
 from voiceid.audio.stream import pcm_header
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioInvalid, AudioNotFound, AudioUnreadable, StoreError
+from voiceid.foreign_files import opened
 from voiceid.whole_files import whole_file
 
 _BITS = 24
 _LARGEST = (2 ** (_BITS - 1) - 1) / 2 ** (_BITS - 1)
 _BLOCK = 1 << 18
 _SPOOL_IN_MEMORY = 8 << 20
+_MOST_SAMPLES_A_BYTE, _FEW_SAMPLES = 100, 1 << 24
+"""FLAC takes a byte a sample for speech, and a hundredth for silence with a word in it."""
 _NAME = re.compile(r"([0-9a-f]{64})\.flac")
 
 
@@ -133,7 +137,8 @@ class KeptAudio:
 
         path = self.path(pcm_sha256)
         try:
-            with path.open("rb") as file, soundfile.SoundFile(file) as flac:
+            with opened(path) as file, soundfile.SoundFile(file) as flac:
+                _require_density(flac.frames * flac.channels, file)
                 note = json.loads(flac.comment)
                 samples = flac.read(dtype="float32") * np.float32(note["scale"])
                 rate_hz = int(flac.samplerate)
@@ -188,6 +193,12 @@ def _rounded(raw: IO[bytes], scale: float) -> Iterator[Float32Array]:
     while data := raw.read(4 * _BLOCK):
         steps = np.frombuffer(data, dtype="<f4").astype(np.float64) / scale * 2 ** (_BITS - 1)
         yield (np.rint(steps) / 2 ** (_BITS - 1) * scale).astype(np.float32)
+
+
+def _require_density(n_samples: int, file: BufferedReader) -> None:
+    """Raise ValueError for more samples than speech packs into so few bytes."""
+    if n_samples > max(_FEW_SAMPLES, _MOST_SAMPLES_A_BYTE * os.fstat(file.fileno()).st_size):
+        raise ValueError("it unpacks to more than it can hold")
 
 
 def _digest(blocks: Iterable[npt.NDArray[Any]], rate_hz: int) -> str:

@@ -8,7 +8,14 @@ from typing import Self, TypeAlias
 
 import numpy as np
 
-from voiceid.audio.arrays import MAX_CHANNELS, ArrayDecoder, check_rate, samples_and_rate
+from voiceid.audio.arrays import (
+    MAX_CHANNELS,
+    MAX_VALUES_A_S,
+    MEAN_VALUES_A_S,
+    ArrayDecoder,
+    check_rate,
+    samples_and_rate,
+)
 from voiceid.audio.clipping import ClippingCount, ClippingMeter
 from voiceid.audio.decoding import BLOCK_VALUES, Decoder, open_decoder, unreadable
 from voiceid.audio.media import AudioOptions, AudioSource, Media, open_media
@@ -162,6 +169,13 @@ class AudioStream:
 
     def _check_duration(self, duration_s: float) -> None:
         limit_s = self._options.max_duration_s
+        values = duration_s * self.sample_rate_hz * self.channels
+        if values > limit_s * MEAN_VALUES_A_S and duration_s <= limit_s:
+            raise AudioTooLong(
+                f"{self._where} has more than {limit_s * MEAN_VALUES_A_S:,.0f} samples in its"
+                f" {self.channels} channels, the limit for {limit_s:g} s",
+                hint="Export fewer channels, at a lower rate, or cut the recording.",
+            )
         if duration_s > limit_s:
             raise AudioTooLong(
                 f"{self._where} is longer than the limit of {limit_s:g} s",
@@ -210,6 +224,12 @@ def _checked(media: Media, decoder: Decoder, options: AudioOptions, tap: Tap | N
         raise AudioInvalid(
             f"{media.where} has {decoder.channels} channels",
             hint=f"Recordings with 1 to {MAX_CHANNELS} channels are taken.",
+        )
+    if decoder.channels * decoder.sample_rate_hz > MAX_VALUES_A_S:
+        raise AudioTooLong(
+            f"{media.where} has {decoder.channels} channels at {decoder.sample_rate_hz} Hz, over"
+            f" the limit of {MAX_VALUES_A_S:,} samples a second in all",
+            hint="Export fewer channels, or at a lower rate: 16 kHz is enough.",
         )
     return AudioStream(media.name, decoder, options, media, tap)
 

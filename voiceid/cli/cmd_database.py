@@ -68,7 +68,7 @@ def restore_command(console: Console, file: Path, *, yes: bool) -> int:
     What it replaces is saved beside it.  Asks first on a terminal; elsewhere --yes is needed.
     """
     require_answer(yes=yes)
-    if not file.is_file():
+    if not file.exists():
         raise StoreError(f"there is no file {file}", hint="`voiceid database backup` makes one.")
     with open_voiceid(console) as vid:
         question = (

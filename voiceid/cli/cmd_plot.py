@@ -21,6 +21,7 @@ from voiceid.cli.picture_files import targets, write
 from voiceid.cli.plot_clips import Heard, hear, require_pair, speakers_clips
 from voiceid.cli.text import counted
 from voiceid.errors import SpeakerNotFound, TrialsInvalid
+from voiceid.listing import lines_in, open_text
 
 if TYPE_CHECKING:
     from voiceid.client import VoiceID
@@ -208,8 +209,8 @@ def det_command(
     if input.name == "report.json":
         report = older_report(input)
         try:
-            scores = input.with_name("scores.txt").read_text(encoding="utf-8")
-            figure = charts.det_of_report(report, scores)
+            with open_text(input.with_name("scores.txt")) as scores:
+                figure = charts.det_of_report(report, lines_in(scores))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise TrialsInvalid(
                 f"the scores of {input} cannot be read: {error}",

@@ -8,6 +8,7 @@ from typing import Any
 
 from voiceid.cli.text import table
 from voiceid.errors import TrialsInvalid
+from voiceid.foreign_files import REPORT, Unfit, content
 
 _VERSIONS = (1, 2)
 """Of ``report.json``: the first knows no calibration."""
@@ -16,7 +17,7 @@ _VERSIONS = (1, 2)
 def older_report(path: Path) -> dict[str, Any]:
     """Return the report in a file."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(content(path, REPORT))
         if isinstance(found, dict) and found.get("format") == "voiceid-evaluation":
             version = found["version"]
             if version not in _VERSIONS:
@@ -27,6 +28,8 @@ def older_report(path: Path) -> dict[str, Any]:
                 )
             _figures(found)
             return found
+    except Unfit as error:
+        raise TrialsInvalid(f"{path} is not a report of an evaluation: {error}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass
     raise TrialsInvalid(

@@ -15,7 +15,7 @@ from typing import Any
 from voiceid.domain import SpeakerDetails, expiry, speaker_key, speaker_name, tag
 from voiceid.enrollment.clips import Person
 from voiceid.errors import ManifestInvalid, SpeakerDetailInvalid, SpeakerNameInvalid
-from voiceid.listing import FORM, META, labelled_rows, shortened, text_in
+from voiceid.listing import FORM, META, Problems, labelled_rows, text_in
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ def read_manifest(path: Path) -> list[Person]:
     Raises ManifestInvalid with every line that is wrong, or that contradicts another.
     """
     entries: dict[str, _Entry] = {}
-    problems: list[str] = []
+    problems = Problems()
     try:
         for number, row in labelled_rows(path, problems):
             try:
@@ -56,8 +56,7 @@ def read_manifest(path: Path) -> list[Person]:
         ) from error
     if problems:
         raise ManifestInvalid(
-            f"the list {path} is malformed; no speaker was enrolled:\n  {shortened(problems)}",
-            hint=FORM,
+            f"the list {path} is malformed; no speaker was enrolled:\n  {problems}", hint=FORM
         )
     if not entries:
         raise ManifestInvalid(f"the list {path} is empty", hint=FORM)

@@ -8,6 +8,7 @@ space, so that nothing is compared across.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from typing import Any
 from voiceid.decision.embeddings import from_base64, to_base64
 from voiceid.domain import Embedding, EmbeddingSpace, QualityReport, Utterance
 from voiceid.errors import ConfigError
+from voiceid.foreign_files import CACHE_LINE, Unfit, opened
 
 _DIGITS = 16
 """Of the hash: 64 bits against damage by chance."""
@@ -66,17 +68,19 @@ class EmbeddingCache:
             ) from error
 
     def _read(self) -> list[tuple[str, Utterance]]:
-        try:
-            lines = self._path.read_bytes().splitlines()
-        except OSError:
-            return []
         heard = []
-        for line in lines:
-            body = line[_DIGITS + 1 :].decode(errors="replace")
-            if line == _sealed(body).encode():
-                with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-                    utterance = self._utterance(json.loads(body))
-                    heard.append((utterance.pcm_sha256, utterance))
+        try:
+            with opened(self._path) as file:
+                for line in iter(functools.partial(file.readline, CACHE_LINE.size), b""):
+                    body = line[_DIGITS + 1 :].decode(errors="replace").removesuffix("\n")
+                    if line.removesuffix(b"\n") == _sealed(body).encode():
+                        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                            utterance = self._utterance(json.loads(body))
+                            heard.append((utterance.pcm_sha256, utterance))
+        except Unfit as error:
+            raise ConfigError(f"the cache {self._path} cannot be used: {error}") from error
+        except OSError:
+            pass
         return heard
 
     def _utterance(self, facts: dict[str, Any]) -> Utterance:

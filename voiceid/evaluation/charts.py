@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -60,13 +61,13 @@ def det(found: Evaluation) -> pictures.Picture:
     return pictures.det(curves, points=points, title=found.protocol.source)
 
 
-def det_of_report(report: Mapping[str, Any], scores: str) -> pictures.Picture:
+def det_of_report(report: Mapping[str, Any], scores: Iterable[str]) -> pictures.Picture:
     """Draw the DET curve of a report's JSON and its ``model probe score target`` lines.
 
     Raises `KeyError`, `ValueError` or `TypeError`: they are not those of a report.
     """
-    sides: dict[str, list[float]] = {"target": [], "nontarget": []}
-    for line in scores.splitlines():
+    sides = {"target": array("d"), "nontarget": array("d")}
+    for line in scores:
         _, score, side = line.rsplit(maxsplit=2)
         sides[side].append(float(score))
     at = {

@@ -10,7 +10,9 @@ Three forms are read, all of them text, with paths relative to the file's folder
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from array import array
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,7 +22,7 @@ import numpy.typing as npt
 
 from voiceid.domain import speaker_key
 from voiceid.errors import SpeakerNameInvalid, TrialsInvalid
-from voiceid.listing import labelled_rows, read_text, shortened, text_in
+from voiceid.listing import Problems, labelled_rows, lines_in, open_text, text_in
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 
@@ -110,21 +112,22 @@ def read_trials(path: Path) -> Protocol:
     Raises `TrialsInvalid`: it cannot be read, a line is malformed, or the lines contradict each
     other.
     """
-    rows, problems = [], []
+    rows, problems = array("q"), Problems()  # line, label and two names of each trial
+    number_of: dict[str, int] = {}
     for number, words in _words(path):
         label = _TARGET.get(words[0]) if len(words) == 3 else None  # noqa: PLR2004 - label, two paths
         if label is None:
             problems.append(f"line {number}: not `1 PATH PATH` or `0 PATH PATH`")
         else:
-            rows.append((number, label, words[1], words[2]))
+            pair = (number_of.setdefault(name, len(number_of)) for name in words[1:])
+            rows.extend((number, label, *pair))
     _refuse(path, problems, found=bool(rows))
-    names = list(dict.fromkeys(name for _, _, *pair in rows for name in pair))
-    number_of = {name: i for i, name in enumerate(names)}
-    trials = np.array([[number_of[a], number_of[b]] for _, _, a, b in rows], dtype=np.int64)
-    target = np.array([label for _, label, _, _ in rows], dtype=bool)
+    names, table = list(number_of), np.frombuffer(rows, dtype=np.int64).reshape(-1, 4)
+    trials, target = table[:, 2:].copy(), table[:, 1].astype(bool)
     speaker = _connected(len(names), trials[target])
     clashes = np.flatnonzero(~target & (speaker[trials[:, 0]] == speaker[trials[:, 1]]))
-    _refuse(path, [f"line {rows[i][0]}: two speakers, and others say one" for i in clashes])
+    said = (f"line {table[i, 0]}: two speakers, and others say one" for i in clashes)
+    _refuse(path, Problems(said))
     recordings = tuple(
         Recording(str(path.parent / name), name, f"speaker {number}")
         for name, number in zip(names, speaker.tolist(), strict=True)
@@ -141,7 +144,8 @@ def read_models(path: Path, enrolled: Path) -> Protocol:
     is of a speaker of its own.
     """
     paths = _model_paths(enrolled)
-    rows, problems = [], []
+    rows: list[tuple[int, bool, str, str]] = []
+    problems = Problems()
     for number, words in _words(path):
         label = _TARGET.get(words[2]) if len(words) == 3 else None  # noqa: PLR2004 - as above
         if label is None:
@@ -149,7 +153,7 @@ def read_models(path: Path, enrolled: Path) -> Protocol:
         elif words[0] not in paths:
             problems.append(f"line {number}: {enrolled.name} has no model {words[0]}")
         else:
-            rows.append((number, label, words[0], words[1]))
+            rows.append((number, label, sys.intern(words[0]), sys.intern(words[1])))
     _refuse(path, problems, found=bool(rows))
     speaker_of: dict[str, str] = {}
     for number, label, model, probe in rows:
@@ -182,7 +186,7 @@ def read_manifest(path: Path) -> tuple[Recording, ...]:
     """Read a list of recordings: see `voiceid.listing`; without a condition the label is one."""
     recordings: dict[str, Recording] = {}
     spelled: dict[str, str] = {}
-    problems: list[str] = []
+    problems = Problems()
     try:
         for number, row in labelled_rows(path, problems):
             try:
@@ -225,7 +229,7 @@ def _recording(row: Mapping[str, Any], folder: Path, spelled: dict[str, str]) ->
 
 def _model_paths(path: Path) -> dict[str, list[str]]:
     paths: dict[str, list[str]] = {}
-    problems = []
+    problems = Problems()
     for number, words in _words(path):
         if len(words) < 2:  # noqa: PLR2004 - a model and a path
             problems.append(f"line {number}: not `MODEL PATH...`")
@@ -235,14 +239,11 @@ def _model_paths(path: Path) -> dict[str, list[str]]:
 
 
 def _words(path: Path) -> Iterable[tuple[int, list[str]]]:
-    for number, line in enumerate(_read(path).splitlines(), start=1):
-        if words := line.split():
-            yield number, words
-
-
-def _read(path: Path) -> str:
     try:
-        return read_text(path)
+        with open_text(path) as text:
+            for number, line in enumerate(lines_in(text), start=1):
+                if words := line.split():
+                    yield number, words
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
 
@@ -251,10 +252,10 @@ def _unreadable(path: Path, error: Exception) -> TrialsInvalid:
     return TrialsInvalid(f"{path} cannot be read: {error}", hint="It must be a text file.")
 
 
-def _refuse(path: Path, problems: Sequence[str], *, found: bool = True) -> None:
+def _refuse(path: Path, problems: Problems, *, found: bool = True) -> None:
     if problems:
         raise TrialsInvalid(
-            f"{path} is malformed; nothing was evaluated:\n  {shortened(problems)}",
+            f"{path} is malformed; nothing was evaluated:\n  {problems}",
             hint="docs/evaluating.md shows the forms that are read.",
         )
     if not found:

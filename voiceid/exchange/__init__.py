@@ -4,14 +4,16 @@
 """
 
 from voiceid.exchange.adding import Exchanged
-from voiceid.exchange.embedding_file import EmbeddingFacts, import_embeddings, is_embedding_file
-from voiceid.exchange.gallery_file import export, import_
+from voiceid.exchange.embedding_file import EmbeddingFacts, is_embedding_file, read_embeddings
+from voiceid.exchange.gallery_file import export, read_gallery
+from voiceid.exchange.sealed_speakers import SealedSpeakers
 
 __all__ = [
     "EmbeddingFacts",
     "Exchanged",
+    "SealedSpeakers",
     "export",
-    "import_",
-    "import_embeddings",
     "is_embedding_file",
+    "read_embeddings",
+    "read_gallery",
 ]

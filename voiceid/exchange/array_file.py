@@ -6,6 +6,7 @@ Lines (``.jsonl``, ``.ndjson``).
 
 from __future__ import annotations
 
+import io
 import itertools
 import tokenize
 from collections.abc import Iterator, Mapping
@@ -17,9 +18,12 @@ import numpy.typing as npt
 
 from voiceid.errors import GalleryFileInvalid
 from voiceid.exchange.rows import BATCH, Rows, Table, no_rows, require_columns
-from voiceid.listing import rows_in
+from voiceid.foreign_files import Unfit, opened
+from voiceid.listing import lines_in, rows_in
 
 _DIMENSIONS = 2
+_HEADER_BYTES, _LENGTH_END = 10_000, 12
+"""NumPy's limit on a header, and the end of the header's length."""
 _UNREADABLE = (
     *(OSError, ValueError, TypeError, EOFError, OverflowError, MemoryError, RecursionError),
     *(SyntaxError, tokenize.TokenError),  # a header is read as Python's literals are
@@ -28,10 +32,26 @@ _UNREADABLE = (
 
 def open_array(path: Path, ids: Path) -> Table:
     """Return the rows of an array (n, dim) of float, which the lines of ``ids`` name."""
+    _require_short_header(path)
     n, dim = _mapped(path).shape
     if n == 0:
         raise no_rows(path)
     return Table(path, dim, None, _batches(path, ids, n))
+
+
+def _require_short_header(path: Path) -> None:
+    """Raise GalleryFileInvalid for a header that NumPy would read, and then refuse."""
+    with path.open("rb") as file:
+        start = file.read(_LENGTH_END)
+    # numpy.lib.format: two bytes of version, then the length in two bytes, later in four
+    ends = {1: 2, 2: 4, 3: 4}
+    length = int.from_bytes(start[8 : 8 + ends.get(start[6], 4)], "little")
+    if length > _HEADER_BYTES:
+        raise GalleryFileInvalid(
+            f"{path} has a header of {length:,} bytes, over the limit of {_HEADER_BYTES:,};"
+            " nothing was imported",
+            hint="`numpy.save` writes short ones.",
+        )
 
 
 def _mapped(path: Path) -> npt.NDArray[np.floating[Any]]:
@@ -53,7 +73,7 @@ def _mapped(path: Path) -> npt.NDArray[np.floating[Any]]:
 
 def _batches(path: Path, ids: Path, n: int) -> Iterator[Rows]:
     try:
-        with ids.open(encoding="utf-8-sig", newline="") as file:
+        with opened(ids) as raw, io.TextIOWrapper(raw, "utf-8-sig", newline="") as file:
             named = _named(ids, file)
             for start in range(0, n, BATCH):
                 vectors = np.array(_mapped(path)[start : start + BATCH], order="C")
@@ -63,7 +83,7 @@ def _batches(path: Path, ids: Path, n: int) -> Iterator[Rows]:
                 yield Rows(path, start + 1, vectors, _columns(ids, lines))
             if next(named, None) is not None:
                 raise _uneven(path, ids, n, None)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, Unfit) as error:
         raise GalleryFileInvalid(
             f"the list {ids} cannot be read: {error}", hint="It must be a text file in UTF-8."
         ) from error
@@ -71,7 +91,7 @@ def _batches(path: Path, ids: Path, n: int) -> Iterator[Rows]:
 
 def _named(ids: Path, file: TextIO) -> Iterator[Mapping[str, Any]]:
     if ids.suffix.lower() == ".txt":
-        yield from ({"name": line.rstrip("\r\n")} for line in file)
+        yield from ({"name": line.rstrip("\r\n")} for line in lines_in(file))
         return
     for number, row in rows_in(ids, file):
         if isinstance(row, str):

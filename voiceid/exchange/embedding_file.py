@@ -10,11 +10,10 @@ import functools
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -30,16 +29,18 @@ from voiceid.domain import (
     tag,
 )
 from voiceid.errors import GalleryFileInvalid, SpaceMismatch
-from voiceid.exchange.adding import Exchanged, add, is_sha256
+from voiceid.exchange.adding import is_sha256
 from voiceid.exchange.array_file import open_array
 from voiceid.exchange.rows import Rows, Table, refused
-
-if TYPE_CHECKING:  # it loads while the models do
-    from voiceid.store import Writer
+from voiceid.exchange.sealed_speakers import Batch, SealedSpeakers
+from voiceid.foreign_files import Unfit, opened
+from voiceid.limited_process import Allowance, Exhausted, results
 
 T = TypeVar("T")
 
 _ARRAY, _PARQUET = b"\x93NUMPY", b"PAR1"
+_MEMORY_BYTES, _MOST_MEMORY_BYTES, _BYTES_A_S = 192 << 20, 1 << 30, 4 << 20
+"""To read Parquet, beside twice the file; and the slowest that it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,63 +62,45 @@ class EmbeddingFacts:
 def is_embedding_file(path: Path) -> bool:
     """Whether a file begins like an array of NumPy or a table of Parquet."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             return file.read(len(_ARRAY)).startswith((_ARRAY, _PARQUET))
-    except OSError:
+    except (OSError, Unfit):
         return False
 
 
-def import_embeddings(
-    writer: Writer,
-    space: EmbeddingSpace,
-    path: Path,
-    ids: Path | None,
-    facts: EmbeddingFacts,
-    *,
-    append: bool,
-) -> Exchanged:
-    """Add the speakers of a file of embeddings, in the transaction of ``writer``.
+def read_embeddings(
+    space: EmbeddingSpace, path: Path, ids: Path | None, facts: EmbeddingFacts
+) -> SealedSpeakers:
+    """Read and check the speakers of a file of embeddings; raises GalleryFileInvalid.
 
     The file is an array (n, dim) of float in NumPy's format, whose rows ``ids`` names, or a table
-    of Parquet.  With ``append``, enrolled speakers get the embeddings that they lack.
+    of Parquet.
     """
     table = _opened(path, ids)
     _require_space(table, facts.space, space)
+    return SealedSpeakers(space, _batches(table, space, _checked(facts)))
+
+
+def _batches(table: Table, space: EmbeddingSpace, facts: Mapping[str, Any]) -> Iterator[Batch]:
     now = datetime.now(UTC)
-    for_all = _checked(facts)
-    done = Exchanged(0, 0)
-    with writer.bulk.at_scale():
-        batches = ((rows, _speakers(rows, space, for_all, now)) for rows in table.batches)
-        for rows, speakers in _ahead(batches):
-            where = [f"{path}, row {rows.first + i}: " for i in range(len(rows.vectors))]
-            done += add(writer, space, speakers, where, append=append)
-    return done
-
-
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yield items of which the next is made by another thread meanwhile."""
-    with ThreadPoolExecutor(1) as pool:
-        under_way = pool.submit(next, items, None)
-        while (item := under_way.result()) is not None:
-            under_way = pool.submit(next, items, None)
-            yield item
+    for rows in table.batches:
+        where = [f"{rows.path}, row {rows.first + i}: " for i in range(len(rows.vectors))]
+        yield _speakers(rows, space, facts, now), where
 
 
 def _opened(path: Path, ids: Path | None) -> Table:
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             start = file.read(len(_ARRAY))
-    except OSError as error:
-        raise GalleryFileInvalid(f"{path} cannot be read: {error.strerror}") from error
+    except (OSError, Unfit) as error:
+        why = getattr(error, "strerror", error)
+        raise GalleryFileInvalid(f"{path} cannot be read: {why}") from error
     if start.startswith(_PARQUET):
-        # Imported here: of an optional library, and for this alone.
-        from voiceid.exchange.parquet_file import open_parquet  # noqa: PLC0415
-
         if ids is not None:
             raise GalleryFileInvalid(
                 f"{path} has the names itself; {ids} is one list too many", hint="Leave it out."
             )
-        return open_parquet(path)
+        return _open_parquet(path)
     if start != _ARRAY:
         raise GalleryFileInvalid(
             f"{path} is neither an array of NumPy (.npy) nor a table of Parquet",
@@ -129,6 +112,25 @@ def _opened(path: Path, ids: Path | None) -> Table:
             hint="Give the list of the names, one a row: --ids names.txt.",
         )
     return open_array(path, ids)
+
+
+def _open_parquet(path: Path) -> Table:
+    """Return the rows of a table of Parquet, which another process reads meanwhile."""
+    size = path.stat().st_size
+    allowance = Allowance(_MEMORY_BYTES + min(2 * size, _MOST_MEMORY_BYTES), 8 + size // _BYTES_A_S)
+
+    def read() -> Iterator[Any]:
+        try:
+            yield from results("voiceid.exchange.parquet_file:read_table", (path,), allowance)
+        except Exhausted as error:
+            raise GalleryFileInvalid(
+                f"{path} cannot be read: {error}; nothing was imported",
+                hint="Write it in pages of some MB (pyarrow's default), with short texts.",
+            ) from error
+
+    rows = read()
+    dim, space = next(rows)
+    return Table(path, dim, space, rows)
 
 
 def _require_space(table: Table, named: str | None, space: EmbeddingSpace) -> None:

@@ -31,17 +31,20 @@ from voiceid.domain import (
     tag,
 )
 from voiceid.errors import ChangeRefused, GalleryFileInvalid, VoiceIDError
-from voiceid.exchange.adding import Exchanged, add, is_sha256
+from voiceid.exchange.adding import Exchanged, is_sha256
+from voiceid.exchange.sealed_speakers import Batch, SealedSpeakers
+from voiceid.foreign_files import EXPORT_LINE, EXPORT_VALUES, Unfit, opened
 from voiceid.whole_files import whole_file
 
 if TYPE_CHECKING:  # it loads while the models do
-    from voiceid.store import Reader, Writer
+    from voiceid.store import Reader
 
 FORMAT, VERSION = "voiceid-gallery", 1
 _BATCH = 500
-"""Speakers that are added at once."""
-_MAX_LINE_BYTES = 1 << 28
-"""A speaker with a hundred thousand samples; a file without line breaks is not read whole."""
+"""Samples that are added at once, or those of one speaker who has more."""
+_NOTHING = SpeakerDetails()
+_VALUE_MARKS = (b",", b":", b"[", b"{")
+"""What stands before each value of a document but the outermost."""
 
 
 def export(reader: Reader, space: EmbeddingSpace, names: Iterable[str], path: Path) -> Exchanged:
@@ -75,27 +78,29 @@ def _nothing_of(space: EmbeddingSpace, names: str) -> ChangeRefused:
     )
 
 
-def import_(writer: Writer, space: EmbeddingSpace, path: Path, *, append: bool) -> Exchanged:
-    """Add the speakers of a file, in the transaction of ``writer``: an error undoes it all.
+def read_gallery(space: EmbeddingSpace, path: Path) -> SealedSpeakers:
+    """Read and check the speakers of a file; raises GalleryFileInvalid, SpaceMismatch."""
+    try:
+        with opened(path) as file:
+            return SealedSpeakers(space, _batches(file, path, space))
+    except (OSError, Unfit) as error:
+        raise GalleryFileInvalid(
+            f"{path} cannot be read: {getattr(error, 'strerror', error)}",
+            hint="Name a file that was exported.",
+        ) from error
 
-    With ``append``, enrolled speakers get the samples that they lack; their details stay.
-    """
-    done = Exchanged(0, 0)
-    with contextlib.ExitStack() as stack:
-        try:
-            file = stack.enter_context(path.open("rb"))
-        except OSError as error:
-            raise GalleryFileInvalid(
-                f"{path} cannot be read: {error.strerror}", hint="Name a file that was exported."
-            ) from error
-        stack.enter_context(writer.bulk.at_scale())
-        people = (
-            _parsed(document, space, f"{path}, line {number}")
-            for number, document in _lines(file, path, space)
-        )
-        while batch := list(itertools.islice(people, _BATCH)):
-            done += add(writer, space, _joined(batch), [""] * len(batch), append=append)
-    return done
+
+def _batches(file: BinaryIO, path: Path, space: EmbeddingSpace) -> Iterator[Batch]:
+    people: list[_Person] = []
+    n_samples = 0
+    for number, document in _lines(file, path, space):
+        people.append(_parsed(document, space, f"{path}, line {number}"))
+        n_samples += len(people[-1].samples)
+        if n_samples >= _BATCH:
+            yield _joined(people), [""] * len(people)
+            people, n_samples = [], 0
+    if people:
+        yield _joined(people), [""] * len(people)
 
 
 _Sample: TypeAlias = tuple[Float32Array, str, str, QualityReport, tuple[str, ...], str, datetime]
@@ -152,13 +157,15 @@ def _new_file(path: Path) -> Iterator[Any]:
                 if "sha256" in document:
                     document["sha256"] = digest.hexdigest()
                 line = json.dumps(document, ensure_ascii=False).encode() + b"\n"
+                _require_readable(line)
                 digest.update(line)
                 file.write(line)
 
             yield write
-    except OSError as error:
+    except (OSError, Unfit) as error:
         raise GalleryFileInvalid(
-            f"{path} cannot be written: {error.strerror}", hint="Name a new file."
+            f"{path} cannot be written: {getattr(error, 'strerror', error)}",
+            hint="Name a new file.",
         ) from error
 
 
@@ -168,9 +175,12 @@ def _lines(
     """Yield the number and the object of each speaker's line; check all that is around them."""
     digest, n_speakers, n_samples = hashlib.sha256(), 0, 0
     for number in range(1, 1 << 62):
-        line = file.readline(_MAX_LINE_BYTES)
+        line = file.readline(EXPORT_LINE.size + 1)
         try:
+            _require_readable(line)
             document = json.loads(line)
+        except Unfit as error:
+            raise _damaged(path, f"line {number}: {error}") from error
         except (ValueError, RecursionError) as error:
             raise _damaged(path, f"line {number} is not JSON, or the end is missing") from error
         if not isinstance(document, dict):
@@ -187,6 +197,14 @@ def _lines(
             n_speakers += 1
             n_samples += len(document["samples"])
         digest.update(line)
+
+
+def _require_readable(line: bytes) -> None:
+    """Raise `Unfit` for a line of more bytes or values than are read back."""
+    if len(line) > EXPORT_LINE.size:
+        raise EXPORT_LINE.exceeded()
+    if sum(map(line.count, _VALUE_MARKS)) > EXPORT_VALUES.size:
+        raise EXPORT_VALUES.exceeded()
 
 
 def _check_header(header: dict[str, Any], path: Path, space: EmbeddingSpace) -> None:
@@ -219,6 +237,7 @@ def _parsed(document: dict[str, Any], space: EmbeddingSpace, where: str) -> _Per
             expires_at=None if expires_at is None else moment(expires_at),
             enabled=False if facts["disabled"] is not False else None,
         )
+        details = _NOTHING if details.changes_nothing else details  # of most, and kept once
         name, samples = speaker_name(facts["name"]), _new_samples(document["samples"], space)
         return _Person(name, moment(facts["created_at"]), details, samples)
     except (KeyError, TypeError, AttributeError, ValueError, VoiceIDError) as error:

@@ -1,4 +1,4 @@
-"""A table of embeddings in Parquet: the one door to pyarrow.
+"""A table of embeddings in Parquet: the one door to pyarrow, behind a limit on memory and time.
 
 Importing it raises :class:`voiceid.errors.ExtraMissing` where there is no pyarrow.
 """
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.errors import ExtraMissing, GalleryFileInvalid
-from voiceid.exchange.rows import BATCH, Rows, Table, no_rows, refused, require_columns
+from voiceid.exchange.rows import BATCH, Rows, no_rows, refused, require_columns
 
 try:
     import pyarrow as pa
@@ -29,42 +29,57 @@ SPACE_KEY = b"voiceid.embedding_space"
 _VECTOR = "embedding"
 _BUFFER_BYTES = 1 << 20
 """Of a row group, which may hold all rows, no more than this is read at once."""
+_MOST_UNPACKED, _SMALL_BYTES = 100, 64 << 20
 
 
-def open_parquet(path: Path) -> Table:
-    """Return the rows of a table with the columns ``embedding`` and those of `COLUMNS`."""
+def read_table(path: Path) -> Iterator[Any]:
+    """Yield the dimensions of the vectors and the space's id, then the rows of a table.
+
+    It has the columns ``embedding`` and those of `COLUMNS`.  How much memory it fills stands in
+    the file: this is for a process with a limit.
+    """
     try:
-        file = pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-        schema = file.schema_arrow
-        first = next(file.iter_batches(batch_size=1, columns=[_VECTOR]), None)
+        with pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
+            yield from _read(path, file)
+    except MemoryError:  # Arrow's own is one, and an error of Arrow
+        raise
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
+
+
+def _read(path: Path, file: Any) -> Iterator[Any]:
+    schema = file.schema_arrow
     if _VECTOR not in schema.names:
         raise GalleryFileInvalid(
             f"{path} has no column {_VECTOR!r}", hint="It is the column of the vectors."
         )
     require_columns(path, [name for name in schema.names if name != _VECTOR])
-    space = (schema.metadata or {}).get(SPACE_KEY)
+    first = next(file.iter_batches(batch_size=1, columns=[_VECTOR], use_threads=False), None)
     if first is None or not len(first):
         raise no_rows(path)
     dim = _vectors(path, first.column(0), 1).shape[1]
-    space_id = None if space is None else space.decode("utf-8", "replace")
-    return Table(path, dim, space_id, _batches(path, file, dim))
-
-
-def _batches(path: Path, file: Any, dim: int) -> Iterator[Rows]:
+    _require_density(path, 4 * dim * file.metadata.num_rows)
+    space = (schema.metadata or {}).get(SPACE_KEY)
+    yield dim, None if space is None else space.decode("utf-8", "replace")
     number = 1
-    try:
-        for batch in file.iter_batches(batch_size=BATCH):
-            names = [name for name in batch.schema.names if name != _VECTOR]
-            columns = {name: batch.column(name).to_pylist() for name in names}
-            vectors = _vectors(path, batch.column(_VECTOR), number)
-            if vectors.shape[1] != dim:
-                raise refused(path, number, f"{vectors.shape[1]} dimensions after rows of {dim}")
-            yield Rows(path, number, vectors, columns)
-            number += len(vectors)
-    except (OSError, pa.ArrowException) as error:
-        raise _damaged(path, error) from error
+    for batch in file.iter_batches(batch_size=BATCH, use_threads=False):
+        names = [name for name in batch.schema.names if name != _VECTOR]
+        columns = {name: batch.column(name).to_pylist() for name in names}
+        vectors = _vectors(path, batch.column(_VECTOR), number)
+        if vectors.shape[1] != dim:
+            raise refused(path, number, f"{vectors.shape[1]} dimensions after rows of {dim}")
+        yield Rows(path, number, vectors, columns)
+        number += len(vectors)
+
+
+def _require_density(path: Path, unpacked_bytes: int) -> None:
+    """Raise GalleryFileInvalid for vectors that cannot be voices: those hardly compress."""
+    if unpacked_bytes > max(_SMALL_BYTES, _MOST_UNPACKED * path.stat().st_size):
+        raise GalleryFileInvalid(
+            f"{path} unpacks to more than {_MOST_UNPACKED} times its bytes, the limit;"
+            " nothing was imported",
+            hint="Vectors of voices do not compress so much: see how it was written.",
+        )
 
 
 def _vectors(path: Path, column: Any, first: int) -> npt.NDArray[np.floating[Any]]:

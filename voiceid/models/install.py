@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from voiceid.errors import (
-    CheckpointInvalid,
     HashMismatch,
     ModelError,
     ModelNotInstalled,
@@ -36,7 +35,7 @@ from voiceid.models.cards import (
     is_model_name,
     own_cards_folder,
 )
-from voiceid.models.checkpoint import MAX_BYTES, read_file
+from voiceid.models.checkpoint import file_sha256, read_file, read_graph
 from voiceid.models.fetch import Progress, fetch_member, require_member_hash
 from voiceid.models.receipt import read_receipt, receipt_of
 from voiceid.models.status import InstalledModel, ModelStatus, VerifyResult
@@ -149,8 +148,8 @@ class ModelStore:
         name = file.stem.lower() if said.name is None else said.name
         self._require_free(name)
         tell(f"examining {file.name}", 0, None)
-        data = _read(file)
-        card = add.card_of(name, file, data, said)
+        data = read_graph(file)
+        card = add.examined(name, file, data, said)
         self._install_own(card, data, tell)
         return card
 
@@ -172,7 +171,7 @@ class ModelStore:
 
         tell = progress or _silent
         self._require_free(new_name)
-        data = self.installed(name).path.read_bytes()
+        data = read_file(self.installed(name).path)
         card = quantize.card_of(new_name, self.card(name), data, clips, tell)
         self._install_own(card, data, tell)
         return card
@@ -193,7 +192,7 @@ class ModelStore:
         Raises ModelNotInstalled, HashMismatch or SelfTestFailed.
         """
         installed = self.installed(name)
-        graph = installed.path.read_bytes()
+        graph = read_file(installed.path)
         digest = hashlib.sha256(graph).hexdigest()
         if digest != installed.sha256:
             raise HashMismatch(
@@ -267,9 +266,8 @@ class ModelStore:
             return self._base(card.source, source, progress)
         if source is None:
             return fetch_member(card, scratch, progress)
-        data = _read(source)
-        require_member_hash(card, data, str(source))
-        return data
+        require_member_hash(card, file_sha256(source), str(source))  # before it is in memory
+        return read_file(source)
 
     def _base(self, quantized: Quantized, source: Path | None, progress: Progress) -> bytes:
         """Return the installed graph of a quantized model's base; it is pulled if need be."""
@@ -283,7 +281,7 @@ class ModelStore:
         else:
             self.pull(quantized.base, source=source, progress=progress)
         self.verify(quantized.base)
-        return self.installed(quantized.base).path.read_bytes()
+        return read_file(self.installed(quantized.base).path)
 
     def _install(self, card: ModelCard, data: bytes, scratch: Path, tell: Progress) -> None:
         tell(f"building {card.name}", 0, None)
@@ -323,13 +321,6 @@ def _not_installed(card: ModelCard, folder: Path, *, offline: bool) -> ModelNotI
         hint = f"Run `{pull}` without --offline (and without offline: true)."
         return ModelNotInstalled(f"{what}, and may not be fetched offline", hint=hint)
     return ModelNotInstalled(what, hint=f"Run `{pull}`.")
-
-
-def _read(path: Path) -> bytes:
-    """Return the bytes of a file that holds weights; raises CheckpointInvalid."""
-    if path.is_file() and path.stat().st_size > MAX_BYTES:
-        raise CheckpointInvalid(f"{path} is larger than any checkpoint here")
-    return read_file(path)
 
 
 def _write(path: Path, data: bytes) -> None:

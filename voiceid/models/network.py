@@ -1,17 +1,17 @@
 """Reads networks that come from elsewhere as ONNX files, and trusts nothing in them.
 
-A graph is data, but one that names files beside it, operators of another library, or
-inputs without values cannot be welded; each is refused here with what to do about it.
+What a graph may be made of, `voiceid.models.operators` says; one that cannot be welded is refused
+here with what to do about it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from voiceid.errors import CheckpointInvalid
 from voiceid.models.graph import OPSET
+from voiceid.models.operators import GraphRefused, require_plain
 
 _OWN_DOMAINS = {"", "ai.onnx"}
 _FIRST_OPSET = 7
@@ -37,11 +37,16 @@ def read_network(data: bytes, name: str) -> Network:
     import onnx  # noqa: PLC0415 - once per model that is added
 
     try:
+        require_plain(memoryview(data))
+    except GraphRefused as error:
+        raise _refusal(name, str(error), error.hint) from error
+    try:
         model = onnx.load_model_from_string(data)
     except Exception as error:  # protobuf's errors have no base of their own
         why = f"it is not an ONNX file ({_line(error)})"
         raise _refusal(name, why, "Export the network to ONNX.") from error
-    _require_self_contained(model, name)
+    if opset_of(model) < _FIRST_OPSET:
+        raise _refusal(name, f"its opset is {opset_of(model)}", f"Export it with opset {OPSET}.")
     try:
         onnx.checker.check_model(model)
     except Exception as error:
@@ -74,60 +79,6 @@ def at_opset(model: Any, opset: int, name: str) -> Any:
     except Exception as error:
         why = f"it cannot be brought from opset {opset_of(model)} to {opset} ({_line(error)})"
         raise _refusal(name, why, f"Export it with opset {OPSET}.") from error
-
-
-def _require_self_contained(model: Any, name: str) -> None:
-    """Refuse files beside the file, functions, and operators that are not ONNX's own."""
-    from onnx import TensorProto  # noqa: PLC0415 - once per model that is added
-
-    for tensor in _tensors(model.graph):
-        if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-            raise _refusal(
-                name,
-                "its weights lie in another file, which is not read",
-                "Save it as one file: onnx.save(model, path, save_as_external_data=False).",
-            )
-    if model.functions:
-        raise _refusal(name, "it defines functions of its own", "Inline them: onnx.inliner.")
-    for node in nodes_of(model.graph):
-        if node.domain not in _OWN_DOMAINS:
-            raise _refusal(
-                name,
-                f"it uses {node.op_type} of {node.domain}, which is not one of ONNX's operators",
-                "Export it without that library's operators, and before any optimizer.",
-            )
-    if opset_of(model) < _FIRST_OPSET:
-        raise _refusal(name, f"its opset is {opset_of(model)}", f"Export it with opset {OPSET}.")
-
-
-def inner_graphs(node: Any) -> Iterator[Any]:
-    """Yield the graphs inside a node: bodies of loops and branches."""
-    for attribute in node.attribute:
-        yield from attribute.graphs
-        if attribute.HasField("g"):
-            yield attribute.g
-
-
-def nodes_of(graph: Any) -> Iterator[Any]:
-    """Yield the nodes of a graph, those of graphs inside it too."""
-    for node in graph.node:
-        yield node
-        for inner in inner_graphs(node):
-            yield from nodes_of(inner)
-
-
-def _tensors(graph: Any) -> Iterator[Any]:
-    """Yield every constant, wherever it stands."""
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-                yield from (sparse.values, sparse.indices)
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _tensors(inner)
 
 
 def _names(name: str, inputs: Any, outputs: Any) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from voiceid.foreign_files import RECEIPT, content
 from voiceid.models.build import BUILDER
 from voiceid.models.cards import ModelCard, Quantized, Source
 
@@ -25,7 +26,7 @@ def receipt_of(card: ModelCard, graph: bytes) -> bytes:
 def read_receipt(path: Path, card: ModelCard) -> str | None:
     """Return the hash of the graph, or None when there is no receipt for this card."""
     try:
-        receipt = json.loads(path.read_text(encoding="utf-8"))
+        receipt = json.loads(content(path, RECEIPT))
     except (OSError, ValueError):
         return None
     if not isinstance(receipt, dict):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import mmap
 import os
 import sys
 import threading
@@ -23,6 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.errors import ConfigError, HashMismatch, ModelNotInstalled, ModelRuntimeError
+from voiceid.foreign_files import WEIGHTS, Unfit, mapped
+from voiceid.models.operators import GraphRefused, require_plain
 from voiceid.models.providers import PROVIDERS, EngineOptions
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the engine is loaded
@@ -118,35 +119,47 @@ class Session:
         """Load a graph that must have these inputs (name to rank) and outputs.
 
         :meth:`run` returns the outputs in this order.  ``sha256`` is the file's hash, in hex.
+        Raises ModelRuntimeError for an operator that is not known: see `voiceid.models.operators`.
         """
         try:
-            digest = _sha256(path)
-        except OSError as error:
+            graph = mapped(path, WEIGHTS)
+        except (OSError, Unfit) as error:
             raise ModelNotInstalled(
-                f"the model file {path} cannot be read: {error.strerror}",
+                f"the model file {path} cannot be read: {getattr(error, 'strerror', error)}",
                 hint=f"Run `voiceid models pull {path.stem}`.",
             ) from error
-        if sha256 is not None and digest != sha256:
+        if sha256 is not None and hashlib.sha256(graph).hexdigest() != sha256:
             raise HashMismatch(
                 f"{path} is not the file that was installed: its sha256 differs",
                 hint=f"Run `voiceid models remove {path.stem}`, then pull it again.",
             )
+        _require_plain(graph, path.stem)
         # By its path, not as bytes: of 28 MB of CAM++ the engine would keep another copy.
-        return cls.of_bytes(
-            os.fspath(path), path.stem, inputs=inputs, outputs=outputs, engine=engine
-        )
+        return cls._load(os.fspath(path), path.stem, inputs, outputs, engine)
 
     @classmethod
     def of_bytes(
         cls,
-        graph: bytes | str,
+        graph: bytes,
         name: str,
         *,
         inputs: Mapping[str, int],
         outputs: Sequence[str],
         engine: EngineOptions = EngineOptions(),
     ) -> Self:
-        """Load a graph from memory, or from a path; see :meth:`open`."""
+        """Load a graph from memory; see :meth:`open`."""
+        _require_plain(memoryview(graph), name)
+        return cls._load(graph, name, inputs, outputs, engine)
+
+    @classmethod
+    def _load(
+        cls,
+        graph: bytes | str,
+        name: str,
+        inputs: Mapping[str, int],
+        outputs: Sequence[str],
+        engine: EngineOptions,
+    ) -> Self:
         wanted = _providers(engine)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = engine.threads
@@ -226,17 +239,14 @@ def _require_used(wanted: Sequence[str], used: Sequence[str]) -> None:
             )
 
 
-def _sha256(path: Path) -> str:
-    """Return the hash of a file, in hex.
-
-    In one piece: the interpreter's lock is released once, not for every block, while another thread
-    imports the database's libraries.
-    """
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:  # nothing can be mapped
-            return hashlib.sha256(b"").hexdigest()
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return hashlib.sha256(content).hexdigest()
+def _require_plain(graph: memoryview, name: str) -> None:
+    try:
+        require_plain(graph)
+    except GraphRefused as error:
+        raise ModelRuntimeError(
+            f"the graph of {name} cannot be loaded: {error}",
+            hint=f"Run `voiceid models remove {name}`, then pull it again.",
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

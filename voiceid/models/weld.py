@@ -16,7 +16,7 @@ from voiceid.errors import CheckpointInvalid
 from voiceid.models.cards import Windowing
 from voiceid.models.frontends import HOP, FrontEnd
 from voiceid.models.graph import OPSET, Graph
-from voiceid.models.network import Network, at_opset, inner_graphs, nodes_of, opset_of
+from voiceid.models.network import Network, at_opset, opset_of
 from voiceid.models.runtime import Session
 from voiceid.models.windows import Windows
 
@@ -142,7 +142,7 @@ def _around(front_end: FrontEnd, windowing: Windowing, dim: int) -> Any:
 
 def _rename(graph: Any, old: str, new: str) -> None:
     """Give a value of a graph another name wherever it is used."""
-    for node in nodes_of(graph):
+    for node in graph.node:
         for names in (node.input, node.output):
             for place, name in enumerate(names):
                 if name == old:
@@ -156,16 +156,10 @@ def _in_order(nodes: list[Any]) -> list[Any]:
     while nodes:
         waiting = []
         for node in nodes:
-            if made_later.intersection(_taken(node)):
+            if made_later.intersection(node.input):
                 waiting.append(node)
             else:
                 ordered.append(node)
                 made_later.difference_update(node.output)
         nodes = waiting
     return ordered
-
-
-def _taken(node: Any) -> set[str]:
-    """Return the names that a node takes, those of graphs inside it too."""
-    within = (inner for graph in inner_graphs(node) for inner in nodes_of(graph))
-    return set(node.input).union(*(inner.input for inner in within))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from voiceid import exchange
 from voiceid.domain import (
@@ -20,12 +20,9 @@ from voiceid.domain import (
     speaker_name,
     tag,
 )
-from voiceid.exchange import EmbeddingFacts, Exchanged
+from voiceid.exchange import EmbeddingFacts, Exchanged, SealedSpeakers
 from voiceid.observability import ChangeKind
 from voiceid.session import Session
-
-if TYPE_CHECKING:  # it loads while the models do
-    from voiceid.store import Writer
 
 
 class Speakers:
@@ -206,9 +203,7 @@ class Speakers:
         ChangeRefused
             A recording is a sample of another speaker already.
         """
-        return self._import(
-            lambda writer, here: exchange.import_(writer, here, Path(file), append=append)
-        )
+        return self._import(lambda here: exchange.read_gallery(here, Path(file)), append=append)
 
     def import_embeddings(
         self,
@@ -252,19 +247,24 @@ class Speakers:
         """
         named = space.id if isinstance(space, EmbeddingSpace) else space
 
-        def add(writer: Writer, here: EmbeddingSpace) -> Exchanged:
+        def read(here: EmbeddingSpace) -> SealedSpeakers:
             names, given = None if ids is None else Path(ids), EmbeddingFacts(named, **facts)
-            return exchange.import_embeddings(writer, here, Path(file), names, given, append=append)
+            return exchange.read_embeddings(here, Path(file), names, given)
 
-        return self._import(add)
+        return self._import(read, append=append)
 
-    def _import(self, add: Callable[[Writer, EmbeddingSpace], Exchanged]) -> Exchanged:
+    def _import(
+        self, read: Callable[[EmbeddingSpace], SealedSpeakers], *, append: bool
+    ) -> Exchanged:
         session = self._session
         with session.recorded(ChangeKind.IMPORT):
             space = session.model.space
-            with session.change(ChangeKind.IMPORT, large=True) as change:
+            with (
+                read(space) as speakers,  # before the transaction: other writers wait for that
+                session.change(ChangeKind.IMPORT, large=True) as change,
+            ):
                 change.writer.spaces.require_current(space.id)
-                imported = add(change.writer, space)
+                imported = speakers.add_to(change.writer, append=append)
                 change.record(**_counts(imported))
             return imported
 

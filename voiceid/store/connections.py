@@ -32,6 +32,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import StoreBusy, StoreError
+from voiceid.foreign_files import STORED_VALUE
 from voiceid.store import postgres
 from voiceid.store.postgres import BEGIN_OPTION
 from voiceid.store.readonly_connection import ReadOnlyConnection, open_read_only
@@ -105,6 +106,7 @@ def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) ->
         )
         try:
             connection.execute("PRAGMA trusted_schema=OFF").close()
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, STORED_VALUE.size)
             if path.stat().st_size == 0:
                 connection.execute(f"PRAGMA page_size={_PAGE_BYTES}").close()
             # This step SQLite retries not at all, and it lasts: it is for new files alone.
@@ -328,6 +330,8 @@ def _typed(error: DBAPIError | sqlite3.Error, path: Path | DatabaseUrl) -> Store
             f"{path} takes longer to read than any database of voiceid of its size",
             hint="Nothing was changed; take another backup.",
         )
+    if code == sqlite3.SQLITE_TOOBIG:
+        return StoreError(f"{path} cannot be read: {STORED_VALUE.exceeded()}")
     if code == sqlite3.SQLITE_CONSTRAINT:
         return StoreError(
             f"the database {path} refused a change that breaks its rules: {said}",

@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from voiceid.errors import StoreBusy, StoreError
+from voiceid.foreign_files import STORED_VALUE
 from voiceid.store import Store, upgrade
 from voiceid.store.connections import (
     OPENING,
@@ -44,6 +45,8 @@ _LOGS = ("-wal", "-shm")
 _SHARED_BYTES = (510, 0x40000002)
 """Length and start of what each connection with a log keeps locked (sqlite.org/fileformat2.html,
 1.3.1, and SQLite's os.h)."""
+_BLOCK_BYTES, _SMALL_BYTES, _MOST_HOLES = 512, 1 << 26, 100
+"""Of what a file has on the disk (POSIX), and how much more it may claim."""
 _NO_CENTROID = 0
 """No centroid has this id: AUTOINCREMENT starts at 1."""
 
@@ -86,6 +89,7 @@ def _sound_copy(file: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
 
     It is a temporary database of SQLite's, which has no name and is gone with its connection.
     """
+    _require_written(file)
     schema = upgrade.known_status(file, _BUSY_TIMEOUT_MS)
     if schema.current is None:
         raise StoreError(f"there is no database in {file}", hint="Name a copy that has one.")
@@ -98,6 +102,7 @@ def _sound_copy(file: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
             source.backup(copy, progress=lambda status, *_: require_turn(status, file))
             distrust(copy, file)
             upgrade.require_schema(objects(copy), schema.current, file)
+        copy.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, STORED_VALUE.size)
         store = Store(engine_over(copy), file)
         if schema.state is SchemaState.OUTDATED:
             with transaction(engine_over(copy), file, immediate=True) as connection:
@@ -111,6 +116,19 @@ def _sound_copy(file: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
             reader.feed.revision()  # there is a feed
             n_speakers = reader.speakers.count()
         yield copy, n_speakers
+
+
+def _require_written(file: Path) -> None:
+    """Raise StoreError for a file that is mostly holes: its pages would fill the disk."""
+    if not file.is_file():
+        return
+    status = file.stat()
+    on_disk = getattr(status, "st_blocks", status.st_size) * _BLOCK_BYTES  # not on Windows
+    if status.st_size > max(_SMALL_BYTES, _MOST_HOLES * on_disk):
+        raise StoreError(
+            f"{file} has more than {_MOST_HOLES} times the bytes that are on the disk, the limit",
+            hint="It is no backup: those have no holes.",
+        )
 
 
 def _write_into(path: Path, backup: sqlite3.Connection, saved: Path) -> bool:

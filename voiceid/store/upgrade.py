@@ -192,6 +192,10 @@ def _read_file(path: Path, busy_timeout_ms: int) -> tuple[str | None, schema.Obj
     with wrapped(path), wrapped_files(path):
         if not path.exists() or (path.is_file() and path.stat().st_size == 0):
             return None, {}
+        if not path.is_file():
+            raise StoreError(
+                f"{path} is a folder, a device or a pipe, and no database", hint="Name a file."
+            )
         with OPENING, closing(open_untouched(path, busy_timeout_ms)) as connection:
             found = schema.objects(connection)
             if not found:

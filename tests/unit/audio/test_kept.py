@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +132,19 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "audio").write_text("in the way")
     with pytest.raises(StoreError, match="could not be kept"):
         keep(tmp_path, np.zeros(1000, dtype=np.float32))
+
+
+def test_silence_that_unpacks_to_more_than_a_recording_can_is_damage(tmp_path: Path) -> None:
+    kept = KeptAudio(tmp_path)
+    with soundfile.SoundFile(kept.path("0" * 64), "w", RATE, 1, "PCM_24", format="FLAC") as flac:
+        for _ in range(20):
+            flac.write(np.zeros(1 << 20, np.int32))
+    with pytest.raises(AudioUnreadable, match="damaged"):
+        kept.source("0" * 64)
+
+
+def test_a_pipe_in_the_folder_is_damage_and_not_waited_for(tmp_path: Path) -> None:
+    kept = KeptAudio(tmp_path)
+    os.mkfifo(kept.path("0" * 64))
+    with pytest.raises(AudioUnreadable, match="damaged"):
+        kept.source("0" * 64)

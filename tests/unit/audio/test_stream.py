@@ -108,6 +108,14 @@ def test_too_long_is_known_from_the_header_or_on_the_way() -> None:
     assert len(decoded((np.zeros(RATE), RATE), AudioOptions(max_duration_s=1))[0]) == RATE
 
 
+def test_many_channels_count_as_much_as_their_samples() -> None:
+    table = np.zeros((RATE, 16), np.float32)
+    options = AudioOptions(max_duration_s=1)  # 384,000 samples in all channels
+    assert len(decoded((table, RATE), options)[0]) == RATE
+    with pytest.raises(AudioTooLong, match="384,000 samples in its 25 channels"):
+        decoded((np.zeros((RATE, 25), np.float32), RATE), options)
+
+
 def test_results_are_not_given_before_the_end() -> None:
     with open_audio((np.zeros(RATE), RATE)) as stream:
         for what in ("pcm_sha256", "duration_s", "clipping", "truncated"):

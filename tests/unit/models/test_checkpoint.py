@@ -20,7 +20,7 @@ from hypothesis.extra import numpy as hnp
 from torch_files import PROTOCOL, Pickler, legacy, legacy_pickle, plain, zipped, zipped_pickle
 
 from voiceid.errors import CheckpointInvalid
-from voiceid.models.checkpoint import MAX_BYTES, read_checkpoint, read_file, require_shapes
+from voiceid.models.checkpoint import read_checkpoint, read_file, require_shapes
 
 WRITERS = [zipped, legacy]
 STATE = {
@@ -212,7 +212,7 @@ def test_tensors_that_together_take_all_memory_are_refused() -> None:
     array = np.zeros(1 << 20, "f4")
     one = tensor(count=array.size, shape=(array.size,))[3:-2]
     many = b"".join(plain(f"w{n}") + one[len(plain("w")) :] for n in range(300))
-    with pytest.raises(CheckpointInvalid, match="more than the limit"):
+    with pytest.raises(CheckpointInvalid, match="more than 4 times its bytes"):
         read_checkpoint(zipped_pickle(b"\x80\x02}(" + many + b"u.", [array]))
 
 
@@ -265,8 +265,8 @@ def test_compressed_and_encrypted_archives_are_refused(tmp_path: Path) -> None:
 def test_an_archive_that_claims_to_unpack_to_more_than_the_limit_is_refused() -> None:
     data = bytearray(zipped(STATE))
     at = data.rindex(b"PK\x01\x02")
-    data[at + 24 : at + 28] = struct.pack("<I", MAX_BYTES)
-    with pytest.raises(CheckpointInvalid, match="limit"):
+    data[at + 24 : at + 28] = struct.pack("<I", 1 << 30)
+    with pytest.raises(CheckpointInvalid, match="unpacks to more"):
         read_checkpoint(bytes(data))
 
 
@@ -316,7 +316,7 @@ def test_a_missing_tensor_a_wrong_shape_and_nan_are_named() -> None:
 def test_a_checkpoint_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     with pytest.raises(CheckpointInvalid, match="No such file"):
         read_file(tmp_path / "none.pt")
-    with pytest.raises(CheckpointInvalid, match="directory"):
+    with pytest.raises(CheckpointInvalid, match="a folder"):
         read_file(tmp_path)
 
 

@@ -48,15 +48,32 @@ def custom_operator(model: onnx.ModelProto) -> None:
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
 
 
-def custom_operator_inside(model: onnx.ModelProto) -> None:
+def branch(model: onnx.ModelProto) -> None:
     inner = helper.make_graph(
-        [helper.make_node("Evil", [], ["z"], domain="org.example")],
+        [helper.make_node("Relu", ["b"], ["z"])],
         "inner",
         [],
         [helper.make_tensor_value_info("z", TensorProto.FLOAT, [1])],
     )
     node = helper.make_node("If", ["c"], ["d"], then_branch=inner, else_branch=inner)
     model.graph.node.append(node)
+
+
+def loop_without_an_end(model: onnx.ModelProto) -> None:
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"])],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+        ],
+        [helper.make_tensor_value_info("on", TensorProto.BOOL, [])],
+    )
+    model.graph.node.insert(0, helper.make_node("Loop", ["", ""], [], body=body))
+
+
+def text(model: onnx.ModelProto) -> None:
+    model.graph.node[1].op_type = "StringConcat"
 
 
 def function(model: onnx.ModelProto) -> None:
@@ -93,12 +110,14 @@ def old(model: onnx.ModelProto) -> None:
         (external, "its weights lie in another file"),
         (external_in_a_constant, "its weights lie in another file"),
         (custom_operator, "it uses Tanh of com.microsoft"),
-        (custom_operator_inside, "it uses Evil of org.example"),
+        (branch, "loops and branches are not run"),
+        (loop_without_an_end, "loops and branches are not run"),
+        (text, "it uses the operator 'StringConcat'"),
         (function, "it defines functions of its own"),
         (second_input, r"it has 2 inputs \(feats, lengths\)"),
         (second_output, r"it has 2 outputs \(embs, b\)"),
         (half, "not of type float32"),
-        (not_an_operator, "onnx's checker says"),
+        (not_an_operator, "it uses the operator 'Tanhh'"),
         (old, "its opset is 6"),
     ],
 )

@@ -1,0 +1,81 @@
+"""Speakers of a file that were read and checked, until a transaction takes them.
+
+A file from elsewhere is parsed before the transaction: its reader may be slow, and other writers
+would wait for it.  What was read is kept some thousand samples at a time, in memory, or beyond
+that in a temporary file without a name, so that millions of rows take no more memory than some.
+"""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from operator import attrgetter
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING, Self, TypeAlias
+
+from voiceid.domain import EmbeddingSpace, NewSpeakers, QualityReport
+from voiceid.exchange.adding import Exchanged, add
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Writer
+
+Batch: TypeAlias = tuple[NewSpeakers, Sequence[str]]
+"""Some speakers, and the place of each in the file, as the beginning of a sentence."""
+
+_IN_MEMORY = 32 << 20
+_MEASURED = attrgetter(*(field.name for field in fields(QualityReport)))
+
+
+class SealedSpeakers:
+    """The speakers of a file, to be used in a ``with`` statement; reading happens at its making."""
+
+    def __init__(self, space: EmbeddingSpace, batches: Iterable[Batch]) -> None:
+        self._space = space
+        self._n_batches = 0
+        # SpooledTemporaryFile, or what it becomes, is removed when it is closed.
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+        try:
+            for batch in batches:
+                _pickler(self._file).dump(batch)
+                self._n_batches += 1
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add_to(self, writer: Writer, *, append: bool) -> Exchanged:
+        """Add the speakers in the transaction of ``writer``: an error undoes it all.
+
+        With ``append``, enrolled speakers get the samples that they lack; their details stay.
+        """
+        done = Exchanged(0, 0)
+        with writer.bulk.at_scale():
+            for speakers, where in self._batches():
+                done += add(writer, self._space, speakers, where, append=append)
+        return done
+
+    def _batches(self) -> Iterator[Batch]:
+        self._file.seek(0)
+        for _ in range(self._n_batches):
+            yield pickle.load(self._file)  # noqa: S301 - written above; the file has no name
+
+
+def _pickler(file: IO[bytes]) -> pickle.Pickler:
+    """Return one that knows read-only metadata, and quality in half the time of its own way."""
+    pickler = pickle.Pickler(file, pickle.HIGHEST_PROTOCOL)
+    pickler.dispatch_table = {
+        MappingProxyType: lambda view: (_read_only, (dict(view),)),
+        QualityReport: lambda quality: (QualityReport, _MEASURED(quality)),
+    }
+    return pickler
+
+
+def _read_only(metadata: dict[str, str]) -> MappingProxyType[str, str]:
+    return MappingProxyType(metadata)

@@ -1,0 +1,118 @@
+"""Files that others may have written: what is read of them at most, and of files alone.
+
+Every reader of such a file is in this list, with its limits; those that one reader alone needs
+stand beside it.
+
+- settings (`config.yaml`): `SETTINGS_FILE`, no aliases;
+- cards and receipts of models: `CARD`, a key of at most 64 parts; `RECEIPT`;
+- checkpoints and networks: `WEIGHTS`; tensors of at most four times the file; operators from a
+  list (`models.operators`); a network that is added runs first in a process of its own
+  (`limited_process`);
+- lists of recordings, trials, names, `scores.txt`: `LIST`, `ROWS`, `ROW`;
+- `report.json`: `REPORT`; the cache of an evaluation: `CACHE_LINE`;
+- exported speakers: `EXPORT_LINE`, `EXPORT_VALUES` of a line; arrays: a header of 10,000 bytes, and
+  no more than is in the file; tables of Parquet: read in a process of its own;
+- recordings: `audio.max_bytes`, `audio.max_duration_s`, and values a second (`audio.arrays`); they
+  alone may come through a pipe; kept audio: `audio.kept`;
+- databases and backups: `STORED_VALUE`.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+
+_KIB, _MIB = 1 << 10, 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most that is taken of something, and what to do about more."""
+
+    size: int
+    unit: str
+    of: str
+    remedy: str
+
+    def exceeded(self) -> Unfit:
+        """Return the error for more than this."""
+        return Unfit(
+            f"it has more than {self.size:,} {self.unit}, the limit of {self.of}: {self.remedy}"
+        )
+
+
+class Unfit(ValueError):
+    """A file is none, or exceeds a limit; the message says which, and what to do."""
+
+
+SETTINGS_FILE = Limit(64 * _KIB, "bytes", "a file of settings", "take out what is no setting")
+"""The one that comes with the program has 3 KiB; PyYAML takes seconds for 100 KiB."""
+CARD = Limit(256 * _KIB, "bytes", "a model's card", "it is none, or take out what is no key of one")
+"""The largest that comes with the program has 19 KB."""
+RECEIPT = Limit(64 * _KIB, "bytes", "a receipt", "pull the model again")
+WEIGHTS = Limit(1 << 30, "bytes", "a network", "take a smaller one")
+LIST = Limit(256 * _MIB, "bytes", "a list", "split it")
+"""The trials of SRE19 have 135 MB, VoxCeleb1-H has 35."""
+ROWS = Limit(10_000_000, "rows", "a list", "split it")
+ROW = Limit(256 * _KIB, "characters", "a row of a list", "see that lines end, and quotes")
+REPORT = Limit(8 * _MIB, "bytes", "a report", "name a report.json that evaluate wrote")
+"""Python's objects take up to 25 times the JSON that they are read from."""
+CACHE_LINE = Limit(_MIB, "bytes", "a line of a cache", "remove the file")
+EXPORT_LINE = Limit(16 * _MIB, "bytes", "a line of exported speakers", "split the speaker")
+"""Some 10,000 samples of 192 dimensions."""
+EXPORT_VALUES = Limit(500_000, "values", "a line of exported speakers", "split the speaker")
+STORED_VALUE = Limit(16 * _MIB, "bytes", "a row of a database", "put back a backup")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """Open a file to read its bytes; raises OSError, or `Unfit` for a device, a pipe, a socket.
+
+    A pipe without a writer is not waited for.
+    """
+    _require_file(path.stat().st_mode)  # looked at first: opening a device may do something
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(number, "rb") as file:
+        _require_file(os.fstat(number).st_mode)
+        yield file
+
+
+def content(path: Path, limit: Limit) -> bytes:
+    """Return the bytes of a file; raises OSError, or `Unfit` for more than the limit."""
+    with opened(path) as file:
+        require_size(file, limit)
+        data = file.read(limit.size + 1)
+    if len(data) > limit.size:  # it grew, or is of a system that knows no size
+        raise limit.exceeded()
+    return data
+
+
+def mapped(path: Path, limit: Limit) -> memoryview:
+    """Return the bytes of a file, mapped; they are let go with what is returned."""
+    with opened(path) as file:
+        require_size(file, limit)
+        if os.fstat(file.fileno()).st_size == 0:  # nothing can be mapped
+            return memoryview(b"")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def require_size(file: BufferedReader, limit: Limit) -> None:
+    """Raise `Unfit` for a file of more bytes than the limit."""
+    if os.fstat(file.fileno()).st_size > limit.size:
+        raise limit.exceeded()
+
+
+def _require_file(mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise Unfit("it is a folder, and only a file is read here: name a file in it")
+    if not stat.S_ISREG(mode):
+        raise Unfit(
+            "it is a device, a pipe or a socket, and only a file is read here:"
+            " save what comes from it to a file"
+        )
