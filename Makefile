@@ -20,7 +20,7 @@ wheel: .venv/.installed data/ami/.complete
 	@.ci/wheel
 
 test: lint data/ami/.complete models
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

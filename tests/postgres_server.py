@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -54,11 +55,11 @@ class Server:
         self._data, self._log = folder / "data", folder / "log"
         self._socket, self._settings = folder, {**SETTINGS, **settings}
         self._bin = programs()
-        self._who = {"user": NOBODY, "group": NOBODY} if os.geteuid() == 0 else {}
+        self._who: dict[str, Any] = {"user": NOBODY, "group": NOBODY} if os.geteuid() == 0 else {}
         if self._who:
             os.chown(folder, NOBODY, NOBODY)
         self._process: subprocess.Popen[bytes] | None = None
-        command = [self._bin / "initdb", "-D", self._data, "-U", "postgres"]
+        command: list[str | Path] = [self._bin / "initdb", "-D", self._data, "-U", "postgres"]
         options = ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
         subprocess.run([*command, *options], check=True, capture_output=True, cwd="/", **self._who)
         # Who is called locked needs a password.
@@ -73,17 +74,24 @@ class Server:
     def start(self) -> None:
         """Start, and wait until it answers."""
         options = [f"--{key}={value}" for key, value in self._settings.items()]
-        command = [self._bin / "postgres", "-D", self._data, "-k", self._socket, *options]
+        command: list[str | Path] = [
+            self._bin / "postgres",
+            "-D",
+            self._data,
+            "-k",
+            self._socket,
+            *options,
+        ]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd="/", **self._who
             )
-        deadline = time.monotonic() + _STARTING_S
+        self._process, deadline = process, time.monotonic() + _STARTING_S
         while True:
             try:
                 psycopg.connect(self.admin).close()
             except psycopg.OperationalError:
-                if time.monotonic() > deadline or self._process.poll() is not None:
+                if time.monotonic() > deadline or process.poll() is not None:
                     raise RuntimeError(self._log.read_text(encoding="utf-8")) from None
                 time.sleep(0.02)
             else:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -47,9 +47,26 @@ def test_importing_the_package_loads_no_engine() -> None:
     assert modules_after("from voiceid import AudioError") & HEAVY == set()
 
 
-def test_importing_the_package_takes_less_than_0_15_s() -> None:
-    program = "import time; t = time.perf_counter(); import voiceid; print(time.perf_counter() - t)"
-    assert min(float(python(program)) for _ in range(3)) < 0.15
+def cpu_s(*arguments: str) -> float:
+    """Return the least CPU time of three runs of Python: others of the machine do not count."""
+    used = []
+    for _ in range(3):
+        before = os.times()
+        command = [sys.executable, *arguments]
+        subprocess.run(command, env=environment(), stdout=subprocess.DEVNULL, check=True)
+        after = os.times()
+        used.append(
+            after.children_user
+            + after.children_system
+            - before.children_user
+            - before.children_system
+        )
+    return min(used)
+
+
+def test_importing_the_package_takes_less_than_five_starts_of_python() -> None:
+    """Measured: twice as long, 0.03 s more."""
+    assert cpu_s("-c", "import voiceid") < 5 * cpu_s("-c", "pass")
 
 
 @pytest.mark.parametrize(
@@ -73,18 +90,9 @@ def test_help_of_the_program_imports_no_command() -> None:
     assert not loaded & {"voiceid.client", "voiceid.domain", "yaml"}
 
 
-def test_help_takes_less_than_0_3_s() -> None:
-    def once() -> float:
-        started = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "voiceid", "--help"],
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-            check=True,
-        )
-        return time.perf_counter() - started
-
-    assert min(once() for _ in range(5)) < 0.3
+def test_help_takes_little_longer_than_loading_click() -> None:
+    """Measured: 1.4 times as long."""
+    assert cpu_s("-m", "voiceid", "--help") < 2.5 * cpu_s("-c", "import click")
 
 
 def test_a_usage_error_loads_no_engine() -> None:

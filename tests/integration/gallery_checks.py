@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,28 +9,19 @@ from pathlib import Path
 import gallery_worker
 import numpy as np
 from random_voices import SPACE
+from worker_forks import Worker
 
 from voiceid.store import Store
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @contextmanager
-def started(*commands: Sequence[object]) -> Iterator[list[subprocess.Popen[str]]]:
+def started(*commands: Sequence[object]) -> Iterator[list[Worker]]:
     """Start a worker for each command, and when all are ready let them go at one moment."""
-    paths = [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
     with ExitStack() as stack:
         workers = []
         for command in commands:
-            worker = subprocess.Popen(
-                [sys.executable, gallery_worker.__file__, *map(str, command)],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            workers.append(stack.enter_context(worker))
+            worker = stack.enter_context(Worker(command))
+            workers.append(worker)
             stack.callback(worker.kill)  # called before the worker's own exit waits for it
         for worker in workers:
             assert worker.stdout.readline() == "ready\n", worker.communicate()[1]
@@ -43,7 +31,7 @@ def started(*commands: Sequence[object]) -> Iterator[list[subprocess.Popen[str]]
         yield workers
 
 
-def result(worker: subprocess.Popen[str]) -> str:
+def result(worker: Worker) -> str:
     """Wait for a worker's good end; return what it said."""
     said, errors = worker.communicate(timeout=60)
     assert (worker.returncode, errors) == (0, ""), errors

@@ -258,18 +258,18 @@ def _literal(value: object) -> str:
     return text.replace("\x7f", "\\u007f")
 
 
-@lru_cache(maxsize=32)
-def _document(text: str) -> Mapping[str, Any]:
-    """Return the TOML of a card; every session reads the shipped ones, which takes a while."""
-    _require_flat(text)
-    return tomllib.loads(text)
-
-
 def _read_card(path: Path) -> ModelCard:
     try:
-        document = _document(content(path, CARD).decode())
+        return _card(path, content(path, CARD).decode())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, Unfit) as error:
         raise ConfigError(f"the model card {path} cannot be read: {error}") from error
+
+
+@lru_cache(maxsize=32)
+def _card(path: Path, text: str) -> ModelCard:
+    """Return the card that a file holds; every session reads the same ones."""
+    _require_flat(text)
+    document = tomllib.loads(text)
     source = document.get("source")
     keys = set(source) if isinstance(source, Mapping) else set()
     tables = {

@@ -49,7 +49,7 @@ def drawn_again(genuine, impostor, rng):
     return np.array(same), np.array(other)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)  # of ten draws each, drawn by loops
 @given(trials_of_speakers(), st.integers(0, 5))
 def test_counts_come_to_what_literally_drawn_trials_come_to(trials, seed):
     rng = np.random.default_rng(seed)
@@ -75,7 +75,7 @@ def test_counts_come_to_what_literally_drawn_trials_come_to(trials, seed):
     assert found.cllr_interval() == pytest.approx(expected[5], rel=1e-3, abs=1e-3)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)  # of ten draws each
 @given(trials_of_speakers(), st.integers(0, 5))
 def test_repeated_lists_and_counts_are_the_same_draws(trials, seed):
     found = metrics.resample_speakers(*trials, llr=True, resamples=10, seed=seed)

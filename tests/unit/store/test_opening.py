@@ -139,12 +139,18 @@ def test_what_is_no_database_is_a_store_error_and_stays(tmp_path: Path, way: obj
     assert (path.read_bytes() if path.is_file() else None) == before
 
 
-@pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.6, 0.9, 0.99])
-def test_a_truncated_database_is_a_store_error(tmp_path: Path, share: float) -> None:
-    path = tmp_path / "voices.sqlite3"
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The file of a database with 400 speakers."""
+    path = tmp_path_factory.mktemp("full") / "voices.sqlite3"
     filled(path, 400)
-    data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * share)])
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.6, 0.9, 0.99])
+def test_a_truncated_database_is_a_store_error(tmp_path: Path, full: bytes, share: float) -> None:
+    path = tmp_path / "voices.sqlite3"
+    path.write_bytes(full[: int(len(full) * share)])
     with pytest.raises(StoreError) as error:
         use(path)
     assert error.value.hint
