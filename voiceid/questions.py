@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from voiceid.audio import AudioSource
@@ -12,7 +13,8 @@ from voiceid.domain import Decision, EmbeddedClip, Task
 from voiceid.errors import AudioError
 from voiceid.model_in_use import ModelInUse
 from voiceid.models import runtime
-from voiceid.session import Session
+from voiceid.permissions import exposures
+from voiceid.session import Session, trusted_paths
 from voiceid.speech.embedder import or_error
 from voiceid.verification import Probe, Search, compare
 from voiceid.verification.calls import embedding_of
@@ -25,6 +27,8 @@ class Questions:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._trusted = trusted_paths(session.config)
+        self._said: set[Path] = set()  # to which others may write: each is said once
 
     def identify(self, source: AudioSource | EmbeddedClip, search: Search) -> Decision:
         """Decide who is speaking; an embedded clip needs no model."""
@@ -64,6 +68,13 @@ class Questions:
         """Decide; the listeners receive the decision before the caller, or the error is counted."""
         session = self._session
         with session.observer.failures(task):
+            for exposed in exposures(self._trusted):
+                if exposed.grave:
+                    kind = self._trusted[exposed.path]
+                    raise kind(f"{exposed.message}; nothing is decided", hint=exposed.hint)
+                if exposed.path not in self._said:
+                    self._said.add(exposed.path)
+                    session.notify(f"{exposed.message}; {exposed.hint}")
             decision = session.ask(ask)
             for callback in list(session.listeners.values()):
                 callback(decision)

@@ -18,7 +18,7 @@ from voiceid.audio import KeptAudio
 from voiceid.config import Config
 from voiceid.domain import DatabaseUrl, Decision
 from voiceid.erasure import Erasure
-from voiceid.errors import SpaceMismatch, StoreError, VoiceIDError
+from voiceid.errors import ConfigError, ModelError, SpaceMismatch, StoreError, VoiceIDError
 from voiceid.index.base import Gallery, Tier
 from voiceid.index.gallery import GalleryIndex
 from voiceid.index.server_gallery import ServerGallery
@@ -28,7 +28,7 @@ from voiceid.models.fetch import Progress
 from voiceid.models.install import ModelStore
 from voiceid.observability import ChangeKind, Observer
 from voiceid.observability.observer import elapsed_ms
-from voiceid.speech.speaker_model import SpeakerModel
+from voiceid.speech.speaker_model import DETECTOR, SpeakerModel
 from voiceid.verification import Policy
 
 if TYPE_CHECKING:  # it loads while the models do
@@ -314,3 +314,16 @@ class Session:
                     self.sync_indexes()
                 self._store.close()
                 self._store = None
+
+
+def trusted_paths(config: Config) -> dict[Path, type[VoiceIDError]]:
+    """Return what decides who is accepted, and the error of one that every user may write to."""
+    database, models = config.data / DATABASE_NAME, config.models
+    of_models = [models, own_cards_folder(models)]
+    for name in (config.model, DETECTOR):
+        of_models += [models / f"{name}{end}" for end in (".onnx", ".json", ".toml")]
+    return {
+        **dict.fromkeys([config.data, database, Path(f"{database}-wal")], StoreError),
+        **dict.fromkeys(of_models, ModelError),
+        **dict.fromkeys([config.home, config.file], ConfigError),
+    }

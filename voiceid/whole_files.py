@@ -11,15 +11,15 @@ from typing import BinaryIO
 
 
 @contextmanager
-def whole_file(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """Yield an empty file that takes the place of ``path`` when all of it is on the disk.
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield an empty file, of its owner (0600), that takes the place of ``path`` when it is whole.
 
-    On any error it is removed, and ``path`` is as it was.  ``mode`` is less the process's umask.
+    On any error it is removed, and ``path`` is as it was.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         unfinished.unlink(missing_ok=True)  # of a process of that number which was killed
-        number = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        number = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(number, "wb") as file:
             yield file
             file.flush()

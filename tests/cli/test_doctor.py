@@ -40,6 +40,7 @@ ALL_WELL = {
         "processors",
         "disk",
         "clock",
+        "access",
     )
 }
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from voiceid import Outcome, Reason, VoiceID
+from voiceid import Outcome, Reason, StoreError, VoiceID
 from voiceid.domain import EmbeddedClip, SpeakerDetails, expiry
 from voiceid.index.file import IndexFile
 
@@ -112,3 +112,24 @@ def test_the_vectors_of_an_index_file_accept_no_stranger(data: Path, tier: str) 
         assert decision.candidates == truth
     if tier == "exact":
         assert not np.allclose(file.read()[1]["vectors"], stranger), "it was built again"
+
+
+@pytest.mark.parametrize("place", [".", "voiceid.sqlite3"])
+def test_nothing_is_decided_by_data_that_every_user_may_write_to(
+    data: Path, clips: Clips, place: str
+) -> None:
+    clip, path = clips("FEE083", "trn09")[0], data / place
+    said: list[str] = []
+    before = path.stat().st_mode
+    with VoiceID.open(data, home=ROOT, notify=said.append) as vid:
+        try:
+            path.chmod(before | 0o002)
+            for ask in (vid.identify, lambda one: vid.verify("alice", one)):
+                with pytest.raises(StoreError, match="nothing is decided"):
+                    ask(clip)
+            [found] = [f for f in vid.events.examine() if f.health.value == "error"]
+            assert (found.subject, f"chmod o-w {path}" in found.hint) == ("access", True)
+        finally:
+            path.chmod(before)
+        assert vid.identify(clip).accepted
+    assert said == []

@@ -40,7 +40,7 @@ def test_an_error_leaves_what_there_was_and_nothing_else(tmp_path: Path) -> None
 def test_what_a_killed_process_of_that_number_left_does_not_disturb(tmp_path: Path) -> None:
     left = tmp_path / f".x.{os.getpid()}.tmp"
     left.write_bytes(b"half of another")
-    with whole_file(tmp_path / "x", mode=0o666) as file:
+    with whole_file(tmp_path / "x") as file:
         file.write(b"new")
     assert (tmp_path / "x").read_bytes() == b"new"
     assert not left.exists()

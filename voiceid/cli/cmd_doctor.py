@@ -14,9 +14,9 @@ from voiceid.errors import Unhealthy
 def command(console: Console) -> int:
     """Examine the whole installation: from models and database to disk and clock.
 
-    It looks at the engine, models, database, index, thresholds, codecs, processors, disk and
-    clock.  Each line is ok, warning or error, and says what to do.  Nothing is changed or fetched.
-    Exits with 0 when there is no error, with 46 when there is one.
+    It looks at the engine, models, database, index, thresholds, codecs, processors, disk, clock and
+    permissions.  Each line is ok, warning or error, and says what to do.  Nothing is changed or
+    fetched.  Exits with 0 when there is no error, with 46 when there is one.
     """
     n_errors = 0
     with open_voiceid(console) as vid:

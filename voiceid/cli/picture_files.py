@@ -1,4 +1,4 @@
-"""Files of pictures: where they go, written whole or not at all."""
+"""Files of pictures, which name people: where they go, written whole, for their owner (0600)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def write(pictures: Mapping[Path, bytes], console: Console) -> None:
     for path, data in pictures.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with whole_file(path, mode=0o666) as file:
+            with whole_file(path) as file:
                 file.write(data)
         except OSError as error:
             raise PictureNotWritten(

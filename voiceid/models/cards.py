@@ -139,6 +139,9 @@ class ModelCard:
         soft as -200.
     operating_points_data : str
         What they were measured on, and what they cannot claim.
+    graph_sha256 : str
+        Of the graph that is built, in hex, where a build is the same to the byte everywhere; else
+        empty.  No other graph is installed or loaded.
     """
 
     name: str
@@ -158,6 +161,7 @@ class ModelCard:
     min_level_dbfs: float = -200.0
     operating_points: tuple[OperatingPoint, ...] = ()
     operating_points_data: str = ""
+    graph_sha256: str = ""
 
     @property
     def origin(self) -> str:
@@ -315,6 +319,8 @@ def _check(card: ModelCard, path: Path) -> None:
     for point in card.operating_points:
         if point.band not in set(Band):
             raise ConfigError(f"{path}: {point.band!r} is none of the bands {', '.join(Band)}")
+    if card.graph_sha256 and not _FORMS["file_sha256"].fullmatch(card.graph_sha256):
+        raise ConfigError(f"{path}: graph_sha256 is malformed: {card.graph_sha256!r}")
     for key, form in _FORMS.items():
         value = getattr(source, key, None)
         if value is not None and not form.fullmatch(value):

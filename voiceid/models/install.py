@@ -97,11 +97,17 @@ class ModelStore:
         return self._receipt(self.card(name)) is not None
 
     def installed(self, name: str) -> InstalledModel:
-        """Return where the artefact is, and its hash; raises ModelNotInstalled."""
+        """Return where the artefact is, and its hash; raises ModelNotInstalled, HashMismatch."""
         card = self.card(name)
         receipt = self._receipt(card)
         if receipt is None:
             raise _not_installed(card, self.folder, offline=self.offline)
+        if card.graph_sha256 not in {"", receipt}:
+            raise HashMismatch(
+                f"{self._path(card)} is said to have sha256 {receipt}, and {name} has"
+                f" {card.graph_sha256}",
+                hint=f"Run `voiceid models pull --force {name}`.",
+            )
         return InstalledModel(self._path(card), receipt)
 
     def ensure(self, name: str, progress: Progress | None = None) -> None:
@@ -208,8 +214,8 @@ class ModelStore:
         if own.exists():
             own.unlink(missing_ok=True)
             self.cards = {key: value for key, value in self.cards.items() if key != name}
-        else:
-            self.installed(name)
+        elif not self.is_installed(name):
+            self.installed(name)  # says what is missing
         # The receipt goes first: without it the model counts as not installed.
         path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
@@ -286,6 +292,14 @@ class ModelStore:
     def _install(self, card: ModelCard, data: bytes, scratch: Path, tell: Progress) -> None:
         tell(f"building {card.name}", 0, None)
         graph = build_graph(card, data)
+        digest = hashlib.sha256(graph).hexdigest()
+        if card.graph_sha256 not in {"", digest}:
+            raise HashMismatch(
+                f"the graph that was built for {card.name} has sha256 {digest}, and its card pins"
+                f" {card.graph_sha256}",
+                hint="Nothing was installed. Please report this with the versions of numpy, onnx"
+                " and librosa.",
+            )
         tell(f"testing {card.name}", 0, None)
         self._test(card, graph)
         self._move_in(card, graph, scratch)

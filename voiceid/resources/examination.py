@@ -14,7 +14,8 @@ from voiceid.erasure import unused_audio
 from voiceid.errors import StoreError, ThresholdUnavailable, VoiceIDError
 from voiceid.model_in_use import ModelInUse
 from voiceid.models import runtime
-from voiceid.session import Session
+from voiceid.permissions import exposures
+from voiceid.session import Session, trusted_paths
 from voiceid.speech.speaker_model import DETECTOR
 
 _TIGHT_BYTES, _FULL_BYTES = 1 << 30, 100 << 20
@@ -36,6 +37,7 @@ def examine(session: Session) -> Iterator[Finding]:
         ("processors", _processors),
         ("disk", _disk),
         ("clock", _clock),
+        ("access", _access),
     )
     for subject, check in checks:
         try:
@@ -218,6 +220,17 @@ def _clock(session: Session) -> Iterator[Finding]:
         yield Finding("clock", Health.WARNING, message, hint)
     else:
         yield Finding("clock", Health.OK, message)
+
+
+def _access(session: Session) -> Iterator[Finding]:
+    """Who else may write to what decides."""
+    found = exposures(trusted_paths(session.config))
+    for exposed in found:
+        health = Health.ERROR if exposed.grave else Health.WARNING
+        yield Finding("access", health, exposed.message, exposed.hint)
+    if not found:
+        message = "permissions: no other user may write to the data, the models or the settings"
+        yield Finding("access", Health.OK, message)
 
 
 def _is_current(session: Session) -> bool:

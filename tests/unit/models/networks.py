@@ -57,7 +57,7 @@ def card_of(data: bytes, model: str, output: tuple[float, ...] | None = None) ->
     """Return the card of ``model`` made to fit another checkpoint, self-test included."""
     card = CARDS[model]
     source = replace(card.source, member_sha256=hashlib.sha256(data).hexdigest())
-    card = replace(card, source=source)
+    card = replace(card, source=source, graph_sha256="")
     if output is None:
         [output] = embed(build_graph(card, data), signal()[None])
     return replace(card, selftest=SelfTest(tuple(map(float, output)), "the same code"))

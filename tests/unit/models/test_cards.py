@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -74,6 +75,14 @@ def test_every_shipped_card_is_complete(card: ModelCard) -> None:
         assert card.operating_points_data
         assert all(-1 < point.threshold < 1 for point in card.operating_points)
         assert card.margin > 0
+
+
+def test_the_graphs_that_are_built_alike_everywhere_are_pinned(models_folder: Path) -> None:
+    pinned = {name: card.graph_sha256 for name, card in CARDS.items() if card.graph_sha256}
+    assert pinned.keys() == CARDS.keys() - {"campplus-int8"}
+    for name, expected in pinned.items():
+        graph = (models_folder / f"{name}.onnx").read_bytes()
+        assert hashlib.sha256(graph).hexdigest() == expected, "of another builder: change the card"
 
 
 def test_a_later_folder_may_add_and_repeat_but_not_change_a_model(tmp_path: Path) -> None:

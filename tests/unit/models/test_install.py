@@ -300,8 +300,22 @@ def test_a_receipt_that_fits_does_not_excuse_a_wrong_graph(
     facts = json.loads(receipt.read_text())
     facts["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     receipt.write_text(json.dumps(facts))
+    for ask in (store.installed, store.verify):
+        with pytest.raises(HashMismatch, match="is said to have"):
+            ask(SILERO)
     with pytest.raises(SelfTestFailed):
-        store.verify(SILERO)
+        store_of(store.folder, replace(CARDS[SILERO], graph_sha256="")).verify(SILERO)
+    store.remove(SILERO)
+    assert not store.is_installed(SILERO)
+
+
+def test_another_graph_than_the_one_that_is_pinned_is_not_installed(
+    folder: Path, silero: Path
+) -> None:
+    other = store_of(folder, replace(CARDS[SILERO], graph_sha256="0" * 64))
+    with pytest.raises(HashMismatch, match="its card pins"):
+        other.pull(SILERO, source=silero)
+    assert not other.is_installed(SILERO)
 
 
 @pytest.mark.parametrize("receipt", ["", "[]", "{}", '{"sha256": 5}', "\xff"])

@@ -1,0 +1,53 @@
+"""Who else may write to what decides is seen, and private setups are left in peace."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from voiceid.permissions import exposures
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "data"
+    made.mkdir(mode=0o700)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("mode", "grave"),
+    [
+        *((0o700, []), (0o755, []), (0o1755, []), (0o770, [False]), (0o775, [False])),
+        *((0o702, [True]), (0o777, [True]), (0o1777, [True])),
+    ],
+)
+def test_a_path_that_every_user_or_a_group_may_write_to_is_exposed(
+    folder: Path, mode: int, grave: list[bool]
+) -> None:
+    if os.getuid() == 0:
+        os.chown(folder, 0, 65_533)  # a group of another name than the owner's
+    folder.chmod(mode)
+    assert [found.grave for found in exposures([folder])] == grave
+    assert all(str(folder) in found.message + found.hint for found in exposures([folder]))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives a file away")
+def test_the_private_group_of_the_owner_is_not_said(folder: Path) -> None:
+    os.chown(folder, 0, 0)
+    folder.chmod(0o770)
+    assert exposures([folder]) == []
+
+
+def test_a_folder_above_is_said_unless_it_is_sticky(folder: Path) -> None:
+    for mode, said in ((0o777, [False]), (0o1777, [])):
+        folder.chmod(mode)
+        inside = folder / "x" / "y"
+        inside.mkdir(mode=0o700, parents=True, exist_ok=True)
+        assert [found.grave for found in exposures([inside])] == said
+
+
+def test_what_is_not_there_is_not_exposed(tmp_path: Path) -> None:
+    assert exposures([tmp_path / "none" / "x"]) == []
