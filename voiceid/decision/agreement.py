@@ -45,7 +45,7 @@ def odd_ones(
     rule = rule.aimed(Target(AGREEMENT_FMR))
     left = list(range(len(vectors)))
     judged = frozenset(left if judged is None else judged)
-    narrow = np.array([quality.narrowband for quality in qualities])
+    narrow = np.array([quality.narrowband for quality in qualities], dtype=bool)
     agreements: dict[int, float] = {}
     odd: list[Odd] = []
     while len(left) > 1 and (asked := [i for i in left if i in judged]):
@@ -68,7 +68,7 @@ def thresholds_among(qualities: Sequence[QualityReport], rule: DecisionRule) -> 
     """Return every threshold that decides a pair of these clips, each once, the lowest first."""
     steps = {point.min_net_speech_s for point in rule.points}
     # Two clips of each kind stand for all of them: there may be a million pairs.
-    kinds: dict[tuple[bool, int], list[QualityReport]] = {}
+    kinds: dict[tuple[bool | None, int], list[QualityReport]] = {}
     for quality in qualities:
         step = sum(quality.net_speech_s >= least for least in steps)
         kinds.setdefault((quality.narrowband, step), []).append(quality)

@@ -105,9 +105,12 @@ class DecisionRule:
         """
         given, aim = Conditions.of(condition), self.aim
         fmr = aim.fmr(gallery_size)
-        value = float(self._thresholds(given, fmr)[0])
+        values = self._thresholds(given, fmr)
+        # Of the bands in doubt the strictest: one without a threshold, else the highest.
+        strictest = int(np.argmax(values))
+        given, value = given.rows(slice(strictest, strictest + 1)), float(values[strictest])
         if math.isnan(value):
-            raise self._unavailable(condition, fmr)
+            raise self._unavailable(condition, given, fmr)
         of_search = ""
         if aim.per_search:
             of_search = f"FPIR {percent(aim.rate)} of {gallery_size} enrolled, "
@@ -115,7 +118,8 @@ class DecisionRule:
 
     def thresholds(self, given: Conditions, gallery_size: int = 1) -> Floats:
         """Return the threshold (n,) of each comparison, NaN where there is none."""
-        return self._thresholds(given, self.aim.fmr(gallery_size))
+        fmr = self.aim.fmr(gallery_size)
+        return np.asarray(np.max([self._thresholds(g, fmr) for g in given.by_band()], axis=0))
 
     def _thresholds(self, given: Conditions, fmr: float) -> Floats:
         if isinstance(self.criterion, SetThreshold):
@@ -130,10 +134,13 @@ class DecisionRule:
         return needed
 
     def llr(self, score: float, condition: Condition) -> float | None:
-        """Return the log-likelihood ratio of a score; None where the calibration has none."""
+        """Return the log-likelihood ratio of a score, of bands in doubt the lowest; None without.
+
+        The calibration has none for bands and amounts of speech that it has not heard.
+        """
         if self._calibrated is None:
             return None
-        llr = float(self._calibrated.llrs([score], Conditions.of(condition))[0])
+        llr = float(np.min(self._calibrated.llrs(score, Conditions.of(condition))))
         return llr if math.isfinite(llr) else None
 
     @property
@@ -183,8 +190,10 @@ class DecisionRule:
             f" {of_search}FMR {percent(point.target_fmr)}{beyond}"
         )
 
-    def _unavailable(self, condition: Condition, fmr: float) -> ThresholdUnavailable:
-        """Return why a comparison has no threshold."""
+    def _unavailable(
+        self, condition: Condition, given: Conditions, fmr: float
+    ) -> ThresholdUnavailable:
+        """Return why a comparison has no threshold, ``given`` one of its bands."""
         net_speech_s, level_dbfs = condition.net_speech_s, condition.level_dbfs
         if net_speech_s is None:
             return ThresholdUnavailable(
@@ -204,9 +213,9 @@ class DecisionRule:
                 f" below which {self.model} does not tell voices apart",
                 hint="Raise the recording level; campplus does not depend on it.",
             )
-        if self._calibrated is not None and self._covers(Conditions.of(condition))[0]:
+        if self._calibrated is not None and self._covers(given)[0]:
             self._calibrated.llr_at(fmr)  # raises the reason: neither it nor the card reaches it
-        band = condition.band.value
+        band = BANDS[given.band[0]].value
         what = f"{net_speech_s:.2f} s of net speech, {band}"
         steps = [p for p in self.points if p.band == band and net_speech_s >= p.min_net_speech_s]
         if not steps:

@@ -11,7 +11,7 @@ import numpy as np
 from voiceid.decision.agreement import Odd, odd_ones
 from voiceid.decision.embeddings import centroid
 from voiceid.decision.rule import DecisionRule, accepted
-from voiceid.domain import EnrollmentProblem, Sample, Speaker
+from voiceid.domain import EnrollmentProblem, Sample, Speaker, shares_of
 from voiceid.enrollment.clips import Clip
 from voiceid.index.base import Gallery
 
@@ -185,17 +185,17 @@ class _Case:
         if not chosen:
             return None
         qualities = [self.clips[i].heard.quality for i in chosen]
-        narrowband = np.array([quality.narrowband for quality in qualities])
+        narrowband = [quality.narrowband for quality in qualities]
         vectors = np.array([self.clips[i].vector for i in chosen], dtype=np.float32)
-        hits = self.gallery.search(self.reader, centroid(vectors, narrowband), _NEAREST)
+        mean = centroid(vectors, np.array(narrowband, dtype=bool))
+        hits = self.gallery.search(self.reader, mean, _NEAREST)
         owners = self.reader.centroids.owners([centroid_id for centroid_id, _ in hits])
         net_speech_s = sum(quality.net_speech_s for quality in qualities)
-        share = float(np.mean(narrowband))
         for centroid_id, score in hits:
             owner = owners[centroid_id]
             if self.speaker is not None and owner.speaker.id == self.speaker.id:
                 continue
-            condition = owner.against(net_speech_s, narrowband=share, snr_db=None)
+            condition = owner.against(net_speech_s, narrowband=shares_of(narrowband), snr_db=None)
             if accepted(score, self.rule.threshold(condition).value):
                 return owner.speaker.name, score
         return None
