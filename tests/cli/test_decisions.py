@@ -98,6 +98,7 @@ def test_a_name_cannot_write_to_the_terminal(capsys: pytest.CaptureFixture[str])
     ("code", "words"),
     [
         ("narrowband", "nothing above 3.6 kHz"),
+        ("bandwidth_uncertain", "the stricter threshold"),
         ("noisy", "only 3 dB"),
         ("clipped", "2.0%"),
         ("truncated", "damaged"),

@@ -136,7 +136,7 @@ def test_without_a_calibration_of_its_own_no_speaker_is_accepted(store, rng, tra
         back_end = Policy(SPACE, RULE).read(reader)
         assert back_end.rule.calibration is None
         with pytest.raises(ThresholdUnavailable):
-            back_end.judged(0.99, Condition(Band.WIDEBAND, 5.0, None, 9.0, 2))
+            back_end.judged(0.99, Condition((Band.WIDEBAND,), 5.0, None, 9.0, 2))
 
 
 def test_vectors_are_moved_once(store, rng, transform) -> None:
@@ -187,7 +187,7 @@ def test_a_calibration_of_normalised_scores_accepts_no_speaker(store) -> None:
 def test_without_a_database_the_model_alone_decides() -> None:
     back_end = Policy(SPACE, RULE).read(None)
     assert (back_end.space, back_end.rule) == (SPACE, RULE)
-    judged = back_end.judged(0.6, Condition(Band.WIDEBAND, 5.0, None, 9.0, 1))
+    judged = back_end.judged(0.6, Condition((Band.WIDEBAND,), 5.0, None, 9.0, 1))
     assert (judged.threshold.value, judged.llr, judged.calibration) == (0.5, None, None)
     assert Task.COMPARE
     assert back_end.space.dim == DIM

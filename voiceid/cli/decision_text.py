@@ -134,11 +134,13 @@ def warning_text(code: str, quality: QualityReport) -> str:
         return f"noisy: speech is only {quality.snr_db:.0f} dB above the rest"
     if code == "clipped":
         return f"clipped: {quality.clipped_fraction:.1%} of the samples; turn the recording down"
-    if code == "truncated":
-        return "truncated: the file is damaged, and only its beginning was heard"
-    if code == "too_short":
-        return f"too short: {quality.net_speech_s:.2f} s of net speech"
-    return code.replace("_", " ")
+    words = {
+        "bandwidth_uncertain": "bandwidth uncertain: noise, or too little speech, hides whether"
+        " this is a telephone line; the stricter threshold is used",
+        "truncated": "truncated: the file is damaged, and only its beginning was heard",
+        "too_short": f"too short: {quality.net_speech_s:.2f} s of net speech",
+    }
+    return words.get(code, code.replace("_", " "))
 
 
 def _who(decision: Decision) -> str:

@@ -123,7 +123,7 @@ def parting(
     """
     rule = rule.aimed(Target(AGREEMENT_FMR))
     sides = [list(branch), list(rest)]
-    narrow = np.array([quality.narrowband for quality in qualities])
+    narrow = np.array([quality.narrowband for quality in qualities], dtype=bool)
     score = cosine(*(centroid(vectors[side], narrow[side]) for side in sides))
     shorter, longer = sorted(
         ([qualities[i] for i in side] for side in sides),
@@ -140,7 +140,7 @@ def thresholds_among(qualities: Sequence[QualityReport], rule: DecisionRule) -> 
     """Return every threshold that decides a pair of these clips, each once, the lowest first."""
     steps = {point.min_net_speech_s for point in rule.points}
     # Two clips of each kind stand for all of them: there may be a million pairs.
-    kinds: dict[tuple[bool, int], list[QualityReport]] = {}
+    kinds: dict[tuple[bool | None, int], list[QualityReport]] = {}
     for quality in qualities:
         step = sum(quality.net_speech_s >= least for least in steps)
         kinds.setdefault((quality.narrowband, step), []).append(quality)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -23,6 +23,11 @@ from voiceid.errors import ThresholdUnavailable
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 BANDS = tuple(Band)
+BAND_SETS = tuple(
+    bands for n in range(1, len(BANDS) + 1) for bands in itertools.combinations(BANDS, n)
+)
+"""What `Condition.bands` can be: each of `BANDS` alone, at the same place, then several."""
+_BY_TURNS = np.array([[BANDS.index(band) for band in (s * len(BANDS))[:4]] for s in BAND_SETS])
 FEATURES: Mapping[str, tuple[str, ...]] = {
     "speech": ("ln_net_speech", "ln_enrolled_speech"),
     "bands": ("narrowband", "crossband", "mixedband"),
@@ -49,8 +54,8 @@ def trials_needed(rate: float) -> int:
 class Conditions:
     """Of many comparisons what a `Condition` holds of one: arrays (n,).
 
-    `band` has numbers into `BANDS`; `snr_db` and `level_dbfs` are NaN where they are not known, and
-    all of `level_dbfs` may be None.
+    `band` has places in `BAND_SETS`; those beyond `BANDS` are in doubt, and a fit leaves them out.
+    `snr_db` and `level_dbfs` are NaN where they are not known, and all of `level_dbfs` may be None.
     """
 
     band: npt.NDArray[np.int64]
@@ -62,16 +67,18 @@ class Conditions:
 
     @classmethod
     def of(cls, condition: Condition) -> Conditions:
-        """Return the conditions of one comparison."""
+        """Return the conditions of one comparison, for each band that it can have."""
         net, snr, level = condition.net_speech_s, condition.snr_db, condition.level_dbfs
-        return cls(
-            np.array([BANDS.index(condition.band)]),
-            np.array([math.nan if net is None else net]),
-            np.array([math.nan if snr is None else snr]),
-            np.array([condition.enrolled_speech_s]),
-            np.array([float(condition.n_enrolled)]),
-            np.array([math.nan if level is None else level]),
-        )
+        facts = [net, snr, condition.enrolled_speech_s, float(condition.n_enrolled), level]
+        columns = [[math.nan if fact is None else fact] for fact in facts]
+        bands = np.array([BANDS.index(band) for band in condition.bands])
+        return cls(bands, *np.repeat(np.array(columns), len(bands), axis=1))
+
+    def by_band(self) -> Iterator[Conditions]:
+        """Yield them with one band each, until each has had every band that it can have."""
+        n_bands = max((len(BAND_SETS[place]) for place in np.unique(self.band)), default=1)
+        for number in range(n_bands):
+            yield replace(self, band=_BY_TURNS[self.band, number])
 
     def rows(self, chosen: npt.NDArray[Any] | slice) -> Conditions:
         """Return the conditions of some of the comparisons."""
@@ -190,9 +197,13 @@ class Calibration:
         return np.asarray(heard & (given.net_speech_s >= self.min_net_speech_s))
 
     def llrs(self, scores: npt.ArrayLike, given: Conditions) -> Floats:
-        """Return the LLRs (n,), natural logarithms, of cosines (n,); NaN where there is none."""
-        llrs = self.slope * np.asarray(scores, dtype=np.float64) + self._shift(given)
-        return np.where(self.covers(given), llrs, np.nan)
+        """Return the LLRs (n,), natural logarithms, of cosines (n,); NaN where there is none.
+
+        Of bands in doubt it is the lowest.
+        """
+        scaled = self.slope * np.asarray(scores, dtype=np.float64)
+        llrs = [np.where(self.covers(g), scaled + self._shift(g), np.nan) for g in given.by_band()]
+        return np.asarray(np.min(llrs, axis=0))
 
     def cosines(self, llr: float | Floats, given: Conditions) -> Floats:
         """Return the cosine (n,), maybe beyond -1 to 1, of an LLR; NaN where there is none."""

@@ -105,9 +105,12 @@ class DecisionRule:
         """
         given, aim = Conditions.of(condition), self.aim
         fmr = aim.fmr(gallery_size)
-        value = float(self._thresholds(given, fmr)[0])
+        values = self._thresholds(given, fmr)
+        # Of the bands in doubt the strictest: one without a threshold, else the highest.
+        strictest = int(np.argmax(values))
+        given, value = given.rows(slice(strictest, strictest + 1)), float(values[strictest])
         if math.isnan(value):
-            raise self._unavailable(condition, fmr)
+            raise self._unavailable(condition, given, fmr)
         if not is_plausible(value):
             raise ThresholdUnavailable(
                 f"the threshold of {self._source(given, fmr, '')} would be {value:.3g}, and none"
@@ -121,7 +124,8 @@ class DecisionRule:
 
     def thresholds(self, given: Conditions, gallery_size: int = 1) -> Floats:
         """Return the threshold (n,) of each comparison, NaN where there is none."""
-        needed = self._thresholds(given, self.aim.fmr(gallery_size))
+        fmr = self.aim.fmr(gallery_size)
+        needed = np.max([self._thresholds(g, fmr) for g in given.by_band()], axis=0)
         return np.where(is_plausible(needed), needed, math.nan)
 
     def _thresholds(self, given: Conditions, fmr: float) -> Floats:
@@ -137,10 +141,13 @@ class DecisionRule:
         return needed
 
     def llr(self, score: float, condition: Condition) -> float | None:
-        """Return the log-likelihood ratio of a score; None where the calibration has none."""
+        """Return the log-likelihood ratio of a score, of bands in doubt the lowest; None without.
+
+        The calibration has none for bands and amounts of speech that it has not heard.
+        """
         if self._calibrated is None:
             return None
-        llr = float(self._calibrated.llrs([score], Conditions.of(condition))[0])
+        llr = float(np.min(self._calibrated.llrs(score, Conditions.of(condition))))
         return llr if math.isfinite(llr) else None
 
     @property
@@ -190,8 +197,10 @@ class DecisionRule:
             f" {of_search}FMR {percent(point.target_fmr)}{beyond}"
         )
 
-    def _unavailable(self, condition: Condition, fmr: float) -> ThresholdUnavailable:
-        """Return why a comparison has no threshold."""
+    def _unavailable(
+        self, condition: Condition, given: Conditions, fmr: float
+    ) -> ThresholdUnavailable:
+        """Return why a comparison has no threshold, ``given`` one of its bands."""
         net_speech_s, level_dbfs = condition.net_speech_s, condition.level_dbfs
         if net_speech_s is None:
             return ThresholdUnavailable(
@@ -211,9 +220,9 @@ class DecisionRule:
                 f" below which {self.model} does not tell voices apart",
                 hint="Raise the recording level; campplus does not depend on it.",
             )
-        if self._calibrated is not None and self._covers(Conditions.of(condition))[0]:
+        if self._calibrated is not None and self._covers(given)[0]:
             self._calibrated.llr_at(fmr)  # raises the reason: neither it nor the card reaches it
-        band = condition.band.value
+        band = BANDS[given.band[0]].value
         what = f"{net_speech_s:.2f} s of net speech, {band}"
         steps = [p for p in self.points if p.band == band and net_speech_s >= p.min_net_speech_s]
         if not steps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from voiceid.domain.speech import QualityReport
 
@@ -34,16 +35,34 @@ def band_of(one: float, other: float) -> Band:
     return Band.NARROWBAND if low == 1.0 else Band.MIXEDBAND
 
 
+Shares: TypeAlias = tuple[float, float]
+"""The least and the most that a side's share of narrowband samples can be, 0 to 1."""
+
+
+def shares_of(narrowband: Sequence[bool | None]) -> Shares:
+    """Return the shares of samples of which each is narrowband, is not, or may be (None)."""
+    n, doubtful = len(narrowband), narrowband.count(None)
+    certain = narrowband.count(True)
+    return certain / n, (certain + doubtful) / n
+
+
+def bands_of(one: Shares, other: Shares) -> tuple[Band, ...]:
+    """Return the bands that a comparison can have: one, or more where a side is in doubt."""
+    possible = {band_of(of_one, of_other) for of_one in one for of_other in other}
+    return tuple(band for band in Band if band in possible)
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """On what a threshold depends: how much speech there is on either side, and its band.
 
+    - `bands`: that the comparison can have, in the order of `Band`; the strictest decides.
     - `net_speech_s`, `snr_db`: of the clip; None when it is not known.
     - `enrolled_speech_s`, `n_enrolled`: of all the samples that it is compared with.
     - `level_dbfs`: RMS level of the softest speech that is known of, or None.
     """
 
-    band: Band
+    bands: tuple[Band, ...]
     net_speech_s: float | None
     snr_db: float | None
     enrolled_speech_s: float
@@ -61,12 +80,12 @@ class Condition:
     ) -> Condition:
         """Return the condition of clips, taken as one, against the centroid of others."""
         of_clips, of_enrolled = (
-            sum(quality.narrowband for quality in side) / len(side) for side in (clips, enrolled)
+            shares_of([quality.narrowband for quality in side]) for side in (clips, enrolled)
         )
         snrs_db = [quality.snr_db for quality in clips]
         levels_dbfs = [quality.level_dbfs for quality in (*clips, *enrolled)]
         return cls(
-            band=band_of(of_clips, of_enrolled),
+            bands=bands_of(of_clips, of_enrolled),
             net_speech_s=sum(quality.net_speech_s for quality in clips),
             snr_db=min((snr for snr in snrs_db if snr is not None), default=None),
             enrolled_speech_s=sum(quality.net_speech_s for quality in enrolled),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.domain.conditions import Condition, band_of
+from voiceid.domain.conditions import Condition, Shares, bands_of
 from voiceid.domain.details import SpeakerDetails, has_invisible
 from voiceid.domain.speech import Float32Array, QualityReport, Utterance
 from voiceid.domain.values import Value, json_of
@@ -133,12 +133,12 @@ class SpeakerRef(Value):
 class Enrolled:
     """A speaker's enrolment in one embedding space, as a decision needs it.
 
-    `narrowband_share`, 0 to 1, `n_samples` and `net_speech_s` are of the samples behind the
+    `narrowband_shares`, `n_samples` and `net_speech_s` are of the samples behind the
     centroid.
     """
 
     speaker: SpeakerRef
-    narrowband_share: float
+    narrowband_shares: Shares
     n_samples: int
     net_speech_s: float
     expires_at: datetime | None
@@ -152,13 +152,13 @@ class Enrolled:
         self,
         net_speech_s: float | None,
         *,
-        narrowband: float,
+        narrowband: Shares,
         snr_db: float | None,
         level_dbfs: float | None = None,
     ) -> Condition:
-        """Return the condition of clips, of a share narrowband (0 to 1), with this enrolment."""
+        """Return the condition of clips, of these shares narrowband, with this enrolment."""
         return Condition(
-            band=band_of(narrowband, self.narrowband_share),
+            bands=bands_of(narrowband, self.narrowband_shares),
             net_speech_s=net_speech_s,
             snr_db=snr_db,
             enrolled_speech_s=self.net_speech_s,

@@ -96,7 +96,7 @@ class QualityReport(Value):
     clipped_fraction : float or None
         Share of samples on a flat top at full scale, 0 to 1; None as for ``duration_s``.
     bandwidth_hz : float or None
-        Highest frequency that carries speech; None when there is too little speech.
+        Highest frequency that carries speech; None when that is uncertain.
     sample_rate_hz : int or None
         Rate of the source before resampling; None as for ``duration_s``.
     level_dbfs : float or None
@@ -115,9 +115,9 @@ class QualityReport(Value):
     warnings: tuple[str, ...] = ()
 
     @property
-    def narrowband(self) -> bool:
-        """Whether the speech has no more than a telephone's bandwidth."""
-        return "narrowband" in self.warnings
+    def narrowband(self) -> bool | None:
+        """Whether the speech has no more than a telephone's bandwidth; None: it is uncertain."""
+        return None if "bandwidth_uncertain" in self.warnings else "narrowband" in self.warnings
 
     def exact(self) -> dict[str, Any]:
         """Return the measurements in full precision; :meth:`of_exact` reads them."""
@@ -158,10 +158,10 @@ class EmbeddedClip:
     - `vector` (dim,): any length but zero; it is scaled to unit length.
     - `space`: where it was embedded, or the id of that space.
     - `net_speech_s`: behind it, in seconds; None: only a threshold that the call sets accepts.
-    - `narrowband`: whether that speech had a telephone's bandwidth.
+    - `narrowband`: whether that speech had a telephone's bandwidth; None: it is uncertain.
     """
 
     vector: npt.ArrayLike
     space: EmbeddingSpace | str
     net_speech_s: float | None = None
-    narrowband: bool = False
+    narrowband: bool | None = False

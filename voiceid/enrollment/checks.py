@@ -11,7 +11,7 @@ import numpy as np
 from voiceid.decision.agreement import Odd, odd_ones, parting
 from voiceid.decision.embeddings import centroid, cosine
 from voiceid.decision.rule import DecisionRule, accepted
-from voiceid.domain import Condition, EnrollmentProblem, Speaker
+from voiceid.domain import Condition, EnrollmentProblem, Speaker, shares_of
 from voiceid.enrollment.clips import Clip
 from voiceid.enrollment.plan import Kept, Planned
 from voiceid.index.base import Gallery
@@ -231,23 +231,22 @@ class _Case:
         if not chosen:
             return None
         qualities = [self.clips[i].heard.quality for i in chosen]
-        narrowband = np.array([quality.narrowband for quality in qualities])
+        narrowband = [quality.narrowband for quality in qualities]
         vectors = np.array([self.clips[i].vector for i in chosen], dtype=np.float32)
-        vector = centroid(vectors, narrowband)
+        vector = centroid(vectors, np.array(narrowband, dtype=bool))
         hits = self.gallery.search(self.reader, vector, _NEAREST)
         owners = self.reader.centroids.owners([centroid_id for centroid_id, _ in hits])
         net_speech_s = sum(quality.net_speech_s for quality in qualities)
-        share = float(np.mean(narrowband))
         for centroid_id, score in hits:
             owner = owners[centroid_id]
             if self.speaker is not None and owner.speaker.id == self.speaker.id:
                 continue
-            condition = owner.against(net_speech_s, narrowband=share, snr_db=None)
+            condition = owner.against(net_speech_s, narrowband=shares_of(narrowband), snr_db=None)
             if accepted(score, self.rule.threshold(condition).value):
                 return owner.speaker.name, score
         for name, kept in self.planned.items():
             theirs = [clip.quality for clip in kept]
-            bands = np.array([quality.narrowband for quality in theirs])
+            bands = np.array([quality.narrowband for quality in theirs], dtype=bool)
             score = cosine(vector, centroid(np.array([clip.vector for clip in kept]), bands))
             condition = Condition.of_joined(qualities, theirs)
             if accepted(score, self.rule.threshold(condition).value):

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid import metrics
-from voiceid.decision.calibration import trials_needed
+from voiceid.decision.calibration import BAND_SETS, trials_needed
 from voiceid.decision.rule import DecisionRule, accepted
-from voiceid.domain import Band
 from voiceid.domain.values import Value, json_of
 from voiceid.evaluation.bounds import (
     Bools,
@@ -241,7 +240,7 @@ def sliced(judged: Judged, protocol: Protocol) -> Iterator[tuple[str, str, Error
 
 def attributes(scored: ScoredTrials, protocol: Protocol) -> dict[str, npt.ArrayLike]:
     """Return what trials are sliced by: net speech, band, SNR and, where given, condition."""
-    bands = np.array([band.value for band in Band])
+    bands = np.array([" or ".join(one) for one in BAND_SETS])
     known: dict[str, npt.ArrayLike] = {
         "net_speech_s": scored.given.net_speech_s,
         "band": bands[scored.given.band],

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.decision.calibration import BANDS, Conditions
+from voiceid.decision.calibration import BAND_SETS, Conditions
 from voiceid.decision.embeddings import centroid
 from voiceid.decision.rule import DecisionRule
 from voiceid.decision.transforms import Transform
@@ -19,7 +19,8 @@ from voiceid.domain import (
     Float32Array,
     QualityReport,
     Utterance,
-    band_of,
+    bands_of,
+    shares_of,
 )
 from voiceid.errors import AudioError
 from voiceid.evaluation.cache import EmbeddingCache
@@ -156,7 +157,7 @@ def conditions_of(
         less, more = np.minimum(less, more), np.maximum(less, more)
         snr_db = np.fmin(snr_db, of_models.snr_db)
     return Conditions(
-        band=_bands(of_probes.shares > 0.0, of_models.shares),
+        band=_bands(of_probes.shares, of_models.shares),
         net_speech_s=less,
         snr_db=snr_db,
         enrolled_speech_s=more,
@@ -170,7 +171,7 @@ class _Facts:
     """Of groups of recordings, row by row; NaN for empty ones."""
 
     shares: Float64Array
-    """Of narrowband."""
+    """(n, 2): the least and the most that can be narrowband."""
     speech_s: Float64Array
     snr_db: Float64Array
     level_dbfs: Float64Array
@@ -182,10 +183,11 @@ class _Facts:
 
 
 def _facts(groups: Sequence[Sequence[QualityReport]]) -> _Facts:
-    shares, speech_s, snr_db, level_dbfs = (np.full(len(groups), np.nan) for _ in range(4))
+    speech_s, snr_db, level_dbfs = (np.full(len(groups), np.nan) for _ in range(3))
+    shares = np.full((len(groups), 2), np.nan)
     for i, group in enumerate(groups):
         if group:
-            shares[i] = sum(quality.narrowband for quality in group) / len(group)
+            shares[i] = shares_of([quality.narrowband for quality in group])
             speech_s[i] = sum(quality.net_speech_s for quality in group)
             known = [quality.snr_db for quality in group if quality.snr_db is not None]
             snr_db[i] = min(known, default=np.nan)
@@ -203,7 +205,7 @@ def _centroids(groups: Sequence[Sequence[Utterance]]) -> Float32Array:
         if len(group) == 1:
             vectors[i] = _vector(group[0])
         elif group:
-            narrow = np.array([clip.quality.narrowband for clip in group])
+            narrow = np.array([clip.quality.narrowband for clip in group], dtype=bool)
             vectors[i] = centroid(np.array([_vector(clip) for clip in group]), narrow)
     return vectors
 
@@ -222,8 +224,7 @@ def _cosines(models: Float32Array, probes: Float32Array, trials: Indices) -> Flo
     return np.clip(scores, -1.0, 1.0)
 
 
-def _bands(narrow: npt.NDArray[np.bool_], shares: Float64Array) -> Indices:
-    number_of = {band: i for i, band in enumerate(BANDS)}
-    facts, where = np.unique(np.stack([narrow, shares], axis=1), axis=0, return_inverse=True)
-    numbers = [number_of[band_of(float(n), float(share))] for n, share in facts]
-    return np.array(numbers, dtype=np.int64)[where.ravel()]
+def _bands(probes: Float64Array, models: Float64Array) -> Indices:
+    facts, where = np.unique(np.hstack([probes, models]), axis=0, return_inverse=True)
+    places = [BAND_SETS.index(bands_of((a, b), (c, d))) for a, b, c, d in facts.tolist()]
+    return np.array(places, dtype=np.int64)[where.ravel()]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +27,8 @@ class QualityLimits:
     - `min_net_speech_s`: less speech gives no vector, and the warning ``too_short``.
     - `max_clipped_fraction`: more gives ``clipped``.
     - `min_snr_db`: less gives ``noisy``.
-    - `min_bandwidth_hz`: less gives ``narrowband``.
+    - `min_bandwidth_hz`: less gives ``narrowband``; ``bandwidth_uncertain`` says that noise, or too
+      little speech, hides which it is.
     """
 
     min_net_speech_s: float = 1.0
@@ -55,7 +55,7 @@ class QualityMeter:
         power = np.einsum("ij,ij->i", frames, frames) / FRAME_SAMPLES - mean * mean
         self._power.append(np.maximum(power, 0.0))
         self._speech.append(speech)
-        self._spectrum.add(frames[speech])
+        self._spectrum.add(frames, speech)
 
     def report(
         self, duration_s: float, sample_rate_hz: int, clipping: ClippingCount, *, truncated: bool
@@ -73,7 +73,7 @@ class QualityMeter:
             net_speech_s=min(int(speech.sum()) * FRAME_S, duration_s),
             snr_db=_snr_db(power, speech),
             clipped_fraction=clipping.fraction,
-            bandwidth_hz=self._spectrum.bandwidth_hz(),
+            bandwidth_hz=self._spectrum.bandwidth_hz(speech, sample_rate_hz),
             sample_rate_hz=sample_rate_hz,
             level_dbfs=10 * math.log10(loudness) if loudness > _SILENCE else None,
         )
@@ -83,9 +83,11 @@ class QualityMeter:
         self, report: QualityReport, clipping: ClippingCount, *, truncated: bool
     ) -> tuple[str, ...]:
         limits = self._limits
+        too_short = report.net_speech_s < limits.min_net_speech_s
         applies = {
-            "too_short": report.net_speech_s < limits.min_net_speech_s,
+            "too_short": too_short,
             "narrowband": _below(report.bandwidth_hz, limits.min_bandwidth_hz),
+            "bandwidth_uncertain": report.bandwidth_hz is None and not too_short,
             "noisy": _below(report.snr_db, limits.min_snr_db),
             "clipped": clipping.fraction > limits.max_clipped_fraction,
             "truncated": truncated,
@@ -113,9 +115,7 @@ def _snr_db(power: npt.NDArray[np.float64], speech: npt.NDArray[np.bool_]) -> fl
     ends), and the background is the median of the rest, which a cough does not move.  On
     LibriSpeech with white noise at 0 to 30 dB the median error was under 0.5 dB.
     """
-    near = speech.copy()
-    near[1:] |= speech[:-1]
-    near[:-1] |= speech[1:]
+    near = _near(speech, 1)
     if not speech.any() or int((~near).sum()) < _MIN_NOISE_FRAMES:
         return None
     noise = float(np.median(power[~near]))
@@ -125,98 +125,118 @@ def _snr_db(power: npt.NDArray[np.float64], speech: npt.NDArray[np.bool_]) -> fl
     return min(_MAX_SNR_DB, 10 * math.log10(signal / max(noise, _SILENCE)))
 
 
-class _Spectrum:
-    """Long-term power spectrum of the speech, and how much its upper half mirrors the lower.
+def _near(speech: npt.NDArray[np.bool_], frames: int) -> npt.NDArray[np.bool_]:
+    """Return which frames are speech or so near to it that they hold its beginnings and ends."""
+    near = speech.copy()
+    for distance in range(1, frames + 1):
+        near[distance:] |= speech[:-distance]
+        near[:-distance] |= speech[distance:]
+    return near
 
-    Good resamplers leave nothing above the old Nyquist frequency; bad ones (linear
-    interpolation) leave the mirror image of what is below.  Both are looked for at 4 kHz,
-    since telephones sample at 8 kHz.
+
+class _Spectrum:
+    """Levels in bands of 500 Hz, frame by frame, of speech and of the rest.
+
+    The level of a band is the median of its bins: tones, beeps and hum fill few of them.
     """
 
     def __init__(self) -> None:
-        self._n_seen = self._n_used = 0
-        self._power = np.zeros(FRAME_SAMPLES // 2 + 1)
-        self._moments = np.zeros((5, _MIRROR_BINS))
+        self._n_seen = {True: 0, False: 0}
+        self._used = [np.empty(0, np.bool_)]
+        self._levels = [np.empty((0, _N_BANDS), np.float32)]
 
-    def add(self, frames: Float32Array) -> None:
-        """Take (k, 512) frames of speech: all of the first 128, then every eighth."""
-        order = np.arange(self._n_seen, self._n_seen + len(frames))
-        self._n_seen += len(frames)
-        used = frames[(order < _FRAMES_ALL) | (order % _FRAMES_STEP == 0)]
-        if len(used) == 0:
-            return
-        self._n_used += len(used)
-        bins = np.fft.rfft(used * _WINDOW, axis=1)
-        power = bins.real**2 + bins.imag**2
-        self._power += power.sum(axis=0, dtype=np.float64)
-        upper = _log_shape(power[:, _NYQUIST_BIN + _MIRROR_FROM :][:, :_MIRROR_BINS])
-        lower = _log_shape(power[:, _NYQUIST_BIN - _MIRROR_FROM :: -1][:, :_MIRROR_BINS])
-        products = (upper, lower, upper * lower, upper * upper, lower * lower)
-        self._moments += [product.sum(axis=0, dtype=np.float64) for product in products]
+    def add(self, frames: Float32Array, speech: npt.NDArray[np.bool_]) -> None:
+        """Take (k, 512) frames: of speech the first 128, then every eighth; of the rest as well."""
+        used = np.zeros(len(frames), np.bool_)
+        for kind in (True, False):
+            rows = np.flatnonzero(speech == kind)
+            order = np.arange(self._n_seen[kind], self._n_seen[kind] + len(rows))
+            used[rows] = (order < _FRAMES_ALL) | (order % _FRAMES_STEP == 0)
+            self._n_seen[kind] += len(rows)
+        bins = np.fft.rfft(frames[used] * _WINDOW, axis=1)[:, :-1]
+        power = (bins.real**2 + bins.imag**2).reshape(-1, _N_BANDS, FRAME_SAMPLES // 2 // _N_BANDS)
+        self._used.append(used)
+        self._levels.append(np.median(power, axis=2))
 
-    def bandwidth_hz(self) -> float | None:
-        """Return the upper edge of the highest 500 Hz band that carries speech.
+    def bandwidth_hz(self, speech: npt.NDArray[np.bool_], sample_rate_hz: int) -> float | None:
+        """Return the upper edge of the highest 500 Hz band that carries speech; None in doubt.
 
-        A band from 4.5 kHz on carries speech when its level is within 34 dB of the level
-        at 0.3-3.4 kHz and within 20 dB of that at 2.8-3.6 kHz; lower bands when within
-        34 dB.  Limits and the mirror's from LibriSpeech, AMI and FSDD, native and
-        band-limited by seven resamplers, before and after five codecs.  None with under
-        0.6 s of speech.
+        - `speech`: (n,) whether each frame that was added is speech.
+        - `sample_rate_hz`: of the source; with 9 kHz or less nothing is above 4.5 kHz.
+
+        Nothing is there either when no band above it comes within 40 dB of the speech's level at
+        0.5 to 3.5 kHz.  What is there carries speech only if it comes and goes as speech does
+        (`_is_speech`).  All else is in doubt, and so are under 0.6 s of speech.
         """
-        if self._n_used < _MIN_SPEECH_FRAMES:
+        used, levels = np.concatenate(self._used), np.concatenate(self._levels)
+        said, paused = levels[speech[used]], levels[~_near(speech, _EDGE_FRAMES)[used]]
+        if len(said) < _MIN_SPEECH_FRAMES:
             return None
-        reference = self._band(300, 3400)
+        mean = said.mean(axis=0, dtype=np.float64)
+        reference = float(np.median(mean[_LOWER]))
         if reference <= _SILENCE:
             return None
-        if self._mirror() >= _MIRRORED:
-            return _TELEPHONE_NYQUIST_HZ
-        floor = reference * 10**-3.4
-        upper_floor = max(floor, self._band(2800, 3600) * 10**-2.0)
-        carrying = [
-            edge + _BAND_HZ
-            for edge in range(0, 8000, _BAND_HZ)
-            if self._band(edge, edge + _BAND_HZ)
-            >= (upper_floor if edge > _TELEPHONE_NYQUIST_HZ else floor)
-        ]
-        return float(max(carrying))
+        floor, edges = reference * 10**-3.4, _BAND_HZ * np.arange(1, _N_BANDS + 1)
+        highest = np.quantile(said[:, _UPPER], 0.95, axis=0).max()  # one click in 20 frames is none
+        if sample_rate_hz <= 2 * _UPPER_HZ or highest <= reference * 10**-4.0:
+            carrying = (mean >= floor) & (edges <= min(_UPPER_HZ, sample_rate_hz / 2))
+        elif _is_speech(said, paused, reference):
+            noise = paused.mean(axis=0, dtype=np.float64) if len(paused) else 0.0
+            carrying = (mean - noise >= floor) & (edges > _UPPER_HZ)
+        else:
+            return None
+        return float(edges[carrying].max()) if carrying.any() else None
 
-    def _band(self, low_hz: int, high_hz: int) -> float:
-        """Return the mean power per bin and frame from ``low_hz`` to ``high_hz``."""
-        first, last = (round(hz * FRAME_SAMPLES / 16_000) for hz in (low_hz, high_hz))
-        return float(self._power[first:last].mean()) / self._n_used
 
-    def _mirror(self) -> float:
-        """Return the correlation, -1 to 1, of the log spectra on both sides of 4 kHz."""
-        sum_a, sum_b, sum_ab, sum_aa, sum_bb = self._moments
-        n = self._n_used
-        ab, aa, bb = (
-            float((products - a * b / n).sum())
-            for products, a, b in (
-                (sum_ab, sum_a, sum_b),
-                (sum_aa, sum_a, sum_a),
-                (sum_bb, sum_b, sum_b),
-            )
+def _is_speech(said: Float32Array, paused: Float32Array, reference: float) -> bool:
+    """Whether what is above 4.5 kHz comes and goes as speech does.
+
+    - `said` (n, 16), `paused` (m, 16): levels of frames of speech, and of pauses.
+    - `reference`: level of the speech at 0.5 to 3.5 kHz.
+
+    It must be loud enough for hissing sounds, within 20 dB of the reference.  It must not follow
+    what is below 4.5 kHz, as the mirror image of a careless resampler does, and hiss that a
+    channel adds to speech: vowels are loud below it, hissing sounds above.  It must vary by 6 dB
+    within the speech, as hiss that is switched with the speech does not.  And it must rise 6 dB
+    above nearly all that is there in the pauses.  Without pauses the lower bands must show that
+    the background is low, by falling 25 dB at times.
+
+    The limits are from 24 speakers of LibriSpeech train-clean-100, with 65 disturbances, and as
+    they are or through telephone codecs.
+    """
+    quiet = reference * 10**-4.0  # digital silence is no softer than any other
+    above, above_paused, below = (
+        10 * np.log10(np.maximum(levels, quiet))
+        for levels in (
+            np.median(said[:, _HISSING], axis=1),
+            np.median(paused[:, _HISSING], axis=1),
+            said[:, _LOWER].mean(axis=1),
         )
-        return ab / math.sqrt(aa * bb) if aa * bb > 0 else 0.0
+    )
+    if np.quantile(above, 0.95) < 10 * math.log10(reference) - 20.0:
+        return False
+    together = float(np.mean((above - above.mean()) * (below - below.mean())))
+    if together > 0.6 * float(above.std() * below.std()):
+        return False
+    if np.quantile(above, 0.9) < np.quantile(above, 0.5) + 6.0:
+        return False
+    if len(paused) >= _MIN_NOISE_FRAMES:
+        return bool(np.quantile(above, 0.9) >= np.quantile(above_paused, 0.97) + 6.0)
+    loud = 10 * math.log10(float(said[:, _LOWER].mean()))
+    return bool(np.quantile(below, 0.05) <= loud - 25.0)
 
 
 _FRAMES_ALL, _FRAMES_STEP = 128, 8
 """4 s of speech settle the spectrum; an FFT of every frame would cost a tenth of the rest."""
 
 _MIN_SPEECH_FRAMES = 20
+_EDGE_FRAMES = 4
+"""The speech detector misses up to so much of a hissing sound before or after a vowel."""
 _BAND_HZ = 500
-_TELEPHONE_NYQUIST_HZ = 4000.0
-_NYQUIST_BIN = 128
-_MIRROR_FROM, _MIRROR_BINS = 6, 64
-"""Compared: 0.2 to 2.2 kHz on either side of 4 kHz."""
-
-_MIRRORED = 0.4
-"""Wideband speech reached 0.22; linear interpolation began at 0.49."""
+_N_BANDS = 16
+_UPPER_HZ = 4500
+"""Telephones sample at 8 kHz, and nothing that they carry is above this."""
+_LOWER, _UPPER, _HISSING = slice(1, 7), slice(9, 16), slice(9, 15)
+"""Bands of 0.5 to 3.5, 4.5 to 8 and 4.5 to 7.5 kHz."""
 
 _WINDOW = np.hanning(FRAME_SAMPLES).astype(np.float32)
-
-
-def _log_shape(power: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
-    """Return the log of (k, m) power without each frame's mean: its shape, not its level."""
-    log = np.log(power + np.float32(1e-9))
-    return np.asarray(log - log.mean(axis=1, keepdims=True))

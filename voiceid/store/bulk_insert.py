@@ -161,7 +161,7 @@ def _sample_rows(new: NewSpeakers, ids: Sequence[int], space_id: str) -> list[tu
 def _centroid_rows(
     new: NewSpeakers, ids: Sequence[int], space_id: str, transform: Transform | None
 ) -> list[tuple[object, ...]]:
-    narrow = np.array([quality.narrowband for quality in new.qualities])
+    narrow = np.array([quality.narrowband for quality in new.qualities], dtype=bool)
     speech_s = [quality.net_speech_s for quality in new.qualities]
     bounds = np.searchsorted(new.owners, np.arange(len(ids) + 1)).tolist()
     runs = list(itertools.pairwise(bounds))

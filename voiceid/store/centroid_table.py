@@ -32,9 +32,19 @@ _STREAMED = 4096
 _DERIVED = 2000
 """Speakers whose centroids are derived at once."""
 
+_N_UNCERTAIN = (
+    select(func.count(samples.c.pcm_sha256.distinct()))
+    .where(samples.c.speaker_id == centroids.c.speaker_id)
+    .where(samples.c.quality.contains('"bandwidth_uncertain"', autoescape=True))
+    .scalar_subquery()
+    .label("n_uncertain")
+)
+"""Of the speaker's samples, in whatever space: a bandwidth is the recording's."""
+
 _OWNERS = select(
     *(centroids.c.id, centroids.c.speaker_id, centroids.c.n_narrowband, centroids.c.n_samples),
     *(centroids.c.net_speech_s, speakers.c.name, speakers.c.expires_at, speakers.c.disabled_at),
+    _N_UNCERTAIN,
 ).join(speakers)
 """Built once: it is asked with every decision."""
 _IS_REPLAY = (
@@ -245,7 +255,7 @@ def _row(of_speaker: Sequence[Sample], target: Target) -> dict[str, object]:
         "space_id": space_id,
         "vector": stored_rows.centroid_of(of_speaker, transform).astype("<f4").tobytes(),
         "n_samples": len(of_speaker),
-        "n_narrowband": sum(sample.quality.narrowband for sample in of_speaker),
+        "n_narrowband": sum(sample.quality.narrowband is True for sample in of_speaker),
         "net_speech_s": sum(sample.quality.net_speech_s for sample in of_speaker),
     }
 

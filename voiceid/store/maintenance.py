@@ -91,7 +91,7 @@ def _is_total(speaker: Speaker, samples: list[Sample]) -> bool:
 
 def _counts(samples: list[Sample]) -> tuple[int, int]:
     """Return how many samples there are, and how many of them in a telephone's band."""
-    return len(samples), sum(sample.quality.narrowband for sample in samples)
+    return len(samples), sum(sample.quality.narrowband is True for sample in samples)
 
 
 def _is_mean(

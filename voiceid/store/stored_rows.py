@@ -103,7 +103,7 @@ def centroid_of(samples: Sequence[Sample], transform: Transform | None) -> Float
     """Return the centroid (dim,) of a speaker's samples, each transformed if need be."""
     try:
         vectors = np.array([sample.vector for sample in samples])
-        narrowband = np.array([sample.quality.narrowband for sample in samples])
+        narrowband = np.array([sample.quality.narrowband for sample in samples], dtype=bool)
         return mean_of(vectors, narrowband, transform)
     except ValueError as error:
         raise _damaged_vector(samples[0].space_id) from error
@@ -196,7 +196,10 @@ def enrolled(row: Any) -> Enrolled:
         raise ValueError("more samples in a telephone's band than in all, or no amount of speech")
     return Enrolled(
         SpeakerRef(row.speaker_id, _text(row.name)),
-        row.n_narrowband / row.n_samples,
+        (
+            row.n_narrowband / row.n_samples,
+            min(1.0, (row.n_narrowband + row.n_uncertain) / row.n_samples),
+        ),
         row.n_samples,
         float(row.net_speech_s),
         _moment(row.expires_at),

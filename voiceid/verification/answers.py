@@ -27,6 +27,7 @@ from voiceid.domain import (
     Task,
     Threshold,
     Utterance,
+    shares_of,
 )
 
 _BARS = {
@@ -45,7 +46,7 @@ class Probe:
 
     embedding: Embedding | None  # None: too little speech
     net_speech_s: float | None
-    narrowband: bool
+    narrowband: bool | None  # None: it is uncertain
     quality: QualityReport | None  # None: a vector was given instead of audio
     pcm_sha256: str = ""  # of the recording; empty: a vector was given
 
@@ -61,7 +62,7 @@ class Probe:
         quality = self.quality
         return enrolled.against(
             self.net_speech_s,
-            narrowband=self.narrowband,
+            narrowband=shares_of([self.narrowband]),
             snr_db=None if quality is None else quality.snr_db,
             level_dbfs=None if quality is None else quality.level_dbfs,
         )

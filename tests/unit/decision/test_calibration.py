@@ -43,13 +43,13 @@ FITTED = Calibration(
 )
 CONDITIONS = st.builds(
     Condition,
-    band=st.sampled_from([Band.WIDEBAND, Band.NARROWBAND]),
+    bands=st.sampled_from([(Band.WIDEBAND,), (Band.NARROWBAND,)]),
     net_speech_s=st.floats(1.2, 100.0),
     snr_db=st.one_of(st.none(), st.floats(-10.0, 60.0)),
     enrolled_speech_s=st.floats(1.0, 100.0),
     n_enrolled=st.integers(1, 20),
 )
-WIDEBAND = Condition(Band.WIDEBAND, 3.0, 20.0, 10.0, 3)
+WIDEBAND = Condition((Band.WIDEBAND,), 3.0, 20.0, 10.0, 3)
 
 
 @given(CONDITIONS, st.floats(-1.0, 1.0))
@@ -79,7 +79,7 @@ def test_quality_measures_are_clamped_to_what_was_heard() -> None:
 @pytest.mark.parametrize(
     "condition",
     [
-        replace(WIDEBAND, band=Band.CROSSBAND),
+        replace(WIDEBAND, bands=(Band.CROSSBAND,)),
         replace(WIDEBAND, net_speech_s=1.1),
         replace(WIDEBAND, net_speech_s=None),
     ],
@@ -137,7 +137,6 @@ def test_what_is_no_calibration_is_not_taken_for_one(key: str, value: object) ->
 
 
 def test_the_bands_have_the_numbers_of_their_order() -> None:
-    assert [BANDS[Conditions.of(replace(WIDEBAND, band=band)).band[0]] for band in Band] == list(
-        Band
-    )
+    found = Conditions.of(replace(WIDEBAND, bands=tuple(Band))).band
+    assert [BANDS[number] for number in found] == list(Band)
     assert np.isnan(Conditions.of(replace(WIDEBAND, snr_db=None)).snr_db[0])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from voiceid.decision.agreement import thresholds_among
 from voiceid.decision.aims import SetThreshold, Target, threshold_by_hand
 from voiceid.decision.calibration import (
+    BAND_SETS,
     CalibratedPoint,
     Calibration,
     Conditions,
@@ -23,7 +24,7 @@ from voiceid.decision.calibration import (
     Weight,
 )
 from voiceid.decision.rule import DEFAULT_FMR, DecisionRule, OperatingPoint, accepted
-from voiceid.domain import Band, Condition, QualityReport, band_of
+from voiceid.domain import Band, Condition, QualityReport, band_of, bands_of, shares_of
 from voiceid.errors import ConfigError, ThresholdUnavailable
 
 
@@ -35,7 +36,7 @@ NARROW = [point(1, 0.8, Band.NARROWBAND), point(3, 0.7, Band.NARROWBAND)]
 
 
 def of(net_speech_s: float | None, band: Band = Band.WIDEBAND) -> Condition:
-    return Condition(band, net_speech_s, None, 10.0, 3)
+    return Condition((band,), net_speech_s, None, 10.0, 3)
 
 
 CALIBRATION = StoredCalibration(
@@ -98,6 +99,39 @@ def test_it_does_not_matter_which_side_comes_first(one: float, other: float) -> 
 
 def test_two_speakers_with_samples_of_both_kinds_are_compared_as_a_call_with_one() -> None:
     assert band_of(0.2, 0.8) is Band.MIXEDBAND
+
+
+@pytest.mark.parametrize(
+    ("clip", "enrolled", "bands"),
+    [
+        (None, [False, False], {Band.WIDEBAND, Band.CROSSBAND}),
+        (None, [True, True], {Band.NARROWBAND, Band.CROSSBAND}),
+        (None, [True, False], {Band.WIDEBAND, Band.MIXEDBAND}),
+        (None, [None], {Band.WIDEBAND, Band.CROSSBAND, Band.NARROWBAND}),
+        (False, [None], {Band.WIDEBAND, Band.CROSSBAND}),
+        (False, [None, False], {Band.WIDEBAND}),
+        (True, [None, False], {Band.CROSSBAND, Band.MIXEDBAND}),
+        (True, [None, True], {Band.MIXEDBAND, Band.NARROWBAND}),
+    ],
+)
+def test_in_doubt_every_band_is_possible_that_either_side_can_make(
+    clip: bool | None, enrolled: list[bool | None], bands: set[Band]
+) -> None:
+    assert set(bands_of(shares_of([clip]), shares_of(enrolled))) == bands
+
+
+def test_of_the_bands_in_doubt_the_strictest_decides_and_the_lowest_llr_is_given() -> None:
+    crossband = point(1, 0.3, Band.CROSSBAND)
+    rule = replace(RULE, points=[*RULE.points, crossband])
+    doubt = replace(of(3.0), bands=(Band.WIDEBAND, Band.CROSSBAND))
+    assert rule.threshold(doubt) == rule.threshold(of(3.0))
+    with pytest.raises(ThresholdUnavailable, match="crossband"):
+        RULE.threshold(doubt)
+    fitted = replace(CALIBRATION.calibration, bands=("wideband", "crossband"))
+    shifted = replace(fitted, weights=(Weight("crossband", -2.0, 0.0, 1.0),))
+    rule = replace(rule, calibration=replace(CALIBRATION, calibration=shifted))
+    assert rule.llr(0.5, doubt) == rule.llr(0.5, of(3.0, Band.CROSSBAND)) == -1.0
+    assert rule.aimed(Target(0.01)).threshold(doubt).value == pytest.approx(0.7)
 
 
 def test_the_threshold_says_where_it_comes_from() -> None:
@@ -172,7 +206,7 @@ def test_a_target_fpir_takes_a_lower_fmr_of_a_larger_gallery(size: int, fpir: fl
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(list(Band)),
+            st.sampled_from(BAND_SETS),
             st.one_of(st.none(), st.floats(0.5, 12.0)),
             st.one_of(st.none(), st.floats(-80.0, 0.0)),
         ),
@@ -187,7 +221,7 @@ def test_a_target_fpir_takes_a_lower_fmr_of_a_larger_gallery(size: int, fpir: fl
     st.booleans(),
 )
 def test_many_thresholds_at_once_are_those_one_by_one(
-    clips: list[tuple[Band, float | None, float | None]],
+    clips: list[tuple[tuple[Band, ...], float | None, float | None]],
     criterion: Target | SetThreshold,
     gallery_size: int,
     calibrated: bool,
@@ -200,8 +234,11 @@ def test_many_thresholds_at_once_are_those_one_by_one(
     ]
     calibration = CALIBRATION if calibrated else None
     rule = DecisionRule("net", points, 0.05, calibration, criterion, min_level_dbfs=-40.0)
-    conditions = [replace(of(net, band), level_dbfs=level) for band, net, level in clips]
-    rows = [Conditions.of(one) for one in conditions]
+    conditions = [replace(of(net), bands=b, level_dbfs=level) for b, net, level in clips]
+    rows = [
+        replace(Conditions.of(one).rows(slice(1)), band=np.array([BAND_SETS.index(one.bands)]))
+        for one in conditions
+    ]
     joined = Conditions(
         *(np.concatenate([getattr(row, f.name) for row in rows]) for f in fields(Conditions))
     )
@@ -215,7 +252,12 @@ def test_many_thresholds_at_once_are_those_one_by_one(
         if isinstance(criterion, SetThreshold):
             assert threshold.source == "set by hand in test"
             continue
-        covers = calibrated and one.band is Band.WIDEBAND and one.net_speech_s >= 2.0
+        if len(one.bands) > 1:
+            each = [rule.threshold(replace(one, bands=(b,)), gallery_size) for b in one.bands]
+            assert threshold.value == max(found.value for found in each)
+            assert threshold in each
+            continue
+        covers = calibrated and one.bands == (Band.WIDEBAND,) and one.net_speech_s >= 2.0
         reaches = criterion.fmr(gallery_size) >= 0.01 * (1 - 1e-9)
         assert threshold.source.startswith(
             "calibration 3, " if covers and reaches else "card net, "

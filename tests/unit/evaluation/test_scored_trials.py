@@ -31,6 +31,15 @@ def heard(n: int, seed: int) -> list[Utterance]:
     return [replace(v, quality=narrow) if i % 2 else v for i, v in enumerate(voices)]
 
 
+def test_a_recording_of_uncertain_bandwidth_gets_the_strictest_threshold() -> None:
+    voices = heard(4, 2)
+    doubt = replace(QUALITY, warnings=("bandwidth_uncertain",))
+    voices[2] = replace(voices[2], quality=doubt)
+    found = score(protocol([(0,), (1,)], [2, 3], 4), voices, RULE.aimed(Target(0.01)))
+    assert found.thresholds == pytest.approx(np.array([0.5, 0.3, 0.6, 0.6]))
+    assert (found.given.band >= len(Band)).tolist() == [True, False, True, False]
+
+
 def protocol(models: list[tuple[int, ...]], probes: list[int], n: int) -> Protocol:
     """Return every model against every probe."""
     trials = np.array([[m, p] for m in range(len(models)) for p in probes])

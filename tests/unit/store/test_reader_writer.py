@@ -122,25 +122,27 @@ def test_the_centroid_is_the_mean_of_the_samples_there_are(
         assert reader.centroids.count(SPACE.id) == 1
 
 
-def narrowband_shares(reader: Reader) -> dict[str, float]:
+def narrowband_shares(reader: Reader) -> dict[str, tuple[float, float]]:
     found = reader.centroids.owners(reader.centroids.table(SPACE.id).ids.tolist())
-    return {one.speaker.name: one.narrowband_share for one in found.values()}
+    return {one.speaker.name: one.narrowband_shares for one in found.values()}
 
 
 def test_narrowband_samples_are_reported_as_long_as_they_are_there(
     store: Store, rng: np.random.Generator
 ) -> None:
-    wide, narrow, other = (sample(vector) for vector in random_unit(rng, 3))
-    quality = replace(QUALITY, warnings=("narrowband",))
-    narrow = replace(narrow, utterance=replace(narrow.utterance, quality=quality))
+    wide, narrow, noisy, other = (sample(vector) for vector in random_unit(rng, 4))
+    narrow, noisy = (
+        replace(one, utterance=replace(one.utterance, quality=replace(QUALITY, warnings=(code,))))
+        for one, code in ((narrow, "narrowband"), (noisy, "bandwidth_uncertain"))
+    )
     with store.write() as writer:
         alice, bob = writer.speakers.add("alice"), writer.speakers.add("bob")
         writer.samples.add(alice.id, SPACE, [wide, narrow])
-        writer.samples.add(bob.id, SPACE, [other])
-        assert narrowband_shares(writer) == {"alice": 0.5, "bob": 0.0}
+        writer.samples.add(bob.id, SPACE, [other, noisy])
+        assert narrowband_shares(writer) == {"alice": (0.5, 0.5), "bob": (0.0, 0.5)}
         writer.samples.remove_of(alice.id, SPACE.id)
         writer.samples.add(alice.id, SPACE, [wide])
-        assert narrowband_shares(writer) == {"alice": 0.0, "bob": 0.0}
+        assert narrowband_shares(writer) == {"alice": (0.0, 0.0), "bob": (0.0, 0.5)}
 
 
 def test_one_call_weighs_as_much_in_a_centroid_as_all_other_samples(

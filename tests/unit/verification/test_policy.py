@@ -21,7 +21,7 @@ from voiceid.verification import Policy
 
 POINTS = [OperatingPoint("wideband", 1.0, 0.9 - r, r, 0.1, 10**5, 100, r) for r in (0.1, 0.001)]
 CARD = DecisionRule("net", POINTS, 0.05)
-CONDITION = Condition(Band.WIDEBAND, 5.0, None, 9.0, 2)
+CONDITION = Condition((Band.WIDEBAND,), 5.0, None, 9.0, 2)
 CALIBRATION = StoredCalibration(
     id=7,
     space_id=SPACE.id,
