@@ -237,7 +237,7 @@ def _parsed(document: dict[str, Any], space: EmbeddingSpace, where: str) -> _Per
             expires_at=None if expires_at is None else moment(expires_at),
             enabled=False if facts["disabled"] is not False else None,
         )
-        details = _NOTHING if details.changes_nothing else details  # of most, and kept once
+        details = _NOTHING if details == _NOTHING else details  # of most, and kept once
         name, samples = speaker_name(facts["name"]), _new_samples(document["samples"], space)
         return _Person(name, moment(facts["created_at"]), details, samples)
     except (KeyError, TypeError, AttributeError, ValueError, VoiceIDError) as error:
