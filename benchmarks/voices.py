@@ -21,10 +21,13 @@ from benchmarks.trials import Voice
 from voiceid.audio import AudioOptions
 from voiceid.models.cards import load_cards, own_cards_folder, shipped_cards_folder
 from voiceid.models.install import ModelStore
+from voiceid.models.providers import EngineOptions
 from voiceid.speech.embedder import Embedder
 from voiceid.speech.encoder import Encoder
 from voiceid.speech.quality import QualityLimits
-from voiceid.speech.vad import SpeechOptions, open_detector
+from voiceid.speech.second_opinion import SecondOpinion
+from voiceid.speech.speaker_model import SECOND
+from voiceid.speech.vad import LittleSpeech, SpeechOptions, open_detector
 
 WORKERS = 2
 VAD_MODEL = "silero-vad"
@@ -66,8 +69,11 @@ def open_embedder(hearing: Hearing, workers: int = WORKERS) -> Embedder:
     """Build the product's way from audio to a vector."""
     encoder = open_encoder(hearing)
     store = model_store()
-    store.ensure(VAD_MODEL)
-    detector = open_detector(store.installed(VAD_MODEL), hearing.speech)
+    for name in (VAD_MODEL, SECOND):
+        store.ensure(name)
+    second = SecondOpinion.open(store.installed(SECOND), EngineOptions())
+    little = LittleSpeech(hearing.limits.min_net_speech_s, lambda: second)
+    detector = open_detector(store.installed(VAD_MODEL), hearing.speech, little=little)
     return Embedder(encoder, detector, AudioOptions(), hearing.limits, workers)
 
 

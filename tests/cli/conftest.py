@@ -61,7 +61,7 @@ def models(models_folder: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A models folder of this test's own."""
     folder = home / "models"
     folder.mkdir()
-    for name in ("campplus", "silero-vad"):
+    for name in ("campplus", "segmentation", "silero-vad"):
         for suffix in (".onnx", ".json"):
             shutil.copy(models_folder / f"{name}{suffix}", folder)
     monkeypatch.setenv("VOICEID_MODELS", str(folder))

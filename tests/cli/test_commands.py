@@ -529,8 +529,9 @@ def test_pull_of_what_is_installed_says_so(empty_home: Path, run: Runner) -> Non
     assert ran.out.splitlines() == [
         "campplus  is already installed",
         "silero-vad  is already installed",
+        "segmentation  is already installed",
     ]
-    assert [m["pulled"] for m in run("models", "pull", "--json").json_lines] == [False, False]
+    assert [m["pulled"] for m in run("models", "pull", "--json").json_lines] == [False] * 3
 
 
 def test_pull_from_a_file_of_other_bytes_installs_nothing(

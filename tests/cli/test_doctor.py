@@ -64,7 +64,7 @@ def test_a_missing_model_is_an_error_offline_and_a_warning_else(
     home: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VOICEID_MODELS", str(home / "none"))
-    assert findings(run, code=46)["models"] == {"error"}
+    assert findings(run, code=46)["models"] == {"error", "warning"}
     monkeypatch.setenv("VOICEID_OFFLINE", "false")
     assert findings(run)["models"] == {"warning"}
     assert not (home / "none").exists()

@@ -85,7 +85,7 @@ def show_command(console: Console, name: str) -> int:
     return exit_codes.DONE
 
 
-@leaf("pull", examples=["voiceid models pull campplus silero-vad"], group=command)
+@leaf("pull", examples=["voiceid models pull", "voiceid models pull campplus"], group=command)
 @click.argument("names", metavar="[NAME...]", nargs=-1)
 @click.option(
     "--from",
@@ -150,9 +150,9 @@ def remove_command(console: Console, names: tuple[str, ...]) -> int:
 
 
 def _needed(vid: VoiceID) -> Sequence[str]:
-    from voiceid.speech.speaker_model import DETECTOR  # noqa: PLC0415 - loaded by now
+    from voiceid.speech.speaker_model import DETECTOR, SECOND  # noqa: PLC0415 - loaded by now
 
-    return [vid.models.card.name, DETECTOR]
+    return [vid.models.card.name, DETECTOR, SECOND]
 
 
 def _status(vid: VoiceID, name: str) -> ModelStatus:

@@ -16,7 +16,7 @@ from voiceid.model_in_use import ModelInUse
 from voiceid.models import runtime
 from voiceid.permissions import exposures
 from voiceid.session import Session, trusted_paths
-from voiceid.speech.speaker_model import DETECTOR
+from voiceid.speech.speaker_model import DETECTOR, SECOND
 
 _TIGHT_BYTES, _FULL_BYTES = 1 << 30, 100 << 20
 """Free space from which a box should be looked after, and under which writes may fail soon."""
@@ -98,15 +98,22 @@ def _models(session: Session) -> Iterator[Finding]:
         message = f"the gallery was switched from {named} to {used}, which is used"
         hint = f"Set `model: {used}` in {session.config.file}, so that it says what is used."
         yield Finding("models", Health.WARNING, message, hint)
-    for name in (used, DETECTOR):
+    for name in (used, DETECTOR, SECOND):
         if session.models.is_installed(name):
             result = session.models.verify(name)
             message = f"{name} is as installed and {result.distance:.1e} off its reference"
             yield Finding("models", Health.OK, message)
         else:
-            health = Health.ERROR if session.config.offline else Health.WARNING
-            hint = f"Run `voiceid models pull {name}`; otherwise the first use fetches it."
-            yield Finding("models", health, f"{name} is not installed", hint)
+            yield _missing(name, offline=session.config.offline)
+
+
+def _missing(name: str, *, offline: bool) -> Finding:
+    message, hint = f"{name} is not installed", f"Run `voiceid models pull {name}`"
+    if name == SECOND:
+        message += f": shouted speech that {DETECTOR} does not hear gives no answer"
+        return Finding("models", Health.WARNING, message, f"{hint}.")
+    health = Health.ERROR if offline else Health.WARNING
+    return Finding("models", health, message, f"{hint}; otherwise the first use fetches it.")
 
 
 def _database(session: Session) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from voiceid.audio import AudioOptions
 from voiceid.domain import EmbeddingSpace
@@ -20,10 +21,16 @@ from voiceid.observability import Counters
 from voiceid.speech.embedder import Embedder
 from voiceid.speech.encoder import Encoder
 from voiceid.speech.quality import QualityLimits
-from voiceid.speech.vad import SpeechOptions, open_detector
+from voiceid.speech.vad import LittleSpeech, SpeechOptions, open_detector
+
+if TYPE_CHECKING:
+    from voiceid.speech.second_opinion import SecondOpinion
 
 DETECTOR = "silero-vad"
 """The card of the speech detector."""
+
+SECOND = "segmentation"
+"""The card of the model that is asked where the detector finds little speech."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ class SpeakerModel:
             raise ModelUnknown(f"{name} is a {self.card.kind} model, not an encoder")
         self._models, self._options, self._counters = models, options, counters
         self._notify, self._progress = notify, progress
-        self._loading = threading.Lock()
+        self._loading, self._asking = threading.Lock(), threading.Lock()
 
     @cached_property
     def space(self) -> EmbeddingSpace:
@@ -92,14 +99,43 @@ class SpeakerModel:
 
     @cached_property
     def _loaded(self) -> Embedder:
-        for name in (self.card.name, DETECTOR):
-            if not self._models.is_installed(name) and not self._models.offline:
-                self._notify(f"the model {name} is not installed yet; fetching it")
-            self._models.ensure(name, self._progress)
+        self._fetch_missing()
         started = time.perf_counter()
         options, artefact = self._options, self._models.installed(self.card.name)
         encoder = Encoder.open(artefact.path, artefact.sha256, self.space, options.engine)
-        detector = open_detector(self._models.installed(DETECTOR), options.speech, options.engine)
+        installed = self._models.installed(DETECTOR)
+        little = LittleSpeech(options.quality.min_net_speech_s, self._second_opinion)
+        detector = open_detector(installed, options.speech, options.engine, little)
         self._counters.loaded(time.perf_counter() - started)
         heard = self._counters.heard
         return Embedder(encoder, detector, options.audio, options.quality, self.workers, heard)
+
+    def _fetch_missing(self) -> None:
+        """Fetch what is missing; the second opinion only when something else is.
+
+        A home of an older voiceid hears as before, and is not made to wait for a download.
+        """
+        needed = [self.card.name, DETECTOR]
+        if not all(map(self._models.is_installed, needed)) and not self._models.offline:
+            needed.append(SECOND)
+        for name in needed:
+            if not self._models.is_installed(name) and not self._models.offline:
+                self._notify(f"the model {name} is not installed yet; fetching it")
+            self._models.ensure(name, self._progress)
+
+    def _second_opinion(self) -> SecondOpinion | None:
+        with self._asking:
+            return self._second
+
+    @cached_property
+    def _second(self) -> SecondOpinion | None:
+        from voiceid.speech.second_opinion import SecondOpinion  # noqa: PLC0415 - seldom needed
+
+        if not self._models.is_installed(SECOND):
+            self._notify(
+                f"{DETECTOR} found little speech in a recording that is loud enough for some, and"
+                f" the model {SECOND}, which hears shouted speech, is not installed:"
+                f" `voiceid models pull {SECOND}`"
+            )
+            return None
+        return SecondOpinion.open(self._models.installed(SECOND), self._options.engine)

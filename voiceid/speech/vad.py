@@ -3,10 +3,14 @@
 The model takes frames of 512 new samples with the 64 before them, and carries the state of
 its LSTM from call to call.  Frames go in batches of a fixed size, whatever the size of the
 blocks, so that the result cannot depend on how the audio was cut.
+
+Frames wait until there is enough speech for an embedding, which is then what it always was.  Where
+a recording ends before, a second opinion may find speech in what waits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,11 +20,12 @@ import numpy.typing as npt
 from voiceid.domain import Float32Array
 from voiceid.errors import ModelRuntimeError
 from voiceid.models.providers import EngineOptions
-from voiceid.speech.quality import FRAME_SAMPLES
+from voiceid.speech.quality import FRAME_S, FRAME_SAMPLES
 
 if TYPE_CHECKING:  # the options are needed without the engine
     from voiceid.models.runtime import Session
     from voiceid.models.status import InstalledModel
+    from voiceid.speech.second_opinion import SecondOpinion
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -30,6 +35,11 @@ _BATCH_FRAMES = 256
 """8 s a call: of 16 to 4096 the fastest (1125x real time on one thread; whole files 520x)."""
 
 _SAMPLES_PER_S = 16_000
+
+_MIN_POWER = 1e-5
+"""-50 dBFS.  What is softer is no speech that Silero fails on: it hears speech from there up."""
+_MAX_WAITING_FRAMES = 3750
+"""120 s, 8 MB: of a longer recording the end gets a second opinion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,32 +85,50 @@ class SpeechChunk(NamedTuple):
     kept: Float32Array
 
 
+@dataclass(frozen=True, slots=True)
+class LittleSpeech:
+    """When a second opinion is asked, and whom.
+
+    - `under_s`: where there is less speech than this, but as much that is loud enough for it.
+    - `second`: loads what is asked; None where it is not installed.
+    """
+
+    under_s: float
+    second: Callable[[], SecondOpinion | None]
+
+
 class SpeechDetector:
     """Makes streams; safe to share among threads.
 
     - `session`: of Silero's sequence model: ``input`` (frames, 576), ``h`` and ``c`` (1, 1, 128)
       in, ``speech_probs`` (frames), ``hn`` and ``cn`` out.
+    - `little`: None: no second opinion is asked.
     """
 
-    def __init__(self, session: Session, options: SpeechOptions) -> None:
+    def __init__(
+        self, session: Session, options: SpeechOptions, little: LittleSpeech | None = None
+    ) -> None:
         self.options = options
-        self._session = session
+        self._session, self._little = session, little
 
     def stream(self) -> SpeechStream:
         """Return a detector for one recording."""
-        return SpeechStream(self._session, self.options)
+        return SpeechStream(self._session, self.options, self._little)
 
 
 class SpeechStream:
     """Finds the speech of one recording; for one thread."""
 
-    def __init__(self, session: Session, options: SpeechOptions) -> None:
+    def __init__(
+        self, session: Session, options: SpeechOptions, little: LittleSpeech | None = None
+    ) -> None:
         self._session = session
         self._threshold = options.threshold
         self._state = (np.zeros(_STATE_SHAPE, np.float32), np.zeros(_STATE_SHAPE, np.float32))
         self._context = np.zeros(_CONTEXT_SAMPLES, np.float32)
         self._waiting: list[Float32Array] = []
         self._n_waiting = 0
+        self._doubt = _Doubt(little, options.threshold)
         self._padding = _Padding(options.pad_frames)
         self._room = round(options.max_speech_s * _SAMPLES_PER_S)
 
@@ -117,21 +145,26 @@ class SpeechStream:
         samples = np.concatenate(self._waiting)
         whole = len(samples) - len(samples) % batch
         self._waiting, self._n_waiting = [samples[whole:]], len(samples) - whole
-        return [self._chunk(samples[i : i + batch]) for i in range(0, whole, batch)]
+        for i in range(0, whole, batch):
+            self._hear(samples[i : i + batch])
+        return [self._chunk(*known) for known in self._doubt.settled()]
 
     def finish(self) -> list[SpeechChunk]:
         """Return what is left at the end of the recording."""
         samples = np.concatenate([*self._waiting, np.empty(0, np.float32)])
         n_missing = -len(samples) % FRAME_SAMPLES
         self._waiting, self._n_waiting = [], 0
-        chunks = [self._chunk(np.pad(samples, (0, n_missing)))] if len(samples) else []
+        if len(samples):
+            self._hear(np.pad(samples, (0, n_missing)))
+        chunks = [self._chunk(*known) for known in self._doubt.finish()]
         tail = self._room_for(self._padding.finish(n_missing))
         nothing = np.empty((0, FRAME_SAMPLES), np.float32)
         return [*chunks, SpeechChunk(nothing, np.empty(0, np.bool_), tail)]
 
-    def _chunk(self, samples: Float32Array) -> SpeechChunk:
-        frames = samples.reshape(-1, FRAME_SAMPLES)
-        speech = self._probabilities(samples) >= self._threshold
+    def _hear(self, samples: Float32Array) -> None:
+        self._doubt.add(samples.reshape(-1, FRAME_SAMPLES), self._probabilities(samples))
+
+    def _chunk(self, frames: Float32Array, speech: BoolArray) -> SpeechChunk:
         return SpeechChunk(frames, speech, self._room_for(self._padding.push(frames, speech)))
 
     def _probabilities(self, samples: Float32Array) -> Float32Array:
@@ -156,6 +189,53 @@ class SpeechStream:
         taken = kept[: self._room]
         self._room -= len(taken)
         return taken
+
+
+class _Doubt:
+    """Keeps frames back until there is enough speech in them, or the recording ends."""
+
+    def __init__(self, little: LittleSpeech | None, threshold: float) -> None:
+        self._little, self._threshold = little, threshold
+        self._waiting: list[tuple[Float32Array, Float32Array]] = []
+        self._n_speech = self._n_waiting = 0
+
+    def add(self, frames: Float32Array, probabilities: Float32Array) -> None:
+        """Take (k, 512) frames and their (k,) probabilities."""
+        self._waiting.append((frames, probabilities))
+        self._n_waiting += len(frames)
+        self._n_speech += int((probabilities >= self._threshold).sum())
+
+    def settled(self) -> list[tuple[Float32Array, BoolArray]]:
+        """Return, in order, the frames that need not wait, and whether they are speech."""
+        known = []
+        while self._waiting and (self._is_enough(self._n_speech) or self._is_full):
+            frames, probabilities = self._waiting.pop(0)
+            self._n_waiting -= len(frames)
+            known.append((frames, probabilities >= self._threshold))
+        return known
+
+    def finish(self) -> list[tuple[Float32Array, BoolArray]]:
+        """Return the frames that are left, and whether they are speech."""
+        if self._is_enough(self._n_speech) or not self._waiting:
+            return self.settled()
+        frames, probabilities = (np.concatenate(part) for part in zip(*self._waiting, strict=True))
+        self._waiting = []
+        return [(frames, (probabilities >= self._threshold) | self._second(frames, probabilities))]
+
+    def _second(self, frames: Float32Array, probabilities: Float32Array) -> BoolArray:
+        loud = frames.var(axis=1) >= _MIN_POWER
+        speech = np.zeros(len(frames), np.bool_)
+        if self._little is None or not self._is_enough(int(loud.sum())):
+            return speech
+        second = self._little.second()
+        return speech if second is None else second.speech(frames, loud, probabilities)
+
+    def _is_enough(self, n_frames: int) -> bool:
+        return self._little is None or n_frames * FRAME_S >= self._little.under_s
+
+    @property
+    def _is_full(self) -> bool:
+        return self._n_waiting > _MAX_WAITING_FRAMES
 
 
 class _Padding:
@@ -198,7 +278,10 @@ def _dilated(mask: BoolArray, n: int) -> BoolArray:
 
 
 def open_detector(
-    installed: InstalledModel, options: SpeechOptions, engine: EngineOptions = EngineOptions()
+    installed: InstalledModel,
+    options: SpeechOptions,
+    engine: EngineOptions = EngineOptions(),
+    little: LittleSpeech | None = None,
 ) -> SpeechDetector:
     """Load an installed detector; see :meth:`voiceid.models.runtime.Session.open`."""
     from voiceid.models.runtime import Session  # noqa: PLC0415 - the options are needed without it
@@ -210,4 +293,4 @@ def open_detector(
         sha256=installed.sha256,
         engine=engine,
     )
-    return SpeechDetector(session, options)
+    return SpeechDetector(session, options, little)

@@ -34,7 +34,14 @@ def heard(
     session: Session, samples: np.ndarray, options: SpeechOptions, cuts: list[int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return frames, mask and kept samples of a recording that arrives in pieces."""
-    stream = SpeechDetector(session, options).stream()
+    return heard_by(SpeechDetector(session, options), samples, cuts)
+
+
+def heard_by(
+    detector: SpeechDetector, samples: np.ndarray, cuts: list[int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what :func:`heard` returns, of any detector."""
+    stream = detector.stream()
     borders = [0, *sorted(cuts), len(samples)]
     chunks = [
         chunk

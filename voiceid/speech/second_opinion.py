@@ -1,0 +1,187 @@
+"""A second opinion on speech, for recordings in which the detector finds little.
+
+Silero hears nothing in some loud, shouted or emotional speech.  The segmentation model hears it,
+but takes sirens, chirps, barks and alarms for speech as well.  So what it calls speech must also
+change as speech does; the limits were chosen on changed copies of real speech in which Silero
+found less than a second, and on sounds that are no speech (docs/numbers.md has the counts).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.domain import Float32Array
+from voiceid.errors import ModelRuntimeError
+from voiceid.models.providers import EngineOptions
+from voiceid.models.runtime import Session
+from voiceid.models.status import InstalledModel
+from voiceid.speech.quality import FRAME_SAMPLES
+
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.floating]
+
+_RATE_HZ = 16_000
+_WINDOW_SAMPLES = 10 * _RATE_HZ
+"""On which the segmentation model was trained."""
+_MIN_PROBABILITY = 0.5
+_LEAST_SAMPLES, _STEP_SAMPLES = 991, 270
+"""What the model needs for one answer, and between two (voiceid/models/segmentation.py)."""
+_MIN_SILERO = 0.005
+"""Mean of Silero's probabilities where speech is claimed: under it Silero is sure of its no."""
+_MIN_BALANCE_SPAN = 3.0
+"""Vowels are low and consonants high: how far the balance of high to low frequencies goes, from its
+20th to its 95th percentile, in nepers of power."""
+_MIN_CHANGE = 0.7
+"""Median distance of two envelopes 30 ms apart: speech never stands still."""
+_MAX_REPETITION = 0.7
+"""Correlation of the spectrum with itself some time later: alarms repeat themselves."""
+_MIN_RUN, _MAX_GAP = 40, 6
+"""0.4 s of sound without a gap of more than 0.06 s, in steps of 10 ms: a word.  Barks and bursts
+are shorter."""
+_REPEATS = range(25, 300)
+"""0.25 to 3 s, in steps of 10 ms."""
+
+_HOP, _SPAN, _FFT = 160, 400, 512
+_BANDS, _CEPSTRA = 24, 8
+_LOW_HZ, _HIGH_HZ = 100.0, 7600.0
+_LOW_BANDS, _HIGH_BANDS = slice(0, 12), slice(16, 24)
+"""Under 1.8 kHz, and over 2.9 kHz."""
+_FLOOR, _MIN_ACTIVE, _MIN_STRONG = 1e-5, 1e-4, 1e-2
+"""Of the power of the loud parts (their 95th percentile): 50, 40 and 20 dB below."""
+
+
+class SecondOpinion:
+    """Says where the segmentation model hears speech.  Safe to share among threads.
+
+    - `session`: ``waveform`` (N, samples) in, ``log_probs`` (N, frames, 7) out.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @classmethod
+    def open(cls, installed: InstalledModel, engine: EngineOptions) -> Self:
+        """Load the installed model; see :meth:`voiceid.models.runtime.Session.open`."""
+        session = Session.open(
+            installed.path,
+            inputs={"waveform": 2},
+            outputs=["log_probs"],
+            sha256=installed.sha256,
+            engine=engine,
+        )
+        return cls(session)
+
+    def speech(
+        self, frames: Float32Array, loud: BoolArray, probabilities: Float32Array
+    ) -> BoolArray:
+        """Return whether each frame is speech: (k,) bool, all False where it is not like speech.
+
+        - `frames` (k, 512) float32 at 16 kHz.
+        - `loud` (k,) bool: nothing else can be speech.
+        - `probabilities` (k,) float32: Silero's.
+        """
+        samples = frames.reshape(-1)
+        if len(samples) < _LEAST_SAMPLES:
+            return np.zeros(len(frames), np.bool_)
+        spoken = self._spoken(samples)
+        centres = np.arange(len(frames)) * FRAME_SAMPLES + FRAME_SAMPLES // 2
+        nearest = np.round((centres - _LEAST_SAMPLES // 2) / _STEP_SAMPLES).astype(np.int64)
+        speech: BoolArray = spoken[np.clip(nearest, 0, len(spoken) - 1)] & loud
+        sure_no = not speech.any() or float(probabilities[speech].mean()) < _MIN_SILERO
+        if sure_no or not _changes_like_speech(samples, speech):
+            speech[:] = False
+        return speech
+
+    def _spoken(self, samples: Float32Array) -> BoolArray:
+        """Return for each frame of the model, 270 samples apart, whether somebody speaks."""
+        n_frames = 1 + (len(samples) - _LEAST_SAMPLES) // _STEP_SAMPLES
+        spoken = np.zeros(n_frames, np.bool_)
+        last = max(0, len(samples) - _WINDOW_SAMPLES) // _STEP_SAMPLES
+        step = _WINDOW_SAMPLES // _STEP_SAMPLES
+        for first in [*range(0, last, step), last]:
+            window = samples[first * _STEP_SAMPLES :][:_WINDOW_SAMPLES]
+            [log_probs] = self._session.run({"waveform": window[None]})
+            if not np.all(np.isfinite(log_probs)):
+                raise ModelRuntimeError(
+                    "the segmentation model gave something that is not a probability",
+                    hint="Run `voiceid models verify segmentation`.",
+                )
+            heard = np.exp(log_probs[0, :, 0]) <= 1 - _MIN_PROBABILITY
+            spoken[first : first + len(heard)] = heard[: n_frames - first]
+        return spoken
+
+
+def _changes_like_speech(samples: Float32Array, speech: BoolArray) -> bool:
+    """Whether the spectrum changes as that of speech does where speech is claimed."""
+    power = _band_powers(samples)
+    centres = np.arange(len(power)) * _HOP + _SPAN // 2
+    claimed = np.repeat(speech, FRAME_SAMPLES)[centres]
+    total = power.sum(axis=1)
+    loudness = float(np.quantile(total[claimed], 0.95))
+    active = claimed & (total > _MIN_ACTIVE * loudness)
+    levels = np.log(power + _FLOOR * loudness)
+    return (
+        _balance_span(power[active] + _FLOOR * loudness) >= _MIN_BALANCE_SPAN
+        and _change(levels, active) >= _MIN_CHANGE
+        and _longest_run(claimed & (total > _MIN_STRONG * loudness)) >= _MIN_RUN
+        and _repetition(levels, active) <= _MAX_REPETITION
+    )
+
+
+def _band_powers(samples: Float32Array) -> FloatArray:
+    """Return (frames, 24): the power in mel bands every 10 ms, over 25 ms."""
+    spans = np.lib.stride_tricks.sliding_window_view(samples - samples.mean(), _SPAN)[::_HOP]
+    spectrum = np.fft.rfft(spans * np.hanning(_SPAN).astype(np.float32), _FFT)
+    power: FloatArray = (spectrum.real**2 + spectrum.imag**2) @ _filters().T
+    return power
+
+
+@cache
+def _filters() -> FloatArray:
+    """Return (24, 257): triangles between equal steps of mel (O'Shaughnessy's formula)."""
+    mels = np.linspace(_mel(_LOW_HZ), _mel(_HIGH_HZ), _BANDS + 2)
+    edges = 700 * (10 ** (mels / 2595) - 1)
+    hz = np.arange(_FFT // 2 + 1) * _RATE_HZ / _FFT
+    low, centre, high = (edges[i : i + _BANDS, None] for i in range(3))
+    rising, falling = (hz - low) / (centre - low), (high - hz) / (high - centre)
+    triangles: FloatArray = np.maximum(np.minimum(rising, falling), 0.0)
+    return triangles
+
+
+def _mel(hz: float) -> float:
+    return float(2595 * np.log10(1 + hz / 700))
+
+
+def _balance_span(power: FloatArray) -> float:
+    high, low = (power[:, bands].sum(axis=1) for bands in (_HIGH_BANDS, _LOW_BANDS))
+    bottom, top = np.quantile(np.log(high / low), (0.2, 0.95))
+    return float(top - bottom)
+
+
+def _change(levels: FloatArray, active: BoolArray) -> float:
+    order = np.outer(np.arange(_BANDS) + 0.5, np.arange(1, _CEPSTRA + 1))
+    cepstra = levels @ (np.cos(np.pi / _BANDS * order) * np.sqrt(2 / _BANDS))
+    distances = np.abs(cepstra[3:] - cepstra[:-3]).mean(axis=1)[active[3:] & active[:-3]]
+    return float(np.median(distances)) if len(distances) else 0.0
+
+
+def _longest_run(strong: BoolArray) -> int:
+    places = np.flatnonzero(strong)
+    runs = np.split(places, np.flatnonzero(np.diff(places) > _MAX_GAP + 1) + 1)
+    return max(int(run[-1] - run[0]) + 1 for run in runs)
+
+
+def _repetition(levels: FloatArray, active: BoolArray) -> float:
+    shape = (levels - levels[active].mean(axis=0)) * active[:, None]
+    energy = np.cumsum(np.square(shape).sum(axis=1))
+    lags = [lag for lag in _REPEATS if lag < len(shape) - 50]
+    found = [
+        float(np.vdot(shape[lag:], shape[:-lag]))
+        / np.sqrt(energy[-lag - 1] * (energy[-1] - energy[lag - 1]) + 1e-12)
+        for lag in lags
+    ]
+    return max(found, default=0.0)
