@@ -19,6 +19,7 @@ demo: .venv/.installed data/ami/.complete
 wheel: .venv/.installed data/ami/.complete
 	@.ci/wheel
 
+# One thread for BLAS: others spin while they wait, 57 s of CPU for a test of 6 s on a busy machine.
 test: lint data/ami/.complete models
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 

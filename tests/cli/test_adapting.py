@@ -19,12 +19,6 @@ from voiceid.domain import NewSample
 PIECE_S = 1.6
 
 
-@pytest.fixture(autouse=True)
-def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw the speakers 50 times: what 200 draws come to is a matter of `test_choice`."""
-    monkeypatch.setattr("voiceid.decision.choice.RESAMPLES", 50)
-
-
 @pytest.fixture(scope="module")
 def pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Turns of AMI meetings in pieces of 1.6 s, and a manifest of who speaks in them."""
