@@ -27,7 +27,7 @@ def older_report(path: Path) -> dict[str, Any]:
                 )
             _figures(found)
             return found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     raise TrialsInvalid(
         f"{path} is not a report of an evaluation", hint="Name a report.json that evaluate wrote."

@@ -19,6 +19,7 @@ from voiceid.decision.embeddings import from_base64, to_base64
 from voiceid.domain import Embedding, EmbeddingSpace, QualityReport, Utterance
 from voiceid.errors import ConfigError
 
+_UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _DIGITS = 16
 """Of the hash: 64 bits against damage by chance."""
 
@@ -74,7 +75,7 @@ class EmbeddingCache:
         for line in lines:
             body = line[_DIGITS + 1 :].decode(errors="replace")
             if line == _sealed(body).encode():
-                with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                with contextlib.suppress(*_UNUSABLE):
                     utterance = self._utterance(json.loads(body))
                     heard.append((utterance.pcm_sha256, utterance))
         return heard

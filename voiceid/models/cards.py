@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from voiceid.decision.rule import DecisionRule, OperatingPoint
 from voiceid.domain import Band, EmbeddingSpace
-from voiceid.errors import ConfigError
+from voiceid.errors import ConfigError, ModelError
 from voiceid.shipped import shipped
 
 T = TypeVar("T")
@@ -189,9 +189,16 @@ def load_cards(*folders: Path) -> dict[str, ModelCard]:
     """Read all cards of the folders; a later folder's card wins over an earlier one's."""
     cards: dict[str, ModelCard] = {}
     for folder in folders:
-        for path in sorted(folder.glob("*.toml")):
-            card = _read_card(path)
-            cards[card.name] = card
+        try:
+            paths = sorted(path for path in folder.iterdir() if path.suffix == ".toml")
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise ModelError(
+                f"the models folder {folder} cannot be read: {error.strerror}",
+                hint="Give this user the right to read it, or set `models:` to another folder.",
+            ) from error
+        cards |= {card.name: card for card in map(_read_card, paths)}
     return cards
 
 
@@ -240,7 +247,7 @@ def _literal(value: object) -> str:
 def _read_card(path: Path) -> ModelCard:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"the model card {path} cannot be read: {error}") from error
     source = document.get("source")
     keys = set(source) if isinstance(source, Mapping) else set()
@@ -311,7 +318,10 @@ def _typed(value: Any, annotation: str, where: str) -> Any:
     if kind != annotation and isinstance(value, list):
         return tuple(_typed(item, kind, where) for item in value)
     if kind == annotation == "float" and type(value) in {int, float}:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise ConfigError(f"{where} is far too large") from error
     if kind == annotation == type(value).__name__:
         return value
     raise ConfigError(f"{where} must be of type {annotation}")

@@ -206,7 +206,7 @@ class ModelStore:
         """Remove a model; one made here goes with its card.  Raises ModelNotInstalled."""
         path = self._path(self.card(name))
         own = own_cards_folder(self.folder) / f"{name}.toml"
-        if own.exists():
+        if os.path.exists(own):
             own.unlink(missing_ok=True)
             self.cards = {key: value for key, value in self.cards.items() if key != name}
         else:
@@ -239,7 +239,7 @@ class ModelStore:
     def _receipt(self, card: ModelCard) -> str | None:
         """Return the hash of the artefact, or None when this card's model is not installed."""
         path = self._path(card)
-        return read_receipt(path.with_suffix(".json"), card) if path.is_file() else None
+        return read_receipt(path.with_suffix(".json"), card) if os.path.isfile(path) else None
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:
@@ -327,7 +327,7 @@ def _not_installed(card: ModelCard, folder: Path, *, offline: bool) -> ModelNotI
 
 def _read(path: Path) -> bytes:
     """Return the bytes of a file that holds weights; raises CheckpointInvalid."""
-    if path.is_file() and path.stat().st_size > MAX_BYTES:
+    if os.path.isfile(path) and path.stat().st_size > MAX_BYTES:
         raise CheckpointInvalid(f"{path} is larger than any checkpoint here")
     return read_file(path)
 

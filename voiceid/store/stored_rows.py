@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 GROUP_SEPARATOR = "\n"
 """Between the names of a speaker's groups, none of which has a character that is not visible."""
-_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError)
+_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError)
 """What reading a row raises when the program did not write what is in it."""
 
 
