@@ -15,6 +15,7 @@ from voiceid.audio import AudioSource, KeptAudio, Tape
 from voiceid.domain import EnrollmentClip, EnrollmentReport, NewSample, Speaker
 from voiceid.enrollment.checks import Checks, Findings
 from voiceid.enrollment.clips import Clip, Heard, Person, clip_of
+from voiceid.enrollment.names import check_name
 from voiceid.errors import EnrollmentRefused
 from voiceid.models.runtime import in_order
 from voiceid.observability import ChangeKind
@@ -97,7 +98,8 @@ class Enroller:
         reader.spaces.require_current(self.embedder.space.id)
         before = reader.speakers.find(person.name)
         findings = self.checks.run(reader, before, clips, append=mode == "append")
-        problems = tuple(replace(p, overridden=force and p.overridable) for p in findings.problems)
+        found = [*findings.problems, *check_name(reader, before, person.name)]
+        problems = tuple(replace(p, overridden=force and p.overridable) for p in found)
         report = EnrollmentReport(
             name=person.name if before is None else before.name,
             speaker=before,
