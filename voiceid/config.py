@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,14 @@ ENV_PREFIX = "VOICEID_"
 """``VOICEID_DECISION__MARGIN=0.1`` sets ``decision.margin``."""
 
 _NOTSETTINGS = {"VOICEID_HOME", "VOICEID_DATABASE"}
+
+_FAULTS = (
+    *(OSError, yaml.YAMLError, ValueError, RecursionError, Unfit),
+    *(ArithmeticError, AttributeError, LookupError, TypeError),
+)
+"""What PyYAML raises; ValueError also for 2001-13-45, AttributeError for ``!!timestamp x``."""
+
+_SHOWN_CHARS = 80
 
 _SECRET = {"database_url"}
 """Settings that may hold a password: what was given is not repeated in an error."""
@@ -214,8 +222,7 @@ def load_config(
             values[key] = SETTINGS[key][1](value)
             sources[key] = source
         except (ValueError, TypeError) as error:
-            shown = "a text" if key in _SECRET else repr(value)
-            problems.append(f"{source}: {key} is {shown}, {error}")
+            problems.append(f"{source}: {key} is {_shown(key, value)}, {error}")
     aim = Aim()
     try:
         aim = aim_of(_section(values, "decision"), "the settings")
@@ -276,12 +283,45 @@ def _compose(
         runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
         workers=values["runtime.workers"],
         log_format=values["log.format"],
-        log_file=path("log.file") if values["log.file"] is not None else None,
+        log_file=_log_file(values["log.file"], sources["log.file"], path, data),
         sources=sources,
         unread_file=_unread(
             folder, data, home_named=home_named, data_named=sources["data"] == "flag"
         ),
     )
+
+
+def _log_file(
+    given: str | None, source: str, path: Callable[[str], Path], data: Path
+) -> Path | None:
+    """Return where events are appended: below the data folder, unless the caller says elsewhere.
+
+    A file of settings may have another author than the one who runs the command, and must not
+    make it write to any file that it may write to.
+    """
+    if given is None:
+        return None
+    file, by_caller = path("log.file"), source == "flag" or source.startswith(ENV_PREFIX)
+    if by_caller and Path(given).is_absolute():
+        return file
+    folder = os.path.realpath(file.parent)  # without links and `..`
+    if not Path(folder).is_relative_to(os.path.realpath(data)):
+        raise ConfigError(
+            f"{source}: log.file is {given!r}, and {file} is not below the data folder {data}",
+            hint=f"Put it there, or set {ENV_PREFIX}LOG__FILE to an absolute path.",
+        )
+    return file
+
+
+def _shown(key: str, value: object) -> str:
+    """Return a value as an error repeats it."""
+    if key in _SECRET:
+        return "a text"
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):
+        return "a number of thousands of digits"
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
 
 
 def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -295,7 +335,7 @@ def _from_file(path: Path, problems: list[str]) -> Iterator[tuple[str, object, s
         document = _parsed(content(path, SETTINGS_FILE))
     except FileNotFoundError:
         return
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, Unfit) as error:
+    except _FAULTS as error:
         problems.append(f"{path}: cannot be read: {' '.join(str(error).split())}")
         return
     if document is None:
@@ -316,7 +356,7 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object,
             key = name.removeprefix(ENV_PREFIX).lower().replace("__", ".")
             try:
                 value = _parsed(text)
-            except yaml.YAMLError:
+            except _FAULTS:
                 value = text
             yield key, value, name
 

@@ -62,7 +62,7 @@ def known(home: Path) -> VoiceID:
 
 def changes(home: Path) -> list[tuple[str, int | None]]:
     """Return the kinds and numbers of the changes in the log."""
-    lines = (home / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (home / "data" / "log.jsonl").read_text(encoding="utf-8").splitlines()
     events = [json.loads(line) for line in lines]
     return [(one["kind"], one["number"]) for one in events if one["event"] == "change"]
 
@@ -70,7 +70,7 @@ def changes(home: Path) -> list[tuple[str, int | None]]:
 def test_what_helps_speakers_it_has_not_heard_decides_and_can_be_taken_back(
     known: VoiceID, home: Path, run: Runner, ami: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("VOICEID_LOG__FILE", "log.jsonl")
+    monkeypatch.setenv("VOICEID_LOG__FILE", "data/log.jsonl")
     door = ami.cut("alice-4", home / "door.wav")
     before = run("identify", door, "--json").json
     assert before["speaker"]["name"] == "alice"

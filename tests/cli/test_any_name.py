@@ -48,6 +48,12 @@ REFUSED = {
     "surrogate": "a\ud800",
     "joiner": "a\u200db",
     "separator": "a\u2028b",
+    "hangul filler": "a\u3164",
+    "hangul filler alone": "\u115f",
+    "blank braille": "\u2800",
+    "variation": "a\ufe0fb",
+    "more variation": "a\U000e0101",
+    "joined graphemes": "a\u034fb",
 }
 SAME = [
     ("Alice", "ALICE"),

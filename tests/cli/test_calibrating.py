@@ -50,7 +50,7 @@ def test_it_can_be_chosen_left_and_removed(
     ami: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("VOICEID_LOG__FILE", "log.jsonl")
+    monkeypatch.setenv("VOICEID_LOG__FILE", "data/log.jsonl")
     door = ami.cut("alice-4", home / "door.wav")
     number = calibrated["id"]
     words = ["calibrate", site / "site.csv", "--cache", site / "cache", "--no-use", "--json"]
@@ -71,7 +71,7 @@ def test_it_can_be_chosen_left_and_removed(
     assert (found["calibration"], found["llr"]) == (None, None)
     assert found["threshold_source"].startswith("card campplus")
     assert run("calibrations", "remove", str(number)).code == 0
-    events = [json.loads(line) for line in (home / "log.jsonl").read_text().splitlines()]
+    events = [json.loads(line) for line in (home / "data" / "log.jsonl").read_text().splitlines()]
     assert [(e["kind"], e["number"]) for e in events if e["event"] == "change"] == [
         ("calibrate", again.json["id"]),
         ("use_calibration", again.json["id"]),

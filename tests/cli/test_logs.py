@@ -24,8 +24,8 @@ def door(home: Path, ami: Any) -> Path:
 
 @pytest.fixture
 def log(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("VOICEID_LOG__FILE", "logs/voiceid.jsonl")
-    return home / "logs" / "voiceid.jsonl"
+    monkeypatch.setenv("VOICEID_LOG__FILE", "data/logs/voiceid.jsonl")
+    return home / "data" / "logs" / "voiceid.jsonl"
 
 
 def events(log: Path) -> list[dict[str, Any]]:
@@ -141,6 +141,46 @@ def test_a_file_that_cannot_be_opened_is_reported_before_anything_is_done(
     assert "nothing was done" in ran.err
     monkeypatch.delenv("VOICEID_LOG__FILE")
     assert "bob" in run("speakers", "list").out
+
+
+def test_settings_may_name_a_file_below_the_data_folder_alone(
+    door: Path, run: Runner, tmp_path: Path
+) -> None:
+    outside = tmp_path / "of_another"
+    outside.mkdir()
+    (door.parent / "data" / "linked").symlink_to(outside)
+    for name in (outside / "log", "log", "data/../log", "data/linked/log", "~/log"):
+        (door.parent / "config.yaml").write_text(f"log: {{file: {name}}}\n")
+        ran = run("verify", "alice", door)
+        assert (ran.code, ran.out) == (21, "")
+        assert "not below the data folder" in ran.err
+    assert list(outside.iterdir()) == []
+    (door.parent / "config.yaml").write_text("log: {file: data/logs/log}\n")
+    assert run("verify", "alice", door).code == 0
+    assert len(events(door.parent / "data" / "logs" / "log")) == 1
+
+
+def test_a_relative_path_of_the_environment_is_held_to_the_data_folder_too(
+    door: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOICEID_LOG__FILE", "log.jsonl")
+    assert run("verify", "alice", door).code == 21
+    monkeypatch.setenv("VOICEID_LOG__FILE", str(door.parent / "log.jsonl"))
+    assert run("verify", "alice", door).code == 0
+    assert len(events(door.parent / "log.jsonl")) == 1
+
+
+def test_a_link_or_a_pipe_is_no_log(door: Path, log: Path, run: Runner, tmp_path: Path) -> None:
+    log.parent.mkdir()
+    (tmp_path / "other").write_text("kept\n")
+    log.symlink_to(tmp_path / "other")
+    ran = run("verify", "alice", door)
+    assert (ran.code, ran.out) == (21, "")
+    assert "symbolic link" in ran.err
+    assert (tmp_path / "other").read_text() == "kept\n"
+    log.unlink()
+    os.mkfifo(log)
+    assert "it is not a file" in run("verify", "alice", door).err
 
 
 def test_a_disk_that_fills_up_within_a_line_spoils_no_other(

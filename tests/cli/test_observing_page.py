@@ -20,7 +20,7 @@ PAGE = (REPO / "docs" / "observing.md").read_text(encoding="utf-8")
 def test_the_page_tells_every_key_of_every_event_and_no_other(
     home: Path, ami: Any, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("VOICEID_LOG__FILE", "log.jsonl")
+    monkeypatch.setenv("VOICEID_LOG__FILE", "data/log.jsonl")
     door = ami.cut("alice-4", home / "door.wav")
     run("verify", "alice", door)
     run("speakers", "rename", "bob", "robert")
@@ -30,7 +30,7 @@ def test_the_page_tells_every_key_of_every_event_and_no_other(
         event: {key for key, where in rows if where == "all" or event in where.split(", ")}
         for event in KEYS
     }
-    lines = (home / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (home / "data" / "log.jsonl").read_text(encoding="utf-8").splitlines()
     assert {one["event"]: set(one) for one in map(json.loads, lines)} == told
     assert {where for _, wheres in rows for where in wheres.split(", ")} == {"all", *KEYS}
 

@@ -120,7 +120,10 @@ def test_the_model_of_a_server_is_changed_and_its_kept_audio_goes_with_the_speak
 def test_what_is_of_files_only_says_what_to_use_and_no_password_is_shown(
     url: DatabaseUrl, home: Path, run: Runner
 ) -> None:
-    assert run("database", "copy", "data/voiceid.sqlite3", url.text).code == 0
+    assert run("database", "copy", "data/voiceid.sqlite3", "env:VOICEID_DATABASE_URL").code == 0
+    assert run("database", "copy", "data/voiceid.sqlite3", "env:NO_SUCH_NAME").code == 2
+    assert run("database", "copy", "settings", "env:VOICEID_DATABASE_URL").code == 50
+    assert run("database", "copy", "settings", "from-server.sqlite3").code == 0
     backup = run("database", "backup", "copy.sqlite3")
     assert backup.code == 50
     assert "pg_dump" in backup.err
@@ -133,7 +136,9 @@ def test_what_is_of_files_only_says_what_to_use_and_no_password_is_shown(
     assert "not empty" in again.err
     unread = run("database", "copy", "data/voiceid.sqlite3", "mysql://u:well-kept@h/v")
     assert unread.code == 21
+    extra = run("database", "copy", "a", "b", "postgresql+psycopg://u:well-kept@h/v")
+    assert extra.code == 2
     shown = run("config", "show")
     assert str(url) in shown.out
-    said = [backup, restored, again, unread, shown]
+    said = [backup, restored, again, unread, extra, shown]
     assert not [one for one in said if "well-kept" in one.out + one.err]

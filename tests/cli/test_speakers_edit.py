@@ -235,3 +235,10 @@ def test_columns_that_are_the_same_in_every_row_are_left_out(home: Path, run: Ru
     samples = run("samples", "list", "alice").out.splitlines()[0]
     assert "embedding space" not in samples
     assert "warnings" not in samples
+
+
+def test_an_expiry_that_is_past_is_said(home: Path, run: Runner) -> None:
+    past = run("speakers", "edit", "alice", "--expires", "2020-01-31")
+    assert past.code == 0
+    assert "2020-01-31 is past: the speaker is never accepted" in past.err
+    assert "past" not in run("speakers", "edit", "alice", "--expires", "2999-01-31").err

@@ -14,7 +14,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from voiceid import ChangeRefused, EnrollmentRefused, SpeakerNotFound, ThresholdUnavailable, VoiceID
+from voiceid import (
+    ChangeRefused,
+    EnrollmentRefused,
+    SpeakerExists,
+    SpeakerNotFound,
+    ThresholdUnavailable,
+    VoiceID,
+)
 from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut
 from voiceid.domain import EnrollmentReport, SpeakerDetails
 from voiceid.enrollment.clips import Person
@@ -232,6 +239,29 @@ def test_an_override_is_recorded_on_the_samples(vid: VoiceID, clips: Clips) -> N
     report = vid.enroll("carol", clips("FEE083", "trn09"), force=True)
     assert [p.overridden for p in report.problems] == [True]
     assert {s.overrides for s in vid.samples.list("carol")} == {("already_enrolled",)}
+
+
+def test_a_name_that_looks_like_an_enrolled_one_is_refused_unless_forced(
+    vid: VoiceID, clips: Clips, tmp_path: Path
+) -> None:
+    vid.enroll("Ana", clips("FEE083", "trn06"))
+    with pytest.raises(EnrollmentRefused, match="looks like the enrolled 'Ana'") as refused:
+        vid.enroll("\u0410na", clips("MEE009", "dev00"))
+    assert codes(refused) == ["look_alike"]
+    report = vid.enroll("\u0410na", clips("MEE009", "dev00"), force=True)
+    assert [p.code for p in report.problems if p.overridden] == ["look_alike"]
+    vid.speakers.rename("\u0410na", "bob")
+    with pytest.raises(SpeakerExists, match="looks like 'Ana'"):
+        vid.speakers.rename("bob", "\u0410na")
+    with pytest.raises(SpeakerExists, match="looks like 'Ana'"):
+        vid.speakers.split("bob", "\u0410na", [vid.samples.list("bob")[0].id])
+    vid.speakers.rename("bob", "\u0410na", force=True)
+    assert vid.speakers.get("\u0410na").name == "\u0410na"
+    file = tmp_path / "speakers.jsonl"
+    vid.speakers.export(file, ["\u0410na"])
+    vid.speakers.remove("\u0410na")
+    with pytest.raises(SpeakerExists, match="looks like 'Ana'"):
+        vid.speakers.import_file(file)
 
 
 def test_the_same_recording_is_not_enrolled_twice_under_any_file_name(

@@ -224,3 +224,15 @@ def test_a_channel_is_a_word_or_a_number(tmp_path: Path, value: str, channel: ob
 def test_a_channel_that_cannot_be_is_refused(tmp_path: Path, value: str) -> None:
     with pytest.raises(ConfigError, match="channel"):
         load_config(tmp_path, {}, {"VOICEID_AUDIO__CHANNEL": value})
+
+
+@pytest.mark.parametrize(
+    "text", ["2001-13-45", "9" * 5000, "0x" + "f" * 5000, "[" * 1200, "!!timestamp x", "{a: " * 400]
+)
+def test_what_yaml_trips_over_is_a_configuration_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.yaml").write_text(f"margin: {text}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path, {}, {})
+    assert len(caught.value.message) < 1000
+    with pytest.raises(ConfigError):
+        load_config(tmp_path / "none", {}, {"VOICEID_DECISION__MARGIN": text})

@@ -103,7 +103,8 @@ class KeptAudio:
 
     def has(self, pcm_sha256: str) -> bool:
         """Whether a recording is kept."""
-        return self.path(pcm_sha256).exists()
+        with _wrapped(f"kept audio cannot be read in {self.folder}"):
+            return self.path(pcm_sha256).exists()
 
     def recordings(self) -> set[str]:
         """Return the hashes of all that are kept."""
@@ -160,10 +161,8 @@ class KeptAudio:
         return samples, rate_hz
 
     def _names(self) -> list[str]:
-        try:
-            return [path.name for path in self.folder.iterdir()]
-        except FileNotFoundError:
-            return []
+        with _wrapped(f"kept audio cannot be read in {self.folder}"):
+            return [path.name for path in self.folder.iterdir()] if self.folder.exists() else []
 
     def _settle(self) -> None:
         """Put the folder's own entries on the disk."""

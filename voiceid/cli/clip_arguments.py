@@ -41,6 +41,17 @@ def clips(sources: Sequence[str]) -> list[str]:
     return [clip for source in checked(sources) for clip in _expanded(source)]
 
 
+def entries_of(folder: Path) -> list[Path]:
+    """Return what is in a folder, in order; raises AudioNotFound."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise AudioNotFound(
+            f"the folder {folder} cannot be read: {error.strerror}",
+            hint="Check its name and its permissions.",
+        ) from error
+
+
 def people_in(folder: Path) -> dict[str, list[str]]:
     """Return the recordings in a folder by speaker.
 
@@ -49,8 +60,8 @@ def people_in(folder: Path) -> dict[str, list[str]]:
     """
     from voiceid.domain import speaker_key  # noqa: PLC0415 - loads numpy
 
-    entries = [entry for entry in sorted(folder.iterdir()) if entry.name[0] != "."]
-    folders = [entry for entry in entries if entry.is_dir()]
+    entries = [entry for entry in entries_of(folder) if entry.name[0] != "."]
+    folders = [entry for entry in entries if os.path.isdir(entry)]
     if not folders:
         return {folder.resolve().name: clips([str(folder)])}
     if beside := [entry for entry in entries if _is_audio(Path(entry.name), entry)]:
@@ -73,7 +84,7 @@ def _expanded(source: str) -> Iterator[str]:
     if source == STDIN or not source or os.path.isfile(source):
         yield source
         return
-    if path.is_dir():
+    if os.path.isdir(path):
         found = sorted(str(p) for p in path.rglob("*") if _is_audio(p.relative_to(path), p))
         if not found:
             raise AudioNotFound(
@@ -94,4 +105,4 @@ def _expanded(source: str) -> Iterator[str]:
 def _is_audio(inside: Path, path: Path) -> bool:
     hidden = any(part.startswith(".") for part in inside.parts)
     is_audio = _AUDIO.fullmatch(path.suffix.lower()) is not None
-    return is_audio and not hidden and path.is_file()
+    return is_audio and not hidden and os.path.isfile(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,8 +69,11 @@ def restore_command(console: Console, file: Path, *, yes: bool) -> int:
     What it replaces is saved beside it.  Asks first on a terminal; elsewhere --yes is needed.
     """
     require_answer(yes=yes)
-    if not file.exists():
-        raise StoreError(f"there is no file {file}", hint="`voiceid database backup` makes one.")
+    if not os.path.lexists(file):
+        raise StoreError(
+            f"there is no file {file}, or it may not be read",
+            hint="`voiceid database backup` makes one.",
+        )
     with open_voiceid(console) as vid:
         question = (
             f"Put {file} in the place of {vid.database.location}? What is there is saved beside it."
@@ -107,7 +111,8 @@ def check_command(console: Console) -> int:
 @leaf(
     "copy",
     examples=[
-        "voiceid database copy data/voiceid.sqlite3 postgresql+psycopg://door@db.example/voices"
+        "voiceid database copy data/voiceid.sqlite3 postgresql+psycopg://door@db.example/voices",
+        "voiceid database copy data/voiceid.sqlite3 env:VOICEID_DATABASE_URL",
     ],
     group=command,
 )
@@ -116,12 +121,13 @@ def check_command(console: Console) -> int:
 def copy_command(console: Console, source: str, target: str) -> int:
     """Move a gallery from one database to another, and check that it is the same there.
 
-    Each is a file or a postgresql+psycopg:// URL, and no speaker may be enrolled in TARGET.
-    If something goes wrong, TARGET stays as it was.  Passwords are better in PGPASSWORD or
-    ~/.pgpass than here.
+    Each is a file, a postgresql+psycopg:// URL, the word `settings` for the database that the
+    settings name, or env:NAME for a URL in the environment.  No speaker may be enrolled in TARGET.
+    If something goes wrong, TARGET stays as it was.  Others on this machine can read a command
+    line: a URL with a password belongs into the settings or the environment.
     """
     with open_voiceid(console) as vid:
-        copied = vid.database.copy(source, target)
+        copied = vid.database.copy(_place(vid, source), _place(vid, target))
     counts = ", ".join(f"{n} in {name}" for name, n in copied.rows.items() if n)
     facts = {"rows": copied.rows, "sha256": copied.sha256}
     return console.answer(
@@ -130,6 +136,18 @@ def copy_command(console: Console, source: str, target: str) -> int:
         f"verified  {counts or 'the gallery is empty'}\n"
         f"sha256    {copied.sha256} on both sides",
     )
+
+
+def _place(vid: VoiceID, given: str) -> str | Path | DatabaseUrl:
+    """Return the database that a word of `copy` means."""
+    kind, _, name = given.partition(":")
+    if given == "settings":
+        return vid.database.location
+    if kind != "env":
+        return given
+    if not os.environ.get(name):
+        raise click.UsageError(f"there is no variable {name} in the environment")
+    return os.environ[name]
 
 
 def _require_database(vid: VoiceID) -> None:

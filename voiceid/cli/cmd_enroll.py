@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
-from voiceid.cli.clip_arguments import clips, people_in
+from voiceid.cli.clip_arguments import clips, entries_of, people_in
 from voiceid.cli.console import Console
 from voiceid.cli.enrollment_text import tell_many, tell_one
 from voiceid.cli.opening import open_voiceid
@@ -130,7 +131,7 @@ def _people(
     if manifest is not None:
         return read_manifest(manifest)
     folder = from_dir or Path()
-    if not any(p.is_dir() and p.name[0] != "." for p in folder.iterdir()):
+    if not any(os.path.isdir(p) and p.name[0] != "." for p in entries_of(folder)):
         raise ManifestInvalid(
             f"{folder} holds no folders", hint="Put one folder for each speaker into it."
         )

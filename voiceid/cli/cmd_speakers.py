@@ -83,11 +83,12 @@ def show_command(console: Console, name: str) -> int:
 @leaf("rename", examples=['voiceid speakers rename alice "Alice Liddell"'], group=command)
 @name_argument
 @click.argument("new_name", metavar="NEW_NAME", type=SPEAKER_NAME)
-def rename_command(console: Console, name: str, new_name: str) -> int:
+@click.option("--force", is_flag=True, help="Take a name that looks like an enrolled one.")
+def rename_command(console: Console, name: str, new_name: str, *, force: bool) -> int:
     """Give a speaker another name; the samples stay."""
     with open_voiceid(console) as vid:
         old = vid.speakers.get(name)
-        speaker = vid.speakers.rename(name, new_name)
+        speaker = vid.speakers.rename(name, new_name, force=force)
     return console.answer(
         {"renamed": old.name, "speaker": speaker.to_dict()},
         f"renamed  {old.name} is {speaker.name} now",

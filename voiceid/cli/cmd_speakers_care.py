@@ -77,12 +77,19 @@ def merge_command(
     help="Move this sample; may be given often (default: those that do not fit).",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be moved, change nothing.")
+@click.option("--force", is_flag=True, help="Take a name that looks like an enrolled one.")
 def split_command(
-    console: Console, name: str, new_name: str, sample_ids: tuple[int, ...], *, dry_run: bool
+    console: Console,
+    name: str,
+    new_name: str,
+    sample_ids: tuple[int, ...],
+    *,
+    force: bool,
+    dry_run: bool,
 ) -> int:
     """Give the samples of NAME that do not fit, or those named, to a new speaker."""
     with open_voiceid(console) as vid:
-        done = vid.speakers.split(name, new_name, sample_ids, dry_run=dry_run)
+        done = vid.speakers.split(name, new_name, sample_ids, force=force, dry_run=dry_run)
     if console.settings.as_json:
         console.json(done.to_dict())
         return exit_codes.DONE

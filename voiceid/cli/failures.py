@@ -17,6 +17,10 @@ if TYPE_CHECKING:  # numpy is not needed to tell an error
     from voiceid.domain import EnrollmentReport
 
 
+_PASSWORD = re.compile(r"://\S*@")
+"""The user and the password of a URL, which a usage error may repeat."""
+
+
 def failure(error: VoiceIDError, console: Console) -> int:
     """Tell an error of the tree; return its exit code."""
     facts = error.to_dict()
@@ -34,7 +38,7 @@ def failure(error: VoiceIDError, console: Console) -> int:
 def usage(error: click.ClickException, console: Console) -> int:
     """Tell that the command line itself is wrong."""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    message = error.format_message()
+    message = _PASSWORD.sub("://...@", error.format_message())
     hint = _usage_hint(error, context)
     facts = _facts("UsageError", message, hint, exit_codes.USAGE)
     if context is not None:
@@ -56,6 +60,10 @@ def unexpected(error: Exception, console: Console) -> int:
     """
     if _began_as_interrupt(error):
         return interrupted(console)
+    if isinstance(error, OSError) and error.filename is not None:  # the system refused a file
+        hint = "Check its name, its permissions, and the room on its disk."
+        refused = VoiceIDError(f"{error.filename} cannot be used: {error.strerror}", hint=hint)
+        return failure(refused.with_traceback(error.__traceback__), console)
     message = f"internal error: {type(error).__name__}: {error}"
     hint = "Please report this, with what the same command prints with -v."
     _tell(_facts("InternalError", message, hint, exit_codes.INTERNAL), console)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -79,7 +80,7 @@ def _protocol(
         if enroll_first is not None:
             raise click.UsageError("--enrolled is for trials, --enroll-first for a list or folder.")
         return evaluation.read_models(path, enrolled)
-    if path.suffix.lower() not in LISTS and not path.is_dir():
+    if path.suffix.lower() not in LISTS and not os.path.isdir(path):
         if enroll_first is not None:
             raise click.UsageError("--enroll-first is for a list (.csv or .jsonl) or a folder.")
         return evaluation.read_trials(path)
@@ -96,7 +97,7 @@ def recordings_of(path: Path) -> tuple[Recording, ...]:
     """
     from voiceid.evaluation import Recording, read_manifest  # noqa: PLC0415 - loads the engines
 
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return read_manifest(path)
     recordings = []
     for speaker, found in people_in(path).items():

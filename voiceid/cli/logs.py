@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import stat
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,11 +86,11 @@ class _ToFile(logging.Handler):
         self._path = path
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
-            self._file = os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0)
+            self._file = os.fdopen(_opened(path), "r+b", buffering=0)
         except OSError as error:
+            why = "it is a symbolic link" if os.path.islink(path) else error.strerror
             raise ConfigError(
-                f"log.file: {path} cannot be written: {error.strerror}; nothing was done",
+                f"log.file: {path} cannot be written: {why}; nothing was done",
                 hint="Choose another file, or null.",
             ) from error
 
@@ -121,3 +123,14 @@ class _ToFile(logging.Handler):
             self._file.seek(size - 1)
             if self._file.read(1) != b"\n":
                 self._file.write(b"\n")
+
+
+def _opened(path: Path) -> int:
+    """Open a file, or make it, of its owner alone; raises OSError for a link, a pipe, a folder."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o600)
+    kind = os.fstat(number).st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISCHR(kind)):
+        os.close(number)
+        raise OSError(errno.EINVAL, "it is not a file")
+    return number

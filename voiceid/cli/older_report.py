@@ -30,7 +30,7 @@ def older_report(path: Path) -> dict[str, Any]:
             return found
     except Unfit as error:
         raise TrialsInvalid(f"{path} is not a report of an evaluation: {error}") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     raise TrialsInvalid(
         f"{path} is not a report of an evaluation", hint="Name a report.json that evaluate wrote."

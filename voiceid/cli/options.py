@@ -6,6 +6,7 @@ import functools
 import math
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -249,7 +250,11 @@ def speaker_details(expires: str | None = None, **details: Any) -> SpeakerDetail
     """Return what such options say; raises SpeakerDetailInvalid."""
     from voiceid.domain import SpeakerDetails, expiry  # noqa: PLC0415 - loads numpy
 
-    return SpeakerDetails(expires_at=None if expires is None else expiry(expires), **details)
+    end = None if expires is None else expiry(expires)
+    console = click.get_current_context().find_object(Console)
+    if end is not None and end <= datetime.now(UTC) and console is not None:
+        console.warn(f"--expires {expires} is past: the speaker is never accepted")
+    return SpeakerDetails(expires_at=end, **details)
 
 
 audio_argument = click.argument("audio", metavar="AUDIO")

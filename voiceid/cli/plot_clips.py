@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +43,7 @@ def speakers_clips(arguments: Sequence[str]) -> list[tuple[str, str]]:
     found: dict[str, list[str]] = {}
     for argument in arguments:
         path = Path(argument)
-        if path.is_dir() or path.suffix.lower() in _LISTS:
+        if os.path.isdir(path) or path.suffix.lower() in _LISTS:
             for recording in recordings_of(path):
                 found.setdefault(recording.speaker, []).append(recording.path)
         else:

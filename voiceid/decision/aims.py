@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ class Target:
     per_search: bool = False
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.rate <= MAX_RATE:  # NaN is not
+        if not isinstance(self.rate, Real) or not 0.0 < self.rate <= MAX_RATE:  # NaN is not
             raise ConfigError(
                 f"a target {self.name} of {self.rate} is not above 0 and at most {MAX_RATE:g}",
                 hint="Rates are fractions: 0.001, 1/1000 and 0.1% are one in a thousand.",
@@ -164,11 +165,15 @@ def rate_of(value: object, *, as_limit: bool = False) -> float:
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise TypeError("not a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError("far too large") from error
 
 
 def _require(
     value: float, limits: tuple[float, float], name: str, reason: str, hint: str = ""
 ) -> None:
-    if not limits[0] <= value <= limits[1] or math.isinf(value):  # NaN is in no range
+    is_number = isinstance(value, Real)  # NaN is in no range
+    if not is_number or not limits[0] <= value <= limits[1] or math.isinf(value):
         raise ConfigError(f"{name} is {value}, and {reason}", hint=hint)

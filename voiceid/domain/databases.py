@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 _SCHEME = "postgresql+psycopg"
+_URL = re.compile(rf"{re.escape(_SCHEME)}://(?:[^@/?#\s]*@)?[^@/?#\s]*/[^@/?#\s;=]+(?:\?[^@#\s]*)?")
+"""Strict: of a password that is not quoted, a tail would be taken for another part, and shown."""
+_SHOWN = {"host", "port", "sslmode", "sslrootcert", "connect_timeout", "application_name"}
+"""Parameters of libpq that hold no secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,18 +24,19 @@ class DatabaseUrl:
     text: str = field(repr=False)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.text)
-        if parts.scheme != _SCHEME or not parts.path.strip("/"):
-            raise ValueError(f"not {_SCHEME}://user:password@host:port/database")
+        what = f"not {_SCHEME}://user:password@host:port/database, with / ? # @ in a name or a"
+        fault = ValueError(f"{what} password written as %2F %3F %23 %40")
+        if _URL.fullmatch(self.text) is None:
+            raise fault
         try:
-            _ = parts.port
-        except ValueError as error:
-            raise ValueError("its port is not a number") from error
+            _ = urlsplit(self.text).port
+        except ValueError:  # its message may hold a part of the password
+            raise fault from None
 
     def __str__(self) -> str:
         parts = urlsplit(self.text)
         user, at, host = parts.netloc.rpartition("@")
-        shown = [(k, v) for k, v in parse_qsl(parts.query) if "password" not in k.lower()]
+        shown = [(k, v) for k, v in parse_qsl(parts.query) if k in _SHOWN]
         query = f"?{urlencode(shown, safe='/')}" if shown else ""
         return f"{_SCHEME}://{user.partition(':')[0]}{at}{host}{parts.path}{query}"
 

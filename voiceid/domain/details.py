@@ -17,6 +17,12 @@ _KEY_MAX_CHARS = 64
 _VALUE_MAX_CHARS = 1024
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories of what cannot be seen, or breaks a line."""
+_BLANK = re.compile(
+    "[\\u034f\\u115f\\u1160\\u17b4\\u17b5\\u180b-\\u180f\\u2065\\u2800\\u3164\\ufe00-\\ufe0f\\uffa0"
+    "\\ufff0-\\ufff8\\U0001d159\\U000e0000-\\U000e0fff]"
+)
+"""Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt, as far as the categories
+above leave it out, with the blank of braille and the note without a head."""
 
 
 def tag(what: str, text: str) -> str:
@@ -27,14 +33,22 @@ def tag(what: str, text: str) -> str:
     Raises `SpeakerDetailInvalid`: empty, over 64 characters, or with characters that cannot be
     seen, or ``;``, which parts several in a list.
     """
+    if not isinstance(text, str):
+        raise SpeakerDetailInvalid(f"a {what} is a text, not {type(text).__name__}")
     folded = unicodedata.normalize("NFKC", text).casefold()  # which may undo the form
     name = unicodedata.normalize("NFKC", folded).strip()
-    if not name or len(name) > _TAG_MAX_CHARS or ";" in name or has_invisible(name):
+    unseen = has_invisible(name) or has_blank(name)
+    if not name or len(name) > _TAG_MAX_CHARS or ";" in name or unseen:
         raise SpeakerDetailInvalid(
             f"{text!r} cannot be a {what}",
             hint=f"A {what} has 1 to {_TAG_MAX_CHARS} visible characters, and no `;`.",
         )
     return name
+
+
+def has_blank(text: str) -> bool:
+    """Whether a text holds what is a letter or a symbol by its category, and shows nothing."""
+    return _BLANK.search(text) is not None
 
 
 def has_invisible(text: str) -> bool:

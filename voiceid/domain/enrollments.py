@@ -19,7 +19,7 @@ class EnrollmentProblem(Value):
     code : str
         ``unreadable``, ``no_speech``, ``clipped``, ``truncated``, ``duplicate_clip``,
         ``clip_of_other``, ``too_little_speech``, ``inconsistent``, ``already_enrolled`` or
-        ``changed_meanwhile``.
+        ``changed_meanwhile`` or ``look_alike``.
     clip : str or None
         The clip's name, None when the whole set is meant.
     message : str

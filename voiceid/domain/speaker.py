@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.domain.conditions import Condition, Shares, bands_of
-from voiceid.domain.details import SpeakerDetails, has_invisible
+from voiceid.domain.details import SpeakerDetails, has_blank, has_invisible
 from voiceid.domain.speech import Float32Array, QualityReport, Utterance
 from voiceid.domain.values import Value, json_of
 from voiceid.errors import SpeakerNameInvalid
@@ -24,6 +24,18 @@ _NAME_MAX_CHARS = 128
 
 def speaker_name(text: str) -> str:
     """Return a speaker's name: NFC, at most 128 characters; raises `SpeakerNameInvalid`."""
+    name = _searched_name(text)
+    if has_blank(name):
+        raise _invisible(name)
+    return name
+
+
+def _searched_name(text: str) -> str:
+    """Return a name that may be of an older gallery, which allowed more; `SpeakerNameInvalid`."""
+    if not isinstance(text, str):
+        raise SpeakerNameInvalid(
+            f"a speaker's name is a text, not {type(text).__name__}", hint="Pass a str."
+        )
     name = unicodedata.normalize("NFC", text).strip()
     if not name:
         raise SpeakerNameInvalid("a speaker's name is empty", hint="Give it a name to show.")
@@ -33,17 +45,25 @@ def speaker_name(text: str) -> str:
             hint="Use a shorter name.",
         )
     if has_invisible(name):
-        raise SpeakerNameInvalid(
-            f"the speaker's name {name!r} holds control or invisible characters",
-            hint="Use characters that can be seen.",
-        )
+        raise _invisible(name)
     return name
 
 
-@functools.lru_cache(maxsize=1 << 14)  # an import asks for each name's several times
+def _invisible(name: str) -> SpeakerNameInvalid:
+    return SpeakerNameInvalid(
+        f"the speaker's name {name!a} holds control or invisible characters",
+        hint="Use characters that can be seen.",
+    )
+
+
 def speaker_key(name: str) -> str:
     """Return the form under which names are unique: NFKC and case-folded (Alice = alice)."""
-    return unicodedata.normalize("NFKC", speaker_name(name)).casefold()
+    return _key(name) if isinstance(name, str) else _searched_name(name)
+
+
+@functools.lru_cache(maxsize=1 << 14)  # an import asks for each name's several times
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFKC", _searched_name(name)).casefold()
 
 
 class Standing(enum.StrEnum):

@@ -9,13 +9,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from voiceid.domain.values import Value
-from voiceid.errors import SpaceMismatch
+from voiceid.errors import AudioInvalid, SpaceMismatch
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 
@@ -151,6 +152,10 @@ class Utterance:
     embedding: Embedding | None
 
 
+_MOST_SPEECH_S = 1e9
+"""Thirty years."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbeddedClip:
     """A clip that was embedded elsewhere, to be identified or searched for.
@@ -159,9 +164,26 @@ class EmbeddedClip:
     - `space`: where it was embedded, or the id of that space.
     - `net_speech_s`: behind it, in seconds; None: only a threshold that the call sets accepts.
     - `narrowband`: whether that speech had a telephone's bandwidth; None: it is uncertain.
+
+    Raises AudioInvalid unless these two are what they should be.
     """
 
     vector: npt.ArrayLike
     space: EmbeddingSpace | str
     net_speech_s: float | None = None
     narrowband: bool | None = False
+
+    def __post_init__(self) -> None:
+        seconds = self.net_speech_s
+        is_real = isinstance(seconds, Real) and not isinstance(seconds, bool)
+        if seconds is not None and not (is_real and 0.0 <= seconds <= _MOST_SPEECH_S):
+            raise AudioInvalid(
+                f"net_speech_s of the embedded clip is {type(seconds).__name__} {seconds!s:.20},"
+                " and not seconds of speech",
+                hint="Pass a finite number, 0 or more, or None where it is not known.",
+            )
+        if not isinstance(self.narrowband, bool | np.bool_ | None):
+            raise AudioInvalid(
+                f"narrowband of the embedded clip is {self.narrowband!r:.20}, not True, False or None",
+                hint="Pass whether the speech had a telephone's bandwidth.",
+            )

@@ -78,7 +78,9 @@ class Curator:
             )
         return replace(plan, merged=merged, n_repeats=n_repeats)
 
-    def split(self, name: str, new_name: str, sample_ids: Sequence[int], *, dry_run: bool) -> Split:
+    def split(
+        self, name: str, new_name: str, sample_ids: Sequence[int], *, force: bool, dry_run: bool
+    ) -> Split:
         """Give samples of a speaker to a new one: those named, or else those that do not fit."""
         if dry_run:
             with self.store.read() as reader:
@@ -86,6 +88,8 @@ class Curator:
         with self.door(ChangeKind.SPLIT) as change:
             writer = change.writer
             moved = self._split_plan(writer, name, sample_ids)
+            if not force:
+                writer.speakers.require_distinct([new_name])
             new = writer.speakers.add(new_name)
             writer.samples.move(writer.samples.with_copies(moved), new.id)
             speaker, new = writer.speakers.get(name), writer.speakers.get(new_name)

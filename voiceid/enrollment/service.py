@@ -16,6 +16,7 @@ from voiceid.audio import AudioSource, KeptAudio, Tape
 from voiceid.domain import EnrollmentClip, EnrollmentProblem, EnrollmentReport, NewSample, Speaker
 from voiceid.enrollment.checks import Checks, Findings
 from voiceid.enrollment.clips import Clip, Heard, Person, clip_of
+from voiceid.enrollment.names import check_name
 from voiceid.enrollment.plan import Plan, Planned
 from voiceid.errors import EnrollmentRefused
 from voiceid.models.runtime import in_order
@@ -137,7 +138,11 @@ class Enroller:
         before = reader.speakers.find(person.name)
         planned = Planned() if turn.plan is None else turn.plan.at(person.name)
         findings = self.checks.run(reader, before, clips, append=mode == "append", planned=planned)
-        problems = (*turn.changes(before, datetime.now(UTC)), *findings.problems)
+        problems = (
+            *turn.changes(before, datetime.now(UTC)),
+            *findings.problems,
+            *check_name(reader, before, person.name),
+        )
         report = EnrollmentReport(
             name=person.name if before is None else before.name,
             speaker=before,

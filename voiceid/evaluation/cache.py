@@ -21,6 +21,7 @@ from voiceid.domain import Embedding, EmbeddingSpace, QualityReport, Utterance
 from voiceid.errors import ConfigError
 from voiceid.foreign_files import CACHE_LINE, Unfit, opened
 
+_UNUSABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _DIGITS = 16
 """Of the hash: 64 bits against damage by chance."""
 
@@ -74,7 +75,7 @@ class EmbeddingCache:
                 for line in iter(functools.partial(file.readline, CACHE_LINE.size), b""):
                     body = line[_DIGITS + 1 :].decode(errors="replace").removesuffix("\n")
                     if line.removesuffix(b"\n") == _sealed(body).encode():
-                        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                        with contextlib.suppress(*_UNUSABLE):
                             utterance = self._utterance(json.loads(body))
                             heard.append((utterance.pcm_sha256, utterance))
         except Unfit as error:

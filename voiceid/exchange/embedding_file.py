@@ -152,8 +152,14 @@ def _require_space(table: Table, named: str | None, space: EmbeddingSpace) -> No
 
 def _checked(facts: EmbeddingFacts) -> Mapping[str, Any]:
     """Return what holds for all rows, by column."""
+    try:
+        seconds = None if facts.net_speech_s is None else _seconds(facts.net_speech_s)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise GalleryFileInvalid(
+            f"net_speech_s cannot be what was given: {error}", hint="Pass seconds, above 0."
+        ) from error
     return {
-        "net_speech_s": None if facts.net_speech_s is None else _seconds(facts.net_speech_s),
+        "net_speech_s": seconds,
         "narrowband": facts.narrowband,
         "label": _label(facts.label),
         "groups": SpeakerDetails(groups=tuple(facts.groups)),

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,7 +150,7 @@ def _new_file(path: Path) -> Iterator[Any]:
     """Give a function that writes a line; the file is there when all of them are on the disk."""
     digest = hashlib.sha256()
     try:
-        if path.exists():
+        if os.path.exists(path):
             raise FileExistsError(17, "it is there already, and was left as it is")
         with whole_file(path) as file:
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from voiceid.decision.aims import LEAST_THRESHOLD, MAX_RATE
 from voiceid.decision.rule import DecisionRule, OperatingPoint
 from voiceid.domain import Band, EmbeddingSpace
-from voiceid.errors import ConfigError
+from voiceid.errors import ConfigError, ModelError
 from voiceid.foreign_files import CARD, Unfit, content
 from voiceid.shipped import shipped
 
@@ -208,7 +208,16 @@ def load_cards(*folders: Path) -> dict[str, ModelCard]:
     cards: dict[str, ModelCard] = {}
     read: dict[str, Path] = {}
     for folder in folders:
-        for path in sorted(folder.glob("*.toml")):
+        try:
+            paths = sorted(path for path in folder.iterdir() if path.suffix == ".toml")
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise ModelError(
+                f"the models folder {folder} cannot be read: {error.strerror}",
+                hint="Give this user the right to read it, or set `models:` to another folder.",
+            ) from error
+        for path in paths:
             card = _read_card(path)
             if cards.setdefault(card.name, card) != card:
                 raise ConfigError(
@@ -265,7 +274,7 @@ def _literal(value: object) -> str:
 def _read_card(path: Path) -> ModelCard:
     try:
         return _card(path, content(path, CARD).decode())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, Unfit) as error:
+    except (OSError, ValueError, RecursionError, Unfit) as error:
         raise ConfigError(f"the model card {path} cannot be read: {error}") from error
 
 
@@ -360,7 +369,10 @@ def _typed(value: Any, annotation: str, where: str) -> Any:
     if kind != annotation and isinstance(value, list):
         return tuple(_typed(item, kind, where) for item in value)
     if kind == annotation == "float" and type(value) in {int, float}:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise ConfigError(f"{where} is far too large") from error
     if kind == annotation == type(value).__name__:
         return value
     raise ConfigError(f"{where} must be of type {annotation}")

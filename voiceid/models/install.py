@@ -211,7 +211,7 @@ class ModelStore:
         """Remove a model; one made here goes with its card.  Raises ModelNotInstalled."""
         path = self._path(self.card(name))
         own = own_cards_folder(self.folder) / f"{name}.toml"
-        if own.exists():
+        if os.path.exists(own):
             own.unlink(missing_ok=True)
             self.cards = {key: value for key, value in self.cards.items() if key != name}
         elif not self.is_installed(name):
@@ -244,7 +244,7 @@ class ModelStore:
     def _receipt(self, card: ModelCard) -> str | None:
         """Return the hash of the artefact, or None when this card's model is not installed."""
         path = self._path(card)
-        return read_receipt(path.with_suffix(".json"), card) if path.is_file() else None
+        return read_receipt(path.with_suffix(".json"), card) if os.path.isfile(path) else None
 
     @contextmanager
     def _scratch(self) -> Iterator[Path]:

@@ -27,7 +27,7 @@ def read_receipt(path: Path, card: ModelCard) -> str | None:
     """Return the hash of the graph, or None when there is no receipt for this card."""
     try:
         receipt = json.loads(content(path, RECEIPT))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(receipt, dict):
         return None

@@ -90,14 +90,18 @@ class Database:
             record(speakers=restored.n_speakers)
             return restored
 
-    def copy(self, source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Copied:
+    def copy(
+        self,
+        source: str | os.PathLike[str] | DatabaseUrl,
+        target: str | os.PathLike[str] | DatabaseUrl,
+    ) -> Copied:
         """Move a gallery from one database to another that is empty; return what was moved.
 
         Parameters
         ----------
-        source, target : str or path
+        source, target : str, path or DatabaseUrl
             A SQLite file, or ``postgresql+psycopg://user:password@host:port/database``; neither
-            need be the database of this object.
+            need be the database of this object, whose own is `location`.
 
         Raises
         ------
@@ -114,7 +118,9 @@ class Database:
             return copied
 
 
-def _database(given: str | os.PathLike[str]) -> Path | DatabaseUrl:
+def _database(given: str | os.PathLike[str] | DatabaseUrl) -> Path | DatabaseUrl:
+    if isinstance(given, DatabaseUrl):
+        return given
     try:
         return database_at(os.fspath(given))
     except ValueError as error:

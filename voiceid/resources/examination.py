@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -207,7 +208,7 @@ def _processors(session: Session) -> Iterator[Finding]:
 
 def _disk(session: Session) -> Iterator[Finding]:
     data = session.config.data
-    folder = next(path for path in (data, *data.parents) if path.is_dir())
+    folder = next(path for path in (data, *data.parents) if os.path.isdir(path))
     free = shutil.disk_usage(folder).free
     message = f"{free / 1e9:.1f} GB free in {folder}"
     if free >= _TIGHT_BYTES:

@@ -84,11 +84,16 @@ class Speakers:
             change.record(**_named(speaker))
             return change.writer.speakers.get(name)
 
-    def rename(self, name: str, new_name: str) -> Speaker:
-        """Give a speaker another name; raises SpeakerNotFound, SpeakerExists."""
+    def rename(self, name: str, new_name: str, *, force: bool = False) -> Speaker:
+        """Give a speaker another name; raises SpeakerNotFound, SpeakerExists.
+
+        A name that looks like an enrolled one in other letters is refused unless ``force`` is set.
+        """
         with self._session.change(ChangeKind.RENAME) as change:
             writer = change.writer
             before = writer.speakers.get(name)
+            if not force:
+                writer.speakers.require_distinct([new_name], instead_of=name)
             writer.speakers.rename(before.id, new_name)
             speaker = replace(before, name=speaker_name(new_name), updated_at=writer.now)
             change.record(**_named(speaker), other=before.name)
@@ -151,9 +156,17 @@ class Speakers:
         return self._session.model.curator.merge(into, other, force=force, dry_run=dry_run)
 
     def split(
-        self, name: str, new_name: str, sample_ids: Sequence[int] = (), *, dry_run: bool = False
+        self,
+        name: str,
+        new_name: str,
+        sample_ids: Sequence[int] = (),
+        *,
+        force: bool = False,
+        dry_run: bool = False,
     ) -> Split:
         """Give samples of a speaker to a new one: those named, or else those that do not fit.
+
+        A new name that looks like an enrolled one is refused unless ``force`` is set.
 
         Raises
         ------
@@ -161,7 +174,8 @@ class Speakers:
         ChangeRefused
             No sample is odd, or none would be left.  Nothing changed.
         """
-        return self._session.model.curator.split(name, new_name, sample_ids, dry_run=dry_run)
+        curator = self._session.model.curator
+        return curator.split(name, new_name, sample_ids, force=force, dry_run=dry_run)
 
     def export(self, file: str | os.PathLike[str], names: Sequence[str] = ()) -> Exchanged:
         """Write speakers, or all of them, to a new file: their samples in the space in use.
@@ -264,7 +278,10 @@ class Speakers:
                 session.change(ChangeKind.IMPORT, large=True) as change,
             ):
                 change.writer.spaces.require_current(space.id)
+                named = change.writer.speakers
+                newest = named.newest_id()
                 imported = speakers.add_to(change.writer, append=append)
+                named.require_distinct(named.names_after(newest))
                 change.record(**_counts(imported))
             return imported
 

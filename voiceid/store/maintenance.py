@@ -24,13 +24,13 @@ def backup(store: Store, target: Path) -> int:
 
     Return its size in bytes.
     """
-    if target.exists():
-        raise StoreError(
-            f"{target} is there already; it was left as it is", hint="Name a file that is not."
-        )
-    with whole_file(target) as unfinished:
-        store.copy_into(unfinished)
     with wrapped_files(target):
+        if target.exists():
+            raise StoreError(
+                f"{target} is there already; it was left as it is", hint="Name a file that is not."
+            )
+        with whole_file(target) as unfinished:
+            store.copy_into(unfinished)
         return target.stat().st_size
 
 

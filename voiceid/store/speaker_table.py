@@ -26,6 +26,7 @@ from voiceid.domain import Speaker, SpeakerDetails, SpeakerRef, Standing, speake
 from voiceid.errors import SpeakerExists, SpeakerNameInvalid, SpeakerNotFound
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
+from voiceid.store.similar_names import look_alikes
 from voiceid.store.tables import adaptations, centroids, memberships, samples, speakers
 from voiceid.store.value_list import in_list
 
@@ -120,6 +121,31 @@ class Speakers:
         query = query.where(in_list(self._connection, speakers.c.name_key, keys))
         rows = self._connection.execute(query)
         return {row.name_key: SpeakerRef(row.id, row.name) for row in rows}
+
+    def look_alikes(self, names: Sequence[str]) -> dict[str, str]:
+        """Return those of some new names that look like another, enrolled or among them, with it.
+
+        Raises SpeakerNameInvalid.
+        """
+        return look_alikes(self._connection, names)
+
+    def require_distinct(self, names: Sequence[str], *, instead_of: str = "") -> None:
+        """Raise SpeakerExists when new names look like others; one may take another's place."""
+        alike = look_alikes(self._connection, names, instead_of)
+        for name, other in alike.items():
+            raise SpeakerExists(
+                f"the name {speaker_name(name)!r} looks like {other!r} in other letters",
+                hint="Choose another name for one of the two, or use --force.",
+            )
+
+    def newest_id(self) -> int:
+        """Return the id of the speaker who was added last, or 0."""
+        return int(self._connection.execute(select(func.max(speakers.c.id))).scalar() or 0)
+
+    def names_after(self, speaker_id: int) -> list[str]:
+        """Return the names of the speakers who were added after one."""
+        query = select(speakers.c.name).where(speakers.c.id > speaker_id)
+        return list(self._connection.execute(query).scalars())
 
     def misnamed(self) -> list[str]:
         """Return, in sentences, the speakers whose name does not fit their key."""

@@ -37,7 +37,10 @@ T = TypeVar("T")
 
 GROUP_SEPARATOR = "\n"
 """Between the names of a speaker's groups, none of which has a character that is not visible."""
-_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, ConfigError)
+_DAMAGE = (
+    *(ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError),
+    ConfigError,
+)
 """What reading a row raises when the program did not write what is in it."""
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ARRAY, Column, ColumnElement, Connection, any_, bindparam, func, select
+from sqlalchemy import ARRAY, Column, ColumnElement, Connection, Text, any_, bindparam, func, select
 
 
 def in_list(
@@ -22,3 +22,12 @@ def in_list(
         return column.in_(select(listed.table_valued("value").c.value))
     array = bindparam(None, list(values), ARRAY(column.type), unique=True)
     return column == any_(array)
+
+
+def text_rows(connection: Connection, values: Collection[str]) -> ColumnElement[str]:
+    """Return a column of a table of some texts, which are one parameter."""
+    if connection.dialect.name == "sqlite":
+        listed = func.json_each(json.dumps(list(values), ensure_ascii=False))
+        return listed.table_valued("value").c.value
+    array = bindparam(None, list(values), ARRAY(Text), unique=True)
+    return func.unnest(array).table_valued("value").render_derived().c.value

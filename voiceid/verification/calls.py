@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from voiceid.decision.aims import Aim, threshold_by_hand
 from voiceid.decision.embeddings import unit
-from voiceid.domain import EmbeddedClip, Embedding, EmbeddingSpace, tag
+from voiceid.domain import EmbeddedClip, Embedding, EmbeddingSpace, Float32Array, tag
 from voiceid.errors import SpaceMismatch
 from voiceid.verification.verifier import Search
 
@@ -47,7 +48,7 @@ def embedding_of(clip: EmbeddedClip, here: EmbeddingSpace) -> Embedding:
     """Return an embedding of the space that is in use, ``here``; raises SpaceMismatch."""
     named = clip.space if isinstance(clip.space, str) else clip.space.id
     try:
-        vector = np.asarray(clip.vector, dtype=np.float32)
+        vector = _real(clip.vector)
         if named == here.id and vector.shape == (here.dim,):
             return Embedding(unit(vector), here)
     except (ValueError, TypeError) as error:
@@ -59,3 +60,12 @@ def embedding_of(clip: EmbeddedClip, here: EmbeddingSpace) -> Embedding:
         f" which has {here.dim} dimensions",
         hint="Embed with this model and these speech settings, or choose theirs.",
     )
+
+
+def _real(given: npt.ArrayLike) -> Float32Array:
+    """Return numbers as float32; raises TypeError for what has others, or hides some."""
+    numbers = np.asarray(given)
+    if isinstance(given, np.ma.MaskedArray) or numbers.dtype.kind not in "fiu":
+        raise TypeError(f"{type(given).__name__} of {numbers.dtype} is not one of real numbers")
+    with np.errstate(over="ignore"):  # what becomes infinite is refused
+        return numbers.astype(np.float32)

@@ -60,9 +60,9 @@ class Search:
     top: int = 5  # at least 1: most candidates in the answer
 
     def __post_init__(self) -> None:
-        if self.top < 1:
+        if not isinstance(self.top, int) or self.top < 1:
             raise ConfigError(
-                f"top is {self.top}, and at least one candidate must be looked at",
+                f"top is {self.top!r:.20}, and at least one candidate must be looked at",
                 hint="Ask for 1 or more.",
             )
 
