@@ -83,7 +83,7 @@ def to_the_disk(what: str, folder: Path, database: Path) -> None:
             done = exchange.export(reader, space, (), folder / "people.jsonl")
     else:
         with files[what]() as speakers, store.write() as writer:
-            done = speakers.add_to(writer, append=False)
+            done = speakers.add_to(writer, append=False, trust=True)
     store.erase_remains()
     seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu
     print(done.samples, seconds, cpu_s, peak_mib())

@@ -1,9 +1,9 @@
 """What every test needs and is slow to make, made once in a process: schemas, graphs, vectors.
 
 Nothing here is a stand-in.  A new SQLite database gets the statements that the migrations gave
-to the first one.  A graph file is hashed and loaded once, by the program's own functions.  The
-engine's answer to an input is kept under the input's bytes.  Tests of
-the migrations and of the engine itself work without any of it: see the fixture `from_scratch`.
+to the first one.  A graph file is loaded once.  The engine's answer to an input is kept under the
+input's bytes.  Tests of the migrations and of the engine itself work without any of it: see the
+fixture `from_scratch`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ import numpy as np
 import onnxruntime
 from sqlalchemy import Connection
 
-from voiceid.models import runtime
 from voiceid.shipped import SCHEMA_HEAD, shipped
 from voiceid.store import upgrade
 
 _MIGRATIONS = shipped("migrations")
-_load, _hash, _migrate = onnxruntime.InferenceSession, runtime._sha256, upgrade.run_migrations
+_load, _migrate = onnxruntime.InferenceSession, upgrade.run_migrations
 _switched_off: list[str] = []
 
 
@@ -73,13 +72,10 @@ _sessions: dict[tuple[str, ...], _Heard] = {}
 @cache
 def _content(path: Path, _stamp: tuple[int, ...]) -> str:
     """Return the hash of a file, which is read again only when its stamp is another."""
-    return _hash(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _hashed(path: Path) -> str:
-    """Return the hash of a file, as the program takes it, or as it took it."""
-    if _switched_off:
-        return _hash(path)
     file = path.stat()
     return _content(path, (file.st_dev, file.st_ino, file.st_mtime_ns, file.st_size))
 
@@ -125,5 +121,4 @@ def _schema() -> tuple[str, ...]:
 def remember() -> None:
     """Remember from here on, in this process."""
     onnxruntime.InferenceSession = _loaded
-    runtime._sha256 = _hashed
     upgrade.run_migrations = _migrated

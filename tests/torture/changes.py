@@ -54,7 +54,7 @@ def make(vid: VoiceID, change: Change) -> None:  # noqa: C901 - a case for each 
         case "export", file, names:
             vid.speakers.export(file, names)
         case "import", file, _:
-            vid.speakers.import_file(file, append=True)
+            vid.speakers.import_file(file, append=True, trust=True)
         case ("rebuild",):
             vid.index.rebuild()
         case _:

@@ -83,7 +83,10 @@ def read(
     target: Store, path: Path, *, append: bool = False, space: EmbeddingSpace = SPACE
 ) -> exchange.Exchanged:
     with exchange.read_gallery(space, path) as speakers, target.write() as writer:
-        return speakers.add_to(writer, append=append)
+        return speakers.add_to(writer, append=append, trust=True)
+
+
+SET_HERE: dict[str, object] = {"id": 0, "overrides": None}
 
 
 def contents(store: Store) -> list[tuple[object, ...]]:
@@ -93,7 +96,7 @@ def contents(store: Store) -> list[tuple[object, ...]]:
                 *(speaker.name, speaker.created_at, speaker.groups, dict(speaker.metadata)),
                 *(speaker.expires_at, speaker.disabled_at is None),
                 [
-                    (s.vector.tobytes(), s.quality, s.created_at, s.to_dict() | {"id": 0})
+                    (s.vector.tobytes(), s.quality, s.created_at, s.to_dict() | SET_HERE)
                     for s in reader.samples.of(speaker.id, SPACE.id)
                 ],
             )
@@ -122,6 +125,8 @@ def test_what_is_exported_is_imported_to_the_last_bit(
     assert (made.speakers, made.samples) == (2, 3)
     assert contents(target) == contents(store)
     with target.read() as reader:
+        for speaker in reader.speakers.all():
+            assert all("trusted_import" in s.overrides for s in reader.samples.of(speaker.id))
         assert reader.spaces.dims() == {SPACE.id: SPACE.dim}
         assert reader.faults() == []
         with store.read() as old:

@@ -64,7 +64,7 @@ def read(
     append: bool = False,
 ) -> Exchanged:
     with exchange.read_embeddings(SPACE, path, ids, facts) as speakers, store.write() as writer:
-        return speakers.add_to(writer, append=append)
+        return speakers.add_to(writer, append=append, trust=True)
 
 
 def enrolled(store: Store) -> dict[str, list[bytes]]:
@@ -121,7 +121,7 @@ def test_what_was_not_measured_is_said_to_be_unknown_and_goes_through_an_export(
         exchange.read_gallery(SPACE, tmp_path / "out.jsonl") as speakers,
         Store.open(tmp_path / "other.sqlite3").write() as writer,
     ):
-        speakers.add_to(writer, append=False)
+        speakers.add_to(writer, append=False, trust=True)
         assert writer.samples.of(1)[0].quality == one.quality
 
 

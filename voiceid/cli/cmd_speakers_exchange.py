@@ -49,6 +49,11 @@ def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--append", is_flag=True, help="Add what is missing to speakers that are there.")
 @click.option(
+    "--trust",
+    is_flag=True,
+    help="Check no voices, and believe the bandwidth that the file declares; recorded.",
+)
+@click.option(
     "--ids",
     type=click.Path(path_type=Path),
     metavar="LIST",
@@ -70,12 +75,15 @@ def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
     metavar="GROUP",
     help="Put every new speaker into a group; may be given often.",
 )
-def import_command(console: Console, /, file: Path, *, append: bool, **facts: Any) -> int:
+def import_command(
+    console: Console, /, file: Path, *, append: bool, trust: bool, **facts: Any
+) -> int:
     """Add the speakers of an exported file: all of them, or nothing is changed.
 
     The file must be whole, and of the embedding space in use (exit codes 55 and 38).  A
     speaker who is enrolled already is refused (42), or with --append gets the samples that are
-    missing.
+    missing.  The voices are checked as an enrolment checks them; --trust leaves that out, for
+    files that you made yourself.
 
     FILE may also hold embeddings that were made elsewhere: vectors.npy with --ids, or a table
     of Parquet.  --space and --net-speech-s say what the file does not; see docs/gallery.md.
@@ -86,12 +94,12 @@ def import_command(console: Console, /, file: Path, *, append: bool, **facts: An
     given = {key: value for key, value in facts.items() if value}
     with open_voiceid(console) as vid:
         if is_embedding_file(file):
-            done = vid.speakers.import_embeddings(file, append=append, **given)
+            done = vid.speakers.import_embeddings(file, append=append, trust=trust, **given)
         elif given:
             options = ", ".join("--" + key.replace("_", "-") for key in given)
             raise click.UsageError(f"{file} is not a file of embeddings, which {options} needs.")
         else:
-            done = vid.speakers.import_file(file, append=append)
+            done = vid.speakers.import_file(file, append=append, trust=trust)
     samples = counted(done.samples, "sample")
     return console.answer(
         {"file": str(file), "new_speakers": done.speakers, "samples": done.samples},

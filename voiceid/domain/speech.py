@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
 from typing import Any, TypeAlias
@@ -19,6 +19,9 @@ from voiceid.domain.values import Value
 from voiceid.errors import AudioInvalid, SpaceMismatch
 
 Float32Array: TypeAlias = npt.NDArray[np.float32]
+
+
+_UNCERTAIN = "bandwidth_uncertain"
 
 
 @dataclass(frozen=True)  # no slots: the id is computed once
@@ -118,7 +121,18 @@ class QualityReport(Value):
     @property
     def narrowband(self) -> bool | None:
         """Whether the speech has no more than a telephone's bandwidth; None: it is uncertain."""
-        return None if "bandwidth_uncertain" in self.warnings else "narrowband" in self.warnings
+        return None if _UNCERTAIN in self.warnings else "narrowband" in self.warnings
+
+    def in_doubt(self) -> QualityReport:
+        """Return the report of speech whose bandwidth somebody declared, and nothing measured."""
+        return self if self.narrowband is None else self._with((*self.warnings, _UNCERTAIN))
+
+    def as_declared(self) -> QualityReport:
+        """Return the report as it was before :meth:`in_doubt`."""
+        return self._with(tuple(code for code in self.warnings if code != _UNCERTAIN))
+
+    def _with(self, warnings: tuple[str, ...]) -> QualityReport:
+        return replace(self, warnings=warnings)
 
     def exact(self) -> dict[str, Any]:
         """Return the measurements in full precision; :meth:`of_exact` reads them."""
@@ -184,6 +198,7 @@ class EmbeddedClip:
             )
         if not isinstance(self.narrowband, bool | np.bool_ | None):
             raise AudioInvalid(
-                f"narrowband of the embedded clip is {self.narrowband!r:.20}, not True, False or None",
+                f"narrowband of the embedded clip is {self.narrowband!r:.20}, and not True, False"
+                " or None",
                 hint="Pass whether the speech had a telephone's bandwidth.",
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from operator import attrgetter
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Self, TypeAlias
@@ -50,21 +50,33 @@ class SealedSpeakers:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def add_to(self, writer: Writer, *, append: bool) -> Exchanged:
+    def add_to(self, writer: Writer, *, append: bool, trust: bool) -> Exchanged:
         """Add the speakers in the transaction of ``writer``: an error undoes it all.
 
         With ``append``, enrolled speakers get the samples that they lack; their details stay.
+        Without ``trust`` the bandwidth that a file declares is in doubt, so that the stricter
+        threshold decides; with it each sample says that it came unchecked.
         """
         done = Exchanged(0, 0)
         with writer.bulk.at_scale():
             for speakers, where in self._batches():
-                done += add(writer, self._space, speakers, where, append=append)
+                marked = _trusted(speakers) if trust else _doubted(speakers)
+                done += add(writer, self._space, marked, where, append=append)
         return done
 
     def _batches(self) -> Iterator[Batch]:
         self._file.seek(0)
         for _ in range(self._n_batches):
             yield pickle.load(self._file)  # noqa: S301 - written above; the file has no name
+
+
+def _trusted(speakers: NewSpeakers) -> NewSpeakers:
+    overrides = [tuple(dict.fromkeys([*codes, "trusted_import"])) for codes in speakers.overrides]
+    return replace(speakers, overrides=overrides)
+
+
+def _doubted(speakers: NewSpeakers) -> NewSpeakers:
+    return replace(speakers, qualities=[quality.in_doubt() for quality in speakers.qualities])
 
 
 def _pickler(file: IO[bytes]) -> pickle.Pickler:

@@ -20,6 +20,7 @@ from voiceid.domain import (
     speaker_name,
     tag,
 )
+from voiceid.enrollment.vetting import Vetting
 from voiceid.exchange import EmbeddingFacts, Exchanged, SealedSpeakers
 from voiceid.observability import ChangeKind
 from voiceid.session import Session
@@ -197,7 +198,9 @@ class Speakers:
             record(**_counts(exported))
             return exported
 
-    def import_file(self, file: str | os.PathLike[str], *, append: bool = False) -> Exchanged:
+    def import_file(
+        self, file: str | os.PathLike[str], *, append: bool = False, trust: bool = False
+    ) -> Exchanged:
         """Add the speakers of an exported file: all of them, or nothing is changed.
 
         Parameters
@@ -205,6 +208,11 @@ class Speakers:
         append : bool
             Add what is missing to speakers that are there; what is known of them beside
             their voices stays.
+        trust : bool
+            Check no voices, and believe the bandwidth that the file declares.  Otherwise the
+            checks of an enrolment are made, in a time that grows with the new speakers times all
+            speakers, and the stricter threshold decides where the bandwidth matters.  It is
+            recorded with the event and with each sample.
 
         Raises
         ------
@@ -215,9 +223,14 @@ class Speakers:
         SpeakerExists
             A speaker is there already, and ``append`` is off.
         ChangeRefused
-            A recording is a sample of another speaker already.
+            A recording is a sample of another speaker already; or samples of a speaker are not one
+            voice, or one that is enrolled under another name.
         """
-        return self._import(lambda here: exchange.read_gallery(here, Path(file)), append=append)
+
+        def read(here: EmbeddingSpace) -> SealedSpeakers:
+            return exchange.read_gallery(here, Path(file))
+
+        return self._import(read, append=append, trust=trust)
 
     def import_embeddings(
         self,
@@ -226,6 +239,7 @@ class Speakers:
         *,
         ids: str | os.PathLike[str] | None = None,
         append: bool = False,
+        trust: bool = False,
         **facts: Any,
     ) -> Exchanged:
         """Add speakers by embeddings that were made elsewhere: all of them, or nothing is changed.
@@ -241,7 +255,7 @@ class Speakers:
             it itself.
         ids : path, optional
             The list that names the rows of an array, in their order.
-        append : bool
+        append, trust : bool
             See :meth:`import_file`.
         **facts
             What the file does not say: ``net_speech_s``, ``narrowband``, ``label``, ``groups``;
@@ -265,24 +279,27 @@ class Speakers:
             names, given = None if ids is None else Path(ids), EmbeddingFacts(named, **facts)
             return exchange.read_embeddings(here, Path(file), names, given)
 
-        return self._import(read, append=append)
+        return self._import(read, append=append, trust=trust)
 
     def _import(
-        self, read: Callable[[EmbeddingSpace], SealedSpeakers], *, append: bool
+        self, read: Callable[[EmbeddingSpace], SealedSpeakers], *, append: bool, trust: bool
     ) -> Exchanged:
         session = self._session
         with session.recorded(ChangeKind.IMPORT):
-            space = session.model.space
+            space, checks = session.model.space, session.model.checks
             with (
                 read(space) as speakers,  # before the transaction: other writers wait for that
                 session.change(ChangeKind.IMPORT, large=True) as change,
             ):
                 change.writer.spaces.require_current(space.id)
-                named = change.writer.speakers
-                newest = named.newest_id()
-                imported = speakers.add_to(change.writer, append=append)
-                named.require_distinct(named.names_after(newest))
-                change.record(**_counts(imported))
+                writer = change.writer
+                newest, newest_sample = writer.speakers.newest_id(), writer.samples.newest_id()
+                imported = speakers.add_to(writer, append=append, trust=trust)
+                if not trust:
+                    writer.speakers.require_distinct(writer.speakers.names_after(newest))
+                    rule = checks.rule_of(writer)
+                    Vetting(writer, space.id, rule, newest_sample).require_sound()
+                change.record(**_counts(imported), trusted=trust)
             return imported
 
 

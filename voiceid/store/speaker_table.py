@@ -69,6 +69,11 @@ class Speakers:
             raise SpeakerNotFound(f"no speaker called {speaker_name(name)!r} is enrolled")
         return speaker
 
+    def name_of(self, speaker_id: int) -> str:
+        """Return the name of a speaker of this snapshot."""
+        query = select(speakers.c.name).where(speakers.c.id == speaker_id)
+        return str(self._connection.execute(query).scalar_one())
+
     def all(self) -> list[Speaker]:
         """Return all speakers, by name; see :meth:`pages` for a gallery of any size."""
         return [speaker for page in self.pages() for speaker in page]
@@ -135,7 +140,7 @@ class Speakers:
         for name, other in alike.items():
             raise SpeakerExists(
                 f"the name {speaker_name(name)!r} looks like {other!r} in other letters",
-                hint="Choose another name for one of the two, or use --force.",
+                hint="Choose another name for one of the two, or use --force (import: --trust).",
             )
 
     def newest_id(self) -> int:
