@@ -17,8 +17,9 @@ class EnrollmentProblem(Value):
     Parameters
     ----------
     code : str
-        ``unreadable``, ``no_speech``, ``clipped``, ``truncated``, ``duplicate_clip``,
-        ``clip_of_other``, ``too_little_speech``, ``inconsistent`` or ``already_enrolled``.
+        ``unreadable``, ``channels_differ``, ``no_speech``, ``clipped``, ``truncated``,
+        ``partly_judged``, ``unheard_data``, ``duplicate_clip``, ``clip_of_other``,
+        ``too_little_speech``, ``inconsistent`` or ``already_enrolled``.
     clip : str or None
         The clip's name, None when the whole set is meant.
     message : str

@@ -98,7 +98,9 @@ class SpeakerModel:
             self._models.ensure(name, self._progress)
         started = time.perf_counter()
         options, artefact = self._options, self._models.installed(self.card.name)
-        encoder = Encoder.open(artefact.path, artefact.sha256, self.space, options.engine)
+        encoder = Encoder.open(
+            artefact.path, artefact.sha256, self.space, options.engine, self.card.rule
+        )
         detector = open_detector(self._models.installed(DETECTOR), options.speech, options.engine)
         self._counters.loaded(time.perf_counter() - started)
         heard = self._counters.heard

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from voiceid.audio import AudioSource
 from voiceid.decision.aims import Aim
 from voiceid.decision.embeddings import cosine
 from voiceid.domain import (
+    UNHEARD_CODES,
     Candidate,
     Condition,
     Decision,
@@ -162,13 +163,22 @@ def compare(
     shorter = min((first, second), key=lambda utterance: utterance.quality.net_speech_s)
     # 2. Read what decides now.
     back_end = back_end_now()
-    facts = Facts(Task.COMPARE, Probe.of(shorter), back_end.space, 0, started)
+    facts = Facts(Task.COMPARE, _probe_of_two(shorter, first, second), back_end.space, 0, started)
     if first.embedding is None or second.embedding is None:
         return facts.too_short()
     # 3. Score, and decide.
     score = cosine(back_end.moved(first.embedding).vector, back_end.moved(second.embedding).vector)
     judged = back_end.judged(_finite(score), Condition.of_two(first.quality, second.quality))
     return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, None, ())
+
+
+def _probe_of_two(shorter: Utterance, *both: Utterance) -> Probe:
+    """Return the probe of the shorter clip, with what was not heard of either."""
+    unheard = [f"{clip.name}: {text}" for clip in both for text in clip.quality.unheard]
+    codes = [code for clip in both for code in clip.quality.warnings if code in UNHEARD_CODES]
+    warnings = dict.fromkeys((*shorter.quality.warnings, *codes))
+    quality = replace(shorter.quality, warnings=tuple(warnings), unheard=tuple(unheard))
+    return Probe.of(replace(shorter, quality=quality))
 
 
 def _claimed(reader: Reader, name: str, space: EmbeddingSpace, group: str | None) -> int:
