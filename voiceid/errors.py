@@ -89,6 +89,12 @@ class NotEnoughSpeech(AudioError):
     exit_code = 27
 
 
+class ChannelsDiffer(AudioError):
+    """Channels of one recording hold different people, and their mix is of neither."""
+
+    exit_code = 28
+
+
 class ModelError(VoiceIDError):
     """A model could not be had or run."""
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from voiceid.audio import AudioOptions
+from voiceid.audio.headerless import ENDINGS, FORMATS
 from voiceid.decision.aims import Aim, SetThreshold, rate_of, threshold_by_hand
 from voiceid.domain import DatabaseUrl, tag
 from voiceid.enrollment import EnrollmentLimits
@@ -131,6 +132,13 @@ def channel(value: object) -> str | int:
     raise ValueError("not mix, left, right or a channel's number")
 
 
+def headerless_format(value: object) -> str:
+    """Return the name of a format without a header."""
+    if value not in ENDINGS:
+        raise ValueError(f"not one of {', '.join(FORMATS)}")
+    return str(value)
+
+
 def one_of(*choices: str) -> Parser:
     """Return a parser of one of a few texts."""
 
@@ -180,6 +188,8 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "models": ("models", text),
     "offline": (False, flag),
     "audio.channel": ("mix", channel),
+    "audio.track": (None, optional(whole(0))),
+    "audio.format": (None, optional(headerless_format)),
     "audio.max_duration_s": (AudioOptions().max_duration_s, number(1.0)),
     "audio.max_bytes": (AudioOptions().max_bytes, whole(1)),
     "speech.threshold": (SpeechOptions().threshold, number(0.01, 0.99)),

@@ -99,6 +99,7 @@ class ArrayDecoder:
         self.channels = int(table.shape[1])
         self.duration_hint_s: float | None = len(table) / sample_rate_hz
         self.truncated = False
+        self.unheard: dict[str, str] = {}
         self._table = table
         self._step = max(1, block_values // self.channels)
 

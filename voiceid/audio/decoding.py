@@ -1,53 +1,75 @@
-"""What a decoder is, and which one a file gets."""
+"""Which decoder a source gets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from functools import partial
 
-from voiceid.audio.media import Media
-from voiceid.domain import Float32Array
+from voiceid.audio.chain import Chain
+from voiceid.audio.decoder import Decoder, require_track
+from voiceid.audio.headerless import Headerless, headerless
+from voiceid.audio.media import AudioOptions, Media
+from voiceid.audio.parts import layout_of
 from voiceid.errors import AudioUnreadable
 
 BLOCK_VALUES = 1 << 18
 """Values (frames x channels) of one block: 16 s of 16 kHz mono, 1 MiB of float32."""
 
 
-class Decoder(Protocol):
-    """Decoded audio, block by block.
+def open_decoder(media: Media, options: AudioOptions, block_values: int = BLOCK_VALUES) -> Decoder:
+    """Return a decoder, chosen by content, of all the recordings that a source holds.
 
-    ``duration_hint_s`` is what the header claims, None when it does not or cannot be
-    trusted; ``truncated`` is settled once the blocks are exhausted.
+    What has no header is what the options or its name say.
     """
+    raw = headerless(media, options)
+    if raw is not None:
+        return _required(_open_headerless(media, raw, options, block_values), media)
+    layout = layout_of(media)
+    if not layout.is_plain:
+        parts = [media.part(*part) for part in layout.parts]
+        first = _open_part(parts[0], options, block_values)
+        if first is not None:
+            later = [partial(_open_part, part, options, block_values) for part in parts[1:]]
+            return Chain(first, later, layout)
+    decoder = _required(_open_part(media, options, block_values), media)
+    decoder.truncated |= layout.is_cut
+    if layout.has_placeholder:
+        decoder.duration_hint_s = None
+    return decoder
 
-    sample_rate_hz: int
-    channels: int
-    duration_hint_s: float | None
-    truncated: bool
 
-    def blocks(self) -> Iterator[Float32Array]:
-        """Yield blocks of shape (n, channels) float32, full scale being -1 to 1."""
-
-    def close(self) -> None:
-        """Release the decoder, not the media."""
-
-
-def open_decoder(media: Media, block_values: int = BLOCK_VALUES) -> Decoder:
-    """Return a decoder chosen by content: libsndfile where it can, else FFmpeg.
+def _open_part(media: Media, options: AudioOptions, block_values: int) -> Decoder | None:
+    """Return a decoder of one recording: libsndfile where it can, else FFmpeg.
 
     MPEG audio goes to FFmpeg at once: libsndfile drops half of a file of variable bit rate
     without a header, and libmpg123 in it writes to standard error.
     """
-    decoder: Decoder | None = None
     # Loaded when needed: 50 ms for libsndfile, 110 ms for FFmpeg.
     if not _is_mpeg(media.head(3)):
         from voiceid.audio.libsndfile import SoundFileDecoder  # noqa: PLC0415
 
         decoder = SoundFileDecoder.open(media, block_values)
-    if decoder is None:
+        if decoder is not None:
+            require_track(options.track, 1, media)
+            return decoder
+    from voiceid.audio.ffmpeg import FFmpegDecoder  # noqa: PLC0415
+
+    return FFmpegDecoder.open(media, options, block_values)
+
+
+def _open_headerless(
+    media: Media, raw: Headerless, options: AudioOptions, block_values: int
+) -> Decoder | None:
+    require_track(options.track, 1, media)
+    if raw.demuxer:
         from voiceid.audio.ffmpeg import FFmpegDecoder  # noqa: PLC0415
 
-        decoder = FFmpegDecoder.open(media, block_values)
+        return FFmpegDecoder.open(media, options, block_values, raw)
+    from voiceid.audio.libsndfile import SoundFileDecoder  # noqa: PLC0415
+
+    return SoundFileDecoder.open(media, block_values, raw)
+
+
+def _required(decoder: Decoder | None, media: Media) -> Decoder:
     if decoder is None:
         raise unreadable(media)
     return decoder

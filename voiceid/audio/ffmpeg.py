@@ -17,16 +17,20 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream as AVAudioStream
 from av.container import InputContainer
+from av.stream import Disposition
 
 from voiceid.audio.arrays import to_float32
-from voiceid.audio.media import Media
+from voiceid.audio.decoder import require_track
+from voiceid.audio.headerless import Headerless
+from voiceid.audio.media import AudioOptions, Media, display_name
+from voiceid.audio.mpeg import claimed_duration_s, ends_within_frame
 from voiceid.domain import Float32Array
-from voiceid.errors import AudioUnreadable
+from voiceid.errors import AudioError, AudioUnreadable
 
 _CONTAINERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,dtshd,eac3,flac,flv,iff,loas,"
     "matroska,webm,mlp,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mxf,nut,ogg,oma,"
-    "rm,sox,spdif,tak,truehd,tta,voc,w64,wav,wv,xwma"
+    "ilbc,rm,sox,spdif,tak,truehd,tta,voc,w64,wav,wv,xwma"
 )
 """Demuxers that hold their audio themselves."""
 
@@ -55,7 +59,7 @@ _NUMPY_FORMATS = frozenset({"u8", "s16", "s32", "flt", "dbl"})
 
 
 class FFmpegDecoder:
-    """Blocks of the first audio track; see :class:`voiceid.audio.decoding.Decoder`.
+    """Blocks of one audio track; see :class:`voiceid.audio.decoder.Decoder`.
 
     The rate and the number of channels are those of the first decoded frame: the header
     of HE-AAC names half the rate.
@@ -64,8 +68,15 @@ class FFmpegDecoder:
     def __init__(
         self, container: InputContainer, track: AVAudioStream, media: Media, block_values: int
     ) -> None:
-        self.truncated = False
-        self.duration_hint_s = _duration_s(container, track)
+        self.unheard = _other_tracks(container, track)
+        if container.format.name == "mp3":
+            position = media.tell()  # FFmpeg goes on reading from there
+            self.duration_hint_s = claimed_duration_s(media)
+            self.truncated = self.duration_hint_s is None and ends_within_frame(media)
+            media.seek(position)
+        else:
+            self.duration_hint_s = _duration_s(container, track)
+            self.truncated = False
         self._container = container
         self._track = track
         self._media = media
@@ -78,30 +89,36 @@ class FFmpegDecoder:
         self.channels = int(self._first.layout.nb_channels)
 
     @classmethod
-    def open(cls, media: Media, block_values: int) -> FFmpegDecoder | None:
+    def open(
+        cls, media: Media, options: AudioOptions, block_values: int, raw: Headerless | None = None
+    ) -> FFmpegDecoder | None:
         """Return a decoder, or None when FFmpeg gets no sample out of the bytes."""
+        demuxers = _CONTAINERS if raw is None else raw.demuxer
         media.seek(0)
         try:
             container = av.open(
                 media,
                 mode="r",
-                options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "none"},
+                format=None if raw is None else raw.demuxer,
+                options={
+                    "format_whitelist": demuxers,
+                    "protocol_whitelist": "none",
+                    **({} if raw is None else raw.options),
+                },
                 buffer_size=_IO_BUFFER,
                 metadata_errors="ignore",
             )
         except _ERRORS:
             return None
-        if not container.streams.audio:
-            container.close()
-            raise AudioUnreadable(
-                f"{media.where} holds no audio track", hint="Pass a file with sound."
-            )
-        track = container.streams.audio[0]
         try:
+            track = _track(container, options.track, media)
             if track.codec_context is not None:  # None: FFmpeg has no decoder for the track
                 return cls(container, track, media, block_values)
         except (*_ERRORS, StopIteration):
             pass
+        except AudioError:
+            container.close()
+            raise
         container.close()
         return None
 
@@ -192,19 +209,38 @@ def _table(frame: AudioFrame) -> Float32Array:
     return to_float32(samples.reshape(-1, frame.layout.nb_channels))
 
 
+def _track(container: InputContainer, number: int | None, media: Media) -> AVAudioStream:
+    """Return the audio track of that number; else the default one, else the first."""
+    tracks = container.streams.audio
+    if not tracks:
+        raise AudioUnreadable(f"{media.where} holds no audio track", hint="Pass a file with sound.")
+    require_track(number, len(tracks), media)
+    if number is not None:
+        return tracks[number]
+    return next((t for t in tracks if t.disposition & Disposition.default), tracks[0])
+
+
+def _other_tracks(container: InputContainer, heard: AVAudioStream) -> dict[str, str]:
+    tracks = enumerate(container.streams.audio)
+    others = [_track_text(number, track) for number, track in tracks if track.index != heard.index]
+    return {"other_tracks": ", ".join(others)} if others else {}
+
+
+def _track_text(number: int, track: AVAudioStream) -> str:
+    codec = None if track.codec_context is None else track.codec_context.name
+    facts = [codec, track.metadata.get("language"), track.metadata.get("title")]
+    known = ", ".join(display_name(fact) for fact in facts if fact and fact != "und")
+    return f"track {number} ({known})" if known else f"track {number}"
+
+
 def _duration_s(container: InputContainer, track: AVAudioStream) -> float | None:
+    """Return the length of the track that its container states, None where none can be trusted."""
     kind = container.format.name.split(",")[0]
-    if container.duration is None or not (kind in _TIMED or (kind == "mp3" and _is_exact(track))):
+    if kind not in _TIMED:
+        return None
+    if track.duration is not None and track.time_base is not None:
+        return float(track.duration * track.time_base)
+    # Of a container, it is that of its longest track.
+    if container.duration is None or len(container.streams) > 1:
         return None
     return float(container.duration / av.time_base)
-
-
-def _is_exact(track: AVAudioStream) -> bool:
-    """Return whether an MP3's duration stands in its header, which FFmpeg does not say.
-
-    Such a header has the encoder's delay, and the duration is a whole number of samples; what
-    FFmpeg guesses from a bit rate is not.
-    """
-    if not (track.start_time and track.duration and track.time_base):
-        return False
-    return (track.duration * track.time_base * track.sample_rate).denominator == 1

@@ -54,6 +54,11 @@ class Tape:
             self._peak = max(self._peak, float(np.abs(samples).max()))
         self._file.write(samples.astype("<f4", copy=False).tobytes())
 
+    def clear(self) -> None:
+        """Forget what was taken down."""
+        self._file.close()
+        self._file, self._peak = _spool(), 0.0
+
     def seal(self, pcm_sha256: str, rate_hz: int) -> None:
         """Write what was taken down to a FLAC file: the recording of that hash."""
         import soundfile  # noqa: PLC0415 - loaded already, unless by an array

@@ -31,6 +31,7 @@ _SPOOL_IN_MEMORY = 8 << 20
 """A pipe's bytes beyond this go to a temporary file."""
 
 _READ_SIZE = 1 << 20
+_WINDOW_BUFFER = 1 << 16
 _NAME_MAX_CHARS = 200
 
 
@@ -39,6 +40,8 @@ class AudioOptions:
     """What to take from a source, and when to refuse it."""
 
     channel: str | int = "mix"  # ``mix`` (mean of all), ``left``, ``right``, or counted from 0
+    track: int | None = None  # audio track, counted from 0; None: the default one, else the first
+    format: str | None = None  # of recordings without a header; None: what the file's name ends in
     max_duration_s: float = 3600.0  # early when the header says so, else while decoding
     max_bytes: int = 1 << 30  # encoded
     stall_timeout_s: float = 10.0  # a named pipe that is silent for so long is given up
@@ -92,10 +95,48 @@ class Media:
         self.seek(0)
         return start
 
+    def part(self, start: int, end: int, head: bytes = b"") -> Media:
+        """Return the bytes from ``start`` to ``end`` as a source, the first being ``head``."""
+        window = io.BufferedReader(_Window(self, start, end, head), _WINDOW_BUFFER)
+        return Media(self.name, self.where, window, end - start, owned=False)
+
     def close(self) -> None:
         """Close the file if it was opened here."""
         if self._owned:
             self._file.close()
+
+
+class _Window(io.RawIOBase):
+    """Some bytes of a source as a file."""
+
+    def __init__(self, media: Media, start: int, end: int, head: bytes) -> None:
+        super().__init__()
+        self._media, self._start, self._size, self._head = media, start, end - start, head
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._media.seek(self._start + self._at)
+        data = self._media.read(max(0, min(len(buffer), self._size - self._at)))
+        data = self._head[self._at : self._at + len(data)] + data[len(self._head[self._at :]) :]
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        if origin + offset < 0:
+            raise ValueError("before the start")
+        self._at = origin + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
 
 
 def display_name(text: str) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from typing import Self, TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -16,8 +19,10 @@ from voiceid.audio.arrays import (
     check_rate,
     samples_and_rate,
 )
+from voiceid.audio.channels import ChannelMeter
 from voiceid.audio.clipping import ClippingCount, ClippingMeter
-from voiceid.audio.decoding import BLOCK_VALUES, Decoder, open_decoder, unreadable
+from voiceid.audio.decoder import Decoder
+from voiceid.audio.decoding import BLOCK_VALUES, open_decoder, unreadable
 from voiceid.audio.media import AudioOptions, AudioSource, Media, open_media
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioInvalid, AudioTooLong, ConfigError
@@ -25,36 +30,54 @@ from voiceid.errors import AudioInvalid, AudioTooLong, ConfigError
 TARGET_RATE_HZ = 16_000
 """The rate that speech detection and every encoder take."""
 
-Tap: TypeAlias = Callable[[Float32Array], None]
-
 _MAX_PEAK = 16.0
 """24 dB over full scale: a float recording may exceed 1, integers put into floats exceed this."""
 
 
-class AudioStream:
-    """A recording that is decoded once, from start to end.
+class Tap(Protocol):
+    """Receives the samples of a recording as they go by."""
 
-    ``tap`` receives the (n,) samples that the hash is of, as they go by.
-    """
+    def add(self, samples: Float32Array) -> None:
+        """Take (n,) mono samples, those that the hash is of."""
+
+    def clear(self) -> None:
+        """Forget them: the recording is heard again from its start."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    name: str
+    where: str
+    media: Media | None
+    decode: Callable[[], Decoder]
+    owned: bool = True
+
+
+class AudioStream:
+    """A recording that is decoded once, from start to end."""
 
     def __init__(
         self,
-        name: str,
-        decoder: Decoder,
+        source: _Source,
         options: AudioOptions,
-        media: Media | None = None,
         tap: Tap | None = None,
+        unheard: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self.name = name
+        self.name, self.where = source.name, source.where
+        self._source, self._options, self._tap = source, options, tap
+        self._decoder = decoder = source.decode()
+        try:
+            check_rate(decoder.sample_rate_hz, source.where)
+            _check_values(decoder, source.where)
+            self._columns = _columns(options.channel, decoder.channels, source.where)
+        except BaseException:
+            decoder.close()
+            raise
         self.sample_rate_hz = decoder.sample_rate_hz
         self.channels = decoder.channels
-        self._where = name if media is None else media.where
-        self._decoder = decoder
-        self._options = options
-        self._media = media
-        self._tap = tap
-        self._columns = _columns(options.channel, decoder.channels, self._where)
+        self._unheard = dict(unheard)
         self._meters = [ClippingMeter() for _ in self._columns]
+        self._mixed = ChannelMeter(decoder.channels) if len(self._columns) > 1 else None
         self._digest = hashlib.sha256(pcm_header(self.sample_rate_hz))
         self._n_frames = 0
         self._exhausted = False
@@ -68,8 +91,8 @@ class AudioStream:
     def close(self) -> None:
         """Release the decoder and the file."""
         self._decoder.close()
-        if self._media is not None:
-            self._media.close()
+        if self._source.media is not None and self._source.owned:
+            self._source.media.close()
 
     def blocks(self) -> Iterator[Float32Array]:
         """Yield the recording as blocks of shape (n,) float32 at 16 kHz; to be called once.
@@ -121,6 +144,32 @@ class AudioStream:
         self._require_exhausted()
         return self._decoder.truncated
 
+    @property
+    def unheard(self) -> dict[str, str]:
+        """What of the source was not heard, in a few words, by the code of its warning."""
+        self._require_exhausted()
+        return self._unheard | self._decoder.unheard
+
+    @property
+    def mixed(self) -> ChannelMeter | None:
+        """What the channels that were mixed have in common, None when one was heard."""
+        self._require_exhausted()
+        return self._mixed
+
+    def again(self, channel: int, why: Mapping[str, str] = MappingProxyType({})) -> AudioStream:
+        """Return the recording from its start, heard in one channel; to be closed before this one.
+
+        ``why``: what is not heard because this is heard instead; without, the tap gets nothing.
+        """
+        self._require_exhausted()
+        if self._tap is not None and why:
+            self._tap.clear()
+        source, options = (
+            replace(self._source, owned=False),
+            replace(self._options, channel=channel),
+        )
+        return AudioStream(source, options, self._tap if why else None, why)
+
     def _require_exhausted(self) -> None:
         if not self._exhausted:
             raise RuntimeError("blocks() was not read to its end yet")
@@ -132,10 +181,10 @@ class AudioStream:
             mono = self._mix(block)
             self._digest.update(mono.astype("<f4", copy=False).data)
             if self._tap is not None:
-                self._tap(mono)
+                self._tap.add(mono)
             yield mono
-        if self._n_frames == 0 and self._media is not None:
-            raise unreadable(self._media)
+        if self._n_frames == 0 and self._source.media is not None:
+            raise unreadable(self._source.media)
 
     def _mix(self, block: Float32Array) -> Float32Array:
         """Return the mean (n,) of the channels in use of (n, channels), having checked them."""
@@ -149,6 +198,8 @@ class AudioStream:
             total = samples if total is None else total + samples
         if total is None:
             raise RuntimeError("a stream has at least one channel")
+        if self._mixed is not None:
+            self._mixed.add(block)
         # Adding 0 turns -0 into 0, which is the same sound and must have the same hash.
         return total / np.float32(len(self._columns)) + np.float32(0)
 
@@ -156,7 +207,7 @@ class AudioStream:
         worst = int(np.argmax(~(np.abs(samples) <= _MAX_PEAK)))
         value = float(samples[worst])
         at_s = (self._n_frames - len(samples) + worst) / self.sample_rate_hz
-        place = f"{self._where}, channel {column}, at {at_s:.3f} s"
+        place = f"{self.where}, channel {column}, at {at_s:.3f} s"
         if not np.isfinite(value):
             return AudioInvalid(
                 f"{place}: a sample is {value}, not a number that can be played",
@@ -172,13 +223,13 @@ class AudioStream:
         values = duration_s * self.sample_rate_hz * self.channels
         if values > limit_s * MEAN_VALUES_A_S and duration_s <= limit_s:
             raise AudioTooLong(
-                f"{self._where} has more than {limit_s * MEAN_VALUES_A_S:,.0f} samples in its"
+                f"{self.where} has more than {limit_s * MEAN_VALUES_A_S:,.0f} samples in its"
                 f" {self.channels} channels, the limit for {limit_s:g} s",
                 hint="Export fewer channels, at a lower rate, or cut the recording.",
             )
         if duration_s > limit_s:
             raise AudioTooLong(
-                f"{self._where} is longer than the limit of {limit_s:g} s",
+                f"{self.where} is longer than the limit of {limit_s:g} s",
                 hint="Cut the recording, or raise audio.max_duration_s in config.yaml.",
             )
 
@@ -197,45 +248,39 @@ def open_audio(
 ) -> AudioStream:
     """Open any source; use the result in a ``with`` statement.
 
-    An array has the shape (n,) or (n, channels).  ``tap`` receives the mono samples (n,) float32
-    before they are resampled.  ``block_values`` (frames x channels) are decoded at once.
+    An array has the shape (n,) or (n, channels).  ``tap`` receives the mono samples before they
+    are resampled.  ``block_values`` (frames x channels) are decoded at once.
     """
     options = AudioOptions() if options is None else options
     if isinstance(source, tuple) and len(source) == 2:  # noqa: PLR2004
         table, rate_hz = samples_and_rate(source[0], source[1], "<array>")
-        array = ArrayDecoder(table, rate_hz, block_values)
-        return AudioStream("<array>", array, options, tap=tap)
+        decode = partial(ArrayDecoder, table, rate_hz, block_values)
+        return AudioStream(_Source("<array>", "<array>", None, decode), options, tap)
     media = open_media(source, options)
     try:
-        decoder = open_decoder(media, block_values)
-        try:
-            return _checked(media, decoder, options, tap)
-        except BaseException:
-            decoder.close()
-            raise
+        encoded = partial(open_decoder, media, options, block_values)
+        return AudioStream(_Source(media.name, media.where, media, encoded), options, tap)
     except BaseException:
         media.close()
         raise
 
 
-def _checked(media: Media, decoder: Decoder, options: AudioOptions, tap: Tap | None) -> AudioStream:
-    check_rate(decoder.sample_rate_hz, media.where)
-    if not 0 < decoder.channels <= MAX_CHANNELS:
-        raise AudioInvalid(
-            f"{media.where} has {decoder.channels} channels",
-            hint=f"Recordings with 1 to {MAX_CHANNELS} channels are taken.",
-        )
+def _check_values(decoder: Decoder, where: str) -> None:
     if decoder.channels * decoder.sample_rate_hz > MAX_VALUES_A_S:
         raise AudioTooLong(
-            f"{media.where} has {decoder.channels} channels at {decoder.sample_rate_hz} Hz, over"
+            f"{where} has {decoder.channels} channels at {decoder.sample_rate_hz} Hz, over"
             f" the limit of {MAX_VALUES_A_S:,} samples a second in all",
             hint="Export fewer channels, or at a lower rate: 16 kHz is enough.",
         )
-    return AudioStream(media.name, decoder, options, media, tap)
 
 
 def _columns(channel: str | int, n_channels: int, where: str) -> list[int]:
     """Return the indices of the channels that are in use."""
+    if not 0 < n_channels <= MAX_CHANNELS:
+        raise AudioInvalid(
+            f"{where} has {n_channels} channels",
+            hint=f"Recordings with 1 to {MAX_CHANNELS} channels are taken.",
+        )
     if channel == "mix":
         return list(range(n_channels))
     index = {"left": 0, "right": 1}.get(channel, -1) if isinstance(channel, str) else channel

@@ -11,16 +11,20 @@ from pathlib import Path
 
 import click
 
+from voiceid.cli.console import Console
 from voiceid.cli.streams import is_terminal
 from voiceid.errors import AudioNotFound, ManifestInvalid
 
 STDIN = "-"
 
 _AUDIO = re.compile(
-    r"\.(3gp|aac|aif|aifc|aiff|amr|ape|au|caf|flac|m4a|m4b|mka|mkv|mov|mp2|mp3|mp4|oga|ogg|opus"
-    r"|ra|snd|spx|tta|w64|wav|weba|webm|wma|wv)"
+    r"3g2|3ga|3gpp?|aa3|aac|ac3|adts|aif[cf]?|aiff|amr|ape|asf|au|avi|awb|bwf|caf|dsf|dts|eac3|f4[av]"
+    r"|flac|flv|ilbc|loas|m2ts|m4[abrv]|mk[av]|mlp|mov|mp[1234acg]|mpeg|mpga|mts|mxf|nist|nut|og[agv]"
+    r"|oma|opus|qta?|ra|rf64|rm|snd|sox|spdif|sph|spx|tak|thd|ts|tta|voc|vob|w64|wave?|web[am]|wm[av]"
+    r"|wv|xwma"
 )
-"""What is taken from a folder; a file that is named is taken whatever it is called."""
+"""Endings of what is taken from a folder, beside those of `voiceid.audio.headerless`; a file that
+is named is taken whatever it is called."""
 
 
 def checked(sources: Sequence[str]) -> Sequence[str]:
@@ -32,13 +36,13 @@ def checked(sources: Sequence[str]) -> Sequence[str]:
     return sources
 
 
-def clips(sources: Sequence[str]) -> list[str]:
+def clips(sources: Sequence[str], console: Console) -> list[str]:
     """Return the recordings that the audio arguments stand for, in order.
 
-    A folder stands for the audio files in it and below, by name; a pattern that the shell
-    did not expand for what it matches.
+    A folder stands for the audio files in it and below, by name, and the console warns of all
+    others; a pattern that the shell did not expand stands for what it matches.
     """
-    return [clip for source in checked(sources) for clip in _expanded(source)]
+    return [clip for source in checked(sources) for clip in _expanded(source, console)]
 
 
 def entries_of(folder: Path) -> list[Path]:
@@ -52,7 +56,7 @@ def entries_of(folder: Path) -> list[Path]:
         ) from error
 
 
-def people_in(folder: Path) -> dict[str, list[str]]:
+def people_in(folder: Path, console: Console) -> dict[str, list[str]]:
     """Return the recordings in a folder by speaker.
 
     Each folder in it is a speaker, called like the folder, with all that lies below; a folder
@@ -60,15 +64,17 @@ def people_in(folder: Path) -> dict[str, list[str]]:
     """
     from voiceid.domain import speaker_key  # noqa: PLC0415 - loads numpy
 
-    entries = [entry for entry in entries_of(folder) if entry.name[0] != "."]
-    folders = [entry for entry in entries if os.path.isdir(entry)]
+    entries = entries_of(folder)
+    folders = [entry for entry in entries if os.path.isdir(entry) and entry.name[0] != "."]
     if not folders:
-        return {folder.resolve().name: clips([str(folder)])}
-    if beside := [entry for entry in entries if _is_audio(Path(entry.name), entry)]:
-        raise ManifestInvalid(
-            f"{beside[0]} lies beside the folders of speakers",
-            hint="Move it into the folder of its speaker.",
-        )
+        return {folder.resolve().name: clips([str(folder)], console)}
+    for entry in [entry for entry in entries if entry not in folders]:
+        if (why := _why_left_out(entry)) is None:
+            raise ManifestInvalid(
+                f"{entry} lies beside the folders of speakers",
+                hint="Move it into the folder of its speaker.",
+            )
+        _warn(entry, why, console)
     first: dict[str, Path] = {}
     for person in folders:
         if (other := first.setdefault(speaker_key(person.name), person)) != person:
@@ -76,16 +82,16 @@ def people_in(folder: Path) -> dict[str, list[str]]:
                 f"the folders {other} and {person} make one name",
                 hint="Rename one, or put the recordings of one speaker into one folder.",
             )
-    return {person.name: clips([str(person)]) for person in folders}
+    return {person.name: clips([str(person)], console) for person in folders}
 
 
-def _expanded(source: str) -> Iterator[str]:
+def _expanded(source: str, console: Console) -> Iterator[str]:
     path = Path(source)
     if source == STDIN or not source or os.path.isfile(source):
         yield source
         return
     if os.path.isdir(path):
-        found = sorted(str(p) for p in path.rglob("*") if _is_audio(p.relative_to(path), p))
+        found = sorted(_audio_in(path, console))
         if not found:
             raise AudioNotFound(
                 f"the folder {source} holds no audio file", hint="Name the files to take others."
@@ -102,7 +108,41 @@ def _expanded(source: str) -> Iterator[str]:
         yield source
 
 
-def _is_audio(inside: Path, path: Path) -> bool:
-    hidden = any(part.startswith(".") for part in inside.parts)
-    is_audio = _AUDIO.fullmatch(path.suffix.lower()) is not None
-    return is_audio and not hidden and os.path.isfile(path)
+def _audio_in(folder: Path, console: Console) -> Iterator[str]:
+    """Yield the audio files in a folder and below; warn of everything else that is there."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        _warn(folder, f"it cannot be listed: {error.strerror}", console)
+        return
+    for entry in entries:
+        hidden = entry.name.startswith(".")
+        if os.path.isdir(entry) and not os.path.islink(entry) and not hidden:
+            yield from _audio_in(entry, console)
+        elif (why := _why_left_out(entry)) is None:
+            yield str(entry)
+        else:
+            _warn(entry, why, console)
+
+
+def _why_left_out(path: Path) -> str | None:
+    """Return why an entry of a folder is not taken for a recording, None if it is."""
+    from voiceid.audio.headerless import ENDINGS  # noqa: PLC0415 - loads numpy
+
+    ending = path.suffix[1:].lower()
+    if path.name.startswith("."):
+        return "it is hidden: its name begins with a dot"
+    if os.path.islink(path) and not os.path.exists(path):
+        return "it is a link to nothing"
+    if os.path.isdir(path):
+        return "it is a link to a folder, and such links are not followed"
+    if not os.path.isfile(path):
+        return "it is not a file, but a pipe, a socket or a device"
+    if _AUDIO.fullmatch(ending) is None and ending not in ENDINGS:
+        named = f"files that end in .{ending} are" if ending else "a file without an ending is"
+        return f"{named} not known as audio; name the file to take it"
+    return None
+
+
+def _warn(path: Path, why: str, console: Console) -> None:
+    console.warn(f"{path} left out: {why}")

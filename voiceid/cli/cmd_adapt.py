@@ -20,6 +20,7 @@ from voiceid.errors import FitRefused
     "adapt",
     short_help="Learn what the site does to voices, and take it out.",
     examples=["voiceid adapt people.csv --target-fmr 1e-3"],
+    audio=True,
 )
 @click.argument("input", metavar="[INPUT]", type=click.Path(path_type=Path), required=False)
 @fitting_options
@@ -41,7 +42,7 @@ def command(
     """
     with open_voiceid(console) as vid, tempfile.TemporaryDirectory() as none:
         found = vid.adaptations.fit(
-            None if input is None else recordings_of(input),
+            None if input is None else recordings_of(input, console),
             cache=cache or none,
             source="the enrolled" if input is None else input.resolve().name,
             target_fmr=target_fmr,

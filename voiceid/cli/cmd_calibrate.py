@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         "voiceid calibrate people.csv",
         "voiceid calibrate people.csv --target-fmr 1/1000 --use",
     ],
+    audio=True,
 )
 @input_options
 @fitting_options
@@ -62,7 +63,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
         fit = vid.calibrations.fit(
-            protocol_of(input, enrolled, enroll_first, evaluation.enroll_in_turn),
+            protocol_of(console, input, enrolled, enroll_first, evaluation.enroll_in_turn),
             cache=cache or none,
             source=input.resolve().name,
             target_fmr=target_fmr,

@@ -96,11 +96,11 @@ def command(  # noqa: PLR0913 - one parameter an option
         _refuse_together(name, from_dir, manifest, mode)
         with open_voiceid(console, **settings) as vid:
             details = speaker_details(expires, groups=groups, metadata=dict(meta))
-            people = _people(from_dir, manifest, label or "", details)
+            people = _people(console, from_dir, manifest, label or "", details)
             return tell_many(people, vid.enroll_all(people, force=force, dry_run=dry_run), console)
     if name is None or not audio:
         raise click.UsageError("NAME and AUDIO... are needed, or --from-dir, or --manifest.")
-    sources = clips(audio)
+    sources = clips(audio, console)
     with open_voiceid(console, **settings) as vid:
         report = vid.enroll(
             name,
@@ -124,7 +124,11 @@ def _refuse_together(
 
 
 def _people(
-    from_dir: Path | None, manifest: Path | None, label: str, details: SpeakerDetails
+    console: Console,
+    from_dir: Path | None,
+    manifest: Path | None,
+    label: str,
+    details: SpeakerDetails,
 ) -> list[Person]:
     from voiceid.enrollment import Person, read_manifest  # noqa: PLC0415 - loads the engines
 
@@ -136,7 +140,7 @@ def _people(
             f"{folder} holds no folders", hint="Put one folder for each speaker into it."
         )
     people = []
-    for name, found in people_in(folder).items():
+    for name, found in people_in(folder, console).items():
         labels = (label,) * len(found) if label else ()
         people.append(Person(name, tuple(found), labels, details))
     return people

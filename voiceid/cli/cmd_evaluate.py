@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@leaf("evaluate", examples=["voiceid evaluate people.csv --output report"])
+@leaf("evaluate", examples=["voiceid evaluate people.csv --output report"], audio=True)
 @input_options
 @click.option(
     "--output",
@@ -71,7 +71,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         from voiceid.evaluation import page  # noqa: PLC0415
         from voiceid.evaluation.report_folder import write_report  # noqa: PLC0415 - loaded by now
 
-        protocol = protocol_of(input, enrolled, enroll_first)
+        protocol = protocol_of(console, input, enrolled, enroll_first)
         found = vid.calibrations.evaluate(
             protocol, cache=cache or output / "embeddings", tell=console.hearing
         )

@@ -72,7 +72,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     clips the worst decides: an error, else 11, else 10; 0 means that all were accepted.
     """
     refuse_both(threshold, target_fpir, "--target-fpir")
-    sources = clips(audio)
+    sources = clips(audio, console)
     with open_voiceid(console) as vid:
         answers = vid.identify_all(
             sources,

@@ -28,7 +28,7 @@ def command(console: Console, a: str, b: str, audio: tuple[str, ...]) -> int:
     if STDIN in audio:
         raise click.UsageError("Standard input (-) can be heard once only; name files.")
     with open_voiceid(console) as vid:
-        found = vid.models.compare(a, b, clips(audio))
+        found = vid.models.compare(a, b, clips(audio, console))
     code = console.answer(dataclasses.asdict(found), comparison_text(found))
     if found.no_eer and not console.settings.as_json:
         console.note(f"no EER: {found.no_eer}; a folder is taken for a speaker")

@@ -24,7 +24,7 @@ def command(console: Console, name: str, audio: tuple[str, ...], new_name: str |
     people, to measure them on.
     """
     with open_voiceid(console) as vid:
-        card = vid.models.quantize(name, clips(audio), new_name or f"{name}-int8")
+        card = vid.models.quantize(name, clips(audio, console), new_name or f"{name}-int8")
         [status] = [one for one in vid.models.list() if one.name == card.name]
     facts = {
         "name": card.name,

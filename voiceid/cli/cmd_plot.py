@@ -85,7 +85,7 @@ def speakers_command(
     from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
 
     files = targets(_or_here(console, output), "speakers", (".png", ".html"), force=force)
-    sources = clips(add)
+    sources = clips(add, console)
     with open_voiceid(console) as vid:
         enrolled = vid.samples.by_speaker(group)
         if not any(samples for _, samples in enrolled):
@@ -127,7 +127,7 @@ def similarity_command(
     from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
 
     files = targets(_or_here(console, output), "similarity", (".png",), force=force)
-    listed = speakers_clips(sources)
+    listed = speakers_clips(sources, console)
     with open_voiceid(console) as vid:
         heard = hear(vid, listed, console)
         space_id = vid.models.space.id
@@ -163,7 +163,7 @@ def scores_command(
     from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
 
     files = targets(_or_here(console, output), "scores", (".png",), force=force)
-    listed = speakers_clips(sources)
+    listed = speakers_clips(sources, console)
     with open_voiceid(console) as vid:
         heard = hear(vid, listed, console)
         require_pair(heard)
@@ -218,7 +218,7 @@ def det_command(
             ) from error
     else:
         with open_voiceid(console) as vid, tempfile.TemporaryDirectory() as cache:
-            protocol = protocol_of(input, enrolled, enroll_first)
+            protocol = protocol_of(console, input, enrolled, enroll_first)
             count = functools.partial(console.count, "hearing")
             figure = charts.det(vid.calibrations.evaluate(protocol, cache=cache, tell=count))
     render = {".png": lambda: pictures.png(figure), ".svg": lambda: pictures.svg(figure)}

@@ -51,7 +51,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     many clips the worst decides: an error, else 11, else 10; 0 means that all were accepted.
     """
     refuse_both(threshold, target_fmr, "--target-fmr")
-    sources = clips(audio)
+    sources = clips(audio, console)
     with open_voiceid(console) as vid:
         answers = vid.verify_all(
             name,

@@ -30,6 +30,8 @@ class Settings:
     data: str | None = None
     model: str | None = None
     channel: str | None = None
+    track: int | None = None
+    audio_format: str | None = None
     offline: bool = False
     as_json: bool = False
     quiet: bool = False

@@ -121,6 +121,8 @@ def warn_of(quality: QualityReport, console: Console) -> None:
     """Warn of what was found in the audio."""
     for code in quality.warnings:
         console.warn(warning_text(code, quality))
+    if quality.unheard:
+        console.warn(f"not heard: {'; '.join(quality.unheard)}")
 
 
 def warning_text(code: str, quality: QualityReport) -> str:
@@ -134,13 +136,19 @@ def warning_text(code: str, quality: QualityReport) -> str:
         return f"noisy: speech is only {quality.snr_db:.0f} dB above the rest"
     if code == "clipped":
         return f"clipped: {quality.clipped_fraction:.1%} of the samples; turn the recording down"
-    words = {
-        "bandwidth_uncertain": "bandwidth uncertain: noise, or too little speech, hides whether"
-        " this is a telephone line; the stricter threshold is used",
-        "truncated": "truncated: the file is damaged, and only its beginning was heard",
-        "too_short": f"too short: {quality.net_speech_s:.2f} s of net speech",
-    }
+    words = {"too_short": f"too short: {quality.net_speech_s:.2f} s of net speech", **_IN_WORDS}
     return words.get(code, code.replace("_", " "))
+
+
+_IN_WORDS = {
+    "bandwidth_uncertain": "bandwidth uncertain: noise, or too little speech, hides whether this"
+    " is a telephone line; the stricter threshold is used",
+    "truncated": "truncated: the file is damaged, and only its beginning was heard",
+    "other_tracks": "other tracks: the file has several audio tracks; --track N hears another",
+    "unheard_data": "unheard data: behind its sound the file goes on with what cannot be decoded",
+    "opposite_phase": "opposite phase: the channels cancel each other; swap the wires of one",
+    "partly_judged": "partly judged: there is more speech than is judged (speech.max_speech_s)",
+}
 
 
 def _who(decision: Decision) -> str:
@@ -168,12 +176,19 @@ def _facts(decision: Decision) -> list[str]:
     if decision.margin is not None and decision.runner_up is not None:
         facts.append(f"margin {decision.margin:.3f} over {decision.runner_up.speaker.name}")
     if decision.quality is not None:
-        facts.append(f"net speech {seconds(decision.quality.net_speech_s)}")
+        facts.append(_speech_text(decision.quality))
     if decision.task.value == "identify":
         where = "" if decision.group is None else f" in {decision.group}"
         facts.append(f"{decision.gallery_size} enrolled{where}")
     facts.append(f"{decision.elapsed_ms:.0f} ms")
     return facts
+
+
+def _speech_text(quality: QualityReport) -> str:
+    text = f"net speech {seconds(quality.net_speech_s)}"
+    if "partly_judged" in quality.warnings and quality.judged_speech_s is not None:
+        text += f", {seconds(quality.judged_speech_s)} of it judged"
+    return text
 
 
 def _candidates(decision: Decision) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from voiceid.cli.clip_arguments import people_in
+from voiceid.cli.console import Console
 from voiceid.cli.options import RATE, together
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ fitting_options = together(
 
 
 def protocol_of(
+    console: Console,
     path: Path,
     enrolled: Path | None,
     enroll_first: int | None,
@@ -64,11 +66,12 @@ def protocol_of(
     """Read what is to be compared; ``of_manifest``: how, when a manifest does not say."""
     from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
-    protocol = _protocol(path, enrolled, enroll_first, of_manifest or evaluation.all_pairs)
+    protocol = _protocol(console, path, enrolled, enroll_first, of_manifest or evaluation.all_pairs)
     return replace(protocol, source=path.resolve().name)
 
 
 def _protocol(
+    console: Console,
     path: Path,
     enrolled: Path | None,
     enroll_first: int | None,
@@ -84,13 +87,13 @@ def _protocol(
         if enroll_first is not None:
             raise click.UsageError("--enroll-first is for a list (.csv or .jsonl) or a folder.")
         return evaluation.read_trials(path)
-    recordings = recordings_of(path)
+    recordings = recordings_of(path, console)
     if enroll_first is None:
         return of_manifest(recordings)
     return evaluation.enroll_first(recordings, enroll_first)
 
 
-def recordings_of(path: Path) -> tuple[Recording, ...]:
+def recordings_of(path: Path, console: Console) -> tuple[Recording, ...]:
     """Return the recordings of a list, or of a folder with a folder for each speaker.
 
     A folder within that of a speaker is a session.
@@ -100,7 +103,7 @@ def recordings_of(path: Path) -> tuple[Recording, ...]:
     if not os.path.isdir(path):
         return read_manifest(path)
     recordings = []
-    for speaker, found in people_in(path).items():
+    for speaker, found in people_in(path, console).items():
         for clip in found:
             name = Path(clip).relative_to(path)
             session = name.parts[1] if len(name.parts) > 2 else ""  # noqa: PLR2004 - speaker, session, file

@@ -23,6 +23,8 @@ def open_voiceid(console: Console, **settings: object) -> VoiceID:
         "model": given.model,
         "offline": True if given.offline else None,
         "audio.channel": given.channel,
+        "audio.track": given.track,
+        "audio.format": given.audio_format,
         "log.format": given.log,
         **{key.replace("__", "."): value for key, value in settings.items()},
     }

@@ -69,6 +69,14 @@ def _channel(value: Any) -> str:
     return text
 
 
+def _headerless(value: Any) -> str:
+    from voiceid.audio.headerless import ENDINGS, FORMATS  # noqa: PLC0415 - loads numpy
+
+    if value not in ENDINGS:
+        raise ValueError(f"not one of {', '.join(FORMATS)}")
+    return str(value)
+
+
 def _speaker_name(value: Any) -> str:
     """Return a name, whatever the locale.
 
@@ -149,8 +157,7 @@ common_options = together(
 )
 """The options of every command, which are kept in the console's settings."""
 
-audio_options = together(
-    common_options,
+_channel_and_track = together(
     _common(
         "--channel",
         cls=AudioOption,
@@ -158,6 +165,30 @@ audio_options = together(
         metavar="mix|left|right|N",
         text="Channel of the audio to listen to (default: mix).",
     ),
+    _common(
+        "--track",
+        cls=AudioOption,
+        type=click.IntRange(min=0),
+        metavar="N",
+        text="Audio track to listen to, counted from 0 (default: the one that is flagged so).",
+    ),
+)
+
+
+def _audio_format(*names: str) -> Callable[[Any], Any]:
+    return _common(
+        *names,
+        "audio_format",
+        cls=AudioOption,
+        type=Parsed("format", _headerless),
+        metavar="NAME",
+        text="What audio without a header is: ulaw, alaw, gsm, g722, sln, sln16, vox, ... (default:"
+        " what the file's name ends in).",
+    )
+
+
+audio_options = together(
+    common_options, _channel_and_track, _audio_format("--format", "--audio-format")
 )
 """The common options and those of commands that hear audio."""
 
@@ -165,10 +196,16 @@ audio_options = together(
 def leaf(
     name: str, *, group: click.Group | None = None, audio: bool = False, **kwargs: Any
 ) -> Callable[[Callable[..., int]], Command]:
-    """Make a function a `Command` with the common options, of a group if one is given."""
-    options = audio_options if audio else common_options
+    """Make a function a `Command` with the common options, of a group if one is given.
+
+    Where a command has a ``--format`` of its own, that of audio is ``--audio-format`` alone.
+    """
 
     def made(function: Callable[..., int]) -> Command:
+        own = {name for option in getattr(function, "__click_params__", ()) for name in option.opts}
+        options = audio_options if audio else common_options
+        if audio and "--format" in own:
+            options = together(common_options, _channel_and_track, _audio_format("--audio-format"))
         command = click.command(name, cls=Command, **kwargs)(options(click.pass_obj(function)))
         if group is not None:
             group.add_command(command)

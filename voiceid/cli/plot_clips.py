@@ -33,7 +33,7 @@ class Heard:
     left_out: list[dict[str, str]] = field(default_factory=list)
 
 
-def speakers_clips(arguments: Sequence[str]) -> list[tuple[str, str]]:
+def speakers_clips(arguments: Sequence[str], console: Console) -> list[tuple[str, str]]:
     """Return (speaker, path) of the clips that lists and folders hold, by speaker.
 
     A file that is not a list is a clip of the speaker that its folder is called after.
@@ -44,10 +44,10 @@ def speakers_clips(arguments: Sequence[str]) -> list[tuple[str, str]]:
     for argument in arguments:
         path = Path(argument)
         if os.path.isdir(path) or path.suffix.lower() in _LISTS:
-            for recording in recordings_of(path):
+            for recording in recordings_of(path, console):
                 found.setdefault(recording.speaker, []).append(recording.path)
         else:
-            for clip in clips([argument]):
+            for clip in clips([argument], console):
                 found.setdefault(Path(clip).resolve().parent.name, []).append(clip)
     return [(name, clip) for name, paths in found.items() for clip in paths]
 

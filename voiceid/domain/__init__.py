@@ -41,6 +41,7 @@ from voiceid.domain.speaker import SpeakerRef as SpeakerRef
 from voiceid.domain.speaker import Standing as Standing
 from voiceid.domain.speaker import speaker_key as speaker_key
 from voiceid.domain.speaker import speaker_name as speaker_name
+from voiceid.domain.speech import UNHEARD_CODES as UNHEARD_CODES
 from voiceid.domain.speech import EmbeddedClip as EmbeddedClip
 from voiceid.domain.speech import Embedding as Embedding
 from voiceid.domain.speech import EmbeddingSpace as EmbeddingSpace

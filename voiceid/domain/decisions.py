@@ -152,15 +152,21 @@ class Decision:
         """True when, and only when, the outcome is ``accepted``."""
         return self.outcome is Outcome.ACCEPTED
 
+    @property
+    def judged_speech_s(self) -> float | None:
+        """Seconds of net speech that were judged; None when a vector was given."""
+        return None if self.quality is None else self.quality.judged_speech_s
+
     def __bool__(self) -> bool:
         """Refuse to be used as a truth value: a rejected decision is an object like any."""
         raise TypeError("a Decision has three outcomes; ask decision.accepted")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the public JSON of a decision."""
-        at = self.threshold
+        at, judged_s = self.threshold, self.judged_speech_s
         return json_of(
             self,
+            judged_speech_s=None if judged_s is None else round(judged_s, 3),
             score_scale=SCORE_SCALE,
             threshold=None if at is None else at.value,
             threshold_source=None if at is None else at.source,

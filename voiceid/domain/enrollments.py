@@ -17,9 +17,10 @@ class EnrollmentProblem(Value):
     Parameters
     ----------
     code : str
-        ``unreadable``, ``no_speech``, ``clipped``, ``truncated``, ``duplicate_clip``,
-        ``clip_of_other``, ``too_little_speech``, ``inconsistent``, ``already_enrolled`` or
-        ``changed_meanwhile`` or ``look_alike``.
+        ``unreadable``, ``channels_differ``, ``no_speech``, ``clipped``, ``truncated``,
+        ``partly_judged``, ``unheard_data``, ``duplicate_clip``, ``clip_of_other``,
+        ``too_little_speech``, ``inconsistent``, ``already_enrolled``, ``changed_meanwhile`` or
+        ``look_alike``.
     clip : str or None
         The clip's name, None when the whole set is meant.
     message : str

@@ -107,6 +107,12 @@ class QualityReport(Value):
         RMS level of the speech, 0 dBFS being a full-scale square wave.
     warnings : tuple of str
         What a person should know, e.g. ``narrowband``, ``noisy``, ``clipped``, ``truncated``.
+    judged_speech_s : float or None
+        How much of the net speech the embedding is of: at most what ``speech.max_speech_s`` admits.
+        None where it is not known.
+    unheard : tuple of str
+        What of the source was not heard or not judged, in a few words each: other audio tracks,
+        bytes behind the sound, speech beyond the limit.
     """
 
     duration_s: float | None
@@ -117,6 +123,8 @@ class QualityReport(Value):
     sample_rate_hz: int | None
     level_dbfs: float | None
     warnings: tuple[str, ...] = ()
+    judged_speech_s: float | None = None
+    unheard: tuple[str, ...] = ()
 
     @property
     def narrowband(self) -> bool | None:
@@ -136,12 +144,13 @@ class QualityReport(Value):
 
     def exact(self) -> dict[str, Any]:
         """Return the measurements in full precision; :meth:`of_exact` reads them."""
-        return {**dataclasses.asdict(self), "warnings": list(self.warnings)}
+        lists = {name: list(getattr(self, name)) for name in _TEXTS}
+        return {**dataclasses.asdict(self), **lists}
 
     @classmethod
     def of_exact(cls, facts: Mapping[str, Any]) -> QualityReport:
         """Return the report of :meth:`exact`; raises an error when the facts are not a report's."""
-        numbers = {key: value for key, value in facts.items() if key != "warnings"}
+        numbers = {key: value for key, value in facts.items() if key not in _TEXTS}
         for key, value in numbers.items():
             if value is None and key != "net_speech_s":
                 continue
@@ -149,7 +158,16 @@ class QualityReport(Value):
                 raise TypeError(f"{key} of a recording is {value!r}")
             if not math.isfinite(value):
                 raise ValueError(f"{key} of a recording is {value!r}")
-        return cls(**numbers, warnings=tuple(str(code) for code in facts["warnings"]))
+        warnings, unheard = (tuple(map(str, facts.get(name, ()))) for name in _TEXTS)
+        return cls(**numbers, warnings=warnings, unheard=unheard)
+
+
+_TEXTS = ("warnings", "unheard")
+
+UNHEARD_CODES = frozenset(
+    {"other_tracks", "opposite_phase", "unheard_data", "partly_judged", "truncated"}
+)
+"""The warnings that say that not all of a source was heard or judged."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

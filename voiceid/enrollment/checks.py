@@ -107,7 +107,20 @@ def _check_clips(clips: Sequence[Clip]) -> tuple[list[EnrollmentProblem], list[i
         if "truncated" in quality.warnings:
             message = "the file is damaged: decoding stopped before its end"
             problems.append(EnrollmentProblem("truncated", clip.name, message, overridable=True))
+        for code, advice in _UNHEARD.items():
+            if code in quality.warnings:
+                message = (
+                    f"not all of it would be enrolled ({'; '.join(quality.unheard)}): {advice}"
+                )
+                problems.append(EnrollmentProblem(code, clip.name, message, overridable=True))
     return problems, usable
+
+
+_UNHEARD = {
+    "partly_judged": "cut it into shorter clips, which are a sample each",
+    "unheard_data": "play the file to its end, and export what belongs to the speaker again",
+}
+"""What to do about a recording of which a part would not be enrolled, by the warning."""
 
 
 def _check_speech(

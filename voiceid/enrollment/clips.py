@@ -20,7 +20,7 @@ from voiceid.domain import (
     speaker_name,
     tag,
 )
-from voiceid.errors import AudioError
+from voiceid.errors import AudioError, ChannelsDiffer
 
 _SINGLE = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray)
 
@@ -101,7 +101,12 @@ class Clip:
     def unusable(self) -> EnrollmentProblem | None:
         """Return why there is nothing in the clip to enrol, or None."""
         if self.utterance is None:
-            return EnrollmentProblem("unreadable", self.name, str(self.error), overridable=False)
+            differ = isinstance(self.error, ChannelsDiffer)
+            code = "channels_differ" if differ else "unreadable"
+            message = (
+                f"{self.error}. {self.error.hint}" if differ and self.error else str(self.error)
+            )
+            return EnrollmentProblem(code, self.name, message, overridable=False)
         if self.utterance.embedding is None:
             net_speech_s = self.utterance.quality.net_speech_s
             message = f"only {net_speech_s:.2f} s of net speech: too little to enrol"

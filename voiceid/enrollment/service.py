@@ -165,7 +165,7 @@ class Enroller:
         if not self.checks.limits.keep_audio:
             return Heard(self.embedder.utterance(source), None)
         tape = Tape()
-        utterance = self.embedder.utterance(source, tape.add)
+        utterance = self.embedder.utterance(source, tape)
         rate_hz = utterance.quality.sample_rate_hz
         if utterance.embedding is not None and rate_hz is not None:
             tape.seal(utterance.pcm_sha256, rate_hz)

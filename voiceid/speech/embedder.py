@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from voiceid.audio import AudioOptions, AudioSource, AudioStream, Tap, open_audio
 from voiceid.domain import Embedding, EmbeddingSpace, Float32Array, QualityReport, Utterance
-from voiceid.errors import AudioError
+from voiceid.errors import AudioError, ChannelsDiffer
 from voiceid.models.runtime import in_order
 from voiceid.observability.counters import Laps
 from voiceid.speech.encoder import Encoder
-from voiceid.speech.quality import QualityLimits, QualityMeter
+from voiceid.speech.quality import FRAME_S, QualityLimits, QualityMeter
 from voiceid.speech.vad import SpeechDetector
 
 S = TypeVar("S")
 T = TypeVar("T")
+
+_MIN_SNR_DB = 5.0
+"""With less, a channel's vector says more of its noise than of a voice."""
 
 
 def or_error(function: Callable[[S], T]) -> Callable[[S], T | AudioError]:
@@ -76,26 +81,46 @@ class Embedder:
     def utterance(self, source: AudioSource, tap: Tap | None = None) -> Utterance:
         """Measure a recording, and embed it when there is enough speech in it.
 
-        - `tap`: is given the mono samples as they go by, (n,) float32, before they are resampled.
+        - `tap`: is given the mono samples as they go by, before they are resampled.
 
-        Raises `AudioError`: it cannot be read, or its samples cannot be a recording;
-        `ModelRuntimeError`: a model failed.
+        Raises `AudioError`: it cannot be read, its samples cannot be a recording, or its channels
+        hold different people; `ModelRuntimeError`: a model failed.
         """
         laps = Laps()
         with open_audio(source, self._audio, tap=tap) as stream:
-            meter = QualityMeter(self._limits)
-            speech = self._speech(stream, meter, laps)
-            quality = meter.report(
-                stream.duration_s,
-                stream.sample_rate_hz,
-                stream.clipping,
-                truncated=stream.truncated,
-            )
-            embedding = self._embedding(speech, quality)
-            laps.lap("embed")
+            utterance = _heard(stream, lambda heard: self._utterance(heard, laps))
+            if utterance.embedding is not None:
+                self._require_one_voice(stream, laps)
             if self._heard is not None:
                 self._heard(laps, stream.duration_s)
-            return Utterance(stream.name, stream.pcm_sha256, quality, embedding)
+            return utterance
+
+    def _utterance(self, stream: AudioStream, laps: Laps) -> Utterance:
+        meter = QualityMeter(self._limits)
+        speech, judged_frames = self._speech(stream, meter, laps)
+        quality = meter.report(
+            stream.duration_s, stream.sample_rate_hz, stream.clipping, truncated=stream.truncated
+        )
+        embedding = self._embedding(speech, quality)
+        judged_s = 0.0 if embedding is None else judged_frames * FRAME_S
+        quality = _with_unheard(quality, judged_s, stream.unheard)
+        laps.lap("embed")
+        return Utterance(stream.name, stream.pcm_sha256, quality, embedding)
+
+    def _require_one_voice(self, stream: AudioStream, laps: Laps) -> None:
+        """Raise `ChannelsDiffer` where channels that were mixed hold different people."""
+        channels = stream.mixed.distinct() if stream.mixed is not None else []
+        voices: list[tuple[int, Utterance]] = []
+        for channel in channels if len(channels) > 1 else []:
+            with stream.again(channel) as alone:
+                voice = self._utterance(alone, laps)
+            snr_db = voice.quality.snr_db
+            if voice.embedding is None or (snr_db is not None and snr_db < _MIN_SNR_DB):
+                continue
+            for other, heard in voices:
+                if not self._encoder.may_be_one_voice(heard, voice):
+                    raise _different(stream, other, channel)
+            voices.append((channel, voice))
 
     def speech(self, source: AudioSource) -> Float32Array:
         """Return (n,) float32 at 16 kHz: the speech of a recording, as the encoder is given it.
@@ -103,28 +128,32 @@ class Embedder:
         Raises `AudioError`: it cannot be read, or its samples cannot be a recording.
         """
         with open_audio(source, self._audio) as stream:
-            return self._speech(stream, QualityMeter(self._limits), Laps())
+            meter = QualityMeter(self._limits)
+            return _heard(stream, lambda heard: self._speech(heard, meter, Laps())[0])
 
-    def _speech(self, stream: AudioStream, meter: QualityMeter, laps: Laps) -> Float32Array:
+    def _speech(
+        self, stream: AudioStream, meter: QualityMeter, laps: Laps
+    ) -> tuple[Float32Array, int]:
+        """Return the speech for the encoder, and how many frames of speech are in it."""
         detector = self._detector.stream()
         kept: list[Float32Array] = []
+        speech: list[npt.NDArray[np.bool_]] = []
         for block in itertools.chain(stream.blocks(), [None]):
             laps.lap("decode")
             for chunk in detector.finish() if block is None else detector.push(block):
                 meter.add(chunk.frames, chunk.speech)
                 kept.append(chunk.kept)
+                speech.append(chunk.speech)
             laps.lap("detect")
-        return np.concatenate(kept)
+        return np.concatenate(kept), self._detector.options.judged_frames(np.concatenate(speech))
 
-    def pcm_sha256(self, source: AudioSource, tap: Tap | None = None) -> str:
+    def pcm_sha256(self, source: AudioSource) -> str:
         """Return the identity of a recording, which takes its decoding and nothing more.
 
         Raises `AudioError`: it cannot be read, or its samples cannot be a recording.
         """
-        with open_audio(source, self._audio, tap=tap) as stream:
-            for _ in stream.blocks():
-                pass
-            return stream.pcm_sha256
+        with open_audio(source, self._audio) as stream:
+            return _heard(stream, _identity)
 
     def utterances(self, sources: Iterable[AudioSource]) -> Iterator[Utterance | AudioError]:
         """Return, in order, the utterance of each source or the error that it gave.
@@ -139,3 +168,45 @@ class Embedder:
         if too_short or len(speech) < self._encoder.min_samples:
             return None
         return Embedding(self._encoder.embed(speech), self._encoder.space)
+
+
+def _heard(stream: AudioStream, hear: Callable[[AudioStream], T]) -> T:
+    """Return what is heard in a stream; in its louder channel where the mix cancels its sound."""
+    heard = hear(stream)
+    mixed = stream.mixed
+    if mixed is None or not mixed.cancel:
+        return heard
+    text = f"the mix of the channels, which cancel each other: channel {mixed.loudest} was heard"
+    with stream.again(mixed.loudest, {"opposite_phase": text}) as louder:
+        return hear(louder)
+
+
+def _identity(stream: AudioStream) -> str:
+    for _ in stream.blocks():
+        pass
+    return stream.pcm_sha256
+
+
+def _with_unheard(
+    quality: QualityReport, judged_speech_s: float, unheard: Mapping[str, str]
+) -> QualityReport:
+    """Return a report that says how much of the speech was judged, and what was not heard."""
+    judged_s = min(judged_speech_s, quality.net_speech_s)
+    left_s = quality.net_speech_s - judged_s
+    if judged_s > 0 and left_s > 0:
+        text = f"{left_s:.1f} s of speech after the first {judged_s:.1f} s"
+        unheard = {**unheard, "partly_judged": text}
+    return replace(
+        quality,
+        judged_speech_s=judged_s,
+        unheard=tuple(unheard.values()),
+        warnings=(*quality.warnings, *unheard),
+    )
+
+
+def _different(stream: AudioStream, one: int, other: int) -> ChannelsDiffer:
+    first, second = sorted((one, other))
+    return ChannelsDiffer(
+        f"{stream.where}: channels {first} and {second} hold different people",
+        hint=f"Choose one: --channel {first} or --channel {second} (or audio.channel).",
+    )

@@ -102,7 +102,9 @@ class SpeakerModel:
         self._fetch_missing()
         started = time.perf_counter()
         options, artefact = self._options, self._models.installed(self.card.name)
-        encoder = Encoder.open(artefact.path, artefact.sha256, self.space, options.engine)
+        encoder = Encoder.open(
+            artefact.path, artefact.sha256, self.space, options.engine, self.card.rule
+        )
         installed = self._models.installed(DETECTOR)
         little = LittleSpeech(options.quality.min_net_speech_s, self._second_opinion)
         detector = open_detector(installed, options.speech, options.engine, little)

@@ -61,6 +61,11 @@ class SpeechOptions:
         """``pad_ms`` in frames of 32 ms."""
         return -(-self.pad_ms * _SAMPLES_PER_S // (1000 * FRAME_SAMPLES))
 
+    def judged_frames(self, speech: BoolArray) -> int:
+        """Return how many frames of speech (n,) are among what is passed on."""
+        kept = np.cumsum(_dilated(speech, self.pad_frames)) * FRAME_SAMPLES
+        return int(speech[kept <= round(self.max_speech_s * _SAMPLES_PER_S)].sum())
+
     def describe(self) -> str:
         """Return the canonical text that is part of an embedding space's identity."""
         return (

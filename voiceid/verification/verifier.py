@@ -19,6 +19,7 @@ from voiceid.audio import AudioSource
 from voiceid.decision.aims import Aim
 from voiceid.decision.embeddings import cosine
 from voiceid.domain import (
+    UNHEARD_CODES,
     Candidate,
     Condition,
     Decision,
@@ -174,7 +175,7 @@ def compare(
     shorter = min((first, second), key=lambda utterance: utterance.quality.net_speech_s)
     # 2. Read what decides now.
     back_end = back_end_now()
-    facts = Facts(Task.COMPARE, Probe.of(shorter), back_end.space, 0, started)
+    facts = Facts(Task.COMPARE, _probe_of_two(shorter, first, second), back_end.space, 0, started)
     if first.embedding is None or second.embedding is None:
         return facts.too_short()
     # 3. Score, and decide.
@@ -225,6 +226,15 @@ def _bar(reader: Reader, voice: EnrolledVoice, back_end: BackEnd) -> Reason | No
     if enrolled.expires_at is not None and (newest := reader.newest_row()) and now < newest:
         return Reason.CLOCK_BEHIND
     return Reason.REPLAYED if voice.is_replay and not back_end.allow_replayed else None
+
+
+def _probe_of_two(shorter: Utterance, *both: Utterance) -> Probe:
+    """Return the probe of the shorter clip, with what was not heard of either."""
+    unheard = [f"{clip.name}: {text}" for clip in both for text in clip.quality.unheard]
+    codes = [code for clip in both for code in clip.quality.warnings if code in UNHEARD_CODES]
+    warnings = dict.fromkeys((*shorter.quality.warnings, *codes))
+    quality = replace(shorter.quality, warnings=tuple(warnings), unheard=tuple(unheard))
+    return Probe.of(replace(shorter, quality=quality))
 
 
 def _claimed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -10,6 +11,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 import soundfile
+from av.stream import Disposition
 
 from voiceid.audio import AudioOptions, AudioSource, AudioStream, open_audio
 
@@ -34,12 +36,20 @@ def encode(samples: Float32Array, file_format: str, rate: int = RATE, **settings
     return file.getvalue()
 
 
-def encode_ffmpeg(samples: Float32Array, container: str, codec: str, rate: int = RATE) -> bytes:
-    """Encode (n,) or (n, 2) samples of that rate through FFmpeg."""
+def encode_ffmpeg(
+    samples: Float32Array,
+    container: str,
+    codec: str,
+    rate: int = RATE,
+    *,
+    muxer: dict[str, str] | None = None,
+    **encoder: str,
+) -> bytes:
+    """Encode (n,) or (n, 2) samples of that rate through FFmpeg, with options of its parts."""
     channels = samples.reshape(len(samples), -1)
     file = io.BytesIO()
-    with av.open(file, "w", format=container) as output:
-        track = output.add_stream(codec, rate=rate)
+    with av.open(file, "w", format=container, options=muxer or {}) as output:
+        track = output.add_stream(codec, rate=rate, options=encoder)
         track.layout = "mono" if channels.shape[1] == 1 else "stereo"
         if codec == "wmav2":
             track.bit_rate = 64_000  # its default is no rate that it knows
@@ -55,6 +65,27 @@ def encode_ffmpeg(samples: Float32Array, container: str, codec: str, rate: int =
             frame.time_base = Fraction(1, rate)
             output.mux(track.encode(frame))
         output.mux(track.encode(None))
+    return file.getvalue()
+
+
+def tracks(
+    sounds: Sequence[Float32Array], default: int | None = None, languages: Sequence[str] = ()
+) -> bytes:
+    """Return a Matroska file with a track of 16 kHz PCM for each sound, one flagged as default."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska", options={"default_mode": "passthrough"}) as output:
+        streams = [output.add_stream("pcm_s16le", rate=RATE) for _ in sounds]
+        for number, stream in enumerate(streams):
+            stream.layout = "mono"
+            stream.disposition = Disposition.default if number == default else Disposition(0)
+        for stream, language in zip(streams, languages, strict=False):
+            stream.metadata["language"] = language
+        for stream, sound in zip(streams, sounds, strict=True):
+            pcm = np.round(sound * 32767).astype(np.int16)[None]
+            frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout="mono")
+            frame.sample_rate = RATE
+            output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
     return file.getvalue()
 
 

@@ -21,7 +21,7 @@ def keep(folder: Path, source: object, rate: int = RATE) -> tuple[KeptAudio, str
     """Keep a recording as an enrolment does; return the folder and the recording's hash."""
     kept, tape = KeptAudio(folder / "audio"), Tape()
     given = (source, rate) if isinstance(source, np.ndarray) else source
-    with open_audio(given, tap=tape.add, block_values=5000) as stream:  # type: ignore[arg-type]
+    with open_audio(given, tap=tape, block_values=5000) as stream:  # type: ignore[arg-type]
         for _ in stream.blocks():
             pass
         tape.seal(stream.pcm_sha256, stream.sample_rate_hz)

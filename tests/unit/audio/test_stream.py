@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import soundfile
 import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sounds import RATE, decoded, encode, melody
 
-from voiceid.audio import AudioOptions, open_audio
+from voiceid.audio import AudioOptions, Tape, open_audio
 from voiceid.errors import AudioInvalid, AudioTooLong, ConfigError
 
 RATES = [1000, 8000, 11025, 16000, 22050, 44100, 44101, 48000, 96000, 768000]
@@ -121,3 +124,66 @@ def test_results_are_not_given_before_the_end() -> None:
         for what in ("pcm_sha256", "duration_s", "clipping", "truncated"):
             with pytest.raises(RuntimeError, match="not read to its end"):
                 getattr(stream, what)
+
+
+def test_channels_that_cancel_are_known_when_they_were_mixed() -> None:
+    one = melody()
+    other = 0.2 * np.random.default_rng(0).standard_normal(len(one)).astype(np.float32)
+    hum = 0.1 * np.sin(np.arange(len(one)) / 25).astype(np.float32)
+
+    def cancel(*channels: np.ndarray) -> bool:
+        mixed = decoded((np.stack(channels, axis=1), RATE))[1].mixed
+        assert mixed is not None
+        return mixed.cancel
+
+    assert cancel(one, -one)
+    assert cancel(one, -0.7 * one)
+    assert cancel(one + 0.2 * hum, -one + 0.2 * hum)
+    assert cancel(one, -one, other, -other)
+    assert not cancel(one, one)
+    assert not cancel(one, other)
+    assert not cancel(one, np.zeros_like(one))
+    assert not cancel(*[np.zeros_like(one)] * 2)
+    assert decoded((one, RATE))[1].mixed is None
+    two = np.stack([one, -one], axis=1)
+    assert decoded((two, RATE), AudioOptions(channel=1))[1].mixed is None
+
+
+def test_a_channel_is_distinct_when_it_is_neither_silent_nor_that_of_a_louder_one() -> None:
+    one = melody()
+    other = 0.2 * np.random.default_rng(0).standard_normal(len(one)).astype(np.float32)
+
+    def distinct(*channels: np.ndarray) -> list[int]:
+        mixed = decoded((np.stack(channels, axis=1), RATE))[1].mixed
+        assert mixed is not None
+        return mixed.distinct()
+
+    assert distinct(one, 0.5 * one) == [0]
+    assert distinct(0.5 * one, -one + 0.1 * other) == [1]
+    assert distinct(0.5 * one, other) == [1, 0]
+    assert distinct(one, 0.005 * other) == [0]
+    assert distinct(np.zeros_like(one), one) == [1]
+    noise = np.random.default_rng(0).standard_normal((20, len(one))).astype(np.float32)
+    assert len(distinct(*noise)) == 8
+
+
+def test_a_recording_is_heard_again_in_one_channel(tmp_path: Path) -> None:
+    table = np.stack([melody(), melody(seed=1)], axis=1)
+    path = tmp_path / "a.flac"
+    path.write_bytes(encode(table, "FLAC"))
+    for source in ((table, RATE), path, encode(table, "FLAC")):
+        tape = Tape()
+        with open_audio(source, tap=tape) as stream:
+            sum(len(block) for block in stream.blocks())
+            with stream.again(1, {"opposite_phase": "the mix"}) as alone:
+                heard = np.concatenate(list(alone.blocks()))
+                assert alone.unheard == {"opposite_phase": "the mix"}
+            assert len(heard) == len(table)
+            assert alone.pcm_sha256 == decoded(source, AudioOptions(channel=1))[1].pcm_sha256
+            with stream.again(0) as alone:
+                assert len(list(alone.blocks())) > 0
+        tape.seal(alone.pcm_sha256, RATE)
+        with (tmp_path / "kept.flac").open("wb") as file:
+            tape.copy_to(file)
+        kept, _ = soundfile.read(tmp_path / "kept.flac", dtype="float32")
+        assert np.allclose(kept, heard, atol=1e-6)  # the second hearing alone

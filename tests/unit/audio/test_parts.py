@@ -1,0 +1,242 @@
+"""Several recordings in one file are all heard; sizes that say "not known" are no damage."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import av
+import numpy as np
+import pytest
+from sounds import RATE, decoded, encode, encode_ffmpeg, melody, tracks
+
+from voiceid.audio import AudioOptions
+from voiceid.errors import AudioInvalid
+
+LIBSNDFILE = [
+    "WAV",
+    "WAVEX",
+    "RF64",
+    "W64",
+    "AIFF",
+    "AU",
+    "CAF",
+    "FLAC",
+    "OGG",
+    "OPUS",
+    "NIST",
+    "VOC",
+]
+FFMPEG = {
+    "m4a": ("ipod", "aac"),
+    "mov": ("mov", "pcm_s16le"),
+    "3gp": ("3gp", "aac"),
+    "webm": ("webm", "libopus"),
+    "mkv": ("matroska", "flac"),
+    "wma": ("asf", "wmav2"),
+    "wavpack": ("wv", "wavpack"),
+    "flv": ("flv", "aac"),
+    "tta": ("tta", "tta"),
+    "mp3": ("mp3", "libmp3lame"),
+    "ogg flac": ("ogg", "flac"),
+}
+
+
+def clip(name: str, seconds: float, rate: int, seed: int = 0) -> bytes:
+    sound = melody(seconds, rate, seed)
+    if name in FFMPEG:
+        return encode_ffmpeg(sound, *FFMPEG[name], rate)
+    if name == "OPUS":
+        return encode(sound, "OGG", rate, subtype="OPUS")
+    return encode(sound, name, rate)
+
+
+@pytest.mark.parametrize("name", [*LIBSNDFILE, *FFMPEG])
+def test_files_one_behind_the_other_are_heard_to_the_end(name: str) -> None:
+    rates = (48_000, 48_000) if name in {"webm", "OPUS"} else (22_050, 44_100)
+    data = clip(name, 1.0, rates[0]) + clip(name, 1.5, rates[1], seed=1)
+    heard, stream = decoded(data, block_values=5000)
+    assert len(heard) == pytest.approx(2.5 * RATE, abs=0.2 * RATE)
+    assert np.sqrt(np.mean(heard[-RATE:-2000] ** 2)) > 0.05
+    assert (stream.truncated, stream.unheard) == (False, {})
+
+
+def test_files_of_two_kinds_are_heard_at_the_rate_and_with_the_channels_of_the_first() -> None:
+    stereo = np.stack([melody(1.0, 48_000), melody(1.0, 48_000)], axis=1)
+    data = clip("WAV", 1.0, RATE) + encode(stereo, "FLAC", 48_000)
+    heard, stream = decoded(data)
+    assert (stream.sample_rate_hz, stream.channels) == (RATE, 1)
+    assert len(heard) == 2 * RATE
+    assert np.corrcoef(heard[:RATE], heard[RATE : 2 * RATE])[0, 1] > 0.99
+
+
+def _half(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+def test_the_last_of_several_files_may_be_cut() -> None:
+    for name in ("WAV", "OGG", "AIFF"):
+        data = clip(name, 1.0, RATE) + _half(clip(name, 8.0, RATE))
+        heard, stream = decoded(data)
+        assert len(heard) > 2 * RATE
+        assert stream.truncated
+
+
+def test_what_cannot_be_decoded_behind_the_sound_is_said() -> None:
+    noise = np.random.default_rng(0).bytes(5000)
+    for data in (clip("WAV", 1.0, RATE) + noise, clip("m4a", 1.0, 44_100) + noise):
+        _, stream = decoded(data)
+        assert stream.unheard == {"unheard_data": "5000 bytes behind the sound"}
+        assert not stream.truncated
+    too_small = bytearray(clip("WAV", 2.0, RATE))
+    at = too_small.index(b"data")
+    too_small[at + 4 : at + 8] = (RATE).to_bytes(4, "little")  # half a second of two
+    assert decoded(bytes(too_small))[1].unheard["unheard_data"] == "48000 bytes behind the sound"
+
+
+def test_metadata_behind_the_sound_is_not_missed() -> None:
+    tag = b"TAG" + b"x" * 125
+    id3 = b"ID3\x04\x00\x00\x00\x00\x02\x00" + bytes(256)
+    chunk = b"LIST" + (4).to_bytes(4, "little") + b"INFO"
+    for more in (bytes(4096), tag, id3, chunk, chunk + bytes(3)):
+        assert decoded(clip("WAV", 0.5, RATE) + more)[1].unheard == {}
+    odd = encode(melody(0.5)[:-1], "WAV", subtype="PCM_U8")  # a byte makes its chunk even
+    assert decoded(odd + clip("WAV", 0.5, RATE))[1].duration_s == pytest.approx(1, abs=1e-3)
+    assert decoded(odd[:-1] + clip("WAV", 0.5, RATE))[1].duration_s == pytest.approx(1, abs=1e-3)
+
+
+PLACEHOLDERS = [0, 0xFFFF_FFFF, 0x7FFF_FFFF, 0x8000_0000, 0x7FFF_FFBB, 2_000_000_000, 2_000_000_036]
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype"),
+    [("WAV", "PCM_16"), ("WAV", "MS_ADPCM"), ("AIFF", "PCM_16"), ("AU", "PCM_16")],
+)
+@pytest.mark.parametrize("size", PLACEHOLDERS)
+def test_a_size_that_says_not_known_is_no_damage(name: str, subtype: str, size: int) -> None:
+    data = bytearray(encode(melody(), name, subtype=subtype))
+    at = 8 if name == "AU" else data.index(b"data" if name == "WAV" else b"SSND") + 4
+    data[at : at + 4] = size.to_bytes(4, "little" if name == "WAV" else "big")
+    heard, stream = decoded(bytes(data))
+    assert len(heard) == pytest.approx(2 * RATE, abs=0.05 * RATE)
+    assert not stream.truncated
+
+
+@pytest.mark.parametrize("codec", ["pcm_mulaw", "adpcm_ima_wav", "libmp3lame"])
+def test_a_wav_that_only_ffmpeg_reads_needs_no_size_and_is_called_cut_when_it_is(
+    codec: str,
+) -> None:
+    whole = encode_ffmpeg(melody(), "wav", codec)
+    data = bytearray(whole)
+    at = data.index(b"data")
+    data[at + 4 : at + 8] = (2_000_000_000).to_bytes(4, "little")
+    assert not decoded(bytes(data))[1].truncated
+    assert decoded(whole[: len(whole) // 2])[1].truncated
+
+
+def test_a_streamed_rf64_has_no_sizes() -> None:
+    data = bytearray(clip("RF64", 2.0, RATE))
+    at = data.index(b"ds64")
+    data[at + 8 : at + 36] = bytes(28)
+    heard, stream = decoded(bytes(data))
+    assert (len(heard), stream.truncated) == (2 * RATE, False)
+
+
+def test_two_streamed_wavs_are_told_apart() -> None:
+    data = bytearray(clip("WAV", 1.0, RATE))
+    at = data.index(b"data")
+    data[4:8] = data[at + 4 : at + 8] = b"\xff\xff\xff\xff"
+    heard, stream = decoded(bytes(data) + clip("WAV", 1.0, 8000))
+    assert (len(heard), stream.truncated) == (2 * RATE, False)
+
+
+def mp3(seconds: float, **how: str) -> bytearray:
+    muxer = {"write_xing": how.pop("xing", "1"), "id3v2_version": how.pop("id3", "0")}
+    quiet_then_loud = np.concatenate([np.zeros(4 * RATE, np.float32), melody(seconds - 4)])
+    return bytearray(encode_ffmpeg(quiet_then_loud, "mp3", "libmp3lame", muxer=muxer, **how))
+
+
+MP3 = [
+    {"abr": "1", "b": "48000"},
+    {"b": "32000"},
+    {"compression_level": "2", "global_quality": "500"},
+]
+
+
+@pytest.mark.parametrize("how", MP3, ids=["abr", "cbr", "vbr"])
+def test_an_mp3_is_heard_whole_whatever_its_header_counts(how: dict[str, str]) -> None:
+    counted = mp3(8.0, **how)
+    at = max(counted.find(b"Xing"), counted.find(b"Info"))
+    n_frames = int.from_bytes(counted[at + 8 : at + 12], "big")
+    half, none, uncounted = (bytearray(counted) for _ in range(3))
+    half[at + 8 : at + 12] = (n_frames // 2).to_bytes(4, "big")
+    none[at + 8 : at + 12] = bytes(4)
+    uncounted[at + 4 : at + 8] = bytes(4)  # as lame writes into a pipe
+    for data in (
+        counted,
+        half,
+        none,
+        uncounted,
+        mp3(8.0, xing="0", **how),
+        mp3(8.0, id3="4", **how),
+    ):
+        heard, stream = decoded(bytes(data))
+        assert len(heard) == pytest.approx(8 * RATE, abs=0.2 * RATE)
+        assert (stream.truncated, stream.unheard) == (False, {})
+
+
+@pytest.mark.parametrize("how", MP3, ids=["abr", "cbr", "vbr"])
+def test_an_mp3_that_is_cut_is_called_so_with_a_header_and_without(how: dict[str, str]) -> None:
+    for xing in ("0", "1"):
+        data = bytes(mp3(8.0, xing=xing, **how))
+        for share in (0.4, 0.7):
+            assert decoded(data[: int(share * len(data)) | 1])[1].truncated
+
+
+def test_the_length_of_a_film_is_not_that_of_its_sound() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as output:
+        pictures = output.add_stream("mpeg4", rate=5)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
+        sound = output.add_stream("aac", rate=RATE)
+        sound.layout = "mono"
+        for _ in range(25):  # 5 s
+            black = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            output.mux(pictures.encode(black))
+        output.mux(pictures.encode(None))
+        pcm = np.round(melody(1.0) * 32767).astype(np.int16)[None]
+        frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout="mono")
+        frame.sample_rate = RATE
+        output.mux(sound.encode(frame))
+        output.mux(sound.encode(None))
+    stream = decoded(file.getvalue())[1]
+    assert stream.duration_s == pytest.approx(1.0, abs=0.1)
+    assert not stream.truncated
+
+
+def test_the_default_track_is_heard_or_the_one_that_is_asked_for() -> None:
+    sounds = [melody(1.0), melody(2.0, seed=1), melody(3.0, seed=2)]
+    languages = ["eng", "deu", "fra"]
+    for default, track, heard in [(None, None, 0), (1, None, 1), (1, 0, 0), (1, 2, 2)]:
+        data = tracks(sounds, default, languages)
+        samples, stream = decoded(data, AudioOptions(track=track))
+        assert len(samples) == (heard + 1) * RATE
+        others = [n for n in range(3) if n != heard]
+        said = stream.unheard["other_tracks"]
+        assert all(f"track {n} (pcm_s16le, {languages[n]})" in said for n in others)
+        assert f"track {heard}" not in said
+    with pytest.raises(AudioInvalid, match="has 3 audio tracks, so there is no track 3"):
+        decoded(data, AudioOptions(track=3))
+    with pytest.raises(AudioInvalid, match="has 1 audio track, so there is no track 1"):
+        decoded(clip("WAV", 1.0, RATE), AudioOptions(track=1))
+    assert decoded(clip("WAV", 1.0, RATE), AudioOptions(track=0))[1].unheard == {}
+
+
+def test_a_file_of_ten_thousand_files_does_not_keep_a_reader_busy() -> None:
+    tiny = clip("WAV", 0.001, RATE)
+    chunks = tiny + b"LIST\0\0\0\0" * 500_000
+    started = time.process_time()
+    stream = decoded(tiny * 10_000)[1]
+    assert stream.unheard["unheard_data"] == f"{9000 * len(tiny)} bytes behind the sound"
+    assert decoded(chunks)[1].unheard
+    assert time.process_time() - started < 10

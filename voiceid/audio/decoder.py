@@ -1,0 +1,41 @@
+"""What a decoder is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from voiceid.audio.media import Media
+from voiceid.domain import Float32Array
+from voiceid.errors import AudioInvalid
+
+
+class Decoder(Protocol):
+    """Decoded audio, block by block.
+
+    ``duration_hint_s`` is what the header claims, None when it does not or cannot be
+    trusted.  ``truncated`` and ``unheard`` are settled once the blocks are exhausted; the
+    latter is what of the source was not decoded, in a few words, by the code of its warning.
+    """
+
+    sample_rate_hz: int
+    channels: int
+    duration_hint_s: float | None
+    truncated: bool
+    unheard: dict[str, str]
+
+    def blocks(self) -> Iterator[Float32Array]:
+        """Yield blocks of shape (n, channels) float32, full scale being -1 to 1."""
+
+    def close(self) -> None:
+        """Release the decoder, not the media."""
+
+
+def require_track(track: int | None, n_tracks: int, media: Media) -> None:
+    """Raise `AudioInvalid` unless there is such an audio track; None stands for any."""
+    if track is not None and track >= n_tracks:
+        count = "1 audio track" if n_tracks == 1 else f"{n_tracks} audio tracks"
+        raise AudioInvalid(
+            f"{media.where} has {count}, so there is no track {track}",
+            hint="Leave --track away, or use one that is there (they are counted from 0).",
+        )
