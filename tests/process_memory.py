@@ -91,11 +91,12 @@ def _loaded(graph: str | bytes, options: Any, **more: Any) -> Any:
     return _sessions[key]
 
 
-def _migrated(connection: Connection) -> None:
+def _migrated(connection: Connection, target: str = "head") -> None:
     """Run the migrations, or on a new file what they came to."""
     ours = upgrade.SCHEMA_HEAD == SCHEMA_HEAD and upgrade.migrations_folder() == _MIGRATIONS
+    ours = ours and target == "head"
     if _switched_off or not ours or not _is_empty_file(connection):
-        _migrate(connection)
+        _migrate(connection, target)
     else:
         for statement in _schema():
             connection.exec_driver_sql(statement)

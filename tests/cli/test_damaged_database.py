@@ -111,9 +111,12 @@ def test_lost_pages_are_found_and_restored_and_no_stranger_gets_in_by_them(
 def statement(text: str) -> Callable[[Path], None]:
     def change(path: Path) -> None:
         with closing(sqlite3.connect(path)) as connection, connection:
+            query = "SELECT sql FROM sqlite_master WHERE name = 'samples_are_immutable'"
+            trigger = connection.execute(query).fetchone()
             connection.execute("DROP TRIGGER IF EXISTS samples_are_immutable")
             connection.execute("PRAGMA ignore_check_constraints=ON")
             connection.execute(text)
+            connection.execute(*trigger)
 
     return change
 

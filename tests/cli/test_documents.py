@@ -161,6 +161,7 @@ def reader(
     monkeypatch.chdir(folder)
     for name in [name for name in os.environ if name.startswith("VOICEID_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("VOICEID_HOME", ".")  # the pages speak of the home's files by their names
     return Reader(folder, capfd)
 
 

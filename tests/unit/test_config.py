@@ -140,7 +140,7 @@ def unnamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("VOICEID_HOME", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "xdg"))
-    (tmp_path / "config.yaml").write_text("decision: {threshold: -1.0}\n")
+    (tmp_path / "config.yaml").write_text("decision: {threshold: 0.1}\n")
     return tmp_path
 
 

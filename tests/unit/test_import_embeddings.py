@@ -113,6 +113,8 @@ def test_what_was_not_measured_is_said_to_be_unknown_and_goes_through_an_export(
         "net_speech_s": 7.5,
         "sample_rate_hz": None,
         "level_dbfs": None,
+        "judged_speech_s": None,
+        "unheard": [],
         "warnings": ["narrowband"],
     }
     told = hashlib.sha256(f"voiceid embedding {SPACE.id}\n".encode() + one.vector.tobytes())

@@ -68,8 +68,8 @@ class AudioStream:
         self._decoder = decoder = source.decode()
         try:
             check_rate(decoder.sample_rate_hz, source.where)
-            _check_values(decoder, source.where)
             self._columns = _columns(options.channel, decoder.channels, source.where)
+            _check_values(decoder, source.where)
         except BaseException:
             decoder.close()
             raise

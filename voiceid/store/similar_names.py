@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, exists, select
+from sqlalchemy import Connection, Integer, cast, exists, func, literal, select
 
 from voiceid.domain import speaker_key
 from voiceid.domain.look_alikes import alternatives, skeletons
 from voiceid.store.tables import speakers
-from voiceid.store.value_list import in_list, text_rows
+from voiceid.store.value_list import text_rows
 
 _LAST = "\U0010ffff"
 """Sorts after every character of a name."""
+_PLACE = 4
+"""Digits of a character's place in a name."""
 _ONE_BY_ONE = 100
 """Names that are looked up; with more, all names of the gallery are read once."""
 
@@ -45,16 +47,23 @@ def look_alikes(
 
 
 def _enrolled(connection: Connection, key: str, free: str) -> str | None:
-    """Return the enrolled name that looks like another name's key, if there is one."""
-    begun = [""]
-    for characters in alternatives(key):
-        longer = [start + character for start in begun for character in characters]
-        start = text_rows(connection, longer)
-        at = speakers.c.name_key
-        query = select(start).where(exists().where(at >= start, at < start + _LAST))
-        begun = list(connection.execute(query).scalars())
-        if not begun:
-            return None
-    alike = set(begun) - {key, free}
-    query = select(speakers.c.name).where(in_list(connection, speakers.c.name_key, alike))
+    """Return the enrolled name that looks like another name's key, if there is one.
+
+    One statement walks the keys of the gallery a character at a time, by what they begin with.
+    """
+    letters = [
+        f"{place:0{_PLACE}d}{letter}"
+        for place, alike in enumerate(alternatives(key))
+        for letter in alike
+    ]
+    letter = text_rows(connection, letters)
+    n_letters = int(letters[-1][:_PLACE]) + 1
+    begun = select(literal("").label("start"), literal(0).label("n")).cte("begun", recursive=True)
+    longer = (begun.c.start + func.substr(letter, _PLACE + 1)).label("start")
+    at_its_place = cast(func.substr(letter, 1, _PLACE), Integer) == begun.c.n
+    at = speakers.c.name_key
+    is_begun = exists().where(at >= longer, at < longer + _LAST)
+    begun = begun.union_all(select(longer, begun.c.n + 1).where(at_its_place, is_begun))
+    query = select(speakers.c.name).join(begun, at == begun.c.start)
+    query = query.where(begun.c.n == n_letters, at.not_in([key, free]))
     return connection.execute(query.limit(1)).scalar()

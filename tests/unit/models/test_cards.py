@@ -77,9 +77,9 @@ def test_every_shipped_card_is_complete(card: ModelCard) -> None:
         assert card.margin > 0
 
 
-def test_the_graphs_that_are_built_alike_everywhere_are_pinned(models_folder: Path) -> None:
+def test_the_graphs_that_are_built_alike_on_every_processor_are_pinned(models_folder: Path) -> None:
     pinned = {name: card.graph_sha256 for name, card in CARDS.items() if card.graph_sha256}
-    assert pinned.keys() == CARDS.keys() - {"campplus-int8"}
+    assert pinned.keys() == {"ge2e", "ge2e-800ms", "silero-vad"}
     for name, expected in pinned.items():
         graph = (models_folder / f"{name}.onnx").read_bytes()
         assert hashlib.sha256(graph).hexdigest() == expected, "of another builder: change the card"

@@ -137,6 +137,8 @@ def test_0003_can_be_taken_back_and_keeps_every_speaker(grouped: Path) -> None:
 def test_0003_weighs_both_bands_alike_and_tells_the_index(grouped: Path) -> None:
     """One of carol's two samples is made a telephone's, as an older program would have had it."""
     with closing(sqlite3.connect(grouped)) as connection, connection:
+        query = "SELECT sql FROM sqlite_master WHERE name = 'samples_are_immutable'"
+        trigger = connection.execute(query).fetchone()
         connection.execute("DROP TRIGGER samples_are_immutable")
         connection.execute(
             "UPDATE samples SET quality = replace(quality, 'noisy', 'narrowband') WHERE id ="
@@ -147,6 +149,7 @@ def test_0003_weighs_both_bands_alike_and_tells_the_index(grouped: Path) -> None
             "UPDATE centroids SET n_narrowband = 1 WHERE speaker_id = 3 AND space_id = ?",
             (SPACE.id,),
         )
+        connection.execute(*trigger)
     before, fed = table(grouped, "centroids"), table(grouped, "changes")
     upgrade.upgrade(grouped)
     after = table(grouped, "centroids")
