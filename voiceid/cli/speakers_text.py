@@ -132,7 +132,7 @@ def merge_text(plan: Merge) -> str:
     if plan.likeness is not None:
         alike = _likeness_text(plan.likeness)
     parts = [f"{s.name} ({counted(s.n_samples, 'sample')})" for s in (plan.into, plan.other)]
-    if plan.odd:
+    if plan.odd and plan.likeness is not None and plan.likeness.same_voice:
         alike += f"; samples {', '.join(map(str, plan.odd))} do not agree with {plan.into.name}"
     return f"{' and '.join(parts)}: {alike}"
 

@@ -39,11 +39,23 @@ Shares: TypeAlias = tuple[float, float]
 """The least and the most that a side's share of narrowband samples can be, 0 to 1."""
 
 
-def shares_of(narrowband: Sequence[bool | None]) -> Shares:
+def shares_of(n_samples: int, n_narrowband: int, n_uncertain: int) -> Shares:
+    """Return the shares of a side's samples, of which some are narrowband and some may be.
+
+    Samples in doubt are taken to be like the certain ones beside them, where there are any: a
+    speaker's samples mostly come from one line, and one noisy sample among them must not send the
+    speaker away.  A clip by itself, and a side that is all in doubt, can be either.
+    """
+    n_certain = n_samples - n_uncertain
+    if n_certain == 0:
+        return 0.0, 1.0
+    share = min(1.0, n_narrowband / n_certain)
+    return share, share
+
+
+def shares_among(narrowband: Sequence[bool | None]) -> Shares:
     """Return the shares of samples of which each is narrowband, is not, or may be (None)."""
-    n, doubtful = len(narrowband), narrowband.count(None)
-    certain = narrowband.count(True)
-    return certain / n, (certain + doubtful) / n
+    return shares_of(len(narrowband), narrowband.count(True), narrowband.count(None))
 
 
 def bands_of(one: Shares, other: Shares) -> tuple[Band, ...]:
@@ -80,7 +92,7 @@ class Condition:
     ) -> Condition:
         """Return the condition of clips, taken as one, against the centroid of others."""
         of_clips, of_enrolled = (
-            shares_of([quality.narrowband for quality in side]) for side in (clips, enrolled)
+            shares_among([quality.narrowband for quality in side]) for side in (clips, enrolled)
         )
         snrs_db = [quality.snr_db for quality in clips]
         levels_dbfs = [quality.level_dbfs for quality in (*clips, *enrolled)]

@@ -11,7 +11,7 @@ import numpy as np
 from voiceid.decision.agreement import Odd, odd_ones, parting
 from voiceid.decision.embeddings import centroid, cosine
 from voiceid.decision.rule import DecisionRule, accepted
-from voiceid.domain import Condition, EnrollmentProblem, Speaker, shares_of
+from voiceid.domain import Condition, EnrollmentProblem, Speaker, shares_among
 from voiceid.enrollment.clips import Clip
 from voiceid.enrollment.plan import Kept, Planned
 from voiceid.index.base import Gallery
@@ -254,7 +254,9 @@ class _Case:
             owner = owners[centroid_id]
             if self.speaker is not None and owner.speaker.id == self.speaker.id:
                 continue
-            condition = owner.against(net_speech_s, narrowband=shares_of(narrowband), snr_db=None)
+            condition = owner.against(
+                net_speech_s, narrowband=shares_among(narrowband), snr_db=None
+            )
             if accepted(score, self.rule.threshold(condition).value):
                 return owner.speaker.name, score
         for name, kept in self.planned.items():

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from voiceid.decision.agreement import odd_ones
 from voiceid.decision.rule import DecisionRule, accepted
-from voiceid.domain import Enrolled, Float32Array, QualityReport, Sample, shares_of
+from voiceid.domain import Enrolled, Float32Array, QualityReport, Sample, shares_among
 from voiceid.errors import ChangeRefused
 
 if TYPE_CHECKING:  # it loads while the models do
@@ -95,7 +95,7 @@ class Vetting:
     def _accepts(self, owner: Enrolled, of_speaker: Sequence[Sample], score: float) -> bool:
         """Whether a speaker would be taken for another, as an enrolment asks it."""
         qualities = [self._quality(sample) for sample in of_speaker]
-        shares = shares_of([quality.narrowband for quality in qualities])
+        shares = shares_among([quality.narrowband for quality in qualities])
         net_speech_s = sum(quality.net_speech_s for quality in qualities)
         condition = owner.against(net_speech_s, narrowband=shares, snr_db=None)
         return bool(accepted(score, self.rule.threshold(condition).value))

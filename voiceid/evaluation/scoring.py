@@ -20,7 +20,7 @@ from voiceid.domain import (
     QualityReport,
     Utterance,
     bands_of,
-    shares_of,
+    shares_among,
 )
 from voiceid.errors import AudioError
 from voiceid.evaluation.cache import EmbeddingCache
@@ -187,7 +187,7 @@ def _facts(groups: Sequence[Sequence[QualityReport]]) -> _Facts:
     shares = np.full((len(groups), 2), np.nan)
     for i, group in enumerate(groups):
         if group:
-            shares[i] = shares_of([quality.narrowband for quality in group])
+            shares[i] = shares_among([quality.narrowband for quality in group])
             speech_s[i] = sum(quality.net_speech_s for quality in group)
             known = [quality.snr_db for quality in group if quality.snr_db is not None]
             snr_db[i] = min(known, default=np.nan)

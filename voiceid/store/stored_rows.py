@@ -30,6 +30,7 @@ from voiceid.domain import (
     Sample,
     Speaker,
     SpeakerRef,
+    shares_of,
 )
 from voiceid.errors import ConfigError, StoreError
 
@@ -199,10 +200,7 @@ def enrolled(row: Any) -> Enrolled:
         raise ValueError("more samples in a telephone's band than in all, or no amount of speech")
     return Enrolled(
         SpeakerRef(row.speaker_id, _text(row.name)),
-        (
-            row.n_narrowband / row.n_samples,
-            min(1.0, (row.n_narrowband + row.n_uncertain) / row.n_samples),
-        ),
+        shares_of(row.n_samples, row.n_narrowband, min(row.n_uncertain, row.n_samples)),
         row.n_samples,
         float(row.net_speech_s),
         _moment(row.expires_at),

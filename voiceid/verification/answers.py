@@ -27,7 +27,7 @@ from voiceid.domain import (
     Task,
     Threshold,
     Utterance,
-    shares_of,
+    shares_among,
 )
 
 _BARS = {
@@ -62,7 +62,7 @@ class Probe:
         quality = self.quality
         return enrolled.against(
             self.net_speech_s,
-            narrowband=shares_of([self.narrowband]),
+            narrowband=shares_among([self.narrowband]),
             snr_db=None if quality is None else quality.snr_db,
             level_dbfs=None if quality is None else quality.level_dbfs,
         )

@@ -24,7 +24,7 @@ from voiceid.decision.calibration import (
     Weight,
 )
 from voiceid.decision.rule import DEFAULT_FMR, DecisionRule, OperatingPoint, accepted
-from voiceid.domain import Band, Condition, QualityReport, band_of, bands_of, shares_of
+from voiceid.domain import Band, Condition, QualityReport, band_of, bands_of, shares_among
 from voiceid.errors import ConfigError, ThresholdUnavailable
 
 
@@ -110,14 +110,14 @@ def test_two_speakers_with_samples_of_both_kinds_are_compared_as_a_call_with_one
         (None, [None], {Band.WIDEBAND, Band.CROSSBAND, Band.NARROWBAND}),
         (False, [None], {Band.WIDEBAND, Band.CROSSBAND}),
         (False, [None, False], {Band.WIDEBAND}),
-        (True, [None, False], {Band.CROSSBAND, Band.MIXEDBAND}),
-        (True, [None, True], {Band.MIXEDBAND, Band.NARROWBAND}),
+        (True, [None, False], {Band.CROSSBAND}),
+        (True, [None, True], {Band.NARROWBAND}),
     ],
 )
 def test_in_doubt_every_band_is_possible_that_either_side_can_make(
     clip: bool | None, enrolled: list[bool | None], bands: set[Band]
 ) -> None:
-    assert set(bands_of(shares_of([clip]), shares_of(enrolled))) == bands
+    assert set(bands_of(shares_among([clip]), shares_among(enrolled))) == bands
 
 
 def test_of_the_bands_in_doubt_the_strictest_decides_and_the_lowest_llr_is_given() -> None:
