@@ -32,7 +32,18 @@ def samples_and_rate(
     samples: npt.NDArray[Any], rate: object, where: str
 ) -> tuple[npt.NDArray[Any], int]:
     """Check an array of shape (n,) or (n, channels) and its rate; return it as (n, channels)."""
-    array = np.asarray(samples)
+    if isinstance(samples, np.ma.MaskedArray) and np.ma.is_masked(samples):
+        raise AudioInvalid(
+            f"{where}: some samples are masked, and a recording has no such samples",
+            hint="Pass samples.filled(0), or cut the recording where it has none.",
+        )
+    try:
+        array = np.asarray(samples)
+    except ValueError as error:  # rows of several lengths
+        raise AudioInvalid(
+            f"{where}: these samples are no array: {error}",
+            hint="Pass shape (samples,) or (samples, channels).",
+        ) from error
     if array.dtype.kind != "f" and array.dtype not in _INTEGERS:
         raise AudioInvalid(
             f"{where}: samples of type {array.dtype} are not audio",
@@ -54,20 +65,25 @@ def samples_and_rate(
 
 
 def _whole(rate: Any, where: str) -> int:
-    number = isinstance(rate, int | float | np.integer | np.floating)
-    if isinstance(rate, bool) or not number or not float(rate).is_integer():
+    whole = isinstance(rate, int | np.integer) and not isinstance(rate, bool)
+    if not whole and not (isinstance(rate, float | np.floating) and float(rate).is_integer()):
         raise AudioInvalid(
-            f"{where}: the sample rate is {rate!r}, not a whole number of hertz",
+            f"{where}: the sample rate is {rate!r:.20}, not a whole number of hertz",
             hint="Pass (samples, rate), for example (samples, 16000).",
         )
     return int(rate)
+
+
+def _short(rate_hz: int) -> str:
+    """Return a rate for a message; Python writes no number of thousands of digits."""
+    return str(rate_hz) if abs(rate_hz) < 10**20 else "more than 1e20"
 
 
 def check_rate(rate_hz: int, where: str) -> int:
     """Return the sample rate, 1000 to 768000 Hz, or raise :class:`AudioInvalid`."""
     if not _MIN_RATE_HZ <= rate_hz <= _MAX_RATE_HZ:
         raise AudioInvalid(
-            f"{where} has a sample rate of {rate_hz} Hz, which no speech recording has",
+            f"{where} has a sample rate of {_short(rate_hz)} Hz, which no speech recording has",
             hint=f"Rates from {_MIN_RATE_HZ} to {_MAX_RATE_HZ} Hz are taken.",
         )
     return rate_hz

@@ -58,6 +58,8 @@ def test_float32_is_not_copied() -> None:
         np.zeros(10, complex),
         np.array(["a"]),
         np.array([None]),
+        np.ma.masked_array(np.zeros(100), [False] * 99 + [True]),
+        [[0.0, 0.1], [0.2]],
     ],
     ids=str,
 )
@@ -73,6 +75,11 @@ def test_arrays_that_are_no_recording_are_invalid(array: np.ndarray) -> None:
 def test_rates_that_no_recording_has_are_invalid(rate: object) -> None:
     with pytest.raises(AudioInvalid, match="sample rate"):
         decoded((np.zeros(100), rate))  # type: ignore[arg-type]
+
+
+def test_a_rate_of_thousands_of_digits_is_invalid() -> None:
+    with pytest.raises(AudioInvalid, match="sample rate"):
+        decoded((np.zeros(100), 10**5000))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300, 32767.0])
