@@ -46,7 +46,7 @@ def changes(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_every_way_to_a_decision_is_counted_timed_and_logged_once(
-    vid: VoiceID, home: Path, ami, events
+    vid: VoiceID, home: Path, ami, events, from_scratch: None
 ) -> None:
     door, stranger = (ami.cut(t, home / f"{t}.wav") for t in ("alice-4", "stranger"))
     heard = vid.models.hear(door)

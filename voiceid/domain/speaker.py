@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.domain.conditions import Condition, Shares, bands_of
+from voiceid.domain.conditions import Condition, Shares, bands_of, shares_of
 from voiceid.domain.details import SpeakerDetails, has_blank, has_invisible
 from voiceid.domain.speech import Float32Array, QualityReport, Utterance
 from voiceid.domain.values import Value, json_of
@@ -153,12 +153,13 @@ class SpeakerRef(Value):
 class Enrolled:
     """A speaker's enrolment in one embedding space, as a decision needs it.
 
-    `narrowband_shares`, `n_samples` and `net_speech_s` are of the samples behind the
-    centroid.
+    `n_samples`, how many of them are narrowband or in doubt, and `net_speech_s` are of the samples
+    behind the centroid.
     """
 
     speaker: SpeakerRef
-    narrowband_shares: Shares
+    n_narrowband: int
+    n_uncertain: int
     n_samples: int
     net_speech_s: float
     expires_at: datetime | None
@@ -178,7 +179,9 @@ class Enrolled:
     ) -> Condition:
         """Return the condition of clips, of these shares narrowband, with this enrolment."""
         return Condition(
-            bands=bands_of(narrowband, self.narrowband_shares),
+            bands=bands_of(
+                narrowband, shares_of(self.n_samples, self.n_narrowband, self.n_uncertain)
+            ),
             net_speech_s=net_speech_s,
             snr_db=snr_db,
             enrolled_speech_s=self.net_speech_s,

@@ -30,7 +30,6 @@ from voiceid.domain import (
     Sample,
     Speaker,
     SpeakerRef,
-    shares_of,
 )
 from voiceid.errors import ConfigError, StoreError
 
@@ -200,7 +199,8 @@ def enrolled(row: Any) -> Enrolled:
         raise ValueError("more samples in a telephone's band than in all, or no amount of speech")
     return Enrolled(
         SpeakerRef(row.speaker_id, _text(row.name)),
-        shares_of(row.n_samples, row.n_narrowband, min(row.n_uncertain, row.n_samples)),
+        row.n_narrowband,
+        min(row.n_uncertain, row.n_samples),
         row.n_samples,
         float(row.net_speech_s),
         _moment(row.expires_at),

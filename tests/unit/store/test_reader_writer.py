@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -122,9 +121,12 @@ def test_the_centroid_is_the_mean_of_the_samples_there_are(
         assert reader.centroids.count(SPACE.id) == 1
 
 
-def narrowband_shares(reader: Reader) -> dict[str, tuple[float, float]]:
+def narrowband_counts(reader: Reader) -> dict[str, tuple[int, int, int]]:
     found = reader.centroids.owners(reader.centroids.table(SPACE.id).ids.tolist())
-    return {one.speaker.name: one.narrowband_shares for one in found.values()}
+    return {
+        one.speaker.name: (one.n_narrowband, one.n_uncertain, one.n_samples)
+        for one in found.values()
+    }
 
 
 def test_narrowband_samples_are_reported_as_long_as_they_are_there(
@@ -139,10 +141,10 @@ def test_narrowband_samples_are_reported_as_long_as_they_are_there(
         alice, bob = writer.speakers.add("alice"), writer.speakers.add("bob")
         writer.samples.add(alice.id, SPACE, [wide, narrow])
         writer.samples.add(bob.id, SPACE, [other, noisy])
-        assert narrowband_shares(writer) == {"alice": (0.5, 0.5), "bob": (0.0, 0.5)}
+        assert narrowband_counts(writer) == {"alice": (1, 0, 2), "bob": (0, 1, 2)}
         writer.samples.remove_of(alice.id, SPACE.id)
         writer.samples.add(alice.id, SPACE, [wide])
-        assert narrowband_shares(writer) == {"alice": (0.0, 0.0), "bob": (0.0, 0.5)}
+        assert narrowband_counts(writer) == {"alice": (0, 0, 1), "bob": (0, 1, 2)}
 
 
 def test_one_call_weighs_as_much_in_a_centroid_as_all_other_samples(
@@ -432,7 +434,7 @@ def test_questions_take_as_many_queries_for_many_speakers_as_for_one(
     assert counts[0] == counts[1]
 
 
-def test_thousands_of_speakers_are_listed_and_searched_in_a_blink(store: Store) -> None:
+def test_thousands_of_speakers_are_listed_by_a_few_statements(store: Store) -> None:
     n_speakers = 10_000 if isinstance(store.path, Path) else 1000  # there an index is kept too
     rng, names = np.random.default_rng(9), [f"speaker {n}" for n in range(n_speakers)]
     vectors = random_unit(rng, len(names)).astype("<f4")
@@ -451,13 +453,17 @@ def test_thousands_of_speakers_are_listed_and_searched_in_a_blink(store: Store) 
         writer._connection.execute(insert(speakers), people)
         writer._connection.execute(insert(centroids), voices)
     with store.read() as reader:
-        started = time.process_time()  # what others do on this machine does not count
+        asked: list[str] = []
+        event.listen(
+            reader._connection,
+            "before_cursor_execute",
+            lambda _connection, _cursor, statement, *_: asked.append(statement),
+        )
         assert len(reader.speakers.all()) == n_speakers + 1
         assert len(reader.centroids.table(SPACE.id).ids) == n_speakers + 1
-        took_s = time.process_time() - started
         owners = reader.centroids.owners(reader.centroids.table(SPACE.id).ids.tolist())
     assert len(owners) == n_speakers + 1
-    assert took_s < 1.0  # 0.1 s on an idle machine; a query per speaker takes longer than this
+    assert len(asked) < 100  # pages of a thousand, and not one for each speaker
 
 
 @settings(
