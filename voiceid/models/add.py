@@ -73,9 +73,8 @@ class Addition:
 
 def examined(name: str, file: Path, data: bytes, said: Addition) -> ModelCard:
     """Return `card_of` from a process with limits: what a graph takes, it does not say before."""
-    libraries = ("onnx", "librosa.filters") if said.front_end == "ge2e-mel-40" else ("onnx",)
     cpu_s = _CPU_S + (len(data) >> 20)
-    allowance = Allowance(_MEMORY_BYTES + 8 * len(data), cpu_s, libraries)
+    allowance = Allowance(_MEMORY_BYTES + 8 * len(data), cpu_s, libraries=("onnx",))
     try:
         [card] = results("voiceid.models.add:cards", (name, file, data, said), allowance)
     except Exhausted as error:

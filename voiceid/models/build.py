@@ -33,7 +33,7 @@ def build_graph(card: ModelCard, checkpoint: bytes) -> bytes:
 
         return campplus.build(tensors)
     if card.network == "ge2e":
-        from voiceid.models import ge2e  # noqa: PLC0415 - onnx and librosa, once per install
+        from voiceid.models import ge2e  # noqa: PLC0415 - onnx, once per install
 
         return ge2e.build(tensors, card.windowing)
     if card.network == "segmentation":

@@ -297,8 +297,8 @@ class ModelStore:
             raise HashMismatch(
                 f"the graph that was built for {card.name} has sha256 {digest}, and its card pins"
                 f" {card.graph_sha256}",
-                hint="Nothing was installed. Please report this with the versions of numpy, onnx"
-                " and librosa.",
+                hint="Nothing was installed. Please report this with the versions of numpy and"
+                " onnx.",
             )
         tell(f"testing {card.name}", 0, None)
         self._test(card, graph)

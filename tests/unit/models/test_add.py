@@ -158,6 +158,15 @@ def test_windows_are_cut_outside_the_graph_as_in_it(
     np.testing.assert_allclose(vector(store, "net", samples), apart, atol=1e-6)
 
 
+def test_no_library_of_the_tests_is_needed_to_add_a_network(
+    store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "librosa.py").write_text("raise ImportError")  # for the process that tries it
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    said = Addition("ge2e-mel-40", window_frames=160, step_frames=77)
+    assert store.add(saved(tmp_path, pooled(("N", "T", 40))), said).name == "net"
+
+
 def test_a_network_that_takes_the_waveform_is_scaled_to_unit_length(
     store: ModelStore, tmp_path: Path
 ) -> None:
