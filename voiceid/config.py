@@ -25,7 +25,7 @@ from voiceid.decision.aims import Aim
 from voiceid.domain import DatabaseUrl
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
-from voiceid.foreign_files import SETTINGS_FILE, Unfit, content
+from voiceid.foreign_files import SETTINGS_FILE, content
 from voiceid.index.base import IndexOptions
 from voiceid.models.providers import EngineOptions
 from voiceid.settings import SETTINGS, aim_of
@@ -41,7 +41,7 @@ ENV_PREFIX = "VOICEID_"
 _NOTSETTINGS = {"VOICEID_HOME", "VOICEID_DATABASE"}
 
 _FAULTS = (
-    *(OSError, yaml.YAMLError, ValueError, RecursionError, Unfit),
+    *(OSError, yaml.YAMLError, ValueError, RecursionError),
     *(ArithmeticError, AttributeError, LookupError, TypeError),
 )
 """What PyYAML raises; ValueError also for 2001-13-45, AttributeError for ``!!timestamp x``."""

@@ -17,7 +17,7 @@ _NEARLY_THE_SAME = 0.9
 """Correlation, 0 to 1, from which two channels are taken as one signal."""
 
 _MOST_DISTINCT = 8
-"""Channels that are told apart; a microphone array has more, all of the same room."""
+"""Channels that are compared; a microphone array has more, all of the same room."""
 
 
 class ChannelMeter:

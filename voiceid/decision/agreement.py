@@ -12,7 +12,7 @@ import numpy as np
 from voiceid.decision.aims import Target
 from voiceid.decision.embeddings import centroid, cosine, unit
 from voiceid.decision.rule import DecisionRule, accepted
-from voiceid.domain import Condition, Float32Array, QualityReport, Threshold
+from voiceid.domain import Condition, Enrolled, Float32Array, QualityReport, Threshold, shares_among
 from voiceid.errors import ThresholdUnavailable
 
 AGREEMENT_FMR = 0.01
@@ -134,6 +134,18 @@ def parting(
         net_speech_s=min(quality.net_speech_s for quality in shorter),
     )
     return Odd(tuple(branch), score, rule.threshold(condition).value)
+
+
+def taken_for(
+    owner: Enrolled, score: float, qualities: Sequence[QualityReport], rule: DecisionRule
+) -> bool:
+    """Whether clips, taken as one, would be accepted as an enrolled speaker with this score."""
+    condition = owner.against(
+        sum(quality.net_speech_s for quality in qualities),
+        narrowband=shares_among([quality.narrowband for quality in qualities]),
+        snr_db=None,
+    )
+    return bool(accepted(score, rule.threshold(condition).value))
 
 
 def thresholds_among(qualities: Sequence[QualityReport], rule: DecisionRule) -> list[Threshold]:

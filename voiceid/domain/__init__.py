@@ -5,7 +5,6 @@ from voiceid.domain.conditions import Condition as Condition
 from voiceid.domain.conditions import band_of as band_of
 from voiceid.domain.conditions import bands_of as bands_of
 from voiceid.domain.conditions import shares_among as shares_among
-from voiceid.domain.conditions import shares_of as shares_of
 from voiceid.domain.databases import DatabaseUrl as DatabaseUrl
 from voiceid.domain.databases import database_at as database_at
 from voiceid.domain.decisions import SCORE_SCALE as SCORE_SCALE

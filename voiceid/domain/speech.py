@@ -133,14 +133,13 @@ class QualityReport(Value):
 
     def in_doubt(self) -> QualityReport:
         """Return the report of speech whose bandwidth somebody declared, and nothing measured."""
-        return self if self.narrowband is None else self._with((*self.warnings, _UNCERTAIN))
+        if self.narrowband is None:
+            return self
+        return replace(self, warnings=(*self.warnings, _UNCERTAIN))
 
     def as_declared(self) -> QualityReport:
         """Return the report as it was before :meth:`in_doubt`."""
-        return self._with(tuple(code for code in self.warnings if code != _UNCERTAIN))
-
-    def _with(self, warnings: tuple[str, ...]) -> QualityReport:
-        return replace(self, warnings=warnings)
+        return replace(self, warnings=tuple(c for c in self.warnings if c != _UNCERTAIN))
 
     def exact(self) -> dict[str, Any]:
         """Return the measurements in full precision; :meth:`of_exact` reads them."""

@@ -39,9 +39,8 @@ def enroll_all(
     Clips that cannot be read, hold too little speech or come twice are left out, and the
     report says so; whatever else speaks against a person refuses that person alone.
     """
-    before, plan = _enrolled(enroller, people), Plan() if dry_run else None
-    began_at = datetime.now(UTC)
-    known = {key: digests for key, (_, digests) in before.items()}
+    before, known = _enrolled(enroller, people)
+    began_at, plan = datetime.now(UTC), Plan() if dry_run else None
 
     def hear(task: tuple[str, AudioSource]) -> Heard | _Known:
         key, source = task
@@ -54,27 +53,27 @@ def enroll_all(
     for person in people:
         results = [next(heard) for _ in person.sources]
         key = speaker_key(person.name)
-        turn = Turn(before[key][0] if key in before else None, began_at, plan)
+        turn = Turn(before.get(key), began_at, plan)
         report = _enroll_one(enroller, person, results, turn, force=force)
         if report.speaker is not None:
-            before[key] = report.speaker, frozenset()  # a name may come twice
+            before[key] = report.speaker  # a name may come twice
         yield report
 
 
 def _enrolled(
     enroller: Enroller, people: Sequence[Person]
-) -> dict[str, tuple[Speaker, frozenset[str]]]:
-    """Return each person who is enrolled already, with the recordings, by the key of the name."""
+) -> tuple[dict[str, Speaker], dict[str, frozenset[str]]]:
+    """Return who is enrolled already, and the recordings of each, by the key of the name."""
     space_id = enroller.embedder.space.id
-    recordings = {}
+    speakers, recordings = dict[str, Speaker](), dict[str, frozenset[str]]()
     with enroller.store.read() as reader:
         for person in people:
             speaker = reader.speakers.find(person.name)
             if speaker is not None:
-                samples = reader.samples.of(speaker.id, space_id)
-                digests = frozenset(s.pcm_sha256 for s in samples)
-                recordings[speaker_key(person.name)] = speaker, digests
-    return recordings
+                key, samples = speaker_key(person.name), reader.samples.of(speaker.id, space_id)
+                speakers[key] = speaker
+                recordings[key] = frozenset(sample.pcm_sha256 for sample in samples)
+    return speakers, recordings
 
 
 def _enroll_one(
@@ -126,12 +125,12 @@ def _unchanged(
 
     What is known of the speaker beside the voice may have changed all the same.
     """
-    problems = left_out
+    changes: tuple[EnrollmentProblem, ...] = ()
     if turn.plan is None and not person.details.changes_nothing:
         with enroller.door(ChangeKind.EDIT) as change:
             speaker = change.writer.speakers.get(person.name)
-            problems += tuple(turn.changes(speaker, datetime.now(UTC)))
-            if problems == left_out:
+            changes = tuple(turn.changes(speaker, datetime.now(UTC)))
+            if not changes:
                 change.writer.speakers.edit(speaker.id, person.details)
                 change.record(speaker=speaker.name, speaker_id=speaker.id)
     with enroller.store.read() as reader:
@@ -145,7 +144,7 @@ def _unchanged(
         clips=(),
         net_speech_s=speaker.net_speech_s,
         missing_speech_s=0.0,
-        problems=problems,
+        problems=(*left_out, *changes),
         embedding_space=enroller.embedder.space,
         elapsed_ms=0.0,
     )

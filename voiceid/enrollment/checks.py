@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voiceid.decision.agreement import Odd, odd_ones, parting
+from voiceid.decision.agreement import Odd, odd_ones, parting, taken_for
 from voiceid.decision.embeddings import centroid, cosine
 from voiceid.decision.rule import DecisionRule, accepted
-from voiceid.domain import Condition, EnrollmentProblem, Speaker, shares_among
+from voiceid.domain import Condition, EnrollmentProblem, Float32Array, QualityReport, Speaker
 from voiceid.enrollment.clips import Clip
 from voiceid.enrollment.plan import Kept, Planned
 from voiceid.index.base import Gallery
@@ -183,11 +183,9 @@ class _Case:
         self, usable: list[int]
     ) -> tuple[list[EnrollmentProblem], dict[int, float], list[int]]:
         """Check that the new clips are one voice, that of the kept samples; see `odd_ones`."""
-        vectors = [s.vector for s in self.kept] + [self.clips[i].vector for i in usable]
-        qualities = [s.quality for s in self.kept]
-        qualities += [self.clips[i].heard.quality for i in usable]
+        vectors, qualities = self._joined(self.kept, usable)
         kept = range(len(self.kept))
-        odd, agreements = odd_ones(np.array(vectors, dtype=np.float32), qualities, self.rule, kept)
+        odd, agreements = odd_ones(vectors, qualities, self.rule, kept)
         clip_at = dict(enumerate(usable, start=len(kept)))
         problems, agreed = [], list(usable)
         for outlier in odd:
@@ -203,11 +201,9 @@ class _Case:
         """Check that the new clips are the voice of the samples that they replace."""
         if not replaced or not usable:
             return
-        both = [*((s.vector, s.quality) for s in replaced)]
-        both += [(self.clips[i].vector, self.clips[i].heard.quality) for i in usable]
-        vectors = np.array([vector for vector, _ in both], dtype=np.float32)
-        new, old = range(len(replaced), len(both)), range(len(replaced))
-        found = parting(new, old, vectors, [quality for _, quality in both], self.rule)
+        vectors, qualities = self._joined(replaced, usable)
+        new, old = range(len(replaced), len(vectors)), range(len(replaced))
+        found = parting(new, old, vectors, qualities, self.rule)
         if not accepted(found.agreement, found.needed):
             message = (
                 f"these clips do not agree with the {len(replaced)} samples that they would replace"
@@ -221,6 +217,15 @@ class _Case:
         if match is not None:
             message = f"this voice is already enrolled as {match[0]} (score {match[1]:.3f})"
             yield EnrollmentProblem("already_enrolled", None, message, overridable=True)
+
+    def _joined(
+        self, kept: Sequence[Kept], chosen: Sequence[int]
+    ) -> tuple[Float32Array, list[QualityReport]]:
+        """Return the vectors (n, dim) and the qualities of kept samples, and then of clips."""
+        clips = [self.clips[i] for i in chosen]
+        vectors = [*(sample.vector for sample in kept), *(clip.vector for clip in clips)]
+        qualities = [*(sample.quality for sample in kept), *(c.heard.quality for c in clips)]
+        return np.array(vectors, dtype=np.float32), qualities
 
     def _odd_problem(self, aside: list[int], agreed: list[int], odd: Odd) -> EnrollmentProblem:
         others = [self.clips[i].name for i in agreed]
@@ -243,21 +248,16 @@ class _Case:
         """Return the name and the score of the nearest other speaker who would be accepted."""
         if not chosen:
             return None
-        qualities = [self.clips[i].heard.quality for i in chosen]
-        narrowband = [quality.narrowband for quality in qualities]
-        vectors = np.array([self.clips[i].vector for i in chosen], dtype=np.float32)
-        vector = centroid(vectors, np.array(narrowband, dtype=bool))
+        vectors, qualities = self._joined((), chosen)
+        narrowband = np.array([quality.narrowband for quality in qualities], dtype=bool)
+        vector = centroid(vectors, narrowband)
         hits = self.gallery.search(self.reader, vector, _NEAREST)
         owners = self.reader.centroids.owners([centroid_id for centroid_id, _ in hits])
-        net_speech_s = sum(quality.net_speech_s for quality in qualities)
         for centroid_id, score in hits:
             owner = owners[centroid_id]
             if self.speaker is not None and owner.speaker.id == self.speaker.id:
                 continue
-            condition = owner.against(
-                net_speech_s, narrowband=shares_among(narrowband), snr_db=None
-            )
-            if accepted(score, self.rule.threshold(condition).value):
+            if taken_for(owner, score, qualities, self.rule):
                 return owner.speaker.name, score
         for name, kept in self.planned.items():
             theirs = [clip.quality for clip in kept]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.decision.agreement import odd_ones
-from voiceid.decision.rule import DecisionRule, accepted
-from voiceid.domain import Enrolled, Float32Array, QualityReport, Sample, shares_among
+from voiceid.decision.agreement import odd_ones, taken_for
+from voiceid.decision.rule import DecisionRule
+from voiceid.domain import Float32Array, QualityReport, Sample
 from voiceid.errors import ChangeRefused
 
 if TYPE_CHECKING:  # it loads while the models do
@@ -81,24 +81,17 @@ class Vetting:
         for (speaker_id, of_speaker), near, cosines in zip(
             samples.items(), ids, scores, strict=True
         ):
+            qualities = [self._quality(sample) for sample in of_speaker]
             others = [
                 (owners[id_].speaker.name, score)
                 for id_, score in zip(near.tolist(), cosines.tolist(), strict=True)
                 if owners[id_].speaker.id != speaker_id
-                and self._accepts(owners[id_], of_speaker, score)
+                and taken_for(owners[id_], score, qualities, self.rule)
             ]
             if others:
                 names = ", ".join(f"{name} (score {score:.3f})" for name, score in others)
                 what = "passes for several speakers" if len(others) > 1 else "is enrolled as"
                 yield f"the voice of {self.reader.speakers.name_of(speaker_id)} {what}: {names}"
-
-    def _accepts(self, owner: Enrolled, of_speaker: Sequence[Sample], score: float) -> bool:
-        """Whether a speaker would be taken for another, as an enrolment asks it."""
-        qualities = [self._quality(sample) for sample in of_speaker]
-        shares = shares_among([quality.narrowband for quality in qualities])
-        net_speech_s = sum(quality.net_speech_s for quality in qualities)
-        condition = owner.against(net_speech_s, narrowband=shares, snr_db=None)
-        return bool(accepted(score, self.rule.threshold(condition).value))
 
     def _quality(self, sample: Sample) -> QualityReport:
         """Return the quality to compare by: of new samples as declared, or few would agree."""

@@ -274,7 +274,7 @@ def _literal(value: object) -> str:
 def _read_card(path: Path) -> ModelCard:
     try:
         return _card(path, content(path, CARD).decode())
-    except (OSError, ValueError, RecursionError, Unfit) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"the model card {path} cannot be read: {error}") from error
 
 
