@@ -83,7 +83,7 @@ def clicks(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def gated(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return hissing samples, silenced where nobody speaks."""
+    """Return hissing samples, silent in the pauses of the speech."""
     loud = np.convolve(x**2, np.ones(800) / 800, "same") > (0.1 * level(x)) ** 2
     return noise(-20.0)(x, rng) * loud
 

@@ -115,3 +115,23 @@ def delay(heard: Float32Array, sent: Float32Array, most: int = 2000) -> int:
     """Return by how many samples ``heard`` lags behind ``sent``."""
     middle = sent[most : len(sent) - most]
     return int(np.argmax(np.correlate(heard, middle, "valid"))) - most
+
+
+def film(container: str, codec: str, seconds: float, *, rate: int, n_pictures: int) -> bytes:
+    """Return black pictures, so many a second, with the sound of a melody."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        pictures = output.add_stream("mpeg4", rate=rate)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
+        sound = output.add_stream(codec, rate=RATE)
+        sound.layout = "mono"
+        for _ in range(n_pictures):
+            black = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            output.mux(pictures.encode(black))
+        output.mux(pictures.encode(None))
+        pcm = np.round(melody(seconds) * 32767).astype(np.int16)[None]
+        frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout="mono")
+        frame.sample_rate = RATE
+        output.mux(sound.encode(frame))
+        output.mux(sound.encode(None))
+    return file.getvalue()

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from sounds import RATE, decoded, delay, encode, encode_ffmpeg, melody
+from sounds import RATE, decoded, delay, encode, encode_ffmpeg, film, melody
 
 LOSSLESS = {
     "wav 16 bit": ("WAV", "PCM_16"),
@@ -174,22 +174,8 @@ def test_a_track_that_turns_into_stereo_at_another_rate_goes_on() -> None:
 
 
 def test_the_sound_of_a_film_is_taken() -> None:
-    file = io.BytesIO()
-    with av.open(file, "w", format="matroska") as output:
-        pictures = output.add_stream("mpeg4", rate=25)
-        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
-        sound = output.add_stream("pcm_s16le", rate=RATE)
-        sound.layout = "mono"
-        for _ in range(5):
-            black = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
-            output.mux(pictures.encode(black))
-        output.mux(pictures.encode(None))
-        pcm = np.round(melody(1.0) * 32767).astype(np.int16)[None]
-        frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout="mono")
-        frame.sample_rate = RATE
-        output.mux(sound.encode(frame))
-        output.mux(sound.encode(None))
-    assert len(decoded(file.getvalue())[0]) == RATE
+    whole = film("matroska", "pcm_s16le", 1.0, rate=25, n_pictures=5)
+    assert len(decoded(whole)[0]) == RATE
 
 
 def test_blocks_read_in_order_equal_one_read_of_an_mp3() -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import time
 
-import av
 import numpy as np
 import pytest
-from sounds import RATE, decoded, encode, encode_ffmpeg, melody, tracks
+from sounds import RATE, decoded, encode, encode_ffmpeg, film, melody, tracks
 
 from voiceid.audio import AudioOptions
 from voiceid.errors import AudioInvalid
@@ -194,22 +192,7 @@ def test_an_mp3_that_is_cut_is_called_so_with_a_header_and_without(how: dict[str
 
 
 def test_the_length_of_a_film_is_not_that_of_its_sound() -> None:
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as output:
-        pictures = output.add_stream("mpeg4", rate=5)
-        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
-        sound = output.add_stream("aac", rate=RATE)
-        sound.layout = "mono"
-        for _ in range(25):  # 5 s
-            black = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
-            output.mux(pictures.encode(black))
-        output.mux(pictures.encode(None))
-        pcm = np.round(melody(1.0) * 32767).astype(np.int16)[None]
-        frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout="mono")
-        frame.sample_rate = RATE
-        output.mux(sound.encode(frame))
-        output.mux(sound.encode(None))
-    stream = decoded(file.getvalue())[1]
+    stream = decoded(film("mp4", "aac", 1.0, rate=5, n_pictures=25))[1]  # 5 s of pictures
     assert stream.duration_s == pytest.approx(1.0, abs=0.1)
     assert not stream.truncated
 

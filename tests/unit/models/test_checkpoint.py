@@ -91,7 +91,7 @@ def test_tensors_that_share_a_storage_each_get_their_part() -> None:
 
 
 def test_notes_about_the_tensors_are_passed_over() -> None:
-    """As pyannote writes them: objects of its own classes, made anew and given attributes."""
+    """As pyannote writes them: objects of its own classes that are made and given attributes."""
     version = plain("v") + b"ctorch.torch_version\nTorchVersion\n" + plain("2.0") + b"\x85\x81s"
     problem = b"cpyannote.audio.core.task\nProblem\nK\x01\x85R"
     task = b"cpyannote.audio.core.task\nSpecifications\n)\x81}" + plain("p") + problem + b"sb"

@@ -26,7 +26,7 @@ from random_voices import SPACE, random_unit, sample
 from sqlalchemy import create_engine
 
 from voiceid.errors import SchemaOutdated, SchemaTooNew, StoreError
-from voiceid.store import Store, StoreOptions, upgrade
+from voiceid.store import Store, StoreOptions, schema, upgrade
 from voiceid.store.tables import metadata
 from voiceid.store.upgrade import SCHEMA_HEAD, SchemaState, SchemaStatus
 
@@ -142,22 +142,7 @@ def _parts(path: Path) -> dict[str, list[str]]:
             "SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index')"
             " AND sql IS NOT NULL AND name NOT IN ('alembic_version', 'sqlite_sequence')"
         ).fetchall()
-    return {name: sorted(_clauses(sql)) for name, sql in found}
-
-
-def _clauses(sql: str) -> list[str]:
-    """Return the parts between the commas that stand in the outermost parentheses."""
-    before, _, rest = " ".join(sql.split()).removesuffix(")").partition("(")
-    parts, depth = [""], 0
-    for ch in rest:
-        depth += {"(": 1, ")": -1}.get(ch, 0)
-        if ch == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += ch
-    return [
-        " ".join(part.replace("(", " ( ").replace(")", " ) ").split()) for part in [before, *parts]
-    ]
+    return {name: schema._clauses(name, sql) for name, sql in found}
 
 
 def test_opening_a_current_database_imports_no_alembic(database: Path) -> None:
