@@ -7,6 +7,7 @@ bytes that begin a file are looked for.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -148,7 +149,7 @@ def _iff(media: Media, start: int) -> _End:
                 return _End(_next_wav(media, at + 8), has_placeholder=True, head=plain)
             if at + 8 + size > media.size:
                 riff = int.from_bytes(head[4:8], order)
-                placeholder = riff != 0 and _is_placeholder(riff)
+                placeholder = long_size is None and riff != 0 and _is_placeholder(riff)
                 return _End(media.size, is_cut=not placeholder, has_placeholder=placeholder)
         at = _even(media, at + 8 + size, size)
     return _End(at if has_sound else media.size)
@@ -245,9 +246,69 @@ def _find(
     return media.size
 
 
-def _searched(magic: bytes, fits: Callable[[bytes], bool] = lambda _: True) -> _Walk:
-    """Return a walk to where the next file of this kind begins."""
-    return lambda media, start: _End(_find(media, start, magic, fits))
+_UNKNOWN = 0
+"""In place of an end that a file does not state."""
+
+
+def _searched(
+    magic: bytes,
+    fits: Callable[[bytes], bool] = lambda _: True,
+    stated: Callable[[Media, int], int] = lambda *_: _UNKNOWN,
+) -> _Walk:
+    """Return a walk to where the next file of this kind begins.
+
+    ``stated`` returns where the file says that its sound ends: it is cut if that is not there.
+    """
+
+    def walk(media: Media, start: int) -> _End:
+        return _End(_find(media, start, magic, fits), is_cut=stated(media, start) > media.size)
+
+    return walk
+
+
+def _w64_end(media: Media, start: int) -> int:
+    """Follow Sony's Wave64 to its data: chunks of ``GUID size data``, each on eight bytes."""
+    at = start + 40
+    for _ in range(_MAX_CHUNKS):
+        chunk = _bytes_at(media, at, 24)
+        size = int.from_bytes(chunk[16:], "little")  # with these 24 bytes
+        if not 24 <= size < 1 << 62:  # noqa: PLR2004 - programs that cannot go back write another
+            break
+        if chunk[:4] == b"data":
+            return at + size
+        at += -(-size // 8) * 8
+    return _UNKNOWN
+
+
+def _nist_end(media: Media, start: int) -> int:
+    """Multiply the counts of a SPHERE header; what is compressed inside has no such size."""
+    head = _bytes_at(media, start, 1024)
+    n_header = re.match(rb"NIST_1A\n *(\d{1,9})\n", head)
+    counts = dict(re.findall(rb"(?m)^(\w+_(?:count|n_bytes)) -i (\d{1,18})\s", head))
+    wanted = (b"sample_count", b"sample_n_bytes", b"channel_count")
+    if n_header is None or b"embedded" in head or not counts.keys() >= set(wanted):
+        return _UNKNOWN
+    return start + int(n_header[1]) + math.prod(int(counts[name]) for name in wanted)
+
+
+def _voc_end(media: Media, start: int) -> int:
+    """Follow a Creative Voice File block by block: ``type size data``, at the end a zero."""
+    at = start + int.from_bytes(_bytes_at(media, start + 20, 2), "little")
+    for _ in range(_MAX_CHUNKS):
+        block = _bytes_at(media, at, 4)
+        if len(block) < 4 or block[0] == 0:  # noqa: PLR2004 - type and size
+            return at
+        at += 4 + int.from_bytes(block[1:], "little")
+    return _UNKNOWN
+
+
+def _asf_end(media: Media, start: int) -> int:
+    """Return what the file properties state (ASF 01.20.03, section 3.2), unless it is a stream."""
+    head = _bytes_at(media, start, _SCAN_BYTES)
+    facts = head[head.find(_ASF_FACTS) :][:92]
+    if not facts.startswith(_ASF_FACTS) or facts[88:] == b"" or facts[88] & 1:
+        return _UNKNOWN
+    return start + int.from_bytes(facts[40:48], "little")
 
 
 _PAGE, _FIRST_PAGE = b"OggS", b"OggS\x00\x02"
@@ -291,6 +352,7 @@ def _is_first_wavpack(block: bytes) -> bool:
 
 
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_FACTS = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _W64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
 _MATROSKA = b"\x1aE\xdf\xa3"
 
@@ -308,16 +370,16 @@ _KINDS: tuple[tuple[re.Pattern[bytes], _Walk], ...] = tuple(
             re.escape(_MATROSKA),
             _searched(_MATROSKA, lambda head: b"matroska" in head or b"webm" in head),
         ),
-        (re.escape(_ASF), _searched(_ASF)),
-        (re.escape(_W64), _searched(_W64)),
+        (re.escape(_ASF), _searched(_ASF, stated=_asf_end)),
+        (re.escape(_W64), _searched(_W64, stated=_w64_end)),
         (rb"caff\x00\x01", _caf),
         (rb"\.snd", _au),
         (rb"FLV\x01", _searched(b"FLV\x01")),
         (rb"#!AMR", _searched(b"#!AMR")),
         (rb"TTA1", _searched(b"TTA1")),
         (rb"wvpk", _searched(b"wvpk", _is_first_wavpack)),
-        (rb"NIST_1A\n", _searched(b"NIST_1A\n")),
-        (rb"Creative Voice File\x1a", _searched(b"Creative Voice File\x1a")),
+        (rb"NIST_1A\n", _searched(b"NIST_1A\n", stated=_nist_end)),
+        (rb"Creative Voice File\x1a", _searched(b"Creative Voice File\x1a", stated=_voc_end)),
     )
 )
 

@@ -1,0 +1,263 @@
+"""Where the recordings in a file begin and end, byte by byte."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from sounds import encode, encode_ffmpeg, melody
+
+from voiceid.audio import AudioOptions
+from voiceid.audio.media import open_media
+from voiceid.audio.parts import HEAD_BYTES, Layout, Part, _is_placeholder, is_container, layout_of
+
+WAV = encode(melody(0.1), "WAV")
+OGG = encode(melody(0.5), "OGG")
+
+
+def layout(data: bytes) -> Layout:
+    return layout_of(open_media(data, AudioOptions()))
+
+
+def ends(data: bytes) -> list[tuple[int, int]]:
+    return [(part.start, part.end) for part in layout(data).parts]
+
+
+def chunk(name: bytes, data: bytes, order: str = "<") -> bytes:
+    return name + struct.pack(f"{order}I", len(data)) + data + b"\0" * (len(data) % 2)
+
+
+def sized(data: bytes, name: bytes, size: int, order: str = "<") -> bytes:
+    """Return a file in which a chunk says another size."""
+    at = data.index(name) + 4
+    return data[:at] + struct.pack(f"{order}I", size) + data[at + 4 :]
+
+
+@pytest.mark.parametrize(
+    ("size", "says_nothing"),
+    [
+        *((0, True), (1, False), (0x7FFF_EFFF, False), (0x7FFF_F000, True), (0xFFFF_FFFF, True)),
+        *((10**9 - 1, False), (10**9, True), (10**9 + 64, True), (10**9 + 65, False)),
+        *((10**9 - 10**6, False), (2 * 10**9 - 64, True), (2 * 10**9 - 65, False)),
+    ],
+)
+def test_a_size_is_a_placeholder_from_its_very_limit_on(size: int, says_nothing: bool) -> None:
+    assert _is_placeholder(size) == says_nothing
+
+
+KINDS: dict[str, Callable[[], bytes]] = {
+    **{name: lambda name=name: encode(melody(0.1), name) for name in ("WAV", "AIFF", "AU", "CAF")},
+    **{name: lambda name=name: encode(melody(0.3), name) for name in ("FLAC", "OGG", "W64", "VOC")},
+    "RF64": lambda: encode(melody(0.1), "RF64"),
+    "NIST": lambda: encode(melody(0.1), "NIST"),
+    "m4a": lambda: encode_ffmpeg(melody(0.5, 44_100), "ipod", "aac", 44_100),
+    "webm": lambda: encode_ffmpeg(melody(0.5, 48_000), "webm", "libopus", 48_000),
+    "flv": lambda: encode_ffmpeg(melody(0.5, 44_100), "flv", "aac", 44_100),
+    "wavpack": lambda: encode_ffmpeg(melody(0.5), "wv", "wavpack"),
+    "tta": lambda: encode_ffmpeg(melody(0.5), "tta", "tta"),
+    "wma": lambda: encode_ffmpeg(melody(0.5, 44_100), "asf", "wmav2", 44_100),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_three_files_in_one_are_found_where_they_begin(kind: str) -> None:
+    one = KINDS[kind]()
+    n = len(one)
+    found = layout(one * 3)
+    assert [(part.start, part.end) for part in found.parts] == [(0, n), (n, 2 * n), (2 * n, 3 * n)]
+    assert (found.is_cut, found.n_unheard) == (False, 0)
+    assert (layout(one).is_plain, found.is_plain) == (True, False)
+    assert is_container(one[:HEAD_BYTES])
+
+
+def test_a_wav_ends_with_its_last_chunk_also_where_no_byte_makes_it_even() -> None:
+    odd = WAV + chunk(b"LIST", b"INF")
+    assert ends(odd + WAV) == [(0, len(odd)), (len(odd), len(odd) + len(WAV))]
+    bare = odd[:-1]
+    assert ends(bare + WAV) == [(0, len(bare)), (len(bare), len(bare) + len(WAV))]
+
+
+@pytest.mark.parametrize(("kind", "name", "order"), [("WAV", b"data", "<"), ("AIFF", b"SSND", ">")])
+def test_a_file_is_cut_where_its_sound_has_a_byte_less_than_it_says(
+    kind: str, name: bytes, order: str
+) -> None:
+    data = encode(melody(0.1), kind)
+    at = data.index(name)
+    size = struct.unpack(f"{order}I", data[at + 4 : at + 8])[0]
+    whole = data[: at + 8 + size]
+    assert not layout(whole).is_cut
+    assert layout(whole[:-1]).is_cut
+    assert layout(WAV + whole[:-1]).is_cut, "the last of several"
+    assert not layout(whole[:-1] + bytes(1)).is_cut
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFF_FFFF])
+def test_the_sound_of_a_size_that_is_not_known_goes_to_the_end_or_to_the_next_wav(
+    size: int,
+) -> None:
+    streamed = sized(sized(WAV, b"RIFF", size), b"data", size)
+    for more in (b"", bytes(2), WAV):
+        found = layout(streamed + more)
+        assert (found.has_placeholder, found.is_cut, found.n_unheard) == (True, False, 0)
+        n = len(streamed) + (0 if more == WAV else len(more))
+        assert (found.parts[0].start, found.parts[0].end) == (0, n)
+        assert len(found.parts) == (2 if more == WAV else 1)
+
+
+def test_a_size_that_looks_like_a_placeholder_and_fits_is_a_size() -> None:
+    """A recording of two gigabytes may be so long: bytes behind it are another file."""
+
+    class Large:
+        size = 3_000_000_000
+
+        def __init__(self) -> None:
+            self.at = 0
+
+        def seek(self, at: int) -> None:
+            self.at = at
+
+        def read(self, n: int) -> bytes:
+            head = sized(WAV[:44], b"data", 2_000_000_000)
+            data = head[self.at :] if self.at < 44 else b""
+            data += WAV[: max(0, n)] if self.at == 44 + 2_000_000_000 else b""
+            return data.ljust(min(n, self.size - self.at), b"\0")[:n]
+
+    found = layout_of(Large())  # type: ignore[arg-type]
+    assert found.parts[0].end == 44 + 2_000_000_000
+    assert not found.has_placeholder
+
+
+def test_a_riff_that_does_not_know_its_size_is_not_cut_for_its_data_of_another_size() -> None:
+    at = WAV.index(b"data")
+    short = sized(WAV, b"data", 10 * len(WAV))[: at + 1000]
+    for size, is_cut in ((0xFFFF_FFFF, False), (0, True), (len(WAV), True)):
+        found = layout(sized(short, b"RIFF", size))
+        assert (found.is_cut, found.has_placeholder) == (is_cut, not is_cut)
+
+
+def test_a_long_wav_has_its_size_in_a_chunk_of_its_own() -> None:
+    data = encode(melody(0.1), "RF64")
+    at, n = data.index(b"data"), len(data)
+    assert data[at + 4 : at + 8] == b"\xff\xff\xff\xff", "the encoder of this test has changed"
+    assert ends(data + WAV) == [(0, n), (n, n + len(WAV))]
+    assert layout(data[:-1]).is_cut
+    bare = data[: data.index(b"ds64")] + chunk(b"JUNK", bytes(28)) + data[data.index(b"fmt ") :]
+    found = layout(bare)
+    assert (found.has_placeholder, found.parts[0].head) == (True, b"RIFF")
+    assert not found.is_plain
+
+
+def test_what_is_behind_the_sound_is_metadata_or_was_not_heard() -> None:
+    noise = b"\x07" + bytes(99)
+    long_tag = b"ID3\x04\x00\x00" + bytes([0, 0, 2, 0])
+    for more, n_unheard in (
+        *((b"", 0), (bytes(100), 0), (noise, 100), (b"TAG" + noise, 0), (b"APETAGEX" + noise, 0)),
+        *((long_tag + bytes(256), 0), (b"TAG" + noise[:1] * (1 << 20), (1 << 20) + 3)),
+    ):
+        found = layout(WAV + more)
+        assert found.n_unheard == n_unheard, more[:12]
+        assert found.is_plain == (n_unheard == 0)
+        assert len(found.parts) == 1
+    behind = WAV + long_tag + bytes(256) + noise
+    assert len(layout(behind).parts) == 2, "a tag that ends before the file does is an MP3's"
+
+
+def test_an_ogg_is_cut_where_its_last_page_is() -> None:
+    assert not layout(OGG).is_cut
+    assert layout(OGG[:-1]).is_cut
+    assert layout(OGG + OGG[:-1]).is_cut
+    last = OGG.rindex(b"OggS")
+    assert not layout(OGG[:last]).is_cut, "whole pages: how much there was is not said"
+    assert layout(OGG[: last + 10]).is_cut
+
+
+def test_an_au_ends_where_it_says_unless_it_does_not_know() -> None:
+    au = encode(melody(0.1), "AU")
+    n_header = struct.unpack(">I", au[4:8])[0]
+    assert not layout(au).is_cut
+    assert layout(au[:-1]).is_cut
+    for size in (0xFFFF_FFFF, 0):
+        found = layout(au[:8] + struct.pack(">I", size) + au[12:])
+        assert (found.has_placeholder, found.is_cut) == (True, False)
+        assert found.parts[0].head == au[:8] + b"\xff\xff\xff\xff"
+    short = au[:8] + struct.pack(">I", 100) + au[12:]
+    assert layout(short).n_unheard == len(au) - n_header - 100
+
+
+def test_a_sphere_file_ends_where_its_counts_say() -> None:
+    nist = encode(melody(0.1), "NIST")
+    whole = nist[: 1024 + 2 * len(melody(0.1))]
+    assert not layout(whole).is_cut
+    assert layout(whole[:-1]).is_cut
+    assert layout(WAV + whole[:-1]).is_cut
+    compressed = whole.replace(b"sample_coding -s3 pcm", b"sample_coding -s9 pcm,embedded")[:-500]
+    assert not layout(compressed).is_cut, "how much there is of it is not said"
+
+
+def test_a_wave64_ends_with_its_data_unless_it_does_not_know_where() -> None:
+    for seconds in (0.1, 0.1001):
+        w64 = encode(melody(seconds), "W64")
+        at = w64.index(b"data")
+        size = struct.unpack("<Q", w64[at + 16 : at + 24])[0]
+        whole = w64[: at + size]
+        assert not layout(whole).is_cut
+        assert layout(whole[:-1]).is_cut
+        for unknown in (0, 1 << 62, (1 << 64) - 1):
+            streamed = w64[: at + 16] + struct.pack("<Q", unknown) + w64[at + 24 :]
+            assert not layout(streamed[:-100]).is_cut
+
+
+def test_a_creative_voice_file_is_followed_block_by_block() -> None:
+    voc = encode_ffmpeg(melody(0.5), "voc", "pcm_u8")
+    assert not layout(voc).is_cut
+    assert not layout(voc[:-1]).is_cut, "only the zero at its end is missing"
+    assert layout(voc[:-2]).is_cut
+
+
+def test_a_wma_is_as_long_as_it_says_unless_it_is_a_stream() -> None:
+    wma = KINDS["wma"]()
+    at = wma.index(bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"))
+    assert not layout(wma).is_cut
+    assert layout(wma[:-1]).is_cut
+    assert layout(WAV + wma[:-1]).is_cut
+    stream = bytearray(wma[:-1])
+    stream[at + 88] |= 1
+    assert not layout(bytes(stream)).is_cut
+    assert not layout(wma[: at + 60]).is_cut
+
+
+def test_a_caf_is_cut_within_its_sound_and_may_leave_its_size_open() -> None:
+    caf = encode(melody(0.1), "CAF")
+    at = caf.index(b"data", caf.index(b"desc"))
+    size = struct.unpack(">q", caf[at + 4 : at + 12])[0]
+    whole = caf[: at + 12 + size]
+    assert not layout(whole).is_cut
+    assert layout(whole[:-1]).is_cut
+    opened = layout(caf[: at + 4] + struct.pack(">q", -1) + caf[at + 12 :])
+    assert (opened.has_placeholder, opened.is_cut) == (True, False)
+
+
+def test_a_box_of_an_mp4_may_have_a_long_size_or_go_to_the_end() -> None:
+    m4a = KINDS["m4a"]()
+    at = m4a.index(b"mdat") - 4
+    size = struct.unpack(">I", m4a[at : at + 4])[0]
+    long = m4a[:at] + struct.pack(">I4sQ", 1, b"mdat", size + 8) + m4a[at + 8 :]
+    assert ends(long + m4a) == [(0, len(long)), (len(long), len(long) + len(m4a))]
+    to_end = m4a[:at] + bytes(4) + m4a[at + 4 :]
+    assert ends(to_end + m4a) == [(0, len(to_end) + len(m4a))]
+
+
+def test_of_very_many_files_the_first_thousand_are_parts() -> None:
+    tiny = encode(np.zeros(2, np.float32), "WAV")
+    for n, parts in ((999, 999), (1000, 1000), (1001, 1000)):
+        found = layout(tiny * n)
+        assert (len(found.parts), found.n_unheard) == (parts, (n - parts) * len(tiny))
+
+
+def test_what_names_no_format_is_one_part() -> None:
+    for data in (b"x" * 100, b"\0" * 5000):
+        expected = Layout((Part(0, len(data)),), is_cut=False, has_placeholder=False, n_unheard=0)
+        assert layout(data) == expected
+        assert not is_container(data[:HEAD_BYTES])
