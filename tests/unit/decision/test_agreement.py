@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import linkage, to_tree
 
-from voiceid.decision.agreement import AGREEMENT_FMR, Odd, _branches, odd_ones, parting
+from voiceid.decision.agreement import AGREEMENT_FMR, Odd, _branches, odd_ones, parting, taken_for
 from voiceid.decision.embeddings import centroid, cosine, unit
 from voiceid.decision.rule import DecisionRule, OperatingPoint
-from voiceid.domain import Float32Array, QualityReport
+from voiceid.domain import Enrolled, Float32Array, QualityReport, SpeakerRef
 
 DIM = 32
 
@@ -137,3 +137,75 @@ def test_the_branches_are_those_of_average_linkage(n: int, seed: int) -> None:
     assert {frozenset({b, whole - b}) for b in found} == {
         frozenset({b, whole - b}) for b in expected
     }
+
+
+def test_two_clips_need_what_is_measured_for_one_false_match_in_a_hundred() -> None:
+    points = [
+        OperatingPoint("wideband", 1.0, 0.4 - fmr, fmr, 0.01, 10**5, 100, fmr)
+        for fmr in (0.1, 0.01, 0.001)
+    ]
+    vectors, both = voices(2), [quality()] * 2
+    found = parting([0], [1], vectors, both, DecisionRule("model", points, 0.0))
+    assert found.needed == 0.4 - 0.01
+
+
+def test_the_side_with_less_speech_is_the_clip_however_many_samples_it_has() -> None:
+    """Three samples of 2 s have less than one of 9 s, and need what one of 2 s needs."""
+    vectors, both = voices(3, 1), rule(0.3, longer=0.6)
+    qualities = [*[quality(2.0)] * 3, quality(9.0)]
+    for sides in (([0, 1, 2], [3]), ([3], [0, 1, 2])):
+        assert parting(*sides, vectors, qualities, both).needed == 0.3
+    qualities = [*[quality(5.0)] * 3, quality(9.0)]
+    assert parting([3], [0, 1, 2], vectors, qualities, both).needed == 0.6
+
+
+def test_the_branch_that_misses_its_own_threshold_most_is_parted_first() -> None:
+    """The short one misses less than the long one does, though its cosine is lower."""
+    angles = np.radians([0.0, 4.0, 56.0, -75.0])
+    vectors = np.zeros((4, DIM), dtype=np.float32)
+    vectors[:, 0], vectors[:, 1] = np.cos(angles), np.sin(angles)
+    qualities = [quality(9.0), quality(8.0), quality(5.0), quality(2.0)]
+    both = rule(0.22, longer=0.6)
+    long = parting([2], [0, 1, 3], vectors, qualities, both)
+    short = parting([3], [0, 1, 2], vectors, qualities, both)
+    assert long.agreement - long.needed < short.agreement - short.needed < 0
+    assert short.agreement < long.agreement
+    odd, _ = odd_ones(vectors, qualities, both)
+    assert indices(odd) == [2], "without the long one the short one agrees with the rest"
+
+
+def test_the_odd_ones_are_named_voice_by_voice() -> None:
+    odd, agreements = odd_ones(voices(4, 2, 3), [quality()] * 9, rule(0.5))
+    assert sorted(sorted(one.indices) for one in odd) == [[4, 5], [6, 7, 8]]
+    for one in odd:
+        assert one.agreement < one.needed == 0.5
+        assert all(agreements[i] == one.agreement for i in one.indices)
+    assert all(agreements[i] > 0.9 for i in range(4))
+
+
+def test_samples_that_are_kept_stay_together_though_they_are_of_two_voices() -> None:
+    vectors = voices(1, 2)[[0, 1, 2]]
+    odd, _ = odd_ones(vectors, [quality()] * 3, rule(0.5), kept=[0, 1])
+    assert odd == []
+    assert indices(odd_ones(vectors, [quality()] * 3, rule(0.5), kept=[0])[0]) == [1, 2]
+
+
+def enrolled(net_speech_s: float = 9.0, n_narrowband: int = 0) -> Enrolled:
+    return Enrolled(SpeakerRef(1, "alice"), n_narrowband, 0, 2, net_speech_s, None, None)
+
+
+def test_a_voice_is_taken_for_another_from_the_threshold_of_all_its_speech_on() -> None:
+    points = [
+        OperatingPoint(band, least_s, value, 0.001, 0.01, 1000, 100)
+        for band, least_s, value in (
+            *(("wideband", 1.0, 0.7), ("wideband", 5.0, 0.5)),
+            *(("crossband", 1.0, 0.3), ("narrowband", 1.0, 0.9)),
+        )
+    ]
+    both = DecisionRule("model", points, 0.0)
+    clips = [quality(3.0), quality(2.0)]
+    for score, expected in ((0.5, True), (math.nextafter(0.5, 0.0), False), (math.nan, False)):
+        assert taken_for(enrolled(), score, clips, both) is expected
+    assert not taken_for(enrolled(), 0.6, clips[:1], both), "3 s alone need 0.7"
+    assert taken_for(enrolled(n_narrowband=2), 0.3, clips, both), "a telephone's voice"
+    assert not taken_for(enrolled(n_narrowband=2), math.nextafter(0.3, 0.0), clips, both)

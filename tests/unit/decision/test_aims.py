@@ -87,6 +87,18 @@ def test_of_several_cosines_the_one_of_the_longest_speech_that_is_reached_holds(
             assert cosine == steps[max(reached)]
 
 
+def test_a_cosine_holds_from_the_very_amount_of_speech_on_that_it_is_set_for() -> None:
+    by_hand = threshold_by_hand({2: 0.6, 4: 0.5}, "the settings")
+    amounts = np.array([math.nextafter(2, 0), 2.0, math.nextafter(4, 0), 4.0])
+    assert np.isnan(by_hand.cosines(amounts)[0])
+    assert by_hand.cosines(amounts)[1:].tolist() == [0.6, 0.6, 0.5]
+
+
+def test_a_search_of_an_empty_gallery_aims_as_one_of_a_single_speaker() -> None:
+    target = Target(0.01, per_search=True)
+    assert target.fmr(0) == target.fmr(1) == pytest.approx(0.01)
+
+
 @given(st.floats() | st.integers())
 def test_only_a_cosine_that_tells_voices_apart_is_a_threshold(value: float) -> None:
     if 0.1 <= value <= 1.0:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceid.decision.calibration import (
+    BAND_SETS,
     BANDS,
     CalibratedPoint,
     Calibration,
@@ -126,6 +127,9 @@ def test_it_survives_json() -> None:
         ("points", []),
         ("points", [{**FITTED.to_dict()["points"][0], "fmr_bounds": None}]),
         ("points", FITTED.to_dict()["points"][::-1]),
+        ("points", [{**point, "llr": -point["llr"]} for point in FITTED.to_dict()["points"]]),
+        ("points", [{**FITTED.to_dict()["points"][0], "fmr": 1.1}]),
+        ("points", [FITTED.to_dict()["points"][0]] * 2),
         ("bands", ["ultrasonic"]),
         ("normalization", {"cohort": 1, "top": 100}),
         ("weights", [{"feature": "mood", "weight": 1.0, "low": 0.0, "high": 1.0}]),
@@ -140,3 +144,38 @@ def test_the_bands_have_the_numbers_of_their_order() -> None:
     found = Conditions.of(replace(WIDEBAND, bands=tuple(Band))).band
     assert [BANDS[number] for number in found] == list(Band)
     assert np.isnan(Conditions.of(replace(WIDEBAND, snr_db=None)).snr_db[0])
+
+
+def test_an_llr_is_the_sum_that_its_docstring_says() -> None:
+    """Worked out by hand: e seconds against e squared, 20 dB, in a telephone's band."""
+    call = Condition((Band.NARROWBAND,), math.e, 20.0, math.e**2, 3)
+    by_hand = 20.0 * 0.6 - 9.0 - 0.5 * 1 - 0.3 * 2 - 2.0 + 0.1 * 2
+    assert FITTED.llrs([0.6], Conditions.of(call))[0] == pytest.approx(by_hand)
+    silent = replace(call, snr_db=None)
+    assert FITTED.llrs([0.6], Conditions.of(silent))[0] == pytest.approx(by_hand + 0.1)
+    assert FITTED.cosines(by_hand, Conditions.of(call))[0] == pytest.approx(0.6)
+
+
+def test_of_a_bandwidth_in_doubt_it_is_the_lowest_llr() -> None:
+    doubt = replace(WIDEBAND, bands=(Band.WIDEBAND, Band.NARROWBAND))
+    both = [replace(WIDEBAND, bands=(band,)) for band in doubt.bands]
+    found = [FITTED.llrs([0.5], Conditions.of(one))[0] for one in both]
+    rows = replace(Conditions.of(doubt).rows(slice(1)), band=np.array([4]))
+    assert BAND_SETS[4] == doubt.bands
+    assert FITTED.llrs([0.5], rows)[0] == min(found) < max(found)
+
+
+def test_the_shortest_clip_that_was_heard_is_covered_and_the_lowest_rate_supported() -> None:
+    for net_speech_s, covered in ((1.2, True), (math.nextafter(1.2, 0.0), False)):
+        one = Conditions.of(replace(WIDEBAND, net_speech_s=net_speech_s))
+        assert FITTED.covers(one)[0] == covered
+    assert FITTED.llr_at(0.001) == 4.0
+    assert FITTED.supports(0.001 * (1 - 1e-10)), "the rounding of a computed rate is forgiven"
+    assert not FITTED.supports(0.001 * (1 - 1e-6))
+
+
+def test_a_calibration_that_its_trials_only_just_support_is_one() -> None:
+    facts = FITTED.to_dict()
+    assert Calibration.of_dict(facts).impostor_trials == 3000 == trials_needed(0.001)
+    barely = {**facts, "slope": 1e-9, "intercept": 1e6}
+    assert Calibration.of_dict(barely).slope == 1e-9

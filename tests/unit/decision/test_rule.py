@@ -159,6 +159,9 @@ def test_the_target_of_a_call_wins() -> None:
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True))
+@example(0.5)
+@example(math.nextafter(0.5, 1.0))
+@example(0.0)
 def test_what_cannot_be_an_error_rate_is_never_a_target(value: float) -> None:
     if 0.0 < value <= 0.5:
         assert Target(value).rate == value
@@ -227,8 +230,8 @@ def test_many_thresholds_at_once_are_those_one_by_one(
     calibrated: bool,
 ) -> None:
     points = [
-        replace(point(least, 0.5 + least / 100 - rate, band), target_fmr=rate)
-        for band in (Band.WIDEBAND, Band.NARROWBAND)
+        replace(point(least, base + least / 100 - rate, band), target_fmr=rate)
+        for band, base in ((Band.WIDEBAND, 0.5), (Band.NARROWBAND, 0.57))
         for least, rates in ((1.0, (0.1, 0.01)), (4.0, (0.1,)))
         for rate in rates
     ]
@@ -310,6 +313,14 @@ def test_a_rate_that_the_calibration_does_not_reach_falls_to_the_card_and_says_s
         replace(rule, points=()).aimed(Target(0.001)).threshold(of(3.0))
 
 
+def test_what_the_calibration_has_not_heard_falls_to_the_card() -> None:
+    rule = replace(RULE, calibration=CALIBRATION).aimed(Target(0.01))
+    for condition, value in ((of(3.0, Band.NARROWBAND), 0.7), (of(1.99), 0.6)):
+        assert rule.threshold(condition).value == value
+        assert rule.threshold(condition).source.startswith("card net, ")
+        assert rule.llr(0.5, condition) is None
+
+
 def test_a_cosine_set_by_hand_for_longer_speech_says_from_how_much_on_it_holds() -> None:
     rule = RULE.aimed(threshold_by_hand({2: 0.6, 4: 0.5}, "the settings"))
     assert rule.threshold(of(5.0)).value == 0.5
@@ -324,6 +335,20 @@ def test_speech_softer_than_anything_measured_has_no_threshold() -> None:
     assert rule.threshold(replace(of(3.0), level_dbfs=-40.0)).value == 0.5
     with pytest.raises(ThresholdUnavailable, match="dBFS"):
         rule.threshold(replace(of(3.0), level_dbfs=-40.1))
+
+
+def test_a_calibration_decides_from_the_least_threshold_on_and_not_below() -> None:
+    """Its cosine at an LLR of 0 is that of its intercept."""
+    for cosine, decides in ((0.1, True), (0.0999, False), (0.05, False)):
+        fitted = replace(CALIBRATION.calibration, slope=1.0, intercept=-cosine, weights=())
+        rule = DecisionRule("net", [], 0.05, replace(CALIBRATION, calibration=fitted))
+        rule = rule.aimed(Target(0.1))
+        assert np.isnan(rule.thresholds(Conditions.of(of(4.0)))[0]) == (not decides)
+        if decides:
+            assert rule.threshold(of(4.0)).value == cosine
+        else:
+            with pytest.raises(ThresholdUnavailable, match="would be 0"):
+                rule.threshold(of(4.0))
 
 
 @pytest.mark.parametrize("intercept", [2.0, 500.0])

@@ -7,16 +7,19 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from random_voices import OTHER_SPACE, SPACE
+from random_voices import DIM, OTHER_SPACE, SPACE
 
+from voiceid.decision.adaptation import adapted_space
 from voiceid.decision.aims import Aim, Target, threshold_by_hand
 from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut, StoredCalibration
 from voiceid.decision.rule import DEFAULT_FMR, DecisionRule, OperatingPoint
+from voiceid.decision.transforms import Transform
 from voiceid.domain import Band, Condition
-from voiceid.errors import ThresholdUnavailable
+from voiceid.errors import StoreError, ThresholdUnavailable
 from voiceid.verification import Policy
 
 POINTS = [OperatingPoint("wideband", 1.0, 0.9 - r, r, 0.1, 10**5, 100, r) for r in (0.1, 0.001)]
@@ -121,3 +124,29 @@ def test_a_calibration_is_read_each_time_and_an_answer_names_it() -> None:
     assert judged.calibration == 7
     assert judged.llr == pytest.approx(1.0)
     assert judged.is_match == (judged.score >= judged.threshold.value)
+
+
+TURNED = Transform("wccn", 0.5, 3, 9, np.zeros(DIM, dtype=np.float32), np.eye(DIM, dtype="f4"))
+
+
+def adapted(adapted_id: str) -> Any:
+    adaptation = SimpleNamespace(id=4, adapted_id=adapted_id, transform=TURNED)
+    fits = SimpleNamespace(adaptation=adaptation, calibration=None)
+    return SimpleNamespace(fits=lambda space_id: fits)
+
+
+def test_in_an_adapted_space_nothing_holds_that_was_measured_of_the_model_alone() -> None:
+    space = adapted_space(SPACE, TURNED)
+    back_end = Policy(SPACE, CARD).read(adapted(space.id))
+    assert (back_end.space, back_end.rule.points) == (space, ())
+    with pytest.raises(ThresholdUnavailable, match="the card of net, adapted, has no operating"):
+        back_end.judged(0.99, CONDITION)
+    with pytest.raises(StoreError, match=f"adaptation 4 is of x, and makes {space.id}"):
+        Policy(SPACE, CARD).read(adapted("x"))
+
+
+def test_enrolments_are_judged_by_what_was_measured_and_else_by_a_calibration() -> None:
+    reader: Any = SimpleNamespace(calibrations=SimpleNamespace(in_use=lambda _: CALIBRATION))
+    assert Policy(SPACE, CARD).read_for_enrollment(reader).calibration is None
+    unmeasured = replace(CARD, points=())
+    assert Policy(SPACE, unmeasured).read_for_enrollment(reader).calibration is CALIBRATION
