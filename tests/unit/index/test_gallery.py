@@ -385,10 +385,14 @@ def test_an_older_snapshot_is_answered_as_it_was_without_a_new_index(
         remove(store, "s3")
         enroll(store, "s5", voices[31])
         enroll(store, "late", voices[3])
+        near = voices[3] + np.float32(0.1) * voices[32]
+        enroll(store, "later", near / np.linalg.norm(near))
         answer(store, index, voices[3])
+        for k in (1, 5, 99):
+            assert index.search(before, voices[3], k) == brute_force(before, voices[3], k)
         assert index.search(before, voices[3], 5) == old
         assert index.search(before, voices[3], 5, "staff") == []
-        assert index.size(before) == 30
+        assert (index.size(before), len(index)) == (30, 31), "one went, and two came"
         assert index._flat is built, "an index was built for the old snapshot"
     with store.read() as now:
         late = now.centroids.id_of(now.speakers.get("late").id, SPACE.id)
