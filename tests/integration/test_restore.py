@@ -182,6 +182,17 @@ def test_a_file_that_is_not_there_or_the_database_itself_is_refused(database: Pa
     assert names(database) == {"alice", "bob", "late"}
 
 
+def test_a_file_that_is_mostly_holes_is_refused_before_it_is_read(
+    database: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voiceid.store.restore._SMALL_BYTES", 1 << 20)
+    with backup.open("rb+") as file:
+        file.truncate(200 * backup.stat().st_size)
+    with pytest.raises(StoreError, match="100 times the bytes that are on the disk"):
+        restore(database, backup)
+    assert names(database) == {"alice", "bob", "late"}
+
+
 @pytest.mark.parametrize("how", ["of another program", "of a newer program"])
 def test_a_database_that_is_not_ours_is_not_replaced(
     how: str, database: Path, backup: Path

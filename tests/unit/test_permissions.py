@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -39,6 +40,20 @@ def test_the_private_group_of_the_owner_is_not_said(folder: Path) -> None:
     os.chown(folder, 0, 0)
     folder.chmod(0o770)
     assert exposures([folder]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "members", "said"),
+    [("me", [], []), ("me", ["me"], []), ("me", ["me", "eve"], [False]), ("staff", [], [False])],
+)
+def test_a_group_of_the_owner_s_name_is_private_unless_it_has_other_members(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, members: list[str], said: list[bool]
+) -> None:
+    group, owner = SimpleNamespace(gr_name=name, gr_mem=members), SimpleNamespace(pw_name="me")
+    monkeypatch.setattr("grp.getgrgid", lambda _: group)
+    monkeypatch.setattr("pwd.getpwuid", lambda _: owner)
+    folder.chmod(0o770)
+    assert [found.grave for found in exposures([folder])] == said
 
 
 def test_a_folder_above_is_said_unless_it_is_sticky(folder: Path) -> None:

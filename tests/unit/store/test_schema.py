@@ -145,6 +145,12 @@ def test_what_analyze_adds_does_no_harm(path: Path) -> None:
         assert maintenance.check(store) == []
 
 
+def test_tables_of_statistics_are_those_of_sqlite_itself(path: Path) -> None:
+    alter(path, f"ANALYZE; {rewritten('sqlite_stat1', 'stat)', 'stat DEFAULT 1)')}")
+    with pytest.raises(StoreError, match="table sqlite_stat1 is not voiceid's"):
+        Store.open(path)
+
+
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
