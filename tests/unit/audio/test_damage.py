@@ -9,7 +9,9 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 from sounds import RATE, decoded, encode, encode_ffmpeg, melody, silent_film
@@ -146,9 +148,18 @@ def test_a_sample_that_is_not_a_number_is_named_with_its_place(value: float) -> 
 
 
 def test_a_long_file_is_refused_by_its_header() -> None:
-    data = header(n_bytes=3200).replace(struct.pack("<I", 3200), struct.pack("<I", 3200))
-    with pytest.raises(AudioTooLong, match=r"limit of 0\.05 s"):
-        decoded(data, AudioOptions(max_duration_s=0.05))
+    """Only the header is long: of the sound there are four seconds."""
+    data = bytearray(encode(melody(4.0), "FLAC"))
+    assert len(decoded(bytes(data), AudioOptions(max_duration_s=60))[0]) == 4 * RATE
+    n_samples = 7200 * RATE  # STREAMINFO: 36 bits behind rate, channels and bits (RFC 9639, 8.2)
+    data[21:26] = (data[21] & 0xF0 | n_samples >> 32).to_bytes(1, "big") + (
+        n_samples & 0xFFFF_FFFF
+    ).to_bytes(4, "big")
+    with pytest.raises(AudioTooLong, match="limit of 60 s"):
+        decoded(bytes(data), AudioOptions(max_duration_s=60))
+    with open_audio(bytes(data), AudioOptions(max_duration_s=9000)) as stream:
+        assert sum(len(block) for block in stream.blocks()) == 4 * RATE
+        assert stream.truncated
 
 
 def test_ten_hours_of_silence_in_a_small_flac_meet_the_limit(tmp_path: Path) -> None:
@@ -221,3 +232,32 @@ def test_playlists_are_not_followed(server: tuple[str, list[str]], tmp_path: Pat
                 with pytest.raises(AudioUnreadable):
                     decoded(source)
     assert asked == []
+
+
+def test_ffmpeg_is_given_one_file_and_may_open_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A playlist is refused by the one list, and what it names by the other."""
+    told: list[dict[str, str]] = []
+    really = av.open
+
+    def opening(*given: object, **how: Any) -> object:
+        told.append(how["options"])
+        return really(*given, **how)
+
+    monkeypatch.setattr("voiceid.audio.ffmpeg.av.open", opening)
+    decoded(encode(melody(1.0), "MP3"))
+    [options] = told
+    assert options["protocol_whitelist"] == "none"
+    demuxers = set(options["format_whitelist"].split(","))
+    assert {"mp3", "mov", "matroska", "ogg"} <= demuxers
+    others = {"concat", "concatf", "hls", "applehttp", "dash", "sdp", "rtsp", "rtp", "tedcaptions"}
+    others |= {
+        "lavfi",
+        "alsa",
+        "pulse",
+        "v4l2",
+        "image2",
+        "imf",
+        "webm_dash_manifest",
+        "ffmetadata",
+    }
+    assert not demuxers & others

@@ -204,6 +204,10 @@ def test_a_wave64_ends_with_its_data_unless_it_does_not_know_where() -> None:
         whole = w64[: at + size]
         assert not layout(whole).is_cut
         assert layout(whole[:-1]).is_cut
+        odd = bytes(16) + struct.pack("<Q", 24 + 3) + bytes(8)  # a chunk of three bytes, and five
+        more = w64[:at] + odd + w64[at:]
+        assert not layout(more[: at + 32 + size]).is_cut
+        assert layout(more[: at + 31 + size]).is_cut
         for unknown in (0, 1 << 62, (1 << 64) - 1):
             streamed = w64[: at + 16] + struct.pack("<Q", unknown) + w64[at + 24 :]
             assert not layout(streamed[:-100]).is_cut

@@ -129,7 +129,9 @@ class Failing(io.BytesIO):
 def test_a_file_object_that_fails_in_the_middle_is_marked_or_refused(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    for data in (WAV, encode(melody(), "FLAC"), encode(melody(), "MP3")):
+    at = WAV.index(b"data") + 4
+    endless = WAV[:at] + b"\xff\xff\xff\xff" + WAV[at + 4 :]
+    for data in (WAV, endless, encode(melody(), "FLAC"), encode(melody(), "MP3")):
         try:
             assert decoded(Failing(data))[1].truncated
         except AudioUnreadable as error:

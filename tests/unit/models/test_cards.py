@@ -179,6 +179,28 @@ def test_a_wrong_card_is_refused_with_its_file_and_its_key(
     assert str(tmp_path / "ge2e.toml") in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("key", "ends"),
+    [
+        *(("margin", ("0.0", "2.0")), ("min_level_dbfs", ("-200.0", "0.0"))),
+        *(("threshold", ("0.1", "1.0")), ("fmr", ("0.0", "1.0")), ("fnmr", ("0.0", "1.0"))),
+        *(("target_fmr", ("1e-9", "0.5")), ("min_net_speech_s", ("0.0", "3600.0"))),
+    ],
+)
+def test_the_ends_of_each_range_are_in_it(key: str, ends: tuple[str, str], tmp_path: Path) -> None:
+    for end, beyond in zip(ends, (-1e-12, 1e-12), strict=True):
+        card_in(tmp_path, given_as(key, end))
+        with pytest.raises(ConfigError, match=f"{key} is"):
+            card_in(tmp_path, given_as(key, repr(float(end) * (1 + 1e-12) + beyond)))
+
+
+def test_a_key_of_more_parts_than_the_limit_is_refused(tmp_path: Path) -> None:
+    """And one of as many is read, and not known."""
+    for n, said in ((65, "unknown key a"), (66, "more than 64 parts")):
+        with pytest.raises(ConfigError, match=said):
+            card_in(tmp_path, f"{TEXT}\n[x]\n{'.'.join(['a'] * n)} = 1".replace("[x]", ""))
+
+
 _TEXTS = st.text(st.characters(codec="utf-8"))
 
 

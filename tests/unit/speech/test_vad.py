@@ -15,7 +15,14 @@ from hypothesis import strategies as st
 
 from voiceid.errors import ModelRuntimeError
 from voiceid.models.runtime import Session
-from voiceid.speech.vad import SpeechDetector, SpeechOptions, _Padding
+from voiceid.speech.vad import (
+    _MIN_POWER,
+    LittleSpeech,
+    SpeechDetector,
+    SpeechOptions,
+    _Doubt,
+    _Padding,
+)
 
 pytestmark = pytest.mark.usefixtures("from_scratch")
 RATE = 16_000
@@ -115,6 +122,101 @@ def test_padding_equals_a_dilation_of_the_whole_mask(
     samples = frames[near].reshape(-1)
     expected = samples[: len(samples) - 100] if near[-1] else samples
     assert np.array_equal(np.concatenate(kept), expected)
+
+
+def test_the_state_goes_on_from_batch_to_batch(
+    silero: Session, talk: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Frame by frame the probability is what it is in one piece, whatever the border cuts."""
+    samples = talk[20_000:][: 512 * 120]
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(samples, (64, 0)), 576)[::512]
+    state = np.zeros((1, 1, 128), np.float32)
+    expected, _, _ = silero.run({"input": np.ascontiguousarray(windows), "h": state, "c": state})
+    assert np.ptp(expected) > 0.9
+    for batch in (1, 7, 60):
+        monkeypatch.setattr("voiceid.speech.vad._BATCH_FRAMES", batch)
+        stream = SpeechDetector(silero, SpeechOptions()).stream()
+        heard: list[np.ndarray] = []
+        monkeypatch.setattr(stream._doubt, "add", lambda _, found, to=heard: to.append(found))
+        for start in range(0, len(samples), 5000):
+            stream.push(samples[start : start + 5000])
+        stream.finish()
+        assert len(heard) > 1
+        np.testing.assert_allclose(np.concatenate(heard), expected, atol=1e-5)
+
+
+def frames_of(*levels: float) -> np.ndarray:
+    """Frames of alternating samples of these levels."""
+    signs = np.tile(np.array([1.0, -1.0], np.float32), 256)
+    return np.array([level * signs for level in levels], np.float32)
+
+
+class Second:
+    """A second opinion that takes all that is loud for speech."""
+
+    asked = 0
+
+    def speech(self, frames: np.ndarray, loud: np.ndarray, _: np.ndarray) -> np.ndarray:
+        self.asked += 1
+        return loud
+
+
+def test_a_frame_is_speech_from_the_very_probability_on() -> None:
+    doubt = _Doubt(None, 0.5)
+    doubt.add(
+        frames_of(0, 0, 0),
+        np.array([0.5, np.nextafter(np.float32(0.5), np.float32(0)), 1.0], np.float32),
+    )
+    [(_, speech)] = doubt.settled()
+    assert speech.tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(("n_sure", "asked"), [(31, 1), (32, 0), (40, 0)])
+def test_a_second_opinion_is_asked_where_there_is_less_speech_than_an_embedding_takes(
+    n_sure: int, asked: int
+) -> None:
+    second = Second()
+    doubt = _Doubt(LittleSpeech(32 * 0.032, lambda: second), 0.5)
+    probabilities = np.array([1.0] * n_sure + [0.1] * 40, np.float32)
+    doubt.add(frames_of(*[0.1] * len(probabilities)), probabilities)
+    waited = not doubt.settled()
+    [speech] = [speech for _, speech in doubt.finish()] or [np.ones(n_sure, np.bool_)]
+    assert (second.asked, waited) == (asked, bool(asked))
+    assert speech.sum() == (len(probabilities) if asked else n_sure)
+
+
+@pytest.mark.parametrize("loud", [31, 32])
+def test_it_is_not_asked_where_too_little_is_loud_enough_for_speech(loud: int) -> None:
+    second = Second()
+    doubt = _Doubt(LittleSpeech(32 * 0.032, lambda: second), 0.5)
+    edge = float(np.sqrt(_MIN_POWER))
+    levels = [1.01 * edge] * loud + [0.99 * edge] * 50
+    doubt.add(frames_of(*levels), np.zeros(len(levels), np.float32))
+    [(_, speech)] = doubt.finish()
+    assert second.asked == (loud == 32)
+    assert speech.sum() == (loud if loud == 32 else 0)
+    without = _Doubt(LittleSpeech(0.1, lambda: None), 0.5)
+    without.add(frames_of(0.1, 0.1, 0.1, 0.1), np.zeros(4, np.float32))
+    assert not without.finish()[0][1].any(), "none is installed"
+
+
+def test_frames_wait_in_order_and_no_longer_than_two_minutes() -> None:
+    doubt = _Doubt(LittleSpeech(1.0, lambda: None), 0.5)
+    for number in range(4):
+        doubt.add(frames_of(*[number / 10] * 1250), np.zeros(1250, np.float32))
+        assert bool(doubt.settled()) == (number == 3)
+    assert doubt._n_waiting == 3750
+    [(frames, _)] = doubt.finish()
+    assert frames[0, 0] == np.float32(0.1), "the oldest went first"
+
+
+@pytest.mark.parametrize(("max_speech_s", "judged"), [(0.32, 10), (0.3199, 9), (9.0, 14)])
+def test_of_the_speech_as_much_is_judged_as_is_passed_on(max_speech_s: float, judged: int) -> None:
+    speech = np.array([True] * 10 + [False] * 5 + [True] * 4)
+    options = SpeechOptions(pad_ms=0, max_speech_s=max_speech_s)
+    assert options.judged_frames(speech) == judged
+    assert SpeechOptions(pad_ms=32, max_speech_s=0.32).judged_frames(speech) == 10
+    assert SpeechOptions(pad_ms=32, max_speech_s=0.32 + 3 * 0.032).judged_frames(speech) == 11
 
 
 def test_speech_is_found_where_it_is(silero: Session, talk: np.ndarray) -> None:
