@@ -195,6 +195,22 @@ def test_the_file_of_the_other_kind_is_built_again(store: Store, path: Path) -> 
         assert len(answer(store, gallery(kind, path), voice)) == 1
 
 
+def test_the_file_of_another_space_is_not_read_whatever_its_name(
+    store: Store, kind: str, path: Path
+) -> None:
+    rng = np.random.default_rng(4)
+    with store.write() as writer:
+        speaker = writer.speakers.add("bob")
+        for space in (SPACE, OTHER_SPACE):
+            writer.samples.add(speaker.id, space, [sample(random_unit(rng), space=space)])
+    with store.read() as reader:
+        other = GalleryIndex(OTHER_SPACE.id, DIM, path, IndexOptions(kind))
+        other.rebuild(reader)
+        assert other.status(reader).state == "current"
+        assert gallery(kind, path).status(reader).state == "damaged"
+    answer(store, gallery(kind, path), random_unit(rng))
+
+
 def test_a_restored_backup_is_not_answered_from_its_future(tmp_path: Path, kind: str) -> None:
     rng, database = np.random.default_rng(5), tmp_path / "voices.sqlite3"
     path = tmp_path / "voices.index"
@@ -213,6 +229,7 @@ def test_a_restored_backup_is_not_answered_from_its_future(tmp_path: Path, kind:
     store = Store.open(database)
     for index in (running, gallery(kind, path)):
         assert len(answer(store, index, lost)) == 1
+    assert files_with(tmp_path, lost) == set(), "a file of the lost future is still there"
     enroll(store, "new", new)  # the same revision number as "lost" had, and another token
     for index in (running, gallery(kind, path)):
         assert len(answer(store, index, lost)) == 2

@@ -105,6 +105,20 @@ def test_rows_are_erased_in_place_and_the_sums_follow(tmp_path: Path) -> None:
     assert path.stat().st_ino == inode
 
 
+def test_a_row_that_lies_in_two_chunks_is_erased_with_the_sums_of_both(tmp_path: Path) -> None:
+    codes, ids = np.full((9000, 300), 7, dtype=np.uint8), np.arange(9000)
+    arrays = {"before": codes[:1], "ids": ids, "codes": codes}
+    layout = sections._Layout({name: (a.dtype.str, a.shape) for name, a in arrays.items()})
+    begins = layout.offsets["codes"] - sections._HEADER_BYTES + 300 * ids
+    both = np.flatnonzero(begins // (1 << 20) != (begins + 299) // (1 << 20))
+    assert len(both) == 2
+    for row in both:
+        sections.write(tmp_path / "x.index", {}, arrays)
+        assert sections.erase(tmp_path / "x.index", ids[row : row + 1], {"codes"}, {}) == 1
+        _, found = sections.read(tmp_path / "x.index", {})
+        assert not found["codes"][row].any()
+
+
 @settings(
     deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

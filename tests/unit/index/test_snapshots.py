@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from histories import History, Snapshot, random_history
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from random_voices import DIM, SPACE, random_unit
+from random_voices import DIM, SPACE, files_with, random_unit
 
 from voiceid.index import gallery as module
 from voiceid.index import sealed
@@ -116,6 +116,7 @@ def test_a_snapshot_from_before_ten_changes_is_not_answered_by_a_new_index(kind:
 
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=12)
+@example(lost=1, new=6, n=3, rebuilt=True, seed=1)
 @given(
     lost=st.integers(1, 4),
     new=st.integers(0, 6),
@@ -145,7 +146,9 @@ def test_an_index_of_a_lost_future_answers_nothing_of_it(
             gallery_at(running._file.path.parent, kind).rebuild(restored.now)
         for index in (running, gallery_at(running._file.path.parent, kind)):
             for snapshot in restored.points[n:]:
-                require_right(index, snapshot, random_unit(rng))
+                newest = restored.now.vectors[max(restored.now.vectors)]
+                for query in (random_unit(rng), newest):
+                    require_right(index, snapshot, query)
 
 
 @pytest.fixture
@@ -181,6 +184,10 @@ def test_a_sealed_file_of_another_history_or_of_a_later_point_is_not_taken(ahead
         assert running._sealed is before, "another file was taken"
         require_right(running, history.now, random_unit(rng))
         assert (running._sealed is before) == (not ahead)
+        for last in list(history.now.vectors)[-2:]:  # sealed by now, and not yet there before
+            near = history.now.vectors[last]
+            for snapshot in (asked, history.now, history.points[-2], history.now):
+                require_right(running, snapshot, near)
 
 
 @pytest.mark.usefixtures("little")
@@ -224,3 +231,28 @@ def test_erased_rows_of_a_file_come_from_the_snapshot(kind: str) -> None:
             for number in (2, 5, 7, 9):
                 require_right(index, before, before.vectors[number])
             require_right(index, history.now, before.vectors[7])
+
+
+@pytest.mark.parametrize("erased", [False, True])
+def test_what_is_gone_leaves_the_file_also_after_a_backup_was_put_back(erased: bool) -> None:
+    """The file is of the common past, or of the lost future; it may have been erased in there."""
+    rng = np.random.default_rng(7)
+    history = random_history(rng, 6)
+    restored, voices = history.fork(len(history.points), "b"), dict(history.now.vectors)
+    lost, changed = random_unit(rng), random_unit(rng)
+    with gallery_of("exact") as index:
+        folder = index._file.path.parent
+        if not erased:
+            history.change(90, lost)
+        index.rebuild(history.now)
+        if erased:
+            history.change(2, None)
+            assert gallery_at(folder, "exact").sync(history.now)
+            assert files_with(folder, voices[2]) == set()
+        restored.change(1, None)
+        restored.change(3, changed)
+        assert gallery_at(folder, "exact").sync(restored.now)
+        for gone in (lost, voices[1], voices[3]):
+            assert files_with(folder, gone) == set()
+        for one in (index, gallery_at(folder, "exact")):
+            require_right(one, restored.now, voices[2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -51,12 +52,28 @@ SOUND_ITEMS = {
     "a list of one": b"]K\x01a",
     "a tuple": b"(K\x01K\x02t",
 }
+
+
+def doubled(n: int) -> bytes:
+    """Return a dict that has another twice, which has another twice, and so on."""
+    if n == 0:
+        return b"}q\x00"
+    again = plain("b") + b"h" + bytes([n - 1]) + b"s"
+    return b"}q" + bytes([n]) + plain("a") + doubled(n - 1) + b"s" + again
+
+
 UNSOUND_ITEMS = {
+    "a dict that is there twice": doubled(1),
+    "dicts that double": doubled(15),
+    "a dict in itself": b"}q\x01" + plain("me") + b"h\x01s",
+    "a deep dict": b"".join(b"}" + plain("k") for _ in range(21)) + b"N" + b"s" * 21,
+    "a name without end": b"}" + plain("k" * 250) + b"Ns",
     "a list with attributes": b"]}b",
     "a text with attributes": plain("t") + b"}b",
     "a tensor with attributes": Pickler().dumps(ARRAY)[2:-1] + b"}b",
     "a tuple with items": b")" + plain("k") + b"Ns",
     "a note with an item": NOTE + plain("k") + b"Ns",
+    "a list with an item": b"]NaK\x00Ns",
     "a tuple with an end": b")Na",
     "a dict with an end": b"}Na",
     "a key that nests": b"}N\x85Ns",
@@ -78,6 +95,16 @@ def test_what_torch_writes_beside_a_tensor_is_passed_over(item: bytes) -> None:
 def test_one_thing_that_torch_does_not_write_is_enough_to_refuse_it(item: bytes) -> None:
     with pytest.raises(CheckpointInvalid):
         read_checkpoint(with_item(item))
+
+
+def test_numbers_of_another_byte_order_are_refused() -> None:
+    file = io.BytesIO()
+    sound = zipfile.ZipFile(io.BytesIO(zipped_pickle(SOUND, [ARRAY])))
+    with sound, zipfile.ZipFile(file, "w") as other:
+        for name in sound.namelist():
+            other.writestr(name, sound.read(name).replace(b"little", b"big"))
+    with pytest.raises(CheckpointInvalid, match="not little-endian"):
+        read_checkpoint(file.getvalue())
 
 
 def test_a_memo_gives_back_what_was_put_there_and_nothing_else() -> None:
