@@ -113,6 +113,21 @@ def test_damage_is_an_error_and_never_a_voice(tmp_path: Path, ami: object, what:
         kept.source(digest)
 
 
+def test_other_samples_under_the_note_of_a_recording_are_damage(
+    tmp_path: Path, ami: object
+) -> None:
+    kept, digest = keep(tmp_path, ami.samples("alice-1"))
+    path = kept.path(digest)
+    with soundfile.SoundFile(path) as flac:
+        note, samples = flac.comment, flac.read(dtype="int32")
+    samples[100] += 1 << 8  # one step of 24 bits
+    with soundfile.SoundFile(path, "w", RATE, 1, "PCM_24", format="FLAC") as flac:
+        flac.comment = note
+        flac.write(samples)
+    with pytest.raises(AudioUnreadable, match="damaged"):
+        kept.source(digest)
+
+
 def test_what_is_not_kept_is_reported(tmp_path: Path) -> None:
     kept = KeptAudio(tmp_path / "audio")
     assert kept.recordings() == set()

@@ -123,6 +123,23 @@ def test_what_another_hand_added_or_dropped_is_named_and_nothing_of_it_runs(
     assert time.monotonic() - started < 20
 
 
+def test_a_backup_that_is_changed_after_it_was_looked_at_is_not_put_back(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = upgrade.known_status
+
+    def looked_at(file: Path, busy_timeout_ms: int) -> upgrade.SchemaStatus:
+        found = known(file, busy_timeout_ms)
+        alter(path, "CREATE TRIGGER late AFTER INSERT ON speakers BEGIN DELETE FROM changes; END")
+        return found
+
+    monkeypatch.setattr(upgrade, "known_status", looked_at)
+    target = tmp_path / "data" / "voices.sqlite3"
+    with pytest.raises(StoreError, match="trigger late is not voiceid's"):
+        restore(target, path)
+    assert not target.exists()
+
+
 def test_an_older_database_of_another_hand_is_not_upgraded(path: Path, tmp_path: Path) -> None:
     text = (Path(__file__).parent / "databases" / "0003.sql").read_text()
     older = tmp_path / "older.sqlite3"
