@@ -37,7 +37,7 @@ class ReadOnlyConnection(sqlite3.Connection):
 
     def is_current(self) -> bool:
         """Whether the file is as it was when it was opened, and no process writes."""
-        return not _has_log(self.path) and _state(self.path) == self.state
+        return resting_state(self.path) == self.state
 
     def is_needed(self) -> bool:
         """Whether still nothing can be written."""
@@ -67,6 +67,11 @@ def open_read_only(path: Path, opening: threading.Lock) -> ReadOnlyConnection | 
     connection.execute("PRAGMA trusted_schema=OFF").close()
     connection.path, connection.state, connection.opening = path, state, opening
     return connection
+
+
+def resting_state(path: Path) -> tuple[int, ...] | None:
+    """Return what becomes another when a file is written to; None while processes have it open."""
+    return None if _has_log(path) else _state(path)
 
 
 def _has_log(path: Path) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from voiceid.domain import DatabaseUrl
-from voiceid.errors import SchemaTooNew, StoreError
+from voiceid.errors import SchemaTooNew, StoreBusy, StoreError
 from voiceid.shipped import SCHEMA_HEAD, shipped
 from voiceid.store import postgres, schema
 from voiceid.store.connections import (
@@ -32,8 +32,11 @@ from voiceid.store.connections import (
     wrapped,
     wrapped_files,
 )
+from voiceid.store.readonly_connection import resting_state
 
 _DEFAULT_TIMEOUT_MS = 10_000
+_LOOKS = 10
+"""At a file at rest, which is read without locks: another process may begin to write to it."""
 _MIGRATING = threading.Lock()
 """Alembic's ``op`` is one per process: without it, threads migrate each other's databases."""
 
@@ -196,17 +199,32 @@ def _read_file(path: Path, busy_timeout_ms: int) -> tuple[str | None, schema.Obj
             raise StoreError(
                 f"{path} is a folder, a device or a pipe, and no database", hint="Name a file."
             )
-        with OPENING, closing(open_untouched(path, busy_timeout_ms)) as connection:
-            found = schema.objects(connection)
-            if not found:
-                return None, {}
-            if "table alembic_version" not in found:
-                raise StoreError(
-                    f"{path} is a database of another program",
-                    hint="Point --data (or `data:` in config.yaml) at another folder.",
-                )
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-            return None if row is None else str(row[0]), found
+        for _ in range(_LOOKS):
+            before = resting_state(path)
+            try:
+                with OPENING, closing(open_untouched(path, busy_timeout_ms)) as connection:
+                    read = _catalogue(connection, path)
+            except (sqlite3.Error, StoreError):
+                if before is None or resting_state(path) == before:
+                    raise
+                continue  # half of it was the file as it had been
+            if before is None or resting_state(path) == before:
+                return read
+        raise StoreBusy(f"the database {path} is written to again and again while it is opened")
+
+
+def _catalogue(connection: sqlite3.Connection, path: Path) -> tuple[str | None, schema.Objects]:
+    """Return what `_read_file` does, of an open file."""
+    found = schema.objects(connection)
+    if not found:
+        return None, {}
+    if "table alembic_version" not in found:
+        raise StoreError(
+            f"{path} is a database of another program",
+            hint="Point --data (or `data:` in config.yaml) at another folder.",
+        )
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0]), found
 
 
 def _revision(connection: Connection) -> object:

@@ -25,7 +25,7 @@ from alembic.script import ScriptDirectory
 from random_voices import SPACE, random_unit, sample
 from sqlalchemy import create_engine
 
-from voiceid.errors import SchemaOutdated, SchemaTooNew, StoreError
+from voiceid.errors import SchemaOutdated, SchemaTooNew, StoreBusy, StoreError
 from voiceid.store import Store, StoreOptions, schema, upgrade
 from voiceid.store.tables import metadata
 from voiceid.store.upgrade import SCHEMA_HEAD, SchemaState, SchemaStatus
@@ -168,6 +168,30 @@ def test_the_status_says_where_a_database_is_and_leaves_no_trace(
     missing = tmp_path / "nowhere" / "voices.sqlite3"
     assert upgrade.status(missing) == SchemaStatus(None, SCHEMA_HEAD, SchemaState.MISSING)
     assert not missing.parent.exists()
+
+
+def test_a_database_that_is_written_to_while_it_is_opened_is_no_damaged_one(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At rest it is read without locks: here another process lays it out again meanwhile."""
+    really, n_times = schema.objects, 1
+
+    def looked_at(connection: sqlite3.Connection) -> schema.Objects:
+        nonlocal n_times
+        found = really(connection)
+        n_times -= 1
+        if n_times >= 0:
+            size = 4096 if n_times % 2 == 0 else 8192
+            with closing(sqlite3.connect(database)) as other:
+                other.executescript(f"PRAGMA journal_mode=DELETE; PRAGMA page_size={size}; VACUUM")
+        return found
+
+    monkeypatch.setattr(schema, "objects", looked_at)
+    assert upgrade.status(database).state is SchemaState.CURRENT
+    assert n_times == -1, "it was not looked at again"
+    n_times = 1000
+    with pytest.raises(StoreBusy, match="again and again"):
+        upgrade.status(database)
 
 
 def test_an_older_database_is_upgraded_on_opening_and_a_copy_kept(
