@@ -12,6 +12,7 @@ os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")  # a process of
 
 import argparse
 import re
+import resource
 import sys
 import tempfile
 import time
@@ -27,7 +28,7 @@ from mutation.trees import copied, mistaken
 
 _LEAST_SHARE = 0.9
 _LIMIT_S, _SOUND_LIMIT_S = 60, 900
-"""Of the tests of a mutant, and of all of them without one."""
+"""Of processor time, for the tests of a mutant, and for all of them without one."""
 _COLUMNS = "{:<28}{:>9}{:>9}{:>9}"
 
 
@@ -54,7 +55,9 @@ def main() -> int:
         if not said.unchecked and not _is_sound(trees, chosen):
             return 1
         unnoticed = [m for m, ended in _ran(trees, _jobs(chosen)) if not _told(m, ended)]
-    _print(f"{time.monotonic() - started:.0f} s")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = used.ru_utime + used.ru_stime
+    _print(f"{time.monotonic() - started:.0f} s, {cpu_s:.0f} s of processor time")
     return _summed(chosen, unnoticed, whole=not said.only)
 
 
@@ -102,7 +105,8 @@ def _told(mutant: Mutant | None, ended: Ended) -> bool:
     """Print what became of a mutant; return whether it was noticed."""
     if not ended.passed and not ended.noticed:  # the tests did not run
         _print(ended.said)
-    _print(f"{'noticed' if ended.noticed else 'UNNOTICED':<10}{ended.took_s:5.1f} s  {mutant}")
+    word = "endless" if ended.endless else "noticed" if ended.noticed else "UNNOTICED"
+    _print(f"{word:<10}{ended.took_s:5.1f} s  {mutant}")
     return ended.noticed
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import resource
 import signal
 import sys
 import time
@@ -27,6 +28,8 @@ _OPTIONS = (
     *("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of what is imported already
 )
+_PATIENCE = 10
+"""Seconds for each of processor time: what waits without working ends as well."""
 _PASSED, _NOTICED = 0, {1, 2, 4}
 """Exit codes of pytest: all passed; a test failed, or a file of tests, or tests were not found in
 it, which is so when it cannot be loaded: that they exist is seen without a mutant."""
@@ -58,12 +61,17 @@ class Ended:
         return self._code in _NOTICED or self._code < 0
 
     @property
+    def endless(self) -> bool:
+        """Whether it ran into its limit, which counts as noticed."""
+        return -self._code in {signal.SIGXCPU, signal.SIGALRM}
+
+    @property
     def _code(self) -> int:
         return os.waitstatus_to_exitcode(self.status)
 
 
 class Run:
-    """Tests that run in a tree; after ``limit_s`` SIGALRM ends them, which is a failure."""
+    """Tests that run in a tree, with ``limit_s`` of processor time; others may use it too."""
 
     def __init__(self, tree: Path, tests: Sequence[str], limit_s: int) -> None:
         self._log = tree.with_suffix(".log")
@@ -99,7 +107,8 @@ def _test(tree: Path, tests: Sequence[str], limit_s: int, log: Path) -> NoReturn
         sys.path[:] = [path for path in sys.path if path not in {"", "."}]
         sys.path.insert(0, str(tree))
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(limit_s)
+        signal.alarm(_PATIENCE * limit_s)
+        resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s + 5))
         code = int(pytest.main([*_OPTIONS, f"--basetemp={tree.with_suffix('.tmp')}", *tests]))
     except BaseException:  # noqa: BLE001 - it is the whole process
         traceback.print_exc()

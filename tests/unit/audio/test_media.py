@@ -162,6 +162,13 @@ def test_the_limit_on_bytes_holds_for_every_kind_of_source(tmp_path: Path) -> No
     assert len(decoded(path, AudioOptions(max_bytes=len(WAV)))[0]) == RATE
 
 
+def test_a_stream_is_not_read_far_beyond_the_limit() -> None:
+    stream = Unseekable(WAV + bytes(5 << 20))
+    with pytest.raises(AudioTooLong):
+        decoded(stream, AudioOptions(max_bytes=100_000))
+    assert len(stream.rest) > 3 << 20
+
+
 def test_endless_input_meets_the_limit() -> None:
     with Path("/dev/zero").open("rb") as zeros, pytest.raises(AudioTooLong):
         decoded(zeros, AudioOptions(max_bytes=20 << 20))
