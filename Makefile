@@ -3,7 +3,7 @@
 # make wheel   build the wheel, and run the demo with it away from here
 # make bench   speed against peers, as ratios (on ../shared/corpora, else on the AMI cuts)
 # make torture kill -9 while galleries change, sixteen processes at once, damaged files: 15 minutes
-# make mutate  a list of mistakes, made one by one: how many of them the tests notice; 25 minutes
+# make mutate  a list of mistakes, made one by one: how many of them the tests notice; half an hour
 # make bench-gallery   galleries of millions: time, memory, and who is lost; 40 minutes
 # make docs    docs/reference.md, and the reference of the library in build/docs/index.html
 # make accuracy, make calibrate: error rates and operating points; need ../shared/corpora
