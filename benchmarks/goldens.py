@@ -21,7 +21,7 @@ from benchmarks.corpora import DEFAULT_FOLDER, Samples
 from benchmarks.tables import markdown
 from benchmarks.voices import Hearing, open_encoder
 from examples.ami import wav_of
-from voiceid.models.frontends import ge2e_mel_40, kaldi_fbank_80
+from voiceid.models.frontends import ge2e_mel_40, kaldi_fbank_80, redimnet_mel_72
 from voiceid.models.graph import Graph
 from voiceid.models.runtime import Session
 
@@ -79,6 +79,7 @@ def main() -> None:
     for name, front_end, mels in (
         ("kaldi_fbank80_first100", kaldi_fbank_80, 80),
         ("ge2e_mel40_first100", ge2e_mel_40, 40),
+        ("redimnet_mel72_first100", redimnet_mel_72, 72),
     ):
         error = float(np.max(np.abs(features(heard[0], front_end, mels)[:100] - goldens[name])))
         verdict = "pass" if error <= MAX_FEATURE_ERROR else "miss"

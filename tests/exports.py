@@ -91,6 +91,20 @@ def campplus_features_in(installed: Path, metadata: Mapping[str, str]) -> bytes:
     return made.SerializeToString()
 
 
+def redimnet_like(name: str = "features", batch: str | int = 1) -> bytes:
+    """A small network that takes what ReDimNet2's exports take: frames by fours, as a picture."""
+    rng = np.random.default_rng(5)
+    graph = Graph("blocks")
+    weight = graph.const(rng.normal(size=(8, 1, 3, 3)) / 3)
+    x = graph.op("Relu", graph.op("Conv", name, weight, pads=[1, 1, 1, 1]))
+    fours = graph.op("Reshape", x, graph.ints(0, 8 * 72, -1, 4))
+    mean = graph.op("ReduceMean", fours, axes=[2, 3], keepdims=0)
+    embedding = graph.op("MatMul", mean, graph.const(rng.normal(size=(8 * 72, 192))))
+    return graph.serialize(
+        {name: [batch, 1, 72, "4*groups"]}, {"embedding": (embedding, [batch, 192])}
+    )
+
+
 def conv_features_in() -> bytes:
     """A small network of convolutions, as an export of 3D-Speaker."""
     rng = np.random.default_rng(3)

@@ -269,12 +269,12 @@ class VoiceID:
 
         Raises AudioError, ModelError, and NotEnoughSpeech for silence, noise or a clip too short.
         """
-        utterance = self._session.loaded_model.hear(source)
+        model = self._session.loaded_model
+        utterance = model.hear(source)
         if utterance.embedding is None:
-            least_s = self._session.config.quality.min_net_speech_s
             raise NotEnoughSpeech(
                 f"{utterance.name} has {utterance.quality.net_speech_s:.2f} s of net speech,"
-                f" and an embedding needs {least_s:g} s",
+                f" and an embedding needs {model.embedder.least_s:g} s",
                 hint="Record a longer clip, closer to the microphone.",
             )
         return utterance.embedding

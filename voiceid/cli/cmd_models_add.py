@@ -16,7 +16,7 @@ from voiceid.cli.text import fields
 if TYPE_CHECKING:
     from voiceid.models.cards import ModelCard
 
-_FRONT_ENDS = ("kaldi-fbank-80", "ge2e-mel-40", "waveform")
+_FRONT_ENDS = ("kaldi-fbank-80", "ge2e-mel-40", "redimnet-mel-72", "waveform")
 _FRAMEWORKS = ("3d-speaker", "wespeaker")
 _TAPERS = ("povey", "hamming", "hann")
 _WHOLE = click.IntRange(min=1)
@@ -32,7 +32,7 @@ _WHOLE = click.IntRange(min=1)
     "front_end",
     type=click.Choice(_FRONT_ENDS),
     required=True,
-    help="What the network takes: Kaldi's filter bank, GE2E's mel spectrogram, or samples.",
+    help="What the network takes: Kaldi's, GE2E's or ReDimNet2's mel spectrogram, or samples.",
 )
 @click.option("--name", help="Of the model; the file's name when left out.")
 @click.option(

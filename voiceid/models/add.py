@@ -42,6 +42,9 @@ _NO_MEMORY = ("Failed to allocate memory", "bad_alloc")
 _MEMORY_BYTES, _CPU_S = 192 << 20, 8
 """To try a network, beside eight times its bytes and a second for each MiB."""
 
+_REDIMNET_INPUT = "features"
+"""By this name, and not by the shape alone, redimnet2-onnx too knows its exports."""
+
 _MIN_COVERAGE = 0.75
 """Resemblyzer's: a last window with less audio is left out."""
 
@@ -50,7 +53,7 @@ _MIN_COVERAGE = 0.75
 class Addition:
     """What is said of a network that is added; None: as its file says.
 
-    - `front_end`: ``kaldi-fbank-80``, ``ge2e-mel-40`` or ``waveform``.
+    - `front_end`: ``kaldi-fbank-80``, ``ge2e-mel-40``, ``redimnet-mel-72`` or ``waveform``.
     - `framework`: ``3d-speaker`` or ``wespeaker``: whose filter bank it was trained on.
     - `window_frames`, `step_frames`: of ``ge2e-mel-40``.
     - `taper`, `mean_removed`: of ``kaldi-fbank-80``: ``povey``, ``hamming`` or ``hann``, and
@@ -142,11 +145,9 @@ def _front_end(network: Network, said: Addition, file: str) -> FrontEnd:
     for name in ("framework", "taper", "mean_removed"):
         if getattr(said, name) is not None:
             raise _contradiction(f"{name.replace('_', ' ')} was given, and {kind} has none")
-    if kind == "ge2e-mel-40":
+    if kind in {"ge2e-mel-40", "redimnet-mel-72"}:
         if said.int16:
-            raise _contradiction(
-                "16-bit samples were asked for, and ge2e-mel-40 counts from -1 to 1"
-            )
+            raise _contradiction(f"16-bit samples were asked for, and {kind} counts from -1 to 1")
         return FrontEnd(kind)
     return FrontEnd(kind, int16=_first(said.int16, _int16_of(network, file), otherwise=False))
 
@@ -234,9 +235,8 @@ def _windowing(network: Network, said: Addition, file: str) -> Windowing:
 def _require_input(network: Network, front_end: FrontEnd, windowing: Windowing, file: str) -> None:
     """Refuse a network whose input cannot be what the front end gives."""
     window = windowing.window_frames
-    wanted: tuple[int | None, ...] = (None, window or None, front_end.bins)
-    if not front_end.bins:
-        wanted = (None, None)
+    sizes: dict[str, int | None] = {"n": None, "frames": window or None, "samples": None}
+    wanted = tuple(axis if isinstance(axis, int) else sizes[axis] for axis in front_end.takes)
     shape = network.input_shape
     fits = len(shape) == len(wanted) and all(
         size is None or size == given for size, given in zip(shape[1:], wanted[1:], strict=True)
@@ -247,6 +247,12 @@ def _require_input(network: Network, front_end: FrontEnd, windowing: Windowing, 
             f"{file}: its input {network.input} is {_text(shape)}, and {front_end.kind} gives"
             f" {_text(wanted)}",
             hint="Choose its --frontend, or export it with dynamic axes for clips and frames.",
+        )
+    if front_end.kind == "redimnet-mel-72" and network.input != _REDIMNET_INPUT:
+        raise CheckpointInvalid(
+            f"{file}: its input is {network.input}, and that of ReDimNet2's exports is"
+            f" {_REDIMNET_INPUT}",
+            hint="Take an export of redimnet2-onnx: others were trained on other features.",
         )
 
 

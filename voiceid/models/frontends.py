@@ -2,11 +2,12 @@
 
 A frame's way through DC removal, pre-emphasis, window and DFT is one linear map, so each
 front end is one convolution whose kernels are the rows of that map, a squaring, and a mel
-filter bank that is a convolution of width one.
+filter bank that is a convolution of width one.  What reaches beyond a frame stands before that.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from itertools import product
 
@@ -17,25 +18,32 @@ from voiceid.models.graph import Graph
 
 RATE_HZ = 16000
 HOP = 160
-"""10 ms between frames, in samples, for both front ends."""
+"""10 ms between frames, in samples, for every front end."""
 FRAME = 400
-"""25 ms a frame, in samples, for both front ends."""
+"""25 ms a frame, in samples, for every front end."""
 
 _FFT = 512
-"""Kaldi rounds the frame up to a power of two (feat/feature-window.h)."""
+"""Kaldi rounds the frame up to a power of two (feat/feature-window.h); ReDimNet2 has the same."""
 _LOW_HZ, _HIGH_HZ = 20.0, 8000.0
 """Kaldi's --low-freq, and --high-freq=0: the Nyquist frequency (feat/mel-computations.h)."""
 _PREEMPHASIS = 0.97
-"""Kaldi's --preemphasis-coefficient."""
+"""Kaldi's --preemphasis-coefficient, and ReDimNet2's."""
 _EPSILON = float(np.finfo(np.float32).eps)
 """Kaldi floors mel energies here before the logarithm (feat/feature-fbank.cc)."""
+
+_REDIMNET_EDGES_HZ = (20.0, 7600.0)
+"""ReDimNet2's f_min and f_max (redimnet2/layers/features_tf.py, TFMelBanks)."""
+_REDIMNET_FLOOR = 1e-8
+"""ReDimNet2's eps: of its levels, of powers and of mel energies; these end at 1 / eps."""
+_REDIMNET_BLOCK = 4
+"""Frames that ReDimNet2 takes as one at its coarsest; the rest of a clip is left out."""
 
 _INT16 = 32768.0
 """Full scale of 16-bit samples, in which some toolkits count."""
 
 Float64Array = npt.NDArray[np.float64]
 
-KINDS = {"kaldi-fbank-80": 80, "ge2e-mel-40": 40, "waveform": 0}
+KINDS = {"kaldi-fbank-80": 80, "ge2e-mel-40": 40, "redimnet-mel-72": 72, "waveform": 0}
 """The front ends that a network may be given, each with its bins; 0: the samples as they are."""
 
 TAPERS = ("povey", "hamming", "hann")
@@ -56,6 +64,26 @@ class FrontEnd:
         """Features of a frame; 0 for samples."""
         return KINDS[self.kind]
 
+    @property
+    def takes(self) -> tuple[str | int, ...]:
+        """The axes of what the network takes; a word is an axis of any size."""
+        if self.kind == "waveform":
+            return ("n", "samples")
+        if self.kind == "redimnet-mel-72":
+            return ("n", 1, self.bins, "frames")
+        return ("n", "frames", self.bins)
+
+    @property
+    def samples(self) -> tuple[int, int]:
+        """The fewest and the most samples that the network takes at once.
+
+        The exports of ReDimNet2 (redimnet2-onnx 0.2.0) take 1 to 30 s.  For others: under a few
+        frames, statistics over time do not exist.
+        """
+        if self.kind == "redimnet-mel-72":
+            return RATE_HZ, 30 * RATE_HZ
+        return RATE_HZ // 10, sys.maxsize
+
     def describe(self) -> str:
         """Return the canonical text that is part of an embedding space's identity."""
         words = [f"{self.kind} v1"]
@@ -63,12 +91,15 @@ class FrontEnd:
             words += [] if self.taper == "povey" else [f"{self.taper} window"]
             words += ["mean removed"] if self.mean_removed else []
         words += ["16-bit samples"] if self.int16 else []
+        words += ["1 to 30 s at once"] if self.kind == "redimnet-mel-72" else []
         return ", ".join(words)
 
     def add(self, graph: Graph, waveform: str) -> str:
         """Add it to a graph: (N, samples), -1 to 1, to (N, bins, frames) or (N, samples)."""
         if self.kind == "ge2e-mel-40":
             return ge2e_mel_40(graph, waveform)
+        if self.kind == "redimnet-mel-72":
+            return redimnet_mel_72(graph, waveform)
         if self.int16:
             waveform = graph.op("Mul", waveform, graph.const(_INT16))
         if self.kind == "waveform":
@@ -79,13 +110,22 @@ class FrontEnd:
         mean = graph.op("ReduceMean", features, axes=[2], keepdims=1)
         return str(graph.op("Sub", features, mean))
 
+    def arrange(self, graph: Graph, features: str) -> str:
+        """Turn what `add` gives into what the network takes."""
+        if self.kind == "waveform":
+            return features
+        if self.kind == "redimnet-mel-72":
+            return str(graph.op("Unsqueeze", features, graph.ints(1)))
+        return str(graph.op("Transpose", features, perm=[0, 2, 1]))
+
 
 def front_ends() -> dict[str, FrontEnd]:
     """Return every front end by its canonical text."""
     flags = (False, True)
     fbanks = (FrontEnd("kaldi-fbank-80", *choice) for choice in product(TAPERS, flags, flags))
     waveforms = (FrontEnd("waveform", int16=int16) for int16 in flags)
-    return {f.describe(): f for f in (*fbanks, *waveforms, FrontEnd("ge2e-mel-40"))}
+    mels = (FrontEnd(kind) for kind in ("ge2e-mel-40", "redimnet-mel-72"))
+    return {f.describe(): f for f in (*fbanks, *waveforms, *mels)}
 
 
 def kaldi_fbank_80(graph: Graph, waveform: str, taper: str = "povey") -> str:
@@ -117,6 +157,49 @@ def ge2e_mel_40(graph: Graph, waveform: str) -> str:
     frame_map = _dft(FRAME, bins) * window
     power = _power(graph, graph.op("Unsqueeze", padded, graph.ints(1)), frame_map)
     return _mel(graph, power, _slaney_mel(40))
+
+
+def redimnet_mel_72(graph: Graph, waveform: str) -> str:
+    """Add the log mel filter bank of ReDimNet2: 72 bins, 25/10 ms, the mean over time removed.
+
+    A waveform (N, samples) of any scale gives (N, 72, frames), where ``frames`` is
+    ``1 + (samples - 240) // 160`` without what exceeds a multiple of four: TFMelBanks of
+    redimnet2/layers/features_tf.py with ``norm_signal`` and ``do_preemph``.
+    """
+    floor, ceiling = graph.const(_REDIMNET_FLOOR), graph.const(1 / _REDIMNET_FLOOR)
+    bins = np.arange(_FFT // 2)
+    frame_map = _dft(_FFT, bins)[:, :FRAME] * np.hamming(FRAME)
+    parts = _power(graph, _emphasized(graph, _levelled(graph, waveform, floor)), frame_map)
+    pairs = graph.op("Reshape", parts, graph.ints(0, 2, len(bins), -1))
+    power = graph.op("ReduceSum", pairs, graph.ints(1), keepdims=0)
+    bank = graph.const(_redimnet_mel(72)[:, :, None])
+    mel = graph.op("Conv", graph.op("Clip", power, floor, ceiling), bank)
+    logs = graph.op("Log", graph.op("Add", graph.op("Clip", mel, floor, ceiling), floor))
+    features = graph.op("Sub", logs, graph.op("ReduceMean", logs, axes=[2], keepdims=1))
+    block = graph.ints(_REDIMNET_BLOCK)
+    blocks = graph.op("Div", graph.op("Shape", features, start=2, end=3), block)
+    end = graph.op("Mul", blocks, block)
+    return str(graph.op("Slice", features, graph.ints(0), end, graph.ints(2)))
+
+
+def _levelled(graph: Graph, waveform: str, floor: str) -> str:
+    """(N, samples) -> (N, samples): the mean 0 and the variance 1 for each clip."""
+    mean = graph.op("ReduceMean", waveform, axes=[1], keepdims=1)
+    centred = graph.op("Sub", waveform, mean)
+    variance = graph.op("ReduceMean", graph.op("Mul", centred, centred), axes=[1], keepdims=1)
+    return str(graph.op("Div", centred, graph.op("Add", graph.op("Sqrt", variance), floor)))
+
+
+def _emphasized(graph: Graph, waveform: str) -> str:
+    """(N, samples) -> (N, 1, samples + 160): ReDimNet2's pre-emphasis, and zeros beyond both ends.
+
+    The first sample has the second one before it, and the zeros come afterwards: of the frames at
+    the ends this is no part of one linear map, so it is not in the window.
+    """
+    reflected = graph.op("Pad", waveform, graph.ints(0, 1, 0, 0), mode="reflect")
+    pair = graph.const([[[-_PREEMPHASIS, 1.0]]])
+    sharp = graph.op("Conv", graph.op("Unsqueeze", reflected, graph.ints(1)), pair)
+    return str(graph.op("Pad", sharp, graph.ints(0, 0, HOP // 2, 0, 0, HOP // 2)))
 
 
 def _power(graph: Graph, waveform: str, frame_map: Float64Array) -> str:
@@ -154,15 +237,29 @@ def _kaldi_frame_map(bins: npt.NDArray[np.int64], taper: str) -> Float64Array:
 
 def _kaldi_mel(mels: int) -> Float64Array:
     """Return (mels, 257): triangles that are straight on the mel scale 1127 ln(1 + f / 700)."""
+    hz = np.arange(_FFT // 2 + 1) * RATE_HZ / _FFT
+    return _triangles(_mel_of((_LOW_HZ, _HIGH_HZ)), _mel_of(hz), mels)
 
-    def to_mel(hz: npt.ArrayLike) -> Float64Array:
-        return np.asarray(1127.0 * np.log1p(np.asarray(hz) / 700.0))
 
-    edges = np.linspace(to_mel(_LOW_HZ), to_mel(_HIGH_HZ), mels + 2)
+def _redimnet_mel(mels: int) -> Float64Array:
+    """Return (mels, 256): such triangles for bins that are taken to end at 8 kHz.
+
+    They end one bin before it; the networks were trained so.  The first is in no triangle.
+    """
+    at = _mel_of(np.linspace(0.0, RATE_HZ / 2, _FFT // 2))
+    return _triangles(_mel_of(_REDIMNET_EDGES_HZ), at, mels)
+
+
+def _mel_of(hz: npt.ArrayLike) -> Float64Array:
+    return np.asarray(1127.0 * np.log1p(np.asarray(hz) / 700.0))
+
+
+def _triangles(ends: Float64Array, at: Float64Array, mels: int) -> Float64Array:
+    """Return (mels, bins): triangles of equal width between two ends, at each bin's place."""
+    edges = np.linspace(ends[0], ends[1], mels + 2)
     left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    at = to_mel(np.arange(_FFT // 2 + 1) * RATE_HZ / _FFT)
     rising, falling = (at - left) / (centre - left), (right - at) / (right - centre)
-    return np.maximum(0.0, np.minimum(rising, falling))
+    return np.asarray(np.maximum(0.0, np.minimum(rising, falling)))
 
 
 def _slaney_mel(mels: int) -> Float64Array:

@@ -59,11 +59,10 @@ def answer_apart(
     What the welded graph must reproduce: the front end runs by itself, and windows are cut, and
     their vectors averaged, here and not in the graph.
     """
-    rank = 3 if front_end.bins else 2
     itself = Session.of_bytes(
         network.model.SerializeToString(),
         "the network",
-        inputs={network.input: rank},
+        inputs={network.input: len(front_end.takes)},
         outputs=[network.output],
     )
     vectors = []
@@ -99,16 +98,13 @@ def _what(vector: Float32Array) -> str:
 def _features(
     front_end: FrontEnd, samples: Float32Array, windowing: Windowing
 ) -> list[Float32Array]:
-    """Return what the network takes of a clip: (1, frames, bins) or (1, n), a window each."""
+    """Return what the network takes of a clip, see `FrontEnd.takes`: an array for each window."""
     graph = Graph("front_end")
-    added = front_end.add(graph, "waveform")
-    shape: list[str | int] = ["N", front_end.bins, "frames"] if front_end.bins else ["N", "samples"]
-    data = graph.serialize({"waveform": ["N", "samples"]}, {"features": (added, shape)})
+    added = front_end.arrange(graph, front_end.add(graph, "waveform"))
+    data = graph.serialize({"waveform": ["N", "samples"]}, {"features": (added, front_end.takes)})
     session = Session.of_bytes(data, "it", inputs={"waveform": 2}, outputs=["features"])
     window = windowing.window_frames
     [features] = session.run({"waveform": np.pad(samples, (0, window * HOP))[None]})
-    if front_end.bins:
-        features = np.ascontiguousarray(features.swapaxes(1, 2))
     if not window:
         return [features]
     return [features[:, at : at + window] for at in first_frames(len(samples), windowing)]
@@ -127,15 +123,12 @@ def _around(front_end: FrontEnd, windowing: Windowing, dim: int) -> Any:
         features = graph.op("Reshape", features, size)
         embedding = windows.mean("vectors", dim)
     else:
-        features = front_end.add(graph, "waveform")
-        if front_end.bins:
-            features = graph.op("Transpose", features, perm=[0, 2, 1])
+        features = front_end.arrange(graph, front_end.add(graph, "waveform"))
         embedding = graph.unit_length("vectors")
-    shape: list[str | int] = ["n", "frames", front_end.bins] if front_end.bins else ["n", "samples"]
     return onnx.load_model_from_string(
         graph.serialize(
             {"waveform": ["N", "samples"], "vectors": ["n", dim]},
-            {"embedding": (embedding, ["N", dim]), "features": (features, shape)},
+            {"embedding": (embedding, ["N", dim]), "features": (features, front_end.takes)},
         )
     )
 

@@ -74,6 +74,11 @@ class Embedder:
         return self._encoder.min_samples
 
     @property
+    def least_s(self) -> float:
+        """The least net speech that an embedding needs, in seconds, if none is kept around it."""
+        return max(self._limits.min_net_speech_s, self.min_samples / 16_000)
+
+    @property
     def space(self) -> EmbeddingSpace:
         """The space of the vectors."""
         return self._encoder.space

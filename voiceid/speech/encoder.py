@@ -7,15 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from voiceid.decision.aims import Target
-from voiceid.decision.embeddings import cosine
+from voiceid.decision.embeddings import cosine, unit
 from voiceid.decision.rule import DecisionRule
 from voiceid.domain import Condition, EmbeddingSpace, Float32Array, Utterance
 from voiceid.errors import AudioInvalid, ModelRuntimeError, NotEnoughSpeech, ThresholdUnavailable
+from voiceid.models.frontends import FrontEnd, front_ends
 from voiceid.models.providers import EngineOptions
 from voiceid.models.runtime import Session
-
-MIN_SAMPLES = 1600
-"""0.1 s at 16 kHz: under a few frames, statistics over time do not exist."""
 
 _MAX_PEAK = 1e6
 """No recording is 120 dB over full scale; far beyond it the powers of a spectrum overflow."""
@@ -43,7 +41,8 @@ class Encoder:
         self._session = session
         self._rule = rule
         self.space = space
-        self.min_samples = MIN_SAMPLES
+        front_end = front_ends().get(space.frontend, FrontEnd("waveform"))
+        self.min_samples, self._max_samples = front_end.samples
 
     @classmethod
     def open(
@@ -63,6 +62,8 @@ class Encoder:
     def embed(self, samples: Float32Array) -> Float32Array:
         """Return the embedding (dim,), unit length, of (n,) samples at 16 kHz, -1 to 1.
 
+        More than the network takes at once is cut into equal parts, whose vectors are averaged.
+
         Raises `NotEnoughSpeech`: fewer than ``min_samples`` samples; `AudioInvalid`: a sample is
         not finite, or absurdly large; `ModelRuntimeError`: the engine failed, or the vector is not
         one of unit length.
@@ -75,6 +76,13 @@ class Encoder:
         if not float(np.max(np.abs(samples))) <= _MAX_PEAK:  # NaN is not
             # A saturating network would turn even this into a vector of unit length.
             raise AudioInvalid("the samples are not finite, or absurdly large")
+        parts = np.array_split(samples, -(-len(samples) // self._max_samples))
+        vectors = [self._vector(part) for part in parts]
+        vector = vectors[0] if len(parts) == 1 else unit(np.mean(vectors, axis=0))
+        vector.flags.writeable = False
+        return vector
+
+    def _vector(self, samples: Float32Array) -> Float32Array:
         [vectors] = self._session.run({"waveform": samples[None].astype(np.float32, copy=False)})
         length = float(np.linalg.norm(vectors))
         if vectors.shape != (1, self.space.dim) or not abs(length - 1.0) < _UNIT_TOLERANCE:
@@ -83,7 +91,6 @@ class Encoder:
                 hint=f"Run `voiceid models verify {self.space.model}`.",
             )
         vector: Float32Array = vectors[0]
-        vector.flags.writeable = False
         return vector
 
     def may_be_one_voice(self, one: Utterance, other: Utterance) -> bool:

@@ -32,6 +32,24 @@ def by_librosa(samples: np.ndarray) -> np.ndarray:
     return np.abs(np.fft.rfft(frames * window)) ** 2 @ bank.T
 
 
+def by_redimnet(samples: np.ndarray) -> np.ndarray:
+    """Return (frames, 72): ReDimNet2's features step by step, as its TFMelBanks defines them."""
+
+    def mel(hz: np.ndarray | float) -> np.ndarray:
+        return 2595 * np.log10(1 + np.asarray(hz) / 700)
+
+    x = samples.astype("f8")
+    x = (x - x.mean()) / (x.std() + 1e-8)
+    x = x - 0.97 * np.concatenate([x[1:2], x[:-1]])
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(x, 80), 400)[::160]
+    power = np.abs(np.fft.rfft(frames * np.hamming(400), 512)[:, :256]) ** 2
+    at, corners = mel(np.linspace(0, 8000, 256)), np.linspace(mel(20), mel(7600), 74)
+    bank = np.stack([np.interp(at, corners[i : i + 3], [0, 1, 0]) for i in range(72)])
+    bank[:, 0] = 0
+    logs = np.log(np.clip(np.clip(power, 1e-8, 1e8) @ bank.T, 1e-8, 1e8) + 1e-8)
+    return (logs - logs.mean(axis=0))[: len(logs) // 4 * 4]
+
+
 def weights(network: str, seed: int = 0) -> dict[str, np.ndarray]:
     """Return tensors for a network, small enough that nothing saturates."""
     rng = np.random.default_rng(seed)

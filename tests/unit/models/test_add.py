@@ -10,11 +10,17 @@ import kaldi_native_fbank as knf
 import numpy as np
 import onnx
 import pytest
-from exports import THREE_D_SPEAKER, WESPEAKER, campplus_features_in, pooled
-from networks import CARDS, checkpoint, embed, weights
+from exports import THREE_D_SPEAKER, WESPEAKER, campplus_features_in, pooled, redimnet_like
+from networks import CARDS, by_redimnet, checkpoint, embed, weights
 from onnx import TensorProto, helper
 
-from voiceid.errors import CheckpointInvalid, HashMismatch, ModelError, ModelNotInstalled
+from voiceid.errors import (
+    CheckpointInvalid,
+    HashMismatch,
+    ModelError,
+    ModelNotInstalled,
+    NotEnoughSpeech,
+)
 from voiceid.models import ge2e
 from voiceid.models.add import Addition
 from voiceid.models.build import build_graph
@@ -26,8 +32,10 @@ from voiceid.models.network import read_network
 from voiceid.models.runtime import Session
 from voiceid.models.selftest import signal
 from voiceid.models.weld import answer_apart
+from voiceid.speech.encoder import Encoder
 
 FBANK = Addition("kaldi-fbank-80")
+REDIMNET = Addition("redimnet-mel-72")
 
 
 @pytest.fixture
@@ -178,6 +186,69 @@ def test_a_network_that_takes_the_waveform_is_scaled_to_unit_length(
     assert store.verify("net").distance < 1e-6
 
 
+def over_redimnet(data: bytes, samples: np.ndarray) -> np.ndarray:
+    """The network itself over features by their definition; unit length."""
+    session = Session.of_bytes(data, "it", inputs={"features": 4}, outputs=["embedding"])
+    [[found]] = session.run({"features": by_redimnet(samples).T[None, None].astype("f4")})
+    return found / np.linalg.norm(found)
+
+
+@pytest.mark.parametrize("batch", [1, "B"])
+def test_an_export_of_redimnet2_gets_its_front_end(
+    batch: str | int, store: ModelStore, tmp_path: Path, ami: Any
+) -> None:
+    data, samples = redimnet_like(batch=batch), ami.samples("alice-1")
+    card = store.add(saved(tmp_path, data), REDIMNET)
+    assert (card.frontend, card.dim) == ("redimnet-mel-72 v1, 1 to 30 s at once", 192)
+    found = vector(store, "net", samples)
+    np.testing.assert_allclose(found, over_redimnet(data, samples), atol=2e-4)
+    np.testing.assert_allclose(vector(store, "net", 0.1 * samples), found, atol=2e-4)
+    assert store.verify("net").distance < 1e-6
+
+
+def test_less_than_a_second_is_refused_and_more_than_thirty_are_heard_in_equal_parts(
+    store: ModelStore, tmp_path: Path, ami: Any
+) -> None:
+    data = redimnet_like()
+    card = store.add(saved(tmp_path, data), REDIMNET)
+    installed = store.installed("net")
+    encoder = Encoder.open(installed.path, installed.sha256, card.space("none"))
+    speech = np.resize(ami.samples("alice-1"), 480_001)
+    with pytest.raises(NotEnoughSpeech, match="15999 samples"):
+        encoder.embed(speech[:15_999])
+    for length, parts in ((16_000, 1), (480_000, 1), (480_001, 2)):
+        heard = [over_redimnet(data, part) for part in np.array_split(speech[:length], parts)]
+        mean = np.mean(heard, axis=0)
+        expected = mean / np.linalg.norm(mean)
+        np.testing.assert_allclose(encoder.embed(speech[:length]), expected, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("model", "said", "complaint"),
+    [
+        (pooled((1, 72, "T")), {}, r"is \(1, 72, any\), and .* gives \(any, 1, 72, any\)"),
+        (pooled((1, 1, 80, "T")), {}, r"is \(1, 1, 80, any\)"),
+        (pooled((1, 1, 72, 400)), {}, r"is \(1, 1, 72, 400\)"),
+        (pooled((2, 1, 72, "T")), {}, r"is \(2, 1, 72, any\)"),
+        (redimnet_like("feats"), {}, "its input is feats, and that of .* is features"),
+        (redimnet_like(), {"framework": "wespeaker"}, "framework was given, and redimnet-mel-72"),
+        (redimnet_like(), {"int16": True}, "redimnet-mel-72 counts from -1 to 1"),
+        (redimnet_like(), {"window_frames": 160}, "redimnet-mel-72 takes the whole clip"),
+    ],
+)
+def test_what_is_no_export_of_redimnet2_or_not_what_was_said_is_refused(
+    model: onnx.ModelProto | bytes,
+    said: Mapping[str, Any],
+    complaint: str,
+    store: ModelStore,
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(CheckpointInvalid, match=complaint) as caught:
+        store.add(saved(tmp_path, model), Addition("redimnet-mel-72", **said))
+    assert caught.value.hint
+    assert not store.folder.exists()
+
+
 def test_an_added_model_is_a_model_like_any_other(store: ModelStore, tmp_path: Path) -> None:
     file = saved(tmp_path, pooled(metadata=THREE_D_SPEAKER))
     card = store.add(file, FBANK)
@@ -304,7 +375,7 @@ def test_windows_that_are_missing_or_not_possible_are_reported(
 
 def test_every_front_end_has_a_text_of_its_own_by_which_it_is_found() -> None:
     known = front_ends()
-    assert len(known) == 3 * 2 * 2 + 2 + 1
+    assert len(known) == 3 * 2 * 2 + 2 + 2
     assert all(front_end.describe() == text for text, front_end in known.items())
     assert known[CARDS["campplus"].frontend] == FrontEnd("kaldi-fbank-80")
 
