@@ -3,20 +3,32 @@
     python -m benchmarks.accuracy [--corpora FOLDER] [--cache FOLDER]
 
 Prints markdown tables; ``benchmarks/results/accuracy.md`` holds a copy.  AMI turns are measured too
-when ``examples/ami.py`` has fetched them.
+when ``examples/ami.py`` has fetched them.  ``--speakers 3`` tries it all out in minutes.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import trials
+from benchmarks.attacks import attacks_table, fmr_upper
+from benchmarks.calibrate import (
+    GROUPS,
+    MILD,
+    SPANS_S,
+    Kind,
+    compare_all,
+    group_of,
+    listen,
+    pairs_of,
+    pieces,
+)
 from benchmarks.corpora import (
     Clip,
     ami_turns,
@@ -27,12 +39,17 @@ from benchmarks.corpora import (
     test_other,
     train_clean,
 )
+from benchmarks.degradations import CONDITIONS
 from benchmarks.tables import markdown, percent
 from benchmarks.trials import Table, Voice
 from benchmarks.voices import Ear, Hearing, Listener, NakedEncoder, model_store
 from voiceid import metrics
-from voiceid.decision.calibration import Conditions
+from voiceid.decision.compensation import Compensation
 from voiceid.decision.rule import DecisionRule
+from voiceid.domain import Float32Array
+from voiceid.evaluation.model_fit import ENROLLED, Comparisons, Heard
+from voiceid.metrics import Trials
+from voiceid.metrics.detection import crossing
 from voiceid.speech.quality import QualityLimits
 from voiceid.speech.vad import SpeechOptions
 
@@ -41,6 +58,8 @@ MODELS = (FLOAT32, INT8, "ge2e", "ge2e-800ms")
 EER_TARGETS = {"campplus": 0.001, "ge2e": 0.006}
 CUTS_S = (1.0, 2.0, 3.0, 5.0)
 DIGITS_S = (1.0, 2.0, 4.0)
+DIGITS_SHOWN_S = 2.0
+RESAMPLES = 200
 ANY_SPEECH = QualityLimits(min_net_speech_s=0.2)
 """To see what scores are worth where the product declines to give one."""
 
@@ -53,6 +72,147 @@ class Corpora:
     clean: list[Clip]
     digits: dict[float, list[Clip]]
     ami: list[Clip]
+
+    @classmethod
+    def at(cls, folder: Path, speakers: int | None) -> Corpora:
+        """Read the corpora; of each the first so many speakers."""
+        return cls(
+            other=of_speakers(test_other(folder), speakers),
+            clean=of_speakers(train_clean(folder), speakers),
+            digits={s: of_speakers(digits(folder, s), speakers) for s in DIGITS_S},
+            ami=of_speakers(ami_turns(), speakers),
+        )
+
+
+def of_speakers(clips: Sequence[Clip], n: int | None) -> list[Clip]:
+    """Return the clips of the first ``n`` speakers; None: of all."""
+    chosen = sorted({clip.speaker for clip in clips})[:n]
+    return [clip for clip in clips if clip.speaker in chosen]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """What the encoder made of the corpora, not compensated yet.
+
+    Parameters
+    ----------
+    by_corpus : dict of Heard
+        By the name of a corpus, as recorded; the last is of test-other through all conditions.
+    pieces : Heard
+        Utterances of test-other and cuts of them, through all conditions.
+    compensation : Compensation
+        Of the model's card.
+    """
+
+    by_corpus: dict[str, Heard]
+    pieces: Heard
+    compensation: Compensation
+
+    @classmethod
+    def heard_by(cls, ear: Ear, corpora: Corpora, compensation: Compensation) -> Material:
+        """Hear everything; vectors are to be as the encoder makes them."""
+        clips = {
+            "test-other": corpora.other,
+            f"digits {DIGITS_SHOWN_S:g} s": corpora.digits[DIGITS_SHOWN_S],
+            "AMI turns": corpora.ami,
+        }
+        recorded = {
+            name: listen(ear, [(clip, True) for clip in own], ["clean"])
+            for name, own in clips.items()
+            if own
+        }
+        everything = listen(ear, pieces(corpora.other, []), measured_conditions())
+        recorded["test-other, all conditions"] = everything.where(everything.whole)
+        return cls(recorded, everything, compensation)
+
+
+def measured_conditions() -> list[str]:
+    """Return the conditions that operating points are measured on."""
+    return [name for name in CONDITIONS if name not in MILD]
+
+
+def corpora_table(model: str, material: Material) -> str:
+    """Return the EER of every corpus by one threshold, raw and compensated."""
+    headers = ["corpus", "speakers", "pairs genuine / impostor"]
+    headers += ["raw: EER %", "95 %", "compensated: EER %", "95 %"]
+    rows = []
+    for name, heard in material.by_corpus.items():
+        sides = [
+            all_pairs(heard, vectors)
+            for vectors in (heard.vectors, material.compensation.apply(heard.vectors))
+        ]
+        counts = " / ".join(str(len(side.scores)) for side in sides[0])
+        cells = (cell for same, other in sides for cell in _eer_cells(same, other))
+        rows.append([name, len(np.unique(heard.speaker)), counts, *cells])
+    title = f"{model}: EER, all pairs of clips of different recordings, one threshold for each row"
+    return markdown(title, headers, rows)
+
+
+def all_pairs(heard: Heard, vectors: Float32Array) -> tuple[Trials, Trials]:
+    """Compare every two clips of different recordings once: genuine and impostor trials."""
+    names, takes = (
+        np.unique(column, return_inverse=True)[1] for column in (heard.speaker, heard.recording)
+    )
+    a, b = np.triu_indices(len(vectors), 1)
+    apart = takes[a] != takes[b]
+    a, b = a[apart], b[apart]
+    scores, speakers = (vectors @ vectors.T)[a, b], np.stack([names[a], names[b]], axis=1)
+    genuine = names[a] == names[b]
+    same, other = (Trials(scores[rows], speakers[rows]) for rows in (genuine, ~genuine))
+    return same, other
+
+
+def _eer_cells(same: Trials, other: Trials) -> tuple[str, str]:
+    rates = metrics.resample_speakers(same, other, resamples=RESAMPLES)
+    low, high = np.quantile(crossing(rates.fmr, rates.fnmr), [0.025, 0.975])
+    eer = metrics.equal_error_rate(same.scores, other.scores)
+    return percent(eer), f"{percent(low)} to {percent(high)}"
+
+
+def lines_table(rule: DecisionRule, material: Material) -> str:
+    """Return FMR and FNMR of the shipped thresholds by line, enrolment and net speech."""
+    tables = compare_all(material.pieces, material.compensation, pairs_of(measured_conditions()))
+    headers = ["lines", "enrolled", "net speech (s)", "FMR %, same sex", "95 % upper"]
+    headers += ["FNMR %", "95 % upper", "impostor", "genuine"]
+    title = f"{rule.model}: test-other at the shipped thresholds, FMR {100 * rule.aim.rate:g} %"
+    return markdown(title, headers, line_rows(rule, tables))
+
+
+def line_rows(rule: DecisionRule, tables: Mapping[Kind, Comparisons]) -> Iterator[list[object]]:
+    """Yield a row for each group of lines, size of an enrolment and span of net speech."""
+    for group in GROUPS:
+        for size in ENROLLED:
+            mine = [t for kind, t in tables.items() if (group_of(kind), kind[2]) == (group, size)]
+            for low, high in SPANS_S if mine else ():
+                cells = _rate_cells(rule, mine, (low, high))
+                if cells is not None:
+                    yield [group, size, f"{low:g} to {high:g}", *cells]
+
+
+def _rate_cells(
+    rule: DecisionRule, tables: Sequence[Comparisons], span_s: tuple[float, float]
+) -> list[object] | None:
+    """Return FMR and FNMR of clips with so much speech; None without strangers or without mates."""
+    wrong, speakers, refused = [], [], []
+    for whole in tables:
+        net_speech_s = whole.given.net_speech_s
+        table = whole.where((net_speech_s >= span_s[0]) & (net_speech_s < span_s[1]))
+        accepted = table.scores >= rule.thresholds(table.given)
+        strangers = ~table.genuine & table.same_sex
+        wrong.append(accepted[strangers])
+        speakers.append(table.speakers[strangers])
+        refused.append(~accepted[table.genuine])
+    matches, misses = np.concatenate(wrong), np.concatenate(refused)
+    if not len(matches) or not len(misses):
+        return None
+    return [
+        percent(float(np.mean(matches))),
+        percent(fmr_upper(matches, np.concatenate(speakers))),
+        percent(float(np.mean(misses))),
+        percent(metrics.rate_upper_bound(int(np.sum(misses)), len(misses))),
+        len(matches),
+        len(misses),
+    ]
 
 
 def choices_table(corpora: Corpora, cache: Path | None) -> str:
@@ -81,7 +241,7 @@ def _listeners(model: str, cache: Path | None) -> list[tuple[str, Listener]]:
 def _choice(listener: Listener, corpora: Corpora) -> list[str]:
     whole = trials.all_pairs(listener.hear(corpora.other))
     low, high = metrics.bootstrap_by_speaker(
-        metrics.equal_error_rate, whole.same.trials, whole.other.trials, resamples=200
+        metrics.equal_error_rate, whole.same.trials, whole.other.trials, resamples=RESAMPLES
     )
     sets = [[cut(clip, s) for clip in corpora.other] for s in CUTS_S]
     sets += [*corpora.digits.values(), corpora.ami]
@@ -128,8 +288,7 @@ class Decided:
 def decisions_table(model: str, corpora: Corpora, cache: Path | None) -> tuple[str, Decided]:
     """Return decisions at the shipped thresholds by length of clip, and those on whole clips."""
     ear = Ear(Hearing(model), cache)
-    card = model_store().card(model)
-    rule = DecisionRule(model, card.operating_points, card.margin)
+    rule = model_store().card(model).rule
     gallery = trials.enroll_in_turn(ear.hear(corpora.other))
     found = {}
     for seconds in (*CUTS_S, math.inf):
@@ -167,27 +326,20 @@ def _decided(
     theirs: Sequence[Voice],
 ) -> Decided:
     table, strangers = trials.compare(gallery, mine), trials.compare(gallery, theirs)
-    accepted = table.score >= needed(rule, table)
+    accepted = table.score >= rule.thresholds(table.given)
     # Each of the ten galleries holds one enrolment of every speaker.
     ranked = [trials.identify(gallery[turn::10], mine) for turn in range(10)]
     close = [r.lead < rule.margin for r in ranked]
-    over = [r.best >= needed(rule, r) for r in ranked]
+    over = [r.best >= rule.thresholds(r.given) for r in ranked]
     return Decided(
         undecided=float(np.mean([voice.vector is None for voice in mine])),
         rank1=float(np.mean(np.concatenate([r.correct for r in ranked]))),
         ambiguous=float(np.mean(np.concatenate(close) & np.concatenate(over))),
         fnmr=float(np.mean(~accepted[table.genuine])),
         fmr=float(np.mean(accepted[~table.genuine])),
-        strangers=int(np.sum(strangers.score >= needed(rule, strangers))),
+        strangers=int(np.sum(strangers.score >= rule.thresholds(strangers.given))),
         highest=float(np.max(strangers.score)),
     )
-
-
-def needed(rule: DecisionRule, of: Table | trials.Identified) -> trials.Floats:
-    """Return the threshold that each comparison must reach."""
-    n = len(of.band)
-    none = np.full(n, np.nan)
-    return rule.thresholds(Conditions(of.band, of.net_speech_s, none, none, np.ones(n)))
 
 
 def int8_table(corpora: Corpora, cache: Path | None) -> str:
@@ -248,23 +400,32 @@ def _target(what: str, target: float, measured: float) -> list[str]:
     return [what, f"at most {percent(target)}", percent(measured), verdict]
 
 
+def print_of_card(model: str, corpora: Corpora, cache: Path | None) -> None:
+    """Print what a model's compensation and thresholds are worth, and what attacks do to them."""
+    card = model_store().card(model)
+    compensation = card.compensation()
+    if compensation is None:
+        raise SystemExit(f"the card of {model} has no compensation")
+    material = Material.heard_by(Ear(Hearing(model), cache, raw=True), corpora, compensation)
+    print(corpora_table(model, material), flush=True)
+    print(lines_table(card.rule, material), flush=True)
+    print(attacks_table(card.rule, Ear(Hearing(model), cache), corpora.clean), flush=True)
+
+
 def main() -> None:
     """Measure everything and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     corpora_argument(parser)
     parser.add_argument("--int8", action="store_true", help="only INT8 beside float32")
+    parser.add_argument("--speakers", type=int, metavar="N", help="of each corpus, to try it out")
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors between runs")
     args = parser.parse_args()
-    corpora = Corpora(
-        other=test_other(args.corpora),
-        clean=train_clean(args.corpora),
-        digits={seconds: digits(args.corpora, seconds) for seconds in DIGITS_S},
-        ami=ami_turns(),
-    )
+    corpora = Corpora.at(args.corpora, args.speakers)
     if args.int8:
         print(int8_table(corpora, args.cache))
         print(decisions_table(INT8, corpora, args.cache)[0])
         return
+    print_of_card(FLOAT32, corpora, args.cache)
     tables = []
     whole = {}
     for model in MODELS:

@@ -5,8 +5,7 @@
 Recordings of LibriSpeech are degraded, each time by a condition and to a length that are drawn
 from a fixed seed; the others are taken as they are.  One, two and three recordings are enrolled
 in turn and compared with all of other takes, as `voiceid calibrate` does, and fitted by
-`voiceid.evaluation.fitting`.  The SNR is not among the quality measures here: the cache of
-vectors does not keep it.
+`voiceid.evaluation.fitting`.
 
 - Halves: fitted on five of the ten speakers of test-other, judged on the other five.
 - Draws: fitted on some speakers of train-clean-100, judged on all others.
@@ -113,10 +112,10 @@ def compared(voices: Sequence[Voice], space: EmbeddingSpace) -> Comparisons:
 def _heard(voice: Voice, recording: Recording, space: EmbeddingSpace) -> Utterance | Failure:
     if voice.vector is None:
         return Failure(recording, "no_speech", "too little speech")
-    warnings = ("narrowband",) if voice.narrowband else ()
     net_s = voice.net_speech_s
-    quality = QualityReport(net_s, net_s, None, 0.0, None, 16000, None, warnings)
-    return Utterance(voice.recording, "", quality, Embedding(voice.vector, space))
+    snr_db, telephone = (None if np.isnan(x) else x for x in (voice.snr_db, voice.telephone))
+    quality = QualityReport(net_s, net_s, snr_db, 0.0, None, 16000, None, telephone=telephone)
+    return Utterance(voice.recording, "", quality, Embedding(voice.vector, space, telephone))
 
 
 def degraded(clips: Sequence[Clip], times: int, lengths_s: Sequence[float] = ()) -> list[Clip]:
@@ -247,7 +246,7 @@ def over_draws(voices: Sequence[Voice], space: EmbeddingSpace, n: int) -> list[J
         others = everybody.among(np.setdiff1d(everybody.everybody, drawn))
         try:
             found.append(judge(mine.fitted().calibration, others))
-        except FitRefused:  # too few trials in every band
+        except FitRefused:  # too few trials of either line
             continue
     return found
 
@@ -397,7 +396,7 @@ def main() -> None:
     parser.add_argument("--model", default="campplus")
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors between runs")
     args = parser.parse_args()
-    ear, facts = Ear(Hearing(args.model), args.cache), model_store().card(args.model)
+    ear, card = Ear(Hearing(args.model), args.cache), model_store().card(args.model).rule
     space = ear.embedder.space
     voices = listen(ear, args.corpora)
     sites = {name: compared(own, space) for name, own in voices.items()}
@@ -417,7 +416,6 @@ def main() -> None:
     costs = [cost_row(name, judged) for name, judged in found.items() if judged]
     print(markdown(f"LLRs on other speakers, {args.model}", COST_HEADERS, costs), flush=True)
     fits = {name: sites[name].fitted() for name in ("test-other", "train-clean-100")}
-    card = DecisionRule(facts.name, facts.operating_points, facts.margin)
     rows = list(corpus_rows(sites, fits, card))
     print(markdown(f"Calibrations and the card on each corpus, {args.model}", CORPUS_HEADERS, rows))
 

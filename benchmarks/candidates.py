@@ -2,25 +2,26 @@
 
     python -m benchmarks.candidates [--model campplus] [--cache FOLDER]
 
-Clips and enrolments are those of `benchmarks.calibrate`.  Rules of one table are compared at
-equal FMR, each with thresholds of its own.
+Clips are those of `benchmarks.calibrate`, and whole utterances of train-clean-100.  Three clips are
+enrolled, of train-clean-100 thirds of one.  Rules are compared at equal FMR, each with thresholds
+of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import trials
-from benchmarks.calibrate import Heard, enroll_all, listen
-from benchmarks.corpora import corpora_argument, test_other, train_clean
-from benchmarks.degradations import CONDITIONS, TELEPHONES
+from benchmarks.calibrate import pieces
+from benchmarks.corpora import Clip, corpora_argument, test_other, train_clean
+from benchmarks.degradations import CONDITIONS
 from benchmarks.tables import markdown, percent
-from benchmarks.trials import Enrolled, Floats, Rule, Table, Voice
+from benchmarks.trials import Enrolled, Rule, Table, Voice
 from benchmarks.voices import Ear, Hearing
 from voiceid import metrics
 from voiceid.decision.embeddings import unit
@@ -30,30 +31,48 @@ BUCKET_S = (2.0, 4.0)
 """Clips that are neither trivial nor hopeless in most conditions."""
 
 
-def weighted(voices: Sequence[Voice], weights: Sequence[float]) -> Enrolled:
-    """Return an enrolment by a weighted mean of the vectors, whatever their bands."""
-    rows = [w * v.vector for v, w in zip(voices, weights, strict=True) if v.vector is not None]
-    return replace(trials.enroll(voices), vector=unit(np.sum(rows, axis=0)))
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """All voices through one condition, and those of them that may be enrolled."""
 
+    probes: list[Voice]
+    whole: list[Voice]
 
-def plain(voices: Sequence[Voice]) -> Enrolled:
-    """Return the mean of all samples."""
-    return weighted(voices, [1.0] * len(voices))
+    @classmethod
+    def of(
+        cls, ear: Ear, other: Sequence[Clip], clean: Sequence[Clip], change: Callable[[Clip], Clip]
+    ) -> Heard:
+        """Hear both corpora through a condition."""
+        clips = [*pieces(other, clean), *((clip, False) for clip in clean)]
+        voices = ear.hear([change(clip) for clip, _ in clips])
+        whole = [v for v, (_, may) in zip(voices, clips, strict=True) if may]
+        return cls(voices, whole)
+
+    def gallery(self, rule: Rule) -> list[Enrolled]:
+        """Enrol every run of three utterances, and the thirds of each single one."""
+        thirds = [voice for voice in self.whole if "/" in voice.recording]
+        utterances = [voice for voice in self.whole if "/" not in voice.recording]
+        return trials.enroll_in_turn(utterances, rule=rule) + [
+            rule(own)
+            for own in trials.by_speaker(thirds).values()
+            if all(voice.vector is not None for voice in own)
+        ]
 
 
 def by_net_speech(voices: Sequence[Voice]) -> Enrolled:
     """Return the mean of all samples, each weighed by its net speech."""
-    return weighted(voices, [voice.net_speech_s for voice in voices])
+    rows = [voice.net_speech_s * voice.vector for voice in voices if voice.vector is not None]
+    return replace(trials.enroll(voices), vector=unit(np.sum(rows, axis=0)))
 
 
 def with_crops(voices: Sequence[Voice]) -> list[Voice]:
     """Return the longest clip of each recording, its vector averaged with those of its pieces."""
-    pieces: dict[str, list[Voice]] = {}
+    found: dict[str, list[Voice]] = {}
     for voice in voices:
         if voice.vector is not None:
-            pieces.setdefault(trials.base(voice.recording), []).append(voice)
-    whole = [(max(own, key=lambda voice: voice.net_speech_s), own) for own in pieces.values()]
-    return [replace(long, vector=plain(own).vector) for long, own in whole if len(own) > 1]
+            found.setdefault(trials.base(voice.recording), []).append(voice)
+    whole = [(max(own, key=lambda voice: voice.net_speech_s), own) for own in found.values()]
+    return [replace(long, vector=trials.enroll(own).vector) for long, own in whole if len(own) > 1]
 
 
 def longest(voices: Sequence[Voice]) -> list[Voice]:
@@ -63,15 +82,13 @@ def longest(voices: Sequence[Voice]) -> list[Voice]:
     return [own[trials.base(voice.recording)] for voice in chosen]
 
 
-def same_kind_rows(heard: Mapping[str, Heard]) -> Iterator[list[object]]:
-    """Yield EER and FNMR of each condition, for enrolments and clips of one kind."""
+def rule_rows(heard: Mapping[str, Heard]) -> Iterator[list[object]]:
+    """Yield EER and FNMR of each condition, for clean enrolments and for those alike."""
     for name, voices in heard.items():
-        for n, enrolment in ((0, "clean"), (3, "alike")):
-            if name == "clean" and n:
+        for enrolment, enrolled in (("clean", heard["clean"]), ("alike", voices)):
+            if name == "clean" and enrolment == "alike":
                 continue
-            galleries = [
-                enroll_all(heard["clean"], voices, n, rule) for rule in (plain, by_net_speech)
-            ]
+            galleries = [enrolled.gallery(rule) for rule in (trials.enroll, by_net_speech)]
             short = [trials.compare(g, voices.probes).between(*BUCKET_S) for g in galleries]
             long = [
                 trials.compare(galleries[0], kind(voices.probes)) for kind in (longest, with_crops)
@@ -85,39 +102,6 @@ def _rates(table: Table) -> tuple[str, str]:
     return percent(metrics.equal_error_rate(same, other)), percent(float(np.mean(refused)))
 
 
-def mixed_rows(heard: Mapping[str, Heard], rules: Sequence[Rule]) -> Iterator[list[object]]:
-    """Yield what each rule needs and refuses when one or two of three samples are telephone's.
-
-    The last rows have one threshold for all mixes and telephones, as a card has.
-    """
-    found: dict[str, list[list[Table]]] = {}
-    for name in TELEPHONES:
-        for n in (1, 2):
-            galleries = [enroll_all(heard["clean"], heard[name], n, rule) for rule in rules]
-            for through in ("clean", name):
-                tables = [
-                    trials.compare(g, heard[through].probes).between(*BUCKET_S) for g in galleries
-                ]
-                needed = [_needed(table) for table in tables]
-                kind = "clean" if through == "clean" else "telephone"
-                found.setdefault(kind, []).append(tables)
-                yield [name, f"{n} of 3", kind, *_refused([[t] for t in tables], needed)]
-    for kind, all_tables in found.items():
-        by_rule = [list(tables) for tables in zip(*all_tables, strict=True)]
-        worst = [max(map(_needed, tables)) for tables in by_rule]
-        yield ["all", "any", kind, *_refused(by_rule, worst)]
-
-
-def _needed(table: Table) -> float:
-    return metrics.threshold_at_fmr(table.other.where(table.other.same_sex).score, TARGET)
-
-
-def _refused(by_rule: Sequence[Sequence[Table]], needed: Sequence[float]) -> list[str]:
-    scores: list[Floats] = [np.concatenate([t.same.score for t in tables]) for tables in by_rule]
-    rates = [float(np.mean(s < least)) for s, least in zip(scores, needed, strict=True)]
-    return [*(f"{least:.3f}" for least in needed), *map(percent, rates), str(len(scores[0]))]
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -126,17 +110,12 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder that keeps vectors between runs")
     args = parser.parse_args()
     ear = Ear(Hearing(args.model), args.cache)
-    clips = test_other(args.corpora), train_clean(args.corpora)
-    heard = listen(ear, *clips, ["clean", *TELEPHONES])
-    headers = ["telephone", "samples", "clip", "threshold: mean", "mean of the bands"]
-    headers += ["FNMR %: mean", "mean of the bands", "genuine"]
-    title = f"{args.model}: samples of both bands, FMR {100 * TARGET:g} % of strangers of one sex"
-    print(markdown(title, headers, mixed_rows(heard, (plain, trials.enroll))), flush=True)
-    heard |= listen(ear, *clips, CONDITIONS.keys() - heard.keys())
+    other, clean = test_other(args.corpora), train_clean(args.corpora)
+    heard = {name: Heard.of(ear, other, clean, change) for name, change in CONDITIONS.items()}
     pairs = ["mean", "by net speech", "whole clip", "and its pieces"]
     headers = ["condition", "enrolment", *(f"{p}: {x}" for p in pairs for x in ("EER %", "FNMR %"))]
     title = f"{args.model}: FNMR at FMR {100 * TARGET:g} %, clips of 2 to 4 s and whole ones"
-    print(markdown(title, headers, same_kind_rows(heard)))
+    print(markdown(title, headers, rule_rows(heard)))
 
 
 if __name__ == "__main__":

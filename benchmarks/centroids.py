@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks import trials
-from benchmarks.accuracy import needed
 from benchmarks.trials import Enrolled, Flags, Floats, Voice
 from voiceid.decision.embeddings import centroid
 from voiceid.decision.rule import DecisionRule
@@ -43,10 +42,8 @@ class Rule:
 
 
 def together(pair: Pair) -> list[Enrolled]:
-    """Return one centroid in which all samples weigh the same, of whatever band."""
-    samples = [*pair[0], *pair[1]]
-    mean = centroid(np.stack([voice.vector for voice in samples if voice.vector is not None]))
-    return [replace(trials.enroll(samples), vector=mean)]
+    """Return one centroid in which all samples weigh the same."""
+    return [trials.enroll([*pair[0], *pair[1]])]
 
 
 def apart(pair: Pair) -> list[Enrolled]:
@@ -57,20 +54,10 @@ def apart(pair: Pair) -> list[Enrolled]:
 
 def by_label(pair: Pair) -> list[Enrolled]:
     """Return one centroid in which each label weighs the same."""
-    return _balanced(pair, pair)
-
-
-def by_band(pair: Pair) -> list[Enrolled]:
-    """Return one centroid in which narrowband samples weigh as much as the others."""
-    samples = [*pair[0], *pair[1]]
-    return _balanced(pair, [[v for v in samples if v.narrowband == kind] for kind in (False, True)])
-
-
-def _balanced(pair: Pair, groups: Sequence[Sequence[Voice]]) -> list[Enrolled]:
-    parts = [trials.enroll(group) for group in groups if group]
-    share = float(np.mean([part.narrowband_share for part in parts]))
+    parts = apart(pair)
+    share = float(np.mean([part.telephone for part in parts]))
     mean = centroid(np.stack([part.vector for part in parts]))
-    return [replace(together(pair)[0], vector=mean, narrowband_share=share)]
+    return [replace(together(pair)[0], vector=mean, telephone=share)]
 
 
 ONE = Rule("one centroid", together)
@@ -79,7 +66,6 @@ RULES = (
     Rule("per label, best score", apart),
     Rule("per label, best lead", apart, by_lead=True),
     Rule("mean of the labels", by_label),
-    Rule("mean of the bands", by_band),
 )
 
 
@@ -112,7 +98,7 @@ def judge(
     entries = [rule.centroids(pair) for pair in gallery]
     tables = [trials.compare(part, voices) for part in zip(*entries, strict=True)]
     score = np.stack([table.score for table in tables])
-    lead = score - np.stack([needed(card, table) for table in tables])
+    lead = score - np.stack([card.thresholds(table.given) for table in tables])
     chosen = np.argmax(lead if rule.by_lead else score, axis=0)[None]
     first = tables[0]
     return Judged(

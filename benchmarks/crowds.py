@@ -1,9 +1,9 @@
 """Vectors of as many speakers as wanted, where no corpus has so many: made up, and said to be.
 
-"speaker-like": the spectrum and the mean of campplus's embeddings of 250 speakers of LibriSpeech
-train-clean-100 (share of the k-th principal component about exp(-k / 30), mean of length 0.28;
-cosine of two speakers 0.08 on average, standard deviation 0.11).  "uniform": points anywhere on
-the sphere, with which nothing can be guessed.
+"speaker-like": the spectrum and the mean of campplus's embeddings, as its network makes them, of
+250 speakers of LibriSpeech train-clean-100 (share of the k-th principal component about
+exp(-k / 30), mean of length 0.28; cosine of two speakers 0.08 on average, standard deviation 0.11).
+"uniform": points anywhere on the sphere, with which nothing can be guessed.
 """
 
 from __future__ import annotations

@@ -144,6 +144,23 @@ TELEPHONES: Mapping[str, Callable[[Clip], Clip]] = {
 }
 """Telephones: all are at 8 kHz, most with a codec of the telephone network."""
 
+
+def noisy_line(clip: Clip, snr_db: float, coding: Coding) -> Clip:
+    """Return the clip as a bad line leaves it: 300 to 3400 Hz of it and of noise, and a codec."""
+    spectrum = np.fft.rfft(clip.samples)
+    frequencies_hz = np.fft.rfftfreq(len(clip.samples), 1 / clip.rate_hz)
+    passed = 1 / (1 + np.exp((300.0 - frequencies_hz) / 30.0))
+    passed /= 1 + np.exp((frequencies_hz - 3400.0) / 60.0)
+    limited = np.fft.irfft(spectrum * passed, len(clip.samples)).astype(np.float32)
+    return telephone(noisy(replace(clip, samples=limited), snr_db), coding)
+
+
+BAD_LINES: Mapping[str, Callable[[Clip], Clip]] = {
+    "bad line, mu-law, 20 dB": partial(noisy_line, snr_db=20.0, coding=Coding("WAV", "ULAW")),
+    "bad line, GSM, 15 dB": partial(noisy_line, snr_db=15.0, coding=Coding("WAV", "GSM610")),
+}
+"""Of these a compensation is learned too; thresholds are not measured on them."""
+
 CONDITIONS: Mapping[str, Callable[[Clip], Clip]] = {
     "clean": lambda clip: clip,
     "noise 20 dB": partial(noisy, snr_db=20.0),

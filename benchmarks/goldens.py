@@ -68,9 +68,9 @@ def main() -> None:
         goldens: dict[str, Samples] = dict(stored)
     heard, rows = clips(folder), []
     for model in ("campplus", "ge2e"):
-        encoder = open_encoder(Hearing(model))
+        encoder = open_encoder(Hearing(model)).raw
         cosines = [
-            float(encoder.embed(clip).astype(np.float64) @ golden)
+            float(encoder.embed(clip).vector.astype(np.float64) @ golden)
             for clip, golden in zip(heard, goldens[model], strict=True)
         ]
         verdict = "pass" if min(cosines) >= MIN_COSINE else "miss"

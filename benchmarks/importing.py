@@ -67,20 +67,20 @@ def write_table(folder: Path, n: int) -> Path:
 def to_the_disk(what: str, folder: Path, database: Path) -> None:
     """Do one thing, in this process, and print its rows, seconds, CPU seconds and peak MiB."""
     with VoiceID.open(folder) as vid:
-        space = vid.models.space
-    facts = EmbeddingFacts(space.id, net_speech_s=12.0)
+        model = vid._session.model.speaker_model  # noqa: SLF001 - as the import has it
+    facts = EmbeddingFacts(model.space.id, net_speech_s=12.0)
     store = Store.open(database)
     files: dict[str, Callable[[], exchange.SealedSpeakers]] = {
         "array": lambda: exchange.read_embeddings(
-            space, folder / "vectors.npy", folder / "names.txt", facts
+            model, folder / "vectors.npy", folder / "names.txt", facts
         ),
-        "table": lambda: exchange.read_embeddings(space, folder / "people.parquet", None, facts),
-        "file": lambda: exchange.read_gallery(space, folder / "people.jsonl"),
+        "table": lambda: exchange.read_embeddings(model, folder / "people.parquet", None, facts),
+        "file": lambda: exchange.read_gallery(model, folder / "people.jsonl"),
     }
     started, cpu = time.perf_counter(), time.process_time()
     if what == "export":
         with store.read() as reader:
-            done = exchange.export(reader, space, (), folder / "people.jsonl")
+            done = exchange.export(reader, model.space, (), folder / "people.jsonl")
     else:
         with files[what]() as speakers, store.write() as writer:
             done = speakers.add_to(writer, append=False, trust=True)

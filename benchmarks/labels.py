@@ -337,8 +337,7 @@ def main() -> None:
     args = parser.parse_args()
     ear = Ear(Hearing(args.model), args.cache)
     material = listen(ear, test_other(args.corpora), train_clean(args.corpora))
-    points = model_store().card(args.model)
-    card = DecisionRule(points.name, points.operating_points, points.margin)
+    card = model_store().card(args.model).rule
     found = {rule.name: material.results(card, rule) for rule in RULES}
     name = args.model
     print(markdown(f"{name}: all comparisons", HEADERS, rule_rows(found)))

@@ -86,7 +86,7 @@ def fill(store: Store, voices: Float32Array) -> None:
 
 
 def _rows(start: int, voices: Float32Array) -> Iterator[dict[str, object]]:
-    same = {"space_id": SPACE.id, "n_samples": 1, "n_narrowband": 0, "net_speech_s": 10.0}
+    same = {"space_id": SPACE.id, "n_samples": 1, "telephone": 0.0, "net_speech_s": 10.0}
     for i, vector in enumerate(voices[start : start + BATCH], start + 1):
         yield {"id": i, "speaker_id": i, "vector": vector.tobytes(), **same}
 

@@ -14,7 +14,8 @@ from dataclasses import replace
 
 from benchmarks.corpora import corpora_argument, train_clean
 from benchmarks.voices import Hearing, model_store, open_embedder
-from voiceid.models.cards import card_text, shipped_cards_folder
+from voiceid.models.card_text import card_text
+from voiceid.models.cards import shipped_cards_folder
 from voiceid.models.quantize import card_of
 
 CLIPS = 96

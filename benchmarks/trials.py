@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.corpora import Samples
+from voiceid.decision.calibration import Conditions
 from voiceid.decision.embeddings import centroid
-from voiceid.domain import Band, band_of
+from voiceid.domain import telephone_share
 from voiceid.metrics import Trials
 
-BANDS = tuple(Band)
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.intp]
@@ -30,9 +30,10 @@ class Voice:
     ----------
     recording, speaker, sex : str
         As of the clip.
-    net_speech_s : float
-    narrowband : bool
-        Whether the quality report warns of a telephone's bandwidth.
+    net_speech_s, snr_db : float
+        ``snr_db`` is NaN where it is not known.
+    telephone : float
+        Posterior, 0 to 1, that it came over a telephone; NaN where it is not known.
     vector : (dim,) float32 or None
         Unit length; None when there was too little speech.
     """
@@ -41,18 +42,21 @@ class Voice:
     speaker: str
     sex: str
     net_speech_s: float
-    narrowband: bool
+    snr_db: float
+    telephone: float
     vector: Samples | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Enrolled:
-    """A speaker's centroid, the recordings that made it, and which share is narrowband."""
+    """A speaker's centroid, the recordings that made it, and which share is a telephone's."""
 
     speaker: str
     sex: str
     recordings: frozenset[str]
-    narrowband_share: float
+    telephone: float
+    net_speech_s: float
+    n_samples: int
     vector: Samples
 
 
@@ -64,30 +68,35 @@ class Table:
     ----------
     score : (n,) float64
         Cosine.
-    net_speech_s : (n,) float64
-        Of the clip.
     genuine, same_sex : (n,) bool
-    band : (n,) int
-        Place of the comparison's band in `BANDS`.
+    given : Conditions
+        On what thresholds depend, of each comparison.
     enrolled, speaker : (n,) int
         Numbers of the speaker who is enrolled and of the one who speaks.
     """
 
     score: Floats
-    net_speech_s: Floats
     genuine: Flags
     same_sex: Flags
-    band: Ids
+    given: Conditions
     enrolled: Ids
     speaker: Ids
 
     def where(self, rows: Flags) -> Table:
         """Return the rows that are marked."""
-        return Table(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return Table(
+            self.score[rows],
+            self.genuine[rows],
+            self.same_sex[rows],
+            self.given.rows(rows),
+            self.enrolled[rows],
+            self.speaker[rows],
+        )
 
-    def of_band(self, band: Band) -> Table:
-        """Return the comparisons that the product would judge by a band's thresholds."""
-        return self.where(self.band == BANDS.index(band))
+    @property
+    def net_speech_s(self) -> Floats:
+        """(n,) float64: of the clip."""
+        return self.given.net_speech_s
 
     def between(self, low_s: float, high_s: float) -> Table:
         """Return the comparisons of clips with that much net speech."""
@@ -112,18 +121,26 @@ class Table:
 def join(tables: Iterable[Table]) -> Table:
     """Return the rows of all tables."""
     parts = list(tables)
-    names = [field.name for field in fields(Table)]
-    return Table(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    columns = [
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("score", "genuine", "same_sex", "enrolled", "speaker")
+    ]
+    names = [field.name for field in fields(Conditions) if field.name != "level_dbfs"]
+    given = [np.concatenate([getattr(part.given, name) for part in parts]) for name in names]
+    score, genuine, same_sex, enrolled, speaker = columns
+    return Table(score, genuine, same_sex, Conditions(*given), enrolled, speaker)
 
 
 def enroll(voices: Sequence[Voice]) -> Enrolled:
     """Return the centroid of one speaker's voices; those without a vector are left out."""
     vectors = [voice.vector for voice in voices if voice.vector is not None]
-    narrow = np.array([voice.narrowband for voice in voices if voice.vector is not None])
+    heard = [voice for voice in voices if voice.vector is not None]
     first = voices[0]
     recordings = frozenset(voice.recording for voice in voices)
-    mean = centroid(np.stack(vectors), narrow)
-    return Enrolled(first.speaker, first.sex, recordings, float(np.mean(narrow)), mean)
+    share = telephone_share([_known(voice.telephone) for voice in heard])
+    speech_s = sum(voice.net_speech_s for voice in heard)
+    mean = centroid(np.stack(vectors))
+    return Enrolled(first.speaker, first.sex, recordings, share, speech_s, len(heard), mean)
 
 
 Rule: TypeAlias = Callable[[Sequence[Voice]], Enrolled]
@@ -174,13 +191,11 @@ def compare(gallery: Sequence[Enrolled], voices: Sequence[Voice]) -> Table:
     bases = [{base(recording) for recording in entry.recordings} for entry in gallery]
     rows = np.array([[base(voice.recording) not in own for own in bases] for voice in heard])
     shape = scores.shape
-    net_speech_s = np.array([voice.net_speech_s for voice in heard])
     return Table(
         score=scores[rows],
-        net_speech_s=np.broadcast_to(net_speech_s[:, None], shape)[rows],
         genuine=(speaker[:, None] == enrolled)[rows],
         same_sex=sexes[rows],
-        band=_bands(heard, gallery)[rows],
+        given=_given(heard, gallery, rows),
         enrolled=np.broadcast_to(enrolled, shape)[rows],
         speaker=np.broadcast_to(speaker[:, None], shape)[rows],
     )
@@ -193,18 +208,20 @@ def all_pairs(voices: Sequence[Voice]) -> Table:
     scores = vectors @ vectors.T
     number = np.array([_number(voice.speaker) for voice in heard])
     sex = np.array([voice.sex for voice in heard])
-    speech = np.array([voice.net_speech_s for voice in heard])
     a, b = (np.array(side) for side in zip(*combinations(range(len(heard)), 2), strict=True))
+    speech = np.array([voice.net_speech_s for voice in heard])
+    shares = np.array([telephone_share([_known(voice.telephone)]) for voice in heard])
+    snrs_db = np.array([voice.snr_db for voice in heard])
     return Table(
         score=scores[a, b],
-        net_speech_s=np.minimum(speech[a], speech[b]),
         genuine=number[a] == number[b],
         same_sex=sex[a] == sex[b],
-        band=np.array(
-            [
-                _band(heard[i].narrowband, float(heard[k].narrowband))
-                for i, k in zip(a, b, strict=True)
-            ]
+        given=Conditions(
+            net_speech_s=np.minimum(speech[a], speech[b]),
+            snr_db=np.fmin(snrs_db[a], snrs_db[b]),
+            enrolled_speech_s=np.maximum(speech[a], speech[b]),
+            n_enrolled=np.ones(len(a)),
+            telephone=shares[a] * shares[b],
         ),
         enrolled=number[a],
         speaker=number[b],
@@ -221,17 +238,15 @@ class Identified:
         Score of the best, and how far the runner-up is behind.
     correct, known : (n,) bool
         Whether the best is who speaks, and whether who speaks is enrolled at all.
-    net_speech_s : (n,) float64
-    band : (n,) int
-        Of the comparison with the best: a place in `BANDS`.
+    given : Conditions
+        Of the comparison with the best.
     """
 
     best: Floats
     lead: Floats
     correct: Flags
     known: Flags
-    net_speech_s: Floats
-    band: Ids
+    given: Conditions
 
 
 def identify(gallery: Sequence[Enrolled], voices: Sequence[Voice]) -> Identified:
@@ -247,8 +262,7 @@ def identify(gallery: Sequence[Enrolled], voices: Sequence[Voice]) -> Identified
         lead=top[:, 1] - top[:, 0],
         correct=speakers[np.argmax(scores, axis=1)] == truth,
         known=np.isin(truth, speakers),
-        net_speech_s=np.array([voice.net_speech_s for voice in heard]),
-        band=_bands(heard, gallery)[np.arange(len(heard)), np.argmax(scores, axis=1)],
+        given=_given(heard, gallery, np.arange(len(gallery)) == np.argmax(scores, axis=1)[:, None]),
     )
 
 
@@ -257,15 +271,27 @@ def base(recording: str) -> str:
     return recording.partition("/")[0]
 
 
-def _bands(voices: Sequence[Voice], gallery: Sequence[Enrolled]) -> Ids:
-    """Return the band (voices, gallery) of each comparison."""
-    shares = [entry.narrowband_share for entry in gallery]
-    rows = {narrow: [_band(narrow, share) for share in shares] for narrow in (False, True)}
-    return np.array([rows[voice.narrowband] for voice in voices], dtype=np.intp)
+def _given(voices: Sequence[Voice], gallery: Sequence[Enrolled], rows: Flags) -> Conditions:
+    """Return on what thresholds depend, of the comparisons (voices, gallery) that are marked."""
+
+    def of_voices(values: Sequence[float]) -> Floats:
+        return np.broadcast_to(np.array(values)[:, None], rows.shape)[rows]
+
+    def of_gallery(values: Sequence[float]) -> Floats:
+        return np.broadcast_to(np.array(values), rows.shape)[rows]
+
+    shares = of_voices([telephone_share([_known(voice.telephone)]) for voice in voices])
+    return Conditions(
+        net_speech_s=of_voices([voice.net_speech_s for voice in voices]),
+        snr_db=of_voices([voice.snr_db for voice in voices]),
+        enrolled_speech_s=of_gallery([entry.net_speech_s for entry in gallery]),
+        n_enrolled=of_gallery([float(entry.n_samples) for entry in gallery]),
+        telephone=shares * of_gallery([entry.telephone for entry in gallery]),
+    )
 
 
-def _band(clip_is_narrowband: bool, enrolled_share: float) -> int:
-    return BANDS.index(band_of(clip_is_narrowband, enrolled_share))
+def _known(share: float) -> float | None:
+    return None if np.isnan(share) else share
 
 
 def _number(speaker: str) -> int:

@@ -62,7 +62,8 @@ def open_encoder(hearing: Hearing) -> Encoder:
     card = store.card(hearing.model)
     store.ensure(card.name)
     model = store.installed(card.name)
-    return Encoder.open(model.path, model.sha256, card.space(hearing.speech.describe()))
+    space, compensation = card.space(hearing.speech.describe()), card.compensation()
+    return Encoder.open(model.path, model.sha256, space, compensation=compensation)
 
 
 def open_embedder(hearing: Hearing, workers: int = WORKERS) -> Embedder:
@@ -86,11 +87,14 @@ class Ear:
     cache : Path or None
         A folder that keeps vectors between runs, for work on the benchmarks themselves: it
         knows nothing of changes to the code.
+    raw : bool
+        Whether vectors are as the encoder makes them, and not compensated.
     """
 
-    def __init__(self, hearing: Hearing, cache: Path | None = None) -> None:
-        self.embedder = open_embedder(hearing)
-        digest = hashlib.sha256(repr(hearing).encode()).hexdigest()[:12]
+    def __init__(self, hearing: Hearing, cache: Path | None = None, *, raw: bool = False) -> None:
+        embedder = open_embedder(hearing)
+        self.embedder = embedder.raw if raw else embedder
+        digest = hashlib.sha256(repr((hearing, self.embedder.space.id)).encode()).hexdigest()[:12]
         self._file = None if cache is None else cache / f"{hearing.model}-{digest}.npz"
         self._known: dict[str, Samples] = {}
         if self._file is not None and self._file.is_file():
@@ -108,18 +112,15 @@ class Ear:
         return [_voice(clip, row) for clip, row in zip(clips, rows, strict=True)]
 
     def _row(self, clip: Clip) -> Samples:
-        """Net speech, whether it is narrowband, whether there is a vector, and the vector."""
-        coding = b"" if clip.coding is None else repr(clip.coding).encode()
-        data = np.ascontiguousarray(clip.samples).tobytes() + coding
+        """Net speech, SNR, telephone (NaN: not known), whether there is a vector, the vector."""
+        source = clip.source
+        data = source if isinstance(source, bytes) else source[0].tobytes() + b"%d" % source[1]
         key = hashlib.sha256(data).hexdigest()
         if key not in self._known:
-            utterance = self.embedder.utterance(clip.source)
-            vector = utterance.embedding
-            head = [
-                utterance.quality.net_speech_s,
-                float("narrowband" in utterance.quality.warnings),
-                float(vector is not None),
-            ]
+            utterance = self.embedder.utterance(source)
+            vector, quality = utterance.embedding, utterance.quality
+            known = [np.nan if x is None else x for x in (quality.snr_db, quality.telephone)]
+            head = [quality.net_speech_s, *known, float(vector is not None)]
             tail = np.zeros(self.embedder.space.dim) if vector is None else vector.vector
             self._known[key] = np.concatenate([head, tail]).astype(np.float32)
         return self._known[key]
@@ -131,8 +132,9 @@ def _voice(clip: Clip, row: Samples) -> Voice:
         speaker=clip.speaker,
         sex=clip.sex,
         net_speech_s=float(row[0]),
-        narrowband=bool(row[1]),
-        vector=row[3:] if row[2] else None,
+        snr_db=float(row[1]),
+        telephone=float(row[2]),
+        vector=row[4:] if row[3] else None,
     )
 
 
@@ -151,7 +153,7 @@ class NakedEncoder:
         samples = clip.samples
         if clip.rate_hz != 16000:
             samples = soxr.resample(samples, clip.rate_hz, 16000).astype(np.float32)
-        vector = self._encoder.embed(samples)
-        return Voice(
-            clip.recording, clip.speaker, clip.sex, clip.duration_s, narrowband=False, vector=vector
-        )
+        embedding = self._encoder.embed(samples)
+        share = np.nan if embedding.telephone is None else embedding.telephone
+        facts = (clip.recording, clip.speaker, clip.sex, clip.duration_s)
+        return Voice(*facts, snr_db=np.nan, telephone=share, vector=embedding.vector)

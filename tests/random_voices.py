@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from voiceid.decision.compensation import Compensation
 from voiceid.domain import (
     Embedding,
     EmbeddingSpace,
@@ -22,6 +23,7 @@ from voiceid.domain import (
     QualityReport,
     Utterance,
 )
+from voiceid.speech.speaker_model import SpeakerModel
 
 DIM = 24
 SPACE = EmbeddingSpace("test", DIM, "0" * 64, "none v1", "whole", "none")
@@ -44,6 +46,22 @@ def sample(
     """Return a sample whose recording has the hash of ``clip``, or of the vector."""
     digest = hashlib.sha256(clip.encode() if clip else vector.tobytes()).hexdigest()
     return NewSample(Utterance(f"{clip or 'clip'}.wav", digest, QUALITY, Embedding(vector, space)))
+
+
+def random_compensation(rng: np.random.Generator) -> Compensation:
+    """Return one that removes a direction, and knows a telephone by another."""
+    means = (0.1 * rng.standard_normal((2, DIM))).astype(np.float32)
+    removed = random_unit(rng)
+    matrix = (np.eye(DIM) - np.outer(removed, removed)).astype(np.float32)
+    weights = np.append(20 * random_unit(rng), 0.5).astype(np.float32)
+    return Compensation(weights, means, matrix)
+
+
+def model_of(space: EmbeddingSpace, compensation: Compensation | None = None) -> SpeakerModel:
+    """Return a model without files, of which no more is asked than what it makes of vectors."""
+    model = object.__new__(SpeakerModel)
+    vars(model).update(space=space, compensation=compensation)
+    return model
 
 
 def files_with(folder: Path, vector: Float32Array) -> set[str]:

@@ -8,9 +8,9 @@ from voiceid.decision.calibration import Conditions as Conditions
 from voiceid.decision.calibration import HeldOut as HeldOut
 from voiceid.decision.calibration import StoredCalibration as StoredCalibration
 from voiceid.decision.calibration import Weight as Weight
-from voiceid.decision.rule import OperatingPoint as OperatingPoint
+from voiceid.decision.compensation import Compensation as Compensation
+from voiceid.decision.operating_points import OperatingPoint as OperatingPoint
 from voiceid.decision.transforms import Transform as Transform
-from voiceid.domain import Band as Band
 from voiceid.domain import Candidate as Candidate
 from voiceid.domain import Condition as Condition
 from voiceid.domain import DatabaseUrl as DatabaseUrl

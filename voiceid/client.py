@@ -261,20 +261,20 @@ class VoiceID:
         """
         search = Search(top=k, group=group_of(group))
         return self._session.ask(
-            lambda model: model.verifier.search(embedding_of(clip, model.space), search)
+            lambda model: model.verifier.search(embedding_of(clip, model.speaker_model), search)
         )
 
-    def embed(self, source: AudioSource) -> Embedding:
-        """Return the embedding of the speech in a clip.
+    def embed(self, source: AudioSource, *, raw: bool = False) -> Embedding:
+        """Return the embedding of the speech in a clip; ``raw``: as the encoder makes it.
 
         Raises AudioError, ModelError, and NotEnoughSpeech for silence, noise or a clip too short.
         """
-        model = self._session.loaded_model
-        utterance = model.hear(source)
+        embedder = self._session.loaded_model.embedder
+        utterance = (embedder.raw if raw else embedder).utterance(source)
         if utterance.embedding is None:
             raise NotEnoughSpeech(
                 f"{utterance.name} has {utterance.quality.net_speech_s:.2f} s of net speech,"
-                f" and an embedding needs {model.embedder.least_s:g} s",
+                f" and an embedding needs {embedder.least_s:g} s",
                 hint="Record a longer clip, closer to the microphone.",
             )
         return utterance.embedding

@@ -4,7 +4,7 @@ Every reader of such a file is in this list, with its limits; those that one rea
 stand beside it.
 
 - settings (`config.yaml`): `SETTINGS_FILE`, no aliases;
-- cards and receipts of models: `CARD`, a key of at most 64 parts; `RECEIPT`;
+- cards and receipts of models: `CARD`, a key of at most 64 parts; `COMPENSATION`; `RECEIPT`;
 - checkpoints and networks: `WEIGHTS`; tensors of at most four times the file; operators from a
   list (`models.operators`); a network that is added runs first in a process of its own
   (`limited_process`);
@@ -55,6 +55,8 @@ SETTINGS_FILE = Limit(64 * _KIB, "bytes", "a file of settings", "take out what i
 """The one that comes with the program has 3 KiB; PyYAML takes seconds for 100 KiB."""
 CARD = Limit(256 * _KIB, "bytes", "a model's card", "it is none, or take out what is no key of one")
 """The largest that comes with the program has 19 KB."""
+COMPENSATION = Limit(16 * _MIB, "bytes", "a compensation", "put back the one of the card")
+"""Of 192 components it has 160 KB, of 1024 4.3 MB."""
 RECEIPT = Limit(64 * _KIB, "bytes", "a receipt", "pull the model again")
 WEIGHTS = Limit(1 << 30, "bytes", "a network", "take a smaller one")
 LIST = Limit(256 * _MIB, "bytes", "a list", "split it")

@@ -37,8 +37,8 @@ class Questions:
         def ask(model: ModelInUse) -> Decision:
             if not isinstance(source, EmbeddedClip):
                 return model.verifier.identify(model.hear, source, search)
-            embedding = embedding_of(source, model.space)
-            probe = Probe(embedding, source.net_speech_s, source.narrowband, None)
+            embedding = embedding_of(source, model.speaker_model)
+            probe = Probe(embedding, source.net_speech_s, embedding.telephone, None)
             return model.verifier.identify_probe(probe, search, started)
 
         return self._decided(Task.IDENTIFY, ask)

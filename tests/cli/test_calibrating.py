@@ -68,7 +68,8 @@ def test_it_can_be_chosen_left_and_removed(
     assert found["threshold_source"] == f"calibration {again.json['id']}, FMR 2 %"
     assert run("calibrations", "use", "none").code == 0
     found = run("verify", "alice", door, "--json").json
-    assert (found["calibration"], found["llr"]) == (None, None)
+    assert found["calibration"] is None
+    assert found["llr"] > 0.0, "the card's"
     assert found["threshold_source"].startswith("card campplus")
     assert run("calibrations", "remove", str(number)).code == 0
     events = [json.loads(line) for line in (home / "data" / "log.jsonl").read_text().splitlines()]

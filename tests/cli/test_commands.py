@@ -16,6 +16,7 @@ import pytest
 import soundfile
 from cli_running import Runner
 
+from voiceid import EmbeddedClip, VoiceID
 from voiceid.cli.cmd_config import _value
 
 
@@ -275,6 +276,26 @@ def test_the_three_formats_of_embed_hold_the_same_vector(clips: Path, run: Runne
     np.testing.assert_array_equal(np.float32(text), array)
     np.testing.assert_array_equal(np.float32(as_json["embedding"]), array)
     assert run("--json", "embed", "door.wav").json == as_json
+
+
+def test_embed_raw_is_of_a_space_of_its_own_and_is_compensated_where_it_is_asked_about(
+    clips: Path, run: Runner
+) -> None:
+    usual, raw = (run("embed", "door.wav", *raw, "--json").json for raw in ((), ("--raw",)))
+    vectors = [np.array(one["embedding"]) for one in (usual, raw)]
+    assert [np.linalg.norm(vector) for vector in vectors] == pytest.approx([1, 1], abs=1e-6)
+    assert vectors[0] @ vectors[1] < 0.99
+    assert usual["embedding_space"] != raw["embedding_space"]
+    assert usual["telephone"] < 0.5
+    assert raw["telephone"] is None
+    with VoiceID.open() as vid:
+        asked = [
+            vid.identify(EmbeddedClip(vector, one["embedding_space"], 5.0))
+            for vector, one in zip(vectors, (usual, raw), strict=True)
+        ]
+        assert vid.embed("door.wav", raw=True).space == vid.models.space.raw
+    assert asked[0].score == pytest.approx(asked[1].score, abs=1e-6)
+    assert all(decision.accepted for decision in asked)
 
 
 def test_embed_writes_a_file(clips: Path, run: Runner) -> None:

@@ -35,7 +35,7 @@ ACCEPTED = Decision(
     speaker=ALICE,
     score=0.812,
     threshold=Threshold(0.55, "card campplus"),
-    llr=None,
+    llr=8.3,
     calibration=None,
     margin=0.31,
     runner_up=Candidate(BOB, 0.502),
@@ -53,12 +53,16 @@ def test_an_acceptance_says_who_and_why_and_by_how_much() -> None:
     assert decision_text(ACCEPTED).split("\n") == [
         "accepted  alice",
         "          score 0.812 >= threshold 0.55 (card campplus)",
-        "          margin 0.310 over bob   net speech 4.2 s   2 enrolled   23 ms",
+        "          LLR 8.3   margin 0.310 over bob   net speech 4.2 s   2 enrolled   23 ms",
         "",
         "rank  speaker  score",
         "   1  alice    0.812",
         "   2  bob      0.502",
     ]
+
+
+def test_without_an_llr_there_is_no_word_of_it() -> None:
+    assert "LLR" not in decision_text(replace(ACCEPTED, llr=None))
 
 
 @pytest.mark.parametrize("task", Task)
@@ -98,7 +102,6 @@ def test_a_name_cannot_write_to_the_terminal(capsys: pytest.CaptureFixture[str])
     ("code", "words"),
     [
         ("narrowband", "nothing above 3.6 kHz"),
-        ("bandwidth_uncertain", "the stricter threshold"),
         ("noisy", "only 3 dB"),
         ("clipped", "2.0%"),
         ("truncated", "damaged"),

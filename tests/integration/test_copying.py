@@ -38,7 +38,7 @@ def fill(where: Where) -> None:
         writer.samples.add(writer.speakers.get("bob").id, OTHER_SPACE, [other])
         transform = fit(vectors, np.repeat(np.arange(20), 3), method="wccn", shrinkage=0.5)
         writer.adaptations.use(SPACE.id, writer.adaptations.add(SPACE, transform, {"a": 1}, "site"))
-        fitted = Calibration(10.0, -4.0, (), ("wideband",), 1.0, (POINT,), 3000)
+        fitted = Calibration(10.0, -4.0, (), (0.0, 1.0), 1.0, (POINT,), 3000)
         made = writer.calibrations.add(SPACE, fitted, HELD_OUT, "site", 0.01)
         writer.calibrations.use(SPACE.id, made)
         writer.switches.switch(writer.switches.begin(SPACE.id, OTHER_SPACE))

@@ -16,8 +16,9 @@ import scipy.signal
 import soundfile
 
 from voiceid.audio import AudioOptions
-from voiceid.domain import EmbeddingSpace, Utterance
+from voiceid.domain import Embedding, Utterance
 from voiceid.errors import AudioInvalid, AudioNotFound, AudioUnreadable
+from voiceid.models.cards import load_cards, shipped_cards_folder
 from voiceid.speech.embedder import Embedder
 from voiceid.speech.encoder import Encoder
 from voiceid.speech.quality import QualityLimits
@@ -38,9 +39,10 @@ class Installed:
 
 @cache
 def opened(models_folder: Path) -> tuple[Encoder, SpeechDetector]:
-    space = EmbeddingSpace("campplus", 192, "-", "-", "-", SpeechOptions().describe())
+    card = load_cards(shipped_cards_folder())["campplus"]
+    space, compensation = card.space(SpeechOptions().describe()), card.compensation()
     model = Installed(models_folder, "campplus")
-    encoder = Encoder.open(model.path, model.sha256, space)
+    encoder = Encoder.open(model.path, model.sha256, space, compensation=compensation)
     return encoder, open_detector(Installed(models_folder, "silero-vad"), SpeechOptions())
 
 
@@ -73,6 +75,7 @@ def test_one_voice_is_nearer_to_itself_than_to_another(embedder: Embedder, ami) 
     assert np.linalg.norm(alice.embedding.vector) == pytest.approx(1, abs=1e-5)
     assert alice.quality.net_speech_s > 2
     assert "narrowband" not in alice.quality.warnings
+    assert alice.quality.telephone == alice.embedding.telephone < 0.1
 
 
 @pytest.mark.parametrize("file_format", ["WAV", "FLAC", "MP3", "OGG", "AIFF"])
@@ -109,6 +112,18 @@ def test_telephone_speech_is_reported(embedder: Embedder, ami) -> None:
     heard = embedder.utterance((narrow, 8000))
     assert "narrowband" in heard.quality.warnings
     assert heard.embedding is not None
+    assert heard.quality.telephone == heard.embedding.telephone > 0.9
+
+
+def test_what_the_encoder_makes_is_the_same_recording_without_a_compensation(
+    embedder: Embedder, ami
+) -> None:
+    clip = (ami.samples("bob-1"), RATE)
+    made, raw = embedder.utterance(clip), embedder.raw.utterance(clip)
+    assert raw.pcm_sha256 == made.pcm_sha256
+    assert raw.embedding.space == embedder.raw.space == embedder.space.raw != embedder.space
+    assert score(made, raw) < 0.99
+    assert raw.quality.telephone is None
 
 
 def test_clipped_speech_is_reported(embedder: Embedder, ami) -> None:
@@ -220,7 +235,7 @@ def test_of_a_long_recording_the_encoder_gets_its_first_speech_only(
 ) -> None:
     embed, lengths = Encoder.embed, []
 
-    def counted(self: Encoder, speech: np.ndarray) -> np.ndarray:
+    def counted(self: Encoder, speech: np.ndarray) -> Embedding:
         lengths.append(len(speech))
         return embed(self, speech)
 

@@ -43,9 +43,13 @@ def test_a_vector_is_decided_about_as_its_clip_is(
     of_clip = vid.identify(home / "door.wav")
     found = vid.identify(
         EmbeddedClip(
-            heard.embedding.vector, heard.embedding.space, net_speech_s=heard.quality.net_speech_s
+            heard.embedding.vector,
+            heard.embedding.space,
+            net_speech_s=heard.quality.net_speech_s,
+            telephone=heard.embedding.telephone,
         )
     )
+    assert heard.embedding.telephone == heard.quality.telephone is not None
     same = ("outcome", "reason", "speaker", "threshold", "gallery_size")
     assert [getattr(found, name) for name in same] == [getattr(of_clip, name) for name in same]
     # It was scaled to unit length a second time: one step of float32.
@@ -72,13 +76,45 @@ def test_without_the_amount_of_speech_there_is_no_measured_threshold(
         vid.identify(EmbeddedClip(heard.embedding.vector, vid.models.space))
 
 
-def test_a_narrowband_vector_gets_the_thresholds_of_its_band(
-    vid: VoiceID, heard: Utterance
+def test_a_vector_as_the_encoder_makes_it_is_decided_about_as_its_clip_is(
+    vid: VoiceID, home: Path, heard: Utterance
 ) -> None:
-    found = vid.identify(
-        EmbeddedClip(heard.embedding.vector, vid.models.space, net_speech_s=4.0, narrowband=True)
+    raw = vid.embed(home / "door.wav", raw=True)
+    assert raw.space == vid.models.space.raw
+    assert raw.space.id != vid.models.space.id
+    of_clip = vid.identify(home / "door.wav")
+    speech_s = heard.quality.net_speech_s
+    for telephone in (None, 0.0, 1.0):  # it is read off the vector, whatever is said of it
+        found = vid.identify(EmbeddedClip(3 * raw.vector, raw.space, speech_s, telephone))
+        same = ("outcome", "reason", "speaker", "gallery_size")
+        assert [getattr(found, name) for name in same] == [getattr(of_clip, name) for name in same]
+        assert found.embedding_space == vid.models.space
+        assert found.score == pytest.approx(of_clip.score, abs=1e-5)
+        assert found.threshold.value == pytest.approx(of_clip.threshold.value, abs=1e-5)
+    ranked = vid.search(EmbeddedClip(raw.vector, raw.space.id))
+    expected = vid.search(EmbeddedClip(heard.embedding.vector, heard.embedding.space))
+    assert [one.speaker for one in ranked] == [one.speaker for one in expected]
+    scores = [[one.score for one in some] for some in (ranked, expected)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+
+
+def test_a_vector_whose_line_is_not_known_gets_the_threshold_of_a_telephone(
+    vid: VoiceID, home: Path, heard: Utterance
+) -> None:
+    """Carol is enrolled by vectors, and the line of hers is not known either."""
+    np.save(home / "vectors.npy", heard.embedding.vector[None])
+    (home / "names.txt").write_text("carol\n")
+    vid.speakers.remove("alice")
+    vid.speakers.import_embeddings(
+        home / "vectors.npy", vid.models.space, ids=home / "names.txt", net_speech_s=4.0
     )
-    assert "crossband" in found.threshold.source
+
+    def threshold(telephone: float | None) -> float:
+        clip = EmbeddedClip(heard.embedding.vector, vid.models.space, 4.0, telephone)
+        return vid.identify(clip).threshold.value
+
+    assert threshold(None) == threshold(1.0)
+    assert threshold(0.0) < threshold(0.5) < threshold(1.0)
 
 
 @pytest.mark.parametrize(

@@ -366,14 +366,14 @@ def test_a_calibration_lets_the_next_enrolment_pass_that_was_refused_for_want_of
     session._models_in_use[speaker_model.card.name] = model
     session._latest = None
     for _ in range(2):
-        with pytest.raises(ThresholdUnavailable, match="no operating point"):
+        with pytest.raises(ThresholdUnavailable, match="nothing was measured of campplus"):
             vid.enroll("alice", paths)
 
     points = tuple(
         CalibratedPoint(fmr, llr, (0.0, 0.1), 0.1, (0.0, 0.1))
         for fmr, llr in ((0.1, 0.0), (0.001, 1.0))
     )
-    calibration = Calibration(10.0, -4.0, (), ("wideband",), 1.0, points, 3000)
+    calibration = Calibration(10.0, -4.0, (), (0.0, 1.0), 1.0, points, 3000)
     held_out = HeldOut(10, 100, 1000, 0.01, 0.1, 0.1, {"0.01": 0.1}, {"0.01": 0.1})
     with session.change("calibrate") as change:
         number = change.writer.calibrations.add(vid.models.space, calibration, held_out, "x", None)

@@ -8,7 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,15 @@ from voiceid import (
     ModelUnknown,
     NotEnoughSpeech,
     Outcome,
+    Reason,
+    Sample,
     SpaceMismatch,
     SpeakerNotFound,
     SwitchStatus,
+    Utterance,
     VoiceID,
 )
+from voiceid.domain import NewSample
 
 ROOT = Path(__file__).resolve().parents[2]
 KEEPING = {"enrollment.keep_audio": True}
@@ -121,11 +126,14 @@ def test_samples_keep_all_that_is_known_of_them(vid: VoiceID) -> None:
     assert after[: len(before)] != made
     assert {one.vector.shape for one in made} == {(256,)}
     for old, new in zip(before, made, strict=True):
-        same = ("pcm_sha256", "source_name", "label", "overrides", "created_at", "quality")
+        same = ("pcm_sha256", "source_name", "label", "overrides", "created_at")
         assert [getattr(old, one) for one in same] == [getattr(new, one) for one in same]
+        # All but the posterior of a telephone, which is the model's.
+        assert replace(new.quality, telephone=old.quality.telephone) == old.quality
     with VoiceID.open(overrides={"model": "ge2e"}) as other:
         original = other.embed("alice-1.wav")
     assert float(original.vector @ made[0].vector) > 0.999999
+    assert made[0].quality.telephone == pytest.approx(original.telephone, abs=1e-5)
     assert vid.database.check() == []
 
 
@@ -365,3 +373,86 @@ def test_a_box_with_other_speech_settings_accepts_no_speaker(vid: VoiceID) -> No
     other = {"speech.threshold": 0.6}
     with VoiceID.open(overrides=other) as door:
         assert door.identify("alice-4.wav").outcome is Outcome.REJECTED  # no speaker in its space
+
+
+def enroll_as_the_encoder_makes_it(vid: VoiceID, name: str, fresh: Sequence[Sample]) -> None:
+    """Enrol a speaker as it was before embeddings were compensated, by recordings enrolled now."""
+    new = []
+    for sample in fresh:
+        embedding = vid.embed(sample.source_name, raw=True)
+        quality = replace(sample.quality, telephone=None)
+        heard = Utterance(sample.source_name, sample.pcm_sha256, quality, embedding)
+        new.append(NewSample(heard, sample.overrides, sample.label))
+    with vid._session.change("enroll") as change:
+        speakers = change.writer.speakers
+        speaker = speakers.find(name) or speakers.add(name)
+        change.writer.samples.add(speaker.id, vid.models.space.raw, new)
+
+
+def centroid_of(vid: VoiceID, name: str) -> np.ndarray:
+    with vid._session.store.read() as reader:
+        return reader.centroids.of(reader.speakers.get(name).id, vid.models.space.id)
+
+
+def test_a_gallery_from_before_the_compensation_comes_over_without_audio(
+    vid: VoiceID, place: Path
+) -> None:
+    fresh = {name: vid.samples.list(name) for name in ("alice", "bob")}
+    with VoiceID.open(place / "old") as old:
+        enroll_as_the_encoder_makes_it(old, "alice", fresh["alice"])
+        enroll_as_the_encoder_makes_it(old, "bob", fresh["bob"][:1])
+        assert old.identify("alice-4.wav").reason is Reason.GALLERY_EMPTY
+        assert old.enroll("carol", ["carol-1.wav", "carol-2.wav"]).enrolled
+        of_carol, centroid = old.samples.list("carol"), centroid_of(old, "carol")
+
+        found = old.models.switch.prepare("campplus")
+        assert (found.state, found.behind, found.partly) == ("ready", (), ())
+        assert (found.speakers, found.recordings, found.prepared, found.waiting) == (2, 3, 3, 0)
+        # A process of before is still running.
+        enroll_as_the_encoder_makes_it(old, "bob", fresh["bob"][1:])
+        found = old.models.switch.commit()
+        assert (found.state, found.prepared, found.behind) == ("switched", 4, ())
+        assert not list((place / "old").glob("audio/*"))
+
+        for name, clip in (("alice", "alice-4.wav"), ("bob", "bob-3.wav")):
+            decision = old.identify(clip)
+            assert (decision.outcome, decision.speaker.name) == (Outcome.ACCEPTED, name)
+            same = vid.verify(name, clip)
+            assert decision.score == pytest.approx(same.score, abs=1e-5)
+            assert decision.threshold.value == pytest.approx(same.threshold.value, abs=1e-5)
+            np.testing.assert_allclose(centroid_of(old, name), centroid_of(vid, name), atol=1e-6)
+            made = [one for one in old.samples.list(name) if one.space_id == old.models.space.id]
+            assert len(made) == len(fresh[name])
+            for one, other in zip(made, fresh[name], strict=True):
+                telephone = one.quality.telephone
+                assert telephone == pytest.approx(other.quality.telephone, abs=1e-5)
+                assert replace(one.quality, telephone=None) == replace(
+                    other.quality, telephone=None
+                )
+                assert (one.pcm_sha256, one.label) == (other.pcm_sha256, other.label)
+        assert [one.id for one in old.samples.list("carol")] == [one.id for one in of_carol]
+        assert np.array_equal(centroid_of(old, "carol"), centroid)
+        assert old.identify("carol-1.wav", allow_replayed=True).speaker.name == "carol"
+
+        with pytest.raises(ChangeRefused, match="uses campplus already"):
+            old.models.switch.prepare("campplus")
+        assert old.models.switch.finish() == 4
+        assert {one.space_id for name in fresh for one in old.samples.list(name)} == {
+            old.models.space.id
+        }
+        assert old.identify("alice-4.wav").speaker.name == "alice"
+        assert old.database.check() == []
+
+
+def test_a_gallery_from_before_that_is_given_up_is_as_it_was(vid: VoiceID, place: Path) -> None:
+    fresh = vid.samples.list("alice")
+    with VoiceID.open(place / "old") as old:
+        enroll_as_the_encoder_makes_it(old, "alice", fresh)
+        before = {one.id for one in old.samples.list("alice")}
+        old.models.switch.prepare("campplus")
+        assert len(old.samples.list("alice")) == 2 * len(fresh)
+        assert old.models.switch.cancel().prepared == len(fresh)
+        assert {one.id for one in old.samples.list("alice")} == before
+        assert old.models.switch.status() is None
+        assert old.identify("alice-4.wav").reason is Reason.GALLERY_EMPTY
+        assert old.database.check() == []

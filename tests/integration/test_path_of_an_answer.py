@@ -1,9 +1,9 @@
 """How far a question goes through the program: files that it crosses, and SQL that it takes.
 
 A crossing is a call of a function in another file of the package (`crossings`); decoding and
-hearing, which are the work itself, are left out.  Statements are counted as SQLAlchemy gives them
-to the driver: one of several rows is one.  BEGIN and COMMIT, and the waiting for a turn (PRAGMA
-busy_timeout), are left out.
+hearing, with the compensation of what was heard, are the work itself and left out.  Statements are
+counted as SQLAlchemy gives them to the driver: one of several rows is one.  BEGIN and COMMIT, and
+the waiting for a turn (PRAGMA busy_timeout), are left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sqlalchemy import event
 
 from voiceid import VoiceID
 
-THE_WORK = ("audio/", "speech/")
+THE_WORK = ("audio/", "speech/", "decision/compensation.py")
 THE_CHECK = re.compile(r"FROM changes\b.* DESC", re.DOTALL)
 """The newest point of the change feed: whether the index has seen all that there is."""
 

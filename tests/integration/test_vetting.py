@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from voiceid import ChangeRefused, VoiceID
+from voiceid import ChangeRefused, EmbeddedClip, VoiceID
 
 Clips = Callable[[str, str], list[Path]]
 
@@ -56,37 +58,76 @@ def test_a_mean_of_several_people_is_not_taken_for_a_new_one(
     ]
     files = write(tmp_path, ["wolf"], [means[0] / 2 + means[1] / 2])
     with pytest.raises(ChangeRefused, match=r"wolf passes for several speakers: .*alice"):
-        gallery.speakers.import_embeddings(
-            **files, space=gallery.models.space, net_speech_s=3.0, narrowband=True
-        )
+        gallery.speakers.import_embeddings(**files, space=gallery.models.space, net_speech_s=3.0)
     files = write(tmp_path, ["al", "lee"], [means[0], means[0] + 0.01 * np.eye(len(means[0]))[0]])
     with pytest.raises(ChangeRefused, match=r"the voice of al passes for several speakers: .*lee"):
         gallery.speakers.import_embeddings(**files, space=gallery.models.space, net_speech_s=3.0)
     assert [s.name for s in gallery.speakers.list()] == ["alice", "bob"]
 
 
-def test_a_declared_bandwidth_lowers_no_threshold_unless_the_file_is_trusted(
+def declared(exported: Path, telephone: float | None) -> Path:
+    """Write a file anew in which somebody says this of every sample, with a checksum that fits."""
+    *lines, end = map(json.loads, exported.read_bytes().splitlines())
+    for line in lines[1:]:
+        for sample in line["samples"]:
+            sample["quality"]["telephone"] = telephone
+    body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    end["sha256"] = hashlib.sha256(body).hexdigest()
+    exported.with_name("declared.jsonl").write_bytes(body + json.dumps(end).encode() + b"\n")
+    return exported.with_name("declared.jsonl")
+
+
+def test_a_declared_line_lowers_no_threshold_unless_the_file_is_trusted(
     gallery: VoiceID, clips: Clips, tmp_path: Path
 ) -> None:
-    probe = clips("MEE068", "trn00")[1]
-    files = write(tmp_path, ["carol"], vectors_of(gallery, clips("MEE068", "trn00")[:1]))
+    *enrolled, probe = clips("MEE068", "trn00")
+    gallery.enroll("carol", enrolled)
+    gallery.speakers.export(tmp_path / "carol.jsonl", ["carol"])
+    gallery.speakers.remove("carol")
+    heard = gallery.embed(probe)
 
-    def threshold(*, narrowband: bool, trust: bool) -> float:
-        gallery.speakers.import_embeddings(
-            **files,
-            space=gallery.models.space,
-            net_speech_s=3.0,
-            narrowband=narrowband,
-            trust=trust,
-        )
-        decision = gallery.verify("carol", probe)
+    def threshold(telephone: float | None, *, trust: bool) -> float:
+        gallery.speakers.import_file(declared(tmp_path / "carol.jsonl", telephone), trust=trust)
+        kept = {sample.quality.telephone for sample in gallery.samples.list("carol")}
+        assert kept == {telephone if trust else None}
+        assert gallery.database.check() == []
+        # Of a telephone, so that it is the enrolment that tells the thresholds apart.
+        clip = EmbeddedClip(heard.vector, heard.space, net_speech_s=3.0, telephone=1.0)
+        found = gallery.identify(clip)
+        assert found.candidates[0].speaker.name == "carol"
         gallery.speakers.remove("carol")
-        return decision.threshold.value
+        return found.threshold.value
 
-    believed = [threshold(narrowband=narrowband, trust=True) for narrowband in (False, True)]
-    assert believed[0] != believed[1]
-    for narrowband in (False, True):
-        assert threshold(narrowband=narrowband, trust=False) >= max(believed)
+    believed = [threshold(telephone, trust=True) for telephone in (0.0, 0.5, 1.0)]
+    assert believed == sorted(set(believed))
+    assert threshold(None, trust=True) == believed[-1]
+    for telephone in (0.0, 0.5, 1.0, None):
+        assert threshold(telephone, trust=False) == believed[-1]
+
+
+def test_vectors_as_the_encoder_makes_them_are_enrolled_as_their_recordings_are(
+    gallery: VoiceID, clips: Clips, tmp_path: Path
+) -> None:
+    *paths, probe = clips("MEE068", "trn00")
+    gallery.enroll("carol", paths)
+    heard = centroid_of(gallery, "carol")
+    gallery.speakers.remove("carol")
+    for raw in (True, False):
+        embedded = [gallery.embed(path, raw=raw) for path in paths]
+        files = write(tmp_path, ["carol"] * len(paths), [one.vector for one in embedded])
+        given = {**files, "space": embedded[0].space, "net_speech_s": 3.0, "append": True}
+        assert gallery.speakers.import_embeddings(**given).samples == len(paths)
+        np.testing.assert_allclose(centroid_of(gallery, "carol"), heard, atol=1e-6)
+        assert gallery.database.check() == []
+        decision = gallery.verify("carol", probe)
+        assert decision.accepted
+        assert gallery.identify(probe).speaker.name == "carol"
+        gallery.speakers.remove("carol")
+
+
+def centroid_of(vid: VoiceID, name: str) -> np.ndarray:
+    with vid._session.store.read() as reader:
+        return reader.centroids.of(reader.speakers.get(name).id, vid.models.space.id)
 
 
 def test_an_export_with_samples_of_two_voices_is_refused(

@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 
 from voiceid.domain import (
     Candidate,
+    Condition,
     Decision,
+    EmbeddedClip,
     Embedding,
     EmbeddingSpace,
+    Enrolled,
     Outcome,
     QualityReport,
     Reason,
@@ -23,8 +26,9 @@ from voiceid.domain import (
     Threshold,
     speaker_key,
     speaker_name,
+    telephone_share,
 )
-from voiceid.errors import SpaceMismatch, SpeakerNameInvalid
+from voiceid.errors import AudioInvalid, SpaceMismatch, SpeakerNameInvalid
 
 SPACE = EmbeddingSpace("net", 4, "aa", "fbank", "whole", "vad")
 QUALITY = QualityReport(3.0, 2.5, 20.0, 0.0, 7000.0, 16000, -20.0)
@@ -72,7 +76,9 @@ def test_the_json_of_a_decision_has_the_documented_keys() -> None:
     }
 
 
-@pytest.mark.parametrize("field", ["weights_sha256", "frontend", "windowing", "speech"])
+@pytest.mark.parametrize(
+    "field", ["weights_sha256", "frontend", "windowing", "speech", "compensation", "adaptation"]
+)
 def test_every_fact_of_a_space_tells_it_from_others(field: str) -> None:
     other = dataclasses.replace(SPACE, **{field: "different"})
     assert other.id != SPACE.id
@@ -83,6 +89,17 @@ def test_every_fact_of_a_space_tells_it_from_others(field: str) -> None:
 def test_the_id_of_a_space_never_changes() -> None:
     # It is written in databases: a change here orphans every enrolment.
     assert SPACE.id == "net-e5c477454123"
+    compensated = dataclasses.replace(SPACE, compensation="ab" * 8)
+    assert compensated.id == "net-92b41438fea8"
+    adapted = dataclasses.replace(compensated, adaptation="wccn " + "cd" * 8)
+    assert adapted.id == "net-e1b9678f3f8e"
+    assert dataclasses.replace(SPACE, adaptation="wccn " + "cd" * 8).id == "net-2075fecb5d94"
+    assert compensated.raw == adapted.raw == SPACE.raw == SPACE
+
+
+def test_a_compensation_is_not_taken_for_an_adaptation_of_the_same_name() -> None:
+    one, other = ({name: "x"} for name in ("compensation", "adaptation"))
+    assert dataclasses.replace(SPACE, **one).id != dataclasses.replace(SPACE, **other).id
 
 
 @pytest.mark.parametrize("bad", ["", "  ", "a\nb", "a\x1b[2Jb", "x" * 129, "a\u202eb", "\ud800"])
@@ -110,3 +127,63 @@ def test_an_embedding_prints_its_shape_and_values() -> None:
     shown = Embedding(np.array([0.6, 0.8, 0, 0], dtype=np.float32), SPACE).to_dict()
     assert shown["shape"] == [4]
     assert shown["embedding"][0] == pytest.approx(0.6)
+    assert shown["telephone"] is None
+    known = Embedding(np.array([0.6, 0.8, 0, 0], dtype=np.float32), SPACE, 0.25)
+    assert known.to_dict()["telephone"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("telephone", "mean"), [([0.0], 0.0), ([0.5, 1.0], 0.75), ([None], 1.0), ([None, 0.0], 0.5)]
+)
+def test_a_line_that_is_not_known_counts_as_a_telephone(
+    telephone: list[float | None], mean: float
+) -> None:
+    assert telephone_share(telephone) == mean
+
+
+@pytest.mark.parametrize("telephone", [-0.1, 1.01, float("nan"), True, "1"])
+def test_a_clip_whose_line_is_no_share_is_refused(telephone: object) -> None:
+    with pytest.raises(AudioInvalid, match="telephone of the embedded clip"):
+        EmbeddedClip([1.0, 0, 0, 0], SPACE, 3.0, telephone)
+    with pytest.raises((TypeError, ValueError), match="telephone of a recording"):
+        QualityReport.of_exact({**QUALITY.exact(), "telephone": telephone})
+
+
+@pytest.mark.parametrize("telephone", [None, 0, 0.25, 1.0])
+def test_a_report_is_read_back_with_its_line(telephone: float | None) -> None:
+    assert EmbeddedClip([1.0, 0, 0, 0], SPACE, 3.0, telephone).telephone == telephone
+    report = dataclasses.replace(QUALITY, telephone=telephone)
+    assert QualityReport.of_exact(json.loads(json.dumps(report.exact()))) == report
+    older = {key: value for key, value in report.exact().items() if key != "telephone"}
+    assert QualityReport.of_exact(older).telephone is None
+
+
+def heard(
+    telephone: float | None, net_speech_s: float = 2.5, snr_db: float = 20.0
+) -> QualityReport:
+    return dataclasses.replace(
+        QUALITY, telephone=telephone, net_speech_s=net_speech_s, snr_db=snr_db
+    )
+
+
+def test_a_comparison_is_over_a_telephone_as_far_as_both_sides_are() -> None:
+    call, clear, unknown = heard(0.8), heard(0.0), heard(None)
+    assert Condition.of(call, [call]).telephone == pytest.approx(0.64)
+    assert Condition.of(call, [call, clear]).telephone == pytest.approx(0.8 * 0.4)
+    assert Condition.of(clear, [unknown]).telephone == 0.0
+    assert Condition.of(unknown, [unknown]).telephone == 1.0
+    joined = Condition.of_joined([call, heard(0.4, 1.0, 5.0)], [clear, unknown])
+    assert joined == Condition(3.5, 5.0, 5.0, 2, pytest.approx(0.6 * 0.5), -20.0)
+
+
+def test_of_two_clips_the_shorter_is_asked_about_and_the_line_is_that_of_both() -> None:
+    one, other = heard(0.25, 4.0, 30.0), heard(0.5, 2.0, 10.0)
+    expected = Condition(2.0, 10.0, 4.0, 1, 0.125, -20.0)
+    assert Condition.of_two(one, other) == Condition.of_two(other, one) == expected
+
+
+def test_an_enrolment_is_compared_as_its_samples_are() -> None:
+    clip, samples = heard(0.75), [heard(0.5), heard(1.0)]
+    alice = Enrolled(SpeakerRef(1, "alice"), 0.75, 2, 5.0, None, None)
+    found = alice.against(2.5, telephone=0.75, snr_db=20.0, level_dbfs=-20.0)
+    assert found == Condition.of(clip, samples)

@@ -15,10 +15,19 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_voices import OTHER_SPACE, SPACE, random_unit, sample, unprivileged
+from random_voices import (
+    OTHER_SPACE,
+    SPACE,
+    model_of,
+    random_compensation,
+    random_unit,
+    sample,
+    unprivileged,
+)
 
 from voiceid import exchange
-from voiceid.domain import EmbeddingSpace, SpeakerDetails
+from voiceid.decision import embeddings
+from voiceid.domain import SpeakerDetails
 from voiceid.errors import (
     ChangeRefused,
     GalleryFileInvalid,
@@ -28,8 +37,10 @@ from voiceid.errors import (
     VoiceIDError,
 )
 from voiceid.exchange import gallery_file
-from voiceid.store import Store
+from voiceid.speech.speaker_model import SpeakerModel
+from voiceid.store import Store, maintenance
 
+MODEL = model_of(SPACE)
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -80,10 +91,15 @@ def write(store: Store, path: Path, *names: str) -> exchange.Exchanged:
 
 
 def read(
-    target: Store, path: Path, *, append: bool = False, space: EmbeddingSpace = SPACE
+    target: Store,
+    path: Path,
+    *,
+    append: bool = False,
+    trust: bool = True,
+    model: SpeakerModel = MODEL,
 ) -> exchange.Exchanged:
-    with exchange.read_gallery(space, path) as speakers, target.write() as writer:
-        return speakers.add_to(writer, append=append, trust=True)
+    with exchange.read_gallery(model, path) as speakers, target.write() as writer:
+        return speakers.add_to(writer, append=append, trust=trust)
 
 
 SET_HERE: dict[str, object] = {"id": 0, "overrides": None}
@@ -196,8 +212,88 @@ def test_a_folder_that_is_not_there_or_not_ours_is_reported(store: Store, tmp_pa
 
 def test_another_space_is_refused(target: Store, file: Path) -> None:
     with pytest.raises(SpaceMismatch):
-        read(target, file, space=OTHER_SPACE)
+        read(target, file, model=model_of(OTHER_SPACE))
     assert contents(target) == []
+
+
+def heard_over(store: Store, *telephone: float | None) -> None:
+    """Add eve, with a sample for each."""
+    rng, new = np.random.default_rng(6), []
+    for share in telephone:
+        one = sample(random_unit(rng))
+        quality = replace(one.utterance.quality, telephone=share)
+        new.append(replace(one, utterance=replace(one.utterance, quality=quality)))
+    with store.write() as writer:
+        writer.samples.add(writer.speakers.add("eve").id, SPACE, new)
+
+
+@pytest.mark.parametrize("append", [False, True])
+@pytest.mark.parametrize("trust", [False, True])
+def test_what_a_file_says_of_the_line_is_believed_with_trust_alone(
+    store: Store, target: Store, tmp_path: Path, trust: bool, append: bool
+) -> None:
+    heard_over(store, 0.0, 0.75)
+    write(store, tmp_path / "eve.jsonl", "eve")
+    lines = parsed(tmp_path / "eve.jsonl")
+    assert [one["quality"]["telephone"] for one in lines[1]["samples"]] == [0.0, 0.75]
+    if append:  # she is there already, and gets one of the two
+        first = [lines[0], {**lines[1], "samples": lines[1]["samples"][:1]}]
+        (tmp_path / "first.jsonl").write_bytes(sealed(first))
+        read(target, tmp_path / "first.jsonl", trust=trust)
+    done = read(target, tmp_path / "eve.jsonl", append=append, trust=trust)
+    assert done.samples == (1 if append else 2)
+    with target.read() as reader:
+        found = reader.samples.of(reader.speakers.get("eve").id)
+        [owner] = reader.centroids.owners(reader.centroids.ids(SPACE.id).tolist()).values()
+    assert [one.quality.telephone for one in found] == ([0.0, 0.75] if trust else [None, None])
+    assert [one.overrides for one in found] == [("trusted_import",) if trust else ()] * 2
+    assert owner.telephone == (0.375 if trust else 1.0)
+    assert maintenance.check(target) == []
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.5, float("nan"), "0", True])
+def test_a_share_of_a_telephone_that_cannot_be_is_refused(
+    target: Store, file: Path, wrong: object
+) -> None:
+    lines = parsed(file)
+    lines[1]["samples"][0]["quality"]["telephone"] = wrong
+    file.write_bytes(sealed(lines))
+    with pytest.raises(GalleryFileInvalid, match="telephone of a recording is"):
+        read(target, file)
+    assert contents(target) == []
+
+
+def test_a_file_of_an_older_program_says_nothing_of_the_line(target: Store, file: Path) -> None:
+    lines = parsed(file)
+    for line in lines[1:]:
+        for one in line["samples"]:
+            del one["quality"]["telephone"]
+    del lines[0]["embedding_space"]["compensation"]
+    file.write_bytes(sealed(lines))
+    assert read(target, file).samples == 3
+    with target.read() as reader:
+        owners = reader.centroids.owners(reader.centroids.ids(SPACE.id).tolist())
+        assert {owner.telephone for owner in owners.values()} == {1.0}
+    assert maintenance.check(target) == []
+
+
+def test_a_file_of_embeddings_as_the_encoder_makes_them_is_compensated(
+    store: Store, target: Store, file: Path
+) -> None:
+    """So that an export from before a model was compensated is not lost."""
+    compensation = random_compensation(np.random.default_rng(5))
+    space = replace(SPACE, compensation=compensation.digest[:16])
+    assert read(target, file, model=model_of(space, compensation)).samples == 3
+    with target.read() as reader, store.read() as old:
+        assert reader.spaces.dims() == {space.id: space.dim}
+        for name in ("Älice", "bob"):
+            raw = [one.vector for one in old.samples.of(old.speakers.get(name).id, SPACE.id)]
+            expected = embeddings.centroid(compensation.apply(np.array(raw)))
+            found = reader.centroids.of(reader.speakers.get(name).id, space.id)
+            np.testing.assert_allclose(found, expected, atol=2e-7)
+    assert maintenance.check(target) == []
+    with pytest.raises(SpaceMismatch):
+        read(target, file, model=model_of(space))
 
 
 def test_who_is_there_is_refused_or_gets_what_is_missing(

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,19 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_voices import DIM, OTHER_SPACE, SPACE, random_unit
+from random_voices import DIM, OTHER_SPACE, SPACE, model_of, random_compensation, random_unit
 
 from voiceid import exchange
 from voiceid.decision import embeddings
-from voiceid.domain import Embedding, NewSample, QualityReport, Utterance, moment, speaker_key
+from voiceid.domain import (
+    Embedding,
+    NewSample,
+    QualityReport,
+    Speaker,
+    Utterance,
+    moment,
+    speaker_key,
+)
 from voiceid.errors import (
     ChangeRefused,
     ExtraMissing,
@@ -30,8 +39,10 @@ from voiceid.errors import (
     VoiceIDError,
 )
 from voiceid.exchange import EmbeddingFacts, Exchanged
+from voiceid.speech.speaker_model import SpeakerModel
 from voiceid.store import Store, maintenance
 
+MODEL = model_of(SPACE)
 FACTS = EmbeddingFacts(space=SPACE.id, net_speech_s=12.0)
 anything = settings(
     deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -62,8 +73,9 @@ def read(
     facts: EmbeddingFacts = FACTS,
     *,
     append: bool = False,
+    model: SpeakerModel = MODEL,
 ) -> Exchanged:
-    with exchange.read_embeddings(SPACE, path, ids, facts) as speakers, store.write() as writer:
+    with exchange.read_embeddings(model, path, ids, facts) as speakers, store.write() as writer:
         return speakers.add_to(writer, append=append, trust=True)
 
 
@@ -100,7 +112,7 @@ def test_ten_thousand_rows_are_what_enrolling_them_one_by_one_makes(
 def test_what_was_not_measured_is_said_to_be_unknown_and_goes_through_an_export(
     store: Store, tmp_path: Path
 ) -> None:
-    facts = EmbeddingFacts(SPACE.id, 7.5, narrowband=True, label="Phone", groups=("Staff",))
+    facts = EmbeddingFacts(SPACE.id, 7.5, label="Phone", groups=("Staff",))
     read(store, *write(tmp_path, vectors(1), ["alice"]), facts)
     with store.read() as reader:
         alice = reader.speakers.get("alice")
@@ -115,12 +127,13 @@ def test_what_was_not_measured_is_said_to_be_unknown_and_goes_through_an_export(
         "level_dbfs": None,
         "judged_speech_s": None,
         "unheard": [],
-        "warnings": ["narrowband"],
+        "telephone": None,
+        "warnings": [],
     }
     told = hashlib.sha256(f"voiceid embedding {SPACE.id}\n".encode() + one.vector.tobytes())
     assert one.pcm_sha256 == told.hexdigest()
     with (
-        exchange.read_gallery(SPACE, tmp_path / "out.jsonl") as speakers,
+        exchange.read_gallery(MODEL, tmp_path / "out.jsonl") as speakers,
         Store.open(tmp_path / "other.sqlite3").write() as writer,
     ):
         speakers.add_to(writer, append=False, trust=True)
@@ -180,6 +193,17 @@ def test_an_array_that_is_damaged_anywhere_is_imported_whole_or_refused(
         assert maintenance.check(store) == []
         for one in writer.speakers.all():
             writer.speakers.remove(one.id)
+
+
+@pytest.mark.parametrize("n_bytes", [6, 7, 8, 9, 10, 12, 40])
+def test_an_array_that_ends_in_its_header_is_refused(
+    store: Store, tmp_path: Path, n_bytes: int
+) -> None:
+    path, ids = write(tmp_path, vectors(3), ["a", "b", "c"])
+    path.write_bytes(path.read_bytes()[:n_bytes])
+    with pytest.raises(GalleryFileInvalid, match="damaged"):
+        read(store, path, ids)
+    assert enrolled(store) == {}
 
 
 def spoilt(row: int, value: float) -> np.ndarray:
@@ -253,6 +277,67 @@ def test_the_space_and_the_speech_are_never_guessed(store: Store, tmp_path: Path
     assert enrolled(store) == {}
 
 
+COMPENSATION = random_compensation(np.random.default_rng(2))
+COMPENSATED = replace(SPACE, compensation=COMPENSATION.digest[:16])
+
+
+def test_vectors_as_the_encoder_makes_them_give_the_centroids_of_compensated_ones(
+    store: Store, tmp_path: Path
+) -> None:
+    model, raw = model_of(COMPENSATED, COMPENSATION), vectors(4)
+    assert COMPENSATED.raw.id == SPACE.id != COMPENSATED.id
+    path, ids = write(tmp_path, raw, ["alice", "bob", "bob", "carol"])
+    read(store, path, ids, FACTS, append=True, model=model)
+    write(tmp_path, 2 * COMPENSATION.apply(raw), ["alice", "bob", "bob", "carol"])
+    other = Store.open(tmp_path / "other.sqlite3")
+    read(other, path, ids, replace(FACTS, space=COMPENSATED.id), append=True, model=model)
+    for one in (store, other):
+        with one.read() as reader:
+            assert reader.spaces.dims() == {COMPENSATED.id: DIM}
+            owners = reader.centroids.owners(reader.centroids.ids(COMPENSATED.id).tolist())
+            assert {owner.telephone for owner in owners.values()} == {1.0}
+        assert maintenance.check(one) == []
+    of_raw, of_compensated = (
+        {owner.name: centroid for owner, centroid in centroids_of(one)} for one in (store, other)
+    )
+    assert list(of_raw) == list(of_compensated) == ["alice", "bob", "carol"]
+    for name, centroid in of_raw.items():
+        np.testing.assert_allclose(centroid, of_compensated[name], atol=2e-7)
+    expected = embeddings.centroid(COMPENSATION.apply(raw[1:3]))
+    np.testing.assert_allclose(of_raw["bob"], expected, atol=2e-7)
+    assert np.dot(of_raw["bob"], embeddings.centroid(raw[1:3])) < 0.999, "something was taken out"
+    other.close()
+
+
+def centroids_of(store: Store) -> list[tuple[Speaker, np.ndarray]]:
+    with store.read() as reader:
+        return [(one, reader.centroids.of(one.id, COMPENSATED.id)) for one in reader.speakers.all()]
+
+
+def test_without_a_compensation_no_other_space_is_taken_for_the_encoders_own(
+    store: Store, tmp_path: Path
+) -> None:
+    path, ids = write(tmp_path, vectors(2), ["a", "b"])
+    for space in (SPACE, OTHER_SPACE):
+        with pytest.raises(SpaceMismatch, match=space.id):
+            read(store, path, ids, replace(FACTS, space=space.id), model=model_of(COMPENSATED))
+    assert enrolled(store) == {}
+
+
+def test_a_vector_of_which_the_compensation_leaves_nothing_is_reported_with_its_row(
+    store: Store, tmp_path: Path
+) -> None:
+    mean = np.zeros((2, DIM), np.float32)
+    kept = np.diag(np.append(np.zeros(1), np.ones(DIM - 1))).astype(np.float32)
+    rest = replace(COMPENSATION, means=mean, matrix=kept)
+    array = vectors(3)
+    array[1] = np.eye(DIM)[0]
+    path, ids = write(tmp_path, array, ["a", "b", "c"])
+    with pytest.raises(GalleryFileInvalid, match=r"row 2: a vector .* has no direction"):
+        read(store, path, ids, model=model_of(COMPENSATED, rest))
+    assert enrolled(store) == {}
+
+
 def test_one_vector_under_two_names_is_refused_as_one_recording_would_be(
     store: Store, tmp_path: Path
 ) -> None:
@@ -288,8 +373,8 @@ def test_append_adds_what_is_missing_and_takes_more_rows_of_a_name(
 
 
 ROWS: list[dict[str, Any]] = [
-    {"name": "alice", "net_speech_s": 4.5, "narrowband": True, "label": "phone"},
-    {"name": "bob, jr.", "net_speech_s": 9.0, "narrowband": False, "label": ""},
+    {"name": "alice", "net_speech_s": 4.5, "label": "phone"},
+    {"name": "bob, jr.", "net_speech_s": 9.0, "label": ""},
 ]
 DETAILS = [
     {"groups": ["staff", "night"], "created_at": "2026-01-02T03:04:05+00:00"},
@@ -303,7 +388,7 @@ def columns_of(store: Store) -> list[tuple[object, ...]]:
         return [
             (
                 *(one.name, one.groups, one.created_at.isoformat(), clip.pcm_sha256),
-                *(clip.quality.net_speech_s, clip.quality.narrowband, clip.label),
+                *(clip.quality.net_speech_s, clip.quality.telephone, clip.label),
             )
             for one in reader.speakers.all()
             for clip in reader.samples.of(one.id)
@@ -311,8 +396,8 @@ def columns_of(store: Store) -> list[tuple[object, ...]]:
 
 
 EXPECTED = [
-    ("alice", ("night", "staff"), "2026-01-02T03:04:05+00:00", DIGESTS[0], 4.5, True, "phone"),
-    ("bob, jr.", (), "2026-02-03T00:00:00+00:00", DIGESTS[1], 9.0, False, ""),
+    ("alice", ("night", "staff"), "2026-01-02T03:04:05+00:00", DIGESTS[0], 4.5, None, "phone"),
+    ("bob, jr.", (), "2026-02-03T00:00:00+00:00", DIGESTS[1], 9.0, None, ""),
 ]
 
 
@@ -346,7 +431,6 @@ def test_a_list_may_say_more_of_each_row(store: Store, tmp_path: Path, suffix: s
         ("net_speech_s", "soon", "row 2: net_speech_s"),
         ("net_speech_s", float("nan"), "row 2: net_speech_s"),
         ("net_speech_s", None, "row 2: net_speech_s"),
-        ("narrowband", "perhaps", "row 2: narrowband: 'perhaps' is neither"),
         ("label", "a;b", "row 2: label"),
         ("groups", ["x" * 65], "row 2: groups"),
         ("created_at", "yesterday", "row 2: created_at"),
@@ -370,6 +454,8 @@ def test_a_field_that_cannot_be_is_named(
     ("text", "told"),
     [
         ("name,speech\na,1\nb,1\n", "unknown column 'speech'"),
+        ("name,narrowband\na,1\nb,1\n", "unknown column 'narrowband'"),
+        ("name,telephone\na,0\nb,0\n", "unknown column 'telephone'"),
         ("net_speech_s\n1\n2\n", "no column 'name'"),
         ("name\na\nb,c\n", "line 3: 2 cells"),
         ('name\n"a\n', "not a CSV file"),
@@ -448,7 +534,8 @@ def test_a_table_that_says_its_space_needs_no_word_of_it_and_contradicts_another
         ({"embedding": [None, [1.0] * DIM]}, "row 1: there is no vector"),
         ({"embedding": [[1.0] * DIM, [1.0] * (DIM - 1) + [None]]}, "row 2: a vector is not finite"),
         ({"net_speech_s": [1.0, None]}, "row 2: net_speech_s"),
-        ({"narrowband": [True, None]}, "row 2: narrowband"),
+        ({"narrowband": [True, False]}, "unknown column 'narrowband'"),
+        ({"telephone": [0.0, 0.0]}, "unknown column 'telephone'"),
         ({"colour": ["red", "blue"]}, "unknown column 'colour'"),
     ],
 )

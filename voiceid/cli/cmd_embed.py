@@ -35,11 +35,15 @@ if TYPE_CHECKING:
     type=click.Choice(["text", "json", "npy"]),
     help="text (default), json, or npy: NumPy's file format, float32.",
 )
+@click.option("--raw", is_flag=True, help="As the encoder makes it, not compensated.")
 @click.option("-o", "--output", metavar="FILE", help="File to write to instead of standard output.")
-def command(console: Console, audio: str, form: str | None, output: str | None) -> int:
+def command(
+    console: Console, audio: str, form: str | None, output: str | None, *, raw: bool
+) -> int:
     """Print the embedding of a clip: the unit-length vector that stands for its voice.
 
-    Vectors of two models, or of other speech settings, must not be compared.
+    Vectors of two models, or of other speech settings, must not be compared.  Programs that
+    expect the encoder's own vectors, as speech synthesis does, need --raw.
     """
     form = _agreed_format(console, form)
     target = None if output in {None, "-"} else output
@@ -47,7 +51,7 @@ def command(console: Console, audio: str, form: str | None, output: str | None) 
         raise click.UsageError("A binary npy file does not belong on a terminal; use -o FILE.")
     [source] = checked([audio])
     with open_voiceid(console) as vid:
-        data = _rendered(vid.embed(source), form)
+        data = _rendered(vid.embed(source, raw=raw), form)
     if target is None:
         console.binary(data)
     else:

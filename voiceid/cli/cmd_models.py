@@ -76,6 +76,7 @@ def show_command(console: Console, name: str) -> int:
     if console.settings.as_json:
         console.json(facts)
         return exit_codes.DONE
+    del facts["calibration"]
     points = facts.pop("operating_points")
     console.result(_card_text(facts))
     if isinstance(points, tuple) and points:
@@ -176,7 +177,7 @@ def _status_facts(status: ModelStatus) -> dict[str, object]:
 def _card_facts(card: ModelCard) -> dict[str, object]:
     """Return the card but for the numbers of self-test and ranges, which are no reading."""
     facts = dataclasses.asdict(card)
-    del facts["selftest"]
+    del facts["selftest"], facts["folder"]
     if "layers" in facts["source"]:
         base, sha256 = facts["source"]["base"], facts["source"]["base_sha256"]
         counts = {name: len(facts["source"][name]) for name in ("layers", "tensors")}

@@ -272,5 +272,5 @@ def _tell_others(
 
 
 def _label(threshold: Threshold, model: str) -> str:
-    """Return what a threshold holds for, short enough for a picture."""
-    return threshold.source.removeprefix(f"card {model}, ").replace(">=", "≥")
+    """Return a threshold and what it is for, short enough for a picture."""
+    return f"{threshold.value:.3f}, {threshold.source.removeprefix(f'card {model}, ')}"

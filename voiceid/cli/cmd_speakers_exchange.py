@@ -51,7 +51,7 @@ def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
 @click.option(
     "--trust",
     is_flag=True,
-    help="Check no voices, and believe the bandwidth that the file declares; recorded.",
+    help="Check no voices, and believe what the file declares of the line; recorded.",
 )
 @click.option(
     "--ids",
@@ -66,7 +66,6 @@ def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
     metavar="S",
     help="Seconds of speech behind each embedding.",
 )
-@click.option("--narrowband", is_flag=True, help="The speech had a telephone's bandwidth.")
 @click.option("--label", metavar="LABEL", help="Where the speech was recorded, e.g. phone.")
 @click.option(
     "--group",

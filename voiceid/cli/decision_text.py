@@ -141,8 +141,6 @@ def warning_text(code: str, quality: QualityReport) -> str:
 
 
 _IN_WORDS = {
-    "bandwidth_uncertain": "bandwidth uncertain: noise, or too little speech, hides whether this"
-    " is a telephone line; the stricter threshold is used",
     "truncated": "truncated: the file is damaged, and only its beginning was heard",
     "other_tracks": "other tracks: the file has several audio tracks; --track N hears another",
     "unheard_data": "unheard data: behind its sound the file goes on with what cannot be decoded",

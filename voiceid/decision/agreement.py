@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from voiceid.decision.aims import Target
+from voiceid.decision.calibration import LIKELY
 from voiceid.decision.embeddings import centroid, cosine, unit
 from voiceid.decision.rule import DecisionRule, accepted
-from voiceid.domain import Condition, Enrolled, Float32Array, QualityReport, Threshold, shares_among
+from voiceid.domain import (
+    Condition,
+    Enrolled,
+    Float32Array,
+    QualityReport,
+    Threshold,
+    telephone_share,
+)
 from voiceid.errors import ThresholdUnavailable
 
 AGREEMENT_FMR = 0.01
@@ -123,8 +132,7 @@ def parting(
     """
     rule = rule.aimed(Target(AGREEMENT_FMR))
     sides = [list(branch), list(rest)]
-    narrow = np.array([quality.narrowband for quality in qualities], dtype=bool)
-    score = cosine(*(centroid(vectors[side], narrow[side]) for side in sides))
+    score = cosine(*(centroid(vectors[side]) for side in sides))
     shorter, longer = sorted(
         ([qualities[i] for i in side] for side in sides),
         key=lambda side: sum(quality.net_speech_s for quality in side),
@@ -139,23 +147,26 @@ def parting(
 def taken_for(
     owner: Enrolled, score: float, qualities: Sequence[QualityReport], rule: DecisionRule
 ) -> bool:
-    """Whether clips, taken as one, would be accepted as an enrolled speaker with this score."""
-    condition = owner.against(
-        sum(quality.net_speech_s for quality in qualities),
-        narrowband=shares_among([quality.narrowband for quality in qualities]),
-        snr_db=None,
-    )
+    """Whether clips, taken as one, could be accepted as an enrolled speaker with this score.
+
+    By the lowest threshold that the line can have: what the clips came over may be declared.
+    """
+    net_speech_s = sum(quality.net_speech_s for quality in qualities)
+    condition = owner.against(net_speech_s, telephone=0.0, snr_db=None)
     return bool(accepted(score, rule.threshold(condition).value))
 
 
 def thresholds_among(qualities: Sequence[QualityReport], rule: DecisionRule) -> list[Threshold]:
-    """Return every threshold that decides a pair of these clips, each once, the lowest first."""
-    steps = {point.min_net_speech_s for point in rule.points}
-    # Two clips of each kind stand for all of them: there may be a million pairs.
-    kinds: dict[tuple[bool | None, int], list[QualityReport]] = {}
+    """Return thresholds that decide pairs of these clips, each once, the lowest first.
+
+    They change little with the speech: one for each doubling of it stands for all.
+    """
+    # Two clips of each amount of speech stand for all of them: there may be a million pairs.
+    kinds: dict[tuple[bool, int], list[QualityReport]] = {}
     for quality in qualities:
-        step = sum(quality.net_speech_s >= least for least in steps)
-        kinds.setdefault((quality.narrowband, step), []).append(quality)
+        over_telephone = telephone_share([quality.telephone]) >= LIKELY
+        doublings = math.frexp(quality.net_speech_s)[1]
+        kinds.setdefault((over_telephone, doublings), []).append(quality)
     few = [quality for alike in kinds.values() for quality in alike[:2]]
     thresholds = set()
     for clip, other in itertools.combinations(few, 2):

@@ -1,7 +1,7 @@
 """A calibration: from a score to a log-likelihood ratio, and to the threshold for a target.  Pure.
 
 The LLR is linear in the cosine and in quality measures of both sides (Mandasari et al., IEEE TASLP
-21, 2013), with weights fitted by logistic regression (Brümmer and du Preez 2006).  For bands and
+21, 2013), with weights fitted by logistic regression (Brümmer and du Preez 2006).  For lines and
 amounts of speech that the fit has not heard there is none.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -17,20 +17,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.domain import Band, Condition
+from voiceid.domain import Condition
 from voiceid.errors import ThresholdUnavailable
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
-BANDS = tuple(Band)
-BAND_SETS = tuple(
-    bands for n in range(1, len(BANDS) + 1) for bands in itertools.combinations(BANDS, n)
-)
-"""What `Condition.bands` can be: each of `BANDS` alone, at the same place, then several."""
-_BY_TURNS = np.array([[BANDS.index(band) for band in (s * len(BANDS))[:4]] for s in BAND_SETS])
 FEATURES: Mapping[str, tuple[str, ...]] = {
     "speech": ("ln_net_speech", "ln_enrolled_speech"),
-    "bands": ("narrowband", "crossband", "mixedband"),
+    "line": ("telephone",),
     "samples": ("ln_n_enrolled",),
     "snr": ("snr_10db",),
 }
@@ -39,6 +33,10 @@ _CLEAN_DB = 30.0
 """An SNR above this makes no difference, and a clip that is all speech has none."""
 _SHORTEST_S = 0.1
 """No logarithm of less speech: none is embedded."""
+_NEAR = 0.25
+"""How far `Condition.telephone` may be above what a fit has heard of it."""
+LIKELY = 0.5
+"""Share from which a comparison counts as one with a telephone on both sides, in tables."""
 _LARGEST = 1e6
 """No number of a fit comes near: an LLR, a slope, a weight or a quality measure."""
 TRIALS_PER_ERROR = 3.0
@@ -54,31 +52,25 @@ def trials_needed(rate: float) -> int:
 class Conditions:
     """Of many comparisons what a `Condition` holds of one: arrays (n,).
 
-    `band` has places in `BAND_SETS`; those beyond `BANDS` are in doubt, and a fit leaves them out.
     `snr_db` and `level_dbfs` are NaN where they are not known, and all of `level_dbfs` may be None.
     """
 
-    band: npt.NDArray[np.int64]
     net_speech_s: Floats
     snr_db: Floats
     enrolled_speech_s: Floats
     n_enrolled: Floats
+    telephone: Floats
     level_dbfs: Floats | None = None
 
     @classmethod
     def of(cls, condition: Condition) -> Conditions:
-        """Return the conditions of one comparison, for each band that it can have."""
-        net, snr, level = condition.net_speech_s, condition.snr_db, condition.level_dbfs
-        facts = [net, snr, condition.enrolled_speech_s, float(condition.n_enrolled), level]
-        columns = [[math.nan if fact is None else fact] for fact in facts]
-        bands = np.array([BANDS.index(band) for band in condition.bands])
-        return cls(bands, *np.repeat(np.array(columns), len(bands), axis=1))
+        """Return the conditions of one comparison."""
+        facts = {field.name: getattr(condition, field.name) for field in fields(cls)}
+        columns = {k: math.nan if fact is None else float(fact) for k, fact in facts.items()}
+        return cls(**{key: np.array([fact]) for key, fact in columns.items()})
 
-    def by_band(self) -> Iterator[Conditions]:
-        """Yield them with one band each, until each has had every band that it can have."""
-        n_bands = max((len(BAND_SETS[place]) for place in np.unique(self.band)), default=1)
-        for number in range(n_bands):
-            yield replace(self, band=_BY_TURNS[self.band, number])
+    def __len__(self) -> int:
+        return len(self.net_speech_s)
 
     def rows(self, chosen: npt.NDArray[Any] | slice) -> Conditions:
         """Return the conditions of some of the comparisons."""
@@ -93,10 +85,10 @@ class Conditions:
             return _ln(self.enrolled_speech_s, _SHORTEST_S)
         if name == "ln_n_enrolled":
             return _ln(self.n_enrolled, 1.0)
-        if name == "snr_10db":
-            known = np.where(np.isnan(self.snr_db), _CLEAN_DB, self.snr_db)
-            return np.asarray(np.clip(known, 0.0, _CLEAN_DB) / 10.0)
-        return np.asarray(self.band == BANDS.index(Band(name)), dtype=np.float64)
+        if name == "telephone":
+            return self.telephone
+        known = np.where(np.isnan(self.snr_db), _CLEAN_DB, self.snr_db)
+        return np.asarray(np.clip(known, 0.0, _CLEAN_DB) / 10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +165,8 @@ class Calibration:
     ----------
     slope, intercept : float
         ``llr = slope * score + intercept + sum of weights * quality measures``.
-    bands : tuple of str
-        The bands that it has heard.
+    telephone : (low, high)
+        What it has heard of `Condition.telephone`, 0 to 1.
     min_net_speech_s : float
         The shortest clip that it has heard.
     points : tuple of CalibratedPoint
@@ -186,24 +178,21 @@ class Calibration:
     slope: float
     intercept: float
     weights: tuple[Weight, ...]
-    bands: tuple[str, ...]
+    telephone: tuple[float, float]
     min_net_speech_s: float
     points: tuple[CalibratedPoint, ...]
     impostor_trials: int
 
     def covers(self, given: Conditions) -> npt.NDArray[np.bool_]:
         """Return which comparisons it can speak of, (n,)."""
-        heard = np.isin(given.band, [BANDS.index(Band(band)) for band in self.bands])
+        # With less of a telephone strangers are less alike: what was heard is the stricter side.
+        heard = given.telephone <= self.telephone[1] + _NEAR
         return np.asarray(heard & (given.net_speech_s >= self.min_net_speech_s))
 
     def llrs(self, scores: npt.ArrayLike, given: Conditions) -> Floats:
-        """Return the LLRs (n,), natural logarithms, of cosines (n,); NaN where there is none.
-
-        Of bands in doubt it is the lowest.
-        """
-        scaled = self.slope * np.asarray(scores, dtype=np.float64)
-        llrs = [np.where(self.covers(g), scaled + self._shift(g), np.nan) for g in given.by_band()]
-        return np.asarray(np.min(llrs, axis=0))
+        """Return the LLRs (n,), natural logarithms, of cosines (n,); NaN where there is none."""
+        llrs = self.slope * np.asarray(scores, dtype=np.float64) + self._shift(given)
+        return np.where(self.covers(given), llrs, np.nan)
 
     def cosines(self, llr: float | Floats, given: Conditions) -> Floats:
         """Return the cosine (n,), maybe beyond -1 to 1, of an LLR; NaN where there is none."""
@@ -245,10 +234,11 @@ class Calibration:
         if facts.get("normalization") is not None:  # fitted on other scores than cosines
             raise ValueError("the calibration is of normalised scores")
         numbers = {key: float(facts[key]) for key in ("slope", "intercept", "min_net_speech_s")}
+        low, high = (float(share) for share in facts["telephone"])
         calibration = cls(
             **numbers,
             weights=tuple(Weight(**weight) for weight in facts["weights"]),
-            bands=tuple(Band(band).value for band in facts["bands"]),
+            telephone=(low, high),
             points=tuple(CalibratedPoint.of_dict(point) for point in facts["points"]),
             impostor_trials=int(facts["impostor_trials"]),
         )
@@ -259,6 +249,8 @@ class Calibration:
             raise ValueError("a number of the calibration is not finite, or too large")
         if calibration.slope <= 0.0 or any(w.low > w.high for w in calibration.weights):
             raise ValueError("the slope of the calibration is not positive, or a range is empty")
+        if not 0.0 <= low <= high <= 1.0:
+            raise ValueError("the shares of a telephone that were heard are no range within 0 to 1")
         unknown = {weight.feature for weight in calibration.weights} - known
         if unknown or not calibration.points:
             raise ValueError("a quality measure is not known, or there is no point")
@@ -269,7 +261,7 @@ class Calibration:
         return calibration
 
     def _shift(self, given: Conditions) -> Floats:
-        shift = np.full(len(given.band), self.intercept)
+        shift = np.full(len(given), self.intercept)
         for weight in self.weights:
             values = np.clip(given.feature(weight.feature), weight.low, weight.high)
             shift += weight.weight * values

@@ -6,7 +6,6 @@ import base64
 import binascii
 
 import numpy as np
-import numpy.typing as npt
 
 from voiceid.domain import Float32Array
 
@@ -56,20 +55,11 @@ def cosine(a: Float32Array, b: Float32Array) -> float:
     return float(np.clip(np.dot(a.astype(np.float64), b.astype(np.float64)), -1.0, 1.0))
 
 
-def centroid(
-    vectors: Float32Array, narrowband: npt.NDArray[np.bool_] | None = None
-) -> Float32Array:
+def centroid(vectors: Float32Array) -> Float32Array:
     """Return the unit-length mean (dim,) of (n, dim) vectors, each brought to unit length.
-
-    A telephone's band moves every speaker's vector the same way, so a centroid that is nearly all
-    telephone is near to every other caller.  Where ``narrowband``, (n,), marks some of the
-    samples and not all, the centroids of the two kinds are averaged, so that both weigh the
-    same however many samples there are of each (docs/accuracy.md has what that is worth).
 
     Raises `ValueError`: there are no vectors, or they cancel out.
     """
     if len(vectors) == 0:
         raise ValueError("a centroid needs at least one vector")
-    if narrowband is not None and len(set(narrowband.tolist())) > 1:
-        vectors = np.stack([centroid(vectors[narrowband]), centroid(vectors[~narrowband])])
     return unit(unit(vectors).mean(axis=0, dtype=np.float64).astype(np.float32))

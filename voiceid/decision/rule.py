@@ -1,7 +1,7 @@
 """Which threshold and which margin decide, where they come from, and what does not fit.  Pure.
 
 A threshold is never a constant of the code: it follows from the error rate that is aimed at, by a
-calibration or operating points, or is set by hand.  Without one no speaker is accepted.
+calibration, or is set by hand.  Without one no speaker is accepted.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 from voiceid.decision.aims import LEAST_THRESHOLD, SetThreshold, Target
 from voiceid.decision.calibration import (
-    BANDS,
     Calibration,
     Conditions,
     Floats,
     StoredCalibration,
     trials_needed,
 )
+from voiceid.decision.operating_points import OperatingPoint, thresholds_at
 from voiceid.domain import Condition, Threshold
 from voiceid.errors import ThresholdUnavailable
 
@@ -31,42 +31,11 @@ _DEFAULT = Target(DEFAULT_FMR)
 
 
 @dataclass(frozen=True, slots=True)
-class OperatingPoint:
-    """A threshold measured for a model, for clips of at least so much net speech.
-
-    Parameters
-    ----------
-    band : str
-        A `Band`.
-    min_net_speech_s : float
-        The point holds from this net speech on, up to the next point of its band.
-    threshold : float
-        Cosine from which a clip is accepted.
-    fmr, fnmr : float
-        False match and false non-match rate measured at ``threshold``, 0 to 1 (ISO/IEC 19795-1),
-        over ``impostor_trials`` and ``genuine_trials`` comparisons.
-    target_fmr : float
-        False match rate that the threshold was chosen for, 0 to 1.
-    """
-
-    band: str
-    min_net_speech_s: float
-    threshold: float
-    fmr: float
-    fnmr: float
-    impostor_trials: int
-    genuine_trials: int
-    target_fmr: float = 0.001
-
-    def serves(self, fmr: float) -> bool:
-        """Whether it was chosen for this false match rate, or for a stricter one."""
-        return self.target_fmr <= fmr * (1.0 + 1e-9)  # forgiven the rounding of its arithmetic
-
-
-@dataclass(frozen=True, slots=True)
 class DecisionRule:
-    """What decides: a calibration wherever it can speak, else operating points, at a target.
+    """What decides: a calibration of the site wherever it can speak, else operating points.
 
+    - `points`: of the model, measured; empty: none were.
+    - `llrs`: of the model: makes LLRs where the site has no calibration; None: nothing does.
     - `margin`: least lead over the runner-up, in cosine, for an identification to be accepted.
     - `min_level_dbfs`: softer speech than this has no threshold: nothing was measured on it.
     - `criterion`: None: the rate that was asked for with the calibration, or `DEFAULT_FMR`.
@@ -75,6 +44,7 @@ class DecisionRule:
     model: str
     points: Sequence[OperatingPoint]
     margin: float
+    llrs: Calibration | None = None
     calibration: StoredCalibration | None = None
     criterion: Target | SetThreshold | None = None
     min_level_dbfs: float = -math.inf
@@ -105,10 +75,7 @@ class DecisionRule:
         """
         given, aim = Conditions.of(condition), self.aim
         fmr = aim.fmr(gallery_size)
-        values = self._thresholds(given, fmr)
-        # Of the bands in doubt the strictest: one without a threshold, else the highest.
-        strictest = int(np.argmax(values))
-        given, value = given.rows(slice(strictest, strictest + 1)), float(values[strictest])
+        [value] = self._thresholds(given, fmr).tolist()
         if math.isnan(value):
             raise self._unavailable(condition, given, fmr)
         if not is_plausible(value):
@@ -124,83 +91,67 @@ class DecisionRule:
 
     def thresholds(self, given: Conditions, gallery_size: int = 1) -> Floats:
         """Return the threshold (n,) of each comparison, NaN where there is none."""
-        fmr = self.aim.fmr(gallery_size)
-        needed = np.max([self._thresholds(g, fmr) for g in given.by_band()], axis=0)
+        needed = self._thresholds(given, self.aim.fmr(gallery_size))
         return np.where(is_plausible(needed), needed, math.nan)
 
     def _thresholds(self, given: Conditions, fmr: float) -> Floats:
         if isinstance(self.criterion, SetThreshold):
             return self.criterion.cosines(given.net_speech_s)
-        values = np.array([*(point.threshold for point in self.points), math.nan])
-        needed = values[self._places(given, fmr)]
-        if self._reaches(fmr) and self._calibrated is not None:
-            calibrated = self._calibrated.cosines(self._calibrated.llr_at(fmr), given)
-            needed = np.where(self._covers(given), calibrated, needed)
+        needed = thresholds_at(self.points, fmr, given)
+        own = self._calibrated
+        if own is not None and own.supports(fmr):
+            needed = np.where(own.covers(given), own.cosines(own.llr_at(fmr), given), needed)
         if given.level_dbfs is not None:
             needed[given.level_dbfs < self.min_level_dbfs] = math.nan  # NaN is not below
         return needed
 
-    def llr(self, score: float, condition: Condition) -> float | None:
-        """Return the log-likelihood ratio of a score, of bands in doubt the lowest; None without.
+    def llr(self, score: float, condition: Condition) -> tuple[float | None, int | None]:
+        """Return the LLR of a score, and the number of the site's calibration that it is of.
 
-        The calibration has none for bands and amounts of speech that it has not heard.
+        No number: it is of the card's.  No LLR: no calibration has heard this amount of speech.
         """
-        if self._calibrated is None:
-            return None
-        llr = float(np.min(self._calibrated.llrs(score, Conditions.of(condition))))
-        return llr if math.isfinite(llr) else None
+        given = Conditions.of(condition)
+        calibration, number = self.llrs, None
+        if self.calibration is not None and self._covers(given):
+            calibration, number = self._calibrated, self.calibration.id
+        if calibration is None:
+            return None, None
+        [llr] = calibration.llrs(score, given).tolist()
+        return (None, None) if math.isnan(llr) else (llr, number)
+
+    @property
+    def least_fmr(self) -> float:
+        """The lowest rate that the operating points keep at any amount of speech; 1 without any."""
+        steps: dict[float, float] = {}
+        for point in self.points:
+            best = steps.get(point.min_net_speech_s, 1.0)
+            steps[point.min_net_speech_s] = min(best, point.target_fmr)
+        return max(steps.values(), default=1.0)
 
     @property
     def _calibrated(self) -> Calibration | None:
         return None if self.calibration is None else self.calibration.calibration
 
-    def _covers(self, given: Conditions) -> npt.NDArray[np.bool_]:
-        """Return for which comparisons (n,) the calibration makes the threshold."""
-        if self._calibrated is None:
-            return np.zeros(len(given.band), dtype=bool)
-        return self._calibrated.covers(given)
-
-    def _reaches(self, fmr: float) -> bool:
-        """Whether the trials behind the calibration support a rate."""
-        return self._calibrated is not None and self._calibrated.supports(fmr)
-
-    def _places(self, given: Conditions, fmr: float) -> npt.NDArray[np.int64]:
-        """Return the place (n,) in `points` of the point that holds; -1: there is none."""
-        places = np.full(len(given.band), -1)
-        for number, band in enumerate(BANDS):
-            rows = given.band == number
-            if not rows.any():
-                continue
-            steps: dict[float, list[int]] = {}
-            for place, point in enumerate(self.points):
-                if point.band == band:
-                    steps.setdefault(point.min_net_speech_s, []).append(place)
-            for least_s in sorted(steps):
-                usable = [i for i in steps[least_s] if self.points[i].serves(fmr)]
-                loosest = max(usable, key=lambda i: self.points[i].target_fmr, default=-1)
-                places[rows & (given.net_speech_s >= least_s)] = loosest
-        return places
+    def _covers(self, given: Conditions) -> bool:
+        """Whether the site's calibration speaks of a comparison."""
+        return self._calibrated is not None and bool(self._calibrated.covers(given)[0])
 
     def _source(self, given: Conditions, fmr: float, of_search: str) -> str:
         """Return where the threshold of one comparison is from."""
         if isinstance(self.criterion, SetThreshold):
             return f"set by hand in {self.criterion.source}"
         beyond = ""
-        if self.calibration is not None and self._covers(given)[0]:
+        if self.calibration is not None and self._covers(given):
             name = f"calibration {self.calibration.id}"
-            if self._reaches(fmr):
+            if self.calibration.calibration.supports(fmr):
                 return f"{name}, {of_search}FMR {percent(fmr)}"
             beyond = f"; {name} does not reach FMR {percent(fmr)}"
-        point = self.points[int(self._places(given, fmr)[0])]
-        return (
-            f"card {self.model}, {point.band}, net speech >= {point.min_net_speech_s:g} s,"
-            f" {of_search}FMR {percent(point.target_fmr)}{beyond}"
-        )
+        return f"card {self.model}, {of_search}FMR {percent(fmr)}{beyond}"
 
     def _unavailable(
         self, condition: Condition, given: Conditions, fmr: float
     ) -> ThresholdUnavailable:
-        """Return why a comparison has no threshold, ``given`` one of its bands."""
+        """Return why a comparison has no threshold."""
         net_speech_s, level_dbfs = condition.net_speech_s, condition.level_dbfs
         if net_speech_s is None:
             return ThresholdUnavailable(
@@ -220,20 +171,23 @@ class DecisionRule:
                 f" below which {self.model} does not tell voices apart",
                 hint="Raise the recording level; campplus does not depend on it.",
             )
-        if self._calibrated is not None and self._covers(given)[0]:
+        if self._calibrated is not None and self._covers(given):
             self._calibrated.llr_at(fmr)  # raises the reason: neither it nor the card reaches it
-        band = BANDS[given.band[0]].value
-        what = f"{net_speech_s:.2f} s of net speech, {band}"
-        steps = [p for p in self.points if p.band == band and net_speech_s >= p.min_net_speech_s]
-        if not steps:
+        if not self.points:
             return ThresholdUnavailable(
-                f"the card of {self.model} has no operating point for {what}"
+                f"nothing was measured of {self.model}, so no rate can be kept",
+                hint="Calibrate with recordings of your own: `voiceid calibrate`.",
             )
-        longest = max(p.min_net_speech_s for p in steps)
-        least = min(p.target_fmr for p in steps if p.min_net_speech_s == longest)
+        least_s = min(point.min_net_speech_s for point in self.points)
+        if net_speech_s < least_s:
+            return ThresholdUnavailable(
+                f"the card of {self.model} has no threshold for {net_speech_s:.2f} s of net speech:"
+                f" it was measured from {least_s:g} s on",
+                hint="Record a longer clip.",
+            )
         return ThresholdUnavailable(
             f"a false match rate of {fmr:.3g} takes {trials_needed(fmr)} impostor trials, and"
-            f" the card of {self.model} was measured down to {least:g} for {what}",
+            f" the card of {self.model} was measured down to {self.least_fmr:g}",
             hint="Accept a higher rate, or calibrate on that many trials of your own.",
         )
 

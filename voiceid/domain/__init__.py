@@ -1,10 +1,7 @@
 """The frozen values that every layer speaks in: no I/O, and no other module but `errors`."""
 
-from voiceid.domain.conditions import Band as Band
 from voiceid.domain.conditions import Condition as Condition
-from voiceid.domain.conditions import band_of as band_of
-from voiceid.domain.conditions import bands_of as bands_of
-from voiceid.domain.conditions import shares_among as shares_among
+from voiceid.domain.conditions import telephone_share as telephone_share
 from voiceid.domain.databases import DatabaseUrl as DatabaseUrl
 from voiceid.domain.databases import database_at as database_at
 from voiceid.domain.decisions import SCORE_SCALE as SCORE_SCALE

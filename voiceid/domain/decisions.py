@@ -70,8 +70,8 @@ class Threshold(Value):
     value : float
         Cosine, -1 to 1, from which a score is accepted.
     source : str
-        E.g. ``card campplus, wideband, net speech >= 2 s, FMR 0.1 %``: measured for this model,
-        from so much net speech on, for that false match rate; or ``calibration 3, FMR 0.1 %``.
+        E.g. ``card campplus, FMR 0.1 %``: measured for this model, for that false match rate; or
+        ``calibration 3, FMR 0.1 %``.
     """
 
     value: float
@@ -109,9 +109,9 @@ class Decision:
         None when nothing was compared.
     llr : float or None
         Log-likelihood ratio of the score, a natural logarithm: how many times likelier it is if the
-        voice is theirs than if it is another's.  None without a calibration.
+        voice is theirs than if it is another's.  None where nothing has heard so little speech.
     calibration : int or None
-        Number of the calibration that made the threshold and the LLR; None: the threshold is of the
+        Number of the site's calibration that made the threshold and the LLR; None: they are of the
         model's card.
     margin : float or None
         Score minus the runner-up's; None without a runner-up.

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.domain.conditions import Condition, Shares, bands_of, shares_of
+from voiceid.domain.conditions import Condition
 from voiceid.domain.details import SpeakerDetails, has_blank, has_invisible
 from voiceid.domain.speech import Float32Array, QualityReport, Utterance
 from voiceid.domain.values import Value, json_of
@@ -153,13 +153,12 @@ class SpeakerRef(Value):
 class Enrolled:
     """A speaker's enrolment in one embedding space, as a decision needs it.
 
-    `n_samples`, how many of them are narrowband or in doubt, and `net_speech_s` are of the samples
-    behind the centroid.
+    `telephone`, 0 to 1, is the share of the samples behind the centroid that came over a telephone;
+    `n_samples` and `net_speech_s` are of them too.
     """
 
     speaker: SpeakerRef
-    n_narrowband: int
-    n_uncertain: int
+    telephone: float
     n_samples: int
     net_speech_s: float
     expires_at: datetime | None
@@ -173,15 +172,13 @@ class Enrolled:
         self,
         net_speech_s: float | None,
         *,
-        narrowband: Shares,
+        telephone: float,
         snr_db: float | None,
         level_dbfs: float | None = None,
     ) -> Condition:
-        """Return the condition of clips, of these shares narrowband, with this enrolment."""
+        """Return the condition of clips, of this share over a telephone, with this enrolment."""
         return Condition(
-            bands=bands_of(
-                narrowband, shares_of(self.n_samples, self.n_narrowband, self.n_uncertain)
-            ),
+            telephone=telephone * self.telephone,
             net_speech_s=net_speech_s,
             snr_db=snr_db,
             enrolled_speech_s=self.net_speech_s,

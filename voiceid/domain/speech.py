@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
 from typing import Any, TypeAlias
@@ -21,15 +21,14 @@ from voiceid.errors import AudioInvalid, SpaceMismatch
 Float32Array: TypeAlias = npt.NDArray[np.float32]
 
 
-_UNCERTAIN = "bandwidth_uncertain"
-
-
 @dataclass(frozen=True)  # no slots: the id is computed once
 class EmbeddingSpace:
     """What makes two embeddings comparable.
 
     - `weights_sha256`: of the checkpoint.
     - `frontend`, `windowing`, `speech`: canonical descriptions of what is before the encoder.
+    - `compensation`: the beginning of the hash of what is done to its embeddings before anything
+      else is; empty: nothing is, and they are as the encoder makes them.
     - `adaptation`: what is done to its embeddings: the method, and the beginning of its hash, or
       empty.
     """
@@ -40,15 +39,22 @@ class EmbeddingSpace:
     frontend: str
     windowing: str
     speech: str
+    compensation: str = ""
     adaptation: str = ""
 
     @cached_property
     def id(self) -> str:
         """``<model>-<12 hex digits>``: the name of the space in the database and in JSON."""
         facts = [self.dim, self.weights_sha256, self.frontend, self.windowing, self.speech]
+        facts += [f"compensation {self.compensation}"] if self.compensation else []
         facts += [self.adaptation] if self.adaptation else []
         digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         return f"{self.model}-{digest[:12]}"
+
+    @property
+    def raw(self) -> EmbeddingSpace:
+        """The space of the embeddings as the encoder makes them."""
+        return dataclasses.replace(self, compensation="", adaptation="")
 
     def require_same(self, other: EmbeddingSpace) -> None:
         """Raise :class:`SpaceMismatch` unless ``other`` is this space."""
@@ -71,10 +77,14 @@ class Embedding:
     ----------
     vector : (dim,) float32, read-only
         Unit length.
+    telephone : float or None
+        Posterior, 0 to 1, that the speech came over a telephone, by what the encoder made of it;
+        None: that is not known.
     """
 
     vector: Float32Array
     space: EmbeddingSpace
+    telephone: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the shape, the values and the space's id."""
@@ -82,6 +92,7 @@ class Embedding:
             "shape": list(self.vector.shape),
             "embedding": [float(x) for x in self.vector],
             "embedding_space": self.space.id,
+            "telephone": self.telephone,
         }
 
 
@@ -100,7 +111,7 @@ class QualityReport(Value):
     clipped_fraction : float or None
         Share of samples on a flat top at full scale, 0 to 1; None as for ``duration_s``.
     bandwidth_hz : float or None
-        Highest frequency that carries speech; None when that is uncertain.
+        Highest frequency that carries speech; None with too little of it.
     sample_rate_hz : int or None
         Rate of the source before resampling; None as for ``duration_s``.
     level_dbfs : float or None
@@ -113,6 +124,8 @@ class QualityReport(Value):
     unheard : tuple of str
         What of the source was not heard or not judged, in a few words each: other audio tracks,
         bytes behind the sound, speech beyond the limit.
+    telephone : float or None
+        As of `Embedding`.
     """
 
     duration_s: float | None
@@ -125,21 +138,7 @@ class QualityReport(Value):
     warnings: tuple[str, ...] = ()
     judged_speech_s: float | None = None
     unheard: tuple[str, ...] = ()
-
-    @property
-    def narrowband(self) -> bool | None:
-        """Whether the speech has no more than a telephone's bandwidth; None: it is uncertain."""
-        return None if _UNCERTAIN in self.warnings else "narrowband" in self.warnings
-
-    def in_doubt(self) -> QualityReport:
-        """Return the report of speech whose bandwidth somebody declared, and nothing measured."""
-        if self.narrowband is None:
-            return self
-        return replace(self, warnings=(*self.warnings, _UNCERTAIN))
-
-    def as_declared(self) -> QualityReport:
-        """Return the report as it was before :meth:`in_doubt`."""
-        return replace(self, warnings=tuple(c for c in self.warnings if c != _UNCERTAIN))
+    telephone: float | None = None
 
     def exact(self) -> dict[str, Any]:
         """Return the measurements in full precision; :meth:`of_exact` reads them."""
@@ -157,6 +156,8 @@ class QualityReport(Value):
                 raise TypeError(f"{key} of a recording is {value!r}")
             if not math.isfinite(value):
                 raise ValueError(f"{key} of a recording is {value!r}")
+        if not 0.0 <= (numbers.get("telephone") or 0.0) <= 1.0:
+            raise ValueError(f"telephone of a recording is {numbers['telephone']!r}")
         warnings, unheard = (tuple(map(str, facts.get(name, ()))) for name in _TEXTS)
         return cls(**numbers, warnings=warnings, unheard=unheard)
 
@@ -194,7 +195,8 @@ class EmbeddedClip:
     - `vector` (dim,): any length but zero; it is scaled to unit length.
     - `space`: where it was embedded, or the id of that space.
     - `net_speech_s`: behind it, in seconds; None: only a threshold that the call sets accepts.
-    - `narrowband`: whether that speech had a telephone's bandwidth; None: it is uncertain.
+    - `telephone`: that the speech came over a telephone, 0 to 1, as `Embedding` has it; None: not
+      known, and the higher threshold of a telephone holds.
 
     Raises AudioInvalid unless these two are what they should be.
     """
@@ -202,7 +204,7 @@ class EmbeddedClip:
     vector: npt.ArrayLike
     space: EmbeddingSpace | str
     net_speech_s: float | None = None
-    narrowband: bool | None = False
+    telephone: float | None = None
 
     def __post_init__(self) -> None:
         seconds = self.net_speech_s
@@ -213,9 +215,10 @@ class EmbeddedClip:
                 " and not seconds of speech",
                 hint="Pass a finite number, 0 or more, or None where it is not known.",
             )
-        if not isinstance(self.narrowband, bool | np.bool_ | None):
+        share = self.telephone
+        is_real = isinstance(share, Real) and not isinstance(share, bool)
+        if share is not None and not (is_real and 0.0 <= share <= 1.0):
             raise AudioInvalid(
-                f"narrowband of the embedded clip is {self.narrowband!r:.20}, and not True, False"
-                " or None",
-                hint="Pass whether the speech had a telephone's bandwidth.",
+                f"telephone of the embedded clip is {share!r:.20}, and not 0 to 1 or None",
+                hint="Pass what the embedding says, or None where it is not known.",
             )

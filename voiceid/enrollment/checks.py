@@ -249,8 +249,7 @@ class _Case:
         if not chosen:
             return None
         vectors, qualities = self._joined((), chosen)
-        narrowband = np.array([quality.narrowband for quality in qualities], dtype=bool)
-        vector = centroid(vectors, narrowband)
+        vector = centroid(vectors)
         hits = self.gallery.search(self.reader, vector, _NEAREST)
         owners = self.reader.centroids.owners([centroid_id for centroid_id, _ in hits])
         for centroid_id, score in hits:
@@ -261,8 +260,7 @@ class _Case:
                 return owner.speaker.name, score
         for name, kept in self.planned.items():
             theirs = [clip.quality for clip in kept]
-            bands = np.array([quality.narrowband for quality in theirs], dtype=bool)
-            score = cosine(vector, centroid(np.array([clip.vector for clip in kept]), bands))
+            score = cosine(vector, centroid(np.array([clip.vector for clip in kept])))
             condition = Condition.of_joined(qualities, theirs)
             if accepted(score, self.rule.threshold(condition).value):
                 return name, score

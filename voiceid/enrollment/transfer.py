@@ -1,15 +1,28 @@
-"""Speakers from the embedding space of one model to that of another, by their kept audio."""
+"""Speakers from one embedding space to another: by their kept audio, or by their embeddings.
+
+A space in which the embeddings of the same encoder are compensated needs no audio: what it holds
+is a function of the embeddings as the encoder made them.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from voiceid.audio import KeptAudio
-from voiceid.domain import Embedding, ModelSwitch, NewSample, Sample, SwitchStatus, Utterance
+from voiceid.decision.compensation import Compensation
+from voiceid.domain import (
+    Embedding,
+    EmbeddingSpace,
+    ModelSwitch,
+    NewSample,
+    Sample,
+    SwitchStatus,
+    Utterance,
+)
 from voiceid.errors import AudioError, ChangeRefused
 from voiceid.models import runtime
 from voiceid.observability import ChangeKind
@@ -32,6 +45,14 @@ class Hearing(Protocol):
     """The model that takes over."""
 
     @property
+    def space(self) -> EmbeddingSpace:
+        """The space of its embeddings."""
+
+    @property
+    def compensation(self) -> Compensation | None:
+        """What is done to the embeddings as its encoder makes them."""
+
+    @property
     def embedder(self) -> Embedder:
         """What it hears with."""
 
@@ -51,6 +72,9 @@ class Transfer:
 
     def prepare(self, model: Hearing, change: ModelSwitch, tell: Tell | None) -> dict[str, str]:
         """Hear what is kept and waits with a model; return what gave nothing, and why."""
+        if change.from_space == model.space.raw.id and model.compensation is not None:
+            self._compensate(model.space, model.compensation, change)
+            return {}
         recordings, unusable, done = self.kept.recordings(), dict[str, str](), 0
         with self.store.read() as reader:
             total = self.progress(reader, change, {}).waiting
@@ -99,8 +123,29 @@ class Transfer:
             **counts,
         )
 
-    def _waiting(self, change: ModelSwitch, kept: Collection[str]) -> Iterator[list[str]]:
-        """Yield kept recordings that the new space lacks; also those that are added meanwhile."""
+    def _compensate(
+        self, space: EmbeddingSpace, compensation: Compensation, change: ModelSwitch
+    ) -> None:
+        """Bring every sample over that the new space lacks, without hearing it again."""
+        for batch in self._waiting(change, None):
+            with self.door(ChangeKind.PREPARE_SWITCH) as opened:
+                require_open(opened.writer, change)
+                vectors = {
+                    sample.pcm_sha256: Embedding(
+                        compensation.apply(sample.vector),
+                        space,
+                        float(compensation.telephone(sample.vector)),
+                    )
+                    for sample in opened.writer.switches.lacking(change, batch)
+                }
+                if vectors:
+                    _add(opened.writer, change, vectors)
+
+    def _waiting(self, change: ModelSwitch, kept: Collection[str] | None) -> Iterator[list[str]]:
+        """Yield recordings that the new space lacks, of those kept, or of all where it is None.
+
+        Also those that are added meanwhile.
+        """
         after = 0
         while True:
             with self.store.read() as reader:
@@ -108,7 +153,7 @@ class Transfer:
             if not waiting:
                 return
             after = waiting[-1][0]
-            usable = [recording for _, recording in waiting if recording in kept]
+            usable = [recording for _, recording in waiting if kept is None or recording in kept]
             for start in range(0, len(usable), _AT_ONCE):
                 yield usable[start : start + _AT_ONCE]
 
@@ -142,8 +187,8 @@ def require_open(reader: Reader, change: ModelSwitch | None = None) -> ModelSwit
 def _add(writer: Writer, change: ModelSwitch, vectors: Mapping[str, Embedding]) -> None:
     """Give every sample of these recordings its copy in the new space.
 
-    A sample that was removed or moved since it was heard is not among them.  Quality stays as
-    it was measured on the original.
+    A sample that was removed or moved since it was heard is not among them.  What was measured on
+    the original stays.
     """
     lacking = writer.switches.lacking(change, list(vectors))
     lacking.sort(key=lambda sample: sample.speaker_id)
@@ -154,5 +199,6 @@ def _add(writer: Writer, change: ModelSwitch, vectors: Mapping[str, Embedding]) 
 
 
 def _copy(sample: Sample, embedding: Embedding) -> NewSample:
-    heard = Utterance(sample.source_name, sample.pcm_sha256, sample.quality, embedding)
+    quality = replace(sample.quality, telephone=embedding.telephone)
+    heard = Utterance(sample.source_name, sample.pcm_sha256, quality, embedding)
     return NewSample(heard, sample.overrides, sample.label, sample.created_at)

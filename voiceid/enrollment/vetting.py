@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from voiceid.decision.agreement import odd_ones, taken_for
 from voiceid.decision.rule import DecisionRule
-from voiceid.domain import Float32Array, QualityReport, Sample
+from voiceid.domain import Float32Array, Sample
 from voiceid.errors import ChangeRefused
 
 if TYPE_CHECKING:  # it loads while the models do
@@ -62,7 +62,7 @@ class Vetting:
         for of_speaker in samples.values():
             kept = [i for i, s in enumerate(of_speaker) if s.id <= self.newest_id]
             vectors = np.array([sample.vector for sample in of_speaker])
-            qualities = [self._quality(sample) for sample in of_speaker]
+            qualities = [sample.quality for sample in of_speaker]
             odd, _ = odd_ones(vectors, qualities, self.rule, kept)
             if odd:
                 clips = [of_speaker[i].source_name for voice in odd for i in voice.indices]
@@ -81,7 +81,7 @@ class Vetting:
         for (speaker_id, of_speaker), near, cosines in zip(
             samples.items(), ids, scores, strict=True
         ):
-            qualities = [self._quality(sample) for sample in of_speaker]
+            qualities = [sample.quality for sample in of_speaker]
             others = [
                 (owners[id_].speaker.name, score)
                 for id_, score in zip(near.tolist(), cosines.tolist(), strict=True)
@@ -92,10 +92,6 @@ class Vetting:
                 names = ", ".join(f"{name} (score {score:.3f})" for name, score in others)
                 what = "passes for several speakers" if len(others) > 1 else "is enrolled as"
                 yield f"the voice of {self.reader.speakers.name_of(speaker_id)} {what}: {names}"
-
-    def _quality(self, sample: Sample) -> QualityReport:
-        """Return the quality to compare by: of new samples as declared, or few would agree."""
-        return sample.quality.as_declared() if sample.id > self.newest_id else sample.quality
 
     def _nearest(self, vectors: Float32Array) -> tuple[npt.NDArray[np.int64], Float32Array]:
         """Return ids and cosines (n, k), the highest first, of the centroids nearest to each.

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from voiceid import metrics
 from voiceid.decision.aims import SetThreshold
 from voiceid.decision.calibration import (
-    BANDS,
     FEATURES,
+    LIKELY,
     TRIALS_PER_ERROR,
     CalibratedPoint,
     Calibration,
@@ -44,8 +44,8 @@ PRIORS = (0.01, 0.05)
 _FOLDS = 5
 _GAIN = 0.01
 """Share of the Cllr that a quality measure must save to be taken in."""
-_PER_BAND = (30, 300)
-"""Genuine and impostor trials without which a band was not heard."""
+_PER_LINE = (30, 300)
+"""Genuine and impostor trials without which a line, a telephone or not, was not heard."""
 _RATES = tuple(m * 10.0**-e for e in range(1, 9) for m in (5.0, 2.0, 1.0))
 """False match rates for which an LLR is looked up, as far as the trials support them."""
 
@@ -54,7 +54,7 @@ _RATES = tuple(m * 10.0**-e for e in range(1, 9) for m in (5.0, 2.0, 1.0))
 class Fit:
     """A calibration, what it was worth on held-out speakers, and its held-out LLRs (n,).
 
-    ``rows`` (n of all,) marks the trials that it could be fitted on: those of bands of which
+    ``rows`` (n of all,) marks the trials that it could be fitted on: those of lines of which
     there were enough.
     """
 
@@ -198,13 +198,13 @@ def _rate_row(
 
 
 def _heard(target: Bools, given: Conditions) -> Bools:
-    """Return the trials of bands of which there are enough."""
+    """Return the trials of lines, a telephone on both sides or not, of which there are enough."""
     rows = np.zeros(len(target), dtype=bool)
-    for number in range(len(BANDS)):
-        of_band = given.band == number
-        counts = (int((of_band & target).sum()), int((of_band & ~target).sum()))
-        if all(count >= least for count, least in zip(counts, _PER_BAND, strict=True)):
-            rows |= of_band
+    over_telephone = given.telephone >= LIKELY
+    for of_line in (over_telephone, ~over_telephone):
+        counts = (int((of_line & target).sum()), int((of_line & ~target).sum()))
+        if all(count >= least for count, least in zip(counts, _PER_LINE, strict=True)):
+            rows |= of_line
     return rows
 
 
@@ -215,8 +215,8 @@ def _material(
     if len(names) < MIN_SPEAKERS or not rows.any():
         raise FitRefused(
             f"{len(names)} speakers with enough trials are too few to calibrate on: it takes"
-            f" {MIN_SPEAKERS}, with {_PER_BAND[0]} genuine and {_PER_BAND[1]} impostor trials"
-            " in a band",
+            f" {MIN_SPEAKERS}, with {_PER_LINE[0]} genuine and {_PER_LINE[1]} impostor trials"
+            " of one line",
             hint="Add recordings of more speakers, several of each.",
         )
     fold_of = np.random.default_rng(0).permutation(len(names)) % _FOLDS
@@ -229,7 +229,7 @@ def _selected(material: _Material) -> tuple[list[str], Floats]:
     chosen = _usable(material, FEATURES["speech"])
     llrs = _held_out_llrs(material, chosen)
     cost = _cllr(material, llrs)
-    for name in ("bands", "samples", "snr"):
+    for name in ("line", "samples", "snr"):
         more = _usable(material, FEATURES[name])
         if not more:
             continue
@@ -280,7 +280,7 @@ def _calibration(
             Weight(name, float(slope), float(values[name].min()), float(values[name].max()))
             for name, slope in zip(features, slopes[1:], strict=True)
         ),
-        bands=tuple(BANDS[number].value for number in np.unique(material.given.band)),
+        telephone=(float(material.given.telephone.min()), float(material.given.telephone.max())),
         min_net_speech_s=float(material.given.net_speech_s.min()),
         points=tuple(_points(material, llrs, target_fmr)),
         impostor_trials=int((~material.target).sum()),

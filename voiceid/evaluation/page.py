@@ -19,7 +19,7 @@ from voiceid.metrics import Rate
 
 _TITLES = {
     "net_speech_s": "net speech (s)",
-    "band": "band",
+    "line": "line",
     "snr_db": "SNR (dB)",
     "condition": "condition",
 }

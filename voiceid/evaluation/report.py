@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid import metrics
-from voiceid.decision.calibration import BAND_SETS, trials_needed
+from voiceid.decision.calibration import LIKELY, trials_needed
 from voiceid.decision.rule import DecisionRule, accepted
 from voiceid.domain.values import Value, json_of
 from voiceid.evaluation.bounds import (
@@ -239,11 +239,10 @@ def sliced(judged: Judged, protocol: Protocol) -> Iterator[tuple[str, str, Error
 
 
 def attributes(scored: ScoredTrials, protocol: Protocol) -> dict[str, npt.ArrayLike]:
-    """Return what trials are sliced by: net speech, band, SNR and, where given, condition."""
-    bands = np.array([" or ".join(one) for one in BAND_SETS])
+    """Return what trials are sliced by: net speech, line, SNR and, where given, condition."""
     known: dict[str, npt.ArrayLike] = {
         "net_speech_s": scored.given.net_speech_s,
-        "band": bands[scored.given.band],
+        "line": np.where(scored.given.telephone >= LIKELY, "telephone, both sides", "other"),
         "snr_db": scored.given.snr_db,
     }
     if any(recording.condition for recording in protocol.recordings):

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.decision.calibration import BAND_SETS, Conditions
+from voiceid.decision.calibration import Conditions
 from voiceid.decision.embeddings import centroid
 from voiceid.decision.rule import DecisionRule
 from voiceid.decision.transforms import Transform
@@ -19,8 +19,7 @@ from voiceid.domain import (
     Float32Array,
     QualityReport,
     Utterance,
-    bands_of,
-    shares_among,
+    telephone_share,
 )
 from voiceid.errors import AudioError
 from voiceid.evaluation.cache import EmbeddingCache
@@ -157,7 +156,7 @@ def conditions_of(
         less, more = np.minimum(less, more), np.maximum(less, more)
         snr_db = np.fmin(snr_db, of_models.snr_db)
     return Conditions(
-        band=_bands(of_probes.shares, of_models.shares),
+        telephone=of_probes.telephone * of_models.telephone,
         net_speech_s=less,
         snr_db=snr_db,
         enrolled_speech_s=more,
@@ -170,8 +169,7 @@ def conditions_of(
 class _Facts:
     """Of groups of recordings, row by row; NaN for empty ones."""
 
-    shares: Float64Array
-    """(n, 2): the least and the most that can be narrowband."""
+    telephone: Float64Array
     speech_s: Float64Array
     snr_db: Float64Array
     level_dbfs: Float64Array
@@ -183,18 +181,17 @@ class _Facts:
 
 
 def _facts(groups: Sequence[Sequence[QualityReport]]) -> _Facts:
-    speech_s, snr_db, level_dbfs = (np.full(len(groups), np.nan) for _ in range(3))
-    shares = np.full((len(groups), 2), np.nan)
+    telephone, speech_s, snr_db, level_dbfs = (np.full(len(groups), np.nan) for _ in range(4))
     for i, group in enumerate(groups):
         if group:
-            shares[i] = shares_among([quality.narrowband for quality in group])
+            telephone[i] = telephone_share([quality.telephone for quality in group])
             speech_s[i] = sum(quality.net_speech_s for quality in group)
             known = [quality.snr_db for quality in group if quality.snr_db is not None]
             snr_db[i] = min(known, default=np.nan)
             levels = [quality.level_dbfs for quality in group if quality.level_dbfs is not None]
             level_dbfs[i] = min(levels, default=np.nan)
     counts = np.array([float(len(group)) for group in groups])
-    return _Facts(shares, speech_s, snr_db, level_dbfs, counts)
+    return _Facts(telephone, speech_s, snr_db, level_dbfs, counts)
 
 
 def _centroids(groups: Sequence[Sequence[Utterance]]) -> Float32Array:
@@ -205,8 +202,7 @@ def _centroids(groups: Sequence[Sequence[Utterance]]) -> Float32Array:
         if len(group) == 1:
             vectors[i] = _vector(group[0])
         elif group:
-            narrow = np.array([clip.quality.narrowband for clip in group], dtype=bool)
-            vectors[i] = centroid(np.array([_vector(clip) for clip in group]), narrow)
+            vectors[i] = centroid(np.array([_vector(clip) for clip in group]))
     return vectors
 
 
@@ -222,9 +218,3 @@ def _cosines(models: Float32Array, probes: Float32Array, trials: Indices) -> Flo
         block = slice(start, start + _BLOCK)
         np.einsum("ij,ij->i", models[trials[block, 0]], probes[trials[block, 1]], out=scores[block])
     return np.clip(scores, -1.0, 1.0)
-
-
-def _bands(probes: Float64Array, models: Float64Array) -> Indices:
-    facts, where = np.unique(np.hstack([probes, models]), axis=0, return_inverse=True)
-    places = [BAND_SETS.index(bands_of((a, b), (c, d))) for a, b, c, d in facts.tolist()]
-    return np.array(places, dtype=np.int64)[where.ravel()]

@@ -45,7 +45,7 @@ def _require_short_header(path: Path) -> None:
         start = file.read(_LENGTH_END)
     # numpy.lib.format: two bytes of version, then the length in two bytes, later in four
     ends = {1: 2, 2: 4, 3: 4}
-    length = int.from_bytes(start[8 : 8 + ends.get(start[6], 4)], "little")
+    length = int.from_bytes(start[8 : 8 + ends.get(int.from_bytes(start[6:7]), 4)], "little")
     if length > _HEADER_BYTES:
         raise GalleryFileInvalid(
             f"{path} has a header of {length:,} bytes, over the limit of {_HEADER_BYTES:,};"

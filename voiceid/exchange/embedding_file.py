@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -36,6 +36,9 @@ from voiceid.exchange.sealed_speakers import Batch, SealedSpeakers
 from voiceid.foreign_files import Unfit, opened
 from voiceid.limited_process import Allowance, Exhausted, results
 
+if TYPE_CHECKING:
+    from voiceid.speech.speaker_model import Brought, SpeakerModel
+
 T = TypeVar("T")
 
 _ARRAY, _PARQUET = b"\x93NUMPY", b"PAR1"
@@ -47,14 +50,12 @@ _MEMORY_BYTES, _MOST_MEMORY_BYTES, _BYTES_A_S = 192 << 20, 1 << 30, 4 << 20
 class EmbeddingFacts:
     """What holds for all embeddings of a file, where the file does not say it of each.
 
-    ``space`` is the id of their embedding space; ``net_speech_s`` and ``narrowband`` are of the
-    speech behind each; ``label`` says where it was recorded; new speakers are put into the
-    ``groups``.
+    ``space`` is the id of their embedding space; ``net_speech_s`` is of the speech behind each;
+    ``label`` says where it was recorded; new speakers are put into the ``groups``.
     """
 
     space: str | None = None
     net_speech_s: float | None = None
-    narrowband: bool = False
     label: str = ""
     groups: Sequence[str] = ()
 
@@ -69,7 +70,7 @@ def is_embedding_file(path: Path) -> bool:
 
 
 def read_embeddings(
-    space: EmbeddingSpace, path: Path, ids: Path | None, facts: EmbeddingFacts
+    model: SpeakerModel, path: Path, ids: Path | None, facts: EmbeddingFacts
 ) -> SealedSpeakers:
     """Read and check the speakers of a file of embeddings; raises GalleryFileInvalid.
 
@@ -77,15 +78,17 @@ def read_embeddings(
     of Parquet.
     """
     table = _opened(path, ids)
-    _require_space(table, facts.space, space)
-    return SealedSpeakers(space, _batches(table, space, _checked(facts)))
+    brought = _brought(table, facts.space, model)
+    return SealedSpeakers(model.space, _batches(table, brought, model.space, _checked(facts)))
 
 
-def _batches(table: Table, space: EmbeddingSpace, facts: Mapping[str, Any]) -> Iterator[Batch]:
+def _batches(
+    table: Table, brought: Brought, space: EmbeddingSpace, facts: Mapping[str, Any]
+) -> Iterator[Batch]:
     now = datetime.now(UTC)
     for rows in table.batches:
         where = [f"{rows.path}, row {rows.first + i}: " for i in range(len(rows.vectors))]
-        yield _speakers(rows, space, facts, now), where
+        yield _speakers(rows, _vectors(rows, brought), space, facts, now), where
 
 
 def _opened(path: Path, ids: Path | None) -> Table:
@@ -133,21 +136,21 @@ def _open_parquet(path: Path) -> Table:
     return Table(path, dim, space, rows)
 
 
-def _require_space(table: Table, named: str | None, space: EmbeddingSpace) -> None:
-    """Raise unless the file is of this space, by what it says and what was said of it."""
-    said = {table.space, named} - {None}
+def _brought(table: Table, named: str | None, model: SpeakerModel) -> Brought:
+    """Return what makes the model's embeddings of the file's, by what it and the caller say."""
+    said = {space for space in (table.space, named) if space is not None}
     if not said:
         raise GalleryFileInvalid(
             f"{table.path} does not say of which embedding space it is",
-            hint=f"Name the space with --space; the one in use is {space.id}.",
+            hint=f"Name the space with --space; the one in use is {model.space.id}.",
         )
-    if said != {space.id} or table.dim != space.dim:
-        spaces = " or ".join(sorted(map(str, said)))
+    try:
+        return model.brought(" or ".join(sorted(said)), table.dim)
+    except SpaceMismatch as error:
         raise SpaceMismatch(
-            f"{table.path} holds vectors of {table.dim} dimensions in {spaces},"
-            f" and the space in use is {space.id}, which has {space.dim}",
+            f"{table.path}: {error.message}",
             hint="Import with the model and the speech settings that they were made with.",
-        )
+        ) from error
 
 
 def _checked(facts: EmbeddingFacts) -> Mapping[str, Any]:
@@ -160,14 +163,17 @@ def _checked(facts: EmbeddingFacts) -> Mapping[str, Any]:
         ) from error
     return {
         "net_speech_s": seconds,
-        "narrowband": facts.narrowband,
         "label": _label(facts.label),
         "groups": SpeakerDetails(groups=tuple(facts.groups)),
     }
 
 
 def _speakers(
-    rows: Rows, space: EmbeddingSpace, facts: Mapping[str, Any], now: datetime
+    rows: Rows,
+    vectors: Float32Array,
+    space: EmbeddingSpace,
+    facts: Mapping[str, Any],
+    now: datetime,
 ) -> NewSpeakers:
     """Return the rows as speakers; raises GalleryFileInvalid for the first that cannot be."""
     n = len(rows.vectors)
@@ -175,14 +181,12 @@ def _speakers(
     def column(name: str, parse: Callable[[Any], T], otherwise: T) -> list[T]:
         return rows.parsed(name, parse) if name in rows.columns else [otherwise] * n
 
-    vectors = _vectors(rows)
     net_speech_s = column("net_speech_s", _seconds, facts["net_speech_s"])
     if None in net_speech_s:
         raise GalleryFileInvalid(
             f"{rows.path} does not say how much speech is behind its embeddings",
             hint="Thresholds depend on it: give --net-speech-s, or a column net_speech_s.",
         )
-    narrowband = column("narrowband", _flag, facts["narrowband"])
     created_at = column("created_at", _moment, now)
     return NewSpeakers(
         names=rows.parsed("name", _name),
@@ -192,22 +196,22 @@ def _speakers(
         vectors=vectors,
         pcm_sha256=_digests(rows, vectors, space),
         source_names=[f"{rows.path.name} row {rows.first + i}" for i in range(n)],
-        qualities=list(map(_quality, net_speech_s, narrowband)),
+        qualities=list(map(_quality, net_speech_s)),
         overrides=[()] * n,
         labels=column("label", _label, facts["label"]),
         sampled_at=created_at,
     )
 
 
-def _vectors(rows: Rows) -> Float32Array:
-    """Return the vectors of unit length; raises GalleryFileInvalid for one without a direction."""
+def _vectors(rows: Rows, brought: Brought) -> Float32Array:
+    """Return the model's embeddings; raises GalleryFileInvalid for a row without a direction."""
     with np.errstate(over="ignore", invalid="ignore"):
         try:
-            return unit(rows.vectors)
+            return brought(unit(rows.vectors))
         except ValueError:
             for number, vector in enumerate(rows.vectors, start=rows.first):
                 try:
-                    unit(vector)
+                    brought(unit(vector))
                 except ValueError as error:
                     raise refused(rows.path, number, str(error)) from error
             raise
@@ -225,7 +229,7 @@ def _digests(rows: Rows, vectors: Float32Array, space: EmbeddingSpace) -> Sequen
 
 
 @functools.lru_cache(maxsize=4096)
-def _quality(net_speech_s: float, narrowband: bool) -> QualityReport:
+def _quality(net_speech_s: float) -> QualityReport:
     """Return the report of a clip of which no more is known."""
     return QualityReport(
         duration_s=None,
@@ -235,7 +239,6 @@ def _quality(net_speech_s: float, narrowband: bool) -> QualityReport:
         bandwidth_hz=None,
         sample_rate_hz=None,
         level_dbfs=None,
-        warnings=("narrowband",) if narrowband else (),
     )
 
 
@@ -252,12 +255,6 @@ def _seconds(value: Any) -> float:
     if not (math.isfinite(seconds) and seconds > 0):
         raise ValueError(f"{value!r} is not above 0 s")
     return seconds
-
-
-def _flag(value: Any) -> bool:
-    if (text := str(value).lower()) not in {"true", "1", "false", "0"}:
-        raise ValueError(f"{value!r} is neither true nor false")
-    return text in {"true", "1"}
 
 
 def _label(value: Any) -> str:

@@ -38,6 +38,7 @@ from voiceid.foreign_files import EXPORT_LINE, EXPORT_VALUES, Unfit, opened
 from voiceid.whole_files import whole_file
 
 if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.speech.speaker_model import Brought, SpeakerModel
     from voiceid.store import Reader
 
 FORMAT, VERSION = "voiceid-gallery", 1
@@ -79,11 +80,11 @@ def _nothing_of(space: EmbeddingSpace, names: str) -> ChangeRefused:
     )
 
 
-def read_gallery(space: EmbeddingSpace, path: Path) -> SealedSpeakers:
+def read_gallery(model: SpeakerModel, path: Path) -> SealedSpeakers:
     """Read and check the speakers of a file; raises GalleryFileInvalid, SpaceMismatch."""
     try:
         with opened(path) as file:
-            return SealedSpeakers(space, _batches(file, path, space))
+            return SealedSpeakers(model.space, _batches(file, path, model))
     except (OSError, Unfit) as error:
         raise GalleryFileInvalid(
             f"{path} cannot be read: {getattr(error, 'strerror', error)}",
@@ -91,17 +92,20 @@ def read_gallery(space: EmbeddingSpace, path: Path) -> SealedSpeakers:
         ) from error
 
 
-def _batches(file: BinaryIO, path: Path, space: EmbeddingSpace) -> Iterator[Batch]:
+def _batches(file: BinaryIO, path: Path, model: SpeakerModel) -> Iterator[Batch]:
+    lines = _lines(file, path)
+    space = _space_of(next(lines)[1], path)
+    brought = model.brought(space.id, space.dim)
     people: list[_Person] = []
     n_samples = 0
-    for number, document in _lines(file, path, space):
+    for number, document in lines:
         people.append(_parsed(document, space, f"{path}, line {number}"))
         n_samples += len(people[-1].samples)
         if n_samples >= _BATCH:
-            yield _joined(people), [""] * len(people)
+            yield _joined(people, brought), [""] * len(people)
             people, n_samples = [], 0
     if people:
-        yield _joined(people), [""] * len(people)
+        yield _joined(people, brought), [""] * len(people)
 
 
 _Sample: TypeAlias = tuple[Float32Array, str, str, QualityReport, tuple[str, ...], str, datetime]
@@ -115,11 +119,11 @@ class _Person(NamedTuple):
     samples: Sequence[_Sample]
 
 
-def _joined(people: Sequence[_Person]) -> NewSpeakers:
+def _joined(people: Sequence[_Person], brought: Brought) -> NewSpeakers:
     names, created_at, details, samples = zip(*people, strict=True)
     vectors, *columns = zip(*itertools.chain.from_iterable(samples), strict=True)
     owners = np.repeat(np.arange(len(people)), [len(of_person) for of_person in samples])
-    return NewSpeakers(names, created_at, details, owners, np.stack(vectors), *columns)
+    return NewSpeakers(names, created_at, details, owners, brought(np.stack(vectors)), *columns)
 
 
 def _details(speaker: Speaker) -> dict[str, Any]:
@@ -170,10 +174,8 @@ def _new_file(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def _lines(
-    file: BinaryIO, path: Path, space: EmbeddingSpace
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the number and the object of each speaker's line; check all that is around them."""
+def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number and the object of each line but the last; check the end against them."""
     digest, n_speakers, n_samples = hashlib.sha256(), 0, 0
     for number in range(1, 1 << 62):
         line = file.readline(EXPORT_LINE.size + 1)
@@ -186,15 +188,13 @@ def _lines(
             raise _damaged(path, f"line {number} is not JSON, or the end is missing") from error
         if not isinstance(document, dict):
             raise _damaged(path, f"line {number} is not an object")
-        if number == 1:
-            _check_header(document, path, space)
-        elif "sha256" in document:
+        if number > 1 and "sha256" in document:
             counted = {"speakers": n_speakers, "samples": n_samples, "sha256": digest.hexdigest()}
             if document != counted or file.read(1):
                 raise _damaged(path, "its checksum or its counts do not fit")
             return
-        else:
-            yield number, document
+        yield number, document
+        if number > 1:
             n_speakers += 1
             n_samples += len(document["samples"])
         digest.update(line)
@@ -208,7 +208,8 @@ def _require_readable(line: bytes) -> None:
         raise EXPORT_VALUES.exceeded()
 
 
-def _check_header(header: dict[str, Any], path: Path, space: EmbeddingSpace) -> None:
+def _space_of(header: dict[str, Any], path: Path) -> EmbeddingSpace:
+    """Return the embedding space that a file's first line names."""
     if header.get("format") != FORMAT:
         raise _damaged(path, "it is not a file of exported speakers")
     if header.get("version") != VERSION:
@@ -224,7 +225,7 @@ def _check_header(header: dict[str, Any], path: Path, space: EmbeddingSpace) -> 
         raise _damaged(path, "it does not say of which embedding space it is") from error
     if file_id != header["embedding_space"].get("id"):
         raise _damaged(path, "the id of its embedding space does not fit")
-    space.require_same(of_file)
+    return of_file
 
 
 def _parsed(document: dict[str, Any], space: EmbeddingSpace, where: str) -> _Person:

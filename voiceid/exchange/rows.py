@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 BATCH = 5_000
 """Rows that are read at once: 4 MB of 192 dimensions."""
-COLUMNS = ("name", "net_speech_s", "narrowband", "label", "groups", "created_at", "pcm_sha256")
+COLUMNS = ("name", "net_speech_s", "label", "groups", "created_at", "pcm_sha256")
 """What can be said of a row; all but ``name`` may be left out."""
 
 

@@ -54,8 +54,8 @@ class SealedSpeakers:
         """Add the speakers in the transaction of ``writer``: an error undoes it all.
 
         With ``append``, enrolled speakers get the samples that they lack; their details stay.
-        Without ``trust`` the bandwidth that a file declares is in doubt, so that the stricter
-        threshold decides; with it each sample says that it came unchecked.
+        Without ``trust`` the line that a file declares is in doubt, so that the higher threshold
+        decides; with it each sample says that it came unchecked.
         """
         done = Exchanged(0, 0)
         with writer.bulk.at_scale():
@@ -76,7 +76,10 @@ def _trusted(speakers: NewSpeakers) -> NewSpeakers:
 
 
 def _doubted(speakers: NewSpeakers) -> NewSpeakers:
-    return replace(speakers, qualities=[quality.in_doubt() for quality in speakers.qualities])
+    """Return speakers without the line that somebody declared, and nothing measured."""
+    known = [quality.telephone is not None for quality in speakers.qualities]
+    pairs = zip(speakers.qualities, known, strict=True)
+    return replace(speakers, qualities=[replace(q, telephone=None) if k else q for q, k in pairs])
 
 
 def _pickler(file: IO[bytes]) -> pickle.Pickler:

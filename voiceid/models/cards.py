@@ -12,16 +12,19 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from voiceid.decision.aims import LEAST_THRESHOLD, MAX_RATE
-from voiceid.decision.rule import DecisionRule, OperatingPoint
-from voiceid.domain import Band, EmbeddingSpace
-from voiceid.errors import ConfigError, ModelError
-from voiceid.foreign_files import CARD, Unfit, content
+from voiceid.decision.calibration import Calibration
+from voiceid.decision.compensation import Compensation
+from voiceid.decision.operating_points import OperatingPoint
+from voiceid.decision.rule import DecisionRule
+from voiceid.domain import EmbeddingSpace
+from voiceid.errors import ConfigError, HashMismatch, ModelError
+from voiceid.foreign_files import CARD, COMPENSATION, Unfit, content
 from voiceid.shipped import shipped
 
 T = TypeVar("T")
@@ -43,6 +46,7 @@ _RANGES = {"dim": (0, 1 << 16), "margin": (0.0, 2.0), "min_level_dbfs": (-200.0,
 _POINT_RANGES = {
     "min_net_speech_s": (0.0, 3600.0),
     "threshold": (LEAST_THRESHOLD, 1.0),
+    "telephone_threshold": (LEAST_THRESHOLD, 1.0),
     "fmr": (0.0, 1.0),
     "fnmr": (0.0, 1.0),
     "target_fmr": (1e-9, MAX_RATE),
@@ -137,11 +141,20 @@ class ModelCard:
     min_level_dbfs : float
         Softest speech that the model tells apart, for one that hears loudness; nothing is as
         soft as -200.
+    operating_points : tuple of OperatingPoint
+        What decides unless a site has a calibration of its own.
+    calibration : Calibration or None
+        What makes LLRs of scores then.
     operating_points_data : str
-        What they were measured on, and what they cannot claim.
+        What they were measured on, and what it cannot claim.
     graph_sha256 : str
         Of the graph that is built, in hex, where a build is the same to the byte everywhere; else
         empty.  No other graph is installed or loaded.
+    compensation_sha256 : str
+        Of the numbers of the compensation in ``NAME.npz`` beside the card, in hex; empty: there
+        is none.
+    folder : Path
+        Where the card is; not of the card.
     """
 
     name: str
@@ -160,8 +173,11 @@ class ModelCard:
     margin: float = 0.0
     min_level_dbfs: float = -200.0
     operating_points: tuple[OperatingPoint, ...] = ()
+    calibration: Calibration | None = None
     operating_points_data: str = ""
     graph_sha256: str = ""
+    compensation_sha256: str = ""
+    folder: Path = field(default=Path(), compare=False)
 
     @property
     def origin(self) -> str:
@@ -183,11 +199,16 @@ class ModelCard:
     @property
     def rule(self) -> DecisionRule:
         """What decides by this card alone."""
-        points, floor_dbfs = self.operating_points, self.min_level_dbfs
-        return DecisionRule(self.name, points, self.margin, min_level_dbfs=floor_dbfs)
+        return DecisionRule(
+            self.name,
+            self.operating_points,
+            self.margin,
+            self.calibration,
+            min_level_dbfs=self.min_level_dbfs,
+        )
 
     def space(self, speech: str) -> EmbeddingSpace:
-        """Return the embedding space of this model behind a speech detection."""
+        """Return the embedding space of this model, compensated, behind a speech detection."""
         return EmbeddingSpace(
             model=self.name,
             dim=self.dim,
@@ -195,7 +216,27 @@ class ModelCard:
             frontend=self.frontend,
             windowing=self.windowing.describe(),
             speech=speech,
+            compensation=self.compensation_sha256[:16],
         )
+
+    def compensation(self) -> Compensation | None:
+        """Return what is done to the embeddings; None: nothing.  Raises ModelError."""
+        if not self.compensation_sha256:
+            return None
+        path = self.folder / f"{self.name}.npz"
+        try:
+            compensation = Compensation.from_bytes(content(path, COMPENSATION))
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"the compensation {path} cannot be read: {error}",
+                hint="Install voiceid again; or put the file back that came with the card.",
+            ) from error
+        if (compensation.digest, compensation.dim) != (self.compensation_sha256, self.dim):
+            raise HashMismatch(
+                f"{path} is not the compensation that the card of {self.name} names",
+                hint="Install voiceid again; or put the file back that came with the card.",
+            )
+        return compensation
 
 
 def shipped_cards_folder() -> Path:
@@ -239,38 +280,6 @@ def is_model_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def card_text(card: ModelCard) -> str:
-    """Return a card as the TOML that :func:`load_cards` reads; keys at their defaults are left out.
-
-    Written here because the standard library only reads TOML.
-    """
-    plain, tables = [], []
-    for field in fields(ModelCard):
-        value = getattr(card, field.name)
-        if field.default is not MISSING and value == field.default:
-            continue
-        if field.name == "operating_points":
-            tables += [_table(f"[[{field.name}]]", asdict(point)) for point in value]
-        elif isinstance(value, str | int | float):
-            plain.append(f"{field.name} = {_literal(value)}")
-        else:
-            tables.append(_table(f"[{field.name}]", asdict(value)))
-    return "\n\n".join(["\n".join(plain), *tables]) + "\n"
-
-
-def _table(header: str, values: Mapping[str, object]) -> str:
-    return "\n".join([header, *(f"{key} = {_literal(value)}" for key, value in values.items())])
-
-
-def _literal(value: object) -> str:
-    """Return a value in TOML, whose strings are JSON's but for the delete character."""
-    if isinstance(value, tuple):
-        rows = (", ".join(map(_literal, value[i : i + 6])) for i in range(0, len(value), 6))
-        return "[\n" + "".join(f"    {row},\n" for row in rows) + "]"
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return text.replace("\x7f", "\\u007f")
-
-
 def _read_card(path: Path) -> ModelCard:
     try:
         return _card(path, content(path, CARD).decode())
@@ -300,7 +309,14 @@ def _card(path: Path, text: str) -> ModelCard:
     values["operating_points"] = tuple(
         _build(OperatingPoint, point, f"{path}: operating_points") for point in points
     )
-    card = _build(ModelCard, values, str(path))
+    if "calibration" in values:
+        try:
+            values["calibration"] = Calibration.of_dict(document["calibration"])
+        except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+            raise ConfigError(f"{path}: the calibration cannot be used: {error}") from error
+    if "folder" in values:
+        raise ConfigError(f"{path}: unknown key folder")
+    card = replace(_build(ModelCard, values, str(path)), folder=path.parent)
     _check(card, path)
     return card
 
@@ -325,11 +341,10 @@ def _check(card: ModelCard, path: Path) -> None:
     ):
         raise ConfigError(f"{path}: source.tensors, low and high must be of one length")
     _check_ranges(card, path)
-    for point in card.operating_points:
-        if point.band not in set(Band):
-            raise ConfigError(f"{path}: {point.band!r} is none of the bands {', '.join(Band)}")
-    if card.graph_sha256 and not _FORMS["file_sha256"].fullmatch(card.graph_sha256):
-        raise ConfigError(f"{path}: graph_sha256 is malformed: {card.graph_sha256!r}")
+    for key in ("graph_sha256", "compensation_sha256"):
+        value = getattr(card, key)
+        if value and not _FORMS["file_sha256"].fullmatch(value):
+            raise ConfigError(f"{path}: {key} is malformed: {value!r}")
     for key, form in _FORMS.items():
         value = getattr(source, key, None)
         if value is not None and not form.fullmatch(value):
@@ -348,7 +363,7 @@ def _build(kind: type[T], table: object, where: str) -> T:
     """Make a dataclass of a table; every key must be known, present and of its type."""
     if not isinstance(table, Mapping):
         raise ConfigError(f"{where} must be a table")
-    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
     required = {n for n, f in known.items() if f.default is MISSING}
     if unknown := sorted(set(table) - set(known)):
         raise ConfigError(f"{where}: unknown key {', '.join(unknown)}")

@@ -27,14 +27,8 @@ from voiceid.errors import (
     SelfTestFailed,
 )
 from voiceid.models.build import build_graph
-from voiceid.models.cards import (
-    LocalFile,
-    ModelCard,
-    Quantized,
-    card_text,
-    is_model_name,
-    own_cards_folder,
-)
+from voiceid.models.card_text import card_text
+from voiceid.models.cards import LocalFile, ModelCard, Quantized, is_model_name, own_cards_folder
 from voiceid.models.checkpoint import file_sha256, read_file, read_graph
 from voiceid.models.fetch import Progress, fetch_member, require_member_hash
 from voiceid.models.receipt import read_receipt, receipt_of

@@ -130,6 +130,8 @@ def card_of(
         source=source,
         selftest=SelfTest(tuple(map(_short, map(float, golden))), _ORIGIN, _MIN_COSINE),
         operating_points=(),
+        calibration=None,
+        compensation_sha256="",
         operating_points_data="",
     )
 

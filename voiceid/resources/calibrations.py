@@ -169,8 +169,8 @@ class Calibrations:
     def thresholds(self, qualities: Sequence[QualityReport]) -> Sequence[Threshold]:
         """Return every threshold that decides a comparison of two clips of these, lowest first.
 
-        How much speech the clips have, and their bandwidth, decide which hold: each is there once,
-        and none where there is too little speech for any.
+        How much speech the clips have, and their lines, decide which hold: each is there once, and
+        none where there is too little speech for any.
         """
         return thresholds_among(qualities, self._session.model.back_end().rule)
 

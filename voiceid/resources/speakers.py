@@ -24,6 +24,7 @@ from voiceid.enrollment.vetting import Vetting
 from voiceid.exchange import EmbeddingFacts, Exchanged, SealedSpeakers
 from voiceid.observability import ChangeKind
 from voiceid.session import Session
+from voiceid.speech.speaker_model import SpeakerModel
 
 
 class Speakers:
@@ -209,10 +210,9 @@ class Speakers:
             Add what is missing to speakers that are there; what is known of them beside
             their voices stays.
         trust : bool
-            Check no voices, and believe the bandwidth that the file declares.  Otherwise the
-            checks of an enrolment are made, in a time that grows with the new speakers times all
-            speakers, and the stricter threshold decides where the bandwidth matters.  It is
-            recorded with the event and with each sample.
+            Check no voices, and believe what line the file declares.  Otherwise the checks of an
+            enrolment are made, in a time that grows with the new speakers times all speakers, and
+            the threshold is that of a telephone.  It is recorded with the event and each sample.
 
         Raises
         ------
@@ -227,8 +227,8 @@ class Speakers:
             voice, or one that is enrolled under another name.
         """
 
-        def read(here: EmbeddingSpace) -> SealedSpeakers:
-            return exchange.read_gallery(here, Path(file))
+        def read(model: SpeakerModel) -> SealedSpeakers:
+            return exchange.read_gallery(model, Path(file))
 
         return self._import(read, append=append, trust=trust)
 
@@ -258,7 +258,7 @@ class Speakers:
         append, trust : bool
             See :meth:`import_file`.
         **facts
-            What the file does not say: ``net_speech_s``, ``narrowband``, ``label``, ``groups``;
+            What the file does not say: ``net_speech_s``, ``label``, ``groups``;
             see `EmbeddingFacts`.
 
         Raises
@@ -275,20 +275,22 @@ class Speakers:
         """
         named = space.id if isinstance(space, EmbeddingSpace) else space
 
-        def read(here: EmbeddingSpace) -> SealedSpeakers:
+        def read(model: SpeakerModel) -> SealedSpeakers:
             names, given = None if ids is None else Path(ids), EmbeddingFacts(named, **facts)
-            return exchange.read_embeddings(here, Path(file), names, given)
+            return exchange.read_embeddings(model, Path(file), names, given)
 
         return self._import(read, append=append, trust=trust)
 
     def _import(
-        self, read: Callable[[EmbeddingSpace], SealedSpeakers], *, append: bool, trust: bool
+        self, read: Callable[[SpeakerModel], SealedSpeakers], *, append: bool, trust: bool
     ) -> Exchanged:
         session = self._session
         with session.recorded(ChangeKind.IMPORT):
-            space, checks = session.model.space, session.model.checks
+            model = session.model
+            space, checks = model.space, model.checks
             with (
-                read(space) as speakers,  # before the transaction: other writers wait for that
+                # Before the transaction: other writers wait for that.
+                read(model.speaker_model) as speakers,
                 session.change(ChangeKind.IMPORT, large=True) as change,
             ):
                 change.writer.spaces.require_current(space.id)

@@ -64,6 +64,12 @@ class Embedder:
         self._heard = heard
 
     @property
+    def raw(self) -> Embedder:
+        """The same, with embeddings as the encoder makes them."""
+        encoder, limits, heard = self._encoder.raw, self._limits, self._heard
+        return Embedder(encoder, self._detector, self._audio, limits, self._workers, heard)
+
+    @property
     def workers(self) -> int:
         """Recordings that are worked on at once."""
         return self._workers
@@ -109,6 +115,8 @@ class Embedder:
         embedding = self._embedding(speech, quality)
         judged_s = 0.0 if embedding is None else judged_frames * FRAME_S
         quality = _with_unheard(quality, judged_s, stream.unheard)
+        if embedding is not None:
+            quality = replace(quality, telephone=embedding.telephone)
         laps.lap("embed")
         return Utterance(stream.name, stream.pcm_sha256, quality, embedding)
 
@@ -172,7 +180,7 @@ class Embedder:
         too_short = quality.net_speech_s < self._limits.min_net_speech_s
         if too_short or len(speech) < self._encoder.min_samples:
             return None
-        return Embedding(self._encoder.embed(speech), self._encoder.space)
+        return self._encoder.embed(speech)
 
 
 def _heard(stream: AudioStream, hear: Callable[[AudioStream], T]) -> T:

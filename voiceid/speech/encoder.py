@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from voiceid.decision.aims import Target
+from voiceid.decision.compensation import Compensation
 from voiceid.decision.embeddings import cosine, unit
 from voiceid.decision.rule import DecisionRule
-from voiceid.domain import Condition, EmbeddingSpace, Float32Array, Utterance
+from voiceid.domain import Condition, Embedding, EmbeddingSpace, Float32Array, Utterance
 from voiceid.errors import AudioInvalid, ModelRuntimeError, NotEnoughSpeech, ThresholdUnavailable
 from voiceid.models.frontends import FrontEnd, front_ends
 from voiceid.models.providers import EngineOptions
@@ -33,13 +34,19 @@ class Encoder:
     - `session`: a graph with ``waveform`` (N, samples) in and ``embedding`` (N, dim) out.
     - `space`: of its embeddings.
     - `rule`: has the operating points of the model's card.
+    - `compensation`: of the model; None: embeddings are as the network makes them.
     """
 
     def __init__(
-        self, session: Session, space: EmbeddingSpace, rule: DecisionRule | None = None
+        self,
+        session: Session,
+        space: EmbeddingSpace,
+        rule: DecisionRule | None = None,
+        compensation: Compensation | None = None,
     ) -> None:
         self._session = session
         self._rule = rule
+        self._compensation = compensation
         self.space = space
         front_end = front_ends().get(space.frontend, FrontEnd("waveform"))
         self.min_samples, self._max_samples = front_end.samples
@@ -52,15 +59,21 @@ class Encoder:
         space: EmbeddingSpace,
         engine: EngineOptions = EngineOptions(),
         rule: DecisionRule | None = None,
+        compensation: Compensation | None = None,
     ) -> Encoder:
         """Load an installed encoder; see :meth:`voiceid.models.runtime.Session.open`."""
         session = Session.open(
             path, inputs={"waveform": 2}, outputs=["embedding"], sha256=sha256, engine=engine
         )
-        return cls(session, space, rule)
+        return cls(session, space, rule, compensation)
 
-    def embed(self, samples: Float32Array) -> Float32Array:
-        """Return the embedding (dim,), unit length, of (n,) samples at 16 kHz, -1 to 1.
+    @property
+    def raw(self) -> Encoder:
+        """An encoder whose embeddings are as the network makes them."""
+        return Encoder(self._session, self.space.raw, self._rule)
+
+    def embed(self, samples: Float32Array) -> Embedding:
+        """Return the embedding of (n,) samples at 16 kHz, -1 to 1.
 
         More than the network takes at once is cut into equal parts, whose vectors are averaged.
 
@@ -79,8 +92,12 @@ class Encoder:
         parts = np.array_split(samples, -(-len(samples) // self._max_samples))
         vectors = [self._vector(part) for part in parts]
         vector = vectors[0] if len(parts) == 1 else unit(np.mean(vectors, axis=0))
+        telephone = None
+        if self._compensation is not None:
+            telephone = float(self._compensation.telephone(vector))
+            vector = self._compensation.apply(vector)
         vector.flags.writeable = False
-        return vector
+        return Embedding(vector, self.space, telephone)
 
     def _vector(self, samples: Float32Array) -> Float32Array:
         [vectors] = self._session.run({"waveform": samples[None].astype(np.float32, copy=False)})

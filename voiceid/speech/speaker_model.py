@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from voiceid.audio import AudioOptions
-from voiceid.domain import EmbeddingSpace
-from voiceid.errors import ModelUnknown
+from voiceid.decision.compensation import Compensation
+from voiceid.domain import EmbeddingSpace, Float32Array
+from voiceid.errors import ModelUnknown, SpaceMismatch
 from voiceid.models import runtime
 from voiceid.models.cards import ModelCard
 from voiceid.models.fetch import Progress
@@ -31,6 +32,10 @@ DETECTOR = "silero-vad"
 
 SECOND = "segmentation"
 """The card of the model that is asked where the detector finds little speech."""
+
+
+Brought: TypeAlias = Callable[[Float32Array], Float32Array]
+"""Makes unit vectors (..., dim) of one space of those of another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,27 @@ class SpeakerModel:
         speech = self._options.speech.describe()
         return self.card.space(f"{detector.name} {detector.checkpoint_sha256[:16]} {speech}")
 
+    @cached_property
+    def compensation(self) -> Compensation | None:
+        """What is done to the embeddings as the encoder makes them; raises ModelError."""
+        return self.card.compensation()
+
+    def brought(self, space_id: str, dim: int) -> Brought:
+        """Return what makes embeddings of this model's space of those of another.
+
+        Besides its own it takes embeddings as the encoder makes them.  Raises SpaceMismatch for all
+        others, ModelError.
+        """
+        if dim == self.space.dim and space_id == self.space.id:
+            return _as_it_is
+        if dim == self.space.dim and space_id == self.space.raw.id and self.compensation:
+            return self.compensation.apply
+        raise SpaceMismatch(
+            f"vectors of {dim} dimensions in {space_id} cannot be compared with {self.space.id},"
+            f" which has {self.space.dim}",
+            hint="Use one model and one set of speech settings on both sides.",
+        )
+
     @property
     def workers(self) -> int:
         """Recordings that are worked on at once."""
@@ -103,7 +129,12 @@ class SpeakerModel:
         started = time.perf_counter()
         options, artefact = self._options, self._models.installed(self.card.name)
         encoder = Encoder.open(
-            artefact.path, artefact.sha256, self.space, options.engine, self.card.rule
+            artefact.path,
+            artefact.sha256,
+            self.space,
+            options.engine,
+            self.card.rule,
+            self.compensation,
         )
         installed = self._models.installed(DETECTOR)
         little = LittleSpeech(options.quality.min_net_speech_s, self._second_opinion)
@@ -141,3 +172,7 @@ class SpeakerModel:
             )
             return None
         return SecondOpinion.open(self._models.installed(SECOND), self._options.engine)
+
+
+def _as_it_is(vectors: Float32Array) -> Float32Array:
+    return vectors

@@ -18,7 +18,14 @@ from sqlalchemy import Column, ColumnElement, String, Table, cast, func, insert,
 
 from voiceid.decision import embeddings
 from voiceid.decision.transforms import Transform
-from voiceid.domain import EmbeddingSpace, Float32Array, NewSpeakers, SpeakerDetails, speaker_key
+from voiceid.domain import (
+    EmbeddingSpace,
+    Float32Array,
+    NewSpeakers,
+    SpeakerDetails,
+    speaker_key,
+    telephone_share,
+)
 from voiceid.store import stored_rows
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects
@@ -161,7 +168,7 @@ def _sample_rows(new: NewSpeakers, ids: Sequence[int], space_id: str) -> list[tu
 def _centroid_rows(
     new: NewSpeakers, ids: Sequence[int], space_id: str, transform: Transform | None
 ) -> list[tuple[object, ...]]:
-    narrow = np.array([quality.narrowband for quality in new.qualities], dtype=bool)
+    telephone = np.array([telephone_share([quality.telephone]) for quality in new.qualities])
     speech_s = [quality.net_speech_s for quality in new.qualities]
     bounds = np.searchsorted(new.owners, np.arange(len(ids) + 1)).tolist()
     runs = list(itertools.pairwise(bounds))
@@ -169,9 +176,9 @@ def _centroid_rows(
         zip(
             ids,
             itertools.repeat(space_id),
-            _bytes(_centroids(new.vectors, narrow, bounds, transform)),
+            _bytes(_centroids(new.vectors, bounds, transform)),
             [last - first for first, last in runs],
-            np.add.reduceat(narrow.astype(np.int64), bounds[:-1]).tolist(),
+            [float(telephone[first:last].mean()) for first, last in runs],
             [sum(speech_s[first:last]) for first, last in runs],
         )
     )
@@ -192,10 +199,10 @@ def _bytes(vectors: Float32Array) -> list[bytes]:
 
 
 def _centroids(
-    vectors: Float32Array, narrow: Any, bounds: Sequence[int], transform: Transform | None
+    vectors: Float32Array, bounds: Sequence[int], transform: Transform | None
 ) -> Float32Array:
     """Return the centroid of each run of vectors, to the bit as if each were made alone."""
     if transform is None and len(bounds) - 1 == len(vectors):
         return embeddings.unit(embeddings.unit(vectors))
     runs = [slice(first, last) for first, last in itertools.pairwise(bounds)]
-    return np.stack([stored_rows.mean_of(vectors[run], narrow[run], transform) for run in runs])
+    return np.stack([stored_rows.mean_of(vectors[run], transform) for run in runs])

@@ -19,6 +19,7 @@ from voiceid.domain import (
     Float32Array,
     Sample,
     tag,
+    telephone_share,
 )
 from voiceid.errors import StoreError
 from voiceid.store import stored_rows
@@ -32,19 +33,9 @@ _STREAMED = 4096
 _DERIVED = 2000
 """Speakers whose centroids are derived at once."""
 
-_N_UNCERTAIN = (
-    select(func.count(samples.c.pcm_sha256.distinct()))
-    .where(samples.c.speaker_id == centroids.c.speaker_id)
-    .where(samples.c.quality.contains('"bandwidth_uncertain"', autoescape=True))
-    .scalar_subquery()
-    .label("n_uncertain")
-)
-"""Of the speaker's samples, in whatever space: a bandwidth is the recording's."""
-
 _OWNERS = select(
-    *(centroids.c.id, centroids.c.speaker_id, centroids.c.n_narrowband, centroids.c.n_samples),
+    *(centroids.c.id, centroids.c.speaker_id, centroids.c.telephone, centroids.c.n_samples),
     *(centroids.c.net_speech_s, speakers.c.name, speakers.c.expires_at, speakers.c.disabled_at),
-    _N_UNCERTAIN,
 ).join(speakers)
 """Built once: it is asked with every decision."""
 _IS_REPLAY = (
@@ -95,12 +86,12 @@ class Centroids:
         table = self._table(space_id, self._connection.execute(query).all())
         return dict(zip(table.ids.tolist(), table.vectors, strict=True))
 
-    def totals(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, tuple[int, int]]:
-        """Return how many samples, and how many in a telephone's band, a centroid says it has."""
-        query = select(centroids.c.speaker_id, centroids.c.n_samples, centroids.c.n_narrowband)
+    def totals(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, tuple[int, float]]:
+        """Return how many samples, and which share of a telephone's, a centroid says it has."""
+        query = select(centroids.c.speaker_id, centroids.c.n_samples, centroids.c.telephone)
         theirs = in_list(self._connection, centroids.c.speaker_id, speaker_ids)
         rows = self._connection.execute(query.where(centroids.c.space_id == space_id, theirs))
-        return {row.speaker_id: (row.n_samples, row.n_narrowband) for row in rows}
+        return {row.speaker_id: (row.n_samples, row.telephone) for row in rows}
 
     def of(self, speaker_id: int, space_id: str) -> Float32Array | None:
         """Return a speaker's centroid (dim,) in a space, or None."""
@@ -255,7 +246,7 @@ def _row(of_speaker: Sequence[Sample], target: Target) -> dict[str, object]:
         "space_id": space_id,
         "vector": stored_rows.centroid_of(of_speaker, transform).astype("<f4").tobytes(),
         "n_samples": len(of_speaker),
-        "n_narrowband": sum(sample.quality.narrowband is True for sample in of_speaker),
+        "telephone": telephone_share([sample.quality.telephone for sample in of_speaker]),
         "net_speech_s": sum(sample.quality.net_speech_s for sample in of_speaker),
     }
 
@@ -264,7 +255,7 @@ def _upserting(connection: Connection) -> Any:
     """Return what inserts centroids, or updates those that are there, and returns their ids."""
     dialect = importlib.import_module(f"sqlalchemy.dialects.{connection.dialect.name}")
     new = dialect.insert(centroids)
-    facts = ("vector", "n_samples", "n_narrowband", "net_speech_s")
+    facts = ("vector", "telephone", "n_samples", "net_speech_s")
     return new.on_conflict_do_update(
         index_elements=[centroids.c.speaker_id, centroids.c.space_id],
         set_={name: new.excluded[name] for name in facts},

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from voiceid.decision.transforms import Transform
-from voiceid.domain import Float32Array, Sample, Speaker
+from voiceid.domain import Float32Array, Sample, Speaker, telephone_share
 from voiceid.errors import StoreError
 from voiceid.store import Store, stored_rows
 from voiceid.store.connections import is_refusal, whole_file, wrapped_files
@@ -76,7 +76,7 @@ def _content(reader: Reader) -> Iterator[str]:
                 yield f"the totals of {speaker.name} are not those of the samples"
             for of_space, space_id, transform in derived:
                 in_space = [s for s in samples[speaker.id] if s.space_id == of_space]
-                if totals[space_id].get(speaker.id, (0, 0)) != _counts(in_space):
+                if not _are_totals(totals[space_id].get(speaker.id), in_space):
                     yield f"the totals of {speaker.name} in {space_id} are not those of the samples"
                 if not _is_mean(centroids[space_id].get(speaker.id), in_space, transform):
                     where = f"{speaker.name} in {space_id}"
@@ -89,9 +89,12 @@ def _is_total(speaker: Speaker, samples: list[Sample]) -> bool:
     return len(samples) == speaker.n_samples and same_length
 
 
-def _counts(samples: list[Sample]) -> tuple[int, int]:
-    """Return how many samples there are, and how many of them in a telephone's band."""
-    return len(samples), sum(sample.quality.narrowband is True for sample in samples)
+def _are_totals(totals: tuple[int, float] | None, samples: list[Sample]) -> bool:
+    """Whether a centroid says how many samples there are, and which share is a telephone's."""
+    if totals is None or not samples:
+        return totals is None and not samples
+    share = telephone_share([sample.quality.telephone for sample in samples])
+    return totals[0] == len(samples) and math.isclose(totals[1], share, abs_tol=1e-6)
 
 
 def _is_mean(

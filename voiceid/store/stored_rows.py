@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from sqlalchemy import Column, Connection, Row, func, select
 
 from voiceid.decision import embeddings
@@ -105,19 +104,15 @@ def centroids(rows: Sequence[Any], dim: int, space_id: str) -> CentroidTable:
 def centroid_of(samples: Sequence[Sample], transform: Transform | None) -> Float32Array:
     """Return the centroid (dim,) of a speaker's samples, each transformed if need be."""
     try:
-        vectors = np.array([sample.vector for sample in samples])
-        narrowband = np.array([sample.quality.narrowband for sample in samples], dtype=bool)
-        return mean_of(vectors, narrowband, transform)
+        return mean_of(np.array([sample.vector for sample in samples]), transform)
     except ValueError as error:
         raise _damaged_vector(samples[0].space_id) from error
 
 
-def mean_of(
-    vectors: Float32Array, narrowband: npt.NDArray[np.bool_], transform: Transform | None
-) -> Float32Array:
+def mean_of(vectors: Float32Array, transform: Transform | None) -> Float32Array:
     """Return the centroid (dim,) of (n, dim) vectors, transformed first if need be; ValueError."""
     moved = vectors if transform is None else transform.apply(vectors)
-    return embeddings.centroid(moved, narrowband)
+    return embeddings.centroid(moved)
 
 
 def sample_row(
@@ -195,12 +190,11 @@ def _metadata(stored: str) -> dict[str, str]:
 @_reads("speaker", "speaker_id")
 def enrolled(row: Any) -> Enrolled:
     """Return whose centroid a row of the join is: a damaged expiry must not read as none."""
-    if not (0 <= row.n_narrowband <= row.n_samples and 0.0 <= row.net_speech_s < math.inf):
-        raise ValueError("more samples in a telephone's band than in all, or no amount of speech")
+    if not (0.0 <= row.telephone <= 1.0 and 0.0 <= row.net_speech_s < math.inf):
+        raise ValueError("the share of a telephone is not 0 to 1, or the speech is no amount")
     return Enrolled(
         SpeakerRef(row.speaker_id, _text(row.name)),
-        row.n_narrowband,
-        min(row.n_uncertain, row.n_samples),
+        float(row.telephone),
         row.n_samples,
         float(row.net_speech_s),
         _moment(row.expires_at),

@@ -105,7 +105,7 @@ centroids = Table(
     Column("space_id", ForeignKey("embedding_spaces.id"), nullable=False),
     Column("vector", VECTOR, nullable=False),
     Column("n_samples", Integer, nullable=False),
-    Column("n_narrowband", Integer, nullable=False),
+    Column("telephone", Float, nullable=False, server_default="1"),
     Column("net_speech_s", Float, nullable=False),
     UniqueConstraint("speaker_id", "space_id"),
     CheckConstraint("length(vector) % 4 = 0 AND length(vector) > 0", name="vector_float32").ddl_if(

@@ -27,7 +27,7 @@ from voiceid.domain import (
     Task,
     Threshold,
     Utterance,
-    shares_among,
+    telephone_share,
 )
 
 _BARS = {
@@ -46,7 +46,7 @@ class Probe:
 
     embedding: Embedding | None  # None: too little speech
     net_speech_s: float | None
-    narrowband: bool | None  # None: it is uncertain
+    telephone: float | None  # None: it is not known
     quality: QualityReport | None  # None: a vector was given instead of audio
     pcm_sha256: str = ""  # of the recording; empty: a vector was given
 
@@ -54,15 +54,15 @@ class Probe:
     def of(cls, utterance: Utterance) -> Probe:
         """Return the probe of a clip."""
         quality = utterance.quality
-        speech_s, narrowband = quality.net_speech_s, quality.narrowband
-        return cls(utterance.embedding, speech_s, narrowband, quality, utterance.pcm_sha256)
+        speech_s, telephone = quality.net_speech_s, quality.telephone
+        return cls(utterance.embedding, speech_s, telephone, quality, utterance.pcm_sha256)
 
     def against(self, enrolled: Enrolled) -> Condition:
         """Return the condition of a comparison with an enrolment."""
         quality = self.quality
         return enrolled.against(
             self.net_speech_s,
-            narrowband=shares_among([self.narrowband]),
+            telephone=telephone_share([self.telephone]),
             snr_db=None if quality is None else quality.snr_db,
             level_dbfs=None if quality is None else quality.level_dbfs,
         )

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from voiceid.decision.aims import Aim, threshold_by_hand
 from voiceid.decision.embeddings import unit
-from voiceid.domain import EmbeddedClip, Embedding, EmbeddingSpace, Float32Array, tag
+from voiceid.domain import EmbeddedClip, Embedding, Float32Array, tag
 from voiceid.errors import SpaceMismatch
+from voiceid.speech.speaker_model import SpeakerModel
 from voiceid.verification.verifier import Search
 
 Cosines: TypeAlias = float | Mapping[float, float]
@@ -44,22 +45,22 @@ def search_of(
     return Search(Aim(None, target_fpir, by_hand, margin, allow_replayed), group_of(group), top)
 
 
-def embedding_of(clip: EmbeddedClip, here: EmbeddingSpace) -> Embedding:
-    """Return an embedding of the space that is in use, ``here``; raises SpaceMismatch."""
+def embedding_of(clip: EmbeddedClip, model: SpeakerModel) -> Embedding:
+    """Return an embedding of a model's space; raises SpaceMismatch."""
     named = clip.space if isinstance(clip.space, str) else clip.space.id
     try:
         vector = _real(clip.vector)
-        if named == here.id and vector.shape == (here.dim,):
-            return Embedding(unit(vector), here)
+        if vector.ndim != 1:
+            raise ValueError(f"it has the shape {vector.shape}")  # noqa: TRY301 - one message
+        brought, vector = model.brought(named, len(vector)), unit(vector)
+        telephone = clip.telephone
+        if named != model.space.id and model.compensation is not None:
+            telephone = float(model.compensation.telephone(vector))
+        return Embedding(brought(vector), model.space, telephone)
     except (ValueError, TypeError) as error:
         raise SpaceMismatch(
             f"the vector cannot be an embedding: {error}", hint="It takes finite numbers."
         ) from error
-    raise SpaceMismatch(
-        f"a vector of shape {vector.shape} in {named} cannot be compared with {here.id},"
-        f" which has {here.dim} dimensions",
-        hint="Embed with this model and these speech settings, or choose theirs.",
-    )
 
 
 def _real(given: npt.ArrayLike) -> Float32Array:

@@ -41,11 +41,10 @@ class BackEnd:
         return Embedding(self.transform.apply(embedding.vector), self.space)
 
     def judged(self, score: float, condition: Condition, gallery_size: int = 1) -> Judged:
-        """Return a cosine with its threshold, and its LLR if there is a calibration."""
-        threshold, calibration = self.rule.threshold(condition, gallery_size), self.rule.calibration
-        llr = None if calibration is None else self.rule.llr(score, condition)
-        used = None if calibration is None or llr is None else calibration.id
-        return Judged(score, threshold, llr, used)
+        """Return a cosine with its threshold and its LLR."""
+        threshold = self.rule.threshold(condition, gallery_size)
+        llr, number = self.rule.llr(score, condition)
+        return Judged(score, threshold, llr, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Policy:
     """
 
     space: EmbeddingSpace
-    card: DecisionRule  # the operating points of the model's card
+    card: DecisionRule  # of the model's card
     settings: Aim = NO_AIM
     groups: Mapping[str, Aim] = field(default_factory=dict)  # by name
     settings_space: str = ""
@@ -77,7 +76,7 @@ class Policy:
             if fits.adaptation is not None:
                 space, transform = _adapted(space, fits.adaptation), fits.adaptation.transform
                 # What was measured of the model alone does not hold in another space.
-                rule = replace(rule, model=f"{rule.model}, adapted,", points=())
+                rule = replace(rule, model=f"{rule.model}, adapted", points=(), llrs=None)
             if fits.calibration is not None:
                 rule = rule.with_calibration(fits.calibration)
         levels = [call, self.groups.get(group or "", NO_AIM), self.settings]

@@ -24,7 +24,7 @@ def site(seed: int = 0, speakers: int = 12, samples: int = 6) -> Site:
         own = rng.standard_normal(DIM)
         for i in range(samples):
             vector = unit((own + 0.6 * rng.standard_normal(DIM) + 1.0).astype(np.float32))
-            vectors.append(Voice(f"{s}-{i}", f"s{s}", "F", 2.0, narrowband=False, vector=vector))
+            vectors.append(Voice(f"{s}-{i}", f"s{s}", "F", 2.0, 30.0, 0.0, vector))
     return Site.of("a site", vectors)
 
 

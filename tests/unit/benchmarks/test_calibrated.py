@@ -27,7 +27,7 @@ def voices(speakers: int, takes: int, seed: int = 0) -> list[Voice]:
         for s in range(speakers):
             vector = unit((own[s] + 0.8 * rng.standard_normal(SPACE.dim)).astype(np.float32))
             net_s = float(rng.uniform(1.0, 8.0))
-            found.append(Voice(f"{s}-{take}", f"s{s}", "F", net_s, narrowband=False, vector=vector))
+            found.append(Voice(f"{s}-{take}", f"s{s}", "F", net_s, np.nan, 0.1, vector))
     return found
 
 
@@ -80,7 +80,7 @@ def test_the_trials_among_some_speakers_are_of_these_alone() -> None:
     some = whole.among(np.array([1, 4, 7]))
     assert set(some.everybody) == {1, 4, 7}
     both = np.isin(whole.speakers, [1, 4, 7]).all(axis=1)
-    assert len(some.scores) == int(both.sum()) == len(some.given.band)
+    assert len(some.scores) == int(both.sum()) == len(some.given)
 
 
 def test_numbers_of_speakers_say_who_is_the_same() -> None:
@@ -90,7 +90,7 @@ def test_numbers_of_speakers_say_who_is_the_same() -> None:
 
 def test_a_take_is_never_compared_with_itself_through_another_condition() -> None:
     own = voices(2, 1)
-    again = [replace(voice, narrowband=True) for voice in own]
+    again = [replace(voice, telephone=0.9) for voice in own]
     other = voices(2, 2, seed=1)[2:]
     found = compared([*own, *again, *other], SPACE)
     assert found.scores[found.target].max() < 0.999
@@ -117,7 +117,7 @@ def test_a_calibration_is_judged_by_its_rates_at_the_llrs_of_its_points() -> Non
         CalibratedPoint(0.01, 0.0, (0.0, 0.4), 0.1, (0.0, 0.2)),
         CalibratedPoint(0.005, 1.0, (0.0, 0.4), 0.1, (0.0, 0.2)),
     )
-    calibration = Calibration(2.0, -1.0, (), ("wideband",), 2.0, points, 300)
+    calibration = Calibration(2.0, -1.0, (), (0.0, 0.1), 2.0, points, 300)
     on = site()
     found = judge(calibration, on)
     kept = on.given.net_speech_s >= 2.0

@@ -11,7 +11,14 @@ from benchmarks import trials
 from benchmarks.trials import Voice
 
 
-def voice(speaker: str, take: str, *, net_speech_s: float = 3.0, heard: bool = True) -> Voice:
+def voice(
+    speaker: str,
+    take: str,
+    *,
+    net_speech_s: float = 3.0,
+    heard: bool = True,
+    telephone: float = 0.0,
+) -> Voice:
     """Return a voice whose vector points where its speaker's do, more or less."""
     rng = np.random.default_rng(sum(map(ord, speaker)))
     vector = rng.standard_normal(8) + 0.1 * np.random.default_rng(
@@ -23,7 +30,8 @@ def voice(speaker: str, take: str, *, net_speech_s: float = 3.0, heard: bool = T
         speaker=speaker,
         sex="F" if speaker < "c" else "M",
         net_speech_s=net_speech_s,
-        narrowband=False,
+        snr_db=np.nan,
+        telephone=telephone,
         vector=unit if heard else None,
     )
 
@@ -86,3 +94,23 @@ def test_identification_leaves_out_what_was_enrolled() -> None:
 @pytest.mark.parametrize("name", ["a-0", "a-0/2"])
 def test_the_recording_of_a_piece_is_what_stands_before_the_slash(name: str) -> None:
     assert trials.base(name) == "a-0"
+
+
+def test_a_comparison_is_over_a_telephone_as_far_as_both_sides_are() -> None:
+    enrolled = [voice("a", str(take), telephone=share) for take, share in enumerate((1.0, 0.5))]
+    entry = trials.enroll(enrolled)
+    assert entry.telephone == pytest.approx(0.75)
+    asked = [voice("b", "0", telephone=0.4), voice("b", "1", telephone=np.nan)]
+    given = trials.compare([entry], asked).given
+    np.testing.assert_allclose(given.telephone, [0.3, 0.75])  # unknown counts as a telephone
+    np.testing.assert_allclose(given.enrolled_speech_s, 6.0)
+    np.testing.assert_allclose(given.n_enrolled, 2.0)
+    pairs = trials.all_pairs([enrolled[1], asked[0]])
+    np.testing.assert_allclose(pairs.given.telephone, [0.2])
+
+
+def test_joined_tables_keep_their_conditions() -> None:
+    parts = [trials.compare(trials.enroll_in_turn(VOICES), [one]) for one in VOICES[:2]]
+    whole = trials.join(parts)
+    assert len(whole.given) == len(whole.score) == sum(len(part.score) for part in parts)
+    np.testing.assert_array_equal(whole.where(whole.genuine).given.net_speech_s, 3.0)

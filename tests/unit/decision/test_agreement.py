@@ -12,24 +12,33 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import linkage, to_tree
 
 from voiceid.decision.agreement import AGREEMENT_FMR, Odd, _branches, odd_ones, parting, taken_for
+from voiceid.decision.aims import Target
 from voiceid.decision.embeddings import centroid, cosine, unit
-from voiceid.decision.rule import DecisionRule, OperatingPoint
+from voiceid.decision.operating_points import OperatingPoint
+from voiceid.decision.rule import DecisionRule
 from voiceid.domain import Enrolled, Float32Array, QualityReport, SpeakerRef
 
 DIM = 32
 
 
-def rule(threshold: float, longer: float | None = None) -> DecisionRule:
-    """One threshold from a second of net speech on, and perhaps another from 4 s on."""
+def rule(
+    threshold: float, longer: float | None = None, over_telephone: float = 0.0
+) -> DecisionRule:
+    """One threshold from a second of net speech on, and perhaps another from 4 s on.
+
+    - `over_telephone`: how much higher they are where both sides came over a telephone.
+    """
     steps = [(1.0, threshold)] + ([] if longer is None else [(4.0, longer)])
     points = [
-        OperatingPoint("wideband", least_s, value, 0.001, 0.01, 1000, 100, AGREEMENT_FMR)
+        OperatingPoint(
+            AGREEMENT_FMR, least_s, value, value + over_telephone, 0.001, 0.01, 1000, 100
+        )
         for least_s, value in steps
     ]
     return DecisionRule("model", points, 0.0)
 
 
-def quality(net_speech_s: float = 3.0) -> QualityReport:
+def quality(net_speech_s: float = 3.0, telephone: float | None = None) -> QualityReport:
     return QualityReport(
         duration_s=net_speech_s,
         net_speech_s=net_speech_s,
@@ -39,6 +48,7 @@ def quality(net_speech_s: float = 3.0) -> QualityReport:
         clipped_fraction=0.0,
         bandwidth_hz=8000.0,
         warnings=(),
+        telephone=telephone,
     )
 
 
@@ -121,6 +131,35 @@ def test_a_group_needs_what_its_shortest_clip_needs() -> None:
     assert found.needed == 0.6
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "share"),
+    [(0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (1.0, 1.0, 1.0), (None, 1.0, 1.0), (0.5, 0.8, 0.4)],
+)
+def test_only_samples_that_both_came_over_a_telephone_need_more(
+    one: float | None, other: float, share: float
+) -> None:
+    qualities = [quality(telephone=one), quality(telephone=other)]
+    found = parting([0], [1], voices(2), qualities, rule(0.5, over_telephone=0.2))
+    assert found.needed == pytest.approx(0.5 + 0.2 * share)
+
+
+def test_a_group_is_of_a_telephone_as_far_as_its_samples_are() -> None:
+    lines = [quality(telephone=one) for one in (1.0, 0.0, 1.0, 0.5)]
+    found = parting([0, 1], [2, 3], voices(2, 2), lines, rule(0.5, over_telephone=0.2))
+    assert found.needed == pytest.approx(0.5 + 0.2 * 0.5 * 0.75)
+
+
+@pytest.mark.parametrize("telephone", [0.0, 0.3, 1.0, None])
+def test_clips_could_be_taken_for_a_speaker_by_the_lowest_threshold_of_any_line(
+    telephone: float | None,
+) -> None:
+    speaker = SpeakerRef(1, "Ada")
+    owner = Enrolled(speaker, 1.0, 3, 12.0, None, None)
+    clips, needs = [quality(telephone=telephone)], rule(0.5, over_telephone=0.2)
+    assert taken_for(owner, 0.5, clips, needs.aimed(Target(AGREEMENT_FMR)))
+    assert not taken_for(owner, 0.499, clips, needs.aimed(Target(AGREEMENT_FMR)))
+
+
 def test_one_sample_has_nothing_to_agree_with() -> None:
     assert odd_ones(voices(1), [quality()], rule(0.5)) == ([], {})
 
@@ -141,7 +180,7 @@ def test_the_branches_are_those_of_average_linkage(n: int, seed: int) -> None:
 
 def test_two_clips_need_what_is_measured_for_one_false_match_in_a_hundred() -> None:
     points = [
-        OperatingPoint("wideband", 1.0, 0.4 - fmr, fmr, 0.01, 10**5, 100, fmr)
+        OperatingPoint(fmr, 1.0, 0.4 - fmr, 0.4 - fmr, fmr, 0.01, 10**5, 100)
         for fmr in (0.1, 0.01, 0.001)
     ]
     vectors, both = voices(2), [quality()] * 2
@@ -190,22 +229,18 @@ def test_samples_that_are_kept_stay_together_though_they_are_of_two_voices() -> 
     assert indices(odd_ones(vectors, [quality()] * 3, rule(0.5), kept=[0])[0]) == [1, 2]
 
 
-def enrolled(net_speech_s: float = 9.0, n_narrowband: int = 0) -> Enrolled:
-    return Enrolled(SpeakerRef(1, "alice"), n_narrowband, 0, 2, net_speech_s, None, None)
+def enrolled(net_speech_s: float = 9.0, telephone: float = 0.0) -> Enrolled:
+    return Enrolled(SpeakerRef(1, "alice"), telephone, 2, net_speech_s, None, None)
 
 
 def test_a_voice_is_taken_for_another_from_the_threshold_of_all_its_speech_on() -> None:
     points = [
-        OperatingPoint(band, least_s, value, 0.001, 0.01, 1000, 100)
-        for band, least_s, value in (
-            *(("wideband", 1.0, 0.7), ("wideband", 5.0, 0.5)),
-            *(("crossband", 1.0, 0.3), ("narrowband", 1.0, 0.9)),
-        )
+        OperatingPoint(0.001, least_s, value, 0.9, 0.001, 0.01, 1000, 100)
+        for least_s, value in ((1.0, 0.7), (5.0, 0.5))
     ]
     both = DecisionRule("model", points, 0.0)
     clips = [quality(3.0), quality(2.0)]
     for score, expected in ((0.5, True), (math.nextafter(0.5, 0.0), False), (math.nan, False)):
         assert taken_for(enrolled(), score, clips, both) is expected
     assert not taken_for(enrolled(), 0.6, clips[:1], both), "3 s alone need 0.7"
-    assert taken_for(enrolled(n_narrowband=2), 0.3, clips, both), "a telephone's voice"
-    assert not taken_for(enrolled(n_narrowband=2), math.nextafter(0.3, 0.0), clips, both)
+    assert taken_for(enrolled(telephone=1.0), 0.5, clips, both), "the lower threshold counts"

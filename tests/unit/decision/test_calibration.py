@@ -12,15 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceid.decision.calibration import (
-    BAND_SETS,
-    BANDS,
     CalibratedPoint,
     Calibration,
     Conditions,
     Weight,
     trials_needed,
 )
-from voiceid.domain import Band, Condition
+from voiceid.domain import Condition
 from voiceid.errors import ThresholdUnavailable
 
 
@@ -34,23 +32,23 @@ FITTED = Calibration(
     weights=(
         Weight("ln_net_speech", -0.5, 0.0, 2.0),
         Weight("ln_enrolled_speech", -0.3, 0.0, 3.0),
-        Weight("narrowband", -2.0, 0.0, 1.0),
+        Weight("telephone", -2.0, 0.0, 0.5),
         Weight("snr_10db", 0.1, 0.0, 3.0),
     ),
-    bands=("wideband", "narrowband"),
+    telephone=(0.0, 0.5),
     min_net_speech_s=1.2,
     points=(at(0.1, -2.0), at(0.01, 1.0), at(0.001, 4.0)),
     impostor_trials=3000,
 )
 CONDITIONS = st.builds(
     Condition,
-    bands=st.sampled_from([(Band.WIDEBAND,), (Band.NARROWBAND,)]),
     net_speech_s=st.floats(1.2, 100.0),
     snr_db=st.one_of(st.none(), st.floats(-10.0, 60.0)),
     enrolled_speech_s=st.floats(1.0, 100.0),
     n_enrolled=st.integers(1, 20),
+    telephone=st.floats(0.0, 0.75),
 )
-WIDEBAND = Condition((Band.WIDEBAND,), 3.0, 20.0, 10.0, 3)
+WIDEBAND = Condition(3.0, 20.0, 10.0, 3, telephone=0.0)
 
 
 @given(CONDITIONS, st.floats(-1.0, 1.0))
@@ -71,16 +69,38 @@ def test_accepting_by_cosine_is_accepting_by_llr(
 
 
 def test_quality_measures_are_clamped_to_what_was_heard() -> None:
-    longest = replace(WIDEBAND, net_speech_s=math.e**2)
-    longer = replace(WIDEBAND, net_speech_s=500.0)
-    found = [FITTED.llrs([0.5], Conditions.of(one))[0] for one in (longest, longer)]
-    assert found[0] == pytest.approx(found[1])
+    for heard, beyond in (
+        ({"net_speech_s": math.e**2}, {"net_speech_s": 500.0}),
+        ({"telephone": 0.5}, {"telephone": 0.75}),
+    ):
+        both = [Conditions.of(replace(WIDEBAND, **facts)) for facts in (heard, beyond)]
+        found = [FITTED.llrs([0.5], one)[0] for one in both]
+        assert found[0] == pytest.approx(found[1])
+
+
+def test_on_a_telephone_the_same_score_says_less_and_the_cosine_is_higher() -> None:
+    lines = [Conditions.of(replace(WIDEBAND, telephone=share)) for share in (0.0, 0.25, 0.5)]
+    llrs = [FITTED.llrs([0.5], line)[0] for line in lines]
+    assert llrs == pytest.approx([llrs[0], llrs[0] - 0.5, llrs[0] - 1.0])
+    cosines = [FITTED.cosines(1.0, line)[0] for line in lines]
+    assert cosines == pytest.approx([cosines[0], cosines[0] + 0.025, cosines[0] + 0.05])
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_it_speaks_of_lines_that_it_has_heard_or_nearly(one: float, other: float, x: float) -> None:
+    low, high = sorted((one, other))
+    heard = replace(FITTED, telephone=(low, high))
+    line = Conditions.of(replace(WIDEBAND, telephone=x))
+    beyond = x - high
+    if abs(beyond - 0.25) > 1e-9:
+        assert heard.covers(line)[0] == (beyond < 0.25)
 
 
 @pytest.mark.parametrize(
     "condition",
     [
-        replace(WIDEBAND, bands=(Band.CROSSBAND,)),
+        replace(WIDEBAND, telephone=0.76),
+        replace(WIDEBAND, telephone=math.nan),
         replace(WIDEBAND, net_speech_s=1.1),
         replace(WIDEBAND, net_speech_s=None),
     ],
@@ -127,10 +147,17 @@ def test_it_survives_json() -> None:
         ("points", []),
         ("points", [{**FITTED.to_dict()["points"][0], "fmr_bounds": None}]),
         ("points", FITTED.to_dict()["points"][::-1]),
+        ("telephone", None),
+        ("telephone", []),
+        ("telephone", [0.5]),
+        ("telephone", [0.0, 0.5, 1.0]),
+        ("telephone", [0.5, 0.4]),
+        ("telephone", [-0.1, 0.5]),
+        ("telephone", [0.0, 1.1]),
+        ("telephone", [0.0, math.nan]),
         ("points", [{**point, "llr": -point["llr"]} for point in FITTED.to_dict()["points"]]),
         ("points", [{**FITTED.to_dict()["points"][0], "fmr": 1.1}]),
         ("points", [FITTED.to_dict()["points"][0]] * 2),
-        ("bands", ["ultrasonic"]),
         ("normalization", {"cohort": 1, "top": 100}),
         ("weights", [{"feature": "mood", "weight": 1.0, "low": 0.0, "high": 1.0}]),
     ],
@@ -140,29 +167,20 @@ def test_what_is_no_calibration_is_not_taken_for_one(key: str, value: object) ->
         Calibration.of_dict({**FITTED.to_dict(), key: value})
 
 
-def test_the_bands_have_the_numbers_of_their_order() -> None:
-    found = Conditions.of(replace(WIDEBAND, bands=tuple(Band))).band
-    assert [BANDS[number] for number in found] == list(Band)
-    assert np.isnan(Conditions.of(replace(WIDEBAND, snr_db=None)).snr_db[0])
+def test_what_is_not_known_of_a_comparison_is_nan() -> None:
+    found = Conditions.of(replace(WIDEBAND, net_speech_s=None, snr_db=None))
+    assert np.isnan([found.net_speech_s[0], found.snr_db[0], found.level_dbfs[0]]).all()
+    assert (found.enrolled_speech_s[0], found.n_enrolled[0], found.telephone[0]) == (10.0, 3.0, 0.0)
 
 
 def test_an_llr_is_the_sum_that_its_docstring_says() -> None:
-    """Worked out by hand: e seconds against e squared, 20 dB, in a telephone's band."""
-    call = Condition((Band.NARROWBAND,), math.e, 20.0, math.e**2, 3)
-    by_hand = 20.0 * 0.6 - 9.0 - 0.5 * 1 - 0.3 * 2 - 2.0 + 0.1 * 2
+    """Worked out by hand: e seconds against e squared, 20 dB, half a telephone."""
+    call = Condition(math.e, 20.0, math.e**2, 3, telephone=0.5)
+    by_hand = 20.0 * 0.6 - 9.0 - 0.5 * 1 - 0.3 * 2 - 2.0 * 0.5 + 0.1 * 2
     assert FITTED.llrs([0.6], Conditions.of(call))[0] == pytest.approx(by_hand)
     silent = replace(call, snr_db=None)
     assert FITTED.llrs([0.6], Conditions.of(silent))[0] == pytest.approx(by_hand + 0.1)
     assert FITTED.cosines(by_hand, Conditions.of(call))[0] == pytest.approx(0.6)
-
-
-def test_of_a_bandwidth_in_doubt_it_is_the_lowest_llr() -> None:
-    doubt = replace(WIDEBAND, bands=(Band.WIDEBAND, Band.NARROWBAND))
-    both = [replace(WIDEBAND, bands=(band,)) for band in doubt.bands]
-    found = [FITTED.llrs([0.5], Conditions.of(one))[0] for one in both]
-    rows = replace(Conditions.of(doubt).rows(slice(1)), band=np.array([4]))
-    assert BAND_SETS[4] == doubt.bands
-    assert FITTED.llrs([0.5], rows)[0] == min(found) < max(found)
 
 
 def test_the_shortest_clip_that_was_heard_is_covered_and_the_lowest_rate_supported() -> None:

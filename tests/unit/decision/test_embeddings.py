@@ -42,27 +42,6 @@ def test_loudness_does_not_weigh_in_a_centroid(v: np.ndarray, gain: float) -> No
     np.testing.assert_allclose(centroid(louder), expected, atol=2e-3)
 
 
-@given(st.integers(1, 5), st.integers(1, 5), st.integers(0, 2**32 - 1))
-def test_samples_of_both_bands_weigh_the_same_however_many(n: int, m: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    v = (rng.normal(size=6) + 0.3 * rng.normal(size=(n + m, 6))).astype(np.float32)
-    narrow = rng.permutation(np.arange(n + m) < n)
-    means = [
-        unit(unit(v[rows]).astype(np.float64).mean(axis=0, keepdims=True))[0]
-        for rows in (narrow, ~narrow)
-    ]
-    found = centroid(v, narrow)
-    np.testing.assert_allclose(found, unit((means[0] + means[1]) / 2), atol=1e-5)
-    assert cosine(found, means[0]) == pytest.approx(cosine(found, means[1]), abs=1e-5)
-    np.testing.assert_allclose(centroid(v, ~narrow), found, atol=1e-6)
-
-
-@pytest.mark.parametrize("narrowband", [True, False])
-def test_samples_of_one_band_are_averaged_as_they_are(narrowband: bool) -> None:
-    v = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
-    np.testing.assert_array_equal(centroid(v, np.full(5, narrowband)), centroid(v))
-
-
 def test_a_centroid_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         centroid(np.empty((0, 4), dtype=np.float32))

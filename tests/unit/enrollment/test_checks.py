@@ -96,19 +96,6 @@ def test_the_same_recording_is_found_here_in_the_speaker_and_in_others(desk: Des
     assert desk.problems("carol", clip(BOB, "b", net_speech_s=9.0))[0][0] == "clip_of_other"
 
 
-def test_the_nearest_five_are_looked_at_for_the_same_voice(desk: Desk) -> None:
-    """Four who are nearer are telephone voices, of whom more is asked."""
-    for number in range(4):
-        near = [math.cos(0.4 + number / 100), *[0.0] * number, math.sin(0.4 + number / 100)]
-        enroll(desk.store, f"phone {number}", heard(near, f"p{number}", "narrowband"))
-    new = clip(ALICE, "new", net_speech_s=5.0)
-    assert desk.problems("alice", new) == []
-    enroll(desk.store, "twin", heard([0.8, 0.0, 0.0, 0.0, 0.0, 0.6], "t"))
-    problem = of(desk.found("alice", new).problems)
-    assert (problem.code, problem.overridable) == ("already_enrolled", True)
-    assert "as twin (score 0.800)" in problem.message
-
-
 def test_a_twin_of_the_speaker_is_found_though_the_speaker_is_nearer(desk: Desk) -> None:
     enroll(desk.store, "alice", heard(ALICE, "a"))
     new = clip(ALICE, "new")

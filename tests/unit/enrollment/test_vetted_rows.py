@@ -70,10 +70,11 @@ def test_a_voice_that_has_other_names_is_said_with_all_of_them(store: Store) -> 
         bring(store, one=[heard(BOB, "c")], other=[heard(BOB, "d")])
 
 
-def test_of_new_samples_the_declared_bandwidth_is_compared_by(store: Store) -> None:
-    """In doubt as they are stored, hardly any would agree."""
+def test_samples_of_an_unknown_line_need_what_a_telephones_need(store: Store) -> None:
     new = [heard(parts, name) for parts, name in ((ALICE, "a"), ([0.6, 0.8], "b"))]
-    in_doubt = [replace(one, quality=one.quality.in_doubt()) for one in new]
-    bring(store, alice=in_doubt)
+    unknown = [replace(one, quality=replace(one.quality, telephone=None)) for one in new]
+    with pytest.raises(ChangeRefused, match="do not agree"):
+        bring(store, alice=unknown)
+    bring(store, alice=new)
     with pytest.raises(ChangeRefused, match="do not agree"):
         bring(store, alice=[heard([0.0, 0.0, 1.0], "c")])

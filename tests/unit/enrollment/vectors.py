@@ -12,7 +12,8 @@ import numpy as np
 from random_voices import DIM, QUALITY, SPACE
 
 from voiceid.decision.agreement import AGREEMENT_FMR
-from voiceid.decision.rule import DecisionRule, OperatingPoint
+from voiceid.decision.operating_points import OperatingPoint
+from voiceid.decision.rule import DecisionRule
 from voiceid.domain import Embedding, NewSample, SpeakerDetails, Utterance
 from voiceid.enrollment.checks import Checks, EnrollmentLimits
 from voiceid.enrollment.clips import Clip
@@ -20,19 +21,19 @@ from voiceid.index.gallery import GalleryIndex
 from voiceid.store import Store
 
 ALICE, BOB, HALF_ALICE = [1.0], [0.0, 1.0], [0.5, 0.0, 0.5, 0.5, 0.5]
-AGREES, IS_TAKEN_FOR, ACROSS_BANDS = 0.5, 0.75, 0.95
+AGREES, IS_TAKEN_FOR, OVER_TELEPHONES = 0.5, 0.75, 0.95
 """What samples need to agree, what a voice needs to be taken for another speaker's, and what both
-need where one side is a telephone's and the other is not."""
+need where a telephone is on both sides."""
 
 
-def _points() -> Iterator[OperatingPoint]:
-    for fmr, cosine in ((AGREEMENT_FMR, AGREES), (0.001, IS_TAKEN_FOR)):
-        for band in ("wideband", "crossband", "narrowband"):
-            value = ACROSS_BANDS if band == "crossband" else cosine
-            yield OperatingPoint(band, 0.0, value, fmr, 0.01, 10**6, 100, fmr)
-
-
-RULE = DecisionRule("test", tuple(_points()), 0.0)
+RULE = DecisionRule(
+    "test",
+    tuple(
+        OperatingPoint(fmr, 0.0, cosine, OVER_TELEPHONES, fmr, 0.01, 10**6, 100)
+        for fmr, cosine in ((AGREEMENT_FMR, AGREES), (0.001, IS_TAKEN_FOR))
+    ),
+    0.0,
+)
 
 
 def heard(
@@ -41,6 +42,7 @@ def heard(
     *warnings: str,
     net_speech_s: float = 2.0,
     unheard: tuple[str, ...] = (),
+    telephone: float = 0.0,
 ) -> Utterance:
     vector = np.array([*parts, *[0.0] * (DIM - len(parts))], dtype=np.float32)
     quality = replace(
@@ -49,6 +51,7 @@ def heard(
         warnings=warnings,
         unheard=unheard,
         clipped_fraction=0.02,
+        telephone=telephone,
     )
     digest = hashlib.sha256(recording.encode()).hexdigest()
     return Utterance(f"{recording}.wav", digest, quality, Embedding(vector, SPACE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,22 +21,22 @@ FEW = 4000
 
 def conditions(rng: np.random.Generator, n: int) -> Conditions:
     return Conditions(
-        band=rng.integers(0, 2, n),
         net_speech_s=np.exp(rng.uniform(0.2, 2.5, n)),
         snr_db=np.where(rng.random(n) < 0.2, np.nan, rng.uniform(0, 40, n)),
         enrolled_speech_s=np.exp(rng.uniform(1.0, 3.5, n)),
         n_enrolled=rng.integers(1, 4, n).astype(float),
+        telephone=rng.random(n),
     )
 
 
 def trials(seed: int, n_speakers: int = 12, n: int = 24_000) -> dict[str, object]:
-    """Scores whose LLR is known: Gaussians of one spread, shifted by speech and band."""
+    """Scores whose LLR is known: Gaussians of one spread, shifted by speech and line."""
     rng = np.random.default_rng(seed)
     target = rng.random(n) < 0.15
     one = rng.integers(0, n_speakers, n)
     other = np.where(target, one, (one + rng.integers(1, n_speakers, n)) % n_speakers)
     given = conditions(rng, n)
-    shift = 0.1 * np.log(given.net_speech_s) + 0.25 * given.band
+    shift = 0.1 * np.log(given.net_speech_s) + 0.25 * given.telephone
     scores = rng.normal(np.where(target, 0.6, 0.1), 0.15) + shift
     return {
         "scores": scores,
@@ -83,8 +84,8 @@ def test_the_true_llr_is_found(fitted: Fit) -> None:
     weights = {one.feature: one.weight for one in made.weights}
     assert made.slope == pytest.approx(steep, rel=0.06)
     assert weights["ln_net_speech"] == pytest.approx(-0.1 * steep, rel=0.15)
-    assert weights["narrowband"] == pytest.approx(-0.25 * steep, rel=0.1)
-    assert set(weights) == {"ln_net_speech", "ln_enrolled_speech", "narrowband"}, (
+    assert weights["telephone"] == pytest.approx(-0.25 * steep, rel=0.1)
+    assert set(weights) == {"ln_net_speech", "ln_enrolled_speech", "telephone"}, (
         "what does not help is left out"
     )
 
@@ -116,19 +117,14 @@ def test_the_same_trials_give_the_same_calibration() -> None:
     assert fit(**trials(1, n=FEW)).calibration == fit(**trials(1, n=FEW)).calibration
 
 
-def test_a_band_of_which_there_is_too_little_is_not_spoken_of() -> None:
+def test_a_line_of_which_there_is_too_little_is_not_spoken_of() -> None:
     made = trials(3, n=FEW)
     rare = np.random.default_rng(0).random(FEW) < 0.005
-    made["given"] = Conditions(
-        **{
-            name: getattr(made["given"], name)
-            for name in ("net_speech_s", "snr_db", "enrolled_speech_s", "n_enrolled")
-        },
-        band=np.where(rare, 2, 0),
-    )
+    made["given"] = replace(made["given"], telephone=np.where(rare, 1.0, 0.1))
     found = fit(**made)
-    assert found.calibration.bands == ("wideband",)
-    assert not found.rows[rare].any()
+    assert found.calibration.telephone == (0.1, 0.1)
+    assert found.rows.tolist() == (~rare).tolist()
+    assert not found.calibration.covers(made["given"])[rare].any()
 
 
 def test_a_target_that_the_trials_cannot_support_is_refused_with_the_number() -> None:

@@ -22,10 +22,11 @@ def test_rates_at_the_shipped_thresholds_are_those_of_the_card_alone() -> None:
         unknown = 0
         given = made.scored.given
         for i, same in enumerate(made.scored.target.tolist()):
-            speech, wide = given.net_speech_s[i], given.band[i] == 0
-            known = wide and speech >= 1.0
+            speech, share = given.net_speech_s[i], given.telephone[i]
+            known = speech >= 1.0
+            threshold = 0.45 + 0.05 * share if speech >= 4.0 else 0.55 + 0.1 * share
             unknown += not known
-            accepted = known and made.scored.scores[i] >= (0.45 if speech >= 4.0 else 0.55)
+            accepted = known and made.scored.scores[i] >= threshold
             wrong[same] += accepted != same
         assert (found.shipped.fnmr.errors, found.shipped.fmr.errors) == (wrong[True], wrong[False])
         assert found.shipped.without_threshold == unknown > 0
@@ -49,7 +50,7 @@ def test_the_llrs_of_covered_trials_are_judged_and_no_others() -> None:
     made = judged(rule(stored), spread=0.2)
     found = errors(made).llrs
     given, target = made.scored.given, made.scored.target
-    covered = (given.net_speech_s >= 1.5) & (given.band == 0)
+    covered = (given.net_speech_s >= 1.5) & (given.telephone < 0.5)
     # The formula of the calibration, written out.
     speech = np.clip(np.log(given.net_speech_s), 0.0, 2.0)
     llrs = 25.0 * (made.scored.scores.astype(np.float64) - 0.45) + 0.5 * speech
@@ -74,7 +75,7 @@ def test_trials_that_are_not_covered_are_decided_by_the_card() -> None:
     made = judged(of)
     found = errors(made)
     given = made.scored.given
-    covered = (given.net_speech_s >= 1.5) & (given.band == 0)
+    covered = (given.net_speech_s >= 1.5) & (given.telephone < 0.5)
     # The calibration was made for an FMR of 1 %: an LLR of 3.
     thresholds = np.where(covered, 0.0, made.shipped)
     speech = np.clip(np.log(given.net_speech_s), 0.0, 2.0)
@@ -138,7 +139,8 @@ def test_slices_hold_each_trial_once_with_its_llr() -> None:
     found: dict[str, list] = {}
     for attribute, label, one in sliced(made, protocol):
         found.setdefault(attribute, []).append((label, one))
-    assert set(found) == {"net_speech_s", "band", "snr_db", "condition"}
+    assert set(found) == {"net_speech_s", "line", "snr_db", "condition"}
+    assert [label for label, _ in found["line"]] == ["other", "telephone, both sides"]
     assert {label for label, _ in found["condition"]} == {"car", "unknown"}
     for slices in found.values():
         assert sum(one.impostor for _, one in slices) == whole.impostor

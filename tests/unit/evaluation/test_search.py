@@ -74,7 +74,7 @@ def test_a_target_fpir_is_an_fmr_for_each_of_the_gallery() -> None:
     # Between an FMR of 10 %, an LLR of 0, and 1 %, one of 3.
     llr = 3.0 * (math.log(0.1) - math.log(fmr)) / math.log(10)
     given = made.scored.given
-    covered = np.flatnonzero((given.net_speech_s >= 1.5) & (given.band == 0))
+    covered = np.flatnonzero((given.net_speech_s >= 1.5) & (given.telephone < 0.5))
     for i in covered[:20]:
         [threshold] = gallery.thresholds[gallery.trials == i]
         speech = min(math.log(given.net_speech_s[i]), 2.0)
@@ -120,7 +120,7 @@ def test_slices_of_searches_hold_each_probe_once() -> None:
         total[1] += one.fpir.errors
         total[2] += one.fnir.errors
     n = whole.fpir.trials + whole.fnir.trials
-    assert set(sums) == {"net_speech_s", "band", "snr_db", "condition"}
+    assert set(sums) == {"net_speech_s", "line", "snr_db", "condition"}
     for total in sums.values():
         assert total == [n, whole.fpir.errors, whole.fnir.errors]
 

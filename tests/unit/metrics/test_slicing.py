@@ -22,7 +22,7 @@ def test_numbers_are_cut_at_their_edges_and_texts_by_value():
         {
             "net_speech_s": [0.9, 1.0, 2.5, 8.0, 100.0],
             "snr_db": [math.nan, -3.0, 5.0, 12.0, 30.0],
-            "bandwidth": ["wideband", "narrowband", "wideband", "crossband", "wideband"],
+            "line": ["other", "telephone, both sides", "other", "unheard", "other"],
             "condition": ["clean", "", "clean", "clean", "clean"],
         }
     )
@@ -36,9 +36,9 @@ def test_numbers_are_cut_at_their_edges_and_texts_by_value():
         ("snr_db", "10 to 20"): [3],
         ("snr_db", "30 and more"): [4],
         ("snr_db", "unknown"): [0],
-        ("bandwidth", "crossband"): [3],
-        ("bandwidth", "narrowband"): [1],
-        ("bandwidth", "wideband"): [0, 2, 4],
+        ("line", "unheard"): [3],
+        ("line", "telephone, both sides"): [1],
+        ("line", "other"): [0, 2, 4],
         ("condition", "unknown"): [1],
         ("condition", "clean"): [0, 2, 3, 4],
     }

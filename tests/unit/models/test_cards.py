@@ -6,28 +6,40 @@ import hashlib
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceid.errors import ConfigError
+from voiceid.decision.operating_points import OperatingPoint
+from voiceid.errors import ConfigError, HashMismatch, ModelError
+from voiceid.models.card_text import card_text, point_tables
 from voiceid.models.cards import (
     LocalFile,
     ModelCard,
     Quantized,
     SelfTest,
     Windowing,
-    card_text,
     load_cards,
     shipped_cards_folder,
 )
 
 CARDS = load_cards(shipped_cards_folder())
 TEXT = (shipped_cards_folder() / "ge2e.toml").read_text(encoding="utf-8")
+MEASURED = (shipped_cards_folder() / "campplus.toml").read_text(encoding="utf-8")
+_TABLES = re.compile(r"(?m)^\[\[?(?:operating_points|calibration)\b.*\n(?:(?!\[).*\n)*")
+ONE_POINT = "\n".join(
+    [
+        _TABLES.sub("", TEXT),
+        *point_tables([OperatingPoint(0.001, 1.0, 0.5, 0.6, 0.0, 0.1, 3000, 9)]),
+    ]
+)
+"""The card of ge2e with one operating point, and no calibration."""
 
 
 def card_in(folder: Path, text: str, name: str = "ge2e") -> ModelCard:
@@ -37,7 +49,7 @@ def card_in(folder: Path, text: str, name: str = "ge2e") -> ModelCard:
 
 def given_as(key: str, value: str) -> str:
     """Return the card with every value of a key replaced."""
-    text, count = re.subn(rf"(?m)^{key} = .*", f"{key} = {value}", TEXT)
+    text, count = re.subn(rf"(?m)^{key} = .*", f"{key} = {value}", ONE_POINT)
     assert count
     return text
 
@@ -73,8 +85,38 @@ def test_every_shipped_card_is_complete(card: ModelCard) -> None:
         assert sum(x * x for x in card.selftest.output) == pytest.approx(1, abs=1e-4)
         assert card.operating_points
         assert card.operating_points_data
-        assert all(-1 < point.threshold < 1 for point in card.operating_points)
+        for point in card.operating_points:
+            assert 0.1 < point.threshold <= point.telephone_threshold < 1
         assert card.margin > 0
+        assert card.calibration is not None
+        assert card.calibration.telephone == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("name", [name for name, card in CARDS.items() if card.compensation_sha256])
+def test_every_shipped_compensation_is_the_one_of_its_card(name: str) -> None:
+    compensation = CARDS[name].compensation()
+    assert compensation is not None
+    assert compensation.digest == CARDS[name].compensation_sha256
+    assert compensation.dim == CARDS[name].dim
+    space = CARDS[name].space("s")
+    assert compensation.digest.startswith(space.compensation)
+    assert space.id != space.raw.id
+
+
+def test_the_card_of_the_default_model_has_a_compensation() -> None:
+    assert CARDS["campplus"].compensation_sha256
+
+
+def test_all_cards_and_compensations_are_in_the_package(repo: Path) -> None:
+    build = tomllib.loads((repo / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]
+    listed = build["build"]["targets"]["wheel"]["force-include"]
+    assert all(to == f"voiceid/_shipped/{of}" and (repo / of).exists() for of, to in listed.items())
+    files = {path for path in (repo / "models").iterdir() if path.suffix in {".toml", ".npz"}}
+    assert {f"models/{path.name}" for path in files} == {
+        of for of in listed if of.startswith("models/")
+    }
+    needed = {name for name, card in CARDS.items() if card.compensation_sha256}
+    assert {path.stem for path in files if path.suffix == ".npz"} == needed
 
 
 def test_the_graphs_that_are_built_alike_on_every_processor_are_pinned(models_folder: Path) -> None:
@@ -86,17 +128,48 @@ def test_the_graphs_that_are_built_alike_on_every_processor_are_pinned(models_fo
 
 
 def test_a_later_folder_may_add_and_repeat_but_not_change_a_model(tmp_path: Path) -> None:
-    card_in(tmp_path, TEXT)
-    card_in(tmp_path, TEXT.replace('name = "ge2e"', 'name = "mine"'), "mine")
+    card_in(tmp_path, MEASURED, "campplus")
+    card_in(tmp_path, MEASURED.replace('name = "campplus"', 'name = "mine"'), "mine")
     folders = (shipped_cards_folder(), tmp_path, tmp_path / "none")
     assert load_cards(*folders).keys() == {*CARDS, "mine"}
-    lowered = re.sub(r"(?m)^threshold = .*", "threshold = 0.2", TEXT)
-    for text in (lowered, TEXT.replace("margin = ", "margin = 0.0 # ")):
-        card_in(tmp_path, text)
+    for old, new in (
+        (r"^threshold = .*", "threshold = 0.2"),
+        (r"^telephone_threshold = .*", "telephone_threshold = 0.2"),
+        (r"^margin = .*", "margin = 0.0"),
+        (r"^slope = .*", "slope = 90.0"),
+        (r"^compensation_sha256 = .*", f'compensation_sha256 = "{"0" * 64}"'),
+    ):
+        text, count = re.subn(old, new, MEASURED, flags=re.MULTILINE)
+        assert count
+        card_in(tmp_path, text, "campplus")
         with pytest.raises(ConfigError, match="another card") as caught:
             load_cards(*folders)
         for folder in folders[:2]:
-            assert str(folder / "ge2e.toml") in caught.value.message
+            assert str(folder / "campplus.toml") in caught.value.message
+
+
+def test_a_compensation_that_is_not_the_cards_is_not_used(tmp_path: Path) -> None:
+    card = card_in(tmp_path, MEASURED, "campplus")
+    assert card == CARDS["campplus"]
+    path = tmp_path / "campplus.npz"
+    with pytest.raises(ModelError, match=re.escape(str(path))):
+        card.compensation()
+    good = (shipped_cards_folder() / "campplus.npz").read_bytes()
+    path.write_bytes(good)
+    assert card.compensation().digest == card.compensation_sha256
+    for bad in (b"", b"PK", good[:-100], good[: len(good) // 2], good + b"0" * (17 << 20)):
+        path.write_bytes(bad)
+        with pytest.raises(ModelError, match="cannot be read"):
+            card.compensation()
+    other = replace(CARDS["campplus"].compensation(), weights=np.zeros(193, np.float32))
+    path.write_bytes(other.to_bytes())
+    with pytest.raises(HashMismatch, match="not the compensation that the card of campplus names"):
+        card.compensation()
+    own = replace(card, compensation_sha256=other.digest)
+    assert own.compensation().digest == other.digest
+    with pytest.raises(HashMismatch):
+        replace(own, dim=191).compensation()
+    assert replace(card, compensation_sha256="").compensation() is None
 
 
 def test_a_space_changes_with_everything_that_changes_vectors(tmp_path: Path) -> None:
@@ -127,13 +200,6 @@ def without(key: str) -> str:
     return re.sub(rf"(?m)^{key} = .*\n", "", TEXT, count=1)
 
 
-_POINT = re.compile(r"\[\[operating_points\]\]\n(?:.+\n)+\n")
-ONE_POINT = _POINT.sub("", TEXT, count=len(_POINT.findall(TEXT)) - 1).replace(
-    "mixedband", "wideband"
-)
-"""The card with the last of its operating points only."""
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -145,12 +211,23 @@ ONE_POINT = _POINT.sub("", TEXT, count=len(_POINT.findall(TEXT)) - 1).replace(
         (TEXT.replace("[windowing]", "[windowing]\nhop = 1"), "windowing: unknown key hop"),
         (TEXT.replace("dim = 256", 'dim = "256"'), "dim must be of type int"),
         (TEXT.replace("dim = 256", "dim = true"), "dim must be of type int"),
-        (TEXT.replace("0.0, 0.0", '0.0, "x"', 1), "output must be of type float"),
+        (ONE_POINT.replace("output = [", 'output = ["x",', 1), "output must be of type float"),
         (TEXT.replace("min_coverage = 0.75", 'min_coverage = "all"'), "must be of type float"),
         (TEXT.replace("[windowing]", "[[windowing]]"), "windowing must be a table"),
         (ONE_POINT.replace("[[operating_points]]", "[operating_points]"), "tables"),
-        (ONE_POINT.replace('band = "wideband"', 'band = "wide"'), "'wide' is none of the bands"),
-        (ONE_POINT.replace('band = "wideband"\n', ""), "missing key band"),
+        (ONE_POINT.replace("telephone_threshold = 0.6\n", ""), "missing key telephone_threshold"),
+        (ONE_POINT + '\nband = "wideband"\n', "operating_points: unknown key band"),
+        (ONE_POINT.replace("dim = 256", 'dim = 256\nfolder = "/"'), "unknown key folder"),
+        (ONE_POINT + "\n[calibration]\nslope = 1.0\n", "the calibration cannot be used"),
+        (
+            _TABLES.sub("", TEXT).replace("dim = 256", "dim = 256\ncalibration = 1"),
+            "cannot be used",
+        ),
+        (MEASURED.replace("slope = ", "slope = -"), "the slope of the calibration is not positive"),
+        (
+            re.sub(r"(?m)^compensation_sha256 = .*", 'compensation_sha256 = "../x"', TEXT),
+            "compensation_sha256 is malformed: '../x'",
+        ),
         (TEXT.replace('kind = "encoder"', 'kind = "decoder"'), "one of encoder, vad"),
         (TEXT.replace('name = "ge2e"', 'name = "../ge2e"'), "cannot be a model's name"),
         (TEXT.replace('name = "ge2e"', 'name = "ge2f"'), "not like its file"),
@@ -164,7 +241,11 @@ ONE_POINT = _POINT.sub("", TEXT, count=len(_POINT.findall(TEXT)) - 1).replace(
         *(
             (given_as(key, value), f"{key} is {float(value)}, and must be")
             for key, value in (
-                *(("threshold", bad) for bad in ("-1", "0", "0.09", "1.01", "nan", "-inf")),
+                *(
+                    (key, bad)
+                    for key in ("threshold", "telephone_threshold")
+                    for bad in ("-1", "0", "0.09", "1.01", "nan", "-inf")
+                ),
                 *(("fmr", "nan"), ("target_fmr", "0.6"), ("min_net_speech_s", "-1")),
                 *(("margin", "-1"), ("margin", "nan"), ("min_level_dbfs", "nan")),
             )
@@ -174,9 +255,10 @@ ONE_POINT = _POINT.sub("", TEXT, count=len(_POINT.findall(TEXT)) - 1).replace(
 def test_a_wrong_card_is_refused_with_its_file_and_its_key(
     text: str, said: str, tmp_path: Path
 ) -> None:
+    name = "campplus" if 'name = "campplus"' in text else "ge2e"
     with pytest.raises(ConfigError, match=re.escape(said)) as caught:
-        card_in(tmp_path, text)
-    assert str(tmp_path / "ge2e.toml") in caught.value.message
+        card_in(tmp_path, text, name)
+    assert str(tmp_path / f"{name}.toml") in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -209,10 +291,12 @@ _TEXTS = st.text(st.characters(codec="utf-8"))
     numbers=st.lists(st.floats(allow_nan=False, allow_infinity=False)),
     local=st.booleans(),
     windows=st.booleans(),
+    measured=st.booleans(),
 )
 def test_a_card_that_is_written_is_read_as_it_was(
-    texts: tuple[str, str, str], numbers: list[float], local: bool, windows: bool
+    texts: tuple[str, str, str], numbers: list[float], local: bool, windows: bool, measured: bool
 ) -> None:
+    of_points = CARDS["campplus"] if measured else CARDS["silero-vad"]
     card = replace(
         CARDS["ge2e"],
         title=texts[0],
@@ -220,6 +304,9 @@ def test_a_card_that_is_written_is_read_as_it_was(
         selftest=SelfTest(tuple(numbers), texts[2]),
         windowing=CARDS["ge2e"].windowing if windows else Windowing(),
         source=LocalFile(texts[2], "0" * 64) if local else CARDS["ge2e"].source,
+        operating_points=of_points.operating_points,
+        calibration=of_points.calibration,
+        compensation_sha256=of_points.compensation_sha256,
     )
     with TemporaryDirectory() as folder:
         assert card_in(Path(folder), card_text(card)) == card

@@ -14,7 +14,8 @@ import pytest
 from packages import PACKAGE, publish, sold_as
 
 from voiceid.errors import DownloadFailed, HashMismatch
-from voiceid.models.cards import card_text, load_cards, shipped_cards_folder
+from voiceid.models.card_text import card_text
+from voiceid.models.cards import load_cards, shipped_cards_folder
 from voiceid.models.install import ModelStore
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soxr
 
 from voiceid.errors import AudioInvalid, HashMismatch, ModelRuntimeError, NotEnoughSpeech
 from voiceid.models.cards import load_cards, shipped_cards_folder
@@ -26,7 +27,12 @@ def encoders(models_folder: Path) -> dict[str, Encoder]:
     store = ModelStore(models_folder, CARDS, offline=True)
     installed = {name: store.installed(name) for name in MODELS}
     return {
-        name: Encoder.open(model.path, model.sha256, CARDS[name].space("none"))
+        name: Encoder.open(
+            model.path,
+            model.sha256,
+            CARDS[name].space("none"),
+            compensation=CARDS[name].compensation(),
+        )
         for name, model in installed.items()
     }
 
@@ -47,13 +53,32 @@ def encoder_of(answer: list[list[float]]) -> Encoder:
 def test_embeddings_are_unit_vectors_of_the_cards_size_that_cannot_be_changed(
     model: str, encoders: dict[str, Encoder], ami: Any
 ) -> None:
-    vector = encoders[model].embed(ami.samples("alice-1"))
-    assert vector.shape == (CARDS[model].dim,)
-    assert vector.dtype == np.float32
-    assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-5)
+    for encoder in (encoders[model], encoders[model].raw):
+        embedding = encoder.embed(ami.samples("alice-1"))
+        vector = embedding.vector
+        assert embedding.space == encoder.space
+        assert vector.shape == (CARDS[model].dim,)
+        assert vector.dtype == np.float32
+        assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-5)
+        with pytest.raises(ValueError, match="read-only"):
+            vector[0] = 0
     assert encoders[model].space == CARDS[model].space("none")
-    with pytest.raises(ValueError, match="read-only"):
-        vector[0] = 0
+    assert encoders[model].raw.space == CARDS[model].space("none").raw
+
+
+def test_an_embedding_is_the_compensation_of_what_the_network_makes(
+    encoders: dict[str, Encoder], ami: Any
+) -> None:
+    encoder, compensation = encoders["campplus"], CARDS["campplus"].compensation()
+    wide = ami.samples("alice-1")
+    narrow = soxr.resample(soxr.resample(wide, 16_000, 8000), 8000, 16_000)
+    for samples, is_telephone in ((wide, False), (narrow, True)):
+        made, raw = encoder.embed(samples), encoder.raw.embed(samples)
+        np.testing.assert_allclose(made.vector, compensation.apply(raw.vector), atol=1e-6)
+        assert made.telephone == pytest.approx(float(compensation.telephone(raw.vector)))
+        assert (made.telephone > 0.5) is is_telephone
+        assert raw.telephone is None
+        assert encoder.space.id != encoder.raw.space.id
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -80,13 +105,15 @@ def test_samples_that_are_not_finite_or_absurd_never_give_a_vector(
 
 def test_loudness_hardly_turns_a_vector(encoders: dict[str, Encoder], ami: Any) -> None:
     samples = ami.samples("alice-2")
-    quiet, loud = (encoders["campplus"].embed(samples * gain) for gain in (0.25, 1.0))
+    quiet, loud = (encoders["campplus"].embed(samples * gain).vector for gain in (0.25, 1.0))
     assert float(quiet @ loud) > 0.98
 
 
 def test_voices_are_distinguished(encoders: dict[str, Encoder], ami: Any) -> None:
     embed = encoders["campplus"].embed
-    alice, again, bob = (embed(ami.samples(turn)) for turn in ("alice-2", "alice-3", "bob-2"))
+    alice, again, bob = (
+        embed(ami.samples(turn)).vector for turn in ("alice-2", "alice-3", "bob-2")
+    )
     assert float(alice @ again) > float(alice @ bob) + 0.3
 
 
@@ -95,8 +122,9 @@ def test_threads_get_the_same_vectors_as_one_alone(encoders: dict[str, Encoder],
     alone = [encoders["campplus"].embed(turn) for turn in turns]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(encoders["campplus"].embed, turns * 4))
-    for n, vector in enumerate(together):
-        np.testing.assert_allclose(vector, alone[n % 3], atol=1e-6)
+    for n, embedding in enumerate(together):
+        np.testing.assert_allclose(embedding.vector, alone[n % 3].vector, atol=1e-6)
+        assert embedding.telephone == pytest.approx(alone[n % 3].telephone, abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from postgres_server import Databases
 from random_voices import DIM, SPACE, random_unit, sample
 from sqlalchemy import select, update
 
+from voiceid.decision.transforms import fit
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaOutdated, SchemaTooNew, StoreBusy, StoreError
 from voiceid.store import Store, StoreOptions, maintenance, upgrade
@@ -106,13 +108,12 @@ def downgrade(url: DatabaseUrl, revision: str) -> None:
 
 def test_revisions_are_taken_back_and_made_again_and_no_speaker_is_lost(url: DatabaseUrl) -> None:
     enroll(url, "alice", "bob")
-    # One of alice's samples is a telephone's, so that 0003 has a centroid to derive again.
+    # One of alice's samples is a telephone's, so that there is a centroid to derive again.
     ask(
         url,
         "ALTER TABLE samples DISABLE TRIGGER samples_are_immutable",
         "UPDATE samples SET quality = replace(quality, 'noisy', 'narrowband') WHERE id = 1",
         "ALTER TABLE samples ENABLE TRIGGER samples_are_immutable",
-        "UPDATE centroids SET n_narrowband = 1 WHERE speaker_id = 1",
     )
     before, fed = ask(url, "SELECT id, vector FROM samples ORDER BY id"), schema_of(url)
     downgrade(url, "0001")
@@ -122,7 +123,8 @@ def test_revisions_are_taken_back_and_made_again_and_no_speaker_is_lost(url: Dat
     store = Store.open(url)
     with store.read() as reader:
         assert [speaker.name for speaker in reader.speakers.all()] == ["alice", "bob"]
-        assert reader.feed.revision().number == 3, (
+        # Two enrolments; then 0009 that is taken back, 0003 and 0009 each make one again.
+        assert reader.feed.revision().number == 5, (
             "the feed does not tell of the centroid made again"
         )
     assert maintenance.check(store) == []
@@ -245,6 +247,47 @@ def test_0007_drops_the_codes_and_gives_an_older_program_empty_ones(url: Databas
         assert reader.search.nearest(SPACE.id, table.vectors[1], 1).ids.tolist() == [table.ids[1]]
     assert maintenance.check(store) == []
     store.close()
+
+
+def test_0009_weighs_all_samples_alike_and_can_be_taken_back(url: DatabaseUrl) -> None:
+    rng = np.random.default_rng(9)
+    fitted = fit(random_unit(rng, 60), np.repeat(np.arange(20), 3), method="wccn", shrinkage=0.5)
+    store = Store.open(url)
+    with store.write() as writer:
+        for name in ("alice", "bob"):
+            new = [sample(vector) for vector in random_unit(rng, 3)]
+            writer.samples.add(writer.speakers.add(name).id, SPACE, new)
+        writer.adaptations.add(SPACE, fitted, {}, "site.csv")
+    store.close()
+    plain = vectors_of(url)
+    ask(
+        url,
+        "ALTER TABLE samples DISABLE TRIGGER samples_are_immutable",
+        "UPDATE samples SET quality = replace(quality, 'noisy', 'narrowband') WHERE id = 3",
+        "ALTER TABLE samples ENABLE TRIGGER samples_are_immutable",
+        "INSERT INTO calibrations (space_id, created_at, source, facts)"
+        " SELECT id, '2026-01-01T00:00:00+00:00', 'site', '{}' FROM embedding_spaces",
+    )
+    downgrade(url, "0008")
+    counts = "SELECT n_narrowband FROM centroids ORDER BY speaker_id, space_id"
+    assert ask(url, counts) == [(1,), (1,), (0,), (0,)]
+    assert ask(url, "SELECT * FROM calibrations") == [], "0008 cannot read one without bands"
+    mixed = [place for place, vector in vectors_of(url).items() if differs(vector, plain[place])]
+    assert [who for who, _ in mixed] == [1, 1], "alice's, of the model's and of the adapted space"
+    store = Store.open(url)  # upgrades
+    assert not any(differs(vector, plain[place]) for place, vector in vectors_of(url).items())
+    assert ask(url, "SELECT DISTINCT telephone FROM centroids") == [(1.0,)]
+    assert maintenance.check(store) == []
+    store.close()
+
+
+def vectors_of(url: DatabaseUrl) -> dict[tuple[object, object], np.ndarray]:
+    rows = ask(url, "SELECT speaker_id, space_id, vector::text FROM centroids ORDER BY 1, 2")
+    return {row[:2]: np.array(json.loads(str(row[2]))) for row in rows}
+
+
+def differs(vector: np.ndarray, other: np.ndarray) -> bool:
+    return bool(np.abs(vector - other).max() > 1e-5)
 
 
 @pytest.mark.parametrize(

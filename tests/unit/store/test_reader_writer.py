@@ -121,43 +121,45 @@ def test_the_centroid_is_the_mean_of_the_samples_there_are(
         assert reader.centroids.count(SPACE.id) == 1
 
 
-def narrowband_counts(reader: Reader) -> dict[str, tuple[int, int, int]]:
+def over_telephone(new: NewSample, telephone: float | None) -> NewSample:
+    quality = replace(new.utterance.quality, telephone=telephone)
+    return replace(new, utterance=replace(new.utterance, quality=quality))
+
+
+def shares(reader: Reader) -> dict[str, tuple[float, int]]:
     found = reader.centroids.owners(reader.centroids.table(SPACE.id).ids.tolist())
-    return {
-        one.speaker.name: (one.n_narrowband, one.n_uncertain, one.n_samples)
-        for one in found.values()
-    }
+    return {one.speaker.name: (one.telephone, one.n_samples) for one in found.values()}
 
 
-def test_narrowband_samples_are_reported_as_long_as_they_are_there(
+def test_a_telephones_share_is_that_of_the_samples_that_are_there(
     store: Store, rng: np.random.Generator
 ) -> None:
-    wide, narrow, noisy, other = (sample(vector) for vector in random_unit(rng, 4))
-    narrow, noisy = (
-        replace(one, utterance=replace(one.utterance, quality=replace(QUALITY, warnings=(code,))))
-        for one, code in ((narrow, "narrowband"), (noisy, "bandwidth_uncertain"))
-    )
+    clips = [sample(vector) for vector in random_unit(rng, 4)]
+    clear, call, doubted, unknown = map(over_telephone, clips, (0.0, 0.75, 0.25, None))
     with store.write() as writer:
         alice, bob = writer.speakers.add("alice"), writer.speakers.add("bob")
-        writer.samples.add(alice.id, SPACE, [wide, narrow])
-        writer.samples.add(bob.id, SPACE, [other, noisy])
-        assert narrowband_counts(writer) == {"alice": (1, 0, 2), "bob": (0, 1, 2)}
+        writer.samples.add(alice.id, SPACE, [clear, call])
+        writer.samples.add(bob.id, SPACE, [doubted, unknown])
+        found = shares(writer)
+        assert found == {"alice": (0.375, 2), "bob": (0.625, 2)}, "what is not known counts as one"
         writer.samples.remove_of(alice.id, SPACE.id)
-        writer.samples.add(alice.id, SPACE, [wide])
-        assert narrowband_counts(writer) == {"alice": (0, 0, 1), "bob": (0, 1, 2)}
+        writer.samples.add(alice.id, SPACE, [clear])
+        assert shares(writer) == {"alice": (0.0, 1), "bob": (0.625, 2)}
+    with store.read() as reader:
+        stored = [one.quality.telephone for one in reader.samples.of(bob.id)]
+    assert stored == [0.25, None]
+    assert check(store) == []
 
 
-def test_one_call_weighs_as_much_in_a_centroid_as_all_other_samples(
+def test_a_call_weighs_in_a_centroid_as_every_other_sample(
     store: Store, rng: np.random.Generator
 ) -> None:
-    *wide, narrow = random_unit(rng, 4)
-    call = sample(narrow)
-    quality = replace(QUALITY, warnings=("narrowband",))
-    call = replace(call, utterance=replace(call.utterance, quality=quality))
+    *clear, call = random_unit(rng, 4)
+    new = [over_telephone(sample(vector), 0.0) for vector in clear]
     with store.write() as writer:
         alice = writer.speakers.add("alice")
-        writer.samples.add(alice.id, SPACE, [*(sample(vector) for vector in wide), call])
-    expected = mean_of(np.stack([mean_of(np.stack(wide)), narrow]))
+        writer.samples.add(alice.id, SPACE, [*new, over_telephone(sample(call), 1.0)])
+    expected = mean_of(np.stack([*clear, call]))
     with store.read() as reader:
         np.testing.assert_allclose(reader.centroids.of(alice.id, SPACE.id), expected, atol=1e-6)
     assert check(store) == []
@@ -445,7 +447,7 @@ def test_thousands_of_speakers_are_listed_by_a_few_statements(store: Store) -> N
             {"id": n + 10, "name": name, "name_key": name, "created_at": now, "updated_at": now}
             for n, name in enumerate(names)
         ]
-        same = {"space_id": SPACE.id, "n_samples": 1, "n_narrowband": 0, "net_speech_s": 2.0}
+        same = {"space_id": SPACE.id, "n_samples": 1, "telephone": 0.0, "net_speech_s": 2.0}
         voices = [
             {"speaker_id": n + 10, "vector": vector.tobytes(), **same}
             for n, vector in enumerate(vectors)

@@ -8,17 +8,23 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from random_voices import OTHER_SPACE, SPACE
 from sqlalchemy import create_engine
 
+from voiceid.decision.embeddings import centroid
+from voiceid.decision.transforms import Transform
 from voiceid.store import Store, maintenance, upgrade
 from voiceid.store.upgrade import SCHEMA_HEAD, SchemaState
 
 STORED = Path(__file__).parent / "databases"
 """``NNNN.sql``: a database that a program of that revision wrote, as a dump."""
+
+
+KEPT_OF_CENTROIDS = "id, speaker_id, space_id, vector, n_samples, net_speech_s"
 
 
 def restored(revision: str, folder: Path) -> Path:
@@ -28,7 +34,12 @@ def restored(revision: str, folder: Path) -> Path:
     return path
 
 
-def table(path: Path, name: str, columns: str = "*") -> list[tuple[object, ...]]:
+def table(path: Path, name: str, columns: str = "") -> list[tuple[object, ...]]:
+    """Return the rows of a table: all columns of it, or of centroids those that no revision took.
+
+    0009 took one, and puts another in its place.
+    """
+    columns = columns or ("*" if name != "centroids" else KEPT_OF_CENTROIDS)
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(f"SELECT {columns} FROM {name} ORDER BY 1").fetchall()  # noqa: S608
 
@@ -61,7 +72,7 @@ def test_0002_keeps_every_row_and_knows_nothing_more_of_any_speaker(old: Path) -
         "speakers": "id, name, name_key, created_at, updated_at",
         "samples": "id, speaker_id, space_id, vector, pcm_sha256, source_name, net_speech_s,"
         " quality, overrides, created_at",
-        "centroids": "*",
+        "centroids": "",
         "changes": "*",
         "embedding_spaces": "*",
         "sqlite_sequence": "*",
@@ -151,7 +162,7 @@ def test_0003_weighs_both_bands_alike_and_tells_the_index(grouped: Path) -> None
         )
         connection.execute(*trigger)
     before, fed = table(grouped, "centroids"), table(grouped, "changes")
-    upgrade.upgrade(grouped)
+    upgrade_to(grouped, "0003")
     after = table(grouped, "centroids")
     # Of one sample of each kind the mean is what it was; what is new is that it was made again.
     [mixed] = [row[0] for row in before if row[1:3] == (3, SPACE.id)]
@@ -179,9 +190,7 @@ def test_0004_keeps_every_row_and_no_model_was_changed(fitted: Path) -> None:
     with store.read() as reader:
         assert reader.switches.list() == []
         assert reader.spaces.current(SPACE.id) == SPACE.id
-        adaptation = reader.adaptations.in_use(SPACE.id)
-        assert adaptation is not None
-        assert reader.calibrations.in_use(adaptation.adapted_id) is not None
+        assert reader.adaptations.in_use(SPACE.id) is not None
         assert [(s.name, s.n_samples) for s in reader.speakers.all()] == [
             ("alice", 2),
             ("Carol", 2),
@@ -235,7 +244,7 @@ def test_0006_drops_cohorts_and_the_calibrations_of_scores_that_they_normalised(
     [(_, normalised), plain] = table(switched, "calibrations", "id, facts")
     assert '"normalization": {"cohort": 1' in str(normalised)
     [(voices,)] = table(switched, "cohorts", "vectors")
-    assert upgrade.upgrade(switched).current == SCHEMA_HEAD
+    upgrade_to(switched, "0006")
     after = {name: table(switched, name) for name in before}
     del before["sqlite_sequence"], after["sqlite_sequence"]
     assert after == before
@@ -246,18 +255,20 @@ def test_0006_drops_cohorts_and_the_calibrations_of_scores_that_they_normalised(
     store = Store.open(switched)
     with store.read() as reader:
         assert reader.calibrations.in_use(SPACE.id) is None, "the card decides"
-        assert [one.id for one in reader.calibrations.list()] == [plain[0]]
     assert maintenance.check(store) == []
     store.close()
 
 
 def test_0006_can_be_taken_back_and_0005_can_read_every_calibration(switched: Path) -> None:
-    upgrade.upgrade(switched)
-    store = Store.open(switched)
-    with store.write() as writer:
-        [known] = writer.calibrations.list()
-        writer.calibrations.add(SPACE, known.calibration, known.held_out, "site.csv", None)
-    store.close()
+    upgrade_to(switched, "0006")
+    with closing(sqlite3.connect(switched)) as connection, connection:  # as 0006 writes one
+        connection.execute(
+            "INSERT INTO calibrations (space_id, created_at, source, facts)"
+            " SELECT space_id, created_at, source, replace(facts, ', \"normalization\": null', '')"
+            " FROM calibrations"
+        )
+    [_, added] = table(switched, "calibrations", "id, facts")
+    assert "normalization" not in str(added)
     downgrade(switched, "0005")
     found = [json.loads(str(facts)) for (facts,) in table(switched, "calibrations", "facts")]
     assert [one["calibration"]["normalization"] for one in found] == [None, None]
@@ -284,3 +295,103 @@ def test_0008_keeps_every_row_and_can_be_taken_back_with_an_erasure_pending(tmp_
         names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
     assert "erasures" not in names
     assert upgrade.upgrade(path).state is SchemaState.CURRENT
+
+
+@pytest.fixture
+def banded(tmp_path: Path) -> Path:
+    """Alice and dora have samples of both bands, each also in an adapted space."""
+    return restored("0008", tmp_path)
+
+
+def counted(path: Path) -> list[tuple[object, ...]]:
+    return table(path, "centroids", "id, n_narrowband, n_samples")
+
+
+def centroids_of(path: Path) -> dict[object, np.ndarray]:
+    rows = table(path, "centroids", "id, vector")
+    return {id_: np.frombuffer(vector, "<f4") for id_, vector in rows}
+
+
+def plain_means(path: Path) -> dict[object, np.ndarray]:
+    [(of_space, adapted, stored)] = table(path, "adaptations", "space_id, adapted_id, transform")
+    transform = Transform.from_bytes(stored)
+    samples = table(path, "samples", "id, speaker_id, space_id, vector")
+    expected = {}
+    for id_, speaker, space, *_ in table(path, "centroids"):
+        base = of_space if space == adapted else space
+        vectors = np.array(
+            [np.frombuffer(row[3], "<f4") for row in samples if row[1:3] == (speaker, base)]
+        )
+        expected[id_] = centroid(transform.apply(vectors) if space == adapted else vectors)
+    return expected
+
+
+def test_0009_weighs_all_samples_alike_and_tells_the_index(banded: Path) -> None:
+    kept = ("speakers", "samples", "memberships", "adaptations", "embedding_spaces")
+    before, rows = centroids_of(banded), {name: table(banded, name) for name in kept}
+    fed = table(banded, "changes")
+    mixed = [id_ for id_, n_narrowband, n in counted(banded) if 0 < n_narrowband < n]
+    spaces = [space for (space,) in table(banded, "embedding_spaces", "id")]
+    places = [row[1:3] for row in table(banded, "centroids") if row[0] in mixed]
+    [(adapted,)] = table(banded, "adaptations", "adapted_id")
+    assert sorted(places) == sorted((who, s) for who in (1, 4) for s in (SPACE.id, adapted))
+    assert len(spaces) == 3
+    expected = plain_means(banded)
+    assert upgrade.upgrade(banded).current == SCHEMA_HEAD
+    after = centroids_of(banded)
+    assert after.keys() == before.keys()
+    for id_, vector in after.items():
+        if id_ in mixed:
+            np.testing.assert_allclose(vector, expected[id_], atol=1e-6)
+            assert np.abs(vector - before[id_]).max() > 0.01, "it was weighed by bands"
+        else:
+            np.testing.assert_array_equal(vector, before[id_])
+    assert {name: table(banded, name) for name in kept} == rows
+    assert [row[1] for row in table(banded, "changes")[len(fed) :]] == mixed
+    assert {row[0] for row in table(banded, "centroids", "telephone")} == {1.0}
+    store = Store.open(banded)
+    with store.read() as reader:
+        owners = reader.centroids.owners(reader.centroids.table(SPACE.id).ids.tolist())
+        assert {one.telephone for one in owners.values()} == {1.0}, "the higher threshold holds"
+    assert maintenance.check(store) == []
+    store.close()
+
+
+def test_0009_deletes_calibrations_for_bands_and_the_card_decides(banded: Path) -> None:
+    [(space, facts)] = table(banded, "calibrations", "space_id, facts")
+    assert space == SPACE.id
+    assert '"bands": ["wideband"]' in str(facts)
+    store = Store.open(banded)  # upgrades
+    with store.read() as reader:
+        assert reader.calibrations.list() == []
+        assert reader.calibrations.in_use(SPACE.id) is None
+        assert [one.source for one in reader.adaptations.list()] == ["site.csv"]
+    assert maintenance.check(store) == []
+    store.close()
+
+
+def test_0009_can_be_taken_back_with_counts_and_weights_of_bands(banded: Path) -> None:
+    counts, before = counted(banded), centroids_of(banded)
+    tables = ("speakers", "samples", "memberships", "adaptations", "sqlite_sequence")
+    rows = {name: table(banded, name) for name in tables}
+    upgrade.upgrade(banded)
+    plain, fed = centroids_of(banded), table(banded, "changes")
+    downgrade(banded, "0008")
+    assert upgrade.status(banded).current == "0008"
+    assert counted(banded) == counts
+    back = centroids_of(banded)
+    assert back.keys() == before.keys()
+    for id_, vector in back.items():
+        np.testing.assert_allclose(vector, before[id_], atol=1e-6)
+    told = [row[1] for row in table(banded, "changes")[len(fed) :]]
+    assert told == [id_ for id_, n_narrowband, n in counts if 0 < n_narrowband < n]
+    after = {name: table(banded, name) for name in tables}
+    for found in (rows, after):
+        found["sqlite_sequence"] = [row for row in found["sqlite_sequence"] if row[0] != "changes"]
+    assert after == rows
+    assert upgrade.upgrade(banded).state is SchemaState.CURRENT
+    for id_, vector in centroids_of(banded).items():
+        np.testing.assert_allclose(vector, plain[id_], atol=1e-6)
+    store = Store.open(banded)
+    assert maintenance.check(store) == []
+    store.close()

@@ -171,8 +171,10 @@ def test_tables_of_statistics_are_those_of_sqlite_itself(path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("UPDATE centroids SET n_narrowband = 1", "totals of alice in "),
-        ("UPDATE centroids SET n_narrowband = 2", "totals of alice in "),
+        ("UPDATE centroids SET telephone = 0", "totals of alice in "),
+        ("UPDATE centroids SET telephone = 0.99", "totals of alice in "),
+        ("UPDATE centroids SET telephone = 2", "totals of alice in "),
+        ("UPDATE centroids SET n_samples = 2", "totals of alice in "),
         ("UPDATE centroids SET net_speech_s = 9e999", "the totals of alice"),
         (PLANTING, "calibration 1"),
     ],

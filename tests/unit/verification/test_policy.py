@@ -16,15 +16,16 @@ from random_voices import DIM, OTHER_SPACE, SPACE
 from voiceid.decision.adaptation import adapted_space
 from voiceid.decision.aims import Aim, Target, threshold_by_hand
 from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut, StoredCalibration
-from voiceid.decision.rule import DEFAULT_FMR, DecisionRule, OperatingPoint
+from voiceid.decision.operating_points import OperatingPoint
+from voiceid.decision.rule import DEFAULT_FMR, DecisionRule
 from voiceid.decision.transforms import Transform
-from voiceid.domain import Band, Condition
+from voiceid.domain import Condition
 from voiceid.errors import StoreError, ThresholdUnavailable
 from voiceid.verification import Policy
 
-POINTS = [OperatingPoint("wideband", 1.0, 0.9 - r, r, 0.1, 10**5, 100, r) for r in (0.1, 0.001)]
+POINTS = [OperatingPoint(r, 1.0, 0.9 - r, 0.95 - r, r, 0.1, 10**5, 100) for r in (0.1, 0.001)]
 CARD = DecisionRule("net", POINTS, 0.05)
-CONDITION = Condition((Band.WIDEBAND,), 5.0, None, 9.0, 2)
+CONDITION = Condition(5.0, None, 9.0, 2, telephone=0.0)
 CALIBRATION = StoredCalibration(
     id=7,
     space_id=SPACE.id,
@@ -36,7 +37,7 @@ CALIBRATION = StoredCalibration(
         slope=20.0,
         intercept=-9.0,
         weights=(),
-        bands=("wideband",),
+        telephone=(0.0, 0.0),
         min_net_speech_s=2.0,
         points=tuple(
             CalibratedPoint(fmr, llr, (0.0, 1.0), 0.1, (0.0, 1.0))
@@ -139,7 +140,7 @@ def test_in_an_adapted_space_nothing_holds_that_was_measured_of_the_model_alone(
     space = adapted_space(SPACE, TURNED)
     back_end = Policy(SPACE, CARD).read(adapted(space.id))
     assert (back_end.space, back_end.rule.points) == (space, ())
-    with pytest.raises(ThresholdUnavailable, match="the card of net, adapted, has no operating"):
+    with pytest.raises(ThresholdUnavailable, match="nothing was measured of net, adapted, so"):
         back_end.judged(0.99, CONDITION)
     with pytest.raises(StoreError, match=f"adaptation 4 is of x, and makes {space.id}"):
         Policy(SPACE, CARD).read(adapted("x"))

@@ -1,0 +1,111 @@
+"""What the line and the microphone do to a model's embeddings, taken out again.  Pure.
+
+A telephone moves the embeddings of all speakers the same way.  Whether an embedding came over one
+can be read off the embedding itself, so the mean of its line is taken away: no measurement of the
+audio switches between the two, and noise has nothing to switch.  Then the directions are removed in
+which one speaker's embeddings differ most between lines, rooms and noises (nuisance attribute
+projection: Solomonoff, Campbell and Boardman, ICASSP 2005).  It is learned once for a model, from
+recordings that were sent through such lines, and lies beside the model's card.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+
+from voiceid.decision.embeddings import unit
+from voiceid.domain import Float32Array
+
+MOST_BYTES = 16 << 20
+"""Of a file, and of what is in it: a model of 1024 components takes 4.2 MB."""
+_DAMAGE = (
+    *(ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What reading bytes that are not a compensation may raise, beside ValueError."""
+
+
+@dataclass(frozen=True, eq=False)  # no slots: the digest is computed once
+class Compensation:
+    """A map of embeddings: less the mean of the line, times a matrix, to unit length.
+
+    Parameters
+    ----------
+    weights : (dim + 1,) float32
+        ``weights[:-1] @ embedding + weights[-1]`` are the log odds that the speech came over a
+        telephone.
+    means : (2, dim) float32
+        The mean embedding of wideband speech, and of a telephone's.
+    matrix : (dim, dim) float32
+    """
+
+    weights: Float32Array
+    means: Float32Array
+    matrix: Float32Array
+
+    @property
+    def dim(self) -> int:
+        """Components of an embedding, before and after."""
+        return len(self.matrix)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the numbers, 64 hex digits: its part of an embedding space's identity."""
+        parts = (getattr(self, field.name).astype("<f4").tobytes() for field in fields(self))
+        return hashlib.sha256(b"".join(parts)).hexdigest()
+
+    def telephone(self, vectors: Float32Array) -> Float32Array:
+        """Return the posterior (...,) of a telephone, of embeddings (..., dim) of unit length."""
+        odds = vectors @ self.weights[:-1] + self.weights[-1]
+        return np.asarray(0.5 + 0.5 * np.tanh(0.5 * odds), dtype=np.float32)
+
+    def centred(self, vectors: Float32Array) -> Float32Array:
+        """Return embeddings (..., dim) of unit length less the mean of their line."""
+        share = self.telephone(vectors)[..., None]
+        return np.asarray(vectors - (1.0 - share) * self.means[0] - share * self.means[1])
+
+    def apply(self, vectors: Float32Array) -> Float32Array:
+        """Return the embeddings (..., dim), of unit length, of a model's embeddings (..., dim).
+
+        Raises `ValueError`: other components, or a vector that has no direction here.
+        """
+        if vectors.shape[-1:] != (self.dim,):
+            raise ValueError(f"a compensation of {self.dim} components, not of {vectors.shape}")
+        return unit(self.centred(unit(vectors)) @ self.matrix)
+
+    def to_bytes(self) -> bytes:
+        """Return an archive of NumPy arrays."""
+        file = io.BytesIO()
+        arrays = {field.name: getattr(self, field.name).astype("<f4") for field in fields(self)}
+        np.savez(file, **arrays)
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Compensation:
+        """Return the compensation of `to_bytes`; raises ValueError for anything else."""
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                sizes = [member.file_size for member in archive.infolist()]
+            if len(data) > MOST_BYTES or sum(sizes) > MOST_BYTES:
+                raise ValueError(f"it is larger than {MOST_BYTES} bytes")
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                parts = {f.name: np.asarray(arrays[f.name], np.float32) for f in fields(cls)}
+        except _DAMAGE as error:
+            raise ValueError("the bytes are not a compensation") from error
+        compensation = cls(**parts)
+        compensation._require_sound()
+        return compensation
+
+    def _require_sound(self) -> None:
+        dim = len(np.atleast_1d(self.matrix))
+        found = [getattr(self, field.name) for field in fields(self)]
+        if [part.shape for part in found] != [(dim + 1,), (2, dim), (dim, dim)]:
+            raise ValueError("the arrays of a compensation do not fit each other")
+        if not all(np.isfinite(part).all() for part in found):
+            raise ValueError("a number of a compensation is not finite")
