@@ -50,6 +50,7 @@ from voiceid.domain import Float32Array
 from voiceid.evaluation.model_fit import ENROLLED, Comparisons, Heard
 from voiceid.metrics import Trials
 from voiceid.metrics.detection import crossing
+from voiceid.models.cards import ModelCard
 from voiceid.speech.quality import QualityLimits
 from voiceid.speech.vad import SpeechOptions
 
@@ -350,11 +351,15 @@ def int8_table(corpora: Corpora, cache: Path | None) -> str:
     sets |= {"LibriSpeech train-clean-100, thirds of each clip": thirds}
     sets |= {f"Free Spoken Digits, {s:g} s": clips for s, clips in corpora.digits.items()}
     sets |= {"AMI turns": corpora.ami}
-    ears = [Ear(Hearing(model, limits=ANY_SPEECH), cache) for model in (FLOAT32, INT8)]
+    models = FLOAT32, INT8  # of which each has a compensation of its own
+    ears = [Ear(Hearing(model, limits=ANY_SPEECH), cache, raw=True) for model in models]
     rows = []
     for name, clips in sets.items():
         exact, coarse = (ear.hear(clips) for ear in ears)
-        tables = [trials.all_pairs(voices) for voices in (exact, coarse)]
+        tables = [
+            trials.all_pairs(compensated(model_store().card(model), voices))
+            for model, voices in zip(models, (exact, coarse), strict=True)
+        ]
         rates = [_eer(table) for table in tables]
         n_genuine = len(tables[0].same.score)
         pairs = [(a.vector, b.vector) for a, b in zip(exact, coarse, strict=True)]
@@ -376,9 +381,20 @@ def int8_table(corpora: Corpora, cache: Path | None) -> str:
         "difference",
         "one genuine pair is %",
         "pairs genuine / impostor",
-        "mean cosine between the two",
+        "mean cosine between the two, raw",
     ]
     return markdown("INT8 beside float32, all pairs of clips", headers, rows)
+
+
+def compensated(card: ModelCard, voices: Sequence[Voice]) -> list[Voice]:
+    """Return voices with the compensation of a card, if it has one."""
+    compensation = card.compensation()
+    if compensation is None:
+        return list(voices)
+    return [
+        voice if voice.vector is None else replace(voice, vector=compensation.apply(voice.vector))
+        for voice in voices
+    ]
 
 
 def targets_table(corpora: Corpora, whole: Decided, cache: Path | None) -> str:

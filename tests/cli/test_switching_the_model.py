@@ -131,6 +131,9 @@ def test_a_gallery_of_an_older_version_comes_over_without_audio(
         recording.unlink()
     door = ami.cut("alice-4", empty_home / "door.wav")
     assert run("verify", "alice", door).code == 38
+    doctor = run("doctor")
+    assert doctor.code != 0
+    assert "voiceid models switch prepare campplus" in doctor.out
     ran = run("models", "switch", "prepare", "campplus")
     assert ran.code == 0, ran.err
     assert "speakers    2: 2 with all samples, 0 with some, 0 must enrol again" in ran.out

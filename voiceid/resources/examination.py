@@ -150,18 +150,25 @@ def _remains(session: Session) -> Iterator[Finding]:
 
 def _spaces(session: Session) -> Iterator[Finding]:
     """Whether the enrolled speakers are where decisions look for them."""
-    space_id = session.model.space.id
+    model = session.model
+    space_id = model.space.id
     with session.store.read() as reader:
         n_here, n_all = reader.centroids.count(space_id), reader.speakers.count()
         others = {one: n for one, n in reader.centroids.counts().items() if one != space_id}
     if n_here or not n_all:
         return
     where = ", ".join(f"{n} in {one}" for one, n in sorted(others.items()))
+    advice = "Use the model and the speech settings of the enrolment, or enrol again."
+    if model.space.raw.id in others:
+        advice = (
+            "Bring them over, without audio: `voiceid models switch prepare"
+            f" {model.card.name}`, then `voiceid models switch commit`."
+        )
     yield Finding(
         "gallery",
         Health.ERROR,
         f"no speaker is enrolled in {space_id}, in which decisions are made; {where or 'none'}",
-        "Use the model and the speech settings of the enrolment, or enrol again.",
+        advice,
     )
 
 
