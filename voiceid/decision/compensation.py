@@ -20,7 +20,7 @@ from functools import cached_property
 import numpy as np
 
 from voiceid.decision.embeddings import unit
-from voiceid.domain import Float32Array
+from voiceid.domain import Embedding, EmbeddingSpace, Float32Array
 
 MOST_BYTES = 16 << 20
 """Of a file, and of what is in it: a model of 1024 components takes 4.2 MB."""
@@ -78,6 +78,10 @@ class Compensation:
         if vectors.shape[-1:] != (self.dim,):
             raise ValueError(f"a compensation of {self.dim} components, not of {vectors.shape}")
         return unit(self.centred(unit(vectors)) @ self.matrix)
+
+    def embedding(self, vector: Float32Array, space: EmbeddingSpace) -> Embedding:
+        """Return the embedding in ``space`` of a model's embedding (dim,) of unit length."""
+        return Embedding(self.apply(vector), space, float(self.telephone(vector)))
 
     def to_bytes(self) -> bytes:
         """Return an archive of NumPy arrays."""

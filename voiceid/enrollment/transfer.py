@@ -131,11 +131,7 @@ class Transfer:
             with self.door(ChangeKind.PREPARE_SWITCH) as opened:
                 require_open(opened.writer, change)
                 vectors = {
-                    sample.pcm_sha256: Embedding(
-                        compensation.apply(sample.vector),
-                        space,
-                        float(compensation.telephone(sample.vector)),
-                    )
+                    sample.pcm_sha256: compensation.embedding(sample.vector, space)
                     for sample in opened.writer.switches.lacking(change, batch)
                 }
                 if vectors:

@@ -92,12 +92,11 @@ class Encoder:
         parts = np.array_split(samples, -(-len(samples) // self._max_samples))
         vectors = [self._vector(part) for part in parts]
         vector = vectors[0] if len(parts) == 1 else unit(np.mean(vectors, axis=0))
-        telephone = None
+        embedding = Embedding(vector, self.space)
         if self._compensation is not None:
-            telephone = float(self._compensation.telephone(vector))
-            vector = self._compensation.apply(vector)
-        vector.flags.writeable = False
-        return Embedding(vector, self.space, telephone)
+            embedding = self._compensation.embedding(vector, self.space)
+        embedding.vector.flags.writeable = False
+        return embedding
 
     def _vector(self, samples: Float32Array) -> Float32Array:
         [vectors] = self._session.run({"waveform": samples[None].astype(np.float32, copy=False)})

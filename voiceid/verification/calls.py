@@ -53,10 +53,9 @@ def embedding_of(clip: EmbeddedClip, model: SpeakerModel) -> Embedding:
         if vector.ndim != 1:
             raise ValueError(f"it has the shape {vector.shape}")  # noqa: TRY301 - one message
         brought, vector = model.brought(named, len(vector)), unit(vector)
-        telephone = clip.telephone
         if named != model.space.id and model.compensation is not None:
-            telephone = float(model.compensation.telephone(vector))
-        return Embedding(brought(vector), model.space, telephone)
+            return model.compensation.embedding(vector, model.space)
+        return Embedding(brought(vector), model.space, clip.telephone)
     except (ValueError, TypeError) as error:
         raise SpaceMismatch(
             f"the vector cannot be an embedding: {error}", hint="It takes finite numbers."
