@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeAlias
 
@@ -125,10 +125,9 @@ def join(tables: Iterable[Table]) -> Table:
         np.concatenate([getattr(part, name) for part in parts])
         for name in ("score", "genuine", "same_sex", "enrolled", "speaker")
     ]
-    names = [field.name for field in fields(Conditions) if field.name != "level_dbfs"]
-    given = [np.concatenate([getattr(part.given, name) for part in parts]) for name in names]
     score, genuine, same_sex, enrolled, speaker = columns
-    return Table(score, genuine, same_sex, Conditions(*given), enrolled, speaker)
+    given = Conditions.joined([part.given for part in parts])
+    return Table(score, genuine, same_sex, given, enrolled, speaker)
 
 
 def enroll(voices: Sequence[Voice]) -> Enrolled:

@@ -36,7 +36,8 @@ _SHORTEST_S = 0.1
 _NEAR = 0.25
 """How far `Condition.telephone` may be above what a fit has heard of it."""
 LIKELY = 0.5
-"""Share from which a comparison counts as one with a telephone on both sides, in tables."""
+"""Share from which a comparison counts as one with a telephone on both sides, where it must be
+one or the other: in tables, and to count what a fit has heard."""
 _LARGEST = 1e6
 """No number of a fit comes near: an LLR, a slope, a weight or a quality measure."""
 TRIALS_PER_ERROR = 3.0
@@ -68,6 +69,12 @@ class Conditions:
         facts = {field.name: getattr(condition, field.name) for field in fields(cls)}
         columns = {k: math.nan if fact is None else float(fact) for k, fact in facts.items()}
         return cls(**{key: np.array([fact]) for key, fact in columns.items()})
+
+    @classmethod
+    def joined(cls, parts: Sequence[Conditions]) -> Conditions:
+        """Return the conditions of all parts, levels left out: not all parts may know them."""
+        names = [field.name for field in fields(cls) if field.name != "level_dbfs"]
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def __len__(self) -> int:
         return len(self.net_speech_s)

@@ -1,7 +1,7 @@
 """Which threshold and which margin decide, where they come from, and what does not fit.  Pure.
 
 A threshold is never a constant of the code: it follows from the error rate that is aimed at, by a
-calibration, or is set by hand.  Without one no speaker is accepted.
+calibration or operating points, or is set by hand.  Without one no speaker is accepted.
 """
 
 from __future__ import annotations

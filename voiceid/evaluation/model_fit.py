@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid import metrics
-from voiceid.decision.calibration import Calibration, Conditions, HeldOut
+from voiceid.decision.calibration import Calibration, Conditions, HeldOut, trials_needed
 from voiceid.decision.compensation import Compensation
 from voiceid.decision.embeddings import centroid, unit
 from voiceid.decision.operating_points import OperatingPoint, thresholds_at
@@ -40,7 +40,6 @@ BUCKETS_S = (1.0, 2.0, 4.0, math.inf)
 ENROLLED = (1, 3)
 """Samples of an enrolment."""
 
-_TRIALS_PER_ERROR = 3.0
 _HIGHEST = 0.95
 """No threshold is above: nothing but the very recording would reach it."""
 _FITTED = 150_000
@@ -234,7 +233,8 @@ def fit(
 
     A threshold is the smallest that keeps the false match rate of strangers *of the same sex* at
     the target in the *worst* pair of conditions.  No threshold is chosen by looking at genuine
-    scores.  A rate that the worst pair has too few comparisons for (rule of three) has no point.
+    scores.  A pair with too few comparisons for a rate (rule of three) does not judge it; a rate
+    that no pair judges, of telephones or of others, has no point.
     """
     points: list[OperatingPoint] = []
     worst: dict[tuple[float, float], float] = {}
@@ -244,9 +244,7 @@ def fit(
         strangers = [(line, _strangers(part)) for line, part in judging]
         wideband = telephone = -1.0
         for target in sorted(targets, reverse=True):
-            enough = [
-                (line, s) for line, s in strangers if len(s.scores) >= _TRIALS_PER_ERROR / target
-            ]
+            enough = [(line, s) for line, s in strangers if len(s.scores) >= trials_needed(target)]
             others = [s for line, s in enough if not line]
             phones = [s for line, s in enough if line]
             if not others or not phones:
@@ -332,13 +330,7 @@ def joined(parts: Sequence[Comparisons]) -> Comparisons:
         np.concatenate([part.scores for part in parts]),
         np.concatenate([part.genuine for part in parts]),
         np.concatenate([part.same_sex for part in parts]),
-        Conditions(
-            *(
-                np.concatenate([getattr(part.given, field.name) for part in parts])
-                for field in fields(Conditions)
-                if field.name != "level_dbfs"
-            )
-        ),
+        Conditions.joined([part.given for part in parts]),
         np.concatenate([part.speakers for part in parts]),
     )
 
