@@ -28,7 +28,7 @@ _OF_SPACE = (
 def upgrade() -> None:
     """Take what is not known for a telephone's: thresholds are higher there.
 
-    Calibrations for bands are deleted: which share of a telephone they heard cannot be told.
+    Calibrations for bands are deleted: it is not known what they heard of telephones.
     """
     _derive(by_kind=False)
     op.execute("DELETE FROM calibrations")

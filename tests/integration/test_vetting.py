@@ -66,7 +66,7 @@ def test_a_mean_of_several_people_is_not_taken_for_a_new_one(
 
 
 def declared(exported: Path, telephone: float | None) -> Path:
-    """Write a file anew in which somebody says this of every sample, with a checksum that fits."""
+    """Write the file again with this said of every sample, and a checksum that fits."""
     *lines, end = map(json.loads, exported.read_bytes().splitlines())
     for line in lines[1:]:
         for sample in line["samples"]:
