@@ -41,7 +41,7 @@ from benchmarks.voices import Ear, Hearing
 from voiceid import metrics
 from voiceid.decision.choice import SHRINKAGES, choose
 from voiceid.decision.embeddings import unit
-from voiceid.decision.held_out import MIN_SPEAKERS, TrialList, deal, list_trials
+from voiceid.decision.held_out import TrialList, deal, list_trials
 from voiceid.decision.transforms import fit, numbered
 from voiceid.domain import Float32Array
 from voiceid.metrics.detection import crossing
@@ -102,12 +102,11 @@ class Site:
     def held_out(self, learner: Learner) -> Floats:
         """Return the scores (t,) of the trials by scorers that have seen neither speaker."""
         trials, who = self.trials, self.who
-        n_folds = min(MIN_SPEAKERS, len(np.unique(trials.speakers[trials.genuine])))
-        fold = deal(who, trials, n_folds, 0)
+        fold = deal(who, trials, 0)
         one = fold[[run[0] for run in trials.enrolments]][trials.enrolment]
         other = fold[trials.probe]
         scores = np.empty(len(one))
-        for i, k in combinations_with_replacement(range(n_folds), 2):
+        for i, k in combinations_with_replacement(range(int(fold.max()) + 1), 2):
             rows = np.flatnonzero((np.minimum(one, other) == i) & (np.maximum(one, other) == k))
             rest = ~np.isin(fold, (i, k))
             scores[rows] = learner(self.vectors[rest], who[rest])(trials, rows, self.vectors)

@@ -158,7 +158,7 @@ def test_what_does_not_surely_help_is_not_adopted_and_changes_nothing(
 def test_too_few_people_are_refused_with_the_number(home: Path, run: Runner) -> None:
     ran = run("adapt")
     assert ran.code == 60
-    assert "10 are needed" in ran.err
+    assert "5 are needed" in ran.err
 
 
 def test_an_adaptation_that_is_not_there_is_an_error_of_its_own(home: Path, run: Runner) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from voiceid import metrics
 from voiceid.decision.embeddings import unit
-from voiceid.decision.held_out import MIN_SPEAKERS, TrialList, deal, list_trials
+from voiceid.decision.held_out import TrialList, deal, list_trials
 from voiceid.decision.transforms import Candidate, Floats, Ids, Moments, Names, Transform, numbered
 from voiceid.domain import Float32Array
 from voiceid.metrics.costs import pooled_adjacent_violators
@@ -23,7 +23,6 @@ SHRINKAGES: Final = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 CANDIDATES: Final = (Candidate("centring"), *(Candidate("wccn", s) for s in SHRINKAGES))
 
-N_FOLDS: Final = MIN_SPEAKERS
 RESAMPLES: Final = 200
 
 _ROUNDING: Final = 1e-9
@@ -75,7 +74,7 @@ def choose(
 ) -> Choice:
     """Choose a transform by cross-validation over speakers, and say whether to adopt it.
 
-    Speakers are dealt into ten folds, and trials scored by transforms fitted without either
+    Speakers are dealt into at most ten folds, and trials scored by transforms fitted without either
     speaker. What counts is the minimal Cllr: it weighs the errors at every threshold, and differs
     from chance with fewer speakers than an EER.  Speakers are drawn again, and each gain is bounded
     from below by what the luckiest of all candidates, each in units of its own deviation, stays
@@ -86,12 +85,12 @@ def choose(
     - `sessions` (n,): samples of one session of a speaker are never compared; each its own when
       omitted.
 
-    Raises `AdaptationRefused`: fewer than `MIN_SPEAKERS` speakers have two samples of different
-    sessions, or no samples of a speaker differ; `ValueError`: a vector has no direction.
+    Raises `AdaptationRefused`: fewer than `held_out.MIN_SPEAKERS` speakers have two samples of
+    different sessions, or no samples of a speaker differ; `ValueError`: a vector has no direction.
     """
     vectors, who = unit(vectors), numbered(speakers)
     trials = list_trials(who, np.arange(len(who)) if sessions is None else numbered(sessions), seed)
-    fold = deal(who, trials, N_FOLDS, seed)
+    fold = deal(who, trials, seed)
     scores = _held_out(vectors, who, trials, fold, [Candidate("none"), *candidates])
     before, *measured = _measure(trials, [Candidate("none"), *candidates], scores)
     place = max(range(len(measured)), key=lambda i: measured[i].gain_lower)
@@ -114,13 +113,14 @@ def _held_out(
     vectors: Float32Array, who: Ids, trials: TrialList, fold: Ids, candidates: Sequence[Candidate]
 ) -> Float32Array:
     """Return the cosines (candidates, t) by transforms that have seen neither speaker."""
-    parts = [Moments.of(vectors[fold == f], who[fold == f]) for f in range(N_FOLDS)]
+    n_folds = int(fold.max()) + 1
+    parts = [Moments.of(vectors[fold == f], who[fold == f]) for f in range(n_folds)]
     one = fold[[run[0] for run in trials.enrolments]][trials.enrolment]
     other = fold[trials.probe]
     low, high = np.minimum(one, other), np.maximum(one, other)
     scores = np.empty((len(candidates), len(one)), dtype=np.float32)
     moved = np.empty_like(vectors)
-    for i, k in combinations_with_replacement(range(N_FOLDS), 2):
+    for i, k in combinations_with_replacement(range(n_folds), 2):
         rest = reduce(add, (part for f, part in enumerate(parts) if f not in {i, k}))
         rows, judged = np.flatnonzero((low == i) & (high == k)), np.isin(fold, (i, k))
         for own, candidate in zip(scores, candidates, strict=True):

@@ -13,8 +13,11 @@ from voiceid.decision.transforms import AdaptationRefused, Ids
 from voiceid.domain import Float32Array
 from voiceid.metrics import Scores, Trials
 
-MIN_SPEAKERS: Final = 10
-"""With two samples of different sessions: so many folds there are, and one in each."""
+MIN_SPEAKERS: Final = 5
+"""With two samples of different sessions: of fewer, a fold has nothing to learn from."""
+
+MOST_FOLDS: Final = 10
+"""Folds that speakers are dealt into; with fewer speakers, each is a fold."""
 
 ENROLLED: Final = 3
 """Samples that are averaged for an enrolment, if a speaker has twice as many."""
@@ -81,20 +84,20 @@ def list_trials(who: Ids, sessions: Ids, seed: int) -> TrialList:
     return TrialList(tuple(runs), enrolment, probe, speakers)
 
 
-def deal(who: Ids, trials: TrialList, n_folds: int, seed: int) -> Ids:
+def deal(who: Ids, trials: TrialList, seed: int) -> Ids:
     """Return the fold (n,) of each sample, one a speaker; AdaptationRefused: too few speakers."""
     speakers, usable = np.unique(who), np.unique(trials.speakers[trials.genuine])
-    if len(usable) < n_folds:
+    if len(usable) < MIN_SPEAKERS:
         raise AdaptationRefused(
             f"{len(usable)} of {len(speakers)} speakers have two samples of different sessions,"
-            f" and {n_folds} are needed"
+            f" and {MIN_SPEAKERS} are needed"
         )
     rng = np.random.default_rng(seed)
     dealt = np.concatenate(
         [rng.permutation(usable), rng.permutation(np.setdiff1d(speakers, usable))]
     )
     fold = np.empty(len(dealt), dtype=np.intp)
-    fold[dealt] = np.arange(len(dealt)) % n_folds
+    fold[dealt] = np.arange(len(dealt)) % min(len(usable), MOST_FOLDS)
     return fold[who]
 
 
