@@ -8,7 +8,7 @@ for all else; between the two, and between two rates, thresholds are interpolate
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,6 +43,29 @@ class OperatingPoint:
     genuine_trials: int
 
 
+FEW_REFUSED = 0.01
+"""FNMR at which there is enough speech."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """By how much a clip is short of the speech with which few right people are refused.
+
+    Parameters
+    ----------
+    more_speech_s : float
+        Net speech in seconds, above 0.
+    fnmr : float or None
+        False non-match rate that was measured with as little speech, 0 to 1; None: none was.
+    fnmr_then : float
+        False non-match rate with so much more.
+    """
+
+    more_speech_s: float
+    fnmr: float | None
+    fnmr_then: float
+
+
 def thresholds_at(points: Sequence[OperatingPoint], fmr: float, given: Conditions) -> Floats:
     """Return the cosine (n,) that keeps a false match rate, NaN where that was not measured.
 
@@ -50,22 +73,37 @@ def thresholds_at(points: Sequence[OperatingPoint], fmr: float, given: Condition
     loosest's.
     """
     needed = np.full_like(given.net_speech_s, math.nan, dtype=np.float64)
-    for least_s in sorted({point.min_net_speech_s for point in points}):
-        own = sorted(
-            (point for point in points if point.min_net_speech_s == least_s),
-            key=lambda point: point.target_fmr,
-        )
-        wideband, telephone = _interpolated(own, fmr)
+    for least_s, (wideband, telephone, _) in _steps(points, fmr):
         cosines = wideband + given.telephone * (telephone - wideband)
         needed = np.where(given.net_speech_s >= least_s, cosines, needed)
     return needed
 
 
-def _interpolated(points: Sequence[OperatingPoint], fmr: float) -> tuple[float, float]:
-    """Return both thresholds at a rate, of the points of one amount of speech, strictest first."""
-    if fmr < points[0].target_fmr * (1.0 - 1e-9):  # forgiven the rounding of its arithmetic
-        return math.nan, math.nan
-    rates = np.log([point.target_fmr for point in points])
-    pairs = np.array([(point.threshold, point.telephone_threshold) for point in points])
-    wideband, telephone = (float(np.interp(math.log(fmr), rates, side)) for side in pairs.T)
-    return wideband, telephone
+def shortage(points: Sequence[OperatingPoint], fmr: float, net_speech_s: float) -> Shortage | None:
+    """Return what a clip is short of at a false match rate; None: of nothing that was measured.
+
+    There is enough from where an FNMR of `FEW_REFUSED` was measured; without such a point, from
+    where the lowest was.
+    """
+    measured = [(step_s, fnmr) for step_s, (*_, fnmr) in _steps(points, fmr) if math.isfinite(fnmr)]
+    if not measured:
+        return None
+    few = [step for step in measured if step[1] <= FEW_REFUSED]
+    enough_s, least = few[0] if few else min(measured, key=lambda step: step[1])
+    if net_speech_s >= enough_s:
+        return None
+    here = [fnmr for step_s, fnmr in measured if step_s <= net_speech_s]
+    return Shortage(enough_s - net_speech_s, here[-1] if here else None, least)
+
+
+def _steps(points: Sequence[OperatingPoint], fmr: float) -> Iterator[tuple[float, Floats]]:
+    """Yield, by rising net speech, both thresholds and the FNMR (3,) at a rate; NaN: no point."""
+    for least_s in sorted({point.min_net_speech_s for point in points}):
+        own = [point for point in points if point.min_net_speech_s == least_s]
+        own.sort(key=lambda point: point.target_fmr)
+        if fmr < own[0].target_fmr * (1.0 - 1e-9):  # forgiven the rounding of its arithmetic
+            yield least_s, np.full(3, math.nan)
+            continue
+        rates = np.log([point.target_fmr for point in own])
+        columns = np.array([(p.threshold, p.telephone_threshold, p.fnmr) for p in own]).T
+        yield least_s, np.array([np.interp(math.log(fmr), rates, column) for column in columns])

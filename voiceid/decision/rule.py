@@ -21,7 +21,7 @@ from voiceid.decision.calibration import (
     StoredCalibration,
     trials_needed,
 )
-from voiceid.decision.operating_points import OperatingPoint, thresholds_at
+from voiceid.decision.operating_points import OperatingPoint, Shortage, shortage, thresholds_at
 from voiceid.domain import Condition, Threshold
 from voiceid.errors import ThresholdUnavailable
 
@@ -119,6 +119,15 @@ class DecisionRule:
         [llr] = calibration.llrs(score, given).tolist()
         return (None, None) if math.isnan(llr) else (llr, number)
 
+    def shortage(self, net_speech_s: float | None, gallery_size: int = 1) -> Shortage | None:
+        """Return what a clip is short of for the rate that is aimed at; None: not known, or enough.
+
+        It is as measured for the model, also where a calibration of the site decides.
+        """
+        if net_speech_s is None or isinstance(self.criterion, SetThreshold):
+            return None
+        return shortage(self.points, self.aim.fmr(gallery_size), net_speech_s)
+
     @property
     def least_fmr(self) -> float:
         """The lowest rate that the operating points keep at any amount of speech; 1 without any."""
@@ -178,12 +187,23 @@ class DecisionRule:
                 f"nothing was measured of {self.model}, so no rate can be kept",
                 hint="Calibrate with recordings of your own: `voiceid calibrate`.",
             )
+        return self._beyond_card(net_speech_s, fmr)
+
+    def _beyond_card(self, net_speech_s: float, fmr: float) -> ThresholdUnavailable:
+        """Return why the card has no threshold for this much speech at this rate."""
         least_s = min(point.min_net_speech_s for point in self.points)
         if net_speech_s < least_s:
             return ThresholdUnavailable(
                 f"the card of {self.model} has no threshold for {net_speech_s:.2f} s of net speech:"
                 f" it was measured from {least_s:g} s on",
-                hint="Record a longer clip.",
+                hint=f"Record {least_s - net_speech_s:.1f} s more speech at least.",
+            )
+        missing = shortage(self.points, fmr, net_speech_s)
+        if missing is not None:
+            return ThresholdUnavailable(
+                f"the card of {self.model} has no threshold for {net_speech_s:.2f} s of net speech"
+                f" at a false match rate of {fmr:.3g}",
+                hint=f"Record {missing.more_speech_s:.1f} s more speech, or accept a higher rate.",
             )
         return ThresholdUnavailable(
             f"a false match rate of {fmr:.3g} takes {trials_needed(fmr)} impostor trials, and"

@@ -127,6 +127,10 @@ class Decision:
         From the call to the answer.
     detail : str
         The reason in a sentence, for people.
+    more_speech_s : float or None
+        If the clip was not accepted: how much more net speech, in seconds, makes refusals of the
+        right people few at the rate that is aimed at; None: the clip has enough, or nothing was
+        measured.
     """
 
     task: Task
@@ -146,6 +150,7 @@ class Decision:
     group: str | None
     elapsed_ms: float
     detail: str
+    more_speech_s: float | None = None
 
     @property
     def accepted(self) -> bool:

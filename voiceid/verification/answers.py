@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from voiceid.decision.rule import accepted
+from voiceid.decision.operating_points import Shortage
+from voiceid.decision.rule import DecisionRule, accepted, percent
 from voiceid.domain import (
     Candidate,
     Condition,
@@ -104,6 +105,7 @@ class Facts:
     task: Task
     probe: Probe
     space: EmbeddingSpace
+    rule: DecisionRule
     gallery_size: int
     started: float
     group: str | None = None
@@ -119,6 +121,7 @@ class Facts:
             "margin": None,
             "runner_up": None,
             "candidates": (),
+            "more_speech_s": None,
         }
         return Decision(
             task=self.task,
@@ -147,11 +150,13 @@ class Facts:
     def too_short(self, *, speaker: SpeakerRef | None = None) -> Decision:
         """Return that there is too little speech to decide."""
         net = self.probe.net_speech_s or 0.0
+        missing = self._shortage()
         return self.decision(
             Outcome.INCONCLUSIVE,
             Reason.NOT_ENOUGH_SPEECH,
-            f"only {net:.2f} s of net speech: too little for a score",
+            f"only {net:.2f} s of net speech: too little for a score{_needed(missing)}",
             speaker=speaker,
+            more_speech_s=None if missing is None else missing.more_speech_s,
         )
 
     def ambiguous(
@@ -209,16 +214,33 @@ class Facts:
         is_match = judged.is_match
         claimed = speaker if is_match or self.task is Task.VERIFY else None
         sign = ">=" if is_match else "<"
+        missing = None if is_match else self._shortage()
         return self.decision(
             Outcome.ACCEPTED if is_match else Outcome.REJECTED,
             Reason.MATCH if is_match else rejection,
-            f"score {score:.3f} {sign} threshold {threshold.value:.4g} ({threshold.source})",
+            f"score {score:.3f} {sign} threshold {threshold.value:.4g} ({threshold.source})"
+            f"{_needed(missing)}",
+            more_speech_s=None if missing is None else missing.more_speech_s,
             speaker=claimed,
             **judged.facts,
             margin=None if runner_up is None else judged.lead(runner_up),
             runner_up=runner_up,
             candidates=candidates,
         )
+
+    def _shortage(self) -> Shortage | None:
+        return self.rule.shortage(self.probe.net_speech_s, self.gallery_size)
+
+
+def _needed(missing: Shortage | None) -> str:
+    """Return how much more speech the rate that is aimed at needs, and why; empty: no more."""
+    if missing is None:
+        return ""
+    here = "" if missing.fnmr is None else f", with as little as this {percent(missing.fnmr)}"
+    return (
+        f"; with {missing.more_speech_s:.1f} s more speech, {percent(missing.fnmr_then)} of right"
+        f" people are refused{here}"
+    )
 
 
 def elsewhere(space: EmbeddingSpace, enrolled: Mapping[str, int]) -> str:

@@ -95,7 +95,7 @@ class Verifier:
         with self.store.read() as reader:
             back_end = self.policy.read(reader, aim, group)
             claimed = _claimed(reader, name, back_end.space, group, probe.pcm_sha256)
-            facts = Facts(Task.VERIFY, probe, back_end.space, 1, started, group)
+            facts = Facts(Task.VERIFY, probe, back_end.space, back_end.rule, 1, started, group)
             return _verified(reader, facts, claimed, back_end)
 
     def identify(self, hear: Hear, source: AudioSource, search: Search) -> Decision:
@@ -114,7 +114,8 @@ class Verifier:
             back_end = self.policy.read(reader, search.aim, search.group, per_search=True)
             gallery = self.gallery_of(back_end.space)
             size = gallery.size(reader, search.group)
-            facts = Facts(Task.IDENTIFY, probe, back_end.space, size, started, search.group)
+            space, rule = back_end.space, back_end.rule
+            facts = Facts(Task.IDENTIFY, probe, space, rule, size, started, search.group)
             if probe.embedding is None:
                 return facts.too_short()
             # 2. Search for the nearest, and one more for the margin.
@@ -175,7 +176,8 @@ def compare(
     shorter = min((first, second), key=lambda utterance: utterance.quality.net_speech_s)
     # 2. Read what decides now.
     back_end = back_end_now()
-    facts = Facts(Task.COMPARE, _probe_of_two(shorter, first, second), back_end.space, 0, started)
+    probe = _probe_of_two(shorter, first, second)
+    facts = Facts(Task.COMPARE, probe, back_end.space, back_end.rule, 0, started)
     if first.embedding is None or second.embedding is None:
         return facts.too_short()
     # 3. Score, and decide.

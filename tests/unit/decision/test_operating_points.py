@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceid.decision.calibration import Conditions
-from voiceid.decision.operating_points import OperatingPoint, thresholds_at
+from voiceid.decision.operating_points import FEW_REFUSED, OperatingPoint, shortage, thresholds_at
 
 RATES = st.floats(1e-5, 0.3)
 
@@ -42,7 +42,8 @@ def points(draw: st.DrawFn) -> list[OperatingPoint]:
     found = []
     for min_s in draw(st.lists(st.sampled_from([1.0, 2.0, 4.0, 7.5]), min_size=1, unique=True)):
         threshold = draw(st.floats(0.1, 0.4))
-        for rate in sorted(draw(st.lists(RATES, min_size=1, max_size=4, unique=True)))[::-1]:
+        apart = st.lists(RATES, min_size=1, max_size=4, unique_by=lambda rate: f"{rate:.2g}")
+        for rate in sorted(draw(apart))[::-1]:
             threshold += draw(st.floats(0.0, 0.1))
             found.append(point(rate, min_s, threshold, draw(st.floats(0.0, 0.3))))
     return draw(st.permutations(found))
@@ -181,3 +182,41 @@ def test_a_stricter_rate_never_has_a_lower_threshold(
 def test_without_points_there_is_no_threshold() -> None:
     assert np.isnan(thresholds_at([], 0.1, of([3.0, 9.0], [0.0, 1.0]))).all()
     assert thresholds_at([point(0.1, 1.0, 0.5)], 0.1, of([], [])).shape == (0,)
+
+
+def refused(rate: float, min_s: float, fnmr: float) -> OperatingPoint:
+    return OperatingPoint(rate, min_s, 0.5, 0.5, rate, fnmr, 1000, 100)
+
+
+def test_a_clip_is_short_of_the_speech_with_which_few_were_refused() -> None:
+    steps = [(1.0, 0.2), (2.0, 0.05), (4.0, FEW_REFUSED), (8.0, 0.001)]
+    card = [refused(0.001, min_s, fnmr) for min_s, fnmr in steps]
+    missing = shortage(card, 0.001, 2.5)
+    assert missing is not None
+    assert (missing.more_speech_s, missing.fnmr, missing.fnmr_then) == (1.5, 0.05, FEW_REFUSED)
+    assert shortage(card, 0.001, 4.0) is None
+
+
+def test_where_many_are_always_refused_the_fewest_are_enough() -> None:
+    card = [refused(0.001, 1.0, 0.3), refused(0.001, 2.0, 0.1), refused(0.001, 4.0, 0.2)]
+    missing = shortage(card, 0.001, 0.5)
+    assert missing is not None
+    assert (missing.more_speech_s, missing.fnmr, missing.fnmr_then) == (1.5, None, 0.1)
+
+
+def test_a_rate_that_little_speech_does_not_support_is_short_of_more() -> None:
+    card = [refused(0.01, 1.0, 0.1), refused(0.001, 4.0, 0.1), refused(0.01, 4.0, 0.001)]
+    missing = shortage(card, 0.001, 1.5)
+    assert missing is not None
+    assert (missing.more_speech_s, missing.fnmr) == (2.5, None)
+    assert shortage(card, 0.0001, 1.5) is None
+
+
+@given(points(), RATES, st.floats(0.0, 12.0))
+def test_with_what_is_missing_nothing_is_missing(
+    card: list[OperatingPoint], rate: float, net_s: float
+) -> None:
+    missing = shortage(card, rate, net_s)
+    if missing is not None:
+        assert missing.more_speech_s > 0
+        assert shortage(card, rate, net_s + missing.more_speech_s + 1e-9) is None
