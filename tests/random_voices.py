@@ -51,10 +51,9 @@ def sample(
 def random_compensation(rng: np.random.Generator) -> Compensation:
     """Return one that removes a direction, and knows a telephone by another."""
     means = (0.1 * rng.standard_normal((2, DIM))).astype(np.float32)
-    removed = random_unit(rng)
-    matrix = (np.eye(DIM) - np.outer(removed, removed)).astype(np.float32)
+    directions = [random_unit(rng)[None].astype(np.float32) for _ in range(2)]
     weights = np.append(20 * random_unit(rng), 0.5).astype(np.float32)
-    return Compensation(weights, means, matrix)
+    return Compensation(weights, means, *directions)
 
 
 def model_of(space: EmbeddingSpace, compensation: Compensation | None = None) -> SpeakerModel:

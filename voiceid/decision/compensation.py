@@ -4,8 +4,9 @@ A telephone moves the embeddings of all speakers the same way.  Whether an embed
 can be read off the embedding itself, so the mean of its line is taken away: no measurement of the
 audio switches between the two, and noise has nothing to switch.  Then the directions are removed in
 which one speaker's embeddings differ most between lines, rooms and noises (nuisance attribute
-projection: Solomonoff, Campbell and Boardman, ICASSP 2005).  It is learned once for a model, from
-recordings that were sent through such lines, and lies beside the model's card.
+projection: Solomonoff, Campbell and Boardman, ICASSP 2005).  A telephone has directions of its own:
+they hold something of the speaker too, which wideband speech keeps.  A compensation is learned once
+for a model, from recordings that were sent through such lines, and lies beside the model's card.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from voiceid.decision.embeddings import unit
 from voiceid.domain import Embedding, EmbeddingSpace, Float32Array
 
 MOST_BYTES = 16 << 20
-"""Of a file, and of what is in it: a model of 1024 components takes 4.2 MB."""
+"""Of a file, and of what is in it: 1024 directions of 1024 components take 4.2 MB."""
 _DAMAGE = (
     *(ArithmeticError, EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError),
     *(zipfile.BadZipFile, zlib.error),
@@ -33,7 +34,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True, eq=False)  # no slots: the digest is computed once
 class Compensation:
-    """A map of embeddings: less the mean of the line, times a matrix, to unit length.
+    """A map of embeddings: less the mean of the line, less some directions, to unit length.
 
     Parameters
     ----------
@@ -42,17 +43,19 @@ class Compensation:
         telephone.
     means : (2, dim) float32
         The mean embedding of wideband speech, and of a telephone's.
-    matrix : (dim, dim) float32
+    wideband_directions, telephone_directions : (k, dim) float32
+        What is removed from each: unit length, at right angles to each other; also none.
     """
 
     weights: Float32Array
     means: Float32Array
-    matrix: Float32Array
+    wideband_directions: Float32Array
+    telephone_directions: Float32Array
 
     @property
     def dim(self) -> int:
         """Components of an embedding, before and after."""
-        return len(self.matrix)
+        return int(self.means.shape[-1])
 
     @cached_property
     def digest(self) -> str:
@@ -65,11 +68,6 @@ class Compensation:
         odds = vectors @ self.weights[:-1] + self.weights[-1]
         return np.asarray(0.5 + 0.5 * np.tanh(0.5 * odds), dtype=np.float32)
 
-    def centred(self, vectors: Float32Array) -> Float32Array:
-        """Return embeddings (..., dim) of unit length less the mean of their line."""
-        share = self.telephone(vectors)[..., None]
-        return np.asarray(vectors - (1.0 - share) * self.means[0] - share * self.means[1])
-
     def apply(self, vectors: Float32Array) -> Float32Array:
         """Return the embeddings (..., dim), of unit length, of a model's embeddings (..., dim).
 
@@ -77,7 +75,12 @@ class Compensation:
         """
         if vectors.shape[-1:] != (self.dim,):
             raise ValueError(f"a compensation of {self.dim} components, not of {vectors.shape}")
-        return unit(self.centred(unit(vectors)) @ self.matrix)
+        vectors = unit(vectors)
+        share = self.telephone(vectors)[..., None]
+        moved = vectors - (1.0 - share) * self.means[0] - share * self.means[1]
+        wideband = _projection(moved, self.wideband_directions)
+        telephone = _projection(moved, self.telephone_directions)
+        return unit(np.asarray(moved - (1.0 - share) * wideband - share * telephone, np.float32))
 
     def embedding(self, vector: Float32Array, space: EmbeddingSpace) -> Embedding:
         """Return the embedding in ``space`` of a model's embedding (dim,) of unit length."""
@@ -107,9 +110,16 @@ class Compensation:
         return compensation
 
     def _require_sound(self) -> None:
-        dim = len(np.atleast_1d(self.matrix))
-        found = [getattr(self, field.name) for field in fields(self)]
-        if [part.shape for part in found] != [(dim + 1,), (2, dim), (dim, dim)]:
+        dim, both = self.dim, (self.wideband_directions, self.telephone_directions)
+        fits = self.weights.shape == (dim + 1,) and self.means.shape == (2, dim)
+        if not fits or any(part.shape[1:] != (dim,) for part in both):
             raise ValueError("the arrays of a compensation do not fit each other")
-        if not all(np.isfinite(part).all() for part in found):
+        if not all(np.isfinite(getattr(self, field.name)).all() for field in fields(self)):
             raise ValueError("a number of a compensation is not finite")
+        if not all(np.allclose(part @ part.T, np.eye(len(part)), atol=1e-3) for part in both):
+            raise ValueError("the directions of a compensation are not at right angles")
+
+
+def _projection(vectors: Float32Array, directions: Float32Array) -> Float32Array:
+    """Return the part (..., dim) of vectors (..., dim) that lies in directions (k, dim)."""
+    return np.asarray(vectors @ directions.T @ directions)

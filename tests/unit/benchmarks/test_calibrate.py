@@ -186,8 +186,10 @@ def test_what_was_learned_is_written_into_a_card_that_reads_back(
     shutil.copy(shipped_cards_folder() / "campplus.npz", tmp_path)
     before = load_cards(tmp_path)["campplus"]
     rng = np.random.default_rng(0)
-    shapes = ((before.dim + 1,), (2, before.dim), (before.dim, before.dim))
-    learned = Compensation(*(rng.standard_normal(shape).astype(np.float32) for shape in shapes))
+    shapes = ((before.dim + 1,), (2, before.dim))
+    weights, means = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    axes = np.eye(3, before.dim, dtype=np.float32)
+    learned = Compensation(weights, means, axes[:2], axes)
     monkeypatch.setattr(calibrate, "shipped_cards_folder", lambda: tmp_path)
     for _ in range(2):  # the second time over its own work
         calibrate.write("campplus", learned, fitted[1])

@@ -24,11 +24,12 @@ SEEDS = st.integers(0, 2**32 - 1)
 def made(rng: np.random.Generator, axes: Float32Array | None = None) -> Compensation:
     """Return one that removes some directions, and that no part of the line is told by."""
     axes = axes_of(rng) if axes is None else axes
-    matrix = np.eye(DIM) - axes @ axes.T
+    left = np.eye(DIM) - axes @ axes.T
     return Compensation(
-        weights=np.append(8.0 * matrix @ rng.normal(size=DIM), rng.normal()).astype(np.float32),
+        weights=np.append(8.0 * left @ rng.normal(size=DIM), rng.normal()).astype(np.float32),
         means=(0.2 * rng.normal(size=(2, DIM))).astype(np.float32),
-        matrix=matrix.astype(np.float32),
+        wideband_directions=axes.T.astype(np.float32),
+        telephone_directions=axes.T.astype(np.float32),
     )
 
 
@@ -46,14 +47,20 @@ def by_hand(compensation: Compensation, vector: Float32Array) -> np.ndarray:
     weights, means = compensation.weights.astype(float), compensation.means.astype(float)
     x = vector.astype(float) / np.linalg.norm(vector.astype(float))
     share = 1.0 / (1.0 + np.exp(-(weights[:-1] @ x + weights[-1])))
-    moved = (x - (1.0 - share) * means[0] - share * means[1]) @ compensation.matrix.astype(float)
-    return moved / np.linalg.norm(moved)
+    moved = x - (1.0 - share) * means[0] - share * means[1]
+    left = moved.copy()
+    for axis in compensation.wideband_directions.astype(float):
+        left -= (1.0 - share) * (moved @ axis) * axis
+    for axis in compensation.telephone_directions.astype(float):
+        left -= share * (moved @ axis) * axis
+    return left / np.linalg.norm(left)
 
 
 @given(SEEDS)
 def test_it_is_the_formula_and_of_unit_length(seed: int) -> None:
     rng = np.random.default_rng(seed)
     one, given_ = made(rng), vectors(rng)
+    one = replace(one, wideband_directions=axes_of(rng).T[:1].astype(np.float32))
     found = one.apply(given_)
     assert found.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(found, axis=-1), 1.0, atol=1e-6)
@@ -137,7 +144,9 @@ def test_the_mean_of_the_line_is_taken_away(odds: float, line: int) -> None:
     rng = np.random.default_rng(1)
     weights = np.append(np.zeros(DIM), odds).astype(np.float32)
     one, given_ = replace(made(rng), weights=weights), vectors(rng)
-    np.testing.assert_allclose(one.centred(given_), given_ - one.means[line], atol=1e-6)
+    none = np.zeros((0, DIM), np.float32)
+    one = replace(one, wideband_directions=none, telephone_directions=none)
+    np.testing.assert_allclose(one.apply(given_), unit(given_ - one.means[line]), atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(DIM + 1,), (DIM - 1,), (2, DIM + 1), (DIM, 2), (), (0,)])
@@ -210,19 +219,26 @@ def archive(**parts: object) -> bytes:
 @pytest.mark.parametrize(
     "parts",
     [
-        *({"weights": None}, {"means": None}, {"matrix": None}),
+        *(
+            {"weights": None},
+            {"means": None},
+            {"wideband_directions": None},
+            {"telephone_directions": None},
+        ),
         {"weights": np.zeros(DIM, np.float32)},
         {"weights": np.zeros((DIM + 1, 1), np.float32)},
         {"means": np.zeros((3, DIM), np.float32)},
         {"means": np.zeros((DIM, 2), np.float32)},
         {"means": np.zeros(2 * DIM, np.float32)},
-        {"matrix": np.zeros((DIM, DIM + 1), np.float32)},
-        {"matrix": np.zeros((DIM + 1, DIM), np.float32)},
-        {"matrix": np.zeros((DIM, DIM, 1), np.float32)},
-        {"matrix": np.float32(1.0)},
-        {"matrix": np.array(["a"])},
-        *({name: np.nan * getattr(ONE, name)} for name in ("weights", "means", "matrix")),
-        *({name: np.inf + getattr(ONE, name)} for name in ("weights", "means", "matrix")),
+        {"telephone_directions": np.zeros((REMOVED, DIM + 1), np.float32)},
+        {"telephone_directions": np.zeros((REMOVED + 1, DIM), np.float32)},
+        {"telephone_directions": np.zeros((REMOVED, DIM, 1), np.float32)},
+        {"telephone_directions": np.float32(1.0)},
+        {"telephone_directions": np.array(["a"])},
+        {"telephone_directions": np.ones((REMOVED, DIM), np.float32)},
+        {"telephone_directions": np.zeros((REMOVED, DIM), np.float32)},
+        *({field.name: np.nan * getattr(ONE, field.name)} for field in fields(ONE)),
+        *({field.name: np.inf + getattr(ONE, field.name)} for field in fields(ONE)),
     ],
 )
 def test_arrays_that_are_none_of_it_are_refused(parts: dict[str, object]) -> None:
