@@ -127,6 +127,17 @@ def test_a_line_of_which_there_is_too_little_is_not_spoken_of() -> None:
     assert not found.calibration.covers(made["given"])[rare].any()
 
 
+def test_one_trial_that_is_half_a_telephone_is_not_what_was_heard_of_it() -> None:
+    made = trials(3, n=FEW)
+    telephone = np.full(FEW, 0.1)
+    telephone[7] = 0.49
+    made["given"] = replace(made["given"], telephone=telephone)
+    found = fit(**made)
+    assert found.calibration.telephone == pytest.approx((0.1, 0.1))
+    asked = made["given"].rows(np.array([7, 8]))
+    assert found.calibration.covers(asked).tolist() == [False, True]
+
+
 def test_a_target_that_the_trials_cannot_support_is_refused_with_the_number() -> None:
     with pytest.raises(FitRefused, match="300000 impostor trials"):
         fit(**trials(1, n=FEW), target_fmr=1e-5)
