@@ -18,28 +18,8 @@ import numpy as np
 
 from benchmarks import trials
 from benchmarks.attacks import attacks_table, fmr_upper
-from benchmarks.calibrate import (
-    GROUPS,
-    MILD,
-    SPANS_S,
-    Kind,
-    compare_all,
-    group_of,
-    listen,
-    pairs_of,
-    pieces,
-)
-from benchmarks.corpora import (
-    Clip,
-    ami_turns,
-    corpora_argument,
-    cut,
-    digits,
-    split,
-    test_other,
-    train_clean,
-)
-from benchmarks.degradations import CONDITIONS
+from benchmarks.calibrate import GROUPS, SPANS_S, Kind, compare_all, group_of, pieces
+from benchmarks.corpora import ami_turns, corpora_argument, digits, test_other, train_clean
 from benchmarks.tables import markdown, percent
 from benchmarks.trials import Table, Voice
 from benchmarks.voices import Ear, Hearing, Listener, NakedEncoder, model_store
@@ -47,7 +27,10 @@ from voiceid import metrics
 from voiceid.decision.compensation import Compensation
 from voiceid.decision.rule import DecisionRule
 from voiceid.domain import Float32Array
-from voiceid.evaluation.model_fit import ENROLLED, Comparisons, Heard
+from voiceid.evaluation.degradations import CONDITIONS, Clip, cut, split
+from voiceid.evaluation.learning import Heard
+from voiceid.evaluation.model_fit import ENROLLED, Comparisons
+from voiceid.evaluation.pieces import MILD, Parts, Piece
 from voiceid.metrics import Trials
 from voiceid.metrics.detection import crossing
 from voiceid.models.cards import ModelCard
@@ -118,11 +101,11 @@ class Material:
             "AMI turns": corpora.ami,
         }
         recorded = {
-            name: listen(ear, [(clip, True) for clip in own], ["clean"])
+            name: ear.listen([Piece(clip, whole=True) for clip in own], ["clean"])
             for name, own in clips.items()
             if own
         }
-        everything = listen(ear, pieces(corpora.other, []), measured_conditions())
+        everything = ear.listen(pieces(corpora.other, []), measured_conditions())
         recorded["test-other, all conditions"] = everything.where(everything.whole)
         return cls(recorded, everything, compensation)
 
@@ -172,11 +155,11 @@ def _eer_cells(same: Trials, other: Trials) -> tuple[str, str]:
 
 def lines_table(rule: DecisionRule, material: Material) -> str:
     """Return FMR and FNMR of the shipped thresholds by line, enrolment and net speech."""
-    tables = compare_all(material.pieces, material.compensation, pairs_of(measured_conditions()))
+    parts = Parts.of(material.pieces, material.compensation, measured_conditions())
     headers = ["lines", "enrolled", "net speech (s)", "FMR %, same sex", "95 % upper"]
     headers += ["FNMR %", "95 % upper", "impostor", "genuine"]
     title = f"{rule.model}: test-other at the shipped thresholds, FMR {100 * rule.aim.rate:g} %"
-    return markdown(title, headers, line_rows(rule, tables))
+    return markdown(title, headers, line_rows(rule, compare_all(parts)))
 
 
 def line_rows(rule: DecisionRule, tables: Mapping[Kind, Comparisons]) -> Iterator[list[object]]:

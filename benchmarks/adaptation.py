@@ -24,17 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.corpora import (
-    Clip,
-    ami_turns,
-    corpora_argument,
-    cut,
-    digits,
-    split,
-    test_other,
-    train_clean,
-)
-from benchmarks.degradations import CONDITIONS
+from benchmarks.corpora import ami_turns, corpora_argument, digits, test_other, train_clean
 from benchmarks.tables import markdown, percent
 from benchmarks.trials import Floats, Ids, Voice, base
 from benchmarks.voices import Ear, Hearing
@@ -44,6 +34,7 @@ from voiceid.decision.embeddings import unit
 from voiceid.decision.held_out import TrialList, deal, list_trials
 from voiceid.decision.transforms import fit, numbered
 from voiceid.domain import Float32Array
+from voiceid.evaluation.degradations import CONDITIONS, Clip, cut, split
 from voiceid.metrics.detection import crossing
 
 SIX = [

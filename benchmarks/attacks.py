@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import trials
-from benchmarks.corpora import Clip, Samples, cut, split
 from benchmarks.tables import markdown, percent
 from benchmarks.trials import Flags, Floats, Table
 from benchmarks.voices import Listener
 from voiceid import metrics
 from voiceid.decision.aims import Target
 from voiceid.decision.rule import DecisionRule
+from voiceid.domain import Float32Array
+from voiceid.evaluation.degradations import Clip, cut, split
 
 TARGET = 0.001
 CUTS_S = (2.5, 6.0)
@@ -39,7 +40,7 @@ def added(clip: Clip, sound: Floats, below_db: float = 0.0) -> Clip:
     return replace(clip, samples=(mixed / peak).astype(np.float32))
 
 
-def speech_level(samples: Samples) -> float:
+def speech_level(samples: Float32Array) -> float:
     """Return the RMS of the louder half of the frames of 512: of the speech."""
     power = (samples[: len(samples) // 512 * 512].reshape(-1, 512).astype(np.float64) ** 2).mean(1)
     return float(np.sqrt(power[power >= np.median(power)].mean()))

@@ -19,9 +19,10 @@ from pathlib import Path
 
 import soundfile
 
-from benchmarks.corpora import Clip, ami_turns, corpora_argument, test_other
+from benchmarks.corpora import ami_turns, corpora_argument, test_other
 from benchmarks.speed import Line, Measure, in_turn, ratios, run
 from benchmarks.tables import markdown
+from voiceid.evaluation.degradations import Clip
 from voiceid.models import runtime
 
 INCOMPLETE = 44

@@ -2,12 +2,13 @@
 
     python -m benchmarks.calibrate [--model campplus] [--without "GSM 13 kbit/s"] [--write]
 
-The compensation is learned from every second speaker of train-clean-100 (126: thirds and cuts of
-their one utterance) through all conditions of `benchmarks.degradations`.  Thresholds and LLRs are
-of the 125 others, who are impostors only, and of the ten speakers of test-other.  Enrolled are runs
-of one and of three utterances (of train-clean-100 thirds), through one condition, and compared with
-cuts of 1.3 to 3.5 s, thirds and whole utterances through another.  `--conditions` takes some
-conditions alone, for models that are slow.
+It is what `voiceid models fit` does, of the models that ship and of corpora whose speakers are
+divided by hand.  The compensation is learned from every second speaker of train-clean-100 (126:
+thirds and cuts of their one utterance).  Thresholds and LLRs are of the 125 others, who are
+impostors only, and of the ten speakers of test-other.  Enrolled are runs of one and of three
+utterances (of train-clean-100 thirds), through one condition, and compared with cuts of 1.3 to
+3.5 s, thirds and whole utterances through another: see `voiceid.evaluation.pieces`.
+`--conditions` takes some conditions alone, for models that are slow.
 
 How a threshold is chosen: see `voiceid.evaluation.model_fit.fit`.  `--without` leaves conditions
 out of all that is learned and chosen, and measures what came of it on them alone.
@@ -17,94 +18,43 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
-from benchmarks.corpora import Clip, corpora_argument, cut, split, test_other, train_clean
-from benchmarks.degradations import BAD_LINES, CONDITIONS, TELEPHONES
+from benchmarks.corpora import corpora_argument, test_other, train_clean
 from benchmarks.tables import markdown, percent
 from benchmarks.voices import Ear, Hearing
 from voiceid import metrics
 from voiceid.decision.compensation import Compensation
 from voiceid.decision.operating_points import thresholds_at
 from voiceid.evaluation import model_fit
-from voiceid.evaluation.model_fit import ENROLLED, Comparisons, Fitted, Heard
+from voiceid.evaluation.degradations import BAD_LINES, TELEPHONES, Clip
+from voiceid.evaluation.learning import learn
+from voiceid.evaluation.model_fit import Comparisons, Fitted
+from voiceid.evaluation.pieces import USUAL, Parts, Piece, pairs_of, pieces_of
 from voiceid.models.card_text import calibration_tables, point_tables
 from voiceid.models.cards import shipped_cards_folder
 
 SHOWN = 0.001
 """The target that ships."""
 
-CUTS_S = {"test-other": (1.3, 1.8, 2.5, 3.5), "train-clean-100": (1.3, 1.8, 2.5)}
-MILD = ("opus 20 kbit/s", "clipped by 12 dB", "gain -30 dB")
-"""Left out: each takes minutes more."""
-WIDEBAND = ("clean", "noise 10 dB", "room 0.3 s")
-"""Compared in all pairs; the other wideband conditions with clean recordings and themselves."""
-
 Kind: TypeAlias = tuple[str, str, int]
 """Conditions of the enrolment and of the clip, and how many samples were enrolled."""
 
 
-def pieces(other: Sequence[Clip], clean: Sequence[Clip]) -> list[tuple[Clip, bool]]:
-    """Return what is heard, and whether it may be enrolled."""
-    found = [(clip, True) for clip in other]
-    found += [(piece, True) for clip in clean for piece in split(clip, 3)]
-    for name, clips in (("test-other", other), ("train-clean-100", clean)):
-        for clip in clips:
-            found += [(cut(clip, s), False) for s in CUTS_S[name] if s < clip.duration_s]
-    return found
+def pieces(other: Sequence[Clip], clean: Sequence[Clip]) -> list[Piece]:
+    """Return what is heard, first what may be enrolled."""
+    found = [piece for clip in other for piece in pieces_of(clip, alone=False)]
+    found += [piece for clip in clean for piece in pieces_of(clip, alone=True)]
+    return sorted(found, key=lambda piece: not piece.whole)
 
 
-def listen(ear: Ear, clips: Sequence[tuple[Clip, bool]], conditions: Sequence[str]) -> Heard:
-    """Hear all through every condition; what is too short in one is left out there."""
-    changes = {**CONDITIONS, **BAD_LINES}
-    rows = [
-        (voice, condition, whole)
-        for condition in conditions
-        for voice, (_, whole) in zip(
-            ear.hear([changes[condition](clip) for clip, _ in clips]), clips, strict=True
-        )
-        if voice.vector is not None
-    ]
-    phones = {*TELEPHONES, *BAD_LINES}
-    return Heard(
-        speaker=np.array([voice.speaker for voice, _, _ in rows]),
-        sex=np.array([voice.sex for voice, _, _ in rows]),
-        recording=np.array([voice.recording.partition("/")[0] for voice, _, _ in rows]),
-        condition=np.array([condition for _, condition, _ in rows]),
-        over_telephone=np.array([condition in phones for _, condition, _ in rows]),
-        whole=np.array([whole for _, _, whole in rows]),
-        net_speech_s=np.array([voice.net_speech_s for voice, _, _ in rows]),
-        snr_db=np.array([voice.snr_db for voice, _, _ in rows]),
-        vectors=np.array([voice.vector for voice, _, _ in rows], dtype=np.float32),
-    )
-
-
-def pairs_of(conditions: Sequence[str]) -> list[tuple[str, str]]:
-    """Return which conditions of an enrolment meet which of a clip."""
-    phones = [name for name in conditions if name in TELEPHONES]
-    wideband = [name for name in conditions if name not in phones and name not in BAD_LINES]
-    found = [(a, b) for a in wideband for b in wideband if {a, b} <= set(WIDEBAND)]
-    found += [(a, b) for a in wideband for b in wideband if "clean" in {a, b} or a == b]
-    found += [(a, b) for a in wideband if a in WIDEBAND for b in phones]
-    found += [(a, "clean") for a in phones] + [(a, b) for a in phones for b in phones]
-    return list(dict.fromkeys(found))
-
-
-def compare_all(
-    heard: Heard, compensation: Compensation | None, pairs: Sequence[tuple[str, str]]
-) -> dict[Kind, Comparisons]:
+def compare_all(parts: Parts) -> dict[Kind, Comparisons]:
     """Return the comparisons of each pair of conditions and each size of enrolment."""
-    vectors, telephone = heard.vectors, heard.over_telephone.astype(np.float32)
-    if compensation is not None:
-        vectors, telephone = model_fit.compensated(heard, compensation)
-    return {
-        (*pair, size): model_fit.compare(heard, vectors, telephone, pair, size)
-        for pair in pairs
-        for size in model_fit.ENROLLED
-    }
+    return {(*part.pair, part.size): part.comparisons for part in parts}
 
 
 def group_of(pair: Kind) -> str:
@@ -115,11 +65,6 @@ def group_of(pair: Kind) -> str:
     if not all(phones):
         return "wideband x telephone"
     return "same codec" if pair[0] == pair[1] else "two codecs"
-
-
-def both_telephones(pair: Kind) -> bool:
-    """Whether a telephone is on both sides."""
-    return all(name in TELEPHONES for name in pair[:2])
 
 
 GROUPS = ("wideband", "wideband x telephone", "two codecs", "same codec")
@@ -218,24 +163,18 @@ def main() -> None:
     args = parser.parse_args()
     other, clean = test_other(args.corpora), train_clean(args.corpora)
     ear = Ear(Hearing(args.model), args.cache, raw=True)
-    measured = args.conditions or [name for name in CONDITIONS if name not in MILD]
+    measured = args.conditions or [name for name in USUAL if name not in BAD_LINES]
     lines = () if args.conditions else BAD_LINES
-    everything = listen(ear, pieces(other, clean), [*measured, *lines])
+    everything = ear.listen(pieces(other, clean), [*measured, *lines])
     # 1. Who is learned from, and who judges.
     known = sorted({clip.speaker for clip in clean})[::2]
     asked = ~np.isin(everything.condition, args.without)
-    compensation = model_fit.learn(everything.where(np.isin(everything.speaker, known) & asked))
+    compensation = learn(everything.where(np.isin(everything.speaker, known) & asked))
     judging = everything.where(~np.isin(everything.speaker, known))
     # 2. Thresholds and LLRs.
     conditions = [name for name in measured if name not in args.without]
-    tables = compare_all(judging, compensation, pairs_of(conditions))
-    fitted = model_fit.fit(
-        [(both_telephones(pair), table) for pair, table in tables.items()],
-        together=[
-            (both_telephones((*pair, 0)), model_fit.joined([tables[*pair, n] for n in ENROLLED]))
-            for pair in pairs_of(conditions)
-        ],
-    )
+    parts = Parts.of(judging, compensation, conditions)
+    tables, fitted = compare_all(parts), model_fit.fit(parts)
     print(points_table(fitted))
     print(rates_table(f"{args.model}, target FMR {100 * SHOWN:g} %", tables, fitted))
     held_out = fitted.held_out
@@ -243,7 +182,7 @@ def main() -> None:
     # 3. The conditions that nothing was learned from.
     if args.without:
         pairs = [pair for pair in pairs_of(measured) if set(pair) & set(args.without)]
-        unseen = compare_all(judging, compensation, pairs)
+        unseen = compare_all(replace(Parts.of(judging, compensation, measured), pairs=pairs))
         print(rates_table(f"{args.model}, on {', '.join(args.without)}", unseen, fitted))
     if args.write:
         write(args.model, compensation, fitted)

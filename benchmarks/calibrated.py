@@ -22,17 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.corpora import (
-    Clip,
-    ami_turns,
-    corpora_argument,
-    cut,
-    digits,
-    split,
-    test_other,
-    train_clean,
-)
-from benchmarks.degradations import CONDITIONS
+from benchmarks.corpora import ami_turns, corpora_argument, digits, test_other, train_clean
 from benchmarks.tables import markdown, percent
 from benchmarks.trials import Flags, Floats, Voice
 from benchmarks.voices import Ear, Hearing, model_store
@@ -42,6 +32,7 @@ from voiceid.decision.calibration import Calibration, Conditions
 from voiceid.decision.rule import DecisionRule
 from voiceid.domain import Embedding, EmbeddingSpace, QualityReport, Utterance
 from voiceid.errors import FitRefused
+from voiceid.evaluation.degradations import CONDITIONS, Clip, cut, split
 from voiceid.evaluation.fitting import PRIORS, Fit, fit
 from voiceid.evaluation.pairing import enroll_in_turn
 from voiceid.evaluation.protocol import Indices, Recording

@@ -18,13 +18,14 @@ import numpy as np
 
 from benchmarks import trials
 from benchmarks.calibrate import pieces
-from benchmarks.corpora import Clip, corpora_argument, test_other, train_clean
-from benchmarks.degradations import CONDITIONS
+from benchmarks.corpora import corpora_argument, test_other, train_clean
 from benchmarks.tables import markdown, percent
 from benchmarks.trials import Enrolled, Rule, Table, Voice
 from benchmarks.voices import Ear, Hearing
 from voiceid import metrics
 from voiceid.decision.embeddings import unit
+from voiceid.evaluation.degradations import CONDITIONS, Clip
+from voiceid.evaluation.pieces import Piece
 
 TARGET = 0.001
 BUCKET_S = (2.0, 4.0)
@@ -43,9 +44,9 @@ class Heard:
         cls, ear: Ear, other: Sequence[Clip], clean: Sequence[Clip], change: Callable[[Clip], Clip]
     ) -> Heard:
         """Hear both corpora through a condition."""
-        clips = [*pieces(other, clean), *((clip, False) for clip in clean)]
-        voices = ear.hear([change(clip) for clip, _ in clips])
-        whole = [v for v, (_, may) in zip(voices, clips, strict=True) if may]
+        found = [*pieces(other, clean), *(Piece(clip, whole=False) for clip in clean)]
+        voices = ear.hear([change(piece.clip) for piece in found])
+        whole = [v for v, piece in zip(voices, found, strict=True) if piece.whole]
         return cls(voices, whole)
 
     def gallery(self, rule: Rule) -> list[Enrolled]:

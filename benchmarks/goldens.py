@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from benchmarks.corpora import DEFAULT_FOLDER, Samples
+from benchmarks.corpora import DEFAULT_FOLDER
 from benchmarks.tables import markdown
 from benchmarks.voices import Hearing, open_encoder
 from examples.ami import wav_of
+from voiceid.domain import Float32Array
 from voiceid.models.frontends import ge2e_mel_40, kaldi_fbank_80, redimnet_mel_72
 from voiceid.models.graph import Graph
 from voiceid.models.runtime import Session
@@ -29,7 +30,7 @@ MIN_COSINE = 0.99999
 MAX_FEATURE_ERROR = 1e-3
 
 
-def clips(folder: Path) -> list[Samples]:
+def clips(folder: Path) -> list[Float32Array]:
     """Return the clips in the order of the goldens."""
     found = []
     for entry in json.loads((folder / "encoders.json").read_text(encoding="utf-8")):
@@ -47,7 +48,9 @@ def _corpus(folder: Path) -> Path:
     return folder.parent / "corpora"
 
 
-def features(samples: Samples, front_end: Callable[[Graph, str], str], mels: int) -> Samples:
+def features(
+    samples: Float32Array, front_end: Callable[[Graph, str], str], mels: int
+) -> Float32Array:
     """Return (frames, mels) of a front end alone."""
     graph = Graph("features")
     data = graph.serialize(
@@ -65,7 +68,7 @@ def main() -> None:
     parser.add_argument("--goldens", type=Path, default=DEFAULT_FOLDER.parent / "goldens")
     folder = parser.parse_args().goldens
     with np.load(folder / "encoders.npz") as stored:
-        goldens: dict[str, Samples] = dict(stored)
+        goldens: dict[str, Float32Array] = dict(stored)
     heard, rows = clips(folder), []
     for model in ("campplus", "ge2e"):
         encoder = open_encoder(Hearing(model)).raw

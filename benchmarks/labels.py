@@ -37,13 +37,14 @@ from benchmarks.centroids import (
     judge,
     runs,
 )
-from benchmarks.corpora import Clip, Coding, corpora_argument, cut, split, test_other, train_clean
-from benchmarks.degradations import CONDITIONS, noisy, telephone
+from benchmarks.corpora import corpora_argument, test_other, train_clean
 from benchmarks.tables import markdown, percent
 from benchmarks.trials import Floats, Voice
 from benchmarks.voices import Ear, Hearing, model_store
 from voiceid import metrics
+from voiceid.audio.coding import Coding
 from voiceid.decision.rule import DecisionRule
+from voiceid.evaluation.degradations import CONDITIONS, Clip, cut, noisy, split, telephone
 
 GSM = Coding("WAV", "GSM610")
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from benchmarks.corpora import Clip, corpora_argument, cut, test_other
-from benchmarks.degradations import CONDITIONS
+from benchmarks.corpora import corpora_argument, test_other
+from voiceid.evaluation.degradations import CONDITIONS, Clip, cut
 
 HEARD = ("clean", "noise 10 dB", "room 0.3 s", "opus 20 kbit/s", "8 kHz", "GSM 13 kbit/s")
 PER_UTTERANCE = 3

@@ -23,12 +23,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from benchmarks.corpora import Clip, ami_turns, corpora_argument, test_other
+from benchmarks.corpora import ami_turns, corpora_argument, test_other
 from benchmarks.peers import Peers, set_up
 from benchmarks.tables import markdown
 from benchmarks.voices import Hearing, NakedEncoder
 from voiceid import VoiceID
 from voiceid.domain import Embedding, EmbeddingSpace, NewSample, QualityReport, Utterance
+from voiceid.evaluation.degradations import Clip
 from voiceid.index.gallery import GalleryIndex
 from voiceid.store import Store
 

@@ -11,10 +11,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.corpora import Samples
 from voiceid.decision.calibration import Conditions
 from voiceid.decision.embeddings import centroid
-from voiceid.domain import telephone_share
+from voiceid.domain import Float32Array, telephone_share
 from voiceid.metrics import Trials
 
 Floats = npt.NDArray[np.float64]
@@ -44,7 +43,7 @@ class Voice:
     net_speech_s: float
     snr_db: float
     telephone: float
-    vector: Samples | None
+    vector: Float32Array | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +56,7 @@ class Enrolled:
     telephone: float
     net_speech_s: float
     n_samples: int
-    vector: Samples
+    vector: Float32Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -298,5 +297,5 @@ def _number(speaker: str) -> int:
     return zlib.crc32(speaker.encode())
 
 
-def _matrix(vectors: Sequence[Samples | None]) -> Floats:
+def _matrix(vectors: Sequence[Float32Array | None]) -> Floats:
     return np.array(vectors, dtype=np.float64)

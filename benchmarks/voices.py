@@ -7,8 +7,9 @@ gives the encoder whole clips, to see what the detection is worth.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -16,9 +17,13 @@ from typing import Protocol
 import numpy as np
 import soxr
 
-from benchmarks.corpora import Clip, Samples
 from benchmarks.trials import Voice
 from voiceid.audio import AudioOptions
+from voiceid.domain import Float32Array
+from voiceid.evaluation import pieces
+from voiceid.evaluation.degradations import Clip
+from voiceid.evaluation.learning import Heard
+from voiceid.evaluation.pieces import Piece, Sound
 from voiceid.models.cards import load_cards, own_cards_folder, shipped_cards_folder
 from voiceid.models.install import ModelStore
 from voiceid.models.providers import EngineOptions
@@ -96,22 +101,36 @@ class Ear:
         self.embedder = embedder.raw if raw else embedder
         digest = hashlib.sha256(repr((hearing, self.embedder.space.id)).encode()).hexdigest()[:12]
         self._file = None if cache is None else cache / f"{hearing.model}-{digest}.npz"
-        self._known: dict[str, Samples] = {}
+        self._known: dict[str, Float32Array] = {}
         if self._file is not None and self._file.is_file():
             with np.load(self._file) as stored:
                 self._known = dict(zip(stored["keys"].tolist(), stored["rows"], strict=True))
 
     def hear(self, clips: Sequence[Clip]) -> list[Voice]:
         """Return a voice for each clip; too little speech gives one without a vector."""
-        size = len(self._known)
-        with ThreadPoolExecutor(WORKERS) as pool:
+        with self._remembering(), ThreadPoolExecutor(WORKERS) as pool:
             rows = list(pool.map(self._row, clips))
+        return [_voice(clip, row) for clip, row in zip(clips, rows, strict=True)]
+
+    def listen(self, found: Sequence[Piece], conditions: Sequence[str]) -> Heard:
+        """Hear pieces through every condition."""
+        with self._remembering():
+            return pieces.listen(found, conditions, self._sound, WORKERS)
+
+    @contextmanager
+    def _remembering(self) -> Iterator[None]:
+        """Write down what was new, if there is a cache."""
+        size = len(self._known)
+        yield
         if self._file is not None and len(self._known) > size:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             np.savez(self._file, keys=list(self._known), rows=list(self._known.values()))
-        return [_voice(clip, row) for clip, row in zip(clips, rows, strict=True)]
 
-    def _row(self, clip: Clip) -> Samples:
+    def _sound(self, clip: Clip) -> Sound:
+        voice = _voice(clip, self._row(clip))
+        return Sound(voice.net_speech_s, voice.snr_db, voice.vector)
+
+    def _row(self, clip: Clip) -> Float32Array:
         """Net speech, SNR, telephone (NaN: not known), whether there is a vector, the vector."""
         source = clip.source
         data = source if isinstance(source, bytes) else source[0].tobytes() + b"%d" % source[1]
@@ -126,7 +145,7 @@ class Ear:
         return self._known[key]
 
 
-def _voice(clip: Clip, row: Samples) -> Voice:
+def _voice(clip: Clip, row: Float32Array) -> Voice:
     return Voice(
         recording=clip.recording,
         speaker=clip.speaker,

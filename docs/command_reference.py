@@ -41,7 +41,7 @@ _JSON = {
     " voiceid.evaluation.report:Errors voiceid.evaluation.report:AtThresholds"
     " voiceid.evaluation.report:AtFmr voiceid.evaluation.llrs:Llrs voiceid.metrics:Rate",
     "Calibration and adaptation": "StoredCalibration Calibration Weight CalibratedPoint HeldOut"
-    " Adapted StoredAdaptation",
+    " Adapted StoredAdaptation ModelFit",
     "Upkeep": "SwitchStatus Finding GalleryStats SpaceStats",
 }
 """The classes whose JSON the commands print."""

@@ -111,5 +111,6 @@ from voiceid.store.upgrade import SchemaState as SchemaState
 from voiceid.store.upgrade import SchemaStatus as SchemaStatus
 
 __version__: str
+from voiceid.evaluation.corpus import ModelFit as ModelFit
 from voiceid.evaluation.fitting import RateRow as RateRow
 from voiceid.resources.calibrations import CalibrationFit as CalibrationFit

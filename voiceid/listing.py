@@ -2,7 +2,7 @@
 
 A list of recordings whose speakers are known has one form, whichever command reads it: ``name``
 (or ``speaker``) and ``path``, and where known ``label``, ``group``, ``metadata`` or ``meta.KEY``,
-``expires``, ``session``, ``condition``.  A reader takes the columns that it needs.
+``expires``, ``session``, ``condition``, ``sex``.  A reader takes the columns that it needs.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ META = "meta."
 """``meta.KEY`` is the column of one key of metadata; the key keeps its letters' case."""
 
 _REQUIRED = ("name", "path")
-_COLUMNS = {*_REQUIRED, "label", "group", "metadata", "expires", "session", "condition"}
+_COLUMNS = {*_REQUIRED, "label", "group", "metadata", "expires", "session", "condition", "sex"}
 FORM = (
     "Each line needs name (or speaker) and path, and may have label, group, metadata, meta.KEY,"
-    " expires, session, condition."
+    " expires, session, condition, sex."
 )
 _JSON_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
 _DELIMITERS = ",;\t"

@@ -214,8 +214,10 @@ class Session:
     def models(self) -> ModelStore:
         """The store of models."""
 
-        def changed(name: str, *, installed: bool) -> None:
-            kind = ChangeKind.INSTALL_MODEL if installed else ChangeKind.REMOVE_MODEL
+        def changed(name: str, kind: ChangeKind) -> None:
+            with self._lock:  # the next question takes it up as it is now
+                if self._models_in_use.pop(name, None) is self._latest:
+                    self._latest = None
             self.observer.changed(kind, model=name)
 
         folder, offline = self.config.models, self.config.offline

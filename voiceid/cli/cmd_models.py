@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     lazy={
         "Commands": {
             "add": "Make a network from an ONNX file a model like any other.",
+            "fit": "Make compensation, thresholds and LLRs for an added model.",
             "quantize": "Make the INT8 form of an encoder.",
             "compare": "Show two encoders side by side on the same recordings.",
             "switch": "Switch the gallery to another model.",
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     modules="voiceid.cli.cmd_models_",
 )
 def command() -> None:
-    """List, show, pull, verify, add, remove and switch models."""
+    """List, show, pull, verify, add, fit, remove and switch models."""
 
 
 @leaf("list", examples=["voiceid models list"], group=command)

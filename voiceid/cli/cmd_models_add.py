@@ -84,8 +84,9 @@ def command(console: Console, /, file: Path, samples: str | None, **said: Any) -
         lines = {key.replace("_", " "): str(value) for key, value in facts.items()}
         console.result(f"added  {card.name}\n{fields(lines)}")
         console.note(
-            f"{card.name} has no threshold yet, so it accepts no speaker: `voiceid calibrate`"
-            " measures one on your own recordings"
+            f"{card.name} has no threshold yet, so it accepts no speaker: `voiceid models fit"
+            f" {card.name}` makes what the shipped models have, from recordings of many people;"
+            " `voiceid calibrate` measures thresholds alone, on recordings of your site"
         )
     return exit_codes.DONE
 

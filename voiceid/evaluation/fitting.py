@@ -46,6 +46,8 @@ _GAIN = 0.01
 """Share of the Cllr that a quality measure must save to be taken in."""
 _PER_LINE = (30, 300)
 """Genuine and impostor trials without which a line, a telephone or not, was not heard."""
+_RARE = 0.01
+"""Share of trials that do not tell what was heard."""
 _RATES = tuple(m * 10.0**-e for e in range(1, 9) for m in (5.0, 2.0, 1.0))
 """False match rates for which an LLR is looked up, as far as the trials support them."""
 
@@ -280,11 +282,22 @@ def _calibration(
             Weight(name, float(slope), float(values[name].min()), float(values[name].max()))
             for name, slope in zip(features, slopes[1:], strict=True)
         ),
-        telephone=(float(material.given.telephone.min()), float(material.given.telephone.max())),
+        telephone=_telephone(material.given.telephone),
         min_net_speech_s=float(material.given.net_speech_s.min()),
         points=tuple(_points(material, llrs, target_fmr)),
         impostor_trials=int((~material.target).sum()),
     )
+
+
+def _telephone(shares: Floats) -> tuple[float, float]:
+    """Return from which share of a telephone to which it was heard.
+
+    All of a line was heard, if there was any of it; of the other, what a hundredth of the trials
+    seem to be says nothing.
+    """
+    phones = shares >= LIKELY
+    least = float(np.quantile(shares, _RARE)) if phones.all() else 0.0
+    return least, 1.0 if phones.any() else float(np.quantile(shares, 1.0 - _RARE))
 
 
 def _points(

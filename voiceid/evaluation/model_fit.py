@@ -1,36 +1,26 @@
-"""What ships with a model: its compensation, its operating points, and what makes its LLRs.
+"""A model's operating points, and what makes its LLRs, from comparisons through conditions.
 
-All three are learned from recordings that were sent through lines, rooms and noises: which of them
-a recording went through is its *condition*.  The compensation is learned from some speakers; the
-thresholds and LLRs are fitted to others.
+They are fitted to other speakers than the compensation was learned from.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from voiceid import metrics
+from voiceid.decision.aims import LEAST_THRESHOLD
 from voiceid.decision.calibration import Calibration, Conditions, HeldOut, trials_needed
-from voiceid.decision.compensation import Compensation
-from voiceid.decision.embeddings import centroid, unit
+from voiceid.decision.embeddings import centroid
 from voiceid.decision.operating_points import OperatingPoint, thresholds_at
 from voiceid.domain import Float32Array
 from voiceid.evaluation import fitting
 from voiceid.evaluation.bounds import Bools, Indices
-
-Floats = npt.NDArray[np.float64]
-Texts = npt.NDArray[np.str_]
-
-DIRECTIONS = (4, 12)
-"""How many are removed from wideband speech, and from a telephone's.  More from wideband speech
-tell the voices of AMI apart less well; fewer from telephones, voices over lines that were not
-learned from."""
+from voiceid.evaluation.learning import Floats, Heard
 
 TARGETS = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 """False match rates that a card has points for, the loosest first."""
@@ -43,113 +33,10 @@ ENROLLED = (1, 3)
 
 _HIGHEST = 0.95
 """No threshold is above: nothing but the very recording would reach it."""
+_COMPARED = 400_000
+"""Of one part: of more a draw is made.  For 0.01 % it takes 30,000 of strangers of one sex."""
 _FITTED = 150_000
 """Trials of a kind that LLRs are fitted to: more change nothing."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Heard:
-    """What an encoder made of recordings and pieces of recordings: columns (n,), a row each.
-
-    Parameters
-    ----------
-    speaker, sex : str
-        ``sex`` is ``F``, ``M``, or empty where it is not known: then it is as everybody's.
-    recording : str
-        Two pieces of one recording are never compared.
-    condition : str
-        What it went through.
-    over_telephone : bool
-        Whether that is a telephone.
-    whole : bool
-        Whether it may be enrolled: a recording, or a third of a speaker's only one.
-    net_speech_s, snr_db : float
-        ``snr_db`` is NaN where it is not known.
-    vectors : (n, dim) float32
-        As the encoder made them, of unit length.
-    """
-
-    speaker: Texts
-    sex: Texts
-    recording: Texts
-    condition: Texts
-    over_telephone: Bools
-    whole: Bools
-    net_speech_s: Floats
-    snr_db: Floats
-    vectors: Float32Array
-
-    def where(self, rows: Bools | Indices) -> Heard:
-        """Return some of the rows."""
-        return Heard(*(getattr(self, field.name)[rows] for field in fields(self)))
-
-
-def learn(heard: Heard, directions: tuple[int, int] = DIRECTIONS) -> Compensation:
-    """Learn a compensation from recordings of which each went through all conditions.
-
-    Every speaker weighs the same.  The directions are those in which the means of one speaker's
-    embeddings differ most between conditions, after the mean of the line was taken away: for
-    wideband speech between wideband conditions, for a telephone's between all.
-    """
-    means = np.stack([_mean(heard.where(heard.over_telephone == line)) for line in (0, 1)])
-    centred = heard.vectors - means[heard.over_telephone.astype(np.intp)]
-    moved = replace(heard, vectors=centred.astype(np.float32))
-    return Compensation(
-        weights=_discriminant(heard).astype(np.float32),
-        means=means.astype(np.float32),
-        wideband_directions=_nuisance(moved.where(~moved.over_telephone), directions[0]),
-        telephone_directions=_nuisance(moved, directions[1]),
-    )
-
-
-def _mean(heard: Heard) -> Floats:
-    """Return the mean (dim,) of the speakers' means."""
-    names = np.unique(heard.speaker)
-    means = [heard.vectors[heard.speaker == name].mean(axis=0) for name in names]
-    return np.asarray(np.mean(means, axis=0, dtype=np.float64))
-
-
-def _nuisance(heard: Heard, count: int) -> Float32Array:
-    """Return directions (count, dim) in which one speaker's means differ between conditions."""
-    dim = heard.vectors.shape[1]
-    total = np.zeros((dim, dim))
-    for name in np.unique(heard.speaker):
-        own = heard.where(heard.speaker == name)
-        conditions = np.unique(own.condition)
-        means = np.stack([own.vectors[own.condition == c].mean(axis=0) for c in conditions])
-        means = (means - means.mean(axis=0)).astype(np.float64)
-        total += means.T @ means / len(means)
-    axes = np.linalg.eigh(total)[1][:, ::-1][:, :count].T
-    signs = np.sign(axes[np.arange(count), np.abs(axes).argmax(axis=1)])  # an axis has two
-    return np.asarray(axes * signs[:, None], dtype=np.float32)
-
-
-def _discriminant(heard: Heard) -> Floats:
-    """Return weights and offset (dim + 1,) of the log odds of a telephone.
-
-    Fisher's linear discriminant, with a covariance that is shrunk by a tenth: the posterior of two
-    Gaussians of one covariance, and nothing to converge.
-    """
-    vectors = heard.vectors.astype(np.float64)
-    weights = _speaker_weights(heard)
-    over_telephone = heard.over_telephone.astype(np.intp)
-    means = np.stack([_weighted(vectors, weights * (over_telephone == line)) for line in (0, 1)])
-    vectors = vectors - means[over_telephone]
-    covariance = (vectors * weights[:, None]).T @ vectors / weights.sum()
-    dim = len(covariance)
-    shrunk = 0.9 * covariance + 0.1 * np.trace(covariance) / dim * np.eye(dim)
-    slopes = np.linalg.solve(shrunk, means[1] - means[0])
-    return np.append(slopes, -slopes @ means.mean(axis=0))
-
-
-def _speaker_weights(heard: Heard) -> Floats:
-    """Return the weight (n,) of each row: every speaker has the same."""
-    _, who, counts = np.unique(heard.speaker, return_inverse=True, return_counts=True)
-    return 1.0 / counts[who]
-
-
-def _weighted(vectors: Floats, weights: Floats) -> Floats:
-    return np.asarray(weights @ vectors / weights.sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -182,20 +69,23 @@ def compare(
 
     A speaker is never compared with an enrolment that the same recording is part of.
     """
-    runs = list(_runs(heard, pair[0], size))
-    clips = np.flatnonzero(heard.condition == pair[1])
-    centroids = np.stack([centroid(vectors[run]) for run in runs])
-    scores = centroids @ vectors[clips].T
-    first = np.array([run[0] for run in runs])
+    runs, clips = _drawn(
+        np.array(list(_runs(heard, pair[0], size)), dtype=np.int64).reshape(-1, size),
+        np.flatnonzero(heard.condition == pair[1]),
+    )
+    centroids = np.array([centroid(vectors[run]) for run in runs], dtype=np.float32)
+    scores = centroids.reshape(len(runs), vectors.shape[1]) @ vectors[clips].T
+    first = runs[:, 0]
     genuine = heard.speaker[first][:, None] == heard.speaker[clips]
-    apart = ~np.array([np.isin(heard.recording[clips], heard.recording[run]) for run in runs])
+    takes = np.unique(heard.recording, return_inverse=True)[1]
+    apart = ~(takes[runs][:, :, None] == takes[clips]).any(axis=1)
     sexes = heard.sex[first][:, None], heard.sex[clips]
     same_sex = (sexes[0] == sexes[1]) | (sexes[0] == "") | (sexes[1] == "")
     enrolments, places = np.nonzero(apart | ~genuine)
     rows = clips[places]
     numbers = np.unique(heard.speaker, return_inverse=True)[1]
-    enrolled_s = np.array([heard.net_speech_s[run].sum() for run in runs])
-    shares = np.array([float(telephone[run].mean()) for run in runs])
+    enrolled_s = heard.net_speech_s[runs].sum(axis=1)
+    shares = telephone[runs].mean(axis=1).astype(np.float64)
     return Comparisons(
         scores=scores[enrolments, places].astype(np.float64),
         genuine=genuine[enrolments, places],
@@ -211,71 +101,155 @@ def compare(
     )
 
 
-def _runs(heard: Heard, condition: str, size: int) -> Iterator[Indices]:
-    """Yield what is enrolled together: every run of a speaker's recordings, round and round.
+def _drawn(runs: Indices, clips: Indices) -> tuple[Indices, Indices]:
+    """Return enrolments and clips, of both as large a share as the bound on comparisons allows."""
+    share = math.sqrt(_COMPARED / max(1, len(runs) * len(clips)))
+    if share >= 1.0:
+        return runs, clips
+    rng = np.random.default_rng(0)
+    draws = (rng.choice(len(x), int(share * len(x)), replace=False) for x in (runs, clips))
+    of_runs, of_clips = (np.sort(draw) for draw in draws)
+    return runs[of_runs], clips[of_clips]
 
-    Each is another one; a speaker of one recording has one.
-    """
+
+def _runs(heard: Heard, condition: str, size: int) -> Iterator[Indices]:
+    """Yield what is enrolled together: every run of a speaker's recordings, round and round."""
     for name in np.unique(heard.speaker):
         own = np.flatnonzero((heard.speaker == name) & (heard.condition == condition) & heard.whole)
         own = own[np.argsort(heard.recording[own], kind="stable")]
-        turns = len(own) > size and len(np.unique(heard.recording[own])) > 1
-        n_runs = len(own) if turns else int(len(own) >= size)
-        for start in range(n_runs):
+        several = len(np.unique(heard.recording[own])) > 1 and len(own) > size
+        n_runs = len(own) if several else 1  # else each would be the same
+        for start in range(n_runs if len(own) >= size else 0):
             yield own[(start + np.arange(size)) % len(own)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Comparisons of enrolments of one size, through one condition, with clips through another.
+
+    - `pair`: the two conditions.
+    - `telephones`: whether both are telephones.
+    - `size`: samples of an enrolment.
+    """
+
+    pair: tuple[str, str]
+    telephones: bool
+    size: int
+    comparisons: Comparisons
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """What was fitted to one model; ``held_out`` is of the LLRs, on speakers of other folds."""
+    """What was fitted to one model; ``held_out`` is of the LLRs, on speakers of other folds.
+
+    - `worst`: by rate and amount of speech, the highest FMR of any pair of conditions, of strangers
+      of one sex.
+    - `strangers`: by amount of speech, how often strangers of one sex are compared in the pair
+      where that is most; of telephones or of others, whichever is less.
+    """
 
     points: tuple[OperatingPoint, ...]
     calibration: Calibration
     held_out: HeldOut
-    worst: dict[tuple[float, float], float]
-    """By rate and amount of speech: the highest FMR of any condition, of strangers of one sex."""
+    worst: Mapping[tuple[float, float], float]
+    strangers: Mapping[float, int]
 
 
-def fit(
-    parts: Sequence[tuple[bool, Comparisons]],
-    targets: Sequence[float] = TARGETS,
-    together: Sequence[tuple[bool, Comparisons]] = (),
-) -> Fitted:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Strangers:
+    """Scores (n,) of strangers of one sex, with one amount of speech, and shares of a telephone."""
+
+    pair: tuple[str, str]
+    telephones: bool
+    scores: Float32Array
+    share: Float32Array
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Strangers]) -> _Strangers:
+        """Return the strangers of several parts of one pair."""
+        columns = ([part.scores for part in parts], [part.share for part in parts])
+        return cls(parts[0].pair, parts[0].telephones, *map(np.concatenate, columns))
+
+    def telephone_threshold(self, wideband: float, target: float) -> float:
+        """Return the telephone's threshold that keeps a rate, where some seem to be of no phone."""
+        above = self.scores.astype(np.float64) - wideband
+        reaches = wideband + above / np.maximum(self.share, 1e-3)
+        return float(metrics.threshold_at_fmr(np.sort(reaches), target))
+
+    def accepted(self, point: OperatingPoint) -> float:
+        """Return the share that a point accepts."""
+        step = point.telephone_threshold - point.threshold
+        asked = point.threshold + self.share.astype(np.float64) * step
+        return float(np.mean(self.scores >= asked))
+
+
+def fit(parts: Collection[Part], targets: Sequence[float] = TARGETS) -> Fitted:
     """Choose thresholds, and fit LLRs.
 
-    - `parts`: the comparisons of each pair of conditions, and whether both are telephones.
-    - `together`: some of these parts joined, for rates that one alone has too few comparisons for.
+    ``parts`` are gone through twice, and none is kept meanwhile: they may be made when they are
+    asked for.
 
     A threshold is the smallest that keeps the false match rate of strangers *of the same sex* at
     the target in the *worst* pair of conditions.  No threshold is chosen by looking at genuine
-    scores.  A pair with too few comparisons for a rate (rule of three) does not judge it; a rate
-    that no pair judges, of telephones or of others, has no point.
+    scores.  A pair with too few comparisons for a rate (rule of three), with enrolments of one size
+    and of all, does not judge it.  A rate that no pair judges, of telephones or of others, or that
+    takes a threshold above 0.95, has no point.
+
+    Raises `FitRefused`: there are too few speakers or comparisons for LLRs.
     """
-    points: list[OperatingPoint] = []
-    worst: dict[tuple[float, float], float] = {}
-    for bucket in pairwise(BUCKETS_S):
-        in_bucket = [(line, _between(part, bucket)) for line, part in parts]
-        judging = [*in_bucket, *((line, _between(part, bucket)) for line, part in together)]
-        strangers = [(line, _strangers(part)) for line, part in judging]
-        wideband = telephone = -1.0
-        for target in sorted(targets, reverse=True):
-            enough = [(line, s) for line, s in strangers if len(s.scores) >= trials_needed(target)]
-            others = [s for line, s in enough if not line]
-            phones = [s for line, s in enough if line]
-            if not others or not phones:
-                break
-            wideband = max(
-                wideband, *(metrics.threshold_at_fmr(np.sort(s.scores), target) for s in others)
-            )
-            needed = [_telephone_threshold(s, wideband, target) for s in phones]
-            telephone = min(_HIGHEST, max(telephone, wideband, *needed))
-            point = OperatingPoint(target, bucket[0], _up(wideband), _up(telephone), 0.0, 0.0, 0, 0)
-            point, highest = _measured(point, in_bucket, [s for _, s in enough])
-            points.append(point)
-            worst[target, bucket[0]] = highest
-    chosen = _some([part for _, part in parts])
+    strangers: dict[float, list[_Strangers]] = {low: [] for low in BUCKETS_S[:-1]}
+    drawn: list[Comparisons] = []
+    rng = np.random.default_rng(0)
+    for part in parts:
+        for bucket in pairwise(BUCKETS_S):
+            strangers[bucket[0]].append(_strangers(part, bucket))
+        drawn += _some(part.comparisons, _FITTED // len(parts), rng)
+    _merge(strangers, trials_needed(max(targets)))
+    judging = {low: [*found, *_together(found)] for low, found in strangers.items()}
+    found = [one for low, own in judging.items() for one in _thresholds(low, own, targets)]
+    chosen = joined(drawn)
     llrs = fitting.fit(chosen.scores, chosen.genuine, chosen.given, chosen.speakers)
-    return Fitted(tuple(points), llrs.calibration, llrs.held_out, worst)
+    return Fitted(
+        _measured([point for point, _ in found], parts),
+        llrs.calibration,
+        llrs.held_out,
+        {(point.target_fmr, point.min_net_speech_s): highest for point, highest in found},
+        {low: min(_most(own, line) for line in (False, True)) for low, own in judging.items()},
+    )
+
+
+def _merge(strangers: dict[float, list[_Strangers]], needed: int) -> None:
+    """Let an amount of speech that no rate is judged with be one with the next smaller.
+
+    Its threshold would hold for it anyway, and must be judged by it too.
+    """
+    for lower, low in reversed(list(pairwise(BUCKETS_S[:-1]))):
+        judging = [*strangers[low], *_together(strangers[low])]
+        if min(_most(judging, line) for line in (False, True)) < needed:
+            parts = zip(strangers[lower], strangers.pop(low), strict=True)
+            strangers[lower] = [_Strangers.joined(both) for both in parts]
+
+
+def _thresholds(
+    low: float, judging: Sequence[_Strangers], targets: Sequence[float]
+) -> Iterator[tuple[OperatingPoint, float]]:
+    """Yield points, without their rates, and the highest FMR of those who judge each."""
+    wideband = telephone = LEAST_THRESHOLD
+    for target in sorted(targets, reverse=True):
+        enough = [one for one in judging if len(one.scores) >= trials_needed(target)]
+        others = [one for one in enough if not one.telephones]
+        phones = [one for one in enough if one.telephones]
+        if not others or not phones:
+            return
+        needed = (metrics.threshold_at_fmr(np.sort(one.scores), target) for one in others)
+        wideband = min(_HIGHEST, max(wideband, *needed))
+        needed = (one.telephone_threshold(wideband, target) for one in phones)
+        telephone = min(_HIGHEST, max(telephone, wideband, *needed))
+        point = OperatingPoint(target, low, _up(wideband), _up(telephone), 0.0, 0.0, 0, 0)
+        highest = max(one.accepted(point) for one in enough)
+        if highest > target:
+            return
+        yield point, highest
 
 
 def _between(part: Comparisons, bucket_s: tuple[float, float]) -> Comparisons:
@@ -283,15 +257,24 @@ def _between(part: Comparisons, bucket_s: tuple[float, float]) -> Comparisons:
     return part.where((net_speech_s >= bucket_s[0]) & (net_speech_s < bucket_s[1]))
 
 
-def _strangers(part: Comparisons) -> Comparisons:
-    return part.where(~part.genuine & part.same_sex)
+def _strangers(part: Part, bucket_s: tuple[float, float]) -> _Strangers:
+    inside = _between(part.comparisons, bucket_s)
+    rows = ~inside.genuine & inside.same_sex
+    columns = (inside.scores[rows], inside.given.telephone[rows])
+    scores, share = (column.astype(np.float32) for column in columns)  # of all pairs they are many
+    return _Strangers(part.pair, part.telephones, scores, share)
 
 
-def _telephone_threshold(strangers: Comparisons, wideband: float, target: float) -> float:
-    """Return the telephone's threshold that keeps a rate, where some seem to be of no telephone."""
-    share = np.maximum(strangers.given.telephone, 1e-3)
-    reaches = wideband + (strangers.scores - wideband) / share
-    return float(metrics.threshold_at_fmr(np.sort(reaches), target))
+def _together(found: Sequence[_Strangers]) -> Iterator[_Strangers]:
+    """Yield the strangers of each pair of conditions, with enrolments of all sizes."""
+    for pair in dict.fromkeys(one.pair for one in found):
+        own = [one for one in found if one.pair == pair]
+        if len(own) > 1:
+            yield _Strangers.joined(own)
+
+
+def _most(judging: Sequence[_Strangers], line: bool) -> int:
+    return max((len(one.scores) for one in judging if one.telephones == line), default=0)
 
 
 def _up(threshold: float) -> float:
@@ -300,43 +283,48 @@ def _up(threshold: float) -> float:
 
 
 def _measured(
-    point: OperatingPoint,
-    in_bucket: Sequence[tuple[bool, Comparisons]],
-    strangers: Sequence[Comparisons],
-) -> tuple[OperatingPoint, float]:
-    """Return a point with its rates over all comparisons, and the highest FMR of ``strangers``."""
-    matches, genuine = [], []
-    for _, part in in_bucket:
-        matches.append(_accepted(point, part))
-        genuine.append(part.genuine)
-    accepted, same = np.concatenate(matches), np.concatenate(genuine)
-    highest = max(float(np.mean(_accepted(point, part))) for part in strangers)
-    rates = float(np.mean(accepted[~same])), float(np.mean(~accepted[same])) if same.any() else 0.0
-    counts = int((~same).sum()), int(same.sum())
-    return (
+    points: Sequence[OperatingPoint], parts: Collection[Part]
+) -> tuple[OperatingPoint, ...]:
+    """Return points with their rates over all comparisons."""
+    counts = np.zeros((len(points), 4), dtype=np.int64)
+    steps = sorted({point.min_net_speech_s for point in points})
+    for part in parts:
+        for bucket in pairwise([*steps, math.inf]):
+            inside = _between(part.comparisons, bucket)
+            for i, point in enumerate(points):
+                if point.min_net_speech_s == bucket[0]:
+                    counts[i] += _errors(point, inside)
+    return tuple(
         replace(
-            point, fmr=rates[0], fnmr=rates[1], impostor_trials=counts[0], genuine_trials=counts[1]
-        ),
-        highest,
+            point,
+            fmr=matches / max(1, impostor),
+            fnmr=refused / max(1, genuine),
+            impostor_trials=impostor,
+            genuine_trials=genuine,
+        )
+        for point, (matches, impostor, refused, genuine) in zip(
+            points, counts.tolist(), strict=True
+        )
     )
 
 
-def _accepted(point: OperatingPoint, part: Comparisons) -> Bools:
-    return np.asarray(part.scores >= thresholds_at([point], point.target_fmr, part.given))
+def _errors(point: OperatingPoint, part: Comparisons) -> tuple[int, int, int, int]:
+    """Return false matches and of how many, and false non-matches and of how many."""
+    accepted = part.scores >= thresholds_at([point], point.target_fmr, part.given)
+    same = part.genuine
+    return (
+        int((accepted & ~same).sum()),
+        int((~same).sum()),
+        int((~accepted & same).sum()),
+        int(same.sum()),
+    )
 
 
-def _some(parts: Sequence[Comparisons]) -> Comparisons:
-    """Return comparisons of all parts, so many of each kind that LLRs can be fitted in seconds."""
-    rng = np.random.default_rng(0)
-    drawn: list[Comparisons] = []
-    for part in parts:
-        for kind in (part.genuine, ~part.genuine):
-            rows = np.flatnonzero(kind)
-            most = _FITTED // len(parts)
-            drawn.append(
-                part.where(rng.choice(rows, most, replace=False) if len(rows) > most else rows)
-            )
-    return joined(drawn)
+def _some(part: Comparisons, most: int, rng: np.random.Generator) -> Iterator[Comparisons]:
+    """Yield so many comparisons of each kind that LLRs can be fitted in seconds."""
+    for kind in (part.genuine, ~part.genuine):
+        rows = np.flatnonzero(kind)
+        yield part.where(rng.choice(rows, most, replace=False) if len(rows) > most else rows)
 
 
 def joined(parts: Sequence[Comparisons]) -> Comparisons:
@@ -348,8 +336,3 @@ def joined(parts: Sequence[Comparisons]) -> Comparisons:
         Conditions.joined([part.given for part in parts]),
         np.concatenate([part.speakers for part in parts]),
     )
-
-
-def compensated(heard: Heard, compensation: Compensation) -> tuple[Float32Array, Float32Array]:
-    """Return the compensated embeddings (n, dim), and the posteriors of a telephone (n,)."""
-    return compensation.apply(heard.vectors), compensation.telephone(unit(heard.vectors))

@@ -26,6 +26,7 @@ from voiceid.listing import Problems, labelled_rows, lines_in, open_text, text_i
 
 Indices: TypeAlias = npt.NDArray[np.int64]
 
+_SEXES = {"": "", "f": "F", "female": "F", "m": "M", "male": "M"}
 _TARGET = {"1": True, "target": True, "0": False, "nontarget": False}
 
 
@@ -43,6 +44,8 @@ class Recording:
         Whose voice it is.
     session, condition : str
         Empty when they were not given.
+    sex : str
+        Of the speaker: ``F`` or ``M``; empty when it was not given.
     """
 
     path: str
@@ -50,6 +53,7 @@ class Recording:
     speaker: str
     session: str = ""
     condition: str = ""
+    sex: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +228,10 @@ def _recording(row: Mapping[str, Any], folder: Path, spelled: dict[str, str]) ->
     name, path = text_in(row, "name"), text_in(row, "path")
     speaker = spelled.setdefault(speaker_key(name), name)
     condition = text_in(row, "condition") or text_in(row, "label")
-    return Recording(str(folder / path), path, speaker, text_in(row, "session"), condition)
+    sex = _SEXES.get(text_in(row, "sex").casefold())
+    if sex is None:
+        raise ValueError(f"sex is {text_in(row, 'sex')!r}, and must be F, M or empty")
+    return Recording(str(folder / path), path, speaker, text_in(row, "session"), condition, sex)
 
 
 def _model_paths(path: Path) -> dict[str, list[str]]:

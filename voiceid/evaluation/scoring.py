@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from voiceid.audio import AudioSource
 from voiceid.decision.calibration import Conditions
 from voiceid.decision.embeddings import centroid
 from voiceid.decision.rule import DecisionRule
@@ -60,6 +61,24 @@ class ScoredTrials:
     given: Conditions
 
 
+def remembering(embedder: Embedder, cache: EmbeddingCache) -> Callable[[AudioSource], Utterance]:
+    """Return what hears a source: one that the cache has costs its decoding only.
+
+    What it has not is kept there at once, so that a run that was killed goes on where it was.
+    """
+
+    def hear(source: AudioSource) -> Utterance:
+        if len(cache):
+            known = cache.get(embedder.pcm_sha256(source), "")
+            if known is not None:
+                return known
+        utterance = embedder.utterance(source)
+        cache.put(utterance)
+        return utterance
+
+    return hear
+
+
 def listen(
     recordings: Sequence[Recording],
     embedder: Embedder,
@@ -68,16 +87,12 @@ def listen(
 ) -> list[Utterance | Failure]:
     """Return what was heard in each recording; ``tell`` receives how many, of how many.
 
-    As many threads work as the embedder has.  What the cache has costs its decoding only; what it
-    has not is kept there at once, so that a run that was killed goes on where it was.
+    As many threads work as the embedder has; for the cache see `remembering`.
     """
+    known_or_heard = remembering(embedder, cache)
 
     def hear(recording: Recording) -> Utterance:
-        if len(cache):
-            digest = embedder.pcm_sha256(recording.path)
-            if (known := cache.get(digest, recording.name)) is not None:
-                return known
-        return embedder.utterance(recording.path)
+        return replace(known_or_heard(recording.path), name=recording.name)
 
     heard: list[Utterance | Failure] = []
     results = in_order(or_error(hear), recordings, embedder.workers)
@@ -85,7 +100,6 @@ def listen(
         if isinstance(result, AudioError):
             heard.append(Failure(recording, result.code, result.message))
         else:
-            cache.put(result)
             few = f"only {result.quality.net_speech_s:.2f} s of net speech"
             silent = result.embedding is None
             heard.append(Failure(recording, "no_speech", few) if silent else result)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -223,7 +224,8 @@ class ModelCard:
         """Return what is done to the embeddings; None: nothing.  Raises ModelError."""
         if not self.compensation_sha256:
             return None
-        path = self.folder / f"{self.name}.npz"
+        fitted, named = (self.folder / x for x in (fitted_file(self), f"{self.name}.npz"))
+        path = fitted if os.path.exists(fitted) else named
         try:
             compensation = Compensation.from_bytes(content(path, COMPENSATION))
         except (OSError, ValueError) as error:
@@ -273,6 +275,11 @@ def load_cards(*folders: Path) -> dict[str, ModelCard]:
 def own_cards_folder(models: Path) -> Path:
     """Return the folder of the cards that this program writes, in the folder of models."""
     return models / "own"
+
+
+def fitted_file(card: ModelCard) -> str:
+    """Return the name of the compensation of a card of `own`: the card alone says which holds."""
+    return f"{card.name}-{card.compensation_sha256[:16]}.npz"
 
 
 def is_model_name(name: str) -> bool:

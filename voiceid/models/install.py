@@ -3,7 +3,8 @@
 An installed model is two files: ``NAME.onnx``, and ``NAME.json``, the receipt that says
 what it was built from and what its hash must be.  Both are written in a temporary folder
 beside them and moved, so that half a model is never seen, whatever is interrupted.  A model
-that was added or quantized here has its card in the folder ``own``, which comes after them.
+that was added or quantized here has its card in the folder ``own``, which comes after them, and
+beside it the compensation that was fitted to it.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from voiceid.errors import (
     HashMismatch,
@@ -28,13 +30,23 @@ from voiceid.errors import (
 )
 from voiceid.models.build import build_graph
 from voiceid.models.card_text import card_text
-from voiceid.models.cards import LocalFile, ModelCard, Quantized, is_model_name, own_cards_folder
+from voiceid.models.cards import (
+    LocalFile,
+    ModelCard,
+    Quantized,
+    fitted_file,
+    is_model_name,
+    load_cards,
+    own_cards_folder,
+)
 from voiceid.models.checkpoint import file_sha256, read_file, read_graph
 from voiceid.models.fetch import Progress, fetch_member, require_member_hash
 from voiceid.models.receipt import read_receipt, receipt_of
 from voiceid.models.status import InstalledModel, ModelStatus, VerifyResult
+from voiceid.observability import ChangeKind
 
 if TYPE_CHECKING:  # it loads the engine
+    from voiceid.decision.compensation import Compensation
     from voiceid.domain import Float32Array
     from voiceid.models.add import Addition
 
@@ -42,15 +54,8 @@ _SCRATCH_PREFIX = ".pull-"
 _STALE_S = 24 * 3600.0
 
 
-class Changed(Protocol):
-    """Receives the name of a model that was installed or removed."""
-
-    def __call__(self, name: str, *, installed: bool) -> None:
-        """Take notice."""
-
-
-def _unheard(name: str, *, installed: bool) -> None:
-    del name, installed
+def _unheard(name: str, kind: ChangeKind) -> None:
+    del name, kind
 
 
 class ModelStore:
@@ -58,7 +63,7 @@ class ModelStore:
 
     - `folder`: made when something is first installed.
     - `offline`: never fetch.
-    - `changed`: receives every model that was installed or removed.
+    - `changed`: receives every model that was installed, fitted or removed.
     """
 
     def __init__(
@@ -67,7 +72,7 @@ class ModelStore:
         cards: Mapping[str, ModelCard],
         *,
         offline: bool,
-        changed: Changed = _unheard,
+        changed: Callable[[str, ChangeKind], None] = _unheard,
     ) -> None:
         self.folder = folder
         self.cards = cards
@@ -133,7 +138,7 @@ class ModelStore:
         with self._scratch() as scratch:
             data = self._checkpoint(card, source, scratch, tell)
             self._install(card, data, scratch, tell)
-        self._changed(name, installed=True)
+        self._changed(name, ChangeKind.INSTALL_MODEL)
         return self.installed(name)
 
     def add(self, file: Path, said: Addition, progress: Progress | None = None) -> ModelCard:
@@ -184,7 +189,46 @@ class ModelStore:
             _write(scratch / f"{card.name}.toml", card_text(card).encode())
             (scratch / f"{card.name}.toml").replace(folder / f"{card.name}.toml")
         self.cards = {**self.cards, card.name: card}
-        self._changed(card.name, installed=True)
+        self._changed(card.name, ChangeKind.INSTALL_MODEL)
+
+    def require_own(self, name: str) -> None:
+        """Raise ModelError unless a model was added or quantized here, ModelUnknown."""
+        if not os.path.isfile(own_cards_folder(self.folder) / f"{self.card(name).name}.toml"):
+            raise ModelError(
+                f"{name} comes with its card, which is not changed here",
+                hint="`voiceid calibrate` and `voiceid adapt` fit it to your site; `voiceid models"
+                " add` makes a model of your own.",
+            )
+
+    def refit(self, card: ModelCard, compensation: Compensation) -> ModelCard:
+        """Give a model that was added or quantized here another card, and a compensation.
+
+        - `card`: names the compensation.
+
+        The card is moved into place last: until then the old one holds, with what it names.
+        Raises ModelError: it is not one of these, or cannot be written; nothing changed.
+        """
+        self.require_own(card.name)
+        folder, old = own_cards_folder(self.folder), self.card(card.name)
+        with self._scratch() as scratch:
+            new = scratch / f"{card.name}.toml"
+            _write(scratch / fitted_file(card), compensation.to_bytes())
+            _write(new, card_text(card).encode())
+            read = load_cards(scratch)[card.name]  # what cannot be read must not be written
+            read.compensation()
+            for path in (scratch / fitted_file(card), new):
+                path.replace(folder / path.name)
+        self._remove_fitted(card.name, {fitted_file(old), fitted_file(card)})
+        read = replace(read, folder=folder)
+        self.cards = {**self.cards, card.name: read}
+        self._changed(card.name, ChangeKind.FIT_MODEL)
+        return read
+
+    def _remove_fitted(self, name: str, kept: Collection[str] = ()) -> None:
+        """Remove the compensations that were fitted to a model, but for some."""
+        for path in own_cards_folder(self.folder).glob("*.npz"):
+            if path.name not in kept and path.name[:-21] == name:
+                path.unlink(missing_ok=True)
 
     def verify(self, name: str) -> VerifyResult:
         """Check the artefact against its receipt, then run the self-test.
@@ -207,13 +251,14 @@ class ModelStore:
         own = own_cards_folder(self.folder) / f"{name}.toml"
         if os.path.exists(own):
             own.unlink(missing_ok=True)
+            self._remove_fitted(name)
             self.cards = {key: value for key, value in self.cards.items() if key != name}
         elif not self.is_installed(name):
             self.installed(name)  # says what is missing
         # The receipt goes first: without it the model counts as not installed.
         path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
-        self._changed(name, installed=False)
+        self._changed(name, ChangeKind.REMOVE_MODEL)
 
     def _require_free(self, name: str) -> None:
         if not is_model_name(name):

@@ -79,6 +79,8 @@ class ChangeKind(enum.StrEnum):
     """The index files were built again by `voiceid index rebuild`."""
     INSTALL_MODEL = "install_model"
     """A model was installed."""
+    FIT_MODEL = "fit_model"
+    """A compensation, operating points and LLRs were fitted to a model."""
     REMOVE_MODEL = "remove_model"
     """A model was removed."""
     PREPARE_SWITCH = "prepare_switch"

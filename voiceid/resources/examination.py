@@ -6,11 +6,12 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from voiceid.audio import codec_versions
 from voiceid.decision.aims import SetThreshold
 from voiceid.decision.rule import DecisionRule, percent
-from voiceid.domain import DatabaseUrl, Finding, Health
+from voiceid.domain import DatabaseUrl, EmbeddingSpace, Finding, Health
 from voiceid.erasure import unused_audio
 from voiceid.errors import StoreError, ThresholdUnavailable, VoiceIDError
 from voiceid.model_in_use import ModelInUse
@@ -18,6 +19,9 @@ from voiceid.models import runtime
 from voiceid.permissions import exposures
 from voiceid.session import Session, trusted_paths
 from voiceid.speech.speaker_model import DETECTOR, SECOND
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Reader
 
 _TIGHT_BYTES, _FULL_BYTES = 1 << 30, 100 << 20
 """Free space from which a box should be looked after, and under which writes may fail soon."""
@@ -70,6 +74,24 @@ def thresholds_of(rule: DecisionRule, space_id: str) -> Finding:
         hint = "Run `voiceid calibrate`, or leave the adaptation: `voiceid adaptations use none`."
         return Finding("thresholds", Health.ERROR, message, hint)
     return Finding("thresholds", Health.OK, f"card {rule.model}, {asked}")
+
+
+def waiting_spaces(reader: Reader, space: EmbeddingSpace) -> list[str]:
+    """Return where speakers wait to come over to a space of the same encoder, the raw one first.
+
+    They were enrolled before there was a compensation, or with another one.
+    """
+    found = [one for one in reader.spaces.of_encoder(space) if reader.centroids.count(one)]
+    return sorted(found, key=lambda one: one != space.raw.id)
+
+
+def way_over(waiting: str, space: EmbeddingSpace) -> str:
+    """Return how those come over who are enrolled in another space of the same encoder."""
+    how = "without audio" if waiting == space.raw.id else "by their kept audio"
+    return (
+        f"Bring them over, {how}: `voiceid models switch prepare {space.model}`, then `voiceid"
+        " models switch commit`."
+    )
 
 
 def _settings(session: Session) -> Iterator[Finding]:
@@ -155,15 +177,13 @@ def _spaces(session: Session) -> Iterator[Finding]:
     with session.store.read() as reader:
         n_here, n_all = reader.centroids.count(space_id), reader.speakers.count()
         others = {one: n for one, n in reader.centroids.counts().items() if one != space_id}
+        waiting = waiting_spaces(reader, model.space)
     if n_here or not n_all:
         return
     where = ", ".join(f"{n} in {one}" for one, n in sorted(others.items()))
     advice = "Use the model and the speech settings of the enrolment, or enrol again."
-    if model.space.raw.id in others:
-        advice = (
-            "Bring them over, without audio: `voiceid models switch prepare"
-            f" {model.card.name}`, then `voiceid models switch commit`."
-        )
+    if waiting:
+        advice = way_over(waiting[0], model.space)
     yield Finding(
         "gallery",
         Health.ERROR,

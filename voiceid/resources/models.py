@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceid.audio import AudioSource
-from voiceid.domain import EmbeddingSpace, Utterance
-from voiceid.errors import AudioError, ModelError
+from voiceid.domain import EmbeddingSpace, Health, Utterance
+from voiceid.errors import AudioError, ChangeRefused, ModelError
 from voiceid.models.cards import ModelCard, Quantized
 from voiceid.models.fetch import Progress
 from voiceid.models.status import InstalledModel, ModelStatus, VerifyResult
+from voiceid.observability import ChangeKind
 from voiceid.session import Session
 
 if TYPE_CHECKING:  # each loads when it is needed
     from voiceid.evaluation.comparison import Comparison
+    from voiceid.evaluation.corpus import ModelFit, Tell
+    from voiceid.evaluation.protocol import Recording
     from voiceid.models.add import Addition
     from voiceid.resources.switch import Switch
 
@@ -76,6 +80,66 @@ class Models:
     def add(self, file: Path, said: Addition, progress: Progress | None = None) -> ModelCard:
         """Make a network from a file a model like any other; see `ModelStore.add`."""
         return self._session.models.add(file, said, progress)
+
+    def fit(  # noqa: PLR0913 - what can be said of a fit, by keyword
+        self,
+        name: str,
+        recordings: Sequence[Recording],
+        *,
+        source: str,
+        conditions: Sequence[str] = (),
+        cache: str | os.PathLike[str] | None = None,
+        replace: bool = False,
+        tell: Tell | None = None,
+    ) -> ModelFit:
+        """Make compensation, operating points and LLRs for a model that was added here.
+
+        Every recording is sent through telephones, codecs, noise and rooms.  The compensation is
+        learned from half of the speakers, and thresholds and LLRs are fitted to the other half.
+        They are put beside the model's card, in place of what was there.
+
+        Parameters
+        ----------
+        name : str
+            Of a model that was added or quantized here.
+        recordings : sequence of Recording
+            In wideband, of many speakers, several of each.
+        source : str
+            What to call the recordings.
+        conditions : sequence of str, optional
+            What they are sent through; without any, all that the models of the program were.
+        cache : path, optional
+            Folder of what was heard before; a run that was killed goes on from it.
+        replace : bool
+            Whether it may replace a compensation whose space has enrolled speakers: only their
+            kept audio brings them over then.
+        tell : callable, optional
+            Receives what is done, with how many recordings, of how many.
+
+        Raises
+        ------
+        FitRefused
+            Too few speakers or comparisons for any rate.  The model is as it was, as after any
+            other error.
+        ChangeRefused
+            Speakers are enrolled with the compensation that is there.
+        ModelError, AudioError, StoreError, ConfigError
+        """
+        from voiceid.evaluation import corpus  # noqa: PLC0415 - only who fits waits
+
+        session = self._session
+        with session.recorded(ChangeKind.FIT_MODEL):
+            session.models.require_own(name)
+            model = session.speaker_model(name)
+            if not replace:
+                self._require_replaceable(model.space)
+            lines = corpus.lines_of(conditions, session.notify)
+            ear = corpus.Ear(model.embedder.raw, cache, session.notify, tell or corpus.silent)
+            fit, compensation = corpus.fitted_on(recordings, lines, ear, source)
+            session.models.refit(fit.card(model.card), compensation)
+            for sentence in self._after_fit(name):
+                session.notify(sentence)
+            return fit
 
     def verify(self, name: str) -> VerifyResult:
         """Check a model against its receipt, and run its self-test; see `ModelStore.verify`."""
@@ -140,6 +204,38 @@ class Models:
     def hear_all(self, sources: Iterable[AudioSource]) -> Iterator[Utterance | AudioError]:
         """Yield, in order, the utterance of each clip or the error that it gave."""
         return self._session.loaded_model.embedder.utterances(sources)
+
+    def _require_replaceable(self, space: EmbeddingSpace) -> None:
+        """Raise ChangeRefused if speakers are enrolled in a compensated space."""
+        if space.id == space.raw.id or not self._session.has_database:
+            return
+        with self._session.store.read() as reader:
+            n_enrolled = reader.centroids.count(space.id)
+        if n_enrolled:
+            raise ChangeRefused(
+                f"this would replace the compensation of {space.id}, in which speakers are"
+                f" enrolled ({n_enrolled}): only their kept audio brings them over then",
+                hint="Fit it with --replace if their audio is kept, or if they may enrol again.",
+            )
+
+    def _after_fit(self, name: str) -> Iterator[str]:
+        """Yield what is to be done after a fit."""
+        from voiceid.resources import examination  # noqa: PLC0415 - for this alone
+
+        session = self._session
+        model = session.speaker_model(name)
+        finding = examination.thresholds_of(session.policy_of(model).card, model.space.id)
+        if finding.health is Health.ERROR:
+            yield f"{finding.message}; ask for a rate that has thresholds, with --target-fmr"
+        if not session.has_database:
+            return
+        with session.store.read() as reader:
+            for waiting in examination.waiting_spaces(reader, model.space):
+                n_waiting = reader.centroids.count(waiting)
+                yield (
+                    f"speakers enrolled in {waiting}, which {name} is not compared with any more:"
+                    f" {n_waiting}. {examination.way_over(waiting, model.space)}"
+                )
 
     def _quantize_as_carded(self, name: str, new_name: str) -> ModelCard:
         """Install the INT8 form whose card has the ranges."""

@@ -14,17 +14,17 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from voiceid.audio import AudioSource
-from voiceid.domain import EmbeddingSpace, Health, ModelSwitch, Sample, SwitchStatus
+from voiceid.domain import Health, ModelSwitch, Sample, SwitchStatus
 from voiceid.enrollment.transfer import Tell, Transfer, require_open
 from voiceid.errors import AudioError, ChangeRefused
 from voiceid.observability import ChangeKind
-from voiceid.resources.examination import thresholds_of
+from voiceid.resources.examination import thresholds_of, waiting_spaces
 from voiceid.session import Session
 from voiceid.speech.speaker_model import SpeakerModel
 
 if TYPE_CHECKING:  # it loads while the models do, or when it is needed
     from voiceid.evaluation.comparison import Comparison
-    from voiceid.store import Reader, Writer
+    from voiceid.store import Writer
 
 _TRIES = 5
 """Times that a switch is tried between two enrolments of others, before it makes them wait."""
@@ -207,7 +207,7 @@ class Switch:
             writer = opened.writer
             here = writer.spaces.current(named)
             if here == target.space.id:
-                here = _uncompensated(writer, target.space) or here
+                here = next(iter(waiting_spaces(writer, target.space)), here)
             if here == target.space.id:
                 raise ChangeRefused(
                     f"the gallery uses {model} already", hint="Name another: `voiceid models list`."
@@ -261,13 +261,6 @@ class Switch:
         for name, recording in chosen:
             with contextlib.suppress(AudioError):  # damage is reported where it matters
                 yield name, kept.source(recording)
-
-
-def _uncompensated(reader: Reader, space: EmbeddingSpace) -> str | None:
-    """Return the space of the same encoder's own embeddings, if some are still to come over."""
-    raw = space.raw.id
-    waits = raw != space.id and reader.centroids.count(raw) and reader.spaces.current(raw) == raw
-    return raw if waits else None
 
 
 def _facts(status: SwitchStatus) -> dict[str, Any]:

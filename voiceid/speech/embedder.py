@@ -144,6 +144,24 @@ class Embedder:
             meter = QualityMeter(self._limits)
             return _heard(stream, lambda heard: self._speech(heard, meter, Laps())[0])
 
+    def samples(self, source: AudioSource, longest_s: float) -> Float32Array:
+        """Return (n,) float32 at 16 kHz: the beginning of a recording, in one channel.
+
+        Raises `AudioError`: it cannot be read, or its samples cannot be a recording.
+        """
+        most = round(longest_s * 16_000)
+
+        def beginning(stream: AudioStream) -> Float32Array:
+            kept: list[Float32Array] = []
+            for block in stream.blocks():
+                kept.append(block)
+                if sum(map(len, kept)) >= most:
+                    break
+            return np.concatenate(kept)[:most]
+
+        with open_audio(source, self._audio) as stream:
+            return _heard(stream, beginning)
+
     def _speech(
         self, stream: AudioStream, meter: QualityMeter, laps: Laps
     ) -> tuple[Float32Array, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 
 from sqlalchemy import Connection, insert, select
 
@@ -45,6 +46,21 @@ class Spaces:
         """Return the name of the model that a space was made by."""
         facts = select(embedding_spaces.c.facts).where(embedding_spaces.c.id == space_id)
         return str(json.loads(self._connection.execute(facts).scalar_one())["model"])
+
+    def of_encoder(self, space: EmbeddingSpace) -> list[str]:
+        """Return the other spaces of the same encoder, raw or compensated, still in use.
+
+        No space took the place of these, oldest first; an adapted space holds no samples.
+        """
+        query = select(embedding_spaces.c.id, embedding_spaces.c.facts)
+        names = {field.name for field in fields(EmbeddingSpace)}
+        found = []
+        for row in self._connection.execute(query):
+            facts = {key: fact for key, fact in json.loads(row.facts).items() if key in names}
+            same = EmbeddingSpace(**facts).raw.id == space.raw.id
+            if same and row.id != space.id and self.current(row.id) == row.id:
+                found.append(row.id)
+        return found
 
     def joined(self, space_id: str) -> set[str]:
         """Return the spaces that changes of the model join to one, itself included."""

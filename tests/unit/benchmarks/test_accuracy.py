@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from benchmarks import accuracy
-from benchmarks.corpora import Clip
 from voiceid.decision.calibration import Conditions
 from voiceid.decision.embeddings import unit
 from voiceid.decision.operating_points import OperatingPoint
 from voiceid.decision.rule import DecisionRule
+from voiceid.evaluation.degradations import Clip
 from voiceid.evaluation.model_fit import Comparisons, Heard
 
 RULE = DecisionRule("a model", [OperatingPoint(0.001, 1.0, 0.5, 0.7, 0.0, 0.0, 1, 1)], 0.05)

@@ -70,7 +70,7 @@ def test_the_scores_are_those_that_the_product_holds_out() -> None:
     np.testing.assert_allclose(found, choice.scores_after, atol=1e-6)
 
 
-@pytest.mark.parametrize(("speakers", "word"), [(6, "refused"), (12, "adopted")])
+@pytest.mark.parametrize(("speakers", "word"), [(4, "refused"), (12, "adopted")])
 def test_a_verdict_is_reported_for_every_site(speakers: int, word: str) -> None:
     row = adaptation.verdict(site(speakers=speakers))
     assert row[0] == "a site"

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from benchmarks import attacks
-from benchmarks.corpora import Clip
 from benchmarks.trials import Voice
 from voiceid.decision.embeddings import unit
 from voiceid.decision.operating_points import OperatingPoint
 from voiceid.decision.rule import DecisionRule
+from voiceid.evaluation.degradations import Clip
 
 RATE_HZ = 16_000
 RULE = DecisionRule("a model", [OperatingPoint(0.001, 1.0, 0.5, 0.6, 0.0, 0.0, 1, 1)], 0.05)

@@ -9,11 +9,11 @@ import pytest
 
 from benchmarks import calibrated
 from benchmarks.calibrated import Comparisons, Held, Judged, compared, degraded, halves, judge
-from benchmarks.corpora import Clip
 from benchmarks.trials import Voice
 from voiceid.decision.calibration import CalibratedPoint, Calibration
 from voiceid.decision.embeddings import unit
 from voiceid.domain import EmbeddingSpace
+from voiceid.evaluation.degradations import Clip
 from voiceid.evaluation.fitting import PRIORS
 
 SPACE = EmbeddingSpace("test", 16, "0" * 64, "none", "none", "none")

@@ -122,9 +122,20 @@ def test_a_line_of_which_there_is_too_little_is_not_spoken_of() -> None:
     rare = np.random.default_rng(0).random(FEW) < 0.005
     made["given"] = replace(made["given"], telephone=np.where(rare, 1.0, 0.1))
     found = fit(**made)
-    assert found.calibration.telephone == (0.1, 0.1)
+    assert found.calibration.telephone == (0.0, 0.1)
     assert found.rows.tolist() == (~rare).tolist()
     assert not found.calibration.covers(made["given"])[rare].any()
+
+
+def test_one_trial_that_is_half_a_telephone_is_not_what_was_heard_of_it() -> None:
+    made = trials(3, n=FEW)
+    telephone = np.full(FEW, 0.1)
+    telephone[7] = 0.49
+    made["given"] = replace(made["given"], telephone=telephone)
+    found = fit(**made)
+    assert found.calibration.telephone == pytest.approx((0.0, 0.1))
+    asked = made["given"].rows(np.array([7, 8]))
+    assert found.calibration.covers(asked).tolist() == [False, True]
 
 
 def test_a_target_that_the_trials_cannot_support_is_refused_with_the_number() -> None:

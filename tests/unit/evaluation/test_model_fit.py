@@ -18,16 +18,8 @@ from voiceid.decision.embeddings import centroid, unit
 from voiceid.decision.operating_points import thresholds_at
 from voiceid.domain import Float32Array
 from voiceid.evaluation import model_fit
-from voiceid.evaluation.model_fit import (
-    BUCKETS_S,
-    Comparisons,
-    Fitted,
-    Heard,
-    compare,
-    compensated,
-    fit,
-    learn,
-)
+from voiceid.evaluation.learning import Heard, compensated, learn
+from voiceid.evaluation.model_fit import BUCKETS_S, Comparisons, Fitted, Part, compare, fit
 
 DIM = 48
 CONDITIONS = {"clean": False, "noise": False, "codec": True, "radio": True}
@@ -73,10 +65,16 @@ def over_two_lines(one: Heard, vectors: Float32Array) -> float:
     return float(scores[rows].mean())
 
 
-def all_parts(one: Heard, compensation: Compensation) -> list[tuple[bool, Comparisons]]:
+def all_parts(one: Heard, compensation: Compensation) -> list[Part]:
+    """Of enrolments of one size and of another, as if they were other conditions."""
     vectors, telephone = compensated(one, compensation)
     return [
-        (CONDITIONS[a] and CONDITIONS[b], compare(one, vectors, telephone, (a, b), size))
+        Part(
+            (a, f"{b} {size}"),
+            CONDITIONS[a] and CONDITIONS[b],
+            size,
+            compare(one, vectors, telephone, (a, b), size),
+        )
         for a, b in PAIRS
         for size in (1, 3)
     ]
@@ -93,7 +91,7 @@ def judging() -> Heard:
 
 
 @pytest.fixture(scope="module")
-def parts(learned: Compensation, judging: Heard) -> list[tuple[bool, Comparisons]]:
+def parts(learned: Compensation, judging: Heard) -> list[Part]:
     return all_parts(judging, learned)
 
 
@@ -106,7 +104,7 @@ def quick() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def fitted(parts: list[tuple[bool, Comparisons]]) -> Fitted:
+def fitted(parts: list[Part]) -> Fitted:
     return fit(parts, TARGETS)
 
 
@@ -133,17 +131,15 @@ def test_a_telephone_is_told_by_the_embedding(learned: Compensation, judging: He
 def projections(learned: Compensation) -> list[np.ndarray]:
     """Return what is left of wideband speech, and of a telephone's: two matrices (DIM, DIM)."""
     both = (learned.wideband_directions, learned.telephone_directions)
-    return [np.eye(DIM) - axes.T.astype(float) @ axes for axes in both]
+    return [np.eye(axes.shape[1]) - axes.T.astype(float) @ axes for axes in both]
 
 
 def test_the_directions_that_are_removed_are_those_of_the_conditions(learned: Compensation) -> None:
     steps = np.stack(list(STEPS.values())).T
     left = []
     for matrix, removed in zip(projections(learned), (2, 4), strict=True):
-        eigenvalues = np.linalg.eigvalsh(matrix)
-        np.testing.assert_allclose(
-            eigenvalues, [0.0] * removed + [1.0] * (DIM - removed), atol=1e-5
-        )
+        expected = [0.0] * removed + [1.0] * (DIM - removed)
+        np.testing.assert_allclose(np.linalg.eigvalsh(matrix), expected, atol=1e-5)
         left.append(np.sum((matrix @ steps) ** 2))
         other = WORLD.normal(size=(200, DIM))
         kept = np.linalg.norm(other @ matrix, axis=1) / np.linalg.norm(other, axis=1)
@@ -165,13 +161,22 @@ def test_no_directions_leave_the_line_s_mean_alone(judging: Heard) -> None:
     np.testing.assert_allclose(plain.apply(judging.vectors), unit(moved), atol=1e-6)
 
 
-def test_every_speaker_weighs_the_same_in_the_means_of_the_lines(judging: Heard) -> None:
+def test_every_speaker_weighs_the_same_in_the_lines(judging: Heard) -> None:
     twice = np.concatenate(
         [np.arange(len(judging.speaker)), *[np.flatnonzero(judging.speaker == "judging0")] * 20]
     )
     more, once = learn(judging.where(twice)), learn(judging)
     np.testing.assert_allclose(more.means, once.means, atol=1e-5)
     np.testing.assert_allclose(more.weights, once.weights, rtol=1e-3, atol=1e-3)
+
+
+def test_no_more_directions_are_removed_than_there_are() -> None:
+    """Of two conditions one speaker's means differ in one direction; the mean of all is gone."""
+    few = heard(6, "few", speakers=3)
+    rows = np.isin(few.condition, ["clean", "codec"])
+    assert len(learn(few.where(rows)).telephone_directions) == 2
+    small = replace(few, vectors=unit(few.vectors[:, :24]))
+    assert len(learn(small).telephone_directions) == 2  # a twelfth
 
 
 @pytest.mark.parametrize("size", [1, 3])
@@ -216,6 +221,31 @@ def test_a_speaker_s_only_recording_in_pieces_is_an_impostor_alone(learned: Comp
     assert len(found.scores) == 4 * 3 * 3  # one run each, against the pieces of three others
 
 
+def test_no_enrolment_comes_twice(learned: Compensation) -> None:
+    """Of as many recordings as are enrolled there is one run, and not one from each of them."""
+    one = heard(7, "three", speakers=4, recordings=3)
+    found = compare(one, *compensated(one, learned), ("clean", "noise"), 3)
+    assert not found.genuine.any()
+    assert len(found.scores) == 4 * 9 * 3  # four runs, against the pieces of three others
+
+
+def test_of_very_many_comparisons_a_draw_is_made_of_all_speakers(
+    learned: Compensation, judging: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_fit, "_COMPARED", 2000)
+    found = compare(judging, *compensated(judging, learned), ("clean", "noise"), 1)
+    assert 1000 < len(found.scores) <= 2000
+    assert len(np.unique(found.speakers)) == 14
+    assert found.genuine.any()
+
+
+def test_a_condition_in_which_nothing_is_heard_has_no_comparisons(
+    learned: Compensation, judging: Heard
+) -> None:
+    for pair in (("nothing", "clean"), ("clean", "nothing")):
+        assert len(compare(judging, *compensated(judging, learned), pair, 3).scores) == 0
+
+
 def test_who_is_of_no_known_sex_is_as_everybody(learned: Compensation) -> None:
     one = heard(5, "few", speakers=3)
     unknown = replace(one, sex=np.where(one.speaker == "few0", "", one.sex))
@@ -231,13 +261,13 @@ def strangers(part: Comparisons, bucket: tuple[float, float]) -> Comparisons:
 
 
 def test_thresholds_keep_the_target_in_every_pair_of_conditions(
-    fitted: Fitted, parts: list[tuple[bool, Comparisons]]
+    fitted: Fitted, parts: list[Part]
 ) -> None:
     upper = dict(pairwise(BUCKETS_S))
     for point in fitted.points:
         step = point.min_net_speech_s
         rates = []
-        for _, part in parts:
+        for part in (part.comparisons for part in parts):
             own = strangers(part, (step, upper[step]))
             asked = thresholds_at(fitted.points, point.target_fmr, own.given)
             rates.append(float(np.mean(own.scores >= asked)))
@@ -249,11 +279,11 @@ def test_thresholds_keep_the_target_in_every_pair_of_conditions(
 
 
 def test_of_one_point_the_rates_are_those_of_all_comparisons(
-    fitted: Fitted, parts: list[tuple[bool, Comparisons]]
+    fitted: Fitted, parts: list[Part]
 ) -> None:
     [point] = [p for p in fitted.points if (p.target_fmr, p.min_net_speech_s) == (0.01, 2.0)]
     wrong, refused, counts = 0, 0, [0, 0]
-    for _, part in parts:
+    for part in (part.comparisons for part in parts):
         inside = part.where((part.given.net_speech_s >= 2.0) & (part.given.net_speech_s < 4.0))
         accepted = inside.scores >= thresholds_at([point], 0.01, inside.given)
         wrong += int((accepted & ~inside.genuine).sum())
@@ -274,12 +304,12 @@ def test_thresholds_never_fall_as_rates_do(fitted: Fitted) -> None:
             assert looser.telephone_threshold <= stricter.telephone_threshold
 
 
-def test_a_rate_without_enough_trials_has_no_point(
-    fitted: Fitted, parts: list[tuple[bool, Comparisons]]
-) -> None:
+def test_a_rate_without_enough_trials_has_no_point(fitted: Fitted, parts: list[Part]) -> None:
     """By the rule of three: of each step the loosest rates, as far as the strangers reach."""
     for bucket in pairwise(BUCKETS_S):
-        counts = [len(strangers(part, bucket).scores) for _, part in parts]
+        counts = [
+            len(strangers(part, bucket).scores) for part in (part.comparisons for part in parts)
+        ]
         assert len(set(counts)) == 1
         kept = {p.target_fmr for p in fitted.points if p.min_net_speech_s == bucket[0]}
         assert kept == {target for target in TARGETS if counts[0] >= 3.0 / target}
@@ -287,22 +317,65 @@ def test_a_rate_without_enough_trials_has_no_point(
         assert 0.001 not in kept
 
 
-def test_lines_without_strangers_have_no_points_at_all(
-    parts: list[tuple[bool, Comparisons]],
-) -> None:
-    assert fit([part for part in parts if not part[0]], TARGETS).points == ()
-    assert fit([part for part in parts if part[0]], TARGETS).points == ()
+def test_lines_without_strangers_have_no_points_at_all(parts: list[Part]) -> None:
+    assert fit([part for part in parts if not part.telephones], TARGETS).points == ()
+    assert fit([part for part in parts if part.telephones], TARGETS).points == ()
 
 
-def test_the_llrs_are_of_both_lines_and_worth_believing(
-    fitted: Fitted, parts: list[tuple[bool, Comparisons]]
+def moved(parts: list[Part], step: float, scale: float = 1.0) -> list[Part]:
+    """Return the same comparisons with other scores."""
+    return [
+        replace(p, comparisons=replace(p.comparisons, scores=scale * p.comparisons.scores + step))
+        for p in parts
+    ]
+
+
+def test_no_threshold_is_above_what_a_recording_reaches_and_none_misses_its_rate(
+    parts: list[Part],
 ) -> None:
+    """Where strangers come nearer than that, of either line, the rate has no point."""
+    plain = {(p.target_fmr, p.min_net_speech_s) for p in fit(parts, TARGETS).points}
+    near = fit(moved(parts, 0.6), TARGETS)
+    assert {(p.target_fmr, p.min_net_speech_s) for p in near.points} < plain
+    for point in near.points:
+        assert max(point.threshold, point.telephone_threshold) <= 0.95
+        assert near.worst[point.target_fmr, point.min_net_speech_s] <= point.target_fmr
+
+
+def test_no_threshold_is_below_what_a_card_may_hold(parts: list[Part]) -> None:
+    low = fit(moved(parts, -0.3, 0.5), TARGETS).points
+    assert low
+    assert min(p.threshold for p in low) == 0.1
+
+
+def test_an_amount_of_speech_with_too_few_strangers_is_judged_with_the_next_smaller(
+    parts: list[Part],
+) -> None:
+    """The threshold below it would hold for it: so its strangers judge that."""
+    few = []
+    for part in parts:
+        long = part.comparisons.given.net_speech_s >= 4.0
+        rows = ~long | (np.cumsum(long & ~part.comparisons.genuine) <= 20)
+        comparisons = part.comparisons.where(rows)
+        still = (comparisons.given.net_speech_s >= 4.0) & ~comparisons.genuine
+        comparisons.scores[still] = 0.9
+        few.append(replace(part, comparisons=comparisons))
+    found = fit(few, (0.1,))
+    assert [p.min_net_speech_s for p in found.points] == [1.0, 2.0]
+    assert set(found.strangers) == {1.0, 2.0}
+    upper = strangers(few[0].comparisons, (2.0, np.inf))
+    asked = thresholds_at(found.points, 0.1, upper.given)
+    assert (upper.given.net_speech_s >= 4.0).any()
+    assert np.mean(upper.scores >= asked) <= 0.1
+
+
+def test_the_llrs_are_of_both_lines_and_worth_believing(fitted: Fitted, parts: list[Part]) -> None:
     low, high = fitted.calibration.telephone
     assert low < 0.05
     assert high > 0.95
     assert fitted.held_out.cllr < min(0.9, 1.1 * fitted.held_out.min_cllr)
     assert fitted.held_out.speakers == 14
-    for _, part in parts:
+    for part in (part.comparisons for part in parts):
         llrs = fitted.calibration.llrs(part.scores, part.given)
         assert not np.isnan(llrs).any()
         assert llrs[part.genuine].mean() > 0.5 > -0.5 > llrs[~part.genuine].mean()

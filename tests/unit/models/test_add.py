@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from exports import THREE_D_SPEAKER, WESPEAKER, campplus_features_in, pooled, re
 from networks import CARDS, by_redimnet, checkpoint, embed, weights
 from onnx import TensorProto, helper
 
+from voiceid.decision.compensation import Compensation
+from voiceid.decision.operating_points import OperatingPoint
 from voiceid.errors import (
     CheckpointInvalid,
+    ConfigError,
     HashMismatch,
     ModelError,
     ModelNotInstalled,
@@ -24,7 +28,14 @@ from voiceid.errors import (
 from voiceid.models import ge2e
 from voiceid.models.add import Addition
 from voiceid.models.build import build_graph
-from voiceid.models.cards import LocalFile, ModelCard, Windowing, load_cards, own_cards_folder
+from voiceid.models.cards import (
+    LocalFile,
+    ModelCard,
+    Windowing,
+    fitted_file,
+    load_cards,
+    own_cards_folder,
+)
 from voiceid.models.frontends import FrontEnd, front_ends
 from voiceid.models.graph import Graph
 from voiceid.models.install import ModelStore
@@ -398,3 +409,88 @@ def test_an_added_model_belongs_to_a_space_of_its_file(store: ModelStore, tmp_pa
         card: ModelCard = store.add(file, Addition("kaldi-fbank-80", name=name))
         spaces.add(card.space("s").id.removeprefix(name))
     assert len(spaces) == 2
+
+
+def fitted(card: ModelCard, seed: int) -> tuple[ModelCard, Compensation]:
+    """What `voiceid models fit` gives a card; the numbers are drawn by lot."""
+    rng = np.random.default_rng(seed)
+    shapes = ((card.dim + 1,), (2, card.dim), (card.dim, card.dim))
+    found = Compensation(*(rng.standard_normal(shape).astype(np.float32) for shape in shapes))
+    points = (OperatingPoint(0.1, 1.0, 0.3, 0.4, 0.05, 0.01, 300, 30),)
+    changes = {"operating_points": points, "operating_points_data": 'site "a".csv\nénough'}
+    return replace(card, compensation_sha256=found.digest, **changes), found
+
+
+def own_files(store: ModelStore) -> set[str]:
+    return {path.name for path in own_cards_folder(store.folder).iterdir()}
+
+
+def test_what_is_fitted_is_read_back_replaced_and_removed(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    for name in ("net", "net-0123456789abcdef"):  # the second looks like a file of the first
+        said = Addition("kaldi-fbank-80", name=name)
+        store.add(saved(tmp_path, pooled(metadata=THREE_D_SPEAKER)), said)
+    other, of_other = fitted(store.card("net-0123456789abcdef"), 7)
+    store.refit(other, of_other)
+    raw = store.card("net").space("vad")
+    for seed in (1, 2, 3):
+        card, compensation = fitted(store.card("net"), seed)
+        assert store.refit(card, compensation) == store.card("net") == card
+        [read] = [load_cards(own_cards_folder(store.folder))["net"]]
+        assert read == card
+        found = read.compensation()
+        assert found is not None
+        assert found.digest == store.card("net").compensation().digest == compensation.digest
+        assert read.space("vad").raw == raw != read.space("vad")
+        store.verify("net")  # the network is as it was
+    # The one before is still there for a process that has not read it yet, and no older one.
+    assert len([name for name in own_files(store) if name.startswith("net-")]) == 2 + 2
+    store.remove("net")
+    assert own_files(store) == {"net-0123456789abcdef.toml", fitted_file(other)}
+    assert store.card(other.name).compensation().digest == of_other.digest
+
+
+def test_a_fit_that_is_cut_short_leaves_the_model_as_it_was(
+    store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add(saved(tmp_path, pooled(metadata=THREE_D_SPEAKER)), FBANK)
+    first, compensation = fitted(store.card("net"), 1)
+    store.refit(first, compensation)
+    moved = Path.replace
+    for stopped_at in (".npz", ".toml"):
+
+        def killed(path: Path, target: Path, end: str = stopped_at) -> Path:
+            if path.suffix == end:
+                raise KeyboardInterrupt
+            return moved(path, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", killed)
+            with pytest.raises(KeyboardInterrupt):
+                store.refit(*fitted(first, 2))
+        assert store.card("net") == first
+        read = load_cards(own_cards_folder(store.folder))["net"]
+        assert read == first
+        assert read.compensation().digest == compensation.digest
+    store.refit(*fitted(first, 3))
+    assert len(own_files(store)) == 3  # what the second left is swept
+
+
+def test_a_card_that_could_not_be_read_again_is_not_written(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    store.add(saved(tmp_path, pooled(metadata=THREE_D_SPEAKER)), FBANK)
+    card, compensation = fitted(store.card("net"), 1)
+    low = (replace(card.operating_points[0], threshold=0.01),)
+    with pytest.raises(ConfigError, match="threshold is"):
+        store.refit(replace(card, operating_points=low), compensation)
+    with pytest.raises(HashMismatch):
+        store.refit(replace(card, compensation_sha256="0" * 64), compensation)
+    assert own_files(store) == {"net.toml"}
+    assert not list(store.folder.glob(".pull-*"))
+
+
+def test_a_shipped_model_is_not_fitted(store: ModelStore) -> None:
+    with pytest.raises(ModelError, match="campplus comes with its card"):
+        store.refit(*fitted(store.card("campplus"), 1))

@@ -1,8 +1,8 @@
 """What can happen to a clip on its way: noise, rooms, codecs, telephones, levels.
 
 Everything is made at run time and is the same on every run.  The codecs are real ones:
-libsndfile writes MP3, Opus, GSM 06.10 and G.711, PyAV writes AMR.  What they write is handed to
-the product, which decodes it.
+libsndfile writes MP3, Opus, GSM 06.10 and G.711, PyAV writes AMR.  What they write is decoded as
+any other recording.  No real call, lost packet or real room is among them.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from typing import TypeAlias
 
 import numpy as np
-import soxr
+import numpy.typing as npt
 
-from benchmarks.corpora import Amr, Clip, Coding, Samples
-from benchmarks.trials import Floats
+from voiceid.audio.coding import Amr, Coding, resampled
+from voiceid.domain import Float32Array
+
+Floats: TypeAlias = npt.NDArray[np.floating]
 
 SPEED_OF_SOUND_M_S = 343.0
 WALL_M = 0.8
@@ -24,6 +27,63 @@ WALL_M = 0.8
 
 HIGH_PASS_HZ = 50.0
 """Images that all have one sign add up below this, as no room does (Allen and Berkley)."""
+
+_SILENT = 1e-30
+"""Mean square of what nothing is divided by."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """A piece of one speaker's speech.
+
+    Parameters
+    ----------
+    recording : str
+        What it was taken from: two clips of one recording share words and noise.  What stands
+        behind a slash numbers its pieces.
+    speaker : str
+    sex : str
+        ``F``, ``M``, or empty where it is not known.
+    samples : (n,) float32, in [-1, 1]
+    rate_hz : int
+    coding : Coding, Amr or None
+        How the samples are compressed on their way; None: not at all.
+    """
+
+    recording: str
+    speaker: str
+    sex: str
+    samples: Float32Array
+    rate_hz: int
+    coding: Coding | Amr | None = None
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / self.rate_hz
+
+    @property
+    def source(self) -> bytes | tuple[Float32Array, int]:
+        """What is heard: a file's bytes, or samples and rate."""
+        if self.coding is None:
+            return self.samples, self.rate_hz
+        return self.coding.encode(self.samples, self.rate_hz)
+
+
+def cut(clip: Clip, seconds: float, place: float = 0.5) -> Clip:
+    """Return ``seconds`` of a clip; ``place`` 0 is its start, 1 its end.  Shorter ones whole."""
+    wanted = round(seconds * clip.rate_hz)
+    start = round(max(len(clip.samples) - wanted, 0) * place)
+    return replace(clip, samples=clip.samples[start : start + wanted])
+
+
+def split(clip: Clip, parts: int) -> list[Clip]:
+    """Return a clip in ``parts`` pieces of one length, each a recording of its own name."""
+    pieces = np.array_split(clip.samples, parts)
+    return [
+        replace(clip, recording=f"{clip.recording}/{i}", samples=piece)
+        for i, piece in enumerate(pieces)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +147,19 @@ def reverberant(clip: Clip, room: Room) -> Clip:
     wet = np.fft.irfft(np.fft.rfft(clip.samples, n) * np.fft.rfft(response, n), n)
     start = int(np.argmax(np.abs(response)))  # the sound takes its time to get there
     wet = wet[start : start + len(clip.samples)]
-    wet *= np.sqrt(np.mean(clip.samples**2) / np.mean(wet**2))
+    wet *= np.sqrt(np.mean(clip.samples**2) / np.maximum(np.mean(wet**2), _SILENT))
     return replace(clip, samples=_unclipped(wet))
 
 
 def narrowband(clip: Clip) -> Clip:
     """Return the clip as a telephone's rate leaves it: 8 kHz, then upsampled again."""
-    low = soxr.resample(clip.samples, clip.rate_hz, 8000)
-    return replace(clip, samples=soxr.resample(low, 8000, clip.rate_hz).astype(np.float32))
+    low = resampled(clip.samples, clip.rate_hz, 8000)
+    return replace(clip, samples=resampled(low, 8000, clip.rate_hz))
 
 
 def telephone(clip: Clip, coding: Coding | Amr) -> Clip:
     """Return the clip at 8 kHz with a coding, as a call's recording would be handed over."""
-    low = soxr.resample(clip.samples, clip.rate_hz, 8000).astype(np.float32)
+    low = resampled(clip.samples, clip.rate_hz, 8000)
     return replace(clip, samples=low, rate_hz=8000, coding=coding)
 
 
@@ -109,13 +169,14 @@ def noisy(clip: Clip, snr_db: float) -> Clip:
     spectrum = np.fft.rfft(rng.standard_normal(len(clip.samples)))
     spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1.0))
     noise = np.fft.irfft(spectrum, len(clip.samples))
-    gain = np.sqrt(np.mean(clip.samples**2) / np.mean(noise**2)) * 10 ** (-snr_db / 20)
+    gain = np.sqrt(np.mean(clip.samples**2) / np.maximum(np.mean(noise**2), _SILENT))
+    gain *= 10 ** (-snr_db / 20)
     return replace(clip, samples=_unclipped(clip.samples + gain * noise))
 
 
 def overdriven(clip: Clip, over_db: float) -> Clip:
     """Return the clip clipped hard: its peak would be so far above full scale."""
-    gain = 10 ** (over_db / 20) / np.max(np.abs(clip.samples))
+    gain = 10 ** (over_db / 20) / np.maximum(np.max(np.abs(clip.samples)), _SILENT)
     return replace(clip, samples=np.clip(gain * clip.samples, -1.0, 1.0).astype(np.float32))
 
 
@@ -130,7 +191,7 @@ def compressed(clip: Clip, coding: Coding) -> Clip:
     return replace(clip, coding=coding)
 
 
-def _unclipped(samples: Floats) -> Samples:
+def _unclipped(samples: Floats) -> Float32Array:
     return (samples / max(1.0, float(np.max(np.abs(samples))))).astype(np.float32)
 
 
@@ -175,3 +236,17 @@ CONDITIONS: Mapping[str, Callable[[Clip], Clip]] = {
     **TELEPHONES,
 }
 """What can happen to a clip, by name: as recorded, eight things in wideband, the telephones."""
+
+LINES: Mapping[str, Callable[[Clip], Clip]] = {**CONDITIONS, **BAD_LINES}
+"""All of them."""
+
+
+def is_telephone(condition: str) -> bool:
+    """Whether a condition is a telephone, or a bad line."""
+    return condition in TELEPHONES or condition in BAD_LINES
+
+
+def is_available(condition: str) -> bool:
+    """Whether the installed codec libraries can make a condition."""
+    coding = getattr(LINES[condition], "keywords", {}).get("coding")
+    return coding is None or bool(coding.is_available)

@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks import degradations
-from benchmarks.corpora import Clip
-from benchmarks.degradations import CONDITIONS, HALL, OFFICE, TELEPHONES
 from voiceid.audio import AudioOptions, open_audio
+from voiceid.evaluation import degradations
+from voiceid.evaluation.degradations import CONDITIONS, HALL, OFFICE, TELEPHONES, Clip
 from voiceid.metrics import rank_correlation
 
 RATE_HZ = 16000
