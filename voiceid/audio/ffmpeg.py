@@ -34,12 +34,17 @@ _CONTAINERS = (
 )
 """Demuxers that hold their audio themselves."""
 
-_TIMED = frozenset({"mov", "matroska", "asf", "avi", "caf", "flv", "wav", "aiff", "tta", "wv"})
+_TIMED = frozenset(
+    {"mov", "matroska", "asf", "avi", "caf", "flv", "wav", "aiff", "tta", "wv", "flac", "ogg"}
+)
 """Containers that write their duration; for the others FFmpeg guesses from the bit rate."""
 
 _IO_BUFFER = 1 << 18
 _SHORTFALL_S = 1.0
 """Audio that ends so much before its container's duration was cut off."""
+
+_EXACT_SHORTFALL_S = 0.001
+"""The same in FLAC, which counts its samples."""
 
 _ERRORS = (
     av.FFmpegError,
@@ -156,8 +161,9 @@ class FFmpegDecoder:
                 hint="Copy or export the recording again, for example as wav.",
             )
         missing_s = (self.duration_hint_s or 0.0) - n_frames / self.sample_rate_hz
+        allowed_s = _EXACT_SHORTFALL_S if self._container.format.name == "flac" else _SHORTFALL_S
         damaged = self._bad_packets or self._media.failure is not None
-        self.truncated |= bool(damaged) or missing_s > _SHORTFALL_S
+        self.truncated |= bool(damaged) or missing_s > allowed_s
 
     def _decode(self) -> Generator[AudioFrame, None, None]:
         packets = self._container.demux(self._track)
