@@ -302,6 +302,13 @@ def test_embed_writes_a_file(clips: Path, run: Runner) -> None:
     ran = run("embed", "door.wav", "--format", "npy", "-o", "clip.npy")
     assert (ran.code, ran.out, ran.err) == (0, "", "wrote clip.npy\n")
     assert np.load("clip.npy").shape == (192,)
+    assert Path("clip.npy").stat().st_mode & 0o777 == 0o600, "a voice, for its owner alone"
+    Path("link.npy").symlink_to("clip.npy")
+    assert run("embed", "door.wav", "-o", "link.npy").code == 0
+    assert Path("link.npy").is_symlink()
+    assert Path("clip.npy").read_text().startswith("embeddings")
+    assert run("embed", "door.wav", "-o", "/dev/null").code == 0
+    assert Path("/dev/null").is_char_device()
     assert run("embed", "door.wav", "-o", "no/such/folder/x").code == 20
 
 
