@@ -651,6 +651,20 @@ def test_where_there_is_no_database_none_is_made_to_look_after_it(
     assert not (empty_home / "copy.sqlite3").exists()
 
 
+def test_an_upgrade_says_what_it_removed(empty_home: Path, run: Runner) -> None:
+    """0008 is a database that a program of before 0009 wrote, with a calibration in use."""
+    dump = Path(__file__).parents[1] / "unit" / "store" / "databases" / "0008.sql"
+    (empty_home / "data").mkdir()
+    with closing(sqlite3.connect(empty_home / "data" / "voiceid.sqlite3")) as connection:
+        connection.executescript(dump.read_text(encoding="utf-8"))
+    ran = run("database", "upgrade", "--json")
+    [removed] = ran.json["removed"]
+    assert removed.startswith("the upgrade of the database removed 1 calibration")
+    assert "`voiceid calibrate`" in removed
+    assert removed in ran.err
+    assert run("database", "upgrade", "--json").json["removed"] == []
+
+
 def test_a_database_that_is_none_is_an_error(home: Path, run: Runner) -> None:
     database = Path(run("database", "status", "--json").json["database"])
     database.write_bytes(b"this is not a database" * 100)
