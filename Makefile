@@ -2,7 +2,7 @@
 # make test    set up, then everything that CI checks
 # make wheel   build the wheel, and run the demo with it away from here
 # make bench   speed against peers, as ratios (on ../shared/corpora, else on the AMI cuts)
-# make torture kill -9 while galleries change, sixteen processes at once, damaged files: 15 minutes
+# make torture kill -9 while galleries change, sixteen processes at once, hostile files: 15 minutes
 # make mutate  a list of mistakes, made one by one: how many of them the tests notice; half an hour
 # make bench-gallery   galleries of millions: time, memory, and who is lost; 40 minutes
 # make docs    docs/reference.md, and the reference of the library in build/docs/index.html
@@ -40,8 +40,8 @@ bench: .venv/.installed data/ami/.complete models
 	$(BIN)/python -m benchmarks.bulk
 	$(BIN)/python -m benchmarks.metrics
 
-torture: .venv/.installed
-	@PYTHONPATH=.:tests:tests/unit/audio:tests/unit/models $(BIN)/python -m torture $(TORTURE)
+torture: .venv/.installed models
+	@PYTHONPATH=.:tests:tests/cli:tests/unit/audio:tests/unit/models $(BIN)/python -m torture $(TORTURE)
 
 mutate: data/ami/.complete models
 	@PYTHONPATH=.:tests $(BIN)/python -m mutation $(MUTATE)

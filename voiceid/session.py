@@ -88,6 +88,8 @@ class Session:
                 from voiceid.store import Store  # noqa: PLC0415
 
                 self._store = Store.open(self.database)
+                for sentence in self._store.removed:
+                    self.notify(sentence)
             return self._store
 
     @property

@@ -11,6 +11,7 @@ import io
 import itertools
 import json
 import os
+import re
 import resource
 import struct
 import sys
@@ -134,6 +135,104 @@ def wav_of_many_channels(folder: Path) -> Path:
     )
 
 
+def sound(container: str, codec: str) -> bytearray:
+    """A second of a tone in a file that FFmpeg wrote."""
+    import av
+    import numpy as np
+
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        track = output.add_stream(codec, rate=16_000)
+        track.layout = "mono"
+        pcm = (8000 * np.sin(np.arange(16_000) / 8)).astype(np.int16)[None]
+        frame = av.AudioFrame.from_ndarray(pcm, format="s16", layout="mono")
+        frame.sample_rate = 16_000
+        output.mux(track.encode(frame))
+        output.mux(track.encode(None))
+    return bytearray(file.getvalue())
+
+
+def forged(container: str, codec: str, magic: bytes, lie: bytes, skip: int = 0) -> Make:
+    """A file in which a number behind some bytes is another."""
+
+    def make(folder: Path) -> Path:
+        data = sound(container, codec)
+        at = data.index(magic) + len(magic) + skip
+        data[at : at + len(lie)] = lie
+        return written(folder / f"a.{container}", data)
+
+    return make
+
+
+def bomb(folder: Path) -> Path:
+    """An archive of NumPy's or PyTorch's form whose one member unpacks to 300 MB of zeros."""
+    import zipfile
+
+    with (
+        zipfile.ZipFile(folder / "a.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("archive/data.pkl", "w") as member,
+    ):
+        for _ in range(300):
+            member.write(bytes(1 << 20))
+    return folder / "a.npz"
+
+
+def other_program(folder: Path) -> Path:
+    """A database of another program, with a table of our name and a view that never ends."""
+    import sqlite3
+
+    path = folder / "places.sqlite"
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+    with contextlib.closing(sqlite3.connect(path)) as places:
+        places.execute("CREATE TABLE moz_places (id INTEGER PRIMARY KEY, url TEXT)")
+        places.execute(f"CREATE VIEW speakers AS {endless}")
+        places.execute("INSERT INTO moz_places (url) VALUES ('https://example.org')")
+        places.commit()
+    return path
+
+
+def its_home(folder: Path) -> Path:
+    """A home whose database is that of another program."""
+    (folder / "home" / "data").mkdir(parents=True)
+    other_program(folder).rename(folder / "home" / "data" / "voiceid.sqlite3")
+    return folder / "home"
+
+
+def outside(path: Path) -> Path:
+    """A network whose weights are said to be in a file elsewhere."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = numpy_helper.from_array(np.ones((80, 80), "f4"), "w")
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    for key, value in {"location": "../../../../etc/passwd", "length": "25600"}.items():
+        weights.external_data.add(key=key, value=value)
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("MatMul", ["mean", "w"], ["y"]),
+    ]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", "T", 80])]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 80])]
+    graph = helper.make_graph(nodes, "outside", inputs, outputs, [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    return written(path, model.SerializeToString())
+
+
+def lowered(folder: Path) -> Path:
+    """Models among which a card lowers the thresholds of a shipped name."""
+    shipped = Path(__file__).parents[2] / "models" / "campplus.toml"
+    (folder / "models").mkdir()
+    text = re.sub(r"(?m)^(threshold\w* = ).*$", r"\g<1>-1.0", shipped.read_text())
+    written(folder / "models" / "campplus.toml", text.encode() + b"\n# mine\n")
+    return folder / "models"
+
+
+def playlist(text: str) -> Make:
+    return lambda folder: written(folder / "a.wav", text.encode())
+
+
 def _header(length: int) -> bytes:
     return b"\x93NUMPY\x02\x00" + struct.pack("<I", length)
 
@@ -188,6 +287,7 @@ VECTORS = IMPORT + " --space {space} --net-speech-s 3"
 PULL = "models pull campplus --from {}"
 ADD = "models add {} --frontend kaldi-fbank-80 --framework wespeaker"
 RESTORE = "database restore {} --yes"
+EMBED = "embed {}"
 LIST, ROW = "268,435,456 bytes", "262,144 characters"
 
 CASES: dict[str, tuple[Make, str, int, str]] = {
@@ -241,6 +341,39 @@ CASES: dict[str, tuple[Make, str, int, str]] = {
     "backup: a pipe": (pipe, RESTORE, 50, "a pipe"),
     "backup: holes": (backup, RESTORE, 50, "100 times the bytes"),
     "audio: channels": (wav_of_many_channels, "embed {}", 25, "samples a second"),
+    "audio: a playlist": (playlist("#EXTM3U\nfile:///etc/passwd\n"), EMBED, 24, "a playlist"),
+    "audio: another": (playlist("ffconcat version 1.0\nfile /etc/passwd"), EMBED, 24, "a playlist"),
+    "audio: a session": (playlist("v=0\nm=audio 5004 RTP/AVP 0\n"), EMBED, 24, "network streams"),
+    "audio: a document": (playlist("<?xml version='1.0'?><playlist/>"), EMBED, 24, "XML"),
+    "audio: samples": (forged("ipod", "aac", b"stsz", b"\xff" * 4, 8), EMBED, 24, "decoded"),
+    "audio: a time scale": (
+        forged("ipod", "aac", b"mdhd", b"\x7f\xff\xff\xff", 12),
+        *(EMBED, 27, "0.00 s"),
+    ),
+    "audio: an element": (
+        forged("matroska", "pcm_s16le", b"\x16T\xaek", b"\x01" + b"\xff" * 6 + b"\xfe"),
+        *(EMBED, 27, "0.00 s"),
+    ),
+    "audio: a length": (forged("flac", "flac", b"fLaC", b"\xff" * 5, 17), EMBED, 25, "3600 s"),
+    "audio: a rate": (
+        forged("wav", "pcm_s16le", b"fmt ", b"\xff\xff\xff\x7f", 8),
+        *(EMBED, 26, "2147483647 Hz"),
+    ),
+    "audio: 65,535 channels": (
+        forged("wav", "pcm_s16le", b"fmt ", b"\xff\xff", 6),
+        *(EMBED, 24, "cannot be decoded"),
+    ),
+    "audio: chunks of nothing": (
+        holes(1 << 29, b"RIFF\xff\xff\xff\xffWAVE"),
+        *(EMBED, 24, "cannot be decoded"),
+    ),
+    "import: an archive": (bomb, IMPORT, 55, "is not JSON"),
+    "checkpoint: an archive": (bomb, "models pull ge2e --from {}", 34, "was pinned"),
+    "network: an archive": (bomb, ADD, 35, "not an ONNX file"),
+    "network: weights elsewhere": (lambda f: outside(f / "a.onnx"), ADD, 35, "another file"),
+    "a card that lowers thresholds": (lowered, "models list", 21, "must be 0.1 to 1"),
+    "backup: another program's": (other_program, RESTORE, 50, "of another program"),
+    "database: another program's": (its_home, "--home {} speakers list", 50, "of another program"),
 }
 
 

@@ -302,6 +302,13 @@ def test_embed_writes_a_file(clips: Path, run: Runner) -> None:
     ran = run("embed", "door.wav", "--format", "npy", "-o", "clip.npy")
     assert (ran.code, ran.out, ran.err) == (0, "", "wrote clip.npy\n")
     assert np.load("clip.npy").shape == (192,)
+    assert Path("clip.npy").stat().st_mode & 0o777 == 0o600, "a voice, for its owner alone"
+    Path("link.npy").symlink_to("clip.npy")
+    assert run("embed", "door.wav", "-o", "link.npy").code == 0
+    assert Path("link.npy").is_symlink()
+    assert Path("clip.npy").read_text().startswith("embeddings")
+    assert run("embed", "door.wav", "-o", "/dev/null").code == 0
+    assert Path("/dev/null").is_char_device()
     assert run("embed", "door.wav", "-o", "no/such/folder/x").code == 20
 
 
@@ -642,6 +649,20 @@ def test_where_there_is_no_database_none_is_made_to_look_after_it(
     assert run("database", "backup", "copy.sqlite3").code == 50
     assert not (empty_home / "data").exists()
     assert not (empty_home / "copy.sqlite3").exists()
+
+
+def test_an_upgrade_says_what_it_removed(empty_home: Path, run: Runner) -> None:
+    """0008 is a database that a program of before 0009 wrote, with a calibration in use."""
+    dump = Path(__file__).parents[1] / "unit" / "store" / "databases" / "0008.sql"
+    (empty_home / "data").mkdir()
+    with closing(sqlite3.connect(empty_home / "data" / "voiceid.sqlite3")) as connection:
+        connection.executescript(dump.read_text(encoding="utf-8"))
+    ran = run("database", "upgrade", "--json")
+    [removed] = ran.json["removed"]
+    assert removed.startswith("the upgrade of the database removed 1 calibration")
+    assert "`voiceid calibrate`" in removed
+    assert removed in ran.err
+    assert run("database", "upgrade", "--json").json["removed"] == []
 
 
 def test_a_database_that_is_none_is_an_error(home: Path, run: Runner) -> None:

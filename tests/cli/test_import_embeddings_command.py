@@ -29,7 +29,7 @@ def test_who_was_imported_is_recognised_by_voice(
     done = run("speakers", "import", vectors, *given, "--group", "guests", "--json")
     assert (done.code, done.json) == (
         *(0,),
-        {"file": str(vectors), "new_speakers": 2, "samples": 2},
+        {"file": str(vectors), "new_speakers": 2, "samples": 2, "expired": 0},
     )
     found = run("identify", ami.cut("carol-2", home / "door.wav"), "--group", "guests", "--json")
     assert found.json["candidates"][0]["speaker"]["name"] == "Carol"

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from torture.crashes import crash
 from torture.crowd import Crowd, crowd
 from torture.fuzz import fuzz
+from torture.hostility import meet
 from torture.mixtures import mix
 from torture.rebuilds import crash_rebuilds
 from torture.tally import Tally
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="of sixteen processes at once")
     parser.add_argument("--mixtures", type=float, default=60.0, help="seconds of mixed voices")
     parser.add_argument("--fuzz", type=float, default=60.0, help="seconds of damaged files")
+    parser.add_argument("--hostile", type=int, default=3, help="rounds of all hostile files")
     parser.add_argument("--seed", type=int, default=int(time.time()), help="of all that is random")
     said = parser.parse_args()
     warm_up()
@@ -44,6 +46,7 @@ def main() -> int:
         "crowd": lambda: crowd(said.seconds, said.seed),
         "mixtures": lambda: mix(said.mixtures, said.seed),
         "fuzz": lambda: fuzz(said.fuzz, said.seed),
+        "hostile": lambda: meet(said.hostile, said.seed),
     }
     return int(sum(_ran(part, run) for part, run in parts.items()) > 0)
 

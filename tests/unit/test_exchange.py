@@ -434,6 +434,20 @@ def test_what_is_wrong_is_named(
     assert contents(target) == []
 
 
+def test_new_speakers_whose_expiry_is_past_are_counted(target: Store, file: Path) -> None:
+    for year, n_expired in ((2999, 0), (2020, 1)):
+        lines = parsed(file)
+        for line in lines:
+            if line.get("speaker", {}).get("expires_at"):  # one has one
+                line["speaker"]["expires_at"] = f"{year}-01-01T00:00:00+00:00"
+        file.write_bytes(sealed(lines))
+        with target.write() as writer:
+            for speaker in writer.speakers.all():
+                writer.speakers.remove(speaker.id)
+        assert read(target, file).expired == n_expired
+    assert read(target, file, append=True).expired == 0, "of those who are new"
+
+
 def test_a_disabled_speaker_does_not_come_back_enabled(target: Store, file: Path) -> None:
     lines = parsed(file)
     lines[1]["speaker"]["disabled"] = "no"  # anything but false bars

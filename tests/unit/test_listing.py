@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -55,6 +55,20 @@ def test_an_unknown_column_is_said_once_with_the_way_out(tmp_path: Path) -> None
     assert refused.value.message.count("department") == 2
     assert "line 2: unknown column 'department': call it 'meta.department'" in str(refused.value)
     assert "or leave it out" in str(refused.value)
+
+
+def test_expiries_that_are_past_are_said_by_their_lines(tmp_path: Path) -> None:
+    today, said = datetime.now(UTC).date(), list[str]()
+    days = [today - timedelta(days=1), today, "2999-01-31", "2020-01-31T08:00", ""]
+    lines = ["name,path,expires", *(f"p{n},{n}.wav,{day}" for n, day in enumerate(days))]
+    assert len(read_manifest(write(tmp_path, "\n".join(lines)), said.append)) == 5
+    [warning] = said
+    assert warning.splitlines()[1:] == [
+        f"  line 2: p0, {days[0]}",
+        "  line 5: p3, 2020-01-31T08:00",
+    ]
+    read_manifest(write(tmp_path, "\n".join([lines[0], *lines[2:4]])), said.append)
+    assert len(said) == 1
 
 
 def test_a_column_that_is_missing_is_said_once(tmp_path: Path) -> None:

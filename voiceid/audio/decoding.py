@@ -8,7 +8,7 @@ from voiceid.audio.chain import Chain
 from voiceid.audio.decoder import Decoder, require_track
 from voiceid.audio.headerless import Headerless, headerless
 from voiceid.audio.media import AudioOptions, Media
-from voiceid.audio.parts import layout_of
+from voiceid.audio.parts import Part, layout_of
 from voiceid.errors import AudioUnreadable
 
 BLOCK_VALUES = 1 << 18
@@ -24,7 +24,7 @@ def open_decoder(media: Media, options: AudioOptions, block_values: int = BLOCK_
     if raw is not None:
         return _required(_open_headerless(media, raw, options, block_values), media)
     layout = layout_of(media)
-    if not layout.is_plain:
+    if layout.parts != (Part(0, media.size),):
         parts = [media.part(*part) for part in layout.parts]
         first = _open_part(parts[0], options, block_values)
         if first is not None:

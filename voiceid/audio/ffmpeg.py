@@ -7,6 +7,7 @@ other (no protocol is allowed) and may use the containers below only.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from itertools import chain
@@ -34,12 +35,18 @@ _CONTAINERS = (
 )
 """Demuxers that hold their audio themselves."""
 
-_TIMED = frozenset({"mov", "matroska", "asf", "avi", "caf", "flv", "wav", "aiff", "tta", "wv"})
+_TIMED = frozenset(
+    {"mov", "matroska", "asf", "avi", "caf", "flv", "wav", "aiff", "tta", "wv", "flac", "ogg"}
+)
 """Containers that write their duration; for the others FFmpeg guesses from the bit rate."""
 
 _IO_BUFFER = 1 << 18
+_MAX_SEEKS = 500_000
 _SHORTFALL_S = 1.0
 """Audio that ends so much before its container's duration was cut off."""
+
+_EXACT_SHORTFALL_S = 0.001
+"""The same in FLAC, which counts its samples."""
 
 _ERRORS = (
     av.FFmpegError,
@@ -97,7 +104,7 @@ class FFmpegDecoder:
         media.seek(0)
         try:
             container = av.open(
-                media,
+                _Bounded(media),
                 mode="r",
                 format=None if raw is None else raw.demuxer,
                 options={
@@ -156,8 +163,9 @@ class FFmpegDecoder:
                 hint="Copy or export the recording again, for example as wav.",
             )
         missing_s = (self.duration_hint_s or 0.0) - n_frames / self.sample_rate_hz
+        allowed_s = _EXACT_SHORTFALL_S if self._container.format.name == "flac" else _SHORTFALL_S
         damaged = self._bad_packets or self._media.failure is not None
-        self.truncated |= bool(damaged) or missing_s > _SHORTFALL_S
+        self.truncated |= bool(damaged) or missing_s > allowed_s
 
     def _decode(self) -> Generator[AudioFrame, None, None]:
         packets = self._container.demux(self._track)
@@ -195,6 +203,24 @@ class FFmpegDecoder:
                 yield from converter.resample(frame)
         if converter is not None:
             yield from converter.resample(None)
+
+
+class _Bounded:
+    """A source that ends after more seeks than a recording needs: each chunk of no bytes is one."""
+
+    def __init__(self, media: Media) -> None:
+        self._media = media
+        self._seeks_left = _MAX_SEEKS
+
+    def read(self, n: int) -> bytes:
+        return self._media.read(n) if self._seeks_left else b""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._seeks_left = max(0, self._seeks_left - 1)
+        return self._media.seek(offset, whence) if self._seeks_left else self._media.tell()
+
+    def tell(self) -> int:
+        return self._media.tell()
 
 
 def _kind(frame: AudioFrame) -> tuple[str, str, int]:

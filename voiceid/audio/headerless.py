@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from types import MappingProxyType
 
+from voiceid.audio.containers import is_container
+from voiceid.audio.heads import HEAD_BYTES
 from voiceid.audio.media import AudioOptions, Media
-from voiceid.audio.mpeg import is_mp3
-from voiceid.audio.parts import HEAD_BYTES, is_container
+from voiceid.audio.mpeg import MP3_HEAD_BYTES, is_mp3
 from voiceid.errors import ConfigError
 
 
@@ -83,6 +84,6 @@ def headerless(media: Media, options: AudioOptions) -> Headerless | None:
             f"{name!r} is no format of recordings without a header",
             hint=f"There are {', '.join(FORMATS)}.",
         )
-    if is_container(media.head(HEAD_BYTES)) or is_mp3(media):
+    if is_container(media.head(HEAD_BYTES)) or is_mp3(media.head(MP3_HEAD_BYTES)):
         return None
     return FORMATS[ENDINGS[name]]

@@ -39,7 +39,10 @@ def status_command(console: Console) -> int:
 def upgrade_command(console: Console) -> int:
     """Bring the database to this program's schema; a newer one is refused, untouched."""
     with open_voiceid(console) as vid:
-        _tell(vid.database.upgrade(), vid.database.location, console)
+        upgraded = vid.database.upgrade()
+        _tell(upgraded, vid.database.location, console)
+    for sentence in upgraded.removed:
+        console.warn(sentence)
     return exit_codes.DONE
 
 
@@ -163,4 +166,4 @@ def _tell(status: SchemaStatus, database: Path | DatabaseUrl, console: Console) 
     facts = {"current": status.current, "head": status.head, "state": str(status.state)}
     shown = {key: "-" if value is None else value for key, value in facts.items()}
     text = fields({"database": str(database), **shown})
-    console.answer({"database": str(database), **facts}, text)
+    console.answer({"database": str(database), **facts, "removed": list(status.removed)}, text)

@@ -17,6 +17,7 @@ from voiceid.cli.options import audio_argument, leaf
 from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import json_line
 from voiceid.errors import VoiceIDError
+from voiceid.whole_files import whole_file
 
 if TYPE_CHECKING:
     from voiceid.domain import Embedding
@@ -84,8 +85,13 @@ def _rendered(embedding: Embedding, form: str) -> bytes:
 
 
 def _save(path: Path, data: bytes) -> None:
+    """Write a file for its owner alone (0600), whole; or into a pipe or a device that is there."""
     try:
-        path.write_bytes(data)
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
+        with whole_file(path.resolve()) as file:
+            file.write(data)
     except OSError as error:
         raise VoiceIDError(
             f"{path} could not be written: {error.strerror}",

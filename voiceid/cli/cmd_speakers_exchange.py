@@ -100,7 +100,15 @@ def import_command(
         else:
             done = vid.speakers.import_file(file, append=append, trust=trust)
     samples = counted(done.samples, "sample")
+    if done.expired:
+        number = counted(done.expired, "new speaker")
+        console.warn(f"{number} with an expiry that is past: never accepted (speakers list)")
     return console.answer(
-        {"file": str(file), "new_speakers": done.speakers, "samples": done.samples},
+        {
+            "file": str(file),
+            "new_speakers": done.speakers,
+            "samples": done.samples,
+            "expired": done.expired,
+        },
         f"imported  {counted(done.speakers, 'new speaker')}, {samples} from {file}",
     )

@@ -6,9 +6,9 @@ one person, in whatever order they come.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +37,21 @@ class _Entry:
         return Person(self.name, tuple(self.sources), tuple(self.labels), details)
 
 
-def read_manifest(path: Path) -> list[Person]:
+def read_manifest(path: Path, warn: Callable[[str], None] = lambda _: None) -> list[Person]:
     """Return the people of a list, in the order in which their names first come.
+
+    ``warn`` is called once with the lines whose expiry is past, if there are any.
 
     Raises ManifestInvalid with every line that is wrong, or that contradicts another.
     """
     entries: dict[str, _Entry] = {}
-    problems = Problems()
+    problems, past = Problems(), Problems()
     try:
         for number, row in labelled_rows(path, problems):
             try:
-                _take(row, path.parent, entries)
+                details = _take(row, path.parent, entries)
+                if details.expires_at is not None and details.expires_at <= datetime.now(UTC):
+                    past.append(f"line {number}: {text_in(row, 'name')}, {text_in(row, 'expires')}")
             except (ValueError, SpeakerNameInvalid, SpeakerDetailInvalid) as error:
                 problems.append(f"line {number}: {error}")
     except (OSError, ValueError) as error:
@@ -60,11 +64,16 @@ def read_manifest(path: Path) -> list[Person]:
         )
     if not entries:
         raise ManifestInvalid(f"the list {path} is empty", hint=FORM)
+    if past:
+        warn(f"the list {path} has expiries that are past: never accepted are\n  {past}")
     return [entry.person() for entry in entries.values()]
 
 
-def _take(row: Mapping[str, Any], folder: Path, entries: dict[str, _Entry]) -> None:
-    """Add a line to what is known; raises ValueError and the errors of names and details."""
+def _take(row: Mapping[str, Any], folder: Path, entries: dict[str, _Entry]) -> SpeakerDetails:
+    """Add a line to what is known, and return its details.
+
+    Raises ValueError and the errors of names and details.
+    """
     name = speaker_name(text_in(row, "name"))
     expires = text_in(row, "expires")
     details = SpeakerDetails(
@@ -77,6 +86,7 @@ def _take(row: Mapping[str, Any], folder: Path, entries: dict[str, _Entry]) -> N
     _merge(entry, details)
     entry.sources.append(str(folder / text_in(row, "path")))
     entry.labels.append(label and tag("label", label))
+    return details
 
 
 def _merge(entry: _Entry, details: SpeakerDetails) -> None:

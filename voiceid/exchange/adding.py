@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,13 +37,20 @@ class Exchanged:
     ----------
     speakers, samples : int
         In the file; of an import, those that are new in the gallery.
+    expired : int
+        Of an import, new speakers whose expiry is past: they are never accepted.
     """
 
     speakers: int
     samples: int
+    expired: int = 0
 
     def __add__(self, other: Exchanged) -> Exchanged:
-        return Exchanged(self.speakers + other.speakers, self.samples + other.samples)
+        return Exchanged(
+            self.speakers + other.speakers,
+            self.samples + other.samples,
+            self.expired + other.expired,
+        )
 
 
 def is_sha256(value: object) -> bool:
@@ -74,7 +82,7 @@ def add(
     once = len(set(speakers.pcm_sha256)) == len(speakers.pcm_sha256)
     if not holders and not owners_of and once and len(first) == len(keys):
         writer.bulk.add(space, speakers)
-        return Exchanged(len(keys), len(speakers.owners))
+        return Exchanged(len(keys), len(speakers.owners), _n_expired(speakers))
     fresh = _fresh(writer, space, speakers, keys, holders, owners_of)
     new, there = [], dict[str, list[NewSample]]()
     for row in fresh:
@@ -88,7 +96,12 @@ def add(
     added = _chosen(speakers, [first[keys[speakers.owners[row]]] for row in new], new)
     if new:
         writer.bulk.add(space, added)
-    return Exchanged(len(added.names), len(fresh))
+    return Exchanged(len(added.names), len(fresh), _n_expired(added))
+
+
+def _n_expired(speakers: NewSpeakers) -> int:
+    now = datetime.now(UTC)
+    return sum(d.expires_at is not None and d.expires_at <= now for d in speakers.details)
 
 
 def _require_free(

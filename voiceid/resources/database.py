@@ -37,13 +37,13 @@ class Database:
         return upgrade.status(self.location)
 
     def upgrade(self) -> SchemaStatus:
-        """Bring it to this program's schema; raises SchemaTooNew."""
+        """Bring it to this program's schema, and say what that removed; raises SchemaTooNew."""
         from voiceid.store import upgrade  # noqa: PLC0415 - for this alone
 
         with self._session.recorded(ChangeKind.UPGRADE) as record:
-            upgrade.upgrade(self.location)
+            upgraded = upgrade.upgrade(self.location)
             record()
-        return self.status()
+        return upgraded
 
     def check(self) -> list[str]:
         """Return everything that is wrong with it, each in a sentence."""

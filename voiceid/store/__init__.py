@@ -34,9 +34,13 @@ class Store:
     SQLite forbids to carry it across a fork: a process that forks opens its store in the child.
     """
 
-    def __init__(self, engine: Engine, path: Path | DatabaseUrl) -> None:
+    def __init__(
+        self, engine: Engine, path: Path | DatabaseUrl, removed: tuple[str, ...] = ()
+    ) -> None:
         self._engine = engine
         self.path = path
+        self.removed = removed
+        """What the upgrade of this opening removed that an operator had made, in sentences."""
 
     @classmethod
     def open(cls, path: Path | DatabaseUrl, options: StoreOptions | None = None) -> Store:
@@ -53,8 +57,8 @@ class Store:
                 f"{path} has schema {schema.current}, and this voiceid needs {schema.head}"
             )
         if schema.state is not upgrade.SchemaState.CURRENT:
-            upgrade.upgrade(path, options.busy_timeout_ms)
-        return cls(make_engine(path, options.busy_timeout_ms), path)
+            schema = upgrade.upgrade(path, options.busy_timeout_ms)
+        return cls(make_engine(path, options.busy_timeout_ms), path, schema.removed)
 
     def close(self) -> None:
         """Close all connections; the last process to do so folds the log into the file."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 import enum
 import sqlite3
 import threading
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaTooNew, StoreBusy, StoreError
@@ -64,11 +65,15 @@ class SchemaStatus:
         The database's revision; None when there is no database.
     head : str
         This program's revision.
+    removed : tuple of str
+        Of an upgrade: what it removed that an operator had made, and what is to be done, in
+        sentences.
     """
 
     current: str | None
     head: str
     state: SchemaState
+    removed: tuple[str, ...] = ()
 
 
 def migrations_folder() -> Path:
@@ -139,10 +144,40 @@ def upgrade(path: Path | DatabaseUrl, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS
             saved = path.with_name(f"{path.name}.before-{SCHEMA_HEAD}")
             with whole_file(saved) as unfinished, closing(sqlite3.connect(path)) as old:
                 copy_pages(old, unfinished)
+        made = _made(connection)
         run_migrations(connection)
+        removed = tuple(_removals(made, _made(connection)))
         if isinstance(path, Path):
             _require_whole(connection, path)
-    return status(path, busy_timeout_ms)
+    return replace(status(path, busy_timeout_ms), removed=removed)
+
+
+_MADE = {
+    "calibrations": (
+        "calibration",
+        "Until `voiceid calibrate` has measured again, the thresholds of the model's card decide.",
+    ),
+    "adaptations": ("adaptation", "`voiceid adapt` learns one again."),
+    "cohorts": ("cohort", "Scores are not normalised any more; nothing is to be done."),
+}
+"""Tables of what an operator makes by a command and a migration may delete."""
+
+
+def _made(connection: Connection) -> dict[str, int]:
+    """Return how many rows each of those tables has."""
+    there = set(inspect(connection).get_table_names()) & _MADE.keys()
+    return {
+        name: connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one()  # noqa: S608
+        for name in there
+    }
+
+
+def _removals(before: dict[str, int], after: dict[str, int]) -> Iterator[str]:
+    for name, (word, advice) in _MADE.items():
+        n_removed = before.get(name, 0) - after.get(name, 0)
+        if n_removed > 0:
+            what = f"1 {word}" if n_removed == 1 else f"{n_removed} {word}s"
+            yield f"the upgrade of the database removed {what}, which no longer fit. {advice}"
 
 
 def run_migrations(connection: Connection, target: str = "head") -> None:

@@ -43,11 +43,12 @@ def encode_ffmpeg(
     rate: int = RATE,
     *,
     muxer: dict[str, str] | None = None,
+    file: io.BytesIO | None = None,
     **encoder: str,
 ) -> bytes:
     """Encode (n,) or (n, 2) samples of that rate through FFmpeg, with options of its parts."""
     channels = samples.reshape(len(samples), -1)
-    file = io.BytesIO()
+    file = io.BytesIO() if file is None else file
     with av.open(file, "w", format=container, options=muxer or {}) as output:
         track = output.add_stream(codec, rate=rate, options=encoder)
         track.layout = "mono" if channels.shape[1] == 1 else "stereo"

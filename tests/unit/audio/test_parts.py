@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import time
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -90,6 +93,117 @@ def test_what_cannot_be_decoded_behind_the_sound_is_said() -> None:
     at = too_small.index(b"data")
     too_small[at + 4 : at + 8] = (RATE).to_bytes(4, "little")  # half a second of two
     assert decoded(bytes(too_small))[1].unheard["unheard_data"] == "48000 bytes behind the sound"
+
+
+OTHERS: dict[str, Callable[[], bytes]] = {
+    **{name: partial(clip, name, 1.0, RATE) for name in ("WAV", "FLAC", "OGG", "mkv", "wavpack")},
+    **{name: partial(clip, name, 1.0, 44_100) for name in ("m4a", "flv", "wma")},
+    "mp3": partial(clip, "mp3", 1.0, 48_000),
+    "bare mp3": lambda: encode_ffmpeg(
+        melody(1.0), "mp3", "libmp3lame", muxer={"id3v2_version": "0", "write_xing": "0"}
+    ),
+    "adts": lambda: encode_ffmpeg(melody(1.0), "adts", "aac"),
+    "streamed wav": lambda: streamed("wav", "pcm_s16le"),
+    "streamed webm": lambda: streamed("webm", "libopus", 48_000),
+    "streamed flac": lambda: streamed("flac", "flac"),
+}
+NAMELESS = {"bare mp3", "adts"}
+LOOKED_THROUGH = {"flv", "streamed wav", "streamed flac"}
+"""They do not state an end: what names itself is found in them, and nothing else."""
+
+
+@pytest.fixture(scope="module")
+def others() -> dict[str, bytes]:
+    return {name: make() for name, make in OTHERS.items()}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_file_of_any_kind_is_heard_behind_any_other(name: str, others: dict[str, bytes]) -> None:
+    tags = b"TAG" + b"x" * 125 + bytes(512)
+    unknown = NAMELESS if name in LOOKED_THROUGH else set()
+    for number, behind in enumerate(others.keys() - unknown):
+        between = tags if number % 2 else b""
+        heard, stream = decoded(others[name] + between + others[behind])
+        assert len(heard) > 1.85 * RATE, behind
+        assert (stream.truncated, stream.unheard) == (False, {}), behind
+
+
+@pytest.mark.parametrize("name", OTHERS.keys() - LOOKED_THROUGH)
+def test_what_is_no_sound_behind_a_file_is_said(name: str, others: dict[str, bytes]) -> None:
+    noise = np.random.default_rng(3).bytes(40_000)
+    heard, stream = decoded(others[name] + noise)
+    assert len(heard) > 0.95 * RATE
+    assert 39_000 < int(stream.unheard["unheard_data"].split()[0]) <= 40_000
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_tails_that_programs_write_are_no_loss(name: str, others: dict[str, bytes]) -> None:
+    for tail in TAILS:
+        stream = decoded(others[name] + tail)[1]
+        assert (stream.truncated, stream.unheard) == (False, {}), tail[:16]
+
+
+def _ape(*, header: bool) -> bytes:
+    item = (5).to_bytes(4, "little") + bytes(4) + b"Title\0voice"
+    facts = (2000).to_bytes(4, "little") + (32 + len(item)).to_bytes(4, "little") + b"\1\0\0\0"
+    ends = [b"APETAGEX" + facts + bytes([0, 0, 0, flag]) + bytes(8) for flag in (0xA0, 0x80)]
+    return (ends[0] if header else b"") + item + ends[1]
+
+
+_ID3V1 = b"TAG" + b"x" * 125
+_LYRICS = b"LYRICSBEGIN" + b"LYR00005voice000024LYRICS200"
+TAILS = [
+    *(_ID3V1, _ape(header=True), _ape(header=True) + _ID3V1, _LYRICS + _ID3V1, bytes(70_000)),
+    b"TAG+" + b"x" * 223 + _ID3V1,
+    b"ID3\x04\x00\x10\x00\x00\x02\x00" + bytes(256) + b"3DI\x04\x00\x10\x00\x00\x02\x00",
+]
+
+
+class Pipe(io.BytesIO):
+    """What an encoder writes into and cannot go back in."""
+
+    def seekable(self) -> bool:
+        return False
+
+    seek = None  # type: ignore[assignment]
+
+
+def streamed(container: str, codec: str, rate: int = RATE, seconds: float = 1.0) -> bytes:
+    return encode_ffmpeg(melody(seconds, rate), container, codec, rate, file=Pipe())
+
+
+def test_bytes_that_are_damaged_in_the_middle_end_no_file() -> None:
+    for name in ("OGG", "FLAC", "mp3", "wavpack", "ogg flac", "webm", "adts", "streamed webm"):
+        if name == "adts":
+            data = bytearray(encode_ffmpeg(melody(5.0), "adts", "aac"))
+        elif name == "streamed webm":
+            data = bytearray(streamed("webm", "libopus", 48_000, 5.0))
+        else:
+            data = bytearray(clip(name, 5.0, 48_000))
+        middle = len(data) // 2
+        data[middle : middle + 60] = bytes(range(100, 160))
+        stream = decoded(bytes(data))[1]
+        assert stream.duration_s > (2.5 if name == "webm" else 3.9), name
+        assert stream.unheard == {}, name
+        # A streamed file does not say how long it is; FFmpeg repairs an MP3 without a word.
+        assert stream.truncated or stream.duration_s > 4.9 or name == "streamed webm", name
+
+
+def test_files_within_a_file_are_no_files_behind_it() -> None:
+    """Covers, attachments, and the head of the WAV that `flac --keep-foreign-metadata` keeps."""
+    flac, wav = clip("FLAC", 1.0, RATE), clip("WAV", 1.0, RATE)
+    kept = b"riff" + wav[:44] + clip("OGG", 0.5, RATE)
+    block = b"\x02" + len(kept).to_bytes(3, "big") + kept
+    cover = b"ID3\x03\x00\x00" + bytes([0, 0, len(kept) >> 7, len(kept) & 127]) + kept
+    for data in (
+        flac[:42] + block + flac[42:],
+        cover + clip("mp3", 1.0, RATE),
+        cover + flac,
+        cover + encode_ffmpeg(melody(1.0), "adts", "aac"),
+    ):
+        heard, stream = decoded(data)
+        assert len(heard) == pytest.approx(RATE, abs=0.15 * RATE)
+        assert (stream.truncated, stream.unheard) == (False, {})
 
 
 def test_metadata_behind_the_sound_is_not_missed() -> None:

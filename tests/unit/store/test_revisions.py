@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -15,8 +16,10 @@ from alembic.runtime.migration import MigrationContext
 from random_voices import OTHER_SPACE, SPACE
 from sqlalchemy import create_engine
 
+from voiceid import VoiceID
 from voiceid.decision.embeddings import centroid
 from voiceid.decision.transforms import Transform
+from voiceid.session import DATABASE_NAME
 from voiceid.store import Store, maintenance, upgrade
 from voiceid.store.upgrade import SCHEMA_HEAD, SchemaState
 
@@ -295,6 +298,28 @@ def test_0008_keeps_every_row_and_can_be_taken_back_with_an_erasure_pending(tmp_
         names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
     assert "erasures" not in names
     assert upgrade.upgrade(path).state is SchemaState.CURRENT
+
+
+def test_an_upgrade_says_once_what_it_removed_that_an_operator_had_made(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for revision, removed in (
+        ("0005", ["2 calibrations", "1 cohort"]),
+        ("0008", ["1 calibration"]),
+    ):
+        data.mkdir()
+        restored(revision, data).rename(data / DATABASE_NAME)
+        said: list[str] = []
+        for _ in range(2):  # the second finds it current
+            with VoiceID.open(data, home=tmp_path, notify=said.append) as vid:
+                assert vid.speakers.count()
+                assert vid.database.upgrade().removed == ()
+        assert len(said) == len(removed)
+        assert all(what in sentence for what, sentence in zip(removed, said, strict=True))
+        assert "`voiceid calibrate`" in said[0]
+        restored(revision, data).rename(data / DATABASE_NAME)
+        with VoiceID.open(data, home=tmp_path) as vid:
+            assert vid.database.upgrade().removed == tuple(said)
+        shutil.rmtree(data)
 
 
 @pytest.fixture

@@ -1,0 +1,355 @@
+"""Where a file of each kind ends: by sizes that it states, by its frames, or by the next file."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from voiceid.audio.flac import flac_end
+from voiceid.audio.heads import (
+    HEAD_BYTES,
+    MAX_GAPS,
+    MAX_STEPS,
+    SCAN_BYTES,
+    bytes_at,
+    find,
+    next_head,
+)
+from voiceid.audio.matroska import matroska_end
+from voiceid.audio.media import Media
+from voiceid.audio.mpeg import frames_end
+from voiceid.audio.tags import tags_end
+
+_MAX_CHUNKS = 100_000
+"""A file of more is made to keep readers busy; what follows is said to be unheard."""
+
+_PLACEHOLDER_FROM = 0x7FFF_F000
+"""A size from here on is what programs write that cannot go back to the header."""
+
+_ROUND_FROM, _ROUND_STEP, _ROUND_WITHIN = 10**9, 10**6, 64
+"""So is a round number of bytes, e.g. 2000000000, or that and a header: one real size in 8000."""
+
+
+class End(NamedTuple):
+    """Where a file ends.
+
+    - `at`: the byte behind it; beyond the source where it is cut.
+    - `is_cut`: whether it ends before its own structure does.
+    - `has_placeholder`: whether its size is not one, but says "not known".
+    - `head`: what is to be read in place of its first bytes.
+    """
+
+    at: int
+    is_cut: bool = False
+    has_placeholder: bool = False
+    head: bytes = b""
+
+
+Walk = Callable[[Media, int], End]
+
+
+def walk_of(head: bytes) -> Walk | None:
+    """Return what finds the end of a file that begins with these bytes, None if none does."""
+    return next((walk for pattern, walk in _KINDS if pattern.match(head)), None)
+
+
+def is_container(head: bytes) -> bool:
+    """Return whether bytes begin like a file that names its own format."""
+    walk = walk_of(head)
+    return (walk is not None and walk is not _mpeg) or head.startswith(_OTHER_MAGIC)
+
+
+def to_the_end(media: Media, _: int) -> End:
+    """Return the end of the source, for a file of a kind that is not looked into."""
+    return End(media.size)
+
+
+def _is_placeholder(size: int) -> bool:
+    off = min(size % _ROUND_STEP, -size % _ROUND_STEP)
+    is_round = size >= _ROUND_FROM and off <= _ROUND_WITHIN
+    return size == 0 or size >= _PLACEHOLDER_FROM or is_round
+
+
+# Containers of chunks
+
+_SEE_DS64 = 0xFFFF_FFFF
+
+
+def _iff(media: Media, start: int) -> End:
+    """Follow a WAV, AIFF or AVI chunk by chunk: ``id size data``, each on an even byte."""
+    head = bytes_at(media, start, 12)
+    order = _order(head)
+    long_size = None
+    at, has_sound = start + 12, False
+    for _ in range(_MAX_CHUNKS):
+        chunk = bytes_at(media, at, HEAD_BYTES)
+        if len(chunk) < 8 or not _is_name(chunk[:4]):  # noqa: PLR2004 - id and size
+            break
+        if walk_of(chunk) is not None or tags_end(media, at) > at:
+            break
+        size = int.from_bytes(chunk[4:8], order)
+        if chunk[:4] == b"ds64":  # EBU Tech 3306: the sizes that 32 bits cannot hold
+            long_size = int.from_bytes(chunk[16:24], order)
+        has_sound |= chunk[8:12] == b"movi"
+        if chunk[:4] in {b"data", b"SSND"}:
+            has_sound = True
+            if size == _SEE_DS64 and long_size is not None:
+                size = long_size
+            if _is_placeholder(size) and (size == 0 or at + 8 + size > media.size):
+                # Without the sizes that RF64 promises, it is a WAV like any that was streamed.
+                plain = b"RIFF" if head[2:4] == b"64" else b""
+                return End(next_head(media, at + 8), has_placeholder=True, head=plain)
+            if at + 8 + size > media.size:
+                riff = int.from_bytes(head[4:8], order)
+                placeholder = long_size is None and riff != 0 and _is_placeholder(riff)
+                return End(media.size, is_cut=not placeholder, has_placeholder=placeholder)
+        at = _even(media, at + 8 + size, size)
+    return End(at if has_sound else media.size)
+
+
+def _order(head: bytes) -> Literal["little", "big"]:
+    return "big" if head[:4] in {b"RIFX", b"FORM"} else "little"
+
+
+def _is_name(name: bytes) -> bool:
+    return name.isascii() and name.decode().isprintable()
+
+
+def _even(media: Media, at: int, size: int) -> int:
+    """Return where the next chunk begins: some writers leave the byte out that makes it even."""
+    if size % 2 == 0:
+        return at
+    there = bytes_at(media, at, 5)
+    is_there = len(there) > 4 and _is_name(there[:4]) and not _is_name(there[1:5])  # noqa: PLR2004
+    return at if is_there else at + 1
+
+
+def _au(media: Media, start: int) -> End:
+    head = bytes_at(media, start, 12)
+    n_header, size = int.from_bytes(head[4:8], "big"), int.from_bytes(head[8:12], "big")
+    end = start + n_header + size
+    if _is_placeholder(size) and (size == 0 or end > media.size):
+        end = next_head(media, start + n_header)
+        return End(end, has_placeholder=True, head=head[:8] + b"\xff\xff\xff\xff")
+    return End(end, is_cut=end > media.size)
+
+
+def _caf(media: Media, start: int) -> End:
+    at, has_sound = start + 8, False
+    for _ in range(_MAX_CHUNKS):
+        chunk = bytes_at(media, at, 12)
+        if len(chunk) < 12 or not _is_name(chunk[:4]) or chunk[:4] == b"caff":  # noqa: PLR2004
+            break
+        if tags_end(media, at) > at:
+            break
+        size = int.from_bytes(chunk[4:12], "big", signed=True)
+        if size < 0:  # the last chunk may say -1: up to the end
+            return End(next_head(media, at + 12), has_placeholder=True)
+        at += 12 + size
+        has_sound |= chunk[:4] == b"data"
+        if at > media.size:
+            return End(media.size, is_cut=chunk[:4] == b"data")
+    return End(at if has_sound else media.size)
+
+
+def _mp4(media: Media, start: int) -> End:
+    """Follow an MP4 box by box (ISO/IEC 14496-12, section 4.2); ``ftyp`` begins another file."""
+    at, seen = start, set[bytes]()
+    for _ in range(_MAX_CHUNKS):
+        box = bytes_at(media, at, 16)
+        if len(box) < 8 or not _is_name(box[4:8]):  # noqa: PLR2004
+            break
+        if at > start and (walk_of(box) is not None or tags_end(media, at) > at):
+            break
+        size = int.from_bytes(box[:4], "big")
+        if size == 1:
+            size = int.from_bytes(box[8:16], "big")
+        if size < 8:  # noqa: PLR2004 - 0: up to the end; less cannot be
+            return End(media.size)
+        at += size
+        seen.add(box[4:8])
+        if at >= media.size:
+            return End(media.size)
+    return End(at if {b"moov", b"mdat"} <= seen else media.size)
+
+
+# Pages and blocks that each name themselves
+
+_PAGE, _FIRST_PAGE = b"OggS", b"OggS\x00\x02"
+_PAGE_HEADER = 27
+"""RFC 3533, section 6: bytes of a page's header."""
+
+
+def _ogg(media: Media, start: int) -> End:
+    """Follow the pages; streams side by side all begin in the pages at its start."""
+    body = start
+    for _ in range(MAX_GAPS):
+        if bytes_at(media, body, len(_FIRST_PAGE)) != _FIRST_PAGE:
+            break
+        body += _page_bytes(bytes_at(media, body, _PAGE_HEADER + 255))
+    return _followed(media, body, _PAGE, _page_bytes, lambda page: page[5] & 2 != 0)
+
+
+def _page_bytes(page: bytes) -> int:
+    """Return the length of a page, from its header and its table of segments."""
+    if len(page) < _PAGE_HEADER:
+        return _PAGE_HEADER
+    sizes = page[_PAGE_HEADER : _PAGE_HEADER + page[_PAGE_HEADER - 1]]
+    return _PAGE_HEADER + page[_PAGE_HEADER - 1] + sum(sizes)
+
+
+def _wavpack(media: Media, start: int) -> End:
+    body = start + _block_bytes(bytes_at(media, start, 8))
+    return _followed(media, body, b"wvpk", _block_bytes, _is_first_wavpack)
+
+
+def _block_bytes(block: bytes) -> int:
+    return 8 + max(24, int.from_bytes(block[4:8], "little"))
+
+
+def _is_first_wavpack(block: bytes) -> bool:
+    """Return whether a block has sample 0, and is the first of its channels."""
+    return block[16:20] == bytes(4) and bool(int.from_bytes(block[24:28], "little") & 0x800)
+
+
+def _followed(
+    media: Media,
+    at: int,
+    magic: bytes,
+    length: Callable[[bytes], int],
+    is_first: Callable[[bytes], bool],
+) -> End:
+    """Follow what begins with ``magic`` to where another file's first is, or no more of it."""
+    n_gaps = 0
+    for _ in range(MAX_STEPS):
+        page = bytes_at(media, at, _PAGE_HEADER + 255)
+        if not page.startswith(magic):
+            again = find(media, at, magic, lambda _: True)
+            page = bytes_at(media, again, HEAD_BYTES)
+            n_gaps += 1
+            if not page or is_first(page) or n_gaps > MAX_GAPS:
+                break
+            at = again  # bytes that are damaged
+        elif is_first(page.ljust(HEAD_BYTES, b"\0")):
+            break
+        else:
+            at += length(page)
+    return End(at, is_cut=at > media.size)
+
+
+# Kinds that state an end, and those that are looked through for the next file
+
+_UNKNOWN = 0
+"""In place of an end that a file does not state."""
+
+
+def _stated(end_of: Callable[[Media, int], int] = lambda *_: _UNKNOWN) -> Walk:
+    """Return a walk to where a file says that it ends, else to where the next one begins."""
+
+    def walk(media: Media, start: int) -> End:
+        end = end_of(media, start)
+        if end == _UNKNOWN:
+            return End(next_head(media, start + 1))
+        return End(end, is_cut=end > media.size)
+
+    return walk
+
+
+def _w64_end(media: Media, start: int) -> int:
+    """Follow Sony's Wave64 to its data: chunks of ``GUID size data``, each on eight bytes.
+
+    Its own size, where it is one, is that with the chunks behind the data.
+    """
+    at = start + 40
+    whole = start + int.from_bytes(bytes_at(media, start + 16, 8), "little")
+    for _ in range(_MAX_CHUNKS):
+        chunk = bytes_at(media, at, 24)
+        size = int.from_bytes(chunk[16:], "little")  # with these 24 bytes
+        if not 24 <= size < 1 << 62:  # noqa: PLR2004 - programs that cannot go back write another
+            break
+        if chunk[:4] == b"data":
+            return max(at + size, whole if whole <= media.size else 0)
+        at += -(-size // 8) * 8
+    return _UNKNOWN
+
+
+def _nist_end(media: Media, start: int) -> int:
+    """Multiply the counts of a SPHERE header; what is compressed inside has no such size."""
+    head = bytes_at(media, start, 1024)
+    n_header = re.match(rb"NIST_1A\n *(\d{1,9})\n", head)
+    counts = dict(re.findall(rb"(?m)^(\w+_(?:count|n_bytes)) -i (\d{1,18})\s", head))
+    wanted = (b"sample_count", b"sample_n_bytes", b"channel_count")
+    if n_header is None or b"embedded" in head or not counts.keys() >= set(wanted):
+        return _UNKNOWN
+    return start + int(n_header[1]) + math.prod(int(counts[name]) for name in wanted)
+
+
+def _voc_end(media: Media, start: int) -> int:
+    """Follow a Creative Voice File block by block: ``type size data``, at the end a zero."""
+    at = start + int.from_bytes(bytes_at(media, start + 20, 2), "little")
+    for _ in range(_MAX_CHUNKS):
+        block = bytes_at(media, at, 4)
+        if len(block) < 4 or block[0] == 0:  # noqa: PLR2004 - type and size
+            return at + (block[:1] == b"\0")
+        at += 4 + int.from_bytes(block[1:], "little")
+    return _UNKNOWN
+
+
+def _asf_end(media: Media, start: int) -> int:
+    """Return what the file properties state (ASF 01.20.03, section 3.2), unless it is a stream."""
+    head = bytes_at(media, start, SCAN_BYTES)
+    facts = head[head.find(_ASF_FACTS) :][:92]
+    if not facts.startswith(_ASF_FACTS) or facts[88:] == b"" or facts[88] & 1:
+        return _UNKNOWN
+    return start + int.from_bytes(facts[40:48], "little")
+
+
+_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_FACTS = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_W64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
+
+
+def _flac(media: Media, start: int) -> End:
+    return End(flac_end(media, start) or next_head(media, start + 4))
+
+
+def _matroska(media: Media, start: int) -> End:
+    at = matroska_end(media, start)
+    return End(at, is_cut=at > media.size and not _is_placeholder(at - start))
+
+
+def _mpeg(media: Media, start: int) -> End:
+    """Follow frames of MP3 or AAC, behind a tag that may belong to a file of another kind."""
+    at = tags_end(media, start)
+    walk = walk_of(bytes_at(media, at, HEAD_BYTES))
+    if walk is not None and walk is not _mpeg:
+        return walk(media, at)
+    return End(frames_end(media, at) or next_head(media, at + 1))
+
+
+_KINDS: tuple[tuple[re.Pattern[bytes], Walk], ...] = tuple(
+    (re.compile(pattern, re.DOTALL), walk)
+    for pattern, walk in (
+        (rb"(RIFF|RIFX|RF64|BW64)....(WAVE|AVI |XWMA)|FORM....AIF[FC]", _iff),
+        (rb"OggS", _ogg),
+        (rb"....ftyp", _mp4),
+        (rb"fLaC[\x00\x80]\x00\x00\x22", _flac),
+        (rb"\x1aE\xdf\xa3", _matroska),
+        (re.escape(_ASF), _stated(_asf_end)),
+        (re.escape(_W64), _stated(_w64_end)),
+        (rb"caff\x00\x01", _caf),
+        (rb"\.snd", _au),
+        (rb"wvpk", _wavpack),
+        (rb"FLV\x01|#!AMR|TTA1", _stated()),
+        (rb"NIST_1A\n", _stated(_nist_end)),
+        (rb"Creative Voice File\x1a", _stated(_voc_end)),
+        (rb"ID3[\x02-\x04]\x00|\xff[\xe0-\xff]", _mpeg),
+    )
+)
+
+_OTHER_MAGIC = (
+    *(b"ID3", b"RIFF", b"FORM", b"MAC ", b"DSD ", b"tBaK", b"MPCK", b"MP+", b".RMF", b"#!iLBC"),
+)
+"""Formats that are not looked into, but name themselves."""

@@ -1,0 +1,100 @@
+"""What files of sound begin with, and where one begins within other bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from voiceid.audio.media import Media
+
+HEAD_BYTES = 64
+"""What is enough to tell a container by."""
+
+SCAN_BYTES = 1 << 20
+"""Bytes that are looked through at once."""
+
+MAX_STEPS = 1_500_000
+MAX_GAPS = 1000
+"""A file of more pages, or of more places that are damaged, is made to keep readers busy; what
+follows is said to be unheard.  So many frames of MP3 are 10 hours."""
+
+_HEADS = tuple(
+    (re.compile(pattern, re.DOTALL), back)
+    for pattern, back in (
+        *((name + rb"....WAVE[a-zA-Z]", 0) for name in (rb"RIFF", rb"RIFX", rb"RF64", rb"BW64")),
+        (rb"RIFF....AVI LIST", 0),
+        (rb"FORM....AIF[FC]", 0),
+        (rb"OggS\x00[\x02\x06]\x00{8}", 0),
+        (rb"ftyp[ -~]{4}....", 4),
+        (rb"fLaC[\x00\x80]\x00\x00\x22", 0),
+        (rb"\x1aE\xdf\xa3.{,40}\x42\x82.(?:matroska|webm)", 0),
+        (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", 0),
+        (rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb", 0),
+        (rb"caff\x00\x01\x00\x00desc", 0),
+        (rb"\.snd\x00\x00.......\x00\x00\x00[\x01-\x1b]\x00", 0),
+        (rb"FLV\x01[\x01\x04\x05]\x00\x00\x00\x09", 0),
+        (rb"#!AMR(?:-WB|_MC1\.0|-WB_MC1\.0)?\n", 0),
+        (rb"#!iLBC[23]0\n", 0),
+        (rb"TTA1[\x01\x02]\x00", 0),
+        (rb"wvpk....[\x02-\x10]\x04.{6}\x00{4}", 0),
+        (rb"NIST_1A\n *\d+\n", 0),
+        (rb"Creative Voice File\x1a", 0),
+        (rb"MAC [\x00-\xff][\x0e\x0f]\x00\x00", 0),
+        (rb"DSD \x1c\x00{7}", 0),
+        (rb"ID3[\x02-\x04]\x00[\x00\x10-\xf0][\x00-\x7f]{4}(?:[A-Z][A-Z0-9]{2}|\x00\x00\x00)", 0),
+    )
+)
+"""Each is enough to be no chance among the bytes of a whole recording; how many stand before."""
+
+
+def bytes_at(media: Media, start: int, n: int) -> bytes:
+    """Return up to ``n`` bytes of a source."""
+    media.seek(start)
+    return media.read(n)
+
+
+def next_head(media: Media, start: int, stop: int | None = None) -> int:
+    """Return where, from ``start`` on, the next file begins that names its format; or ``stop``.
+
+    ``stop`` is the end of the source, if it is not given.
+    """
+    stop = media.size if stop is None else stop
+    at, n_looked = start, HEAD_BYTES
+    while at < stop:
+        n_looked = min(2 * n_looked, SCAN_BYTES, stop - at)  # most are near
+        found = _place(bytes_at(media, at, n_looked + HEAD_BYTES), n_looked)
+        if found < n_looked:
+            return at + found
+        at += n_looked
+    return stop
+
+
+def is_head(data: bytes) -> bool:
+    """Return whether such a file begins among the first of these bytes."""
+    return _place(data, HEAD_BYTES) < HEAD_BYTES
+
+
+def _place(block: bytes, stop: int) -> int:
+    """Return where in a block the first file begins, or ``stop``."""
+    for pattern, back in _HEADS:
+        match = pattern.search(block, back, stop + HEAD_BYTES)
+        if match is not None:
+            stop = min(stop, match.start() - back)
+    return stop
+
+
+def find(media: Media, start: int, magic: bytes, fits: Callable[[bytes], bool]) -> int:
+    """Return where, from ``start`` on, ``magic`` is found with a head that fits; or the end.
+
+    ``fits`` is asked about the `HEAD_BYTES` from there.
+    """
+    at = start
+    while at < media.size:
+        block = bytes_at(media, at, SCAN_BYTES + len(magic) - 1)
+        place = block.find(magic)
+        while place >= 0:
+            if fits(bytes_at(media, at + place, HEAD_BYTES)):
+                return at + place
+            place = block.find(magic, place + 1)
+        at += SCAN_BYTES
+    return media.size

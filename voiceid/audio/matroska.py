@@ -1,0 +1,66 @@
+"""Where a Matroska or WebM file ends: elements of ``id size data`` (RFC 8794)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from voiceid.audio.heads import MAX_GAPS, MAX_STEPS, bytes_at, find, next_head
+from voiceid.audio.media import Media
+
+_EBML, _SEGMENT, _CLUSTER = b"\x1aE\xdf\xa3", b"\x18S\x80g", b"\x1fC\xb6u"
+_VOID = frozenset({b"\xec", b"\xbf"})
+_INNER = (
+    _VOID
+    | {_EBML, _SEGMENT, _CLUSTER, b"\x11M\x9bt", b"\x15I\xa9f", b"\x16T\xaek", b"\x1cS\xbbk"}
+    | {b"\x19A\xa4i", b"\x10C\xa7p", b"\x12T\xc3g", b"\xe7", b"XT", b"\xa7", b"\xab"}
+    | {b"\xa3", b"\xa0", b"\xaf"}
+)
+"""What stands in a Segment and in a Cluster (RFC 9559, section 5.1)."""
+
+
+class _Element(NamedTuple):
+    id: bytes
+    n_header: int
+    size: int | None  # None: open
+
+
+def _element(media: Media, at: int) -> _Element:
+    head = bytes_at(media, at, 12).ljust(12, b"\0")
+    n_id = 9 - head[0].bit_length()
+    if n_id > 4:  # noqa: PLR2004
+        return _Element(b"", 0, None)
+    n_size = 9 - head[n_id].bit_length()
+    if n_size > 8:  # noqa: PLR2004
+        return _Element(b"", 0, None)
+    size = int.from_bytes(head[n_id : n_id + n_size], "big") & (1 << 7 * n_size) - 1
+    is_open = size == (1 << 7 * n_size) - 1
+    return _Element(head[:n_id], n_id + n_size, None if is_open else size)
+
+
+def matroska_end(media: Media, start: int) -> int:
+    """Return the byte behind a file, beyond the source where that is cut.
+
+    The Segment states its size.  One that was streamed does not: there, what stands in it is
+    followed, and where that is damaged, from the next Cluster on.
+    """
+    at, seen, known, n_gaps = start, set[bytes](), _INNER, 0
+    for _ in range(MAX_STEPS):
+        if at >= media.size:
+            break
+        element = _element(media, at)
+        if element.id in seen:
+            break  # another file, or another Segment, which no decoder hears
+        if element.id in known:
+            at += element.n_header + (element.size or 0)
+            if element.id == _SEGMENT and element.size is not None:
+                known = _VOID
+            seen |= {element.id} & {_EBML, _SEGMENT}
+            continue
+        n_gaps += 1
+        if known is _VOID or n_gaps > MAX_GAPS:
+            break
+        cluster = find(media, at, _CLUSTER, lambda head: head[4] > 0)
+        if cluster == media.size or next_head(media, at, cluster) < cluster:
+            break
+        at = cluster
+    return at
