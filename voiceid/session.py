@@ -251,11 +251,16 @@ class Session:
                 name = self.config.model
                 if current != named.space.id:
                     name = reader.spaces.model_of(current)
-            self._latest = self._model(name)
+                self._latest = self._model(name)
+                fitted = current in reader.spaces.of_encoder(self._latest.space)
             if self._latest.space.id != current:
+                hint = "Use the model and the speech settings that the gallery was switched to."
+                if fitted:
+                    how = f"`voiceid models switch prepare {name} --model {name}`"
+                    hint = f"{name} was fitted since: {how}, then `commit` with the same --model."
                 raise SpaceMismatch(
                     f"the gallery uses {current}, and {name} makes {self._latest.space.id} here",
-                    hint="Use the model and the speech settings that the gallery was switched to.",
+                    hint=hint,
                 )
         return self._latest
 

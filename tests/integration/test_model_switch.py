@@ -444,6 +444,30 @@ def test_a_gallery_from_before_the_compensation_comes_over_without_audio(
         assert old.database.check() == []
 
 
+def test_who_was_switched_to_a_model_before_it_was_fitted_learns_the_way_over(
+    vid: VoiceID, place: Path
+) -> None:
+    """The space of the gallery is one that the model's card makes no more."""
+    fresh = vid.samples.list("alice")
+    with VoiceID.open(place / "old", overrides={"model": "ge2e"}) as old:
+        named, raw = old._session.named_model.space, vid.models.space.raw
+        with old._session.change("switch_model") as change:
+            change.writer.spaces.know(named)
+            change.writer.switches.switch(change.writer.switches.begin(named.id, raw))
+    with VoiceID.open(place / "old") as old:
+        enroll_as_the_encoder_makes_it(old, "alice", fresh)
+    with VoiceID.open(place / "old", overrides={"model": "ge2e"}) as old:
+        with pytest.raises(SpaceMismatch) as caught:
+            old.verify("alice", fresh[0].source_name)
+        assert "prepare campplus --model campplus" in caught.value.hint
+    with VoiceID.open(place / "old") as old:
+        assert old.models.switch.prepare("campplus").state == "ready"
+        assert old.models.switch.commit().behind == ()
+    with VoiceID.open(place / "old", overrides={"model": "ge2e"}) as old:
+        assert old.models.card.name == "campplus"
+        assert old.samples.list("alice")
+
+
 def test_a_gallery_from_before_that_is_given_up_is_as_it_was(vid: VoiceID, place: Path) -> None:
     fresh = vid.samples.list("alice")
     with VoiceID.open(place / "old") as old:

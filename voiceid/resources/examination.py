@@ -85,12 +85,16 @@ def waiting_spaces(reader: Reader, space: EmbeddingSpace) -> list[str]:
     return sorted(found, key=lambda one: one != space.raw.id)
 
 
-def way_over(waiting: str, space: EmbeddingSpace) -> str:
-    """Return how those come over who are enrolled in another space of the same encoder."""
+def way_over(waiting: str, space: EmbeddingSpace, *, named: bool = True) -> str:
+    """Return how those come over who are enrolled in another space of the same encoder.
+
+    ``named``: the settings name the model.
+    """
     how = "without audio" if waiting == space.raw.id else "by their kept audio"
+    option = "" if named else f" --model {space.model}"
     return (
-        f"Bring them over, {how}: `voiceid models switch prepare {space.model}`, then `voiceid"
-        " models switch commit`."
+        f"Bring them over, {how}: `voiceid models switch prepare {space.model}{option}`, then"
+        f" `voiceid models switch commit{option}`."
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voiceid.audio import AudioSource
+from voiceid.decision.rule import percent
 from voiceid.domain import EmbeddingSpace, Health, Utterance
 from voiceid.errors import AudioError, ChangeRefused, ModelError
 from voiceid.models.cards import ModelCard, Quantized
@@ -224,17 +225,22 @@ class Models:
 
         session = self._session
         model = session.speaker_model(name)
-        finding = examination.thresholds_of(session.policy_of(model).card, model.space.id)
-        if finding.health is Health.ERROR:
-            yield f"{finding.message}; ask for a rate that has thresholds, with --target-fmr"
+        rule = session.policy_of(model).card
+        if examination.thresholds_of(rule, model.space.id).health is Health.ERROR:
+            yield (
+                f"{percent(rule.aim.rate)}, which decisions aim at, was not measured for every"
+                f" amount of speech: ask for {percent(rule.least_fmr)} or above, with --target-fmr"
+                f" or in {session.config.file}"
+            )
         if not session.has_database:
             return
+        named = session.config.model == name
         with session.store.read() as reader:
             for waiting in examination.waiting_spaces(reader, model.space):
                 n_waiting = reader.centroids.count(waiting)
                 yield (
                     f"speakers enrolled in {waiting}, which {name} is not compared with any more:"
-                    f" {n_waiting}. {examination.way_over(waiting, model.space)}"
+                    f" {n_waiting}. {examination.way_over(waiting, model.space, named=named)}"
                 )
 
     def _quantize_as_carded(self, name: str, new_name: str) -> ModelCard:
