@@ -328,8 +328,8 @@ def test_a_vector_of_which_the_compensation_leaves_nothing_is_reported_with_its_
     store: Store, tmp_path: Path
 ) -> None:
     mean = np.zeros((2, DIM), np.float32)
-    kept = np.diag(np.append(np.zeros(1), np.ones(DIM - 1))).astype(np.float32)
-    rest = replace(COMPENSATION, means=mean, matrix=kept)
+    first = np.eye(1, DIM, dtype=np.float32)
+    rest = replace(COMPENSATION, means=mean, wideband_directions=first, telephone_directions=first)
     array = vectors(3)
     array[1] = np.eye(DIM)[0]
     path, ids = write(tmp_path, array, ["a", "b", "c"])

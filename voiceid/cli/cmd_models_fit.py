@@ -59,7 +59,7 @@ def command(
     cache: Path | None,
     replace: bool,
 ) -> int:
-    """Make compensation, thresholds and LLRs for an added model, as the shipped ones were made.
+    """Make compensation, thresholds and LLRs for an added model.
 
     INPUT is a list (.csv or .jsonl) or a folder as of `voiceid evaluate`: recordings in wideband of
     many speakers, several of each; a list may say their sex (F or M). Each is sent through

@@ -32,7 +32,7 @@ _COMMANDS = {
         "plot": "Draw the enrolled voices, or scores, similarity and errors of clips.",
     },
     "Upkeep": {
-        "models": "List, show, pull, verify, add, remove and switch models.",
+        "models": "List, show, pull, verify, add, fit, remove and switch models.",
         "database": "Show, upgrade, check, back up, restore and copy the database.",
         "index": "Show and rebuild the search index.",
         "stats": "Count what is in the gallery.",

@@ -80,7 +80,8 @@ class Compensation:
         moved = vectors - (1.0 - share) * self.means[0] - share * self.means[1]
         wideband = _projection(moved, self.wideband_directions)
         telephone = _projection(moved, self.telephone_directions)
-        return unit(np.asarray(moved - (1.0 - share) * wideband - share * telephone, np.float32))
+        left = moved - wideband - share * (telephone - wideband)
+        return unit(np.asarray(left, np.float32))
 
     def embedding(self, vector: Float32Array, space: EmbeddingSpace) -> Embedding:
         """Return the embedding in ``space`` of a model's embedding (dim,) of unit length."""

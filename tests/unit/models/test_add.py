@@ -414,8 +414,10 @@ def test_an_added_model_belongs_to_a_space_of_its_file(store: ModelStore, tmp_pa
 def fitted(card: ModelCard, seed: int) -> tuple[ModelCard, Compensation]:
     """What `voiceid models fit` gives a card; the numbers are drawn by lot."""
     rng = np.random.default_rng(seed)
-    shapes = ((card.dim + 1,), (2, card.dim), (card.dim, card.dim))
-    found = Compensation(*(rng.standard_normal(shape).astype(np.float32) for shape in shapes))
+    shapes = ((card.dim + 1,), (2, card.dim))
+    weights, means = (rng.standard_normal(shape).astype(np.float32) for shape in shapes)
+    axes = np.eye(3, card.dim, dtype=np.float32)
+    found = Compensation(weights, means, axes[:2], axes)
     points = (OperatingPoint(0.1, 1.0, 0.3, 0.4, 0.05, 0.01, 300, 30),)
     changes = {"operating_points": points, "operating_points_data": 'site "a".csv\nénough'}
     return replace(card, compensation_sha256=found.digest, **changes), found
