@@ -251,9 +251,10 @@ class Session:
                 name = self.config.model
                 if current != named.space.id:
                     name = reader.spaces.model_of(current)
-                self._latest = self._model(name)
-                fitted = current in reader.spaces.of_encoder(self._latest.space)
+            self._latest = self._model(name)
             if self._latest.space.id != current:
+                with self.store.read() as reader:
+                    fitted = current in reader.spaces.of_encoder(self._latest.space)
                 hint = "Use the model and the speech settings that the gallery was switched to."
                 if fitted:
                     how = f"`voiceid models switch prepare {name} --model {name}`"
