@@ -36,6 +36,7 @@ from voiceid.domain.speaker import Sample as Sample
 from voiceid.domain.speaker import Speaker as Speaker
 from voiceid.domain.speaker import SpeakerRef as SpeakerRef
 from voiceid.domain.speaker import Standing as Standing
+from voiceid.domain.speaker import is_expired as is_expired
 from voiceid.domain.speaker import speaker_key as speaker_key
 from voiceid.domain.speaker import speaker_name as speaker_name
 from voiceid.domain.speech import UNHEARD_CODES as UNHEARD_CODES

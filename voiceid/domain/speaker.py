@@ -77,11 +77,16 @@ class Standing(enum.StrEnum):
     """Never accepted, until enabled again."""
 
 
+def is_expired(expires_at: datetime | None, now: datetime) -> bool:
+    """Return whether an expiry has come: from its very moment on."""
+    return expires_at is not None and now >= expires_at
+
+
 def standing(expires_at: datetime | None, disabled_at: datetime | None, now: datetime) -> Standing:
-    """Return how a speaker stands at a moment; from the very moment of the expiry on, expired."""
+    """Return how a speaker stands at a moment."""
     if disabled_at is not None:
         return Standing.DISABLED
-    if expires_at is not None and now >= expires_at:
+    if is_expired(expires_at, now):
         return Standing.EXPIRED
     return Standing.ACTIVE
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from voiceid.domain import SpeakerDetails, expiry, speaker_key, speaker_name, tag
+from voiceid.domain import SpeakerDetails, expiry, is_expired, speaker_key, speaker_name, tag
 from voiceid.enrollment.clips import Person
 from voiceid.errors import ManifestInvalid, SpeakerDetailInvalid, SpeakerNameInvalid
 from voiceid.listing import FORM, META, Problems, labelled_rows, text_in
@@ -50,7 +50,7 @@ def read_manifest(path: Path, warn: Callable[[str], None] = lambda _: None) -> l
         for number, row in labelled_rows(path, problems):
             try:
                 details = _take(row, path.parent, entries)
-                if details.expires_at is not None and details.expires_at <= datetime.now(UTC):
+                if is_expired(details.expires_at, datetime.now(UTC)):
                     past.append(f"line {number}: {text_in(row, 'name')}, {text_in(row, 'expires')}")
             except (ValueError, SpeakerNameInvalid, SpeakerDetailInvalid) as error:
                 problems.append(f"line {number}: {error}")

@@ -17,6 +17,7 @@ from voiceid.domain import (
     NewSpeakers,
     SpeakerRef,
     Utterance,
+    is_expired,
     speaker_key,
 )
 from voiceid.errors import ChangeRefused, SpeakerExists
@@ -101,7 +102,7 @@ def add(
 
 def _n_expired(speakers: NewSpeakers) -> int:
     now = datetime.now(UTC)
-    return sum(d.expires_at is not None and d.expires_at <= now for d in speakers.details)
+    return sum(is_expired(details.expires_at, now) for details in speakers.details)
 
 
 def _require_free(

@@ -22,7 +22,15 @@ from sqlalchemy import (
     update,
 )
 
-from voiceid.domain import Speaker, SpeakerDetails, SpeakerRef, Standing, speaker_key, speaker_name
+from voiceid.domain import (
+    Speaker,
+    SpeakerDetails,
+    SpeakerRef,
+    Standing,
+    is_expired,
+    speaker_key,
+    speaker_name,
+)
 from voiceid.errors import SpeakerExists, SpeakerNameInvalid, SpeakerNotFound
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
@@ -100,7 +108,7 @@ class Speakers:
     def expired(self, now: datetime) -> list[Speaker]:
         """Return the speakers whose expiry has come, by name, disabled ones too."""
         dated = self._where(speakers.c.expires_at.is_not(None))
-        return [s for s in dated if s.expires_at is not None and now >= s.expires_at]
+        return [s for s in dated if is_expired(s.expires_at, now)]
 
     def standings(self, now: datetime) -> dict[Standing, int]:
         """Return how many speakers have each standing at a moment in UTC."""
