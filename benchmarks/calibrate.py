@@ -31,7 +31,7 @@ from voiceid import metrics
 from voiceid.decision.compensation import Compensation
 from voiceid.decision.operating_points import thresholds_at
 from voiceid.evaluation import model_fit
-from voiceid.evaluation.degradations import BAD_LINES, TELEPHONES, Clip
+from voiceid.evaluation.degradations import BAD_LINES, Clip, is_telephone
 from voiceid.evaluation.learning import learn
 from voiceid.evaluation.model_fit import Comparisons, Fitted
 from voiceid.evaluation.pieces import USUAL, Parts, Piece, pairs_of, pieces_of
@@ -59,7 +59,7 @@ def compare_all(parts: Parts) -> dict[Kind, Comparisons]:
 
 def group_of(pair: Kind) -> str:
     """Return which lines a pair of conditions joins."""
-    phones = [name in TELEPHONES for name in pair[:2]]
+    phones = [is_telephone(name) for name in pair[:2]]
     if not any(phones):
         return "wideband"
     if not all(phones):

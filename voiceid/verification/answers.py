@@ -121,7 +121,6 @@ class Facts:
             "margin": None,
             "runner_up": None,
             "candidates": (),
-            "more_speech_s": None,
         }
         return Decision(
             task=self.task,
