@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from voiceid.decision.agreement import odd_ones, taken_for
 from voiceid.decision.rule import DecisionRule
-from voiceid.domain import Float32Array, Sample
+from voiceid.domain import Sample
 from voiceid.errors import ChangeRefused
+from voiceid.index.faiss_index import nearest_to_each
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader
@@ -76,8 +76,11 @@ class Vetting:
     def _other_names(self, samples: Mapping[int, Sequence[Sample]]) -> Iterator[str]:
         """Yield the speakers whose voice has another name too, or passes for many."""
         centroids = self.reader.centroids.of_speakers(list(samples), self.space_id)
-        ids, scores = self._nearest(np.array([centroids[id_] for id_ in samples]))
-        owners = self.reader.centroids.owners(np.unique(ids).tolist())
+        vectors = np.array([centroids[id_] for id_ in samples])
+        # Exact, and of the rows that this transaction wrote, which no index file has yet.
+        tables = self.reader.centroids.batches(self.space_id)
+        ids, scores = nearest_to_each(vectors, tables, 1 + _NEAREST)  # itself among them
+        owners = self.reader.centroids.owners(np.unique(ids[ids >= 0]).tolist())
         for (speaker_id, of_speaker), near, cosines in zip(
             samples.items(), ids, scores, strict=True
         ):
@@ -85,25 +88,11 @@ class Vetting:
             others = [
                 (owners[id_].speaker.name, score)
                 for id_, score in zip(near.tolist(), cosines.tolist(), strict=True)
-                if owners[id_].speaker.id != speaker_id
+                if id_ in owners  # with fewer speakers than are asked for, -1 fills the row
+                and owners[id_].speaker.id != speaker_id
                 and taken_for(owners[id_], score, qualities, self.rule)
             ]
             if others:
                 names = ", ".join(f"{name} (score {score:.3f})" for name, score in others)
                 what = "passes for several speakers" if len(others) > 1 else "is enrolled as"
                 yield f"the voice of {self.reader.speakers.name_of(speaker_id)} {what}: {names}"
-
-    def _nearest(self, vectors: Float32Array) -> tuple[npt.NDArray[np.int64], Float32Array]:
-        """Return ids and cosines (n, k), the highest first, of the centroids nearest to each.
-
-        Exact, and of the rows that this transaction wrote, which no index has yet.
-        """
-        ids = np.zeros((len(vectors), 0), dtype=np.int64)
-        scores = np.zeros((len(vectors), 0), dtype=np.float32)
-        for table in self.reader.centroids.batches(self.space_id):
-            ids = np.hstack([ids, np.broadcast_to(table.ids, (len(vectors), len(table.ids)))])
-            scores = np.hstack([scores, vectors @ table.vectors.T])
-            best = np.argsort(-scores, axis=1)[:, : _NEAREST + 1]  # itself among them
-            ids = np.take_along_axis(ids, best, axis=1)
-            scores = np.take_along_axis(scores, best, axis=1)
-        return ids, scores

@@ -6,12 +6,13 @@ OpenMP keeps that number per thread, so each call sets it, for the thread it run
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import faiss
 import numpy as np
 
-from voiceid.domain import Float32Array
+from voiceid.domain import CentroidTable, Float32Array
 from voiceid.index.base import ROUNDING, Hits, Ids, checked, nothing, ranked
 
 _SPARE = 16
@@ -77,3 +78,19 @@ class FaissIndex:
         codes = faiss.vector_to_array(self._flat.codes).view(np.float32)
         vectors: Float32Array = codes.reshape(len(self), self._flat.d)
         return vectors
+
+
+def nearest_to_each(
+    queries: Float32Array, tables: Iterable[CentroidTable], k: int
+) -> tuple[Ids, Float32Array]:
+    """Return ids and cosines (n, k) of the nearest to each of (n, dim) queries, best first.
+
+    Exact; one table is in memory at a time.  Where there are fewer than ``k``, the id is -1.
+    """
+    nearest: Any = faiss.ResultHeap(len(queries), k, keep_max=True)
+    for table in tables:
+        few = min(k, len(table.ids))
+        scores, rows = faiss.knn(queries, table.vectors, few, faiss.METRIC_INNER_PRODUCT)
+        nearest.add_result(scores, table.ids[rows])
+    nearest.finalize()
+    return nearest.I, nearest.D

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from voiceid.domain import CentroidTable
 from voiceid.index.base import Ids
-from voiceid.index.faiss_index import FaissIndex
+from voiceid.index.faiss_index import FaissIndex, nearest_to_each
 
 DIM = 6
 
@@ -168,3 +169,23 @@ def test_searches_of_many_threads_agree() -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+@given(st.lists(st.integers(0, 9), max_size=4), st.integers(1, 4), st.integers(0, 99))
+def test_the_nearest_to_each_are_those_of_all_tables_together(
+    sizes: list[int], k: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    n = sum(sizes)
+    vectors = rng.standard_normal((n, DIM)).astype(np.float32)
+    queries = rng.standard_normal((3, DIM)).astype(np.float32)
+    numbers = rng.permutation(100)[:n].astype(np.int64)
+    ends = np.cumsum(sizes, dtype=np.int64)[:-1] if sizes else []
+    parts = zip(np.split(numbers, ends), np.split(vectors, ends), strict=True)
+    found, scores = nearest_to_each(queries, [CentroidTable(*part) for part in parts], k)
+    best = np.argsort(-(queries.astype(np.float64) @ vectors.T), axis=1)[:, :k]
+    assert found.shape == scores.shape == (3, k)
+    assert np.array_equal(found[:, : best.shape[1]], numbers[best])
+    assert (found[:, best.shape[1] :] == -1).all()
+    there = scores[:, : best.shape[1]]
+    np.testing.assert_allclose(there, np.einsum("qd,qkd->qk", queries, vectors[best]), rtol=1e-4)
