@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import trials
+from benchmarks import llrs, trials
 from benchmarks.attacks import attacks_table, fmr_upper
 from benchmarks.calibrate import GROUPS, SPANS_S, Kind, compare_all, group_of, pieces
 from benchmarks.corpora import ami_turns, corpora_argument, digits, test_other, train_clean
@@ -43,6 +43,8 @@ EER_TARGETS = {"campplus": 0.001, "ge2e": 0.006}
 CUTS_S = (1.0, 2.0, 3.0, 5.0)
 DIGITS_S = (1.0, 2.0, 4.0)
 DIGITS_SHOWN_S = 2.0
+PIECES_S = 2.0
+"""Length of the pieces that turns of AMI are cut into."""
 RESAMPLES = 200
 ANY_SPEECH = QualityLimits(min_net_speech_s=0.2)
 """To see what scores are worth where the product declines to give one."""
@@ -197,6 +199,24 @@ def _rate_cells(
         len(matches),
         len(misses),
     ]
+
+
+def llrs_table(corpora: Corpora, cache: Path | None) -> str:
+    """Return what the LLRs of the cards are worth on corpora that nothing was fitted to."""
+    cuts = [p for c in corpora.ami for p in split(c, max(1, int(c.duration_s / PIECES_S)))]
+    clips = {
+        "AMI turns": corpora.ami,
+        f"AMI turns in {PIECES_S:g} s pieces": cuts,
+        f"digits {DIGITS_SHOWN_S:g} s": corpora.digits[DIGITS_SHOWN_S],
+    }
+    rows: list[list[object]] = []
+    for model in MODELS:
+        calibration, ear = model_store().card(model).rule.llrs, Ear(Hearing(model), cache)
+        if calibration is not None:
+            voices = {name: ear.hear(own) for name, own in clips.items() if own}
+            rows += [[model, *row] for row in llrs.corpus_rows(calibration, voices)]
+    headers = ["model", "corpus", "enrolled", *llrs.HEADERS]
+    return markdown("LLRs of the cards, on corpora that nothing was fitted to", headers, rows)
 
 
 def choices_table(corpora: Corpora, cache: Path | None) -> str:
@@ -432,6 +452,7 @@ def main() -> None:
         tables.append(table)
     print(targets_table(corpora, whole["campplus"], args.cache))
     print("\n".join(tables))
+    print(llrs_table(corpora, args.cache))
     print(int8_table(corpora, args.cache))
     print(choices_table(corpora, args.cache))
 

@@ -10,8 +10,9 @@ utterances (of train-clean-100 thirds), through one condition, and compared with
 3.5 s, thirds and whole utterances through another: see `voiceid.evaluation.pieces`.
 `--conditions` takes some conditions alone, for models that are slow.
 
-How a threshold is chosen: see `voiceid.evaluation.model_fit.fit`.  `--without` leaves conditions
-out of all that is learned and chosen, and measures what came of it on them alone.
+How a threshold is chosen: see `voiceid.evaluation.model_fit.fit`.  LLRs are shown as
+fits that had seen neither speaker make them.  `--without` leaves conditions out of all that is
+learned and chosen, and measures what came of it on them alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from benchmarks import llrs
 from benchmarks.corpora import corpora_argument, test_other, train_clean
 from benchmarks.tables import markdown, percent
 from benchmarks.voices import Ear, Hearing
@@ -33,7 +35,8 @@ from voiceid.decision.operating_points import thresholds_at
 from voiceid.evaluation import model_fit
 from voiceid.evaluation.degradations import BAD_LINES, Clip, is_telephone
 from voiceid.evaluation.learning import learn
-from voiceid.evaluation.model_fit import Comparisons, Fitted
+from voiceid.evaluation.llrs import worth
+from voiceid.evaluation.model_fit import Comparisons, Fitted, HeldOutLlrs
 from voiceid.evaluation.pieces import USUAL, Parts, Piece, pairs_of, pieces_of
 from voiceid.models.card_text import calibration_tables, point_tables
 from voiceid.models.cards import shipped_cards_folder
@@ -113,6 +116,23 @@ def _errors(
     return [f"{100 * rates[0]:.4f}", *map(percent, (rates[1], upper)), wrong[1], refused[1]]
 
 
+def llrs_table(model: str, kinds: Sequence[Kind], found: HeldOutLlrs) -> str:
+    """Return what held-out LLRs are worth by lines, and by condition.
+
+    - `kinds`: of the parts, in their order.
+    """
+    groups = {group: [group_of(kind) == group for kind in kinds] for group in GROUPS}
+    conditions = dict.fromkeys(name for kind in kinds for name in kind[:2])
+    groups |= {name: [name in kind[:2] for kind in kinds] for name in conditions}
+    rows = []
+    for name, chosen in groups.items():
+        own = np.isin(found.part, np.flatnonzero(chosen))
+        value = worth(found.values[own], found.genuine[own], found.speakers[own])
+        rows.append([name, *llrs.cells(value)])
+    headers = ["lines, or a condition on either side or both", *llrs.HEADERS]
+    return markdown(f"{model}: LLRs of speakers that the fit had not seen", headers, rows)
+
+
 def points_table(fitted: Fitted) -> str:
     """Return the operating points as a table."""
     headers = ["target FMR %", "net speech from (s)", "threshold", "telephone, both sides"]
@@ -177,6 +197,7 @@ def main() -> None:
     tables, fitted = compare_all(parts), model_fit.fit(parts)
     print(points_table(fitted))
     print(rates_table(f"{args.model}, target FMR {100 * SHOWN:g} %", tables, fitted))
+    print(llrs_table(args.model, list(tables), fitted.llrs))
     held_out = fitted.held_out
     print(f"LLRs: Cllr {held_out.cllr:.4f}, minCllr {held_out.min_cllr:.4f}\n")
     # 3. The conditions that nothing was learned from.

@@ -139,9 +139,24 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class HeldOutLlrs:
+    """LLRs by fits that had seen neither speaker, of the comparisons that were drawn, a row each.
+
+    - `values` (n,) float64, `genuine` (n,) bool, `speakers` (n, 2) int64.
+    - `part` (n,) int64: which of the parts each is of, counted from 0.
+    """
+
+    values: Floats
+    genuine: Bools
+    speakers: Indices
+    part: Indices
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
     """What was fitted to one model; ``held_out`` is of the LLRs, on speakers of other folds.
 
+    - `llrs`: what ``held_out`` is of.
     - `worst`: by rate and amount of speech, the highest FMR of any pair of conditions, of strangers
       of one sex.
     - `strangers`: by amount of speech, how often strangers of one sex are compared in the pair
@@ -151,6 +166,7 @@ class Fitted:
     points: tuple[OperatingPoint, ...]
     calibration: Calibration
     held_out: HeldOut
+    llrs: HeldOutLlrs
     worst: Mapping[tuple[float, float], float]
     strangers: Mapping[float, int]
 
@@ -203,16 +219,21 @@ def fit(parts: Collection[Part], targets: Sequence[float] = TARGETS) -> Fitted:
     for part in parts:
         for bucket in pairwise(BUCKETS_S):
             strangers[bucket[0]].append(_strangers(part, bucket))
-        drawn += _some(part.comparisons, _FITTED // len(parts), rng)
+        drawn.append(joined(list(_some(part.comparisons, _FITTED // len(parts), rng))))
     _merge(strangers, trials_needed(max(targets)))
     judging = {low: [*found, *_together(found)] for low, found in strangers.items()}
     found = [one for low, own in judging.items() for one in _thresholds(low, own, targets)]
     chosen = joined(drawn)
     llrs = fitting.fit(chosen.scores, chosen.genuine, chosen.given, chosen.speakers)
+    sizes = [len(one.scores) for one in drawn]
+    of_part = np.repeat(np.arange(len(drawn)), sizes)
     return Fitted(
         _measured([point for point, _ in found], parts),
         llrs.calibration,
         llrs.held_out,
+        HeldOutLlrs(
+            llrs.llrs, chosen.genuine[llrs.rows], chosen.speakers[llrs.rows], of_part[llrs.rows]
+        ),
         {(point.target_fmr, point.min_net_speech_s): highest for point, highest in found},
         {low: min(_most(own, line) for line in (False, True)) for low, own in judging.items()},
     )

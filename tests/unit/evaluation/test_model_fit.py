@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from voiceid import metrics
 from voiceid.decision.compensation import Compensation
 from voiceid.decision.embeddings import centroid, unit
 from voiceid.decision.operating_points import thresholds_at
@@ -379,3 +380,18 @@ def test_the_llrs_are_of_both_lines_and_worth_believing(fitted: Fitted, parts: l
         llrs = fitted.calibration.llrs(part.scores, part.given)
         assert not np.isnan(llrs).any()
         assert llrs[part.genuine].mean() > 0.5 > -0.5 > llrs[~part.genuine].mean()
+
+
+def test_held_out_llrs_say_of_which_part_they_are(fitted: Fitted, parts: list[Part]) -> None:
+    llrs = fitted.llrs
+    sides = llrs.values[llrs.genuine], llrs.values[~llrs.genuine]
+    assert metrics.cllr(*sides) == pytest.approx(fitted.held_out.cllr)
+    assert llrs.part.tolist() == sorted(llrs.part)
+    for place, part in enumerate(parts):
+        own = llrs.part == place
+        for genuine in (True, False):  # of each kind the same share of what is drawn
+            drawn = own & (llrs.genuine == genuine)
+            there = int((part.comparisons.genuine == genuine).sum())
+            assert drawn.sum() == min(there, 8_000 // len(parts))
+        assert np.isin(llrs.speakers[own], part.comparisons.speakers).all()
+        assert ((llrs.speakers[own, 0] == llrs.speakers[own, 1]) == llrs.genuine[own]).all()
