@@ -323,8 +323,7 @@ def _corpus_row(on: str, source: str, judged: Judged) -> list[str]:
         on,
         source,
         f"{100 * (1 - judged.covered):.1f}",
-        f"{judged.cllr:.3f} / {judged.min_cllr:.3f}",
-        *(f"{a:.3f} / {m:.3f}" for a, m in zip(judged.act_dcf, judged.min_dcf, strict=True)),
+        *_cost_cells(judged),
         *(rates.get(target, "") for target in TARGETS),
     ]
 
@@ -355,7 +354,17 @@ def _card_row(on: str, trials: Comparisons, card: DecisionRule) -> list[str]:
         same = trials.target[known]
         fmr, fnmr = float(accepted[~same].mean()), float((~accepted[same]).mean())
         cells.append(f"{percent(fmr)} / {percent(fnmr)}")
-    return [on, "the card", f"{100 * min(uncovered):.1f}", *[""] * (1 + len(PRIORS)), *cells]
+    costs = [""] * (1 + len(PRIORS))
+    if card.llrs is not None:
+        costs = _cost_cells(judge(card.llrs, trials))
+    return [on, "the card", f"{100 * min(uncovered):.1f}", *costs, *cells]
+
+
+def _cost_cells(judged: Judged) -> list[str]:
+    return [
+        f"{judged.cllr:.3f} / {judged.min_cllr:.3f}",
+        *(f"{a:.3f} / {m:.3f}" for a, m in zip(judged.act_dcf, judged.min_dcf, strict=True)),
+    ]
 
 
 CORPUS_HEADERS = (
