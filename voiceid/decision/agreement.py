@@ -24,9 +24,9 @@ from voiceid.domain import (
 )
 from voiceid.errors import ThresholdUnavailable
 
-AGREEMENT_FMR = 0.01
-"""The false match rate at which samples of one enrolment must agree: the operator vouches for
-them, and a slip of another voice is one among few, where a door has every stranger."""
+AGREEMENT_FMR = 0.001
+"""The false match rate at which samples of one enrolment must agree.  At 0.01 two people were taken
+for one in 14 of 2160 mixtures of clips of LibriSpeech test-other; at 0.001 in none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,14 +178,14 @@ def test_the_branches_are_those_of_average_linkage(n: int, seed: int) -> None:
     }
 
 
-def test_two_clips_need_what_is_measured_for_one_false_match_in_a_hundred() -> None:
+def test_two_clips_need_what_is_measured_for_one_false_match_in_a_thousand() -> None:
     points = [
         OperatingPoint(fmr, 1.0, 0.4 - fmr, 0.4 - fmr, fmr, 0.01, 10**5, 100)
         for fmr in (0.1, 0.01, 0.001)
     ]
     vectors, both = voices(2), [quality()] * 2
     found = parting([0], [1], vectors, both, DecisionRule("model", points, 0.0))
-    assert found.needed == 0.4 - 0.01
+    assert found.needed == 0.4 - 0.001
 
 
 def test_the_side_with_less_speech_is_the_clip_however_many_samples_it_has() -> None:

@@ -124,7 +124,7 @@ def test_an_odd_clip_is_named_with_whose_voice_it_is_and_the_rest_is_not_his(des
     mine = [clip(ALICE, name) for name in "ab"]
     problem = of(desk.found("alice", *mine, clip(BOB, "x")).problems)
     assert (problem.code, problem.clip, problem.overridable) == ("inconsistent", "x.wav", True)
-    assert "does not agree with a.wav and b.wav (score 0.000, needed 0.500)" in problem.message
+    assert "does not agree with a.wav and b.wav (score 0.000, needed 0.750)" in problem.message
     assert problem.message.endswith("It sounds like bob (score 1.000).")
 
 
@@ -141,9 +141,14 @@ def test_clips_that_replace_samples_are_of_their_voice_from_the_very_threshold_o
 ) -> None:
     enroll(desk.store, "alice", heard(ALICE, "a"))
     new = clip(HALF_ALICE, "new", net_speech_s=4.0)
+
+    def at(threshold: float) -> None:
+        points = tuple(replace(p, threshold=threshold) for p in RULE.points)
+        desk.checks = replace(desk.checks, rule_of=lambda _: replace(RULE, points=points))
+
+    at(0.5)
     assert desk.problems("alice", new, append=False) == []
-    points = tuple(replace(p, threshold=math.nextafter(p.threshold, 1.0)) for p in RULE.points)
-    desk.checks = replace(desk.checks, rule_of=lambda _: replace(RULE, points=points))
+    at(math.nextafter(0.5, 1.0))
     problem = of(desk.found("alice", new, append=False).problems)
     assert (problem.code, problem.overridable) == ("inconsistent", True)
     assert "the 1 samples that they would replace (score 0.500" in problem.message

@@ -71,7 +71,7 @@ def test_a_voice_that_has_other_names_is_said_with_all_of_them(store: Store) -> 
 
 
 def test_samples_of_an_unknown_line_need_what_a_telephones_need(store: Store) -> None:
-    new = [heard(parts, name) for parts, name in ((ALICE, "a"), ([0.6, 0.8], "b"))]
+    new = [heard(parts, name) for parts, name in ((ALICE, "a"), ([0.8, 0.6], "b"))]
     unknown = [replace(one, quality=replace(one.quality, telephone=None)) for one in new]
     with pytest.raises(ChangeRefused, match="do not agree"):
         bring(store, alice=unknown)
