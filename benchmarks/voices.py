@@ -31,6 +31,7 @@ from voiceid.speech.embedder import Embedder
 from voiceid.speech.encoder import Encoder
 from voiceid.speech.quality import QualityLimits
 from voiceid.speech.second_opinion import SecondOpinion
+from voiceid.speech.segmenter import Segmenter
 from voiceid.speech.speaker_model import SECOND
 from voiceid.speech.vad import LittleSpeech, SpeechOptions, open_detector
 
@@ -68,7 +69,7 @@ def open_encoder(hearing: Hearing) -> Encoder:
     store.ensure(card.name)
     model = store.installed(card.name)
     space, compensation = card.space(hearing.speech.describe()), card.compensation()
-    return Encoder.open(model.path, model.sha256, space, compensation=compensation)
+    return Encoder.open(model.path, model.sha256, space, rule=card.rule, compensation=compensation)
 
 
 def open_embedder(hearing: Hearing, workers: int = WORKERS) -> Embedder:
@@ -77,7 +78,7 @@ def open_embedder(hearing: Hearing, workers: int = WORKERS) -> Embedder:
     store = model_store()
     for name in (VAD_MODEL, SECOND):
         store.ensure(name)
-    second = SecondOpinion.open(store.installed(SECOND), EngineOptions())
+    second = SecondOpinion(Segmenter.open(store.installed(SECOND), EngineOptions()))
     little = LittleSpeech(hearing.limits.min_net_speech_s, lambda: second)
     detector = open_detector(store.installed(VAD_MODEL), hearing.speech, little=little)
     return Embedder(encoder, detector, AudioOptions(), hearing.limits, workers)

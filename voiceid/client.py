@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Self
 
 from voiceid.audio import AudioSource
@@ -22,8 +22,8 @@ from voiceid.domain import (
     SpeakerDetails,
     Task,
 )
-from voiceid.enrollment import Mode, Person, sources_of
-from voiceid.errors import AudioError, NotEnoughSpeech
+from voiceid.enrollment import Mode, Part, Person, sources_of
+from voiceid.errors import AudioError
 from voiceid.model_in_use import ModelInUse
 from voiceid.models.fetch import Progress
 from voiceid.observability import ChangeKind
@@ -130,6 +130,7 @@ class VoiceID:
         margin: float | None = None,
         group: str | None = None,
         allow_replayed: bool | None = None,
+        solo: str | None = None,
     ) -> Decision:
         """Decide who is speaking in a clip, if any enrolled speaker is.
 
@@ -151,19 +152,22 @@ class VoiceID:
             Ask only the members of this group, by the group's policy.
         allow_replayed : bool, optional
             Accept a recording that is itself enrolled, to the sample: for tests.
+        solo : str, optional
+            Where several people speak in what would be accepted: ``require`` (default) makes it
+            inconclusive, ``warn`` warns, ``off`` does not look.
 
         Returns
         -------
         Decision
             ``accepted``; ``rejected`` (unknown, an empty gallery, a speaker who is expired or
-            disabled, a recording that is enrolled); or ``inconclusive`` (too little speech, or a
-            runner-up within the margin).
+            disabled, a recording that is enrolled); or ``inconclusive`` (too little speech, a
+            runner-up within the margin, or several voices).
 
         Raises
         ------
         AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid
         """
-        search = search_of(top, group, target_fpir, threshold, margin, allow_replayed)
+        search = search_of(top, group, target_fpir, threshold, margin, allow_replayed, solo)
         return self._questions.identify(source, search)
 
     def identify_all(  # noqa: PLR0913 - see `identify`
@@ -176,18 +180,18 @@ class VoiceID:
         margin: float | None = None,
         group: str | None = None,
         allow_replayed: bool | None = None,
+        solo: str | None = None,
     ) -> Iterator[Decision | AudioError]:
         """Yield, in order, the decision about each clip or the error that it gave.
 
         As many threads work on clips as ``runtime.workers`` says.  See :meth:`identify`; of its
         errors an `AudioError` is of one clip, and any other ends the whole.
         """
-        search = search_of(top, group, target_fpir, threshold, margin, allow_replayed)
-        return self._questions.each(
-            Task.IDENTIFY, lambda source: self._questions.identify(source, search), sources
-        )
+        search = search_of(top, group, target_fpir, threshold, margin, allow_replayed, solo)
+        ask = partial(self._questions.identify, search=search)
+        return self._questions.each(Task.IDENTIFY, ask, sources)
 
-    def verify(
+    def verify(  # noqa: PLR0913 - see `identify`
         self,
         name: str,
         source: AudioSource,
@@ -196,12 +200,13 @@ class VoiceID:
         threshold: Cosines | None = None,
         group: str | None = None,
         allow_replayed: bool | None = None,
+        solo: str | None = None,
     ) -> Decision:
         """Decide whether a clip is the voice of the enrolled speaker called ``name``.
 
         Parameters
         ----------
-        source, threshold, allow_replayed
+        source, threshold, allow_replayed, solo
             See :meth:`identify`.
         target_fmr : float, optional
             False match rate, 0 to 0.5: how often another voice may be accepted.  In place of
@@ -215,10 +220,10 @@ class VoiceID:
             No speaker of that name is enrolled, in the group, or with this model and settings.
         AudioError, ModelError, StoreError, ConfigError
         """
-        aim = aim_of(target_fmr=target_fmr, threshold=threshold, allow_replayed=allow_replayed)
+        aim = aim_of(target_fmr, threshold, allow_replayed, solo)
         return self._questions.verify(name, source, aim, group_of(group))
 
-    def verify_all(
+    def verify_all(  # noqa: PLR0913 - see `identify`
         self,
         name: str,
         sources: Iterable[AudioSource],
@@ -227,9 +232,10 @@ class VoiceID:
         threshold: Cosines | None = None,
         group: str | None = None,
         allow_replayed: bool | None = None,
+        solo: str | None = None,
     ) -> Iterator[Decision | AudioError]:
         """Yield the decision about each clip; see :meth:`verify` and :meth:`identify_all`."""
-        aim = aim_of(target_fmr=target_fmr, threshold=threshold, allow_replayed=allow_replayed)
+        aim = aim_of(target_fmr, threshold, allow_replayed, solo)
         within = group_of(group)
         return self._questions.each(
             Task.VERIFY, lambda source: self._questions.verify(name, source, aim, within), sources
@@ -242,14 +248,13 @@ class VoiceID:
         *,
         target_fmr: float | None = None,
         threshold: Cosines | None = None,
+        solo: str | None = None,
     ) -> Decision:
         """Decide whether two clips are of one voice; no speaker needs to be enrolled.
 
-        A database that is there gives the calibration.  See :meth:`verify`.  Raises AudioError,
-        ModelError, StoreError, ConfigError.
+        A database that is there gives the calibration.  Arguments and errors: see :meth:`verify`.
         """
-        aim = aim_of(target_fmr=target_fmr, threshold=threshold)
-        return self._questions.compare(a, b, aim)
+        return self._questions.compare(a, b, aim_of(target_fmr, threshold, solo=solo))
 
     def search(
         self, clip: EmbeddedClip, *, k: int = 5, group: str | None = None
@@ -269,15 +274,7 @@ class VoiceID:
 
         Raises AudioError, ModelError, and NotEnoughSpeech for silence, noise or a clip too short.
         """
-        embedder = self._session.loaded_model.embedder
-        utterance = (embedder.raw if raw else embedder).utterance(source)
-        if utterance.embedding is None:
-            raise NotEnoughSpeech(
-                f"{utterance.name} has {utterance.quality.net_speech_s:.2f} s of net speech,"
-                f" and an embedding needs {embedder.least_s:g} s",
-                hint="Record a longer clip, closer to the microphone.",
-            )
-        return utterance.embedding
+        return self._questions.embed(source, raw=raw)
 
     # Enrolment
 
@@ -291,6 +288,7 @@ class VoiceID:
         mode: Mode = "append",
         force: bool = False,
         dry_run: bool = False,
+        part: Part | None = None,
     ) -> EnrollmentReport:
         """Enrol clips, one utterance each, as the voice of ``name``.
 
@@ -310,6 +308,8 @@ class VoiceID:
             Override the problems that are judgements: another voice, already enrolled, clipped.
         dry_run : bool
             Check everything, write nothing.
+        part : (float, float) or "solo", optional
+            Only this part of the one recording, in seconds; or in each the voice that speaks most.
 
         Raises
         ------
@@ -320,7 +320,7 @@ class VoiceID:
         """
         clips = sources_of(sources)
         labels = (label,) * len(clips) if label else ()
-        person = Person(name, clips, labels, details or SpeakerDetails())
+        person = Person(name, clips, labels, details or SpeakerDetails(), part)
 
         def enroll(model: ModelInUse) -> EnrollmentReport:
             return model.enroller.enroll(person, mode=mode, force=force, dry_run=dry_run)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from voiceid.audio import AudioSource, KeptAudio
 from voiceid.decision.aims import Aim
-from voiceid.domain import EmbeddingSpace, Utterance
+from voiceid.domain import EmbeddingSpace, Utterance, VoicePart
 from voiceid.enrollment import Checks, Curator, Enroller, EnrollmentLimits
 from voiceid.index.base import Gallery
 from voiceid.models.cards import ModelCard
@@ -57,8 +57,8 @@ class ModelInUse:
         return self.speaker_model.embedder
 
     def hear(self, source: AudioSource) -> Utterance:
-        """Return what is heard in a recording; raises AudioError, ModelError."""
-        return self.speaker_model.embedder.utterance(source)
+        """Return what is heard in a recording, with its speech; raises AudioError, ModelError."""
+        return self.speaker_model.embedder.with_speech(source)
 
     def back_end(self, call: Aim | None = None, *, per_search: bool = False) -> BackEnd:
         """Return what decides now; see :meth:`voiceid.verification.Policy.read`."""
@@ -72,7 +72,8 @@ class ModelInUse:
     def verifier(self) -> Verifier:
         """What answers questions about voices."""
         parts = self._parts
-        return Verifier(self.policy, parts.store(), parts.gallery_of, parts.searched)
+        voices = self.speaker_model.voices
+        return Verifier(self.policy, parts.store(), parts.gallery_of, parts.searched, voices)
 
     @cached_property
     def checks(self) -> Checks:
@@ -84,7 +85,14 @@ class ModelInUse:
     def enroller(self) -> Enroller:
         """What enrols."""
         parts = self._parts
-        return Enroller(self.embedder, parts.store(), self.checks, parts.kept_audio, parts.door)
+        store, kept, parts_of = parts.store(), parts.kept_audio, self._parts_of
+        return Enroller(self.embedder, store, self.checks, kept, parts.door, parts_of)
+
+    def _parts_of(self, clip: Utterance) -> tuple[VoicePart, ...]:
+        several = None
+        if clip.speech is not None:
+            several = self.speaker_model.voices().several(clip.speech)
+        return () if several is None else several.parts
 
     @cached_property
     def curator(self) -> Curator:

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from voiceid.audio import AudioSource
 from voiceid.decision.aims import Aim
-from voiceid.domain import Decision, EmbeddedClip, Task
-from voiceid.errors import AudioError
+from voiceid.domain import Decision, EmbeddedClip, Embedding, Task
+from voiceid.errors import AudioError, NotEnoughSpeech
 from voiceid.model_in_use import ModelInUse
 from voiceid.models import runtime
 from voiceid.permissions import exposures
@@ -52,8 +52,23 @@ class Questions:
     def compare(self, a: AudioSource, b: AudioSource, aim: Aim) -> Decision:
         """Decide whether two clips are of one voice."""
         return self._decided(
-            Task.COMPARE, lambda model: compare(model.hear, a, b, lambda: model.back_end(aim))
+            Task.COMPARE,
+            lambda model: compare(
+                model.hear, a, b, lambda: model.back_end(aim), model.speaker_model.voices
+            ),
         )
+
+    def embed(self, source: AudioSource, *, raw: bool) -> Embedding:
+        """Return the embedding of a clip; raises NotEnoughSpeech where there is none."""
+        embedder = self._session.loaded_model.embedder
+        utterance = (embedder.raw if raw else embedder).utterance(source)
+        if utterance.embedding is None:
+            raise NotEnoughSpeech(
+                f"{utterance.name} has {utterance.quality.net_speech_s:.2f} s of net speech,"
+                f" and an embedding needs {embedder.least_s:g} s",
+                hint="Record a longer clip, closer to the microphone.",
+            )
+        return utterance.embedding
 
     def each(
         self, task: Task, ask: Callable[[S], Decision], sources: Iterable[S]

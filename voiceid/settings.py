@@ -13,7 +13,7 @@ from typing import Any
 from voiceid.audio import AudioOptions
 from voiceid.audio.headerless import ENDINGS, FORMATS
 from voiceid.decision.aims import Aim, SetThreshold, rate_of, threshold_by_hand
-from voiceid.domain import DatabaseUrl, tag
+from voiceid.domain import DatabaseUrl, Solo, tag
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError, SpeakerDetailInvalid
 from voiceid.index.base import IndexOptions
@@ -81,6 +81,7 @@ def aim_of(given: Mapping[str, Any], source: str) -> Aim:
         threshold=_by_hand(given.get("threshold"), source),
         margin=given.get("margin"),
         allow_replayed=given.get("allow_replayed"),
+        solo=given.get("solo"),
     )
 
 
@@ -163,8 +164,17 @@ def providers(value: object) -> list[str]:
 
 def log_format(value: object) -> object:
     """Return the format of events."""
+    return one_of("off", "human", "json")(_off(value))
+
+
+def solo(value: object) -> Solo:
+    """Return what becomes of an acceptance where several people speak."""
+    return Solo(str(one_of(*Solo)(_off(value))))
+
+
+def _off(value: object) -> object:
     # YAML takes a bare `off` for false.
-    return one_of("off", "human", "json")("off" if value is False else value)
+    return "off" if value is False else value
 
 
 def optional(parser: Parser) -> Parser:
@@ -178,6 +188,7 @@ POLICY: Mapping[str, Parser] = {
     "threshold": threshold,
     "margin": number(0.0, 2.0),
     "allow_replayed": flag,
+    "solo": solo,
 }
 """What decides: in the settings, under ``decision``, and for each of ``groups``."""
 

@@ -40,6 +40,9 @@ class Heard:
     def utterance(self, source: Utterance) -> Utterance:
         return source
 
+    def with_speech(self, source: Utterance, *_: object) -> Utterance:
+        return source
+
 
 def opened(data: Path) -> VoiceID:
     """Open a gallery that enrols and identifies utterances; it is the caller's to close."""

@@ -10,7 +10,7 @@ as embedding a clip.
 
 from voiceid.audio.codecs import codec_versions
 from voiceid.audio.kept import KeptAudio, Tape
-from voiceid.audio.media import AudioOptions, AudioSource
+from voiceid.audio.media import AudioOptions, AudioSource, Spans
 from voiceid.audio.stream import TARGET_RATE_HZ, AudioStream, Tap, open_audio
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "AudioSource",
     "AudioStream",
     "KeptAudio",
+    "Spans",
     "Tap",
     "Tape",
     "codec_versions",

@@ -27,6 +27,9 @@ AudioSource: TypeAlias = (
 )
 """A path (``-`` is standard input), a file's bytes, a binary file object, or samples and rate."""
 
+Spans: TypeAlias = tuple[tuple[float, float], ...]
+"""Starts and ends in seconds."""
+
 _SPOOL_IN_MEMORY = 8 << 20
 """A pipe's bytes beyond this go to a temporary file."""
 
@@ -45,6 +48,7 @@ class AudioOptions:
     max_duration_s: float = 3600.0  # early when the header says so, else while decoding
     max_bytes: int = 1 << 30  # encoded
     stall_timeout_s: float = 10.0  # a named pipe that is silent for so long is given up
+    spans: Spans = ()  # the only parts that are heard, in seconds, in order; empty: all of it
 
 
 class Media:

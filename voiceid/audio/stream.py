@@ -23,7 +23,7 @@ from voiceid.audio.channels import ChannelMeter
 from voiceid.audio.clipping import ClippingCount, ClippingMeter
 from voiceid.audio.decoder import Decoder
 from voiceid.audio.decoding import BLOCK_VALUES, open_decoder, unreadable
-from voiceid.audio.media import AudioOptions, AudioSource, Media, open_media
+from voiceid.audio.media import AudioOptions, AudioSource, Media, Spans, open_media
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioInvalid, AudioTooLong, ConfigError
 
@@ -79,7 +79,7 @@ class AudioStream:
         self._meters = [ClippingMeter() for _ in self._columns]
         self._mixed = ChannelMeter(decoder.channels) if len(self._columns) > 1 else None
         self._digest = hashlib.sha256(pcm_header(self.sample_rate_hz))
-        self._n_frames = 0
+        self._n_frames = self._n_heard = 0
         self._exhausted = False
 
     def __enter__(self) -> Self:
@@ -125,9 +125,9 @@ class AudioStream:
 
     @property
     def duration_s(self) -> float:
-        """Length of what was decoded."""
+        """Length of what was heard."""
         self._require_exhausted()
-        return self._n_frames / self.sample_rate_hz
+        return self._n_heard / self.sample_rate_hz
 
     @property
     def clipping(self) -> ClippingCount:
@@ -161,14 +161,20 @@ class AudioStream:
 
         ``why``: what is not heard because this is heard instead; without, the tap gets nothing.
         """
+        return self._again(replace(self._options, channel=channel), why, instead=bool(why))
+
+    def only(self, spans: Spans) -> AudioStream:
+        """Return parts of the recording, heard in place of it; to be closed before this one."""
+        return self._again(replace(self._options, spans=spans), {}, instead=True)
+
+    def _again(
+        self, options: AudioOptions, why: Mapping[str, str], *, instead: bool
+    ) -> AudioStream:
         self._require_exhausted()
-        if self._tap is not None and why:
+        if self._tap is not None and instead:
             self._tap.clear()
-        source, options = (
-            replace(self._source, owned=False),
-            replace(self._options, channel=channel),
-        )
-        return AudioStream(source, options, self._tap if why else None, why)
+        source = replace(self._source, owned=False)
+        return AudioStream(source, options, self._tap if instead else None, why)
 
     def _require_exhausted(self) -> None:
         if not self._exhausted:
@@ -178,13 +184,32 @@ class AudioStream:
         for block in self._decoder.blocks():
             self._n_frames += len(block)
             self._check_duration(self._n_frames / self.sample_rate_hz)
-            mono = self._mix(block)
-            self._digest.update(mono.astype("<f4", copy=False).data)
-            if self._tap is not None:
-                self._tap.add(mono)
-            yield mono
+            for wanted in self._wanted(block):
+                mono = self._mix(wanted)
+                self._n_heard += len(mono)
+                self._digest.update(mono.astype("<f4", copy=False).data)
+                if self._tap is not None:
+                    self._tap.add(mono)
+                yield mono
         if self._n_frames == 0 and self._source.media is not None:
             raise unreadable(self._source.media)
+        if self._n_heard == 0 and self._options.spans:
+            raise AudioInvalid(
+                f"{self.where} is {self._n_frames / self.sample_rate_hz:.2f} s long, and the part"
+                f" that is wanted starts at {self._options.spans[0][0]:g} s",
+                hint="Name a part that is in the recording.",
+            )
+
+    def _wanted(self, block: Float32Array) -> Iterator[Float32Array]:
+        """Yield what of the newest block (n, channels) is to be heard."""
+        if not self._options.spans:
+            yield block
+            return
+        first = self._n_frames - len(block)
+        for span in self._options.spans:
+            start, end = (round(at_s * self.sample_rate_hz) - first for at_s in span)
+            if end > 0 and start < len(block):
+                yield block[max(start, 0) : end]
 
     def _mix(self, block: Float32Array) -> Float32Array:
         """Return the mean (n,) of the channels in use of (n, channels), having checked them."""

@@ -8,7 +8,7 @@ from voiceid.cli.clip_arguments import checked
 from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import leaf, refuse_both, target_fmr_option, threshold_option
+from voiceid.cli.options import leaf, refuse_both, solo_option, target_fmr_option, threshold_option
 
 
 @leaf(
@@ -20,8 +20,15 @@ from voiceid.cli.options import leaf, refuse_both, target_fmr_option, threshold_
 @click.argument("second", metavar="B")
 @target_fmr_option
 @threshold_option
+@solo_option
 def command(
-    console: Console, first: str, second: str, target_fmr: float | None, threshold: float | None
+    console: Console,
+    *,
+    first: str,
+    second: str,
+    target_fmr: float | None,
+    threshold: float | None,
+    solo: str | None,
 ) -> int:
     """Decide whether two clips are of one voice.
 
@@ -31,4 +38,5 @@ def command(
     refuse_both(threshold, target_fmr, "--target-fmr")
     a, b = checked([first, second])
     with open_voiceid(console) as vid:
-        return tell(vid.compare(a, b, target_fmr=target_fmr, threshold=threshold), console)
+        decision = vid.compare(a, b, target_fmr=target_fmr, threshold=threshold, solo=solo)
+        return tell(decision, console)

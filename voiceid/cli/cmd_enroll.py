@@ -12,7 +12,7 @@ from voiceid.cli.clip_arguments import clips, entries_of, people_in
 from voiceid.cli.console import Console
 from voiceid.cli.enrollment_text import tell_many, tell_one
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SPEAKER_NAME, Real, details_options, leaf, speaker_details
+from voiceid.cli.options import SPAN, SPEAKER_NAME, Real, details_options, leaf, speaker_details
 from voiceid.errors import ManifestInvalid
 
 if TYPE_CHECKING:
@@ -50,6 +50,17 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Enrol many: CSV or JSON Lines with a name and a path in each line; docs/enrolling.md.",
 )
+@click.option(
+    "--part",
+    type=SPAN,
+    metavar="START-END",
+    help="Enrol this part of the only recording, in seconds: 12.4-31.0.",
+)
+@click.option(
+    "--solo-part",
+    is_flag=True,
+    help="Where several people speak in a recording, enrol what the one who speaks most says.",
+)
 @click.option("--label", metavar="L", help="Where the clips were recorded, e.g. phone.")
 @details_options
 @click.option(
@@ -68,6 +79,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     min_speech: float | None,
     from_dir: Path | None,
     manifest: Path | None,
+    part: tuple[float, float] | None,
+    solo_part: bool,
     label: str | None,
     groups: tuple[str, ...],
     meta: tuple[tuple[str, str], ...],
@@ -81,7 +94,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     NAME is a new speaker, or one who gets more clips.  Each AUDIO is one recording of that
     person alone, or a folder of such.  Every clip is checked before anything is written, and
     compared with the other clips and with every enrolled speaker.  A refused enrolment changes
-    nothing and exits with 40.
+    nothing and exits with 40.  A clip in which several people speak is refused; --part and
+    --solo-part enrol what one of them says.
 
     With --from-dir or --manifest the good clips of each person are enrolled, bad ones are
     left out, and a person who is refused stops no other: then the exit code is 44.  What is
@@ -92,8 +106,12 @@ def command(  # noqa: PLR0913 - one parameter an option
         raise click.UsageError("With --manifest, say it in its columns: label, group, ...")
     kept = keep_audio or None  # the settings may say it, too
     settings = {"enrollment__min_speech_s": min_speech, "enrollment__keep_audio": kept}
+    if part is not None and solo_part:
+        raise click.UsageError("Give --part or --solo-part: one of them.")
     if from_dir is not None or manifest is not None:
         _refuse_together(name, from_dir, manifest, mode)
+        if part is not None or solo_part:
+            raise click.UsageError("--part and --solo-part are for the clips of one speaker.")
         with open_voiceid(console, **settings) as vid:
             details = speaker_details(expires, groups=groups, metadata=dict(meta))
             people = _people(console, from_dir, manifest, label or "", details)
@@ -110,6 +128,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             mode=mode,
             force=force,
             dry_run=dry_run,
+            part="solo" if solo_part else part,
         )
     return tell_one(report, console)
 

@@ -15,6 +15,7 @@ from voiceid.cli.options import (
     audio_arguments,
     leaf,
     refuse_both,
+    solo_option,
     threshold_option,
 )
 
@@ -53,6 +54,7 @@ from voiceid.cli.options import (
 )
 @click.option("--group", metavar="GROUP", help="Ask only the speakers of this group.")
 @allow_replayed_option
+@solo_option
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
@@ -63,13 +65,15 @@ def command(  # noqa: PLR0913 - one parameter an option
     margin: float | None,
     group: str | None,
     allow_replayed: bool | None,
+    solo: str | None,
 ) -> int:
     """Decide which enrolled speaker is speaking, if any.
 
     AUDIO is a file, a folder (the audio files in it and below), a pattern, or - for standard
     input.  Exits with 0 when a speaker is accepted, 10 when the voice is unknown, and 11 when
-    that cannot be decided: too little speech, or two speakers too close to each other.  Of many
-    clips the worst decides: an error, else 11, else 10; 0 means that all were accepted.
+    that cannot be decided: too little speech, two speakers too close to each other, or several
+    people in the clip.  Of many clips the worst decides: an error, else 11, else 10; 0 means that
+    all were accepted.
     """
     refuse_both(threshold, target_fpir, "--target-fpir")
     sources = clips(audio, console)
@@ -82,5 +86,6 @@ def command(  # noqa: PLR0913 - one parameter an option
             margin=margin,
             group=group,
             allow_replayed=allow_replayed,
+            solo=solo,
         )
         return tell_all(sources, answers, console)

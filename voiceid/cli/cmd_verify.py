@@ -14,6 +14,7 @@ from voiceid.cli.options import (
     leaf,
     name_argument,
     refuse_both,
+    solo_option,
     target_fmr_option,
     threshold_option,
 )
@@ -34,6 +35,7 @@ from voiceid.cli.options import (
 @threshold_option
 @click.option("--group", metavar="GROUP", help="NAME must be in this group; its settings decide.")
 @allow_replayed_option
+@solo_option
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
@@ -43,6 +45,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     threshold: float | None,
     group: str | None,
     allow_replayed: bool | None,
+    solo: str | None,
 ) -> int:
     """Decide whether a clip is the voice of one speaker.
 
@@ -60,5 +63,6 @@ def command(  # noqa: PLR0913 - one parameter an option
             threshold=threshold,
             group=group,
             allow_replayed=allow_replayed,
+            solo=solo,
         )
         return tell_all(sources, answers, console)

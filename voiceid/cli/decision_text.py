@@ -23,8 +23,9 @@ _BARRED = {
     "speaker_disabled": "speaker disabled",
     "clock_behind": "the clock is behind",
     "replayed": "a recording that is enrolled",
+    "several_voices": "several people speak",
 }
-"""Why a speaker is rejected whatever the score."""
+"""Why a speaker is not accepted whatever the score."""
 
 
 def tell(decision: Decision, console: Console) -> int:
@@ -145,6 +146,7 @@ _IN_WORDS = {
     "other_tracks": "other tracks: the file has several audio tracks; --track N hears another",
     "unheard_data": "unheard data: behind its sound the file goes on with what cannot be decoded",
     "opposite_phase": "opposite phase: the channels cancel each other; swap the wires of one",
+    "several_voices": "several voices: more than one person speaks in the clip",
     "partly_judged": "partly judged: there is more speech than is judged (speech.max_speech_s)",
 }
 

@@ -9,7 +9,7 @@ USAGE = 2
 REJECTED = 10
 """The decision is ``rejected``: another voice, unknown, or no speaker is enrolled."""
 INCONCLUSIVE = 11
-"""The decision is ``inconclusive``: too little speech, or a runner-up too close."""
+"""The decision is ``inconclusive``: too little speech, a runner-up too close, or several voices."""
 INTERNAL = 20
 """A fault of this program, or the result could not be written."""
 INTERRUPTED = 130

@@ -90,6 +90,18 @@ def _speaker_name(value: Any) -> str:
         return str(value)
 
 
+def _span(value: Any) -> tuple[float, float]:
+    if isinstance(value, tuple):
+        return value
+    try:
+        start_s, end_s = map(float, str(value).split("-"))
+    except ValueError as error:
+        raise ValueError("not START-END in seconds, as in 12.4-31.0") from error
+    if not 0.0 <= start_s < end_s < math.inf:  # NaN is not
+        raise ValueError("not a start and a later end")
+    return start_s, end_s
+
+
 def _metadata(value: Any) -> tuple[str, str]:
     if isinstance(value, tuple):
         return value
@@ -105,6 +117,8 @@ RATE_LIMIT = Parsed("rate", functools.partial(_rate, as_limit=True))
 """The most that a measured error rate may be, 0 to 1, written alike."""
 NUMBER_OR_NONE = Parsed("number", _number_or_none)
 """The number of something, or ``none``."""
+SPAN = Parsed("part", _span)
+"""A part of a recording: its start and its end in seconds."""
 SPEAKER_NAME = Parsed("name", _speaker_name)
 """The name of a speaker."""
 
@@ -247,6 +261,16 @@ allow_replayed_option = click.option(
     help="Accept a recording that is itself enrolled, too: for tests.",
 )
 """``--allow-replayed``."""
+
+
+solo_option = click.option(
+    "--solo",
+    type=click.Choice(["off", "warn", "require"]),
+    metavar="off|warn|require",
+    help="Where several people speak in a clip that would be accepted: require makes it"
+    " inconclusive (default), warn warns, off does not look.",
+)
+"""``--solo``."""
 
 
 def refuse_both(threshold: float | None, rate: float | None, option: str) -> None:

@@ -11,6 +11,7 @@ from numbers import Real
 import numpy as np
 import numpy.typing as npt
 
+from voiceid.domain import Solo
 from voiceid.errors import ConfigError
 
 MAX_RATE = 0.5
@@ -87,6 +88,7 @@ class Aim:
     - `target_fmr`, `target_fpir`: above 0, at most 0.5; not together with a `threshold`.
     - `margin`: least lead over the runner-up of an identification, 0 to 2, in cosine.
     - `allow_replayed`: accept a recording that is itself enrolled.
+    - `solo`: what becomes of an acceptance where several people speak.
     """
 
     target_fmr: float | None = None
@@ -94,6 +96,7 @@ class Aim:
     threshold: SetThreshold | None = None
     margin: float | None = None
     allow_replayed: bool | None = None
+    solo: Solo | None = None
 
     def __post_init__(self) -> None:
         rates = [rate for rate in (self.target_fmr, self.target_fpir) if rate is not None]

@@ -137,6 +137,17 @@ class DecisionRule:
             steps[point.min_net_speech_s] = min(best, point.target_fmr)
         return max(steps.values(), default=1.0)
 
+    def strictest(self, telephone: float) -> float:
+        """Return the highest threshold of the operating points; infinity without any.
+
+        ``telephone``: that the speech came over one, 0 to 1.
+        """
+        if not self.points:
+            return math.inf
+        wideband = max(point.threshold for point in self.points)
+        over_telephone = max(point.telephone_threshold for point in self.points)
+        return wideband + telephone * (over_telephone - wideband)
+
     @property
     def _calibrated(self) -> Calibration | None:
         return None if self.calibration is None else self.calibration.calibration

@@ -9,8 +9,10 @@ from voiceid.domain.decisions import Candidate as Candidate
 from voiceid.domain.decisions import Decision as Decision
 from voiceid.domain.decisions import Outcome as Outcome
 from voiceid.domain.decisions import Reason as Reason
+from voiceid.domain.decisions import Solo as Solo
 from voiceid.domain.decisions import Task as Task
 from voiceid.domain.decisions import Threshold as Threshold
+from voiceid.domain.decisions import VoicePart as VoicePart
 from voiceid.domain.details import SpeakerDetails as SpeakerDetails
 from voiceid.domain.details import expiry as expiry
 from voiceid.domain.details import moment as moment
@@ -45,6 +47,7 @@ from voiceid.domain.speech import Embedding as Embedding
 from voiceid.domain.speech import EmbeddingSpace as EmbeddingSpace
 from voiceid.domain.speech import Float32Array as Float32Array
 from voiceid.domain.speech import QualityReport as QualityReport
+from voiceid.domain.speech import Speech as Speech
 from voiceid.domain.speech import Utterance as Utterance
 from voiceid.domain.switches import ModelSwitch as ModelSwitch
 from voiceid.domain.switches import SwitchStatus as SwitchStatus

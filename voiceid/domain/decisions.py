@@ -22,7 +22,7 @@ class Outcome(enum.StrEnum):
     REJECTED = "rejected"
     """It is another speaker, a stranger, or a speaker who may not be accepted."""
     INCONCLUSIVE = "inconclusive"
-    """There is too little speech to decide, or two speakers are too close."""
+    """There is too little speech to decide, two speakers are too close, or several speak."""
 
 
 class Reason(enum.StrEnum):
@@ -48,6 +48,20 @@ class Reason(enum.StrEnum):
     """Rejected: the speaker has an expiry, and the clock is earlier than the database."""
     REPLAYED = "replayed"
     """Rejected: the recording itself, to the sample, is enrolled; it proves nothing."""
+
+    SEVERAL_VOICES = "several_voices"
+    """Inconclusive: it would be accepted, but more than one person speaks in the clip."""
+
+
+class Solo(enum.StrEnum):
+    """What becomes of an acceptance where several people speak in the clip."""
+
+    OFF = "off"
+    """It is not looked."""
+    WARN = "warn"
+    """It stays accepted, with a warning and the parts."""
+    REQUIRE = "require"
+    """It becomes inconclusive."""
 
 
 class Task(enum.StrEnum):
@@ -93,6 +107,37 @@ class Candidate(Value):
 
 
 @dataclass(frozen=True, slots=True)
+class VoicePart(Value):
+    """A part of a clip in which several people speak.
+
+    Parameters
+    ----------
+    start_s, end_s : float
+        Of the recording, in seconds.
+    voice : int or None
+        Who speaks, counted from 1 in the clip; None: several at once.
+    sounds_like : str or None
+        The enrolled speaker whose threshold the part reaches; None: of those that were asked about,
+        nobody's, or there is too little speech in it to tell.
+    score : float or None
+        Cosine, -1 to 1, of the voice to that speaker; None without one.
+    """
+
+    start_s: float
+    end_s: float
+    voice: int | None
+    sounds_like: str | None = None
+    score: float | None = None
+
+    def __str__(self) -> str:
+        """Return when it is and who speaks, for people."""
+        who = "several at once" if self.voice is None else f"voice {self.voice}"
+        if self.sounds_like is not None:
+            who += f", like {self.sounds_like}"
+        return f"{self.start_s:.1f}-{self.end_s:.1f} s {who}"
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The answer to one question about one clip (docs/numbers.md explains each number).
 
@@ -131,6 +176,8 @@ class Decision:
         If the clip was not accepted: how much more net speech, in seconds, makes refusals of the
         right people few at the rate that is aimed at; None: the clip has enough, or nothing was
         measured.
+    parts : tuple of VoicePart
+        Who speaks when, where several people were found; else empty.
     """
 
     task: Task
@@ -151,6 +198,7 @@ class Decision:
     elapsed_ms: float
     detail: str
     more_speech_s: float | None = None
+    parts: tuple[VoicePart, ...] = ()
 
     @property
     def accepted(self) -> bool:

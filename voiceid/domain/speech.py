@@ -171,17 +171,48 @@ UNHEARD_CODES = frozenset(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Speech:
+    """The speech that an embedding is of, and where in the recording it is.
+
+    Parameters
+    ----------
+    samples : (n,) float32
+        At 16 kHz, -1 to 1: frames of 512 samples, one after the other; the last may be shorter.
+    frames : (k,) int64
+        The number of each frame in what was heard of the recording.
+    spans : tuple of (float, float)
+        What that is, in seconds; empty: all of it.
+    """
+
+    samples: Float32Array
+    frames: npt.NDArray[np.int64]
+    spans: tuple[tuple[float, float], ...] = ()
+
+    def at_s(self, sample: int) -> float:
+        """Return where in the recording a sample is, in seconds."""
+        frame, rest = divmod(sample, 512)
+        heard_s = float(self.frames[frame] * 512 + rest) / 16_000
+        for start_s, end_s in self.spans:
+            if heard_s < end_s - start_s:
+                return start_s + heard_s
+            heard_s -= end_s - start_s
+        return heard_s + (self.spans[-1][1] if self.spans else 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Utterance:
     """One clip after the only way from audio to a vector.
 
     `embedding` is None exactly when there was too little speech; `name` is the file's, ``<stdin>``,
-    ``<bytes>`` or ``<array>``; `pcm_sha256`, of the decoded samples, is the recording's identity.
+    ``<bytes>`` or ``<array>``; `pcm_sha256`, of the decoded samples, is the recording's identity;
+    `speech` is there if it was asked for and embedded.
     """
 
     name: str
     pcm_sha256: str
     quality: QualityReport
     embedding: Embedding | None
+    speech: Speech | None = None
 
 
 _MOST_SPEECH_S = 1e9

@@ -6,7 +6,7 @@ speakers, and `transfer` brings them over to another model.
 """
 
 from voiceid.enrollment.checks import Checks, EnrollmentLimits
-from voiceid.enrollment.clips import Person, sources_of
+from voiceid.enrollment.clips import Part, Person, sources_of
 from voiceid.enrollment.curation import Curator
 from voiceid.enrollment.manifest import read_manifest
 from voiceid.enrollment.service import Enroller, Mode
@@ -17,6 +17,7 @@ __all__ = [
     "Enroller",
     "EnrollmentLimits",
     "Mode",
+    "Part",
     "Person",
     "read_manifest",
     "sources_of",

@@ -11,8 +11,15 @@ import numpy as np
 from voiceid.decision.agreement import Odd, odd_ones, parting, taken_for
 from voiceid.decision.embeddings import centroid, cosine
 from voiceid.decision.rule import DecisionRule, accepted
-from voiceid.domain import Condition, EnrollmentProblem, Float32Array, QualityReport, Speaker
-from voiceid.enrollment.clips import Clip
+from voiceid.domain import (
+    Condition,
+    EnrollmentProblem,
+    Float32Array,
+    QualityReport,
+    Speaker,
+    VoicePart,
+)
+from voiceid.enrollment.clips import Clip, most_spoken
 from voiceid.enrollment.plan import Kept, Planned
 from voiceid.index.base import Gallery
 
@@ -104,6 +111,9 @@ def _check_clips(clips: Sequence[Clip]) -> tuple[list[EnrollmentProblem], list[i
         if "clipped" in quality.warnings:
             message = f"{quality.clipped_fraction:.1%} of the samples are clipped"
             problems.append(EnrollmentProblem("clipped", clip.name, message, overridable=True))
+        if clip.parts:
+            code, message = "several_voices", _several(clip.parts)
+            problems.append(EnrollmentProblem(code, clip.name, message, overridable=True))
         if "truncated" in quality.warnings:
             message = "the file is damaged: decoding stopped before its end"
             problems.append(EnrollmentProblem("truncated", clip.name, message, overridable=True))
@@ -114,6 +124,17 @@ def _check_clips(clips: Sequence[Clip]) -> tuple[list[EnrollmentProblem], list[i
                 )
                 problems.append(EnrollmentProblem(code, clip.name, message, overridable=True))
     return problems, usable
+
+
+def _several(parts: Sequence[VoicePart]) -> str:
+    shown = [str(part) for part in parts[:_NAMED]]
+    shown += [f"and {len(parts) - _NAMED} more"] if len(parts) > _NAMED else []
+    named = max(most_spoken(parts), key=lambda span: span[1] - span[0], default=None)
+    by_name = "" if named is None else f"--part {named[0]:.1f}-{named[1]:.1f} or "
+    return (
+        f"several people speak in it ({'; '.join(shown)}): enrol what one of them says, with"
+        f" {by_name}--solo-part"
+    )
 
 
 _UNHEARD = {

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
-from typing import cast
+from typing import Final, Literal, TypeAlias, cast
 
 import numpy as np
 
-from voiceid.audio import AudioSource, Tape
+from voiceid.audio import AudioSource, Spans, Tape
 from voiceid.domain import (
     EnrollmentProblem,
     Float32Array,
     SpeakerDetails,
     Utterance,
+    VoicePart,
     speaker_name,
     tag,
 )
-from voiceid.errors import AudioError, ChannelsDiffer
+from voiceid.errors import AudioError, ChannelsDiffer, ConfigError
+
+SOLO: Final = "solo"
+"""Of each recording the parts of the voice that speaks most."""
+Part: TypeAlias = tuple[float, float] | Literal["solo"]
+_EDGE_S = 0.5
 
 _SINGLE = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray)
 
@@ -45,10 +52,15 @@ class Person:
         Where each was recorded, e.g. ``phone``, as many as sources; empty: not said.
     details : SpeakerDetails
         What is known of them beside the voice.
+    part : (float, float) or str or None
+        The part of the only recording that is theirs, in seconds; or `SOLO`: of each recording the
+        parts of the voice that speaks most.
 
     Raises
     ------
     SpeakerNameInvalid, SpeakerDetailInvalid
+    ConfigError
+        The part is none, or there are several recordings.
     ValueError
         Labels and sources are not as many.
     """
@@ -57,8 +69,10 @@ class Person:
     sources: tuple[AudioSource, ...]
     labels: tuple[str, ...] = ()
     details: SpeakerDetails = field(default_factory=SpeakerDetails)
+    part: Part | None = None
 
     def __post_init__(self) -> None:
+        _require_part(self.part, len(self.sources))
         if self.labels and len(self.labels) != len(self.sources):
             raise ValueError(f"{len(self.labels)} labels for {len(self.sources)} recordings")
         labels = [label and tag("label", label) for label in self.labels]
@@ -66,12 +80,47 @@ class Person:
         object.__setattr__(self, "labels", tuple(labels or [""] * len(self.sources)))
 
 
+def _require_part(part: Part | None, n_sources: int) -> None:
+    if part is None or part == SOLO:
+        return
+    start_s, end_s = part if isinstance(part, tuple) and len(part) == 2 else (math.nan, math.nan)  # noqa: PLR2004 - start and end
+    if not 0.0 <= start_s < end_s < math.inf:  # NaN is not
+        raise ConfigError(
+            f"the part {part!r:.40} is not a start and a later end in seconds",
+            hint=f"Pass (12.4, 31.0), for example, or {SOLO!r}.",
+        )
+    if n_sources != 1:
+        raise ConfigError(
+            f"a part was named, and there are {n_sources} recordings",
+            hint="Enrol each recording of which a part is wanted by itself.",
+        )
+
+
+def most_spoken(parts: Sequence[VoicePart]) -> Spans:
+    """Return the parts of the voice that speaks most, where no other does; empty: of none.
+
+    A change of the voice is known to half a second, and nothing so near to it is taken.
+    """
+    spans: dict[int, list[tuple[float, float]]] = {}
+    for at, part in enumerate(parts):
+        start_s = part.start_s + (_EDGE_S if at > 0 else 0.0)
+        end_s = part.end_s - (_EDGE_S if at < len(parts) - 1 else 0.0)
+        if part.voice is not None and start_s < end_s:
+            spans.setdefault(part.voice, []).append((start_s, end_s))
+    lengths = {voice: sum(end - start for start, end in own) for voice, own in spans.items()}
+    return tuple(spans[max(lengths, key=lambda voice: lengths[voice])]) if spans else ()
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What was heard of a clip, and the recording of it if it is to be kept."""
+    """What was heard of a clip: the recording if it is to be kept, and who speaks when if several.
+
+    The utterance is without its speech.
+    """
 
     utterance: Utterance
     tape: Tape | None
+    parts: tuple[VoicePart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +132,7 @@ class Clip:
     error: AudioError | None
     label: str = ""
     tape: Tape | None = None
+    parts: tuple[VoicePart, ...] = ()
 
     @property
     def heard(self) -> Utterance:
@@ -117,6 +167,7 @@ class Clip:
 def clip_of(source: AudioSource, result: Heard | AudioError, number: int, label: str = "") -> Clip:
     """Return the clip of what the embedder made of a source, the ``number``-th given."""
     if isinstance(result, Heard):
-        return Clip(result.utterance.name, result.utterance, None, label, result.tape)
+        utterance = result.utterance
+        return Clip(utterance.name, utterance, None, label, result.tape, result.parts)
     path = source if isinstance(source, str | os.PathLike) else None
     return Clip(f"clip {number}" if path is None else Path(path).name, None, result, label)

@@ -7,21 +7,30 @@ cannot both pass a check that only one of them should.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from voiceid.audio import AudioSource, KeptAudio, Tape
-from voiceid.domain import EnrollmentClip, EnrollmentProblem, EnrollmentReport, NewSample, Speaker
+from voiceid.audio import AudioSource, KeptAudio, Spans, Tape
+from voiceid.domain import (
+    EnrollmentClip,
+    EnrollmentProblem,
+    EnrollmentReport,
+    NewSample,
+    Speaker,
+    Utterance,
+    VoicePart,
+)
 from voiceid.enrollment.checks import Checks, Findings
-from voiceid.enrollment.clips import Clip, Heard, Person, clip_of
+from voiceid.enrollment.clips import SOLO, Clip, Heard, Part, Person, clip_of, most_spoken
 from voiceid.enrollment.names import check_name
 from voiceid.enrollment.plan import Plan, Planned
 from voiceid.errors import EnrollmentRefused
 from voiceid.models.runtime import in_order
 from voiceid.observability import ChangeKind
-from voiceid.speech.embedder import Embedder, or_error
+from voiceid.speech.embedder import Cut, Embedder, or_error
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader, Store, Writer
@@ -68,6 +77,7 @@ class Enroller:
     checks: Checks
     kept: KeptAudio  # used if the limits of ``checks`` say so
     door: Door
+    parts_of: Callable[[Utterance], tuple[VoicePart, ...]]  # who speaks when, if several do
 
     def enroll(
         self, person: Person, *, mode: Mode = "append", force: bool = False, dry_run: bool = False
@@ -80,7 +90,8 @@ class Enroller:
         started = time.perf_counter()
         turn = Turn(self.enrolled(person.name), datetime.now(UTC), Plan() if dry_run else None)
         sources = person.sources
-        results = in_order(or_error(self.hear), sources, self.embedder.workers)
+        hear = or_error(partial(self.hear, part=person.part))
+        results = in_order(hear, sources, self.embedder.workers)
         heard = zip(sources, results, person.labels, strict=True)
         clips = [
             clip_of(source, result, number, label)
@@ -160,16 +171,20 @@ class Enroller:
             raise _refusal(report)
         return report
 
-    def hear(self, source: AudioSource) -> Heard:
-        """Return what is heard of a clip; raises AudioError, ModelRuntimeError."""
-        if not self.checks.limits.keep_audio:
-            return Heard(self.embedder.utterance(source), None)
-        tape = Tape()
-        utterance = self.embedder.utterance(source, tape)
+    def hear(self, source: AudioSource, part: Part | None = None) -> Heard:
+        """Return what is heard of a clip, or of its part; raises AudioError, ModelError."""
+        tape = Tape() if self.checks.limits.keep_audio else None
+        cut: Cut | None = self._solo if part == SOLO else None
+        if isinstance(part, tuple):
+            cut = (part,)
+        utterance = self.embedder.with_speech(source, tape, cut)
         rate_hz = utterance.quality.sample_rate_hz
-        if utterance.embedding is not None and rate_hz is not None:
+        if tape is not None and utterance.embedding is not None and rate_hz is not None:
             tape.seal(utterance.pcm_sha256, rate_hz)
-        return Heard(utterance, tape)
+        return Heard(replace(utterance, speech=None), tape, self.parts_of(utterance))
+
+    def _solo(self, utterance: Utterance) -> Spans:
+        return most_spoken(self.parts_of(utterance))
 
     def lacks(self, pcm_sha256: str) -> bool:
         """Whether a recording should be kept, and is not."""

@@ -27,11 +27,13 @@ _OUTCOMES = {
     Reason.REPLAYED: Outcome.REJECTED,
     Reason.AMBIGUOUS: Outcome.INCONCLUSIVE,
     Reason.NOT_ENOUGH_SPEECH: Outcome.INCONCLUSIVE,
+    Reason.SEVERAL_VOICES: Outcome.INCONCLUSIVE,
 }
 _NEVER = {
     Task.VERIFY: {Reason.UNKNOWN, Reason.GALLERY_EMPTY, Reason.AMBIGUOUS},
     Task.IDENTIFY: {Reason.BELOW_THRESHOLD},
-    Task.COMPARE: set(Reason) - {Reason.MATCH, Reason.BELOW_THRESHOLD, Reason.NOT_ENOUGH_SPEECH},
+    Task.COMPARE: set(Reason)
+    - {Reason.MATCH, Reason.BELOW_THRESHOLD, Reason.NOT_ENOUGH_SPEECH, Reason.SEVERAL_VOICES},
 }
 _ENDS = tuple(
     (task, outcome, reason)

@@ -200,7 +200,7 @@ class Models:
 
         Raises AudioError, ModelError.
         """
-        return self._session.loaded_model.hear(source)
+        return self._session.loaded_model.embedder.utterance(source)
 
     def hear_all(self, sources: Iterable[AudioSource]) -> Iterator[Utterance | AudioError]:
         """Yield, in order, the utterance of each clip or the error that it gave."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.audio import AudioOptions, AudioSource, AudioStream, Tap, open_audio
-from voiceid.domain import Embedding, EmbeddingSpace, Float32Array, QualityReport, Utterance
+from voiceid.audio import AudioOptions, AudioSource, AudioStream, Spans, Tap, open_audio
+from voiceid.domain import Embedding, EmbeddingSpace, Float32Array, QualityReport, Speech, Utterance
 from voiceid.errors import AudioError, ChannelsDiffer
 from voiceid.models.runtime import in_order
 from voiceid.observability.counters import Laps
@@ -21,6 +21,9 @@ from voiceid.speech.vad import SpeechDetector
 
 S = TypeVar("S")
 T = TypeVar("T")
+
+Cut: TypeAlias = Spans | Callable[[Utterance], Spans]
+"""The parts of a recording to hear, or what chooses them by what the whole is; empty: all."""
 
 _MIN_SNR_DB = 5.0
 """With less, a channel's vector says more of its noise than of a voice."""
@@ -70,6 +73,11 @@ class Embedder:
         return Embedder(encoder, self._detector, self._audio, limits, self._workers, heard)
 
     @property
+    def encoder(self) -> Encoder:
+        """What embeds the speech."""
+        return self._encoder
+
+    @property
     def workers(self) -> int:
         """Recordings that are worked on at once."""
         return self._workers
@@ -97,14 +105,33 @@ class Embedder:
         Raises `AudioError`: it cannot be read, its samples cannot be a recording, or its channels
         hold different people; `ModelRuntimeError`: a model failed.
         """
-        laps = Laps()
-        with open_audio(source, self._audio, tap=tap) as stream:
-            utterance = _heard(stream, lambda heard: self._utterance(heard, laps))
-            if utterance.embedding is not None:
-                self._require_one_voice(stream, laps)
+        return replace(self.with_speech(source, tap), speech=None)
+
+    def with_speech(
+        self, source: AudioSource, tap: Tap | None = None, cut: Cut | None = None
+    ) -> Utterance:
+        """Return the utterance of :meth:`utterance` with its speech, up to 8 MB.
+
+        - `cut`: the parts to hear, or what chooses them by what the whole is; None: all.
+        """
+        laps, spans = Laps(), cut if isinstance(cut, tuple) else ()
+        with open_audio(source, replace(self._audio, spans=spans), tap=tap) as stream:
+            utterance = self._whole(stream, spans, laps)
+            if callable(cut) and (chosen := cut(utterance)):
+                with stream.only(chosen) as part:
+                    utterance = self._whole(part, chosen, laps)
             if self._heard is not None:
                 self._heard(laps, stream.duration_s)
             return utterance
+
+    def _whole(self, stream: AudioStream, spans: Spans, laps: Laps) -> Utterance:
+        """Return what is heard in a stream, whose channels hold one voice."""
+        utterance = _heard(stream, lambda heard: self._utterance(heard, laps))
+        if utterance.embedding is not None:
+            self._require_one_voice(stream, laps)
+        if utterance.speech is not None and spans:
+            utterance = replace(utterance, speech=replace(utterance.speech, spans=spans))
+        return utterance
 
     def _utterance(self, stream: AudioStream, laps: Laps) -> Utterance:
         meter = QualityMeter(self._limits)
@@ -112,13 +139,14 @@ class Embedder:
         quality = meter.report(
             stream.duration_s, stream.sample_rate_hz, stream.clipping, truncated=stream.truncated
         )
-        embedding = self._embedding(speech, quality)
+        embedding = self._embedding(speech.samples, quality)
         judged_s = 0.0 if embedding is None else judged_frames * FRAME_S
         quality = _with_unheard(quality, judged_s, stream.unheard)
         if embedding is not None:
             quality = replace(quality, telephone=embedding.telephone)
         laps.lap("embed")
-        return Utterance(stream.name, stream.pcm_sha256, quality, embedding)
+        kept = None if embedding is None else speech
+        return Utterance(stream.name, stream.pcm_sha256, quality, embedding, kept)
 
     def _require_one_voice(self, stream: AudioStream, laps: Laps) -> None:
         """Raise `ChannelsDiffer` where channels that were mixed hold different people."""
@@ -142,7 +170,7 @@ class Embedder:
         """
         with open_audio(source, self._audio) as stream:
             meter = QualityMeter(self._limits)
-            return _heard(stream, lambda heard: self._speech(heard, meter, Laps())[0])
+            return _heard(stream, lambda heard: self._speech(heard, meter, Laps())[0].samples)
 
     def samples(self, source: AudioSource, longest_s: float) -> Float32Array:
         """Return (n,) float32 at 16 kHz: the beginning of a recording, in one channel.
@@ -162,11 +190,9 @@ class Embedder:
         with open_audio(source, self._audio) as stream:
             return _heard(stream, beginning)
 
-    def _speech(
-        self, stream: AudioStream, meter: QualityMeter, laps: Laps
-    ) -> tuple[Float32Array, int]:
+    def _speech(self, stream: AudioStream, meter: QualityMeter, laps: Laps) -> tuple[Speech, int]:
         """Return the speech for the encoder, and how many frames of speech are in it."""
-        detector = self._detector.stream()
+        detector, options = self._detector.stream(), self._detector.options
         kept: list[Float32Array] = []
         speech: list[npt.NDArray[np.bool_]] = []
         for block in itertools.chain(stream.blocks(), [None]):
@@ -176,7 +202,9 @@ class Embedder:
                 kept.append(chunk.kept)
                 speech.append(chunk.speech)
             laps.lap("detect")
-        return np.concatenate(kept), self._detector.options.judged_frames(np.concatenate(speech))
+        samples, is_speech = np.concatenate(kept), np.concatenate(speech)
+        frames = options.kept_frames(is_speech, len(samples))
+        return Speech(samples, frames), options.judged_frames(is_speech)
 
     def pcm_sha256(self, source: AudioSource) -> str:
         """Return the identity of a recording, which takes its decoding and nothing more.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from voiceid.decision.aims import Target
 from voiceid.decision.compensation import Compensation
-from voiceid.decision.embeddings import cosine, unit
+from voiceid.decision.embeddings import centroid, cosine, unit
 from voiceid.decision.rule import DecisionRule
 from voiceid.domain import Condition, Embedding, EmbeddingSpace, Float32Array, Utterance
 from voiceid.errors import AudioInvalid, ModelRuntimeError, NotEnoughSpeech, ThresholdUnavailable
@@ -108,6 +109,27 @@ class Encoder:
             )
         vector: Float32Array = vectors[0]
         return vector
+
+    def parts_agree(
+        self, one: Sequence[Embedding], other: Sequence[Embedding], net_speech_s: float, fmr: float
+    ) -> bool:
+        """Return whether two sides of one clip, embedded in windows, reach the card's threshold.
+
+        True where the card has none, or a side is empty.
+
+        - `net_speech_s`: of the shorter side.
+        - `fmr`: the false match rate of the threshold.
+        """
+        if self._rule is None or not (one and other):
+            return True
+        # One clip has one line: that a telephone makes voices alike asks for no higher threshold.
+        condition = Condition(net_speech_s, None, net_speech_s, 1, telephone=0.0)
+        try:
+            threshold = self._rule.aimed(Target(fmr)).threshold(condition)
+        except ThresholdUnavailable:
+            return True
+        means = (centroid(np.stack([part.vector for part in side])) for side in (one, other))
+        return cosine(*means) >= threshold.value
 
     def may_be_one_voice(self, one: Utterance, other: Utterance) -> bool:
         """Return whether two utterances at one time and place may be one voice, embedded both.

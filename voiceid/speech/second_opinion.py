@@ -9,27 +9,19 @@ found less than a second, and on sounds that are no speech (docs/numbers.md has 
 from __future__ import annotations
 
 from functools import cache
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from voiceid.domain import Float32Array
-from voiceid.errors import ModelRuntimeError
-from voiceid.models.providers import EngineOptions
-from voiceid.models.runtime import Session
-from voiceid.models.status import InstalledModel
 from voiceid.speech.quality import FRAME_SAMPLES
+from voiceid.speech.segmenter import LEAST_SAMPLES, STEP_SAMPLES, Segmenter
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.floating]
 
 _RATE_HZ = 16_000
-_WINDOW_SAMPLES = 10 * _RATE_HZ
-"""On which the segmentation model was trained."""
 _MIN_PROBABILITY = 0.5
-_LEAST_SAMPLES, _STEP_SAMPLES = 991, 270
-"""What the model needs for one answer, and between two (voiceid/models/segmentation.py)."""
 _MIN_SILERO = 0.005
 """Mean of Silero's probabilities where speech is claimed: under it Silero is sure of its no."""
 _MIN_BALANCE_SPAN = 3.0
@@ -55,25 +47,10 @@ _FLOOR, _MIN_ACTIVE, _MIN_STRONG = 1e-5, 1e-4, 1e-2
 
 
 class SecondOpinion:
-    """Says where the segmentation model hears speech.  Safe to share among threads.
+    """Says where the segmentation model hears speech.  Safe to share among threads."""
 
-    - `session`: ``waveform`` (N, samples) in, ``log_probs`` (N, frames, 7) out.
-    """
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @classmethod
-    def open(cls, installed: InstalledModel, engine: EngineOptions) -> Self:
-        """Load the installed model; see :meth:`voiceid.models.runtime.Session.open`."""
-        session = Session.open(
-            installed.path,
-            inputs={"waveform": 2},
-            outputs=["log_probs"],
-            sha256=installed.sha256,
-            engine=engine,
-        )
-        return cls(session)
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._segmenter = segmenter
 
     def speech(
         self, frames: Float32Array, loud: BoolArray, probabilities: Float32Array
@@ -85,11 +62,11 @@ class SecondOpinion:
         - `probabilities` (k,) float32: Silero's.
         """
         samples = frames.reshape(-1)
-        if len(samples) < _LEAST_SAMPLES:
+        if len(samples) < LEAST_SAMPLES:
             return np.zeros(len(frames), np.bool_)
         spoken = self._spoken(samples)
         centres = np.arange(len(frames)) * FRAME_SAMPLES + FRAME_SAMPLES // 2
-        nearest = np.round((centres - _LEAST_SAMPLES // 2) / _STEP_SAMPLES).astype(np.int64)
+        nearest = np.round((centres - LEAST_SAMPLES // 2) / STEP_SAMPLES).astype(np.int64)
         speech: BoolArray = spoken[np.clip(nearest, 0, len(spoken) - 1)] & loud
         sure_no = not speech.any() or float(probabilities[speech].mean()) < _MIN_SILERO
         if sure_no or not _changes_like_speech(samples, speech):
@@ -98,19 +75,10 @@ class SecondOpinion:
 
     def _spoken(self, samples: Float32Array) -> BoolArray:
         """Return for each frame of the model, 270 samples apart, whether somebody speaks."""
-        n_frames = 1 + (len(samples) - _LEAST_SAMPLES) // _STEP_SAMPLES
+        n_frames = self._segmenter.frames(len(samples))
         spoken = np.zeros(n_frames, np.bool_)
-        last = max(0, len(samples) - _WINDOW_SAMPLES) // _STEP_SAMPLES
-        step = _WINDOW_SAMPLES // _STEP_SAMPLES
-        for first in [*range(0, last, step), last]:
-            window = samples[first * _STEP_SAMPLES :][:_WINDOW_SAMPLES]
-            [log_probs] = self._session.run({"waveform": window[None]})
-            if not np.all(np.isfinite(log_probs)):
-                raise ModelRuntimeError(
-                    "the segmentation model gave something that is not a probability",
-                    hint="Run `voiceid models verify segmentation`.",
-                )
-            heard = np.exp(log_probs[0, :, 0]) <= 1 - _MIN_PROBABILITY
+        for first, log_probs in self._segmenter.windows(samples):
+            heard = np.exp(log_probs[:, 0]) <= 1 - _MIN_PROBABILITY
             spoken[first : first + len(heard)] = heard[: n_frames - first]
         return spoken
 

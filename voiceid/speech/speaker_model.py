@@ -26,12 +26,14 @@ from voiceid.speech.vad import LittleSpeech, SpeechOptions, open_detector
 
 if TYPE_CHECKING:
     from voiceid.speech.second_opinion import SecondOpinion
+    from voiceid.speech.segmenter import Segmenter
+    from voiceid.speech.turns import Voices
 
 DETECTOR = "silero-vad"
 """The card of the speech detector."""
 
 SECOND = "segmentation"
-"""The card of the model that is asked where the detector finds little speech."""
+"""The card of the model that says who speaks when, and hears what the detector does not."""
 
 
 Brought: TypeAlias = Callable[[Float32Array], Float32Array]
@@ -156,6 +158,27 @@ class SpeakerModel:
                 self._notify(f"the model {name} is not installed yet; fetching it")
             self._models.ensure(name, self._progress)
 
+    def voices(self) -> Voices:
+        """Return what says who speaks when; raises ModelError."""
+        from voiceid.speech.turns import Voices  # noqa: PLC0415 - loads the engine
+
+        return Voices(self.embedder.encoder, lambda: self.segmenter)
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """What says who speaks when; fetched first if it is missing.  Raises ModelError."""
+        with self._asking:
+            return self._segmenter
+
+    @cached_property
+    def _segmenter(self) -> Segmenter:
+        from voiceid.speech.segmenter import Segmenter  # noqa: PLC0415 - loads the engine
+
+        if not self._models.is_installed(SECOND) and not self._models.offline:
+            self._notify(f"the model {SECOND} is not installed yet; fetching it")
+        self._models.ensure(SECOND, self._progress)
+        return Segmenter.open(self._models.installed(SECOND), self._options.engine)
+
     def _second_opinion(self) -> SecondOpinion | None:
         with self._asking:
             return self._second
@@ -171,7 +194,7 @@ class SpeakerModel:
                 f" `voiceid models pull {SECOND}`"
             )
             return None
-        return SecondOpinion.open(self._models.installed(SECOND), self._options.engine)
+        return SecondOpinion(self._segmenter)
 
 
 def _as_it_is(vectors: Float32Array) -> Float32Array:

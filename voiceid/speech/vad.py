@@ -66,6 +66,11 @@ class SpeechOptions:
         kept = np.cumsum(_dilated(speech, self.pad_frames)) * FRAME_SAMPLES
         return int(speech[kept <= round(self.max_speech_s * _SAMPLES_PER_S)].sum())
 
+    def kept_frames(self, speech: BoolArray, n_samples: int) -> npt.NDArray[np.int64]:
+        """Return the numbers of the frames, of (n,) speech or not, whose samples are passed on."""
+        kept = np.flatnonzero(_dilated(speech, self.pad_frames))
+        return kept[: -(-n_samples // FRAME_SAMPLES)]
+
     def describe(self) -> str:
         """Return the canonical text that is part of an embedding space's identity."""
         return (

@@ -8,10 +8,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.decision.aims import Aim, threshold_by_hand
+from voiceid.decision.aims import Aim, SetThreshold, threshold_by_hand
 from voiceid.decision.embeddings import unit
-from voiceid.domain import EmbeddedClip, Embedding, Float32Array, tag
-from voiceid.errors import SpaceMismatch
+from voiceid.domain import EmbeddedClip, Embedding, Float32Array, Solo, tag
+from voiceid.errors import ConfigError, SpaceMismatch
 from voiceid.speech.speaker_model import SpeakerModel
 from voiceid.verification.verifier import Search
 
@@ -25,24 +25,41 @@ def group_of(name: str | None) -> str | None:
 
 
 def aim_of(
-    *, target_fmr: float | None, threshold: Cosines | None, allow_replayed: bool | None = None
+    target_fmr: float | None,
+    threshold: Cosines | None,
+    allow_replayed: bool | None = None,
+    solo: str | None = None,
 ) -> Aim:
     """Return what a comparison aims at; raises ConfigError."""
-    by_hand = None if threshold is None else threshold_by_hand(threshold, "the call")
-    return Aim(target_fmr, threshold=by_hand, allow_replayed=allow_replayed)
+    return Aim(target_fmr, None, _by_hand(threshold), None, allow_replayed, _solo(solo))
 
 
-def search_of(
+def search_of(  # noqa: PLR0913, PLR0917 - as the call has them
     top: int,
     group: str | None,
     target_fpir: float | None,
     threshold: Cosines | None,
     margin: float | None,
     allow_replayed: bool | None,
+    solo: str | None,
 ) -> Search:
     """Return the search that a call asks for; raises ConfigError, SpeakerDetailInvalid."""
-    by_hand = None if threshold is None else threshold_by_hand(threshold, "the call")
-    return Search(Aim(None, target_fpir, by_hand, margin, allow_replayed), group_of(group), top)
+    by_hand = _by_hand(threshold)
+    aim = Aim(None, target_fpir, by_hand, margin, allow_replayed, _solo(solo))
+    return Search(aim, group_of(group), top)
+
+
+def _by_hand(threshold: Cosines | None) -> SetThreshold | None:
+    return None if threshold is None else threshold_by_hand(threshold, "the call")
+
+
+def _solo(given: str | None) -> Solo | None:
+    if given is not None and given not in set(Solo):
+        raise ConfigError(
+            f"solo is {given!r:.20}, not one of {', '.join(Solo)}",
+            hint="It says what becomes of an acceptance where several people speak.",
+        )
+    return None if given is None else Solo(given)
 
 
 def embedding_of(clip: EmbeddedClip, model: SpeakerModel) -> Embedding:

@@ -15,7 +15,16 @@ from voiceid.decision.adaptation import StoredAdaptation, adapted_space
 from voiceid.decision.aims import Aim, SetThreshold, first_wish
 from voiceid.decision.rule import DecisionRule
 from voiceid.decision.transforms import Transform
-from voiceid.domain import Condition, Embedding, EmbeddingSpace
+from voiceid.domain import (
+    Candidate,
+    Condition,
+    Decision,
+    Embedding,
+    EmbeddingSpace,
+    Enrolled,
+    Solo,
+    telephone_share,
+)
 from voiceid.errors import StoreError, ThresholdUnavailable
 from voiceid.verification.answers import Judged
 
@@ -23,6 +32,8 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.reader import Reader
 
 NO_AIM = Aim()
+CLEAR_LEAD = 0.22
+"""Over the strictest threshold: half a clip of another voice costs more.  See docs/voices.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +44,7 @@ class BackEnd:
     transform: Transform | None  # from the model's space to it
     rule: DecisionRule  # with the calibration in use in that space
     allow_replayed: bool = False  # whether a recording that is itself enrolled may be accepted
+    solo: Solo = Solo.REQUIRE  # what becomes of an acceptance where several people speak
 
     def moved(self, embedding: Embedding) -> Embedding:
         """Return an embedding of the model's space, or of this space, in this space."""
@@ -45,6 +57,27 @@ class BackEnd:
         threshold = self.rule.threshold(condition, gallery_size)
         llr, number = self.rule.llr(score, condition)
         return Judged(score, threshold, llr, number)
+
+    def acceptable(
+        self, found: Candidate, enrolled: Enrolled, voice: Embedding, net_speech_s: float
+    ) -> Candidate | None:
+        """Return a candidate whose threshold a voice reaches, or None."""
+        share = telephone_share([voice.telephone])
+        condition = enrolled.against(net_speech_s, telephone=share, snr_db=None)
+        try:
+            is_match = self.judged(found.score, condition).is_match
+        except ThresholdUnavailable:
+            return None
+        return found if is_match else None
+
+    def is_clear(self, decision: Decision) -> bool:
+        """Whether a score is so high that nearly all of the clip must be one speaker's.
+
+        By the strictest threshold of the model, whatever is aimed at: a loose aim shows nothing.
+        """
+        score, quality = decision.score, decision.quality
+        share = 1.0 if quality is None or quality.telephone is None else quality.telephone
+        return score is not None and score >= self.rule.strictest(share) + CLEAR_LEAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +117,9 @@ class Policy:
         if level > 0:  # one on a call goes with the call
             self._require_own_space(criterion, space)
         replays = [level.allow_replayed for level in levels if level.allow_replayed is not None]
-        return BackEnd(space, transform, rule.aimed(criterion, margin), replays[:1] == [True])
+        solo = next((level.solo for level in levels if level.solo is not None), Solo.REQUIRE)
+        rule = rule.aimed(criterion, margin)
+        return BackEnd(space, transform, rule, replays[:1] == [True], solo)
 
     def read_for_enrollment(self, reader: Reader) -> DecisionRule:
         """Return the rule that enrolments are judged by, and by which two names are one voice.

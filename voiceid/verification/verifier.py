@@ -41,8 +41,10 @@ from voiceid.errors import (
 from voiceid.index.base import Gallery, confirmed
 from voiceid.verification.answers import Facts, Probe, elsewhere
 from voiceid.verification.policy import NO_AIM, BackEnd, Policy
+from voiceid.verification.solo import require_solo
 
 if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.speech.turns import Voices
     from voiceid.store import Store
     from voiceid.store.reader import Reader
 
@@ -80,6 +82,7 @@ class Verifier:
     store: Store
     gallery_of: Callable[[EmbeddingSpace], Gallery]
     searched: Callable[[float], None]  # receives the seconds of each search
+    voices: Callable[[], Voices] | None = None  # what says who speaks when; None: nothing can
 
     def verify(
         self, hear: Hear, source: AudioSource, name: str, aim: Aim, group: str | None = None
@@ -90,42 +93,70 @@ class Verifier:
         with self.store.read() as reader:
             _claimed(reader, name, self.policy.space, group)
         # 2. Hear the clip.
-        probe = Probe.of(hear(source))
+        clip = hear(source)
+        probe = Probe.of(clip)
         # 3. Hearing took its time: the answer is given on what is enrolled and in use now.
         with self.store.read() as reader:
             back_end = self.policy.read(reader, aim, group)
             claimed = _claimed(reader, name, back_end.space, group, probe.pcm_sha256)
             facts = Facts(Task.VERIFY, probe, back_end.space, back_end.rule, 1, started, group)
-            return _verified(reader, facts, claimed, back_end)
+            decision = _verified(reader, facts, claimed, back_end)
+
+        def like(voice: Embedding, net_speech_s: float) -> Candidate | None:
+            score = cosine(back_end.moved(voice).vector, claimed.vector)
+            found = Candidate(claimed.enrolled.speaker, score)
+            return back_end.acceptable(found, claimed.enrolled, voice, net_speech_s)
+
+        # 4. Who would be accepted must be alone.
+        return require_solo(decision, [clip], back_end, self.voices, like)
 
     def identify(self, hear: Hear, source: AudioSource, search: Search) -> Decision:
         """Decide who of the gallery, or of one group in it, is speaking, if any speaker is."""
         started = time.perf_counter()
         self.gallery_of(self.policy.space).prepare()
-        return self.identify_probe(Probe.of(hear(source)), search, started)
+        clip = hear(source)
+        # 1. Read what decides, in the transaction that answers.
+        with self.store.read() as reader:
+            back_end = self.policy.read(reader, search.aim, search.group, per_search=True)
+            decision = self._identified(reader, Probe.of(clip), search, back_end, started)
+
+        def like(voice: Embedding, net_speech_s: float) -> Candidate | None:
+            gallery, one = self.gallery_of(back_end.space), replace(search, top=1)
+            with self.store.read() as reader:
+                ranking = self._ranking(reader, gallery, back_end.moved(voice), one)
+            for found, nearest in ranking:
+                return back_end.acceptable(found, nearest.enrolled, voice, net_speech_s)
+            return None
+
+        # 2. Who would be accepted must be alone.
+        return require_solo(decision, [clip], back_end, self.voices, like)
 
     def identify_probe(self, probe: Probe, search: Search, started: float) -> Decision:
-        """Decide who is speaking in what was heard already; see :meth:`identify`.
+        """Decide whose embedding a probe has: without its speech, for any number of voices.
 
         ``started`` is the ``time.perf_counter()`` from which the answer's time is counted.
         """
         with self.store.read() as reader:
-            # 1. Read what decides, in the transaction that answers.
             back_end = self.policy.read(reader, search.aim, search.group, per_search=True)
-            gallery = self.gallery_of(back_end.space)
-            size = gallery.size(reader, search.group)
-            space, rule = back_end.space, back_end.rule
-            facts = Facts(Task.IDENTIFY, probe, space, rule, size, started, search.group)
-            if probe.embedding is None:
-                return facts.too_short()
-            # 2. Search for the nearest, and one more for the margin.
-            embedding = back_end.moved(probe.embedding)
-            asked = replace(search, top=max(search.top, 2))
-            ranking = self._ranking(reader, gallery, embedding, asked, probe.pcm_sha256)
-            if not ranking:
-                return facts.empty(reader.centroids.counts())
-            # 3. Decide: threshold, margin, standing.
-            return _identified(reader, facts, ranking, back_end, search.top)
+            return self._identified(reader, probe, search, back_end, started)
+
+    def _identified(
+        self, reader: Reader, probe: Probe, search: Search, back_end: BackEnd, started: float
+    ) -> Decision:
+        gallery = self.gallery_of(back_end.space)
+        size = gallery.size(reader, search.group)
+        space, rule = back_end.space, back_end.rule
+        facts = Facts(Task.IDENTIFY, probe, space, rule, size, started, search.group)
+        if probe.embedding is None:
+            return facts.too_short()
+        # 1. Search for the nearest, and one more for the margin.
+        embedding = back_end.moved(probe.embedding)
+        asked = replace(search, top=max(search.top, 2))
+        ranking = self._ranking(reader, gallery, embedding, asked, probe.pcm_sha256)
+        if not ranking:
+            return facts.empty(reader.centroids.counts())
+        # 2. Decide: threshold, margin, standing.
+        return _identified(reader, facts, ranking, back_end, search.top)
 
     def search(self, embedding: Embedding, search: Search) -> tuple[Candidate, ...]:
         """Return the ``top`` speakers whose centroids are nearest, best first: no decision."""
@@ -167,7 +198,11 @@ class Verifier:
 
 
 def compare(
-    hear: Hear, a: AudioSource, b: AudioSource, back_end_now: Callable[[], BackEnd]
+    hear: Hear,
+    a: AudioSource,
+    b: AudioSource,
+    back_end_now: Callable[[], BackEnd],
+    voices: Callable[[], Voices] | None = None,
 ) -> Decision:
     """Decide whether two clips are of one voice; no speaker needs to be enrolled."""
     started = time.perf_counter()
@@ -183,7 +218,9 @@ def compare(
     # 3. Score, and decide.
     score = cosine(back_end.moved(first.embedding).vector, back_end.moved(second.embedding).vector)
     judged = back_end.judged(_finite(score), Condition.of_two(first.quality, second.quality))
-    return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, None, ())
+    decision = facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, None, ())
+    # 4. Either must be of one voice.
+    return require_solo(decision, [first, second], back_end, voices)
 
 
 def _verified(reader: Reader, facts: Facts, claimed: EnrolledVoice, back_end: BackEnd) -> Decision:

@@ -187,3 +187,28 @@ def test_a_recording_is_heard_again_in_one_channel(tmp_path: Path) -> None:
             tape.copy_to(file)
         kept, _ = soundfile.read(tmp_path / "kept.flac", dtype="float32")
         assert np.allclose(kept, heard, atol=1e-6)  # the second hearing alone
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    block=st.integers(1, 5000),
+    rate=st.sampled_from([8000, 16000, 44100]),
+    ends=st.lists(st.integers(0, 90), min_size=2, max_size=6, unique=True),
+)
+def test_only_the_spans_are_heard_and_hashed_as_if_they_were_cut_out_before(
+    block: int, rate: int, ends: list[int]
+) -> None:
+    samples = melody(0.8, rate)
+    edges = [end / 100 for end in sorted(ends)]
+    spans = tuple(zip(edges[::2], edges[1::2], strict=False))
+    pieces = [samples[round(start * rate) : round(end * rate)] for start, end in spans]
+    options, wanted = AudioOptions(spans=spans), np.concatenate(pieces)
+    if not len(wanted):
+        with pytest.raises(AudioInvalid, match=r"0\.80 s long"):
+            decoded((samples, rate), options=options, block_values=block)
+        return
+    heard, stream = decoded((samples, rate), options=options, block_values=block)
+    alone, cut = decoded((wanted, rate))
+    assert np.array_equal(heard, alone)
+    assert stream.pcm_sha256 == cut.pcm_sha256
+    assert stream.duration_s == pytest.approx(len(wanted) / rate)

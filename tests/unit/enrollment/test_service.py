@@ -49,9 +49,9 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
             with store.write() as writer:
                 yield Change(writer)
 
-        embedder = SimpleNamespace(space=SPACE, workers=1, utterance=lambda source: source())
+        embedder = SimpleNamespace(space=SPACE, workers=1, with_speech=lambda source, *_: source())
         kept = KeptAudio(tmp_path / "audio")
-        yield Desk(store, Enroller(embedder, store, checks, kept, door))  # type: ignore[arg-type]
+        yield Desk(store, Enroller(embedder, store, checks, kept, door, lambda _: ()))  # type: ignore[arg-type]
 
 
 def codes(refused: pytest.ExceptionInfo[EnrollmentRefused]) -> list[str]:

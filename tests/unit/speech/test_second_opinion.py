@@ -16,6 +16,7 @@ from voiceid.models.providers import EngineOptions
 from voiceid.models.runtime import Session
 from voiceid.models.status import InstalledModel
 from voiceid.speech.second_opinion import SecondOpinion
+from voiceid.speech.segmenter import Segmenter
 from voiceid.speech.vad import LittleSpeech, SpeechDetector, SpeechOptions, open_detector
 
 
@@ -26,7 +27,7 @@ def installed(folder: Path, name: str) -> InstalledModel:
 
 @pytest.fixture(scope="module")
 def second(models_folder: Path) -> SecondOpinion:
-    return SecondOpinion.open(installed(models_folder, "segmentation"), EngineOptions())
+    return SecondOpinion(Segmenter.open(installed(models_folder, "segmentation"), EngineOptions()))
 
 
 @pytest.fixture(scope="module")
@@ -204,5 +205,6 @@ def test_a_model_that_answers_nonsense_is_an_error(ami) -> None:
             return [np.full((1, 100, 7), np.nan, np.float32)]
 
     frames = np.ones((40, 512), np.float32)
+    second = SecondOpinion(Segmenter(Broken()))
     with pytest.raises(ModelRuntimeError, match="not a probability"):
-        SecondOpinion(Broken()).speech(frames, np.ones(40, bool), np.ones(40, np.float32))
+        second.speech(frames, np.ones(40, bool), np.ones(40, np.float32))

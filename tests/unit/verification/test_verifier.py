@@ -29,12 +29,16 @@ from voiceid.domain import (
     NewSample,
     Outcome,
     Reason,
+    Solo,
     SpeakerDetails,
+    Speech,
     Utterance,
+    VoicePart,
 )
 from voiceid.errors import IndexFault, ModelRuntimeError, SpeakerNotFound
 from voiceid.index.base import confirmed
 from voiceid.index.gallery import GalleryIndex
+from voiceid.speech.turns import Several
 from voiceid.store import Store
 from voiceid.verification import Policy, Search, Verifier, compare
 
@@ -349,3 +353,93 @@ def test_an_index_that_holds_other_vectors_is_built_again_before_anything_is_dec
     found = desk.identify(utterance(ALICE))
     assert found.speaker is not None
     assert (found.speaker.name, found.score) == ("alice", 1.0)
+
+
+@dataclass
+class Company:
+    """What is said of who speaks when, in the place of the models; counts how often it is asked."""
+
+    parts: tuple[VoicePart, ...]
+    embeddings: dict[int, tuple[Embedding, float]]
+    asked: int = 0
+
+    def several(self, _: Speech) -> Several | None:
+        self.asked += 1
+        return Several(self.parts, self.embeddings) if self.parts else None
+
+
+TWO = Company(
+    (VoicePart(0.0, 2.0, 1), VoicePart(2.0, 2.5, None), VoicePart(2.5, 4.0, 2)),
+    {
+        1: (Embedding(vector(ALICE), SPACE), 2.0),
+        2: (Embedding(vector([0.0] * 3 + [1.0]), SPACE), 1.5),
+    },
+)
+
+
+def spoken(parts: list[float]) -> Utterance:
+    speech = Speech(np.zeros(512, np.float32), np.zeros(1, np.int64))
+    return replace(utterance(parts), speech=speech)
+
+
+def verifier_with(desk: Desk, company: Company) -> Verifier:
+    return replace(desk.verifier, voices=lambda: company)  # type: ignore[arg-type, return-value]
+
+
+def test_what_would_be_accepted_is_inconclusive_where_several_speak(desk: Desk) -> None:
+    clip = spoken([0.625, 0.25, *HALF[:2]])
+    verifier = verifier_with(desk, TWO)
+    identified = verifier.identify(lambda _: clip, b"", FIVE)
+    verified = verifier.verify(lambda _: clip, b"", "alice", NOTHING)
+    for decision in (identified, verified):
+        assert end(decision) == (Outcome.INCONCLUSIVE, Reason.SEVERAL_VOICES)
+        assert [part.sounds_like for part in decision.parts] == ["alice", None, None]
+        assert decision.parts[0].score == 1.0
+        assert "0.0-2.0 s voice 1, like alice; 2.0-2.5 s several at once" in decision.detail
+        assert decision.to_dict()["parts"][1]["voice"] is None
+    assert identified.speaker is None
+    assert verified.speaker is not None
+    back_end = desk.policy.read(None)
+    compared = compare(lambda one: one, clip, spoken(ALICE), lambda: back_end, lambda: TWO)  # type: ignore[arg-type, return-value]
+    assert compared.reason is Reason.SEVERAL_VOICES
+
+
+def test_a_warning_leaves_the_acceptance_and_off_does_not_look(desk: Desk) -> None:
+    clip = spoken([0.625, 0.25, *HALF[:2]])
+    company = replace(TWO, asked=0)
+    verifier = verifier_with(desk, company)
+    for solo, asked in ((Solo.OFF, 0), (Solo.WARN, 1)):
+        decision = verifier.identify(lambda _: clip, b"", Search(Aim(solo=solo)))
+        assert decision.accepted
+        assert company.asked == asked
+        assert bool(decision.parts) == (solo is Solo.WARN)
+        assert ("several_voices" in decision.quality.warnings) == (solo is Solo.WARN)
+
+
+def test_only_acceptances_that_are_not_clear_are_looked_at(desk: Desk) -> None:
+    company = Company((), {})
+    verifier = verifier_with(desk, company)
+    for parts, asked in (([0.25, 0.25, *HALF[:3]], 0), (ALICE, 0), ([0.625, 0.25, *HALF[:2]], 1)):
+        company.asked, clip = 0, spoken(parts)
+        verifier.identify(lambda _, clip=clip: clip, b"", FIVE)
+        assert company.asked == asked, parts
+    vector_alone = utterance([0.625, 0.25, *HALF[:2]])
+    assert verifier.identify(lambda _: vector_alone, b"", FIVE).accepted
+
+
+def test_a_loose_aim_does_not_make_an_acceptance_clear(desk: Desk) -> None:
+    desk.policy = Policy(SPACE, card((0.1, 0.125), (0.001, THRESHOLD)))
+    verifier = verifier_with(desk, TWO)
+    clip = spoken([0.5, 0.25, *HALF[:3]])
+    for aim in (Aim(target_fmr=0.1), Aim(threshold=threshold_by_hand(0.2, "the call"))):
+        decision = verifier.verify(lambda _: clip, b"", "alice", aim)
+        assert decision.reason is Reason.SEVERAL_VOICES
+
+
+def test_what_becomes_of_several_voices_is_said_by_the_call_the_group_or_the_settings() -> None:
+    vault = {"vault": Aim(solo=Solo.REQUIRE)}
+    policy = Policy(SPACE, card(), Aim(solo=Solo.OFF), vault, SPACE.id)
+    assert policy.read(None).solo is Solo.OFF
+    assert policy.read(None, NOTHING, "vault").solo is Solo.REQUIRE
+    assert policy.read(None, Aim(solo=Solo.WARN), "vault").solo is Solo.WARN
+    assert Policy(SPACE, card()).read(None).solo is Solo.REQUIRE

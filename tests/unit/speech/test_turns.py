@@ -1,0 +1,195 @@
+"""Clips of several people are told from clips of one, and who speaks when is said."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voiceid.decision.embeddings import unit
+from voiceid.domain import Speech
+from voiceid.errors import ModelRuntimeError
+from voiceid.models.cards import load_cards, shipped_cards_folder
+from voiceid.models.providers import EngineOptions
+from voiceid.models.runtime import Session
+from voiceid.models.status import InstalledModel
+from voiceid.speech.encoder import Encoder
+from voiceid.speech.segmenter import LEAST_SAMPLES, Segmenter
+from voiceid.speech.turns import Voices, in_order_of_speech, runs, two_groups, windows
+
+RATE = 16_000
+labels = st.lists(st.integers(0, 2), min_size=1, max_size=60).map(np.array)
+
+
+def installed(folder: Path, name: str) -> InstalledModel:
+    path = folder / f"{name}.onnx"
+    return InstalledModel(path, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+@pytest.fixture(scope="module")
+def segmenter(models_folder: Path) -> Segmenter:
+    return Segmenter.open(installed(models_folder, "segmentation"), EngineOptions())
+
+
+@pytest.fixture(scope="module")
+def encoder(models_folder: Path) -> Encoder:
+    card, model = (
+        load_cards(shipped_cards_folder())["campplus"],
+        installed(models_folder, "campplus"),
+    )
+    return Encoder.open(
+        model.path,
+        model.sha256,
+        card.space("none"),
+        rule=card.rule,
+        compensation=card.compensation(),
+    )
+
+
+@pytest.fixture(scope="module")
+def voices(encoder: Encoder, segmenter: Segmenter) -> Voices:
+    return Voices(encoder, lambda: segmenter)
+
+
+def speech(*samples: np.ndarray) -> Speech:
+    joined = np.concatenate(samples)
+    return Speech(joined, np.arange(-(-len(joined) // 512)))
+
+
+@pytest.mark.parametrize("turn", ["alice-2", "alice-4", "bob-3", "carol-2", "stranger"])
+def test_a_turn_of_one_person_is_one_voice(turn: str, voices: Voices, ami: Any) -> None:
+    assert voices.several(speech(ami.samples(turn))) is None
+
+
+@pytest.mark.parametrize("seconds", [1.0, 1.5, 2.0, 3.0, 4.0])
+def test_a_short_clip_of_one_person_is_not_called_several(
+    seconds: float, voices: Voices, ami: Any
+) -> None:
+    for turn in ("alice-2", "bob-1", "bob-3"):
+        assert voices.several(speech(ami.samples(turn)[: round(seconds * RATE)])) is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("alice-4", "bob-3"), ("bob-1", "stranger"), ("carol-1", "alice-3")]
+)
+def test_two_in_turn_are_parted_where_they_change(
+    one: str, other: str, voices: Voices, encoder: Encoder, ami: Any
+) -> None:
+    first, second = ami.samples(one), ami.samples(other)
+    several = voices.several(speech(first, second))
+    assert several is not None
+    before, after = several.parts
+    assert (before.voice, after.voice) == (1, 2)
+    assert before.end_s == after.start_s == pytest.approx(len(first) / RATE, abs=0.6)
+    assert after.end_s == pytest.approx((len(first) + len(second)) / RATE, abs=0.1)
+    for voice, own in ((1, first), (2, second)):
+        embedding, seconds = several.embeddings[voice]
+        assert float(embedding.vector @ encoder.embed(own).vector) > 0.8
+        assert 1.0 < seconds < len(own) / RATE + 0.2
+
+
+def test_two_at_once_are_found_and_the_rest_of_the_clip_is_one_voice(
+    voices: Voices, ami: Any
+) -> None:
+    first, second = ami.samples("bob-1"), ami.samples("carol-1")
+    n = min(len(first), len(second))
+    gain = np.sqrt(np.mean(first[:n] ** 2) / np.mean(second[:n] ** 2))
+    several = voices.several(speech(first[:n] + gain * second[:n], first[n:]))
+    assert several is not None
+    overlapped = [part for part in several.parts if part.voice is None]
+    assert sum(part.end_s - part.start_s for part in overlapped) > 0.5
+    assert max(part.end_s for part in overlapped) < n / RATE + 0.6
+
+
+def test_parts_of_a_recording_with_pauses_are_at_the_times_of_the_recording(
+    voices: Voices, ami: Any
+) -> None:
+    first, second = (ami.samples(turn)[: 150 * 512] for turn in ("alice-4", "bob-3"))
+    frames = np.concatenate([np.arange(100, 250), np.arange(400, 550)])
+    several = voices.several(Speech(np.concatenate([first, second]), frames))
+    assert several is not None
+    assert several.parts[0].start_s == pytest.approx(100 * 0.032)
+    assert several.parts[-1].end_s == pytest.approx(550 * 0.032, abs=0.05)
+    again = Speech(np.concatenate([first, second]), frames, ((60.0, 100.0),))
+    assert again.at_s(0) == pytest.approx(63.2)
+
+
+def test_what_is_no_probability_is_an_error_and_no_answer(encoder: Encoder, ami: Any) -> None:
+    class Broken(Session):
+        def __init__(self) -> None:
+            pass
+
+        def run(self, feeds: object) -> list[np.ndarray]:
+            return [np.full((1, 100, 7), np.nan, np.float32)]
+
+    with pytest.raises(ModelRuntimeError, match="not a probability"):
+        Voices(encoder, lambda: Segmenter(Broken())).several(speech(ami.samples("bob-1")))
+
+
+def test_the_segmenter_gives_a_window_for_each_ten_seconds_and_nothing_for_too_little(
+    segmenter: Segmenter,
+) -> None:
+    rng = np.random.default_rng(1)
+    for n, starts in ((LEAST_SAMPLES - 1, []), (LEAST_SAMPLES, [0]), (250_000, [0, 333])):
+        found = list(segmenter.windows(rng.standard_normal(n).astype(np.float32) / 100))
+        assert [first for first, _ in found] == starts
+        if found:
+            first, last = found[-1]
+            assert segmenter.frames(n) - (first + len(last)) in {0, 1}
+
+
+@given(st.integers(0, 130 * RATE))
+def test_windows_lie_in_the_clip_spread_evenly_from_its_start_to_its_end(n: int) -> None:
+    starts, size = windows(n)
+    if n < 2.8 * RATE:
+        assert starts == []
+        return
+    assert starts[0] == 0
+    assert starts[-1] + size == n
+    assert 1.4 * RATE <= size <= 2.25 * RATE
+    assert len(starts) <= 12
+    assert min(np.diff(starts)) >= size - 1  # none overlaps another
+
+
+@given(st.integers(2, 12), st.integers(0, 1000))
+def test_two_groups_part_two_directions_whatever_their_order(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = np.concatenate([[0, 1], rng.integers(0, 2, n)])
+    centres = np.eye(2, 8)
+    vectors = unit((centres[truth] + 0.1 * rng.standard_normal((len(truth), 8))).astype("f4"))
+    group = two_groups(vectors)
+    assert np.array_equal(group, truth) or np.array_equal(group, 1 - truth)
+
+
+def test_vectors_that_are_alike_are_not_parted() -> None:
+    assert not two_groups(np.empty((0, 4), np.float32)).any()
+    assert not two_groups(np.eye(1, 4, dtype=np.float32)).any()
+    assert not two_groups(np.repeat(np.eye(1, 4, dtype=np.float32), 5, axis=0)).any()
+
+
+@given(labels)
+def test_voices_are_numbered_in_the_order_in_which_they_speak(given_labels: np.ndarray) -> None:
+    named = in_order_of_speech(given_labels)
+    assert np.array_equal(named == 0, given_labels == 0)
+    seen = list(dict.fromkeys(label for label in named.tolist() if label))
+    assert seen == list(range(1, len(seen) + 1))
+    pairs = set(zip(given_labels.tolist(), named.tolist(), strict=True))
+    assert len(pairs) == len(set(given_labels.tolist()))
+
+
+@given(labels, st.integers(1, 10))
+def test_runs_cover_everything_and_are_long_enough(given_labels: np.ndarray, shortest: int) -> None:
+    found = runs(given_labels, shortest)
+    assert [start for _, start, _ in found] == [0, *(end for _, _, end in found[:-1])]
+    assert found[-1][2] == len(given_labels)
+    assert all(a[0] != b[0] for a, b in itertools.pairwise(found))
+    assert all(end - start >= shortest for _, start, end in found) or len(found) == 1
+    if shortest == 1:
+        for label, start, end in found:
+            assert set(given_labels[start:end].tolist()) == {label}

@@ -1,0 +1,73 @@
+"""Who speaks when within ten seconds: the segmentation model over windows of a recording.
+
+Up to three people, whom it numbers in each window as it likes: person 1 of one window may be person
+2 of the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Self
+
+import numpy as np
+
+from voiceid.domain import Float32Array
+from voiceid.errors import ModelRuntimeError
+from voiceid.models.providers import EngineOptions
+from voiceid.models.runtime import Session
+from voiceid.models.status import InstalledModel
+
+STEP_SAMPLES, LEAST_SAMPLES = 270, 991
+"""Between two frames, and what one looks at, at 16 kHz (voiceid/models/segmentation.py)."""
+SPEAKERS: Final = np.array(
+    [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], np.float32
+)
+"""(7, 3): which of the three people are in each of the sets that the model gives."""
+_WINDOW_SAMPLES = 160_000
+"""10 s, on which the model was trained."""
+
+
+class Segmenter:
+    """Runs the segmentation model.  Safe to share among threads.
+
+    - `session`: ``waveform`` (N, samples) in, ``log_probs`` (N, frames, 7) out.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @classmethod
+    def open(cls, installed: InstalledModel, engine: EngineOptions) -> Self:
+        """Load the installed model; see :meth:`voiceid.models.runtime.Session.open`."""
+        session = Session.open(
+            installed.path,
+            inputs={"waveform": 2},
+            outputs=["log_probs"],
+            sha256=installed.sha256,
+            engine=engine,
+        )
+        return cls(session)
+
+    @staticmethod
+    def frames(n_samples: int) -> int:
+        """Return how many frames there are in so many samples."""
+        return max(0, 1 + (n_samples - LEAST_SAMPLES) // STEP_SAMPLES)
+
+    def windows(self, samples: Float32Array) -> Iterator[tuple[int, Float32Array]]:
+        """Yield the first frame of each window, and its log probabilities (frames, 7).
+
+        `samples` (n,) at 16 kHz; frame i starts at sample 270 i.  The last window overlaps the one
+        before it.  Nothing is yielded for fewer than 991 samples.  Raises `ModelRuntimeError`.
+        """
+        if len(samples) < LEAST_SAMPLES:
+            return
+        last = max(0, len(samples) - _WINDOW_SAMPLES) // STEP_SAMPLES
+        for first in [*range(0, last, _WINDOW_SAMPLES // STEP_SAMPLES), last]:
+            window = samples[first * STEP_SAMPLES :][:_WINDOW_SAMPLES]
+            [log_probs] = self._session.run({"waveform": window[None]})
+            if not np.all(np.isfinite(log_probs)):
+                raise ModelRuntimeError(
+                    "the segmentation model gave something that is not a probability",
+                    hint="Run `voiceid models verify segmentation`.",
+                )
+            yield first, log_probs[0]

@@ -1,0 +1,91 @@
+"""What becomes of an acceptance where several people speak in the clip."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from voiceid.domain import (
+    Candidate,
+    Decision,
+    Embedding,
+    Outcome,
+    Reason,
+    Solo,
+    Task,
+    Utterance,
+    VoicePart,
+)
+from voiceid.verification.policy import BackEnd
+
+if TYPE_CHECKING:  # it loads when something is about to be accepted
+    from voiceid.speech.turns import Several, Voices
+
+Likeness: TypeAlias = Callable[[Embedding, float], Candidate | None]
+"""Returns who an embedding of so many seconds would be accepted as."""
+
+WARNING = "several_voices"
+"""Of the quality of a clip that was accepted all the same."""
+_NAMED = 6
+"""Parts that a sentence names."""
+
+
+def require_solo(
+    decision: Decision,
+    clips: Sequence[Utterance],
+    back_end: BackEnd,
+    voices: Callable[[], Voices] | None,
+    like: Likeness = lambda *_: None,
+) -> Decision:
+    """Return a decision, or what becomes of it because several people speak in a clip.
+
+    Nothing is looked at unless it is an acceptance that is not clear.  A clip without its speech,
+    or the lack of ``voices``, leaves nothing to look at.  Raises ModelError.
+    """
+    solo = back_end.solo
+    if not decision.accepted or solo is Solo.OFF or voices is None or back_end.is_clear(decision):
+        return decision
+    started = time.perf_counter()
+    for clip in clips:
+        if clip.speech is None:
+            continue
+        several = voices().several(clip.speech)
+        if several is not None:
+            where = f" in {clip.name}" if len(clips) > 1 else ""
+            decision = _not_alone(decision, tuple(_named(several, like)), solo, where)
+            break
+    elapsed_ms = decision.elapsed_ms + (time.perf_counter() - started) * 1e3
+    return replace(decision, elapsed_ms=elapsed_ms)
+
+
+def _named(several: Several, like: Likeness) -> Iterator[VoicePart]:
+    """Yield the parts of a clip, with who each voice sounds like."""
+    likes = {voice: like(*heard) for voice, heard in several.embeddings.items()}
+    for part in several.parts:
+        found = None if part.voice is None else likes.get(part.voice)
+        if found is None:
+            yield part
+        else:
+            yield replace(part, sounds_like=found.speaker.name, score=found.score)
+
+
+def _not_alone(
+    decision: Decision, parts: tuple[VoicePart, ...], solo: Solo, where: str
+) -> Decision:
+    shown = "; ".join(map(str, parts[:_NAMED])) + ("; ..." if len(parts) > _NAMED else "")
+    detail = f"several people speak{where}: {shown}"
+    if solo is Solo.REQUIRE:
+        return replace(
+            decision,
+            outcome=Outcome.INCONCLUSIVE,
+            reason=Reason.SEVERAL_VOICES,
+            speaker=decision.speaker if decision.task is Task.VERIFY else None,
+            parts=parts,
+            detail=detail,
+        )
+    quality = decision.quality
+    if quality is not None:
+        quality = replace(quality, warnings=(*quality.warnings, WARNING))
+    return replace(decision, parts=parts, quality=quality, detail=f"{decision.detail}; {detail}")
