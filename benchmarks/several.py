@@ -20,12 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.corpora import Clip, Samples, ami_turns, corpora_argument, cut, test_other
-from benchmarks.degradations import CONDITIONS
+from benchmarks.corpora import ami_turns, corpora_argument, test_other
 from benchmarks.tables import markdown, percent
 from voiceid import VoiceID
 from voiceid.decision.aims import Aim
-from voiceid.domain import Solo, SpeakerDetails, Speech, Utterance
+from voiceid.domain import Float32Array, Solo, SpeakerDetails, Speech, Utterance
+from voiceid.evaluation.degradations import CONDITIONS, Clip, cut
 from voiceid.speech.turns import Several, Voices
 from voiceid.verification import Search, Verifier
 
@@ -154,7 +154,7 @@ def pairs(speakers: dict[str, list[Clip]]) -> Iterator[Pair]:
             yield Pair("at once", one, other, replace(first, samples=mixed))
 
 
-def at_once(one: Samples, other: Samples) -> Samples:
+def at_once(one: Float32Array, other: Float32Array) -> Float32Array:
     """Return the sum of two clips, both as loud as the first."""
     n = min(len(one), len(other))
     gain = np.sqrt(np.mean(one[:n] ** 2) / np.mean(other[:n] ** 2))
