@@ -32,8 +32,8 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.reader import Reader
 
 NO_AIM = Aim()
-CLEAR_LEAD = 0.22
-"""Over the strictest threshold: half a clip of another voice costs more.  See docs/voices.md."""
+CLEAR_LEAD = 0.31
+"""Over the strictest threshold of the card: more than two people in turn reach (docs/voices.md)."""
 
 
 @dataclass(frozen=True, slots=True)
