@@ -15,6 +15,8 @@ from voiceid.domain import Candidate as Candidate
 from voiceid.domain import Condition as Condition
 from voiceid.domain import DatabaseUrl as DatabaseUrl
 from voiceid.domain import Decision as Decision
+from voiceid.domain import Diarization as Diarization
+from voiceid.domain import DiarizedVoice as DiarizedVoice
 from voiceid.domain import EmbeddedClip as EmbeddedClip
 from voiceid.domain import Embedding as Embedding
 from voiceid.domain import EmbeddingSpace as EmbeddingSpace
@@ -40,6 +42,7 @@ from voiceid.domain import SwitchStatus as SwitchStatus
 from voiceid.domain import Task as Task
 from voiceid.domain import Threshold as Threshold
 from voiceid.domain import Utterance as Utterance
+from voiceid.domain import VoiceTurn as VoiceTurn
 from voiceid.enrollment import Person as Person
 from voiceid.errors import AudioError as AudioError
 from voiceid.errors import AudioInvalid as AudioInvalid

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Self
 from voiceid.audio import AudioSource
 from voiceid.config import Config, load_config
 from voiceid.domain import (
-    Candidate,
     Decision,
+    Diarization,
     EmbeddedClip,
     Embedding,
     EnrollmentReport,
@@ -24,13 +24,11 @@ from voiceid.domain import (
 )
 from voiceid.enrollment import Mode, Part, Person, sources_of
 from voiceid.errors import AudioError
-from voiceid.model_in_use import ModelInUse
 from voiceid.models.fetch import Progress
 from voiceid.observability import ChangeKind
 from voiceid.questions import Questions
 from voiceid.session import Session
-from voiceid.verification import Search
-from voiceid.verification.calls import Cosines, aim_of, embedding_of, group_of, search_of
+from voiceid.verification.calls import Cosines, aim_of, group_of, naming_of, search_of
 
 if TYPE_CHECKING:  # each loads when it is first asked for
     from voiceid.resources.adaptations import Adaptations
@@ -59,11 +57,6 @@ class VoiceID:
     ) -> None:
         self._session = Session(config, notify or (lambda _: None), progress)
         self._questions = Questions(self._session)
-        if config.unread_file is not None:
-            self._session.notify(
-                f"{config.unread_file} is not read: it is not in the home, which is {config.home};"
-                f" to use it, name its folder as the home (--home), {config.unread_file.parent}"
-            )
 
     @classmethod
     def open(
@@ -110,15 +103,8 @@ class VoiceID:
         self._session.close()
 
     def warm_up(self) -> None:
-        """Load the models and the database now, so that the first answer is as fast as any.
-
-        Raises ModelError, StoreError.
-        """
-        model = self._session.loaded_model
-        _ = model.embedder, model.verifier
-        self._session.gallery(model.space.id, model.space.dim).prepare()
-
-    # Questions
+        """Load models and database, for a fast first answer; raises ModelError, StoreError."""
+        self._questions.warm_up()
 
     def identify(  # noqa: PLR0913 - what can be said of a question, by keyword
         self,
@@ -256,18 +242,35 @@ class VoiceID:
         """
         return self._questions.compare(a, b, aim_of(target_fmr, threshold, solo=solo))
 
-    def search(
-        self, clip: EmbeddedClip, *, k: int = 5, group: str | None = None
-    ) -> tuple[Candidate, ...]:
-        """Return the ``k`` speakers nearest to an embedding, best first; loads no model.
+    def diarize(  # noqa: PLR0913 - see `identify`
+        self,
+        source: AudioSource,
+        *,
+        speakers: int | tuple[int, int] | None = None,
+        names: bool = True,
+        group: str | None = None,
+        target_fmr: float | None = None,
+        target_fpir: float | None = None,
+        threshold: Cosines | None = None,
+        progress: Callable[[float, float | None], None] | None = None,
+    ) -> Diarization:
+        """Say who speaks when in a recording of several people.
 
-        It decides nothing and makes no event; for decisions pass the clip to :meth:`identify`.
-        Raises SpaceMismatch, StoreError, ConfigError, SpeakerDetailInvalid.
+        Parameters
+        ----------
+        speakers : int or (int, int), optional
+            How many people speak, or the fewest and the most.
+        names : bool
+            Whether to `identify` each voice; one that is not accepted is ``unknown-1``.
+        group, target_fmr, target_fpir, threshold
+            Of that search; see :meth:`identify` and :meth:`verify`.
+        progress : callable, optional
+            Receives how many seconds were heard, and of how many, None if that is not known.
+
+        Raises AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid.
         """
-        search = Search(top=k, group=group_of(group))
-        return self._session.ask(
-            lambda model: model.verifier.search(embedding_of(clip, model.speaker_model), search)
-        )
+        search = naming_of(group, target_fmr, target_fpir, threshold) if names else None
+        return self._questions.diarize(source, search, speakers, progress)
 
     def embed(self, source: AudioSource, *, raw: bool = False) -> Embedding:
         """Return the embedding of the speech in a clip; ``raw``: as the encoder makes it.
@@ -275,8 +278,6 @@ class VoiceID:
         Raises AudioError, ModelError, and NotEnoughSpeech for silence, noise or a clip too short.
         """
         return self._questions.embed(source, raw=raw)
-
-    # Enrolment
 
     def enroll(  # noqa: PLR0913 - what can be said of an enrolment, by keyword
         self,
@@ -322,11 +323,10 @@ class VoiceID:
         labels = (label,) * len(clips) if label else ()
         person = Person(name, clips, labels, details or SpeakerDetails(), part)
 
-        def enroll(model: ModelInUse) -> EnrollmentReport:
-            return model.enroller.enroll(person, mode=mode, force=force, dry_run=dry_run)
-
         with self._session.observer.failures(ChangeKind.ENROLL):
-            return self._session.ask(enroll)
+            return self._session.ask(
+                lambda model: model.enroller.enroll(person, mode, force=force, dry_run=dry_run)
+            )
 
     def enroll_all(
         self, people: Sequence[Person], *, force: bool = False, dry_run: bool = False
@@ -340,8 +340,6 @@ class VoiceID:
         from voiceid.enrollment.bulk import enroll_all  # noqa: PLC0415 - for lists alone
 
         return enroll_all(self._session.model.enroller, people, force=force, dry_run=dry_run)
-
-    # Collections
 
     @cached_property
     def speakers(self) -> Speakers:

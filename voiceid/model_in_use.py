@@ -17,7 +17,8 @@ from voiceid.speech.embedder import Embedder
 from voiceid.speech.speaker_model import SpeakerModel
 from voiceid.verification import BackEnd, Policy, Verifier
 
-if TYPE_CHECKING:  # it loads while the models do
+if TYPE_CHECKING:  # each loads while the models do, or when it is first asked for
+    from voiceid.diarization import Diarizer
     from voiceid.store import Store
     from voiceid.store.change import Door
 
@@ -74,6 +75,13 @@ class ModelInUse:
         parts = self._parts
         voices = self.speaker_model.voices
         return Verifier(self.policy, parts.store(), parts.gallery_of, parts.searched, voices)
+
+    @cached_property
+    def diarizer(self) -> Diarizer:
+        """What says who spoke when; raises ModelError."""
+        from voiceid.diarization import Diarizer  # noqa: PLC0415 - for this alone
+
+        return Diarizer(self.embedder, self.speaker_model.segmenter)
 
     @cached_property
     def checks(self) -> Checks:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from voiceid.audio import AudioSource
 from voiceid.decision.aims import Aim
-from voiceid.domain import Decision, EmbeddedClip, Embedding, Task
+from voiceid.domain import Decision, Diarization, EmbeddedClip, Embedding, Task, Utterance
 from voiceid.errors import AudioError, NotEnoughSpeech
 from voiceid.model_in_use import ModelInUse
 from voiceid.models import runtime
@@ -29,6 +31,12 @@ class Questions:
         self._session = session
         self._trusted = trusted_paths(session.config)
         self._said: set[Path] = set()  # to which others may write: each is said once
+
+    def warm_up(self) -> None:
+        """Load the models and the database; raises ModelError, StoreError."""
+        model = self._session.loaded_model
+        _ = model.embedder, model.verifier
+        self._session.gallery(model.space.id, model.space.dim).prepare()
 
     def identify(self, source: AudioSource | EmbeddedClip, search: Search) -> Decision:
         """Decide who is speaking; an embedded clip needs no model."""
@@ -58,6 +66,36 @@ class Questions:
             ),
         )
 
+    def diarize(
+        self,
+        source: AudioSource,
+        search: Search | None,
+        speakers: int | tuple[int, int] | None,
+        progress: Callable[[float, float | None], None] | None,
+    ) -> Diarization:
+        """Say who spoke when; each voice is looked for as an identification would, if at all."""
+        from voiceid.diarization import Wanted  # noqa: PLC0415 - for this alone
+
+        started, group = time.perf_counter(), None if search is None else search.group
+        wanted = Wanted.of(speakers, group, progress)
+
+        def ask(model: ModelInUse) -> Diarization:
+            if search is None:
+                return model.diarizer.diarize(source, wanted)
+
+            def name(heard: Utterance | None) -> Decision:
+                probe = Probe(None, 0.0, None, None) if heard is None else Probe.of(heard)
+                return model.verifier.identify_probe(probe, search, started)
+
+            return model.diarizer.diarize(source, replace(wanted, name=name))
+
+        with self._trusting("diarize"):
+            found = self._session.ask(ask)
+            for voice in found.voices:
+                if voice.decision is not None:
+                    self._record(voice.decision)
+        return found
+
     def embed(self, source: AudioSource, *, raw: bool) -> Embedding:
         """Return the embedding of a clip; raises NotEnoughSpeech where there is none."""
         embedder = self._session.loaded_model.embedder
@@ -81,8 +119,21 @@ class Questions:
 
     def _decided(self, task: Task, ask: Callable[[ModelInUse], Decision]) -> Decision:
         """Decide; the listeners receive the decision before the caller, or the error is counted."""
+        with self._trusting(task):
+            decision = self._session.ask(ask)
+            self._record(decision)
+        return decision
+
+    def _record(self, decision: Decision) -> None:
+        for callback in list(self._session.listeners.values()):
+            callback(decision)
+        self._session.observer.decided(decision)
+
+    @contextmanager
+    def _trusting(self, doing: str) -> Iterator[None]:
+        """Decide nothing by what every user may write to; count the error that it ends in."""
         session = self._session
-        with session.observer.failures(task):
+        with session.observer.failures(doing):
             for exposed in exposures(self._trusted):
                 if exposed.grave:
                     kind = self._trusted[exposed.path]
@@ -90,8 +141,4 @@ class Questions:
                 if exposed.path not in self._said:
                     self._said.add(exposed.path)
                     session.notify(f"{exposed.message}; {exposed.hint}")
-            decision = session.ask(ask)
-            for callback in list(session.listeners.values()):
-                callback(decision)
-            session.observer.decided(decision)
-        return decision
+            yield

@@ -66,6 +66,11 @@ class Session:
         self._latest: ModelInUse | None = None
         self._changes_behind = 0
         self._lock = threading.RLock()
+        if config.unread_file is not None:
+            notify(
+                f"{config.unread_file} is not read: it is not in the home, which is {config.home};"
+                f" to use it, name its folder as the home (--home), {config.unread_file.parent}"
+            )
 
     # The database and what lies beside it
 

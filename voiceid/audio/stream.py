@@ -130,6 +130,11 @@ class AudioStream:
         return self._n_heard / self.sample_rate_hz
 
     @property
+    def duration_hint_s(self) -> float | None:
+        """Length that the header gives, None where it gives none."""
+        return self._decoder.duration_hint_s
+
+    @property
     def clipping(self) -> ClippingCount:
         """Clipped samples of the channels in use, counted at the native rate."""
         self._require_exhausted()

@@ -14,10 +14,9 @@ from voiceid.cli.clip_arguments import checked
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import audio_argument, leaf
+from voiceid.cli.output_files import agreed_format, save
 from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import json_line
-from voiceid.errors import VoiceIDError
-from voiceid.whole_files import whole_file
 
 if TYPE_CHECKING:
     from voiceid.domain import Embedding
@@ -46,7 +45,7 @@ def command(
     Vectors of two models, or of other speech settings, must not be compared.  Programs that
     expect the encoder's own vectors, as speech synthesis does, need --raw.
     """
-    form = _agreed_format(console, form)
+    form = agreed_format(console, form)
     target = None if output in {None, "-"} else output
     if form == "npy" and target is None and is_terminal(sys.stdout):
         raise click.UsageError("A binary npy file does not belong on a terminal; use -o FILE.")
@@ -56,17 +55,9 @@ def command(
     if target is None:
         console.binary(data)
     else:
-        _save(Path(target), data)
+        save(Path(target), data)
         console.note(f"wrote {target}")
     return exit_codes.DONE
-
-
-def _agreed_format(console: Console, form: str | None) -> str:
-    settings = console.settings
-    if settings.as_json and form not in {None, "json"}:
-        raise click.UsageError(f"--json and --format {form} contradict each other.")
-    settings.as_json = settings.as_json or form == "json"  # errors are JSON then, too
-    return "json" if settings.as_json else form or "text"
 
 
 def _rendered(embedding: Embedding, form: str) -> bytes:
@@ -82,18 +73,3 @@ def _rendered(embedding: Embedding, form: str) -> bytes:
     values = ", ".join(np.format_float_positional(x, trim="0") for x in embedding.vector)
     shape = list(embedding.vector.shape)
     return f"embeddings shape: {shape}\nembeddings: [{values}]\n".encode()
-
-
-def _save(path: Path, data: bytes) -> None:
-    """Write a file for its owner alone (0600), whole; or into a pipe or a device that is there."""
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(data)
-            return
-        with whole_file(path.resolve()) as file:
-            file.write(data)
-    except OSError as error:
-        raise VoiceIDError(
-            f"{path} could not be written: {error.strerror}",
-            hint="Name a file in a folder that exists and may be written to.",
-        ) from error

@@ -9,13 +9,13 @@ from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell_all
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import (
-    RATE,
     Real,
     allow_replayed_option,
     audio_arguments,
     leaf,
     refuse_both,
     solo_option,
+    target_fpir_option,
     threshold_option,
 )
 
@@ -38,13 +38,7 @@ from voiceid.cli.options import (
     show_default=True,
     help="Candidates to show.",
 )
-@click.option(
-    "--target-fpir",
-    type=RATE,
-    metavar="RATE",
-    help="How often a stranger may be taken for any enrolled speaker, for a gallery of any size:"
-    " 0.01, 1/100 or 1%.",
-)
+@target_fpir_option
 @threshold_option
 @click.option(
     "--margin",

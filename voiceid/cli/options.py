@@ -245,6 +245,15 @@ target_fmr_option = click.option(
 )
 """``--target-fmr RATE``."""
 
+target_fpir_option = click.option(
+    "--target-fpir",
+    type=RATE,
+    metavar="RATE",
+    help="How often a stranger may be taken for any enrolled speaker, for a gallery of any size:"
+    " 0.01, 1/100 or 1%.",
+)
+"""``--target-fpir RATE``."""
+
 threshold_option = click.option(
     "--threshold",
     type=Real(0.1, 1.0),

@@ -16,6 +16,7 @@ _COMMANDS = {
         "identify": "Decide which enrolled speaker is speaking, if any.",
         "verify": "Decide whether a clip is the voice of one speaker.",
         "compare": "Decide whether two clips are of one voice.",
+        "diarize": "Say who speaks when in a recording.",
         "embed": "Print the embedding of a clip.",
     },
     "People": {

@@ -17,6 +17,9 @@ from voiceid.domain.details import SpeakerDetails as SpeakerDetails
 from voiceid.domain.details import expiry as expiry
 from voiceid.domain.details import moment as moment
 from voiceid.domain.details import tag as tag
+from voiceid.domain.diarizations import Diarization as Diarization
+from voiceid.domain.diarizations import DiarizedVoice as DiarizedVoice
+from voiceid.domain.diarizations import VoiceTurn as VoiceTurn
 from voiceid.domain.enrollments import EnrollmentClip as EnrollmentClip
 from voiceid.domain.enrollments import EnrollmentProblem as EnrollmentProblem
 from voiceid.domain.enrollments import EnrollmentReport as EnrollmentReport

@@ -12,7 +12,7 @@ _DIGITS: Mapping[str, int | None] = {
     **dict.fromkeys(("score", "margin", "agreement", "clipped_fraction"), 6),
     "llr": 4,
     **dict.fromkeys(("duration_s", "net_speech_s", "judged_speech_s", "missing_speech_s"), 3),
-    **dict.fromkeys(("start_s", "end_s"), 2),
+    **dict.fromkeys(("start_s", "end_s", "speech_s", "alone_s"), 2),
     **dict.fromkeys(("snr_db", "level_dbfs", "elapsed_ms"), 1),
     "bandwidth_hz": None,
 }

@@ -80,7 +80,7 @@ class Enroller:
     parts_of: Callable[[Utterance], tuple[VoicePart, ...]]  # who speaks when, if several do
 
     def enroll(
-        self, person: Person, *, mode: Mode = "append", force: bool = False, dry_run: bool = False
+        self, person: Person, mode: Mode = "append", *, force: bool = False, dry_run: bool = False
     ) -> EnrollmentReport:
         """Enrol the clips of a person as samples of the speaker of that name.
 

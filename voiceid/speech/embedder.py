@@ -163,14 +163,28 @@ class Embedder:
                     raise _different(stream, other, channel)
             voices.append((channel, voice))
 
+    def listened(
+        self, source: AudioSource, hear: Callable[[AudioStream], T], longer: float = 1.0
+    ) -> T:
+        """Return what a function hears in a recording that is open.
+
+        It is called once more, with the louder channel alone, where the mix cancels its sound.
+
+        - `longer`: how many times as long as others this recording may be.
+
+        Raises `AudioError`: it cannot be read, or its samples cannot be a recording.
+        """
+        longest_s = longer * self._audio.max_duration_s
+        with open_audio(source, replace(self._audio, max_duration_s=longest_s)) as stream:
+            return _heard(stream, hear)
+
     def speech(self, source: AudioSource) -> Float32Array:
         """Return (n,) float32 at 16 kHz: the speech of a recording, as the encoder is given it.
 
         Raises `AudioError`: it cannot be read, or its samples cannot be a recording.
         """
-        with open_audio(source, self._audio) as stream:
-            meter = QualityMeter(self._limits)
-            return _heard(stream, lambda heard: self._speech(heard, meter, Laps())[0].samples)
+        meter = QualityMeter(self._limits)
+        return self.listened(source, lambda heard: self._speech(heard, meter, Laps())[0].samples)
 
     def samples(self, source: AudioSource, longest_s: float) -> Float32Array:
         """Return (n,) float32 at 16 kHz: the beginning of a recording, in one channel.
@@ -187,8 +201,7 @@ class Embedder:
                     break
             return np.concatenate(kept)[:most]
 
-        with open_audio(source, self._audio) as stream:
-            return _heard(stream, beginning)
+        return self.listened(source, beginning)
 
     def _speech(self, stream: AudioStream, meter: QualityMeter, laps: Laps) -> tuple[Speech, int]:
         """Return the speech for the encoder, and how many frames of speech are in it."""
@@ -211,8 +224,7 @@ class Embedder:
 
         Raises `AudioError`: it cannot be read, or its samples cannot be a recording.
         """
-        with open_audio(source, self._audio) as stream:
-            return _heard(stream, _identity)
+        return self.listened(source, _identity)
 
     def utterances(self, sources: Iterable[AudioSource]) -> Iterator[Utterance | AudioError]:
         """Return, in order, the utterance of each source or the error that it gave.

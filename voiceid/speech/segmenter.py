@@ -23,7 +23,7 @@ SPEAKERS: Final = np.array(
     [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]], np.float32
 )
 """(7, 3): which of the three people are in each of the sets that the model gives."""
-_WINDOW_SAMPLES = 160_000
+WINDOW_SAMPLES = 160_000
 """10 s, on which the model was trained."""
 
 
@@ -61,13 +61,20 @@ class Segmenter:
         """
         if len(samples) < LEAST_SAMPLES:
             return
-        last = max(0, len(samples) - _WINDOW_SAMPLES) // STEP_SAMPLES
-        for first in [*range(0, last, _WINDOW_SAMPLES // STEP_SAMPLES), last]:
-            window = samples[first * STEP_SAMPLES :][:_WINDOW_SAMPLES]
-            [log_probs] = self._session.run({"waveform": window[None]})
-            if not np.all(np.isfinite(log_probs)):
-                raise ModelRuntimeError(
-                    "the segmentation model gave something that is not a probability",
-                    hint="Run `voiceid models verify segmentation`.",
-                )
-            yield first, log_probs[0]
+        last = max(0, len(samples) - WINDOW_SAMPLES) // STEP_SAMPLES
+        for first in [*range(0, last, WINDOW_SAMPLES // STEP_SAMPLES), last]:
+            window = samples[first * STEP_SAMPLES :][:WINDOW_SAMPLES]
+            yield first, self.log_probabilities(window[None])[0]
+
+    def log_probabilities(self, windows: Float32Array) -> Float32Array:
+        """Return the log probabilities (n, frames, 7) of windows (n, samples) of one length.
+
+        Raises `ModelRuntimeError`.
+        """
+        [log_probs] = self._session.run({"waveform": windows})
+        if not np.all(np.isfinite(log_probs)):
+            raise ModelRuntimeError(
+                "the segmentation model gave something that is not a probability",
+                hint="Run `voiceid models verify segmentation`.",
+            )
+        return log_probs

@@ -49,6 +49,20 @@ def search_of(  # noqa: PLR0913, PLR0917 - as the call has them
     return Search(aim, group_of(group), top)
 
 
+def naming_of(
+    group: str | None,
+    target_fmr: float | None,
+    target_fpir: float | None,
+    threshold: Cosines | None,
+) -> Search:
+    """Return the search for who the voices of a recording are.
+
+    They may be enrolled from this very recording.  Raises ConfigError, SpeakerDetailInvalid.
+    """
+    aim = Aim(target_fmr, target_fpir, _by_hand(threshold), None, allow_replayed=True)
+    return Search(aim, group_of(group))
+
+
 def _by_hand(threshold: Cosines | None) -> SetThreshold | None:
     return None if threshold is None else threshold_by_hand(threshold, "the call")
 

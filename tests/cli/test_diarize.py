@@ -1,0 +1,96 @@
+"""Who spoke when, from the command line: the words, the files, the exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+
+@pytest.fixture
+def talk(home: Path, ami) -> Path:
+    """Alice for 6.8 s, and then bob."""
+    path = home / "a talk.wav"
+    soundfile.write(path, np.concatenate([ami.samples("alice-3"), ami.samples("bob-3")]), 16_000)
+    return path
+
+
+def test_voices_and_turns_are_tables(run, talk: Path) -> None:
+    ran = run("diarize", talk)
+    assert ran.code == 0, ran.err
+    lines = ran.out.splitlines()
+    assert lines[0].startswith("a talk.wav  11.6 s, 2 voices, ")
+    assert lines[2].split()[:4] == ["voice", "speech", "alone", "turns"]
+    assert [line.split()[0] for line in lines[3:5]] == ["alice", "bob"]
+    assert [line.split()[2] for line in lines[7:]] == ["alice", "bob"]
+
+
+def test_json_is_an_object_with_what_was_heard(run, talk: Path) -> None:
+    facts = run("diarize", talk, "--json").json
+    assert facts["clip"] == str(talk)
+    assert [voice["name"] for voice in facts["voices"]] == ["alice", "bob"]
+    assert run("diarize", talk, "--format", "json", "-q").json.keys() == facts.keys()
+
+
+def test_names_are_left_out_and_people_counted_as_asked(run, talk: Path) -> None:
+    facts = run("diarize", talk, "--no-names", "--speakers", "1-1", "--json").json
+    [voice] = facts["voices"]
+    assert (voice["name"], voice["decision"]) == ("unknown-1", None)
+    assert run("diarize", talk, "--group", "vault", "--json").json["group"] == "vault"
+
+
+def test_each_format_has_a_line_or_a_cue_a_turn(run, talk: Path) -> None:
+    rttm = run("diarize", talk, "--format", "rttm").out.splitlines()
+    assert [line.split()[1] for line in rttm] == ["a_talk", "a_talk"]
+    assert [line.split()[7] for line in rttm] == ["alice", "bob"]
+    assert run("diarize", talk, "--format", "srt").out.count(" --> ") == 2
+    assert run("diarize", talk, "--format", "vtt").out.startswith("WEBVTT\n")
+    assert run("diarize", talk, "--format", "csv").out.splitlines()[0] == "clip,start_s,end_s,voice"
+    assert run("diarize", talk, "--format", "audacity").out.count("\t") == 4
+
+
+def test_files_are_written_for_their_owner(run, talk: Path) -> None:
+    target = talk.with_suffix(".rttm")
+    ran = run("diarize", talk, "--format", "rttm", "-o", target)
+    assert (ran.code, ran.out) == (0, "")
+    assert target.read_text().startswith("SPEAKER a_talk 1 ")
+    assert target.stat().st_mode & 0o077 == 0
+
+
+def test_several_recordings_are_several_results(run, talk: Path, ami) -> None:
+    other = ami.cut("alice-4", talk.with_name("other.wav"))
+    broken = talk.with_name("broken.wav")
+    broken.write_bytes(b"no audio")
+    assert run("diarize", talk, other, "--format", "srt").code == 2
+    folder = talk.with_name("out")
+    ran = run("diarize", talk, broken, other, "--format", "json", "-o", folder)
+    assert ran.code == 24
+    [failed] = ran.json_lines
+    assert (failed["clip"], failed["error"]) == (str(broken), "AudioUnreadable")
+    assert sorted(path.name for path in folder.iterdir()) == ["a talk.json", "other.json"]
+    assert json.loads((folder / "other.json").read_text())["voices"][0]["name"] == "alice"
+    assert run("diarize", talk, "sub/a talk.wav", "-o", folder).code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--speakers", "0"),
+        ("--speakers", "3-2"),
+        ("--speakers", "two"),
+        ("--threshold", "0.5", "--target-fmr", "1%"),
+        ("--threshold", "0.5", "--target-fpir", "1%"),
+        ("--json", "--format", "srt"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(run, talk: Path, words: tuple[str, ...]) -> None:
+    assert run("diarize", talk, *words).code == 2
+
+
+def test_a_recording_that_is_none_is_an_error(run, home: Path) -> None:
+    (home / "broken.wav").write_bytes(b"no audio")
+    assert run("diarize", "broken.wav").code == 24
+    assert run("diarize", "missing.wav").code == 23

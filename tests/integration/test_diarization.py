@@ -1,0 +1,134 @@
+"""Who spoke when in real meetings, and by which name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from benchmarks.diarization import errors, labels, plain
+from voiceid import ConfigError, Decision, Diarization, Reason, SpeakerDetails, VoiceID
+from voiceid.diarization.local_voices import cut
+from voiceid.speech.segmenter import STEP_SAMPLES, WINDOW_SAMPLES
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def opened(ami, enrolled_data: Path, models_folder: Path) -> Iterator[VoiceID]:
+    """Alice and bob, enrolled; read only."""
+    settings = {"models": str(models_folder), "offline": True}
+    with VoiceID.open(enrolled_data, home=enrolled_data.parent, overrides=settings) as vid:
+        yield vid
+
+
+@pytest.fixture(scope="module")
+def talk(ami) -> tuple[np.ndarray, int]:
+    """Alice, bob, a stranger, and alice again, with pauses: 26 s."""
+    pause = np.random.default_rng(0).normal(0, 1e-3, RATE).astype(np.float32)
+    turns = [ami.samples(name) for name in ("alice-3", "bob-3", "stranger", "alice-4")]
+    return np.concatenate([part for turn in turns for part in (pause, turn)]), RATE
+
+
+@pytest.fixture(scope="module")
+def found(opened: VoiceID, talk: tuple[np.ndarray, int]) -> Diarization:
+    return opened.diarize(talk)
+
+
+def test_each_voice_has_its_name_and_its_turns(found: Diarization) -> None:
+    assert [voice.name for voice in found.voices] == ["alice", "bob", "unknown-1"]
+    assert [turn.voice for turn in found.turns] == ["alice", "bob", "unknown-1", "alice"]
+    changes = np.cumsum([8.81, 4.75 + 1, 3.38 + 1])
+    assert [turn.start_s for turn in found.turns[1:]] == pytest.approx(changes, abs=0.5)
+    alice, _, unknown = found.voices
+    assert alice.decision.accepted
+    assert alice.decision.score >= alice.decision.threshold.value
+    assert (unknown.speaker, unknown.decision.reason) == (None, Reason.UNKNOWN)
+    assert found.pcm_sha256
+    assert found.overlap_s <= found.speech_s <= found.duration_s
+
+
+def test_the_json_of_a_diarization_has_voices_and_turns(found: Diarization) -> None:
+    facts = found.to_dict()
+    assert [voice["name"] for voice in facts["voices"]] == ["alice", "bob", "unknown-1"]
+    assert facts["voices"][0]["decision"]["outcome"] == "accepted"
+    assert facts["turns"][0].keys() == {"start_s", "end_s", "voice"}
+    assert facts["embedding_space"] == found.embedding_space.id
+
+
+def test_listeners_receive_what_was_decided_of_each_voice(
+    opened: VoiceID, talk: tuple[np.ndarray, int]
+) -> None:
+    heard: list[Decision] = []
+    stop = opened.events.on_decision(heard.append)
+    opened.diarize(talk)
+    stop()
+    assert sorted(d.speaker.name for d in heard if d.accepted) == ["alice", "bob"]
+
+
+def test_a_speaker_who_is_disabled_is_not_named(vid: VoiceID, ami, talk) -> None:
+    vid.enroll("alice", [(ami.samples(f"alice-{n}"), RATE) for n in (1, 2)])
+    vid.speakers.edit("alice", SpeakerDetails(expires_at=datetime.now(UTC) - timedelta(days=1)))
+    first = vid.diarize(talk).voices[0]
+    assert (first.name, first.decision.reason) == ("unknown-1", Reason.SPEAKER_EXPIRED)
+
+
+def test_names_are_looked_for_where_it_is_said(opened: VoiceID, talk) -> None:
+    assert {v.name[:7] for v in opened.diarize(talk, group="vault").voices} == {"unknown"}
+    nameless = opened.diarize(talk, names=False)
+    assert [voice.name for voice in nameless.voices] == ["unknown-1", "unknown-2", "unknown-3"]
+    assert all(voice.decision is None for voice in nameless.voices)
+
+
+def test_there_are_at_most_as_many_voices_as_are_said(opened: VoiceID, talk) -> None:
+    assert len(opened.diarize(talk, speakers=2, names=False).voices) == 2
+    assert len(opened.diarize(talk, speakers=(1, 1), names=False).voices) == 1
+
+
+@pytest.mark.parametrize("speakers", [0, (3, 2), (1,), True, "2"])
+def test_a_number_of_speakers_that_is_none_is_an_error(opened: VoiceID, speakers: object) -> None:
+    with pytest.raises(ConfigError, match="how many people speak"):
+        opened.diarize(b"", speakers=speakers)
+
+
+@pytest.mark.parametrize("n_samples", [1, 900, 5000, 3 * RATE])
+def test_silence_has_no_voices(opened: VoiceID, n_samples: int) -> None:
+    found = opened.diarize((np.zeros(n_samples, np.float32), RATE))
+    assert (found.voices, found.turns) == ((), ())
+
+
+def test_it_does_not_depend_on_the_rate_or_the_file(
+    opened: VoiceID, talk, found: Diarization, tmp_path: Path
+) -> None:
+    path = tmp_path / "talk.flac"
+    soundfile.write(path, talk[0], RATE)
+    again = opened.diarize(path)
+    assert again.clip == "talk.flac"
+    assert [turn.voice for turn in again.turns] == [turn.voice for turn in found.turns]
+
+
+def test_of_a_real_meeting_most_is_right(opened: VoiceID, ami) -> None:
+    found = opened.diarize(ami.folder / "trn03.wav", names=False)
+    made = errors(labels(ami.folder)["trn03"], plain(found.turns), found.duration_s)
+    assert sum(made.seconds[:3]) < 0.1 * made.total_s
+
+
+@pytest.mark.parametrize("n_samples", [990, 991, 80_000, 160_000, 160_271, 300_000, 480_123])
+@pytest.mark.parametrize("block", [270, 4096, 100_000])
+def test_windows_cover_a_recording_however_it_comes(n_samples: int, block: int) -> None:
+    samples = np.arange(n_samples, dtype=np.float32)
+    blocks = [samples[at : at + block] for at in range(0, n_samples, block)]
+    found = list(cut(blocks))
+    if n_samples < 991:
+        assert found == []
+        return
+    for first, window in found:
+        assert window[0] == first * STEP_SAMPLES
+        assert len(window) == min(n_samples, WINDOW_SAMPLES)
+    firsts = [first for first, _ in found]
+    assert firsts == sorted(set(firsts))
+    assert n_samples - (firsts[-1] * STEP_SAMPLES + len(found[-1][1])) < STEP_SAMPLES

@@ -1,0 +1,68 @@
+"""Who spoke when, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from voiceid.cli.console import Console
+from voiceid.cli.text import counted, seconds, table
+
+if TYPE_CHECKING:  # numpy need not be loaded to parse a command line
+    from voiceid.domain import Decision, Diarization, DiarizedVoice
+
+
+def diarization_text(found: Diarization) -> str:
+    """Return the voices and the turns of a recording, as two tables."""
+    facts = [
+        seconds(found.duration_s),
+        counted(len(found.voices), "voice"),
+        f"{seconds(found.speech_s)} of speech, {seconds(found.overlap_s)} of it several at once",
+    ]
+    lines = [f"{found.clip}  {', '.join(facts)}"]
+    if found.voices:
+        lines += ["", _voices(found), "", _turns(found)]
+    return "\n".join(lines)
+
+
+def warn_of_unheard(unheard: Iterable[str], console: Console) -> None:
+    """Warn of what of a recording was not heard."""
+    if texts := "; ".join(unheard):
+        console.warn(f"not heard: {texts}")
+
+
+def clock(at_s: float) -> str:
+    """Return a time in a recording: ``1:02:03.4`` or ``2:03.4``."""
+    tenths = round(at_s * 10)
+    minutes, tenths = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    rest = f"{tenths // 10:02}.{tenths % 10}"
+    return f"{hours}:{minutes:02}:{rest}" if hours else f"{minutes}:{rest}"
+
+
+def _voices(found: Diarization) -> str:
+    rows = [[*_row(found, voice), *_answer(voice.decision)] for voice in found.voices]
+    header = ["voice", "speech", "alone", "turns", "score", "needed", "LLR", ""]
+    return table(header, rows, right=set(header[1:7]))
+
+
+def _row(found: Diarization, voice: DiarizedVoice) -> Sequence[str]:
+    turns = sum(turn.voice == voice.name for turn in found.turns)
+    return [voice.name, seconds(voice.speech_s), seconds(voice.alone_s), str(turns)]
+
+
+def _answer(decision: Decision | None) -> Sequence[str]:
+    if decision is None:
+        return ["-", "-", "-", ""]
+    score, threshold, llr = decision.score, decision.threshold, decision.llr
+    return [
+        "-" if score is None else f"{score:.3f}",
+        "-" if threshold is None else f"{threshold.value:.3f}",
+        "-" if llr is None else f"{llr:.1f}",
+        "" if decision.accepted else decision.reason.value.replace("_", " "),
+    ]
+
+
+def _turns(found: Diarization) -> str:
+    rows = [[clock(t.start_s), clock(t.end_s), t.voice] for t in found.turns]
+    return table(["start", "end", "voice"], rows, right={"start", "end"})

@@ -1,0 +1,171 @@
+"""The voices of each window of a recording: where each speaks, and what it sounds like there.
+
+The segmentation model numbers up to three voices in each window as it likes, so what a voice of
+one window has to do with one of the next is for its embeddings to say.  A voice is embedded in
+pieces, from frames in which it speaks alone: the model takes some pairs who speak in turn for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.domain import Float32Array
+from voiceid.models.runtime import in_order
+from voiceid.speech.encoder import Encoder
+from voiceid.speech.segmenter import (
+    LEAST_SAMPLES,
+    SPEAKERS,
+    STEP_SAMPLES,
+    WINDOW_SAMPLES,
+    Segmenter,
+)
+
+FRAME_S: Final = STEP_SAMPLES / 16_000
+"""From frame to frame: 17 ms."""
+STEP_FRAMES = 296
+"""5 s from window to window: each moment is in two.  On the AMI cuts trn*: 26.0 % of DER; 7.5 s
+28.3, 10 s 27.7.  See benchmarks/results/diarization.md."""
+_BATCH = 4
+"""Windows that the model takes at once."""
+EDGE_SAMPLES = (LEAST_SAMPLES - STEP_SAMPLES) // 2
+"""A frame of 991 samples says who speaks in the 270 in its middle."""
+_SPEAKS = 0.5
+"""Probability from which a voice speaks."""
+_QUIET = 0.3
+"""Probability up to which another does not."""
+_PIECES, _PIECE_S = 2, 2.0
+"""Of a voice of a window so many pieces are embedded at most, each of so many seconds at most."""
+_LEAST_PIECE_S = 0.4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """Some speech of a voice of a window.
+
+    - `who`: the number of the voice, 0 to 2.
+    - `middle`: of its frames, in the window.
+    - `alone_s`: how long it is; 0: another voice speaks as well.
+    - `vector` (dim,): its embedding, of unit length.
+    """
+
+    who: int
+    middle: float
+    alone_s: float
+    vector: Float32Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """Ten seconds of a recording, or all of it where it is shorter.
+
+    - `first`: the number of its first frame in the recording.
+    - `activity` (frames, 3) float16: probability that each of its voices speaks.
+    - `pieces`: of its voices.
+    """
+
+    first: int
+    activity: npt.NDArray[np.float16]
+    pieces: tuple[Piece, ...]
+
+
+def windows_of(
+    blocks: Iterable[Float32Array], segmenter: Segmenter, encoder: Encoder, workers: int
+) -> Iterator[Window]:
+    """Yield the windows of a recording that comes in blocks (n,) float32 at 16 kHz, in order.
+
+    Nothing for fewer than 991 samples.  Raises `ModelError`.
+    """
+
+    def heard(batch: list[tuple[int, Float32Array]]) -> list[Window]:
+        log_probs = segmenter.log_probabilities(np.stack([samples for _, samples in batch]))
+        activities = np.exp(log_probs) @ SPEAKERS
+        return [
+            Window(first, activity.astype(np.float16), tuple(_pieces(samples, activity, encoder)))
+            for (first, samples), activity in zip(batch, activities, strict=True)
+        ]
+
+    for windows in in_order(heard, batches(cut(blocks)), workers):
+        yield from windows
+
+
+def cut(blocks: Iterable[Float32Array]) -> Iterator[tuple[int, Float32Array]]:
+    """Yield the first frame and the samples of each window; the last ends where all ends."""
+    kept, first, n_kept = [np.empty(0, np.float32)], 0, 0
+    step = STEP_FRAMES * STEP_SAMPLES
+    held = first  # the frame at which what is kept begins: a step before the next window
+    for block in blocks:
+        kept.append(block)
+        n_kept += len(block)
+        if n_kept < (first - held) * STEP_SAMPLES + WINDOW_SAMPLES:
+            continue
+        samples = np.concatenate(kept)
+        while len(samples) >= (first - held) * STEP_SAMPLES + WINDOW_SAMPLES:
+            yield first, samples[(first - held) * STEP_SAMPLES :][:WINDOW_SAMPLES]
+            if first > held:
+                samples, held = samples[step:], held + STEP_FRAMES
+            first += STEP_FRAMES
+        kept, n_kept = [samples], len(samples)
+    samples = np.concatenate(kept)
+    last = held + max(0, len(samples) - WINDOW_SAMPLES) // STEP_SAMPLES
+    if len(samples) >= LEAST_SAMPLES and (first == 0 or last > first - STEP_FRAMES):
+        yield last, samples[(last - held) * STEP_SAMPLES :][:WINDOW_SAMPLES]
+
+
+def batches(
+    windows: Iterable[tuple[int, Float32Array]],
+) -> Iterator[list[tuple[int, Float32Array]]]:
+    """Yield a few windows at a time."""
+    batch: list[tuple[int, Float32Array]] = []
+    for window in windows:
+        batch.append(window)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _pieces(samples: Float32Array, activity: Float32Array, encoder: Encoder) -> Iterator[Piece]:
+    """Yield the pieces of the voices of a window."""
+    speaks = activity >= _SPEAKS
+    for who in range(activity.shape[1]):
+        own = np.flatnonzero(speaks[:, who])
+        if len(own) == 0:
+            continue
+        others = np.delete(activity, who, axis=1).max(axis=1)
+        alone = own[others[own] < _QUIET]
+        is_alone = len(alone) * FRAME_S >= _LEAST_PIECE_S
+        for frames in _split(alone, len(activity)) if is_alone else [own]:
+            piece = spoken(samples, frames)
+            if len(piece) >= encoder.min_samples:
+                alone_s = len(frames) * FRAME_S if is_alone else 0.0
+                yield Piece(who, float(frames.mean()), alone_s, encoder.embed(piece).vector)
+
+
+def _split(frames: npt.NDArray[np.int64], n_frames: int) -> list[npt.NDArray[np.int64]]:
+    """Return pieces of frames (n,) that rise: those of the middle of a window of so many frames.
+
+    Of few, those nearest to it; of many, the middles of equal parts.
+    """
+    longest = round(_PIECE_S / FRAME_S)
+    from_middle = np.abs(frames - n_frames / 2)
+    n_taken = max(int((from_middle <= STEP_FRAMES / 2).sum()), longest)
+    taken = np.sort(frames[np.argsort(from_middle, kind="stable")[:n_taken]])
+    parts = np.array_split(taken, min(max(1, round(len(taken) / longest)), _PIECES))
+    starts = [max(0, len(part) - longest) // 2 for part in parts]
+    return [part[at : at + longest] for part, at in zip(parts, starts, strict=True)]
+
+
+def spoken(samples: Float32Array, frames: npt.NDArray[np.int64]) -> Float32Array:
+    """Return the samples of frames (n,), which rise, joined."""
+    ends = np.flatnonzero(np.diff(frames) > 1) + 1
+    pieces = [
+        samples[run[0] * STEP_SAMPLES + EDGE_SAMPLES :][: len(run) * STEP_SAMPLES]
+        for run in np.split(frames, ends)
+    ]
+    return np.concatenate(pieces)

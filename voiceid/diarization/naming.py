@@ -1,0 +1,137 @@
+"""What the voices of a recording are called: each name once, else by number."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from voiceid.domain import (
+    Decision,
+    DiarizedVoice,
+    Outcome,
+    Reason,
+    Utterance,
+    VoiceTurn,
+    speaker_key,
+)
+from voiceid.domain.diarizations import stretches
+from voiceid.speech.encoder import Encoder
+
+UNKNOWN = "unknown-"
+_BOTH_S = 1.0
+"""Two who speak at once for so long are two people."""
+_DIFFERENT_FMR = 0.1
+"""False match rate whose threshold two voices do not reach that are certain to be different."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was heard of a voice alone, and who it is; None: names were not asked for."""
+
+    voice: str
+    utterance: Utterance | None
+    decision: Decision | None
+
+    @property
+    def speaker(self) -> str | None:
+        """The name of the speaker who was accepted."""
+        decision = self.decision
+        if decision is None or not decision.accepted or decision.speaker is None:
+            return None
+        return decision.speaker.name
+
+    @property
+    def score(self) -> float:
+        """The score, -1 without one."""
+        return -1.0 if self.decision is None or self.decision.score is None else self.decision.score
+
+
+def named(
+    heard: Sequence[Heard], turns: Sequence[VoiceTurn], encoder: Encoder
+) -> tuple[tuple[DiarizedVoice, ...], tuple[VoiceTurn, ...]]:
+    """Return the voices in order of speech, and the turns, both with names.
+
+    Voices of one name are one, unless they are certain to be different people: then the one with
+    the higher score has it.
+    """
+    kept: dict[str, Heard] = {}
+    same: dict[str, str] = {}  # the voices that are another's, by theirs
+    for one in sorted(heard, key=lambda one: -one.score):
+        name = one.speaker
+        if name is not None and name in kept:
+            first = kept[name]
+            if _differ(first, one, turns, encoder):
+                heard = [_refused(h, name) if h is one else h for h in heard]
+            else:
+                same[one.voice] = first.voice
+        elif name is not None:
+            kept[name] = one
+    turns = joined(replace(turn, voice=same.get(turn.voice, turn.voice)) for turn in turns)
+    voices = {one.voice: one for one in heard if one.voice not in same}
+    order = dict.fromkeys(turn.voice for turn in turns)
+    names = dict(zip(order, _names([voices[voice].speaker for voice in order]), strict=True))
+    turns = tuple(replace(turn, voice=names[turn.voice]) for turn in turns)
+    return tuple(_voice(voices[voice], names[voice], turns) for voice in order), turns
+
+
+def joined(turns: Iterator[VoiceTurn]) -> tuple[VoiceTurn, ...]:
+    """Return turns, by their starts, in which no two of one voice overlap or meet."""
+    found: list[VoiceTurn] = []
+    last: dict[str, int] = {}
+    for turn in turns:
+        at = last.get(turn.voice)
+        if at is not None and turn.start_s <= found[at].end_s:
+            found[at] = replace(found[at], end_s=max(found[at].end_s, turn.end_s))
+        else:
+            last[turn.voice] = len(found)
+            found.append(turn)
+    return tuple(found)
+
+
+def _differ(one: Heard, other: Heard, turns: Sequence[VoiceTurn], encoder: Encoder) -> bool:
+    """Whether two voices are certain to be of different people."""
+    both = {one.voice, other.voice}
+    together = [turn for turn in turns if turn.voice in both]
+    at_once_s = sum(end - start for start, end, names in stretches(together) if names == both)
+    if at_once_s >= _BOTH_S:
+        return True
+    first, second = one.utterance, other.utterance
+    if first is None or second is None or first.embedding is None or second.embedding is None:
+        return False
+    speech_s = min(first.quality.net_speech_s, second.quality.net_speech_s)
+    return not encoder.parts_agree([first.embedding], [second.embedding], speech_s, _DIFFERENT_FMR)
+
+
+def _refused(one: Heard, name: str) -> Heard:
+    """Return a voice that is not the speaker whom it sounds like, since another is."""
+    if one.decision is None:
+        return one
+    detail = f"{one.decision.detail}; another voice of the recording is {name}, with a higher score"
+    decision = replace(
+        one.decision,
+        outcome=Outcome.INCONCLUSIVE,
+        reason=Reason.AMBIGUOUS,
+        speaker=None,
+        detail=detail,
+    )
+    return replace(one, decision=decision)
+
+
+def _names(speakers: Sequence[str | None]) -> Iterator[str]:
+    """Yield the name of each voice: a number that is nobody's name for one that is not known."""
+    taken = {speaker_key(name) for name in speakers if name is not None}
+    free = (name for n in itertools.count(1) if (name := f"{UNKNOWN}{n}") not in taken)
+    for speaker in speakers:
+        yield next(free) if speaker is None else speaker
+
+
+def _voice(one: Heard, name: str, turns: Sequence[VoiceTurn]) -> DiarizedVoice:
+    spans = [(end - start, names) for start, end, names in stretches(turns) if name in names]
+    return DiarizedVoice(
+        name=name,
+        speech_s=sum(length for length, _ in spans),
+        alone_s=sum(length for length, names in spans if len(names) == 1),
+        decision=one.decision,
+        embedding=None if one.utterance is None else one.utterance.embedding,
+    )
