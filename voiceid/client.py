@@ -309,8 +309,9 @@ class VoiceID:
             Override the problems that are judgements: another voice, already enrolled, clipped.
         dry_run : bool
             Check everything, write nothing.
-        part : (float, float) or "solo", optional
-            Only this part of the one recording, in seconds; or in each the voice that speaks most.
+        part : (float, float) or str, optional
+            Only this part of the one recording, in seconds; or what a voice in it says alone, as
+            `diarize` calls it; or ``solo``: in each recording the voice that speaks most.
 
         Raises
         ------

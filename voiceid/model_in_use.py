@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from voiceid.audio import AudioSource, KeptAudio
+from voiceid.audio import AudioSource, KeptAudio, Spans
 from voiceid.decision.aims import Aim
-from voiceid.domain import EmbeddingSpace, Utterance, VoicePart
+from voiceid.domain import Decision, EmbeddingSpace, Utterance, VoicePart
 from voiceid.enrollment import Checks, Curator, Enroller, EnrollmentLimits
+from voiceid.errors import AudioInvalid
 from voiceid.index.base import Gallery
 from voiceid.models.cards import ModelCard
 from voiceid.speech.embedder import Embedder
 from voiceid.speech.speaker_model import SpeakerModel
-from voiceid.verification import BackEnd, Policy, Verifier
+from voiceid.verification import BackEnd, Policy, Probe, Search, Verifier
+from voiceid.verification.calls import naming_of
 
 if TYPE_CHECKING:  # each loads while the models do, or when it is first asked for
     from voiceid.diarization import Diarizer
@@ -94,13 +97,39 @@ class ModelInUse:
         """What enrols."""
         parts = self._parts
         store, kept, parts_of = parts.store(), parts.kept_audio, self._parts_of
-        return Enroller(self.embedder, store, self.checks, kept, parts.door, parts_of)
+        return Enroller(self.embedder, store, self.checks, kept, parts.door, parts_of, self._alone)
 
     def _parts_of(self, clip: Utterance) -> tuple[VoicePart, ...]:
         several = None
         if clip.speech is not None:
             several = self.speaker_model.voices().several(clip.speech)
         return () if several is None else several.parts
+
+    def _alone(self, source: AudioSource, voice: str) -> Spans:
+        """Return where a voice speaks alone, by its name; raises AudioInvalid: there is none."""
+        from voiceid.diarization import Wanted  # noqa: PLC0415 - for this alone
+
+        wanted = Wanted(name=self.namer(naming_of(None, None, None, None), time.perf_counter()))
+        found = self.diarizer.diarize(source, wanted)
+        if spans := found.alone(voice):
+            return spans
+        names = ", ".join(one.name for one in found.voices)
+        raise AudioInvalid(
+            f"{found.clip} has no voice {voice} that speaks alone; its voices: {names or 'none'}",
+            hint="Name a voice as `voiceid diarize` does without options.",
+        )
+
+    def namer(self, search: Search, started: float) -> Callable[[Utterance | None], Decision]:
+        """Return what decides who a voice is, of what it says alone; None: that is nothing.
+
+        ``started`` is the ``time.perf_counter()`` from which its times are counted.
+        """
+
+        def name(heard: Utterance | None) -> Decision:
+            probe = Probe(None, 0.0, None, None) if heard is None else Probe.of(heard)
+            return self.verifier.identify_probe(probe, search, started)
+
+        return name
 
     @cached_property
     def curator(self) -> Curator:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from voiceid.audio import AudioSource
 from voiceid.decision.aims import Aim
-from voiceid.domain import Decision, Diarization, EmbeddedClip, Embedding, Task, Utterance
+from voiceid.domain import Decision, Diarization, EmbeddedClip, Embedding, Task
 from voiceid.errors import AudioError, NotEnoughSpeech
 from voiceid.model_in_use import ModelInUse
 from voiceid.models import runtime
@@ -80,14 +80,8 @@ class Questions:
         wanted = Wanted.of(speakers, group, progress)
 
         def ask(model: ModelInUse) -> Diarization:
-            if search is None:
-                return model.diarizer.diarize(source, wanted)
-
-            def name(heard: Utterance | None) -> Decision:
-                probe = Probe(None, 0.0, None, None) if heard is None else Probe.of(heard)
-                return model.verifier.identify_probe(probe, search, started)
-
-            return model.diarizer.diarize(source, replace(wanted, name=name))
+            namer = None if search is None else model.namer(search, started)
+            return model.diarizer.diarize(source, replace(wanted, name=namer))
 
         with self._trusting("diarize"):
             found = self._session.ask(ask)

@@ -94,3 +94,11 @@ def test_a_recording_that_is_none_is_an_error(run, home: Path) -> None:
     (home / "broken.wav").write_bytes(b"no audio")
     assert run("diarize", "broken.wav").code == 24
     assert run("diarize", "missing.wav").code == 23
+
+
+def test_a_voice_is_enrolled_as_it_is_called(run, talk: Path) -> None:
+    ran = run("enroll", "bob", talk, "--voice", "bob")
+    assert ran.code == 0, ran.err
+    assert run("enroll", "bob", talk, "--voice", "unknown-1").code == 40
+    assert run("enroll", "bob", talk, "--voice", "bob", "--part", "0-3").code == 2
+    assert run("enroll", "bob", "-", "--voice", "bob", stdin=b"").code == 2

@@ -11,7 +11,15 @@ import pytest
 import soundfile
 
 from benchmarks.diarization import errors, labels, plain
-from voiceid import ConfigError, Decision, Diarization, Reason, SpeakerDetails, VoiceID
+from voiceid import (
+    ConfigError,
+    Decision,
+    Diarization,
+    EnrollmentRefused,
+    Reason,
+    SpeakerDetails,
+    VoiceID,
+)
 from voiceid.diarization.local_voices import cut
 from voiceid.speech.segmenter import STEP_SAMPLES, WINDOW_SAMPLES
 
@@ -132,3 +140,21 @@ def test_windows_cover_a_recording_however_it_comes(n_samples: int, block: int) 
     firsts = [first for first, _ in found]
     assert firsts == sorted(set(firsts))
     assert n_samples - (firsts[-1] * STEP_SAMPLES + len(found[-1][1])) < STEP_SAMPLES
+
+
+def test_a_voice_that_is_unknown_is_enrolled_and_then_known(vid: VoiceID, ami, talk) -> None:
+    vid.enroll("alice", [(ami.samples(f"alice-{n}"), RATE) for n in (1, 2)])
+    names = [voice.name for voice in vid.diarize(talk).voices]
+    assert names == ["alice", "unknown-1", "unknown-2"]
+    report = vid.enroll("bob", talk, part="unknown-1")
+    assert 3.5 < report.clips[0].quality.duration_s < 4.8
+    assert [voice.name for voice in vid.diarize(talk).voices] == ["alice", "bob", "unknown-1"]
+    alone = vid.models.hear((ami.samples("bob-3"), RATE)).embedding
+    assert float(vid.samples.list("bob")[0].vector @ alone.vector) > 0.9
+
+
+def test_a_voice_that_is_not_there_is_refused(vid: VoiceID, talk) -> None:
+    with pytest.raises(EnrollmentRefused, match=r"has no voice unknown-9 .* unknown-1, unknown-2"):
+        vid.enroll("bob", talk, part="unknown-9")
+    with pytest.raises(ConfigError, match="2 recordings"):
+        vid.enroll("bob", [talk, talk], part="unknown-1")

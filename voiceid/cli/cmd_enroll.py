@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from voiceid.cli.clip_arguments import clips, entries_of, people_in
+from voiceid.cli.clip_arguments import STDIN, clips, entries_of, people_in
 from voiceid.cli.console import Console
 from voiceid.cli.enrollment_text import tell_many, tell_one
 from voiceid.cli.opening import open_voiceid
@@ -61,6 +61,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Where several people speak in a recording, enrol what the one who speaks most says.",
 )
+@click.option(
+    "--voice",
+    metavar="VOICE",
+    help="Enrol what this voice of the only recording says alone, as `voiceid diarize` calls it.",
+)
 @click.option("--label", metavar="L", help="Where the clips were recorded, e.g. phone.")
 @details_options
 @click.option(
@@ -81,6 +86,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     manifest: Path | None,
     part: tuple[float, float] | None,
     solo_part: bool,
+    voice: str | None,
     label: str | None,
     groups: tuple[str, ...],
     meta: tuple[tuple[str, str], ...],
@@ -106,12 +112,16 @@ def command(  # noqa: PLR0913 - one parameter an option
         raise click.UsageError("With --manifest, say it in its columns: label, group, ...")
     kept = keep_audio or None  # the settings may say it, too
     settings = {"enrollment__min_speech_s": min_speech, "enrollment__keep_audio": kept}
-    if part is not None and solo_part:
-        raise click.UsageError("Give --part or --solo-part: one of them.")
+    if sum([part is not None, solo_part, voice is not None]) > 1:
+        raise click.UsageError("Give --part, --solo-part or --voice: one of them.")
+    if voice is not None and STDIN in audio:
+        raise click.UsageError("--voice hears a recording twice, and standard input comes once.")
     if from_dir is not None or manifest is not None:
         _refuse_together(name, from_dir, manifest, mode)
-        if part is not None or solo_part:
-            raise click.UsageError("--part and --solo-part are for the clips of one speaker.")
+        if part is not None or solo_part or voice is not None:
+            raise click.UsageError(
+                "--part, --solo-part and --voice are for the clips of one speaker."
+            )
         with open_voiceid(console, **settings) as vid:
             details = speaker_details(expires, groups=groups, metadata=dict(meta))
             people = _people(console, from_dir, manifest, label or "", details)
@@ -128,7 +138,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             mode=mode,
             force=force,
             dry_run=dry_run,
-            part="solo" if solo_part else part,
+            part="solo" if solo_part else voice or part,
         )
     return tell_one(report, console)
 

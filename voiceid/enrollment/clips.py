@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 import numpy as np
 
@@ -26,7 +26,8 @@ from voiceid.errors import AudioError, ChannelsDiffer, ConfigError
 
 SOLO: Final = "solo"
 """Of each recording the parts of the voice that speaks most."""
-Part: TypeAlias = tuple[float, float] | Literal["solo"]
+Part: TypeAlias = tuple[float, float] | str
+"""Start and end in seconds; `SOLO`; or the name of a voice, as a diarization calls it."""
 _EDGE_S = 0.5
 
 _SINGLE = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray)
@@ -53,8 +54,8 @@ class Person:
     details : SpeakerDetails
         What is known of them beside the voice.
     part : (float, float) or str or None
-        The part of the only recording that is theirs, in seconds; or `SOLO`: of each recording the
-        parts of the voice that speaks most.
+        The part of the only recording that is theirs, in seconds, or the name of their voice there,
+        as a diarization calls it; or `SOLO`: of each recording the voice that speaks most.
 
     Raises
     ------
@@ -84,10 +85,11 @@ def _require_part(part: Part | None, n_sources: int) -> None:
     if part is None or part == SOLO:
         return
     start_s, end_s = part if isinstance(part, tuple) and len(part) == 2 else (math.nan, math.nan)  # noqa: PLR2004 - start and end
-    if not 0.0 <= start_s < end_s < math.inf:  # NaN is not
+    is_voice = isinstance(part, str) and bool(part.strip())
+    if not (is_voice or 0.0 <= start_s < end_s < math.inf):  # NaN is not
         raise ConfigError(
             f"the part {part!r:.40} is not a start and a later end in seconds",
-            hint=f"Pass (12.4, 31.0), for example, or {SOLO!r}.",
+            hint=f"Pass (12.4, 31.0), for example, the name of a voice, or {SOLO!r}.",
         )
     if n_sources != 1:
         raise ConfigError(

@@ -78,6 +78,7 @@ class Enroller:
     kept: KeptAudio  # used if the limits of ``checks`` say so
     door: Door
     parts_of: Callable[[Utterance], tuple[VoicePart, ...]]  # who speaks when, if several do
+    alone: Callable[[AudioSource, str], Spans]  # where a voice of a recording speaks alone
 
     def enroll(
         self, person: Person, mode: Mode = "append", *, force: bool = False, dry_run: bool = False
@@ -177,6 +178,8 @@ class Enroller:
         cut: Cut | None = self._solo if part == SOLO else None
         if isinstance(part, tuple):
             cut = (part,)
+        elif part is not None and part != SOLO:
+            cut = self.alone(source, part)
         utterance = self.embedder.with_speech(source, tape, cut)
         rate_hz = utterance.quality.sample_rate_hz
         if tape is not None and utterance.embedding is not None and rate_hz is not None:

@@ -51,7 +51,9 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
         embedder = SimpleNamespace(space=SPACE, workers=1, with_speech=lambda source, *_: source())
         kept = KeptAudio(tmp_path / "audio")
-        yield Desk(store, Enroller(embedder, store, checks, kept, door, lambda _: ()))  # type: ignore[arg-type]
+        yield Desk(
+            store, Enroller(embedder, store, checks, kept, door, lambda _: (), lambda *_: ())
+        )  # type: ignore[arg-type]
 
 
 def codes(refused: pytest.ExceptionInfo[EnrollmentRefused]) -> list[str]:
