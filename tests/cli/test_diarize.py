@@ -52,6 +52,18 @@ def test_each_format_has_a_line_or_a_cue_a_turn(run, talk: Path) -> None:
     assert run("diarize", talk, "--format", "audacity").out.count("\t") == 4
 
 
+def test_a_pipe_and_a_container_without_a_length_are_heard(run, talk: Path) -> None:
+    piped = run("diarize", "-", "--format", "rttm", stdin=talk.read_bytes())
+    assert [line.split()[1] for line in piped.out.splitlines()] == ["stdin", "stdin"]
+    samples, rate = soundfile.read(talk)
+    opposite = np.stack([samples, -samples], axis=1)
+    soundfile.write(talk.with_suffix(".mp3"), opposite, rate)
+    heard = run("diarize", talk.with_suffix(".mp3"))
+    assert heard.code == 0, heard.err
+    assert "alice" in heard.out
+    assert "opposite phase" in heard.err or "cancel" in heard.err
+
+
 def test_files_are_written_for_their_owner(run, talk: Path) -> None:
     target = talk.with_suffix(".rttm")
     ran = run("diarize", talk, "--format", "rttm", "-o", target)

@@ -183,8 +183,9 @@ class _Target:
         return folder / f"{stem}.{_ENDINGS.get(self._form, self._form)}"
 
 
-def _show(console: Console, source: str, done_s: float, total_s: float) -> None:
-    console.count(f"listening to {source}", round(done_s), round(total_s))
+def _show(console: Console, source: str, done_s: float, total_s: float | None) -> None:
+    if total_s is not None:  # some containers do not say how long they are
+        console.count(f"listening to {source}", round(done_s), round(total_s))
 
 
 def _complain(console: Console, source: str, error: AudioError) -> None:

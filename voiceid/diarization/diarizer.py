@@ -27,7 +27,7 @@ Progress: TypeAlias = Callable[[float, float | None], None]
 
 _LONGER = 6.0
 """Times as long as other recordings: nothing but the result grows with its length."""
-_HEARD_S, _LEAST_PART_S = 40.0, 0.3
+_HEARD_S, _LEAST_PART_S = 20.0, 0.3
 """A voice is named by so much of what it says alone, the longest parts first, and none shorter."""
 _RATE_HZ = 16_000
 

@@ -58,7 +58,7 @@ def _rttm(clip: str, turns: Sequence[Turn]) -> str:
 
     SPEAKER file channel start duration <NA> <NA> name <NA> <NA>; a file's name ends at its dot.
     """
-    [file] = tokens([PurePath(clip).stem]).values()
+    [file] = tokens([PurePath(clip).stem.strip("<>")]).values()
     words = tokens(turn.voice for turn in turns)
     lines = []
     for turn in turns:
