@@ -210,7 +210,7 @@ def serve(data: Path) -> None:
     with VoiceID.open(data) as vid:
         asked = queries("speaker-like", np.load(data / "mates.npy"))
         started = time.perf_counter()
-        vid.speakers.search(EmbeddedClip(asked[0], vid.models.space), k=K)
+        vid.search(EmbeddedClip(asked[0], vid.models.space), k=K)
         print(time.perf_counter() - started, flush=True)
         for line in sys.stdin:
             if line == "time\n":
@@ -218,14 +218,14 @@ def serve(data: Path) -> None:
                     took = []
                     for query in asked:
                         started = time.perf_counter()
-                        vid.speakers.search(EmbeddedClip(query, vid.models.space), k=K, group=group)
+                        vid.search(EmbeddedClip(query, vid.models.space), k=K, group=group)
                         took.append(time.perf_counter() - started)
                     print(statistics.median(took), end=" ")
                 print(peak_mib(), flush=True)
             else:
                 vector = np.load(data / "newcomer.npy")
                 started = time.perf_counter()
-                best = vid.speakers.search(EmbeddedClip(vector[0], vid.models.space), k=1)[0]
+                best = vid.search(EmbeddedClip(vector[0], vid.models.space), k=1)[0]
                 print(time.perf_counter() - started, best.score, flush=True)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from voiceid.audio import AudioSource
 from voiceid.config import Config, load_config
 from voiceid.domain import (
+    Candidate,
     Decision,
     Diarization,
     EmbeddedClip,
@@ -28,6 +29,7 @@ from voiceid.models.fetch import Progress
 from voiceid.observability import ChangeKind
 from voiceid.questions import Questions
 from voiceid.session import Session
+from voiceid.verification import Search
 from voiceid.verification.calls import Cosines, aim_of, group_of, naming_of, search_of
 
 if TYPE_CHECKING:  # each loads when it is first asked for
@@ -81,13 +83,9 @@ class VoiceID:
         overrides : mapping, optional
             Settings by dotted key, e.g. ``{"model": "ge2e", "decision.target_fmr": 0.01}``.
         notify, progress : callable, optional
-            Receive a sentence about what takes long or was left out, and how far a download is:
-            ``progress(stage, done_bytes, total_bytes)``.
+            Receive what takes long or was left out, and ``(stage, done_bytes, total_bytes)``.
 
-        Raises
-        ------
-        ConfigError
-            A setting is unknown or out of range; all that are wrong are named.
+        Raises ConfigError, which names all settings that are unknown or out of range.
         """
         config = load_config(home, {**(overrides or {}), **({"data": data} if data else {})})
         return cls(config, notify=notify, progress=progress)
@@ -149,9 +147,7 @@ class VoiceID:
             disabled, a recording that is enrolled); or ``inconclusive`` (too little speech, a
             runner-up within the margin, or several voices).
 
-        Raises
-        ------
-        AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid
+        Raises AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid.
         """
         search = search_of(top, group, target_fpir, threshold, margin, allow_replayed, solo)
         return self._questions.identify(source, search)
@@ -168,10 +164,9 @@ class VoiceID:
         allow_replayed: bool | None = None,
         solo: str | None = None,
     ) -> Iterator[Decision | AudioError]:
-        """Yield, in order, the decision about each clip or the error that it gave.
+        """Yield, in order, the decision about each clip or the `AudioError` that it gave.
 
-        As many threads work on clips as ``runtime.workers`` says.  See :meth:`identify`; of its
-        errors an `AudioError` is of one clip, and any other ends the whole.
+        As many threads work as ``runtime.workers`` says.  Any other error ends the whole.
         """
         search = search_of(top, group, target_fpir, threshold, margin, allow_replayed, solo)
         ask = partial(self._questions.identify, search=search)
@@ -221,11 +216,9 @@ class VoiceID:
         solo: str | None = None,
     ) -> Iterator[Decision | AudioError]:
         """Yield the decision about each clip; see :meth:`verify` and :meth:`identify_all`."""
-        aim = aim_of(target_fmr, threshold, allow_replayed, solo)
-        within = group_of(group)
-        return self._questions.each(
-            Task.VERIFY, lambda source: self._questions.verify(name, source, aim, within), sources
-        )
+        aim, within = aim_of(target_fmr, threshold, allow_replayed, solo), group_of(group)
+        ask = partial(self._questions.verify, name, aim=aim, group=within)
+        return self._questions.each(Task.VERIFY, ask, sources)
 
     def compare(
         self,
@@ -241,6 +234,15 @@ class VoiceID:
         A database that is there gives the calibration.  Arguments and errors: see :meth:`verify`.
         """
         return self._questions.compare(a, b, aim_of(target_fmr, threshold, solo=solo))
+
+    def search(
+        self, clip: EmbeddedClip, *, k: int = 5, group: str | None = None
+    ) -> tuple[Candidate, ...]:
+        """Return the ``k`` speakers nearest to an embedding, best first: no decision, no event.
+
+        No model is loaded.  Raises SpaceMismatch, StoreError, ConfigError, SpeakerDetailInvalid.
+        """
+        return self._questions.search(clip, Search(top=k, group=group_of(group)))
 
     def diarize(  # noqa: PLR0913 - see `identify`
         self,
@@ -261,7 +263,7 @@ class VoiceID:
         speakers : int or (int, int), optional
             How many people speak, or the fewest and the most.
         names : bool
-            Whether to `identify` each voice; one that is not accepted is ``unknown-1``.
+            Identify each voice; one that is not accepted is ``unknown-1``, and so on.
         group, target_fmr, target_fpir, threshold
             Of that search; see :meth:`identify` and :meth:`verify`.
         progress : callable, optional
@@ -269,8 +271,8 @@ class VoiceID:
 
         Raises AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid.
         """
-        search = naming_of(group, target_fmr, target_fpir, threshold) if names else None
-        return self._questions.diarize(source, search, speakers, progress)
+        named = naming_of(group, target_fmr, target_fpir, threshold) if names else None
+        return self._questions.diarize(source, named, speakers, progress)
 
     def embed(self, source: AudioSource, *, raw: bool = False) -> Embedding:
         """Return the embedding of the speech in a clip; ``raw``: as the encoder makes it.
@@ -323,7 +325,6 @@ class VoiceID:
         clips = sources_of(sources)
         labels = (label,) * len(clips) if label else ()
         person = Person(name, clips, labels, details or SpeakerDetails(), part)
-
         with self._session.observer.failures(ChangeKind.ENROLL):
             return self._session.ask(
                 lambda model: model.enroller.enroll(person, mode, force=force, dry_run=dry_run)
@@ -335,8 +336,8 @@ class VoiceID:
         """Enrol many people; yield the report of each, in order, as it is on the disk.
 
         Unlike :meth:`enroll` this leaves out the clips that cannot be used, and takes what is
-        enrolled already for done.  Any other problem refuses that person alone, and the report
-        says so.  To stop drawing reports stops the enrolling.
+        enrolled already for done.  Any other problem refuses that person alone, as the report
+        says.  To stop drawing reports stops the enrolling.
         """
         from voiceid.enrollment.bulk import enroll_all  # noqa: PLC0415 - for lists alone
 

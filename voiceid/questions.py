@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from voiceid.audio import AudioSource
 from voiceid.decision.aims import Aim
-from voiceid.domain import Decision, Diarization, EmbeddedClip, Embedding, Task
+from voiceid.domain import Candidate, Decision, Diarization, EmbeddedClip, Embedding, Task
 from voiceid.errors import AudioError, NotEnoughSpeech
 from voiceid.model_in_use import ModelInUse
 from voiceid.models import runtime
@@ -64,6 +64,12 @@ class Questions:
             lambda model: compare(
                 model.hear, a, b, lambda: model.back_end(aim), model.speaker_model.voices
             ),
+        )
+
+    def search(self, clip: EmbeddedClip, search: Search) -> tuple[Candidate, ...]:
+        """Return the speakers nearest to an embedding; loads no model."""
+        return self._session.ask(
+            lambda model: model.verifier.search(embedding_of(clip, model.speaker_model), search)
         )
 
     def diarize(

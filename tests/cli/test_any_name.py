@@ -97,9 +97,7 @@ def test_a_name_lives_as_any_other(kind: str, empty_home: Path, run: Runner) -> 
     around = {path.name for path in empty_home.parent.rglob("*")}
     assert not around & {"passwd", "con", "nul", "id"}
     with opened(empty_home / "data") as vid:
-        [best] = vid.speakers.search(
-            EmbeddedClip(vid.samples.list(name)[0].vector, vid.models.space), k=1
-        )
+        [best] = vid.search(EmbeddedClip(vid.samples.list(name)[0].vector, vid.models.space), k=1)
     assert best.speaker.name == kept
 
 

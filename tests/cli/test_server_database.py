@@ -85,7 +85,7 @@ def test_embeddings_are_imported_into_a_server_and_its_figures_are_shown(
     assert run("database", "check").code == 0
     with VoiceID.open() as vid:
         for row in range(0, 700, 50):
-            [found] = vid.speakers.search(EmbeddedClip(vectors[row], space), k=1, group="guests")
+            [found] = vid.search(EmbeddedClip(vectors[row], space), k=1, group="guests")
             assert found.speaker.name == names[row]
             assert found.score == pytest.approx(1.0, abs=1e-5)
         counted = vid.events.stats().speakers

@@ -91,8 +91,8 @@ def test_a_vector_as_the_encoder_makes_it_is_decided_about_as_its_clip_is(
         assert found.embedding_space == vid.models.space
         assert found.score == pytest.approx(of_clip.score, abs=1e-5)
         assert found.threshold.value == pytest.approx(of_clip.threshold.value, abs=1e-5)
-    ranked = vid.speakers.search(EmbeddedClip(raw.vector, raw.space.id))
-    expected = vid.speakers.search(EmbeddedClip(heard.embedding.vector, heard.embedding.space))
+    ranked = vid.search(EmbeddedClip(raw.vector, raw.space.id))
+    expected = vid.search(EmbeddedClip(heard.embedding.vector, heard.embedding.space))
     assert [one.speaker for one in ranked] == [one.speaker for one in expected]
     scores = [[one.score for one in some] for some in (ranked, expected)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)
@@ -140,19 +140,17 @@ def test_what_is_no_vector_of_this_gallery_is_refused(
         vid.identify(EmbeddedClip(vector, named, net_speech_s=4.0))
     assert refused.value.hint
     with pytest.raises(SpaceMismatch):
-        vid.speakers.search(EmbeddedClip(vector, named))
+        vid.search(EmbeddedClip(vector, named))
 
 
 def test_a_search_ranks_and_decides_nothing(vid: VoiceID, heard: Utterance) -> None:
     told: list[Decision] = []
     vid.events.on_decision(told.append)
-    found = vid.speakers.search(EmbeddedClip(heard.embedding.vector, heard.embedding.space))
+    found = vid.search(EmbeddedClip(heard.embedding.vector, heard.embedding.space))
     assert [one.speaker.name for one in found] == ["alice", "bob"]
     assert found[0].score > 0.5 > found[1].score
     vid.speakers.edit("bob", SpeakerDetails(groups=("lobby",)))
-    among = vid.speakers.search(
-        EmbeddedClip(heard.embedding.vector, vid.models.space), k=1, group="Lobby"
-    )
+    among = vid.search(EmbeddedClip(heard.embedding.vector, vid.models.space), k=1, group="Lobby")
     assert [one.speaker.name for one in among] == ["bob"]
     assert told == []
 

@@ -53,7 +53,7 @@ def adapt(vid: VoiceID) -> int:
         number = change.writer.adaptations.add(space, transform, {}, "site")
         change.writer.adaptations.use(space.id, number)
     vector = vectors[0]
-    assert len(vid.speakers.search(EmbeddedClip(vector, space))) == 3
+    assert len(vid.search(EmbeddedClip(vector, space))) == 3
     vid.index.rebuild()
     assert (data_of(vid) / "index" / f"{adapted_space(space, transform).id}.index").is_file()
     return number

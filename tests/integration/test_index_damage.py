@@ -228,9 +228,7 @@ def test_a_file_that_is_damaged_under_a_running_process_changes_none_of_its_answ
             assert gallery.truth.wrong_answers(vid, 1) == []
         clips = new_clips(np.random.default_rng(11), 2)
         fill(None, None, gallery.data, {"late": clips})
-        [late] = vid.speakers.search(
-            EmbeddedClip(centroid(clips).astype(np.float32), vid.models.space), k=1
-        )
+        [late] = vid.search(EmbeddedClip(centroid(clips).astype(np.float32), vid.models.space), k=1)
         assert late.speaker.name == "late"
         vid.speakers.remove("late")
         assert gallery.truth.wrong_answers(vid, 1) == []

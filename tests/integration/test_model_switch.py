@@ -112,7 +112,7 @@ def test_the_switch_reaches_every_process_at_its_next_question(vid: VoiceID, pla
         with pytest.raises(SpaceMismatch):
             door.identify(EmbeddedClip(old.vector, old.space, net_speech_s=6.0))
         new = door.embed("alice-4.wav")
-        assert door.speakers.search(EmbeddedClip(new.vector, new.space))[0].speaker.name == "alice"
+        assert door.search(EmbeddedClip(new.vector, new.space))[0].speaker.name == "alice"
         assert door.enroll("carol", ["carol-1.wav", "carol-2.wav"]).enrolled
         assert door.identify("carol-1.wav", allow_replayed=True).speaker.name == "carol"
         assert vid.models.switch.status().behind == ()

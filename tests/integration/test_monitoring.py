@@ -59,7 +59,7 @@ def test_every_way_to_a_decision_is_counted_timed_and_logged_once(
     list(vid.verify_all("alice", [door, (np.zeros(16_000, np.float32), 16_000)]))
     with pytest.raises(SpeakerNotFound):
         vid.verify("nobody", door)
-    vid.speakers.search(EmbeddedClip(heard.embedding.vector, vid.models.space))  # decides nothing
+    vid.search(EmbeddedClip(heard.embedding.vector, vid.models.space))  # decides nothing
     stats = vid.events.stats()
     counted = {f"{c.task} {c.outcome} {c.reason}": c.count for c in stats.decisions}
     assert counted == {

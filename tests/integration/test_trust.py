@@ -98,7 +98,7 @@ def test_the_vectors_of_an_index_file_accept_no_stranger(data: Path, tier: str) 
     with VoiceID.open(data, home=ROOT, overrides=settings) as vid:
         space = vid.models.space
         vid.index.rebuild()
-        truth = vid.speakers.search(EmbeddedClip(stranger, space))
+        truth = vid.search(EmbeddedClip(stranger, space))
         file = IndexFile(data / "index" / f"{space.id}.index", space.id, space.dim)
         facts, arrays = file.read()
         if "vectors" in arrays:

@@ -73,7 +73,7 @@ class Truth:
         return [fault for clip in clips if (fault := self._fault(vid, vector(clip)))]
 
     def _fault(self, vid: VoiceID, query: np.ndarray) -> str | None:
-        found = vid.speakers.search(EmbeddedClip(query, vid.models.space), k=_K)
+        found = vid.search(EmbeddedClip(query, vid.models.space), k=_K)
         cosines = (self.centroids @ query.astype(np.float64)).tolist()
         exact = dict(zip(self.names, cosines, strict=True))
         best = sorted(exact.values(), reverse=True)[:_K]

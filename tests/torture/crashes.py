@@ -84,10 +84,7 @@ def work(
         for name in sorted(mine)[-1:]:  # only this process changes them
             # Of a speaker merged from many voices a clip may be like no other; the centroid is not.
             asked = centroid(mine[name].clips).astype(np.float32)
-            found = [
-                one.speaker.name
-                for one in vid.speakers.search(EmbeddedClip(asked, vid.models.space))
-            ]
+            found = [one.speaker.name for one in vid.search(EmbeddedClip(asked, vid.models.space))]
             if name not in found:
                 say.send((FAULT, f"{name} is enrolled, and found were {found}"))
     vid.close()

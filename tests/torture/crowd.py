@@ -162,7 +162,7 @@ def _stale(vid: VoiceID, news: News) -> str | None:
         return _missing(vid, name, known)
     found = {
         one.speaker.name: one.score
-        for one in vid.speakers.search(EmbeddedClip(vector(known), vid.models.space))
+        for one in vid.search(EmbeddedClip(vector(known), vid.models.space))
     }
     same = {other for other, score in found.items() if score > _SAME_VOICE}
     return None if same == ({name} if what == "is" else set()) else f"{found} was found"

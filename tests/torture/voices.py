@@ -92,7 +92,7 @@ def warm_up() -> None:
     """Load all that a worker needs, before there are any."""
     with tempfile.TemporaryDirectory() as folder, opened(Path(folder)) as vid:
         vid.enroll("first", [utterance(clip, vid.models.space) for clip in (1, 2)])
-        vid.speakers.search(EmbeddedClip(vector(1), vid.models.space))
+        vid.search(EmbeddedClip(vector(1), vid.models.space))
         vid.speakers.edit("first", SpeakerDetails(groups=("a",)))
         vid.speakers.export(Path(folder) / "export")
         vid.database.check()

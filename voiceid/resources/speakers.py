@@ -11,8 +11,6 @@ from typing import Any
 
 from voiceid import exchange
 from voiceid.domain import (
-    Candidate,
-    EmbeddedClip,
     EmbeddingSpace,
     Inspection,
     Merge,
@@ -27,8 +25,6 @@ from voiceid.exchange import EmbeddingFacts, Exchanged, SealedSpeakers
 from voiceid.observability import ChangeKind
 from voiceid.session import Session
 from voiceid.speech.speaker_model import SpeakerModel
-from voiceid.verification import Search
-from voiceid.verification.calls import embedding_of, group_of
 
 
 class Speakers:
@@ -69,19 +65,6 @@ class Speakers:
         """Return how many speakers are enrolled, in any embedding space."""
         with self._session.store.read() as reader:
             return reader.speakers.count()
-
-    def search(
-        self, clip: EmbeddedClip, *, k: int = 5, group: str | None = None
-    ) -> tuple[Candidate, ...]:
-        """Return the ``k`` speakers nearest to an embedding, best first; loads no model.
-
-        It decides nothing and makes no event; for decisions pass the clip to `VoiceID.identify`.
-        Raises SpaceMismatch, StoreError, ConfigError, SpeakerDetailInvalid.
-        """
-        search = Search(top=k, group=group_of(group))
-        return self._session.ask(
-            lambda model: model.verifier.search(embedding_of(clip, model.speaker_model), search)
-        )
 
     def inspect(self, name: str) -> Inspection:
         """Compare a speaker's samples with each other, and the speaker with all others.
