@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.decision.aims import LEAST_THRESHOLD, SetThreshold, Target
+from voiceid.decision.aims import LEAST_THRESHOLD, MAX_RATE, SetThreshold, Target
 from voiceid.decision.calibration import (
     Calibration,
     Conditions,
@@ -136,6 +136,13 @@ class DecisionRule:
             best = steps.get(point.min_net_speech_s, 1.0)
             steps[point.min_net_speech_s] = min(best, point.target_fmr)
         return max(steps.values(), default=1.0)
+
+    def kept(self, fmr: float) -> float:
+        """Return a rate, or the lowest above it that the points or the calibration can keep."""
+        rates = [self.least_fmr]
+        if (calibration := self._calibrated) is not None:
+            rates.append(calibration.least_fmr)
+        return min(max(fmr, min(rates)), MAX_RATE)
 
     def strictest(self, telephone: float) -> float:
         """Return the highest threshold of the operating points; infinity without any.

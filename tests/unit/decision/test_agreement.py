@@ -17,6 +17,7 @@ from voiceid.decision.embeddings import centroid, cosine, unit
 from voiceid.decision.operating_points import OperatingPoint
 from voiceid.decision.rule import DecisionRule
 from voiceid.domain import Enrolled, Float32Array, QualityReport, SpeakerRef
+from voiceid.errors import ThresholdUnavailable
 
 DIM = 32
 
@@ -244,3 +245,14 @@ def test_a_voice_is_taken_for_another_from_the_threshold_of_all_its_speech_on() 
         assert taken_for(enrolled(), score, clips, both) is expected
     assert not taken_for(enrolled(), 0.6, clips[:1], both), "3 s alone need 0.7"
     assert taken_for(enrolled(telephone=1.0), 0.5, clips, both), "the lower threshold counts"
+
+
+def test_a_model_that_was_not_measured_so_far_down_asks_for_the_lowest_rate_that_it_keeps() -> None:
+    points = [
+        OperatingPoint(fmr, 1.0, 0.4 - fmr, 0.4 - fmr, fmr, 0.01, 10**5, 100) for fmr in (0.1, 0.01)
+    ]
+    vectors, both = voices(2), [quality()] * 2
+    found = parting([0], [1], vectors, both, DecisionRule("model", points, 0.0))
+    assert found.needed == 0.4 - 0.01
+    with pytest.raises(ThresholdUnavailable):
+        parting([0], [1], vectors, both, DecisionRule("model", [], 0.0))

@@ -88,10 +88,11 @@ def test_two_in_turn_are_parted_where_they_change(
     assert (before.voice, after.voice) == (1, 2)
     assert before.end_s == after.start_s == pytest.approx(len(first) / RATE, abs=0.6)
     assert after.end_s == pytest.approx((len(first) + len(second)) / RATE, abs=0.1)
-    for voice, own in ((1, first), (2, second)):
-        embedding, seconds = several.embeddings[voice]
+    for part, own in ((before, first), (after, second)):
+        embedding, seconds = several.embeddings[part.voice]
         assert float(embedding.vector @ encoder.embed(own).vector) > 0.8
-        assert 1.0 < seconds < len(own) / RATE + 0.2
+        # Half a second beside the change is left out.
+        assert seconds == pytest.approx(part.end_s - part.start_s - 0.5, abs=0.02)
 
 
 def test_two_at_once_are_found_and_the_rest_of_the_clip_is_one_voice(
