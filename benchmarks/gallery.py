@@ -248,7 +248,7 @@ def part_of_the_program(n: int, folder: Path) -> None:
     (folder / "small.txt").write_text("".join(f"small {i}\n" for i in range(10)))
     run(
         *("--data", ten, "speakers", "import", folder / "small.npy", "--ids", folder / "small.txt"),
-        *("--space", space, "--net-speech-s", 12),
+        *("--space", space, "--net-speech-s", 12, "--trust"),
     )
     lines += served(many, folder, space)
     lines += identified(many, ten, folder)
