@@ -29,6 +29,7 @@ def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
     """
     lock = folder / _LOCK
     try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a gallery has none at first
         if lock.exists() and abs(time.time() - lock.stat().st_mtime) < _PAUSE_S:
             return False
         with alone_in(folder, _LOCK, wait=False):

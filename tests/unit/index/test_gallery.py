@@ -585,6 +585,12 @@ def test_the_files_of_spaces_that_are_gone_are_removed(tmp_path: Path) -> None:
     assert remove_others(tmp_path / "missing", ["a"]) == []
 
 
+def test_the_sealer_starts_where_a_gallery_has_no_folder_of_index_files_yet(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "index"
+    assert sealer.start([sys.executable, "-c", "pass"], folder, {})
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_the_sealer_is_one_process_at_a_time_and_seals_what_is_due(
     store: Store, path: Path, tmp_path: Path
 ) -> None:
