@@ -28,7 +28,7 @@ import soundfile
 from scipy.optimize import linear_sum_assignment
 
 from benchmarks.tables import markdown, percent
-from examples.ami import FOLDER, Turn, clean_turns, wav_of
+from examples.ami import FOLDER, Turn, clean_turns, labelled_turns, wav_of
 from voiceid import EnrollmentRefused, VoiceID, VoiceTurn
 
 HOME = Path(__file__).resolve().parents[1]
@@ -105,13 +105,10 @@ def errors(
 
 def labels(folder: Path = FOLDER) -> dict[str, list[tuple[float, float, str]]]:
     """Return who speaks when in each recording."""
-    found: dict[str, list[tuple[float, float, str]]] = {}
-    for rttm in sorted(folder.glob("*.rttm")):
-        for line in rttm.read_text(encoding="utf-8").splitlines():
-            _, recording, _, start, duration, _, _, speaker, *_ = line.split()
-            turn = float(start), float(start) + float(duration), speaker
-            found.setdefault(recording, []).append(turn)
-    return found
+    return {
+        recording: [(turn.start_s, turn.end_s, turn.speaker) for turn in turns]
+        for recording, turns in labelled_turns(folder).items()
+    }
 
 
 def plain(turns: Sequence[VoiceTurn]) -> list[tuple[float, float, str]]:

@@ -86,18 +86,23 @@ def wav_of(recording: str, folder: Path = FOLDER) -> Path:
 
 def clean_turns(folder: Path = FOLDER, min_duration_s: float = 1.5) -> list[Turn]:
     """Return the stretches in which exactly one speaker is labelled, in order of time."""
-    by_recording: dict[str, list[Turn]] = {}
-    for rttm in sorted(folder.glob("*.rttm")):
-        for line in rttm.read_text().splitlines():
-            _, recording, _, start, duration, _, _, speaker, *_ = line.split()
-            turn = Turn(recording, speaker, float(start), float(start) + float(duration))
-            by_recording.setdefault(recording, []).append(turn)
     return [
         turn
-        for turns in by_recording.values()
+        for turns in labelled_turns(folder).values()
         for turn in _alone(turns)
         if turn.duration_s >= min_duration_s
     ]
+
+
+def labelled_turns(folder: Path = FOLDER) -> dict[str, list[Turn]]:
+    """Return all turns of each recording, as they are labelled."""
+    by_recording: dict[str, list[Turn]] = {}
+    for rttm in sorted(folder.glob("*.rttm")):
+        for line in rttm.read_text(encoding="utf-8").splitlines():
+            _, recording, _, start, duration, _, _, speaker, *_ = line.split()
+            turn = Turn(recording, speaker, float(start), float(start) + float(duration))
+            by_recording.setdefault(recording, []).append(turn)
+    return by_recording
 
 
 def _alone(turns: list[Turn]) -> Iterable[Turn]:

@@ -56,3 +56,11 @@ def vid(tmp_path: Path) -> Iterator[VoiceID]:
 @pytest.fixture(scope="session")
 def silence() -> tuple[np.ndarray, int]:
     return np.zeros(16000 * 5, dtype=np.float32), 16000
+
+
+@pytest.fixture(scope="module")
+def opened(ami, enrolled_data: Path, models_folder: Path) -> Iterator[VoiceID]:
+    """Alice and bob, enrolled; read only."""
+    settings = {"models": str(models_folder), "offline": True}
+    with VoiceID.open(enrolled_data, home=enrolled_data.parent, overrides=settings) as vid:
+        yield vid

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,14 +23,6 @@ from voiceid.diarization.local_voices import cut
 from voiceid.speech.segmenter import STEP_SAMPLES, WINDOW_SAMPLES
 
 RATE = 16_000
-
-
-@pytest.fixture(scope="module")
-def opened(ami, enrolled_data: Path, models_folder: Path) -> Iterator[VoiceID]:
-    """Alice and bob, enrolled; read only."""
-    settings = {"models": str(models_folder), "offline": True}
-    with VoiceID.open(enrolled_data, home=enrolled_data.parent, overrides=settings) as vid:
-        yield vid
 
 
 @pytest.fixture(scope="module")

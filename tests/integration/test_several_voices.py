@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,14 +13,6 @@ from voiceid.domain import Decision, Outcome, Reason
 from voiceid.errors import ConfigError
 
 RATE = 16_000
-
-
-@pytest.fixture(scope="module")
-def opened(ami, enrolled_data: Path, models_folder: Path) -> Iterator[VoiceID]:
-    """Alice and bob, enrolled; read only."""
-    settings = {"models": str(models_folder), "offline": True}
-    with VoiceID.open(enrolled_data, home=enrolled_data.parent, overrides=settings) as vid:
-        yield vid
 
 
 @pytest.fixture(scope="module")

@@ -63,6 +63,12 @@ class Pieces:
         """How much each counts (n,)."""
         return np.maximum(self.alone_s, _LEAST_WEIGHT_S)
 
+    def by_window(self) -> list[Labels]:
+        """Return which pieces are of each window."""
+        windows = self.voices[:, 0]
+        order = np.argsort(windows, kind="stable")
+        return np.split(order, np.flatnonzero(np.diff(windows[order])) + 1)
+
     def __getitem__(self, which: Labels) -> Pieces:
         return Pieces(self.vectors[which], self.voices[which], self.alone_s[which])
 
@@ -117,9 +123,8 @@ def _tree(pieces: Pieces, groups: Labels) -> Floats:
 
     means = _means(pieces, groups)
     cosines = np.clip(means @ means.T, -1.0, 1.0)
-    windows, voices = pieces.voices.T
-    order = np.argsort(windows, kind="stable")
-    for window in np.split(order, np.flatnonzero(np.diff(windows[order])) + 1):
+    voices = pieces.voices[:, 1]
+    for window in pieces.by_window():
         one, other = np.meshgrid(window, window)
         apart = voices[one] != voices[other]
         cosines[groups[one[apart]], groups[other[apart]]] = _APART
@@ -179,11 +184,9 @@ def _told_apart(pieces: Pieces, people: Labels, centres: Float32Array) -> Labels
     """
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - for this alone
 
-    windows, voices = pieces.voices.T
-    weights = pieces.weights
+    voices, weights = pieces.voices[:, 1], pieces.weights
     found = people.copy()
-    order = np.argsort(windows, kind="stable")
-    for window in np.split(order, np.flatnonzero(np.diff(windows[order])) + 1):
+    for window in pieces.by_window():
         _, part = np.unique(np.stack([voices[window], people[window]]), axis=1, return_inverse=True)
         likeness = np.zeros((part.max() + 1, len(centres)))
         np.add.at(likeness, part, weights[window, None] * (pieces.vectors[window] @ centres.T + 1))

@@ -119,7 +119,7 @@ def _refused(one: Heard, name: str) -> Heard:
 
 
 def _names(speakers: Sequence[str | None]) -> Iterator[str]:
-    """Yield the name of each voice: a number that is nobody's name for one that is not known."""
+    """Yield the name of each voice; one that is not known has a number that no speaker has."""
     taken = {speaker_key(name) for name in speakers if name is not None}
     free = (name for n in itertools.count(1) if (name := f"{UNKNOWN}{n}") not in taken)
     for speaker in speakers:

@@ -118,7 +118,7 @@ class VoicePart(Value):
         Who speaks, counted from 1 in the clip; None: several at once.
     sounds_like : str or None
         The enrolled speaker whose threshold the part reaches; None: of those that were asked about,
-        nobody's, or there is too little speech in it to tell.
+        none, or there is too little speech in it to tell.
     score : float or None
         Cosine, -1 to 1, of the voice to that speaker; None without one.
     """
