@@ -12,7 +12,6 @@ from typing import Protocol, Self
 import numpy as np
 
 from voiceid.audio.arrays import (
-    MAX_CHANNELS,
     MAX_VALUES_A_S,
     MEAN_VALUES_A_S,
     ArrayDecoder,
@@ -20,18 +19,16 @@ from voiceid.audio.arrays import (
     samples_and_rate,
 )
 from voiceid.audio.channels import ChannelMeter
-from voiceid.audio.clipping import ClippingCount, ClippingMeter
+from voiceid.audio.clipping import ClippingCount
 from voiceid.audio.decoder import Decoder
 from voiceid.audio.decoding import BLOCK_VALUES, open_decoder, unreadable
 from voiceid.audio.media import AudioOptions, AudioSource, Media, Spans, open_media
+from voiceid.audio.mixing import Mixer
 from voiceid.domain import Float32Array
-from voiceid.errors import AudioInvalid, AudioTooLong, ConfigError
+from voiceid.errors import AudioInvalid, AudioTooLong
 
 TARGET_RATE_HZ = 16_000
 """The rate that speech detection and every encoder take."""
-
-_MAX_PEAK = 16.0
-"""24 dB over full scale: a float recording may exceed 1, integers put into floats exceed this."""
 
 
 class Tap(Protocol):
@@ -68,7 +65,9 @@ class AudioStream:
         self._decoder = decoder = source.decode()
         try:
             check_rate(decoder.sample_rate_hz, source.where)
-            self._columns = _columns(options.channel, decoder.channels, source.where)
+            self._mixer = Mixer(
+                options.channel, decoder.channels, decoder.sample_rate_hz, source.where
+            )
             _check_values(decoder, source.where)
         except BaseException:
             decoder.close()
@@ -76,8 +75,6 @@ class AudioStream:
         self.sample_rate_hz = decoder.sample_rate_hz
         self.channels = decoder.channels
         self._unheard = dict(unheard)
-        self._meters = [ClippingMeter() for _ in self._columns]
-        self._mixed = ChannelMeter(decoder.channels) if len(self._columns) > 1 else None
         self._digest = hashlib.sha256(pcm_header(self.sample_rate_hz))
         self._n_frames = self._n_heard = 0
         self._exhausted = False
@@ -138,10 +135,7 @@ class AudioStream:
     def clipping(self) -> ClippingCount:
         """Clipped samples of the channels in use, counted at the native rate."""
         self._require_exhausted()
-        return ClippingCount(
-            sum(meter.count.clipped_samples for meter in self._meters),
-            sum(meter.count.total_samples for meter in self._meters),
-        )
+        return self._mixer.clipping
 
     @property
     def truncated(self) -> bool:
@@ -159,7 +153,7 @@ class AudioStream:
     def mixed(self) -> ChannelMeter | None:
         """What the channels that were mixed have in common, None when one was heard."""
         self._require_exhausted()
-        return self._mixed
+        return self._mixer.channels
 
     def again(self, channel: int, why: Mapping[str, str] = MappingProxyType({})) -> AudioStream:
         """Return the recording from its start, heard in one channel; to be closed before this one.
@@ -189,8 +183,8 @@ class AudioStream:
         for block in self._decoder.blocks():
             self._n_frames += len(block)
             self._check_duration(self._n_frames / self.sample_rate_hz)
-            for wanted in self._wanted(block):
-                mono = self._mix(wanted)
+            for first, wanted in self._wanted(block):
+                mono = self._mixer.mean(wanted, first)
                 self._n_heard += len(mono)
                 self._digest.update(mono.astype("<f4", copy=False).data)
                 if self._tap is not None:
@@ -205,48 +199,16 @@ class AudioStream:
                 hint="Name a part that is in the recording.",
             )
 
-    def _wanted(self, block: Float32Array) -> Iterator[Float32Array]:
-        """Yield what of the newest block (n, channels) is to be heard."""
-        if not self._options.spans:
-            yield block
-            return
+    def _wanted(self, block: Float32Array) -> Iterator[tuple[int, Float32Array]]:
+        """Yield what of the newest block (n, channels) is to be heard, and its first frame."""
         first = self._n_frames - len(block)
+        if not self._options.spans:
+            yield first, block
+            return
         for span in self._options.spans:
             start, end = (round(at_s * self.sample_rate_hz) - first for at_s in span)
             if end > 0 and start < len(block):
-                yield block[max(start, 0) : end]
-
-    def _mix(self, block: Float32Array) -> Float32Array:
-        """Return the mean (n,) of the channels in use of (n, channels), having checked them."""
-        total: Float32Array | None = None
-        for column, meter in zip(self._columns, self._meters, strict=True):
-            samples = np.ascontiguousarray(block[:, column])
-            peak = max(float(samples.max()), -float(samples.min())) if len(samples) else 0.0
-            if not peak <= _MAX_PEAK:  # NaN compares false
-                raise self._invalid(samples, column)
-            meter.add(samples, peak)
-            total = samples if total is None else total + samples
-        if total is None:
-            raise RuntimeError("a stream has at least one channel")
-        if self._mixed is not None:
-            self._mixed.add(block)
-        # Adding 0 turns -0 into 0, which is the same sound and must have the same hash.
-        return total / np.float32(len(self._columns)) + np.float32(0)
-
-    def _invalid(self, samples: Float32Array, column: int) -> AudioInvalid:
-        worst = int(np.argmax(~(np.abs(samples) <= _MAX_PEAK)))
-        value = float(samples[worst])
-        at_s = (self._n_frames - len(samples) + worst) / self.sample_rate_hz
-        place = f"{self.where}, channel {column}, at {at_s:.3f} s"
-        if not np.isfinite(value):
-            return AudioInvalid(
-                f"{place}: a sample is {value}, not a number that can be played",
-                hint="Find where the samples were computed; a recorder does not write this.",
-            )
-        return AudioInvalid(
-            f"{place}: a sample is {value:g}, but full scale is -1 to 1",
-            hint="Divide integer samples by their full scale, or pass them as int16 or int32.",
-        )
+                yield first + max(start, 0), block[max(start, 0) : end]
 
     def _check_duration(self, duration_s: float) -> None:
         limit_s = self._options.max_duration_s
@@ -302,26 +264,3 @@ def _check_values(decoder: Decoder, where: str) -> None:
             f" the limit of {MAX_VALUES_A_S:,} samples a second in all",
             hint="Export fewer channels, or at a lower rate: 16 kHz is enough.",
         )
-
-
-def _columns(channel: str | int, n_channels: int, where: str) -> list[int]:
-    """Return the indices of the channels that are in use."""
-    if not 0 < n_channels <= MAX_CHANNELS:
-        raise AudioInvalid(
-            f"{where} has {n_channels} channels",
-            hint=f"Recordings with 1 to {MAX_CHANNELS} channels are taken.",
-        )
-    if channel == "mix":
-        return list(range(n_channels))
-    index = {"left": 0, "right": 1}.get(channel, -1) if isinstance(channel, str) else channel
-    if index < 0:
-        raise ConfigError(
-            f"{channel!r} is not a channel", hint="Use mix, left, right, or a number from 0."
-        )
-    if index >= n_channels:
-        count = "1 channel" if n_channels == 1 else f"{n_channels} channels"
-        raise AudioInvalid(
-            f"{where} has {count}, so there is no channel {channel}",
-            hint="Use channel mix, or one that is there (they are counted from 0).",
-        )
-    return [index]
