@@ -60,7 +60,7 @@ def measure() -> Sizes:
                 span = range(node.body[0].lineno, (node.end_lineno or 0) + 1)
                 functions.append((f"{where}:{node.name}", len(code.intersection(span))))
             if isinstance(node, ast.ClassDef):
-                n = sum(isinstance(part, ast.FunctionDef) for part in node.body)
+                n = len({part.name for part in node.body if isinstance(part, ast.FunctionDef)})
                 methods.append((f"{where}:{node.name}", n))
 
     def largest(rows: list[tuple[str, int]]) -> list[tuple[str, int]]:

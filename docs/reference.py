@@ -49,6 +49,10 @@ _INTERNAL = (("Config", "hearing"), ("ModelCard", "rule"))
 """Methods for the package itself: they return what is not exported."""
 
 
+_KEYWORDS = ("IdentifyKeywords", "VerifyKeywords", "ListenKeywords")
+"""Dictionaries that say which keywords a method takes; its docstring says where they are."""
+
+
 def build(folder: Path) -> Path:
     """Write the reference into a folder, which is made; return the page."""
     _name_aliases()
@@ -74,6 +78,8 @@ def _name_aliases() -> None:
     for alias, module, users in (
         ("AudioSource", "voiceid", (client, resources.models)),
         ("ArrayLike", "numpy.typing", (npt,)),
+        ("LiveSourceName", "voiceid", (client,)),
+        *((name, "voiceid", (client,)) for name in _KEYWORDS),
     ):
         stand_in = type(alias, (), {"__module__": module})
         for user in users:

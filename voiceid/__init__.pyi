@@ -27,6 +27,8 @@ from voiceid.domain import Finding as Finding
 from voiceid.domain import Health as Health
 from voiceid.domain import Inspection as Inspection
 from voiceid.domain import Likeness as Likeness
+from voiceid.domain import LiveEvent as LiveEvent
+from voiceid.domain import LiveEventKind as LiveEventKind
 from voiceid.domain import Merge as Merge
 from voiceid.domain import ModelSwitch as ModelSwitch
 from voiceid.domain import Outcome as Outcome
@@ -93,6 +95,8 @@ from voiceid.evaluation.comparison import Comparison as Comparison
 from voiceid.evaluation.comparison import SideResult as SideResult
 from voiceid.exchange import Exchanged as Exchanged
 from voiceid.index.base import IndexStatus as IndexStatus
+from voiceid.listening import Listener as Listener
+from voiceid.listening import LiveStream as LiveStream
 from voiceid.models.add import Addition as Addition
 from voiceid.models.cards import ModelCard as ModelCard
 from voiceid.models.fetch import Progress as Progress

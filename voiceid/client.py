@@ -1,7 +1,6 @@
 """`VoiceID`: a client of one gallery of enrolled voices.
 
-The verbs that answer are its methods.  Everything that is stored is a collection, one file each
-in `voiceid.resources`, loaded when it is first asked for.
+The verbs that answer are its methods.  What is stored is a collection of `voiceid.resources`.
 """
 
 from __future__ import annotations
@@ -9,9 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, Unpack, overload
 
-from voiceid.audio import AudioSource
+from voiceid.audio import AudioSource, LiveSourceName
 from voiceid.config import Config, load_config
 from voiceid.domain import (
     Candidate,
@@ -29,10 +28,11 @@ from voiceid.models.fetch import Progress
 from voiceid.observability import ChangeKind
 from voiceid.questions import Questions
 from voiceid.session import Session
-from voiceid.verification import Search
-from voiceid.verification.calls import Cosines, aim_of, group_of, naming_of, search_of
+from voiceid.verification import Search, calls
+from voiceid.verification.calls import Cosines, IdentifyKeywords, ListenKeywords, VerifyKeywords
 
 if TYPE_CHECKING:  # each loads when it is first asked for
+    from voiceid.listening import Listener, LiveStream
     from voiceid.resources.adaptations import Adaptations
     from voiceid.resources.calibrations import Calibrations
     from voiceid.resources.database import Database
@@ -44,10 +44,9 @@ if TYPE_CHECKING:  # each loads when it is first asked for
 
 
 class VoiceID:
-    """Enrolled voices, and the questions that can be asked of them.
+    """Enrolled voices, and the questions that can be asked of them.  Safe to share among threads.
 
-    One object serves a whole process; any number of threads may call its methods at once.
-    Build it with :meth:`open`, after the process has forked; docs/server.md is about servers.
+    Build one for a process with :meth:`open`, after it has forked (docs/server.md).
     """
 
     def __init__(
@@ -75,11 +74,11 @@ class VoiceID:
         Parameters
         ----------
         data : path, optional
-            Folder of the database and the index; from the configuration when omitted.  A
+            Folder of the database and the index; of the configuration when omitted.  A
             ``config.yaml`` beside it is not read: name its folder as ``home`` for that.
         home : path, optional
-            The folder of ``config.yaml``, where relative paths start; else ``$VOICEID_HOME``, the
-            checkout of voiceid that runs and is worked in, or the user's data folder.
+            The folder of ``config.yaml``; else ``$VOICEID_HOME``, the checkout of voiceid that runs
+            and is worked in, or the user's data folder.
         overrides : mapping, optional
             Settings by dotted key, e.g. ``{"model": "ge2e", "decision.target_fmr": 0.01}``.
         notify, progress : callable, optional
@@ -140,36 +139,24 @@ class VoiceID:
             Where several people speak in what would be accepted: ``require`` (default) makes it
             inconclusive, ``warn`` warns, ``off`` does not look.
 
-        Returns
-        -------
-        Decision
-            ``accepted``; ``rejected`` (unknown, an empty gallery, a speaker who is expired or
-            disabled, a recording that is enrolled); or ``inconclusive`` (too little speech, a
-            runner-up within the margin, or several voices).
+        The decision is ``accepted``; ``rejected`` (unknown, an empty gallery, a speaker who is
+        expired or disabled, a recording that is enrolled); or ``inconclusive`` (too little speech,
+        a runner-up within the margin, or several voices).
 
         Raises AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid.
         """
-        search = search_of(top, group, target_fpir, threshold, margin, allow_replayed, solo)
+        search = calls.search_of(top, group, target_fpir, threshold, margin, allow_replayed, solo)
         return self._questions.identify(source, search)
 
-    def identify_all(  # noqa: PLR0913 - see `identify`
-        self,
-        sources: Iterable[AudioSource | EmbeddedClip],
-        *,
-        top: int = 5,
-        target_fpir: float | None = None,
-        threshold: Cosines | None = None,
-        margin: float | None = None,
-        group: str | None = None,
-        allow_replayed: bool | None = None,
-        solo: str | None = None,
+    def identify_all(
+        self, sources: Iterable[AudioSource | EmbeddedClip], **search: Unpack[IdentifyKeywords]
     ) -> Iterator[Decision | AudioError]:
         """Yield, in order, the decision about each clip or the `AudioError` that it gave.
 
-        As many threads work as ``runtime.workers`` says.  Any other error ends the whole.
+        Keywords: see :meth:`identify`.  As many threads work as ``runtime.workers`` says.  Any
+        other error ends the whole.
         """
-        search = search_of(top, group, target_fpir, threshold, margin, allow_replayed, solo)
-        ask = partial(self._questions.identify, search=search)
+        ask = partial(self._questions.identify, search=calls.search_of(**search))
         return self._questions.each(Task.IDENTIFY, ask, sources)
 
     def verify(  # noqa: PLR0913 - see `identify`
@@ -187,37 +174,31 @@ class VoiceID:
 
         Parameters
         ----------
-        source, threshold, allow_replayed, solo
-            See :meth:`identify`.
         target_fmr : float, optional
             False match rate, 0 to 0.5: how often another voice may be accepted.  In place of
             that of the group, the settings, the calibration, or 0.001.
         group : str, optional
             The speaker must be a member of it, and its policy decides.
+        source, threshold, allow_replayed, solo : see :meth:`identify`
 
-        Raises
-        ------
-        SpeakerNotFound, SpaceMismatch
-            No speaker of that name is enrolled, in the group, or with this model and settings.
-        AudioError, ModelError, StoreError, ConfigError
+        Raises SpeakerNotFound, SpaceMismatch: no speaker of that name is enrolled, in the group, or
+        with this model and settings; AudioError, ModelError, StoreError, ConfigError.
         """
-        aim = aim_of(target_fmr, threshold, allow_replayed, solo)
-        return self._questions.verify(name, source, aim, group_of(group))
+        aim = calls.aim_of(target_fmr, threshold, allow_replayed, solo)
+        return self._questions.verify(name, source, aim, calls.group_of(group))
 
-    def verify_all(  # noqa: PLR0913 - see `identify`
+    def verify_all(
         self,
         name: str,
         sources: Iterable[AudioSource],
         *,
-        target_fmr: float | None = None,
-        threshold: Cosines | None = None,
         group: str | None = None,
-        allow_replayed: bool | None = None,
-        solo: str | None = None,
+        **claim: Unpack[VerifyKeywords],
     ) -> Iterator[Decision | AudioError]:
         """Yield the decision about each clip; see :meth:`verify` and :meth:`identify_all`."""
-        aim, within = aim_of(target_fmr, threshold, allow_replayed, solo), group_of(group)
-        ask = partial(self._questions.verify, name, aim=aim, group=within)
+        ask = partial(
+            self._questions.verify, name, aim=calls.aim_of(**claim), group=calls.group_of(group)
+        )
         return self._questions.each(Task.VERIFY, ask, sources)
 
     def compare(
@@ -229,11 +210,11 @@ class VoiceID:
         threshold: Cosines | None = None,
         solo: str | None = None,
     ) -> Decision:
-        """Decide whether two clips are of one voice; no speaker needs to be enrolled.
+        """Decide whether two clips are of one voice, by the calibration where there is a database.
 
-        A database that is there gives the calibration.  Arguments and errors: see :meth:`verify`.
+        Arguments and errors: see :meth:`verify`.
         """
-        return self._questions.compare(a, b, aim_of(target_fmr, threshold, solo=solo))
+        return self._questions.compare(a, b, calls.aim_of(target_fmr, threshold, solo=solo))
 
     def search(
         self, clip: EmbeddedClip, *, k: int = 5, group: str | None = None
@@ -242,7 +223,7 @@ class VoiceID:
 
         No model is loaded.  Raises SpaceMismatch, StoreError, ConfigError, SpeakerDetailInvalid.
         """
-        return self._questions.search(clip, Search(top=k, group=group_of(group)))
+        return self._questions.search(clip, Search(top=k, group=calls.group_of(group)))
 
     def diarize(  # noqa: PLR0913 - see `identify`
         self,
@@ -264,15 +245,37 @@ class VoiceID:
             How many people speak, or the fewest and the most.
         names : bool
             Identify each voice; one that is not accepted is ``unknown-1``, and so on.
-        group, target_fmr, target_fpir, threshold
-            Of that search; see :meth:`identify` and :meth:`verify`.
+        group, target_fmr, target_fpir, threshold : see :meth:`identify` and :meth:`verify`
         progress : callable, optional
-            Receives how many seconds were heard, and of how many, None if that is not known.
+            Receives how many seconds were heard, and of how many; None: not known.
 
         Raises AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid.
         """
-        named = naming_of(group, target_fmr, target_fpir, threshold) if names else None
+        named = calls.naming_of(group, target_fmr, target_fpir, threshold) if names else None
         return self._questions.diarize(source, named, speakers, progress)
+
+    @overload
+    def listen(self, **how: Unpack[ListenKeywords]) -> Listener: ...
+    @overload
+    def listen(self, source: LiveSourceName, **how: Unpack[ListenKeywords]) -> LiveStream: ...
+    def listen(
+        self, source: LiveSourceName | None = None, **how: Unpack[ListenKeywords]
+    ) -> Listener | LiveStream:
+        """Say who speaks while they speak: an iterator of what happens, and an asynchronous one.
+
+        Parameters
+        ----------
+        source : str, path or binary file object, optional
+            ``mic``, ``mic:NAME``; an address of rtsp, http, udp or tcp; ``-``; a path; or a file
+            object.  Without one, a `Listener` is returned, to which samples are fed.
+        how
+            ``speaker``: decide whether it is this one, else who it is; ``silence_s``, 0.2 to 10:
+            ends a turn; and what :meth:`identify` and :meth:`verify` take.  A rate is that of a
+            whole turn, however often it is looked at; a threshold holds for each look.
+
+        Raises ModelError, StoreError, ConfigError, SpeakerNotFound, SpeakerDetailInvalid.
+        """
+        return self._questions.listen(source, how)
 
     def embed(self, source: AudioSource, *, raw: bool = False) -> Embedding:
         """Return the embedding of the speech in a clip; ``raw``: as the encoder makes it.
@@ -315,12 +318,9 @@ class VoiceID:
             Only this part of the one recording, in seconds; or what a voice in it says alone, as
             `diarize` calls it; or ``solo``: in each recording the voice that speaks most.
 
-        Raises
-        ------
-        EnrollmentRefused
-            Something speaks against it; its ``report`` has every problem, nothing changed.
-        SpeakerNameInvalid, SpeakerDetailInvalid, ModelError, StoreError, ConfigError
-            Nothing was changed.
+        Raises EnrollmentRefused: something speaks against it, as its ``report`` says;
+        SpeakerNameInvalid, SpeakerDetailInvalid, ModelError, StoreError, ConfigError.  Nothing was
+        changed then.
         """
         clips = sources_of(sources)
         labels = (label,) * len(clips) if label else ()
@@ -335,9 +335,8 @@ class VoiceID:
     ) -> Iterator[EnrollmentReport]:
         """Enrol many people; yield the report of each, in order, as it is on the disk.
 
-        Unlike :meth:`enroll` this leaves out the clips that cannot be used, and takes what is
-        enrolled already for done.  Any other problem refuses that person alone, as the report
-        says.  To stop drawing reports stops the enrolling.
+        Unlike :meth:`enroll` this leaves out clips that cannot be used, and takes what is enrolled
+        for done.  Any other problem refuses that person alone, as the report says.
         """
         from voiceid.enrollment.bulk import enroll_all  # noqa: PLC0415 - for lists alone
 

@@ -7,19 +7,30 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from voiceid.audio import AudioSource
+from voiceid.audio import AudioSource, LiveSourceName, live_source
 from voiceid.decision.aims import Aim
-from voiceid.domain import Candidate, Decision, Diarization, EmbeddedClip, Embedding, Task
-from voiceid.errors import AudioError, NotEnoughSpeech
+from voiceid.domain import (
+    Candidate,
+    Decision,
+    Diarization,
+    EmbeddedClip,
+    Embedding,
+    Task,
+    Utterance,
+)
+from voiceid.errors import AudioError, NotEnoughSpeech, ThresholdUnavailable
 from voiceid.model_in_use import ModelInUse
 from voiceid.models import runtime
 from voiceid.permissions import exposures
 from voiceid.session import Session, trusted_paths
-from voiceid.speech.embedder import or_error
+from voiceid.speech.embedder import Embedder, or_error
 from voiceid.verification import Probe, Search, compare
-from voiceid.verification.calls import embedding_of
+from voiceid.verification.calls import ListenKeywords, embedding_of, live_search_of
+
+if TYPE_CHECKING:  # it loads when it is asked for
+    from voiceid.listening import Decide, Listener, LiveStream
 
 S = TypeVar("S")
 
@@ -95,6 +106,49 @@ class Questions:
                 if voice.decision is not None:
                     self._record(voice.decision)
         return found
+
+    def listen(self, source: LiveSourceName | None, how: ListenKeywords) -> Listener | LiveStream:
+        """Return what says who speaks live: in a source, or in what is fed."""
+        from voiceid.listening import Listener, LiveOptions, LiveStream  # noqa: PLC0415 - for this
+
+        audio = self._session.config.audio
+        search, speaker = live_search_of(how), how.get("speaker")
+        read = None if source is None else live_source(source, audio)
+        where = "<live>" if read is None else read.where
+        silence_s = how.get("silence_s", 0.8)
+        options = LiveOptions(silence_s, channel=audio.channel, name=where)
+        if speaker is not None:
+            with self._session.store.read() as reader:
+                reader.speakers.get(speaker)
+        listener = Listener(self._embedder, self._decider(search, speaker), self._record, options)
+        return listener if read is None else LiveStream(read, listener)
+
+    def _decider(self, search: Search, name: str | None) -> Decide:
+        """Return what decides about a turn; with a name, whether it is that speaker's."""
+
+        def decide(heard: Utterance, *, in_sequence: bool, is_last: bool) -> Decision | None:
+            asked = replace(search, aim=replace(search.aim, in_sequence=in_sequence))
+
+            def ask(model: ModelInUse) -> Decision:
+                if heard.embedding is not None:
+                    model.space.require_same(heard.embedding.space)
+                if name is None:
+                    return model.verifier.identify(lambda _: heard, heard.name, asked)
+                group = search.group
+                return model.verifier.verify(lambda _: heard, heard.name, name, asked.aim, group)
+
+            with self._trusting("listen"):
+                try:
+                    return self._session.ask(ask)
+                except ThresholdUnavailable:
+                    if is_last:
+                        raise
+                    return None
+
+        return decide
+
+    def _embedder(self) -> Embedder:
+        return self._session.loaded_model.embedder
 
     def embed(self, source: AudioSource, *, raw: bool) -> Embedding:
         """Return the embedding of a clip; raises NotEnoughSpeech where there is none."""

@@ -8,20 +8,26 @@ libsndfile, soxr and FFmpeg are loaded when a source first needs them: together 
 as embedding a clip.
 """
 
+from voiceid.audio.arrivals import Arrivals
 from voiceid.audio.codecs import codec_versions
 from voiceid.audio.kept import KeptAudio, Tape
+from voiceid.audio.live_sources import LiveSource, LiveSourceName, live_source
 from voiceid.audio.media import AudioOptions, AudioSource, Spans
 from voiceid.audio.stream import TARGET_RATE_HZ, AudioStream, Tap, open_audio
 
 __all__ = [
     "TARGET_RATE_HZ",
+    "Arrivals",
     "AudioOptions",
     "AudioSource",
     "AudioStream",
     "KeptAudio",
+    "LiveSource",
+    "LiveSourceName",
     "Spans",
     "Tap",
     "Tape",
     "codec_versions",
+    "live_source",
     "open_audio",
 ]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Generator, Iterator
+from typing import Any, Protocol, TypeAlias
 
-from voiceid.audio.media import Media
+import numpy.typing as npt
+
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioInvalid
+
+Pieces: TypeAlias = Generator[tuple[npt.NDArray[Any], int], None, None]
+"""Samples (n,) or (n, channels) that come live, of any PCM type, and their rate in Hz."""
 
 
 class Decoder(Protocol):
@@ -31,11 +35,11 @@ class Decoder(Protocol):
         """Release the decoder, not the media."""
 
 
-def require_track(track: int | None, n_tracks: int, media: Media) -> None:
+def require_track(track: int | None, n_tracks: int, where: str) -> None:
     """Raise `AudioInvalid` unless there is such an audio track; None stands for any."""
     if track is not None and track >= n_tracks:
         count = "1 audio track" if n_tracks == 1 else f"{n_tracks} audio tracks"
         raise AudioInvalid(
-            f"{media.where} has {count}, so there is no track {track}",
+            f"{where} has {count}, so there is no track {track}",
             hint="Leave --track away, or use one that is there (they are counted from 0).",
         )

@@ -49,7 +49,7 @@ def _open_part(media: Media, options: AudioOptions, block_values: int) -> Decode
 
         decoder = SoundFileDecoder.open(media, block_values)
         if decoder is not None:
-            require_track(options.track, 1, media)
+            require_track(options.track, 1, media.where)
             return decoder
     from voiceid.audio.ffmpeg import FFmpegDecoder  # noqa: PLC0415
 
@@ -59,7 +59,7 @@ def _open_part(media: Media, options: AudioOptions, block_values: int) -> Decode
 def _open_headerless(
     media: Media, raw: Headerless, options: AudioOptions, block_values: int
 ) -> Decoder | None:
-    require_track(options.track, 1, media)
+    require_track(options.track, 1, media.where)
     if raw.demuxer:
         from voiceid.audio.ffmpeg import FFmpegDecoder  # noqa: PLC0415
 

@@ -28,7 +28,7 @@ from voiceid.audio.mpeg import claimed_duration_s, ends_within_frame
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioError, AudioUnreadable
 
-_CONTAINERS = (
+CONTAINERS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,dtshd,eac3,flac,flv,iff,loas,"
     "matroska,webm,mlp,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mxf,nut,ogg,oma,"
     "ilbc,rm,sox,spdif,tak,truehd,tta,voc,w64,wav,wv,xwma"
@@ -48,7 +48,7 @@ _SHORTFALL_S = 1.0
 _EXACT_SHORTFALL_S = 0.001
 """The same in FLAC, which counts its samples."""
 
-_ERRORS = (
+ERRORS = (
     av.FFmpegError,
     ArithmeticError,
     AttributeError,
@@ -100,7 +100,7 @@ class FFmpegDecoder:
         cls, media: Media, options: AudioOptions, block_values: int, raw: Headerless | None = None
     ) -> FFmpegDecoder | None:
         """Return a decoder, or None when FFmpeg gets no sample out of the bytes."""
-        demuxers = _CONTAINERS if raw is None else raw.demuxer
+        demuxers = CONTAINERS if raw is None else raw.demuxer
         media.seek(0)
         try:
             container = av.open(
@@ -115,13 +115,13 @@ class FFmpegDecoder:
                 buffer_size=_IO_BUFFER,
                 metadata_errors="ignore",
             )
-        except _ERRORS:
+        except ERRORS:
             return None
         try:
-            track = _track(container, options.track, media)
+            track = track_of(container, options.track, media.where)
             if track.codec_context is not None:  # None: FFmpeg has no decoder for the track
                 return cls(container, track, media, block_values)
-        except (*_ERRORS, StopIteration):
+        except (*ERRORS, StopIteration):
             pass
         except AudioError:
             container.close()
@@ -139,11 +139,11 @@ class FFmpegDecoder:
                 fifo.write(frame)
                 while (block := fifo.read(step)) is not None:
                     n_frames += block.samples
-                    yield _table(block)
+                    yield table_of(block)
             if (block := fifo.read(partial=True)) is not None:
                 n_frames += block.samples
-                yield _table(block)
-        except _ERRORS as error:
+                yield table_of(block)
+        except ERRORS as error:
             raise AudioUnreadable(
                 f"{self._media.where} changes into something that cannot be decoded: {error}",
                 hint="Copy or export the recording again, for example as wav.",
@@ -174,12 +174,12 @@ class FFmpegDecoder:
                 packet = next(packets)
             except StopIteration:
                 return
-            except _ERRORS:
+            except ERRORS:
                 self._bad_packets += 1
                 return
             try:
                 frames = packet.decode()
-            except _ERRORS:
+            except ERRORS:
                 self._bad_packets += 1
                 continue
             self._good_packets += 1
@@ -227,7 +227,7 @@ def _kind(frame: AudioFrame) -> tuple[str, str, int]:
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 
-def _table(frame: AudioFrame) -> Float32Array:
+def table_of(frame: AudioFrame) -> Float32Array:
     """Return a frame as (n, channels) float32, full scale being -1 to 1."""
     samples = frame.to_ndarray()
     if frame.format.is_planar:
@@ -235,12 +235,15 @@ def _table(frame: AudioFrame) -> Float32Array:
     return to_float32(samples.reshape(-1, frame.layout.nb_channels))
 
 
-def _track(container: InputContainer, number: int | None, media: Media) -> AVAudioStream:
-    """Return the audio track of that number; else the default one, else the first."""
+def track_of(container: InputContainer, number: int | None, where: str) -> AVAudioStream:
+    """Return the audio track of that number; else the default one, else the first.
+
+    Raises `AudioUnreadable`: there is none; `ConfigError`: there is none of that number.
+    """
     tracks = container.streams.audio
     if not tracks:
-        raise AudioUnreadable(f"{media.where} holds no audio track", hint="Pass a file with sound.")
-    require_track(number, len(tracks), media)
+        raise AudioUnreadable(f"{where} holds no audio track", hint="Pass a file with sound.")
+    require_track(number, len(tracks), where)
     if number is not None:
         return tracks[number]
     return next((t for t in tracks if t.disposition & Disposition.default), tracks[0])

@@ -79,11 +79,17 @@ def headerless(media: Media, options: AudioOptions) -> Headerless | None:
     name = options.format or ENDINGS.get(PurePath(media.name).suffix[1:].lower())
     if name is None:
         return None
+    named = format_named(name)
+    if is_container(media.head(HEAD_BYTES)) or is_mp3(media.head(MP3_HEAD_BYTES)):
+        return None
+    return named
+
+
+def format_named(name: str) -> Headerless:
+    """Return the format that ``--format`` names; raises `ConfigError`: there is none."""
     if name not in ENDINGS:
         raise ConfigError(
             f"{name!r} is no format of recordings without a header",
             hint=f"There are {', '.join(FORMATS)}.",
         )
-    if is_container(media.head(HEAD_BYTES)) or is_mp3(media.head(MP3_HEAD_BYTES)):
-        return None
     return FORMATS[ENDINGS[name]]

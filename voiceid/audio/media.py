@@ -10,7 +10,7 @@ import stat
 import sys
 import tempfile
 from dataclasses import dataclass
-from typing import IO, Any, BinaryIO, TypeAlias
+from typing import IO, Any, BinaryIO, Self, TypeAlias
 
 import numpy.typing as npt
 
@@ -163,7 +163,7 @@ def open_media(source: AudioSource, options: AudioOptions) -> Media:
     if isinstance(source, bytes | bytearray | memoryview):
         media = Media("<bytes>", "<bytes>", io.BytesIO(source), len(bytes(source)), owned=True)
     elif isinstance(source, str) and source == "-":
-        media = _open_file(_standard_input(), "<stdin>", options)
+        media = _open_file(standard_input(), "<stdin>", options)
     elif isinstance(source, str | os.PathLike):
         media = _open_path(os.fsdecode(source), options)
     elif isinstance(source, tuple) or not hasattr(source, "read"):
@@ -210,7 +210,7 @@ def _open_path(path: str, options: AudioOptions) -> Media:
         return Media(name, where, file, status.st_size, owned=True)
     with file:
         _require_file_or_pipe(status.st_mode, where)
-        return _spool(_Pipe(file, where, options.stall_timeout_s), name, where, options)
+        return _spool(Pipe(file, where, options.stall_timeout_s), name, where, options)
 
 
 def _require_file_or_pipe(mode: int, where: str) -> None:
@@ -236,7 +236,18 @@ def _not_found(where: str, error: Exception) -> AudioNotFound:
     return AudioNotFound(f"{where} cannot be opened: {reason}", hint="Check the path.")
 
 
-class _Pipe:
+def open_pipe(path: str, options: AudioOptions) -> Pipe:
+    """Open a named pipe; raises `AudioNotFound`."""
+    where = display_name(path)
+    try:
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+        file = open(os.open(path, flags), "rb", buffering=0)  # noqa: SIM115, PTH123
+    except (OSError, ValueError) as error:
+        raise _not_found(where, error) from error
+    return Pipe(file, where, options.stall_timeout_s)
+
+
+class Pipe:
     """Reads a named pipe, and gives up when nothing arrives."""
 
     def __init__(self, file: io.FileIO, where: str, timeout_s: float) -> None:
@@ -244,7 +255,14 @@ class _Pipe:
         self._where = where
         self._timeout_s = timeout_s
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
     def read(self, n: int) -> bytes:
+        """Return up to ``n`` bytes; raises `AudioUnreadable`: nothing arrived for too long."""
         while True:
             if not select.select([self._file], [], [], self._timeout_s)[0]:
                 raise AudioUnreadable(
@@ -256,7 +274,8 @@ class _Pipe:
                 return data
 
 
-def _standard_input() -> BinaryIO:
+def standard_input() -> BinaryIO:
+    """Return standard input; raises `AudioNotFound`: it is a terminal, or closed."""
     if sys.stdin is None or sys.stdin.isatty():
         raise AudioNotFound(
             "standard input is not connected to a file or a pipe",

@@ -109,7 +109,7 @@ def decision_text(decision: Decision) -> str:
     outcome = decision.outcome.value
     indent = " " * (len(outcome) + 2)
     lines = [
-        printable(f"{outcome}  {_who(decision)}"),
+        printable(f"{outcome}  {who(decision)}"),
         printable(f"{indent}{decision.detail}"),
         printable(f"{indent}{'   '.join(_facts(decision))}"),
     ]
@@ -151,7 +151,8 @@ _IN_WORDS = {
 }
 
 
-def _who(decision: Decision) -> str:
+def who(decision: Decision) -> str:
+    """Return who it is, or is not, in a few words."""
     name = "" if decision.speaker is None else decision.speaker.name
     if decision.reason.value in _BARRED:
         return _BARRED[decision.reason.value]

@@ -17,6 +17,7 @@ _COMMANDS = {
         "verify": "Decide whether a clip is the voice of one speaker.",
         "compare": "Decide whether two clips are of one voice.",
         "diarize": "Say who speaks when in a recording.",
+        "listen": "Say who speaks while they speak.",
         "embed": "Print the embedding of a clip.",
     },
     "People": {

@@ -89,6 +89,7 @@ class Aim:
     - `margin`: least lead over the runner-up of an identification, 0 to 2, in cosine.
     - `allow_replayed`: accept a recording that is itself enrolled.
     - `solo`: what becomes of an acceptance where several people speak.
+    - `in_sequence`: it is one look of several at what a person says; the rate is of them all.
     """
 
     target_fmr: float | None = None
@@ -97,6 +98,7 @@ class Aim:
     margin: float | None = None
     allow_replayed: bool | None = None
     solo: Solo | None = None
+    in_sequence: bool = False
 
     def __post_init__(self) -> None:
         rates = [rate for rate in (self.target_fmr, self.target_fpir) if rate is not None]

@@ -28,6 +28,8 @@ from voiceid.errors import ThresholdUnavailable
 DEFAULT_FMR = 0.001
 """The false match rate that is aimed at by default: one stranger in a thousand."""
 _DEFAULT = Target(DEFAULT_FMR)
+SEQUENCE_LOOKS = 3.0
+"""Single looks that a sequence of looks at one turn counts as: the rate is divided by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class DecisionRule:
     - `points`: of the model, measured; empty: none were.
     - `llrs`: of the model: makes LLRs where the site has no calibration; None: nothing does.
     - `margin`: least lead over the runner-up, in cosine, for an identification to be accepted.
+    - `in_sequence`: the rate is of a sequence of looks, of which the first that matches decides.
     - `min_level_dbfs`: softer speech than this has no threshold: nothing was measured on it.
     - `criterion`: None: the rate that was asked for with the calibration, or `DEFAULT_FMR`.
     """
@@ -48,6 +51,7 @@ class DecisionRule:
     calibration: StoredCalibration | None = None
     criterion: Target | SetThreshold | None = None
     min_level_dbfs: float = -math.inf
+    in_sequence: bool = False
 
     def aimed(
         self, criterion: Target | SetThreshold | None, margin: float | None = None
@@ -68,13 +72,17 @@ class DecisionRule:
         asked = None if self.calibration is None else self.calibration.target_fmr
         return _DEFAULT if asked is None else Target(asked)
 
+    def fmr(self, gallery_size: int) -> float:
+        """Return the false match rate that one comparison may have, for a gallery of so many."""
+        fmr = self.aim.fmr(gallery_size)
+        return fmr / SEQUENCE_LOOKS if self.in_sequence else fmr
+
     def threshold(self, condition: Condition, gallery_size: int = 1) -> Threshold:
         """Return the threshold, and where it is from; raises `ThresholdUnavailable`.
 
         A target FPIR depends on ``gallery_size``: how many speakers are searched.
         """
-        given, aim = Conditions.of(condition), self.aim
-        fmr = aim.fmr(gallery_size)
+        given, aim, fmr = Conditions.of(condition), self.aim, self.fmr(gallery_size)
         [value] = self._thresholds(given, fmr).tolist()
         if math.isnan(value):
             raise self._unavailable(condition, given, fmr)
@@ -87,11 +95,13 @@ class DecisionRule:
         of_search = ""
         if aim.per_search:
             of_search = f"FPIR {percent(aim.rate)} of {gallery_size} enrolled, "
+        elif self.in_sequence:
+            of_search = f"FMR {percent(aim.rate)} of a turn, "
         return Threshold(value, self._source(given, fmr, of_search))
 
     def thresholds(self, given: Conditions, gallery_size: int = 1) -> Floats:
         """Return the threshold (n,) of each comparison, NaN where there is none."""
-        needed = self._thresholds(given, self.aim.fmr(gallery_size))
+        needed = self._thresholds(given, self.fmr(gallery_size))
         return np.where(is_plausible(needed), needed, math.nan)
 
     def _thresholds(self, given: Conditions, fmr: float) -> Floats:
@@ -126,7 +136,7 @@ class DecisionRule:
         """
         if net_speech_s is None or isinstance(self.criterion, SetThreshold):
             return None
-        return shortage(self.points, self.aim.fmr(gallery_size), net_speech_s)
+        return shortage(self.points, self.fmr(gallery_size), net_speech_s)
 
     @property
     def least_fmr(self) -> float:

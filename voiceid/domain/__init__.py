@@ -25,6 +25,8 @@ from voiceid.domain.enrollments import EnrollmentProblem as EnrollmentProblem
 from voiceid.domain.enrollments import EnrollmentReport as EnrollmentReport
 from voiceid.domain.health import Finding as Finding
 from voiceid.domain.health import Health as Health
+from voiceid.domain.live_events import LiveEvent as LiveEvent
+from voiceid.domain.live_events import LiveEventKind as LiveEventKind
 from voiceid.domain.reviews import Inspection as Inspection
 from voiceid.domain.reviews import Likeness as Likeness
 from voiceid.domain.reviews import Merge as Merge

@@ -8,16 +8,16 @@ from dataclasses import replace
 from typing import TypeAlias, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from voiceid.audio import AudioOptions, AudioSource, AudioStream, Spans, Tap, open_audio
+from voiceid.audio.clipping import ClippingCount
 from voiceid.domain import Embedding, EmbeddingSpace, Float32Array, QualityReport, Speech, Utterance
 from voiceid.errors import AudioError, ChannelsDiffer
 from voiceid.models.runtime import in_order
 from voiceid.observability.counters import Laps
 from voiceid.speech.encoder import Encoder
 from voiceid.speech.quality import FRAME_S, QualityLimits, QualityMeter
-from voiceid.speech.vad import SpeechDetector
+from voiceid.speech.vad import BoolArray, SpeechDetector
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -97,6 +97,11 @@ class Embedder:
         """The space of the vectors."""
         return self._encoder.space
 
+    @property
+    def detector(self) -> SpeechDetector:
+        """What finds the speech."""
+        return self._detector
+
     def utterance(self, source: AudioSource, tap: Tap | None = None) -> Utterance:
         """Measure a recording, and embed it when there is enough speech in it.
 
@@ -139,14 +144,45 @@ class Embedder:
         quality = meter.report(
             stream.duration_s, stream.sample_rate_hz, stream.clipping, truncated=stream.truncated
         )
-        embedding = self._embedding(speech.samples, quality)
+        clip = Utterance(stream.name, stream.pcm_sha256, quality, None, speech)
+        found = self._embedded(clip, judged_frames, stream.unheard)
+        laps.lap("embed")
+        return found
+
+    def of_frames(
+        self,
+        name: str,
+        frames: Float32Array,
+        is_speech: BoolArray,
+        sample_rate_hz: int,
+        clipping: ClippingCount,
+    ) -> Utterance:
+        """Return the utterance of frames (k, 512) that are speech or not (k,), with its speech.
+
+        They came from a live source of a rate, so that it is no recording with an identity.
+        """
+        meter, options = QualityMeter(self._limits), self._detector.options
+        meter.add(frames, is_speech)
+        duration_s = len(frames) * FRAME_S
+        quality = meter.report(duration_s, sample_rate_hz, clipping, truncated=False)
+        kept = options.kept_frames(is_speech, frames.size)
+        longest = round(options.max_speech_s * 16_000)
+        speech = Speech(frames[kept].reshape(-1)[:longest], kept)
+        clip = Utterance(name, "", quality, None, speech)
+        return self._embedded(clip, options.judged_frames(is_speech), {})
+
+    def _embedded(
+        self, clip: Utterance, judged_frames: int, unheard: Mapping[str, str]
+    ) -> Utterance:
+        """Return an utterance with the embedding of its speech; without both if it is too short."""
+        quality, speech = clip.quality, clip.speech
+        embedding = None if speech is None else self._embedding(speech.samples, quality)
         judged_s = 0.0 if embedding is None else judged_frames * FRAME_S
-        quality = _with_unheard(quality, judged_s, stream.unheard)
+        quality = _with_unheard(quality, judged_s, unheard)
         if embedding is not None:
             quality = replace(quality, telephone=embedding.telephone)
-        laps.lap("embed")
         kept = None if embedding is None else speech
-        return Utterance(stream.name, stream.pcm_sha256, quality, embedding, kept)
+        return replace(clip, quality=quality, embedding=embedding, speech=kept)
 
     def _require_one_voice(self, stream: AudioStream, laps: Laps) -> None:
         """Raise `ChannelsDiffer` where channels that were mixed hold different people."""
@@ -207,7 +243,7 @@ class Embedder:
         """Return the speech for the encoder, and how many frames of speech are in it."""
         detector, options = self._detector.stream(), self._detector.options
         kept: list[Float32Array] = []
-        speech: list[npt.NDArray[np.bool_]] = []
+        speech: list[BoolArray] = []
         for block in itertools.chain(stream.blocks(), [None]):
             laps.lap("decode")
             for chunk in detector.finish() if block is None else detector.push(block):

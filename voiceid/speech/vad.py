@@ -63,12 +63,12 @@ class SpeechOptions:
 
     def judged_frames(self, speech: BoolArray) -> int:
         """Return how many frames of speech (n,) are among what is passed on."""
-        kept = np.cumsum(_dilated(speech, self.pad_frames)) * FRAME_SAMPLES
+        kept = np.cumsum(dilated(speech, self.pad_frames)) * FRAME_SAMPLES
         return int(speech[kept <= round(self.max_speech_s * _SAMPLES_PER_S)].sum())
 
     def kept_frames(self, speech: BoolArray, n_samples: int) -> npt.NDArray[np.int64]:
         """Return the numbers of the frames, of (n,) speech or not, whose samples are passed on."""
-        kept = np.flatnonzero(_dilated(speech, self.pad_frames))
+        kept = np.flatnonzero(dilated(speech, self.pad_frames))
         return kept[: -(-n_samples // FRAME_SAMPLES)]
 
     def describe(self) -> str:
@@ -123,19 +123,51 @@ class SpeechDetector:
 
     def stream(self) -> SpeechStream:
         """Return a detector for one recording."""
-        return SpeechStream(self._session, self.options, self._little)
+        return SpeechStream(self.frames(), self.options, self._little)
+
+    def frames(self) -> Frames:
+        """Return what hears the frames of one recording as they come."""
+        return Frames(self._session)
+
+
+class Frames:
+    """Gives the probability of speech of frame after frame; for one recording and one thread."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._state = (np.zeros(_STATE_SHAPE, np.float32), np.zeros(_STATE_SHAPE, np.float32))
+        self._context = np.zeros(_CONTEXT_SAMPLES, np.float32)
+
+    def probabilities(self, samples: Float32Array) -> Float32Array:
+        """Return the probabilities (k,) of the next k frames, given as (512 k,) samples.
+
+        Raises `ModelRuntimeError`: the model failed, or its answer is not a probability.
+        """
+        padded = np.concatenate((self._context, samples))
+        windows = np.lib.stride_tricks.sliding_window_view(
+            padded, _CONTEXT_SAMPLES + FRAME_SAMPLES
+        )[::FRAME_SAMPLES]
+        h, c = self._state
+        probabilities, h, c = self._session.run(
+            {"input": np.ascontiguousarray(windows), "h": h, "c": c}
+        )
+        if not np.all(np.isfinite(probabilities)):
+            raise ModelRuntimeError(
+                "the speech detector gave something that is not a probability",
+                hint="Run `voiceid models verify silero-vad`.",
+            )
+        self._state = (h, c)
+        self._context = samples[-_CONTEXT_SAMPLES:]
+        return np.asarray(probabilities, dtype=np.float32).reshape(-1)
 
 
 class SpeechStream:
     """Finds the speech of one recording; for one thread."""
 
     def __init__(
-        self, session: Session, options: SpeechOptions, little: LittleSpeech | None = None
+        self, heard: Frames, options: SpeechOptions, little: LittleSpeech | None = None
     ) -> None:
-        self._session = session
-        self._threshold = options.threshold
-        self._state = (np.zeros(_STATE_SHAPE, np.float32), np.zeros(_STATE_SHAPE, np.float32))
-        self._context = np.zeros(_CONTEXT_SAMPLES, np.float32)
+        self._heard = heard
         self._waiting: list[Float32Array] = []
         self._n_waiting = 0
         self._doubt = _Doubt(little, options.threshold)
@@ -172,28 +204,10 @@ class SpeechStream:
         return [*chunks, SpeechChunk(nothing, np.empty(0, np.bool_), tail)]
 
     def _hear(self, samples: Float32Array) -> None:
-        self._doubt.add(samples.reshape(-1, FRAME_SAMPLES), self._probabilities(samples))
+        self._doubt.add(samples.reshape(-1, FRAME_SAMPLES), self._heard.probabilities(samples))
 
     def _chunk(self, frames: Float32Array, speech: BoolArray) -> SpeechChunk:
         return SpeechChunk(frames, speech, self._room_for(self._padding.push(frames, speech)))
-
-    def _probabilities(self, samples: Float32Array) -> Float32Array:
-        padded = np.concatenate((self._context, samples))
-        windows = np.lib.stride_tricks.sliding_window_view(
-            padded, _CONTEXT_SAMPLES + FRAME_SAMPLES
-        )[::FRAME_SAMPLES]
-        h, c = self._state
-        probabilities, h, c = self._session.run(
-            {"input": np.ascontiguousarray(windows), "h": h, "c": c}
-        )
-        if not np.all(np.isfinite(probabilities)):
-            raise ModelRuntimeError(
-                "the speech detector gave something that is not a probability",
-                hint="Run `voiceid models verify silero-vad`.",
-            )
-        self._state = (h, c)
-        self._context = samples[-_CONTEXT_SAMPLES:]
-        return np.asarray(probabilities, dtype=np.float32).reshape(-1)
 
     def _room_for(self, kept: Float32Array) -> Float32Array:
         taken = kept[: self._room]
@@ -266,20 +280,20 @@ class _Padding:
         """Take (k, 512) frames and (k,) bool; return the samples that can be kept now."""
         mask = np.concatenate((self._mask, speech))
         waiting = np.concatenate((self._waiting, frames))
-        near = _dilated(mask, self._n_pad)
+        near = dilated(mask, self._n_pad)
         n_known = max(0, len(waiting) - self._n_wait)
         self._mask, self._waiting = mask[n_known:], waiting[n_known:]
         return waiting[:n_known][near[self._n_pad :][:n_known]].reshape(-1)
 
     def finish(self, n_filled: int) -> Float32Array:
         """Return the last kept samples, without the ``n_filled`` zeros at the very end."""
-        near = _dilated(self._mask, self._n_pad)[self._n_pad :]
+        near = dilated(self._mask, self._n_pad)[self._n_pad :]
         kept = self._waiting[near].reshape(-1)
         last_is_kept = len(near) > 0 and bool(near[-1])
         return kept[: len(kept) - n_filled] if last_is_kept else kept
 
 
-def _dilated(mask: BoolArray, n: int) -> BoolArray:
+def dilated(mask: BoolArray, n: int) -> BoolArray:
     """Return whether any of the ``n`` elements on either side, or the element itself, is true."""
     sums = np.concatenate(([0], np.cumsum(mask)))
     last = len(mask)

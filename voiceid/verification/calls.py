@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +19,43 @@ Cosines: TypeAlias = float | Mapping[float, float]
 """A cosine, or cosines by the seconds of net speech from which each holds."""
 
 
+class IdentifyKeywords(TypedDict, total=False):
+    """What can be said of a search, by keyword; see :meth:`voiceid.VoiceID.identify`."""
+
+    top: int
+    target_fpir: float | None
+    threshold: Cosines | None
+    margin: float | None
+    group: str | None
+    allow_replayed: bool | None
+    solo: str | None
+
+
+class VerifyKeywords(TypedDict, total=False):
+    """What can be said of a verification, by keyword; see :meth:`voiceid.VoiceID.verify`."""
+
+    target_fmr: float | None
+    threshold: Cosines | None
+    allow_replayed: bool | None
+    solo: str | None
+
+
+class ListenKeywords(IdentifyKeywords, total=False):
+    """What can be said of listening, by keyword; see :meth:`voiceid.VoiceID.listen`."""
+
+    target_fmr: float | None
+    speaker: str | None
+    silence_s: float
+
+
 def group_of(name: str | None) -> str | None:
     """Return the normal form of a group's name; raises SpeakerDetailInvalid."""
     return None if name is None else tag("group", name)
 
 
 def aim_of(
-    target_fmr: float | None,
-    threshold: Cosines | None,
+    target_fmr: float | None = None,
+    threshold: Cosines | None = None,
     allow_replayed: bool | None = None,
     solo: str | None = None,
 ) -> Aim:
@@ -35,18 +64,24 @@ def aim_of(
 
 
 def search_of(  # noqa: PLR0913, PLR0917 - as the call has them
-    top: int,
-    group: str | None,
-    target_fpir: float | None,
-    threshold: Cosines | None,
-    margin: float | None,
-    allow_replayed: bool | None,
-    solo: str | None,
+    top: int = 5,
+    group: str | None = None,
+    target_fpir: float | None = None,
+    threshold: Cosines | None = None,
+    margin: float | None = None,
+    allow_replayed: bool | None = None,
+    solo: str | None = None,
+    target_fmr: float | None = None,
 ) -> Search:
     """Return the search that a call asks for; raises ConfigError, SpeakerDetailInvalid."""
     by_hand = _by_hand(threshold)
-    aim = Aim(None, target_fpir, by_hand, margin, allow_replayed, _solo(solo))
+    aim = Aim(target_fmr, target_fpir, by_hand, margin, allow_replayed, _solo(solo))
     return Search(aim, group_of(group), top)
+
+
+def live_search_of(how: ListenKeywords) -> Search:
+    """Return the search that listening asks for; raises ConfigError, SpeakerDetailInvalid."""
+    return search_of(**{k: v for k, v in how.items() if k not in {"speaker", "silence_s"}})  # type: ignore[arg-type]
 
 
 def naming_of(

@@ -1,0 +1,75 @@
+"""Samples that arrive piece by piece, to blocks of 16 kHz mono."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.audio.arrays import samples_and_rate, to_float32
+from voiceid.audio.clipping import ClippingCount
+from voiceid.audio.mixing import Mixer
+from voiceid.audio.stream import TARGET_RATE_HZ
+from voiceid.domain import Float32Array
+from voiceid.errors import AudioInvalid
+
+
+class Arrivals:
+    """Brings the samples of one live source to 16 kHz mono; for one thread.
+
+    - `channel`: as `AudioOptions` has it.
+    - `where`: the source, for messages.
+    """
+
+    def __init__(self, channel: str | int, where: str) -> None:
+        self._channel, self._where = channel, where
+        self._kind: tuple[int, int] | None = None
+        self._mixer: Mixer | None = None
+        self._resampler: Any = None
+        self._n_frames = 0
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of the source, before resampling; 0 before its first samples."""
+        return 0 if self._kind is None else self._kind[0]
+
+    @property
+    def clipping(self) -> ClippingCount:
+        """Clipped samples so far."""
+        return ClippingCount() if self._mixer is None else self._mixer.clipping
+
+    def take(self, samples: npt.NDArray[Any], rate_hz: int) -> Float32Array:
+        """Return the next block (n,) float32 at 16 kHz of samples (n,) or (n, channels).
+
+        A few samples lag behind where the rate is another.  Raises `AudioInvalid`: they cannot be
+        sound, or their rate or number of channels is another than before.
+        """
+        if np.size(samples) == 0:
+            return np.empty(0, np.float32)
+        table, rate_hz = samples_and_rate(samples, rate_hz, self._where)
+        kind = rate_hz, table.shape[1]
+        if self._mixer is None or self._kind is None:
+            self._mixer = Mixer(self._channel, kind[1], rate_hz, self._where)
+            self._kind = kind
+        if kind != self._kind:
+            raise AudioInvalid(
+                f"{self._where}: {kind[1]} channels at {kind[0]} Hz come after {self._kind[1]} at"
+                f" {self._kind[0]} Hz",
+                hint="Feed one kind of samples, or begin to listen again.",
+            )
+        mono = self._mixer.mean(to_float32(table), self._n_frames)
+        self._n_frames += len(mono)
+        return self._resampled(mono, rate_hz)
+
+    def _resampled(self, mono: Float32Array, rate_hz: int) -> Float32Array:
+        if rate_hz == TARGET_RATE_HZ:
+            return mono
+        if self._resampler is None:
+            import soxr  # noqa: PLC0415 - 40 ms that 16 kHz sources do without
+
+            self._resampler = soxr.ResampleStream(
+                rate_hz, TARGET_RATE_HZ, 1, dtype="float32", quality="HQ"
+            )
+        block: Float32Array = self._resampler.resample_chunk(mono)
+        return block

@@ -1,0 +1,123 @@
+"""Sound that comes now: a microphone, a stream of the network, standard input; and files too."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, BinaryIO, TypeAlias
+from urllib.parse import urlsplit
+
+from voiceid.audio.decoder import Pieces
+from voiceid.audio.decoding import open_decoder
+from voiceid.audio.headerless import format_named
+from voiceid.audio.media import AudioOptions, display_name, open_media, open_pipe, standard_input
+from voiceid.errors import ConfigError
+
+LiveSourceName: TypeAlias = str | os.PathLike[str] | BinaryIO
+"""An address, ``mic``, ``mic:NAME``, ``-``, a path, or a binary file object."""
+
+_FILE_BLOCK_VALUES = 4096
+_SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSource:
+    """Where sound comes from.
+
+    - `where`: for people; an address without its user, password and query.
+    - `pieces`: opens it and yields its samples as they come.  Raises `AudioError`: it cannot be
+      opened, or breaks off; `ExtraMissing`: what it needs is not installed.
+    - `goes_on`: it does, whether it is read or not, and is opened again where it breaks off.
+    """
+
+    where: str
+    pieces: Callable[[], Pieces]
+    goes_on: bool = False
+
+
+def live_source(source: LiveSourceName, options: AudioOptions) -> LiveSource:
+    """Return the source of a name.  Nothing is opened yet.
+
+    Raises `ConfigError`: the scheme of the address, or the format, is not one that there is.
+    """
+    if options.format is not None:
+        format_named(options.format)
+    if not isinstance(source, str | os.PathLike):
+        return LiveSource("<file>", lambda: _piped(source, "<file>", options))
+    name = os.fspath(source)
+    if name == "-":
+        return LiveSource("<stdin>", lambda: _piped(standard_input(), "<stdin>", options))
+    if name == "mic" or name.startswith("mic:"):
+        wanted = name.partition(":")[2]
+        return LiveSource(display_name(name), lambda: _recorded(wanted, options), goes_on=True)
+    if _ADDRESS.match(name):
+        return _network(name, options)
+    return LiveSource(display_name(name), lambda: _from_path(name, options))
+
+
+def _network(address: str, options: AudioOptions) -> LiveSource:
+    scheme, where = address.partition("://")[0].lower(), _shown(address)
+    if scheme not in _SCHEMES:
+        raise ConfigError(
+            f"{where} is an address of {display_name(scheme)}, which is not opened",
+            hint=f"There are {', '.join(_SCHEMES)}.",
+        )
+
+    def pieces() -> Pieces:
+        from voiceid.audio.live_streams import from_address  # noqa: PLC0415 - loads FFmpeg
+
+        return from_address(address, scheme, where, options)
+
+    return LiveSource(where, pieces, goes_on=True)
+
+
+def _shown(address: str) -> str:
+    """Return an address without what only its owner should see."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        port = "" if parts.port is None else f":{parts.port}"
+    except ValueError:
+        return display_name(address.partition("://")[0] + "://...")
+    return display_name(f"{parts.scheme}://{host}{port}{parts.path}")
+
+
+def _recorded(wanted: str, options: AudioOptions) -> Pieces:
+    from voiceid.audio.microphones import recorded  # noqa: PLC0415 - an extra
+
+    return recorded(wanted, options.stall_timeout_s)
+
+
+def _piped(file: Any, where: str, options: AudioOptions) -> Pieces:
+    from voiceid.audio.live_streams import from_pipe  # noqa: PLC0415 - loads FFmpeg
+
+    raw = None if options.format is None else format_named(options.format)
+    return from_pipe(file, where, options, raw)
+
+
+def _from_path(path: str, options: AudioOptions) -> Pieces:
+    if _is_fifo(path):
+        with open_pipe(path, options) as pipe:
+            yield from _piped(pipe, display_name(path), options)
+        return
+    media = open_media(path, options)
+    try:
+        decoder = open_decoder(media, options, _FILE_BLOCK_VALUES)
+        try:
+            for block in decoder.blocks():
+                yield block, decoder.sample_rate_hz
+        finally:
+            decoder.close()
+    finally:
+        media.close()
+
+
+def _is_fifo(path: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)  # noqa: PTH116 - any text, not a Path
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,124 @@
+"""``voiceid listen``."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.console import Console
+from voiceid.cli.decision_program import DecisionProgram
+from voiceid.cli.live_text import event_text
+from voiceid.cli.opening import open_voiceid
+from voiceid.cli.options import (
+    SPEAKER_NAME,
+    Real,
+    leaf,
+    refuse_both,
+    solo_option,
+    target_fmr_option,
+    target_fpir_option,
+    threshold_option,
+)
+from voiceid.cli.text import json_line
+
+if TYPE_CHECKING:
+    from voiceid.domain import LiveEvent
+
+
+@leaf(
+    "listen",
+    short_help="Say who speaks while they speak.",
+    examples=[
+        "voiceid listen mic",
+        "voiceid listen rtsp://intercom/audio --group residents --command ./door",
+        "voiceid listen - --format sln16 --json",
+    ],
+    audio=True,
+)
+@click.argument("source", metavar="SOURCE")
+@click.option(
+    "--verify",
+    "speaker",
+    type=SPEAKER_NAME,
+    metavar="NAME",
+    help="Decide of each turn whether it is this speaker's (default: who of the enrolled it is).",
+)
+@click.option("--group", metavar="GROUP", help="Ask only the speakers of this group.")
+@target_fmr_option
+@target_fpir_option
+@threshold_option
+@click.option(
+    "--margin",
+    type=Real(0.0, 2.0),
+    metavar="M",
+    help="Least lead over the runner-up, in cosine (default: from the model's card).",
+)
+@click.option(
+    "--silence",
+    "silence_s",
+    type=Real(0.2, 10.0),
+    default=0.8,
+    metavar="S",
+    show_default=True,
+    help="Seconds without speech after which a turn is over.",
+)
+@click.option(
+    "--command",
+    "program",
+    metavar="PROGRAM",
+    help="Run this program on every decision, accepted or not, with its JSON on standard input.",
+)
+@solo_option
+def command(  # noqa: PLR0913 - one parameter an option
+    console: Console,
+    *,
+    source: str,
+    speaker: str | None,
+    group: str | None,
+    target_fmr: float | None,
+    target_fpir: float | None,
+    threshold: float | None,
+    margin: float | None,
+    silence_s: float,
+    program: str | None,
+    solo: str | None,
+) -> int:
+    """Say who speaks while they speak: each turn is decided as soon as it is certain.
+
+    SOURCE is mic or mic:NAME; an address of rtsp, http, udp or tcp; - for standard input; or a
+    file.  What breaks off is opened again.  Each event is a line, or with --json an object.  Exits
+    with 0 at the end of a file or of standard input; else it goes on until it is stopped.
+    """
+    refuse_both(threshold, target_fmr, "--target-fmr")
+    refuse_both(threshold, target_fpir, "--target-fpir")
+    with contextlib.ExitStack() as stack:
+        vid = stack.enter_context(open_voiceid(console))
+        runner = None
+        if program is not None:
+            runner = stack.enter_context(DecisionProgram(program, console))
+        stream = vid.listen(
+            source,
+            speaker=speaker,
+            group=group,
+            target_fmr=target_fmr,
+            target_fpir=target_fpir,
+            threshold=threshold,
+            margin=margin,
+            silence_s=silence_s,
+            solo=solo,
+        )
+        for event in stack.enter_context(stream):
+            _tell(event, console, runner)
+    return exit_codes.DONE
+
+
+def _tell(event: LiveEvent, console: Console, runner: DecisionProgram | None) -> None:
+    if console.settings.as_json:
+        console.json(event.to_dict())
+    else:
+        console.result(*event_text(event))
+    if runner is not None and event.kind.value == "decision":
+        runner.run(json_line(event.to_dict(), ascii_only=True))

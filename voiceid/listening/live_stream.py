@@ -1,0 +1,221 @@
+"""A live source that is read, heard, and opened again where it breaks off."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.audio import LiveSource
+from voiceid.domain import LiveEvent, LiveEventKind
+from voiceid.errors import AudioError, AudioInvalid, VoiceIDError
+from voiceid.listening.listener import Listener
+
+_MOST_WAITING_S = 20.0
+"""Sound that waits to be heard; where there is more, it is dropped, and that is said."""
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
+"""Before a source is opened again: doubled each time, until it gives sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    samples: npt.NDArray[Any]
+    rate_hz: int
+    arrived: float  # time.perf_counter()
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / self.rate_hz
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """What is to be said between two pieces."""
+
+    kind: LiveEventKind
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    error: Exception | None = None
+
+
+_Item: TypeAlias = _Piece | _Word | _End
+
+
+class LiveStream:
+    """What happens while a source is heard: an iterator, and an asynchronous one.
+
+    Used in a ``with`` or ``async with`` statement, or closed with :meth:`close`.  A source that
+    goes on whether it is read or not is read by a thread of its own: where it breaks off, it is
+    opened again, for as long as it takes; where it cannot be heard as fast as it comes, sound is
+    dropped.  Events say both.  A file or a pipe waits until it is read.
+    """
+
+    def __init__(self, source: LiveSource, listener: Listener) -> None:
+        self._source, self._listener = source, listener
+        self._closed = threading.Event()
+        self._events = self._threaded() if source.goes_on else self._direct()
+        self._pending: Future[LiveEvent | None] | None = None
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening; what goes on ends without a decision."""
+        self._closed.set()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+
+    def __iter__(self) -> Iterator[LiveEvent]:
+        return self
+
+    def __next__(self) -> LiveEvent:
+        """Return the next event, when it happens.
+
+        Raises `AudioError`: the source cannot be opened, or a file breaks off; `ModelError`.
+        """
+        return next(self._events)
+
+    def __aiter__(self) -> AsyncIterator[LiveEvent]:
+        return self
+
+    async def __anext__(self) -> LiveEvent:
+        """Return the next event; a thread of this stream waits for it.
+
+        To be cancelled loses nothing: the next call waits for the same event.
+        """
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="voiceid-listen")
+        if self._pending is None:
+            self._pending = self._pool.submit(next, self._events, None)
+        event = await asyncio.shield(asyncio.wrap_future(self._pending))
+        self._pending = None
+        if event is None:
+            raise StopAsyncIteration
+        return event
+
+    def _direct(self) -> Iterator[LiveEvent]:
+        """Hear a source that waits."""
+        with contextlib.closing(self._source.pieces()) as pieces:
+            for samples, rate_hz in pieces:
+                if self._closed.is_set():
+                    return
+                yield from self._listener.feed(samples, rate_hz)
+        yield from self._listener.finish()
+
+    def _threaded(self) -> Iterator[LiveEvent]:
+        """Hear what a thread reads."""
+        waiting = _Waiting()
+        reader = threading.Thread(
+            target=_read, args=(self._source, waiting, self._closed), daemon=True
+        )
+        reader.start()
+        while not self._closed.is_set():
+            item = waiting.get()
+            if isinstance(item, _Piece):
+                yield from self._hear(item)
+            elif isinstance(item, _Word):
+                yield from self._listener.finish(item.detail)
+                yield self._listener.event(item.kind, item.detail)
+            elif item is not None:
+                if item.error is not None:
+                    raise item.error
+                return
+
+    def _hear(self, piece: _Piece) -> Iterator[LiveEvent]:
+        listener = self._listener
+        try:
+            yield from listener.feed(piece.samples, piece.rate_hz, arrived=piece.arrived)
+        except AudioInvalid as error:  # other channels, another rate: a new beginning
+            yield from listener.finish(error.message)
+            yield listener.event(LiveEventKind.AUDIO_LOST, error.message)
+
+
+class _Waiting:
+    """What was read, until it is heard; never more than some seconds."""
+
+    def __init__(self) -> None:
+        self._items: deque[_Item] = deque()
+        self._ready = threading.Condition()
+        self._waiting_s = 0.0
+
+    def put(self, item: _Item) -> None:
+        with self._ready:
+            if isinstance(item, _Piece):
+                self._waiting_s += item.duration_s
+                if self._waiting_s > _MOST_WAITING_S:
+                    self._drop()
+            self._items.append(item)
+            self._ready.notify()
+
+    def get(self) -> _Item | None:
+        """Return the next item; None: there was none for a while."""
+        with self._ready:
+            if not self._items:
+                self._ready.wait(0.25)
+            if not self._items:
+                return None
+            item = self._items.popleft()
+            if isinstance(item, _Piece):
+                self._waiting_s -= item.duration_s
+            return item
+
+    def _drop(self) -> None:
+        lost_s = sum(item.duration_s for item in self._items if isinstance(item, _Piece))
+        words = [item for item in self._items if not isinstance(item, _Piece)]
+        text = f"{lost_s:.1f} s of sound were not heard: they came faster than they can be heard"
+        self._items.clear()
+        self._items.extend([*words, _Word(LiveEventKind.AUDIO_LOST, text)])
+        self._waiting_s -= lost_s
+
+
+def _read(source: LiveSource, waiting: _Waiting, closed: threading.Event) -> None:
+    """Read a source, again and again, until it is closed or cannot be opened at first."""
+    pause_s = _FIRST_PAUSE_S
+    has_sounded = is_lost = False
+    while not closed.is_set():
+        reason = "it ended"
+        try:
+            with contextlib.closing(source.pieces()) as pieces:
+                for samples, rate_hz in pieces:
+                    if closed.is_set():
+                        return
+                    if is_lost:
+                        waiting.put(_Word(LiveEventKind.STREAM_BACK, f"{source.where} is back"))
+                    is_lost, has_sounded, pause_s = False, True, _FIRST_PAUSE_S
+                    waiting.put(_Piece(np.array(samples), rate_hz, time.perf_counter()))
+        except VoiceIDError as error:
+            if not has_sounded or not isinstance(error, AudioError):
+                waiting.put(_End(error))
+                return
+            reason = error.message
+        except Exception as error:  # noqa: BLE001 - raised where events are waited for
+            waiting.put(_End(error))
+            return
+        if not is_lost:
+            text = f"{source.where} gives no sound and is opened again: {reason}"
+            waiting.put(_Word(LiveEventKind.STREAM_LOST, text))
+        is_lost = True
+        closed.wait(pause_s)
+        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
