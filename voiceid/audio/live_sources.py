@@ -20,6 +20,8 @@ LiveSourceName: TypeAlias = str | os.PathLike[str] | BinaryIO
 """An address, ``mic``, ``mic:NAME``, ``-``, a path, or a binary file object."""
 
 _FILE_BLOCK_VALUES = 4096
+_WAITING = frozenset({"http", "https", "tcp"})
+"""What is sent over them may be a file, and a server waits until that is read."""
 _SCHEMES = ("rtsp", "rtsps", "http", "https", "udp", "tcp")
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
@@ -31,12 +33,14 @@ class LiveSource:
     - `where`: for people; an address without its user, password and query.
     - `pieces`: opens it and yields its samples as they come.  Raises `AudioError`: it cannot be
       opened, or breaks off; `ExtraMissing`: what it needs is not installed.
-    - `goes_on`: it does, whether it is read or not, and is opened again where it breaks off.
+    - `goes_on`: it is opened again where it breaks off.
+    - `waits`: it waits until it is read; another goes on all the same, and sound is lost.
     """
 
     where: str
     pieces: Callable[[], Pieces]
     goes_on: bool = False
+    waits: bool = True
 
 
 def live_source(source: LiveSourceName, options: AudioOptions) -> LiveSource:
@@ -53,7 +57,9 @@ def live_source(source: LiveSourceName, options: AudioOptions) -> LiveSource:
         return LiveSource("<stdin>", lambda: _piped(standard_input(), "<stdin>", options))
     if name == "mic" or name.startswith("mic:"):
         wanted = name.partition(":")[2]
-        return LiveSource(display_name(name), lambda: _recorded(wanted, options), goes_on=True)
+        return LiveSource(
+            display_name(name), lambda: _recorded(wanted, options), goes_on=True, waits=False
+        )
     if _ADDRESS.match(name):
         return _network(name, options)
     return LiveSource(display_name(name), lambda: _from_path(name, options))
@@ -72,7 +78,8 @@ def _network(address: str, options: AudioOptions) -> LiveSource:
 
         return from_address(address, scheme, where, options)
 
-    return LiveSource(where, pieces, goes_on=True)
+    waits = scheme in _WAITING
+    return LiveSource(where, pieces, goes_on=True, waits=waits)
 
 
 def _shown(address: str) -> str:

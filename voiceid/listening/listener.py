@@ -27,8 +27,8 @@ from voiceid.speech.quality import FRAME_S, FRAME_SAMPLES
 LEAD_FRAMES = 31
 """1 s before a turn: the background, and what the speech detector needs longer to hear."""
 _SILENCE_S = (0.2, 10.0)
-_PIECE_S = 0.1
-"""More samples than this are taken one piece after the other."""
+_CHANGE_FRAMES = 8
+"""Frames from look to look whether there is a window more, to compare."""
 _LATE_S = 1.0
 """With sound that waited longer, it is looked at the end of turns only, until that is made up."""
 
@@ -98,6 +98,8 @@ class Listener:
         self._lead: deque[tuple[Float32Array, bool]] = deque(maxlen=LEAD_FRAMES)
         self._n_frames = self._n_turns = 0
         self._turn: LiveTurn | None = None
+        self._arrived: float | None = None
+        self._began = 0.0
         self._begin()
 
     def _begin(self) -> None:
@@ -124,27 +126,27 @@ class Listener:
         rate_hz : int
             The same from call to call, as the number of channels.
         arrived : float, optional
-            The ``time.perf_counter()`` at which they came; now when omitted.
+            The ``time.perf_counter()`` at which they came.  With those that have waited for long,
+            it is not looked before a turn ends, until that is made up.
 
         Raises
         ------
         AudioInvalid
             They cannot be sound.  They are left out, and the turn goes on without them.
         """
-        arrived = time.perf_counter() if arrived is None else arrived
-        heard = self._arrivals.take(samples, rate_hz)
-        piece = round(_PIECE_S * 16_000)
-        events: list[LiveEvent] = []
-        for at in range(0, len(heard), piece):
-            events += self._hear(heard[at : at + piece], arrived)
-        return events
+        self._arrived = arrived
+        heard = np.concatenate((self._waiting, self._arrivals.take(samples, rate_hz)))
+        whole = len(heard) - len(heard) % FRAME_SAMPLES
+        self._waiting = heard[whole:]
+        return list(self._hear(heard[:whole])) if whole else []
 
     def finish(self, why: str = "no more sound") -> list[LiveEvent]:
         """End the turn that goes on, if any, because the sound ends here; return what happened.
 
         What is fed afterwards is another stream.
         """
-        events = list(self._end(time.perf_counter(), why))
+        self._arrived, self._began = None, time.perf_counter()
+        events = list(self._end(why))
         self._begin()
         return events
 
@@ -152,35 +154,41 @@ class Listener:
         """Return an event about no turn, now."""
         return LiveEvent(kind, self.at_s, datetime.now(UTC), detail=detail)
 
-    def _hear(self, samples: Float32Array, arrived: float) -> Iterator[LiveEvent]:
-        samples = np.concatenate((self._waiting, samples))
-        whole = len(samples) - len(samples) % FRAME_SAMPLES
-        self._waiting = samples[whole:]
-        if whole == 0:
-            return
-        frames = samples[:whole].reshape(-1, FRAME_SAMPLES)
-        is_speech = self._frames.probabilities(samples[:whole]) >= self._detector.options.threshold
+    def _hear(self, samples: Float32Array) -> Iterator[LiveEvent]:
+        """Hear whole frames one after the other: what comes out does not depend on the blocks."""
+        is_speech = self._frames.probabilities(samples) >= self._detector.options.threshold
+        frames = samples.reshape(-1, FRAME_SAMPLES)
         for frame, speech in zip(frames, is_speech.tolist(), strict=True):
-            yield from self._frame(frame, speech, arrived)
-        if self._turn is not None and time.perf_counter() - arrived <= _LATE_S:
-            yield from self._look(self._turn, arrived)
+            self._began = time.perf_counter()
+            yield from self._frame(frame, speech)
+            if self._turn is not None and not self._is_late:
+                yield from self._look(self._turn)
 
-    def _frame(self, frame: Float32Array, is_speech: bool, arrived: float) -> Iterator[LiveEvent]:
+    @property
+    def _waited_s(self) -> float:
+        """Since the newest sound arrived; if that is not known, since its last frame was taken."""
+        return time.perf_counter() - (self._began if self._arrived is None else self._arrived)
+
+    @property
+    def _is_late(self) -> bool:
+        return self._waited_s > _LATE_S
+
+    def _frame(self, frame: Float32Array, is_speech: bool) -> Iterator[LiveEvent]:
         self._n_frames += 1
         self._endpoints.push(is_speech)
         turn = self._turn
         if turn is None:
             self._lead.append((frame, is_speech))
             if self._endpoints.is_speaking:
-                yield self._start(arrived)
+                yield self._start()
             return
         turn.add(frame, is_speech)
         if not self._endpoints.is_speaking:
-            yield from self._end(arrived, "silence")
+            yield from self._end("silence")
         elif turn.duration_s >= self._options.longest_s:
-            yield from self._end(arrived, f"it went on for {self._options.longest_s:g} s")
+            yield from self._end(f"it went on for {self._options.longest_s:g} s")
 
-    def _start(self, arrived: float) -> LiveEvent:
+    def _start(self) -> LiveEvent:
         heard = list(self._lead)
         newest = heard[-OF_LAST:]
         spoken = len(newest) - next(at for at, (_, speech) in enumerate(newest) if speech)
@@ -189,29 +197,31 @@ class Listener:
         turn = LiveTurn(self._n_turns, self._n_frames - spoken, len(heard) - spoken, clipping)
         for frame, is_speech in heard:
             turn.add(frame, is_speech)
-        return self._follow(turn, arrived)
+        return self._follow(turn)
 
-    def _follow(self, turn: LiveTurn, arrived: float) -> LiveEvent:
+    def _follow(self, turn: LiveTurn) -> LiveEvent:
         self._embedder = self._embedder_now()
         self._turn, self._change = turn, VoiceChange(self._embedder.encoder)
-        return self._of_turn(LiveEventKind.SPEECH_STARTED, turn, arrived)
+        return self._of_turn(LiveEventKind.SPEECH_STARTED, turn)
 
-    def _look(self, turn: LiveTurn, arrived: float) -> Iterator[LiveEvent]:
+    def _look(self, turn: LiveTurn) -> Iterator[LiveEvent]:
         """End the turn where another voice goes on; else look who it is, if that is due."""
         at_frame = self._changed_at(turn)
         if at_frame is not None:
             following = turn.split(at_frame, LEAD_FRAMES)
-            yield from self._settle(turn, arrived, "another voice")
+            yield from self._settle(turn, "another voice")
             self._n_turns = following.number
-            yield self._follow(following, arrived)
+            yield self._follow(following)
         elif turn.decision is None and looks.is_due(turn.net_speech_s, turn.looked_s):
             turn.looked_s = turn.net_speech_s
             decision = self._asked(turn, is_last=False)
             if decision is not None and looks.is_certain(decision):
-                yield self._decided(turn, decision, arrived)
+                yield self._decided(turn, decision)
 
     def _changed_at(self, turn: LiveTurn) -> int | None:
         """Return the frame of the turn at which another voice goes on, or None."""
+        if turn.n_frames % _CHANGE_FRAMES:
+            return None
         kept = self._detector.options.kept_frames(
             turn.is_speech, len(turn.is_speech) * FRAME_SAMPLES
         )
@@ -240,35 +250,33 @@ class Listener:
         turn.error = None
         return decision
 
-    def _decided(self, turn: LiveTurn, decision: Decision, arrived: float) -> LiveEvent:
+    def _decided(self, turn: LiveTurn, decision: Decision) -> LiveEvent:
         self._record(decision)
         turn.decision = decision
-        return self._of_turn(LiveEventKind.DECISION, turn, arrived)
+        return self._of_turn(LiveEventKind.DECISION, turn)
 
-    def _end(self, arrived: float, why: str) -> Iterator[LiveEvent]:
+    def _end(self, why: str) -> Iterator[LiveEvent]:
         """End the turn that goes on, and wait for the next."""
         turn = self._turn
         if turn is None:
             return
         self._turn = None
-        yield from self._settle(turn, arrived, why)
+        yield from self._settle(turn, why)
         self._endpoints.reset()
         self._lead.clear()
         self._lead.extend((frame, False) for frame in turn.background())
 
-    def _settle(self, turn: LiveTurn, arrived: float, why: str) -> Iterator[LiveEvent]:
+    def _settle(self, turn: LiveTurn, why: str) -> Iterator[LiveEvent]:
         """Yield what is said at the end of a turn."""
-        yield self._of_turn(LiveEventKind.SPEECH_ENDED, turn, arrived, why)
+        yield self._of_turn(LiveEventKind.SPEECH_ENDED, turn, why)
         if turn.decision is None:
             decision = self._asked(turn, is_last=True)
             if decision is not None:
-                yield self._decided(turn, decision, arrived)
+                yield self._decided(turn, decision)
         detail = why if turn.error is None else f"nothing was decided: {turn.error}"
-        yield self._of_turn(LiveEventKind.TURN, turn, arrived, detail)
+        yield self._of_turn(LiveEventKind.TURN, turn, detail)
 
-    def _of_turn(
-        self, kind: LiveEventKind, turn: LiveTurn, arrived: float, detail: str = ""
-    ) -> LiveEvent:
+    def _of_turn(self, kind: LiveEventKind, turn: LiveTurn, detail: str = "") -> LiveEvent:
         shows = kind in {LiveEventKind.DECISION, LiveEventKind.TURN}
         is_over = kind in {LiveEventKind.SPEECH_ENDED, LiveEventKind.TURN}
         return LiveEvent(
@@ -278,7 +286,7 @@ class Listener:
             turn.number,
             turn.start_s,
             turn.end_s if is_over else None,
-            (time.perf_counter() - arrived) * 1e3,
+            self._waited_s * 1e3,
             turn.decision if shows else None,
             detail,
         )

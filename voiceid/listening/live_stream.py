@@ -20,8 +20,8 @@ from voiceid.domain import LiveEvent, LiveEventKind
 from voiceid.errors import AudioError, AudioInvalid, VoiceIDError
 from voiceid.listening.listener import Listener
 
-_MOST_WAITING_S = 20.0
-"""Sound that waits to be heard; where there is more, it is dropped, and that is said."""
+_MOST_WAITING_S = 10.0
+"""Sound that waits to be heard; more is not read, or is dropped where the source does not wait."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 """Before a source is opened again: doubled each time, until it gives sound."""
 
@@ -56,10 +56,9 @@ _Item: TypeAlias = _Piece | _Word | _End
 class LiveStream:
     """What happens while a source is heard: an iterator, and an asynchronous one.
 
-    Used in a ``with`` or ``async with`` statement, or closed with :meth:`close`.  A source that
-    goes on whether it is read or not is read by a thread of its own: where it breaks off, it is
-    opened again, for as long as it takes; where it cannot be heard as fast as it comes, sound is
-    dropped.  Events say both.  A file or a pipe waits until it is read.
+    Used in a ``with`` or ``async with`` statement, or closed with :meth:`close`.  A microphone or
+    an address is read by a thread of its own.  Where it breaks off it is opened again, for as long
+    as it takes; where it cannot be heard as fast as it comes, sound is dropped.  Events say both.
     """
 
     def __init__(self, source: LiveSource, listener: Listener) -> None:
@@ -86,6 +85,11 @@ class LiveStream:
         self._closed.set()
         if self._pool is not None:
             self._pool.shutdown(wait=False)
+
+    @property
+    def heard_s(self) -> float:
+        """How much sound was heard, in seconds."""
+        return self._listener.at_s
 
     def __iter__(self) -> Iterator[LiveEvent]:
         return self
@@ -126,7 +130,7 @@ class LiveStream:
 
     def _threaded(self) -> Iterator[LiveEvent]:
         """Hear what a thread reads."""
-        waiting = _Waiting()
+        waiting = _Waiting(self._source.waits, self._closed)
         reader = threading.Thread(
             target=_read, args=(self._source, waiting, self._closed), daemon=True
         )
@@ -155,7 +159,8 @@ class LiveStream:
 class _Waiting:
     """What was read, until it is heard; never more than some seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, source_waits: bool, closed: threading.Event) -> None:
+        self._source_waits, self._closed = source_waits, closed
         self._items: deque[_Item] = deque()
         self._ready = threading.Condition()
         self._waiting_s = 0.0
@@ -163,9 +168,12 @@ class _Waiting:
     def put(self, item: _Item) -> None:
         with self._ready:
             if isinstance(item, _Piece):
+                while self._waiting_s > _MOST_WAITING_S and not self._closed.is_set():
+                    if not self._source_waits:
+                        self._drop()
+                    else:
+                        self._ready.wait(0.25)
                 self._waiting_s += item.duration_s
-                if self._waiting_s > _MOST_WAITING_S:
-                    self._drop()
             self._items.append(item)
             self._ready.notify()
 
@@ -179,6 +187,7 @@ class _Waiting:
             item = self._items.popleft()
             if isinstance(item, _Piece):
                 self._waiting_s -= item.duration_s
+                self._ready.notify()
             return item
 
     def _drop(self) -> None:
@@ -187,7 +196,7 @@ class _Waiting:
         text = f"{lost_s:.1f} s of sound were not heard: they came faster than they can be heard"
         self._items.clear()
         self._items.extend([*words, _Word(LiveEventKind.AUDIO_LOST, text)])
-        self._waiting_s -= lost_s
+        self._waiting_s = 0.0
 
 
 def _read(source: LiveSource, waiting: _Waiting, closed: threading.Event) -> None:

@@ -54,6 +54,11 @@ class LiveTurn:
         return self._n_speech * FRAME_S
 
     @property
+    def n_frames(self) -> int:
+        """How many frames it has."""
+        return len(self._frames)
+
+    @property
     def duration_s(self) -> float:
         """Since it began, in seconds."""
         return (len(self._frames) - self.lead) * FRAME_S

@@ -7,7 +7,7 @@ from voiceid.speech.encoder import Encoder
 
 _WINDOW, _STEP = 32_000, 16_000
 """Samples at 16 kHz: a window of 2 s every second of speech."""
-_FMR = 0.03
+_FMR = 0.001
 """False match rate at which a window must agree with the voice before it."""
 _MOST = 6
 """Windows that the voice before is known by."""

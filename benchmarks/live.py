@@ -1,0 +1,272 @@
+"""Live sound: the speech that an answer needs, the strangers that get in, the delay, the streams.
+
+    python -m benchmarks.live [--corpora FOLDER] [--streams N ...] [--seconds S]
+
+Each utterance of LibriSpeech test-other (ten speakers, ten each) and each clean turn of AMI is
+streamed, and looked at as `voiceid listen` does; it is held against every other recording, enrolled
+alone.  A comparison is accepted at the first look whose score reaches the threshold of a sequence.
+How many looks a sequence counts as (SEQUENCE_LOOKS) was chosen on train-clean-100.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.corpora import ami_turns, corpora_argument, test_other, train_clean
+from benchmarks.tables import markdown
+from voiceid import VoiceID
+from voiceid.decision.aims import Target
+from voiceid.decision.calibration import Conditions
+from voiceid.decision.rule import SEQUENCE_LOOKS, DecisionRule, accepted
+from voiceid.domain import Condition, Decision, Embedding, LiveEvent, Utterance, telephone_share
+from voiceid.errors import NotEnoughSpeech
+from voiceid.evaluation.degradations import CONDITIONS, Clip
+from voiceid.listening import Listener, LiveOptions, looks
+from voiceid.speech.embedder import Embedder
+
+ROOT = Path(__file__).resolve().parents[1]
+RATES = (0.01, 0.001)
+ENROLLED = 3
+"""Utterances of each speaker, where it is about time."""
+SILENCE_S = 3.0
+"""An utterance that is read has pauses; here it is one turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was heard of a turn so far."""
+
+    net_speech_s: float
+    snr_db: float | None
+    embedding: Embedding
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A clip that was streamed, and the same clip as it is enrolled."""
+
+    clip: Clip
+    looks: Sequence[Look]
+    enrolled: Utterance
+
+
+def stream(embedder: Embedder, clip: Clip) -> Streamed | None:
+    """Return the looks at a clip's first turn; None: there is too little speech in it."""
+    found: list[Look] = []
+
+    def decide(heard: Utterance, *, in_sequence: bool, is_last: bool) -> Decision | None:
+        del in_sequence
+        if heard.embedding is not None:
+            quality = heard.quality
+            found.append(Look(quality.net_speech_s, quality.snr_db, heard.embedding))
+        if is_last:
+            raise NotEnoughSpeech("nothing is decided here")
+        return None
+
+    options = LiveOptions(silence_s=SILENCE_S)
+    samples, rate_hz = embedder.samples(clip.source, math.inf), 16_000
+    listener = Listener(lambda: embedder, decide, lambda _: None, options)
+    events = listener.feed(samples, rate_hz) + listener.finish()
+    enrolled = embedder.utterance((samples, rate_hz))
+    ends = [event.at_s for event in events if event.kind.value == "turn"]
+    if enrolled.embedding is None or not found or len(ends) != 1:
+        return None
+    return Streamed(clip, found, enrolled)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Net speech at the first look that was accepted, and whether the last look would be."""
+
+    genuine: bool
+    first_s: float | None
+    at_end: bool
+    whole_s: float
+
+
+def compared(rule: DecisionRule, streamed: Sequence[Streamed]) -> Iterator[Accepted]:
+    """Yield what becomes of each clip against every other recording."""
+    alone = replace(rule, in_sequence=False)
+    for one in streamed:
+        for other in streamed:
+            if one.clip.recording == other.clip.recording:
+                continue
+            enrolled = other.enrolled
+            passed = [passes(rule, look, enrolled) for look in one.looks]
+            first = next((look for look, ok in zip(one.looks, passed, strict=True) if ok), None)
+            yield Accepted(
+                one.clip.speaker == other.clip.speaker,
+                None if first is None else first.net_speech_s,
+                passes(alone, one.looks[-1], enrolled),
+                one.looks[-1].net_speech_s,
+            )
+
+
+def passes(rule: DecisionRule, look: Look, enrolled: Utterance) -> bool:
+    """Whether a look is accepted as the speaker of an enrolled clip."""
+    embedding = enrolled.embedding
+    if embedding is None:
+        return False
+    share = telephone_share([look.embedding.telephone, embedding.telephone])
+    speech_s = enrolled.quality.net_speech_s
+    condition = Condition(look.net_speech_s, look.snr_db, speech_s, 1, telephone=share)
+    [threshold] = rule.thresholds(Conditions.of(condition))
+    score = float(look.embedding.vector @ embedding.vector)
+    return bool(accepted(score, threshold))
+
+
+def rows(name: str, rule: DecisionRule, streamed: Sequence[Streamed]) -> Iterator[list[str]]:
+    """Yield a line of the table for each rate."""
+    for rate in RATES:
+        aimed = replace(rule.aimed(Target(rate)), in_sequence=True)
+        found = list(compared(aimed, streamed))
+        right = [one for one in found if one.genuine]
+        wrong = [one for one in found if not one.genuine]
+        let_in = sum(one.first_s is not None for one in wrong)
+        firsts = [one.first_s for one in right if one.first_s is not None]
+        yield [
+            name,
+            f"{100 * rate:g} %",
+            f"{let_in} of {len(wrong)}",
+            f"{sum(one.at_end for one in wrong)}",
+            f"{len(firsts)} of {len(right)}",
+            f"{sum(one.at_end for one in right)}",
+            f"{np.median(firsts):.2f} s" if firsts else "-",
+            f"{np.median([one.whole_s for one in right]):.2f} s" if right else "-",
+        ]
+
+
+HEADINGS = [
+    "streamed",
+    "target FMR",
+    "strangers accepted",
+    "at the end alone",
+    "right people accepted",
+    "at the end alone ",
+    "net speech at that",
+    "of the whole turn",
+]
+
+
+def delays(vid: VoiceID, clips: Sequence[Clip]) -> list[float]:
+    """Return how long each decision took after the sound that it needed, in ms."""
+    found: list[float] = []
+    for clip in clips:
+        listener = vid.listen(silence_s=SILENCE_S)
+        samples, rate_hz = clip.samples, clip.rate_hz
+        events = listener.feed(samples, rate_hz) + listener.finish()
+        decided = [event for event in events if event.kind.value == "decision"]
+        found += [event.delay_ms for event in decided if event.delay_ms is not None]
+    return found
+
+
+def carried(vid: VoiceID, talk: np.ndarray, streams: int, seconds: float) -> list[str]:
+    """Hear so many streams at the pace of their sound; return a line of the table."""
+    step = 1600
+    events: list[LiveEvent] = []
+    late: list[float] = []
+
+    def hear(number: int) -> None:
+        listener = vid.listen()
+        own = np.roll(talk, number * len(talk) // streams)
+        began = time.perf_counter()
+        for at in range(0, round(seconds * 16_000) - step, step):
+            arrived = began + (at + step) / 16_000
+            time.sleep(max(0.0, arrived - time.perf_counter()))
+            block = own[np.arange(at, at + step) % len(own)]
+            events.extend(listener.feed(block, 16_000, arrived=arrived))
+        late.append(time.perf_counter() - began - seconds)
+
+    cpu = time.process_time()
+    threads = [threading.Thread(target=hear, args=(number,)) for number in range(streams)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    cpu = time.process_time() - cpu
+    decided = [event for event in events if event.kind.value == "decision"]
+    waited = [event.delay_ms for event in decided if event.delay_ms is not None]
+    early = sum(event.end_s is None for event in decided)
+    return [
+        str(streams),
+        f"{cpu / seconds:.2f}",
+        f"{max(late):.2f} s",
+        f"{len(decided)}, {early}",
+        f"{np.median(waited):.0f} ms" if waited else "-",
+        f"{np.percentile(waited, 95):.0f} ms" if waited else "-",
+    ]
+
+
+def conversation(clips: Sequence[Clip]) -> np.ndarray:
+    """Return utterances in turn with pauses of a second, in which there is faint noise."""
+    rng = np.random.default_rng(0)
+    pause = rng.normal(0, 1e-4, 16_000).astype(np.float32)
+    return np.concatenate([part for clip in clips for part in (clip.samples, pause)])
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    corpora_argument(parser)
+    parser.add_argument("--streams", type=int, nargs="*", default=[1, 10, 20, 30, 40])
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--choosing", action="store_true", help="train-clean-100 too, 251 clips")
+    given = parser.parse_args()
+    clips = test_other(given.corpora)
+    sets = {
+        "test-other": clips,
+        "test-other, noise 10 dB": [CONDITIONS["noise 10 dB"](clip) for clip in clips],
+        "test-other, mu-law": [CONDITIONS["mu-law 64 kbit/s"](clip) for clip in clips],
+        "AMI turns": ami_turns(),
+    }
+    if given.choosing:
+        sets = {"train-clean-100": train_clean(given.corpora)}
+    with tempfile.TemporaryDirectory() as folder, VoiceID.open(Path(folder), home=ROOT) as vid:
+        model = vid._session.loaded_model  # noqa: SLF001 - looks are made once, and asked often
+        print(
+            f"A sequence of looks counts as {SEQUENCE_LOOKS:g}: one from {looks.FIRST_S:g} s of net"
+        )
+        print(f"speech on, each {looks.STEP_S:g} s, up to {looks.LAST_S:g} s.\n")
+        table: list[list[str]] = []
+        for name, chosen in sets.items():
+            found = [one for clip in chosen if (one := stream(model.embedder, clip)) is not None]
+            table += rows(f"{name}: {len(found)}", model.card.rule, found)
+        print(markdown("The first look that is accepted", HEADINGS, table))
+        if not given.choosing:
+            speed(vid, clips, given.streams, given.seconds)
+
+
+def speed(vid: VoiceID, clips: Sequence[Clip], streams: Sequence[int], seconds: float) -> None:
+    """Print how long answers take, and how many streams are carried."""
+    by_speaker: dict[str, list[Clip]] = {}
+    for clip in clips:
+        by_speaker.setdefault(clip.speaker, []).append(clip)
+    for speaker in list(by_speaker)[:5]:
+        vid.enroll(speaker, [clip.source for clip in by_speaker[speaker][:ENROLLED]])
+    rest = [clip for own in by_speaker.values() for clip in own[ENROLLED:]]
+    waited = delays(vid, rest)
+    print(
+        f"One stream, five of ten speakers enrolled, {len(waited)} decisions, after the sound that"
+        f" they needed: median {np.median(waited):.0f} ms, 95 % within"
+        f" {np.percentile(waited, 95):.0f} ms.\n"
+    )
+    turns = conversation([own[number] for number in (4, 5, 6) for own in by_speaker.values()])
+    table = [carried(vid, turns, count, seconds) for count in streams]
+    spoken = sum(clip.duration_s for own in by_speaker.values() for clip in own[4:7])
+    share = spoken / (len(turns) / 16_000)
+    headings = ["streams", "processors busy", "latest at the end", "decisions, before the end"]
+    headings += ["median delay", "95 % within"]
+    print(markdown(f"Streams at once, each {seconds:g} s, {share:.0%} utterances", headings, table))
+
+
+if __name__ == "__main__":
+    main()
