@@ -69,4 +69,5 @@ class LiveEvent(Value):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the public JSON."""
-        return json_of(self, since_start_s=self.since_start_s)
+        since_s = self.since_start_s
+        return json_of(self, since_start_s=None if since_s is None else round(since_s, 2))

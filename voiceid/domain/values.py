@@ -13,7 +13,8 @@ _DIGITS: Mapping[str, int | None] = {
     "llr": 4,
     **dict.fromkeys(("duration_s", "net_speech_s", "judged_speech_s", "missing_speech_s"), 3),
     **dict.fromkeys(("start_s", "end_s", "speech_s", "alone_s"), 2),
-    **dict.fromkeys(("snr_db", "level_dbfs", "elapsed_ms"), 1),
+    **dict.fromkeys(("snr_db", "level_dbfs", "elapsed_ms", "delay_ms"), 1),
+    "at_s": 2,
     "bandwidth_hz": None,
 }
 """The digits to which a field is rounded, which are those that mean something."""
