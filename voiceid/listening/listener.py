@@ -232,15 +232,8 @@ class Listener:
 
     def _asked(self, turn: LiveTurn, *, is_last: bool) -> Decision | None:
         """Return the decision about a turn so far; None: it has an `error`, or none is due yet."""
-        count = self._arrivals.clipping
-        clipping = ClippingCount(
-            count.clipped_samples - turn.clipping.clipped_samples,
-            count.total_samples - turn.clipping.total_samples,
-        )
-        clip = self._embedder.of_frames(
-            self._options.name, turn.frames, turn.is_speech, self._arrivals.sample_rate_hz, clipping
-        )
         try:
+            clip = self._heard(turn)
             in_sequence = not is_last or turn.looks > 0
             decision = self._decide(clip, in_sequence=in_sequence, is_last=is_last)
         except VoiceIDError as error:
@@ -249,6 +242,16 @@ class Listener:
         turn.looks += decision is not None
         turn.error = None
         return decision
+
+    def _heard(self, turn: LiveTurn) -> Utterance:
+        count, before = self._arrivals.clipping, turn.clipping
+        clipping = ClippingCount(
+            count.clipped_samples - before.clipped_samples,
+            count.total_samples - before.total_samples,
+        )
+        rate_hz = self._arrivals.sample_rate_hz
+        name = self._options.name
+        return self._embedder.of_frames(name, turn.frames, turn.is_speech, rate_hz, clipping)
 
     def _decided(self, turn: LiveTurn, decision: Decision) -> LiveEvent:
         self._record(decision)
