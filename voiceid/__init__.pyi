@@ -114,6 +114,10 @@ from voiceid.store.upgrade import SchemaState as SchemaState
 from voiceid.store.upgrade import SchemaStatus as SchemaStatus
 
 __version__: str
+from voiceid.errors import TranscriptInvalid as TranscriptInvalid
 from voiceid.evaluation.corpus import ModelFit as ModelFit
 from voiceid.evaluation.fitting import RateRow as RateRow
 from voiceid.resources.calibrations import CalibrationFit as CalibrationFit
+from voiceid.transcripts import NamedTranscript as NamedTranscript
+from voiceid.transcripts import Transcript as Transcript
+from voiceid.transcripts import TranscriptLine as TranscriptLine

@@ -87,6 +87,42 @@ def test_several_recordings_are_several_results(run, talk: Path, ami) -> None:
     assert run("diarize", talk, "sub/a talk.wav", "-o", folder).code == 2
 
 
+SRT = """1
+00:00:00,400 --> 00:00:06,400
+One.
+
+2
+00:00:07,200 --> 00:00:11,000
+Two.
+
+3
+00:00:20,000 --> 00:00:21,000
+Three.
+"""
+
+
+def test_names_are_written_into_a_transcript(run, home: Path, talk: Path) -> None:
+    (home / "talk.srt").write_text(SRT)
+    ran = run("diarize", talk, "--transcript", "talk.srt")
+    assert ran.code == 0, ran.err
+    assert ran.out == SRT.replace("One.", "alice: One.").replace("Two.", "bob: Two.")
+    assert "warning: talk.srt: 1 of 3 segments begin after the recording ends, at 11.6 s" in ran.err
+    (home / "talk.json").write_text('[{"start": 1, "end": 2, "text": "One."}]')
+    ran = run("diarize", talk, "--transcript", "talk.json", "-o", "named.json", "-q")
+    assert (ran.code, ran.out) == (0, "")
+    assert json.loads((home / "named.json").read_text())[0]["speaker"] == "alice"
+
+
+def test_a_transcript_is_of_one_recording_and_has_its_own_format(run, home: Path, talk) -> None:
+    (home / "talk.srt").write_text(SRT)
+    for words in [(talk,), ("--json",), ("--format", "srt")]:
+        assert run("diarize", talk, *words, "--transcript", "talk.srt").code == 2
+    (home / "talk.srt").write_text("Hello.")
+    ran = run("diarize", talk, "--transcript", "talk.srt")
+    assert ran.code == 64
+    assert "talk.srt cannot be read: it has no line of times" in ran.err
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -71,7 +71,8 @@ def _rttm(clip: str, turns: Sequence[Turn]) -> str:
 def _srt(clip: str, turns: Sequence[Turn]) -> str:
     del clip
     return "\n".join(
-        f"{number}\n{clock(turn.start_s, ',')} --> {clock(turn.end_s, ',')}\n{_line(turn.voice)}\n"
+        f"{number}\n{clock(turn.start_s, ',')} --> {clock(turn.end_s, ',')}\n"
+        f"{one_line(turn.voice)}\n"
         for number, turn in enumerate(turns, start=1)
     )
 
@@ -102,10 +103,10 @@ def _csv(clip: str, turns: Sequence[Turn]) -> str:
 def _audacity(clip: str, turns: Sequence[Turn]) -> str:
     """Start, end and label, with tabs between: https://manual.audacityteam.org, "Label tracks"."""
     del clip
-    return "".join(f"{t.start_s:.6f}\t{t.end_s:.6f}\t{_line(t.voice)}\n" for t in turns)
+    return "".join(f"{t.start_s:.6f}\t{t.end_s:.6f}\t{one_line(t.voice)}\n" for t in turns)
 
 
-def _line(name: str) -> str:
+def one_line(name: str) -> str:
     """Return a name that cannot be taken for a time: an arrow stands between two in subtitles."""
     return " ".join(name.split()).replace("-->", "->")
 
