@@ -25,7 +25,10 @@ def test_voices_and_turns_are_tables(run, talk: Path) -> None:
     assert lines[0].startswith("a talk.wav  11.6 s, 2 voices, ")
     assert lines[2].split()[:4] == ["voice", "speech", "alone", "turns"]
     assert [line.split()[0] for line in lines[3:5]] == ["alice", "bob"]
-    assert [line.split()[2] for line in lines[7:]] == ["alice", "bob"]
+    assert lines[6].split() == [f"0:{at:02}" for at in range(0, 12, 2)]
+    assert lines[7].split() == ["alice", "#" * lines[7].count("#") + "-"]
+    assert lines[8].split()[0] == "bob"
+    assert [line.split()[2] for line in lines[11:]] == ["alice", "bob"]
 
 
 def test_json_is_an_object_with_what_was_heard(run, talk: Path) -> None:
@@ -121,6 +124,25 @@ def test_a_transcript_is_of_one_recording_and_has_its_own_format(run, home: Path
     ran = run("diarize", talk, "--transcript", "talk.srt")
     assert ran.code == 64
     assert "talk.srt cannot be read: it has no line of times" in ran.err
+
+
+def test_a_picture_and_a_page_stand_beside_the_result(run, home: Path, talk: Path) -> None:
+    (home / "talk.srt").write_text(SRT)
+    words = ("--transcript", "talk.srt", "--picture", "talk.svg", "--html", "pages/")
+    ran = run("diarize", talk.name, *words)
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("1\n00:00:00,400 --> 00:00:06,400\nalice: One.")
+    assert (home / "talk.svg").read_bytes().startswith(b"<?xml")
+    page = (home / "pages" / "a talk.html").read_text()
+    assert 'src="../a%20talk.wav"' in page
+    assert "Two.</p>" in page
+    assert (home / "pages" / "a talk.html").stat().st_mode & 0o077 == 0
+
+
+def test_a_picture_of_another_kind_is_refused_before_anything_is_heard(run, talk: Path) -> None:
+    ran = run("diarize", "missing.wav", "--picture", "talk.jpg")
+    assert ran.code == 58
+    assert ".jpg is not .png or .svg" in ran.err
 
 
 @pytest.mark.parametrize(

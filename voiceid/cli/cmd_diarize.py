@@ -10,7 +10,7 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
-from voiceid.cli.diarization_results import Results
+from voiceid.cli.diarization_results import Asked, Results
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import (
     Parsed,
@@ -75,6 +75,16 @@ def _speakers(value: object) -> tuple[int, int]:
     help="Write the names into this transcript of the recording: SRT, WebVTT, or Whisper's JSON.",
 )
 @click.option(
+    "--picture",
+    metavar="FILE|FOLDER",
+    help="Draw a lane for each voice, as .png or .svg (needs voiceid[plots]).",
+)
+@click.option(
+    "--html",
+    metavar="FILE|FOLDER",
+    help="Write a page that plays the recording and lights up who speaks.",
+)
+@click.option(
     "-o",
     "--output",
     metavar="FILE|FOLDER",
@@ -92,6 +102,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     threshold: float | None,
     form: str | None,
     transcript: str | None,
+    picture: str | None,
+    html: str | None,
     output: str | None,
 ) -> int:
     """Say who speaks when in a recording of several people, by name where they are enrolled.
@@ -108,7 +120,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         raise click.UsageError("--transcript has the format of the transcript, and no other.")
     form = agreed_format(console, form)
     sources = clips(audio, console)
-    results = Results(sources, form, output, _read(transcript))
+    results = Results(sources, Asked(form, output, _read(transcript), picture, html))
     codes: list[int] = []
     with open_voiceid(console) as vid:
         for source in sources:

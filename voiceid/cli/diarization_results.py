@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -17,86 +17,142 @@ from voiceid.cli.diarization_text import diarization_text, warn_of_unheard
 from voiceid.cli.output_files import make_folder, save
 from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import json_line
+from voiceid.errors import PictureNotWritten
 
 if TYPE_CHECKING:
     from voiceid.domain import Diarization
-    from voiceid.transcripts import Transcript
+    from voiceid.transcripts import NamedTranscript, Transcript
 
-_ENDINGS = {"text": "txt", "json": "json", "audacity": "txt"}
+_ENDINGS = {"text": ".txt", "json": ".json", "audacity": ".txt"}
 """Of files in a folder; the other formats end as they are called."""
 _ONE_A_FILE = frozenset({"srt", "vtt", "audacity"})
 """Formats of which two in one file are none."""
+_PAGES, _PICTURES = (".html", ".htm"), (".png", ".svg")
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What is wanted, by the options of the command.
+
+    - `transcript`: names are written into it, and it is the result.
+    - `picture`, `page`: files, or folders of them, beside the result.
+    """
+
+    form: str
+    output: str | None = None
+    transcript: Transcript | None = None
+    picture: str | None = None
+    page: str | None = None
+
+
 class Results:
     """Writes results to standard output, a file, or a file each in a folder.
 
-    - `transcript`: names are written into it, and it is the result.
+    Raises click.UsageError, PictureNotWritten and ExtraMissing before anything is heard.
     """
 
-    sources: Sequence[str]
-    form: str
-    output: str | None
-    transcript: Transcript | None
-
-    def __post_init__(self) -> None:
-        if self.transcript is not None and len(self.sources) != 1:
+    def __init__(self, sources: Sequence[str], asked: Asked) -> None:
+        self._asked, self._several = asked, len(sources) > 1
+        transcript, output = asked.transcript, None if asked.output == "-" else asked.output
+        if transcript is not None and self._several:
             raise click.UsageError("--transcript is of one recording; name that one alone.")
-        if len(self.sources) > 1 and self._folder is None and self.form in _ONE_A_FILE:
+        if self._several and output is None and asked.form in _ONE_A_FILE:
             raise click.UsageError(
-                f"--format {self.form} of several recordings needs a folder for its files:"
+                f"--format {asked.form} of several recordings needs a folder for its files:"
                 " -o FOLDER."
             )
-        names = [self._name(source) for source in self.sources]
-        twice = [name for name in names if names.count(name) > 1]
-        if self._folder is not None and twice:
-            raise click.UsageError(f"Two of the recordings would both be written to {twice[0]}.")
-
-    @cached_property
-    def _folder(self) -> Path | None:
-        if self.output is None or self.output == "-":
-            return None
-        path = Path(self.output)
-        return path if len(self.sources) > 1 or path.is_dir() else None
-
-    def _name(self, source: str) -> str:
-        if self.transcript is not None:
-            return PurePath(self.transcript.name).name
-        stem = "stdin" if source == STDIN else PurePath(source).stem
-        return f"{stem}.{_ENDINGS.get(self.form, self.form)}"
+        ending = _ENDINGS.get(asked.form, f".{asked.form}")
+        if transcript is not None:
+            ending = PurePath(transcript.name).suffix
+        self._files = _files(sources, output, (ending,), any_kind=True)
+        self._pages = _files(sources, asked.page, _PAGES)
+        self._pictures = _files(sources, asked.picture, _PICTURES)
+        if self._pictures:
+            from voiceid import pictures  # noqa: F401, PLC0415 - an extra, which may be missing
 
     def write(self, console: Console, source: str, found: Diarization) -> None:
         """Write the result of one recording."""
-        data = self._data(console, source, found)
-        if self.output is None or self.output == "-":
-            self._print(console, source, found, data)
-            return
-        if self._folder is not None:
-            make_folder(self._folder)
-        target = Path(self.output) if self._folder is None else self._folder / self._name(source)
-        save(target, data)
-        console.note(f"wrote {target}")
-
-    def _data(self, console: Console, source: str, found: Diarization) -> bytes:
-        if self.form == "json":
-            return json_line({**found.to_dict(), "clip": source}).encode() + b"\n"
-        if self.form != "text":
-            return found.text(self.form).encode()
-        warn_of_unheard(found.unheard, console)
-        if self.transcript is None:
-            return diarization_text(found).encode() + b"\n"
-        named = self.transcript.named(found)
-        for why in named.unused:
-            console.warn(f"{self.transcript.name}: {why}")
-        return named.data
-
-    def _print(self, console: Console, source: str, found: Diarization, data: bytes) -> None:
-        if self.form == "json":
+        named = None
+        if (transcript := self._asked.transcript) is not None:
+            named = transcript.named(found)
+            for why in named.unused:
+                console.warn(f"{transcript.name}: {why}")
+        if page := self._pages.get(source):
+            _save(page, _page(page, source, found, named), console)
+        if picture := self._pictures.get(source):
+            _save(picture, _picture(picture, found), console)
+        if self._asked.form == "text":
+            warn_of_unheard(found.unheard, console)
+        if target := self._files.get(source):
+            _save(target, self._data(source, found) if named is None else named.data, console)
+        elif named is not None:
+            _print(console, named.data)
+        elif self._asked.form == "json":
             console.json({**found.to_dict(), "clip": source})
-        elif self.form == "text" and (self.transcript is None or is_terminal(sys.stdout)):
-            # A terminal obeys what others may have written into a transcript.
-            text = data.decode(errors="replace").removesuffix("\n")
-            console.result(text + "\n" * (len(self.sources) > 1))
+        elif self._asked.form == "text":
+            console.result(diarization_text(found) + "\n" * self._several)
         else:
-            console.binary(data)
+            console.binary(self._data(source, found))
+
+    def _data(self, source: str, found: Diarization) -> bytes:
+        if self._asked.form == "json":
+            return json_line({**found.to_dict(), "clip": source}).encode() + b"\n"
+        if self._asked.form == "text":
+            return diarization_text(found).encode() + b"\n"
+        return found.text(self._asked.form).encode()
+
+
+def _files(
+    sources: Sequence[str], given: str | None, kinds: Sequence[str], *, any_kind: bool = False
+) -> dict[str, Path]:
+    """Return the file for each recording: the one that is given, or each its own in a folder."""
+    if given is None:
+        return {}
+    path = Path(given)
+    if len(sources) == 1 and not path.is_dir() and (any_kind or path.suffix):
+        if not any_kind and path.suffix.lower() not in kinds:
+            raise PictureNotWritten(
+                f"{given} cannot be written: {path.suffix} is not {' or '.join(kinds)}",
+                hint=f"Name a folder, or a file that ends with {kinds[0]}.",
+            )
+        return {sources[0]: path}
+    stems = [("stdin" if source == STDIN else PurePath(source).stem) for source in sources]
+    twice = [stem for stem in stems if stems.count(stem) > 1]
+    if twice:
+        name = f"{twice[0]}{kinds[0]}"
+        raise click.UsageError(f"Two of the recordings would both be written to {name}.")
+    return {s: path / f"{stem}{kinds[0]}" for s, stem in zip(sources, stems, strict=True)}
+
+
+def _save(path: Path, data: bytes, console: Console) -> None:
+    make_folder(path.parent)
+    save(path, data)
+    console.note(f"wrote {path}")
+
+
+def _print(console: Console, data: bytes) -> None:
+    """Print a transcript; a terminal obeys what others may have written into it, so not as is."""
+    if is_terminal(sys.stdout):
+        console.result(data.decode(errors="replace").removesuffix("\n"))
+    else:
+        console.binary(data)
+
+
+def _page(path: Path, source: str, found: Diarization, named: NamedTranscript | None) -> bytes:
+    from voiceid.transcripts.talk_page import talk_page  # noqa: PLC0415 - for this alone
+
+    audio = None
+    if source != STDIN:
+        try:
+            audio = Path(os.path.relpath(source, path.parent)).as_posix()
+        except ValueError:  # it is on another drive
+            audio = Path(source).absolute().as_uri()
+    lines = () if named is None else named.lines
+    return talk_page(found, lines, audio).encode()
+
+
+def _picture(path: Path, found: Diarization) -> bytes:
+    from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
+
+    figure = pictures.lanes(found)
+    return pictures.png(figure) if path.suffix.lower() == ".png" else pictures.svg(figure)

@@ -53,6 +53,13 @@ def clock(at_s: float, point: str) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}{point}{milliseconds:03}"
 
 
+def short_clock(at_s: float) -> str:
+    """Return a time to the second, as people read it: ``1:02:03``, ``2:03``."""
+    minutes, seconds = divmod(int(at_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
 def _rttm(clip: str, turns: Sequence[Turn]) -> str:
     """NIST, "The 2009 (RT-09) Rich Transcription Meeting Recognition Evaluation Plan", appendix A.
 

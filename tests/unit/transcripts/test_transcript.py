@@ -9,35 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from talks import talk
 
-from voiceid import (
-    Diarization,
-    DiarizedVoice,
-    EmbeddingSpace,
-    NamedTranscript,
-    Transcript,
-    TranscriptInvalid,
-    VoiceTurn,
-)
+from voiceid import Diarization, NamedTranscript, Transcript, TranscriptInvalid
 from voiceid.foreign_files import TRANSCRIPT
-
-
-def talk(*turns: tuple[float, float, str], duration_s: float = 20.0) -> Diarization:
-    voices = tuple(
-        DiarizedVoice(name, 1.0, 1.0, None, None) for name in dict.fromkeys(t[2] for t in turns)
-    )
-    return Diarization(
-        clip="talk.wav",
-        pcm_sha256="",
-        duration_s=duration_s,
-        voices=voices,
-        turns=tuple(VoiceTurn(*turn) for turn in turns),
-        embedding_space=EmbeddingSpace("test", 4, "", "", "", ""),
-        group=None,
-        unheard=(),
-        elapsed_ms=0.0,
-    )
-
 
 TALK = talk((0, 4, "alice"), (5, 9, "bob"), (10, 14, "a: b <c> & --> d"))
 
