@@ -1,7 +1,6 @@
 """`VoiceID`: a client of one gallery of enrolled voices.
 
-The verbs that answer are its methods.  Everything that is stored is a collection, one file each
-in `voiceid.resources`, loaded when it is first asked for.
+The verbs that answer are its methods; what is stored is a collection, in `voiceid.resources`.
 """
 
 from __future__ import annotations
@@ -33,6 +32,7 @@ from voiceid.verification import Search
 from voiceid.verification.calls import Cosines, aim_of, group_of, naming_of, search_of
 
 if TYPE_CHECKING:  # each loads when it is first asked for
+    from voiceid.diarization import LinkedVoices
     from voiceid.resources.adaptations import Adaptations
     from voiceid.resources.calibrations import Calibrations
     from voiceid.resources.database import Database
@@ -249,7 +249,7 @@ class VoiceID:
         source: AudioSource,
         *,
         speakers: int | tuple[int, int] | None = None,
-        names: bool = True,
+        names: bool | LinkedVoices = True,
         group: str | None = None,
         target_fmr: float | None = None,
         target_fpir: float | None = None,
@@ -262,8 +262,8 @@ class VoiceID:
         ----------
         speakers : int or (int, int), optional
             How many people speak, or the fewest and the most.
-        names : bool
-            Identify each voice; one that is not accepted is ``unknown-1``, and so on.
+        names : bool or LinkedVoices
+            Identify each voice; the others are ``unknown-1``, ..., or called as in others linked.
         group, target_fmr, target_fpir, threshold
             Of that search; see :meth:`identify` and :meth:`verify`.
         progress : callable, optional
@@ -271,8 +271,8 @@ class VoiceID:
 
         Raises AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid.
         """
-        named = naming_of(group, target_fmr, target_fpir, threshold) if names else None
-        return self._questions.diarize(source, named, speakers, progress)
+        search = naming_of(group, target_fmr, target_fpir, threshold)
+        return self._questions.diarize(source, search, names, speakers, progress)
 
     def embed(self, source: AudioSource, *, raw: bool = False) -> Embedding:
         """Return the embedding of the speech in a clip; ``raw``: as the encoder makes it.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from voiceid.audio import AudioSource
 from voiceid.decision.aims import Aim
@@ -20,6 +20,9 @@ from voiceid.session import Session, trusted_paths
 from voiceid.speech.embedder import or_error
 from voiceid.verification import Probe, Search, compare
 from voiceid.verification.calls import embedding_of
+
+if TYPE_CHECKING:
+    from voiceid.diarization import LinkedVoices
 
 S = TypeVar("S")
 
@@ -75,19 +78,21 @@ class Questions:
     def diarize(
         self,
         source: AudioSource,
-        search: Search | None,
+        search: Search,
+        names: bool | LinkedVoices,
         speakers: int | tuple[int, int] | None,
         progress: Callable[[float, float | None], None] | None,
     ) -> Diarization:
         """Say who spoke when; each voice is looked for as an identification would, if at all."""
-        from voiceid.diarization import Wanted  # noqa: PLC0415 - for this alone
+        from voiceid.diarization import LinkedVoices, Wanted  # noqa: PLC0415 - for this alone
 
-        started, group = time.perf_counter(), None if search is None else search.group
-        wanted = Wanted.of(speakers, group, progress)
+        started, are_wanted = time.perf_counter(), names is not False
+        wanted = Wanted.of(speakers, search.group if are_wanted else None, progress)
 
         def ask(model: ModelInUse) -> Diarization:
-            namer = None if search is None else model.namer(search, started)
-            return model.diarizer.diarize(source, replace(wanted, name=namer))
+            namer = model.namer(search, started) if are_wanted else None
+            found = model.diarizer.diarize(source, replace(wanted, name=namer))
+            return model.linked(found, names, search) if isinstance(names, LinkedVoices) else found
 
         with self._trusting("diarize"):
             found = self._session.ask(ask)

@@ -126,6 +126,23 @@ def test_a_transcript_is_of_one_recording_and_has_its_own_format(run, home: Path
     assert "talk.srt cannot be read: it has no line of times" in ran.err
 
 
+def test_an_unknown_voice_is_called_the_same_in_all_recordings(run, home: Path, ami) -> None:
+    for name, turns in {"a": ["stranger"], "b": ["carol-1", "stranger"]}.items():
+        samples = np.concatenate([ami.samples(turn) for turn in turns])
+        soundfile.write(home / f"{name}.wav", samples, 16_000)
+    first, second = run("diarize", "a.wav", "b.wav", "--link", "--json").json_lines
+    assert [voice["name"] for voice in first["voices"]] == ["unknown-a"]
+    assert [voice["name"] for voice in second["voices"]] == ["unknown-b", "unknown-a"]
+    assert second["voices"][1]["own_name"] == "unknown-2"
+    assert second["voices"][1]["link"].keys() == {"clip", "voice", "score", "threshold"}
+    lines = run("diarize", "a.wav", "b.wav", "--link").out.splitlines()
+    [linked] = [line for line in lines if "as in a.wav: " in line]
+    assert linked.split()[:2] == ["unknown-a", "unknown-2"]
+    ran = run("enroll", "dave", "b.wav", "--voice", "unknown-a")
+    assert ran.code == 40
+    assert "its voices: unknown-1, unknown-2" in ran.err
+
+
 def test_a_picture_and_a_page_stand_beside_the_result(run, home: Path, talk: Path) -> None:
     (home / "talk.srt").write_text(SRT)
     words = ("--transcript", "talk.srt", "--picture", "talk.svg", "--html", "pages/")
@@ -154,6 +171,7 @@ def test_a_picture_of_another_kind_is_refused_before_anything_is_heard(run, talk
         ("--threshold", "0.5", "--target-fmr", "1%"),
         ("--threshold", "0.5", "--target-fpir", "1%"),
         ("--json", "--format", "srt"),
+        ("--link", "--no-names"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(run, talk: Path, words: tuple[str, ...]) -> None:

@@ -25,6 +25,7 @@ from voiceid.cli.output_files import agreed_format
 from voiceid.errors import AudioError
 
 if TYPE_CHECKING:
+    from voiceid.diarization import LinkedVoices
     from voiceid.transcripts import Transcript
 
 
@@ -59,6 +60,11 @@ def _speakers(value: object) -> tuple[int, int]:
     help="How many people speak, where that is known: 2, or 2-4.",
 )
 @click.option("--no-names", is_flag=True, help="Do not look for the voices among the enrolled.")
+@click.option(
+    "--link",
+    is_flag=True,
+    help="Call an unknown voice the same in all the recordings: unknown-a, unknown-b, ...",
+)
 @click.option("--group", metavar="GROUP", help="Look for names among this group only.")
 @target_fmr_option
 @target_fpir_option
@@ -96,6 +102,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     audio: tuple[str, ...],
     speakers: tuple[int, int] | None,
     no_names: bool,
+    link: bool,
     group: str | None,
     target_fmr: float | None,
     target_fpir: float | None,
@@ -116,6 +123,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     """
     refuse_both(threshold, target_fmr, "--target-fmr")
     refuse_both(threshold, target_fpir, "--target-fpir")
+    if link and no_names:
+        raise click.UsageError("--link needs what --no-names does not do: hear each voice alone.")
     if transcript is not None and (form or console.settings.as_json):
         raise click.UsageError("--transcript has the format of the transcript, and no other.")
     form = agreed_format(console, form)
@@ -123,12 +132,13 @@ def command(  # noqa: PLR0913 - one parameter an option
     results = Results(sources, Asked(form, output, _read(transcript), picture, html))
     codes: list[int] = []
     with open_voiceid(console) as vid:
+        names = _linked() if link else not no_names
         for source in sources:
             try:
                 found = vid.diarize(
                     source,
                     speakers=speakers,
-                    names=not no_names,
+                    names=names,
                     group=group,
                     target_fmr=target_fmr,
                     target_fpir=target_fpir,
@@ -143,6 +153,12 @@ def command(  # noqa: PLR0913 - one parameter an option
                 continue
             results.write(console, source, found)
     return next(iter(codes), exit_codes.DONE)
+
+
+def _linked() -> LinkedVoices:
+    from voiceid.diarization import LinkedVoices  # noqa: PLC0415 - for this alone
+
+    return LinkedVoices()
 
 
 def _read(transcript: str | None) -> Transcript | None:

@@ -48,7 +48,21 @@ def clock(at_s: float) -> str:
 def _voices(found: Diarization) -> str:
     rows = [[*_row(found, voice), *_answer(voice.decision)] for voice in found.voices]
     header = ["voice", "speech", "alone", "turns", "score", "needed", "LLR", ""]
-    return table(header, rows, right=set(header[1:7]))
+    numbers = set(header[1:7])
+    if any(voice.own_name for voice in found.voices):
+        header.insert(1, "here")
+        for row, voice in zip(rows, found.voices, strict=True):
+            row.insert(1, voice.own_name or "")
+            row += [_link(voice)]
+        header += [" "]
+    return table(header, rows, right=numbers)
+
+
+def _link(voice: DiarizedVoice) -> str:
+    link = voice.link
+    if link is None:
+        return ""
+    return f"as in {link.clip}: {link.score:.3f}, needed {link.threshold:.3f}"
 
 
 def _row(found: Diarization, voice: DiarizedVoice) -> Sequence[str]:
