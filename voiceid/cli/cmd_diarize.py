@@ -143,7 +143,7 @@ def command(  # noqa: PLR0913 - one parameter an option
                     target_fmr=target_fmr,
                     target_fpir=target_fpir,
                     threshold=threshold,
-                    progress=partial(_show, console, source),
+                    progress=partial(console.listening, source),
                 )
             except AudioError as error:
                 if len(sources) == 1:
@@ -167,11 +167,6 @@ def _read(transcript: str | None) -> Transcript | None:
     from voiceid.transcripts import Transcript  # noqa: PLC0415 - for this alone
 
     return Transcript.read(transcript)
-
-
-def _show(console: Console, source: str, done_s: float, total_s: float | None) -> None:
-    if total_s is not None:  # some containers do not say how long they are
-        console.count(f"listening to {source}", round(done_s), round(total_s))
 
 
 def _complain(console: Console, source: str, error: AudioError) -> None:
