@@ -22,7 +22,7 @@ HIDDEN = "\0"
 """Stands in a segment's text for each character that is not spoken, as those of a tag are."""
 _NEAR_S = 0.5
 """A word beside a turn is of that turn's voice: recognisers are not more exact than this."""
-_SAME_S = 0.001
+_SAME_S, _ROUNDING_S = 1e-3, 1e-6
 _LEAST_S, _SENTENCE_S = 1.0, 1.5
 """Of segments without times of words: the shortest part, and how far off a sentence may end.
 Judgements, not measured: people of one segment who speak a quarter faster or slower than each other
@@ -33,6 +33,8 @@ _FAR_CHARS = 40
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 """Scripts that put no blanks between words: Thai, Lao, Burmese, Khmer, kana and Han."""
 _UNIT = re.compile(rf"[^\w\s]*[{_UNSPACED}][^\w\s]*|(?:(?![{_UNSPACED}])\S)+")
+_MARKS = 6
+"""A sentence ends with so many marks at most."""
 _SENTENCE = re.compile(r"[.?!\u2026\u3002\uff1f\uff01][^\w\s]*\Z")
 
 
@@ -146,26 +148,18 @@ class Speech:
     def shared(
         self, start_s: float, end_s: float, sizes: Sequence[int]
     ) -> list[tuple[float, float]]:
-        """Return the starts and ends of things of some sizes that share the speech in some time."""
+        """Return the starts and ends of words of some sizes that share the speech in some time."""
         spans = [span[:2] for span in self.during(start_s, end_s)] or [(start_s, end_s)]
-        length_s = sum(last_s - first_s for first_s, last_s in spans)
-        step_s, done = length_s / max(1, sum(sizes)), 0
+        done_s = [0.0, *itertools.accumulate(last_s - first_s for first_s, last_s in spans)]
+        step_s = done_s[-1] / max(1, sum(sizes))
+        ends = [step_s * end for end in itertools.accumulate(sizes)]
         found = []
-        for size in sizes:
-            left_s, right_s = done * step_s, (done + size) * step_s
-            found.append((_at(spans, left_s, is_start=True), _at(spans, right_s, is_start=False)))
-            done += size
+        for left_s, right_s in itertools.pairwise([0.0, *ends]):
+            first = min(bisect.bisect_right(done_s, left_s + _ROUNDING_S), len(spans)) - 1
+            last = max(min(bisect.bisect_left(done_s, right_s - _ROUNDING_S), len(spans)), 1) - 1
+            begin_s = spans[first][0] + left_s - done_s[first]
+            found.append((begin_s, max(begin_s, spans[last][0] + right_s - done_s[last])))
         return found
-
-
-def _at(spans: Sequence[tuple[float, float]], after_s: float, *, is_start: bool) -> float:
-    """Return the time after so many seconds of spans; between two, where something starts."""
-    for first_s, last_s in spans:
-        length_s = last_s - first_s
-        if after_s < length_s - 1e-9 or (after_s <= length_s + 1e-9 and not is_start):
-            return first_s + after_s
-        after_s -= length_s
-    return spans[-1][1]
 
 
 def _places(segment: Segment) -> list[int]:
@@ -270,7 +264,7 @@ def _sentence(units: Sequence[_Unit], places: range, cut: int, segment: Segment)
         (off_s, at)
         for at in places
         if (off_s := abs(units[at].start_s - units[cut].start_s)) <= _SENTENCE_S
-        and _SENTENCE.search(segment.text[units[at - 1].first : units[at - 1].end].strip(HIDDEN))
+        and _ends_sentence(segment.text[units[at - 1].first : units[at - 1].end])
     ]
     at = min(near, default=(0.0, cut))[1]
     before, after = units[cut - 1], units[cut]
@@ -279,6 +273,10 @@ def _sentence(units: Sequence[_Unit], places: range, cut: int, segment: Segment)
         unit.voice = after.voice if at < cut else before.voice
     units[at - 1].end_s, units[at].start_s = changes_s  # the voice changes when it did
     return at
+
+
+def _ends_sentence(text: str) -> bool:
+    return _SENTENCE.search(text.strip(HIDDEN)[-_MARKS:]) is not None
 
 
 def _cut(

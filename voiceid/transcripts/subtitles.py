@@ -23,6 +23,8 @@ _TAG = re.compile(r"<(/?)([A-Za-z][^\s.<>/]*)[^<>]*>|<[\d:.]+>|\{\\[^{}]*\}")
 _VOICE = re.compile(r"<v(?:[ \t.\n][^<>]*)?>|</v>")
 _FORMER = re.compile(r"\s*\[SPEAKER_\d+\]: ")
 """What WhisperX writes before the text of a subtitle."""
+_DEEPEST = 16
+"""So many tags within one another are opened again where a cue is cut."""
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
@@ -56,11 +58,15 @@ class Subtitles:
     @property
     def strange(self) -> tuple[str, ...]:
         """What looks like times and is none, in a few words each."""
-        return tuple(
-            f"line {number} has an arrow and no times: it was taken for text"
+        strange = [
+            number
             for number, line in enumerate(self._lines, start=1)
             if "-->" in line and not _WHEN.fullmatch(line)
-        )
+        ]
+        if not strange:
+            return ()
+        others = f", nor have {len(strange) - 1} after it" if len(strange) > 1 else ""
+        return (f"line {strange[0]} has an arrow and no times{others}: it was taken for text",)
 
     def segments(self, names: Iterable[str]) -> list[Segment | None]:
         """Return the cues, and None for each line that is of none.
@@ -76,10 +82,10 @@ class Subtitles:
         if self._is_vtt:
             text = _VOICE.sub("", item.text)
             return Segment(text, item.start_s, item.end_s, tuple(_timed_words(text, item)))
-        text = _FORMER.sub("", item.text)
-        for name in former:
-            text = text.removeprefix(name)
-        return Segment(text, item.start_s, item.end_s)
+        former_id = _FORMER.match(item.text)
+        text = item.text[former_id.end() :] if former_id else item.text
+        name = next((name for name in former if text.startswith(name)), "")
+        return Segment(text.removeprefix(name), item.start_s, item.end_s)
 
     def spoken(self, segment: Segment) -> Segment:
         """Return a segment with what is not spoken hidden."""
@@ -196,4 +202,4 @@ def _still_open(text: str, before: Sequence[tuple[str, str]]) -> list[tuple[str,
                 pass
         elif tag[2] and not tag[1]:
             found.append((tag[0], f"</{tag[2]}>"))
-    return found
+    return found[:_DEEPEST]
