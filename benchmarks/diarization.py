@@ -29,7 +29,7 @@ from scipy.optimize import linear_sum_assignment
 
 from benchmarks.tables import markdown, percent
 from examples.ami import FOLDER, Turn, clean_turns, labelled_turns, wav_of
-from voiceid import EnrollmentRefused, VoiceID, VoiceTurn
+from voiceid import EnrollmentRefused, LinkedVoices, VoiceID, VoiceTurn
 
 HOME = Path(__file__).resolve().parents[1]
 TICK_S = 0.001
@@ -161,6 +161,77 @@ def der_table(vid: VoiceID, truth: Mapping[str, list[tuple[float, float, str]]])
     return table
 
 
+def meetings(truth: Mapping[str, Sequence[tuple[float, float, str]]]) -> list[list[str]]:
+    """Return recordings that share people, each group in order."""
+    groups: list[tuple[set[str], list[str]]] = []
+    for recording, turns in truth.items():
+        people, own = {name for *_, name in turns}, [recording]
+        for others, group in [found for found in groups if found[0] & people]:
+            groups.remove((others, group))
+            people, own = people | others, [*group, *own]
+        groups.append((people, sorted(own)))
+    return sorted(group for _, group in groups)
+
+
+def joined_table(
+    vid: VoiceID, truth: Mapping[str, list[tuple[float, float, str]]], folder: Path
+) -> str:
+    """Return the error rate on cuts that share people, joined, and on all of them joined."""
+    groups = [group for group in meetings(truth) if len(group) > 1]
+    rows, total = [], Errors()
+    for group in [*groups, list(truth)]:
+        path, start_s = folder / "joined.wav", 0.0
+        people: list[tuple[float, float, str]] = []
+        with soundfile.SoundFile(path, "w", 16_000, 1) as file:
+            for recording in group:
+                samples = soundfile.read(wav_of(recording), dtype="float32")[0]
+                file.write(samples)
+                people += [(start_s + s, start_s + e, name) for s, e, name in truth[recording]]
+                start_s += len(samples) / 16_000
+        found = vid.diarize(path, names=False)
+        made = errors(people, plain(found.turns), found.duration_s)
+        n_people = len({name for *_, name in people})
+        row = [f"{found.duration_s / 60:.1f} min", n_people, len(found.voices), *made.cells]
+        rows.append(["all" if group == list(truth) else " ".join(group), *row])
+        total += made if group != list(truth) else Errors()
+    rows.append(["those that share people", "", "", "", *total.cells])
+    headers = ["cuts", "length", "people", "voices", "DER %", "missed", "false alarm", "confusion"]
+    return markdown("Diarization error on AMI cuts, joined", headers, rows)
+
+
+def links_table(vid: VoiceID, truth: Mapping[str, list[tuple[float, float, str]]]) -> str:
+    """Return how often an unknown voice is found again; a voice is whom most of it is of."""
+    links = LinkedVoices()
+    first: dict[str, str] = {}  # the person of each name
+    known: set[str] = set()
+    right = wrong = missed = new = 0
+    for recording, people in truth.items():
+        found = vid.diarize(wav_of(recording), names=links)
+        n = round(found.duration_s / TICK_S)
+        (names, spoken), (called, heard) = grid(people, n), grid(plain(found.turns), n)
+        here: set[str] = set()
+        for voice in found.voices:
+            common = spoken.astype(np.float32) @ heard[called.index(voice.name)].astype(np.float32)
+            person = names[int(common.argmax())]
+            here.add(person)
+            if voice.link is not None:
+                right += first[voice.name] == person
+                wrong += first[voice.name] != person
+            else:
+                missed += person in known
+                new += person not in known
+                first[voice.name] = person
+        known |= here
+    rows = [
+        ["voices that were linked, of the same person", str(right)],
+        ["voices that were linked, of another", str(wrong)],
+        ["voices of a person who had been heard, not linked", str(missed)],
+        ["voices of a person who had not been heard, not linked", str(new)],
+    ]
+    title = "Unknown voices in one recording after another (--link)"
+    return markdown(title, ["what", "voices"], rows)
+
+
 def enrolled_turns(recording: str) -> dict[str, list[Turn]]:
     """Return the turns alone of people in other recordings, of those with three seconds there."""
     turns: dict[str, list[Turn]] = {}
@@ -215,6 +286,8 @@ def names_table(truth: Mapping[str, list[tuple[float, float, str]]]) -> str:
         ["under the name of another, while somebody speaks", f"{wrong_s:.1f} s"],
         ["voices named right, and as somebody who is not there", f"{right}, {wrong}"],
         ["names of people who are not there, an hour", f"{wrong / hours:.1f}"],
+        ["under a wrong name, an hour", f"{wrong_s / hours:.0f} s"],
+        ["identification error, an hour", f"{sum(total.seconds[:3]) / hours:.0f} s"],
         ["identification error rate", f"{total.cells[0]} %"],
         ["of it missed, false alarm, confusion", ", ".join(total.cells[1:])],
     ]
@@ -273,6 +346,8 @@ def main() -> None:
         print(speed_table(truth, options.hours), flush=True)
     with tempfile.TemporaryDirectory() as data, VoiceID.open(data, home=HOME) as vid:
         print(der_table(vid, truth), flush=True)
+        print(joined_table(vid, truth, Path(data)), flush=True)
+        print(links_table(vid, truth), flush=True)
     print(names_table(truth), flush=True)
 
 

@@ -74,7 +74,7 @@ def _cell(text: str) -> str:
 def _leaves(
     command: click.Command, parent: click.Context | None, name: str
 ) -> Iterator[tuple[click.Context, click.Command]]:
-    ctx = click.Context(command, info_name=name, parent=parent)
+    ctx = click.Context(command, info_name=name, parent=parent, **command.context_settings)
     if not isinstance(command, click.Group):
         yield ctx, command
         return
@@ -96,7 +96,7 @@ def _commands() -> str:
         parts += [_table("option | what it does", rows)] if rows else []
         examples = "\n".join(getattr(command, "examples", ()))
         parts += [f"```sh\n{examples}\n```\n"] if examples else []
-    rows = _options(click.Context(root), root, common=True)
+    rows = _options(click.Context(root, **root.context_settings), root, common=True)
     parts.append("### Common options\n\nThey may stand before the command or after it.\n")
     parts.append(_table("option | what it does", rows))
     return "\n".join(parts)

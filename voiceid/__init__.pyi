@@ -11,6 +11,7 @@ from voiceid.decision.calibration import Weight as Weight
 from voiceid.decision.compensation import Compensation as Compensation
 from voiceid.decision.operating_points import OperatingPoint as OperatingPoint
 from voiceid.decision.transforms import Transform as Transform
+from voiceid.diarization import LinkedVoices as LinkedVoices
 from voiceid.domain import Candidate as Candidate
 from voiceid.domain import Condition as Condition
 from voiceid.domain import DatabaseUrl as DatabaseUrl
@@ -44,6 +45,7 @@ from voiceid.domain import SwitchStatus as SwitchStatus
 from voiceid.domain import Task as Task
 from voiceid.domain import Threshold as Threshold
 from voiceid.domain import Utterance as Utterance
+from voiceid.domain import VoiceLink as VoiceLink
 from voiceid.domain import VoiceTurn as VoiceTurn
 from voiceid.enrollment import Person as Person
 from voiceid.errors import AudioError as AudioError
@@ -118,6 +120,10 @@ from voiceid.store.upgrade import SchemaState as SchemaState
 from voiceid.store.upgrade import SchemaStatus as SchemaStatus
 
 __version__: str
+from voiceid.errors import TranscriptInvalid as TranscriptInvalid
 from voiceid.evaluation.corpus import ModelFit as ModelFit
 from voiceid.evaluation.fitting import RateRow as RateRow
 from voiceid.resources.calibrations import CalibrationFit as CalibrationFit
+from voiceid.transcripts import NamedTranscript as NamedTranscript
+from voiceid.transcripts import Transcript as Transcript
+from voiceid.transcripts import TranscriptLine as TranscriptLine

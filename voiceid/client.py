@@ -32,6 +32,7 @@ from voiceid.verification import Search, calls
 from voiceid.verification.calls import Cosines, IdentifyKeywords, ListenKeywords, VerifyKeywords
 
 if TYPE_CHECKING:  # each loads when it is first asked for
+    from voiceid.diarization import LinkedVoices
     from voiceid.listening import Listener, LiveStream
     from voiceid.resources.adaptations import Adaptations
     from voiceid.resources.calibrations import Calibrations
@@ -230,7 +231,7 @@ class VoiceID:
         source: AudioSource,
         *,
         speakers: int | tuple[int, int] | None = None,
-        names: bool = True,
+        names: bool | LinkedVoices = True,
         group: str | None = None,
         target_fmr: float | None = None,
         target_fpir: float | None = None,
@@ -243,16 +244,16 @@ class VoiceID:
         ----------
         speakers : int or (int, int), optional
             How many people speak, or the fewest and the most.
-        names : bool
-            Identify each voice; one that is not accepted is ``unknown-1``, and so on.
+        names : bool or LinkedVoices
+            Identify each voice; the others are ``unknown-1``, ..., or called as in others linked.
         group, target_fmr, target_fpir, threshold : see :meth:`identify` and :meth:`verify`
         progress : callable, optional
             Receives how many seconds were heard, and of how many; None: not known.
 
         Raises AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid.
         """
-        named = calls.naming_of(group, target_fmr, target_fpir, threshold) if names else None
-        return self._questions.diarize(source, named, speakers, progress)
+        search = calls.naming_of(group, target_fmr, target_fpir, threshold)
+        return self._questions.diarize(source, search, names, speakers, progress)
 
     @overload
     def listen(self, **how: Unpack[ListenKeywords]) -> Listener: ...

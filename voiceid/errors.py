@@ -273,6 +273,16 @@ class ErasureIncomplete(VoiceIDError):
     exit_code = 62
 
 
+class TranscriptInvalid(VoiceIDError):
+    """A transcript cannot be read, or is in no format that is known; nothing was written."""
+
+    exit_code = 64
+    default_hint = (
+        "Pass SubRip (.srt), WebVTT (.vtt), or the JSON of Whisper, WhisperX, faster-whisper or"
+        " whisper.cpp."
+    )
+
+
 class StoreError(VoiceIDError):
     """The database could not be opened, read or written."""
 

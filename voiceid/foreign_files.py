@@ -10,6 +10,7 @@ stand beside it.
   (`limited_process`);
 - lists of recordings, trials, names, `scores.txt`: `LIST`, `ROWS`, `ROW`;
 - `report.json`: `REPORT`; the cache of an evaluation: `CACHE_LINE`;
+- transcripts: `TRANSCRIPT`;
 - exported speakers: `EXPORT_LINE`, `EXPORT_VALUES` of a line; arrays: a header of 10,000 bytes, and
   no more than is in the file; tables of Parquet: read in a process of its own;
 - recordings: `audio.max_bytes`, `audio.max_duration_s`, and values a second (`audio.arrays`); they
@@ -66,6 +67,7 @@ ROW = Limit(256 * _KIB, "characters", "a row of a list", "see that lines end, an
 REPORT = Limit(8 * _MIB, "bytes", "a report", "name a report.json that evaluate wrote")
 """Python's objects take up to 25 times the JSON that they are read from."""
 CACHE_LINE = Limit(_MIB, "bytes", "a line of a cache", "remove the file")
+TRANSCRIPT = Limit(64 * _MIB, "bytes", "a transcript", "cut it, and the recording")
 EXPORT_LINE = Limit(16 * _MIB, "bytes", "a line of exported speakers", "split the speaker")
 """Some 10,000 samples of 192 dimensions."""
 EXPORT_VALUES = Limit(500_000, "values", "a line of exported speakers", "split the speaker")

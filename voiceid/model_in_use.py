@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from voiceid.audio import AudioSource, KeptAudio, Spans
 from voiceid.decision.aims import Aim
-from voiceid.domain import Decision, EmbeddingSpace, Utterance, VoicePart
+from voiceid.decision.embeddings import cosine
+from voiceid.domain import (
+    Condition,
+    Decision,
+    Diarization,
+    DiarizedVoice,
+    EmbeddingSpace,
+    Utterance,
+    VoicePart,
+)
 from voiceid.enrollment import Checks, Curator, Enroller, EnrollmentLimits
-from voiceid.errors import AudioInvalid
+from voiceid.errors import AudioInvalid, SpeakerNotFound, ThresholdUnavailable
 from voiceid.index.base import Gallery
 from voiceid.models.cards import ModelCard
 from voiceid.speech.embedder import Embedder
@@ -21,7 +32,7 @@ from voiceid.verification import BackEnd, Policy, Probe, Search, Verifier
 from voiceid.verification.calls import naming_of
 
 if TYPE_CHECKING:  # each loads while the models do, or when it is first asked for
-    from voiceid.diarization import Diarizer
+    from voiceid.diarization import Diarizer, LinkedVoices
     from voiceid.store import Store
     from voiceid.store.change import Door
 
@@ -116,7 +127,8 @@ class ModelInUse:
         names = ", ".join(one.name for one in found.voices)
         raise AudioInvalid(
             f"{found.clip} has no voice {voice} that speaks alone; its voices: {names or 'none'}",
-            hint="Name a voice as `voiceid diarize` does without options.",
+            hint="Name a voice as `voiceid diarize` does without options; with --link it shows that"
+            " name beside the common one.",
         )
 
     def namer(self, search: Search, started: float) -> Callable[[Utterance | None], Decision]:
@@ -130,6 +142,35 @@ class ModelInUse:
             return self.verifier.identify_probe(probe, search, started)
 
         return name
+
+    def linked(self, found: Diarization, link: LinkedVoices, search: Search) -> Diarization:
+        """Return a diarization whose unknown voices have the names of those before that they are.
+
+        Two are one voice where `compare` would accept them in a search among so many.
+        """
+        back_end = self.back_end(search.aim, per_search=True)
+
+        def likeness(one: DiarizedVoice, other: DiarizedVoice, n: int) -> tuple[float, float]:
+            decisions = [voice.decision for voice in (one, other)]
+            qualities = [decided.quality for decided in decisions if decided is not None]
+            known = [quality for quality in qualities if quality is not None]
+            if one.embedding is None or other.embedding is None or len(known) < 2:  # noqa: PLR2004
+                return -1.0, math.inf
+            vectors = (back_end.moved(voice).vector for voice in (one.embedding, other.embedding))
+            score = cosine(*vectors)
+            try:
+                judged = back_end.judged(score, Condition.of_two(*known), n)
+            except ThresholdUnavailable:
+                return score, math.inf
+            return score, judged.threshold.value if judged.is_match else math.inf
+
+        def is_taken(name: str) -> bool:
+            with self._parts.store().read() as reader, suppress(SpeakerNotFound):
+                reader.speakers.get(name)
+                return True
+            return False
+
+        return link.named(found, likeness, back_end.rule.margin, is_taken)
 
     @cached_property
     def curator(self) -> Curator:

@@ -32,6 +32,9 @@ from voiceid.verification.calls import ListenKeywords, embedding_of, live_search
 if TYPE_CHECKING:  # it loads when it is asked for
     from voiceid.listening import Decide, Listener, LiveStream
 
+if TYPE_CHECKING:
+    from voiceid.diarization import LinkedVoices
+
 S = TypeVar("S")
 
 
@@ -86,19 +89,21 @@ class Questions:
     def diarize(
         self,
         source: AudioSource,
-        search: Search | None,
+        search: Search,
+        names: bool | LinkedVoices,
         speakers: int | tuple[int, int] | None,
         progress: Callable[[float, float | None], None] | None,
     ) -> Diarization:
         """Say who spoke when; each voice is looked for as an identification would, if at all."""
-        from voiceid.diarization import Wanted  # noqa: PLC0415 - for this alone
+        from voiceid.diarization import LinkedVoices, Wanted  # noqa: PLC0415 - for this alone
 
-        started, group = time.perf_counter(), None if search is None else search.group
-        wanted = Wanted.of(speakers, group, progress)
+        started, are_wanted = time.perf_counter(), names is not False
+        wanted = Wanted.of(speakers, search.group if are_wanted else None, progress)
 
         def ask(model: ModelInUse) -> Diarization:
-            namer = None if search is None else model.namer(search, started)
-            return model.diarizer.diarize(source, replace(wanted, name=namer))
+            namer = model.namer(search, started) if are_wanted else None
+            found = model.diarizer.diarize(source, replace(wanted, name=namer))
+            return model.linked(found, names, search) if isinstance(names, LinkedVoices) else found
 
         with self._trusting("diarize"):
             found = self._session.ask(ask)

@@ -25,7 +25,10 @@ def test_voices_and_turns_are_tables(run, talk: Path) -> None:
     assert lines[0].startswith("a talk.wav  11.6 s, 2 voices, ")
     assert lines[2].split()[:4] == ["voice", "speech", "alone", "turns"]
     assert [line.split()[0] for line in lines[3:5]] == ["alice", "bob"]
-    assert [line.split()[2] for line in lines[7:]] == ["alice", "bob"]
+    assert lines[6].split() == [f"0:{at:02}" for at in range(0, 12, 2)]
+    assert lines[7].split() == ["alice", "#" * lines[7].count("#") + "-"]
+    assert lines[8].split()[0] == "bob"
+    assert [line.split()[2] for line in lines[11:]] == ["alice", "bob"]
 
 
 def test_json_is_an_object_with_what_was_heard(run, talk: Path) -> None:
@@ -87,6 +90,78 @@ def test_several_recordings_are_several_results(run, talk: Path, ami) -> None:
     assert run("diarize", talk, "sub/a talk.wav", "-o", folder).code == 2
 
 
+SRT = """1
+00:00:00,400 --> 00:00:06,400
+One.
+
+2
+00:00:07,200 --> 00:00:11,000
+Two.
+
+3
+00:00:20,000 --> 00:00:21,000
+Three.
+"""
+
+
+def test_names_are_written_into_a_transcript(run, home: Path, talk: Path) -> None:
+    (home / "talk.srt").write_text(SRT)
+    ran = run("diarize", talk, "--transcript", "talk.srt")
+    assert ran.code == 0, ran.err
+    assert ran.out == SRT.replace("One.", "alice: One.").replace("Two.", "bob: Two.")
+    assert "warning: talk.srt: 1 of 3 segments begin after the recording ends, at 11.6 s" in ran.err
+    (home / "talk.json").write_text('[{"start": 1, "end": 2, "text": "One."}]')
+    ran = run("diarize", talk, "--transcript", "talk.json", "-o", "named.json", "-q")
+    assert (ran.code, ran.out) == (0, "")
+    assert json.loads((home / "named.json").read_text())[0]["speaker"] == "alice"
+
+
+def test_a_transcript_is_of_one_recording_and_has_its_own_format(run, home: Path, talk) -> None:
+    (home / "talk.srt").write_text(SRT)
+    for words in [(talk,), ("--json",), ("--format", "srt")]:
+        assert run("diarize", talk, *words, "--transcript", "talk.srt").code == 2
+    (home / "talk.srt").write_text("Hello.")
+    ran = run("diarize", talk, "--transcript", "talk.srt")
+    assert ran.code == 64
+    assert "talk.srt cannot be read: it has no line of times" in ran.err
+
+
+def test_an_unknown_voice_is_called_the_same_in_all_recordings(run, home: Path, ami) -> None:
+    for name, turns in {"a": ["stranger"], "b": ["carol-1", "stranger"]}.items():
+        samples = np.concatenate([ami.samples(turn) for turn in turns])
+        soundfile.write(home / f"{name}.wav", samples, 16_000)
+    first, second = run("diarize", "a.wav", "b.wav", "--link", "--json").json_lines
+    assert [voice["name"] for voice in first["voices"]] == ["unknown-a"]
+    assert [voice["name"] for voice in second["voices"]] == ["unknown-b", "unknown-a"]
+    assert second["voices"][1]["own_name"] == "unknown-2"
+    assert second["voices"][1]["link"].keys() == {"clip", "voice", "score", "threshold"}
+    lines = run("diarize", "a.wav", "b.wav", "--link").out.splitlines()
+    [linked] = [line for line in lines if "as in a.wav: " in line]
+    assert linked.split()[:2] == ["unknown-a", "unknown-2"]
+    ran = run("enroll", "dave", "b.wav", "--voice", "unknown-a")
+    assert ran.code == 40
+    assert "its voices: unknown-1, unknown-2" in ran.err
+
+
+def test_a_picture_and_a_page_stand_beside_the_result(run, home: Path, talk: Path) -> None:
+    (home / "talk.srt").write_text(SRT)
+    words = ("--transcript", "talk.srt", "--picture", "talk.svg", "--html", "pages/")
+    ran = run("diarize", talk.name, *words)
+    assert ran.code == 0, ran.err
+    assert ran.out.startswith("1\n00:00:00,400 --> 00:00:06,400\nalice: One.")
+    assert (home / "talk.svg").read_bytes().startswith(b"<?xml")
+    page = (home / "pages" / "a talk.html").read_text()
+    assert 'src="../a%20talk.wav"' in page
+    assert "Two.</p>" in page
+    assert (home / "pages" / "a talk.html").stat().st_mode & 0o077 == 0
+
+
+def test_a_picture_of_another_kind_is_refused_before_anything_is_heard(run, talk: Path) -> None:
+    ran = run("diarize", "missing.wav", "--picture", "talk.jpg")
+    assert ran.code == 58
+    assert ".jpg is not .png or .svg" in ran.err
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -96,6 +171,7 @@ def test_several_recordings_are_several_results(run, talk: Path, ami) -> None:
         ("--threshold", "0.5", "--target-fmr", "1%"),
         ("--threshold", "0.5", "--target-fpir", "1%"),
         ("--json", "--format", "srt"),
+        ("--link", "--no-names"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(run, talk: Path, words: tuple[str, ...]) -> None:

@@ -40,3 +40,18 @@ def test_the_bar_is_full_when_all_is_done_and_shows_bytes_when_the_total_is_unkn
     assert "  0 %" in bar("x", 0, 81)
     assert bar("x", 5_000_000, None) == "x  5.0 MB"
     assert bar("x", 0, None) == "x"
+
+
+def test_of_a_recording_time_is_shown_also_where_its_length_is_not_known() -> None:
+    written: list[str] = []
+    progress = ProgressBar(written.append, terminal=False)
+    progress.time("listening to talk.wav", 60, 3723)
+    progress.time("listening to talk.wav", 120, 3723)
+    progress.time("listening to pipe", 60, None)
+    assert written == ["listening to talk.wav (1:02:03)\n", "listening to pipe\n"]
+    progress = ProgressBar(written.append, terminal=True)
+    progress.time("listening", 1861, 3723)
+    assert written[-1].endswith("49 %  0:31:01 of 1:02:03")
+    progress = ProgressBar(written.append, terminal=True)
+    progress.time("listening", 125, None)
+    assert written[-1] == "\rlistening  0:02:05"

@@ -15,6 +15,7 @@ from voiceid import (
     Decision,
     Diarization,
     EnrollmentRefused,
+    LinkedVoices,
     Reason,
     SpeakerDetails,
     VoiceID,
@@ -149,3 +150,22 @@ def test_a_voice_that_is_not_there_is_refused(vid: VoiceID, talk) -> None:
         vid.enroll("bob", talk, part="unknown-9")
     with pytest.raises(ConfigError, match="2 recordings"):
         vid.enroll("bob", [talk, talk], part="unknown-1")
+
+
+def test_an_unknown_voice_has_one_name_in_two_recordings(opened: VoiceID, ami) -> None:
+    pause = np.zeros(RATE, np.float32)
+
+    def recording(*turns: str) -> tuple[np.ndarray, int]:
+        parts = [part for turn in turns for part in (pause, ami.samples(turn))]
+        return np.concatenate(parts), RATE
+
+    links = LinkedVoices()
+    first = opened.diarize(recording("carol-1", "stranger"), names=links)
+    second = opened.diarize(recording("bob-3", "stranger", "carol-2"), names=links)
+    assert [voice.name for voice in first.voices] == ["unknown-a", "unknown-b"]
+    assert [voice.name for voice in second.voices] == ["bob", "unknown-b", "unknown-a"]
+    stranger = second.voices[1]
+    assert (stranger.own_name, stranger.link.voice) == ("unknown-1", "unknown-2")
+    assert stranger.link.score >= stranger.link.threshold
+    with pytest.raises(EnrollmentRefused, match=r"no voice unknown-b .* unknown-1, unknown-2"):
+        opened.enroll("dave", recording("bob-3", "stranger", "carol-2"), part="unknown-b")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import click
 
 from voiceid.cli import exit_codes
-from voiceid.cli.clip_arguments import STDIN, clips
+from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
-from voiceid.cli.diarization_text import diarization_text, warn_of_unheard
+from voiceid.cli.diarization_results import Asked, Results
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import (
     Parsed,
@@ -23,17 +21,12 @@ from voiceid.cli.options import (
     target_fpir_option,
     threshold_option,
 )
-from voiceid.cli.output_files import agreed_format, make_folder, save
-from voiceid.cli.text import json_line
+from voiceid.cli.output_files import agreed_format
 from voiceid.errors import AudioError
 
 if TYPE_CHECKING:
-    from voiceid.domain import Diarization
-
-_ENDINGS = {"text": "txt", "json": "json", "audacity": "txt"}
-"""Of files in a folder; the other formats end as they are called."""
-_ONE_A_FILE = frozenset({"srt", "vtt", "audacity"})
-"""Formats of which two in one file are none."""
+    from voiceid.diarization import LinkedVoices
+    from voiceid.transcripts import Transcript
 
 
 def _speakers(value: object) -> tuple[int, int]:
@@ -55,6 +48,7 @@ def _speakers(value: object) -> tuple[int, int]:
     examples=[
         "voiceid diarize meeting.mp3",
         "voiceid diarize meeting.mp3 --speakers 2-4 --format rttm -o meeting.rttm",
+        "voiceid diarize meeting.mp3 --transcript meeting.srt -o named.srt",
     ],
     audio=True,
 )
@@ -66,6 +60,11 @@ def _speakers(value: object) -> tuple[int, int]:
     help="How many people speak, where that is known: 2, or 2-4.",
 )
 @click.option("--no-names", is_flag=True, help="Do not look for the voices among the enrolled.")
+@click.option(
+    "--link",
+    is_flag=True,
+    help="Call an unknown voice the same in all the recordings: unknown-a, unknown-b, ...",
+)
 @click.option("--group", metavar="GROUP", help="Look for names among this group only.")
 @target_fmr_option
 @target_fpir_option
@@ -75,6 +74,21 @@ def _speakers(value: object) -> tuple[int, int]:
     "form",
     type=click.Choice(["text", "json", "rttm", "srt", "vtt", "csv", "audacity"]),
     help="text (default), json, rttm (NIST), srt or vtt (subtitles), csv, or audacity (labels).",
+)
+@click.option(
+    "--transcript",
+    metavar="FILE",
+    help="Write the names into this transcript of the recording: SRT, WebVTT, or Whisper's JSON.",
+)
+@click.option(
+    "--picture",
+    metavar="FILE|FOLDER",
+    help="Draw a lane for each voice, as .png or .svg (needs voiceid[plots]).",
+)
+@click.option(
+    "--html",
+    metavar="FILE|FOLDER",
+    help="Write a page that plays the recording and lights up who speaks.",
 )
 @click.option(
     "-o",
@@ -88,38 +102,48 @@ def command(  # noqa: PLR0913 - one parameter an option
     audio: tuple[str, ...],
     speakers: tuple[int, int] | None,
     no_names: bool,
+    link: bool,
     group: str | None,
     target_fmr: float | None,
     target_fpir: float | None,
     threshold: float | None,
     form: str | None,
+    transcript: str | None,
+    picture: str | None,
+    html: str | None,
     output: str | None,
 ) -> int:
     """Say who speaks when in a recording of several people, by name where they are enrolled.
 
     AUDIO is a file, a folder (the audio files in it and below), a pattern, or - for standard
     input.  A voice that is not accepted as an enrolled speaker is called unknown-1, unknown-2 and
-    so on, in the order in which they first speak.  Exits with 0, however many are unknown; of many
-    recordings the first error decides.
+    so on, in the order in which they first speak.  A transcript is written in the format in which
+    it came, its segments cut where the voice changes.  Exits with 0, however many are unknown; of
+    many recordings the first error decides.
     """
     refuse_both(threshold, target_fmr, "--target-fmr")
     refuse_both(threshold, target_fpir, "--target-fpir")
+    if link and no_names:
+        raise click.UsageError("--link needs what --no-names does not do: hear each voice alone.")
+    if transcript is not None and (form or console.settings.as_json):
+        raise click.UsageError("--transcript has the format of the transcript, and no other.")
     form = agreed_format(console, form)
     sources = clips(audio, console)
-    target = _Target(output, form, sources)
+    results = Results(sources, Asked(form, output, _read(transcript), picture, html))
     codes: list[int] = []
     with open_voiceid(console) as vid:
+        names = _linked() if link else not no_names
         for source in sources:
             try:
                 found = vid.diarize(
                     source,
                     speakers=speakers,
-                    names=not no_names,
+                    names=names,
                     group=group,
                     target_fmr=target_fmr,
                     target_fpir=target_fpir,
                     threshold=threshold,
-                    progress=partial(_show, console, source),
+                    progress=partial(console.listening, source),
                 )
             except AudioError as error:
                 if len(sources) == 1:
@@ -127,65 +151,22 @@ def command(  # noqa: PLR0913 - one parameter an option
                 codes.append(error.exit_code)
                 _complain(console, source, error)
                 continue
-            target.write(console, source, found)
+            results.write(console, source, found)
     return next(iter(codes), exit_codes.DONE)
 
 
-class _Target:
-    """Where the results go: standard output, a file, or a file each in a folder."""
+def _linked() -> LinkedVoices:
+    from voiceid.diarization import LinkedVoices  # noqa: PLC0415 - for this alone
 
-    def __init__(self, output: str | None, form: str, sources: Sequence[str]) -> None:
-        self._form, self._several = form, len(sources) > 1
-        self._folder = self._file = None
-        if output is not None and output != "-":
-            path = Path(output)
-            if self._several or path.is_dir():
-                self._folder = path
-            else:
-                self._file = path
-        if self._several and self._folder is None and form in _ONE_A_FILE:
-            raise click.UsageError(
-                f"--format {form} of several recordings needs a folder for its files: -o FOLDER."
-            )
-        names = [self._path_in(Path(), source) for source in sources]
-        twice = [name for name in names if names.count(name) > 1]
-        if self._folder is not None and twice:
-            raise click.UsageError(f"Two of the recordings would both be written to {twice[0]}.")
-
-    def write(self, console: Console, source: str, found: Diarization) -> None:
-        """Write one result."""
-        target = self._file or (self._folder and self._path_in(self._folder, source))
-        if self._form == "json":
-            facts = {**found.to_dict(), "clip": source}
-            if target is None:
-                console.json(facts)
-                return
-            text = json_line(facts) + "\n"
-        elif self._form == "text":
-            text = diarization_text(found)
-            warn_of_unheard(found.unheard, console)
-            if target is None:
-                console.result(text + ("\n" if self._several else ""))
-                return
-            text += "\n"
-        else:
-            text = found.text(self._form)
-        if target is None:
-            console.binary(text.encode())
-            return
-        if self._folder is not None:
-            make_folder(self._folder)
-        save(target, text.encode())
-        console.note(f"wrote {target}")
-
-    def _path_in(self, folder: Path, source: str) -> Path:
-        stem = "stdin" if source == STDIN else PurePath(source).stem
-        return folder / f"{stem}.{_ENDINGS.get(self._form, self._form)}"
+    return LinkedVoices()
 
 
-def _show(console: Console, source: str, done_s: float, total_s: float | None) -> None:
-    if total_s is not None:  # some containers do not say how long they are
-        console.count(f"listening to {source}", round(done_s), round(total_s))
+def _read(transcript: str | None) -> Transcript | None:
+    if transcript is None:
+        return None
+    from voiceid.transcripts import Transcript  # noqa: PLC0415 - for this alone
+
+    return Transcript.read(transcript)
 
 
 def _complain(console: Console, source: str, error: AudioError) -> None:

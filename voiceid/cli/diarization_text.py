@@ -12,8 +12,13 @@ if TYPE_CHECKING:  # numpy need not be loaded to parse a command line
     from voiceid.domain import Decision, Diarization, DiarizedVoice
 
 
+_COLUMNS, _TICK_COLUMNS = 60, 9
+"""Of a terminal: for the lanes, and from one time to the next at least."""
+_STEPS_S = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200)
+
+
 def diarization_text(found: Diarization) -> str:
-    """Return the voices and the turns of a recording, as two tables."""
+    """Return the voices and the turns of a recording, as tables and lanes."""
     facts = [
         seconds(found.duration_s),
         counted(len(found.voices), "voice"),
@@ -21,7 +26,7 @@ def diarization_text(found: Diarization) -> str:
     ]
     lines = [f"{found.clip}  {', '.join(facts)}"]
     if found.voices:
-        lines += ["", _voices(found), "", _turns(found)]
+        lines += ["", _voices(found), "", _lanes(found), "", _turns(found)]
     return "\n".join(lines)
 
 
@@ -43,7 +48,21 @@ def clock(at_s: float) -> str:
 def _voices(found: Diarization) -> str:
     rows = [[*_row(found, voice), *_answer(voice.decision)] for voice in found.voices]
     header = ["voice", "speech", "alone", "turns", "score", "needed", "LLR", ""]
-    return table(header, rows, right=set(header[1:7]))
+    numbers = set(header[1:7])
+    if any(voice.own_name for voice in found.voices):
+        header.insert(1, "here")
+        for row, voice in zip(rows, found.voices, strict=True):
+            row.insert(1, voice.own_name or "")
+            row += [_link(voice)]
+        header += [" "]
+    return table(header, rows, right=numbers)
+
+
+def _link(voice: DiarizedVoice) -> str:
+    link = voice.link
+    if link is None:
+        return ""
+    return f"as in {link.clip}: {link.score:.3f}, needed {link.threshold:.3f}"
 
 
 def _row(found: Diarization, voice: DiarizedVoice) -> Sequence[str]:
@@ -66,3 +85,30 @@ def _answer(decision: Decision | None) -> Sequence[str]:
 def _turns(found: Diarization) -> str:
     rows = [[clock(t.start_s), clock(t.end_s), t.voice] for t in found.turns]
     return table(["start", "end", "voice"], rows, right={"start", "end"})
+
+
+def _lanes(found: Diarization) -> str:
+    """Return a lane for each voice: ``-`` where it speaks, ``=`` a third of the time, ``#`` two."""
+    from voiceid.domain.turn_formats import short_clock  # noqa: PLC0415 - with numpy
+
+    column_s = found.duration_s / _COLUMNS
+    step_s = next((s for s in _STEPS_S if s / column_s >= _TICK_COLUMNS), 14_400)
+    axis = ""
+    for at_s in range(0, int(found.duration_s) + 1, step_s):
+        at = int(at_s / column_s)
+        if at + len(label := short_clock(at_s)) <= _COLUMNS:
+            axis = axis.ljust(at) + label
+    rows = [[voice.name, _lane(found, voice.name, column_s)] for voice in found.voices]
+    return table(["", axis], rows)
+
+
+def _lane(found: Diarization, voice: str, column_s: float) -> str:
+    spoken_s = [0.0] * _COLUMNS
+    for turn in found.turns:
+        if turn.voice == voice:
+            first = int(turn.start_s / column_s)
+            for at in range(first, min(_COLUMNS, int(turn.end_s / column_s) + 1)):
+                start_s, end_s = at * column_s, (at + 1) * column_s
+                spoken_s[at] += max(0.0, min(end_s, turn.end_s) - max(start_s, turn.start_s))
+    shares = [min(s / column_s, 0.99) for s in spoken_s]
+    return "".join("-=#"[int(3 * share)] if share > 0 else " " for share in shares)

@@ -1,4 +1,4 @@
-"""Progress of a download, a build or many files, on standard error."""
+"""Progress of a download, a build, many files or a long one, on standard error."""
 
 from __future__ import annotations
 
@@ -24,26 +24,28 @@ class ProgressBar:
 
     def __call__(self, stage: str, done_bytes: int, total_bytes: int | None) -> None:
         """Show that ``done_bytes`` of ``total_bytes`` (None: not known) of a stage are done."""
-        size = f" ({megabytes(total_bytes)})" if total_bytes else ""
-        self._show(stage, done_bytes, total_bytes, size)
+        self._show(stage, done_bytes, total_bytes, megabytes)
 
     def count(self, stage: str, done: int, total: int) -> None:
         """Show that ``done`` things of ``total`` are done."""
-        self._show(stage, done, total, f" ({total})", counted=True)
+        self._show(stage, done, total, str)
 
-    def _show(
-        self, stage: str, done: int, total: int | None, size: str, *, counted: bool = False
-    ) -> None:
+    def time(self, stage: str, done_s: int, total_s: int | None) -> None:
+        """Show that so many seconds of a recording, of so many (None: not known), were heard."""
+        self._show(stage, done_s, total_s, _clock)
+
+    def _show(self, stage: str, done: int, total: int | None, amount: Callable[[int], str]) -> None:
         new_stage = stage != self._stage
         self._stage = stage
         if not self._terminal:
             if new_stage:
+                size = f" ({amount(total)})" if total else ""
                 self._write(f"{printable(stage)}{size}\n")
             return
         now = time.monotonic()
         if new_stage or done == total or now >= self._next_draw:
             self._next_draw = now + _REDRAW_S
-            self._draw(bar(printable(stage), done, total, counted=counted))
+            self._draw(bar(printable(stage), done, total, amount))
 
     def clear(self) -> None:
         """Take the line off the terminal, so that something else can be printed."""
@@ -59,9 +61,12 @@ class ProgressBar:
         self._drawn_columns = columns
 
 
-def bar(stage: str, done: int, total: int | None, *, counted: bool = False) -> str:
+def _clock(at_s: int) -> str:
+    return f"{at_s // 3600}:{at_s // 60 % 60:02}:{at_s % 60:02}"
+
+
+def bar(stage: str, done: int, total: int | None, amount: Callable[[int], str] = megabytes) -> str:
     """Return e.g. ``download campplus  [######------]  45 %  36.5 MB of 81.0 MB``."""
-    amount = str if counted else megabytes
     if not total:
         return f"{stage}  {amount(done)}" if done else stage
     share = min(1.0, done / total)

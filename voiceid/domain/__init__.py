@@ -19,6 +19,7 @@ from voiceid.domain.details import moment as moment
 from voiceid.domain.details import tag as tag
 from voiceid.domain.diarizations import Diarization as Diarization
 from voiceid.domain.diarizations import DiarizedVoice as DiarizedVoice
+from voiceid.domain.diarizations import VoiceLink as VoiceLink
 from voiceid.domain.diarizations import VoiceTurn as VoiceTurn
 from voiceid.domain.enrollments import EnrollmentClip as EnrollmentClip
 from voiceid.domain.enrollments import EnrollmentProblem as EnrollmentProblem

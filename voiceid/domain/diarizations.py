@@ -38,6 +38,26 @@ class VoiceTurn(Value):
         return self.end_s - self.start_s
 
 
+@dataclass(frozen=True, slots=True)
+class VoiceLink(Value):
+    """With which voice of an earlier recording a voice was compared, and is the same.
+
+    Parameters
+    ----------
+    clip : str
+        That recording.
+    voice : str
+        What the voice is called there without links.
+    score, threshold : float
+        Cosine of the two, and what it had to reach.
+    """
+
+    clip: str
+    voice: str
+    score: float
+    threshold: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DiarizedVoice:
     """One voice of a recording.
@@ -53,6 +73,11 @@ class DiarizedVoice:
         Who it is, and how sure that is; None where names were not asked for.
     embedding : Embedding or None
         Of what it says alone; None where that is too little, or names were not asked for.
+    own_name : str or None
+        What an unknown voice that has a name of `LinkedVoices` is called without them, as
+        ``enroll --voice`` takes it.
+    link : VoiceLink or None
+        Why it is the voice of an earlier recording; None: it is not, or none was asked about.
     """
 
     name: str
@@ -60,6 +85,8 @@ class DiarizedVoice:
     alone_s: float
     decision: Decision | None
     embedding: Embedding | None
+    own_name: str | None = None
+    link: VoiceLink | None = None
 
     @property
     def speaker(self) -> SpeakerRef | None:

@@ -53,6 +53,13 @@ def clock(at_s: float, point: str) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}{point}{milliseconds:03}"
 
 
+def short_clock(at_s: float) -> str:
+    """Return a time to the second, as people read it: ``1:02:03``, ``2:03``."""
+    minutes, seconds = divmod(int(at_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
 def _rttm(clip: str, turns: Sequence[Turn]) -> str:
     """NIST, "The 2009 (RT-09) Rich Transcription Meeting Recognition Evaluation Plan", appendix A.
 
@@ -71,7 +78,8 @@ def _rttm(clip: str, turns: Sequence[Turn]) -> str:
 def _srt(clip: str, turns: Sequence[Turn]) -> str:
     del clip
     return "\n".join(
-        f"{number}\n{clock(turn.start_s, ',')} --> {clock(turn.end_s, ',')}\n{_line(turn.voice)}\n"
+        f"{number}\n{clock(turn.start_s, ',')} --> {clock(turn.end_s, ',')}\n"
+        f"{one_line(turn.voice)}\n"
         for number, turn in enumerate(turns, start=1)
     )
 
@@ -102,10 +110,10 @@ def _csv(clip: str, turns: Sequence[Turn]) -> str:
 def _audacity(clip: str, turns: Sequence[Turn]) -> str:
     """Start, end and label, with tabs between: https://manual.audacityteam.org, "Label tracks"."""
     del clip
-    return "".join(f"{t.start_s:.6f}\t{t.end_s:.6f}\t{_line(t.voice)}\n" for t in turns)
+    return "".join(f"{t.start_s:.6f}\t{t.end_s:.6f}\t{one_line(t.voice)}\n" for t in turns)
 
 
-def _line(name: str) -> str:
+def one_line(name: str) -> str:
     """Return a name that cannot be taken for a time: an arrow stands between two in subtitles."""
     return " ".join(name.split()).replace("-->", "->")
 

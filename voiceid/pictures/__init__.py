@@ -13,6 +13,7 @@ from voiceid.pictures.curves import det as det
 from voiceid.pictures.curves import open_set as open_set
 from voiceid.pictures.curves import reliability as reliability
 from voiceid.pictures.histograms import score_histograms as score_histograms
+from voiceid.pictures.lanes import lanes as lanes
 from voiceid.pictures.plane import Method as Method
 from voiceid.pictures.plane import VoiceMap as VoiceMap
 from voiceid.pictures.plane import map_voices as map_voices

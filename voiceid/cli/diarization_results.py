@@ -1,0 +1,158 @@
+"""Where who spoke when goes: standard output, and files."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+import click
+
+from voiceid.cli.clip_arguments import STDIN
+from voiceid.cli.console import Console
+from voiceid.cli.diarization_text import diarization_text, warn_of_unheard
+from voiceid.cli.output_files import make_folder, save
+from voiceid.cli.streams import is_terminal
+from voiceid.cli.text import json_line
+from voiceid.errors import PictureNotWritten
+
+if TYPE_CHECKING:
+    from voiceid.domain import Diarization
+    from voiceid.transcripts import NamedTranscript, Transcript
+
+_ENDINGS = {"text": ".txt", "json": ".json", "audacity": ".txt"}
+"""Of files in a folder; the other formats end as they are called."""
+_ONE_A_FILE = frozenset({"srt", "vtt", "audacity"})
+"""Formats of which two in one file are none."""
+_PAGES, _PICTURES = (".html", ".htm"), (".png", ".svg")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is wanted, by the options of the command.
+
+    - `transcript`: names are written into it, and it is the result.
+    - `picture`, `page`: files, or folders of them, beside the result.
+    """
+
+    form: str
+    output: str | None = None
+    transcript: Transcript | None = None
+    picture: str | None = None
+    page: str | None = None
+
+
+class Results:
+    """Writes results to standard output, a file, or a file each in a folder.
+
+    Raises click.UsageError, PictureNotWritten and ExtraMissing before anything is heard.
+    """
+
+    def __init__(self, sources: Sequence[str], asked: Asked) -> None:
+        self._asked, self._several = asked, len(sources) > 1
+        transcript, output = asked.transcript, None if asked.output == "-" else asked.output
+        if transcript is not None and self._several:
+            raise click.UsageError("--transcript is of one recording; name that one alone.")
+        if self._several and output is None and asked.form in _ONE_A_FILE:
+            raise click.UsageError(
+                f"--format {asked.form} of several recordings needs a folder for its files:"
+                " -o FOLDER."
+            )
+        ending = _ENDINGS.get(asked.form, f".{asked.form}")
+        if transcript is not None:
+            ending = PurePath(transcript.name).suffix
+        self._files = _files(sources, output, (ending,), any_kind=True)
+        self._pages = _files(sources, asked.page, _PAGES)
+        self._pictures = _files(sources, asked.picture, _PICTURES)
+        if self._pictures:
+            from voiceid import pictures  # noqa: F401, PLC0415 - an extra, which may be missing
+
+    def write(self, console: Console, source: str, found: Diarization) -> None:
+        """Write the result of one recording."""
+        named = None
+        if (transcript := self._asked.transcript) is not None:
+            named = transcript.named(found)
+            for why in named.unused:
+                console.warn(f"{transcript.name}: {why}")
+        if page := self._pages.get(source):
+            _save(page, _page(page, source, found, named), console)
+        if picture := self._pictures.get(source):
+            _save(picture, _picture(picture, found), console)
+        if self._asked.form == "text":
+            warn_of_unheard(found.unheard, console)
+        if target := self._files.get(source):
+            _save(target, self._data(source, found) if named is None else named.data, console)
+        elif named is not None:
+            _print(console, named.data)
+        elif self._asked.form == "json":
+            console.json({**found.to_dict(), "clip": source})
+        elif self._asked.form == "text":
+            console.result(diarization_text(found) + "\n" * self._several)
+        else:
+            console.binary(self._data(source, found))
+
+    def _data(self, source: str, found: Diarization) -> bytes:
+        if self._asked.form == "json":
+            return json_line({**found.to_dict(), "clip": source}).encode() + b"\n"
+        if self._asked.form == "text":
+            return diarization_text(found).encode() + b"\n"
+        return found.text(self._asked.form).encode()
+
+
+def _files(
+    sources: Sequence[str], given: str | None, kinds: Sequence[str], *, any_kind: bool = False
+) -> dict[str, Path]:
+    """Return the file for each recording: the one that is given, or each its own in a folder."""
+    if given is None:
+        return {}
+    path = Path(given)
+    if len(sources) == 1 and not path.is_dir() and (any_kind or path.suffix):
+        if not any_kind and path.suffix.lower() not in kinds:
+            raise PictureNotWritten(
+                f"{given} cannot be written: {path.suffix} is not {' or '.join(kinds)}",
+                hint=f"Name a folder, or a file that ends with {kinds[0]}.",
+            )
+        return {sources[0]: path}
+    stems = [("stdin" if source == STDIN else PurePath(source).stem) for source in sources]
+    twice = [stem for stem in stems if stems.count(stem) > 1]
+    if twice:
+        name = f"{twice[0]}{kinds[0]}"
+        raise click.UsageError(f"Two of the recordings would both be written to {name}.")
+    return {s: path / f"{stem}{kinds[0]}" for s, stem in zip(sources, stems, strict=True)}
+
+
+def _save(path: Path, data: bytes, console: Console) -> None:
+    make_folder(path.parent)
+    save(path, data)
+    console.note(f"wrote {path}")
+
+
+def _print(console: Console, data: bytes) -> None:
+    """Print a transcript; a terminal obeys what others may have written into it, so not as is."""
+    if is_terminal(sys.stdout):
+        console.result(data.decode(errors="replace").removesuffix("\n"))
+    else:
+        console.binary(data)
+
+
+def _page(path: Path, source: str, found: Diarization, named: NamedTranscript | None) -> bytes:
+    from voiceid.transcripts.talk_page import talk_page  # noqa: PLC0415 - for this alone
+
+    audio = None
+    if source != STDIN:
+        try:
+            audio = Path(os.path.relpath(source, path.parent)).as_posix()
+        except ValueError:  # it is on another drive
+            audio = Path(source).absolute().as_uri()
+    lines = () if named is None else named.lines
+    return talk_page(found, lines, audio).encode()
+
+
+def _picture(path: Path, found: Diarization) -> bytes:
+    from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
+
+    figure = pictures.lanes(found)
+    return pictures.png(figure) if path.suffix.lower() == ".png" else pictures.svg(figure)

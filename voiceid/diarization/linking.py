@@ -1,0 +1,118 @@
+"""Unknown voices of many recordings: which are the same, one name each.
+
+Voices are numbered in each recording by itself, and `enroll --voice unknown-2` takes such a number.
+A link has a letter, so that the one cannot be taken for the other.
+"""
+
+from __future__ import annotations
+
+import itertools
+import string
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from voiceid.diarization.naming import UNKNOWN
+from voiceid.domain import Diarization, DiarizedVoice, EmbeddingSpace, VoiceLink
+
+Likeness: TypeAlias = Callable[[DiarizedVoice, DiarizedVoice, int], tuple[float, float]]
+"""Returns the score of two voices, and the threshold in a search among so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An unknown voice that was heard, where most of it was."""
+
+    name: str
+    clip: str
+    voice: DiarizedVoice
+
+
+class LinkedVoices:
+    """The unknown voices of the recordings that were heard with it; see `VoiceID.diarize`.
+
+    Pass the same object with each recording, one after the other.  It keeps an embedding for each
+    voice, and grows with nothing else.
+    """
+
+    def __init__(self) -> None:
+        self._known: list[_Known] = []
+        self._space: EmbeddingSpace | None = None
+        self._letters = _letters()
+
+    def named(
+        self, found: Diarization, likeness: Likeness, margin: float, is_taken: Callable[[str], bool]
+    ) -> Diarization:
+        """Return a diarization whose unknown voices have the names of those that they are.
+
+        Each is another's voice if their score reaches the threshold, and leads by the margin over
+        the score with the next; two of one recording are never one.  Raises SpaceMismatch.
+
+        - `is_taken`: whether a speaker is enrolled by a name.
+        """
+        if self._space is not None:
+            self._space.require_same(found.embedding_space)
+        self._space = found.embedding_space
+        unknown = [voice for voice in found.voices if voice.speaker is None]
+        links = self._links(unknown, likeness, margin)
+        called: dict[str, DiarizedVoice] = {}
+        for voice in unknown:
+            link = links.get(voice.name)
+            name = self._new_name(is_taken) if link is None else self._known[link[0]].name
+            told = None
+            if link is not None:
+                known = self._known[link[0]]
+                told = VoiceLink(known.clip, known.voice.name, *link[1:])
+            called[voice.name] = replace(voice, name=name, own_name=voice.name, link=told)
+            self._keep(name, found.clip, voice, None if link is None else link[0])
+        return replace(
+            found,
+            voices=tuple(called.get(voice.name, voice) for voice in found.voices),
+            turns=tuple(
+                replace(turn, voice=called[turn.voice].name) if turn.voice in called else turn
+                for turn in found.turns
+            ),
+        )
+
+    def _links(
+        self, unknown: list[DiarizedVoice], likeness: Likeness, margin: float
+    ) -> dict[str, tuple[int, float, float]]:
+        """Return, by a voice's name, which known voice it is, with score and threshold."""
+        heard = [voice for voice in unknown if voice.embedding is not None]
+        if not heard or not self._known:
+            return {}
+        judged = np.array(
+            [[likeness(v, k.voice, len(self._known)) for k in self._known] for v in heard]
+        )
+        scores, thresholds = judged[..., 0], judged[..., 1]
+        others = np.sort(scores, axis=1)[:, -2:-1]
+        lead = others if others.size else np.full((len(heard), 1), -np.inf)
+        fits = (scores >= thresholds) & (scores - lead >= margin)
+        rows, columns = linear_sum_assignment(np.where(fits, scores, -2.0), maximize=True)
+        return {
+            heard[row].name: (int(at), float(scores[row, at]), float(thresholds[row, at]))
+            for row, at in zip(rows, columns, strict=True)
+            if fits[row, at]
+        }
+
+    def _keep(self, name: str, clip: str, voice: DiarizedVoice, at: int | None) -> None:
+        """Keep a voice in place of the one that it is, if more of it was heard."""
+        if voice.embedding is None:
+            return
+        if at is None:
+            self._known.append(_Known(name, clip, voice))
+        elif voice.alone_s > self._known[at].voice.alone_s:
+            self._known[at] = _Known(name, clip, voice)
+
+    def _new_name(self, is_taken: Callable[[str], bool]) -> str:
+        return next(name for name in self._letters if not is_taken(name))
+
+
+def _letters() -> Iterator[str]:
+    """Yield unknown-a to unknown-z, unknown-aa, and so on."""
+    for length in itertools.count(1):
+        for letters in itertools.product(string.ascii_lowercase, repeat=length):
+            yield f"{UNKNOWN}{''.join(letters)}"

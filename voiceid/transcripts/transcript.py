@@ -1,0 +1,180 @@
+"""A transcript, and the names of who says what in it."""
+
+from __future__ import annotations
+
+import codecs
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from voiceid.domain import Diarization
+from voiceid.errors import TranscriptInvalid
+from voiceid.foreign_files import TRANSCRIPT, Unfit, content
+from voiceid.transcripts.attribution import Part, Segment, Speech, parts
+from voiceid.transcripts.recognizer_json import RecognizerJson
+from voiceid.transcripts.subtitles import Subtitles
+
+_BOM = "\ufeff"
+_CHAR_S = 0.1
+"""So long a character of the last segment is taken to last, where that does not say its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptLine:
+    """What one voice says.
+
+    Parameters
+    ----------
+    start_s, end_s : float
+        In the recording, in seconds; NaN: the transcript does not say.
+    voice : str or None
+        The name of the voice; None: none was heard there.
+    text : str
+        Without tags, on one line.
+    """
+
+    start_s: float
+    end_s: float
+    voice: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTranscript:
+    """A transcript with the names of who says what.
+
+    Parameters
+    ----------
+    data : bytes
+        The file, in the format in which it came.
+    lines : tuple of TranscriptLine
+        What it says, in the order of the file.
+    unused : tuple of str
+        What of it has no name, and why, in a few words each.
+    """
+
+    data: bytes
+    lines: tuple[TranscriptLine, ...]
+    unused: tuple[str, ...]
+
+
+class Transcript:
+    """A transcript of a recording, by any recogniser, without names.
+
+    Parameters
+    ----------
+    data : bytes
+        The content of the file: SubRip, WebVTT, or JSON of openai-whisper, WhisperX,
+        faster-whisper, whisper.cpp, OpenAI's service or Transformers.
+    name : str
+        What it is called in messages.
+
+    Raises
+    ------
+    TranscriptInvalid
+        It is none of these.
+    """
+
+    def __init__(self, data: bytes, name: str = "the transcript") -> None:
+        self.name = name
+        self._notes: list[str] = []
+        try:
+            text = self._decoded(data)
+            self._marked = text.startswith(_BOM)
+            self._file = _file(text.removeprefix(_BOM))
+        except Unfit as error:
+            raise TranscriptInvalid(f"{name} cannot be read: {error}") from error
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a file; raises TranscriptInvalid."""
+        try:
+            return cls(content(Path(path), TRANSCRIPT), os.fspath(path))
+        except (OSError, Unfit) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise TranscriptInvalid(f"{path} cannot be read: {why}") from error
+
+    def named(self, found: Diarization) -> NamedTranscript:
+        """Return the transcript with the names of the voices that say its words.
+
+        A segment or cue is cut where the voice changes: between words by their times, where it
+        has such; else by their share of the time, at the end of a sentence where one is near, and
+        into no part of less than a second.  Names that it had before are replaced.
+
+        - In JSON segments, and their words, have the field ``speaker``; all others stay.
+        - In WebVTT a cue begins with ``<v NAME>``, in SubRip with ``NAME: ``.
+        """
+        speech = Speech(found.turns)
+        segments = self._file.segments([voice.name for voice in found.voices])
+        parts_of = {
+            number: parts(self._file.spoken(_ended(segment)), speech)
+            for number, segment in enumerate(segments)
+            if segment is not None
+        }
+        lines = [
+            TranscriptLine(part.start_s, part.end_s, part.voice, text)
+            for number, cut in parts_of.items()
+            for part in cut
+            if (segment := segments[number]) and (text := self._shown(segment.text[part.text]))
+        ]
+        text = self._file.named(segments, parts_of)
+        data = ((_BOM if self._marked else "") + text).encode("utf-8", "surrogateescape")
+        unused = [*self._notes, *self._file.strange, *_nameless(segments, parts_of, found)]
+        return NamedTranscript(data, tuple(lines), tuple(unused))
+
+    def _shown(self, text: str) -> str:
+        return re.sub("[\ud800-\udfff]", "\ufffd", self._file.plain(text))
+
+    def _decoded(self, data: bytes) -> str:
+        if not data.strip():
+            raise Unfit("it is empty")
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            self._notes.append("it is UTF-16, and was written in UTF-8")
+            return data.decode("utf-16", "replace")
+        text = data.decode("utf-8", "surrogateescape")  # what is no UTF-8 is written as it was
+        if re.search("[\udc80-\udcff]", text):
+            self._notes.append("it is not UTF-8: its bytes were kept, and names written in UTF-8")
+        return text
+
+
+def _file(text: str) -> RecognizerJson | Subtitles:
+    if text.lstrip()[:1] in {"{", "["}:
+        return RecognizerJson(text)
+    found = Subtitles(text)
+    if not found.is_one:
+        raise Unfit("it has no line of times, such as 00:00:01,000 --> 00:00:02,500")
+    return found
+
+
+def _ended(segment: Segment) -> Segment:
+    """Return a segment that has an end, if it does not say when it ends."""
+    if not math.isnan(segment.end_s):
+        return segment
+    return replace(segment, end_s=segment.start_s + _CHAR_S * len(segment.text))
+
+
+def _nameless(
+    segments: Sequence[Segment | None], parts_of: Mapping[int, Sequence[Part]], found: Diarization
+) -> Iterator[str]:
+    """Yield why some segments have no name."""
+    reasons = {
+        "have no times that can be used": 0,
+        f"begin after the recording ends, at {found.duration_s:.1f} s": 0,
+        "are where no voice was heard": 0,
+    }
+    untimed, late, unheard = reasons
+    for number, cut in parts_of.items():
+        segment = segments[number]
+        if cut[0].voice is not None or segment is None or not segment.text.strip():
+            continue
+        if not _ended(segment).is_timed:
+            reasons[untimed] += 1
+        else:
+            reasons[late if segment.start_s > found.duration_s else unheard] += 1
+    for reason, n in reasons.items():
+        if n:
+            yield f"{n} of {len(parts_of)} segments {reason}, and have no name"
