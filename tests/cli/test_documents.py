@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 from cli_running import environment
@@ -83,6 +84,13 @@ def _write_site(folder: Path) -> None:
     (folder / "site.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def _write_meeting(ami: Any, path: Path) -> None:
+    """Write a recording of alice, a stranger and bob, with pauses."""
+    pause = np.full(19_200, 1e-4, np.float32)
+    turns = [ami.samples(turn) for turn in ("alice-3", "stranger", "bob-3")]
+    soundfile.write(path, np.concatenate([pause, *(x for t in turns for x in (t, pause))]), 16_000)
+
+
 @pytest.fixture(scope="module")
 def prepared(ami: Any, models_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all that the pages name; copy it."""
@@ -90,6 +98,7 @@ def prepared(ami: Any, models_folder: Path, tmp_path_factory: pytest.TempPathFac
     for name, turn in CLIPS.items():
         ami.cut(turn, place / name)
     _write_site(place)
+    _write_meeting(ami, place / "meeting.wav")
     shutil.copy(REPO / "config.yaml", place)
     (place / "models").mkdir()
     for path in models_folder.glob("*"):
