@@ -49,7 +49,8 @@ class Questions:
     def warm_up(self) -> None:
         """Load the models and the database; raises ModelError, StoreError."""
         model = self._session.loaded_model
-        _ = model.embedder, model.verifier
+        model.speaker_model.load()
+        _ = model.verifier
         self._session.gallery(model.space.id, model.space.dim).prepare()
 
     def identify(self, source: AudioSource | EmbeddedClip, search: Search) -> Decision:
@@ -125,6 +126,7 @@ class Questions:
         if speaker is not None:
             with self._session.store.read() as reader:
                 reader.speakers.get(speaker)
+        self.warm_up()
         listener = Listener(self._embedder, self._decider(search, speaker), self._record, options)
         return listener if read is None else LiveStream(read, listener)
 

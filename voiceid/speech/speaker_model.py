@@ -158,6 +158,12 @@ class SpeakerModel:
                 self._notify(f"the model {name} is not installed yet; fetching it")
             self._models.ensure(name, self._progress)
 
+    def load(self) -> None:
+        """Load everything that an answer may need and that is installed; raises ModelError."""
+        _ = self.embedder
+        if self._models.is_installed(SECOND):
+            _ = self.segmenter
+
     def voices(self) -> Voices:
         """Return what says who speaks when; raises ModelError."""
         from voiceid.speech.turns import Voices  # noqa: PLC0415 - loads the engine
