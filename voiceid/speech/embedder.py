@@ -110,7 +110,7 @@ class Embedder:
     def with_speech(
         self, source: AudioSource, tap: Tap | None = None, cut: Cut | None = None
     ) -> Utterance:
-        """Return the utterance of :meth:`utterance` with its speech, up to 8 MB.
+        """Return the utterance of :meth:`utterance` with its speech, up to 20 MB.
 
         - `cut`: the parts to hear, or what chooses them by what the whole is; None: all.
         """
@@ -139,7 +139,7 @@ class Embedder:
         quality = meter.report(
             stream.duration_s, stream.sample_rate_hz, stream.clipping, truncated=stream.truncated
         )
-        embedding = self._embedding(speech.samples, quality)
+        embedding, speech = self._embedded(speech, quality)
         judged_s = 0.0 if embedding is None else judged_frames * FRAME_S
         quality = _with_unheard(quality, judged_s, stream.unheard)
         if embedding is not None:
@@ -234,11 +234,13 @@ class Embedder:
         """
         return in_order(or_error(self.utterance), sources, self._workers)
 
-    def _embedding(self, speech: Float32Array, quality: QualityReport) -> Embedding | None:
+    def _embedded(self, speech: Speech, quality: QualityReport) -> tuple[Embedding | None, Speech]:
+        """Return the embedding, and the speech with what the encoder made of it."""
         too_short = quality.net_speech_s < self._limits.min_net_speech_s
-        if too_short or len(speech) < self._encoder.min_samples:
-            return None
-        return self._encoder.embed(speech)
+        if too_short or len(speech.samples) < self._encoder.min_samples:
+            return None, speech
+        embedding, encoded = self._encoder.encode(speech.samples)
+        return embedding, replace(speech, encoded=encoded)
 
 
 def _heard(stream: AudioStream, hear: Callable[[AudioStream], T]) -> T:
