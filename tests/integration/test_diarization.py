@@ -139,7 +139,7 @@ def test_a_voice_that_is_unknown_is_enrolled_and_then_known(vid: VoiceID, ami, t
     names = [voice.name for voice in vid.diarize(talk).voices]
     assert names == ["alice", "unknown-1", "unknown-2"]
     report = vid.enroll("bob", talk, part="unknown-1")
-    assert 3.5 < report.clips[0].quality.duration_s < 4.8
+    assert 3.5 < report.clips[0].quality.duration_s < 5.1  # of 4.75
     assert [voice.name for voice in vid.diarize(talk).voices] == ["alice", "bob", "unknown-1"]
     alone = vid.models.hear((ami.samples("bob-3"), RATE)).embedding
     assert float(vid.samples.list("bob")[0].vector @ alone.vector) > 0.9

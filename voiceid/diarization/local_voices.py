@@ -1,23 +1,24 @@
 """The voices of each window of a recording: where each speaks, and what it sounds like there.
 
 The segmentation model numbers up to three voices in each window as it likes, so what a voice of
-one window has to do with one of the next is for its embeddings to say.  A voice is embedded in
-pieces, from frames in which it speaks alone: the model takes some pairs who speak in turn for one.
+one window has to do with one of the next is for its embeddings to say.  What a voice says alone is
+heard once, and embedded in pieces: the model takes some pairs who speak in turn for one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.domain import Float32Array
+from voiceid.domain import Embedding, Float32Array
 from voiceid.models.runtime import in_order
 from voiceid.speech.encoder import Encoder
 from voiceid.speech.segmenter import (
+    BATCH,
     LEAST_SAMPLES,
     SPEAKERS,
     STEP_SAMPLES,
@@ -27,19 +28,18 @@ from voiceid.speech.segmenter import (
 
 FRAME_S: Final = STEP_SAMPLES / 16_000
 """From frame to frame: 17 ms."""
-STEP_FRAMES = 296
-"""5 s from window to window: each moment is in two.  On the AMI cuts trn*: 26.0 % of DER; 7.5 s
-28.3, 10 s 27.7.  See benchmarks/results/diarization.md."""
-_BATCH = 4
-"""Windows that the model takes at once."""
+STEP_FRAMES = 444
+"""7.5 s from window to window: an edge of 2.5 s is in two.  On the AMI cuts trn* a DER of 26.2 %,
+and with a window every 5 s 26.5 to 27.5.  See benchmarks/results/diarization.md."""
 EDGE_SAMPLES = (LEAST_SAMPLES - STEP_SAMPLES) // 2
 """A frame of 991 samples says who speaks in the 270 in its middle."""
 _SPEAKS = 0.5
 """Probability from which a voice speaks."""
 _QUIET = 0.3
 """Probability up to which another does not."""
-_PIECES, _PIECE_S = 2, 2.0
+_PIECES, _PIECE_S = 4, 1.3
 """Of a voice of a window so many pieces are embedded at most, each of so many seconds at most."""
+_LONGEST = round(_PIECE_S / FRAME_S)
 _LEAST_PIECE_S = 0.4
 
 
@@ -123,7 +123,7 @@ def batches(
     batch: list[tuple[int, Float32Array]] = []
     for window in windows:
         batch.append(window)
-        if len(batch) == _BATCH:
+        if len(batch) == BATCH:
             yield batch
             batch = []
     if batch:
@@ -135,30 +135,52 @@ def _pieces(samples: Float32Array, activity: Float32Array, encoder: Encoder) -> 
     speaks = activity >= _SPEAKS
     for who in range(activity.shape[1]):
         own = np.flatnonzero(speaks[:, who])
-        if len(own) == 0:
-            continue
         others = np.delete(activity, who, axis=1).max(axis=1)
         alone = own[others[own] < _QUIET]
         is_alone = len(alone) * FRAME_S >= _LEAST_PIECE_S
-        for frames in _split(alone, len(activity)) if is_alone else [own]:
-            piece = spoken(samples, frames)
-            if len(piece) >= encoder.min_samples:
-                alone_s = len(frames) * FRAME_S if is_alone else 0.0
-                yield Piece(who, float(frames.mean()), alone_s, encoder.embed(piece).vector)
+        least = -(-encoder.min_samples // STEP_SAMPLES)
+        if is_alone:
+            parts = split(alone, len(activity), least)
+        else:
+            parts = [_nearest(own, len(activity), max(_LONGEST, least))]
+        parts = [part for part in parts if len(part) >= least]
+        for part, embedding in zip(parts, _embedded(samples, parts, encoder), strict=True):
+            alone_s = len(part) * FRAME_S if is_alone else 0.0
+            yield Piece(who, float(part.mean()), alone_s, embedding.vector)
 
 
-def _split(frames: npt.NDArray[np.int64], n_frames: int) -> list[npt.NDArray[np.int64]]:
+def _embedded(
+    samples: Float32Array, parts: Sequence[npt.NDArray[np.int64]], encoder: Encoder
+) -> list[Embedding]:
+    """Return the embeddings of parts of one voice, which are heard as one."""
+    if not parts:
+        return []
+    joined = np.concatenate([spoken(samples, part) for part in parts])
+    frames = encoder.encode(joined)[1] if encoder.makes_frames else None
+    ends = np.cumsum([len(part) for part in parts]) * STEP_SAMPLES
+    starts = [0, *ends[:-1].tolist()]
+    return encoder.embed_parts(joined, frames, [[span] for span in zip(starts, ends, strict=True)])
+
+
+def split(frames: npt.NDArray[np.int64], n_frames: int, least: int) -> list[npt.NDArray[np.int64]]:
     """Return pieces of frames (n,) that rise: those of the middle of a window of so many frames.
 
-    Of few, those nearest to it; of many, the middles of equal parts.
+    Of few, those nearest to it; of many, the middles of equal parts.  A piece has fewer frames than
+    ``least`` only where it is the only one.
     """
-    longest = round(_PIECE_S / FRAME_S)
-    from_middle = np.abs(frames - n_frames / 2)
-    n_taken = max(int((from_middle <= STEP_FRAMES / 2).sum()), longest)
-    taken = np.sort(frames[np.argsort(from_middle, kind="stable")[:n_taken]])
-    parts = np.array_split(taken, min(max(1, round(len(taken) / longest)), _PIECES))
+    n_middle = int((np.abs(frames - n_frames / 2) <= STEP_FRAMES / 2).sum())
+    taken = _nearest(frames, n_frames, max(n_middle, _LONGEST, least))
+    wanted = min(round(len(taken) / _LONGEST), len(taken) // least, _PIECES)
+    parts = np.array_split(taken, max(1, wanted))
+    longest = max(_LONGEST, least)
     starts = [max(0, len(part) - longest) // 2 for part in parts]
     return [part[at : at + longest] for part, at in zip(parts, starts, strict=True)]
+
+
+def _nearest(frames: npt.NDArray[np.int64], n_frames: int, count: int) -> npt.NDArray[np.int64]:
+    """Return so many of frames (n,), in order, that are nearest to the middle of a window."""
+    order = np.argsort(np.abs(frames - n_frames / 2), kind="stable")
+    return np.sort(frames[order[:count]])
 
 
 def spoken(samples: Float32Array, frames: npt.NDArray[np.int64]) -> Float32Array:

@@ -182,11 +182,14 @@ class Speech:
         The number of each frame in what was heard of the recording.
     spans : tuple of (float, float)
         What that is, in seconds; empty: all of it.
+    encoded : (channels, m) float32, or None
+        What the encoder made of the samples before it summed up; None: that is not there.
     """
 
     samples: Float32Array
     frames: npt.NDArray[np.int64]
     spans: tuple[tuple[float, float], ...] = ()
+    encoded: Float32Array | None = None
 
     def at_s(self, sample: int) -> float:
         """Return where in the recording a sample is, in seconds."""

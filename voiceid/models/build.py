@@ -6,8 +6,14 @@ from voiceid.errors import ModelUnknown
 from voiceid.models.cards import ModelCard, Quantized
 from voiceid.models.checkpoint import read_checkpoint
 
-BUILDER = 4
-"""Raised when the graphs that are written change; models of an older one are built again."""
+_BUILDERS = {"campplus": 5, "int8": 5}
+"""By the network, else 4.  Raised when the graphs that are written change; models of an older one
+are built again."""
+
+
+def builder(card: ModelCard) -> int:
+    """Return the version of what writes the graph of a card."""
+    return _BUILDERS.get(card.network, 4)
 
 
 def build_graph(card: ModelCard, checkpoint: bytes) -> bytes:

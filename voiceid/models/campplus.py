@@ -27,6 +27,8 @@ _GROWTH, _BOTTLENECK = 32, 128
 """Channels that a dense layer adds, and between its two convolutions."""
 _BLOCKS = ((12, 1), (24, 2), (16, 2))
 """Layers and dilation of each dense block."""
+_CHANNELS = 512
+"""Of the frames that the statistics are of."""
 _SEGMENT = 100
 """Frames of a context segment."""
 _BN_EPSILON = 1e-5
@@ -34,13 +36,24 @@ _BN_EPSILON = 1e-5
 
 
 def build(weights: Weights) -> bytes:
-    """Return the ONNX file: ``waveform`` (N, samples) to ``embedding`` (N, 192), unit length."""
+    """Return the ONNX file: ``waveform`` (N, samples) to ``embedding`` (N, 192), unit length.
+
+    Beside it ``frames`` (N, 512, T), whose mean and deviation over time the last layer takes, and
+    that layer itself, ``projection`` (192, 1025): see `voiceid.speech.pooling`.
+    """
     require_shapes(weights, _shapes(), name="the checkpoint of campplus")
     graph = Graph("campplus")
-    features = FrontEnd("kaldi-fbank-80").add(graph, "waveform")
-    embedding = _Network(graph, weights).embedding(features)
+    network = _Network(graph, weights)
+    frames = network.frames(FrontEnd("kaldi-fbank-80").add(graph, "waveform"))
+    embedding = graph.unit_length(network.embedding(frames))
+    projection = graph.const(np.column_stack(network.projection()))
     return graph.serialize(
-        {"waveform": ["N", "samples"]}, {"embedding": (graph.unit_length(embedding), ["N", DIM])}
+        {"waveform": ["N", "samples"]},
+        {
+            "embedding": (embedding, ["N", DIM]),
+            "frames": (frames, ["N", _CHANNELS, "T"]),
+            "projection": (projection, [DIM, 2 * _CHANNELS + 1]),
+        },
     )
 
 
@@ -51,7 +64,8 @@ def build_features_in(weights: Weights, metadata: dict[str, str]) -> bytes:
     """
     graph = Graph("campplus")
     features = graph.op("Transpose", "x", perm=[0, 2, 1])
-    embedding = _Network(graph, weights).embedding(features)
+    network = _Network(graph, weights)
+    embedding = network.embedding(network.frames(features))
     return graph.serialize(
         {"x": ["N", "T", _MELS]}, {"embedding": (embedding, ["N", DIM])}, metadata
     )
@@ -64,8 +78,12 @@ class _Network:
         self.graph = graph
         self.weights = weights
 
-    def embedding(self, features: str) -> str:
-        """(N, 80, frames) -> (N, 192)."""
+    def embedding(self, frames: str) -> str:
+        """(N, 512, T) -> (N, 192)."""
+        return self.project(self.statistics(frames))
+
+    def frames(self, features: str) -> str:
+        """(N, 80, frames) -> (N, 512, T), half as many."""
         g = self.graph
         x = self.head(g.op("Unsqueeze", features, g.ints(1)))
         x = self.conv(x, "xvector.tdnn.linear", "xvector.tdnn.nonlinear.batchnorm", 2, 2)
@@ -76,7 +94,7 @@ class _Network:
             transit = f"xvector.transit{number}"
             then = "xvector.out_nonlinear.batchnorm" if number == len(_BLOCKS) else None
             x = self.bn_relu_conv(x, f"{transit}.nonlinear.batchnorm", f"{transit}.linear", then)
-        return self.project(self.statistics(x))
+        return str(x)
 
     def head(self, x: str) -> str:
         """(N, 1, 80, frames) -> (N, 320, frames): residual blocks that shrink frequency by 8."""
@@ -175,12 +193,15 @@ class _Network:
         return str(g.op("Squeeze", both, g.ints(2)))
 
     def project(self, x: str) -> str:
-        """(N, 1024) -> (N, 192), with the last batch normalisation folded in."""
+        """(N, 1024) -> (N, 192)."""
+        g, (weight, shift) = self.graph, self.projection()
+        return str(g.op("Gemm", x, g.const(weight), g.const(shift), transB=1))
+
+    def projection(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the last layer, weight (192, 1024) and shift (192,), with its normalisation."""
         name = "xvector.dense"
         scale, shift = self.affine(f"{name}.nonlinear.batchnorm")
-        weight = self.weights[f"{name}.linear.weight"][:, :, 0] * scale[:, None]
-        g = self.graph
-        return str(g.op("Gemm", x, g.const(weight), g.const(shift), transB=1))
+        return self.weights[f"{name}.linear.weight"][:, :, 0] * scale[:, None], shift
 
     def affine(self, norm: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return (scale, shift), each (channels,), that the batch normalisation amounts to."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from voiceid.foreign_files import RECEIPT, content
-from voiceid.models.build import BUILDER
+from voiceid.models.build import builder
 from voiceid.models.cards import ModelCard, Quantized, Source
 
 
@@ -43,7 +43,7 @@ def identity(card: ModelCard) -> dict[str, object]:
         "checkpoint_sha256": card.checkpoint_sha256,
         "frontend": card.frontend,
         "windowing": card.windowing.describe(),
-        "builder": BUILDER,
+        "builder": builder(card),
     }
 
 

@@ -188,10 +188,19 @@ class Session:
             )
         return cls(session, name, outputs)
 
-    def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[FloatArray]:
-        """Run the graph once; arrays in by name, arrays out in the order of ``outputs``."""
+    def gives(self, output: str) -> bool:
+        """Whether the graph has an output of that name."""
+        return any(output == there.name for there in self._session.get_outputs())
+
+    def run(
+        self, feeds: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str] | None = None
+    ) -> list[FloatArray]:
+        """Run the graph once; arrays in by name, arrays out in the order of ``outputs``.
+
+        - `outputs`: None: those for which it was opened.
+        """
         try:
-            return list(self._session.run(self._outputs, dict(feeds)))
+            return list(self._session.run(outputs or self._outputs, dict(feeds)))
         except Exception as error:
             raise ModelRuntimeError(
                 f"{self._name} failed on an input: {_first_line(error)}",

@@ -115,7 +115,7 @@ class Embedder:
     def with_speech(
         self, source: AudioSource, tap: Tap | None = None, cut: Cut | None = None
     ) -> Utterance:
-        """Return the utterance of :meth:`utterance` with its speech, up to 8 MB.
+        """Return the utterance of :meth:`utterance` with its speech, up to 20 MB.
 
         - `cut`: the parts to hear, or what chooses them by what the whole is; None: all.
         """
@@ -145,7 +145,7 @@ class Embedder:
             stream.duration_s, stream.sample_rate_hz, stream.clipping, truncated=stream.truncated
         )
         clip = Utterance(stream.name, stream.pcm_sha256, quality, None, speech)
-        found = self._embedded(clip, judged_frames, stream.unheard)
+        found = self._whole_of(clip, judged_frames, stream.unheard)
         laps.lap("embed")
         return found
 
@@ -169,14 +169,15 @@ class Embedder:
         longest = round(options.max_speech_s * 16_000)
         speech = Speech(frames[kept].reshape(-1)[:longest], kept)
         clip = Utterance(name, "", quality, None, speech)
-        return self._embedded(clip, options.judged_frames(is_speech), {})
+        return self._whole_of(clip, options.judged_frames(is_speech), {})
 
-    def _embedded(
+    def _whole_of(
         self, clip: Utterance, judged_frames: int, unheard: Mapping[str, str]
     ) -> Utterance:
         """Return an utterance with the embedding of its speech; without both if it is too short."""
-        quality, speech = clip.quality, clip.speech
-        embedding = None if speech is None else self._embedding(speech.samples, quality)
+        quality, embedding, speech = clip.quality, None, clip.speech
+        if speech is not None:
+            embedding, speech = self._embedded(speech, quality)
         judged_s = 0.0 if embedding is None else judged_frames * FRAME_S
         quality = _with_unheard(quality, judged_s, unheard)
         if embedding is not None:
@@ -270,11 +271,13 @@ class Embedder:
         """
         return in_order(or_error(self.utterance), sources, self._workers)
 
-    def _embedding(self, speech: Float32Array, quality: QualityReport) -> Embedding | None:
+    def _embedded(self, speech: Speech, quality: QualityReport) -> tuple[Embedding | None, Speech]:
+        """Return the embedding, and the speech with what the encoder made of it."""
         too_short = quality.net_speech_s < self._limits.min_net_speech_s
-        if too_short or len(speech) < self._encoder.min_samples:
-            return None
-        return self._encoder.embed(speech)
+        if too_short or len(speech.samples) < self._encoder.min_samples:
+            return None, speech
+        embedding, encoded = self._encoder.encode(speech.samples)
+        return embedding, replace(speech, encoded=encoded)
 
 
 def _heard(stream: AudioStream, hear: Callable[[AudioStream], T]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from voiceid.errors import AudioInvalid, ModelRuntimeError, NotEnoughSpeech, Thr
 from voiceid.models.frontends import FrontEnd, front_ends
 from voiceid.models.providers import EngineOptions
 from voiceid.models.runtime import Session
+from voiceid.speech.pooling import Part, Pooling, chosen
 
 _MAX_PEAK = 1e6
 """No recording is 120 dB over full scale; far beyond it the powers of a spectrum overflow."""
@@ -32,7 +34,9 @@ _UNIT_TOLERANCE = 1e-3
 class Encoder:
     """Embeds speech.  Safe to share among threads.
 
-    - `session`: a graph with ``waveform`` (N, samples) in and ``embedding`` (N, dim) out.
+    - `session`: a graph with ``waveform`` (N, samples) in and ``embedding`` (N, dim) out; with
+      ``frames`` (N, channels, m) and ``projection`` (dim, 2 channels + 1) as well, parts of what it
+      heard are embedded at little cost.
     - `space`: of its embeddings.
     - `rule`: has the operating points of the model's card.
     - `compensation`: of the model; None: embeddings are as the network makes them.
@@ -73,6 +77,11 @@ class Encoder:
         """An encoder whose embeddings are as the network makes them."""
         return Encoder(self._session, self.space.raw, self._rule)
 
+    @property
+    def makes_frames(self) -> bool:
+        """Whether parts of what it heard are embedded from its frames, and not heard again."""
+        return self._session.gives("frames") and self._session.gives("projection")
+
     def embed(self, samples: Float32Array) -> Embedding:
         """Return the embedding of (n,) samples at 16 kHz, -1 to 1.
 
@@ -82,6 +91,40 @@ class Encoder:
         not finite, or absurdly large; `ModelRuntimeError`: the engine failed, or the vector is not
         one of unit length.
         """
+        return self.encode(samples)[0]
+
+    def encode(self, samples: Float32Array) -> tuple[Embedding, Float32Array | None]:
+        """Return the embedding of :meth:`embed`, and the frames (channels, m) that it is of.
+
+        None where the encoder makes none, or the speech was cut.
+        """
+        self._require_speech(samples)
+        parts = np.array_split(samples, -(-len(samples) // self._max_samples))
+        heard = [self._heard(part) for part in parts]
+        if len(heard) == 1:
+            [(vector, frames)] = heard
+        else:
+            vector, frames = unit(np.mean([vector for vector, _ in heard], axis=0)), None
+        return self._embedding(vector), frames
+
+    def embed_parts(
+        self, samples: Float32Array, frames: Float32Array | None, parts: Sequence[Part]
+    ) -> list[Embedding]:
+        """Return the embeddings of parts of (n,) samples, each of ``min_samples`` at least.
+
+        - `frames`: what :meth:`encode` made of the samples; None: the parts are heard.
+
+        Raises as :meth:`embed`.
+        """
+        if frames is None or not parts:
+            joined = (np.concatenate([samples[start:end] for start, end in part]) for part in parts)
+            return [self.embed(part) for part in joined]
+        which = np.stack([chosen(part, len(samples), frames.shape[1]) for part in parts])
+        if which.sum(axis=1).min() < 2:  # noqa: PLR2004 - one has no deviation
+            raise NotEnoughSpeech("a part of the speech is too short for an embedding")
+        return [self._embedding(vector) for vector in self._pooling.vectors(frames, which)]
+
+    def _require_speech(self, samples: Float32Array) -> None:
         if len(samples) < self.min_samples:
             raise NotEnoughSpeech(
                 f"{len(samples)} samples of speech are too few for an embedding",
@@ -90,25 +133,32 @@ class Encoder:
         if not float(np.max(np.abs(samples))) <= _MAX_PEAK:  # NaN is not
             # A saturating network would turn even this into a vector of unit length.
             raise AudioInvalid("the samples are not finite, or absurdly large")
-        parts = np.array_split(samples, -(-len(samples) // self._max_samples))
-        vectors = [self._vector(part) for part in parts]
-        vector = vectors[0] if len(parts) == 1 else unit(np.mean(vectors, axis=0))
+
+    def _embedding(self, vector: Float32Array) -> Embedding:
+        """Return the embedding, read-only, of a vector as the network makes it."""
         embedding = Embedding(vector, self.space)
         if self._compensation is not None:
             embedding = self._compensation.embedding(vector, self.space)
         embedding.vector.flags.writeable = False
         return embedding
 
-    def _vector(self, samples: Float32Array) -> Float32Array:
-        [vectors] = self._session.run({"waveform": samples[None].astype(np.float32, copy=False)})
+    def _heard(self, samples: Float32Array) -> tuple[Float32Array, Float32Array | None]:
+        """Return the vector of samples, and its frames."""
+        feeds = {"waveform": samples[None].astype(np.float32, copy=False)}
+        wanted = ["embedding", "frames"] if self.makes_frames else ["embedding"]
+        vectors, *frames = self._session.run(feeds, wanted)
         length = float(np.linalg.norm(vectors))
         if vectors.shape != (1, self.space.dim) or not abs(length - 1.0) < _UNIT_TOLERANCE:
             raise ModelRuntimeError(
                 f"{self.space.model} gave a vector of shape {vectors.shape} and length {length}",
                 hint=f"Run `voiceid models verify {self.space.model}`.",
             )
-        vector: Float32Array = vectors[0]
-        return vector
+        return vectors[0], frames[0][0] if frames else None
+
+    @cached_property
+    def _pooling(self) -> Pooling:
+        silence = np.zeros((1, self.min_samples), np.float32)
+        return Pooling(self._session.run({"waveform": silence}, ["projection"])[0])
 
     def parts_agree(
         self, one: Sequence[Embedding], other: Sequence[Embedding], net_speech_s: float, fmr: float

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import soxr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from voiceid.errors import AudioInvalid, HashMismatch, ModelRuntimeError, NotEnoughSpeech
 from voiceid.models.cards import load_cards, shipped_cards_folder
@@ -16,6 +18,7 @@ from voiceid.models.graph import Graph
 from voiceid.models.install import ModelStore
 from voiceid.models.runtime import Session
 from voiceid.speech.encoder import Encoder
+from voiceid.speech.pooling import chosen
 
 pytestmark = pytest.mark.usefixtures("from_scratch")
 CARDS = load_cards(shipped_cards_folder())
@@ -146,3 +149,65 @@ def test_an_answer_that_is_no_embedding_is_an_error(answer: list[list[float]]) -
 def test_a_changed_model_file_is_not_opened(models_folder: Path) -> None:
     with pytest.raises(HashMismatch):
         Encoder.open(models_folder / "ge2e.onnx", "0" * 64, CARDS["ge2e"].space("none"))
+
+
+@pytest.fixture(scope="module")
+def encoded(encoders: dict[str, Encoder], ami: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Speech, and the frames that the encoder makes of it."""
+    samples = ami.samples("bob-3")
+    _, frames = encoders["campplus"].encode(samples)
+    assert frames is not None
+    return samples, frames
+
+
+@given(n=st.integers(1600, 16_000))
+@settings(max_examples=5)
+def test_the_embedding_of_all_frames_is_that_of_the_encoder(
+    n: int, encoders: dict[str, Encoder], ami: Any
+) -> None:
+    samples = ami.samples("alice-1")[:n]
+    for encoder in (encoders["campplus"], encoders["campplus"].raw):
+        whole, frames = encoder.encode(samples)
+        [pooled] = encoder.embed_parts(samples, frames, [[(0, n)]])
+        np.testing.assert_allclose(pooled.vector, whole.vector, atol=1e-5)
+        np.testing.assert_array_equal(whole.vector, encoder.embed(samples).vector)
+        assert pooled.space == whole.space
+        assert pooled.telephone == pytest.approx(whole.telephone, abs=1e-4)
+
+
+@given(spans=st.lists(st.tuples(st.floats(0, 0.9), st.floats(0.05, 1)), min_size=1, max_size=4))
+def test_a_part_is_the_mean_and_deviation_of_its_frames_however_it_is_given(
+    spans: list[tuple[float, float]], encoders: dict[str, Encoder], encoded: Any
+) -> None:
+    samples, frames = encoded
+    n, encoder = len(samples), encoders["campplus"]
+    part = [(int(at * n), int(min(1.0, at + length) * n)) for at, length in spans]
+    which = chosen(part, n, frames.shape[1])
+    [one, other] = encoder.embed_parts(samples, frames, [part, part[::-1]])
+    np.testing.assert_array_equal(one.vector, other.vector)
+    pooling = encoder._pooling
+    values = frames[:, which].astype("f8")
+    statistics = np.concatenate([values.mean(axis=1), values.std(axis=1, ddof=1), [1.0]])
+    vector = pooling.projection @ statistics
+    vector /= np.linalg.norm(vector)
+    np.testing.assert_allclose(pooling.vectors(frames, which[None])[0], vector, atol=1e-5)
+
+
+def test_parts_are_heard_by_themselves_where_there_are_no_frames(
+    encoders: dict[str, Encoder], ami: Any
+) -> None:
+    samples = ami.samples("alice-1")[:48_000]
+    part = [(0, 16_000), (30_000, 48_000)]
+    joined = np.concatenate([samples[a:b] for a, b in part])
+    for name in ("campplus", "ge2e"):
+        [found] = encoders[name].embed_parts(samples, None, [part])
+        np.testing.assert_array_equal(found.vector, encoders[name].embed(joined).vector)
+    assert encoders["ge2e"].encode(samples)[1] is None
+    assert not encoders["ge2e"].makes_frames
+
+
+def test_a_part_without_frames_has_no_embedding(encoders: dict[str, Encoder], encoded: Any) -> None:
+    samples, frames = encoded
+    for part in ([], [(100, 420)]):
+        with pytest.raises(NotEnoughSpeech):
+            encoders["campplus"].embed_parts(samples, frames, [part])

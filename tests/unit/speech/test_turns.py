@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -21,9 +23,10 @@ from voiceid.models.runtime import Session
 from voiceid.models.status import InstalledModel
 from voiceid.speech.encoder import Encoder
 from voiceid.speech.segmenter import LEAST_SAMPLES, Segmenter
-from voiceid.speech.turns import Voices, in_order_of_speech, runs, two_groups, windows
+from voiceid.speech.turns import Voices, in_order_of_speech, runs, two_groups
 
 RATE = 16_000
+Hear: TypeAlias = Callable[..., Speech]
 labels = st.lists(st.integers(0, 2), min_size=1, max_size=60).map(np.array)
 
 
@@ -57,32 +60,39 @@ def voices(encoder: Encoder, segmenter: Segmenter) -> Voices:
     return Voices(encoder, lambda: segmenter)
 
 
-def speech(*samples: np.ndarray) -> Speech:
+def speech(*samples: np.ndarray, encoder: Encoder | None = None) -> Speech:
     joined = np.concatenate(samples)
-    return Speech(joined, np.arange(-(-len(joined) // 512)))
+    encoded = None if encoder is None else encoder.encode(joined)[1]
+    return Speech(joined, np.arange(-(-len(joined) // 512)), encoded=encoded)
+
+
+@pytest.fixture(scope="module", params=["from the frames of the clip", "each heard by itself"])
+def hear(request: pytest.FixtureRequest, encoder: Encoder) -> Hear:
+    """Speech of samples, with what the encoder made of it and without."""
+    return functools.partial(speech, encoder=encoder if "frames" in request.param else None)
 
 
 @pytest.mark.parametrize("turn", ["alice-2", "alice-4", "bob-3", "carol-2", "stranger"])
-def test_a_turn_of_one_person_is_one_voice(turn: str, voices: Voices, ami: Any) -> None:
-    assert voices.several(speech(ami.samples(turn))) is None
+def test_a_turn_of_one_person_is_one_voice(turn: str, voices: Voices, hear: Hear, ami: Any) -> None:
+    assert voices.several(hear(ami.samples(turn))) is None
 
 
 @pytest.mark.parametrize("seconds", [1.0, 1.5, 2.0, 3.0, 4.0])
 def test_a_short_clip_of_one_person_is_not_called_several(
-    seconds: float, voices: Voices, ami: Any
+    seconds: float, voices: Voices, hear: Hear, ami: Any
 ) -> None:
     for turn in ("alice-2", "bob-1", "bob-3"):
-        assert voices.several(speech(ami.samples(turn)[: round(seconds * RATE)])) is None
+        assert voices.several(hear(ami.samples(turn)[: round(seconds * RATE)])) is None
 
 
 @pytest.mark.parametrize(
     ("one", "other"), [("alice-4", "bob-3"), ("bob-1", "stranger"), ("carol-1", "alice-3")]
 )
 def test_two_in_turn_are_parted_where_they_change(
-    one: str, other: str, voices: Voices, encoder: Encoder, ami: Any
+    one: str, other: str, voices: Voices, encoder: Encoder, hear: Hear, ami: Any
 ) -> None:
     first, second = ami.samples(one), ami.samples(other)
-    several = voices.several(speech(first, second))
+    several = voices.several(hear(first, second))
     assert several is not None
     before, after = several.parts
     assert (before.voice, after.voice) == (1, 2)
@@ -90,18 +100,18 @@ def test_two_in_turn_are_parted_where_they_change(
     assert after.end_s == pytest.approx((len(first) + len(second)) / RATE, abs=0.1)
     for part, own in ((before, first), (after, second)):
         embedding, seconds = several.embeddings[part.voice]
-        assert float(embedding.vector @ encoder.embed(own).vector) > 0.8
+        assert float(embedding.vector @ encoder.embed(own).vector) > 0.75
         # Half a second beside the change is left out.
         assert seconds == pytest.approx(part.end_s - part.start_s - 0.5, abs=0.02)
 
 
 def test_two_at_once_are_found_and_the_rest_of_the_clip_is_one_voice(
-    voices: Voices, ami: Any
+    voices: Voices, hear: Hear, ami: Any
 ) -> None:
     first, second = ami.samples("bob-1"), ami.samples("carol-1")
     n = min(len(first), len(second))
     gain = np.sqrt(np.mean(first[:n] ** 2) / np.mean(second[:n] ** 2))
-    several = voices.several(speech(first[:n] + gain * second[:n], first[n:]))
+    several = voices.several(hear(first[:n] + gain * second[:n], first[n:]))
     assert several is not None
     overlapped = [part for part in several.parts if part.voice is None]
     assert sum(part.end_s - part.start_s for part in overlapped) > 0.5
@@ -133,29 +143,26 @@ def test_what_is_no_probability_is_an_error_and_no_answer(encoder: Encoder, ami:
         Voices(encoder, lambda: Segmenter(Broken())).several(speech(ami.samples("bob-1")))
 
 
-def test_the_segmenter_gives_a_window_for_each_ten_seconds_and_nothing_for_too_little(
-    segmenter: Segmenter,
+@pytest.mark.parametrize(
+    ("n", "starts"),
+    [
+        (LEAST_SAMPLES - 1, []),
+        (LEAST_SAMPLES, [0]),
+        (160_000, [0]),
+        (250_000, [0, 461]),
+        (650_000, [0, 481, 962, 1443, 1923]),
+    ],
+)
+def test_windows_of_the_segmenter_are_few_and_of_one_length_and_cover_the_clip(
+    n: int, starts: list[int], segmenter: Segmenter
 ) -> None:
     rng = np.random.default_rng(1)
-    for n, starts in ((LEAST_SAMPLES - 1, []), (LEAST_SAMPLES, [0]), (250_000, [0, 333])):
-        found = list(segmenter.windows(rng.standard_normal(n).astype(np.float32) / 100))
-        assert [first for first, _ in found] == starts
-        if found:
-            first, last = found[-1]
-            assert segmenter.frames(n) - (first + len(last)) in {0, 1}
-
-
-@given(st.integers(0, 130 * RATE))
-def test_windows_lie_in_the_clip_spread_evenly_from_its_start_to_its_end(n: int) -> None:
-    starts, size = windows(n)
-    if n < 2.8 * RATE:
-        assert starts == []
-        return
-    assert starts[0] == 0
-    assert starts[-1] + size == n
-    assert 1.4 * RATE <= size <= 2.25 * RATE
-    assert len(starts) <= 12
-    assert min(np.diff(starts)) >= size - 1  # none overlaps another
+    samples = rng.standard_normal(n).astype(np.float32) / 100
+    found = list(segmenter.windows(samples))
+    assert [first for first, _ in found] == starts
+    assert len({len(window) for _, window in found}) <= 1
+    covered = {first + at for first, window in found for at in range(len(window))}
+    assert covered == set(range(segmenter.frames(n)))
 
 
 @given(st.integers(2, 12), st.integers(0, 1000))

@@ -1,0 +1,62 @@
+"""Embeddings of parts of what an encoder heard once: statistics of its frames, and its last layer.
+
+An encoder of statistics pooling (D. Snyder et al., "X-vectors: Robust DNN Embeddings for Speaker
+Recognition", ICASSP 2018) makes frames of speech, takes their mean and deviation over time, and
+multiplies these with a matrix.  All but the frames costs next to nothing, so it is done here for
+any choice of frames.  They were made with all that is around them, up to two seconds away: vectors
+of two parts of a clip are nearer to each other than those of two clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.decision.embeddings import unit
+from voiceid.domain import Float32Array
+
+Part: TypeAlias = Sequence[tuple[int, int]]
+"""Where the samples of a part start and end."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pooling:
+    """The end of a network.
+
+    - `projection` (dim, 2 channels + 1): what mean, deviation and 1 are multiplied with.
+    """
+
+    projection: Float32Array
+
+    def vectors(self, frames: Float32Array, which: npt.NDArray[np.bool_]) -> Float32Array:
+        """Return the vectors (n, dim), of unit length, of choices of frames.
+
+        - `frames` (channels, m).
+        - `which` (n, m): two frames at least of each.  The deviation is the unbiased one.
+        """
+        chosen, values = which.astype(np.float64), frames.T.astype(np.float64)
+        count = chosen.sum(axis=1, keepdims=True)
+        centre = values.mean(axis=0)
+        values -= centre
+        mean = chosen @ values / count
+        squares = np.maximum(chosen @ np.square(values) - count * np.square(mean), 0.0)
+        statistics = np.hstack([mean + centre, np.sqrt(squares / (count - 1.0))])
+        vectors = statistics @ self.projection[:, :-1].T + self.projection[:, -1]
+        return unit(vectors.astype(np.float32))
+
+
+def chosen(part: Part, n_samples: int, n_frames: int) -> npt.NDArray[np.bool_]:
+    """Return the frames (n_frames,) whose middles are in a part of so many samples.
+
+    Frames divide the samples equally: of CAM++ they are 320 samples apart, the first in the middle
+    of 400; what that is off by is less than one.
+    """
+    middles = (np.arange(n_frames) + 0.5) * (n_samples / n_frames)
+    inside = np.zeros(n_frames, np.bool_)
+    for start, end in part:
+        inside |= (middles >= start) & (middles < end)
+    return inside
