@@ -8,8 +8,10 @@ thirds and cuts of their one utterance).  Thresholds and LLRs are of the 125 oth
 impostors only, and of the ten speakers of test-other.  Enrolled are runs of one and of three
 utterances (of train-clean-100 thirds), through one condition, and compared with cuts of 1.3 to
 3.5 s, thirds and whole utterances through another: see `voiceid.evaluation.pieces`.
+Opus of 20 kbit/s, clipping and low gain judge, and nothing is learned from them.
 `--conditions` takes some conditions alone, for models that are slow.
 
+What wideband embeddings lose: see `voiceid.evaluation.directions.fit_compensation`.
 How a threshold is chosen: see `voiceid.evaluation.model_fit.fit`.  LLRs are shown as
 fits that had seen neither speaker make them.  `--without` leaves conditions out of all that is
 learned and chosen, and measures what came of it on them alone.
@@ -33,11 +35,11 @@ from voiceid import metrics
 from voiceid.decision.compensation import Compensation
 from voiceid.decision.operating_points import thresholds_at
 from voiceid.evaluation import model_fit
-from voiceid.evaluation.degradations import BAD_LINES, Clip, is_telephone
-from voiceid.evaluation.learning import learn
+from voiceid.evaluation.degradations import BAD_LINES, CONDITIONS, Clip, is_telephone
+from voiceid.evaluation.directions import fit_compensation
 from voiceid.evaluation.llrs import worth
 from voiceid.evaluation.model_fit import Comparisons, Fitted, HeldOutLlrs
-from voiceid.evaluation.pieces import USUAL, Parts, Piece, pairs_of, pieces_of
+from voiceid.evaluation.pieces import MILD, Parts, Piece, pairs_of, pieces_of
 from voiceid.models.card_text import calibration_tables, point_tables
 from voiceid.models.cards import shipped_cards_folder
 
@@ -183,14 +185,19 @@ def main() -> None:
     args = parser.parse_args()
     other, clean = test_other(args.corpora), train_clean(args.corpora)
     ear = Ear(Hearing(args.model), args.cache, raw=True)
-    measured = args.conditions or [name for name in USUAL if name not in BAD_LINES]
+    measured = args.conditions or list(CONDITIONS)
     lines = () if args.conditions else BAD_LINES
     everything = ear.listen(pieces(other, clean), [*measured, *lines])
     # 1. Who is learned from, and who judges.
     known = sorted({clip.speaker for clip in clean})[::2]
-    asked = ~np.isin(everything.condition, args.without)
-    compensation = learn(everything.where(np.isin(everything.speaker, known) & asked))
+    asked = ~np.isin(everything.condition, [*args.without, *MILD])
+    learning = everything.where(np.isin(everything.speaker, known) & asked)
+    compensation, refused = fit_compensation(learning)
     judging = everything.where(~np.isin(everything.speaker, known))
+    if refused is not None:
+        own, wider = map(percent, refused)
+        print(f"Refused in wideband, of those learned from: {own} %, and {wider} % without a")
+        print(f"telephone's directions: {len(compensation.wideband_directions)} are removed.\n")
     # 2. Thresholds and LLRs.
     conditions = [name for name in measured if name not in args.without]
     parts = Parts.of(judging, compensation, conditions)

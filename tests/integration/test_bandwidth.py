@@ -147,7 +147,8 @@ REFILLED = {
     "hiss between silences",
     "mirror image",
 }
-"""What fills a telephone's empty band above 4 kHz, so that its speech no longer is like one's."""
+"""What fills a telephone's empty band above 4 kHz: its speech no longer is like one's, and the
+threshold falls.  It takes more from the scores of strangers: they gain nothing by it."""
 
 CARD = load_cards(shipped_cards_folder())["campplus"]
 KINDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -211,14 +212,6 @@ def test_no_disturbance_lowers_the_threshold(heard: Heard, turn: str, kind: str)
     names = DISTURBANCES.keys() - (REFILLED if kind == "telephone" else set())
     assert len([name for name in names if heard(turn, kind, name).embedding is not None]) > 12
     assert lowered_by(heard, turn, kind, names) == {}
-
-
-@pytest.mark.xfail(strict=True, reason="the posterior takes noise above 4 kHz for wideband speech")
-@pytest.mark.parametrize("turn", ["alice-3", "bob-3"])
-def test_noise_above_a_telephones_band_does_not_lower_the_threshold(
-    heard: Heard, turn: str
-) -> None:
-    assert lowered_by(heard, turn, "telephone", REFILLED) == {}
 
 
 @pytest.mark.parametrize("turn", ["alice-3", "bob-3"])

@@ -29,9 +29,10 @@ from voiceid.domain import Utterance
 from voiceid.errors import AudioError, FitRefused
 from voiceid.evaluation.cache import EmbeddingCache
 from voiceid.evaluation.degradations import CONDITIONS, Clip, is_available, is_telephone
+from voiceid.evaluation.directions import fit_compensation
 from voiceid.evaluation.fitting import MIN_SPEAKERS
 from voiceid.evaluation.hearing import hear_all
-from voiceid.evaluation.learning import Heard, learn
+from voiceid.evaluation.learning import Heard
 from voiceid.evaluation.model_fit import TARGETS, Fitted, fit
 from voiceid.evaluation.pieces import USUAL, Parts, Piece, Sound, listen, pieces_of
 from voiceid.evaluation.protocol import Recording
@@ -289,7 +290,7 @@ def fitted_on(
     corpus = Corpus.of(recordings, ear.whole(recordings), ear.notify)
     heard = ear.through(corpus, conditions)
     learned = np.isin(heard.speaker, corpus.learned)
-    compensation = learn(heard.where(learned))
+    compensation, _ = fit_compensation(heard.where(learned))
     fitted = fit(Parts.of(heard.where(~learned), compensation, conditions))
     _require_points(fitted)
     made = ModelFit(

@@ -40,6 +40,8 @@ class Heard:
         ``sex`` is ``F``, ``M``, or empty where it is not known: then it is as everybody's.
     recording : str
         Two pieces of one recording are never compared.
+    piece : str
+        The recording, or the third of it: pieces of other names do not overlap if both are whole.
     condition : str
         What it went through.
     over_telephone : bool
@@ -55,6 +57,7 @@ class Heard:
     speaker: Texts
     sex: Texts
     recording: Texts
+    piece: Texts
     condition: Texts
     over_telephone: Bools
     whole: Bools

@@ -211,6 +211,9 @@ def fit(parts: Collection[Part], targets: Sequence[float] = TARGETS) -> Fitted:
     and of all, does not judge it.  A rate that no pair judges, of telephones or of others, or that
     takes a threshold above 0.95, has no point.
 
+    LLRs weigh a speaker against strangers of the same sex, too: with those of the other they would
+    claim more than is true of the strangers who are worth asking about.
+
     Raises `FitRefused`: there are too few speakers or comparisons for LLRs.
     """
     strangers: dict[float, list[_Strangers]] = {low: [] for low in BUCKETS_S[:-1]}
@@ -342,8 +345,8 @@ def _errors(point: OperatingPoint, part: Comparisons) -> tuple[int, int, int, in
 
 
 def _some(part: Comparisons, most: int, rng: np.random.Generator) -> Iterator[Comparisons]:
-    """Yield so many comparisons of each kind that LLRs can be fitted in seconds."""
-    for kind in (part.genuine, ~part.genuine):
+    """Yield so many comparisons of each kind, of one sex, that LLRs can be fitted in seconds."""
+    for kind in (part.genuine, ~part.genuine & part.same_sex):
         rows = np.flatnonzero(kind)
         yield part.where(rng.choice(rows, most, replace=False) if len(rows) > most else rows)
 

@@ -24,6 +24,7 @@ def heard(recordings: list[str], condition: list[str]) -> Heard:
         speaker=np.array([name[0] for name in recordings]),
         sex=np.array(["F"] * n),
         recording=np.array(recordings),
+        piece=np.array(recordings),
         condition=np.array(condition),
         over_telephone=np.zeros(n, bool),
         whole=np.ones(n, bool),

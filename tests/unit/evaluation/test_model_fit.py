@@ -37,7 +37,7 @@ def heard(
 ) -> Heard:
     """Every recording of every speaker through all conditions: whole, and two pieces of it."""
     rng = np.random.default_rng(seed)
-    rows: list[tuple[str, str, str, str, bool, bool, float, float]] = []
+    rows: list[tuple[str, str, str, str, str, bool, bool, float, float]] = []
     found = []
     for s in range(speakers):
         own = rng.normal(size=DIM) / np.sqrt(DIM)
@@ -47,7 +47,7 @@ def heard(
                 for whole, net_speech_s in ((True, 6.0), (False, 2.5), (False, 1.5)):
                     rows.append(
                         (
-                            *(f"{prefix}{s}", "FM"[s % 2], f"{prefix}{s}-{r}", condition),
+                            *(f"{prefix}{s}", "FM"[s % 2], *2 * (f"{prefix}{s}-{r}",), condition),
                             *(telephone, whole, net_speech_s + 0.4 * rng.random(), 20.0),
                         )
                     )
@@ -374,7 +374,7 @@ def test_the_llrs_are_of_both_lines_and_worth_believing(fitted: Fitted, parts: l
     low, high = fitted.calibration.telephone
     assert low < 0.05
     assert high > 0.95
-    assert fitted.held_out.cllr < min(0.9, 1.1 * fitted.held_out.min_cllr)
+    assert fitted.held_out.cllr < min(0.9, 1.15 * fitted.held_out.min_cllr)
     assert fitted.held_out.speakers == 14
     for part in (part.comparisons for part in parts):
         llrs = fitted.calibration.llrs(part.scores, part.given)

@@ -121,6 +121,8 @@ def test_every_line_meets_every_line_but_the_bad_ones() -> None:
     phones = [name for name in USUAL if name in CONDITIONS and is_telephone(name)]
     assert {(a, b) for a in phones for b in phones} <= set(found)
     assert {("clean", name) for name in USUAL if name in CONDITIONS} <= set(found)
+    clipped = {pair for pair in pairs_of([*CONDITIONS]) if "clipped by 12 dB" in pair}
+    assert clipped == {("clean", "clipped by 12 dB")}  # enrolment refuses such clips
     assert set(pairs_of(["noise 10 dB", "8 kHz"])) == {
         ("noise 10 dB", "noise 10 dB"),
         ("noise 10 dB", "8 kHz"),
