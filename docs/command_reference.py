@@ -34,6 +34,7 @@ MARK = "<!-- Generated below this line by `make docs`. Do not edit. -->\n"
 
 _JSON = {
     "Questions": "Decision Candidate SpeakerRef QualityReport Embedding",
+    "Who spoke when": "Diarization DiarizedVoice VoiceTurn VoiceLink",
     "Enrolment": "EnrollmentReport EnrollmentClip EnrollmentProblem",
     "Speakers and samples": "Speaker Sample Inspection Likeness Merge Split",
     "Evaluation, in report.json": "Evaluation voiceid.evaluation.evaluate:Identification"
@@ -207,6 +208,13 @@ def _literal(kind: type[Any]) -> Iterator[tuple[type[Any], str, ast.expr | None]
     source = inspect.getsource(kind.to_dict) if hasattr(kind, "to_dict") else "asdict"
     parsed = ast.walk(ast.parse(textwrap.dedent(source)))
     answer = next((node.value for node in parsed if isinstance(node, ast.Return)), None)
+    if isinstance(answer, ast.Call) and ast.unparse(answer.func) == "json_of":
+        left_out = {one.value for one in answer.args if isinstance(one, ast.Constant)}
+        values = {one.arg: one.value for one in answer.keywords if one.arg is not None}
+        changed = {key: None if isinstance(v, ast.Name) else v for key, v in values.items()}
+        names = dict.fromkeys([*kind.__dataclass_fields__, *changed])
+        yield from ((kind, name, changed.get(name)) for name in names if name not in left_out)
+        return
     if not isinstance(answer, ast.Dict):  # dataclasses.asdict
         yield from ((kind, name, None) for name in kind.__dataclass_fields__)
         return

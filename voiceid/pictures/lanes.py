@@ -40,7 +40,8 @@ def lanes(found: Diarization) -> Figure:
     names = [voice.name for voice in found.voices]
     rows: list[list[VoiceTurn]] = [[] for _ in range(n_rows)]
     for turn in found.turns:
-        for number in range(int(turn.start_s // row_s), min(n_rows, int(turn.end_s // row_s) + 1)):
+        end = min(n_rows, -int(-turn.end_s // row_s))
+        for number in range(int(turn.start_s // row_s), end):
             rows[number].append(turn)
     heights = [_AXIS_IN + _LANE_IN * max(1, len({t.voice for t in row})) for row in rows]
     figure = sheet(_WIDTH_IN, 0.5 + sum(heights))

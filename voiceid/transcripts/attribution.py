@@ -145,11 +145,15 @@ class Speech:
         off_s, index = min(near, default=(math.inf, 0))
         return self._stretches[max(0, at - 1) + index][2] if off_s <= _NEAR_S else frozenset()
 
+    def spans(self, start_s: float, end_s: float) -> list[tuple[float, float]]:
+        """Return where anybody speaks in some time, or all of it."""
+        return [span[:2] for span in self.during(start_s, end_s)] or [(start_s, end_s)]
+
     def shared(
         self, start_s: float, end_s: float, sizes: Sequence[int]
     ) -> list[tuple[float, float]]:
         """Return the starts and ends of words of some sizes that share the speech in some time."""
-        spans = [span[:2] for span in self.during(start_s, end_s)] or [(start_s, end_s)]
+        spans = self.spans(start_s, end_s)
         done_s = [0.0, *itertools.accumulate(last_s - first_s for first_s, last_s in spans)]
         step_s = done_s[-1] / max(1, sum(sizes))
         ends = [step_s * end for end in itertools.accumulate(sizes)]
@@ -184,7 +188,7 @@ def parts(segment: Segment, speech: Speech) -> list[Part]:
     _share_rest(units, segment, speech)
     _give_voices(units, speech)
     if not is_timed:
-        _settle(units, segment)
+        _settle(units, segment, speech)
     cuts = _changes(units)
     if segment.words and max(places) < 0:  # which words are whose cannot be known
         most = speech.voice(segment.start_s, segment.end_s, None)
@@ -218,11 +222,15 @@ def _share_rest(units: Sequence[_Unit], segment: Segment, speech: Speech) -> Non
         if is_free:
             after = found[-1].number + 1
             after_s = units[after].start_s if after < len(units) else segment.end_s
-            sizes = [len(segment.text[u.first : u.end].replace(HIDDEN, "")) for u in found]
+            sizes = [_size(unit, segment) for unit in found]
             times = speech.shared(before_s, max(before_s, after_s), sizes)
             for unit, span in zip(found, times, strict=True):
                 unit.start_s, unit.end_s = span
         before_s = found[-1].end_s
+
+
+def _size(unit: _Unit, segment: Segment) -> int:
+    return len(segment.text[unit.first : unit.end].replace(HIDDEN, ""))
 
 
 def _give_voices(units: Sequence[_Unit], speech: Speech) -> None:
@@ -238,9 +246,12 @@ def _changes(units: Sequence[_Unit]) -> list[int]:
     return [i for i, unit in enumerate(units) if i == 0 or unit.voice != units[i - 1].voice]
 
 
-def _settle(units: Sequence[_Unit], segment: Segment) -> None:
+def _settle(units: Sequence[_Unit], segment: Segment, speech: Speech) -> None:
     """Change the voices of units whose times are rough: no short parts, and whole sentences."""
-    done_s = [0.0, *itertools.accumulate(unit.end_s - unit.start_s for unit in units)]
+    sizes = [0, *itertools.accumulate(_size(unit, segment) for unit in units)]
+    spans = speech.spans(segment.start_s, segment.end_s)
+    step_s = sum(last_s - first_s for first_s, last_s in spans) / sizes[-1]
+    done_s = [step_s * size for size in sizes]
     cuts = _changes(units)
     while len(cuts) > 1:
         ends = [*cuts[1:], len(units)]
@@ -255,24 +266,24 @@ def _settle(units: Sequence[_Unit], segment: Segment) -> None:
         cuts = [i for i in cuts if i == 0 or units[i].voice != units[i - 1].voice]
     for number in range(1, len(cuts)):
         last = cuts[number + 1] if number + 1 < len(cuts) else len(units)
-        cuts[number] = _sentence(units, range(cuts[number - 1] + 1, last), cuts[number], segment)
+        near = [
+            (off_s, at)
+            for at in range(cuts[number - 1] + 1, last)
+            if (off_s := abs(done_s[at] - done_s[cuts[number]])) <= _SENTENCE_S
+            and _ends_sentence(segment.text[units[at - 1].first : units[at - 1].end])
+        ]
+        if near:
+            _move(units, cuts[number], min(near)[1])
+            cuts[number] = min(near)[1]
 
 
-def _sentence(units: Sequence[_Unit], places: range, cut: int, segment: Segment) -> int:
-    """Return where a cut goes: to the end of a sentence nearby, with the units between."""
-    near = [
-        (off_s, at)
-        for at in places
-        if (off_s := abs(units[at].start_s - units[cut].start_s)) <= _SENTENCE_S
-        and _ends_sentence(segment.text[units[at - 1].first : units[at - 1].end])
-    ]
-    at = min(near, default=(0.0, cut))[1]
+def _move(units: Sequence[_Unit], cut: int, to: int) -> None:
+    """Change the voice at another unit, and at the time at which it changed."""
     before, after = units[cut - 1], units[cut]
     changes_s = before.end_s, after.start_s
-    for unit in units[min(at, cut) : max(at, cut)]:
-        unit.voice = after.voice if at < cut else before.voice
-    units[at - 1].end_s, units[at].start_s = changes_s  # the voice changes when it did
-    return at
+    for unit in units[min(to, cut) : max(to, cut)]:
+        unit.voice = after.voice if to < cut else before.voice
+    units[to - 1].end_s, units[to].start_s = changes_s
 
 
 def _ends_sentence(text: str) -> bool:

@@ -6,8 +6,8 @@ What is known of their shapes (from their writers, which are the documentation):
   ``word``, ``start``, ``end``: openai-whisper ``--output_format json`` (words begin with a blank),
   WhisperX (they do not, and a number has no time; the same words once more in ``word_segments``),
   the verbose JSON of OpenAI's service (``words`` beside ``segments``, without punctuation);
-- a list of such objects: what a program of faster-whisper writes, whose words may be arrays of
-  start, end, word, probability (they were named tuples);
+- a list of such objects, or one a line: what programs that use faster-whisper write, whose words
+  may be arrays of start, end, word, probability (they were named tuples);
 - ``transcription``: whisper.cpp ``-oj``, with ``offsets`` in milliseconds and ``timestamps``, and
   ``tokens`` with ``-ojf``;
 - ``chunks`` with ``timestamp``: [start, end], the last end perhaps null: Transformers.
@@ -33,10 +33,7 @@ class RecognizerJson:
     """A transcript in JSON; all that is not about voices stays as it is."""
 
     def __init__(self, text: str) -> None:
-        try:
-            self._root = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise Unfit(f"it is no JSON: {error}") from error
+        self._root, self._has_lines = _read(text)
         found, self._key = self._root, None
         if isinstance(found, dict):
             self._key = next((k for k in _LISTS if isinstance(found.get(k), list)), None)
@@ -114,6 +111,8 @@ class RecognizerJson:
         root = self._root
         if self._key is not None:
             root = {**root, self._key: made, **self._beside(made, parts_of)}
+        if self._has_lines:
+            return "\n".join(_written(item, self._is_ascii, None) for item in made) + self._end
         text = _written(made if self._key is None else root, self._is_ascii, self._indent)
         return text + self._end
 
@@ -131,6 +130,22 @@ class RecognizerJson:
             return {}
         voices = [word.get("speaker") if isinstance(word, dict) else None for word in inside]
         return {"word_segments": list(map(_with_voice, words, voices))}
+
+
+def _read(text: str) -> tuple[Any, bool]:
+    """Return what is in JSON, and whether it is one object a line."""
+    try:
+        return json.loads(text), False
+    except json.JSONDecodeError as error:
+        lines = [line for line in text.split("\n") if line.strip()]
+        if error.msg != "Extra data" or len(lines) < 2:  # noqa: PLR2004 - of which one is no list
+            raise Unfit(f"it is no JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise Unfit(f"it is no JSON: {error}") from error
+    try:
+        return [json.loads(line) for line in lines], True
+    except (ValueError, RecursionError) as error:
+        raise Unfit(f"it is no JSON, and not one object a line: {error}") from error
 
 
 def _is_segment(item: object) -> bool:

@@ -88,12 +88,11 @@ def _time(at_s: float) -> float | None:
 
 
 def _summary(found: Diarization) -> str:
+    times = (found.duration_s, found.speech_s, found.overlap_s)
+    length, speech, overlap = map(short_clock, times)
     n = len(found.voices)
     voices = f"{n} voice{'s' * (n != 1)}"
-    speech, overlap = short_clock(found.speech_s), short_clock(found.overlap_s)
-    return (
-        f"{short_clock(found.duration_s)}, {voices}; {speech} of speech, {overlap} several at once."
-    )
+    return f"{length}, {voices}; {speech} of speech, {overlap} of it several at once."
 
 
 def _lane(voice: int, turns: Sequence[tuple[float, float, int]], duration_s: float) -> str:

@@ -45,6 +45,14 @@ def test_turns_of_a_voice_neither_overlap_nor_are_too_short(probability: list[fl
         assert start_s - end_s > activity._GAP_S
 
 
+def test_a_short_pause_is_within_a_turn() -> None:
+    frames = np.ones(400, np.float32)
+    frames[200:220] = 0.0  # 0.34 s
+    assert len(spoken(frames)) == 1
+    frames[200:250] = 0.0
+    assert len(spoken(frames)) == 2
+
+
 def test_a_voice_of_two_people_is_cut_between_their_pieces() -> None:
     active = np.zeros((589, 3))
     active[:, 1] = 1.0

@@ -92,6 +92,21 @@ def test_one_wrong_window_does_not_part_a_person() -> None:
     assert len(set(people[: 2 * len(spoken)].tolist())) == 2
 
 
+def test_two_voices_of_a_window_that_sound_alike_are_two_people() -> None:
+    pieces = pieces_of([[0, 1]])
+    pieces.vectors[:] = pieces.vectors[0]
+    assert [len(own) for own in partition(grouped(pieces, Grouping()))] == [2, 2]
+
+
+def test_short_voices_of_a_window_are_of_different_people_too() -> None:
+    spoken = [[0], [1], [0, 0]]
+    pieces = pieces_of(spoken)
+    pieces.alone_s[4:] = 0.2
+    people = grouped(pieces, Grouping()).tolist()
+    assert set(people[4:6]) | set(people[6:]) == {0, 1}
+    assert not set(people[4:6]) & set(people[6:])
+
+
 def test_of_nothing_nobody_is_made() -> None:
     nothing = Pieces(np.empty((0, DIM), np.float32), np.empty((0, 2), int), np.empty(0))
     assert grouped(nothing, Grouping()).tolist() == []

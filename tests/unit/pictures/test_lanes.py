@@ -31,11 +31,12 @@ def test_rows_cover_the_recording(duration_s: float, rows: int, end_s: float) ->
 
 
 def test_each_row_has_the_voices_that_speak_in_it_with_all_their_turns() -> None:
-    figure = lanes(talk((1, 3, "bob"), (2, 5, "李"), (58, 63, "bob"), duration_s=100))
+    turns = [(1, 3, "bob"), (2, 5, "李"), (55, 60, "李"), (58, 63, "bob")]
+    figure = lanes(talk(*turns, duration_s=100))
     first, second = figure.axes
     assert [label.get_text() for label in first.get_yticklabels()] == ["bob", "\\u674e"]
     assert [label.get_text() for label in second.get_yticklabels()] == ["bob"]
-    assert spans(first) == [(1, 3), (2, 5), (58, 63)]
+    assert spans(first) == [(1, 3), (2, 5), (55, 60), (58, 63)]
     assert spans(second) == [(58, 63)]
     assert (first.get_xlim(), second.get_xlim()) == ((0, 60), (60, 120))
 

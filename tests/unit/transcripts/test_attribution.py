@@ -37,15 +37,22 @@ def test_where_several_speak_the_voice_goes_on_that_spoke_before() -> None:
     words = (Word("yes", 7, 8), Word("no", 8.2, 8.8))
     assert said(Segment("yes no", 7, 9, words)) == [("bob", "yes no")]
     assert said(Segment("no", 8.2, 8.8)) == [("bob", "no")]  # the first by name
+    both = Speech([VoiceTurn(0, 4, "carol"), VoiceTurn(2, 4, "bob")])
+    words = (Word("yes", 1, 2), Word("no", 2.2, 3.8))
+    assert said(Segment("yes no", 1, 4, words), both) == [("carol", "yes no")]
 
 
 def test_a_text_without_times_is_shared_over_the_speech_and_cut_at_a_sentence() -> None:
-    text = "It was said on Friday. Then he left, they say."
+    text = "It was on Friday. Then he left at once, they say."
     cut = parts(Segment(text, 1, 8), TALK)
     assert [(p.voice, text[p.text].strip()) for p in cut] == [
-        ("alice", "It was said on Friday."),
-        ("bob", "Then he left, they say."),
+        ("alice", "It was on Friday."),
+        ("bob", "Then he left at once, they say."),
     ]
+    plain = Segment(text.replace(".", ","), 1, 8)
+    assert said(plain)[0] == ("alice", "It was on Friday, Then he")
+    moved, unmoved = ([(p.start_s, p.end_s) for p in found] for found in (cut, parts(plain, TALK)))
+    assert moved == unmoved  # the voice changes when it did
     assert (cut[0].start_s, cut[1].end_s) == (1, 8)
     assert cut[0].end_s <= cut[1].start_s
 
@@ -75,8 +82,9 @@ def test_words_that_are_not_in_the_text_do_not_cut_it() -> None:
 
 def test_scripts_without_blanks_are_cut_between_characters() -> None:
     words = (Word("你好", 1, 3), Word("再见", 5.5, 7))
-    cut = said(Segment("你好。再见!", 1, 7, words))
-    assert cut == [("alice", "你好。"), ("bob", "再见!")]
+    segment = Segment("你好。再见!", 1, 7, words)
+    assert said(segment) == [("alice", "你好。"), ("bob", "再见!")]
+    assert [part.words for part in parts(segment, TALK)] == [slice(0, 1), slice(1, 2)]
 
 
 def test_what_is_hidden_is_of_no_length() -> None:

@@ -109,6 +109,16 @@ def test_words_of_named_tuples_are_arrays() -> None:
     ]
 
 
+def test_segments_may_stand_one_a_line() -> None:
+    lines = ['{"start": 1, "end": 2, "text": "One."}', "", '{"start": 6, "end": 7, "text": "é"}']
+    found = named("\n".join(lines) + "\n").data.decode().split("\n")
+    assert found == [
+        '{"start": 1, "end": 2, "text": "One.", "speaker": "alice"}',
+        '{"start": 6, "end": 7, "text": "é", "speaker": "bob"}',
+        "",
+    ]
+
+
 def test_words_beside_the_segments_cut_them() -> None:
     words = [
         {"word": "Yes", "start": 3.0, "end": 3.5},
@@ -329,6 +339,8 @@ def test_what_cannot_be_named_is_said() -> None:
         (b'{"a": 1}', "no list of segments"),
         (b'{"segments": 1}', "no list of segments"),
         (b"[1, 2]", "no list of segments"),
+        (b'{"a": 1}\n{"a"}', "not one object a line"),
+        (b'{"a": 1}\n{"b": 1}', "no list of segments"),
         (b'[[0, 0, 1.0, 2.0, " text"]]', "no list of segments"),
         (b"[" * 100_000, "no JSON"),
         (b"[" + b"9" * 5000 + b"]", "no JSON"),
