@@ -218,11 +218,11 @@ def time_table(vid: VoiceID, speakers: dict[str, list[Clip]]) -> str:
         off, require = (min(times) for times in took)
         ratios.append(require / off)
         sums = [sums[0] + off, sums[1] + require]
-    looked = sum(ratio > 1.1 for ratio in ratios)
+    longer = sum(ratio > 1.2 for ratio in ratios)
     quantiles = np.quantile(ratios, [0.5, 0.75, 0.9, 1.0])
     rows = [
         ["accepted clips", str(len(ratios))],
-        ["looked at", str(looked)],
+        ["took more than 1.2 times as long", str(longer)],
         ["all of them together, times as long", f"{sums[1] / sums[0]:.3f}"],
         [
             "one clip, times as long: median, 75 %, 90 %, most",

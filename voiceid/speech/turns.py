@@ -29,7 +29,7 @@ _MOST_OVERLAP, _MIN_OVERLAP_S = 0.2, 0.4
 room that echoes one voice comes to 0.18."""
 _MIN_BOTH, _SMOOTH_S = 0.5, 0.5
 """Mean probability, over so long, from which two are taken to speak at once."""
-_FRAMES_FMR = ((3.0, 0.0003), (0.0, 0.003))
+_FRAMES_FMR = ((3.0, 0.0003), (2.0, 0.003), (0.0, 0.01))
 _HEARD_FMR = ((3.0, 0.003), (2.0, 0.03), (0.0, 0.1))
 """False match rates at which voices must agree that were told apart, by the seconds of the one with
 less: from the frames of the clip, which know of what is around them, and where each was heard by
