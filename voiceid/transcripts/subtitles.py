@@ -1,9 +1,9 @@
 """Subtitles: SubRip (SRT) and WebVTT, read line by line, so that what is not a cue stays.
 
-No library: pysubs2 drops WebVTT's notes, styles and settings, webvtt-py refuses a file for one bad
-line, and srt (without a release since 2023) knows one of the two.  A cue is found by its line of
-times alone, as W3C's "WebVTT: The Web Video Text Tracks Format" (6.1) has it; SubRip has no
-standard, and its cues last until the next, blank lines or not.
+No library: pysubs2 1.8 drops notes, styles, settings and voices of WebVTT, webvtt-py 0.6 text with
+an arrow and cues with a bad line of times, and srt knows SubRip alone.
+A cue is found by its line of times alone, as W3C's "WebVTT: The Web Video Text Tracks Format" (6.1)
+has it; SubRip has no standard, and its cues last until the next, blank lines or not.
 """
 
 from __future__ import annotations
