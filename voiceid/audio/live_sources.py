@@ -14,7 +14,7 @@ from voiceid.audio.decoder import Pieces
 from voiceid.audio.decoding import open_decoder
 from voiceid.audio.headerless import format_named
 from voiceid.audio.media import AudioOptions, display_name, open_media, open_pipe, standard_input
-from voiceid.errors import ConfigError
+from voiceid.errors import AudioInvalid, ConfigError
 
 LiveSourceName: TypeAlias = str | os.PathLike[str] | BinaryIO
 """An address, ``mic``, ``mic:NAME``, ``-``, a path, or a binary file object."""
@@ -46,11 +46,18 @@ class LiveSource:
 def live_source(source: LiveSourceName, options: AudioOptions) -> LiveSource:
     """Return the source of a name.  Nothing is opened yet.
 
-    Raises `ConfigError`: the scheme of the address, or the format, is not one that there is.
+    Raises `ConfigError`: the scheme of the address, or the format, is not one that there is;
+    `AudioInvalid`: it is neither a name nor a file object.
     """
     if options.format is not None:
         format_named(options.format)
     if not isinstance(source, str | os.PathLike):
+        if not hasattr(source, "read"):
+            raise AudioInvalid(
+                f"a {type(source).__name__} is not a source that can be listened to",
+                hint="Name an address, mic, - or a path, or pass a binary file object; samples are"
+                " fed to `vid.listen()`.",
+            )
         return LiveSource("<file>", lambda: _piped(source, "<file>", options))
     name = os.fspath(source)
     if name == "-":
@@ -76,7 +83,7 @@ def _network(address: str, options: AudioOptions) -> LiveSource:
     def pieces() -> Pieces:
         from voiceid.audio.live_streams import from_address  # noqa: PLC0415 - loads FFmpeg
 
-        return from_address(address, scheme, where, options)
+        return from_address(scheme + address[len(scheme) :], scheme, where, options)
 
     waits = scheme in _WAITING
     return LiveSource(where, pieces, goes_on=True, waits=waits)
@@ -87,6 +94,7 @@ def _shown(address: str) -> str:
     try:
         parts = urlsplit(address)
         host = parts.hostname or ""
+        host = f"[{host}]" if ":" in host else host
         port = "" if parts.port is None else f":{parts.port}"
     except ValueError:
         return display_name(address.partition("://")[0] + "://...")

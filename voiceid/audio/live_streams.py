@@ -13,16 +13,18 @@ from typing import Any
 import av
 from av.container import InputContainer
 
+from voiceid.audio.containers import is_container
 from voiceid.audio.decoder import Pieces
 from voiceid.audio.ffmpeg import CONTAINERS, ERRORS, table_of, track_of
 from voiceid.audio.headerless import Headerless
+from voiceid.audio.heads import HEAD_BYTES
 from voiceid.audio.media import AudioOptions
-from voiceid.errors import AudioUnreadable
+from voiceid.errors import AudioInvalid, AudioUnreadable
 
 PROTOCOLS: Mapping[str, str] = {
     "rtsp": "rtsp,rtp,rtcp,udp,tcp",
     "rtsps": "rtsp,rtsps,rtp,rtcp,srtp,udp,tcp,tls,crypto",
-    "http": "http,tcp",
+    "http": "http,https,tcp,tls,crypto",
     "https": "https,http,tcp,tls,crypto",
     "udp": "udp",
     "tcp": "tcp",
@@ -57,8 +59,8 @@ def from_address(address: str, scheme: str, where: str, options: AudioOptions) -
             metadata_errors="ignore",
         )
     except ERRORS as error:
-        raise _broken(where, "cannot be opened", error) from error
-    yield from _decoded(container, where, options.track)
+        raise _broken(where, "cannot be opened", error, options) from error
+    yield from _decoded(container, where, options)
 
 
 def from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | None) -> Pieces:
@@ -69,10 +71,13 @@ def from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | No
     Raises `AudioUnreadable`: it is not sound, or cannot be heard as it comes.
     """
     try:
+        reading = _Reading(file, where)
+        if raw is not None and is_container(reading.head):
+            raw = None  # it says itself what it is
         if raw is not None and not raw.demuxer:
             raise ValueError("FFmpeg has no such format")
         container = av.open(
-            _Reading(file),
+            reading,
             mode="r",
             format=None if raw is None else raw.demuxer,
             options={
@@ -91,20 +96,24 @@ def from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | No
             hint="Pipe in WAV; or raw samples, and say what they are: --format sln16 is 16 bits"
             " signed, little endian, one channel, 16 kHz.",
         ) from error
-    yield from _decoded(container, where, options.track)
+    yield from _decoded(container, where, options)
 
 
-def _broken(where: str, what: str, error: Exception) -> AudioUnreadable:
+def _broken(where: str, what: str, error: Exception, options: AudioOptions) -> AudioUnreadable:
     reason = getattr(error, "strerror", None) or type(error).__name__
+    if isinstance(error, av.error.ExitError):
+        reason = f"it gave nothing for {options.stall_timeout_s:g} s"
     return AudioUnreadable(
-        f"{where} {what}: {reason}", hint="Check the address, the network and the device."
+        f"{where} {what}: {reason}",
+        hint="Check the address, the network and the device; the address must be that of the sound"
+        " itself, not of a page or a playlist.",
     )
 
 
-def _decoded(container: InputContainer, where: str, number: int | None) -> Pieces:
+def _decoded(container: InputContainer, where: str, options: AudioOptions) -> Pieces:
     """Yield the sound of an open container, which is closed at the end."""
     try:
-        track = track_of(container, number, where)
+        track = track_of(container, options.track, where)
         packets = container.demux(track)
         while True:
             try:
@@ -112,7 +121,7 @@ def _decoded(container: InputContainer, where: str, number: int | None) -> Piece
             except StopIteration:
                 return
             except ERRORS as error:
-                raise _broken(where, "breaks off", error) from error
+                raise _broken(where, "breaks off", error, options) from error
             try:
                 frames = packet.decode()
             except ERRORS:  # a packet that was damaged on its way
@@ -124,10 +133,31 @@ def _decoded(container: InputContainer, where: str, number: int | None) -> Piece
 
 
 class _Reading:
-    """A file that has what has arrived so far, and cannot be sought in."""
+    """A file that has what has arrived so far, and cannot be sought in.
 
-    def __init__(self, file: Any) -> None:
-        self._read = getattr(file, "raw", file).read
+    - `head`: what it begins with.
+
+    Raises `AudioUnreadable`: it has nothing; `AudioInvalid`: it is in text mode.
+    """
+
+    def __init__(self, file: Any, where: str) -> None:
+        raw = getattr(file, "raw", file)  # it does not wait until so much has arrived
+        if raw is not file and file.seekable():
+            raw.seek(file.tell())  # what was read ahead
+        self._read = raw.read
+        self.head = b""
+        while len(self.head) < HEAD_BYTES and (data := self._read(HEAD_BYTES - len(self.head))):
+            if isinstance(data, str):
+                raise AudioInvalid(
+                    f"{where} is a file object in text mode", hint='Open it with mode "rb".'
+                )
+            self.head += data
+        if not self.head:
+            raise AudioUnreadable(
+                f"{where} is empty", hint="Check the program that writes the sound."
+            )
+        self._left = self.head
 
     def read(self, n: int) -> bytes:
-        return bytes(self._read(n) or b"")
+        data, self._left = self._left[:n], self._left[n:]
+        return data or bytes(self._read(n) or b"")
