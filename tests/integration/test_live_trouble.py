@@ -7,15 +7,18 @@ import io
 import itertools
 import os
 import threading
+import time
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
 from live_answers import NAMES, RATE, answers
 
 from voiceid import AudioInvalid, LiveEvent, VoiceID
-from voiceid.errors import AudioError, StoreError
+from voiceid.audio import AudioOptions, live_streams
+from voiceid.errors import AudioError, AudioUnreadable, StoreError
 
 
 def wav(samples: np.ndarray, rate: int = RATE) -> io.BytesIO:
@@ -142,3 +145,26 @@ def test_waiting_for_a_silent_pipe_holds_up_neither_closing_nor_the_end(opened: 
         assert waiting.daemon
         os.close(outside)
         waiting.join()
+
+
+def test_a_camera_whose_picture_goes_on_without_sound_breaks_off() -> None:
+    """A picture of 25 s after half a second of sound."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as output:
+        picture, sound = output.add_stream("mpeg4", rate=25), output.add_stream("pcm_s16le", RATE)
+        picture.width = picture.height = 32
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, RATE // 2), np.int16), "s16", "mono")
+        frame.sample_rate = RATE
+        output.mux(sound.encode(frame))
+        for at in range(25 * 25):
+            frame = av.VideoFrame(32, 32, "yuv420p")
+            frame.pts = at
+            output.mux(picture.encode(frame))
+        output.mux(picture.encode(None))
+    options = AudioOptions(stall_timeout_s=0.001)
+    container = av.open(io.BytesIO(file.getvalue()))
+    pieces = live_streams._decoded(container, "rtsp://door", options)
+    assert len(next(pieces)[0]) == RATE // 2
+    time.sleep(0.01)
+    with pytest.raises(AudioUnreadable, match="gave no sound"):
+        list(pieces)

@@ -7,10 +7,15 @@ other addresses.
 
 from __future__ import annotations
 
+import contextlib
+import math
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import av
+from av.audio.frame import AudioFrame
 from av.container import InputContainer
 
 from voiceid.audio.containers import is_container
@@ -96,7 +101,7 @@ def from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | No
             hint="Pipe in WAV; or raw samples, and say what they are: --format sln16 is 16 bits"
             " signed, little endian, one channel, 16 kHz.",
         ) from error
-    yield from _decoded(container, where, options)
+    yield from _decoded(container, where, replace(options, stall_timeout_s=math.inf))
 
 
 def _broken(where: str, what: str, error: Exception, options: AudioOptions) -> AudioUnreadable:
@@ -111,10 +116,13 @@ def _broken(where: str, what: str, error: Exception, options: AudioOptions) -> A
 
 
 def _decoded(container: InputContainer, where: str, options: AudioOptions) -> Pieces:
-    """Yield the sound of an open container, which is closed at the end."""
+    """Yield the sound of an open container, which is closed at the end.
+
+    Raises `AudioUnreadable`: it breaks off, or goes on without sound, as a camera's picture may.
+    """
     try:
         track = track_of(container, options.track, where)
-        packets = container.demux(track)
+        packets, sounded = container.demux(), time.monotonic()
         while True:
             try:
                 packet = next(packets)
@@ -122,12 +130,18 @@ def _decoded(container: InputContainer, where: str, options: AudioOptions) -> Pi
                 return
             except ERRORS as error:
                 raise _broken(where, "breaks off", error, options) from error
-            try:
-                frames = packet.decode()
-            except ERRORS:  # a packet that was damaged on its way
-                continue
+            frames: list[AudioFrame] = []
+            if packet.stream_index == track.index:
+                with contextlib.suppress(*ERRORS):  # a packet that was damaged on its way
+                    frames = [f for f in packet.decode() if isinstance(f, AudioFrame)]
             for frame in frames:
                 yield table_of(frame), int(frame.sample_rate)
+                sounded = time.monotonic()
+            if time.monotonic() - sounded > options.stall_timeout_s:
+                raise AudioUnreadable(
+                    f"{where} goes on, but gave no sound for {options.stall_timeout_s:g} s",
+                    hint="Check the microphone of the device.",
+                )
     finally:
         container.close()
 

@@ -243,7 +243,7 @@ def _read(source: LiveSource, waiting: _Waiting, closed: threading.Event) -> Non
     pause_s = _FIRST_PAUSE_S
     has_sounded = is_lost = False
     while not closed.is_set():
-        reason = "it ended"
+        reason = f"{source.where} gives no sound"
         try:
             with contextlib.closing(source.pieces()) as pieces:
                 for samples, rate_hz in pieces:
@@ -262,7 +262,7 @@ def _read(source: LiveSource, waiting: _Waiting, closed: threading.Event) -> Non
             waiting.put(_End(error))
             return
         if not is_lost:
-            text = f"{source.where} gives no sound and is opened again: {reason}"
+            text = f"{reason}; it is opened again"
             waiting.put(_Word(LiveEventKind.STREAM_LOST, text))
         is_lost = True
         closed.wait(pause_s)
