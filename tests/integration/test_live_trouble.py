@@ -16,8 +16,8 @@ import pytest
 import soundfile
 from live_answers import NAMES, RATE, answers
 
-from voiceid import AudioInvalid, LiveEvent, VoiceID
-from voiceid.audio import AudioOptions, live_streams
+from voiceid import AudioInvalid, ConfigError, LiveEvent, VoiceID
+from voiceid.audio import AudioOptions, live_source, live_streams
 from voiceid.errors import AudioError, AudioUnreadable, StoreError
 
 
@@ -107,6 +107,22 @@ def test_a_file_object_is_heard_from_where_it_is(opened: VoiceID, talk, tmp_path
 def test_what_is_no_source_is_said(opened: VoiceID, source, text: str) -> None:
     with pytest.raises(AudioError, match=text):
         list(opened.listen(source))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://",
+        "rtsp://user:secret@[::1",
+        "udp://user:secret@127.0.0.1:99999",
+        "http://u:secret/x@h",
+    ],
+)
+def test_what_is_no_address_is_said_at_once(opened: VoiceID, address: str) -> None:
+    with pytest.raises(ConfigError, match="is no address") as error:
+        opened.listen(address)
+    assert "secret" not in str(error.value)
+    assert live_source("HTTP://u:p@[::1]:80/a?b", AudioOptions()).where == "http://[::1]:80/a"
 
 
 def pieces_of(opened: VoiceID, pieces: list) -> list[LiveEvent]:

@@ -90,14 +90,24 @@ def _network(address: str, options: AudioOptions) -> LiveSource:
 
 
 def _shown(address: str) -> str:
-    """Return an address without what only its owner should see."""
+    """Return an address without what only its owner should see; raises `ConfigError`: it is none.
+
+    One of ``udp`` needs no host: what is sent to any address of this machine is heard.
+    """
+    scheme = address.partition("://")[0].lower()
     try:
         parts = urlsplit(address)
         host = parts.hostname or ""
-        host = f"[{host}]" if ":" in host else host
         port = "" if parts.port is None else f":{parts.port}"
-    except ValueError:
-        return display_name(address.partition("://")[0] + "://...")
+        needs_host = scheme in _SCHEMES and scheme != "udp"
+    except ValueError:  # its text may hold a password
+        host, needs_host = "", True
+    if needs_host and not host:
+        raise ConfigError(
+            f"{display_name(scheme)}://... is no address: it has no host, or no port that is one",
+            hint="It is SCHEME://HOST:PORT/PATH; write @, / and : in a password as %40, %2F, %3A.",
+        )
+    host = f"[{host}]" if ":" in host else host
     return display_name(f"{parts.scheme}://{host}{port}{parts.path}")
 
 

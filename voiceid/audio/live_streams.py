@@ -80,7 +80,10 @@ def from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | No
         if raw is not None and is_container(reading.head):
             raw = None  # it says itself what it is
         if raw is not None and not raw.demuxer:
-            raise ValueError("FFmpeg has no such format")
+            raise AudioUnreadable(
+                f"{where} is of a format that cannot be heard as it comes",
+                hint="Listen to a file of it, or pipe it through a program that writes WAV.",
+            )
         container = av.open(
             reading,
             mode="r",
