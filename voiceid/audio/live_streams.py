@@ -76,6 +76,13 @@ def from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | No
     Raises `AudioUnreadable`: it is not sound, or cannot be heard as it comes.
     """
     try:
+        yield from _from_pipe(file, where, options, raw)
+    except _Stopped as stopped:
+        raise stopped.args[0] from None
+
+
+def _from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | None) -> Pieces:
+    try:
         reading = _Reading(file, where)
         if raw is not None and is_container(reading.head):
             raw = None  # it says itself what it is
@@ -149,6 +156,10 @@ def _decoded(container: InputContainer, where: str, options: AudioOptions) -> Pi
         container.close()
 
 
+class _Stopped(Exception):
+    """Ctrl-C while a file was read: PyAV passes on what is an Exception, and loses this."""
+
+
 class _Reading:
     """A file that has what has arrived so far, and cannot be sought in.
 
@@ -177,4 +188,7 @@ class _Reading:
 
     def read(self, n: int) -> bytes:
         data, self._left = self._left[:n], self._left[n:]
-        return data or bytes(self._read(n) or b"")
+        try:
+            return data or bytes(self._read(n) or b"")
+        except (KeyboardInterrupt, SystemExit) as error:
+            raise _Stopped(error) from None
