@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,7 @@ def test_raw_samples_from_a_program_are_heard_as_they_come_until_it_is_stopped(
     kinds = []
     while "decision" not in kinds:  # the pipe stays open: it is not waited for its end
         kinds.append(json.loads(listening.stdout.readline())["kind"])
+    time.sleep(1.5)  # until all that was written was heard, and it waits for more
     listening.send_signal(signal.SIGINT)
     assert listening.wait(20) == 130
     listening.stdin.close()

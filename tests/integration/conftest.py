@@ -64,3 +64,11 @@ def opened(ami, enrolled_data: Path, models_folder: Path) -> Iterator[VoiceID]:
     settings = {"models": str(models_folder), "offline": True}
     with VoiceID.open(enrolled_data, home=enrolled_data.parent, overrides=settings) as vid:
         yield vid
+
+
+@pytest.fixture(scope="module")
+def talk(ami) -> np.ndarray:
+    """Alice, bob and a stranger, with pauses of 1.2 s."""
+    noise = np.random.default_rng(0).normal(0, 1e-4, int(1.2 * 16_000)).astype(np.float32)
+    turns = [ami.samples(turn) for turn in ("alice-4", "bob-3", "stranger")]
+    return np.concatenate([part for turn in turns for part in (noise, turn)] + [noise])

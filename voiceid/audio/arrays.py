@@ -29,9 +29,12 @@ _INTEGERS = (np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.uint8))
 
 
 def samples_and_rate(
-    samples: npt.NDArray[Any], rate: object, where: str
+    samples: npt.NDArray[Any], rate: object, where: str, channels: int = 0
 ) -> tuple[npt.NDArray[Any], int]:
-    """Check an array of shape (n,) or (n, channels) and its rate; return it as (n, channels)."""
+    """Check an array of shape (n,) or (n, channels) and its rate; return it as (n, channels).
+
+    - `channels`: how many there are, if that is known: then there may be fewer samples.
+    """
     if isinstance(samples, np.ma.MaskedArray) and np.ma.is_masked(samples):
         raise AudioInvalid(
             f"{where}: some samples are masked, and a recording has no such samples",
@@ -55,7 +58,7 @@ def samples_and_rate(
             hint="Pass shape (samples,) or (samples, channels), with at least one sample.",
         )
     table = array.reshape(len(array), -1)
-    if table.shape[1] > min(len(table), MAX_CHANNELS):
+    if table.shape[1] != channels and table.shape[1] > min(len(table), MAX_CHANNELS):
         raise AudioInvalid(
             f"{where}: an array of shape {array.shape} has more channels than samples,"
             f" or more than {MAX_CHANNELS}",

@@ -14,6 +14,9 @@ from voiceid.audio.stream import TARGET_RATE_HZ
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioInvalid
 
+_BLOCKS_A_S = 4
+"""Blocks of a second of sound that arrives at once, so that each has its own count of clipping."""
+
 
 class Arrivals:
     """Brings the samples of one live source to 16 kHz mono; for one thread.
@@ -39,15 +42,19 @@ class Arrivals:
         """Clipped samples so far."""
         return ClippingCount() if self._mixer is None else self._mixer.clipping
 
-    def take(self, samples: npt.NDArray[Any], rate_hz: int) -> Float32Array:
-        """Return the next block (n,) float32 at 16 kHz of samples (n,) or (n, channels).
+    def take(
+        self, samples: npt.NDArray[Any], rate_hz: int
+    ) -> list[tuple[Float32Array, ClippingCount]]:
+        """Return the next blocks (n,) float32 at 16 kHz of samples (n,) or (n, channels).
 
-        A few samples lag behind where the rate is another.  Raises `AudioInvalid`: they cannot be
-        sound, or their rate or number of channels is another than before.
+        Each comes with the clipped samples up to its end.  A few samples lag behind where the rate
+        is another.  Raises `AudioInvalid`: they cannot be sound, or their rate or number of
+        channels is another than before; none of them is taken then.
         """
         if np.size(samples) == 0:
-            return np.empty(0, np.float32)
-        table, rate_hz = samples_and_rate(samples, rate_hz, self._where)
+            return []
+        channels = 0 if self._kind is None else self._kind[1]
+        table, rate_hz = samples_and_rate(samples, rate_hz, self._where, channels)
         kind = rate_hz, table.shape[1]
         if self._mixer is None or self._kind is None:
             self._mixer = Mixer(self._channel, kind[1], rate_hz, self._where)
@@ -58,9 +65,20 @@ class Arrivals:
                 f" {self._kind[0]} Hz",
                 hint="Feed one kind of samples, or begin to listen again.",
             )
-        mono = self._mixer.mean(to_float32(table), self._n_frames)
-        self._n_frames += len(mono)
-        return self._resampled(mono, rate_hz)
+        step = max(1, rate_hz // _BLOCKS_A_S)
+        blocks = []
+        for at in range(0, len(table), step):
+            mono = self._mono(self._mixer, to_float32(table[at : at + step]), at)
+            blocks.append((mono, self._mixer.clipping))
+        self._n_frames += len(table)
+        return [(self._resampled(mono, rate_hz), clipping) for mono, clipping in blocks]
+
+    def _mono(self, mixer: Mixer, table: Float32Array, at: int) -> Float32Array:
+        """Return the mean of the channels, or the louder one where the mean has no sound left."""
+        mean = mixer.mean(table, self._n_frames + at)
+        if mixer.channels is None or not mixer.channels.cancel:
+            return mean
+        return np.ascontiguousarray(table[:, mixer.channels.loudest])
 
     def _resampled(self, mono: Float32Array, rate_hz: int) -> Float32Array:
         if rate_hz == TARGET_RATE_HZ:

@@ -14,7 +14,7 @@ from voiceid.audio.decoder import Pieces
 from voiceid.audio.decoding import open_decoder
 from voiceid.audio.headerless import format_named
 from voiceid.audio.media import AudioOptions, display_name, open_media, open_pipe, standard_input
-from voiceid.errors import ConfigError
+from voiceid.errors import AudioInvalid, ConfigError
 
 LiveSourceName: TypeAlias = str | os.PathLike[str] | BinaryIO
 """An address, ``mic``, ``mic:NAME``, ``-``, a path, or a binary file object."""
@@ -46,11 +46,18 @@ class LiveSource:
 def live_source(source: LiveSourceName, options: AudioOptions) -> LiveSource:
     """Return the source of a name.  Nothing is opened yet.
 
-    Raises `ConfigError`: the scheme of the address, or the format, is not one that there is.
+    Raises `ConfigError`: the scheme of the address, or the format, is not one that there is;
+    `AudioInvalid`: it is neither a name nor a file object.
     """
     if options.format is not None:
         format_named(options.format)
     if not isinstance(source, str | os.PathLike):
+        if not hasattr(source, "read"):
+            raise AudioInvalid(
+                f"a {type(source).__name__} is not a source that can be listened to",
+                hint="Name an address, mic, - or a path, or pass a binary file object; samples are"
+                " fed to `vid.listen()`.",
+            )
         return LiveSource("<file>", lambda: _piped(source, "<file>", options))
     name = os.fspath(source)
     if name == "-":
@@ -76,20 +83,31 @@ def _network(address: str, options: AudioOptions) -> LiveSource:
     def pieces() -> Pieces:
         from voiceid.audio.live_streams import from_address  # noqa: PLC0415 - loads FFmpeg
 
-        return from_address(address, scheme, where, options)
+        return from_address(scheme + address[len(scheme) :], scheme, where, options)
 
     waits = scheme in _WAITING
     return LiveSource(where, pieces, goes_on=True, waits=waits)
 
 
 def _shown(address: str) -> str:
-    """Return an address without what only its owner should see."""
+    """Return an address without what only its owner should see; raises `ConfigError`: it is none.
+
+    One of ``udp`` needs no host: what is sent to any address of this machine is heard.
+    """
+    scheme = address.partition("://")[0].lower()
     try:
         parts = urlsplit(address)
         host = parts.hostname or ""
         port = "" if parts.port is None else f":{parts.port}"
-    except ValueError:
-        return display_name(address.partition("://")[0] + "://...")
+        needs_host = scheme in _SCHEMES and scheme != "udp"
+    except ValueError:  # its text may hold a password
+        host, needs_host = "", True
+    if needs_host and not host:
+        raise ConfigError(
+            f"{display_name(scheme)}://... is no address: it has no host, or no port that is one",
+            hint="It is SCHEME://HOST:PORT/PATH; write @, / and : in a password as %40, %2F, %3A.",
+        )
+    host = f"[{host}]" if ":" in host else host
     return display_name(f"{parts.scheme}://{host}{port}{parts.path}")
 
 

@@ -7,22 +7,29 @@ other addresses.
 
 from __future__ import annotations
 
+import contextlib
+import math
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import av
+from av.audio.frame import AudioFrame
 from av.container import InputContainer
 
+from voiceid.audio.containers import is_container
 from voiceid.audio.decoder import Pieces
 from voiceid.audio.ffmpeg import CONTAINERS, ERRORS, table_of, track_of
 from voiceid.audio.headerless import Headerless
+from voiceid.audio.heads import HEAD_BYTES
 from voiceid.audio.media import AudioOptions
-from voiceid.errors import AudioUnreadable
+from voiceid.errors import AudioInvalid, AudioUnreadable
 
 PROTOCOLS: Mapping[str, str] = {
     "rtsp": "rtsp,rtp,rtcp,udp,tcp",
     "rtsps": "rtsp,rtsps,rtp,rtcp,srtp,udp,tcp,tls,crypto",
-    "http": "http,tcp",
+    "http": "http,https,tcp,tls,crypto",
     "https": "https,http,tcp,tls,crypto",
     "udp": "udp",
     "tcp": "tcp",
@@ -57,8 +64,8 @@ def from_address(address: str, scheme: str, where: str, options: AudioOptions) -
             metadata_errors="ignore",
         )
     except ERRORS as error:
-        raise _broken(where, "cannot be opened", error) from error
-    yield from _decoded(container, where, options.track)
+        raise _broken(where, "cannot be opened", error, options) from error
+    yield from _decoded(container, where, options)
 
 
 def from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | None) -> Pieces:
@@ -69,10 +76,23 @@ def from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | No
     Raises `AudioUnreadable`: it is not sound, or cannot be heard as it comes.
     """
     try:
+        yield from _from_pipe(file, where, options, raw)
+    except _Stopped as stopped:
+        raise stopped.args[0] from None
+
+
+def _from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | None) -> Pieces:
+    try:
+        reading = _Reading(file, where)
+        if raw is not None and is_container(reading.head):
+            raw = None  # it says itself what it is
         if raw is not None and not raw.demuxer:
-            raise ValueError("FFmpeg has no such format")
+            raise AudioUnreadable(
+                f"{where} is of a format that cannot be heard as it comes",
+                hint="Listen to a file of it, or pipe it through a program that writes WAV.",
+            )
         container = av.open(
-            _Reading(file),
+            reading,
             mode="r",
             format=None if raw is None else raw.demuxer,
             options={
@@ -91,43 +111,84 @@ def from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | No
             hint="Pipe in WAV; or raw samples, and say what they are: --format sln16 is 16 bits"
             " signed, little endian, one channel, 16 kHz.",
         ) from error
-    yield from _decoded(container, where, options.track)
+    yield from _decoded(container, where, replace(options, stall_timeout_s=math.inf))
 
 
-def _broken(where: str, what: str, error: Exception) -> AudioUnreadable:
+def _broken(where: str, what: str, error: Exception, options: AudioOptions) -> AudioUnreadable:
     reason = getattr(error, "strerror", None) or type(error).__name__
+    if isinstance(error, av.error.ExitError):
+        reason = f"it gave nothing for {options.stall_timeout_s:g} s"
     return AudioUnreadable(
-        f"{where} {what}: {reason}", hint="Check the address, the network and the device."
+        f"{where} {what}: {reason}",
+        hint="Check the address, the network and the device; the address must be that of the sound"
+        " itself, not of a page or a playlist.",
     )
 
 
-def _decoded(container: InputContainer, where: str, number: int | None) -> Pieces:
-    """Yield the sound of an open container, which is closed at the end."""
+def _decoded(container: InputContainer, where: str, options: AudioOptions) -> Pieces:
+    """Yield the sound of an open container, which is closed at the end.
+
+    Raises `AudioUnreadable`: it breaks off, or goes on without sound, as a camera's picture may.
+    """
     try:
-        track = track_of(container, number, where)
-        packets = container.demux(track)
+        track = track_of(container, options.track, where)
+        packets, sounded = container.demux(), time.monotonic()
         while True:
             try:
                 packet = next(packets)
             except StopIteration:
                 return
             except ERRORS as error:
-                raise _broken(where, "breaks off", error) from error
-            try:
-                frames = packet.decode()
-            except ERRORS:  # a packet that was damaged on its way
-                continue
+                raise _broken(where, "breaks off", error, options) from error
+            frames: list[AudioFrame] = []
+            if packet.stream_index == track.index:
+                with contextlib.suppress(*ERRORS):  # a packet that was damaged on its way
+                    frames = [f for f in packet.decode() if isinstance(f, AudioFrame)]
             for frame in frames:
                 yield table_of(frame), int(frame.sample_rate)
+                sounded = time.monotonic()
+            if time.monotonic() - sounded > options.stall_timeout_s:
+                raise AudioUnreadable(
+                    f"{where} goes on, but gave no sound for {options.stall_timeout_s:g} s",
+                    hint="Check the microphone of the device.",
+                )
     finally:
         container.close()
 
 
-class _Reading:
-    """A file that has what has arrived so far, and cannot be sought in."""
+class _Stopped(Exception):
+    """Ctrl-C while a file was read: PyAV passes on what is an Exception, and loses this."""
 
-    def __init__(self, file: Any) -> None:
-        self._read = getattr(file, "raw", file).read
+
+class _Reading:
+    """A file that has what has arrived so far, and cannot be sought in.
+
+    - `head`: what it begins with.
+
+    Raises `AudioUnreadable`: it has nothing; `AudioInvalid`: it is in text mode.
+    """
+
+    def __init__(self, file: Any, where: str) -> None:
+        raw = getattr(file, "raw", file)  # it does not wait until so much has arrived
+        if raw is not file and file.seekable():
+            raw.seek(file.tell())  # what was read ahead
+        self._read = raw.read
+        self.head = b""
+        while len(self.head) < HEAD_BYTES and (data := self._read(HEAD_BYTES - len(self.head))):
+            if isinstance(data, str):
+                raise AudioInvalid(
+                    f"{where} is a file object in text mode", hint='Open it with mode "rb".'
+                )
+            self.head += data
+        if not self.head:
+            raise AudioUnreadable(
+                f"{where} is empty", hint="Check the program that writes the sound."
+            )
+        self._left = self.head
 
     def read(self, n: int) -> bytes:
-        return bytes(self._read(n) or b"")
+        data, self._left = self._left[:n], self._left[n:]
+        try:
+            return data or bytes(self._read(n) or b"")
+        except (KeyboardInterrupt, SystemExit) as error:
+            raise _Stopped(error) from None

@@ -10,7 +10,7 @@ import threading
 from typing import Self
 
 from voiceid.cli.console import Console
-from voiceid.errors import ConfigError
+from voiceid.errors import ConfigError, VoiceIDError
 
 _LONGEST_S = 30.0
 """A program that takes longer is ended."""
@@ -42,8 +42,8 @@ class DecisionProgram:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """Wait for what is running, and for what waits unless an error ends it all."""
-        if exc[0] is None:
+        """Wait for what is running and what waits, unless the listening was stopped."""
+        if exc[1] is None or isinstance(exc[1], VoiceIDError):
             self._waiting.put(None)
             self._runner.join()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -106,6 +107,7 @@ class Listener:
         self._arrivals = Arrivals(self._options.channel, self._options.name)
         self._frames = self._detector.frames()
         self._waiting = np.empty(0, np.float32)
+        self._clipping = ClippingCount()
         self._lead.clear()
         self._endpoints.reset()
 
@@ -135,10 +137,15 @@ class Listener:
             They cannot be sound.  They are left out, and the turn goes on without them.
         """
         self._arrived = arrived
-        heard = np.concatenate((self._waiting, self._arrivals.take(samples, rate_hz)))
-        whole = len(heard) - len(heard) % FRAME_SAMPLES
-        self._waiting = heard[whole:]
-        return list(self._hear(heard[:whole])) if whole else []
+        events: list[LiveEvent] = []
+        for block, clipping in self._arrivals.take(samples, rate_hz):
+            self._clipping = clipping
+            heard = np.concatenate((self._waiting, block))
+            whole = len(heard) - len(heard) % FRAME_SAMPLES
+            self._waiting = heard[whole:]
+            if whole:
+                events += self._hear(heard[:whole])
+        return events
 
     def finish(self, why: str = "no more sound") -> list[LiveEvent]:
         """End the turn that goes on, if any, because the sound ends here; return what happened.
@@ -193,14 +200,15 @@ class Listener:
         newest = heard[-OF_LAST:]
         spoken = len(newest) - next(at for at, (_, speech) in enumerate(newest) if speech)
         self._n_turns += 1
-        clipping = self._arrivals.clipping
-        turn = LiveTurn(self._n_turns, self._n_frames - spoken, len(heard) - spoken, clipping)
+        first, lead = self._n_frames - spoken, len(heard) - spoken
+        turn = LiveTurn(self._n_turns, first, lead, self._clipping)
         for frame, is_speech in heard:
             turn.add(frame, is_speech)
         return self._follow(turn)
 
     def _follow(self, turn: LiveTurn) -> LiveEvent:
-        self._embedder = self._embedder_now()
+        with contextlib.suppress(VoiceIDError):  # the decision asks the same, and says why not
+            self._embedder = self._embedder_now()
         self._turn, self._change = turn, VoiceChange(self._embedder.encoder)
         return self._of_turn(LiveEventKind.SPEECH_STARTED, turn)
 
@@ -212,7 +220,7 @@ class Listener:
             yield from self._settle(turn, "another voice")
             self._n_turns = following.number
             yield self._follow(following)
-        elif turn.decision is None and looks.is_due(turn.net_speech_s, turn.looked_s):
+        elif not turn.is_decided and looks.is_due(turn.net_speech_s, turn.looked_s):
             turn.looked_s = turn.net_speech_s
             decision = self._asked(turn, is_last=False)
             if decision is not None and looks.is_certain(decision):
@@ -244,7 +252,7 @@ class Listener:
         return decision
 
     def _heard(self, turn: LiveTurn) -> Utterance:
-        count, before = self._arrivals.clipping, turn.clipping
+        count, before = self._clipping, turn.clipping
         clipping = ClippingCount(
             count.clipped_samples - before.clipped_samples,
             count.total_samples - before.total_samples,
@@ -254,6 +262,7 @@ class Listener:
         return self._embedder.of_frames(name, turn.frames, turn.is_speech, rate_hz, clipping)
 
     def _decided(self, turn: LiveTurn, decision: Decision) -> LiveEvent:
+        turn.is_decided = True  # once, even if it cannot be recorded, and so is not given
         self._record(decision)
         turn.decision = decision
         return self._of_turn(LiveEventKind.DECISION, turn)
@@ -272,7 +281,7 @@ class Listener:
     def _settle(self, turn: LiveTurn, why: str) -> Iterator[LiveEvent]:
         """Yield what is said at the end of a turn."""
         yield self._of_turn(LiveEventKind.SPEECH_ENDED, turn, why)
-        if turn.decision is None:
+        if not turn.is_decided:
             decision = self._asked(turn, is_last=True)
             if decision is not None:
                 yield self._decided(turn, decision)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
@@ -66,7 +66,8 @@ class LiveStream:
         self._closed = threading.Event()
         self._events = self._threaded() if source.goes_on else self._direct()
         self._pending: Future[LiveEvent | None] | None = None
-        self._pool: ThreadPoolExecutor | None = None
+        self._awaited: asyncio.Future[LiveEvent | None] | None = None
+        self._is_refused = False  # the newest sound was no sound
 
     def __enter__(self) -> Self:
         return self
@@ -81,10 +82,14 @@ class LiveStream:
         self.close()
 
     def close(self) -> None:
-        """Stop listening; what goes on ends without a decision."""
+        """Stop listening; what goes on ends without a decision.
+
+        A thread that waits for standard input or a file object goes on to wait until that gives
+        something, or ends.
+        """
         self._closed.set()
-        if self._pool is not None:
-            self._pool.shutdown(wait=False)
+        if self._pending is not None:
+            _set(self._pending, None)
 
     @property
     def heard_s(self) -> float:
@@ -99,22 +104,30 @@ class LiveStream:
 
         Raises `AudioError`: the source cannot be opened, or a file breaks off; `ModelError`.
         """
+        if self._closed.is_set():
+            raise StopIteration
         return next(self._events)
 
     def __aiter__(self) -> AsyncIterator[LiveEvent]:
         return self
 
     async def __anext__(self) -> LiveEvent:
-        """Return the next event; a thread of this stream waits for it.
+        """Return the next event; a thread waits for it, which does not hold up the program's end.
 
         To be cancelled loses nothing: the next call waits for the same event.
         """
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, thread_name_prefix="voiceid-listen")
         if self._pending is None:
-            self._pending = self._pool.submit(next, self._events, None)
-        event = await asyncio.shield(asyncio.wrap_future(self._pending))
+            self._pending, self._awaited = Future(), None
+            waiting = threading.Thread(
+                target=_wait, args=(self, self._pending), name="voiceid-listen", daemon=True
+            )
+            waiting.start()
+        awaited = self._awaited
+        if awaited is None or awaited.get_loop() is not asyncio.get_running_loop():
+            awaited = self._awaited = asyncio.wrap_future(self._pending)
+        await asyncio.wait([awaited])
         self._pending = None
+        event = awaited.result()
         if event is None:
             raise StopAsyncIteration
         return event
@@ -125,7 +138,7 @@ class LiveStream:
             for samples, rate_hz in pieces:
                 if self._closed.is_set():
                     return
-                yield from self._listener.feed(samples, rate_hz)
+                yield from self._hear(samples, rate_hz)
         yield from self._listener.finish()
 
     def _threaded(self) -> Iterator[LiveEvent]:
@@ -138,7 +151,7 @@ class LiveStream:
         while not self._closed.is_set():
             item = waiting.get()
             if isinstance(item, _Piece):
-                yield from self._hear(item)
+                yield from self._hear(item.samples, item.rate_hz, item.arrived)
             elif isinstance(item, _Word):
                 yield from self._listener.finish(item.detail)
                 yield self._listener.event(item.kind, item.detail)
@@ -147,13 +160,39 @@ class LiveStream:
                     raise item.error
                 return
 
-    def _hear(self, piece: _Piece) -> Iterator[LiveEvent]:
+    def _hear(
+        self, samples: npt.NDArray[Any], rate_hz: int, arrived: float | None = None
+    ) -> Iterator[LiveEvent]:
+        """Hear a piece; one of other channels or another rate is a new beginning."""
         listener = self._listener
         try:
-            yield from listener.feed(piece.samples, piece.rate_hz, arrived=piece.arrived)
-        except AudioInvalid as error:  # other channels, another rate: a new beginning
-            yield from listener.finish(error.message)
-            yield listener.event(LiveEventKind.AUDIO_LOST, error.message)
+            yield from listener.feed(samples, rate_hz, arrived=arrived)
+        except AudioInvalid as change:
+            yield from listener.finish(change.message)
+            try:
+                yield from listener.feed(samples, rate_hz, arrived=arrived)
+            except AudioInvalid as error:
+                if listener.at_s == 0.0:
+                    raise
+                if not self._is_refused:  # said once, until there is sound again
+                    yield listener.event(LiveEventKind.AUDIO_LOST, error.message)
+                self._is_refused = True
+                return
+        self._is_refused = False
+
+
+def _wait(stream: LiveStream, pending: Future[LiveEvent | None]) -> None:
+    """Have a future hold the next event of a stream, or the error."""
+    try:
+        _set(pending, next(stream, None))
+    except BaseException as error:  # noqa: BLE001 - raised where the event is awaited
+        with contextlib.suppress(InvalidStateError):
+            pending.set_exception(error)
+
+
+def _set(pending: Future[LiveEvent | None], event: LiveEvent | None) -> None:
+    with contextlib.suppress(InvalidStateError):  # it was closed meanwhile
+        pending.set_result(event)
 
 
 class _Waiting:
@@ -204,7 +243,7 @@ def _read(source: LiveSource, waiting: _Waiting, closed: threading.Event) -> Non
     pause_s = _FIRST_PAUSE_S
     has_sounded = is_lost = False
     while not closed.is_set():
-        reason = "it ended"
+        reason = f"{source.where} gives no sound"
         try:
             with contextlib.closing(source.pieces()) as pieces:
                 for samples, rate_hz in pieces:
@@ -223,7 +262,7 @@ def _read(source: LiveSource, waiting: _Waiting, closed: threading.Event) -> Non
             waiting.put(_End(error))
             return
         if not is_lost:
-            text = f"{source.where} gives no sound and is opened again: {reason}"
+            text = f"{reason}; it is opened again"
             waiting.put(_Word(LiveEventKind.STREAM_LOST, text))
         is_lost = True
         closed.wait(pause_s)

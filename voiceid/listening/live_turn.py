@@ -22,6 +22,7 @@ class LiveTurn:
     - `lead`: frames before that are kept with it: the background, and the start of a first sound.
     - `clipping`: of the source when it began.
     - `looked_s`: net speech at the last look.
+    - `is_decided`: nothing more is looked at.
     - `decision`, `error`: what it came to, when it was looked at.
     """
 
@@ -31,6 +32,7 @@ class LiveTurn:
     clipping: ClippingCount
     looked_s: float = 0.0
     looks: int = 0
+    is_decided: bool = False
     decision: Decision | None = None
     error: VoiceIDError | None = None
     _frames: list[Float32Array] = field(default_factory=list)

@@ -1,0 +1,186 @@
+"""Live sound that is bad, changes or ends, and listeners that fail."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+import os
+import threading
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from live_answers import NAMES, RATE, answers
+
+from voiceid import AudioInvalid, ConfigError, LiveEvent, VoiceID
+from voiceid.audio import AudioOptions, live_source, live_streams
+from voiceid.errors import AudioError, AudioUnreadable, StoreError
+
+
+def wav(samples: np.ndarray, rate: int = RATE) -> io.BytesIO:
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="WAV")
+    file.seek(0)
+    return file
+
+
+def test_a_short_block_of_many_channels_is_taken(opened: VoiceID) -> None:
+    listener = opened.listen()
+    block = np.zeros((160, 2), np.float32)
+    assert listener.feed(block, RATE) == listener.feed(block[:1], RATE) == []
+
+
+def test_channels_that_cancel_each_other_are_heard(opened: VoiceID, talk) -> None:
+    listener = opened.listen()
+    events = listener.feed(np.stack([talk, -0.9 * talk], axis=1)[: 5 * RATE], RATE)
+    assert answers(events) == NAMES[:1]
+
+
+def test_clipping_is_that_of_the_turn_however_the_sound_comes_in(opened: VoiceID, talk) -> None:
+    events = opened.listen().feed(np.clip(30 * talk[: 5 * RATE], -1, 1), RATE)
+    [quality] = [event.decision.quality for event in events if event.decision is not None]
+    assert quality.clipped_fraction > 0.01
+    assert "clipped" in quality.warnings
+
+
+def test_a_listener_of_the_gallery_that_fails_is_called_once_a_turn(opened: VoiceID, talk) -> None:
+    calls = []
+
+    def fail(decision) -> None:
+        calls.append(decision)
+        raise ValueError("no door")
+
+    async def hear(encoded: io.BytesIO) -> list[str]:
+        stream = opened.listen(encoded)
+        assert (await anext(stream)).kind.value == "speech_started"
+        with pytest.raises(ValueError, match="no door"):
+            await anext(stream)
+        return [event.kind.value async for event in stream]
+
+    stop, listener = opened.events.on_decision(fail), opened.listen()
+    with pytest.raises(ValueError, match="no door"):
+        listener.feed(talk[: 4 * RATE], RATE)
+    events = listener.feed(talk[4 * RATE : 9 * RATE], RATE)
+    assert [(event.kind.value, event.decision) for event in events] == [
+        ("speech_ended", None),
+        ("turn", None),
+    ]
+    assert len(calls) == 1
+    assert asyncio.run(hear(wav(talk[: 4 * RATE]))) == []
+    stop()
+
+
+def test_a_model_that_cannot_be_asked_for_ends_no_listening(opened: VoiceID, talk) -> None:
+    def fail():
+        raise StoreError("the database is away")
+
+    listener = opened.listen()
+    listener._embedder_now = fail
+    assert answers(listener.feed(talk[: 4 * RATE], RATE)) == NAMES[:1]
+
+
+def test_a_header_wins_over_the_format_that_is_named(enrolled_data, models_folder, talk) -> None:
+    settings = {"models": str(models_folder), "offline": True, "audio.format": "sln16"}
+    with VoiceID.open(enrolled_data, home=enrolled_data.parent, overrides=settings) as vid:
+        stereo = wav(np.repeat(talk[: 5 * RATE, None], 2, axis=1))
+        assert answers(list(vid.listen(stereo)))[:1] == NAMES[:1]
+
+
+def test_a_file_object_is_heard_from_where_it_is(opened: VoiceID, talk, tmp_path: Path) -> None:
+    path = tmp_path / "talk"
+    path.write_bytes(wav(talk[: 3 * RATE]).getvalue())
+    with path.open("rb") as file:
+        file.read(10)
+        file.seek(0)
+        assert len(list(opened.listen(file))) == 4
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [(b"123", "a bytes"), (io.StringIO("x"), "text mode"), (io.BytesIO(), "is empty")],
+    ids=["bytes", "text", "empty"],
+)
+def test_what_is_no_source_is_said(opened: VoiceID, source, text: str) -> None:
+    with pytest.raises(AudioError, match=text):
+        list(opened.listen(source))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://",
+        "rtsp://user:secret@[::1",
+        "udp://user:secret@127.0.0.1:99999",
+        "http://u:secret/x@h",
+    ],
+)
+def test_what_is_no_address_is_said_at_once(opened: VoiceID, address: str) -> None:
+    with pytest.raises(ConfigError, match="is no address") as error:
+        opened.listen(address)
+    assert "secret" not in str(error.value)
+    assert live_source("HTTP://u:p@[::1]:80/a?b", AudioOptions()).where == "http://[::1]:80/a"
+
+
+def pieces_of(opened: VoiceID, pieces: list) -> list[LiveEvent]:
+    """Return the events of pieces that an address gives, until it would be opened again."""
+    stream = opened.listen("tcp://127.0.0.1:1")
+    object.__setattr__(stream._source, "pieces", lambda: (piece for piece in pieces))
+    return list(itertools.takewhile(lambda event: event.kind.value != "stream_lost", stream))
+
+
+def test_a_change_of_rate_loses_no_sound_and_what_is_no_sound_is_said_once(
+    opened: VoiceID, talk
+) -> None:
+    silent, nothing = np.zeros((2 * RATE, 2), np.float32), np.full(1600, np.nan)
+    other = (talk[: 5 * RATE], RATE)
+    events = pieces_of(opened, [(silent, 48_000), *[(nothing, RATE)] * 3, other, (nothing, RATE)])
+    assert [event.kind.value for event in events if event.turn is None] == ["audio_lost"] * 2
+    assert answers(events) == NAMES[:1]
+    with pytest.raises(AudioInvalid):
+        pieces_of(opened, [(nothing, RATE)])
+
+
+def test_waiting_for_a_silent_pipe_holds_up_neither_closing_nor_the_end(opened: VoiceID) -> None:
+    inside, outside = os.pipe()
+
+    async def hear(file) -> list[LiveEvent]:
+        stream = opened.listen(file)
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(anext(stream), 0.01)
+        asyncio.get_running_loop().call_later(0.05, stream.close)
+        return [event async for event in stream]
+
+    with os.fdopen(inside, "rb") as file:
+        assert asyncio.run(hear(file)) == []
+        [waiting] = [t for t in threading.enumerate() if t.name == "voiceid-listen"]
+        assert waiting.daemon
+        os.close(outside)
+        waiting.join()
+
+
+def test_a_camera_whose_picture_goes_on_without_sound_breaks_off() -> None:
+    """A picture of 25 s after half a second of sound."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as output:
+        picture, sound = output.add_stream("mpeg4", rate=25), output.add_stream("pcm_s16le", RATE)
+        picture.width = picture.height = 32
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, RATE // 2), np.int16), "s16", "mono")
+        frame.sample_rate = RATE
+        output.mux(sound.encode(frame))
+        for at in range(25 * 25):
+            frame = av.VideoFrame(32, 32, "yuv420p")
+            frame.pts = at
+            output.mux(picture.encode(frame))
+        output.mux(picture.encode(None))
+    options = AudioOptions(stall_timeout_s=0.001)
+    container = av.open(io.BytesIO(file.getvalue()))
+    pieces = live_streams._decoded(container, "rtsp://door", options)
+    assert len(next(pieces)[0]) == RATE // 2
+    time.sleep(0.01)
+    with pytest.raises(AudioUnreadable, match="gave no sound"):
+        list(pieces)
