@@ -5,13 +5,13 @@ from __future__ import annotations
 from voiceid.domain import Embedding, Float32Array
 from voiceid.speech.encoder import Encoder
 
-_WINDOW, _STEP = 32_000, 16_000
-"""Samples at 16 kHz: a window of 2 s every second of speech."""
-_FMR = 0.001
+_WINDOW = 32_000
+"""Samples at 16 kHz: windows of 2 s of speech, one after the other."""
+_FMR = 0.01
 """False match rate at which a window must agree with the voice before it."""
 _MOST = 6
 """Windows that the voice before is known by."""
-_BORDER = 24_000
+_BORDER = 28_000
 """The change is taken to be so long before the end of the first window that does not agree."""
 
 
@@ -21,30 +21,22 @@ class VoiceChange:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._voice: list[Embedding] = []
-        self._doubted: Embedding | None = None
-        self._end = _WINDOW - _STEP
+        self._end = 0
 
     def is_due(self, n_samples: int) -> bool:
         """Whether so much speech has another window."""
-        return n_samples >= self._end + _STEP
+        return n_samples >= self._end + _WINDOW
 
     def at(self, samples: Float32Array) -> int | None:
         """Return the sample at which another voice goes on, or None.
 
         - `samples` (n,): the speech of the turn so far.
-
-        Two windows, one after the other, must differ from the voice before them.
         """
         while self.is_due(len(samples)):
-            self._end += _STEP
-            newest = self._encoder.embed(samples[self._end - _WINDOW : self._end])
-            before = self._voice[:-1]  # the last one has half of its speech in common
-            if self._doubted is not None:
-                before = self._voice[:-2]
-            net_speech_s = _WINDOW / 16_000
-            agrees = self._encoder.parts_agree(before, [newest], net_speech_s, _FMR)
-            if not agrees and self._doubted is not None:
-                return self._end - _STEP - _BORDER
-            self._doubted = None if agrees else newest
+            window = samples[self._end : self._end + _WINDOW]
+            self._end += _WINDOW
+            newest = self._encoder.embed(window)
+            if not self._encoder.parts_agree(self._voice, [newest], _WINDOW / 16_000, _FMR):
+                return self._end - _BORDER
             self._voice = [*self._voice, newest][-_MOST:]
         return None
