@@ -276,7 +276,7 @@ class ErasureIncomplete(VoiceIDError):
 class TranscriptInvalid(VoiceIDError):
     """A transcript cannot be read, or is in no format that is known; nothing was written."""
 
-    exit_code = 64
+    exit_code = 63
     default_hint = (
         "Pass SubRip (.srt), WebVTT (.vtt), or the JSON of Whisper, WhisperX, faster-whisper or"
         " whisper.cpp."

@@ -233,13 +233,13 @@ def test_threads_that_share_an_embedder_get_the_same_vectors(embedder: Embedder,
 def test_of_a_long_recording_the_encoder_gets_its_first_speech_only(
     embedder: Embedder, ami, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embed, lengths = Encoder.embed, []
+    encode, lengths = Encoder.encode, []
 
-    def counted(self: Encoder, speech: np.ndarray) -> Embedding:
+    def counted(self: Encoder, speech: np.ndarray) -> tuple[Embedding, np.ndarray | None]:
         lengths.append(len(speech))
-        return embed(self, speech)
+        return encode(self, speech)
 
-    monkeypatch.setattr(Encoder, "embed", counted)
+    monkeypatch.setattr(Encoder, "encode", counted)
     heard = embedder.utterance((np.tile(ami.samples("alice-2"), 25), RATE))
     assert heard.quality.net_speech_s > 130
     assert heard.embedding is not None

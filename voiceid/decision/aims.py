@@ -98,7 +98,7 @@ class Aim:
     margin: float | None = None
     allow_replayed: bool | None = None
     solo: Solo | None = None
-    in_sequence: bool = False
+    in_sequence: bool | None = None
 
     def __post_init__(self) -> None:
         rates = [rate for rate in (self.target_fmr, self.target_fpir) if rate is not None]

@@ -118,7 +118,7 @@ class Policy:
             self._require_own_space(criterion, space)
         replays = [level.allow_replayed for level in levels if level.allow_replayed is not None]
         solo = next((level.solo for level in levels if level.solo is not None), Solo.REQUIRE)
-        rule = replace(rule.aimed(criterion, margin), in_sequence=call.in_sequence)
+        rule = replace(rule.aimed(criterion, margin), in_sequence=bool(call.in_sequence))
         return BackEnd(space, transform, rule, replays[:1] == [True], solo)
 
     def read_for_enrollment(self, reader: Reader) -> DecisionRule:
