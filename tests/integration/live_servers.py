@@ -74,7 +74,7 @@ def udp_sender(samples: np.ndarray) -> Iterator[str]:
     address = f"udp://127.0.0.1:{port}"
 
     def send() -> None:
-        time.sleep(1.0)  # until somebody listens: what is sent before is lost
+        time.sleep(2.0)  # until somebody listens: what is sent before is lost
         encode(samples, f"{address}?pkt_size=1316", "mpegts", "aac", pace=0.25)
 
     sender = threading.Thread(target=send, daemon=True)

@@ -7,7 +7,6 @@ import io
 import itertools
 import os
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -268,7 +267,5 @@ def test_asyncio_hears_several_streams_and_may_stop_waiting(
     async def both() -> list[list[LiveEvent]]:
         return await asyncio.gather(one(), one())
 
-    started = time.monotonic()
     for events in asyncio.run(both()):
         assert answers(events) == NAMES[:1]
-    assert time.monotonic() - started < 60
