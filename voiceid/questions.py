@@ -29,11 +29,9 @@ from voiceid.speech.embedder import Embedder, or_error
 from voiceid.verification import Probe, Search, compare
 from voiceid.verification.calls import ListenKeywords, embedding_of, live_search_of
 
-if TYPE_CHECKING:  # it loads when it is asked for
-    from voiceid.listening import Decide, Listener, LiveStream
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # each loads when it is asked for
     from voiceid.diarization import LinkedVoices
+    from voiceid.listening import Decide, Listener, LiveStream
 
 S = TypeVar("S")
 

@@ -1,4 +1,4 @@
-"""The minutes of `examples/meeting.py`: who said what, and what nobody was heard to say."""
+"""The minutes of `examples/meeting.py`: who said what, and what is said without a known voice."""
 
 from __future__ import annotations
 

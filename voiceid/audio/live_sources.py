@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeAlias
 from urllib.parse import urlsplit
@@ -85,8 +86,7 @@ def _network(address: str, options: AudioOptions) -> LiveSource:
 
         return from_address(scheme + address[len(scheme) :], scheme, where, options)
 
-    waits = scheme in _WAITING
-    return LiveSource(where, pieces, goes_on=True, waits=waits)
+    return LiveSource(where, pieces, goes_on=True, waits=scheme in _WAITING)
 
 
 def _shown(address: str) -> str:
@@ -129,16 +129,12 @@ def _from_path(path: str, options: AudioOptions) -> Pieces:
         with open_pipe(path, options) as pipe:
             yield from _piped(pipe, display_name(path), options)
         return
-    media = open_media(path, options)
-    try:
-        decoder = open_decoder(media, options, _FILE_BLOCK_VALUES)
-        try:
-            for block in decoder.blocks():
-                yield block, decoder.sample_rate_hz
-        finally:
-            decoder.close()
-    finally:
-        media.close()
+    with (
+        closing(open_media(path, options)) as media,
+        closing(open_decoder(media, options, _FILE_BLOCK_VALUES)) as decoder,
+    ):
+        for block in decoder.blocks():
+            yield block, decoder.sample_rate_hz
 
 
 def _is_fifo(path: str) -> bool:

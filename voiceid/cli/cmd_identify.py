@@ -9,10 +9,10 @@ from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell_all
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import (
-    Real,
     allow_replayed_option,
     audio_arguments,
     leaf,
+    margin_option,
     refuse_both,
     solo_option,
     target_fpir_option,
@@ -40,12 +40,7 @@ from voiceid.cli.options import (
 )
 @target_fpir_option
 @threshold_option
-@click.option(
-    "--margin",
-    type=Real(0.0, 2.0),
-    metavar="M",
-    help="Least lead over the runner-up, in cosine (default: from the model's card).",
-)
+@margin_option
 @click.option("--group", metavar="GROUP", help="Ask only the speakers of this group.")
 @allow_replayed_option
 @solo_option

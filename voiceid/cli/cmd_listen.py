@@ -16,6 +16,7 @@ from voiceid.cli.options import (
     SPEAKER_NAME,
     Real,
     leaf,
+    margin_option,
     refuse_both,
     solo_option,
     target_fmr_option,
@@ -50,12 +51,7 @@ if TYPE_CHECKING:
 @target_fmr_option
 @target_fpir_option
 @threshold_option
-@click.option(
-    "--margin",
-    type=Real(0.0, 2.0),
-    metavar="M",
-    help="Least lead over the runner-up, in cosine (default: from the model's card).",
-)
+@margin_option
 @click.option(
     "--silence",
     "silence_s",

@@ -254,6 +254,14 @@ target_fpir_option = click.option(
 )
 """``--target-fpir RATE``."""
 
+margin_option = click.option(
+    "--margin",
+    type=Real(0.0, 2.0),
+    metavar="M",
+    help="Least lead over the runner-up, in cosine (default: from the model's card).",
+)
+"""``--margin M``."""
+
 threshold_option = click.option(
     "--threshold",
     type=Real(0.1, 1.0),

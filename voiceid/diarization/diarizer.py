@@ -34,7 +34,7 @@ _RATE_HZ = 16_000
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked of a recording.
+    """What a call wants to know of a recording.
 
     - `speakers`: the fewest and the most people who speak, where that is known.
     - `name`: decides who each voice is; None: names are not asked for.

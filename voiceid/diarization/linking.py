@@ -61,13 +61,13 @@ class LinkedVoices:
         called: dict[str, DiarizedVoice] = {}
         for voice in unknown:
             link = links.get(voice.name)
-            name = self._new_name(is_taken) if link is None else self._known[link[0]].name
-            told = None
+            at, shown = None, None
             if link is not None:
-                known = self._known[link[0]]
-                told = VoiceLink(known.clip, known.voice.name, *link[1:])
-            called[voice.name] = replace(voice, name=name, own_name=voice.name, link=told)
-            self._keep(name, found.clip, voice, None if link is None else link[0])
+                at, *judged = link
+                shown = VoiceLink(self._known[at].clip, self._known[at].voice.name, *judged)
+            name = self._new_name(is_taken) if at is None else self._known[at].name
+            called[voice.name] = replace(voice, name=name, own_name=voice.name, link=shown)
+            self._keep(name, found.clip, voice, at)
         return replace(
             found,
             voices=tuple(called.get(voice.name, voice) for voice in found.voices),

@@ -1,4 +1,4 @@
-"""Clips of several people are told from clips of one, and who speaks when is said."""
+"""It is found whether a clip is of one person or of several, and who speaks when."""
 
 from __future__ import annotations
 
