@@ -5,8 +5,8 @@
 The labels of the AMI cuts have no words.  So a word is made for each third of a second of a turn
 in which one person speaks alone, and segments as recognisers make them: they end at a pause of
 half a second, or after six seconds, even if the speaker changes.  The names are those of `diarize`,
-once with the times of the words, and once with the text of the segments alone.  Voices stand for people as is
-best for each recording.
+once with the times of the words, and once with the text of the segments alone.  Voices stand for
+people as is best for each recording.
 """
 
 from __future__ import annotations
