@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Self, Unpack, overload
 
 from voiceid.audio import AudioSource, LiveSourceName
@@ -27,6 +27,7 @@ from voiceid.errors import AudioError
 from voiceid.models.fetch import Progress
 from voiceid.observability import ChangeKind
 from voiceid.questions import Questions
+from voiceid.resources.collection import Collection
 from voiceid.session import Session
 from voiceid.verification import Search, calls
 from voiceid.verification.calls import Cosines, IdentifyKeywords, ListenKeywords, VerifyKeywords
@@ -39,6 +40,7 @@ if TYPE_CHECKING:  # each loads when it is first asked for
     from voiceid.resources.database import Database
     from voiceid.resources.events import Events
     from voiceid.resources.index import Index
+    from voiceid.resources.keys import Keys
     from voiceid.resources.models import Models
     from voiceid.resources.samples import Samples
     from voiceid.resources.speakers import Speakers
@@ -49,6 +51,25 @@ class VoiceID:
 
     Build one for a process with :meth:`open`, after it has forked (docs/server.md).
     """
+
+    speakers: Collection[Speakers] = Collection()
+    """The enrolled speakers."""
+    samples: Collection[Samples] = Collection()
+    """The enrolled utterances."""
+    calibrations: Collection[Calibrations] = Collection()
+    """The calibrations, and the error rates that they and the model's card make."""
+    adaptations: Collection[Adaptations] = Collection()
+    """The adaptations to this site."""
+    models: Collection[Models] = Collection()
+    """The models, and the switch from one to another."""
+    database: Collection[Database] = Collection()
+    """The database as a whole."""
+    index: Collection[Index] = Collection()
+    """The search index, a cache of the database."""
+    keys: Collection[Keys] = Collection()
+    """The keys to the service."""
+    events: Collection[Events] = Collection()
+    """What happened, and how things stand: decisions, counters, the examination."""
 
     def __init__(
         self,
@@ -342,59 +363,3 @@ class VoiceID:
         from voiceid.enrollment.bulk import enroll_all  # noqa: PLC0415 - for lists alone
 
         return enroll_all(self._session.model.enroller, people, force=force, dry_run=dry_run)
-
-    @cached_property
-    def speakers(self) -> Speakers:
-        """The enrolled speakers."""
-        from voiceid.resources.speakers import Speakers  # noqa: PLC0415
-
-        return Speakers(self._session)
-
-    @cached_property
-    def samples(self) -> Samples:
-        """The enrolled utterances."""
-        from voiceid.resources.samples import Samples  # noqa: PLC0415
-
-        return Samples(self._session)
-
-    @cached_property
-    def calibrations(self) -> Calibrations:
-        """The calibrations, and the error rates that they and the model's card make."""
-        from voiceid.resources.calibrations import Calibrations  # noqa: PLC0415
-
-        return Calibrations(self._session)
-
-    @cached_property
-    def adaptations(self) -> Adaptations:
-        """The adaptations to this site."""
-        from voiceid.resources.adaptations import Adaptations  # noqa: PLC0415
-
-        return Adaptations(self._session)
-
-    @cached_property
-    def models(self) -> Models:
-        """The models, and the switch from one to another."""
-        from voiceid.resources.models import Models  # noqa: PLC0415
-
-        return Models(self._session)
-
-    @cached_property
-    def database(self) -> Database:
-        """The database as a whole."""
-        from voiceid.resources.database import Database  # noqa: PLC0415
-
-        return Database(self._session)
-
-    @cached_property
-    def index(self) -> Index:
-        """The search index, a cache of the database."""
-        from voiceid.resources.index import Index  # noqa: PLC0415
-
-        return Index(self._session)
-
-    @cached_property
-    def events(self) -> Events:
-        """What happened, and how things stand: decisions, counters, the examination."""
-        from voiceid.resources.events import Events  # noqa: PLC0415
-
-        return Events(self._session)

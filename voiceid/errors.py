@@ -283,6 +283,36 @@ class TranscriptInvalid(VoiceIDError):
     )
 
 
+class ApiKeyInvalid(VoiceIDError):
+    """A key to the service cannot be made as it was asked for."""
+
+    exit_code = 64
+
+
+class ApiKeyNotFound(VoiceIDError):
+    """There is no key of that id."""
+
+    exit_code = 65
+    default_hint = "`voiceid keys list` shows the keys."
+
+
+class AccessDenied(VoiceIDError):
+    """The caller may not do that: no key, a wrong or expired one, or one for something else."""
+
+    exit_code = 66
+
+
+class LockedOut(VoiceIDError):
+    """After too many failed attempts nothing is decided for a while; no audio was heard."""
+
+    exit_code = 67
+
+    def __init__(self, message: str, *, retry_after_s: float, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+        """Seconds until an attempt is taken again."""
+
+
 class StoreError(VoiceIDError):
     """The database could not be opened, read or written."""
 

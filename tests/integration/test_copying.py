@@ -17,10 +17,19 @@ from voiceid.domain import DatabaseUrl, SpeakerDetails
 from voiceid.errors import SchemaOutdated, StoreError
 from voiceid.store import Store, copying, maintenance
 from voiceid.store.copying import copy
-from voiceid.store.tables import centroids, metadata
+from voiceid.store.tables import (
+    api_keys,
+    attempts,
+    centroids,
+    jobs,
+    kept_answers,
+    key_uses,
+    metadata,
+)
 
 Where = Path | DatabaseUrl
 HELD_OUT = HeldOut(10, 100, 1000, 0.01, 0.1, 0.1, {"0.01": 0.1}, {"0.01": 0.1})
+OF_A_SERVICE = (api_keys, key_uses, attempts, jobs, kept_answers)
 POINT = CalibratedPoint(0.001, 2.0, (0.0, 0.01), 0.01, (0.0, 0.1))
 
 
@@ -44,6 +53,9 @@ def fill(where: Where) -> None:
         writer.switches.switch(writer.switches.begin(SPACE.id, OTHER_SPACE))
         writer.switches.forget(writer.switches.begin(OTHER_SPACE.id, SPACE))
     with store.write() as writer:
+        for table in OF_A_SERVICE:
+            row = {c.name: "k" if c.type.python_type is str else 1 for c in table.c}
+            writer._connection.execute(table.insert().values(row))
         writer.speakers.remove(writer.speakers.add("gone").id)
         writer.speakers.remove(writer.speakers.get("alice").id)
     store.close()

@@ -36,6 +36,7 @@ _COMMANDS = {
     "Upkeep": {
         "models": "List, show, pull, verify, add, fit, remove and switch models.",
         "database": "Show, upgrade, check, back up, restore and copy the database.",
+        "keys": "Make, list and remove keys to the service.",
         "index": "Show and rebuild the search index.",
         "stats": "Count what is in the gallery.",
         "config": "Show, check and write the settings.",

@@ -1,5 +1,7 @@
 """The frozen values that every layer speaks in: no I/O, and no other module but `errors`."""
 
+from voiceid.domain.api_keys import ApiKey as ApiKey
+from voiceid.domain.api_keys import Scope as Scope
 from voiceid.domain.conditions import Condition as Condition
 from voiceid.domain.conditions import telephone_share as telephone_share
 from voiceid.domain.databases import DatabaseUrl as DatabaseUrl

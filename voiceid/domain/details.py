@@ -70,7 +70,12 @@ def moment(text: str) -> datetime:
 
 
 def expiry(text: str) -> datetime:
-    """Return from when on a speaker is expired; a bare date includes that day, in UTC."""
+    """Return from when on something is expired: a bare date includes that day, in UTC.
+
+    ``90d`` is 90 days from now.  Raises SpeakerDetailInvalid.
+    """
+    if days := re.fullmatch(r"([0-9]{1,5})d", text.strip()):
+        return datetime.now(UTC) + timedelta(days=int(days[1]))
     time = moment(text)
     try:
         date.fromisoformat(text.strip())

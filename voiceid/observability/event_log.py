@@ -23,7 +23,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     ),
     "change": (
         *("kind", "speaker", "speaker_id", "other", "speakers", "samples", "number", "model"),
-        *("space", "elapsed_ms"),
+        *("space", "key", "elapsed_ms"),
     ),
     "error": ("doing", "error", "exit_code", "elapsed_ms"),
 }
@@ -91,6 +91,14 @@ class ChangeKind(enum.StrEnum):
     """What another model had prepared was removed."""
     FINISH_SWITCH = "finish_switch"
     """The samples of the models before were removed."""
+    CREATE_KEY = "create_key"
+    """A key to the service was made."""
+    REMOVE_KEY = "remove_key"
+    """A key to the service was removed."""
+    LOCK = "lock"
+    """After too many failed attempts nothing is decided for a while."""
+    UNLOCK = "unlock"
+    """Failed attempts were forgotten."""
 
 
 def emit(event: str, facts: Mapping[str, object], level: int = logging.INFO) -> None:

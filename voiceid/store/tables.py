@@ -193,3 +193,69 @@ model_changes = Table(
     ),
     sqlite_autoincrement=True,
 )
+
+# Who may ask a service.  Of a key only the hash is kept.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", _SORTED, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("secret_sha256", String(64), nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("groups", Text, nullable=False),
+    Column("networks", Text, nullable=False),
+    Column("requests_per_minute", Integer),
+    Column("created_at", _SORTED, nullable=False),
+    Column("expires_at", _SORTED),
+)
+
+# How many requests came with each key in a minute.
+key_uses = Table(
+    "key_uses",
+    metadata,
+    Column("key_id", ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True),
+    Column("minute", _NUMBER, primary_key=True),
+    Column("n_requests", Integer, nullable=False),
+)
+
+# Attempts to be accepted as a speaker that failed, or are under way.
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", _NUMBER, primary_key=True),
+    Column("name_key", _SORTED, nullable=False),
+    Column("caller", _SORTED, nullable=False),
+    Column("created_at", _SORTED, nullable=False),
+    Index(None, "name_key"),
+    Index(None, "caller"),
+    sqlite_autoincrement=True,
+)
+
+# Work that goes on after its request was answered.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", _SORTED, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("key_id", String),
+    Column("host", String, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("done", Float),
+    Column("total", Float),
+    Column("result", Text),
+    Column("created_at", _SORTED, nullable=False),
+    Column("updated_at", _SORTED, nullable=False),
+)
+
+# Answers to requests that changed something, for those who ask the same again.
+kept_answers = Table(
+    "kept_answers",
+    metadata,
+    Column("caller", _SORTED, primary_key=True),
+    Column("idempotency_key", _SORTED, primary_key=True),
+    Column("request_sha256", String(64), nullable=False),
+    Column("status", Integer),
+    Column("answer", Text),
+    Column("created_at", _SORTED, nullable=False),
+)

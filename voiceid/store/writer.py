@@ -11,6 +11,7 @@ from voiceid.store.bulk_insert import BulkWriter
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects, Feed
 from voiceid.store.fit_tables import AdaptationWriter, CalibrationWriter
+from voiceid.store.key_table import ApiKeyWriter
 from voiceid.store.reader import Reader
 from voiceid.store.sample_table import SampleWriter
 from voiceid.store.space_table import SpaceWriter
@@ -55,4 +56,5 @@ class Writer(Reader):
     adaptations = cached_property(
         lambda self: AdaptationWriter(self._effects, self.spaces, self.centroids)
     )
+    keys = cached_property(lambda self: ApiKeyWriter(self._connection))
     switches = cached_property(lambda self: SwitchWriter(self._effects, self.spaces))

@@ -420,3 +420,14 @@ def test_0009_can_be_taken_back_with_counts_and_weights_of_bands(banded: Path) -
     store = Store.open(banded)
     assert maintenance.check(store) == []
     store.close()
+
+
+def test_0010_keeps_every_row_and_can_be_taken_back(tmp_path: Path) -> None:
+    path = restored("0008", tmp_path)
+    upgrade_to(path, "0009")
+    before = table(path, "samples"), table(path, "centroids")
+    assert upgrade.upgrade(path).current == SCHEMA_HEAD
+    assert (table(path, "samples"), table(path, "centroids")) == before
+    downgrade(path, "0009")
+    assert (table(path, "samples"), table(path, "centroids")) == before
+    assert upgrade.upgrade(path).state is SchemaState.CURRENT

@@ -1,0 +1,102 @@
+"""Keys to the service: what each may do, and that only hashes are kept."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from voiceid import VoiceID
+from voiceid.domain import ApiKey, Scope
+from voiceid.errors import AccessDenied, ApiKeyInvalid, ApiKeyNotFound, SpeakerDetailInvalid
+
+
+@pytest.fixture
+def vid(tmp_path: Path) -> VoiceID:
+    return VoiceID.open(tmp_path / "data", home=tmp_path)
+
+
+def test_a_key_is_known_by_its_text_and_its_secret_is_in_no_file(
+    vid: VoiceID, tmp_path: Path
+) -> None:
+    made = vid.keys.create("door", ["verify"])
+    assert vid.keys.check(made.text, "10.0.0.1") == made.key
+    vid.close()
+    secret = made.text.split("_", 2)[2].encode()
+    assert all(secret not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "vid", "vid__", "vid_{id}_", "vid_{id}_x", "key_{id}_{secret}"]
+)
+def test_a_wrong_key_is_refused_in_the_same_words(vid: VoiceID, wrong: str) -> None:
+    made = vid.keys.create("door", ["verify"])
+    secret = made.text.split("_", 2)[2]
+    text = wrong.format(id=made.key.id, secret=secret)
+    with pytest.raises(AccessDenied, match="the key is not known, or not taken from here"):
+        vid.keys.check(text, "10.0.0.1")
+
+
+def test_a_key_is_refused_once_it_is_removed_or_has_expired(vid: VoiceID) -> None:
+    soon = datetime.now(UTC) - timedelta(seconds=1)
+    made, old = vid.keys.create("a", ["read"]), vid.keys.create("b", ["read"], expires_at=soon)
+    with pytest.raises(AccessDenied, match="expired"):
+        vid.keys.check(old.text, "10.0.0.1")
+    vid.keys.remove(made.key.id)
+    with pytest.raises(AccessDenied):
+        vid.keys.check(made.text, "10.0.0.1")
+    with pytest.raises(ApiKeyNotFound):
+        vid.keys.remove(made.key.id)
+    assert vid.keys.any()  # one that has expired is one: the door does not open to all
+
+
+@pytest.mark.parametrize(
+    ("address", "is_taken"),
+    [("10.1.2.3", True), ("::ffff:10.1.2.3", True), ("11.0.0.1", False), ("testclient", False)],
+)
+def test_a_key_is_taken_from_its_networks_alone(
+    vid: VoiceID, address: str, *, is_taken: bool
+) -> None:
+    made = vid.keys.create("door", ["verify"], networks=["10.0.0.0/8", "2001:db8::/32"])
+    if is_taken:
+        assert vid.keys.check(made.text, address).name == "door"
+    else:
+        with pytest.raises(AccessDenied):
+            vid.keys.check(made.text, address)
+
+
+def test_only_so_many_requests_a_minute_are_allowed_also_by_another_process(
+    vid: VoiceID, tmp_path: Path
+) -> None:
+    key = vid.keys.create("door", ["verify"], requests_per_minute=2).key
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    other = VoiceID.open(tmp_path / "data", home=tmp_path)
+    uses = []
+    for client, at in [(vid, now), (other, now), (vid, now), (other, now + timedelta(minutes=1))]:
+        with client._session.store.write() as writer:
+            uses.append(writer.keys.use(key, at))
+    assert uses == [True, True, False, True]
+
+
+def test_a_key_says_what_of_it_cannot_be(vid: VoiceID) -> None:
+    for wrong, error in [
+        ({"scopes": []}, ApiKeyInvalid),
+        ({"scopes": ["open"]}, ApiKeyInvalid),
+        ({"scopes": ["admin"], "groups": ["lobby"]}, ApiKeyInvalid),
+        ({"networks": ["10.0.0.1/8"]}, ApiKeyInvalid),
+        ({"groups": [""]}, SpeakerDetailInvalid),
+        ({"requests_per_minute": 0}, ApiKeyInvalid),
+        ({"name": "\n"}, ApiKeyInvalid),
+    ]:
+        with pytest.raises(error):
+            vid.keys.create(**{"name": "door", "scopes": ["verify"], **wrong})
+    assert not vid.keys.list()
+
+
+def test_admin_may_do_everything_and_another_scope_itself_alone() -> None:
+    def key(*scopes: Scope) -> ApiKey:
+        return ApiKey("1", "k", scopes, (), (), None, datetime.now(UTC), None)
+
+    assert all(key(Scope.ADMIN).allows(scope) for scope in Scope)
+    assert [s for s in Scope if key(Scope.VERIFY).allows(s)] == [Scope.VERIFY]

@@ -1,0 +1,131 @@
+"""``voiceid keys``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
+from voiceid.cli.options import branch, leaf, yes_option
+from voiceid.cli.text import table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from voiceid.domain import ApiKey
+
+
+@branch("keys", examples=["voiceid keys create door --scope identify,verify --group lobby"])
+def command() -> None:
+    """Make, list and remove keys to the service."""
+
+
+@leaf(
+    "create",
+    examples=[
+        "voiceid keys create door --scope identify,verify --group lobby --expires 90d",
+        "voiceid keys create console --scope admin --address 10.0.0.0/8",
+    ],
+    group=command,
+)
+@click.argument("name", metavar="NAME")
+@click.option(
+    "--scope",
+    "scopes",
+    metavar="SCOPES",
+    required=True,
+    help="What it may do: identify, verify, enroll, read or admin; several with commas.",
+)
+@click.option("--group", "groups", metavar="GROUP", multiple=True, help="Reach this group alone.")
+@click.option(
+    "--address",
+    "networks",
+    metavar="NETWORK",
+    multiple=True,
+    help="Be taken from this address or network alone, e.g. 10.0.0.0/8.",
+)
+@click.option(
+    "--rate",
+    "requests_per_minute",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="At most so many requests a minute.",
+)
+@click.option("--expires", metavar="WHEN", help="A date, a time, or days from now, e.g. 90d.")
+def create_command(  # noqa: PLR0913 - one parameter an option
+    console: Console,
+    *,
+    name: str,
+    scopes: str,
+    groups: tuple[str, ...],
+    networks: tuple[str, ...],
+    requests_per_minute: int | None,
+    expires: str | None,
+) -> int:
+    """Make a key, and show it: this once, for only its hash is kept.
+
+    From the first key on the service asks every caller for one.
+    """
+    from voiceid.domain import expiry  # noqa: PLC0415 - loads numpy
+
+    with open_voiceid(console) as vid:
+        made = vid.keys.create(
+            name,
+            [scope.strip() for scope in scopes.split(",")],
+            groups=groups,
+            networks=networks,
+            requests_per_minute=requests_per_minute,
+            expires_at=None if expires is None else expiry(expires),
+        )
+    console.note("this is the only time that the key is shown")
+    return console.answer({**made.key.to_dict(), "key": made.text}, made.text)
+
+
+@leaf("list", examples=["voiceid keys list --json"], group=command)
+def list_command(console: Console) -> int:
+    """List the keys, oldest first, without their secrets.
+
+    With --json: one object a line for each.
+    """
+    with open_voiceid(console) as vid:
+        keys = vid.keys.list()
+    if not keys and not console.settings.as_json:
+        console.note("there is no key: the service answers this host alone")
+        return exit_codes.DONE
+    return console.answers((key.to_dict() for key in keys), _table(keys))
+
+
+@leaf("remove", examples=["voiceid keys remove 3f9a1c27b04e --yes"], group=command)
+@click.argument("key_id", metavar="ID")
+@yes_option
+def remove_command(console: Console, key_id: str, *, yes: bool) -> int:
+    """Remove a key, which is refused from now on.
+
+    Asks first on a terminal; elsewhere --yes is needed.
+    """
+    require_answer(yes=yes)
+    with open_voiceid(console) as vid:
+        if not confirmed(console, f"Remove the key {key_id}?", yes=yes):
+            return exit_codes.INTERRUPTED
+        key = vid.keys.remove(key_id)
+    return console.answer({"removed": key.to_dict()}, f"removed  {key.id}, {key.name}")
+
+
+def _table(keys: Sequence[ApiKey]) -> str:
+    rows = [
+        [
+            key.id,
+            key.name,
+            ",".join(key.scopes),
+            ",".join(key.groups) or "all",
+            ",".join(key.networks) or "all",
+            "-" if key.requests_per_minute is None else str(key.requests_per_minute),
+            "never" if key.expires_at is None else key.expires_at.isoformat(timespec="minutes"),
+        ]
+        for key in keys
+    ]
+    return table(["id", "name", "scopes", "groups", "addresses", "a minute", "expires"], rows)

@@ -1,0 +1,34 @@
+"""A collection of a client, as an attribute that is made when it is first asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+
+if TYPE_CHECKING:
+    from voiceid.session import Session
+
+T = TypeVar("T")
+
+
+class Collection(Generic[T]):
+    """The collection of the attribute's name: of `voiceid.resources`, in the module of that name.
+
+    It is imported when it is first asked for, and made once for each client.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, client: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, client: Any, owner: type) -> T: ...
+    def __get__(self, client: Any, owner: type) -> T | Self:
+        if client is None:
+            return self
+        module = import_module(f"voiceid.resources.{self._name}")
+        session: Session = client._session  # noqa: SLF001 - it is a part of the client's class
+        made: T = getattr(module, self._name.capitalize())(session)
+        client.__dict__[self._name] = made  # the next look-up does not come here
+        return made

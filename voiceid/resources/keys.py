@@ -1,0 +1,118 @@
+"""The keys to the service."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from voiceid.domain import ApiKey, Scope
+from voiceid.errors import AccessDenied
+from voiceid.observability import ChangeKind
+from voiceid.session import Session
+
+_PREFIX = "vid"
+"""By which a key that was published by mistake is found, and known for one."""
+_ID_BYTES, _SECRET_BYTES = 6, 32
+"""The secret has 256 bits: it cannot be guessed, and its plain hash need not be slow."""
+_WRONG = "the key is not known, or not taken from here"
+
+
+@dataclass(frozen=True, slots=True)
+class NewApiKey:
+    """A key that was made, and its text, which is shown this once."""
+
+    key: ApiKey
+    text: str
+
+
+class Keys:
+    """Keys by which callers of the service are known.  Of their secrets only hashes are kept."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def create(
+        self,
+        name: str,
+        scopes: Sequence[Scope | str],
+        *,
+        groups: Sequence[str] = (),
+        networks: Sequence[str] = (),
+        requests_per_minute: int | None = None,
+        expires_at: datetime | None = None,
+    ) -> NewApiKey:
+        """Make a key; for the parameters see `ApiKey`.  Its text cannot be had again.
+
+        Raises ApiKeyInvalid, SpeakerDetailInvalid, StoreError.
+        """
+        now = datetime.now(UTC)
+        key = ApiKey(
+            id=secrets.token_hex(_ID_BYTES),
+            name=name,
+            scopes=tuple(scopes),  # type: ignore[arg-type]  # what is none is refused
+            groups=tuple(groups),
+            networks=tuple(networks),
+            requests_per_minute=requests_per_minute,
+            created_at=now,
+            expires_at=expires_at,
+        )
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        with self._session.change(ChangeKind.CREATE_KEY) as change:
+            change.writer.keys.add(key, _sha256(secret))
+            change.record(key=key.id)
+        return NewApiKey(key, f"{_PREFIX}_{key.id}_{secret}")
+
+    def list(self) -> Sequence[ApiKey]:
+        """Return the keys, oldest first."""
+        with self._session.store.read() as reader:
+            return reader.keys.list()
+
+    def any(self) -> bool:
+        """Whether there is a key, expired or not: then the service asks for one."""
+        if not self._session.has_database:
+            return False
+        with self._session.store.read() as reader:
+            return reader.keys.any()
+
+    def remove(self, key_id: str) -> ApiKey:
+        """Remove a key, which is refused from now on; raises ApiKeyNotFound."""
+        with self._session.change(ChangeKind.REMOVE_KEY) as change:
+            key = change.writer.keys.get(key_id)
+            change.writer.keys.remove(key_id)
+            change.record(key=key.id)
+        return key
+
+    def check(self, text: str, address: str) -> ApiKey:
+        """Return the key of a text that came from an address of IP; raises AccessDenied.
+
+        The time does not depend on how much of the secret is right.
+        """
+        prefix, _, rest = text.partition("_")
+        key_id, _, secret = rest.partition("_")
+        with self._session.store.read() as reader:
+            found = reader.keys.with_hash(key_id)
+        kept = _sha256("") if found is None else found[1]
+        is_right = hmac.compare_digest(_sha256(secret), kept) and bool(secret)
+        if found is None or prefix != _PREFIX or not is_right:
+            raise AccessDenied(_WRONG, hint="`voiceid keys create` makes one.")
+        key = found[0]
+        if not key.is_taken_from(address):
+            raise AccessDenied(_WRONG, hint="Use a key that is taken from this address.")
+        if key.is_expired(datetime.now(UTC)):
+            raise AccessDenied("the key has expired", hint="`voiceid keys create` makes another.")
+        return key
+
+    def use(self, key: ApiKey) -> bool:
+        """Count a request with a key; False: it has had as many in this minute as it may."""
+        if key.requests_per_minute is None:
+            return True
+        with self._session.store.write() as writer:
+            return writer.keys.use(key, datetime.now(UTC))
+
+
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

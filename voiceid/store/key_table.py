@@ -1,0 +1,103 @@
+"""The keys to the service, and how often each was used."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, exists, insert, select, update
+
+from voiceid.domain import ApiKey, Scope
+from voiceid.errors import ApiKeyInvalid, ApiKeyNotFound, SpeakerDetailInvalid
+from voiceid.store import stored_rows
+from voiceid.store.tables import api_keys, key_uses
+
+_DAMAGE = (ApiKeyInvalid, SpeakerDetailInvalid, ValueError, TypeError)
+
+
+class ApiKeys:
+    """Reads keys."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def any(self) -> bool:
+        """Whether there is a key, expired or not."""
+        return bool(self._connection.execute(select(exists().select_from(api_keys))).scalar())
+
+    def list(self) -> list[ApiKey]:
+        """Return the keys, oldest first."""
+        query = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)
+        return [_key(row) for row in self._connection.execute(query)]
+
+    def get(self, key_id: str) -> ApiKey:
+        """Return the key of that id; raises ApiKeyNotFound."""
+        found = self.with_hash(key_id)
+        if found is None:
+            raise ApiKeyNotFound(f"there is no key {key_id!r:.40}")
+        return found[0]
+
+    def with_hash(self, key_id: str) -> tuple[ApiKey, str] | None:
+        """Return the key of that id, and the SHA-256 of its secret; None: there is none."""
+        query = select(api_keys).where(api_keys.c.id == key_id)
+        row = self._connection.execute(query).first()
+        return None if row is None else (_key(row), row.secret_sha256)
+
+
+class ApiKeyWriter(ApiKeys):
+    """Changes keys, and counts their uses."""
+
+    def add(self, key: ApiKey, secret_sha256: str) -> None:
+        """Add a key."""
+        expires_at = None if key.expires_at is None else key.expires_at.isoformat()
+        query = insert(api_keys).values(
+            id=key.id,
+            name=key.name,
+            secret_sha256=secret_sha256,
+            scopes=json.dumps(key.scopes),
+            groups=json.dumps(key.groups),
+            networks=json.dumps(key.networks),
+            requests_per_minute=key.requests_per_minute,
+            created_at=key.created_at.isoformat(),
+            expires_at=expires_at,
+        )
+        self._connection.execute(query)
+
+    def remove(self, key_id: str) -> None:
+        """Remove a key."""
+        self._connection.execute(delete(api_keys).where(api_keys.c.id == key_id))
+
+    def use(self, key: ApiKey, now: datetime) -> bool:
+        """Count a request of this minute; False: the key has had as many as it may."""
+        minute = int(now.timestamp()) // 60
+        of_key = key_uses.c.key_id == key.id
+        self._connection.execute(delete(key_uses).where(of_key, key_uses.c.minute < minute))
+        of_now = of_key & (key_uses.c.minute == minute)
+        n_requests = self._connection.execute(select(key_uses.c.n_requests).where(of_now)).scalar()
+        if n_requests is None:
+            query = insert(key_uses).values(key_id=key.id, minute=minute, n_requests=1)
+            self._connection.execute(query)
+        elif key.requests_per_minute is not None and n_requests >= key.requests_per_minute:
+            return False
+        else:
+            more = update(key_uses).where(of_now).values(n_requests=n_requests + 1)
+            self._connection.execute(more)
+        return True
+
+
+def _key(row: Row[Any]) -> ApiKey:
+    try:
+        expires_at = None if row.expires_at is None else stored_rows.moment_of(row.expires_at)
+        return ApiKey(
+            id=row.id,
+            name=row.name,
+            scopes=tuple(Scope(scope) for scope in json.loads(row.scopes)),
+            groups=tuple(json.loads(row.groups)),
+            networks=tuple(json.loads(row.networks)),
+            requests_per_minute=row.requests_per_minute,
+            created_at=stored_rows.moment_of(row.created_at),
+            expires_at=expires_at,
+        )
+    except _DAMAGE as error:
+        raise stored_rows.damaged_row(f"the key {row.id}", "Remove this key.") from error
