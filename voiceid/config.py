@@ -22,7 +22,7 @@ import yaml
 
 from voiceid.audio import AudioOptions
 from voiceid.decision.aims import Aim
-from voiceid.domain import DatabaseUrl
+from voiceid.domain import DatabaseUrl, ServiceLimits
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
 from voiceid.foreign_files import SETTINGS_FILE, content
@@ -80,6 +80,8 @@ class Config:
         Threads and execution providers of one inference.
     workers : int or None
         Files embedded at once; None: what the container's CPU limit grants.
+    service : ServiceLimits
+        What a process of `voiceid serve` takes on at a time.
     log_format : str
         Of the command line: ``off``, ``human`` or ``json`` events on standard error.
     log_file : Path or None
@@ -107,6 +109,7 @@ class Config:
     index: IndexOptions
     runtime: EngineOptions
     workers: int | None
+    service: ServiceLimits
     log_format: str
     log_file: Path | None
     sources: Mapping[str, str]
@@ -282,6 +285,7 @@ def _compose(
         index=IndexOptions(**_section(values, "index")),
         runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
         workers=values["runtime.workers"],
+        service=ServiceLimits(**_section(values, "server")),
         log_format=values["log.format"],
         log_file=_log_file(values["log.file"], sources["log.file"], path, data),
         sources=sources,

@@ -13,7 +13,7 @@ from typing import Any
 from voiceid.audio import AudioOptions
 from voiceid.audio.headerless import ENDINGS, FORMATS
 from voiceid.decision.aims import Aim, SetThreshold, rate_of, threshold_by_hand
-from voiceid.domain import DatabaseUrl, Solo, tag
+from voiceid.domain import DatabaseUrl, ServiceLimits, Solo, tag
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError, SpeakerDetailInvalid
 from voiceid.index.base import IndexOptions
@@ -219,6 +219,11 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "runtime.threads": (1, whole(1)),
     "runtime.providers": (["cpu"], providers),
     "runtime.workers": (None, optional(whole(1))),
+    "server.max_body_bytes": (ServiceLimits().max_body_bytes, whole(1)),
+    "server.max_clips": (ServiceLimits().max_clips, whole(1)),
+    "server.max_waiting": (ServiceLimits().max_waiting, whole(0)),
+    "server.max_streams": (ServiceLimits().max_streams, whole(0)),
+    "server.stall_timeout_s": (ServiceLimits().stall_timeout_s, number(0.1)),
     "log.format": ("off", log_format),
     "log.file": (None, optional(text)),
 }

@@ -34,6 +34,7 @@ _COMMANDS = {
         "plot": "Draw the enrolled voices, or scores, similarity and errors of clips.",
     },
     "Upkeep": {
+        "serve": "Answer over HTTP what the commands answer.",
         "models": "List, show, pull, verify, add, fit, remove and switch models.",
         "database": "Show, upgrade, check, back up, restore and copy the database.",
         "keys": "Make, list and remove keys to the service.",

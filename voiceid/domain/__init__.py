@@ -34,6 +34,7 @@ from voiceid.domain.reviews import Inspection as Inspection
 from voiceid.domain.reviews import Likeness as Likeness
 from voiceid.domain.reviews import Merge as Merge
 from voiceid.domain.reviews import Split as Split
+from voiceid.domain.service_limits import ServiceLimits as ServiceLimits
 from voiceid.domain.speaker import EMPTY_REVISION as EMPTY_REVISION
 from voiceid.domain.speaker import CentroidTable as CentroidTable
 from voiceid.domain.speaker import Enrolled as Enrolled

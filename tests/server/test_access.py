@@ -1,0 +1,126 @@
+"""Who may ask what, and what a caller learns of others."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+from running_service import Served
+
+from voiceid.domain import SpeakerDetails
+
+
+def wav(clips: Path, name: str) -> dict[str, tuple[str, bytes]]:
+    return {"audio": (f"{name}.wav", (clips / f"{name}.wav").read_bytes())}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"X-Forwarded-For": "10.0.0.1"},
+        {"Forwarded": "for=10.0.0.1"},
+    ],
+)
+def test_without_keys_neither_a_web_page_nor_a_proxy_is_answered(
+    shared: Served, headers: dict[str, str]
+) -> None:
+    with shared.client(**headers) as client:
+        answer = client.get("/v1/speakers")
+    assert (answer.status_code, answer.json()["code"]) == (401, "AccessDenied")
+
+
+def test_from_the_first_key_on_every_caller_needs_one(service: Served) -> None:
+    with service.client() as client:
+        assert client.get("/v1/speakers").status_code == HTTPStatus.OK
+        key = service.vid.keys.create("console", ["read"])
+        refused = client.get("/v1/speakers")
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+        as_header = client.get("/v1/speakers", headers={"X-API-Key": key.text})
+        assert as_header.status_code == HTTPStatus.OK
+        wrong = client.get("/v1/speakers", headers={"X-API-Key": key.text + "x"})
+        assert wrong.status_code == HTTPStatus.UNAUTHORIZED
+
+
+REQUESTS = {
+    "identify": ("POST", "/v1/identify"),
+    "verify": ("POST", "/v1/verify?speaker=alice"),
+    "enroll": ("POST", "/v1/speakers/bob/samples?dry_run=true"),
+    "read": ("GET", "/v1/speakers/alice/samples"),
+    "admin": ("PATCH", "/v1/speakers/alice"),
+}
+
+
+@pytest.mark.parametrize("scope", REQUESTS)
+def test_a_key_may_do_what_its_scope_says_and_nothing_else(
+    service: Served, clips: Path, scope: str
+) -> None:
+    allowed = set()
+    with service.client(service.vid.keys.create("k", [scope]).text) as client:
+        for name, (method, url) in REQUESTS.items():
+            body = {"files": wav(clips, "bob-3")} if method == "POST" else {}
+            body = {"json": {}} if method == "PATCH" else body
+            answer = client.request(method, url, **body)  # type: ignore[arg-type]
+            if answer.status_code != HTTPStatus.FORBIDDEN:
+                allowed.add(name)
+    assert allowed == (set(REQUESTS) if scope == "admin" else {scope})
+
+
+def test_without_read_an_answer_has_no_scores_no_other_names_and_no_size(
+    service: Served, clips: Path
+) -> None:
+    with service.client(service.vid.keys.create("door", ["identify", "verify"]).text) as client:
+        found = client.post("/v1/identify", files=wav(clips, "bob-3"))
+        stranger = client.post("/v1/identify", files=wav(clips, "stranger"))
+        claimed = client.post("/v1/verify", files=wav(clips, "stranger"), data={"speaker": "bob"})
+    assert found.json() == {
+        "task": "identify",
+        "outcome": "accepted",
+        "reason": "match",
+        "speaker": {"name": "bob"},
+        "group": None,
+        "detail": "the voice is accepted",
+    }
+    assert (stranger.json()["speaker"], stranger.json()["reason"]) == (None, None)
+    assert claimed.json()["speaker"] == {"name": "bob"}
+    for answer in (stranger, claimed):
+        assert "alice" not in answer.text
+        assert not {"score", "threshold", "llr", "gallery_size", "candidates"} & set(answer.json())
+
+
+@pytest.mark.parametrize(
+    "option", ["threshold=0.1", "target_fmr=0.5", "solo=off", "allow_replayed=true"]
+)
+def test_a_key_of_a_door_cannot_lower_what_decides(
+    service: Served, clips: Path, option: str
+) -> None:
+    with service.client(service.vid.keys.create("door", ["verify", "read"]).text) as client:
+        answer = client.post(f"/v1/verify?speaker=bob&{option}", files=wav(clips, "bob-3"))
+    assert (answer.status_code, answer.json()["code"]) == (403, "AccessDenied")
+
+
+def test_a_key_of_a_group_reaches_its_members_alone(service: Served, clips: Path) -> None:
+    service.vid.speakers.edit("alice", SpeakerDetails(groups=("lobby",)))
+    key = service.vid.keys.create("k", ["identify", "verify", "read", "enroll"], groups=["lobby"])
+    with service.client(key.text) as client:
+        assert [s["name"] for s in client.get("/v1/speakers").json()["speakers"]] == ["alice"]
+        assert client.get("/v1/speakers/bob").status_code == HTTPStatus.NOT_FOUND
+        found = client.post("/v1/identify", files=wav(clips, "bob-3")).json()
+        assert (found["outcome"], found["group"], found["gallery_size"]) == ("rejected", "lobby", 1)
+        vault = client.post("/v1/identify?group=vault", files=wav(clips, "bob-3"))
+        assert vault.status_code == HTTPStatus.FORBIDDEN
+        other = client.post("/v1/speakers/bob/samples", files=wav(clips, "bob-3"))
+        assert other.status_code == HTTPStatus.NOT_FOUND
+    assert len(service.vid.samples.list("bob")) == 2
+
+
+def test_a_key_may_be_used_so_often_a_minute_and_no_more(service: Served) -> None:
+    key = service.vid.keys.create("k", ["read"], requests_per_minute=1)
+    with service.client(key.text) as client:
+        answers = [client.get("/v1/speakers") for _ in range(3)]  # at most one new minute begins
+    assert [a.status_code for a in answers].count(429) >= 1
+    refused = next(a for a in answers if a.status_code == HTTPStatus.TOO_MANY_REQUESTS)
+    assert int(refused.headers["retry-after"]) > 0

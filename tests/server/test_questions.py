@@ -1,0 +1,115 @@
+"""Questions over HTTP: the answers of the library, field for field."""
+
+from __future__ import annotations
+
+import base64
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from running_service import Served
+
+TIMES = {"elapsed_ms"}
+
+
+def wav(clips: Path, name: str) -> bytes:
+    return (clips / f"{name}.wav").read_bytes()
+
+
+def ask(client: httpx.Client, path: str, data: bytes, **query: Any) -> httpx.Response:
+    return client.post(path, content=data, params=query, headers={"content-type": "audio/wav"})
+
+
+def same(found: dict[str, Any], expected: dict[str, Any]) -> bool:
+    return {k: v for k, v in found.items() if k not in TIMES} == {
+        k: v for k, v in expected.items() if k not in TIMES
+    }
+
+
+@pytest.mark.parametrize("who", ["alice-3", "bob-3", "stranger"])
+def test_a_decision_is_that_of_the_library_field_for_field(
+    shared: Served, clips: Path, who: str
+) -> None:
+    with shared.client() as client:
+        found = ask(client, "/v1/identify", wav(clips, who))
+        claimed = ask(client, "/v1/verify", wav(clips, who), speaker="alice")
+    assert same(found.json(), shared.vid.identify(wav(clips, who)).to_dict())
+    assert same(claimed.json(), shared.vid.verify("alice", wav(clips, who)).to_dict())
+
+
+def test_a_recording_may_come_as_the_body_in_a_form_or_in_json(shared: Served, clips: Path) -> None:
+    data = wav(clips, "bob-3")
+    text = base64.b64encode(data).decode()
+    with shared.client() as client:
+        answers = [
+            ask(client, "/v1/identify", data, top=1),
+            client.post("/v1/identify", files={"audio": ("b.wav", data)}, data={"top": 1}),
+            client.post("/v1/identify", json={"audio": text, "top": 1}),
+        ]
+    first, *others = (answer.json() for answer in answers)
+    assert first["speaker"]["name"] == "bob"
+    assert len(first["candidates"]) == 1
+    assert all(same(first, other) for other in others)
+
+
+def test_two_clips_are_compared_and_one_is_embedded(shared: Served, clips: Path) -> None:
+    files = [("audio", (f"{n}.wav", wav(clips, n))) for n in ("alice-1", "alice-3")]
+    with shared.client() as client:
+        alike = client.post("/v1/compare", files=files).json()
+        vector = ask(client, "/v1/embed", wav(clips, "alice-3")).json()
+    assert alike["outcome"] == "accepted"
+    expected = shared.vid.embed(wav(clips, "alice-3"))
+    assert vector["embedding_space"] == expected.space.id
+    assert vector["vector"] == pytest.approx(expected.vector.tolist())
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "query", "status", "code"),
+    [
+        ("/v1/identify", b"not audio", {}, 422, "AudioUnreadable"),
+        ("/v1/identify", b"", {}, 422, "RequestInvalid"),
+        ("/v1/identify", b"x", {"tpo": 1}, 422, "RequestInvalid"),
+        ("/v1/identify", b"x", {"top": 0}, 422, "RequestInvalid"),
+        ("/v1/identify", b"x", {"target_fpir": "2"}, 422, "RequestInvalid"),
+        ("/v1/verify", b"x", {}, 422, "RequestInvalid"),
+        ("/v1/verify", b"x", {"speaker": "carol"}, 404, "SpeakerNotFound"),
+        ("/v1/nothing", b"x", {}, 404, "NotFound"),
+    ],
+)
+def test_what_cannot_be_answered_is_a_problem_document(
+    shared: Served, path: str, body: bytes, query: dict[str, Any], status: int, code: str
+) -> None:
+    with shared.client() as client:
+        answer = ask(client, path, body, **query)
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert (answer.status_code, problem["status"], problem["code"]) == (status, status, code)
+    assert problem["detail"]
+    assert problem["type"] == f"urn:voiceid:problem:{code}"
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'{"audio": 1}', b'{"audio": "no base64"}', b"[" * 9999]
+)
+def test_json_that_holds_no_recording_is_refused(shared: Served, body: bytes) -> None:
+    with shared.client() as client:
+        answer = client.post(
+            "/v1/identify", content=body, headers={"content-type": "application/json"}
+        )
+    assert (answer.status_code, answer.json()["code"]) == (422, "RequestInvalid")
+
+
+def test_it_is_ready_once_the_models_are_loaded_and_counts_what_it_did(
+    shared: Served, clips: Path
+) -> None:
+    with shared.client() as client:
+        assert client.get("/healthz").json() == {"status": "ok"}
+        until = time.monotonic() + 60
+        while client.get("/readyz").status_code != 200 and time.monotonic() < until:
+            time.sleep(0.1)
+        assert client.get("/readyz").json() == {"status": "ready"}
+        ask(client, "/v1/identify", wav(clips, "bob-3"))
+        assert 'voiceid_decisions_total{outcome="accepted"' in client.get("/metrics").text
+        assert client.get("/v1/stats").json()["speakers"] == 2

@@ -1,0 +1,73 @@
+"""``voiceid serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
+from voiceid.cli.options import leaf
+from voiceid.errors import ExtraMissing
+
+_FILE = click.Path(path_type=Path)
+
+
+@leaf(
+    "serve",
+    examples=[
+        "voiceid serve",
+        "voiceid serve --host 0.0.0.0 --tls-cert door.pem --tls-key door.key",
+    ],
+    audio=True,
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8423,
+    show_default=True,
+    help="Port to listen on; 0: any that is free.",
+)
+@click.option("--tls-cert", type=_FILE, metavar="FILE", help="Certificate, with its chain, in PEM.")
+@click.option("--tls-key", type=_FILE, metavar="FILE", help="Private key of the certificate.")
+@click.option(
+    "--behind-proxy",
+    metavar="ADDRESSES",
+    help="Believe what a proxy at these addresses says of callers, e.g. 127.0.0.1.",
+)
+@click.option("--insecure", is_flag=True, help="Listen beyond this host also without keys or TLS.")
+def command(  # noqa: PLR0913 - one parameter an option
+    console: Console,
+    *,
+    host: str,
+    port: int,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    behind_proxy: str | None,
+    insecure: bool,
+) -> int:
+    """Answer over HTTP what the commands answer.
+
+    Without keys it listens on this host alone; `voiceid keys create` makes them.  Ends at SIGTERM
+    or Ctrl-C, when the requests that are worked on are answered.  The requests: docs/http.md.
+    """
+    if (tls_cert is None) is not (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key go together.")
+    try:
+        from voiceid.server.running import Listening, require_safe, run  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(
+            f"the service needs {error.name}, which is not installed",
+            hint="Install it with `pip install 'voiceid[server]'`.",
+        ) from error
+    listening = Listening(host, port, tls_cert, tls_key, behind_proxy, insecure)
+    with open_voiceid(console) as vid:
+        said = require_safe(vid, listening)
+        if said is not None:
+            console.warn(said)
+        limits, workers = console.config.service, console.config.workers
+        run(vid, listening, limits, workers, lambda where: console.note(f"serving {where}"))
+    return exit_codes.DONE

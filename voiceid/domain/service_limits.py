@@ -1,0 +1,23 @@
+"""What a service takes on at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLimits:
+    """Limits of one process of the service.
+
+    - `max_body_bytes`: of a request; more is refused before it is decoded.
+    - `max_clips`: recordings in one request.
+    - `max_waiting`: requests that wait for a processor; more are refused at once.
+    - `max_streams`: live streams that are heard at once.
+    - `stall_timeout_s`: a body of which nothing arrives for so long is given up.
+    """
+
+    max_body_bytes: int = 64 << 20
+    max_clips: int = 50
+    max_waiting: int = 32
+    max_streams: int = 16
+    stall_timeout_s: float = 10.0

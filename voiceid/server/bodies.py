@@ -1,0 +1,61 @@
+"""Bounds on the body of a request, while it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from voiceid.domain import ServiceLimits
+from voiceid.server.problems import Problem
+
+
+class BoundedBodies:
+    """Middleware: a body that is too large, or stops arriving, is a problem of its request."""
+
+    def __init__(self, app: ASGIApp, limits: ServiceLimits) -> None:
+        self._app, self._limits = app, limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] == "http":
+            declared = dict(scope["headers"]).get(b"content-length", b"0")
+            receive = _bounded(receive, self._limits, int(declared) if declared.isdigit() else 0)
+        await self._app(scope, receive, send)
+
+
+def _bounded(receive: Receive, limits: ServiceLimits, declared: int) -> Receive:
+    n_bytes, ended = 0, False
+
+    async def bounded() -> Message:
+        nonlocal n_bytes, ended
+        if ended:  # what comes now is that the caller goes away
+            return await receive()
+        if declared > limits.max_body_bytes:
+            raise _too_large(limits)
+        try:
+            message = await asyncio.wait_for(receive(), limits.stall_timeout_s)
+        except TimeoutError as error:
+            raise Problem(
+                HTTPStatus.REQUEST_TIMEOUT,
+                "BodyStalled",
+                f"nothing of the body arrived for {limits.stall_timeout_s:g} s",
+                hint="Send the request again, in one go.",
+            ) from error
+        n_bytes += len(message.get("body", b""))
+        ended = not message.get("more_body", False)
+        if n_bytes > limits.max_body_bytes:
+            raise _too_large(limits)
+        return message
+
+    return bounded
+
+
+def _too_large(limits: ServiceLimits) -> Problem:
+    return Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "BodyTooLarge",
+        f"the body is larger than the limit of {limits.max_body_bytes} bytes",
+        hint="Send less, or raise server.max_body_bytes in config.yaml.",
+    )

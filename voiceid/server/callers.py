@@ -1,0 +1,166 @@
+"""Who asks, and what they may: known by a key, or, where there is no key, by being on this host."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from anyio import to_thread
+from fastapi import Depends, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
+from starlette.requests import HTTPConnection
+
+from voiceid.client import VoiceID
+from voiceid.domain import ApiKey, Scope, tag
+from voiceid.server.problems import Problem, denied
+from voiceid.server.service_parts import parts_of
+
+_BEARER = HTTPBearer(auto_error=False, description="A key of `voiceid keys create`.")
+_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same key.")
+_LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
+_OF_PROXIES = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request.
+
+    - `key`: None where there are no keys, and the caller is on this host.
+    - `address`: of IP, as the connection or a trusted proxy has it.
+    """
+
+    key: ApiKey | None
+    address: str
+
+    @property
+    def name(self) -> str:
+        """By which attempts and answers are kept: of the key, else of the address."""
+        return f"key {self.key.id}" if self.key is not None else f"address {self.address}"
+
+    def may(self, scope: Scope) -> bool:
+        """Whether the caller may do what a scope says."""
+        return self.key is None or self.key.allows(scope)
+
+    def require(self, scope: Scope) -> None:
+        """Raise Problem where the caller may not do what a scope says."""
+        if not self.may(scope):
+            raise denied(f"the key has not the scope {scope}", "Use a key that has it.")
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The only groups that the caller reaches; empty: all speakers."""
+        return () if self.key is None else self.key.groups
+
+    def group(self, asked: str | None) -> str | None:
+        """Return the group that is asked: the one that was named, or the caller's only one."""
+        name = None if asked is None else tag("group", asked)
+        if not self.groups or name in self.groups:
+            return name
+        if name is None and len(self.groups) == 1:
+            return self.groups[0]
+        raise denied(
+            f"the key reaches these groups alone: {', '.join(self.groups)}",
+            "Name one of them as the group.",
+        )
+
+
+def require_local(connection: HTTPConnection, address: str) -> None:
+    """Raise Problem unless a caller without a key is on this host, and sent by no web page.
+
+    A page in a browser on this host may send requests here: its own name as the host (by DNS
+    rebinding), or as the origin, gives it away.
+    """
+    headers = connection.headers
+    host = urlsplit(f"//{headers.get('host', '')}").hostname
+    origin = headers.get("origin")
+    if not is_loopback(address) or any(name in headers for name in _OF_PROXIES):
+        reason = "the request comes from elsewhere"
+    elif host not in _LOCAL_NAMES:
+        reason = f"the request is for the host {host!r}"
+    elif origin is not None and urlsplit(origin).netloc != headers["host"]:
+        reason = f"the request is of a page of {origin!r:.80}"
+    else:
+        return
+    raise Problem(
+        HTTPStatus.UNAUTHORIZED,
+        "AccessDenied",
+        f"there are no keys, so that this host alone is answered, and {reason}",
+        hint="`voiceid keys create` makes a key.",
+    )
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address of IP is of this host itself."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback
+
+
+def key_text(headers: Mapping[str, str]) -> str | None:
+    """Return the text of the key in the headers of a request, or None."""
+    scheme, _, text = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and text.strip():
+        return text.strip()
+    return headers.get("x-api-key")
+
+
+async def known_caller(connection: HTTPConnection, vid: VoiceID, text: str | None) -> Caller:
+    """Return who sent a request with a key, or without one.
+
+    Raises AccessDenied, StoreError, and Problem: the key may not be used so often.
+    """
+    address = "" if connection.client is None else connection.client.host
+
+    def known() -> Caller:
+        if text is None:
+            if vid.keys.any():
+                raise Problem(
+                    HTTPStatus.UNAUTHORIZED,
+                    "AccessDenied",
+                    "the request has no key",
+                    hint="Send it as `Authorization: Bearer KEY`, or as `X-API-Key: KEY`.",
+                )
+            require_local(connection, address)
+            return Caller(None, address)
+        key = vid.keys.check(text, address)
+        if not vid.keys.use(key):
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "RateExceeded",
+                f"the key may be used {key.requests_per_minute} times a minute",
+                hint="Ask again in the next minute.",
+                retry_after_s=60,
+            )
+        return Caller(key, address)
+
+    return await to_thread.run_sync(known)
+
+
+def _asking(scope: Scope) -> Any:
+    """Return the dependency of a route: a caller who may do what a scope says."""
+
+    async def caller_of(
+        connection: HTTPConnection,
+        _bearer: Annotated[Any, Security(_BEARER)],
+        _header: Annotated[Any, Security(_HEADER)],
+    ) -> Caller:
+        vid = parts_of(connection).vid
+        caller = await known_caller(connection, vid, key_text(connection.headers))
+        caller.require(scope)
+        return caller
+
+    return Depends(caller_of)
+
+
+Identifying = Annotated[Caller, _asking(Scope.IDENTIFY)]
+Verifying = Annotated[Caller, _asking(Scope.VERIFY)]
+Enrolling = Annotated[Caller, _asking(Scope.ENROLL)]
+Reading = Annotated[Caller, _asking(Scope.READ)]
+Admin = Annotated[Caller, _asking(Scope.ADMIN)]

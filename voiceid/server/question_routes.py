@@ -1,0 +1,118 @@
+"""The questions: identify, verify, compare and embed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BeforeValidator, Field
+from starlette.requests import Request
+
+from voiceid.decision.aims import rate_of
+from voiceid.domain import Scope
+from voiceid.server.callers import Caller, Identifying, Reading, Verifying
+from voiceid.server.request_clips import Options, received
+from voiceid.server.service_parts import ServiceParts, parts_of
+from voiceid.server.shown import shown
+from voiceid.verification.calls import Cosines
+
+ROUTES = APIRouter(tags=["questions"])
+
+Rate = Annotated[float, BeforeValidator(rate_of), Field(ge=0.0, le=0.5)]
+"""An error rate: 0.001, 1/1000 or 0.1%."""
+
+
+class PolicyOptions(Options):
+    """What decides in place of the settings: for callers with the scope ``admin``."""
+
+    threshold: Cosines | None = None
+    allow_replayed: bool | None = None
+    solo: str | None = None
+
+    def policy(self, caller: Caller) -> dict[str, Any]:
+        """Return what was said of it, by keyword; raises Problem for a caller who may not."""
+        names = [name for name in self.model_fields_set if name in _POLICY]
+        if names:
+            caller.require(Scope.ADMIN)
+        return {name: getattr(self, name) for name in names}
+
+
+_POLICY = {"threshold", "allow_replayed", "solo", "target_fmr", "target_fpir", "margin"}
+
+
+class CompareOptions(PolicyOptions):
+    """Of `compare`."""
+
+    target_fmr: Rate | None = None
+
+
+class VerifyOptions(PolicyOptions):
+    """Of `verify`."""
+
+    speaker: str
+    target_fmr: Rate | None = None
+    group: str | None = None
+
+
+class IdentifyOptions(PolicyOptions):
+    """Of `identify`."""
+
+    top: int = Field(5, ge=1, le=1000)
+    group: str | None = None
+    target_fpir: Rate | None = None
+    margin: float | None = None
+
+
+class EmbedOptions(Options):
+    """Of `embed`."""
+
+    raw: bool = False
+
+
+@ROUTES.post("/identify")
+async def identify(request: Request, caller: Identifying) -> dict[str, Any]:
+    """Decide which enrolled speaker is speaking, if any."""
+    parts = parts_of(request)
+    async with received(request, IdentifyOptions, (1, 1)) as ([clip], options):
+        policy, group = options.policy(caller), caller.group(options.group)
+        ask = partial(parts.vid.identify, clip, top=options.top, group=group, **policy)
+        decision = await parts.places.run(request, ask)
+    return shown(decision, caller)
+
+
+@ROUTES.post("/verify")
+async def verify(request: Request, caller: Verifying) -> dict[str, Any]:
+    """Decide whether a clip is the voice of one speaker."""
+    parts = parts_of(request)
+    async with received(request, VerifyOptions, (1, 1)) as ([clip], options):
+        policy, group = options.policy(caller), caller.group(options.group)
+        ask = partial(parts.vid.verify, options.speaker, clip, group=group, **policy)
+        decision = await parts.places.run(request, ask)
+    return shown(decision, caller, claimed=options.speaker)
+
+
+@ROUTES.post("/compare")
+async def compare(request: Request, caller: Verifying) -> dict[str, Any]:
+    """Decide whether two clips are of one voice."""
+    parts = parts_of(request)
+    async with received(request, CompareOptions, (2, 2)) as ([a, b], options):
+        policy = options.policy(caller)
+        policy.pop("allow_replayed", None)  # no recording of two that are compared is enrolled
+        decision = await parts.places.run(request, partial(parts.vid.compare, a, b, **policy))
+    return shown(decision, caller)
+
+
+@ROUTES.post("/embed")
+async def embed(request: Request, caller: Reading) -> dict[str, Any]:
+    """Return the embedding of the speech in a clip."""
+    del caller
+    parts: ServiceParts = parts_of(request)
+    async with received(request, EmbedOptions, (1, 1)) as ([clip], options):
+        ask = partial(parts.vid.embed, clip, raw=options.raw)
+        embedding = await parts.places.run(request, ask)
+    return {
+        "embedding_space": embedding.space.id,
+        "telephone": embedding.telephone,
+        "vector": embedding.vector.tolist(),
+    }

@@ -1,0 +1,176 @@
+"""The recordings and the options of a request, in each of the ways in which they may come.
+
+A recording comes as the body itself, as a part of a form called ``audio``, or as base64 in JSON
+under ``audio``; options as the query, as fields of the form, or beside ``audio`` in JSON.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+
+from voiceid.server.problems import Problem, invalid
+
+_IN_MEMORY = 1 << 20
+"""Bytes of a recording beyond which it is kept in a temporary file."""
+_FIELD_BYTES = 1 << 16
+_MAX_FIELDS = 40
+
+
+class Options(BaseModel):
+    """What can be said of a request beside its recordings; an unknown name is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+
+
+class _Clip(io.BufferedIOBase):
+    """A recording of a request: a file with the name that the caller gave it."""
+
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        super().__init__()
+        self.name, self._file = name, file
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return up to so many bytes."""
+        return self._file.read(-1 if size is None else size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Move to a byte, and return its position."""
+        self._file.seek(offset, whence)
+        return self._file.tell()
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Close the file, which removes it."""
+        self._file.close()
+        super().close()
+
+
+def _clip(name: str | None, file: BinaryIO) -> BinaryIO:
+    return cast("BinaryIO", _Clip(name or "audio", file))
+
+
+@asynccontextmanager
+async def received(
+    request: Request, kind: type[OptionsT], clips: tuple[int, int]
+) -> AsyncIterator[tuple[list[BinaryIO], OptionsT]]:
+    """Receive the recordings, the fewest and the most that there may be, and the options.
+
+    Raises Problem: there are others, or the options cannot be.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    given: dict[str, Any] = dict(request.query_params)
+    found: list[BinaryIO] = []
+    try:
+        if media_type == "multipart/form-data":
+            form = await request.form(
+                max_files=clips[1], max_fields=_MAX_FIELDS, max_part_size=_FIELD_BYTES
+            )
+            found, fields = _of_form(form)
+            given |= fields
+        elif media_type == "application/json":
+            found, fields = _of_json(await request.body())
+            given |= fields
+        else:
+            name = given.pop("filename", "")
+            body = await _spooled(request)
+            if body is not None:
+                found.append(_clip(name, body))
+        _require_count(len(found), clips)
+        yield found, _options(kind, given)
+    finally:
+        for clip in found:
+            clip.close()
+
+
+def _options(kind: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        raise invalid(error.errors()) from error
+
+
+async def _spooled(request: Request) -> BinaryIO | None:
+    """Return the body as a file at its start; None: it is empty."""
+    file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the clip closes it
+    try:
+        async for block in request.stream():
+            file.write(block)
+        if not file.tell():
+            file.close()
+            return None
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return cast("BinaryIO", file)
+
+
+def _of_form(form: FormData) -> tuple[list[BinaryIO], dict[str, Any]]:
+    clips, fields = [], {}
+    for name, part in form.multi_items():
+        if not isinstance(part, UploadFile):
+            fields[name] = part
+        elif name == "audio":
+            clips.append(_clip(part.filename, part.file))
+        else:
+            raise _refused(f"the form has a file {name!r:.40}", "Call each recording `audio`.")
+    return clips, fields
+
+
+def _of_json(body: bytes) -> tuple[list[BinaryIO], dict[str, Any]]:
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise _refused("the body is not JSON", "Check how it is written.") from error
+    if not isinstance(given, dict):
+        raise _refused("the body is not a JSON object", 'Send {"audio": "..."}.')
+    audio = given.pop("audio", [])
+    clips = []
+    for text in audio if isinstance(audio, list) else [audio]:
+        try:
+            data = base64.b64decode(text, validate=True)
+        except (TypeError, ValueError, binascii.Error) as error:
+            raise _refused("`audio` is not base64", "Encode the bytes of the file.") from error
+        clips.append(_clip(None, io.BytesIO(data)))
+    return clips, given
+
+
+def _require_count(count: int, wanted: tuple[int, int]) -> None:
+    least, most = wanted
+    if not least <= count <= most:
+        counts = f"{least}" if least == most else f"{least} to {most}"
+        raise _refused(
+            f"the request has {count} recordings, and {counts} are needed",
+            "Send a recording as the body, as parts of a form called `audio`, or as base64"
+            " in JSON under `audio`.",
+        )
+
+
+def _refused(detail: str, hint: str) -> Problem:
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "RequestInvalid", detail, hint=hint)

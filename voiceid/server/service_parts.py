@@ -1,0 +1,30 @@
+"""What the routes of a service share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import HTTPConnection
+
+from voiceid.client import VoiceID
+from voiceid.domain import ServiceLimits
+from voiceid.server.places import Places
+
+
+@dataclass(slots=True)
+class ServiceParts:
+    """The gallery that is asked, and the places in front of it.
+
+    - `is_ready`: whether the models are in memory.
+    """
+
+    vid: VoiceID
+    places: Places
+    limits: ServiceLimits
+    is_ready: bool = False
+
+
+def parts_of(connection: HTTPConnection) -> ServiceParts:
+    """Return what the routes share."""
+    return cast("ServiceParts", connection.app.state.parts)

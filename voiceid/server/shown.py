@@ -1,0 +1,54 @@
+"""What of a decision a caller may see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from voiceid.domain import Decision, EnrollmentReport, Outcome, Reason, Scope
+from voiceid.server.callers import Caller
+
+_DETAILS = {
+    Outcome.ACCEPTED: "the voice is accepted",
+    Outcome.REJECTED: "the voice is not accepted",
+    Outcome.INCONCLUSIVE: "it cannot be decided; one person is to speak, and longer",
+}
+_SAID = {Reason.MATCH, Reason.NOT_ENOUGH_SPEECH}
+"""Reasons that say nothing of enrolled speakers beyond the outcome."""
+
+
+def shown(decision: Decision, caller: Caller, claimed: str | None = None) -> dict[str, Any]:
+    """Return the JSON of a decision: all of it, or what says nothing of other speakers.
+
+    A caller without the scope ``read`` sees no scores, no thresholds, no other names and no size
+    of the gallery: with these, voices can be tried until they fit (hill climbing, ISO/IEC 30107-1).
+    """
+    if caller.may(Scope.READ):
+        return decision.to_dict()
+    speaker = claimed
+    if claimed is None and decision.accepted and decision.speaker is not None:
+        speaker = decision.speaker.name
+    return {
+        "task": decision.task.value,
+        "outcome": decision.outcome.value,
+        "reason": decision.reason.value if decision.reason in _SAID else None,
+        "speaker": None if speaker is None else {"name": speaker},
+        "group": decision.group,
+        "detail": _DETAILS[decision.outcome],
+    }
+
+
+_OF_OTHERS = {"already_enrolled", "clip_of_other", "look_alike", "inconsistent"}
+"""Problems of an enrolment whose sentences name other speakers, or their scores."""
+
+
+def shown_report(report: EnrollmentReport, caller: Caller) -> dict[str, Any]:
+    """Return the JSON of an enrolment: all of it, or what says nothing of other speakers."""
+    facts = report.to_dict()
+    if caller.may(Scope.READ):
+        return facts
+    problems = [
+        {**problem, "message": "" if problem["code"] in _OF_OTHERS else problem["message"]}
+        for problem in facts["problems"]
+    ]
+    names = ("name", "status", "enrolled", "dry_run", "mode", "net_speech_s", "missing_speech_s")
+    return {**{name: facts[name] for name in names}, "problems": problems}

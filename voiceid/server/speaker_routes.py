@@ -1,0 +1,242 @@
+"""The enrolled speakers and their samples."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.requests import Request
+
+from voiceid.client import VoiceID
+from voiceid.domain import Scope, Speaker, SpeakerDetails, expiry
+from voiceid.errors import EnrollmentRefused, SpeakerNotFound
+from voiceid.server.callers import Admin, Caller, Enrolling, Reading
+from voiceid.server.problems import problem_answer, problem_of
+from voiceid.server.request_clips import Options, received
+from voiceid.server.service_parts import parts_of
+from voiceid.server.shown import shown_report
+
+ROUTES = APIRouter(prefix="/speakers", tags=["speakers"])
+
+Expiry = Annotated[datetime, BeforeValidator(lambda value: expiry(str(value)))]
+"""A date, a time, or days from now: 90d."""
+
+
+class EnrollOptions(Options):
+    """Of an enrolment; the groups are those of the key where it has some."""
+
+    label: str = ""
+    groups: tuple[str, ...] = ()
+    metadata: dict[str, str] = Field(default_factory=dict)
+    expires: Expiry | None = None
+    force: bool = False
+    dry_run: bool = False
+    start_s: float | None = None
+    end_s: float | None = None
+    voice: str | None = None
+
+    @property
+    def part(self) -> tuple[float, float] | str | None:
+        """Which part of the recording is enrolled, as the library has it."""
+        if self.start_s is not None and self.end_s is not None:
+            return self.start_s, self.end_s
+        return self.voice
+
+
+class SpeakerEdit(BaseModel):
+    """What is to be known of a speaker from now on; what is not named stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(None, description="A new name.")
+    groups: tuple[str, ...] = ()
+    not_groups: tuple[str, ...] = ()
+    metadata: dict[str, str | None] = Field(default_factory=dict)
+    expires: Expiry | None = None
+    never_expires: bool = False
+    enabled: bool | None = None
+    force: bool = Field(default=False, description="Take a name that looks like another.")
+
+    @property
+    def details(self) -> SpeakerDetails:
+        """What is known beside the voice, as the library has it."""
+        return SpeakerDetails(
+            groups=self.groups,
+            not_groups=self.not_groups,
+            metadata=self.metadata,
+            expires_at=self.expires,
+            never_expires=self.never_expires,
+            enabled=self.enabled,
+        )
+
+
+@ROUTES.get("")
+async def list_speakers(
+    request: Request,
+    caller: Reading,
+    after: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    group: str | None = None,
+) -> dict[str, Any]:
+    """List the enrolled speakers by name, a page at a time; ``next`` begins the next page."""
+    vid, wanted = parts_of(request).vid, caller.group(group) if group else None
+
+    def page() -> dict[str, Any]:
+        found, last = _members(vid, after, limit, wanted, caller)
+        return {"speakers": [speaker.to_dict() for speaker in found], "next": last}
+
+    return await to_thread.run_sync(page)
+
+
+def _members(
+    vid: VoiceID, after: str | None, limit: int, group: str | None, caller: Caller
+) -> tuple[list[Speaker], str | None]:
+    """Return the next speakers that the caller reaches, and after which name more may come."""
+    found: list[Speaker] = []
+    for page in vid.speakers.pages(after):
+        for speaker in page:
+            if _reaches(caller, speaker) and (group is None or group in speaker.groups):
+                found.append(speaker)
+            if len(found) == limit:
+                return found, speaker.name
+    return found, None
+
+
+def _reaches(caller: Caller, speaker: Speaker) -> bool:
+    return not caller.groups or not set(caller.groups).isdisjoint(speaker.groups)
+
+
+def _speaker(vid: VoiceID, name: str, caller: Caller) -> Speaker:
+    """Return a speaker that the caller reaches; the others are not there for them."""
+    speaker = vid.speakers.get(name)
+    if not _reaches(caller, speaker):
+        raise SpeakerNotFound(f"no speaker is enrolled as {name!r}")
+    return speaker
+
+
+@ROUTES.get("/{name}")
+async def show_speaker(request: Request, name: str, caller: Reading) -> dict[str, Any]:
+    """Show one speaker."""
+    vid = parts_of(request).vid
+    speaker = await to_thread.run_sync(_speaker, vid, name, caller)
+    return speaker.to_dict()
+
+
+@ROUTES.patch("/{name}")
+async def edit_speaker(
+    request: Request, name: str, edit: SpeakerEdit, caller: Admin
+) -> dict[str, Any]:
+    """Change what is known of a speaker beside the voice, or the name."""
+    del caller
+    vid = parts_of(request).vid
+
+    def edited() -> Speaker:
+        speaker = vid.speakers.edit(name, edit.details)
+        if edit.name is not None:
+            speaker = vid.speakers.rename(name, edit.name, force=edit.force)
+        return vid.speakers.get(speaker.name)
+
+    return (await to_thread.run_sync(edited)).to_dict()
+
+
+@ROUTES.delete("/{name}")
+async def remove_speaker(request: Request, name: str, caller: Admin) -> dict[str, Any]:
+    """Erase a speaker: the name, every sample and every vector."""
+    del caller
+    speaker = await to_thread.run_sync(parts_of(request).vid.speakers.remove, name)
+    return {"removed": speaker.to_dict()}
+
+
+@ROUTES.get("/{name}/inspection")
+async def inspect_speaker(request: Request, name: str, caller: Reading) -> dict[str, Any]:
+    """Compare a speaker's samples with each other, and the speaker with all others."""
+    vid = parts_of(request).vid
+    await to_thread.run_sync(_speaker, vid, name, caller)
+    return (await to_thread.run_sync(vid.speakers.inspect, name)).to_dict()
+
+
+@ROUTES.get("/{name}/samples")
+async def list_samples(request: Request, name: str, caller: Reading) -> dict[str, Any]:
+    """List the samples of a speaker, oldest first."""
+    vid = parts_of(request).vid
+
+    def listed() -> list[dict[str, Any]]:
+        _speaker(vid, name, caller)
+        return [sample.to_dict() for sample in vid.samples.list(name)]
+
+    return {"samples": await to_thread.run_sync(listed)}
+
+
+@ROUTES.delete("/{name}/samples/{number}")
+async def remove_sample(request: Request, name: str, number: int, caller: Admin) -> dict[str, Any]:
+    """Erase a sample of a speaker."""
+    del caller
+    vid = parts_of(request).vid
+    [sample] = await to_thread.run_sync(vid.samples.remove, name, [number])
+    return {"removed": sample.to_dict()}
+
+
+@ROUTES.post("/{name}/samples", status_code=HTTPStatus.CREATED)
+async def enroll(request: Request, name: str, caller: Enrolling) -> Response:
+    """Enrol recordings of a voice: a new speaker, or more samples of one."""
+    return await _enrolled(request, name, caller, "append")
+
+
+@ROUTES.put("/{name}/samples", status_code=HTTPStatus.CREATED)
+async def replace(request: Request, name: str, caller: Admin) -> Response:
+    """Put recordings of a voice in the place of a speaker's samples."""
+    return await _enrolled(request, name, caller, "replace")
+
+
+async def _enrolled(
+    request: Request, name: str, caller: Caller, mode: Literal["append", "replace"]
+) -> Response:
+    parts = parts_of(request)
+    async with received(request, EnrollOptions, (1, parts.limits.max_clips)) as (clips, options):
+        if options.force:
+            caller.require(Scope.ADMIN)
+        details = SpeakerDetails(
+            groups=tuple(dict.fromkeys((*options.groups, *caller.groups))),
+            metadata=options.metadata,
+            expires_at=options.expires,
+        )
+
+        def enrolled() -> Response:
+            _require_reached(parts.vid, name, caller)
+            report = parts.vid.enroll(
+                name,
+                clips,
+                label=options.label,
+                details=details,
+                mode=mode,
+                force=options.force,
+                dry_run=options.dry_run,
+                part=options.part,
+            )
+            status = HTTPStatus.CREATED if report.enrolled else HTTPStatus.OK
+            return JSONResponse(shown_report(report, caller), status.value)
+
+        try:
+            return await parts.places.run(request, partial(enrolled))
+        except EnrollmentRefused as error:
+            report: Any = error.report
+            problem = problem_of(error)
+            if not caller.may(Scope.READ):  # the sentence may name other speakers
+                problem.detail = f"the recordings do not make a safe enrolment of {name!r}"
+            return problem_answer(problem, report=shown_report(report, caller))
+
+
+def _require_reached(vid: VoiceID, name: str, caller: Caller) -> None:
+    """Raise SpeakerNotFound for a speaker that is enrolled, and whom the caller does not reach."""
+    if caller.groups:
+        try:
+            vid.speakers.get(name)
+        except SpeakerNotFound:
+            return
+        _speaker(vid, name, caller)
