@@ -49,7 +49,7 @@ if TYPE_CHECKING:  # each loads when it is first asked for
 class VoiceID:
     """Enrolled voices, and the questions that can be asked of them.  Safe to share among threads.
 
-    Build one for a process with :meth:`open`, after it has forked (docs/server.md).
+    Build one for a process with :meth:`open`, after it has forked (docs/program.md).
     """
 
     speakers: Collection[Speakers] = Collection()

@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -166,12 +167,15 @@ class Reader:
 @pytest.fixture
 def reader(
     folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Reader:
+) -> Iterator[Reader]:
     monkeypatch.chdir(folder)
     for name in [name for name in os.environ if name.startswith("VOICEID_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("VOICEID_HOME", ".")  # the pages speak of the home's files by their names
-    return Reader(folder, capfd)
+    yield Reader(folder, capfd)
+    for pid in folder.glob("*.pid"):  # of what a page began, and did not end
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
