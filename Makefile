@@ -4,6 +4,7 @@
 # make bench   speed against peers, as ratios (on ../shared/corpora, else on the AMI cuts)
 # make torture kill -9 while galleries change, sixteen processes at once, hostile files: 15 minutes
 # make mutate  a list of mistakes, made one by one: how many of them the tests notice; half an hour
+# make bench-server    the service beside the library, and many callers at once; 10 minutes
 # make bench-gallery   galleries of millions: time, memory, and who is lost; 40 minutes
 # make docs    docs/reference.md, and the reference of the library in build/docs/index.html
 # make accuracy, make calibrate: error rates and operating points; need ../shared/corpora
@@ -12,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo wheel test lint docs bench bench-gallery torture mutate accuracy calibrate models clean
+.PHONY: demo wheel test lint docs bench bench-server bench-gallery torture mutate accuracy calibrate models clean
 
 demo: .venv/.installed data/ami/.complete
 	@$(BIN)/python -m examples.demo
@@ -45,6 +46,9 @@ torture: .venv/.installed models
 
 mutate: data/ami/.complete models
 	@PYTHONPATH=.:tests $(BIN)/python -m mutation $(MUTATE)
+
+bench-server: .venv/.installed data/ami/.complete models
+	$(BIN)/python -m benchmarks.server
 
 bench-gallery: .venv/.installed data/ami/.complete models
 	$(BIN)/python -m benchmarks.gallery --hnsw --ten-million

@@ -7,6 +7,7 @@ before they are loaded.  Here it is: nothing leaves the machine.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
@@ -71,7 +72,9 @@ def _quota(root: Path) -> float | None:
 
 def step_back() -> None:
     """Let every other thread of the machine go before this one, where the system can."""
-    if sys.platform == "linux":  # elsewhere it would be the whole process
+    if sys.platform != "linux":  # elsewhere it would be the whole process
+        return
+    with contextlib.suppress(OSError):  # a service may be forbidden to
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 

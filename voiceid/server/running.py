@@ -26,7 +26,8 @@ class Listening:
     """Where a service listens.
 
     - `certificate`, `private_key`: of TLS; None: the service speaks plain HTTP.
-    - `behind_proxy`: addresses whose ``X-Forwarded-For`` is believed, with commas.
+    - `behind_proxy`: addresses of the proxy that speaks TLS, with commas: its
+      ``X-Forwarded-For`` is believed.
     - `insecure`: listen beyond this host also without keys or TLS.
     """
 
@@ -51,7 +52,7 @@ def require_safe(vid: VoiceID, listening: Listening) -> str | None:
     lacks = [] if vid.keys.any() else ["keys: `voiceid keys create` makes one"]
     if is_local and lacks:
         return "there are no keys: every program on this host may ask, and no other host"
-    if listening.certificate is None and not is_local:
+    if listening.certificate is None and listening.behind_proxy is None and not is_local:
         lacks.append("TLS: --tls-cert and --tls-key name its files")
     if lacks and not listening.insecure:
         raise ConfigError(
