@@ -223,6 +223,7 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "server.max_clips": (ServiceLimits().max_clips, whole(1)),
     "server.max_waiting": (ServiceLimits().max_waiting, whole(0)),
     "server.max_streams": (ServiceLimits().max_streams, whole(0)),
+    "server.max_connections": (ServiceLimits().max_connections, whole(1)),
     "server.stall_timeout_s": (ServiceLimits().stall_timeout_s, number(0.1)),
     "log.format": ("off", log_format),
     "log.file": (None, optional(text)),

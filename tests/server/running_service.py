@@ -14,6 +14,7 @@ import uvicorn
 from voiceid import VoiceID
 from voiceid.domain import ServiceLimits
 from voiceid.server.application import make_service
+from voiceid.server.running import server_config
 
 
 @dataclass
@@ -31,8 +32,8 @@ class Served:
 
 @contextmanager
 def served(vid: VoiceID, limits: ServiceLimits | None = None, workers: int = 2) -> Iterator[Served]:
-    config = uvicorn.Config(make_service(vid, workers, limits), log_level="error")
-    server = uvicorn.Server(config)
+    limits = limits or ServiceLimits()
+    server = uvicorn.Server(server_config(make_service(vid, workers, limits), limits))
     with socket.create_server(("127.0.0.1", 0)) as bound:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()

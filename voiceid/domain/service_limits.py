@@ -13,11 +13,13 @@ class ServiceLimits:
     - `max_clips`: recordings in one request.
     - `max_waiting`: requests that wait for a processor; more are refused at once.
     - `max_streams`: live streams that are heard at once.
-    - `stall_timeout_s`: a body of which nothing arrives for so long is given up.
+    - `max_connections`: that are open at once; a request on more is refused.
+    - `stall_timeout_s`: a request of which nothing arrives for so long is given up.
     """
 
     max_body_bytes: int = 64 << 20
     max_clips: int = 50
     max_waiting: int = 32
     max_streams: int = 16
+    max_connections: int = 500
     stall_timeout_s: float = 10.0

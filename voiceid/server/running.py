@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from voiceid.client import VoiceID
 from voiceid.domain import ServiceLimits
@@ -16,6 +19,7 @@ from voiceid.errors import ConfigError
 from voiceid.models.runtime import cpu_limit
 from voiceid.server.application import make_service
 from voiceid.server.callers import is_loopback
+from voiceid.server.http_protocol import bounded_heads
 
 _GRACE_S = 30
 """For which requests that are worked on are waited for at the end."""
@@ -74,14 +78,11 @@ def run(
     ``started`` receives where it is reached.  Raises ConfigError: the address or the certificate
     cannot be used.
     """
-    config = uvicorn.Config(
+    config = server_config(
         make_service(vid, workers or cpu_limit(), limits),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
+        limits,
         proxy_headers=listening.behind_proxy is not None,
         forwarded_allow_ips=listening.behind_proxy or "",
-        timeout_graceful_shutdown=_GRACE_S,
         ssl_certfile=listening.certificate,
         ssl_keyfile=listening.private_key,
     )
@@ -94,7 +95,23 @@ def run(
         ) from error
     with _bound(listening) as bound:
         started(replace(listening, port=bound.getsockname()[1]).address)
+        # uvicorn ends in good order at a signal, and then sends it again: that is to end nothing.
+        signal.signal(signal.SIGTERM, lambda *_: None)
         uvicorn.Server(config).run(sockets=[bound])
+
+
+def server_config(app: FastAPI, limits: ServiceLimits, **more: Any) -> uvicorn.Config:
+    """Return how an application is served."""
+    return uvicorn.Config(
+        app,
+        http=bounded_heads(limits.stall_timeout_s),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=limits.max_connections,
+        timeout_graceful_shutdown=_GRACE_S,
+        **more,
+    )
 
 
 def _bound(listening: Listening) -> socket.socket:
