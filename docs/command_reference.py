@@ -43,7 +43,7 @@ _JSON = {
     " voiceid.evaluation.report:AtFmr voiceid.evaluation.llrs:Llrs voiceid.metrics:Rate",
     "Calibration and adaptation": "StoredCalibration Calibration Weight CalibratedPoint HeldOut"
     " Adapted StoredAdaptation ModelFit",
-    "Upkeep": "SwitchStatus Finding GalleryStats SpaceStats",
+    "Upkeep": "SwitchStatus Finding GalleryStats SpaceStats voiceid.domain:FailedAttempts",
 }
 """The classes whose JSON the commands print."""
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # each loads when it is first asked for
     from voiceid.diarization import LinkedVoices
     from voiceid.listening import Listener, LiveStream
     from voiceid.resources.adaptations import Adaptations
+    from voiceid.resources.attempts import Attempts
     from voiceid.resources.calibrations import Calibrations
     from voiceid.resources.database import Database
     from voiceid.resources.events import Events
@@ -68,6 +69,8 @@ class VoiceID:
     """The search index, a cache of the database."""
     keys: Collection[Keys] = Collection()
     """The keys to the service."""
+    attempts: Collection[Attempts] = Collection()
+    """Failed attempts to be accepted, and the locks that they make."""
     events: Collection[Events] = Collection()
     """What happened, and how things stand: decisions, counters, the examination."""
 
@@ -191,6 +194,8 @@ class VoiceID:
         group: str | None = None,
         allow_replayed: bool | None = None,
         solo: str | None = None,
+        caller: str | None = None,
+        blind: bool = False,
     ) -> Decision:
         """Decide whether a clip is the voice of the enrolled speaker called ``name``.
 
@@ -201,26 +206,32 @@ class VoiceID:
             that of the group, the settings, the calibration, or 0.001.
         group : str, optional
             The speaker must be a member of it, and its policy decides.
+        caller : str, optional
+            Who asks, e.g. a door: failures of the name and of the caller are counted, and lock
+            (docs/attempts.md).
+        blind : bool
+            Let who asks learn nothing of others: an unknown name is rejected as a voice is, in
+            the same time, and no decision has a score.
         source, threshold, allow_replayed, solo : see :meth:`identify`
 
-        Raises SpeakerNotFound, SpaceMismatch: no speaker of that name is enrolled, in the group, or
-        with this model and settings; AudioError, ModelError, StoreError, ConfigError.
+        Raises LockedOut: too many attempts failed; SpeakerNotFound, SpaceMismatch: no speaker of
+        that name is enrolled, in the group, or with this model and settings; AudioError,
+        ModelError, StoreError, ConfigError.
         """
-        aim = calls.aim_of(target_fmr, threshold, allow_replayed, solo)
-        return self._questions.verify(name, source, aim, calls.group_of(group))
+        claim = calls.claim_of(name, target_fmr, threshold, group, allow_replayed, solo, blind)
+        return self._questions.verify(source, claim, caller)
 
     def verify_all(
         self,
         name: str,
         sources: Iterable[AudioSource],
         *,
-        group: str | None = None,
-        **claim: Unpack[VerifyKeywords],
+        caller: str | None = None,
+        **how: Unpack[VerifyKeywords],
     ) -> Iterator[Decision | AudioError]:
         """Yield the decision about each clip; see :meth:`verify` and :meth:`identify_all`."""
-        ask = partial(
-            self._questions.verify, name, aim=calls.aim_of(**claim), group=calls.group_of(group)
-        )
+        claim = calls.claim_of(name, **how)
+        ask = partial(self._questions.verify, claim=claim, caller=caller)
         return self._questions.each(Task.VERIFY, ask, sources)
 
     def compare(

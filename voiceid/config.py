@@ -22,7 +22,7 @@ import yaml
 
 from voiceid.audio import AudioOptions
 from voiceid.decision.aims import Aim
-from voiceid.domain import DatabaseUrl, ServiceLimits
+from voiceid.domain import AttemptLimits, DatabaseUrl, ServiceLimits
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
 from voiceid.foreign_files import SETTINGS_FILE, content
@@ -74,6 +74,8 @@ class Config:
         ``decision``: a target rate or a threshold, and the margin.
     groups : mapping of str to Aim
         What decides where a group is named, in place of ``aim``.
+    attempts : AttemptLimits
+        How many attempts of callers who name themselves may fail.
     index : IndexOptions
         How galleries are searched.
     runtime : EngineOptions
@@ -106,6 +108,7 @@ class Config:
     enrollment: EnrollmentLimits
     aim: Aim
     groups: Mapping[str, Aim]
+    attempts: AttemptLimits
     index: IndexOptions
     runtime: EngineOptions
     workers: int | None
@@ -282,6 +285,7 @@ def _compose(
         enrollment=EnrollmentLimits(**_section(values, "enrollment")),
         aim=aim,
         groups=values["groups"],
+        attempts=AttemptLimits(**_section(values, "attempts")),
         index=IndexOptions(**_section(values, "index")),
         runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
         workers=values["runtime.workers"],

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,15 +20,19 @@ from voiceid.domain import (
     Embedding,
     Task,
     Utterance,
+    caller_name,
 )
 from voiceid.errors import AudioError, NotEnoughSpeech, ThresholdUnavailable
 from voiceid.model_in_use import ModelInUse
 from voiceid.models import runtime
+from voiceid.observability import ChangeKind
 from voiceid.permissions import exposures
 from voiceid.session import Session, trusted_paths
 from voiceid.speech.embedder import Embedder, or_error
-from voiceid.verification import Probe, Search, compare
+from voiceid.verification import Claim, Probe, Search, compare
+from voiceid.verification.answers import blinded
 from voiceid.verification.calls import ListenKeywords, embedding_of, live_search_of
+from voiceid.verification.lockout import Lockout
 
 if TYPE_CHECKING:  # each loads when it is asked for
     from voiceid.diarization import LinkedVoices
@@ -43,6 +48,8 @@ class Questions:
         self._session = session
         self._trusted = trusted_paths(session.config)
         self._said: set[Path] = set()  # to which others may write: each is said once
+        locked = partial(session.observer.changed, ChangeKind.LOCK)
+        self._lockout = Lockout(lambda: session.store, session.config.attempts, locked)
 
     def warm_up(self) -> None:
         """Load the models and the database; raises ModelError, StoreError."""
@@ -64,11 +71,22 @@ class Questions:
 
         return self._decided(Task.IDENTIFY, ask)
 
-    def verify(self, name: str, source: AudioSource, aim: Aim, group: str | None) -> Decision:
-        """Decide whether a clip is the voice of one speaker."""
-        return self._decided(
-            Task.VERIFY, lambda model: model.verifier.verify(model.hear, source, name, aim, group)
-        )
+    def verify(self, source: AudioSource, claim: Claim, caller: str | None = None) -> Decision:
+        """Decide whether a clip is the voice of one speaker; failures of a caller are counted."""
+
+        def ask(model: ModelInUse) -> Decision:
+            return model.verifier.verify(model.hear, source, claim)
+
+        def decide() -> Decision:
+            return self._session.ask(ask)
+
+        with self._trusting(Task.VERIFY):
+            if caller is None:
+                decision = decide()
+            else:
+                decision = self._lockout.attempt(claim.name, caller_name(caller), decide)
+            self._record(decision)
+        return blinded(decision) if claim.blind else decision
 
     def compare(self, a: AudioSource, b: AudioSource, aim: Aim) -> Decision:
         """Decide whether two clips are of one voice."""
@@ -139,8 +157,8 @@ class Questions:
                     model.space.require_same(heard.embedding.space)
                 if name is None:
                     return model.verifier.identify(lambda _: heard, heard.name, asked)
-                group = search.group
-                return model.verifier.verify(lambda _: heard, heard.name, name, asked.aim, group)
+                claim = Claim(name, asked.aim, search.group)
+                return model.verifier.verify(lambda _: heard, heard.name, claim)
 
             with self._trusting("listen"):
                 try:

@@ -13,7 +13,7 @@ from typing import Any
 from voiceid.audio import AudioOptions
 from voiceid.audio.headerless import ENDINGS, FORMATS
 from voiceid.decision.aims import Aim, SetThreshold, rate_of, threshold_by_hand
-from voiceid.domain import DatabaseUrl, ServiceLimits, Solo, tag
+from voiceid.domain import AttemptLimits, DatabaseUrl, ServiceLimits, Solo, tag
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError, SpeakerDetailInvalid
 from voiceid.index.base import IndexOptions
@@ -214,6 +214,8 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "enrollment.keep_audio": (EnrollmentLimits().keep_audio, flag),
     **{f"decision.{key}": (None, optional(parser)) for key, parser in POLICY.items()},
     "groups": ({}, groups),
+    "attempts.max_failures": (AttemptLimits().max_failures, whole(1)),
+    "attempts.within_s": (AttemptLimits().within_s, number(1.0, 31_536_000.0)),
     "index.kind": (IndexOptions().kind, one_of(*IndexOptions.KINDS)),
     "index.max_miss_rate": (IndexOptions().max_miss_rate, number(0.0, 1.0)),
     "runtime.threads": (1, whole(1)),

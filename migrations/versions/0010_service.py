@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("name_key", SORTED, nullable=False),
         sa.Column("caller", SORTED, nullable=False),
         sa.Column("created_at", SORTED, nullable=False),
+        sa.Column("failed_at", SORTED),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_attempts_name_key", "attempts", ["name_key"])

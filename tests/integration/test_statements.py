@@ -46,6 +46,6 @@ def test_the_work_of_every_day_takes_few_statements(vid: VoiceID, clips: Clips) 
     decided = statements(vid, lambda: vid.identify(asked))[-1]
     besides = [one for one in decided if "FROM changes" not in one]  # the check for changes
     assert len(besides) <= 3, "\n".join(decided)
-    # three, and the look for names that look alike
+    # three, the look for names that look alike, and failed attempts
     [renamed] = statements(vid, lambda: vid.speakers.rename("alice", "alicia"))
-    assert len(renamed) <= 4, "\n".join(renamed)
+    assert len(renamed) <= 5, "\n".join(renamed)

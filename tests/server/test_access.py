@@ -124,3 +124,38 @@ def test_a_key_may_be_used_so_often_a_minute_and_no_more(service: Served) -> Non
     assert [a.status_code for a in answers].count(429) >= 1
     refused = next(a for a in answers if a.status_code == HTTPStatus.TOO_MANY_REQUESTS)
     assert int(refused.headers["retry-after"]) > 0
+
+
+def test_without_read_an_unknown_name_is_answered_as_a_rejected_voice_is(
+    service: Served, clips: Path
+) -> None:
+    with service.client(service.vid.keys.create("door", ["verify"]).text) as client:
+        answers = [
+            client.post("/v1/verify", files=wav(clips, "stranger"), data={"speaker": name})
+            for name in ("alice", "carol")
+        ]
+    known, unknown = (answer.json() for answer in answers)
+    assert {**known, "speaker": None} == {**unknown, "speaker": None}
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert unknown["speaker"] == {"name": "carol"}
+
+
+def test_after_five_failures_a_name_is_locked_for_every_caller_and_unlocked_by_hand(
+    service: Served, clips: Path
+) -> None:
+    service.vid.speakers.edit("alice", SpeakerDetails(groups=("a",)))
+    keys = [service.vid.keys.create(name, ["verify"]).text for name in ("one", "two")]
+
+    def ask(key: str, who: str) -> int:
+        with service.client(key) as client:
+            files = wav(clips, who)
+            return client.post("/v1/verify", files=files, data={"speaker": "alice"}).status_code
+
+    assert [ask(keys[0], "stranger") for _ in range(6)] == [200] * 5 + [429]
+    assert ask(keys[1], "alice-3") == 429  # the right voice too, from elsewhere
+    admin = service.vid.keys.create("operator", ["admin"]).text
+    with service.client(admin) as client:
+        locked = client.get("/v1/attempts").json()["attempts"]
+        assert "alice" in str(locked)
+        assert client.delete("/v1/attempts/speakers/alice").status_code == 200
+    assert ask(keys[1], "alice-3") == 200

@@ -7,7 +7,7 @@ what a database must hold can be computed from what was acknowledged, and from n
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -44,9 +44,9 @@ class Heard:
         return source
 
 
-def opened(data: Path) -> VoiceID:
+def opened(data: Path, overrides: Mapping[str, object] | None = None) -> VoiceID:
     """Open a gallery that enrols and identifies utterances; it is the caller's to close."""
-    vid = VoiceID.open(data, home=REPO)
+    vid = VoiceID.open(data, home=REPO, overrides=overrides)
     vars(vid._session.named_model.speaker_model)["_loaded"] = Heard(vid.models.space)
     return vid
 

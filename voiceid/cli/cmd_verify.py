@@ -26,6 +26,7 @@ from voiceid.cli.options import (
         "voiceid verify alice door.wav",
         "voiceid verify alice door.wav --target-fmr 1/10000",
         "voiceid verify alice door.wav --group vault",
+        'voiceid verify alice door.wav --attempts "front door"',
     ],
     audio=True,
 )
@@ -34,6 +35,12 @@ from voiceid.cli.options import (
 @target_fmr_option
 @threshold_option
 @click.option("--group", metavar="GROUP", help="NAME must be in this group; its settings decide.")
+@click.option(
+    "--attempts",
+    "caller",
+    metavar="CALLER",
+    help="Count failures of NAME and of this caller, e.g. a door, and take no more after a few.",
+)
 @allow_replayed_option
 @solo_option
 def command(  # noqa: PLR0913 - one parameter an option
@@ -44,6 +51,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     target_fmr: float | None,
     threshold: float | None,
     group: str | None,
+    caller: str | None,
     allow_replayed: bool | None,
     solo: str | None,
 ) -> int:
@@ -62,6 +70,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             target_fmr=target_fmr,
             threshold=threshold,
             group=group,
+            caller=caller,
             allow_replayed=allow_replayed,
             solo=solo,
         )

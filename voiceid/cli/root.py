@@ -37,6 +37,7 @@ _COMMANDS = {
         "serve": "Answer over HTTP what the commands answer.",
         "models": "List, show, pull, verify, add, fit, remove and switch models.",
         "database": "Show, upgrade, check, back up, restore and copy the database.",
+        "attempts": "List failed attempts, and end the locks that they make.",
         "keys": "Make, list and remove keys to the service.",
         "index": "Show and rebuild the search index.",
         "stats": "Count what is in the gallery.",

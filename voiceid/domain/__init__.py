@@ -2,6 +2,9 @@
 
 from voiceid.domain.api_keys import ApiKey as ApiKey
 from voiceid.domain.api_keys import Scope as Scope
+from voiceid.domain.attempt_limits import AttemptLimits as AttemptLimits
+from voiceid.domain.attempt_limits import FailedAttempts as FailedAttempts
+from voiceid.domain.attempt_limits import caller_name as caller_name
 from voiceid.domain.conditions import Condition as Condition
 from voiceid.domain.conditions import telephone_share as telephone_share
 from voiceid.domain.databases import DatabaseUrl as DatabaseUrl

@@ -26,6 +26,7 @@ from voiceid.domain import (
     Speaker,
     SpeakerDetails,
     Split,
+    speaker_key,
 )
 from voiceid.errors import ChangeRefused, SampleNotFound, SpaceMismatch
 from voiceid.index.base import Gallery
@@ -67,6 +68,7 @@ class Curator:
                 _require_alike(plan)
             first, second = plan.into, plan.other
             n_repeats = writer.samples.move(writer.samples.of(second.id), first.id)
+            writer.attempts.rename(speaker_key(second.name), speaker_key(first.name))
             writer.speakers.remove(second.id)
             writer.speakers.edit(first.id, _joined(first, second))
             merged = writer.speakers.get(first.name)

@@ -23,7 +23,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     ),
     "change": (
         *("kind", "speaker", "speaker_id", "other", "speakers", "samples", "number", "model"),
-        *("space", "key", "elapsed_ms"),
+        *("space", "key", "caller", "elapsed_ms"),
     ),
     "error": ("doing", "error", "exit_code", "elapsed_ms"),
 }

@@ -11,13 +11,18 @@ from fastapi import FastAPI
 import voiceid
 from voiceid.client import VoiceID
 from voiceid.domain import ServiceLimits
-from voiceid.server import health_routes, question_routes, speaker_routes
+from voiceid.server import attempt_routes, health_routes, question_routes, speaker_routes
 from voiceid.server.bodies import BoundedBodies
 from voiceid.server.places import Places
 from voiceid.server.problems import answer_problems
 from voiceid.server.service_parts import ServiceParts
 
-_ROUTERS = (question_routes.ROUTES, speaker_routes.ROUTES, health_routes.ROUTES)
+_ROUTERS = (
+    question_routes.ROUTES,
+    speaker_routes.ROUTES,
+    attempt_routes.ROUTES,
+    health_routes.ROUTES,
+)
 
 
 def make_service(vid: VoiceID, workers: int, limits: ServiceLimits | None = None) -> FastAPI:

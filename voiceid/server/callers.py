@@ -38,8 +38,8 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """By which attempts and answers are kept: of the key, else of the address."""
-        return f"key {self.key.id}" if self.key is not None else f"address {self.address}"
+        """By which attempts and answers are kept: of the key, and of the address."""
+        return self.address if self.key is None else f"{self.key.id} at {self.address}"
 
     def may(self, scope: Scope) -> bool:
         """Whether the caller may do what a scope says."""

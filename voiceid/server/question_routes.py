@@ -87,7 +87,15 @@ async def verify(request: Request, caller: Verifying) -> dict[str, Any]:
     parts = parts_of(request)
     async with received(request, VerifyOptions, (1, 1)) as ([clip], options):
         policy, group = options.policy(caller), caller.group(options.group)
-        ask = partial(parts.vid.verify, options.speaker, clip, group=group, **policy)
+        ask = partial(
+            parts.vid.verify,
+            options.speaker,
+            clip,
+            group=group,
+            caller=caller.name,
+            blind=not caller.may(Scope.READ),
+            **policy,
+        )
         decision = await parts.places.run(request, ask)
     return shown(decision, caller, claimed=options.speaker)
 

@@ -102,6 +102,11 @@ class Centroids:
         query = select(centroids.c.id).where(centroids.c.space_id == space_id)
         return self._connection.execute(query.where(centroids.c.speaker_id == speaker_id)).scalar()
 
+    def first_id(self, space_id: str) -> int | None:
+        """Return the lowest id of a centroid in a space, or None."""
+        query = select(func.min(centroids.c.id)).where(centroids.c.space_id == space_id)
+        return self._connection.execute(query).scalar()
+
     def count(self, space_id: str, group: str | None = None) -> int:
         """Return how many speakers have a centroid in a space: all, or the members of a group."""
         query = select(func.count()).select_from(centroids).where(centroids.c.space_id == space_id)

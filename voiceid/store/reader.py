@@ -8,6 +8,7 @@ from functools import cached_property
 from sqlalchemy import Connection, text
 
 from voiceid.store import pgvector, stored_rows
+from voiceid.store.attempt_table import Attempts
 from voiceid.store.centroid_table import Centroids
 from voiceid.store.change_feed import Erasures, Feed
 from voiceid.store.fit_tables import Adaptations, Calibrations, FitsInUse, fits_in_use
@@ -49,6 +50,7 @@ class Reader:
     switches = cached_property(lambda self: Switches(self._connection, self.spaces))
     erasures = cached_property(lambda self: Erasures(self._connection))
     keys = cached_property(lambda self: ApiKeys(self._connection))
+    attempts = cached_property(lambda self: Attempts(self._connection))
     search = cached_property(lambda self: pgvector.RowSearch(self._connection))
 
     def fits(self, space_id: str) -> FitsInUse:

@@ -35,7 +35,7 @@ from voiceid.errors import SpeakerExists, SpeakerNameInvalid, SpeakerNotFound
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
 from voiceid.store.similar_names import look_alikes
-from voiceid.store.tables import adaptations, centroids, memberships, samples, speakers
+from voiceid.store.tables import adaptations, attempts, centroids, memberships, samples, speakers
 from voiceid.store.value_list import in_list
 
 _PAGE = 2000
@@ -201,8 +201,13 @@ class SpeakerWriter(Speakers):
         return Speaker(id_, shown, created_at, now, 0, 0.0, ())
 
     def rename(self, speaker_id: int, new_name: str) -> None:
-        """Give a speaker another name; raises SpeakerExists, SpeakerNameInvalid."""
+        """Give a speaker another name; raises SpeakerExists, SpeakerNameInvalid.
+
+        Failed attempts as the speaker go along: a rename ends no lock.
+        """
         other, key = speakers.alias("other"), speaker_key(new_name)
+        made = update(attempts).where(_as_speaker(speaker_id)).values(name_key=key)
+        self._connection.execute(made)
         taken = exists().where(other.c.name_key == key, other.c.id != speaker_id)
         values = {"name": speaker_name(new_name), "name_key": key, "updated_at": self._effects.now}
         query = update(speakers).where(speakers.c.id == speaker_id, ~taken).values(**values)
@@ -243,7 +248,8 @@ class SpeakerWriter(Speakers):
         self._effects.changed((row.id, row.space_id) for row in self._connection.execute(query))
 
     def remove(self, speaker_id: int) -> None:
-        """Erase a speaker with all samples and centroids."""
+        """Erase a speaker with all samples and centroids, and the attempts under their name."""
+        self._connection.execute(delete(attempts).where(_as_speaker(speaker_id)))
         vectors = self._connection.execute(
             delete(samples).where(samples.c.speaker_id == speaker_id).returning(samples.c.vector)
         ).scalars()
@@ -272,6 +278,12 @@ class SpeakerWriter(Speakers):
             f"the name {speaker_name(name)!r} is taken by the speaker {holder.name!r}",
             hint="Choose another name, or remove that speaker first.",
         )
+
+
+def _as_speaker(speaker_id: int) -> ColumnElement[bool]:
+    """Select the attempts as a speaker."""
+    key = select(speakers.c.name_key).where(speakers.c.id == speaker_id).scalar_subquery()
+    return attempts.c.name_key == key
 
 
 def _is_key(key: object, name: object) -> bool:

@@ -226,6 +226,7 @@ attempts = Table(
     Column("name_key", _SORTED, nullable=False),
     Column("caller", _SORTED, nullable=False),
     Column("created_at", _SORTED, nullable=False),
+    Column("failed_at", _SORTED),
     Index(None, "name_key"),
     Index(None, "caller"),
     sqlite_autoincrement=True,

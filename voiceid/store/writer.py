@@ -7,6 +7,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
+from voiceid.store.attempt_table import AttemptWriter
 from voiceid.store.bulk_insert import BulkWriter
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects, Feed
@@ -57,4 +58,5 @@ class Writer(Reader):
         lambda self: AdaptationWriter(self._effects, self.spaces, self.centroids)
     )
     keys = cached_property(lambda self: ApiKeyWriter(self._connection))
+    attempts = cached_property(lambda self: AttemptWriter(self._effects))
     switches = cached_property(lambda self: SwitchWriter(self._effects, self.spaces))

@@ -5,6 +5,6 @@
 
 from voiceid.verification.answers import Probe
 from voiceid.verification.policy import BackEnd, Policy
-from voiceid.verification.verifier import Search, Verifier, compare
+from voiceid.verification.verifier import Claim, Search, Verifier, compare
 
-__all__ = ["BackEnd", "Policy", "Probe", "Search", "Verifier", "compare"]
+__all__ = ["BackEnd", "Claim", "Policy", "Probe", "Search", "Verifier", "compare"]

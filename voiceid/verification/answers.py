@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -146,6 +146,11 @@ class Facts:
         )
         return self.decision(Outcome.REJECTED, Reason.GALLERY_EMPTY, detail)
 
+    def unknown(self) -> Decision:
+        """Return the rejection of a blind claim to be someone who cannot be verified here."""
+        detail = "no speaker of that name can be verified here"
+        return self.decision(Outcome.REJECTED, Reason.UNKNOWN, detail)
+
     def too_short(self, *, speaker: SpeakerRef | None = None) -> Decision:
         """Return that there is too little speech to decide."""
         net = self.probe.net_speech_s or 0.0
@@ -229,6 +234,42 @@ class Facts:
 
     def _shortage(self) -> Shortage | None:
         return self.rule.shortage(self.probe.net_speech_s, self.gallery_size)
+
+
+_BLIND = {
+    Outcome.ACCEPTED: "the voice is that of the claimed speaker",
+    Outcome.REJECTED: "the voice is not accepted as that of the claimed speaker",
+}
+"""The words for a caller who may learn nothing of others."""
+
+
+def blinded(decision: Decision) -> Decision:
+    """Return what a caller who may learn nothing of others is shown of a verification.
+
+    No score, no name but that of the speaker who was accepted, and one rejection whatever the
+    reason.
+    """
+    detail, outcome = _BLIND.get(decision.outcome, decision.detail), decision.outcome
+    reason, parts = decision.reason, decision.parts
+    if outcome is Outcome.REJECTED:
+        reason = Reason.BELOW_THRESHOLD
+    elif reason is Reason.SEVERAL_VOICES:
+        detail = "several people speak"
+    return replace(
+        decision,
+        reason=reason,
+        detail=detail,
+        speaker=decision.speaker if decision.accepted else None,
+        more_speech_s=None if outcome is Outcome.REJECTED else decision.more_speech_s,
+        parts=tuple(replace(part, sounds_like=None, score=None) for part in parts),
+        score=None,
+        threshold=None,
+        llr=None,
+        calibration=None,
+        margin=None,
+        runner_up=None,
+        candidates=(),
+    )
 
 
 def _needed(missing: Shortage | None) -> str:

@@ -13,7 +13,7 @@ from voiceid.decision.embeddings import unit
 from voiceid.domain import EmbeddedClip, Embedding, Float32Array, Solo, tag
 from voiceid.errors import ConfigError, SpaceMismatch
 from voiceid.speech.speaker_model import SpeakerModel
-from voiceid.verification.verifier import Search
+from voiceid.verification.verifier import Claim, Search
 
 Cosines: TypeAlias = float | Mapping[float, float]
 """A cosine, or cosines by the seconds of net speech from which each holds."""
@@ -36,8 +36,10 @@ class VerifyKeywords(TypedDict, total=False):
 
     target_fmr: float | None
     threshold: Cosines | None
+    group: str | None
     allow_replayed: bool | None
     solo: str | None
+    blind: bool
 
 
 class ListenKeywords(IdentifyKeywords, total=False):
@@ -61,6 +63,20 @@ def aim_of(
 ) -> Aim:
     """Return what a comparison aims at; raises ConfigError."""
     return Aim(target_fmr, None, _by_hand(threshold), None, allow_replayed, _solo(solo))
+
+
+def claim_of(  # noqa: PLR0913, PLR0917 - as the call has them
+    name: str,
+    target_fmr: float | None = None,
+    threshold: Cosines | None = None,
+    group: str | None = None,
+    allow_replayed: bool | None = None,
+    solo: str | None = None,
+    blind: bool = False,
+) -> Claim:
+    """Return the claim that a call asks about; raises ConfigError, SpeakerDetailInvalid."""
+    aim = aim_of(target_fmr, threshold, allow_replayed, solo)
+    return Claim(name, aim, group_of(group), blind)
 
 
 def search_of(  # noqa: PLR0913, PLR0917 - as the call has them

@@ -30,6 +30,7 @@ from voiceid.domain import (
     Standing,
     Task,
     Utterance,
+    speaker_key,
 )
 from voiceid.errors import (
     ConfigError,
@@ -71,6 +72,16 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """Who a clip is claimed to be of, and what its verification aims at."""
+
+    name: str
+    aim: Aim = NO_AIM
+    group: str | None = None  # its normal name: the speaker must be a member
+    blind: bool = False  # whether who asks may learn nothing of others
+
+
+@dataclass(frozen=True, slots=True)
 class Verifier:
     """Scores clips against the enrolled speakers.  Safe to share among threads.
 
@@ -84,23 +95,32 @@ class Verifier:
     searched: Callable[[float], None]  # receives the seconds of each search
     voices: Callable[[], Voices] | None = None  # what says who speaks when; None: nothing can
 
-    def verify(
-        self, hear: Hear, source: AudioSource, name: str, aim: Aim, group: str | None = None
-    ) -> Decision:
-        """Decide whether the clip is the voice of the speaker called ``name``."""
+    def verify(self, hear: Hear, source: AudioSource, claim: Claim) -> Decision:
+        """Decide whether the clip is the voice of the speaker who is claimed.
+
+        Of a blind claim the decision says all, for the log: see `answers.blinded`.
+        """
         started = time.perf_counter()
-        # 1. A wrong name is an error before the audio is decoded.
-        with self.store.read() as reader:
-            _claimed(reader, name, self.policy.space, group)
+        # 1. A wrong name is an error before the audio is decoded, where it may be known.
+        speaker_key(claim.name)
+        if not claim.blind:
+            with self.store.read() as reader:
+                _claimed(reader, claim, self.policy.space)
         # 2. Hear the clip.
         clip = hear(source)
         probe = Probe.of(clip)
         # 3. Hearing took its time: the answer is given on what is enrolled and in use now.
         with self.store.read() as reader:
-            back_end = self.policy.read(reader, aim, group)
-            claimed = _claimed(reader, name, back_end.space, group, probe.pcm_sha256)
-            facts = Facts(Task.VERIFY, probe, back_end.space, back_end.rule, 1, started, group)
-            decision = _verified(reader, facts, claimed, back_end)
+            back_end = self.policy.read(reader, claim.aim, claim.group)
+            space, rule = back_end.space, back_end.rule
+            facts = Facts(Task.VERIFY, probe, space, rule, 1, started, claim.group)
+            if claim.blind:
+                claimed, decision = _blindly_verified(reader, facts, claim, back_end)
+            else:
+                claimed = _claimed(reader, claim, space, probe.pcm_sha256)
+                decision = _verified(reader, facts, claimed, back_end)
+        if claimed is None:
+            return decision
 
         def like(voice: Embedding, net_speech_s: float) -> Candidate | None:
             score = cosine(back_end.moved(voice).vector, claimed.vector)
@@ -277,10 +297,10 @@ def _probe_of_two(shorter: Utterance, *both: Utterance) -> Probe:
 
 
 def _claimed(
-    reader: Reader, name: str, space: EmbeddingSpace, group: str | None, pcm_sha256: str = ""
+    reader: Reader, claim: Claim, space: EmbeddingSpace, pcm_sha256: str = ""
 ) -> EnrolledVoice:
-    """Return the enrolment in a space of the speaker of that name."""
-    speaker = reader.speakers.get(name)
+    """Return the enrolment in a space of the speaker who is claimed."""
+    speaker, group = reader.speakers.get(claim.name), claim.group
     if group is not None and group not in speaker.groups:
         raise SpeakerNotFound(
             f"{speaker.name} is not in the group {group}",
@@ -294,6 +314,29 @@ def _claimed(
             hint="Enrol the speaker with this model and these speech settings, or use theirs.",
         )
     return reader.centroids.voices([centroid_id], space, pcm_sha256)[centroid_id]
+
+
+def _blindly_verified(
+    reader: Reader, facts: Facts, claim: Claim, back_end: BackEnd
+) -> tuple[EnrolledVoice | None, Decision]:
+    """Decide about a claim with the same queries and the same arithmetic for every name.
+
+    Where `_claimed` would raise, the clip is scored against another speaker, and that is forgotten.
+    """
+    if facts.probe.embedding is None:
+        return None, facts.too_short()
+    speaker, space_id = reader.speakers.find(claim.name), back_end.space.id
+    is_asked = speaker is not None and claim.group in {None, *speaker.groups}
+    own = reader.centroids.id_of(speaker.id if speaker and is_asked else 0, space_id)
+    other = reader.centroids.first_id(space_id)
+    if (compared := own or other) is None:
+        return None, facts.unknown()
+    voices = reader.centroids.voices([compared], back_end.space, facts.probe.pcm_sha256)
+    voice = voices[compared]
+    decision = _verified(reader, facts, voice, back_end)
+    if decision.threshold is None and decision.score is not None:  # barred before it was judged
+        back_end.judged(decision.score, facts.probe.against(voice.enrolled))
+    return (None, facts.unknown()) if own is None else (voice, decision)
 
 
 def _finite(score: float) -> float:

@@ -40,7 +40,7 @@ from voiceid.index.base import confirmed
 from voiceid.index.gallery import GalleryIndex
 from voiceid.speech.turns import Several
 from voiceid.store import Store
-from voiceid.verification import Policy, Search, Verifier, compare
+from voiceid.verification import Claim, Policy, Search, Verifier, compare
 
 HALF = [0.5, 0.5, 0.5, 0.5]
 ALICE, BOB = [1.0], [0.0, 1.0]
@@ -113,7 +113,7 @@ class Desk:
             meanwhile()
             return clip
 
-        return self.verifier.verify(hear, b"", name, aim, group)
+        return self.verifier.verify(hear, b"", Claim(name, aim, group))
 
     def identify(self, clip: Utterance, search: Search = FIVE) -> Decision:
         return self.verifier.identify(lambda _: clip, b"", search)
@@ -390,7 +390,7 @@ def test_what_would_be_accepted_is_inconclusive_where_several_speak(desk: Desk) 
     clip = spoken([0.625, 0.25, *HALF[:2]])
     verifier = verifier_with(desk, TWO)
     identified = verifier.identify(lambda _: clip, b"", FIVE)
-    verified = verifier.verify(lambda _: clip, b"", "alice", NOTHING)
+    verified = verifier.verify(lambda _: clip, b"", Claim("alice"))
     for decision in (identified, verified):
         assert end(decision) == (Outcome.INCONCLUSIVE, Reason.SEVERAL_VOICES)
         assert [part.sounds_like for part in decision.parts] == ["alice", None, None]
@@ -432,7 +432,7 @@ def test_a_loose_aim_does_not_make_an_acceptance_clear(desk: Desk) -> None:
     verifier = verifier_with(desk, TWO)
     clip = spoken([0.5, 0.25, *HALF[:3]])
     for aim in (Aim(target_fmr=0.1), Aim(threshold=threshold_by_hand(0.2, "the call"))):
-        decision = verifier.verify(lambda _: clip, b"", "alice", aim)
+        decision = verifier.verify(lambda _: clip, b"", Claim("alice", aim))
         assert decision.reason is Reason.SEVERAL_VOICES
 
 

@@ -1,0 +1,73 @@
+"""``voiceid attempts``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
+from voiceid.cli.options import SPEAKER_NAME, branch, leaf
+from voiceid.cli.text import printable, table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from voiceid.domain import FailedAttempts
+
+
+@branch("attempts", examples=["voiceid attempts list"])
+def command() -> None:
+    """List failed attempts, and end the locks that they make.
+
+    They are counted where `verify --attempts CALLER`, or a service, asks.
+    """
+
+
+@leaf("list", examples=["voiceid attempts list --json"], group=command)
+def list_command(console: Console) -> int:
+    """List the attempts that count now: by the name that was claimed, then by caller.
+
+    With --json: one object a line for each.
+    """
+    with open_voiceid(console) as vid:
+        found = vid.attempts.list()
+    if not found and not console.settings.as_json:
+        console.note("no attempt failed")
+        return exit_codes.DONE
+    return console.answers((one.to_dict() for one in found), _table(found))
+
+
+@leaf(
+    "unlock",
+    examples=["voiceid attempts unlock alice", 'voiceid attempts unlock --caller "front door"'],
+    group=command,
+)
+@click.argument("name", metavar="[NAME]", type=SPEAKER_NAME, required=False)
+@click.option("--caller", metavar="CALLER", help="Forget the attempts of this caller.")
+def unlock_command(console: Console, *, name: str | None, caller: str | None) -> int:
+    """Forget the failed attempts as a speaker, or of a caller: both may be asked about again."""
+    if (name is None) == (caller is None):
+        raise click.UsageError("Name a speaker, or a caller with --caller.")
+    with open_voiceid(console) as vid:
+        n = vid.attempts.unlock_caller(caller) if name is None else vid.attempts.unlock(name)  # type: ignore[arg-type]  # one of the two is given
+    facts = {"name": name, "caller": caller, "forgotten": n}
+    who = f"as {name}" if name is not None else f"of {caller}"
+    return console.answer(facts, printable(f"forgotten  {n} attempt{'s' * (n != 1)} {who}"))
+
+
+def _table(found: Sequence[FailedAttempts]) -> str:
+    rows = [
+        [
+            "-" if one.name is None else one.name,
+            "-" if one.caller is None else one.caller,
+            str(one.failures),
+            "-"
+            if one.locked_until is None
+            else one.locked_until.isoformat(sep=" ", timespec="seconds"),
+        ]
+        for one in found
+    ]
+    return table(["name", "caller", "failures", "locked until"], rows)

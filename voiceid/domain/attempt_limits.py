@@ -1,0 +1,56 @@
+"""How many attempts to be accepted may fail, and those that did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from voiceid.domain.details import has_invisible
+from voiceid.domain.values import Value
+from voiceid.errors import ConfigError
+
+_CALLER_MAX_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLimits:
+    """How many attempts as one speaker, or of one caller, may fail before no more are taken.
+
+    Five in a row at most is what the draft of NIST SP 800-63B-4 (3.2.3) allows.
+    """
+
+    max_failures: int = 5
+    within_s: float = 900.0  # the seconds in which they are counted, and for which they lock
+
+
+@dataclass(frozen=True, slots=True)
+class FailedAttempts(Value):
+    """The attempts as one speaker, or of one caller, that count now.
+
+    Parameters
+    ----------
+    name : str or None
+        Who was claimed, enrolled or not; None: it is a caller.
+    caller : str or None
+    failures : int
+        How many failed, with those that are under way or whose process died.
+    locked_until : datetime or None
+        UTC; None: attempts are taken.
+    """
+
+    name: str | None
+    caller: str | None
+    failures: int
+    locked_until: datetime | None
+
+
+def caller_name(text: str) -> str:
+    """Return by what a caller is known; raises ConfigError."""
+    name = text.strip() if isinstance(text, str) else ""
+    if not 1 <= len(name) <= _CALLER_MAX_CHARS or has_invisible(name):
+        raise ConfigError(
+            f"{text!r:.80} cannot be the name of a caller",
+            hint=f"A caller, e.g. a door or a line, has 1 to {_CALLER_MAX_CHARS} visible"
+            " characters.",
+        )
+    return name

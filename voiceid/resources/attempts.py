@@ -1,0 +1,47 @@
+"""Failed attempts, and the locks that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from voiceid.domain import FailedAttempts, caller_name, speaker_key
+from voiceid.observability import ChangeKind
+from voiceid.session import Session
+from voiceid.verification.lockout import summary
+
+
+class Attempts:
+    """Attempts to be accepted that failed, of callers who named themselves (docs/attempts.md)."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def list(self) -> Sequence[FailedAttempts]:
+        """Return what counts now: by the name that was claimed, then by caller."""
+        if not self._session.has_database:
+            return []
+        limits = self._session.config.attempts
+        with self._session.store.read() as reader:
+            made = reader.attempts.since(datetime.now(UTC) - timedelta(seconds=limits.within_s))
+            holders = reader.speakers.holders(sorted({one.name_key for one in made}))
+        names = {key: speaker.name for key, speaker in holders.items()}
+        return summary(made, names, limits)
+
+    def unlock(self, name: str) -> int:
+        """Forget the attempts as a speaker, enrolled or not; return how many.
+
+        Raises SpeakerNameInvalid, StoreError.
+        """
+        with self._session.change(ChangeKind.UNLOCK) as change:
+            forgotten = change.writer.attempts.forget_name(speaker_key(name))
+            change.record(speaker=name)
+        return forgotten
+
+    def unlock_caller(self, caller: str) -> int:
+        """Forget the attempts of a caller; return how many.  Raises ConfigError, StoreError."""
+        caller = caller_name(caller)
+        with self._session.change(ChangeKind.UNLOCK) as change:
+            forgotten = change.writer.attempts.forget_caller(caller)
+            change.record(caller=caller)
+        return forgotten

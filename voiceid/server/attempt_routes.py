@@ -1,0 +1,37 @@
+"""Failed attempts: who is locked, and unlocking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter
+from starlette.requests import Request
+
+from voiceid.server.callers import Admin
+from voiceid.server.service_parts import parts_of
+
+ROUTES = APIRouter(prefix="/attempts", tags=["attempts"])
+
+
+@ROUTES.get("")
+async def list_attempts(request: Request, caller: Admin) -> dict[str, Any]:
+    """List the names and the callers with failed attempts, and until when they are locked."""
+    del caller
+    found = await to_thread.run_sync(parts_of(request).vid.attempts.list)
+    return {"attempts": [one.to_dict() for one in found]}
+
+
+@ROUTES.delete("/speakers/{name}")
+async def unlock(request: Request, name: str, caller: Admin) -> dict[str, Any]:
+    """Forget the failed attempts to be accepted as a name."""
+    del caller
+    return {"forgotten": await to_thread.run_sync(parts_of(request).vid.attempts.unlock, name)}
+
+
+@ROUTES.delete("/callers/{name}")
+async def unlock_caller(request: Request, name: str, caller: Admin) -> dict[str, Any]:
+    """Forget the failed attempts of a caller."""
+    del caller
+    vid = parts_of(request).vid
+    return {"forgotten": await to_thread.run_sync(vid.attempts.unlock_caller, name)}
