@@ -57,7 +57,8 @@ class _Voice:
 class Vetting:
     """Judges new samples of a space, by speaker; ``lacking`` returns those a snapshot lacks.
 
-    To make one is to judge: `ChangeRefused` if an enrolment of the samples would be refused.
+    To make one is to judge: `ChangeRefused` if an enrolment of the samples would be refused, and
+    `SpeakerExists` for a name that looks like another.
     """
 
     def __init__(
@@ -75,6 +76,8 @@ class Vetting:
             self._keys = [speaker_key(name) for name in self._new.names]
             self._holders = reader.speakers.holders(self._keys)
             self._held = self._centroids_held(reader)
+            self._newest = reader.speakers.newest()
+            reader.speakers.require_distinct(self._new_names())
         faults: list[str] = []
         self._voices = list(self._joined(faults))
         _require_none([*faults, *self._other_names(read, self._tables)])
@@ -83,13 +86,14 @@ class Vetting:
         """Judge against what changed since then, in the transaction that writes the samples.
 
         False: too much changed, or the speakers themselves or the rule did: judge all again.
-        Raises `ChangeRefused`.
+        Raises as making it does.
         """
         n_changes = writer.feed.revision().number - self._revision.number
         feed = writer.feed.after(self._revision) if n_changes <= _AT_ONCE else None
         if feed is None or self._rule_of(writer) != self._rule:
             return False
         changed = {entry.centroid_id for entry in feed}
+        writer.speakers.require_distinct(self._new_names(), since=self._newest)
         held = self._held | self._centroids_held(writer)
         if writer.speakers.holders(self._keys) != self._holders or not changed.isdisjoint(held):
             return False
@@ -99,9 +103,15 @@ class Vetting:
         _require_none(list(self._other_names(lambda: nullcontext(writer), lambda: [table])))
         return True
 
+    def _new_names(self) -> list[str]:
+        pairs = zip(self._keys, self._new.names, strict=True)
+        return [name for key, name in pairs if key not in self._holders]
+
     def _centroids_held(self, reader: Reader) -> set[int]:
         """Return the centroids that the speakers of the import have already."""
         speaker_ids = [holder.id for holder in self._holders.values()]
+        if not speaker_ids:
+            return set()
         return set(reader.centroids.ids(self._space_id, speaker_ids).tolist())
 
     def _joined(self, faults: list[str]) -> Iterator[_Voice]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from voiceid import exchange
 from voiceid.domain import (
@@ -27,9 +27,6 @@ from voiceid.exchange import EmbeddingFacts, Exchanged, SealedSpeakers
 from voiceid.observability import ChangeKind
 from voiceid.session import Session
 from voiceid.speech.speaker_model import SpeakerModel
-
-if TYPE_CHECKING:  # it loads while the models do
-    from voiceid.store.change import Change
 
 _VETTED_AGAIN = 3
 """Times that the voices of an import are compared with a gallery that changes meanwhile."""
@@ -304,22 +301,14 @@ class Speakers:
                     with session.change(ChangeKind.IMPORT, large=True) as change:
                         change.writer.spaces.require_current(model.space.id)
                         if vetting is None or vetting.holds(change.writer):
-                            return _added(change, speakers, append=append, trust=trust)
+                            imported = speakers.add_to(change.writer, append=append, trust=trust)
+                            change.record(**_counts(imported), trusted=trust)
+                            return imported
             raise ChangeRefused(
                 f"nothing was imported: the gallery changed {_VETTED_AGAIN} times, too much to"
                 " compare the voices of the file with those in it",
                 hint="Import it again when less is enrolled at once.",
             )
-
-
-def _added(change: Change, speakers: SealedSpeakers, *, append: bool, trust: bool) -> Exchanged:
-    writer = change.writer
-    newest = writer.speakers.newest_id()
-    imported = speakers.add_to(writer, append=append, trust=trust)
-    if not trust:
-        writer.speakers.require_distinct(writer.speakers.names_after(newest))
-    change.record(**_counts(imported), trusted=trust)
-    return imported
 
 
 def _named(speaker: Speaker) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from vectors import ALICE, BOB, RULE, enroll, heard, opened
 from voiceid.domain import NewSpeakers, SpeakerDetails, Utterance
 from voiceid.enrollment import vetting
 from voiceid.enrollment.vetting import Vetting
-from voiceid.errors import ChangeRefused
+from voiceid.errors import ChangeRefused, SpeakerExists
 from voiceid.exchange.adding import add, lacking
 from voiceid.store import Reader, Store, StoreOptions
 
@@ -197,3 +197,13 @@ def test_a_rule_or_a_gallery_that_became_another_is_judged_by_again(
         for number in range(n_changes):
             enroll(store, "bob", heard(BOB, f"b {n_changes} {number}"))
         assert new.is_written(store) == is_written
+
+
+def test_a_name_that_looks_like_one_enrolled_meanwhile_is_refused(store: Store) -> None:
+    enroll(store, "carol", heard(CAROL, "c"))
+    with pytest.raises(SpeakerExists, match="looks like 'carol'"):
+        Import(store, {"cаrol": [heard(BOB, "b")]})  # noqa: RUF001 - the second letter is Cyrillic
+    new = Import(store, {"аlice": [heard(ALICE, "x")]})  # noqa: RUF001 - as above
+    enroll(store, "alice", heard(BOB, "b"))
+    with pytest.raises(SpeakerExists, match="looks like 'alice'"):
+        new.is_written(store)
