@@ -2,19 +2,21 @@
 
 Nothing here is a stand-in.  A new SQLite database gets the statements that the migrations gave
 to the first one.  A graph file is loaded once.  The engine's answer to an input is kept under the
-input's bytes.  Tests of the migrations and of the engine itself work without any of it: see the
-fixture `from_scratch`.
+input's bytes, and a picture of a report under what it is drawn of.  Tests of the migrations and
+of the engine itself work without any of it: see the fixture `from_scratch`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import pickle
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -123,3 +125,44 @@ def remember() -> None:
     """Remember from here on, in this process."""
     onnxruntime.InferenceSession = _loaded
     upgrade.run_migrations = _migrated
+
+
+_figures: dict[bytes, Any] = {}
+_written: dict[tuple[str, int], bytes] = {}
+
+
+def _drawn(draw: Callable[..., Any]) -> Callable[..., Any]:
+    def drawn(*args: Any, **more: Any) -> Any:
+        if _switched_off:
+            return draw(*args, **more)
+        given = pickle.dumps((draw.__name__, args, more))
+        key = hashlib.sha256(given).digest()
+        if key not in _figures:
+            _figures[key] = draw(*args, **more)
+        return _figures[key]
+
+    return drawn
+
+
+def _saved(write: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    def saved(figure: Any) -> bytes:
+        if not any(figure is kept for kept in _figures.values()):
+            return write(figure)
+        key = (write.__name__, id(figure))
+        if key not in _written:
+            _written[key] = write(figure)
+        return _written[key]
+
+    return saved
+
+
+def remember_charts() -> None:
+    """Remember from here on the pictures of reports by what they are drawn of."""
+    from voiceid.evaluation import charts
+
+    of = vars(charts.pictures)
+    drawn = {
+        n: _drawn(of[n]) for n in ("cmc", "det", "open_set", "reliability", "score_histograms")
+    }
+    saved = {name: _saved(of[name]) for name in ("png", "svg")}
+    charts.pictures = SimpleNamespace(**{**of, **drawn, **saved})

@@ -190,6 +190,7 @@ class Session:
                 elif large:
                     with contextlib.suppress(StoreError):  # the change itself is on the disk
                         self.store.erase_remains()
+                        seal_indexes(self, lost=True)
                 if large or self._changes_behind >= _SYNCED_AFTER:
                     self.sync_indexes()
             finally:  # the change is made, whatever remains of what it erased
@@ -329,6 +330,23 @@ class Session:
                     self.sync_indexes()
                 self._store.close()
                 self._store = None
+
+
+def seal_indexes(session: Session, *, lost: bool = False) -> bool:
+    """Write the index files of large galleries that are due; False: one cannot be written.
+
+    With ``lost``, only those that the next search would have to wait for.
+    """
+    from voiceid.index import sealer  # noqa: PLC0415 - for large galleries alone
+
+    galleries: list[GalleryIndex] = []
+
+    def note(index: Gallery, reader: Reader) -> None:
+        if isinstance(index, GalleryIndex) and index.is_due(reader, lost=lost):
+            galleries.append(index)
+
+    session.each_index(note)
+    return not galleries or sealer.seal_due(session.index_folder, galleries, session.store.read)
 
 
 def trusted_paths(config: Config) -> dict[Path, type[VoiceIDError]]:

@@ -11,12 +11,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import process_memory
 import pytest
 import soundfile
 from cli_running import Ran, Runner, environment
 
 from examples.ami import clean_turns
 from voiceid.cli import main
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _charts() -> None:
+    process_memory.remember_charts()
 
 
 @pytest.fixture

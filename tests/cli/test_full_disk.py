@@ -10,6 +10,8 @@ import pytest
 from cli_running import Ran, Runner
 from disks import filled, mounted
 
+from voiceid import VoiceID
+
 LEVELS = [0, 4096, 12_288, 40_960, 98_304, 200_000, 400_000, 800_000]
 """Bytes that are free: for nothing, a page, the log, a copy of the database, and more."""
 
@@ -25,15 +27,15 @@ def disk(home: Path, ami, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         yield disk
 
 
-def gallery(run: Runner) -> object:
-    """Check the database, and return all that it says of every speaker."""
-    checked = run("database", "check", "--json")
-    assert checked.code == 0, checked.err
-    listed = run("speakers", "list", "--json").json_lines
-    samples = [run("samples", "list", one["name"], "--json").json_lines for one in listed]
+def gallery() -> object:
+    """Open the gallery, check its database, and return all that it says of every speaker."""
+    with VoiceID.open() as vid:
+        assert vid.database.check() == []
+        listed = [one.to_dict() for one in vid.speakers.list()]
+        samples = [vid.samples.list(one["name"]) for one in listed]
     return [
         [{k: v for k, v in one.items() if not k.endswith("_at")} for one in listed],
-        [[s["pcm_sha256"] for s in of_one] for of_one in samples],
+        [[s.pcm_sha256 for s in of_one] for of_one in samples],
     ]
 
 
@@ -48,7 +50,7 @@ def told(ran: Ran) -> None:
 
 def at_every_level(disk: Path, run: Runner, command: list[object], undo: Callable[[], None]) -> int:
     """Run a command at every level; return how often it failed."""
-    before, failed = gallery(run), 0
+    before, failed = gallery(), 0
     after = None
     for left in LEVELS:
         with filled(disk, left):
@@ -56,13 +58,13 @@ def at_every_level(disk: Path, run: Runner, command: list[object], undo: Callabl
         if ran.code:
             told(ran)
             failed += 1
-            assert gallery(run) == before, f"{left} bytes: {ran.err}"
+            assert gallery() == before, f"{left} bytes: {ran.err}"
             continue
-        now = gallery(run)
+        now = gallery()
         after = after or now
         assert now == after, f"{left} bytes"
         undo()
-        assert gallery(run) == before
+        assert gallery() == before
     assert after is not None, "no level had room enough"
     return failed
 

@@ -224,3 +224,22 @@ def test_who_is_barred_is_not_accepted_by_a_vector(vid: VoiceID, heard: Utteranc
     )
     assert (found.outcome, found.reason) == (Outcome.REJECTED, Reason.SPEAKER_DISABLED)
     assert found.speaker is None
+
+
+@pytest.mark.parametrize("kind", ["compact", "two-stage"])
+def test_an_import_leaves_no_index_to_be_made_by_the_next_question(
+    tmp_path: Path, kind: str
+) -> None:
+    array = np.random.default_rng(0).standard_normal((40, 192), dtype=np.float32)
+    with VoiceID.open(tmp_path / "data", overrides={"index.kind": kind}) as vid:
+        for number, names in enumerate((range(30), range(30, 40))):
+            np.save(tmp_path / "v.npy", array[list(names)])
+            (tmp_path / "n.txt").write_text("".join(f"voice {name}\n" for name in names))
+            vid.speakers.import_embeddings(
+                tmp_path / "v.npy", vid.models.space, ids=tmp_path / "n.txt", net_speech_s=9.0
+            )
+            [status] = vid.index.status()
+            assert (status.kind, status.state) == (kind, ("current", "behind")[number])
+        assert not (tmp_path / "data" / "index" / "sealing.lock").stat().st_size
+        found = vid.search(EmbeddedClip(array[35], vid.models.space), k=1)
+        assert (found[0].speaker.name, vid.index.status()[0].vectors) == ("voice 35", 30)

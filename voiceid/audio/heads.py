@@ -31,7 +31,7 @@ _HEADS = tuple(
         (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11", 0),
         (rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb", 0),
         (rb"caff\x00\x01\x00\x00desc", 0),
-        (rb"\.snd\x00\x00.......\x00\x00\x00[\x01-\x1b]\x00", 0),
+        (rb"\.snd\x00\x00......\x00\x00\x00[\x01-\x1b]\x00", 0),
         (rb"FLV\x01[\x01\x04\x05]\x00\x00\x00\x09", 0),
         (rb"#!AMR(?:-WB|_MC1\.0|-WB_MC1\.0)?\n", 0),
         (rb"#!iLBC[23]0\n", 0),

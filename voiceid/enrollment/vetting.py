@@ -1,20 +1,32 @@
-"""Whether what an import brought is what an enrolment would take: judged where it would be kept.
+"""Whether what an import brings is what an enrolment would take.
 
-The rows are judged in the transaction that wrote them, before its end: whatever file they came
-from, these are the voices that would be let in.
+To find that out takes time, in which others must be able to write.  So the voices are judged
+before the transaction, and in it against what changed since then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from voiceid.decision import embeddings
 from voiceid.decision.agreement import odd_ones, taken_for
 from voiceid.decision.rule import DecisionRule
-from voiceid.domain import Sample
+from voiceid.domain import (
+    CentroidTable,
+    Enrolled,
+    Float32Array,
+    NewSpeakers,
+    QualityReport,
+    Sample,
+    SpeakerRef,
+    speaker_key,
+    telephone_share,
+)
 from voiceid.errors import ChangeRefused
 from voiceid.index.faiss_index import nearest_to_each
 
@@ -22,77 +34,167 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader
 
 _AT_ONCE = 4096
-"""Speakers who are judged at once."""
+"""Speakers who are judged at once, and changes of others that a transaction may judge them by."""
+_ROWS_AT_ONCE = 20_000
+"""In a transaction: a reader that stays longer would keep what others remove in the database."""
 _NEAREST = 5
 """Others that each speaker is compared with."""
 _NAMED = 5
 """Faults that a refusal names."""
 
+Read: TypeAlias = Callable[[], "AbstractContextManager[Reader]"]
+
 
 @dataclass(frozen=True, slots=True)
+class _Voice:
+    """A speaker as the import would leave them; one who is new has an id below -1."""
+
+    enrolled: Enrolled
+    qualities: Sequence[QualityReport]
+    centroid: Float32Array
+
+
 class Vetting:
-    """Judges the samples of a space that came after sample ``newest_id``."""
+    """Judges new samples of a space, by speaker; ``lacking`` returns those a snapshot lacks.
 
-    reader: Reader
-    space_id: str
-    rule: DecisionRule
-    newest_id: int
+    To make one is to judge: `ChangeRefused` if an enrolment of the samples would be refused, and
+    `SpeakerExists` for a name that looks like another.
+    """
 
-    def require_sound(self) -> None:
-        """Raise `ChangeRefused` if an enrolment of the new samples would be refused."""
-        faults = list(self._faults())
-        if not faults:
-            return
-        more = f" (and {len(faults) - _NAMED} more)" if len(faults) > _NAMED else ""
-        raise ChangeRefused(
-            f"nothing was imported: {'; '.join(faults[:_NAMED])}{more}",
-            hint="Correct the file, or import it with --trust if you know where it comes from.",
-        )
+    def __init__(
+        self,
+        read: Read,
+        space_id: str,
+        rule_of: Callable[[Reader], DecisionRule],
+        lacking: Callable[[Reader], NewSpeakers],
+    ) -> None:
+        self._read, self._space_id, self._rule_of = read, space_id, rule_of
+        with read() as reader:
+            self._revision = reader.feed.revision()
+            self._rule = rule_of(reader)
+            self._new = lacking(reader)
+            self._keys = [speaker_key(name) for name in self._new.names]
+            self._holders = reader.speakers.holders(self._keys)
+            self._held = self._centroids_held(reader)
+            self._newest = reader.speakers.newest()
+            reader.speakers.require_distinct(self._new_names())
+        faults: list[str] = []
+        self._voices = list(self._joined(faults))
+        _require_none([*faults, *self._other_names(read, self._tables)])
 
-    def _faults(self) -> Iterator[str]:
-        speaker_ids = self.reader.samples.speakers_since(self.newest_id, self.space_id)
-        for start in range(0, len(speaker_ids), _AT_ONCE):
-            chosen = speaker_ids[start : start + _AT_ONCE]
-            samples = self.reader.samples.of_speakers(chosen, self.space_id)
-            yield from self._disagreements(samples)
-            yield from self._other_names(samples)
+    def holds(self, writer: Reader) -> bool:
+        """Judge against what changed since then, in the transaction that writes the samples.
 
-    def _disagreements(self, samples: Mapping[int, Sequence[Sample]]) -> Iterator[str]:
-        """Yield the speakers whose new samples are not one voice, that of the samples so far."""
-        for of_speaker in samples.values():
-            kept = [i for i, s in enumerate(of_speaker) if s.id <= self.newest_id]
-            vectors = np.array([sample.vector for sample in of_speaker])
-            qualities = [sample.quality for sample in of_speaker]
-            odd, _ = odd_ones(vectors, qualities, self.rule, kept)
-            if odd:
-                clips = [of_speaker[i].source_name for voice in odd for i in voice.indices]
-                more = f" and {len(clips) - 1} more" if len(clips) > 1 else ""
-                name = self.reader.speakers.name_of(of_speaker[0].speaker_id)
-                yield (
-                    f"{clips[0]}{more} of {name} do not agree with the other samples (score"
-                    f" {odd[0].agreement:.3f}, needed {odd[0].needed:.3f}): another voice?"
-                )
+        False: too much changed, or the speakers themselves or the rule did: judge all again.
+        Raises as making it does.
+        """
+        n_changes = writer.feed.revision().number - self._revision.number
+        feed = writer.feed.after(self._revision) if n_changes <= _AT_ONCE else None
+        if feed is None or self._rule_of(writer) != self._rule:
+            return False
+        changed = {entry.centroid_id for entry in feed}
+        writer.speakers.require_distinct(self._new_names(), since=self._newest)
+        held = self._held | self._centroids_held(writer)
+        if writer.speakers.holders(self._keys) != self._holders or not changed.isdisjoint(held):
+            return False
+        table = writer.centroids.table(self._space_id, sorted(changed))
+        if not len(table.ids):
+            return True
+        _require_none(list(self._other_names(lambda: nullcontext(writer), lambda: [table])))
+        return True
 
-    def _other_names(self, samples: Mapping[int, Sequence[Sample]]) -> Iterator[str]:
+    def _new_names(self) -> list[str]:
+        pairs = zip(self._keys, self._new.names, strict=True)
+        return [name for key, name in pairs if key not in self._holders]
+
+    def _centroids_held(self, reader: Reader) -> set[int]:
+        """Return the centroids that the speakers of the import have already."""
+        speaker_ids = [holder.id for holder in self._holders.values()]
+        if not speaker_ids:
+            return set()
+        return set(reader.centroids.ids(self._space_id, speaker_ids).tolist())
+
+    def _joined(self, faults: list[str]) -> Iterator[_Voice]:
+        """Yield each speaker with all samples; note who would not be one voice."""
+        bounds = np.searchsorted(self._new.owners, np.arange(len(self._keys) + 1)).tolist()
+        for first in range(0, len(self._keys), _AT_ONCE):
+            chosen = self._keys[first : first + _AT_ONCE]
+            holders = {key: self._holders[key] for key in chosen if key in self._holders}
+            with self._read() as reader:
+                ids = [holder.id for holder in holders.values()]
+                kept = reader.samples.of_speakers(ids, self._space_id)
+            for number, key in enumerate(chosen, start=first):
+                ref = holders.get(key) or SpeakerRef(-2 - number, self._new.names[number])
+                rows = range(bounds[number], bounds[number + 1])
+                yield self._voice(ref, kept.get(ref.id, []), rows, faults)
+
+    def _voice(
+        self, ref: SpeakerRef, kept: Sequence[Sample], rows: Sequence[int], faults: list[str]
+    ) -> _Voice:
+        new = self._new
+        vectors = np.array([*(s.vector for s in kept), *(new.vectors[i] for i in rows)])
+        qualities = [*(s.quality for s in kept), *(new.qualities[i] for i in rows)]
+        odd, _ = odd_ones(vectors, qualities, self._rule, range(len(kept)))
+        if odd:
+            names = [*(s.source_name for s in kept), *(new.source_names[i] for i in rows)]
+            clips = [names[i] for voice in odd for i in voice.indices]
+            more = f" and {len(clips) - 1} more" if len(clips) > 1 else ""
+            faults.append(
+                f"{clips[0]}{more} of {ref.name} do not agree with the other samples (score"
+                f" {odd[0].agreement:.3f}, needed {odd[0].needed:.3f}): another voice?"
+            )
+        telephone = telephone_share([quality.telephone for quality in qualities])
+        net_speech_s = sum(quality.net_speech_s for quality in qualities)
+        enrolled = Enrolled(ref, telephone, len(qualities), net_speech_s, None, None)
+        return _Voice(enrolled, qualities, embeddings.centroid(vectors))
+
+    def _tables(self) -> Iterator[CentroidTable]:
+        """Yield the centroids of all others, and those that the import would make."""
+        with self._read() as reader:
+            ids = reader.centroids.ids(self._space_id)
+        ids = ids[~np.isin(ids, list(self._held))]
+        for first in range(0, len(ids), _ROWS_AT_ONCE):
+            some = ids[first : first + _ROWS_AT_ONCE].tolist()
+            with self._read() as reader:
+                table = reader.centroids.table(self._space_id, some)
+            yield table
+        for first in range(0, len(self._voices), _AT_ONCE):
+            own = self._voices[first : first + _AT_ONCE]
+            own_ids = np.arange(-2 - first, -2 - first - len(own), -1)
+            yield CentroidTable(own_ids, np.array([voice.centroid for voice in own]))
+
+    def _other_names(
+        self, read: Read, tables: Callable[[], Iterable[CentroidTable]]
+    ) -> Iterator[str]:
         """Yield the speakers whose voice has another name too, or passes for many."""
-        centroids = self.reader.centroids.of_speakers(list(samples), self.space_id)
-        vectors = np.array([centroids[id_] for id_ in samples])
-        # Exact, and of the rows that this transaction wrote, which no index file has yet.
-        tables = self.reader.centroids.batches(self.space_id)
-        ids, scores = nearest_to_each(vectors, tables, 1 + _NEAREST)  # itself among them
-        owners = self.reader.centroids.owners(np.unique(ids[ids >= 0]).tolist())
-        for (speaker_id, of_speaker), near, cosines in zip(
-            samples.items(), ids, scores, strict=True
-        ):
-            qualities = [sample.quality for sample in of_speaker]
-            others = [
-                (owners[id_].speaker.name, score)
-                for id_, score in zip(near.tolist(), cosines.tolist(), strict=True)
-                if id_ in owners  # with fewer speakers than are asked for, -1 fills the row
-                and owners[id_].speaker.id != speaker_id
-                and taken_for(owners[id_], score, qualities, self.rule)
-            ]
-            if others:
-                names = ", ".join(f"{name} (score {score:.3f})" for name, score in others)
-                what = "passes for several speakers" if len(others) > 1 else "is enrolled as"
-                yield f"the voice of {self.reader.speakers.name_of(speaker_id)} {what}: {names}"
+        for first in range(0, len(self._voices), _AT_ONCE):
+            chosen = self._voices[first : first + _AT_ONCE]
+            vectors = np.array([voice.centroid for voice in chosen])
+            ids, scores = nearest_to_each(vectors, tables(), 1 + _NEAREST)  # itself among them
+            with read() as reader:
+                found = np.unique(ids[ids >= 0]).tolist()
+                there = reader.centroids.table(self._space_id, found).ids  # some may be gone
+                owners = reader.centroids.owners(there.tolist())
+            owners |= {id_: self._voices[-2 - id_].enrolled for id_ in ids[ids < -1].tolist()}
+            for voice, near, cosines in zip(chosen, ids.tolist(), scores.tolist(), strict=True):
+                others = [
+                    (owners[id_].speaker.name, score)
+                    for id_, score in zip(near, cosines, strict=True)
+                    if id_ in owners  # with fewer speakers than are asked for, -1 fills the row
+                    and owners[id_].speaker != voice.enrolled.speaker
+                    and taken_for(owners[id_], score, voice.qualities, self._rule)
+                ]
+                if others:
+                    names = ", ".join(f"{name} (score {score:.3f})" for name, score in others)
+                    what = "passes for several speakers" if len(others) > 1 else "is enrolled as"
+                    yield f"the voice of {voice.enrolled.speaker.name} {what}: {names}"
+
+
+def _require_none(faults: Sequence[str]) -> None:
+    if not faults:
+        return
+    more = f" (and {len(faults) - _NAMED} more)" if len(faults) > _NAMED else ""
+    raise ChangeRefused(
+        f"nothing was imported: {'; '.join(faults[:_NAMED])}{more}",
+        hint="Correct the file, or import it with --trust if you know where it comes from.",
+    )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from voiceid.domain import (
 from voiceid.errors import ChangeRefused, SpeakerExists
 
 if TYPE_CHECKING:  # it loads while the models do
-    from voiceid.store import Writer
+    from voiceid.store import Reader, Writer
 
 
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -59,6 +60,53 @@ def is_sha256(value: object) -> bool:
     return isinstance(value, str) and _SHA256.fullmatch(value) is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """What a gallery lacks of the speakers of a file, some of whom may be enrolled.
+
+    - `keys` (n,): of their names.
+    - `holders`: those of them who are enrolled, by key.
+    - `rows`: the samples that are new, rising.
+    """
+
+    keys: Sequence[str]
+    holders: dict[str, SpeakerRef]
+    rows: Sequence[int]
+
+    def of(self, speakers: NewSpeakers, *, enrolled: bool | None = None) -> NewSpeakers:
+        """Return the new samples, each speaker once: of all, or of those enrolled or not."""
+        first = _first(self.keys)
+        key_of = [self.keys[owner] for owner in speakers.owners.tolist()]
+        rows = [i for i in self.rows if enrolled in {None, key_of[i] in self.holders}]
+        if len(rows) == len(key_of) and len(first) == len(self.keys):
+            return speakers
+        return _chosen(speakers, [first[key_of[i]] for i in rows], rows)
+
+
+def lacking(
+    reader: Reader,
+    space: EmbeddingSpace,
+    speakers: NewSpeakers,
+    where: Sequence[str],
+    *,
+    append: bool,
+) -> Lacking:
+    """Return what the gallery lacks of speakers.  Names may come twice; so may recordings.
+
+    ``where`` has the place of each speaker in the file, as the beginning of a sentence.  Without
+    ``append`` a taken name is SpeakerExists; a recording of another speaker is ChangeRefused.
+    """
+    keys = [speaker_key(name) for name in speakers.names]
+    holders = reader.speakers.holders(keys)
+    if not append:
+        _require_free(speakers, keys, holders, where)
+    owners_of = reader.samples.owners(speakers.pcm_sha256)
+    once = len(set(speakers.pcm_sha256)) == len(speakers.pcm_sha256)
+    if not holders and not owners_of and once:
+        return Lacking(keys, holders, range(len(speakers.owners)))
+    return Lacking(keys, holders, _fresh(reader, space, speakers, keys, holders, owners_of))
+
+
 def add(
     writer: Writer,
     space: EmbeddingSpace,
@@ -67,37 +115,19 @@ def add(
     *,
     append: bool,
 ) -> Exchanged:
-    """Add the speakers of a file, some of whom may be enrolled; return what was new.
-
-    Names may be taken or come twice; so may recordings.  ``where`` has the place of each speaker in
-    the file, as the beginning of a sentence.  Without ``append`` a taken name is SpeakerExists.
-    """
-    keys = [speaker_key(name) for name in speakers.names]
-    first: dict[str, int] = {}
-    for position, key in enumerate(keys):
-        first.setdefault(key, position)
-    holders = writer.speakers.holders(keys)
-    if not append:
-        _require_free(speakers, keys, holders, first, where)
-    owners_of = writer.samples.owners(speakers.pcm_sha256)
-    once = len(set(speakers.pcm_sha256)) == len(speakers.pcm_sha256)
-    if not holders and not owners_of and once and len(first) == len(keys):
-        writer.bulk.add(space, speakers)
-        return Exchanged(len(keys), len(speakers.owners), _n_expired(speakers))
-    fresh = _fresh(writer, space, speakers, keys, holders, owners_of)
-    new, there = [], dict[str, list[NewSample]]()
-    for row in fresh:
-        key = keys[speakers.owners[row]]
-        if key in holders:
-            there.setdefault(key, []).append(_sample(space, speakers, row))
-        else:
-            new.append(row)
-    for key, added_samples in there.items():
-        writer.samples.add(holders[key].id, space, added_samples)
-    added = _chosen(speakers, [first[keys[speakers.owners[row]]] for row in new], new)
-    if new:
-        writer.bulk.add(space, added)
-    return Exchanged(len(added.names), len(fresh), _n_expired(added))
+    """Add what the gallery lacks of speakers; return what was new.  See :func:`lacking`."""
+    lacks = lacking(writer, space, speakers, where, append=append)
+    if lacks.holders:
+        more = lacks.of(speakers, enrolled=True)
+        there: dict[str, list[NewSample]] = {}
+        for row, owner in enumerate(more.owners.tolist()):
+            there.setdefault(speaker_key(more.names[owner]), []).append(_sample(space, more, row))
+        for key, samples in there.items():
+            writer.samples.add(lacks.holders[key].id, space, samples)
+    new = lacks.of(speakers, enrolled=False)
+    if new.names:
+        writer.bulk.add(space, new)
+    return Exchanged(len(new.names), len(lacks.rows), _n_expired(new))
 
 
 def _n_expired(speakers: NewSpeakers) -> int:
@@ -106,13 +136,10 @@ def _n_expired(speakers: NewSpeakers) -> int:
 
 
 def _require_free(
-    speakers: NewSpeakers,
-    keys: Sequence[str],
-    holders: dict[str, SpeakerRef],
-    first: dict[str, int],
-    where: Sequence[str],
+    speakers: NewSpeakers, keys: Sequence[str], holders: dict[str, SpeakerRef], where: Sequence[str]
 ) -> None:
     """Raise SpeakerExists unless all names are free, and none comes twice."""
+    first = _first(keys)
     for position, key in enumerate(keys):
         if key in holders:
             fault = f"{holders[key].name} is enrolled already"
@@ -126,8 +153,13 @@ def _require_free(
         )
 
 
+def _first(keys: Sequence[str]) -> dict[str, int]:
+    """Return the position of each name when it first comes, by its key."""
+    return {key: position for position, key in reversed(list(enumerate(keys)))}
+
+
 def _fresh(
-    writer: Writer,
+    reader: Reader,
     space: EmbeddingSpace,
     speakers: NewSpeakers,
     keys: Sequence[str],
@@ -135,7 +167,7 @@ def _fresh(
     owners_of: dict[str, list[SpeakerRef]],
 ) -> list[int]:
     """Return which samples their speakers lack; raises ChangeRefused for those of others."""
-    samples = writer.samples.of_speakers([holder.id for holder in holders.values()], space.id)
+    samples = reader.samples.of_speakers([holder.id for holder in holders.values()], space.id)
     known = {key: {s.pcm_sha256 for s in samples[holder.id]} for key, holder in holders.items()}
     fresh, seen = [], dict[str, str]()
     for row, (owner, digest) in enumerate(zip(speakers.owners, speakers.pcm_sha256, strict=True)):
@@ -183,4 +215,21 @@ def _chosen(speakers: NewSpeakers, positions: Sequence[int], rows: Sequence[int]
         owners=owners[order],
         vectors=speakers.vectors[picked],
         **{name: [getattr(speakers, name)[i] for i in picked] for name in _OF_SAMPLES},
+    )
+
+
+def joined(parts: Sequence[NewSpeakers], dim: int) -> NewSpeakers:
+    """Return the speakers of several parts as one, in their order."""
+    columns: dict[str, Any] = {
+        field.name: list(chain.from_iterable(getattr(part, field.name) for part in parts))
+        for field in fields(NewSpeakers)
+        if field.name not in {"owners", "vectors"}
+    }
+    firsts = np.cumsum([0, *(len(part.names) for part in parts)])
+    owners = [part.owners + first for part, first in zip(parts, firsts[:-1], strict=True)]
+    nothing = np.empty((0, dim), dtype=np.float32)
+    return NewSpeakers(
+        **columns,
+        owners=np.concatenate([np.empty(0, dtype=np.int64), *owners]),
+        vectors=np.concatenate([nothing, *(part.vectors for part in parts)]),
     )

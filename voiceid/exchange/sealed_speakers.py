@@ -11,15 +11,16 @@ import pickle
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
+from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Self, TypeAlias
 
 from voiceid.domain import EmbeddingSpace, NewSpeakers, QualityReport
-from voiceid.exchange.adding import Exchanged, add
+from voiceid.exchange.adding import Exchanged, add, joined, lacking
 
 if TYPE_CHECKING:  # it loads while the models do
-    from voiceid.store import Writer
+    from voiceid.store import Reader, Writer
 
 Batch: TypeAlias = tuple[NewSpeakers, Sequence[str]]
 """Some speakers, and the place of each in the file, as the beginning of a sentence."""
@@ -63,6 +64,16 @@ class SealedSpeakers:
                 marked = _trusted(speakers) if trust else _doubted(speakers)
                 done += add(writer, self._space, marked, where, append=append)
         return done
+
+    def lacking(self, reader: Reader, *, append: bool) -> NewSpeakers:
+        """Return what :meth:`add_to` would add without ``trust``, each speaker once.
+
+        It takes memory for all of the file's vectors.  Raises what :meth:`add_to` would.
+        """
+        batches = list(self._batches())
+        whole = joined([_doubted(speakers) for speakers, _ in batches], self._space.dim)
+        where = list(chain.from_iterable(places for _, places in batches))
+        return lacking(reader, self._space, whole, where, append=append).of(whole)
 
     def _batches(self) -> Iterator[Batch]:
         self._file.seek(0)

@@ -19,6 +19,9 @@ SUFFIX = ".index"
 _OF_CENTROIDS = frozenset({"there", "vectors", "bytes", "products"})
 """The sections with a row for each centroid, which is zero when it was erased."""
 
+SEALING = "sealing.lock"
+"""The file in the folder that is locked by the process that makes the codes of a large gallery."""
+
 
 @contextlib.contextmanager
 def alone_in(folder: Path, name: str = ".", *, wait: bool = True) -> Iterator[None]:
@@ -48,6 +51,18 @@ class IndexFile:
     path: Path
     space_id: str
     dim: int
+
+    @contextlib.contextmanager
+    def sealing(self, *, wait: bool) -> Iterator[None]:
+        """Keep others from making the codes of a gallery of this folder; see `alone_in`."""
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(alone_in(self.path.parent, SEALING, wait=wait))
+            except BlockingIOError:
+                raise
+            except OSError:  # the folder is missing, or closed: no other can write there either
+                pass
+            yield
 
     def header(self) -> Facts | None:
         """Return the facts of the file; None when it cannot be used."""

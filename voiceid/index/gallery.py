@@ -133,12 +133,13 @@ class GalleryIndex:
             self._on_due()
         return erased
 
-    def is_due(self, reader: CentroidSource) -> bool:
-        """Whether :meth:`seal` has something to do."""
+    def is_due(self, reader: CentroidSource, *, lost: bool = False) -> bool:
+        """Whether :meth:`seal` has something to do; ``lost``: which else a search has to do."""
         facts = self._file.header()
         if facts is not None:
             behind = reader.feed.revision().number - facts["revision"]
-            is_fresh = facts["tier"] != Tier.EXACT and behind <= _much(facts["count"])
+            most = _followed(facts["count"]) if lost else _much(facts["count"])
+            is_fresh = (lost or facts["tier"] != Tier.EXACT) and behind <= most
             if is_fresh or self._tier(facts["count"] + behind) is Tier.EXACT:
                 return False
         return not self._is_small(reader)
@@ -245,7 +246,8 @@ class GalleryIndex:
         """Bring the index to the reader's revision, or beyond what the reader can see.
 
         Return the ids (n,) of what changed after the reader's snapshot, and so is taken from it;
-        None when the index is at a point that the snapshot is not known to lead to.
+        None when the index is at a point that the snapshot is not known to lead to, or another
+        process is making it.
         """
         if self._flat is None:
             self._load()
@@ -256,7 +258,7 @@ class GalleryIndex:
             self._build(reader)
         elif now != self._held or len(self._erased):
             self._catch_up(reader, now)
-        return _NONE
+        return None if self._flat is None else _NONE
 
     def _back_to(self, now: Revision, reader: CentroidSource) -> Ids | None:
         """Return what changed between a revision and the later one that is held.
@@ -273,14 +275,17 @@ class GalleryIndex:
         self._build(reader)
         if self._file.is_newer(now.number):
             self._file.drop()
-        return _NONE
+        return None if self._flat is None else _NONE
 
     def _catch_up(self, reader: CentroidSource, now: Revision) -> None:
         feed = None
-        if now.number - self._held.number <= max(_REBUILD_AFTER, _REBUILD_SHARE * len(self)):
+        if now.number - self._held.number <= _followed(len(self)):
             feed = reader.feed.after(self._held)
         if feed is None:
-            self._build(reader)
+            if self._takes_newer(reader, now):
+                self._catch_up(reader, now)
+            else:
+                self._build(reader)
             return
         changed = as_ids(sorted({*self._erased.tolist(), *(e.centroid_id for e in feed)}))
         assert self._flat is not None  # noqa: S101 - as above
@@ -294,19 +299,18 @@ class GalleryIndex:
         self._held, self._erased = now, _NONE
         self._feed.extend(feed)
         self._unsaved += len(changed)
-        if self._takes_newer(reader):
+        over, size = np.count_nonzero(self._gone) + len(self._flat), len(self)
+        is_due = self._tier(size) is not Tier.EXACT and over > _much(size)
+        if is_due and self._takes_newer(reader, now):
             self._catch_up(reader, now)
 
-    def _takes_newer(self, reader: CentroidSource) -> bool:
-        """Load the file that another process sealed meanwhile, when this index is due."""
-        over = np.count_nonzero(self._gone) + (0 if self._flat is None else len(self._flat))
-        if self._tier(len(self)) is Tier.EXACT or over <= _much(len(self)):
-            return False
+    def _takes_newer(self, reader: CentroidSource, now: Revision) -> bool:
+        """Load the file that another process sealed meanwhile, if there is one."""
         facts = self._file.header()
         if facts is None or facts["tier"] == Tier.EXACT:
             return False
         sealed_at = Revision(facts["revision"], facts["token"])
-        if not self._sealed_at.number < sealed_at.number <= self._held.number:
+        if not self._sealed_at.number < sealed_at.number <= now.number:
             return False
         return reader.feed.has(sealed_at) and self._load()
 
@@ -321,10 +325,14 @@ class GalleryIndex:
             self._hold(flat, None, reader.feed.revision())
             self.save(over_newer=over_newer)
             return
-        facts, arrays = self._codes(lambda: nullcontext(reader))
-        written = self._file.write(facts, arrays, over_newer=over_newer)
-        if not (written and self._load() and self._held == reader.feed.revision()):
-            self._take(facts, arrays)
+        try:
+            with self._file.sealing(wait=over_newer):
+                facts, arrays = self._codes(lambda: nullcontext(reader))
+                written = self._file.write(facts, arrays, over_newer=over_newer)
+                if not (written and self._load() and self._held == reader.feed.revision()):
+                    self._take(facts, arrays)
+        except BlockingIOError:  # another process is making it: until then every row is searched
+            self._flat = self._sealed = None
 
     def _codes(self, read: Read) -> tuple[Facts, dict[str, Array]]:
         from voiceid.index.sealed import seal  # noqa: PLC0415 - it loads FAISS
@@ -380,6 +388,11 @@ class GalleryIndex:
         if not feed or feed[-1].revision != revision:
             feed = [FeedEntry(revision, _NO_ID)]
         self._feed = deque(feed, maxlen=_REMEMBERED)
+
+
+def _followed(size: int) -> float:
+    """Return how many changes an index of a size follows, and is not built again for."""
+    return max(_REBUILD_AFTER, _REBUILD_SHARE * size)
 
 
 def _much(size: int) -> float:

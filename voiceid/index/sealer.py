@@ -10,16 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voiceid.index.file import alone_in
+from voiceid.index.file import SEALING, alone_in
 from voiceid.index.gallery import GalleryIndex
 
 if TYPE_CHECKING:
     from voiceid.index.sealed import Read
 
-_LOCK = "sealing.lock"
 _PAUSE_S = 60.0
 """Between two starts: one that failed would fail again."""
-_NICENESS = 10
 
 
 def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> bool:
@@ -27,12 +25,12 @@ def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
 
     It is not started while another is at work, or for a minute after the last start.
     """
-    lock = folder / _LOCK
+    lock = folder / SEALING
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # a gallery has none at first
         if lock.exists() and abs(time.time() - lock.stat().st_mtime) < _PAUSE_S:
             return False
-        with alone_in(folder, _LOCK, wait=False):
+        with alone_in(folder, SEALING, wait=False):
             lock.touch()
         quiet = subprocess.DEVNULL
         process = subprocess.Popen(  # noqa: S603 - the caller's command
@@ -54,8 +52,7 @@ def seal_due(folder: Path, galleries: Iterable[GalleryIndex], read: Read) -> boo
     """Seal the galleries that are due, one process at a time; return whether that worked."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with alone_in(folder, _LOCK, wait=False):
-            os.nice(_NICENESS) if hasattr(os, "nice") else None
+        with alone_in(folder, SEALING, wait=False):
             written = [gallery.seal(read) for gallery in galleries]
             return all(written)
     except OSError:

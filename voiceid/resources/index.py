@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from voiceid.index.base import IndexStatus
-from voiceid.index.gallery import GalleryIndex
 from voiceid.observability import ChangeKind
-from voiceid.session import Session
+from voiceid.session import Session, seal_indexes
+
+_NICENESS = 10
 
 
 class Index:
@@ -30,9 +33,5 @@ class Index:
 
         Changes of large galleries start a process in the background that does it.
         """
-        from voiceid.index import sealer  # noqa: PLC0415 - for large galleries alone
-
-        session = self._session
-        galleries = session.each_index(lambda index, _: index)
-        files = [index for index in galleries if isinstance(index, GalleryIndex)]
-        return sealer.seal_due(session.index_folder, files, session.store.read)
+        os.nice(_NICENESS) if hasattr(os, "nice") else None
+        return seal_indexes(self._session)

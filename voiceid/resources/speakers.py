@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,14 @@ from voiceid.domain import (
     tag,
 )
 from voiceid.enrollment.vetting import Vetting
+from voiceid.errors import ChangeRefused
 from voiceid.exchange import EmbeddingFacts, Exchanged, SealedSpeakers
 from voiceid.observability import ChangeKind
 from voiceid.session import Session
 from voiceid.speech.speaker_model import SpeakerModel
+
+_VETTED_AGAIN = 3
+"""Times that the voices of an import are compared with a gallery that changes meanwhile."""
 
 
 class Speakers:
@@ -287,22 +292,23 @@ class Speakers:
         session = self._session
         with session.recorded(ChangeKind.IMPORT):
             model = session.model
-            space, checks = model.space, model.checks
-            with (
-                # Before the transaction: other writers wait for that.
-                read(model.speaker_model) as speakers,
-                session.change(ChangeKind.IMPORT, large=True) as change,
-            ):
-                change.writer.spaces.require_current(space.id)
-                writer = change.writer
-                newest, newest_sample = writer.speakers.newest_id(), writer.samples.newest_id()
-                imported = speakers.add_to(writer, append=append, trust=trust)
-                if not trust:
-                    writer.speakers.require_distinct(writer.speakers.names_after(newest))
-                    rule = checks.rule_of(writer)
-                    Vetting(writer, space.id, rule, newest_sample).require_sound()
-                change.record(**_counts(imported), trusted=trust)
-            return imported
+            # All that takes long comes before the transaction: other writers wait for that.
+            with read(model.speaker_model) as speakers:
+                for _ in range(_VETTED_AGAIN):
+                    lacking = partial(speakers.lacking, append=append)
+                    check = partial(Vetting, session.store.read, model.space.id)
+                    vetting = None if trust else check(model.checks.rule_of, lacking)
+                    with session.change(ChangeKind.IMPORT, large=True) as change:
+                        change.writer.spaces.require_current(model.space.id)
+                        if vetting is None or vetting.holds(change.writer):
+                            imported = speakers.add_to(change.writer, append=append, trust=trust)
+                            change.record(**_counts(imported), trusted=trust)
+                            return imported
+            raise ChangeRefused(
+                f"nothing was imported: the gallery changed {_VETTED_AGAIN} times, too much to"
+                " compare the voices of the file with those in it",
+                hint="Import it again when less is enrolled at once.",
+            )
 
 
 def _named(speaker: Speaker) -> dict[str, Any]:

@@ -62,9 +62,11 @@ class Centroids:
             query = query.where(in_list(self._connection, centroids.c.id, ids))
         return self._table(space_id, self._connection.execute(query).all())
 
-    def ids(self, space_id: str) -> npt.NDArray[np.int64]:
-        """Return the ids (n,) of all centroids of a space, rising."""
+    def ids(self, space_id: str, speaker_ids: Sequence[int] | None = None) -> npt.NDArray[np.int64]:
+        """Return the ids (n,) of all centroids of a space, rising, or of those of speakers."""
         query = select(centroids.c.id).where(centroids.c.space_id == space_id)
+        if speaker_ids is not None:
+            query = query.where(in_list(self._connection, centroids.c.speaker_id, speaker_ids))
         query = query.order_by(centroids.c.id).execution_options(yield_per=_STREAMED)
         return np.fromiter(self._connection.execute(query).scalars(), dtype=np.int64)
 

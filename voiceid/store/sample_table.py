@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from types import SimpleNamespace
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
 from voiceid.domain import EmbeddingSpace, NewSample, Sample, SpeakerRef
 from voiceid.store import stored_rows
@@ -52,17 +52,6 @@ class Samples:
         for row in self._connection.execute(query):
             owners.setdefault(row.pcm_sha256, []).append(SpeakerRef(row.id, row.name))
         return owners
-
-    def newest_id(self) -> int:
-        """Return the id of the sample that came last, or 0."""
-        query = select(func.max(samples.c.id))
-        return int(self._connection.execute(query).scalar() or 0)
-
-    def speakers_since(self, sample_id: int, space_id: str) -> list[int]:
-        """Return the speakers, rising, who got samples of a space after that sample."""
-        query = select(samples.c.speaker_id).distinct().order_by(samples.c.speaker_id)
-        query = query.where(samples.c.id > sample_id, samples.c.space_id == space_id)
-        return list(self._connection.execute(query).scalars())
 
     def with_copies(self, chosen: Sequence[Sample]) -> list[Sample]:
         """Return samples, and those of the same recordings that a switch of the model added."""

@@ -20,11 +20,15 @@ _ONE_BY_ONE = 100
 
 
 def look_alikes(
-    connection: Connection, names: Sequence[str], instead_of: str = ""
+    connection: Connection,
+    names: Sequence[str],
+    instead_of: str = "",
+    since: tuple[int, str] | None = None,
 ) -> dict[str, str]:
     """Return those of some new names that look like another, enrolled or among them, with it.
 
-    The enrolled name ``instead_of`` counts as free.
+    The enrolled name ``instead_of`` counts as free.  With ``since``, speakers who did not change
+    after that point may be left out; see `Speakers.newest`.
     """
     free = speaker_key(instead_of) if instead_of else ""
     found, shown, seen = dict[str, str](), dict[str, str](), dict[str, str]()
@@ -39,6 +43,8 @@ def look_alikes(
         enrolled = ((name, _enrolled(connection, speaker_key(name), free)) for name in names)
         return found | {name: other for name, other in enrolled if other is not None}
     query = select(speakers.c.name_key, speakers.c.name).execution_options(yield_per=10_000)
+    if since is not None:
+        query = query.where((speakers.c.id > since[0]) | (speakers.c.updated_at > since[1]))
     for key, name in connection.execute(query):
         for look in skeletons(key):
             if seen.get(look, key) != key:

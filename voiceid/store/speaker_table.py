@@ -142,23 +142,25 @@ class Speakers:
         """
         return look_alikes(self._connection, names)
 
-    def require_distinct(self, names: Sequence[str], *, instead_of: str = "") -> None:
-        """Raise SpeakerExists when new names look like others; one may take another's place."""
-        alike = look_alikes(self._connection, names, instead_of)
+    def require_distinct(
+        self, names: Sequence[str], *, instead_of: str = "", since: tuple[int, str] | None = None
+    ) -> None:
+        """Raise SpeakerExists when new names look like others; one may take another's place.
+
+        With ``since``, what `newest` was, only speakers who changed after it need be looked at.
+        """
+        alike = look_alikes(self._connection, names, instead_of, since)
         for name, other in alike.items():
             raise SpeakerExists(
                 f"the name {speaker_name(name)!r} looks like {other!r} in other letters",
                 hint="Choose another name for one of the two, or use --force (import: --trust).",
             )
 
-    def newest_id(self) -> int:
-        """Return the id of the speaker who was added last, or 0."""
-        return int(self._connection.execute(select(func.max(speakers.c.id))).scalar() or 0)
-
-    def names_after(self, speaker_id: int) -> list[str]:
-        """Return the names of the speakers who were added after one."""
-        query = select(speakers.c.name).where(speakers.c.id > speaker_id)
-        return list(self._connection.execute(query).scalars())
+    def newest(self) -> tuple[int, str]:
+        """Return the id of the speaker who was added last, or 0, and when one changed last."""
+        query = select(func.max(speakers.c.id), func.max(speakers.c.updated_at))
+        newest_id, changed_at = self._connection.execute(query).one()
+        return int(newest_id or 0), str(changed_at or "")
 
     def misnamed(self) -> list[str]:
         """Return, in sentences, the speakers whose name does not fit their key."""

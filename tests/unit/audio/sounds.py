@@ -69,6 +69,20 @@ def encode_ffmpeg(
     return file.getvalue()
 
 
+class Pipe(io.BytesIO):
+    """What an encoder writes into and cannot go back in."""
+
+    def seekable(self) -> bool:
+        return False
+
+    seek = None  # type: ignore[assignment]
+
+
+def streamed(container: str, codec: str, rate: int = RATE, seconds: float = 1.0) -> bytes:
+    """Encode a melody through FFmpeg into a pipe: what needs to go back is not written."""
+    return encode_ffmpeg(melody(seconds, rate), container, codec, rate, file=Pipe())
+
+
 def tracks(
     sounds: Sequence[Float32Array], default: int | None = None, languages: Sequence[str] = ()
 ) -> bytes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from sounds import encode, encode_ffmpeg, melody
+from sounds import encode, encode_ffmpeg, melody, streamed
 
 from voiceid.audio import AudioOptions
 from voiceid.audio.containers import _is_placeholder, is_container
@@ -74,6 +75,18 @@ def test_three_files_in_one_are_found_where_they_begin(kind: str) -> None:
     ]
     assert (found.is_cut, found.n_unheard) == (False, 0)
     assert is_container(one[:HEAD_BYTES])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_is_found_behind_bytes_that_fill_up_or_are_no_sound(kind: str) -> None:
+    one, n = KINDS[kind](), len(WAV)
+    for between, n_unheard in (
+        *((bytes(n_zeros), 0) for n_zeros in (1, 2, 3, 4, 5, 512, 1 << 20)),
+        *((noise, len(noise)) for noise in (b"\x07", b"\x07" * 100, bytes(9) + b"\x07" * 5000)),
+    ):
+        found = layout(WAV + between + one)
+        assert found.parts[1].start == n + len(between)
+        assert (len(found.parts), found.is_cut, found.n_unheard) == (2, False, n_unheard)
 
 
 def test_a_wav_ends_with_its_last_chunk_also_where_no_byte_makes_it_even() -> None:
@@ -274,6 +287,17 @@ def test_what_stands_in_a_segment_ends_with_it() -> None:
     block = b"\xa3\x88" + b"x" * 8
     assert layout(webm + block).n_unheard == len(block)
     assert layout(webm[:-1]).is_cut
+
+
+def test_damage_between_the_clusters_of_a_stream_ends_no_file() -> None:
+    webm = streamed("webm", "libopus", 48_000, seconds=3.5)
+    clusters = [found.start() for found in re.finditer(rb"\x1fC\xb6u", webm)]
+    assert len(clusters) > 2, "the encoder of this test has changed"
+    for at in clusters[1:]:
+        damaged = webm[:at] + bytes(range(100, 160)) + webm[at:]
+        n = len(damaged)
+        assert ends(damaged + WAV) == [(0, n), (n, n + len(WAV))]
+        assert layout(damaged + WAV).n_unheard == 0
 
 
 def test_chunks_behind_the_data_of_a_wave64_belong_to_it() -> None:

@@ -1,19 +1,25 @@
-"""Rows that an import wrote are judged as an enrolment is, in the transaction that wrote them."""
+"""What an import brings is judged as an enrolment is, also by what changes while it is judged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from random_voices import SPACE
 from vectors import ALICE, BOB, RULE, enroll, heard, opened
 
-from voiceid.domain import NewSample, Utterance
+from voiceid.domain import NewSpeakers, SpeakerDetails, Utterance
+from voiceid.enrollment import vetting
 from voiceid.enrollment.vetting import Vetting
-from voiceid.errors import ChangeRefused
-from voiceid.store import Store
+from voiceid.errors import ChangeRefused, SpeakerExists
+from voiceid.exchange.adding import add, lacking
+from voiceid.store import Reader, Store, StoreOptions
+
+CAROL = [0.0, 0.0, 1.0]
 
 
 @pytest.fixture
@@ -22,14 +28,45 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
+class Import:
+    """Samples, by the names that they come under, and how they were judged."""
+
+    def __init__(self, store: Store, people: dict[str, list[Utterance]]) -> None:
+        clips = [clip for of_speaker in people.values() for clip in of_speaker]
+        now, n = datetime.now(UTC), len(clips)
+        vectors = [clip.embedding.vector for clip in clips if clip.embedding is not None]
+        self.speakers = NewSpeakers(
+            names=list(people),
+            created_at=[now] * len(people),
+            details=[SpeakerDetails()] * len(people),
+            owners=np.repeat(np.arange(len(people)), [len(one) for one in people.values()]),
+            vectors=np.array(vectors),
+            pcm_sha256=[clip.pcm_sha256 for clip in clips],
+            source_names=[clip.name for clip in clips],
+            qualities=[clip.quality for clip in clips],
+            overrides=[()] * n,
+            labels=[""] * n,
+            sampled_at=[now] * n,
+        )
+        self.where = [""] * len(people)
+        self.rule = RULE
+        self.vetting = Vetting(store.read, SPACE.id, lambda _: self.rule, self._lacking)
+
+    def _lacking(self, reader: Reader) -> NewSpeakers:
+        lacks = lacking(reader, SPACE, self.speakers, self.where, append=True)
+        return lacks.of(self.speakers)
+
+    def is_written(self, store: Store) -> bool:
+        with store.write() as writer:
+            holds = self.vetting.holds(writer)
+            if holds:
+                add(writer, SPACE, self.speakers, self.where, append=True)
+            return holds
+
+
 def bring(store: Store, **people: list[Utterance]) -> None:
     """Import samples; raise what is said of them, and leave nothing then."""
-    with store.write() as writer:
-        newest = writer.samples.newest_id()
-        for name, clips in people.items():
-            speaker = writer.speakers.find(name) or writer.speakers.add(name)
-            writer.samples.add(speaker.id, SPACE, [NewSample(clip) for clip in clips])
-        Vetting(writer, SPACE.id, RULE, newest).require_sound()
+    assert Import(store, people).is_written(store)
 
 
 def test_voices_that_agree_and_are_no_others_are_taken(store: Store) -> None:
@@ -66,6 +103,11 @@ def test_a_voice_that_has_other_names_is_said_with_all_of_them(store: Store) -> 
     for name, score in scores.items():
         assert f"{name} (score {score})" in refused.value.message
     assert "passes for several speakers" in refused.value.message
+    enroll(store, "twin 4", heard([0.8, 0.6], "t4"))
+    with pytest.raises(ChangeRefused) as refused:
+        bring(store, alice=[heard(ALICE, "c")])
+    assert "voice of alice passes for several speakers" in refused.value.message
+    assert refused.value.message.count("twin") == 5
     with pytest.raises(ChangeRefused, match="voice of one is enrolled as: other"):
         bring(store, one=[heard(BOB, "c")], other=[heard(BOB, "d")])
 
@@ -77,4 +119,91 @@ def test_samples_of_an_unknown_line_need_what_a_telephones_need(store: Store) ->
         bring(store, alice=unknown)
     bring(store, alice=new)
     with pytest.raises(ChangeRefused, match="do not agree"):
-        bring(store, alice=[heard([0.0, 0.0, 1.0], "c")])
+        bring(store, alice=[heard(CAROL, "c")])
+
+
+def test_others_write_while_the_voices_of_an_import_are_judged(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what they write then is judged when the import is written."""
+    judge = vetting.nearest_to_each
+
+    def enrolled_meanwhile(*given: object) -> object:
+        monkeypatch.undo()
+        judged = judge(*given)  # type: ignore[arg-type]
+        others = Store.open(tmp_path / "voices.sqlite3", StoreOptions(busy_timeout_ms=0))
+        enroll(others, "bob", heard(BOB, "b"))
+        others.close()
+        return judged
+
+    for voice, refusal in ((ALICE, ""), (BOB, "voice of new is enrolled as: bob")):
+        monkeypatch.setattr(vetting, "nearest_to_each", enrolled_meanwhile)
+        new = Import(store, {"new": [heard(voice, "n")]})
+        if refusal:
+            with pytest.raises(ChangeRefused, match=refusal):
+                new.is_written(store)
+        else:
+            assert new.is_written(store)
+            with store.write() as writer:
+                for name in ("new", "bob"):
+                    writer.speakers.remove(writer.speakers.get(name).id)
+
+
+def test_speakers_of_the_import_who_change_while_it_is_judged_are_judged_again(
+    store: Store,
+) -> None:
+    enroll(store, "alice", heard(ALICE, "a"))
+    enroll(store, "carol", heard(CAROL, "c"))
+
+    def removed(name: str) -> None:
+        with store.write() as writer:
+            writer.speakers.remove(writer.speakers.get(name).id)
+
+    def emptied(name: str) -> None:
+        with store.write() as writer:
+            writer.samples.remove_of(writer.speakers.get(name).id, SPACE.id)
+
+    def renamed(name: str, new_name: str) -> None:
+        with store.write() as writer:
+            writer.speakers.rename(writer.speakers.get(name).id, new_name)
+
+    of_alice, of_bob = {"alice": [heard(ALICE, "x")]}, {"bob": [heard(BOB, "y")]}
+    steps: list[tuple[dict[str, list[Utterance]], Callable[[], None]]] = [
+        (of_alice, lambda: enroll(store, "alice", heard(ALICE, "more"))),
+        (of_alice, lambda: emptied("alice")),
+        (of_alice, lambda: enroll(store, "alice", heard(ALICE, "again"))),
+        (of_bob, lambda: enroll(store, "bob", heard(BOB, "b"))),
+        (of_bob, lambda: removed("bob")),
+        (of_bob, lambda: renamed("carol", "bob")),
+        (of_alice, lambda: renamed("alice", "al")),
+    ]
+    for people, change in steps:
+        new = Import(store, people)
+        change()
+        assert not new.is_written(store)
+
+
+def test_a_rule_or_a_gallery_that_became_another_is_judged_by_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = Import(store, {"alice": [heard(ALICE, "x")]})
+    new.rule = replace(RULE, margin=0.1)
+    assert not new.is_written(store)
+    monkeypatch.setattr(vetting, "_AT_ONCE", 2)
+    for n_changes, is_written in ((2, True), (3, False)):
+        new = Import(
+            store, {f"new {n_changes}": [heard([0.0] * n_changes + [1.0], f"{n_changes}")]}
+        )
+        for number in range(n_changes):
+            enroll(store, "bob", heard(BOB, f"b {n_changes} {number}"))
+        assert new.is_written(store) == is_written
+
+
+def test_a_name_that_looks_like_one_enrolled_meanwhile_is_refused(store: Store) -> None:
+    enroll(store, "carol", heard(CAROL, "c"))
+    with pytest.raises(SpeakerExists, match="looks like 'carol'"):
+        Import(store, {"cаrol": [heard(BOB, "b")]})  # noqa: RUF001 - the second letter is Cyrillic
+    new = Import(store, {"аlice": [heard(ALICE, "x")]})  # noqa: RUF001 - as above
+    enroll(store, "alice", heard(BOB, "b"))
+    with pytest.raises(SpeakerExists, match="looks like 'alice'"):
+        new.is_written(store)

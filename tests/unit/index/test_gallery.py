@@ -451,6 +451,52 @@ def test_a_gallery_that_is_due_is_sealed_by_another_and_taken_from_there(
         assert len(one._flat) == 1
 
 
+@pytest.mark.parametrize("tier", ["compact", "two-stage"])
+def test_a_search_makes_no_codes_that_another_has_made_or_is_making(
+    store: Store, path: Path, tier: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voiceid.index.gallery._followed", lambda _: 3)
+    running, voices = sealed_with(store, tier, path)
+    made, codes = [], GalleryIndex._codes
+    monkeypatch.setattr(GalleryIndex, "_codes", lambda *of: made.append(1) or codes(*of))
+    with alone_in(path.parent, "sealing.lock"):
+        for number in range(30, 34):
+            enroll(store, f"s{number}", voices[number])
+        assert len(answer(store, running, voices[33], k=99)) == 34
+        path.unlink()
+        for one in (running, gallery(tier, path)):
+            assert len(answer(store, one, voices[33], k=99)) == 34
+            with store.read() as reader:
+                assert one.size(reader) == 34
+    assert (made, path.exists()) == ([], False)
+    other = gallery(tier, path)
+    assert len(answer(store, other, voices[33], k=99)) == 34
+    assert made == [1], "a file that no process makes is made by the search"
+    for number in range(34, 40):
+        enroll(store, f"s{number}", voices[number])
+    assert gallery(tier, path).seal(store.read)
+    for one in (running, other):
+        assert len(answer(store, one, voices[39], k=99)) == 40
+        assert len(one._sealed) == 40
+    assert made == [1, 1], "one by the one who sealed"
+
+
+@pytest.mark.usefixtures("little")
+def test_an_index_is_lost_when_a_search_would_make_it_again(
+    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("voiceid.index.gallery._followed", lambda size: size / 10)
+    index, voices = sealed_with(store, "compact", path)
+    for number, is_lost in ((30, False), (31, False), (32, False), (33, True)):
+        enroll(store, f"s{number}", voices[number])
+        with store.read() as reader:
+            assert index.is_due(reader, lost=True) == is_lost
+            assert not gallery("exact", path).is_due(reader, lost=True)
+    path.unlink()
+    with store.read() as reader:
+        assert index.is_due(reader, lost=True)
+
+
 @pytest.mark.usefixtures("little")
 def test_what_changes_while_a_gallery_is_sealed_is_not_in_its_file(
     store: Store, path: Path, monkeypatch: pytest.MonkeyPatch

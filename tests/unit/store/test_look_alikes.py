@@ -100,3 +100,21 @@ def test_a_speaker_may_be_renamed_to_what_its_own_name_looks_like(store: Store) 
         writer.speakers.require_distinct(["Ana"], instead_of="Аnа")
         with pytest.raises(SpeakerExists):
             writer.speakers.require_distinct(["Ana"])
+
+
+def test_of_many_names_those_who_came_or_changed_since_are_looked_at(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(by_name, "_ONE_BY_ONE", 0)
+    with store.write() as writer:
+        writer.speakers.add("Bob")
+        writer.speakers.add("Nell")
+    with store.read() as reader:
+        since = reader.speakers.newest()
+        reader.speakers.require_distinct(["B0b"], since=since)
+    with store.write() as writer:
+        writer.speakers.add("Ana")
+        writer.speakers.rename(writer.speakers.get("Nell").id, "Alice")
+    for name in ("Аnа", "A1ice"):
+        with store.read() as reader, pytest.raises(SpeakerExists):
+            reader.speakers.require_distinct([name], since=since)
