@@ -1,6 +1,6 @@
 """Live sound: the speech that an answer needs, the strangers that get in, the delay, the streams.
 
-    python -m benchmarks.live [--corpora FOLDER] [--streams N ...] [--seconds S]
+    python -m benchmarks.live [--corpora FOLDER] [--streams N ...] [--seconds S] [--soak HOURS]
 
 Each utterance of LibriSpeech test-other (ten speakers, ten each) and each clean turn of AMI is
 streamed, and looked at as `voiceid listen` does; it is held against every other recording, enrolled
@@ -11,6 +11,7 @@ How many looks a sequence counts as (SEQUENCE_LOOKS) was chosen on train-clean-1
 from __future__ import annotations
 
 import argparse
+import resource
 import tempfile
 import threading
 import time
@@ -205,6 +206,32 @@ def carried(vid: VoiceID, talk: np.ndarray, streams: int, seconds: float) -> lis
     ]
 
 
+def soaked(vid: VoiceID, talk: np.ndarray, hours: float) -> list[list[str]]:
+    """Hear a talk over and over, as fast as can be; return a line for each tenth of that time."""
+    listener = vid.listen()
+    step, waited, rows = 1600, list[float](), list[list[str]]()
+    cpu = time.process_time()
+    n_blocks = round(hours * 36_000)
+    for number in range(1, n_blocks + 1):
+        block = talk[np.arange((number - 1) * step, number * step) % len(talk)]
+        for event in listener.feed(block, 16_000):
+            if event.kind.value == "decision" and event.delay_ms is not None:
+                waited.append(event.delay_ms)
+        if number % (n_blocks // 10) == 0:
+            rows.append(
+                [
+                    f"{number / 600:.0f} min",
+                    f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB",
+                    f"{threading.active_count()}",
+                    f"{len(waited)}",
+                    f"{np.median(waited):.0f} ms",
+                    f"{time.process_time() - cpu:.1f} s",
+                ]
+            )
+            waited, cpu = [], time.process_time()
+    return rows
+
+
 def conversation(clips: Sequence[Clip]) -> np.ndarray:
     """Return utterances in turn with pauses of a second, in which there is faint noise."""
     rng = np.random.default_rng(0)
@@ -220,6 +247,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--choosing", action="store_true", help="train-clean-100, and no times")
     parser.add_argument("--only-times", action="store_true")
+    parser.add_argument("--soak", type=float, default=0.0, metavar="HOURS", help="and no times")
     given = parser.parse_args()
     clips = test_other(given.corpora)
     sets = {
@@ -228,7 +256,7 @@ def main() -> None:
         "test-other, mu-law": [CONDITIONS["mu-law 64 kbit/s"](clip) for clip in clips],
         "AMI turns": ami_turns(),
     }
-    if given.only_times:
+    if given.only_times or given.soak:
         sets = {}
     if given.choosing:
         sets = {"train-clean-100": train_clean(given.corpora)}
@@ -245,16 +273,30 @@ def main() -> None:
         if table:
             print(markdown("The first look that is accepted", HEADINGS, table))
         if not given.choosing:
-            speed(vid, clips, given.streams, given.seconds)
+            speed(vid, clips, given.streams, given.seconds, given.soak)
 
 
-def speed(vid: VoiceID, clips: Sequence[Clip], streams: Sequence[int], seconds: float) -> None:
-    """Print how long answers take, and how many streams are carried."""
+def speed(
+    vid: VoiceID, clips: Sequence[Clip], streams: Sequence[int], seconds: float, soak_h: float
+) -> None:
+    """Print how long answers take, and how many streams are carried; or how an hour goes."""
     by_speaker: dict[str, list[Clip]] = {}
     for clip in clips:
         by_speaker.setdefault(clip.speaker, []).append(clip)
     for speaker in list(by_speaker)[:5]:
         vid.enroll(speaker, [clip.source for clip in by_speaker[speaker][:ENROLLED]])
+    turns = conversation([own[number] for number in (4, 5, 6) for own in by_speaker.values()])
+    if soak_h:
+        headings = [
+            "heard",
+            "peak of the process",
+            "threads",
+            "decisions",
+            "median delay",
+            "processor time",
+        ]
+        print(markdown("One stream for long", headings, soaked(vid, turns, soak_h)))
+        return
     rest = [clip for own in by_speaker.values() for clip in own[ENROLLED:]]
     waited = delays(vid, rest)
     print(
@@ -262,7 +304,6 @@ def speed(vid: VoiceID, clips: Sequence[Clip], streams: Sequence[int], seconds: 
         f" they needed: median {np.median(waited):.0f} ms, 95 % within"
         f" {np.percentile(waited, 95):.0f} ms.\n"
     )
-    turns = conversation([own[number] for number in (4, 5, 6) for own in by_speaker.values()])
     table = [carried(vid, turns, count, seconds) for count in streams]
     spoken = sum(clip.duration_s for own in by_speaker.values() for clip in own[4:7])
     share = spoken / (len(turns) / 16_000)

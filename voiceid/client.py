@@ -268,7 +268,7 @@ class VoiceID:
         target_fmr: float | None = None,
         target_fpir: float | None = None,
         threshold: Cosines | None = None,
-        progress: Callable[[float, float | None], None] | None = None,
+        progress: Callable[[str, float, float | None], None] | None = None,
     ) -> Diarization:
         """Say who speaks when in a recording of several people.
 
@@ -280,7 +280,7 @@ class VoiceID:
             Identify each voice; the others are ``unknown-1``, ..., or called as in others linked.
         group, target_fmr, target_fpir, threshold : see :meth:`identify` and :meth:`verify`
         progress : callable, optional
-            Receives how many seconds were heard, and of how many; None: not known.
+            Receives ``(stage, done_s, total_s)``: ``hear``, then ``name``; the total may be None.
 
         Raises AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid.
         """

@@ -270,8 +270,9 @@ def _compose(
         # A flag is relative to where it was typed, a setting to the home.
         return _absolute(values[key], None if sources[key] == "flag" else folder)
 
-    data = path("data")
-
+    data, audio = path("data"), _section(values, "audio")
+    if audio["ca_file"] is not None:
+        audio["ca_file"] = str(path("audio.ca_file"))
     return Config(
         home=folder,
         model=values["model"],
@@ -279,7 +280,7 @@ def _compose(
         database_url=values["database_url"],
         models=path("models"),
         offline=values["offline"],
-        audio=AudioOptions(**_section(values, "audio")),
+        audio=AudioOptions(**audio),
         speech=SpeechOptions(**_section(values, "speech")),
         quality=QualityLimits(**_section(values, "quality")),
         enrollment=EnrollmentLimits(**_section(values, "enrollment")),

@@ -109,7 +109,7 @@ class Questions:
         search: Search,
         names: bool | LinkedVoices,
         speakers: int | tuple[int, int] | None,
-        progress: Callable[[float, float | None], None] | None,
+        progress: Callable[[str, float, float | None], None] | None,
     ) -> Diarization:
         """Say who spoke when; each voice is looked for as an identification would, if at all."""
         from voiceid.diarization import LinkedVoices, Wanted  # noqa: PLC0415 - for this alone

@@ -353,10 +353,11 @@ def trusted_paths(config: Config) -> dict[Path, type[VoiceIDError]]:
     """Return what decides who is accepted, and the error of one that every user may write to."""
     database, models = config.data / DATABASE_NAME, config.models
     of_models = [models, own_cards_folder(models)]
+    certificates = [] if config.audio.ca_file is None else [Path(config.audio.ca_file)]
     for name in (config.model, DETECTOR):
         of_models += [models / f"{name}{end}" for end in (".onnx", ".json", ".toml")]
     return {
         **dict.fromkeys([config.data, database, Path(f"{database}-wal")], StoreError),
         **dict.fromkeys(of_models, ModelError),
-        **dict.fromkeys([config.home, config.file], ConfigError),
+        **dict.fromkeys([config.home, config.file, *certificates], ConfigError),
     }

@@ -203,6 +203,7 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "audio.format": (None, optional(headerless_format)),
     "audio.max_duration_s": (AudioOptions().max_duration_s, number(1.0)),
     "audio.max_bytes": (AudioOptions().max_bytes, whole(1)),
+    "audio.ca_file": (None, optional(text)),
     "speech.threshold": (SpeechOptions().threshold, number(0.01, 0.99)),
     "speech.pad_ms": (SpeechOptions().pad_ms, whole(0)),
     "speech.max_speech_s": (SpeechOptions().max_speech_s, number(1.0)),

@@ -6,10 +6,13 @@ import contextlib
 import http.server
 import socket
 import socketserver
+import ssl
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import av
 import numpy as np
@@ -43,8 +46,20 @@ class _Writer:
         self.write = file.write
 
 
+def certificate(folder: Path, subject: str, *names: str) -> Path:
+    """Return a file with a new key and its certificate, signed by itself."""
+    path = folder / f"{subject}.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    words += ["-nodes", "-days", "2", "-subj", f"/CN={subject}", "-keyout", path, "-out", path]
+    words += ["-addext", f"subjectAltName={','.join(names)}"] if names else []
+    subprocess.run(words, check=True, capture_output=True)
+    return path
+
+
 @contextlib.contextmanager
-def http_server(talks: list[np.ndarray], container: str, codec: str) -> Iterator[str]:
+def http_server(
+    talks: list[np.ndarray], container: str, codec: str, key: Path | None = None
+) -> Iterator[str]:
     """Serve one talk after the other, each to one client, and then break off."""
     left = list(talks)
 
@@ -61,8 +76,46 @@ def http_server(talks: list[np.ndarray], container: str, codec: str) -> Iterator
         def log_message(self, *args: object) -> None:
             pass
 
+    with _serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler), key) as port:
+        scheme = "http" if key is None else "https"
+        yield f"{scheme}://user:secret@127.0.0.1:{port}/talk?key=secret"
+
+
+@contextlib.contextmanager
+def file_server(folder: Path) -> Iterator[str]:
+    """Serve the files of a folder, with their lengths; of ``cut-NAME`` two thirds of NAME."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            data = (folder / self.path.removeprefix("/cut-").lstrip("/")).read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                self.wfile.write(data[: len(data) * 2 // 3] if "cut-" in self.path else data)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
     with _serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as port:
-        yield f"http://user:secret@127.0.0.1:{port}/talk?key=secret"
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def redirecting(target: str, key: Path) -> Iterator[str]:
+    """Serve https that says that the sound is elsewhere."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", target)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with _serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler), key) as port:
+        yield f"https://127.0.0.1:{port}/talk"
 
 
 @contextlib.contextmanager
@@ -84,7 +137,7 @@ def udp_sender(samples: np.ndarray) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def rtsp_server(samples: np.ndarray) -> Iterator[str]:
+def rtsp_server(samples: np.ndarray, key: Path | None = None) -> Iterator[str]:
     """Serve a talk as an intercom does: RTSP, with 16-bit samples in RTP over its connection."""
     pcm = (samples * 32767).astype(">i2").tobytes()
     sdp = (
@@ -125,13 +178,20 @@ def rtsp_server(samples: np.ndarray) -> Iterator[str]:
                 self.wfile.write(struct.pack(">cBH", b"$", 0, len(rtp)) + rtp)
                 time.sleep(0.002)
 
-    with _serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)) as port:
-        yield f"rtsp://127.0.0.1:{port}/door"
+    with _serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler), key) as port:
+        yield f"{'rtsp' if key is None else 'rtsps'}://127.0.0.1:{port}/door"
 
 
 @contextlib.contextmanager
-def _serving(server: socketserver.TCPServer) -> Iterator[int]:
+def _serving(server: socketserver.TCPServer, key: Path | None = None) -> Iterator[int]:
     server.daemon_threads = True
+    server.handle_error = lambda *_: None  # a client that refuses a certificate
+    if key is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(key)
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

@@ -60,14 +60,20 @@ def test_the_json_of_a_diarization_has_voices_and_turns(found: Diarization) -> N
     assert facts["embedding_space"] == found.embedding_space.id
 
 
-def test_listeners_receive_what_was_decided_of_each_voice(
+def test_listeners_receive_what_was_decided_of_each_voice_and_progress_is_said_of_both_stages(
     opened: VoiceID, talk: tuple[np.ndarray, int]
 ) -> None:
     heard: list[Decision] = []
+    said: list[tuple[str, float, float | None]] = []
     stop = opened.events.on_decision(heard.append)
-    opened.diarize(talk)
+    opened.diarize(talk, progress=lambda *stage: said.append(stage))
     stop()
     assert sorted(d.speaker.name for d in heard if d.accepted) == ["alice", "bob"]
+    assert list(dict.fromkeys(stage for stage, *_ in said)) == ["hear", "name"]
+    named = [(done_s, total_s) for stage, done_s, total_s in said if stage == "name"]
+    assert [done_s for done_s, _ in named] == sorted(done_s for done_s, _ in named)
+    assert (named[0][0], len(named)) == (0.0, 4)
+    assert named[-1][0] == pytest.approx(named[-1][1], abs=0.01)
 
 
 def test_a_speaker_who_is_disabled_is_not_named(vid: VoiceID, ami, talk) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import itertools
 import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 from live_answers import NAMES, RATE, answers
+from live_servers import certificate, encode, file_server, http_server, redirecting, rtsp_server
 
 from voiceid import AudioInvalid, ConfigError, LiveEvent, VoiceID
 from voiceid.audio import AudioOptions, live_source, live_streams
@@ -184,3 +186,82 @@ def test_a_camera_whose_picture_goes_on_without_sound_breaks_off() -> None:
     time.sleep(0.01)
     with pytest.raises(AudioUnreadable, match="gave no sound"):
         list(pieces)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec"), [("wav", "pcm_s16le"), ("mp3", "libmp3lame"), ("ogg", "libopus")]
+)
+def test_a_file_behind_http_ends_and_one_that_breaks_off_does_not(
+    talk, tmp_path: Path, container: str, codec: str
+) -> None:
+    with (tmp_path / "talk").open("wb") as file:
+        encode(talk[: 3 * RATE], file, container, codec)
+    with file_server(tmp_path) as address:
+        heard = list(live_source(f"{address}/talk", AudioOptions()).pieces())
+        assert sum(len(samples) / rate for samples, rate in heard) == pytest.approx(3, abs=0.1)
+        with pytest.raises(AudioUnreadable, match="breaks off"):
+            list(live_source(f"{address}/cut-talk", AudioOptions()).pieces())
+
+
+def test_listening_to_a_file_behind_http_ends_with_its_last_turn(
+    opened: VoiceID, talk, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "talk.wav", talk[: 4 * RATE], RATE)
+    with file_server(tmp_path) as address:
+        events = list(opened.listen(f"{address}/talk.wav"))
+    assert answers(events) == NAMES[:1]
+    assert events[-1].kind.value == "turn"
+    assert events[-1].detail == "no more sound"
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    if shutil.which("openssl") is None:
+        pytest.skip("certificates are made with openssl")
+    folder = tmp_path_factory.mktemp("keys")
+    made = {"own": certificate(folder, "intercom", "IP:127.0.0.1"), "none": folder / "none.pem"}
+    made["other"] = certificate(folder, "other", "IP:127.0.0.1")
+    made["name"] = certificate(folder, "elsewhere", "DNS:elsewhere")
+    made["none"].write_text("no certificate")
+    return made
+
+
+@pytest.mark.parametrize("scheme", ["https", "rtsps"])
+def test_a_certificate_must_be_trusted_and_name_the_host(talk, keys, scheme: str) -> None:
+    def server(key: Path):
+        if scheme == "rtsps":
+            return rtsp_server(talk[:RATE], key)
+        return http_server([talk[:RATE]] * 4, "wav", "pcm_s16le", key)
+
+    def hear(address: str, ca_file: Path | None) -> None:
+        options = AudioOptions(ca_file=None if ca_file is None else str(ca_file))
+        for samples, _ in live_source(address, options).pieces():
+            heard.append(samples)
+
+    heard: list[np.ndarray] = []
+    with server(keys["own"]) as address:
+        for ca_file in (None, keys["other"]):
+            with pytest.raises(AudioUnreadable, match=r"not trusted: self.signed") as error:
+                hear(address, ca_file)
+            assert "secret" not in str(error.value)
+        assert heard == []
+        with pytest.raises(ConfigError, match="ca_file"):
+            hear(address, keys["none"])
+        with pytest.raises(AudioUnreadable, match=r"no more sound|breaks off"):
+            hear(address, keys["own"])
+    assert heard
+    heard.clear()
+    expected = pytest.raises(AudioUnreadable, match="not trusted: IP address mismatch")
+    with server(keys["name"]) as address, expected:
+        hear(address, keys["name"])
+    assert heard == []
+
+
+def test_an_address_of_https_is_not_led_to_one_that_proves_nothing(
+    talk, keys, tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "talk.wav", talk[:RATE], RATE)
+    with file_server(tmp_path) as plain, redirecting(f"{plain}/talk.wav", keys["own"]) as address:
+        options = AudioOptions(ca_file=str(keys["own"]))
+        with pytest.raises(AudioUnreadable, match="cannot be opened"):
+            list(live_source(address, options).pieces())

@@ -8,16 +8,19 @@ other addresses.
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import av
 from av.audio.frame import AudioFrame
 from av.container import InputContainer
 
+from voiceid.audio.certificates import distrust, trusted_file
 from voiceid.audio.containers import is_container
 from voiceid.audio.decoder import Pieces
 from voiceid.audio.ffmpeg import CONTAINERS, ERRORS, table_of, track_of
@@ -30,7 +33,7 @@ PROTOCOLS: Mapping[str, str] = {
     "rtsp": "rtsp,rtp,rtcp,udp,tcp",
     "rtsps": "rtsp,rtsps,rtp,rtcp,srtp,udp,tcp,tls,crypto",
     "http": "http,https,tcp,tls,crypto",
-    "https": "https,http,tcp,tls,crypto",
+    "https": "https,tcp,tls,crypto",
     "udp": "udp",
     "tcp": "tcp",
 }
@@ -39,22 +42,39 @@ _PREFERRED: Mapping[str, Mapping[str, str]] = {
     "rtsp": {"rtsp_flags": "prefer_tcp", "allowed_media_types": "audio"},
     "rtsps": {"rtsp_transport": "tcp", "allowed_media_types": "audio"},
     "udp": {"overrun_nonfatal": "1", "fifo_size": "8192"},
+    "https": {"max_redirects": "0"},
 }
+"""An address of https may redirect to one of http, which proves nothing: it redirects nowhere."""
+_TLS_PORTS: Mapping[str, int] = {"https": 443, "rtsps": 322}
+_ENDING = frozenset({"http", "https"})
+"""What is sent over them may be a file, whose length the server says."""
 _AT_ONCE = {"analyzeduration": "1000000", "probesize": "65536"}
 """What FFmpeg waits for before it gives the first sound: at most a second, or 64 KB."""
+_CHECK = (
+    "Check the address, the network and the device; the address must be that of the sound itself,"
+    " not of a page or a playlist, and one of https may not redirect."
+)
 _PIPE_PROBE_BYTES = "8192"
 _READ_BYTES = 2048
 """Of a pipe at once: 64 ms of 16 bits at 16 kHz."""
 
 
 def from_address(address: str, scheme: str, where: str, options: AudioOptions) -> Pieces:
-    """Yield the sound of an address; raises `AudioUnreadable`: it cannot be opened, or breaks off.
+    """Yield the sound of an address, up to the end of a file whose length its server says.
 
     - `scheme`: of it, one of `PROTOCOLS`.
     - `where`: it, for people.
+
+    Of ``https`` and ``rtsps`` the certificate and the name of the host are checked.  Raises
+    `AudioUnreadable`: it cannot be opened, or breaks off; `ConfigError`: ``ca_file`` has no
+    certificates.
     """
     demuxers = "rtsp" if scheme.startswith("rtsp") else CONTAINERS
     wanted = {"format_whitelist": demuxers, "protocol_whitelist": PROTOCOLS[scheme]}
+    trusted = None
+    if scheme in _TLS_PORTS:
+        trusted = trusted_file(options.ca_file)
+        wanted |= {"tls_verify": "1"} | ({} if trusted is None else {"ca_file": trusted})
     try:
         container = av.open(
             address,
@@ -64,8 +84,28 @@ def from_address(address: str, scheme: str, where: str, options: AudioOptions) -
             metadata_errors="ignore",
         )
     except ERRORS as error:
+        if scheme in _TLS_PORTS and getattr(error, "errno", None) == errno.EIO:
+            _require_trust(address, scheme, where, trusted, options)
         raise _broken(where, "cannot be opened", error, options) from error
+    is_file = scheme in _ENDING and container.size > 0
     yield from _decoded(container, where, options)
+    if not is_file:
+        raise AudioUnreadable(f"{where} gives no more sound", hint=_CHECK)
+
+
+def _require_trust(
+    address: str, scheme: str, where: str, trusted: str | None, options: AudioOptions
+) -> None:
+    """Raise `AudioUnreadable` where the certificate that an address shows is not trusted."""
+    parts = urlsplit(address)
+    port = _TLS_PORTS[scheme] if parts.port is None else parts.port
+    why = distrust(parts.hostname or "", port, trusted, options.stall_timeout_s)
+    if why:
+        raise AudioUnreadable(
+            f"{where} shows a certificate that is not trusted: {why}",
+            hint="If it is the device's own, have audio.ca_file name a file that has it, and call"
+            " the device by a name that stands in it (docs/live.md).",
+        )
 
 
 def from_pipe(file: Any, where: str, options: AudioOptions, raw: Headerless | None) -> Pieces:
@@ -118,11 +158,7 @@ def _broken(where: str, what: str, error: Exception, options: AudioOptions) -> A
     reason = getattr(error, "strerror", None) or type(error).__name__
     if isinstance(error, av.error.ExitError):
         reason = f"it gave nothing for {options.stall_timeout_s:g} s"
-    return AudioUnreadable(
-        f"{where} {what}: {reason}",
-        hint="Check the address, the network and the device; the address must be that of the sound"
-        " itself, not of a page or a playlist.",
-    )
+    return AudioUnreadable(f"{where} {what}: {reason}", hint=_CHECK)
 
 
 def _decoded(container: InputContainer, where: str, options: AudioOptions) -> Pieces:

@@ -48,6 +48,7 @@ class AudioOptions:
     max_duration_s: float = 3600.0  # early when the header says so, else while decoding
     max_bytes: int = 1 << 30  # encoded
     stall_timeout_s: float = 10.0  # a named pipe that is silent for so long is given up
+    ca_file: str | None = None  # PEM; trusted in place of the system's certificates
     spans: Spans = ()  # the only parts that are heard, in seconds, in order; empty: all of it
 
 

@@ -86,7 +86,8 @@ def command(  # noqa: PLR0913 - one parameter an option
 
     SOURCE is mic or mic:NAME; an address of rtsp, http, udp or tcp; - for standard input; or a
     file.  What breaks off is opened again.  Each event is a line, or with --json an object.  Exits
-    with 0 at the end of a file or of standard input; else it goes on until it is stopped.
+    with 0 at the end of a file, here or behind http, or of standard input; else it goes on until it
+    is stopped.
     """
     refuse_both(threshold, target_fmr, "--target-fmr")
     refuse_both(threshold, target_fpir, "--target-fpir")

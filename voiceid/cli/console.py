@@ -131,11 +131,15 @@ class Console:
         if not self.settings.quiet:
             self._drawn_bar().count(stage, done, total)
 
-    def listening(self, source: str, done_s: float, total_s: float | None) -> None:
-        """Show how much of a long recording was heard on standard error; not with ``--quiet``."""
+    def listening(self, source: str, stage: str, done_s: float, total_s: float | None) -> None:
+        """Show how much of a long recording was heard, or named, on standard error.
+
+        Not with ``--quiet``.
+        """
         if not self.settings.quiet:
             total = None if total_s is None else round(total_s)
-            self._drawn_bar().time(f"listening to {source}", round(done_s), total)
+            text = {"hear": "listening to", "name": "naming the voices of"}[stage]
+            self._drawn_bar().time(f"{text} {source}", round(done_s), total)
 
     def _drawn_bar(self) -> ProgressBar:
         if self._bar is None:

@@ -22,8 +22,9 @@ from voiceid.speech.segmenter import Segmenter
 
 Namer: TypeAlias = Callable[[Utterance | None], Decision]
 """Decides whose voice an utterance is; None: there is nothing that the voice says alone."""
-Progress: TypeAlias = Callable[[float, float | None], None]
-"""Receives how many seconds of a recording were heard, and of how many, if that is known."""
+Progress: TypeAlias = Callable[[str, float, float | None], None]
+"""Receives what is done, ``hear`` or ``name``; of how many seconds it is done; and, if that is
+known, of how many in all: of the recording, or of what the voices say alone."""
 
 _LONGER = 6.0
 """Times as long as other recordings: nothing but the result grows with its length."""
@@ -87,7 +88,7 @@ class Diarizer:
         # 4. Hear what each says alone, and decide who it is.
         heard = [Heard(person, None, None) for person in dict.fromkeys(t.voice for t in turns)]
         if wanted.name is not None:
-            utterances = self._utterances(stream, turns)
+            utterances = self._utterances(stream, turns, wanted.progress)
             heard = [
                 Heard(one.voice, utterances[one.voice], wanted.name(utterances[one.voice]))
                 for one in heard
@@ -107,15 +108,21 @@ class Diarizer:
         )
 
     def _utterances(
-        self, stream: AudioStream, turns: Sequence[VoiceTurn]
+        self, stream: AudioStream, turns: Sequence[VoiceTurn], progress: Progress | None
     ) -> Mapping[str, Utterance | None]:
         """Return what each voice says alone, heard as a recording of its own."""
         chosen = {voice: _longest(alone(turns, voice)) for voice in {t.voice for t in turns}}
         heard = dict.fromkeys(chosen)
+        total_s = sum(end_s - start_s for spans in chosen.values() for start_s, end_s in spans)
+        done_s = 0.0
+        tell = progress or (lambda *_: None)
+        tell("name", done_s, total_s)
         for voice, samples in _samples(stream, chosen).items():
             utterance = self.embedder.utterance((samples, _RATE_HZ))
             quality = replace(utterance.quality, sample_rate_hz=stream.sample_rate_hz)
             heard[voice] = replace(utterance, quality=quality)
+            done_s += len(samples) / _RATE_HZ
+            tell("name", min(done_s, total_s), total_s)
         return heard
 
 
@@ -143,7 +150,7 @@ def _shown(stream: AudioStream, progress: Progress | None) -> Iterator[Float32Ar
         yield block
         n_heard += len(block)
         if progress is not None:
-            progress(n_heard / _RATE_HZ, stream.duration_hint_s)
+            progress("hear", n_heard / _RATE_HZ, stream.duration_hint_s)
 
 
 def _longest(spans: Spans) -> Spans:

@@ -158,6 +158,7 @@ class LiveStream:
             elif item is not None:
                 if item.error is not None:
                     raise item.error
+                yield from self._listener.finish()
                 return
 
     def _hear(
@@ -239,11 +240,10 @@ class _Waiting:
 
 
 def _read(source: LiveSource, waiting: _Waiting, closed: threading.Event) -> None:
-    """Read a source, again and again, until it is closed or cannot be opened at first."""
+    """Read a source, again and again, until it ends, is closed, or cannot be opened at first."""
     pause_s = _FIRST_PAUSE_S
     has_sounded = is_lost = False
     while not closed.is_set():
-        reason = f"{source.where} gives no sound"
         try:
             with contextlib.closing(source.pieces()) as pieces:
                 for samples, rate_hz in pieces:
@@ -260,6 +260,9 @@ def _read(source: LiveSource, waiting: _Waiting, closed: threading.Event) -> Non
             reason = error.message
         except Exception as error:  # noqa: BLE001 - raised where events are waited for
             waiting.put(_End(error))
+            return
+        else:
+            waiting.put(_End())
             return
         if not is_lost:
             text = f"{reason}; it is opened again"
