@@ -302,8 +302,9 @@ class VoiceID:
             ``mic``, ``mic:NAME``; an address of rtsp, http, udp or tcp; ``-``; a path; or a file
             object.  Without one, a `Listener` is returned, to which samples are fed.
         how
-            ``speaker``: decide whether it is this one, else who it is; ``silence_s``, 0.2 to 10:
-            ends a turn; and what :meth:`identify` and :meth:`verify` take.  A rate is that of a
+            ``speaker``: decide whether it is this one, else who it is; ``caller``, ``blind``: of
+            a ``speaker``, as :meth:`verify` has them; ``silence_s``, 0.2 to 10: ends a turn; and
+            what :meth:`identify` and :meth:`verify` take.  A rate is that of a
             whole turn, however often it is looked at; a threshold holds for each look.
 
         Raises ModelError, StoreError, ConfigError, SpeakerNotFound, SpeakerDetailInvalid.

@@ -18,9 +18,12 @@ from voiceid.domain import (
     Diarization,
     EmbeddedClip,
     Embedding,
+    Outcome,
+    Reason,
     Task,
     Utterance,
     caller_name,
+    speaker_key,
 )
 from voiceid.errors import AudioError, NotEnoughSpeech, ThresholdUnavailable
 from voiceid.model_in_use import ModelInUse
@@ -139,15 +142,30 @@ class Questions:
         where = "<live>" if read is None else read.where
         silence_s = how.get("silence_s", 0.8)
         options = LiveOptions(silence_s, channel=audio.channel, name=where)
+        claim = None
         if speaker is not None:
-            with self._session.store.read() as reader:
-                reader.speakers.get(speaker)
+            claim = Claim(speaker, search.aim, search.group, how.get("blind", False))
+            self._require_claimable(claim)
         self.warm_up()
-        listener = Listener(self._embedder, self._decider(search, speaker), self._record, options)
+        record = partial(self._record_turn, claim, how.get("caller"))
+        listener = Listener(self._embedder, self._decider(search, claim), record, options)
         return listener if read is None else LiveStream(read, listener)
 
-    def _decider(self, search: Search, name: str | None) -> Decide:
-        """Return what decides about a turn; with a name, whether it is that speaker's."""
+    def _require_claimable(self, claim: Claim) -> None:
+        speaker_key(claim.name)
+        if not claim.blind:
+            with self._session.store.read() as reader:
+                reader.speakers.get(claim.name)
+
+    def _record_turn(self, claim: Claim | None, caller: str | None, decision: Decision) -> Decision:
+        """Record the decision of a turn, which is an attempt of a caller; return what is given."""
+        if claim is not None and caller is not None:
+            self._lockout.attempt(claim.name, caller_name(caller), lambda: decision)
+        self._record(decision)
+        return decision if claim is None or not claim.blind else blinded(decision)
+
+    def _decider(self, search: Search, claim: Claim | None) -> Decide:
+        """Return what decides about a turn; with a claim, whether it is that speaker's."""
 
         def decide(heard: Utterance, *, in_sequence: bool, is_last: bool) -> Decision | None:
             asked = replace(search, aim=replace(search.aim, in_sequence=in_sequence))
@@ -155,18 +173,19 @@ class Questions:
             def ask(model: ModelInUse) -> Decision:
                 if heard.embedding is not None:
                     model.space.require_same(heard.embedding.space)
-                if name is None:
+                if claim is None:
                     return model.verifier.identify(lambda _: heard, heard.name, asked)
-                claim = Claim(name, asked.aim, search.group)
-                return model.verifier.verify(lambda _: heard, heard.name, claim)
+                claimed = replace(claim, aim=asked.aim)
+                return model.verifier.verify(lambda _: heard, heard.name, claimed)
 
             with self._trusting("listen"):
                 try:
-                    return self._session.ask(ask)
+                    decision = self._session.ask(ask)
                 except ThresholdUnavailable:
                     if is_last:
                         raise
                     return None
+            return decision if is_last or claim is None else _unhurried(decision, claim)
 
         return decide
 
@@ -219,3 +238,13 @@ class Questions:
                     self._said.add(exposed.path)
                     session.notify(f"{exposed.message}; {exposed.hint}")
             yield
+
+
+def _unhurried(decision: Decision, claim: Claim) -> Decision:
+    """Return a decision within a turn: a rejection of a blind claim is not certain before its end.
+
+    When it would be certain tells how the voice scores, and whether the name is enrolled.
+    """
+    if claim.blind and decision.outcome is Outcome.REJECTED:
+        return replace(decision, reason=Reason.BELOW_THRESHOLD, llr=None)
+    return decision

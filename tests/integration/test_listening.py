@@ -7,6 +7,7 @@ import io
 import itertools
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,15 @@ import soundfile
 from live_answers import NAMES, RATE, answers
 from live_servers import http_server, rtsp_server, udp_sender
 
-from voiceid import AudioInvalid, AudioNotFound, ConfigError, LiveEvent, SpeakerNotFound, VoiceID
+from voiceid import (
+    AudioInvalid,
+    AudioNotFound,
+    ConfigError,
+    LiveEvent,
+    Outcome,
+    SpeakerNotFound,
+    VoiceID,
+)
 from voiceid.errors import AudioUnreadable
 from voiceid.listening import live_stream
 
@@ -83,6 +92,17 @@ def test_who_is_claimed_is_verified_and_must_be_enrolled(opened: VoiceID, talk) 
     assert "set by hand" in events[1].decision.threshold.source
     with pytest.raises(SpeakerNotFound):
         opened.listen(speaker="nina")
+
+
+def test_a_blind_claim_tells_nothing_of_others(opened: VoiceID, talk) -> None:
+    said = []
+    for name in ("bob", "nina"):  # who is not enrolled
+        listener = opened.listen(speaker=name, blind=True)
+        events = listener.feed(talk[: 9 * RATE], RATE) + listener.finish()
+        said.append([replace(e.decision, elapsed_ms=0.0) for e in events if e.decision is not None])
+        assert [e.kind.value for e in events][-3:] == ["speech_ended", "decision", "turn"]
+    assert said[0] == said[1]
+    assert (said[0][0].outcome, said[0][0].score) == (Outcome.REJECTED, None)
 
 
 def test_the_rate_is_of_the_whole_turn(opened: VoiceID, talk, heard: list[LiveEvent]) -> None:

@@ -80,7 +80,7 @@ class Listener:
         Returns the embedder of the model in use; each turn asks for it.
     decide : Decide
     record : callable
-        Receives the decision that a turn comes to, before the event does.
+        Receives the decision that a turn comes to, and returns what of it the event has.
     options : LiveOptions
     """
 
@@ -88,7 +88,7 @@ class Listener:
         self,
         embedder: Callable[[], Embedder],
         decide: Decide,
-        record: Callable[[Decision], None],
+        record: Callable[[Decision], Decision],
         options: LiveOptions,
     ) -> None:
         self._embedder_now, self._decide, self._record = embedder, decide, record
@@ -263,8 +263,7 @@ class Listener:
 
     def _decided(self, turn: LiveTurn, decision: Decision) -> LiveEvent:
         turn.is_decided = True  # once, even if it cannot be recorded, and so is not given
-        self._record(decision)
-        turn.decision = decision
+        turn.decision = self._record(decision)
         return self._of_turn(LiveEventKind.DECISION, turn)
 
     def _end(self, why: str) -> Iterator[LiveEvent]:

@@ -48,6 +48,8 @@ class ListenKeywords(IdentifyKeywords, total=False):
     target_fmr: float | None
     speaker: str | None
     silence_s: float
+    caller: str | None
+    blind: bool
 
 
 def group_of(name: str | None) -> str | None:
@@ -97,7 +99,8 @@ def search_of(  # noqa: PLR0913, PLR0917 - as the call has them
 
 def live_search_of(how: ListenKeywords) -> Search:
     """Return the search that listening asks for; raises ConfigError, SpeakerDetailInvalid."""
-    return search_of(**{k: v for k, v in how.items() if k not in {"speaker", "silence_s"}})  # type: ignore[arg-type]
+    others = {"speaker", "silence_s", "caller", "blind"}
+    return search_of(**{k: v for k, v in how.items() if k not in others})  # type: ignore[arg-type]
 
 
 def naming_of(
