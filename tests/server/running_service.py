@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
-import uvicorn
 
 from voiceid import VoiceID
 from voiceid.domain import ServiceLimits
 from voiceid.server.application import make_service
-from voiceid.server.running import server_config
+from voiceid.server.running import Server, server_config
+from voiceid.server.service_parts import ServiceParts
 
 
 @dataclass
@@ -23,6 +23,7 @@ class Served:
 
     vid: VoiceID
     url: str
+    parts: ServiceParts
 
     def client(self, key: str | None = None, **headers: str) -> httpx.Client:
         if key is not None:
@@ -31,14 +32,19 @@ class Served:
 
 
 @contextmanager
-def served(vid: VoiceID, limits: ServiceLimits | None = None, workers: int = 2) -> Iterator[Served]:
+def served(
+    vid: VoiceID, limits: ServiceLimits | None = None, workers: int = 2, buffer_bytes: int = 0
+) -> Iterator[Served]:
     limits = limits or ServiceLimits()
-    server = uvicorn.Server(server_config(make_service(vid, workers, limits), limits))
+    app = make_service(vid, workers, limits)
+    server = Server(server_config(app, limits))
     with socket.create_server(("127.0.0.1", 0)) as bound:
+        if buffer_bytes:  # of what was sent, and is not read yet
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()
         try:
-            yield Served(vid, f"http://127.0.0.1:{bound.getsockname()[1]}")
+            yield Served(vid, f"http://127.0.0.1:{bound.getsockname()[1]}", app.state.parts)
         finally:
             server.should_exit = True
             thread.join()

@@ -12,7 +12,7 @@ class ServiceLimits:
     - `max_body_bytes`: of a request; more is refused before it is decoded.
     - `max_clips`: recordings in one request.
     - `max_waiting`: requests that wait for a processor; more are refused at once.
-    - `max_streams`: live streams that are heard at once.
+    - `max_streams`: live streams that are heard at once, and clients that watch decisions.
     - `max_connections`: that are open at once; a request on more is refused.
     - `stall_timeout_s`: a request of which nothing arrives for so long is given up.
     """

@@ -11,14 +11,22 @@ from fastapi import FastAPI
 import voiceid
 from voiceid.client import VoiceID
 from voiceid.domain import ServiceLimits
-from voiceid.server import attempt_routes, health_routes, question_routes, speaker_routes
+from voiceid.server import (
+    attempt_routes,
+    event_routes,
+    health_routes,
+    question_routes,
+    speaker_routes,
+)
 from voiceid.server.bodies import BoundedBodies
+from voiceid.server.decision_feeds import DecisionFeeds
 from voiceid.server.places import Places
 from voiceid.server.problems import answer_problems
 from voiceid.server.service_parts import ServiceParts
 
 _ROUTERS = (
     question_routes.ROUTES,
+    event_routes.ROUTES,
     speaker_routes.ROUTES,
     attempt_routes.ROUTES,
     health_routes.ROUTES,
@@ -28,7 +36,9 @@ _ROUTERS = (
 def make_service(vid: VoiceID, workers: int, limits: ServiceLimits | None = None) -> FastAPI:
     """Return the application; ``workers`` recordings are heard at once."""
     limits = limits or ServiceLimits()
-    parts = ServiceParts(vid, Places(workers, limits.max_waiting), limits)
+    parts = ServiceParts(
+        vid, Places(workers, limits.max_waiting), limits, DecisionFeeds(vid, limits.max_streams)
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -97,7 +97,7 @@ def run(
         started(replace(listening, port=bound.getsockname()[1]).address)
         # uvicorn ends in good order at a signal, and then sends it again: that is to end nothing.
         signal.signal(signal.SIGTERM, lambda *_: None)
-        uvicorn.Server(config).run(sockets=[bound])
+        Server(config).run(sockets=[bound])
 
 
 def server_config(app: FastAPI, limits: ServiceLimits, **more: Any) -> uvicorn.Config:
@@ -112,6 +112,15 @@ def server_config(app: FastAPI, limits: ServiceLimits, **more: Any) -> uvicorn.C
         timeout_graceful_shutdown=_GRACE_S,
         **more,
     )
+
+
+class Server(uvicorn.Server):
+    """A server that lets go of those who watch, and have no end of their own, before it ends."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        cast("FastAPI", self.config.app).state.parts.feeds.end()
+        await super().shutdown(sockets)
 
 
 def _bound(listening: Listening) -> socket.socket:

@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 
 from voiceid.client import VoiceID
 from voiceid.domain import ServiceLimits
+from voiceid.server.decision_feeds import DecisionFeeds
 from voiceid.server.places import Places
 
 
@@ -16,12 +17,14 @@ from voiceid.server.places import Places
 class ServiceParts:
     """The gallery that is asked, and the places in front of it.
 
+    - `feeds`: the clients that watch the decisions.
     - `is_ready`: whether the models are in memory.
     """
 
     vid: VoiceID
     places: Places
     limits: ServiceLimits
+    feeds: DecisionFeeds
     is_ready: bool = False
 
 

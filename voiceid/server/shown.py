@@ -24,6 +24,11 @@ def shown(decision: Decision, caller: Caller, claimed: str | None = None) -> dic
     """
     if caller.may(Scope.READ):
         return decision.to_dict()
+    return outline(decision, claimed)
+
+
+def outline(decision: Decision, claimed: str | None = None) -> dict[str, Any]:
+    """Return what of a decision says nothing of other speakers than the one it is about."""
     speaker = claimed
     if claimed is None and decision.accepted and decision.speaker is not None:
         speaker = decision.speaker.name

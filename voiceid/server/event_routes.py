@@ -1,0 +1,81 @@
+"""What is decided, as it is decided: Server-Sent Events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends
+from fastapi.responses import StreamingResponse
+from starlette.requests import Request
+
+from voiceid.client import VoiceID
+from voiceid.domain import Decision
+from voiceid.errors import VoiceIDError
+from voiceid.server.callers import Caller, Reading
+from voiceid.server.decision_feeds import DecisionFeed
+from voiceid.server.service_parts import parts_of
+from voiceid.server.shown import outline
+
+ROUTES = APIRouter(tags=["events"])
+
+_HEARTBEAT_S = 15.0
+"""A comment after so long without a decision: proxies and browsers close what is silent."""
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+async def _feed(request: Request, caller: Reading) -> AsyncIterator[DecisionFeed]:
+    del caller  # who may not read takes no place
+    with parts_of(request).feeds.open() as feed:
+        yield feed
+
+
+@ROUTES.get("/events", response_class=StreamingResponse)
+async def events(
+    request: Request, caller: Reading, feed: Annotated[DecisionFeed, Depends(_feed)]
+) -> StreamingResponse:
+    """Give the decisions of this process as they are made, as Server-Sent Events.
+
+    Each is an event ``decision``; ``lost`` says how many were not given because the client did not
+    take them.
+    """
+    told = _told(feed, parts_of(request).vid, caller)
+    return StreamingResponse(told, media_type="text/event-stream", headers=_HEADERS)
+
+
+async def _told(feed: DecisionFeed, vid: VoiceID, caller: Caller) -> AsyncIterator[str]:
+    yield "retry: 2000\n\n"
+    given = 0
+    async for item in feed.each(_HEARTBEAT_S):
+        if item is None:
+            yield ": nothing was decided\n\n"
+            continue
+        number, time, decision = item
+        if number > given + 1:
+            yield _event("lost", {"decisions": number - given - 1})
+        given = number
+        facts = await to_thread.run_sync(_facts, vid, decision, caller)
+        if facts is not None:
+            yield _event("decision", {"time": time.isoformat(), "decision": facts})
+
+
+def _event(kind: str, data: dict[str, Any]) -> str:
+    return f"event: {kind}\ndata: {json.dumps(data)}\n\n"
+
+
+def _facts(vid: VoiceID, decision: Decision, caller: Caller) -> dict[str, Any] | None:
+    """Return the JSON of a decision; of one that was not asked of the caller's groups, little.
+
+    None: it is about none of their members.
+    """
+    if not caller.groups or decision.group in caller.groups:
+        return decision.to_dict()
+    try:
+        speaker = None if decision.speaker is None else vid.speakers.get(decision.speaker.name)
+    except VoiceIDError:  # removed, or renamed, meanwhile
+        speaker = None
+    if speaker is None or set(caller.groups).isdisjoint(speaker.groups):
+        return None
+    return outline(decision, speaker.name)
