@@ -76,6 +76,18 @@ def test_a_key_of_a_group_sees_its_members_alone(service: Served, clips: Path) -
     assert whole["decision"] == of_group.to_dict()
 
 
+def test_a_key_that_is_removed_sees_no_more(
+    service: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_routes, "_HEARTBEAT_S", 0.05)
+    service.vid.keys.create("another", ["read"])
+    key = service.vid.keys.create("console", ["read"])
+    with watching(service, key.text) as lines:
+        assert next(lines) == ""
+        service.vid.keys.remove(key.key.id)
+        assert set(lines) <= {"", ": nothing was decided"}  # it ends
+
+
 def test_a_client_that_is_slow_loses_the_oldest_and_is_told(
     shared: Served, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

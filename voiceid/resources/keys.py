@@ -71,6 +71,13 @@ class Keys:
         with self._session.store.read() as reader:
             return reader.keys.list()
 
+    def require(self, key: ApiKey) -> None:
+        """Raise AccessDenied for a key that was removed, or has expired, since it was checked."""
+        with self._session.store.read() as reader:
+            found = reader.keys.with_hash(key.id)
+        if found is None or key.is_expired(datetime.now(UTC)):
+            raise AccessDenied("the key was removed, or has expired", hint="Use another.")
+
     def any(self) -> bool:
         """Whether there is a key, expired or not: then the service asks for one."""
         if not self._session.has_database:

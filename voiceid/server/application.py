@@ -15,17 +15,19 @@ from voiceid.server import (
     attempt_routes,
     event_routes,
     health_routes,
+    listen_routes,
     question_routes,
     speaker_routes,
 )
 from voiceid.server.bodies import BoundedBodies
 from voiceid.server.decision_feeds import DecisionFeeds
-from voiceid.server.places import Places
+from voiceid.server.places import LiveStreams, Places
 from voiceid.server.problems import answer_problems
 from voiceid.server.service_parts import ServiceParts
 
 _ROUTERS = (
     question_routes.ROUTES,
+    listen_routes.ROUTES,
     event_routes.ROUTES,
     speaker_routes.ROUTES,
     attempt_routes.ROUTES,
@@ -37,7 +39,11 @@ def make_service(vid: VoiceID, workers: int, limits: ServiceLimits | None = None
     """Return the application; ``workers`` recordings are heard at once."""
     limits = limits or ServiceLimits()
     parts = ServiceParts(
-        vid, Places(workers, limits.max_waiting), limits, DecisionFeeds(vid, limits.max_streams)
+        vid,
+        Places(workers, limits.max_waiting),
+        limits,
+        LiveStreams(limits.max_streams),
+        DecisionFeeds(vid, limits.max_streams),
     )
 
     @asynccontextmanager

@@ -16,6 +16,7 @@ from starlette.requests import HTTPConnection
 
 from voiceid.client import VoiceID
 from voiceid.domain import ApiKey, Scope, tag
+from voiceid.errors import AccessDenied
 from voiceid.server.problems import Problem, denied
 from voiceid.server.service_parts import parts_of
 
@@ -141,6 +142,14 @@ async def known_caller(connection: HTTPConnection, vid: VoiceID, text: str | Non
         return Caller(key, address)
 
     return await to_thread.run_sync(known)
+
+
+def require_still_known(caller: Caller, vid: VoiceID) -> None:
+    """Raise AccessDenied where a caller who is served for long would not be answered any more."""
+    if caller.key is not None:
+        vid.keys.require(caller.key)
+    elif vid.keys.any():
+        raise AccessDenied("there are keys by now, and there was none", hint="Use one.")
 
 
 def _asking(scope: Scope) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from voiceid.client import VoiceID
 from voiceid.domain import Decision
 from voiceid.errors import VoiceIDError
-from voiceid.server.callers import Caller, Reading
+from voiceid.server.callers import Caller, Reading, require_still_known
 from voiceid.server.decision_feeds import DecisionFeed
 from voiceid.server.service_parts import parts_of
 from voiceid.server.shown import outline
@@ -47,18 +48,24 @@ async def events(
 
 async def _told(feed: DecisionFeed, vid: VoiceID, caller: Caller) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
-    given = 0
+    given, checked = 0, time.monotonic()
     async for item in feed.each(_HEARTBEAT_S):
+        if time.monotonic() - checked >= _HEARTBEAT_S:
+            checked = time.monotonic()
+            try:
+                await to_thread.run_sync(require_still_known, caller, vid)
+            except VoiceIDError:  # who connects again is told why
+                return
         if item is None:
             yield ": nothing was decided\n\n"
             continue
-        number, time, decision = item
+        number, made_at, decision = item
         if number > given + 1:
             yield _event("lost", {"decisions": number - given - 1})
         given = number
         facts = await to_thread.run_sync(_facts, vid, decision, caller)
         if facts is not None:
-            yield _event("decision", {"time": time.isoformat(), "decision": facts})
+            yield _event("decision", {"time": made_at.isoformat(), "decision": facts})
 
 
 def _event(kind: str, data: dict[str, Any]) -> str:

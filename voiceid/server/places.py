@@ -1,8 +1,9 @@
-"""A bounded number of places in front of the encoder."""
+"""A bounded number of places: in front of the encoder, and for live streams."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -74,3 +75,27 @@ class Places:
         if not found:
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, "CallerGone", "the caller went away")
         return found[0]
+
+
+class LiveStreams:
+    """A bounded number of clients that are heard at once, each in a thread."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self.taken = most, 0
+        self.limiter = CapacityLimiter(max(1, most))
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Take a place; raises Problem: there is none."""
+        if self.taken >= self._most:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "ServiceBusy",
+                f"{self.taken} live streams are heard already",
+                hint="Connect again later, or raise server.max_streams.",
+            )
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1

@@ -102,13 +102,14 @@ async def received(
             if body is not None:
                 found.append(_clip(name, body))
         _require_count(len(found), clips)
-        yield found, _options(kind, given)
+        yield found, options_of(kind, given)
     finally:
         for clip in found:
             clip.close()
 
 
-def _options(kind: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
+def options_of(kind: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
+    """Return the options of a request; raises Problem: they cannot be."""
     try:
         return kind.model_validate(given)
     except ValidationError as error:

@@ -20,9 +20,12 @@ from voiceid.models.runtime import cpu_limit
 from voiceid.server.application import make_service
 from voiceid.server.callers import is_loopback
 from voiceid.server.http_protocol import bounded_heads
+from voiceid.server.socket_protocol import bounded_ends
 
 _GRACE_S = 30
 """For which requests that are worked on are waited for at the end."""
+_MESSAGE_BYTES = 1 << 20
+"""Of a message of a WebSocket; a larger one ends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,10 @@ def server_config(app: FastAPI, limits: ServiceLimits, **more: Any) -> uvicorn.C
         server_header=False,
         limit_concurrency=limits.max_connections,
         timeout_graceful_shutdown=_GRACE_S,
+        ws=bounded_ends(limits.stall_timeout_s),
+        ws_max_size=_MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # sound gets no smaller, and a bomb would unfold
+        ws_ping_timeout=None,  # who is not read meanwhile answers late; silence ends a stream
         **more,
     )
 

@@ -10,20 +10,21 @@ from starlette.requests import HTTPConnection
 from voiceid.client import VoiceID
 from voiceid.domain import ServiceLimits
 from voiceid.server.decision_feeds import DecisionFeeds
-from voiceid.server.places import Places
+from voiceid.server.places import LiveStreams, Places
 
 
 @dataclass(slots=True)
 class ServiceParts:
     """The gallery that is asked, and the places in front of it.
 
-    - `feeds`: the clients that watch the decisions.
+    - `streams`: the clients that are heard live; `feeds`: those that watch the decisions.
     - `is_ready`: whether the models are in memory.
     """
 
     vid: VoiceID
     places: Places
     limits: ServiceLimits
+    streams: LiveStreams
     feeds: DecisionFeeds
     is_ready: bool = False
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from voiceid.domain import Decision, EnrollmentReport, Outcome, Reason, Scope
+from voiceid.domain import (
+    Decision,
+    EnrollmentReport,
+    LiveEvent,
+    LiveEventKind,
+    Outcome,
+    Reason,
+    Scope,
+)
 from voiceid.server.callers import Caller
 
 _DETAILS = {
@@ -40,6 +48,18 @@ def outline(decision: Decision, claimed: str | None = None) -> dict[str, Any]:
         "group": decision.group,
         "detail": _DETAILS[decision.outcome],
     }
+
+
+def shown_event(event: LiveEvent, caller: Caller, claimed: str | None) -> dict[str, Any]:
+    """Return the JSON of what happened: all of it, or what says nothing of other speakers."""
+    facts = event.to_dict()
+    if caller.may(Scope.READ):
+        return facts
+    if event.decision is not None:
+        facts["decision"] = outline(event.decision, claimed)
+    elif event.kind is LiveEventKind.TURN:  # the sentence is that of an error
+        facts["detail"] = "nothing was decided"
+    return facts
 
 
 _OF_OTHERS = {"already_enrolled", "clip_of_other", "look_alike", "inconsistent"}
