@@ -83,6 +83,20 @@ class Speakers:
         """
         return self._session.model.curator.inspect(name)
 
+    def add(self, name: str, details: SpeakerDetails | None = None) -> Speaker:
+        """Add a speaker without a voice, whom no clip is accepted as before some are enrolled.
+
+        Raises SpeakerExists, SpeakerNameInvalid: the name is taken, looks like another, or cannot
+        be one.
+        """
+        with self._session.change(ChangeKind.ENROLL) as change:
+            writer = change.writer
+            writer.speakers.require_distinct([name])
+            speaker = writer.speakers.add(name)
+            writer.speakers.edit(speaker.id, details or SpeakerDetails())
+            change.record(**_named(speaker), samples=0)
+            return writer.speakers.get(name)
+
     def edit(self, name: str, details: SpeakerDetails) -> Speaker:
         """Change what is known of a speaker beside the voice; raises SpeakerNotFound."""
         with self._session.change(ChangeKind.EDIT) as change:
