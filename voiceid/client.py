@@ -347,7 +347,9 @@ class VoiceID:
         details : SpeakerDetails, optional
             Groups, metadata, expiry: what is known of the speaker beside the voice.
         mode : str
-            ``append``: beside the samples that there are; ``replace``: in their place.
+            ``append``: beside the samples that there are; ``replace``: in their place;
+            ``collect``: beside them, also while it is too little speech in all: the speaker is
+            disabled then, and enabled with the recording that makes it enough.
         force : bool
             Override the problems that are judgements: another voice, already enrolled, clipped.
         dry_run : bool

@@ -17,6 +17,7 @@ import soundfile
 from voiceid import (
     ChangeRefused,
     EnrollmentRefused,
+    Reason,
     SpeakerExists,
     SpeakerNotFound,
     ThresholdUnavailable,
@@ -28,6 +29,7 @@ from voiceid.enrollment.clips import Person
 from voiceid.model_in_use import ModelInUse
 
 Clips = Callable[[str, str], list[Path]]
+ROOT = Path(__file__).resolve().parents[2]
 LATER = datetime(2096, 1, 1, tzinfo=UTC)
 
 
@@ -380,3 +382,31 @@ def test_a_calibration_lets_the_next_enrolment_pass_that_was_refused_for_want_of
     vid.calibrations.use(number)
     assert vid.enroll("alice", paths).enrolled
     assert vid.identify(clips("FEE083", "trn09")[0]).calibration == number
+
+
+def test_speech_is_collected_of_a_speaker_who_is_disabled_until_there_is_enough(
+    tmp_path: Path, clips: Clips
+) -> None:
+    first, *others = sorted(clips("FEE083", "trn06"), key=lambda path: soundfile.info(path).frames)
+    later, needed_s = clips("FEE083", "trn09")[0], 9.0
+    settings = {"enrollment.min_speech_s": needed_s}
+    with VoiceID.open(tmp_path / "data", home=ROOT, overrides=settings) as vid:
+        vid.speakers.add("alice")
+        report = vid.enroll("alice", first, mode="collect")
+        speaker = vid.speakers.get("alice")
+        assert (report.status, speaker.n_samples, speaker.standing()) == ("enrolled", 1, "disabled")
+        assert report.missing_speech_s == pytest.approx(needed_s - speaker.net_speech_s)
+        assert vid.verify("alice", later).reason is Reason.SPEAKER_DISABLED
+        with pytest.raises(EnrollmentRefused) as refused:
+            vid.enroll("alice", clips("MEE009", "dev00")[0], mode="collect")
+        assert "inconsistent" in codes(refused)
+        for clip in others:
+            report = vid.enroll("alice", clip, mode="collect")
+            enough = report.missing_speech_s == 0
+            assert vid.speakers.get("alice").standing() == ("active" if enough else "disabled")
+        assert enough
+        assert vid.verify("alice", later).accepted
+        # One whom an operator disabled stays so.
+        vid.speakers.edit("alice", SpeakerDetails(enabled=False))
+        vid.enroll("alice", later, mode="collect")
+        assert vid.speakers.get("alice").standing() == "disabled"
