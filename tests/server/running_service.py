@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -31,9 +31,11 @@ class Served:
 
 
 @contextmanager
-def served(vid: VoiceID, limits: ServiceLimits | None = None, workers: int = 2) -> Iterator[Served]:
+def served(
+    vid: VoiceID, limits: ServiceLimits | None = None, workers: int = 2, compat: Sequence[str] = ()
+) -> Iterator[Served]:
     limits = limits or ServiceLimits()
-    server = uvicorn.Server(server_config(make_service(vid, workers, limits), limits))
+    server = uvicorn.Server(server_config(make_service(vid, workers, limits, compat), limits))
     with socket.create_server(("127.0.0.1", 0)) as bound:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
         thread.start()

@@ -20,6 +20,7 @@ _FILE = click.Path(path_type=Path)
     examples=[
         "voiceid serve",
         "voiceid serve --host 0.0.0.0 --tls-cert door.pem --tls-key door.key",
+        "voiceid serve --compat azure,xiaozhi",
     ],
     audio=True,
 )
@@ -38,6 +39,11 @@ _FILE = click.Path(path_type=Path)
     metavar="ADDRESSES",
     help="Believe what a proxy at these addresses says of callers, e.g. 127.0.0.1.",
 )
+@click.option(
+    "--compat",
+    metavar="NAMES",
+    help="Answer too as other services do, which programs speak already: azure, xiaozhi.",
+)
 @click.option("--insecure", is_flag=True, help="Listen beyond this host also without keys or TLS.")
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
@@ -47,12 +53,14 @@ def command(  # noqa: PLR0913 - one parameter an option
     tls_cert: Path | None,
     tls_key: Path | None,
     behind_proxy: str | None,
+    compat: str | None,
     insecure: bool,
 ) -> int:
     """Answer over HTTP what the commands answer.
 
     Without keys it listens on this host alone; `voiceid keys create` makes them.  Ends at SIGTERM
-    or Ctrl-C, when the requests that are worked on are answered.  The requests: docs/http.md.
+    or Ctrl-C, when the requests that are worked on are answered.  The requests: docs/http.md; those
+    of other services: docs/compat.md.
     """
     if (tls_cert is None) is not (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together.")
@@ -63,7 +71,8 @@ def command(  # noqa: PLR0913 - one parameter an option
             f"the service needs {error.name}, which is not installed",
             hint="Install it with `pip install 'voiceid[server]'`.",
         ) from error
-    listening = Listening(host, port, tls_cert, tls_key, behind_proxy, insecure)
+    names = tuple(name.strip() for name in compat.split(",")) if compat else ()
+    listening = Listening(host, port, tls_cert, tls_key, behind_proxy, insecure, names)
     with open_voiceid(console) as vid:
         said = require_safe(vid, listening)
         if said is not None:

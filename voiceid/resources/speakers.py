@@ -38,6 +38,11 @@ class Speakers:
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    @property
+    def min_speech_s(self) -> float:
+        """Seconds of net speech that a speaker needs in all: ``enrollment.min_speech_s``."""
+        return self._session.config.enrollment.min_speech_s
+
     def get(self, name: str) -> Speaker:
         """Return the speaker called ``name``; raises SpeakerNotFound."""
         with self._session.store.read() as reader:

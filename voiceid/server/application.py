@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from anyio import create_task_group, to_thread
@@ -11,7 +11,15 @@ from fastapi import FastAPI
 import voiceid
 from voiceid.client import VoiceID
 from voiceid.domain import ServiceLimits
-from voiceid.server import attempt_routes, health_routes, question_routes, speaker_routes
+from voiceid.errors import ConfigError
+from voiceid.server import (
+    attempt_routes,
+    azure_adapter,
+    health_routes,
+    question_routes,
+    speaker_routes,
+    xiaozhi_adapter,
+)
 from voiceid.server.bodies import BoundedBodies
 from voiceid.server.places import Places
 from voiceid.server.problems import answer_problems
@@ -24,9 +32,22 @@ _ROUTERS = (
     health_routes.ROUTES,
 )
 
+ADAPTERS = {"azure": azure_adapter.ROUTES, "xiaozhi": xiaozhi_adapter.ROUTES}
+"""What other programs already speak, by name: off until asked for (docs/compat.md)."""
 
-def make_service(vid: VoiceID, workers: int, limits: ServiceLimits | None = None) -> FastAPI:
-    """Return the application; ``workers`` recordings are heard at once."""
+
+def make_service(
+    vid: VoiceID, workers: int, limits: ServiceLimits | None = None, compat: Sequence[str] = ()
+) -> FastAPI:
+    """Return the application; ``workers`` recordings are heard at once.
+
+    ``compat`` names the adapters that answer too.  Raises ConfigError: there is none of a name.
+    """
+    if unknown := [name for name in compat if name not in ADAPTERS]:
+        raise ConfigError(
+            f"there is no adapter called {unknown[0]!r:.40}",
+            hint=f"There are: {', '.join(ADAPTERS)}.",
+        )
     limits = limits or ServiceLimits()
     parts = ServiceParts(vid, Places(workers, limits.max_waiting), limits)
 
@@ -51,6 +72,8 @@ def make_service(vid: VoiceID, workers: int, limits: ServiceLimits | None = None
     app.include_router(health_routes.LIVENESS)
     for router in _ROUTERS:
         app.include_router(router, prefix="/v1")
+    for name in dict.fromkeys(compat):
+        app.include_router(ADAPTERS[name], include_in_schema=False)
     return app
 
 

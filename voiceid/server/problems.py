@@ -79,13 +79,18 @@ def problem_of(error: VoiceIDError) -> Problem:
     return Problem(status, error.code, error.message, hint=error.hint, retry_after_s=retry_after_s)
 
 
-def problem_answer(problem: Problem, **more: Any) -> Response:
-    """Return the problem document as an answer."""
+def headers_of(problem: Problem) -> dict[str, str]:
+    """Return the headers that the answer of a problem has, whatever its shape."""
     headers = {}
     if problem.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, round(problem.retry_after_s)))
     if problem.status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
+    return headers
+
+
+def problem_answer(problem: Problem, **more: Any) -> Response:
+    """Return the problem document as an answer."""
     document = {
         "type": f"urn:voiceid:problem:{problem.code}",
         "title": problem.status.phrase,
@@ -95,7 +100,7 @@ def problem_answer(problem: Problem, **more: Any) -> Response:
         "hint": problem.hint,
         **more,
     }
-    return JSONResponse(document, problem.status.value, headers, MEDIA_TYPE)
+    return JSONResponse(document, problem.status.value, headers_of(problem), MEDIA_TYPE)
 
 
 def _known(_: Request, error: Exception) -> Response:
@@ -113,11 +118,16 @@ def _own(_: Request, error: Exception) -> Response:
 
 def _of_http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
-    status = HTTPStatus(error.status_code)
-    code = "".join(word.capitalize() for word in status.name.split("_"))
-    answer = problem_answer(Problem(status, code, error.detail))
+    answer = problem_answer(problem_of_http(error))
     answer.headers.update(error.headers or {})
     return answer
+
+
+def problem_of_http(error: HTTPException) -> Problem:
+    """Return the problem that an error of the framework is."""
+    status = HTTPStatus(error.status_code)
+    code = "".join(word.capitalize() for word in status.name.split("_"))
+    return Problem(status, code, error.detail)
 
 
 def _invalid(_: Request, error: Exception) -> Response:

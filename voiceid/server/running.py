@@ -33,6 +33,7 @@ class Listening:
     - `behind_proxy`: addresses of the proxy that speaks TLS, with commas: its
       ``X-Forwarded-For`` is believed.
     - `insecure`: listen beyond this host also without keys or TLS.
+    - `compat`: names of the adapters that answer too.
     """
 
     host: str = "127.0.0.1"
@@ -41,6 +42,7 @@ class Listening:
     private_key: Path | None = None
     behind_proxy: str | None = None
     insecure: bool = False
+    compat: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -79,7 +81,7 @@ def run(
     cannot be used.
     """
     config = server_config(
-        make_service(vid, workers or cpu_limit(), limits),
+        make_service(vid, workers or cpu_limit(), limits, listening.compat),
         limits,
         proxy_headers=listening.behind_proxy is not None,
         forwarded_allow_ips=listening.behind_proxy or "",
