@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -44,6 +45,13 @@ _FILE = click.Path(path_type=Path)
     metavar="NAMES",
     help="Answer too as other services do, which programs speak already: azure, xiaozhi.",
 )
+@click.option(
+    "--wyoming",
+    metavar="ADDRESS",
+    help="Say who spoke, in the transcripts of a Wyoming service: listen at tcp://HOST:PORT.",
+)
+@click.option("--wyoming-upstream", metavar="ADDRESS", help="That speech-to-text service.")
+@click.option("--wyoming-in-text", is_flag=True, help="Begin transcripts with the name: [alice].")
 @click.option("--insecure", is_flag=True, help="Listen beyond this host also without keys or TLS.")
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
@@ -54,6 +62,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     tls_key: Path | None,
     behind_proxy: str | None,
     compat: str | None,
+    wyoming: str | None,
+    wyoming_upstream: str | None,
+    wyoming_in_text: bool,
     insecure: bool,
 ) -> int:
     """Answer over HTTP what the commands answer.
@@ -64,15 +75,21 @@ def command(  # noqa: PLR0913 - one parameter an option
     """
     if (tls_cert is None) is not (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together.")
+    if (wyoming is None) is not (wyoming_upstream is None):
+        raise click.UsageError("--wyoming and --wyoming-upstream go together.")
     try:
-        from voiceid.server.running import Listening, require_safe, run  # noqa: PLC0415 - an extra
+        from voiceid.server.running import Listening, Wyoming, require_safe, run  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
         raise ExtraMissing(
             f"the service needs {error.name}, which is not installed",
             hint="Install it with `pip install 'voiceid[server]'`.",
         ) from error
     names = tuple(name.strip() for name in compat.split(",")) if compat else ()
-    listening = Listening(host, port, tls_cert, tls_key, behind_proxy, insecure, names)
+    proxy = None
+    if wyoming is not None and wyoming_upstream is not None:
+        proxy = Wyoming(*_address(wyoming), _address(wyoming_upstream), wyoming_in_text)
+        console.warn(f"Wyoming has no keys: who reaches {wyoming} learns who speaks")
+    listening = Listening(host, port, tls_cert, tls_key, behind_proxy, insecure, names, proxy)
     with open_voiceid(console) as vid:
         said = require_safe(vid, listening)
         if said is not None:
@@ -80,3 +97,15 @@ def command(  # noqa: PLR0913 - one parameter an option
         limits, workers = console.config.service, console.config.workers
         run(vid, listening, limits, workers, lambda where: console.note(f"serving {where}"))
     return exit_codes.DONE
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Return the host and the port of an address of TCP."""
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if host is None or port is None or parts.scheme != "tcp":
+        raise click.UsageError(f"{text!r} is not an address: write tcp://127.0.0.1:10300.")
+    return host, port

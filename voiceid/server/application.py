@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from anyio import create_task_group, to_thread
 from fastapi import FastAPI
@@ -32,16 +33,23 @@ _ROUTERS = (
     health_routes.ROUTES,
 )
 
+Beside = Callable[[ServiceParts], Coroutine[Any, Any, None]]
 ADAPTERS = {"azure": azure_adapter.ROUTES, "xiaozhi": xiaozhi_adapter.ROUTES}
 """What other programs already speak, by name: off until asked for (docs/compat.md)."""
 
 
 def make_service(
-    vid: VoiceID, workers: int, limits: ServiceLimits | None = None, compat: Sequence[str] = ()
+    vid: VoiceID,
+    workers: int,
+    limits: ServiceLimits | None = None,
+    compat: Sequence[str] = (),
+    beside: Sequence[Beside] = (),
 ) -> FastAPI:
     """Return the application; ``workers`` recordings are heard at once.
 
-    ``compat`` names the adapters that answer too.  Raises ConfigError: there is none of a name.
+    ``compat`` names the adapters that answer too, and ``beside`` runs as long as it serves.
+
+    Raises ConfigError: there is no adapter of a name.
     """
     if unknown := [name for name in compat if name not in ADAPTERS]:
         raise ConfigError(
@@ -54,7 +62,8 @@ def make_service(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with create_task_group() as tasks:
-            tasks.start_soon(_warm_up, parts)
+            for work in (_warm_up, *beside):
+                tasks.start_soon(work, parts)
             yield
             tasks.cancel_scope.cancel()
 
