@@ -104,14 +104,21 @@ def run(
 ) -> None:
     """Serve until a signal ends it; requests that are worked on are finished.
 
-    ``started`` receives where it is reached.  Raises ConfigError: the address or the certificate
-    cannot be used.
+    ``started`` receives each address at which it is reached, the service's last.
+
+    Raises ConfigError: an address or the certificate cannot be used.
     """
     with ExitStack() as sockets:
-        beside = () if listening.wyoming is None else [_proxy(listening.wyoming, sockets)]
+        wyoming = listening.wyoming
+        beside: list[Beside] = []
+        if wyoming is not None:
+            proxied = sockets.enter_context(_bound(wyoming.host, wyoming.port))
+            beside.append(_proxy(wyoming, proxied))
         service = make_service(vid, workers or cpu_limit(), limits, listening.compat, beside)
         server = uvicorn.Server(_configured(service, limits, listening))
         bound = sockets.enter_context(_bound(listening.host, listening.port))
+        if wyoming is not None:
+            started(f"tcp://{wyoming.host}:{proxied.getsockname()[1]}")
         started(replace(listening, port=bound.getsockname()[1]).address)
         # uvicorn ends in good order at a signal, and then sends it again: that is to end nothing.
         signal.signal(signal.SIGTERM, lambda *_: None)
@@ -151,7 +158,7 @@ def server_config(app: FastAPI, limits: ServiceLimits, **more: Any) -> uvicorn.C
     )
 
 
-def _proxy(wyoming: Wyoming, sockets: ExitStack) -> Beside:
+def _proxy(wyoming: Wyoming, bound: socket.socket) -> Beside:
     try:
         from voiceid.server.wyoming_adapter import WyomingProxy  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
@@ -159,7 +166,6 @@ def _proxy(wyoming: Wyoming, sockets: ExitStack) -> Beside:
             "the proxy of Wyoming needs wyoming, which is not installed",
             hint="Install it with `pip install 'voiceid[wyoming]'`.",
         ) from error
-    bound = sockets.enter_context(_bound(wyoming.host, wyoming.port))
     proxy = WyomingProxy(wyoming.upstream, in_text=wyoming.in_text)
     return partial(proxy.serve, bound)
 
