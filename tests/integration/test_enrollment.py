@@ -406,7 +406,21 @@ def test_speech_is_collected_of_a_speaker_who_is_disabled_until_there_is_enough(
             assert vid.speakers.get("alice").standing() == ("active" if enough else "disabled")
         assert enough
         assert vid.verify("alice", later).accepted
-        # One whom an operator disabled stays so.
-        vid.speakers.edit("alice", SpeakerDetails(enabled=False))
-        vid.enroll("alice", later, mode="collect")
-        assert vid.speakers.get("alice").standing() == "disabled"
+
+
+@pytest.mark.parametrize("is_disabled", [False, True])
+def test_collecting_changes_no_standing_that_an_operator_gave(
+    tmp_path: Path, clips: Clips, is_disabled: bool
+) -> None:
+    paths = clips("FEE083", "trn06")
+    with VoiceID.open(tmp_path / "data", home=ROOT) as vid:
+        vid.enroll("alice", paths)
+        vid.speakers.edit("alice", SpeakerDetails(enabled=not is_disabled))
+        before = vid.speakers.get("alice")
+    # The speech that an enrolment needs is raised, and more comes: too little still, then enough.
+    first, second = clips("FEE083", "trn09")[:2]
+    for more_s, clip in ((100.0, first), (0.1, second)):
+        settings = {"enrollment.min_speech_s": before.net_speech_s + more_s}
+        with VoiceID.open(tmp_path / "data", home=ROOT, overrides=settings) as vid:
+            vid.enroll("alice", clip, mode="collect")
+            assert vid.speakers.get("alice").disabled_at == before.disabled_at

@@ -19,6 +19,7 @@ from voiceid.domain import (
     EnrollmentProblem,
     EnrollmentReport,
     NewSample,
+    Sample,
     Speaker,
     Utterance,
     VoicePart,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.change import Door
 
 Mode = Literal["append", "replace", "collect"]
+_SHORT = "too_little_speech"
 _KINDS: Mapping[Mode, ChangeKind] = {
     "append": ChangeKind.APPEND,
     "replace": ChangeKind.REPLACE,
@@ -228,10 +230,11 @@ class Enroller:
             )
             for clip in clips
         ]
-        writer.samples.add(speaker.id, space, samples)
         details = person.details
         if report.mode == "collect":
-            details = replace(details, enabled=self._standing(report))
+            kept = writer.samples.of(speaker.id, space.id)
+            details = replace(details, enabled=_collected(report, speaker, kept))
+        writer.samples.add(speaker.id, space, samples)
         if report.speaker is None and details.changes_nothing:
             speech_s = sum(sample.utterance.quality.net_speech_s for sample in samples)
             return replace(
@@ -240,19 +243,21 @@ class Enroller:
         writer.speakers.edit(speaker.id, details)
         return writer.speakers.get(speaker.name)
 
-    def _standing(self, report: EnrollmentReport) -> bool | None:
-        """Return whether a speaker whose speech is collected is to be enabled; None: as before."""
-        if report.missing_speech_s > 0:
-            return False
-        before = report.speaker
-        was_short = before is not None and 0 < before.net_speech_s < self.checks.limits.min_speech_s
-        return True if was_short else None
-
 
 def _overrides(problem: EnrollmentProblem, mode: Mode, force: bool) -> bool:
-    return (force and problem.overridable) or (
-        mode == "collect" and problem.code == "too_little_speech"
-    )
+    return (force and problem.overridable) or (mode == "collect" and problem.code == _SHORT)
+
+
+def _collected(report: EnrollmentReport, speaker: Speaker, kept: Sequence[Sample]) -> bool | None:
+    """Return whether a speaker is enabled with the samples that join those kept; None: as before.
+
+    The first of too little speech disables them.  With enough, only that is undone: whom an
+    operator disabled, and whose samples were once enough, stays so.
+    """
+    if report.missing_speech_s > 0:
+        return None if kept else False
+    was_short = kept and all(_SHORT in sample.overrides for sample in kept)
+    return True if was_short and speaker.disabled_at == kept[0].created_at else None
 
 
 def _shown(clips: Sequence[Clip], findings: Findings) -> tuple[EnrollmentClip, ...]:
