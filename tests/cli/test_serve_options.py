@@ -32,7 +32,7 @@ def test_what_cannot_be_served_is_said_before_anything_listens(
 def test_wyoming_which_has_no_keys_listens_beyond_this_host_only_when_forced(
     tmp_path: Path, models_folder: Path
 ) -> None:
-    proxy = Wyoming("0.0.0.0", 10300, ("stt", 10301))  # noqa: S104
+    proxy = Wyoming("0.0.0.0", 10300, ("stt", 10301))
     with VoiceID.open(tmp_path, home=tmp_path, overrides={"models": str(models_folder)}) as vid:
         with pytest.raises(ConfigError, match="no keys and no TLS"):
             require_safe(vid, Listening(wyoming=proxy))

@@ -250,6 +250,26 @@ def test_keys_scopes_and_groups_hold_as_in_v1(azure: Served, clips: Path) -> Non
         assert (theirs.status_code, "bob" in theirs.text) == (400, False)
 
 
+def test_failures_are_counted_and_lock_and_an_unknown_profile_is_one_that_is_rejected(
+    azure: Served, clips: Path
+) -> None:
+    key = azure.vid.keys.create("door", ["verify"]).text
+    profile = str(uuid.uuid4())
+    azure.vid.enroll(profile, clips / "alice-3.wav", force=True)
+    rejected = {"recognitionResult": "Reject", "score": 0.0}
+    with azure.client(key) as client:
+        url = f"{V2}/{profile}/verify"
+        assert post(client, url, wav(clips, "bob-3")).json() == rejected
+        assert post(client, f"{V2}/{NOBODY}/verify", wav(clips, "bob-3")).json() == rejected
+        for _ in range(4):
+            last = post(client, url, wav(clips, "bob-3"))
+            if last.status_code != 200:
+                break
+        locked = post(client, url, wav(clips, "alice-4"))
+    assert (locked.status_code, locked.json()["error"]["code"]) == (429, "RateLimit")
+    assert int(locked.headers["retry-after"]) > 0
+
+
 def test_it_is_off_until_asked_for(shared: Served) -> None:
     with shared.client() as client:
         assert client.post(V2, json={"locale": "en-us"}).status_code == 404

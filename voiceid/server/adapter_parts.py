@@ -89,9 +89,10 @@ def name_is_taken(vid: VoiceID, name: str) -> bool:
 
 
 async def verified(request: Request, caller: Caller, name: str, clip: BinaryIO) -> Decision:
-    """Decide whether a clip is the voice of one speaker, as `POST /v1/verify` does."""
+    """Decide whether a clip is the voice of one speaker, as `POST /v1/verify` does: it counts."""
     parts, group = parts_of(request), caller.group(request.query_params.get("group"))
-    ask = partial(parts.vid.verify, name, clip, group=group)
+    blind = not caller.may(Scope.READ)
+    ask = partial(parts.vid.verify, name, clip, group=group, caller=caller.name, blind=blind)
     return await parts.places.run(request, ask)
 
 

@@ -47,7 +47,8 @@ def make_service(
 ) -> FastAPI:
     """Return the application; ``workers`` recordings are heard at once.
 
-    ``compat`` names the adapters that answer too, and ``beside`` runs as long as it serves.
+    ``compat`` names the adapters that answer too, and ``beside`` runs from when the models are
+    in memory, as long as it serves.
 
     Raises ConfigError: there is no adapter of a name.
     """
@@ -62,8 +63,13 @@ def make_service(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with create_task_group() as tasks:
-            for work in (_warm_up, *beside):
-                tasks.start_soon(work, parts)
+
+            async def begin() -> None:
+                await _warm_up(parts)
+                for work in beside:
+                    tasks.start_soon(work, parts)
+
+            tasks.start_soon(begin)
             yield
             tasks.cancel_scope.cancel()
 
