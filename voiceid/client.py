@@ -139,6 +139,7 @@ class VoiceID:
         group: str | None = None,
         allow_replayed: bool | None = None,
         solo: str | None = None,
+        among: Sequence[str] | None = None,
     ) -> Decision:
         """Decide who is speaking in a clip, if any enrolled speaker is.
 
@@ -163,6 +164,8 @@ class VoiceID:
         solo : str, optional
             Where several people speak in what would be accepted: ``require`` (default) makes it
             inconclusive, ``warn`` warns, ``off`` does not look.
+        among : sequence of str, optional
+            Names of the only speakers who are looked at; a name of no speaker is passed over.
 
         The decision is ``accepted``; ``rejected`` (unknown, an empty gallery, a speaker who is
         expired or disabled, a recording that is enrolled); or ``inconclusive`` (too little speech,
@@ -170,7 +173,9 @@ class VoiceID:
 
         Raises AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid.
         """
-        search = calls.search_of(top, group, target_fpir, threshold, margin, allow_replayed, solo)
+        search = calls.search_of(
+            top, group, target_fpir, threshold, margin, allow_replayed, solo, among=among
+        )
         return self._questions.identify(source, search)
 
     def identify_all(
@@ -343,7 +348,9 @@ class VoiceID:
         details : SpeakerDetails, optional
             Groups, metadata, expiry: what is known of the speaker beside the voice.
         mode : str
-            ``append``: beside the samples that there are; ``replace``: in their place.
+            ``append``: beside the samples that there are; ``replace``: in their place;
+            ``collect``: beside them, also while it is too little speech in all: the speaker is
+            disabled then, and enabled with the recording that makes it enough.
         force : bool
             Override the problems that are judgements: another voice, already enrolled, clipped.
         dry_run : bool

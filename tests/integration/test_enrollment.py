@@ -17,6 +17,7 @@ import soundfile
 from voiceid import (
     ChangeRefused,
     EnrollmentRefused,
+    Reason,
     SpeakerExists,
     SpeakerNotFound,
     ThresholdUnavailable,
@@ -28,6 +29,7 @@ from voiceid.enrollment.clips import Person
 from voiceid.model_in_use import ModelInUse
 
 Clips = Callable[[str, str], list[Path]]
+ROOT = Path(__file__).resolve().parents[2]
 LATER = datetime(2096, 1, 1, tzinfo=UTC)
 
 
@@ -380,3 +382,45 @@ def test_a_calibration_lets_the_next_enrolment_pass_that_was_refused_for_want_of
     vid.calibrations.use(number)
     assert vid.enroll("alice", paths).enrolled
     assert vid.identify(clips("FEE083", "trn09")[0]).calibration == number
+
+
+def test_speech_is_collected_of_a_speaker_who_is_disabled_until_there_is_enough(
+    tmp_path: Path, clips: Clips
+) -> None:
+    first, *others = sorted(clips("FEE083", "trn06"), key=lambda path: soundfile.info(path).frames)
+    later, needed_s = clips("FEE083", "trn09")[0], 9.0
+    settings = {"enrollment.min_speech_s": needed_s}
+    with VoiceID.open(tmp_path / "data", home=ROOT, overrides=settings) as vid:
+        vid.speakers.add("alice")
+        report = vid.enroll("alice", first, mode="collect")
+        speaker = vid.speakers.get("alice")
+        assert (report.status, speaker.n_samples, speaker.standing()) == ("enrolled", 1, "disabled")
+        assert report.missing_speech_s == pytest.approx(needed_s - speaker.net_speech_s)
+        assert vid.verify("alice", later).reason is Reason.SPEAKER_DISABLED
+        with pytest.raises(EnrollmentRefused) as refused:
+            vid.enroll("alice", clips("MEE009", "dev00")[0], mode="collect")
+        assert "inconsistent" in codes(refused)
+        for clip in others:
+            report = vid.enroll("alice", clip, mode="collect")
+            enough = report.missing_speech_s == 0
+            assert vid.speakers.get("alice").standing() == ("active" if enough else "disabled")
+        assert enough
+        assert vid.verify("alice", later).accepted
+
+
+@pytest.mark.parametrize("is_disabled", [False, True])
+def test_collecting_changes_no_standing_that_an_operator_gave(
+    tmp_path: Path, clips: Clips, is_disabled: bool
+) -> None:
+    paths = clips("FEE083", "trn06")
+    with VoiceID.open(tmp_path / "data", home=ROOT) as vid:
+        vid.enroll("alice", paths)
+        vid.speakers.edit("alice", SpeakerDetails(enabled=not is_disabled))
+        before = vid.speakers.get("alice")
+    # The speech that an enrolment needs is raised, and more comes: too little still, then enough.
+    first, second = clips("FEE083", "trn09")[:2]
+    for more_s, clip in ((100.0, first), (0.1, second)):
+        settings = {"enrollment.min_speech_s": before.net_speech_s + more_s}
+        with VoiceID.open(tmp_path / "data", home=ROOT, overrides=settings) as vid:
+            vid.enroll("alice", clip, mode="collect")
+            assert vid.speakers.get("alice").disabled_at == before.disabled_at

@@ -21,6 +21,7 @@ from voiceid import (
     Outcome,
     Reason,
     SpaceMismatch,
+    SpeakerExists,
     SpeakerNotFound,
     StoreError,
     ThresholdUnavailable,
@@ -312,3 +313,33 @@ def test_ge2e_which_hears_loudness_accepts_no_speaker_who_is_too_soft(
         assert vid.compare((loud, rate_hz), (loud, rate_hz)).accepted
         with pytest.raises(ThresholdUnavailable, match="softer than -40 dBFS"):
             vid.compare((0.01 * loud, rate_hz), (0.01 * loud, rate_hz))
+
+
+def test_every_candidate_has_the_llr_of_its_own_score(gallery: VoiceID, clips: Clips) -> None:
+    clip = clips("FEE083", "trn09")[0]
+    first, *others = (decision := gallery.identify(clip)).candidates
+    assert first.llr == decision.llr
+    assert first.llr > max(one.llr for one in others)
+    [claimed] = (verified := gallery.verify("MEE009", clip)).candidates
+    assert (
+        claimed.llr
+        == verified.llr
+        == pytest.approx(next(one.llr for one in others if one.speaker.name == "MEE009"))
+    )
+    assert gallery.identify(clip, among=["MEE009"]).candidates[0].llr == pytest.approx(claimed.llr)
+
+
+def test_a_speaker_without_a_voice_is_never_accepted_and_can_be_enrolled(
+    tmp_path: Path, clips: Clips
+) -> None:
+    with VoiceID.open(tmp_path, home=ROOT) as vid:
+        assert vid.speakers.add("FEE083").n_samples == 0
+        clip = clips("FEE083", "trn09")[0]
+        assert vid.identify(clip).reason is Reason.GALLERY_EMPTY
+        with pytest.raises(SpaceMismatch):
+            vid.verify("FEE083", clip)
+        with pytest.raises(SpeakerExists):
+            vid.speakers.add("fee083")
+        assert list(vid.database.check()) == []
+        vid.enroll("FEE083", clips("FEE083", "trn06"))
+        assert vid.identify(clip).accepted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -33,10 +33,14 @@ class Served:
 
 @contextmanager
 def served(
-    vid: VoiceID, limits: ServiceLimits | None = None, workers: int = 2, buffer_bytes: int = 0
+    vid: VoiceID,
+    limits: ServiceLimits | None = None,
+    workers: int = 2,
+    buffer_bytes: int = 0,
+    compat: Sequence[str] = (),
 ) -> Iterator[Served]:
     limits = limits or ServiceLimits()
-    app = make_service(vid, workers, limits)
+    app = make_service(vid, workers, limits, compat)
     server = Server(server_config(app, limits))
     with socket.create_server(("127.0.0.1", 0)) as bound:
         if buffer_bytes:  # of what was sent, and is not read yet

@@ -100,10 +100,13 @@ class Candidate(Value):
     ----------
     score : float
         Raw cosine, -1 to 1, of the clip against the speaker's centroid.
+    llr : float or None
+        Log-likelihood ratio of that score, as of `Decision`; None where nothing was decided too.
     """
 
     speaker: SpeakerRef
     score: float
+    llr: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

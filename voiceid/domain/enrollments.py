@@ -77,7 +77,7 @@ class EnrollmentReport:
     enrolled : bool
         Whether anything was written.
     mode : str
-        ``append`` or ``replace``.
+        ``append``, ``replace`` or ``collect``.
     clips : tuple of EnrollmentClip
         Those given, in order.
     net_speech_s, missing_speech_s : float

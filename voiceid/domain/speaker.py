@@ -216,7 +216,7 @@ class Sample:
     created_at : datetime
         UTC.
     overrides : tuple of str
-        Codes of the problems that ``--force`` overrode when it was enrolled.
+        Codes of the problems that ``--force``, or collecting, overrode when it was enrolled.
     label : str
         Where it was recorded, e.g. ``phone``; empty when that was not said.
     """

@@ -7,7 +7,7 @@ cannot both pass a check that only one of them should.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -19,6 +19,7 @@ from voiceid.domain import (
     EnrollmentProblem,
     EnrollmentReport,
     NewSample,
+    Sample,
     Speaker,
     Utterance,
     VoicePart,
@@ -36,7 +37,13 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader, Store, Writer
     from voiceid.store.change import Door
 
-Mode = Literal["append", "replace"]
+Mode = Literal["append", "replace", "collect"]
+_SHORT = "too_little_speech"
+_KINDS: Mapping[Mode, ChangeKind] = {
+    "append": ChangeKind.APPEND,
+    "replace": ChangeKind.REPLACE,
+    "collect": ChangeKind.APPEND,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +92,10 @@ class Enroller:
     ) -> EnrollmentReport:
         """Enrol the clips of a person as samples of the speaker of that name.
 
-        ``mode`` says whether the samples of this space stay.  ``force`` overrides the problems that
-        are judgement; each override is recorded.  Raises EnrollmentRefused with every problem.
+        ``mode`` says whether the samples of this space stay, and with ``collect`` too little speech
+        is kept, of a speaker who is disabled until there is enough.  ``force`` overrides the
+        problems that are judgement; each override is recorded.  Raises EnrollmentRefused with every
+        problem.
         """
         started = time.perf_counter()
         turn = Turn(self.enrolled(person.name), datetime.now(UTC), Plan() if dry_run else None)
@@ -126,7 +135,7 @@ class Enroller:
             report = replace(report, speaker=speaker, enrolled=True, elapsed_ms=elapsed_ms)
             # 3. Say what was done.
             change.record(
-                change=ChangeKind.ENROLL if is_new else ChangeKind(mode),
+                change=ChangeKind.ENROLL if is_new else _KINDS[mode],
                 speaker=speaker.name,
                 speaker_id=speaker.id,
                 samples=len(clips),
@@ -149,7 +158,7 @@ class Enroller:
         reader.spaces.require_current(self.embedder.space.id)
         before = reader.speakers.find(person.name)
         planned = Planned() if turn.plan is None else turn.plan.at(person.name)
-        findings = self.checks.run(reader, before, clips, append=mode == "append", planned=planned)
+        findings = self.checks.run(reader, before, clips, append=mode != "replace", planned=planned)
         problems = (
             *turn.changes(before, datetime.now(UTC)),
             *findings.problems,
@@ -164,7 +173,7 @@ class Enroller:
             clips=_shown(clips, findings),
             net_speech_s=findings.net_speech_s,
             missing_speech_s=findings.missing_speech_s,
-            problems=tuple(replace(p, overridden=force and p.overridable) for p in problems),
+            problems=tuple(replace(p, overridden=_overrides(p, mode, force)) for p in problems),
             embedding_space=self.embedder.space,
             elapsed_ms=(time.perf_counter() - started) * 1e3,
         )
@@ -221,14 +230,34 @@ class Enroller:
             )
             for clip in clips
         ]
+        details = person.details
+        if report.mode == "collect":
+            kept = writer.samples.of(speaker.id, space.id)
+            details = replace(details, enabled=_collected(report, speaker, kept))
         writer.samples.add(speaker.id, space, samples)
-        if report.speaker is None and person.details.changes_nothing:
+        if report.speaker is None and details.changes_nothing:
             speech_s = sum(sample.utterance.quality.net_speech_s for sample in samples)
             return replace(
                 speaker, n_samples=len(samples), net_speech_s=speech_s, spaces=(space.id,)
             )
-        writer.speakers.edit(speaker.id, person.details)
+        writer.speakers.edit(speaker.id, details)
         return writer.speakers.get(speaker.name)
+
+
+def _overrides(problem: EnrollmentProblem, mode: Mode, force: bool) -> bool:
+    return (force and problem.overridable) or (mode == "collect" and problem.code == _SHORT)
+
+
+def _collected(report: EnrollmentReport, speaker: Speaker, kept: Sequence[Sample]) -> bool | None:
+    """Return whether a speaker is enabled with the samples that join those kept; None: as before.
+
+    The first of too little speech disables them.  With enough, only that is undone: whom an
+    operator disabled, and whose samples were once enough, stays so.
+    """
+    if report.missing_speech_s > 0:
+        return None if kept else False
+    was_short = kept and all(_SHORT in sample.overrides for sample in kept)
+    return True if was_short and speaker.disabled_at == kept[0].created_at else None
 
 
 def _shown(clips: Sequence[Clip], findings: Findings) -> tuple[EnrollmentClip, ...]:

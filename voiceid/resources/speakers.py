@@ -38,6 +38,11 @@ class Speakers:
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    @property
+    def min_speech_s(self) -> float:
+        """Seconds of net speech that a speaker needs in all: ``enrollment.min_speech_s``."""
+        return self._session.config.enrollment.min_speech_s
+
     def get(self, name: str) -> Speaker:
         """Return the speaker called ``name``; raises SpeakerNotFound."""
         with self._session.store.read() as reader:
@@ -82,6 +87,20 @@ class Speakers:
         ThresholdUnavailable, StoreError
         """
         return self._session.model.curator.inspect(name)
+
+    def add(self, name: str, details: SpeakerDetails | None = None) -> Speaker:
+        """Add a speaker without a voice, whom no clip is accepted as before some are enrolled.
+
+        Raises SpeakerExists, SpeakerNameInvalid: the name is taken, looks like another, or cannot
+        be one.
+        """
+        with self._session.change(ChangeKind.ENROLL) as change:
+            writer = change.writer
+            writer.speakers.require_distinct([name])
+            speaker = writer.speakers.add(name)
+            writer.speakers.edit(speaker.id, details or SpeakerDetails())
+            change.record(**_named(speaker), samples=0)
+            return writer.speakers.get(name)
 
     def edit(self, name: str, details: SpeakerDetails) -> Speaker:
         """Change what is known of a speaker beside the voice; raises SpeakerNotFound."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from anyio import create_task_group, to_thread
 from fastapi import FastAPI
@@ -11,13 +12,16 @@ from fastapi import FastAPI
 import voiceid
 from voiceid.client import VoiceID
 from voiceid.domain import ServiceLimits
+from voiceid.errors import ConfigError
 from voiceid.server import (
     attempt_routes,
+    azure_adapter,
     event_routes,
     health_routes,
     listen_routes,
     question_routes,
     speaker_routes,
+    xiaozhi_adapter,
 )
 from voiceid.server.bodies import BoundedBodies
 from voiceid.server.decision_feeds import DecisionFeeds
@@ -34,9 +38,30 @@ _ROUTERS = (
     health_routes.ROUTES,
 )
 
+Beside = Callable[[ServiceParts], Coroutine[Any, Any, None]]
+ADAPTERS = {"azure": azure_adapter.ROUTES, "xiaozhi": xiaozhi_adapter.ROUTES}
+"""What other programs already speak, by name: off until asked for (docs/compat.md)."""
 
-def make_service(vid: VoiceID, workers: int, limits: ServiceLimits | None = None) -> FastAPI:
-    """Return the application; ``workers`` recordings are heard at once."""
+
+def make_service(
+    vid: VoiceID,
+    workers: int,
+    limits: ServiceLimits | None = None,
+    compat: Sequence[str] = (),
+    beside: Sequence[Beside] = (),
+) -> FastAPI:
+    """Return the application; ``workers`` recordings are heard at once.
+
+    ``compat`` names the adapters that answer too, and ``beside`` runs from when the models are
+    in memory, as long as it serves.
+
+    Raises ConfigError: there is no adapter of a name.
+    """
+    if unknown := [name for name in compat if name not in ADAPTERS]:
+        raise ConfigError(
+            f"there is no adapter called {unknown[0]!r:.40}",
+            hint=f"There are: {', '.join(ADAPTERS)}.",
+        )
     limits = limits or ServiceLimits()
     parts = ServiceParts(
         vid,
@@ -49,7 +74,13 @@ def make_service(vid: VoiceID, workers: int, limits: ServiceLimits | None = None
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with create_task_group() as tasks:
-            tasks.start_soon(_warm_up, parts)
+
+            async def begin() -> None:
+                await _warm_up(parts)
+                for work in beside:
+                    tasks.start_soon(work, parts)
+
+            tasks.start_soon(begin)
             yield
             tasks.cancel_scope.cancel()
 
@@ -67,6 +98,8 @@ def make_service(vid: VoiceID, workers: int, limits: ServiceLimits | None = None
     app.include_router(health_routes.LIVENESS)
     for router in _ROUTERS:
         app.include_router(router, prefix="/v1")
+    for name in dict.fromkeys(compat):
+        app.include_router(ADAPTERS[name], include_in_schema=False)
     return app
 
 

@@ -15,7 +15,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from voiceid.client import VoiceID
-from voiceid.domain import ApiKey, Scope, tag
+from voiceid.domain import ApiKey, Scope, Speaker, tag
 from voiceid.errors import AccessDenied
 from voiceid.server.problems import Problem, denied
 from voiceid.server.service_parts import parts_of
@@ -55,6 +55,10 @@ class Caller:
     def groups(self) -> tuple[str, ...]:
         """The only groups that the caller reaches; empty: all speakers."""
         return () if self.key is None else self.key.groups
+
+    def reaches(self, speaker: Speaker) -> bool:
+        """Whether the caller reaches a speaker: those of other groups are not there for them."""
+        return not self.groups or not set(self.groups).isdisjoint(speaker.groups)
 
     def group(self, asked: str | None) -> str | None:
         """Return the group that is asked: the one that was named, or the caller's only one."""

@@ -35,8 +35,11 @@ class Places:
         """How many requests are worked on, or wait."""
         return self._taken
 
-    async def run(self, request: Request, work: Callable[[], T]) -> T:
-        """Return what ``work`` returns in a thread; raises Problem: there is no place."""
+    async def run(self, request: Request | None, work: Callable[[], T]) -> T:
+        """Return what ``work`` returns in a thread; raises Problem: there is no place.
+
+        ``request`` is None where no request of HTTP asks, and another ends the waiting.
+        """
         if self._taken >= self._most:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -51,11 +54,11 @@ class Places:
         finally:
             self._taken -= 1
 
-    async def _while_connected(self, request: Request, work: Callable[[], T]) -> T:
+    async def _while_connected(self, request: Request | None, work: Callable[[], T]) -> T:
         found: list[T] = []
         failed: list[BaseException] = []
 
-        async def watch() -> None:
+        async def watch(request: Request) -> None:
             while (await request.receive())["type"] != "http.disconnect":
                 pass
             group.cancel_scope.cancel()
@@ -68,7 +71,8 @@ class Places:
             group.cancel_scope.cancel()
 
         async with anyio.create_task_group() as group:
-            group.start_soon(watch)
+            if request is not None:
+                group.start_soon(watch, request)
             group.start_soon(ask)
         if failed:
             raise failed[0]

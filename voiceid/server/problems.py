@@ -79,6 +79,16 @@ def problem_of(error: VoiceIDError) -> Problem:
     return Problem(status, error.code, error.message, hint=error.hint, retry_after_s=retry_after_s)
 
 
+def headers_of(problem: Problem) -> dict[str, str]:
+    """Return the headers that the answer of a problem has, whatever its shape."""
+    headers = {}
+    if problem.retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, round(problem.retry_after_s)))
+    if problem.status is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    return headers
+
+
 def problem_document(problem: Problem, **more: Any) -> dict[str, Any]:
     """Return the problem document."""
     return {
@@ -94,13 +104,8 @@ def problem_document(problem: Problem, **more: Any) -> dict[str, Any]:
 
 def problem_answer(problem: Problem, **more: Any) -> Response:
     """Return the problem document as an answer."""
-    headers = {}
-    if problem.retry_after_s is not None:
-        headers["Retry-After"] = str(max(1, round(problem.retry_after_s)))
-    if problem.status is HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
     document = problem_document(problem, **more)
-    return JSONResponse(document, problem.status.value, headers, MEDIA_TYPE)
+    return JSONResponse(document, problem.status.value, headers_of(problem), MEDIA_TYPE)
 
 
 def _known(_: Request, error: Exception) -> Response:
@@ -118,11 +123,16 @@ def _own(_: Request, error: Exception) -> Response:
 
 def _of_http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
-    status = HTTPStatus(error.status_code)
-    code = "".join(word.capitalize() for word in status.name.split("_"))
-    answer = problem_answer(Problem(status, code, error.detail))
+    answer = problem_answer(problem_of_http(error))
     answer.headers.update(error.headers or {})
     return answer
+
+
+def problem_of_http(error: HTTPException) -> Problem:
+    """Return the problem that an error of the framework is."""
+    status = HTTPStatus(error.status_code)
+    code = "".join(word.capitalize() for word in status.name.split("_"))
+    return Problem(status, code, error.detail)
 
 
 def _invalid(_: Request, error: Exception) -> Response:

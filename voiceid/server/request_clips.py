@@ -77,9 +77,11 @@ def _clip(name: str | None, file: BinaryIO) -> BinaryIO:
 
 @asynccontextmanager
 async def received(
-    request: Request, kind: type[OptionsT], clips: tuple[int, int]
+    request: Request, kind: type[OptionsT], clips: tuple[int, int], part: str = "audio"
 ) -> AsyncIterator[tuple[list[BinaryIO], OptionsT]]:
     """Receive the recordings, the fewest and the most that there may be, and the options.
+
+    ``part`` is what a form calls a recording.
 
     Raises Problem: there are others, or the options cannot be.
     """
@@ -91,7 +93,7 @@ async def received(
             form = await request.form(
                 max_files=clips[1], max_fields=_MAX_FIELDS, max_part_size=_FIELD_BYTES
             )
-            found, fields = _of_form(form)
+            found, fields = _of_form(form, part)
             given |= fields
         elif media_type == "application/json":
             found, fields = _of_json(await request.body())
@@ -132,15 +134,15 @@ async def _spooled(request: Request) -> BinaryIO | None:
     return cast("BinaryIO", file)
 
 
-def _of_form(form: FormData) -> tuple[list[BinaryIO], dict[str, Any]]:
+def _of_form(form: FormData, called: str) -> tuple[list[BinaryIO], dict[str, Any]]:
     clips, fields = [], {}
     for name, part in form.multi_items():
         if not isinstance(part, UploadFile):
             fields[name] = part
-        elif name == "audio":
+        elif name == called:
             clips.append(_clip(part.filename, part.file))
         else:
-            raise _refused(f"the form has a file {name!r:.40}", "Call each recording `audio`.")
+            raise _refused(f"the form has a file {name!r:.40}", f"Call each recording `{called}`.")
     return clips, fields
 
 

@@ -6,7 +6,9 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,9 +17,9 @@ from fastapi import FastAPI
 
 from voiceid.client import VoiceID
 from voiceid.domain import ServiceLimits
-from voiceid.errors import ConfigError
+from voiceid.errors import ConfigError, ExtraMissing
 from voiceid.models.runtime import cpu_limit
-from voiceid.server.application import make_service
+from voiceid.server.application import Beside, make_service
 from voiceid.server.callers import is_loopback
 from voiceid.server.http_protocol import bounded_heads
 from voiceid.server.socket_protocol import bounded_ends
@@ -29,6 +31,19 @@ _MESSAGE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class Wyoming:
+    """Where a proxy of Wyoming listens, and before what: docs/compat.md.
+
+    - `in_text`: whether a transcript begins with the speaker's name.
+    """
+
+    host: str
+    port: int
+    upstream: tuple[str, int]
+    in_text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Listening:
     """Where a service listens.
 
@@ -36,6 +51,8 @@ class Listening:
     - `behind_proxy`: addresses of the proxy that speaks TLS, with commas: its
       ``X-Forwarded-For`` is believed.
     - `insecure`: listen beyond this host also without keys or TLS.
+    - `compat`: names of the adapters that answer too.
+    - `wyoming`: of a proxy that listens too; None: none does.
     """
 
     host: str = "127.0.0.1"
@@ -44,6 +61,8 @@ class Listening:
     private_key: Path | None = None
     behind_proxy: str | None = None
     insecure: bool = False
+    compat: tuple[str, ...] = ()
+    wyoming: Wyoming | None = None
 
     @property
     def address(self) -> str:
@@ -55,7 +74,13 @@ class Listening:
 
 def require_safe(vid: VoiceID, listening: Listening) -> str | None:
     """Return what is to be said of how the service is protected; raises ConfigError."""
-    is_local = listening.host == "localhost" or is_loopback(listening.host)
+    wyoming = listening.wyoming
+    if wyoming is not None and not _is_local(wyoming.host) and not listening.insecure:
+        raise ConfigError(
+            f"Wyoming has no keys and no TLS, and would be served on {wyoming.host}",
+            hint="Listen on 127.0.0.1; --insecure forces it, for a network of your own.",
+        )
+    is_local = _is_local(listening.host)
     lacks = [] if vid.keys.any() else ["keys: `voiceid keys create` makes one"]
     if is_local and lacks:
         return "there are no keys: every program on this host may ask, and no other host"
@@ -69,6 +94,10 @@ def require_safe(vid: VoiceID, listening: Listening) -> str | None:
     return f"{listening.host} is served without {lacks[0].partition(':')[0]}" if lacks else None
 
 
+def _is_local(host: str) -> bool:
+    return host == "localhost" or is_loopback(host)
+
+
 def run(
     vid: VoiceID,
     listening: Listening,
@@ -78,11 +107,30 @@ def run(
 ) -> None:
     """Serve until a signal ends it; requests that are worked on are finished.
 
-    ``started`` receives where it is reached.  Raises ConfigError: the address or the certificate
-    cannot be used.
+    ``started`` receives each address at which it is reached, the service's last.
+
+    Raises ConfigError: an address or the certificate cannot be used.
     """
+    with ExitStack() as sockets:
+        wyoming = listening.wyoming
+        beside: list[Beside] = []
+        if wyoming is not None:
+            proxied = sockets.enter_context(_bound(wyoming.host, wyoming.port))
+            beside.append(_proxy(wyoming, proxied))
+        service = make_service(vid, workers or cpu_limit(), limits, listening.compat, beside)
+        server = Server(_configured(service, limits, listening))
+        bound = sockets.enter_context(_bound(listening.host, listening.port))
+        if wyoming is not None:
+            started(f"tcp://{wyoming.host}:{proxied.getsockname()[1]}")
+        started(replace(listening, port=bound.getsockname()[1]).address)
+        # uvicorn ends in good order at a signal, and then sends it again: that is to end nothing.
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        server.run(sockets=[bound])
+
+
+def _configured(service: FastAPI, limits: ServiceLimits, listening: Listening) -> uvicorn.Config:
     config = server_config(
-        make_service(vid, workers or cpu_limit(), limits),
+        service,
         limits,
         proxy_headers=listening.behind_proxy is not None,
         forwarded_allow_ips=listening.behind_proxy or "",
@@ -96,11 +144,7 @@ def run(
             f"the certificate {listening.certificate} cannot be used: {error}",
             hint="Name a certificate and its private key in PEM: --tls-cert and --tls-key.",
         ) from error
-    with _bound(listening) as bound:
-        started(replace(listening, port=bound.getsockname()[1]).address)
-        # uvicorn ends in good order at a signal, and then sends it again: that is to end nothing.
-        signal.signal(signal.SIGTERM, lambda *_: None)
-        Server(config).run(sockets=[bound])
+    return config
 
 
 def server_config(app: FastAPI, limits: ServiceLimits, **more: Any) -> uvicorn.Config:
@@ -130,13 +174,24 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _bound(listening: Listening) -> socket.socket:
-    family = socket.AF_INET6 if ":" in listening.host else socket.AF_INET
+def _proxy(wyoming: Wyoming, bound: socket.socket) -> Beside:
     try:
-        return socket.create_server((listening.host, listening.port), family=family)
+        from voiceid.server.wyoming_adapter import WyomingProxy  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(
+            "the proxy of Wyoming needs wyoming, which is not installed",
+            hint="Install it with `pip install 'voiceid[wyoming]'`.",
+        ) from error
+    proxy = WyomingProxy(wyoming.upstream, in_text=wyoming.in_text)
+    return partial(proxy.serve, bound)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
     except OSError as error:
         raise ConfigError(
-            f"the service cannot listen on {listening.host}, port {listening.port}:"
-            f" {error.strerror or error}",
-            hint="Choose another with --host and --port, or end the program that has it.",
+            f"the service cannot listen on {host}, port {port}: {error.strerror or error}",
+            hint="Choose another address or port, or end the program that has it.",
         ) from error

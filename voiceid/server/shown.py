@@ -13,7 +13,9 @@ from voiceid.domain import (
     Reason,
     Scope,
 )
+from voiceid.errors import EnrollmentRefused
 from voiceid.server.callers import Caller
+from voiceid.server.problems import Problem, problem_of
 
 _DETAILS = {
     Outcome.ACCEPTED: "the voice is accepted",
@@ -64,6 +66,14 @@ def shown_event(event: LiveEvent, caller: Caller, claimed: str | None) -> dict[s
 
 _OF_OTHERS = {"already_enrolled", "clip_of_other", "look_alike", "inconsistent"}
 """Problems of an enrolment whose sentences name other speakers, or their scores."""
+
+
+def shown_refusal(error: EnrollmentRefused, caller: Caller, name: str) -> Problem:
+    """Return the problem of a refused enrolment, which names no other speakers without ``read``."""
+    problem = problem_of(error)
+    if not caller.may(Scope.READ):
+        problem.detail = f"the recordings do not make a safe enrolment of {name!r}"
+    return problem
 
 
 def shown_report(report: EnrollmentReport, caller: Caller) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from voiceid.client import VoiceID
 from voiceid.domain import Scope, Speaker, SpeakerDetails, expiry
 from voiceid.errors import EnrollmentRefused, SpeakerNotFound
 from voiceid.server.callers import Admin, Caller, Enrolling, Reading
-from voiceid.server.problems import problem_answer, problem_of
+from voiceid.server.problems import problem_answer
 from voiceid.server.request_clips import Options, received
 from voiceid.server.service_parts import parts_of
-from voiceid.server.shown import shown_report
+from voiceid.server.shown import shown_refusal, shown_report
 
 ROUTES = APIRouter(prefix="/speakers", tags=["speakers"])
 
@@ -101,21 +101,17 @@ def _members(
     found: list[Speaker] = []
     for page in vid.speakers.pages(after):
         for speaker in page:
-            if _reaches(caller, speaker) and (group is None or group in speaker.groups):
+            if caller.reaches(speaker) and (group is None or group in speaker.groups):
                 found.append(speaker)
             if len(found) == limit:
                 return found, speaker.name
     return found, None
 
 
-def _reaches(caller: Caller, speaker: Speaker) -> bool:
-    return not caller.groups or not set(caller.groups).isdisjoint(speaker.groups)
-
-
 def _speaker(vid: VoiceID, name: str, caller: Caller) -> Speaker:
     """Return a speaker that the caller reaches; the others are not there for them."""
     speaker = vid.speakers.get(name)
-    if not _reaches(caller, speaker):
+    if not caller.reaches(speaker):
         raise SpeakerNotFound(f"no speaker is enrolled as {name!r}")
     return speaker
 
@@ -226,9 +222,7 @@ async def _enrolled(
             return await parts.places.run(request, partial(enrolled))
         except EnrollmentRefused as error:
             report: Any = error.report
-            problem = problem_of(error)
-            if not caller.may(Scope.READ):  # the sentence may name other speakers
-                problem.detail = f"the recordings do not make a safe enrolment of {name!r}"
+            problem = shown_refusal(error, caller, name)
             return problem_answer(problem, report=shown_report(report, caller))
 
 

@@ -109,6 +109,12 @@ class Centroids:
         query = select(func.min(centroids.c.id)).where(centroids.c.space_id == space_id)
         return self._connection.execute(query).scalar()
 
+    def ids_of(self, speaker_ids: Sequence[int], space_id: str) -> list[int]:
+        """Return the ids of the centroids of speakers in a space, rising."""
+        theirs = in_list(self._connection, centroids.c.speaker_id, speaker_ids)
+        query = select(centroids.c.id).where(centroids.c.space_id == space_id, theirs)
+        return list(self._connection.execute(query.order_by(centroids.c.id)).scalars())
+
     def count(self, space_id: str, group: str | None = None) -> int:
         """Return how many speakers have a centroid in a space: all, or the members of a group."""
         query = select(func.count()).select_from(centroids).where(centroids.c.space_id == space_id)

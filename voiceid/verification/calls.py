@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias, TypedDict
 
 import numpy as np
@@ -29,6 +29,7 @@ class IdentifyKeywords(TypedDict, total=False):
     group: str | None
     allow_replayed: bool | None
     solo: str | None
+    among: Sequence[str] | None
 
 
 class VerifyKeywords(TypedDict, total=False):
@@ -90,11 +91,12 @@ def search_of(  # noqa: PLR0913, PLR0917 - as the call has them
     allow_replayed: bool | None = None,
     solo: str | None = None,
     target_fmr: float | None = None,
+    among: Sequence[str] | None = None,
 ) -> Search:
     """Return the search that a call asks for; raises ConfigError, SpeakerDetailInvalid."""
     by_hand = _by_hand(threshold)
     aim = Aim(target_fmr, target_fpir, by_hand, margin, allow_replayed, _solo(solo))
-    return Search(aim, group_of(group), top)
+    return Search(aim, group_of(group), top, None if among is None else tuple(among))
 
 
 def live_search_of(how: ListenKeywords) -> Search:

@@ -39,7 +39,7 @@ from voiceid.errors import (
     SpaceMismatch,
     SpeakerNotFound,
 )
-from voiceid.index.base import Gallery, confirmed
+from voiceid.index.base import Gallery, answer, as_ids, confirmed, ranked
 from voiceid.verification.answers import Facts, Probe, elsewhere
 from voiceid.verification.policy import NO_AIM, BackEnd, Policy
 from voiceid.verification.solo import require_solo
@@ -62,6 +62,7 @@ class Search:
     aim: Aim = NO_AIM
     group: str | None = None  # its normal name: the only group that is searched
     top: int = 5  # at least 1: most candidates in the answer
+    among: tuple[str, ...] | None = None  # names of the only speakers that are searched
 
     def __post_init__(self) -> None:
         if not isinstance(self.top, int) or self.top < 1:
@@ -164,8 +165,11 @@ class Verifier:
         self, reader: Reader, probe: Probe, search: Search, back_end: BackEnd, started: float
     ) -> Decision:
         gallery = self.gallery_of(back_end.space)
-        size = gallery.size(reader, search.group)
         space, rule = back_end.space, back_end.rule
+        if search.among is None:
+            size = gallery.size(reader, search.group)
+        else:
+            size = len(_ids_among(reader, space, search))
         facts = Facts(Task.IDENTIFY, probe, space, rule, size, started, search.group)
         if probe.embedding is None:
             return facts.too_short()
@@ -201,6 +205,12 @@ class Verifier:
         """
         started = time.perf_counter()
         query, space = embedding.vector, embedding.space
+        if search.among is not None:
+            voices = reader.centroids.voices(_ids_among(reader, space, search), space, pcm_sha256)
+            vectors = np.array([voice.vector for voice in voices.values()]).reshape(-1, space.dim)
+            hits = answer(ranked(as_ids(list(voices)), vectors, query, search.top))
+            self.searched(time.perf_counter() - started)
+            return [(Candidate(voices[i].enrolled.speaker, s), voices[i]) for i, s in hits]
         for _ in range(2):
             hits = gallery.search(reader, query, search.top, search.group)
             voices = reader.centroids.voices([i for i, _ in hits], space, pcm_sha256)
@@ -256,6 +266,7 @@ def _verified(reader: Reader, facts: Facts, claimed: EnrolledVoice, back_end: Ba
     if score is None:
         return facts.too_short(speaker=speaker)
     judged = back_end.judged(score, facts.probe.against(enrolled))
+    candidates = (Candidate(speaker, score, judged.llr),)
     if judged.is_match and (reason := _bar(reader, claimed, back_end)) is not None:
         return facts.barred(speaker, reason, judged.facts, candidates)
     return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, speaker, candidates)
@@ -265,16 +276,33 @@ def _identified(
     reader: Reader, facts: Facts, ranking: Ranking, back_end: BackEnd, top: int
 ) -> Decision:
     """Decide between acceptance of the best candidate, rejection, and neither."""
-    (best, voice), runner_up = ranking[0], ranking[1][0] if len(ranking) > 1 else None
+    rated = [_rated(candidate, facts, voice, back_end) for candidate, voice in ranking]
+    (best, voice), runner_up = ranking[0], rated[1] if len(rated) > 1 else None
     condition, margin = facts.probe.against(voice.enrolled), back_end.rule.margin
     judged = back_end.judged(_finite(best.score), condition, facts.gallery_size)
-    shown = tuple(candidate for candidate, _ in ranking[:top])
+    shown = tuple(rated[:top])
     if judged.is_match:
         if runner_up is not None and best.score - runner_up.score < margin:
             return facts.ambiguous(best, runner_up, judged, margin, shown)
         if (reason := _bar(reader, voice, back_end)) is not None:
             return facts.barred(best.speaker, reason, judged.facts, shown, runner_up)
     return facts.accept_or_reject(judged, Reason.UNKNOWN, best.speaker, shown, runner_up)
+
+
+def _rated(
+    candidate: Candidate, facts: Facts, voice: EnrolledVoice, back_end: BackEnd
+) -> Candidate:
+    """Return a candidate with the LLR of its own score."""
+    llr, _ = back_end.rule.llr(candidate.score, facts.probe.against(voice.enrolled))
+    return replace(candidate, llr=llr)
+
+
+def _ids_among(reader: Reader, space: EmbeddingSpace, search: Search) -> list[int]:
+    """Return the ids of the centroids of the named speakers; a name of no speaker has none."""
+    keys = list(dict.fromkeys(map(speaker_key, search.among or ())))
+    holders = reader.speakers.holders(keys).values()
+    ids = reader.centroids.ids_of([speaker.id for speaker in holders], space.id)
+    return ids if search.group is None else reader.centroids.group(search.group, space.id, ids)
 
 
 def _bar(reader: Reader, voice: EnrolledVoice, back_end: BackEnd) -> Reason | None:

@@ -443,3 +443,18 @@ def test_what_becomes_of_several_voices_is_said_by_the_call_the_group_or_the_set
     assert policy.read(None, NOTHING, "vault").solo is Solo.REQUIRE
     assert policy.read(None, Aim(solo=Solo.WARN), "vault").solo is Solo.WARN
     assert Policy(SPACE, card()).read(None).solo is Solo.REQUIRE
+
+
+def test_a_search_among_named_speakers_looks_at_no_other(desk: Desk) -> None:
+    clip = utterance(BOB)
+    alone = desk.identify(clip, Search(among=("alice",)))
+    assert (alone.reason, alone.gallery_size) == (Reason.UNKNOWN, 1)
+    assert [found.speaker.name for found in alone.candidates] == ["alice"]
+    both = desk.identify(clip, Search(among=("ALICE", "nobody", "bob", "alice")))
+    assert (both.accepted, both.gallery_size) == (True, 2)
+    assert both.candidates == desk.identify(clip).candidates
+    nobody = desk.identify(clip, Search(among=("nobody",)))
+    assert (nobody.reason, nobody.candidates) == (Reason.GALLERY_EMPTY, ())
+    desk.edit("alice", groups=("lobby",))
+    member = desk.identify(clip, Search(group="lobby", among=("alice", "bob")))
+    assert (member.reason, member.gallery_size) == (Reason.UNKNOWN, 1)

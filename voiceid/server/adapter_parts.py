@@ -1,0 +1,150 @@
+"""What the adapters share: the library's answers, for programs that speak another protocol.
+
+The rules are those of /v1: the same keys and scopes, places, groups, and what a caller may see.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, BinaryIO
+
+from fastapi import Depends
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+
+from voiceid.client import VoiceID
+from voiceid.domain import Decision, EnrollmentReport, Reason, Scope, Speaker, SpeakerDetails
+from voiceid.enrollment import Mode
+from voiceid.errors import EnrollmentRefused, SpeakerNotFound, VoiceIDError
+from voiceid.server.callers import Caller, known_caller
+from voiceid.server.problems import Problem, invalid, problem_of, problem_of_http
+from voiceid.server.service_parts import parts_of
+from voiceid.server.shown import shown_refusal
+
+_BY_SCORE = {Reason.MATCH, Reason.BELOW_THRESHOLD, Reason.UNKNOWN}
+"""Reasons of decisions that the score made; behind the others something else bars an acceptance."""
+
+KeyOf = Callable[[HTTPConnection], str | None]
+
+
+class AdapterRoute(APIRoute):
+    """A route whose problems are answered in the shape that its callers know."""
+
+    @staticmethod
+    def answered(problem: Problem) -> Response:
+        """Return a problem as an answer."""
+        raise NotImplementedError
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request."""
+        answer = super().get_route_handler()
+
+        async def answer_or_problem(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except RequestValidationError as error:
+                return self.answered(invalid(error.errors()))
+            except HTTPException as error:
+                return self.answered(problem_of_http(error))
+            except VoiceIDError as error:
+                return self.answered(problem_of(error))
+            except Problem as problem:
+                return self.answered(problem)
+
+        return answer_or_problem
+
+
+def asking(scope: Scope | None, key_of: KeyOf) -> Any:
+    """Return the dependency of a route: a caller, known by a key, who may do what a scope says."""
+
+    async def caller_of(connection: HTTPConnection) -> Caller:
+        caller = await known_caller(connection, parts_of(connection).vid, key_of(connection))
+        if scope is not None:
+            caller.require(scope)
+        return caller
+
+    return Depends(caller_of)
+
+
+def reached(vid: VoiceID, name: str, caller: Caller) -> Speaker:
+    """Return a speaker that the caller reaches; raises SpeakerNotFound."""
+    speaker = vid.speakers.get(name)
+    if not caller.reaches(speaker):
+        raise SpeakerNotFound(f"no speaker called {name!r} is enrolled")
+    return speaker
+
+
+def name_is_taken(vid: VoiceID, name: str) -> bool:
+    """Whether a speaker has a name."""
+    try:
+        vid.speakers.get(name)
+    except SpeakerNotFound:
+        return False
+    return True
+
+
+async def verified(request: Request, caller: Caller, name: str, clip: BinaryIO) -> Decision:
+    """Decide whether a clip is the voice of one speaker, as `POST /v1/verify` does: it counts."""
+    parts, group = parts_of(request), caller.group(request.query_params.get("group"))
+    blind = not caller.may(Scope.READ)
+    ask = partial(parts.vid.verify, name, clip, group=group, caller=caller.name, blind=blind)
+    return await parts.places.run(request, ask)
+
+
+async def identified(
+    request: Request, caller: Caller, names: Sequence[str], clip: BinaryIO
+) -> Decision:
+    """Decide which of the named speakers is speaking, if any, as `POST /v1/identify` does."""
+    parts, group = parts_of(request), caller.group(request.query_params.get("group"))
+    ask = partial(parts.vid.identify, clip, group=group, among=names)
+    return await parts.places.run(request, ask)
+
+
+async def enrolled(
+    request: Request, caller: Caller, name: str, clip: BinaryIO, mode: Mode = "append"
+) -> EnrollmentReport:
+    """Enrol a recording beside those that there are, as `POST /v1/speakers/NAME/samples` does.
+
+    ``mode`` is ``append``, of a new speaker too, or ``collect``, of one who was added before.
+    """
+    parts = parts_of(request)
+
+    def enroll() -> EnrollmentReport:
+        if mode == "collect" or name_is_taken(parts.vid, name):
+            reached(parts.vid, name, caller)
+        details = SpeakerDetails(groups=caller.groups)
+        return parts.vid.enroll(name, clip, details=details, mode=mode)
+
+    try:
+        return await parts.places.run(request, enroll)
+    except EnrollmentRefused as error:
+        raise shown_refusal(error, caller, name) from error
+
+
+def likeness(decision: Decision, caller: Caller) -> float:
+    """Return a decision as a score from 0 to 1, for protocols that have one.
+
+    A caller without the scope ``read`` sees the outcome alone, as 1 or 0: with a score, voices can
+    be tried until they fit.  It is 0 too where something other than the score bars an acceptance.
+    """
+    if not caller.may(Scope.READ):
+        return float(decision.accepted)
+    return probability(decision.llr) if is_by_score(decision) else 0.0
+
+
+def is_by_score(decision: Decision) -> bool:
+    """Whether the score made the decision, and not, e.g., that the speaker is disabled."""
+    return decision.reason in _BY_SCORE
+
+
+def probability(llr: float | None) -> float:
+    """Return the probability, 0 to 1, that is an LLR where either is as likely beforehand.
+
+    It is the logistic function of the LLR; 0 where nothing has heard so little speech.
+    """
+    return 0.0 if llr is None else round((1.0 + math.tanh(llr / 2.0)) / 2.0, 6)
