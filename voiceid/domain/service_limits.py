@@ -13,6 +13,9 @@ class ServiceLimits:
     - `max_clips`: recordings in one request.
     - `max_waiting`: requests that wait for a processor; more are refused at once.
     - `max_streams`: live streams that are heard at once.
+    - `max_jobs`: jobs that wait; more are refused.
+    - `max_job_clips`: recordings in the request of a job.
+    - `job_kept_s`: how long a job that is over can be asked for.
     - `stall_timeout_s`: a body of which nothing arrives for so long is given up.
     """
 
@@ -20,4 +23,7 @@ class ServiceLimits:
     max_clips: int = 50
     max_waiting: int = 32
     max_streams: int = 16
+    max_jobs: int = 16
+    max_job_clips: int = 1000
+    job_kept_s: float = 86400.0
     stall_timeout_s: float = 10.0

@@ -11,25 +11,27 @@ from fastapi import FastAPI
 import voiceid
 from voiceid.client import VoiceID
 from voiceid.domain import ServiceLimits
-from voiceid.server import health_routes, question_routes, speaker_routes
+from voiceid.server import health_routes, job_routes, question_routes, speaker_routes
 from voiceid.server.bodies import BoundedBodies
+from voiceid.server.jobs import Jobs
 from voiceid.server.places import Places
 from voiceid.server.problems import answer_problems
 from voiceid.server.service_parts import ServiceParts
 
-_ROUTERS = (question_routes.ROUTES, speaker_routes.ROUTES, health_routes.ROUTES)
+_ROUTERS = (question_routes.ROUTES, job_routes.ROUTES, speaker_routes.ROUTES, health_routes.ROUTES)
 
 
 def make_service(vid: VoiceID, workers: int, limits: ServiceLimits | None = None) -> FastAPI:
     """Return the application; ``workers`` recordings are heard at once."""
     limits = limits or ServiceLimits()
-    parts = ServiceParts(vid, Places(workers, limits.max_waiting), limits)
+    parts = ServiceParts(vid, Places(workers, limits.max_waiting), limits, Jobs(vid, limits))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with create_task_group() as tasks:
             tasks.start_soon(_warm_up, parts)
             yield
+            await to_thread.run_sync(parts.jobs.stop)
             tasks.cancel_scope.cancel()
 
     app = FastAPI(
@@ -52,3 +54,4 @@ def make_service(vid: VoiceID, workers: int, limits: ServiceLimits | None = None
 async def _warm_up(parts: ServiceParts) -> None:
     await to_thread.run_sync(parts.vid.warm_up)
     parts.is_ready = True
+    parts.jobs.start()  # after the models, whose threads would have its low priority

@@ -143,8 +143,8 @@ async def known_caller(connection: HTTPConnection, vid: VoiceID, text: str | Non
     return await to_thread.run_sync(known)
 
 
-def _asking(scope: Scope) -> Any:
-    """Return the dependency of a route: a caller who may do what a scope says."""
+def _asking(scope: Scope | None) -> Any:
+    """Return the dependency of a route: a caller who may do what a scope says, or a known one."""
 
     async def caller_of(
         connection: HTTPConnection,
@@ -153,12 +153,14 @@ def _asking(scope: Scope) -> Any:
     ) -> Caller:
         vid = parts_of(connection).vid
         caller = await known_caller(connection, vid, key_text(connection.headers))
-        caller.require(scope)
+        if scope is not None:
+            caller.require(scope)
         return caller
 
     return Depends(caller_of)
 
 
+Asking = Annotated[Caller, _asking(None)]
 Identifying = Annotated[Caller, _asking(Scope.IDENTIFY)]
 Verifying = Annotated[Caller, _asking(Scope.VERIFY)]
 Enrolling = Annotated[Caller, _asking(Scope.ENROLL)]

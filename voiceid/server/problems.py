@@ -79,14 +79,9 @@ def problem_of(error: VoiceIDError) -> Problem:
     return Problem(status, error.code, error.message, hint=error.hint, retry_after_s=retry_after_s)
 
 
-def problem_answer(problem: Problem, **more: Any) -> Response:
-    """Return the problem document as an answer."""
-    headers = {}
-    if problem.retry_after_s is not None:
-        headers["Retry-After"] = str(max(1, round(problem.retry_after_s)))
-    if problem.status is HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    document = {
+def problem_document(problem: Problem, **more: Any) -> dict[str, Any]:
+    """Return the problem document."""
+    return {
         "type": f"urn:voiceid:problem:{problem.code}",
         "title": problem.status.phrase,
         "status": problem.status.value,
@@ -95,6 +90,16 @@ def problem_answer(problem: Problem, **more: Any) -> Response:
         "hint": problem.hint,
         **more,
     }
+
+
+def problem_answer(problem: Problem, **more: Any) -> Response:
+    """Return the problem document as an answer."""
+    headers = {}
+    if problem.retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, round(problem.retry_after_s)))
+    if problem.status is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    document = problem_document(problem, **more)
     return JSONResponse(document, problem.status.value, headers, MEDIA_TYPE)
 
 

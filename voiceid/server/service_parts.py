@@ -9,12 +9,13 @@ from starlette.requests import HTTPConnection
 
 from voiceid.client import VoiceID
 from voiceid.domain import ServiceLimits
+from voiceid.server.jobs import Jobs
 from voiceid.server.places import Places
 
 
 @dataclass(slots=True)
 class ServiceParts:
-    """The gallery that is asked, and the places in front of it.
+    """The gallery that is asked, the places in front of it, and the jobs behind it.
 
     - `is_ready`: whether the models are in memory.
     """
@@ -22,6 +23,7 @@ class ServiceParts:
     vid: VoiceID
     places: Places
     limits: ServiceLimits
+    jobs: Jobs
     is_ready: bool = False
 
 

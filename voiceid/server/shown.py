@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from voiceid.domain import Decision, EnrollmentReport, Outcome, Reason, Scope
+from voiceid.domain import Decision, EnrollmentReport, Job, JobKind, Outcome, Reason, Scope
 from voiceid.server.callers import Caller
 
 _DETAILS = {
@@ -22,19 +23,35 @@ def shown(decision: Decision, caller: Caller, claimed: str | None = None) -> dic
     A caller without the scope ``read`` sees no scores, no thresholds, no other names and no size
     of the gallery: with these, voices can be tried until they fit (hill climbing, ISO/IEC 30107-1).
     """
-    if caller.may(Scope.READ):
-        return decision.to_dict()
-    speaker = claimed
-    if claimed is None and decision.accepted and decision.speaker is not None:
-        speaker = decision.speaker.name
+    facts = decision.to_dict()
+    return facts if caller.may(Scope.READ) else _without_others(facts, claimed)
+
+
+def _without_others(facts: Mapping[str, Any], claimed: str | None = None) -> dict[str, Any]:
+    outcome, speaker = Outcome(facts["outcome"]), claimed
+    if claimed is None and outcome is Outcome.ACCEPTED and facts["speaker"] is not None:
+        speaker = facts["speaker"]["name"]
     return {
-        "task": decision.task.value,
-        "outcome": decision.outcome.value,
-        "reason": decision.reason.value if decision.reason in _SAID else None,
+        "task": facts["task"],
+        "outcome": outcome.value,
+        "reason": facts["reason"] if facts["reason"] in _SAID else None,
         "speaker": None if speaker is None else {"name": speaker},
-        "group": decision.group,
-        "detail": _DETAILS[decision.outcome],
+        "group": facts["group"],
+        "detail": _DETAILS[outcome],
     }
+
+
+def shown_job(job: Job, caller: Caller) -> dict[str, Any]:
+    """Return the JSON of a job: all of it, or what says nothing of other speakers."""
+    facts = job.to_dict()
+    if caller.may(Scope.READ) or facts["result"] is None:
+        return facts
+    if job.kind is JobKind.ENROLL:
+        facts["result"] = [_report_without_others(report) for report in facts["result"]]
+    elif job.kind is JobKind.DIARIZE:
+        for voice in facts["result"]["voices"]:
+            voice["decision"] = voice["decision"] and _without_others(voice["decision"])
+    return facts
 
 
 _OF_OTHERS = {"already_enrolled", "clip_of_other", "look_alike", "inconsistent"}
@@ -44,8 +61,10 @@ _OF_OTHERS = {"already_enrolled", "clip_of_other", "look_alike", "inconsistent"}
 def shown_report(report: EnrollmentReport, caller: Caller) -> dict[str, Any]:
     """Return the JSON of an enrolment: all of it, or what says nothing of other speakers."""
     facts = report.to_dict()
-    if caller.may(Scope.READ):
-        return facts
+    return facts if caller.may(Scope.READ) else _report_without_others(facts)
+
+
+def _report_without_others(facts: Mapping[str, Any]) -> dict[str, Any]:
     problems = [
         {**problem, "message": "" if problem["code"] in _OF_OTHERS else problem["message"]}
         for problem in facts["problems"]

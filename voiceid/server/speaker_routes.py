@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
@@ -18,7 +19,7 @@ from voiceid.domain import Scope, Speaker, SpeakerDetails, expiry
 from voiceid.errors import EnrollmentRefused, SpeakerNotFound
 from voiceid.server.callers import Admin, Caller, Enrolling, Reading
 from voiceid.server.problems import problem_answer, problem_of
-from voiceid.server.request_clips import Options, received
+from voiceid.server.request_clips import Options, Texts, received
 from voiceid.server.service_parts import parts_of
 from voiceid.server.shown import shown_report
 
@@ -28,12 +29,17 @@ Expiry = Annotated[datetime, BeforeValidator(lambda value: expiry(str(value)))]
 """A date, a time, or days from now: 90d."""
 
 
+def _object(given: object) -> object:
+    """Return the object that a query or a form has as JSON."""
+    return json.loads(given) if isinstance(given, str) else given
+
+
 class EnrollOptions(Options):
     """Of an enrolment; the groups are those of the key where it has some."""
 
     label: str = ""
-    groups: tuple[str, ...] = ()
-    metadata: dict[str, str] = Field(default_factory=dict)
+    groups: Texts = ()
+    metadata: Annotated[dict[str, str], BeforeValidator(_object)] = Field(default_factory=dict)
     expires: Expiry | None = None
     force: bool = False
     dry_run: bool = False

@@ -15,7 +15,7 @@ from voiceid.errors import StoreError
 
 Objects: TypeAlias = dict[str, tuple[str, str]]
 """The table and the SQL of each object of a database, by ``type name``."""
-SCHEMA_SHA256 = "074131e643e75be5a59827f66b011a2c544e07f960e8b6d299926826827124c4"
+SCHEMA_SHA256 = "8a78d31045a6bc0ec5d5f60e79739ce5d4a725d6cd55a626e0ec68d106e07c0d"
 """The `fingerprint` of the newest revision; a test keeps it."""
 _STATISTICS = {"sqlite_stat1": "(tbl,idx,stat)", "sqlite_stat4": "(tbl,idx,neq,nlt,ndlt,sample)"}
 """What ANALYZE adds, which decides nothing but how a query is run."""

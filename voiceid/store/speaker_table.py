@@ -244,6 +244,7 @@ class SpeakerWriter(Speakers):
 
     def remove(self, speaker_id: int) -> None:
         """Erase a speaker with all samples and centroids."""
+        self._effects.forget()
         vectors = self._connection.execute(
             delete(samples).where(samples.c.speaker_id == speaker_id).returning(samples.c.vector)
         ).scalars()

@@ -7,10 +7,12 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
+from voiceid.store.answer_table import AnswerWriter
 from voiceid.store.bulk_insert import BulkWriter
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects, Feed
 from voiceid.store.fit_tables import AdaptationWriter, CalibrationWriter
+from voiceid.store.job_table import JobWriter
 from voiceid.store.key_table import ApiKeyWriter
 from voiceid.store.reader import Reader
 from voiceid.store.sample_table import SampleWriter
@@ -57,4 +59,6 @@ class Writer(Reader):
         lambda self: AdaptationWriter(self._effects, self.spaces, self.centroids)
     )
     keys = cached_property(lambda self: ApiKeyWriter(self._connection))
+    jobs = cached_property(lambda self: JobWriter(self._connection, self.now))
+    answers = cached_property(lambda self: AnswerWriter(self._connection, self.now))
     switches = cached_property(lambda self: SwitchWriter(self._effects, self.spaces))
