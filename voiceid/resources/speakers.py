@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from voiceid import exchange
 from voiceid.domain import (
@@ -25,6 +25,12 @@ from voiceid.exchange import EmbeddingFacts, Exchanged, SealedSpeakers
 from voiceid.observability import ChangeKind
 from voiceid.session import Session
 from voiceid.speech.speaker_model import SpeakerModel
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store.change import Change
+
+Expect: TypeAlias = Callable[[Speaker], None]
+"""Receives a speaker in the transaction of a change, and raises an exception to end it."""
 
 
 class Speakers:
@@ -78,13 +84,31 @@ class Speakers:
         """
         return self._session.model.curator.inspect(name)
 
-    def edit(self, name: str, details: SpeakerDetails) -> Speaker:
-        """Change what is known of a speaker beside the voice; raises SpeakerNotFound."""
+    def edit(
+        self,
+        name: str,
+        details: SpeakerDetails,
+        *,
+        new_name: str | None = None,
+        force: bool = False,
+        expect: Expect | None = None,
+    ) -> Speaker:
+        """Change what is known of a speaker beside the voice, and the name where one is given.
+
+        Either all of it is changed, or nothing.  ``expect`` receives the speaker as it is until
+        then; what it raises ends the change.  Otherwise see :meth:`rename`.
+        """
         with self._session.change(ChangeKind.EDIT) as change:
-            speaker = change.writer.speakers.get(name)
-            change.writer.speakers.edit(speaker.id, details)
-            change.record(**_named(speaker))
-            return change.writer.speakers.get(name)
+            writer = change.writer.speakers
+            speaker = writer.get(name)
+            if expect is not None:
+                expect(speaker)
+            writer.edit(speaker.id, details)
+            if new_name is None or not details.changes_nothing:
+                change.record(**_named(speaker))
+            if new_name is not None:
+                _rename(change, speaker, new_name, force=force)
+            return writer.get(name if new_name is None else new_name)
 
     def rename(self, name: str, new_name: str, *, force: bool = False) -> Speaker:
         """Give a speaker another name; raises SpeakerNotFound, SpeakerExists.
@@ -92,17 +116,11 @@ class Speakers:
         A name that looks like an enrolled one in other letters is refused unless ``force`` is set.
         """
         with self._session.change(ChangeKind.RENAME) as change:
-            writer = change.writer
-            before = writer.speakers.get(name)
-            if not force:
-                writer.speakers.require_distinct([new_name], instead_of=name)
-            writer.speakers.rename(before.id, new_name)
-            speaker = replace(before, name=speaker_name(new_name), updated_at=writer.now)
-            change.record(**_named(speaker), other=before.name)
-            return speaker
+            before = change.writer.speakers.get(name)
+            return _rename(change, before, new_name, force=force)
 
-    def remove(self, name: str) -> Speaker:
-        """Erase a speaker: rows, vectors, index entries and kept audio.
+    def remove(self, name: str, *, expect: Expect | None = None) -> Speaker:
+        """Erase a speaker: rows, vectors, index entries and kept audio; ``expect``: see `edit`.
 
         Raises
         ------
@@ -112,6 +130,8 @@ class Speakers:
         """
         with self._session.change(ChangeKind.REMOVE) as change:
             speaker = change.writer.speakers.get(name)
+            if expect is not None:
+                expect(speaker)
             change.writer.speakers.remove(speaker.id)
             change.record(**_named(speaker))
         return speaker
@@ -303,6 +323,16 @@ class Speakers:
                     Vetting(writer, space.id, rule, newest_sample).require_sound()
                 change.record(**_counts(imported), trusted=trust)
             return imported
+
+
+def _rename(change: Change, before: Speaker, new_name: str, *, force: bool) -> Speaker:
+    writer = change.writer
+    if not force:
+        writer.speakers.require_distinct([new_name], instead_of=before.name)
+    writer.speakers.rename(before.id, new_name)
+    speaker = replace(before, name=speaker_name(new_name), updated_at=writer.now)
+    change.record(change=ChangeKind.RENAME, **_named(speaker), other=before.name)
+    return speaker
 
 
 def _named(speaker: Speaker) -> dict[str, Any]:

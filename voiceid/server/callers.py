@@ -143,21 +143,30 @@ async def known_caller(connection: HTTPConnection, vid: VoiceID, text: str | Non
     return await to_thread.run_sync(known)
 
 
+async def caller_of(connection: HTTPConnection) -> Caller:
+    """Return who sent a request, who is looked for once."""
+    found: Caller | None = getattr(connection.state, "caller", None)
+    if found is None:
+        vid = parts_of(connection).vid
+        found = await known_caller(connection, vid, key_text(connection.headers))
+        connection.state.caller = found
+    return found
+
+
 def _asking(scope: Scope | None) -> Any:
     """Return the dependency of a route: a caller who may do what a scope says, or a known one."""
 
-    async def caller_of(
+    async def allowed(
         connection: HTTPConnection,
         _bearer: Annotated[Any, Security(_BEARER)],
         _header: Annotated[Any, Security(_HEADER)],
     ) -> Caller:
-        vid = parts_of(connection).vid
-        caller = await known_caller(connection, vid, key_text(connection.headers))
+        caller = await caller_of(connection)
         if scope is not None:
             caller.require(scope)
         return caller
 
-    return Depends(caller_of)
+    return Depends(allowed)
 
 
 Asking = Annotated[Caller, _asking(None)]

@@ -14,11 +14,12 @@ from starlette.requests import Request
 from voiceid.domain import Job, JobKind, Scope, tag
 from voiceid.server.callers import Admin, Asking, Caller, Enrolling, Identifying
 from voiceid.server.jobs import no_job
+from voiceid.server.repeats import OnceRoute
 from voiceid.server.request_clips import Options, OptionsT, Texts, received
 from voiceid.server.service_parts import ServiceParts, parts_of
 from voiceid.server.shown import shown_job
 
-ROUTES = APIRouter(tags=["jobs"])
+ROUTES = APIRouter(tags=["jobs"], route_class=OnceRoute)
 
 
 def _speakers(given: object) -> object:

@@ -108,7 +108,7 @@ async def received(
             given |= fields
         else:
             name = given.pop("filename", "")
-            body = await _spooled(request)
+            body = await spooled(request)
             if body is not None:
                 found.append(_clip(str(name), body))
         for clip in found:
@@ -124,7 +124,7 @@ def _options(kind: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
         raise invalid(error.errors()) from error
 
 
-async def _spooled(request: Request) -> BinaryIO | None:
+async def spooled(request: Request) -> BinaryIO | None:
     """Return the body as a file at its start; None: it is empty."""
     file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the clip closes it
     try:

@@ -15,15 +15,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 
 from voiceid.client import VoiceID
-from voiceid.domain import Scope, Speaker, SpeakerDetails, expiry
+from voiceid.domain import Sample, Scope, Speaker, SpeakerDetails, expiry
 from voiceid.errors import EnrollmentRefused, SpeakerNotFound
 from voiceid.server.callers import Admin, Caller, Enrolling, Reading
+from voiceid.server.etags import require_seen, tagged
 from voiceid.server.problems import problem_answer, problem_of
+from voiceid.server.repeats import OnceRoute
 from voiceid.server.request_clips import Options, Texts, received
 from voiceid.server.service_parts import parts_of
 from voiceid.server.shown import shown_report
 
-ROUTES = APIRouter(prefix="/speakers", tags=["speakers"])
+ROUTES = APIRouter(prefix="/speakers", tags=["speakers"], route_class=OnceRoute)
 
 Expiry = Annotated[datetime, BeforeValidator(lambda value: expiry(str(value)))]
 """A date, a time, or days from now: 90d."""
@@ -127,35 +129,33 @@ def _speaker(vid: VoiceID, name: str, caller: Caller) -> Speaker:
 
 
 @ROUTES.get("/{name}")
-async def show_speaker(request: Request, name: str, caller: Reading) -> dict[str, Any]:
+async def show_speaker(request: Request, name: str, caller: Reading) -> Response:
     """Show one speaker."""
     vid = parts_of(request).vid
-    speaker = await to_thread.run_sync(_speaker, vid, name, caller)
-    return speaker.to_dict()
+    return tagged(await to_thread.run_sync(_speaker, vid, name, caller), request)
 
 
 @ROUTES.patch("/{name}")
-async def edit_speaker(
-    request: Request, name: str, edit: SpeakerEdit, caller: Admin
-) -> dict[str, Any]:
+async def edit_speaker(request: Request, name: str, edit: SpeakerEdit, caller: Admin) -> Response:
     """Change what is known of a speaker beside the voice, or the name."""
     del caller
-    vid = parts_of(request).vid
-
-    def edited() -> Speaker:
-        speaker = vid.speakers.edit(name, edit.details)
-        if edit.name is not None:
-            speaker = vid.speakers.rename(name, edit.name, force=edit.force)
-        return vid.speakers.get(speaker.name)
-
-    return (await to_thread.run_sync(edited)).to_dict()
+    edited = partial(
+        parts_of(request).vid.speakers.edit,
+        name,
+        edit.details,
+        new_name=edit.name,
+        force=edit.force,
+        expect=partial(require_seen, request),
+    )
+    return tagged(await to_thread.run_sync(edited), request)
 
 
 @ROUTES.delete("/{name}")
 async def remove_speaker(request: Request, name: str, caller: Admin) -> dict[str, Any]:
     """Erase a speaker: the name, every sample and every vector."""
     del caller
-    speaker = await to_thread.run_sync(parts_of(request).vid.speakers.remove, name)
+    vid, expect = parts_of(request).vid, partial(require_seen, request)
+    speaker = await to_thread.run_sync(partial(vid.speakers.remove, name, expect=expect))
     return {"removed": speaker.to_dict()}
 
 
@@ -184,8 +184,12 @@ async def remove_sample(request: Request, name: str, number: int, caller: Admin)
     """Erase a sample of a speaker."""
     del caller
     vid = parts_of(request).vid
-    [sample] = await to_thread.run_sync(vid.samples.remove, name, [number])
-    return {"removed": sample.to_dict()}
+
+    def removed() -> Sample:
+        require_seen(request, vid.speakers.get(name))
+        return vid.samples.remove(name, [number])[0]
+
+    return {"removed": (await to_thread.run_sync(removed)).to_dict()}
 
 
 @ROUTES.post("/{name}/samples", status_code=HTTPStatus.CREATED)
@@ -214,7 +218,7 @@ async def _enrolled(
         )
 
         def enrolled() -> Response:
-            _require_reached(parts.vid, name, caller)
+            _require_reached(request, name, caller)
             report = parts.vid.enroll(
                 name,
                 clips,
@@ -238,11 +242,17 @@ async def _enrolled(
             return problem_answer(problem, report=shown_report(report, caller))
 
 
-def _require_reached(vid: VoiceID, name: str, caller: Caller) -> None:
-    """Raise SpeakerNotFound for a speaker that is enrolled, and whom the caller does not reach."""
-    if caller.groups:
+def _require_reached(request: Request, name: str, caller: Caller) -> None:
+    """Raise SpeakerNotFound for a speaker that is enrolled, and whom the caller does not reach.
+
+    Raises Problem for one of whom the caller saw another state.
+    """
+    vid = parts_of(request).vid
+    if caller.groups or "if-match" in request.headers:
         try:
             vid.speakers.get(name)
         except SpeakerNotFound:
+            if "if-match" in request.headers:
+                raise
             return
-        _speaker(vid, name, caller)
+        require_seen(request, _speaker(vid, name, caller))
