@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,6 +71,11 @@ class Speakers:
         """Return how many speakers are enrolled, in any embedding space."""
         with self._session.store.read() as reader:
             return reader.speakers.count()
+
+    def group_sizes(self) -> Mapping[str, int]:
+        """Return how many members each group has, by the names of the groups."""
+        with self._session.store.read() as reader:
+            return reader.speakers.group_sizes()
 
     def inspect(self, name: str) -> Inspection:
         """Compare a speaker's samples with each other, and the speaker with all others.

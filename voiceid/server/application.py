@@ -11,14 +11,28 @@ from fastapi import FastAPI
 import voiceid
 from voiceid.client import VoiceID
 from voiceid.domain import ServiceLimits
-from voiceid.server import health_routes, job_routes, question_routes, speaker_routes
+from voiceid.server import (
+    gallery_routes,
+    health_routes,
+    job_routes,
+    key_routes,
+    question_routes,
+    speaker_routes,
+)
 from voiceid.server.bodies import BoundedBodies
 from voiceid.server.jobs import Jobs
 from voiceid.server.places import Places
 from voiceid.server.problems import answer_problems
 from voiceid.server.service_parts import ServiceParts
 
-_ROUTERS = (question_routes.ROUTES, job_routes.ROUTES, speaker_routes.ROUTES, health_routes.ROUTES)
+_ROUTERS = (
+    question_routes.ROUTES,
+    job_routes.ROUTES,
+    speaker_routes.ROUTES,
+    gallery_routes.ROUTES,
+    key_routes.ROUTES,
+    health_routes.ROUTES,
+)
 
 
 def make_service(vid: VoiceID, workers: int, limits: ServiceLimits | None = None) -> FastAPI:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
@@ -34,6 +34,9 @@ Expiry = Annotated[datetime, BeforeValidator(lambda value: expiry(str(value)))]
 def _object(given: object) -> object:
     """Return the object that a query or a form has as JSON."""
     return json.loads(given) if isinstance(given, str) else given
+
+
+Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 class EnrollOptions(Options):
@@ -180,7 +183,9 @@ async def list_samples(request: Request, name: str, caller: Reading) -> dict[str
 
 
 @ROUTES.delete("/{name}/samples/{number}")
-async def remove_sample(request: Request, name: str, number: int, caller: Admin) -> dict[str, Any]:
+async def remove_sample(
+    request: Request, name: str, number: Number, caller: Admin
+) -> dict[str, Any]:
     """Erase a sample of a speaker."""
     del caller
     vid = parts_of(request).vid
