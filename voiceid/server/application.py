@@ -20,6 +20,7 @@ from voiceid.server import (
     speaker_routes,
 )
 from voiceid.server.bodies import BoundedBodies
+from voiceid.server.descriptions import describe
 from voiceid.server.jobs import Jobs
 from voiceid.server.places import Places
 from voiceid.server.problems import answer_problems
@@ -55,6 +56,7 @@ def make_service(vid: VoiceID, workers: int, limits: ServiceLimits | None = None
         lifespan=lifespan,
         docs_url=None,  # their pages load programs from elsewhere
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.parts = parts
     app.add_middleware(BoundedBodies, limits=limits)
@@ -62,6 +64,7 @@ def make_service(vid: VoiceID, workers: int, limits: ServiceLimits | None = None
     app.include_router(health_routes.LIVENESS)
     for router in _ROUTERS:
         app.include_router(router, prefix="/v1")
+    describe(app)
     return app
 
 

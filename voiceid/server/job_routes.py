@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from voiceid.domain import Job, JobKind, Scope, tag
 from voiceid.server.callers import Admin, Asking, Caller, Enrolling, Identifying
+from voiceid.server.descriptions import takes_audio
 from voiceid.server.jobs import no_job
 from voiceid.server.repeats import OnceRoute
 from voiceid.server.request_clips import Options, OptionsT, Texts, received
@@ -76,7 +77,7 @@ class EnrollmentsOptions(Options):
     dry_run: bool = Field(default=False, description="Check everything, write nothing.")
 
 
-@ROUTES.post("/diarize", status_code=HTTPStatus.ACCEPTED)
+@ROUTES.post("/diarize", status_code=HTTPStatus.ACCEPTED, openapi_extra=takes_audio(DiarizeOptions))
 async def diarize(request: Request, caller: Identifying) -> Response:
     """Say who speaks when in a recording of several people."""
 
@@ -86,7 +87,11 @@ async def diarize(request: Request, caller: Identifying) -> Response:
     return await _begun(request, caller, JobKind.DIARIZE, DiarizeOptions, asked)
 
 
-@ROUTES.post("/evaluate", status_code=HTTPStatus.ACCEPTED)
+@ROUTES.post(
+    "/evaluate",
+    status_code=HTTPStatus.ACCEPTED,
+    openapi_extra=takes_audio(EvaluateOptions, 1000, names="alice/1.wav"),
+)
 async def evaluate(request: Request, caller: Admin) -> Response:
     """Measure the error rates on recordings whose speakers are known."""
     return await _begun(
@@ -94,7 +99,11 @@ async def evaluate(request: Request, caller: Admin) -> Response:
     )
 
 
-@ROUTES.post("/enrollments", status_code=HTTPStatus.ACCEPTED)
+@ROUTES.post(
+    "/enrollments",
+    status_code=HTTPStatus.ACCEPTED,
+    openapi_extra=takes_audio(EnrollmentsOptions, 1000, names="alice/1.wav"),
+)
 async def enroll_many(request: Request, caller: Enrolling) -> Response:
     """Enrol many people; one who is refused stops no other."""
 

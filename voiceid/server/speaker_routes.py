@@ -18,6 +18,7 @@ from voiceid.client import VoiceID
 from voiceid.domain import Sample, Scope, Speaker, SpeakerDetails, expiry
 from voiceid.errors import EnrollmentRefused, SpeakerNotFound
 from voiceid.server.callers import Admin, Caller, Enrolling, Reading
+from voiceid.server.descriptions import takes_audio
 from voiceid.server.etags import require_seen, tagged
 from voiceid.server.problems import problem_answer, problem_of
 from voiceid.server.repeats import OnceRoute
@@ -42,15 +43,19 @@ Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 class EnrollOptions(Options):
     """Of an enrolment; the groups are those of the key where it has some."""
 
-    label: str = ""
-    groups: Texts = ()
-    metadata: Annotated[dict[str, str], BeforeValidator(_object)] = Field(default_factory=dict)
-    expires: Expiry | None = None
-    force: bool = False
-    dry_run: bool = False
-    start_s: float | None = None
-    end_s: float | None = None
-    voice: str | None = None
+    label: str = Field("", description="Where the clips were recorded, e.g. phone.")
+    groups: Texts = Field((), description="Groups that the speaker is in from now on.")
+    metadata: Annotated[dict[str, str], BeforeValidator(_object)] = Field(
+        default_factory=dict, description="For the operator; in a form or a query as JSON."
+    )
+    expires: Expiry | None = Field(None, description="A date, a time, or days from now: 90d.")
+    force: bool = Field(default=False, description="Override problems that are judgements.")
+    dry_run: bool = Field(default=False, description="Check everything, write nothing.")
+    start_s: float | None = Field(None, description="Enrol the one recording from here, in s.")
+    end_s: float | None = Field(None, description="Enrol the one recording until here, in s.")
+    voice: str | None = Field(
+        None, description="A voice in the one recording, as diarize calls it; or solo."
+    )
 
     @property
     def part(self) -> tuple[float, float] | str | None:
@@ -91,9 +96,9 @@ class SpeakerEdit(BaseModel):
 async def list_speakers(
     request: Request,
     caller: Reading,
-    after: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    group: str | None = None,
+    after: Annotated[str | None, Query(description="Begin after this name.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 100,
+    group: Annotated[str | None, Query(description="The members of this group alone.")] = None,
 ) -> dict[str, Any]:
     """List the enrolled speakers by name, a page at a time; ``next`` begins the next page."""
     vid, wanted = parts_of(request).vid, caller.group(group) if group else None
@@ -197,13 +202,17 @@ async def remove_sample(
     return {"removed": (await to_thread.run_sync(removed)).to_dict()}
 
 
-@ROUTES.post("/{name}/samples", status_code=HTTPStatus.CREATED)
+@ROUTES.post(
+    "/{name}/samples", status_code=HTTPStatus.CREATED, openapi_extra=takes_audio(EnrollOptions, 50)
+)
 async def enroll(request: Request, name: str, caller: Enrolling) -> Response:
     """Enrol recordings of a voice: a new speaker, or more samples of one."""
     return await _enrolled(request, name, caller, "append")
 
 
-@ROUTES.put("/{name}/samples", status_code=HTTPStatus.CREATED)
+@ROUTES.put(
+    "/{name}/samples", status_code=HTTPStatus.CREATED, openapi_extra=takes_audio(EnrollOptions, 50)
+)
 async def replace(request: Request, name: str, caller: Admin) -> Response:
     """Put recordings of a voice in the place of a speaker's samples."""
     return await _enrolled(request, name, caller, "replace")
