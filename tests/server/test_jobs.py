@@ -287,6 +287,19 @@ def test_a_key_of_a_group_adds_to_its_members_alone(service: Served, clips: Path
     assert len(service.vid.samples.list("bob")) == 2
 
 
+def test_the_job_of_a_key_that_was_removed_is_not_worked_on(
+    gallery: VoiceID, clips: Path, slow: Callable[[], None]
+) -> None:
+    key, admin = gallery.keys.create("k", ["enroll"]), gallery.keys.create("a", ["admin"])
+    with served(gallery) as running, running.client(key.text) as client:
+        job = begun(client, "/v1/enrollments", files=files(clips, "bob/bob-3"))
+    gallery.keys.remove(key.key.id)
+    slow()
+    with served(gallery) as running, running.client(admin.text) as client:
+        assert ended(client, job, "failed")["problem"]["code"] == "ApiKeyNotFound"
+    assert len(gallery.samples.list("bob")) == 2
+
+
 def test_a_removed_speaker_is_in_no_result_also_of_a_job_that_was_running(
     service: Served, clips: Path
 ) -> None:

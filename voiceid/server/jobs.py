@@ -171,6 +171,7 @@ class Jobs:
         job = run.job
         try:
             _require_sane(job)
+            self._require_key(job)
             result = work(self._vid, job, self.uploads.of(job.id), run.tell, run.keep)
         except _Stopped:
             if self._ending.is_set():
@@ -191,6 +192,12 @@ class Jobs:
                 )
             )
         return JobState.DONE, result
+
+    def _require_key(self, job: Job) -> None:
+        """Raise ApiKeyNotFound for the job of a key that was removed since."""
+        if job.key_id is not None:
+            with self.store.read() as reader:
+                reader.keys.get(job.key_id)
 
     def _renew(self, run: _Run) -> None:
         while not run.over.wait(_BEAT_S):
