@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -226,6 +227,27 @@ def test_a_job_that_kills_its_processes_is_given_up(
     with served(gallery) as running, running.client() as client:
         found = ended(client, job, "failed")
     assert "3 processes that worked on it were killed" in found["problem"]["detail"]
+
+
+def test_the_recordings_go_of_a_job_that_is_cancelled_after_its_process_was_killed(
+    gallery: VoiceID, clips: Path, slow: Callable[[], None]
+) -> None:
+    kept = gallery.database.location.parent / "jobs"
+    with served(gallery) as running, running.client() as client:
+        job = begun(client, "/v1/diarize", files=files(clips, "bob-3"))
+        with gallery._session.store.write() as writer:
+            assert writer.jobs.claim([job["id"]], "killed", 0.5) is not None
+        client.delete(f"/v1/jobs/{job['id']}").raise_for_status()
+        assert (kept / job["id"]).is_dir(), "its process may still read them"
+    (kept / "of-a-request").mkdir()
+    (kept / "of-a-killed-one").mkdir()
+    os.utime(kept / "of-a-killed-one", (0, 0))
+    slow()
+    with served(gallery):
+        until = time.monotonic() + 30
+        while [path.name for path in kept.iterdir()] != ["of-a-request"]:
+            assert time.monotonic() < until
+            time.sleep(0.1)
 
 
 def test_so_many_jobs_wait_and_no_more(

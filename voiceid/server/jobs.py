@@ -143,9 +143,9 @@ class Jobs:
         with self.store.write() as writer:
             writer.jobs.expire(self._limits.job_kept_s)
             job = writer.jobs.claim(ids, self._owner, _LEASE_S)
-            unfinished = writer.jobs.unfinished(ids)
+            standing = writer.jobs.standing(ids, writer.now)
         self._expires_at = time.monotonic() + _EXPIRE_S
-        self.uploads.sweep(unfinished)
+        self.uploads.sweep(standing)
         return job
 
     def _work_on(self, job: Job) -> None:

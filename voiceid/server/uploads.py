@@ -6,7 +6,7 @@ import io
 import os
 import shutil
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
@@ -59,10 +59,10 @@ class Uploads:
         """Remove the recordings of a job."""
         shutil.rmtree(self.of(job_id), ignore_errors=True)
 
-    def sweep(self, known: Collection[str]) -> None:
-        """Remove the folders of all but some jobs, unless they are new."""
+    def sweep(self, standing: Mapping[str, bool]) -> None:
+        """Remove the folders of jobs that no process works on, by id, and old ones of no job."""
         for job_id in self.ids():
-            if job_id not in known and self._age_s(job_id) > _UNKNOWN_S:
+            if not standing.get(job_id, self._age_s(job_id) < _UNKNOWN_S):
                 self.remove(job_id)
 
     def _age_s(self, job_id: str) -> float:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, update
 
 from voiceid.domain import Job, JobKind, JobState
 from voiceid.store import stored_rows
@@ -49,12 +49,12 @@ class Jobs:
         )
         return int(self._connection.execute(query).scalar_one())
 
-    def unfinished(self, ids: Collection[str]) -> set[str]:
-        """Return which of these wait, or are worked on."""
-        query = select(jobs.c.id).where(
-            in_list(self._connection, jobs.c.id, ids), jobs.c.state.not_in(_OVER)
-        )
-        return set(self._connection.execute(query).scalars())
+    def standing(self, ids: Collection[str], now: datetime) -> dict[str, bool]:
+        """Return which of these there are, and whether a process may still work on each."""
+        at_work = jobs.c.state.not_in(_OVER) | (jobs.c.lease_until > now.isoformat())
+        query = select(jobs.c.id, case((at_work, 1), else_=0))
+        rows = self._connection.execute(query.where(in_list(self._connection, jobs.c.id, ids)))
+        return {job_id: bool(may) for job_id, may in rows}
 
 
 class JobWriter(Jobs):
@@ -125,9 +125,9 @@ class JobWriter(Jobs):
         The result is dropped where a voice was erased meanwhile.
         """
         known = (jobs.c.id == job_id) & (jobs.c.owner == owner) & (jobs.c.is_forgotten == 0)
-        begun = jobs.c.state.in_([JobState.RUNNING.value, JobState.CANCELLED.value])
+        was = {JobState.RUNNING.value, state.value if state is JobState.CANCELLED else ""}
         if result is not None:
-            self._set(known & begun, result=json.dumps(result))
+            self._set(known & jobs.c.state.in_(was), result=json.dumps(result))
         self._set_own(job_id, owner, state=state.value, request="{}")
 
     def cancel(self, job_id: str) -> None:
