@@ -53,11 +53,14 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("key_id", sa.String()),
-        sa.Column("host", sa.String(), nullable=False),
         sa.Column("request", sa.Text(), nullable=False),
         sa.Column("done", sa.Float()),
         sa.Column("total", sa.Float()),
         sa.Column("result", sa.Text()),
+        sa.Column("is_forgotten", sa.Integer(), nullable=False),
+        sa.Column("owner", sa.String()),
+        sa.Column("lease_until", SORTED),
+        sa.Column("n_starts", sa.Integer(), nullable=False),
         sa.Column("created_at", SORTED, nullable=False),
         sa.Column("updated_at", SORTED, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_jobs"),
@@ -65,12 +68,13 @@ def upgrade() -> None:
     op.create_table(
         "kept_answers",
         sa.Column("caller", SORTED, nullable=False),
-        sa.Column("idempotency_key", SORTED, nullable=False),
+        sa.Column("key_sha256", sa.String(64), nullable=False),
         sa.Column("request_sha256", sa.String(64), nullable=False),
         sa.Column("status", sa.Integer()),
         sa.Column("answer", sa.Text()),
+        sa.Column("is_forgotten", sa.Integer(), nullable=False),
         sa.Column("created_at", SORTED, nullable=False),
-        sa.PrimaryKeyConstraint("caller", "idempotency_key", name="pk_kept_answers"),
+        sa.PrimaryKeyConstraint("caller", "key_sha256", name="pk_kept_answers"),
     )
 
 

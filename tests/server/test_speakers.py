@@ -59,3 +59,53 @@ def test_without_read_a_refused_enrolment_names_no_other_speaker(
         refused = client.post("/v1/speakers/mallory/samples", files=files)
     assert refused.status_code == HTTPStatus.CONFLICT
     assert "bob" not in refused.text
+
+
+def test_what_was_seen_before_is_not_sent_again_and_what_changed_is_not_overwritten(
+    service: Served, clips: Path
+) -> None:
+    path, wav = "/v1/speakers/alice", (clips / "alice-3.wav").read_bytes()
+    with service.client() as client:
+        seen = client.get(path).headers["etag"]
+        for tags in (seen, f'"x", W/{seen}', "*"):
+            same = client.get(path, headers={"If-None-Match": tags})
+            assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", seen)
+        edited = client.patch(path, json={"groups": ["lobby"]}, headers={"If-Match": seen})
+        now = edited.headers["etag"]
+        assert now != seen
+        assert client.get(path, headers={"If-None-Match": seen}).headers["etag"] == now
+        for method, url, body in (
+            ("PATCH", path, {"json": {"name": "Alina"}}),
+            ("DELETE", path, {}),
+            ("DELETE", f"{path}/samples/1", {}),
+            ("PUT", f"{path}/samples", {"content": wav}),
+        ):
+            refused = client.request(method, url, headers={"If-Match": seen}, **body)  # type: ignore[arg-type]
+            assert (refused.status_code, refused.json()["code"]) == (412, "SpeakerChanged")
+        assert client.get(path).headers["etag"] == now
+        more = client.post(f"{path}/samples", content=wav, headers={"If-Match": now})
+        assert more.status_code == HTTPStatus.CREATED
+        assert client.get(path).headers["etag"] not in {seen, now}
+        assert client.delete(path, headers={"If-Match": "*"}).status_code == HTTPStatus.OK
+
+
+def test_an_edit_with_a_name_that_is_taken_changes_nothing(service: Served) -> None:
+    with service.client() as client:
+        before = client.get("/v1/speakers/alice").json()
+        edit = {"name": "bob", "groups": ["lobby"]}
+        taken = client.patch("/v1/speakers/alice", json=edit)
+        assert (taken.status_code, taken.json()["code"]) == (409, "SpeakerExists")
+        assert client.get("/v1/speakers/alice").json() == before
+
+
+def test_options_of_a_form_may_come_several_times_and_as_json(service: Served, clips: Path) -> None:
+    wav = (clips / "alice-3.wav").read_bytes()
+    options = {"groups": ["lobby", "vault"], "metadata": '{"badge": "7"}'}
+    with service.client() as client:
+        path = "/v1/speakers/alice/samples"
+        made = client.post(path, files={"audio": ("a.wav", wav)}, data=options)
+        assert made.status_code == HTTPStatus.CREATED
+        wrong = client.post(path, content=wav, params={"metadata": "{"})
+        assert (wrong.status_code, wrong.json()["code"]) == (422, "RequestInvalid")
+        speaker = client.get("/v1/speakers/alice").json()
+    assert (speaker["groups"], speaker["metadata"]) == (["lobby", "vault"], {"badge": "7"})

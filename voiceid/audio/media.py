@@ -106,9 +106,11 @@ class Media:
         return Media(self.name, self.where, window, end - start, owned=False)
 
     def close(self) -> None:
-        """Close the file if it was opened here."""
+        """Close the file if it was opened here; else go back to its start, to be heard again."""
         if self._owned:
             self._file.close()
+        else:
+            self.seek(0)
 
 
 class _Window(io.RawIOBase):

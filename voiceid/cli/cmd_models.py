@@ -61,7 +61,7 @@ def list_command(console: Console) -> int:
         for status in statuses
     ]
     header = ["model", "kind", "installed", "size", "license", "title"]
-    console.answers(map(_status_facts, statuses), table(header, rows, right={"size"}))
+    console.answers((status.to_dict() for status in statuses), table(header, rows, right={"size"}))
     if not console.settings.as_json:
         console.note(f"* in use; another one with --model or `model:` in {console.config.file}")
     return exit_codes.DONE
@@ -73,7 +73,7 @@ def show_command(console: Console, name: str) -> int:
     """Show the card of a model: source, hashes, license, operating points."""
     with open_voiceid(console) as vid:
         status = _status(vid, name)
-    facts = _status_facts(status) | _card_facts(status.card)
+    facts = status.to_dict() | _card_facts(status.card)
     if console.settings.as_json:
         console.json(facts)
         return exit_codes.DONE
@@ -163,18 +163,6 @@ def _status(vid: VoiceID, name: str) -> ModelStatus:
     return status
 
 
-def _status_facts(status: ModelStatus) -> dict[str, object]:
-    return {
-        "name": status.name,
-        "title": status.card.title,
-        "kind": status.kind,
-        "installed": status.installed,
-        "path": str(status.path),
-        "size_bytes": status.size_bytes,
-        "license": status.card.license,
-    }
-
-
 def _card_facts(card: ModelCard) -> dict[str, object]:
     """Return the card but for the numbers of self-test and ranges, which are no reading."""
     facts = dataclasses.asdict(card)
@@ -203,6 +191,6 @@ def _number(value: object) -> str:
 def _tell_pulled(status: ModelStatus, console: Console, *, there: bool) -> None:
     size = megabytes(status.size_bytes or 0)
     console.answer(
-        {**_status_facts(status), "pulled": not there},
+        {**status.to_dict(), "pulled": not there},
         f"{status.name}  {'is already installed' if there else f'installed, {size}'}",
     )

@@ -31,6 +31,9 @@ from voiceid.domain.enrollments import EnrollmentProblem as EnrollmentProblem
 from voiceid.domain.enrollments import EnrollmentReport as EnrollmentReport
 from voiceid.domain.health import Finding as Finding
 from voiceid.domain.health import Health as Health
+from voiceid.domain.job import Job as Job
+from voiceid.domain.job import JobKind as JobKind
+from voiceid.domain.job import JobState as JobState
 from voiceid.domain.live_events import LiveEvent as LiveEvent
 from voiceid.domain.live_events import LiveEventKind as LiveEventKind
 from voiceid.domain.reviews import Inspection as Inspection

@@ -13,6 +13,9 @@ class ServiceLimits:
     - `max_clips`: recordings in one request.
     - `max_waiting`: requests that wait for a processor; more are refused at once.
     - `max_streams`: live streams that are heard at once, and clients that watch decisions.
+    - `max_jobs`: jobs that wait; more are refused.
+    - `max_job_clips`: recordings in the request of a job.
+    - `job_kept_s`: how long a job that is over can be asked for.
     - `max_connections`: that are open at once; a request on more is refused.
     - `stall_timeout_s`: a request of which nothing arrives for so long is given up.
     """
@@ -22,4 +25,7 @@ class ServiceLimits:
     max_waiting: int = 32
     max_streams: int = 16
     max_connections: int = 500
+    max_jobs: int = 16
+    max_job_clips: int = 1000
+    job_kept_s: float = 86400.0
     stall_timeout_s: float = 10.0

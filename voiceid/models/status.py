@@ -43,6 +43,18 @@ class ModelStatus:
     size_bytes: int | None
     card: ModelCard
 
+    def to_dict(self) -> dict[str, object]:
+        """Return the public JSON."""
+        return {
+            "name": self.name,
+            "title": self.card.title,
+            "kind": self.kind,
+            "installed": self.installed,
+            "path": str(self.path),
+            "size_bytes": self.size_bytes,
+            "license": self.card.license,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from voiceid import exchange
 from voiceid.domain import (
@@ -28,6 +28,11 @@ from voiceid.observability import ChangeKind
 from voiceid.session import Session
 from voiceid.speech.speaker_model import SpeakerModel
 
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store.change import Change
+
+Expect: TypeAlias = Callable[[Speaker], None]
+"""Receives a speaker in the transaction of a change, and raises an exception to end it."""
 _VETTED_AGAIN = 3
 """Times that the voices of an import are compared with a gallery that changes meanwhile."""
 
@@ -76,6 +81,11 @@ class Speakers:
         with self._session.store.read() as reader:
             return reader.speakers.count()
 
+    def group_sizes(self) -> Mapping[str, int]:
+        """Return how many members each group has, by the names of the groups."""
+        with self._session.store.read() as reader:
+            return reader.speakers.group_sizes()
+
     def inspect(self, name: str) -> Inspection:
         """Compare a speaker's samples with each other, and the speaker with all others.
 
@@ -102,13 +112,31 @@ class Speakers:
             change.record(**_named(speaker), samples=0)
             return writer.speakers.get(name)
 
-    def edit(self, name: str, details: SpeakerDetails) -> Speaker:
-        """Change what is known of a speaker beside the voice; raises SpeakerNotFound."""
+    def edit(
+        self,
+        name: str,
+        details: SpeakerDetails,
+        *,
+        new_name: str | None = None,
+        force: bool = False,
+        expect: Expect | None = None,
+    ) -> Speaker:
+        """Change what is known of a speaker beside the voice, and the name where one is given.
+
+        Either all of it is changed, or nothing.  ``expect`` receives the speaker as it is until
+        then; what it raises ends the change.  Otherwise see :meth:`rename`.
+        """
         with self._session.change(ChangeKind.EDIT) as change:
-            speaker = change.writer.speakers.get(name)
-            change.writer.speakers.edit(speaker.id, details)
-            change.record(**_named(speaker))
-            return change.writer.speakers.get(name)
+            writer = change.writer.speakers
+            speaker = writer.get(name)
+            if expect is not None:
+                expect(speaker)
+            writer.edit(speaker.id, details)
+            if new_name is None or not details.changes_nothing:
+                change.record(**_named(speaker))
+            if new_name is not None:
+                _rename(change, speaker, new_name, force=force)
+            return writer.get(name if new_name is None else new_name)
 
     def rename(self, name: str, new_name: str, *, force: bool = False) -> Speaker:
         """Give a speaker another name; raises SpeakerNotFound, SpeakerExists.
@@ -116,17 +144,11 @@ class Speakers:
         A name that looks like an enrolled one in other letters is refused unless ``force`` is set.
         """
         with self._session.change(ChangeKind.RENAME) as change:
-            writer = change.writer
-            before = writer.speakers.get(name)
-            if not force:
-                writer.speakers.require_distinct([new_name], instead_of=name)
-            writer.speakers.rename(before.id, new_name)
-            speaker = replace(before, name=speaker_name(new_name), updated_at=writer.now)
-            change.record(**_named(speaker), other=before.name)
-            return speaker
+            before = change.writer.speakers.get(name)
+            return _rename(change, before, new_name, force=force)
 
-    def remove(self, name: str) -> Speaker:
-        """Erase a speaker: rows, vectors, index entries and kept audio.
+    def remove(self, name: str, *, expect: Expect | None = None) -> Speaker:
+        """Erase a speaker: rows, vectors, index entries and kept audio; ``expect``: see `edit`.
 
         Raises
         ------
@@ -136,6 +158,8 @@ class Speakers:
         """
         with self._session.change(ChangeKind.REMOVE) as change:
             speaker = change.writer.speakers.get(name)
+            if expect is not None:
+                expect(speaker)
             change.writer.speakers.remove(speaker.id)
             change.record(**_named(speaker))
         return speaker
@@ -328,6 +352,16 @@ class Speakers:
                 " compare the voices of the file with those in it",
                 hint="Import it again when less is enrolled at once.",
             )
+
+
+def _rename(change: Change, before: Speaker, new_name: str, *, force: bool) -> Speaker:
+    writer = change.writer
+    if not force:
+        writer.speakers.require_distinct([new_name], instead_of=before.name)
+    writer.speakers.rename(before.id, new_name)
+    speaker = replace(before, name=speaker_name(new_name), updated_at=writer.now)
+    change.record(change=ChangeKind.RENAME, **_named(speaker), other=before.name)
+    return speaker
 
 
 def _named(speaker: Speaker) -> dict[str, Any]:

@@ -17,7 +17,10 @@ from voiceid.server import (
     attempt_routes,
     azure_adapter,
     event_routes,
+    gallery_routes,
     health_routes,
+    job_routes,
+    key_routes,
     listen_routes,
     question_routes,
     speaker_routes,
@@ -25,6 +28,8 @@ from voiceid.server import (
 )
 from voiceid.server.bodies import BoundedBodies
 from voiceid.server.decision_feeds import DecisionFeeds
+from voiceid.server.descriptions import describe
+from voiceid.server.jobs import Jobs
 from voiceid.server.places import LiveStreams, Places
 from voiceid.server.problems import answer_problems
 from voiceid.server.service_parts import ServiceParts
@@ -33,8 +38,11 @@ _ROUTERS = (
     question_routes.ROUTES,
     listen_routes.ROUTES,
     event_routes.ROUTES,
+    job_routes.ROUTES,
     speaker_routes.ROUTES,
+    gallery_routes.ROUTES,
     attempt_routes.ROUTES,
+    key_routes.ROUTES,
     health_routes.ROUTES,
 )
 
@@ -69,6 +77,7 @@ def make_service(
         limits,
         LiveStreams(limits.max_streams),
         DecisionFeeds(vid, limits.max_streams),
+        Jobs(vid, limits),
     )
 
     @asynccontextmanager
@@ -82,6 +91,7 @@ def make_service(
 
             tasks.start_soon(begin)
             yield
+            await to_thread.run_sync(parts.jobs.stop)
             tasks.cancel_scope.cancel()
 
     app = FastAPI(
@@ -91,6 +101,7 @@ def make_service(
         lifespan=lifespan,
         docs_url=None,  # their pages load programs from elsewhere
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.parts = parts
     app.add_middleware(BoundedBodies, limits=limits)
@@ -100,9 +111,11 @@ def make_service(
         app.include_router(router, prefix="/v1")
     for name in dict.fromkeys(compat):
         app.include_router(ADAPTERS[name], include_in_schema=False)
+    describe(app)
     return app
 
 
 async def _warm_up(parts: ServiceParts) -> None:
     await to_thread.run_sync(parts.vid.warm_up)
     parts.is_ready = True
+    parts.jobs.start()  # after the models, whose threads would have its low priority

@@ -156,22 +156,33 @@ def require_still_known(caller: Caller, vid: VoiceID) -> None:
         raise AccessDenied("there are keys by now, and there was none", hint="Use one.")
 
 
-def _asking(scope: Scope) -> Any:
-    """Return the dependency of a route: a caller who may do what a scope says."""
+async def caller_of(connection: HTTPConnection) -> Caller:
+    """Return who sent a request, who is looked for once."""
+    found: Caller | None = getattr(connection.state, "caller", None)
+    if found is None:
+        vid = parts_of(connection).vid
+        found = await known_caller(connection, vid, key_text(connection.headers))
+        connection.state.caller = found
+    return found
 
-    async def caller_of(
+
+def _asking(scope: Scope | None) -> Any:
+    """Return the dependency of a route: a caller who may do what a scope says, or a known one."""
+
+    async def allowed(
         connection: HTTPConnection,
         _bearer: Annotated[Any, Security(_BEARER)],
         _header: Annotated[Any, Security(_HEADER)],
     ) -> Caller:
-        vid = parts_of(connection).vid
-        caller = await known_caller(connection, vid, key_text(connection.headers))
-        caller.require(scope)
+        caller = await caller_of(connection)
+        if scope is not None:
+            caller.require(scope)
         return caller
 
-    return Depends(caller_of)
+    return Depends(allowed)
 
 
+Asking = Annotated[Caller, _asking(None)]
 Identifying = Annotated[Caller, _asking(Scope.IDENTIFY)]
 Verifying = Annotated[Caller, _asking(Scope.VERIFY)]
 Enrolling = Annotated[Caller, _asking(Scope.ENROLL)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 from starlette.requests import Request
 
 from voiceid.server.callers import Reading
@@ -34,7 +35,7 @@ async def readyz(request: Request) -> dict[str, Any]:
     return {"status": "ready"}
 
 
-@LIVENESS.get("/metrics")
+@LIVENESS.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request, caller: Reading) -> Response:
     """Return the counters and latencies of this process as Prometheus text."""
     del caller

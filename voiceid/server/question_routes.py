@@ -12,6 +12,7 @@ from starlette.requests import Request
 from voiceid.decision.aims import rate_of
 from voiceid.domain import Scope
 from voiceid.server.callers import Caller, Identifying, Reading, Verifying
+from voiceid.server.descriptions import takes_audio
 from voiceid.server.request_clips import Options, received
 from voiceid.server.service_parts import ServiceParts, parts_of
 from voiceid.server.shown import shown
@@ -19,16 +20,22 @@ from voiceid.verification.calls import Cosines
 
 ROUTES = APIRouter(tags=["questions"])
 
-Rate = Annotated[float, BeforeValidator(rate_of), Field(ge=0.0, le=0.5)]
+Rate = Annotated[float, Field(ge=0.0, le=0.5), BeforeValidator(rate_of)]
 """An error rate: 0.001, 1/1000 or 0.1%."""
+
+_FMR = "How often another voice may be accepted, e.g. 0.001."
 
 
 class PolicyOptions(Options):
     """What decides in place of the settings: for callers with the scope ``admin``."""
 
-    threshold: Cosines | None = None
-    allow_replayed: bool | None = None
-    solo: str | None = None
+    threshold: Cosines | None = Field(
+        None, description="A cosine, 0.1 to 1, in place of a rate; or cosines by seconds of speech."
+    )
+    allow_replayed: bool | None = Field(
+        None, description="Accept a recording that is itself enrolled, to the sample: for tests."
+    )
+    solo: str | None = Field(None, description="Where several people speak: require, warn or off.")
 
     def policy(self, caller: Caller) -> dict[str, Any]:
         """Return what was said of it, by keyword; raises Problem for a caller who may not."""
@@ -44,33 +51,35 @@ _POLICY = {"threshold", "allow_replayed", "solo", "target_fmr", "target_fpir", "
 class CompareOptions(PolicyOptions):
     """Of `compare`."""
 
-    target_fmr: Rate | None = None
+    target_fmr: Rate | None = Field(None, description=_FMR)
 
 
 class VerifyOptions(PolicyOptions):
     """Of `verify`."""
 
-    speaker: str
-    target_fmr: Rate | None = None
-    group: str | None = None
+    speaker: str = Field(description="The name that is claimed.")
+    target_fmr: Rate | None = Field(None, description=_FMR)
+    group: str | None = Field(None, description="The speaker must be a member of it.")
 
 
 class IdentifyOptions(PolicyOptions):
     """Of `identify`."""
 
-    top: int = Field(5, ge=1, le=1000)
-    group: str | None = None
-    target_fpir: Rate | None = None
-    margin: float | None = None
+    top: int = Field(5, ge=1, le=1000, description="At most so many candidates, best first.")
+    group: str | None = Field(None, description="Ask its members alone.")
+    target_fpir: Rate | None = Field(
+        None, description="How often a stranger may be taken for one who is enrolled, e.g. 0.001."
+    )
+    margin: float | None = Field(None, description="Least lead over the runner-up, in cosine.")
 
 
 class EmbedOptions(Options):
     """Of `embed`."""
 
-    raw: bool = False
+    raw: bool = Field(default=False, description="As the encoder makes it.")
 
 
-@ROUTES.post("/identify")
+@ROUTES.post("/identify", openapi_extra=takes_audio(IdentifyOptions))
 async def identify(request: Request, caller: Identifying) -> dict[str, Any]:
     """Decide which enrolled speaker is speaking, if any."""
     parts = parts_of(request)
@@ -81,7 +90,7 @@ async def identify(request: Request, caller: Identifying) -> dict[str, Any]:
     return shown(decision, caller)
 
 
-@ROUTES.post("/verify")
+@ROUTES.post("/verify", openapi_extra=takes_audio(VerifyOptions))
 async def verify(request: Request, caller: Verifying) -> dict[str, Any]:
     """Decide whether a clip is the voice of one speaker."""
     parts = parts_of(request)
@@ -100,7 +109,7 @@ async def verify(request: Request, caller: Verifying) -> dict[str, Any]:
     return shown(decision, caller, claimed=options.speaker)
 
 
-@ROUTES.post("/compare")
+@ROUTES.post("/compare", openapi_extra=takes_audio(CompareOptions, 2))
 async def compare(request: Request, caller: Verifying) -> dict[str, Any]:
     """Decide whether two clips are of one voice."""
     parts = parts_of(request)
@@ -111,7 +120,7 @@ async def compare(request: Request, caller: Verifying) -> dict[str, Any]:
     return shown(decision, caller)
 
 
-@ROUTES.post("/embed")
+@ROUTES.post("/embed", openapi_extra=takes_audio(EmbedOptions))
 async def embed(request: Request, caller: Reading) -> dict[str, Any]:
     """Return the embedding of the speech in a clip."""
     del caller

@@ -1,7 +1,8 @@
 """The recordings and the options of a request, in each of the ways in which they may come.
 
 A recording comes as the body itself, as a part of a form called ``audio``, or as base64 in JSON
-under ``audio``; options as the query, as fields of the form, or beside ``audio`` in JSON.
+under ``audio``: a text, a list of them, or an object by name; options as the query, as fields of
+the form, or beside ``audio`` in JSON.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import base64
 import binascii
 import io
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Annotated, Any, BinaryIO, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
@@ -32,6 +33,14 @@ class Options(BaseModel):
     """What can be said of a request beside its recordings; an unknown name is an error."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+def _several(given: object) -> object:
+    return [given] if isinstance(given, str) else given
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_several)]
+"""Several texts, or one: in a query or a form the name may come several times."""
 
 
 OptionsT = TypeVar("OptionsT", bound=Options)
@@ -86,28 +95,28 @@ async def received(
     Raises Problem: there are others, or the options cannot be.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    given: dict[str, Any] = dict(request.query_params)
+    given: dict[str, Any] = _named(request.query_params.multi_items())
     found: list[BinaryIO] = []
-    try:
+    async with AsyncExitStack() as held:
         if media_type == "multipart/form-data":
             form = await request.form(
-                max_files=clips[1], max_fields=_MAX_FIELDS, max_part_size=_FIELD_BYTES
+                max_files=clips[1] + 1, max_fields=_MAX_FIELDS, max_part_size=_FIELD_BYTES
             )
-            found, fields = _of_form(form, part)
+            held.push_async_callback(form.close)
+            found, fields = await _of_form(form, part)
             given |= fields
         elif media_type == "application/json":
             found, fields = _of_json(await request.body())
             given |= fields
         else:
             name = given.pop("filename", "")
-            body = await _spooled(request)
+            body = await spooled(request)
             if body is not None:
-                found.append(_clip(name, body))
+                found.append(_clip(str(name), body))
+        for clip in found:
+            held.callback(clip.close)
         _require_count(len(found), clips)
         yield found, options_of(kind, given)
-    finally:
-        for clip in found:
-            clip.close()
 
 
 def options_of(kind: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
@@ -118,7 +127,7 @@ def options_of(kind: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
         raise invalid(error.errors()) from error
 
 
-async def _spooled(request: Request) -> BinaryIO | None:
+async def spooled(request: Request) -> BinaryIO | None:
     """Return the body as a file at its start; None: it is empty."""
     file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - the clip closes it
     try:
@@ -134,16 +143,26 @@ async def _spooled(request: Request) -> BinaryIO | None:
     return cast("BinaryIO", file)
 
 
-def _of_form(form: FormData, called: str) -> tuple[list[BinaryIO], dict[str, Any]]:
-    clips, fields = [], {}
+async def _of_form(form: FormData, called: str) -> tuple[list[BinaryIO], dict[str, Any]]:
+    clips, fields = list[BinaryIO](), list[tuple[str, str]]()
     for name, part in form.multi_items():
         if not isinstance(part, UploadFile):
-            fields[name] = part
+            fields.append((name, part))
         elif name == called:
             clips.append(_clip(part.filename, part.file))
+        elif name == "manifest":
+            fields.append((name, _text(await part.read())))
         else:
             raise _refused(f"the form has a file {name!r:.40}", f"Call each recording `{called}`.")
-    return clips, fields
+    return clips, _named(fields)
+
+
+def _named(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Return texts by name; a name that comes several times has a list."""
+    found: dict[str, Any] = {}
+    for name, text in pairs:
+        found.setdefault(name, []).append(text)
+    return {name: texts[0] if len(texts) == 1 else texts for name, texts in found.items()}
 
 
 def _of_json(body: bytes) -> tuple[list[BinaryIO], dict[str, Any]]:
@@ -154,14 +173,24 @@ def _of_json(body: bytes) -> tuple[list[BinaryIO], dict[str, Any]]:
     if not isinstance(given, dict):
         raise _refused("the body is not a JSON object", 'Send {"audio": "..."}.')
     audio = given.pop("audio", [])
+    if not isinstance(audio, dict):
+        texts = audio if isinstance(audio, list) else [audio]
+        audio = dict(enumerate(texts))
     clips = []
-    for text in audio if isinstance(audio, list) else [audio]:
+    for name, text in audio.items():
         try:
             data = base64.b64decode(text, validate=True)
         except (TypeError, ValueError, binascii.Error) as error:
             raise _refused("`audio` is not base64", "Encode the bytes of the file.") from error
-        clips.append(_clip(None, io.BytesIO(data)))
+        clips.append(_clip(name if isinstance(name, str) else None, io.BytesIO(data)))
     return clips, given
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _refused("the manifest is not text in UTF-8", "Send CSV or JSON Lines.") from error
 
 
 def _require_count(count: int, wanted: tuple[int, int]) -> None:

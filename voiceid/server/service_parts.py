@@ -10,12 +10,13 @@ from starlette.requests import HTTPConnection
 from voiceid.client import VoiceID
 from voiceid.domain import ServiceLimits
 from voiceid.server.decision_feeds import DecisionFeeds
+from voiceid.server.jobs import Jobs
 from voiceid.server.places import LiveStreams, Places
 
 
 @dataclass(slots=True)
 class ServiceParts:
-    """The gallery that is asked, and the places in front of it.
+    """The gallery that is asked, the places in front of it, and the jobs behind it.
 
     - `streams`: the clients that are heard live; `feeds`: those that watch the decisions.
     - `is_ready`: whether the models are in memory.
@@ -26,6 +27,7 @@ class ServiceParts:
     limits: ServiceLimits
     streams: LiveStreams
     feeds: DecisionFeeds
+    jobs: Jobs
     is_ready: bool = False
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from voiceid.domain import (
     Decision,
     EnrollmentReport,
+    Job,
+    JobKind,
     LiveEvent,
     LiveEventKind,
     Outcome,
@@ -32,23 +35,26 @@ def shown(decision: Decision, caller: Caller, claimed: str | None = None) -> dic
     A caller without the scope ``read`` sees no scores, no thresholds, no other names and no size
     of the gallery: with these, voices can be tried until they fit (hill climbing, ISO/IEC 30107-1).
     """
-    if caller.may(Scope.READ):
-        return decision.to_dict()
-    return outline(decision, claimed)
+    facts = decision.to_dict()
+    return facts if caller.may(Scope.READ) else _without_others(facts, claimed)
 
 
 def outline(decision: Decision, claimed: str | None = None) -> dict[str, Any]:
     """Return what of a decision says nothing of other speakers than the one it is about."""
-    speaker = claimed
-    if claimed is None and decision.accepted and decision.speaker is not None:
-        speaker = decision.speaker.name
+    return _without_others(decision.to_dict(), claimed)
+
+
+def _without_others(facts: Mapping[str, Any], claimed: str | None = None) -> dict[str, Any]:
+    outcome, speaker = Outcome(facts["outcome"]), claimed
+    if claimed is None and outcome is Outcome.ACCEPTED and facts["speaker"] is not None:
+        speaker = facts["speaker"]["name"]
     return {
-        "task": decision.task.value,
-        "outcome": decision.outcome.value,
-        "reason": decision.reason.value if decision.reason in _SAID else None,
+        "task": facts["task"],
+        "outcome": outcome.value,
+        "reason": facts["reason"] if facts["reason"] in _SAID else None,
         "speaker": None if speaker is None else {"name": speaker},
-        "group": decision.group,
-        "detail": _DETAILS[decision.outcome],
+        "group": facts["group"],
+        "detail": _DETAILS[outcome],
     }
 
 
@@ -61,6 +67,19 @@ def shown_event(event: LiveEvent, caller: Caller, claimed: str | None) -> dict[s
         facts["decision"] = outline(event.decision, claimed)
     elif event.kind is LiveEventKind.TURN:  # the sentence is that of an error
         facts["detail"] = "nothing was decided"
+    return facts
+
+
+def shown_job(job: Job, caller: Caller) -> dict[str, Any]:
+    """Return the JSON of a job: all of it, or what says nothing of other speakers."""
+    facts = job.to_dict()
+    if caller.may(Scope.READ) or facts["result"] is None:
+        return facts
+    if job.kind is JobKind.ENROLL:
+        facts["result"] = [_report_without_others(report) for report in facts["result"]]
+    elif job.kind is JobKind.DIARIZE:
+        for voice in facts["result"]["voices"]:
+            voice["decision"] = voice["decision"] and _without_others(voice["decision"])
     return facts
 
 
@@ -79,8 +98,10 @@ def shown_refusal(error: EnrollmentRefused, caller: Caller, name: str) -> Proble
 def shown_report(report: EnrollmentReport, caller: Caller) -> dict[str, Any]:
     """Return the JSON of an enrolment: all of it, or what says nothing of other speakers."""
     facts = report.to_dict()
-    if caller.may(Scope.READ):
-        return facts
+    return facts if caller.may(Scope.READ) else _report_without_others(facts)
+
+
+def _report_without_others(facts: Mapping[str, Any]) -> dict[str, Any]:
     problems = [
         {**problem, "message": "" if problem["code"] in _OF_OTHERS else problem["message"]}
         for problem in facts["problems"]

@@ -2,44 +2,60 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 
 from voiceid.client import VoiceID
-from voiceid.domain import Scope, Speaker, SpeakerDetails, expiry
+from voiceid.domain import Sample, Scope, Speaker, SpeakerDetails, expiry
 from voiceid.errors import EnrollmentRefused, SpeakerNotFound
 from voiceid.server.callers import Admin, Caller, Enrolling, Reading
+from voiceid.server.descriptions import takes_audio
+from voiceid.server.etags import require_seen, tagged
 from voiceid.server.problems import problem_answer
-from voiceid.server.request_clips import Options, received
+from voiceid.server.repeats import OnceRoute
+from voiceid.server.request_clips import Options, Texts, received
 from voiceid.server.service_parts import parts_of
 from voiceid.server.shown import shown_refusal, shown_report
 
-ROUTES = APIRouter(prefix="/speakers", tags=["speakers"])
+ROUTES = APIRouter(prefix="/speakers", tags=["speakers"], route_class=OnceRoute)
 
 Expiry = Annotated[datetime, BeforeValidator(lambda value: expiry(str(value)))]
 """A date, a time, or days from now: 90d."""
 
 
+def _object(given: object) -> object:
+    """Return the object that a query or a form has as JSON."""
+    return json.loads(given) if isinstance(given, str) else given
+
+
+Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
 class EnrollOptions(Options):
     """Of an enrolment; the groups are those of the key where it has some."""
 
-    label: str = ""
-    groups: tuple[str, ...] = ()
-    metadata: dict[str, str] = Field(default_factory=dict)
-    expires: Expiry | None = None
-    force: bool = False
-    dry_run: bool = False
-    start_s: float | None = None
-    end_s: float | None = None
-    voice: str | None = None
+    label: str = Field("", description="Where the clips were recorded, e.g. phone.")
+    groups: Texts = Field((), description="Groups that the speaker is in from now on.")
+    metadata: Annotated[dict[str, str], BeforeValidator(_object)] = Field(
+        default_factory=dict, description="For the operator; in a form or a query as JSON."
+    )
+    expires: Expiry | None = Field(None, description="A date, a time, or days from now: 90d.")
+    force: bool = Field(default=False, description="Override problems that are judgements.")
+    dry_run: bool = Field(default=False, description="Check everything, write nothing.")
+    start_s: float | None = Field(None, description="Enrol the one recording from here, in s.")
+    end_s: float | None = Field(None, description="Enrol the one recording until here, in s.")
+    voice: str | None = Field(
+        None, description="A voice in the one recording, as diarize calls it; or solo."
+    )
 
     @property
     def part(self) -> tuple[float, float] | str | None:
@@ -80,9 +96,9 @@ class SpeakerEdit(BaseModel):
 async def list_speakers(
     request: Request,
     caller: Reading,
-    after: str | None = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    group: str | None = None,
+    after: Annotated[str | None, Query(description="Begin after this name.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 100,
+    group: Annotated[str | None, Query(description="The members of this group alone.")] = None,
 ) -> dict[str, Any]:
     """List the enrolled speakers by name, a page at a time; ``next`` begins the next page."""
     vid, wanted = parts_of(request).vid, caller.group(group) if group else None
@@ -117,35 +133,33 @@ def _speaker(vid: VoiceID, name: str, caller: Caller) -> Speaker:
 
 
 @ROUTES.get("/{name}")
-async def show_speaker(request: Request, name: str, caller: Reading) -> dict[str, Any]:
+async def show_speaker(request: Request, name: str, caller: Reading) -> Response:
     """Show one speaker."""
     vid = parts_of(request).vid
-    speaker = await to_thread.run_sync(_speaker, vid, name, caller)
-    return speaker.to_dict()
+    return tagged(await to_thread.run_sync(_speaker, vid, name, caller), request)
 
 
 @ROUTES.patch("/{name}")
-async def edit_speaker(
-    request: Request, name: str, edit: SpeakerEdit, caller: Admin
-) -> dict[str, Any]:
+async def edit_speaker(request: Request, name: str, edit: SpeakerEdit, caller: Admin) -> Response:
     """Change what is known of a speaker beside the voice, or the name."""
     del caller
-    vid = parts_of(request).vid
-
-    def edited() -> Speaker:
-        speaker = vid.speakers.edit(name, edit.details)
-        if edit.name is not None:
-            speaker = vid.speakers.rename(name, edit.name, force=edit.force)
-        return vid.speakers.get(speaker.name)
-
-    return (await to_thread.run_sync(edited)).to_dict()
+    edited = partial(
+        parts_of(request).vid.speakers.edit,
+        name,
+        edit.details,
+        new_name=edit.name,
+        force=edit.force,
+        expect=partial(require_seen, request),
+    )
+    return tagged(await to_thread.run_sync(edited), request)
 
 
 @ROUTES.delete("/{name}")
 async def remove_speaker(request: Request, name: str, caller: Admin) -> dict[str, Any]:
     """Erase a speaker: the name, every sample and every vector."""
     del caller
-    speaker = await to_thread.run_sync(parts_of(request).vid.speakers.remove, name)
+    vid, expect = parts_of(request).vid, partial(require_seen, request)
+    speaker = await to_thread.run_sync(partial(vid.speakers.remove, name, expect=expect))
     return {"removed": speaker.to_dict()}
 
 
@@ -170,21 +184,31 @@ async def list_samples(request: Request, name: str, caller: Reading) -> dict[str
 
 
 @ROUTES.delete("/{name}/samples/{number}")
-async def remove_sample(request: Request, name: str, number: int, caller: Admin) -> dict[str, Any]:
+async def remove_sample(
+    request: Request, name: str, number: Number, caller: Admin
+) -> dict[str, Any]:
     """Erase a sample of a speaker."""
     del caller
     vid = parts_of(request).vid
-    [sample] = await to_thread.run_sync(vid.samples.remove, name, [number])
-    return {"removed": sample.to_dict()}
+
+    def removed() -> Sample:
+        require_seen(request, vid.speakers.get(name))
+        return vid.samples.remove(name, [number])[0]
+
+    return {"removed": (await to_thread.run_sync(removed)).to_dict()}
 
 
-@ROUTES.post("/{name}/samples", status_code=HTTPStatus.CREATED)
+@ROUTES.post(
+    "/{name}/samples", status_code=HTTPStatus.CREATED, openapi_extra=takes_audio(EnrollOptions, 50)
+)
 async def enroll(request: Request, name: str, caller: Enrolling) -> Response:
     """Enrol recordings of a voice: a new speaker, or more samples of one."""
     return await _enrolled(request, name, caller, "append")
 
 
-@ROUTES.put("/{name}/samples", status_code=HTTPStatus.CREATED)
+@ROUTES.put(
+    "/{name}/samples", status_code=HTTPStatus.CREATED, openapi_extra=takes_audio(EnrollOptions, 50)
+)
 async def replace(request: Request, name: str, caller: Admin) -> Response:
     """Put recordings of a voice in the place of a speaker's samples."""
     return await _enrolled(request, name, caller, "replace")
@@ -204,7 +228,7 @@ async def _enrolled(
         )
 
         def enrolled() -> Response:
-            _require_reached(parts.vid, name, caller)
+            _require_reached(request, name, caller)
             report = parts.vid.enroll(
                 name,
                 clips,
@@ -226,11 +250,17 @@ async def _enrolled(
             return problem_answer(problem, report=shown_report(report, caller))
 
 
-def _require_reached(vid: VoiceID, name: str, caller: Caller) -> None:
-    """Raise SpeakerNotFound for a speaker that is enrolled, and whom the caller does not reach."""
-    if caller.groups:
+def _require_reached(request: Request, name: str, caller: Caller) -> None:
+    """Raise SpeakerNotFound for a speaker that is enrolled, and whom the caller does not reach.
+
+    Raises Problem for one of whom the caller saw another state.
+    """
+    vid = parts_of(request).vid
+    if caller.groups or "if-match" in request.headers:
         try:
             vid.speakers.get(name)
         except SpeakerNotFound:
+            if "if-match" in request.headers:
+                raise
             return
-        _speaker(vid, name, caller)
+        require_seen(request, _speaker(vid, name, caller))

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from voiceid.domain import EMPTY_REVISION, FeedEntry, Revision
 from voiceid.store import stored_rows
+from voiceid.store.answer_table import forget_answers
+from voiceid.store.job_table import forget_results
 from voiceid.store.tables import changes, erasures, speakers
 from voiceid.store.value_list import in_list
 
@@ -93,6 +95,7 @@ class Effects:
         self.erased = False
         self.new_speakers: set[int] = set()
         self._stamped: set[int] = set()
+        self._forgot = False
 
     def changed(self, changed: Iterable[tuple[int, str]]) -> None:
         """Append centroids, by id and space, to the feed."""
@@ -106,9 +109,18 @@ class Effects:
     def erase(self, vectors: Iterable[bytes]) -> None:
         """Write down, once a change, that voices were removed; their traces are still to go."""
         self.erased_vectors += vectors
+        if self.erased_vectors:
+            self.forget()
         if not self.erased:
             self.erased = True
             self.connection.execute(insert(erasures).values(created_at=self.now))
+
+    def forget(self) -> None:
+        """Drop what a service keeps of its answers, which may name who is erased, once a change."""
+        if not self._forgot:
+            self._forgot = True
+            forget_results(self.connection)
+            forget_answers(self.connection)
 
     def stamped(self, speaker_ids: Iterable[int]) -> None:
         """Note that the rows of speakers have the time of this change."""

@@ -12,6 +12,7 @@ from voiceid.store.attempt_table import Attempts
 from voiceid.store.centroid_table import Centroids
 from voiceid.store.change_feed import Erasures, Feed
 from voiceid.store.fit_tables import Adaptations, Calibrations, FitsInUse, fits_in_use
+from voiceid.store.job_table import Jobs
 from voiceid.store.key_table import ApiKeys
 from voiceid.store.sample_table import Samples
 from voiceid.store.space_table import Spaces
@@ -51,6 +52,7 @@ class Reader:
     erasures = cached_property(lambda self: Erasures(self._connection))
     keys = cached_property(lambda self: ApiKeys(self._connection))
     attempts = cached_property(lambda self: Attempts(self._connection))
+    jobs = cached_property(lambda self: Jobs(self._connection))
     search = cached_property(lambda self: pgvector.RowSearch(self._connection))
 
     def fits(self, space_id: str) -> FitsInUse:

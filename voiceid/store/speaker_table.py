@@ -252,6 +252,7 @@ class SpeakerWriter(Speakers):
     def remove(self, speaker_id: int) -> None:
         """Erase a speaker with all samples and centroids, and the attempts under their name."""
         self._connection.execute(delete(attempts).where(_as_speaker(speaker_id)))
+        self._effects.forget()
         vectors = self._connection.execute(
             delete(samples).where(samples.c.speaker_id == speaker_id).returning(samples.c.vector)
         ).scalars()

@@ -7,11 +7,13 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
+from voiceid.store.answer_table import AnswerWriter
 from voiceid.store.attempt_table import AttemptWriter
 from voiceid.store.bulk_insert import BulkWriter
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects, Feed
 from voiceid.store.fit_tables import AdaptationWriter, CalibrationWriter
+from voiceid.store.job_table import JobWriter
 from voiceid.store.key_table import ApiKeyWriter
 from voiceid.store.reader import Reader
 from voiceid.store.sample_table import SampleWriter
@@ -59,4 +61,6 @@ class Writer(Reader):
     )
     keys = cached_property(lambda self: ApiKeyWriter(self._connection))
     attempts = cached_property(lambda self: AttemptWriter(self._effects))
+    jobs = cached_property(lambda self: JobWriter(self._connection, self.now))
+    answers = cached_property(lambda self: AnswerWriter(self._connection, self.now))
     switches = cached_property(lambda self: SwitchWriter(self._effects, self.spaces))

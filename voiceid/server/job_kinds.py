@@ -1,0 +1,188 @@
+"""What each kind of job does, with the recordings and the options of its request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, TypeAlias
+
+from voiceid.client import VoiceID
+from voiceid.domain import Job, JobKind, SpeakerDetails, speaker_key
+from voiceid.enrollment import Person, read_manifest
+from voiceid.errors import ManifestInvalid, SpeakerNotFound
+from voiceid.server.uploads import upload
+
+Tell: TypeAlias = Callable[[float, float | None], None]
+"""Receives how far a job is, of how much; raises an exception once the job is to end."""
+_NAMED = "Call each recording SPEAKER/CLIP, e.g. alice/1.wav, or send a manifest."
+
+
+class Given:
+    """The recordings of a job, and what its request says of them.
+
+    - `request`: ``clips``: the file and the caller's name of each; ``manifest``: a list in text.
+    """
+
+    def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
+        self.folder, self._request = folder, request
+        self._file_of: dict[str, str] = {
+            name.replace("\\", "/"): file for file, name in request["clips"]
+        }
+
+    @property
+    def first(self) -> BinaryIO:
+        """The only recording."""
+        [[file, name], *_] = self._request["clips"]
+        return upload(self.folder / file, name)
+
+    def people(self) -> list[Person]:
+        """Return who is to be enrolled; raises ManifestInvalid, SpeakerNameInvalid."""
+        groups = tuple(self._request["groups"])
+        if (path := self._manifest()) is not None:
+            listed = read_manifest(path)
+            return [
+                replace(
+                    person,
+                    sources=tuple(self._upload(str(source)) for source in person.sources),
+                    details=replace(
+                        person.details,
+                        groups=tuple(dict.fromkeys((*person.details.groups, *groups))),
+                    ),
+                )
+                for person in listed
+            ]
+        label, details = self._request["label"], SpeakerDetails(groups=groups)
+        found: dict[str, tuple[str, list[Any]]] = {}
+        for name, file in self._file_of.items():
+            speaker = _parts(name)[0]
+            own = upload(self.folder / file, name)
+            found.setdefault(speaker_key(speaker), (speaker, []))[1].append(own)
+        return [
+            Person(speaker, tuple(own), (label,) * len(own) if label else (), details)
+            for speaker, own in found.values()
+        ]
+
+    def protocol(self) -> Any:
+        """Return what is compared; raises TrialsInvalid, ManifestInvalid."""
+        from voiceid import evaluation  # noqa: PLC0415 - loads the engines
+
+        if (path := self._manifest()) is not None:
+            listed = evaluation.read_manifest(path)
+            recordings = [replace(one, path=str(self._path(one.path))) for one in listed]
+        else:
+            recordings = []
+            for name, file in self._file_of.items():
+                speaker, *sessions, _ = _parts(name)
+                recordings.append(
+                    evaluation.Recording(
+                        str(self.folder / file), name, speaker, "/".join(sessions[:1])
+                    )
+                )
+        first = self._request["enroll_first"]
+        made = (
+            evaluation.all_pairs(recordings)
+            if first is None
+            else evaluation.enroll_first(recordings, first)
+        )
+        return replace(made, source=self._request["source"])
+
+    def _manifest(self) -> Path | None:
+        text = self._request["manifest"]
+        if not text:
+            return None
+        path = self.folder / ("list.jsonl" if text.lstrip().startswith("{") else "list.csv")
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o600)
+        return path
+
+    def _upload(self, source: str) -> BinaryIO:
+        return upload(self._path(source), source.removeprefix(f"{self.folder}/"))
+
+    def _path(self, source: str) -> Path:
+        """Return the recording that a line of the manifest names: one of the request, no other."""
+        name = Path(source).as_posix().removeprefix(f"{self.folder.as_posix()}/")
+        if name not in self._file_of:
+            raise ManifestInvalid(
+                f"the manifest names {name!r}, and the request has no recording called so",
+                hint="Send each recording under the name that the manifest has.",
+            )
+        return self.folder / self._file_of[name]
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    parts = PurePosixPath(name).parts
+    if len(parts) < 2 or parts[0] in {"/", "..", "."}:  # noqa: PLR2004 - a speaker and a clip
+        raise ManifestInvalid(
+            f"the recording {name!r} is not in the folder of a speaker", hint=_NAMED
+        )
+    return parts
+
+
+def require_sound(kind: JobKind, given: Given) -> None:
+    """Raise the error of a request that cannot be worked on, before it waits."""
+    if kind is JobKind.ENROLL:
+        given.people()
+    elif kind is JobKind.EVALUATE:
+        given.protocol()
+
+
+def work(vid: VoiceID, job: Job, folder: Path, tell: Tell, partly: Callable[[Any], None]) -> Any:
+    """Do a job, and return its answer, ready for JSON; ``partly`` receives what is there of it."""
+    given = Given(folder, job.request)
+    return _kinds()[job.kind](vid, job.request, given, tell, partly)
+
+
+@cache
+def _kinds() -> Mapping[JobKind, Callable[..., Any]]:
+    return {JobKind.DIARIZE: _diarize, JobKind.EVALUATE: _evaluate, JobKind.ENROLL: _enroll}
+
+
+def _diarize(
+    vid: VoiceID, request: Mapping[str, Any], given: Given, tell: Tell, _: object
+) -> dict[str, Any]:
+    speakers = request["speakers"]
+    found = vid.diarize(
+        given.first,
+        speakers=None if speakers is None else tuple(speakers),
+        names=request["names"],
+        group=request["group"],
+        progress=lambda _, done_s, total_s: tell(done_s, total_s),
+    )
+    return found.to_dict()
+
+
+def _evaluate(vid: VoiceID, _: object, given: Given, tell: Tell, __: object) -> dict[str, Any]:
+    kept = given.folder / "embeddings"  # a job that is begun again goes on from there
+    return vid.calibrations.evaluate(given.protocol(), cache=kept, tell=tell).to_dict()
+
+
+def _enroll(
+    vid: VoiceID,
+    request: Mapping[str, Any],
+    given: Given,
+    tell: Tell,
+    partly: Callable[[Any], None],
+) -> list[dict[str, Any]]:
+    people = given.people()
+    require_reached(vid, people, request["reached"])
+    reports: list[dict[str, Any]] = []
+    tell(0, len(people))
+    force, dry_run = request["force"], request["dry_run"]
+    for report in vid.enroll_all(people, force=force, dry_run=dry_run):
+        reports.append(report.to_dict())
+        partly(reports)
+        tell(len(reports), len(people))
+    return reports
+
+
+def require_reached(vid: VoiceID, people: Sequence[Person], groups: Sequence[str]) -> None:
+    """Raise SpeakerNotFound for people who are enrolled, and in none of the caller's groups."""
+    for person in people if groups else ():
+        try:
+            speaker = vid.speakers.get(person.name)
+        except SpeakerNotFound:
+            continue
+        if set(groups).isdisjoint(speaker.groups):
+            raise SpeakerNotFound(f"no speaker is enrolled as {person.name!r}")

@@ -1,0 +1,175 @@
+"""Long work: it is begun with a request, and asked for by its job."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from pydantic import AfterValidator, BeforeValidator, Field
+from starlette.requests import Request
+
+from voiceid.domain import Job, JobKind, Scope, tag
+from voiceid.server.callers import Admin, Asking, Caller, Enrolling, Identifying
+from voiceid.server.descriptions import takes_audio
+from voiceid.server.jobs import no_job
+from voiceid.server.repeats import OnceRoute
+from voiceid.server.request_clips import Options, OptionsT, Texts, received
+from voiceid.server.service_parts import ServiceParts, parts_of
+from voiceid.server.shown import shown_job
+
+ROUTES = APIRouter(tags=["jobs"], route_class=OnceRoute)
+
+
+def _speakers(given: object) -> object:
+    """Return the fewest and the most of ``2``, ``2-4`` or ``[2, 4]``."""
+    if isinstance(given, int):
+        return given, given
+    if isinstance(given, str):
+        low, dash, high = given.partition("-")
+        return low, high if dash else low
+    return given
+
+
+def _in_order(given: tuple[int, int] | None) -> tuple[int, int] | None:
+    if given is not None and given[0] > given[1]:
+        raise ValueError("the lower number comes first")
+    return given
+
+
+Count = Annotated[int, Field(ge=1, le=1000)]
+Counts = Annotated[
+    tuple[Count, Count] | None, BeforeValidator(_speakers), AfterValidator(_in_order)
+]
+
+
+class DiarizeOptions(Options):
+    """Of `diarize`."""
+
+    speakers: Counts = Field(None, description="How many people speak: 2, or 2-4.")
+    names: bool = Field(default=True, description="Look for the voices among the enrolled.")
+    group: str | None = Field(None, description="Look for names among its members alone.")
+
+
+class EvaluateOptions(Options):
+    """Of `evaluate`."""
+
+    manifest: str = Field(
+        "", description="CSV or JSON Lines: name, path, and where known session and condition."
+    )
+    enroll_first: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Enrol the first so many of each speaker, and ask about the others."
+    )
+    source: str = Field("uploads", description="What to call the recordings.")
+
+
+class EnrollmentsOptions(Options):
+    """Of an enrolment of many people."""
+
+    manifest: str = Field(
+        "", description="CSV or JSON Lines: name, path, and label, group, meta.KEY, expires."
+    )
+    label: str = Field("", description="Where all of the clips were recorded, e.g. phone.")
+    groups: Texts = Field((), description="Groups that all of them are in.")
+    force: bool = Field(default=False, description="Override problems that are judgements.")
+    dry_run: bool = Field(default=False, description="Check everything, write nothing.")
+
+
+@ROUTES.post("/diarize", status_code=HTTPStatus.ACCEPTED, openapi_extra=takes_audio(DiarizeOptions))
+async def diarize(request: Request, caller: Identifying) -> Response:
+    """Say who speaks when in a recording of several people."""
+
+    def asked(options: DiarizeOptions) -> dict[str, Any]:
+        return options.model_dump() | {"group": caller.group(options.group)}
+
+    return await _begun(request, caller, JobKind.DIARIZE, DiarizeOptions, asked)
+
+
+@ROUTES.post(
+    "/evaluate",
+    status_code=HTTPStatus.ACCEPTED,
+    openapi_extra=takes_audio(EvaluateOptions, 1000, names="alice/1.wav"),
+)
+async def evaluate(request: Request, caller: Admin) -> Response:
+    """Measure the error rates on recordings whose speakers are known."""
+    return await _begun(
+        request, caller, JobKind.EVALUATE, EvaluateOptions, EvaluateOptions.model_dump
+    )
+
+
+@ROUTES.post(
+    "/enrollments",
+    status_code=HTTPStatus.ACCEPTED,
+    openapi_extra=takes_audio(EnrollmentsOptions, 1000, names="alice/1.wav"),
+)
+async def enroll_many(request: Request, caller: Enrolling) -> Response:
+    """Enrol many people; one who is refused stops no other."""
+
+    def asked(options: EnrollmentsOptions) -> dict[str, Any]:
+        if options.force:
+            caller.require(Scope.ADMIN)
+        named = tuple(tag("group", group) for group in options.groups)
+        groups = tuple(dict.fromkeys((*named, *caller.groups)))
+        return options.model_dump() | {"groups": groups, "reached": caller.groups}
+
+    return await _begun(request, caller, JobKind.ENROLL, EnrollmentsOptions, asked)
+
+
+async def _begun(
+    request: Request, caller: Caller, kind: JobKind, options_of: type[OptionsT], asked: Any
+) -> Response:
+    parts = parts_of(request)
+    most = 1 if kind is JobKind.DIARIZE else parts.limits.max_job_clips
+    least = 1 if kind is not JobKind.EVALUATE else 2
+    async with received(request, options_of, (least, most)) as (clips, options):
+        key_id = None if caller.key is None else caller.key.id
+        job = await to_thread.run_sync(parts.jobs.add, kind, key_id, asked(options), clips)
+    answer = JSONResponse(shown_job(job, caller), HTTPStatus.ACCEPTED)
+    answer.headers["Location"] = f"/v1/jobs/{job.id}"
+    return answer
+
+
+@ROUTES.get("/jobs")
+async def list_jobs(request: Request, caller: Asking) -> dict[str, Any]:
+    """List the caller's jobs, oldest first, without their results; those of all to an admin."""
+    parts = parts_of(request)
+    whose = None if caller.may(Scope.ADMIN) or caller.key is None else caller.key.id
+
+    def listed() -> list[dict[str, Any]]:
+        with parts.jobs.store.read() as reader:
+            found = reader.jobs.list(whose)
+        return [{**job.to_dict(), "result": None} for job in found]
+
+    return {"jobs": await to_thread.run_sync(listed)}
+
+
+@ROUTES.get("/jobs/{job_id}")
+async def show_job(request: Request, job_id: str, caller: Asking) -> dict[str, Any]:
+    """Show a job, how far it is, and what came of it."""
+    job = await to_thread.run_sync(_own, parts_of(request), job_id, caller)
+    return shown_job(job, caller)
+
+
+@ROUTES.delete("/jobs/{job_id}")
+async def end_job(request: Request, job_id: str, caller: Asking) -> dict[str, Any]:
+    """Cancel a job; remove one that is over, and its result."""
+    parts = parts_of(request)
+
+    def ended() -> dict[str, Any]:
+        _own(parts, job_id, caller)
+        job, removed = parts.jobs.end(job_id)
+        return {"removed" if removed else "cancelled": shown_job(job, caller)}
+
+    return await to_thread.run_sync(ended)
+
+
+def _own(parts: ServiceParts, job_id: str, caller: Caller) -> Job:
+    """Return a job of the caller's; those of others are not there for them."""
+    with parts.jobs.store.read() as reader:
+        job = reader.jobs.find(job_id)
+    own = None if caller.key is None else caller.key.id
+    if job is None or not (caller.may(Scope.ADMIN) or job.key_id == own):
+        raise no_job(job_id)
+    return job

@@ -1,0 +1,260 @@
+"""Jobs: each process works on one at a time, behind all that is asked of it.
+
+A job waits in the database, and its recordings in the data folder.  A process works on jobs whose
+recordings it sees.  It holds a lease, which it renews; the jobs of one that was killed are begun
+again by another.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, BinaryIO
+
+from voiceid.client import VoiceID
+from voiceid.domain import Job, JobKind, JobState, ServiceLimits
+from voiceid.errors import VoiceIDError
+from voiceid.models.runtime import step_back
+from voiceid.server.job_kinds import Given, require_sound, work
+from voiceid.server.problems import Problem, problem_document, problem_of
+from voiceid.server.uploads import Uploads
+from voiceid.store import Store
+
+_LOG = logging.getLogger("voiceid")
+_LOOK_S = 2.0
+"""Between two looks for jobs that other processes left."""
+_LEASE_S, _BEAT_S = 30.0, 5.0
+_EXPIRE_S = 600.0
+"""Between two looks for results that are too old."""
+_MOST_STARTS = 3
+"""A job that ended its process so often is not begun again."""
+_ENDING_S = 10.0
+"""How long the end of the service waits for a job to stop; then another process takes it over."""
+
+
+class Jobs:
+    """The jobs of the service, and the thread that works on them."""
+
+    def __init__(self, vid: VoiceID, limits: ServiceLimits) -> None:
+        self._vid, self._limits = vid, limits
+        self._session = vid._session  # noqa: SLF001 - the service has tables of its own there
+        self.uploads = Uploads(self._session.config.data / "jobs")
+        self._owner = secrets.token_hex(8)
+        self._wake, self._ending = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="voiceid-jobs", daemon=True)
+        self._current: _Run | None = None
+        self._expires_at = 0.0
+
+    @property
+    def store(self) -> Store:
+        """The database."""
+        return self._session.store
+
+    # What is asked of it
+
+    def add(
+        self,
+        kind: JobKind,
+        key_id: str | None,
+        request: Mapping[str, Any],
+        clips: Sequence[BinaryIO],
+    ) -> Job:
+        """Keep recordings and a request, to be worked on; raises Problem: too many jobs wait."""
+        job_id = secrets.token_hex(16)
+        files = self.uploads.keep(job_id, clips)
+        asked = {**request, "clips": [[f, c.name] for f, c in zip(files, clips, strict=True)]}
+        try:
+            require_sound(kind, Given(self.uploads.of(job_id), asked))
+            with self.store.write() as writer:
+                self._require_room(writer.jobs.waiting(self.uploads.ids()))
+                writer.jobs.add(job_id, kind, key_id, asked)
+                job = writer.jobs.find(job_id)
+        except BaseException:
+            self.uploads.remove(job_id)
+            raise
+        self._wake.set()
+        assert job is not None  # noqa: S101 - it was added in this transaction
+        return job
+
+    def end(self, job_id: str) -> tuple[Job, bool]:
+        """Cancel a job, or remove one that is over; return it, and whether it was removed."""
+        with self.store.write() as writer:
+            job = writer.jobs.find(job_id)
+            if job is None:
+                raise no_job(job_id)
+            if job.state.is_over:
+                writer.jobs.remove(job_id)
+                return job, True
+            writer.jobs.cancel(job_id)
+            cancelled = writer.jobs.find(job_id) or job
+        if job.state is JobState.QUEUED:
+            self.uploads.remove(job_id)
+        if (current := self._current) is not None and current.job.id == job_id:
+            current.stop.set()
+        return cancelled, False
+
+    def _require_room(self, waiting: int) -> None:
+        if waiting >= self._limits.max_jobs:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "ServiceBusy",
+                f"{waiting} jobs wait already",
+                hint="Ask again when some are done, or raise server.max_jobs.",
+                retry_after_s=60,
+            )
+
+    # The thread
+
+    def start(self) -> None:
+        """Begin to work on jobs."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop; the job that is worked on waits for the next process."""
+        self._ending.set()
+        self._wake.set()
+        if (current := self._current) is not None:
+            current.stop.set()
+        if self._thread.is_alive():
+            self._thread.join(_ENDING_S)
+
+    def _run(self) -> None:
+        step_back()
+        while not self._ending.is_set():
+            try:
+                job = self._next()
+                if job is not None:
+                    self._work_on(job)
+                    continue
+            except VoiceIDError as error:  # the database is busy, or the disk is full: later
+                _LOG.warning("jobs: %s", error)
+            self._wake.wait(_LOOK_S)
+            self._wake.clear()
+
+    def _next(self) -> Job | None:
+        """Begin a job whose recordings are here; what is over and old is removed."""
+        ids, is_due = self.uploads.ids(), time.monotonic() >= self._expires_at
+        if not self._session.has_database or not (ids or is_due):
+            return None
+        with self.store.write() as writer:
+            writer.jobs.expire(self._limits.job_kept_s)
+            job = writer.jobs.claim(ids, self._owner, _LEASE_S)
+            standing = writer.jobs.standing(ids, writer.now)
+        self._expires_at = time.monotonic() + _EXPIRE_S
+        self.uploads.sweep(standing)
+        return job
+
+    def _work_on(self, job: Job) -> None:
+        self._current = run = _Run(job)
+        beats = threading.Thread(target=self._renew, args=(run,), name="voiceid-lease", daemon=True)
+        beats.start()
+        try:
+            state, result = self._outcome(run)
+        finally:
+            run.over.set()
+            beats.join()
+            self._current = None
+        with self.store.write() as writer:
+            writer.jobs.renew(job.id, self._owner, _LEASE_S, run.progress)
+            if state is JobState.QUEUED:
+                writer.jobs.release(job.id, self._owner)
+                return
+            writer.jobs.finish(job.id, self._owner, state, result)
+        self.uploads.remove(job.id)
+
+    def _outcome(self, run: _Run) -> tuple[JobState, Any]:
+        """Do a job; return how it ended, and with what."""
+        job = run.job
+        try:
+            _require_sane(job)
+            self._require_key(job)
+            result = work(self._vid, job, self.uploads.of(job.id), run.tell, run.keep)
+        except _Stopped:
+            if self._ending.is_set():
+                return JobState.QUEUED, None
+            return JobState.CANCELLED, run.partial
+        except VoiceIDError as error:
+            return JobState.FAILED, problem_document(problem_of(error))
+        except Problem as problem:
+            return JobState.FAILED, problem_document(problem)
+        except Exception as error:  # noqa: BLE001 - the thread goes on with the next job
+            _LOG.exception("job %s", job.id)
+            return JobState.FAILED, problem_document(
+                Problem(
+                    HTTPStatus.INTERNAL_SERVER_ERROR,
+                    "JobFailed",
+                    f"the program failed: {type(error).__name__}",
+                    hint="The log of the service says where; please report it.",
+                )
+            )
+        return JobState.DONE, result
+
+    def _require_key(self, job: Job) -> None:
+        """Raise ApiKeyNotFound for the job of a key that was removed since."""
+        if job.key_id is not None:
+            with self.store.read() as reader:
+                reader.keys.get(job.key_id)
+
+    def _renew(self, run: _Run) -> None:
+        while not run.over.wait(_BEAT_S):
+            try:
+                with self.store.write() as writer:
+                    held = writer.jobs.renew(run.job.id, self._owner, _LEASE_S, run.progress)
+            except VoiceIDError as error:
+                _LOG.warning("jobs: %s", error)
+            else:
+                if not held:  # it was cancelled, or another process took it over
+                    run.stop.set()
+
+
+class _Stopped(Exception):
+    """A job is not worked on any more."""
+
+
+class _Run:
+    """A job that is worked on: how far it is, and whether it is to stop."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.stop, self.over = threading.Event(), threading.Event()
+        self.progress: tuple[float | None, float | None] = (None, None)
+        self.partial: Any = None
+
+    def tell(self, done: float, total: float | None) -> None:
+        self.progress = done, total
+        if self.stop.is_set():
+            raise _Stopped
+
+    def keep(self, partial: Any) -> None:
+        self.partial = partial
+
+
+def _require_sane(job: Job) -> None:
+    if job.n_starts > _MOST_STARTS:
+        raise Problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "JobFailed",
+            f"{_MOST_STARTS} processes that worked on it were killed",
+            hint="It may need more memory than there is; send less at a time.",
+        )
+    if job.is_forgotten:
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            "JobFailed",
+            "a voice was erased after it had begun, and it was interrupted",
+            hint="Send it again, if the people in it are still to be enrolled.",
+        )
+
+
+def no_job(job_id: str) -> Problem:
+    """Return the problem of a job that is not there, or another caller's."""
+    return Problem(
+        HTTPStatus.NOT_FOUND,
+        "JobNotFound",
+        f"there is no job {job_id!r:.40}",
+        hint="A job that is over is kept for a time only; `GET /v1/jobs` lists those there are.",
+    )

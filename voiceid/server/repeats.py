@@ -1,0 +1,191 @@
+"""Requests that are sent again: one that changes something is carried out once (Idempotency-Key).
+
+By the draft draft-ietf-httpapi-idempotency-key-header.  Of the key only its hash is kept, and a
+hash of it with the request, so that neither tells of people.  A request that ended in an error
+changed nothing, is not kept, and may be sent again.  One that has such a key is carried out also
+when its caller goes away meanwhile: the caller sends it again to learn what came of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from http import HTTPStatus
+from typing import Any, BinaryIO
+
+from anyio import sleep_forever, to_thread
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.types import Message
+
+from voiceid.errors import ErasureIncomplete, VoiceIDError
+from voiceid.server.callers import caller_of
+from voiceid.server.problems import Problem, problem_answer, problem_of
+from voiceid.server.request_clips import spooled
+from voiceid.server.service_parts import parts_of
+from voiceid.store import Store
+from voiceid.store.answer_table import KeptAnswer
+
+_LOG = logging.getLogger("voiceid")
+_HEADER = "idempotency-key"
+_KEPT_HEADERS = ("content-type", "location", "etag")
+_BLOCK = 1 << 20
+_MOST_CHARS = 255
+
+Handle = Callable[[Request], Awaitable[Response]]
+
+
+class OnceRoute(APIRoute):
+    """A route whose changes are made once for each key that a caller gives a request."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request."""
+        handle = super().get_route_handler()
+
+        async def handle_once(request: Request) -> Response:
+            key = request.headers.get(_HEADER)
+            if key is None or request.method == "GET":
+                return await handle(request)
+            return await _once(request, key, handle)
+
+        return handle_once
+
+
+async def _once(request: Request, key: str, handle: Handle) -> Response:
+    if not 1 <= len(key) <= _MOST_CHARS:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "RequestInvalid",
+            f"the Idempotency-Key has not 1 to {_MOST_CHARS} characters",
+            hint="Use a UUID.",
+        )
+    caller = (await caller_of(request)).name
+    body = await spooled(request)
+    try:
+        once = _Once(parts_of(request).jobs.store, caller, key)
+        sha256 = await to_thread.run_sync(_request_sha256, request, key, body)
+        kept = await to_thread.run_sync(once.begin, sha256)
+        if kept is not None:
+            return _answer_again(kept, sha256)
+        return await once.answer(handle, Request(request.scope, _receive_again(body)))
+    finally:
+        if body is not None:
+            body.close()
+
+
+class _Once:
+    """A request that has a key, from its beginning to its answer."""
+
+    def __init__(self, store: Store, caller: str, key: str) -> None:
+        self._store, self._whose = store, (caller, _sha256(key.encode()))
+
+    def begin(self, request_sha256: str) -> KeptAnswer | None:
+        with self._store.write() as writer:
+            return writer.answers.begin(*self._whose, request_sha256)
+
+    async def answer(self, handle: Handle, request: Request) -> Response:
+        """Carry the request out, and keep its answer."""
+        try:
+            answer = await handle(request)
+        except ErasureIncomplete as error:  # the change was made
+            answer = problem_answer(problem_of(error))
+            await to_thread.run_sync(self._keep, answer)
+            return answer
+        except BaseException:
+            await to_thread.run_sync(self._give_up)
+            raise
+        is_error = answer.status_code >= HTTPStatus.BAD_REQUEST
+        await to_thread.run_sync(*((self._give_up,) if is_error else (self._keep, answer)))
+        return answer
+
+    def _keep(self, answer: Response) -> None:
+        headers = {k: answer.headers[k] for k in _KEPT_HEADERS if k in answer.headers}
+        text: str | None = json.dumps({"headers": headers, "body": bytes(answer.body).decode()})
+        if answer.headers.get("cache-control") == "no-store":  # a secret is in it
+            text = None
+        try:
+            with self._store.write() as writer:
+                writer.answers.keep(*self._whose, answer.status_code, text)
+        except VoiceIDError as error:  # the change was made, and its caller is to know
+            _LOG.warning("the answer is not kept: %s", error)
+
+    def _give_up(self) -> None:
+        try:
+            with self._store.write() as writer:
+                writer.answers.give_up(*self._whose)
+        except VoiceIDError as error:  # it is sooner or later, as for a process that was killed
+            _LOG.warning("the request cannot be sent again for an hour: %s", error)
+
+
+def _answer_again(kept: KeptAnswer, request_sha256: str) -> Response:
+    if kept.request_sha256 != request_sha256:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "IdempotencyKeyReused",
+            "another request was sent with this Idempotency-Key",
+            hint="Give each request a key of its own.",
+        )
+    if kept.status is None:
+        raise Problem(
+            HTTPStatus.CONFLICT,
+            "RequestInProgress",
+            "the request with this Idempotency-Key is still worked on",
+            hint="Send it again later, for its answer.",
+            retry_after_s=1,
+        )
+    if kept.answer is None:
+        answer = problem_answer(
+            Problem(
+                HTTPStatus.GONE,
+                "AnswerForgotten",
+                f"the request was carried out, with the status {kept.status};"
+                " its answer is not kept: it had a secret, or a voice was erased since",
+                hint="Ask for how things stand now.",
+            )
+        )
+    else:
+        found = json.loads(kept.answer)
+        answer = Response(found["body"], kept.status, found["headers"])
+    answer.headers["Idempotent-Replayed"] = "true"
+    return answer
+
+
+def _request_sha256(request: Request, key: str, body: BinaryIO | None) -> str:
+    """Return the hash of a request, without the boundary of a form, which changes each time."""
+    media_type, _, parameters = request.headers.get("content-type", "").partition(";")
+    _, _, boundary = parameters.partition("boundary=")
+    said = (key, request.method, request.url.path, request.url.query, media_type)
+    return _sha256("\0".join(said).encode() + _digest(body, boundary.strip(' "').encode()))
+
+
+def _digest(body: BinaryIO | None, boundary: bytes) -> bytes:
+    digest, rest = hashlib.sha256(), b""
+    while body is not None and (block := body.read(_BLOCK)):
+        data = (rest + block).replace(boundary, b"") if boundary else block
+        cut = len(data) - max(0, len(boundary) - 1)
+        digest.update(data[: max(0, cut)])
+        rest = data[max(0, cut) :]
+    digest.update(rest)
+    if body is not None:
+        body.seek(0)
+    return digest.digest()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _receive_again(body: BinaryIO | None) -> Callable[[], Awaitable[Message]]:
+    ended = False
+
+    async def receive() -> Message:
+        nonlocal ended
+        if ended:
+            await sleep_forever()
+        block = b"" if body is None else body.read(_BLOCK)
+        ended = not block
+        return {"type": "http.request", "body": block, "more_body": not ended}
+
+    return receive

@@ -1,0 +1,81 @@
+"""Answers that are kept for those who send the same request again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+
+from voiceid.store.tables import kept_answers
+
+_KEPT = timedelta(hours=24)
+_LONGEST = timedelta(hours=1)
+"""After which a request without an answer is that of a process that was killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """A request that was made before, and its answer.
+
+    - `status`: of HTTP; None: the request is still worked on.
+    - `answer`: as it was kept; None: it is not kept, or was dropped when a voice was erased.
+    """
+
+    request_sha256: str
+    status: int | None
+    answer: str | None
+
+
+class AnswerWriter:
+    """Keeps answers, by caller and by the hash of the key that the caller gave the request."""
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self._connection, self._now = connection, now
+
+    def begin(self, caller: str, key_sha256: str, request_sha256: str) -> KeptAnswer | None:
+        """Return what is kept; or None, and the request is worked on from now on."""
+        self._drop_old()
+        query = select(kept_answers).where(_is(caller, key_sha256))
+        row = self._connection.execute(query).first()
+        if row is not None:
+            return KeptAnswer(row.request_sha256, row.status, row.answer)
+        new = insert(kept_answers).values(
+            caller=caller,
+            key_sha256=key_sha256,
+            request_sha256=request_sha256,
+            is_forgotten=0,
+            created_at=self._now.isoformat(),
+        )
+        self._connection.execute(new)
+        return None
+
+    def keep(self, caller: str, key_sha256: str, status: int, answer: str | None) -> None:
+        """Keep an answer; of one before which a voice was erased, the status alone."""
+        its = _is(caller, key_sha256)
+        self._connection.execute(update(kept_answers).where(its).values(status=status))
+        remembered = kept_answers.c.is_forgotten == 0
+        query = update(kept_answers).where(its, remembered).values(answer=answer)
+        self._connection.execute(query)
+
+    def give_up(self, caller: str, key_sha256: str) -> None:
+        """Forget a request that changed nothing: it may be made again."""
+        self._connection.execute(delete(kept_answers).where(_is(caller, key_sha256)))
+
+    def _drop_old(self) -> None:
+        begun = kept_answers.c.created_at
+        old = begun < (self._now - _KEPT).isoformat()
+        killed = kept_answers.c.status.is_(None) & (begun < (self._now - _LONGEST).isoformat())
+        self._connection.execute(delete(kept_answers).where(old | killed))
+
+
+def _is(caller: str, key_sha256: str) -> ColumnElement[bool]:
+    return (kept_answers.c.caller == caller) & (kept_answers.c.key_sha256 == key_sha256)
+
+
+def forget_answers(connection: Connection) -> None:
+    """Drop the texts of all answers, and of those that come: a voice is erased, and they name it.
+
+    That the requests were made stays known.
+    """
+    connection.execute(update(kept_answers).values(answer=None, is_forgotten=1))

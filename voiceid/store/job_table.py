@@ -1,0 +1,188 @@
+"""Jobs: who works on each until when, and what came of it.
+
+A process that works on a job holds a lease, and renews it; one that was killed does not, and the
+next process takes the job over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, update
+
+from voiceid.domain import Job, JobKind, JobState
+from voiceid.store import stored_rows
+from voiceid.store.tables import jobs
+from voiceid.store.value_list import in_list
+
+_DAMAGE = (ValueError, TypeError, RecursionError)
+_OVER = [state.value for state in JobState if state.is_over]
+_ABANDONED = timedelta(days=7)
+"""After which a job that no process began is removed: its recordings are on a host that is gone."""
+
+
+class Jobs:
+    """Reads jobs."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def list(self, key_id: str | None = None) -> list[Job]:
+        """Return the jobs, oldest first: all, or those of a key."""
+        query = select(jobs).order_by(jobs.c.created_at, jobs.c.id)
+        if key_id is not None:
+            query = query.where(jobs.c.key_id == key_id)
+        return [_job(row) for row in self._connection.execute(query)]
+
+    def find(self, job_id: str) -> Job | None:
+        """Return the job of that id; None: there is none."""
+        row = self._connection.execute(select(jobs).where(jobs.c.id == job_id)).first()
+        return None if row is None else _job(row)
+
+    def waiting(self, ids: Collection[str]) -> int:
+        """Return how many of these wait."""
+        query = select(func.count()).where(
+            in_list(self._connection, jobs.c.id, ids), jobs.c.state == JobState.QUEUED.value
+        )
+        return int(self._connection.execute(query).scalar_one())
+
+    def standing(self, ids: Collection[str], now: datetime) -> dict[str, bool]:
+        """Return which of these there are, and whether a process may still work on each."""
+        at_work = jobs.c.state.not_in(_OVER) | (jobs.c.lease_until > now.isoformat())
+        query = select(jobs.c.id, case((at_work, 1), else_=0))
+        rows = self._connection.execute(query.where(in_list(self._connection, jobs.c.id, ids)))
+        return {job_id: bool(may) for job_id, may in rows}
+
+
+class JobWriter(Jobs):
+    """Changes jobs; ``now`` is the time of the change."""
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        super().__init__(connection)
+        self._now = now
+
+    def add(
+        self, job_id: str, kind: JobKind, key_id: str | None, request: Mapping[str, Any]
+    ) -> None:
+        """Add a job, which waits."""
+        query = insert(jobs).values(
+            id=job_id,
+            kind=kind.value,
+            state=JobState.QUEUED.value,
+            key_id=key_id,
+            request=json.dumps(request),
+            is_forgotten=0,
+            n_starts=0,
+            created_at=self._now.isoformat(),
+            updated_at=self._now.isoformat(),
+        )
+        self._connection.execute(query)
+
+    def claim(self, ids: Collection[str], owner: str, lease_s: float) -> Job | None:
+        """Begin the oldest of these that waits, or whose process does not renew its lease."""
+        lost = (jobs.c.state == JobState.RUNNING.value) & (
+            jobs.c.lease_until < self._now.isoformat()
+        )
+        open_ones = in_list(self._connection, jobs.c.id, ids) & or_(
+            jobs.c.state == JobState.QUEUED.value, lost
+        )
+        query = select(jobs.c.id).where(open_ones).order_by(jobs.c.created_at, jobs.c.id)
+        job_id = self._connection.execute(query.limit(1)).scalar()
+        if job_id is None:
+            return None
+        begun = {"state": JobState.RUNNING.value, "owner": owner, "n_starts": jobs.c.n_starts + 1}
+        self._set(jobs.c.id == job_id, **begun, lease_until=self._lease(lease_s))
+        is_enrolment = jobs.c.kind == JobKind.ENROLL.value  # which would bring back who was erased
+        self._set((jobs.c.id == job_id) & ~is_enrolment, is_forgotten=0)
+        return self.find(job_id)
+
+    def renew(
+        self, job_id: str, owner: str, lease_s: float, progress: tuple[float | None, float | None]
+    ) -> bool:
+        """Renew a lease, and say how far the job is; False: it is this process's no more."""
+        done, total = progress
+        return self._set_own(
+            job_id, owner, lease_until=self._lease(lease_s), done=done, total=total
+        )
+
+    def release(self, job_id: str, owner: str) -> None:
+        """Let a job wait again, for a process that begins later; this start does not count."""
+        self._set_own(
+            job_id,
+            owner,
+            state=JobState.QUEUED.value,
+            owner=None,
+            lease_until=None,
+            n_starts=jobs.c.n_starts - 1,
+        )
+
+    def finish(self, job_id: str, owner: str, state: JobState, result: Any) -> None:
+        """End a job of this process's, or keep what one that was cancelled came to.
+
+        The result is dropped where a voice was erased meanwhile.
+        """
+        known = (jobs.c.id == job_id) & (jobs.c.owner == owner) & (jobs.c.is_forgotten == 0)
+        was = {JobState.RUNNING.value, state.value if state is JobState.CANCELLED else ""}
+        if result is not None:
+            self._set(known & jobs.c.state.in_(was), result=json.dumps(result))
+        self._set_own(job_id, owner, state=state.value, request="{}")
+
+    def cancel(self, job_id: str) -> None:
+        """End a job that waits or is worked on; its process notices that when it renews."""
+        still = jobs.c.state.not_in(_OVER)
+        cancelled = {"state": JobState.CANCELLED.value, "request": "{}"}
+        self._set(still & (jobs.c.id == job_id), **cancelled)
+
+    def remove(self, job_id: str) -> None:
+        """Remove a job."""
+        self._connection.execute(delete(jobs).where(jobs.c.id == job_id))
+
+    def expire(self, kept_s: float) -> None:
+        """Remove the jobs that ended so long ago, and those that no process will ever begin."""
+        ended = jobs.c.updated_at < (self._now - timedelta(seconds=kept_s)).isoformat()
+        abandoned = jobs.c.updated_at < (self._now - _ABANDONED).isoformat()
+        self._connection.execute(
+            delete(jobs).where(or_(jobs.c.state.in_(_OVER) & ended, abandoned))
+        )
+
+    def _lease(self, lease_s: float) -> str:
+        return (self._now + timedelta(seconds=lease_s)).isoformat()
+
+    def _set_own(self, job_id: str, by: str, **values: Any) -> bool:
+        running = jobs.c.state == JobState.RUNNING.value
+        return self._set((jobs.c.id == job_id) & (jobs.c.owner == by) & running, **values)
+
+    def _set(self, condition: Any, **values: Any) -> bool:
+        values["updated_at"] = self._now.isoformat()
+        done = self._connection.execute(update(jobs).where(condition).values(**values))
+        return bool(done.rowcount)
+
+
+def forget_results(connection: Connection) -> None:
+    """Drop what jobs came to, and what those that are worked on will come to: a voice is erased."""
+    over = jobs.c.state.in_(_OVER) & jobs.c.result.is_not(None)
+    dropped = or_(over, jobs.c.state == JobState.RUNNING.value)
+    connection.execute(update(jobs).where(dropped).values(result=None, is_forgotten=1))
+
+
+def _job(row: Row[Any]) -> Job:
+    try:
+        return Job(
+            id=row.id,
+            kind=JobKind(row.kind),
+            state=JobState(row.state),
+            key_id=row.key_id,
+            request=json.loads(row.request),
+            done=row.done,
+            total=row.total,
+            result=None if row.result is None else json.loads(row.result),
+            is_forgotten=bool(row.is_forgotten),
+            n_starts=row.n_starts,
+            created_at=stored_rows.moment_of(row.created_at).astimezone(UTC),
+            updated_at=stored_rows.moment_of(row.updated_at).astimezone(UTC),
+        )
+    except _DAMAGE as error:
+        raise stored_rows.damaged_row(f"the job {row.id}", "Remove this job.") from error
