@@ -20,6 +20,7 @@ from benchmarks import llrs, trials
 from benchmarks.attacks import attacks_table, fmr_upper
 from benchmarks.calibrate import GROUPS, SPANS_S, Kind, compare_all, group_of, pieces
 from benchmarks.corpora import ami_turns, corpora_argument, digits, test_other, train_clean
+from benchmarks.raising import raised_table
 from benchmarks.tables import markdown, percent
 from benchmarks.trials import Table, Voice
 from benchmarks.voices import Ear, Hearing, Listener, NakedEncoder, model_store
@@ -428,7 +429,9 @@ def print_of_card(model: str, corpora: Corpora, cache: Path | None) -> None:
     material = Material.heard_by(Ear(Hearing(model), cache, raw=True), corpora, compensation)
     print(corpora_table(model, material), flush=True)
     print(lines_table(card.rule, material), flush=True)
-    print(attacks_table(card.rule, Ear(Hearing(model), cache), corpora.clean), flush=True)
+    ear = Ear(Hearing(model), cache)
+    print(attacks_table(card.rule, ear, corpora.clean), flush=True)
+    print(raised_table(card.rule, ear, corpora.clean), flush=True)
 
 
 def main() -> None:

@@ -100,10 +100,10 @@ def attack_rows(
             voices = listener.hear([attack(cut(clip, seconds)) for clip in clips])
             unheard = percent(float(np.mean([voice.vector is None for voice in voices])))
             strangers = trials.compare(gallery, voices).other
-            yield [name, f"cut to {seconds:g} s", unheard, *_cells(aimed, strangers)]
+            yield [name, f"cut to {seconds:g} s", unheard, *stranger_cells(aimed, strangers)]
 
 
-def _cells(rule: DecisionRule, strangers: Table) -> list[str]:
+def stranger_cells(rule: DecisionRule, strangers: Table) -> list[str]:
     """Return what strangers of the same sex come to; dashes where there are none."""
     close = strangers.where(strangers.same_sex)
     if not len(close.score):

@@ -8,7 +8,8 @@ thirds and cuts of their one utterance).  Thresholds and LLRs are of the 125 oth
 impostors only, and of the ten speakers of test-other.  Enrolled are runs of one and of three
 utterances (of train-clean-100 thirds), through one condition, and compared with cuts of 1.3 to
 3.5 s, thirds and whole utterances through another: see `voiceid.evaluation.pieces`.
-Opus of 20 kbit/s, clipping and low gain judge, and nothing is learned from them.
+Opus of 20 kbit/s, clipping and low gain judge, and nothing is learned from them; from bad lines
+and from rates that were raised without a filter is learned, and they do not judge.
 `--conditions` takes some conditions alone, for models that are slow.
 
 What wideband embeddings lose: see `voiceid.evaluation.directions.fit_compensation`.
@@ -20,7 +21,7 @@ learned and chosen, and measures what came of it on them alone.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
@@ -38,7 +39,7 @@ from voiceid.evaluation import model_fit
 from voiceid.evaluation.degradations import BAD_LINES, CONDITIONS, Clip, is_telephone
 from voiceid.evaluation.directions import fit_compensation
 from voiceid.evaluation.llrs import worth
-from voiceid.evaluation.model_fit import Comparisons, Fitted, HeldOutLlrs
+from voiceid.evaluation.model_fit import Comparisons, Fitted, HeldOutLlrs, Part
 from voiceid.evaluation.pieces import MILD, Parts, Piece, pairs_of, pieces_of
 from voiceid.models.card_text import calibration_tables, point_tables
 from voiceid.models.cards import shipped_cards_folder
@@ -57,7 +58,7 @@ def pieces(other: Sequence[Clip], clean: Sequence[Clip]) -> list[Piece]:
     return sorted(found, key=lambda piece: not piece.whole)
 
 
-def compare_all(parts: Parts) -> dict[Kind, Comparisons]:
+def compare_all(parts: Iterable[Part]) -> dict[Kind, Comparisons]:
     """Return the comparisons of each pair of conditions and each size of enrolment."""
     return {(*part.pair, part.size): part.comparisons for part in parts}
 
@@ -200,7 +201,7 @@ def main() -> None:
         print(f"telephone's directions: {len(compensation.wideband_directions)} are removed.\n")
     # 2. Thresholds and LLRs.
     conditions = [name for name in measured if name not in args.without]
-    parts = Parts.of(judging, compensation, conditions)
+    parts = list(Parts.of(judging, compensation, conditions))
     tables, fitted = compare_all(parts), model_fit.fit(parts)
     print(points_table(fitted))
     print(rates_table(f"{args.model}, target FMR {100 * SHOWN:g} %", tables, fitted))

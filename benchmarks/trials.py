@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeAlias
@@ -117,18 +117,6 @@ class Table:
         return Trials(self.score, np.stack([self.enrolled, self.speaker], axis=1))
 
 
-def join(tables: Iterable[Table]) -> Table:
-    """Return the rows of all tables."""
-    parts = list(tables)
-    columns = [
-        np.concatenate([getattr(part, name) for part in parts])
-        for name in ("score", "genuine", "same_sex", "enrolled", "speaker")
-    ]
-    score, genuine, same_sex, enrolled, speaker = columns
-    given = Conditions.joined([part.given for part in parts])
-    return Table(score, genuine, same_sex, given, enrolled, speaker)
-
-
 def enroll(voices: Sequence[Voice]) -> Enrolled:
     """Return the centroid of one speaker's voices; those without a vector are left out."""
     vectors = [voice.vector for voice in voices if voice.vector is not None]
@@ -145,26 +133,12 @@ Rule: TypeAlias = Callable[[Sequence[Voice]], Enrolled]
 """How the voices of one speaker become what is compared."""
 
 
-def enroll_in_turn(
-    voices: Sequence[Voice],
-    changed: Sequence[Voice] = (),
-    n_changed: int = 0,
-    size: int = 3,
-    rule: Rule = enroll,
-) -> list[Enrolled]:
-    """Enrol each speaker once for every run of ``size`` recordings, round and round.
-
-    Of each run the first ``n_changed`` are taken from ``changed``: the same recordings in
-    the same order, degraded.
-    """
-    pairs = list(zip(voices, changed or voices, strict=True))
+def enroll_in_turn(voices: Sequence[Voice], size: int = 3, rule: Rule = enroll) -> list[Enrolled]:
+    """Enrol each speaker once for every run of ``size`` recordings, round and round."""
     result: list[Enrolled] = []
-    for speaker in by_speaker(voices):
-        own = [pair for pair in pairs if pair[0].speaker == speaker]
-        usable = [(a, b) for a, b in own if a.vector is not None and b.vector is not None]
-        for i in range(len(usable)):
-            run = [usable[(i + k) % len(usable)] for k in range(size)]
-            result.append(rule([b if k < n_changed else a for k, (a, b) in enumerate(run)]))
+    for own in by_speaker([voice for voice in voices if voice.vector is not None]).values():
+        runs = ([own[(i + k) % len(own)] for k in range(size)] for i in range(len(own)))
+        result.extend(map(rule, runs))
     return result
 
 

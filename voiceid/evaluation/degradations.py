@@ -157,6 +157,21 @@ def narrowband(clip: Clip) -> Clip:
     return replace(clip, samples=resampled(low, 8000, clip.rate_hz))
 
 
+def raised(clip: Clip, rate_hz: int, *, lines: bool) -> Clip:
+    """Return the clip at a lower rate, and without a filter at its own again, as programs do.
+
+    What is above half of the lower rate is then an image of what is below.
+
+    - `lines`: by straight lines between the samples; else each time has the last sample.
+    """
+    low = resampled(clip.samples, clip.rate_hz, rate_hz)
+    times = np.arange(len(clip.samples)) * rate_hz
+    if lines:
+        between = np.interp(times / clip.rate_hz, np.arange(len(low)), low)
+        return replace(clip, samples=between.astype(np.float32))
+    return replace(clip, samples=low[np.minimum(times // clip.rate_hz, len(low) - 1)])
+
+
 def telephone(clip: Clip, coding: Coding | Amr) -> Clip:
     """Return the clip at 8 kHz with a coding, as a call's recording would be handed over."""
     low = resampled(clip.samples, clip.rate_hz, 8000)
@@ -216,9 +231,16 @@ def noisy_line(clip: Clip, snr_db: float, coding: Coding) -> Clip:
     return telephone(noisy(replace(clip, samples=limited), snr_db), coding)
 
 
+UNFILTERED: Mapping[str, Callable[[Clip], Clip]] = {
+    "8 kHz, raised by straight lines": partial(raised, rate_hz=8000, lines=True),
+    "11,025 Hz, raised by the last sample": partial(raised, rate_hz=11_025, lines=False),
+}
+"""Rates that were raised without a filter: the image makes strangers alike."""
+
 BAD_LINES: Mapping[str, Callable[[Clip], Clip]] = {
     "bad line, mu-law, 20 dB": partial(noisy_line, snr_db=20.0, coding=Coding("WAV", "ULAW")),
     "bad line, GSM, 15 dB": partial(noisy_line, snr_db=15.0, coding=Coding("WAV", "GSM610")),
+    **UNFILTERED,
 }
 """Of these a compensation is learned too; thresholds are not measured on them."""
 

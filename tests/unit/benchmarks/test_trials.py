@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -45,16 +43,6 @@ def test_no_speaker_is_compared_with_an_enrolment_that_holds_their_own_recording
     # 4 speakers with 4 runs of 3 out of 4: each voice is outside one run of its own speaker.
     assert table.genuine.sum() == len(VOICES)
     assert (~table.genuine).sum() == len(VOICES) * 3 * 4
-
-
-@pytest.mark.parametrize("n_changed", [0, 1, 3])
-def test_a_run_takes_its_first_clips_from_the_degraded_copies(n_changed: int) -> None:
-    others = [voice("z", v.recording) for v in VOICES]
-    copies = [replace(v, vector=o.vector) for v, o in zip(VOICES, others, strict=True)]
-    for entry in trials.enroll_in_turn(VOICES, copies, n_changed):
-        own = trials.enroll([v for v in VOICES if v.speaker == entry.speaker]).vector
-        turned = float(entry.vector @ trials.enroll(others).vector) > float(entry.vector @ own)
-        assert turned == (n_changed == 3)
 
 
 def test_pieces_of_a_recording_count_as_that_recording() -> None:
@@ -107,10 +95,3 @@ def test_a_comparison_is_over_a_telephone_as_far_as_both_sides_are() -> None:
     np.testing.assert_allclose(given.n_enrolled, 2.0)
     pairs = trials.all_pairs([enrolled[1], asked[0]])
     np.testing.assert_allclose(pairs.given.telephone, [0.2])
-
-
-def test_joined_tables_keep_their_conditions() -> None:
-    parts = [trials.compare(trials.enroll_in_turn(VOICES), [one]) for one in VOICES[:2]]
-    whole = trials.join(parts)
-    assert len(whole.given) == len(whole.score) == sum(len(part.score) for part in parts)
-    np.testing.assert_array_equal(whole.where(whole.genuine).given.net_speech_s, 3.0)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from voiceid.audio import AudioOptions, open_audio
+from voiceid.audio.coding import resampled
 from voiceid.evaluation import degradations
-from voiceid.evaluation.degradations import CONDITIONS, HALL, OFFICE, TELEPHONES, Clip
+from voiceid.evaluation.degradations import CONDITIONS, HALL, OFFICE, TELEPHONES, UNFILTERED, Clip
 from voiceid.metrics import rank_correlation
 
 RATE_HZ = 16000
@@ -59,6 +60,26 @@ def test_a_condition_is_the_same_on_every_run(name: str, speech: Clip) -> None:
 def test_nothing_above_4_khz_passes_a_telephone(name: str, speech: Clip) -> None:
     assert share_above(speech.samples, 4200) > 1e-3
     assert share_above(decoded(TELEPHONES[name](speech)), 4200) < 1e-4
+
+
+@pytest.mark.parametrize("name", UNFILTERED)
+def test_what_is_raised_without_a_filter_has_an_image_of_it_above(name: str, speech: Clip) -> None:
+    rate_hz = 8000 if name.startswith("8 kHz") else 11_025
+    low = resampled(speech.samples, RATE_HZ, rate_hz)
+    filtered = resampled(low, rate_hz, RATE_HZ)
+    unfiltered = UNFILTERED[name](speech).samples
+    above = rate_hz / 2 + 300
+    assert share_above(unfiltered, above) > 100 * share_above(filtered, above)
+    assert np.corrcoef(unfiltered, filtered[: len(unfiltered)])[0, 1] > 0.9
+
+
+def test_straight_lines_meet_the_samples(speech: Clip) -> None:
+    raised, low = (
+        degradations.raised(speech, 8000, lines=True).samples,
+        resampled(speech.samples, RATE_HZ, 8000),
+    )
+    np.testing.assert_array_equal(raised[::2], low)
+    np.testing.assert_allclose(raised[1:-1:2], (low[:-1] + low[1:]) / 2, atol=1e-6)
 
 
 @pytest.mark.parametrize(
