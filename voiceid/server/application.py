@@ -24,6 +24,7 @@ from voiceid.server import (
     xiaozhi_adapter,
 )
 from voiceid.server.bodies import BoundedBodies
+from voiceid.server.console.console_pages import PAGES
 from voiceid.server.decision_feeds import DecisionFeeds
 from voiceid.server.places import LiveStreams, Places
 from voiceid.server.problems import answer_problems
@@ -100,6 +101,7 @@ def make_service(
         app.include_router(router, prefix="/v1")
     for name in dict.fromkeys(compat):
         app.include_router(ADAPTERS[name], include_in_schema=False)
+    app.include_router(PAGES)
     return app
 
 
