@@ -23,6 +23,7 @@ wheel: .venv/.installed data/ami/.complete
 
 # One thread for BLAS: others spin while they wait, 57 s of CPU for a test of 6 s on a busy machine.
 test: lint data/ami/.complete models
+	@command -v chromium >/dev/null || echo "no chromium: the console is not tested in a browser" >&2
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: .venv/.installed

@@ -66,6 +66,37 @@ def test_a_key_is_taken_from_its_networks_alone(
             vid.keys.check(made.text, address)
 
 
+def test_a_session_stands_for_its_key_and_ends_with_it(vid: VoiceID) -> None:
+    made = vid.keys.create("console", ["read"], networks=["10.0.0.0/8"])
+    now = datetime.now(UTC)
+    text = vid.keys.start_session(made.key, now + timedelta(hours=1))
+    assert made.text not in text
+    assert vid.keys.check_session(text, "10.0.0.1") == made.key
+    signed, _, signature = text.rpartition(".")
+    other = vid.keys.start_session(vid.keys.create("b", ["admin"]).key, now + timedelta(hours=1))
+    later = f"{made.key.id}.{int(now.timestamp()) + 9999}.{signature}"
+    stale = vid.keys.start_session(made.key, now - timedelta(seconds=1))
+    mixed = f"{other.rpartition('.')[0]}.{signature}"
+    for wrong in (
+        later,
+        stale,
+        mixed,
+        f"{signed}.",
+        f"{signed}.\udcff",
+        "",
+        "..",
+        made.text,
+        "x.y.z",
+    ):
+        with pytest.raises(AccessDenied, match="session is over"):
+            vid.keys.check_session(wrong, "10.0.0.1")
+    with pytest.raises(AccessDenied):
+        vid.keys.check_session(text, "11.0.0.1")
+    vid.keys.remove(made.key.id)
+    with pytest.raises(AccessDenied):
+        vid.keys.check_session(text, "10.0.0.1")
+
+
 def test_only_so_many_requests_a_minute_are_allowed_also_by_another_process(
     vid: VoiceID, tmp_path: Path
 ) -> None:

@@ -91,6 +91,9 @@ def record(client: httpx.Client, clips: Path, vid: VoiceID) -> Answers:
     for name in ("bob-3", "stranger"):
         to.hear("identify", "/v1/identify", name)
         to.hear("verify", "/v1/verify", name, data={"speaker": "bob"})
+    [_, caller] = to.ask("list_attempts", "GET", "/v1/attempts")["attempts"]
+    to.ask("unlock", "DELETE", "/v1/attempts/speakers/bob")
+    to.ask("unlock_caller", "DELETE", f"/v1/attempts/callers/{caller['caller']}")
     to.hear("compare", "/v1/compare", "alice-3", "bob-3")
     to.hear("embed", "/v1/embed", "alice-3")
     to.hear("enroll", "/v1/speakers/carol/samples", "carol-1", "carol-2", data={"dry_run": "true"})

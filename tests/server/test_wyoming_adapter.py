@@ -24,7 +24,9 @@ from wyoming.server import AsyncEventHandler, AsyncTcpServer
 
 from voiceid import VoiceID
 from voiceid.domain import ServiceLimits
-from voiceid.server.places import Places
+from voiceid.server.decision_feeds import DecisionFeeds
+from voiceid.server.jobs import Jobs
+from voiceid.server.places import LiveStreams, Places
 from voiceid.server.service_parts import ServiceParts
 from voiceid.server.wyoming_adapter import WyomingProxy
 
@@ -64,7 +66,15 @@ async def proxied(vid: VoiceID, **options: Any) -> AsyncIterator[Callable[[], As
     await upstream.start(Stt)
     limits = options.pop("limits", ServiceLimits())
     proxy = WyomingProxy(("127.0.0.1", options.pop("port", upstream.port)), **options)
-    parts = ServiceParts(vid, Places(2, limits.max_waiting), limits, is_ready=True)
+    parts = ServiceParts(
+        vid,
+        Places(2, limits.max_waiting),
+        limits,
+        LiveStreams(limits.max_streams),
+        DecisionFeeds(vid, limits.max_streams),
+        Jobs(vid, limits),
+        is_ready=True,
+    )
     bound = socket.create_server(("127.0.0.1", 0))
     async with anyio.create_task_group() as group:
         group.start_soon(proxy.serve, bound, parts)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from voiceid.domain import ApiKey, Scope
-from voiceid.errors import AccessDenied
+from voiceid.errors import AccessDenied, ApiKeyNotFound
 from voiceid.observability import ChangeKind
 from voiceid.session import Session
 
@@ -106,12 +106,32 @@ class Keys:
         is_right = hmac.compare_digest(_sha256(secret), kept) and bool(secret)
         if found is None or prefix != _PREFIX or not is_right:
             raise AccessDenied(_WRONG, hint="`voiceid keys create` makes one.")
-        key = found[0]
-        if not key.is_taken_from(address):
-            raise AccessDenied(_WRONG, hint="Use a key that is taken from this address.")
-        if key.is_expired(datetime.now(UTC)):
-            raise AccessDenied("the key has expired", hint="`voiceid keys create` makes another.")
-        return key
+        return _usable(found[0], address)
+
+    def start_session(self, key: ApiKey, until: datetime) -> str:
+        """Return a text that stands for a key until then, for a browser that keeps no secret.
+
+        It is signed with the hash that is kept of the key's secret, and kept nowhere: it ends with
+        the key.  Raises ApiKeyNotFound.
+        """
+        with self._session.store.read() as reader:
+            found = reader.keys.with_hash(key.id)
+        if found is None:
+            raise ApiKeyNotFound(f"there is no key {key.id!r:.40}")
+        signed = f"{key.id}.{int(until.timestamp())}"
+        return f"{signed}.{_signature(found[1], signed)}"
+
+    def check_session(self, text: str, address: str) -> ApiKey:
+        """Return the key for which a text of `start_session` stands; raises AccessDenied."""
+        signed, _, signature = text.rpartition(".")
+        key_id, _, until = signed.partition(".")
+        with self._session.store.read() as reader:
+            found = reader.keys.with_hash(key_id)
+        expected = _signature(_sha256("") if found is None else found[1], signed)
+        is_right = hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
+        if found is None or not is_right or int(until) <= datetime.now(UTC).timestamp():
+            raise AccessDenied("the session is over", hint="Sign in again with a key.")
+        return _usable(found[0], address)
 
     def use(self, key: ApiKey) -> bool:
         """Count a request with a key; False: it has had as many in this minute as it may."""
@@ -119,6 +139,19 @@ class Keys:
             return True
         with self._session.store.write() as writer:
             return writer.keys.use(key, datetime.now(UTC))
+
+
+def _usable(key: ApiKey, address: str) -> ApiKey:
+    if not key.is_taken_from(address):
+        raise AccessDenied(_WRONG, hint="Use a key that is taken from this address.")
+    if key.is_expired(datetime.now(UTC)):
+        raise AccessDenied("the key has expired", hint="`voiceid keys create` makes another.")
+    return key
+
+
+def _signature(secret_sha256: str, signed: str) -> str:
+    purpose = f"voiceid session {signed}".encode("utf-8", "surrogatepass")
+    return hmac.new(secret_sha256.encode(), purpose, hashlib.sha256).hexdigest()
 
 
 def _sha256(secret: str) -> str:

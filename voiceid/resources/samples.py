@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from voiceid.domain import Sample, Speaker, tag
 from voiceid.session import Session
@@ -18,6 +18,11 @@ class Samples:
         """Return the samples of a speaker, oldest first; raises SpeakerNotFound."""
         with self._session.store.read() as reader:
             return reader.samples.of(reader.speakers.get(name).id)
+
+    def of(self, speakers: Sequence[Speaker]) -> Mapping[int, Sequence[Sample]]:
+        """Return the samples of some speakers, oldest first, by the id of the speaker."""
+        with self._session.store.read() as reader:
+            return reader.samples.of_speakers([speaker.id for speaker in speakers])
 
     def by_speaker(self, group: str | None = None) -> Sequence[tuple[Speaker, Sequence[Sample]]]:
         """Return the speakers by name, each with the samples in the embedding space in use.

@@ -27,6 +27,7 @@ from voiceid.server import (
     xiaozhi_adapter,
 )
 from voiceid.server.bodies import BoundedBodies
+from voiceid.server.console.console_pages import PAGES
 from voiceid.server.decision_feeds import DecisionFeeds
 from voiceid.server.descriptions import describe
 from voiceid.server.jobs import Jobs
@@ -112,6 +113,7 @@ def make_service(
     for name in dict.fromkeys(compat):
         app.include_router(ADAPTERS[name], include_in_schema=False)
     describe(app)
+    app.include_router(PAGES)
     return app
 
 

@@ -19,6 +19,7 @@ from voiceid.domain import ApiKey, Scope, Speaker, tag
 from voiceid.errors import AccessDenied
 from voiceid.server.problems import Problem, denied
 from voiceid.server.service_parts import parts_of
+from voiceid.server.session_cookies import session_text
 
 _BEARER = HTTPBearer(auto_error=False, description="A key of `voiceid keys create`.")
 _HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="The same key.")
@@ -134,16 +135,7 @@ async def known_caller(connection: HTTPConnection, vid: VoiceID, text: str | Non
                 )
             require_local(connection, address)
             return Caller(None, address)
-        key = vid.keys.check(text, address)
-        if not vid.keys.use(key):
-            raise Problem(
-                HTTPStatus.TOO_MANY_REQUESTS,
-                "RateExceeded",
-                f"the key may be used {key.requests_per_minute} times a minute",
-                hint="Ask again in the next minute.",
-                retry_after_s=60,
-            )
-        return Caller(key, address)
+        return _using(vid, vid.keys.check(text, address), address)
 
     return await to_thread.run_sync(known)
 
@@ -160,10 +152,36 @@ async def caller_of(connection: HTTPConnection) -> Caller:
     """Return who sent a request, who is looked for once."""
     found: Caller | None = getattr(connection.state, "caller", None)
     if found is None:
-        vid = parts_of(connection).vid
-        found = await known_caller(connection, vid, key_text(connection.headers))
+        vid, text = parts_of(connection).vid, key_text(connection.headers)
+        session = session_text(connection)
+        if text is None and session and connection.scope.get("method") == "GET":
+            found = await session_caller(connection, vid, session)  # a page of the console
+        else:
+            found = await known_caller(connection, vid, text)
         connection.state.caller = found
     return found
+
+
+async def session_caller(connection: HTTPConnection, vid: VoiceID, session: str) -> Caller:
+    """Return who signed in with a key and sends its session; for the errors see `known_caller`."""
+    address = "" if connection.client is None else connection.client.host
+
+    def known() -> Caller:
+        return _using(vid, vid.keys.check_session(session, address), address)
+
+    return await to_thread.run_sync(known)
+
+
+def _using(vid: VoiceID, key: ApiKey, address: str) -> Caller:
+    if not vid.keys.use(key):
+        raise Problem(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "RateExceeded",
+            f"the key may be used {key.requests_per_minute} times a minute",
+            hint="Ask again in the next minute.",
+            retry_after_s=60,
+        )
+    return Caller(key, address)
 
 
 def _asking(scope: Scope | None) -> Any:

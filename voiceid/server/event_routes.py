@@ -33,7 +33,7 @@ async def _feed(request: Request, caller: Reading) -> AsyncIterator[DecisionFeed
         yield feed
 
 
-@ROUTES.get("/events", response_class=StreamingResponse)
+@ROUTES.get("/events", response_class=StreamingResponse, include_in_schema=False)  # without end
 async def events(
     request: Request, caller: Reading, feed: Annotated[DecisionFeed, Depends(_feed)]
 ) -> StreamingResponse:

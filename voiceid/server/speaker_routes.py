@@ -104,13 +104,13 @@ async def list_speakers(
     vid, wanted = parts_of(request).vid, caller.group(group) if group else None
 
     def page() -> dict[str, Any]:
-        found, last = _members(vid, after, limit, wanted, caller)
+        found, last = members(vid, after, limit, wanted, caller)
         return {"speakers": [speaker.to_dict() for speaker in found], "next": last}
 
     return await to_thread.run_sync(page)
 
 
-def _members(
+def members(
     vid: VoiceID, after: str | None, limit: int, group: str | None, caller: Caller
 ) -> tuple[list[Speaker], str | None]:
     """Return the next speakers that the caller reaches, and after which name more may come."""
@@ -124,7 +124,7 @@ def _members(
     return found, None
 
 
-def _speaker(vid: VoiceID, name: str, caller: Caller) -> Speaker:
+def reached_speaker(vid: VoiceID, name: str, caller: Caller) -> Speaker:
     """Return a speaker that the caller reaches; the others are not there for them."""
     speaker = vid.speakers.get(name)
     if not caller.reaches(speaker):
@@ -136,7 +136,7 @@ def _speaker(vid: VoiceID, name: str, caller: Caller) -> Speaker:
 async def show_speaker(request: Request, name: str, caller: Reading) -> Response:
     """Show one speaker."""
     vid = parts_of(request).vid
-    return tagged(await to_thread.run_sync(_speaker, vid, name, caller), request)
+    return tagged(await to_thread.run_sync(reached_speaker, vid, name, caller), request)
 
 
 @ROUTES.patch("/{name}")
@@ -167,7 +167,7 @@ async def remove_speaker(request: Request, name: str, caller: Admin) -> dict[str
 async def inspect_speaker(request: Request, name: str, caller: Reading) -> dict[str, Any]:
     """Compare a speaker's samples with each other, and the speaker with all others."""
     vid = parts_of(request).vid
-    await to_thread.run_sync(_speaker, vid, name, caller)
+    await to_thread.run_sync(reached_speaker, vid, name, caller)
     return (await to_thread.run_sync(vid.speakers.inspect, name)).to_dict()
 
 
@@ -177,7 +177,7 @@ async def list_samples(request: Request, name: str, caller: Reading) -> dict[str
     vid = parts_of(request).vid
 
     def listed() -> list[dict[str, Any]]:
-        _speaker(vid, name, caller)
+        reached_speaker(vid, name, caller)
         return [sample.to_dict() for sample in vid.samples.list(name)]
 
     return {"samples": await to_thread.run_sync(listed)}
@@ -228,7 +228,7 @@ async def _enrolled(
         )
 
         def enrolled() -> Response:
-            _require_reached(request, name, caller)
+            require_reached(parts.vid, name, caller, request)
             report = parts.vid.enroll(
                 name,
                 clips,
@@ -250,17 +250,21 @@ async def _enrolled(
             return problem_answer(problem, report=shown_report(report, caller))
 
 
-def _require_reached(request: Request, name: str, caller: Caller) -> None:
+def require_reached(
+    vid: VoiceID, name: str, caller: Caller, request: Request | None = None
+) -> None:
     """Raise SpeakerNotFound for a speaker that is enrolled, and whom the caller does not reach.
 
-    Raises Problem for one of whom the caller saw another state.
+    With a request, raise Problem for a speaker of whom it says that the caller saw another state.
     """
-    vid = parts_of(request).vid
-    if caller.groups or "if-match" in request.headers:
+    expects = request is not None and "if-match" in request.headers
+    if caller.groups or expects:
         try:
             vid.speakers.get(name)
         except SpeakerNotFound:
-            if "if-match" in request.headers:
+            if expects:
                 raise
             return
-        require_seen(request, _speaker(vid, name, caller))
+        speaker = reached_speaker(vid, name, caller)
+        if request is not None:
+            require_seen(request, speaker)

@@ -1,0 +1,167 @@
+"""The console in a real browser, whose microphone hears a recording."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running_service import Served
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+if CHROMIUM is None:
+    pytest.skip("there is no chromium: no browser tries the console", allow_module_level=True)
+
+PAGES = ["/", "/speaker?name=alice", "/speaker/remove?name=alice", "/enroll", "/try", "/recording"]
+PAGES += ["/accuracy", "/events", "/keys", "/speaker?name=nobody"]
+WAIT_MS = 30_000
+
+
+@pytest.fixture(scope="module")
+def browser(clips: Path) -> Iterator[playwright.Browser]:
+    """A browser whose microphone hears the stranger, again and again."""
+    args = [
+        *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
+        *("--disable-background-networking", "--use-fake-device-for-media-stream"),
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={clips / 'stranger.wav'}",
+    ]
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=CHROMIUM, args=args)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: playwright.Browser) -> Iterator[playwright.Page]:
+    """A page; a program or a style that the policy stops would be said in its console."""
+    context = browser.new_context()
+    context.set_default_timeout(WAIT_MS)
+    said: list[str] = []
+    opened = context.new_page()
+    opened.on("console", lambda m: m.type in {"error", "warning"} and said.append(m.text))
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    yield opened
+    context.close()
+    assert [text for text in said if not text.startswith("Failed to load")] == []
+
+
+def test_no_page_is_wider_than_a_phone_and_each_field_has_a_name(
+    page: playwright.Page, shared: Served
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    for path in PAGES:
+        page.goto(shared.url + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+        unnamed = "!e.labels?.length && !e.ariaLabel && !e.textContent.trim() && e.type != 'hidden'"
+        found = page.evaluate(
+            f"[...document.querySelectorAll('input, select, textarea, button, a, meter')]"
+            f".filter((e) => {unnamed}).map((e) => e.outerHTML)"
+        )
+        assert found == [], path
+
+
+def test_a_person_signs_in_and_works_by_the_keyboard_alone(
+    page: playwright.Page, service: Served
+) -> None:
+    key = service.vid.keys.create("desk", ["admin"])
+    page.goto(service.url)
+    page.keyboard.type(key.text)  # the field has the focus
+    page.keyboard.press("Enter")
+    page.wait_for_url(service.url + "/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "To the content"
+    page.keyboard.press("Enter")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "bob":
+            break
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="bob").wait_for()
+    page.get_by_label("Groups, with commas").focus()
+    page.keyboard.type("lobby")
+    page.keyboard.press("Enter")
+    page.get_by_text("It is saved.").wait_for()
+    assert service.vid.speakers.get("bob").groups == ("lobby",)
+    service.vid.keys.remove(key.key.id)
+    service.vid.keys.create("other", ["admin"])
+    page.reload()
+    page.get_by_role("heading", name="Sign in").wait_for()
+
+
+def record(page: playwright.Page, seconds: float, stop: str = "Stop") -> None:
+    page.get_by_role("button", name="Record", exact=True).click()
+    page.get_by_role("button", name=stop).wait_for()
+    page.wait_for_timeout(500)
+    levels = []
+    for _ in range(round(seconds / 0.25)):
+        page.wait_for_timeout(250)
+        levels.append(page.locator("meter").evaluate("(meter) => meter.value"))
+    assert max(levels) > -60
+    page.get_by_role("button", name=stop).click()
+
+
+def test_a_voice_is_enrolled_by_the_microphone_and_known_again(
+    page: playwright.Page, service: Served
+) -> None:
+    page.goto(service.url + "/enroll")
+    page.get_by_label("Name").fill("dora")
+    said = page.locator("[data-said]")
+    record(page, 1.5)
+    # A busy machine may record more than was asked for, and then it is enough.
+    said.filter(has_text=re.compile("of speech are missing|This is enough")).wait_for()
+    record(page, 4.0)
+    said.filter(has_text="This is enough to enrol.").wait_for()
+    assert service.vid.speakers.count() == 2
+    page.get_by_role("button", name="Enrol", exact=True).click()
+    page.locator("[data-done]", has_text="dora is enrolled").wait_for()
+    assert service.vid.speakers.get("dora").n_samples == 2
+    assert page.locator(".takes li").count() == 0
+    page.goto(service.url + "/try")
+    record(page, 4.0, "Stop and ask")
+    page.locator(".outcome").wait_for()
+    answer = page.locator("#result").inner_text()
+    assert "Accepted: dora" in answer, answer
+    assert "threshold" in (page.locator(".scale").get_attribute("aria-label") or "")
+
+
+def test_a_file_is_tried_and_what_is_wrong_with_it_is_said_in_place(
+    page: playwright.Page, shared: Served, clips: Path
+) -> None:
+    page.goto(shared.url + "/try")
+    page.get_by_label("Recording", exact=True).set_input_files(clips / "bob-3.wav")
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("heading", name="Accepted: bob").wait_for()
+    page.get_by_label("Claimed speaker").fill("alice")
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("heading", name="Rejected").wait_for()
+    file = {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"no audio"}
+    page.get_by_label("Recording", exact=True).set_input_files(file)
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("alert").wait_for()
+
+
+def test_turns_light_up_while_a_recording_is_played(
+    page: playwright.Page, shared: Served, repo: Path
+) -> None:
+    page.goto(shared.url + "/recording")
+    page.get_by_label("Recording", exact=True).set_input_files(repo / "data/ami/dev00.wav")
+    page.get_by_role("button", name="Listen to it").click()
+    page.locator(".turns button").first.click()
+    page.locator(".turns .lit", has_text="bob").wait_for()
+    page.locator(".lanes rect.lit").wait_for()
+
+
+def test_decisions_are_shown_as_they_are_made(
+    page: playwright.Page, shared: Served, clips: Path
+) -> None:
+    page.goto(shared.url + "/events")
+    page.get_by_text("newest first").wait_for()
+    shared.vid.identify((clips / "bob-3.wav").read_bytes())
+    page.locator("[data-rows] tr", has_text="bob").wait_for()
+    page.route("**/v1/events", lambda route: route.fulfill(status=404))
+    page.reload()
+    page.get_by_text("This service sends no live events.").wait_for()

@@ -1,0 +1,108 @@
+"""The page of what decides, and how well the enrolled voices can be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from anyio import to_thread
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from voiceid.decision.rule import percent
+from voiceid.domain import Sample
+from voiceid.errors import ChangeRefused, ExtraMissing
+from voiceid.server.console.visits import Looking, Managing, PageRoute, Visit
+from voiceid.server.speaker_routes import members
+
+if TYPE_CHECKING:  # pictures are an extra
+    from voiceid.pictures import Picture
+
+ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_MOST_SPEAKERS = 100
+"""Of whom pictures are drawn: more are neither quick nor readable."""
+
+Drawn = list[tuple[str, Sample]]
+
+
+@ROUTES.get("/accuracy")
+async def accuracy(visit: Looking) -> Response:
+    """Show the calibrations, and pictures of the enrolled voices."""
+
+    def shown() -> Response:
+        drawn = _drawn(visit)
+        return visit.page(
+            "accuracy.html",
+            calibrations=visit.vid.calibrations.list(),
+            space_id=visit.vid.models.space.id,
+            percent=percent,
+            can_be_drawn=_pictures_missing() is None and len(drawn) > 1,
+            missing=_pictures_missing(),
+            is_cut=len({name for name, _ in drawn}) == _MOST_SPEAKERS,
+            most=_MOST_SPEAKERS,
+        )
+
+    return await to_thread.run_sync(shown)
+
+
+@ROUTES.post("/accuracy")
+async def use(visit: Managing) -> Response:
+    """Let a calibration decide from now on, or none."""
+    number = str((await visit.form()).get("number", ""))
+    used = int(number) if number.isascii() and number.isdigit() else None
+    await to_thread.run_sync(visit.vid.calibrations.use, used)
+    return visit.go("/accuracy", said="saved")
+
+
+@ROUTES.get("/accuracy/{name}.png")
+async def picture(visit: Looking, name: Literal["scores", "voices"]) -> Response:
+    """Draw the enrolled samples."""
+    draw = {"scores": _scores, "voices": _voices}[name]
+    data = await visit.parts.places.run(visit.request, lambda: _png(visit, draw))
+    return Response(data, media_type="image/png")
+
+
+def _drawn(visit: Visit) -> Drawn:
+    """Return samples of the space in use, each with the speaker's name."""
+    found, _ = members(visit.vid, None, _MOST_SPEAKERS, None, visit.person)
+    space_id, samples = visit.vid.models.space.id, visit.vid.samples.of(found)
+    return [(s.name, one) for s in found for one in samples[s.id] if one.space_id == space_id]
+
+
+def _png(visit: Visit, draw: Callable[[Visit, Drawn], Picture]) -> bytes:
+    from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
+
+    drawn = _drawn(visit)
+    if len(drawn) < 2:  # noqa: PLR2004 - a pair
+        raise ChangeRefused("there are no two samples of the model in use to compare")
+    return pictures.png(draw(visit, drawn))
+
+
+def _scores(visit: Visit, drawn: Drawn) -> Picture:
+    from voiceid import pictures  # noqa: PLC0415
+
+    matrix = pictures.cosines(np.stack([sample.vector for _, sample in drawn]))
+    genuine, impostor = pictures.pairs(matrix, [name for name, _ in drawn])
+    found = visit.vid.calibrations.thresholds([sample.quality for _, sample in drawn])
+    thresholds = {f"{one.value:.3f}, {one.source}": one.value for one in found}
+    return pictures.score_histograms(genuine, impostor, thresholds)
+
+
+def _voices(visit: Visit, drawn: Drawn) -> Picture:
+    from voiceid import pictures  # noqa: PLC0415
+
+    del visit
+    vectors = np.stack([sample.vector for _, sample in drawn])
+    clips = [sample.source_name for _, sample in drawn]
+    return pictures.voice_map(pictures.map_voices(vectors, [name for name, _ in drawn], clips))
+
+
+def _pictures_missing() -> str | None:
+    try:
+        from voiceid import pictures  # noqa: PLC0415
+    except ExtraMissing as error:
+        return error.message
+    del pictures
+    return None

@@ -1,0 +1,82 @@
+"""A decision on a scale: where its score lies, its threshold, and the other candidates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_LEFT, _RIGHT = 16.0, 384.0
+_NAME_CHARS = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place on the scale, and the text beside it.
+
+    - `x`, `y`: of the text; `at`: of the mark.
+    - `anchor`: start, middle or end, so that the text stays within the picture.
+    """
+
+    at: float
+    x: float
+    anchor: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Of cosines, from the left to 1 at the right; see ``_scale.html``."""
+
+    ticks: tuple[Mark, ...]
+    score: Mark
+    threshold: Mark
+    runner_up: Mark | None
+    others: tuple[float, ...]
+    accepted: bool
+    words: str
+
+
+def scale_of(decision: Mapping[str, Any]) -> Scale | None:
+    """Return the scale of a decision's JSON; None: nothing was compared, or it is not shown."""
+    score, threshold = decision.get("score"), decision.get("threshold")
+    if score is None or threshold is None:
+        return None
+    candidates = [(c["speaker"]["name"], c["score"]) for c in decision.get("candidates") or []]
+    best = candidates[0][0] if candidates else (decision.get("speaker") or {}).get("name", "")
+    runner_up = decision.get("runner_up")
+    values = [0.0, score, threshold, *(value for _, value in candidates)]
+    if runner_up is not None:
+        values.append(runner_up["score"])
+    low = max(-1.0, math.floor(min(values) * 5 - 0.25) / 5)
+
+    def mark(value: float, text: str) -> Mark:
+        at = _LEFT + (value - low) / (1.0 - low) * (_RIGHT - _LEFT)
+        if at < _LEFT + 90:
+            return Mark(at, _LEFT - 12, "start", text)
+        if at > _RIGHT - 90:
+            return Mark(at, _RIGHT + 12, "end", text)
+        return Mark(at, at, "middle", text)
+
+    steps = range(round(low * 5), 6)
+    second = None
+    if runner_up is not None:
+        second = mark(runner_up["score"], _label(runner_up["speaker"]["name"], runner_up["score"]))
+    words = f"score {score:.3f}, threshold {threshold:.3f}"
+    if runner_up is not None:
+        words += f", runner-up {runner_up['speaker']['name']} at {runner_up['score']:.3f}"
+    return Scale(
+        ticks=tuple(mark(step / 5, f"{step / 5:g}".replace("-", "−")) for step in steps),  # noqa: RUF001
+        score=mark(score, _label(best, score)),
+        threshold=mark(threshold, f"threshold {threshold:.3f}"),
+        runner_up=second,
+        others=tuple(mark(value, "").at for _, value in candidates[1:]),
+        accepted=decision["outcome"] == "accepted",
+        words=words,
+    )
+
+
+def _label(name: str, score: float) -> str:
+    short = name if len(name) <= _NAME_CHARS else f"{name[: _NAME_CHARS - 1]}…"
+    return f"{short} {score:.3f}".replace("-", "−").strip()  # noqa: RUF001

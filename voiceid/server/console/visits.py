@@ -1,0 +1,219 @@
+"""Visits of people to the console: who asks, the guard of its forms, and pages as answers."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any
+from urllib.parse import urlencode, urlsplit
+
+from anyio import to_thread
+from fastapi import Depends
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from voiceid.client import VoiceID
+from voiceid.domain import Scope
+from voiceid.errors import AccessDenied, VoiceIDError
+from voiceid.server.callers import Caller, known_caller, session_caller
+from voiceid.server.console.rendering import guard, html
+from voiceid.server.problems import Problem, invalid, problem_of
+from voiceid.server.request_clips import Options
+from voiceid.server.service_parts import ServiceParts, parts_of
+from voiceid.server.session_cookies import (
+    form_token,
+    keep_cookie,
+    kept_cookie,
+    new_cookie,
+    session_text,
+)
+
+_ANONYMOUS_S = 24 * 3600
+FRAGMENT = "x-fragment"
+"""The header by which the script of a page asks for the part of it that changes."""
+_MAX_FIELDS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of a person.
+
+    - `caller`: None: not signed in.
+    - `cookie`: what the browser keeps, or is to keep from now on.
+    """
+
+    request: Request
+    caller: Caller | None
+    cookie: str
+
+    @property
+    def parts(self) -> ServiceParts:
+        """What the routes share."""
+        return parts_of(self.request)
+
+    @property
+    def vid(self) -> VoiceID:
+        """The gallery."""
+        return self.parts.vid
+
+    @property
+    def person(self) -> Caller:
+        """The caller of a page that needs one."""
+        if self.caller is None:
+            raise SignInNeeded
+        return self.caller
+
+    def may(self, *scopes: str) -> bool:
+        """Whether the page shows what one of some scopes allows."""
+        return self.caller is not None and any(self.caller.may(Scope(s)) for s in scopes)
+
+    def require_token(self, token: object) -> None:
+        """Raise Problem unless a form is of a page that this browser was given."""
+        headers = self.request.headers
+        origin = headers.get("origin")
+        is_same = origin is None or urlsplit(origin).netloc == headers.get("host")
+        site = headers.get("sec-fetch-site", "same-origin" if is_same else "cross-site")
+        expected = form_token(self.cookie)
+        if site != "same-origin" or not hmac.compare_digest(expected, _ascii(token)):
+            raise Problem(
+                HTTPStatus.FORBIDDEN,
+                "FormStale",
+                "the form is not of a page that this browser was given last",
+                hint="Open the page again, and send its form.",
+            )
+
+    async def form(self) -> FormData:
+        """Return the fields of a form without recordings."""
+        fields = await self.request.form(max_files=0, max_fields=_MAX_FIELDS)
+        self.require_token(fields.get("token"))
+        return fields
+
+    def page(self, template: str, *, status: int = 200, part: str = "", **facts: Any) -> Response:
+        """Return a page; or its ``part`` alone, where the script of the page asks for it."""
+        wanted = part if part and FRAGMENT in self.request.headers else template
+        said = self.request.query_params.get("said", "")
+        text = html(wanted, visit=self, token=form_token(self.cookie), said=said, **facts)
+        return HTMLResponse(text, status)
+
+    def go(self, path: str, **query: str) -> Response:
+        """Send the browser to another page."""
+        return _redirect(path, query)
+
+
+class Fields(Options):
+    """Of a form with recordings."""
+
+    token: str = ""
+
+
+class SignInNeeded(Exception):
+    """A person without a session asks for a page that needs one."""
+
+
+class PageRoute(APIRoute):
+    """A route whose errors are pages, and whose answers are guarded."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request."""
+        answer = super().get_route_handler()
+
+        async def page(request: Request) -> Response:
+            request.state.cookie = None
+            try:
+                response = await answer(request)
+            except SignInNeeded:
+                response = _to_sign_in(request)
+            except _ERRORS as error:
+                response = _problem_page(request, _problem(error))
+            if request.state.cookie is not None:
+                keep_cookie(request, response, request.state.cookie, _ANONYMOUS_S)
+            return guard(response)
+
+        return page
+
+
+_ERRORS = (VoiceIDError, Problem, HTTPException, RequestValidationError)
+
+
+def _problem(error: Exception) -> Problem:
+    if isinstance(error, VoiceIDError):
+        return problem_of(error)
+    if isinstance(error, RequestValidationError):
+        return invalid(error.errors())
+    if isinstance(error, HTTPException):
+        status = HTTPStatus(error.status_code)
+        return Problem(status, status.phrase, error.detail)
+    assert isinstance(error, Problem)  # noqa: S101 - the last of those that are caught
+    return error
+
+
+def _problem_page(request: Request, problem: Problem) -> Response:
+    visit = getattr(request.state, "visit", None) or Visit(request, None, kept_cookie(request))
+    response: Response = visit.page(
+        "problem.html", status=problem.status.value, part="_problem.html", problem=problem
+    )
+    if problem.retry_after_s is not None:
+        response.headers["Retry-After"] = str(max(1, round(problem.retry_after_s)))
+    return response
+
+
+def _to_sign_in(request: Request) -> Response:
+    path = request.url.path
+    if request.method != "GET" or path == "/":
+        return _redirect("/sign-in", {})
+    asked = f"{path}?{request.url.query}" if request.url.query else path
+    return _redirect("/sign-in", {"next": asked})
+
+
+def _redirect(path: str, query: Mapping[str, str]) -> Response:
+    where = f"{path}?{urlencode(query)}" if query else path
+    return RedirectResponse(where, HTTPStatus.SEE_OTHER)
+
+
+async def visit_of(request: Request) -> Visit:
+    """Return the visit of a person, signed in or not."""
+    vid, session = parts_of(request).vid, session_text(request)
+    if not await to_thread.run_sync(vid.keys.any):
+        caller: Caller | None = await known_caller(request, vid, None)
+        session = None
+    elif session is None:
+        caller = None
+    else:
+        try:
+            caller = await session_caller(request, vid, session)
+        except AccessDenied:
+            caller = session = None
+    cookie = session or kept_cookie(request)
+    if not cookie or (session is None and session_text(request)):
+        cookie = request.state.cookie = new_cookie()
+    request.state.visit = visit = Visit(request, caller, cookie)
+    return visit
+
+
+def _visiting(*scopes: Scope) -> Any:
+    """Return the dependency of a page: a person who may do what one of these scopes says."""
+
+    async def visit(visit: Annotated[Visit, Depends(visit_of)]) -> Visit:
+        if not any(map(visit.person.may, scopes)):
+            visit.person.require(scopes[0])
+        return visit
+
+    return Depends(visit)
+
+
+Visiting = Annotated[Visit, Depends(visit_of)]
+Looking = Annotated[Visit, _visiting(Scope.READ)]
+Asking = Annotated[Visit, _visiting(Scope.IDENTIFY, Scope.VERIFY)]
+Hearing = Annotated[Visit, _visiting(Scope.IDENTIFY)]
+Adding = Annotated[Visit, _visiting(Scope.ENROLL)]
+Managing = Annotated[Visit, _visiting(Scope.ADMIN)]
+
+
+def _ascii(token: object) -> str:
+    return token if isinstance(token, str) and token.isascii() else ""

@@ -1,0 +1,118 @@
+"""Pages that hear: enrolling, and trying a voice."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import cast
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from voiceid.domain import Decision, EnrollmentReport, Scope, SpeakerDetails, expiry
+from voiceid.errors import EnrollmentRefused
+from voiceid.server.console.score_scale import scale_of
+from voiceid.server.console.visits import Adding, Asking, Fields, PageRoute
+from voiceid.server.problems import problem_of
+from voiceid.server.request_clips import received
+from voiceid.server.shown import shown, shown_report
+from voiceid.server.speaker_routes import require_reached
+
+ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+class EnrollFields(Fields):
+    """Of an enrolment."""
+
+    name: str
+    label: str = ""
+    groups: str = ""
+    expires: str = ""
+    mode: str = "append"
+    force: bool = False
+    check: bool = False
+
+
+class TryFields(Fields):
+    """Of a question."""
+
+    speaker: str = ""
+    group: str = ""
+
+
+@ROUTES.get("/enroll")
+async def ask_enrolment(visit: Adding, name: str = "") -> Response:
+    """Ask for a name and recordings."""
+    return visit.page("enroll.html", name=name, report=None)
+
+
+@ROUTES.post("/enroll")
+async def enroll(visit: Adding) -> Response:
+    """Enrol recordings, or say what is missing."""
+    async with received(visit.request, EnrollFields, (1, visit.parts.limits.max_clips)) as (
+        clips,
+        fields,
+    ):
+        visit.require_token(fields.token)
+        if fields.force or fields.mode != "append":
+            visit.person.require(Scope.ADMIN)
+        groups = [group for group in fields.groups.split(",") if group.strip()]
+        details = SpeakerDetails(
+            groups=tuple(dict.fromkeys((*groups, *visit.person.groups))),
+            expires_at=expiry(fields.expires) if fields.expires.strip() else None,
+        )
+
+        def enrolled() -> EnrollmentReport:
+            require_reached(visit.vid, fields.name, visit.person)
+            return visit.vid.enroll(
+                fields.name,
+                clips,
+                label=fields.label.strip(),
+                details=details,
+                mode="replace" if fields.mode == "replace" else "append",
+                force=fields.force,
+                dry_run=fields.check,
+            )
+
+        try:
+            report, status = await visit.parts.places.run(visit.request, enrolled), 200
+        except EnrollmentRefused as error:
+            report = cast("EnrollmentReport", error.report)
+            status = 200 if fields.check else problem_of(error).status
+    return visit.page(
+        "enroll.html",
+        status=status,
+        part="_report.html",
+        name=fields.name,
+        report=shown_report(report, visit.person),
+    )
+
+
+@ROUTES.get("/try")
+async def ask_voice(visit: Asking, speaker: str = "") -> Response:
+    """Ask for a voice."""
+    return visit.page("try.html", speaker=speaker, decision=None, scale=None)
+
+
+@ROUTES.post("/try")
+async def try_voice(visit: Asking) -> Response:
+    """Decide who speaks, and explain it."""
+    async with received(visit.request, TryFields, (1, 1)) as ([clip], fields):
+        visit.require_token(fields.token)
+        claimed = fields.speaker.strip()
+        visit.person.require(Scope.VERIFY if claimed else Scope.IDENTIFY)
+        group = visit.person.group(fields.group.strip() or None)
+        ask = partial(visit.vid.identify, clip, group=group)
+        if claimed:
+            ask = partial(
+                visit.vid.verify,
+                claimed,
+                clip,
+                group=group,
+                caller=visit.person.name,
+                blind=not visit.person.may(Scope.READ),
+            )
+        decision: Decision = await visit.parts.places.run(visit.request, ask)
+    said = shown(decision, visit.person, claimed=claimed or None)
+    return visit.page(
+        "try.html", part="_decision.html", speaker=claimed, decision=said, scale=scale_of(said)
+    )
