@@ -22,7 +22,7 @@ class ServiceLimits:
 
     max_body_bytes: int = 64 << 20
     max_clips: int = 50
-    max_waiting: int = 32
+    max_waiting: int = 8
     max_streams: int = 16
     max_connections: int = 500
     max_jobs: int = 16

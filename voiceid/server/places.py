@@ -35,11 +35,8 @@ class Places:
         """How many requests are worked on, or wait."""
         return self._taken
 
-    async def run(self, request: Request | None, work: Callable[[], T]) -> T:
-        """Return what ``work`` returns in a thread; raises Problem: there is no place.
-
-        ``request`` is None where no request of HTTP asks, and another ends the waiting.
-        """
+    def require_room(self) -> None:
+        """Raise Problem: there is no place.  Asked before a body is read, a refusal costs little."""
         if self._taken >= self._most:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -48,6 +45,13 @@ class Places:
                 hint="Ask again later, or run more processes.",
                 retry_after_s=self._taken * _MEAN_S / self._at_work,
             )
+
+    async def run(self, request: Request | None, work: Callable[[], T]) -> T:
+        """Return what ``work`` returns in a thread; raises Problem: there is no place.
+
+        ``request`` is None where no request of HTTP asks, and another ends the waiting.
+        """
+        self.require_room()
         self._taken += 1
         try:
             return await self._while_connected(request, work)
