@@ -48,6 +48,9 @@ from voiceid.domain import Utterance as Utterance
 from voiceid.domain import VoiceLink as VoiceLink
 from voiceid.domain import VoiceTurn as VoiceTurn
 from voiceid.enrollment import Person as Person
+from voiceid.errors import AccessDenied as AccessDenied
+from voiceid.errors import ApiKeyInvalid as ApiKeyInvalid
+from voiceid.errors import ApiKeyNotFound as ApiKeyNotFound
 from voiceid.errors import AudioError as AudioError
 from voiceid.errors import AudioInvalid as AudioInvalid
 from voiceid.errors import AudioNotFound as AudioNotFound
@@ -68,6 +71,7 @@ from voiceid.errors import GalleryFileInvalid as GalleryFileInvalid
 from voiceid.errors import GateMissed as GateMissed
 from voiceid.errors import HashMismatch as HashMismatch
 from voiceid.errors import IndexFault as IndexFault
+from voiceid.errors import LockedOut as LockedOut
 from voiceid.errors import ManifestInvalid as ManifestInvalid
 from voiceid.errors import ModelError as ModelError
 from voiceid.errors import ModelNotInstalled as ModelNotInstalled

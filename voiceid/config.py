@@ -82,7 +82,7 @@ class Config:
         Threads and execution providers of one inference.
     workers : int or None
         Files embedded at once; None: what the container's CPU limit grants.
-    service : ServiceLimits
+    server : ServiceLimits
         What a process of `voiceid serve` takes on at a time.
     log_format : str
         Of the command line: ``off``, ``human`` or ``json`` events on standard error.
@@ -112,7 +112,7 @@ class Config:
     index: IndexOptions
     runtime: EngineOptions
     workers: int | None
-    service: ServiceLimits
+    server: ServiceLimits
     log_format: str
     log_file: Path | None
     sources: Mapping[str, str]
@@ -290,7 +290,7 @@ def _compose(
         index=IndexOptions(**_section(values, "index")),
         runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
         workers=values["runtime.workers"],
-        service=ServiceLimits(**_section(values, "server")),
+        server=ServiceLimits(**_section(values, "server")),
         log_format=values["log.format"],
         log_file=_log_file(values["log.file"], sources["log.file"], path, data),
         sources=sources,

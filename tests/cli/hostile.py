@@ -384,6 +384,7 @@ def outcomes(names: list[str], folder: Path) -> Iterator[tuple[str, dict[str, An
 
     with VoiceID.open() as vid:
         space = vid.models.space.id
+        _ = vid.speakers  # FAISS is loaded here: under the limit it ends the process
 
     for number, name in enumerate(names):
         make, words, _, _ = CASES[name]

@@ -103,7 +103,7 @@ def test_the_model_of_a_server_is_changed_and_its_kept_audio_goes_with_the_speak
     clips = [ami.cut(turn, home / f"{turn}.wav") for turn in ("alice-1", "alice-2", "alice-4")]
     assert run("enroll", "alice", *clips[:2], "--keep-audio").code == 0
     assert run("models", "switch", "prepare", "campplus-int8").code == 0
-    assert run("identify", clips[2], "--json").json["embedding_space"].startswith("campplus-6")
+    assert run("identify", clips[2], "--json").json["embedding_space"].startswith("campplus-c")
     assert run("models", "switch", "commit").code == 0
     found = run("identify", clips[2], "--json").json
     assert (found["outcome"], found["speaker"]["name"]) == ("accepted", "alice")

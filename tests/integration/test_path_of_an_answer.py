@@ -95,4 +95,4 @@ def test_a_new_name_takes_three_statements_and_the_look_for_similar_names(
 ) -> None:
     ran = statements(lambda: vid.speakers.rename("alice", "alicia"))
     assert vid.speakers.get("alicia").n_samples
-    assert len(ran) <= 4, ran
+    assert len(ran) <= 5, ran  # the failed attempts as the name are carried

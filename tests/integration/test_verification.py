@@ -155,7 +155,7 @@ def test_a_telephone_on_both_sides_asks_for_a_higher_score(vid: VoiceID, clips: 
     )
     assert [one.accepted for one in at_most_one] == [True, False, True, True, False, True]
     for one in at_most_one:
-        assert 0.05 < both.threshold.value - one.threshold.value < 0.1
+        assert 0.05 < both.threshold.value - one.threshold.value < 0.105
     for decision in (both, *at_most_one):
         assert decision.threshold.source == "card campplus, FMR 0.1 %"
 
@@ -315,9 +315,10 @@ def test_ge2e_which_hears_loudness_accepts_no_speaker_who_is_too_soft(
             vid.compare((0.01 * loud, rate_hz), (0.01 * loud, rate_hz))
 
 
-def test_every_candidate_has_the_llr_of_its_own_score(gallery: VoiceID, clips: Clips) -> None:
+def test_every_named_candidate_has_the_llr_of_its_own_score(gallery: VoiceID, clips: Clips) -> None:
     clip = clips("FEE083", "trn09")[0]
-    first, *others = (decision := gallery.identify(clip)).candidates
+    everybody = [speaker.name for speaker in gallery.speakers.list()]
+    first, *others = (decision := gallery.identify(clip, among=everybody)).candidates
     assert first.llr == decision.llr
     assert first.llr > max(one.llr for one in others)
     [claimed] = (verified := gallery.verify("MEE009", clip)).candidates

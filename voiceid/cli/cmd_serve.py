@@ -94,7 +94,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         said = require_safe(vid, listening)
         if said is not None:
             console.warn(said)
-        limits, workers = console.config.service, console.config.workers
+        limits, workers = console.config.server, console.config.workers
         run(vid, listening, limits, workers, lambda where: console.note(f"serving {where}"))
     return exit_codes.DONE
 

@@ -101,7 +101,8 @@ class Candidate(Value):
     score : float
         Raw cosine, -1 to 1, of the clip against the speaker's centroid.
     llr : float or None
-        Log-likelihood ratio of that score, as of `Decision`; None where nothing was decided too.
+        Log-likelihood ratio of that score, as of `Decision`: of a claimed speaker, and among named
+        ones; else None.
     """
 
     speaker: SpeakerRef

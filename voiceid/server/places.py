@@ -36,7 +36,10 @@ class Places:
         return self._taken
 
     def require_room(self) -> None:
-        """Raise Problem: there is no place.  Asked before a body is read, a refusal costs little."""
+        """Raise Problem: there is no place.
+
+        It is asked before a body is read too, so that a refusal costs little.
+        """
         if self._taken >= self._most:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,

@@ -179,6 +179,8 @@ class Verifier:
         ranking = self._ranking(reader, gallery, embedding, asked, probe.pcm_sha256)
         if not ranking:
             return facts.empty(reader.centroids.counts())
+        if search.among is not None:
+            ranking = [(_rated(one, facts, voice, back_end), voice) for one, voice in ranking]
         # 2. Decide: threshold, margin, standing.
         return _identified(reader, facts, ranking, back_end, search.top)
 
@@ -276,11 +278,10 @@ def _identified(
     reader: Reader, facts: Facts, ranking: Ranking, back_end: BackEnd, top: int
 ) -> Decision:
     """Decide between acceptance of the best candidate, rejection, and neither."""
-    rated = [_rated(candidate, facts, voice, back_end) for candidate, voice in ranking]
-    (best, voice), runner_up = ranking[0], rated[1] if len(rated) > 1 else None
+    (best, voice), runner_up = ranking[0], ranking[1][0] if len(ranking) > 1 else None
     condition, margin = facts.probe.against(voice.enrolled), back_end.rule.margin
     judged = back_end.judged(_finite(best.score), condition, facts.gallery_size)
-    shown = tuple(rated[:top])
+    shown = tuple(candidate for candidate, _ in ranking[:top])
     if judged.is_match:
         if runner_up is not None and best.score - runner_up.score < margin:
             return facts.ambiguous(best, runner_up, judged, margin, shown)
