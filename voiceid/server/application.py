@@ -105,7 +105,7 @@ def make_service(
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.parts = parts
-    app.add_middleware(BoundedBodies, limits=limits)
+    app.add_middleware(BoundedBodies, limits=limits, places=parts.places)
     answer_problems(app)
     app.include_router(health_routes.LIVENESS)
     for router in _ROUTERS:

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voiceid.domain import ServiceLimits
-from voiceid.server.problems import Problem
+from voiceid.server.places import Places
+from voiceid.server.problems import Problem, problem_answer
+
+_HEARS = re.compile(r"/v1/(identify|verify|compare|embed|speakers/.+/samples)")
+"""What asks for a place: while there is none, it is refused before anything else of it is done."""
 
 
 class BoundedBodies:
     """Middleware: a body that is too large, or stops arriving, is a problem of its request."""
 
-    def __init__(self, app: ASGIApp, limits: ServiceLimits) -> None:
-        self._app, self._limits = app, limits
+    def __init__(self, app: ASGIApp, limits: ServiceLimits, places: Places) -> None:
+        self._app, self._limits, self._places = app, limits, places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] == "http":
+            if scope["method"] in {"POST", "PUT"} and _HEARS.fullmatch(scope["path"]):
+                try:
+                    self._places.require_room()
+                except Problem as problem:
+                    await problem_answer(problem)(scope, receive, send)
+                    return
             declared = dict(scope["headers"]).get(b"content-length", b"0")
             receive = _bounded(receive, self._limits, int(declared) if declared.isdigit() else 0)
         await self._app(scope, receive, send)

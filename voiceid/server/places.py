@@ -38,7 +38,7 @@ class Places:
     def require_room(self) -> None:
         """Raise Problem: there is no place.
 
-        It is asked before a body is read too, so that a refusal costs little.
+        It is asked before anything of a request is done, too, so that a refusal costs little.
         """
         if self._taken >= self._most:
             raise Problem(

@@ -83,7 +83,6 @@ class EmbedOptions(Options):
 async def identify(request: Request, caller: Identifying) -> dict[str, Any]:
     """Decide which enrolled speaker is speaking, if any."""
     parts = parts_of(request)
-    parts.places.require_room()
     async with received(request, IdentifyOptions, (1, 1)) as ([clip], options):
         policy, group = options.policy(caller), caller.group(options.group)
         ask = partial(parts.vid.identify, clip, top=options.top, group=group, **policy)
@@ -95,7 +94,6 @@ async def identify(request: Request, caller: Identifying) -> dict[str, Any]:
 async def verify(request: Request, caller: Verifying) -> dict[str, Any]:
     """Decide whether a clip is the voice of one speaker."""
     parts = parts_of(request)
-    parts.places.require_room()
     async with received(request, VerifyOptions, (1, 1)) as ([clip], options):
         policy, group = options.policy(caller), caller.group(options.group)
         ask = partial(
@@ -115,7 +113,6 @@ async def verify(request: Request, caller: Verifying) -> dict[str, Any]:
 async def compare(request: Request, caller: Verifying) -> dict[str, Any]:
     """Decide whether two clips are of one voice."""
     parts = parts_of(request)
-    parts.places.require_room()
     async with received(request, CompareOptions, (2, 2)) as ([a, b], options):
         policy = options.policy(caller)
         policy.pop("allow_replayed", None)  # no recording of two that are compared is enrolled
@@ -128,7 +125,6 @@ async def embed(request: Request, caller: Reading) -> dict[str, Any]:
     """Return the embedding of the speech in a clip."""
     del caller
     parts: ServiceParts = parts_of(request)
-    parts.places.require_room()
     async with received(request, EmbedOptions, (1, 1)) as ([clip], options):
         ask = partial(parts.vid.embed, clip, raw=options.raw)
         embedding = await parts.places.run(request, ask)

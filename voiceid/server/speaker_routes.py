@@ -218,7 +218,6 @@ async def _enrolled(
     request: Request, name: str, caller: Caller, mode: Literal["append", "replace"]
 ) -> Response:
     parts = parts_of(request)
-    parts.places.require_room()
     async with received(request, EnrollOptions, (1, parts.limits.max_clips)) as (clips, options):
         if options.force:
             caller.require(Scope.ADMIN)
