@@ -85,6 +85,11 @@ class Keys:
         with self._session.store.read() as reader:
             return reader.keys.any()
 
+    def get(self, key_id: str) -> ApiKey:
+        """Return the key of that id; raises ApiKeyNotFound."""
+        with self._session.store.read() as reader:
+            return reader.keys.get(key_id)
+
     def remove(self, key_id: str) -> ApiKey:
         """Remove a key, which is refused from now on; raises ApiKeyNotFound."""
         with self._session.change(ChangeKind.REMOVE_KEY) as change:

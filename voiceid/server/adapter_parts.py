@@ -18,10 +18,10 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from voiceid.client import VoiceID
-from voiceid.domain import Decision, EnrollmentReport, Reason, Scope, Speaker, SpeakerDetails
+from voiceid.domain import Decision, EnrollmentReport, Reason, Scope, SpeakerDetails
 from voiceid.enrollment import Mode
 from voiceid.errors import EnrollmentRefused, SpeakerNotFound, VoiceIDError
-from voiceid.server.callers import Caller, known_caller
+from voiceid.server.callers import Caller, known_caller, reached_speaker
 from voiceid.server.problems import Problem, invalid, problem_of, problem_of_http
 from voiceid.server.service_parts import parts_of
 from voiceid.server.shown import shown_refusal
@@ -71,14 +71,6 @@ def asking(scope: Scope | None, key_of: KeyOf) -> Any:
     return Depends(caller_of)
 
 
-def reached(vid: VoiceID, name: str, caller: Caller) -> Speaker:
-    """Return a speaker that the caller reaches; raises SpeakerNotFound."""
-    speaker = vid.speakers.get(name)
-    if not caller.reaches(speaker):
-        raise SpeakerNotFound(f"no speaker called {name!r} is enrolled")
-    return speaker
-
-
 def name_is_taken(vid: VoiceID, name: str) -> bool:
     """Whether a speaker has a name."""
     try:
@@ -116,7 +108,7 @@ async def enrolled(
 
     def enroll() -> EnrollmentReport:
         if mode == "collect" or name_is_taken(parts.vid, name):
-            reached(parts.vid, name, caller)
+            reached_speaker(parts.vid, name, caller)
         details = SpeakerDetails(groups=caller.groups)
         return parts.vid.enroll(name, clip, details=details, mode=mode)
 

@@ -44,10 +44,9 @@ from voiceid.server.adapter_parts import (
     is_by_score,
     likeness,
     probability,
-    reached,
     verified,
 )
-from voiceid.server.callers import Caller, key_text
+from voiceid.server.callers import Caller, key_text, reached_speaker
 from voiceid.server.problems import Problem, headers_of, invalid
 from voiceid.server.request_clips import Options, received
 from voiceid.server.service_parts import parts_of
@@ -288,7 +287,7 @@ def _name(profile_id: str) -> str:
 
 
 def _shown(vid: VoiceID, name: str, caller: Caller) -> dict[str, Any]:
-    return _profile(vid, reached(vid, name, caller), vid.samples.list(name))
+    return _profile(vid, reached_speaker(vid, name, caller), vid.samples.list(name))
 
 
 def _profile(vid: VoiceID, speaker: Speaker, samples: Sequence[Sample]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from voiceid.client import VoiceID
-from voiceid.domain import ApiKey, Scope, Speaker, tag
-from voiceid.errors import AccessDenied
+from voiceid.domain import ApiKey, Scope, Speaker, speaker_name, tag
+from voiceid.errors import AccessDenied, SpeakerNotFound
 from voiceid.server.problems import Problem, denied
 from voiceid.server.service_parts import parts_of
 from voiceid.server.session_cookies import session_text
@@ -72,6 +72,17 @@ class Caller:
             f"the key reaches these groups alone: {', '.join(self.groups)}",
             "Name one of them as the group.",
         )
+
+
+def reached_speaker(vid: VoiceID, name: str, caller: Caller) -> Speaker:
+    """Return a speaker that the caller reaches; raises SpeakerNotFound.
+
+    A speaker of other groups is not there for them, in the words for one that is not enrolled.
+    """
+    speaker = vid.speakers.get(name)
+    if not caller.reaches(speaker):
+        raise SpeakerNotFound(f"no speaker called {speaker_name(name)!r} is enrolled")
+    return speaker
 
 
 def require_local(connection: HTTPConnection, address: str) -> None:

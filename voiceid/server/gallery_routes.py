@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 from anyio import to_thread
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 
 from voiceid.server.callers import Admin, Reading
 from voiceid.server.repeats import OnceRoute
 from voiceid.server.service_parts import parts_of
+from voiceid.server.speaker_routes import Number
 
 ROUTES = APIRouter(tags=["gallery"], route_class=OnceRoute)
-
-Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 class Chosen(BaseModel):
@@ -23,7 +22,7 @@ class Chosen(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    id: Annotated[int, Path(ge=1, le=2**31 - 1)] | None
+    id: Number | None
 
 
 @ROUTES.get("/groups")

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from voiceid.client import VoiceID
 from voiceid.domain import Sample, Scope, Speaker, SpeakerDetails, expiry
 from voiceid.errors import EnrollmentRefused, SpeakerNotFound
-from voiceid.server.callers import Admin, Caller, Enrolling, Reading
+from voiceid.server.callers import Admin, Caller, Enrolling, Reading, reached_speaker
 from voiceid.server.descriptions import takes_audio
 from voiceid.server.etags import require_seen, tagged
 from voiceid.server.problems import problem_answer
@@ -122,14 +122,6 @@ def members(
             if len(found) == limit:
                 return found, speaker.name
     return found, None
-
-
-def reached_speaker(vid: VoiceID, name: str, caller: Caller) -> Speaker:
-    """Return a speaker that the caller reaches; the others are not there for them."""
-    speaker = vid.speakers.get(name)
-    if not caller.reaches(speaker):
-        raise SpeakerNotFound(f"no speaker is enrolled as {name!r}")
-    return speaker
 
 
 @ROUTES.get("/{name}")
@@ -243,7 +235,7 @@ async def _enrolled(
             return JSONResponse(shown_report(report, caller), status.value)
 
         try:
-            return await parts.places.run(request, partial(enrolled))
+            return await parts.places.run(request, enrolled)
         except EnrollmentRefused as error:
             report: Any = error.report
             problem = shown_refusal(error, caller, name)

@@ -14,15 +14,8 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 
 from voiceid.domain import Scope, speaker_key
-from voiceid.server.adapter_parts import (
-    AdapterRoute,
-    asking,
-    enrolled,
-    identified,
-    likeness,
-    reached,
-)
-from voiceid.server.callers import Caller, key_text
+from voiceid.server.adapter_parts import AdapterRoute, asking, enrolled, identified, likeness
+from voiceid.server.callers import Caller, key_text, reached_speaker
 from voiceid.server.problems import Problem, headers_of
 from voiceid.server.request_clips import Options, received
 from voiceid.server.service_parts import parts_of
@@ -115,6 +108,6 @@ async def remove(
 ) -> dict[str, Any]:
     """Erase a speaker."""
     vid = parts_of(request).vid
-    await to_thread.run_sync(reached, vid, speaker_id, caller)
+    await to_thread.run_sync(reached_speaker, vid, speaker_id, caller)
     await to_thread.run_sync(vid.speakers.remove, speaker_id)
     return {"success": True, "msg": f"deleted: {speaker_id}"}

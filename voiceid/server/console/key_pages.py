@@ -7,8 +7,8 @@ from fastapi import APIRouter
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from voiceid.domain import ApiKey, Scope, expiry
-from voiceid.errors import ApiKeyInvalid, ApiKeyNotFound
+from voiceid.domain import Scope, expiry
+from voiceid.errors import ApiKeyInvalid
 from voiceid.resources.keys import NewApiKey
 from voiceid.server.console.visits import Looking, Managing, PageRoute, Visit
 
@@ -61,7 +61,7 @@ def _list(fields: FormData, name: str) -> list[str]:
 @ROUTES.get("/keys/remove")
 async def ask_removal(visit: Managing, key: str) -> Response:
     """Ask whether a key is to be removed."""
-    found = await to_thread.run_sync(_key, visit, key)
+    found = await to_thread.run_sync(visit.vid.keys.get, key)
     return visit.page("confirm.html", what="remove_key", key=found, back=None)
 
 
@@ -71,10 +71,3 @@ async def remove(visit: Managing, key: str) -> Response:
     await visit.form()
     await to_thread.run_sync(visit.vid.keys.remove, key)
     return visit.go("/keys", said="key-removed")
-
-
-def _key(visit: Visit, key_id: str) -> ApiKey:
-    for key in visit.vid.keys.list():
-        if key.id == key_id:
-            return key
-    raise ApiKeyNotFound(f"there is no key {key_id!r:.40}")

@@ -21,9 +21,9 @@ from voiceid.errors import (
     SpeakerNotFound,
     ThresholdUnavailable,
 )
-from voiceid.server.callers import Caller
+from voiceid.server.callers import Caller, reached_speaker
 from voiceid.server.console.visits import Looking, Managing, PageRoute, Visit, Visiting
-from voiceid.server.speaker_routes import members, reached_speaker
+from voiceid.server.speaker_routes import members
 
 ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -130,11 +130,13 @@ async def edit(visit: Managing, name: str) -> Response:
 
     def edited() -> str:
         before = visit.vid.speakers.get(name)
-        visit.vid.speakers.edit(before.name, _details(before, fields))
         wanted = str(fields.get("name", "")).strip()
-        if wanted != before.name:
-            return visit.vid.speakers.rename(before.name, wanted, force="force" in fields).name
-        return before.name
+        return visit.vid.speakers.edit(
+            before.name,
+            _details(before, fields),
+            new_name=None if wanted == before.name else wanted,
+            force="force" in fields,
+        ).name
 
     return visit.go("/speaker", name=await to_thread.run_sync(edited), said="saved")
 
