@@ -102,6 +102,14 @@ class Crowd:
         """See `CentroidSource`."""
         return self.n
 
+    def as_stored(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
+        """See `CentroidSource`: vectors are stored as they are."""
+        return self.table(space_id, ids)
+
+    def turned(self, query: Float32Array, space_id: str) -> Float32Array:  # noqa: ARG002
+        """See `CentroidSource`: vectors are stored as they are."""
+        return query
+
     def ids(self, space_id: str) -> npt.NDArray[np.int64]:  # noqa: ARG002
         """See `CentroidSource`."""
         return np.arange(self.n, dtype=np.int64)

@@ -28,6 +28,7 @@ from voiceid.errors import ConfigError
 from voiceid.foreign_files import SETTINGS_FILE, content
 from voiceid.index.base import IndexOptions
 from voiceid.models.providers import EngineOptions
+from voiceid.protection import KeySource
 from voiceid.settings import SETTINGS, aim_of
 from voiceid.shipped import checkout, shipped
 from voiceid.speech.quality import QualityLimits
@@ -35,6 +36,7 @@ from voiceid.speech.speaker_model import HearingOptions
 from voiceid.speech.vad import SpeechOptions
 
 CONFIG_NAME = "config.yaml"
+KEY_NAME = "gallery.key"
 ENV_PREFIX = "VOICEID_"
 """``VOICEID_DECISION__MARGIN=0.1`` sets ``decision.margin``."""
 
@@ -76,6 +78,10 @@ class Config:
         What decides where a group is named, in place of ``aim``.
     attempts : AttemptLimits
         How many attempts of callers who name themselves may fail.
+    key_source : KeySource
+        Where the key of a protected gallery is.
+    requires_key : bool
+        Whether the settings name the key: then a gallery that is not protected is refused.
     index : IndexOptions
         How galleries are searched.
     runtime : EngineOptions
@@ -109,6 +115,8 @@ class Config:
     aim: Aim
     groups: Mapping[str, Aim]
     attempts: AttemptLimits
+    key_source: KeySource
+    requires_key: bool
     index: IndexOptions
     runtime: EngineOptions
     workers: int | None
@@ -287,6 +295,8 @@ def _compose(
         aim=aim,
         groups=values["groups"],
         attempts=AttemptLimits(**_section(values, "attempts")),
+        key_source=_key_source(values["privacy.key"], sources["privacy.key"], folder),
+        requires_key=values["privacy.key"] is not None,
         index=IndexOptions(**_section(values, "index")),
         runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
         workers=values["runtime.workers"],
@@ -320,6 +330,21 @@ def _log_file(
             hint=f"Put it there, or set {ENV_PREFIX}LOG__FILE to an absolute path.",
         )
     return file
+
+
+def _key_source(given: KeySource | None, source: str, home: Path) -> KeySource:
+    """Return where the key is: a file of the home, unless the settings say.
+
+    Only who runs the command may name a command, as with `_log_file`.
+    """
+    if given is None:
+        return KeySource("file", str(home / KEY_NAME))
+    if given.kind == "command" and not (source == "flag" or source.startswith(ENV_PREFIX)):
+        raise ConfigError(
+            f"{source}: privacy.key is a command, and a file of settings may not name one",
+            hint=f"Set {ENV_PREFIX}PRIVACY__KEY, or name a file or the keyring.",
+        )
+    return KeySource.parse(str(given), home)
 
 
 def _shown(key: str, value: object) -> str:

@@ -108,7 +108,7 @@ def _unused(store: Store, kept: KeptAudio) -> set[str]:
     if not recordings:
         return recordings
     with store.read() as reader:
-        return recordings - reader.samples.owners(list(recordings)).keys()
+        return recordings - reader.samples.stored_hashes(recordings)
 
 
 def drop_unused(store: Store, kept: KeptAudio) -> None:
@@ -116,7 +116,7 @@ def drop_unused(store: Store, kept: KeptAudio) -> None:
     unused = _unused(store, kept)
     if unused or kept.unfinished():
         with store.write() as writer:  # no enrolment runs meanwhile
-            kept.remove(unused - writer.samples.owners(list(unused)).keys())
+            kept.remove(unused - writer.samples.stored_hashes(unused))
 
 
 def _holds(file: Path, needles: Sequence[bytes]) -> bool:

@@ -345,3 +345,10 @@ class IndexFault(StoreError):
 
     exit_code = 54
     default_hint = "Run `voiceid index rebuild`."
+
+
+class GalleryKeyMissing(StoreError):
+    """The key of a protected gallery is not to be had, or is another gallery's."""
+
+    exit_code = 68
+    default_hint = "Give the key back to where it was (docs/privacy.md)."

@@ -28,11 +28,12 @@ from voiceid.models.fetch import Progress
 from voiceid.models.install import ModelStore
 from voiceid.observability import ChangeKind, Observer
 from voiceid.observability.observer import elapsed_ms
+from voiceid.protection import Key, Vault
 from voiceid.speech.speaker_model import DETECTOR, SpeakerModel
 from voiceid.verification import Policy
 
 if TYPE_CHECKING:  # it loads while the models do
-    from voiceid.store import Store
+    from voiceid.store import KeyRing, Store
     from voiceid.store.change import Change
     from voiceid.store.reader import Reader
 
@@ -92,15 +93,25 @@ class Session:
                 # SQLAlchemy takes as long to load as a model, and can do so meanwhile.
                 from voiceid.store import Store  # noqa: PLC0415
 
-                self._store = Store.open(self.database)
+                self._store = Store.open(self.database, keys=self.keys)
                 for sentence in self._store.removed:
                     self.notify(sentence)
             return self._store
 
+    @cached_property
+    def keys(self) -> KeyRing:
+        """The key of the gallery, from where the settings say."""
+        from voiceid.store import KeyRing  # noqa: PLC0415 - as in `store`
+
+        return KeyRing(self.config.key_source, is_required=self.config.requires_key)
+
     @property
     def kept_audio(self) -> KeptAudio:
         """The recordings that are kept beside the database."""
-        return KeptAudio(self.config.data / "audio")
+        return KeptAudio(self.config.data / "audio", self._sealing)
+
+    def _sealing(self) -> Vault | None:
+        return self.store.sealing() if self.has_database else None
 
     @property
     def index_folder(self) -> Path:
@@ -119,7 +130,11 @@ class Session:
         if isinstance(self.database, DatabaseUrl):
             return ServerGallery(space_id, dim, str(self.database), self.store.write, options)
         path = self.index_folder / f"{space_id}.index"
-        return GalleryIndex(space_id, dim, path, options, self._start_sealing)
+        return GalleryIndex(space_id, dim, path, options, self._start_sealing, self._file_key)
+
+    def _file_key(self) -> Key | None:
+        vault = self._sealing()
+        return None if vault is None else vault.file_key
 
     def _start_sealing(self) -> None:
         """Start a process in the background that seals the index files that are due."""

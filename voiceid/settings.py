@@ -18,6 +18,7 @@ from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError, SpeakerDetailInvalid
 from voiceid.index.base import IndexOptions
 from voiceid.models.providers import PROVIDERS
+from voiceid.protection import KeySource
 from voiceid.speech.quality import QualityLimits
 from voiceid.speech.vad import SpeechOptions
 
@@ -113,6 +114,11 @@ def text(value: object) -> str:
 def database_url(value: object) -> DatabaseUrl:
     """Return the address of a database."""
     return DatabaseUrl(text(value))
+
+
+def key_source(value: object) -> KeySource:
+    """Return where the key of the gallery is."""
+    return KeySource.parse(text(value))
 
 
 def flag(value: object) -> bool:
@@ -217,6 +223,7 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "groups": ({}, groups),
     "attempts.max_failures": (AttemptLimits().max_failures, whole(1)),
     "attempts.within_s": (AttemptLimits().within_s, number(1.0, 31_536_000.0)),
+    "privacy.key": (None, optional(key_source)),
     "index.kind": (IndexOptions().kind, one_of(*IndexOptions.KINDS)),
     "index.max_miss_rate": (IndexOptions().max_miss_rate, number(0.0, 1.0)),
     "runtime.threads": (1, whole(1)),

@@ -3,20 +3,20 @@
 A file holds what that hash is of: the decoded mono samples, at the rate of the source, in 24 bits.
 That is exact for what had no more; lossy codecs and floats are rounded at -144 dB.  What exceeds
 full scale is scaled by a power of two, not clipped.  A comment in the file has the hash of its
-samples, so that damage is noticed.
+samples, so that damage is noticed.  In a sealed gallery the file is sealed, and called by the keyed
+hash by which the database finds the recording.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
-import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,6 +27,7 @@ from voiceid.audio.stream import pcm_header
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioInvalid, AudioNotFound, AudioUnreadable, StoreError
 from voiceid.foreign_files import opened
+from voiceid.protection import SealBroken, Vault
 from voiceid.whole_files import whole_file
 
 _BITS = 24
@@ -35,7 +36,8 @@ _BLOCK = 1 << 18
 _SPOOL_IN_MEMORY = 8 << 20
 _MOST_SAMPLES_A_BYTE, _FEW_SAMPLES = 100, 1 << 24
 """FLAC takes a byte a sample for speech, and a hundredth for silence with a word in it."""
-_NAME = re.compile(r"([0-9a-f]{64})\.flac")
+_NAME = re.compile(r"([0-9a-f]{64})\.(flac|sealed)")
+_PLAIN, _SEALED = "flac", "sealed"
 
 
 class Tape:
@@ -86,10 +88,10 @@ class Tape:
                     hint="Enrol a copy at 16 kHz or 48 kHz, or without --keep-audio.",
                 ) from error
 
-    def copy_to(self, file: IO[bytes]) -> None:
-        """Write the sealed file into another."""
+    def content(self) -> bytes:
+        """Return the bytes of the FLAC file that :meth:`seal` wrote."""
         self._file.seek(0)
-        shutil.copyfileobj(self._file, file)
+        return self._file.read()
 
 
 class KeptAudio:
@@ -99,12 +101,17 @@ class KeptAudio:
     trust what is there.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, sealing: Callable[[], Vault | None] = lambda: None) -> None:
+        self.folder, self._sealing = folder, sealing
 
     def path(self, pcm_sha256: str) -> Path:
         """Return where a recording is, or would be."""
-        return self.folder / f"{pcm_sha256}.flac"
+        return self._path(pcm_sha256, self._sealing())
+
+    def _path(self, pcm_sha256: str, vault: Vault | None) -> Path:
+        if vault is None:
+            return self.folder / f"{pcm_sha256}.{_PLAIN}"
+        return self.folder / f"{vault.recording(pcm_sha256)}.{_SEALED}"
 
     def has(self, pcm_sha256: str) -> bool:
         """Whether a recording is kept."""
@@ -112,26 +119,64 @@ class KeptAudio:
             return self.path(pcm_sha256).exists()
 
     def recordings(self) -> set[str]:
-        """Return the hashes of all that are kept."""
-        return {match[1] for name in self._names() if (match := _NAME.fullmatch(name))}
+        """Return the hashes of all that are kept, as the database stores them."""
+        return self._stems(_PLAIN if self._sealing() is None else _SEALED)
+
+    def stored_hash(self, pcm_sha256: str) -> str:
+        """Return the hash of a recording as the database stores it."""
+        vault = self._sealing()
+        return pcm_sha256 if vault is None else vault.recording(pcm_sha256)
 
     def unfinished(self) -> bool:
-        """Whether a process was killed while it wrote here, or is writing now."""
-        return any(name.endswith(".tmp") for name in self._names())
+        """Whether a process was killed while it wrote here, or is writing now.
+
+        Or while the protection of the gallery was changed: then files of the other form are left.
+        """
+        return any(name.endswith(".tmp") for name in self._names()) or bool(self._others())
+
+    def _stems(self, form: str) -> set[str]:
+        matches = map(_NAME.fullmatch, self._names())
+        return {match[1] for match in matches if match and match[2] == form}
+
+    def _others(self) -> list[Path]:
+        """Return the files of the form that this gallery does not have."""
+        form = _SEALED if self._sealing() is None else _PLAIN
+        return [self.folder / f"{stem}.{form}" for stem in self._stems(form)]
+
+    def bring_over(self, was: Vault | None, now: Vault | None) -> None:
+        """Write every recording in the form of another protection, beside what is there.
+
+        What has the old form is removed by :meth:`remove`, when the database has changed.
+        """
+        with _wrapped(f"the recordings could not be kept in {self.folder}"):
+            for stem in self._stems(_PLAIN if was is None else _SEALED):
+                path = self.folder / f"{stem}.{_PLAIN if was is None else _SEALED}"
+                content = _content(path, was)
+                pcm_sha256 = stem if was is None else _recording_of(content, path)
+                with whole_file(self._path(pcm_sha256, now)) as file:
+                    _write(file, content, self._path(pcm_sha256, now), now)
+            self._settle()
 
     def put(self, pcm_sha256: str, tape: Tape) -> None:
         """Keep a recording, whole and on the disk, or not at all (0600); raises StoreError."""
         with _wrapped(f"the recording could not be kept in {self.folder}"):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with whole_file(self.path(pcm_sha256)) as file:
-                tape.copy_to(file)
+            vault = self._sealing()
+            path = self._path(pcm_sha256, vault)
+            with whole_file(path) as file:
+                _write(file, tape.content(), path, vault)
             self._settle()
 
     def remove(self, recordings: Iterable[str]) -> None:
-        """Remove recordings, and what killed processes left; raises StoreError."""
+        """Remove recordings, by their stored hashes, and what killed processes left.
+
+        Raises StoreError.
+        """
         with _wrapped(f"kept audio could not be removed from {self.folder}"):
-            for pcm_sha256 in recordings:
-                self.path(pcm_sha256).unlink(missing_ok=True)
+            form = _PLAIN if self._sealing() is None else _SEALED
+            files = [self.folder / f"{stem}.{form}" for stem in recordings]
+            for path in (*files, *self._others()):
+                path.unlink(missing_ok=True)
             for name in self._names():
                 if name.endswith(".tmp"):
                     (self.folder / name).unlink(missing_ok=True)
@@ -141,10 +186,11 @@ class KeptAudio:
         """Return the samples (n,) and the rate of a recording, as an audio source."""
         import soundfile  # noqa: PLC0415 - 50 ms, when one is read
 
-        path = self.path(pcm_sha256)
+        vault = self._sealing()
+        path = self._path(pcm_sha256, vault)
         try:
-            with opened(path) as file, soundfile.SoundFile(file) as flac:
-                _require_density(flac.frames * flac.channels, file)
+            with _plain(path, vault) as file, soundfile.SoundFile(file) as flac:
+                _require_density(flac.frames * flac.channels, path)
                 note = json.loads(flac.comment)
                 samples = flac.read(dtype="float32") * np.float32(note["scale"])
                 rate_hz = int(flac.samplerate)
@@ -157,6 +203,7 @@ class KeptAudio:
             TypeError,
             LookupError,
             OSError,
+            SealBroken,
         ) as error:
             raise _damaged(path) from error
         if note.get("recording") != pcm_sha256 or note.get("stored_sha256") != _digest(
@@ -199,9 +246,41 @@ def _rounded(raw: IO[bytes], scale: float) -> Iterator[Float32Array]:
         yield (np.rint(steps) / 2 ** (_BITS - 1) * scale).astype(np.float32)
 
 
-def _require_density(n_samples: int, file: BufferedReader) -> None:
+def _write(file: IO[bytes], content: bytes, path: Path, vault: Vault | None) -> None:
+    sealed = None if vault is None else vault.file_key.seal(content, "recording", path.stem)
+    file.write(content if sealed is None else sealed)
+
+
+def _content(path: Path, vault: Vault | None) -> bytes:
+    """Return the bytes of a FLAC file; raises SealBroken, OSError."""
+    with opened(path) as file:
+        content = file.read()
+    return content if vault is None else vault.file_key.open(content, "recording", path.stem)
+
+
+@contextmanager
+def _plain(path: Path, vault: Vault | None) -> Iterator[IO[bytes]]:
+    if vault is None:
+        with opened(path) as file:
+            yield file
+    else:
+        yield io.BytesIO(_content(path, vault))
+
+
+def _recording_of(content: bytes, path: Path) -> str:
+    """Return the SHA-256 of the recording in a FLAC file, which says it."""
+    import soundfile  # noqa: PLC0415 - 50 ms
+
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as flac:
+            return str(json.loads(flac.comment)["recording"])
+    except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError, LookupError) as error:
+        raise _damaged(path) from error
+
+
+def _require_density(n_samples: int, path: Path) -> None:
     """Raise ValueError for more samples than speech packs into so few bytes."""
-    if n_samples > max(_FEW_SAMPLES, _MOST_SAMPLES_A_BYTE * os.fstat(file.fileno()).st_size):
+    if n_samples > max(_FEW_SAMPLES, _MOST_SAMPLES_A_BYTE * path.stat().st_size):
         raise ValueError("it unpacks to more than it can hold")
 
 

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
     from voiceid.domain import ApiKey
 
 
-@branch("keys", examples=["voiceid keys create door --scope identify,verify --group lobby"])
+@branch(
+    "keys",
+    examples=["voiceid keys create door --scope identify,verify --group lobby"],
+    lazy={"Commands": {"gallery": "Encrypt the gallery, and look after its key."}},
+    modules="voiceid.cli.cmd_keys_",
+)
 def command() -> None:
-    """Make, list and remove keys to the service."""
+    """Make, list and remove keys to the service; look after the key of the gallery."""
 
 
 @leaf(

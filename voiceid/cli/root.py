@@ -38,7 +38,7 @@ _COMMANDS = {
         "models": "List, show, pull, verify, add, fit, remove and switch models.",
         "database": "Show, upgrade, check, back up, restore and copy the database.",
         "attempts": "List failed attempts, and end the locks that they make.",
-        "keys": "Make, list and remove keys to the service.",
+        "keys": "Keys to the service, and the key of the gallery.",
         "index": "Show and rebuild the search index.",
         "stats": "Count what is in the gallery.",
         "config": "Show, check and write the settings.",

@@ -95,14 +95,16 @@ class Transfer:
         self, reader: Reader, change: ModelSwitch, unusable: Mapping[str, str]
     ) -> SwitchStatus:
         """Return how far a switch is, and who is left behind as things are."""
-        kept = self.kept.recordings()
+        kept, hash_of = self.kept.recordings(), self.kept.stored_hash
         counts = dict.fromkeys(("speakers", "recordings", "prepared", "waiting"), 0)
         partly, behind = list[str](), list[str]()
         rows = reader.switches.brought_over(change)
         for (_, name), group in itertools.groupby(rows, lambda row: (row.speaker_id, row.name)):
             samples = list(group)
             lacking = [row for row in samples if not row.done]
-            waiting = [r for r in lacking if r.pcm_sha256 in kept and r.pcm_sha256 not in unusable]
+            waiting = [
+                r for r in lacking if hash_of(r.pcm_sha256) in kept and r.pcm_sha256 not in unusable
+            ]
             reached_s = samples[0].has_s + sum(row.net_speech_s for row in waiting)
             # A hair less: the two sums are not in one order.
             if reached_s < min(self.min_speech_s, samples[0].had_s) - 1e-6 or not reached_s:
@@ -149,7 +151,7 @@ class Transfer:
             if not waiting:
                 return
             after = waiting[-1][0]
-            usable = [recording for _, recording in waiting if kept is None or recording in kept]
+            usable = [r for _, r in waiting if kept is None or self.kept.stored_hash(r) in kept]
             for start in range(0, len(usable), _AT_ONCE):
                 yield usable[start : start + _AT_ONCE]
 

@@ -121,14 +121,17 @@ class CentroidRows(Protocol):
     def count(self, space_id: str, group: str | None = None) -> int:
         """Return how many centroids a space has: all, or those of the members of a group."""
 
-    def table(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
-        """Return the centroids of a space: all, or those of ``ids`` that are left."""
+    def as_stored(self, space_id: str, ids: Sequence[int]) -> CentroidTable:
+        """Return those of some centroids of a space that are left; see :meth:`turned`."""
+
+    def turned(self, query: Float32Array, space_id: str) -> Float32Array:
+        """Return a query (dim,) in the rotation that the vectors of a space are stored in."""
 
     def ids(self, space_id: str) -> Ids:
         """Return the ids (n,) of all centroids of a space, rising."""
 
     def batches(self, space_id: str) -> Iterator[CentroidTable]:
-        """Yield the centroids of a space by rising ids, some thousand at a time."""
+        """Yield the centroids of a space by rising ids, some thousand at a time, as stored."""
 
     def group(self, name: str, space_id: str, ids: Sequence[int] | None = None) -> list[int]:
         """Return the ids of the members of a group, rising: all, or those among ``ids``."""

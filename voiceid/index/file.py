@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from voiceid.domain import Revision
 from voiceid.index import sections
 from voiceid.index.base import CentroidSource, Ids, as_ids
 from voiceid.index.sections import Array, Facts, Unusable
+from voiceid.protection import Key
 
 SUFFIX = ".index"
 _OF_CENTROIDS = frozenset({"there", "vectors", "bytes", "products"})
@@ -51,6 +52,7 @@ class IndexFile:
     path: Path
     space_id: str
     dim: int
+    key: Callable[[], Key | None] = lambda: None  # which seals it; None: it is plain
 
     @contextlib.contextmanager
     def sealing(self, *, wait: bool) -> Iterator[None]:
@@ -67,7 +69,7 @@ class IndexFile:
     def header(self) -> Facts | None:
         """Return the facts of the file; None when it cannot be used."""
         with contextlib.suppress(Unusable):
-            facts = sections.header(self.path)
+            facts = self._header()
             if facts.get("space") == self.space_id:
                 return facts
         return None
@@ -76,11 +78,11 @@ class IndexFile:
         """Return what the file holds; raises Unusable."""
         expected = {"space": self.space_id, "dim": self.dim}
         try:
-            return sections.read(self.path, expected)
+            return sections.read(self.path, expected, self.key())
         except Unusable:
             try:
                 with alone_in(self.path.parent):  # another process may have been erasing in it
-                    return sections.read(self.path, expected)
+                    return sections.read(self.path, expected, self.key())
             except OSError as error:  # the folder is missing, or closed
                 raise Unusable(str(error)) from error
 
@@ -108,7 +110,7 @@ class IndexFile:
             with alone_in(self.path.parent):
                 self._sweep()
                 if over_newer or not self.is_newer(now.number):
-                    sections.write(self.path, facts, arrays)
+                    sections.write(self.path, facts, arrays, self.key())
         except OSError:
             return False
         return True
@@ -147,8 +149,11 @@ class IndexFile:
         facts = self.header()
         return facts is not None and facts["erased_to"] > number
 
+    def _header(self) -> Facts:
+        return sections.header(self.path, sealed=self.key() is not None)
+
     def _erase(self, reader: CentroidSource) -> None:
-        facts = sections.header(self.path)
+        facts = self._header()
         base = Revision(facts["revision"], facts["token"])
         erased = Revision(facts["erased_to"], facts["erased_token"])
         now = reader.feed.revision()
@@ -158,7 +163,8 @@ class IndexFile:
             return
         follows = reader.feed.has(erased)
         ids = changed_since(reader, erased if follows else base)
-        rows = sections.erase(self.path, ids, _OF_CENTROIDS, _erased(now) if follows else {})
+        changed = _erased(now) if follows else {}
+        rows = sections.erase(self.path, ids, _OF_CENTROIDS, changed, self.key())
         if rows and not reader.centroids.count(self.space_id):
             self.drop()
 

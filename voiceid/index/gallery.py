@@ -38,6 +38,7 @@ from voiceid.index.base import (
 from voiceid.index.file import IndexFile
 from voiceid.index.groups import Group, Groups
 from voiceid.index.sections import Array, Facts, Unusable
+from voiceid.protection import Key
 
 if TYPE_CHECKING:  # FAISS takes 0.1 s to load
     from voiceid.index.faiss_index import FaissIndex
@@ -68,9 +69,10 @@ class GalleryIndex:
         path: Path,
         options: IndexOptions | None = None,
         on_due: Callable[[], object] | None = None,
+        file_key: Callable[[], Key | None] = lambda: None,
     ) -> None:
         self._space_id, self._dim = space_id, dim
-        self._file = IndexFile(path, space_id, dim)
+        self._file = IndexFile(path, space_id, dim, file_key)
         self._options, self._on_due = options or IndexOptions(), on_due
         if self._options.kind == HNSW:
             raise ConfigError(
@@ -104,7 +106,8 @@ class GalleryIndex:
         """See `Gallery`."""
         require_query(query, self._space_id, self._dim)
         with self._lock:
-            return answer(self._nearest(reader, query, k, group))
+            turned = reader.centroids.turned(query, self._space_id)
+            return answer(self._nearest(reader, turned, k, group))
 
     def size(self, reader: CentroidSource, group: str | None = None) -> int:
         """See `Gallery`."""
@@ -217,7 +220,7 @@ class GalleryIndex:
             rescored = np.concatenate([rescored, chosen])
         if not len(rescored):
             return hits
-        table = reader.centroids.table(self._space_id, rescored.tolist())
+        table = reader.centroids.as_stored(self._space_id, rescored.tolist())
         return merged(hits, ranked(table.ids, table.vectors, query, k), k)
 
     def _held_nearest(
@@ -289,7 +292,7 @@ class GalleryIndex:
             return
         changed = as_ids(sorted({*self._erased.tolist(), *(e.centroid_id for e in feed)}))
         assert self._flat is not None  # noqa: S101 - as above
-        table = reader.centroids.table(self._space_id, changed.tolist())
+        table = reader.centroids.as_stored(self._space_id, changed.tolist())
         if self._sealed is not None:
             self._gone[self._sealed.positions(changed)] = True
         self._flat.remove(changed)

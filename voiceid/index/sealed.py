@@ -169,7 +169,7 @@ def seal(
         revision, ids = reader.feed.revision(), reader.centroids.ids(space_id)
         rng = np.random.default_rng(len(ids))
         rows = np.sort(rng.choice(len(ids), min(len(ids), TRAINED_ON), replace=False))
-        sample = reader.centroids.table(space_id, ids[rows].tolist())
+        sample = reader.centroids.as_stored(space_id, ids[rows].tolist())
     use_one_thread()
     coder = _Coder(ids, sample.vectors, tier)
     facts: Facts = {"tier": str(tier), "count": len(ids), "first_pass": 0}
@@ -179,7 +179,7 @@ def seal(
         for first in range(0, len(ids), _ROWS_AT_ONCE):
             with read() as reader:
                 some = ids[first : first + _ROWS_AT_ONCE].tolist()
-                table = reader.centroids.table(space_id, some)
+                table = reader.centroids.as_stored(space_id, some)
             jobs.append(pool.submit(coder.code, table))
             if len(jobs) > 2 * _THREADS:
                 jobs[-2 * _THREADS].result()  # what was read and is not coded yet takes memory

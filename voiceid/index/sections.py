@@ -6,6 +6,8 @@
 
 CRC-32 finds every flipped bit, and any other damage but for one in four thousand million.  It does
 not protect against a person who may write to the folder: they could change the database as well.
+
+The file of a sealed gallery has each MiB of the sections sealed, and no sums; its header is plain.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ from typing import Any, BinaryIO, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-_MAGIC = b"voiceid-index-5\n"
+from voiceid.protection import Key, SealBroken
+from voiceid.protection.ciphers import OVERHEAD_BYTES
+
+_MAGIC, _SEALED_MAGIC = b"voiceid-index-5\n", b"voiceid-sealed-index-1\n"
 _HEADER_BYTES = 4096
 _CHUNK_BYTES = 1 << 20
 _ALIGNED_BYTES = 64
@@ -50,7 +55,7 @@ class _Layout:
             self.end = self.offsets[name] + np.dtype(dtype).itemsize * math.prod(shape)
         self.n_chunks = -(-(self.end - _HEADER_BYTES) // _CHUNK_BYTES)
 
-    def array(self, name: str, mapped: mmap.mmap) -> Array:
+    def array(self, name: str, mapped: mmap.mmap | bytearray) -> Array:
         dtype, shape = self.shapes[name]
         flat: Array = np.frombuffer(mapped, dtype, math.prod(shape), self.offsets[name])
         return flat.reshape(shape)
@@ -66,14 +71,18 @@ class _Layout:
             return np.fromiter(sums, "<u4", self.n_chunks)
 
 
-def write(path: Path, facts: Facts, arrays: Mapping[str, Array]) -> None:
+def write(path: Path, facts: Facts, arrays: Mapping[str, Array], key: Key | None = None) -> None:
     """Write a file beside ``path`` and move it there; the caller keeps other writers away."""
     layout = _Layout({name: (array.dtype.str, array.shape) for name, array in arrays.items()})
     number, name = tempfile.mkstemp(prefix=unfinished(path), dir=path.parent)  # 0600
     try:
         with os.fdopen(number, "wb+") as file:
-            for key, array in arrays.items():
-                file.seek(layout.offsets[key])
+            if key is not None:
+                _write_sealed(file, path, facts, arrays, layout, key)
+                Path(name).replace(path)
+                return
+            for section, array in arrays.items():
+                file.seek(layout.offsets[section])
                 file.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
             file.truncate(layout.end)
             _write_header(file, facts, layout)
@@ -91,14 +100,61 @@ def unfinished(path: Path) -> str:
     return f".{path.name}."
 
 
-def header(path: Path) -> Facts:
+def header(path: Path, *, sealed: bool = False) -> Facts:
     """Return the facts in a file's header; raises `Unusable`, the sections are not looked at."""
     with _opened(path) as file:
-        return _read_header(file)[0]
+        return _read_header(file, sealed=sealed)[0]
 
 
-def read(path: Path, expected: Mapping[str, object]) -> tuple[Facts, dict[str, Array]]:
-    """Return the facts and the mapped sections, every byte checked; raises `Unusable`."""
+def _write_sealed(
+    file: BinaryIO, path: Path, facts: Facts, arrays: Mapping[str, Array], layout: _Layout, key: Key
+) -> None:
+    content = bytearray(layout.end)
+    for name, array in arrays.items():
+        begin = layout.offsets[name]
+        content[begin : begin + array.nbytes] = np.ascontiguousarray(array).tobytes()
+    _write_header(file, facts, layout, sealed=True)
+    file.seek(_HEADER_BYTES)
+    for chunk in range(layout.n_chunks):
+        begin = _HEADER_BYTES + chunk * _CHUNK_BYTES
+        part = bytes(content[begin : begin + _CHUNK_BYTES])
+        file.write(key.seal(part, *_place(path, facts, chunk, layout)))
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _read_sealed(path: Path, key: Key) -> tuple[Facts, _Layout, bytearray]:
+    with _opened(path) as file:
+        facts, layout = _read_header(file, sealed=True)
+        content = bytearray(layout.end)
+        for chunk in range(layout.n_chunks):
+            begin = _HEADER_BYTES + chunk * _CHUNK_BYTES
+            end = min(begin + _CHUNK_BYTES, layout.end)
+            sealed = file.read(end - begin + OVERHEAD_BYTES)
+            try:
+                content[begin:end] = key.open(sealed, *_place(path, facts, chunk, layout))
+            except SealBroken as error:
+                raise Unusable("it was changed, or is of another key") from error
+    return facts, layout, content
+
+
+def _place(path: Path, facts: Facts, chunk: int, layout: _Layout) -> tuple[object, ...]:
+    """Return what a sealed MiB is bound to: which it is of which file."""
+    return ("index", path.name, json.dumps(facts), json.dumps(layout.shapes), chunk)
+
+
+def read(
+    path: Path, expected: Mapping[str, object], key: Key | None = None
+) -> tuple[Facts, dict[str, Array]]:
+    """Return the facts and the sections, every byte checked; raises `Unusable`.
+
+    Those of a plain file are mapped.
+    """
+    if key is not None:
+        facts, layout, content = _read_sealed(path, key)
+        if {name: facts.get(name) for name in expected} != expected:
+            raise Unusable("it is the file of another index")
+        return facts, {name: layout.array(name, content) for name in layout.shapes}
     with _opened(path) as file:
         facts, layout, mapped = _mapped(file, mmap.ACCESS_READ)
     if {key: facts.get(key) for key in expected} != expected:
@@ -108,8 +164,17 @@ def read(path: Path, expected: Mapping[str, object]) -> tuple[Facts, dict[str, A
     return facts, {name: layout.array(name, mapped) for name in layout.shapes}
 
 
-def erase(path: Path, ids: Array, names: Iterable[str], changed: Facts) -> int:
+def erase(
+    path: Path, ids: Array, names: Iterable[str], changed: Facts, key: Key | None = None
+) -> int:
     """Set the rows of ids in these sections to zero, and change facts; return how many rows."""
+    if key is not None:
+        facts, arrays = read(path, {}, key)
+        rows = np.flatnonzero(np.isin(arrays["ids"], ids))
+        for name in names & arrays.keys():
+            arrays[name][rows] = 0
+        write(path, facts | changed, arrays, key)
+        return len(rows)
     with _opened(path, "rb+") as file:
         facts, layout, mapped = _mapped(file, mmap.ACCESS_WRITE)
         rows = np.flatnonzero(np.isin(layout.array("ids", mapped), ids))
@@ -149,9 +214,11 @@ def _mapped(file: BinaryIO, access: int) -> tuple[Facts, _Layout, mmap.mmap]:
     return facts, layout, mmap.mmap(file.fileno(), 0, access=access)
 
 
-def _write_header(file: BinaryIO, facts: Facts, layout: _Layout) -> None:
+def _write_header(file: BinaryIO, facts: Facts, layout: _Layout, *, sealed: bool = False) -> None:
     said = json.dumps({"facts": facts, "shapes": layout.shapes}).encode()
-    whole = _MAGIC + b'{"crc": %d} ' % zlib.crc32(said) + said + b"\n"
+    whole = (
+        (_SEALED_MAGIC if sealed else _MAGIC) + b'{"crc": %d} ' % zlib.crc32(said) + said + b"\n"
+    )
     if len(whole) > _HEADER_BYTES:
         raise ValueError(f"a header of {len(whole)} bytes does not fit")
     file.seek(0)
@@ -159,10 +226,10 @@ def _write_header(file: BinaryIO, facts: Facts, layout: _Layout) -> None:
     file.flush()
 
 
-def _read_header(file: BinaryIO) -> tuple[Facts, _Layout]:
-    line = file.read(_HEADER_BYTES)
-    sum_, _, said = line.removeprefix(_MAGIC).rstrip(b" ").removesuffix(b"\n").partition(b"} ")
-    if not line.startswith(_MAGIC) or sum_ != b'{"crc": %d' % zlib.crc32(said):
+def _read_header(file: BinaryIO, *, sealed: bool = False) -> tuple[Facts, _Layout]:
+    line, magic = file.read(_HEADER_BYTES), _SEALED_MAGIC if sealed else _MAGIC
+    sum_, _, said = line.removeprefix(magic).rstrip(b" ").removesuffix(b"\n").partition(b"} ")
+    if not line.startswith(magic) or sum_ != b'{"crc": %d' % zlib.crc32(said):
         raise Unusable("its header is not that of an index")
     document = json.loads(said)  # what has the right sum was written here
     shapes = {name: (dtype, tuple(shape)) for name, (dtype, shape) in document["shapes"].items()}

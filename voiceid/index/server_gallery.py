@@ -101,8 +101,9 @@ class ServerGallery:
         source, n = cast("ServerSource", reader), k + _SPARE
         used = None if group is not None else self._hnsw(source)
         ef_search = None if used is None or n > used[0] else used[0]
-        table = source.search.nearest(self._space_id, query, n, group, ef_search)
-        return answer(ranked(table.ids, table.vectors, query, k))
+        turned = reader.centroids.turned(query, self._space_id)
+        table = source.search.nearest(self._space_id, turned, n, group, ef_search)
+        return answer(ranked(table.ids, table.vectors, turned, k))
 
     def size(self, reader: CentroidSource, group: str | None = None) -> int:
         """See `Gallery`; a server counts slowly, so the whole is counted once per revision."""
@@ -166,7 +167,7 @@ class ServerGallery:
         """Return the least ef_search that keeps the budget, and the misses; None: none does."""
         ids = source.centroids.ids(self._space_id)
         drawn = np.random.default_rng(0).permutation(ids)[:_SAMPLE]
-        voices = source.centroids.table(self._space_id, drawn.tolist()).vectors
+        voices = source.centroids.as_stored(self._space_id, drawn.tolist()).vectors
         queries, _ = genuine_queries(voices, _QUERIES)
         budget = self._options.max_miss_rate
         for ef_search in EF_SEARCH:

@@ -8,10 +8,12 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from voiceid.domain import ApiKey, Scope
 from voiceid.errors import AccessDenied, ApiKeyNotFound
 from voiceid.observability import ChangeKind
+from voiceid.resources.gallery_key import GalleryKey
 from voiceid.session import Session
 
 _PREFIX = "vid"
@@ -34,6 +36,11 @@ class Keys:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    @cached_property
+    def gallery(self) -> GalleryKey:
+        """The key that the gallery itself is opened with."""
+        return GalleryKey(self._session)
 
     def create(
         self,

@@ -255,7 +255,8 @@ class Switch:
             random.Random(0).shuffle(speakers)  # noqa: S311 - a sample, not a secret
             for speaker in speakers:
                 digests = [s.pcm_sha256 for s in reader.samples.of(speaker.id, space_id)]
-                chosen += [(speaker.name, d) for d in digests if d in recordings][:_OF_EACH]
+                held = [d for d in digests if kept.stored_hash(d) in recordings]
+                chosen += [(speaker.name, digest) for digest in held[:_OF_EACH]]
                 if len(chosen) >= _COMPARED:
                     break
         for name, recording in chosen:

@@ -12,12 +12,14 @@ from sqlalchemy import Engine
 
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaOutdated, StoreError
-from voiceid.store import upgrade
+from voiceid.protection import Vault
+from voiceid.store import postgres, upgrade
 from voiceid.store.connections import empty_log, make_engine, require_current, transaction, wrapped
+from voiceid.store.protection import KeyRing
 from voiceid.store.reader import Reader
 from voiceid.store.writer import Writer
 
-__all__ = ["Reader", "Store", "StoreOptions", "Writer"]
+__all__ = ["KeyRing", "Reader", "Store", "StoreOptions", "Writer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,26 @@ class Store:
     """
 
     def __init__(
-        self, engine: Engine, path: Path | DatabaseUrl, removed: tuple[str, ...] = ()
+        self,
+        engine: Engine,
+        path: Path | DatabaseUrl,
+        removed: tuple[str, ...] = (),
+        keys: KeyRing | None = None,
     ) -> None:
         self._engine = engine
+        self.keys = keys or KeyRing(None)
+        """The keys that a protected gallery is opened with."""
         self.path = path
         self.removed = removed
         """What the upgrade of this opening removed that an operator had made, in sentences."""
 
     @classmethod
-    def open(cls, path: Path | DatabaseUrl, options: StoreOptions | None = None) -> Store:
+    def open(
+        cls,
+        path: Path | DatabaseUrl,
+        options: StoreOptions | None = None,
+        keys: KeyRing | None = None,
+    ) -> Store:
         """Open a database: a file, or of a server.
 
         Its tables are made when there are none, and upgraded when they are older.  Raises
@@ -58,7 +71,7 @@ class Store:
             )
         if schema.state is not upgrade.SchemaState.CURRENT:
             schema = upgrade.upgrade(path, options.busy_timeout_ms)
-        return cls(make_engine(path, options.busy_timeout_ms), path, schema.removed)
+        return cls(make_engine(path, options.busy_timeout_ms), path, schema.removed, keys)
 
     def close(self) -> None:
         """Close all connections; the last process to do so folds the log into the file."""
@@ -68,7 +81,7 @@ class Store:
     def read(self) -> Iterator[Reader]:
         """One snapshot: whatever others write meanwhile, its answers agree."""
         with transaction(self._engine, self.path, immediate=False) as connection:
-            yield Reader(connection)
+            yield Reader(connection, self.keys)
 
     @contextmanager
     def write(self) -> Iterator[Writer]:
@@ -78,7 +91,18 @@ class Store:
         audio: the caller sees to those, then to `Writer.erasures`.
         """
         with transaction(self._engine, self.path, immediate=True) as connection:
-            yield Writer(connection)
+            yield Writer(connection, self.keys)
+
+    def sealing(self) -> Vault | None:
+        """Return what files beside the database are sealed with; None: they are plain."""
+        with self.read() as reader:
+            return reader.protection.sealing
+
+    def rewrite(self) -> None:
+        """Have a server write its tables again, without the rows that no transaction sees."""
+        if isinstance(self.path, DatabaseUrl):
+            with wrapped(self.path):
+                postgres.rewrite_tables(self._engine)
 
     def erase_remains(self) -> bool:
         """Empty the write-ahead log, which keeps removed rows; False when a reader holds it."""

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
+from voiceid.store.protection import Protection
 from voiceid.store.tables import kept_answers
 
 _KEPT = timedelta(hours=24)
@@ -30,8 +31,8 @@ class KeptAnswer:
 class AnswerWriter:
     """Keeps answers, by caller and by the hash of the key that the caller gave the request."""
 
-    def __init__(self, connection: Connection, now: datetime) -> None:
-        self._connection, self._now = connection, now
+    def __init__(self, connection: Connection, now: datetime, protection: Protection) -> None:
+        self._connection, self._now, self._protection = connection, now, protection
 
     def begin(self, caller: str, key_sha256: str, request_sha256: str) -> KeptAnswer | None:
         """Return what is kept; or None, and the request is worked on from now on."""
@@ -39,7 +40,8 @@ class AnswerWriter:
         query = select(kept_answers).where(_is(caller, key_sha256))
         row = self._connection.execute(query).first()
         if row is not None:
-            return KeptAnswer(row.request_sha256, row.status, row.answer)
+            answer = self._protection.text(row.answer, "kept answer", caller, key_sha256)
+            return KeptAnswer(row.request_sha256, row.status, answer)
         new = insert(kept_answers).values(
             caller=caller,
             key_sha256=key_sha256,
@@ -55,7 +57,8 @@ class AnswerWriter:
         its = _is(caller, key_sha256)
         self._connection.execute(update(kept_answers).where(its).values(status=status))
         remembered = kept_answers.c.is_forgotten == 0
-        query = update(kept_answers).where(its, remembered).values(answer=answer)
+        stored = self._protection.stored_text(answer, "kept answer", caller, key_sha256)
+        query = update(kept_answers).where(its, remembered).values(answer=stored)
         self._connection.execute(query)
 
     def give_up(self, caller: str, key_sha256: str) -> None:

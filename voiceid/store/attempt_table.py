@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, sele
 
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
+from voiceid.store.protection import Protection
 from voiceid.store.tables import attempts
 
 
@@ -18,7 +19,7 @@ class Attempt:
     """One attempt."""
 
     id: int
-    name_key: str  # of who was claimed, enrolled or not
+    name_key: str  # as stored: of who was claimed, enrolled or not
     caller: str
     created_at: datetime
     has_failed: bool  # else it is under way, or its process died
@@ -27,8 +28,8 @@ class Attempt:
 class Attempts:
     """Reads attempts."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, protection: Protection) -> None:
+        self._connection, self._protection = connection, protection
 
     def since(self, moment: datetime) -> list[Attempt]:
         """Return the attempts after a moment in UTC, newest first."""
@@ -36,7 +37,8 @@ class Attempts:
 
     def of(self, name_key: str, caller: str) -> list[Attempt]:
         """Return the attempts as a speaker, and those of a caller, newest first."""
-        return self._where(or_(attempts.c.name_key == name_key, attempts.c.caller == caller))
+        as_speaker = attempts.c.name_key == self._protection.name_key(name_key)
+        return self._where(or_(as_speaker, attempts.c.caller == caller))
 
     def _where(self, condition: ColumnElement[bool]) -> list[Attempt]:
         query = select(attempts).where(condition)
@@ -48,12 +50,13 @@ class AttemptWriter(Attempts):
     """Changes attempts."""
 
     def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.connection)
+        super().__init__(effects.connection, effects.protection)
         self._now = effects.now
 
     def add(self, name_key: str, caller: str) -> int:
         """Add an attempt that is under way; return its id."""
-        query = insert(attempts).values(name_key=name_key, caller=caller, created_at=self._now)
+        stored = self._protection.name_key(name_key)
+        query = insert(attempts).values(name_key=stored, caller=caller, created_at=self._now)
         return int(self._connection.execute(query.returning(attempts.c.id)).scalar_one())
 
     def fail(self, attempt_id: int) -> Attempt | None:
@@ -77,7 +80,7 @@ class AttemptWriter(Attempts):
 
     def forget_name(self, name_key: str) -> int:
         """Forget the attempts as a speaker; return how many."""
-        return self.forget(attempts.c.name_key == name_key)
+        return self.forget(attempts.c.name_key == self._protection.name_key(name_key))
 
     def forget_caller(self, caller: str) -> int:
         """Forget the attempts of a caller; return how many."""
@@ -89,8 +92,9 @@ class AttemptWriter(Attempts):
 
     def rename(self, name_key: str, new_key: str) -> None:
         """Count the attempts as one speaker as those as another."""
-        query = update(attempts).where(attempts.c.name_key == name_key)
-        self._connection.execute(query.values(name_key=new_key))
+        stored, new = map(self._protection.name_key, (name_key, new_key))
+        query = update(attempts).where(attempts.c.name_key == stored)
+        self._connection.execute(query.values(name_key=new))
 
 
 def _attempt(row: Row[Any]) -> Attempt:

@@ -11,10 +11,10 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-from sqlalchemy import Column, ColumnElement, String, Table, cast, func, insert, select
+from sqlalchemy import Column, Table, func, insert, select
 
 from voiceid.decision import embeddings
 from voiceid.decision.transforms import Transform
@@ -26,14 +26,16 @@ from voiceid.domain import (
     speaker_key,
     telephone_share,
 )
+from voiceid.protection import Key
 from voiceid.store import stored_rows
 from voiceid.store.centroid_table import CentroidWriter
-from voiceid.store.change_feed import Effects
+from voiceid.store.change_feed import Effects, random_token
 from voiceid.store.space_table import SpaceWriter
 from voiceid.store.tables import centroids, changes, memberships, samples, speakers
 
 T = TypeVar("T")
 U = TypeVar("U")
+Rows: TypeAlias = list[tuple[object, ...]]
 
 _CACHE_KIB = 256 * 1024
 """Of SQLite while many rows are written: their indexes are written to in no order."""
@@ -46,6 +48,7 @@ class BulkWriter:
 
     def __init__(self, effects: Effects, spaces: SpaceWriter, centroids: CentroidWriter) -> None:
         self._connection, self._effects = effects.connection, effects
+        self._protection = effects.protection
         self._spaces, self._centroids = spaces, centroids
 
     @contextmanager
@@ -70,15 +73,20 @@ class BulkWriter:
         if new.vectors.shape[1:] != (space.dim,) or not embeddings.is_unit(new.vectors):
             raise ValueError(f"vectors {new.vectors.shape} are not unit vectors of {space.id}")
         self._spaces.know(space)
-        keys = list(map(speaker_key, new.names))
+        secrets = [self._protection.new_key() for _ in new.names]
         before = self._newest(speakers.c.id)
-        self._insert(speakers, _SPEAKER, _speaker_rows(new, keys, self._effects.now))
+        rows = _speaker_rows(new, list(map(speaker_key, new.names)), self._effects.now)
+        self._insert(speakers, _SPEAKER, self._sealed_speakers(rows, secrets))
         query = select(speakers.c.id).where(speakers.c.id > before).order_by(speakers.c.id)
         ids = self._connection.execute(query).scalars().all()  # they rise as rows are inserted
+        self._protection.keep(dict(zip(ids, secrets, strict=True)))
         pairs = zip(ids, new.details, strict=True)
         joined = [(group, id_) for id_, details in pairs for group in details.groups]
         self._insert(memberships, ("group_name", "speaker_id"), joined)
-        self._insert(samples, _SAMPLE, _sample_rows(new, ids, space.id))
+        sampled = _sample_rows(new, ids, space.id)
+        self._insert(
+            samples, _SAMPLE, self._stored(_SAMPLE, sampled, self._protection.stored_sample)
+        )
         for space_id, transform in self._centroids.targets(space.id):
             self._add_centroids(space_id, new, ids, transform)
 
@@ -86,17 +94,40 @@ class BulkWriter:
         self, space_id: str, new: NewSpeakers, ids: Sequence[int], transform: Transform | None
     ) -> None:
         before = self._newest(centroids.c.id)
-        self._insert(centroids, _CENTROID, _centroid_rows(new, ids, space_id, transform))
-        added = select(centroids.c.id, self._random_token()).where(centroids.c.id > before)
+        rows = _centroid_rows(new, ids, space_id, transform)
+        stored = self._stored(_CENTROID, rows, self._protection.stored_centroid)
+        self._insert(centroids, _CENTROID, stored)
+        added = select(centroids.c.id, random_token(self._connection)).where(
+            centroids.c.id > before
+        )
         feed = insert(changes).from_select(("centroid_id", "token"), added.order_by(centroids.c.id))
         self._connection.execute(feed)
         self._effects.touched.add(space_id)
 
-    def _random_token(self) -> ColumnElement[str]:
-        """Return what makes 16 random hex digits for each row."""
-        if self._connection.dialect.name == "sqlite":
-            return func.lower(func.hex(func.randomblob(8)))
-        return func.right(func.replace(cast(func.gen_random_uuid(), String), "-", ""), 16)
+    def _sealed_speakers(self, rows: Rows, secrets: Sequence[Key | None]) -> Rows:
+        if self._protection.sealing is None:
+            return rows
+        sealed = []
+        for row, key in zip(rows, secrets, strict=True):
+            values: dict[str, Any] = dict(zip(_SPEAKER, row, strict=True))
+            name_key = values["name_key"] = self._protection.name_key(values["name_key"])
+            standing = (values["expires_at"], values["disabled_at"])
+            texts = (values["name"], name_key, values["metadata"], standing)
+            values |= self._protection.speaker_columns(key, *texts)
+            sealed.append(tuple(values.values()))
+        return sealed
+
+    def _stored(
+        self,
+        columns: Sequence[str],
+        rows: Rows,
+        convert: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> Rows:
+        """Return rows as they are stored."""
+        if self._protection.vault is None:
+            return rows
+        stored = (convert(dict(zip(columns, row, strict=True))) for row in rows)
+        return [tuple(row[name] for name in columns) for row in stored]
 
     def _newest(self, id_: Column[int]) -> int:
         return int(self._connection.execute(select(func.max(id_))).scalar() or 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,6 +25,7 @@ from voiceid.domain import (
 from voiceid.errors import StoreError
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
+from voiceid.store.protection import NAMED, Protection
 from voiceid.store.space_table import Spaces
 from voiceid.store.tables import adaptations, centroids, memberships, samples, speakers
 from voiceid.store.value_list import in_list
@@ -35,7 +37,7 @@ _DERIVED = 2000
 
 _OWNERS = select(
     *(centroids.c.id, centroids.c.speaker_id, centroids.c.telephone, centroids.c.n_samples),
-    *(centroids.c.net_speech_s, speakers.c.name, speakers.c.expires_at, speakers.c.disabled_at),
+    *(centroids.c.net_speech_s, centroids.c.space_id, *NAMED),
 ).join(speakers)
 """Built once: it is asked with every decision."""
 _IS_REPLAY = (
@@ -51,16 +53,28 @@ Target: TypeAlias = tuple[str, Transform | None]
 class Centroids:
     """Reads centroids; what is damaged is a StoreError."""
 
-    def __init__(self, connection: Connection, spaces: Spaces) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, spaces: Spaces, protection: Protection) -> None:
+        self._connection, self._protection = connection, protection
         self._dims = spaces.dims
 
     def table(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
         """Return the centroids of a space, by id: all, or those of ``ids`` that are left."""
+        stored = self.as_stored(space_id, ids)
+        return replace(stored, vectors=self._plain(stored.vectors, space_id))
+
+    def as_stored(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
+        """Return the same as :meth:`table`, and rotated where the gallery is: for an index."""
         query = _vectors_of(space_id)
         if ids is not None:
             query = query.where(in_list(self._connection, centroids.c.id, ids))
         return self._table(space_id, self._connection.execute(query).all())
+
+    def turned(self, query: Float32Array, space_id: str) -> Float32Array:
+        """Return a query (dim,) as it is compared with vectors as they are stored."""
+        return self._protection.turned(query, space_id)
+
+    def _plain(self, vectors: Float32Array, space_id: str) -> Float32Array:
+        return self._protection.turned(vectors, space_id, back=True)
 
     def ids(self, space_id: str, speaker_ids: Sequence[int] | None = None) -> npt.NDArray[np.int64]:
         """Return the ids (n,) of all centroids of a space, rising, or of those of speakers."""
@@ -71,22 +85,26 @@ class Centroids:
         return np.fromiter(self._connection.execute(query).scalars(), dtype=np.int64)
 
     def batches(self, space_id: str) -> Iterator[CentroidTable]:
-        """Yield the centroids of a space by rising ids, some thousand at a time."""
+        """Yield the centroids of a space by rising ids, some thousand at a time, as stored."""
         query = _vectors_of(space_id).execution_options(yield_per=_STREAMED)
         for rows in self._connection.execute(query).partitions():
             yield self._table(space_id, rows)
 
     def _table(self, space_id: str, rows: Sequence[Any]) -> CentroidTable:
-        return stored_rows.centroids(rows, self._dims().get(space_id, 0), space_id)
+        ids = np.array([row.id for row in rows], dtype=np.int64)
+        return CentroidTable(ids, self._vectors(rows, space_id))
+
+    def _vectors(self, rows: Sequence[Any], space_id: str) -> Float32Array:
+        """Return the vectors (n, dim) of rows with what they are sealed with, as stored."""
+        stored = self._protection.as_stored(rows)
+        return stored_rows.vectors(stored, self._dims().get(space_id, 0), space_id)
 
     def of_speakers(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, Float32Array]:
         """Return the centroids (dim,) of speakers in a space, by speaker."""
-        query = select(centroids.c.speaker_id.label("id"), centroids.c.vector).where(
-            centroids.c.space_id == space_id,
-            in_list(self._connection, centroids.c.speaker_id, speaker_ids),
-        )
-        table = self._table(space_id, self._connection.execute(query).all())
-        return dict(zip(table.ids.tolist(), table.vectors, strict=True))
+        theirs = in_list(self._connection, centroids.c.speaker_id, speaker_ids)
+        rows = self._connection.execute(_vectors_of(space_id).where(theirs)).all()
+        vectors = self._plain(self._vectors(rows, space_id), space_id)
+        return {row.speaker_id: vector for row, vector in zip(rows, vectors, strict=True)}
 
     def totals(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, tuple[int, float]]:
         """Return how many samples, and which share of a telephone's, a centroid says it has."""
@@ -129,7 +147,8 @@ class Centroids:
     def owners(self, centroid_ids: Sequence[int]) -> dict[int, Enrolled]:
         """Return the speakers of centroids of this snapshot, and how they were enrolled, by id."""
         query = _OWNERS.where(in_list(self._connection, centroids.c.id, centroid_ids))
-        owners = stored_rows.owners(self._connection.execute(query).all())
+        rows = self._connection.execute(query).all()
+        owners = stored_rows.owners(self._protection.named(rows, "speaker_id"))
         if missing := [id_ for id_ in centroid_ids if id_ not in owners]:
             raise _lost(missing[0])
         return owners
@@ -143,8 +162,10 @@ class Centroids:
         """
         query = _VOICES.where(in_list(self._connection, centroids.c.id, centroid_ids))
         query = query.where(centroids.c.space_id == space.id)
-        rows = self._connection.execute(query, {"pcm_sha256": pcm_sha256}).all()
-        return stored_rows.voices(rows, space.dim, space.id)
+        asked = {"pcm_sha256": self._protection.recording(pcm_sha256)}
+        rows = self._connection.execute(query, asked).all()
+        vectors = self._plain(self._vectors(rows, space.id), space.id)
+        return stored_rows.voices(self._protection.named(rows, "speaker_id"), vectors)
 
     def group(self, name: str, space_id: str, ids: Sequence[int] | None = None) -> list[int]:
         """Return the ids of the centroids of a group in a space, rising: all, or among ``ids``."""
@@ -159,7 +180,7 @@ class CentroidWriter(Centroids):
     """Derives centroids."""
 
     def __init__(self, effects: Effects, spaces: Spaces) -> None:
-        super().__init__(effects.connection, spaces)
+        super().__init__(effects.connection, spaces, effects.protection)
         self._effects = effects
         self._targets: dict[str, list[Target]] = {}
 
@@ -207,7 +228,8 @@ class CentroidWriter(Centroids):
         theirs = in_list(self._connection, samples.c.speaker_id, speaker_ids)
         query = select(samples).where(theirs, samples.c.space_id == space_id)
         by_speaker: dict[int, list[Sample]] = {}
-        for row in self._connection.execute(query.order_by(samples.c.id)):
+        rows = self._connection.execute(query.order_by(samples.c.id)).all()
+        for row in self._protection.samples(rows):
             by_speaker.setdefault(row.speaker_id, []).append(stored_rows.sample(row))
         return by_speaker
 
@@ -222,7 +244,7 @@ class CentroidWriter(Centroids):
         changed: list[tuple[int, str]] = []
         if by_speaker:
             rows = [
-                _row(by_speaker[speaker_id], target)
+                self._protection.stored_centroid(_row(by_speaker[speaker_id], target))
                 for speaker_id in sorted(by_speaker)
                 for target in targets
             ]
@@ -275,6 +297,6 @@ def _upserting(connection: Connection) -> Any:
     ).returning(centroids.c.id, centroids.c.space_id)
 
 
-def _vectors_of(space_id: str) -> Select[tuple[int, bytes]]:
-    query = select(centroids.c.id, centroids.c.vector).where(centroids.c.space_id == space_id)
+def _vectors_of(space_id: str) -> Select[Any]:
+    query = select(centroids).where(centroids.c.space_id == space_id)
     return query.order_by(centroids.c.id)

@@ -6,12 +6,13 @@ import secrets
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, String, cast, delete, func, insert, select, update
 
 from voiceid.domain import EMPTY_REVISION, FeedEntry, Revision
 from voiceid.store import stored_rows
 from voiceid.store.answer_table import forget_answers
 from voiceid.store.job_table import forget_results
+from voiceid.store.protection import Protection
 from voiceid.store.tables import changes, erasures, speakers
 from voiceid.store.value_list import in_list
 
@@ -58,6 +59,13 @@ class Feed:
         return entries[1:] if entries and entries[0].revision == revision else None
 
 
+def random_token(connection: Connection) -> ColumnElement[str]:
+    """Return what makes 16 random hex digits for each row."""
+    if connection.dialect.name == "sqlite":
+        return func.lower(func.hex(func.randomblob(8)))
+    return func.right(func.replace(cast(func.gen_random_uuid(), String), "-", ""), 16)
+
+
 class Erasures:
     """Reads which removals may have left traces in files beside the database's rows."""
 
@@ -87,8 +95,8 @@ class Effects:
     ``new_speakers`` are the ids of added speakers who have no sample yet.
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+    def __init__(self, connection: Connection, protection: Protection) -> None:
+        self.connection, self.protection = connection, protection
         self.now = datetime.now(UTC).isoformat()
         self.touched: set[str] = set()
         self.erased_vectors: list[bytes] = []

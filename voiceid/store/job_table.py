@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select,
 
 from voiceid.domain import Job, JobKind, JobState
 from voiceid.store import stored_rows
+from voiceid.store.protection import Protection
 from voiceid.store.tables import jobs
 from voiceid.store.value_list import in_list
 
@@ -27,20 +28,20 @@ _ABANDONED = timedelta(days=7)
 class Jobs:
     """Reads jobs."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, protection: Protection) -> None:
+        self._connection, self._protection = connection, protection
 
     def list(self, key_id: str | None = None) -> list[Job]:
         """Return the jobs, oldest first: all, or those of a key."""
         query = select(jobs).order_by(jobs.c.created_at, jobs.c.id)
         if key_id is not None:
             query = query.where(jobs.c.key_id == key_id)
-        return [_job(row) for row in self._connection.execute(query)]
+        return [self._job(row) for row in self._connection.execute(query)]
 
     def find(self, job_id: str) -> Job | None:
         """Return the job of that id; None: there is none."""
         row = self._connection.execute(select(jobs).where(jobs.c.id == job_id)).first()
-        return None if row is None else _job(row)
+        return None if row is None else self._job(row)
 
     def waiting(self, ids: Collection[str]) -> int:
         """Return how many of these wait."""
@@ -48,6 +49,11 @@ class Jobs:
             in_list(self._connection, jobs.c.id, ids), jobs.c.state == JobState.QUEUED.value
         )
         return int(self._connection.execute(query).scalar_one())
+
+    def _job(self, row: Row[Any]) -> Job:
+        request = self._protection.text(row.request, "job request", row.id)
+        result = self._protection.text(row.result, "job result", row.id)
+        return _job(row, request, result)
 
     def standing(self, ids: Collection[str], now: datetime) -> dict[str, bool]:
         """Return which of these there are, and whether a process may still work on each."""
@@ -60,8 +66,8 @@ class Jobs:
 class JobWriter(Jobs):
     """Changes jobs; ``now`` is the time of the change."""
 
-    def __init__(self, connection: Connection, now: datetime) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: Connection, now: datetime, protection: Protection) -> None:
+        super().__init__(connection, protection)
         self._now = now
 
     def add(
@@ -73,7 +79,7 @@ class JobWriter(Jobs):
             kind=kind.value,
             state=JobState.QUEUED.value,
             key_id=key_id,
-            request=json.dumps(request),
+            request=self._stored("request", job_id, request),
             is_forgotten=0,
             n_starts=0,
             created_at=self._now.isoformat(),
@@ -127,13 +133,14 @@ class JobWriter(Jobs):
         known = (jobs.c.id == job_id) & (jobs.c.owner == owner) & (jobs.c.is_forgotten == 0)
         was = {JobState.RUNNING.value, state.value if state is JobState.CANCELLED else ""}
         if result is not None:
-            self._set(known & jobs.c.state.in_(was), result=json.dumps(result))
-        self._set_own(job_id, owner, state=state.value, request="{}")
+            stored = self._stored("result", job_id, result)
+            self._set(known & jobs.c.state.in_(was), result=stored)
+        self._set_own(job_id, owner, state=state.value, request=self._no_request(job_id))
 
     def cancel(self, job_id: str) -> None:
         """End a job that waits or is worked on; its process notices that when it renews."""
         still = jobs.c.state.not_in(_OVER)
-        cancelled = {"state": JobState.CANCELLED.value, "request": "{}"}
+        cancelled = {"state": JobState.CANCELLED.value, "request": self._no_request(job_id)}
         self._set(still & (jobs.c.id == job_id), **cancelled)
 
     def remove(self, job_id: str) -> None:
@@ -147,6 +154,12 @@ class JobWriter(Jobs):
         self._connection.execute(
             delete(jobs).where(or_(jobs.c.state.in_(_OVER) & ended, abandoned))
         )
+
+    def _stored(self, column: str, job_id: str, value: Any) -> str | None:
+        return self._protection.stored_text(json.dumps(value), f"job {column}", job_id)
+
+    def _no_request(self, job_id: str) -> str | None:
+        return self._stored("request", job_id, {})
 
     def _lease(self, lease_s: float) -> str:
         return (self._now + timedelta(seconds=lease_s)).isoformat()
@@ -168,17 +181,17 @@ def forget_results(connection: Connection) -> None:
     connection.execute(update(jobs).where(dropped).values(result=None, is_forgotten=1))
 
 
-def _job(row: Row[Any]) -> Job:
+def _job(row: Row[Any], request: str | None, result: str | None) -> Job:
     try:
         return Job(
             id=row.id,
             kind=JobKind(row.kind),
             state=JobState(row.state),
             key_id=row.key_id,
-            request=json.loads(row.request),
+            request=json.loads(request or ""),
             done=row.done,
             total=row.total,
-            result=None if row.result is None else json.loads(row.result),
+            result=None if result is None else json.loads(result),
             is_forgotten=bool(row.is_forgotten),
             n_starts=row.n_starts,
             created_at=stored_rows.moment_of(row.created_at).astimezone(UTC),

@@ -130,7 +130,9 @@ class RowSearch:
                       ORDER BY c.vector <#> CAST(:query AS vector), c.id LIMIT :n))
         """  # noqa: S608
         nearest = self._connection.execute(text(sql).columns(vector=VECTOR), values).all()
-        return stored_rows.centroids(nearest, len(query), space_id)
+        ids = np.array([row.id for row in nearest], dtype=np.int64)
+        found = stored_rows.vectors([row.vector for row in nearest], len(query), space_id)
+        return CentroidTable(ids, found)
 
     def hnsw(self, space_id: str) -> tuple[int, int, int] | None:
         """Return ef_search of the HNSW index, and the queries that it missed, of how many."""

@@ -54,6 +54,15 @@ _FOREIGN = """
 """
 """What on the tables of voiceid is not its own, by what it is called."""
 
+
+def rewrite_tables(engine: Engine) -> None:
+    """Write every table again, without what is no longer seen: VACUUM only marks it as free."""
+    options = {"isolation_level": "AUTOCOMMIT", BEGIN_OPTION: "NONE"}
+    with engine.connect().execution_options(**options) as connection:
+        for table in metadata.tables:
+            connection.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {table}")
+
+
 _BUSY = {
     "55P03": "is being written to by another process",  # lock_not_available
     "40001": "was changed by another process meanwhile",  # serialization_failure
@@ -105,8 +114,9 @@ def make_engine(url: DatabaseUrl, busy_timeout_ms: int) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options()[BEGIN_OPTION] == "IMMEDIATE"
-        connection.exec_driver_sql(write if writes else _READ)
+        kind = connection.get_execution_options()[BEGIN_OPTION]
+        if kind != "NONE":
+            connection.exec_driver_sql(write if kind == "IMMEDIATE" else _READ)
 
     return engine
 

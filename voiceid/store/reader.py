@@ -14,6 +14,7 @@ from voiceid.store.change_feed import Erasures, Feed
 from voiceid.store.fit_tables import Adaptations, Calibrations, FitsInUse, fits_in_use
 from voiceid.store.job_table import Jobs
 from voiceid.store.key_table import ApiKeys
+from voiceid.store.protection import KeyRing, Protection
 from voiceid.store.sample_table import Samples
 from voiceid.store.space_table import Spaces
 from voiceid.store.speaker_table import Speakers
@@ -38,21 +39,27 @@ _NEWEST = text(
 class Reader:
     """Reads one snapshot of the database: one small object a table, made when it is asked for."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, keys: KeyRing) -> None:
+        self._connection, self._keys = connection, keys
+
+    protection = cached_property(lambda self: Protection(self._connection, self._keys))
 
     feed = cached_property(lambda self: Feed(self._connection))
     spaces = cached_property(lambda self: Spaces(self._connection))
-    speakers = cached_property(lambda self: Speakers(self._connection))
-    samples = cached_property(lambda self: Samples(self._connection, self.spaces))
-    centroids = cached_property(lambda self: Centroids(self._connection, self.spaces))
+    speakers = cached_property(lambda self: Speakers(self._connection, self.protection))
+    samples = cached_property(lambda self: Samples(self._connection, self.spaces, self.protection))
+    centroids = cached_property(
+        lambda self: Centroids(self._connection, self.spaces, self.protection)
+    )
     calibrations = cached_property(lambda self: Calibrations(self._connection))
     adaptations = cached_property(lambda self: Adaptations(self._connection))
-    switches = cached_property(lambda self: Switches(self._connection, self.spaces))
+    switches = cached_property(
+        lambda self: Switches(self._connection, self.spaces, self.protection)
+    )
     erasures = cached_property(lambda self: Erasures(self._connection))
     keys = cached_property(lambda self: ApiKeys(self._connection))
-    attempts = cached_property(lambda self: Attempts(self._connection))
-    jobs = cached_property(lambda self: Jobs(self._connection))
+    attempts = cached_property(lambda self: Attempts(self._connection, self.protection))
+    jobs = cached_property(lambda self: Jobs(self._connection, self.protection))
     search = cached_property(lambda self: pgvector.RowSearch(self._connection))
 
     def fits(self, space_id: str) -> FitsInUse:

@@ -11,6 +11,7 @@ from voiceid.domain import EmbeddingSpace, NewSample, Sample, SpeakerRef
 from voiceid.store import stored_rows
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects
+from voiceid.store.protection import NAMED, Protection
 from voiceid.store.space_table import Spaces, SpaceWriter
 from voiceid.store.tables import samples, speakers
 from voiceid.store.value_list import in_list
@@ -19,8 +20,8 @@ from voiceid.store.value_list import in_list
 class Samples:
     """Reads samples; what is damaged is a StoreError."""
 
-    def __init__(self, connection: Connection, spaces: Spaces) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, spaces: Spaces, protection: Protection) -> None:
+        self._connection, self._protection = connection, protection
         self._joined = spaces.joined
 
     def of(self, speaker_id: int, space_id: str | None = None) -> list[Sample]:
@@ -42,16 +43,23 @@ class Samples:
 
         Recordings without a sample are left out.
         """
+        stored = {self._protection.recording(digest): digest for digest in digests}
         query = (
-            select(samples.c.pcm_sha256, speakers.c.id, speakers.c.name)
+            select(samples.c.pcm_sha256, speakers.c.id, *NAMED)
             .join_from(samples, speakers)
-            .where(in_list(self._connection, samples.c.pcm_sha256, digests))
+            .where(in_list(self._connection, samples.c.pcm_sha256, list(stored)))
             .distinct()
         )
         owners: dict[str, list[SpeakerRef]] = {}
-        for row in self._connection.execute(query):
-            owners.setdefault(row.pcm_sha256, []).append(SpeakerRef(row.id, row.name))
+        for row in self._protection.named(self._connection.execute(query).all()):
+            owners.setdefault(stored[row.pcm_sha256], []).append(SpeakerRef(row.id, row.name))
         return owners
+
+    def stored_hashes(self, among: Collection[str]) -> set[str]:
+        """Return those of some hashes of recordings, as stored, of which there is a sample."""
+        query = select(samples.c.pcm_sha256).distinct()
+        query = query.where(in_list(self._connection, samples.c.pcm_sha256, among))
+        return set(self._connection.execute(query).scalars())
 
     def with_copies(self, chosen: Sequence[Sample]) -> list[Sample]:
         """Return samples, and those of the same recordings that a switch of the model added."""
@@ -78,14 +86,15 @@ class Samples:
         query = select(samples).where(condition).order_by(samples.c.id)
         if space_id is not None:
             query = query.where(samples.c.space_id == space_id)
-        return [stored_rows.sample(row) for row in self._connection.execute(query)]
+        rows = self._protection.samples(self._connection.execute(query).all())
+        return [stored_rows.sample(row) for row in rows]
 
 
 class SampleWriter(Samples):
     """Changes samples; the centroids follow in the same transaction."""
 
     def __init__(self, effects: Effects, spaces: SpaceWriter, centroids: CentroidWriter) -> None:
-        super().__init__(effects.connection, spaces)
+        super().__init__(effects.connection, spaces, effects.protection)
         self._effects, self._spaces, self._centroids = effects, spaces, centroids
 
     def add(self, speaker_id: int, space: EmbeddingSpace, new: Sequence[NewSample]) -> None:
@@ -97,7 +106,8 @@ class SampleWriter(Samples):
         self._spaces.know(space)
         rows = [stored_rows.sample_row(speaker_id, space, s, self._effects.now) for s in new]
         if rows:
-            self._connection.execute(insert(samples), rows)
+            stored = [self._protection.stored_sample(row) for row in rows]
+            self._connection.execute(insert(samples), stored)
         known: dict[int, list[Sample]] = {}
         if speaker_id in self._effects.new_speakers:  # then these are all of the samples
             self._effects.new_speakers.discard(speaker_id)
@@ -122,13 +132,13 @@ class SampleWriter(Samples):
         there = {(s.space_id, s.pcm_sha256) for s in self.of(to_speaker_id)}
         kept = {s.id for s in moved if (s.space_id, s.pcm_sha256) not in there}
         theirs = in_list(self._connection, samples.c.id, [sample.id for sample in moved])
-        rows = self._connection.execute(delete(samples).where(theirs).returning(samples)).mappings()
-        taken = [dict(row) for row in rows]
-        if new := [row | {"speaker_id": to_speaker_id} for row in taken if row["id"] in kept]:
+        rows = self._connection.execute(delete(samples).where(theirs).returning(samples)).all()
+        if new := [self._protection.moved(row, to_speaker_id) for row in rows if row.id in kept]:
             self._connection.execute(insert(samples), new)
-        if dropped := [row["vector"] for row in taken if row["id"] not in kept]:
+        if dropped := [row.vector for row in rows if row.id not in kept]:
             self._effects.erase(dropped)
-        self._derive({(row["speaker_id"], row["space_id"]) for row in [*taken, *new]})
+        changed = {(row.speaker_id, row.space_id) for row in rows}
+        self._derive(changed | {(to_speaker_id, row["space_id"]) for row in new})
         return len(dropped)
 
     def _remove(self, condition: ColumnElement[bool]) -> None:

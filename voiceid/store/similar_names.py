@@ -1,4 +1,7 @@
-"""Which names pass for one that is enrolled; no name is looked at that does not begin like it."""
+"""Which names pass for one that is enrolled.
+
+No name is looked at that does not begin like it; but where names are sealed, each is.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from sqlalchemy import Connection, Integer, cast, exists, func, literal, select
 
 from voiceid.domain import speaker_key
 from voiceid.domain.look_alikes import alternatives, skeletons
+from voiceid.store.protection import NAMED, Protection
 from voiceid.store.tables import speakers
 from voiceid.store.value_list import text_rows
 
@@ -16,11 +20,12 @@ _LAST = "\U0010ffff"
 _PLACE = 4
 """Digits of a character's place in a name."""
 _ONE_BY_ONE = 100
-"""Names that are looked up; with more, all names of the gallery are read once."""
+"""Names that are looked up; with more, or where names are sealed, all are read once."""
 
 
 def look_alikes(
     connection: Connection,
+    protection: Protection,
     names: Sequence[str],
     instead_of: str = "",
     since: tuple[int, str] | None = None,
@@ -39,16 +44,18 @@ def look_alikes(
             other = seen.setdefault(look, key)
             if other != key:
                 found[name] = shown[other]
-    if len(names) <= _ONE_BY_ONE:
+    if len(names) <= _ONE_BY_ONE and protection.sealing is None:
         enrolled = ((name, _enrolled(connection, speaker_key(name), free)) for name in names)
         return found | {name: other for name, other in enrolled if other is not None}
-    query = select(speakers.c.name_key, speakers.c.name).execution_options(yield_per=10_000)
+    query = select(speakers.c.id, *NAMED).execution_options(yield_per=10_000)
     if since is not None:
         query = query.where((speakers.c.id > since[0]) | (speakers.c.updated_at > since[1]))
-    for key, name in connection.execute(query):
-        for look in skeletons(key):
-            if seen.get(look, key) != key:
-                found[shown[seen[look]]] = name
+    for rows in connection.execute(query).partitions():
+        for name in (row.name for row in protection.named(rows)):
+            key = speaker_key(name)
+            for look in skeletons(key) if key != free else ():
+                if seen.get(look, key) != key:
+                    found[shown[seen[look]]] = name
     return found
 
 

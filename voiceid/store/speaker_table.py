@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     case,
     delete,
     exists,
@@ -34,6 +36,7 @@ from voiceid.domain import (
 from voiceid.errors import SpeakerExists, SpeakerNameInvalid, SpeakerNotFound
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
+from voiceid.store.protection import NAMED, Protection
 from voiceid.store.similar_names import look_alikes
 from voiceid.store.tables import adaptations, attempts, centroids, memberships, samples, speakers
 from voiceid.store.value_list import in_list
@@ -63,12 +66,12 @@ _SPEAKERS = (
 class Speakers:
     """Reads speakers."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, protection: Protection) -> None:
+        self._connection, self._protection = connection, protection
 
     def find(self, name: str) -> Speaker | None:
         """Return the speaker of that name, or None; raises SpeakerNameInvalid."""
-        return next(iter(self._where(speakers.c.name_key == speaker_key(name))), None)
+        return next(iter(self._where(speakers.c.name_key == self._key(name))), None)
 
     def get(self, name: str) -> Speaker:
         """Return the speaker of that name; raises SpeakerNotFound, SpeakerNameInvalid."""
@@ -79,8 +82,9 @@ class Speakers:
 
     def name_of(self, speaker_id: int) -> str:
         """Return the name of a speaker of this snapshot."""
-        query = select(speakers.c.name).where(speakers.c.id == speaker_id)
-        return str(self._connection.execute(query).scalar_one())
+        query = select(speakers.c.id, *NAMED).where(speakers.c.id == speaker_id)
+        [row] = self._named(query)
+        return str(row.name)
 
     def all(self) -> list[Speaker]:
         """Return all speakers, by name; see :meth:`pages` for a gallery of any size."""
@@ -97,7 +101,7 @@ class Speakers:
         """Return the next ``limit`` speakers by name: the first ones, or those after a name."""
         query = select(speakers.c.id).order_by(speakers.c.name_key).limit(limit)
         if after is not None:
-            query = query.where(speakers.c.name_key > speaker_key(after))
+            query = query.where(speakers.c.name_key > self._key(after))
         return self._where(speakers.c.id.in_(query))
 
     def count(self) -> int:
@@ -130,17 +134,17 @@ class Speakers:
 
     def holders(self, keys: Sequence[str]) -> dict[str, SpeakerRef]:
         """Return the speaker of each name, by its key; names that are free are left out."""
-        query = select(speakers.c.name_key, speakers.c.id, speakers.c.name)
-        query = query.where(in_list(self._connection, speakers.c.name_key, keys))
-        rows = self._connection.execute(query)
-        return {row.name_key: SpeakerRef(row.id, row.name) for row in rows}
+        stored = {self._protection.name_key(key): key for key in keys}
+        query = select(speakers.c.id, *NAMED)
+        query = query.where(in_list(self._connection, speakers.c.name_key, list(stored)))
+        return {stored[row.name_key]: SpeakerRef(row.id, row.name) for row in self._named(query)}
 
     def look_alikes(self, names: Sequence[str]) -> dict[str, str]:
         """Return those of some new names that look like another, enrolled or among them, with it.
 
         Raises SpeakerNameInvalid.
         """
-        return look_alikes(self._connection, names)
+        return look_alikes(self._connection, self._protection, names)
 
     def require_distinct(
         self, names: Sequence[str], *, instead_of: str = "", since: tuple[int, str] | None = None
@@ -149,7 +153,7 @@ class Speakers:
 
         With ``since``, what `newest` was, only speakers who changed after it need be looked at.
         """
-        alike = look_alikes(self._connection, names, instead_of, since)
+        alike = look_alikes(self._connection, self._protection, names, instead_of, since)
         for name, other in alike.items():
             raise SpeakerExists(
                 f"the name {speaker_name(name)!r} looks like {other!r} in other letters",
@@ -164,15 +168,28 @@ class Speakers:
 
     def misnamed(self) -> list[str]:
         """Return, in sentences, the speakers whose name does not fit their key."""
-        query = select(speakers.c.id, speakers.c.name, speakers.c.name_key)
+        query = select(speakers.c.id, *NAMED)
         return [
             f"speaker {row.id} is called {row.name!r} and found by {row.name_key!r}"
-            for row in self._connection.execute(query)
-            if not _is_key(row.name_key, row.name)
+            for row in self._named(query)
+            if not self._is_key(row.name_key, row.name)
         ]
 
+    def _key(self, name: str) -> str:
+        """Return what a name is found by; raises SpeakerNameInvalid."""
+        return self._protection.name_key(speaker_key(name))
+
+    def _named(self, query: Select[Any]) -> list[Any]:
+        return self._protection.named(self._connection.execute(query).all())
+
+    def _is_key(self, key: object, name: object) -> bool:
+        try:
+            return isinstance(name, str) and self._key(name) == key
+        except SpeakerNameInvalid:
+            return False
+
     def _where(self, condition: ColumnElement[bool]) -> list[Speaker]:
-        rows = self._connection.execute(_SPEAKERS.where(condition)).all()
+        rows = self._named(_SPEAKERS.where(condition))
         by_speaker = itertools.groupby(rows, lambda row: row.id)
         return [stored_rows.speaker(list(rows)) for _, rows in by_speaker]
 
@@ -181,15 +198,17 @@ class SpeakerWriter(Speakers):
     """Changes speakers."""
 
     def __init__(self, effects: Effects) -> None:
-        super().__init__(effects.connection)
+        super().__init__(effects.connection, effects.protection)
         self._effects = effects
 
     def add(self, name: str, created_at: datetime | None = None) -> Speaker:
         """Add a speaker without samples; raises SpeakerExists, SpeakerNameInvalid."""
         now = datetime.fromisoformat(self._effects.now)
         created_at = created_at or now
-        shown, key = speaker_name(name), speaker_key(name)
-        values = (shown, key, created_at.isoformat(), self._effects.now)
+        shown, key = speaker_name(name), self._key(name)
+        secret = self._protection.new_key()
+        stored = self._protection.speaker_columns(secret, shown, key)
+        values = (stored["name"], key, created_at.isoformat(), self._effects.now)
         columns = ("name", "name_key", "created_at", "updated_at")
         free = ~exists().where(speakers.c.name_key == key)
         new = select(*map(literal, values)).where(free)
@@ -198,6 +217,7 @@ class SpeakerWriter(Speakers):
         ).scalar()
         if id_ is None:
             raise self._taken(name)
+        self._protection.keep({id_: secret})
         self._effects.stamped([id_])
         self._effects.new_speakers.add(id_)
         return Speaker(id_, shown, created_at, now, 0, 0.0, ())
@@ -207,11 +227,14 @@ class SpeakerWriter(Speakers):
 
         Failed attempts as the speaker go along: a rename ends no lock.
         """
-        other, key = speakers.alias("other"), speaker_key(new_name)
+        other, key = speakers.alias("other"), self._key(new_name)
         made = update(attempts).where(_as_speaker(speaker_id)).values(name_key=key)
         self._connection.execute(made)
         taken = exists().where(other.c.name_key == key, other.c.id != speaker_id)
-        values = {"name": speaker_name(new_name), "name_key": key, "updated_at": self._effects.now}
+        values: dict[str, object] = {"name": speaker_name(new_name), "name_key": key}
+        values["updated_at"] = self._effects.now
+        if self._protection.sealing is not None:
+            values |= self._resealed(speaker_id, {"name": values["name"], "name_key": key})
         query = update(speakers).where(speakers.c.id == speaker_id, ~taken).values(**values)
         done = self._connection.execute(query)
         if not done.rowcount:
@@ -232,11 +255,29 @@ class SpeakerWriter(Speakers):
         if details.enabled is not None:
             since = func.coalesce(speakers.c.disabled_at, self._effects.now)
             values["disabled_at"] = None if details.enabled else since
+        if self._protection.sealing is not None:
+            values |= self._resealed(speaker_id, values)
         query = update(speakers).where(speakers.c.id == speaker_id)
         self._connection.execute(query.values(**values))
         self._effects.stamped([speaker_id])
         if details.groups or details.not_groups:
             self._edit_groups(speaker_id, details)
+
+    def _resealed(self, speaker_id: int, changed: Mapping[str, object]) -> dict[str, object]:
+        """Return what the columns that are sealed together become when one of them changes."""
+        columns = select(speakers.c.id, speakers.c.metadata, *NAMED)
+        [row] = self._named(columns.where(speakers.c.id == speaker_id))
+        now = vars(row) | changed
+        if now["disabled_at"] is not None:  # what is new is an expression of SQL
+            now["disabled_at"] = row.disabled_at or self._effects.now
+        stored = self._protection.speaker_columns(
+            self._protection.key(speaker_id),
+            str(now["name"]),
+            str(now["name_key"]),
+            str(now["metadata"]),
+            (now["expires_at"], now["disabled_at"]),
+        )
+        return {**stored, "disabled_at": now["disabled_at"]}
 
     def _edit_groups(self, speaker_id: int, details: SpeakerDetails) -> None:
         named = memberships.c.group_name.in_([*details.groups, *details.not_groups])
@@ -287,10 +328,3 @@ def _as_speaker(speaker_id: int) -> ColumnElement[bool]:
     """Select the attempts as a speaker."""
     key = select(speakers.c.name_key).where(speakers.c.id == speaker_id).scalar_subquery()
     return attempts.c.name_key == key
-
-
-def _is_key(key: object, name: object) -> bool:
-    try:
-        return isinstance(name, str) and speaker_key(name) == key
-    except SpeakerNameInvalid:
-        return False

@@ -18,7 +18,6 @@ from voiceid.decision.aims import Target
 from voiceid.decision.calibration import Calibration, HeldOut, StoredCalibration
 from voiceid.decision.transforms import Transform
 from voiceid.domain import (
-    CentroidTable,
     EmbeddingSpace,
     Enrolled,
     EnrolledVoice,
@@ -93,12 +92,6 @@ def vectors(stored: Sequence[object], dim: int, space_id: str) -> Float32Array:
     if len(sound) < len(stored) or not embeddings.is_unit(rows):
         raise _damaged_vector(space_id)
     return rows
-
-
-def centroids(rows: Sequence[Any], dim: int, space_id: str) -> CentroidTable:
-    """Return the centroids of rows with an id and a vector."""
-    ids = np.array([row.id for row in rows], dtype=np.int64)
-    return CentroidTable(ids, vectors([row.vector for row in rows], dim, space_id))
 
 
 def centroid_of(samples: Sequence[Sample], transform: Transform | None) -> Float32Array:
@@ -207,12 +200,11 @@ def owners(rows: Sequence[Any]) -> dict[int, Enrolled]:
     return {row.id: enrolled(row) for row in rows}
 
 
-def voices(rows: Sequence[Any], dim: int, space_id: str) -> dict[int, EnrolledVoice]:
-    """Return the enrolments of rows of the join with their centroids, by the ids of these."""
-    stored = vectors([row.vector for row in rows], dim, space_id)
+def voices(rows: Sequence[Any], vectors: Float32Array) -> dict[int, EnrolledVoice]:
+    """Return the enrolments of rows of the join with centroids (n, dim), by the ids of these."""
     return {
         row.id: EnrolledVoice(enrolled(row), vector, bool(row.is_replay))
-        for row, vector in zip(rows, stored, strict=True)
+        for row, vector in zip(rows, vectors, strict=True)
     }
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    Select,
     delete,
     exists,
     func,
@@ -20,10 +22,12 @@ from sqlalchemy import (
 from voiceid.domain import EmbeddingSpace, ModelSwitch, Sample
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
+from voiceid.store.protection import NAMED, Protection
 from voiceid.store.space_table import Spaces, SpaceWriter
 from voiceid.store.tables import centroids, model_changes, samples, speakers
 
 _new = samples.alias("new")
+_READ_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,8 @@ class BroughtOver:
 class Switches:
     """Reads switches of the model; one that is damaged is a StoreError."""
 
-    def __init__(self, connection: Connection, spaces: Spaces) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, spaces: Spaces, protection: Protection) -> None:
+        self._connection, self._protection = connection, protection
         self._spaces = spaces
 
     def brought_over(self, change: ModelSwitch) -> Iterator[BroughtOver]:
@@ -54,8 +58,8 @@ class Switches:
         was, now = centroids.alias("was"), centroids.alias("now")
         query = (
             select(
-                *(samples.c.speaker_id, speakers.c.name, samples.c.pcm_sha256),
-                samples.c.net_speech_s,
+                *(samples.c.id, samples.c.speaker_id, samples.c.space_id, *NAMED),
+                *(samples.c.pcm_sha256, samples.c.vector, samples.c.net_speech_s),
                 _is_done(change).label("done"),
                 was.c.net_speech_s.label("had_s"),
                 func.coalesce(now.c.net_speech_s, 0.0).label("has_s"),
@@ -66,20 +70,24 @@ class Switches:
             .where(samples.c.space_id == change.from_space)
             .order_by(speakers.c.name_key, samples.c.id)
         )
-        for row in self._connection.execute(query):
-            yield BroughtOver(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+        query = query.execution_options(yield_per=_READ_AT_ONCE)
+        for rows in self._connection.execute(query).partitions():
+            named = self._protection.named(rows, "speaker_id")
+            for row, digest in zip(named, self._protection.digests(rows), strict=True):
+                facts = (row.net_speech_s, row.done, row.had_s, row.has_s)
+                yield BroughtOver(row.speaker_id, row.name, digest, *facts)
 
     def waiting(self, change: ModelSwitch, after: int, limit: int) -> list[tuple[int, str]]:
         """Return ids and recordings of samples that the new space lacks, by id, above ``after``."""
-        query = select(samples.c.id, samples.c.pcm_sha256).where(*_lacks(change))
-        query = query.where(samples.c.id > after).order_by(samples.c.id).limit(limit)
-        return [(row.id, row.pcm_sha256) for row in self._connection.execute(query)]
+        query = select(samples).where(*_lacks(change), samples.c.id > after)
+        rows = self._connection.execute(query.order_by(samples.c.id).limit(limit)).all()
+        return list(zip([row.id for row in rows], self._protection.digests(rows), strict=True))
 
     def lacking(self, change: ModelSwitch, recordings: Sequence[str]) -> list[Sample]:
         """Return the samples of these recordings that the new space lacks."""
-        query = select(samples).where(samples.c.pcm_sha256.in_(recordings), *_lacks(change))
-        query = query.order_by(samples.c.id)
-        return list(map(stored_rows.sample, self._connection.execute(query)))
+        stored = list(map(self._protection.recording, recordings))
+        query = select(samples).where(samples.c.pcm_sha256.in_(stored), *_lacks(change))
+        return self._samples(query.order_by(samples.c.id))
 
     def prepared(self, change: ModelSwitch, limit: int) -> list[Sample]:
         """Return some of the samples that a switch added."""
@@ -89,7 +97,7 @@ class Switches:
             .where(samples.c.space_id == change.to_space, samples.c.id > change.after_sample)
             .limit(limit)
         )
-        return list(map(stored_rows.sample, self._connection.execute(query)))
+        return self._samples(query)
 
     def left_over(self, space_id: str, limit: int) -> list[Sample]:
         """Return some samples in spaces that ``space_id`` took the place of.
@@ -100,8 +108,11 @@ class Switches:
         here = exists().where(
             centroids.c.speaker_id == samples.c.speaker_id, centroids.c.space_id == space_id
         )
-        query = select(samples).where(samples.c.space_id.in_(old), here).limit(limit)
-        return list(map(stored_rows.sample, self._connection.execute(query)))
+        return self._samples(select(samples).where(samples.c.space_id.in_(old), here).limit(limit))
+
+    def _samples(self, query: Select[Any]) -> list[Sample]:
+        rows = self._protection.samples(self._connection.execute(query).all())
+        return [stored_rows.sample(row) for row in rows]
 
     def list(self) -> list[ModelSwitch]:
         """Return all switches, made or prepared, oldest first."""
@@ -113,7 +124,7 @@ class SwitchWriter(Switches):
     """Begins, makes and takes back switches of the model."""
 
     def __init__(self, effects: Effects, spaces: SpaceWriter) -> None:
-        super().__init__(effects.connection, spaces)
+        super().__init__(effects.connection, spaces, effects.protection)
         self._now = effects.now
         self._know = spaces.know
 

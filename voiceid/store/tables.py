@@ -5,7 +5,8 @@ samples of a speaker in one embedding space, in the transaction that changes the
 and each of a speaker's groups, appends a row to ``changes``, the feed that the indexes follow.
 Ids are AUTOINCREMENT, so that the id of a removed row is never given again.  Times are ISO 8601 in
 UTC: they sort as text.  Vectors are little-endian float32; a centroid's is pgvector's `vector` on
-PostgreSQL.
+PostgreSQL.  In a protected gallery vectors are rotated, and where it is sealed the columns that say
+something of a person hold what `store.protection` makes of them.
 """
 
 from __future__ import annotations
@@ -263,4 +264,25 @@ kept_answers = Table(
     Column("answer", Text),
     Column("is_forgotten", Integer, nullable=False),
     Column("created_at", _SORTED, nullable=False),
+)
+
+# How the gallery is protected: one row, or none.
+protection = Table(
+    "protection",
+    metadata,
+    Column("gallery_id", _SORTED, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("key_id", String, nullable=False),
+    Column("secrets", LargeBinary, nullable=False),
+    Column("protected_at", _SORTED, nullable=False),
+    Column("renewed_at", _SORTED, nullable=False),
+    Column("key_changed_at", _SORTED, nullable=False),
+)
+
+# The key of each speaker of a sealed gallery, sealed by the key of the gallery.
+speaker_keys = Table(
+    "speaker_keys",
+    metadata,
+    Column("speaker_id", ForeignKey("speakers.id", ondelete="CASCADE"), primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
 )

@@ -15,6 +15,8 @@ from voiceid.store.change_feed import Effects, Feed
 from voiceid.store.fit_tables import AdaptationWriter, CalibrationWriter
 from voiceid.store.job_table import JobWriter
 from voiceid.store.key_table import ApiKeyWriter
+from voiceid.store.protecting import ProtectionWriter
+from voiceid.store.protection import KeyRing
 from voiceid.store.reader import Reader
 from voiceid.store.sample_table import SampleWriter
 from voiceid.store.space_table import SpaceWriter
@@ -25,9 +27,9 @@ from voiceid.store.switch_table import SwitchWriter
 class Writer(Reader):
     """Reads and changes the database; everything is committed at once, or nothing."""
 
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(connection)
-        self._effects = Effects(connection)
+    def __init__(self, connection: Connection, keys: KeyRing) -> None:
+        super().__init__(connection, keys)
+        self._effects = Effects(connection, self.protection)
 
     @property
     def now(self) -> datetime:
@@ -59,8 +61,11 @@ class Writer(Reader):
     adaptations = cached_property(
         lambda self: AdaptationWriter(self._effects, self.spaces, self.centroids)
     )
+    protecting = cached_property(lambda self: ProtectionWriter(self._effects, self._keys))
     keys = cached_property(lambda self: ApiKeyWriter(self._connection))
     attempts = cached_property(lambda self: AttemptWriter(self._effects))
-    jobs = cached_property(lambda self: JobWriter(self._connection, self.now))
-    answers = cached_property(lambda self: AnswerWriter(self._connection, self.now))
+    jobs = cached_property(lambda self: JobWriter(self._connection, self.now, self.protection))
+    answers = cached_property(
+        lambda self: AnswerWriter(self._connection, self.now, self.protection)
+    )
     switches = cached_property(lambda self: SwitchWriter(self._effects, self.spaces))

@@ -52,6 +52,12 @@ class Snapshot:
         rows = np.array([self.vectors[i] for i in chosen], dtype=np.float32).reshape(-1, DIM)
         return CentroidTable(np.array(chosen, dtype=np.int64), rows)
 
+    def as_stored(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
+        return self.table(space_id, ids)
+
+    def turned(self, query: Float32Array, space_id: str) -> Float32Array:
+        return query
+
     def ids(self, space_id: str) -> np.ndarray:
         return self.table(space_id).ids
 

@@ -1,0 +1,46 @@
+"""The protection of a gallery, and the keys of its speakers."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+NUMBER = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
+SORTED = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "protection",
+        sa.Column("gallery_id", SORTED, nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("key_id", sa.String(), nullable=False),
+        sa.Column("secrets", sa.LargeBinary(), nullable=False),
+        sa.Column("protected_at", SORTED, nullable=False),
+        sa.Column("renewed_at", SORTED, nullable=False),
+        sa.Column("key_changed_at", SORTED, nullable=False),
+        sa.PrimaryKeyConstraint("gallery_id", name="pk_protection"),
+    )
+    op.create_table(
+        "speaker_keys",
+        sa.Column("speaker_id", NUMBER, nullable=False),
+        sa.Column("wrapped", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("speaker_id", name="pk_speaker_keys"),
+        sa.ForeignKeyConstraint(
+            ["speaker_id"],
+            ["speakers.id"],
+            name="fk_speaker_keys_speaker_id_speakers",
+            ondelete="CASCADE",
+        ),
+    )
+
+
+def downgrade() -> None:
+    """Take the tables away; a protected gallery must be made plain first."""
+    if op.get_bind().execute(sa.text("SELECT 1 FROM protection")).first() is not None:
+        raise RuntimeError("the gallery is protected: `voiceid keys gallery off` first")
+    op.drop_table("speaker_keys")
+    op.drop_table("protection")

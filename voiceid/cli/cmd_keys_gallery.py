@@ -1,0 +1,128 @@
+"""``voiceid keys gallery``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
+from voiceid.cli.options import branch, leaf, yes_option
+from voiceid.cli.text import fields
+
+if TYPE_CHECKING:
+    from voiceid.resources.gallery_key import ProtectionStatus
+
+
+@branch(
+    "gallery",
+    short_help="Encrypt the gallery, and look after its key.",
+    examples=["voiceid keys gallery init", "voiceid keys gallery status"],
+)
+def command() -> None:
+    """Encrypt the gallery, and look after its key.
+
+    The key is where the setting privacy.key says: file:PATH, env:NAME, keyring:NAME or
+    command:PROGRAM.  Who loses it loses the gallery: keep a copy away from the data.  See
+    docs/privacy.md.
+    """
+
+
+@leaf("init", examples=["voiceid keys gallery init"], group=command)
+@click.option(
+    "--rotate-only",
+    is_flag=True,
+    help="Turn the vectors by a secret rotation, and leave names and the rest as they are.",
+)
+def init_command(console: Console, *, rotate_only: bool) -> int:
+    """Encrypt names, metadata, vectors, clip names, labels and kept recordings.
+
+    A key is made where the settings say, if there is none.  All is rewritten in one change, while
+    others read.
+    """
+    with open_voiceid(console) as vid:
+        status = vid.keys.gallery.init("rotated" if rotate_only else "sealed")
+    if status.older_copies:
+        console.note(
+            "copies of the database as it was are still there; remove them if they are not"
+            f" needed: {', '.join(status.older_copies)}"
+        )
+    console.note(f"keep a copy of the key in {status.key_source}: without it the gallery is lost")
+    return _answer(console, status)
+
+
+@leaf("status", examples=["voiceid keys gallery status --json"], group=command)
+def status_command(console: Console) -> int:
+    """Show how the gallery is protected, and whether its key is there."""
+    with open_voiceid(console) as vid:
+        return _answer(console, vid.keys.gallery.status())
+
+
+@leaf("renew", examples=["voiceid keys gallery renew"], group=command)
+def renew_command(console: Console) -> int:
+    """Make new templates of every speaker, without new recordings.
+
+    All vectors are turned by another secret rotation; the old ones match them no more.
+    """
+    with open_voiceid(console) as vid:
+        return _answer(console, vid.keys.gallery.renew())
+
+
+@leaf(
+    "rotate",
+    examples=[
+        "voiceid keys gallery rotate",
+        "voiceid keys gallery rotate --to file:/etc/voiceid/gallery.key",
+    ],
+    group=command,
+)
+@click.option(
+    "--to",
+    metavar="PLACE",
+    help="Where the new key is, or is written: file:PATH, env:NAME, keyring:NAME.",
+)
+def rotate_command(console: Console, to: str | None) -> int:
+    """Change the key of the gallery; others read meanwhile.
+
+    Backups that were made before open with the old key alone.
+    """
+    with open_voiceid(console) as vid:
+        status = vid.keys.gallery.rotate(to)
+    if to is not None:
+        console.note(
+            f"set privacy.key to {to}: the gallery is opened with the key there from now on"
+        )
+    return _answer(console, status)
+
+
+@leaf("off", examples=["voiceid keys gallery off --yes"], group=command)
+@yes_option
+def off_command(console: Console, *, yes: bool) -> int:
+    """Make the gallery plain again.
+
+    Asks first on a terminal; elsewhere --yes is needed.
+    """
+    require_answer(yes=yes)
+    with open_voiceid(console) as vid:
+        if not confirmed(console, "Store names, vectors and recordings plainly?", yes=yes):
+            return exit_codes.INTERRUPTED
+        return _answer(console, vid.keys.gallery.off())
+
+
+def _answer(console: Console, status: ProtectionStatus) -> int:
+    shown = {
+        "protection": status.kind,
+        "key": f"{status.key_id or 'none'} in {status.key_source}"
+        + ("" if status.has_key or status.key_id is None else ": it is not there"),
+    }
+    for name, moment in (
+        ("protected", status.protected_at),
+        ("templates renewed", status.renewed_at),
+        ("key changed", status.key_changed_at),
+    ):
+        if moment is not None:
+            shown[name] = moment.isoformat(timespec="minutes")
+    return console.answer(status.to_dict(), fields(shown))

@@ -1,0 +1,9 @@
+"""How a gallery is protected at rest: the gallery's key, sealing, and the rotation of vectors."""
+
+from voiceid.protection.ciphers import Key as Key
+from voiceid.protection.ciphers import SealBroken as SealBroken
+from voiceid.protection.key_source import KeySource as KeySource
+from voiceid.protection.key_source import key_id_of as key_id_of
+from voiceid.protection.rotation import rotation as rotation
+from voiceid.protection.vault import Kind as Kind
+from voiceid.protection.vault import Vault as Vault

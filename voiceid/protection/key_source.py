@@ -1,0 +1,150 @@
+"""Where the key of a gallery is kept: a file, a variable, the system's keyring, or a command.
+
+A key is 32 random bytes, written as base64.  A file may hold several, a line each: while a key is
+changed the old one stands below the new one, so that a kill at any moment leaves the right one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import importlib
+import os
+import shlex
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voiceid.errors import GalleryKeyMissing, StoreError
+from voiceid.protection.ciphers import KEY_BYTES, Key
+from voiceid.whole_files import whole_file
+
+KINDS = ("file", "env", "keyring", "command")
+_COMMAND_S = 30.0
+_SERVICE = "voiceid"
+_MOST_BYTES = 4096
+_HINT = "Give the key back to where it was (docs/privacy.md): without it nothing can be read."
+
+
+@dataclass(frozen=True, slots=True)
+class KeySource:
+    """A place of a key.
+
+    - `kind`: ``file``, ``env``, ``keyring`` or ``command``.
+    - `place`: the path, the variable, the name in the keyring, or the command that prints the key.
+    """
+
+    kind: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.place}"
+
+    @classmethod
+    def parse(cls, text: str, home: Path | None = None) -> KeySource:
+        """Return the source of a text such as ``file:/etc/voiceid.key``; raises ValueError."""
+        kind, _, place = text.partition(":")
+        if kind not in KINDS or not place.strip():
+            raise ValueError("not file:PATH, env:NAME, keyring:NAME or command:PROGRAM ARGUMENTS")
+        if kind == "file" and home is not None:
+            place = str(home / Path(place).expanduser())
+        return cls(kind, place)
+
+    def read(self) -> list[Key]:
+        """Return the keys, the newest first; raises GalleryKeyMissing."""
+        text = {
+            "file": self._read_file,
+            "env": lambda: os.environ.get(self.place, ""),
+            "keyring": self._read_keyring,
+            "command": self._run,
+        }[self.kind]()
+        keys = [self._key(line) for line in text.split()]
+        if not keys:
+            raise self._missing("there is none")
+        return keys
+
+    def is_there(self) -> bool:
+        """Whether there is anything at that place."""
+        try:
+            return bool(self.read())
+        except GalleryKeyMissing:
+            return self.kind == "file" and os.path.lexists(self.place)
+
+    def write(self, keys: list[Key]) -> None:
+        """Put keys there, the newest first; only a file (0600) and a keyring can be written."""
+        text = "".join(f"{base64.b64encode(key.secret).decode()}\n" for key in keys)
+        if self.kind == "file":
+            path = Path(self.place)
+            try:
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with whole_file(path) as file:
+                    file.write(text.encode())
+            except OSError as error:
+                raise StoreError(
+                    f"the key cannot be written to {path}: {error.strerror or error}",
+                    hint="Name another place: `privacy.key` in the settings.",
+                ) from error
+        elif self.kind == "keyring":
+            self._keyring().set_password(_SERVICE, self.place, text)
+        else:
+            raise StoreError(
+                f"a key cannot be written to {self}",
+                hint="Put one there first: `openssl rand -base64 32` makes one.",
+            )
+
+    def _read_file(self) -> str:
+        path = Path(self.place)
+        try:
+            with path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                content = file.read(_MOST_BYTES)
+        except OSError as error:
+            raise self._missing(error.strerror or str(error)) from error
+        if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
+            raise GalleryKeyMissing(
+                f"others may read the key in {path}, and it is not used",
+                hint=f"Run: chmod 600 {path}; then change it: `voiceid keys gallery rotate`.",
+            )
+        return content.decode("ascii", "replace")
+
+    def _read_keyring(self) -> str:
+        return self._keyring().get_password(_SERVICE, self.place) or ""
+
+    def _keyring(self) -> Any:
+        try:
+            return importlib.import_module("keyring")  # an extra
+        except ImportError as error:
+            raise self._missing(
+                'the keyring needs a library: pip install "voiceid[keyring]"'
+            ) from error
+
+    def _run(self) -> str:
+        try:
+            done = subprocess.run(  # noqa: S603 - the operator's own setting
+                shlex.split(self.place), capture_output=True, timeout=_COMMAND_S, check=True
+            )
+        except subprocess.CalledProcessError as error:
+            raise self._missing(f"the command ended with {error.returncode}") from None
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+            raise self._missing(type(error).__name__) from None
+        return done.stdout[:_MOST_BYTES].decode("ascii", "replace")
+
+    def _key(self, line: str) -> Key:
+        try:
+            secret = base64.b64decode(line, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise self._missing("what is there is not base64") from error
+        if len(secret) != KEY_BYTES:
+            raise self._missing(f"what is there has {len(secret)} bytes, not {KEY_BYTES}")
+        return Key(secret)
+
+    def _missing(self, why: str) -> GalleryKeyMissing:
+        return GalleryKeyMissing(f"the key of the gallery is not in {self}: {why}", hint=_HINT)
+
+
+def key_id_of(key: Key) -> str:
+    """Return 16 hex digits by which a key is known, and from which it cannot be found."""
+    return hashlib.sha256(key.derive("id").secret).hexdigest()[:16]

@@ -1,0 +1,185 @@
+"""Changing how a gallery is protected, in one transaction.
+
+Plain, rotated and sealed galleries, and another secret rotation, are all reached in the same way:
+each row is made plain as the old protection has it, and stored as the new one does.  Ids stay.
+Every point of the change feed gets another token, so that no index of before passes for one of now.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, insert, select, update
+
+from voiceid.domain import speaker_key
+from voiceid.protection import Key, Kind, Vault, key_id_of
+from voiceid.protection.ciphers import KEY_BYTES
+from voiceid.protection.vault import wrapped_secrets
+from voiceid.store.change_feed import Effects, random_token
+from voiceid.store.protection import KeyRing, Protection, values_of
+from voiceid.store.tables import (
+    attempts,
+    centroids,
+    changes,
+    jobs,
+    kept_answers,
+    protection,
+    samples,
+    speaker_keys,
+    speakers,
+)
+from voiceid.store.value_list import in_list
+
+_AT_ONCE = 2000
+
+
+class ProtectionWriter:
+    """Changes the protection of a gallery; each method returns what opens it from then on."""
+
+    def __init__(self, effects: Effects, keys: KeyRing) -> None:
+        self._effects, self._keys = effects, keys
+        self._connection: Connection = effects.connection
+        self._was = effects.protection
+
+    def protect(self, kind: Kind, key: Key) -> Vault:
+        """Protect a gallery that is plain, or protected in another way."""
+        now, gallery_id = self._effects.now, os.urandom(8).hex()
+        times = dict.fromkeys(("protected_at", "renewed_at", "key_changed_at"), now)
+        vault = self._made(gallery_id, kind, key, os.urandom(2 * KEY_BYTES))
+        self._put(vault, key, times)
+        self._bring_over(vault)
+        return vault
+
+    def renew(self) -> Vault:
+        """Turn all vectors by another secret rotation; raises GalleryKeyMissing."""
+        vault, row = self._opened()
+        key = self._keys.key(row.key_id)
+        secrets = os.urandom(KEY_BYTES) + vault.secrets[KEY_BYTES:]
+        renewed = self._made(vault.gallery_id, vault.kind, key, secrets)
+        self._put(renewed, key, self._times(row) | {"renewed_at": self._effects.now})
+        self._bring_over(renewed)
+        return renewed
+
+    def change_key(self, key: Key) -> Vault:
+        """Seal the secrets, and the keys of all speakers, by another key of the gallery."""
+        vault, row = self._opened()
+        changed = self._made(vault.gallery_id, vault.kind, key, vault.secrets)
+        self._put(changed, key, self._times(row) | {"key_changed_at": self._effects.now})
+        now = Protection.by(self._connection, self._keys, changed)
+        for rows in self._batches(speaker_keys, speaker_keys.c.speaker_id):
+            self._was.load(row.speaker_id for row in rows)
+            keys: dict[int, Key | None] = {id_: self._was.key(id_) for id_, _ in rows}
+            self._delete(speaker_keys, speaker_keys.c.speaker_id, list(keys))
+            now.keep(keys)
+        return changed
+
+    def end(self) -> None:
+        """Make a protected gallery plain."""
+        self._opened()
+        self._bring_over(None)
+        self._connection.execute(delete(speaker_keys))
+        self._connection.execute(delete(protection))
+
+    def _opened(self) -> tuple[Vault, Any]:
+        vault = self._was.vault
+        if vault is None:
+            raise ValueError("the gallery is not protected")
+        return vault, self._was.row
+
+    def _made(self, gallery_id: str, kind: Kind, key: Key, secrets: bytes) -> Vault:
+        return Vault(gallery_id, kind, key, wrapped_secrets(key, gallery_id, kind, secrets))
+
+    def _put(self, vault: Vault, key: Key, times: dict[str, str]) -> None:
+        self._connection.execute(delete(protection))
+        values = {
+            "gallery_id": vault.gallery_id,
+            "kind": vault.kind.value,
+            "key_id": key_id_of(key),
+            "secrets": wrapped_secrets(key, vault.gallery_id, vault.kind, vault.secrets),
+        }
+        self._connection.execute(insert(protection).values(**values, **times))
+
+    def _times(self, row: Any) -> dict[str, str]:
+        return {name: getattr(row, name) for name in values_of(row) if name.endswith("_at")}
+
+    def _bring_over(self, vault: Vault | None) -> None:
+        now = Protection.by(self._connection, self._keys, vault)
+        self._effects.erase(())  # what index files, kept audio and the log hold is to go
+        self._speakers(now)
+        for rows in self._batches(samples, samples.c.id):
+            plain = [dict(values_of(row)) for row in self._was.samples(rows)]
+            self._replace(samples, [now.stored_sample(row) for row in plain])
+        for rows in self._batches(centroids, centroids.c.id):
+            plain = self._was.plain_centroids(rows)
+            self._replace(centroids, [now.stored_centroid(row) for row in plain])
+        self._texts(now)
+        self._connection.execute(update(changes).values(token=random_token(self._connection)))
+
+    def _speakers(self, now: Protection) -> None:
+        found_by: dict[str, str] = {}  # from the old stored keys of names to the new ones
+        for rows in self._batches(speakers, speakers.c.id):
+            keys: dict[int, Key | None] = dict.fromkeys(row.id for row in rows)
+            if now.sealing is not None:
+                self._was.load(keys)
+                keys = {id_: self._key(id_) for id_ in keys}
+            self._delete(speaker_keys, speaker_keys.c.speaker_id, list(keys))
+            now.keep(keys)
+            for row in self._was.named(rows):
+                name_key = found_by[row.name_key] = now.name_key(speaker_key(row.name))
+                standing = (row.expires_at, row.disabled_at)
+                stored = now.speaker_columns(
+                    keys[row.id], row.name, name_key, row.metadata, standing
+                )
+                self._set(speakers, speakers.c.id == row.id, name_key=name_key, **stored)
+        self._attempts(now, found_by)
+
+    def _key(self, speaker_id: int) -> Key:
+        return Key.new() if self._was.sealing is None else self._was.key(speaker_id)
+
+    def _attempts(self, now: Protection, found_by: dict[str, str]) -> None:
+        """Bring failed attempts over; a sealed name of no speaker cannot be, and is forgotten."""
+        query = select(attempts.c.name_key).distinct()
+        for name_key in self._connection.execute(query).scalars().all():
+            its = attempts.c.name_key == name_key
+            if name_key in found_by:
+                self._set(attempts, its, name_key=found_by[name_key])
+            elif self._was.sealing is None:
+                self._set(attempts, its, name_key=now.name_key(name_key))
+            else:
+                self._connection.execute(delete(attempts).where(its))
+
+    def _texts(self, now: Protection) -> None:
+        for row in self._connection.execute(select(jobs)).all():
+            places = {name: (f"job {name}", row.id) for name in ("request", "result")}
+            texts = {name: self._was.text(getattr(row, name), *at) for name, at in places.items()}
+            stored = {name: now.stored_text(texts[name], *at) for name, at in places.items()}
+            self._set(jobs, jobs.c.id == row.id, **stored)
+        for row in self._connection.execute(select(kept_answers)).all():
+            place = ("kept answer", row.caller, row.key_sha256)
+            its = kept_answers.c.key_sha256 == row.key_sha256
+            its &= kept_answers.c.caller == row.caller
+            answer = now.stored_text(self._was.text(row.answer, *place), *place)
+            self._set(kept_answers, its, answer=answer)
+
+    def _batches(self, table: Table, key: Any) -> Iterator[Sequence[Any]]:
+        after = 0
+        while True:
+            query = select(table).where(key > after).order_by(key).limit(_AT_ONCE)
+            rows = self._connection.execute(query).all()
+            if not rows:
+                return
+            yield rows
+            after = values_of(rows[-1])[key.name]
+
+    def _replace(self, table: Table, rows: list[dict[str, Any]]) -> None:
+        """Put rows in the place of those of the same ids: samples cannot be changed."""
+        self._delete(table, table.c.id, [row["id"] for row in rows])
+        self._connection.execute(insert(table), rows)
+
+    def _delete(self, table: Table, key: Any, values: list[int]) -> None:
+        self._connection.execute(delete(table).where(in_list(self._connection, key, values)))
+
+    def _set(self, table: Table, condition: Any, **values: Any) -> None:
+        self._connection.execute(update(table).where(condition).values(**values))

@@ -1,0 +1,358 @@
+"""What the rows of a protected gallery hold; those of another one are plain.
+
+Of a sealed gallery each speaker has a key.  Sealed by it, each with its place as context:
+
+    speakers.name      name and metadata, in base64; bound to name_key, expires_at, disabled_at
+    samples.vector     the recording's hash, the rotated vector, source name and label; bound to
+                       the embedding space and to what is stored of the recording's hash
+    centroids.vector   the rotated vector; bound to the space and to the totals beside it (on
+                       PostgreSQL it is rotated alone: pgvector compares it)
+
+The key is bound to the speaker's id, so no row, and no part of one, can be moved to another.
+Names and recordings are found by keyed hashes, in ``name_key`` and ``pcm_sha256``.  Texts of
+jobs and of kept answers are sealed by a key of the gallery.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any, Self
+
+import numpy as np
+from sqlalchemy import Connection, insert, select
+
+from voiceid.domain import Float32Array
+from voiceid.errors import GalleryKeyMissing, StoreError
+from voiceid.protection import Key, KeySource, Kind, SealBroken, Vault, key_id_of
+from voiceid.store.tables import protection, speaker_keys, speakers
+from voiceid.store.value_list import in_list
+
+_HASH_BYTES = 32
+NAMED = (speakers.c.name, speakers.c.name_key, speakers.c.expires_at, speakers.c.disabled_at)
+"""The columns that reading a name takes, beside the speaker's id."""
+
+
+class KeyRing:
+    """The vaults of a gallery that were opened, by what is stored of them.
+
+    ``is_required``: an unprotected gallery is refused, since another one may lie in its place.
+    """
+
+    def __init__(self, source: KeySource | None, *, is_required: bool = False) -> None:
+        self.source, self.is_required = source, is_required
+        self._vaults: dict[bytes, Vault] = {}
+
+    def vault(self, row: Any) -> Vault:
+        """Return the vault of a row of ``protection``; raises GalleryKeyMissing."""
+        if row.secrets not in self._vaults:
+            self._vaults = {row.secrets: self._open(row)}
+        return self._vaults[row.secrets]
+
+    def key(self, key_id: str) -> Key:
+        """Return the key of an id; raises GalleryKeyMissing."""
+        if self.source is None:
+            raise GalleryKeyMissing("the gallery is protected, and no key is set")
+        for key in self.source.read():
+            if key_id_of(key) == key_id:
+                return key
+        raise GalleryKeyMissing(f"the key in {self.source} is not {key_id}, which the gallery has")
+
+    def _open(self, row: Any) -> Vault:
+        try:
+            return Vault(row.gallery_id, Kind(row.kind), self.key(row.key_id), row.secrets)
+        except (SealBroken, ValueError) as error:
+            raise StoreError(
+                "how the gallery is protected was changed in the database",
+                hint="Put back a backup, and see who may write to it.",
+            ) from error
+
+
+class Protection:
+    """Makes stored rows of plain ones, and plain ones of stored."""
+
+    def __init__(self, connection: Connection, keys: KeyRing) -> None:
+        self._connection, self._keys = connection, keys
+        self._wrapped: dict[int, bytes] = {}
+
+    @classmethod
+    def by(cls, connection: Connection, keys: KeyRing, vault: Vault | None) -> Self:
+        """Return the protection by a vault, or by none, whatever the database says."""
+        made = cls(connection, keys)
+        made.vault = vault  # in place of what would be read
+        return made
+
+    @cached_property
+    def row(self) -> Any:
+        """The row of ``protection``, or None."""
+        return self._connection.execute(select(protection)).first()
+
+    @cached_property
+    def vault(self) -> Vault | None:
+        """What opens the gallery; None: it is not protected."""
+        if self.row is not None:
+            return self._keys.vault(self.row)
+        if self._keys.is_required:
+            raise StoreError(
+                "the settings name a key (privacy.key), and the gallery is not protected",
+                hint="`voiceid keys gallery init` protects it; another may lie in its place.",
+            )
+        return None
+
+    @cached_property
+    def sealing(self) -> Vault | None:
+        """The vault, where rows are sealed."""
+        return self.vault if self.vault is not None and self.vault.is_sealed else None
+
+    # Hashes by which rows are found
+
+    def name_key(self, key: str) -> str:
+        """Return the stored ``name_key`` of a name's key."""
+        return key if self.sealing is None else self.sealing.hash("name", key)
+
+    def recording(self, pcm_sha256: str) -> str:
+        """Return the stored ``pcm_sha256`` of a recording."""
+        if self.sealing is None or not pcm_sha256:
+            return pcm_sha256
+        return self.sealing.recording(pcm_sha256)
+
+    # Keys of speakers
+
+    def new_key(self) -> Key | None:
+        """Return a key for a new speaker; None: rows are not sealed."""
+        return None if self.sealing is None else Key.new()
+
+    def keep(self, keys: Mapping[int, Key | None]) -> None:
+        """Store the keys of new speakers."""
+        if self.sealing is None or not keys:
+            return
+        rows = [
+            {"speaker_id": id_, "wrapped": self.sealing.wrap(id_, key)}
+            for id_, key in keys.items()
+            if key is not None
+        ]
+        self._connection.execute(insert(speaker_keys), rows)
+        self._wrapped |= {int(str(row["speaker_id"])): bytes(row["wrapped"]) for row in rows}  # type: ignore[call-overload]
+
+    def load(self, speaker_ids: Iterable[int]) -> None:
+        """Read the keys of speakers in one statement, before their rows are opened."""
+        if self.sealing is None:
+            return
+        wanted = sorted(set(speaker_ids) - self._wrapped.keys())
+        if wanted:
+            query = select(speaker_keys.c.speaker_id, speaker_keys.c.wrapped)
+            query = query.where(in_list(self._connection, speaker_keys.c.speaker_id, wanted))
+            rows = self._connection.execute(query)
+            self._wrapped |= {row.speaker_id: row.wrapped for row in rows}
+
+    def key(self, speaker_id: int) -> Key:
+        """Return the key of a speaker of a sealed gallery; raises StoreError."""
+        self.load([speaker_id])
+        assert self.sealing is not None  # noqa: S101 - the callers ask; for mypy
+        try:
+            return self.sealing.unwrap(speaker_id, self._wrapped[speaker_id])
+        except (KeyError, SealBroken) as error:
+            raise _broken(f"the key of speaker {speaker_id}") from error
+
+    # Speakers
+
+    def speaker_columns(
+        self,
+        key: Key | None,
+        name: str,
+        name_key: str,
+        metadata: str = "{}",
+        standing: tuple[str | None, str | None] = (None, None),
+    ) -> dict[str, str]:
+        """Return the stored ``name`` and ``metadata``.
+
+        ``name_key`` is the stored one; ``standing`` is expiry and since when disabled.
+        """
+        if key is None:
+            return {"name": name, "metadata": metadata}
+        content = json.dumps([name, metadata]).encode()
+        sealed = key.seal(content, "speaker", name_key, *standing)
+        return {"name": base64.b64encode(sealed).decode(), "metadata": "{}"}
+
+    def named(self, rows: Sequence[Any], id_: str = "id") -> list[Any]:
+        """Return rows with the columns `NAMED` and a speaker's id, with the plain name.
+
+        Where a row has ``metadata``, that is plain too.
+        """
+        if self.sealing is None:
+            return list(rows)
+        self.load(getattr(row, id_) for row in rows if getattr(row, id_) is not None)
+        opened: dict[int, tuple[str, str]] = {}
+        named = []
+        for row in rows:
+            speaker_id = getattr(row, id_)
+            if speaker_id not in opened:
+                opened[speaker_id] = self._person(speaker_id, row)
+            name, metadata = opened[speaker_id]
+            plain = {"name": name, "metadata": metadata}
+            named.append(SimpleNamespace(**{**values_of(row), **plain}))
+        return named
+
+    def _person(self, speaker_id: int, row: Any) -> tuple[str, str]:
+        try:
+            sealed = base64.b64decode(row.name, validate=True)
+            context = ("speaker", row.name_key, row.expires_at, row.disabled_at)
+            name, metadata = json.loads(self.key(speaker_id).open(sealed, *context))
+        except (SealBroken, ValueError, TypeError) as error:
+            raise _broken(f"speaker {speaker_id}") from error
+        return name, metadata
+
+    # Samples
+
+    def stored_sample(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the stored row of a plain one, as `stored_rows.sample_row` makes it."""
+        if self.vault is None:
+            return row
+        vector = self._turned_bytes(row["vector"], row["space_id"], back=False)
+        if self.sealing is None:
+            return row | {"vector": vector}
+        recording = self.recording(row["pcm_sha256"])
+        texts = json.dumps([row["source_name"], row["label"]]).encode()
+        texts += b" " * (-len(texts) % 4)  # a multiple of four bytes, as every vector column has
+        sealed = self.key(row["speaker_id"]).seal(
+            bytes.fromhex(row["pcm_sha256"]) + len(vector).to_bytes(4, "little") + vector + texts,
+            *("sample", row["space_id"], recording),
+        )
+        return row | {"vector": sealed, "pcm_sha256": recording, "source_name": "", "label": ""}
+
+    def samples(self, rows: Sequence[Any]) -> list[Any]:
+        """Return plain rows of stored ones."""
+        if self.vault is None:
+            return list(rows)
+        self.load(row.speaker_id for row in rows)
+        return [self._sample(row) for row in rows]
+
+    def digests(self, rows: Sequence[Any]) -> list[str]:
+        """Return the SHA-256 of the recordings of stored rows."""
+        if self.sealing is None:
+            return [row.pcm_sha256 for row in rows]
+        return [row.pcm_sha256 for row in self.samples(rows)]
+
+    def _sample(self, row: Any) -> Any:
+        values = dict(values_of(row))
+        if self.sealing is not None:
+            context = ("sample", row.space_id, row.pcm_sha256)
+            content = self._opened(row.speaker_id, row.vector, *context, what=f"sample {row.id}")
+            start = _HASH_BYTES + 4
+            end = start + int.from_bytes(content[_HASH_BYTES:start], "little")
+            values["pcm_sha256"] = content[:_HASH_BYTES].hex()
+            values["vector"] = content[start:end]
+            values["source_name"], values["label"] = json.loads(content[end:])
+        values["vector"] = self._turned_bytes(values["vector"], row.space_id, back=True)
+        return SimpleNamespace(**values)
+
+    def moved(self, row: Any, to_speaker_id: int) -> dict[str, Any]:
+        """Return the stored row of a sample that another speaker gets; ids and dates stay."""
+        values = dict(values_of(row)) | {"speaker_id": to_speaker_id}
+        if self.sealing is not None:
+            context = ("sample", row.space_id, row.pcm_sha256)
+            content = self._opened(row.speaker_id, row.vector, *context, what=f"sample {row.id}")
+            values["vector"] = self.key(to_speaker_id).seal(content, *context)
+        return values
+
+    # Centroids
+
+    def stored_centroid(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the stored row of a plain one."""
+        if self.vault is None:
+            return row
+        vector = self._turned_bytes(row["vector"], row["space_id"], back=False)
+        if self._seals_centroids:
+            vector = self.key(row["speaker_id"]).seal(vector, *_centroid_context(row))
+        return row | {"vector": vector}
+
+    def as_stored(self, rows: Sequence[Any]) -> list[bytes]:
+        """Return the vectors of rows of centroids, opened and still rotated.
+
+        The rows have the speaker's id, the space and the totals.
+        """
+        if not self._seals_centroids:
+            return [row.vector for row in rows]
+        self.load(row.speaker_id for row in rows)
+        return [self._centroid(row) for row in rows]
+
+    def _centroid(self, row: Any) -> bytes:
+        what = f"the centroid of speaker {row.speaker_id}"
+        try:
+            context = _centroid_context(values_of(row))
+        except (TypeError, ValueError) as error:
+            raise _broken(what) from error
+        return self._opened(row.speaker_id, row.vector, *context, what=what)
+
+    def _opened(self, speaker_id: int, sealed: bytes, *context: object, what: str) -> bytes:
+        try:
+            return self.key(speaker_id).open(sealed, *context)
+        except SealBroken as error:
+            raise _broken(what) from error
+
+    def plain_centroids(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
+        """Return plain rows of whole stored ones."""
+        vectors = zip(rows, self.as_stored(rows), strict=True)
+        return [
+            {**values_of(row), "vector": self._turned_bytes(vector, row.space_id, back=True)}
+            for row, vector in vectors
+        ]
+
+    @property
+    def _seals_centroids(self) -> bool:
+        return self.sealing is not None and self._connection.dialect.name != "postgresql"
+
+    # Vectors
+
+    def turned(self, vectors: Float32Array, space_id: str, *, back: bool = False) -> Float32Array:
+        """Return vectors (..., dim), float32, as they are stored; or ``back`` as they were."""
+        if self.vault is None or not vectors.size:
+            return vectors
+        matrix = self.vault.rotation(space_id, vectors.shape[-1])
+        turned: Float32Array = (vectors @ (matrix.T if back else matrix)).astype(np.float32)
+        return turned
+
+    def _turned_bytes(self, data: bytes, space_id: str, *, back: bool) -> bytes:
+        vector = np.frombuffer(data, dtype="<f4")
+        return self.turned(vector, space_id, back=back).astype("<f4").tobytes()
+
+    # Texts of the gallery
+
+    def stored_text(self, text: str | None, *place: str) -> str | None:
+        """Return a text as it is stored; its place is a column and the key of a row."""
+        if self.sealing is None or text is None:
+            return text
+        return base64.b64encode(self.sealing.text_key.seal(text.encode(), *place)).decode()
+
+    def text(self, stored: str | None, *place: str) -> str | None:
+        """Return a stored text; raises StoreError."""
+        if self.sealing is None or stored is None:
+            return stored
+        try:
+            sealed = base64.b64decode(stored, validate=True)
+            return self.sealing.text_key.open(sealed, *place).decode()
+        except (SealBroken, ValueError) as error:
+            raise _broken(" ".join(place)) from error
+
+
+def values_of(row: Any) -> Mapping[str, Any]:
+    """Return the columns of a stored row, or of one that was made plain."""
+    if isinstance(row, SimpleNamespace):
+        return vars(row)
+    columns: Mapping[str, Any] = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
+    return columns
+
+
+def _centroid_context(row: Mapping[Any, Any]) -> tuple[object, ...]:
+    totals = (int(row["n_samples"]), float(row["telephone"]), float(row["net_speech_s"]))
+    return ("centroid", row["space_id"], *totals)
+
+
+def _broken(what: str) -> StoreError:
+    return StoreError(
+        f"{what} in the database was changed or moved, and is not used",
+        hint="Put back a backup, and see who may write to the database.",
+    )
