@@ -121,8 +121,8 @@ class ProtectionWriter:
         found_by: dict[str, str] = {}  # from the old stored keys of names to the new ones
         for rows in self._batches(speakers, speakers.c.id):
             keys: dict[int, Key | None] = dict.fromkeys(row.id for row in rows)
+            self._was.load(keys)
             if now.sealing is not None:
-                self._was.load(keys)
                 keys = {id_: self._key(id_) for id_ in keys}
             self._delete(speaker_keys, speaker_keys.c.speaker_id, list(keys))
             now.keep(keys)

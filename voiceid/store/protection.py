@@ -3,7 +3,7 @@
 Of a sealed gallery each speaker has a key.  Sealed by it, each with its place as context:
 
     speakers.name      name and metadata, in base64; bound to name_key, expires_at, disabled_at
-    samples.vector     the recording's hash, the rotated vector, source name and label; bound to
+    samples.vector     the recording's hash, the vector as it is, source name and label; bound to
                        the embedding space and to what is stored of the recording's hash
     centroids.vector   the rotated vector; bound to the space and to the totals beside it (on
                        PostgreSQL it is rotated alone: pgvector compares it)
@@ -211,9 +211,9 @@ class Protection:
         """Return the stored row of a plain one, as `stored_rows.sample_row` makes it."""
         if self.vault is None:
             return row
-        vector = self._turned_bytes(row["vector"], row["space_id"], back=False)
         if self.sealing is None:
-            return row | {"vector": vector}
+            return row | {"vector": self._turned_bytes(row["vector"], row["space_id"], back=False)}
+        vector: bytes = row["vector"]
         recording = self.recording(row["pcm_sha256"])
         texts = json.dumps([row["source_name"], row["label"]]).encode()
         texts += b" " * (-len(texts) % 4)  # a multiple of four bytes, as every vector column has
@@ -246,7 +246,8 @@ class Protection:
             values["pcm_sha256"] = content[:_HASH_BYTES].hex()
             values["vector"] = content[start:end]
             values["source_name"], values["label"] = json.loads(content[end:])
-        values["vector"] = self._turned_bytes(values["vector"], row.space_id, back=True)
+        else:
+            values["vector"] = self._turned_bytes(row.vector, row.space_id, back=True)
         return SimpleNamespace(**values)
 
     def moved(self, row: Any, to_speaker_id: int) -> dict[str, Any]:

@@ -266,7 +266,10 @@ class SpeakerWriter(Speakers):
     def _resealed(self, speaker_id: int, changed: Mapping[str, object]) -> dict[str, object]:
         """Return what the columns that are sealed together become when one of them changes."""
         columns = select(speakers.c.id, speakers.c.metadata, *NAMED)
-        [row] = self._named(columns.where(speakers.c.id == speaker_id))
+        rows = self._named(columns.where(speakers.c.id == speaker_id))
+        if not rows:  # gone meanwhile: nothing will be changed
+            return {}
+        [row] = rows
         now = vars(row) | changed
         if now["disabled_at"] is not None:  # what is new is an expression of SQL
             now["disabled_at"] = row.disabled_at or self._effects.now
