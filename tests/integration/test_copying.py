@@ -15,7 +15,7 @@ from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut
 from voiceid.decision.transforms import fit
 from voiceid.domain import DatabaseUrl, SpeakerDetails
 from voiceid.errors import SchemaOutdated, StoreError
-from voiceid.store import Store, copying, maintenance
+from voiceid.store import KeyRing, Store, copying, maintenance
 from voiceid.store.copying import copy
 from voiceid.store.tables import (
     api_keys,
@@ -108,8 +108,8 @@ def test_everything_is_the_same_there_and_numbers_go_on(
     here, there = places.new(source), places.new(target)
     fill(here)
     before = everything(here)
-    assert all(before.values()), "a table has nothing in it"
-    copied = copy(here, there)
+    assert {name for name, rows in before.items() if not rows} == {"protection", "speaker_keys"}
+    copied = copy(here, there, KeyRing(None))
     assert everything(there) == everything(here) == before
     assert copied.rows == {name: len(rows) for name, rows in before.items()}
     store = Store.open(there)
@@ -128,16 +128,16 @@ def test_a_target_in_which_somebody_is_enrolled_is_left_as_it_is(places: Places)
     fill(there)
     before = everything(there)
     with pytest.raises(StoreError, match="not empty"):
-        copy(here, there)
+        copy(here, there, KeyRing(None))
     with pytest.raises(StoreError, match="not empty"):
-        copy(here, here)
+        copy(here, here, KeyRing(None))
     assert everything(there) == before
 
 
 def test_an_empty_gallery_is_copied_too(places: Places) -> None:
     here, there = places.new("postgresql"), places.new("sqlite")
     Store.open(here).close()
-    assert set(copy(here, there).rows.values()) == {0}
+    assert set(copy(here, there, KeyRing(None)).rows.values()) == {0}
 
 
 def test_what_fails_in_the_middle_leaves_the_target_empty(places: Places) -> None:
@@ -150,7 +150,7 @@ def test_what_fails_in_the_middle_leaves_the_target_empty(places: Places) -> Non
         )
     store.close()
     with pytest.raises(StoreError, match="NaN") as failed:
-        copy(here, there)
+        copy(here, there, KeyRing(None))
     assert failed.value.hint
     assert not any(everything(there).values())
 
@@ -167,14 +167,14 @@ def test_a_target_that_does_not_hold_what_was_read_is_found_out(
         writer._connection.execute(text(padded))
     store.close()
     with pytest.raises(StoreError, match="memberships"):
-        copy(here, there)
+        copy(here, there, KeyRing(None))
     assert not any(everything(there).values())
 
 
 def test_a_source_that_is_missing_or_older_is_reported(places: Places, tmp_path: Path) -> None:
     there = places.new("sqlite")
     with pytest.raises(StoreError, match="no gallery"):
-        copy(tmp_path / "missing.sqlite3", there)
+        copy(tmp_path / "missing.sqlite3", there, KeyRing(None))
     assert not (tmp_path / "missing.sqlite3").exists()
     here = places.new("postgresql")
     fill(here)
@@ -183,4 +183,4 @@ def test_a_source_that_is_missing_or_older_is_reported(places: Places, tmp_path:
         writer._connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
     store.close()
     with pytest.raises(SchemaOutdated, match="0002"):
-        copy(here, there)
+        copy(here, there, KeyRing(None))

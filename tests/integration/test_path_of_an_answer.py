@@ -21,7 +21,7 @@ from sqlalchemy import event
 from voiceid import VoiceID
 
 THE_WORK = ("audio/", "speech/", "decision/compensation.py")
-THE_CHECK = re.compile(r"FROM changes\b.* DESC", re.DOTALL)
+THE_CHECK = re.compile(r"FROM (changes|protection)\b")
 """The newest point of the change feed: whether the index has seen all that there is."""
 
 
@@ -60,34 +60,34 @@ def statements(vid: VoiceID) -> Iterator[Callable[[Callable[[], Any]], list[str]
     event.remove(engine, "before_cursor_execute", watch)
 
 
-def test_an_identification_crosses_at_most_seventy_two_times_between_files(
+def test_an_identification_crosses_at_most_eighty_times_between_files(
     vid: VoiceID, home: Path, ami
 ) -> None:
     door = ami.cut("alice-4", home / "door.wav")
     assert vid.identify(door).accepted  # warm: everything is loaded now
     counts = crossings(lambda: vid.identify(door), outside=THE_WORK)
-    assert 20 < sum(counts.values()) <= 72, counts.most_common()
+    assert 20 < sum(counts.values()) <= 80, counts.most_common()
 
 
-def test_an_identification_takes_three_statements_and_the_check_for_changes(
+def test_an_identification_takes_three_statements_and_the_checks_for_changes_and_protection(
     vid: VoiceID, home: Path, ami, statements
 ) -> None:
     door = ami.cut("alice-4", home / "door.wav")
     vid.identify(door)
     ran = statements(lambda: vid.identify(door))
     checks = [one for one in ran if THE_CHECK.search(one)]
-    assert len(checks) == 1, ran
+    assert len(checks) == 2, ran
     assert len(ran) - len(checks) <= 3, ran
 
 
-def test_a_new_speaker_with_two_clips_takes_fourteen_statements(
+def test_a_new_speaker_with_two_clips_takes_sixteen_statements(
     vid: VoiceID, home: Path, ami, statements
 ) -> None:
     clips = [ami.cut(turn, home / f"{turn}.wav") for turn in ("carol-1", "carol-2")]
     vid.identify(clips[0])
     ran = statements(lambda: vid.enroll("carol", clips))
     assert vid.speakers.get("carol").n_samples == 2
-    assert len(ran) <= 14, ran
+    assert len(ran) <= 16, ran
 
 
 def test_a_new_name_takes_three_statements_and_the_look_for_similar_names(
@@ -95,4 +95,4 @@ def test_a_new_name_takes_three_statements_and_the_look_for_similar_names(
 ) -> None:
     ran = statements(lambda: vid.speakers.rename("alice", "alicia"))
     assert vid.speakers.get("alicia").n_samples
-    assert len(ran) <= 5, ran  # the failed attempts as the name are carried
+    assert len(ran) <= 6, ran  # the failed attempts as the name are carried

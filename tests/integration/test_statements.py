@@ -44,8 +44,9 @@ def test_the_work_of_every_day_takes_few_statements(vid: VoiceID, clips: Clips) 
     assert len(written) <= 14, "\n".join(written)
     vid.identify(asked)
     decided = statements(vid, lambda: vid.identify(asked))[-1]
-    besides = [one for one in decided if "FROM changes" not in one]  # the check for changes
+    checks = ("FROM changes", "FROM protection")
+    besides = [one for one in decided if not any(check in one for check in checks)]
     assert len(besides) <= 3, "\n".join(decided)
-    # three, the look for names that look alike, and failed attempts
+    # three, the check for protection, the look for names that look alike, and failed attempts
     [renamed] = statements(vid, lambda: vid.speakers.rename("alice", "alicia"))
-    assert len(renamed) <= 5, "\n".join(renamed)
+    assert len(renamed) <= 6, "\n".join(renamed)

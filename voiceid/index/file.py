@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from voiceid.domain import Revision
+from voiceid.errors import StoreError
 from voiceid.index import sections
 from voiceid.index.base import CentroidSource, Ids, as_ids
 from voiceid.index.sections import Array, Facts, Unusable
@@ -52,7 +53,7 @@ class IndexFile:
     path: Path
     space_id: str
     dim: int
-    key: Callable[[], Key | None] = lambda: None  # which seals it; None: it is plain
+    key_of_gallery: Callable[[], Key | None] = lambda: None  # it seals the file; None: plain
 
     @contextlib.contextmanager
     def sealing(self, *, wait: bool) -> Iterator[None]:
@@ -65,6 +66,13 @@ class IndexFile:
             except OSError:  # the folder is missing, or closed: no other can write there either
                 pass
             yield
+
+    def key(self) -> Key | None:
+        """Return the key that seals the file; raises Unusable when it is not to be had."""
+        try:
+            return self.key_of_gallery()
+        except StoreError as error:
+            raise Unusable(error.message) from error
 
     def header(self) -> Facts | None:
         """Return the facts of the file; None when it cannot be used."""
@@ -111,7 +119,7 @@ class IndexFile:
                 self._sweep()
                 if over_newer or not self.is_newer(now.number):
                     sections.write(self.path, facts, arrays, self.key())
-        except OSError:
+        except (OSError, Unusable):
             return False
         return True
 

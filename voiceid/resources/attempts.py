@@ -24,8 +24,7 @@ class Attempts:
         limits = self._session.config.attempts
         with self._session.store.read() as reader:
             made = reader.attempts.since(datetime.now(UTC) - timedelta(seconds=limits.within_s))
-            holders = reader.speakers.holders(sorted({one.name_key for one in made}))
-        names = {key: speaker.name for key, speaker in holders.items()}
+            names = reader.speakers.names_by_stored_key(sorted({one.name_key for one in made}))
         return summary(made, names, limits)
 
     def unlock(self, name: str) -> int:

@@ -84,7 +84,7 @@ class Database:
             )
         with session.recorded(ChangeKind.RESTORE) as record:
             session.disconnect()
-            restored = restore(location, Path(file))
+            restored = restore(location, Path(file), session.keys)
             remove_others(session.index_folder, ())  # no answer comes from them
             drop_unused(session.store, session.kept_audio)
             record(speakers=restored.n_speakers)
@@ -110,10 +110,12 @@ class Database:
         SchemaOutdated, SchemaTooNew, StoreError
             The target is as it was.
         """
+        from voiceid.store import KeyRing  # noqa: PLC0415 - for this alone
         from voiceid.store.copying import copy  # noqa: PLC0415 - for this alone
 
         with self._session.recorded(ChangeKind.COPY) as record:
-            copied = copy(_database(source), _database(target))
+            keys = KeyRing(self._session.keys.source)
+            copied = copy(_database(source), _database(target), keys)
             record(speakers=copied.rows["speakers"], samples=copied.rows["samples"])
             return copied
 

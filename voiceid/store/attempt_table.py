@@ -36,9 +36,15 @@ class Attempts:
         return self._where(attempts.c.created_at > moment.isoformat())
 
     def of(self, name_key: str, caller: str) -> list[Attempt]:
-        """Return the attempts as a speaker, and those of a caller, newest first."""
-        as_speaker = attempts.c.name_key == self._protection.name_key(name_key)
-        return self._where(or_(as_speaker, attempts.c.caller == caller))
+        """Return the attempts as a speaker, by the stored key, and those of a caller.
+
+        Newest first.
+        """
+        return self._where(or_(attempts.c.name_key == name_key, attempts.c.caller == caller))
+
+    def stored_key(self, name_key: str) -> str:
+        """Return how the key of a name is stored."""
+        return self._protection.name_key(name_key)
 
     def _where(self, condition: ColumnElement[bool]) -> list[Attempt]:
         query = select(attempts).where(condition)
@@ -54,9 +60,8 @@ class AttemptWriter(Attempts):
         self._now = effects.now
 
     def add(self, name_key: str, caller: str) -> int:
-        """Add an attempt that is under way; return its id."""
-        stored = self._protection.name_key(name_key)
-        query = insert(attempts).values(name_key=stored, caller=caller, created_at=self._now)
+        """Add an attempt that is under way, by the stored key of the name; return its id."""
+        query = insert(attempts).values(name_key=name_key, caller=caller, created_at=self._now)
         return int(self._connection.execute(query.returning(attempts.c.id)).scalar_one())
 
     def fail(self, attempt_id: int) -> Attempt | None:

@@ -92,18 +92,19 @@ class Centroids:
 
     def _table(self, space_id: str, rows: Sequence[Any]) -> CentroidTable:
         ids = np.array([row.id for row in rows], dtype=np.int64)
-        return CentroidTable(ids, self._vectors(rows, space_id))
+        dim = self._dims().get(space_id, 0)
+        return CentroidTable(ids, self._vectors(rows, space_id, dim))
 
-    def _vectors(self, rows: Sequence[Any], space_id: str) -> Float32Array:
+    def _vectors(self, rows: Sequence[Any], space_id: str, dim: int) -> Float32Array:
         """Return the vectors (n, dim) of rows with what they are sealed with, as stored."""
-        stored = self._protection.as_stored(rows)
-        return stored_rows.vectors(stored, self._dims().get(space_id, 0), space_id)
+        return stored_rows.vectors(self._protection.as_stored(rows), dim, space_id)
 
     def of_speakers(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, Float32Array]:
         """Return the centroids (dim,) of speakers in a space, by speaker."""
         theirs = in_list(self._connection, centroids.c.speaker_id, speaker_ids)
         rows = self._connection.execute(_vectors_of(space_id).where(theirs)).all()
-        vectors = self._plain(self._vectors(rows, space_id), space_id)
+        dim = self._dims().get(space_id, 0)
+        vectors = self._plain(self._vectors(rows, space_id, dim), space_id)
         return {row.speaker_id: vector for row, vector in zip(rows, vectors, strict=True)}
 
     def totals(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, tuple[int, float]]:
@@ -164,7 +165,7 @@ class Centroids:
         query = query.where(centroids.c.space_id == space.id)
         asked = {"pcm_sha256": self._protection.recording(pcm_sha256)}
         rows = self._connection.execute(query, asked).all()
-        vectors = self._plain(self._vectors(rows, space.id), space.id)
+        vectors = self._plain(self._vectors(rows, space.id, space.dim), space.id)
         return stored_rows.voices(self._protection.named(rows, "speaker_id"), vectors)
 
     def group(self, name: str, space_id: str, ids: Sequence[int] | None = None) -> list[int]:

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 
 from voiceid.domain import DatabaseUrl
-from voiceid.errors import StoreBusy, StoreError
+from voiceid.errors import GalleryKeyMissing, StoreBusy, StoreError
 from voiceid.foreign_files import STORED_VALUE
 from voiceid.store import postgres
 from voiceid.store.postgres import BEGIN_OPTION
@@ -222,7 +222,11 @@ def is_damage(error: StoreError) -> bool:
 def is_refusal(error: StoreError) -> bool:
     """Whether the file was not to be had, which says nothing of what is in it."""
     cause = error.__cause__
-    return isinstance(error, StoreBusy) or isinstance(cause, OSError) or _code(cause) in _REFUSED
+    return (
+        isinstance(error, StoreBusy | GalleryKeyMissing)
+        or isinstance(cause, OSError)
+        or _code(cause) in _REFUSED
+    )
 
 
 def distrust(connection: sqlite3.Connection, path: Path) -> None:

@@ -16,7 +16,8 @@ from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaOutdated, StoreError
 from voiceid.store import upgrade
 from voiceid.store.connections import opened
-from voiceid.store.tables import metadata
+from voiceid.store.protection import KeyRing, Protection
+from voiceid.store.tables import centroids, metadata
 from voiceid.store.upgrade import SchemaState
 
 _BUSY_TIMEOUT_MS = 10_000
@@ -44,7 +45,7 @@ class Copied:
     sha256: str
 
 
-def copy(source: Path | DatabaseUrl, target: Path | DatabaseUrl) -> Copied:
+def copy(source: Path | DatabaseUrl, target: Path | DatabaseUrl, keys: KeyRing) -> Copied:
     """Copy everything in one database into another, which must be empty.
 
     The source must be of this program's schema; it is only read, and may be in use.  The tables of
@@ -58,9 +59,10 @@ def copy(source: Path | DatabaseUrl, target: Path | DatabaseUrl) -> Copied:
     ):
         _require_empty(writing, target)
         digest, rows = hashlib.sha256(), {}
+        protection = Protection(reading, keys)
         for table in metadata.sorted_tables:
-            there = _moved(reading, writing, table, source)
-            if there != _summed(writing, table):
+            there = _moved(reading, writing, table, source, protection)
+            if there != _summed(writing, table, protection.copied_to(writing)):
                 raise StoreError(
                     f"{table.name} in {target} is not what it is in {source}",
                     hint="Nothing was copied. Check both: `voiceid database check`.",
@@ -92,11 +94,15 @@ def _require_empty(connection: Connection, target: Path | DatabaseUrl) -> None:
 
 
 def _moved(
-    reading: Connection, writing: Connection, table: Table, source: Path | DatabaseUrl
+    reading: Connection,
+    writing: Connection,
+    table: Table,
+    source: Path | DatabaseUrl,
+    protection: Protection,
 ) -> tuple[int, bytes]:
     """Copy the rows of a table and where its numbers go on; return count and checksum."""
     try:
-        summed = _summed(reading, table, writing)
+        summed = _summed(reading, table, protection, writing)
     except (ValueError, TypeError) as error:  # SQLite keeps what is of no type of the table
         raise StoreError(
             f"a row of {table.name} in {source} is damaged", hint="Run `voiceid database check`."
@@ -107,16 +113,24 @@ def _moved(
 
 
 def _summed(
-    connection: Connection, table: Table, into: Connection | None = None
+    connection: Connection, table: Table, protection: Protection, into: Connection | None = None
 ) -> tuple[int, bytes]:
-    """Return the count and the checksum of a table's rows; insert them into another database."""
+    """Return the count and the checksum of a table's rows; insert them into another database.
+
+    Centroids are opened: not every kind of database has them sealed.
+    """
     count, digest = 0, hashlib.sha256()
     query = select(table).order_by(*table.primary_key).execution_options(yield_per=_BATCH)
-    for rows in connection.execute(query).mappings().partitions():
-        batch = [dict(row) for row in rows]
+    for rows in connection.execute(query).partitions():
+        batch = [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
+        if table is centroids:
+            opened = zip(batch, protection.as_stored(rows), strict=True)
+            batch = [row | {"vector": vector} for row, vector in opened]
         for row in batch:
             digest.update(repr(tuple(row.values())).encode())
         if into is not None:
+            if table is centroids:
+                batch = [protection.sealed_for(into.dialect.name, row) for row in batch]
             into.execute(insert(table), batch)
         count += len(batch)
     return count, digest.digest()

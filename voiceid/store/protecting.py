@@ -45,6 +45,8 @@ class ProtectionWriter:
 
     def protect(self, kind: Kind, key: Key) -> Vault:
         """Protect a gallery that is plain, or protected in another way."""
+        if self._was.row is None:
+            self._was.vault = None  # whatever the settings require of a gallery that is used
         now, gallery_id = self._effects.now, os.urandom(8).hex()
         times = dict.fromkeys(("protected_at", "renewed_at", "key_changed_at"), now)
         vault = self._made(gallery_id, kind, key, os.urandom(2 * KEY_BYTES))

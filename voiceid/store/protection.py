@@ -44,13 +44,15 @@ class KeyRing:
 
     def __init__(self, source: KeySource | None, *, is_required: bool = False) -> None:
         self.source, self.is_required = source, is_required
-        self._vaults: dict[bytes, Vault] = {}
+        self._vaults: dict[tuple[object, ...], Vault] = {}
 
     def vault(self, row: Any) -> Vault:
         """Return the vault of a row of ``protection``; raises GalleryKeyMissing."""
-        if row.secrets not in self._vaults:
-            self._vaults = {row.secrets: self._open(row)}
-        return self._vaults[row.secrets]
+        known = tuple(row)
+        if (vault := self._vaults.get(known)) is None:
+            vault = self._open(row)
+            self._vaults = {known: vault}
+        return vault
 
     def key(self, key_id: str) -> Key:
         """Return the key of an id; raises GalleryKeyMissing."""
@@ -83,6 +85,12 @@ class Protection:
         """Return the protection by a vault, or by none, whatever the database says."""
         made = cls(connection, keys)
         made.vault = vault  # in place of what would be read
+        return made
+
+    def copied_to(self, connection: Connection) -> Protection:
+        """Return the same over another database that all rows are being copied to."""
+        made = Protection.by(connection, self._keys, self.vault)
+        made._wrapped = self._wrapped  # noqa: SLF001 - of the same class
         return made
 
     @cached_property
@@ -266,9 +274,14 @@ class Protection:
         if self.vault is None:
             return row
         vector = self._turned_bytes(row["vector"], row["space_id"], back=False)
-        if self._seals_centroids:
-            vector = self.key(row["speaker_id"]).seal(vector, *_centroid_context(row))
-        return row | {"vector": vector}
+        return self.sealed_for(self._connection.dialect.name, row | {"vector": vector})
+
+    def sealed_for(self, dialect: str, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the row that another database stores of an opened one; see `as_stored`."""
+        if self.sealing is None or dialect == "postgresql":
+            return row
+        sealed = self.key(row["speaker_id"]).seal(row["vector"], *_centroid_context(row))
+        return row | {"vector": sealed}
 
     def as_stored(self, rows: Sequence[Any]) -> list[bytes]:
         """Return the vectors of rows of centroids, opened and still rotated.

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 from voiceid.errors import StoreBusy, StoreError
 from voiceid.foreign_files import STORED_VALUE
-from voiceid.store import Store, upgrade
+from voiceid.store import KeyRing, Store, upgrade
 from voiceid.store.connections import (
     OPENING,
     copy_pages,
@@ -60,7 +60,7 @@ class Restored:
     saved: Path | None
 
 
-def restore(path: Path, file: Path) -> Restored:
+def restore(path: Path, file: Path, keys: KeyRing) -> Restored:
     """Put a backup in the place of a database, in one step: it is the old one or the new one.
 
     The database may be in use, at rest, damaged, or missing; on an error it is as it was.  The
@@ -71,7 +71,7 @@ def restore(path: Path, file: Path) -> Restored:
     saved = path.with_name(f"{path.name}.before-restore-{now:%Y%m%dT%H%M%S.%fZ}")
     if path.exists() and file.exists() and path.samefile(file):
         raise StoreError(f"{file} is the database itself", hint="Name a copy of it.")
-    with _sound_copy(file) as (copy, n_speakers):
+    with _sound_copy(file, keys) as (copy, n_speakers):
         try:
             upgrade.known_status(path, _BUSY_TIMEOUT_MS)
             was_there = _write_into(path, copy, saved)
@@ -84,7 +84,7 @@ def restore(path: Path, file: Path) -> Restored:
 
 
 @contextmanager
-def _sound_copy(file: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
+def _sound_copy(file: Path, keys: KeyRing) -> Iterator[tuple[sqlite3.Connection, int]]:
     """Yield a checked copy of a backup, of this program's schema, and how many are enrolled.
 
     It is a temporary database of SQLite's, which has no name and is gone with its connection.
@@ -103,7 +103,7 @@ def _sound_copy(file: Path) -> Iterator[tuple[sqlite3.Connection, int]]:
             distrust(copy, file)
             upgrade.require_schema(objects(copy), schema.current, file)
         copy.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, STORED_VALUE.size)
-        store = Store(engine_over(copy), file)
+        store = Store(engine_over(copy), file, keys=keys)
         if schema.state is SchemaState.OUTDATED:
             with transaction(engine_over(copy), file, immediate=True) as connection:
                 upgrade.run_migrations(connection)

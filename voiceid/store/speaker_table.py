@@ -135,9 +135,16 @@ class Speakers:
     def holders(self, keys: Sequence[str]) -> dict[str, SpeakerRef]:
         """Return the speaker of each name, by its key; names that are free are left out."""
         stored = {self._protection.name_key(key): key for key in keys}
+        rows = self._by_stored_key(list(stored))
+        return {stored[row.name_key]: SpeakerRef(row.id, row.name) for row in rows}
+
+    def names_by_stored_key(self, stored: Sequence[str]) -> dict[str, str]:
+        """Return the name of each speaker, by its key as it is stored."""
+        return {row.name_key: row.name for row in self._by_stored_key(stored)}
+
+    def _by_stored_key(self, stored: Sequence[str]) -> list[Any]:
         query = select(speakers.c.id, *NAMED)
-        query = query.where(in_list(self._connection, speakers.c.name_key, list(stored)))
-        return {stored[row.name_key]: SpeakerRef(row.id, row.name) for row in self._named(query)}
+        return self._named(query.where(in_list(self._connection, speakers.c.name_key, stored)))
 
     def look_alikes(self, names: Sequence[str]) -> dict[str, str]:
         """Return those of some new names that look like another, enrolled or among them, with it.

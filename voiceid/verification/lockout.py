@@ -60,9 +60,9 @@ class Lockout:
 
     def _reserve(self, name: str, caller: str) -> int:
         """Count an attempt that begins; return its number."""
-        key, refusals = speaker_key(name), []
+        refusals = []
         with self.store().write() as writer:
-            now = writer.now
+            now, key = writer.now, writer.attempts.stored_key(speaker_key(name))
             writer.attempts.forget_before(now - timedelta(seconds=self.limits.within_s))
             made = writer.attempts.of(key, caller)
             for who, those in (

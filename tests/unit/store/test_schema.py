@@ -14,7 +14,7 @@ from random_voices import SPACE, random_unit, sample
 
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import StoreError
-from voiceid.store import Store, maintenance, schema, upgrade
+from voiceid.store import KeyRing, Store, maintenance, schema, upgrade
 from voiceid.store.restore import restore
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i)"
@@ -117,7 +117,7 @@ def test_what_another_hand_added_or_dropped_is_named_and_nothing_of_it_runs(
         Store.open(path)
     target = tmp_path / "data" / "voices.sqlite3"
     with pytest.raises(StoreError, match=said):
-        restore(target, path)
+        restore(target, path, KeyRing(None))
     assert not target.exists()
     assert path.read_bytes() == before
     assert time.monotonic() - started < 20
@@ -136,7 +136,7 @@ def test_a_backup_that_is_changed_after_it_was_looked_at_is_not_put_back(
     monkeypatch.setattr(upgrade, "known_status", looked_at)
     target = tmp_path / "data" / "voices.sqlite3"
     with pytest.raises(StoreError, match="trigger late is not voiceid's"):
-        restore(target, path)
+        restore(target, path, KeyRing(None))
     assert not target.exists()
 
 
@@ -145,7 +145,7 @@ def test_an_older_database_of_another_hand_is_not_upgraded(path: Path, tmp_path:
     older = tmp_path / "older.sqlite3"
     alter(older, f"{text}; CREATE TRIGGER late AFTER DELETE ON calibrations BEGIN SELECT 1; END")
     before = older.read_bytes()
-    for act in (Store.open, upgrade.upgrade, lambda file: restore(path, file)):
+    for act in (Store.open, upgrade.upgrade, lambda file: restore(path, file, KeyRing(None))):
         with pytest.raises(StoreError, match="trigger late is not voiceid's"):
             act(older)
     assert older.read_bytes() == before
@@ -184,7 +184,7 @@ def test_planted_rows_are_not_put_back(
 ) -> None:
     alter(path, statement)
     with pytest.raises(StoreError, match=said):
-        restore(tmp_path / "data" / "voices.sqlite3", path)
+        restore(tmp_path / "data" / "voices.sqlite3", path, KeyRing(None))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,350 @@
+"""A protected gallery: nothing of a person can be read, moved or changed, and answers stay."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from postgres_server import Databases
+from random_voices import files_holding
+from sqlalchemy import select
+from torture.voices import new_clips, opened, utterance, vector
+
+from voiceid import EmbeddedClip, VoiceID
+from voiceid.decision.transforms import fit
+from voiceid.domain import SpeakerDetails
+from voiceid.errors import ChangeRefused, GalleryKeyMissing, StoreError, VoiceIDError
+from voiceid.protection import KeySource, Kind
+from voiceid.store.tables import samples, speakers
+
+NAMES = ("Alice Sealed", "Bob Sealed", "Carol Sealed")
+CLIPS = {name: new_clips(np.random.default_rng(i), 3, i + 1) for i, name in enumerate(NAMES)}
+DETAILS = SpeakerDetails(metadata={"badge": "badge-4711"}, groups=("lobby",))
+LABEL = "label-of-a-phone"
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> str:
+    return f"file:{tmp_path / 'elsewhere' / 'gallery.key'}"
+
+
+@pytest.fixture
+def open_here(tmp_path: Path, key: str) -> Callable[[], VoiceID]:
+    def open_gallery() -> VoiceID:
+        vid = opened(tmp_path / "data", {"privacy.key": key})
+        vid._session.keys.is_required = False  # plain at first
+        return vid
+
+    return open_gallery
+
+
+@pytest.fixture
+def vid(open_here: Callable[[], VoiceID]) -> Iterator[VoiceID]:
+    """Three speakers, plain."""
+    with open_here() as gallery:
+        enrol(gallery)
+        yield gallery
+
+
+def enrol(vid: VoiceID) -> None:
+    for name, clips in CLIPS.items():
+        new = [utterance(clip, vid.models.space) for clip in clips]
+        vid.enroll(name, new, label=LABEL, details=DETAILS)
+
+
+def answers(vid: VoiceID) -> list[tuple[str, float]]:
+    asked = EmbeddedClip(vector(CLIPS[NAMES[0]][0] + 500), vid.models.space)
+    return [(c.speaker.name, c.score) for c in vid.search(asked, k=3)]
+
+
+def require_same(now: list[tuple[str, float]], before: list[tuple[str, float]]) -> None:
+    assert [name for name, _ in now] == [name for name, _ in before]
+    np.testing.assert_allclose([s for _, s in now], [s for _, s in before], atol=5e-7)
+
+
+def secrets(vid: VoiceID) -> list[bytes]:
+    """Return what must be in no file: names, texts, and pieces of vectors, plain and rotated."""
+    texts = [*NAMES, *map(str.casefold, NAMES), "badge-4711", "badge", LABEL]
+    texts += [f"{clip}.wav" for clips in CLIPS.values() for clip in clips]
+    texts += [f"{clip:064x}" for clips in CLIPS.values() for clip in clips]
+    vectors = [vector(clip) for clips in CLIPS.values() for clip in clips]
+    with vid._session.store.read() as reader:
+        table, space_id = reader.centroids.as_stored(vid.models.space.id), vid.models.space.id
+        turned = reader.protection.turned(np.array(vectors), space_id)
+    pieces = [
+        data[i : i + 16]
+        for v in (*vectors, *turned, *table.vectors)
+        for data in [v.astype("<f4").tobytes()]
+        for i in (0, 256)
+    ]
+    return [text.encode() for text in texts] + pieces
+
+
+def data_of(vid: VoiceID) -> Path:
+    return vid._session.config.data
+
+
+def test_decisions_are_the_same_before_and_after_each_change_of_protection(vid: VoiceID) -> None:
+    before = answers(vid)
+    for act in (
+        lambda: vid.keys.gallery.init("rotated"),
+        vid.keys.gallery.renew,
+        vid.keys.gallery.init,
+        vid.keys.gallery.rotate,
+        vid.keys.gallery.renew,
+        vid.keys.gallery.off,
+    ):
+        act()
+        require_same(answers(vid), before)
+        assert vid.database.check() == []
+        found = vid.speakers.get(NAMES[0].upper())
+        assert (found.name, found.metadata, found.groups) == (
+            *(NAMES[0], dict(DETAILS.metadata), ("lobby",)),
+        )
+    assert vid.keys.gallery.status().kind == "none"
+
+
+def test_nothing_of_a_person_is_in_a_file_of_a_sealed_gallery(vid: VoiceID, tmp_path: Path) -> None:
+    vid.index.rebuild()
+    assert files_holding(data_of(vid), secrets(vid))
+    vid.keys.gallery.init()
+    everything = secrets(vid)
+    space = vid.models.space
+
+    def require_none(what: str) -> None:
+        assert files_holding(data_of(vid), everything) == set(), what
+
+    require_none("init")
+    vid.enroll(NAMES[0], [utterance(new_clips(np.random.default_rng(9), 1, 1)[0], space)])
+    require_none("append")
+    vid.enroll(NAMES[1], [utterance(c, space) for c in CLIPS[NAMES[1]][:2]], mode="replace")
+    require_none("replace")
+    vid.speakers.rename(NAMES[2], "Carla Sealed")
+    everything.append(b"Carla")
+    require_none("rename")
+    vid.speakers.edit("Carla Sealed", SpeakerDetails(metadata={"badge": "badge-0815"}))
+    everything.append(b"badge-0815")
+    require_none("edit")
+    vid.speakers.merge("Carla Sealed", NAMES[1], force=True)
+    require_none("merge")
+    rng = np.random.default_rng(4)
+    vectors = rng.standard_normal((60, space.dim)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    transform = fit(vectors, np.repeat(np.arange(20), 3), method="wccn", shrinkage=0.5)
+    with vid._session.change("adapt") as change:
+        number = change.writer.adaptations.add(space, transform, {}, "site")
+        change.writer.adaptations.use(space.id, number)
+    vid.index.rebuild()
+    require_none("adapt")
+    vid.database.backup(tmp_path / "data" / "backup.sqlite3")
+    require_none("backup")
+    vid.keys.gallery.renew()
+    require_none("renew")
+    vid.speakers.remove(NAMES[0])
+    require_none("remove")
+    assert vid.database.check() == []
+
+
+SWAPS = {
+    "names of two speakers": "UPDATE speakers SET name = (SELECT name FROM speakers AS o WHERE o.id"
+    " = 3 - speakers.id) WHERE id < 3",
+    "ids of two speakers": "PRAGMA foreign_keys=OFF; UPDATE speakers SET id = -id WHERE id < 3;"
+    " UPDATE speakers SET id = 3 + id WHERE id < 0",
+    "keys of two speakers": "UPDATE speaker_keys SET wrapped = (SELECT wrapped FROM speaker_keys AS"
+    " o WHERE o.speaker_id = 3 - speaker_keys.speaker_id) WHERE speaker_id < 3",
+    "centroids of two speakers": "UPDATE centroids SET vector = (SELECT vector FROM centroids AS o"
+    " WHERE o.speaker_id = 3 - centroids.speaker_id) WHERE speaker_id < 3",
+    "owners of two centroids": "UPDATE centroids SET speaker_id = -speaker_id WHERE speaker_id < 3;"
+    " UPDATE centroids SET speaker_id = 3 + speaker_id WHERE speaker_id < 0",
+    "owner of a sample": "DROP TRIGGER samples_are_immutable; UPDATE samples SET speaker_id = 2"
+    " WHERE id = 1; CREATE TRIGGER samples_are_immutable BEFORE UPDATE ON samples BEGIN SELECT"
+    " RAISE(ABORT, 'samples are immutable'); END",
+    "recordings of two samples": "DROP TRIGGER samples_are_immutable; UPDATE samples SET pcm_sha256"
+    " = (SELECT pcm_sha256 FROM samples WHERE id = 6) || '' WHERE id = 1; CREATE TRIGGER"
+    " samples_are_immutable BEFORE UPDATE ON samples BEGIN SELECT RAISE(ABORT, 'samples are"
+    " immutable'); END",
+    "share of a telephone": "UPDATE centroids SET telephone = 0.0",
+    "number of samples": "UPDATE centroids SET n_samples = 30",
+    "an end of a ban": "UPDATE speakers SET disabled_at = NULL",
+    "an expiry": "UPDATE speakers SET expires_at = '2099-01-01T00:00:00+00:00'",
+    "kind of protection": "UPDATE protection SET kind = 'rotated'",
+}
+
+
+@pytest.mark.parametrize("what", SWAPS)
+def test_a_row_that_was_changed_or_moved_is_never_used(vid: VoiceID, what: str) -> None:
+    vid.keys.gallery.init()
+    vid.speakers.edit(NAMES[0], SpeakerDetails(enabled=False))
+    vid._session.disconnect()
+    with contextlib.closing(sqlite3.connect(data_of(vid) / "voiceid.sqlite3")) as connection:
+        connection.executescript(SWAPS[what])
+    try:
+        problems = vid.database.check()
+    except VoiceIDError as error:
+        problems = [error.message]
+    assert problems
+    assert "changed" in problems[0]
+
+
+def test_a_lost_or_wrong_key_is_said_and_another_is_never_made(
+    vid: VoiceID, open_here: Callable[[], VoiceID], tmp_path: Path
+) -> None:
+    path = tmp_path / "elsewhere" / "gallery.key"
+    vid.keys.gallery.init()
+    kept = path.read_bytes()
+    path.unlink()
+    with open_here() as other, pytest.raises(GalleryKeyMissing, match="No such file"):
+        other.speakers.list()
+    with open_here() as other:
+        assert not other.keys.gallery.status().has_key
+        with pytest.raises(ChangeRefused, match="sealed already"):
+            other.keys.gallery.init()
+    path.write_bytes(base64.b64encode(b"x" * 32))
+    path.chmod(0o600)
+    with open_here() as other, pytest.raises(GalleryKeyMissing, match="which the gallery has"):
+        other.speakers.list()
+    path.write_bytes(kept)
+    with open_here() as other:
+        assert len(other.speakers.list()) == 3
+
+
+def test_a_plain_gallery_in_the_place_of_a_sealed_one_is_refused(
+    vid: VoiceID, tmp_path: Path, key: str
+) -> None:
+    vid.close()
+    with opened(tmp_path / "data", {"privacy.key": key}) as other:
+        with pytest.raises(StoreError, match="the gallery is not protected"):
+            other.speakers.list()
+        other.keys.gallery.init()
+        assert len(other.speakers.list()) == 3
+
+
+def test_another_process_goes_on_while_the_key_is_changed_and_templates_are_renewed(
+    vid: VoiceID, open_here: Callable[[], VoiceID]
+) -> None:
+    before = answers(vid)
+    with open_here() as other:
+        for act in (
+            other.keys.gallery.init,
+            other.keys.gallery.rotate,
+            other.keys.gallery.renew,
+            other.keys.gallery.off,
+        ):
+            act()
+            require_same(answers(vid), before)
+            vid.enroll("dora", [utterance(c, vid.models.space) for c in (40_001, 40_002)])
+            assert other.speakers.get("dora").n_samples == 2
+            vid.speakers.remove("dora")
+
+
+def test_an_old_backup_opens_with_the_old_key_alone(vid: VoiceID, tmp_path: Path, key: str) -> None:
+    vid.keys.gallery.init()
+    path = Path(KeySource.parse(key).place)
+    old = path.read_bytes()
+    vid.database.backup(tmp_path / "backup.sqlite3")
+    vid.keys.gallery.rotate()
+    with pytest.raises(GalleryKeyMissing):
+        vid.database.restore(tmp_path / "backup.sqlite3")
+    assert len(vid.speakers.list()) == 3
+    path.write_bytes(path.read_bytes() + old)
+    vid.database.restore(tmp_path / "backup.sqlite3")
+    assert len(vid.speakers.list()) == 3
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from sqlalchemy import select
+from torture.voices import opened
+from voiceid.store import protecting
+
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+vid = opened(Path(sys.argv[1]), {"privacy.key": sys.argv[2]})
+vid._session.keys.is_required = False
+if sys.argv[4] == "before":
+    protecting.ProtectionWriter._texts = kill  # every row was brought over, nothing is committed
+else:
+    type(vid._session)._erasure = property(kill)  # committed; files are as they were
+getattr(vid.keys.gallery, sys.argv[3])()
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("act", ["init", "renew", "off"])
+def test_a_kill_in_the_middle_leaves_one_or_the_other(
+    vid: VoiceID, open_here: Callable[[], VoiceID], key: str, act: str, when: str
+) -> None:
+    vid.index.rebuild()
+    before = answers(vid)
+    if act != "init":
+        vid.keys.gallery.init()
+    was = vid.keys.gallery.status()
+    vid.close()
+    program = [sys.executable, "-c", KILLED, str(data_of(vid)), key, act, when]
+    path = os.pathsep.join(sys.path)
+    done = subprocess.run(program, check=False, env={**os.environ, "PYTHONPATH": path})
+    assert done.returncode == -signal.SIGKILL
+    with open_here() as other:
+        now = other.keys.gallery.status()
+        assert (now.kind == was.kind and now.renewed_at == was.renewed_at) == (when == "before")
+        require_same(answers(other), before)
+        assert other.database.check() == []
+        other.speakers.remove(NAMES[2])  # any change finishes what was begun
+        if now.kind == Kind.SEALED:
+            assert files_holding(data_of(other), secrets(other)) == set()
+
+
+def test_a_sealed_gallery_is_copied_to_a_server_and_back(
+    vid: VoiceID, postgres: Databases, tmp_path: Path, key: str
+) -> None:
+    vid.keys.gallery.init()
+    before, file = answers(vid), data_of(vid) / "voiceid.sqlite3"
+    url = postgres.migrated()
+    try:
+        vid.database.copy(file, url)
+        vid.database.copy(url, tmp_path / "back" / "voiceid.sqlite3")
+        with opened(tmp_path / "back", {"privacy.key": key}) as back:
+            require_same(answers(back), before)
+            assert back.database.check() == []
+    finally:
+        postgres.drop(url)
+
+
+def test_a_server_compares_rotated_vectors_and_holds_nothing_else_to_read(
+    postgres: Databases, tmp_path: Path, key: str
+) -> None:
+    url = postgres.migrated()
+    try:
+        overrides = {"privacy.key": key, "database_url": str(url.text)}
+        with opened(tmp_path / "data", overrides) as vid:
+            vid._session.keys.is_required = False
+            enrol(vid)
+            before = answers(vid)
+            vid.keys.gallery.init()
+            require_same(answers(vid), before)
+            assert vid.database.check() == []
+            with vid._session.store.read() as reader:
+                rows = [
+                    repr(tuple(row))
+                    for table in (speakers, samples)
+                    for row in reader._connection.execute(select(table))
+                ]
+                stored = reader.centroids.as_stored(vid.models.space.id).vectors
+                plain = reader.centroids.table(vid.models.space.id).vectors
+            assert not any(name in row for name in (*NAMES, "badge", LABEL) for row in rows)
+            assert abs(np.einsum("nd,nd->n", stored, plain)).max() < 0.5
+            vid.keys.gallery.off()
+            require_same(answers(vid), before)
+    finally:
+        postgres.drop(url)

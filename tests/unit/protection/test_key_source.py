@@ -1,0 +1,88 @@
+"""Where the key is: read whole and privately, or said why not."""
+
+from __future__ import annotations
+
+import base64
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from voiceid.errors import GalleryKeyMissing, StoreError
+from voiceid.protection import Key, KeySource
+
+KEY, OLD = Key(b"k" * 32), Key(b"o" * 32)
+TEXT = base64.b64encode(KEY.secret).decode()
+
+
+def secrets(source: KeySource) -> list[bytes]:
+    return [key.secret for key in source.read()]
+
+
+def test_a_file_is_written_for_its_owner_alone_and_read_newest_first(tmp_path: Path) -> None:
+    source = KeySource.parse("file:keys/gallery.key", tmp_path)
+    assert not source.is_there()
+    source.write([KEY, OLD])
+    path = tmp_path / "keys" / "gallery.key"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_text().splitlines()[0] == TEXT
+    assert secrets(source) == [KEY.secret, OLD.secret]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+def test_a_file_that_others_may_read_is_not_used(tmp_path: Path, mode: int) -> None:
+    source = KeySource("file", str(tmp_path / "k"))
+    source.write([KEY])
+    (tmp_path / "k").chmod(mode)
+    with pytest.raises(GalleryKeyMissing, match="others may read the key") as caught:
+        source.read()
+    assert "chmod 600" in caught.value.hint
+    assert source.is_there()  # so that no other key is put in its place
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("", "there is none"),
+        ("not base64!", "not base64"),
+        (base64.b64encode(b"short").decode(), "5 bytes, not 32"),
+        ("\x00\xff", "not base64"),
+    ],
+)
+def test_what_is_no_key_is_said(tmp_path: Path, content: str, why: str) -> None:
+    path = tmp_path / "k"
+    path.write_text(content)
+    path.chmod(0o600)
+    with pytest.raises(GalleryKeyMissing, match=why):
+        KeySource("file", str(path)).read()
+
+
+def test_a_variable_and_a_command_give_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GALLERY", TEXT)
+    assert secrets(KeySource.parse("env:GALLERY")) == [KEY.secret]
+    printing = f"command:{sys.executable} -c \"print('{TEXT}')\""
+    assert secrets(KeySource.parse(printing)) == [KEY.secret]
+    with pytest.raises(StoreError, match="cannot be written to env:GALLERY"):
+        KeySource.parse("env:GALLERY").write([KEY])
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (f"command:{sys.executable} -c exit(3)", "the command ended with 3"),
+        ("command:/no/such/program", "FileNotFoundError"),
+        ("env:NO_SUCH_VARIABLE", "there is none"),
+        ("file:/no/such/file", "No such file"),
+    ],
+)
+def test_a_place_without_it_is_named(source: str, why: str) -> None:
+    with pytest.raises(GalleryKeyMissing, match=why):
+        KeySource.parse(source).read()
+
+
+@pytest.mark.parametrize("text", ["", "gallery.key", "file:", "vault:x", "command: "])
+def test_a_place_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not file:PATH"):
+        KeySource.parse(text)
