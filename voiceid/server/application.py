@@ -75,7 +75,7 @@ def make_service(
     limits = limits or ServiceLimits()
     parts = ServiceParts(
         vid,
-        Places(workers, limits.max_waiting),
+        Places(workers, limits.max_waiting, limits.max_wait_s),
         limits,
         LiveStreams(limits.max_streams),
         DecisionFeeds(vid, limits.max_streams),

@@ -6,7 +6,7 @@ attempt did not fail: what a killed process began counts as a failure.  Names th
 count as enrolled ones do, and a lock says nothing about who is enrolled.
 
 Only a failure waits for the disk, and takes the row with it: before a rejection is told, a power
-cut cannot take it back.  What a power cut undoes otherwise was told to nobody, or makes the count
+cut cannot take it back.  What a power cut undoes otherwise was not answered yet, or makes the count
 higher than it was.
 """
 
