@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from functools import partial
@@ -38,6 +39,7 @@ def test_who_waits_too_long_is_refused_and_frees_its_place() -> None:
 
     async def several() -> None:
         places = Places(1, 8, max_wait_s=0.2)
+        places._work_s = 0.1  # so long the last ones took
         async with anyio.create_task_group() as group:
             group.start_soon(ask, places, "long", 1.0, 0.0)
             group.start_soon(ask, places, "waits", 0.0, 0.1)
@@ -46,6 +48,14 @@ def test_who_waits_too_long_is_refused_and_frees_its_place() -> None:
 
     anyio.run(several)
     assert answers == ["waits: ServiceBusy 503", "long", "later"]
+
+
+def test_who_would_wait_too_long_is_refused_at_once() -> None:
+    places = Places(2, 8, max_wait_s=1.0)
+    for taken, waits_in_vain in ((1, False), (4, False), (6, True)):
+        places._taken = taken  # each lasts half a second, as is supposed at first
+        with pytest.raises(Problem) if waits_in_vain else contextlib.nullcontext():
+            places.require_room()
 
 
 def test_those_who_are_refused_are_asked_to_come_again_one_after_another() -> None:

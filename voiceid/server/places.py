@@ -26,9 +26,10 @@ _LATEST_S = 30.0
 class Places:
     """Runs what hears audio, as many at once as there are processors; some more wait.
 
-    A request beyond those is refused at once, one that has waited too long is refused then, and one
-    whose caller goes away while it waits leaves its place.  What has begun is finished: a thread
-    cannot be stopped.  Those who are refused are asked to come again one after another.
+    A request beyond those, or that would wait too long, is refused at once; one that has waited too
+    long is refused then, and one whose caller goes away while it waits leaves its place.  What has
+    begun is finished: a thread cannot be stopped.  Those who are refused are asked to come again
+    one after another.
     """
 
     def __init__(self, at_work: int, waiting: int, max_wait_s: float) -> None:
@@ -43,11 +44,13 @@ class Places:
         return self._taken
 
     def require_room(self) -> None:
-        """Raise Problem: there is no place.
+        """Raise Problem: there is no place, or none in time, as long as requests last now.
 
         It is asked before anything of a request is done, too, so that a refusal costs little.
         """
-        if self._taken >= self._most:
+        n_before = self._taken - self._at_work + 1
+        wait_s = n_before * self._work_s / self._at_work
+        if self._taken >= self._most or (n_before > 0 and wait_s > self._max_wait_s):
             raise self._busy(f"{self._taken} requests are worked on or wait already")
 
     def _busy(self, detail: str) -> Problem:
