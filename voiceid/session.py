@@ -292,10 +292,15 @@ class Session:
         if self._latest is None and self.named_model.speaker_model.is_installed:
             # The database opens while the models load: each is half of a process's start.
             with ThreadPoolExecutor(1) as pool:
-                opening = pool.submit(lambda: self.model)
+                opening = pool.submit(self._opened_model)
                 with contextlib.suppress(VoiceIDError):  # most likely it is this model
                     _ = self.named_model.embedder
                 return opening.result()
+        return self.model
+
+    def _opened_model(self) -> ModelInUse:
+        with contextlib.suppress(VoiceIDError):  # what a sealed gallery takes loads here, too
+            self._sealing()
         return self.model
 
     def ask(self, question: Callable[[ModelInUse], T]) -> T:

@@ -232,6 +232,7 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "server.max_body_bytes": (ServiceLimits().max_body_bytes, whole(1)),
     "server.max_clips": (ServiceLimits().max_clips, whole(1)),
     "server.max_waiting": (ServiceLimits().max_waiting, whole(0)),
+    "server.max_wait_s": (ServiceLimits().max_wait_s, number(0.01)),
     "server.max_streams": (ServiceLimits().max_streams, whole(0)),
     "server.max_connections": (ServiceLimits().max_connections, whole(1)),
     "server.max_jobs": (ServiceLimits().max_jobs, whole(0)),

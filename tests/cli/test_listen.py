@@ -57,6 +57,15 @@ def test_each_event_is_an_object_with_json(run, talk: Path) -> None:
     assert decided[0]["delay_ms"] > 0.0
 
 
+def test_turns_of_a_caller_are_counted_and_a_lock_ends_the_listening(run, talk: Path) -> None:
+    words = ["listen", talk, "--verify", "bob", "--attempts", "a line", "--json"]
+    assert run(*words).code == 0  # two turns, neither of them bob's
+    assert [one["failures"] for one in run("attempts", "list", "--json").json_lines] == [2, 2]
+    ran = [run(*words) for _ in range(2)]
+    assert [one.code for one in ran] == [0, 67]
+    assert run("listen", talk, "--attempts", "a line").code == 2
+
+
 def test_a_program_gets_each_decision_and_no_shell_sees_it(run, talk: Path) -> None:
     text = "import sys; open('got', 'ab').write(sys.stdin.buffer.read() + b'\\n')"
     given = program(talk.parent / "a $(touch hacked) door", text)

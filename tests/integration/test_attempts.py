@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from random_voices import files_holding
-from sqlalchemy import update
+from sqlalchemy import Connection, event, update
 from torture.voices import REPO, new_clips, opened, utterance
 
 from voiceid import Decision, SpeakerDetails, VoiceID
@@ -30,6 +31,7 @@ from voiceid.errors import (
     SpeakerNameInvalid,
     SpeakerNotFound,
 )
+from voiceid.store.postgres import BEGIN_OPTION
 from voiceid.store.tables import attempts
 
 ALICE, BOB, STRANGER = (new_clips(np.random.default_rng(n), 40, n) for n in (1, 2, 9))
@@ -150,6 +152,45 @@ def test_two_processes_at_once_have_no_more_tries_than_one(
     assert sorted(said) == ["locked"] * (16 - LIMIT) + ["rejected"] * LIMIT
 
 
+KILLED = """
+import json, os, signal, sys
+from torture.voices import opened, utterance
+
+data, settings, clips = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+with opened(data, settings) as vid:
+    for clip in clips:
+        vid.verify("alice", utterance(clip, vid.models.space), caller="a line")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_failures_are_counted_of_a_process_that_is_killed_after_its_answers(
+    door: VoiceID, settings: dict[str, object], tmp_path: Path
+) -> None:
+    path = os.pathsep.join([str(REPO), str(REPO / "tests")])
+    words = [str(tmp_path / "data"), json.dumps(settings), json.dumps(STRANGER[:LIMIT])]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, *words], env={**os.environ, "PYTHONPATH": path}, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert ask(door, "alice", ALICE[5]) == "locked"
+
+
+def test_a_failure_alone_waits_for_the_disk(desk: VoiceID) -> None:
+    """2 is FULL, 1 is NORMAL (sqlite.org/pragma.html): the last commit syncs all before it."""
+    levels = list[int]()
+
+    def note(connection: Connection) -> None:
+        if connection.get_execution_options()[BEGIN_OPTION].writes:
+            levels.append(connection.exec_driver_sql("PRAGMA synchronous").scalar())
+
+    event.listen(desk._session.store._engine, "commit", note)
+    assert ask(desk, "alice", STRANGER[0]) == "rejected"
+    assert levels == [1, 2]
+    assert ask(desk, "alice", ALICE[5]) == "accepted"
+    assert levels[2:] == [1, 1]
+
+
 def test_a_lock_outlives_the_process_and_ends_with_its_window(
     door: VoiceID, settings: dict[str, object], tmp_path: Path
 ) -> None:
@@ -211,9 +252,9 @@ def test_an_attempt_of_a_process_that_died_counts(desk: VoiceID) -> None:
         desk.verify("alice", heard, caller="door")
     assert soon.value.retry_after_s == 1.0
     age(desk, 100)
-    with pytest.raises(LockedOut, match="failed: for 8") as later:
+    with pytest.raises(LockedOut, match=r"failed: for [78]") as later:
         desk.verify("alice", heard, caller="door")
-    assert 790 < later.value.retry_after_s <= 800
+    assert 700 < later.value.retry_after_s <= 800
     assert [one.failures for one in desk.attempts.list()] == [LIMIT, LIMIT]
 
 

@@ -39,7 +39,7 @@ def served(
     buffer_bytes: int = 0,
     compat: Sequence[str] = (),
 ) -> Iterator[Served]:
-    limits = limits or ServiceLimits()
+    limits = limits or ServiceLimits(max_wait_s=60.0)  # tests share their processors
     app = make_service(vid, workers, limits, compat)
     server = Server(server_config(app, limits))
     with socket.create_server(("127.0.0.1", 0)) as bound:

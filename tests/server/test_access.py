@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
@@ -157,5 +158,8 @@ def test_after_five_failures_a_name_is_locked_for_every_caller_and_unlocked_by_h
     with service.client(admin) as client:
         locked = client.get("/v1/attempts").json()["attempts"]
         assert "alice" in str(locked)
-        assert client.delete("/v1/attempts/speakers/alice").status_code == 200
+        once = {"Idempotency-Key": "an unlock"}
+        unlock = partial(client.delete, "/v1/attempts/speakers/alice", headers=once)
+        assert [unlock().json() for _ in range(2)] == [{"forgotten": 5}] * 2
+        assert unlock().headers["idempotent-replayed"] == "true"
     assert ask(keys[1], "alice-3") == 200

@@ -39,6 +39,16 @@ def test_a_speaker_is_enrolled_renamed_and_removed(service: Served, clips: Path)
         assert client.get("/v1/speakers/carola").status_code == HTTPStatus.NOT_FOUND
 
 
+def test_a_name_with_a_slash_is_asked_for_with_its_escape(service: Served) -> None:
+    name, path = "desk/a %2F", "/v1/speakers/desk%2Fa%20%252F"
+    with service.client() as client:
+        assert client.patch("/v1/speakers/bob", json={"name": name}).json()["name"] == name
+        assert client.get(path).json()["name"] == name
+        assert len(client.get(f"{path.replace('%2F', '%2f')}/samples").json()["samples"]) == 2
+        assert client.get("/v1/speakers/desk/a").status_code == HTTPStatus.NOT_FOUND
+        assert client.delete(path).json()["removed"]["name"] == name
+
+
 def test_another_voice_is_not_enrolled_and_the_answer_says_why(
     service: Served, clips: Path
 ) -> None:

@@ -68,7 +68,7 @@ async def proxied(vid: VoiceID, **options: Any) -> AsyncIterator[Callable[[], As
     proxy = WyomingProxy(("127.0.0.1", options.pop("port", upstream.port)), **options)
     parts = ServiceParts(
         vid,
-        Places(2, limits.max_waiting),
+        Places(2, limits.max_waiting, limits.max_wait_s),
         limits,
         LiveStreams(limits.max_streams),
         DecisionFeeds(vid, limits.max_streams),

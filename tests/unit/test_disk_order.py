@@ -110,6 +110,15 @@ def test_every_connection_to_a_database_is_safe_from_loss_and_from_its_own_schem
         assert run("PRAGMA journal_mode").scalar() == "wal"
     with closing(open_file(database, 50, foreign_keys=False)) as connection:
         assert connection.execute("PRAGMA foreign_keys").fetchone() == (0,)
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_one_change_alone_does_not_wait_for_the_disk(database: Path) -> None:
+    with closing(Store.open(database)) as store:
+        for synced, level in ((False, 1), (True, 2)):
+            with store.write(synced=synced) as writer:
+                found = writer._connection.exec_driver_sql("PRAGMA synchronous").scalar()
+                assert found == level
 
 
 def test_a_value_over_the_limit_is_not_read_into_memory(database: Path) -> None:

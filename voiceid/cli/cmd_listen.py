@@ -47,6 +47,12 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Decide of each turn whether it is this speaker's (default: who of the enrolled it is).",
 )
+@click.option(
+    "--attempts",
+    "caller",
+    metavar="CALLER",
+    help="With --verify: count turns that fail for NAME and this caller, and end after a few.",
+)
 @click.option("--group", metavar="GROUP", help="Ask only the speakers of this group.")
 @target_fmr_option
 @target_fpir_option
@@ -73,6 +79,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     *,
     source: str,
     speaker: str | None,
+    caller: str | None,
     group: str | None,
     target_fmr: float | None,
     target_fpir: float | None,
@@ -91,6 +98,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     """
     refuse_both(threshold, target_fmr, "--target-fmr")
     refuse_both(threshold, target_fpir, "--target-fpir")
+    if caller is not None and speaker is None:
+        raise click.UsageError("--attempts counts claims: name who is claimed with --verify.")
     with contextlib.ExitStack() as stack:
         vid = stack.enter_context(open_voiceid(console))
         runner = None
@@ -99,6 +108,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         stream = vid.listen(
             source,
             speaker=speaker,
+            caller=caller,
             group=group,
             target_fmr=target_fmr,
             target_fpir=target_fpir,

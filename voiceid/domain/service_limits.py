@@ -12,6 +12,7 @@ class ServiceLimits:
     - `max_body_bytes`: of a request; more is refused before it is decoded.
     - `max_clips`: recordings in one request.
     - `max_waiting`: requests that wait for a processor; more are refused at once.
+    - `max_wait_s`: a request that has waited for one so long is refused.
     - `max_streams`: live streams that are heard at once, and clients that watch decisions.
     - `max_jobs`: jobs that wait; more are refused.
     - `max_job_clips`: recordings in the request of a job.
@@ -23,6 +24,7 @@ class ServiceLimits:
     max_body_bytes: int = 64 << 20
     max_clips: int = 50
     max_waiting: int = 8
+    max_wait_s: float = 1.0
     max_streams: int = 16
     max_connections: int = 500
     max_jobs: int = 16

@@ -149,7 +149,7 @@ class Keys:
         """Count a request with a key; False: it has had as many in this minute as it may."""
         if key.requests_per_minute is None:
             return True
-        with self._session.store.write() as writer:
+        with self._session.store.write(synced=False) as writer:  # it counts for a minute
             return writer.keys.use(key, datetime.now(UTC))
 
 

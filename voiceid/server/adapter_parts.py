@@ -59,10 +59,15 @@ class AdapterRoute(APIRoute):
         return answer_or_problem
 
 
-def asking(scope: Scope | None, key_of: KeyOf) -> Any:
-    """Return the dependency of a route: a caller, known by a key, who may do what a scope says."""
+def asking(scope: Scope | None, key_of: KeyOf, *, hears: bool = False) -> Any:
+    """Return the dependency of a route: a caller, known by a key, who may do what a scope says.
+
+    A route that ``hears`` is refused while there is no place, before anything else of it is done.
+    """
 
     async def caller_of(connection: HTTPConnection) -> Caller:
+        if hears:
+            parts_of(connection).places.require_room()
         caller = await known_caller(connection, parts_of(connection).vid, key_of(connection))
         if scope is not None:
             caller.require(scope)

@@ -31,6 +31,7 @@ from voiceid.server.console.console_pages import PAGES
 from voiceid.server.decision_feeds import DecisionFeeds
 from voiceid.server.descriptions import describe
 from voiceid.server.jobs import Jobs
+from voiceid.server.name_paths import EscapedSlashes
 from voiceid.server.places import LiveStreams, Places
 from voiceid.server.problems import answer_problems
 from voiceid.server.service_parts import ServiceParts
@@ -74,7 +75,7 @@ def make_service(
     limits = limits or ServiceLimits()
     parts = ServiceParts(
         vid,
-        Places(workers, limits.max_waiting),
+        Places(workers, limits.max_waiting, limits.max_wait_s),
         limits,
         LiveStreams(limits.max_streams),
         DecisionFeeds(vid, limits.max_streams),
@@ -106,6 +107,7 @@ def make_service(
     )
     app.state.parts = parts
     app.add_middleware(BoundedBodies, limits=limits, places=parts.places)
+    app.add_middleware(EscapedSlashes)
     answer_problems(app)
     app.include_router(health_routes.LIVENESS)
     for router in _ROUTERS:

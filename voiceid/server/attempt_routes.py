@@ -9,9 +9,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from voiceid.server.callers import Admin
+from voiceid.server.name_paths import NAME
+from voiceid.server.repeats import OnceRoute
 from voiceid.server.service_parts import parts_of
 
-ROUTES = APIRouter(prefix="/attempts", tags=["attempts"])
+ROUTES = APIRouter(prefix="/attempts", tags=["attempts"], route_class=OnceRoute)
 
 
 @ROUTES.get("")
@@ -22,14 +24,14 @@ async def list_attempts(request: Request, caller: Admin) -> dict[str, Any]:
     return {"attempts": [one.to_dict() for one in found]}
 
 
-@ROUTES.delete("/speakers/{name}")
+@ROUTES.delete(f"/speakers/{NAME}")
 async def unlock(request: Request, name: str, caller: Admin) -> dict[str, Any]:
     """Forget the failed attempts to be accepted as a name."""
     del caller
     return {"forgotten": await to_thread.run_sync(parts_of(request).vid.attempts.unlock, name)}
 
 
-@ROUTES.delete("/callers/{name}")
+@ROUTES.delete(f"/callers/{NAME}")
 async def unlock_caller(request: Request, name: str, caller: Admin) -> dict[str, Any]:
     """Forget the failed attempts of a caller."""
     del caller

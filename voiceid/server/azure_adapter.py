@@ -201,7 +201,10 @@ def _reset(vid: VoiceID, name: str) -> None:
 @ROUTES.post(_V2 + "/{profile_id}/enrollments", status_code=HTTPStatus.CREATED)
 @ROUTES.post(_2021 + "/{profile_id}/enrollments", status_code=HTTPStatus.CREATED)
 async def enroll(
-    request: Request, kind: _Kind, profile_id: str, caller: _Enrolling
+    request: Request,
+    kind: _Kind,
+    profile_id: str,
+    caller: Annotated[Caller, asking(Scope.ENROLL, _key, hears=True)],
 ) -> dict[str, Any]:
     """Enrol a recording as the voice of a profile."""
     del kind
@@ -224,7 +227,7 @@ async def verify(
     request: Request,
     kind: Literal["verification"],
     profile_id: str,
-    caller: Annotated[Caller, asking(Scope.VERIFY, _key)],
+    caller: Annotated[Caller, asking(Scope.VERIFY, _key, hears=True)],
 ) -> dict[str, Any]:
     """Decide whether a recording is the voice of a profile."""
     del kind
@@ -243,7 +246,7 @@ async def verify(
 async def identify(
     request: Request,
     kind: Literal["identification"],
-    caller: Annotated[Caller, asking(Scope.IDENTIFY, _key)],
+    caller: Annotated[Caller, asking(Scope.IDENTIFY, _key, hears=True)],
 ) -> dict[str, Any]:
     """Decide which of some profiles is speaking, if any; nobody is the empty GUID."""
     del kind

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TypeVar
 
 import anyio
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, Semaphore, to_thread
 from starlette.requests import Request
 
 from voiceid.server.problems import Problem
 
 T = TypeVar("T")
 
-_MEAN_S = 0.5
-"""Of which the time that a caller is asked to wait is made: generous for a clip of some seconds."""
+_FIRST_S, _WEIGHT = 0.5, 0.1
+"""How long a request is taken to last before any was measured, and the weight of a new one."""
+_LATEST_S = 30.0
+"""The latest time at which a caller is asked to come again: not all who were refused do."""
 
 
 class Places:
     """Runs what hears audio, as many at once as there are processors; some more wait.
 
-    A request beyond those is refused at once, and one whose caller goes away while it waits leaves
-    its place.  What has begun is finished: a thread cannot be stopped.
+    A request beyond those, or that would wait too long, is refused at once; one that has waited too
+    long is refused then, and one whose caller goes away while it waits leaves its place.  What has
+    begun is finished: a thread cannot be stopped.  Those who are refused are asked to come again
+    one after another.
     """
 
-    def __init__(self, at_work: int, waiting: int) -> None:
-        self._limiter = CapacityLimiter(at_work)
+    def __init__(self, at_work: int, waiting: int, max_wait_s: float) -> None:
+        self._turns, self._threads = Semaphore(at_work), CapacityLimiter(at_work)
         self._at_work, self._most, self._taken = at_work, at_work + waiting, 0
+        self._max_wait_s, self._work_s = max_wait_s, _FIRST_S
+        self._expected_until = 0.0  # when the last of those who were refused is to come again
 
     @property
     def taken(self) -> int:
@@ -36,21 +44,29 @@ class Places:
         return self._taken
 
     def require_room(self) -> None:
-        """Raise Problem: there is no place.
+        """Raise Problem: there is no place, or none in time, as long as requests last now.
 
         It is asked before anything of a request is done, too, so that a refusal costs little.
         """
-        if self._taken >= self._most:
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "ServiceBusy",
-                f"{self._taken} requests are worked on or wait already",
-                hint="Ask again later, or run more processes.",
-                retry_after_s=self._taken * _MEAN_S / self._at_work,
-            )
+        n_before = self._taken - self._at_work + 1
+        wait_s = n_before * self._work_s / self._at_work
+        if self._taken >= self._most or (n_before > 0 and wait_s > self._max_wait_s):
+            raise self._busy(f"{self._taken} requests are worked on or wait already")
+
+    def _busy(self, detail: str) -> Problem:
+        now, each_s = time.monotonic(), self._work_s / self._at_work
+        turn = max(self._expected_until, now + self._taken * each_s) + each_s
+        self._expected_until = min(turn, now + _LATEST_S)
+        return Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "ServiceBusy",
+            detail,
+            hint="Ask again later, or run more processes.",
+            retry_after_s=self._expected_until - now,
+        )
 
     async def run(self, request: Request | None, work: Callable[[], T]) -> T:
-        """Return what ``work`` returns in a thread; raises Problem: there is no place.
+        """Return what ``work`` returns in a thread; raises Problem: there is no place in time.
 
         ``request`` is None where no request of HTTP asks, and another ends the waiting.
         """
@@ -72,7 +88,8 @@ class Places:
 
         async def ask() -> None:
             try:
-                found.append(await to_thread.run_sync(work, limiter=self._limiter))
+                max_wait_s = math.inf if request is None else self._max_wait_s
+                found.append(await self._in_turn(work, max_wait_s))
             except Exception as error:  # noqa: BLE001 - raised below, not as a group of one
                 failed.append(error)
             group.cancel_scope.cancel()
@@ -86,6 +103,19 @@ class Places:
         if not found:
             raise Problem(HTTPStatus.REQUEST_TIMEOUT, "CallerGone", "the caller went away")
         return found[0]
+
+    async def _in_turn(self, work: Callable[[], T], max_wait_s: float) -> T:
+        with anyio.move_on_after(max_wait_s) as waiting:
+            await self._turns.acquire()
+        if waiting.cancelled_caught:
+            raise self._busy(f"the request waited for {max_wait_s:g} s, and others still go before")
+        started = time.monotonic()
+        try:
+            return await to_thread.run_sync(work, limiter=self._threads)
+        finally:
+            self._turns.release()
+            took_s = min(time.monotonic() - started, _LATEST_S)
+            self._work_s += _WEIGHT * (took_s - self._work_s)
 
 
 class LiveStreams:

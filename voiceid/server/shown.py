@@ -35,8 +35,7 @@ def shown(decision: Decision, caller: Caller, claimed: str | None = None) -> dic
     A caller without the scope ``read`` sees no scores, no thresholds, no other names and no size
     of the gallery: with these, voices can be tried until they fit (hill climbing, ISO/IEC 30107-1).
     """
-    facts = decision.to_dict()
-    return facts if caller.may(Scope.READ) else _without_others(facts, claimed)
+    return decision.to_dict() if caller.may(Scope.READ) else outline(decision, claimed)
 
 
 def outline(decision: Decision, claimed: str | None = None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from voiceid.errors import EnrollmentRefused, SpeakerNotFound
 from voiceid.server.callers import Admin, Caller, Enrolling, Reading, reached_speaker
 from voiceid.server.descriptions import takes_audio
 from voiceid.server.etags import require_seen, tagged
+from voiceid.server.name_paths import NAME
 from voiceid.server.problems import problem_answer
 from voiceid.server.repeats import OnceRoute
 from voiceid.server.request_clips import Options, Texts, received
@@ -124,14 +125,14 @@ def members(
     return found, None
 
 
-@ROUTES.get("/{name}")
+@ROUTES.get(f"/{NAME}")
 async def show_speaker(request: Request, name: str, caller: Reading) -> Response:
     """Show one speaker."""
     vid = parts_of(request).vid
     return tagged(await to_thread.run_sync(reached_speaker, vid, name, caller), request)
 
 
-@ROUTES.patch("/{name}")
+@ROUTES.patch(f"/{NAME}")
 async def edit_speaker(request: Request, name: str, edit: SpeakerEdit, caller: Admin) -> Response:
     """Change what is known of a speaker beside the voice, or the name."""
     del caller
@@ -146,7 +147,7 @@ async def edit_speaker(request: Request, name: str, edit: SpeakerEdit, caller: A
     return tagged(await to_thread.run_sync(edited), request)
 
 
-@ROUTES.delete("/{name}")
+@ROUTES.delete(f"/{NAME}")
 async def remove_speaker(request: Request, name: str, caller: Admin) -> dict[str, Any]:
     """Erase a speaker: the name, every sample and every vector."""
     del caller
@@ -155,7 +156,7 @@ async def remove_speaker(request: Request, name: str, caller: Admin) -> dict[str
     return {"removed": speaker.to_dict()}
 
 
-@ROUTES.get("/{name}/inspection")
+@ROUTES.get(f"/{NAME}/inspection")
 async def inspect_speaker(request: Request, name: str, caller: Reading) -> dict[str, Any]:
     """Compare a speaker's samples with each other, and the speaker with all others."""
     vid = parts_of(request).vid
@@ -163,7 +164,7 @@ async def inspect_speaker(request: Request, name: str, caller: Reading) -> dict[
     return (await to_thread.run_sync(vid.speakers.inspect, name)).to_dict()
 
 
-@ROUTES.get("/{name}/samples")
+@ROUTES.get(f"/{NAME}/samples")
 async def list_samples(request: Request, name: str, caller: Reading) -> dict[str, Any]:
     """List the samples of a speaker, oldest first."""
     vid = parts_of(request).vid
@@ -175,7 +176,7 @@ async def list_samples(request: Request, name: str, caller: Reading) -> dict[str
     return {"samples": await to_thread.run_sync(listed)}
 
 
-@ROUTES.delete("/{name}/samples/{number}")
+@ROUTES.delete(f"/{NAME}/samples/{{number}}")
 async def remove_sample(
     request: Request, name: str, number: Number, caller: Admin
 ) -> dict[str, Any]:
@@ -191,7 +192,7 @@ async def remove_sample(
 
 
 @ROUTES.post(
-    "/{name}/samples", status_code=HTTPStatus.CREATED, openapi_extra=takes_audio(EnrollOptions, 50)
+    f"/{NAME}/samples", status_code=HTTPStatus.CREATED, openapi_extra=takes_audio(EnrollOptions, 50)
 )
 async def enroll(request: Request, name: str, caller: Enrolling) -> Response:
     """Enrol recordings of a voice: a new speaker, or more samples of one."""
@@ -199,7 +200,7 @@ async def enroll(request: Request, name: str, caller: Enrolling) -> Response:
 
 
 @ROUTES.put(
-    "/{name}/samples", status_code=HTTPStatus.CREATED, openapi_extra=takes_audio(EnrollOptions, 50)
+    f"/{NAME}/samples", status_code=HTTPStatus.CREATED, openapi_extra=takes_audio(EnrollOptions, 50)
 )
 async def replace(request: Request, name: str, caller: Admin) -> Response:
     """Put recordings of a voice in the place of a speaker's samples."""

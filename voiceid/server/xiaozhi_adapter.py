@@ -59,7 +59,7 @@ def _key_in_query(connection: HTTPConnection) -> str | None:
 
 @ROUTES.post("/register")
 async def register(
-    request: Request, caller: Annotated[Caller, asking(Scope.ENROLL, _key)]
+    request: Request, caller: Annotated[Caller, asking(Scope.ENROLL, _key, hears=True)]
 ) -> dict[str, Any]:
     """Enrol a recording: a new speaker, or one more sample of the same voice."""
     async with received(request, _Registered, (1, 1), _PART) as ([clip], options):
@@ -69,7 +69,7 @@ async def register(
 
 @ROUTES.post("/identify")
 async def identify(
-    request: Request, caller: Annotated[Caller, asking(Scope.IDENTIFY, _key)]
+    request: Request, caller: Annotated[Caller, asking(Scope.IDENTIFY, _key, hears=True)]
 ) -> dict[str, Any]:
     """Say which of some speakers is speaking; none: an empty id."""
     async with received(request, _Candidates, (1, 1), _PART) as ([clip], options):

@@ -15,6 +15,7 @@ from voiceid.errors import SchemaOutdated, StoreError
 from voiceid.protection import Vault
 from voiceid.store import postgres, upgrade
 from voiceid.store.connections import empty_log, make_engine, require_current, transaction, wrapped
+from voiceid.store.postgres import Begin
 from voiceid.store.protection import KeyRing
 from voiceid.store.reader import Reader
 from voiceid.store.writer import Writer
@@ -80,17 +81,21 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Reader]:
         """One snapshot: whatever others write meanwhile, its answers agree."""
-        with transaction(self._engine, self.path, immediate=False) as connection:
+        with transaction(self._engine, self.path, Begin.READ) as connection:
             yield Reader(connection, self.keys)
 
     @contextmanager
-    def write(self) -> Iterator[Writer]:
+    def write(self, *, synced: bool = True) -> Iterator[Writer]:
         """One change: it waits for its turn, and is on the disk at the end, or not at all.
+
+        One that is not ``synced`` does not wait for the disk: all processes see it, it outlives
+        this one however that ends, and a power cut may undo it until a later one is on the disk.
 
         What it erased (`Writer.erased`) may still be in the log, in index files and in kept
         audio: the caller sees to those, then to `Writer.erasures`.
         """
-        with transaction(self._engine, self.path, immediate=True) as connection:
+        begin = Begin.WRITE if synced else Begin.WRITE_UNSYNCED
+        with transaction(self._engine, self.path, begin) as connection:
             yield Writer(connection, self.keys)
 
     def sealing(self) -> Vault | None:

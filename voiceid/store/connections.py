@@ -1,9 +1,9 @@
 """Connections and transactions; those to SQLite so that nothing committed is ever lost.
 
-Write-ahead logging lets readers go on while one writer writes; ``synchronous=FULL`` puts every
-commit on the disk before it is reported; ``secure_delete`` overwrites what is removed.  This module
-begins transactions, because Python's driver begins them too late (see SQLAlchemy's notes on
-pysqlite): a read is one snapshot, a write takes the lock at its start.
+Write-ahead logging lets readers go on while one writer writes; ``synchronous=FULL`` puts a commit,
+with all before it, on the disk before it is reported; ``secure_delete`` overwrites what is removed.
+This module begins transactions, because Python's driver begins them too late (see SQLAlchemy's
+notes on pysqlite): a read is one snapshot, a write takes the lock at its start.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from voiceid.domain import DatabaseUrl
 from voiceid.errors import GalleryKeyMissing, StoreBusy, StoreError
 from voiceid.foreign_files import STORED_VALUE
 from voiceid.store import postgres
-from voiceid.store.postgres import BEGIN_OPTION
+from voiceid.store.postgres import BEGIN_OPTION, Begin
 from voiceid.store.readonly_connection import ReadOnlyConnection, open_read_only
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -130,12 +130,14 @@ def _engine(connect: Callable[[], sqlite3.Connection], pool: type[Pool], **setti
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         kind = connection.get_execution_options()[BEGIN_OPTION]
-        if kind == "IMMEDIATE":
-            driver: Any = connection.connection.driver_connection
-            with _looking_evenly(driver) as timeout_ms:
-                _retried(driver, "BEGIN IMMEDIATE", timeout_ms)
-        else:
-            connection.exec_driver_sql(f"BEGIN {kind}")
+        if kind is Begin.READ:
+            connection.exec_driver_sql("BEGIN")
+            return
+        driver: Any = connection.connection.driver_connection
+        level = "NORMAL" if kind is Begin.WRITE_UNSYNCED else "FULL"
+        driver.execute(f"PRAGMA synchronous={level}").close()
+        with _looking_evenly(driver) as timeout_ms:
+            _retried(driver, "BEGIN IMMEDIATE", timeout_ms)
 
     @event.listens_for(engine, "checkout")
     def _checkout(driver_connection: object, *_: object) -> None:
@@ -154,19 +156,16 @@ def require_current(connection: PoolProxiedConnection) -> None:
 
 
 @contextmanager
-def transaction(
-    engine: Engine, path: Path | DatabaseUrl, *, immediate: bool
-) -> Iterator[Connection]:
+def transaction(engine: Engine, path: Path | DatabaseUrl, begin: Begin) -> Iterator[Connection]:
     """Run one transaction; commit at the end, roll back on any exception."""
-    kind = "IMMEDIATE" if immediate else "DEFERRED"
     with wrapped(path), engine.connect() as connection:
-        connection.execution_options(**{BEGIN_OPTION: kind})
+        connection.execution_options(**{BEGIN_OPTION: begin})
         with connection.begin() as begun:
             yield connection
             try:
                 begun.commit()
             except DBAPIError as error:
-                if isinstance(path, DatabaseUrl) and immediate and postgres.is_cut(error):
+                if isinstance(path, DatabaseUrl) and begin.writes and postgres.is_cut(error):
                     raise postgres.unknown_outcome(error, path) from error
                 raise
         require_current(connection.connection)
@@ -176,14 +175,14 @@ def transaction(
 def opened(
     path: Path | DatabaseUrl,
     busy_timeout_ms: int,
+    begin: Begin = Begin.READ,
     *,
-    immediate: bool = False,
     foreign_keys: bool = True,
 ) -> Iterator[Connection]:
     """Run one transaction of a database that is opened for it alone; see :func:`transaction`."""
     engine = make_engine(path, busy_timeout_ms, foreign_keys=foreign_keys)
     try:
-        with transaction(engine, path, immediate=immediate) as connection:
+        with transaction(engine, path, begin) as connection:
             yield connection
     finally:
         engine.dispose()

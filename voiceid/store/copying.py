@@ -16,6 +16,7 @@ from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaOutdated, StoreError
 from voiceid.store import upgrade
 from voiceid.store.connections import opened
+from voiceid.store.postgres import Begin
 from voiceid.store.protection import KeyRing, Protection
 from voiceid.store.tables import centroids, metadata
 from voiceid.store.upgrade import SchemaState
@@ -55,7 +56,7 @@ def copy(source: Path | DatabaseUrl, target: Path | DatabaseUrl, keys: KeyRing) 
     upgrade.upgrade(target, _BUSY_TIMEOUT_MS)
     with (
         opened(source, _BUSY_TIMEOUT_MS) as reading,
-        opened(target, _BUSY_TIMEOUT_MS, immediate=True) as writing,
+        opened(target, _BUSY_TIMEOUT_MS, Begin.WRITE) as writing,
     ):
         _require_empty(writing, target)
         digest, rows = hashlib.sha256(), {}

@@ -2,12 +2,14 @@
 
 A read is one snapshot (REPEATABLE READ).  A write first takes a lock that all writers of the
 database take, so that they come one after another, as with SQLite's ``BEGIN IMMEDIATE``: the feed's
-numbers are committed in their order.  ``synchronous_commit`` puts every commit on the server's disk
-before it is reported.  Statements are not prepared and settings are of one transaction, so that a
-pooler (PgBouncer) may stand between.
+numbers are committed in their order.  ``synchronous_commit`` puts a commit, with all before it, on
+the server's disk before it is reported.  Statements are not prepared and settings are of one
+transaction, so that a pooler (PgBouncer) may stand between.
 """
 
 from __future__ import annotations
+
+from enum import Enum, auto
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
@@ -18,7 +20,21 @@ from voiceid.store.pgvector import speak_binary
 from voiceid.store.tables import metadata
 
 BEGIN_OPTION = "voiceid_begin"
-"""Execution option of a connection: how its transaction begins, in the words of SQLite."""
+"""Execution option of a connection: how its transaction begins."""
+
+
+class Begin(Enum):
+    """How a transaction begins."""
+
+    READ = auto()
+    WRITE = auto()  # it is on the disk, with all before it, when it is committed
+    WRITE_UNSYNCED = auto()  # the system has it, and puts it on the disk when it likes
+
+    @property
+    def writes(self) -> bool:
+        """Whether it takes the turn of a writer."""
+        return self is not Begin.READ
+
 
 _WRITERS = 0x766F696365
 """The number of the lock that writers take: "voice"."""
@@ -33,7 +49,7 @@ _READ = (
 )
 _WRITE = (
     "SET LOCAL lock_timeout = {busy_timeout_ms};"
-    " SET LOCAL synchronous_commit = on;"
+    " SET LOCAL synchronous_commit = {sync};"
     f" SET LOCAL idle_in_transaction_session_timeout = '{_VANISHED_S}s';"
     f" SELECT pg_advisory_xact_lock({_WRITERS})"
 )
@@ -57,8 +73,7 @@ _FOREIGN = """
 
 def rewrite_tables(engine: Engine) -> None:
     """Write every table again, without what is no longer seen: VACUUM only marks it as free."""
-    options = {"isolation_level": "AUTOCOMMIT", BEGIN_OPTION: "NONE"}
-    with engine.connect().execution_options(**options) as connection:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for table in metadata.tables:
             connection.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {table}")
 
@@ -110,13 +125,17 @@ def make_engine(url: DatabaseUrl, busy_timeout_ms: int) -> Engine:
     except ArgumentError as error:
         raise ConfigError(f"database_url {url} cannot be read") from error
     event.listen(engine, "connect", lambda connection, _: speak_binary(connection))
-    write = _WRITE.format(busy_timeout_ms=busy_timeout_ms)
+    statements = {
+        Begin.READ: _READ,
+        Begin.WRITE: _WRITE.format(busy_timeout_ms=busy_timeout_ms, sync="on"),
+        Begin.WRITE_UNSYNCED: _WRITE.format(busy_timeout_ms=busy_timeout_ms, sync="off"),
+    }
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        kind = connection.get_execution_options()[BEGIN_OPTION]
-        if kind != "NONE":
-            connection.exec_driver_sql(write if kind == "IMMEDIATE" else _READ)
+        kind = connection.get_execution_options().get(BEGIN_OPTION)
+        if kind is not None:  # else each statement is a transaction
+            connection.exec_driver_sql(statements[kind])
 
     return engine
 

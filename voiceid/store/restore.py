@@ -37,6 +37,7 @@ from voiceid.store.connections import (
     wrapped_files,
 )
 from voiceid.store.maintenance import check
+from voiceid.store.postgres import Begin
 from voiceid.store.schema import objects
 from voiceid.store.upgrade import SchemaState
 
@@ -105,7 +106,7 @@ def _sound_copy(file: Path, keys: KeyRing) -> Iterator[tuple[sqlite3.Connection,
         copy.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, STORED_VALUE.size)
         store = Store(engine_over(copy), file, keys=keys)
         if schema.state is SchemaState.OUTDATED:
-            with transaction(engine_over(copy), file, immediate=True) as connection:
+            with transaction(engine_over(copy), file, Begin.WRITE) as connection:
                 upgrade.run_migrations(connection)
         if problems := check(store):
             raise StoreError(

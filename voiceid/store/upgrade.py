@@ -33,6 +33,7 @@ from voiceid.store.connections import (
     wrapped,
     wrapped_files,
 )
+from voiceid.store.postgres import Begin
 from voiceid.store.readonly_connection import resting_state
 
 _DEFAULT_TIMEOUT_MS = 10_000
@@ -112,7 +113,7 @@ def require_schema(found: schema.Objects, revision: str, path: Path) -> None:
     if revision == SCHEMA_HEAD and schema.fingerprint(found) == schema.SCHEMA_SHA256:
         return
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
-        with transaction(engine_over(fresh), path, immediate=True) as connection:
+        with transaction(engine_over(fresh), path, Begin.WRITE) as connection:
             run_migrations(connection, revision)
         expected = schema.objects(fresh)
     schema.require_same(found, expected, path)
@@ -138,7 +139,7 @@ def upgrade(path: Path | DatabaseUrl, busy_timeout_ms: int = _DEFAULT_TIMEOUT_MS
         return before
     if isinstance(path, Path):
         make_private(path)
-    with opened(path, busy_timeout_ms, immediate=True, foreign_keys=False) as connection:
+    with opened(path, busy_timeout_ms, Begin.WRITE, foreign_keys=False) as connection:
         # Another process may have upgraded it while this one waited for its turn.
         if before.current and isinstance(path, Path) and _revision(connection) != SCHEMA_HEAD:
             saved = path.with_name(f"{path.name}.before-{SCHEMA_HEAD}")

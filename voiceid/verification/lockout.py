@@ -4,6 +4,10 @@ An attempt is a row of the database before any audio is heard, so those that com
 other processes and hosts too, cannot all see the same count.  It stays unless it is known that the
 attempt did not fail: what a killed process began counts as a failure.  Names that are not enrolled
 count as enrolled ones do, and a lock says nothing about who is enrolled.
+
+Only a failure waits for the disk, and takes the row with it: before a rejection is told, a power
+cut cannot take it back.  What a power cut undoes otherwise was not answered yet, or makes the count
+higher than it was.
 """
 
 from __future__ import annotations
@@ -50,7 +54,7 @@ class Lockout:
             self._withdraw(number)
             raise
         if decision.accepted:
-            with self.store().write() as writer:
+            with self.store().write(synced=False) as writer:
                 writer.attempts.accept(number)
         elif decision.outcome is Outcome.INCONCLUSIVE:
             self._withdraw(number)
@@ -61,7 +65,7 @@ class Lockout:
     def _reserve(self, name: str, caller: str) -> int:
         """Count an attempt that begins; return its number."""
         refusals = []
-        with self.store().write() as writer:
+        with self.store().write(synced=False) as writer:
             now, key = writer.now, writer.attempts.stored_key(speaker_key(name))
             writer.attempts.forget_before(now - timedelta(seconds=self.limits.within_s))
             made = writer.attempts.of(key, caller)
@@ -109,7 +113,7 @@ class Lockout:
             self.began(caller=caller)
 
     def _withdraw(self, number: int) -> None:
-        with self.store().write() as writer:
+        with self.store().write(synced=False) as writer:
             writer.attempts.withdraw(number)
 
 

@@ -24,6 +24,7 @@ from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaOutdated, SchemaTooNew, StoreBusy, StoreError
 from voiceid.store import Store, StoreOptions, maintenance, upgrade
 from voiceid.store.connections import make_engine, transaction
+from voiceid.store.postgres import Begin
 from voiceid.store.tables import centroids, metadata
 from voiceid.store.upgrade import SCHEMA_HEAD, SchemaState
 
@@ -86,7 +87,7 @@ def test_the_migrated_schema_has_everything_that_the_tables_declare(
     url: DatabaseUrl, empty: DatabaseUrl
 ) -> None:
     engine = make_engine(empty, 1000)
-    with transaction(engine, empty, immediate=True) as connection:
+    with transaction(engine, empty, Begin.WRITE) as connection:
         connection.exec_driver_sql("CREATE EXTENSION vector")
         metadata.create_all(connection)
     engine.dispose()
@@ -97,7 +98,7 @@ def test_the_migrated_schema_has_everything_that_the_tables_declare(
 
 def downgrade(url: DatabaseUrl, revision: str) -> None:
     engine, scripts = make_engine(url, 1000), upgrade._scripts()
-    with transaction(engine, url, immediate=True) as connection:
+    with transaction(engine, url, Begin.WRITE) as connection:
         context = MigrationContext.configure(
             connection, opts={"fn": lambda now, _: scripts._downgrade_revs(revision, now)}
         )
