@@ -198,6 +198,12 @@ def ends(vid: VoiceID, speaker: str, samples: Float32Array) -> tuple[list[LiveEv
     return [event for event in turns if event.turn in accepted_turns], len(turns)
 
 
+def inside_s(where: npt.NDArray[np.bool_], turn: LiveEvent) -> float:
+    """Return how many seconds of the samples that are marked are in a turn."""
+    start, end = (round((at_s or 0.0) * 16_000) for at_s in (turn.start_s, turn.end_s))
+    return float(where[start:end].sum()) / 16_000
+
+
 def alternating_table(vid: VoiceID, clips: Sequence[Clip]) -> str:
     """Return what becomes of turns in which two alternate without a pause, and of one person's."""
     model = vid._session.loaded_model  # noqa: SLF001 - the speech of utterances is joined
@@ -217,23 +223,23 @@ def alternating_table(vid: VoiceID, clips: Sequence[Clip]) -> str:
         row[1] += bool(found)
         kept = [event for event in found if event.decision is not None and event.decision.accepted]
         row[2] += len(kept) < len(found)
-        for at, events in ((3, found), (4, kept)):
-            for event in events if other is not None else []:
-                start, end = (round((s or 0.0) * 16_000) for s in (event.start_s, event.end_s))
-                row[at] += float(other[start:end].sum()) / 16_000
+        if other is not None:
+            row[3] += sum(inside_s(other, event) for event in found)
+            row[4] += sum(inside_s(other, event) for event in kept)
 
     for number, (one, other) in enumerate(itertools.permutations(by_speaker, 2)):
         same = by_speaker[one][0].sex == by_speaker[other][0].sex
-        for every_s in EVERY_S if same else [EVERY_S[number % 3]]:
-            shift = number * 8_000
+        if same or number % 3 == 0:
+            every_s, shift = EVERY_S[number // 3 % 3], number * 8_000
             talk = alternation(speech[one][shift:], speech[other][shift:], every_s, rng)
-            what = f"two of {'one sex' if same else 'both sexes'}, every {every_s:g} s"
-            count(what, one, *talk)
+            count(f"two of {'one sex' if same else 'both sexes'}, every {every_s:g} s", one, *talk)
     names = [name for name in CONDITIONS if name != "clean"]
-    for number, clip in enumerate(clip for own in by_speaker.values() for clip in own[ENROLLED:]):
-        changed = CONDITIONS[names[number % len(names)]](clip)
-        for what, heard in (("one person, clean", clip), ("one person, degraded", changed)):
-            count(what, clip.speaker, model.embedder.samples(heard.source, 3600.0), None)
+    alone = [clip for own in by_speaker.values() for clip in own[ENROLLED:]]
+    for number, clip in enumerate(alone):
+        name = "clean" if number % 2 else names[number // 2 % len(names)]
+        heard = CONDITIONS[name](clip)
+        what = f"one person, {'clean' if name == 'clean' else 'degraded'}"
+        count(what, clip.speaker, model.embedder.samples(heard.source, 3600.0), None)
     rows = [
         [what, *map(str, row[:3]), *(f"{s:.1f} s" for s in row[3:])] for what, row in counts.items()
     ]
