@@ -116,7 +116,7 @@ def _imported(parts: ServiceParts, files: list[BinaryIO], options: ImportOptions
 
     uploads, folder_id = parts.jobs.uploads, secrets.token_hex(16)
     paths = [uploads.of(folder_id) / name for name in uploads.keep(folder_id, files)]
-    how = {"append": options.append, "trust": options.trust}
+    how: dict[str, Any] = {"append": options.append, "trust": options.trust}
     given = options.model_dump(exclude=set(how), exclude_none=True)
     speakers = parts.vid.speakers
     try:
