@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 from running_service import Served
 
+from voiceid.domain import JobKind
+
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium")
 if CHROMIUM is None:
     pytest.skip("there is no chromium: no browser tries the console", allow_module_level=True)
 
 PAGES = ["/", "/speaker?name=alice", "/speaker/remove?name=alice", "/enroll", "/try", "/recording"]
-PAGES += ["/accuracy", "/events", "/keys", "/speaker?name=nobody"]
+PAGES += ["/accuracy", "/evaluation", "/jobs", "/events", "/groups", "/attempts", "/keys"]
+PAGES += ["/speaker?name=nobody"]
 WAIT_MS = 30_000
 
 
@@ -153,6 +156,36 @@ def test_turns_light_up_while_a_recording_is_played(
     page.locator(".turns button").first.click()
     page.locator(".turns .lit", has_text="bob").wait_for()
     page.locator(".lanes rect.lit").wait_for()
+    page.goto(shared.url + "/jobs")
+    page.locator("tbody a").first.click()
+    page.get_by_label("Choose the recording again").set_input_files(repo / "data/ami/dev00.wav")
+    page.locator(".turns button").first.click()
+    page.locator(".turns .lit", has_text="bob").wait_for()
+
+
+def test_a_folder_is_evaluated_and_its_job_is_cancelled_by_the_keyboard(
+    page: playwright.Page, shared: Served, clips: Path, tmp_path: Path
+) -> None:
+    for name in ("alice-1", "alice-3", "bob-1", "bob-3"):
+        (tmp_path / "site" / name[:-2]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(clips / f"{name}.wav", tmp_path / "site" / name[:-2])
+    page.goto(shared.url + "/evaluation")
+    page.get_by_label("A folder with a folder").set_input_files(tmp_path / "site")
+    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("heading", name="4 recordings of 2 speakers").wait_for()
+    page.get_by_role("img", name="Detection error").wait_for()
+    with shared.parts.jobs.store.write() as writer:  # another process works on it for a minute
+        writer.jobs.add("slow", JobKind.ENROLL, None, {"clips": []})
+        writer.jobs.claim(["slow"], "other", 60.0)
+        writer.jobs.renew("slow", "other", 60.0, (1.0, 4.0))
+    page.goto(shared.url + "/job?id=slow")
+    page.get_by_text("1 of 4 people are done.").wait_for()
+    page.get_by_role("button", name="Cancel").focus()
+    with shared.parts.jobs.store.write() as writer:
+        writer.jobs.renew("slow", "other", 60.0, (2.0, 4.0))
+    page.get_by_text("2 of 4 people are done.").wait_for()
+    page.keyboard.press("Enter")  # the focus is where it was
+    page.get_by_text("It was cancelled.").wait_for()
 
 
 def test_decisions_are_shown_as_they_are_made(

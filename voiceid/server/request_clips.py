@@ -148,6 +148,8 @@ async def _of_form(form: FormData, called: str) -> tuple[list[BinaryIO], dict[st
     for name, part in form.multi_items():
         if not isinstance(part, UploadFile):
             fields.append((name, part))
+        elif not part.filename and not part.size:
+            continue  # a field of a page in which no file was chosen
         elif name == called:
             clips.append(_clip(part.filename, part.file))
         elif name == "manifest":
