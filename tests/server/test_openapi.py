@@ -109,6 +109,7 @@ def record(client: httpx.Client, clips: Path, vid: VoiceID) -> Answers:
     to.ask("remove_sample", "DELETE", f"/v1/speakers/alice/samples/{first['id']}")
     to.job("diarize", "/v1/diarize", "bob-3")
     to.job("evaluate", "/v1/evaluate", "alice/alice-1", "alice/alice-3", "bob/bob-1", "bob/bob-3")
+    to.job("calibrate", "/v1/calibrate", "alice/alice-1", "alice/alice-3", "bob/bob-1", "bob/bob-3")
     to.job("enroll_many", "/v1/enrollments", "dora/carol-1", "dora/carol-2")
     to.ask("list_jobs", "GET", "/v1/jobs")
     _move(to, client, "/v1/speakers/dora")

@@ -91,7 +91,9 @@ def _pictures(visit: Visit, job_id: str) -> dict[str, JobPicture]:
 
 def outline(job: Job) -> dict[str, Any]:
     """Return what pages show of each job."""
-    names = [name for _, name in job.request.get("clips", ())]
+    names = [name for _, name in job.request.get("clips", ())]  # until it is over
+    result = job.result if isinstance(job.result, dict) else {}
+    names = names or [result[of] for of in ("clip", "source") if of in result]
     return {
         "id": job.id,
         "kind": job.kind.value,

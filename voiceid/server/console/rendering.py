@@ -70,7 +70,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     version = hashlib.sha256(b"".join(_assets().values())).hexdigest()[:12]
-    environment.filters.update(day=_day, seconds=_seconds, db=_db, score=_score, percent=percent)
+    environment.filters.update(
+        day=_day, seconds=_seconds, clock=_clock, db=_db, score=_score, percent=percent
+    )
     environment.globals.update(
         version=version,
         reasons=REASONS,
@@ -87,6 +89,11 @@ def _day(moment: datetime) -> str:
 
 def _seconds(seconds: float | None) -> str:
     return "–" if seconds is None else f"{seconds:.1f} s"  # noqa: RUF001 - nothing was measured
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02}"
 
 
 def _db(level: float | None) -> str:
