@@ -15,7 +15,7 @@ from voiceid.errors import StoreError
 
 Objects: TypeAlias = dict[str, tuple[str, str]]
 """The table and the SQL of each object of a database, by ``type name``."""
-SCHEMA_SHA256 = "0343a863f4ef7df6e7920e30cd253ccfd5be3f7be40f2fd7d73a081763c569df"
+SCHEMA_SHA256 = "50489c94b27767c87bd6a6f72a293a09c8b494ede2a16993694f883da045d3f6"
 """The `fingerprint` of the newest revision; a test keeps it."""
 _STATISTICS = {"sqlite_stat1": "(tbl,idx,stat)", "sqlite_stat4": "(tbl,idx,neq,nlt,ndlt,sample)"}
 """What ANALYZE adds, which decides nothing but how a query is run."""
