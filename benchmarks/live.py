@@ -1,6 +1,7 @@
 """Live sound: the speech that an answer needs, the strangers that get in, the delay, the streams.
 
     python -m benchmarks.live [--corpora FOLDER] [--streams N ...] [--seconds S] [--soak HOURS]
+                              [--alternating]
 
 Each utterance of LibriSpeech test-other (ten speakers, ten each) and each clean turn of AMI is
 streamed, and looked at as `voiceid listen` does; it is held against every other recording, enrolled
@@ -11,6 +12,7 @@ How many looks a sequence counts as (SEQUENCE_LOOKS) was chosen on train-clean-1
 from __future__ import annotations
 
 import argparse
+import itertools
 import resource
 import tempfile
 import threading
@@ -20,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.corpora import ami_turns, corpora_argument, test_other, train_clean
 from benchmarks.tables import markdown
@@ -27,7 +30,15 @@ from voiceid import VoiceID
 from voiceid.decision.aims import Target
 from voiceid.decision.calibration import Conditions
 from voiceid.decision.rule import SEQUENCE_LOOKS, DecisionRule, accepted
-from voiceid.domain import Condition, Decision, Embedding, LiveEvent, Utterance, telephone_share
+from voiceid.domain import (
+    Condition,
+    Decision,
+    Embedding,
+    Float32Array,
+    LiveEvent,
+    Utterance,
+    telephone_share,
+)
 from voiceid.errors import NotEnoughSpeech
 from voiceid.evaluation.degradations import CONDITIONS, Clip
 from voiceid.listening import Listener, LiveOptions, looks
@@ -37,6 +48,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RATES = (0.01, 0.001)
 ENROLLED = 3
 """Utterances of each speaker, where it is about time."""
+TALK_S = 8.0
+EVERY_S = (1.0, 1.5, 2.0)
 SILENCE_S = 3.0
 """An utterance that is read has pauses; here it is one turn."""
 
@@ -74,7 +87,7 @@ def stream(embedder: Embedder, clip: Clip) -> Streamed | None:
 
     options = LiveOptions(silence_s=SILENCE_S)
     samples, rate_hz = embedder.samples(clip.source, 3600.0), 16_000
-    listener = Listener(lambda: embedder, decide, lambda decision: decision, options)
+    listener = Listener(lambda: embedder, decide, lambda d, _: d, lambda d: d, options)
     events = listener.feed(samples, rate_hz) + listener.finish()
     enrolled = embedder.utterance((samples, rate_hz))
     ends = [event.at_s for event in events if event.kind.value == "turn"]
@@ -155,6 +168,84 @@ HEADINGS = [
     "net speech at that",
     "of the whole turn",
 ]
+
+
+def alternation(
+    one: Float32Array, other: Float32Array, every_s: float, rng: np.random.Generator
+) -> tuple[Float32Array, npt.NDArray[np.bool_]]:
+    """Return two who alternate, each part up to 30 % longer or shorter, and where the other is."""
+    sources, at = (one, other), [0, 0]
+    parts, is_other = list[Float32Array](), list[npt.NDArray[np.bool_]]()
+    while sum(map(len, parts)) < TALK_S * 16_000:
+        who = len(parts) % 2
+        length = round(every_s * rng.uniform(0.7, 1.3) * 16_000)
+        parts.append(sources[who][at[who] : at[who] + length])
+        is_other.append(np.full(len(parts[-1]), who == 1))
+        at[who] += length
+    return np.concatenate(parts), np.concatenate(is_other)
+
+
+def ends(vid: VoiceID, speaker: str, samples: Float32Array) -> tuple[list[LiveEvent], int]:
+    """Return the turns that were accepted as the speaker within them, and how many were in all."""
+    listener = vid.listen(speaker=speaker, silence_s=SILENCE_S)
+    events = listener.feed(samples, 16_000) + listener.finish()
+    accepted_turns = {
+        event.turn
+        for event in events
+        if event.kind.value == "decision" and event.decision is not None and event.decision.accepted
+    }
+    turns = [event for event in events if event.kind.value == "turn"]
+    return [event for event in turns if event.turn in accepted_turns], len(turns)
+
+
+def inside_s(where: npt.NDArray[np.bool_], turn: LiveEvent) -> float:
+    """Return how many seconds of the samples that are marked are in a turn."""
+    start, end = (round((at_s or 0.0) * 16_000) for at_s in (turn.start_s, turn.end_s))
+    return float(where[start:end].sum()) / 16_000
+
+
+def alternating_table(vid: VoiceID, clips: Sequence[Clip]) -> str:
+    """Return what becomes of turns in which two alternate without a pause, and of one person's."""
+    model = vid._session.loaded_model  # noqa: SLF001 - the speech of utterances is joined
+    by_speaker: dict[str, list[Clip]] = {}
+    for clip in clips:
+        by_speaker.setdefault(clip.speaker, []).append(clip)
+    speech: dict[str, Float32Array] = {}
+    for speaker, own in by_speaker.items():
+        vid.enroll(speaker, [clip.source for clip in own[:ENROLLED]])
+        parts = [model.embedder.speech(clip.source) for clip in own[ENROLLED:]]
+        speech[speaker] = np.concatenate(parts)
+    rng, counts = np.random.default_rng(0), dict[str, list[float]]()
+
+    def count(what: str, speaker: str, samples: Float32Array, other: np.ndarray | None) -> None:
+        found, row = ends(vid, speaker, samples)[0], counts.setdefault(what, [0] * 5)
+        row[0] += 1
+        row[1] += bool(found)
+        kept = [event for event in found if event.decision is not None and event.decision.accepted]
+        row[2] += len(kept) < len(found)
+        if other is not None:
+            row[3] += sum(inside_s(other, event) for event in found)
+            row[4] += sum(inside_s(other, event) for event in kept)
+
+    for number, (one, other) in enumerate(itertools.permutations(by_speaker, 2)):
+        same = by_speaker[one][0].sex == by_speaker[other][0].sex
+        if same or number % 3 == 0:
+            every_s, shift = EVERY_S[number // 3 % 3], number * 8_000
+            talk = alternation(speech[one][shift:], speech[other][shift:], every_s, rng)
+            count(f"two of {'one sex' if same else 'both sexes'}, every {every_s:g} s", one, *talk)
+    names = [name for name in CONDITIONS if name != "clean"]
+    alone = [clip for own in by_speaker.values() for clip in own[ENROLLED:]]
+    for number, clip in enumerate(alone):
+        name = "clean" if number % 2 else names[number // 2 % len(names)]
+        heard = CONDITIONS[name](clip)
+        what = f"one person, {'clean' if name == 'clean' else 'degraded'}"
+        count(what, clip.speaker, model.embedder.samples(heard.source, 3600.0), None)
+    rows = [
+        [what, *map(str, row[:3]), *(f"{s:.1f} s" for s in row[3:])] for what, row in counts.items()
+    ]
+    headings = ["in the turn", "talks", "accepted", "taken back at the end of the turn"]
+    headings += ["of a stranger in accepted turns", "in those not taken back"]
+    return markdown(f"Who alternate without a pause, {TALK_S:g} s", headings, rows)
 
 
 def delays(vid: VoiceID, clips: Sequence[Clip]) -> list[float]:
@@ -247,6 +338,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--choosing", action="store_true", help="train-clean-100, and no times")
     parser.add_argument("--only-times", action="store_true")
+    parser.add_argument("--alternating", action="store_true", help="two who alternate, alone")
     parser.add_argument("--soak", type=float, default=0.0, metavar="HOURS", help="and no times")
     given = parser.parse_args()
     clips = test_other(given.corpora)
@@ -261,6 +353,9 @@ def main() -> None:
     if given.choosing:
         sets = {"train-clean-100": train_clean(given.corpora)}
     with tempfile.TemporaryDirectory() as folder, VoiceID.open(Path(folder), home=ROOT) as vid:
+        if given.alternating:
+            print(alternating_table(vid, clips))
+            return
         model = vid._session.loaded_model  # noqa: SLF001 - looks are made once, and asked often
         print(
             f"A sequence of looks counts as {SEQUENCE_LOOKS:g}: one from {looks.FIRST_S:g} s of net"

@@ -1,10 +1,11 @@
 """Clips of two people: how many are accepted, and how many clips of one person are called several.
 
-    python -m benchmarks.several [--corpora FOLDER] [--cache FILE] [--skip-times]
+    python -m benchmarks.several [--corpora FOLDER] [--cache FILE] [--skip-times] [--other]
 
 Enrolled are the ten speakers of LibriSpeech test-other, three utterances each.  Of every two, five
 seconds each are joined, in both orders, and mixed at 0 dB; the clips are identified where the
-first, the second, or both are enrolled.  The limits were chosen on train-clean-100.
+first, the second, or both are enrolled.  The limits were chosen on train-clean-100.  With --other,
+the clips are of two who alternate quickly, of two in little speech, and of three.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.corpora import ami_turns, corpora_argument, test_other
+from benchmarks.live import EVERY_S, alternation
 from benchmarks.tables import markdown, percent
 from voiceid import VoiceID
 from voiceid.decision.aims import Aim
@@ -43,7 +45,7 @@ ROUNDS = 3
 class Pair:
     """A clip of two people."""
 
-    kind: str  # ``in turn`` or ``at once``
+    kind: str
     first: str
     second: str
     clip: Clip
@@ -154,6 +156,30 @@ def pairs(speakers: dict[str, list[Clip]]) -> Iterator[Pair]:
             yield Pair("at once", one, other, replace(first, samples=mixed))
 
 
+def other_pairs(speakers: dict[str, list[Clip]]) -> Iterator[Pair]:
+    """Yield every two who alternate quickly, who speak for little, and with a third."""
+    rng = np.random.default_rng(0)
+    for number, (first, second) in enumerate(itertools.permutations(speakers, 2)):
+        own, others = speakers[first][ENROLLED:], speakers[second][ENROLLED:]
+        third = next(name for name in list(speakers)[number % 7 :] if name not in {first, second})
+        samples = [
+            max(clips, key=lambda clip: clip.duration_s).samples
+            for clips in (own, others, speakers[third][ENROLLED:])
+        ]
+        sexes = "one sex" if own[0].sex == others[0].sex else "both sexes"
+        every_s = EVERY_S[number % len(EVERY_S)]
+        parts = {
+            f"every {every_s:g} s, {sexes}": alternation(samples[0], samples[1], every_s, rng)[0],
+            "in turn, 1.3 s each": np.concatenate([one[:20_800] for one in samples[:2]]),
+            "three in turn, 2 s each": np.concatenate([one[:32_000] for one in samples]),
+            "three in turn, 4 s each": np.concatenate([one[:64_000] for one in samples]),
+        }
+        if first < second:
+            parts["at once, 2 s"] = at_once(samples[0][:32_000], samples[1][:32_000])
+        for kind, joined in parts.items():
+            yield Pair(kind, first, second, replace(own[0], samples=joined))
+
+
 def at_once(one: Float32Array, other: Float32Array) -> Float32Array:
     """Return the sum of two clips, both as loud as the first."""
     n = min(len(one), len(other))
@@ -179,7 +205,7 @@ def singles(clips: Sequence[Clip]) -> Iterator[tuple[str, Clip]]:
 def pair_table(bench: Bench, found: Sequence[Pair]) -> str:
     """Return how many clips of two people are accepted, without the check and with it."""
     rows = []
-    for kind in ("in turn", "at once"):
+    for kind in dict.fromkeys(pair.kind for pair in found):
         answers = np.array([bench.of_pair(pair) for pair in found if pair.kind == kind])
         for i, gallery in enumerate(GALLERIES):
             before, after = answers[:, 2 * i].sum(), answers[:, 2 * i + 1].sum()
@@ -239,6 +265,7 @@ def main() -> None:
     corpora_argument(parser)
     parser.add_argument("--cache", type=Path, help="keeps answers between runs")
     parser.add_argument("--skip-times", action="store_true")
+    parser.add_argument("--other", action="store_true", help="other kinds of clips, alone")
     options = parser.parse_args()
     clips = test_other(options.corpora)
     speakers = by_speaker(clips)
@@ -248,6 +275,9 @@ def main() -> None:
     ):
         enroll(vid, speakers)
         bench = Bench(vid, options.cache)
+        if options.other:
+            print(pair_table(bench, sorted(other_pairs(speakers), key=lambda pair: pair.kind)))
+            return
         print(pair_table(bench, list(pairs(speakers))), flush=True)
         print(single_table(bench, clips), flush=True)
         if not options.skip_times:

@@ -148,7 +148,8 @@ class Questions:
             self._require_claimable(claim)
         self.warm_up()
         record = partial(self._record_turn, claim, how.get("caller"))
-        listener = Listener(self._embedder, self._decider(search, claim), record, options)
+        decide, alone = self._decider(search, claim), partial(self._alone, search, claim)
+        listener = Listener(self._embedder, decide, alone, record, options)
         return listener if read is None else LiveStream(read, listener)
 
     def _require_claimable(self, claim: Claim) -> None:
@@ -163,6 +164,20 @@ class Questions:
             self._lockout.attempt(claim.name, caller_name(caller), lambda: decision)
         self._record(decision)
         return decision if claim is None or not claim.blind else blinded(decision)
+
+    def _alone(
+        self, search: Search, claim: Claim | None, decision: Decision, turn: Utterance
+    ) -> Decision:
+        """Return what becomes of an acceptance within a turn because of the whole of it."""
+
+        def ask(model: ModelInUse) -> Decision:
+            if turn.embedding is not None:
+                model.space.require_same(turn.embedding.space)
+            return model.verifier.alone(decision, turn, search.aim, search.group)
+
+        with self._trusting("listen"):
+            found = self._session.ask(ask)
+        return found if claim is None or not claim.blind else blinded(found)
 
     def _decider(self, search: Search, claim: Claim | None) -> Decide:
         """Return what decides about a turn; with a claim, whether it is that speaker's."""

@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.Column("done", sa.Float()),
         sa.Column("total", sa.Float()),
         sa.Column("result", sa.Text()),
+        sa.Column("pictures", sa.Text()),
         sa.Column("is_forgotten", sa.Integer(), nullable=False),
         sa.Column("owner", sa.String()),
         sa.Column("lease_until", SORTED),

@@ -9,7 +9,13 @@ import pytest
 
 from voiceid import VoiceID
 from voiceid.domain import ApiKey, Scope
-from voiceid.errors import AccessDenied, ApiKeyInvalid, ApiKeyNotFound, SpeakerDetailInvalid
+from voiceid.errors import (
+    AccessDenied,
+    ApiKeyInvalid,
+    ApiKeyNotFound,
+    ConfigError,
+    SpeakerDetailInvalid,
+)
 
 
 @pytest.fixture
@@ -94,6 +100,25 @@ def test_a_session_stands_for_its_key_and_ends_with_it(vid: VoiceID) -> None:
         vid.keys.check_session(text, "11.0.0.1")
     vid.keys.remove(made.key.id)
     with pytest.raises(AccessDenied):
+        vid.keys.check_session(text, "10.0.0.1")
+
+
+def test_who_has_a_copy_of_the_database_can_sign_no_session(vid: VoiceID, tmp_path: Path) -> None:
+    key, until = vid.keys.create("console", ["admin"]).key, datetime.now(UTC) + timedelta(hours=1)
+    text = vid.keys.start_session(key, until)
+    (tmp_path / "stolen").mkdir()
+    vid.database.backup(tmp_path / "stolen/voiceid.sqlite3")
+    with VoiceID.open(tmp_path / "stolen", home=tmp_path) as thief:
+        forged = thief.keys.start_session(key, until)
+        assert thief.keys.check_session(forged, "10.0.0.1") == key
+    with pytest.raises(AccessDenied, match="session is over"):
+        vid.keys.check_session(forged, "10.0.0.1")
+    with VoiceID.open(tmp_path / "data", home=tmp_path) as other:  # another process over the folder
+        assert other.keys.check_session(text, "10.0.0.1") == key
+    secret = tmp_path / "data/console.secret"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    secret.write_bytes(b"")
+    with pytest.raises(ConfigError, match="is damaged"):
         vid.keys.check_session(text, "10.0.0.1")
 
 

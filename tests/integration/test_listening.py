@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from live_answers import NAMES, RATE, answers
+from live_answers import NAMES, RATE, answers, in_turns
 from live_servers import http_server, rtsp_server, udp_sender
 
 from voiceid import (
@@ -83,6 +83,19 @@ def test_a_change_of_voice_ends_a_turn(opened: VoiceID, ami) -> None:
     ended = [event for event in events if event.kind.value == "speech_ended"]
     assert ended[0].detail == "another voice"
     assert ended[0].end_s == pytest.approx(6.8, abs=1.0)
+
+
+def test_a_turn_of_two_who_alternate_quickly_ends_as_several_voices(opened: VoiceID, ami) -> None:
+    both = in_turns(ami.samples("bob-3"), ami.samples("carol-1"))
+    for how, outcome in (({}, Outcome.INCONCLUSIVE), ({"solo": "off"}, Outcome.ACCEPTED)):
+        listener = opened.listen(**how)
+        events = listener.feed(both, RATE) + listener.finish()
+        assert answers(events) == [("accepted", "bob")]  # who speaks until then
+        assert (events[-1].kind.value, events[-1].decision.outcome) == ("turn", outcome)
+    listener = opened.listen(speaker="bob", blind=True)
+    [*_, event] = listener.feed(both, RATE) + listener.finish()
+    assert event.decision.outcome is Outcome.INCONCLUSIVE
+    assert event.decision.detail == "several people speak"
 
 
 def test_who_is_claimed_is_verified_and_must_be_enrolled(opened: VoiceID, talk) -> None:

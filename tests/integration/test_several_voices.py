@@ -7,6 +7,7 @@ import io
 import numpy as np
 import pytest
 import soundfile
+from live_answers import in_turns
 
 from voiceid import EnrollmentRefused, VoiceID
 from voiceid.domain import Decision, Outcome, Reason
@@ -38,6 +39,14 @@ def test_two_in_turn_are_inconclusive_and_named_where_each_speaks(
     assert warned.accepted
     assert warned.parts == decision.parts
     assert "several_voices" in warned.quality.warnings
+
+
+def test_two_who_alternate_every_second_are_found(opened: VoiceID, ami) -> None:
+    decision = opened.identify((in_turns(ami.samples("bob-3"), ami.samples("carol-1")), RATE))
+    assert decision.reason is Reason.SEVERAL_VOICES
+    assert names(decision)[0] == "bob"
+    found = [(part.voice, part.start_s) for part in decision.parts[:5]]
+    assert found == [(1 + at % 2, pytest.approx(at, abs=0.3)) for at in range(5)]
 
 
 def test_of_a_claimed_speaker_only_their_own_part_is_named(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,14 +12,18 @@ from typing import Any
 import httpx
 import pytest
 from console_reading import send, sign_in, token
-from running_service import Served
+from running_service import Served, served
 
+from voiceid import VoiceID
+from voiceid.decision.aims import Aim
 from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut
 from voiceid.domain import SpeakerDetails, Standing
 from voiceid.observability import ChangeKind
+from voiceid.server.jobs import Jobs
 
 PAGES = ["/", "/speaker?name=alice", "/speaker/remove?name=alice", "/enroll", "/try", "/recording"]
-PAGES += ["/sample/remove?name=alice&number=1", "/accuracy", "/events", "/keys"]
+PAGES += ["/sample/remove?name=alice&number=1", "/accuracy", "/evaluation", "/jobs", "/events"]
+PAGES += ["/groups", "/attempts", "/keys"]
 
 
 def wav(clips: Path, name: str) -> dict[str, tuple[str, bytes]]:
@@ -110,7 +117,14 @@ FORMS: list[tuple[str, dict[str, Any]]] = [
     ("/enroll", {"name": "mallory"}),
     ("/try", {}),
     ("/recording", {}),
+    ("/evaluation", {}),
+    ("/attempts", {"name": "alice"}),
+    ("/job/end?id=1", {}),
+    ("/calibration/remove?number=1", {}),
 ]
+
+
+HEAR = {"/enroll", "/try", "/recording"}
 
 
 @pytest.mark.parametrize(
@@ -125,7 +139,9 @@ def test_a_form_of_another_page_changes_nothing(
         given = {"a wrong token": own[::-1], "another's token": others, "a page elsewhere": own}
         fields = fields | ({"token": given[way]} if way in given else {})
         headers = {"Sec-Fetch-Site": "same-site"} if way == "a page elsewhere" else {}
-        files = wav(clips, "bob-3") if path in {"/enroll", "/try", "/recording"} else None
+        files = wav(clips, "bob-3") if path in HEAR else None
+        if path == "/evaluation":
+            files = [("audio", wav(clips, name)["audio"]) for name in ("bob-1", "bob-3")]
         answer = client.post(path, data=fields, files=files, headers=headers)
     assert (answer.status_code, "the form is not of a page" in answer.text.lower()) == (403, True)
     assert [speaker.name for speaker in shared.vid.speakers.list()] == ["alice", "bob"]
@@ -134,11 +150,12 @@ def test_a_form_of_another_page_changes_nothing(
 
 NAVIGATION = {
     "read": ["Speakers", "Accuracy", "Events"],
-    "enroll": ["Enrol"],
+    "enroll": ["Enrol", "Jobs"],
     "verify": ["Try a voice"],
-    "identify": ["Try a voice", "Who spoke when"],
-    "admin": ["Speakers", "Enrol", "Try a voice", "Who spoke when", "Accuracy", "Events", "Keys"],
+    "identify": ["Try a voice", "Who spoke when", "Jobs"],
+    "admin": ["Speakers", "Enrol", "Try a voice", "Who spoke when", "Accuracy", "Jobs", "Events"],
 }
+NAVIGATION["admin"] += ["Locks", "Keys"]
 SHOWN_TO = {
     "/speaker?name=alice": "read",
     "/speaker/remove?name=alice": "admin",
@@ -148,6 +165,9 @@ SHOWN_TO = {
     "/events": "read",
     "/accuracy": "read",
     "/accuracy/scores.png": "read",
+    "/groups": "read",
+    "/evaluation": "admin",
+    "/attempts": "admin",
     "/keys": "admin",
 }
 
@@ -262,6 +282,15 @@ def test_failed_claims_lock_a_name_here_as_elsewhere(service: Served, clips: Pat
         answers = [client.post("/try", data=fields, files=wav(clips, "bob-3")) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200] * 4 + [429]
     assert int(answers[-1].headers["retry-after"]) > 0
+    with service.client() as client:
+        sign_in(client, service.vid.keys.create("desk", ["admin"]).text)
+        page = client.get("/attempts")
+        assert ">locked<" in page.text
+        assert "the key <bdi>door" in page.text
+        caller = f"{key.key.id} at 127.0.0.1"
+        for who in ({"caller": caller}, {"name": "alice"}, {"name": "nobody"}):
+            assert send(client, "/attempts", **who).headers["location"] == "/attempts?said=unlocked"
+        assert "No attempt failed." in client.get("/attempts").text
 
 
 def test_without_a_script_a_voice_is_enrolled_and_tried_by_forms(
@@ -311,13 +340,92 @@ def test_a_key_is_made_shown_once_and_removed(service: Served) -> None:
         assert client.get("/keys").status_code == 200  # this host is asked for none
 
 
-def test_who_spoke_when_is_drawn(shared: Served, ami: Any) -> None:
-    recording = (ami.folder / "dev00.wav").read_bytes()
+def over(client: httpx.Client, address: str) -> httpx.Response:
+    """Ask for the page of a job until it is over."""
+    until = time.monotonic() + 60
+    while "data-job=" in (page := client.get(address)).text:
+        assert page.status_code == 200
+        assert 'http-equiv="refresh"' in page.text
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    return page
+
+
+def test_who_spoke_when_is_a_job_whose_page_stays_over_a_restart(
+    gallery: VoiceID, ami: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = {"audio": ("d.wav", (ami.folder / "dev00.wav").read_bytes())}
+    begin = Jobs._next
+    monkeypatch.setattr(Jobs, "_next", lambda self: None)  # no job begins
+    with served(gallery) as running, running.client() as client:
+        fields = {"token": token(client.get("/recording")), "speakers": ""}
+        part = client.post("/recording", data=fields, files=recording, headers={"X-Fragment": "1"})
+        assert (part.status_code, "<html" in part.text) == (202, False)
+        address = part.headers["location"]
+        assert f'data-job="{address}"' in part.text
+        assert "It waits for its turn." in client.get(address).text
+        sent = client.post("/recording", data=fields, files=recording)
+        assert sent.status_code == 303
+        query = sent.headers["location"].removeprefix("/job")
+        ended = client.post(f"/job/end{query}", data=fields)
+        assert ended.headers["location"] == f"/job{query}"
+        assert "It was cancelled." in client.get(f"/job{query}").text
+        removed = client.post(f"/job/end{query}", data=fields)
+        assert removed.headers["location"] == "/jobs?said=job-removed"
+        assert client.get(f"/job{query}").status_code == 404
+    monkeypatch.setattr(Jobs, "_next", begin)
+    with served(gallery) as running, running.client() as client:
+        page = over(client, address)
+    assert "<bdi>bob</bdi>" in page.text
+    assert page.text.count('class="lane ') == 2
+    with served(gallery) as running, running.client() as client:
+        assert client.get(address).text.count('class="lane ') == 2
+        assert address in client.get("/jobs").text
+        sign_in(client, gallery.keys.create("other", ["identify"]).text)
+        assert client.get(address).status_code == 404
+        gallery.speakers.remove("bob")
+    with served(gallery) as running, running.client() as client:
+        sign_in(client, gallery.keys.create("third", ["admin"]).text)
+        assert "a voice was erased since" in client.get(address).text
+
+
+def test_errors_are_counted_on_a_folder_that_was_chosen_and_drawn(
+    shared: Served, clips: Path
+) -> None:
+    names = ("alice-1", "alice-3", "bob-1", "bob-3")
+    files = [
+        ("audio", (f"site/{name[:-2]}/{name}.wav", wav(clips, name)["audio"][1])) for name in names
+    ]
     with shared.client() as client:
-        fields = {"token": token(client.get("/recording"))}
-        answer = client.post("/recording", data=fields, files={"audio": ("d.wav", recording)})
-    assert "<bdi>bob</bdi>" in answer.text
-    assert answer.text.count('class="lane ') == 2
+        fields = {"token": token(client.get("/evaluation")), "target_fmr": "", "source": ""}
+        sent = client.post("/evaluation", data=fields, files=files)
+        assert sent.status_code == 303, sent.text
+        page = over(client, sent.headers["location"])
+        assert "0 of 4 comparisons of two people would be accepted" in page.text
+        picture = re.search(r'<img src="(/job/det\.png[^"]+)"', page.text)
+        assert picture is not None
+        assert client.get(picture[1]).content.startswith(b"\x89PNG")
+        fields["kind"] = "calibrate"
+        page = over(
+            client, client.post("/evaluation", data=fields, files=files).headers["location"]
+        )
+        assert 'role="alert"' in page.text  # two speakers are too few
+        assert "site/" not in page.text
+
+
+def test_groups_are_listed_with_what_decides_for_each(service: Served) -> None:
+    service.vid.speakers.edit("alice", SpeakerDetails(groups=("vault",)))
+    aims = {"vault": Aim(target_fmr=0.0001), "empty": Aim(margin=0.1)}
+    config = service.vid._session.config
+    service.vid._session.config = replace(config, groups=aims)
+    with service.client() as client:
+        page = client.get("/groups").text
+    assert re.search(
+        r'<bdi>vault</bdi></a></th><td class="number">1</td>\s*<td>[^/]*FMR 0.01 %', page
+    )
+    assert re.search(
+        r'<bdi>empty</bdi></a></th><td class="number">0</td>\s*<td>[^/]*lead 0.1', page
+    )
 
 
 @pytest.mark.parametrize("name", ["scores", "voices"])
@@ -347,5 +455,9 @@ def test_a_calibration_is_put_to_use_and_out_of_it(service: Served) -> None:
         assert ">decides<" in client.get("/accuracy").text
         client.post("/accuracy", data={"token": token(page), "number": ""})
         assert not service.vid.calibrations.get(number).in_use
+        shown = client.get(f"/calibration?number={number}").text
+        assert shown.count("score good") == 2
+        gone = send(client, f"/calibration/remove?number={number}")
+        assert gone.headers["location"] == "/accuracy?said=calibration-removed"
         missing = client.post("/accuracy", data={"token": token(page), "number": number + 1})
     assert missing.status_code == 404

@@ -7,8 +7,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from running_service import Served
+
+from voiceid.domain import JobKind
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium")
@@ -16,18 +20,26 @@ if CHROMIUM is None:
     pytest.skip("there is no chromium: no browser tries the console", allow_module_level=True)
 
 PAGES = ["/", "/speaker?name=alice", "/speaker/remove?name=alice", "/enroll", "/try", "/recording"]
-PAGES += ["/accuracy", "/events", "/keys", "/speaker?name=nobody"]
+PAGES += ["/accuracy", "/evaluation", "/jobs", "/events", "/groups", "/attempts", "/keys"]
+PAGES += ["/speaker?name=nobody"]
 WAIT_MS = 30_000
 
 
 @pytest.fixture(scope="module")
-def browser(clips: Path) -> Iterator[playwright.Browser]:
-    """A browser whose microphone hears the stranger, again and again."""
+def microphone(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the microphone of the browser hears: the stranger, again and again."""
+    heard = tmp_path_factory.mktemp("microphone") / "heard.wav"
+    return Path(shutil.copy(clips / "stranger.wav", heard))
+
+
+@pytest.fixture(scope="module")
+def browser(microphone: Path) -> Iterator[playwright.Browser]:
+    """A browser with that microphone."""
     args = [
         *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
         *("--disable-background-networking", "--use-fake-device-for-media-stream"),
         "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-audio-capture={clips / 'stranger.wav'}",
+        f"--use-file-for-fake-audio-capture={microphone}",
     ]
     with playwright.sync_playwright() as running:
         started = running.chromium.launch(executable_path=CHROMIUM, args=args)
@@ -92,7 +104,14 @@ def test_a_person_signs_in_and_works_by_the_keyboard_alone(
     page.get_by_role("heading", name="Sign in").wait_for()
 
 
-def record(page: playwright.Page, seconds: float, stop: str = "Stop") -> None:
+def record(page: playwright.Page, microphone: Path, seconds: float, stop: str = "Stop") -> None:
+    """Record a take, which begins elsewhere in what is heard than the one before.
+
+    The browser opens the file for each take: from the same place on, two takes of one length would
+    be the same recording to the sample, which no microphone gives, and be refused as a replay.
+    """
+    samples, rate_hz = soundfile.read(microphone, dtype="int16")
+    soundfile.write(microphone, np.roll(samples, -rate_hz // 3), rate_hz)
     page.get_by_role("button", name="Record", exact=True).click()
     page.get_by_role("button", name=stop).wait_for()
     page.wait_for_timeout(500)
@@ -105,15 +124,15 @@ def record(page: playwright.Page, seconds: float, stop: str = "Stop") -> None:
 
 
 def test_a_voice_is_enrolled_by_the_microphone_and_known_again(
-    page: playwright.Page, service: Served
+    page: playwright.Page, service: Served, microphone: Path
 ) -> None:
     page.goto(service.url + "/enroll")
     page.get_by_label("Name").fill("dora")
     said = page.locator("[data-said]")
-    record(page, 1.5)
+    record(page, microphone, 1.5)
     # A busy machine may record more than was asked for, and then it is enough.
     said.filter(has_text=re.compile("of speech are missing|This is enough")).wait_for()
-    record(page, 4.0)
+    record(page, microphone, 4.0)
     said.filter(has_text="This is enough to enrol.").wait_for()
     assert service.vid.speakers.count() == 2
     page.get_by_role("button", name="Enrol", exact=True).click()
@@ -121,7 +140,7 @@ def test_a_voice_is_enrolled_by_the_microphone_and_known_again(
     assert service.vid.speakers.get("dora").n_samples == 2
     assert page.locator(".takes li").count() == 0
     page.goto(service.url + "/try")
-    record(page, 4.0, "Stop and ask")
+    record(page, microphone, 4.0, "Stop and ask")
     page.locator(".outcome").wait_for()
     answer = page.locator("#result").inner_text()
     assert "Accepted: dora" in answer, answer
@@ -153,6 +172,36 @@ def test_turns_light_up_while_a_recording_is_played(
     page.locator(".turns button").first.click()
     page.locator(".turns .lit", has_text="bob").wait_for()
     page.locator(".lanes rect.lit").wait_for()
+    page.goto(shared.url + "/jobs")
+    page.locator("tbody a").first.click()
+    page.get_by_label("Choose the recording again").set_input_files(repo / "data/ami/dev00.wav")
+    page.locator(".turns button").first.click()
+    page.locator(".turns .lit", has_text="bob").wait_for()
+
+
+def test_a_folder_is_evaluated_and_its_job_is_cancelled_by_the_keyboard(
+    page: playwright.Page, shared: Served, clips: Path, tmp_path: Path
+) -> None:
+    for name in ("alice-1", "alice-3", "bob-1", "bob-3"):
+        (tmp_path / "site" / name[:-2]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(clips / f"{name}.wav", tmp_path / "site" / name[:-2])
+    page.goto(shared.url + "/evaluation")
+    page.get_by_label("A folder with a folder").set_input_files(tmp_path / "site")
+    page.get_by_role("button", name="Begin").click()
+    page.get_by_role("heading", name="4 recordings of 2 speakers").wait_for()
+    page.get_by_role("img", name="Detection error").wait_for()
+    with shared.parts.jobs.store.write() as writer:  # another process works on it for a minute
+        writer.jobs.add("slow", JobKind.ENROLL, None, {"clips": []})
+        writer.jobs.claim(["slow"], "other", 60.0)
+        writer.jobs.renew("slow", "other", 60.0, (1.0, 4.0))
+    page.goto(shared.url + "/job?id=slow")
+    page.get_by_text("1 of 4 people are done.").wait_for()
+    page.get_by_role("button", name="Cancel").focus()
+    with shared.parts.jobs.store.write() as writer:
+        writer.jobs.renew("slow", "other", 60.0, (2.0, 4.0))
+    page.get_by_text("2 of 4 people are done.").wait_for()
+    page.keyboard.press("Enter")  # the focus is where it was
+    page.get_by_text("It was cancelled.").wait_for()
 
 
 def test_decisions_are_shown_as_they_are_made(

@@ -17,7 +17,7 @@ TEXT = [
 ]
 MARKS = [
     *[("edge", "page"), ("edge", "panel"), ("good", "on-good"), ("bad", "on-good")],
-    *[("bad", "page"), ("hint", "page"), ("text", "on-good"), ("link", "page")],
+    *[("bad", "page"), ("good", "page"), ("hint", "page"), ("text", "on-good"), ("link", "page")],
     *[(f"voice-{number}", "panel") for number in range(6)],
 ]
 

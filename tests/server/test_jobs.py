@@ -114,6 +114,16 @@ def test_an_evaluation_counts_the_errors_on_the_recordings_of_the_request(
     assert job["progress"] == {"done": 4.0, "total": 4.0, "unit": "recordings"}
 
 
+def test_a_calibration_that_cannot_be_fitted_is_a_problem_of_its_job(
+    service: Served, clips: Path
+) -> None:
+    sent = files(clips, "alice/alice-1", "alice/alice-3", "bob/bob-1", "bob/bob-3")
+    with service.client() as client:
+        job = ended(client, begun(client, "/v1/calibrate", files=sent), "failed")
+    assert (job["problem"]["code"], job["problem"]["status"]) == ("FitRefused", 409)
+    assert job["progress"] == {"done": 4.0, "total": 4.0, "unit": "recordings"}
+
+
 @pytest.mark.parametrize(
     ("path", "names", "data", "code"),
     [
@@ -333,7 +343,7 @@ def test_a_removed_speaker_is_in_no_result_also_of_a_job_that_was_running(
             writer.jobs.claim(["running"], "other", 30.0)
         client.delete("/v1/speakers/bob").raise_for_status()
         with store.write() as writer:
-            writer.jobs.finish("running", "other", JobState.DONE, {"voices": ["bob-removed"]})
+            writer.jobs.finish("running", "other", JobState.DONE, {"voices": ["bob-removed"]}, {})
         for job_id in (job["id"], "running"):
             found = client.get(f"/v1/jobs/{job_id}").json()
             assert (found["state"], found["result"], found["is_forgotten"]) == ("done", None, True)

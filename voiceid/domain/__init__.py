@@ -33,6 +33,7 @@ from voiceid.domain.health import Finding as Finding
 from voiceid.domain.health import Health as Health
 from voiceid.domain.job import Job as Job
 from voiceid.domain.job import JobKind as JobKind
+from voiceid.domain.job import JobPicture as JobPicture
 from voiceid.domain.job import JobState as JobState
 from voiceid.domain.live_events import LiveEvent as LiveEvent
 from voiceid.domain.live_events import LiveEventKind as LiveEventKind

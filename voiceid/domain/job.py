@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from voiceid.domain.values import json_of
 
@@ -17,6 +17,8 @@ class JobKind(enum.StrEnum):
     DIARIZE = "diarize"
     """Seconds of the recording are counted."""
     EVALUATE = "evaluate"
+    """Recordings are counted."""
+    CALIBRATE = "calibrate"
     """Recordings are counted."""
     ENROLL = "enroll"
     """People are counted."""
@@ -40,8 +42,16 @@ class JobState(enum.StrEnum):
 _UNITS: Mapping[JobKind, str] = {
     JobKind.DIARIZE: "s",
     JobKind.EVALUATE: "recordings",
+    JobKind.CALIBRATE: "recordings",
     JobKind.ENROLL: "people",
 }
+
+
+class JobPicture(NamedTuple):
+    """What was drawn of the result of a job: what it shows, and the bytes of a PNG."""
+
+    title: str
+    png: bytes
 
 
 @dataclass(frozen=True, slots=True)

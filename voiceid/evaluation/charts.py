@@ -102,11 +102,18 @@ def _of_llrs(found: Evaluation) -> Charts:
     llrs, worth, calibration = found.judged.llrs, found.overall.llrs, found.calibration
     if llrs is None or calibration is None or worth is None or worth.cllr is None:
         return {}
-    sides = _sides(found, llrs, found.judged.covered)
     target, marks = found.judged.targets[1], {}
     with contextlib.suppress(ThresholdUnavailable):
         marks[f"for FMR {100 * target:.3g} %"] = calibration.calibration.llr_at(target)
-    histograms = pictures.score_histograms(*sides, marks, score_name="LLR, natural logarithm")
+    return charts_of_llrs(*_sides(found, llrs, found.judged.covered), marks)
+
+
+def charts_of_llrs(
+    genuine: Scores, impostor: Scores, marks: Mapping[str, float] | None = None
+) -> Charts:
+    """Return pictures of the LLRs of trials, with thresholds by their names."""
+    sides = genuine, impostor
+    histograms = pictures.score_histograms(*sides, marks or {}, score_name="LLR, natural logarithm")
     reliability = pictures.reliability(metrics.reliability(*sides))
     return {
         "llrs.png": ("LLRs of genuine and impostor trials", pictures.png(histograms)),

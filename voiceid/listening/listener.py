@@ -79,6 +79,9 @@ class Listener:
     embedder : callable
         Returns the embedder of the model in use; each turn asks for it.
     decide : Decide
+    alone : callable
+        Receives an acceptance within a turn and the whole of the turn, and returns what becomes of
+        it.  Raises VoiceIDError.
     record : callable
         Receives the decision that a turn comes to, and returns what of it the event has.
     options : LiveOptions
@@ -88,10 +91,12 @@ class Listener:
         self,
         embedder: Callable[[], Embedder],
         decide: Decide,
+        alone: Callable[[Decision, Utterance], Decision],
         record: Callable[[Decision], Decision],
         options: LiveOptions,
     ) -> None:
         self._embedder_now, self._decide, self._record = embedder, decide, record
+        self._alone = alone
         self._options = options
         self._embedder = embedder()
         self._detector = self._embedder.detector
@@ -284,8 +289,18 @@ class Listener:
             decision = self._asked(turn, is_last=True)
             if decision is not None:
                 yield self._decided(turn, decision)
+        elif turn.decision is not None and turn.decision.accepted and self._change.may_alternate:
+            turn.decision = self._checked(turn, turn.decision)
         detail = why if turn.error is None else f"nothing was decided: {turn.error}"
         yield self._of_turn(LiveEventKind.TURN, turn, detail)
+
+    def _checked(self, turn: LiveTurn, decision: Decision) -> Decision | None:
+        """Return what becomes of an acceptance because of the whole turn; None: it has an error."""
+        try:
+            return self._alone(decision, self._heard(turn))
+        except VoiceIDError as error:
+            turn.error = error
+            return None
 
     def _of_turn(self, kind: LiveEventKind, turn: LiveTurn, detail: str = "") -> LiveEvent:
         shows = kind in {LiveEventKind.DECISION, LiveEventKind.TURN}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from voiceid.domain import Embedding, Float32Array
 from voiceid.speech.encoder import Encoder
+from voiceid.speech.turns import alternating
 
 _WINDOW = 32_000
 """Samples at 16 kHz: windows of 2 s of speech, one after the other."""
@@ -21,6 +24,7 @@ class VoiceChange:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._voice: list[Embedding] = []
+        self._encoded: list[Float32Array] = []
         self._end = 0
 
     def is_due(self, n_samples: int) -> bool:
@@ -35,8 +39,19 @@ class VoiceChange:
         while self.is_due(len(samples)):
             window = samples[self._end : self._end + _WINDOW]
             self._end += _WINDOW
-            newest = self._encoder.embed(window)
+            newest, encoded = self._encoder.encode(window)
             if not self._encoder.parts_agree(self._voice, [newest], _WINDOW / 16_000, _FMR):
                 return self._end - _BORDER
             self._voice = [*self._voice, newest][-_MOST:]
+            if encoded is not None:
+                self._encoded.append(encoded)
         return None
+
+    @property
+    def may_alternate(self) -> bool:
+        """Whether two may alternate quickly in the windows so far, none of which differs."""
+        if not self._encoded:
+            return False
+        encoded = np.concatenate(self._encoded, axis=1)
+        n_samples = len(self._encoded) * _WINDOW
+        return alternating(self._encoder, encoded, n_samples) is not None

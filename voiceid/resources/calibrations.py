@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from voiceid.decision.agreement import thresholds_among
 from voiceid.decision.aims import SetThreshold
@@ -34,10 +37,15 @@ class CalibrationFit:
     rates : tuple of RateRow
         On the held-out trials: of the model's card, of what decides today, and of the
         calibration for each rate.  At most one of them decides once it is used.
+    held_out_llrs : (ndarray, ndarray)
+        Float64: of the genuine (n,) and the impostor (m,) held-out trials.
     """
 
     calibration: StoredCalibration
     rates: tuple[RateRow, ...]
+    held_out_llrs: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] = field(
+        repr=False, compare=False
+    )
 
     @property
     def least_fmr(self) -> float:
@@ -135,7 +143,8 @@ class Calibrations:
             elif back_end.rule.calibration is not None:
                 before[f"calibration {back_end.rule.calibration.id}, in use"] = back_end.rule
             rows = fitting.rate_rows(fitted, scored, f"calibration {number}", before, after)
-            return CalibrationFit(stored, tuple(rows))
+            same = scored.target[fitted.rows]
+            return CalibrationFit(stored, tuple(rows), (fitted.llrs[same], fitted.llrs[~same]))
 
     def use(self, number: int | None) -> StoredCalibration | None:
         """Let a calibration decide in its embedding space, or none in the space in use.

@@ -14,6 +14,7 @@ from voiceid.domain import ApiKey, Scope
 from voiceid.errors import AccessDenied, ApiKeyNotFound
 from voiceid.observability import ChangeKind
 from voiceid.resources.gallery_key import GalleryKey
+from voiceid.resources.signing_secret import signing_secret
 from voiceid.session import Session
 
 _PREFIX = "vid"
@@ -123,27 +124,35 @@ class Keys:
     def start_session(self, key: ApiKey, until: datetime) -> str:
         """Return a text that stands for a key until then, for a browser that keeps no secret.
 
-        It is signed with the hash that is kept of the key's secret, and kept nowhere: it ends with
-        the key.  Raises ApiKeyNotFound.
+        It is signed with a secret of the data folder, and with the hash that is kept of the key's
+        secret; it is kept nowhere, and ends with the key.  Raises ApiKeyNotFound, ConfigError.
         """
         with self._session.store.read() as reader:
             found = reader.keys.with_hash(key.id)
         if found is None:
             raise ApiKeyNotFound(f"there is no key {key.id!r:.40}")
         signed = f"{key.id}.{int(until.timestamp())}"
-        return f"{signed}.{_signature(found[1], signed)}"
+        return f"{signed}.{self._signature(found[1], signed)}"
 
     def check_session(self, text: str, address: str) -> ApiKey:
-        """Return the key for which a text of `start_session` stands; raises AccessDenied."""
+        """Return the key for which a text of `start_session` stands.
+
+        Raises AccessDenied, ConfigError.
+        """
         signed, _, signature = text.rpartition(".")
         key_id, _, until = signed.partition(".")
         with self._session.store.read() as reader:
             found = reader.keys.with_hash(key_id)
-        expected = _signature(_sha256("") if found is None else found[1], signed)
+        expected = self._signature(_sha256("") if found is None else found[1], signed)
         is_right = hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace"))
         if found is None or not is_right or int(until) <= datetime.now(UTC).timestamp():
             raise AccessDenied("the session is over", hint="Sign in again with a key.")
         return _usable(found[0], address)
+
+    def _signature(self, secret_sha256: str, signed: str) -> str:
+        secret = signing_secret(self._session.config.data) + secret_sha256.encode()
+        said = f"voiceid session {signed}".encode("utf-8", "surrogatepass")
+        return hmac.new(secret, said, hashlib.sha256).hexdigest()
 
     def use(self, key: ApiKey) -> bool:
         """Count a request with a key; False: it has had as many in this minute as it may."""
@@ -159,11 +168,6 @@ def _usable(key: ApiKey, address: str) -> ApiKey:
     if key.is_expired(datetime.now(UTC)):
         raise AccessDenied("the key has expired", hint="`voiceid keys create` makes another.")
     return key
-
-
-def _signature(secret_sha256: str, signed: str) -> str:
-    purpose = f"voiceid session {signed}".encode("utf-8", "surrogatepass")
-    return hmac.new(secret_sha256.encode(), purpose, hashlib.sha256).hexdigest()
 
 
 def _sha256(secret: str) -> str:

@@ -43,6 +43,11 @@ class Caller:
         """By which attempts and answers are kept: of the key, and of the address."""
         return self.address if self.key is None else f"{self.key.id} at {self.address}"
 
+    @property
+    def key_id(self) -> str | None:
+        """By which jobs are kept: of the key; None: there is none."""
+        return None if self.key is None else self.key.id
+
     def may(self, scope: Scope) -> bool:
         """Whether the caller may do what a scope says."""
         return self.key is None or self.key.allows(scope)

@@ -28,6 +28,7 @@ _MAPS = {"metadata", "standing", "groups", "min_dcf", "act_dcf", "reasons", "poi
 """Objects whose keys are data."""
 _TEXT = {"type": "string", "contentEncoding": "base64", "description": "A recording in base64."}
 _BINARY = {"type": "string", "format": "binary", "description": "A recording, in any format."}
+_FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": 2}
 _SHOWN = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAgD4AAAB9AAACABAAZGF0YQAAAAA="
 """The head of a WAV file in base64."""
 
@@ -41,16 +42,6 @@ def takes_audio(
     """
     given = options.model_json_schema()
     fields, required = given["properties"], given.get("required", [])
-    parameters = [
-        {
-            "name": name,
-            "in": "query",
-            "required": False,
-            "description": schema["description"],
-            "schema": schema,
-        }
-        for name, schema in fields.items()
-    ]
     in_json: dict[str, Any] = _TEXT if most == 1 else {"type": "array", "items": _TEXT}
     if names is not None:
         in_json = {"type": "object", "additionalProperties": _TEXT}
@@ -66,7 +57,31 @@ def takes_audio(
     if names is None:
         content["application/octet-stream"] = {"schema": _BINARY}
         content["audio/*"] = {"schema": _BINARY}
-    return {"parameters": parameters, "requestBody": {"required": True, "content": content}}
+    return {"parameters": _in_query(fields), "requestBody": {"required": True, "content": content}}
+
+
+def takes_files(options: type[Options], part: str) -> dict[str, Any]:
+    """Return what is to be added to the description of an operation that takes files in a form."""
+    fields = options.model_json_schema()["properties"]
+    in_form = {"type": "object", "properties": {part: _FILES, **fields}, "required": [part]}
+    content = {
+        "multipart/form-data": {"schema": {**in_form, "additionalProperties": False}},
+        "application/octet-stream": {"schema": _BINARY},
+    }
+    return {"parameters": _in_query(fields), "requestBody": {"required": True, "content": content}}
+
+
+def _in_query(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": schema["description"],
+            "schema": schema,
+        }
+        for name, schema in fields.items()
+    ]
 
 
 def _body(audio: Any, fields: Mapping[str, Any], required: Sequence[str]) -> dict[str, Any]:

@@ -49,6 +49,14 @@ async def show_calibration(request: Request, number: Number, caller: Reading) ->
     return found.to_dict()
 
 
+@ROUTES.delete("/calibrations/{number}")
+async def remove_calibration(request: Request, number: Number, caller: Admin) -> dict[str, Any]:
+    """Remove a calibration that is not in use."""
+    del caller
+    found = await to_thread.run_sync(parts_of(request).vid.calibrations.remove, number)
+    return {"removed": found.to_dict()}
+
+
 @ROUTES.put("/calibrations/in_use")
 async def use_calibration(request: Request, chosen: Chosen, caller: Admin) -> dict[str, Any]:
     """Let a calibration decide from now on, or none: the model's card decides then."""
@@ -63,6 +71,14 @@ async def list_adaptations(request: Request, caller: Reading) -> dict[str, Any]:
     del caller
     found = await to_thread.run_sync(parts_of(request).vid.adaptations.list)
     return {"adaptations": [one.to_dict() for one in found]}
+
+
+@ROUTES.delete("/adaptations/{number}")
+async def remove_adaptation(request: Request, number: Number, caller: Admin) -> dict[str, Any]:
+    """Remove an adaptation that is not in use."""
+    del caller
+    found = await to_thread.run_sync(parts_of(request).vid.adaptations.remove, number)
+    return {"removed": found.to_dict()}
 
 
 @ROUTES.put("/adaptations/in_use")

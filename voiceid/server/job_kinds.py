@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from voiceid.client import VoiceID
-from voiceid.domain import Job, JobKind, SpeakerDetails, speaker_key
+from voiceid.domain import Job, JobKind, JobPicture, SpeakerDetails, speaker_key
 from voiceid.enrollment import Person, read_manifest
-from voiceid.errors import ManifestInvalid, SpeakerNotFound
+from voiceid.errors import ExtraMissing, ManifestInvalid, SpeakerNotFound
 from voiceid.server.uploads import upload
 
 Tell: TypeAlias = Callable[[float, float | None], None]
 """Receives how far a job is, of how much; raises an exception once the job is to end."""
 _NAMED = "Call each recording SPEAKER/CLIP, e.g. alice/1.wav, or send a manifest."
+
+
+class Answer(NamedTuple):
+    """What a job came to, ready for JSON, and what was drawn of it, by name."""
+
+    result: Any
+    pictures: Mapping[str, JobPicture] = {}
 
 
 class Given:
@@ -64,8 +72,12 @@ class Given:
             for speaker, own in found.values()
         ]
 
-    def protocol(self) -> Any:
-        """Return what is compared; raises TrialsInvalid, ManifestInvalid."""
+    def protocol(self, *, in_turn: bool = False) -> Any:
+        """Return what is compared; raises TrialsInvalid, ManifestInvalid.
+
+        Where nothing else is said: each recording with each, or (``in_turn``) some of each speaker
+        with all others, as a calibration needs it.
+        """
         from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
         if (path := self._manifest()) is not None:
@@ -81,11 +93,10 @@ class Given:
                     )
                 )
         first = self._request["enroll_first"]
-        made = (
-            evaluation.all_pairs(recordings)
-            if first is None
-            else evaluation.enroll_first(recordings, first)
-        )
+        if first is not None:
+            made = evaluation.enroll_first(recordings, first)
+        else:
+            made = (evaluation.enroll_in_turn if in_turn else evaluation.all_pairs)(recordings)
         return replace(made, source=self._request["source"])
 
     def _manifest(self) -> Path | None:
@@ -124,24 +135,29 @@ def require_sound(kind: JobKind, given: Given) -> None:
     """Raise the error of a request that cannot be worked on, before it waits."""
     if kind is JobKind.ENROLL:
         given.people()
-    elif kind is JobKind.EVALUATE:
-        given.protocol()
+    elif kind in {JobKind.EVALUATE, JobKind.CALIBRATE}:
+        given.protocol(in_turn=kind is JobKind.CALIBRATE)
 
 
-def work(vid: VoiceID, job: Job, folder: Path, tell: Tell, partly: Callable[[Any], None]) -> Any:
-    """Do a job, and return its answer, ready for JSON; ``partly`` receives what is there of it."""
+def work(vid: VoiceID, job: Job, folder: Path, tell: Tell, partly: Callable[[Any], None]) -> Answer:
+    """Do a job; ``partly`` receives what is there of its result."""
     given = Given(folder, job.request)
     return _kinds()[job.kind](vid, job.request, given, tell, partly)
 
 
 @cache
-def _kinds() -> Mapping[JobKind, Callable[..., Any]]:
-    return {JobKind.DIARIZE: _diarize, JobKind.EVALUATE: _evaluate, JobKind.ENROLL: _enroll}
+def _kinds() -> Mapping[JobKind, Callable[..., Answer]]:
+    return {
+        JobKind.DIARIZE: _diarize,
+        JobKind.EVALUATE: _evaluate,
+        JobKind.CALIBRATE: _calibrate,
+        JobKind.ENROLL: _enroll,
+    }
 
 
 def _diarize(
     vid: VoiceID, request: Mapping[str, Any], given: Given, tell: Tell, _: object
-) -> dict[str, Any]:
+) -> Answer:
     speakers = request["speakers"]
     found = vid.diarize(
         given.first,
@@ -150,12 +166,42 @@ def _diarize(
         group=request["group"],
         progress=lambda _, done_s, total_s: tell(done_s, total_s),
     )
-    return found.to_dict()
+    return Answer(found.to_dict())
 
 
-def _evaluate(vid: VoiceID, _: object, given: Given, tell: Tell, __: object) -> dict[str, Any]:
-    kept = given.folder / "embeddings"  # a job that is begun again goes on from there
-    return vid.calibrations.evaluate(given.protocol(), cache=kept, tell=tell).to_dict()
+def _evaluate(vid: VoiceID, _: object, given: Given, tell: Tell, __: object) -> Answer:
+    found = vid.calibrations.evaluate(given.protocol(), cache=_heard(given), tell=tell)
+    drawn: dict[str, JobPicture] = {}
+    with suppress(ExtraMissing):
+        from voiceid.evaluation.charts import charts  # noqa: PLC0415 - matplotlib, an extra
+
+        named = charts(found).items()
+        drawn = {name: JobPicture(*one) for name, one in named if name.endswith(".png")}
+    return Answer(found.to_dict(), drawn)
+
+
+def _calibrate(
+    vid: VoiceID, request: Mapping[str, Any], given: Given, tell: Tell, _: object
+) -> Answer:
+    fit = vid.calibrations.fit(
+        given.protocol(in_turn=True),
+        cache=_heard(given),
+        source=request["source"],
+        target_fmr=request["target_fmr"],
+        tell=tell,
+    )
+    drawn: dict[str, JobPicture] = {}
+    with suppress(ExtraMissing):
+        from voiceid.evaluation.charts import charts_of_llrs  # noqa: PLC0415
+
+        named = charts_of_llrs(*fit.held_out_llrs).items()
+        drawn = {name: JobPicture(*one) for name, one in named}
+    return Answer(fit.to_dict(), drawn)
+
+
+def _heard(given: Given) -> Path:
+    """Return the folder of what was heard: a job that is begun again goes on from there."""
+    return given.folder / "embeddings"
 
 
 def _enroll(
@@ -164,7 +210,7 @@ def _enroll(
     given: Given,
     tell: Tell,
     partly: Callable[[Any], None],
-) -> list[dict[str, Any]]:
+) -> Answer:
     people = given.people()
     require_reached(vid, people, request["reached"])
     reports: list[dict[str, Any]] = []
@@ -174,7 +220,7 @@ def _enroll(
         reports.append(report.to_dict())
         partly(reports)
         tell(len(reports), len(people))
-    return reports
+    return Answer(reports)
 
 
 def require_reached(vid: VoiceID, people: Sequence[Person], groups: Sequence[str]) -> None:

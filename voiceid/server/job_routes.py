@@ -15,6 +15,7 @@ from voiceid.domain import Job, JobKind, Scope, tag
 from voiceid.server.callers import Admin, Asking, Caller, Enrolling, Identifying
 from voiceid.server.descriptions import takes_audio
 from voiceid.server.jobs import no_job
+from voiceid.server.question_routes import Rate
 from voiceid.server.repeats import OnceRoute
 from voiceid.server.request_clips import Options, OptionsT, Texts, received
 from voiceid.server.service_parts import ServiceParts, parts_of
@@ -65,6 +66,12 @@ class EvaluateOptions(Options):
     source: str = Field("uploads", description="What to call the recordings.")
 
 
+class CalibrateOptions(EvaluateOptions):
+    """Of `calibrate`."""
+
+    target_fmr: Rate | None = Field(None, description="What decisions aim at with it, e.g. 0.001.")
+
+
 class EnrollmentsOptions(Options):
     """Of an enrolment of many people."""
 
@@ -100,6 +107,18 @@ async def evaluate(request: Request, caller: Admin) -> Response:
 
 
 @ROUTES.post(
+    "/calibrate",
+    status_code=HTTPStatus.ACCEPTED,
+    openapi_extra=takes_audio(CalibrateOptions, 1000, names="alice/1.wav"),
+)
+async def calibrate(request: Request, caller: Admin) -> Response:
+    """Fit a calibration to recordings whose speakers are known; it decides once it is used."""
+    return await _begun(
+        request, caller, JobKind.CALIBRATE, CalibrateOptions, CalibrateOptions.model_dump
+    )
+
+
+@ROUTES.post(
     "/enrollments",
     status_code=HTTPStatus.ACCEPTED,
     openapi_extra=takes_audio(EnrollmentsOptions, 1000, names="alice/1.wav"),
@@ -121,34 +140,36 @@ async def _begun(
     request: Request, caller: Caller, kind: JobKind, options_of: type[OptionsT], asked: Any
 ) -> Response:
     parts = parts_of(request)
-    most = 1 if kind is JobKind.DIARIZE else parts.limits.max_job_clips
-    least = 1 if kind is not JobKind.EVALUATE else 2
-    async with received(request, options_of, (least, most)) as (clips, options):
-        key_id = None if caller.key is None else caller.key.id
-        job = await to_thread.run_sync(parts.jobs.add, kind, key_id, asked(options), clips)
+    async with received(request, options_of, n_clips(parts, kind)) as (clips, options):
+        job = await to_thread.run_sync(parts.jobs.add, kind, caller.key_id, asked(options), clips)
     answer = JSONResponse(shown_job(job, caller), HTTPStatus.ACCEPTED)
     answer.headers["Location"] = f"/v1/jobs/{job.id}"
     return answer
 
 
+def n_clips(parts: ServiceParts, kind: JobKind) -> tuple[int, int]:
+    """Return the fewest and the most recordings of a job."""
+    least = 2 if kind in {JobKind.EVALUATE, JobKind.CALIBRATE} else 1
+    return least, 1 if kind is JobKind.DIARIZE else parts.limits.max_job_clips
+
+
 @ROUTES.get("/jobs")
 async def list_jobs(request: Request, caller: Asking) -> dict[str, Any]:
     """List the caller's jobs, oldest first, without their results; those of all to an admin."""
-    parts = parts_of(request)
-    whose = None if caller.may(Scope.ADMIN) or caller.key is None else caller.key.id
+    found = await to_thread.run_sync(own_jobs, parts_of(request), caller)
+    return {"jobs": [{**job.to_dict(), "result": None} for job in found]}
 
-    def listed() -> list[dict[str, Any]]:
-        with parts.jobs.store.read() as reader:
-            found = reader.jobs.list(whose)
-        return [{**job.to_dict(), "result": None} for job in found]
 
-    return {"jobs": await to_thread.run_sync(listed)}
+def own_jobs(parts: ServiceParts, caller: Caller) -> list[Job]:
+    """Return the caller's jobs, oldest first; those of all for an admin."""
+    with parts.jobs.store.read() as reader:
+        return reader.jobs.list(None if caller.may(Scope.ADMIN) else caller.key_id)
 
 
 @ROUTES.get("/jobs/{job_id}")
 async def show_job(request: Request, job_id: str, caller: Asking) -> dict[str, Any]:
     """Show a job, how far it is, and what came of it."""
-    job = await to_thread.run_sync(_own, parts_of(request), job_id, caller)
+    job = await to_thread.run_sync(own_job, parts_of(request), job_id, caller)
     return shown_job(job, caller)
 
 
@@ -158,18 +179,17 @@ async def end_job(request: Request, job_id: str, caller: Asking) -> dict[str, An
     parts = parts_of(request)
 
     def ended() -> dict[str, Any]:
-        _own(parts, job_id, caller)
+        own_job(parts, job_id, caller)
         job, removed = parts.jobs.end(job_id)
         return {"removed" if removed else "cancelled": shown_job(job, caller)}
 
     return await to_thread.run_sync(ended)
 
 
-def _own(parts: ServiceParts, job_id: str, caller: Caller) -> Job:
+def own_job(parts: ServiceParts, job_id: str, caller: Caller) -> Job:
     """Return a job of the caller's; those of others are not there for them."""
     with parts.jobs.store.read() as reader:
         job = reader.jobs.find(job_id)
-    own = None if caller.key is None else caller.key.id
-    if job is None or not (caller.may(Scope.ADMIN) or job.key_id == own):
+    if job is None or not (caller.may(Scope.ADMIN) or job.key_id == caller.key_id):
         raise no_job(job_id)
     return job

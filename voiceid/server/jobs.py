@@ -19,7 +19,7 @@ from voiceid.client import VoiceID
 from voiceid.domain import Job, JobKind, JobState, ServiceLimits
 from voiceid.errors import VoiceIDError
 from voiceid.models.runtime import step_back
-from voiceid.server.job_kinds import Given, require_sound, work
+from voiceid.server.job_kinds import Answer, Given, require_sound, work
 from voiceid.server.problems import Problem, problem_document, problem_of
 from voiceid.server.uploads import Uploads
 from voiceid.store import Store
@@ -153,7 +153,7 @@ class Jobs:
         beats = threading.Thread(target=self._renew, args=(run,), name="voiceid-lease", daemon=True)
         beats.start()
         try:
-            state, result = self._outcome(run)
+            state, answer = self._outcome(run)
         finally:
             run.over.set()
             beats.join()
@@ -163,27 +163,27 @@ class Jobs:
             if state is JobState.QUEUED:
                 writer.jobs.release(job.id, self._owner)
                 return
-            writer.jobs.finish(job.id, self._owner, state, result)
+            writer.jobs.finish(job.id, self._owner, state, *answer)
         self.uploads.remove(job.id)
 
-    def _outcome(self, run: _Run) -> tuple[JobState, Any]:
+    def _outcome(self, run: _Run) -> tuple[JobState, Answer]:
         """Do a job; return how it ended, and with what."""
         job = run.job
         try:
             _require_sane(job)
             self._require_key(job)
-            result = work(self._vid, job, self.uploads.of(job.id), run.tell, run.keep)
+            answer = work(self._vid, job, self.uploads.of(job.id), run.tell, run.keep)
         except _Stopped:
             if self._ending.is_set():
-                return JobState.QUEUED, None
-            return JobState.CANCELLED, run.partial
+                return JobState.QUEUED, Answer(None)
+            return JobState.CANCELLED, Answer(run.partial)
         except VoiceIDError as error:
-            return JobState.FAILED, problem_document(problem_of(error))
+            return _failed(problem_of(error))
         except Problem as problem:
-            return JobState.FAILED, problem_document(problem)
+            return _failed(problem)
         except Exception as error:  # noqa: BLE001 - the thread goes on with the next job
             _LOG.exception("job %s", job.id)
-            return JobState.FAILED, problem_document(
+            return _failed(
                 Problem(
                     HTTPStatus.INTERNAL_SERVER_ERROR,
                     "JobFailed",
@@ -191,7 +191,7 @@ class Jobs:
                     hint="The log of the service says where; please report it.",
                 )
             )
-        return JobState.DONE, result
+        return JobState.DONE, answer
 
     def _require_key(self, job: Job) -> None:
         """Raise ApiKeyNotFound for the job of a key that was removed since."""
@@ -231,6 +231,10 @@ class _Run:
 
     def keep(self, partial: Any) -> None:
         self.partial = partial
+
+
+def _failed(problem: Problem) -> tuple[JobState, Answer]:
+    return JobState.FAILED, Answer(problem_document(problem))
 
 
 def _require_sane(job: Job) -> None:

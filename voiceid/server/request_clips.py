@@ -112,10 +112,10 @@ async def received(
             name = given.pop("filename", "")
             body = await spooled(request)
             if body is not None:
-                found.append(_clip(str(name), body))
+                found.append(_clip(str(name) or part, body))
         for clip in found:
             held.callback(clip.close)
-        _require_count(len(found), clips)
+        _require_count(len(found), clips, part)
         yield found, options_of(kind, given)
 
 
@@ -148,6 +148,8 @@ async def _of_form(form: FormData, called: str) -> tuple[list[BinaryIO], dict[st
     for name, part in form.multi_items():
         if not isinstance(part, UploadFile):
             fields.append((name, part))
+        elif not part.filename and not part.size:
+            continue  # a field of a page in which no file was chosen
         elif name == called:
             clips.append(_clip(part.filename, part.file))
         elif name == "manifest":
@@ -193,14 +195,15 @@ def _text(data: bytes) -> str:
         raise _refused("the manifest is not text in UTF-8", "Send CSV or JSON Lines.") from error
 
 
-def _require_count(count: int, wanted: tuple[int, int]) -> None:
+def _require_count(count: int, wanted: tuple[int, int], part: str) -> None:
     least, most = wanted
     if not least <= count <= most:
         counts = f"{least}" if least == most else f"{least} to {most}"
+        what = "recordings" if part == "audio" else "files"
         raise _refused(
-            f"the request has {count} recordings, and {counts} are needed",
-            "Send a recording as the body, as parts of a form called `audio`, or as base64"
-            " in JSON under `audio`.",
+            f"the request has {count} {what}, and {counts} are needed",
+            f"Send {what} as the body, as parts of a form called `{part}`, or as base64 in JSON"
+            " under `audio`.",
         )
 
 

@@ -119,7 +119,16 @@ class Encoder:
         if frames is None or not parts:
             joined = (np.concatenate([samples[start:end] for start, end in part]) for part in parts)
             return [self.embed(part) for part in joined]
-        which = np.stack([chosen(part, len(samples), frames.shape[1]) for part in parts])
+        return self.embed_frames(frames, len(samples), parts)
+
+    def embed_frames(
+        self, frames: Float32Array, n_samples: int, parts: Sequence[Part]
+    ) -> list[Embedding]:
+        """Return the embeddings of parts of so many samples, from what :meth:`encode` made of them.
+
+        Raises `NotEnoughSpeech`.
+        """
+        which = np.stack([chosen(part, n_samples, frames.shape[1]) for part in parts])
         if which.sum(axis=1).min() < 2:  # noqa: PLR2004 - one has no deviation
             raise NotEnoughSpeech("a part of the speech is too short for an embedding")
         return [self._embedding(vector) for vector in self._pooling.vectors(frames, which)]

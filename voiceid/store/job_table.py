@@ -6,6 +6,7 @@ next process takes the job over.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, update
 
-from voiceid.domain import Job, JobKind, JobState
+from voiceid.domain import Job, JobKind, JobPicture, JobState
+from voiceid.errors import StoreError
 from voiceid.store import stored_rows
 from voiceid.store.protection import Protection
 from voiceid.store.tables import jobs
@@ -23,6 +25,7 @@ _DAMAGE = (ValueError, TypeError, RecursionError)
 _OVER = [state.value for state in JobState if state.is_over]
 _ABANDONED = timedelta(days=7)
 """After which a job that no process began is removed: its recordings are on a host that is gone."""
+_SHOWN = [column for column in jobs.c if column is not jobs.c.pictures]
 
 
 class Jobs:
@@ -33,15 +36,28 @@ class Jobs:
 
     def list(self, key_id: str | None = None) -> list[Job]:
         """Return the jobs, oldest first: all, or those of a key."""
-        query = select(jobs).order_by(jobs.c.created_at, jobs.c.id)
+        query = select(*_SHOWN).order_by(jobs.c.created_at, jobs.c.id)
         if key_id is not None:
             query = query.where(jobs.c.key_id == key_id)
         return [self._job(row) for row in self._connection.execute(query)]
 
     def find(self, job_id: str) -> Job | None:
         """Return the job of that id; None: there is none."""
-        row = self._connection.execute(select(jobs).where(jobs.c.id == job_id)).first()
+        row = self._connection.execute(select(*_SHOWN).where(jobs.c.id == job_id)).first()
         return None if row is None else self._job(row)
+
+    def pictures(self, job_id: str) -> dict[str, JobPicture]:
+        """Return what was drawn of the result of a job, by name."""
+        text = self._connection.execute(select(jobs.c.pictures).where(jobs.c.id == job_id)).scalar()
+        text = self._protection.text(text, "job pictures", job_id)
+        try:
+            found = json.loads(text or "{}").items()
+            return {
+                name: JobPicture(title, base64.b64decode(png, validate=True))
+                for name, (title, png) in found
+            }
+        except _DAMAGE as error:
+            raise _damaged(job_id) from error
 
     def waiting(self, ids: Collection[str]) -> int:
         """Return how many of these wait."""
@@ -125,16 +141,25 @@ class JobWriter(Jobs):
             n_starts=jobs.c.n_starts - 1,
         )
 
-    def finish(self, job_id: str, owner: str, state: JobState, result: Any) -> None:
+    def finish(
+        self,
+        job_id: str,
+        owner: str,
+        state: JobState,
+        result: Any,
+        pictures: Mapping[str, JobPicture],
+    ) -> None:
         """End a job of this process's, or keep what one that was cancelled came to.
 
-        The result is dropped where a voice was erased meanwhile.
+        The result, and what was drawn of it, is dropped where a voice was erased meanwhile.
         """
         known = (jobs.c.id == job_id) & (jobs.c.owner == owner) & (jobs.c.is_forgotten == 0)
         was = {JobState.RUNNING.value, state.value if state is JobState.CANCELLED else ""}
         if result is not None:
-            stored = self._stored("result", job_id, result)
-            self._set(known & jobs.c.state.in_(was), result=stored)
+            drawn = {n: (p.title, base64.b64encode(p.png).decode()) for n, p in pictures.items()}
+            kept = {"result": self._stored("result", job_id, result)}
+            kept["pictures"] = self._stored("pictures", job_id, drawn) if drawn else None
+            self._set(known & jobs.c.state.in_(was), **kept)
         self._set_own(job_id, owner, state=state.value, request=self._no_request(job_id))
 
     def cancel(self, job_id: str) -> None:
@@ -178,7 +203,8 @@ def forget_results(connection: Connection) -> None:
     """Drop what jobs came to, and what those that are worked on will come to: a voice is erased."""
     over = jobs.c.state.in_(_OVER) & jobs.c.result.is_not(None)
     dropped = or_(over, jobs.c.state == JobState.RUNNING.value)
-    connection.execute(update(jobs).where(dropped).values(result=None, is_forgotten=1))
+    forgotten = update(jobs).where(dropped).values(result=None, pictures=None, is_forgotten=1)
+    connection.execute(forgotten)
 
 
 def _job(row: Row[Any], request: str | None, result: str | None) -> Job:
@@ -198,4 +224,8 @@ def _job(row: Row[Any], request: str | None, result: str | None) -> Job:
             updated_at=stored_rows.moment_of(row.updated_at).astimezone(UTC),
         )
     except _DAMAGE as error:
-        raise stored_rows.damaged_row(f"the job {row.id}", "Remove this job.") from error
+        raise _damaged(row.id) from error
+
+
+def _damaged(job_id: str) -> StoreError:
+    return stored_rows.damaged_row(f"the job {job_id}", "Remove this job.")

@@ -33,6 +33,7 @@ from voiceid.store.tables import (
 from voiceid.store.value_list import in_list
 
 _AT_ONCE = 2000
+_JOB_TEXTS = ("request", "result", "pictures")
 
 
 class ProtectionWriter:
@@ -154,7 +155,7 @@ class ProtectionWriter:
 
     def _texts(self, now: Protection) -> None:
         for row in self._connection.execute(select(jobs)).all():
-            places = {name: (f"job {name}", row.id) for name in ("request", "result")}
+            places = {name: (f"job {name}", row.id) for name in _JOB_TEXTS}
             texts = {name: self._was.text(getattr(row, name), *at) for name, at in places.items()}
             stored = {name: now.stored_text(texts[name], *at) for name, at in places.items()}
             self._set(jobs, jobs.c.id == row.id, **stored)

@@ -245,6 +245,7 @@ jobs = Table(
     Column("done", Float),
     Column("total", Float),
     Column("result", Text),
+    Column("pictures", Text),
     Column("is_forgotten", Integer, nullable=False),
     Column("owner", String),
     Column("lease_until", _SORTED),

@@ -44,8 +44,21 @@ def require_solo(
     Nothing is looked at unless it is an acceptance that is not clear.  A clip without its speech,
     or the lack of ``voices``, leaves nothing to look at.  Raises ModelError.
     """
+    if back_end.is_clear(decision):
+        return decision
+    return alone(decision, clips, back_end, voices, like)
+
+
+def alone(
+    decision: Decision,
+    clips: Sequence[Utterance],
+    back_end: BackEnd,
+    voices: Callable[[], Voices] | None,
+    like: Likeness = lambda *_: None,
+) -> Decision:
+    """Return what :func:`require_solo` does, however clear an acceptance is."""
     solo = back_end.solo
-    if not decision.accepted or solo is Solo.OFF or voices is None or back_end.is_clear(decision):
+    if not decision.accepted or solo is Solo.OFF or voices is None:
         return decision
     started = time.perf_counter()
     for clip in clips:

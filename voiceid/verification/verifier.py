@@ -42,7 +42,7 @@ from voiceid.errors import (
 from voiceid.index.base import Gallery, answer, as_ids, confirmed, ranked
 from voiceid.verification.answers import Facts, Probe, elsewhere
 from voiceid.verification.policy import NO_AIM, BackEnd, Policy
-from voiceid.verification.solo import require_solo
+from voiceid.verification.solo import alone, require_solo
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.speech.turns import Voices
@@ -151,6 +151,12 @@ class Verifier:
 
         # 2. Who would be accepted must be alone.
         return require_solo(decision, [clip], back_end, self.voices, like)
+
+    def alone(self, decision: Decision, turn: Utterance, aim: Aim, group: str | None) -> Decision:
+        """Return a decision about the first of a turn, or what becomes of it after the whole."""
+        with self.store.read() as reader:
+            back_end = self.policy.read(reader, aim, group)
+        return alone(decision, [turn], back_end, self.voices)
 
     def identify_probe(self, probe: Probe, search: Search, started: float) -> Decision:
         """Decide whose embedding a probe has: without its speech, for any number of voices.

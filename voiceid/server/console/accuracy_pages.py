@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from anyio import to_thread
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from voiceid.decision.rule import percent
 from voiceid.domain import Sample
 from voiceid.errors import ChangeRefused, ExtraMissing
+from voiceid.server.console.rate_curve import curve_of
 from voiceid.server.console.visits import Looking, Managing, PageRoute, Visit
 from voiceid.server.speaker_routes import members
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # pictures are an extra
 
 ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
 
+Number = Annotated[int, Query(ge=1, le=2**31 - 1)]
 _MOST_SPEAKERS = 100
 """Of whom pictures are drawn: more are neither quick nor readable."""
 
@@ -37,7 +38,6 @@ async def accuracy(visit: Looking) -> Response:
             "accuracy.html",
             calibrations=visit.vid.calibrations.list(),
             space_id=visit.vid.models.space.id,
-            percent=percent,
             can_be_drawn=_pictures_missing() is None and len(drawn) > 1,
             missing=_pictures_missing(),
             is_cut=len({name for name, _ in drawn}) == _MOST_SPEAKERS,
@@ -54,6 +54,28 @@ async def use(visit: Managing) -> Response:
     used = int(number) if number.isascii() and number.isdigit() else None
     await to_thread.run_sync(visit.vid.calibrations.use, used)
     return visit.go("/accuracy", said="saved")
+
+
+@ROUTES.get("/calibration")
+async def calibration(visit: Looking, number: Number) -> Response:
+    """Show what a calibration was worth."""
+    found = await to_thread.run_sync(visit.vid.calibrations.get, number)
+    return visit.page("calibration.html", one=found, curve=curve_of(found.calibration.points))
+
+
+@ROUTES.get("/calibration/remove")
+async def ask_removal(visit: Managing, number: Number) -> Response:
+    """Ask whether a calibration is to be removed."""
+    found = await to_thread.run_sync(visit.vid.calibrations.get, number)
+    return visit.page("confirm.html", what="remove_calibration", number=number, source=found.source)
+
+
+@ROUTES.post("/calibration/remove")
+async def remove(visit: Managing, number: Number) -> Response:
+    """Remove a calibration that is not in use."""
+    await visit.form()
+    await to_thread.run_sync(visit.vid.calibrations.remove, number)
+    return visit.go("/accuracy", said="calibration-removed")
 
 
 @ROUTES.get("/accuracy/{name}.png")

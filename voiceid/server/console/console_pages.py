@@ -6,7 +6,11 @@ from fastapi import APIRouter
 
 from voiceid.server.console import (
     accuracy_pages,
+    attempt_pages,
     diarization_pages,
+    evaluation_pages,
+    group_pages,
+    job_pages,
     key_pages,
     sign_in_pages,
     speaker_pages,
@@ -17,9 +21,13 @@ PAGES = APIRouter()
 for pages in (
     sign_in_pages,
     speaker_pages,
+    group_pages,
     voice_pages,
     diarization_pages,
     accuracy_pages,
+    evaluation_pages,
+    job_pages,
+    attempt_pages,
     key_pages,
 ):
     PAGES.include_router(pages.ROUTES)

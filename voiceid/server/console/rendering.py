@@ -11,7 +11,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import Response
 
-from voiceid.server.console.wording import REASONS, SCOPES, WARNINGS
+from voiceid.decision.rule import percent
+from voiceid.server.console.wording import JOBS, REASONS, SCOPES, WARNINGS
 
 _FOLDER = Path(__file__).parent
 _TYPES = {
@@ -69,9 +70,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     version = hashlib.sha256(b"".join(_assets().values())).hexdigest()[:12]
-    environment.filters.update(day=_day, seconds=_seconds, db=_db, score=_score)
+    environment.filters.update(
+        day=_day, seconds=_seconds, clock=_clock, db=_db, score=_score, percent=percent
+    )
     environment.globals.update(
-        version=version, reasons=REASONS, warnings=WARNINGS, scopes_in_words=SCOPES
+        version=version,
+        reasons=REASONS,
+        warnings=WARNINGS,
+        scopes_in_words=SCOPES,
+        jobs_in_words=JOBS,
     )
     return environment
 
@@ -82,6 +89,11 @@ def _day(moment: datetime) -> str:
 
 def _seconds(seconds: float | None) -> str:
     return "–" if seconds is None else f"{seconds:.1f} s"  # noqa: RUF001 - nothing was measured
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02}"
 
 
 def _db(level: float | None) -> str:

@@ -13,12 +13,14 @@ from anyio import to_thread
 from fastapi import Depends
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import BeforeValidator
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from voiceid.client import VoiceID
+from voiceid.config import Config
 from voiceid.domain import Scope
 from voiceid.errors import AccessDenied, VoiceIDError
 from voiceid.server.callers import Caller, known_caller, session_caller
@@ -61,6 +63,11 @@ class Visit:
     def vid(self) -> VoiceID:
         """The gallery."""
         return self.parts.vid
+
+    @property
+    def config(self) -> Config:
+        """The settings."""
+        return self.vid._session.config  # noqa: SLF001 - the service reads them, and no program else
 
     @property
     def person(self) -> Caller:
@@ -110,6 +117,10 @@ class Fields(Options):
     """Of a form with recordings."""
 
     token: str = ""
+
+
+Blank = BeforeValidator(lambda text: text or None)
+"""Of a field: where nothing is written in it, nothing is said."""
 
 
 class SignInNeeded(Exception):
@@ -212,6 +223,7 @@ Looking = Annotated[Visit, _visiting(Scope.READ)]
 Asking = Annotated[Visit, _visiting(Scope.IDENTIFY, Scope.VERIFY)]
 Hearing = Annotated[Visit, _visiting(Scope.IDENTIFY)]
 Adding = Annotated[Visit, _visiting(Scope.ENROLL)]
+Working = Annotated[Visit, _visiting(Scope.IDENTIFY, Scope.ENROLL)]
 Managing = Annotated[Visit, _visiting(Scope.ADMIN)]
 
 

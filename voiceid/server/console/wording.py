@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from voiceid.domain import Reason, Scope
+from voiceid.domain import JobKind, Reason, Scope
 
 REASONS: Mapping[str, str] = {
     Reason.MATCH: "The voice reaches the threshold.",
@@ -43,3 +43,11 @@ SCOPES: Mapping[str, str] = {
     Scope.ADMIN: "everything",
 }
 """By the scope of a key: what it allows."""
+
+JOBS: Mapping[str, str] = {
+    JobKind.DIARIZE: "Who spoke when",
+    JobKind.EVALUATE: "Evaluation",
+    JobKind.CALIBRATE: "Calibration",
+    JobKind.ENROLL: "Enrolment of many",
+}
+"""By the kind of a job: what it is called."""

@@ -16,6 +16,7 @@ function answer(form, button, scroll) {
     .then(async (response) => {
       if (response.redirected) return void location.reload(); // the session is over
       place.innerHTML = await response.text(); // made by a template that escapes
+      follow(place, form);
       const said = form.querySelector("[data-said]");
       if (said && "check" in form.dataset) said.textContent = place.querySelector(".notice p")?.textContent.trim() ?? "";
       form.dispatchEvent(new CustomEvent("answered", { detail: place }));
@@ -38,6 +39,30 @@ for (const form of all("form[data-fragment]"))
     event.preventDefault();
     answer(form, event.submitter, true);
   });
+
+/* A job: how far it is, asked for each second until it is over. */
+
+async function follow(place, form) {
+  const job = place.querySelector("[data-job]");
+  while (job && place.contains(job)) {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const answered = await fetch(job.dataset.job, { headers: { "X-Fragment": "1" } }).catch(() => null);
+    if (!place.contains(job)) return; // another was begun
+    if (!answered || answered.status >= 500) continue; // the service is started again
+    if (answered.redirected) return void location.reload(); // the session is over
+    const found = document.createElement("template");
+    found.innerHTML = await answered.text();
+    if (found.content.querySelector("[data-job]")) {
+      for (const part of ["[data-progress]", "progress"]) // the rest stays, and the focus in it
+        job.querySelector(part).replaceWith(found.content.querySelector(part));
+      continue;
+    }
+    const hadFocus = place.contains(document.activeElement);
+    place.replaceChildren(found.content);
+    if (hadFocus) place.querySelector("[tabindex]")?.focus();
+  }
+  if (!place.querySelector("[data-job]")) listenTo(place, form?.elements.namedItem("audio")?.files?.[0]);
+}
 
 /* Recordings: files that were chosen, and takes of the microphone, in one list. */
 
@@ -198,30 +223,37 @@ for (const root of all("[data-recordings]")) {
 
 /* A recording that is played beside its turns, which light up. */
 
-for (const form of all("form[data-play]"))
-  form.addEventListener("answered", ({ detail: place }) => {
-    const [file] = form.elements.namedItem("audio").files;
-    const room = place.querySelector("[data-player]");
-    if (!file || !room) return;
-    const player = document.createElement("audio");
-    player.controls = true;
-    player.src = URL.createObjectURL(file);
-    player.setAttribute("aria-label", file.name);
-    room.append(player);
-    const turns = all("[data-start]", place);
-    const light = () => {
-      for (const turn of turns)
-        turn.classList.toggle("lit",
-          turn.dataset.start <= player.currentTime && player.currentTime < Number(turn.dataset.end));
-    };
-    player.addEventListener("timeupdate", light);
-    place.addEventListener("click", ({ target }) => {
+function listenTo(place, file) {
+  const room = place.querySelector("[data-player]");
+  if (!room) return;
+  const again = room.querySelector("[data-again]");
+  if (!file) {
+    again.hidden = false;
+    again.querySelector("input").addEventListener("change", ({ target }) => listenTo(place, target.files[0]));
+    return;
+  }
+  const player = document.createElement("audio");
+  player.controls = true;
+  player.src = URL.createObjectURL(file);
+  player.setAttribute("aria-label", file.name);
+  again.replaceWith(player);
+  const turns = all("[data-start]", place);
+  const light = () => {
+    for (const turn of turns)
+      turn.classList.toggle("lit",
+        turn.dataset.start <= player.currentTime && player.currentTime < Number(turn.dataset.end));
+  };
+  player.addEventListener("timeupdate", light);
+  for (const list of all(".lanes, .turns", place))
+    list.addEventListener("click", ({ target }) => {
       const start = target.closest("[data-seek], [data-start]")?.dataset;
       if (start === undefined) return;
       player.currentTime = Number(start.seek ?? start.start);
       player.play();
     });
-  });
+}
+
+for (const place of all("#result")) follow(place);
 
 /* Decisions as they are made. */
 

@@ -1,0 +1,141 @@
+"""Speakers as a file: out of this gallery, and into it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+from anyio import to_thread
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+from starlette.requests import Request
+
+from voiceid.errors import VoiceIDError
+from voiceid.server.callers import Admin
+from voiceid.server.descriptions import takes_files
+from voiceid.server.problems import problem_of
+from voiceid.server.repeats import OnceRoute
+from voiceid.server.request_clips import Options, Texts, received
+from voiceid.server.service_parts import ServiceParts, parts_of
+
+ROUTES = APIRouter(tags=["exchange"], route_class=OnceRoute)
+
+_BLOCK = 1 << 20
+_LINES = "application/x-ndjson"
+
+
+class Lines(StreamingResponse):
+    """A file of JSON Lines."""
+
+    media_type = _LINES
+
+
+class ImportOptions(Options):
+    """Of an import; what is said of embeddings is for files that do not say it themselves."""
+
+    append: bool = Field(default=False, description="Add what is missing to speakers there are.")
+    trust: bool = Field(
+        default=False, description="Check no voices, and believe what the file says of the line."
+    )
+    space: str | None = Field(None, description="The embedding space of embeddings.")
+    net_speech_s: Annotated[float, Field(gt=0.0)] | None = Field(
+        None, description="Seconds of speech behind each embedding."
+    )
+    label: str | None = Field(None, description="Where the speech was recorded, e.g. phone.")
+    groups: Texts | None = Field(None, description="Groups of each new speaker.")
+
+
+@ROUTES.get(
+    "/export",
+    response_class=Lines,
+    responses={
+        200: {
+            "content": {
+                _LINES: {"examples": {"the first line": {"value": '{"format":"voiceid-gallery"}'}}}
+            }
+        }
+    },
+)
+async def export_speakers(
+    request: Request,
+    caller: Admin,
+    name: Annotated[list[str], Query(description="A speaker; none: all.")] = [],  # noqa: B006 - FastAPI copies it
+) -> StreamingResponse:
+    """Send speakers as a file that another gallery can import: embeddings, not encrypted."""
+    del caller
+    file = await to_thread.run_sync(_exported, parts_of(request), name)
+    size = os.fstat(file.fileno()).st_size
+    headers = {
+        "Content-Disposition": 'attachment; filename="speakers.jsonl"',
+        "Content-Length": str(size),
+        "Cache-Control": "no-store",
+    }
+    return Lines(_blocks(file), headers=headers)
+
+
+def _exported(parts: ServiceParts, names: list[str]) -> BinaryIO:
+    """Return the file, which has no name any more: no end of the service leaves it behind."""
+    uploads, folder_id = parts.jobs.uploads, secrets.token_hex(16)
+    uploads.keep(folder_id, [])
+    try:
+        path = uploads.of(folder_id) / "speakers.jsonl"
+        parts.vid.speakers.export(path, names)
+        return path.open("rb")
+    finally:
+        uploads.remove(folder_id)
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while block := file.read(_BLOCK):
+            yield block
+
+
+@ROUTES.post(
+    "/import", status_code=HTTPStatus.CREATED, openapi_extra=takes_files(ImportOptions, "file")
+)
+async def import_speakers(request: Request, caller: Admin) -> dict[str, Any]:
+    """Add the speakers of a file, checked as an enrolment is: all of them, or nothing is changed.
+
+    The file is one of ``/v1/export``, or embeddings made elsewhere: a table of Parquet, or an array
+    of NumPy and, as a second file, the list that names its rows.
+    """
+    del caller
+    parts = parts_of(request)
+    async with received(request, ImportOptions, (1, 2), part="file") as (files, options):
+        return await to_thread.run_sync(_imported, parts, files, options)
+
+
+def _imported(parts: ServiceParts, files: list[BinaryIO], options: ImportOptions) -> dict[str, Any]:
+    from voiceid.exchange import is_embedding_file  # noqa: PLC0415 - loads the engines
+
+    uploads, folder_id = parts.jobs.uploads, secrets.token_hex(16)
+    paths = [uploads.of(folder_id) / name for name in uploads.keep(folder_id, files)]
+    how: dict[str, Any] = {"append": options.append, "trust": options.trust}
+    given = options.model_dump(exclude=set(how), exclude_none=True)
+    speakers = parts.vid.speakers
+    try:
+        if is_embedding_file(paths[0]) or given or paths[1:]:
+            ids = paths[1] if paths[1:] else None
+            done = speakers.import_embeddings(paths[0], ids=ids, **how, **given)
+        else:
+            done = speakers.import_file(paths[0], **how)
+    except VoiceIDError as error:
+        problem = problem_of(error)
+        problem.detail = _named(problem.detail, paths, files)
+        raise problem from error
+    finally:
+        uploads.remove(folder_id)
+    return {"new_speakers": done.speakers, "samples": done.samples, "expired": done.expired}
+
+
+def _named(text: str, paths: list[Path], files: list[BinaryIO]) -> str:
+    """Return a text that calls files as the caller does."""
+    for path, file in zip(paths, files, strict=True):
+        text = text.replace(str(path), file.name)
+    return text
