@@ -1,9 +1,6 @@
 """config.yaml + VOICEID_* + flags -> one frozen, checked `Config`.
 
-The home is the folder that relative paths start from: the one that is named, by ``--home`` or
-``$VOICEID_HOME``; else the checkout that this program runs from, when the current folder lies in
-it; else the platform's user data folder.  That a ``config.yaml`` lies in the current folder is no
-reason to obey it: anybody may have put it there.  A flag wins over the environment, the
+The file is that of the home (`voiceid.home`).  A flag wins over the environment, the
 environment over the file, the file over the default.  Unknown keys are errors, and all problems
 are reported at once.
 """
@@ -17,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import yaml
 
 from voiceid.audio import AudioOptions
@@ -26,19 +22,18 @@ from voiceid.domain import AttemptLimits, DatabaseUrl, ServiceLimits
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
 from voiceid.foreign_files import SETTINGS_FILE, content
+from voiceid.home import ENV_PREFIX, absolute, current_folder, find_home
 from voiceid.index.base import IndexOptions
 from voiceid.models.providers import EngineOptions
 from voiceid.protection import KeySource
 from voiceid.settings import SETTINGS, aim_of
-from voiceid.shipped import checkout, shipped
+from voiceid.shipped import shipped
 from voiceid.speech.quality import QualityLimits
 from voiceid.speech.speaker_model import HearingOptions
 from voiceid.speech.vad import SpeechOptions
 
 CONFIG_NAME = "config.yaml"
 KEY_NAME = "gallery.key"
-ENV_PREFIX = "VOICEID_"
-"""``VOICEID_DECISION__MARGIN=0.1`` sets ``decision.margin``."""
 
 _NOTSETTINGS = {"VOICEID_HOME", "VOICEID_DATABASE"}
 
@@ -142,55 +137,9 @@ class Config:
         return HearingOptions(audio, self.speech, self.quality, self.runtime, self.workers)
 
 
-def find_home(home: str | os.PathLike[str] | None = None) -> Path:
-    """Return the absolute home folder (see the top of this module); it may not exist yet."""
-    if named := home or os.environ.get(ENV_PREFIX + "HOME"):
-        return _absolute(named)
-    if (root := checkout()) is not None and _here().is_relative_to(root):
-        return root
-    return _users_folder()
-
-
-def _users_folder() -> Path:
-    """Return the platform's folder for this user's data."""
-    cause: RuntimeError | None = None
-    try:
-        folder = Path(platformdirs.user_data_dir("voiceid", appauthor=False))
-        if folder.is_absolute():
-            return folder
-    except RuntimeError as error:
-        cause = error
-    raise ConfigError(
-        "there is no home: this user has no home folder",
-        hint="Name a folder: set VOICEID_HOME, or use --home.",
-    ) from cause
-
-
-def _absolute(path: str | os.PathLike[str], base: Path | None = None) -> Path:
-    """Return a path as an absolute one, from a folder or the current one; ``~`` is the user's."""
-    try:
-        expanded = Path(path).expanduser()
-    except RuntimeError as error:
-        raise ConfigError(
-            f"{path}: no home folder is known for its `~`", hint="Write the whole path."
-        ) from error
-    return expanded if expanded.is_absolute() else (base or _here()) / expanded
-
-
-def _here() -> Path:
-    """Return the current folder."""
-    try:
-        return Path.cwd()
-    except OSError as error:
-        raise ConfigError(
-            f"the current folder cannot be used: {error.strerror}",
-            hint="It was removed, or may not be read: change to another one.",
-        ) from error
-
-
 def _unread(home: Path, data: Path, *, home_named: bool, data_named: bool) -> Path | None:
     """Return what `Config.unread_file` says."""
-    near = [] if home_named else [_here()]
+    near = [] if home_named else [current_folder()]
     near += [data, *data.parents[:2]] if data_named else []
     read, files = home / CONFIG_NAME, [folder / CONFIG_NAME for folder in near]
     return next((file for file in files if file != read and os.path.isfile(file)), None)
@@ -206,7 +155,7 @@ def load_config(
     Parameters
     ----------
     home : path, optional
-        See :func:`find_home`.
+        See `voiceid.home.find_home`.
     flags : mapping, optional
         Dotted keys to values; they win.  None as a value means "not given".
     environ : mapping, optional
@@ -276,7 +225,7 @@ def _compose(
 ) -> Config:
     def path(key: str) -> Path:
         # A flag is relative to where it was typed, a setting to the home.
-        return _absolute(values[key], None if sources[key] == "flag" else folder)
+        return absolute(values[key], None if sources[key] == "flag" else folder)
 
     data, audio = path("data"), _section(values, "audio")
     if audio["ca_file"] is not None:

@@ -28,12 +28,12 @@ from voiceid.models.fetch import Progress
 from voiceid.models.install import ModelStore
 from voiceid.observability import ChangeKind, Observer
 from voiceid.observability.observer import elapsed_ms
-from voiceid.protection import Key, Vault
+from voiceid.protection import KeyRing, Vault
 from voiceid.speech.speaker_model import DETECTOR, SpeakerModel
 from voiceid.verification import Policy
 
 if TYPE_CHECKING:  # it loads while the models do
-    from voiceid.store import KeyRing, Store
+    from voiceid.store import Store
     from voiceid.store.change import Change
     from voiceid.store.reader import Reader
 
@@ -65,6 +65,7 @@ class Session:
         self._galleries: dict[str, Gallery] = {}
         self._models_in_use: dict[str, ModelInUse] = {}
         self._latest: ModelInUse | None = None
+        self.keys = KeyRing(config.key_source, is_required=config.requires_key)
         self._changes_behind = 0
         self._lock = threading.RLock()
         if config.unread_file is not None:
@@ -98,13 +99,6 @@ class Session:
                     self.notify(sentence)
             return self._store
 
-    @cached_property
-    def keys(self) -> KeyRing:
-        """The key of the gallery, from where the settings say."""
-        from voiceid.store import KeyRing  # noqa: PLC0415 - as in `store`
-
-        return KeyRing(self.config.key_source, is_required=self.config.requires_key)
-
     @property
     def kept_audio(self) -> KeptAudio:
         """The recordings that are kept beside the database."""
@@ -130,11 +124,7 @@ class Session:
         if isinstance(self.database, DatabaseUrl):
             return ServerGallery(space_id, dim, str(self.database), self.store.write, options)
         path = self.index_folder / f"{space_id}.index"
-        return GalleryIndex(space_id, dim, path, options, self._start_sealing, self._file_key)
-
-    def _file_key(self) -> Key | None:
-        vault = self._sealing()
-        return None if vault is None else vault.file_key
+        return GalleryIndex(space_id, dim, path, options, self._start_sealing, self._sealing)
 
     def _start_sealing(self) -> None:
         """Start a process in the background that seals the index files that are due."""
@@ -201,7 +191,8 @@ class Session:
             self._changes_behind += bool(writer.touched)
             try:
                 if erases:
-                    self._erasure.complete(writer.erased_vectors)
+                    parts = (self.store, self.gallery, self.index_folder, self.kept_audio)
+                    Erasure(*parts).complete(writer.erased_vectors)
                 elif large:
                     with contextlib.suppress(StoreError):  # the change itself is on the disk
                         self.store.erase_remains()
@@ -211,10 +202,6 @@ class Session:
             finally:  # the change is made, whatever remains of what it erased
                 for facts in change.events:
                     record(**facts)
-
-    @property
-    def _erasure(self) -> Erasure:
-        return Erasure(self.store, self.gallery, self.index_folder, self.kept_audio)
 
     @contextmanager
     def recorded(self, kind: ChangeKind | str) -> Iterator[Callable[..., None]]:
@@ -292,15 +279,16 @@ class Session:
         if self._latest is None and self.named_model.speaker_model.is_installed:
             # The database opens while the models load: each is half of a process's start.
             with ThreadPoolExecutor(1) as pool:
-                opening = pool.submit(self._opened_model)
+
+                def opened() -> ModelInUse:
+                    with contextlib.suppress(VoiceIDError):
+                        self._sealing()
+                    return self.model
+
+                opening = pool.submit(opened)
                 with contextlib.suppress(VoiceIDError):  # most likely it is this model
                     _ = self.named_model.embedder
                 return opening.result()
-        return self.model
-
-    def _opened_model(self) -> ModelInUse:
-        with contextlib.suppress(VoiceIDError):  # what a sealed gallery takes loads here, too
-            self._sealing()
         return self.model
 
     def ask(self, question: Callable[[ModelInUse], T]) -> T:

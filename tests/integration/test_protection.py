@@ -265,6 +265,7 @@ import os, signal, sys
 from pathlib import Path
 from sqlalchemy import select
 from torture.voices import opened
+from voiceid.erasure import Erasure
 from voiceid.store import protecting
 
 def kill(*_):
@@ -275,7 +276,7 @@ vid._session.keys.is_required = False
 if sys.argv[4] == "before":
     protecting.ProtectionWriter._texts = kill  # every row was brought over, nothing is committed
 else:
-    type(vid._session)._erasure = property(kill)  # committed; files are as they were
+    Erasure.complete = kill  # committed; files are as they were
 getattr(vid.keys.gallery, sys.argv[3])()
 """
 

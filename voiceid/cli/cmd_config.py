@@ -75,7 +75,8 @@ def init_command(console: Console, *, force: bool) -> int:
     """
     console.require_stdout()
     # Imported here: not to show the help.
-    from voiceid.config import find_home, write_default_config  # noqa: PLC0415
+    from voiceid.config import write_default_config  # noqa: PLC0415 - loads numpy
+    from voiceid.home import find_home  # noqa: PLC0415
 
     path = write_default_config(find_home(console.settings.home), force=force)
     return console.answer({"written": str(path)}, f"wrote  {path}")

@@ -15,7 +15,7 @@ from voiceid.errors import StoreError
 from voiceid.index import sections
 from voiceid.index.base import CentroidSource, Ids, as_ids
 from voiceid.index.sections import Array, Facts, Unusable
-from voiceid.protection import Key
+from voiceid.protection import Key, Vault
 
 SUFFIX = ".index"
 _OF_CENTROIDS = frozenset({"there", "vectors", "bytes", "products"})
@@ -53,7 +53,7 @@ class IndexFile:
     path: Path
     space_id: str
     dim: int
-    key_of_gallery: Callable[[], Key | None] = lambda: None  # it seals the file; None: plain
+    vault: Callable[[], Vault | None] = lambda: None  # what seals the file; None: it is plain
 
     @contextlib.contextmanager
     def sealing(self, *, wait: bool) -> Iterator[None]:
@@ -70,9 +70,10 @@ class IndexFile:
     def key(self) -> Key | None:
         """Return the key that seals the file; raises Unusable when it is not to be had."""
         try:
-            return self.key_of_gallery()
+            vault = self.vault()
         except StoreError as error:
             raise Unusable(error.message) from error
+        return None if vault is None else vault.file_key
 
     def header(self) -> Facts | None:
         """Return the facts of the file; None when it cannot be used."""

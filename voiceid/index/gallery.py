@@ -11,7 +11,6 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +37,7 @@ from voiceid.index.base import (
 from voiceid.index.file import IndexFile
 from voiceid.index.groups import Group, Groups
 from voiceid.index.sections import Array, Facts, Unusable
-from voiceid.protection import Key
+from voiceid.protection import Vault
 
 if TYPE_CHECKING:  # FAISS takes 0.1 s to load
     from voiceid.index.faiss_index import FaissIndex
@@ -69,10 +68,10 @@ class GalleryIndex:
         path: Path,
         options: IndexOptions | None = None,
         on_due: Callable[[], object] | None = None,
-        file_key: Callable[[], Key | None] = lambda: None,
+        sealing: Callable[[], Vault | None] = lambda: None,
     ) -> None:
         self._space_id, self._dim = space_id, dim
-        self._file = IndexFile(path, space_id, dim, file_key)
+        self._file = IndexFile(path, space_id, dim, sealing)
         self._options, self._on_due = options or IndexOptions(), on_due
         if self._options.kind == HNSW:
             raise ConfigError(
@@ -86,8 +85,7 @@ class GalleryIndex:
         self._held = self._sealed_at = EMPTY_REVISION
         self._erased = _NONE
         self._feed: deque[FeedEntry] = deque(maxlen=_REMEMBERED)
-        self._groups = Groups(space_id)
-        self._unsaved = 0
+        self._groups, self._unsaved = Groups(space_id), 0
 
     def prepare(self) -> None:
         """See `Gallery`."""
@@ -330,7 +328,7 @@ class GalleryIndex:
             return
         try:
             with self._file.sealing(wait=over_newer):
-                facts, arrays = self._codes(lambda: nullcontext(reader))
+                facts, arrays = self._codes(lambda: contextlib.nullcontext(reader))
                 written = self._file.write(facts, arrays, over_newer=over_newer)
                 if not (written and self._load() and self._held == reader.feed.revision()):
                     self._take(facts, arrays)

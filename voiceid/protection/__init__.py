@@ -2,6 +2,7 @@
 
 from voiceid.protection.ciphers import Key as Key
 from voiceid.protection.ciphers import SealBroken as SealBroken
+from voiceid.protection.key_ring import KeyRing as KeyRing
 from voiceid.protection.key_source import KeySource as KeySource
 from voiceid.protection.key_source import key_id_of as key_id_of
 from voiceid.protection.rotation import rotation as rotation

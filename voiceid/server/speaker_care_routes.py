@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from voiceid.server.callers import Admin
 from voiceid.server.etags import require_seen
+from voiceid.server.name_paths import NAME
 from voiceid.server.repeats import OnceRoute
 from voiceid.server.service_parts import parts_of
 from voiceid.server.speaker_routes import Number
@@ -40,7 +41,7 @@ class SpeakerSplit(BaseModel):
     dry_run: bool = Field(default=False, description="Say what would be moved, change nothing.")
 
 
-@ROUTES.post("/{name}/merge")
+@ROUTES.post(f"/{NAME}/merge")
 async def merge_speakers(
     request: Request, name: str, asked: SpeakerMerge, caller: Admin
 ) -> dict[str, Any]:
@@ -56,7 +57,7 @@ async def merge_speakers(
     return await to_thread.run_sync(merged)
 
 
-@ROUTES.post("/{name}/split")
+@ROUTES.post(f"/{NAME}/split")
 async def split_speaker(
     request: Request, name: str, asked: SpeakerSplit, caller: Admin
 ) -> dict[str, Any]:

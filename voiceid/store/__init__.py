@@ -12,11 +12,10 @@ from sqlalchemy import Engine
 
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaOutdated, StoreError
-from voiceid.protection import Vault
+from voiceid.protection import KeyRing, Vault
 from voiceid.store import postgres, upgrade
 from voiceid.store.connections import empty_log, make_engine, require_current, transaction, wrapped
 from voiceid.store.postgres import Begin
-from voiceid.store.protection import KeyRing
 from voiceid.store.reader import Reader
 from voiceid.store.writer import Writer
 

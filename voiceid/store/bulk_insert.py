@@ -95,7 +95,7 @@ class BulkWriter:
     ) -> None:
         before = self._newest(centroids.c.id)
         rows = _centroid_rows(new, ids, space_id, transform)
-        stored = self._stored(_CENTROID, rows, self._protection.stored_centroid)
+        stored = self._stored(_CENTROID, rows, self._protection.centroids.stored)
         self._insert(centroids, _CENTROID, stored)
         added = select(centroids.c.id, random_token(self._connection)).where(
             centroids.c.id > before

@@ -97,7 +97,7 @@ class Centroids:
 
     def _vectors(self, rows: Sequence[Any], space_id: str, dim: int) -> Float32Array:
         """Return the vectors (n, dim) of rows with what they are sealed with, as stored."""
-        return stored_rows.vectors(self._protection.as_stored(rows), dim, space_id)
+        return stored_rows.vectors(self._protection.centroids.opened(rows), dim, space_id)
 
     def of_speakers(self, speaker_ids: Sequence[int], space_id: str) -> dict[int, Float32Array]:
         """Return the centroids (dim,) of speakers in a space, by speaker."""
@@ -245,7 +245,7 @@ class CentroidWriter(Centroids):
         changed: list[tuple[int, str]] = []
         if by_speaker:
             rows = [
-                self._protection.stored_centroid(_row(by_speaker[speaker_id], target))
+                self._protection.centroids.stored(_row(by_speaker[speaker_id], target))
                 for speaker_id in sorted(by_speaker)
                 for target in targets
             ]

@@ -14,10 +14,11 @@ from sqlalchemy import Connection, Table, func, insert, select, text
 
 from voiceid.domain import DatabaseUrl
 from voiceid.errors import SchemaOutdated, StoreError
+from voiceid.protection import KeyRing
 from voiceid.store import upgrade
 from voiceid.store.connections import opened
 from voiceid.store.postgres import Begin
-from voiceid.store.protection import KeyRing, Protection
+from voiceid.store.protection import Protection
 from voiceid.store.tables import centroids, metadata
 from voiceid.store.upgrade import SchemaState
 
@@ -61,9 +62,11 @@ def copy(source: Path | DatabaseUrl, target: Path | DatabaseUrl, keys: KeyRing) 
         _require_empty(writing, target)
         digest, rows = hashlib.sha256(), {}
         protection = Protection(reading, keys)
+        copied = Protection.by(writing, keys, protection.vault)
+        copied.wrapped = protection.wrapped
         for table in metadata.sorted_tables:
             there = _moved(reading, writing, table, source, protection)
-            if there != _summed(writing, table, protection.copied_to(writing)):
+            if there != _summed(writing, table, copied):
                 raise StoreError(
                     f"{table.name} in {target} is not what it is in {source}",
                     hint="Nothing was copied. Check both: `voiceid database check`.",
@@ -125,13 +128,13 @@ def _summed(
     for rows in connection.execute(query).partitions():
         batch = [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
         if table is centroids:
-            opened = zip(batch, protection.as_stored(rows), strict=True)
+            opened = zip(batch, protection.centroids.opened(rows), strict=True)
             batch = [row | {"vector": vector} for row, vector in opened]
         for row in batch:
             digest.update(repr(tuple(row.values())).encode())
         if into is not None:
             if table is centroids:
-                batch = [protection.sealed_for(into.dialect.name, row) for row in batch]
+                batch = [protection.centroids.sealed_for(into.dialect.name, row) for row in batch]
             into.execute(insert(table), batch)
         count += len(batch)
     return count, digest.digest()

@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from voiceid.domain import speaker_key
-from voiceid.protection import Key, Kind, Vault, key_id_of
+from voiceid.protection import Key, KeyRing, Kind, Vault, key_id_of
 from voiceid.protection.ciphers import KEY_BYTES
 from voiceid.protection.vault import wrapped_secrets
 from voiceid.store.change_feed import Effects, random_token
-from voiceid.store.protection import KeyRing, Protection, values_of
+from voiceid.store.protection import Protection, values_of
 from voiceid.store.tables import (
     attempts,
     centroids,
@@ -115,8 +115,8 @@ class ProtectionWriter:
             plain = [dict(values_of(row)) for row in self._was.samples(rows)]
             self._replace(samples, [now.stored_sample(row) for row in plain])
         for rows in self._batches(centroids, centroids.c.id):
-            plain = self._was.plain_centroids(rows)
-            self._replace(centroids, [now.stored_centroid(row) for row in plain])
+            plain = self._was.centroids.plain(rows)
+            self._replace(centroids, [now.centroids.stored(row) for row in plain])
         self._texts(now)
         self._connection.execute(update(changes).values(token=random_token(self._connection)))
 

@@ -26,8 +26,8 @@ import numpy as np
 from sqlalchemy import Connection, insert, select
 
 from voiceid.domain import Float32Array
-from voiceid.errors import GalleryKeyMissing, StoreError
-from voiceid.protection import Key, KeySource, Kind, SealBroken, Vault, key_id_of
+from voiceid.errors import StoreError
+from voiceid.protection import Key, KeyRing, SealBroken, Vault
 from voiceid.store.tables import protection, speaker_keys, speakers
 from voiceid.store.value_list import in_list
 
@@ -36,49 +36,13 @@ NAMED = (speakers.c.name, speakers.c.name_key, speakers.c.expires_at, speakers.c
 """The columns that reading a name takes, beside the speaker's id."""
 
 
-class KeyRing:
-    """The vaults of a gallery that were opened, by what is stored of them.
-
-    ``is_required``: an unprotected gallery is refused, since another one may lie in its place.
-    """
-
-    def __init__(self, source: KeySource | None, *, is_required: bool = False) -> None:
-        self.source, self.is_required = source, is_required
-        self._vaults: dict[tuple[object, ...], Vault] = {}
-
-    def vault(self, row: Any) -> Vault:
-        """Return the vault of a row of ``protection``; raises GalleryKeyMissing."""
-        known = tuple(row)
-        if (vault := self._vaults.get(known)) is None:
-            vault = self._open(row)
-            self._vaults = {known: vault}
-        return vault
-
-    def key(self, key_id: str) -> Key:
-        """Return the key of an id; raises GalleryKeyMissing."""
-        if self.source is None:
-            raise GalleryKeyMissing("the gallery is protected, and no key is set")
-        for key in self.source.read():
-            if key_id_of(key) == key_id:
-                return key
-        raise GalleryKeyMissing(f"the key in {self.source} is not {key_id}, which the gallery has")
-
-    def _open(self, row: Any) -> Vault:
-        try:
-            return Vault(row.gallery_id, Kind(row.kind), self.key(row.key_id), row.secrets)
-        except (SealBroken, ValueError) as error:
-            raise StoreError(
-                "how the gallery is protected was changed in the database",
-                hint="Put back a backup, and see who may write to it.",
-            ) from error
-
-
 class Protection:
     """Makes stored rows of plain ones, and plain ones of stored."""
 
     def __init__(self, connection: Connection, keys: KeyRing) -> None:
         self._connection, self._keys = connection, keys
-        self._wrapped: dict[int, bytes] = {}
+        self.wrapped: dict[int, bytes] = {}
+        """The keys of speakers, as stored, that were read."""
 
     @classmethod
     def by(cls, connection: Connection, keys: KeyRing, vault: Vault | None) -> Self:
@@ -87,11 +51,10 @@ class Protection:
         made.vault = vault  # in place of what would be read
         return made
 
-    def copied_to(self, connection: Connection) -> Protection:
-        """Return the same over another database that all rows are being copied to."""
-        made = Protection.by(connection, self._keys, self.vault)
-        made._wrapped = self._wrapped  # noqa: SLF001 - of the same class
-        return made
+    @cached_property
+    def centroids(self) -> CentroidRows:
+        """What makes stored rows of centroids, and plain ones."""
+        return CentroidRows(self, self._connection.dialect.name)
 
     @cached_property
     def row(self) -> Any:
@@ -143,27 +106,27 @@ class Protection:
             if key is not None
         ]
         self._connection.execute(insert(speaker_keys), rows)
-        self._wrapped |= {int(str(row["speaker_id"])): bytes(row["wrapped"]) for row in rows}  # type: ignore[call-overload]
+        self.wrapped |= {int(str(row["speaker_id"])): bytes(row["wrapped"]) for row in rows}  # type: ignore[call-overload]
 
     def load(self, speaker_ids: Iterable[int]) -> None:
         """Read the keys of speakers in one statement, before their rows are opened."""
         if self.sealing is None:
             return
-        wanted = sorted(set(speaker_ids) - self._wrapped.keys())
+        wanted = sorted(set(speaker_ids) - self.wrapped.keys())
         if wanted:
             query = select(speaker_keys.c.speaker_id, speaker_keys.c.wrapped)
             query = query.where(in_list(self._connection, speaker_keys.c.speaker_id, wanted))
             rows = self._connection.execute(query)
-            self._wrapped |= {row.speaker_id: row.wrapped for row in rows}
+            self.wrapped |= {row.speaker_id: row.wrapped for row in rows}
 
     def key(self, speaker_id: int) -> Key:
         """Return the key of a speaker of a sealed gallery; raises StoreError."""
         self.load([speaker_id])
         assert self.sealing is not None  # noqa: S101 - the callers ask; for mypy
         try:
-            return self.sealing.unwrap(speaker_id, self._wrapped[speaker_id])
+            return self.sealing.unwrap(speaker_id, self.wrapped[speaker_id])
         except (KeyError, SealBroken) as error:
-            raise _broken(f"the key of speaker {speaker_id}") from error
+            raise broken(f"the key of speaker {speaker_id}") from error
 
     # Speakers
 
@@ -210,7 +173,7 @@ class Protection:
             context = ("speaker", row.name_key, row.expires_at, row.disabled_at)
             name, metadata = json.loads(self.key(speaker_id).open(sealed, *context))
         except (SealBroken, ValueError, TypeError) as error:
-            raise _broken(f"speaker {speaker_id}") from error
+            raise broken(f"speaker {speaker_id}") from error
         return name, metadata
 
     # Samples
@@ -220,7 +183,7 @@ class Protection:
         if self.vault is None:
             return row
         if self.sealing is None:
-            return row | {"vector": self._turned_bytes(row["vector"], row["space_id"], back=False)}
+            return row | {"vector": self.turned_bytes(row["vector"], row["space_id"], back=False)}
         vector: bytes = row["vector"]
         recording = self.recording(row["pcm_sha256"])
         texts = json.dumps([row["source_name"], row["label"]]).encode()
@@ -248,14 +211,14 @@ class Protection:
         values = dict(values_of(row))
         if self.sealing is not None:
             context = ("sample", row.space_id, row.pcm_sha256)
-            content = self._opened(row.speaker_id, row.vector, *context, what=f"sample {row.id}")
+            content = self.opened(row.speaker_id, row.vector, *context, what=f"sample {row.id}")
             start = _HASH_BYTES + 4
             end = start + int.from_bytes(content[_HASH_BYTES:start], "little")
             values["pcm_sha256"] = content[:_HASH_BYTES].hex()
             values["vector"] = content[start:end]
             values["source_name"], values["label"] = json.loads(content[end:])
         else:
-            values["vector"] = self._turned_bytes(row.vector, row.space_id, back=True)
+            values["vector"] = self.turned_bytes(row.vector, row.space_id, back=True)
         return SimpleNamespace(**values)
 
     def moved(self, row: Any, to_speaker_id: int) -> dict[str, Any]:
@@ -263,61 +226,16 @@ class Protection:
         values = dict(values_of(row)) | {"speaker_id": to_speaker_id}
         if self.sealing is not None:
             context = ("sample", row.space_id, row.pcm_sha256)
-            content = self._opened(row.speaker_id, row.vector, *context, what=f"sample {row.id}")
+            content = self.opened(row.speaker_id, row.vector, *context, what=f"sample {row.id}")
             values["vector"] = self.key(to_speaker_id).seal(content, *context)
         return values
 
-    # Centroids
-
-    def stored_centroid(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return the stored row of a plain one."""
-        if self.vault is None:
-            return row
-        vector = self._turned_bytes(row["vector"], row["space_id"], back=False)
-        return self.sealed_for(self._connection.dialect.name, row | {"vector": vector})
-
-    def sealed_for(self, dialect: str, row: dict[str, Any]) -> dict[str, Any]:
-        """Return the row that another database stores of an opened one; see `as_stored`."""
-        if self.sealing is None or dialect == "postgresql":
-            return row
-        sealed = self.key(row["speaker_id"]).seal(row["vector"], *_centroid_context(row))
-        return row | {"vector": sealed}
-
-    def as_stored(self, rows: Sequence[Any]) -> list[bytes]:
-        """Return the vectors of rows of centroids, opened and still rotated.
-
-        The rows have the speaker's id, the space and the totals.
-        """
-        if not self._seals_centroids:
-            return [row.vector for row in rows]
-        self.load(row.speaker_id for row in rows)
-        return [self._centroid(row) for row in rows]
-
-    def _centroid(self, row: Any) -> bytes:
-        what = f"the centroid of speaker {row.speaker_id}"
-        try:
-            context = _centroid_context(values_of(row))
-        except (TypeError, ValueError) as error:
-            raise _broken(what) from error
-        return self._opened(row.speaker_id, row.vector, *context, what=what)
-
-    def _opened(self, speaker_id: int, sealed: bytes, *context: object, what: str) -> bytes:
+    def opened(self, speaker_id: int, sealed: bytes, *context: object, what: str) -> bytes:
+        """Return what the key of a speaker sealed; raises StoreError, which says what it was."""
         try:
             return self.key(speaker_id).open(sealed, *context)
         except SealBroken as error:
-            raise _broken(what) from error
-
-    def plain_centroids(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
-        """Return plain rows of whole stored ones."""
-        vectors = zip(rows, self.as_stored(rows), strict=True)
-        return [
-            {**values_of(row), "vector": self._turned_bytes(vector, row.space_id, back=True)}
-            for row, vector in vectors
-        ]
-
-    @property
-    def _seals_centroids(self) -> bool:
-        return self.sealing is not None and self._connection.dialect.name != "postgresql"
+            raise broken(what) from error
 
     # Vectors
 
@@ -329,7 +247,8 @@ class Protection:
         turned: Float32Array = (vectors @ (matrix.T if back else matrix)).astype(np.float32)
         return turned
 
-    def _turned_bytes(self, data: bytes, space_id: str, *, back: bool) -> bytes:
+    def turned_bytes(self, data: bytes, space_id: str, *, back: bool) -> bytes:
+        """Return the same of one stored vector."""
         vector = np.frombuffer(data, dtype="<f4")
         return self.turned(vector, space_id, back=back).astype("<f4").tobytes()
 
@@ -349,7 +268,7 @@ class Protection:
             sealed = base64.b64decode(stored, validate=True)
             return self.sealing.text_key.open(sealed, *place).decode()
         except (SealBroken, ValueError) as error:
-            raise _broken(" ".join(place)) from error
+            raise broken(" ".join(place)) from error
 
 
 def values_of(row: Any) -> Mapping[str, Any]:
@@ -360,13 +279,65 @@ def values_of(row: Any) -> Mapping[str, Any]:
     return columns
 
 
-def _centroid_context(row: Mapping[Any, Any]) -> tuple[object, ...]:
-    totals = (int(row["n_samples"]), float(row["telephone"]), float(row["net_speech_s"]))
-    return ("centroid", row["space_id"], *totals)
-
-
-def _broken(what: str) -> StoreError:
+def broken(what: str) -> StoreError:
+    """Return the error for what is not as its seal says."""
     return StoreError(
         f"{what} in the database was changed or moved, and is not used",
         hint="Put back a backup, and see who may write to the database.",
     )
+
+
+class CentroidRows:
+    """Rows of centroids, of which PostgreSQL has the vectors unsealed: pgvector compares them."""
+
+    def __init__(self, of: Protection, dialect: str) -> None:
+        self._of, self._dialect = of, dialect
+
+    def stored(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the stored row of a plain one."""
+        if self._of.vault is None:
+            return row
+        vector = self._of.turned_bytes(row["vector"], row["space_id"], back=False)
+        return self.sealed_for(self._dialect, row | {"vector": vector})
+
+    def sealed_for(self, dialect: str, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the row that another database stores of an opened one; see `opened`."""
+        if self._of.sealing is None or dialect == "postgresql":
+            return row
+        sealed = self._of.key(row["speaker_id"]).seal(row["vector"], *_centroid_context(row))
+        return row | {"vector": sealed}
+
+    def opened(self, rows: Sequence[Any]) -> list[bytes]:
+        """Return the vectors of rows of centroids, opened and still rotated.
+
+        The rows have the speaker's id, the space and the totals.
+        """
+        if not self._seals_centroids:
+            return [row.vector for row in rows]
+        self._of.load(row.speaker_id for row in rows)
+        return [self._centroid(row) for row in rows]
+
+    def _centroid(self, row: Any) -> bytes:
+        what = f"the centroid of speaker {row.speaker_id}"
+        try:
+            context = _centroid_context(values_of(row))
+        except (TypeError, ValueError) as error:
+            raise broken(what) from error
+        return self._of.opened(row.speaker_id, row.vector, *context, what=what)
+
+    def plain(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
+        """Return plain rows of whole stored ones."""
+        vectors = zip(rows, self.opened(rows), strict=True)
+        return [
+            {**values_of(row), "vector": self._of.turned_bytes(vector, row.space_id, back=True)}
+            for row, vector in vectors
+        ]
+
+    @property
+    def _seals_centroids(self) -> bool:
+        return self._of.sealing is not None and self._dialect != "postgresql"
+
+
+def _centroid_context(row: Mapping[Any, Any]) -> tuple[object, ...]:
+    totals = (int(row["n_samples"]), float(row["telephone"]), float(row["net_speech_s"]))
+    return ("centroid", row["space_id"], *totals)

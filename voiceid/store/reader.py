@@ -7,6 +7,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection, text
 
+from voiceid.protection import KeyRing
 from voiceid.store import pgvector, stored_rows
 from voiceid.store.attempt_table import Attempts
 from voiceid.store.centroid_table import Centroids
@@ -14,7 +15,7 @@ from voiceid.store.change_feed import Erasures, Feed
 from voiceid.store.fit_tables import Adaptations, Calibrations, FitsInUse, fits_in_use
 from voiceid.store.job_table import Jobs
 from voiceid.store.key_table import ApiKeys
-from voiceid.store.protection import KeyRing, Protection
+from voiceid.store.protection import Protection
 from voiceid.store.sample_table import Samples
 from voiceid.store.space_table import Spaces
 from voiceid.store.speaker_table import Speakers

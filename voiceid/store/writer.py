@@ -7,6 +7,7 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
+from voiceid.protection import KeyRing
 from voiceid.store.answer_table import AnswerWriter
 from voiceid.store.attempt_table import AttemptWriter
 from voiceid.store.bulk_insert import BulkWriter
@@ -16,7 +17,6 @@ from voiceid.store.fit_tables import AdaptationWriter, CalibrationWriter
 from voiceid.store.job_table import JobWriter
 from voiceid.store.key_table import ApiKeyWriter
 from voiceid.store.protecting import ProtectionWriter
-from voiceid.store.protection import KeyRing
 from voiceid.store.reader import Reader
 from voiceid.store.sample_table import SampleWriter
 from voiceid.store.space_table import SpaceWriter

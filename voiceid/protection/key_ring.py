@@ -1,0 +1,47 @@
+"""The vaults of a gallery, each opened once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from voiceid.errors import GalleryKeyMissing, StoreError
+from voiceid.protection.ciphers import Key, SealBroken
+from voiceid.protection.key_source import KeySource, key_id_of
+from voiceid.protection.vault import Kind, Vault
+
+
+class KeyRing:
+    """The vaults of a gallery that were opened, by what is stored of them.
+
+    ``is_required``: an unprotected gallery is refused, since another one may lie in its place.
+    """
+
+    def __init__(self, source: KeySource | None, *, is_required: bool = False) -> None:
+        self.source, self.is_required = source, is_required
+        self._vaults: dict[tuple[object, ...], Vault] = {}
+
+    def vault(self, row: Any) -> Vault:
+        """Return the vault of a row of ``protection``; raises GalleryKeyMissing."""
+        known = tuple(row)
+        if (vault := self._vaults.get(known)) is None:
+            vault = self._open(row)
+            self._vaults = {known: vault}
+        return vault
+
+    def key(self, key_id: str) -> Key:
+        """Return the key of an id; raises GalleryKeyMissing."""
+        if self.source is None:
+            raise GalleryKeyMissing("the gallery is protected, and no key is set")
+        for key in self.source.read():
+            if key_id_of(key) == key_id:
+                return key
+        raise GalleryKeyMissing(f"the key in {self.source} is not {key_id}, which the gallery has")
+
+    def _open(self, row: Any) -> Vault:
+        try:
+            return Vault(row.gallery_id, Kind(row.kind), self.key(row.key_id), row.secrets)
+        except (SealBroken, ValueError) as error:
+            raise StoreError(
+                "how the gallery is protected was changed in the database",
+                hint="Put back a backup, and see who may write to it.",
+            ) from error
