@@ -82,8 +82,7 @@ class GalleryIndex:
         self._flat: FaissIndex | None = None
         self._sealed: Sealed | None = None
         self._gone: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.empty(0, dtype=np.bool_)
-        self._held = self._sealed_at = EMPTY_REVISION
-        self._erased = _NONE
+        self._held, self._sealed_at, self._erased = EMPTY_REVISION, EMPTY_REVISION, _NONE
         self._feed: deque[FeedEntry] = deque(maxlen=_REMEMBERED)
         self._groups, self._unsaved = Groups(space_id), 0
 
