@@ -112,7 +112,7 @@ class Protection:
         """Read the keys of speakers in one statement, before their rows are opened."""
         if self.sealing is None:
             return
-        wanted = sorted(set(speaker_ids) - self.wrapped.keys())
+        wanted = sorted({id_ for id_ in speaker_ids if id_ not in self.wrapped})
         if wanted:
             query = select(speaker_keys.c.speaker_id, speaker_keys.c.wrapped)
             query = query.where(in_list(self._connection, speaker_keys.c.speaker_id, wanted))
