@@ -11,9 +11,10 @@ are reported at once.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import yaml
 from voiceid.audio import AudioOptions
 from voiceid.decision.aims import Aim
 from voiceid.domain import AttemptLimits, DatabaseUrl, ServiceLimits
+from voiceid.domain.audit_chain import AuditOptions
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
 from voiceid.foreign_files import SETTINGS_FILE, content
@@ -49,6 +51,8 @@ _FAULTS = (
 """What PyYAML raises; ValueError also for 2001-13-45, AttributeError for ``!!timestamp x``."""
 
 _SHOWN_CHARS = 80
+_DECIDE_NOTHING = {"data", "database_url", "models", "offline", "runtime", "server", "log"}
+"""Sections whose settings the record of what decides does not have."""
 
 _SECRET = {"database_url"}
 """Settings that may hold a password: what was given is not repeated in an error."""
@@ -82,6 +86,8 @@ class Config:
         Where the key of a protected gallery is.
     requires_key : bool
         Whether the settings name the key: then a gallery that is not protected is refused.
+    audit : AuditOptions
+        What is recorded in the database, the settings that decide among it.
     index : IndexOptions
         How galleries are searched.
     runtime : EngineOptions
@@ -117,6 +123,7 @@ class Config:
     attempts: AttemptLimits
     key_source: KeySource
     requires_key: bool
+    audit: AuditOptions
     index: IndexOptions
     runtime: EngineOptions
     workers: int | None
@@ -297,6 +304,7 @@ def _compose(
         attempts=AttemptLimits(**_section(values, "attempts")),
         key_source=_key_source(values["privacy.key"], sources["privacy.key"], folder),
         requires_key=values["privacy.key"] is not None,
+        audit=AuditOptions(values["audit.record"], _deciding(values)),
         index=IndexOptions(**_section(values, "index")),
         runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
         workers=values["runtime.workers"],
@@ -345,6 +353,16 @@ def _key_source(given: KeySource | None, source: str, home: Path) -> KeySource:
             hint=f"Set {ENV_PREFIX}PRIVACY__KEY, or name a file or the keyring.",
         )
     return KeySource.parse(str(given), home)
+
+
+def _deciding(values: Mapping[str, Any]) -> str:
+    """Return the settings that decide anything about a voice, as JSON."""
+
+    def plain(value: object) -> object:
+        return asdict(value) if isinstance(value, Aim) else str(value)
+
+    chosen = {k: v for k, v in values.items() if k.partition(".")[0] not in _DECIDE_NOTHING}
+    return json.dumps(chosen, sort_keys=True, default=plain)
 
 
 def _shown(key: str, value: object) -> str:

@@ -93,7 +93,7 @@ class Session:
                 # SQLAlchemy takes as long to load as a model, and can do so meanwhile.
                 from voiceid.store import Store  # noqa: PLC0415
 
-                self._store = Store.open(self.database, keys=self.keys)
+                self._store = Store.open(self.database, keys=self.keys, audit=self.config.audit)
                 for sentence in self._store.removed:
                     self.notify(sentence)
             return self._store
@@ -184,19 +184,21 @@ class Session:
     def change(self, kind: ChangeKind | str, *, large: bool = False) -> Iterator[Change]:
         """Make one change of the database: whole, in order, and known to everything it concerns.
 
-        It waits for its turn, commits at the end, or changes nothing.  After the commit, in this
-        order: what was erased leaves the index files, the kept audio and the log; the events are
-        logged and counted.  After a ``large`` one, as large as a gallery, the log is emptied and
-        the index files follow at once.
+        It waits for its turn, commits at the end with its rows of the audit chain, or changes
+        nothing.  After the commit, in this order: what was erased leaves the index files, the kept
+        audio and the log; the events are logged and counted.  After a ``large`` one, as large as a
+        gallery, the log is emptied and the index files follow at once.
 
         ErasureIncomplete: the change was made, and what remains is named.
         """
         from voiceid.store.change import Change  # noqa: PLC0415 - as in `store`
 
-        with self.recorded(kind) as record:
+        with self._reported(kind) as report:
             with self.store.write() as writer:
                 change = Change(writer)
                 yield change
+                moved = writer.erased or bool(writer.touched)
+                writer.audit.changed(kind, change.events, moved=moved)
                 erases = writer.erased or writer.erasures.pending() is not None
             self._changes_behind += bool(writer.touched)
             try:
@@ -210,18 +212,35 @@ class Session:
                     self.sync_indexes()
             finally:  # the change is made, whatever remains of what it erased
                 for facts in change.events:
-                    record(**facts)
+                    report(**facts)
 
     @property
     def _erasure(self) -> Erasure:
         return Erasure(self.store, self.gallery, self.index_folder, self.kept_audio)
 
     @contextmanager
-    def recorded(self, kind: ChangeKind | str) -> Iterator[Callable[..., None]]:
-        """Have an action that is not one transaction logged and counted, or its error.
+    def recorded(
+        self, kind: ChangeKind | str, *, in_chain: bool = False
+    ) -> Iterator[Callable[..., None]]:
+        """Have an action that is not one transaction recorded, logged and counted, or its error.
 
         The callable that is yielded records an event of this kind, with the facts that it is given.
+        What leaves the gallery is recorded before it is where others may read it.  ``in_chain``:
+        the action appends to the audit chain by itself.
         """
+        with self._reported(kind) as report:
+
+            def record(**facts: object) -> None:
+                if self.has_database and not in_chain:
+                    with self.store.write() as writer:
+                        writer.audit.append(kind, facts)
+                report(**facts)
+
+            yield record
+
+    @contextmanager
+    def _reported(self, kind: ChangeKind | str) -> Iterator[Callable[..., None]]:
+        """Have an action logged and counted, or its error."""
         started = time.perf_counter()
 
         def record(change: ChangeKind | str = kind, **facts: object) -> None:

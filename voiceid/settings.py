@@ -14,6 +14,7 @@ from voiceid.audio import AudioOptions
 from voiceid.audio.headerless import ENDINGS, FORMATS
 from voiceid.decision.aims import Aim, SetThreshold, rate_of, threshold_by_hand
 from voiceid.domain import AttemptLimits, DatabaseUrl, ServiceLimits, Solo, tag
+from voiceid.domain.audit_chain import AuditOptions
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError, SpeakerDetailInvalid
 from voiceid.index.base import IndexOptions
@@ -168,6 +169,11 @@ def providers(value: object) -> list[str]:
     return value
 
 
+def audit_record(value: object) -> object:
+    """Return what is recorded."""
+    return one_of("off", "changes", "all")(_off(value))
+
+
 def log_format(value: object) -> object:
     """Return the format of events."""
     return one_of("off", "human", "json")(_off(value))
@@ -224,6 +230,7 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "attempts.max_failures": (AttemptLimits().max_failures, whole(1)),
     "attempts.within_s": (AttemptLimits().within_s, number(1.0, 31_536_000.0)),
     "privacy.key": (None, optional(key_source)),
+    "audit.record": (AuditOptions().record, audit_record),
     "index.kind": (IndexOptions().kind, one_of(*IndexOptions.KINDS)),
     "index.max_miss_rate": (IndexOptions().max_miss_rate, number(0.0, 1.0)),
     "runtime.threads": (1, whole(1)),

@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from voiceid.domain import DatabaseUrl
+from voiceid.domain.audit_chain import AuditOptions
 from voiceid.errors import SchemaOutdated, StoreError
 from voiceid.protection import Vault
 from voiceid.store import postgres, upgrade
@@ -43,8 +44,9 @@ class Store:
         path: Path | DatabaseUrl,
         removed: tuple[str, ...] = (),
         keys: KeyRing | None = None,
+        audit: AuditOptions | None = None,
     ) -> None:
-        self._engine = engine
+        self._engine, self._audit = engine, audit
         self.keys = keys or KeyRing(None)
         """The keys that a protected gallery is opened with."""
         self.path = path
@@ -57,6 +59,7 @@ class Store:
         path: Path | DatabaseUrl,
         options: StoreOptions | None = None,
         keys: KeyRing | None = None,
+        audit: AuditOptions | None = None,
     ) -> Store:
         """Open a database: a file, or of a server.
 
@@ -72,7 +75,8 @@ class Store:
             )
         if schema.state is not upgrade.SchemaState.CURRENT:
             schema = upgrade.upgrade(path, options.busy_timeout_ms)
-        return cls(make_engine(path, options.busy_timeout_ms), path, schema.removed, keys)
+        engine = make_engine(path, options.busy_timeout_ms)
+        return cls(engine, path, schema.removed, keys, audit)
 
     def close(self) -> None:
         """Close all connections; the last process to do so folds the log into the file."""
@@ -96,7 +100,7 @@ class Store:
         """
         begin = Begin.WRITE if synced else Begin.WRITE_UNSYNCED
         with transaction(self._engine, self.path, begin) as connection:
-            yield Writer(connection, self.keys)
+            yield Writer(connection, self.keys, self._audit)
 
     def sealing(self) -> Vault | None:
         """Return what files beside the database are sealed with; None: they are plain."""

@@ -1,0 +1,228 @@
+"""The audit events, each appended in the transaction of what it tells.
+
+All writers of a database come one after another, so that the chain has no branches.  The table
+``audit_head`` is the counter: where the chain ends.  In a protected gallery each row and the
+counter bear a seal by the gallery's key, and in a sealed one the content is sealed too.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, insert, null, select, update
+
+from voiceid.domain import speaker_key
+from voiceid.domain.audit_chain import (
+    ACTOR,
+    CONFIGURATION,
+    ERASURE,
+    AuditHead,
+    AuditReport,
+    AuditRow,
+    ChainCheck,
+    new_row,
+)
+from voiceid.errors import SpeakerNameInvalid
+from voiceid.protection import Vault
+from voiceid.store.change_feed import Effects
+from voiceid.store.protection import Protection
+from voiceid.store.tables import audit_events, audit_head, speakers
+
+_AT_ONCE = 1000
+_NOT_FACTS = {"speaker_id", "elapsed_ms"}
+_OF_PERSONS = {"speaker", "other"}
+
+
+class Audit:
+    """Reads the chain."""
+
+    def __init__(self, connection: Connection, protection: Protection) -> None:
+        self._connection, self._protection = connection, protection
+
+    def head(self) -> AuditHead:
+        """Return the end of the chain, as the counter has it."""
+        return self._counter(self._protection.vault)[0]
+
+    def rows(self, *conditions: ColumnElement[bool]) -> Iterator[AuditRow]:
+        """Yield the rows of this snapshot, oldest first; content that was changed is empty."""
+        after = 0
+        while True:
+            query = select(audit_events).where(audit_events.c.number > after, *conditions)
+            query = query.order_by(audit_events.c.number).limit(_AT_ONCE)
+            stored = self._connection.execute(query).all()
+            if not stored:
+                return
+            self._protection.load(row.speaker_id for row in stored if row.speaker_id is not None)
+            for row in stored:
+                yield _plain(row, self._protection)
+            after = stored[-1].number
+
+    def chosen(
+        self, since: str | None = None, kind: str | None = None, speaker_id: int | None = None
+    ) -> Iterator[AuditRow]:
+        """Yield the rows of a kind, of a speaker, and since a time in UTC."""
+        columns = audit_events.c
+        conditions = [columns.created_at >= since] if since is not None else []
+        conditions += [columns.kind == kind] if kind is not None else []
+        conditions += [columns.speaker_id == speaker_id] if speaker_id is not None else []
+        return self.rows(*conditions)
+
+    def verify(self, head: str | None = None) -> AuditReport:
+        """Check the whole chain; see `ChainCheck`."""
+        check = ChainCheck(head)
+        for row in self.rows():
+            check.take(row)
+        return check.report(self.head())
+
+    def _counter(self, vault: Vault | None) -> tuple[AuditHead, str]:
+        """Return the end of the chain, and the hash of the settings that were recorded last."""
+        row = self._connection.execute(select(audit_head)).first()
+        if row is None:
+            return AuditHead(), ""
+        is_sealed = row.mac == counter_mac(vault, row.number, row.hash)
+        return AuditHead(row.number, row.hash, is_sealed), row.configuration
+
+
+class AuditWriter(Audit):
+    """Appends to the chain, in a change."""
+
+    def __init__(self, effects: Effects) -> None:
+        super().__init__(effects.connection, effects.protection)
+        self._effects = effects
+
+    def changed(self, kind: str, events: Sequence[Mapping[str, Any]], *, moved: bool) -> None:
+        """Append the events of a change; one that ``moved`` voices has a row in any case."""
+        for facts in events or ([{}] if moved else []):
+            rest = {name: value for name, value in facts.items() if name != "change"}
+            self.append(str(facts.get("change", kind)), rest)
+
+    def append(self, kind: str, facts: Mapping[str, object]) -> None:
+        """Append an event, if events are recorded, after the settings where they are others."""
+        options = self._effects.audit
+        if options.record == "off":
+            return
+        configuration = options.configuration
+        if configuration != self._counter(self._now.vault)[1] and configuration:
+            settings = {"by": _actor(), "settings": json.loads(options.settings)}
+            self._put(CONFIGURATION, None, settings, configuration)
+        speaker_id = self._speaker_id(facts)
+        given = {name: value for name, value in facts.items() if value is not None}
+        left_out = set(_NOT_FACTS)
+        if speaker_id is None or not self._is_enrolled(speaker_id):
+            left_out |= _OF_PERSONS  # what is not erased with a speaker is not written
+            speaker_id = facts.get("speaker_id")  # type: ignore[assignment]  # an id or None
+        elif "other_id" in facts:
+            left_out.add("other")
+        content = {name: value for name, value in given.items() if name not in left_out}
+        self._put(kind, speaker_id, {"by": _actor(), **content})
+
+    def erase(self, speaker_id: int) -> None:
+        """Destroy salt and content of the events of a speaker who was removed."""
+        theirs = audit_events.c.speaker_id == speaker_id
+        query = update(audit_events).where(theirs, audit_events.c.content.is_not(None))
+        gone = self._connection.execute(query.values(content=null())).rowcount
+        self._now.forget_key(speaker_id)
+        if gone:
+            self._put(ERASURE, speaker_id, {"by": _actor(), "rows": gone})
+
+    @property
+    def _now(self) -> Protection:
+        """The protection that the change leaves."""
+        return self._effects.protection
+
+    def _speaker_id(self, facts: Mapping[str, object]) -> int | None:
+        if "speaker_id" in facts or facts.get("speaker") is None:
+            return facts.get("speaker_id")  # type: ignore[return-value]  # an id or None
+        try:
+            stored = self._now.name_key(speaker_key(str(facts["speaker"])))
+        except SpeakerNameInvalid:
+            return None
+        query = select(speakers.c.id).where(speakers.c.name_key == stored)
+        return self._connection.execute(query).scalar()
+
+    def _is_enrolled(self, speaker_id: int) -> bool:
+        query = select(speakers.c.id).where(speakers.c.id == speaker_id)
+        return self._connection.execute(query).first() is not None
+
+    def _put(
+        self,
+        kind: str,
+        speaker_id: int | None,
+        facts: Mapping[str, object],
+        configuration: str | None = None,
+    ) -> None:
+        protection = self._now
+        head, recorded = self._counter(protection.vault)
+        protection.load([] if speaker_id is None else [speaker_id])
+        row = new_row(head, self._effects.now, kind, speaker_id, facts)
+        self._connection.execute(insert(audit_events).values(**_stored(row, protection)))
+        values = {
+            "number": row.number,
+            "hash": row.hash,
+            "configuration": recorded if configuration is None else configuration,
+            "mac": counter_mac(protection.vault, row.number, row.hash),
+        }
+        if not self._connection.execute(update(audit_head).values(**values)).rowcount:
+            self._connection.execute(insert(audit_head).values(**values))
+
+
+def row_mac(vault: Vault | None, row_hash: str) -> str:
+    """Return the seal of a row; empty without a key."""
+    return "" if vault is None else vault.hash("audit row", row_hash)
+
+
+def counter_mac(vault: Vault | None, number: int, head_hash: str) -> str:
+    """Return the seal of the counter; empty without a key."""
+    return "" if vault is None else vault.hash("audit head", f"{number} {head_hash}")
+
+
+def _stored(row: AuditRow, protection: Protection) -> dict[str, Any]:
+    assert row.content is not None  # noqa: S101 - a new row has content; for mypy
+    return {
+        "number": row.number,
+        "created_at": row.time,
+        "kind": row.kind,
+        "speaker_id": row.speaker_id,
+        "content": protection.stored_event(row.number, row.speaker_id, row.content),
+        "commitment": row.commitment,
+        "previous": row.previous,
+        "hash": row.hash,
+        "mac": row_mac(protection.vault, row.hash),
+    }
+
+
+def _plain(row: Any, protection: Protection) -> AuditRow:
+    made = AuditRow(
+        number=row.number,
+        time=row.created_at,
+        kind=row.kind,
+        speaker_id=row.speaker_id,
+        content=protection.event(row),
+        commitment=row.commitment,
+        previous=row.previous,
+        hash=row.hash,
+    )
+    return replace(made, is_sealed=row.mac == row_mac(protection.vault, row.hash))
+
+
+def _actor() -> str:
+    return ACTOR.get() or _user()
+
+
+@functools.cache
+def _user() -> str:
+    """Return who the process runs as, and where."""
+    name = str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "")
+    try:
+        import pwd  # noqa: PLC0415 - not on every system
+
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):
+        pass
+    return f"{name}@{socket.gethostname()}"
