@@ -15,6 +15,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from voiceid.errors import AuditBroken
+
 NO_HASH = "0" * 64
 """What the first row names as the hash before it."""
 SALT_BYTES = 16
@@ -92,12 +94,12 @@ class AuditRow:
 
     @property
     def facts(self) -> dict[str, Any] | None:
-        """What happened; None: it was erased.  Raises ValueError for what was changed."""
+        """What happened; None: it was erased.  Raises AuditBroken for what was changed."""
         if self.content is None:
             return None
-        facts = json.loads(self.content[SALT_BYTES:])
-        if not isinstance(facts, dict):
-            raise ValueError("not an object")  # noqa: TRY004 - what was read is wrong, not a call
+        if hashlib.sha256(self.content).hexdigest() != self.commitment:
+            raise AuditBroken(f"the content of row {self.number} of the audit chain was changed")
+        facts: dict[str, Any] = json.loads(self.content[SALT_BYTES:])
         return facts
 
     @property

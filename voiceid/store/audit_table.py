@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, null, select, update
+from sqlalchemy import Connection, insert, null, select, update
 
 from voiceid.domain import speaker_key
 from voiceid.domain.audit_chain import (
@@ -49,29 +49,34 @@ class Audit:
         """Return the end of the chain, as the counter has it."""
         return self._counter(self._protection.vault)[0]
 
-    def rows(self, *conditions: ColumnElement[bool]) -> Iterator[AuditRow]:
-        """Yield the rows of this snapshot, oldest first; content that was changed is empty."""
-        after = 0
-        while True:
-            query = select(audit_events).where(audit_events.c.number > after, *conditions)
-            query = query.order_by(audit_events.c.number).limit(_AT_ONCE)
-            stored = self._connection.execute(query).all()
-            if not stored:
-                return
-            self._protection.load(row.speaker_id for row in stored if row.speaker_id is not None)
-            for row in stored:
-                yield _plain(row, self._protection)
-            after = stored[-1].number
+    def page(
+        self,
+        after: int = 0,
+        *,
+        since: str | None = None,
+        kind: str | None = None,
+        speaker_id: int | None = None,
+    ) -> list[AuditRow]:
+        """Return the next rows, oldest first: all, or those of a kind, of a speaker, since a time.
 
-    def chosen(
-        self, since: str | None = None, kind: str | None = None, speaker_id: int | None = None
-    ) -> Iterator[AuditRow]:
-        """Yield the rows of a kind, of a speaker, and since a time in UTC."""
+        Content that was changed or moved in a sealed gallery is empty.
+        """
         columns = audit_events.c
-        conditions = [columns.created_at >= since] if since is not None else []
-        conditions += [columns.kind == kind] if kind is not None else []
-        conditions += [columns.speaker_id == speaker_id] if speaker_id is not None else []
-        return self.rows(*conditions)
+        query = select(audit_events).where(columns.number > after)
+        for column, value in ((columns.kind, kind), (columns.speaker_id, speaker_id)):
+            query = query if value is None else query.where(column == value)
+        if since is not None:
+            query = query.where(columns.created_at >= since)
+        rows = self._connection.execute(query.order_by(columns.number).limit(_AT_ONCE)).all()
+        self._protection.load(row.speaker_id for row in rows if row.speaker_id is not None)
+        return [_plain(row, self._protection) for row in rows]
+
+    def rows(self) -> Iterator[AuditRow]:
+        """Yield the whole chain."""
+        page = self.page()
+        while page:
+            yield from page
+            page = self.page(page[-1].number)
 
     def verify(self, head: str | None = None) -> AuditReport:
         """Check the whole chain; see `ChainCheck`."""
@@ -150,6 +155,17 @@ class AuditWriter(Audit):
         query = select(speakers.c.id).where(speakers.c.id == speaker_id)
         return self._connection.execute(query).first() is not None
 
+    def _end(self, counter: AuditHead) -> AuditHead:
+        """Return the end that the next row follows: no sound one where something was changed."""
+        query = select(audit_events.c.number, audit_events.c.hash)
+        row = self._connection.execute(
+            query.order_by(audit_events.c.number.desc()).limit(1)
+        ).first()
+        last = AuditHead() if row is None else AuditHead(row.number, row.hash)
+        if counter == last:
+            return last
+        return AuditHead(max(counter.number, last.number), is_sealed=False)
+
     def _put(
         self,
         kind: str,
@@ -160,7 +176,7 @@ class AuditWriter(Audit):
         protection = self._now
         head, recorded = self._counter(protection.vault)
         protection.load([] if speaker_id is None else [speaker_id])
-        row = new_row(head, self._effects.now, kind, speaker_id, facts)
+        row = new_row(self._end(head), self._effects.now, kind, speaker_id, facts)
         self._connection.execute(insert(audit_events).values(**_stored(row, protection)))
         values = {
             "number": row.number,
