@@ -112,10 +112,10 @@ class AuditWriter(Audit):
         options = self._effects.audit
         if options.record == "off":
             return
-        configuration = options.configuration
-        if configuration != self._counter(self._now.vault)[1] and configuration:
+        end, recorded = self._end()
+        if (configuration := options.configuration) not in {"", recorded}:
             settings = {"by": _actor(), "settings": json.loads(options.settings)}
-            self._put(CONFIGURATION, None, settings, configuration)
+            end = self._put(end, configuration, CONFIGURATION, None, settings)
         speaker_id = self._speaker_id(facts)
         given = {name: value for name, value in facts.items() if value is not None}
         left_out = set(_NOT_FACTS)
@@ -125,7 +125,8 @@ class AuditWriter(Audit):
         elif "other_id" in facts:
             left_out.add("other")
         content = {name: value for name, value in given.items() if name not in left_out}
-        self._put(kind, speaker_id, {"by": _actor(), **content})
+        last = configuration or recorded
+        self._put(end, last, kind, speaker_id, {"by": _actor(), **content})
 
     def erase(self, speaker_id: int) -> None:
         """Destroy salt and content of the events of a speaker who was removed."""
@@ -134,7 +135,8 @@ class AuditWriter(Audit):
         gone = self._connection.execute(query.values(content=null())).rowcount
         self._now.forget_key(speaker_id)
         if gone:
-            self._put(ERASURE, speaker_id, {"by": _actor(), "rows": gone})
+            facts = {"by": _actor(), "rows": gone}
+            self._put(*self._end(), ERASURE, speaker_id, facts)
 
     @property
     def _now(self) -> Protection:
@@ -155,37 +157,38 @@ class AuditWriter(Audit):
         query = select(speakers.c.id).where(speakers.c.id == speaker_id)
         return self._connection.execute(query).first() is not None
 
-    def _end(self, counter: AuditHead) -> AuditHead:
-        """Return the end that the next row follows: no sound one where something was changed."""
+    def _end(self) -> tuple[AuditHead, str]:
+        """Return the end that the next row follows, and the hash of the settings recorded last.
+
+        It is no sound one where something was changed: the next row shows that for ever.
+        """
+        counter, configuration = self._counter(self._now.vault)
         query = select(audit_events.c.number, audit_events.c.hash)
-        row = self._connection.execute(
-            query.order_by(audit_events.c.number.desc()).limit(1)
-        ).first()
+        query = query.order_by(audit_events.c.number.desc()).limit(1)
+        row = self._connection.execute(query).first()
         last = AuditHead() if row is None else AuditHead(row.number, row.hash)
-        if counter == last:
-            return last
-        return AuditHead(max(counter.number, last.number), is_sealed=False)
+        if counter != last:
+            last = AuditHead(max(counter.number, last.number), is_sealed=False)
+        return last, configuration
 
     def _put(
         self,
+        end: AuditHead,
+        configuration: str,
         kind: str,
         speaker_id: int | None,
         facts: Mapping[str, object],
-        configuration: str | None = None,
-    ) -> None:
+    ) -> AuditHead:
+        """Append a row after an end of the chain; return the end after it."""
         protection = self._now
-        head, recorded = self._counter(protection.vault)
         protection.load([] if speaker_id is None else [speaker_id])
-        row = new_row(self._end(head), self._effects.now, kind, speaker_id, facts)
+        row = new_row(end, self._effects.now, kind, speaker_id, facts)
         self._connection.execute(insert(audit_events).values(**_stored(row, protection)))
-        values = {
-            "number": row.number,
-            "hash": row.hash,
-            "configuration": recorded if configuration is None else configuration,
-            "mac": counter_mac(protection.vault, row.number, row.hash),
-        }
-        if not self._connection.execute(update(audit_head).values(**values)).rowcount:
-            self._connection.execute(insert(audit_head).values(**values))
+        mac = counter_mac(protection.vault, row.number, row.hash)
+        counter = {"number": row.number, "hash": row.hash, "configuration": configuration}
+        if not self._connection.execute(update(audit_head).values(**counter, mac=mac)).rowcount:
+            self._connection.execute(insert(audit_head).values(**counter, mac=mac))
+        return AuditHead(row.number, row.hash)
 
 
 def row_mac(vault: Vault | None, row_hash: str) -> str:
