@@ -11,10 +11,9 @@ are reported at once.
 from __future__ import annotations
 
 import difflib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from voiceid.foreign_files import SETTINGS_FILE, content
 from voiceid.index.base import IndexOptions
 from voiceid.models.providers import EngineOptions
 from voiceid.protection import KeySource
-from voiceid.settings import SETTINGS, aim_of
+from voiceid.settings import SETTINGS, aim_of, deciding
 from voiceid.shipped import checkout, shipped
 from voiceid.speech.quality import QualityLimits
 from voiceid.speech.speaker_model import HearingOptions
@@ -51,8 +50,6 @@ _FAULTS = (
 """What PyYAML raises; ValueError also for 2001-13-45, AttributeError for ``!!timestamp x``."""
 
 _SHOWN_CHARS = 80
-_DECIDE_NOTHING = {"data", "database_url", "models", "offline", "runtime", "server", "log"}
-"""Sections whose settings the record of what decides does not have."""
 
 _SECRET = {"database_url"}
 """Settings that may hold a password: what was given is not repeated in an error."""
@@ -304,7 +301,7 @@ def _compose(
         attempts=AttemptLimits(**_section(values, "attempts")),
         key_source=_key_source(values["privacy.key"], sources["privacy.key"], folder),
         requires_key=values["privacy.key"] is not None,
-        audit=AuditOptions(values["audit.record"], _deciding(values)),
+        audit=AuditOptions(values["audit.record"], deciding(values)),
         index=IndexOptions(**_section(values, "index")),
         runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
         workers=values["runtime.workers"],
@@ -353,16 +350,6 @@ def _key_source(given: KeySource | None, source: str, home: Path) -> KeySource:
             hint=f"Set {ENV_PREFIX}PRIVACY__KEY, or name a file or the keyring.",
         )
     return KeySource.parse(str(given), home)
-
-
-def _deciding(values: Mapping[str, Any]) -> str:
-    """Return the settings that decide anything about a voice, as JSON."""
-
-    def plain(value: object) -> object:
-        return asdict(value) if isinstance(value, Aim) else str(value)
-
-    chosen = {k: v for k, v in values.items() if k.partition(".")[0] not in _DECIDE_NOTHING}
-    return json.dumps(chosen, sort_keys=True, default=plain)
 
 
 def _shown(key: str, value: object) -> str:

@@ -193,7 +193,7 @@ class Session:
         """
         from voiceid.store.change import Change  # noqa: PLC0415 - as in `store`
 
-        with self._reported(kind) as report:
+        with self.recorded(kind, in_chain=True) as record:
             with self.store.write() as writer:
                 change = Change(writer)
                 yield change
@@ -212,7 +212,7 @@ class Session:
                     self.sync_indexes()
             finally:  # the change is made, whatever remains of what it erased
                 for facts in change.events:
-                    report(**facts)
+                    record(**facts)
 
     @property
     def _erasure(self) -> Erasure:
@@ -226,24 +226,14 @@ class Session:
 
         The callable that is yielded records an event of this kind, with the facts that it is given.
         What leaves the gallery is recorded before it is where others may read it.  ``in_chain``:
-        the action appends to the audit chain by itself.
+        it is in the audit chain by then.
         """
-        with self._reported(kind) as report:
-
-            def record(**facts: object) -> None:
-                if self.has_database and not in_chain:
-                    with self.store.write() as writer:
-                        writer.audit.append(kind, facts)
-                report(**facts)
-
-            yield record
-
-    @contextmanager
-    def _reported(self, kind: ChangeKind | str) -> Iterator[Callable[..., None]]:
-        """Have an action logged and counted, or its error."""
         started = time.perf_counter()
 
         def record(change: ChangeKind | str = kind, **facts: object) -> None:
+            if not in_chain and self.has_database:
+                with self.store.write() as writer:
+                    writer.audit.append(change, facts)
             values = {"elapsed_ms": elapsed_ms(started), **facts}
             self.observer.changed(ChangeKind(change), **values)
 

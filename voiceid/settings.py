@@ -5,9 +5,11 @@ A parser raises ValueError or TypeError, in words that follow "KEY is VALUE,".
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from voiceid.audio import AudioOptions
@@ -250,3 +252,14 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "log.file": (None, optional(text)),
 }
 """Every setting: its default, and what checks and reads a value."""
+_DECIDE_NOTHING = {"data", "database_url", "models", "offline", "runtime", "server", "log"}
+
+
+def deciding(values: Mapping[str, Any]) -> str:
+    """Return the settings that decide anything about a voice, as JSON."""
+
+    def plain(value: object) -> object:
+        return asdict(value) if isinstance(value, Aim) else str(value)
+
+    chosen = {k: v for k, v in values.items() if k.partition(".")[0] not in _DECIDE_NOTHING}
+    return json.dumps(chosen, sort_keys=True, default=plain)

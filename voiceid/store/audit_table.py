@@ -28,15 +28,17 @@ from voiceid.domain.audit_chain import (
     ChainCheck,
     new_row,
 )
-from voiceid.errors import SpeakerNameInvalid
-from voiceid.protection import Vault
+from voiceid.errors import SpeakerNameInvalid, StoreError
+from voiceid.protection import SealBroken, Vault
 from voiceid.store.change_feed import Effects
 from voiceid.store.protection import Protection
 from voiceid.store.tables import audit_events, audit_head, speakers
 
 _AT_ONCE = 1000
+_NO_SPEAKER = 0
+"""No speaker has this id."""
 _NOT_FACTS = {"speaker_id", "elapsed_ms"}
-_OF_PERSONS = {"speaker", "other"}
+_NAMES = {"speaker", "other"}
 
 
 class Audit:
@@ -114,29 +116,16 @@ class AuditWriter(Audit):
             return
         end, recorded = self._end()
         if (configuration := options.configuration) not in {"", recorded}:
-            settings = {"by": _actor(), "settings": json.loads(options.settings)}
+            settings = {"settings": json.loads(options.settings)}
             end = self._put(end, configuration, CONFIGURATION, None, settings)
-        speaker_id = self._speaker_id(facts)
-        given = {name: value for name, value in facts.items() if value is not None}
-        left_out = set(_NOT_FACTS)
-        if speaker_id is None or not self._is_enrolled(speaker_id):
-            left_out |= _OF_PERSONS  # what is not erased with a speaker is not written
-            speaker_id = facts.get("speaker_id")  # type: ignore[assignment]  # an id or None
-        elif "other_id" in facts:
-            left_out.add("other")
-        content = {name: value for name, value in given.items() if name not in left_out}
-        last = configuration or recorded
-        self._put(end, last, kind, speaker_id, {"by": _actor(), **content})
+        self._put(end, configuration or recorded, kind, self._speaker_id(facts), facts)
 
     def erase(self, speaker_id: int) -> None:
         """Destroy salt and content of the events of a speaker who was removed."""
         theirs = audit_events.c.speaker_id == speaker_id
         query = update(audit_events).where(theirs, audit_events.c.content.is_not(None))
-        gone = self._connection.execute(query.values(content=null())).rowcount
-        self._now.forget_key(speaker_id)
-        if gone:
-            facts = {"by": _actor(), "rows": gone}
-            self._put(*self._end(), ERASURE, speaker_id, facts)
+        if gone := self._connection.execute(query.values(content=null())).rowcount:
+            self._put(*self._end(), ERASURE, speaker_id, {"rows": gone})
 
     @property
     def _now(self) -> Protection:
@@ -180,10 +169,25 @@ class AuditWriter(Audit):
         facts: Mapping[str, object],
     ) -> AuditHead:
         """Append a row after an end of the chain; return the end after it."""
-        protection = self._now
-        protection.load([] if speaker_id is None else [speaker_id])
+        # Asked for no speaker too, as the key is: the time must not tell who is enrolled.
+        is_enrolled = self._is_enrolled(speaker_id or _NO_SPEAKER)
+        facts = {"by": _actor(), **_facts(facts, is_enrolled=is_enrolled)}
         row = new_row(end, self._effects.now, kind, speaker_id, facts)
-        self._connection.execute(insert(audit_events).values(**_stored(row, protection)))
+        protection, owner = self._now, speaker_id if is_enrolled else None
+        protection.load([owner or _NO_SPEAKER])
+        assert row.content is not None  # noqa: S101 - a new row has content; for mypy
+        values = {
+            "number": row.number,
+            "created_at": row.time,
+            "kind": kind,
+            "speaker_id": speaker_id,
+            "content": sealed_content(protection, row.number, owner, row.content),
+            "commitment": row.commitment,
+            "previous": row.previous,
+            "hash": row.hash,
+            "mac": row_mac(protection.vault, row.hash),
+        }
+        self._connection.execute(insert(audit_events).values(**values))
         mac = counter_mac(protection.vault, row.number, row.hash)
         counter = {"number": row.number, "hash": row.hash, "configuration": configuration}
         if not self._connection.execute(update(audit_head).values(**counter, mac=mac)).rowcount:
@@ -201,19 +205,28 @@ def counter_mac(vault: Vault | None, number: int, head_hash: str) -> str:
     return "" if vault is None else vault.hash("audit head", f"{number} {head_hash}")
 
 
-def _stored(row: AuditRow, protection: Protection) -> dict[str, Any]:
-    assert row.content is not None  # noqa: S101 - a new row has content; for mypy
-    return {
-        "number": row.number,
-        "created_at": row.time,
-        "kind": row.kind,
-        "speaker_id": row.speaker_id,
-        "content": protection.stored_event(row.number, row.speaker_id, row.content),
-        "commitment": row.commitment,
-        "previous": row.previous,
-        "hash": row.hash,
-        "mac": row_mac(protection.vault, row.hash),
-    }
+def sealed_content(protection: Protection, number: int, owner: int | None, content: bytes) -> bytes:
+    """Return the content of an event as it is stored: sealed by the key of a speaker, if any."""
+    if protection.sealing is None:
+        return content
+    key = protection.sealing.text_key if owner is None else protection.key(owner)
+    return key.seal(content, "audit", number)
+
+
+def opened_content(protection: Protection, row: Any) -> bytes | None:
+    """Return the content of a stored event; empty: it was changed or moved.
+
+    The keys of speakers are loaded.
+    """
+    stored: bytes | None = row.content
+    if protection.sealing is None or stored is None:
+        return stored
+    try:
+        has_key = protection.has_key(row.speaker_id)
+        key = protection.key(row.speaker_id) if has_key else protection.sealing.text_key
+        return key.open(stored, "audit", row.number)
+    except (SealBroken, StoreError):
+        return b""
 
 
 def _plain(row: Any, protection: Protection) -> AuditRow:
@@ -222,12 +235,22 @@ def _plain(row: Any, protection: Protection) -> AuditRow:
         time=row.created_at,
         kind=row.kind,
         speaker_id=row.speaker_id,
-        content=protection.event(row),
+        content=opened_content(protection, row),
         commitment=row.commitment,
         previous=row.previous,
         hash=row.hash,
     )
     return replace(made, is_sealed=row.mac == row_mac(protection.vault, row.hash))
+
+
+def _facts(facts: Mapping[str, object], *, is_enrolled: bool) -> dict[str, object]:
+    """Return what is written: no name that would not be erased with the speaker of the event."""
+    left_out = set(_NOT_FACTS)
+    if not is_enrolled:
+        left_out |= _NAMES
+    elif "other_id" in facts:
+        left_out.add("other")
+    return {k: v for k, v in facts.items() if v is not None and k not in left_out}
 
 
 def _actor() -> str:

@@ -17,7 +17,7 @@ from voiceid.domain import speaker_key
 from voiceid.protection import Key, Kind, Vault, key_id_of
 from voiceid.protection.ciphers import KEY_BYTES
 from voiceid.protection.vault import wrapped_secrets
-from voiceid.store.audit_table import counter_mac, row_mac
+from voiceid.store.audit_table import counter_mac, opened_content, row_mac, sealed_content
 from voiceid.store.change_feed import Effects, random_token
 from voiceid.store.protection import KeyRing, Protection, values_of
 from voiceid.store.tables import (
@@ -180,9 +180,10 @@ class ProtectionWriter:
         for rows in self._batches(audit_events, columns.number):
             values = []
             for row in rows:
-                content = self._was.event(row)
+                content = opened_content(self._was, row)
                 if content is not None:
-                    content = now.stored_event(row.number, row.speaker_id, content)
+                    owner = row.speaker_id if now.has_key(row.speaker_id) else None
+                    content = sealed_content(now, row.number, owner, content)
                 mac = row_mac(vault, row.hash)
                 values.append({"of_number": row.number, "stored": content, "sealed_by": mac})
             self._connection.execute(setting, values)

@@ -156,6 +156,10 @@ class Protection:
             rows = self._connection.execute(query)
             self._wrapped |= {row.speaker_id: row.wrapped for row in rows}
 
+    def has_key(self, speaker_id: int | None) -> bool:
+        """Whether a speaker, whose key was to be loaded, has one."""
+        return speaker_id in self._wrapped
+
     def key(self, speaker_id: int) -> Key:
         """Return the key of a speaker of a sealed gallery; raises StoreError."""
         self.load([speaker_id])
@@ -164,38 +168,6 @@ class Protection:
             return self.sealing.unwrap(speaker_id, self._wrapped[speaker_id])
         except (KeyError, SealBroken) as error:
             raise _broken(f"the key of speaker {speaker_id}") from error
-
-    def forget_key(self, speaker_id: int) -> None:
-        """Note that the key of a speaker was removed."""
-        self._wrapped.pop(speaker_id, None)
-
-    # Audit events
-
-    def stored_event(self, number: int, speaker_id: int | None, content: bytes) -> bytes:
-        """Return the content of an event as it is stored: sealed by the speaker's own key.
-
-        That is loaded (`load`), here and in `event`.
-        """
-        if self.sealing is None:
-            return content
-        return self._event_key(self.sealing, speaker_id).seal(content, "audit", number)
-
-    def event(self, row: Any) -> bytes | None:
-        """Return the content of a stored event; empty: it was changed or moved."""
-        if self.sealing is None or row.content is None:
-            stored: bytes | None = row.content
-            return stored
-        try:
-            key = self._event_key(self.sealing, row.speaker_id)
-            return key.open(row.content, "audit", row.number)
-        except (SealBroken, StoreError):
-            return b""
-
-    def _event_key(self, sealing: Vault, speaker_id: int | None) -> Key:
-        """Return the key of a speaker, or that of the gallery where there is no such speaker."""
-        if speaker_id is not None and speaker_id in self._wrapped:
-            return self.key(speaker_id)
-        return sealing.text_key
 
     # Speakers
 
