@@ -133,6 +133,10 @@ def record(client: httpx.Client, clips: Path, vid: VoiceID) -> Answers:
     new = {"name": "door", "scopes": ["identify", "verify"], "groups": ["lobby"], "expires": "90d"}
     key = to.ask("create_key", "POST", "/v1/keys", json=new)
     to.ask("list_keys", "GET", "/v1/keys")
+    enrolled = client.get("/v1/audit?kind=enroll").json()["events"]
+    [erased] = [event["number"] for event in enrolled if event["erased"]]
+    for chosen in ("kind=create_key", "kind=edit", f"kind=enroll&after={erased - 1}"):
+        to.ask("list_audit", "GET", f"/v1/audit?{chosen}")
     to.ask("remove_key", "DELETE", f"/v1/keys/{key['id']}")
     return to.noted
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,21 +32,29 @@ class Audit:
 
         Raises SpeakerNotFound; AuditBroken when the facts of one that was changed are read.
         """
+        after = 0
+        while page := self.page(after, since=since, speaker=speaker, kind=kind):
+            yield from page
+            after = page[-1].number
+
+    def page(
+        self,
+        after: int = 0,
+        *,
+        since: datetime | None = None,
+        speaker: str | None = None,
+        kind: str | None = None,
+    ) -> Sequence[AuditRow]:
+        """Return the next events, at most 1000, after a number; see :meth:`list`."""
         if not self._session.has_database:
-            return
+            return []
         chosen: dict[str, Any] = {"kind": kind}
         if since is not None:
             chosen["since"] = since.astimezone(UTC).isoformat()
-        after = 0
-        while True:
-            with self._session.store.read() as reader:
-                if speaker is not None:
-                    chosen["speaker_id"] = reader.speakers.get(speaker).id
-                page = reader.audit.page(after, **chosen)
-            yield from page
-            if not page:
-                return
-            after = page[-1].number
+        with self._session.store.read() as reader:
+            if speaker is not None:
+                chosen["speaker_id"] = reader.speakers.get(speaker).id
+            return reader.audit.page(after, **chosen)
 
     def head(self) -> AuditHead:
         """Return where the chain ends: to be kept elsewhere, and given to `verify` later."""
