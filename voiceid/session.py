@@ -232,8 +232,8 @@ class Session:
 
         def record(change: ChangeKind | str = kind, **facts: object) -> None:
             if not in_chain and self.has_database:
-                with self.store.write() as writer:
-                    writer.audit.append(change, facts)
+                for sentence in self.store.append_event(change, facts):
+                    self.notify(sentence)
             values = {"elapsed_ms": elapsed_ms(started), **facts}
             self.observer.changed(ChangeKind(change), **values)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,14 @@ from voiceid.domain.audit_chain import AuditOptions
 from voiceid.errors import SchemaOutdated, StoreError
 from voiceid.protection import Vault
 from voiceid.store import postgres, upgrade
-from voiceid.store.connections import empty_log, make_engine, require_current, transaction, wrapped
+from voiceid.store.connections import (
+    empty_log,
+    is_read_only,
+    make_engine,
+    require_current,
+    transaction,
+    wrapped,
+)
 from voiceid.store.postgres import Begin
 from voiceid.store.protection import KeyRing
 from voiceid.store.reader import Reader
@@ -101,6 +108,17 @@ class Store:
         begin = Begin.WRITE if synced else Begin.WRITE_UNSYNCED
         with transaction(self._engine, self.path, begin) as connection:
             yield Writer(connection, self.keys, self._audit)
+
+    def append_event(self, kind: str, facts: Mapping[str, object]) -> Sequence[str]:
+        """Append an audit event of no change; where nothing can be written, return a sentence."""
+        try:
+            with self.write() as writer:
+                writer.audit.append(kind, facts)
+        except StoreError as error:
+            if not is_read_only(error):
+                raise
+            return [f"{kind} is not in the audit chain: {error.message}"]
+        return []
 
     def sealing(self) -> Vault | None:
         """Return what files beside the database are sealed with; None: they are plain."""

@@ -62,9 +62,7 @@ class Restored:
     saved: Path | None
 
 
-def restore(
-    path: Path, file: Path, keys: KeyRing, audit: AuditOptions | None = None
-) -> Restored:
+def restore(path: Path, file: Path, keys: KeyRing, audit: AuditOptions | None = None) -> Restored:
     """Put a backup in the place of a database, in one step: it is the old one or the new one.
 
     The database may be in use, at rest, damaged, or missing; on an error it is as it was.  The
