@@ -56,6 +56,7 @@ from voiceid.errors import AudioInvalid as AudioInvalid
 from voiceid.errors import AudioNotFound as AudioNotFound
 from voiceid.errors import AudioTooLong as AudioTooLong
 from voiceid.errors import AudioUnreadable as AudioUnreadable
+from voiceid.errors import AuditBroken as AuditBroken
 from voiceid.errors import ChangeRefused as ChangeRefused
 from voiceid.errors import ChannelsDiffer as ChannelsDiffer
 from voiceid.errors import CheckpointInvalid as CheckpointInvalid

@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # each loads when it is first asked for
     from voiceid.listening import Listener, LiveStream
     from voiceid.resources.adaptations import Adaptations
     from voiceid.resources.attempts import Attempts
+    from voiceid.resources.audit import Audit
     from voiceid.resources.calibrations import Calibrations
     from voiceid.resources.database import Database
     from voiceid.resources.events import Events
@@ -71,6 +72,8 @@ class VoiceID:
     """The keys to the service."""
     attempts: Collection[Attempts] = Collection()
     """Failed attempts to be accepted, and the locks that they make."""
+    audit: Collection[Audit] = Collection()
+    """The record in the database of what was done, as a chain of hashes."""
     events: Collection[Events] = Collection()
     """What happened, and how things stand: decisions, counters, the examination."""
 

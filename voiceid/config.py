@@ -19,6 +19,7 @@ import yaml
 from voiceid.audio import AudioOptions
 from voiceid.decision.aims import Aim
 from voiceid.domain import AttemptLimits, DatabaseUrl, ServiceLimits
+from voiceid.domain.audit_chain import AuditOptions
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
 from voiceid.foreign_files import SETTINGS_FILE, content
@@ -26,7 +27,7 @@ from voiceid.home import ENV_PREFIX, absolute, current_folder, find_home
 from voiceid.index.base import IndexOptions
 from voiceid.models.providers import EngineOptions
 from voiceid.protection import KeySource
-from voiceid.settings import SETTINGS, aim_of
+from voiceid.settings import SETTINGS, aim_of, deciding
 from voiceid.shipped import shipped
 from voiceid.speech.quality import QualityLimits
 from voiceid.speech.speaker_model import HearingOptions
@@ -77,6 +78,8 @@ class Config:
         Where the key of a protected gallery is.
     requires_key : bool
         Whether the settings name the key: then a gallery that is not protected is refused.
+    audit : AuditOptions
+        What is recorded in the database, the settings that decide among it.
     index : IndexOptions
         How galleries are searched.
     runtime : EngineOptions
@@ -112,6 +115,7 @@ class Config:
     attempts: AttemptLimits
     key_source: KeySource
     requires_key: bool
+    audit: AuditOptions
     index: IndexOptions
     runtime: EngineOptions
     workers: int | None
@@ -246,6 +250,7 @@ def _compose(
         attempts=AttemptLimits(**_section(values, "attempts")),
         key_source=_key_source(values["privacy.key"], sources["privacy.key"], folder),
         requires_key=values["privacy.key"] is not None,
+        audit=AuditOptions(values["audit.record"], deciding(values)),
         index=IndexOptions(**_section(values, "index")),
         runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
         workers=values["runtime.workers"],

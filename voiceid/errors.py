@@ -352,3 +352,10 @@ class GalleryKeyMissing(StoreError):
 
     exit_code = 68
     default_hint = "Give the key back to where it was (docs/privacy.md)."
+
+
+class AuditBroken(StoreError):
+    """Rows of the audit chain were changed, removed or put in."""
+
+    exit_code = 75
+    default_hint = "See who may write to it; a backup from before may show what was there."

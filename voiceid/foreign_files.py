@@ -13,6 +13,7 @@ stand beside it.
 - transcripts: `TRANSCRIPT`;
 - exported speakers: `EXPORT_LINE`, `EXPORT_VALUES` of a line; arrays: a header of 10,000 bytes, and
   no more than is in the file; tables of Parquet: read in a process of its own;
+- exported audit chains: `AUDIT_LINE`;
 - recordings: `audio.max_bytes`, `audio.max_duration_s`, and values a second (`audio.arrays`); they
   alone may come through a pipe; kept audio: `audio.kept`;
 - databases and backups: `STORED_VALUE`.
@@ -71,6 +72,7 @@ TRANSCRIPT = Limit(64 * _MIB, "bytes", "a transcript", "cut it, and the recordin
 EXPORT_LINE = Limit(16 * _MIB, "bytes", "a line of exported speakers", "split the speaker")
 """Some 10,000 samples of 192 dimensions."""
 EXPORT_VALUES = Limit(500_000, "values", "a line of exported speakers", "split the speaker")
+AUDIT_LINE = Limit(_MIB, "bytes", "a line of an audit chain", "export the chain again")
 STORED_VALUE = Limit(16 * _MIB, "bytes", "a row of a database", "put back a backup")
 
 

@@ -25,10 +25,12 @@ from voiceid.domain import (
     caller_name,
     speaker_key,
 )
+from voiceid.domain.audit_chain import DECISION
 from voiceid.errors import AudioError, NotEnoughSpeech, ThresholdUnavailable
 from voiceid.model_in_use import ModelInUse
 from voiceid.models import runtime
 from voiceid.observability import ChangeKind
+from voiceid.observability.observer import decision_facts
 from voiceid.permissions import exposures
 from voiceid.session import Session, trusted_paths
 from voiceid.speech.embedder import Embedder, or_error
@@ -88,7 +90,7 @@ class Questions:
                 decision = decide()
             else:
                 decision = self._lockout.attempt(claim.name, caller_name(caller), decide)
-            self._record(decision)
+            self._record(decision, caller)
         return blinded(decision) if claim.blind else decision
 
     def compare(self, a: AudioSource, b: AudioSource, aim: Aim) -> Decision:
@@ -162,7 +164,7 @@ class Questions:
         """Record the decision of a turn, which is an attempt of a caller; return what is given."""
         if claim is not None and caller is not None:
             self._lockout.attempt(claim.name, caller_name(caller), lambda: decision)
-        self._record(decision)
+        self._record(decision, caller)
         return decision if claim is None or not claim.blind else blinded(decision)
 
     def _alone(
@@ -235,9 +237,12 @@ class Questions:
             self._record(decision)
         return decision
 
-    def _record(self, decision: Decision) -> None:
+    def _record(self, decision: Decision, caller: str | None = None) -> None:
         for callback in list(self._session.listeners.values()):
             callback(decision)
+        if self._session.config.audit.record == "all":
+            with self._session.store.write() as writer:
+                writer.audit.append(DECISION, {**decision_facts(decision), "caller": caller})
         self._session.observer.decided(decision)
 
     @contextmanager

@@ -94,7 +94,7 @@ class Session:
                 # SQLAlchemy takes as long to load as a model, and can do so meanwhile.
                 from voiceid.store import Store  # noqa: PLC0415
 
-                self._store = Store.open(self.database, keys=self.keys)
+                self._store = Store.open(self.database, keys=self.keys, audit=self.config.audit)
                 for sentence in self._store.removed:
                     self.notify(sentence)
             return self._store
@@ -174,19 +174,21 @@ class Session:
     def change(self, kind: ChangeKind | str, *, large: bool = False) -> Iterator[Change]:
         """Make one change of the database: whole, in order, and known to everything it concerns.
 
-        It waits for its turn, commits at the end, or changes nothing.  After the commit, in this
-        order: what was erased leaves the index files, the kept audio and the log; the events are
-        logged and counted.  After a ``large`` one, as large as a gallery, the log is emptied and
-        the index files follow at once.
+        It waits for its turn, commits at the end with its rows of the audit chain, or changes
+        nothing.  After the commit, in this order: what was erased leaves the index files, the kept
+        audio and the log; the events are logged and counted.  After a ``large`` one, as large as a
+        gallery, the log is emptied and the index files follow at once.
 
         ErasureIncomplete: the change was made, and what remains is named.
         """
         from voiceid.store.change import Change  # noqa: PLC0415 - as in `store`
 
-        with self.recorded(kind) as record:
+        with self.recorded(kind, in_chain=True) as record:
             with self.store.write() as writer:
                 change = Change(writer)
                 yield change
+                moved = writer.erased or bool(writer.touched)
+                writer.audit.changed(kind, change.events, moved=moved)
                 erases = writer.erased or writer.erasures.pending() is not None
             self._changes_behind += bool(writer.touched)
             try:
@@ -204,14 +206,21 @@ class Session:
                     record(**facts)
 
     @contextmanager
-    def recorded(self, kind: ChangeKind | str) -> Iterator[Callable[..., None]]:
-        """Have an action that is not one transaction logged and counted, or its error.
+    def recorded(
+        self, kind: ChangeKind | str, *, in_chain: bool = False
+    ) -> Iterator[Callable[..., None]]:
+        """Have an action that is not one transaction recorded, logged and counted, or its error.
 
         The callable that is yielded records an event of this kind, with the facts that it is given.
+        What leaves the gallery is recorded before it is where others may read it.  ``in_chain``:
+        it is in the audit chain by then.
         """
         started = time.perf_counter()
 
         def record(change: ChangeKind | str = kind, **facts: object) -> None:
+            if not in_chain and self.has_database:
+                for sentence in self.store.append_event(change, facts):
+                    self.notify(sentence)
             values = {"elapsed_ms": elapsed_ms(started), **facts}
             self.observer.changed(ChangeKind(change), **values)
 

@@ -5,15 +5,18 @@ A parser raises ValueError or TypeError, in words that follow "KEY is VALUE,".
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from voiceid.audio import AudioOptions
 from voiceid.audio.headerless import ENDINGS, FORMATS
 from voiceid.decision.aims import Aim, SetThreshold, rate_of, threshold_by_hand
 from voiceid.domain import AttemptLimits, DatabaseUrl, ServiceLimits, Solo, tag
+from voiceid.domain.audit_chain import AuditOptions
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError, SpeakerDetailInvalid
 from voiceid.index.base import IndexOptions
@@ -168,6 +171,11 @@ def providers(value: object) -> list[str]:
     return value
 
 
+def audit_record(value: object) -> object:
+    """Return what is recorded."""
+    return one_of("off", "changes", "all")(_off(value))
+
+
 def log_format(value: object) -> object:
     """Return the format of events."""
     return one_of("off", "human", "json")(_off(value))
@@ -224,6 +232,7 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "attempts.max_failures": (AttemptLimits().max_failures, whole(1)),
     "attempts.within_s": (AttemptLimits().within_s, number(1.0, 31_536_000.0)),
     "privacy.key": (None, optional(key_source)),
+    "audit.record": (AuditOptions().record, audit_record),
     "index.kind": (IndexOptions().kind, one_of(*IndexOptions.KINDS)),
     "index.max_miss_rate": (IndexOptions().max_miss_rate, number(0.0, 1.0)),
     "runtime.threads": (1, whole(1)),
@@ -243,3 +252,14 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "log.file": (None, optional(text)),
 }
 """Every setting: its default, and what checks and reads a value."""
+_DECIDE_NOTHING = {"data", "database_url", "models", "offline", "runtime", "server", "log"}
+
+
+def deciding(values: Mapping[str, Any]) -> str:
+    """Return the settings that decide anything about a voice, as JSON."""
+
+    def plain(value: object) -> object:
+        return asdict(value) if isinstance(value, Aim) else str(value)
+
+    chosen = {k: v for k, v in values.items() if k.partition(".")[0] not in _DECIDE_NOTHING}
+    return json.dumps(chosen, sort_keys=True, default=plain)

@@ -31,6 +31,7 @@ def gallery() -> object:
     """Open the gallery, check its database, and return all that it says of every speaker."""
     with VoiceID.open() as vid:
         assert vid.database.check() == []
+        assert vid.audit.verify().problems == ()
         listed = [one.to_dict() for one in vid.speakers.list()]
         samples = [vid.samples.list(one["name"]) for one in listed]
     return [

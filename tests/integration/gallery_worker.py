@@ -4,6 +4,7 @@ python gallery_worker.py work DATABASE KIND SEED ROUNDS   prints who stays enrol
 python gallery_worker.py crash DATABASE KIND SEED         goes on until it is killed
 python gallery_worker.py fill DATABASE BYTES              goes on until the disk is full
 python gallery_worker.py serve DATABASE KIND SEED         answers a line with who is enrolled
+python gallery_worker.py change DATABASE SEED N HOME      changes speakers as a program does
 python gallery_worker.py restore DATABASE BYTES FILE...   restores the files in turn until it is
                                                           killed or the disk is full
 """
@@ -20,7 +21,8 @@ from pathlib import Path
 import numpy as np
 from random_voices import DIM, SPACE, random_unit, sample
 
-from voiceid.domain import DatabaseUrl, database_at
+from voiceid import VoiceID
+from voiceid.domain import DatabaseUrl, SpeakerDetails, database_at
 from voiceid.errors import StoreError
 from voiceid.index.base import Gallery, IndexOptions
 from voiceid.index.gallery import GalleryIndex
@@ -90,6 +92,29 @@ def work(store: Store, index: Gallery, seed: int, rounds: int) -> dict[str, int]
     return kept
 
 
+def opened(database: Path | DatabaseUrl, home: Path, **settings: object) -> VoiceID:
+    """Open a gallery as a program does."""
+    if isinstance(database, DatabaseUrl):
+        settings["database_url"] = database.text
+        return VoiceID.open(home / "data", home=home, overrides=settings)
+    return VoiceID.open(database.parent, home=home, overrides=settings)
+
+
+def _change(database: Path | DatabaseUrl, home: Path, seed: int, times: int) -> Iterator[str]:
+    """Add speakers, count edits in their metadata, remove some: each says that it is done."""
+    with opened(database, home) as vid:
+        for number in range(times):
+            name = f"changed {seed} {number}"
+            vid.speakers.add(name)
+            yield "add"
+            for edits in range(1, 3):
+                vid.speakers.edit(name, SpeakerDetails(metadata={"edits": str(edits)}))
+                yield "edit"
+            if number % 2:
+                vid.speakers.remove(name)
+                yield "remove"
+
+
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -156,6 +181,11 @@ def main() -> None:
         return
     if what == "restore":
         _restore(database, int(sys.argv[3]), list(map(Path, sys.argv[4:])))
+        return
+    if what == "change":
+        home = Path(sys.argv[5])
+        for done in _change(database, home, int(sys.argv[3]), int(sys.argv[4])):
+            _say(done)
         return
     index, seed = open_gallery(database, sys.argv[3]), int(sys.argv[4])
     store = Store.open(database)

@@ -51,6 +51,7 @@ def fill(where: Where) -> None:
         made = writer.calibrations.add(SPACE, fitted, HELD_OUT, "site", 0.01)
         writer.calibrations.use(SPACE.id, made)
         writer.switches.switch(writer.switches.begin(SPACE.id, OTHER_SPACE))
+        writer.audit.append("enroll", {"speaker": "alice"})
         writer.switches.forget(writer.switches.begin(OTHER_SPACE.id, SPACE))
     with store.write() as writer:
         for table in OF_A_SERVICE:

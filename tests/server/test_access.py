@@ -163,3 +163,13 @@ def test_after_five_failures_a_name_is_locked_for_every_caller_and_unlocked_by_h
         assert [unlock().json() for _ in range(2)] == [{"forgotten": 5}] * 2
         assert unlock().headers["idempotent-replayed"] == "true"
     assert ask(keys[1], "alice-3") == 200
+
+
+def test_the_audit_chain_says_with_which_key_a_change_came(service: Served) -> None:
+    key = service.vid.keys.create("console", ["admin"])
+    with service.client(key.text) as client:
+        assert client.patch("/v1/speakers/alice", json={"metadata": {"badge": "7"}}).is_success
+    [edit] = service.vid.audit.list(kind="edit")
+    assert edit.facts["by"] == f"{key.key.id} at 127.0.0.1"
+    [made] = service.vid.audit.list(kind="create_key")
+    assert "@" in made.facts["by"]  # a user of this host

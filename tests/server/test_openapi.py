@@ -128,11 +128,12 @@ def record(client: httpx.Client, clips: Path, vid: VoiceID) -> Answers:
     to.ask("index_status", "GET", "/v1/index")
     to.ask("rebuild_index", "POST", "/v1/index/rebuild")
     to.ask("list_models", "GET", "/v1/models")
-    to.ask("stats", "GET", "/v1/stats")
-    to.ask("health", "GET", "/v1/health")
+    for name in ("stats", "health"):
+        to.ask(name, "GET", f"/v1/{name}")
     new = {"name": "door", "scopes": ["identify", "verify"], "groups": ["lobby"], "expires": "90d"}
     key = to.ask("create_key", "POST", "/v1/keys", json=new)
     to.ask("list_keys", "GET", "/v1/keys")
+    _ask_for_events(to, client)
     to.ask("remove_key", "DELETE", f"/v1/keys/{key['id']}")
     return to.noted
 
@@ -149,6 +150,14 @@ def _move(to: Recorder, client: httpx.Client, dora: str) -> None:
     exported = client.get("/v1/export", params={"name": "dora"}).content
     client.delete(dora).raise_for_status()
     to.ask("import_speakers", "POST", "/v1/import", files={"file": ("dora.jsonl", exported)})
+
+
+def _ask_for_events(to: Recorder, client: httpx.Client) -> None:
+    """Ask for events of no speaker, of one, and of one who was erased."""
+    enrolled = client.get("/v1/audit?kind=enroll").json()["events"]
+    [erased] = [event["number"] for event in enrolled if event["erased"]]
+    for chosen in ("kind=create_key", "kind=edit", f"kind=enroll&after={erased - 1}"):
+        to.ask("list_audit", "GET", f"/v1/audit?{chosen}")
 
 
 def _fitted(vid: VoiceID) -> int:

@@ -37,6 +37,7 @@ _COMMANDS = {
         "serve": "Answer over HTTP what the commands answer.",
         "models": "List, show, pull, verify, add, fit, remove and switch models.",
         "database": "Show, upgrade, check, back up, restore and copy the database.",
+        "audit": "List, verify and export the record of what was done.",
         "attempts": "List failed attempts, and end the locks that they make.",
         "keys": "Keys to the service, and the key of the gallery.",
         "index": "Show and rebuild the search index.",

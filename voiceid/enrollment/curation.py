@@ -76,6 +76,7 @@ class Curator:
                 speaker=merged.name,
                 speaker_id=merged.id,
                 other=second.name,
+                other_id=second.id,
                 samples=second.n_samples,
             )
         return replace(plan, merged=merged, n_repeats=n_repeats)
@@ -96,7 +97,11 @@ class Curator:
             writer.samples.move(writer.samples.with_copies(moved), new.id)
             speaker, new = writer.speakers.get(name), writer.speakers.get(new_name)
             change.record(
-                speaker=speaker.name, speaker_id=speaker.id, other=new.name, samples=len(moved)
+                speaker=speaker.name,
+                speaker_id=speaker.id,
+                other=new.name,
+                other_id=new.id,
+                samples=len(moved),
             )
         return Split(speaker, new, tuple(moved))
 

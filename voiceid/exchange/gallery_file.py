@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
@@ -49,10 +49,17 @@ _VALUE_MARKS = (b",", b":", b"[", b"{")
 """What stands before each value of a document but the outermost."""
 
 
-def export(reader: Reader, space: EmbeddingSpace, names: Iterable[str], path: Path) -> Exchanged:
+def export(
+    reader: Reader,
+    space: EmbeddingSpace,
+    names: Iterable[str],
+    path: Path,
+    when_whole: Callable[[Exchanged], None] = lambda _: None,
+) -> Exchanged:
     """Write speakers to a new file, whole or not at all, for its owner alone (0600).
 
-    Without names, all speakers with samples in the space are written.
+    Without names, all speakers with samples in the space are written.  ``when_whole`` is
+    called before the file has its name.
     """
     named = [reader.speakers.get(name) for name in names]
     if missing := [person.name for person in named if space.id not in person.spaces]:
@@ -70,6 +77,7 @@ def export(reader: Reader, space: EmbeddingSpace, names: Iterable[str], path: Pa
         if not done.speakers:
             raise _nothing_of(space, "no speaker has any")
         write({"speakers": done.speakers, "samples": done.samples, "sha256": None})
+        when_whole(done)
     return done
 
 

@@ -55,6 +55,8 @@ class ChangeKind(enum.StrEnum):
     """Speakers came from a file."""
     EXPORT = "export"
     """Speakers were written to a file."""
+    EXPORT_AUDIT = "export_audit"
+    """The audit chain was written to a file."""
     CALIBRATE = "calibrate"
     """A calibration was fitted."""
     USE_CALIBRATION = "use_calibration"

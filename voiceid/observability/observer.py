@@ -27,7 +27,7 @@ class Observer:
     def decided(self, decision: Decision) -> None:
         """Log and count a decision."""
         if LOG.isEnabledFor(logging.INFO):
-            emit("decision", _facts(decision))
+            emit("decision", decision_facts(decision))
         self.counters.decided(decision)
 
     def changed(self, change: ChangeKind, **facts: object) -> None:
@@ -64,7 +64,7 @@ def elapsed_ms(started: float) -> float:
     return round((time.perf_counter() - started) * 1e3, 1)
 
 
-def _facts(decision: Decision) -> Mapping[str, object]:
+def decision_facts(decision: Decision) -> Mapping[str, object]:
     """Return the fields of a decision's event.
 
     Of a stranger no name is written: neither the best candidate's nor the runner-up's.

@@ -63,9 +63,7 @@ class Database:
         from voiceid.store import maintenance  # noqa: PLC0415 - for this alone
 
         with self._session.recorded(ChangeKind.BACKUP) as record:
-            size = maintenance.backup(self._session.store, Path(target))
-            record()
-            return size
+            return maintenance.backup(self._session.store, Path(target), record)
 
     def restore(self, file: str | os.PathLike[str]) -> Restored:
         """Put a backup in its place while others have it open; return what was done.
@@ -82,9 +80,9 @@ class Database:
                 hint="Use the server's own pg_restore, or `voiceid database copy` into an empty"
                 " one.",
             )
-        with session.recorded(ChangeKind.RESTORE) as record:
+        with session.recorded(ChangeKind.RESTORE, in_chain=True) as record:
             session.disconnect()
-            restored = restore(location, Path(file), session.keys)
+            restored = restore(location, Path(file), session.keys, session.config.audit)
             remove_others(session.index_folder, ())  # no answer comes from them
             drop_unused(session.store, session.kept_audio)
             record(speakers=restored.n_speakers)

@@ -243,9 +243,9 @@ class Speakers:
         with self._session.recorded(ChangeKind.EXPORT) as record:
             space = self._session.model.space
             with self._session.store.read() as reader:
-                exported = exchange.export(reader, space, names, Path(file))
-            record(**_counts(exported))
-            return exported
+                return exchange.export(
+                    reader, space, names, Path(file), lambda done: record(**_counts(done))
+                )
 
     def import_file(
         self, file: str | os.PathLike[str], *, append: bool = False, trust: bool = False

@@ -15,6 +15,7 @@ from voiceid.domain import ServiceLimits
 from voiceid.errors import ConfigError
 from voiceid.server import (
     attempt_routes,
+    audit_routes,
     azure_adapter,
     database_routes,
     event_routes,
@@ -50,6 +51,7 @@ _ROUTERS = (
     gallery_routes.ROUTES,
     database_routes.ROUTES,
     attempt_routes.ROUTES,
+    audit_routes.ROUTES,
     key_routes.ROUTES,
     health_routes.ROUTES,
 )

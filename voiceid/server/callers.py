@@ -16,6 +16,7 @@ from starlette.requests import HTTPConnection
 
 from voiceid.client import VoiceID
 from voiceid.domain import ApiKey, Scope, Speaker, speaker_name, tag
+from voiceid.domain.audit_chain import ACTOR
 from voiceid.errors import AccessDenied, SpeakerNotFound
 from voiceid.server.problems import Problem, denied
 from voiceid.server.service_parts import parts_of
@@ -153,7 +154,13 @@ async def known_caller(connection: HTTPConnection, vid: VoiceID, text: str | Non
             return Caller(None, address)
         return _using(vid, vid.keys.check(text, address), address)
 
-    return await to_thread.run_sync(known)
+    return _acting(await to_thread.run_sync(known))
+
+
+def _acting(caller: Caller) -> Caller:
+    """Have what this request changes and asks recorded as the caller's."""
+    ACTOR.set(caller.name)
+    return caller
 
 
 def require_still_known(caller: Caller, vid: VoiceID) -> None:
@@ -175,7 +182,7 @@ async def caller_of(connection: HTTPConnection) -> Caller:
         else:
             found = await known_caller(connection, vid, text)
         connection.state.caller = found
-    return found
+    return _acting(found)
 
 
 async def session_caller(connection: HTTPConnection, vid: VoiceID, session: str) -> Caller:
@@ -185,7 +192,7 @@ async def session_caller(connection: HTTPConnection, vid: VoiceID, session: str)
     def known() -> Caller:
         return _using(vid, vid.keys.check_session(session, address), address)
 
-    return await to_thread.run_sync(known)
+    return _acting(await to_thread.run_sync(known))
 
 
 def _using(vid: VoiceID, key: ApiKey, address: str) -> Caller:

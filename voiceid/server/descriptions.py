@@ -26,6 +26,8 @@ _EXAMPLES = Path(__file__).with_name("examples.json")
 _JSON = "application/json"
 _MAPS = {"metadata", "standing", "groups", "min_dcf", "act_dcf", "reasons", "points"}
 """Objects whose keys are data."""
+_FACTS = "facts"
+"""An object of anything."""
 _TEXT = {"type": "string", "contentEncoding": "base64", "description": "A recording in base64."}
 _BINARY = {"type": "string", "format": "binary", "description": "A recording, in any format."}
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "maxItems": 2}
@@ -198,6 +200,8 @@ def schema_of(values: Sequence[Any], name: str = "") -> dict[str, Any]:
 
 
 def _object(seen: Sequence[Mapping[str, Any]], name: str) -> dict[str, Any]:
+    if name == _FACTS:
+        return {}
     if name in _MAPS:
         return {"additionalProperties": schema_of([v for value in seen for v in value.values()])}
     keys = dict.fromkeys(key for value in seen for key in value)

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from voiceid.client import VoiceID
 from voiceid.domain import Job, JobKind, JobState, ServiceLimits
+from voiceid.domain.audit_chain import ACTOR
 from voiceid.errors import VoiceIDError
 from voiceid.models.runtime import step_back
 from voiceid.server.job_kinds import Answer, Given, require_sound, work
@@ -150,6 +151,7 @@ class Jobs:
 
     def _work_on(self, job: Job) -> None:
         self._current = run = _Run(job)
+        ACTOR.set(job.key_id)
         beats = threading.Thread(target=self._renew, args=(run,), name="voiceid-lease", daemon=True)
         beats.start()
         try:

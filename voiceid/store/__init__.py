@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,18 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from voiceid.domain import DatabaseUrl
+from voiceid.domain.audit_chain import AuditOptions
 from voiceid.errors import SchemaOutdated, StoreError
 from voiceid.protection import KeyRing, Vault
 from voiceid.store import postgres, upgrade
-from voiceid.store.connections import empty_log, make_engine, require_current, transaction, wrapped
+from voiceid.store.connections import (
+    empty_log,
+    is_read_only,
+    make_engine,
+    require_current,
+    transaction,
+    wrapped,
+)
 from voiceid.store.postgres import Begin
 from voiceid.store.reader import Reader
 from voiceid.store.writer import Writer
@@ -42,8 +50,9 @@ class Store:
         path: Path | DatabaseUrl,
         removed: tuple[str, ...] = (),
         keys: KeyRing | None = None,
+        audit: AuditOptions | None = None,
     ) -> None:
-        self._engine = engine
+        self._engine, self._audit = engine, audit
         self.keys = keys or KeyRing(None)
         """The keys that a protected gallery is opened with."""
         self.path = path
@@ -56,6 +65,7 @@ class Store:
         path: Path | DatabaseUrl,
         options: StoreOptions | None = None,
         keys: KeyRing | None = None,
+        audit: AuditOptions | None = None,
     ) -> Store:
         """Open a database: a file, or of a server.
 
@@ -71,7 +81,8 @@ class Store:
             )
         if schema.state is not upgrade.SchemaState.CURRENT:
             schema = upgrade.upgrade(path, options.busy_timeout_ms)
-        return cls(make_engine(path, options.busy_timeout_ms), path, schema.removed, keys)
+        engine = make_engine(path, options.busy_timeout_ms)
+        return cls(engine, path, schema.removed, keys, audit)
 
     def close(self) -> None:
         """Close all connections; the last process to do so folds the log into the file."""
@@ -95,7 +106,18 @@ class Store:
         """
         begin = Begin.WRITE if synced else Begin.WRITE_UNSYNCED
         with transaction(self._engine, self.path, begin) as connection:
-            yield Writer(connection, self.keys)
+            yield Writer(connection, self.keys, self._audit)
+
+    def append_event(self, kind: str, facts: Mapping[str, object]) -> Sequence[str]:
+        """Append an audit event of no change; where nothing can be written, return a sentence."""
+        try:
+            with self.write() as writer:
+                writer.audit.append(kind, facts)
+        except StoreError as error:
+            if not is_read_only(error):
+                raise
+            return [f"{kind} is not in the audit chain: {error.message}"]
+        return []
 
     def sealing(self) -> Vault | None:
         """Return what files beside the database are sealed with; None: they are plain."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, Connection, String, cast, delete, func, insert, select, update
 
 from voiceid.domain import EMPTY_REVISION, FeedEntry, Revision
+from voiceid.domain.audit_chain import AuditOptions
 from voiceid.store import stored_rows
 from voiceid.store.answer_table import forget_answers
 from voiceid.store.job_table import forget_results
@@ -92,11 +93,15 @@ class Effects:
     ``now`` is the time of all its rows, ISO 8601 in UTC; ``touched`` are the ids of the spaces
     whose centroids changed, adapted ones too; ``erased_vectors`` are the removed sample vectors as
     they were stored; ``erased`` says whether rows of voices were removed;
-    ``new_speakers`` are the ids of added speakers who have no sample yet.
+    ``new_speakers`` are the ids of added speakers who have no sample yet; ``protection`` is what
+    the change leaves; ``audit`` says what is recorded.
     """
 
-    def __init__(self, connection: Connection, protection: Protection) -> None:
+    def __init__(
+        self, connection: Connection, protection: Protection, audit: AuditOptions | None = None
+    ) -> None:
         self.connection, self.protection = connection, protection
+        self.audit = audit or AuditOptions()
         self.now = datetime.now(UTC).isoformat()
         self.touched: set[str] = set()
         self.erased_vectors: list[bytes] = []

@@ -228,6 +228,17 @@ def is_refusal(error: StoreError) -> bool:
     )
 
 
+def is_read_only(error: StoreError) -> bool:
+    """Whether the database can be read and not written: read-only, a replica, a full disk."""
+    cause = error.__cause__
+    if isinstance(cause, DBAPIError) and cause.orig is not None:
+        cause = cause.orig
+    return (
+        _code(cause) in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL}
+        or getattr(cause, "sqlstate", None) in postgres.READ_ONLY
+    )
+
+
 def distrust(connection: sqlite3.Connection, path: Path) -> None:
     """Have a connection to a file of unknown origin run no code of it, and end in good time."""
     connection.execute("PRAGMA trusted_schema=OFF").close()

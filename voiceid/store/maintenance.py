@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +19,10 @@ _CENTROID_TOLERANCE = 1e-5
 """Far above the rounding of a mean of float32 vectors, far below another voice."""
 
 
-def backup(store: Store, target: Path) -> int:
+def backup(store: Store, target: Path, when_whole: Callable[[], None] = lambda: None) -> int:
     """Write one consistent state to a new file of its owner (0600), whole or not at all.
 
-    Return its size in bytes.
+    Return its size in bytes.  ``when_whole`` is called before the file has its name.
     """
     with wrapped_files(target):
         if target.exists():
@@ -31,6 +31,7 @@ def backup(store: Store, target: Path) -> int:
             )
         with whole_file(target) as unfinished:
             store.copy_into(unfinished)
+            when_whole()
         return target.stat().st_size
 
 

@@ -84,6 +84,8 @@ _BUSY = {
     "40P01": "was changed by another process meanwhile",  # deadlock_detected
     "53300": "has no connection left for another client",  # too_many_connections
 }
+READ_ONLY = {"25006", "53100"}
+"""read_only_sql_transaction, disk_full"""
 _DAMAGED = {"42P01", "42703", "XX001", "XX002"}
 """undefined_table, undefined_column, data_corrupted, index_corrupted"""
 _HINTS = {

@@ -11,16 +11,19 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
 from voiceid.domain import speaker_key
 from voiceid.protection import Key, KeyRing, Kind, Vault, key_id_of
 from voiceid.protection.ciphers import KEY_BYTES
 from voiceid.protection.vault import wrapped_secrets
+from voiceid.store.audit_table import counter_mac, opened_content, row_mac, sealed_content
 from voiceid.store.change_feed import Effects, random_token
 from voiceid.store.protection import Protection, values_of
 from voiceid.store.tables import (
     attempts,
+    audit_events,
+    audit_head,
     centroids,
     changes,
     jobs,
@@ -76,6 +79,7 @@ class ProtectionWriter:
             keys: dict[int, Key | None] = {id_: self._was.key(id_) for id_, _ in rows}
             self._delete(speaker_keys, speaker_keys.c.speaker_id, list(keys))
             now.keep(keys)
+        self._effects.protection = now
         return changed
 
     def end(self) -> None:
@@ -118,6 +122,8 @@ class ProtectionWriter:
             plain = self._was.centroids.plain(rows)
             self._replace(centroids, [now.centroids.stored(row) for row in plain])
         self._texts(now)
+        self._events(now)
+        self._effects.protection = now
         self._connection.execute(update(changes).values(token=random_token(self._connection)))
 
     def _speakers(self, now: Protection) -> None:
@@ -165,6 +171,26 @@ class ProtectionWriter:
             its &= kept_answers.c.caller == row.caller
             answer = now.stored_text(self._was.text(row.answer, *place), *place)
             self._set(kept_answers, its, answer=answer)
+
+    def _events(self, now: Protection) -> None:
+        """Bring the content and the seals of audit events over; their hashes stay."""
+        columns, vault = audit_events.c, now.vault
+        setting = update(audit_events).where(columns.number == bindparam("of_number"))
+        setting = setting.values(content=bindparam("stored"), mac=bindparam("sealed_by"))
+        for rows in self._batches(audit_events, columns.number):
+            values = []
+            for row in rows:
+                content = opened_content(self._was, row)
+                if content is not None:
+                    owner = row.speaker_id if now.has_key(row.speaker_id) else None
+                    content = sealed_content(now, row.number, owner, content)
+                mac = row_mac(vault, row.hash)
+                values.append({"of_number": row.number, "stored": content, "sealed_by": mac})
+            self._connection.execute(setting, values)
+        head = self._connection.execute(select(audit_head)).first()
+        if head is not None:
+            mac = counter_mac(vault, head.number, head.hash)
+            self._connection.execute(update(audit_head).values(mac=mac))
 
     def _batches(self, table: Table, key: Any) -> Iterator[Sequence[Any]]:
         after = 0

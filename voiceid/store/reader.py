@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from voiceid.protection import KeyRing
 from voiceid.store import pgvector, stored_rows
 from voiceid.store.attempt_table import Attempts
+from voiceid.store.audit_table import Audit
 from voiceid.store.centroid_table import Centroids
 from voiceid.store.change_feed import Erasures, Feed
 from voiceid.store.fit_tables import Adaptations, Calibrations, FitsInUse, fits_in_use
@@ -61,6 +62,7 @@ class Reader:
     keys = cached_property(lambda self: ApiKeys(self._connection))
     attempts = cached_property(lambda self: Attempts(self._connection, self.protection))
     jobs = cached_property(lambda self: Jobs(self._connection, self.protection))
+    audit = cached_property(lambda self: Audit(self._connection, self.protection))
     search = cached_property(lambda self: pgvector.RowSearch(self._connection))
 
     def fits(self, space_id: str) -> FitsInUse:

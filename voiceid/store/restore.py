@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from voiceid.domain.audit_chain import AuditOptions
 from voiceid.errors import StoreBusy, StoreError
 from voiceid.foreign_files import STORED_VALUE
 from voiceid.store import KeyRing, Store, upgrade
@@ -61,18 +62,19 @@ class Restored:
     saved: Path | None
 
 
-def restore(path: Path, file: Path, keys: KeyRing) -> Restored:
+def restore(path: Path, file: Path, keys: KeyRing, audit: AuditOptions | None = None) -> Restored:
     """Put a backup in the place of a database, in one step: it is the old one or the new one.
 
     The database may be in use, at rest, damaged, or missing; on an error it is as it was.  The
-    backup is of this schema or an older one; it is only read.  StoreBusy: another process held the
+    backup is of this schema or an older one; it is only read.  That it was restored is in its audit
+    chain when it is in place.  StoreBusy: another process held the
     database for too long, or has a damaged one open.
     """
     now = datetime.now(UTC)
     saved = path.with_name(f"{path.name}.before-restore-{now:%Y%m%dT%H%M%S.%fZ}")
     if path.exists() and file.exists() and path.samefile(file):
         raise StoreError(f"{file} is the database itself", hint="Name a copy of it.")
-    with _sound_copy(file, keys) as (copy, n_speakers):
+    with _sound_copy(file, keys, audit) as (copy, n_speakers):
         try:
             upgrade.known_status(path, _BUSY_TIMEOUT_MS)
             was_there = _write_into(path, copy, saved)
@@ -85,7 +87,9 @@ def restore(path: Path, file: Path, keys: KeyRing) -> Restored:
 
 
 @contextmanager
-def _sound_copy(file: Path, keys: KeyRing) -> Iterator[tuple[sqlite3.Connection, int]]:
+def _sound_copy(
+    file: Path, keys: KeyRing, audit: AuditOptions | None
+) -> Iterator[tuple[sqlite3.Connection, int]]:
     """Yield a checked copy of a backup, of this program's schema, and how many are enrolled.
 
     It is a temporary database of SQLite's, which has no name and is gone with its connection.
@@ -104,7 +108,7 @@ def _sound_copy(file: Path, keys: KeyRing) -> Iterator[tuple[sqlite3.Connection,
             distrust(copy, file)
             upgrade.require_schema(objects(copy), schema.current, file)
         copy.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, STORED_VALUE.size)
-        store = Store(engine_over(copy), file, keys=keys)
+        store = Store(engine_over(copy), file, keys=keys, audit=audit)
         if schema.state is SchemaState.OUTDATED:
             with transaction(engine_over(copy), file, Begin.WRITE) as connection:
                 upgrade.run_migrations(connection)
@@ -116,6 +120,8 @@ def _sound_copy(file: Path, keys: KeyRing) -> Iterator[tuple[sqlite3.Connection,
         with store.read() as reader:
             reader.feed.revision()  # there is a feed
             n_speakers = reader.speakers.count()
+        with store.write() as writer:
+            writer.audit.append("restore", {"speakers": n_speakers})
         yield copy, n_speakers
 
 

@@ -35,6 +35,7 @@ from voiceid.domain import (
 )
 from voiceid.errors import SpeakerExists, SpeakerNameInvalid, SpeakerNotFound
 from voiceid.store import stored_rows
+from voiceid.store.audit_table import AuditWriter
 from voiceid.store.change_feed import Effects
 from voiceid.store.protection import NAMED, Protection
 from voiceid.store.similar_names import look_alikes
@@ -315,6 +316,7 @@ class SpeakerWriter(Speakers):
         )
         self._effects.changed([(row.id, row.space_id) for row in gone])
         self._connection.execute(delete(speakers).where(speakers.c.id == speaker_id))
+        AuditWriter(self._effects).erase(speaker_id)
 
     def purge(self, now: datetime) -> list[Speaker]:
         """Erase the speakers whose expiry has come; what earlier erasures left goes with them."""

@@ -287,3 +287,28 @@ speaker_keys = Table(
     Column("speaker_id", ForeignKey("speakers.id", ondelete="CASCADE"), primary_key=True),
     Column("wrapped", LargeBinary, nullable=False),
 )
+
+# The chain of audit events, and its counter: one row, or none.
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=False),
+    Column("created_at", _SORTED, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("speaker_id", _NUMBER),  # of no row of `speakers` once the speaker is erased
+    Column("content", LargeBinary),  # salt and JSON; none once the speaker is erased
+    Column("commitment", String(64), nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("mac", String(64), nullable=False),
+    Index(None, "speaker_id"),
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=False),
+    Column("hash", String(64), nullable=False),
+    Column("configuration", String(64), nullable=False),
+    Column("mac", String(64), nullable=False),
+)

@@ -7,9 +7,11 @@ from functools import cached_property
 
 from sqlalchemy import Connection
 
+from voiceid.domain.audit_chain import AuditOptions
 from voiceid.protection import KeyRing
 from voiceid.store.answer_table import AnswerWriter
 from voiceid.store.attempt_table import AttemptWriter
+from voiceid.store.audit_table import AuditWriter
 from voiceid.store.bulk_insert import BulkWriter
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects, Feed
@@ -27,9 +29,11 @@ from voiceid.store.switch_table import SwitchWriter
 class Writer(Reader):
     """Reads and changes the database; everything is committed at once, or nothing."""
 
-    def __init__(self, connection: Connection, keys: KeyRing) -> None:
+    def __init__(
+        self, connection: Connection, keys: KeyRing, audit: AuditOptions | None = None
+    ) -> None:
         super().__init__(connection, keys)
-        self._effects = Effects(connection, self.protection)
+        self._effects = Effects(connection, self.protection, audit)
 
     @property
     def now(self) -> datetime:
@@ -68,4 +72,5 @@ class Writer(Reader):
     answers = cached_property(
         lambda self: AnswerWriter(self._connection, self.now, self.protection)
     )
+    audit = cached_property(lambda self: AuditWriter(self._effects))
     switches = cached_property(lambda self: SwitchWriter(self._effects, self.spaces))

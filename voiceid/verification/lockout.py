@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from voiceid.domain import AttemptLimits, Decision, FailedAttempts, Outcome, speaker_key
 from voiceid.errors import AudioError, LockedOut, ModelError, SpaceMismatch, SpeakerNotFound
+from voiceid.observability import ChangeKind
 
 if TYPE_CHECKING:  # they load while the models do
     from voiceid.store import Store
@@ -106,11 +107,15 @@ class Lockout:
                 return
             made = [one for one in writer.attempts.of(failed.name_key, caller) if one.has_failed]
             recent = [one for one in made if one.created_at > since]
-        most = self.limits.max_failures
-        if sum(one.name_key == failed.name_key for one in recent) == most:
-            self.began(speaker=name)
-        if sum(one.caller == caller for one in recent) == most:
-            self.began(caller=caller)
+            locked = {
+                "speaker": (name, sum(one.name_key == failed.name_key for one in recent)),
+                "caller": (caller, sum(one.caller == caller for one in recent)),
+            }
+            most = self.limits.max_failures
+            began = [{word: who} for word, (who, n) in locked.items() if n == most]
+            writer.audit.changed(ChangeKind.LOCK, began, moved=False)
+        for facts in began:
+            self.began(**facts)
 
     def _withdraw(self, number: int) -> None:
         with self.store().write(synced=False) as writer:

@@ -1,0 +1,258 @@
+"""The chain of audit events: every row names the hash of the row before it.
+
+A row commits to its content by a hash over a random salt and the content, and the chain is over
+that commitment: when salt and content are destroyed, the chain holds, and nobody can guess the
+content.  docs/audit.md says in words how to check a chain without this program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from voiceid.errors import AuditBroken
+
+NO_HASH = "0" * 64
+"""What the first row names as the hash before it."""
+SALT_BYTES = 16
+DECISION, CONFIGURATION, ERASURE = "decision", "configuration", "erasure"
+"""Kinds of events beside those of changes: the settings in use; a person left the record."""
+ACTOR: ContextVar[str | None] = ContextVar("voiceid_actor", default=None)
+"""Who acts, where that is not the user of the system that the process runs as."""
+_MOST_PROBLEMS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """What is recorded.
+
+    - `record`: ``off``, ``changes``, or ``all``: decisions too.
+    - `settings`: those that decide, as JSON; empty: they are not recorded.
+    """
+
+    record: str = "changes"
+    settings: str = ""
+
+    @property
+    def configuration(self) -> str:
+        """The SHA-256 of the settings; empty without any."""
+        return hashlib.sha256(self.settings.encode()).hexdigest() if self.settings else ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditHead:
+    """The end of a chain: the number of its last row, and the hash; 0 and `NO_HASH` without rows.
+
+    `is_sealed`: whether what is stored of it bears the seal of the gallery's key, if there is one.
+    """
+
+    number: int = 0
+    hash: str = NO_HASH
+    is_sealed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One event, as it stands in the chain.
+
+    Parameters
+    ----------
+    number : int
+        From 1 on, without a gap.
+    time : str
+        ISO 8601 in UTC.
+    kind : str
+        A :class:`ChangeKind`, ``decision``, ``configuration`` or ``erasure``.
+    speaker_id : int or None
+        Whom it is about; the number is never given again.
+    content : bytes or None
+        The salt (16 bytes) and JSON in UTF-8; None: it was erased with the speaker.
+    commitment : str
+        SHA-256 of the content.
+    previous : str
+        The hash of the row before.
+    hash : str
+        SHA-256 of all of the above but the content.
+    is_sealed : bool
+        Whether it bears the seal of the gallery's key, if there is one.
+    """
+
+    number: int
+    time: str
+    kind: str
+    speaker_id: int | None
+    content: bytes | None
+    commitment: str
+    previous: str
+    hash: str
+    is_sealed: bool = True
+
+    @property
+    def facts(self) -> dict[str, Any] | None:
+        """What happened; None: it was erased.  Raises AuditBroken for what was changed."""
+        if self.content is None:
+            return None
+        if hashlib.sha256(self.content).hexdigest() != self.commitment:
+            raise AuditBroken(f"the content of row {self.number} of the audit chain was changed")
+        facts: dict[str, Any] = json.loads(self.content[SALT_BYTES:])
+        return facts
+
+    @property
+    def true_hash(self) -> str:
+        """The hash that the row must have."""
+        return row_hash(
+            [self.number, self.time, self.kind, self.speaker_id, self.commitment, self.previous]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the event for those who read it, without the chain."""
+        return {
+            "number": self.number,
+            "time": self.time,
+            "kind": self.kind,
+            "speaker_id": self.speaker_id,
+            "erased": self.content is None,
+            "facts": self.facts,
+        }
+
+
+def new_row(
+    head: AuditHead, time: str, kind: str, speaker_id: int | None, facts: Mapping[str, object]
+) -> AuditRow:
+    """Return the row that follows the end of a chain.
+
+    After an end that was not sealed it names no row: that it was changed is seen for ever.
+    """
+    text = json.dumps(facts, ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
+    content = os.urandom(SALT_BYTES) + text.encode("utf-8", "backslashreplace")
+    commitment = hashlib.sha256(content).hexdigest()
+    previous = head.hash if head.is_sealed else NO_HASH
+    number = head.number + 1
+    hashed = row_hash([number, time, kind, speaker_id, commitment, previous])
+    return AuditRow(number, time, kind, speaker_id, content, commitment, previous, hashed)
+
+
+def row_hash(bound: list[Any]) -> str:
+    """Return the SHA-256 of what is bound, as a list in JSON."""
+    return hashlib.sha256(json.dumps(bound, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What the check of a chain found.
+
+    Parameters
+    ----------
+    rows, erased : int
+        How many there are, and of how many the content was erased with a speaker.
+    number : int
+        Of the last row.
+    hash : str
+        Of the last row: the head.
+    problems : tuple of str
+        Everything that is wrong, in sentences; empty: nothing was changed.
+    """
+
+    rows: int
+    erased: int
+    number: int
+    hash: str
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields."""
+        return {
+            "ok": self.ok,
+            "rows": self.rows,
+            "erased": self.erased,
+            "head": {"number": self.number, "hash": self.hash},
+            "problems": list(self.problems),
+        }
+
+
+class ChainCheck:
+    """Checks the rows of a chain in their order; ``head`` is a hash that must be among theirs."""
+
+    def __init__(self, head: str | None = None) -> None:
+        self._sought = head if head != NO_HASH else None
+        self._last = AuditHead()
+        self._rows = self._erased = 0
+        self._emptied: dict[int | None, list[int]] = {}
+        self._problems: list[str] = []
+
+    def take(self, row: AuditRow) -> None:
+        """Check the next row."""
+        last, number = self._last, row.number
+        if number > last.number + 1:
+            self._say(f"{_rows(last.number + 1, number - 1)} missing")
+        elif number <= last.number:
+            self._say(f"row {number} stands after row {last.number}")
+        elif row.previous != last.hash:
+            before = f"row {number - 1}" if number > 1 else "the beginning"
+            self._say(f"row {number} does not follow {before}: one was changed, or put in")
+        if row.hash != row.true_hash:
+            self._say(f"row {number} was changed")
+        self._look_at_content(row)
+        if not row.is_sealed:
+            self._say(f"row {number} was not written with the key of the gallery")
+        if row.hash == self._sought:
+            self._sought = None
+        self._rows += 1
+        self._last = AuditHead(number, row.hash)
+
+    def _look_at_content(self, row: AuditRow) -> None:
+        if row.content is None:
+            self._emptied.setdefault(row.speaker_id, []).append(row.number)
+        elif hashlib.sha256(row.content).hexdigest() != row.commitment:
+            self._say(f"the content of row {row.number} was changed")
+        if row.kind == ERASURE and row.speaker_id is not None:
+            self._erased += len(self._emptied.pop(row.speaker_id, []))
+
+    def report(self, counter: AuditHead | None) -> AuditReport:
+        """Return what was found; ``counter`` is the end that is kept beside the rows, if any is."""
+        last = self._last
+        for speaker_id, numbers in self._emptied.items():
+            who = "it is of no speaker" if speaker_id is None else f"speaker {speaker_id} was not"
+            for number in numbers:
+                self._say(f"the content of row {number} was removed, and {who} erased")
+        if counter is not None:
+            self._compare(counter)
+        if self._sought is not None:
+            self._say(
+                f"no row has the hash {self._sought:.16}: the row that had it was changed, or"
+                " was cut off the end"
+            )
+        more = len(self._problems) - _MOST_PROBLEMS
+        problems = self._problems[:_MOST_PROBLEMS] + ([f"and {more} more"] if more > 0 else [])
+        return AuditReport(self._rows, self._erased, last.number, last.hash, tuple(problems))
+
+    def _compare(self, counter: AuditHead) -> None:
+        last = self._last
+        if counter.number > last.number:
+            self._say(f"{_rows(last.number + 1, counter.number)} missing at the end")
+        elif counter.number < last.number:
+            self._say(
+                f"the counter is {counter.number}, and the last row is {last.number}: it was"
+                " reset, or rows were put in"
+            )
+        elif counter.hash != last.hash:
+            self._say(f"the counter does not name row {last.number} as it is: one was changed")
+        if not counter.is_sealed:
+            self._say("the counter was not written with the key of the gallery: it was reset")
+
+    def _say(self, problem: str) -> None:
+        self._problems.append(problem)
+
+
+def _rows(first: int, last: int) -> str:
+    return f"row {first} is" if first == last else f"rows {first} to {last} are"

@@ -1,0 +1,270 @@
+"""The audit events, each appended in the transaction of what it tells.
+
+All writers of a database come one after another, so that the chain has no branches.  The table
+``audit_head`` is the counter: where the chain ends.  In a protected gallery each row and the
+counter bear a seal by the gallery's key, and in a sealed one the content is sealed too.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, insert, null, select, update
+
+from voiceid.domain import speaker_key
+from voiceid.domain.audit_chain import (
+    ACTOR,
+    CONFIGURATION,
+    ERASURE,
+    AuditHead,
+    AuditReport,
+    AuditRow,
+    ChainCheck,
+    new_row,
+)
+from voiceid.errors import SpeakerNameInvalid, StoreError
+from voiceid.protection import SealBroken, Vault
+from voiceid.store.change_feed import Effects
+from voiceid.store.protection import Protection
+from voiceid.store.tables import audit_events, audit_head, speakers
+
+_AT_ONCE = 1000
+_NO_SPEAKER = 0
+"""No speaker has this id."""
+_NOT_FACTS = {"speaker_id", "elapsed_ms"}
+_NAMES = {"speaker", "other"}
+
+
+class Audit:
+    """Reads the chain."""
+
+    def __init__(self, connection: Connection, protection: Protection) -> None:
+        self._connection, self._protection = connection, protection
+
+    def head(self) -> AuditHead:
+        """Return the end of the chain, as the counter has it."""
+        return self._counter(self._protection.vault)[0]
+
+    def page(
+        self,
+        after: int = 0,
+        *,
+        since: str | None = None,
+        kind: str | None = None,
+        speaker_id: int | None = None,
+    ) -> list[AuditRow]:
+        """Return the next rows, oldest first: all, or those of a kind, of a speaker, since a time.
+
+        Content that was changed or moved in a sealed gallery is empty.
+        """
+        columns = audit_events.c
+        query = select(audit_events).where(columns.number > after)
+        for column, value in ((columns.kind, kind), (columns.speaker_id, speaker_id)):
+            query = query if value is None else query.where(column == value)
+        if since is not None:
+            query = query.where(columns.created_at >= since)
+        rows = self._connection.execute(query.order_by(columns.number).limit(_AT_ONCE)).all()
+        self._protection.load(row.speaker_id for row in rows if row.speaker_id is not None)
+        return [_plain(row, self._protection) for row in rows]
+
+    def rows(self) -> Iterator[AuditRow]:
+        """Yield the whole chain."""
+        page = self.page()
+        while page:
+            yield from page
+            page = self.page(page[-1].number)
+
+    def verify(self, head: str | None = None) -> AuditReport:
+        """Check the whole chain; see `ChainCheck`."""
+        check = ChainCheck(head)
+        for row in self.rows():
+            check.take(row)
+        return check.report(self.head())
+
+    def _counter(self, vault: Vault | None) -> tuple[AuditHead, str]:
+        """Return the end of the chain, and the hash of the settings that were recorded last."""
+        row = self._connection.execute(select(audit_head)).first()
+        if row is None:
+            return AuditHead(), ""
+        is_sealed = row.mac == counter_mac(vault, row.number, row.hash)
+        return AuditHead(row.number, row.hash, is_sealed), row.configuration
+
+
+class AuditWriter(Audit):
+    """Appends to the chain, in a change."""
+
+    def __init__(self, effects: Effects) -> None:
+        super().__init__(effects.connection, effects.protection)
+        self._effects = effects
+
+    def changed(self, kind: str, events: Sequence[Mapping[str, Any]], *, moved: bool) -> None:
+        """Append the events of a change; one that ``moved`` voices has a row in any case."""
+        for facts in events or ([{}] if moved else []):
+            rest = {name: value for name, value in facts.items() if name != "change"}
+            self.append(str(facts.get("change", kind)), rest)
+
+    def append(self, kind: str, facts: Mapping[str, object]) -> None:
+        """Append an event, if events are recorded, after the settings where they are others."""
+        options = self._effects.audit
+        if options.record == "off":
+            return
+        end, recorded = self._end()
+        if (configuration := options.configuration) not in {"", recorded}:
+            settings = {"settings": json.loads(options.settings)}
+            end = self._put(end, configuration, CONFIGURATION, None, settings)
+        self._put(end, configuration or recorded, kind, self._speaker_id(facts), facts)
+
+    def erase(self, speaker_id: int) -> None:
+        """Destroy salt and content of the events of a speaker who was removed."""
+        theirs = audit_events.c.speaker_id == speaker_id
+        query = update(audit_events).where(theirs, audit_events.c.content.is_not(None))
+        if gone := self._connection.execute(query.values(content=null())).rowcount:
+            self._put(*self._end(), ERASURE, speaker_id, {"rows": gone})
+
+    @property
+    def _now(self) -> Protection:
+        """The protection that the change leaves."""
+        return self._effects.protection
+
+    def _speaker_id(self, facts: Mapping[str, object]) -> int | None:
+        if "speaker_id" in facts or facts.get("speaker") is None:
+            return facts.get("speaker_id")  # type: ignore[return-value]  # an id or None
+        try:
+            stored = self._now.name_key(speaker_key(str(facts["speaker"])))
+        except SpeakerNameInvalid:
+            return None
+        query = select(speakers.c.id).where(speakers.c.name_key == stored)
+        return self._connection.execute(query).scalar()
+
+    def _is_enrolled(self, speaker_id: int) -> bool:
+        query = select(speakers.c.id).where(speakers.c.id == speaker_id)
+        return self._connection.execute(query).first() is not None
+
+    def _end(self) -> tuple[AuditHead, str]:
+        """Return the end that the next row follows, and the hash of the settings recorded last.
+
+        It is no sound one where something was changed: the next row shows that for ever.
+        """
+        counter, configuration = self._counter(self._now.vault)
+        query = select(audit_events.c.number, audit_events.c.hash)
+        query = query.order_by(audit_events.c.number.desc()).limit(1)
+        row = self._connection.execute(query).first()
+        last = AuditHead() if row is None else AuditHead(row.number, row.hash)
+        if counter != last:
+            last = AuditHead(max(counter.number, last.number), is_sealed=False)
+        return last, configuration
+
+    def _put(
+        self,
+        end: AuditHead,
+        configuration: str,
+        kind: str,
+        speaker_id: int | None,
+        facts: Mapping[str, object],
+    ) -> AuditHead:
+        """Append a row after an end of the chain; return the end after it."""
+        # Asked for no speaker too, as the key is: the time must not tell who is enrolled.
+        is_enrolled = self._is_enrolled(speaker_id or _NO_SPEAKER)
+        facts = {"by": _actor(), **_facts(facts, is_enrolled=is_enrolled)}
+        row = new_row(end, self._effects.now, kind, speaker_id, facts)
+        protection, owner = self._now, speaker_id if is_enrolled else None
+        protection.load([owner or _NO_SPEAKER])
+        assert row.content is not None  # noqa: S101 - a new row has content; for mypy
+        values = {
+            "number": row.number,
+            "created_at": row.time,
+            "kind": kind,
+            "speaker_id": speaker_id,
+            "content": sealed_content(protection, row.number, owner, row.content),
+            "commitment": row.commitment,
+            "previous": row.previous,
+            "hash": row.hash,
+            "mac": row_mac(protection.vault, row.hash),
+        }
+        self._connection.execute(insert(audit_events).values(**values))
+        mac = counter_mac(protection.vault, row.number, row.hash)
+        counter = {"number": row.number, "hash": row.hash, "configuration": configuration}
+        if not self._connection.execute(update(audit_head).values(**counter, mac=mac)).rowcount:
+            self._connection.execute(insert(audit_head).values(**counter, mac=mac))
+        return AuditHead(row.number, row.hash)
+
+
+def row_mac(vault: Vault | None, row_hash: str) -> str:
+    """Return the seal of a row; empty without a key."""
+    return "" if vault is None else vault.hash("audit row", row_hash)
+
+
+def counter_mac(vault: Vault | None, number: int, head_hash: str) -> str:
+    """Return the seal of the counter; empty without a key."""
+    return "" if vault is None else vault.hash("audit head", f"{number} {head_hash}")
+
+
+def sealed_content(protection: Protection, number: int, owner: int | None, content: bytes) -> bytes:
+    """Return the content of an event as it is stored: sealed by the key of a speaker, if any."""
+    if protection.sealing is None:
+        return content
+    key = protection.sealing.text_key if owner is None else protection.key(owner)
+    return key.seal(content, "audit", number)
+
+
+def opened_content(protection: Protection, row: Any) -> bytes | None:
+    """Return the content of a stored event; empty: it was changed or moved.
+
+    The keys of speakers are loaded.
+    """
+    stored: bytes | None = row.content
+    if protection.sealing is None or stored is None:
+        return stored
+    try:
+        has_key = row.speaker_id in protection.wrapped
+        key = protection.key(row.speaker_id) if has_key else protection.sealing.text_key
+        return key.open(stored, "audit", row.number)
+    except (SealBroken, StoreError):
+        return b""
+
+
+def _plain(row: Any, protection: Protection) -> AuditRow:
+    made = AuditRow(
+        number=row.number,
+        time=row.created_at,
+        kind=row.kind,
+        speaker_id=row.speaker_id,
+        content=opened_content(protection, row),
+        commitment=row.commitment,
+        previous=row.previous,
+        hash=row.hash,
+    )
+    return replace(made, is_sealed=row.mac == row_mac(protection.vault, row.hash))
+
+
+def _facts(facts: Mapping[str, object], *, is_enrolled: bool) -> dict[str, object]:
+    """Return what is written: no name that would not be erased with the speaker of the event."""
+    left_out = set(_NOT_FACTS)
+    if not is_enrolled:
+        left_out |= _NAMES
+    elif "other_id" in facts:
+        left_out.add("other")
+    return {k: v for k, v in facts.items() if v is not None and k not in left_out}
+
+
+def _actor() -> str:
+    return ACTOR.get() or _user()
+
+
+@functools.cache
+def _user() -> str:
+    """Return who the process runs as, and where."""
+    name = str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "")
+    try:
+        import pwd  # noqa: PLC0415 - not on every system
+
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):
+        pass
+    return f"{name}@{socket.gethostname()}"
