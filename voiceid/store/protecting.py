@@ -182,7 +182,7 @@ class ProtectionWriter:
             for row in rows:
                 content = opened_content(self._was, row)
                 if content is not None:
-                    owner = row.speaker_id if now.has_key(row.speaker_id) else None
+                    owner = row.speaker_id if row.speaker_id in now.wrapped else None
                     content = sealed_content(now, row.number, owner, content)
                 mac = row_mac(vault, row.hash)
                 values.append({"of_number": row.number, "stored": content, "sealed_by": mac})
