@@ -1,7 +1,8 @@
 """What every test needs and is slow to make, made once in a process: schemas, graphs, vectors.
 
 Nothing here is a stand-in.  A new SQLite database gets the statements that the migrations gave
-to the first one.  A graph file is loaded once.  The engine's answer to an input is kept under the
+to the first one.  A statement is put in words once for all SQLite databases, not once for each
+that is opened.  A graph is loaded once.  The engine's answer to an input is kept under the
 input's bytes, and a picture of a report under what it is drawn of.  Tests of the migrations and
 of the engine itself work without any of it: see the fixture `from_scratch`.
 """
@@ -21,13 +22,15 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Dialect, Engine
+from sqlalchemy.util import LRUCache
 
 from voiceid.shipped import SCHEMA_HEAD, shipped
 from voiceid.store import upgrade
 
 _MIGRATIONS = shipped("migrations")
 _load, _migrate = onnxruntime.InferenceSession, upgrade.run_migrations
+_make_engine = Engine.__init__
 _switched_off: list[str] = []
 
 
@@ -84,10 +87,12 @@ def _hashed(path: Path) -> str:
 
 def _loaded(graph: str | bytes, options: Any, **more: Any) -> Any:
     """Load a graph, or return the session that was made of the same bytes in the same way."""
-    if _switched_off or isinstance(graph, bytes):
+    if _switched_off:
         return _load(graph, options, **more)
     settings = {n: getattr(options, n) for n in dir(options) if n.startswith(("intra", "enable"))}
-    key = (_hashed(Path(graph)), repr(settings), repr(more))
+    in_memory = isinstance(graph, bytes)
+    content = hashlib.sha256(graph).hexdigest() if in_memory else _hashed(Path(graph))
+    key = (content, repr(settings), repr(more))
     if key not in _sessions:
         _sessions[key] = _Heard(_load(graph, options, **more))
     return _sessions[key]
@@ -121,10 +126,25 @@ def _schema() -> tuple[str, ...]:
     return tuple(line for line in lines if line not in {"BEGIN TRANSACTION;", "COMMIT;"})
 
 
+_N_STATEMENTS = 10_000
+_compiled: list[tuple[Dialect, LRUCache[Any, Any]]] = []
+
+
+def _made(engine: Engine, *args: Any, **more: Any) -> None:
+    """Make an engine; that of an SQLite database has the statements of all others."""
+    _make_engine(engine, *args, **more)
+    if _switched_off or engine.dialect.name != "sqlite":
+        return
+    if not _compiled:
+        _compiled.append((engine.dialect, LRUCache(_N_STATEMENTS)))
+    [(engine.dialect, engine._compiled_cache)] = _compiled
+
+
 def remember() -> None:
     """Remember from here on, in this process."""
     onnxruntime.InferenceSession = _loaded
     upgrade.run_migrations = _migrated
+    Engine.__init__ = _made
 
 
 _figures: dict[bytes, Any] = {}
