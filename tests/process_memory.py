@@ -3,7 +3,8 @@
 Nothing here is a stand-in.  A new SQLite database gets the statements that the migrations gave
 to the first one.  A statement is put in words once for all SQLite databases, not once for each
 that is opened.  A graph is loaded once.  The engine's answer to an input is kept under the
-input's bytes, and a picture of a report under what it is drawn of.  Tests of the migrations and
+input's bytes, and a picture of a report under what it is drawn of.  A process with limits is a
+fork of one that has loaded what such processes need.  Tests of the migrations and
 of the engine itself work without any of it: see the fixture `from_scratch`.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import sqlite3
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -24,7 +26,9 @@ import numpy as np
 import onnxruntime
 from sqlalchemy import Connection, Dialect, Engine
 from sqlalchemy.util import LRUCache
+from worker_forks import Worker
 
+from voiceid import limited_process
 from voiceid.shipped import SCHEMA_HEAD, shipped
 from voiceid.store import upgrade
 
@@ -140,8 +144,16 @@ def _made(engine: Engine, *args: Any, **more: Any) -> None:
     [(engine.dialect, engine._compiled_cache)] = _compiled
 
 
+def _started(command: Sequence[object], **more: Any) -> Any:
+    """Start a process with limits."""
+    if _switched_off:
+        return subprocess.Popen(command, **more)
+    return Worker("limited_worker", text=False, **limited_process._ALONE)
+
+
 def remember() -> None:
     """Remember from here on, in this process."""
+    limited_process.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": _started})
     onnxruntime.InferenceSession = _loaded
     upgrade.run_migrations = _migrated
     Engine.__init__ = _made
