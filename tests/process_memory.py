@@ -2,10 +2,10 @@
 
 Nothing here is a stand-in.  A new SQLite database gets the statements that the migrations gave
 to the first one.  A statement is put in words once for all SQLite databases, not once for each
-that is opened.  A graph is loaded once.  The engine's answer to an input is kept under the
-input's bytes, and a picture of a report under what it is drawn of.  A process with limits is a
-fork of one that has loaded what such processes need.  Tests of the migrations and
-of the engine itself work without any of it: see the fixture `from_scratch`.
+that is opened.  A graph is examined and loaded once.  The engine's answer to an input is kept
+under the input's bytes, and a picture of a report under what it is drawn of.  A process with
+limits is a fork of one that has loaded what such processes need.  Tests of the migrations and of
+the engine itself work without any of it: see the fixture `from_scratch`.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ from sqlalchemy.util import LRUCache
 from worker_forks import Worker
 
 from voiceid import limited_process
+from voiceid.models.runtime import Session
 from voiceid.shipped import SCHEMA_HEAD, shipped
 from voiceid.store import upgrade
 
 _MIGRATIONS = shipped("migrations")
 _load, _migrate = onnxruntime.InferenceSession, upgrade.run_migrations
-_make_engine = Engine.__init__
+_open, _make_engine = Session.open, Engine.__init__
 _switched_off: list[str] = []
 
 
@@ -84,9 +85,13 @@ def _content(path: Path, _stamp: tuple[int, ...]) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _hashed(path: Path) -> str:
+def _stamp(path: Path) -> tuple[int, ...]:
     file = path.stat()
-    return _content(path, (file.st_dev, file.st_ino, file.st_mtime_ns, file.st_size))
+    return file.st_dev, file.st_ino, file.st_mtime_ns, file.st_size
+
+
+def _hashed(path: Path) -> str:
+    return _content(path, _stamp(path))
 
 
 def _loaded(graph: str | bytes, options: Any, **more: Any) -> Any:
@@ -100,6 +105,19 @@ def _loaded(graph: str | bytes, options: Any, **more: Any) -> Any:
     if key not in _sessions:
         _sessions[key] = _Heard(_load(graph, options, **more))
     return _sessions[key]
+
+
+_opened_files: dict[tuple[Any, ...], Session] = {}
+
+
+def _opened(path: Path, **asked: Any) -> Session:
+    """Open a graph file; one that was found good is not hashed and examined again."""
+    if _switched_off or not path.is_file():
+        return _open(path, **asked)
+    key = (path, _stamp(path), repr(sorted(asked.items())))
+    if key not in _opened_files:
+        _opened_files[key] = _open(path, **asked)
+    return _opened_files[key]
 
 
 def _migrated(connection: Connection, target: str = "head") -> None:
@@ -155,6 +173,7 @@ def remember() -> None:
     """Remember from here on, in this process."""
     limited_process.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": _started})
     onnxruntime.InferenceSession = _loaded
+    Session.open = _opened
     upgrade.run_migrations = _migrated
     Engine.__init__ = _made
 
