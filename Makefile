@@ -22,9 +22,13 @@ wheel: .venv/.installed data/ami/.complete
 	@.ci/wheel
 
 # One thread for BLAS: others spin while they wait, 57 s of CPU for a test of 6 s on a busy machine.
+# With bytecode, also where the environment says without: each of the processes that tests start
+# would compile the package again.  Worksteal gives each worker folders of its own to begin with:
+# what the tests of a file share is made by one worker, not by both.
 test: lint data/ami/.complete models
 	@command -v chromium >/dev/null || echo "no chromium: the console is not tested in a browser" >&2
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+		$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

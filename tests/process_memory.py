@@ -1,9 +1,11 @@
 """What every test needs and is slow to make, made once in a process: schemas, graphs, vectors.
 
 Nothing here is a stand-in.  A new SQLite database gets the statements that the migrations gave
-to the first one.  A graph file is loaded once.  The engine's answer to an input is kept under the
-input's bytes, and a picture of a report under what it is drawn of.  Tests of the migrations and
-of the engine itself work without any of it: see the fixture `from_scratch`.
+to the first one.  A statement is put in words once for all SQLite databases, not once for each
+that is opened.  A graph is examined and loaded once.  The engine's answer to an input is kept
+under the input's bytes, and a picture of a report under what it is drawn of.  A process with
+limits is a fork of one that has loaded what such processes need.  Tests of the migrations and of
+the engine itself work without any of it: see the fixture `from_scratch`.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import sqlite3
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -21,13 +24,18 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Dialect, Engine
+from sqlalchemy.util import LRUCache
+from worker_forks import Worker
 
+from voiceid import limited_process
+from voiceid.models.runtime import Session
 from voiceid.shipped import SCHEMA_HEAD, shipped
 from voiceid.store import upgrade
 
 _MIGRATIONS = shipped("migrations")
 _load, _migrate = onnxruntime.InferenceSession, upgrade.run_migrations
+_open, _make_engine = Session.open, Engine.__init__
 _switched_off: list[str] = []
 
 
@@ -77,20 +85,39 @@ def _content(path: Path, _stamp: tuple[int, ...]) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _hashed(path: Path) -> str:
+def _stamp(path: Path) -> tuple[int, ...]:
     file = path.stat()
-    return _content(path, (file.st_dev, file.st_ino, file.st_mtime_ns, file.st_size))
+    return file.st_dev, file.st_ino, file.st_mtime_ns, file.st_size
+
+
+def _hashed(path: Path) -> str:
+    return _content(path, _stamp(path))
 
 
 def _loaded(graph: str | bytes, options: Any, **more: Any) -> Any:
     """Load a graph, or return the session that was made of the same bytes in the same way."""
-    if _switched_off or isinstance(graph, bytes):
+    if _switched_off:
         return _load(graph, options, **more)
     settings = {n: getattr(options, n) for n in dir(options) if n.startswith(("intra", "enable"))}
-    key = (_hashed(Path(graph)), repr(settings), repr(more))
+    in_memory = isinstance(graph, bytes)
+    content = hashlib.sha256(graph).hexdigest() if in_memory else _hashed(Path(graph))
+    key = (content, repr(settings), repr(more))
     if key not in _sessions:
         _sessions[key] = _Heard(_load(graph, options, **more))
     return _sessions[key]
+
+
+_opened_files: dict[tuple[Any, ...], Session] = {}
+
+
+def _opened(path: Path, **asked: Any) -> Session:
+    """Open a graph file; one that was found good is not hashed and examined again."""
+    if _switched_off or not path.is_file():
+        return _open(path, **asked)
+    key = (path, _stamp(path), repr(sorted(asked.items())))
+    if key not in _opened_files:
+        _opened_files[key] = _open(path, **asked)
+    return _opened_files[key]
 
 
 def _migrated(connection: Connection, target: str = "head") -> None:
@@ -121,10 +148,34 @@ def _schema() -> tuple[str, ...]:
     return tuple(line for line in lines if line not in {"BEGIN TRANSACTION;", "COMMIT;"})
 
 
+_N_STATEMENTS = 10_000
+_compiled: list[tuple[Dialect, LRUCache[Any, Any]]] = []
+
+
+def _made(engine: Engine, *args: Any, **more: Any) -> None:
+    """Make an engine; that of an SQLite database has the statements of all others."""
+    _make_engine(engine, *args, **more)
+    if _switched_off or engine.dialect.name != "sqlite":
+        return
+    if not _compiled:
+        _compiled.append((engine.dialect, LRUCache(_N_STATEMENTS)))
+    [(engine.dialect, engine._compiled_cache)] = _compiled
+
+
+def _started(command: Sequence[object], **more: Any) -> Any:
+    """Start a process with limits."""
+    if _switched_off:
+        return subprocess.Popen(command, **more)
+    return Worker("limited_worker", text=False, **limited_process._ALONE)
+
+
 def remember() -> None:
     """Remember from here on, in this process."""
+    limited_process.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": _started})
     onnxruntime.InferenceSession = _loaded
+    Session.open = _opened
     upgrade.run_migrations = _migrated
+    Engine.__init__ = _made
 
 
 _figures: dict[bytes, Any] = {}

@@ -16,6 +16,7 @@ import resource
 import struct
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ def long_vector(folder: Path) -> Path:
 
     values = pa.array(np.full(100_000_000, 0.5, np.float32))
     vectors = pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)
-    return table(folder / "file", {"name": ["a"], "embedding": vectors}, compression="zstd")
+    how = {"compression": "zstd", "write_statistics": False}  # to find them takes 4 s
+    return table(folder / "file", {"name": ["a"], "embedding": vectors}, **how)
 
 
 def many_rows(folder: Path) -> Path:
@@ -166,15 +168,21 @@ def forged(container: str, codec: str, magic: bytes, lie: bytes, skip: int = 0) 
 
 def bomb(folder: Path) -> Path:
     """An archive of NumPy's or PyTorch's form whose one member unpacks to 300 MB of zeros."""
+    return written(folder / "a.npz", _packed_zeros())
+
+
+@cache
+def _packed_zeros() -> bytes:
     import zipfile
 
+    file = io.BytesIO()
     with (
-        zipfile.ZipFile(folder / "a.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         archive.open("archive/data.pkl", "w") as member,
     ):
         for _ in range(300):
             member.write(bytes(1 << 20))
-    return folder / "a.npz"
+    return file.getvalue()
 
 
 def other_program(folder: Path) -> Path:

@@ -123,9 +123,11 @@ def voices_on_a_server(postgres: Databases) -> Iterator[dict[str, str]]:
     postgres.drop(made)
 
 
-_COMMAND = r"voiceid [^|;&<>$`*?]*"
-_PLAIN = re.compile(rf"({_COMMAND}(?:&& {_COMMAND})*)(; echo \"exit code \$\?\")?")
-"""Commands of voiceid that need no shell."""
+_COMMAND = r"voiceid [^|;&<>$`*?]*(?:> [\w.]+ ?)?"
+_COMMANDS = rf"({_COMMAND}(?:&& {_COMMAND})*)"
+_PLAIN = re.compile(rf"{_COMMANDS}(; echo \"exit code \$\?\")?")
+_LOOP = re.compile(rf"for i in ([\d ]+); do {_COMMANDS}; done")
+"""Commands of voiceid that need no shell, alone and again and again."""
 
 
 class Reader:
@@ -136,18 +138,31 @@ class Reader:
 
     def run(self, command: str) -> str:
         """Return what a line prints, on both streams."""
-        plain = _PLAIN.fullmatch(command.replace("\\\n", " "))
+        line = command.replace("\\\n", " ")
+        if loop := _LOOP.fullmatch(line):
+            return "".join(self._here(loop[2])[0] for _ in loop[1].split())
+        plain = _PLAIN.fullmatch(line)
         if plain is None:
             return self._shell(command)
-        commands, asks_code = plain.groups()
-        self._capfd.readouterr()
-        with contextlib.redirect_stderr(sys.stdout):
-            for words in commands.split("&&"):
-                if code := main(shlex.split(words)[1:]):
-                    break
-        printed, rest = self._capfd.readouterr()
-        assert rest == "", "native code printed"
-        return f"{printed}exit code {code}" if asks_code else printed
+        printed, code = self._here(plain[1])
+        return f"{printed}exit code {code}" if plain[2] else printed
+
+    def _here(self, commands: str) -> tuple[str, int]:
+        """Run commands in this process; return what they print and the exit code."""
+        code, printed = 0, ""
+        for command in commands.split("&&"):
+            words, _, file = command.partition(">")
+            self._capfd.readouterr()
+            with contextlib.redirect_stderr(sys.stdout if not file else sys.stderr):
+                code = main(shlex.split(words)[1:])
+            out, rest = self._capfd.readouterr()
+            if file:
+                (self._folder / file.strip()).write_text(out, encoding="utf-8")
+            assert file or rest == "", "native code printed"
+            printed += rest if file else out
+            if code:
+                break
+        return printed, code
 
     def _shell(self, command: str) -> str:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

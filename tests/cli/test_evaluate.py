@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import itertools
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,7 +142,9 @@ def test_what_the_index_loses_is_added_to_the_fnir(
 ) -> None:
     monkeypatch.setenv("VOICEID_INDEX__KIND", "two-stage")
     assert run("enroll", "alice", "alice-1.wav", "alice-2.wav").code == 0
+    priority = os.getpriority(os.PRIO_PROCESS, 0)
     assert run("index", "seal").code == 0  # as a process in the background does, sooner or later
+    assert os.getpriority(os.PRIO_PROCESS, 0) == priority, "who asks for it goes on as before"
     [status] = run("index", "status", "--json").json_lines
     assert (status["kind"], status["miss_rate"]) == ("two-stage", 0.0)
     ran = run("evaluate", people, "-o", "report", "--enroll-first", "2", "--json")

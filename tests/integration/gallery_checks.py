@@ -20,7 +20,7 @@ def started(*commands: Sequence[object]) -> Iterator[list[Worker]]:
     with ExitStack() as stack:
         workers = []
         for command in commands:
-            worker = stack.enter_context(Worker(command))
+            worker = stack.enter_context(Worker("gallery_worker", command))
             workers.append(worker)
             stack.callback(worker.kill)  # called before the worker's own exit waits for it
         for worker in workers:

@@ -6,6 +6,8 @@ conditioned embedding, and pure arithmetic, so that it is the same on every mach
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from voiceid.decision.embeddings import cosine, unit
@@ -28,6 +30,7 @@ _FORMANTS_HZ = ((600.0, 120.0), (1300.0, 160.0), (2600.0, 250.0))
 """Centre and width of the bumps that the harmonics pass through."""
 
 
+@cache
 def signal() -> Float32Array:
     """Return the test signal: (48000,) float32 at 16 kHz, within -0.5 to 0.5."""
     n = np.arange(round(DURATION_S * RATE_HZ))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 from voiceid.index.base import IndexStatus
 from voiceid.observability import ChangeKind
@@ -33,5 +34,11 @@ class Index:
 
         Changes of large galleries start a process in the background that does it.
         """
-        os.nice(_NICENESS) if hasattr(os, "nice") else None
-        return seal_indexes(self._session)
+        # On Linux a priority is a thread's; that of the caller could not be raised again.
+        with ThreadPoolExecutor(1, initializer=_step_back) as pool:
+            return pool.submit(seal_indexes, self._session).result()
+
+
+def _step_back() -> None:
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)

@@ -177,6 +177,7 @@ def test_windows_are_cut_outside_the_graph_as_in_it(
     np.testing.assert_allclose(vector(store, "net", samples), apart, atol=1e-6)
 
 
+@pytest.mark.usefixtures("from_scratch")
 def test_no_library_of_the_tests_is_needed_to_add_a_network(
     store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,13 +1,15 @@
-"""Starts gallery workers as forks of one process that has imported everything.
+"""Starts processes that run a module's `main`, as forks of one that has imported the module.
 
-A worker of its own would spend more time on imports than on its work.  The process that forks
-does nothing else and has no threads.  Each worker has a guardian, which reports how it ended.
+A process of its own would spend more time on imports than on its work.  The process that forks
+does nothing else and has no threads.  Each of its workers has a guardian, which reports how the
+worker ended.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import json
 import os
 import select
@@ -16,27 +18,33 @@ import socket
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
-HERE = Path(__file__).resolve().parent
+_TESTS = Path(__file__).resolve().parent
+_FOLDERS = (_TESTS.parent, _TESTS, _TESTS / "integration")
 _COMMAND_BYTES = 65_536
+Main = Callable[[], None]
 
 
 class Worker:
     """A running worker: what is used of `subprocess.Popen`."""
 
-    def __init__(self, command: Sequence[object]) -> None:
+    def __init__(
+        self, module: str, command: Sequence[object] = (), *, text: bool = True, **env: str
+    ) -> None:
         (stdin, to_worker), (out, stdout), (err, stderr) = os.pipe(), os.pipe(), os.pipe()
         self._ended, ended = os.pipe()
-        self.stdin = os.fdopen(to_worker, "w", encoding="utf-8")
-        self.stdout = os.fdopen(out, encoding="utf-8")
-        self.stderr = os.fdopen(err, encoding="utf-8")
+        binary, encoding = ("", "utf-8") if text else ("b", None)
+        self.stdin: Any = os.fdopen(to_worker, f"w{binary}", encoding=encoding)
+        self.stdout: Any = os.fdopen(out, f"r{binary}", encoding=encoding)
+        self.stderr: Any = os.fdopen(err, f"r{binary}", encoding=encoding)
         given = [stdin, stdout, stderr, ended]
-        socket.send_fds(_server(), [json.dumps(list(map(str, command))).encode()], given)
+        server = _server(module, tuple(env.items()))
+        socket.send_fds(server, [json.dumps(list(map(str, command))).encode()], given)
         for number in given:
             os.close(number)
         self._pid = int(os.read(self._ended, 32).split(b"\n")[0])
@@ -79,13 +87,13 @@ class Worker:
 
 
 @cache
-def _server() -> socket.socket:
+def _server(module: str, env: tuple[tuple[str, str], ...]) -> socket.socket:
     """Start the process that forks; return the socket on which it is asked to."""
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    paths = [str(HERE.parents[1]), str(HERE.parent), os.environ.get("PYTHONPATH", "")]
+    paths = os.pathsep.join([*map(str, _FOLDERS), os.environ.get("PYTHONPATH", "")])
     process = subprocess.Popen(
-        [sys.executable, __file__, str(its.fileno())],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"},
+        [sys.executable, __file__, module, str(its.fileno())],
+        env={**os.environ, "PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1", **dict(env)},
         pass_fds=[its.fileno()],
     )
     its.close()
@@ -98,14 +106,14 @@ def _server() -> socket.socket:
     return ours
 
 
-def _serve(asked: socket.socket) -> None:
+def _serve(asked: socket.socket, main: Main) -> None:
     while True:
         data, numbers, _, _ = socket.recv_fds(asked, _COMMAND_BYTES, 4)
         if not data:
             return
         if os.fork() == 0:
             asked.close()
-            _guard(json.loads(data), numbers)
+            _guard(main, json.loads(data), numbers)
         for number in numbers:
             os.close(number)
         with contextlib.suppress(ChildProcessError):
@@ -113,10 +121,10 @@ def _serve(asked: socket.socket) -> None:
                 pass
 
 
-def _guard(command: list[str], numbers: list[int]) -> NoReturn:
+def _guard(main: Main, command: list[str], numbers: list[int]) -> NoReturn:
     worker = os.fork()
     if worker == 0:
-        _work(command, numbers)
+        _work(main, command, numbers)
     *streams, ended = numbers
     for number in streams:
         os.close(number)
@@ -126,14 +134,14 @@ def _guard(command: list[str], numbers: list[int]) -> NoReturn:
     os._exit(0)
 
 
-def _work(command: list[str], numbers: list[int]) -> NoReturn:
+def _work(main: Main, command: list[str], numbers: list[int]) -> NoReturn:
     for number, given in enumerate(numbers[:3]):
         os.dup2(given, number)
     for given in numbers:
         os.close(given)
-    sys.argv, code = ["gallery_worker", *command], 0
+    sys.argv, code = ["worker", *command], 0
     try:
-        gallery_worker.main()
+        main()
         sys.stdout.flush()
     except BaseException:  # noqa: BLE001 - it is the whole program
         traceback.print_exc()
@@ -143,7 +151,5 @@ def _work(command: list[str], numbers: list[int]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    import gallery_worker
-
-    with socket.socket(fileno=int(sys.argv[1])) as connection:
-        _serve(connection)
+    with socket.socket(fileno=int(sys.argv[2])) as connection:
+        _serve(connection, importlib.import_module(sys.argv[1]).main)
