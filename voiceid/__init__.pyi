@@ -69,6 +69,7 @@ from voiceid.errors import ExtraMissing as ExtraMissing
 from voiceid.errors import FitNotFound as FitNotFound
 from voiceid.errors import FitRefused as FitRefused
 from voiceid.errors import GalleryFileInvalid as GalleryFileInvalid
+from voiceid.errors import GalleryKeyMissing as GalleryKeyMissing
 from voiceid.errors import GateMissed as GateMissed
 from voiceid.errors import HashMismatch as HashMismatch
 from voiceid.errors import IndexFault as IndexFault

@@ -74,7 +74,7 @@ class Config:
         What decides where a group is named, in place of ``aim``.
     attempts : AttemptLimits
         How many attempts of callers who name themselves may fail.
-    key_source : KeySource
+    privacy_key : KeySource
         Where the key of a protected gallery is.
     requires_key : bool
         Whether the settings name the key: then a gallery that is not protected is refused.
@@ -113,7 +113,7 @@ class Config:
     aim: Aim
     groups: Mapping[str, Aim]
     attempts: AttemptLimits
-    key_source: KeySource
+    privacy_key: KeySource
     requires_key: bool
     audit: AuditOptions
     index: IndexOptions
@@ -248,7 +248,7 @@ def _compose(
         aim=aim,
         groups=values["groups"],
         attempts=AttemptLimits(**_section(values, "attempts")),
-        key_source=_key_source(values["privacy.key"], sources["privacy.key"], folder),
+        privacy_key=_key_source(values["privacy.key"], sources["privacy.key"], folder),
         requires_key=values["privacy.key"] is not None,
         audit=AuditOptions(values["audit.record"], deciding(values)),
         index=IndexOptions(**_section(values, "index")),

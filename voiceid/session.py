@@ -65,7 +65,7 @@ class Session:
         self._galleries: dict[str, Gallery] = {}
         self._models_in_use: dict[str, ModelInUse] = {}
         self._latest: ModelInUse | None = None
-        self.keys = KeyRing(config.key_source, is_required=config.requires_key)
+        self.keys = KeyRing(config.privacy_key, is_required=config.requires_key)
         self._changes_behind = 0
         self._lock = threading.RLock()
         if config.unread_file is not None:

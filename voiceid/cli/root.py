@@ -39,7 +39,7 @@ _COMMANDS = {
         "database": "Show, upgrade, check, back up, restore and copy the database.",
         "audit": "List, verify and export the record of what was done.",
         "attempts": "List failed attempts, and end the locks that they make.",
-        "keys": "Keys to the service, and the key of the gallery.",
+        "keys": "Make, list and remove keys to the service; look after the key of the gallery.",
         "index": "Show and rebuild the search index.",
         "stats": "Count what is in the gallery.",
         "config": "Show, check and write the settings.",

@@ -61,7 +61,7 @@ class GalleryKey:
     @property
     def source(self) -> KeySource:
         """Where the settings say that the key is."""
-        return self._session.config.key_source
+        return self._session.config.privacy_key
 
     def status(self) -> ProtectionStatus:
         """Return how the gallery is protected; raises StoreError."""
