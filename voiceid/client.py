@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Self, Unpack, overload
 
@@ -14,6 +15,7 @@ from voiceid.audio import AudioSource, LiveSourceName
 from voiceid.config import Config, load_config
 from voiceid.domain import (
     Candidate,
+    Consent,
     Decision,
     Diarization,
     EmbeddedClip,
@@ -140,6 +142,7 @@ class VoiceID:
         allow_replayed: bool | None = None,
         solo: str | None = None,
         among: Sequence[str] | None = None,
+        purpose: str | None = None,
     ) -> Decision:
         """Decide who is speaking in a clip, if any enrolled speaker is.
 
@@ -166,15 +169,19 @@ class VoiceID:
             inconclusive, ``warn`` warns, ``off`` does not look.
         among : sequence of str, optional
             Names of the only speakers who are looked at; a name of no speaker is passed over.
+        purpose : str, optional
+            Accept nobody without a consent in force for it, e.g. ``door``.
 
         The decision is ``accepted``; ``rejected`` (unknown, an empty gallery, a speaker who is
-        expired or disabled, a recording that is enrolled); or ``inconclusive`` (too little speech,
-        a runner-up within the margin, or several voices).
+        expired, disabled or without consent, a recording that is enrolled); or ``inconclusive``
+        (too little speech, a runner-up within the margin, or several voices).
 
         Raises AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid.
         """
         search = calls.search_of(
-            top, group, target_fpir, threshold, margin, allow_replayed, solo, among=among
+            *(top, group, target_fpir, threshold, margin, allow_replayed, solo),
+            among=among,
+            purpose=purpose,
         )
         return self._questions.identify(source, search)
 
@@ -201,6 +208,7 @@ class VoiceID:
         solo: str | None = None,
         caller: str | None = None,
         blind: bool = False,
+        purpose: str | None = None,
     ) -> Decision:
         """Decide whether a clip is the voice of the enrolled speaker called ``name``.
 
@@ -217,13 +225,15 @@ class VoiceID:
         blind : bool
             Let who asks learn nothing of others: an unknown name is rejected as a voice is, in
             the same time, and no decision has a score.
-        source, threshold, allow_replayed, solo : see :meth:`identify`
+        source, threshold, allow_replayed, solo, purpose : see :meth:`identify`
 
         Raises LockedOut: too many attempts failed; SpeakerNotFound, SpaceMismatch: no speaker of
         that name is enrolled, in the group, or with this model and settings; AudioError,
         ModelError, StoreError, ConfigError.
         """
-        claim = calls.claim_of(name, target_fmr, threshold, group, allow_replayed, solo, blind)
+        claim = calls.claim_of(
+            name, target_fmr, threshold, group, allow_replayed, solo, blind, purpose
+        )
         return self._questions.verify(source, claim, caller)
 
     def verify_all(
@@ -334,6 +344,7 @@ class VoiceID:
         force: bool = False,
         dry_run: bool = False,
         part: Part | None = None,
+        consent: Consent | None = None,
     ) -> EnrollmentReport:
         """Enrol clips, one utterance each, as the voice of ``name``.
 
@@ -358,6 +369,8 @@ class VoiceID:
         part : (float, float) or str, optional
             Only this part of the one recording, in seconds; or what a voice in it says alone, as
             `diarize` calls it; or ``solo``: in each recording the voice that speaks most.
+        consent : Consent, optional
+            What the person agreed to; the same as in ``details``.
 
         Raises EnrollmentRefused: something speaks against it, as its ``report`` says;
         SpeakerNameInvalid, SpeakerDetailInvalid, ModelError, StoreError, ConfigError.  Nothing was
@@ -365,7 +378,10 @@ class VoiceID:
         """
         clips = sources_of(sources)
         labels = (label,) * len(clips) if label else ()
-        person = Person(name, clips, labels, details or SpeakerDetails(), part)
+        details = details or SpeakerDetails()
+        if consent is not None:
+            details = replace(details, consents=(*details.consents, consent))
+        person = Person(name, clips, labels, details, part)
         with self._session.observer.failures(ChangeKind.ENROLL):
             return self._session.ask(
                 lambda model: model.enroller.enroll(person, mode, force=force, dry_run=dry_run)

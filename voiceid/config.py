@@ -22,7 +22,7 @@ import yaml
 
 from voiceid.audio import AudioOptions
 from voiceid.decision.aims import Aim
-from voiceid.domain import AttemptLimits, DatabaseUrl, ServiceLimits
+from voiceid.domain import AttemptLimits, DatabaseUrl, PrivacyOptions, RetentionRules, ServiceLimits
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
 from voiceid.foreign_files import SETTINGS_FILE, content
@@ -82,6 +82,8 @@ class Config:
         Where the key of a protected gallery is.
     requires_key : bool
         Whether the settings name the key: then a gallery that is not protected is refused.
+    privacy : PrivacyOptions
+        How long speakers are kept.
     index : IndexOptions
         How galleries are searched.
     runtime : EngineOptions
@@ -117,6 +119,7 @@ class Config:
     attempts: AttemptLimits
     key_source: KeySource
     requires_key: bool
+    privacy: PrivacyOptions
     index: IndexOptions
     runtime: EngineOptions
     workers: int | None
@@ -291,12 +294,19 @@ def _compose(
         audio=AudioOptions(**audio),
         speech=SpeechOptions(**_section(values, "speech")),
         quality=QualityLimits(**_section(values, "quality")),
-        enrollment=EnrollmentLimits(**_section(values, "enrollment")),
+        enrollment=EnrollmentLimits(
+            **_section(values, "enrollment"), require_consent=values["privacy.require_consent"]
+        ),
         aim=aim,
         groups=values["groups"],
         attempts=AttemptLimits(**_section(values, "attempts")),
         key_source=_key_source(values["privacy.key"], sources["privacy.key"], folder),
         requires_key=values["privacy.key"] is not None,
+        privacy=PrivacyOptions(
+            values["privacy.erase_withdrawn_after_days"],
+            RetentionRules(**values["privacy.retention"]),
+            values["privacy.run_at_h"],
+        ),
         index=IndexOptions(**_section(values, "index")),
         runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
         workers=values["runtime.workers"],

@@ -313,6 +313,12 @@ class LockedOut(VoiceIDError):
         """Seconds until an attempt is taken again."""
 
 
+class ConsentMissing(VoiceIDError):
+    """No consent of a speaker is in force, and the settings ask for one; nothing was changed."""
+
+    exit_code = 72
+
+
 class StoreError(VoiceIDError):
     """The database could not be opened, read or written."""
 

@@ -144,7 +144,8 @@ class Questions:
         options = LiveOptions(silence_s, channel=audio.channel, name=where)
         claim = None
         if speaker is not None:
-            claim = Claim(speaker, search.aim, search.group, how.get("blind", False))
+            blind = how.get("blind", False)
+            claim = Claim(speaker, search.aim, search.group, blind, search.purpose)
             self._require_claimable(claim)
         self.warm_up()
         record = partial(self._record_turn, claim, how.get("caller"))

@@ -131,10 +131,8 @@ class ProtectionWriter:
             now.keep(keys)
             for row in self._was.named(rows):
                 name_key = found_by[row.name_key] = now.name_key(speaker_key(row.name))
-                standing = (row.expires_at, row.disabled_at)
-                stored = now.speaker_columns(
-                    keys[row.id], row.name, name_key, row.metadata, standing
-                )
+                facts = {**values_of(row), "name_key": name_key}
+                stored = now.speaker_columns(keys[row.id], facts)
                 self._set(speakers, speakers.c.id == row.id, name_key=name_key, **stored)
         self._attempts(now, found_by)
 

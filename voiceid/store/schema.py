@@ -15,7 +15,7 @@ from voiceid.errors import StoreError
 
 Objects: TypeAlias = dict[str, tuple[str, str]]
 """The table and the SQL of each object of a database, by ``type name``."""
-SCHEMA_SHA256 = "bfa8238af3d7119f7a8a45ab774995e3eb433ba7a08b31270ab2632cde6fa541"
+SCHEMA_SHA256 = "7de699e6c607eda6a1aed8de7911937d9c3354c3894e8251197e1c8143465414"
 """The `fingerprint` of the newest revision; a test keeps it."""
 _STATISTICS = {"sqlite_stat1": "(tbl,idx,stat)", "sqlite_stat4": "(tbl,idx,neq,nlt,ndlt,sample)"}
 """What ANALYZE adds, which decides nothing but how a query is run."""

@@ -47,6 +47,11 @@ class Writer(Reader):
         return self._effects.erased
 
     @property
+    def enrolled(self) -> set[int]:
+        """Ids of the speakers who got samples."""
+        return self._effects.enrolled
+
+    @property
     def erased_vectors(self) -> list[bytes]:
         """The sample vectors that were removed, as they were stored: to search for remains."""
         return self._effects.erased_vectors
