@@ -12,6 +12,7 @@ from voiceid.decision.compensation import Compensation as Compensation
 from voiceid.decision.operating_points import OperatingPoint as OperatingPoint
 from voiceid.decision.transforms import Transform as Transform
 from voiceid.diarization import LinkedVoices as LinkedVoices
+from voiceid.domain import Backup as Backup
 from voiceid.domain import Candidate as Candidate
 from voiceid.domain import Condition as Condition
 from voiceid.domain import Consent as Consent
@@ -19,6 +20,7 @@ from voiceid.domain import DatabaseUrl as DatabaseUrl
 from voiceid.domain import Decision as Decision
 from voiceid.domain import Diarization as Diarization
 from voiceid.domain import DiarizedVoice as DiarizedVoice
+from voiceid.domain import DueErasure as DueErasure
 from voiceid.domain import EmbeddedClip as EmbeddedClip
 from voiceid.domain import Embedding as Embedding
 from voiceid.domain import EmbeddingSpace as EmbeddingSpace
@@ -36,6 +38,7 @@ from voiceid.domain import ModelSwitch as ModelSwitch
 from voiceid.domain import Outcome as Outcome
 from voiceid.domain import QualityReport as QualityReport
 from voiceid.domain import Reason as Reason
+from voiceid.domain import Receipt as Receipt
 from voiceid.domain import RetentionRun as RetentionRun
 from voiceid.domain import Sample as Sample
 from voiceid.domain import Speaker as Speaker

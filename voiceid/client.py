@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # each loads when it is first asked for
     from voiceid.resources.index import Index
     from voiceid.resources.keys import Keys
     from voiceid.resources.models import Models
+    from voiceid.resources.privacy import Privacy
     from voiceid.resources.samples import Samples
     from voiceid.resources.speakers import Speakers
 
@@ -71,6 +72,8 @@ class VoiceID:
     """The search index, a cache of the database."""
     keys: Collection[Keys] = Collection()
     """The keys to the service."""
+    privacy: Collection[Privacy] = Collection()
+    """The rights of the people whose voices are kept, and how long they are kept."""
     attempts: Collection[Attempts] = Collection()
     """Failed attempts to be accepted, and the locks that they make."""
     events: Collection[Events] = Collection()

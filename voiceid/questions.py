@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -25,7 +26,7 @@ from voiceid.domain import (
     caller_name,
     speaker_key,
 )
-from voiceid.errors import AudioError, NotEnoughSpeech, ThresholdUnavailable
+from voiceid.errors import AudioError, NotEnoughSpeech, StoreError, ThresholdUnavailable
 from voiceid.model_in_use import ModelInUse
 from voiceid.models import runtime
 from voiceid.observability import ChangeKind
@@ -51,6 +52,7 @@ class Questions:
         self._session = session
         self._trusted = trusted_paths(session.config)
         self._said: set[Path] = set()  # to which others may write: each is said once
+        self._noted: dict[int, date] = {}  # the day on which each speaker was accepted last
         locked = partial(session.observer.changed, ChangeKind.LOCK)
         self._lockout = Lockout(lambda: session.store, session.config.attempts, locked)
 
@@ -240,6 +242,22 @@ class Questions:
         for callback in list(self._session.listeners.values()):
             callback(decision)
         self._session.observer.decided(decision)
+        if decision.speaker is not None and decision.accepted:
+            self._used(decision.speaker.id)
+
+    def _used(self, speaker_id: int) -> None:
+        """Note that a speaker was accepted today, once a day, where a rule of retention asks."""
+        session, today = self._session, datetime.now(UTC).date()
+        if session.config.privacy.retention.unused_days is None:
+            return
+        if self._noted.get(speaker_id) != today:
+            try:
+                with session.store.write() as writer:
+                    writer.retention.used(speaker_id)
+            except StoreError as error:
+                session.notify(f"that speaker {speaker_id} was accepted is not noted: {error}")
+            else:
+                self._noted[speaker_id] = today
 
     @contextmanager
     def _trusting(self, doing: str) -> Iterator[None]:

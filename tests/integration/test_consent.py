@@ -3,56 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from postgres_server import Databases
+from private_galleries import OpenGallery, heard
 from random_voices import files_holding
-from torture.voices import REPO, Heard, new_clips, utterance
+from torture.voices import REPO, new_clips
 
 from voiceid import Consent, Reason, SpeakerDetails, VoiceID
-from voiceid.domain import DatabaseUrl, Standing, Utterance
+from voiceid.domain import Standing
 from voiceid.enrollment import Person, read_manifest
 from voiceid.errors import ChangeRefused, ConsentMissing, EnrollmentRefused, SpeakerDetailInvalid
 
 CLIPS = new_clips(np.random.default_rng(11), 8, 5)
 OTHERS = new_clips(np.random.default_rng(12), 8, 6)
 DOOR = Consent("2026-03", ("Door",), recorded_by="the desk")
-Opened = Callable[..., VoiceID]
-
-
-@pytest.fixture(params=["plain", "sealed"])
-def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def gallery(tmp_path: Path, kind: str) -> Iterator[Opened]:
-    """Open one gallery, plain or sealed, with other settings each time."""
-    open_ones: list[VoiceID] = []
-
-    def open_it(database: DatabaseUrl | None = None, **privacy: object) -> VoiceID:
-        settings: dict[str, object] = {"models": str(REPO / "models"), "offline": True}
-        if database is not None:
-            settings["database_url"] = database.text
-        settings |= {f"privacy.{name}": value for name, value in privacy.items()}
-        vid = VoiceID.open(tmp_path / "data", home=tmp_path, overrides=settings)
-        vars(vid._session.named_model.speaker_model)["_loaded"] = Heard(vid.models.space)
-        if kind == "sealed" and vid.keys.gallery.status().kind == "none":
-            vid.keys.gallery.init()
-        open_ones.append(vid)
-        return vid
-
-    yield open_it
-    for vid in open_ones:
-        vid.close()
-
-
-def heard(vid: VoiceID, clips: list[int]) -> list[Utterance]:
-    return [utterance(clip, vid.models.space) for clip in clips]
 
 
 def asked(vid: VoiceID, clip: int = CLIPS[7], purpose: str | None = None) -> tuple[bool, Reason]:
@@ -63,7 +31,7 @@ def asked(vid: VoiceID, clip: int = CLIPS[7], purpose: str | None = None) -> tup
     return who.accepted, who.reason
 
 
-def test_a_purpose_is_accepted_while_a_consent_for_it_is_in_force(gallery: Opened) -> None:
+def test_a_purpose_is_accepted_while_a_consent_for_it_is_in_force(gallery: OpenGallery) -> None:
     vid = gallery()
     until = datetime.now(UTC) + timedelta(days=1)
     vid.enroll("alice", heard(vid, CLIPS[:3]), consent=DOOR)
@@ -81,7 +49,7 @@ def test_a_purpose_is_accepted_while_a_consent_for_it_is_in_force(gallery: Opene
     assert found.detail.startswith("no consent of alice is in force for lift")
 
 
-def test_a_consent_that_ended_bars_by_the_rule_of_an_expiry(gallery: Opened) -> None:
+def test_a_consent_that_ended_bars_by_the_rule_of_an_expiry(gallery: OpenGallery) -> None:
     vid = gallery()
     past = datetime.now(UTC) - timedelta(seconds=1)
     vid.enroll("alice", heard(vid, CLIPS[:3]))
@@ -96,7 +64,7 @@ def test_a_consent_that_ended_bars_by_the_rule_of_an_expiry(gallery: Opened) -> 
     assert asked(vid, purpose="door") == (True, Reason.MATCH)
 
 
-def test_a_withdrawal_disables_at_once_and_is_not_undone_by_enabling(gallery: Opened) -> None:
+def test_a_withdrawal_disables_at_once_and_is_not_undone_by_enabling(gallery: OpenGallery) -> None:
     vid = gallery()
     vid.enroll("alice", heard(vid, CLIPS[:3]), consent=DOOR)
     done = vid.speakers.withdraw("alice", "key 1234")
@@ -112,7 +80,9 @@ def test_a_withdrawal_disables_at_once_and_is_not_undone_by_enabling(gallery: Op
     assert len(vid.speakers.get("alice").consents) == 2
 
 
-def test_who_never_consented_can_withdraw_and_days_of_none_erase_at_once(gallery: Opened) -> None:
+def test_who_never_consented_can_withdraw_and_days_of_none_erase_at_once(
+    gallery: OpenGallery,
+) -> None:
     vid = gallery(erase_withdrawn_after_days=0)
     vid.enroll("alice", heard(vid, CLIPS[:3]))
     assert vid.speakers.withdraw("alice").erased
@@ -124,7 +94,7 @@ def test_who_never_consented_can_withdraw_and_days_of_none_erase_at_once(gallery
 
 
 def test_consents_that_are_required_are_required_however_a_voice_comes_in(
-    gallery: Opened, tmp_path: Path
+    gallery: OpenGallery, tmp_path: Path
 ) -> None:
     vid = gallery()
     vid.enroll("alice", heard(vid, CLIPS[:3]))
@@ -166,7 +136,7 @@ def test_consents_that_are_required_are_required_however_a_voice_comes_in(
     assert len(merged.merged.consents) == 1
 
 
-def test_a_merge_with_somebody_who_withdrew_is_withdrawn(gallery: Opened) -> None:
+def test_a_merge_with_somebody_who_withdrew_is_withdrawn(gallery: OpenGallery) -> None:
     vid = gallery()
     vid.enroll("alice", heard(vid, CLIPS[:3]), consent=DOOR)
     vid.enroll("alicia", heard(vid, CLIPS[3:6]), force=True)
@@ -198,7 +168,7 @@ def test_a_list_says_consents_and_reading_it_again_records_none_twice(tmp_path: 
 
 
 def test_nothing_of_a_consent_is_readable_in_a_sealed_gallery(
-    gallery: Opened, kind: str, tmp_path: Path
+    gallery: OpenGallery, kind: str, tmp_path: Path
 ) -> None:
     vid = gallery()
     secret = Consent("Text-of-Secrets", ("purpose-of-secrets",), recorded_by="Secretary Sealed")
@@ -214,7 +184,9 @@ def test_nothing_of_a_consent_is_readable_in_a_sealed_gallery(
 
 
 @pytest.mark.parametrize("kind", ["sealed"], indirect=True)
-def test_the_end_of_a_consent_that_is_changed_in_a_sealed_gallery_is_seen(gallery: Opened) -> None:
+def test_the_end_of_a_consent_that_is_changed_in_a_sealed_gallery_is_seen(
+    gallery: OpenGallery,
+) -> None:
     vid = gallery()
     vid.enroll("alice", heard(vid, CLIPS[:3]), consent=DOOR)
     with vid._session.store.write() as writer:
@@ -224,7 +196,7 @@ def test_the_end_of_a_consent_that_is_changed_in_a_sealed_gallery_is_seen(galler
         asked(vid)
 
 
-def test_consents_hold_on_a_server_too(gallery: Opened, postgres: Databases) -> None:
+def test_consents_hold_on_a_server_too(gallery: OpenGallery, postgres: Databases) -> None:
     url = postgres.migrated()
     try:
         vid = gallery(url)

@@ -39,6 +39,10 @@ from voiceid.domain.job import JobPicture as JobPicture
 from voiceid.domain.job import JobState as JobState
 from voiceid.domain.live_events import LiveEvent as LiveEvent
 from voiceid.domain.live_events import LiveEventKind as LiveEventKind
+from voiceid.domain.receipts import RECEIPT_FORMAT as RECEIPT_FORMAT
+from voiceid.domain.receipts import RECEIPT_VERSION as RECEIPT_VERSION
+from voiceid.domain.receipts import Backup as Backup
+from voiceid.domain.receipts import Receipt as Receipt
 from voiceid.domain.retention import DueErasure as DueErasure
 from voiceid.domain.retention import PrivacyOptions as PrivacyOptions
 from voiceid.domain.retention import RetentionRules as RetentionRules

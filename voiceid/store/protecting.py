@@ -17,10 +17,12 @@ from voiceid.domain import speaker_key
 from voiceid.protection import Key, Kind, Vault, key_id_of
 from voiceid.protection.ciphers import KEY_BYTES
 from voiceid.protection.vault import wrapped_secrets
+from voiceid.store.backup_table import PATH_PLACE
 from voiceid.store.change_feed import Effects, random_token
 from voiceid.store.protection import KeyRing, Protection, values_of
 from voiceid.store.tables import (
     attempts,
+    backups,
     centroids,
     changes,
     jobs,
@@ -157,6 +159,10 @@ class ProtectionWriter:
             texts = {name: self._was.text(getattr(row, name), *at) for name, at in places.items()}
             stored = {name: now.stored_text(texts[name], *at) for name, at in places.items()}
             self._set(jobs, jobs.c.id == row.id, **stored)
+        for row in self._connection.execute(select(backups)).all():
+            at = (PATH_PLACE, row.id)
+            path = now.stored_text(self._was.text(row.path, *at), *at)
+            self._set(backups, backups.c.id == row.id, path=path)
         for row in self._connection.execute(select(kept_answers)).all():
             place = ("kept answer", row.caller, row.key_sha256)
             its = kept_answers.c.key_sha256 == row.key_sha256
