@@ -154,6 +154,11 @@ class Privacy:
 
     # Retention
 
+    @property
+    def run_at_h(self) -> int | None:
+        """The hour, in UTC, at which a service makes the run of a night; None: it makes none."""
+        return self._session.config.privacy.run_at_h
+
     def run(self, *, dry_run: bool = False) -> RetentionRun:
         """Erase the speakers whose time is over, and return them with those that follow.
 
@@ -185,6 +190,8 @@ class Privacy:
 
     def run_of_the_night(self) -> RetentionRun | None:
         """Make today's run, unless a service over this gallery has made it: then None."""
+        if not self._session.has_database:
+            return None
         with self._session.store.write() as writer:
             if not writer.retention.begin_run():
                 return None

@@ -166,11 +166,14 @@ class Speakers:
             change.record(**_named(speaker))
         return speaker
 
-    def withdraw(self, name: str, recorded_by: str = "") -> Withdrawal:
+    def withdraw(
+        self, name: str, recorded_by: str = "", *, expect: Expect | None = None
+    ) -> Withdrawal:
         """Withdraw every consent of a speaker, who is disabled with it, and erased by schedule.
 
-        ``recorded_by``: see `Consent`.  The settings say when the erasure is due
-        (``privacy.erase_withdrawn_after_days``): `privacy.run` makes it then, or this, if at once.
+        ``recorded_by``: see `Consent`; ``expect``: see `edit`.  The settings say when the erasure
+        is due (``privacy.erase_withdrawn_after_days``): `privacy.run` makes it then, or this, if at
+        once.
 
         Raises SpeakerNotFound, SpeakerDetailInvalid; ErasureIncomplete: see :meth:`remove`.
         """
@@ -178,7 +181,10 @@ class Speakers:
         by = Consent("-", recorded_by=recorded_by).recorded_by
         with self._session.change(ChangeKind.WITHDRAW) as change:
             writer = change.writer.speakers
-            writer.withdraw(writer.get(name), by)
+            before = writer.get(name)
+            if expect is not None:
+                expect(before)
+            writer.withdraw(before, by)
             speaker = writer.get(name)
             change.record(**_named(speaker))
             if days == 0:
