@@ -173,7 +173,7 @@ class VoiceID:
         among : sequence of str, optional
             Names of the only speakers who are looked at; a name of no speaker is passed over.
         purpose : str, optional
-            Accept nobody without a consent in force for it, e.g. ``door``.
+            Accept nobody without a consent for it in force, e.g. ``door``.
 
         The decision is ``accepted``; ``rejected`` (unknown, an empty gallery, a speaker who is
         expired, disabled or without consent, a recording that is enrolled); or ``inconclusive``
@@ -181,11 +181,8 @@ class VoiceID:
 
         Raises AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid.
         """
-        search = calls.search_of(
-            *(top, group, target_fpir, threshold, margin, allow_replayed, solo),
-            among=among,
-            purpose=purpose,
-        )
+        how = (top, group, target_fpir, threshold, margin, allow_replayed, solo)
+        search = calls.search_of(*how, among=among, purpose=purpose)
         return self._questions.identify(source, search)
 
     def identify_all(
@@ -234,9 +231,8 @@ class VoiceID:
         that name is enrolled, in the group, or with this model and settings; AudioError,
         ModelError, StoreError, ConfigError.
         """
-        claim = calls.claim_of(
-            name, target_fmr, threshold, group, allow_replayed, solo, blind, purpose
-        )
+        how = (target_fmr, threshold, group, allow_replayed, solo, blind, purpose)
+        claim = calls.claim_of(name, *how)
         return self._questions.verify(source, claim, caller)
 
     def verify_all(
@@ -381,9 +377,8 @@ class VoiceID:
         """
         clips = sources_of(sources)
         labels = (label,) * len(clips) if label else ()
-        details = details or SpeakerDetails()
-        if consent is not None:
-            details = replace(details, consents=(*details.consents, consent))
+        known, given = details or SpeakerDetails(), () if consent is None else (consent,)
+        details = replace(known, consents=(*known.consents, *given))
         person = Person(name, clips, labels, details, part)
         with self._session.observer.failures(ChangeKind.ENROLL):
             return self._session.ask(

@@ -52,6 +52,7 @@ class Questions:
         self._session = session
         self._trusted = trusted_paths(session.config)
         self._said: set[Path] = set()  # to which others may write: each is said once
+        self._notes_uses = session.config.privacy.retention.unused_days is not None
         self._noted: dict[int, date] = {}  # the day on which each speaker was accepted last
         locked = partial(session.observer.changed, ChangeKind.LOCK)
         self._lockout = Lockout(lambda: session.store, session.config.attempts, locked)
@@ -242,14 +243,12 @@ class Questions:
         for callback in list(self._session.listeners.values()):
             callback(decision)
         self._session.observer.decided(decision)
-        if decision.speaker is not None and decision.accepted:
+        if self._notes_uses and decision.accepted and decision.speaker is not None:
             self._used(decision.speaker.id)
 
     def _used(self, speaker_id: int) -> None:
-        """Note that a speaker was accepted today, once a day, where a rule of retention asks."""
+        """Note that a speaker was accepted today, once a day."""
         session, today = self._session, datetime.now(UTC).date()
-        if session.config.privacy.retention.unused_days is None:
-            return
         if self._noted.get(speaker_id) != today:
             try:
                 with session.store.write() as writer:

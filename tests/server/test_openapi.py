@@ -113,8 +113,6 @@ def record(client: httpx.Client, clips: Path, vid: VoiceID) -> Answers:
     to.job("enroll_many", "/v1/enrollments", "dora/carol-1", "dora/carol-2")
     to.ask("list_jobs", "GET", "/v1/jobs")
     _move(to, client, "/v1/speakers/dora")
-    to.ask("withdraw_consent", "POST", "/v1/speakers/dora/withdrawal")
-    to.ask("report_person", "GET", "/v1/speakers/dora/report")
     to.ask("remove_speaker", "DELETE", "/v1/speakers/dora")
     to.ask("list_groups", "GET", "/v1/groups")
     number = _fitted(vid)
@@ -135,7 +133,6 @@ def record(client: httpx.Client, clips: Path, vid: VoiceID) -> Answers:
     new = {"name": "door", "scopes": ["identify", "verify"], "groups": ["lobby"], "expires": "90d"}
     key = to.ask("create_key", "POST", "/v1/keys", json=new)
     to.ask("list_keys", "GET", "/v1/keys")
-    to.ask("erase_person", "POST", "/v1/speakers/bob/erasure")
     to.ask("remove_key", "DELETE", f"/v1/keys/{key['id']}")
     return to.noted
 
@@ -150,8 +147,10 @@ def _move(to: Recorder, client: httpx.Client, dora: str) -> None:
         merge = {"other": "erin", "dry_run": dry_run}
         to.ask("merge_speakers", "POST", f"{dora}/merge", json=merge)
     exported = client.get("/v1/export", params={"name": "dora"}).content
-    client.delete(dora).raise_for_status()
+    to.ask("erase_person", "POST", f"{dora}/erasure")
     to.ask("import_speakers", "POST", "/v1/import", files={"file": ("dora.jsonl", exported)})
+    to.ask("withdraw_consent", "POST", f"{dora}/withdrawal")
+    to.ask("report_person", "GET", f"{dora}/report")
 
 
 def _fitted(vid: VoiceID) -> int:

@@ -13,9 +13,9 @@ def sizes() -> Sizes:
     return measure()
 
 
-def test_the_client_has_at_most_twenty_four_public_members() -> None:
+def test_the_client_has_at_most_twenty_five_public_members() -> None:
     public = [name for name in dir(VoiceID) if not name.startswith("_")]
-    assert len(public) <= 24, public
+    assert len(public) <= 25, public
 
 
 def test_no_class_inherits_more_than_three_deep() -> None:
@@ -42,7 +42,7 @@ def test_files_are_short(sizes: Sizes) -> None:
 
 
 def test_the_package_does_not_grow_beyond_what_can_be_read(sizes: Sizes) -> None:
-    assert sizes.lines <= 53_200
+    assert sizes.lines <= 57_500
 
 
 def test_no_two_modules_share_a_name(sizes: Sizes) -> None:

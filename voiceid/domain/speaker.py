@@ -203,11 +203,6 @@ class Enrolled:
         """Return how the speaker stands at a moment in UTC, for a purpose if one is named."""
         return standing(self, now, purpose)
 
-    @property
-    def ends(self) -> bool:
-        """Whether the clock decides if the speaker may be accepted."""
-        return self.expires_at is not None or any(c.ends_at is not None for c in self.consents)
-
     def against(
         self,
         net_speech_s: float | None,

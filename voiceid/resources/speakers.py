@@ -171,9 +171,8 @@ class Speakers:
     ) -> Withdrawal:
         """Withdraw every consent of a speaker, who is disabled with it, and erased by schedule.
 
-        ``recorded_by``: see `Consent`; ``expect``: see `edit`.  The settings say when the erasure
-        is due (``privacy.erase_withdrawn_after_days``): `privacy.run` makes it then, or this, if at
-        once.
+        ``recorded_by``: see `Consent`; ``expect``: see `edit`.  The settings have the schedule,
+        ``privacy.erase_withdrawn_after_days``.
 
         Raises SpeakerNotFound, SpeakerDetailInvalid; ErasureIncomplete: see :meth:`remove`.
         """

@@ -326,7 +326,8 @@ def _bar(reader: Reader, facts: Facts, voice: EnrolledVoice, back_end: BackEnd) 
     enrolled, now = voice.enrolled, datetime.now(UTC)
     if (reason := _STANDINGS.get(enrolled.standing(now, facts.purpose))) is not None:
         return reason
-    if enrolled.ends and (newest := reader.newest_row()) and now < newest:
+    ends = (enrolled.expires_at, *(consent.until for consent in enrolled.consents))
+    if any(ends) and (newest := reader.newest_row()) and now < newest:
         return Reason.CLOCK_BEHIND
     return Reason.REPLAYED if voice.is_replay and not back_end.allow_replayed else None
 
