@@ -12,12 +12,15 @@ from voiceid.decision.compensation import Compensation as Compensation
 from voiceid.decision.operating_points import OperatingPoint as OperatingPoint
 from voiceid.decision.transforms import Transform as Transform
 from voiceid.diarization import LinkedVoices as LinkedVoices
+from voiceid.domain import Backup as Backup
 from voiceid.domain import Candidate as Candidate
 from voiceid.domain import Condition as Condition
+from voiceid.domain import Consent as Consent
 from voiceid.domain import DatabaseUrl as DatabaseUrl
 from voiceid.domain import Decision as Decision
 from voiceid.domain import Diarization as Diarization
 from voiceid.domain import DiarizedVoice as DiarizedVoice
+from voiceid.domain import DueErasure as DueErasure
 from voiceid.domain import EmbeddedClip as EmbeddedClip
 from voiceid.domain import Embedding as Embedding
 from voiceid.domain import EmbeddingSpace as EmbeddingSpace
@@ -35,6 +38,8 @@ from voiceid.domain import ModelSwitch as ModelSwitch
 from voiceid.domain import Outcome as Outcome
 from voiceid.domain import QualityReport as QualityReport
 from voiceid.domain import Reason as Reason
+from voiceid.domain import Receipt as Receipt
+from voiceid.domain import RetentionRun as RetentionRun
 from voiceid.domain import Sample as Sample
 from voiceid.domain import Speaker as Speaker
 from voiceid.domain import SpeakerDetails as SpeakerDetails
@@ -47,6 +52,7 @@ from voiceid.domain import Threshold as Threshold
 from voiceid.domain import Utterance as Utterance
 from voiceid.domain import VoiceLink as VoiceLink
 from voiceid.domain import VoiceTurn as VoiceTurn
+from voiceid.domain import Withdrawal as Withdrawal
 from voiceid.enrollment import Person as Person
 from voiceid.errors import AccessDenied as AccessDenied
 from voiceid.errors import ApiKeyInvalid as ApiKeyInvalid

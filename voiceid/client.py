@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Self, Unpack, overload
 
@@ -14,6 +15,7 @@ from voiceid.audio import AudioSource, LiveSourceName
 from voiceid.config import Config, load_config
 from voiceid.domain import (
     Candidate,
+    Consent,
     Decision,
     Diarization,
     EmbeddedClip,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:  # each loads when it is first asked for
     from voiceid.resources.index import Index
     from voiceid.resources.keys import Keys
     from voiceid.resources.models import Models
+    from voiceid.resources.privacy import Privacy
     from voiceid.resources.samples import Samples
     from voiceid.resources.speakers import Speakers
 
@@ -70,6 +73,8 @@ class VoiceID:
     """The search index, a cache of the database."""
     keys: Collection[Keys] = Collection()
     """The keys to the service."""
+    privacy: Collection[Privacy] = Collection()
+    """The rights of the people whose voices are kept, and how long they are kept."""
     attempts: Collection[Attempts] = Collection()
     """Failed attempts to be accepted, and the locks that they make."""
     audit: Collection[Audit] = Collection()
@@ -143,6 +148,7 @@ class VoiceID:
         allow_replayed: bool | None = None,
         solo: str | None = None,
         among: Sequence[str] | None = None,
+        purpose: str | None = None,
     ) -> Decision:
         """Decide who is speaking in a clip, if any enrolled speaker is.
 
@@ -169,16 +175,17 @@ class VoiceID:
             inconclusive, ``warn`` warns, ``off`` does not look.
         among : sequence of str, optional
             Names of the only speakers who are looked at; a name of no speaker is passed over.
+        purpose : str, optional
+            Accept nobody without a consent for it in force, e.g. ``door``.
 
         The decision is ``accepted``; ``rejected`` (unknown, an empty gallery, a speaker who is
-        expired or disabled, a recording that is enrolled); or ``inconclusive`` (too little speech,
-        a runner-up within the margin, or several voices).
+        expired, disabled or without consent, a recording that is enrolled); or ``inconclusive``
+        (too little speech, a runner-up within the margin, or several voices).
 
         Raises AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid.
         """
-        search = calls.search_of(
-            top, group, target_fpir, threshold, margin, allow_replayed, solo, among=among
-        )
+        how = (top, group, target_fpir, threshold, margin, allow_replayed, solo)
+        search = calls.search_of(*how, among=among, purpose=purpose)
         return self._questions.identify(source, search)
 
     def identify_all(
@@ -204,6 +211,7 @@ class VoiceID:
         solo: str | None = None,
         caller: str | None = None,
         blind: bool = False,
+        purpose: str | None = None,
     ) -> Decision:
         """Decide whether a clip is the voice of the enrolled speaker called ``name``.
 
@@ -220,13 +228,14 @@ class VoiceID:
         blind : bool
             Let who asks learn nothing of others: an unknown name is rejected as a voice is, in
             the same time, and no decision has a score.
-        source, threshold, allow_replayed, solo : see :meth:`identify`
+        source, threshold, allow_replayed, solo, purpose : see :meth:`identify`
 
         Raises LockedOut: too many attempts failed; SpeakerNotFound, SpaceMismatch: no speaker of
         that name is enrolled, in the group, or with this model and settings; AudioError,
         ModelError, StoreError, ConfigError.
         """
-        claim = calls.claim_of(name, target_fmr, threshold, group, allow_replayed, solo, blind)
+        how = (target_fmr, threshold, group, allow_replayed, solo, blind, purpose)
+        claim = calls.claim_of(name, *how)
         return self._questions.verify(source, claim, caller)
 
     def verify_all(
@@ -337,6 +346,7 @@ class VoiceID:
         force: bool = False,
         dry_run: bool = False,
         part: Part | None = None,
+        consent: Consent | None = None,
     ) -> EnrollmentReport:
         """Enrol clips, one utterance each, as the voice of ``name``.
 
@@ -361,6 +371,8 @@ class VoiceID:
         part : (float, float) or str, optional
             Only this part of the one recording, in seconds; or what a voice in it says alone, as
             `diarize` calls it; or ``solo``: in each recording the voice that speaks most.
+        consent : Consent, optional
+            What the person agreed to; the same as in ``details``.
 
         Raises EnrollmentRefused: something speaks against it, as its ``report`` says;
         SpeakerNameInvalid, SpeakerDetailInvalid, ModelError, StoreError, ConfigError.  Nothing was
@@ -368,7 +380,9 @@ class VoiceID:
         """
         clips = sources_of(sources)
         labels = (label,) * len(clips) if label else ()
-        person = Person(name, clips, labels, details or SpeakerDetails(), part)
+        known, given = details or SpeakerDetails(), () if consent is None else (consent,)
+        details = replace(known, consents=(*known.consents, *given))
+        person = Person(name, clips, labels, details, part)
         with self._session.observer.failures(ChangeKind.ENROLL):
             return self._session.ask(
                 lambda model: model.enroller.enroll(person, mode, force=force, dry_run=dry_run)

@@ -18,7 +18,7 @@ import yaml
 
 from voiceid.audio import AudioOptions
 from voiceid.decision.aims import Aim
-from voiceid.domain import AttemptLimits, DatabaseUrl, ServiceLimits
+from voiceid.domain import AttemptLimits, DatabaseUrl, PrivacyOptions, RetentionRules, ServiceLimits
 from voiceid.domain.audit_chain import AuditOptions
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
@@ -80,6 +80,8 @@ class Config:
         Whether the settings name the key: then a gallery that is not protected is refused.
     audit : AuditOptions
         What is recorded in the database, the settings that decide among it.
+    privacy : PrivacyOptions
+        How long speakers are kept.
     index : IndexOptions
         How galleries are searched.
     runtime : EngineOptions
@@ -116,6 +118,7 @@ class Config:
     privacy_key: KeySource
     requires_key: bool
     audit: AuditOptions
+    privacy: PrivacyOptions
     index: IndexOptions
     runtime: EngineOptions
     workers: int | None
@@ -244,13 +247,20 @@ def _compose(
         audio=AudioOptions(**audio),
         speech=SpeechOptions(**_section(values, "speech")),
         quality=QualityLimits(**_section(values, "quality")),
-        enrollment=EnrollmentLimits(**_section(values, "enrollment")),
+        enrollment=EnrollmentLimits(
+            **_section(values, "enrollment"), require_consent=values["privacy.require_consent"]
+        ),
         aim=aim,
         groups=values["groups"],
         attempts=AttemptLimits(**_section(values, "attempts")),
         privacy_key=_key_source(values["privacy.key"], sources["privacy.key"], folder),
         requires_key=values["privacy.key"] is not None,
         audit=AuditOptions(values["audit.record"], deciding(values)),
+        privacy=PrivacyOptions(
+            values["privacy.erase_withdrawn_after_days"],
+            RetentionRules(**values["privacy.retention"]),
+            values["privacy.run_at_h"],
+        ),
         index=IndexOptions(**_section(values, "index")),
         runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
         workers=values["runtime.workers"],

@@ -53,6 +53,7 @@ class Erasure:
             raise ErasureIncomplete(
                 "it was removed from the database, but bytes of it remain:\n  "
                 + "\n  ".join(remains),
+                remains=tuple(remains),
                 hint="The next change tries again; `voiceid doctor` says whether anything remains.",
             )
 
@@ -93,7 +94,7 @@ class Erasure:
         if isinstance(path, DatabaseUrl) or not vectors:
             return
         for copy in sorted(path.parent.glob(path.name + _COPIES)):
-            if _holds(copy, vectors):
+            if holds(copy, vectors):
                 yield f"{copy}: a copy of an earlier state; it is there until you remove it"
 
 
@@ -119,7 +120,8 @@ def drop_unused(store: Store, kept: KeptAudio) -> None:
             kept.remove(unused - writer.samples.stored_hashes(unused))
 
 
-def _holds(file: Path, needles: Sequence[bytes]) -> bool:
+def holds(file: Path, needles: Sequence[bytes]) -> bool:
+    """Return whether any of some bytes is in a file; one that cannot be read has none."""
     with (
         contextlib.suppress(OSError, ValueError),  # ValueError: the file is empty
         file.open("rb") as opened,

@@ -272,6 +272,11 @@ class ErasureIncomplete(VoiceIDError):
 
     exit_code = 62
 
+    def __init__(self, message: str, *, remains: tuple[str, ...], hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.remains = remains
+        """Where, each in a sentence."""
+
 
 class TranscriptInvalid(VoiceIDError):
     """A transcript cannot be read, or is in no format that is known; nothing was written."""
@@ -311,6 +316,18 @@ class LockedOut(VoiceIDError):
         super().__init__(message, hint=hint)
         self.retry_after_s = retry_after_s
         """Seconds until an attempt is taken again."""
+
+
+class ConsentMissing(VoiceIDError):
+    """No consent of a speaker is in force, and the settings ask for one; nothing was changed."""
+
+    exit_code = 72
+
+
+class ReceiptInvalid(VoiceIDError):
+    """A receipt of an erasure was changed, is of another gallery, or is none."""
+
+    exit_code = 73
 
 
 class StoreError(VoiceIDError):

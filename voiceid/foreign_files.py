@@ -4,6 +4,7 @@ Every reader of such a file is in this list, with its limits; those that one rea
 stand beside it.
 
 - settings (`config.yaml`): `SETTINGS_FILE`, no aliases;
+- receipts of erasures: `ERASURE_RECEIPT`, JSON that is signed;
 - cards and receipts of models: `CARD`, a key of at most 64 parts; `COMPENSATION`; `RECEIPT`;
 - checkpoints and networks: `WEIGHTS`; tensors of at most four times the file; operators from a
   list (`models.operators`); a network that is added runs first in a process of its own
@@ -69,6 +70,8 @@ REPORT = Limit(8 * _MIB, "bytes", "a report", "name a report.json that evaluate 
 """Python's objects take up to 25 times the JSON that they are read from."""
 CACHE_LINE = Limit(_MIB, "bytes", "a line of a cache", "remove the file")
 TRANSCRIPT = Limit(64 * _MIB, "bytes", "a transcript", "cut it, and the recording")
+ERASURE_RECEIPT = Limit(16 * _MIB, "bytes", "a receipt of an erasure", "name another file")
+"""It names every sample of one speaker."""
 EXPORT_LINE = Limit(16 * _MIB, "bytes", "a line of exported speakers", "split the speaker")
 """Some 10,000 samples of 192 dimensions."""
 EXPORT_VALUES = Limit(500_000, "values", "a line of exported speakers", "split the speaker")

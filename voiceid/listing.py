@@ -29,10 +29,13 @@ META = "meta."
 """``meta.KEY`` is the column of one key of metadata; the key keeps its letters' case."""
 
 _REQUIRED = ("name", "path")
-_COLUMNS = {*_REQUIRED, "label", "group", "metadata", "expires", "session", "condition", "sex"}
+_COLUMNS = {
+    *(*_REQUIRED, "label", "group", "metadata", "expires", "session", "condition", "sex"),
+    *("consent", "purpose", "until", "recorded_by"),
+}
 FORM = (
     "Each line needs name (or speaker) and path, and may have label, group, metadata, meta.KEY,"
-    " expires, session, condition, sex."
+    " expires, consent, purpose, until, recorded_by, session, condition, sex."
 )
 _JSON_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
 _DELIMITERS = ",;\t"

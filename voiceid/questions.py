@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -26,7 +27,7 @@ from voiceid.domain import (
     speaker_key,
 )
 from voiceid.domain.audit_chain import DECISION
-from voiceid.errors import AudioError, NotEnoughSpeech, ThresholdUnavailable
+from voiceid.errors import AudioError, NotEnoughSpeech, StoreError, ThresholdUnavailable
 from voiceid.model_in_use import ModelInUse
 from voiceid.models import runtime
 from voiceid.observability import ChangeKind
@@ -53,6 +54,8 @@ class Questions:
         self._session = session
         self._trusted = trusted_paths(session.config)
         self._said: set[Path] = set()  # to which others may write: each is said once
+        self._notes_uses = session.config.privacy.retention.unused_days is not None
+        self._noted: dict[int, date] = {}  # the day on which each speaker was accepted last
         locked = partial(session.observer.changed, ChangeKind.LOCK)
         self._lockout = Lockout(lambda: session.store, session.config.attempts, locked)
 
@@ -146,7 +149,8 @@ class Questions:
         options = LiveOptions(silence_s, channel=audio.channel, name=where)
         claim = None
         if speaker is not None:
-            claim = Claim(speaker, search.aim, search.group, how.get("blind", False))
+            blind = how.get("blind", False)
+            claim = Claim(speaker, search.aim, search.group, blind, search.purpose)
             self._require_claimable(claim)
         self.warm_up()
         record = partial(self._record_turn, claim, how.get("caller"))
@@ -244,6 +248,20 @@ class Questions:
             with self._session.store.write() as writer:
                 writer.audit.append(DECISION, {**decision_facts(decision), "caller": caller})
         self._session.observer.decided(decision)
+        if self._notes_uses and decision.accepted and decision.speaker is not None:
+            self._used(decision.speaker.id)
+
+    def _used(self, speaker_id: int) -> None:
+        """Note that a speaker was accepted today, once a day."""
+        session, today = self._session, datetime.now(UTC).date()
+        if self._noted.get(speaker_id) != today:
+            try:
+                with session.store.write() as writer:
+                    writer.retention.used(speaker_id)
+            except StoreError as error:
+                session.notify(f"that speaker {speaker_id} was accepted is not noted: {error}")
+            else:
+                self._noted[speaker_id] = today
 
     @contextmanager
     def _trusting(self, doing: str) -> Iterator[None]:

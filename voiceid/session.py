@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from voiceid.audio import KeptAudio
 from voiceid.config import Config
 from voiceid.domain import DatabaseUrl, Decision
+from voiceid.enrollment.consent import require_consents
 from voiceid.erasure import Erasure
 from voiceid.errors import ConfigError, ModelError, SpaceMismatch, StoreError, VoiceIDError
 from voiceid.index.base import Gallery, Tier
@@ -187,6 +188,8 @@ class Session:
             with self.store.write() as writer:
                 change = Change(writer)
                 yield change
+                if kind != ChangeKind.PREPARE_SWITCH:  # of recordings that were enrolled before
+                    require_consents(self.config.enrollment, writer)
                 moved = writer.erased or bool(writer.touched)
                 writer.audit.changed(kind, change.events, moved=moved)
                 erases = writer.erased or writer.erasures.pending() is not None

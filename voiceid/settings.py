@@ -9,13 +9,21 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from voiceid.audio import AudioOptions
 from voiceid.audio.headerless import ENDINGS, FORMATS
 from voiceid.decision.aims import Aim, SetThreshold, rate_of, threshold_by_hand
-from voiceid.domain import AttemptLimits, DatabaseUrl, ServiceLimits, Solo, tag
+from voiceid.domain import (
+    AttemptLimits,
+    DatabaseUrl,
+    PrivacyOptions,
+    RetentionRules,
+    ServiceLimits,
+    Solo,
+    tag,
+)
 from voiceid.domain.audit_chain import AuditOptions
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError, SpeakerDetailInvalid
@@ -26,6 +34,8 @@ from voiceid.speech.quality import QualityLimits
 from voiceid.speech.vad import SpeechOptions
 
 Parser = Callable[[object], Any]
+_MOST_DAYS = 36_525
+"""A hundred years."""
 _LEAST_RATE = 1e-9
 """No corpus supports a lower one."""
 
@@ -44,14 +54,16 @@ def number(low: float, high: float = math.inf) -> Parser:
     return parse
 
 
-def whole(low: int) -> Parser:
-    """Return a parser of whole numbers from ``low`` on."""
+def whole(low: int, high: int | None = None) -> Parser:
+    """Return a parser of whole numbers in a range."""
 
     def parse(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise TypeError("not a whole number")
         if value < low:
             raise ValueError(f"less than {low}")
+        if high is not None and value > high:
+            raise ValueError(f"more than {high}")
         return value
 
     return parse
@@ -122,6 +134,22 @@ def database_url(value: object) -> DatabaseUrl:
 def key_source(value: object) -> KeySource:
     """Return where the key of the gallery is."""
     return KeySource.parse(text(value))
+
+
+def retention(value: object) -> Mapping[str, int | None]:
+    """Return how long speakers are kept: the fields of `RetentionRules`."""
+    names = [field.name for field in fields(RetentionRules)]
+    if not isinstance(value, dict):
+        raise TypeError("not a mapping, as in {max_age_days: 1095}")
+    if unknown := sorted(map(str, value.keys() - set(names))):
+        raise ValueError(f"and {unknown[0]} is not {', '.join(names)}")
+    days = {}
+    for name, given in value.items():
+        try:
+            days[name] = optional(whole(1, _MOST_DAYS))(given)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"and {name} is {error}") from error
+    return days
 
 
 def flag(value: object) -> bool:
@@ -232,6 +260,13 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "attempts.max_failures": (AttemptLimits().max_failures, whole(1)),
     "attempts.within_s": (AttemptLimits().within_s, number(1.0, 31_536_000.0)),
     "privacy.key": (None, optional(key_source)),
+    "privacy.require_consent": (EnrollmentLimits().require_consent, flag),
+    "privacy.erase_withdrawn_after_days": (
+        PrivacyOptions().erase_withdrawn_after_days,
+        whole(0, _MOST_DAYS),
+    ),
+    "privacy.retention": ({}, retention),
+    "privacy.run_at_h": (PrivacyOptions().run_at_h, optional(whole(0, 23))),
     "audit.record": (AuditOptions().record, audit_record),
     "index.kind": (IndexOptions().kind, one_of(*IndexOptions.KINDS)),
     "index.max_miss_rate": (IndexOptions().max_miss_rate, number(0.0, 1.0)),

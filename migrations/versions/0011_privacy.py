@@ -1,4 +1,4 @@
-"""The protection of a gallery, and the keys of its speakers."""
+"""The protection of a gallery, the keys of its speakers, consents, and what their rights need."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -36,11 +36,32 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
     )
+    op.add_column("speakers", sa.Column("consents", sa.Text(), nullable=False, server_default="[]"))
+    op.add_column("speakers", sa.Column("consent_until", SORTED))
+    op.add_column("speakers", sa.Column("last_used_on", SORTED))
+    op.create_table(
+        "retention_runs",
+        sa.Column("day", SORTED, nullable=False),
+        sa.Column("started_at", SORTED, nullable=False),
+        sa.PrimaryKeyConstraint("day", name="pk_retention_runs"),
+    )
+    op.create_table(
+        "backups",
+        sa.Column("id", SORTED, nullable=False),
+        sa.Column("path", sa.String(), nullable=False),
+        sa.Column("made_at", SORTED, nullable=False),
+        sa.Column("sha256", sa.String(64), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_backups"),
+    )
 
 
 def downgrade() -> None:
     """Take the tables away; a protected gallery must be made plain first."""
     if op.get_bind().execute(sa.text("SELECT 1 FROM protection")).first() is not None:
         raise RuntimeError("the gallery is protected: `voiceid keys gallery off` first")
+    op.drop_table("backups")
+    op.drop_table("retention_runs")
+    for column in ("last_used_on", "consent_until", "consents"):
+        op.drop_column("speakers", column)
     op.drop_table("speaker_keys")
     op.drop_table("protection")

@@ -29,7 +29,7 @@ def test_it_counts_what_is_there(home: Path, run: Runner) -> None:
         "schema": run("database", "status", "--json").json["current"],
         "revision": 3,
         "speakers": 2,
-        "standing": {"active": 1, "expired": 0, "disabled": 1},
+        "standing": {"active": 1, "expired": 0, "disabled": 1, "no_consent": 0},
         "groups": {"door": 1, "staff": 1},
         "database_bytes": size,
     }
@@ -45,7 +45,9 @@ def test_it_counts_what_is_there(home: Path, run: Runner) -> None:
         "index_bytes": index.stat().st_size,
     }
     text = run("stats").out
-    assert re.search(r"^speakers +all 2, active 1, expired 0, disabled 1$", text, re.MULTILINE)
+    assert re.search(
+        r"^speakers +all 2, active 1, expired 0, disabled 1, no_consent 0$", text, re.MULTILINE
+    )
     assert re.search(rf"^{index.stem} +yes +2 +4 +- +- +current", text, re.MULTILINE)
     other = run("stats", "--model", "ge2e", "--json").json
     assert (other["model"], other["spaces"][0]["in_use"]) == ("ge2e", False)

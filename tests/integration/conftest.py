@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import private_galleries
 import pytest
 import soundfile
+from private_galleries import OpenGallery
 
 from examples.ami import clean_turns
 from voiceid import VoiceID
+from voiceid.domain import DatabaseUrl
 
 ROOT = Path(__file__).resolve().parents[2]
 Clips = Callable[[str, str], list[Path]]
@@ -72,3 +75,23 @@ def talk(ami) -> np.ndarray:
     noise = np.random.default_rng(0).normal(0, 1e-4, int(1.2 * 16_000)).astype(np.float32)
     turns = [ami.samples(turn) for turn in ("alice-4", "bob-3", "stranger")]
     return np.concatenate([part for turn in turns for part in (noise, turn)] + [noise])
+
+
+@pytest.fixture(params=["plain", "sealed"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """How a `gallery` is protected."""
+    return str(request.param)
+
+
+@pytest.fixture
+def gallery(tmp_path: Path, kind: str) -> Iterator[OpenGallery]:
+    """Open one gallery, with other settings each time; see `private_galleries.opened`."""
+    open_ones: list[VoiceID] = []
+
+    def open_it(database: DatabaseUrl | None = None, **settings: object) -> VoiceID:
+        open_ones.append(private_galleries.opened(tmp_path, kind, database, **settings))
+        return open_ones[-1]
+
+    yield open_it
+    for vid in open_ones:
+        vid.close()

@@ -20,16 +20,18 @@ from voiceid.store.copying import copy
 from voiceid.store.tables import (
     api_keys,
     attempts,
+    backups,
     centroids,
     jobs,
     kept_answers,
     key_uses,
     metadata,
+    retention_runs,
 )
 
 Where = Path | DatabaseUrl
 HELD_OUT = HeldOut(10, 100, 1000, 0.01, 0.1, 0.1, {"0.01": 0.1}, {"0.01": 0.1})
-OF_A_SERVICE = (api_keys, key_uses, attempts, jobs, kept_answers)
+OF_A_SERVICE = (api_keys, key_uses, attempts, jobs, kept_answers, retention_runs, backups)
 POINT = CalibratedPoint(0.001, 2.0, (0.0, 0.01), 0.01, (0.0, 0.1))
 
 

@@ -148,8 +148,10 @@ def _move(to: Recorder, client: httpx.Client, dora: str) -> None:
         merge = {"other": "erin", "dry_run": dry_run}
         to.ask("merge_speakers", "POST", f"{dora}/merge", json=merge)
     exported = client.get("/v1/export", params={"name": "dora"}).content
-    client.delete(dora).raise_for_status()
+    to.ask("erase_person", "POST", f"{dora}/erasure")
     to.ask("import_speakers", "POST", "/v1/import", files={"file": ("dora.jsonl", exported)})
+    to.ask("withdraw_consent", "POST", f"{dora}/withdrawal")
+    to.ask("report_person", "GET", f"{dora}/report")
 
 
 def _ask_for_events(to: Recorder, client: httpx.Client) -> None:

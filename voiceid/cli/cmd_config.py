@@ -82,9 +82,13 @@ def init_command(console: Console, *, force: bool) -> int:
     return console.answer({"written": str(path)}, f"wrote  {path}")
 
 
+_ELSEWHERE = {"privacy.key": "key_source", "privacy.require_consent": "enrollment.require_consent"}
+"""Settings that the config has under another name."""
+
+
 def _value(config: Config, key: str) -> object:
     """Return the value of a dotted key: in an options object, or one of the config's own."""
-    section, _, name = key.rpartition(".")
+    section, _, name = _ELSEWHERE.get(key, key).rpartition(".")
     owner = config.aim if section == "decision" else getattr(config, section, None)
     if section and hasattr(owner, name):
         return _plain(getattr(owner, name))
@@ -94,11 +98,12 @@ def _value(config: Config, key: str) -> object:
 
 def _plain(value: object) -> object:
     from voiceid.decision.aims import Aim, SetThreshold  # noqa: PLC0415 - loaded by now
+    from voiceid.domain import RetentionRules  # noqa: PLC0415
 
     if isinstance(value, SetThreshold):
         steps = dict(value.steps)
         return steps[0.0] if list(steps) == [0.0] else {f"{s:g}": c for s, c in steps.items()}
-    if isinstance(value, Aim):
+    if isinstance(value, Aim | RetentionRules):
         wishes = {wish.name: getattr(value, wish.name) for wish in dataclasses.fields(value)}
         return {name: _plain(wish) for name, wish in wishes.items() if wish is not None}
     if isinstance(value, Mapping):

@@ -12,7 +12,16 @@ from voiceid.cli.clip_arguments import STDIN, clips, entries_of, people_in
 from voiceid.cli.console import Console
 from voiceid.cli.enrollment_text import tell_many, tell_one
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SPAN, SPEAKER_NAME, Real, details_options, leaf, speaker_details
+from voiceid.cli.options import (
+    SPAN,
+    SPEAKER_NAME,
+    Real,
+    consent_options,
+    consents_of,
+    details_options,
+    leaf,
+    speaker_details,
+)
 from voiceid.errors import ManifestInvalid
 
 if TYPE_CHECKING:
@@ -23,7 +32,10 @@ if TYPE_CHECKING:
 @leaf(
     "enroll",
     short_help="Enrol a speaker from clips of a voice, or many at once.",
-    examples=["voiceid enroll alice a1.wav a2.wav a3.mp3"],
+    examples=[
+        "voiceid enroll alice a1.wav a2.wav a3.mp3",
+        "voiceid enroll alice a1.wav a2.wav --consent 2026-03 --purpose door --until 2027-12-31",
+    ],
     audio=True,
 )
 @click.argument("name", metavar="[NAME", required=False, type=SPEAKER_NAME)
@@ -68,6 +80,7 @@ if TYPE_CHECKING:
 )
 @click.option("--label", metavar="L", help="Where the clips were recorded, e.g. phone.")
 @details_options
+@consent_options
 @click.option(
     "--keep-audio",
     is_flag=True,
@@ -91,6 +104,10 @@ def command(  # noqa: PLR0913 - one parameter an option
     groups: tuple[str, ...],
     meta: tuple[tuple[str, str], ...],
     expires: str | None,
+    consent: str | None,
+    purposes: tuple[str, ...],
+    until: str | None,
+    recorded_by: str | None,
     keep_audio: bool,
     force: bool,
     dry_run: bool,
@@ -108,7 +125,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     enrolled already is skipped, so that a run that was cut short can simply be repeated; with
     --keep-audio its recordings are kept from then on.
     """
-    if manifest is not None and (label or groups or meta or expires):
+    consents = consents_of(consent, purposes, until, recorded_by)
+    known = {"groups": groups, "metadata": dict(meta), "consents": consents}
+    if manifest is not None and (label or groups or meta or expires or consents):
         raise click.UsageError("With --manifest, say it in its columns: label, group, ...")
     kept = keep_audio or None  # the settings may say it, too
     settings = {"enrollment__min_speech_s": min_speech, "enrollment__keep_audio": kept}
@@ -123,7 +142,7 @@ def command(  # noqa: PLR0913 - one parameter an option
                 "--part, --solo-part and --voice are for the clips of one speaker."
             )
         with open_voiceid(console, **settings) as vid:
-            details = speaker_details(expires, groups=groups, metadata=dict(meta))
+            details = speaker_details(expires, **known)
             people = _people(console, from_dir, manifest, label or "", details)
             return tell_many(people, vid.enroll_all(people, force=force, dry_run=dry_run), console)
     if name is None or not audio:
@@ -134,7 +153,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             name,
             sources,
             label=label or "",
-            details=speaker_details(expires, groups=groups, metadata=dict(meta)),
+            details=speaker_details(expires, **known),
             mode=mode,
             force=force,
             dry_run=dry_run,

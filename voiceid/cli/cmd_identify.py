@@ -13,6 +13,7 @@ from voiceid.cli.options import (
     audio_arguments,
     leaf,
     margin_option,
+    purpose_option,
     refuse_both,
     solo_option,
     target_fpir_option,
@@ -44,6 +45,7 @@ from voiceid.cli.options import (
 @click.option("--group", metavar="GROUP", help="Ask only the speakers of this group.")
 @allow_replayed_option
 @solo_option
+@purpose_option
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
@@ -55,6 +57,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     group: str | None,
     allow_replayed: bool | None,
     solo: str | None,
+    purpose: str | None,
 ) -> int:
     """Decide which enrolled speaker is speaking, if any.
 
@@ -76,5 +79,6 @@ def command(  # noqa: PLR0913 - one parameter an option
             group=group,
             allow_replayed=allow_replayed,
             solo=solo,
+            purpose=purpose,
         )
         return tell_all(sources, answers, console)

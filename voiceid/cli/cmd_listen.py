@@ -17,6 +17,7 @@ from voiceid.cli.options import (
     Real,
     leaf,
     margin_option,
+    purpose_option,
     refuse_both,
     solo_option,
     target_fmr_option,
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     help="Run this program on every decision, accepted or not, with its JSON on standard input.",
 )
 @solo_option
+@purpose_option
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
@@ -88,6 +90,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     silence_s: float,
     program: str | None,
     solo: str | None,
+    purpose: str | None,
 ) -> int:
     """Say who speaks while they speak: each turn is decided as soon as it is certain.
 
@@ -116,6 +119,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             margin=margin,
             silence_s=silence_s,
             solo=solo,
+            purpose=purpose,
         )
         for event in stack.enter_context(stream):
             _tell(event, console, runner)

@@ -14,6 +14,7 @@ from voiceid.cli.cmd_speakers_edit import (
     edit_command,
     enable_command,
     purge_command,
+    withdraw_command,
 )
 from voiceid.cli.cmd_speakers_exchange import export_command, import_command
 from voiceid.cli.console import Console
@@ -121,6 +122,7 @@ for other in (
     edit_command,
     disable_command,
     enable_command,
+    withdraw_command,
     purge_command,
     inspect_command,
     merge_command,

@@ -10,7 +10,15 @@ from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import details_options, leaf, name_argument, speaker_details, yes_option
+from voiceid.cli.options import (
+    consent_options,
+    consents_of,
+    details_options,
+    leaf,
+    name_argument,
+    speaker_details,
+    yes_option,
+)
 from voiceid.cli.speakers_text import facts_text
 from voiceid.cli.text import counted
 
@@ -20,11 +28,15 @@ if TYPE_CHECKING:
 
 @leaf(
     "edit",
-    short_help="Change the groups, the metadata and the expiry of a speaker.",
-    examples=["voiceid speakers edit alice --group lobby --meta badge=4711 --expires 2027-01-31"],
+    short_help="Change the groups, the metadata, the expiry and the consents of a speaker.",
+    examples=[
+        "voiceid speakers edit alice --group lobby --meta badge=4711 --expires 2027-01-31",
+        "voiceid speakers edit alice --consent 2026-03 --purpose door",
+    ],
 )
 @name_argument
 @details_options
+@consent_options
 @click.option(
     "--no-group", "not_groups", multiple=True, metavar="GROUP", help="Take it out of a group."
 )
@@ -37,17 +49,25 @@ def edit_command(  # noqa: PLR0913 - one parameter an option
     groups: tuple[str, ...],
     meta: tuple[tuple[str, str], ...],
     expires: str | None,
+    consent: str | None,
+    purposes: tuple[str, ...],
+    until: str | None,
+    recorded_by: str | None,
     not_groups: tuple[str, ...],
     no_meta: tuple[str, ...],
     no_expiry: bool,
 ) -> int:
-    """Change the groups, the metadata and the expiry of a speaker; the samples stay."""
+    """Change what is known of a speaker beside the voice; the samples stay.
+
+    A consent is recorded beside those that there are.
+    """
     details = speaker_details(
         expires,
         groups=groups,
         not_groups=not_groups,
         metadata={**dict(meta), **dict.fromkeys(no_meta)},
         never_expires=no_expiry,
+        consents=consents_of(consent, purposes, until, recorded_by),
     )
     if details.changes_nothing:
         raise click.UsageError("Nothing to change was given.")
@@ -79,6 +99,23 @@ def _change(console: Console, name: str, details: SpeakerDetails) -> int:
     with open_voiceid(console) as vid:
         speaker = vid.speakers.edit(name, details)
     return console.answer(speaker.to_dict(), facts_text(speaker))
+
+
+@leaf("withdraw", examples=["voiceid speakers withdraw alice"])
+@click.option(
+    "--recorded-by", metavar="WHO", help="Who records it (default: the user of the system)."
+)
+@name_argument
+def withdraw_command(console: Console, name: str, recorded_by: str | None) -> int:
+    """Withdraw the consent of a speaker, who is accepted no more from now on.
+
+    The speaker is erased after privacy.erase_withdrawn_after_days of the settings (30), by
+    `voiceid privacy run` or a service; with 0 at once.
+    """
+    with open_voiceid(console) as vid:
+        done = vid.speakers.withdraw(name, recorded_by or "")
+    when = "erased" if done.erased else f"to be erased at {done.erase_at:%Y-%m-%d %H:%M} UTC"
+    return console.answer(done.to_dict(), f"withdrawn  {done.speaker.name}: {when}")
 
 
 @leaf(

@@ -10,7 +10,7 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SPEAKER_NAME, Real, leaf
+from voiceid.cli.options import SPEAKER_NAME, Real, consent_options, consents_of, leaf
 from voiceid.cli.text import counted
 
 
@@ -74,8 +74,19 @@ def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
     metavar="GROUP",
     help="Put every new speaker into a group; may be given often.",
 )
-def import_command(
-    console: Console, /, file: Path, *, append: bool, trust: bool, **facts: Any
+@consent_options
+def import_command(  # noqa: PLR0913 - one parameter an option
+    console: Console,
+    /,
+    file: Path,
+    *,
+    append: bool,
+    trust: bool,
+    consent: str | None,
+    purposes: tuple[str, ...],
+    until: str | None,
+    recorded_by: str | None,
+    **facts: Any,
 ) -> int:
     """Add the speakers of an exported file: all of them, or nothing is changed.
 
@@ -90,12 +101,14 @@ def import_command(
     # Imported here: it loads with the engines, and the help text should not wait for them.
     from voiceid.exchange import is_embedding_file  # noqa: PLC0415
 
+    facts["consents"] = consents_of(consent, purposes, until, recorded_by)
     given = {key: value for key, value in facts.items() if value}
     with open_voiceid(console) as vid:
         if is_embedding_file(file):
             done = vid.speakers.import_embeddings(file, append=append, trust=trust, **given)
         elif given:
-            options = ", ".join("--" + key.replace("_", "-") for key in given)
+            names = {"consents": "consent", "groups": "group"}
+            options = ", ".join("--" + names.get(k, k).replace("_", "-") for k in given)
             raise click.UsageError(f"{file} is not a file of embeddings, which {options} needs.")
         else:
             done = vid.speakers.import_file(file, append=append, trust=trust)

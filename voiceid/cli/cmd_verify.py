@@ -13,6 +13,7 @@ from voiceid.cli.options import (
     audio_arguments,
     leaf,
     name_argument,
+    purpose_option,
     refuse_both,
     solo_option,
     target_fmr_option,
@@ -43,6 +44,7 @@ from voiceid.cli.options import (
 )
 @allow_replayed_option
 @solo_option
+@purpose_option
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
@@ -54,6 +56,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     caller: str | None,
     allow_replayed: bool | None,
     solo: str | None,
+    purpose: str | None,
 ) -> int:
     """Decide whether a clip is the voice of one speaker.
 
@@ -73,5 +76,6 @@ def command(  # noqa: PLR0913 - one parameter an option
             caller=caller,
             allow_replayed=allow_replayed,
             solo=solo,
+            purpose=purpose,
         )
         return tell_all(sources, answers, console)

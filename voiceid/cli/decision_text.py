@@ -21,6 +21,7 @@ _EXIT_CODES = {
 _BARRED = {
     "speaker_expired": "speaker expired",
     "speaker_disabled": "speaker disabled",
+    "no_consent": "no consent",
     "clock_behind": "the clock is behind",
     "replayed": "a recording that is enrolled",
     "several_voices": "several people speak",

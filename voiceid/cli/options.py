@@ -15,7 +15,7 @@ from voiceid.cli.console import Console
 from voiceid.cli.tree import AudioOption, Command, CommonOption, Group
 
 if TYPE_CHECKING:
-    from voiceid.domain import SpeakerDetails
+    from voiceid.domain import Consent, SpeakerDetails
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -271,6 +271,14 @@ threshold_option = click.option(
 """``--threshold COSINE``."""
 
 
+purpose_option = click.option(
+    "--purpose",
+    metavar="PURPOSE",
+    help="Accept only who consented to this, e.g. door, and whose consent is in force.",
+)
+"""``--purpose`` of a question."""
+
+
 allow_replayed_option = click.option(
     "--allow-replayed",
     is_flag=True,
@@ -322,6 +330,45 @@ details_options = together(
     ),
 )
 """What is to be known of a speaker beside the voice."""
+
+
+consent_options = together(
+    click.option(
+        "--consent",
+        metavar="VERSION",
+        help="The version of the text that the person agreed to, e.g. 2026-03.",
+    ),
+    click.option(
+        "--purpose",
+        "purposes",
+        multiple=True,
+        metavar="PURPOSE",
+        help="What for, e.g. door; may be given often.",
+    ),
+    click.option(
+        "--until", metavar="WHEN", help="Last day of the consent: 2027-12-31, or a time (UTC)."
+    ),
+    click.option(
+        "--recorded-by",
+        metavar="WHO",
+        help="Who recorded the consent (default: the user of the system).",
+    ),
+)
+"""What a person agreed to; see `consents_of`."""
+
+
+def consents_of(
+    consent: str | None, purposes: tuple[str, ...], until: str | None, recorded_by: str | None
+) -> tuple[Consent, ...]:
+    """Return what `consent_options` say; raises SpeakerDetailInvalid."""
+    from voiceid.domain import Consent, expiry  # noqa: PLC0415 - loads numpy
+
+    if consent is None:
+        if purposes or until or recorded_by:
+            raise click.UsageError("--purpose, --until and --recorded-by are of a --consent.")
+        return ()
+    end = None if until is None else expiry(until)
+    return (Consent(consent, purposes, end, recorded_by or ""),)
 
 
 def speaker_details(expires: str | None = None, **details: Any) -> SpeakerDetails:

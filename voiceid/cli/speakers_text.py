@@ -10,7 +10,7 @@ from voiceid.cli.text import counted, fields, seconds, table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voiceid.domain import Inspection, Likeness, Merge, Sample, Speaker
+    from voiceid.domain import Consent, Inspection, Likeness, Merge, Sample, Speaker
 
 
 _SHARED = frozenset({"groups", "label", "embedding space", "embedding spaces"})
@@ -53,12 +53,23 @@ def facts_text(speaker: Speaker) -> str:
             "standing": _standing(speaker),
             "groups": ", ".join(speaker.groups) or "-",
             **{f"meta {key}": value for key, value in speaker.metadata.items()},
+            **{f"consent {c.text}": _consent(c) for c in speaker.consents},
             "enrolled": _day(speaker.created_at),
             "updated": _day(speaker.updated_at),
             "net speech": seconds(speaker.net_speech_s),
             "embedding spaces": ", ".join(speaker.spaces) or "-",
         }
     )
+
+
+def _consent(consent: Consent) -> str:
+    recorded = "" if consent.recorded_at is None else f" on {_day(consent.recorded_at)}"
+    parts = [", ".join(consent.purposes) or "no purpose", f"by {consent.recorded_by}{recorded}"]
+    if consent.until is not None:
+        parts.append(f"until {_day(consent.until)}")
+    if consent.withdrawn_at is not None:
+        parts.append(f"withdrawn on {_day(consent.withdrawn_at)}")
+    return "; ".join(parts)
 
 
 def speaker_text(speaker: Speaker, samples: Sequence[Sample]) -> str:
@@ -148,8 +159,8 @@ def _likeness_text(likeness: Likeness) -> str:
 
 def _standing(speaker: Speaker) -> str:
     standing = speaker.standing().value
-    if speaker.expires_at is None or standing == "disabled":
-        return standing
+    if speaker.expires_at is None or standing in {"disabled", "no_consent"}:
+        return standing.replace("_", " ")
     return (
         f"{standing}, {_day(speaker.expires_at)}"
         if standing == "expired"

@@ -18,9 +18,11 @@ from voiceid.domain.decisions import Solo as Solo
 from voiceid.domain.decisions import Task as Task
 from voiceid.domain.decisions import Threshold as Threshold
 from voiceid.domain.decisions import VoicePart as VoicePart
+from voiceid.domain.details import Consent as Consent
 from voiceid.domain.details import SpeakerDetails as SpeakerDetails
 from voiceid.domain.details import expiry as expiry
 from voiceid.domain.details import moment as moment
+from voiceid.domain.details import system_user as system_user
 from voiceid.domain.details import tag as tag
 from voiceid.domain.diarizations import Diarization as Diarization
 from voiceid.domain.diarizations import DiarizedVoice as DiarizedVoice
@@ -37,6 +39,15 @@ from voiceid.domain.job import JobPicture as JobPicture
 from voiceid.domain.job import JobState as JobState
 from voiceid.domain.live_events import LiveEvent as LiveEvent
 from voiceid.domain.live_events import LiveEventKind as LiveEventKind
+from voiceid.domain.receipts import RECEIPT_FORMAT as RECEIPT_FORMAT
+from voiceid.domain.receipts import RECEIPT_VERSION as RECEIPT_VERSION
+from voiceid.domain.receipts import Backup as Backup
+from voiceid.domain.receipts import Receipt as Receipt
+from voiceid.domain.retention import DueErasure as DueErasure
+from voiceid.domain.retention import PrivacyOptions as PrivacyOptions
+from voiceid.domain.retention import RetentionRules as RetentionRules
+from voiceid.domain.retention import RetentionRun as RetentionRun
+from voiceid.domain.retention import Withdrawal as Withdrawal
 from voiceid.domain.reviews import Inspection as Inspection
 from voiceid.domain.reviews import Likeness as Likeness
 from voiceid.domain.reviews import Merge as Merge
@@ -54,6 +65,8 @@ from voiceid.domain.speaker import Sample as Sample
 from voiceid.domain.speaker import Speaker as Speaker
 from voiceid.domain.speaker import SpeakerRef as SpeakerRef
 from voiceid.domain.speaker import Standing as Standing
+from voiceid.domain.speaker import consent_end as consent_end
+from voiceid.domain.speaker import is_consented as is_consented
 from voiceid.domain.speaker import is_expired as is_expired
 from voiceid.domain.speaker import speaker_key as speaker_key
 from voiceid.domain.speaker import speaker_name as speaker_name

@@ -44,6 +44,8 @@ class Reason(enum.StrEnum):
     """Rejected: the best, or the claimed, speaker has expired."""
     SPEAKER_DISABLED = "speaker_disabled"
     """Rejected: the best, or the claimed, speaker is disabled."""
+    NO_CONSENT = "no_consent"
+    """Rejected: the best, or the claimed, speaker has no consent in force, or for the purpose."""
     CLOCK_BEHIND = "clock_behind"
     """Rejected: the speaker has an expiry, and the clock is earlier than the database."""
     REPLAYED = "replayed"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
+import os
 import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
+from typing import Any, Self
 
+from voiceid.domain.values import Value
 from voiceid.errors import SpeakerDetailInvalid
 
 _TAG_MAX_CHARS = 64
@@ -120,6 +124,83 @@ def _checked_metadata(metadata: Mapping[str, str | None]) -> dict[str, str | Non
 
 
 @dataclass(frozen=True, slots=True)
+class Consent(Value):
+    """What a person agreed to, and who wrote it down.
+
+    Parameters
+    ----------
+    text : str
+        The version of the text that was agreed to: 1 to 64 visible characters, no ``;``.
+    purposes : tuple of str
+        What the voice may be used for, e.g. ``door``; in any case.
+    until : datetime or None
+        When it ends; taken as UTC when it has no offset.
+    recorded_by : str
+        Who wrote it down, e.g. an id of a key to the service; empty: the user of the system.
+    recorded_at : datetime or None
+        None: when it is stored.
+    withdrawn_at : datetime or None
+        When the person withdrew it.
+    withdrawn_by : str
+        Who wrote the withdrawal down.
+
+    Raises `SpeakerDetailInvalid`.
+    """
+
+    text: str
+    purposes: tuple[str, ...] = ()
+    until: datetime | None = None
+    recorded_by: str = ""
+    recorded_at: datetime | None = None
+    withdrawn_at: datetime | None = None
+    withdrawn_by: str = ""
+
+    def __post_init__(self) -> None:
+        purposes = dict.fromkeys(tag("purpose", purpose) for purpose in self.purposes)
+        object.__setattr__(self, "purposes", tuple(purposes))
+        by = self.recorded_by.strip() or system_user()
+        object.__setattr__(self, "recorded_by", _seen("who recorded a consent", by))
+        object.__setattr__(self, "text", _seen("the version of a text", self.text))
+        for name in ("until", "recorded_at", "withdrawn_at"):
+            if (time := getattr(self, name)) is not None:
+                object.__setattr__(self, name, moment(time.isoformat()))
+
+    @classmethod
+    def of_dict(cls, facts: Mapping[str, Any]) -> Self:
+        """Return what `to_dict` gave; raises KeyError, TypeError, ValueError."""
+        times = {
+            name: None if facts[name] is None else datetime.fromisoformat(facts[name])
+            for name in ("until", "recorded_at", "withdrawn_at")
+        }
+        return cls(**{**facts, "purposes": tuple(facts["purposes"]), **times})
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it ends or was withdrawn, whichever is first; None: never."""
+        return min(filter(None, (self.until, self.withdrawn_at)), default=None)
+
+
+def system_user() -> str:
+    """Return the name of the operating system's user."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return f"user {os.getuid()}" if hasattr(os, "getuid") else "unknown"
+
+
+def _seen(what: str, text: str) -> str:
+    """Return a text of 1 to 64 visible characters; raises SpeakerDetailInvalid."""
+    name = unicodedata.normalize("NFC", text).strip() if isinstance(text, str) else ""
+    unseen = has_invisible(name) or has_blank(name)
+    if not name or len(name) > _TAG_MAX_CHARS or ";" in name or unseen:
+        raise SpeakerDetailInvalid(
+            f"{text!r:.80} cannot be {what}",
+            hint=f"It has 1 to {_TAG_MAX_CHARS} visible characters, and no `;`.",
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
 class SpeakerDetails:
     """What is to be known of a speaker from now on; what is not named stays as it is.
 
@@ -130,6 +211,7 @@ class SpeakerDetails:
       offset.
     - `never_expires`: take the expiry away.
     - `enabled`: False: the speaker stays, and is never accepted.
+    - `consents`: what the person agreed to, beside what there is.
 
     Raises `SpeakerDetailInvalid`.
     """
@@ -140,6 +222,7 @@ class SpeakerDetails:
     expires_at: datetime | None = None
     never_expires: bool = False
     enabled: bool | None = None
+    consents: tuple[Consent, ...] = ()
 
     def __post_init__(self) -> None:
         into = dict.fromkeys(tag("group", g) for g in self.groups)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.domain.conditions import Condition
-from voiceid.domain.details import SpeakerDetails, has_blank, has_invisible
+from voiceid.domain.details import Consent, SpeakerDetails, has_blank, has_invisible
 from voiceid.domain.speech import Float32Array, QualityReport, Utterance
 from voiceid.domain.values import Value, json_of
 from voiceid.errors import SpeakerNameInvalid
@@ -75,6 +75,8 @@ class Standing(enum.StrEnum):
     """The expiry has come: never accepted."""
     DISABLED = "disabled"
     """Never accepted, until enabled again."""
+    NO_CONSENT = "no_consent"
+    """The consent has ended, or there is none for the purpose that was asked: never accepted."""
 
 
 def is_expired(expires_at: datetime | None, now: datetime) -> bool:
@@ -82,13 +84,32 @@ def is_expired(expires_at: datetime | None, now: datetime) -> bool:
     return expires_at is not None and now >= expires_at
 
 
-def standing(expires_at: datetime | None, disabled_at: datetime | None, now: datetime) -> Standing:
-    """Return how a speaker stands at a moment."""
-    if disabled_at is not None:
+def is_consented(consents: Sequence[Consent], now: datetime, purpose: str | None = None) -> bool:
+    """Return whether a consent holds at a moment: for a purpose, or for any.
+
+    Without a purpose, a speaker of whom no consent was ever recorded is not refused.
+    """
+    if purpose is None and not consents:
+        return True
+    return any(
+        not is_expired(consent.ends_at, now) and (purpose is None or purpose in consent.purposes)
+        for consent in consents
+    )
+
+
+def consent_end(consents: Sequence[Consent]) -> datetime | None:
+    """Return when the last consent ends; None: never, or there is none."""
+    ends = [consent.ends_at for consent in consents]
+    return None if None in ends else max(filter(None, ends), default=None)
+
+
+def standing(who: Speaker | Enrolled, now: datetime, purpose: str | None = None) -> Standing:
+    """Return how a speaker stands at a moment, for a purpose if one is named."""
+    if who.disabled_at is not None:
         return Standing.DISABLED
-    if is_expired(expires_at, now):
+    if is_expired(who.expires_at, now):
         return Standing.EXPIRED
-    return Standing.ACTIVE
+    return Standing.ACTIVE if is_consented(who.consents, now, purpose) else Standing.NO_CONSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +136,8 @@ class Speaker:
         UTC; from then on the speaker is never accepted.
     disabled_at : datetime or None
         UTC; since then the speaker is never accepted.
+    consents : tuple of Consent
+        In the order in which they were recorded.
     """
 
     id: int
@@ -128,10 +151,16 @@ class Speaker:
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     expires_at: datetime | None = None
     disabled_at: datetime | None = None
+    consents: tuple[Consent, ...] = ()
 
-    def standing(self, now: datetime | None = None) -> Standing:
-        """Return how the speaker stands, now or at a moment in UTC."""
-        return standing(self.expires_at, self.disabled_at, now or datetime.now(UTC))
+    @property
+    def withdrawn_at(self) -> datetime | None:
+        """When the consent was withdrawn, and none was given since; else None."""
+        return self.consents[-1].withdrawn_at if self.consents else None
+
+    def standing(self, now: datetime | None = None, purpose: str | None = None) -> Standing:
+        """Return how the speaker stands, now or at a moment in UTC, for a purpose if named."""
+        return standing(self, now or datetime.now(UTC), purpose)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields and the standing; times in ISO 8601."""
@@ -168,10 +197,11 @@ class Enrolled:
     net_speech_s: float
     expires_at: datetime | None
     disabled_at: datetime | None
+    consents: tuple[Consent, ...] = ()
 
-    def standing(self, now: datetime) -> Standing:
-        """Return how the speaker stands at a moment in UTC."""
-        return standing(self.expires_at, self.disabled_at, now)
+    def standing(self, now: datetime, purpose: str | None = None) -> Standing:
+        """Return how the speaker stands at a moment in UTC, for a purpose if one is named."""
+        return standing(self, now, purpose)
 
     def against(
         self,

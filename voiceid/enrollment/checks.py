@@ -42,6 +42,7 @@ class EnrollmentLimits:
 
     min_speech_s: float = 3.0  # net, over all of the speaker's samples
     keep_audio: bool = False  # beside the database, for a switch of the model
+    require_consent: bool = False  # of every speaker who gets samples
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,8 @@ class Curator:
     def merge(self, into: str, other: str, *, force: bool, dry_run: bool) -> Merge:
         """Give all samples of ``other`` to ``into``, and remove ``other``.
 
-        The groups of both are joined, and of metadata that both have ``into``'s stays.  The
-        stricter standing holds: the sooner expiry, and disabled if either is.
+        The groups and consents of both are joined, and of metadata that both have ``into``'s
+        stays.  The stricter standing holds: the sooner expiry, and disabled if either is.
         """
         if dry_run:
             with self.store.read() as reader:
@@ -71,6 +71,9 @@ class Curator:
             writer.attempts.rename(speaker_key(second.name), speaker_key(first.name))
             writer.speakers.remove(second.id)
             writer.speakers.edit(first.id, _joined(first, second))
+            if withdrawn := [s for s in (first, second) if s.withdrawn_at is not None]:
+                by = withdrawn[0].consents[-1].withdrawn_by
+                writer.speakers.withdraw(writer.speakers.get(first.name), by)
             merged = writer.speakers.get(first.name)
             change.record(
                 speaker=merged.name,
@@ -230,6 +233,7 @@ def _joined(into: Speaker, other: Speaker) -> SpeakerDetails:
         metadata={**other.metadata, **into.metadata},
         expires_at=min(expiries, default=None),
         enabled=False if barred else None,
+        consents=other.consents,
     )
 
 

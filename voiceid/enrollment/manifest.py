@@ -12,7 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from voiceid.domain import SpeakerDetails, expiry, is_expired, speaker_key, speaker_name, tag
+from voiceid.domain import (
+    Consent,
+    SpeakerDetails,
+    expiry,
+    is_expired,
+    speaker_key,
+    speaker_name,
+    tag,
+)
 from voiceid.enrollment.clips import Person
 from voiceid.errors import ManifestInvalid, SpeakerDetailInvalid, SpeakerNameInvalid
 from voiceid.listing import FORM, META, Problems, labelled_rows, text_in
@@ -28,11 +36,15 @@ class _Entry:
     groups: list[str] = field(default_factory=list)
     metadata: dict[str, str | None] = field(default_factory=dict)
     expires_at: datetime | None = None
+    consents: list[Consent] = field(default_factory=list)
 
     def person(self) -> Person:
         """Return the person; raises SpeakerDetailInvalid."""
         details = SpeakerDetails(
-            groups=tuple(self.groups), metadata=self.metadata, expires_at=self.expires_at
+            groups=tuple(self.groups),
+            metadata=self.metadata,
+            expires_at=self.expires_at,
+            consents=tuple(self.consents),
         )
         return Person(self.name, tuple(self.sources), tuple(self.labels), details)
 
@@ -77,9 +89,10 @@ def _take(row: Mapping[str, Any], folder: Path, entries: dict[str, _Entry]) -> S
     name = speaker_name(text_in(row, "name"))
     expires = text_in(row, "expires")
     details = SpeakerDetails(
-        groups=tuple(_groups(row)),
+        groups=tuple(_several(row, "group")),
         metadata=_metadata(row),
         expires_at=expiry(expires) if expires else None,
+        consents=_consents(row),
     )
     label = text_in(row, "label")
     entry = entries.setdefault(speaker_key(name), _Entry(name))
@@ -99,14 +112,26 @@ def _merge(entry: _Entry, details: SpeakerDetails) -> None:
             raise ValueError(f"{entry.name} has two expiries")
         entry.expires_at = details.expires_at
     entry.groups += [group for group in details.groups if group not in entry.groups]
+    entry.consents += [consent for consent in details.consents if consent not in entry.consents]
 
 
-def _groups(row: Mapping[str, Any]) -> list[str]:
-    """Return the groups of a cell (parted by ``;``), or of a JSON list."""
-    value = row.get("group")
+def _consents(row: Mapping[str, Any]) -> tuple[Consent, ...]:
+    """Return the consent of a line, if it has one; raises ValueError."""
+    text, until = text_in(row, "consent"), text_in(row, "until")
+    purposes, by = _several(row, "purpose"), text_in(row, "recorded_by")
+    if not text:
+        if until or purposes or by:
+            raise ValueError("purpose, until or recorded_by without a consent")
+        return ()
+    return (Consent(text, tuple(purposes), expiry(until) if until else None, by),)
+
+
+def _several(row: Mapping[str, Any], column: str) -> list[str]:
+    """Return the texts of a cell (parted by ``;``), or of a JSON list."""
+    value = row.get(column)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return value
-    return [part for part in text_in(row, "group").split(";") if part.strip()]
+    return [part for part in text_in(row, column).split(";") if part.strip()]
 
 
 def _metadata(row: Mapping[str, Any]) -> dict[str, str | None]:

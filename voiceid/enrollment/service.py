@@ -26,6 +26,7 @@ from voiceid.domain import (
 )
 from voiceid.enrollment.checks import Checks, Findings
 from voiceid.enrollment.clips import SOLO, Clip, Heard, Part, Person, clip_of, most_spoken
+from voiceid.enrollment.consent import check_consent
 from voiceid.enrollment.names import check_name
 from voiceid.enrollment.plan import Plan, Planned
 from voiceid.errors import EnrollmentRefused
@@ -163,6 +164,7 @@ class Enroller:
             *turn.changes(before, datetime.now(UTC)),
             *findings.problems,
             *check_name(reader, before, person.name),
+            *check_consent(before, person, self.checks.limits),
         )
         report = EnrollmentReport(
             name=person.name if before is None else before.name,

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +19,7 @@ import numpy as np
 
 from voiceid.decision.embeddings import unit
 from voiceid.domain import (
+    Consent,
     EmbeddingSpace,
     Float32Array,
     NewSpeakers,
@@ -51,13 +52,15 @@ class EmbeddingFacts:
     """What holds for all embeddings of a file, where the file does not say it of each.
 
     ``space`` is the id of their embedding space; ``net_speech_s`` is of the speech behind each;
-    ``label`` says where it was recorded; new speakers are put into the ``groups``.
+    ``label`` says where it was recorded; new speakers are put into the ``groups``, and ``consents``
+    are of each of them.
     """
 
     space: str | None = None
     net_speech_s: float | None = None
     label: str = ""
     groups: Sequence[str] = ()
+    consents: Sequence[Consent] = ()
 
 
 def is_embedding_file(path: Path) -> bool:
@@ -165,6 +168,7 @@ def _checked(facts: EmbeddingFacts) -> Mapping[str, Any]:
         "net_speech_s": seconds,
         "label": _label(facts.label),
         "groups": SpeakerDetails(groups=tuple(facts.groups)),
+        "consents": tuple(facts.consents),
     }
 
 
@@ -191,7 +195,7 @@ def _speakers(
     return NewSpeakers(
         names=rows.parsed("name", _name),
         created_at=created_at,
-        details=column("groups", _details, facts["groups"]),
+        details=_consented(column("groups", _details, facts["groups"]), facts["consents"]),
         owners=np.arange(n),
         vectors=vectors,
         pcm_sha256=_digests(rows, vectors, space),
@@ -201,6 +205,16 @@ def _speakers(
         labels=column("label", _label, facts["label"]),
         sampled_at=created_at,
     )
+
+
+def _consented(
+    details: Sequence[SpeakerDetails], consents: tuple[Consent, ...]
+) -> Sequence[SpeakerDetails]:
+    """Return details with consents, equal ones as one object."""
+    if not consents:
+        return details
+    made = {known: replace(known, consents=consents) for known in set(details)}
+    return [made[known] for known in details]
 
 
 def _vectors(rows: Rows, brought: Brought) -> Float32Array:

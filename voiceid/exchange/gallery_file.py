@@ -20,6 +20,7 @@ import numpy as np
 
 from voiceid.decision.embeddings import from_base64, to_base64
 from voiceid.domain import (
+    Consent,
     EmbeddingSpace,
     Float32Array,
     NewSpeakers,
@@ -142,6 +143,7 @@ def _details(speaker: Speaker) -> dict[str, Any]:
         "metadata": dict(speaker.metadata),
         "expires_at": None if speaker.expires_at is None else speaker.expires_at.isoformat(),
         "disabled": speaker.disabled_at is not None,
+        "consents": [consent.to_dict() for consent in speaker.consents],
     }
 
 
@@ -246,6 +248,7 @@ def _parsed(document: dict[str, Any], space: EmbeddingSpace, where: str) -> _Per
             metadata={str(key): str(value) for key, value in facts["metadata"].items()},
             expires_at=None if expires_at is None else moment(expires_at),
             enabled=False if facts["disabled"] is not False else None,
+            consents=tuple(map(Consent.of_dict, facts.get("consents", ()))),
         )
         details = _NOTHING if details == _NOTHING else details  # of most, and kept once
         name, samples = speaker_name(facts["name"]), _new_samples(document["samples"], space)

@@ -22,6 +22,7 @@ _OUTCOMES = {
     Reason.UNKNOWN: Outcome.REJECTED,
     Reason.GALLERY_EMPTY: Outcome.REJECTED,
     Reason.SPEAKER_EXPIRED: Outcome.REJECTED,
+    Reason.NO_CONSENT: Outcome.REJECTED,
     Reason.SPEAKER_DISABLED: Outcome.REJECTED,
     Reason.CLOCK_BEHIND: Outcome.REJECTED,
     Reason.REPLAYED: Outcome.REJECTED,

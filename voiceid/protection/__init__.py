@@ -6,5 +6,7 @@ from voiceid.protection.key_ring import KeyRing as KeyRing
 from voiceid.protection.key_source import KeySource as KeySource
 from voiceid.protection.key_source import key_id_of as key_id_of
 from voiceid.protection.rotation import rotation as rotation
+from voiceid.protection.signatures import SigningKey as SigningKey
+from voiceid.protection.signatures import is_signed as is_signed
 from voiceid.protection.vault import Kind as Kind
 from voiceid.protection.vault import Vault as Vault

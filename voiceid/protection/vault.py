@@ -33,7 +33,7 @@ class Vault:
         self.secrets = key.open(wrapped_secrets, "secrets", gallery_id, kind.value)
         self._rotating, own = Key(self.secrets[:KEY_BYTES]), Key(self.secrets[KEY_BYTES:])
         self._hashing, self.text_key = own.derive("hashes"), own.derive("texts")
-        self.file_key = own.derive("files")
+        self.file_key, self.signing_key = own.derive("files"), own.derive("receipts")
         self._keys: dict[tuple[int, bytes], Key] = {}
         self._rotations: dict[str, Matrix] = {}
         self._lock = threading.Lock()

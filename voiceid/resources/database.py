@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,14 +57,23 @@ class Database:
         return [] if unused is None else [unused]
 
     def backup(self, target: str | os.PathLike[str]) -> int:
-        """Copy it to a new file while others write; return the size in bytes.
+        """Copy it to a new file while others write, and note that; return the size in bytes.
 
         Raises StoreError: the file exists or cannot be written, or the database is not sound.
         """
         from voiceid.store import maintenance  # noqa: PLC0415 - for this alone
 
         with self._session.recorded(ChangeKind.BACKUP) as record:
-            return maintenance.backup(self._session.store, Path(target), record)
+            session, path = self._session, Path(target)
+            size = maintenance.backup(session.store, path, record)
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            try:
+                with session.store.write() as writer:
+                    writer.backups.add(str(path.absolute()), sha256)
+            except StoreError as error:  # the backup is there, and whole
+                session.notify(f"the backup is not in the list of backups: {error.message}")
+            return size
 
     def restore(self, file: str | os.PathLike[str]) -> Restored:
         """Put a backup in its place while others have it open; return what was done.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voiceid.domain import DatabaseUrl, Decision, Finding
 from voiceid.errors import StoreError
@@ -117,3 +118,21 @@ def _size(path: Path) -> int:
     with contextlib.suppress(OSError):
         return path.stat().st_size
     return 0
+
+
+def events_about(
+    log: Path | None, speaker_id: int, since: datetime | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the events about a speaker in the file of events; other lines are passed over."""
+    if log is None or not log.is_file():
+        return
+    with log.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
+                event = json.loads(line)
+                when = datetime.fromisoformat(event["time"])
+                is_about = event.get("speaker_id") == speaker_id
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                continue
+            if is_about and (since is None or when >= since):
+                yield {key: value for key, value in event.items() if value is not None}

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from voiceid import exchange
 from voiceid.domain import (
+    Consent,
     EmbeddingSpace,
     Inspection,
     Merge,
     Speaker,
     SpeakerDetails,
     Split,
+    Withdrawal,
     speaker_name,
     tag,
 )
@@ -164,6 +166,32 @@ class Speakers:
             change.record(**_named(speaker))
         return speaker
 
+    def withdraw(
+        self, name: str, recorded_by: str = "", *, expect: Expect | None = None
+    ) -> Withdrawal:
+        """Withdraw every consent of a speaker, who is disabled with it, and erased by schedule.
+
+        ``recorded_by``: see `Consent`; ``expect``: see `edit`.  The settings have the schedule,
+        ``privacy.erase_withdrawn_after_days``.
+
+        Raises SpeakerNotFound, SpeakerDetailInvalid; ErasureIncomplete: see :meth:`remove`.
+        """
+        days = self._session.config.privacy.erase_withdrawn_after_days
+        by = Consent("-", recorded_by=recorded_by).recorded_by
+        with self._session.change(ChangeKind.WITHDRAW) as change:
+            writer = change.writer.speakers
+            before = writer.get(name)
+            if expect is not None:
+                expect(before)
+            writer.withdraw(before, by)
+            speaker = writer.get(name)
+            change.record(**_named(speaker))
+            if days == 0:
+                writer.remove(speaker.id)
+                change.record(change=ChangeKind.REMOVE, **_named(speaker))
+        since = speaker.withdrawn_at or change.writer.now
+        return Withdrawal(speaker, since + timedelta(days=days), erased=days == 0)
+
     def purge_expired(self, *, dry_run: bool = False) -> Sequence[Speaker]:
         """Erase the speakers whose expiry has come, and return them.
 
@@ -306,7 +334,7 @@ class Speakers:
         append, trust : bool
             See :meth:`import_file`.
         **facts
-            What the file does not say: ``net_speech_s``, ``label``, ``groups``;
+            What the file does not say: ``net_speech_s``, ``label``, ``groups``, ``consents``;
             see `EmbeddingFacts`.
 
         Raises

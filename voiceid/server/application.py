@@ -25,6 +25,7 @@ from voiceid.server import (
     job_routes,
     key_routes,
     listen_routes,
+    privacy_routes,
     question_routes,
     speaker_care_routes,
     speaker_routes,
@@ -36,6 +37,7 @@ from voiceid.server.decision_feeds import DecisionFeeds
 from voiceid.server.descriptions import describe
 from voiceid.server.jobs import Jobs
 from voiceid.server.name_paths import EscapedSlashes
+from voiceid.server.nightly_run import run_nightly
 from voiceid.server.places import LiveStreams, Places
 from voiceid.server.problems import answer_problems
 from voiceid.server.service_parts import ServiceParts
@@ -48,6 +50,7 @@ _ROUTERS = (
     speaker_routes.ROUTES,
     speaker_care_routes.ROUTES,
     exchange_routes.ROUTES,
+    privacy_routes.ROUTES,
     gallery_routes.ROUTES,
     database_routes.ROUTES,
     attempt_routes.ROUTES,
@@ -96,6 +99,7 @@ def make_service(
 
             async def begin() -> None:
                 await _warm_up(parts)
+                tasks.start_soon(run_nightly, vid)
                 for work in beside:
                     tasks.start_soon(work, parts)
 

@@ -195,7 +195,8 @@ async def reset_and_show(
 
 def _reset(vid: VoiceID, name: str) -> None:
     speaker = vid.speakers.remove(name)
-    vid.speakers.add(name, SpeakerDetails(speaker.groups, metadata=speaker.metadata))
+    kept = SpeakerDetails(speaker.groups, metadata=speaker.metadata, consents=speaker.consents)
+    vid.speakers.add(name, kept)
 
 
 @ROUTES.post(_V2 + "/{profile_id}/enrollments", status_code=HTTPStatus.CREATED)

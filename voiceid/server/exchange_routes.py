@@ -15,8 +15,10 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.requests import Request
 
+from voiceid.domain import Consent
 from voiceid.errors import VoiceIDError
 from voiceid.server.callers import Admin
+from voiceid.server.consent_fields import ConsentFields
 from voiceid.server.descriptions import takes_files
 from voiceid.server.problems import problem_of
 from voiceid.server.repeats import OnceRoute
@@ -35,7 +37,7 @@ class Lines(StreamingResponse):
     media_type = _LINES
 
 
-class ImportOptions(Options):
+class ImportOptions(Options, ConsentFields):
     """Of an import; what is said of embeddings is for files that do not say it themselves."""
 
     append: bool = Field(default=False, description="Add what is missing to speakers there are.")
@@ -105,19 +107,27 @@ async def import_speakers(request: Request, caller: Admin) -> dict[str, Any]:
     The file is one of ``/v1/export``, or embeddings made elsewhere: a table of Parquet, or an array
     of NumPy and, as a second file, the list that names its rows.
     """
-    del caller
     parts = parts_of(request)
     async with received(request, ImportOptions, (1, 2), part="file") as (files, options):
-        return await to_thread.run_sync(_imported, parts, files, options)
+        consents = options.consents(caller)
+        return await to_thread.run_sync(_imported, parts, files, options, consents)
 
 
-def _imported(parts: ServiceParts, files: list[BinaryIO], options: ImportOptions) -> dict[str, Any]:
+def _imported(
+    parts: ServiceParts,
+    files: list[BinaryIO],
+    options: ImportOptions,
+    consents: tuple[Consent, ...],
+) -> dict[str, Any]:
     from voiceid.exchange import is_embedding_file  # noqa: PLC0415 - loads the engines
 
     uploads, folder_id = parts.jobs.uploads, secrets.token_hex(16)
     paths = [uploads.of(folder_id) / name for name in uploads.keep(folder_id, files)]
     how: dict[str, Any] = {"append": options.append, "trust": options.trust}
-    given = options.model_dump(exclude=set(how), exclude_none=True)
+    left_out = {*how, *ConsentFields.model_fields}
+    given = options.model_dump(exclude=left_out, exclude_none=True)
+    if consents:
+        given["consents"] = consents
     speakers = parts.vid.speakers
     try:
         if is_embedding_file(paths[0]) or given or paths[1:]:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from voiceid.client import VoiceID
-from voiceid.domain import Job, JobKind, JobPicture, SpeakerDetails, speaker_key
+from voiceid.domain import Consent, Job, JobKind, JobPicture, SpeakerDetails, speaker_key
 from voiceid.enrollment import Person, read_manifest
 from voiceid.errors import ExtraMissing, ManifestInvalid, SpeakerNotFound
 from voiceid.server.uploads import upload
@@ -48,6 +48,8 @@ class Given:
     def people(self) -> list[Person]:
         """Return who is to be enrolled; raises ManifestInvalid, SpeakerNameInvalid."""
         groups = tuple(self._request["groups"])
+        consents = tuple(map(Consent.of_dict, self._request.get("consents", ())))
+        by = self._request.get("recorded_by", "")
         if (path := self._manifest()) is not None:
             listed = read_manifest(path)
             return [
@@ -57,11 +59,12 @@ class Given:
                     details=replace(
                         person.details,
                         groups=tuple(dict.fromkeys((*person.details.groups, *groups))),
+                        consents=(*_recorded_by(person.details.consents, by), *consents),
                     ),
                 )
                 for person in listed
             ]
-        label, details = self._request["label"], SpeakerDetails(groups=groups)
+        label, details = self._request["label"], SpeakerDetails(groups=groups, consents=consents)
         found: dict[str, tuple[str, list[Any]]] = {}
         for name, file in self._file_of.items():
             speaker = _parts(name)[0]
@@ -120,6 +123,11 @@ class Given:
                 hint="Send each recording under the name that the manifest has.",
             )
         return self.folder / self._file_of[name]
+
+
+def _recorded_by(consents: tuple[Consent, ...], who: str) -> tuple[Consent, ...]:
+    """Return consents as recorded by a caller, whatever a manifest says."""
+    return tuple(replace(consent, recorded_by=who) for consent in consents)
 
 
 def _parts(name: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from voiceid.domain import Job, JobKind, Scope, tag
 from voiceid.server.callers import Admin, Asking, Caller, Enrolling, Identifying
+from voiceid.server.consent_fields import ConsentFields, recorder
 from voiceid.server.descriptions import takes_audio
 from voiceid.server.jobs import no_job
 from voiceid.server.question_routes import Rate
@@ -72,11 +73,12 @@ class CalibrateOptions(EvaluateOptions):
     target_fmr: Rate | None = Field(None, description="What decisions aim at with it, e.g. 0.001.")
 
 
-class EnrollmentsOptions(Options):
+class EnrollmentsOptions(Options, ConsentFields):
     """Of an enrolment of many people."""
 
     manifest: str = Field(
-        "", description="CSV or JSON Lines: name, path, and label, group, meta.KEY, expires."
+        "",
+        description="CSV or JSON Lines: name, path, and label, group, meta.KEY, expires, consent.",
     )
     label: str = Field("", description="Where all of the clips were recorded, e.g. phone.")
     groups: Texts = Field((), description="Groups that all of them are in.")
@@ -131,7 +133,10 @@ async def enroll_many(request: Request, caller: Enrolling) -> Response:
             caller.require(Scope.ADMIN)
         named = tuple(tag("group", group) for group in options.groups)
         groups = tuple(dict.fromkeys((*named, *caller.groups)))
-        return options.model_dump() | {"groups": groups, "reached": caller.groups}
+        consents = [consent.to_dict() for consent in options.consents(caller)]
+        said = options.model_dump(exclude=set(ConsentFields.model_fields))
+        who = {"reached": caller.groups, "recorded_by": recorder(caller)}
+        return said | {"groups": groups, "consents": consents} | who
 
     return await _begun(request, caller, JobKind.ENROLL, EnrollmentsOptions, asked)
 

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from voiceid.server.callers import Admin
+from voiceid.server.consent_fields import Expiry
 from voiceid.server.repeats import OnceRoute
 from voiceid.server.service_parts import parts_of
-from voiceid.server.speaker_routes import Expiry
 
 ROUTES = APIRouter(prefix="/keys", tags=["keys"], route_class=OnceRoute)
 

@@ -54,6 +54,7 @@ class ListenOptions(PolicyOptions):
     channels: int = Field(1, ge=1, le=8)
     speaker: str | None = None
     group: str | None = None
+    purpose: str | None = None
     silence_s: float = 0.8
     top: int = Field(5, ge=1, le=1000)
     target_fmr: Rate | None = None
@@ -152,7 +153,7 @@ class _Conversation:
             self._claimed = speaker
             claim = {"caller": caller.name, "blind": not caller.may(Scope.READ)}
             how |= {"speaker": speaker, **claim}
-        return {**how, "group": caller.group(options.group)}
+        return {**how, "group": caller.group(options.group), "purpose": options.purpose}
 
     async def _receive(self) -> None:
         """Put what comes into the sound until the client is gone: WebSocketDisconnect."""

@@ -31,6 +31,7 @@ _STATUS: Mapping[type[VoiceIDError], HTTPStatus] = {
     errors.ApiKeyNotFound: HTTPStatus.NOT_FOUND,
     errors.SpeakerExists: HTTPStatus.CONFLICT,
     errors.ChangeRefused: HTTPStatus.CONFLICT,
+    errors.ConsentMissing: HTTPStatus.CONFLICT,
     errors.FitRefused: HTTPStatus.CONFLICT,
     errors.ErasureIncomplete: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.PictureNotWritten: HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -23,6 +23,7 @@ ROUTES = APIRouter(tags=["questions"])
 Rate = Annotated[float, Field(ge=0.0, le=0.5), BeforeValidator(rate_of)]
 """An error rate: 0.001, 1/1000 or 0.1%."""
 
+_PURPOSE = "Accept only who consented to it, and whose consent is in force, e.g. door."
 _FMR = "How often another voice may be accepted, e.g. 0.001."
 
 
@@ -60,6 +61,7 @@ class VerifyOptions(PolicyOptions):
     speaker: str = Field(description="The name that is claimed.")
     target_fmr: Rate | None = Field(None, description=_FMR)
     group: str | None = Field(None, description="The speaker must be a member of it.")
+    purpose: str | None = Field(None, description=_PURPOSE)
 
 
 class IdentifyOptions(PolicyOptions):
@@ -67,6 +69,7 @@ class IdentifyOptions(PolicyOptions):
 
     top: int = Field(5, ge=1, le=1000, description="At most so many candidates, best first.")
     group: str | None = Field(None, description="Ask its members alone.")
+    purpose: str | None = Field(None, description=_PURPOSE)
     target_fpir: Rate | None = Field(
         None, description="How often a stranger may be taken for one who is enrolled, e.g. 0.001."
     )
@@ -85,7 +88,8 @@ async def identify(request: Request, caller: Identifying) -> dict[str, Any]:
     parts = parts_of(request)
     async with received(request, IdentifyOptions, (1, 1)) as ([clip], options):
         policy, group = options.policy(caller), caller.group(options.group)
-        ask = partial(parts.vid.identify, clip, top=options.top, group=group, **policy)
+        policy |= {"top": options.top, "purpose": options.purpose}
+        ask = partial(parts.vid.identify, clip, group=group, **policy)
         decision = await parts.places.run(request, ask)
     return shown(decision, caller)
 
@@ -103,6 +107,7 @@ async def verify(request: Request, caller: Verifying) -> dict[str, Any]:
             group=group,
             caller=caller.name,
             blind=not caller.may(Scope.READ),
+            purpose=options.purpose,
             **policy,
         )
         decision = await parts.places.run(request, ask)

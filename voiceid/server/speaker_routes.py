@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
@@ -11,13 +10,14 @@ from typing import Annotated, Any, Literal
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 
 from voiceid.client import VoiceID
-from voiceid.domain import Sample, Scope, Speaker, SpeakerDetails, expiry
+from voiceid.domain import Sample, Scope, Speaker, SpeakerDetails
 from voiceid.errors import EnrollmentRefused, SpeakerNotFound
 from voiceid.server.callers import Admin, Caller, Enrolling, Reading, reached_speaker
+from voiceid.server.consent_fields import ConsentFields, Expiry
 from voiceid.server.descriptions import takes_audio
 from voiceid.server.etags import require_seen, tagged
 from voiceid.server.name_paths import NAME
@@ -29,9 +29,6 @@ from voiceid.server.shown import shown_refusal, shown_report
 
 ROUTES = APIRouter(prefix="/speakers", tags=["speakers"], route_class=OnceRoute)
 
-Expiry = Annotated[datetime, BeforeValidator(lambda value: expiry(str(value)))]
-"""A date, a time, or days from now: 90d."""
-
 
 def _object(given: object) -> object:
     """Return the object that a query or a form has as JSON."""
@@ -41,7 +38,7 @@ def _object(given: object) -> object:
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
-class EnrollOptions(Options):
+class EnrollOptions(Options, ConsentFields):
     """Of an enrolment; the groups are those of the key where it has some."""
 
     label: str = Field("", description="Where the clips were recorded, e.g. phone.")
@@ -66,7 +63,7 @@ class EnrollOptions(Options):
         return self.voice
 
 
-class SpeakerEdit(BaseModel):
+class SpeakerEdit(ConsentFields):
     """What is to be known of a speaker from now on; what is not named stays as it is."""
 
     model_config = ConfigDict(extra="forbid")
@@ -80,9 +77,8 @@ class SpeakerEdit(BaseModel):
     enabled: bool | None = None
     force: bool = Field(default=False, description="Take a name that looks like another.")
 
-    @property
-    def details(self) -> SpeakerDetails:
-        """What is known beside the voice, as the library has it."""
+    def details(self, caller: Caller) -> SpeakerDetails:
+        """Return what is known beside the voice, as the library has it."""
         return SpeakerDetails(
             groups=self.groups,
             not_groups=self.not_groups,
@@ -90,6 +86,7 @@ class SpeakerEdit(BaseModel):
             expires_at=self.expires,
             never_expires=self.never_expires,
             enabled=self.enabled,
+            consents=self.consents(caller),
         )
 
 
@@ -135,11 +132,10 @@ async def show_speaker(request: Request, name: str, caller: Reading) -> Response
 @ROUTES.patch(f"/{NAME}")
 async def edit_speaker(request: Request, name: str, edit: SpeakerEdit, caller: Admin) -> Response:
     """Change what is known of a speaker beside the voice, or the name."""
-    del caller
     edited = partial(
         parts_of(request).vid.speakers.edit,
         name,
-        edit.details,
+        edit.details(caller),
         new_name=edit.name,
         force=edit.force,
         expect=partial(require_seen, request),
@@ -218,6 +214,7 @@ async def _enrolled(
             groups=tuple(dict.fromkeys((*options.groups, *caller.groups))),
             metadata=options.metadata,
             expires_at=options.expires,
+            consents=options.consents(caller),
         )
 
         def enrolled() -> Response:

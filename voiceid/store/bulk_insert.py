@@ -80,6 +80,7 @@ class BulkWriter:
         query = select(speakers.c.id).where(speakers.c.id > before).order_by(speakers.c.id)
         ids = self._connection.execute(query).scalars().all()  # they rise as rows are inserted
         self._protection.keep(dict(zip(ids, secrets, strict=True)))
+        self._effects.enrolled.update(ids)
         pairs = zip(ids, new.details, strict=True)
         joined = [(group, id_) for id_, details in pairs for group in details.groups]
         self._insert(memberships, ("group_name", "speaker_id"), joined)
@@ -110,10 +111,8 @@ class BulkWriter:
         sealed = []
         for row, key in zip(rows, secrets, strict=True):
             values: dict[str, Any] = dict(zip(_SPEAKER, row, strict=True))
-            name_key = values["name_key"] = self._protection.name_key(values["name_key"])
-            standing = (values["expires_at"], values["disabled_at"])
-            texts = (values["name"], name_key, values["metadata"], standing)
-            values |= self._protection.speaker_columns(key, *texts)
+            values["name_key"] = self._protection.name_key(values["name_key"])
+            values |= self._protection.speaker_columns(key, values)
             sealed.append(tuple(values.values()))
         return sealed
 
@@ -170,12 +169,16 @@ def _speaker_rows(new: NewSpeakers, keys: Sequence[str], now: str) -> list[tuple
     return list(zip(new.names, keys, created_at, itertools.repeat(now), *zip(*facts, strict=True)))
 
 
-def _facts(details: SpeakerDetails, now: str) -> tuple[str, str | None, str | None]:
-    """Return metadata, expiry and since when disabled."""
+def _facts(details: SpeakerDetails, now: str) -> tuple[str | None, ...]:
+    """Return metadata, expiry, since when disabled, consents, their end, and no use."""
+    consents, end = stored_rows.consent_columns(details.consents, now)
     return (
         json.dumps({k: v for k, v in details.metadata.items() if v is not None}),
         None if details.expires_at is None else details.expires_at.isoformat(),
         now if details.enabled is False else None,
+        consents,
+        end,
+        None,
     )
 
 

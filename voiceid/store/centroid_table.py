@@ -37,7 +37,7 @@ _DERIVED = 2000
 
 _OWNERS = select(
     *(centroids.c.id, centroids.c.speaker_id, centroids.c.telephone, centroids.c.n_samples),
-    *(centroids.c.net_speech_s, centroids.c.space_id, *NAMED),
+    *(centroids.c.net_speech_s, centroids.c.space_id, *NAMED, speakers.c.consents),
 ).join(speakers)
 """Built once: it is asked with every decision."""
 _IS_REPLAY = (

@@ -93,8 +93,9 @@ class Effects:
     ``now`` is the time of all its rows, ISO 8601 in UTC; ``touched`` are the ids of the spaces
     whose centroids changed, adapted ones too; ``erased_vectors`` are the removed sample vectors as
     they were stored; ``erased`` says whether rows of voices were removed;
-    ``new_speakers`` are the ids of added speakers who have no sample yet; ``protection`` is what
-    the change leaves; ``audit`` says what is recorded.
+    ``new_speakers`` are the ids of added speakers who have no sample yet, ``enrolled`` those of
+    speakers who got samples; ``protection`` is what the change leaves; ``audit`` says what is
+    recorded.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Effects:
         self.erased_vectors: list[bytes] = []
         self.erased = False
         self.new_speakers: set[int] = set()
+        self.enrolled: set[int] = set()
         self._stamped: set[int] = set()
         self._forgot = False
 

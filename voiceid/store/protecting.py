@@ -18,12 +18,14 @@ from voiceid.protection import Key, KeyRing, Kind, Vault, key_id_of
 from voiceid.protection.ciphers import KEY_BYTES
 from voiceid.protection.vault import wrapped_secrets
 from voiceid.store.audit_table import counter_mac, opened_content, row_mac, sealed_content
+from voiceid.store.backup_table import PATH_PLACE
 from voiceid.store.change_feed import Effects, random_token
 from voiceid.store.protection import Protection, values_of
 from voiceid.store.tables import (
     attempts,
     audit_events,
     audit_head,
+    backups,
     centroids,
     changes,
     jobs,
@@ -137,10 +139,8 @@ class ProtectionWriter:
             now.keep(keys)
             for row in self._was.named(rows):
                 name_key = found_by[row.name_key] = now.name_key(speaker_key(row.name))
-                standing = (row.expires_at, row.disabled_at)
-                stored = now.speaker_columns(
-                    keys[row.id], row.name, name_key, row.metadata, standing
-                )
+                facts = {**values_of(row), "name_key": name_key}
+                stored = now.speaker_columns(keys[row.id], facts)
                 self._set(speakers, speakers.c.id == row.id, name_key=name_key, **stored)
         self._attempts(now, found_by)
 
@@ -165,6 +165,10 @@ class ProtectionWriter:
             texts = {name: self._was.text(getattr(row, name), *at) for name, at in places.items()}
             stored = {name: now.stored_text(texts[name], *at) for name, at in places.items()}
             self._set(jobs, jobs.c.id == row.id, **stored)
+        for row in self._connection.execute(select(backups)).all():
+            at = (PATH_PLACE, row.id)
+            path = now.stored_text(self._was.text(row.path, *at), *at)
+            self._set(backups, backups.c.id == row.id, path=path)
         for row in self._connection.execute(select(kept_answers)).all():
             place = ("kept answer", row.caller, row.key_sha256)
             its = kept_answers.c.key_sha256 == row.key_sha256

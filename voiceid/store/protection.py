@@ -2,7 +2,8 @@
 
 Of a sealed gallery each speaker has a key.  Sealed by it, each with its place as context:
 
-    speakers.name      name and metadata, in base64; bound to name_key, expires_at, disabled_at
+    speakers.name      name, metadata and consents, in base64; bound to name_key, expires_at,
+                       disabled_at, consent_until
     samples.vector     the recording's hash, the vector as it is, source name and label; bound to
                        the embedding space and to what is stored of the recording's hash
     centroids.vector   the rotated vector; bound to the space and to the totals beside it (on
@@ -32,7 +33,10 @@ from voiceid.store.tables import protection, speaker_keys, speakers
 from voiceid.store.value_list import in_list
 
 _HASH_BYTES = 32
-NAMED = (speakers.c.name, speakers.c.name_key, speakers.c.expires_at, speakers.c.disabled_at)
+_TEXTS = {"name": "", "metadata": "{}", "consents": "[]"}
+"""The columns of a speaker that are sealed together in the first, and what the others hold then."""
+_BOUND = ("name_key", "expires_at", "disabled_at", "consent_until")
+NAMED = (speakers.c.name, *(speakers.c[name] for name in _BOUND))
 """The columns that reading a name takes, beside the speaker's id."""
 
 
@@ -130,51 +134,43 @@ class Protection:
 
     # Speakers
 
-    def speaker_columns(
-        self,
-        key: Key | None,
-        name: str,
-        name_key: str,
-        metadata: str = "{}",
-        standing: tuple[str | None, str | None] = (None, None),
-    ) -> dict[str, str]:
-        """Return the stored ``name`` and ``metadata``.
+    def speaker_columns(self, key: Key | None, row: Mapping[str, Any]) -> dict[str, str]:
+        """Return what is stored of a speaker's texts: ``name``, ``metadata`` and ``consents``.
 
-        ``name_key`` is the stored one; ``standing`` is expiry and since when disabled.
+        The row has the name, and what else there is; its ``name_key`` is the stored one.
         """
+        texts = {column: str(row.get(column, text)) for column, text in _TEXTS.items()}
         if key is None:
-            return {"name": name, "metadata": metadata}
-        content = json.dumps([name, metadata]).encode()
-        sealed = key.seal(content, "speaker", name_key, *standing)
-        return {"name": base64.b64encode(sealed).decode(), "metadata": "{}"}
+            return texts
+        content = json.dumps(list(texts.values())).encode()
+        sealed = key.seal(content, "speaker", *map(row.get, _BOUND))
+        return {**_TEXTS, "name": base64.b64encode(sealed).decode()}
 
     def named(self, rows: Sequence[Any], id_: str = "id") -> list[Any]:
         """Return rows with the columns `NAMED` and a speaker's id, with the plain name.
 
-        Where a row has ``metadata``, that is plain too.
+        Where a row has ``metadata`` or ``consents``, they are plain too.
         """
         if self.sealing is None:
             return list(rows)
         self.load(getattr(row, id_) for row in rows if getattr(row, id_) is not None)
-        opened: dict[int, tuple[str, str]] = {}
+        opened: dict[int, dict[str, str]] = {}
         named = []
         for row in rows:
             speaker_id = getattr(row, id_)
             if speaker_id not in opened:
                 opened[speaker_id] = self._person(speaker_id, row)
-            name, metadata = opened[speaker_id]
-            plain = {"name": name, "metadata": metadata}
-            named.append(SimpleNamespace(**{**values_of(row), **plain}))
+            named.append(SimpleNamespace(**{**values_of(row), **opened[speaker_id]}))
         return named
 
-    def _person(self, speaker_id: int, row: Any) -> tuple[str, str]:
+    def _person(self, speaker_id: int, row: Any) -> dict[str, str]:
         try:
             sealed = base64.b64decode(row.name, validate=True)
-            context = ("speaker", row.name_key, row.expires_at, row.disabled_at)
-            name, metadata = json.loads(self.key(speaker_id).open(sealed, *context))
+            bound = (getattr(row, column) for column in _BOUND)
+            texts = json.loads(self.key(speaker_id).open(sealed, "speaker", *bound))
+            return dict(zip(_TEXTS, texts, strict=True))
         except (SealBroken, ValueError, TypeError) as error:
             raise broken(f"speaker {speaker_id}") from error
-        return name, metadata
 
     # Samples
 

@@ -11,12 +11,15 @@ from voiceid.protection import KeyRing
 from voiceid.store import pgvector, stored_rows
 from voiceid.store.attempt_table import Attempts
 from voiceid.store.audit_table import Audit
+from voiceid.store.backup_table import Backups
 from voiceid.store.centroid_table import Centroids
 from voiceid.store.change_feed import Erasures, Feed
 from voiceid.store.fit_tables import Adaptations, Calibrations, FitsInUse, fits_in_use
 from voiceid.store.job_table import Jobs
 from voiceid.store.key_table import ApiKeys
+from voiceid.store.mentions import Mentions
 from voiceid.store.protection import Protection
+from voiceid.store.retention_table import Retention
 from voiceid.store.sample_table import Samples
 from voiceid.store.space_table import Spaces
 from voiceid.store.speaker_table import Speakers
@@ -61,6 +64,9 @@ class Reader:
     erasures = cached_property(lambda self: Erasures(self._connection))
     keys = cached_property(lambda self: ApiKeys(self._connection))
     attempts = cached_property(lambda self: Attempts(self._connection, self.protection))
+    backups = cached_property(lambda self: Backups(self._connection, self.protection))
+    retention = cached_property(lambda self: Retention(self._connection))
+    mentions = cached_property(lambda self: Mentions(self._connection, self.protection))
     jobs = cached_property(lambda self: Jobs(self._connection, self.protection))
     audit = cached_property(lambda self: Audit(self._connection, self.protection))
     search = cached_property(lambda self: pgvector.RowSearch(self._connection))

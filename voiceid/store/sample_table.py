@@ -104,6 +104,7 @@ class SampleWriter(Samples):
         space, and StoreError when the speaker has one of the clips already, or does not exist.
         """
         self._spaces.know(space)
+        self._effects.enrolled.add(speaker_id)
         rows = [stored_rows.sample_row(speaker_id, space, s, self._effects.now) for s in new]
         if rows:
             stored = [self._protection.stored_sample(row) for row in rows]
@@ -129,6 +130,7 @@ class SampleWriter(Samples):
         They keep their ids and their dates.  A recording that the other speaker has already
         in that space is removed instead.
         """
+        self._effects.enrolled.add(to_speaker_id)
         there = {(s.space_id, s.pcm_sha256) for s in self.of(to_speaker_id)}
         kept = {s.id for s in moved if (s.space_id, s.pcm_sha256) not in there}
         theirs = in_list(self._connection, samples.c.id, [sample.id for sample in moved])

@@ -15,7 +15,7 @@ from voiceid.errors import StoreError
 
 Objects: TypeAlias = dict[str, tuple[str, str]]
 """The table and the SQL of each object of a database, by ``type name``."""
-SCHEMA_SHA256 = "3ec85712a627428640d020283a28fec0c1d79e07a000c14b21792b4f9587eb8b"
+SCHEMA_SHA256 = "ef0a4bdaef62f17688023804ae5b75537c5dab8001706dc4b835a685f1af515f"
 """The `fingerprint` of the newest revision; a test keeps it."""
 _STATISTICS = {"sqlite_stat1": "(tbl,idx,stat)", "sqlite_stat4": "(tbl,idx,neq,nlt,ndlt,sample)"}
 """What ANALYZE adds, which decides nothing but how a query is run."""

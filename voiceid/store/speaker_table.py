@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,30 +19,41 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    or_,
     select,
     text,
     update,
 )
 
 from voiceid.domain import (
+    Consent,
     Speaker,
     SpeakerDetails,
     SpeakerRef,
     Standing,
+    is_consented,
     is_expired,
     speaker_key,
     speaker_name,
 )
-from voiceid.errors import SpeakerExists, SpeakerNameInvalid, SpeakerNotFound
+from voiceid.errors import ChangeRefused, SpeakerExists, SpeakerNameInvalid, SpeakerNotFound
 from voiceid.store import stored_rows
 from voiceid.store.audit_table import AuditWriter
 from voiceid.store.change_feed import Effects
 from voiceid.store.protection import NAMED, Protection
 from voiceid.store.similar_names import look_alikes
-from voiceid.store.tables import adaptations, attempts, centroids, memberships, samples, speakers
+from voiceid.store.tables import (
+    adaptations,
+    attempts,
+    centroids,
+    memberships,
+    samples,
+    speaker_keys,
+    speakers,
+)
 from voiceid.store.value_list import in_list
 
+NOT_RECORDED = "not recorded"
+"""In place of the version of a text, where a consent is withdrawn that was never written down."""
 _PAGE = 2000
 """Speakers that are read at once: a few megabytes with their samples."""
 _GROUPS = (
@@ -115,15 +127,24 @@ class Speakers:
         dated = self._where(speakers.c.expires_at.is_not(None))
         return [s for s in dated if is_expired(s.expires_at, now)]
 
+    def unconsented(self, ids: Collection[int], now: datetime) -> list[str]:
+        """Return the names of those of some speakers of whom no consent is in force."""
+        query = select(speakers.c.id, speakers.c.consents, *NAMED)
+        query = query.where(in_list(self._connection, speakers.c.id, ids)).order_by(speakers.c.id)
+        return [
+            str(row.name)
+            for row in self._named(query)
+            for consents in [stored_rows.consents(row.consents)]
+            if not consents or not is_consented(consents, now)
+        ]
+
     def standings(self, now: datetime) -> dict[Standing, int]:
         """Return how many speakers have each standing at a moment in UTC."""
         standing = case(
             (speakers.c.disabled_at.is_not(None), Standing.DISABLED.value),
-            (
-                or_(speakers.c.expires_at.is_(None), speakers.c.expires_at > now.isoformat()),
-                Standing.ACTIVE.value,
-            ),
-            else_=Standing.EXPIRED.value,
+            (speakers.c.expires_at <= now.isoformat(), Standing.EXPIRED.value),
+            (speakers.c.consent_until <= now.isoformat(), Standing.NO_CONSENT.value),
+            else_=Standing.ACTIVE.value,
         ).label("standing")
         query = select(standing, func.count()).group_by(text("standing"))
         counts = {str(name): int(count) for name, count in self._connection.execute(query)}
@@ -215,7 +236,7 @@ class SpeakerWriter(Speakers):
         created_at = created_at or now
         shown, key = speaker_name(name), self._key(name)
         secret = self._protection.new_key()
-        stored = self._protection.speaker_columns(secret, shown, key)
+        stored = self._protection.speaker_columns(secret, {"name": shown, "name_key": key})
         values = (stored["name"], key, created_at.isoformat(), self._effects.now)
         columns = ("name", "name_key", "created_at", "updated_at")
         free = ~exists().where(speakers.c.name_key == key)
@@ -253,8 +274,15 @@ class SpeakerWriter(Speakers):
         if details.changes_nothing:
             return
         values: dict[str, object] = {"updated_at": self._effects.now}
-        if details.metadata:
+        if details.metadata or details.consents or details.enabled:
             [speaker] = self._where(speakers.c.id == speaker_id)
+        if details.enabled and not details.consents:
+            _require_consented(speaker)
+        if details.consents:
+            known = {(c.text, c.purposes, c.until) for c in speaker.consents if not c.withdrawn_at}
+            new = [c for c in details.consents if (c.text, c.purposes, c.until) not in known]
+            values |= _consented((*speaker.consents, *new), self._effects.now)
+        if details.metadata:
             metadata = {**speaker.metadata, **details.metadata}
             values["metadata"] = json.dumps({k: v for k, v in metadata.items() if v is not None})
         if details.expires_at is not None or details.never_expires:
@@ -263,17 +291,13 @@ class SpeakerWriter(Speakers):
         if details.enabled is not None:
             since = func.coalesce(speakers.c.disabled_at, self._effects.now)
             values["disabled_at"] = None if details.enabled else since
-        if self._protection.sealing is not None:
-            values |= self._resealed(speaker_id, values)
-        query = update(speakers).where(speakers.c.id == speaker_id)
-        self._connection.execute(query.values(**values))
-        self._effects.stamped([speaker_id])
+        self._set(speaker_id, values)
         if details.groups or details.not_groups:
             self._edit_groups(speaker_id, details)
 
     def _resealed(self, speaker_id: int, changed: Mapping[str, object]) -> dict[str, object]:
         """Return what the columns that are sealed together become when one of them changes."""
-        columns = select(speakers.c.id, speakers.c.metadata, *NAMED)
+        columns = select(speakers.c.id, speakers.c.metadata, speakers.c.consents, *NAMED)
         rows = self._named(columns.where(speakers.c.id == speaker_id))
         if not rows:  # gone meanwhile: nothing will be changed
             return {}
@@ -281,14 +305,25 @@ class SpeakerWriter(Speakers):
         now = vars(row) | changed
         if now["disabled_at"] is not None:  # what is new is an expression of SQL
             now["disabled_at"] = row.disabled_at or self._effects.now
-        stored = self._protection.speaker_columns(
-            self._protection.key(speaker_id),
-            str(now["name"]),
-            str(now["name_key"]),
-            str(now["metadata"]),
-            (now["expires_at"], now["disabled_at"]),
-        )
+        stored = self._protection.speaker_columns(self._protection.key(speaker_id), now)
         return {**stored, "disabled_at": now["disabled_at"]}
+
+    def withdraw(self, speaker: Speaker, by: str) -> None:
+        """Withdraw every consent, and disable the speaker."""
+        now = datetime.fromisoformat(self._effects.now)
+        consents = speaker.consents or (Consent(NOT_RECORDED, recorded_by=by, recorded_at=now),)
+        ended = (
+            c if c.withdrawn_at else replace(c, withdrawn_at=now, withdrawn_by=by) for c in consents
+        )
+        self._set(speaker.id, _consented(ended, self._effects.now))
+        self.edit(speaker.id, SpeakerDetails(enabled=False))
+
+    def _set(self, speaker_id: int, values: dict[str, object]) -> None:
+        if self._protection.sealing is not None:
+            values |= self._resealed(speaker_id, values)
+        query = update(speakers).where(speakers.c.id == speaker_id)
+        self._connection.execute(query.values(**values))
+        self._effects.stamped([speaker_id])
 
     def _edit_groups(self, speaker_id: int, details: SpeakerDetails) -> None:
         named = memberships.c.group_name.in_([*details.groups, *details.not_groups])
@@ -302,7 +337,12 @@ class SpeakerWriter(Speakers):
         self._effects.changed((row.id, row.space_id) for row in self._connection.execute(query))
 
     def remove(self, speaker_id: int) -> None:
-        """Erase a speaker with all samples and centroids, and the attempts under their name."""
+        """Erase a speaker with all samples and centroids, and the attempts under their name.
+
+        The speaker's key goes first: without it, nothing that is sealed by it can be opened.
+        """
+        theirs = speaker_keys.c.speaker_id == speaker_id
+        self._connection.execute(delete(speaker_keys).where(theirs))
         self._connection.execute(delete(attempts).where(_as_speaker(speaker_id)))
         self._effects.forget()
         vectors = self._connection.execute(
@@ -333,6 +373,20 @@ class SpeakerWriter(Speakers):
         return SpeakerExists(
             f"the name {speaker_name(name)!r} is taken by the speaker {holder.name!r}",
             hint="Choose another name, or remove that speaker first.",
+        )
+
+
+def _consented(consents: Iterable[Consent], now: str) -> dict[str, object]:
+    stored, end = stored_rows.consent_columns(consents, now)
+    return {"consents": stored, "consent_until": end}
+
+
+def _require_consented(speaker: Speaker) -> None:
+    """Raise ChangeRefused for a speaker who withdrew the consent, and is to be enabled."""
+    if speaker.withdrawn_at is not None:
+        raise ChangeRefused(
+            f"{speaker.name} withdrew the consent, and stays disabled",
+            hint="Record a new consent first: `voiceid speakers edit NAME --consent VERSION`.",
         )
 
 

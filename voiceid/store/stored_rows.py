@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from voiceid.decision.aims import Target
 from voiceid.decision.calibration import Calibration, HeldOut, StoredCalibration
 from voiceid.decision.transforms import Transform
 from voiceid.domain import (
+    Consent,
     EmbeddingSpace,
     Enrolled,
     EnrolledVoice,
@@ -28,8 +30,9 @@ from voiceid.domain import (
     Sample,
     Speaker,
     SpeakerRef,
+    consent_end,
 )
-from voiceid.errors import ConfigError, StoreError
+from voiceid.errors import ConfigError, SpeakerDetailInvalid, StoreError
 
 T = TypeVar("T")
 
@@ -37,7 +40,7 @@ GROUP_SEPARATOR = "\n"
 """Between the names of a speaker's groups, none of which has a character that is not visible."""
 _DAMAGE = (
     *(ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError),
-    ConfigError,
+    *(ConfigError, SpeakerDetailInvalid),
 )
 """What reading a row raises when the program did not write what is in it."""
 
@@ -168,9 +171,23 @@ def speaker(rows: Sequence[Row[Any]]) -> Speaker:
             metadata=_metadata(first.metadata),
             expires_at=_moment(first.expires_at),
             disabled_at=_moment(first.disabled_at),
+            consents=consents(first.consents),
         )
     except _DAMAGE as error:
         raise damaged_row(f"speaker {first.id}") from error
+
+
+def consent_columns(given: Iterable[Consent], now: str) -> tuple[str, str | None]:
+    """Return the stored ``consents`` and ``consent_until``; those without a time get this one."""
+    at = datetime.fromisoformat(now)
+    dated = [c if c.recorded_at else replace(c, recorded_at=at) for c in given]
+    end = consent_end(dated)
+    return json.dumps([c.to_dict() for c in dated]), None if end is None else end.isoformat()
+
+
+def consents(stored: str) -> tuple[Consent, ...]:
+    """Return stored consents."""
+    return () if stored == "[]" else tuple(map(Consent.of_dict, json.loads(stored)))
 
 
 def _metadata(stored: str) -> dict[str, str]:
@@ -192,6 +209,7 @@ def enrolled(row: Any) -> Enrolled:
         float(row.net_speech_s),
         _moment(row.expires_at),
         _moment(row.disabled_at),
+        consents(row.consents),
     )
 
 

@@ -56,6 +56,9 @@ speakers = Table(
     Column("metadata", Text, nullable=False, server_default="{}"),
     Column("expires_at", _SORTED),
     Column("disabled_at", _SORTED),
+    Column("consents", Text, nullable=False, server_default="[]"),
+    Column("consent_until", _SORTED),
+    Column("last_used_on", _SORTED),
     UniqueConstraint("name_key"),
     sqlite_autoincrement=True,
 )
@@ -311,4 +314,22 @@ audit_head = Table(
     Column("hash", String(64), nullable=False),
     Column("configuration", String(64), nullable=False),
     Column("mac", String(64), nullable=False),
+)
+
+# The days on which the rules of retention were run by a service: one of several runs them.
+retention_runs = Table(
+    "retention_runs",
+    metadata,
+    Column("day", _SORTED, primary_key=True),
+    Column("started_at", _SORTED, nullable=False),
+)
+
+# Backups that were made: who is erased later is still in them.
+backups = Table(
+    "backups",
+    metadata,
+    Column("id", _SORTED, primary_key=True),
+    Column("path", String, nullable=False),
+    Column("made_at", _SORTED, nullable=False),
+    Column("sha256", String(64), nullable=False),
 )

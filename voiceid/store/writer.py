@@ -12,6 +12,7 @@ from voiceid.protection import KeyRing
 from voiceid.store.answer_table import AnswerWriter
 from voiceid.store.attempt_table import AttemptWriter
 from voiceid.store.audit_table import AuditWriter
+from voiceid.store.backup_table import BackupWriter
 from voiceid.store.bulk_insert import BulkWriter
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects, Feed
@@ -20,6 +21,7 @@ from voiceid.store.job_table import JobWriter
 from voiceid.store.key_table import ApiKeyWriter
 from voiceid.store.protecting import ProtectionWriter
 from voiceid.store.reader import Reader
+from voiceid.store.retention_table import RetentionWriter
 from voiceid.store.sample_table import SampleWriter
 from voiceid.store.space_table import SpaceWriter
 from voiceid.store.speaker_table import SpeakerWriter
@@ -51,6 +53,11 @@ class Writer(Reader):
         return self._effects.erased
 
     @property
+    def enrolled(self) -> set[int]:
+        """Ids of the speakers who got samples."""
+        return self._effects.enrolled
+
+    @property
     def erased_vectors(self) -> list[bytes]:
         """The sample vectors that were removed, as they were stored: to search for remains."""
         return self._effects.erased_vectors
@@ -68,6 +75,8 @@ class Writer(Reader):
     protecting = cached_property(lambda self: ProtectionWriter(self._effects, self._keys))
     keys = cached_property(lambda self: ApiKeyWriter(self._connection))
     attempts = cached_property(lambda self: AttemptWriter(self._effects))
+    backups = cached_property(lambda self: BackupWriter(self._effects))
+    retention = cached_property(lambda self: RetentionWriter(self._effects))
     jobs = cached_property(lambda self: JobWriter(self._connection, self.now, self.protection))
     answers = cached_property(
         lambda self: AnswerWriter(self._connection, self.now, self.protection)

@@ -34,8 +34,9 @@ from voiceid.domain import (
 _BARS = {
     Reason.SPEAKER_EXPIRED: "{} is expired, and is not accepted whatever the score",
     Reason.SPEAKER_DISABLED: "{} is disabled, and is not accepted whatever the score",
-    Reason.CLOCK_BEHIND: "{} has an expiry, and the clock is earlier than the newest row of the"
-    " database: set the clock",
+    Reason.NO_CONSENT: "no consent of {} is in force{}: not accepted whatever the score",
+    Reason.CLOCK_BEHIND: "{} has an expiry, or a consent that ends, and the clock is earlier than"
+    " the newest row of the database: set the clock",
     Reason.REPLAYED: "this very recording is enrolled, so it does not show that {} is speaking",
 }
 """Why a speaker is not accepted, of the speaker's name."""
@@ -109,6 +110,7 @@ class Facts:
     gallery_size: int
     started: float
     group: str | None = None
+    purpose: str | None = None
 
     def decision(self, outcome: Outcome, reason: Reason, detail: str, **more: Any) -> Decision:
         """Return a decision; fields that are not given are None."""
@@ -197,7 +199,9 @@ class Facts:
         return self.decision(
             Outcome.REJECTED,
             reason,
-            _BARS[reason].format(speaker.name),
+            _BARS[reason].format(
+                speaker.name, "" if self.purpose is None else f" for {self.purpose}"
+            ),
             speaker=speaker if self.task is Task.VERIFY else None,
             **measured,
             margin=None if runner_up is None or score is None else score - runner_up.score,

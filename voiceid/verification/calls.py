@@ -30,6 +30,7 @@ class IdentifyKeywords(TypedDict, total=False):
     allow_replayed: bool | None
     solo: str | None
     among: Sequence[str] | None
+    purpose: str | None
 
 
 class VerifyKeywords(TypedDict, total=False):
@@ -41,6 +42,7 @@ class VerifyKeywords(TypedDict, total=False):
     allow_replayed: bool | None
     solo: str | None
     blind: bool
+    purpose: str | None
 
 
 class ListenKeywords(IdentifyKeywords, total=False):
@@ -56,6 +58,11 @@ class ListenKeywords(IdentifyKeywords, total=False):
 def group_of(name: str | None) -> str | None:
     """Return the normal form of a group's name; raises SpeakerDetailInvalid."""
     return None if name is None else tag("group", name)
+
+
+def purpose_of(name: str | None) -> str | None:
+    """Return the normal form of a purpose; raises SpeakerDetailInvalid."""
+    return None if name is None else tag("purpose", name)
 
 
 def aim_of(
@@ -76,10 +83,11 @@ def claim_of(  # noqa: PLR0913, PLR0917 - as the call has them
     allow_replayed: bool | None = None,
     solo: str | None = None,
     blind: bool = False,
+    purpose: str | None = None,
 ) -> Claim:
     """Return the claim that a call asks about; raises ConfigError, SpeakerDetailInvalid."""
     aim = aim_of(target_fmr, threshold, allow_replayed, solo)
-    return Claim(name, aim, group_of(group), blind)
+    return Claim(name, aim, group_of(group), blind, purpose_of(purpose))
 
 
 def search_of(  # noqa: PLR0913, PLR0917 - as the call has them
@@ -92,11 +100,13 @@ def search_of(  # noqa: PLR0913, PLR0917 - as the call has them
     solo: str | None = None,
     target_fmr: float | None = None,
     among: Sequence[str] | None = None,
+    purpose: str | None = None,
 ) -> Search:
     """Return the search that a call asks for; raises ConfigError, SpeakerDetailInvalid."""
     by_hand = _by_hand(threshold)
     aim = Aim(target_fmr, target_fpir, by_hand, margin, allow_replayed, _solo(solo))
-    return Search(aim, group_of(group), top, None if among is None else tuple(among))
+    only = None if among is None else tuple(among)
+    return Search(aim, group_of(group), top, only, purpose_of(purpose))
 
 
 def live_search_of(how: ListenKeywords) -> Search:

@@ -51,7 +51,11 @@ if TYPE_CHECKING:  # it loads while the models do
 
 Hear = Callable[[AudioSource], Utterance]
 Ranking: TypeAlias = list[tuple[Candidate, EnrolledVoice]]
-_STANDINGS = {Standing.EXPIRED: Reason.SPEAKER_EXPIRED, Standing.DISABLED: Reason.SPEAKER_DISABLED}
+_STANDINGS = {
+    Standing.EXPIRED: Reason.SPEAKER_EXPIRED,
+    Standing.DISABLED: Reason.SPEAKER_DISABLED,
+    Standing.NO_CONSENT: Reason.NO_CONSENT,
+}
 """The standings that are not accepted."""
 
 
@@ -63,6 +67,7 @@ class Search:
     group: str | None = None  # its normal name: the only group that is searched
     top: int = 5  # at least 1: most candidates in the answer
     among: tuple[str, ...] | None = None  # names of the only speakers that are searched
+    purpose: str | None = None  # for which a consent must be in force
 
     def __post_init__(self) -> None:
         if not isinstance(self.top, int) or self.top < 1:
@@ -80,6 +85,7 @@ class Claim:
     aim: Aim = NO_AIM
     group: str | None = None  # its normal name: the speaker must be a member
     blind: bool = False  # whether who asks may learn nothing of others
+    purpose: str | None = None  # for which a consent must be in force
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +120,8 @@ class Verifier:
         with self.store.read() as reader:
             back_end = self.policy.read(reader, claim.aim, claim.group)
             space, rule = back_end.space, back_end.rule
-            facts = Facts(Task.VERIFY, probe, space, rule, 1, started, claim.group)
+            of = (claim.group, claim.purpose)
+            facts = Facts(Task.VERIFY, probe, space, rule, 1, started, *of)
             if claim.blind:
                 claimed, decision = _blindly_verified(reader, facts, claim, back_end)
             else:
@@ -176,7 +183,8 @@ class Verifier:
             size = gallery.size(reader, search.group)
         else:
             size = len(_ids_among(reader, space, search))
-        facts = Facts(Task.IDENTIFY, probe, space, rule, size, started, search.group)
+        of = (search.group, search.purpose)
+        facts = Facts(Task.IDENTIFY, probe, space, rule, size, started, *of)
         if probe.embedding is None:
             return facts.too_short()
         # 1. Search for the nearest, and one more for the margin.
@@ -269,13 +277,14 @@ def _verified(reader: Reader, facts: Facts, claimed: EnrolledVoice, back_end: Ba
         score = _finite(cosine(back_end.moved(embedding).vector, claimed.vector))
     candidates = () if score is None else (Candidate(speaker, score),)
     # Standing first, then speech, then the threshold, then what else may bar an acceptance.
-    if (reason := _STANDINGS.get(enrolled.standing(datetime.now(UTC)))) is not None:
+    standing = enrolled.standing(datetime.now(UTC), facts.purpose)
+    if (reason := _STANDINGS.get(standing)) is not None:
         return facts.barred(speaker, reason, {"score": score}, candidates)
     if score is None:
         return facts.too_short(speaker=speaker)
     judged = back_end.judged(score, facts.probe.against(enrolled))
     candidates = (Candidate(speaker, score, judged.llr),)
-    if judged.is_match and (reason := _bar(reader, claimed, back_end)) is not None:
+    if judged.is_match and (reason := _bar(reader, facts, claimed, back_end)) is not None:
         return facts.barred(speaker, reason, judged.facts, candidates)
     return facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, speaker, candidates)
 
@@ -291,7 +300,7 @@ def _identified(
     if judged.is_match:
         if runner_up is not None and best.score - runner_up.score < margin:
             return facts.ambiguous(best, runner_up, judged, margin, shown)
-        if (reason := _bar(reader, voice, back_end)) is not None:
+        if (reason := _bar(reader, facts, voice, back_end)) is not None:
             return facts.barred(best.speaker, reason, judged.facts, shown, runner_up)
     return facts.accept_or_reject(judged, Reason.UNKNOWN, best.speaker, shown, runner_up)
 
@@ -312,12 +321,13 @@ def _ids_among(reader: Reader, space: EmbeddingSpace, search: Search) -> list[in
     return ids if search.group is None else reader.centroids.group(search.group, space.id, ids)
 
 
-def _bar(reader: Reader, voice: EnrolledVoice, back_end: BackEnd) -> Reason | None:
+def _bar(reader: Reader, facts: Facts, voice: EnrolledVoice, back_end: BackEnd) -> Reason | None:
     """Return what keeps a speaker whose score matches from being accepted, or None."""
     enrolled, now = voice.enrolled, datetime.now(UTC)
-    if (reason := _STANDINGS.get(enrolled.standing(now))) is not None:
+    if (reason := _STANDINGS.get(enrolled.standing(now, facts.purpose))) is not None:
         return reason
-    if enrolled.expires_at is not None and (newest := reader.newest_row()) and now < newest:
+    ends = (enrolled.expires_at, *(consent.until for consent in enrolled.consents))
+    if any(ends) and (newest := reader.newest_row()) and now < newest:
         return Reason.CLOCK_BEHIND
     return Reason.REPLAYED if voice.is_replay and not back_end.allow_replayed else None
 

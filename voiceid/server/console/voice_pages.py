@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from voiceid.domain import Decision, EnrollmentReport, Scope, SpeakerDetails, expiry
 from voiceid.errors import EnrollmentRefused
+from voiceid.server.consent_fields import ConsentFields
 from voiceid.server.console.score_scale import scale_of
 from voiceid.server.console.visits import Adding, Asking, Fields, PageRoute
 from voiceid.server.problems import problem_of
@@ -27,6 +28,9 @@ class EnrollFields(Fields):
     label: str = ""
     groups: str = ""
     expires: str = ""
+    consent: str = ""
+    purposes: str = ""
+    until: str = ""
     mode: str = "append"
     force: bool = False
     check: bool = False
@@ -56,9 +60,15 @@ async def enroll(visit: Adding) -> Response:
         if fields.force or fields.mode != "append":
             visit.person.require(Scope.ADMIN)
         groups = [group for group in fields.groups.split(",") if group.strip()]
+        consent = ConsentFields(
+            consent=fields.consent.strip() or None,
+            purpose=tuple(p for p in fields.purposes.split(",") if p.strip()),
+            until=expiry(fields.until) if fields.until.strip() else None,
+        )
         details = SpeakerDetails(
             groups=tuple(dict.fromkeys((*groups, *visit.person.groups))),
             expires_at=expiry(fields.expires) if fields.expires.strip() else None,
+            consents=consent.consents(visit.person),
         )
 
         def enrolled() -> EnrollmentReport:

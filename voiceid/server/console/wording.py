@@ -15,6 +15,7 @@ REASONS: Mapping[str, str] = {
     Reason.NOT_ENOUGH_SPEECH: "There is too little speech to decide.",
     Reason.SPEAKER_EXPIRED: "The enrolment has expired, whatever the score is.",
     Reason.SPEAKER_DISABLED: "The speaker is disabled, whatever the score is.",
+    Reason.NO_CONSENT: "No consent is in force for this, whatever the score is.",
     Reason.CLOCK_BEHIND: "The clock is behind, so that the expiry cannot be checked.",
     Reason.REPLAYED: "This very recording is enrolled. It proves nothing of who speaks now.",
     Reason.SEVERAL_VOICES: "More than one person speaks in the recording.",

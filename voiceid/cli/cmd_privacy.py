@@ -1,0 +1,191 @@
+"""``voiceid privacy``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
+from voiceid.cli.options import branch, leaf, name_argument, yes_option
+from voiceid.cli.output_files import save
+from voiceid.cli.text import counted, fields, json_line, table
+from voiceid.errors import ErasureIncomplete, VoiceIDError
+
+if TYPE_CHECKING:
+    from voiceid.domain import DueErasure, Receipt
+
+
+@branch(
+    "privacy",
+    short_help="Show and erase what is kept of a person, and erase what is due.",
+    examples=["voiceid privacy report alice --to alice.html", "voiceid privacy run --dry-run"],
+)
+def command() -> None:
+    """Show and erase what is kept of a person, and erase what is due.  See docs/consent.md."""
+
+
+@leaf("run", examples=["voiceid privacy run --dry-run", "voiceid privacy run --yes"], group=command)
+@click.option("--dry-run", is_flag=True, help="Only show who would be erased.")
+@yes_option
+def run_command(console: Console, *, dry_run: bool, yes: bool) -> int:
+    """Erase the speakers whose time is over, and list those of the next 30 days.
+
+    The rules are in the settings: privacy.retention and privacy.erase_withdrawn_after_days.
+    A service makes such a run each night (privacy.run_at_h).  Asks first on a terminal; elsewhere
+    --yes is needed.
+    """
+    require_answer(yes=yes or dry_run)
+    with open_voiceid(console) as vid:
+        found = vid.privacy.run(dry_run=True)
+        question = f"Erase {counted(len(found.due), 'speaker')}? This cannot be undone."
+        if found.due and not confirmed(console, question, yes=yes or dry_run):
+            return exit_codes.INTERRUPTED
+        if not dry_run:
+            found = vid.privacy.run()
+    done = "due" if dry_run else "erased"
+    shown = [_due(done, one) for one in found.due] + [
+        _due("will go", one) for one in found.upcoming
+    ]
+    if not shown and not console.settings.as_json:
+        console.note("nobody is due to be erased in the next 30 days")
+        return exit_codes.DONE
+    return console.answer(found.to_dict(), table(["", "speaker", "at", "rule"], shown))
+
+
+def _due(what: str, one: DueErasure) -> list[str]:
+    return [what, one.speaker.name, f"{one.due_at:%Y-%m-%d %H:%M} UTC", one.rule]
+
+
+@leaf(
+    "report",
+    examples=[
+        "voiceid privacy report alice --to alice.html",
+        "voiceid privacy report alice --json",
+    ],
+    group=command,
+)
+@name_argument
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write a page of HTML to this file, for its owner alone.",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(min=1, max=36_500),
+    default=30,
+    show_default=True,
+    metavar="N",
+    help="How many days of uses to show, of the file of events.",
+)
+@click.option("--vectors", is_flag=True, help="With --json: the vectors of the samples too.")
+def report_command(
+    console: Console, name: str, *, to: Path | None, days: int, vectors: bool
+) -> int:
+    """Give everything that is kept of a person: a page of HTML, or with --json one object."""
+    if to is None and not console.settings.as_json:
+        raise click.UsageError("Name the page's file (--to FILE), or use --json.")
+    with open_voiceid(console) as vid:
+        report = vid.privacy.report(name, days=days)
+        page = b"" if to is None else vid.privacy.page(report).encode("utf-8")
+    if to is not None:
+        save(to, page)
+        console.note(f"written to {to}")
+    if console.settings.as_json:
+        console.json(report.to_dict(vectors=vectors))
+    return exit_codes.DONE
+
+
+@leaf(
+    "erase",
+    examples=["voiceid privacy erase alice --receipt alice-erased.json --yes"],
+    group=command,
+)
+@name_argument
+@click.option(
+    "--receipt",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the receipt to this new file.",
+)
+@click.option("--by", metavar="WHO", help="Who erases (default: the user of the system).")
+@yes_option
+def erase_command(
+    console: Console, name: str, *, receipt: Path | None, by: str | None, yes: bool
+) -> int:
+    """Erase a speaker, and give a signed receipt of it.
+
+    The receipt says what was erased, where remains were looked for, and which backups still hold
+    the person.  Exits with 62 if bytes remain, which the receipt names.  Asks first on a terminal;
+    elsewhere --yes is needed.
+    """
+    require_answer(yes=yes)
+    if receipt is not None and receipt.exists():
+        raise click.UsageError(f"{receipt} is there already; name a new file.")
+    with open_voiceid(console) as vid:
+        speaker = vid.speakers.get(name)
+        samples = counted(speaker.n_samples, "sample")
+        question = f"Erase {speaker.name} and {samples}? This cannot be undone."
+        if not confirmed(console, question, yes=yes):
+            return exit_codes.INTERRUPTED
+        made = vid.privacy.erase(name, erased_by=by or "")
+    if receipt is not None:
+        try:
+            save(receipt, f"{json_line(made.to_dict())}\n".encode())
+        except VoiceIDError:
+            console.json(made.to_dict())  # there is no second one
+            raise
+    console.answer(made.to_dict(), _receipt_text(made))
+    for line in made.facts["remains"]:
+        console.warn(line)
+    return ErasureIncomplete.exit_code if made.facts["remains"] else exit_codes.DONE
+
+
+@leaf("check", examples=["voiceid privacy check alice-erased.json"], group=command)
+@click.argument("receipt", metavar="RECEIPT", type=click.Path(path_type=Path))
+@click.option(
+    "--key", metavar="KEY", help="The public key of the gallery (default: that of this gallery)."
+)
+def check_command(console: Console, receipt: Path, key: str | None) -> int:
+    """Check that a receipt is as the gallery signed it; exits with 73 if it is not."""
+    with open_voiceid(console) as vid:
+        found = vid.privacy.check(receipt, key)
+    return console.answer({"valid": True, **found.to_dict()}, _receipt_text(found))
+
+
+@leaf("key", examples=["voiceid privacy key"], group=command)
+def key_command(console: Console) -> int:
+    """Print the public key with which receipts are checked."""
+    with open_voiceid(console) as vid:
+        key = vid.privacy.key()
+    return console.answer({"algorithm": "Ed25519", "public_key": key}, key)
+
+
+def _receipt_text(receipt: Receipt) -> str:
+    facts: dict[str, Any] = dict(receipt.facts)
+    erased, searched = (
+        facts["erased"],
+        [one for one in facts["searched"] if one["found"] is not None],
+    )
+    holding = [f"{one['where']} ({one['what']})" for one in searched if one["found"]]
+    rows = {
+        "erased": f"{facts['speaker']['name']}, {counted(len(erased['samples']), 'sample')}",
+        "at": facts["erased_at"],
+        "by": facts["erased_by"],
+        "recordings": str(len(erased["recordings"])),
+        "key": erased["key"],
+        "searched": counted(len(searched), "place"),
+        "found in": ", ".join(holding) or "none of them",
+        "signed with": receipt.public_key,
+    }
+    if facts["backups"]:
+        gone = {True: "", False: " (not there now)"}
+        paths = (one["path"] + gone[one["is_there"]] for one in facts["backups"])
+        rows["still in"] = ", ".join(paths)
+    return fields(rows)

@@ -1,0 +1,112 @@
+"""How long a speaker is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from voiceid.domain.speaker import Speaker, consent_end
+from voiceid.domain.values import json_of
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionRules:
+    """After how many days a speaker is erased; None: not by that rule.
+
+    - `max_age_days`: since the enrolment.
+    - `unused_days`: since the last acceptance, or the enrolment.
+    - `after_consent_end_days`: since the last consent ended.
+    """
+
+    max_age_days: int | None = None
+    unused_days: int | None = None
+    after_consent_end_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyOptions:
+    """How long speakers are kept, and when a service looks.
+
+    - `erase_withdrawn_after_days`: after a withdrawal; 0: at once.
+    - `run_at_h`: the hour, in UTC, of a service's run each night; None: it makes none.
+    """
+
+    erase_withdrawn_after_days: int = 30
+    retention: RetentionRules = field(default_factory=RetentionRules)
+    run_at_h: int | None = 3
+
+    def ends(self, speaker: Speaker, last_used: datetime | None) -> Iterator[tuple[str, datetime]]:
+        """Yield each rule that ends the time of a speaker, and when it does.
+
+        ``last_used`` is of the last acceptance; None: it is not known.
+        """
+        consent_over = consent_end(speaker.consents)
+        dated = {
+            "withdrawn": (speaker.withdrawn_at, self.erase_withdrawn_after_days),
+            "max_age_days": (speaker.created_at, self.retention.max_age_days),
+            "unused_days": (last_used, self.retention.unused_days),
+            "after_consent_end_days": (consent_over, self.retention.after_consent_end_days),
+        }
+        for rule, (since, days) in dated.items():
+            if since is not None and days is not None:
+                yield rule, since + timedelta(days=days)
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """What a withdrawal of consent came to.
+
+    Parameters
+    ----------
+    speaker : Speaker
+        Disabled since then.
+    erase_at : datetime
+        From when the speaker is due to be erased, UTC.
+    erased : bool
+        Whether that was done at once.
+    """
+
+    speaker: Speaker
+    erase_at: datetime
+    erased: bool
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields, ready for JSON."""
+        return json_of(self)
+
+
+@dataclass(frozen=True, slots=True)
+class DueErasure:
+    """A speaker whose time ends: when, and by which rule."""
+
+    speaker: Speaker
+    rule: str
+    due_at: datetime
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields, ready for JSON."""
+        return json_of(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionRun:
+    """What a run of the rules erased, and what will go next.
+
+    Parameters
+    ----------
+    due : tuple of DueErasure
+        Erased by the run, or, of a dry run, what it would erase.
+    upcoming : tuple of DueErasure
+        What will be due in the 30 days that follow, by date.
+    dry_run : bool
+        Whether nothing was changed.
+    """
+
+    due: tuple[DueErasure, ...]
+    upcoming: tuple[DueErasure, ...]
+    dry_run: bool
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the fields, ready for JSON."""
+        return json_of(self)

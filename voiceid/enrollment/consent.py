@@ -1,0 +1,41 @@
+"""Whether the people who get samples agreed to it, where the settings ask for that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from voiceid.domain import EnrollmentProblem, Speaker, is_consented
+from voiceid.enrollment.checks import EnrollmentLimits
+from voiceid.enrollment.clips import Person
+from voiceid.errors import ConsentMissing
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Writer
+
+
+def check_consent(
+    before: Speaker | None, person: Person, limits: EnrollmentLimits
+) -> Iterator[EnrollmentProblem]:
+    """Yield that no consent is in force: where one is needed, or was withdrawn or has ended."""
+    consents = (*(() if before is None else before.consents), *person.details.consents)
+    has_one = is_consented(consents, datetime.now(UTC))
+    if not has_one or (limits.require_consent and not consents):
+        message = f"no consent of {person.name} is in force: record one (--consent VERSION)"
+        yield EnrollmentProblem("no_consent", None, message, overridable=False)
+
+
+def require_consents(limits: EnrollmentLimits, writer: Writer) -> None:
+    """Raise ConsentMissing where the settings ask for consents, and an enrolled speaker has none.
+
+    However a voice comes into the gallery, it comes through here.
+    """
+    if not (limits.require_consent and writer.enrolled):
+        return
+    if names := writer.speakers.unconsented(writer.enrolled, writer.now):
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        raise ConsentMissing(
+            f"no consent of {names[0]}{more} is in force; nothing was changed",
+            hint="Record it: --consent VERSION, or `voiceid speakers edit NAME --consent VERSION`.",
+        )

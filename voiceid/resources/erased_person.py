@@ -1,0 +1,211 @@
+"""What an erasure erases, taken down before it, and what of it is looked for after it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from voiceid.audio import KeptAudio
+from voiceid.decision.adaptation import StoredAdaptation
+from voiceid.decision.calibration import StoredCalibration
+from voiceid.domain import RECEIPT_FORMAT, RECEIPT_VERSION, Backup, DatabaseUrl, Sample, Speaker
+from voiceid.erasure import holds
+from voiceid.resources.events import events_about
+from voiceid.session import Session
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Reader
+
+_AUDIO = "audio"
+LEARNED = (
+    "Calibrations and adaptations are statistics of many recordings. They hold no vector of one"
+    " person, and are kept. Learn them again from those who remain, and remove these, if the share"
+    " of one person is to go too: `voiceid calibrate`, `voiceid adapt`."
+)
+_SEALED = (
+    "The key of this speaker was destroyed in the gallery. A backup that was made before has a copy"
+    " of it, sealed by the gallery's key {key_id}: who has the backup and that key can open it."
+    " Once the gallery's key is changed (`voiceid keys gallery rotate`) and every copy of the old"
+    " one is destroyed, no backup of before can be opened any more, by anybody, to restore it"
+    " either."
+)
+_ROTATED = (
+    "The gallery is not sealed. In backups that were made before, names are readable, and vectors"
+    " are rotated by a secret that the gallery's key {key_id} opens, until they are destroyed."
+)
+_PLAIN = (
+    "The gallery is not sealed. Backups that were made before hold the person readably until they"
+    " are destroyed."
+)
+_OF_BACKUPS = {"sealed": _SEALED, "rotated": _ROTATED, "none": _PLAIN}
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedPerson:
+    """What there was of a speaker.
+
+    - `needles`: bytes by which remains are known: vectors, plain and as they were stored.
+    - `recordings`: kept recordings, by the hashes by which they are found.
+    - `counts`: of what was erased beside samples.
+    - `learned`: calibrations and adaptations that may have been learned from the speaker.
+    - `backups`: those that were made since the enrolment.
+    - `kind`, `key_id`: how the gallery is protected.
+    """
+
+    speaker: Speaker
+    samples: Sequence[Sample]
+    needles: Sequence[bytes]
+    recordings: Mapping[str, str]
+    counts: Mapping[str, int]
+    learned: Sequence[Mapping[str, Any]]
+    backups: Sequence[Backup]
+    kind: str
+    key_id: str | None
+
+    @classmethod
+    def of(cls, reader: Reader, speaker: Speaker, kept: KeptAudio) -> Self:
+        """Take down what there is of a speaker, in the change that erases it."""
+        samples = reader.samples.of(speaker.id)
+        plain = [sample.vector.astype("<f4").tobytes() for sample in samples]
+        stored = reader.mentions.vectors(speaker)
+        row = reader.protection.row
+        hashes = dict.fromkeys(sample.pcm_sha256 for sample in samples)
+        return cls(
+            speaker=speaker,
+            samples=samples,
+            needles=[*plain, *stored],
+            recordings={h: kept.path(h).stem for h in hashes if kept.path(h).exists()},
+            counts={
+                "centroids": len(stored) - len(samples),
+                "attempts": len(reader.mentions.attempts(speaker.name)),
+                "consents": len(speaker.consents),
+                "metadata": len(speaker.metadata),
+                "memberships": len(speaker.groups),
+            },
+            learned=learned_from(reader, speaker),
+            backups=backups_with(reader, speaker),
+            kind="none" if row is None else row.kind,
+            key_id=None if row is None else row.key_id,
+        )
+
+    def facts(self, session: Session, remains: Sequence[str]) -> dict[str, Any]:
+        """Return what a receipt says, after the erasure; ``remains`` are what it left behind."""
+        with session.store.read() as reader:
+            mentions, name = reader.mentions, self.speaker.name
+            n_found = {
+                "rows": mentions.rows_of(self.speaker.id),
+                "jobs and kept answers that have the name": len(mentions.jobs(name))
+                + len(mentions.answers(name)),
+            }
+        where = str(session.database)
+        searched = [{"where": where, "what": what, "found": n} for what, n in n_found.items()]
+        searched += self._searched(session)
+        is_sealed = self.kind == "sealed"
+        return {
+            "format": RECEIPT_FORMAT,
+            "version": RECEIPT_VERSION,
+            "erased_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "speaker": {
+                "id": self.speaker.id,
+                "name": self.speaker.name,
+                "enrolled_at": self.speaker.created_at.isoformat(),
+            },
+            "erased": {
+                "samples": [_sample(sample) for sample in self.samples],
+                "recordings": list(self.recordings),
+                **self.counts,
+                "key": "destroyed" if is_sealed else "none: the gallery is not sealed",
+            },
+            "searched": searched,
+            "remains": list(remains),
+            "backups": [_backup(backup) for backup in self.backups],
+            "of_backups": _OF_BACKUPS[self.kind].format(key_id=self.key_id),
+            "learned": list(self.learned),
+            "of_learned": LEARNED,
+        }
+
+    def _searched(self, session: Session) -> Iterator[dict[str, Any]]:
+        """Yield each file of the data folder in which remains were looked for."""
+        folder, kept = session.config.data, session.kept_audio.folder
+        for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
+            if path.is_file() and not path.is_relative_to(kept):
+                found = int(holds(path, self.needles))
+                yield {"where": str(path), "what": _what(path, session), "found": found}
+        names = {path.stem for path in kept.iterdir()} if kept.is_dir() else set[str]()
+        found = len(names & set(self.recordings.values()))
+        yield {"where": str(kept), "what": "names of kept recordings", "found": found}
+        log = session.config.log_file
+        if log is not None:
+            n_events = sum(1 for _ in events_about(log, self.speaker.id))
+            yield {
+                "where": str(log),
+                "what": "events with the name and no voice",
+                "found": n_events,
+            }
+        if isinstance(session.database, DatabaseUrl):
+            yield {
+                "where": str(session.database),
+                "what": "not searched: the server's own files, log, replicas and backups. It keeps"
+                " removed rows until its next VACUUM",
+                "found": None,
+            }
+
+
+def _sample(sample: Sample) -> dict[str, Any]:
+    return {
+        "id": sample.id,
+        "created_at": sample.created_at.isoformat(),
+        "embedding_space": sample.space_id,
+        "recording_sha256": sample.pcm_sha256,
+        "vector_sha256": hashlib.sha256(sample.vector.astype("<f4").tobytes()).hexdigest(),
+    }
+
+
+def _what(path: Path, session: Session) -> str:
+    database = session.database
+    if not isinstance(database, DatabaseUrl) and path.name.startswith(database.name):
+        ending = path.name.removeprefix(database.name)
+        if ending.startswith(".before-"):
+            return "an older copy of the database"
+        return {"": "pages of the database", "-wal": "write-ahead log"}.get(ending, "database")
+    return "index file" if path.is_relative_to(session.index_folder) else "other file"
+
+
+def _backup(backup: Backup) -> dict[str, Any]:
+    is_there = Path(backup.path).is_file()
+    return {**backup.to_dict(), "is_there": is_there}
+
+
+def backups_with(reader: Reader, speaker: Speaker) -> list[Backup]:
+    """Return the backups that were made since a speaker was enrolled."""
+    return [backup for backup in reader.backups.list() if backup.made_at >= speaker.created_at]
+
+
+def learned_from(reader: Reader, speaker: Speaker) -> list[dict[str, Any]]:
+    """Return the calibrations and adaptations that may have been learned from a speaker.
+
+    They are of a space of the speaker's, and were learned since the enrolment; whose recordings
+    went into one is not kept, but where they came from is.
+    """
+    spaces = set(speaker.spaces)
+    adaptations = reader.adaptations.list()
+    spaces |= {one.adapted_id for one in adaptations if one.space_id in spaces}
+    fits: list[tuple[str, StoredAdaptation | StoredCalibration]] = [
+        *(("adaptation", one) for one in adaptations),
+        *(("calibration", one) for one in reader.calibrations.list()),
+    ]
+    return [
+        {
+            "kind": kind,
+            "number": one.id,
+            "source": one.source,
+            "learned_at": one.created_at.isoformat(),
+            "in_use": one.in_use,
+        }
+        for kind, one in fits
+        if one.space_id in spaces and one.created_at >= speaker.created_at
+    ]

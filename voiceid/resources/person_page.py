@@ -1,0 +1,184 @@
+"""Everything that is kept of one person, as a page of HTML that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from voiceid.resources.person_report import PersonReport
+
+_RULES = {
+    "withdrawn": "the consent was withdrawn",
+    "max_age_days": "the enrolment is old",
+    "unused_days": "the voice is not used",
+    "after_consent_end_days": "the consent has ended",
+}
+_USES_SHOWN = 500
+_VECTORS = (
+    "<p class=soft>Of each sample a vector of numbers is kept, with which voices are compared. It"
+    " is not shown here.</p>"
+)
+
+
+def person_page(report: PersonReport) -> str:
+    """Return the page."""
+    body = [
+        _facts(report),
+        *_section("Consents", _consents(report), "None was recorded."),
+        *_section("Voice samples", _samples(report), "There are none."),
+        _VECTORS,
+        *_section("Kept recordings", _recordings(report), "No recording is kept."),
+        *_section(f"Uses of the last {report.days} days", _uses(report), _no_uses(report)),
+        *_section("Attempts that failed", _attempts(report), "There are none."),
+        *_section("Work of the service that names the person", _work(report), "There is none."),
+        *_section("Erasure", _due(report), "No rule ends the time of this person."),
+        *_section("Backups that hold the person", _backups(report), "None is known."),
+        *_section(
+            "Learned from many", _learned(report), "Nothing was learned since the enrolment."
+        ),
+    ]
+    page = Path(__file__).with_suffix(".html").read_text("utf-8")
+    facts = {"name": _text(report.speaker.name), "made_at": _day(report.made_at)}
+    return Template(page).substitute(**facts, body="\n".join(body))
+
+
+def _section(title: str, table: str, nothing: str) -> list[str]:
+    return [f"<h2>{_text(title)}</h2>", table or f"<p class=soft>{_text(nothing)}</p>"]
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table; dates are kept on a line, and None is a dash."""
+    cells = []
+    for row in rows:
+        tds = (
+            f"<td class=date>{_day(value)}</td>"
+            if isinstance(value, datetime)
+            else f"<td>{_text('-' if value in {None, ''} else str(value))}</td>"
+            for value in row
+        )
+        cells.append(f"<tr>{''.join(tds)}</tr>")
+    head = "".join(f"<th scope=col>{_text(column)}</th>" for column in columns)
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(cells)}</tbody></table>"
+    return f'<div class="wide">{table}</div>' if cells else ""
+
+
+def _facts(report: PersonReport) -> str:
+    speaker = report.speaker
+    standing = speaker.standing(report.made_at).value.replace("_", " ")
+    facts = [
+        ("Name", speaker.name),
+        ("Number", str(speaker.id)),
+        ("Standing", standing),
+        ("Enrolled", _day(speaker.created_at)),
+        ("Last changed", _day(speaker.updated_at)),
+        ("Expires", None if speaker.expires_at is None else _day(speaker.expires_at)),
+        ("Groups", ", ".join(speaker.groups) or None),
+        *speaker.metadata.items(),
+        ("Samples", f"{speaker.n_samples}, {speaker.net_speech_s:.1f} s of speech"),
+        ("Last accepted on", report.last_used_on),
+    ]
+    shown = (f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in facts if v is not None)
+    return f"<dl>{''.join(shown)}</dl>"
+
+
+def _consents(report: PersonReport) -> str:
+    columns = ("Text", "Purposes", "Recorded", "Recorded by", "Until", "Withdrawn", "Withdrawn by")
+    rows = (
+        (
+            *(c.text, ", ".join(c.purposes), c.recorded_at, c.recorded_by),
+            *(c.until, c.withdrawn_at, c.withdrawn_by),
+        )
+        for c in report.speaker.consents
+    )
+    return _table(columns, rows)
+
+
+def _samples(report: PersonReport) -> str:
+    columns = ("Sample", "Enrolled", "Clip", "Label", "Speech", "Noise", "Warnings", "Model")
+    rows = (
+        (
+            *(s.id, s.created_at, s.source_name, s.label, f"{s.quality.net_speech_s:.1f} s"),
+            None if s.quality.snr_db is None else f"SNR {s.quality.snr_db:.0f} dB",
+            ", ".join((*s.quality.warnings, *(f"overridden: {code}" for code in s.overrides))),
+            s.space_id,
+        )
+        for s in report.samples
+    )
+    return _table(columns, rows)
+
+
+def _recordings(report: PersonReport) -> str:
+    rows = ((one["file"], f"{one['bytes'] / 1024:.0f} KiB") for one in report.recordings)
+    return _table(("File", "Size"), rows)
+
+
+def _no_uses(report: PersonReport) -> str:
+    if report.uses_from is None:
+        return "The settings name no file of events (log.file), so uses are not known."
+    return f"There are none in {report.uses_from}."
+
+
+def _uses(report: PersonReport) -> str:
+    shown = list(report.uses)[-_USES_SHOWN:]
+    table = _table(("Time", "What", "Outcome", "More"), (_use(event) for event in reversed(shown)))
+    if len(report.uses) > len(shown):
+        table += f"<p class=soft>The newest {len(shown)} of {len(report.uses)} are shown.</p>"
+    return table
+
+
+def _use(event: Mapping[str, Any]) -> tuple[object, ...]:
+    what = event.get("task") or event.get("kind") or event.get("event")
+    facts = ("group", "other", "samples", "command", "caller")
+    more = [f"{name} {event[name]}" for name in facts if event.get(name) is not None]
+    if isinstance(event.get("score"), float):
+        more.insert(0, f"score {event['score']:.3f}")
+    outcome = ": ".join(str(event[k]) for k in ("outcome", "reason") if event.get(k) is not None)
+    return datetime.fromisoformat(event["time"]), what, outcome.replace("_", " "), ", ".join(more)
+
+
+def _attempts(report: PersonReport) -> str:
+    rows = ((_moment(one["created_at"]), one["caller"]) for one in report.attempts)
+    return _table(("Time", "Who asked"), rows)
+
+
+def _work(report: PersonReport) -> str:
+    jobs = (
+        (_moment(j["created_at"]), f"job {j['id']}", f"{j['kind']}, {j['state']}")
+        for j in report.jobs
+    )
+    answers = ((_moment(a["created_at"]), "kept answer", a["caller"]) for a in report.answers)
+    return _table(("Time", "What", "More"), [*jobs, *answers])
+
+
+def _due(report: PersonReport) -> str:
+    rows = ((one.due_at, _RULES.get(one.rule, one.rule)) for one in report.due)
+    return _table(("Due", "Because"), rows)
+
+
+def _backups(report: PersonReport) -> str:
+    return _table(("Made", "File"), ((one.made_at, one.path) for one in report.backups))
+
+
+def _learned(report: PersonReport) -> str:
+    rows = (
+        (_moment(one["learned_at"]), f"{one['kind']} {one['number']}", one["source"])
+        for one in report.learned
+    )
+    return _table(("Learned", "What", "From"), rows)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _day(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M")
+
+
+def _text(text: str) -> str:
+    """Return text that is safe between tags, and that UTF-8 can hold."""
+    return escape(text.encode("utf-8", "backslashreplace").decode())

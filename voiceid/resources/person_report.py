@@ -1,0 +1,117 @@
+"""Everything that is kept of one person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from voiceid.decision.embeddings import to_base64
+from voiceid.domain import Backup, DueErasure, Sample, Speaker
+from voiceid.resources.erased_person import backups_with, learned_from
+from voiceid.resources.events import events_about
+from voiceid.session import Session
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PersonReport:
+    """Everything that is kept of one person.
+
+    Parameters
+    ----------
+    speaker : Speaker
+        Name, groups, metadata, expiry and consents.
+    samples : sequence of Sample
+        What was enrolled, of all embedding spaces.
+    recordings : sequence of mapping
+        Kept recordings: hash, file and size in bytes.
+    attempts : sequence of mapping
+        Failed attempts to be accepted as the person, and those under way.
+    jobs, answers : sequence of mapping
+        Of a service: jobs and kept answers that have the name.
+    uses : sequence of mapping
+        Events of the file of events about the person, oldest first; of ``days`` days.
+    uses_from : str or None
+        That file; None: the settings name none.
+    last_used_on : str or None
+        The day of the last acceptance, where a rule of retention needs it.
+    due : sequence of DueErasure
+        When the person is erased, by each rule that does.
+    backups : sequence of Backup
+        Backups that were made since the enrolment.
+    learned : sequence of mapping
+        Calibrations and adaptations that may have been learned from the person.
+    made_at : datetime
+        UTC.
+    """
+
+    speaker: Speaker
+    samples: Sequence[Sample]
+    recordings: Sequence[Mapping[str, Any]]
+    attempts: Sequence[Mapping[str, Any]]
+    jobs: Sequence[Mapping[str, Any]]
+    answers: Sequence[Mapping[str, Any]]
+    uses: Sequence[Mapping[str, Any]]
+    uses_from: str | None
+    days: int
+    last_used_on: str | None
+    due: Sequence[DueErasure]
+    backups: Sequence[Backup]
+    learned: Sequence[Mapping[str, Any]]
+    made_at: datetime
+
+    def to_dict(self, *, vectors: bool = False) -> dict[str, Any]:
+        """Return all of it, ready for JSON; ``vectors``: of the samples too, in base64."""
+        return {
+            "made_at": self.made_at.isoformat(timespec="seconds"),
+            "speaker": self.speaker.to_dict(),
+            "samples": [_sample(sample, with_vector=vectors) for sample in self.samples],
+            "recordings": list(self.recordings),
+            "attempts": list(self.attempts),
+            "jobs": list(self.jobs),
+            "answers": list(self.answers),
+            "uses": {"days": self.days, "from": self.uses_from, "events": list(self.uses)},
+            "last_used_on": self.last_used_on,
+            "due": [{"rule": one.rule, "due_at": one.due_at.isoformat()} for one in self.due],
+            "backups": [backup.to_dict() for backup in self.backups],
+            "learned": list(self.learned),
+        }
+
+
+def person_report(session: Session, name: str, days: int) -> PersonReport:
+    """Return everything that is kept of a person; raises SpeakerNotFound."""
+    log, now = session.config.log_file, datetime.now(UTC)
+    with session.store.read() as reader:
+        speaker = reader.speakers.get(name)
+        samples, used = reader.samples.of(speaker.id), reader.mentions.last_used_on(speaker.id)
+        since = reader.retention.last_used().get(speaker.id)
+        ends = session.config.privacy.ends(speaker, since)
+        return PersonReport(
+            speaker=speaker,
+            samples=samples,
+            recordings=list(_recordings(session, samples)),
+            attempts=reader.mentions.attempts(speaker.name),
+            jobs=reader.mentions.jobs(speaker.name),
+            answers=reader.mentions.answers(speaker.name),
+            uses=list(events_about(log, speaker.id, now - timedelta(days=days))),
+            uses_from=None if log is None else str(log),
+            days=days,
+            last_used_on=used,
+            due=[DueErasure(speaker, rule, at) for rule, at in ends],
+            backups=backups_with(reader, speaker),
+            learned=learned_from(reader, speaker),
+            made_at=now,
+        )
+
+
+def _sample(sample: Sample, *, with_vector: bool) -> dict[str, Any]:
+    return sample.to_dict() | ({"vector": to_base64(sample.vector)} if with_vector else {})
+
+
+def _recordings(session: Session, samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:
+    kept = session.kept_audio
+    for digest in dict.fromkeys(sample.pcm_sha256 for sample in samples):
+        path = kept.path(digest)
+        if path.is_file():
+            yield {"pcm_sha256": digest, "file": str(path), "bytes": path.stat().st_size}

@@ -1,0 +1,210 @@
+"""The rights of the people whose voices are kept, and how long they are kept."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from voiceid.domain import DueErasure, Receipt, RetentionRun, Speaker, system_user
+from voiceid.errors import ErasureIncomplete, ReceiptInvalid
+from voiceid.foreign_files import ERASURE_RECEIPT, Unfit, content
+from voiceid.observability import ChangeKind
+from voiceid.protection import Key, KeySource, SigningKey, is_signed
+from voiceid.resources.erased_person import ErasedPerson
+from voiceid.session import Session
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.resources.person_report import PersonReport
+    from voiceid.store import Reader
+
+KEY_NAME = "receipts.key"
+"""In the data folder of a gallery that is not protected."""
+_UPCOMING = timedelta(days=30)
+Expect: TypeAlias = Callable[[Speaker], None]
+"""See `Speakers.edit`."""
+
+
+class Privacy:
+    """What is kept of a person, erasing it with a receipt, and the rules of retention."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    # Rights
+
+    def report(self, name: str, *, days: int = 30) -> PersonReport:
+        """Return everything that is kept of a person.
+
+        Parameters
+        ----------
+        days : int
+            So far back the file of events (``log.file``) is read for uses.
+
+        Raises
+        ------
+        SpeakerNotFound, StoreError
+        """
+        from voiceid.resources.person_report import person_report  # noqa: PLC0415 - for this alone
+
+        return person_report(self._session, name, days)
+
+    def page(self, report: PersonReport) -> str:
+        """Return a report as a page of HTML that needs nothing else."""
+        from voiceid.resources.person_page import person_page  # noqa: PLC0415 - for this alone
+
+        return person_page(report)
+
+    def erase(self, name: str, *, erased_by: str = "", expect: Expect | None = None) -> Receipt:
+        """Erase a speaker as `Speakers.remove` does, and return the signed receipt of it.
+
+        What could not be erased is in the receipt, as ``remains``, and is no error.
+
+        Parameters
+        ----------
+        erased_by : str
+            Who did it; empty: the user of the system.
+        expect : callable, optional
+            See `Speakers.edit`.
+
+        Raises
+        ------
+        SpeakerNotFound, StoreError, GalleryKeyMissing
+        """
+        session, remains = self._session, tuple[str, ...]()
+        key = self._signing_key()  # first: without it nothing is erased
+        try:
+            with session.change(ChangeKind.REMOVE) as change:
+                speaker = change.writer.speakers.get(name)
+                if expect is not None:
+                    expect(speaker)
+                person = ErasedPerson.of(change.writer, speaker, session.kept_audio)
+                change.writer.speakers.remove(speaker.id)
+                change.record(speaker=speaker.name, speaker_id=speaker.id)
+        except ErasureIncomplete as error:
+            remains = error.remains
+        facts = person.facts(session, remains) | {"erased_by": erased_by or system_user()}
+        return Receipt(facts, key.public, key.sign(Receipt.signed_bytes(facts)))
+
+    def key(self) -> str:
+        """Return the public key that receipts are checked with, in base64.
+
+        It is derived from the secrets of a protected gallery; else a key pair is made once, in the
+        data folder.  Raises GalleryKeyMissing, StoreError.
+        """
+        return self._signing_key().public
+
+    def check(
+        self, receipt: str | os.PathLike[str] | Mapping[str, Any], key: str | None = None
+    ) -> Receipt:
+        """Return a receipt that is as it was signed; raises ReceiptInvalid for any other.
+
+        Parameters
+        ----------
+        receipt : path or mapping
+            The file, or what is in it.
+        key : str, optional
+            The public key of the gallery; this one's when omitted.
+        """
+        try:
+            found = Receipt.of_dict(
+                receipt
+                if isinstance(receipt, Mapping)
+                else json.loads(content(Path(receipt), ERASURE_RECEIPT))
+            )
+        except (OSError, ValueError, RecursionError, Unfit) as error:
+            raise ReceiptInvalid(
+                f"the receipt cannot be read: {getattr(error, 'strerror', None) or error}",
+                hint="Name a file that `voiceid privacy erase --receipt` wrote.",
+            ) from error
+        trusted = {key} if key is not None else self._public_keys()
+        if found.public_key not in trusted:
+            raise ReceiptInvalid(
+                f"the receipt is signed with another key, {found.public_key[:60]}",
+                hint="`voiceid privacy key` of the gallery prints the right one: --key KEY.",
+            )
+        if not is_signed(Receipt.signed_bytes(found.facts), found.signature, found.public_key):
+            raise ReceiptInvalid("the receipt was changed after it was signed")
+        return found
+
+    def _public_keys(self) -> set[str]:
+        """Return the keys of this gallery: also that of before it was protected."""
+        source = self._key_file
+        before = {SigningKey(source.read()[0]).public} if source.is_there() else set()
+        return {self.key(), *before}
+
+    def _signing_key(self) -> SigningKey:
+        session = self._session
+        if session.has_database:
+            with session.store.read() as reader:
+                vault = reader.protection.vault
+            if vault is not None:
+                return SigningKey(vault.signing_key)
+        source = self._key_file
+        if not source.is_there():
+            source.write([Key.new()])
+        return SigningKey(source.read()[0])
+
+    @property
+    def _key_file(self) -> KeySource:
+        return KeySource("file", str(self._session.config.data / KEY_NAME))
+
+    # Retention
+
+    @property
+    def run_at_h(self) -> int | None:
+        """The hour, in UTC, at which a service makes the run of a night; None: it makes none."""
+        return self._session.config.privacy.run_at_h
+
+    def run(self, *, dry_run: bool = False) -> RetentionRun:
+        """Erase the speakers whose time is over, and return them with those that follow.
+
+        The settings have the rules: ``privacy.retention`` and
+        ``privacy.erase_withdrawn_after_days``.  With ``dry_run`` nothing is changed.
+
+        Raises
+        ------
+        StoreError
+        ErasureIncomplete
+            See `Speakers.remove`.
+        """
+        session, now = self._session, datetime.now(UTC)
+        if dry_run:
+            with session.store.read() as reader:
+                ends = self._ends(reader)
+        else:
+            wanted = session.config.privacy.retention.unused_days is not None
+            with session.change(ChangeKind.REMOVE) as change:
+                change.writer.retention.count_uses(wanted=wanted)
+                ends = self._ends(change.writer)
+                for one in ends:
+                    if one.due_at <= now:
+                        change.writer.speakers.remove(one.speaker.id)
+                        change.record(speaker=one.speaker.name, speaker_id=one.speaker.id)
+        due = tuple(one for one in ends if one.due_at <= now)
+        upcoming = tuple(one for one in ends if now < one.due_at <= now + _UPCOMING)
+        return RetentionRun(due, upcoming, dry_run)
+
+    def run_of_the_night(self) -> RetentionRun | None:
+        """Make today's run, unless a service over this gallery has made it: then None."""
+        if not self._session.has_database:
+            return None
+        with self._session.store.write() as writer:
+            if not writer.retention.begin_run():
+                return None
+        return self.run()
+
+    def _ends(self, reader: Reader) -> list[DueErasure]:
+        """Return when the time of each speaker ends whose time does, by date."""
+        rules, used = self._session.config.privacy, reader.retention.last_used()
+        found = []
+        for page in reader.speakers.pages():
+            for speaker in page:
+                ends = list(rules.ends(speaker, used.get(speaker.id)))
+                if ends:
+                    rule, due_at = min(ends, key=lambda end: end[1])
+                    found.append(DueErasure(speaker, rule, due_at))
+        return sorted(found, key=lambda one: (one.due_at, one.speaker.name))

@@ -1,0 +1,30 @@
+"""Erasing what is due, once a night: of several services over one gallery, one does it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from anyio import sleep, to_thread
+
+from voiceid.client import VoiceID
+from voiceid.errors import VoiceIDError
+
+_FIRST_S, _LOOK_S = 60.0, 900.0
+
+
+async def run_nightly(vid: VoiceID) -> None:
+    """Run the rules of retention at the hour of the settings, or later that day if none did."""
+    hour, done = vid.privacy.run_at_h, None
+    if hour is None:
+        return
+    await sleep(_FIRST_S)  # whoever restarts it again has not changed anything
+    while True:
+        now = datetime.now(UTC)
+        if now.hour >= hour and now.date() != done:
+            with suppress(VoiceIDError):  # which was logged and counted; the next night goes on
+                await to_thread.run_sync(vid.privacy.run_of_the_night)
+            done = now.date()
+        midnight = datetime.combine(now.date(), datetime.min.time(), UTC)
+        due_s = (midnight + timedelta(days=1) - now).total_seconds()
+        await sleep(min(_LOOK_S, max(due_s, 1.0)))

@@ -1,0 +1,49 @@
+"""Backups that were made of the database."""
+
+from __future__ import annotations
+
+import os
+
+from sqlalchemy import Connection, insert, select
+
+from voiceid.domain import Backup
+from voiceid.store import stored_rows
+from voiceid.store.change_feed import Effects
+from voiceid.store.protection import Protection
+from voiceid.store.tables import backups
+
+PATH_PLACE = "backup path"
+
+
+class Backups:
+    """Reads which backups were made."""
+
+    def __init__(self, connection: Connection, protection: Protection) -> None:
+        self._connection, self._protection = connection, protection
+
+    def list(self) -> list[Backup]:
+        """Return them, oldest first."""
+        rows = self._connection.execute(select(backups).order_by(backups.c.made_at, backups.c.id))
+        return [
+            Backup(
+                self._protection.text(row.path, PATH_PLACE, row.id) or "",
+                stored_rows.moment_of(row.made_at),
+                row.sha256,
+            )
+            for row in rows
+        ]
+
+
+class BackupWriter(Backups):
+    """Notes backups."""
+
+    def __init__(self, effects: Effects) -> None:
+        super().__init__(effects.connection, effects.protection)
+        self._now = effects.now
+
+    def add(self, path: str, sha256: str) -> None:
+        """Note one that was made."""
+        id_ = os.urandom(8).hex()
+        stored = self._protection.stored_text(path, PATH_PLACE, id_)
+        values = {"id": id_, "path": stored, "made_at": self._now, "sha256": sha256}
+        self._connection.execute(insert(backups).values(**values))

@@ -1,0 +1,103 @@
+"""What is kept of a person beside their rows: attempts, jobs and kept answers that name them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from voiceid.domain import Speaker, speaker_key
+from voiceid.store.protection import Protection
+from voiceid.store.tables import attempts, centroids, jobs, kept_answers, samples, speakers
+
+
+class Mentions:
+    """Reads them."""
+
+    def __init__(self, connection: Connection, protection: Protection) -> None:
+        self._connection, self._protection = connection, protection
+
+    def attempts(self, name: str) -> list[dict[str, Any]]:
+        """Return the attempts to be accepted as somebody, oldest first."""
+        its = attempts.c.name_key == self._protection.name_key(speaker_key(name))
+        query = select(attempts.c.created_at, attempts.c.caller, attempts.c.failed_at).where(its)
+        rows = self._connection.execute(query.order_by(attempts.c.id)).mappings()
+        return [dict(row) for row in rows]
+
+    def jobs(self, name: str) -> list[dict[str, Any]]:
+        """Return the jobs whose request or result has the name, and where."""
+        found = []
+        for row in self._connection.execute(select(jobs).order_by(jobs.c.created_at)):
+            places = [
+                column
+                for column in ("request", "result")
+                if _has(self._protection.text(getattr(row, column), f"job {column}", row.id), name)
+            ]
+            if places:
+                facts = {"id": row.id, "kind": row.kind, "state": row.state}
+                found.append({**facts, "created_at": row.created_at, "named_in": places})
+        return found
+
+    def answers(self, name: str) -> list[dict[str, Any]]:
+        """Return the kept answers of requests that have the name."""
+        query = select(kept_answers).where(kept_answers.c.answer.is_not(None))
+        return [
+            {"caller": row.caller, "created_at": row.created_at}
+            for row in self._connection.execute(query.order_by(kept_answers.c.created_at))
+            for place in [("kept answer", row.caller, row.key_sha256)]
+            if _has(self._protection.text(row.answer, *place), name)
+        ]
+
+    def last_used_on(self, speaker_id: int) -> str | None:
+        """Return the day on which a speaker was accepted last, where it is kept."""
+        query = select(speakers.c.last_used_on).where(speakers.c.id == speaker_id)
+        return self._connection.execute(query).scalar()
+
+    def vectors(self, speaker: Speaker) -> list[bytes]:
+        """Return the vectors of a speaker, of samples and centroids, as they are stored."""
+        found: list[bytes] = []
+        for table in (samples, centroids):
+            query = select(table.c.vector).where(table.c.speaker_id == speaker.id)
+            found += self._connection.execute(query).scalars()
+        return found
+
+    def rows_of(self, speaker_id: int) -> int:
+        """Return how many rows of samples and centroids a speaker has."""
+        return sum(
+            int(self._connection.execute(query).scalar_one())
+            for table in (samples, centroids)
+            for query in [
+                select(func.count()).select_from(table).where(table.c.speaker_id == speaker_id)
+            ]
+        )
+
+
+def _has(text: str | None, name: str) -> bool:
+    """Return whether JSON has a text, or a part of a path, that is a name; in any case."""
+    if not text:
+        return False
+    key = speaker_key(name)
+    return any(key in {_folded(part) for part in found.split("/")} for found in _texts(text))
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split()).casefold()
+
+
+def _texts(text: str) -> list[str]:
+    try:
+        waiting: list[Any] = [json.loads(text)]
+    except ValueError:
+        return [text]
+    found: list[str] = []
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            found += [value, *value.splitlines()]
+            found += [cell for line in value.splitlines() for cell in line.split(",")]
+        elif isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+    return found
