@@ -369,20 +369,19 @@ class VoiceID:
         dry_run : bool
             Check everything, write nothing.
         part : (float, float) or str, optional
-            Only this part of the one recording, in seconds; or what a voice in it says alone, as
-            `diarize` calls it; or ``solo``: in each recording the voice that speaks most.
+            Seconds of the one recording; or what a voice in it says alone, as `diarize` calls it;
+            or ``solo``: in each recording the voice that speaks most.
         consent : Consent, optional
             What the person agreed to; the same as in ``details``.
 
-        Raises EnrollmentRefused: something speaks against it, as its ``report`` says;
-        SpeakerNameInvalid, SpeakerDetailInvalid, ModelError, StoreError, ConfigError.  Nothing was
-        changed then.
+        Raises EnrollmentRefused, whose ``report`` says what speaks against it; SpeakerNameInvalid,
+        SpeakerDetailInvalid, ModelError, StoreError, ConfigError.  Nothing was changed then.
         """
         clips = sources_of(sources)
         labels = (label,) * len(clips) if label else ()
         known, given = details or SpeakerDetails(), () if consent is None else (consent,)
-        details = replace(known, consents=(*known.consents, *given))
-        person = Person(name, clips, labels, details, part)
+        known = replace(known, consents=(*known.consents, *given))
+        person = Person(name, clips, labels, known, part)
         with self._session.observer.failures(ChangeKind.ENROLL):
             return self._session.ask(
                 lambda model: model.enroller.enroll(person, mode, force=force, dry_run=dry_run)

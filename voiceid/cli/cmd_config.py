@@ -82,7 +82,7 @@ def init_command(console: Console, *, force: bool) -> int:
     return console.answer({"written": str(path)}, f"wrote  {path}")
 
 
-_ELSEWHERE = {"privacy.key": "key_source", "privacy.require_consent": "enrollment.require_consent"}
+_ELSEWHERE = {"privacy.key": "privacy_key", "privacy.require_consent": "enrollment.require_consent"}
 """Settings that the config has under another name."""
 
 

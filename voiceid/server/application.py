@@ -78,11 +78,7 @@ def make_service(
 
     Raises ConfigError: there is no adapter of a name.
     """
-    if unknown := [name for name in compat if name not in ADAPTERS]:
-        raise ConfigError(
-            f"there is no adapter called {unknown[0]!r:.40}",
-            hint=f"There are: {', '.join(ADAPTERS)}.",
-        )
+    _require_adapters(compat)
     limits = limits or ServiceLimits()
     parts = ServiceParts(
         vid,
@@ -129,6 +125,14 @@ def make_service(
     describe(app)
     app.include_router(PAGES)
     return app
+
+
+def _require_adapters(names: Sequence[str]) -> None:
+    if unknown := [name for name in names if name not in ADAPTERS]:
+        raise ConfigError(
+            f"there is no adapter called {unknown[0]!r:.40}",
+            hint=f"There are: {', '.join(ADAPTERS)}.",
+        )
 
 
 async def _warm_up(parts: ServiceParts) -> None:
