@@ -45,7 +45,9 @@ def test_it_counts_what_is_there(home: Path, run: Runner) -> None:
         "index_bytes": index.stat().st_size,
     }
     text = run("stats").out
-    assert re.search(r"^speakers +all 2, active 1, expired 0, disabled 1, no_consent 0$", text, re.MULTILINE)
+    assert re.search(
+        r"^speakers +all 2, active 1, expired 0, disabled 1, no_consent 0$", text, re.MULTILINE
+    )
     assert re.search(rf"^{index.stem} +yes +2 +4 +- +- +current", text, re.MULTILINE)
     other = run("stats", "--model", "ge2e", "--json").json
     assert (other["model"], other["spaces"][0]["in_use"]) == ("ge2e", False)
