@@ -174,12 +174,15 @@ def test_nothing_of_a_consent_is_readable_in_a_sealed_gallery(
     secret = Consent("Text-of-Secrets", ("purpose-of-secrets",), recorded_by="Secretary Sealed")
     vid.enroll("alice", heard(vid, CLIPS[:3]), consent=secret)
     vid.speakers.withdraw("alice", "Secretary Sealed")
-    texts = [b"Text-of-Secrets", b"purpose-of-secrets", b"Secretary Sealed"]
+    vid.database.backup(tmp_path / "Folder-of-Alice.sqlite3")
+    texts = [b"Text-of-Secrets", b"purpose-of-secrets", b"Secretary Sealed", b"Folder-of-Alice"]
     assert bool(files_holding(tmp_path / "data", texts)) == (kind == "plain")
     if kind == "sealed":
         vid.keys.gallery.off()
         [consent] = vid.speakers.get("alice").consents
         assert consent.purposes == ("purpose-of-secrets",)
+        [backup] = vid.privacy.report("alice").backups
+        assert backup.path == str(tmp_path / "Folder-of-Alice.sqlite3")
         assert files_holding(tmp_path / "data", texts)
 
 

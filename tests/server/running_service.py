@@ -12,7 +12,7 @@ import httpx
 
 from voiceid import VoiceID
 from voiceid.domain import ServiceLimits
-from voiceid.server.application import make_service
+from voiceid.server.application import Beside, make_service
 from voiceid.server.running import Server, server_config
 from voiceid.server.service_parts import ServiceParts
 
@@ -38,9 +38,10 @@ def served(
     workers: int = 2,
     buffer_bytes: int = 0,
     compat: Sequence[str] = (),
+    beside: Sequence[Beside] = (),
 ) -> Iterator[Served]:
     limits = limits or ServiceLimits(max_wait_s=60.0)  # tests share their processors
-    app = make_service(vid, workers, limits, compat)
+    app = make_service(vid, workers, limits, compat, beside)
     server = Server(server_config(app, limits))
     with socket.create_server(("127.0.0.1", 0)) as bound:
         if buffer_bytes:  # of what was sent, and is not read yet

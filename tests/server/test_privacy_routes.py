@@ -14,6 +14,7 @@ from running_service import Served, served
 
 from voiceid import VoiceID
 from voiceid.server import nightly_run
+from voiceid.server.nightly_run import run_nightly as nightly
 
 
 @pytest.fixture
@@ -126,7 +127,8 @@ def test_a_service_makes_the_run_of_a_night(
         assert consent.withdrawn_at is not None
         vid.speakers.add("bob")
     settings["privacy.erase_withdrawn_after_days"] = 0
-    with VoiceID.open(tmp_path / "data", home=tmp_path, overrides=settings) as vid, served(vid):
+    opened, beside = VoiceID.open(tmp_path / "data", home=tmp_path, overrides=settings), [nightly]
+    with opened as vid, served(vid, beside=beside):
         until = time.monotonic() + 30
         while vid.speakers.count() > 1 and time.monotonic() < until:
             time.sleep(0.1)

@@ -37,7 +37,6 @@ from voiceid.server.decision_feeds import DecisionFeeds
 from voiceid.server.descriptions import describe
 from voiceid.server.jobs import Jobs
 from voiceid.server.name_paths import EscapedSlashes
-from voiceid.server.nightly_run import run_nightly
 from voiceid.server.places import LiveStreams, Places
 from voiceid.server.problems import answer_problems
 from voiceid.server.service_parts import ServiceParts
@@ -95,7 +94,6 @@ def make_service(
 
             async def begin() -> None:
                 await _warm_up(parts)
-                tasks.start_soon(run_nightly, vid)
                 for work in beside:
                     tasks.start_soon(work, parts)
 

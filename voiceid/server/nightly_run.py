@@ -7,18 +7,19 @@ from datetime import UTC, datetime, timedelta
 
 from anyio import sleep, to_thread
 
-from voiceid.client import VoiceID
 from voiceid.errors import VoiceIDError
+from voiceid.server.service_parts import ServiceParts
 
 _FIRST_S, _LOOK_S = 60.0, 900.0
 
 
-async def run_nightly(vid: VoiceID) -> None:
+async def run_nightly(parts: ServiceParts) -> None:
     """Run the rules of retention at the hour of the settings, or later that day if none did."""
-    hour, done = vid.privacy.run_at_h, None
+    vid, done = parts.vid, None
+    hour = vid.privacy.run_at_h
     if hour is None:
         return
-    await sleep(_FIRST_S)  # whoever restarts it again has not changed anything
+    await sleep(_FIRST_S)  # time to end a service that was begun with other settings than meant
     while True:
         now = datetime.now(UTC)
         if now.hour >= hour and now.date() != done:

@@ -22,6 +22,7 @@ from voiceid.models.runtime import cpu_limit
 from voiceid.server.application import Beside, make_service
 from voiceid.server.callers import is_loopback
 from voiceid.server.http_protocol import bounded_heads
+from voiceid.server.nightly_run import run_nightly
 from voiceid.server.socket_protocol import bounded_ends
 
 _GRACE_S = 30
@@ -113,7 +114,7 @@ def run(
     """
     with ExitStack() as sockets:
         wyoming = listening.wyoming
-        beside: list[Beside] = []
+        beside: list[Beside] = [run_nightly]
         if wyoming is not None:
             proxied = sockets.enter_context(_bound(wyoming.host, wyoming.port))
             beside.append(_proxy(wyoming, proxied))

@@ -41,15 +41,7 @@ from voiceid.store.audit_table import AuditWriter
 from voiceid.store.change_feed import Effects
 from voiceid.store.protection import NAMED, Protection
 from voiceid.store.similar_names import look_alikes
-from voiceid.store.tables import (
-    adaptations,
-    attempts,
-    centroids,
-    memberships,
-    samples,
-    speaker_keys,
-    speakers,
-)
+from voiceid.store.tables import adaptations, attempts, centroids, memberships, samples, speakers
 from voiceid.store.value_list import in_list
 
 NOT_RECORDED = "not recorded"
@@ -339,10 +331,9 @@ class SpeakerWriter(Speakers):
     def remove(self, speaker_id: int) -> None:
         """Erase a speaker with all samples and centroids, and the attempts under their name.
 
-        The speaker's key goes first: without it, nothing that is sealed by it can be opened.
+        The speaker's key goes with the row (ON DELETE CASCADE): what is sealed by it cannot be
+        opened from the commit on, wherever bytes of it are left.
         """
-        theirs = speaker_keys.c.speaker_id == speaker_id
-        self._connection.execute(delete(speaker_keys).where(theirs))
         self._connection.execute(delete(attempts).where(_as_speaker(speaker_id)))
         self._effects.forget()
         vectors = self._connection.execute(
