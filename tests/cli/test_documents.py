@@ -9,6 +9,7 @@ models in memory.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import shlex
@@ -187,7 +188,13 @@ def reader(
     for name in [name for name in os.environ if name.startswith("VOICEID_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("VOICEID_HOME", ".")  # the pages speak of the home's files by their names
+    log = logging.getLogger("voiceid")
+    level, handlers = log.level, [*log.handlers]
     yield Reader(folder, capfd)
+    log.setLevel(level)  # a page sets it as a program may
+    for handler in {*log.handlers} - {*handlers}:
+        log.removeHandler(handler)
+        handler.close()
     for pid in folder.glob("*.pid"):  # of what a page began, and did not end
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid.read_text()), signal.SIGKILL)

@@ -604,6 +604,7 @@ def test_the_kind_is_known_by_the_beginning_of_a_file(tmp_path: Path, store: Sto
         read(store, tmp_path / "v.npz", ids)
 
 
+@pytest.mark.usefixtures("from_scratch")
 def test_without_pyarrow_a_table_is_refused_with_what_to_install(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
