@@ -67,6 +67,7 @@ from voiceid.errors import ChangeRefused as ChangeRefused
 from voiceid.errors import ChannelsDiffer as ChannelsDiffer
 from voiceid.errors import CheckpointInvalid as CheckpointInvalid
 from voiceid.errors import ConfigError as ConfigError
+from voiceid.errors import ConsentMissing as ConsentMissing
 from voiceid.errors import DownloadFailed as DownloadFailed
 from voiceid.errors import EnrollmentIncomplete as EnrollmentIncomplete
 from voiceid.errors import EnrollmentRefused as EnrollmentRefused
@@ -87,6 +88,7 @@ from voiceid.errors import ModelRuntimeError as ModelRuntimeError
 from voiceid.errors import ModelUnknown as ModelUnknown
 from voiceid.errors import NotEnoughSpeech as NotEnoughSpeech
 from voiceid.errors import PictureNotWritten as PictureNotWritten
+from voiceid.errors import ReceiptInvalid as ReceiptInvalid
 from voiceid.errors import SampleNotFound as SampleNotFound
 from voiceid.errors import SchemaOutdated as SchemaOutdated
 from voiceid.errors import SchemaTooNew as SchemaTooNew

@@ -12,7 +12,7 @@ from disks import filled, mounted
 
 from voiceid import VoiceID
 
-LEVELS = [0, 4096, 12_288, 40_960, 98_304, 200_000, 400_000, 800_000]
+LEVELS = [0, 4096, 12_288, 40_960, 98_304, 200_000, 400_000, 800_000, 1_600_000]
 """Bytes that are free: for nothing, a page, the log, a copy of the database, and more."""
 
 

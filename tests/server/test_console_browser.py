@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from collections.abc import Iterator
@@ -132,12 +133,17 @@ def test_a_voice_is_enrolled_by_the_microphone_and_known_again(
     record(page, microphone, 1.5)
     # A busy machine may record more than was asked for, and then it is enough.
     said.filter(has_text=re.compile("of speech are missing|This is enough")).wait_for()
-    record(page, microphone, 4.0)
-    said.filter(has_text="This is enough to enrol.").wait_for()
+    enough = said.filter(has_text="This is enough to enrol.")
+    for _ in range(3):  # a busy browser drops samples, and then the page asks for more
+        record(page, microphone, 4.0)
+        with contextlib.suppress(playwright.TimeoutError):
+            enough.wait_for(timeout=15_000)
+            break
+    assert enough.count(), said.inner_text()
     assert service.vid.speakers.count() == 2
     page.get_by_role("button", name="Enrol", exact=True).click()
     page.locator("[data-done]", has_text="dora is enrolled").wait_for()
-    assert service.vid.speakers.get("dora").n_samples == 2
+    assert service.vid.speakers.get("dora").n_samples >= 2
     assert page.locator(".takes li").count() == 0
     page.goto(service.url + "/try")
     record(page, microphone, 4.0, "Stop and ask")

@@ -62,7 +62,9 @@ class Restored:
     saved: Path | None
 
 
-def restore(path: Path, file: Path, keys: KeyRing, audit: AuditOptions | None = None) -> Restored:
+def restore(
+    path: Path, file: Path, keys: KeyRing | None = None, audit: AuditOptions | None = None
+) -> Restored:
     """Put a backup in the place of a database, in one step: it is the old one or the new one.
 
     The database may be in use, at rest, damaged, or missing; on an error it is as it was.  The
@@ -70,7 +72,7 @@ def restore(path: Path, file: Path, keys: KeyRing, audit: AuditOptions | None = 
     chain when it is in place.  StoreBusy: another process held the
     database for too long, or has a damaged one open.
     """
-    now = datetime.now(UTC)
+    now, keys = datetime.now(UTC), keys or KeyRing(None)
     saved = path.with_name(f"{path.name}.before-restore-{now:%Y%m%dT%H%M%S.%fZ}")
     if path.exists() and file.exists() and path.samefile(file):
         raise StoreError(f"{file} is the database itself", hint="Name a copy of it.")

@@ -183,8 +183,7 @@ def test_a_recording_is_heard_again_in_one_channel(tmp_path: Path) -> None:
             with stream.again(0) as alone:
                 assert len(list(alone.blocks())) > 0
         tape.seal(alone.pcm_sha256, RATE)
-        with (tmp_path / "kept.flac").open("wb") as file:
-            tape.copy_to(file)
+        (tmp_path / "kept.flac").write_bytes(tape.content())
         kept, _ = soundfile.read(tmp_path / "kept.flac", dtype="float32")
         assert np.allclose(kept, heard, atol=1e-6)  # the second hearing alone
 
