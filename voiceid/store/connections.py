@@ -161,7 +161,12 @@ def transaction(engine: Engine, path: Path | DatabaseUrl, begin: Begin) -> Itera
     with wrapped(path), engine.connect() as connection:
         connection.execution_options(**{BEGIN_OPTION: begin})
         with connection.begin() as begun:
-            yield connection
+            try:
+                yield connection
+            except DBAPIError:  # a statement may be left half read, and hold an old snapshot
+                if isinstance(engine.pool, QueuePool):
+                    connection.invalidate()
+                raise
             try:
                 begun.commit()
             except DBAPIError as error:
