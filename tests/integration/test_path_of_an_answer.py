@@ -90,9 +90,7 @@ def test_a_new_speaker_with_two_clips_takes_twenty_one_statements(
     assert len(ran) <= 21, ran  # five of them for the record
 
 
-def test_a_new_name_takes_eleven_statements(
-    vid: VoiceID, statements
-) -> None:
+def test_a_new_name_takes_eleven_statements(vid: VoiceID, statements) -> None:
     ran = statements(lambda: vid.speakers.rename("alice", "alicia"))
     assert vid.speakers.get("alicia").n_samples
     assert len(ran) <= 11, ran  # the failed attempts are carried; five are for the record
