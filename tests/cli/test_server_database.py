@@ -42,9 +42,9 @@ def test_a_gallery_moves_to_a_server_and_back_and_answers_the_same(
     assert (status["kind"], status["vectors"], status["enrolled"]) == ("pgvector", 2, 2)
     assert run("index", "rebuild", "--json").json_lines == [status]
     assert list(home.glob("data/index/*")) == [], "an index file was made"
-    back = run("database", "copy", url.text, "back.sqlite3", "--json").json
-    recorded = {"audit_events": back["rows"]["audit_events"], "audit_head": 1}
-    assert back["rows"] == moved.json["rows"] | recorded
+    back = run("database", "copy", url.text, "back.sqlite3", "--json")
+    recorded = {"audit_events": back.json["rows"]["audit_events"], "audit_head": 1}
+    assert back.json["rows"] == moved.json["rows"] | recorded
     assert "well-kept" not in moved.out + back.out
     monkeypatch.delenv("VOICEID_DATABASE_URL")
     there = run("identify", door, "--json").json
