@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,26 +46,11 @@ def test_importing_the_package_loads_no_engine() -> None:
     assert modules_after("from voiceid import AudioError") & HEAVY == set()
 
 
-def cpu_s(*arguments: str) -> float:
-    """Return the least CPU time of three runs of Python: others of the machine do not count."""
-    used = []
-    for _ in range(3):
-        before = os.times()
-        command = [sys.executable, *arguments]
-        subprocess.run(command, env=environment(), stdout=subprocess.DEVNULL, check=True)
-        after = os.times()
-        used.append(
-            after.children_user
-            + after.children_system
-            - before.children_user
-            - before.children_system
-        )
-    return min(used)
-
-
-def test_importing_the_package_takes_less_than_five_starts_of_python() -> None:
-    """Measured: twice as long, 0.03 s more."""
-    assert cpu_s("-c", "import voiceid") < 5 * cpu_s("-c", "pass")
+def test_importing_the_package_loads_little_more_than_python_itself() -> None:
+    """Measured: 13 modules, of the standard library alone."""
+    loaded = modules_after("import voiceid") - modules_after("pass") - {"voiceid"}
+    assert len(loaded) < 20
+    assert {name.split(".")[0] for name in loaded} <= sys.stdlib_module_names
 
 
 @pytest.mark.parametrize(
@@ -88,11 +72,6 @@ def test_help_of_the_program_imports_no_command() -> None:
     loaded = modules_after("from voiceid.cli import main; main(['--help'])")
     assert [name for name in loaded if name.startswith("voiceid.cli.cmd_")] == []
     assert not loaded & {"voiceid.client", "voiceid.domain", "yaml"}
-
-
-def test_help_takes_little_longer_than_loading_click() -> None:
-    """Measured: 1.4 times as long."""
-    assert cpu_s("-m", "voiceid", "--help") < 2.5 * cpu_s("-c", "import click")
 
 
 def test_a_usage_error_loads_no_engine() -> None:
