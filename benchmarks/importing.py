@@ -25,6 +25,7 @@ import numpy as np
 from benchmarks.tables import markdown
 from voiceid import VoiceID, exchange
 from voiceid.exchange import EmbeddingFacts
+from voiceid.protection import Trusted
 from voiceid.store import Store
 
 DIM = 192
@@ -75,7 +76,7 @@ def to_the_disk(what: str, folder: Path, database: Path) -> None:
             model, folder / "vectors.npy", folder / "names.txt", facts
         ),
         "table": lambda: exchange.read_embeddings(model, folder / "people.parquet", None, facts),
-        "file": lambda: exchange.read_gallery(model, folder / "people.jsonl"),
+        "file": lambda: exchange.read_gallery(model, folder / "people.jsonl", Trusted(None)),
     }
     started, cpu = time.perf_counter(), time.process_time()
     if what == "export":

@@ -93,6 +93,7 @@ from voiceid.errors import SampleNotFound as SampleNotFound
 from voiceid.errors import SchemaOutdated as SchemaOutdated
 from voiceid.errors import SchemaTooNew as SchemaTooNew
 from voiceid.errors import SelfTestFailed as SelfTestFailed
+from voiceid.errors import SignatureInvalid as SignatureInvalid
 from voiceid.errors import SpaceMismatch as SpaceMismatch
 from voiceid.errors import SpeakerDetailInvalid as SpeakerDetailInvalid
 from voiceid.errors import SpeakerExists as SpeakerExists

@@ -330,6 +330,12 @@ class ReceiptInvalid(VoiceIDError):
     exit_code = 73
 
 
+class SignatureInvalid(VoiceIDError):
+    """A backup or an export was changed, or is not signed by this gallery; nothing was read in."""
+
+    exit_code = 76
+
+
 class StoreError(VoiceIDError):
     """The database could not be opened, read or written."""
 

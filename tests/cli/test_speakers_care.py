@@ -152,8 +152,11 @@ def test_a_gallery_moves_to_another_home(home: Path, clips: dict[str, Path], run
     assert run("speakers", "export", "gallery.jsonl").code == 55
     assert run("speakers", "import", "gallery.jsonl").code == 42
     there = ["--data", "elsewhere"]
-    assert run(*there, "speakers", "import", "gallery.jsonl", "--json").json["new_speakers"] == 2
-    assert run(*there, "speakers", "import", "gallery.jsonl", "--append").code == 0
+    take = [*there, "speakers", "import", "gallery.jsonl"]
+    assert run(*take).code == 76
+    take += ["--signed-by", run("privacy", "key").out.strip()]
+    assert run(*take, "--json").json["new_speakers"] == 2
+    assert run(*take, "--append").code == 0
     here, moved = (
         run(*words, "identify", clips["alice-4"], "--json").json for words in ([], there)
     )

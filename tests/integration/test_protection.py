@@ -30,6 +30,7 @@ NAMES = ("Alice Sealed", "Bob Sealed", "Carol Sealed")
 CLIPS = {name: new_clips(np.random.default_rng(i), 3, i + 1) for i, name in enumerate(NAMES)}
 DETAILS = SpeakerDetails(metadata={"badge": "badge-4711"}, groups=("lobby",))
 LABEL = "label-of-a-phone"
+WORDS = "some long words"
 
 
 @pytest.fixture
@@ -345,6 +346,13 @@ def test_a_server_compares_rotated_vectors_and_holds_nothing_else_to_read(
                 plain = reader.centroids.table(vid.models.space.id).vectors
             assert not any(name in row for name in (*NAMES, "badge", LABEL) for row in rows)
             assert abs(np.einsum("nd,nd->n", stored, plain)).max() < 0.5
+            with pytest.raises(ChangeRefused, match="sealed, and the export would be plain"):
+                vid.speakers.export(tmp_path / "out")
+            vid.speakers.export(tmp_path / "out", passphrase=WORDS)
+            vid.speakers.remove(NAMES[1])
+            assert files_holding(tmp_path / "data", secrets(vid)) == set()
+            vid.speakers.import_file(tmp_path / "out", append=True, trust=True, passphrase=WORDS)
+            require_same(answers(vid), before)
             vid.keys.gallery.off()
             require_same(answers(vid), before)
     finally:

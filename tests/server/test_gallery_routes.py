@@ -95,6 +95,27 @@ def test_speakers_go_out_as_a_file_and_in_again_by_the_checks_of_an_enrolment(
     assert not list((data / "jobs").iterdir())
 
 
+def test_a_sealed_gallery_sends_a_plain_file_when_asked_and_takes_what_is_signed(
+    service: Served, tmp_path: Path
+) -> None:
+    service.vid.keys.gallery.init()
+    service.vid.speakers.export(tmp_path / "sealed", passphrase="some long words")  # noqa: S106
+    with service.client() as client:
+        refused = client.get("/v1/export")
+        assert (refused.status_code, refused.json()["code"]) == (409, "ChangeRefused")
+        sent = client.get("/v1/export", params={"plain": "true"}).content
+        unsigned = sent.replace(b'"public_key"', b'"public"')
+        for content, code in (
+            (unsigned, "SignatureInvalid"),
+            ((tmp_path / "sealed").read_bytes(), "GalleryFileInvalid"),
+        ):
+            answer = client.post("/v1/import", content=content, params={"append": "true"})
+            assert (answer.status_code, answer.json()["code"]) == (422, code)
+        for content, how in ((sent, {}), (unsigned, {"signed_by": "anybody"})):
+            params = {"append": "true", **how}
+            assert client.post("/v1/import", content=content, params=params).status_code == 201
+
+
 def test_the_database_and_the_index_are_looked_at_and_the_index_is_made_again(
     service: Served,
 ) -> None:

@@ -224,7 +224,7 @@ def _imported(folder: Path) -> Read:
             path.write_bytes(b"".join([*lines, json.dumps(end).encode() + b"\n"]))
         with opened(folder / "data") as vid:
             try:
-                vid.speakers.import_file(path)
+                vid.speakers.import_file(path, signed_by="anybody")
             finally:
                 there = [speaker.name for speaker in vid.speakers.list()]
                 problems = vid.database.check()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import stat
@@ -31,16 +32,21 @@ from voiceid.domain import SpeakerDetails
 from voiceid.errors import (
     ChangeRefused,
     GalleryFileInvalid,
+    SignatureInvalid,
     SpaceMismatch,
     SpeakerExists,
     SpeakerNotFound,
     VoiceIDError,
 )
-from voiceid.exchange import gallery_file
+from voiceid.exchange import Guard, gallery_file
+from voiceid.protection import Key, SigningKey, Trusted, passphrase, sealed_stream
+from voiceid.protection.ciphers import OVERHEAD_BYTES
 from voiceid.speech.speaker_model import SpeakerModel
 from voiceid.store import Store, maintenance
 
 MODEL = model_of(SPACE)
+OURS, THEIRS = SigningKey(Key(b"o" * 32)), SigningKey(Key(b"t" * 32))
+ANYBODY, SIGNED = Trusted(None), Guard(OURS)
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -85,9 +91,9 @@ def file(store: Store, tmp_path: Path) -> Path:
     return path
 
 
-def write(store: Store, path: Path, *names: str) -> exchange.Exchanged:
+def write(store: Store, path: Path, *names: str, guard: Guard = SIGNED) -> exchange.Exchanged:
     with store.read() as reader:
-        return exchange.export(reader, SPACE, names, path)
+        return exchange.export(reader, SPACE, names, path, guard)
 
 
 def read(
@@ -97,8 +103,10 @@ def read(
     append: bool = False,
     trust: bool = True,
     model: SpeakerModel = MODEL,
+    how: tuple[Trusted, str | None] = (ANYBODY, None),
 ) -> exchange.Exchanged:
-    with exchange.read_gallery(model, path) as speakers, target.write() as writer:
+    made = exchange.read_gallery(model, path, *how)
+    with made as speakers, target.write() as writer:
         return speakers.add_to(writer, append=append, trust=trust)
 
 
@@ -345,10 +353,13 @@ def test_a_file_that_is_damaged_anywhere_changes_nothing(
     }[how]
     bad = file.with_name("bad.jsonl")
     bad.write_bytes(damaged)
-    if how in {"cut", "drop"} and at == len(whole) - 1:  # without its last line break it is whole
-        return
-    with pytest.raises((GalleryFileInvalid, SpaceMismatch)) as refused:
-        read(target, bad)
+    *lines, end = whole.splitlines(keepends=True)
+    if damaged.startswith(b"".join(lines)):  # a space, or the line break, of the last line
+        with contextlib.suppress(ValueError):
+            if json.loads(damaged[len(b"".join(lines)) :]) == json.loads(end):
+                return
+    with pytest.raises((GalleryFileInvalid, SpaceMismatch, SignatureInvalid)) as refused:
+        read(target, bad, how=(Trusted(frozenset({OURS.public})), None))
     assert refused.value.hint
     assert contents(target) == []
 
@@ -455,3 +466,114 @@ def test_a_disabled_speaker_does_not_come_back_enabled(target: Store, file: Path
     read(target, file)
     with target.read() as reader:
         assert reader.speakers.get("Älice").disabled_at is not None
+
+
+def test_a_file_is_read_in_of_those_who_are_trusted_and_as_it_was_signed(
+    store: Store, target: Store, file: Path
+) -> None:
+    ours, theirs = (Trusted(frozenset({key.public})) for key in (OURS, THEIRS))
+    with pytest.raises(SignatureInvalid, match="signed by another key") as refused:
+        read(target, file, how=(theirs, None))
+    assert "--signed-by KEY" in refused.value.hint
+    lines = parsed(file)
+    unsigned = file.with_name("unsigned.jsonl")
+    unsigned.write_bytes(sealed(lines))  # as an attacker writes it, who has no key
+    with pytest.raises(SignatureInvalid, match="is not signed"):
+        read(target, unsigned, how=(ours, None))
+    lines[1]["speaker"]["name"] = "mallory"
+    *body, end = sealed(lines).splitlines(keepends=True)
+    was = json.loads(file.read_bytes().splitlines()[-1])["signed"]
+    for signed in (was, {**was, "signature": ""}, {**was, "signature": 7}, [was], "x", None):
+        unsigned.write_bytes(
+            b"".join(body) + json.dumps({**json.loads(end), "signed": signed}).encode()
+        )
+        with pytest.raises(SignatureInvalid):
+            read(target, unsigned, how=(ours, None))
+    assert contents(target) == []
+    read(target, file, how=(ours, None))
+    assert contents(target) == contents(store)
+
+
+WORDS, PIECE = "correct horse battery staple", 500
+
+
+@pytest.fixture(scope="module")
+def sealed_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The speakers of `fill` in a sealed file of several pieces."""
+    folder = tmp_path_factory.mktemp("sealed")
+    made = Store.open(folder / "from.sqlite3")
+    fill(made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passphrase, "_N", 2)  # else a second each time that it is read
+        patch.setattr(sealed_stream, "_PIECE", PIECE)
+        patch.setattr(sealed_stream, "_SEALED", PIECE + OVERHEAD_BYTES)
+        write(made, folder / "staff.sealed", guard=Guard(OURS, WORDS))
+        made.close()
+        yield folder / "staff.sealed"
+
+
+def test_a_sealed_file_says_nothing_and_opens_with_its_passphrase_alone(
+    target: Store, sealed_file: Path
+) -> None:
+    content = sealed_file.read_bytes()
+    assert len(content) > 4 * PIECE
+    for word in (b"lice", b"lobby", b"4711", b"speaker", b"vector", b"signed", SPACE.id.encode()):
+        assert word not in content
+    assert exchange.is_sealed(sealed_file)
+    with pytest.raises(GalleryFileInvalid, match="sealed with a passphrase") as refused:
+        read(target, sealed_file)
+    assert "--passphrase PLACE" in refused.value.hint
+    with pytest.raises(GalleryFileInvalid, match="sealed with another passphrase, or was changed"):
+        read(target, sealed_file, how=(ANYBODY, WORDS + " "))
+    assert contents(target) == []
+    ours = Trusted(frozenset({OURS.public}))
+    assert read(target, sealed_file, how=(ours, WORDS)).samples == 3
+    with pytest.raises(SignatureInvalid):
+        read(target, sealed_file, how=(Trusted(frozenset({THEIRS.public})), WORDS))
+
+
+@settings(deadline=None, max_examples=100)
+@given(data=st.data())
+def test_a_sealed_file_that_was_changed_anywhere_is_refused(
+    sealed_file: Path, data: st.DataObject
+) -> None:
+    whole = sealed_file.read_bytes()
+    head = whole.index(b"\n") + 1
+    pieces = st.sampled_from([0, head, head + PIECE + OVERHEAD_BYTES, len(whole) - 1])
+    at = data.draw(pieces | st.integers(0, len(whole) - 1))
+    how = data.draw(st.sampled_from(["flip", "cut", "drop", "more", "swap"]))
+    piece = whole[head : head + PIECE + OVERHEAD_BYTES]
+    damaged = {
+        "flip": whole[:at]
+        + bytes([whole[at] ^ (1 << data.draw(st.integers(0, 7)))])
+        + whole[at + 1 :],
+        "cut": whole[:at],
+        "drop": whole[:at] + whole[at + 1 :],
+        "more": whole + whole[at:],
+        "swap": whole[:head] + whole[head + len(piece) :] + piece,
+    }[how]
+    bad = sealed_file.with_name("bad")
+    bad.write_bytes(damaged)
+    with pytest.raises(GalleryFileInvalid) as refused:
+        exchange.read_gallery(MODEL, bad, ANYBODY, WORDS)
+    assert refused.value.hint
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    n=st.sampled_from([0, -1, 1, 3, 1 << 19, 1 << 40, 1 << 200, 1.0, True, "2", None]) | anything,
+    r=st.sampled_from([8, 8, 1, 1 << 30, 0]),
+    p=st.sampled_from([1, 1, 0, 5, 1 << 30]),
+    salt=st.sampled_from(["AAAAAAAAAAAAAAAAAAAAAA==", "", "*", 7, "A" * 600]),
+)
+def test_no_first_line_makes_a_reader_work_or_take_memory(
+    sealed_file: Path, n: Any, r: Any, p: Any, salt: Any
+) -> None:
+    if type(n) is int and n in {1 << e for e in range(1, 19)}:
+        return
+    facts = {"n": n, "r": r, "p": p, "salt": salt}
+    head = {"format": "voiceid-sealed-gallery", "version": 1, "scrypt": facts}
+    bad = sealed_file.with_name("head")
+    bad.write_bytes(json.dumps(head).encode() + b"\n" + bytes(100))
+    with pytest.raises(GalleryFileInvalid, match=r"first line|more work or memory"):
+        exchange.read_gallery(MODEL, bad, ANYBODY, WORDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +11,45 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SPEAKER_NAME, Real, consent_options, consents_of, leaf
+from voiceid.cli.options import (
+    SPEAKER_NAME,
+    Real,
+    consent_options,
+    consents_of,
+    leaf,
+    signed_by_option,
+)
+from voiceid.cli.passphrases import PROMPT, passphrase_at, passphrase_option
+from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import counted
 
 
 @leaf(
     "export",
     short_help="Write speakers to a file that another gallery can import.",
-    examples=["voiceid speakers export staff.jsonl alice bob"],
+    examples=[
+        "voiceid speakers export staff.jsonl alice bob",
+        "voiceid speakers export staff.sealed --passphrase prompt",
+    ],
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.argument("names", metavar="[NAME...]", nargs=-1, type=SPEAKER_NAME)
-def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
+@passphrase_option("Seal the file with the passphrase that is there")
+@click.option("--plain", is_flag=True, help="Write a plain file, though the gallery is sealed.")
+def export_command(
+    console: Console, file: Path, names: tuple[str, ...], *, passphrase: str | None, plain: bool
+) -> int:
     """Write speakers, all of them without NAME, to a new file that another gallery can import.
 
     It holds embeddings, quality, provenance and the embedding space in use, in text; see
-    docs/gallery.md.  It is made for its owner alone, and is not encrypted.
+    docs/gallery.md.  It is made for its owner alone, and signed.  With --passphrase it is sealed;
+    of a sealed gallery, it must be, or --plain.
     """
+    if plain and passphrase is not None:
+        raise click.UsageError("--plain and --passphrase exclude each other.")
     with open_voiceid(console) as vid:
-        done = vid.speakers.export(file, names)
+        secret = passphrase_at(passphrase, is_new=True)
+        done = vid.speakers.export(file, names, passphrase=secret, plain=plain)
         left_out = 0 if names else vid.speakers.count() - done.speakers
     samples = counted(done.samples, "sample")
     console.answer(
@@ -53,6 +74,8 @@ def export_command(console: Console, file: Path, names: tuple[str, ...]) -> int:
     is_flag=True,
     help="Check no voices, and believe what the file declares of the line; recorded.",
 )
+@passphrase_option("The file is sealed with the passphrase that is there")
+@signed_by_option
 @click.option(
     "--ids",
     type=click.Path(path_type=Path),
@@ -82,6 +105,8 @@ def import_command(  # noqa: PLR0913 - one parameter an option
     *,
     append: bool,
     trust: bool,
+    passphrase: str | None,
+    signed_by: str | None,
     consent: str | None,
     purposes: tuple[str, ...],
     until: str | None,
@@ -90,7 +115,8 @@ def import_command(  # noqa: PLR0913 - one parameter an option
 ) -> int:
     """Add the speakers of an exported file: all of them, or nothing is changed.
 
-    The file must be whole, and of the embedding space in use (exit codes 55 and 38).  A
+    The file must be whole, signed by this gallery or by --signed-by, and of the embedding
+    space in use (exit codes 55, 76 and 38).  A
     speaker who is enrolled already is refused (42), or with --append gets the samples that are
     missing.  The voices are checked as an enrolment checks them; --trust leaves that out, for
     files that you made yourself.
@@ -99,19 +125,26 @@ def import_command(  # noqa: PLR0913 - one parameter an option
     of Parquet.  --space and --net-speech-s say what the file does not; see docs/gallery.md.
     """
     # Imported here: it loads with the engines, and the help text should not wait for them.
-    from voiceid.exchange import is_embedding_file  # noqa: PLC0415
+    from voiceid.exchange import is_embedding_file, is_sealed  # noqa: PLC0415
 
     facts["consents"] = consents_of(consent, purposes, until, recorded_by)
     given = {key: value for key, value in facts.items() if value}
     with open_voiceid(console) as vid:
         if is_embedding_file(file):
+            if passphrase or signed_by:
+                raise click.UsageError(f"{file} has embeddings, and is neither sealed nor signed.")
             done = vid.speakers.import_embeddings(file, append=append, trust=trust, **given)
         elif given:
             names = {"consents": "consent", "groups": "group"}
             options = ", ".join("--" + names.get(k, k).replace("_", "-") for k in given)
             raise click.UsageError(f"{file} is not a file of embeddings, which {options} needs.")
         else:
-            done = vid.speakers.import_file(file, append=append, trust=trust)
+            if passphrase is None and is_sealed(file) and is_terminal(sys.stdin):
+                passphrase = PROMPT
+            secret = passphrase_at(passphrase)
+            done = vid.speakers.import_file(
+                file, append=append, trust=trust, passphrase=secret, signed_by=signed_by
+            )
     samples = counted(done.samples, "sample")
     if done.expired:
         number = counted(done.expired, "new speaker")

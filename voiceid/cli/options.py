@@ -306,6 +306,12 @@ def refuse_both(threshold: float | None, rate: float | None, option: str) -> Non
 
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 """``--yes``, of what cannot be undone."""
+signed_by_option = click.option(
+    "--signed-by",
+    metavar="KEY",
+    help="Public key of the gallery that wrote it (`privacy key` there), or anybody.",
+)
+"""``--signed-by``, of a file of another gallery."""
 
 
 details_options = together(

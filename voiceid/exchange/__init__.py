@@ -5,15 +5,17 @@
 
 from voiceid.exchange.adding import Exchanged
 from voiceid.exchange.embedding_file import EmbeddingFacts, is_embedding_file, read_embeddings
-from voiceid.exchange.gallery_file import export, read_gallery
+from voiceid.exchange.gallery_file import Guard, export, is_sealed, read_gallery
 from voiceid.exchange.sealed_speakers import SealedSpeakers
 
 __all__ = [
     "EmbeddingFacts",
     "Exchanged",
+    "Guard",
     "SealedSpeakers",
     "export",
     "is_embedding_file",
+    "is_sealed",
     "read_embeddings",
     "read_gallery",
 ]

@@ -1,7 +1,8 @@
 """Files of exported speakers: text, documented in docs/gallery.md, checked to the last byte.
 
 JSON Lines: a header that names the embedding space, a line for each speaker, and a last line
-with the counts and the SHA-256 of all bytes before it.  There is nothing in it to execute.
+with the counts, the SHA-256 of all bytes before it, and a signature of that.  There is nothing in
+it to execute.  With a passphrase all of it is sealed, behind one line that says how.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -36,6 +38,9 @@ from voiceid.errors import ChangeRefused, GalleryFileInvalid, VoiceIDError
 from voiceid.exchange.adding import Exchanged, is_sha256
 from voiceid.exchange.sealed_speakers import Batch, SealedSpeakers
 from voiceid.foreign_files import EXPORT_LINE, EXPORT_VALUES, Unfit, opened
+from voiceid.protection import SealBroken, SigningKey, Trusted, opening, sealing
+from voiceid.protection import passphrase as guards
+from voiceid.protection.sealed_stream import Writable
 from voiceid.whole_files import whole_file
 
 if TYPE_CHECKING:  # it loads while the models do
@@ -43,6 +48,7 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader
 
 FORMAT, VERSION = "voiceid-gallery", 1
+_SEALED, _SIGNED = "voiceid-sealed-gallery", "export"
 _BATCH = 500
 """Samples that are added at once, or those of one speaker who has more."""
 _NOTHING = SpeakerDetails()
@@ -50,11 +56,23 @@ _VALUE_MARKS = (b",", b":", b"[", b"{")
 """What stands before each value of a document but the outermost."""
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What guards a file: the key that signs it, and the passphrase that seals it, if any."""
+
+    signing_key: SigningKey | None = None
+    passphrase: str | None = None
+
+
+_UNGUARDED = Guard()
+
+
 def export(
     reader: Reader,
     space: EmbeddingSpace,
     names: Iterable[str],
     path: Path,
+    guard: Guard = _UNGUARDED,
     when_whole: Callable[[Exchanged], None] = lambda _: None,
 ) -> Exchanged:
     """Write speakers to a new file, whole or not at all, for its owner alone (0600).
@@ -66,7 +84,7 @@ def export(
     if missing := [person.name for person in named if space.id not in person.spaces]:
         raise _nothing_of(space, ", ".join(missing))
     done = Exchanged(0, 0)
-    with _new_file(path) as write:
+    with _new_file(path, guard) as write:
         header = {"format": FORMAT, "version": VERSION, "embedding_space": space.to_dict()}
         write({**header, "written_at": datetime.now(UTC).isoformat(timespec="seconds")})
         for page in [named] if named else reader.speakers.pages():
@@ -89,20 +107,57 @@ def _nothing_of(space: EmbeddingSpace, names: str) -> ChangeRefused:
     )
 
 
-def read_gallery(model: SpeakerModel, path: Path) -> SealedSpeakers:
-    """Read and check the speakers of a file; raises GalleryFileInvalid, SpaceMismatch."""
+def read_gallery(
+    model: SpeakerModel, path: Path, trusted: Trusted, passphrase: str | None = None
+) -> SealedSpeakers:
+    """Read and check the speakers of a file.
+
+    Raises GalleryFileInvalid, SignatureInvalid, SpaceMismatch.
+    """
     try:
         with opened(path) as file:
-            return SealedSpeakers(model.space, _batches(file, path, model))
+            plain = _plain(file, path, passphrase)
+            return SealedSpeakers(model.space, _batches(plain, path, model, trusted))
     except (OSError, Unfit) as error:
         raise GalleryFileInvalid(
             f"{path} cannot be read: {getattr(error, 'strerror', error)}",
             hint="Name a file that was exported.",
         ) from error
+    except SealBroken as error:
+        raise GalleryFileInvalid(
+            f"{path} is sealed with another passphrase, or was changed; nothing was imported",
+            hint="Give the passphrase of the export, or export the file again.",
+        ) from error
 
 
-def _batches(file: BinaryIO, path: Path, model: SpeakerModel) -> Iterator[Batch]:
-    lines = _lines(file, path)
+def is_sealed(path: Path) -> bool:
+    """Whether a file of exported speakers asks for a passphrase."""
+    try:
+        with opened(path) as file:
+            return guards.is_head(_SEALED, file.readline(guards.HEAD_BYTES))
+    except (OSError, Unfit):
+        return False
+
+
+def _plain(file: IO[bytes], path: Path, passphrase: str | None) -> IO[bytes]:
+    """Return the text of a file, from its start."""
+    head = file.readline(guards.HEAD_BYTES)
+    if not guards.is_head(_SEALED, head):
+        file.seek(0)
+        return file
+    if passphrase is None:
+        raise GalleryFileInvalid(
+            f"{path} is sealed with a passphrase; nothing was imported",
+            hint="Say where the passphrase is, with `voiceid speakers import`: --passphrase PLACE.",
+        )
+    try:
+        return opening(file, guards.key_of(_SEALED, head, passphrase), head)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _batches(file: IO[bytes], path: Path, model: SpeakerModel, trusted: Trusted) -> Iterator[Batch]:
+    lines = _lines(file, path, trusted)
     space = _space_of(next(lines)[1], path)
     brought = model.brought(space.id, space.dim)
     people: list[_Person] = []
@@ -160,17 +215,19 @@ def _sample(sample: Sample) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _new_file(path: Path) -> Iterator[Any]:
+def _new_file(path: Path, guard: Guard) -> Iterator[Any]:
     """Give a function that writes a line; the file is there when all of them are on the disk."""
     digest = hashlib.sha256()
     try:
         if os.path.exists(path):
             raise FileExistsError(17, "it is there already, and was left as it is")
-        with whole_file(path) as file:
+        with whole_file(path) as whole, _guarded(whole, guard.passphrase) as file:
 
             def write(document: dict[str, Any]) -> None:
                 if "sha256" in document:
-                    document["sha256"] = digest.hexdigest()
+                    document["sha256"] = sha256 = digest.hexdigest()
+                    if guard.signing_key is not None:
+                        document["signed"] = guard.signing_key.signed(_SIGNED, sha256)
                 line = json.dumps(document, ensure_ascii=False).encode() + b"\n"
                 _require_readable(line)
                 digest.update(line)
@@ -184,7 +241,19 @@ def _new_file(path: Path) -> Iterator[Any]:
         ) from error
 
 
-def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+@contextlib.contextmanager
+def _guarded(file: IO[bytes], passphrase: str | None) -> Iterator[Writable]:
+    """Yield what a text is written to."""
+    if passphrase is None:
+        yield file
+        return
+    head, key = guards.new_key(_SEALED, passphrase)
+    file.write(head)
+    with sealing(file, key, head) as sealed:
+        yield sealed
+
+
+def _lines(file: IO[bytes], path: Path, trusted: Trusted) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the number and the object of each line but the last; check the end against them."""
     digest, n_speakers, n_samples = hashlib.sha256(), 0, 0
     for number in range(1, 1 << 62):
@@ -199,9 +268,11 @@ def _lines(file: BinaryIO, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not isinstance(document, dict):
             raise _damaged(path, f"line {number} is not an object")
         if number > 1 and "sha256" in document:
-            counted = {"speakers": n_speakers, "samples": n_samples, "sha256": digest.hexdigest()}
+            sha256, signed = digest.hexdigest(), document.pop("signed", None)
+            counted = {"speakers": n_speakers, "samples": n_samples, "sha256": sha256}
             if document != counted or file.read(1):
                 raise _damaged(path, "its checksum or its counts do not fit")
+            trusted.require(_SIGNED, sha256, signed, path)
             return
         yield number, document
         if number > 1:

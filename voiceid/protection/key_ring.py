@@ -20,6 +20,11 @@ class KeyRing:
         self.source, self.is_required = source, is_required
         self._vaults: dict[tuple[object, ...], Vault] = {}
 
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a key, of whatever gallery."""
+        return self.source is not None and self.source.is_there()
+
     def vault(self, row: Any) -> Vault:
         """Return the vault of a row of ``protection``; raises GalleryKeyMissing."""
         known = tuple(row)

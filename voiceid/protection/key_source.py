@@ -26,45 +26,62 @@ KINDS = ("file", "env", "keyring", "command")
 _COMMAND_S = 30.0
 _SERVICE = "voiceid"
 _MOST_BYTES = 4096
-_HINT = "Give the key back to where it was (docs/privacy.md): without it nothing can be read."
+KEY, PASSPHRASE = "key", "passphrase"
+"""What may be there."""
+_HINT = {
+    KEY: "Give the key back to where it was (docs/privacy.md): without it nothing can be read.",
+    PASSPHRASE: "Put it there, or name another place.",
+}
+_CHANGE = {KEY: "`voiceid keys gallery rotate`", PASSPHRASE: "take another passphrase"}
 
 
 @dataclass(frozen=True, slots=True)
 class KeySource:
-    """A place of a key.
+    """A place of a key, or of a passphrase.
 
     - `kind`: ``file``, ``env``, ``keyring`` or ``command``.
     - `place`: the path, the variable, the name in the keyring, or the command that prints the key.
+    - `what`: `KEY` or `PASSPHRASE`.
     """
 
     kind: str
     place: str
+    what: str = KEY
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.place}"
 
     @classmethod
-    def parse(cls, text: str, home: Path | None = None) -> KeySource:
+    def parse(cls, text: str, home: Path | None = None, what: str = KEY) -> KeySource:
         """Return the source of a text such as ``file:/etc/voiceid.key``; raises ValueError."""
         kind, _, place = text.partition(":")
         if kind not in KINDS or not place.strip():
             raise ValueError("not file:PATH, env:NAME, keyring:NAME or command:PROGRAM ARGUMENTS")
         if kind == "file" and home is not None:
             place = str(home / Path(place).expanduser())
-        return cls(kind, place)
+        return cls(kind, place, what)
 
     def read(self) -> list[Key]:
         """Return the keys, the newest first; raises GalleryKeyMissing."""
-        text = {
+        keys = [self._key(line) for line in self._text().split()]
+        if not keys:
+            raise self._missing("there is none")
+        return keys
+
+    def passphrase(self) -> str:
+        """Return the first line of what is there; raises GalleryKeyMissing."""
+        first, _, _ = self._text().partition("\n")
+        if not first.strip():
+            raise self._missing("there is none")
+        return first.removesuffix("\r")
+
+    def _text(self) -> str:
+        return {
             "file": self._read_file,
             "env": lambda: os.environ.get(self.place, ""),
             "keyring": self._read_keyring,
             "command": self._run,
         }[self.kind]()
-        keys = [self._key(line) for line in text.split()]
-        if not keys:
-            raise self._missing("there is none")
-        return keys
 
     def is_there(self) -> bool:
         """Whether there is anything at that place."""
@@ -105,10 +122,10 @@ class KeySource:
             raise self._missing(error.strerror or str(error)) from error
         if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
             raise GalleryKeyMissing(
-                f"others may read the key in {path}, and it is not used",
-                hint=f"Run: chmod 600 {path}; then change it: `voiceid keys gallery rotate`.",
+                f"others may read the {self.what} in {path}, and it is not used",
+                hint=f"Run: chmod 600 {path}; then change it: {_CHANGE[self.what]}.",
             )
-        return content.decode("ascii", "replace")
+        return content.decode("utf-8", "replace")
 
     def _read_keyring(self) -> str:
         return self._keyring().get_password(_SERVICE, self.place) or ""
@@ -130,7 +147,7 @@ class KeySource:
             raise self._missing(f"the command ended with {error.returncode}") from None
         except (OSError, ValueError, subprocess.TimeoutExpired) as error:
             raise self._missing(type(error).__name__) from None
-        return done.stdout[:_MOST_BYTES].decode("ascii", "replace")
+        return done.stdout[:_MOST_BYTES].decode("utf-8", "replace")
 
     def _key(self, line: str) -> Key:
         try:
@@ -142,7 +159,8 @@ class KeySource:
         return Key(secret)
 
     def _missing(self, why: str) -> GalleryKeyMissing:
-        return GalleryKeyMissing(f"the key of the gallery is not in {self}: {why}", hint=_HINT)
+        what = "key of the gallery" if self.what == KEY else self.what
+        return GalleryKeyMissing(f"the {what} is not in {self}: {why}", hint=_HINT[self.what])
 
 
 def key_id_of(key: Key) -> str:

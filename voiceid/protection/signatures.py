@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
 
+from voiceid.errors import SignatureInvalid
 from voiceid.protection.ciphers import Key
+
+ANYBODY = "anybody"
+"""In place of a public key: a file is read in whether it is signed or not."""
 
 
 class SigningKey:
@@ -25,6 +31,55 @@ class SigningKey:
         """Return the signature of content, 64 bytes, in base64."""
         return base64.b64encode(self._key.sign(content)).decode()
 
+    def signed(self, what: str, sha256: str) -> dict[str, str]:
+        """Return the signature of a file of that kind, as the file has it."""
+        return {"public_key": self.public, "signature": self.sign(_statement(what, sha256))}
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """Whose files are read in.
+
+    - `keys`: public keys, in base64; None: signatures are not looked at.
+    - `is_own`: they are this gallery's, none that the caller named.
+    """
+
+    keys: frozenset[str] | None
+    is_own: bool = False
+
+    def with_key(self, key: SigningKey) -> Trusted:
+        """Return the same, with another key of this gallery."""
+        if self.keys is None or not self.is_own:
+            return self
+        return Trusted(self.keys | {key.public}, is_own=True)
+
+    def require(self, what: str, sha256: str, signed: object, where: object) -> None:
+        """Raise SignatureInvalid unless a file of that kind and hash is signed by one of them."""
+        if self.keys is None:
+            return
+        found = signed if isinstance(signed, Mapping) else {}
+        public, signature = (str(found.get(name, "")) for name in ("public_key", "signature"))
+        hint = (
+            "`voiceid privacy key` prints the key of the gallery that wrote it: --signed-by KEY;"
+            f" --signed-by {ANYBODY} takes it without a check."
+        )
+        if not public:
+            raise SignatureInvalid(f"{where} is not signed; nothing was changed", hint=hint)
+        if public not in self.keys:
+            raise SignatureInvalid(
+                f"{where} is signed by another key, {public[:60]}; nothing was changed", hint=hint
+            )
+        if not is_signed(_statement(what, sha256), signature, public):
+            raise SignatureInvalid(
+                f"{where} was changed after it was signed; nothing was changed here",
+                hint="See who may write to it, and take another.",
+            )
+
+
+def _statement(what: str, sha256: str) -> bytes:
+    """Return what is signed of a file."""
+    return f"voiceid {what} {sha256}".encode()
+
 
 def is_signed(content: bytes, signature: str, public: str) -> bool:
     """Return whether a signature is that of a public key, both in base64."""
@@ -32,8 +87,16 @@ def is_signed(content: bytes, signature: str, public: str) -> bool:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
 
     try:
-        key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public, validate=True))
-        key.verify(base64.b64decode(signature, validate=True), content)
+        key = Ed25519PublicKey.from_public_bytes(_bytes(public))
+        key.verify(_bytes(signature), content)
     except (InvalidSignature, ValueError, TypeError, binascii.Error):
         return False
     return True
+
+
+def _bytes(text: str) -> bytes:
+    """Return the bytes that a text is the base64 of; raises ValueError for any other spelling."""
+    found = base64.b64decode(text, validate=True)
+    if base64.b64encode(found).decode() != text:
+        raise ValueError("bits are left over")
+    return found

@@ -13,16 +13,15 @@ from voiceid.domain import DueErasure, Receipt, RetentionRun, Speaker, system_us
 from voiceid.errors import ErasureIncomplete, ReceiptInvalid
 from voiceid.foreign_files import ERASURE_RECEIPT, Unfit, content
 from voiceid.observability import ChangeKind
-from voiceid.protection import Key, KeySource, SigningKey, is_signed
+from voiceid.protection import is_signed
 from voiceid.resources.erased_person import ErasedPerson
+from voiceid.resources.gallery_signature import GallerySignature
 from voiceid.session import Session
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.resources.person_report import PersonReport
     from voiceid.store import Reader
 
-KEY_NAME = "receipts.key"
-"""In the data folder of a gallery that is not protected."""
 _UPCOMING = timedelta(days=30)
 Expect: TypeAlias = Callable[[Speaker], None]
 """See `Speakers.edit`."""
@@ -32,7 +31,7 @@ class Privacy:
     """What is kept of a person, erasing it with a receipt, and the rules of retention."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self._session, self._signature = session, GallerySignature(session)
 
     # Rights
 
@@ -75,7 +74,7 @@ class Privacy:
         SpeakerNotFound, StoreError, GalleryKeyMissing
         """
         session, remains = self._session, tuple[str, ...]()
-        key = self._signing_key()  # first: without it nothing is erased
+        key = self._signature.key()  # first: without it nothing is erased
         try:
             with session.change(ChangeKind.REMOVE) as change:
                 speaker = change.writer.speakers.get(name)
@@ -90,12 +89,12 @@ class Privacy:
         return Receipt(facts, key.public, key.sign(Receipt.signed_bytes(facts)))
 
     def key(self) -> str:
-        """Return the public key that receipts are checked with, in base64.
+        """Return the public key that receipts, backups and exports are checked with, in base64.
 
         It is derived from the secrets of a protected gallery; else a key pair is made once, in the
         data folder.  Raises GalleryKeyMissing, StoreError.
         """
-        return self._signing_key().public
+        return self._signature.key().public
 
     def check(
         self, receipt: str | os.PathLike[str] | Mapping[str, Any], key: str | None = None
@@ -120,7 +119,7 @@ class Privacy:
                 f"the receipt cannot be read: {getattr(error, 'strerror', None) or error}",
                 hint="Name a file that `voiceid privacy erase --receipt` wrote.",
             ) from error
-        trusted = {key} if key is not None else self._public_keys()
+        trusted = {key} if key is not None else self._signature.trusted().keys or ()
         if found.public_key not in trusted:
             raise ReceiptInvalid(
                 f"the receipt is signed with another key, {found.public_key[:60]}",
@@ -129,28 +128,6 @@ class Privacy:
         if not is_signed(Receipt.signed_bytes(found.facts), found.signature, found.public_key):
             raise ReceiptInvalid("the receipt was changed after it was signed")
         return found
-
-    def _public_keys(self) -> set[str]:
-        """Return the keys of this gallery: also that of before it was protected."""
-        source = self._key_file
-        before = {SigningKey(source.read()[0]).public} if source.is_there() else set()
-        return {self.key(), *before}
-
-    def _signing_key(self) -> SigningKey:
-        session = self._session
-        if session.has_database:
-            with session.store.read() as reader:
-                vault = reader.protection.vault
-            if vault is not None:
-                return SigningKey(vault.signing_key)
-        source = self._key_file
-        if not source.is_there():
-            source.write([Key.new()])
-        return SigningKey(source.read()[0])
-
-    @property
-    def _key_file(self) -> KeySource:
-        return KeySource("file", str(self._session.config.data / KEY_NAME))
 
     # Retention
 

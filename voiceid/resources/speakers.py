@@ -6,11 +6,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from voiceid import exchange
 from voiceid.domain import (
     Consent,
     EmbeddingSpace,
@@ -23,27 +21,23 @@ from voiceid.domain import (
     speaker_name,
     tag,
 )
-from voiceid.enrollment.vetting import Vetting
-from voiceid.errors import ChangeRefused
-from voiceid.exchange import EmbeddingFacts, Exchanged, SealedSpeakers
+from voiceid.exchange import EmbeddingFacts, Exchanged
 from voiceid.observability import ChangeKind
+from voiceid.resources.gallery_files import GalleryFiles, ImportOptions
 from voiceid.session import Session
-from voiceid.speech.speaker_model import SpeakerModel
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.change import Change
 
 Expect: TypeAlias = Callable[[Speaker], None]
 """Receives a speaker in the transaction of a change, and raises an exception to end it."""
-_VETTED_AGAIN = 3
-"""Times that the voices of an import are compared with a gallery that changes meanwhile."""
 
 
 class Speakers:
     """The enrolled speakers, and what is known of them beside the voice."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self._session, self._files = session, GalleryFiles(session)
 
     @property
     def min_speech_s(self) -> float:
@@ -255,28 +249,45 @@ class Speakers:
         curator = self._session.model.curator
         return curator.split(name, new_name, sample_ids, force=force, dry_run=dry_run)
 
-    def export(self, file: str | os.PathLike[str], names: Sequence[str] = ()) -> Exchanged:
+    def export(
+        self,
+        file: str | os.PathLike[str],
+        names: Sequence[str] = (),
+        *,
+        passphrase: str | None = None,
+        plain: bool = False,
+    ) -> Exchanged:
         """Write speakers, or all of them, to a new file: their samples in the space in use.
 
-        Voices are personal data: the file is for its owner alone, and is not encrypted.
+        Voices are personal data: the file is for its owner alone.  It is signed
+        (`Privacy.key`).
+
+        Parameters
+        ----------
+        passphrase : str, optional
+            What the file is sealed with, 8 characters or more.
+        plain : bool
+            Write the speakers of a sealed gallery without a passphrase all the same.
 
         Raises
         ------
         SpeakerNotFound
         ChangeRefused
-            A named speaker has no samples in the space, or no speaker has.
+            A named speaker has no samples in the space, or no speaker has; or the gallery is
+            sealed, and there is neither a passphrase nor ``plain``.
         GalleryFileInvalid
             The file is there already, or cannot be written.
         """
-        with self._session.recorded(ChangeKind.EXPORT) as record:
-            space = self._session.model.space
-            with self._session.store.read() as reader:
-                return exchange.export(
-                    reader, space, names, Path(file), lambda done: record(**_counts(done))
-                )
+        return self._files.export(Path(file), names, passphrase, plain=plain)
 
     def import_file(
-        self, file: str | os.PathLike[str], *, append: bool = False, trust: bool = False
+        self,
+        file: str | os.PathLike[str],
+        *,
+        append: bool = False,
+        trust: bool = False,
+        passphrase: str | None = None,
+        signed_by: str | None = None,
     ) -> Exchanged:
         """Add the speakers of an exported file: all of them, or nothing is changed.
 
@@ -289,11 +300,19 @@ class Speakers:
             Check no voices, and believe what line the file declares.  Otherwise the checks of an
             enrolment are made, in a time that grows with the new speakers times all speakers, and
             the threshold is that of a telephone.  It is recorded with the event and each sample.
+        passphrase : str, optional
+            What the file was sealed with.
+        signed_by : str, optional
+            The public key of the gallery that wrote it (`Privacy.key`), or ``anybody``: then the
+            signature is not looked at.  When omitted, it must be this gallery.
 
         Raises
         ------
         GalleryFileInvalid
-            It cannot be read, is damaged, or is another kind of file.
+            It cannot be read, is damaged, is another kind of file, or is sealed with another
+            passphrase.
+        SignatureInvalid
+            It is signed by another gallery, or by none, or was changed since.
         SpaceMismatch
             It is of another embedding space.
         SpeakerExists
@@ -302,11 +321,8 @@ class Speakers:
             A recording is a sample of another speaker already; or samples of a speaker are not one
             voice, or one that is enrolled under another name.
         """
-
-        def read(model: SpeakerModel) -> SealedSpeakers:
-            return exchange.read_gallery(model, Path(file))
-
-        return self._import(read, append=append, trust=trust)
+        how = ImportOptions(append=append, trust=trust)
+        return self._files.import_gallery(Path(file), how, passphrase, signed_by)
 
     def import_embeddings(
         self,
@@ -350,36 +366,9 @@ class Speakers:
             It is a table of Parquet, and pyarrow is not installed.
         """
         named = space.id if isinstance(space, EmbeddingSpace) else space
-
-        def read(model: SpeakerModel) -> SealedSpeakers:
-            names, given = None if ids is None else Path(ids), EmbeddingFacts(named, **facts)
-            return exchange.read_embeddings(model, Path(file), names, given)
-
-        return self._import(read, append=append, trust=trust)
-
-    def _import(
-        self, read: Callable[[SpeakerModel], SealedSpeakers], *, append: bool, trust: bool
-    ) -> Exchanged:
-        session = self._session
-        with session.recorded(ChangeKind.IMPORT):
-            model = session.model
-            # All that takes long comes before the transaction: other writers wait for that.
-            with read(model.speaker_model) as speakers:
-                for _ in range(_VETTED_AGAIN):
-                    lacking = partial(speakers.lacking, append=append)
-                    check = partial(Vetting, session.store.read, model.space.id)
-                    vetting = None if trust else check(model.checks.rule_of, lacking)
-                    with session.change(ChangeKind.IMPORT, large=True) as change:
-                        change.writer.spaces.require_current(model.space.id)
-                        if vetting is None or vetting.holds(change.writer):
-                            imported = speakers.add_to(change.writer, append=append, trust=trust)
-                            change.record(**_counts(imported), trusted=trust)
-                            return imported
-            raise ChangeRefused(
-                f"nothing was imported: the gallery changed {_VETTED_AGAIN} times, too much to"
-                " compare the voices of the file with those in it",
-                hint="Import it again when less is enrolled at once.",
-            )
+        names, given = None if ids is None else Path(ids), EmbeddingFacts(named, **facts)
+        how = ImportOptions(append=append, trust=trust)
+        return self._files.import_embeddings(Path(file), names, given, how)
 
 
 def _rename(change: Change, before: Speaker, new_name: str, *, force: bool) -> Speaker:
@@ -394,7 +383,3 @@ def _rename(change: Change, before: Speaker, new_name: str, *, force: bool) -> S
 
 def _named(speaker: Speaker) -> dict[str, Any]:
     return {"speaker": speaker.name, "speaker_id": speaker.id}
-
-
-def _counts(exchanged: Exchanged) -> dict[str, Any]:
-    return {"speakers": exchanged.speakers, "samples": exchanged.samples}

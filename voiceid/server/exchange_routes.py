@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -50,6 +51,9 @@ class ImportOptions(Options, ConsentFields):
     )
     label: str | None = Field(None, description="Where the speech was recorded, e.g. phone.")
     groups: Texts | None = Field(None, description="Groups of each new speaker.")
+    signed_by: str | None = Field(
+        None, description="Public key of the gallery that wrote the file, or anybody."
+    )
 
 
 @ROUTES.get(
@@ -67,10 +71,14 @@ async def export_speakers(
     request: Request,
     caller: Admin,
     name: Annotated[list[str], Query(description="A speaker; none: all.")] = [],  # noqa: B006 - FastAPI copies it
+    plain: Annotated[bool, Query(description="Of a sealed gallery: send it all the same.")] = False,
 ) -> StreamingResponse:
-    """Send speakers as a file that another gallery can import: embeddings, not encrypted."""
+    """Send speakers as a file that another gallery can import: embeddings, not encrypted.
+
+    A sealed gallery sends none without ``plain``: `voiceid speakers export --passphrase` seals one.
+    """
     del caller
-    file = await to_thread.run_sync(_exported, parts_of(request), name)
+    file = await to_thread.run_sync(partial(_exported, parts_of(request), name, plain=plain))
     size = os.fstat(file.fileno()).st_size
     headers = {
         "Content-Disposition": 'attachment; filename="speakers.jsonl"',
@@ -80,13 +88,13 @@ async def export_speakers(
     return Lines(_blocks(file), headers=headers)
 
 
-def _exported(parts: ServiceParts, names: list[str]) -> BinaryIO:
+def _exported(parts: ServiceParts, names: list[str], *, plain: bool) -> BinaryIO:
     """Return the file, which has no name any more: no end of the service leaves it behind."""
     uploads, folder_id = parts.jobs.uploads, secrets.token_hex(16)
     uploads.keep(folder_id, [])
     try:
         path = uploads.of(folder_id) / "speakers.jsonl"
-        parts.vid.speakers.export(path, names)
+        parts.vid.speakers.export(path, names, plain=plain)
         return path.open("rb")
     finally:
         uploads.remove(folder_id)
@@ -104,8 +112,9 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
 async def import_speakers(request: Request, caller: Admin) -> dict[str, Any]:
     """Add the speakers of a file, checked as an enrolment is: all of them, or nothing is changed.
 
-    The file is one of ``/v1/export``, or embeddings made elsewhere: a table of Parquet, or an array
-    of NumPy and, as a second file, the list that names its rows.
+    The file is one of ``/v1/export``, signed by this gallery or by ``signed_by``, or embeddings
+    made elsewhere: a table of Parquet, or an array of NumPy and, as a second file, the list that
+    names its rows.  One that is sealed with a passphrase is imported by the command alone.
     """
     parts = parts_of(request)
     async with received(request, ImportOptions, (1, 2), part="file") as (files, options):
@@ -124,7 +133,7 @@ def _imported(
     uploads, folder_id = parts.jobs.uploads, secrets.token_hex(16)
     paths = [uploads.of(folder_id) / name for name in uploads.keep(folder_id, files)]
     how: dict[str, Any] = {"append": options.append, "trust": options.trust}
-    left_out = {*how, *ConsentFields.model_fields}
+    left_out = {*how, *ConsentFields.model_fields, "signed_by"}
     given = options.model_dump(exclude=left_out, exclude_none=True)
     if consents:
         given["consents"] = consents
@@ -134,7 +143,7 @@ def _imported(
             ids = paths[1] if paths[1:] else None
             done = speakers.import_embeddings(paths[0], ids=ids, **how, **given)
         else:
-            done = speakers.import_file(paths[0], **how)
+            done = speakers.import_file(paths[0], signed_by=options.signed_by, **how)
     except VoiceIDError as error:
         problem = problem_of(error)
         problem.detail = _named(problem.detail, paths, files)

@@ -1,0 +1,114 @@
+"""Files that are sealed piece by piece, so that neither making nor reading one takes memory.
+
+Each piece of 1 MiB, the last one being shorter, is sealed with its number and whether it is the
+last: no piece can be changed, moved, left out or put in, and no end be cut off.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, BinaryIO, Protocol, cast
+
+from voiceid.protection.ciphers import OVERHEAD_BYTES, Key, SealBroken
+
+_PIECE = 1 << 20
+_SEALED = _PIECE + OVERHEAD_BYTES
+
+
+class Writable(Protocol):
+    """What takes bytes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take them."""
+
+
+class _Sealing:
+    def __init__(self, file: Writable, key: Key, context: tuple[object, ...]) -> None:
+        self._file, self._key, self._context = file, key, context
+        self._rest, self._number = bytearray(), 0
+
+    def write(self, data: bytes, /) -> None:
+        self._rest += data
+        while len(self._rest) > _PIECE:
+            self._put(bytes(self._rest[:_PIECE]), is_last=False)
+            del self._rest[:_PIECE]
+
+    def end(self) -> None:
+        self._put(bytes(self._rest), is_last=True)
+
+    def _put(self, data: bytes, *, is_last: bool) -> None:
+        self._file.write(self._key.seal(data, *self._context, self._number, is_last))
+        self._number += 1
+
+
+@contextmanager
+def sealing(file: Writable, key: Key, *context: object) -> Iterator[Writable]:
+    """Yield what seals bytes into a file, from where it is to its end."""
+    made = _Sealing(file, key, context)
+    yield made
+    made.end()
+
+
+class _Opening(io.RawIOBase):
+    """The bytes that were sealed, to be read from anywhere."""
+
+    def __init__(self, file: IO[bytes], key: Key, context: tuple[object, ...]) -> None:
+        super().__init__()
+        self._file, self._key, self._context = file, key, context
+        self._start = file.tell()
+        there = file.seek(0, os.SEEK_END) - self._start
+        self._count = -(-there // _SEALED)
+        self._size = there - self._count * OVERHEAD_BYTES
+        if there == 0 or 0 < there % _SEALED < OVERHEAD_BYTES:
+            raise SealBroken("it was cut")
+        self._at, self._number, self._piece = 0, -1, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        if at < 0:
+            raise ValueError("before the start")
+        self._at = at
+        return at
+
+    def readinto(self, buffer: object, /) -> int:
+        room = memoryview(buffer).cast("B")  # type: ignore[arg-type]  # a buffer
+        number, start = divmod(self._at, _PIECE)
+        if self._at >= self._size:
+            number, start = self._count - 1, _PIECE  # the last is opened of an empty file too
+        data = self._opened(number)[start : start + len(room)]
+        room[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _opened(self, number: int) -> bytes:
+        if number != self._number:
+            self._file.seek(self._start + number * _SEALED)
+            is_last = number == self._count - 1
+            sealed = self._file.read(_SEALED)
+            self._piece = self._key.open(sealed, *self._context, number, is_last)
+            self._number = number
+        return self._piece
+
+
+def opening(file: IO[bytes], key: Key, *context: object) -> BinaryIO:
+    """Return what was sealed into a file, from where it is to its end, as a file.
+
+    Reading raises SealBroken, and so does a file that was cut short of a whole seal.
+    """
+    return cast("BinaryIO", io.BufferedReader(_Opening(file, key, context), _PIECE))

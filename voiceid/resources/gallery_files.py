@@ -1,0 +1,115 @@
+"""Speakers out of a gallery into files, and from files into a gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from voiceid import exchange
+from voiceid.enrollment.vetting import Vetting
+from voiceid.errors import ChangeRefused
+from voiceid.exchange import EmbeddingFacts, Exchanged, Guard, SealedSpeakers
+from voiceid.observability import ChangeKind
+from voiceid.protection.passphrase import LEAST_CHARS
+from voiceid.resources.gallery_signature import GallerySignature
+from voiceid.session import Session
+from voiceid.speech.speaker_model import SpeakerModel
+
+_VETTED_AGAIN = 3
+"""Times that the voices of an import are compared with a gallery that changes meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """See `Speakers.import_file`."""
+
+    append: bool
+    trust: bool
+
+
+class GalleryFiles:
+    """Exports and imports."""
+
+    def __init__(self, session: Session) -> None:
+        self._session, self._signature = session, GallerySignature(session)
+
+    def export(
+        self, file: Path, names: Sequence[str], passphrase: str | None, *, plain: bool
+    ) -> Exchanged:
+        """See `Speakers.export`."""
+        session = self._session
+        with session.recorded(ChangeKind.EXPORT) as record:
+            space, guard = session.model.space, Guard(self._signature.key_of_file(), passphrase)
+            with session.store.read() as reader:
+                sealed = reader.protection.sealing is not None
+                _require_guarded(passphrase, needed=sealed and not plain)
+                return exchange.export(
+                    reader, space, names, file, guard, lambda done: record(**_counts(done))
+                )
+
+    def import_gallery(
+        self, file: Path, how: ImportOptions, passphrase: str | None, signed_by: str | None
+    ) -> Exchanged:
+        """See `Speakers.import_file`."""
+
+        def read(model: SpeakerModel) -> SealedSpeakers:
+            return exchange.read_gallery(
+                model, file, self._signature.trusted(signed_by), passphrase
+            )
+
+        return self._import(read, how)
+
+    def import_embeddings(
+        self, file: Path, ids: Path | None, facts: EmbeddingFacts, how: ImportOptions
+    ) -> Exchanged:
+        """See `Speakers.import_embeddings`."""
+
+        def read(model: SpeakerModel) -> SealedSpeakers:
+            return exchange.read_embeddings(model, file, ids, facts)
+
+        return self._import(read, how)
+
+    def _import(
+        self, read: Callable[[SpeakerModel], SealedSpeakers], how: ImportOptions
+    ) -> Exchanged:
+        session, append, trust = self._session, how.append, how.trust
+        with session.recorded(ChangeKind.IMPORT):
+            model = session.model
+            # All that takes long comes before the transaction: other writers wait for that.
+            with read(model.speaker_model) as speakers:
+                for _ in range(_VETTED_AGAIN):
+                    lacking = partial(speakers.lacking, append=append)
+                    check = partial(Vetting, session.store.read, model.space.id)
+                    vetting = None if trust else check(model.checks.rule_of, lacking)
+                    with session.change(ChangeKind.IMPORT, large=True) as change:
+                        change.writer.spaces.require_current(model.space.id)
+                        if vetting is None or vetting.holds(change.writer):
+                            imported = speakers.add_to(change.writer, append=append, trust=trust)
+                            change.record(**_counts(imported), trusted=trust)
+                            return imported
+            raise ChangeRefused(
+                f"nothing was imported: the gallery changed {_VETTED_AGAIN} times, too much to"
+                " compare the voices of the file with those in it",
+                hint="Import it again when less is enrolled at once.",
+            )
+
+
+def _require_guarded(passphrase: str | None, *, needed: bool) -> None:
+    """Raise ChangeRefused for a passphrase that is too short, or missing where it is needed."""
+    if passphrase is None and needed:
+        raise ChangeRefused(
+            "the gallery is sealed, and the export would be plain; nothing was written",
+            hint="Seal it with a passphrase, --passphrase prompt; or --plain leaves it plain.",
+        )
+    if passphrase is not None and len(passphrase) < LEAST_CHARS:
+        raise ChangeRefused(
+            f"the passphrase has fewer than {LEAST_CHARS} characters; nothing was written",
+            hint="Take a longer one: some words.",
+        )
+
+
+def _counts(exchanged: Exchanged) -> dict[str, Any]:
+    return {"speakers": exchanged.speakers, "samples": exchanged.samples}

@@ -1,0 +1,92 @@
+"""The key of a gallery that signs what leaves it: receipts, backups and exports."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from voiceid.errors import GalleryKeyMissing, StoreError
+from voiceid.protection import ANYBODY, Key, KeySource, SigningKey, Trusted, Vault
+from voiceid.session import Session
+
+KEY_NAME = "receipts.key"
+"""In the data folder of a gallery that is not protected."""
+
+
+class GallerySignature:
+    """Signs by the secrets of a protected gallery, or by a key in the data folder."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def key(self) -> SigningKey:
+        """Return the key; one in the data folder is made once.
+
+        Raises GalleryKeyMissing, StoreError.
+        """
+        session = self._session
+        if session.has_database:
+            with session.store.read() as reader:
+                vault = reader.protection.vault
+            if vault is not None:
+                return SigningKey(vault.signing_key)
+        if not self._kept.is_there():
+            _make(Path(self._kept.place))
+        return SigningKey(self._kept.read()[0])
+
+    def key_of_file(self) -> SigningKey | None:
+        """Return the key; None, which is said: there is none, and the folder is read-only."""
+        try:
+            return self.key()
+        except GalleryKeyMissing:
+            raise
+        except StoreError as error:
+            self._session.notify(f"the file is not signed: {error.message}")
+            return None
+
+    def trusted(self, signed_by: str | None = None) -> Trusted:
+        """Return whose files are read in: this gallery's, or those of the public key named.
+
+        Of this gallery is also what was signed before it was protected, or no longer was.
+        """
+        if signed_by == ANYBODY:
+            return Trusted(None)
+        if signed_by is not None:
+            return Trusted(frozenset({signed_by}))
+        keys = set[str]()
+        if self._kept.is_there():
+            keys.add(SigningKey(self._kept.read()[0]).public)
+        trusted = Trusted(frozenset(keys), is_own=True)
+        with contextlib.suppress(StoreError):  # a damaged database is what a backup is for
+            if (vault := self._vault_now()) is not None:
+                return trusted.with_key(SigningKey(vault.signing_key))
+        return trusted
+
+    def _vault_now(self) -> Vault | None:
+        """Return what the database is protected with as it is: it is not upgraded for this."""
+        from voiceid.store.upgrade import SchemaState, status  # noqa: PLC0415 - as in `Session`
+
+        if status(self._session.database).state is not SchemaState.CURRENT:
+            return None
+        with self._session.store.read() as reader:
+            return reader.protection.vault
+
+    @property
+    def _kept(self) -> KeySource:
+        return KeySource("file", str(self._session.config.data / KEY_NAME))
+
+
+def _make(path: Path) -> None:
+    """Put a new key in place, whole, unless another process was first."""
+    new = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        KeySource("file", str(new)).write([Key.new()])
+        with contextlib.suppress(FileExistsError):
+            os.link(new, path)
+    except OSError:  # a file system without links
+        new.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
