@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from unittest.mock import patch
@@ -13,6 +14,12 @@ from unittest.mock import patch
 from cli_running import environment
 
 from voiceid.cli import main
+
+_CONTROLLED = (
+    "import os, sys, runpy; os.open(os.ttyname(0), os.O_RDWR);"
+    " runpy.run_module('voiceid', run_name='__main__', alter_sys=True)"
+)
+"""The first terminal that the leader of a session opens is that of the session: /dev/tty."""
 
 
 def on_terminal(*words: str, typed: bytes = b"", **env: str) -> tuple[int, bytes]:
@@ -28,6 +35,23 @@ def on_terminal(*words: str, typed: bytes = b"", **env: str) -> tuple[int, bytes
     os.close(terminal)
     os.write(controller, typed)
     shown = _shown(controller)
+    return process.wait(timeout=60), shown
+
+
+def asked_on_terminal(*words: str, answers: Sequence[tuple[bytes, bytes]]) -> tuple[int, bytes]:
+    """Run a command on a terminal of its own; type each answer when its question was shown."""
+    controller, terminal = pty.openpty()
+    ends = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+    program = [sys.executable, "-c", _CONTROLLED, *words]
+    process = subprocess.Popen(program, env=environment(), start_new_session=True, **ends)
+    os.close(terminal)
+    shown = b""
+    for question, answer in answers:
+        start = len(shown)
+        while question not in shown[start:]:
+            shown += os.read(controller, 4096)
+        os.write(controller, answer)
+    shown += _shown(controller)
     return process.wait(timeout=60), shown
 
 

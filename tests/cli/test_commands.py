@@ -617,7 +617,8 @@ def test_a_backup_is_put_back_and_recognises_whom_it_holds(
     database = str(home / "data" / "voiceid.sqlite3")
     assert told == {"restored": "copy.sqlite3", "database": database, "speakers": 2}
     assert run("identify", clip, "--json").json["speaker"]["name"] == "alice"
-    ran = run("database", "restore", saved, "--yes")
+    assert run("database", "restore", saved, "--yes").code == 76
+    ran = run("database", "restore", saved, "--signed-by", "anybody", "--yes")
     assert ran.out.startswith(f"restored  {saved}, 1 speaker\nsaved     {home}")
     assert run("identify", clip).code == 10
     assert run("index", "status", "--json").json["vectors"] == 1

@@ -40,9 +40,12 @@ def database(home: Path, run: Runner) -> Path:
 
 
 def put(database: Path, content: bytes) -> None:
+    key = database.with_name("receipts.key").read_bytes()
     shutil.rmtree(database.parent)
     database.parent.mkdir()
     database.write_bytes(content)
+    database.with_name("receipts.key").touch(mode=0o600)
+    database.with_name("receipts.key").write_bytes(key)
 
 
 def sensible(ran: Ran) -> bool:

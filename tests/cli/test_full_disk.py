@@ -91,6 +91,7 @@ def test_a_change_on_a_full_disk_is_made_or_refused(
     assert run("enroll", "carol", "carol-1.wav", "carol-2.wav", "--force").code == 0
     assert run("speakers", "export", "carol.jsonl", "carol").code == 0
     assert run("database", "backup", "carol.sqlite3").code == 0
+    shutil.copy(disk / "data" / "receipts.key", home / "data")
 
     def undo() -> None:
         shutil.rmtree(disk / "data")

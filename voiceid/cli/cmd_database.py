@@ -12,7 +12,7 @@ from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import branch, leaf, yes_option
+from voiceid.cli.options import branch, leaf, signed_by_option, yes_option
 from voiceid.cli.text import counted, fields, megabytes
 from voiceid.errors import StoreError
 
@@ -51,7 +51,7 @@ def upgrade_command(console: Console) -> int:
 def backup_command(console: Console, file: Path) -> int:
     """Copy the database to a new file, one consistent state of it, while others write.
 
-    The copy is made for its owner alone.  `voiceid database restore` puts it back.
+    The copy is made for its owner alone, and signed.  `voiceid database restore` puts it back.
     """
     with open_voiceid(console) as vid:
         _require_database(vid)
@@ -65,11 +65,21 @@ def backup_command(console: Console, file: Path) -> int:
     "restore", examples=["voiceid database restore voices-2026-11-24.sqlite3 --yes"], group=command
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@signed_by_option
+@click.option(
+    "--change-protection",
+    is_flag=True,
+    help="Put it back though it is sealed otherwise than the gallery, or not at all.",
+)
 @yes_option
-def restore_command(console: Console, file: Path, *, yes: bool) -> int:
+def restore_command(
+    console: Console, file: Path, *, signed_by: str | None, change_protection: bool, yes: bool
+) -> int:
     """Put a backup back, checked first; others may have the database open.
 
-    What it replaces is saved beside it.  Asks first on a terminal; elsewhere --yes is needed.
+    It must be signed by this gallery or by --signed-by, and as it was signed (exit code 76).
+    What it replaces is saved beside it, unsigned.  Asks first on a terminal; elsewhere --yes is
+    needed.
     """
     require_answer(yes=yes)
     if not os.path.lexists(file):
@@ -83,7 +93,9 @@ def restore_command(console: Console, file: Path, *, yes: bool) -> int:
         )
         if not confirmed(console, question, yes=yes):
             return exit_codes.INTERRUPTED
-        restored = vid.database.restore(file)
+        restored = vid.database.restore(
+            file, signed_by=signed_by, change_protection=change_protection
+        )
     saved = None if restored.saved is None else str(restored.saved)
     facts = {"database": str(restored.database), "speakers": restored.n_speakers, "saved": saved}
     return console.answer(

@@ -12,6 +12,9 @@ from voiceid.erasure import drop_unused, unused_audio
 from voiceid.errors import ConfigError, StoreError
 from voiceid.index.file import remove_others
 from voiceid.observability import ChangeKind
+from voiceid.protection import KeyRing
+from voiceid.resources.backup_check import BackupCheck
+from voiceid.resources.gallery_signature import GallerySignature
 from voiceid.session import Session
 
 if TYPE_CHECKING:  # each loads when it is needed
@@ -24,7 +27,7 @@ class Database:
     """The file in the data folder, or the database of a server."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self._session, self._signature = session, GallerySignature(session)
 
     @property
     def location(self) -> Path | DatabaseUrl:
@@ -59,13 +62,14 @@ class Database:
     def backup(self, target: str | os.PathLike[str]) -> int:
         """Copy it to a new file while others write, and note that; return the size in bytes.
 
+        It is signed (`Privacy.key`).
         Raises StoreError: the file exists or cannot be written, or the database is not sound.
         """
         from voiceid.store import maintenance  # noqa: PLC0415 - for this alone
 
         with self._session.recorded(ChangeKind.BACKUP) as record:
             session, path = self._session, Path(target)
-            size = maintenance.backup(session.store, path, record)
+            size = maintenance.backup(session.store, path, record, self._signature.key_of_file())
             with path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             try:
@@ -75,11 +79,33 @@ class Database:
                 session.notify(f"the backup is not in the list of backups: {error.message}")
             return size
 
-    def restore(self, file: str | os.PathLike[str]) -> Restored:
+    def restore(
+        self,
+        file: str | os.PathLike[str],
+        *,
+        signed_by: str | None = None,
+        change_protection: bool = False,
+    ) -> Restored:
         """Put a backup in its place while others have it open; return what was done.
 
-        What it replaces is saved beside it.  Raises StoreError when the backup is not sound, or
-        could not be put back; the database is then as it was.
+        What it replaces is saved beside it.
+
+        Parameters
+        ----------
+        signed_by : str, optional
+            The public key of the gallery that the backup is of (`Privacy.key`), or ``anybody``:
+            then the signature is not looked at.  When omitted, it must be this gallery.
+        change_protection : bool
+            Put it back though it is sealed otherwise than the database, or not at all.
+
+        Raises
+        ------
+        SignatureInvalid
+            It is signed by another gallery, or by none, or was changed since.
+        ChangeRefused
+            It is protected otherwise.
+        StoreError
+            The backup is not sound, or could not be put back; the database is then as it was.
         """
         from voiceid.store.restore import restore  # noqa: PLC0415 - for this alone
 
@@ -91,8 +117,13 @@ class Database:
                 " one.",
             )
         with session.recorded(ChangeKind.RESTORE, in_chain=True) as record:
+            keys = session.keys
+            accept = BackupCheck(session, Path(file), self._signature.trusted(signed_by))
+            if change_protection:
+                accept.standing, keys = None, KeyRing(keys.source)
             session.disconnect()
-            restored = restore(location, Path(file), session.keys, session.config.audit)
+            restored = restore(location, Path(file), keys, session.config.audit, accept)
+            session.keys.is_required &= not change_protection
             remove_others(session.index_folder, ())  # no answer comes from them
             drop_unused(session.store, session.kept_audio)
             record(speakers=restored.n_speakers)
@@ -118,7 +149,6 @@ class Database:
         SchemaOutdated, SchemaTooNew, StoreError
             The target is as it was.
         """
-        from voiceid.store import KeyRing  # noqa: PLC0415 - for this alone
         from voiceid.store.copying import copy  # noqa: PLC0415 - for this alone
 
         with self._session.recorded(ChangeKind.COPY) as record:

@@ -11,7 +11,8 @@ import numpy as np
 from voiceid.decision.transforms import Transform
 from voiceid.domain import Float32Array, Sample, Speaker, telephone_share
 from voiceid.errors import StoreError
-from voiceid.store import Store, stored_rows
+from voiceid.protection import SigningKey
+from voiceid.store import Store, backup_signature, stored_rows
 from voiceid.store.connections import is_refusal, whole_file, wrapped_files
 from voiceid.store.reader import Reader
 
@@ -19,10 +20,16 @@ _CENTROID_TOLERANCE = 1e-5
 """Far above the rounding of a mean of float32 vectors, far below another voice."""
 
 
-def backup(store: Store, target: Path, when_whole: Callable[[], None] = lambda: None) -> int:
+def backup(
+    store: Store,
+    target: Path,
+    when_whole: Callable[[], None] = lambda: None,
+    key: SigningKey | None = None,
+) -> int:
     """Write one consistent state to a new file of its owner (0600), whole or not at all.
 
-    Return its size in bytes.  ``when_whole`` is called before the file has its name.
+    Return its size in bytes.  ``when_whole`` is called before the file has its name; a ``key``
+    signs it.
     """
     with wrapped_files(target):
         if target.exists():
@@ -31,6 +38,8 @@ def backup(store: Store, target: Path, when_whole: Callable[[], None] = lambda: 
             )
         with whole_file(target) as unfinished:
             store.copy_into(unfinished)
+            if key is not None:
+                backup_signature.sign(unfinished, key)
             when_whole()
         return target.stat().st_size
 

@@ -12,17 +12,18 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
 from voiceid.domain.audit_chain import AuditOptions
 from voiceid.errors import StoreBusy, StoreError
 from voiceid.foreign_files import STORED_VALUE
-from voiceid.store import KeyRing, Store, upgrade
+from voiceid.store import KeyRing, Reader, Store, backup_signature, upgrade
 from voiceid.store.connections import (
     OPENING,
     copy_pages,
@@ -62,21 +63,29 @@ class Restored:
     saved: Path | None
 
 
+Accept: TypeAlias = Callable[[Reader, Mapping[str, object], str], None]
+"""Receives a backup, its signature and the SHA-256 that it is of; raises to refuse it."""
+
+
 def restore(
-    path: Path, file: Path, keys: KeyRing | None = None, audit: AuditOptions | None = None
+    path: Path,
+    file: Path,
+    keys: KeyRing | None = None,
+    audit: AuditOptions | None = None,
+    accept: Accept = lambda *_: None,
 ) -> Restored:
     """Put a backup in the place of a database, in one step: it is the old one or the new one.
 
     The database may be in use, at rest, damaged, or missing; on an error it is as it was.  The
     backup is of this schema or an older one; it is only read.  That it was restored is in its audit
-    chain when it is in place.  StoreBusy: another process held the
-    database for too long, or has a damaged one open.
+    chain when it is in place.  StoreBusy: another process held the database for too long, or has
+    a damaged one open.
     """
     now, keys = datetime.now(UTC), keys or KeyRing(None)
     saved = path.with_name(f"{path.name}.before-restore-{now:%Y%m%dT%H%M%S.%fZ}")
     if path.exists() and file.exists() and path.samefile(file):
         raise StoreError(f"{file} is the database itself", hint="Name a copy of it.")
-    with _sound_copy(file, keys, audit) as (copy, n_speakers):
+    with _sound_copy(file, keys, audit, accept) as (copy, n_speakers):
         try:
             upgrade.known_status(path, _BUSY_TIMEOUT_MS)
             was_there = _write_into(path, copy, saved)
@@ -90,7 +99,7 @@ def restore(
 
 @contextmanager
 def _sound_copy(
-    file: Path, keys: KeyRing, audit: AuditOptions | None
+    file: Path, keys: KeyRing, audit: AuditOptions | None, accept: Accept
 ) -> Iterator[tuple[sqlite3.Connection, int]]:
     """Yield a checked copy of a backup, of this program's schema, and how many are enrolled.
 
@@ -110,10 +119,14 @@ def _sound_copy(
             distrust(copy, file)
             upgrade.require_schema(objects(copy), schema.current, file)
         copy.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, STORED_VALUE.size)
+        with wrapped(file):
+            signed, sha256 = backup_signature.taken(copy)
         store = Store(engine_over(copy), file, keys=keys, audit=audit)
         if schema.state is SchemaState.OUTDATED:
             with transaction(engine_over(copy), file, Begin.WRITE) as connection:
                 upgrade.run_migrations(connection)
+        with store.read() as reader:
+            accept(reader, signed, sha256)
         if problems := check(store):
             raise StoreError(
                 f"{file} is damaged and was not put back:\n  {chr(10).join(problems)}",

@@ -17,17 +17,22 @@ Objects: TypeAlias = dict[str, tuple[str, str]]
 """The table and the SQL of each object of a database, by ``type name``."""
 SCHEMA_SHA256 = "ef0a4bdaef62f17688023804ae5b75537c5dab8001706dc4b835a685f1af515f"
 """The `fingerprint` of the newest revision; a test keeps it."""
-_STATISTICS = {"sqlite_stat1": "(tbl,idx,stat)", "sqlite_stat4": "(tbl,idx,neq,nlt,ndlt,sample)"}
-"""What ANALYZE adds, which decides nothing but how a query is run."""
+SIGNATURE = "backup_signature"
+_BESIDE = {
+    "sqlite_stat1": "(tbl,idx,stat)",
+    "sqlite_stat4": "(tbl,idx,neq,nlt,ndlt,sample)",
+    SIGNATURE: "(public_key,signature)",
+}
+"""What ANALYZE adds, which decides nothing but how a query is run; and what a backup has."""
 
 
 def objects(connection: sqlite3.Connection) -> Objects:
-    """Return what the catalogue of a database says, without ANALYZE's tables."""
+    """Return what the catalogue of a database says, without the tables that may be beside."""
     rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
     return {
         f"{kind} {name}": (table, sql or "")
         for kind, name, table, sql in rows
-        if name not in _STATISTICS or sql != f"CREATE TABLE {name}{_STATISTICS[name]}"
+        if name not in _BESIDE or sql != f"CREATE TABLE {name}{_BESIDE[name]}"
     }
 
 
