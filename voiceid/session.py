@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -60,7 +60,7 @@ class Session:
         self, config: Config, notify: Callable[[str], None], progress: Progress | None = None
     ) -> None:
         self.config, self.notify, self.progress = config, notify, progress
-        self.observer = Observer()
+        self.observer = Observer(partial(hides_names, self))
         self.listeners: dict[object, Callable[[Decision], None]] = {}
         self._store: Store | None = None
         self._galleries: dict[str, Gallery] = {}
@@ -350,6 +350,14 @@ class Session:
                     self.sync_indexes()
                 self._store.close()
                 self._store = None
+
+
+def hides_names(session: Session) -> bool:
+    """Whether what is written beside the database, as a log, may name no speaker."""
+    try:
+        return session.has_database and session.store.sealing() is not None
+    except StoreError:
+        return True
 
 
 def seal_indexes(session: Session, *, lost: bool = False) -> bool:

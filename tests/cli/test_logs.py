@@ -203,3 +203,47 @@ def test_a_disk_that_fills_up_within_a_line_spoils_no_other(
     assert cut.startswith('{"time": ')
     assert len(cut) < 200
     assert json.loads(last)["event"] == "decision"
+
+
+def test_the_log_of_a_sealed_gallery_names_nobody_and_is_found_again(
+    door: Path, log: Path, ami: Any, run: Runner
+) -> None:
+    assert run("verify", "alice", door).code == 0
+    told = run("keys", "gallery", "init")
+    assert str(log) in told.err, "it names alice still"
+    assert str(log) in run("keys", "gallery", "status", "--json").json["older_copies"]
+    log.unlink()
+    carol = [ami.cut(f"carol-{i}", door.parent / f"carol-secret-{i}.wav") for i in (1, 2)]
+    shown = []
+    for words in (
+        ("enroll", "carol", *carol),
+        ("identify", door),
+        ("verify", "alice", door, "--attempts", "gate"),
+        *[("verify", "alice", carol[0], "--attempts", "gate")] * 5,
+        ("verify", "nobody-here", door),
+        ("identify", "carol-secret-none.wav"),
+        ("speakers", "rename", "carol", "caroline"),
+        ("speakers", "merge", "alice", "bob", "--yes", "--force"),
+        ("attempts", "unlock", "alice"),
+        ("speakers", "export", "out-of-carol", "--plain"),
+        ("speakers", "remove", "caroline", "--yes"),
+    ):
+        before = log.read_bytes() if log.exists() else b""
+        shown.append(run(*words, "--log", "human", "-q").err)
+        assert len(log.read_bytes()) > len(before), words
+    content = (
+        log.read_bytes()
+        + "\n".join(
+            line
+            for text in shown
+            for line in text.splitlines()
+            if " INFO " in line or " WARN" in line
+        ).encode()
+    )
+    for name in (b"alice", b"bob", b"carol", b"nobody-here", b"secret", b".wav"):
+        assert name not in content.lower(), name
+    kinds = {one.get("kind") for one in events(log)}
+    assert {"enroll", "rename", "merge", "lock", "unlock", "export", "remove"} <= kinds
+    uses = run("privacy", "report", "alice", "--json").json["uses"]["events"]
+    assert {one.get("outcome") for one in uses} >= {"accepted", "rejected"}
+    assert run("keys", "gallery", "status", "--json").json["older_copies"] == []

@@ -47,7 +47,7 @@ def init_command(console: Console, *, rotate_only: bool) -> int:
         status = vid.keys.gallery.init("rotated" if rotate_only else "sealed")
     if status.older_copies:
         console.note(
-            "copies of the database as it was are still there; remove them if they are not"
+            "the gallery as it was is still in these files; remove them if they are not"
             f" needed: {', '.join(status.older_copies)}"
         )
     console.note(f"keep a copy of the key in {status.key_source}: without it the gallery is lost")

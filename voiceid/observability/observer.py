@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from voiceid.domain import Decision
@@ -13,27 +13,35 @@ from voiceid.observability.counters import Counters
 from voiceid.observability.event_log import LOG, ChangeKind, emit
 
 _RECORDED = "_voiceid_recorded"
+_NAMES = ("speaker", "other")
 
 
 class Observer:
     """Logs and counts decisions, changes and errors.  Safe to share among threads.
 
     What a handler of the log raises reaches the caller, and then nothing was decided.
+    ``without_names`` says whether speakers are logged by their numbers alone.
     """
 
-    def __init__(self) -> None:
-        self.counters = Counters()
+    def __init__(self, without_names: Callable[[], bool] = lambda: False) -> None:
+        self.counters, self._without_names = Counters(), without_names
 
     def decided(self, decision: Decision) -> None:
         """Log and count a decision."""
         if LOG.isEnabledFor(logging.INFO):
-            emit("decision", decision_facts(decision))
+            emit("decision", self._shown(decision_facts(decision)))
         self.counters.decided(decision)
 
     def changed(self, change: ChangeKind, **facts: object) -> None:
         """Count and log a change; it is done, whatever becomes of the log."""
         self.counters.changed(change.value)
-        emit("change", {"kind": change.value, **facts})
+        if LOG.isEnabledFor(logging.INFO):
+            emit("change", self._shown({"kind": change.value, **facts}))
+
+    def _shown(self, facts: Mapping[str, object]) -> Mapping[str, object]:
+        if all(facts.get(name) is None for name in _NAMES) or not self._without_names():
+            return facts
+        return {key: value for key, value in facts.items() if key not in _NAMES}
 
     @contextmanager
     def failures(self, doing: str) -> Iterator[None]:

@@ -136,3 +136,12 @@ def events_about(
                 continue
             if is_about and (since is None or when >= since):
                 yield {key: value for key, value in event.items() if value is not None}
+
+
+def names_speakers(log: Path) -> bool:
+    """Whether a file of events has a name: lines of before the gallery was sealed."""
+    try:
+        with log.open("rb") as lines:
+            return any(b'"speaker": "' in line or b'"other": "' in line for line in lines)
+    except OSError:
+        return False

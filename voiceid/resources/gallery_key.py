@@ -10,6 +10,7 @@ from voiceid.domain import DatabaseUrl
 from voiceid.errors import ChangeRefused, GalleryKeyMissing
 from voiceid.observability import ChangeKind
 from voiceid.protection import Key, KeySource, Kind
+from voiceid.resources.events import names_speakers
 from voiceid.session import Session
 
 _COPIES = ".before-*"
@@ -32,7 +33,8 @@ class ProtectionStatus:
     protected_at, renewed_at, key_changed_at : datetime or None
         Since when; when all templates were turned last; when the key was changed last.
     older_copies : tuple of str
-        Copies of the database beside it, of upgrades and restores: as it was protected then.
+        Copies of the database beside it, of upgrades and restores: as it was protected then; and
+        a ``log.file`` that names speakers.
     """
 
     kind: str
@@ -167,7 +169,8 @@ class GalleryKey:
         self._session.store.rewrite()
 
     def _copies(self) -> tuple[str, ...]:
-        path = self._session.database
-        if isinstance(path, DatabaseUrl):
-            return ()
-        return tuple(str(copy) for copy in sorted(Path(path).parent.glob(path.name + _COPIES)))
+        path, log = self._session.database, self._session.config.log_file
+        found = [] if log is None or not names_speakers(log) else [log]
+        if not isinstance(path, DatabaseUrl):
+            found += sorted(Path(path).parent.glob(path.name + _COPIES))
+        return tuple(map(str, found))
