@@ -69,14 +69,18 @@ class Problems:
             self._first.append(problem)
 
 
-def labelled_rows(path: Path, problems: Problems) -> Iterator[tuple[int, dict[str, Any]]]:
+def labelled_rows(
+    path: Path, problems: Problems, content: str | None = None
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the number and the row of each line that has a ``name`` and a ``path``.
 
-    What is wrong is appended to ``problems``; what holds for every line is said once.  Raises
-    OSError, ValueError when the file cannot be read or is not text.
+    What is wrong is appended to ``problems``; what holds for every line is said once.  The file is
+    read unless its ``content`` is given.  Raises OSError, ValueError when it cannot be read or is
+    not text.
     """
     said: set[str] = set()
-    with open_text(path) as text:
+    given = None if content is None else io.StringIO(content, newline="")
+    with open_text(path) if given is None else contextlib.nullcontext(given) as text:
         for number, row in rows_in(path, text):
             if isinstance(row, str):
                 problems.append(f"line {number}: {row}")

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from random_voices import files_holding
 from running_service import Served, served
 
 from voiceid import VoiceID
@@ -29,7 +30,7 @@ def files(clips: Path, *names: str) -> list[tuple[str, tuple[str, bytes]]]:
 
 def ended(client: httpx.Client, job: dict[str, Any], state: str = "done") -> dict[str, Any]:
     """Wait until a job is over, and return it."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 180
     while True:
         found: dict[str, Any] = client.get(f"/v1/jobs/{job['id']}").json()
         if JobState(found["state"]).is_over:
@@ -356,3 +357,54 @@ def test_a_removed_speaker_is_in_no_result_also_of_a_job_that_was_running(
 def _words(path: Path) -> list[bytes]:
     held = path.read_bytes()
     return [word for word in (b"bob-3", b'"bob"', b"bob-removed") if word in held]
+
+
+def test_recordings_that_wait_are_sealed_in_a_sealed_gallery(
+    gallery: VoiceID, clips: Path, slow: Callable[[], None]
+) -> None:
+    gallery.keys.gallery.init()
+    data = gallery.database.location.parent
+    manifest = ("manifest", ("list.csv", b"name,path\nCarol Secret,c1.wav\nCarol Secret,c2.wav\n"))
+    both = [(f"c{i}.wav", (clips / f"carol-{i}.wav").read_bytes()) for i in (1, 2)]
+    pieces = [content[i : i + 64] for _, content in both for i in (0, 5000, len(content) - 64)]
+    known = files(clips, "alice/alice-1", "alice/alice-3", "bob/bob-1")
+    with served(gallery) as service, service.client() as client:
+        enrolled = [("audio", one) for one in both]
+        jobs = [
+            begun(client, "/v1/enrollments", files=[*enrolled, manifest]),
+            begun(client, "/v1/evaluate", files=known, data={"source": "site"}),
+            begun(client, "/v1/diarize", files=files(clips, "alice-3")),
+        ]
+        searched = [*pieces, b"carol", b"Carol", b"alice", b"RIFF"]
+        assert len(list((data / "jobs").rglob("*.wav"))) == 6
+        assert files_holding(data, searched) == set()
+        slow()
+        enrolment, evaluation, diarized = (ended(client, job) for job in jobs)
+        assert files_holding(data, searched) == set()
+    assert [one["status"] for one in enrolment["result"]] == ["enrolled"]
+    assert (evaluation["result"]["trials"], evaluation["progress"]["done"]) == (3, 3.0)
+    assert diarized["result"]["voices"][0]["name"] == "alice"
+    assert list((data / "jobs").iterdir()) == []
+    assert gallery.speakers.get("carol secret").n_samples == 2
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_fault_of_the_program_is_logged_and_in_a_sealed_gallery_without_its_message(
+    gallery: VoiceID,
+    clips: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    sealed: bool,
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("alice/secret.wav has no end")
+
+    if sealed:
+        gallery.keys.gallery.init()
+    monkeypatch.setattr(service_jobs, "work", fail)
+    with served(gallery) as service, service.client() as client:
+        job = begun(client, "/v1/diarize", files=files(clips, "alice-3"))
+        failed = ended(client, job, "failed")
+    assert failed["problem"]["code"] == "JobFailed"
+    assert f"job {job['id']}: RuntimeError" in caplog.text
+    assert ("secret" in caplog.text) is not sealed

@@ -181,7 +181,7 @@ def _people(
     from voiceid.enrollment import Person, read_manifest  # noqa: PLC0415 - loads the engines
 
     if manifest is not None:
-        return read_manifest(manifest, console.warn)
+        return read_manifest(manifest, warn=console.warn)
     folder = from_dir or Path()
     if not any(os.path.isdir(p) and p.name[0] != "." for p in entries_of(folder)):
         raise ManifestInvalid(

@@ -45,7 +45,7 @@ def speakers_clips(arguments: Sequence[str], console: Console) -> list[tuple[str
         path = Path(argument)
         if os.path.isdir(path) or path.suffix.lower() in _LISTS:
             for recording in recordings_of(path, console):
-                found.setdefault(recording.speaker, []).append(recording.path)
+                found.setdefault(recording.speaker, []).append(str(recording.path))
         else:
             for clip in clips([argument], console):
                 found.setdefault(Path(clip).resolve().parent.name, []).append(clip)

@@ -49,17 +49,20 @@ class _Entry:
         return Person(self.name, tuple(self.sources), tuple(self.labels), details)
 
 
-def read_manifest(path: Path, warn: Callable[[str], None] = lambda _: None) -> list[Person]:
+def read_manifest(
+    path: Path, warn: Callable[[str], None] = lambda _: None, content: str | None = None
+) -> list[Person]:
     """Return the people of a list, in the order in which their names first come.
 
-    ``warn`` is called once with the lines whose expiry is past, if there are any.
+    ``warn`` is called once with the lines whose expiry is past, if there are any.  The file is
+    read unless its ``content`` is given.
 
     Raises ManifestInvalid with every line that is wrong, or that contradicts another.
     """
     entries: dict[str, _Entry] = {}
     problems, past = Problems(), Problems()
     try:
-        for number, row in labelled_rows(path, problems):
+        for number, row in labelled_rows(path, problems, content):
             try:
                 details = _take(row, path.parent, entries)
                 if is_expired(details.expires_at, datetime.now(UTC)):

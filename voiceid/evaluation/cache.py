@@ -29,11 +29,11 @@ _DIGITS = 16
 class EmbeddingCache:
     """What was heard in recordings, for one embedding space.
 
-    - `folder`: made when something is first kept, for its owner alone.
+    - `folder`: made when something is first kept, for its owner alone; None: no file has it.
     """
 
-    def __init__(self, folder: Path, space: EmbeddingSpace) -> None:
-        self._path = folder / f"{space.id}.jsonl"
+    def __init__(self, folder: str | os.PathLike[str] | None, space: EmbeddingSpace) -> None:
+        self._path = None if folder is None else Path(folder, f"{space.id}.jsonl")
         self._space = space
         self._heard = dict(self._read())
 
@@ -53,6 +53,8 @@ class EmbeddingCache:
         if utterance.pcm_sha256 in self._heard:
             return
         self._heard[utterance.pcm_sha256] = utterance
+        if self._path is None:
+            return
         vector = utterance.embedding and to_base64(utterance.embedding.vector)
         quality = utterance.quality.exact()
         facts = {"pcm_sha256": utterance.pcm_sha256, "quality": quality, "vector": vector}
@@ -69,7 +71,9 @@ class EmbeddingCache:
             ) from error
 
     def _read(self) -> list[tuple[str, Utterance]]:
-        heard = []
+        heard = list[tuple[str, Utterance]]()
+        if self._path is None:
+            return heard
         try:
             with opened(self._path) as file:
                 for line in iter(functools.partial(file.readline, CACHE_LINE.size), b""):

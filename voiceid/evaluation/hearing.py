@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from voiceid.domain import Utterance
 from voiceid.evaluation.cache import EmbeddingCache
@@ -21,12 +20,12 @@ def silent(done: int, total: int) -> None:
 def hear_all(
     recordings: Sequence[Recording],
     embedder: Embedder,
-    cache: str | os.PathLike[str],
+    cache: str | os.PathLike[str] | None,
     notify: Callable[[str], None],
     tell: Callable[[int, int], None] | None,
 ) -> list[Utterance | Failure]:
     """Return what was heard in each recording; ``notify`` receives what gave nothing."""
-    kept = EmbeddingCache(Path(cache), embedder.space)
+    kept = EmbeddingCache(cache, embedder.space)
     heard = listen(recordings, embedder, kept, tell or silent)
     for result in heard:
         if isinstance(result, Failure):

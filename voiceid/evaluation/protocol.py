@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -36,8 +36,8 @@ class Recording:
 
     Parameters
     ----------
-    path : str
-        Where it is.
+    path : str or binary file object
+        Where it is, or what it is read from.
     name : str
         As the list names it.
     speaker : str
@@ -48,7 +48,7 @@ class Recording:
         Of the speaker: ``F`` or ``M``; empty when it was not given.
     """
 
-    path: str
+    path: str | BinaryIO
     name: str
     speaker: str
     session: str = ""
@@ -186,21 +186,24 @@ def read_models(path: Path, enrolled: Path) -> Protocol:
     return Protocol(tuple(recordings), models, trials, target, gallery=whole, description=how)
 
 
-def read_manifest(path: Path) -> tuple[Recording, ...]:
-    """Read a list of recordings: see `voiceid.listing`; without a condition the label is one."""
+def read_manifest(path: Path, content: str | None = None) -> tuple[Recording, ...]:
+    """Read a list of recordings: see `voiceid.listing`; without a condition the label is one.
+
+    The file is read unless its ``content`` is given.
+    """
     recordings: dict[str, Recording] = {}
     spelled: dict[str, str] = {}
     problems = Problems()
     try:
-        for number, row in labelled_rows(path, problems):
+        for number, row in labelled_rows(path, problems, content):
             try:
                 recording = _recording(row, path.parent, spelled)
             except (ValueError, SpeakerNameInvalid) as error:
                 problems.append(f"line {number}: {error}")
                 continue
-            if recording.path in recordings:
+            if str(recording.path) in recordings:
                 problems.append(f"line {number}: {recording.name} comes twice")
-            recordings[recording.path] = recording
+            recordings[str(recording.path)] = recording
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     _refuse(path, problems, found=bool(recordings))

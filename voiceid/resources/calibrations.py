@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,7 +77,7 @@ class Calibrations:
         self,
         protocol: Protocol,
         *,
-        cache: str | os.PathLike[str],
+        cache: str | os.PathLike[str] | None,
         source: str,
         target_fmr: float | None = None,
         tell: Tell | None = None,
@@ -91,8 +90,8 @@ class Calibrations:
         ----------
         protocol : Protocol
             Which comparisons it is fitted on.
-        cache : path
-            Folder of what was heard before.
+        cache : path or None
+            Folder of what was heard before; None: nothing is written.
         source : str
             What to call the recordings.
         target_fmr : float, optional
@@ -184,11 +183,12 @@ class Calibrations:
         return thresholds_among(qualities, self._session.model.back_end().rule)
 
     def evaluate(
-        self, protocol: Protocol, *, cache: str | os.PathLike[str], tell: Tell | None = None
+        self, protocol: Protocol, *, cache: str | os.PathLike[str] | None, tell: Tell | None = None
     ) -> Evaluation:
         """Hear the recordings of a protocol, score its trials, and count the errors.
 
         ``cache`` is the folder of what was heard before; a run that was killed goes on from it.
+        None: nothing is written.
         ``tell`` receives how many recordings are heard, of how many.
 
         Raises
@@ -209,7 +209,7 @@ class Calibrations:
             statuses = session.each_index(lambda i, reader: i.status(reader), back_end.space.id)
         system = System(
             embedder=model.embedder,
-            cache=EmbeddingCache(Path(cache), model.space),
+            cache=EmbeddingCache(cache, model.space),
             space=back_end.space,
             transform=back_end.transform,
             verifying=back_end.rule,

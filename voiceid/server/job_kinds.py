@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,6 +14,7 @@ from voiceid.client import VoiceID
 from voiceid.domain import Consent, Job, JobKind, JobPicture, SpeakerDetails, speaker_key
 from voiceid.enrollment import Person, read_manifest
 from voiceid.errors import ExtraMissing, ManifestInvalid, SpeakerNotFound
+from voiceid.protection import Key
 from voiceid.server.uploads import upload
 
 Tell: TypeAlias = Callable[[float, float | None], None]
@@ -30,11 +32,14 @@ class Answer(NamedTuple):
 class Given:
     """The recordings of a job, and what its request says of them.
 
-    - `request`: ``clips``: the file and the caller's name of each; ``manifest``: a list in text.
+    - `request`: ``clips``: the file and the caller's name of each; ``key``: what they are sealed
+      with, if they are; ``manifest``: a list in text.
     """
 
     def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
         self.folder, self._request = folder, request
+        secret = request.get("key")
+        self.key = None if secret is None else Key(base64.b64decode(secret))
         self._file_of: dict[str, str] = {
             name.replace("\\", "/"): file for file, name in request["clips"]
         }
@@ -43,15 +48,15 @@ class Given:
     def first(self) -> BinaryIO:
         """The only recording."""
         [[file, name], *_] = self._request["clips"]
-        return upload(self.folder / file, name)
+        return upload(self.folder / file, name, self.key)
 
     def people(self) -> list[Person]:
         """Return who is to be enrolled; raises ManifestInvalid, SpeakerNameInvalid."""
         groups = tuple(self._request["groups"])
         consents = tuple(map(Consent.of_dict, self._request.get("consents", ())))
         by = self._request.get("recorded_by", "")
-        if (path := self._manifest()) is not None:
-            listed = read_manifest(path)
+        if listing := self._manifest:
+            listed = read_manifest(listing[0], content=listing[1])
             return [
                 replace(
                     person,
@@ -68,7 +73,7 @@ class Given:
         found: dict[str, tuple[str, list[Any]]] = {}
         for name, file in self._file_of.items():
             speaker = _parts(name)[0]
-            own = upload(self.folder / file, name)
+            own = upload(self.folder / file, name, self.key)
             found.setdefault(speaker_key(speaker), (speaker, []))[1].append(own)
         return [
             Person(speaker, tuple(own), (label,) * len(own) if label else (), details)
@@ -83,16 +88,19 @@ class Given:
         """
         from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
-        if (path := self._manifest()) is not None:
-            listed = evaluation.read_manifest(path)
-            recordings = [replace(one, path=str(self._path(one.path))) for one in listed]
+        if listing := self._manifest:
+            listed = evaluation.read_manifest(*listing)
+            recordings = [replace(one, path=self._upload(str(one.path))) for one in listed]
         else:
             recordings = []
             for name, file in self._file_of.items():
                 speaker, *sessions, _ = _parts(name)
                 recordings.append(
                     evaluation.Recording(
-                        str(self.folder / file), name, speaker, "/".join(sessions[:1])
+                        upload(self.folder / file, name, self.key),
+                        name,
+                        speaker,
+                        "/".join(sessions[:1]),
                     )
                 )
         first = self._request["enroll_first"]
@@ -102,17 +110,16 @@ class Given:
             made = (evaluation.enroll_in_turn if in_turn else evaluation.all_pairs)(recordings)
         return replace(made, source=self._request["source"])
 
-    def _manifest(self) -> Path | None:
+    @property
+    def _manifest(self) -> tuple[Path, str] | None:
+        """The list and its text; no file has it, for it names people."""
         text = self._request["manifest"]
         if not text:
             return None
-        path = self.folder / ("list.jsonl" if text.lstrip().startswith("{") else "list.csv")
-        path.write_text(text, encoding="utf-8")
-        path.chmod(0o600)
-        return path
+        return self.folder / ("list.jsonl" if text.lstrip().startswith("{") else "list.csv"), text
 
     def _upload(self, source: str) -> BinaryIO:
-        return upload(self._path(source), source.removeprefix(f"{self.folder}/"))
+        return upload(self._path(source), source.removeprefix(f"{self.folder}/"), self.key)
 
     def _path(self, source: str) -> Path:
         """Return the recording that a line of the manifest names: one of the request, no other."""
@@ -207,9 +214,12 @@ def _calibrate(
     return Answer(fit.to_dict(), drawn)
 
 
-def _heard(given: Given) -> Path:
-    """Return the folder of what was heard: a job that is begun again goes on from there."""
-    return given.folder / "embeddings"
+def _heard(given: Given) -> Path | None:
+    """Return the folder of what was heard: a job that is begun again goes on from there.
+
+    None: vectors are not written beside a sealed gallery.
+    """
+    return given.folder / "embeddings" if given.key is None else None
 
 
 def _enroll(

@@ -1,12 +1,14 @@
 """Jobs: each process works on one at a time, behind all that is asked of it.
 
-A job waits in the database, and its recordings in the data folder.  A process works on jobs whose
-recordings it sees.  It holds a lease, which it renews; the jobs of one that was killed are begun
-again by another.
+A job waits in the database, and its recordings in the data folder: in a sealed gallery sealed by a
+key of the job, which is in its request, and gone with it when the job is over.  A process works
+on jobs whose recordings it sees.  It holds a lease, which it renews; the jobs of one that was
+killed are begun again by another.
 """
 
 from __future__ import annotations
 
+import base64
 import logging
 import secrets
 import threading
@@ -20,9 +22,11 @@ from voiceid.domain import Job, JobKind, JobState, ServiceLimits
 from voiceid.domain.audit_chain import ACTOR
 from voiceid.errors import VoiceIDError
 from voiceid.models.runtime import step_back
+from voiceid.protection import Key
 from voiceid.server.job_kinds import Answer, Given, require_sound, work
 from voiceid.server.problems import Problem, problem_document, problem_of
 from voiceid.server.uploads import Uploads
+from voiceid.session import hides_names
 from voiceid.store import Store
 
 _LOG = logging.getLogger("voiceid")
@@ -66,8 +70,13 @@ class Jobs:
     ) -> Job:
         """Keep recordings and a request, to be worked on; raises Problem: too many jobs wait."""
         job_id = secrets.token_hex(16)
-        files = self.uploads.keep(job_id, clips)
-        asked = {**request, "clips": [[f, c.name] for f, c in zip(files, clips, strict=True)]}
+        key = Key.new() if hides_names(self._session) else None
+        files = self.uploads.keep(job_id, clips, key)
+        asked = {
+            **request,
+            "clips": [[f, c.name] for f, c in zip(files, clips, strict=True)],
+            "key": None if key is None else base64.b64encode(key.secret).decode(),
+        }
         try:
             require_sound(kind, Given(self.uploads.of(job_id), asked))
             with self.store.write() as writer:
@@ -184,7 +193,8 @@ class Jobs:
         except Problem as problem:
             return _failed(problem)
         except Exception as error:  # noqa: BLE001 - the thread goes on with the next job
-            _LOG.exception("job %s", job.id)
+            where = None if hides_names(self._session) else error  # its message may name people
+            _LOG.error("job %s: %s", job.id, type(error).__name__, exc_info=where)
             return _failed(
                 Problem(
                     HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -1,4 +1,7 @@
-"""The recordings of jobs: each job's own in a folder of its owner alone, until the job is over."""
+"""The recordings of jobs: each job's own in a folder of its owner alone, until the job is over.
+
+With a key they are sealed as they come, and opened piece by piece as they are heard.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
+from voiceid.protection import Key, opening, sealing
+from voiceid.protection.sealed_stream import Writable
 from voiceid.server.problems import Problem
 
 _BLOCK = 1 << 20
@@ -35,17 +41,17 @@ class Uploads:
         """Return the folder of a job."""
         return self._folder / job_id
 
-    def keep(self, job_id: str, clips: Sequence[BinaryIO]) -> list[str]:
+    def keep(self, job_id: str, clips: Sequence[BinaryIO], key: Key | None = None) -> list[str]:
         """Write recordings to a job's folder, and return the name of each file there.
 
-        A file is called by its number, and ends as the caller's did.  Raises Problem: there is no
-        space, or the folder cannot be written to.
+        A file is called by its number, and ends as the caller's did; a key seals it.  Raises
+        Problem: there is no space, or the folder cannot be written to.
         """
         folder = self.of(job_id)
         try:
             folder.mkdir(mode=0o700, parents=True)
             self._folder.chmod(0o700)
-            return [_write(folder, i, clip) for i, clip in enumerate(clips, start=1)]
+            return [_write(folder, i, clip, key) for i, clip in enumerate(clips, start=1)]
         except OSError as error:
             self.remove(job_id)
             raise Problem(
@@ -72,27 +78,32 @@ class Uploads:
             return 0.0
 
 
-def upload(path: Path, name: str) -> BinaryIO:
-    """Return a recording of a job under the caller's name."""
-    return cast("BinaryIO", _Upload(path, name))
+def upload(path: Path, name: str, key: Key | None = None) -> BinaryIO:
+    """Return a recording of a job under the caller's name; the key is that of `Uploads.keep`."""
+    return cast("BinaryIO", _Upload(path, name, key))
 
 
-def _write(folder: Path, number: int, clip: BinaryIO) -> str:
+def _write(folder: Path, number: int, clip: BinaryIO, key: Key | None) -> str:
     suffix = PurePosixPath(clip.name).suffix
     name = f"{number:06}{suffix if suffix[1:].isalnum() and suffix.isascii() else ''}"
-    with os.fdopen(
-        os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
-    ) as file:
-        shutil.copyfileobj(clip, file, _BLOCK)
+    number = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(number, "wb") as file, _sealed(file, key, name) as into:
+        while block := clip.read(_BLOCK):
+            into.write(block)
     return name
+
+
+def _sealed(file: BinaryIO, key: Key | None, name: str) -> AbstractContextManager[Writable]:
+    return nullcontext(file) if key is None else sealing(file, key, name)
 
 
 class _Upload(io.BufferedIOBase):
     """A file that is open only while it is read: of many, none is left open."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, key: Key | None) -> None:
         super().__init__()
-        self.name, self._path, self._at = name, path, 0
+        self.name, self._path, self._key = name, path, key
+        self._file: BinaryIO | None = None
 
     def readable(self) -> bool:
         """Return True."""
@@ -104,22 +115,27 @@ class _Upload(io.BufferedIOBase):
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Return up to so many bytes."""
-        with self._path.open("rb", buffering=0) as file:
-            file.seek(self._at)
-            data = file.read(-1 if size is None else size) or b""
-        self._at += len(data)
-        return data
+        return self._opened().read(-1 if size is None else size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move to a byte, and return its position."""
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at}.get(whence)
-        if origin is None:
-            origin = self._path.stat().st_size
-        if origin + offset < 0:
-            raise ValueError("before the start")
-        self._at = origin + offset
-        return self._at
+        """Move to a byte, and return its position; at the start, as who is done does, close."""
+        if (offset, whence) == (0, io.SEEK_SET):
+            self.close()
+            return 0
+        return self._opened().seek(offset, whence)
 
     def tell(self) -> int:
         """Return the position."""
-        return self._at
+        return 0 if self._file is None else self._file.tell()
+
+    def close(self) -> None:
+        """Close the file, until it is read again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _opened(self) -> BinaryIO:
+        if self._file is None:
+            file = self._path.open("rb")
+            self._file = file if self._key is None else opening(file, self._key, self._path.name)
+        return self._file
