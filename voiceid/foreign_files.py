@@ -12,8 +12,9 @@ stand beside it.
 - lists of recordings, trials, names, `scores.txt`: `LIST`, `ROWS`, `ROW`;
 - `report.json`: `REPORT`; the cache of an evaluation: `CACHE_LINE`;
 - transcripts: `TRANSCRIPT`;
-- exported speakers: `EXPORT_LINE`, `EXPORT_VALUES` of a line; arrays: a header of 10,000 bytes, and
-  no more than is in the file; tables of Parquet: read in a process of its own;
+- exported speakers: `EXPORT_LINE`, `EXPORT_VALUES` of a line; sealed ones: 256 MiB and eight times
+  the work of scrypt that ours take (`protection.passphrase`), read MiB by MiB; arrays: a header of
+  10,000 bytes, and no more than is in the file; tables of Parquet: read in a process of its own;
 - exported audit chains: `AUDIT_LINE`;
 - recordings: `audio.max_bytes`, `audio.max_duration_s`, and values a second (`audio.arrays`); they
   alone may come through a pipe; kept audio: `audio.kept`;

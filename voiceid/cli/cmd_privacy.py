@@ -161,7 +161,7 @@ def check_command(console: Console, receipt: Path, key: str | None) -> int:
 
 @leaf("key", examples=["voiceid privacy key"], group=command)
 def key_command(console: Console) -> int:
-    """Print the public key with which receipts are checked."""
+    """Print the public key with which receipts, backups and exports are checked."""
     with open_voiceid(console) as vid:
         key = vid.privacy.key()
     return console.answer({"algorithm": "Ed25519", "public_key": key}, key)
