@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from voiceid.domain import DueErasure, Receipt, RetentionRun, Speaker, system_user
-from voiceid.errors import ErasureIncomplete, ReceiptInvalid
+from voiceid.errors import ErasureIncomplete, ReceiptInvalid, StoreError
 from voiceid.foreign_files import ERASURE_RECEIPT, Unfit, content
 from voiceid.observability import ChangeKind
-from voiceid.protection import Key, KeySource, SigningKey, is_signed
+from voiceid.protection import Key, KeySource, SigningKey, Vault, is_signed
 from voiceid.resources.erased_person import ErasedPerson
 from voiceid.session import Session
+from voiceid.whole_files import whole_file
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.resources.person_report import PersonReport
-    from voiceid.store import Reader
+    from voiceid.store import Reader, Writer
+    from voiceid.store.change import Change
 
 KEY_NAME = "receipts.key"
 """In the data folder of a gallery that is not protected."""
@@ -75,7 +78,7 @@ class Privacy:
         SpeakerNotFound, StoreError, GalleryKeyMissing
         """
         session, remains = self._session, tuple[str, ...]()
-        key = self._signing_key()  # first: without it nothing is erased
+        key = self._signing_key(self._vault())  # first: without it nothing is erased
         try:
             with session.change(ChangeKind.REMOVE) as change:
                 speaker = change.writer.speakers.get(name)
@@ -86,7 +89,13 @@ class Privacy:
                 change.record(speaker=speaker.name, speaker_id=speaker.id)
         except ErasureIncomplete as error:
             remains = error.remains
-        facts = person.facts(session, remains) | {"erased_by": erased_by or system_user()}
+        return self._receipt(key, person, remains, erased_by)
+
+    def _receipt(
+        self, key: SigningKey, person: ErasedPerson, remains: Sequence[str], by: str, **more: object
+    ) -> Receipt:
+        facts = person.facts(self._session, remains)
+        facts |= {"erased_by": by or system_user(), **more}
         return Receipt(facts, key.public, key.sign(Receipt.signed_bytes(facts)))
 
     def key(self) -> str:
@@ -95,7 +104,7 @@ class Privacy:
         It is derived from the secrets of a protected gallery; else a key pair is made once, in the
         data folder.  Raises GalleryKeyMissing, StoreError.
         """
-        return self._signing_key().public
+        return self._signing_key(self._vault()).public
 
     def check(
         self, receipt: str | os.PathLike[str] | Mapping[str, Any], key: str | None = None
@@ -130,19 +139,34 @@ class Privacy:
             raise ReceiptInvalid("the receipt was changed after it was signed")
         return found
 
+    def keep(self, receipts: Sequence[Receipt], folder: str | os.PathLike[str]) -> None:
+        """Write receipts to new files of a folder, for their owner alone; raises StoreError."""
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            for receipt in receipts:
+                day, number = receipt.facts["erased_at"][:10], receipt.facts["speaker"]["id"]
+                with whole_file(Path(folder) / f"erased-{number}-{day}.json") as file:
+                    file.write(f"{json.dumps(receipt.to_dict())}\n".encode())
+        except OSError as error:
+            raise StoreError(
+                f"{folder} cannot be written to: {error.strerror}", hint="Name another folder."
+            ) from error
+
     def _public_keys(self) -> set[str]:
         """Return the keys of this gallery: also that of before it was protected."""
         source = self._key_file
         before = {SigningKey(source.read()[0]).public} if source.is_there() else set()
         return {self.key(), *before}
 
-    def _signing_key(self) -> SigningKey:
-        session = self._session
-        if session.has_database:
-            with session.store.read() as reader:
-                vault = reader.protection.vault
-            if vault is not None:
-                return SigningKey(vault.signing_key)
+    def _vault(self) -> Vault | None:
+        if not self._session.has_database:
+            return None
+        with self._session.store.read() as reader:
+            return reader.protection.vault
+
+    def _signing_key(self, vault: Vault | None) -> SigningKey:
+        if vault is not None:
+            return SigningKey(vault.signing_key)
         source = self._key_file
         if not source.is_there():
             source.write([Key.new()])
@@ -163,39 +187,62 @@ class Privacy:
         """Erase the speakers whose time is over, and return them with those that follow.
 
         The settings have the rules: ``privacy.retention`` and
-        ``privacy.erase_withdrawn_after_days``.  With ``dry_run`` nothing is changed.
+        ``privacy.erase_withdrawn_after_days``.  Each who is erased has a receipt, as `erase` gives;
+        `keep` writes them.  With ``dry_run`` nothing is changed.
 
         Raises
         ------
-        StoreError
-        ErasureIncomplete
-            See `Speakers.remove`.
+        StoreError, GalleryKeyMissing
         """
-        session, now = self._session, datetime.now(UTC)
+        now = datetime.now(UTC)
         if dry_run:
-            with session.store.read() as reader:
-                ends = self._ends(reader)
-        else:
-            wanted = session.config.privacy.retention.unused_days is not None
-            with session.change(ChangeKind.REMOVE) as change:
+            with self._session.store.read() as reader:
+                run = _run(self._ends(reader), now)
+            return replace(run, dry_run=True)
+        people, remains, decisions = list[ErasedPerson](), tuple[str, ...](), 0
+        try:
+            with self._session.change(ChangeKind.REMOVE) as change:
+                wanted = self._session.config.privacy.retention.unused_days is not None
                 change.writer.retention.count_uses(wanted=wanted)
-                ends = self._ends(change.writer)
-                for one in ends:
-                    if one.due_at <= now:
-                        change.writer.speakers.remove(one.speaker.id)
-                        change.record(speaker=one.speaker.name, speaker_id=one.speaker.id)
-        due = tuple(one for one in ends if one.due_at <= now)
-        upcoming = tuple(one for one in ends if now < one.due_at <= now + _UPCOMING)
-        return RetentionRun(due, upcoming, dry_run)
+                run = _run(self._ends(change.writer), now)
+                if run.due:  # first: without it nothing is erased
+                    key = self._signing_key(change.writer.protection.vault)
+                people += [self._erased(change, one) for one in run.due]
+                decisions = self._forget_decisions(change.writer, now)
+        except ErasureIncomplete as error:
+            remains = error.remains
+        receipts = tuple(
+            self._receipt(key, person, remains, "", rule=one.rule)
+            for person, one in zip(people, run.due, strict=True)
+        )
+        return replace(run, decisions=decisions, receipts=receipts)
+
+    def _erased(self, change: Change, one: DueErasure) -> ErasedPerson:
+        person = ErasedPerson.of(change.writer, one.speaker, self._session.kept_audio)
+        change.writer.speakers.remove(one.speaker.id)
+        change.record(speaker=one.speaker.name, speaker_id=one.speaker.id)
+        return person
+
+    def _forget_decisions(self, writer: Writer, now: datetime) -> int:
+        days = self._session.config.privacy.retention.decisions_days
+        if days is None:
+            return 0
+        return writer.audit.forget_decisions((now - timedelta(days=days)).isoformat())
 
     def run_of_the_night(self) -> RetentionRun | None:
-        """Make today's run, unless a service over this gallery has made it: then None."""
+        """Make today's run, unless a service over this gallery has made it: then None.
+
+        The receipts go into the folder ``privacy.receipts``, if the settings name one.
+        """
         if not self._session.has_database:
             return None
         with self._session.store.write() as writer:
             if not writer.retention.begin_run():
                 return None
-        return self.run()
+        run, folder = self.run(), self._session.config.privacy.receipts
+        if folder is not None and run.receipts:
+            self.keep(run.receipts, folder)
+        return run
 
     def _ends(self, reader: Reader) -> list[DueErasure]:
         """Return when the time of each speaker ends whose time does, by date."""
@@ -208,3 +255,10 @@ class Privacy:
                     rule, due_at = min(ends, key=lambda end: end[1])
                     found.append(DueErasure(speaker, rule, due_at))
         return sorted(found, key=lambda one: (one.due_at, one.speaker.name))
+
+
+def _run(ends: Sequence[DueErasure], now: datetime) -> RetentionRun:
+    """Return who is due, and who will be."""
+    due = tuple(one for one in ends if one.due_at <= now)
+    upcoming = tuple(one for one in ends if now < one.due_at <= now + _UPCOMING)
+    return RetentionRun(due, upcoming, dry_run=False)
