@@ -241,7 +241,8 @@ class Privacy:
                 return None
         run, folder = self.run(), self._session.config.privacy.receipts
         if folder is not None and run.receipts:
-            self.keep(run.receipts, folder)
+            with self._session.observer.failures(ChangeKind.REMOVE):
+                self.keep(run.receipts, folder)
         return run
 
     def _ends(self, reader: Reader) -> list[DueErasure]:
