@@ -16,6 +16,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from torture.voices import new_clips, utterance, vector, warm_up
 
 from voiceid import SpeakerDetails, VoiceID
 from voiceid.decision.transforms import fit
+from voiceid.domain import Embedding, NewSample
 from voiceid.store import Store, Writer
 
 NAMES = ("Alice Sealed", "Bob Sealed", "Carol Sealed")
@@ -50,6 +52,22 @@ def _adapt(vid: VoiceID) -> None:
         change.writer.adaptations.use(space.id, number)
 
 
+def _switch(vid: VoiceID) -> None:
+    """Let another model take the place of the one in use, with what it would make of the clips."""
+    space, longer = vid._session.speaker_model("ge2e").space, np.zeros(64, np.float32)
+    with vid._session.change("switch_model") as change:
+        writer = change.writer
+        switch = writer.switches.begin(vid.models.space.id, space)
+        for name, clips in CLIPS.items():
+            new = [
+                NewSample(replace(heard, embedding=Embedding(data, space)))
+                for heard, clip in zip(_heard(vid, *clips), clips, strict=True)
+                for data in [np.concatenate([vector(clip), longer])]
+            ]
+            writer.samples.add(writer.speakers.get(name).id, space, new)
+        writer.switches.switch(switch)
+
+
 def _first_sample(vid: VoiceID) -> list[int]:
     return [vid.samples.list(NAMES[0])[0].id]
 
@@ -66,6 +84,7 @@ CHANGES: dict[str, Callable[[VoiceID], object]] = {
     "samples remove": lambda vid: vid.samples.remove(NAMES[0], _first_sample(vid)),
     "remove": lambda vid: vid.speakers.remove(NAMES[0]),
     "adapt": _adapt,
+    "switch": _switch,
     "backup": lambda vid: vid.database.backup(vid._session.config.data / "backup.sqlite3"),
     "renew": lambda vid: vid.keys.gallery.renew(),
     "rotate": lambda vid: vid.keys.gallery.rotate(),

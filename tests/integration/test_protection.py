@@ -178,7 +178,7 @@ def test_a_crash_in_any_change_leaves_nothing_to_read(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert len(found) == 25
+    assert len(found) == 27
     assert {crash: what for crash, what in found.items() if what} == {}
 
 
