@@ -235,8 +235,7 @@ class VoiceID:
         ModelError, StoreError, ConfigError.
         """
         how = (target_fmr, threshold, group, allow_replayed, solo, blind, purpose)
-        claim = calls.claim_of(name, *how)
-        return self._questions.verify(source, claim, caller)
+        return self._questions.verify(source, calls.claim_of(name, *how), caller)
 
     def verify_all(
         self,
@@ -285,6 +284,7 @@ class VoiceID:
         target_fmr: float | None = None,
         target_fpir: float | None = None,
         threshold: Cosines | None = None,
+        purpose: str | None = None,
         progress: Callable[[str, float, float | None], None] | None = None,
     ) -> Diarization:
         """Say who speaks when in a recording of several people.
@@ -295,13 +295,13 @@ class VoiceID:
             How many people speak, or the fewest and the most.
         names : bool or LinkedVoices
             Identify each voice; the others are ``unknown-1``, ..., or called as in others linked.
-        group, target_fmr, target_fpir, threshold : see :meth:`identify` and :meth:`verify`
+        group, target_fmr, target_fpir, threshold, purpose : see :meth:`identify`
         progress : callable, optional
             Receives ``(stage, done_s, total_s)``: ``hear``, then ``name``; the total may be None.
 
         Raises AudioError, ModelError, StoreError, ConfigError, SpeakerDetailInvalid.
         """
-        search = calls.naming_of(group, target_fmr, target_fpir, threshold)
+        search = calls.naming_of(group, target_fmr, target_fpir, threshold, purpose)
         return self._questions.diarize(source, search, names, speakers, progress)
 
     @overload

@@ -260,13 +260,14 @@ def _compose(
             values["privacy.erase_withdrawn_after_days"],
             RetentionRules(**values["privacy.retention"]),
             values["privacy.run_at_h"],
+            _written("privacy.receipts", values, sources, path, data),
         ),
         index=IndexOptions(**_section(values, "index")),
         runtime=EngineOptions(values["runtime.threads"], tuple(values["runtime.providers"])),
         workers=values["runtime.workers"],
         server=ServiceLimits(**_section(values, "server")),
         log_format=values["log.format"],
-        log_file=_log_file(values["log.file"], sources["log.file"], path, data),
+        log_file=_written("log.file", values, sources, path, data),
         sources=sources,
         unread_file=_unread(
             folder, data, home_named=home_named, data_named=sources["data"] == "flag"
@@ -274,24 +275,30 @@ def _compose(
     )
 
 
-def _log_file(
-    given: str | None, source: str, path: Callable[[str], Path], data: Path
+def _written(
+    name: str,
+    values: Mapping[str, Any],
+    sources: Mapping[str, str],
+    path: Callable[[str], Path],
+    data: Path,
 ) -> Path | None:
-    """Return where events are appended: below the data folder, unless the caller says elsewhere.
+    """Return where something is written: below the data folder, unless the caller says elsewhere.
 
     A file of settings may have another author than the one who runs the command, and must not
     make it write to any file that it may write to.
     """
+    given, source = values[name], sources[name]
     if given is None:
         return None
-    file, by_caller = path("log.file"), source == "flag" or source.startswith(ENV_PREFIX)
+    file, by_caller = path(name), source == "flag" or source.startswith(ENV_PREFIX)
     if by_caller and Path(given).is_absolute():
         return file
     folder = os.path.realpath(file.parent)  # without links and `..`
     if not Path(folder).is_relative_to(os.path.realpath(data)):
+        variable = name.upper().replace(".", "__")
         raise ConfigError(
-            f"{source}: log.file is {given!r}, and {file} is not below the data folder {data}",
-            hint=f"Put it there, or set {ENV_PREFIX}LOG__FILE to an absolute path.",
+            f"{source}: {name} is {given!r}, and {file} is not below the data folder {data}",
+            hint=f"Put it there, or set {ENV_PREFIX}{variable} to an absolute path.",
         )
     return file
 
@@ -299,7 +306,7 @@ def _log_file(
 def _key_source(given: KeySource | None, source: str, home: Path) -> KeySource:
     """Return where the key is: a file of the home, unless the settings say.
 
-    Only who runs the command may name a command, as with `_log_file`.
+    Only who runs the command may name a command, as with `_written`.
     """
     if given is None:
         return KeySource("file", str(home / KEY_NAME))

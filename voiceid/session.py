@@ -96,7 +96,7 @@ class Session:
                 from voiceid.store import Store  # noqa: PLC0415
 
                 self._store = Store.open(self.database, keys=self.keys, audit=self.config.audit)
-                for sentence in self._store.removed:
+                for sentence in (*self._store.removed, *self._store.record_settings()):
                     self.notify(sentence)
             return self._store
 
@@ -240,6 +240,12 @@ class Session:
             with self._lock:  # the next question takes it up as it is now
                 if self._models_in_use.pop(name, None) is self._latest:
                     self._latest = None
+            if self.has_database:
+                try:
+                    for sentence in self.store.append_event(kind, {"model": name}):
+                        self.notify(sentence)
+                except VoiceIDError as error:  # the model is there, whatever the database is
+                    self.notify(f"{kind} {name} is not in the audit chain: {error.message}")
             self.observer.changed(kind, model=name)
 
         folder, offline = self.config.models, self.config.offline

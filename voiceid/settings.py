@@ -267,6 +267,7 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     ),
     "privacy.retention": ({}, retention),
     "privacy.run_at_h": (PrivacyOptions().run_at_h, optional(whole(0, 23))),
+    "privacy.receipts": (None, optional(text)),
     "audit.record": (AuditOptions().record, audit_record),
     "index.kind": (IndexOptions().kind, one_of(*IndexOptions.KINDS)),
     "index.max_miss_rate": (IndexOptions().max_miss_rate, number(0.0, 1.0)),

@@ -36,6 +36,26 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
     )
+    op.create_table(
+        "name_looks",
+        sa.Column("look", SORTED, nullable=False),
+        sa.Column("speaker_id", NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("look", "speaker_id", name="pk_name_looks"),
+        sa.ForeignKeyConstraint(
+            ["speaker_id"],
+            ["speakers.id"],
+            name="fk_name_looks_speaker_id_speakers",
+            ondelete="CASCADE",
+        ),
+    )
+    op.create_index("ix_name_looks_speaker_id", "name_looks", ["speaker_id"])
+    op.create_table(
+        "fit_speakers",
+        sa.Column("kind", SORTED, nullable=False),
+        sa.Column("number", NUMBER, nullable=False),
+        sa.Column("speaker_ids", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "number", name="pk_fit_speakers"),
+    )
     op.add_column("speakers", sa.Column("consents", sa.Text(), nullable=False, server_default="[]"))
     op.add_column("speakers", sa.Column("consent_until", SORTED))
     op.add_column("speakers", sa.Column("last_used_on", SORTED))
@@ -63,5 +83,7 @@ def downgrade() -> None:
     op.drop_table("retention_runs")
     for column in ("last_used_on", "consent_until", "consents"):
         op.drop_column("speakers", column)
+    op.drop_table("fit_speakers")
+    op.drop_table("name_looks")
     op.drop_table("speaker_keys")
     op.drop_table("protection")

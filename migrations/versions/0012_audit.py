@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("number", NUMBER, autoincrement=False, nullable=False),
         sa.Column("hash", sa.String(64), nullable=False),
         sa.Column("configuration", sa.String(64), nullable=False),
+        sa.Column("record", sa.String(8), nullable=False),
         sa.Column("mac", sa.String(64), nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_audit_head"),
     )

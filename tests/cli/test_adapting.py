@@ -130,6 +130,24 @@ def test_what_helps_speakers_it_has_not_heard_decides_and_can_be_taken_back(
     ]
 
 
+def test_a_receipt_names_what_was_learned_from_the_person(
+    known: VoiceID, home: Path, run: Runner, ami: Any
+) -> None:
+    fits = run("adapt", "--target-fmr", "0.01", "--json").json
+    fits = [(kind, fits[kind]["id"]) for kind in ("adaptation", "calibration")]
+    run("enroll", "later", ami.cut("bob-3", home / "later.wav"), "--force")
+    for name, learned in [("person 3", fits), ("later", [])]:
+        facts = run("privacy", "erase", name, "--yes", "--json").json["receipt"]["learned"]
+        assert [(one["kind"], one["number"]) for one in facts] == learned
+        assert all(
+            (one["known"], one["speakers"], one["rule"]) == (True, 32, "kept") for one in facts
+        )
+    run("adaptations", "use", "none")
+    assert run("adaptations", "remove", str(fits[0][1])).code == 0
+    with known._session.store.read() as reader:
+        assert reader.learned.all() == {}
+
+
 def test_what_does_not_surely_help_is_not_adopted_and_changes_nothing(
     home: Path, run: Runner, ami: Any
 ) -> None:

@@ -244,3 +244,19 @@ def test_the_page_on_doors_has_a_row_for_every_error_and_exit_code() -> None:
     assert set(rows) == expected
     codes = {value for name, value in vars(exit_codes).items() if name.isupper()}
     assert [code for code in codes if not re.search(rf"\| {code} \|", DOOR)] == []
+
+
+def test_every_command_in_the_table_of_laws_is_one_that_a_page_runs() -> None:
+    ran = {
+        part.strip()
+        for page in PAGES
+        for kind, block in _blocks(page)
+        for command, _ in (_steps(block) if kind == "console" else [])
+        for part in re.split(r"&&|[;|>]", command)
+    }
+    laws = (REPO / "docs" / "privacy.md").read_text(encoding="utf-8").partition("## What the st")[2]
+    rows = [line.split(" | ") for line in laws.splitlines() if line.startswith("| ")]
+    assert {len(row) for row in rows} == {4}
+    named = {found for row in rows for found in re.findall(r"`([^`]*voiceid [^`]*)`", row[2])}
+    assert len(named) > 15
+    assert named - ran == set()

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from cli_running import Runner
 
+from voiceid import VoiceID
+
 
 @pytest.fixture
 def clips(home: Path, ami) -> dict[str, Path]:
@@ -170,3 +172,16 @@ def test_a_gallery_moves_to_another_home(home: Path, clips: dict[str, Path], run
     (home / "bad.jsonl").write_bytes((home / "gallery.jsonl").read_bytes()[:-20])
     for name in ("bad.jsonl", "missing.jsonl", "."):
         assert run("--data", "third", "speakers", "import", name).code == 55
+
+
+def test_speakers_of_a_sealed_gallery_are_listed_by_name(home: Path, run: Runner) -> None:
+    assert run("keys", "gallery", "init").code == 0
+    names = ["alice", "bob", "Carol", "dora", "Emil", "frida", "gus"]
+    with VoiceID.open() as vid:
+        for name in reversed(names[2:]):
+            vid.speakers.add(name)
+    listed = [one["name"] for one in run("speakers", "list", "--json").json_lines]
+    assert listed == names
+    pages = run("speakers", "list", "--limit", "3", "--json").json_lines
+    pages += run("speakers", "list", "--after", pages[-1]["name"], "--json").json_lines
+    assert sorted(one["name"] for one in pages) == sorted(names)

@@ -10,17 +10,21 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from gallery_checks import started
 from gallery_worker import opened
+from sqlalchemy import update
 
 from voiceid import VoiceID
 from voiceid.domain import DatabaseUrl, SpeakerDetails
 from voiceid.domain.audit_chain import NO_HASH
 from voiceid.errors import AuditBroken, StoreError
+from voiceid.observability import ChangeKind
+from voiceid.store.tables import audit_events
 
 KILLS = 3
 
@@ -104,6 +108,90 @@ def test_the_settings_that_decide_are_recorded_when_they_are_others(tmp_path: Pa
         vid.speakers.add("unseen")
         vid.speakers.remove("s0")  # who is erased leaves the chain, whatever is recorded
         assert vid.audit.verify().erased == 1
+        assert [row.kind for row in vid.audit.list()][-2:] == ["configuration", "erasure"]
+
+
+def test_that_the_record_is_turned_off_and_on_is_recorded_by_who_opens_the_gallery(
+    place: Path | DatabaseUrl, tmp_path: Path
+) -> None:
+    with opened(place, tmp_path, **{"audit.record": "off"}) as vid:
+        vid.speakers.add("unseen")
+    for record in ("off", "all", "all", "changes", "off"):
+        with opened(place, tmp_path, **{"audit.record": record}) as vid:
+            assert vid.speakers.count() == 1  # nothing is changed
+    with opened(place, tmp_path) as vid:
+        rows = list(vid.audit.list())
+        assert vid.audit.verify().ok
+    said = [row.facts["settings"]["audit.record"] for row in rows]
+    assert said == ["off", "all", "changes", "off", "changes"]
+
+
+def test_where_the_new_setting_cannot_be_recorded_the_gallery_is_read_and_it_is_said(
+    tmp_path: Path,
+) -> None:
+    place = tmp_path / "data" / "voiceid.sqlite3"
+    with opened(place, tmp_path) as vid:
+        vid.speakers.add("alice")
+        vid.keys.gallery.init()
+    (tmp_path / "gallery.key").rename(tmp_path / "lost.key")
+    said: list[str] = []
+    with opened(place, tmp_path, **{"audit.record": "off"}) as vid:
+        vid._session.notify = said.append
+        assert not vid.keys.gallery.status().has_key
+    assert "audit.record: off is not in the audit chain" in said[0]
+
+
+def test_models_that_come_and_go_have_a_row(
+    home: Path, models_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "models").mkdir()
+    for path in models_folder.glob("campplus.*"):
+        (tmp_path / "models" / path.name).symlink_to(path)
+    with VoiceID.open(overrides={"models": str(tmp_path / "models")}) as vid:
+        vid.models.remove("campplus")
+        [row] = vid.audit.list(kind="remove_model")
+        assert row.facts["model"] == "campplus"
+        (home / "data" / "voiceid.sqlite3").write_bytes(b"nothing to be read")
+    said: list[str] = []
+    with VoiceID.open(overrides={"models": str(tmp_path / "models")}) as vid:
+        vid._session.notify = said.append
+        vid._session.models._changed("campplus", ChangeKind.INSTALL_MODEL)
+    assert "install_model campplus is not in the audit chain" in said[0]
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_what_was_decided_is_forgotten_by_age_and_the_chain_holds(
+    place: Path | DatabaseUrl, tmp_path: Path, *, is_sealed: bool
+) -> None:
+    settings = {"audit.record": "all", "privacy.retention": {"decisions_days": 30}}
+    with opened(place, tmp_path, **settings) as vid:
+        vid.speakers.add("Xanthippe")
+        if is_sealed:
+            vid.keys.gallery.init()
+        old = (datetime.now(UTC) - timedelta(days=31)).isoformat()
+        for now in (old, None):
+            for speaker in ("Xanthippe", None):
+                facts = {"speaker": speaker, "caller": "Front Door 4711"}
+                with vid._session.store.write() as writer:
+                    writer._effects.now = now or writer._effects.now
+                    writer.audit.append("decision", facts)
+        head = vid.audit.head()
+        assert vid.privacy.run(dry_run=True).decisions == 0
+        assert vid.privacy.run().decisions == 2
+        assert vid.privacy.run().decisions == 0
+        report = vid.audit.verify(head.hash)
+        assert (report.problems, report.erased) == ((), 2)
+        assert [r.content is None for r in vid.audit.list(kind="decision")] == [True] * 2 + [
+            False
+        ] * 2
+        vid.audit.export(tmp_path / "audit.jsonl")
+        assert vid.audit.verify_file(tmp_path / "audit.jsonl", head.hash).ok
+        vid.speakers.remove("Xanthippe")
+        assert vid.audit.verify(head.hash).ok
+        with vid._session.store.write() as writer:  # by another hand
+            newest = audit_events.c.kind == "decision"
+            writer._connection.execute(update(audit_events).where(newest).values(content=None))
+        assert "was removed, and it is of no speaker" in vid.audit.verify().problems[0]
 
 
 # Who writes to the database: how each attempt is found

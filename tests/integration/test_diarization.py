@@ -12,6 +12,7 @@ import soundfile
 from benchmarks.diarization import errors, labels, plain
 from voiceid import (
     ConfigError,
+    Consent,
     Decision,
     Diarization,
     EnrollmentRefused,
@@ -81,6 +82,14 @@ def test_a_speaker_who_is_disabled_is_not_named(vid: VoiceID, ami, talk) -> None
     vid.speakers.edit("alice", SpeakerDetails(expires_at=datetime.now(UTC) - timedelta(days=1)))
     first = vid.diarize(talk).voices[0]
     assert (first.name, first.decision.reason) == ("unknown-1", Reason.SPEAKER_EXPIRED)
+
+
+def test_a_speaker_without_a_consent_for_the_purpose_is_not_named(vid: VoiceID, ami, talk) -> None:
+    clips = [(ami.samples(f"alice-{n}"), RATE) for n in (1, 2)]
+    vid.enroll("alice", clips, consent=Consent("2026-03", ("minutes",)))
+    found = [vid.diarize(talk, purpose=purpose).voices[0] for purpose in ("minutes", "payment")]
+    assert [voice.name for voice in found] == ["alice", "unknown-1"]
+    assert found[1].decision.reason == Reason.NO_CONSENT
 
 
 def test_names_are_looked_for_where_it_is_said(opened: VoiceID, talk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import os
 import signal
 import sqlite3
@@ -11,8 +12,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import private_galleries
 import pytest
 from postgres_server import Databases
 from random_voices import files_holding
@@ -22,9 +25,9 @@ from torture.voices import new_clips, opened, utterance, vector
 from voiceid import EmbeddedClip, VoiceID
 from voiceid.decision.transforms import fit
 from voiceid.domain import SpeakerDetails
-from voiceid.errors import ChangeRefused, GalleryKeyMissing, StoreError, VoiceIDError
+from voiceid.errors import ChangeRefused, GalleryKeyMissing, SpeakerExists, StoreError, VoiceIDError
 from voiceid.protection import KeySource, Kind
-from voiceid.store.tables import samples, speakers
+from voiceid.store.tables import name_looks, samples, speakers
 
 NAMES = ("Alice Sealed", "Bob Sealed", "Carol Sealed")
 CLIPS = {name: new_clips(np.random.default_rng(i), 3, i + 1) for i, name in enumerate(NAMES)}
@@ -137,6 +140,8 @@ def test_nothing_of_a_person_is_in_a_file_of_a_sealed_gallery(vid: VoiceID, tmp_
     require_none("edit")
     vid.speakers.merge("Carla Sealed", NAMES[1], force=True)
     require_none("merge")
+    vid.samples.remove("Carla Sealed", [vid.samples.list("Carla Sealed")[0].id])
+    require_none("samples remove")
     rng = np.random.default_rng(4)
     vectors = rng.standard_normal((60, space.dim)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -150,9 +155,66 @@ def test_nothing_of_a_person_is_in_a_file_of_a_sealed_gallery(vid: VoiceID, tmp_
     require_none("backup")
     vid.keys.gallery.renew()
     require_none("renew")
+    vid.keys.gallery.rotate()
+    require_none("rotate")
     vid.speakers.remove(NAMES[0])
     require_none("remove")
+    vid.keys.gallery.off()
+    assert files_holding(data_of(vid), everything)
+    vid.keys.gallery.init()
+    require_none("off and on")
     assert vid.database.check() == []
+
+
+def test_a_crash_in_any_change_leaves_nothing_to_read(tmp_path: Path) -> None:
+    program = Path(__file__).with_name("crashed_changes.py")
+    path = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, program, tmp_path / "home"],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert len(found) == 27
+    assert {crash: what for crash, what in found.items() if what} == {}
+
+
+def test_a_switch_of_the_model_leaves_nothing_to_read(
+    ami: Any, models_folder: Path, tmp_path: Path
+) -> None:
+    settings = {"models": str(models_folder), "offline": True, "enrollment.keep_audio": True}
+    with VoiceID.open(tmp_path / "data", home=tmp_path, overrides=settings) as vid:
+        vid.keys.gallery.init()
+        texts = list(NAMES[:2])
+        for name, of in zip(texts, ("alice", "bob"), strict=True):
+            turns = [ami.cut(f"{of}-{n}", tmp_path / f"secret-{of}-{n}.wav") for n in (1, 2)]
+            vid.enroll(name, turns, label=LABEL)
+        texts += [*map(str.casefold, texts), LABEL, "secret-", "fLaC", "RIFF"]
+
+        def require_none(what: str) -> None:
+            vid.index.rebuild()
+            spaces = [s for own in texts[:2] for s in vid.samples.list(own)]
+            pieces = [sample.vector.astype("<f4").tobytes() for sample in spaces]
+            with vid._session.store.read() as reader:
+                for space_id in {sample.space_id for sample in spaces}:
+                    stored = reader.centroids.as_stored(space_id).vectors
+                    pieces += [vector.astype("<f4").tobytes() for vector in stored]
+            needles = [text.encode() for text in texts] + [p[:16] for p in pieces]
+            assert files_holding(data_of(vid), needles) == set(), what
+
+        require_none("enroll")
+        vid.models.switch.prepare("ge2e")
+        require_none("prepare")
+        vid.models.switch.commit()
+        require_none("commit")
+        assert vid.models.card.name == "ge2e"
+        assert vid.models.switch.finish() > 0
+        require_none("finish")
+        assert vid.database.check() == []
 
 
 SWAPS = {
@@ -356,4 +418,33 @@ def test_a_server_compares_rotated_vectors_and_holds_nothing_else_to_read(
             vid.keys.gallery.off()
             require_same(answers(vid), before)
     finally:
+        postgres.drop(url)
+
+
+@pytest.mark.parametrize("on_a_server", [False, True])
+def test_a_sealed_gallery_opens_those_names_alone_that_look_alike(
+    postgres: Databases, tmp_path: Path, *, on_a_server: bool
+) -> None:
+    url = postgres.migrated() if on_a_server else None
+    with private_galleries.opened(tmp_path, "plain", url) as vid:
+        vid.speakers.add("Noa")
+        vid.keys.gallery.init()
+        for name in ("Bob", "Zoe"):
+            vid.speakers.add(name)
+        vid.speakers.rename("Zoe", "Theo")
+        with vid._session.store.read() as reader:
+            assert reader.speakers.look_alikes(["Z0e", "Dora", "noa"]) == {}
+            assert reader.protection.wrapped.keys() == {1}
+            found = reader.speakers.look_alikes(["N0a", "B0b", "The0"])
+            assert found == {"N0a": "Noa", "B0b": "Bob", "The0": "Theo"}
+        assert [speaker.name for speaker in vid.speakers.list()] == ["Bob", "Noa", "Theo"]
+        with pytest.raises(SpeakerExists, match="looks like 'Bob'"):
+            vid.speakers.add("B0b")
+        vid.speakers.rename("Bob", "B0b")  # it takes its own place
+        vid.speakers.remove("Noa")
+        vid.speakers.add("N0a")
+        vid.keys.gallery.off()
+        with vid._session.store.read() as reader:
+            assert reader._connection.execute(select(name_looks)).all() == []
+    if url is not None:
         postgres.drop(url)

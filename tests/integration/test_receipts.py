@@ -250,7 +250,40 @@ def test_a_report_has_everything_that_is_kept_of_a_person_and_nothing_of_others(
     assert "<Ünlisted>" not in page
 
 
-def test_rules_of_retention_say_who_goes_and_erase_them(gallery: OpenGallery) -> None:
+def test_a_run_of_the_night_leaves_its_receipts_where_the_settings_say(
+    gallery: OpenGallery, postgres: Databases, tmp_path: Path
+) -> None:
+    for url in (None, postgres.migrated()):
+        vid = gallery(url, retention={"max_age_days": 10}, receipts=str(tmp_path / "receipts"))
+        enrolled(vid)
+        change(vid, "bob", created_at="2020-01-01T00:00:00+00:00")
+        run = vid.privacy.run_of_the_night()
+        assert run is not None
+        [file] = vid._session.config.privacy.receipts.iterdir()
+        assert vid.privacy.check(file).facts["speaker"]["name"] == "bob"
+        file.unlink()
+        vid.close()
+    postgres.drop(url)
+
+
+def test_uses_are_those_in_the_audit_chain_too_where_it_has_decisions(gallery: OpenGallery) -> None:
+    vid = gallery(audit__record="all")
+    enrolled(vid)
+    own, other = (utterance(c, vid.models.space) for c in (CLIPS[7], OTHERS[7]))
+    vid.identify(own)
+    vid.verify(NAME, other, caller="front door")
+    vid.identify(other)
+    report = vid.privacy.report(NAME)
+    assert report.uses_from == ("the audit chain",)
+    assert [e.get("task") or e["kind"] for e in report.uses] == ["enroll", "identify", "verify"]
+    assert [e.get("outcome") for e in report.uses] == [None, "accepted", "rejected"]
+    assert "front door" in vid.privacy.page(report)
+    assert vid.privacy.report(NAME, days=1).uses == report.uses
+
+
+def test_rules_of_retention_say_who_goes_and_erase_them(
+    gallery: OpenGallery, tmp_path: Path
+) -> None:
     now = datetime.now(UTC)
     rules = {"max_age_days": 1000, "after_consent_end_days": 10}
     vid = gallery(retention=rules)
@@ -270,6 +303,14 @@ def test_rules_of_retention_say_who_goes_and_erase_them(gallery: OpenGallery) ->
             ("bob", "max_age_days"),
         ]
     assert {s.name for s in vid.speakers.list()} == {NAME, "bob"}
+    [receipt] = done.receipts
+    assert (receipt.facts["speaker"]["name"], receipt.facts["rule"]) == ("carol", "max_age_days")
+    assert len(receipt.facts["erased"]["samples"]) == 3
+    assert not any(place["found"] for place in receipt.facts["searched"])
+    vid.privacy.keep(done.receipts, tmp_path / "receipts")
+    [file] = (tmp_path / "receipts").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert vid.privacy.check(file) == receipt
     assert done.upcoming[0].due_at - now < timedelta(days=11)
 
 

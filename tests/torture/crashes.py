@@ -19,7 +19,7 @@ from torture import checks
 from torture.changes import Change, Gallery, Known, after, make, next_changes
 from torture.processes import FAULT, Worker, faults_among, start
 from torture.tally import Tally
-from torture.voices import centroid, opened
+from torture.voices import SEALED, centroid, opened, remains, sealed
 from voiceid import EmbeddedClip
 
 _SHARED = ["shared 0", "shared 1"]
@@ -41,6 +41,8 @@ def crash(rounds: int, seed: int) -> Tally:
 
 def _one_database(folder: Path, until: int, rng: np.random.Generator, tally: Tally) -> None:
     data, known = folder / "data", Gallery()
+    if SEALED[0]:
+        tally.note("sealing", faults_among(start(sealed, data).rest()))
     server = start(checks.serve, data)
     while tally.rounds < until:
         tally.rounds += 1
@@ -63,6 +65,8 @@ def _one_database(folder: Path, until: int, rng: np.random.Generator, tally: Tal
         if views[0][0] == "seen" and views[0][1] != found:
             tally.note(where, ["two processes see two galleries"])
         known = found
+        people = {name: one.clips for name, one in known.items()}
+        tally.note(where, remains(data, people))
     server.kill()
     server.rest()
 

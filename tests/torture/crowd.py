@@ -21,7 +21,7 @@ from torture import checks
 from torture.changes import Change, Gallery, Known, after, make
 from torture.processes import FAULT, faults_among, pipe, start
 from torture.tally import Tally
-from torture.voices import clip_of, fill, new_clips, opened, vector
+from torture.voices import clip_of, fill, new_clips, opened, remains, vector
 from voiceid import EmbeddedClip, VoiceID
 
 News = tuple[str, str, Any]
@@ -74,6 +74,7 @@ def crowd(seconds: float, seed: int, pairs: int = _PAIRS) -> Crowd:
                 tally.writes_ms += taken
             tally.reads_ms += [ms for kind, *rest in said if kind == "read" for ms in rest[0]]
         [(kind, *seen)] = start(checks.look, data, seed).rest()
+        tally.note("afterwards", remains(data, first))
         tally.note(
             "afterwards", seen[1] + _lost(seen[0], first, shares) if kind == "seen" else seen
         )
@@ -125,7 +126,7 @@ def write(
 ) -> None:
     """Change until the time is over; tell the reader of each change when it is acknowledged."""
     vid, changes, taken, (tell, answers) = opened(data), Counter[str](), [], reader
-    while time.monotonic() < until:
+    while not taken or time.monotonic() < until:
         change, news = writer.next()
         started = time.perf_counter()
         make(vid, change)

@@ -15,7 +15,7 @@ import numpy as np
 
 from torture.processes import FAULT, faults_among, start
 from torture.tally import Tally
-from torture.voices import CLIPS_OF_A_VOICE, clip_of, new_clips, opened, utterance
+from torture.voices import CLIPS_OF_A_VOICE, SEALED, clip_of, new_clips, opened, sealed, utterance
 from voiceid import ChangeRefused, EnrollmentRefused, SpeakerNotFound, VoiceID
 
 _NAMES = [f"name {i}" for i in range(4)]
@@ -31,6 +31,8 @@ def mix(seconds: float, seed: int) -> Tally:
         ends = min(time.monotonic() + _ROUND_S, max(until, time.monotonic() + 1.0))
         with tempfile.TemporaryDirectory(prefix="voiceid-torture-") as folder:
             data = Path(folder) / "data"
+            if SEALED[0]:
+                tally.note("sealing", faults_among(start(sealed, data).rest()))
             workers = [
                 start(_enrol, data, [seed, tally.rounds, number], ends)
                 for number in range(_PROCESSES)
@@ -47,7 +49,7 @@ def mix(seconds: float, seed: int) -> Tally:
 def _enrol(_: Connection, say: Connection, data: Path, seed: list[int], until: float) -> None:
     rng, done = np.random.default_rng(seed), Counter[str]()
     with opened(data) as vid:
-        while time.monotonic() < until:
+        while not done or time.monotonic() < until:
             try:
                 done[_change(vid, rng)] += 1
             except (EnrollmentRefused, ChangeRefused, SpeakerNotFound):

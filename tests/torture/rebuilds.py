@@ -13,9 +13,10 @@ from torture import checks
 from torture.changes import Known
 from torture.processes import FAULT, faults_among, start
 from torture.tally import Tally
-from torture.voices import fill, new_clips, opened
+from torture.voices import fill, new_clips, opened, remains
 
 _LONGEST_S = 0.3
+_LOOKED_FOR = 20
 
 
 def crash_rebuilds(rounds: int, seed: int, n_speakers: int) -> Tally:
@@ -37,6 +38,8 @@ def crash_rebuilds(rounds: int, seed: int, n_speakers: int) -> Tally:
             tally.changes["rebuild"] += sum(kind == "done" for kind, *_ in said)
             said += start(_ask, data, truth, tally.rounds).rest()
             tally.note(f"rebuild {tally.rounds}", faults_among(said))
+            some = {name: people[name] for name in list(people)[:_LOOKED_FOR]}
+            tally.note(f"rebuild {tally.rounds}", remains(data, some))
     return tally
 
 

@@ -14,6 +14,7 @@ from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import SPEAKER_NAME, Parsed, branch, leaf
 from voiceid.cli.text import counted, fields
 from voiceid.domain import moment
+from voiceid.domain.audit_chain import DECISION
 from voiceid.errors import AuditBroken
 
 if TYPE_CHECKING:
@@ -115,7 +116,8 @@ def _text(row: AuditRow) -> str:
     facts = row.facts
     start = f"{row.number:>6}  {row.time[:19]}  {row.kind}"
     if facts is None:
-        return f"{start}  (erased with speaker {row.speaker_id})"
+        by_age = row.speaker_id is None or row.kind == DECISION
+        return f"{start}  (erased{'' if by_age else f' with speaker {row.speaker_id}'})"
     named = "" if row.speaker_id is None else f"speaker {row.speaker_id}"
     who = str(facts.pop("speaker", named))
     by = facts.pop("by")
@@ -129,7 +131,7 @@ def _tell(console: Console, report: AuditReport, what: str) -> int:
         raise AuditBroken(f"{what} is not as it was written:\n  " + "\n  ".join(report.problems))
     shown = {
         "ok": f"{counted(report.rows, 'row')}, none changed, removed or put in",
-        "erased": f"the content of {counted(report.erased, 'row')}, with the speakers",
+        "erased": f"the content of {counted(report.erased, 'row')}, with the speakers or by age",
         "head": f"{report.number}  {report.hash}",
     }
     return console.answer(report.to_dict(), fields(shown))

@@ -16,6 +16,7 @@ from voiceid.cli.options import (
     Parsed,
     audio_arguments,
     leaf,
+    purpose_option,
     refuse_both,
     target_fmr_option,
     target_fpir_option,
@@ -66,6 +67,7 @@ def _speakers(value: object) -> tuple[int, int]:
     help="Call an unknown voice the same in all the recordings: unknown-a, unknown-b, ...",
 )
 @click.option("--group", metavar="GROUP", help="Look for names among this group only.")
+@purpose_option
 @target_fmr_option
 @target_fpir_option
 @threshold_option
@@ -104,6 +106,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     no_names: bool,
     link: bool,
     group: str | None,
+    purpose: str | None,
     target_fmr: float | None,
     target_fpir: float | None,
     threshold: float | None,
@@ -140,6 +143,7 @@ def command(  # noqa: PLR0913 - one parameter an option
                     speakers=speakers,
                     names=names,
                     group=group,
+                    purpose=purpose,
                     target_fmr=target_fmr,
                     target_fpir=target_fpir,
                     threshold=threshold,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,13 @@ from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import branch, leaf, name_argument, yes_option
-from voiceid.cli.output_files import save
+from voiceid.cli.output_files import make_folder, save
 from voiceid.cli.text import counted, fields, json_line, table
 from voiceid.errors import ErasureIncomplete, VoiceIDError
 
 if TYPE_CHECKING:
-    from voiceid.domain import DueErasure, Receipt
+    from voiceid import VoiceID
+    from voiceid.domain import DueErasure, Receipt, RetentionRun
 
 
 @branch(
@@ -31,15 +33,24 @@ def command() -> None:
 
 @leaf("run", examples=["voiceid privacy run --dry-run", "voiceid privacy run --yes"], group=command)
 @click.option("--dry-run", is_flag=True, help="Only show who would be erased.")
+@click.option(
+    "--receipts",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write a signed receipt of each erasure to this folder.",
+)
 @yes_option
-def run_command(console: Console, *, dry_run: bool, yes: bool) -> int:
+def run_command(console: Console, *, dry_run: bool, receipts: Path | None, yes: bool) -> int:
     """Erase the speakers whose time is over, and list those of the next 30 days.
 
     The rules are in the settings: privacy.retention and privacy.erase_withdrawn_after_days.
-    A service makes such a run each night (privacy.run_at_h).  Asks first on a terminal; elsewhere
-    --yes is needed.
+    A service makes such a run each night (privacy.run_at_h).  Each erasure has a signed receipt,
+    which --json prints too.  Exits with 62 if bytes remain, which the receipts name.  Asks first
+    on a terminal; elsewhere --yes is needed.
     """
     require_answer(yes=yes or dry_run)
+    if receipts is not None:
+        make_folder(receipts)
     with open_voiceid(console) as vid:
         found = vid.privacy.run(dry_run=True)
         question = f"Erase {counted(len(found.due), 'speaker')}? This cannot be undone."
@@ -47,14 +58,36 @@ def run_command(console: Console, *, dry_run: bool, yes: bool) -> int:
             return exit_codes.INTERRUPTED
         if not dry_run:
             found = vid.privacy.run()
+            _keep(console, vid, found, receipts)
     done = "due" if dry_run else "erased"
     shown = [_due(done, one) for one in found.due] + [
         _due("will go", one) for one in found.upcoming
     ]
+    if found.decisions:
+        console.note(f"erased the content of {counted(found.decisions, 'decision')} in the record")
     if not shown and not console.settings.as_json:
         console.note("nobody is due to be erased in the next 30 days")
         return exit_codes.DONE
-    return console.answer(found.to_dict(), table(["", "speaker", "at", "rule"], shown))
+    console.answer(found.to_dict(), table(["", "speaker", "at", "rule"], shown))
+    return _told(console, found.receipts)
+
+
+def _keep(console: Console, vid: VoiceID, found: RetentionRun, folder: Path | None) -> None:
+    if folder is None:
+        return
+    try:
+        vid.privacy.keep(found.receipts, folder)
+    except VoiceIDError:
+        console.json(found.to_dict())  # there are no other receipts
+        raise
+
+
+def _told(console: Console, receipts: Sequence[Receipt]) -> int:
+    """Say what remains; return the exit code."""
+    remains = dict.fromkeys(line for one in receipts for line in one.facts["remains"])
+    for line in remains:
+        console.warn(line)
+    return ErasureIncomplete.exit_code if remains else exit_codes.DONE
 
 
 def _due(what: str, one: DueErasure) -> list[str]:
@@ -142,9 +175,7 @@ def erase_command(
             console.json(made.to_dict())  # there is no second one
             raise
     console.answer(made.to_dict(), _receipt_text(made))
-    for line in made.facts["remains"]:
-        console.warn(line)
-    return ErasureIncomplete.exit_code if made.facts["remains"] else exit_codes.DONE
+    return _told(console, [made])
 
 
 @leaf("check", examples=["voiceid privacy check alice-erased.json"], group=command)
@@ -184,6 +215,9 @@ def _receipt_text(receipt: Receipt) -> str:
         "found in": ", ".join(holding) or "none of them",
         "signed with": receipt.public_key,
     }
+    if facts["learned"]:
+        kept = (f"{one['kind']} {one['number']}" for one in facts["learned"])
+        rows["kept"] = f"{', '.join(kept)}: statistics of many"
     if facts["backups"]:
         gone = {True: "", False: " (not there now)"}
         paths = (one["path"] + gone[one["is_there"]] for one in facts["backups"])

@@ -39,10 +39,11 @@ def command() -> None:
 def list_command(console: Console, after: str | None, limit: int | None, group: str | None) -> int:
     """List the enrolled speakers, by name: a table for each thousand.
 
-    Columns that are empty, or the same for all, are left out.  With --json: one object a line
+    Columns that are empty, or the same for all, are left out.  In a sealed gallery each thousand is
+    sorted, and --limit takes the order of the hashes of names.  With --json: one object a line
     for each speaker, with everything.
     """
-    from voiceid.domain import tag  # noqa: PLC0415 - loads numpy
+    from voiceid.domain import speaker_key, tag  # noqa: PLC0415 - loads numpy
 
     group = None if group is None else tag("group", group)
     n_listed = 0
@@ -50,6 +51,8 @@ def list_command(console: Console, after: str | None, limit: int | None, group: 
         for page in vid.speakers.pages(after):
             members = [who for who in page if group is None or group in who.groups]
             shown = members if limit is None else members[: limit - n_listed]
+            if limit is None:  # else the last one says where to go on
+                shown = sorted(shown, key=lambda who: speaker_key(who.name))
             if console.settings.as_json:
                 for speaker in shown:
                     console.json(speaker.to_dict())

@@ -22,6 +22,8 @@ NO_HASH = "0" * 64
 SALT_BYTES = 16
 DECISION, CONFIGURATION, ERASURE = "decision", "configuration", "erasure"
 """Kinds of events beside those of changes: the settings in use; a person left the record."""
+DECISIONS_BEFORE = "decisions_before"
+"""What an erasure of no speaker has: the time before which the decisions were forgotten."""
 ACTOR: ContextVar[str | None] = ContextVar("voiceid_actor", default=None)
 """Who acts, where that is not the user of the system that the process runs as."""
 _MOST_PROBLEMS = 20
@@ -71,7 +73,7 @@ class AuditRow:
     speaker_id : int or None
         Whom it is about; the number is never given again.
     content : bytes or None
-        The salt (16 bytes) and JSON in UTF-8; None: it was erased with the speaker.
+        The salt (16 bytes) and JSON in UTF-8; None: it was erased, with the speaker or by age.
     commitment : str
         SHA-256 of the content.
     previous : str
@@ -149,7 +151,7 @@ class AuditReport:
     Parameters
     ----------
     rows, erased : int
-        How many there are, and of how many the content was erased with a speaker.
+        How many there are, and of how many the content was erased, with a speaker or by age.
     number : int
         Of the last row.
     hash : str
@@ -187,7 +189,7 @@ class ChainCheck:
         self._sought = head if head != NO_HASH else None
         self._last = AuditHead()
         self._rows = self._erased = 0
-        self._emptied: dict[int | None, list[int]] = {}
+        self._emptied: dict[int | None, list[AuditRow]] = {}
         self._problems: list[str] = []
 
     def take(self, row: AuditRow) -> None:
@@ -212,19 +214,28 @@ class ChainCheck:
 
     def _look_at_content(self, row: AuditRow) -> None:
         if row.content is None:
-            self._emptied.setdefault(row.speaker_id, []).append(row.number)
+            self._emptied.setdefault(row.speaker_id, []).append(row)
         elif hashlib.sha256(row.content).hexdigest() != row.commitment:
             self._say(f"the content of row {row.number} was changed")
+        elif row.kind == ERASURE and row.speaker_id is None:
+            self._forget(str((row.facts or {}).get(DECISIONS_BEFORE, "")))
         if row.kind == ERASURE and row.speaker_id is not None:
             self._erased += len(self._emptied.pop(row.speaker_id, []))
+
+    def _forget(self, before: str) -> None:
+        """Take the decisions before a time for erased."""
+        for speaker_id, rows in self._emptied.items():
+            left = [row for row in rows if row.kind != DECISION or row.time >= before]
+            self._erased += len(rows) - len(left)
+            self._emptied[speaker_id] = left
 
     def report(self, counter: AuditHead | None) -> AuditReport:
         """Return what was found; ``counter`` is the end that is kept beside the rows, if any is."""
         last = self._last
-        for speaker_id, numbers in self._emptied.items():
+        for speaker_id, rows in self._emptied.items():
             who = "it is of no speaker" if speaker_id is None else f"speaker {speaker_id} was not"
-            for number in numbers:
-                self._say(f"the content of row {number} was removed, and {who} erased")
+            for row in rows:
+                self._say(f"the content of row {row.number} was removed, and {who} erased")
         if counter is not None:
             self._compare(counter)
         if self._sought is not None:

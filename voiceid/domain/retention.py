@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 
+from voiceid.domain.receipts import Receipt
 from voiceid.domain.speaker import Speaker, consent_end
 from voiceid.domain.values import json_of
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionRules:
-    """After how many days a speaker is erased; None: not by that rule.
+    """After how many days a speaker, or what was decided, is erased; None: not by that rule.
 
     - `max_age_days`: since the enrolment.
     - `unused_days`: since the last acceptance, or the enrolment.
     - `after_consent_end_days`: since the last consent ended.
+    - `decisions_days`: the content of decisions in the audit chain, since they were made.
     """
 
     max_age_days: int | None = None
     unused_days: int | None = None
     after_consent_end_days: int | None = None
+    decisions_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,13 @@ class PrivacyOptions:
 
     - `erase_withdrawn_after_days`: after a withdrawal; 0: at once.
     - `run_at_h`: the hour, in UTC, of a service's run each night; None: it makes none.
+    - `receipts`: the folder into which a run writes the receipts of its erasures; None: none.
     """
 
     erase_withdrawn_after_days: int = 30
     retention: RetentionRules = field(default_factory=RetentionRules)
     run_at_h: int | None = 3
+    receipts: Path | None = None
 
     def ends(self, speaker: Speaker, last_used: datetime | None) -> Iterator[tuple[str, datetime]]:
         """Yield each rule that ends the time of a speaker, and when it does.
@@ -101,11 +107,17 @@ class RetentionRun:
         What will be due in the 30 days that follow, by date.
     dry_run : bool
         Whether nothing was changed.
+    decisions : int
+        Of how many decisions in the audit chain the content was erased.
+    receipts : tuple of Receipt
+        Of the erasures, in the order of ``due``.
     """
 
     due: tuple[DueErasure, ...]
     upcoming: tuple[DueErasure, ...]
     dry_run: bool
+    decisions: int = 0
+    receipts: tuple[Receipt, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields, ready for JSON."""

@@ -64,12 +64,16 @@ class Adapted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Labelled:
-    """Embeddings (n, dim) of known speakers, and what is known of each."""
+    """Embeddings (n, dim) of known speakers, and what is known of each.
+
+    ``speaker_ids`` are of those who are enrolled.
+    """
 
     vectors: Float32Array
     speakers: list[str]
     sessions: list[str] | None
     qualities: list[QualityReport]
+    speaker_ids: frozenset[int] = frozenset()
 
 
 class Adaptations:
@@ -136,7 +140,7 @@ class Adaptations:
             aim = self._session.model.back_end(Aim(target_fmr=target_fmr)).rule.aim.rate
             fit = _calibration(choice, labelled.qualities, aim)
             # 4. Keep both, and let them decide.
-            return self._adopted(choice, fit, source, target_fmr)
+            return self._adopted(choice, fit, labelled.speaker_ids, source, target_fmr)
 
     def use(self, number: int | None) -> StoredAdaptation | None:
         """Let an adaptation decide in its embedding space, or none in the space in use.
@@ -166,7 +170,14 @@ class Adaptations:
             change.record(number=number, space=adaptation.space_id)
             return adaptation
 
-    def _adopted(self, choice: Choice, fit: Fit, source: str, target_fmr: float | None) -> Adapted:
+    def _adopted(
+        self,
+        choice: Choice,
+        fit: Fit,
+        speaker_ids: frozenset[int],
+        source: str,
+        target_fmr: float | None,
+    ) -> Adapted:
         here, measured = self._session.model.space, gain_of(choice)
         space = adapted_space(here, choice.transform)
         with self._session.change(ChangeKind.ADAPT) as change:
@@ -176,6 +187,8 @@ class Adaptations:
             if number is None:
                 number = adaptations.add(here, choice.transform, measured, source)
             calibration = calibrations.add(space, fit.calibration, fit.held_out, source, target_fmr)
+            change.writer.learned.put("adaptation", number, speaker_ids)
+            change.writer.learned.put("calibration", calibration, speaker_ids)
             calibrations.use(space.id, calibration)
             adaptations.use(here.id, number)
             change.record(number=number, space=here.id)
@@ -207,12 +220,13 @@ class Adaptations:
 
     def _enrolled(self) -> _Labelled:
         enrolled = Samples(self._session).by_speaker()
-        rows = [(speaker.name, sample) for speaker, samples in enrolled for sample in samples]
+        rows = [(speaker, sample) for speaker, samples in enrolled for sample in samples]
         return _Labelled(
             np.array([sample.vector for _, sample in rows], dtype=np.float32),
-            [name for name, _ in rows],
+            [speaker.name for speaker, _ in rows],
             None,
             [sample.quality for _, sample in rows],
+            frozenset(speaker.id for speaker, _ in rows),
         )
 
 

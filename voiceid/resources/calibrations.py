@@ -133,6 +133,9 @@ class Calibrations:
                 number = calibrations.add(
                     back_end.space, fitted.calibration, fitted.held_out, source, target_fmr
                 )
+                change.writer.learned.put(
+                    "calibration", number, ()
+                )  # of recordings, of nobody here
                 change.record(number=number, space=back_end.space.id)
                 stored = calibrations.get(number)
             after = back_end.rule.with_calibration(stored)

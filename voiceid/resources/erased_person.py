@@ -22,9 +22,11 @@ if TYPE_CHECKING:  # it loads while the models do
 
 _AUDIO = "audio"
 LEARNED = (
-    "Calibrations and adaptations are statistics of many recordings. They hold no vector of one"
-    " person, and are kept. Learn them again from those who remain, and remove these, if the share"
-    " of one person is to go too: `voiceid calibrate`, `voiceid adapt`."
+    "Calibrations and adaptations are statistics of many people, and hold no vector of one. They"
+    " are kept. Where `known` is true, this person was among the speakers whose samples it was"
+    " learned from; else it is older than the record of that, and may have been. To have it"
+    " without the person: `voiceid adapt` or `voiceid calibrate`, then remove the old one. What was"
+    " learned from recordings in files is not here: whose they were is not kept."
 )
 _SEALED = (
     "The key of this speaker was destroyed in the gallery. A backup that was made before has a copy"
@@ -51,7 +53,7 @@ class ErasedPerson:
     - `needles`: bytes by which remains are known: vectors, plain and as they were stored.
     - `recordings`: kept recordings, by the hashes by which they are found.
     - `counts`: of what was erased beside samples.
-    - `learned`: calibrations and adaptations that may have been learned from the speaker.
+    - `learned`: see `learned_from`.
     - `backups`: those that were made since the enrolment.
     - `kind`, `key_id`: how the gallery is protected.
     """
@@ -186,26 +188,33 @@ def backups_with(reader: Reader, speaker: Speaker) -> list[Backup]:
 
 
 def learned_from(reader: Reader, speaker: Speaker) -> list[dict[str, Any]]:
-    """Return the calibrations and adaptations that may have been learned from a speaker.
+    """Return the calibrations and adaptations that were learned from a speaker, and the rule.
 
-    They are of a space of the speaker's, and were learned since the enrolment; whose recordings
-    went into one is not kept, but where they came from is.
+    Of those whose speakers were not recorded, they are of a space of the speaker's, and were
+    learned since the enrolment.
     """
     spaces = set(speaker.spaces)
-    adaptations = reader.adaptations.list()
+    adaptations, learned = reader.adaptations.list(), reader.learned.all()
     spaces |= {one.adapted_id for one in adaptations if one.space_id in spaces}
     fits: list[tuple[str, StoredAdaptation | StoredCalibration]] = [
         *(("adaptation", one) for one in adaptations),
         *(("calibration", one) for one in reader.calibrations.list()),
     ]
-    return [
-        {
-            "kind": kind,
-            "number": one.id,
-            "source": one.source,
-            "learned_at": one.created_at.isoformat(),
-            "in_use": one.in_use,
-        }
-        for kind, one in fits
-        if one.space_id in spaces and one.created_at >= speaker.created_at
-    ]
+    found = []
+    for kind, one in fits:
+        ids = learned.get((kind, one.id))
+        possible = one.space_id in spaces and one.created_at >= speaker.created_at
+        if possible if ids is None else speaker.id in ids:
+            found.append(
+                {
+                    "kind": kind,
+                    "number": one.id,
+                    "source": one.source,
+                    "learned_at": one.created_at.isoformat(),
+                    "in_use": one.in_use,
+                    "known": ids is not None,
+                    "speakers": None if ids is None else len(ids),
+                    "rule": "kept",
+                }
+            )
+    return found

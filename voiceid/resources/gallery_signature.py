@@ -26,12 +26,16 @@ class GallerySignature:
 
         Raises GalleryKeyMissing, StoreError.
         """
-        session = self._session
-        if session.has_database:
-            with session.store.read() as reader:
+        vault = None
+        if self._session.has_database:
+            with self._session.store.read() as reader:
                 vault = reader.protection.vault
-            if vault is not None:
-                return SigningKey(vault.signing_key)
+        return self.key_with(vault)
+
+    def key_with(self, vault: Vault | None) -> SigningKey:
+        """Return the key of a gallery with that protection: see `key`."""
+        if vault is not None:
+            return SigningKey(vault.signing_key)
         if not self._kept.is_there():
             _make(Path(self._kept.place))
         return SigningKey(self._kept.read()[0])

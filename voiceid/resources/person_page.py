@@ -117,9 +117,9 @@ def _recordings(report: PersonReport) -> str:
 
 
 def _no_uses(report: PersonReport) -> str:
-    if report.uses_from is None:
-        return "The settings name no file of events (log.file), so uses are not known."
-    return f"There are none in {report.uses_from}."
+    if not report.uses_from:
+        return "Uses are not known: the settings have neither a log.file nor audit.record: all."
+    return f"There are none in {' and '.join(report.uses_from)}."
 
 
 def _uses(report: PersonReport) -> str:
@@ -165,10 +165,13 @@ def _backups(report: PersonReport) -> str:
 
 def _learned(report: PersonReport) -> str:
     rows = (
-        (_moment(one["learned_at"]), f"{one['kind']} {one['number']}", one["source"])
+        (
+            *(_moment(one["learned_at"]), f"{one['kind']} {one['number']}", one["source"]),
+            f"{one['speakers']} speakers" if one["known"] else "not recorded: perhaps this one",
+        )
         for one in report.learned
     )
-    return _table(("Learned", "What", "From"), rows)
+    return _table(("Learned", "What", "From", "Learned from"), rows)
 
 
 def _moment(text: str) -> datetime:

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voiceid.decision.embeddings import to_base64
 from voiceid.domain import Backup, DueErasure, Sample, Speaker
+from voiceid.domain.audit_chain import DECISION
 from voiceid.resources.erased_person import backups_with, learned_from
 from voiceid.resources.events import events_about
 from voiceid.session import Session
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Reader
+
+_CHAIN = "the audit chain"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,9 +37,10 @@ class PersonReport:
     jobs, answers : sequence of mapping
         Of a service: jobs and kept answers that have the name.
     uses : sequence of mapping
-        Events of the file of events about the person, oldest first; of ``days`` days.
-    uses_from : str or None
-        That file; None: the settings name none.
+        Events about the person, oldest first; of ``days`` days.  ``from`` says which of the
+        sources has it: one that is kept twice is there twice.
+    uses_from : sequence of str
+        The file of events, if the settings name one; the audit chain, if it has decisions.
     last_used_on : str or None
         The day of the last acceptance, where a rule of retention needs it.
     due : sequence of DueErasure
@@ -41,7 +48,7 @@ class PersonReport:
     backups : sequence of Backup
         Backups that were made since the enrolment.
     learned : sequence of mapping
-        Calibrations and adaptations that may have been learned from the person.
+        Calibrations and adaptations that were learned from the person, or may have been.
     made_at : datetime
         UTC.
     """
@@ -53,7 +60,7 @@ class PersonReport:
     jobs: Sequence[Mapping[str, Any]]
     answers: Sequence[Mapping[str, Any]]
     uses: Sequence[Mapping[str, Any]]
-    uses_from: str | None
+    uses_from: Sequence[str]
     days: int
     last_used_on: str | None
     due: Sequence[DueErasure]
@@ -71,7 +78,7 @@ class PersonReport:
             "attempts": list(self.attempts),
             "jobs": list(self.jobs),
             "answers": list(self.answers),
-            "uses": {"days": self.days, "from": self.uses_from, "events": list(self.uses)},
+            "uses": {"days": self.days, "from": list(self.uses_from), "events": list(self.uses)},
             "last_used_on": self.last_used_on,
             "due": [{"rule": one.rule, "due_at": one.due_at.isoformat()} for one in self.due],
             "backups": [backup.to_dict() for backup in self.backups],
@@ -82,11 +89,17 @@ class PersonReport:
 def person_report(session: Session, name: str, days: int) -> PersonReport:
     """Return everything that is kept of a person; raises SpeakerNotFound."""
     log, now = session.config.log_file, datetime.now(UTC)
+    oldest = now - timedelta(days=days)
+    sources = [] if log is None else [str(log)]
     with session.store.read() as reader:
         speaker = reader.speakers.get(name)
         samples, used = reader.samples.of(speaker.id), reader.mentions.last_used_on(speaker.id)
         since = reader.retention.last_used().get(speaker.id)
         ends = session.config.privacy.ends(speaker, since)
+        uses = [{**event, "from": str(log)} for event in events_about(log, speaker.id, oldest)]
+        if session.config.audit.record == "all":
+            sources.append(_CHAIN)
+            uses += _recorded(reader, speaker.id, oldest)
         return PersonReport(
             speaker=speaker,
             samples=samples,
@@ -94,8 +107,8 @@ def person_report(session: Session, name: str, days: int) -> PersonReport:
             attempts=reader.mentions.attempts(speaker.name),
             jobs=reader.mentions.jobs(speaker.name),
             answers=reader.mentions.answers(speaker.name),
-            uses=list(events_about(log, speaker.id, now - timedelta(days=days))),
-            uses_from=None if log is None else str(log),
+            uses=sorted(uses, key=lambda event: str(event["time"])),
+            uses_from=tuple(sources),
             days=days,
             last_used_on=used,
             due=[DueErasure(speaker, rule, at) for rule, at in ends],
@@ -103,6 +116,17 @@ def person_report(session: Session, name: str, days: int) -> PersonReport:
             learned=learned_from(reader, speaker),
             made_at=now,
         )
+
+
+def _recorded(reader: Reader, speaker_id: int, oldest: datetime) -> Iterator[dict[str, Any]]:
+    """Yield what the audit chain has about a person, as events have it."""
+    after = 0
+    while page := reader.audit.page(after, since=oldest.isoformat(), speaker_id=speaker_id):
+        after = page[-1].number
+        for row in page:
+            if row.content is not None:
+                kind = {"event": row.kind} if row.kind == DECISION else {"kind": row.kind}
+                yield {"time": row.time, **kind, **(row.facts or {}), "from": _CHAIN}
 
 
 def _sample(sample: Sample, *, with_vector: bool) -> dict[str, Any]:

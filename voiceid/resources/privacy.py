@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from voiceid.domain import DueErasure, Receipt, RetentionRun, Speaker, system_user
-from voiceid.errors import ErasureIncomplete, ReceiptInvalid
+from voiceid.errors import ErasureIncomplete, ReceiptInvalid, StoreError
 from voiceid.foreign_files import ERASURE_RECEIPT, Unfit, content
 from voiceid.observability import ChangeKind
-from voiceid.protection import is_signed
+from voiceid.protection import SigningKey, is_signed
 from voiceid.resources.erased_person import ErasedPerson
 from voiceid.resources.gallery_signature import GallerySignature
 from voiceid.session import Session
+from voiceid.whole_files import whole_file
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.resources.person_report import PersonReport
-    from voiceid.store import Reader
+    from voiceid.store import Reader, Writer
+    from voiceid.store.change import Change
 
 _UPCOMING = timedelta(days=30)
 Expect: TypeAlias = Callable[[Speaker], None]
@@ -85,7 +88,13 @@ class Privacy:
                 change.record(speaker=speaker.name, speaker_id=speaker.id)
         except ErasureIncomplete as error:
             remains = error.remains
-        facts = person.facts(session, remains) | {"erased_by": erased_by or system_user()}
+        return self._receipt(key, person, remains, erased_by)
+
+    def _receipt(
+        self, key: SigningKey, person: ErasedPerson, remains: Sequence[str], by: str, **more: object
+    ) -> Receipt:
+        facts = person.facts(self._session, remains)
+        facts |= {"erased_by": by or system_user(), **more}
         return Receipt(facts, key.public, key.sign(Receipt.signed_bytes(facts)))
 
     def key(self) -> str:
@@ -129,6 +138,19 @@ class Privacy:
             raise ReceiptInvalid("the receipt was changed after it was signed")
         return found
 
+    def keep(self, receipts: Sequence[Receipt], folder: str | os.PathLike[str]) -> None:
+        """Write receipts to new files of a folder, for their owner alone; raises StoreError."""
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            for receipt in receipts:
+                day, number = receipt.facts["erased_at"][:10], receipt.facts["speaker"]["id"]
+                with whole_file(Path(folder) / f"erased-{number}-{day}.json") as file:
+                    file.write(f"{json.dumps(receipt.to_dict())}\n".encode())
+        except OSError as error:
+            raise StoreError(
+                f"{folder} cannot be written to: {error.strerror}", hint="Name another folder."
+            ) from error
+
     # Retention
 
     @property
@@ -140,39 +162,63 @@ class Privacy:
         """Erase the speakers whose time is over, and return them with those that follow.
 
         The settings have the rules: ``privacy.retention`` and
-        ``privacy.erase_withdrawn_after_days``.  With ``dry_run`` nothing is changed.
+        ``privacy.erase_withdrawn_after_days``.  Each who is erased has a receipt, as `erase` gives;
+        `keep` writes them.  With ``dry_run`` nothing is changed.
 
         Raises
         ------
-        StoreError
-        ErasureIncomplete
-            See `Speakers.remove`.
+        StoreError, GalleryKeyMissing
         """
-        session, now = self._session, datetime.now(UTC)
+        now = datetime.now(UTC)
         if dry_run:
-            with session.store.read() as reader:
-                ends = self._ends(reader)
-        else:
-            wanted = session.config.privacy.retention.unused_days is not None
-            with session.change(ChangeKind.REMOVE) as change:
+            with self._session.store.read() as reader:
+                run = _run(self._ends(reader), now)
+            return replace(run, dry_run=True)
+        people, remains, decisions = list[ErasedPerson](), tuple[str, ...](), 0
+        try:
+            with self._session.change(ChangeKind.REMOVE) as change:
+                wanted = self._session.config.privacy.retention.unused_days is not None
                 change.writer.retention.count_uses(wanted=wanted)
-                ends = self._ends(change.writer)
-                for one in ends:
-                    if one.due_at <= now:
-                        change.writer.speakers.remove(one.speaker.id)
-                        change.record(speaker=one.speaker.name, speaker_id=one.speaker.id)
-        due = tuple(one for one in ends if one.due_at <= now)
-        upcoming = tuple(one for one in ends if now < one.due_at <= now + _UPCOMING)
-        return RetentionRun(due, upcoming, dry_run)
+                run = _run(self._ends(change.writer), now)
+                if run.due:  # first: without it nothing is erased
+                    key = self._signature.key_with(change.writer.protection.vault)
+                people += [self._erased(change, one) for one in run.due]
+                decisions = self._forget_decisions(change.writer, now)
+        except ErasureIncomplete as error:
+            remains = error.remains
+        receipts = tuple(
+            self._receipt(key, person, remains, "", rule=one.rule)
+            for person, one in zip(people, run.due, strict=True)
+        )
+        return replace(run, decisions=decisions, receipts=receipts)
+
+    def _erased(self, change: Change, one: DueErasure) -> ErasedPerson:
+        person = ErasedPerson.of(change.writer, one.speaker, self._session.kept_audio)
+        change.writer.speakers.remove(one.speaker.id)
+        change.record(speaker=one.speaker.name, speaker_id=one.speaker.id)
+        return person
+
+    def _forget_decisions(self, writer: Writer, now: datetime) -> int:
+        days = self._session.config.privacy.retention.decisions_days
+        if days is None:
+            return 0
+        return writer.audit.forget_decisions((now - timedelta(days=days)).isoformat())
 
     def run_of_the_night(self) -> RetentionRun | None:
-        """Make today's run, unless a service over this gallery has made it: then None."""
+        """Make today's run, unless a service over this gallery has made it: then None.
+
+        The receipts go into the folder ``privacy.receipts``, if the settings name one.
+        """
         if not self._session.has_database:
             return None
         with self._session.store.write() as writer:
             if not writer.retention.begin_run():
                 return None
-        return self.run()
+        run, folder = self.run(), self._session.config.privacy.receipts
+        if folder is not None and run.receipts:
+            with self._session.observer.failures(ChangeKind.REMOVE):
+                self.keep(run.receipts, folder)
+        return run
 
     def _ends(self, reader: Reader) -> list[DueErasure]:
         """Return when the time of each speaker ends whose time does, by date."""
@@ -185,3 +231,10 @@ class Privacy:
                     rule, due_at = min(ends, key=lambda end: end[1])
                     found.append(DueErasure(speaker, rule, due_at))
         return sorted(found, key=lambda one: (one.due_at, one.speaker.name))
+
+
+def _run(ends: Sequence[DueErasure], now: datetime) -> RetentionRun:
+    """Return who is due, and who will be."""
+    due = tuple(one for one in ends if one.due_at <= now)
+    upcoming = tuple(one for one in ends if now < one.due_at <= now + _UPCOMING)
+    return RetentionRun(due, upcoming, dry_run=False)

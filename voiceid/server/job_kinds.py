@@ -179,6 +179,7 @@ def _diarize(
         speakers=None if speakers is None else tuple(speakers),
         names=request["names"],
         group=request["group"],
+        purpose=request.get("purpose"),
         progress=lambda _, done_s, total_s: tell(done_s, total_s),
     )
     return Answer(found.to_dict())

@@ -16,7 +16,7 @@ from voiceid.server.callers import Admin, Asking, Caller, Enrolling, Identifying
 from voiceid.server.consent_fields import ConsentFields, recorder
 from voiceid.server.descriptions import takes_audio
 from voiceid.server.jobs import no_job
-from voiceid.server.question_routes import Rate
+from voiceid.server.question_routes import PURPOSE, Rate
 from voiceid.server.repeats import OnceRoute
 from voiceid.server.request_clips import Options, OptionsT, Texts, received
 from voiceid.server.service_parts import ServiceParts, parts_of
@@ -53,6 +53,7 @@ class DiarizeOptions(Options):
     speakers: Counts = Field(None, description="How many people speak: 2, or 2-4.")
     names: bool = Field(default=True, description="Look for the voices among the enrolled.")
     group: str | None = Field(None, description="Look for names among its members alone.")
+    purpose: str | None = Field(None, description=PURPOSE)
 
 
 class EvaluateOptions(Options):

@@ -23,7 +23,7 @@ ROUTES = APIRouter(tags=["questions"])
 Rate = Annotated[float, Field(ge=0.0, le=0.5), BeforeValidator(rate_of)]
 """An error rate: 0.001, 1/1000 or 0.1%."""
 
-_PURPOSE = "Accept only who consented to it, and whose consent is in force, e.g. door."
+PURPOSE = "Accept only who consented to it, and whose consent is in force, e.g. door."
 _FMR = "How often another voice may be accepted, e.g. 0.001."
 
 
@@ -61,7 +61,7 @@ class VerifyOptions(PolicyOptions):
     speaker: str = Field(description="The name that is claimed.")
     target_fmr: Rate | None = Field(None, description=_FMR)
     group: str | None = Field(None, description="The speaker must be a member of it.")
-    purpose: str | None = Field(None, description=_PURPOSE)
+    purpose: str | None = Field(None, description=PURPOSE)
 
 
 class IdentifyOptions(PolicyOptions):
@@ -69,7 +69,7 @@ class IdentifyOptions(PolicyOptions):
 
     top: int = Field(5, ge=1, le=1000, description="At most so many candidates, best first.")
     group: str | None = Field(None, description="Ask its members alone.")
-    purpose: str | None = Field(None, description=_PURPOSE)
+    purpose: str | None = Field(None, description=PURPOSE)
     target_fpir: Rate | None = Field(
         None, description="How often a stranger may be taken for one who is enrolled, e.g. 0.001."
     )

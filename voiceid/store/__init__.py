@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from voiceid.domain import DatabaseUrl
 from voiceid.domain.audit_chain import AuditOptions
-from voiceid.errors import SchemaOutdated, StoreError
+from voiceid.errors import SchemaOutdated, StoreError, VoiceIDError
 from voiceid.protection import KeyRing, Vault
 from voiceid.store import postgres, upgrade
 from voiceid.store.connections import (
@@ -117,6 +117,24 @@ class Store:
             if not is_read_only(error):
                 raise
             return [f"{kind} is not in the audit chain: {error.message}"]
+        return []
+
+    def record_settings(self) -> Sequence[str]:
+        """Append the settings to the audit chain where ``audit.record`` is another than before.
+
+        Where that cannot be done, return a sentence.
+        """
+        if self._audit is None or not self._audit.settings:
+            return []
+        try:
+            with self.read() as reader:
+                if reader.audit.recorded() in {None, self._audit.record}:
+                    return []
+            with self.write() as writer:
+                writer.audit.configure()
+        except VoiceIDError as error:
+            record = f"audit.record: {self._audit.record}"
+            return [f"that the settings have {record} is not in the audit chain: {error.message}"]
         return []
 
     def sealing(self) -> Vault | None:

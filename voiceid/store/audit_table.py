@@ -21,6 +21,8 @@ from voiceid.domain import speaker_key
 from voiceid.domain.audit_chain import (
     ACTOR,
     CONFIGURATION,
+    DECISION,
+    DECISIONS_BEFORE,
     ERASURE,
     AuditHead,
     AuditReport,
@@ -87,6 +89,10 @@ class Audit:
             check.take(row)
         return check.report(self.head())
 
+    def recorded(self) -> str | None:
+        """Return ``audit.record`` as it was when a row was written last; None: there is none."""
+        return self._connection.execute(select(audit_head.c.record)).scalar()
+
     def _counter(self, vault: Vault | None) -> tuple[AuditHead, str]:
         """Return the end of the chain, and the hash of the settings that were recorded last."""
         row = self._connection.execute(select(audit_head)).first()
@@ -111,14 +117,19 @@ class AuditWriter(Audit):
 
     def append(self, kind: str, facts: Mapping[str, object]) -> None:
         """Append an event, if events are recorded, after the settings where they are others."""
+        if self._effects.audit.record != "off":
+            self._put(*self.configure(), kind, self._speaker_id(facts), facts)
+        elif self.recorded() != "off":
+            self.configure()
+
+    def configure(self) -> tuple[AuditHead, str]:
+        """Append the settings, where they are others; return what `_end` does."""
         options = self._effects.audit
-        if options.record == "off":
-            return
         end, recorded = self._end()
         if (configuration := options.configuration) not in {"", recorded}:
             settings = {"settings": json.loads(options.settings)}
             end = self._put(end, configuration, CONFIGURATION, None, settings)
-        self._put(end, configuration or recorded, kind, self._speaker_id(facts), facts)
+        return end, configuration or recorded
 
     def erase(self, speaker_id: int) -> None:
         """Destroy salt and content of the events of a speaker who was removed."""
@@ -126,6 +137,15 @@ class AuditWriter(Audit):
         query = update(audit_events).where(theirs, audit_events.c.content.is_not(None))
         if gone := self._connection.execute(query.values(content=null())).rowcount:
             self._put(*self._end(), ERASURE, speaker_id, {"rows": gone})
+
+    def forget_decisions(self, before: str) -> int:
+        """Destroy salt and content of the decisions before a time; return how many there were."""
+        old = (audit_events.c.kind == DECISION) & (audit_events.c.created_at < before)
+        query = update(audit_events).where(old, audit_events.c.content.is_not(None))
+        if gone := self._connection.execute(query.values(content=null())).rowcount:
+            self._effects.erase(())  # the log has copies
+            self._put(*self._end(), ERASURE, None, {"rows": gone, DECISIONS_BEFORE: before})
+        return gone
 
     @property
     def _now(self) -> Protection:
@@ -189,9 +209,10 @@ class AuditWriter(Audit):
         }
         self._connection.execute(insert(audit_events).values(**values))
         mac = counter_mac(protection.vault, row.number, row.hash)
-        counter = {"number": row.number, "hash": row.hash, "configuration": configuration}
-        if not self._connection.execute(update(audit_head).values(**counter, mac=mac)).rowcount:
-            self._connection.execute(insert(audit_head).values(**counter, mac=mac))
+        counter = {"number": row.number, "hash": row.hash, "mac": mac}
+        counter |= {"configuration": configuration, "record": self._effects.audit.record}
+        if not self._connection.execute(update(audit_head).values(**counter)).rowcount:
+            self._connection.execute(insert(audit_head).values(**counter))
         return AuditHead(row.number, row.hash)
 
 

@@ -30,6 +30,7 @@ from voiceid.protection import Key
 from voiceid.store import stored_rows
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects, random_token
+from voiceid.store.similar_names import keep_looks
 from voiceid.store.space_table import SpaceWriter
 from voiceid.store.tables import centroids, changes, memberships, samples, speakers
 
@@ -80,6 +81,7 @@ class BulkWriter:
         query = select(speakers.c.id).where(speakers.c.id > before).order_by(speakers.c.id)
         ids = self._connection.execute(query).scalars().all()  # they rise as rows are inserted
         self._protection.keep(dict(zip(ids, secrets, strict=True)))
+        keep_looks(self._connection, self._protection, dict(zip(ids, new.names, strict=True)))
         self._effects.enrolled.update(ids)
         pairs = zip(ids, new.details, strict=True)
         joined = [(group, id_) for id_, details in pairs for group in details.groups]

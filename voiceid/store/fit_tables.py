@@ -29,6 +29,7 @@ from voiceid.errors import ChangeRefused, FitNotFound
 from voiceid.store import stored_rows
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects
+from voiceid.store.learned_from import LearnedFrom
 from voiceid.store.space_table import SpaceWriter
 from voiceid.store.tables import adaptations, calibrations
 
@@ -172,6 +173,7 @@ class CalibrationWriter(Calibrations):
     def remove(self, number: int) -> None:
         """Remove a calibration."""
         self._connection.execute(delete(calibrations).where(calibrations.c.id == number))
+        LearnedFrom(self._connection).forget("calibration", [number])
 
 
 class AdaptationWriter(Adaptations):
@@ -206,5 +208,8 @@ class AdaptationWriter(Adaptations):
         self._effects.erase(())
         self._centroids.remove_space(gone.adapted_id)
         of_space = calibrations.c.space_id == gone.adapted_id
-        self._connection.execute(delete(calibrations).where(of_space))
+        query = delete(calibrations).where(of_space).returning(calibrations.c.id)
+        learned = LearnedFrom(self._connection)
+        learned.forget("calibration", self._connection.execute(query).scalars().all())
+        learned.forget("adaptation", [gone.id])
         self._connection.execute(delete(adaptations).where(adaptations.c.id == gone.id))

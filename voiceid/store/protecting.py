@@ -21,6 +21,7 @@ from voiceid.store.audit_table import counter_mac, opened_content, row_mac, seal
 from voiceid.store.backup_table import PATH_PLACE
 from voiceid.store.change_feed import Effects, random_token
 from voiceid.store.protection import Protection, values_of
+from voiceid.store.similar_names import keep_looks
 from voiceid.store.tables import (
     attempts,
     audit_events,
@@ -30,6 +31,7 @@ from voiceid.store.tables import (
     changes,
     jobs,
     kept_answers,
+    name_looks,
     protection,
     samples,
     speaker_keys,
@@ -129,6 +131,7 @@ class ProtectionWriter:
         self._connection.execute(update(changes).values(token=random_token(self._connection)))
 
     def _speakers(self, now: Protection) -> None:
+        self._connection.execute(delete(name_looks))
         found_by: dict[str, str] = {}  # from the old stored keys of names to the new ones
         for rows in self._batches(speakers, speakers.c.id):
             keys: dict[int, Key | None] = dict.fromkeys(row.id for row in rows)
@@ -137,7 +140,9 @@ class ProtectionWriter:
                 keys = {id_: self._key(id_) for id_ in keys}
             self._delete(speaker_keys, speaker_keys.c.speaker_id, list(keys))
             now.keep(keys)
-            for row in self._was.named(rows):
+            named = self._was.named(rows)
+            keep_looks(self._connection, now, {row.id: row.name for row in named})
+            for row in named:
                 name_key = found_by[row.name_key] = now.name_key(speaker_key(row.name))
                 facts = {**values_of(row), "name_key": name_key}
                 stored = now.speaker_columns(keys[row.id], facts)

@@ -17,6 +17,7 @@ from voiceid.store.change_feed import Erasures, Feed
 from voiceid.store.fit_tables import Adaptations, Calibrations, FitsInUse, fits_in_use
 from voiceid.store.job_table import Jobs
 from voiceid.store.key_table import ApiKeys
+from voiceid.store.learned_from import LearnedFrom
 from voiceid.store.mentions import Mentions
 from voiceid.store.protection import Protection
 from voiceid.store.retention_table import Retention
@@ -58,6 +59,7 @@ class Reader:
     )
     calibrations = cached_property(lambda self: Calibrations(self._connection))
     adaptations = cached_property(lambda self: Adaptations(self._connection))
+    learned = cached_property(lambda self: LearnedFrom(self._connection))
     switches = cached_property(
         lambda self: Switches(self._connection, self.spaces, self.protection)
     )

@@ -11,6 +11,7 @@ from voiceid.domain import EmbeddingSpace, NewSample, Sample, SpeakerRef
 from voiceid.store import stored_rows
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects
+from voiceid.store.learned_from import LearnedFrom
 from voiceid.store.protection import NAMED, Protection
 from voiceid.store.space_table import Spaces, SpaceWriter
 from voiceid.store.tables import samples, speakers
@@ -139,6 +140,7 @@ class SampleWriter(Samples):
             self._connection.execute(insert(samples), new)
         if dropped := [row.vector for row in rows if row.id not in kept]:
             self._effects.erase(dropped)
+        LearnedFrom(self._connection).moved({row.speaker_id for row in rows}, to_speaker_id)
         changed = {(row.speaker_id, row.space_id) for row in rows}
         self._derive(changed | {(to_speaker_id, row["space_id"]) for row in new})
         return len(dropped)

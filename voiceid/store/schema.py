@@ -15,7 +15,7 @@ from voiceid.errors import StoreError
 
 Objects: TypeAlias = dict[str, tuple[str, str]]
 """The table and the SQL of each object of a database, by ``type name``."""
-SCHEMA_SHA256 = "ef0a4bdaef62f17688023804ae5b75537c5dab8001706dc4b835a685f1af515f"
+SCHEMA_SHA256 = "2d12b1ab1ee8fe0a1f190e7df9f311cff2969bdceb6e7bb3cb7e3a7a2a34d34f"
 """The `fingerprint` of the newest revision; a test keeps it."""
 SIGNATURE = "backup_signature"
 _BESIDE = {

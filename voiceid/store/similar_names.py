@@ -1,26 +1,27 @@
 """Which names pass for one that is enrolled.
 
-No name is looked at that does not begin like it; but where names are sealed, each is.
+No name is looked at that does not begin like it.  Where names are sealed there is a keyed hash of
+what each looks like, in ``name_looks``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, Integer, cast, exists, func, literal, select
+from sqlalchemy import Connection, Integer, cast, delete, exists, func, insert, literal, select
 
 from voiceid.domain import speaker_key
 from voiceid.domain.look_alikes import alternatives, skeletons
 from voiceid.store.protection import NAMED, Protection
-from voiceid.store.tables import speakers
-from voiceid.store.value_list import text_rows
+from voiceid.store.tables import name_looks, speakers
+from voiceid.store.value_list import in_list, text_rows
 
 _LAST = "\U0010ffff"
 """Sorts after every character of a name."""
 _PLACE = 4
 """Digits of a character's place in a name."""
 _ONE_BY_ONE = 100
-"""Names that are looked up; with more, or where names are sealed, all are read once."""
+"""Names that are looked up; with more, all are read once."""
 
 
 def look_alikes(
@@ -44,19 +45,68 @@ def look_alikes(
             other = seen.setdefault(look, key)
             if other != key:
                 found[name] = shown[other]
-    if len(names) <= _ONE_BY_ONE and protection.sealing is None:
+    if protection.sealing is not None:
+        return found | _sealed(connection, protection, seen, shown, free)
+    if len(names) <= _ONE_BY_ONE:
         enrolled = ((name, _enrolled(connection, speaker_key(name), free)) for name in names)
         return found | {name: other for name, other in enrolled if other is not None}
-    query = select(speakers.c.id, *NAMED).execution_options(yield_per=10_000)
+    return found | _among_all(connection, seen, shown, free, since)
+
+
+def _among_all(
+    connection: Connection,
+    seen: Mapping[str, str],
+    shown: Mapping[str, str],
+    free: str,
+    since: tuple[int, str] | None,
+) -> dict[str, str]:
+    """Return the same of enrolled names, all of which are read."""
+    found: dict[str, str] = {}
+    query = select(speakers.c.name).execution_options(yield_per=10_000)
     if since is not None:
         query = query.where((speakers.c.id > since[0]) | (speakers.c.updated_at > since[1]))
     for rows in connection.execute(query).partitions():
-        for name in (row.name for row in protection.named(rows)):
+        for name in (row.name for row in rows):
             key = speaker_key(name)
             for look in skeletons(key) if key != free else ():
                 if seen.get(look, key) != key:
                     found[shown[seen[look]]] = name
     return found
+
+
+def keep_looks(connection: Connection, protection: Protection, names: Mapping[int, str]) -> None:
+    """Store what the names of speakers look like, by their ids, if names are sealed."""
+    if protection.sealing is None or not names:
+        return
+    old = in_list(connection, name_looks.c.speaker_id, names.keys())
+    connection.execute(delete(name_looks).where(old))
+    rows = [
+        {"look": protection.sealing.hash("look", look), "speaker_id": id_}
+        for id_, name in names.items()
+        for look in skeletons(speaker_key(name))
+    ]
+    connection.execute(insert(name_looks), rows)
+
+
+def _sealed(
+    connection: Connection,
+    protection: Protection,
+    seen: Mapping[str, str],
+    shown: Mapping[str, str],
+    free: str,
+) -> dict[str, str]:
+    """Return the same of enrolled names that are sealed: those that look alike are opened."""
+    assert protection.sealing is not None  # noqa: S101 - the caller asks; for mypy
+    keys = {protection.sealing.hash("look", look): key for look, key in seen.items()}
+    query = select(name_looks.c.look, speakers.c.id, *NAMED)
+    query = query.join_from(name_looks, speakers, speakers.c.id == name_looks.c.speaker_id)
+    query = query.where(in_list(connection, name_looks.c.look, keys.keys()))
+    rows = protection.named(connection.execute(query).all())
+    return {
+        shown[keys[row.look]]: row.name
+        for row in rows
+        if speaker_key(row.name) not in {keys[row.look], free}
+    }
 
 
 def _enrolled(connection: Connection, key: str, free: str) -> str | None:

@@ -40,7 +40,7 @@ from voiceid.store import stored_rows
 from voiceid.store.audit_table import AuditWriter
 from voiceid.store.change_feed import Effects
 from voiceid.store.protection import NAMED, Protection
-from voiceid.store.similar_names import look_alikes
+from voiceid.store.similar_names import keep_looks, look_alikes
 from voiceid.store.tables import adaptations, attempts, centroids, memberships, samples, speakers
 from voiceid.store.value_list import in_list
 
@@ -93,7 +93,8 @@ class Speakers:
 
     def all(self) -> list[Speaker]:
         """Return all speakers, by name; see :meth:`pages` for a gallery of any size."""
-        return [speaker for page in self.pages() for speaker in page]
+        found = [speaker for page in self.pages() for speaker in page]
+        return sorted(found, key=lambda speaker: speaker_key(speaker.name))
 
     def pages(self) -> Iterator[list[Speaker]]:
         """Yield all speakers, by name, two thousand at a time."""
@@ -239,6 +240,7 @@ class SpeakerWriter(Speakers):
         if id_ is None:
             raise self._taken(name)
         self._protection.keep({id_: secret})
+        keep_looks(self._connection, self._protection, {id_: shown})
         self._effects.stamped([id_])
         self._effects.new_speakers.add(id_)
         return Speaker(id_, shown, created_at, now, 0, 0.0, ())
@@ -260,6 +262,7 @@ class SpeakerWriter(Speakers):
         done = self._connection.execute(query)
         if not done.rowcount:
             raise self._taken(new_name)
+        keep_looks(self._connection, self._protection, {speaker_id: new_name})
 
     def edit(self, speaker_id: int, details: SpeakerDetails) -> None:
         """Bring what is known of a speaker to what ``details`` says."""

@@ -180,6 +180,16 @@ adaptations = Table(
     sqlite_autoincrement=True,
 )
 
+# Of which enrolled speakers each was learned: ids and ranges of them, as in 1-40,42.  Of one that
+# was learned from recordings there is no id, of an older one no row.
+fit_speakers = Table(
+    "fit_speakers",
+    metadata,
+    Column("kind", _SORTED, primary_key=True),
+    Column("number", _NUMBER, primary_key=True, autoincrement=False),
+    Column("speaker_ids", Text, nullable=False),
+)
+
 # Which embedding space took the place of which: their samples are of the same recordings.
 model_changes = Table(
     "model_changes",
@@ -291,6 +301,15 @@ speaker_keys = Table(
     Column("wrapped", LargeBinary, nullable=False),
 )
 
+# What the names of a sealed gallery look like: a keyed hash of each skeleton.
+name_looks = Table(
+    "name_looks",
+    metadata,
+    Column("look", _SORTED, primary_key=True),
+    Column("speaker_id", ForeignKey("speakers.id", ondelete="CASCADE"), primary_key=True),
+    Index(None, "speaker_id"),
+)
+
 # The chain of audit events, and its counter: one row, or none.
 audit_events = Table(
     "audit_events",
@@ -313,6 +332,7 @@ audit_head = Table(
     Column("number", _NUMBER, primary_key=True, autoincrement=False),
     Column("hash", String(64), nullable=False),
     Column("configuration", String(64), nullable=False),
+    Column("record", String(8), nullable=False),
     Column("mac", String(64), nullable=False),
 )
 

@@ -120,13 +120,14 @@ def naming_of(
     target_fmr: float | None,
     target_fpir: float | None,
     threshold: Cosines | None,
+    purpose: str | None = None,
 ) -> Search:
     """Return the search for who the voices of a recording are.
 
     They may be enrolled from this very recording.  Raises ConfigError, SpeakerDetailInvalid.
     """
     aim = Aim(target_fmr, target_fpir, _by_hand(threshold), None, allow_replayed=True)
-    return Search(aim, group_of(group))
+    return Search(aim, group_of(group), purpose=purpose_of(purpose))
 
 
 def _by_hand(threshold: Cosines | None) -> SetThreshold | None:

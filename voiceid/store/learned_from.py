@@ -1,0 +1,79 @@
+"""Of which enrolled speakers calibrations and adaptations were learned: by ids, which stay.
+
+An id names nobody once the speaker is erased.  Of a fit that was learned from recordings no id is
+kept; of one that is older than this table there is no row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from voiceid.store.tables import fit_speakers
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerIds:
+    """Ids of speakers, written as ranges: ``1-40,42``."""
+
+    text: str
+
+    @classmethod
+    def of(cls, ids: Collection[int]) -> SpeakerIds:
+        """Return the ranges of some ids."""
+        ranges: list[list[int]] = []
+        for id_ in sorted(set(ids)):
+            if ranges and ranges[-1][1] == id_ - 1:
+                ranges[-1][1] = id_
+            else:
+                ranges.append([id_, id_])
+        return cls(",".join(f"{a}-{b}" if b > a else str(a) for a, b in ranges))
+
+    def __contains__(self, id_: int) -> bool:
+        return any(first <= id_ <= last for first, last in self._ranges())
+
+    def __len__(self) -> int:
+        return sum(last - first + 1 for first, last in self._ranges())
+
+    def and_of(self, id_: int) -> SpeakerIds:
+        """Return these and another one."""
+        ids = (n for first, last in self._ranges() for n in range(first, last + 1))
+        return SpeakerIds.of({*ids, id_})
+
+    def _ranges(self) -> Iterator[tuple[int, int]]:
+        for part in filter(None, self.text.split(",")):
+            first, _, last = part.partition("-")
+            yield int(first), int(last or first)
+
+
+class LearnedFrom:
+    """Reads it, and changes it in a change."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def all(self) -> dict[tuple[str, int], SpeakerIds]:
+        """Return the speakers by kind, ``calibration`` or ``adaptation``, and number of a fit."""
+        rows = self._connection.execute(select(fit_speakers))
+        return {(row.kind, row.number): SpeakerIds(row.speaker_ids) for row in rows}
+
+    def put(self, kind: str, number: int, speaker_ids: Collection[int]) -> None:
+        """Note of whom a fit was learned."""
+        self.forget(kind, [number])
+        values = {"kind": kind, "number": number, "speaker_ids": SpeakerIds.of(speaker_ids).text}
+        self._connection.execute(insert(fit_speakers).values(**values))
+
+    def forget(self, kind: str, numbers: Collection[int]) -> None:
+        """Remove what was noted of fits that are removed."""
+        gone = (fit_speakers.c.kind == kind) & fit_speakers.c.number.in_(numbers)
+        self._connection.execute(delete(fit_speakers).where(gone))
+
+    def moved(self, from_ids: Collection[int], to_id: int) -> None:
+        """Let what was learned from speakers be learned from one who gets samples of theirs."""
+        for (kind, number), ids in self.all().items():
+            if to_id not in ids and any(id_ in ids for id_ in from_ids):
+                its = (fit_speakers.c.kind == kind) & (fit_speakers.c.number == number)
+                values = {"speaker_ids": ids.and_of(to_id).text}
+                self._connection.execute(update(fit_speakers).where(its).values(**values))
