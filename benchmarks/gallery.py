@@ -1,6 +1,6 @@
 """How a gallery is searched at scale: time, memory and who is lost, beside FAISS's own indexes.
 
-    make bench-gallery      (python -m benchmarks.gallery [--n N] [--hnsw] [--ten-million])
+    make bench-gallery      (python -m benchmarks.gallery [--n N] [--hnsw] [--sealed] ...)
 
 One query at a time, on one thread.  The vectors are made up (see `crowds`); queries have a cosine
 of 0.6 with somebody, and recall@1 is the share of them whose best answer is the one that all
@@ -229,8 +229,8 @@ def serve(data: Path) -> None:
                 print(time.perf_counter() - started, best.score, flush=True)
 
 
-def part_of_the_program(n: int, folder: Path) -> None:
-    """Print the second part: the program, with a database."""
+def part_of_the_program(n: int, folder: Path, *, sealed: bool = False) -> None:
+    """Print the second part: the program, with a database; then with the same one, sealed."""
     with VoiceID.open(folder) as vid:
         space = vid.models.space.id
     subprocess.run([*_SELF, "--write", folder, "--n", str(n)], check=True)
@@ -250,11 +250,25 @@ def part_of_the_program(n: int, folder: Path) -> None:
         *("--data", ten, "speakers", "import", folder / "small.npy", "--ids", folder / "small.txt"),
         *("--space", space, "--net-speech-s", 12, "--trust"),
     )
-    lines += served(many, folder, space)
+    lines += used(many, ten, folder, space)
+    print(markdown(f"The program with {n:,} speakers", ["what", "measured"], lines), flush=True)
+    if sealed:
+        os.environ["VOICEID_PRIVACY__KEY"] = f"file:{folder / 'gallery.key'}"
+        run("--data", ten, "keys", "gallery", "init")
+        seconds = run("--data", many, "keys", "gallery", "init")
+        lines = [["`keys gallery init`, with all", f"{seconds:.1f} s"]]
+        lines += used(many, ten, folder, space)
+        print(
+            markdown(f"The same, sealed: {n:,} speakers", ["what", "measured"], lines), flush=True
+        )
+
+
+def used(many: Path, ten: Path, folder: Path, space: str) -> list[list[str]]:
+    """Measure the use of both galleries."""
+    lines = served(many, folder, space)
     lines += identified(many, ten, folder)
     size = sum(path.stat().st_size for path in many.rglob("*") if path.is_file()) / 2**20
-    lines.append(["database and index on the disk", f"{size:.0f} MiB"])
-    print(markdown(f"The program with {n:,} speakers", ["what", "measured"], lines), flush=True)
+    return [*lines, ["database and index on the disk", f"{size:.0f} MiB"]]
 
 
 def served(data: Path, folder: Path, space: str) -> list[list[str]]:
@@ -326,6 +340,7 @@ def main() -> None:
     parser.add_argument(
         "--ten-million", action="store_true", help="ten million too: 6 GB of memory"
     )
+    parser.add_argument("--sealed", action="store_true", help="the program sealed too")
     parser.add_argument("--only", choices=("indexes", "program"))
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
@@ -340,7 +355,7 @@ def main() -> None:
         if args.only != "program":
             part_of_indexes(args.n, Path(name), hnsw=args.hnsw)
         if args.only != "indexes":
-            part_of_the_program(args.n, Path(name))
+            part_of_the_program(args.n, Path(name), sealed=args.sealed)
         if args.ten_million:
             part_of_indexes(10_000_000, Path(name), hnsw=False)
 
