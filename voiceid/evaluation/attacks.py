@@ -58,10 +58,22 @@ class Tandem:
 class Species:
     """What the attacks of one species come to.
 
-    - `attacks`: recordings; `unanswered`: of these, such as gave no embedding.
-    - `iapar`: of the verifier alone, at the thresholds in use, of trials.
-    - `apcer`, `accepted`: of the countermeasure, of recordings; and of both, of trials; None: there
-      is no countermeasure.
+    Parameters
+    ----------
+    name : str
+        Of the species.
+    attacks : int
+        Recordings.
+    unanswered : int
+        Of these, such as gave no embedding.
+    iapar : Rate
+        Trials that the verifier alone accepts, at the thresholds in use.
+    apcer : Rate or None
+        Recordings that the countermeasure takes for bona fide; None without one.
+    accepted : Rate or None
+        Trials that both accept.
+    tandem : Tandem or None
+        None without a countermeasure, or where the default cost is 0.
     """
 
     name: str
@@ -89,8 +101,18 @@ class Species:
 class Attacks:
     """What all attacks come to.
 
-    - `countermeasure`: its name; None: there is none.
-    - `bpcer`: of bona fide recordings; None without a countermeasure.
+    Parameters
+    ----------
+    countermeasure : str or None
+        Its name; None: there is none.
+    threshold : AttackThreshold or None
+        Of the countermeasure.
+    bpcer : Rate or None
+        Bona fide recordings that it takes for attacks.
+    species : tuple of Species
+        By name.
+    overall : Species
+        All together.
     """
 
     countermeasure: str | None

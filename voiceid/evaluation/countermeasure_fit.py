@@ -27,8 +27,14 @@ from voiceid.speech.embedder import Embedder
 class CountermeasureFit:
     """A threshold, and what it comes to on the recordings that it was fitted to.
 
-    - `bpcer`: of the bona fide ones, which chose it: of others it may be higher.
-    - `apcer`: by species of the attacks, none of which chose it.
+    Parameters
+    ----------
+    threshold : AttackThreshold
+        It is on the card of the countermeasure.
+    bpcer : Rate
+        Of the bona fide recordings, which chose it: of others it may be higher.
+    apcer : mapping of str to Rate
+        By species of the attacks, none of which chose it.
     """
 
     threshold: AttackThreshold
