@@ -6,7 +6,6 @@ finite score with a threshold, and no exception leads to it.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -31,7 +30,6 @@ from voiceid.domain import (
     Utterance,
     telephone_share,
 )
-from voiceid.errors import ModelRuntimeError
 
 _BARS = {
     Reason.SPEAKER_EXPIRED: "{} is expired, and is not accepted whatever the score",
@@ -240,16 +238,6 @@ class Facts:
 
     def _shortage(self) -> Shortage | None:
         return self.rule.shortage(self.probe.net_speech_s, self.gallery_size)
-
-
-def finite(score: float) -> float:
-    """Return a score; raises ModelRuntimeError for one that is not a number, or infinite."""
-    if not math.isfinite(score):
-        raise ModelRuntimeError(
-            f"a comparison gave {score} instead of a cosine; no speaker was accepted",
-            hint="Run `voiceid models verify` and `voiceid index rebuild`.",
-        )
-    return score
 
 
 _BLIND = {

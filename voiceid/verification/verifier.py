@@ -6,6 +6,7 @@ good standing; every exception ends without one.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,9 +30,15 @@ from voiceid.domain import (
     Utterance,
     speaker_key,
 )
-from voiceid.errors import ConfigError, IndexFault, SpaceMismatch, SpeakerNotFound
+from voiceid.errors import (
+    ConfigError,
+    IndexFault,
+    ModelRuntimeError,
+    SpaceMismatch,
+    SpeakerNotFound,
+)
 from voiceid.index.base import Gallery, answer, as_ids, confirmed, ranked
-from voiceid.verification.answers import Facts, Probe, elsewhere, finite
+from voiceid.verification.answers import Facts, Probe, elsewhere
 from voiceid.verification.policy import NO_AIM, BackEnd, Policy
 from voiceid.verification.presentation import require_bona_fide
 from voiceid.verification.solo import alone, require_solo
@@ -155,6 +162,8 @@ class Verifier:
 
     def bona_fide(self, decision: Decision, clips: Sequence[Utterance]) -> Decision:
         """Return a decision, or what the countermeasure makes of it: see `require_bona_fide`."""
+        if self.countermeasure is None:
+            return decision
         return require_bona_fide(decision, clips, self.countermeasure)
 
     def alone(self, decision: Decision, turn: Utterance, aim: Aim, group: str | None) -> Decision:
@@ -345,3 +354,13 @@ def _blindly_verified(
     if decision.threshold is None and decision.score is not None:  # barred before it was judged
         back_end.judged(decision.score, facts.probe.against(voice.enrolled))
     return (None, facts.unknown()) if own is None else (voice, decision)
+
+
+def finite(score: float) -> float:
+    """Return a score; raises ModelRuntimeError for one that is not a number, or infinite."""
+    if not math.isfinite(score):
+        raise ModelRuntimeError(
+            f"a comparison gave {score} instead of a cosine; no speaker was accepted",
+            hint="Run `voiceid models verify` and `voiceid index rebuild`.",
+        )
+    return score
