@@ -40,9 +40,11 @@ _JSON = {
     "Evaluation, in report.json": "Evaluation voiceid.evaluation.evaluate:Identification"
     " voiceid.evaluation.acquisition:Acquisition"
     " voiceid.evaluation.report:Errors voiceid.evaluation.report:AtThresholds"
-    " voiceid.evaluation.report:AtFmr voiceid.evaluation.llrs:Llrs voiceid.metrics:Rate",
+    " voiceid.evaluation.report:AtFmr voiceid.evaluation.llrs:Llrs voiceid.metrics:Rate"
+    " voiceid.evaluation.attacks:Attacks voiceid.evaluation.attacks:Species"
+    " voiceid.evaluation.attacks:Tandem",
     "Calibration and adaptation": "StoredCalibration Calibration Weight CalibratedPoint HeldOut"
-    " Adapted StoredAdaptation ModelFit",
+    " Adapted StoredAdaptation ModelFit CountermeasureFit",
     "Upkeep": "SwitchStatus Finding GalleryStats SpaceStats voiceid.domain:FailedAttempts",
 }
 """The classes whose JSON the commands print."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from scipy.signal import firwin
 
 from voiceid.models.graph import Graph
 
@@ -117,3 +118,29 @@ def conv_features_in() -> bytes:
     return graph.serialize(
         {"x": ["N", "T", 80]}, {"embedding": (mean, ["N", 32])}, {"framework": "3d-speaker"}
     )
+
+
+def band_detector(
+    samples: str | int = "samples", *, classes: int = 1, edge_hz: float = 4500.0, sign: float = 1.0
+) -> bytes:
+    """A countermeasure that hears how wide the band is: the level above an edge, in dB of all.
+
+    It finds what was played over a telephone, and nothing else.
+    """
+    graph = Graph("band")
+    kernel = firwin(129, edge_hz, fs=16_000, pass_zero=False)
+    x = graph.op("Unsqueeze", "x", graph.ints(1))
+    high = graph.op("Conv", x, graph.const(kernel[None, None]))
+    powers = [
+        graph.op("ReduceMean", graph.op("Mul", y, y), axes=[2], keepdims=0) for y in (high, x)
+    ]
+    floored = [graph.op("Max", power, graph.const(1e-12)) for power in powers]
+    level = graph.op("Log", graph.op("Div", *floored))
+    score = graph.op("Mul", level, graph.const(np.full((1, classes), sign * 10 / np.log(10))))
+    return graph.serialize({"x": ["N", samples]}, {"score": (score, ["N", classes])})
+
+
+def band_score(samples: np.ndarray, edge_hz: float = 4500.0) -> float:
+    """What `band_detector` says, without ONNX."""
+    high = np.convolve(samples, firwin(129, edge_hz, fs=16_000, pass_zero=False), mode="valid")
+    return float(10 * np.log10(np.mean(high**2) / np.mean(samples.astype(np.float64) ** 2)))

@@ -137,6 +137,7 @@ from voiceid.store.upgrade import SchemaStatus as SchemaStatus
 __version__: str
 from voiceid.errors import TranscriptInvalid as TranscriptInvalid
 from voiceid.evaluation.corpus import ModelFit as ModelFit
+from voiceid.evaluation.countermeasure_fit import CountermeasureFit as CountermeasureFit
 from voiceid.evaluation.fitting import RateRow as RateRow
 from voiceid.resources.calibrations import CalibrationFit as CalibrationFit
 from voiceid.transcripts import NamedTranscript as NamedTranscript

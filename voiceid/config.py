@@ -66,6 +66,8 @@ class Config:
         The PostgreSQL database that keeps the gallery; None: a SQLite file in ``data``.
     offline : bool
         Never download.
+    countermeasure : str or None
+        Name of the model that finds attacks; None: none does.
     audio, speech, quality, enrollment
         The options of the layers of these names.
     aim : Aim
@@ -108,6 +110,7 @@ class Config:
     database_url: DatabaseUrl | None
     models: Path
     offline: bool
+    countermeasure: str | None
     audio: AudioOptions
     speech: SpeechOptions
     quality: QualityLimits
@@ -141,7 +144,9 @@ class Config:
     def hearing(self, channel: str | int | None = None) -> HearingOptions:
         """Return how recordings are heard: by the settings, or by another channel of them."""
         audio = self.audio if channel is None else replace(self.audio, channel=channel)
-        return HearingOptions(audio, self.speech, self.quality, self.runtime, self.workers)
+        return HearingOptions(
+            audio, self.speech, self.quality, self.runtime, self.workers, self.countermeasure
+        )
 
 
 def _unread(home: Path, data: Path, *, home_named: bool, data_named: bool) -> Path | None:
@@ -244,6 +249,7 @@ def _compose(
         database_url=values["database_url"],
         models=path("models"),
         offline=values["offline"],
+        countermeasure=values["countermeasure"],
         audio=AudioOptions(**audio),
         speech=SpeechOptions(**_section(values, "speech")),
         quality=QualityLimits(**_section(values, "quality")),

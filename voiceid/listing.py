@@ -2,7 +2,8 @@
 
 A list of recordings whose speakers are known has one form, whichever command reads it: ``name``
 (or ``speaker``) and ``path``, and where known ``label``, ``group``, ``metadata`` or ``meta.KEY``,
-``expires``, ``session``, ``condition``, ``sex``.  A reader takes the columns that it needs.
+``expires``, ``session``, ``condition``, ``sex``, ``attack``.  A reader takes the columns that it
+needs.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ META = "meta."
 _REQUIRED = ("name", "path")
 _COLUMNS = {
     *(*_REQUIRED, "label", "group", "metadata", "expires", "session", "condition", "sex"),
-    *("consent", "purpose", "until", "recorded_by"),
+    *("attack", "consent", "purpose", "until", "recorded_by"),
 }
 FORM = (
     "Each line needs name (or speaker) and path, and may have label, group, metadata, meta.KEY,"
-    " expires, consent, purpose, until, recorded_by, session, condition, sex."
+    " expires, consent, purpose, until, recorded_by, session, condition, sex,"
+    " attack."
 )
 _JSON_SUFFIXES = frozenset({".jsonl", ".ndjson", ".json"})
 _DELIMITERS = ",;\t"

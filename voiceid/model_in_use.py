@@ -86,9 +86,9 @@ class ModelInUse:
     @cached_property
     def verifier(self) -> Verifier:
         """What answers questions about voices."""
-        parts = self._parts
-        voices = self.speaker_model.voices
-        return Verifier(self.policy, parts.store(), parts.gallery_of, parts.searched, voices)
+        parts, speaker_model = self._parts, self.speaker_model
+        hearing = speaker_model.voices, speaker_model.countermeasure
+        return Verifier(self.policy, parts.store(), parts.gallery_of, parts.searched, *hearing)
 
     @cached_property
     def diarizer(self) -> Diarizer:

@@ -75,7 +75,9 @@ class Questions:
                 return model.verifier.identify(model.hear, source, search)
             embedding = embedding_of(source, model.speaker_model)
             probe = Probe(embedding, source.net_speech_s, embedding.telephone, None)
-            return model.verifier.identify_probe(probe, search, started)
+            return model.verifier.bona_fide(
+                model.verifier.identify_probe(probe, search, started), []
+            )
 
         return self._decided(Task.IDENTIFY, ask)
 
@@ -101,7 +103,12 @@ class Questions:
         return self._decided(
             Task.COMPARE,
             lambda model: compare(
-                model.hear, a, b, lambda: model.back_end(aim), model.speaker_model.voices
+                model.hear,
+                a,
+                b,
+                lambda: model.back_end(aim),
+                model.speaker_model.voices,
+                model.speaker_model.countermeasure,
             ),
         )
 

@@ -238,6 +238,9 @@ class Session:
 
         def changed(name: str, kind: ChangeKind) -> None:
             with self._lock:  # the next question takes it up as it is now
+                if name == self.config.countermeasure:  # it hears for every model
+                    self._models_in_use.clear()
+                    self._latest = None
                 if self._models_in_use.pop(name, None) is self._latest:
                     self._latest = None
             if self.has_database:
@@ -388,7 +391,7 @@ def trusted_paths(config: Config) -> dict[Path, type[VoiceIDError]]:
     database, models = config.data / DATABASE_NAME, config.models
     of_models = [models, own_cards_folder(models)]
     certificates = [] if config.audio.ca_file is None else [Path(config.audio.ca_file)]
-    for name in (config.model, DETECTOR):
+    for name in filter(None, (config.model, DETECTOR, config.countermeasure)):
         of_models += [models / f"{name}{end}" for end in (".onnx", ".json", ".toml")]
     return {
         **dict.fromkeys([config.data, database, Path(f"{database}-wal")], StoreError),

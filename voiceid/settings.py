@@ -240,6 +240,7 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "database_url": (None, optional(database_url)),
     "models": ("models", text),
     "offline": (False, flag),
+    "countermeasure": (None, optional(text)),
     "audio.channel": ("mix", channel),
     "audio.track": (None, optional(whole(0))),
     "audio.format": (None, optional(headerless_format)),

@@ -11,12 +11,27 @@ from voiceid.decision.calibration import CalibratedPoint, StoredCalibration
 from voiceid.decision.rule import percent
 
 if TYPE_CHECKING:
+    from voiceid.evaluation.countermeasure_fit import CountermeasureFit
     from voiceid.resources.calibrations import CalibrationFit
 
 
 def calibration_text(stored: StoredCalibration) -> str:
     """Return what a calibration is, and its errors on held-out speakers."""
     return f"{_facts(stored)}\n\n{_points(stored.calibration.points)}"
+
+
+def countermeasure_text(name: str, fit: CountermeasureFit) -> str:
+    """Return the threshold that was fitted to a countermeasure, and what it comes to."""
+    from voiceid.evaluation.page import rate_text  # noqa: PLC0415 - loaded by now
+
+    at = fit.threshold
+    facts = {
+        "threshold": f"{at.value:.6g}",
+        "fitted to": f"{at.bona_fide} bona fide clips and {at.attacks} attacks of {at.source}",
+        "BPCER": f"{rate_text(fit.bpcer)}, aimed at {percent(at.target_bpcer)}",
+        **{f"APCER {species}": rate_text(rate) for species, rate in fit.apcer.items()},
+    }
+    return f"fitted  {name}\n{fields(facts)}"
 
 
 def fit_text(fit: CalibrationFit) -> str:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from voiceid.cli import exit_codes
-from voiceid.cli.calibration_text import fit_text
+from voiceid.cli.calibration_text import countermeasure_text, fit_text
 from voiceid.cli.console import Console
-from voiceid.cli.labelled import fitting_options, input_options, protocol_of
+from voiceid.cli.labelled import fitting_options, input_options, protocol_of, recordings_of
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import leaf
+from voiceid.cli.options import RATE, leaf
 from voiceid.cli.streams import is_terminal
 from voiceid.decision.rule import percent
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     examples=[
         "voiceid calibrate people.csv",
         "voiceid calibrate people.csv --target-fmr 1/1000 --use",
+        "voiceid calibrate attacks.csv --countermeasure detector --target-bpcer 5%",
     ],
     audio=True,
 )
@@ -39,6 +40,17 @@ if TYPE_CHECKING:
     default=None,
     help="Let it decide from now on, or only keep it, without being asked.",
 )
+@click.option(
+    "--countermeasure",
+    metavar="NAME",
+    help="Fit the threshold of this countermeasure instead: INPUT is a list with attacks.",
+)
+@click.option(
+    "--target-bpcer",
+    type=RATE,
+    metavar="RATE",
+    help="How often it may take bona fide speech for an attack (default: 1%).",
+)
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
@@ -48,6 +60,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     target_fmr: float | None,
     cache: Path | None,
     use: bool | None,
+    countermeasure: str | None,
+    target_bpcer: float | None,
 ) -> int:
     """Fit the thresholds to recordings whose speakers are known.
 
@@ -57,8 +71,14 @@ def command(  # noqa: PLR0913 - one parameter an option
 
     It shows the error rates of the new calibration beside those of the thresholds in use, on
     speakers that it was not fitted on, and asks on a terminal whether it decides from now on.
-    See docs/calibrating.md.
+    See docs/calibrating.md; for countermeasures docs/attacks.md.
     """
+    if countermeasure is not None:
+        if use is not None or cache or (enrolled, enroll_first, target_fmr) != (None, None, None):
+            raise click.UsageError("--countermeasure takes INPUT and --target-bpcer alone.")
+        return _countermeasure(console, countermeasure, input, target_bpcer or 0.01)
+    if target_bpcer is not None:
+        raise click.UsageError("--target-bpcer is for a --countermeasure.")
     with open_voiceid(console) as vid, tempfile.TemporaryDirectory() as none:
         from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
@@ -82,6 +102,22 @@ def command(  # noqa: PLR0913 - one parameter an option
         number = fit.calibration.id
         console.note(
             f"calibration {number} is kept and does not decide: `voiceid calibrations use {number}`"
+        )
+    return exit_codes.DONE
+
+
+def _countermeasure(console: Console, name: str, path: Path, target_bpcer: float) -> int:
+    with open_voiceid(console) as vid:
+        fit = vid.models.fit_countermeasure(
+            name,
+            recordings_of(path, console),
+            source=path.resolve().name,
+            target_bpcer=target_bpcer,
+            tell=console.hearing,
+        )
+        console.answer({"name": name, **fit.to_dict()}, countermeasure_text(name, fit))
+        console.note(
+            f"{name} examines what would be accepted where `countermeasure: {name}` is set"
         )
     return exit_codes.DONE
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,30 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     metavar="FMR FNMR",
     help="Exit with 59 when FNMR at this FMR (1%, 0.1% or 0.01%) is above, or cannot be measured.",
 )
+@click.option(
+    "--max-apcer",
+    type=RATE_LIMIT,
+    metavar="RATE",
+    help="Exit with 59 when the countermeasure takes more of any species of attacks for bona fide.",
+)
+@click.option(
+    "--max-bpcer",
+    type=RATE_LIMIT,
+    metavar="RATE",
+    help="Exit with 59 when it takes more of the bona fide recordings for attacks.",
+)
+@click.option(
+    "--max-iapar",
+    type=RATE_LIMIT,
+    metavar="RATE",
+    help="Exit with 59 when more attacks of any species are accepted, countermeasure or not.",
+)
+@click.option(
+    "--max-t-dcf",
+    type=click.FloatRange(min=0.0),
+    metavar="COST",
+    help="Exit with 59 above this normalized tandem cost, or where it cannot be measured.",
+)
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
@@ -59,12 +84,14 @@ def command(  # noqa: PLR0913 - one parameter an option
     against: Path | None,
     max_eer: float | None,
     max_fnmr_at_fmr: tuple[float, float] | None,
+    **most_of_attacks: float | None,
 ) -> int:
     """Measure the error rates on recordings whose speakers are known.
 
     INPUT is a folder with a folder for each speaker, or a list, CSV or JSON Lines, of name,
-    path and, where known, session and condition: all pairs are compared that are not of one
-    speaker within one session.  Or a list of trials (`1 a.wav b.wav`).  See docs/evaluating.md.
+    path and, where known, session, condition and attack (docs/attacks.md): all pairs are compared
+    that are not of one speaker within one session.  Or a list of trials (`1 a.wav b.wav`).  See
+    docs/evaluating.md.
     """
     older = None if against is None else older_report(against)
     with open_voiceid(console) as vid:
@@ -86,7 +113,10 @@ def command(  # noqa: PLR0913 - one parameter an option
     if not drawn:
         console.note("no pictures: they need `pip install 'voiceid[plots]'`")
     console.note(f"the report is {output / 'report.html'}")
-    _require_gates(found, max_eer, max_fnmr_at_fmr)
+    missed = [*_missed(found, max_eer, max_fnmr_at_fmr)]
+    missed += _missed_by_attacks(found, most_of_attacks)
+    if missed:
+        raise GateMissed("; ".join(missed), hint="The report was written; see what has changed.")
     return exit_codes.DONE
 
 
@@ -123,7 +153,26 @@ def _text(found: Evaluation) -> str:
         search = found.identification.overall
         facts["FPIR"] = f"{page.rate_text(search.fpir)} among {search.gallery_size}"
         facts["FNIR"] = f"{page.rate_text(search.fnir)}, {search.wrong_names} as another speaker"
-    return fields(facts)
+    return fields(facts | _attacked(found))
+
+
+def _attacked(found: Evaluation) -> dict[str, str]:
+    """Return what the attacks come to, species by species."""
+    from voiceid.evaluation import page  # noqa: PLC0415 - loaded by now
+
+    if found.attacks is None:
+        return {}
+    facts = {}
+    for one in (*found.attacks.species, found.attacks.overall):
+        facts[f"IAPAR {one.name}"] = f"{page.rate_text(one.iapar)} accepted by the voice alone"
+        if one.apcer is not None and one.accepted is not None:
+            facts[f"APCER {one.name}"] = page.rate_text(one.apcer)
+            facts[f"accepted {one.name}"] = f"{page.rate_text(one.accepted)} by both"
+    if found.attacks.bpcer is not None:
+        facts["BPCER"] = f"{page.rate_text(found.attacks.bpcer)} of {found.attacks.countermeasure}"
+    if (tandem := found.attacks.overall.tandem) is not None:
+        facts["t-DCF"] = f"{page.cost_text(tandem.cost)}, least {tandem.least:.4f}"
+    return facts
 
 
 def _decided(fmr: str, fnmr: str, thresholds: str, at: AtThresholds) -> dict[str, str]:
@@ -156,19 +205,29 @@ def _calibrated(found: Evaluation) -> dict[str, str]:
     return facts
 
 
-def _require_gates(
+def _missed(
     found: Evaluation, max_eer: float | None, at_fmr: tuple[float, float] | None
-) -> None:
-    missed = []
+) -> Iterator[str]:
     if max_eer is not None and not found.overall.eer <= max_eer:
-        missed.append(f"the EER is {found.overall.eer:.5f}, and {max_eer:g} was asked for")
+        yield f"the EER is {found.overall.eer:.5f}, and {max_eer:g} was asked for"
     if at_fmr is not None:
         fmr, most = at_fmr
         rates = {one.fmr: one.fnmr for one in found.overall.at_fmr}
         rate = rates.get(fmr)
         if rate is None:
-            missed.append(f"the FNMR at an FMR of {fmr:g} cannot be measured from these trials")
+            yield f"the FNMR at an FMR of {fmr:g} cannot be measured from these trials"
         elif not rate.rate <= most:
-            missed.append(f"the FNMR at an FMR of {fmr:g} is {rate.rate:.5f}, above {most:g}")
-    if missed:
-        raise GateMissed("; ".join(missed), hint="The report was written; see what has changed.")
+            yield f"the FNMR at an FMR of {fmr:g} is {rate.rate:.5f}, above {most:g}"
+
+
+def _missed_by_attacks(found: Evaluation, most: Mapping[str, float | None]) -> Iterator[str]:
+    measured = {} if found.attacks is None else found.attacks.gates
+    for name, limit in most.items():
+        if limit is None:
+            continue
+        value = measured.get(name)
+        what = name.removeprefix("max_").replace("_", "-")
+        if value is None:
+            yield f"the {what} cannot be measured from these recordings, with this countermeasure"
+        elif not value <= limit:
+            yield f"the {what} is {value:.5f}, above {limit:g}"

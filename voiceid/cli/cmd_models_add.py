@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 _FRONT_ENDS = ("kaldi-fbank-80", "ge2e-mel-40", "redimnet-mel-72", "waveform")
 _FRAMEWORKS = ("3d-speaker", "wespeaker")
 _TAPERS = ("povey", "hamming", "hann")
+_KINDS = ("encoder", "countermeasure")
 _WHOLE = click.IntRange(min=1)
 
 
 @leaf(
     "add",
-    examples=["voiceid models add resnet34.onnx --frontend kaldi-fbank-80 --framework wespeaker"],
+    examples=[
+        "voiceid models add resnet34.onnx --frontend kaldi-fbank-80 --framework wespeaker",
+        "voiceid models add detector.onnx --kind countermeasure --frontend waveform",
+    ],
 )
 @click.argument("file", metavar="FILE.onnx", type=click.Path(path_type=Path))
 @click.option(
@@ -33,6 +37,12 @@ _WHOLE = click.IntRange(min=1)
     type=click.Choice(_FRONT_ENDS),
     required=True,
     help="What the network takes: Kaldi's, GE2E's or ReDimNet2's mel spectrogram, or samples.",
+)
+@click.option(
+    "--kind",
+    type=click.Choice(_KINDS),
+    default=_KINDS[0],
+    help="encoder: vectors of voices; countermeasure: one score, higher for bona fide speech.",
 )
 @click.option("--name", help="Of the model; the file's name when left out.")
 @click.option(
@@ -70,6 +80,9 @@ def command(console: Console, /, file: Path, samples: str | None, **said: Any) -
     output, as the exports of WeSpeaker, 3D-Speaker and sherpa-onnx have. What it does not say of
     itself must be said here; what both say must agree. The welded model must answer as the
     network itself does, or nothing is installed.
+
+    A countermeasure finds attacks (docs/attacks.md): it needs `voiceid calibrate --countermeasure`,
+    and the setting `countermeasure`.
     """
     with open_voiceid(console) as vid:
         from voiceid.models.add import Addition  # noqa: PLC0415 - loads the engine
@@ -83,18 +96,30 @@ def command(console: Console, /, file: Path, samples: str | None, **said: Any) -
     else:
         lines = {key.replace("_", " "): str(value) for key, value in facts.items()}
         console.result(f"added  {card.name}\n{fields(lines)}")
-        console.note(
-            f"{card.name} has no threshold yet, so it accepts no speaker: `voiceid models fit"
-            f" {card.name}` makes what the shipped models have, from recordings of many people;"
-            " `voiceid calibrate` measures thresholds alone, on recordings of your site"
-        )
+        console.note(_next(card))
     return exit_codes.DONE
+
+
+def _next(card: ModelCard) -> str:
+    """Return what is to be done before the model decides anything."""
+    if card.kind == "countermeasure":
+        return (
+            f"{card.name} has no threshold yet: `voiceid calibrate LIST --countermeasure"
+            f" {card.name}` fits one to recordings with attacks; then set `countermeasure:"
+            f" {card.name}`"
+        )
+    return (
+        f"{card.name} has no threshold yet, so it accepts no speaker: `voiceid models fit"
+        f" {card.name}` makes what the shipped models have, from recordings of many people;"
+        " `voiceid calibrate` measures thresholds alone, on recordings of your site"
+    )
 
 
 def _facts(card: ModelCard) -> dict[str, object]:
     return {
         "name": card.name,
         "title": card.title,
+        "kind": card.kind,
         "dim": card.dim,
         "frontend": card.frontend,
         "windowing": card.windowing.describe(),

@@ -24,6 +24,7 @@ _BARRED = {
     "no_consent": "no consent",
     "clock_behind": "the clock is behind",
     "replayed": "a recording that is enrolled",
+    "presentation_attack": "taken for an attack",
     "several_voices": "several people speak",
 }
 """Why a speaker is not accepted whatever the score."""

@@ -51,6 +51,8 @@ class Reason(enum.StrEnum):
     REPLAYED = "replayed"
     """Rejected: the recording itself, to the sample, is enrolled; it proves nothing."""
 
+    PRESENTATION_ATTACK = "presentation_attack"
+    """Rejected: it would be accepted, but the countermeasure takes the clip for an attack."""
     SEVERAL_VOICES = "several_voices"
     """Inconclusive: it would be accepted, but more than one person speaks in the clip."""
 

@@ -89,6 +89,8 @@ def _take(row: Mapping[str, Any], folder: Path, entries: dict[str, _Entry]) -> S
 
     Raises ValueError and the errors of names and details.
     """
+    if attack := text_in(row, "attack"):
+        raise ValueError(f"it is an attack, {attack}, which is not enrolled")
     name = speaker_name(text_in(row, "name"))
     expires = text_in(row, "expires")
     details = SpeakerDetails(

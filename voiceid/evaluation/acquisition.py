@@ -42,13 +42,15 @@ class Acquisition:
 
 
 def acquisition(protocol: Protocol, heard: Sequence[Utterance | Failure]) -> Acquisition:
-    """Return what could not be had of the recordings and of the models."""
+    """Return what could not be had of the bona fide recordings and of the models."""
+    n = sum(not recording.attack for recording in protocol.recordings)  # attacks come last
+    heard = heard[:n]
     codes = [result.code if isinstance(result, Failure) else None for result in heard]
     of_models = [
         codes[model.recordings[0]] if all(codes[i] for i in model.recordings) else None
         for model in protocol.models
     ]
-    fta, reasons = _failed(codes, [recording.speaker for recording in protocol.recordings])
+    fta, reasons = _failed(codes, [recording.speaker for recording in protocol.recordings[:n]])
     fte, fte_reasons = _failed(of_models, [model.speaker for model in protocol.models])
     failures = tuple(result for result in heard if isinstance(result, Failure))
     return Acquisition(fta, fte, reasons, fte_reasons, failures)

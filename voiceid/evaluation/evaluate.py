@@ -11,6 +11,7 @@ from voiceid.decision.calibration import StoredCalibration
 from voiceid.domain import EmbeddingSpace
 from voiceid.errors import TrialsInvalid
 from voiceid.evaluation.acquisition import Acquisition, acquisition
+from voiceid.evaluation.attacks import Attacks, attacks_on
 from voiceid.evaluation.protocol import Protocol
 from voiceid.evaluation.report import Errors, Judged, errors, sliced
 from voiceid.evaluation.search import (
@@ -76,6 +77,8 @@ class Evaluation:
         None when the models are not a gallery, or all speakers or none are enrolled.
     judged : Judged
         The trials that could be made.
+    attacks : Attacks or None
+        None without attacks that could be made.
     """
 
     protocol: Protocol
@@ -87,6 +90,7 @@ class Evaluation:
     slices: tuple[tuple[str, str, Errors], ...]
     identification: Identification | None
     judged: Judged
+    attacks: Attacks | None
 
     @property
     def warning(self) -> str | None:
@@ -120,6 +124,7 @@ class Evaluation:
             "verification": self.overall.to_dict(),
             "slices": _slices_to_dict(self.slices),
             "identification": self.identification and self.identification.to_dict(),
+            "attacks": self.attacks and self.attacks.to_dict(),
         }
 
 
@@ -152,6 +157,7 @@ def evaluate(protocol: Protocol, system: System, tell: Callable[[int, int], None
         slices=tuple(sliced(judged, protocol)),
         identification=_identification(judged, protocol, system),
         judged=judged,
+        attacks=attacks_on(protocol, heard, system, judged),
     )
 
 

@@ -35,13 +35,17 @@ _TERMS = {
     "FNIR": "false negative identification rate: enrolled speakers who are not named",
     "FTA": "failure to acquire: recordings that gave no embedding",
     "FTE": "failure to enrol: speakers or recordings to compare with of which nothing is left",
+    "IAPAR": "attacks that are accepted as the speaker whom they imitate",
+    "APCER": "attacks that the countermeasure takes for bona fide",
+    "BPCER": "bona fide recordings that it takes for attacks",
+    "DCF": "cost of both in tandem: 1 is a countermeasure of no use",
     "SNR": "signal-to-noise ratio",
 }
 _HONEST = (
     "In brackets are the bounds, at 95 %, and the counts. Bounds come from drawing the speakers"
     " again, or, where no error was seen, from the rule of three, which takes comparisons for"
     " independent: those of one speaker are not, so the truth may lie outside. Rates hold for"
-    " recordings like these, and say nothing about replayed or synthetic voices."
+    " recordings like these, and say nothing about attacks of other species than are named here."
 )
 _WORDS = 24
 """A cell of more characters is a sentence, which may be broken."""
@@ -69,6 +73,7 @@ def page(found: Evaluation, pictures: Mapping[str, bytes], title: str) -> str:
         "<h2>Calibration</h2>",
         *_calibration(found),
         *_identification(found),
+        *_attacks(found),
         *_slices(found),
         "<h2>Recordings that gave nothing</h2>",
         *_acquisition(found),
@@ -246,6 +251,27 @@ def _identification(found: Evaluation) -> Iterable[str]:
             for at in named.by_threshold
         ],
     )
+
+
+def _attacks(found: Evaluation) -> Iterable[str]:
+    attacks = found.attacks
+    if attacks is None:
+        return
+    yield "<h2>Attacks</h2>"
+    header = ["species", "attacks", "IAPAR, voice alone", "APCER", "accepted by both", "t-DCF"]
+    rows = []
+    for one in (*attacks.species, attacks.overall):
+        row = [one.name, str(one.attacks), rate_text(one.iapar)]
+        row += ["-" if rate is None else rate_text(rate) for rate in (one.apcer, one.accepted)]
+        rows.append([*row, "-" if one.tandem is None else cost_text(one.tandem.cost)])
+    yield _table(header, rows)
+    if attacks.bpcer is None:
+        yield _paragraph("APCER, BPCER and t-DCF: none without a countermeasure.")
+        return
+    rows = [["BPCER", rate_text(attacks.bpcer)]]
+    if attacks.overall.tandem is not None:
+        rows.append(["least t-DCF of any threshold", f"{attacks.overall.tandem.least:.4f}"])
+    yield _table(["", f"countermeasure {attacks.countermeasure}"], rows)
 
 
 def _slices(found: Evaluation) -> Iterable[str]:

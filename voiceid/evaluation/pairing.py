@@ -1,11 +1,13 @@
 """Which comparisons are made of the recordings of a manifest.
 
-Without a trial of one speaker, or of two, `TrialsInvalid` is raised.
+Attacks are never enrolled, and are in no trial of two people: each is asked about the models of the
+speaker whom it imitates.  Without a trial of one speaker, or of two, `TrialsInvalid` is raised.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +22,7 @@ _MOST_TRIALS = 2_000_000
 
 def all_pairs(recordings: Sequence[Recording]) -> Protocol:
     """Compare every recording with every other, but for those of one speaker and session."""
+    recordings, attacks = _apart(recordings)
     models = tuple(Model(r.name, r.speaker, (i,)) for i, r in enumerate(recordings))
     first, second = np.triu_indices(len(recordings), k=1)
     speaker, session = _numbers(recordings)
@@ -29,9 +32,10 @@ def all_pairs(recordings: Sequence[Recording]) -> Protocol:
     words = "each is compared with every other"
     if any(recording.session for recording in recordings):
         words += ", except with those of the same speaker and session"
-    return _checked(
-        Protocol(tuple(recordings), models, trials, target[valid], gallery=False, description=words)
+    protocol = Protocol(
+        tuple(recordings), models, trials, target[valid], gallery=False, description=words
     )
+    return _attacked(_checked(protocol), attacks)
 
 
 def enroll_first(recordings: Sequence[Recording], n: int) -> Protocol:
@@ -41,6 +45,7 @@ def enroll_first(recordings: Sequence[Recording], n: int) -> Protocol:
     with.  Speakers without a recording beyond ``n`` only answer as models; those with fewer
     than ``n`` are not enrolled, and their recordings are probes of strangers.
     """
+    recordings, attacks = _apart(recordings)
     models, probes = [], []
     for speaker, own in _by_speaker(recordings).items():
         if len(own) < n:
@@ -63,9 +68,10 @@ def enroll_first(recordings: Sequence[Recording], n: int) -> Protocol:
         f"the {first} of each speaker enrolled, the others compared with all"
         f" {len(models)} enrolled speakers"
     )
-    return _checked(
-        Protocol(tuple(recordings), tuple(models), pairs, target, gallery=True, description=words)
+    protocol = Protocol(
+        tuple(recordings), tuple(models), pairs, target, gallery=True, description=words
     )
+    return _attacked(_checked(protocol), attacks)
 
 
 def enroll_in_turn(recordings: Sequence[Recording]) -> Protocol:
@@ -73,8 +79,9 @@ def enroll_in_turn(recordings: Sequence[Recording]) -> Protocol:
 
     So a calibration hears how scores depend on how much is enrolled.  Where sessions are
     given, a probe is never of a session that its speaker was enrolled with.  Of very many
-    recordings only some are enrolled, spread evenly.
+    recordings only some are enrolled, spread evenly.  Attacks are left out.
     """
+    recordings, _ = _apart(recordings)
     speaker, session = _numbers(recordings)
     models = _in_turn(recordings)
     trials = np.stack(
@@ -97,6 +104,29 @@ def enroll_in_turn(recordings: Sequence[Recording]) -> Protocol:
         description="one, two and three recordings of each speaker enrolled in turn",
     )
     return _checked(protocol)
+
+
+def _apart(recordings: Sequence[Recording]) -> tuple[list[Recording], list[Recording]]:
+    """Return the recordings that are bona fide, and the attacks."""
+    bona_fide = [recording for recording in recordings if not recording.attack]
+    return bona_fide, [recording for recording in recordings if recording.attack]
+
+
+def _attacked(protocol: Protocol, attacks: Sequence[Recording]) -> Protocol:
+    """Return a protocol of bona fide recordings with the attacks on its speakers behind them."""
+    of_speaker: dict[str, list[int]] = {}
+    for m, model in enumerate(protocol.models):
+        of_speaker.setdefault(model.speaker, []).append(m)
+    pairs = [
+        (m, i)
+        for i, attack in enumerate(attacks, start=len(protocol.recordings))
+        for m in of_speaker.get(attack.speaker, ())
+    ]
+    return replace(
+        protocol,
+        recordings=(*protocol.recordings, *attacks),
+        attacks=np.array(pairs, np.int64).reshape(-1, 2),
+    )
 
 
 def _in_turn(recordings: Sequence[Recording]) -> list[Model]:

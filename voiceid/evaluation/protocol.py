@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -46,6 +46,8 @@ class Recording:
         Empty when they were not given.
     sex : str
         Of the speaker: ``F`` or ``M``; empty when it was not given.
+    attack : str
+        The species of an attack on the speaker, e.g. ``espeak-ng``; empty: bona fide.
     """
 
     path: str | BinaryIO
@@ -54,6 +56,7 @@ class Recording:
     session: str = ""
     condition: str = ""
     sex: str = ""
+    attack: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class Protocol:
         Which comparisons these are, in words.
     source : str
         What the recordings were read from, for the report.
+    attacks : (k, 2) int64
+        As `trials`: of the models of a speaker, and of the attacks on the speaker.
     """
 
     recordings: tuple[Recording, ...]
@@ -96,6 +101,7 @@ class Protocol:
     gallery: bool
     description: str = "the comparisons are given"
     source: str = ""
+    attacks: Indices = field(default_factory=lambda: np.empty((0, 2), np.int64))
 
     @property
     def n_speakers(self) -> int:
@@ -234,7 +240,8 @@ def _recording(row: Mapping[str, Any], folder: Path, spelled: dict[str, str]) ->
     sex = _SEXES.get(text_in(row, "sex").casefold())
     if sex is None:
         raise ValueError(f"sex is {text_in(row, 'sex')!r}, and must be F, M or empty")
-    return Recording(str(folder / path), path, speaker, text_in(row, "session"), condition, sex)
+    facts = text_in(row, "session"), condition, sex, text_in(row, "attack")
+    return Recording(str(folder / path), path, speaker, *facts)
 
 
 def _model_paths(path: Path) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from voiceid.evaluation.cache import EmbeddingCache
 from voiceid.evaluation.protocol import Protocol
 from voiceid.evaluation.scoring import Failure, ScoredTrials, adapted, listen, score
 from voiceid.evaluation.search import IndexLoss
+from voiceid.speech.countermeasure import Countermeasure
 from voiceid.speech.embedder import Embedder
 
 
@@ -25,6 +26,7 @@ class System:
     - `verifying`, `identifying`: what decides about one speaker, and among all; with the
       calibration in use.
     - `index_loss`: of the index in use; None: it loses no speaker.
+    - `countermeasure`: loads the one that the settings name; None: they name none.
     """
 
     embedder: Embedder
@@ -34,6 +36,7 @@ class System:
     verifying: DecisionRule
     identifying: DecisionRule
     index_loss: IndexLoss | None = None
+    countermeasure: Callable[[], Countermeasure] | None = None
 
     def listen(
         self, protocol: Protocol, tell: Callable[[int, int], None]

@@ -40,6 +40,7 @@ from voiceid.metrics.identification import threshold_at_fpir as threshold_at_fpi
 from voiceid.metrics.posteriors import Reliability as Reliability
 from voiceid.metrics.posteriors import reliability as reliability
 from voiceid.metrics.rates import Rate as Rate
+from voiceid.metrics.rates import exact_bounds as exact_bounds
 from voiceid.metrics.rates import failures as failures
 from voiceid.metrics.rates import rate_upper_bound as rate_upper_bound
 from voiceid.metrics.scores import Scores as Scores
@@ -48,3 +49,8 @@ from voiceid.metrics.slicing import EDGES as EDGES
 from voiceid.metrics.slicing import UNKNOWN as UNKNOWN
 from voiceid.metrics.slicing import Slice as Slice
 from voiceid.metrics.slicing import slices as slices
+from voiceid.metrics.tandem import TandemCosts as TandemCosts
+from voiceid.metrics.tandem import VerifierErrors as VerifierErrors
+from voiceid.metrics.tandem import default_tandem_cost as default_tandem_cost
+from voiceid.metrics.tandem import min_tandem_cost as min_tandem_cost
+from voiceid.metrics.tandem import tandem_cost as tandem_cost

@@ -88,6 +88,16 @@ def rate_upper_bound(errors: int, trials: int, confidence: float = 0.95) -> floa
     return 1.0 if errors == trials else _beta_quantile(confidence, errors + 1, trials - errors)
 
 
+def exact_bounds(errors: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the two-sided confidence bounds of an error rate (Clopper-Pearson).
+
+    Arguments as of `rate_upper_bound`.
+    """
+    tail = (1.0 - confidence) / 2
+    low = 0.0 if errors == 0 else _beta_quantile(tail, errors, trials - errors + 1)
+    return low, rate_upper_bound(errors, trials, 1.0 - tail)
+
+
 def _beta_quantile(chance: float, a: int, b: int) -> float:
     from scipy.special import betaincinv  # noqa: PLC0415 - no decision waits for it
 

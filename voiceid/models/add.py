@@ -20,9 +20,9 @@ from voiceid.errors import CheckpointInvalid, ModelRuntimeError
 from voiceid.limited_process import Allowance, Exhausted, results
 from voiceid.models.cards import LocalFile, ModelCard, SelfTest, Windowing
 from voiceid.models.frontends import RATE_HZ, FrontEnd, front_ends
-from voiceid.models.network import Network, read_network
+from voiceid.models.network import Network, fixed_samples, read_network
 from voiceid.models.selftest import signal
-from voiceid.models.weld import answer_apart, weld
+from voiceid.models.weld import answer_apart, score_apart, weld, weld_score
 
 FRAMEWORKS = {
     "3d-speaker": FrontEnd("kaldi-fbank-80"),
@@ -45,6 +45,9 @@ _MEMORY_BYTES, _CPU_S = 192 << 20, 8
 _REDIMNET_INPUT = "features"
 """By this name, and not by the shape alone, redimnet2-onnx too knows its exports."""
 
+_SAME = 1e-6
+"""Scores that differ by less, of their size, are one."""
+
 _MIN_COVERAGE = 0.75
 """Resemblyzer's: a last window with less audio is left out."""
 
@@ -59,6 +62,7 @@ class Addition:
     - `taper`, `mean_removed`: of ``kaldi-fbank-80``: ``povey``, ``hamming`` or ``hann``, and
       whether the mean over time is taken from each bin.
     - `int16`: the network counts samples as 16-bit integers, and not from -1 to 1.
+    - `kind`: ``encoder``, or ``countermeasure``: one score out, higher for bona fide speech.
     """
 
     front_end: str
@@ -72,6 +76,7 @@ class Addition:
     int16: bool | None = None
     mean_removed: bool | None = None
     license: str = "not known"
+    kind: str = "encoder"
 
 
 def examined(name: str, file: Path, data: bytes, said: Addition) -> ModelCard:
@@ -104,19 +109,20 @@ def card_of(name: str, file: Path, data: bytes, said: Addition) -> ModelCard:
     _require_rate(network, said, file.name)
     front_end = _front_end(network, said, file.name)
     windowing = _windowing(network, said, file.name)
-    _require_input(network, front_end, windowing, file.name)
-    golden = _golden(network, front_end, windowing)
+    scores = said.kind == "countermeasure"
+    _require_input(network, front_end, windowing, file.name, any_length=scores)
+    golden = _golden_score(network, front_end) if scores else _golden(network, front_end, windowing)
     _require_dim(network, said, len(golden), file.name)
     return ModelCard(
         name=name,
         title=f"{file.name}, added from a file",
-        kind="encoder",
+        kind=said.kind,
         network="onnx",
         license=said.license,
         attribution=network.metadata.get("url") or network.metadata.get("framework") or "not known",
         paper=network.metadata.get("comment") or "not known",
         sample_rate_hz=RATE_HZ,
-        dim=len(golden),
+        dim=0 if scores else len(golden),
         frontend=front_end.describe(),
         source=LocalFile(file.name, hashlib.sha256(data).hexdigest()),
         selftest=SelfTest(tuple(map(float, golden)), f"{file.name} itself, outside the weld"),
@@ -134,6 +140,8 @@ def build(card: ModelCard, data: bytes) -> bytes:
             hint="Add the file again: `voiceid models add`.",
         )
     network = read_network(data, card.name)
+    if card.kind == "countermeasure":
+        return weld_score(network, front_end, card.name)
     return weld(network, front_end, card.windowing, card.dim, card.name)
 
 
@@ -213,7 +221,7 @@ def _require_dim(network: Network, said: Addition, size: int, file: str) -> None
 
 
 def _windowing(network: Network, said: Addition, file: str) -> Windowing:
-    if said.front_end != "ge2e-mel-40":
+    if said.front_end != "ge2e-mel-40" or said.kind == "countermeasure":
         if said.window_frames is not None or said.step_frames is not None:
             raise _contradiction(f"windows were given, and {said.front_end} takes the whole clip")
         return Windowing()
@@ -232,10 +240,16 @@ def _windowing(network: Network, said: Addition, file: str) -> Windowing:
     return Windowing(window, step, _MIN_COVERAGE)
 
 
-def _require_input(network: Network, front_end: FrontEnd, windowing: Windowing, file: str) -> None:
-    """Refuse a network whose input cannot be what the front end gives."""
+def _require_input(
+    network: Network, front_end: FrontEnd, windowing: Windowing, file: str, *, any_length: bool
+) -> None:
+    """Refuse a network whose input cannot be what the front end gives.
+
+    - `any_length`: it may take a fixed number of samples, to which clips are brought.
+    """
     window = windowing.window_frames
-    sizes: dict[str, int | None] = {"n": None, "frames": window or None, "samples": None}
+    fixed = fixed_samples(network.input_shape) if any_length else None
+    sizes: dict[str, int | None] = {"n": None, "frames": window or None, "samples": fixed}
     wanted = tuple(axis if isinstance(axis, int) else sizes[axis] for axis in front_end.takes)
     shape = network.input_shape
     fits = len(shape) == len(wanted) and all(
@@ -275,6 +289,17 @@ def _golden(network: Network, front_end: FrontEnd, windowing: Windowing) -> Floa
             hint="It is not a speaker encoder, or its export went wrong.",
         )
     return whole
+
+
+def _golden_score(network: Network, front_end: FrontEnd) -> Float32Array:
+    """Return what a countermeasure says of the test signal, (1,)."""
+    whole, short = (score_apart(network, front_end, s) for s in (signal(), signal()[:RATE_HZ]))
+    if abs(whole - short) <= _SAME * max(1.0, abs(whole)):
+        raise CheckpointInvalid(
+            "the network gives the same score whatever it hears",
+            hint="It is not a countermeasure, or its export went wrong.",
+        )
+    return np.array([whole], np.float32)
 
 
 def _contradiction(what: str) -> CheckpointInvalid:

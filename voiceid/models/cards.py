@@ -13,12 +13,12 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
 
 from voiceid.decision.aims import LEAST_THRESHOLD, MAX_RATE
+from voiceid.decision.attack_threshold import AttackThreshold
 from voiceid.decision.calibration import Calibration
 from voiceid.decision.compensation import Compensation
 from voiceid.decision.operating_points import OperatingPoint
@@ -26,11 +26,10 @@ from voiceid.decision.rule import DecisionRule
 from voiceid.domain import EmbeddingSpace
 from voiceid.errors import ConfigError, HashMismatch, ModelError
 from voiceid.foreign_files import CARD, COMPENSATION, Unfit, content
+from voiceid.models.typed_tables import built
 from voiceid.shipped import shipped
 
-T = TypeVar("T")
-
-_KINDS = ("encoder", "vad", "segmentation")
+_KINDS = ("encoder", "vad", "segmentation", "countermeasure")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """A model's name is the name of its files."""
 _KEY_PARTS = 64
@@ -128,7 +127,7 @@ class ModelCard:
     Parameters
     ----------
     name, title, kind : str
-        ``kind`` is ``encoder``, ``vad`` or ``segmentation``.
+        ``kind`` is ``encoder``, ``vad``, ``segmentation`` or ``countermeasure``.
     network : str
         Which graph is built from the weights: ``campplus``, ``ge2e``, ``silero`` or
         ``segmentation``; ``onnx``, a network that is a graph already; ``int8``, another
@@ -154,6 +153,8 @@ class ModelCard:
     compensation_sha256 : str
         Of the numbers of the compensation in ``NAME.npz`` beside the card, in hex; empty: there
         is none.
+    attack_threshold : AttackThreshold or None
+        Of a countermeasure: what was fitted to recordings with attacks.
     folder : Path
         Where the card is; not of the card.
     """
@@ -178,6 +179,7 @@ class ModelCard:
     operating_points_data: str = ""
     graph_sha256: str = ""
     compensation_sha256: str = ""
+    attack_threshold: AttackThreshold | None = None
     folder: Path = field(default=Path(), compare=False)
 
     @property
@@ -305,16 +307,17 @@ def _card(path: Path, text: str) -> ModelCard:
         "source": LocalFile if "file" in keys else Quantized if "base" in keys else Source,
         "windowing": Windowing,
         "selftest": SelfTest,
+        "attack_threshold": AttackThreshold,
     }
     values = {
-        key: _build(tables[key], value, f"{path}: {key}") if key in tables else value
+        key: built(tables[key], value, f"{path}: {key}") if key in tables else value
         for key, value in document.items()
     }
     points = values.get("operating_points", [])
     if not isinstance(points, list):
         raise ConfigError(f"{path}: operating_points must be [[operating_points]] tables")
     values["operating_points"] = tuple(
-        _build(OperatingPoint, point, f"{path}: operating_points") for point in points
+        built(OperatingPoint, point, f"{path}: operating_points") for point in points
     )
     if "calibration" in values:
         try:
@@ -323,7 +326,7 @@ def _card(path: Path, text: str) -> ModelCard:
             raise ConfigError(f"{path}: the calibration cannot be used: {error}") from error
     if "folder" in values:
         raise ConfigError(f"{path}: unknown key folder")
-    card = replace(_build(ModelCard, values, str(path)), folder=path.parent)
+    card = replace(built(ModelCard, values, str(path)), folder=path.parent)
     _check(card, path)
     return card
 
@@ -348,6 +351,8 @@ def _check(card: ModelCard, path: Path) -> None:
     ):
         raise ConfigError(f"{path}: source.tensors, low and high must be of one length")
     _check_ranges(card, path)
+    if card.attack_threshold is not None and (fault := card.attack_threshold.fault):
+        raise ConfigError(f"{path}: attack_threshold: {fault}")
     for key in ("graph_sha256", "compensation_sha256"):
         value = getattr(card, key)
         if value and not _FORMS["file_sha256"].fullmatch(value):
@@ -364,37 +369,3 @@ def _check_ranges(card: ModelCard, path: Path) -> None:
             value = getattr(owner, key)
             if not low <= value <= high:  # NaN is in no range
                 raise ConfigError(f"{path}: {key} is {value}, and must be {low:g} to {high:g}")
-
-
-def _build(kind: type[T], table: object, where: str) -> T:
-    """Make a dataclass of a table; every key must be known, present and of its type."""
-    if not isinstance(table, Mapping):
-        raise ConfigError(f"{where} must be a table")
-    known = {f.name: f for f in fields(kind)}  # type: ignore[arg-type]
-    required = {n for n, f in known.items() if f.default is MISSING}
-    if unknown := sorted(set(table) - set(known)):
-        raise ConfigError(f"{where}: unknown key {', '.join(unknown)}")
-    if missing := sorted(required - set(table)):
-        raise ConfigError(f"{where}: missing key {', '.join(missing)}")
-    return kind(
-        **{
-            key: _typed(value, str(known[key].type), f"{where}.{key}")
-            for key, value in table.items()
-        }
-    )
-
-
-def _typed(value: Any, annotation: str, where: str) -> Any:
-    kind = annotation.removeprefix("tuple[").removesuffix(", ...]")
-    if kind not in {"str", "int", "float"}:
-        return value  # of a table, which was checked when it was built
-    if kind != annotation and isinstance(value, list):
-        return tuple(_typed(item, kind, where) for item in value)
-    if kind == annotation == "float" and type(value) in {int, float}:
-        try:
-            return float(value)
-        except OverflowError as error:
-            raise ConfigError(f"{where} is far too large") from error
-    if kind == annotation == type(value).__name__:
-        return value
-    raise ConfigError(f"{where} must be of type {annotation}")

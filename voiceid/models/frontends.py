@@ -119,6 +119,14 @@ class FrontEnd:
         return str(graph.op("Transpose", features, perm=[0, 2, 1]))
 
 
+def of_length(samples: npt.NDArray[np.float32], n: int | None) -> npt.NDArray[np.float32]:
+    """Return the beginning of samples, or the samples over and over, (n,); None: as they are.
+
+    So do ASVspoof's baselines, AASIST and RawNet2, whose networks take 64,600 samples.
+    """
+    return samples if n is None else np.resize(samples, n)
+
+
 def front_ends() -> dict[str, FrontEnd]:
     """Return every front end by its canonical text."""
     flags = (False, True)

@@ -200,10 +200,10 @@ class ModelStore:
                 " add` makes a model of your own.",
             )
 
-    def refit(self, card: ModelCard, compensation: Compensation) -> ModelCard:
+    def refit(self, card: ModelCard, compensation: Compensation | None) -> ModelCard:
         """Give a model that was added or quantized here another card, and a compensation.
 
-        - `card`: names the compensation.
+        - `card`: names the compensation, if there is one.
 
         The card is moved into place last: until then the old one holds, with what it names.
         Raises ModelError: it is not one of these, or cannot be written; nothing changed.
@@ -211,13 +211,15 @@ class ModelStore:
         self.require_own(card.name)
         folder, old = own_cards_folder(self.folder), self.card(card.name)
         with self._scratch() as scratch:
-            new = scratch / f"{card.name}.toml"
-            _write(scratch / fitted_file(card), compensation.to_bytes())
-            _write(new, card_text(card).encode())
+            files = {f"{card.name}.toml": card_text(card).encode()}
+            if compensation is not None:
+                files = {fitted_file(card): compensation.to_bytes(), **files}
+            for name, data in files.items():
+                _write(scratch / name, data)
             read = load_cards(scratch)[card.name]  # what cannot be read must not be written
             read.compensation()
-            for path in (scratch / fitted_file(card), new):
-                path.replace(folder / path.name)
+            for name in files:
+                (scratch / name).replace(folder / name)
         self._remove_fitted(card.name, {fitted_file(old), fitted_file(card)})
         read = replace(read, folder=folder)
         self.cards = {**self.cards, card.name: read}

@@ -63,6 +63,11 @@ def read_network(data: bytes, name: str) -> Network:
     )
 
 
+def fixed_samples(shape: Shape) -> int | None:
+    """Return how many samples an input (n, samples) takes, or None: any number."""
+    return shape[1] if len(shape) == 2 else None  # noqa: PLR2004 - axes
+
+
 def opset_of(model: Any) -> int:
     """Return the version of ONNX's own operators that a model uses."""
     return max((o.version for o in model.opset_import if o.domain in _OWN_DOMAINS), default=0)

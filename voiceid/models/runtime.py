@@ -191,6 +191,11 @@ class Session:
             )
         return cls(session, name, outputs)
 
+    def size(self, name: str, axis: int) -> int | None:
+        """Return the fixed size of an axis of an input; None: any."""
+        [shape] = [one.shape for one in self._session.get_inputs() if one.name == name]
+        return shape[axis] if isinstance(shape[axis], int) else None
+
     def gives(self, output: str) -> bool:
         """Whether the graph has an output of that name."""
         return any(output == there.name for there in self._session.get_outputs())

@@ -14,11 +14,14 @@ from voiceid.decision.embeddings import cosine, unit
 from voiceid.domain import Float32Array
 from voiceid.errors import SelfTestFailed
 from voiceid.models.cards import ModelCard
+from voiceid.models.frontends import of_length
 from voiceid.models.runtime import Session
 
 RATE_HZ = 16000
 DURATION_S = 3.0
 MAX_PROBABILITY_ERROR = 1e-3
+MAX_SCORE_ERROR = 1e-3
+"""Of a countermeasure's score, or of its size where it is above 1."""
 
 _FRAMES_STEP = 12
 """A card holds the answer for every twelfth frame of a segmentation: 105 numbers."""
@@ -58,8 +61,8 @@ def speech_frames(samples: Float32Array) -> Float32Array:
 def run_selftest(card: ModelCard, graph: bytes) -> float:
     """Run a built graph on the signal; return how far it is from the card's golden output.
 
-    That is 1 - cosine for an encoder, and else the largest difference of a probability or of the
-    logarithm of one.
+    That is 1 - cosine for an encoder, and else the largest difference of a score, of a probability
+    or of the logarithm of one.
     """
     golden = np.array(card.selftest.output, dtype=np.float32)
     if card.kind == "encoder":
@@ -67,6 +70,9 @@ def run_selftest(card: ModelCard, graph: bytes) -> float:
         [[vector]] = session.run({"waveform": signal()[None]})
         distance = _angle(vector, golden)
         limit = 1.0 - card.selftest.min_cosine
+    elif card.kind == "countermeasure":
+        distance = _largest_difference(_score(card, graph), golden)
+        limit = MAX_SCORE_ERROR * max(1.0, float(np.max(np.abs(golden))))
     else:
         answer = _log_probabilities if card.kind == "segmentation" else _probabilities
         distance = _largest_difference(answer(card, graph), golden)
@@ -88,6 +94,14 @@ def _probabilities(card: ModelCard, graph: bytes) -> Float32Array:
     state = np.zeros((1, 1, 128), np.float32)
     [probabilities] = session.run({"input": speech_frames(signal()), "h": state, "c": state})
     return probabilities
+
+
+def _score(card: ModelCard, graph: bytes) -> Float32Array:
+    """Return a countermeasure's score, (1,)."""
+    session = Session.of_bytes(graph, card.name, inputs={"waveform": 2}, outputs=["score"])
+    samples = of_length(signal(), session.size("waveform", 1))
+    [score] = session.run({"waveform": samples[None]})
+    return score
 
 
 def _log_probabilities(card: ModelCard, graph: bytes) -> Float32Array:

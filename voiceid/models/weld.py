@@ -1,4 +1,4 @@
-"""Welds a front end onto a network: waveform in, unit-length embedding out, one graph.
+"""Welds a front end onto a network: waveform in, unit-length embedding or score out, one graph.
 
 A graph of our own stands before and behind the network.  The older of the two is brought to the
 other's version of ONNX's operators, and then they are joined.
@@ -14,9 +14,9 @@ from voiceid.decision.embeddings import unit
 from voiceid.domain import Float32Array
 from voiceid.errors import CheckpointInvalid
 from voiceid.models.cards import Windowing
-from voiceid.models.frontends import HOP, FrontEnd
+from voiceid.models.frontends import HOP, FrontEnd, of_length
 from voiceid.models.graph import OPSET, Graph
-from voiceid.models.network import Network, at_opset, opset_of
+from voiceid.models.network import Network, at_opset, fixed_samples, opset_of
 from voiceid.models.runtime import Session
 from voiceid.models.windows import Windows
 
@@ -25,11 +25,31 @@ _PREFIX = "network/"
 
 def weld(network: Network, front_end: FrontEnd, windowing: Windowing, dim: int, name: str) -> bytes:
     """Return the ONNX file: ``waveform`` (N, samples) to ``embedding`` (N, dim), unit length."""
+    return _joined(network, _around(front_end, windowing, dim), front_end, name)
+
+
+def weld_score(network: Network, front_end: FrontEnd, name: str) -> bytes:
+    """Return the ONNX file of a countermeasure: ``waveform`` (N, samples) to ``score`` (N,)."""
+    import onnx  # noqa: PLC0415 - once per model that is added
+
+    graph = Graph("around")
+    features = front_end.arrange(graph, front_end.add(graph, "waveform"))
+    score = graph.op("Reshape", "vectors", graph.ints(-1))
+    samples = fixed_samples(network.input_shape) or "samples"
+    data = graph.serialize(
+        {"waveform": ["N", samples], "vectors": ["n", 1]},
+        {"score": (score, ["N"]), "features": (features, front_end.takes)},
+    )
+    return _joined(network, onnx.load_model_from_string(data), front_end, name)
+
+
+def _joined(network: Network, around: Any, front_end: FrontEnd, name: str) -> bytes:
+    """Return the ONNX file of a network between the two ends of what stands around it."""
     import onnx  # noqa: PLC0415 - once per model that is added
     from onnx import compose  # noqa: PLC0415 - as above
 
     opset = max(OPSET, opset_of(network.model))
-    around = at_opset(_around(front_end, windowing, dim), opset, name)
+    around = at_opset(around, opset, name)
     inner = compose.add_prefix(at_opset(network.model, opset, name), _PREFIX)
     _rename(inner.graph, _PREFIX + network.input, "features")
     _rename(around.graph, "vectors", _PREFIX + network.output)
@@ -76,6 +96,26 @@ def answer_apart(
             )
         vectors.append(unit(vector[0]))
     return unit(np.mean(vectors, axis=0))
+
+
+def score_apart(network: Network, front_end: FrontEnd, samples: Float32Array) -> float:
+    """Return the score that a countermeasure itself gives samples (n,) at 16 kHz, -1 to 1."""
+    itself = Session.of_bytes(
+        network.model.SerializeToString(),
+        "the network",
+        inputs={network.input: len(front_end.takes)},
+        outputs=[network.output],
+    )
+    fitting = of_length(samples, fixed_samples(network.input_shape))
+    [features] = _features(front_end, fitting, Windowing())
+    [score] = itself.run({network.input: features})
+    if score.size != 1 or not np.all(np.isfinite(score)):
+        raise CheckpointInvalid(
+            f"the network gives {_what(score)} for {len(samples) / 16000:g} s of audio, and must"
+            " give one finite score, higher for bona fide speech",
+            hint="Of two classes, export the logit of bona fide minus that of attack.",
+        )
+    return float(score.item())
 
 
 def first_frames(n_samples: int, windowing: Windowing) -> list[int]:

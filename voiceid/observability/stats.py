@@ -26,6 +26,7 @@ _OUTCOMES = {
     Reason.SPEAKER_DISABLED: Outcome.REJECTED,
     Reason.CLOCK_BEHIND: Outcome.REJECTED,
     Reason.REPLAYED: Outcome.REJECTED,
+    Reason.PRESENTATION_ATTACK: Outcome.REJECTED,
     Reason.AMBIGUOUS: Outcome.INCONCLUSIVE,
     Reason.NOT_ENOUGH_SPEECH: Outcome.INCONCLUSIVE,
     Reason.SEVERAL_VOICES: Outcome.INCONCLUSIVE,
@@ -34,7 +35,8 @@ _NEVER = {
     Task.VERIFY: {Reason.UNKNOWN, Reason.GALLERY_EMPTY, Reason.AMBIGUOUS},
     Task.IDENTIFY: {Reason.BELOW_THRESHOLD},
     Task.COMPARE: set(Reason)
-    - {Reason.MATCH, Reason.BELOW_THRESHOLD, Reason.NOT_ENOUGH_SPEECH, Reason.SEVERAL_VOICES},
+    - {Reason.MATCH, Reason.BELOW_THRESHOLD, Reason.NOT_ENOUGH_SPEECH}
+    - {Reason.SEVERAL_VOICES, Reason.PRESENTATION_ATTACK},
 }
 _ENDS = tuple(
     (task, outcome, reason)

@@ -204,6 +204,7 @@ class Adaptations:
         from voiceid.evaluation.hearing import hear_all  # noqa: PLC0415 - only adapting waits
 
         session = self._session
+        recordings = [recording for recording in recordings if not recording.attack]
         heard = hear_all(recordings, session.model.embedder, cache, session.notify, tell)
         rows = [
             (recording, utterance.embedding.vector, utterance.quality)

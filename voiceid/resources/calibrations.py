@@ -218,5 +218,6 @@ class Calibrations:
             verifying=back_end.rule,
             identifying=model.back_end(per_search=True).rule,
             index_loss=IndexLoss.of(statuses),
+            countermeasure=model.speaker_model.countermeasure,
         )
         return evaluate(protocol, system, tell or silent)

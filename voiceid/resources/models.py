@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from voiceid.session import Session
 if TYPE_CHECKING:  # each loads when it is needed
     from voiceid.evaluation.comparison import Comparison
     from voiceid.evaluation.corpus import ModelFit, Tell
+    from voiceid.evaluation.countermeasure_fit import CountermeasureFit
     from voiceid.evaluation.protocol import Recording
     from voiceid.models.add import Addition
     from voiceid.resources.switch import Switch
@@ -129,6 +131,7 @@ class Models:
         from voiceid.evaluation import corpus  # noqa: PLC0415 - only who fits waits
 
         session = self._session
+        recordings = [recording for recording in recordings if not recording.attack]
         with session.recorded(ChangeKind.FIT_MODEL):
             session.models.require_own(name)
             model = session.speaker_model(name)
@@ -140,6 +143,52 @@ class Models:
             session.models.refit(fit.card(model.card), compensation)
             for sentence in self._after_fit(name):
                 session.notify(sentence)
+            return fit
+
+    def fit_countermeasure(
+        self,
+        name: str,
+        recordings: Sequence[Recording],
+        *,
+        source: str,
+        target_bpcer: float = 0.01,
+        tell: Callable[[int, int], None] | None = None,
+    ) -> CountermeasureFit:
+        """Give a countermeasure a threshold, from bona fide recordings and attacks.
+
+        The threshold is put on its card, in place of the one that is there.
+
+        Parameters
+        ----------
+        name : str
+            Of a model that was added here as a countermeasure.
+        recordings : sequence of Recording
+            Those of an ``attack`` are attacks.
+        source : str
+            What to call the recordings.
+        target_bpcer : float
+            Share of bona fide clips that may be taken for attacks, above 0, to 0.5.
+        tell : callable, optional
+            Receives how many recordings are heard, of how many.
+
+        Raises
+        ------
+        FitRefused
+            Too few bona fide recordings for the target, no attack, or scores that do not tell them
+            apart.
+        ModelError, AudioError
+        """
+        from voiceid.evaluation.countermeasure_fit import fitted  # noqa: PLC0415 - as in `fit`
+        from voiceid.evaluation.hearing import silent  # noqa: PLC0415 - as in `fit`
+
+        session = self._session
+        with session.recorded(ChangeKind.FIT_MODEL):
+            session.models.require_own(name)
+            detector = session.model.speaker_model.countermeasure_of(name)
+            hearing = detector, session.model.embedder
+            fit = fitted(*hearing, recordings, target_bpcer, source, tell or silent)
+            card = replace(session.models.card(name), attack_threshold=fit.threshold)
+            session.models.refit(card, None)
             return fit
 
     def verify(self, name: str) -> VerifyResult:

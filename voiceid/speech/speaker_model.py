@@ -25,6 +25,7 @@ from voiceid.speech.quality import QualityLimits
 from voiceid.speech.vad import LittleSpeech, SpeechOptions, open_detector
 
 if TYPE_CHECKING:
+    from voiceid.speech.countermeasure import Countermeasure
     from voiceid.speech.second_opinion import SecondOpinion
     from voiceid.speech.segmenter import Segmenter
     from voiceid.speech.turns import Voices
@@ -46,6 +47,7 @@ class HearingOptions:
 
     - `audio`, `speech`, `quality`, `engine`: the options of the parts.
     - `workers`: recordings that are worked on at once; None: what the CPU limit grants.
+    - `countermeasure`: name of the model that finds attacks; None: none does.
     """
 
     audio: AudioOptions
@@ -53,6 +55,7 @@ class HearingOptions:
     quality: QualityLimits
     engine: EngineOptions
     workers: int | None = None
+    countermeasure: str | None = None
 
 
 class SpeakerModel:
@@ -163,12 +166,34 @@ class SpeakerModel:
         _ = self.embedder
         if self._models.is_installed(SECOND):
             _ = self.segmenter
+        if self.countermeasure is not None:
+            _ = self.countermeasure().threshold
 
     def voices(self) -> Voices:
         """Return what says who speaks when; raises ModelError."""
         from voiceid.speech.turns import Voices  # noqa: PLC0415 - loads the engine
 
         return Voices(self.embedder.encoder, lambda: self.segmenter)
+
+    @property
+    def countermeasure(self) -> Callable[[], Countermeasure] | None:
+        """What loads the countermeasure that the settings name; None: they name none."""
+        return None if self._options.countermeasure is None else self._examining
+
+    def _examining(self) -> Countermeasure:
+        with self._asking:
+            return self._countermeasure
+
+    @cached_property
+    def _countermeasure(self) -> Countermeasure:
+        return self.countermeasure_of(str(self._options.countermeasure))
+
+    def countermeasure_of(self, name: str) -> Countermeasure:
+        """Load a countermeasure; raises ModelError."""
+        from voiceid.speech.countermeasure import Countermeasure  # noqa: PLC0415 - seldom there
+
+        card = self._models.card(name)
+        return Countermeasure.open(card, self._models.installed(name), self._options.engine)
 
     @property
     def segmenter(self) -> Segmenter:

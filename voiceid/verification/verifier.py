@@ -1,4 +1,4 @@
-"""Who is speaking: verify (1:1), identify (1:N, open set) and compare (two clips).
+"""Who is speaking: verify (1:1) and identify (1:N, open set).
 
 Everything here fails closed.  An acceptance needs a finite score, a threshold and a speaker in
 good standing; every exception ends without one.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
@@ -19,9 +19,7 @@ from voiceid.audio import AudioSource
 from voiceid.decision.aims import Aim
 from voiceid.decision.embeddings import cosine
 from voiceid.domain import (
-    UNHEARD_CODES,
     Candidate,
-    Condition,
     Decision,
     Embedding,
     EmbeddingSpace,
@@ -42,9 +40,11 @@ from voiceid.errors import (
 from voiceid.index.base import Gallery, answer, as_ids, confirmed, ranked
 from voiceid.verification.answers import Facts, Probe, elsewhere
 from voiceid.verification.policy import NO_AIM, BackEnd, Policy
+from voiceid.verification.presentation import require_bona_fide
 from voiceid.verification.solo import alone, require_solo
 
 if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.speech.countermeasure import Countermeasure
     from voiceid.speech.turns import Voices
     from voiceid.store import Store
     from voiceid.store.reader import Reader
@@ -101,6 +101,7 @@ class Verifier:
     gallery_of: Callable[[EmbeddingSpace], Gallery]
     searched: Callable[[float], None]  # receives the seconds of each search
     voices: Callable[[], Voices] | None = None  # what says who speaks when; None: nothing can
+    countermeasure: Callable[[], Countermeasure] | None = None  # what finds attacks; None: nothing
 
     def verify(self, hear: Hear, source: AudioSource, claim: Claim) -> Decision:
         """Decide whether the clip is the voice of the speaker who is claimed.
@@ -135,8 +136,8 @@ class Verifier:
             found = Candidate(claimed.enrolled.speaker, score)
             return back_end.acceptable(found, claimed.enrolled, voice, net_speech_s)
 
-        # 4. Who would be accepted must be alone.
-        return require_solo(decision, [clip], back_end, self.voices, like)
+        # 4. Who would be accepted must be alone, and there.
+        return self.bona_fide(require_solo(decision, [clip], back_end, self.voices, like), [clip])
 
     def identify(self, hear: Hear, source: AudioSource, search: Search) -> Decision:
         """Decide who of the gallery, or of one group in it, is speaking, if any speaker is."""
@@ -156,8 +157,14 @@ class Verifier:
                 return back_end.acceptable(found, nearest.enrolled, voice, net_speech_s)
             return None
 
-        # 2. Who would be accepted must be alone.
-        return require_solo(decision, [clip], back_end, self.voices, like)
+        # 2. Who would be accepted must be alone, and there.
+        return self.bona_fide(require_solo(decision, [clip], back_end, self.voices, like), [clip])
+
+    def bona_fide(self, decision: Decision, clips: Sequence[Utterance]) -> Decision:
+        """Return a decision, or what the countermeasure makes of it: see `require_bona_fide`."""
+        if self.countermeasure is None:
+            return decision
+        return require_bona_fide(decision, clips, self.countermeasure)
 
     def alone(self, decision: Decision, turn: Utterance, aim: Aim, group: str | None) -> Decision:
         """Return a decision about the first of a turn, or what becomes of it after the whole."""
@@ -243,38 +250,12 @@ class Verifier:
         )
 
 
-def compare(
-    hear: Hear,
-    a: AudioSource,
-    b: AudioSource,
-    back_end_now: Callable[[], BackEnd],
-    voices: Callable[[], Voices] | None = None,
-) -> Decision:
-    """Decide whether two clips are of one voice; no speaker needs to be enrolled."""
-    started = time.perf_counter()
-    # 1. Hear both clips.
-    first, second = hear(a), hear(b)
-    shorter = min((first, second), key=lambda utterance: utterance.quality.net_speech_s)
-    # 2. Read what decides now.
-    back_end = back_end_now()
-    probe = _probe_of_two(shorter, first, second)
-    facts = Facts(Task.COMPARE, probe, back_end.space, back_end.rule, 0, started)
-    if first.embedding is None or second.embedding is None:
-        return facts.too_short()
-    # 3. Score, and decide.
-    score = cosine(back_end.moved(first.embedding).vector, back_end.moved(second.embedding).vector)
-    judged = back_end.judged(_finite(score), Condition.of_two(first.quality, second.quality))
-    decision = facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, None, ())
-    # 4. Either must be of one voice.
-    return require_solo(decision, [first, second], back_end, voices)
-
-
 def _verified(reader: Reader, facts: Facts, claimed: EnrolledVoice, back_end: BackEnd) -> Decision:
     """Score the clip against the claimed speaker, and decide."""
     enrolled, embedding = claimed.enrolled, facts.probe.embedding
     speaker, score = enrolled.speaker, None
     if embedding is not None:
-        score = _finite(cosine(back_end.moved(embedding).vector, claimed.vector))
+        score = finite(cosine(back_end.moved(embedding).vector, claimed.vector))
     candidates = () if score is None else (Candidate(speaker, score),)
     # Standing first, then speech, then the threshold, then what else may bar an acceptance.
     standing = enrolled.standing(datetime.now(UTC), facts.purpose)
@@ -295,7 +276,7 @@ def _identified(
     """Decide between acceptance of the best candidate, rejection, and neither."""
     (best, voice), runner_up = ranking[0], ranking[1][0] if len(ranking) > 1 else None
     condition, margin = facts.probe.against(voice.enrolled), back_end.rule.margin
-    judged = back_end.judged(_finite(best.score), condition, facts.gallery_size)
+    judged = back_end.judged(finite(best.score), condition, facts.gallery_size)
     shown = tuple(candidate for candidate, _ in ranking[:top])
     if judged.is_match:
         if runner_up is not None and best.score - runner_up.score < margin:
@@ -330,15 +311,6 @@ def _bar(reader: Reader, facts: Facts, voice: EnrolledVoice, back_end: BackEnd) 
     if any(ends) and (newest := reader.newest_row()) and now < newest:
         return Reason.CLOCK_BEHIND
     return Reason.REPLAYED if voice.is_replay and not back_end.allow_replayed else None
-
-
-def _probe_of_two(shorter: Utterance, *both: Utterance) -> Probe:
-    """Return the probe of the shorter clip, with what was not heard of either."""
-    unheard = [f"{clip.name}: {text}" for clip in both for text in clip.quality.unheard]
-    codes = [code for clip in both for code in clip.quality.warnings if code in UNHEARD_CODES]
-    warnings = dict.fromkeys((*shorter.quality.warnings, *codes))
-    quality = replace(shorter.quality, warnings=tuple(warnings), unheard=tuple(unheard))
-    return Probe.of(replace(shorter, quality=quality))
 
 
 def _claimed(
@@ -384,7 +356,8 @@ def _blindly_verified(
     return (None, facts.unknown()) if own is None else (voice, decision)
 
 
-def _finite(score: float) -> float:
+def finite(score: float) -> float:
+    """Return a score; raises ModelRuntimeError for one that is not a number, or infinite."""
     if not math.isfinite(score):
         raise ModelRuntimeError(
             f"a comparison gave {score} instead of a cosine; no speaker was accepted",

@@ -18,6 +18,7 @@ REASONS: Mapping[str, str] = {
     Reason.NO_CONSENT: "No consent is in force for this, whatever the score is.",
     Reason.CLOCK_BEHIND: "The clock is behind, so that the expiry cannot be checked.",
     Reason.REPLAYED: "This very recording is enrolled. It proves nothing of who speaks now.",
+    Reason.PRESENTATION_ATTACK: "It does not sound like a person who speaks here and now.",
     Reason.SEVERAL_VOICES: "More than one person speaks in the recording.",
 }
 """By the reason of a decision."""

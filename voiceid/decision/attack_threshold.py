@@ -1,0 +1,40 @@
+"""From which score a countermeasure takes a clip for bona fide: a person who speaks to it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from voiceid.decision.aims import MAX_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class AttackThreshold:
+    """A threshold on the scores of a countermeasure, and what it was fitted to.
+
+    - `value`: of a higher score, or this one, a clip is bona fide.
+    - `target_bpcer`: share of bona fide clips that may be taken for attacks (ISO/IEC 30107-3).
+    - `bona_fide`, `attacks`: clips, counted.
+    - `source`: what they were read from.
+    """
+
+    value: float
+    target_bpcer: float
+    bona_fide: int
+    attacks: int
+    source: str
+
+    @property
+    def fault(self) -> str | None:
+        """What cannot be meant, or None."""
+        if not math.isfinite(self.value):
+            return f"value is {self.value}, and must be a finite number"
+        if not 0.0 < self.target_bpcer <= MAX_RATE:
+            return f"target_bpcer is {self.target_bpcer}, and must be above 0, to {MAX_RATE:g}"
+        if self.bona_fide < 1 or self.attacks < 1:
+            return "it was fitted to no bona fide clips, or to no attacks"
+        return None
+
+    def is_bona_fide(self, score: float) -> bool:
+        """Whether a clip of this score is taken for bona fide; not a number is not."""
+        return score >= self.value
