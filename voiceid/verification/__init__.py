@@ -5,6 +5,7 @@
 
 from voiceid.verification.answers import Probe
 from voiceid.verification.policy import BackEnd, Policy
-from voiceid.verification.verifier import Claim, Search, Verifier, compare
+from voiceid.verification.two_clips import compare
+from voiceid.verification.verifier import Claim, Search, Verifier
 
 __all__ = ["BackEnd", "Claim", "Policy", "Probe", "Search", "Verifier", "compare"]

@@ -6,7 +6,6 @@ good standing; every exception ends without one.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,29 +18,23 @@ from voiceid.audio import AudioSource
 from voiceid.decision.aims import Aim
 from voiceid.decision.embeddings import cosine
 from voiceid.domain import (
-    UNHEARD_CODES,
     Candidate,
-    Condition,
     Decision,
     Embedding,
     EmbeddingSpace,
     EnrolledVoice,
     Reason,
+    Speech,
     Standing,
     Task,
     Utterance,
     speaker_key,
 )
-from voiceid.errors import (
-    ConfigError,
-    IndexFault,
-    ModelRuntimeError,
-    SpaceMismatch,
-    SpeakerNotFound,
-)
+from voiceid.errors import ConfigError, IndexFault, SpaceMismatch, SpeakerNotFound
 from voiceid.index.base import Gallery, answer, as_ids, confirmed, ranked
-from voiceid.verification.answers import Facts, Probe, elsewhere
+from voiceid.verification.answers import Facts, Probe, elsewhere, finite
 from voiceid.verification.policy import NO_AIM, BackEnd, Policy
+from voiceid.verification.replays import Replays
 from voiceid.verification.solo import alone, require_solo
 
 if TYPE_CHECKING:  # it loads while the models do
@@ -101,6 +94,7 @@ class Verifier:
     gallery_of: Callable[[EmbeddingSpace], Gallery]
     searched: Callable[[float], None]  # receives the seconds of each search
     voices: Callable[[], Voices] | None = None  # what says who speaks when; None: nothing can
+    replays: Replays | None = None  # what knows recordings again; None: it is not asked
 
     def verify(self, hear: Hear, source: AudioSource, claim: Claim) -> Decision:
         """Decide whether the clip is the voice of the speaker who is claimed.
@@ -136,7 +130,9 @@ class Verifier:
             return back_end.acceptable(found, claimed.enrolled, voice, net_speech_s)
 
         # 4. Who would be accepted must be alone.
-        return require_solo(decision, [clip], back_end, self.voices, like)
+        decision = require_solo(decision, [clip], back_end, self.voices, like)
+        # 5. And must not be a recording that was heard before.
+        return self.unless_replayed(decision, clip.speech, claim.aim, claim.group)
 
     def identify(self, hear: Hear, source: AudioSource, search: Search) -> Decision:
         """Decide who of the gallery, or of one group in it, is speaking, if any speaker is."""
@@ -157,7 +153,17 @@ class Verifier:
             return None
 
         # 2. Who would be accepted must be alone.
-        return require_solo(decision, [clip], back_end, self.voices, like)
+        decision = require_solo(decision, [clip], back_end, self.voices, like)
+        # 3. And must not be a recording that was heard before.
+        return self.unless_replayed(decision, clip.speech, search.aim, search.group)
+
+    def unless_replayed(
+        self, decision: Decision, speech: Speech | None, aim: Aim, group: str | None
+    ) -> Decision:
+        """Return a decision, or what becomes of an acceptance whose recording was heard before."""
+        if self.replays is None or self.policy.allows_replayed(aim, group):
+            return decision
+        return self.replays.checked(decision, speech)
 
     def alone(self, decision: Decision, turn: Utterance, aim: Aim, group: str | None) -> Decision:
         """Return a decision about the first of a turn, or what becomes of it after the whole."""
@@ -172,7 +178,11 @@ class Verifier:
         """
         with self.store.read() as reader:
             back_end = self.policy.read(reader, search.aim, search.group, per_search=True)
-            return self._identified(reader, probe, search, back_end, started)
+            decision = self._identified(reader, probe, search, back_end, started)
+        # Of a vector alone it is not known what was heard; a diarization opens no door.
+        if probe.quality is not None:
+            return decision
+        return self.unless_replayed(decision, None, search.aim, search.group)
 
     def _identified(
         self, reader: Reader, probe: Probe, search: Search, back_end: BackEnd, started: float
@@ -243,38 +253,12 @@ class Verifier:
         )
 
 
-def compare(
-    hear: Hear,
-    a: AudioSource,
-    b: AudioSource,
-    back_end_now: Callable[[], BackEnd],
-    voices: Callable[[], Voices] | None = None,
-) -> Decision:
-    """Decide whether two clips are of one voice; no speaker needs to be enrolled."""
-    started = time.perf_counter()
-    # 1. Hear both clips.
-    first, second = hear(a), hear(b)
-    shorter = min((first, second), key=lambda utterance: utterance.quality.net_speech_s)
-    # 2. Read what decides now.
-    back_end = back_end_now()
-    probe = _probe_of_two(shorter, first, second)
-    facts = Facts(Task.COMPARE, probe, back_end.space, back_end.rule, 0, started)
-    if first.embedding is None or second.embedding is None:
-        return facts.too_short()
-    # 3. Score, and decide.
-    score = cosine(back_end.moved(first.embedding).vector, back_end.moved(second.embedding).vector)
-    judged = back_end.judged(_finite(score), Condition.of_two(first.quality, second.quality))
-    decision = facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, None, ())
-    # 4. Either must be of one voice.
-    return require_solo(decision, [first, second], back_end, voices)
-
-
 def _verified(reader: Reader, facts: Facts, claimed: EnrolledVoice, back_end: BackEnd) -> Decision:
     """Score the clip against the claimed speaker, and decide."""
     enrolled, embedding = claimed.enrolled, facts.probe.embedding
     speaker, score = enrolled.speaker, None
     if embedding is not None:
-        score = _finite(cosine(back_end.moved(embedding).vector, claimed.vector))
+        score = finite(cosine(back_end.moved(embedding).vector, claimed.vector))
     candidates = () if score is None else (Candidate(speaker, score),)
     # Standing first, then speech, then the threshold, then what else may bar an acceptance.
     standing = enrolled.standing(datetime.now(UTC), facts.purpose)
@@ -295,7 +279,7 @@ def _identified(
     """Decide between acceptance of the best candidate, rejection, and neither."""
     (best, voice), runner_up = ranking[0], ranking[1][0] if len(ranking) > 1 else None
     condition, margin = facts.probe.against(voice.enrolled), back_end.rule.margin
-    judged = back_end.judged(_finite(best.score), condition, facts.gallery_size)
+    judged = back_end.judged(finite(best.score), condition, facts.gallery_size)
     shown = tuple(candidate for candidate, _ in ranking[:top])
     if judged.is_match:
         if runner_up is not None and best.score - runner_up.score < margin:
@@ -330,15 +314,6 @@ def _bar(reader: Reader, facts: Facts, voice: EnrolledVoice, back_end: BackEnd) 
     if any(ends) and (newest := reader.newest_row()) and now < newest:
         return Reason.CLOCK_BEHIND
     return Reason.REPLAYED if voice.is_replay and not back_end.allow_replayed else None
-
-
-def _probe_of_two(shorter: Utterance, *both: Utterance) -> Probe:
-    """Return the probe of the shorter clip, with what was not heard of either."""
-    unheard = [f"{clip.name}: {text}" for clip in both for text in clip.quality.unheard]
-    codes = [code for clip in both for code in clip.quality.warnings if code in UNHEARD_CODES]
-    warnings = dict.fromkeys((*shorter.quality.warnings, *codes))
-    quality = replace(shorter.quality, warnings=tuple(warnings), unheard=tuple(unheard))
-    return Probe.of(replace(shorter, quality=quality))
 
 
 def _claimed(
@@ -382,12 +357,3 @@ def _blindly_verified(
     if decision.threshold is None and decision.score is not None:  # barred before it was judged
         back_end.judged(decision.score, facts.probe.against(voice.enrolled))
     return (None, facts.unknown()) if own is None else (voice, decision)
-
-
-def _finite(score: float) -> float:
-    if not math.isfinite(score):
-        raise ModelRuntimeError(
-            f"a comparison gave {score} instead of a cosine; no speaker was accepted",
-            hint="Run `voiceid models verify` and `voiceid index rebuild`.",
-        )
-    return score

@@ -1,0 +1,55 @@
+"""Whether two clips are of one voice; no speaker needs to be enrolled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from voiceid.audio import AudioSource
+from voiceid.decision.embeddings import cosine
+from voiceid.domain import UNHEARD_CODES, Condition, Decision, Reason, Task, Utterance
+from voiceid.verification.answers import Facts, Probe, finite
+from voiceid.verification.policy import BackEnd
+from voiceid.verification.solo import require_solo
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.speech.turns import Voices
+
+Hear = Callable[[AudioSource], Utterance]
+
+
+def compare(
+    hear: Hear,
+    a: AudioSource,
+    b: AudioSource,
+    back_end_now: Callable[[], BackEnd],
+    voices: Callable[[], Voices] | None = None,
+) -> Decision:
+    """Decide whether two clips are of one voice; no speaker needs to be enrolled."""
+    started = time.perf_counter()
+    # 1. Hear both clips.
+    first, second = hear(a), hear(b)
+    shorter = min((first, second), key=lambda utterance: utterance.quality.net_speech_s)
+    # 2. Read what decides now.
+    back_end = back_end_now()
+    probe = _probe_of_two(shorter, first, second)
+    facts = Facts(Task.COMPARE, probe, back_end.space, back_end.rule, 0, started)
+    if first.embedding is None or second.embedding is None:
+        return facts.too_short()
+    # 3. Score, and decide.
+    score = cosine(back_end.moved(first.embedding).vector, back_end.moved(second.embedding).vector)
+    judged = back_end.judged(finite(score), Condition.of_two(first.quality, second.quality))
+    decision = facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, None, ())
+    # 4. Either must be of one voice.
+    return require_solo(decision, [first, second], back_end, voices)
+
+
+def _probe_of_two(shorter: Utterance, *both: Utterance) -> Probe:
+    """Return the probe of the shorter clip, with what was not heard of either."""
+    unheard = [f"{clip.name}: {text}" for clip in both for text in clip.quality.unheard]
+    codes = [code for clip in both for code in clip.quality.warnings if code in UNHEARD_CODES]
+    warnings = dict.fromkeys((*shorter.quality.warnings, *codes))
+    quality = replace(shorter.quality, warnings=tuple(warnings), unheard=tuple(unheard))
+    return Probe.of(replace(shorter, quality=quality))
