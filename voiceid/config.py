@@ -18,7 +18,14 @@ import yaml
 
 from voiceid.audio import AudioOptions
 from voiceid.decision.aims import Aim
-from voiceid.domain import AttemptLimits, DatabaseUrl, PrivacyOptions, RetentionRules, ServiceLimits
+from voiceid.domain import (
+    AttemptLimits,
+    DatabaseUrl,
+    PrivacyOptions,
+    ReplayOptions,
+    RetentionRules,
+    ServiceLimits,
+)
 from voiceid.domain.audit_chain import AuditOptions
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
@@ -80,6 +87,8 @@ class Config:
         Where the key of a protected gallery is.
     requires_key : bool
         Whether the settings name the key: then a gallery that is not protected is refused.
+    replay : ReplayOptions
+        Whether what was heard before is accepted.
     audit : AuditOptions
         What is recorded in the database, the settings that decide among it.
     privacy : PrivacyOptions
@@ -120,6 +129,7 @@ class Config:
     attempts: AttemptLimits
     privacy_key: KeySource
     requires_key: bool
+    replay: ReplayOptions
     audit: AuditOptions
     privacy: PrivacyOptions
     index: IndexOptions
@@ -261,6 +271,7 @@ def _compose(
         attempts=AttemptLimits(**_section(values, "attempts")),
         privacy_key=_key_source(values["privacy.key"], sources["privacy.key"], folder),
         requires_key=values["privacy.key"] is not None,
+        replay=ReplayOptions(**_section(values, "replay")),
         audit=AuditOptions(values["audit.record"], deciding(values)),
         privacy=PrivacyOptions(
             values["privacy.erase_withdrawn_after_days"],

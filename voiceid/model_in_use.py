@@ -19,6 +19,7 @@ from voiceid.domain import (
     Diarization,
     DiarizedVoice,
     EmbeddingSpace,
+    ReplayOptions,
     Utterance,
     VoicePart,
 )
@@ -30,6 +31,7 @@ from voiceid.speech.embedder import Embedder
 from voiceid.speech.speaker_model import SpeakerModel
 from voiceid.verification import BackEnd, Policy, Probe, Search, Verifier
 from voiceid.verification.calls import naming_of
+from voiceid.verification.replays import Replays
 
 if TYPE_CHECKING:  # each loads while the models do, or when it is first asked for
     from voiceid.diarization import Diarizer, LinkedVoices
@@ -47,6 +49,7 @@ class GalleryParts:
     door: Door
     kept_audio: KeptAudio
     limits: EnrollmentLimits
+    replay: ReplayOptions
     searched: Callable[[float], None]  # receives the seconds of each search
 
 
@@ -87,8 +90,10 @@ class ModelInUse:
     def verifier(self) -> Verifier:
         """What answers questions about voices."""
         parts, speaker_model = self._parts, self.speaker_model
-        hearing = speaker_model.voices, speaker_model.countermeasure
-        return Verifier(self.policy, parts.store(), parts.gallery_of, parts.searched, *hearing)
+        store = parts.store()
+        replays = Replays(store, parts.replay) if parts.replay.check else None
+        hearing = speaker_model.voices, speaker_model.countermeasure, replays
+        return Verifier(self.policy, store, parts.gallery_of, parts.searched, *hearing)
 
     @cached_property
     def diarizer(self) -> Diarizer:
@@ -108,7 +113,8 @@ class ModelInUse:
         """What enrols."""
         parts = self._parts
         store, kept, parts_of = parts.store(), parts.kept_audio, self._parts_of
-        return Enroller(self.embedder, store, self.checks, kept, parts.door, parts_of, self._alone)
+        how = (parts.door, parts_of, self._alone, parts.replay.check)
+        return Enroller(self.embedder, store, self.checks, kept, *how)
 
     def _parts_of(self, clip: Utterance) -> tuple[VoicePart, ...]:
         several = None

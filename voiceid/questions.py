@@ -21,6 +21,7 @@ from voiceid.domain import (
     Embedding,
     Outcome,
     Reason,
+    Speech,
     Task,
     Utterance,
     caller_name,
@@ -160,9 +161,10 @@ class Questions:
             claim = Claim(speaker, search.aim, search.group, blind, search.purpose)
             self._require_claimable(claim)
         self.warm_up()
-        record = partial(self._record_turn, claim, how.get("caller"))
+        record = partial(self._record_turn, search, claim, how.get("caller"))
         decide, alone = self._decider(search, claim), partial(self._alone, search, claim)
-        listener = Listener(self._embedder, decide, alone, record, options)
+        ended = self._keep if self._session.config.replay.check else None
+        listener = Listener(self._embedder, decide, alone, record, options, ended=ended)
         return listener if read is None else LiveStream(read, listener)
 
     def _require_claimable(self, claim: Claim) -> None:
@@ -171,12 +173,28 @@ class Questions:
             with self._session.store.read() as reader:
                 reader.speakers.get(claim.name)
 
-    def _record_turn(self, claim: Claim | None, caller: str | None, decision: Decision) -> Decision:
+    def _record_turn(
+        self,
+        search: Search,
+        claim: Claim | None,
+        caller: str | None,
+        decision: Decision,
+        heard: Utterance,
+    ) -> Decision:
         """Record the decision of a turn, which is an attempt of a caller; return what is given."""
+        with self._trusting("listen"):
+            verifier = self._session.loaded_model.verifier
+            decision = verifier.unless_replayed(decision, heard.speech, search.aim, search.group)
         if claim is not None and caller is not None:
             self._lockout.attempt(claim.name, caller_name(caller), lambda: decision)
         self._record(decision, caller)
         return decision if claim is None or not claim.blind else blinded(decision)
+
+    def _keep(self, decision: Decision, speech: Speech) -> None:
+        """Keep what was said after an acceptance, to know a recording of it again."""
+        replays = self._session.loaded_model.verifier.replays
+        if replays is not None:
+            replays.accepted(decision, speech)
 
     def _alone(
         self, search: Search, claim: Claim | None, decision: Decision, turn: Utterance
@@ -201,10 +219,12 @@ class Questions:
             def ask(model: ModelInUse) -> Decision:
                 if heard.embedding is not None:
                     model.space.require_same(heard.embedding.space)
+                # A turn is looked at several times: it is asked once whether it is a replay.
+                verifier = replace(model.verifier, replays=None)
                 if claim is None:
-                    return model.verifier.identify(lambda _: heard, heard.name, asked)
+                    return verifier.identify(lambda _: heard, heard.name, asked)
                 claimed = replace(claim, aim=asked.aim)
-                return model.verifier.verify(lambda _: heard, heard.name, claimed)
+                return verifier.verify(lambda _: heard, heard.name, claimed)
 
             with self._trusting("listen"):
                 try:

@@ -348,6 +348,7 @@ class Session:
             door=self.change,
             kept_audio=self.kept_audio,
             limits=self.config.enrollment,
+            replay=self.config.replay,
             searched=self.observer.counters.searched,
         )
 

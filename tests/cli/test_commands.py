@@ -750,3 +750,17 @@ def test_the_examples_of_the_program_run_as_they_stand(clips: Path, ami, run: Ru
     assert run("speakers", "remove", "alice", "--yes").code == 0
     for line in root.examples:
         assert run(*shlex.split(line)[1:]).code == 0
+
+
+def test_a_recording_that_was_accepted_is_rejected_the_next_time_if_the_settings_say_so(
+    home: Path, ami, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = ami.cut("alice-3", home / "alice-3.wav")
+    asked = ("verify", "alice", clip)
+    assert (run(*asked).code, run(*asked).code) == (0, 0)
+    monkeypatch.setenv("VOICEID_REPLAY__CHECK", "true")
+    assert (run(*asked).code, run(*asked).code) == (0, 10)
+    again = run("identify", clip)
+    assert again.code == 10
+    assert again.out.startswith("rejected  a recording that was heard before")
+    assert run("identify", clip, "--json").json["replay_of"]["heard_as"] == "acceptance"

@@ -55,6 +55,7 @@ def fill(where: Where) -> None:
         writer.calibrations.use(SPACE.id, made)
         writer.switches.switch(writer.switches.begin(SPACE.id, OTHER_SPACE))
         writer.audit.append("enroll", {"speaker": "alice"})
+        writer.fingerprints.accepted(writer.speakers.get("bob").id, b"\0\1\2\3", 90)
         writer.switches.forget(writer.switches.begin(OTHER_SPACE.id, SPACE))
     with store.write() as writer:
         for table in OF_A_SERVICE:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from running_service import Served
+from running_service import Served, served
+
+from voiceid import VoiceID
 
 TIMES = {"elapsed_ms"}
 
@@ -113,3 +116,27 @@ def test_it_is_ready_once_the_models_are_loaded_and_counts_what_it_did(
         ask(client, "/v1/identify", wav(clips, "bob-3"))
         assert 'voiceid_decisions_total{outcome="accepted"' in client.get("/metrics").text
         assert client.get("/v1/stats").json()["speakers"] == 2
+
+
+def test_a_replay_is_rejected_and_who_may_read_is_told_of_what(
+    enrolled_data: Path, models_folder: Path, clips: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(enrolled_data, tmp_path / "data")
+    settings = {"models": str(models_folder), "offline": True, "replay.check": True}
+    with (
+        VoiceID.open(tmp_path / "data", home=tmp_path, overrides=settings) as vid,
+        served(vid) as service,
+    ):
+        data = wav(clips, "alice-3")
+        with service.client() as client:
+            first = ask(client, "/v1/verify", data, speaker="alice").json()
+            again = ask(client, "/v1/verify", data, speaker="alice").json()
+        assert (first["outcome"], first["replay_of"]) == ("accepted", None)
+        assert (again["outcome"], again["reason"]) == ("rejected", "replayed")
+        assert again["replay_of"]["heard_as"] == "acceptance"
+        door, desk = (vid.keys.create(name, [name]).text for name in ("verify", "read"))
+        assert desk
+        with service.client(door) as client:
+            told = ask(client, "/v1/verify", data, speaker="alice").json()
+        assert told["outcome"] == "rejected"
+        assert "replay" not in str(told)

@@ -23,7 +23,7 @@ _BARRED = {
     "speaker_disabled": "speaker disabled",
     "no_consent": "no consent",
     "clock_behind": "the clock is behind",
-    "replayed": "a recording that is enrolled",
+    "replayed": "a recording that was heard before",
     "presentation_attack": "taken for an attack",
     "several_voices": "several people speak",
 }

@@ -43,6 +43,9 @@ from voiceid.domain.receipts import RECEIPT_FORMAT as RECEIPT_FORMAT
 from voiceid.domain.receipts import RECEIPT_VERSION as RECEIPT_VERSION
 from voiceid.domain.receipts import Backup as Backup
 from voiceid.domain.receipts import Receipt as Receipt
+from voiceid.domain.replay import HeardAs as HeardAs
+from voiceid.domain.replay import Replay as Replay
+from voiceid.domain.replay import ReplayOptions as ReplayOptions
 from voiceid.domain.retention import DueErasure as DueErasure
 from voiceid.domain.retention import PrivacyOptions as PrivacyOptions
 from voiceid.domain.retention import RetentionRules as RetentionRules

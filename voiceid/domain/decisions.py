@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
+from voiceid.domain.replay import Replay
 from voiceid.domain.speaker import SpeakerRef
 from voiceid.domain.speech import EmbeddingSpace, QualityReport
 from voiceid.domain.values import Value, json_of
@@ -49,7 +50,7 @@ class Reason(enum.StrEnum):
     CLOCK_BEHIND = "clock_behind"
     """Rejected: the speaker has an expiry, and the clock is earlier than the database."""
     REPLAYED = "replayed"
-    """Rejected: the recording itself, to the sample, is enrolled; it proves nothing."""
+    """Rejected: the recording was heard before; it does not show who is speaking now."""
 
     PRESENTATION_ATTACK = "presentation_attack"
     """Rejected: it would be accepted, but the countermeasure takes the clip for an attack."""
@@ -186,6 +187,9 @@ class Decision:
         measured.
     parts : tuple of VoicePart
         Who speaks when, where several people were found; else empty.
+    replay_of : Replay or None
+        What was heard before, of which the clip is a recording, where ``replay.check`` is on; None:
+        nothing, or it is, to the sample, a recording that is enrolled.
     """
 
     task: Task
@@ -207,6 +211,7 @@ class Decision:
     detail: str
     more_speech_s: float | None = None
     parts: tuple[VoicePart, ...] = ()
+    replay_of: Replay | None = None
 
     @property
     def accepted(self) -> bool:

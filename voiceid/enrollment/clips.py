@@ -123,6 +123,7 @@ class Heard:
     utterance: Utterance
     tape: Tape | None
     parts: tuple[VoicePart, ...] = ()
+    fingerprint: bytes = b""  # to know the recording again; empty: it is not kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ class Clip:
     label: str = ""
     tape: Tape | None = None
     parts: tuple[VoicePart, ...] = ()
+    fingerprint: bytes = b""
 
     @property
     def heard(self) -> Utterance:
@@ -170,6 +172,7 @@ def clip_of(source: AudioSource, result: Heard | AudioError, number: int, label:
     """Return the clip of what the embedder made of a source, the ``number``-th given."""
     if isinstance(result, Heard):
         utterance = result.utterance
-        return Clip(utterance.name, utterance, None, label, result.tape, result.parts)
+        of_it = (result.tape, result.parts, result.fingerprint)
+        return Clip(utterance.name, utterance, None, label, *of_it)
     path = source if isinstance(source, str | os.PathLike) else None
     return Clip(f"clip {number}" if path is None else Path(path).name, None, result, label)

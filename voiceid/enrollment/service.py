@@ -33,6 +33,7 @@ from voiceid.errors import EnrollmentRefused
 from voiceid.models.runtime import in_order
 from voiceid.observability import ChangeKind
 from voiceid.speech.embedder import Cut, Embedder, or_error
+from voiceid.speech.fingerprint import Fingerprint
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader, Store, Writer
@@ -87,6 +88,7 @@ class Enroller:
     door: Door
     parts_of: Callable[[Utterance], tuple[VoicePart, ...]]  # who speaks when, if several do
     alone: Callable[[AudioSource, str], Spans]  # where a voice of a recording speaks alone
+    knows_again: bool = False  # whether fingerprints are kept
 
     def enroll(
         self, person: Person, mode: Mode = "append", *, force: bool = False, dry_run: bool = False
@@ -195,7 +197,11 @@ class Enroller:
         rate_hz = utterance.quality.sample_rate_hz
         if tape is not None and utterance.embedding is not None and rate_hz is not None:
             tape.seal(utterance.pcm_sha256, rate_hz)
-        return Heard(replace(utterance, speech=None), tape, self.parts_of(utterance))
+        speech, fingerprint = utterance.speech, b""
+        if self.knows_again and speech is not None:
+            fingerprint = Fingerprint.of(speech).kept
+        utterance_alone = replace(utterance, speech=None)
+        return Heard(utterance_alone, tape, self.parts_of(utterance), fingerprint)
 
     def _solo(self, utterance: Utterance) -> Spans:
         return most_spoken(self.parts_of(utterance))
@@ -237,6 +243,10 @@ class Enroller:
             kept = writer.samples.of(speaker.id, space.id)
             details = replace(details, enabled=_collected(report, speaker, kept))
         writer.samples.add(speaker.id, space, samples)
+        for clip in clips:
+            if clip.fingerprint:
+                sha256 = clip.heard.pcm_sha256
+                writer.fingerprints.enrolled(speaker.id, sha256, clip.fingerprint)
         if report.speaker is None and details.changes_nothing:
             speech_s = sum(sample.utterance.quality.net_speech_s for sample in samples)
             return replace(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from voiceid.audio import Arrivals
 from voiceid.audio.clipping import ClippingCount
-from voiceid.domain import Decision, Float32Array, LiveEvent, LiveEventKind, Utterance
+from voiceid.domain import Decision, Float32Array, LiveEvent, LiveEventKind, Speech, Utterance
 from voiceid.errors import ConfigError, VoiceIDError
 from voiceid.listening import looks
 from voiceid.listening.endpointing import OF_LAST, Endpointer
@@ -83,8 +83,11 @@ class Listener:
         Receives an acceptance within a turn and the whole of the turn, and returns what becomes of
         it.  Raises VoiceIDError.
     record : callable
-        Receives the decision that a turn comes to, and returns what of it the event has.
+        Receives the decision that a turn comes to and what was heard until then, and returns what
+        of it the event has.
     options : LiveOptions
+    ended : callable, optional
+        Receives an acceptance within a turn and the speech of the whole turn.
     """
 
     def __init__(
@@ -92,11 +95,13 @@ class Listener:
         embedder: Callable[[], Embedder],
         decide: Decide,
         alone: Callable[[Decision, Utterance], Decision],
-        record: Callable[[Decision], Decision],
+        record: Callable[[Decision, Utterance], Decision],
         options: LiveOptions,
+        *,
+        ended: Callable[[Decision, Speech], None] | None = None,
     ) -> None:
         self._embedder_now, self._decide, self._record = embedder, decide, record
-        self._alone = alone
+        self._alone, self._ended = alone, ended
         self._options = options
         self._embedder = embedder()
         self._detector = self._embedder.detector
@@ -249,6 +254,7 @@ class Listener:
             clip = self._heard(turn)
             in_sequence = not is_last or turn.looks > 0
             decision = self._decide(clip, in_sequence=in_sequence, is_last=is_last)
+            turn.heard = clip
         except VoiceIDError as error:
             turn.error = error
             return None
@@ -268,7 +274,9 @@ class Listener:
 
     def _decided(self, turn: LiveTurn, decision: Decision) -> LiveEvent:
         turn.is_decided = True  # once, even if it cannot be recorded, and so is not given
-        turn.decision = self._record(decision)
+        heard, turn.heard = turn.heard, None
+        assert heard is not None  # noqa: S101 - it was decided about; for mypy
+        turn.decision = self._record(decision, heard)
         return self._of_turn(LiveEventKind.DECISION, turn)
 
     def _end(self, why: str) -> Iterator[LiveEvent]:
@@ -289,8 +297,10 @@ class Listener:
             decision = self._asked(turn, is_last=True)
             if decision is not None:
                 yield self._decided(turn, decision)
-        elif turn.decision is not None and turn.decision.accepted and self._change.may_alternate:
-            turn.decision = self._checked(turn, turn.decision)
+        elif turn.decision is not None and turn.decision.accepted:
+            self._keep_rest(turn, turn.decision)
+            if self._change.may_alternate:
+                turn.decision = self._checked(turn, turn.decision)
         detail = why if turn.error is None else f"nothing was decided: {turn.error}"
         yield self._of_turn(LiveEventKind.TURN, turn, detail)
 
@@ -301,6 +311,16 @@ class Listener:
         except VoiceIDError as error:
             turn.error = error
             return None
+
+    def _keep_rest(self, turn: LiveTurn, decision: Decision) -> None:
+        """Have it known what was said after an acceptance within the turn."""
+        if self._ended is None:
+            return
+        speech = self._embedder.speech_of(turn.frames, turn.is_speech)
+        try:
+            self._ended(decision, speech)
+        except VoiceIDError as error:
+            turn.error = error
 
     def _of_turn(self, kind: LiveEventKind, turn: LiveTurn, detail: str = "") -> LiveEvent:
         shows = kind in {LiveEventKind.DECISION, LiveEventKind.TURN}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from voiceid.audio.clipping import ClippingCount
-from voiceid.domain import Decision, Float32Array
+from voiceid.domain import Decision, Float32Array, Utterance
 from voiceid.errors import VoiceIDError
 from voiceid.speech.quality import FRAME_S
 from voiceid.speech.vad import BoolArray
@@ -24,6 +24,7 @@ class LiveTurn:
     - `looked_s`: net speech at the last look.
     - `is_decided`: nothing more is looked at.
     - `decision`, `error`: what it came to, when it was looked at.
+    - `heard`: what was heard of it at the last look, until it is decided.
     """
 
     number: int
@@ -35,6 +36,7 @@ class LiveTurn:
     is_decided: bool = False
     decision: Decision | None = None
     error: VoiceIDError | None = None
+    heard: Utterance | None = None
     _frames: list[Float32Array] = field(default_factory=list)
     _is_speech: list[bool] = field(default_factory=list)
     _n_speech: int = 0

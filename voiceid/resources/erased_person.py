@@ -73,16 +73,17 @@ class ErasedPerson:
         """Take down what there is of a speaker, in the change that erases it."""
         samples = reader.samples.of(speaker.id)
         plain = [sample.vector.astype("<f4").tobytes() for sample in samples]
-        stored = reader.mentions.vectors(speaker)
+        stored, words = reader.mentions.vectors(speaker), reader.mentions.fingerprints(speaker)
         row = reader.protection.row
         hashes = dict.fromkeys(sample.pcm_sha256 for sample in samples)
         return cls(
             speaker=speaker,
             samples=samples,
-            needles=[*plain, *stored],
+            needles=[*plain, *stored, *words],
             recordings={h: kept.path(h).stem for h in hashes if kept.path(h).exists()},
             counts={
                 "centroids": len(stored) - len(samples),
+                "fingerprints": len(words),
                 "attempts": len(reader.mentions.attempts(speaker.name)),
                 "consents": len(speaker.consents),
                 "metadata": len(speaker.metadata),

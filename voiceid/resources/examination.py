@@ -161,6 +161,7 @@ def _database(session: Session) -> Iterator[Finding]:
         yield from _spaces(session)
         yield from _index(session)
         yield from _thresholds(session)
+        yield from _fingerprints(session)
 
 
 def _remains(session: Session) -> Iterator[Finding]:
@@ -199,6 +200,21 @@ def _spaces(session: Session) -> Iterator[Finding]:
 def _thresholds(session: Session) -> Iterator[Finding]:
     back_end = session.model.back_end()
     yield thresholds_of(back_end.rule, back_end.space.id)
+
+
+def _fingerprints(session: Session) -> Iterator[Finding]:
+    """Whether recordings of those who are enrolled would be known again."""
+    if not session.config.replay.check:
+        return
+    with session.store.read() as reader:
+        missing = reader.fingerprints.missing()
+    if missing:
+        message = f"of {missing} enrolled recordings there is no fingerprint (replay.check is on)"
+        hint = "`voiceid enroll --replace` with the recordings keeps them."
+        yield Finding("replays", Health.WARNING, message, hint)
+    else:
+        message = "of every enrolled recording there is a fingerprint"
+        yield Finding("replays", Health.OK, message)
 
 
 def _index(session: Session) -> Iterator[Finding]:

@@ -32,6 +32,7 @@ def person_page(report: PersonReport) -> str:
         *_section("Voice samples", _samples(report), "There are none."),
         _VECTORS,
         *_section("Kept recordings", _recordings(report), "No recording is kept."),
+        *_section("Fingerprints of recordings", _fingerprints(report), "None is kept."),
         *_section(f"Uses of the last {report.days} days", _uses(report), _no_uses(report)),
         *_section("Attempts that failed", _attempts(report), "There are none."),
         *_section("Work of the service that names the person", _work(report), "There is none."),
@@ -138,6 +139,18 @@ def _use(event: Mapping[str, Any]) -> tuple[object, ...]:
         more.insert(0, f"score {event['score']:.3f}")
     outcome = ": ".join(str(event[k]) for k in ("outcome", "reason") if event.get(k) is not None)
     return datetime.fromisoformat(event["time"]), what, outcome.replace("_", " "), ", ".join(more)
+
+
+def _fingerprints(report: PersonReport) -> str:
+    rows = (
+        (_moment(one["created_at"]), one["heard_as"], _until(one["expires_at"]))
+        for one in report.fingerprints
+    )
+    return _table(("Time", "What was heard", "Kept until"), rows)
+
+
+def _until(moment: str | None) -> object:
+    return "the voice sample is removed" if moment is None else _moment(moment)
 
 
 def _attempts(report: PersonReport) -> str:

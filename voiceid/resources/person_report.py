@@ -32,6 +32,8 @@ class PersonReport:
         What was enrolled, of all embedding spaces.
     recordings : sequence of mapping
         Kept recordings: hash, file and size in bytes.
+    fingerprints : sequence of mapping
+        Of what was enrolled and accepted: which of the two, when, and until when it is kept.
     attempts : sequence of mapping
         Failed attempts to be accepted as the person, and those under way.
     jobs, answers : sequence of mapping
@@ -56,6 +58,7 @@ class PersonReport:
     speaker: Speaker
     samples: Sequence[Sample]
     recordings: Sequence[Mapping[str, Any]]
+    fingerprints: Sequence[Mapping[str, Any]]
     attempts: Sequence[Mapping[str, Any]]
     jobs: Sequence[Mapping[str, Any]]
     answers: Sequence[Mapping[str, Any]]
@@ -75,6 +78,7 @@ class PersonReport:
             "speaker": self.speaker.to_dict(),
             "samples": [_sample(sample, with_vector=vectors) for sample in self.samples],
             "recordings": list(self.recordings),
+            "fingerprints": list(self.fingerprints),
             "attempts": list(self.attempts),
             "jobs": list(self.jobs),
             "answers": list(self.answers),
@@ -104,6 +108,7 @@ def person_report(session: Session, name: str, days: int) -> PersonReport:
             speaker=speaker,
             samples=samples,
             recordings=list(_recordings(session, samples)),
+            fingerprints=reader.fingerprints.summary(speaker.id),
             attempts=reader.mentions.attempts(speaker.name),
             jobs=reader.mentions.jobs(speaker.name),
             answers=reader.mentions.answers(speaker.name),

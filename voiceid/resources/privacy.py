@@ -179,6 +179,7 @@ class Privacy:
             with self._session.change(ChangeKind.REMOVE) as change:
                 wanted = self._session.config.privacy.retention.unused_days is not None
                 change.writer.retention.count_uses(wanted=wanted)
+                change.writer.fingerprints.drop_expired()
                 run = _run(self._ends(change.writer), now)
                 if run.due:  # first: without it nothing is erased
                     key = self._signature.key_with(change.writer.protection.vault)

@@ -165,11 +165,15 @@ class Embedder:
         meter.add(frames, is_speech)
         duration_s = len(frames) * FRAME_S
         quality = meter.report(duration_s, sample_rate_hz, clipping, truncated=False)
+        clip = Utterance(name, "", quality, None, self.speech_of(frames, is_speech))
+        return self._whole_of(clip, options.judged_frames(is_speech), {})
+
+    def speech_of(self, frames: Float32Array, is_speech: BoolArray) -> Speech:
+        """Return the speech of frames (k, 512) that are speech or not (k,), up to the longest."""
+        options = self._detector.options
         kept = options.kept_frames(is_speech, frames.size)
         longest = round(options.max_speech_s * 16_000)
-        speech = Speech(frames[kept].reshape(-1)[:longest], kept)
-        clip = Utterance(name, "", quality, None, speech)
-        return self._whole_of(clip, options.judged_frames(is_speech), {})
+        return Speech(frames[kept].reshape(-1)[:longest], kept)
 
     def _whole_of(
         self, clip: Utterance, judged_frames: int, unheard: Mapping[str, str]

@@ -9,7 +9,15 @@ from sqlalchemy import Connection, func, select
 
 from voiceid.domain import Speaker, speaker_key
 from voiceid.store.protection import Protection
-from voiceid.store.tables import attempts, centroids, jobs, kept_answers, samples, speakers
+from voiceid.store.tables import (
+    attempts,
+    centroids,
+    fingerprints,
+    jobs,
+    kept_answers,
+    samples,
+    speakers,
+)
 
 
 class Mentions:
@@ -62,11 +70,16 @@ class Mentions:
             found += self._connection.execute(query).scalars()
         return found
 
+    def fingerprints(self, speaker: Speaker) -> list[bytes]:
+        """Return the fingerprints of a speaker as they are stored."""
+        query = select(fingerprints.c.words).where(fingerprints.c.speaker_id == speaker.id)
+        return list(self._connection.execute(query).scalars())
+
     def rows_of(self, speaker_id: int) -> int:
-        """Return how many rows of samples and centroids a speaker has."""
+        """Return how many rows of samples, centroids and fingerprints a speaker has."""
         return sum(
             int(self._connection.execute(query).scalar_one())
-            for table in (samples, centroids)
+            for table in (samples, centroids, fingerprints)
             for query in [
                 select(func.count()).select_from(table).where(table.c.speaker_id == speaker_id)
             ]

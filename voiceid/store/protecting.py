@@ -20,6 +20,7 @@ from voiceid.protection.vault import wrapped_secrets
 from voiceid.store.audit_table import counter_mac, opened_content, row_mac, sealed_content
 from voiceid.store.backup_table import PATH_PLACE
 from voiceid.store.change_feed import Effects, random_token
+from voiceid.store.fingerprint_table import plain_words, stored_row
 from voiceid.store.protection import Protection, values_of
 from voiceid.store.similar_names import keep_looks
 from voiceid.store.tables import (
@@ -29,6 +30,7 @@ from voiceid.store.tables import (
     backups,
     centroids,
     changes,
+    fingerprints,
     jobs,
     kept_answers,
     name_looks,
@@ -119,12 +121,16 @@ class ProtectionWriter:
         now = Protection.by(self._connection, self._keys, vault)
         self._effects.erase(())  # what index files, kept audio and the log hold is to go
         self._speakers(now)
+        recordings = {"": ""}  # from the old stored hashes of recordings to the new ones
         for rows in self._batches(samples, samples.c.id):
             plain = [dict(values_of(row)) for row in self._was.samples(rows)]
-            self._replace(samples, [now.stored_sample(row) for row in plain])
+            stored = [now.stored_sample(row) for row in plain]
+            recordings |= {a.pcm_sha256: b["pcm_sha256"] for a, b in zip(rows, stored, strict=True)}
+            self._replace(samples, stored)
         for rows in self._batches(centroids, centroids.c.id):
             plain = self._was.centroids.plain(rows)
             self._replace(centroids, [now.centroids.stored(row) for row in plain])
+        self._fingerprints(now, recordings)
         self._texts(now)
         self._events(now)
         self._effects.protection = now
@@ -163,6 +169,15 @@ class ProtectionWriter:
                 self._set(attempts, its, name_key=now.name_key(name_key))
             else:
                 self._connection.execute(delete(attempts).where(its))
+
+    def _fingerprints(self, now: Protection, recordings: dict[str, str]) -> None:
+        """Bring fingerprints over; their recordings are those of samples."""
+        for rows in self._batches(fingerprints, fingerprints.c.id):
+            stored = []
+            for row in rows:
+                plain = {**values_of(row), "pcm_sha256": recordings[row.pcm_sha256]}
+                stored.append(stored_row(now, plain, plain_words(self._was, row)))
+            self._replace(fingerprints, stored)
 
     def _texts(self, now: Protection) -> None:
         for row in self._connection.execute(select(jobs)).all():

@@ -9,6 +9,8 @@ Of a sealed gallery each speaker has a key.  Sealed by it, each with its place a
     centroids.vector   the rotated vector; bound to the space and to the totals beside it (on
                        PostgreSQL it is rotated alone: pgvector compares it)
 
+    fingerprints.words the words; bound to what is beside them
+
 The key is bound to the speaker's id, so no row, and no part of one, can be moved to another.
 Names and recordings are found by keyed hashes, in ``name_key`` and ``pcm_sha256``.  Texts of
 jobs and of kept answers are sealed by a key of the gallery.

@@ -14,6 +14,7 @@ from voiceid.store.audit_table import Audit
 from voiceid.store.backup_table import Backups
 from voiceid.store.centroid_table import Centroids
 from voiceid.store.change_feed import Erasures, Feed
+from voiceid.store.fingerprint_table import Fingerprints
 from voiceid.store.fit_tables import Adaptations, Calibrations, FitsInUse, fits_in_use
 from voiceid.store.job_table import Jobs
 from voiceid.store.key_table import ApiKeys
@@ -57,6 +58,7 @@ class Reader:
     centroids = cached_property(
         lambda self: Centroids(self._connection, self.spaces, self.protection)
     )
+    fingerprints = cached_property(lambda self: Fingerprints(self._connection, self.protection))
     calibrations = cached_property(lambda self: Calibrations(self._connection))
     adaptations = cached_property(lambda self: Adaptations(self._connection))
     learned = cached_property(lambda self: LearnedFrom(self._connection))

@@ -11,6 +11,7 @@ from voiceid.domain import EmbeddingSpace, NewSample, Sample, SpeakerRef
 from voiceid.store import stored_rows
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects
+from voiceid.store.fingerprint_table import FingerprintWriter
 from voiceid.store.learned_from import LearnedFrom
 from voiceid.store.protection import NAMED, Protection
 from voiceid.store.space_table import Spaces, SpaceWriter
@@ -97,6 +98,7 @@ class SampleWriter(Samples):
     def __init__(self, effects: Effects, spaces: SpaceWriter, centroids: CentroidWriter) -> None:
         super().__init__(effects.connection, spaces, effects.protection)
         self._effects, self._spaces, self._centroids = effects, spaces, centroids
+        self._fingerprints = FingerprintWriter(effects)
 
     def add(self, speaker_id: int, space: EmbeddingSpace, new: Sequence[NewSample]) -> None:
         """Add samples to a speaker.
@@ -141,6 +143,8 @@ class SampleWriter(Samples):
         if dropped := [row.vector for row in rows if row.id not in kept]:
             self._effects.erase(dropped)
         LearnedFrom(self._connection).moved({row.speaker_id for row in rows}, to_speaker_id)
+        from_ids, recordings = {row.speaker_id for row in rows}, {row.pcm_sha256 for row in rows}
+        self._fingerprints.move(from_ids, to_speaker_id, recordings)
         changed = {(row.speaker_id, row.space_id) for row in rows}
         self._derive(changed | {(to_speaker_id, row["space_id"]) for row in new})
         return len(dropped)
@@ -150,6 +154,7 @@ class SampleWriter(Samples):
         gone = self._connection.execute(delete(samples).where(condition).returning(*columns)).all()
         if gone:
             self._effects.erase(row.vector for row in gone)
+            self._fingerprints.drop_unenrolled({row.speaker_id for row in gone})
             self._derive({(row.speaker_id, row.space_id) for row in gone})
 
     def _derive(self, changed: Collection[tuple[int, str]]) -> None:

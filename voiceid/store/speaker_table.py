@@ -41,7 +41,15 @@ from voiceid.store.audit_table import AuditWriter
 from voiceid.store.change_feed import Effects
 from voiceid.store.protection import NAMED, Protection
 from voiceid.store.similar_names import keep_looks, look_alikes
-from voiceid.store.tables import adaptations, attempts, centroids, memberships, samples, speakers
+from voiceid.store.tables import (
+    adaptations,
+    attempts,
+    centroids,
+    fingerprints,
+    memberships,
+    samples,
+    speakers,
+)
 from voiceid.store.value_list import in_list
 
 NOT_RECORDED = "not recorded"
@@ -342,7 +350,9 @@ class SpeakerWriter(Speakers):
         vectors = self._connection.execute(
             delete(samples).where(samples.c.speaker_id == speaker_id).returning(samples.c.vector)
         ).scalars()
-        self._effects.erase(vectors.all())
+        fingerprint = delete(fingerprints).where(fingerprints.c.speaker_id == speaker_id)
+        words = self._connection.execute(fingerprint.returning(fingerprints.c.words)).scalars()
+        self._effects.erase([*vectors, *words])
         gone = self._connection.execute(
             delete(centroids)
             .where(centroids.c.speaker_id == speaker_id)

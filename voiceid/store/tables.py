@@ -310,6 +310,22 @@ name_looks = Table(
     Index(None, "speaker_id"),
 )
 
+# What was enrolled and accepted sounded like, to know it again: no audio.
+fingerprints = Table(
+    "fingerprints",
+    metadata,
+    Column("id", _NUMBER, primary_key=True),
+    Column("speaker_id", ForeignKey("speakers.id", ondelete="CASCADE"), nullable=False),
+    Column("heard_as", String, nullable=False),
+    Column("pcm_sha256", String(64), nullable=False),  # of samples; empty: it was accepted
+    Column("words", LargeBinary, nullable=False),
+    Column("created_at", _SORTED, nullable=False),
+    Column("expires_at", _SORTED),
+    Index(None, "speaker_id"),
+    Index(None, "expires_at"),
+    sqlite_autoincrement=True,
+)
+
 # The chain of audit events, and its counter: one row, or none.
 audit_events = Table(
     "audit_events",

@@ -16,6 +16,7 @@ from voiceid.store.backup_table import BackupWriter
 from voiceid.store.bulk_insert import BulkWriter
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects, Feed
+from voiceid.store.fingerprint_table import FingerprintWriter
 from voiceid.store.fit_tables import AdaptationWriter, CalibrationWriter
 from voiceid.store.job_table import JobWriter
 from voiceid.store.key_table import ApiKeyWriter
@@ -67,6 +68,7 @@ class Writer(Reader):
     speakers = cached_property(lambda self: SpeakerWriter(self._effects))
     samples = cached_property(lambda self: SampleWriter(self._effects, self.spaces, self.centroids))
     centroids = cached_property(lambda self: CentroidWriter(self._effects, self.spaces))
+    fingerprints = cached_property(lambda self: FingerprintWriter(self._effects))
     bulk = cached_property(lambda self: BulkWriter(self._effects, self.spaces, self.centroids))
     calibrations = cached_property(lambda self: CalibrationWriter(self._effects, self.spaces))
     adaptations = cached_property(

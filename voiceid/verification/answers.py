@@ -6,6 +6,7 @@ finite score with a threshold, and no exception leads to it.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from voiceid.domain import (
     Utterance,
     telephone_share,
 )
+from voiceid.errors import ModelRuntimeError
 
 _BARS = {
     Reason.SPEAKER_EXPIRED: "{} is expired, and is not accepted whatever the score",
@@ -273,6 +275,7 @@ def blinded(decision: Decision) -> Decision:
         margin=None,
         runner_up=None,
         candidates=(),
+        replay_of=None,
     )
 
 
@@ -293,3 +296,13 @@ def elsewhere(space: EmbeddingSpace, enrolled: Mapping[str, int]) -> str:
         return ""
     counts = [f"{n} {'is' if n == 1 else 'are'} in {other}" for other, n in enrolled.items()]
     return f"; of all speakers {', '.join(counts)}: use that model, and its speech settings"
+
+
+def finite(score: float) -> float:
+    """Return a cosine; raises ModelRuntimeError for what is none."""
+    if not math.isfinite(score):
+        raise ModelRuntimeError(
+            f"a comparison gave {score} instead of a cosine; no speaker was accepted",
+            hint="Run `voiceid models verify` and `voiceid index rebuild`.",
+        )
+    return score

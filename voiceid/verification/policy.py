@@ -116,10 +116,15 @@ class Policy:
         level, criterion, margin = first_wish(levels, per_search=per_search)
         if level > 0:  # one on a call goes with the call
             self._require_own_space(criterion, space)
-        replays = [level.allow_replayed for level in levels if level.allow_replayed is not None]
         solo = next((level.solo for level in levels if level.solo is not None), Solo.REQUIRE)
         rule = replace(rule.aimed(criterion, margin), in_sequence=bool(call.in_sequence))
-        return BackEnd(space, transform, rule, replays[:1] == [True], solo)
+        return BackEnd(space, transform, rule, self.allows_replayed(call, group), solo)
+
+    def allows_replayed(self, call: Aim = NO_AIM, group: str | None = None) -> bool:
+        """Whether a recording that was heard before may be accepted."""
+        levels = (call, self.groups.get(group or "", NO_AIM), self.settings)
+        allows = (level.allow_replayed for level in levels)
+        return next((allowed for allowed in allows if allowed is not None), False)
 
     def read_for_enrollment(self, reader: Reader) -> DecisionRule:
         """Return the rule that enrolments are judged by, and by which two names are one voice.

@@ -1,4 +1,4 @@
-"""Whether two clips are of one voice, whoever is enrolled."""
+"""Whether two clips are of one voice; no speaker needs to be enrolled."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 from voiceid.audio import AudioSource
 from voiceid.decision.embeddings import cosine
 from voiceid.domain import UNHEARD_CODES, Condition, Decision, Reason, Task, Utterance
-from voiceid.verification.answers import Facts, Probe
+from voiceid.verification.answers import Facts, Probe, finite
 from voiceid.verification.policy import BackEnd
 from voiceid.verification.presentation import require_bona_fide
 from voiceid.verification.solo import require_solo
-from voiceid.verification.verifier import finite
 
 if TYPE_CHECKING:  # they load while the models do
     from voiceid.speech.countermeasure import Countermeasure

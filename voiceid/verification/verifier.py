@@ -6,7 +6,6 @@ good standing; every exception ends without one.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,22 +24,18 @@ from voiceid.domain import (
     EmbeddingSpace,
     EnrolledVoice,
     Reason,
+    Speech,
     Standing,
     Task,
     Utterance,
     speaker_key,
 )
-from voiceid.errors import (
-    ConfigError,
-    IndexFault,
-    ModelRuntimeError,
-    SpaceMismatch,
-    SpeakerNotFound,
-)
+from voiceid.errors import ConfigError, IndexFault, SpaceMismatch, SpeakerNotFound
 from voiceid.index.base import Gallery, answer, as_ids, confirmed, ranked
-from voiceid.verification.answers import Facts, Probe, elsewhere
+from voiceid.verification.answers import Facts, Probe, elsewhere, finite
 from voiceid.verification.policy import NO_AIM, BackEnd, Policy
 from voiceid.verification.presentation import require_bona_fide
+from voiceid.verification.replays import Replays
 from voiceid.verification.solo import alone, require_solo
 
 if TYPE_CHECKING:  # it loads while the models do
@@ -102,6 +97,7 @@ class Verifier:
     searched: Callable[[float], None]  # receives the seconds of each search
     voices: Callable[[], Voices] | None = None  # what says who speaks when; None: nothing can
     countermeasure: Callable[[], Countermeasure] | None = None  # what finds attacks; None: nothing
+    replays: Replays | None = None  # what knows recordings again; None: it is not asked
 
     def verify(self, hear: Hear, source: AudioSource, claim: Claim) -> Decision:
         """Decide whether the clip is the voice of the speaker who is claimed.
@@ -136,8 +132,9 @@ class Verifier:
             found = Candidate(claimed.enrolled.speaker, score)
             return back_end.acceptable(found, claimed.enrolled, voice, net_speech_s)
 
-        # 4. Who would be accepted must be alone, and there.
-        return self.bona_fide(require_solo(decision, [clip], back_end, self.voices, like), [clip])
+        decision = require_solo(decision, [clip], back_end, self.voices, like)
+        # 5. And must be there, and not a recording that was heard before.
+        return self.present(decision, clip, claim.aim, claim.group)
 
     def identify(self, hear: Hear, source: AudioSource, search: Search) -> Decision:
         """Decide who of the gallery, or of one group in it, is speaking, if any speaker is."""
@@ -157,14 +154,28 @@ class Verifier:
                 return back_end.acceptable(found, nearest.enrolled, voice, net_speech_s)
             return None
 
-        # 2. Who would be accepted must be alone, and there.
-        return self.bona_fide(require_solo(decision, [clip], back_end, self.voices, like), [clip])
+        # 2. Who would be accepted must be alone.
+        decision = require_solo(decision, [clip], back_end, self.voices, like)
+        # 3. And must be there, and not a recording that was heard before.
+        return self.present(decision, clip, search.aim, search.group)
+
+    def present(self, decision: Decision, clip: Utterance, aim: Aim, group: str | None) -> Decision:
+        """Return a decision, or what becomes of an acceptance that is an attack, or a replay."""
+        return self.unless_replayed(self.bona_fide(decision, [clip]), clip.speech, aim, group)
 
     def bona_fide(self, decision: Decision, clips: Sequence[Utterance]) -> Decision:
         """Return a decision, or what the countermeasure makes of it: see `require_bona_fide`."""
         if self.countermeasure is None:
             return decision
         return require_bona_fide(decision, clips, self.countermeasure)
+
+    def unless_replayed(
+        self, decision: Decision, speech: Speech | None, aim: Aim, group: str | None
+    ) -> Decision:
+        """Return a decision, or what becomes of an acceptance whose recording was heard before."""
+        if self.replays is None or self.policy.allows_replayed(aim, group):
+            return decision
+        return self.replays.checked(decision, speech)
 
     def alone(self, decision: Decision, turn: Utterance, aim: Aim, group: str | None) -> Decision:
         """Return a decision about the first of a turn, or what becomes of it after the whole."""
@@ -179,7 +190,11 @@ class Verifier:
         """
         with self.store.read() as reader:
             back_end = self.policy.read(reader, search.aim, search.group, per_search=True)
-            return self._identified(reader, probe, search, back_end, started)
+            decision = self._identified(reader, probe, search, back_end, started)
+        # Of a vector alone it is not known what was heard; a diarization opens no door.
+        if probe.quality is not None:
+            return decision
+        return self.unless_replayed(decision, None, search.aim, search.group)
 
     def _identified(
         self, reader: Reader, probe: Probe, search: Search, back_end: BackEnd, started: float
@@ -354,13 +369,3 @@ def _blindly_verified(
     if decision.threshold is None and decision.score is not None:  # barred before it was judged
         back_end.judged(decision.score, facts.probe.against(voice.enrolled))
     return (None, facts.unknown()) if own is None else (voice, decision)
-
-
-def finite(score: float) -> float:
-    """Return a score; raises ModelRuntimeError for one that is not a number, or infinite."""
-    if not math.isfinite(score):
-        raise ModelRuntimeError(
-            f"a comparison gave {score} instead of a cosine; no speaker was accepted",
-            hint="Run `voiceid models verify` and `voiceid index rebuild`.",
-        )
-    return score

@@ -1,0 +1,170 @@
+"""Whether two clips are of one recording, whatever it went through: codecs, noise, rooms, cuts.
+
+After Haitsma and Kalker (A highly robust audio fingerprinting system, ISMIR 2002): of each frame
+32 bits, the signs of differences of band energies in frequency and in time.  What differs:
+
+- The bands are narrow all the way up, so that the pitch counts: else the same words of the same
+  speaker would be alike.
+- Of the clip that is asked about only the clearest bits are compared, which noise changes least.
+- Along each alignment a piece loses a point for each wrong bit and gains some for each bit that is
+  compared, as in a local alignment of sequences: a part that was cut out, or joined with others, is
+  found.
+- The clip is compared as it is and a little faster and slower.
+
+docs/attacks.md has what is found, and how often different recordings are taken for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.domain import Float32Array, Speech
+
+Words = npt.NDArray[np.uint32]
+
+_ENOUGH, _OF_ALL, _LEAST = 60, 0.6, 44
+"""What a piece must gain; of a short clip a share of what there is to gain, but not less."""
+_FRAME, _HOP = 4096, 512
+"""Samples at 16 kHz: 256 and 32 ms."""
+_BANDS, _APART, _EDGES_HZ = 36, 4, (300.0, 3000.0)
+_LAG = 3
+"""Frames: 96 ms."""
+_POWER = 0.25
+_SILENT_DB = 50.0
+"""So far below the loudest frame there is nothing to compare."""
+_CLEAR = 0.4
+"""Of the bits of a clip that is asked about."""
+_SPEEDS = (1.0, 1.025, 0.975)
+_LONGEST_GAP = 16
+"""Frames: a longer pause is as long as this, about 0.5 s."""
+_LONGEST = 3750
+"""Frames: 120 s.  What follows is not compared."""
+_KEPT_EVERY, _STEP = 2, 4
+"""Of the words of a clip that is kept, and between those that are compared, in frames."""
+_POINTS, _MOST_WRONG = 4, 0.17
+"""Points that a wrong bit costs, and the share of wrong bits at which a piece gains nothing."""
+_AT_ONCE = 4_000_000
+"""Comparisons of words in memory at a time, 8 MB."""
+_WINDOW = np.hanning(_FRAME).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fingerprint:
+    """What is compared of a clip that is asked about.
+
+    - `words`, `clear` (speeds, n) uint32: of each frame of 32 ms the bits, and which are clear.
+    """
+
+    words: Words
+    clear: Words
+
+    @classmethod
+    def of(cls, speech: Speech) -> Fingerprint:
+        """Return the fingerprint of the speech of a clip; no audio can be made of it again."""
+        samples = _in_time(speech)
+        looks = [_rises(samples, speed) for speed in _SPEEDS]
+        n = min(map(len, looks))
+        rises = np.stack([look[:n] for look in looks])
+        sizes = np.abs(rises)
+        clear = (sizes > 0.0) & (sizes >= np.quantile(sizes[0], 1.0 - _CLEAR))
+        return cls(_packed(rises > 0.0), _packed(clear))
+
+    @property
+    def kept(self) -> bytes:
+        """What is kept of it: four bytes each 64 ms."""
+        return self.words[0, ::_KEPT_EVERY].astype("<u4").tobytes()
+
+    @property
+    def enough(self) -> int:
+        """What a piece must gain to be of one recording."""
+        all_of_it = int(self._most(self._steps(self.clear[:1])[:, :1]).sum())
+        return max(_LEAST, min(_ENOUGH, round(_OF_ALL * all_of_it)))
+
+    def gains(self, kept: Sequence[bytes]) -> list[int]:
+        """Return the most that a piece gains in each of some clips that were kept."""
+        found: list[int] = []
+        clips: list[Words] = []
+        size, largest = 0, _AT_ONCE // max(self.words.size // 2, 1)
+        for one in kept:
+            clip = np.frombuffer(one, "<u4")
+            if clips and size + len(clip) > largest:
+                found += self._gains(clips)
+                clips, size = [], 0
+            clips.append(clip)
+            size += len(clip)
+        return found + (self._gains(clips) if clips else [])
+
+    def _gains(self, clips: Sequence[Words]) -> list[int]:
+        between = np.zeros(_STEP // _KEPT_EVERY, np.uint32)
+        row = np.concatenate([part for clip in clips for part in (between, clip)])
+        starts = np.cumsum([0] + [len(clip) + len(between) for clip in clips])[:-1]
+        words, clear = self._steps(self.words), self._steps(self.clear)
+        wrong = np.bitwise_count((words[..., None] ^ row) & clear[..., None])
+        gains = self._most(clear)[..., None] - wrong.astype(np.int16) * _POINTS
+        for at in range(len(between)):
+            gains[..., starts + at] = np.iinfo(np.int16).min
+        run = np.zeros((gains.shape[1], len(between) + len(row)), np.int16)
+        best = np.zeros((gains.shape[1], len(row)), np.int16)
+        for gain in gains:
+            gone_on = run[:, : -len(between)] + gain
+            np.maximum(gone_on, 0, out=gone_on)
+            np.maximum(best, gone_on, out=best)
+            run[:, len(between) :] = gone_on
+        return [int(most) for most in np.maximum.reduceat(best.max(axis=0), starts)]
+
+    @staticmethod
+    def _most(clear: Words) -> npt.NDArray[np.int16]:
+        """Return what each word gains without a wrong bit."""
+        most: npt.NDArray[np.int16] = np.rint(
+            np.bitwise_count(clear) * (_POINTS * _MOST_WRONG)
+        ).astype(np.int16)
+        return most
+
+    @staticmethod
+    def _steps(words: Words) -> Words:
+        """Return words (speeds, n) as (steps, alignments): the kept ones are two frames apart."""
+        n_steps = words.shape[1] // _STEP
+        own = words[:, : n_steps * _STEP].reshape(len(words), n_steps, _STEP)[..., :_KEPT_EVERY]
+        return np.ascontiguousarray(own.transpose(1, 0, 2).reshape(n_steps, -1))
+
+
+def _in_time(speech: Speech) -> Float32Array:
+    """Return the speech (n,) with its pauses, which are silent."""
+    gaps = np.diff(speech.frames, prepend=speech.frames[:1])
+    at = np.cumsum(np.minimum(gaps, _LONGEST_GAP))
+    at = at[at < _LONGEST]
+    samples = np.zeros((int(at[-1]) + 1 if len(at) else 1, _HOP), np.float32)
+    spoken = speech.samples[: len(at) * _HOP]
+    spoken = np.pad(spoken, (0, -len(spoken) % _HOP)).reshape(-1, _HOP)
+    samples[at[: len(spoken)]] = spoken
+    return samples.reshape(-1)
+
+
+def _rises(samples: Float32Array, speed: float) -> Float32Array:
+    """Return how the differences of bands rise (n, 32), in samples that may be played faster."""
+    whole = np.pad(samples, (_FRAME // 2, _FRAME // 2 + _LAG * _HOP))
+    n = (len(whole) - _FRAME) // (_HOP * speed)
+    starts = np.rint(np.arange(max(n, _LAG + _STEP)) * (_HOP * speed)).astype(np.intp)
+    frames = np.lib.stride_tricks.sliding_window_view(whole, _FRAME)[
+        np.minimum(starts, len(whole) - _FRAME)
+    ]
+    spectrum = np.fft.rfft(frames * _WINDOW, axis=1)
+    power = spectrum.real**2 + spectrum.imag**2
+    edges_hz = np.geomspace(*_EDGES_HZ, _BANDS + 1) / speed
+    edges = np.rint(edges_hz * (_FRAME / 16_000)).astype(np.intp)
+    energies = np.add.reduceat(power[:, : edges[-1]], edges[:-1], axis=1)
+    loudness = energies.sum(axis=1, keepdims=True)
+    floor = loudness.max() * 10 ** (-_SILENT_DB / 10) + np.finfo(np.float32).tiny
+    raised = (energies + floor / _BANDS) ** _POWER
+    tilts = raised[:, :-_APART] - raised[:, _APART:]
+    rises: Float32Array = tilts[_LAG:] - tilts[:-_LAG]
+    rises[(np.minimum(loudness[_LAG:], loudness[:-_LAG]) <= floor)[:, 0]] = 0.0
+    return rises
+
+
+def _packed(bits: npt.NDArray[np.bool_]) -> Words:
+    return np.packbits(bits, axis=-1, bitorder="little").view("<u4")[..., 0].astype(np.uint32)

@@ -1,0 +1,188 @@
+"""Fingerprints of what was enrolled and accepted, to know it when it is heard again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, exists, func, insert, or_, select
+
+from voiceid.domain import HeardAs, Replay
+from voiceid.store import stored_rows
+from voiceid.store.change_feed import Effects
+from voiceid.store.protection import Protection, values_of
+from voiceid.store.tables import fingerprints, samples
+from voiceid.store.value_list import in_list
+
+_AT_ONCE = 500
+"""Rows in memory at a time: about 2 MB of clips of a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFingerprint:
+    """A fingerprint that is kept: what was heard, and its words as bytes."""
+
+    id: int
+    replay: Replay
+    words: bytes
+
+
+class Fingerprints:
+    """Reads fingerprints."""
+
+    def __init__(self, connection: Connection, protection: Protection) -> None:
+        self._connection, self._protection = connection, protection
+
+    def of(
+        self, speaker_id: int, now: datetime, after: int = 0
+    ) -> Iterator[Sequence[KeptFingerprint]]:
+        """Yield what is kept of a speaker and has not expired, oldest first, some at a time.
+
+        ``after``: only those with a higher number.
+        """
+        columns = fingerprints.c
+        expires = or_(columns.expires_at.is_(None), columns.expires_at > now.isoformat())
+        query = select(fingerprints).where(columns.speaker_id == speaker_id, expires)
+        while rows := self._page(query, after):
+            yield [self._kept(row) for row in rows]
+            after = rows[-1].id
+
+    def newest(self) -> int:
+        """Return the number of the newest fingerprint of anybody, or 0."""
+        return int(self._connection.execute(select(func.max(fingerprints.c.id))).scalar() or 0)
+
+    def summary(self, speaker_id: int) -> list[dict[str, Any]]:
+        """Return what is known of a speaker's fingerprints, oldest first, without their words."""
+        columns = (fingerprints.c.heard_as, fingerprints.c.created_at, fingerprints.c.expires_at)
+        query = select(*columns).where(fingerprints.c.speaker_id == speaker_id)
+        rows = self._connection.execute(query.order_by(fingerprints.c.id)).mappings()
+        return [dict(row) for row in rows]
+
+    def missing(self) -> int:
+        """Return how many recordings of enrolled speakers have none."""
+        theirs = (
+            select(samples.c.speaker_id, samples.c.pcm_sha256)
+            .where(~exists().where(*_same_recording()))
+            .distinct()
+        )
+        query = select(func.count()).select_from(theirs.subquery())
+        return int(self._connection.execute(query).scalar_one())
+
+    def _page(self, query: Select[Any], after: int) -> Sequence[Row[Any]]:
+        query = query.where(fingerprints.c.id > after).order_by(fingerprints.c.id)
+        return self._connection.execute(query.limit(_AT_ONCE)).all()
+
+    def _kept(self, row: Any) -> KeptFingerprint:
+        try:
+            heard_as, at = HeardAs(row.heard_as), stored_rows.moment_of(row.created_at)
+        except ValueError as error:
+            raise stored_rows.damaged_row(f"fingerprint {row.id}") from error
+        return KeptFingerprint(row.id, Replay(heard_as, at), plain_words(self._protection, row))
+
+
+class FingerprintWriter(Fingerprints):
+    """Changes fingerprints."""
+
+    def __init__(self, effects: Effects) -> None:
+        super().__init__(effects.connection, effects.protection)
+        self._effects = effects
+
+    def accepted(self, speaker_id: int, words: bytes, keep_days: int) -> None:
+        """Keep the fingerprint of a clip that is accepted; drop those whose time is over."""
+        self.drop_expired()
+        until = datetime.fromisoformat(self._effects.now) + timedelta(days=keep_days)
+        self._add(speaker_id, HeardAs.ACCEPTANCE, words, expires_at=until.isoformat())
+
+    def enrolled(self, speaker_id: int, pcm_sha256: str, words: bytes) -> None:
+        """Keep the fingerprint of a recording that is enrolled, as long as it is."""
+        recording = self._protection.recording(pcm_sha256)
+        self._add(speaker_id, HeardAs.ENROLLMENT, words, pcm_sha256=recording)
+
+    def drop_expired(self) -> None:
+        """Drop the fingerprints whose time is over."""
+        over = fingerprints.c.expires_at <= self._effects.now
+        self._connection.execute(delete(fingerprints).where(over))
+
+    def drop_unenrolled(self, speaker_ids: Collection[int]) -> None:
+        """Erase the fingerprints of recordings that are enrolled no longer, of some speakers."""
+        theirs = in_list(self._connection, fingerprints.c.speaker_id, speaker_ids)
+        is_enrolled = exists().where(*_same_recording())
+        gone = delete(fingerprints).where(theirs, fingerprints.c.pcm_sha256 != "", ~is_enrolled)
+        words = self._connection.execute(gone.returning(fingerprints.c.words)).scalars()
+        self._effects.erased_vectors += words.all()
+
+    def move(self, from_ids: Collection[int], to_id: int, recordings: Collection[str]) -> None:
+        """Give a speaker the fingerprints of others: of some recordings, by their stored hashes.
+
+        Those of acceptances go along where the others' last sample goes.
+        """
+        theirs = in_list(self._connection, fingerprints.c.speaker_id, from_ids)
+        of_them = in_list(self._connection, fingerprints.c.pcm_sha256, recordings)
+        is_left = exists().where(samples.c.speaker_id == fingerprints.c.speaker_id)
+        is_accepted = (fingerprints.c.pcm_sha256 == "") & ~is_left
+        query = delete(fingerprints).where(theirs, or_(of_them, is_accepted))
+        rows = self._connection.execute(query.returning(fingerprints)).all()
+        if not rows:
+            return
+        kept = {row.pcm_sha256 for row in self._enrolled_of(to_id)}
+        moved = [
+            stored_row(self._protection, {**values_of(row), "speaker_id": to_id}, words)
+            for row, words in [(row, plain_words(self._protection, row)) for row in rows]
+            if row.pcm_sha256 not in kept
+        ]
+        for values in moved:
+            del values["id"]  # a new number: a search that is under way looks at it
+        if moved:
+            self._connection.execute(insert(fingerprints), moved)
+
+    def _enrolled_of(self, speaker_id: int) -> Sequence[Row[Any]]:
+        its = (fingerprints.c.speaker_id == speaker_id) & (fingerprints.c.pcm_sha256 != "")
+        return self._connection.execute(select(fingerprints.c.pcm_sha256).where(its)).all()
+
+    def _add(
+        self,
+        speaker_id: int,
+        heard_as: HeardAs,
+        words: bytes,
+        *,
+        pcm_sha256: str = "",
+        expires_at: str | None = None,
+    ) -> None:
+        values = {
+            "speaker_id": speaker_id,
+            "heard_as": heard_as.value,
+            "pcm_sha256": pcm_sha256,
+            "created_at": self._effects.now,
+            "expires_at": expires_at,
+        }
+        row = stored_row(self._protection, values, words)
+        self._connection.execute(insert(fingerprints).values(**row))
+
+
+def _same_recording() -> tuple[Any, ...]:
+    return (
+        fingerprints.c.speaker_id == samples.c.speaker_id,
+        fingerprints.c.pcm_sha256 == samples.c.pcm_sha256,
+    )
+
+
+def stored_row(protection: Protection, row: Mapping[str, Any], words: bytes) -> dict[str, Any]:
+    """Return the stored row of a fingerprint: what is beside the words, and they."""
+    if protection.sealing is not None:
+        words = protection.key(row["speaker_id"]).seal(words, *_context(row))
+    return {**row, "words": words}
+
+
+def plain_words(protection: Protection, row: Any) -> bytes:
+    """Return the words of a stored fingerprint; raises StoreError."""
+    if protection.sealing is None:
+        return bytes(row.words)
+    context = _context(values_of(row))
+    return protection.opened(row.speaker_id, row.words, *context, what=f"fingerprint {row.id}")
+
+
+def _context(row: Mapping[str, Any]) -> tuple[object, ...]:
+    bound = ("heard_as", "pcm_sha256", "created_at", "expires_at")
+    return ("fingerprint", *map(row.get, bound))
