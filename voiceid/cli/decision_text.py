@@ -24,6 +24,8 @@ _BARRED = {
     "no_consent": "no consent",
     "clock_behind": "the clock is behind",
     "replayed": "a recording that is enrolled",
+    "challenge_failed": "not the code that was asked for",
+    "challenge_expired": "no code is asked for",
     "several_voices": "several people speak",
 }
 """Why a speaker is not accepted whatever the score."""

@@ -49,7 +49,13 @@ class Reason(enum.StrEnum):
     CLOCK_BEHIND = "clock_behind"
     """Rejected: the speaker has an expiry, and the clock is earlier than the database."""
     REPLAYED = "replayed"
-    """Rejected: the recording itself, to the sample, is enrolled; it proves nothing."""
+    """Rejected: the recording itself, to the sample, is enrolled, or the words of a code are pieces
+    of the recordings that were enrolled; it proves nothing."""
+    CHALLENGE_FAILED = "challenge_failed"
+    """Rejected (verify): the voice matches, and the clip is not the code that was asked for."""
+    CHALLENGE_EXPIRED = "challenge_expired"
+    """Rejected (verify): the voice matches, and no code is asked for of this speaker by this caller
+    under this id, or it was answered before, or too late."""
 
     SEVERAL_VOICES = "several_voices"
     """Inconclusive: it would be accepted, but more than one person speaks in the clip."""

@@ -74,12 +74,13 @@ class ErasedPerson:
         samples = reader.samples.of(speaker.id)
         plain = [sample.vector.astype("<f4").tobytes() for sample in samples]
         stored = reader.mentions.vectors(speaker)
+        known = reader.spoken.of(speaker.id)
         row = reader.protection.row
         hashes = dict.fromkeys(sample.pcm_sha256 for sample in samples)
         return cls(
             speaker=speaker,
             samples=samples,
-            needles=[*plain, *stored],
+            needles=[*plain, *stored, *reader.spoken.stored(speaker.id)],
             recordings={h: kept.path(h).stem for h in hashes if kept.path(h).exists()},
             counts={
                 "centroids": len(stored) - len(samples),
@@ -87,6 +88,7 @@ class ErasedPerson:
                 "consents": len(speaker.consents),
                 "metadata": len(speaker.metadata),
                 "memberships": len(speaker.groups),
+                "words": 0 if known is None else len(known.words),
             },
             learned=learned_from(reader, speaker),
             backups=backups_with(reader, speaker),

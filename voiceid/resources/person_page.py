@@ -31,6 +31,7 @@ def person_page(report: PersonReport) -> str:
         *_section("Consents", _consents(report), "None was recorded."),
         *_section("Voice samples", _samples(report), "There are none."),
         _VECTORS,
+        *_section("Spoken words", _words(report), "None were taught."),
         *_section("Kept recordings", _recordings(report), "No recording is kept."),
         *_section(f"Uses of the last {report.days} days", _uses(report), _no_uses(report)),
         *_section("Attempts that failed", _attempts(report), "There are none."),
@@ -138,6 +139,12 @@ def _use(event: Mapping[str, Any]) -> tuple[object, ...]:
         more.insert(0, f"score {event['score']:.3f}")
     outcome = ": ".join(str(event[k]) for k in ("outcome", "reason") if event.get(k) is not None)
     return datetime.fromisoformat(event["time"]), what, outcome.replace("_", " "), ", ".join(more)
+
+
+def _words(report: PersonReport) -> str:
+    known = report.words
+    rows = [] if known is None else [(word, known.rounds) for word in known.words]
+    return _table(("Word", "Recordings, kept as numbers"), rows)
 
 
 def _attempts(report: PersonReport) -> str:

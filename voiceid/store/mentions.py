@@ -9,7 +9,15 @@ from sqlalchemy import Connection, func, select
 
 from voiceid.domain import Speaker, speaker_key
 from voiceid.store.protection import Protection
-from voiceid.store.tables import attempts, centroids, jobs, kept_answers, samples, speakers
+from voiceid.store.tables import (
+    attempts,
+    centroids,
+    jobs,
+    kept_answers,
+    samples,
+    speakers,
+    spoken_words,
+)
 
 
 class Mentions:
@@ -63,10 +71,10 @@ class Mentions:
         return found
 
     def rows_of(self, speaker_id: int) -> int:
-        """Return how many rows of samples and centroids a speaker has."""
+        """Return how many rows of samples, centroids and words a speaker has."""
         return sum(
             int(self._connection.execute(query).scalar_one())
-            for table in (samples, centroids)
+            for table in (samples, centroids, spoken_words)
             for query in [
                 select(func.count()).select_from(table).where(table.c.speaker_id == speaker_id)
             ]

@@ -22,12 +22,14 @@ from voiceid.store.backup_table import PATH_PLACE
 from voiceid.store.change_feed import Effects, random_token
 from voiceid.store.protection import Protection, values_of
 from voiceid.store.similar_names import keep_looks
+from voiceid.store.spoken_table import SpokenWordsTable, sealed_words
 from voiceid.store.tables import (
     attempts,
     audit_events,
     audit_head,
     backups,
     centroids,
+    challenges,
     changes,
     jobs,
     kept_answers,
@@ -36,6 +38,7 @@ from voiceid.store.tables import (
     samples,
     speaker_keys,
     speakers,
+    spoken_words,
 )
 from voiceid.store.value_list import in_list
 
@@ -125,6 +128,7 @@ class ProtectionWriter:
         for rows in self._batches(centroids, centroids.c.id):
             plain = self._was.centroids.plain(rows)
             self._replace(centroids, [now.centroids.stored(row) for row in plain])
+        self._words(now)
         self._texts(now)
         self._events(now)
         self._effects.protection = now
@@ -163,6 +167,16 @@ class ProtectionWriter:
                 self._set(attempts, its, name_key=now.name_key(name_key))
             else:
                 self._connection.execute(delete(attempts).where(its))
+
+    def _words(self, now: Protection) -> None:
+        """Bring the words of speakers over; codes that are asked for are forgotten."""
+        self._connection.execute(delete(challenges))
+        was, columns = SpokenWordsTable(self._connection, self._was), spoken_words.c
+        for rows in self._batches(spoken_words, columns.speaker_id):
+            for row in rows:
+                plain = was.opened(row.speaker_id, row.content)
+                content = sealed_words(now, row.speaker_id, plain)
+                self._set(spoken_words, columns.speaker_id == row.speaker_id, content=content)
 
     def _texts(self, now: Protection) -> None:
         for row in self._connection.execute(select(jobs)).all():

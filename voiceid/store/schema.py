@@ -15,7 +15,7 @@ from voiceid.errors import StoreError
 
 Objects: TypeAlias = dict[str, tuple[str, str]]
 """The table and the SQL of each object of a database, by ``type name``."""
-SCHEMA_SHA256 = "2d12b1ab1ee8fe0a1f190e7df9f311cff2969bdceb6e7bb3cb7e3a7a2a34d34f"
+SCHEMA_SHA256 = "e6b985e4a5c758663eb04812d9b929d878ce0fdfc0fdb6713a29546860eca938"
 """The `fingerprint` of the newest revision; a test keeps it."""
 SIGNATURE = "backup_signature"
 _BESIDE = {

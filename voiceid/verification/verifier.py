@@ -48,6 +48,7 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.speech.turns import Voices
     from voiceid.store import Store
     from voiceid.store.reader import Reader
+    from voiceid.verification.spoken_code import Answer
 
 Hear = Callable[[AudioSource], Utterance]
 Ranking: TypeAlias = list[tuple[Candidate, EnrolledVoice]]
@@ -86,6 +87,7 @@ class Claim:
     group: str | None = None  # its normal name: the speaker must be a member
     blind: bool = False  # whether who asks may learn nothing of others
     purpose: str | None = None  # for which a consent must be in force
+    challenge: str | None = None  # the id of the code that the clip must be
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +104,12 @@ class Verifier:
     searched: Callable[[float], None]  # receives the seconds of each search
     voices: Callable[[], Voices] | None = None  # what says who speaks when; None: nothing can
 
-    def verify(self, hear: Hear, source: AudioSource, claim: Claim) -> Decision:
+    def verify(
+        self, hear: Hear, source: AudioSource, claim: Claim, answer: Answer | None = None
+    ) -> Decision:
         """Decide whether the clip is the voice of the speaker who is claimed.
 
-        Of a blind claim the decision says all, for the log: see `answers.blinded`.
+        ``answer`` judges the code.  A decision of a blind claim says all: see `answers.blinded`.
         """
         started = time.perf_counter()
         # 1. A wrong name is an error before the audio is decoded, where it may be known.
@@ -136,7 +140,10 @@ class Verifier:
             return back_end.acceptable(found, claimed.enrolled, voice, net_speech_s)
 
         # 4. Who would be accepted must be alone.
-        return require_solo(decision, [clip], back_end, self.voices, like)
+        if answer is None:
+            return require_solo(decision, [clip], back_end, self.voices, like)
+        # 5. A code leaves more to look at, however clear the voice is.
+        return answer.judge(alone(decision, [clip], back_end, self.voices, like), like)
 
     def identify(self, hear: Hear, source: AudioSource, search: Search) -> Decision:
         """Decide who of the gallery, or of one group in it, is speaking, if any speaker is."""
