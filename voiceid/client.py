@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # each loads when it is first asked for
     from voiceid.resources.attempts import Attempts
     from voiceid.resources.audit import Audit
     from voiceid.resources.calibrations import Calibrations
+    from voiceid.resources.challenges import Challenges
     from voiceid.resources.database import Database
     from voiceid.resources.events import Events
     from voiceid.resources.index import Index
@@ -75,6 +76,8 @@ class VoiceID:
     """The keys to the service."""
     privacy: Collection[Privacy] = Collection()
     """The rights of the people whose voices are kept, and how long they are kept."""
+    challenges: Collection[Challenges] = Collection()
+    """Spoken codes: the words that speakers taught, and the codes that are asked for."""
     attempts: Collection[Attempts] = Collection()
     """Failed attempts to be accepted, and the locks that they make."""
     audit: Collection[Audit] = Collection()
@@ -212,6 +215,7 @@ class VoiceID:
         caller: str | None = None,
         blind: bool = False,
         purpose: str | None = None,
+        challenge: str | None = None,
     ) -> Decision:
         """Decide whether a clip is the voice of the enrolled speaker called ``name``.
 
@@ -228,13 +232,14 @@ class VoiceID:
         blind : bool
             Let who asks learn nothing of others: an unknown name is rejected as a voice is, in
             the same time, and no decision has a score.
+        challenge : str, optional
+            The id of a code of ``challenges.new``, which it uses up: the clip must be that code.
         source, threshold, allow_replayed, solo, purpose : see :meth:`identify`
 
-        Raises LockedOut: too many attempts failed; SpeakerNotFound, SpaceMismatch: no speaker of
-        that name is enrolled, in the group, or with this model and settings; AudioError,
-        ModelError, StoreError, ConfigError.
+        Raises LockedOut; SpeakerNotFound, SpaceMismatch: no speaker of that name is enrolled, in
+        the group, or with this model and settings; AudioError, ModelError, StoreError, ConfigError.
         """
-        how = (target_fmr, threshold, group, allow_replayed, solo, blind, purpose)
+        how = (target_fmr, threshold, group, allow_replayed, solo, blind, purpose, challenge)
         return self._questions.verify(source, calls.claim_of(name, *how), caller)
 
     def verify_all(
@@ -246,8 +251,7 @@ class VoiceID:
         **how: Unpack[VerifyKeywords],
     ) -> Iterator[Decision | AudioError]:
         """Yield the decision about each clip; see :meth:`verify` and :meth:`identify_all`."""
-        claim = calls.claim_of(name, **how)
-        ask = partial(self._questions.verify, claim=claim, caller=caller)
+        ask = partial(self._questions.verify, claim=calls.claim_of(name, **how), caller=caller)
         return self._questions.each(Task.VERIFY, ask, sources)
 
     def compare(
@@ -259,10 +263,7 @@ class VoiceID:
         threshold: Cosines | None = None,
         solo: str | None = None,
     ) -> Decision:
-        """Decide whether two clips are of one voice, by the calibration where there is a database.
-
-        Arguments and errors: see :meth:`verify`.
-        """
+        """Decide whether two clips are of one voice, by a calibration if any; see `verify`."""
         return self._questions.compare(a, b, calls.aim_of(target_fmr, threshold, solo=solo))
 
     def search(
@@ -321,8 +322,7 @@ class VoiceID:
         how
             ``speaker``: decide whether it is this one, else who it is; ``caller``, ``blind``: of
             a ``speaker``, as :meth:`verify` has them; ``silence_s``, 0.2 to 10: ends a turn; and
-            what :meth:`identify` and :meth:`verify` take.  A rate is that of a
-            whole turn, however often it is looked at; a threshold holds for each look.
+            what these two take.  A rate is that of a whole turn, a threshold of each look.
 
         Raises ModelError, StoreError, ConfigError, SpeakerNotFound, SpeakerDetailInvalid.
         """

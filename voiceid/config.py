@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from voiceid.audio import AudioOptions
 from voiceid.decision.aims import Aim
@@ -29,12 +27,12 @@ from voiceid.domain import (
 from voiceid.domain.audit_chain import AuditOptions
 from voiceid.enrollment import EnrollmentLimits
 from voiceid.errors import ConfigError
-from voiceid.foreign_files import SETTINGS_FILE, content
 from voiceid.home import ENV_PREFIX, absolute, current_folder, find_home
 from voiceid.index.base import IndexOptions
 from voiceid.models.providers import EngineOptions
 from voiceid.protection import KeySource
 from voiceid.settings import SETTINGS, aim_of, deciding
+from voiceid.settings_text import from_environment, from_file
 from voiceid.shipped import shipped
 from voiceid.speech.quality import QualityLimits
 from voiceid.speech.speaker_model import HearingOptions
@@ -42,14 +40,6 @@ from voiceid.speech.vad import SpeechOptions
 
 CONFIG_NAME = "config.yaml"
 KEY_NAME = "gallery.key"
-
-_NOTSETTINGS = {"VOICEID_HOME", "VOICEID_DATABASE"}
-
-_FAULTS = (
-    *(OSError, yaml.YAMLError, ValueError, RecursionError),
-    *(ArithmeticError, AttributeError, LookupError, TypeError),
-)
-"""What PyYAML raises; ValueError also for 2001-13-45, AttributeError for ``!!timestamp x``."""
 
 _SHOWN_CHARS = 80
 
@@ -193,8 +183,8 @@ def load_config(
     values = {key: default for key, (default, _) in SETTINGS.items()}
     sources = dict.fromkeys(SETTINGS, "default")
     given = [
-        *_from_file(folder / CONFIG_NAME, problems),
-        *_from_environment(os.environ if environ is None else environ),
+        *from_file(folder / CONFIG_NAME, problems),
+        *from_environment(os.environ if environ is None else environ),
         *((k, v, "flag") for k, v in (flags or {}).items() if v is not None),
     ]
     for key, value, source in given:
@@ -350,56 +340,3 @@ def _section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the settings under a name, by what follows it."""
     prefix = name + "."
     return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
-
-
-def _from_file(path: Path, problems: list[str]) -> Iterator[tuple[str, object, str]]:
-    try:
-        document = _parsed(content(path, SETTINGS_FILE))
-    except FileNotFoundError:
-        return
-    except _FAULTS as error:
-        problems.append(f"{path}: cannot be read: {' '.join(str(error).split())}")
-        return
-    if document is None:
-        return
-    if not isinstance(document, dict):
-        problems.append(f"{path}: the settings must be `key: value` lines")
-        return
-    for key, value in document.items():
-        if isinstance(value, dict) and key not in SETTINGS:
-            yield from ((f"{key}.{inner}", v, str(path)) for inner, v in value.items())
-        elif value is not None or key in SETTINGS:
-            yield str(key), value, str(path)
-
-
-def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
-    for name, text in sorted(environ.items()):
-        if name.startswith(ENV_PREFIX) and name not in _NOTSETTINGS:
-            key = name.removeprefix(ENV_PREFIX).lower().replace("__", ".")
-            try:
-                value = _parsed(text)
-            except _FAULTS:
-                value = text
-            yield key, value, name
-
-
-def _parsed(text: bytes | str) -> object:
-    loader = _Loader(text)
-    try:
-        return loader.get_single_data()
-    finally:
-        loader.dispose()
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads YAML without aliases: some hundred bytes of them stand for gigabytes."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.composer.ComposerError(
-                None,
-                None,
-                "aliases (*name) are not read: write the value out",
-                self.peek_event().start_mark,  # type: ignore[no-untyped-call]
-            )
-        return super().compose_node(parent, index)

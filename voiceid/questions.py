@@ -42,6 +42,7 @@ from voiceid.verification.calls import ListenKeywords, embedding_of, live_search
 from voiceid.verification.lockout import Lockout
 
 if TYPE_CHECKING:  # each loads when it is asked for
+    from voiceid.decision.word_matching import Vocabulary
     from voiceid.diarization import LinkedVoices
     from voiceid.listening import Decide, Listener, LiveStream
 
@@ -85,11 +86,10 @@ class Questions:
     def verify(self, source: AudioSource, claim: Claim, caller: str | None = None) -> Decision:
         """Decide whether a clip is the voice of one speaker; failures of a caller are counted."""
 
-        def ask(model: ModelInUse) -> Decision:
-            return model.verifier.verify(model.hear, source, claim)
-
         def decide() -> Decision:
-            return self._session.ask(ask)
+            if claim.challenge is not None:
+                return self._answered(source, claim, caller)
+            return self._session.ask(lambda model: model.verifier.verify(model.hear, source, claim))
 
         with self._trusting(Task.VERIFY):
             if caller is None:
@@ -98,6 +98,30 @@ class Questions:
                 decision = self._lockout.attempt(claim.name, caller_name(caller), decide)
             self._record(decision, caller)
         return blinded(decision) if claim.blind else decision
+
+    def _answered(self, source: AudioSource, claim: Claim, caller: str | None) -> Decision:
+        """Decide whether a clip is the answer to a code, which is used up before it is heard."""
+        from voiceid.speech.word_features import RATE_HZ, WordTape  # noqa: PLC0415 - for codes alone
+        from voiceid.verification.spoken_code import Answer  # noqa: PLC0415 - as above
+
+        store = self._session.store
+        with store.write() as writer:
+            words = writer.spoken.claimed(claim.challenge or "", claim.name, caller)
+
+        def vocabulary(speaker_id: int) -> Vocabulary | None:
+            with store.read() as reader:
+                return reader.spoken.of(speaker_id)
+
+        def ask(model: ModelInUse) -> Decision:
+            tape, embedder = WordTape(), model.embedder
+            answer = Answer(
+                words, tape, vocabulary, lambda part: embedder.utterance((part, RATE_HZ))
+            )
+            return model.verifier.verify(
+                lambda given: embedder.with_speech(given, tape), source, claim, answer
+            )
+
+        return self._session.ask(ask)
 
     def compare(self, a: AudioSource, b: AudioSource, aim: Aim) -> Decision:
         """Decide whether two clips are of one voice."""

@@ -334,9 +334,7 @@ class Session:
     def policy_of(self, speaker_model: SpeakerModel) -> Policy:
         """Return what decides with a model, before the database is read."""
         config, space = self.config, speaker_model.space
-        named = space
-        if speaker_model.card.name != config.model:
-            named = self.named_model.space
+        named = space if speaker_model.card.name == config.model else self.named_model.space
         return Policy(space, speaker_model.card.rule, config.aim, config.groups, named.id)
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-SCHEMA_HEAD = "0013"
+SCHEMA_HEAD = "0014"
 """The newest revision in ``migrations``; a test keeps the two together."""
 
 

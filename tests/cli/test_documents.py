@@ -27,6 +27,7 @@ import soundfile
 from cli_running import environment
 from exports import campplus_features_in
 from postgres_server import Databases
+from spoken_words import pieces, said
 
 from examples.ami import clean_turns
 from voiceid import Reason, VoiceID, VoiceIDError, errors
@@ -100,6 +101,8 @@ def prepared(ami: Any, models_folder: Path, tmp_path_factory: pytest.TempPathFac
     for name, turn in CLIPS.items():
         ami.cut(turn, place / name)
     _write_site(place)
+    for take in range(3):
+        soundfile.write(place / f"r{take + 1}.wav", *said(pieces(ami.samples("alice-2")), take))
     _write_meeting(ami, place / "meeting.wav")
     shutil.copy(REPO / "config.yaml", place)
     (place / "models").mkdir()

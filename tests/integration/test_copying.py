@@ -13,6 +13,7 @@ from sqlalchemy import text, update
 
 from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut
 from voiceid.decision.transforms import fit
+from voiceid.decision.word_matching import Tokens, Vocabulary
 from voiceid.domain import DatabaseUrl, SpeakerDetails
 from voiceid.errors import SchemaOutdated, StoreError
 from voiceid.store import KeyRing, Store, copying, maintenance
@@ -22,6 +23,7 @@ from voiceid.store.tables import (
     attempts,
     backups,
     centroids,
+    challenges,
     jobs,
     kept_answers,
     key_uses,
@@ -31,7 +33,11 @@ from voiceid.store.tables import (
 
 Where = Path | DatabaseUrl
 HELD_OUT = HeldOut(10, 100, 1000, 0.01, 0.1, 0.1, {"0.01": 0.1}, {"0.01": 0.1})
-OF_A_SERVICE = (api_keys, key_uses, attempts, jobs, kept_answers, retention_runs, backups)
+OF_A_SERVICE = (
+    *(api_keys, key_uses, attempts, jobs, kept_answers, retention_runs, backups),
+    challenges,
+)
+TOKENS = Tokens(np.ones((8, 2), np.float32), np.full(4, 2), np.arange(4))
 POINT = CalibratedPoint(0.001, 2.0, (0.0, 0.01), 0.01, (0.0, 0.1))
 
 
@@ -56,6 +62,7 @@ def fill(where: Where) -> None:
         writer.switches.switch(writer.switches.begin(SPACE.id, OTHER_SPACE))
         writer.audit.append("enroll", {"speaker": "alice"})
         writer.fingerprints.accepted(writer.speakers.get("bob").id, b"\0\1\2\3", 90)
+        writer.spoken.put(speaker.id, Vocabulary(("a", "b", "c", "d"), TOKENS))
         writer.switches.forget(writer.switches.begin(OTHER_SPACE.id, SPACE))
     with store.write() as writer:
         for table in OF_A_SERVICE:

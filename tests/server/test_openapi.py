@@ -18,11 +18,13 @@ import numpy as np
 import pytest
 import requests
 import schemathesis
+import soundfile
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from running_service import served
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
+from spoken_words import ROUNDS, WORDS, pieces, said, wav
 
 from voiceid import VoiceID
 from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut
@@ -80,7 +82,7 @@ def _cut(value: Any) -> Any:
     return [_cut(held) for held in value[:_MOST_ITEMS]] if isinstance(value, list) else value
 
 
-def record(client: httpx.Client, clips: Path, vid: VoiceID) -> Answers:
+def record(client: httpx.Client, clips: Path, vid: VoiceID) -> Answers:  # noqa: PLR0915 - of all
     """Ask for everything there is."""
     to = Recorder(client, clips)
     until = time.monotonic() + 60
@@ -107,6 +109,7 @@ def record(client: httpx.Client, clips: Path, vid: VoiceID) -> Answers:
     to.ask("inspect_speaker", "GET", "/v1/speakers/alice/inspection")
     [first, *_] = to.ask("list_samples", "GET", "/v1/speakers/alice/samples")["samples"]
     to.ask("remove_sample", "DELETE", f"/v1/speakers/alice/samples/{first['id']}")
+    _ask_for_codes(to, client, clips)
     to.job("diarize", "/v1/diarize", "bob-3")
     to.job("evaluate", "/v1/evaluate", "alice/alice-1", "alice/alice-3", "bob/bob-1", "bob/bob-3")
     to.job("calibrate", "/v1/calibrate", "alice/alice-1", "alice/alice-3", "bob/bob-1", "bob/bob-3")
@@ -152,6 +155,18 @@ def _move(to: Recorder, client: httpx.Client, dora: str) -> None:
     to.ask("import_speakers", "POST", "/v1/import", files={"file": ("dora.jsonl", exported)})
     to.ask("withdraw_consent", "POST", f"{dora}/withdrawal")
     to.ask("report_person", "GET", f"{dora}/report")
+
+
+def _ask_for_codes(to: Recorder, client: httpx.Client, clips: Path) -> None:
+    """Teach the words of alice, ask for a code of them, and forget them."""
+    words = pieces(soundfile.read(clips / "alice-2.wav", dtype="float32")[0])
+    files = [("audio", (f"{take}.wav", wav(*said(words, take)))) for take in range(ROUNDS)]
+    forced = client.post("/v1/speakers/alice/samples", files=files, data={"force": "true"})
+    assert forced.is_success, forced.text
+    path, data = "/v1/challenges/words/alice", {"words": list(WORDS)}
+    to.ask("enroll_words", "PUT", path, files=files, data=data)
+    to.ask("ask_for_code", "POST", "/v1/challenges", json={"speaker": "alice"})
+    to.ask("forget_words", "DELETE", path)
 
 
 def _ask_for_events(to: Recorder, client: httpx.Client) -> None:

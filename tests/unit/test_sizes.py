@@ -13,9 +13,9 @@ def sizes() -> Sizes:
     return measure()
 
 
-def test_the_client_has_at_most_twenty_six_public_members() -> None:
+def test_the_client_has_at_most_twenty_seven_public_members() -> None:
     public = [name for name in dir(VoiceID) if not name.startswith("_")]
-    assert len(public) <= 26, public
+    assert len(public) <= 27, public
 
 
 def test_no_class_inherits_more_than_three_deep() -> None:

@@ -28,6 +28,7 @@ from voiceid.cli.options import (
         "voiceid verify alice door.wav --target-fmr 1/10000",
         "voiceid verify alice door.wav --group vault",
         'voiceid verify alice door.wav --attempts "front door"',
+        "voiceid verify alice answer.wav --challenge 2vTMzFLlyG1XCzxQ6HbOLA",
     ],
     audio=True,
 )
@@ -42,6 +43,11 @@ from voiceid.cli.options import (
     metavar="CALLER",
     help="Count failures of NAME and of this caller, e.g. a door, and take no more after a few.",
 )
+@click.option(
+    "--challenge",
+    metavar="ID",
+    help="The clip must be the code that `challenges new` gave this id, said by NAME alone.",
+)
 @allow_replayed_option
 @solo_option
 @purpose_option
@@ -54,6 +60,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     threshold: float | None,
     group: str | None,
     caller: str | None,
+    challenge: str | None,
     allow_replayed: bool | None,
     solo: str | None,
     purpose: str | None,
@@ -66,6 +73,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     """
     refuse_both(threshold, target_fmr, "--target-fmr")
     sources = clips(audio, console)
+    if challenge is not None and len(sources) != 1:
+        raise click.UsageError("--challenge takes one clip: a code is answered once.")
     with open_voiceid(console) as vid:
         answers = vid.verify_all(
             name,
@@ -74,6 +83,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             threshold=threshold,
             group=group,
             caller=caller,
+            challenge=challenge,
             allow_replayed=allow_replayed,
             solo=solo,
             purpose=purpose,

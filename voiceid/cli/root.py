@@ -24,6 +24,7 @@ _COMMANDS = {
         "enroll": "Enrol a speaker from clips of a voice, or many at once.",
         "speakers": "List, show, change, compare, remove, export and import speakers.",
         "samples": "List and remove the samples of a speaker.",
+        "challenges": "Ask for spoken codes: random words that a speaker must say now.",
         "privacy": "Show and erase what is kept of a person, and erase what is due.",
     },
     "Measure": {

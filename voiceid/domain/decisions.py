@@ -50,7 +50,13 @@ class Reason(enum.StrEnum):
     CLOCK_BEHIND = "clock_behind"
     """Rejected: the speaker has an expiry, and the clock is earlier than the database."""
     REPLAYED = "replayed"
-    """Rejected: the recording was heard before; it does not show who is speaking now."""
+    """Rejected: the recording was heard before, or the words of a code are pieces of recordings
+    that were enrolled; it does not show who is speaking now."""
+    CHALLENGE_FAILED = "challenge_failed"
+    """Rejected (verify): the voice matches, and the clip is not the code that was asked for."""
+    CHALLENGE_EXPIRED = "challenge_expired"
+    """Rejected (verify): the voice matches, and no code is asked for of this speaker by this caller
+    under this id, or it was answered before, or too late."""
 
     PRESENTATION_ATTACK = "presentation_attack"
     """Rejected: it would be accepted, but the countermeasure takes the clip for an attack."""

@@ -73,21 +73,23 @@ class ErasedPerson:
         """Take down what there is of a speaker, in the change that erases it."""
         samples = reader.samples.of(speaker.id)
         plain = [sample.vector.astype("<f4").tobytes() for sample in samples]
-        stored, words = reader.mentions.vectors(speaker), reader.mentions.fingerprints(speaker)
+        stored, heard = reader.mentions.vectors(speaker), reader.mentions.fingerprints(speaker)
+        known = reader.spoken.of(speaker.id)
         row = reader.protection.row
         hashes = dict.fromkeys(sample.pcm_sha256 for sample in samples)
         return cls(
             speaker=speaker,
             samples=samples,
-            needles=[*plain, *stored, *words],
+            needles=[*plain, *stored, *heard, *reader.spoken.stored(speaker.id)],
             recordings={h: kept.path(h).stem for h in hashes if kept.path(h).exists()},
             counts={
                 "centroids": len(stored) - len(samples),
-                "fingerprints": len(words),
+                "fingerprints": len(heard),
                 "attempts": len(reader.mentions.attempts(speaker.name)),
                 "consents": len(speaker.consents),
                 "metadata": len(speaker.metadata),
                 "memberships": len(speaker.groups),
+                "words": 0 if known is None else len(known.words),
             },
             learned=learned_from(reader, speaker),
             backups=backups_with(reader, speaker),

@@ -31,6 +31,7 @@ def person_page(report: PersonReport) -> str:
         *_section("Consents", _consents(report), "None was recorded."),
         *_section("Voice samples", _samples(report), "There are none."),
         _VECTORS,
+        *_section("Spoken words", _words(report), "None were taught."),
         *_section("Kept recordings", _recordings(report), "No recording is kept."),
         *_section("Fingerprints of recordings", _fingerprints(report), "None is kept."),
         *_section(f"Uses of the last {report.days} days", _uses(report), _no_uses(report)),
@@ -151,6 +152,12 @@ def _fingerprints(report: PersonReport) -> str:
 
 def _until(moment: str | None) -> object:
     return "the voice sample is removed" if moment is None else _moment(moment)
+
+
+def _words(report: PersonReport) -> str:
+    known = report.words
+    rows = [] if known is None else [(word, known.rounds) for word in known.words]
+    return _table(("Word", "Recordings, kept as numbers"), rows)
 
 
 def _attempts(report: PersonReport) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from voiceid.decision.embeddings import to_base64
 from voiceid.domain import Backup, DueErasure, Sample, Speaker
 from voiceid.domain.audit_chain import DECISION
+from voiceid.domain.code_words import SpokenWords
 from voiceid.resources.erased_person import backups_with, learned_from
 from voiceid.resources.events import events_about
 from voiceid.session import Session
@@ -30,6 +31,8 @@ class PersonReport:
         Name, groups, metadata, expiry and consents.
     samples : sequence of Sample
         What was enrolled, of all embedding spaces.
+    words : SpokenWords or None
+        The words of which codes are made: of each, features of its recordings are kept.
     recordings : sequence of mapping
         Kept recordings: hash, file and size in bytes.
     fingerprints : sequence of mapping
@@ -57,6 +60,7 @@ class PersonReport:
 
     speaker: Speaker
     samples: Sequence[Sample]
+    words: SpokenWords | None
     recordings: Sequence[Mapping[str, Any]]
     fingerprints: Sequence[Mapping[str, Any]]
     attempts: Sequence[Mapping[str, Any]]
@@ -77,6 +81,7 @@ class PersonReport:
             "made_at": self.made_at.isoformat(timespec="seconds"),
             "speaker": self.speaker.to_dict(),
             "samples": [_sample(sample, with_vector=vectors) for sample in self.samples],
+            "words": None if self.words is None else self.words.to_dict(),
             "recordings": list(self.recordings),
             "fingerprints": list(self.fingerprints),
             "attempts": list(self.attempts),
@@ -97,6 +102,7 @@ def person_report(session: Session, name: str, days: int) -> PersonReport:
     sources = [] if log is None else [str(log)]
     with session.store.read() as reader:
         speaker = reader.speakers.get(name)
+        known = reader.spoken.of(speaker.id)
         samples, used = reader.samples.of(speaker.id), reader.mentions.last_used_on(speaker.id)
         since = reader.retention.last_used().get(speaker.id)
         ends = session.config.privacy.ends(speaker, since)
@@ -107,6 +113,7 @@ def person_report(session: Session, name: str, days: int) -> PersonReport:
         return PersonReport(
             speaker=speaker,
             samples=samples,
+            words=None if known is None else SpokenWords(speaker.name, known.words, known.rounds),
             recordings=list(_recordings(session, samples)),
             fingerprints=reader.fingerprints.summary(speaker.id),
             attempts=reader.mentions.attempts(speaker.name),

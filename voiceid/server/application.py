@@ -17,6 +17,7 @@ from voiceid.server import (
     attempt_routes,
     audit_routes,
     azure_adapter,
+    challenge_routes,
     database_routes,
     event_routes,
     exchange_routes,
@@ -43,6 +44,7 @@ from voiceid.server.service_parts import ServiceParts
 
 _ROUTERS = (
     question_routes.ROUTES,
+    challenge_routes.ROUTES,
     listen_routes.ROUTES,
     event_routes.ROUTES,
     job_routes.ROUTES,

@@ -61,6 +61,9 @@ class VerifyOptions(PolicyOptions):
     speaker: str = Field(description="The name that is claimed.")
     target_fmr: Rate | None = Field(None, description=_FMR)
     group: str | None = Field(None, description="The speaker must be a member of it.")
+    challenge: str | None = Field(
+        None, description="The id of a code: the clip must be that code, said by the speaker alone."
+    )
     purpose: str | None = Field(None, description=PURPOSE)
 
 
@@ -108,6 +111,7 @@ async def verify(request: Request, caller: Verifying) -> dict[str, Any]:
             caller=caller.name,
             blind=not caller.may(Scope.READ),
             purpose=options.purpose,
+            challenge=options.challenge,
             **policy,
         )
         decision = await parts.places.run(request, ask)

@@ -17,6 +17,7 @@ from voiceid.store.tables import (
     kept_answers,
     samples,
     speakers,
+    spoken_words,
 )
 
 
@@ -76,10 +77,10 @@ class Mentions:
         return list(self._connection.execute(query).scalars())
 
     def rows_of(self, speaker_id: int) -> int:
-        """Return how many rows of samples, centroids and fingerprints a speaker has."""
+        """Return how many rows of samples, centroids, fingerprints and words a speaker has."""
         return sum(
             int(self._connection.execute(query).scalar_one())
-            for table in (samples, centroids, fingerprints)
+            for table in (samples, centroids, fingerprints, spoken_words)
             for query in [
                 select(func.count()).select_from(table).where(table.c.speaker_id == speaker_id)
             ]

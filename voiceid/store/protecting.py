@@ -23,12 +23,14 @@ from voiceid.store.change_feed import Effects, random_token
 from voiceid.store.fingerprint_table import plain_words, stored_row
 from voiceid.store.protection import Protection, values_of
 from voiceid.store.similar_names import keep_looks
+from voiceid.store.spoken_table import SpokenWordsTable, sealed_words
 from voiceid.store.tables import (
     attempts,
     audit_events,
     audit_head,
     backups,
     centroids,
+    challenges,
     changes,
     fingerprints,
     jobs,
@@ -38,6 +40,7 @@ from voiceid.store.tables import (
     samples,
     speaker_keys,
     speakers,
+    spoken_words,
 )
 from voiceid.store.value_list import in_list
 
@@ -131,6 +134,7 @@ class ProtectionWriter:
             plain = self._was.centroids.plain(rows)
             self._replace(centroids, [now.centroids.stored(row) for row in plain])
         self._fingerprints(now, recordings)
+        self._words(now)
         self._texts(now)
         self._events(now)
         self._effects.protection = now
@@ -178,6 +182,16 @@ class ProtectionWriter:
                 plain = {**values_of(row), "pcm_sha256": recordings[row.pcm_sha256]}
                 stored.append(stored_row(now, plain, plain_words(self._was, row)))
             self._replace(fingerprints, stored)
+
+    def _words(self, now: Protection) -> None:
+        """Bring the words of speakers over; codes that are asked for are forgotten."""
+        self._connection.execute(delete(challenges))
+        was, columns = SpokenWordsTable(self._connection, self._was), spoken_words.c
+        for rows in self._batches(spoken_words, columns.speaker_id):
+            for row in rows:
+                plain = was.opened(row.speaker_id, row.content)
+                content = sealed_words(now, row.speaker_id, plain)
+                self._set(spoken_words, columns.speaker_id == row.speaker_id, content=content)
 
     def _texts(self, now: Protection) -> None:
         for row in self._connection.execute(select(jobs)).all():

@@ -25,6 +25,7 @@ from voiceid.store.retention_table import Retention
 from voiceid.store.sample_table import Samples
 from voiceid.store.space_table import Spaces
 from voiceid.store.speaker_table import Speakers
+from voiceid.store.spoken_table import SpokenWordsTable
 from voiceid.store.switch_table import Switches
 
 _NEWEST = text(
@@ -72,6 +73,7 @@ class Reader:
     retention = cached_property(lambda self: Retention(self._connection))
     mentions = cached_property(lambda self: Mentions(self._connection, self.protection))
     jobs = cached_property(lambda self: Jobs(self._connection, self.protection))
+    spoken = cached_property(lambda self: SpokenWordsTable(self._connection, self.protection))
     audit = cached_property(lambda self: Audit(self._connection, self.protection))
     search = cached_property(lambda self: pgvector.RowSearch(self._connection))
 

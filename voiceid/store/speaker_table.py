@@ -41,6 +41,7 @@ from voiceid.store.audit_table import AuditWriter
 from voiceid.store.change_feed import Effects
 from voiceid.store.protection import NAMED, Protection
 from voiceid.store.similar_names import keep_looks, look_alikes
+from voiceid.store.spoken_table import SpokenWordsWriter
 from voiceid.store.tables import (
     adaptations,
     attempts,
@@ -340,25 +341,21 @@ class SpeakerWriter(Speakers):
         self._effects.changed((row.id, row.space_id) for row in self._connection.execute(query))
 
     def remove(self, speaker_id: int) -> None:
-        """Erase a speaker with all samples and centroids, and the attempts under their name.
+        """Erase a speaker with all samples, centroids and words, and the attempts under their name.
 
         The speaker's key goes with the row (ON DELETE CASCADE): what is sealed by it cannot be
         opened from the commit on, wherever bytes of it are left.
         """
         self._connection.execute(delete(attempts).where(_as_speaker(speaker_id)))
+        SpokenWordsWriter(self._effects).remove(speaker_id)
         self._effects.forget()
-        vectors = self._connection.execute(
-            delete(samples).where(samples.c.speaker_id == speaker_id).returning(samples.c.vector)
-        ).scalars()
-        fingerprint = delete(fingerprints).where(fingerprints.c.speaker_id == speaker_id)
-        words = self._connection.execute(fingerprint.returning(fingerprints.c.words)).scalars()
-        self._effects.erase([*vectors, *words])
-        gone = self._connection.execute(
-            delete(centroids)
-            .where(centroids.c.speaker_id == speaker_id)
-            .returning(centroids.c.id, centroids.c.space_id)
-        )
-        self._effects.changed([(row.id, row.space_id) for row in gone])
+        for erased in (samples.c.vector, fingerprints.c.words):
+            its = erased.table.c.speaker_id == speaker_id
+            rows = self._connection.execute(delete(erased.table).where(its).returning(erased))
+            self._effects.erase(rows.scalars().all())
+        its = centroids.c.speaker_id == speaker_id
+        gone = delete(centroids).where(its).returning(centroids.c.id, centroids.c.space_id)
+        self._effects.changed([(row.id, row.space_id) for row in self._connection.execute(gone)])
         self._connection.execute(delete(speakers).where(speakers.c.id == speaker_id))
         AuditWriter(self._effects).erase(speaker_id)
 

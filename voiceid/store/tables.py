@@ -369,3 +369,23 @@ backups = Table(
     Column("made_at", _SORTED, nullable=False),
     Column("sha256", String(64), nullable=False),
 )
+
+# A speaker's recordings of the words of which codes are made: features of them, and no audio.
+spoken_words = Table(
+    "spoken_words",
+    metadata,
+    Column("speaker_id", ForeignKey("speakers.id", ondelete="CASCADE"), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("created_at", _SORTED, nullable=False),
+)
+
+# Codes that are asked for; the first answer, or the end of its time, takes the row.
+challenges = Table(
+    "challenges",
+    metadata,
+    Column("id", _SORTED, primary_key=True),
+    Column("name_key", _SORTED, nullable=False),
+    Column("caller", String, nullable=False),
+    Column("words", Text, nullable=False),
+    Column("expires_at", _SORTED, nullable=False),
+)

@@ -26,6 +26,7 @@ from voiceid.store.retention_table import RetentionWriter
 from voiceid.store.sample_table import SampleWriter
 from voiceid.store.space_table import SpaceWriter
 from voiceid.store.speaker_table import SpeakerWriter
+from voiceid.store.spoken_table import SpokenWordsWriter
 from voiceid.store.switch_table import SwitchWriter
 
 
@@ -83,5 +84,6 @@ class Writer(Reader):
     answers = cached_property(
         lambda self: AnswerWriter(self._connection, self.now, self.protection)
     )
+    spoken = cached_property(lambda self: SpokenWordsWriter(self._effects))
     audit = cached_property(lambda self: AuditWriter(self._effects))
     switches = cached_property(lambda self: SwitchWriter(self._effects, self.spaces))

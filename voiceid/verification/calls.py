@@ -43,6 +43,7 @@ class VerifyKeywords(TypedDict, total=False):
     solo: str | None
     blind: bool
     purpose: str | None
+    challenge: str | None
 
 
 class ListenKeywords(IdentifyKeywords, total=False):
@@ -84,10 +85,11 @@ def claim_of(  # noqa: PLR0913, PLR0917 - as the call has them
     solo: str | None = None,
     blind: bool = False,
     purpose: str | None = None,
+    challenge: str | None = None,
 ) -> Claim:
     """Return the claim that a call asks about; raises ConfigError, SpeakerDetailInvalid."""
     aim = aim_of(target_fmr, threshold, allow_replayed, solo)
-    return Claim(name, aim, group_of(group), blind, purpose_of(purpose))
+    return Claim(name, aim, group_of(group), blind, purpose_of(purpose), challenge)
 
 
 def search_of(  # noqa: PLR0913, PLR0917 - as the call has them

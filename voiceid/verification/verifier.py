@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.speech.turns import Voices
     from voiceid.store import Store
     from voiceid.store.reader import Reader
+    from voiceid.verification.spoken_code import Answer
 
 Hear = Callable[[AudioSource], Utterance]
 Ranking: TypeAlias = list[tuple[Candidate, EnrolledVoice]]
@@ -81,6 +82,7 @@ class Claim:
     group: str | None = None  # its normal name: the speaker must be a member
     blind: bool = False  # whether who asks may learn nothing of others
     purpose: str | None = None  # for which a consent must be in force
+    challenge: str | None = None  # the id of the code that the clip must be
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,12 @@ class Verifier:
     countermeasure: Callable[[], Countermeasure] | None = None  # what finds attacks; None: nothing
     replays: Replays | None = None  # what knows recordings again; None: it is not asked
 
-    def verify(self, hear: Hear, source: AudioSource, claim: Claim) -> Decision:
+    def verify(
+        self, hear: Hear, source: AudioSource, claim: Claim, answer: Answer | None = None
+    ) -> Decision:
         """Decide whether the clip is the voice of the speaker who is claimed.
 
-        Of a blind claim the decision says all, for the log: see `answers.blinded`.
+        ``answer`` judges the code.  A decision of a blind claim says all: see `answers.blinded`.
         """
         started = time.perf_counter()
         # 1. A wrong name is an error before the audio is decoded, where it may be known.
@@ -132,7 +136,11 @@ class Verifier:
             found = Candidate(claimed.enrolled.speaker, score)
             return back_end.acceptable(found, claimed.enrolled, voice, net_speech_s)
 
-        decision = require_solo(decision, [clip], back_end, self.voices, like)
+        # 4. Who would be accepted must be alone; a code leaves more to look at.
+        if answer is None:
+            decision = require_solo(decision, [clip], back_end, self.voices, like)
+        else:
+            decision = answer.judge(alone(decision, [clip], back_end, self.voices, like), like)
         # 5. And must be there, and not a recording that was heard before.
         return self.present(decision, clip, claim.aim, claim.group)
 

@@ -178,7 +178,7 @@ def test_a_change_takes_few_statements(store: Store) -> None:
     assert len(statements(store, renamed)) == 5  # the failed attempts as the name are carried
     assert len(statements(store, removed)) == len(ids) + 11  # and fingerprints
     assert len(statements(store, moved)) <= 12
-    assert len(statements(store, lambda w: w.speakers.remove(ids[0]))) == 10
+    assert len(statements(store, lambda w: w.speakers.remove(ids[0]))) == 12
 
 
 def test_all_that_decides_is_read_in_two_statements(store: Store) -> None:

@@ -1,0 +1,180 @@
+"""Spoken codes: asked for once, and answered by the words and the voice of one speaker."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_voices import files_holding
+from spoken_words import ROUNDS, SPEEDS, WORDS, pieces, said
+from sqlalchemy import select, update
+
+from voiceid import Decision, Reason, VoiceID
+from voiceid.domain import Float32Array
+from voiceid.domain.code_words import Challenge
+from voiceid.errors import AudioError, ChangeRefused, ConfigError, SpeakerNotFound
+from voiceid.store.tables import challenges, spoken_words
+
+NEW, COPIED = 3, 0
+"""Takes of answers: one that is not enrolled, and one that is."""
+
+
+@pytest.fixture(autouse=True)
+def the_same_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw the same codes on every run: one in ten answers of such cut words is refused."""
+    monkeypatch.setattr(secrets, "choice", random.Random(4).choice)
+
+
+@pytest.fixture
+def words(ami) -> list[Float32Array]:
+    return pieces(ami.samples("alice-2"))
+
+
+@pytest.fixture
+def vid(home: Path, words: list[Float32Array]) -> Iterator[VoiceID]:
+    """Alice has taught her words, and is enrolled in her voice at all speeds."""
+    with VoiceID.open() as opened:
+        takes = [said(words, take) for take in range(len(SPEEDS))]
+        opened.enroll("alice", takes, mode="replace", force=True)
+        made = opened.challenges.enroll(
+            "Alice", [said(words, i) for i in range(ROUNDS)], words=WORDS
+        )
+        assert (made.speaker, made.words, made.rounds) == ("alice", WORDS, ROUNDS)
+        yield opened
+
+
+def answer(words: list[Float32Array], code: tuple[str, ...], take: int = NEW):
+    return said([words[WORDS.index(word)] for word in code], take)
+
+
+def reason(decision: Decision) -> str:
+    return decision.reason.value
+
+
+def test_the_code_that_was_asked_for_opens_once_in_the_right_voice(
+    vid: VoiceID, words: list[Float32Array], ami
+) -> None:
+    made = vid.challenges.new("ALICE")
+    assert len(made.words) == 6
+    clip = answer(words, made.words)
+    decision = vid.verify("alice", clip, challenge=made.id)
+    assert decision.accepted, decision.detail
+    assert reason(vid.verify("alice", clip, challenge=made.id)) == "challenge_expired"
+    other = vid.challenges.new("alice", length=8)
+    assert other.words != made.words
+    assert reason(vid.verify("alice", clip, challenge=other.id)) == "challenge_failed"
+    other = vid.challenges.new("alice")
+    wrong = answer(words, tuple(WORDS[(WORDS.index(w) + 1) % len(WORDS)] for w in other.words))
+    assert reason(vid.verify("alice", wrong, challenge=other.id)) == "challenge_failed"
+    while len(set(other.words)) < len(other.words):  # few words have another mean than a round
+        other = vid.challenges.new("alice")
+    copied = answer(words, other.words, COPIED)
+    assert reason(vid.verify("alice", copied, challenge=other.id)) == "replayed"
+    other = vid.challenges.new("alice")
+    bobs = pieces(ami.samples("bob-2"))
+    assert not vid.verify("alice", answer(bobs, other.words), challenge=other.id).accepted
+    assert vid.verify("alice", clip).accepted, "without a code all is as before"
+
+
+def test_a_code_is_the_name_s_the_caller_s_and_the_moment_s(
+    vid: VoiceID, words: list[Float32Array]
+) -> None:
+    def asked(made: Challenge, name: str = "alice", caller: str | None = "door") -> str:
+        clip = answer(words, made.words)
+        return reason(vid.verify(name, clip, challenge=made.id, caller=caller))
+
+    assert asked(vid.challenges.new("alice", caller="door")) == "match"
+    for caller in ("desk", None):
+        made = vid.challenges.new("alice", caller="door")
+        assert asked(made, caller=caller) == "challenge_expired"
+        assert asked(made) == "challenge_expired", "it was used up by another"
+    assert asked(vid.challenges.new("bob", blind=True, caller="door")) == "challenge_expired"
+    made = vid.challenges.new("alice", caller="door")
+    assert timedelta(0) < made.expires_at - datetime.now(UTC) <= timedelta(seconds=30)
+    with vid._session.store.write() as writer:
+        over = update(challenges).values(expires_at=datetime.now(UTC).isoformat())
+        writer._connection.execute(over)
+    assert asked(made) == "challenge_expired"
+    assert reason(vid.verify("alice", answer(words, made.words), challenge="no such")) == (
+        "challenge_expired"
+    )
+
+
+def test_a_code_is_used_up_by_an_answer_that_cannot_be_heard(
+    vid: VoiceID, words: list[Float32Array], tmp_path: Path
+) -> None:
+    made = vid.challenges.new("alice")
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"RIFF")
+    with pytest.raises(AudioError, match=r"bad\.wav"):
+        vid.verify("alice", bad, challenge=made.id)
+    clip = answer(words, made.words)
+    assert vid.verify("alice", clip, challenge=made.id).reason is Reason.CHALLENGE_EXPIRED
+
+
+def test_words_are_of_the_speaker_s_voice_and_codes_of_taught_words(
+    vid: VoiceID, words: list[Float32Array], ami
+) -> None:
+    bobs = [said(pieces(ami.samples("bob-2")), take) for take in range(ROUNDS)]
+    with pytest.raises(ChangeRefused, match="not accepted as the speaker's voice"):
+        vid.challenges.enroll("alice", bobs, words=WORDS)
+    twice = [said(words, take) for take in (0, 1, 1)]
+    with pytest.raises(ChangeRefused, match="was given before"):
+        vid.challenges.enroll("alice", twice, words=WORDS)
+    with pytest.raises(ConfigError, match="2 rounds"):
+        vid.challenges.enroll("alice", twice[:2], words=WORDS)
+    with pytest.raises(ConfigError, match="codes cannot be made of 3 words"):
+        vid.challenges.enroll("alice", twice, words=("a", "b", "A"))
+    with pytest.raises(ChangeRefused, match="bob taught no words"):
+        vid.challenges.new("bob")
+    with pytest.raises(SpeakerNotFound):
+        vid.challenges.new("nobody")
+    with pytest.raises(ConfigError, match="a code of 3 words"):
+        vid.challenges.new("alice", length=3)
+    blind = vid.challenges.new("nobody", blind=True)
+    assert set(blind.words) <= set(WORDS), "as of those who are enrolled"
+
+
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_words_are_reported_sealed_and_erased_with_their_speaker(
+    vid: VoiceID, words: list[Float32Array], *, is_sealed: bool, home: Path
+) -> None:
+    def stored() -> bytes:
+        with vid._session.store.read() as reader:
+            content = reader._connection.execute(select(spoken_words.c.content)).scalar_one()
+            return bytes(content)
+
+    plain = stored()
+    assert np.isfinite(np.frombuffer(plain.partition(b"\n")[2], "<f2").astype(float)).all()
+    if is_sealed:
+        vid.keys.gallery.init()
+        assert plain[-64:] not in stored()
+        assert not files_holding(home / "data", [plain[-64:]])
+        vid.keys.gallery.renew()
+        made = vid.challenges.new("alice")
+        assert vid.verify("alice", answer(words, made.words), challenge=made.id).accepted
+    known = vid.challenges.get("alice")
+    assert known is not None
+    assert vid.privacy.report("alice").to_dict()["words"] == known.to_dict()
+    needle = stored()[-64:]
+    assert files_holding(home / "data", [needle])
+    receipt = vid.privacy.erase("alice")
+    assert receipt.facts["erased"]["words"] == len(WORDS)
+    assert not any(one["found"] for one in receipt.facts["searched"])
+    assert not files_holding(home / "data", [needle])
+
+
+def test_words_can_be_forgotten_alone(vid: VoiceID, words: list[Float32Array]) -> None:
+    made = vid.challenges.new("alice")
+    vid.challenges.forget("alice")
+    decision = vid.verify("alice", answer(words, made.words), challenge=made.id)
+    assert decision.reason is Reason.CHALLENGE_EXPIRED
+    assert vid.challenges.get("alice") is None
+    assert vid.speakers.get("alice").n_samples == len(SPEEDS)
+    with pytest.raises(ChangeRefused, match="taught no words"):
+        vid.challenges.forget("alice")

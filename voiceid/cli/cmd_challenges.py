@@ -1,0 +1,89 @@
+"""``voiceid challenges``."""
+
+from __future__ import annotations
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.clip_arguments import clips
+from voiceid.cli.console import Console
+from voiceid.cli.opening import open_voiceid
+from voiceid.cli.options import audio_arguments, branch, leaf, name_argument, yes_option
+from voiceid.cli.text import printable
+
+
+@branch("challenges", examples=["voiceid challenges new alice"])
+def command() -> None:
+    """Ask for spoken codes: random words that a speaker must say now (docs/challenge.md)."""
+
+
+@leaf(
+    "enroll",
+    examples=[
+        "voiceid challenges enroll alice round1.wav round2.wav round3.wav",
+        'voiceid challenges enroll jana r*.wav --words "nula jedna dva tři čtyři pět šest sedm"',
+    ],
+    group=command,
+    audio=True,
+)
+@name_argument
+@audio_arguments
+@click.option(
+    "--words",
+    metavar="WORDS",
+    help="The words in their order, with spaces between them (default: zero one two ... nine).",
+)
+def enroll_command(
+    console: Console, *, name: str, audio: tuple[str, ...], words: str | None
+) -> int:
+    """Keep how an enrolled speaker says the words of which codes are made.
+
+    Each AUDIO is one round: all words in their order, with a short pause after each, in the
+    speaker's voice alone.  Give three to ten; five are better than three.  A round that has not as
+    many words, or does not fit the others, is refused, and nothing is changed then.
+    """
+    sources = clips(audio, console)
+    chosen = {} if words is None else {"words": words.split()}
+    with open_voiceid(console) as vid:
+        made = vid.challenges.enroll(name, sources, **chosen)
+    text = f"enrolled  {len(made.words)} words of {made.speaker}, {made.rounds} times each"
+    return console.answer(made.to_dict(), printable(text))
+
+
+@leaf("new", examples=["voiceid challenges new alice --words 8 --json"], group=command)
+@name_argument
+@click.option(
+    "--words", type=click.IntRange(4, 8), default=6, show_default=True, help="Words in the code."
+)
+@click.option("--attempts", "caller", metavar="CALLER", help="Who asks: as `verify` will have it.")
+def new_command(console: Console, *, name: str, words: int, caller: str | None) -> int:
+    """Ask for a code, and print it: the speaker says it within 30 seconds.
+
+    `verify NAME AUDIO --challenge ID` judges the answer.  The code is used up by the first one.
+    """
+    with open_voiceid(console) as vid:
+        made = vid.challenges.new(name, length=words, caller=caller)
+    lines = [
+        f"say   {' '.join(made.words)}",
+        f"id    {made.id}",
+        f"until {made.expires_at.isoformat(sep=' ', timespec='seconds')}",
+    ]
+    return console.answer(made.to_dict(), "\n".join(map(printable, lines)))
+
+
+@leaf("forget", examples=["voiceid challenges forget alice --yes"], group=command)
+@name_argument
+@yes_option
+def forget_command(console: Console, name: str, *, yes: bool) -> int:
+    """Erase the words of a speaker, who stays enrolled.
+
+    Asks first on a terminal; elsewhere --yes is needed.
+    """
+    require_answer(yes=yes)
+    with open_voiceid(console) as vid:
+        question = f"Erase the words of {vid.speakers.get(name).name}? This cannot be undone."
+        if not confirmed(console, question, yes=yes):
+            return exit_codes.INTERRUPTED
+        vid.challenges.forget(name)
+    return console.answer({"forgotten": name}, printable(f"forgotten  the words of {name}"))

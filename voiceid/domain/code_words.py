@@ -1,0 +1,79 @@
+"""Spoken codes: the words that a speaker taught, and the code that is asked for once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from voiceid.domain.details import has_invisible
+from voiceid.domain.values import Value
+from voiceid.errors import ConfigError
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+"""The words of a code, unless others are named."""
+CODE_LENGTHS = (4, 8)
+"""The fewest and the most words of a code."""
+CHALLENGE_S = 30.0
+"""Seconds for which a code is asked for."""
+MIN_WORDS, MAX_WORDS = 4, 20
+MIN_ROUNDS, MAX_ROUNDS = 3, 10
+_WORD_MAX_CHARS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenWords(Value):
+    """The words of which codes are made for a speaker.
+
+    Parameters
+    ----------
+    speaker : str
+        The name.
+    words : tuple of str
+        In the order in which they were said.
+    rounds : int
+        How many recordings there are of each.
+    """
+
+    speaker: str
+    words: tuple[str, ...]
+    rounds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge(Value):
+    """A code to be said, once, by one speaker.
+
+    Parameters
+    ----------
+    id : str
+        To be given with the answer.
+    speaker : str
+        The name that is claimed.
+    words : tuple of str
+        The code: show them, or read them out.
+    expires_at : datetime
+        UTC; an answer that comes later is rejected.
+    """
+
+    id: str
+    speaker: str
+    words: tuple[str, ...]
+    expires_at: datetime
+
+
+def spoken_words(words: Sequence[str]) -> tuple[str, ...]:
+    """Return words of which codes can be made; raises ConfigError."""
+    found = tuple(" ".join(word.split()) for word in words)
+    if not MIN_WORDS <= len(found) <= MAX_WORDS or len(set(map(str.casefold, found))) < len(found):
+        raise ConfigError(
+            f"codes cannot be made of {len(found)} words: {', '.join(found)[:80]}",
+            hint=f"Name {MIN_WORDS} to {MAX_WORDS} different ones, e.g. the ten digits.",
+        )
+    for word in found:
+        if not 1 <= len(word) <= _WORD_MAX_CHARS or has_invisible(word):
+            raise ConfigError(
+                f"{word!r:.60} cannot be a word of a code",
+                hint=f"A word has 1 to {_WORD_MAX_CHARS} visible characters.",
+            )
+    return found

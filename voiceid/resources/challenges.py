@@ -1,0 +1,165 @@
+"""Spoken codes: the words that speakers taught, and the codes that are asked for."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from voiceid.audio import AudioSource
+from voiceid.decision.aims import Aim
+from voiceid.domain import Decision, Utterance, caller_name, speaker_key
+from voiceid.domain.code_words import (
+    CHALLENGE_S,
+    CODE_LENGTHS,
+    DIGITS,
+    MAX_ROUNDS,
+    MIN_ROUNDS,
+    Challenge,
+    SpokenWords,
+    spoken_words,
+)
+from voiceid.errors import ChangeRefused, ConfigError
+from voiceid.observability import ChangeKind
+from voiceid.session import Session
+from voiceid.verification import Claim
+
+if TYPE_CHECKING:  # they load while the models do
+    from voiceid.decision.word_matching import Vocabulary
+    from voiceid.model_in_use import ModelInUse
+    from voiceid.speech.word_features import WordFeatures
+
+
+class Challenges:
+    """Words that a speaker said once, and codes of them to be said now (docs/challenge.md)."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def enroll(
+        self, name: str, rounds: Sequence[AudioSource], *, words: Sequence[str] = DIGITS
+    ) -> SpokenWords:
+        """Keep how an enrolled speaker says some words, in the place of words of before.
+
+        Parameters
+        ----------
+        rounds : sequence of AudioSource
+            Three to ten recordings of the speaker, each of all words in their order, with a short
+            pause after each word.
+        words : sequence of str
+            How they are shown, in any language: the English digits when omitted.
+
+        Raises ChangeRefused: a round is not in the speaker's voice, has not as many words, or does
+        not fit the others; SpeakerNotFound, AudioError, ModelError, StoreError, ConfigError.
+        """
+        shown = spoken_words(words)
+        if not MIN_ROUNDS <= len(rounds) <= MAX_ROUNDS:
+            raise ConfigError(
+                f"{len(rounds)} rounds were given",
+                hint=f"Record {MIN_ROUNDS} to {MAX_ROUNDS}, each of all words.",
+            )
+        with self._session.observer.failures(ChangeKind.ENROLL_WORDS):
+            vocabulary = self._session.ask(lambda model: _taught(model, name, rounds, shown))
+        with self._session.change(ChangeKind.ENROLL_WORDS) as change:
+            speaker = change.writer.speakers.get(name)
+            change.writer.spoken.put(speaker.id, vocabulary)
+            change.record(speaker=speaker.name, speaker_id=speaker.id, samples=len(rounds))
+        return SpokenWords(speaker.name, shown, vocabulary.rounds)
+
+    def get(self, name: str) -> SpokenWords | None:
+        """Return the words of a speaker; None: there are none.  Raises SpeakerNotFound."""
+        with self._session.store.read() as reader:
+            speaker = reader.speakers.get(name)
+            found = reader.spoken.of(speaker.id)
+        return None if found is None else SpokenWords(speaker.name, found.words, found.rounds)
+
+    def new(
+        self, name: str, *, length: int = 6, caller: str | None = None, blind: bool = False
+    ) -> Challenge:
+        """Ask for a code: random words of the speaker, to be said within 30 seconds, once.
+
+        Parameters
+        ----------
+        length : int
+            Four to eight words.
+        caller : str, optional
+            Who asks: the answer must come with the same one.
+        blind : bool
+            Let who asks not learn who is enrolled: a name of nobody gets a code, too.
+
+        Raises ChangeRefused: the speaker taught no words; SpeakerNotFound, StoreError, ConfigError.
+        """
+        fewest, most = CODE_LENGTHS
+        if not isinstance(length, int) or not fewest <= length <= most:
+            raise ConfigError(
+                f"a code of {length!r:.20} words cannot be asked for",
+                hint=f"A code has {fewest} to {most}.",
+            )
+        speaker_key(name)
+        caller = None if caller is None else caller_name(caller)
+        with self._session.store.write() as writer:
+            speaker = writer.speakers.find(name) if blind else writer.speakers.get(name)
+            known = None if speaker is None else writer.spoken.of(speaker.id)
+            if known is None and not blind:
+                raise _untaught(name)
+            shown = known or writer.spoken.first()
+            words = DIGITS if shown is None else shown.words
+            code = tuple(secrets.choice(words) for _ in range(length))
+            until = datetime.now(UTC) + timedelta(seconds=CHALLENGE_S)
+            made = Challenge(secrets.token_urlsafe(16), name, code, until)
+            writer.spoken.ask(made, caller)
+        return made
+
+    def forget(self, name: str) -> None:
+        """Erase the words of a speaker, who stays enrolled.
+
+        Raises ChangeRefused: there are none; SpeakerNotFound, ErasureIncomplete, StoreError.
+        """
+        with self._session.change(ChangeKind.FORGET_WORDS) as change:
+            speaker = change.writer.speakers.get(name)
+            if not change.writer.spoken.remove(speaker.id):
+                raise _untaught(speaker.name)
+            change.record(speaker=speaker.name, speaker_id=speaker.id)
+
+
+def _untaught(name: str) -> ChangeRefused:
+    return ChangeRefused(
+        f"{name} taught no words of which a code could be made",
+        hint="Record some rounds: `voiceid challenges enroll NAME AUDIO...`.",
+    )
+
+
+def _taught(
+    model: ModelInUse, name: str, rounds: Sequence[AudioSource], words: tuple[str, ...]
+) -> Vocabulary:
+    """Return the words of rounds that are all in the voice of the speaker."""
+    from voiceid.enrollment.rounds import vocabulary_of  # noqa: PLC0415 - for this alone
+    from voiceid.speech.word_features import WordTape, word_features  # noqa: PLC0415
+
+    heard: list[WordFeatures] = []
+    names, digests = list[str](), set[str]()
+    for source in rounds:
+        tape, clips = WordTape(), list[Utterance]()
+
+        def hear(given: AudioSource) -> Utterance:
+            clips.append(model.embedder.with_speech(given, tape))  # noqa: B023 - called at once
+            return clips[-1]  # noqa: B023
+
+        decision = model.verifier.verify(hear, source, Claim(name, Aim(allow_replayed=True)))
+        _require_voice(decision, clips[0])
+        if clips[0].pcm_sha256 in digests:
+            raise ChangeRefused(f"{clips[0].name} is a round that was given before")
+        digests.add(clips[0].pcm_sha256)
+        rate_hz = clips[0].quality.sample_rate_hz or 0
+        heard.append(word_features(tape.samples(rate_hz)))
+        names.append(f"round {len(names) + 1} ({clips[0].name})")
+    return vocabulary_of(words, heard, names)
+
+
+def _require_voice(decision: Decision, clip: Utterance) -> None:
+    if not decision.accepted:
+        raise ChangeRefused(
+            f"{clip.name} is not accepted as the speaker's voice: {decision.detail}",
+            hint="Record the rounds where the voice was enrolled, and alone; nothing was changed.",
+        )

@@ -1,0 +1,69 @@
+"""Spoken codes: the words of a speaker, and the codes that are asked for."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+
+from voiceid.domain import Scope
+from voiceid.domain.code_words import CODE_LENGTHS, DIGITS, MAX_ROUNDS, MIN_ROUNDS
+from voiceid.server.callers import Admin, Enrolling, Verifying, reached_speaker
+from voiceid.server.descriptions import takes_audio
+from voiceid.server.name_paths import NAME
+from voiceid.server.repeats import OnceRoute
+from voiceid.server.request_clips import Options, Texts, received
+from voiceid.server.service_parts import parts_of
+
+ROUTES = APIRouter(prefix="/challenges", tags=["challenges"], route_class=OnceRoute)
+
+
+class NewChallenge(BaseModel):
+    """For whom a code is wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    speaker: str = Field(description="The name that is claimed.")
+    length: int = Field(6, ge=CODE_LENGTHS[0], le=CODE_LENGTHS[1], description="Words in it.")
+
+
+class WordOptions(Options):
+    """Of the rounds of words."""
+
+    words: Texts = Field(DIGITS, description="The words, in the order in which they are said.")
+
+
+@ROUTES.post("")
+async def ask_for_code(request: Request, asked: NewChallenge, caller: Verifying) -> dict[str, Any]:
+    """Make a random code that the speaker must say within 30 seconds, once, to this caller."""
+    vid, blind = parts_of(request).vid, not caller.may(Scope.READ)
+
+    def made() -> dict[str, Any]:
+        if not blind:
+            reached_speaker(vid, asked.speaker, caller)
+        ask = partial(vid.challenges.new, length=asked.length, caller=caller.name, blind=blind)
+        return ask(asked.speaker).to_dict()
+
+    return await to_thread.run_sync(made)
+
+
+@ROUTES.put(f"/words/{NAME}", openapi_extra=takes_audio(WordOptions, MAX_ROUNDS))
+async def enroll_words(request: Request, name: str, caller: Enrolling) -> dict[str, Any]:
+    """Keep how a speaker says the words of codes, of rounds that have all of them in order."""
+    parts = parts_of(request)
+    async with received(request, WordOptions, (MIN_ROUNDS, MAX_ROUNDS)) as (rounds, options):
+        await to_thread.run_sync(reached_speaker, parts.vid, name, caller)
+        enroll = partial(parts.vid.challenges.enroll, name, rounds, words=options.words)
+        return (await parts.places.run(request, enroll)).to_dict()
+
+
+@ROUTES.delete(f"/words/{NAME}")
+async def forget_words(request: Request, name: str, caller: Admin) -> dict[str, Any]:
+    """Erase the words of a speaker, who stays enrolled."""
+    del caller
+    await to_thread.run_sync(parts_of(request).vid.challenges.forget, name)
+    return {"forgotten": name}

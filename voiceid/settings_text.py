@@ -1,0 +1,75 @@
+"""The settings that a file and the environment give, as YAML and unchecked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import yaml
+
+from voiceid.foreign_files import SETTINGS_FILE, content
+from voiceid.home import ENV_PREFIX
+from voiceid.settings import SETTINGS
+
+_NOTSETTINGS = {"VOICEID_HOME", "VOICEID_DATABASE"}
+
+_FAULTS = (
+    *(OSError, yaml.YAMLError, ValueError, RecursionError),
+    *(ArithmeticError, AttributeError, LookupError, TypeError),
+)
+"""What PyYAML raises; ValueError also for 2001-13-45, AttributeError for ``!!timestamp x``."""
+
+
+def from_file(path: Path, problems: list[str]) -> Iterator[tuple[str, object, str]]:
+    """Yield name, value and source of what a file gives; what is wrong with it is added."""
+    try:
+        document = _parsed(content(path, SETTINGS_FILE))
+    except FileNotFoundError:
+        return
+    except _FAULTS as error:
+        problems.append(f"{path}: cannot be read: {' '.join(str(error).split())}")
+        return
+    if document is None:
+        return
+    if not isinstance(document, dict):
+        problems.append(f"{path}: the settings must be `key: value` lines")
+        return
+    for key, value in document.items():
+        if isinstance(value, dict) and key not in SETTINGS:
+            yield from ((f"{key}.{inner}", v, str(path)) for inner, v in value.items())
+        elif value is not None or key in SETTINGS:
+            yield str(key), value, str(path)
+
+
+def from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
+    """Yield name, value and source of what variables give."""
+    for name, text in sorted(environ.items()):
+        if name.startswith(ENV_PREFIX) and name not in _NOTSETTINGS:
+            key = name.removeprefix(ENV_PREFIX).lower().replace("__", ".")
+            try:
+                value = _parsed(text)
+            except _FAULTS:
+                value = text
+            yield key, value, name
+
+
+def _parsed(text: bytes | str) -> object:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads YAML without aliases: some hundred bytes of them stand for gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(
+                None,
+                None,
+                "aliases (*name) are not read: write the value out",
+                self.peek_event().start_mark,  # type: ignore[no-untyped-call]
+            )
+        return super().compose_node(parent, index)

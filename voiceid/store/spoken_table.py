@@ -1,0 +1,148 @@
+"""Spoken codes: the words of speakers, and the codes that are asked for.
+
+A speaker's words are one row, in a sealed gallery sealed by the speaker's key: a line of JSON with
+the words, then the features of their recordings as little-endian float16.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from sqlalchemy import Connection, delete, insert, select
+
+from voiceid.decision.word_matching import Tokens, Vocabulary
+from voiceid.domain import Float32Array, speaker_key
+from voiceid.domain.code_words import Challenge
+from voiceid.store import stored_rows
+from voiceid.store.change_feed import Effects
+from voiceid.store.protection import Protection
+from voiceid.store.tables import challenges, speakers, spoken_words
+
+_PLACE = "spoken words"
+_DAMAGE = (ValueError, TypeError, KeyError, RecursionError)
+
+
+class SpokenWordsTable:
+    """Reads the words of speakers."""
+
+    def __init__(self, connection: Connection, protection: Protection) -> None:
+        self._connection, self._protection = connection, protection
+
+    def of(self, speaker_id: int) -> Vocabulary | None:
+        """Return the words of a speaker; None: there are none.  Raises StoreError."""
+        query = select(spoken_words.c.content).where(spoken_words.c.speaker_id == speaker_id)
+        content = self._connection.execute(query).scalar()
+        if content is None:
+            return None
+        try:
+            return _vocabulary(self.opened(speaker_id, content))
+        except _DAMAGE as error:
+            raise stored_rows.damaged_row(
+                f"a row of spoken words of speaker {speaker_id}"
+            ) from error
+
+    def first(self) -> Vocabulary | None:
+        """Return the words of the speaker who has had some for longest; None: of none."""
+        query = select(spoken_words.c.speaker_id).order_by(spoken_words.c.speaker_id).limit(1)
+        found = self._connection.execute(query).scalar()
+        return None if found is None else self.of(found)
+
+    def stored(self, speaker_id: int) -> list[bytes]:
+        """Return the content of a speaker's row, as it is stored."""
+        query = select(spoken_words.c.content).where(spoken_words.c.speaker_id == speaker_id)
+        return list(self._connection.execute(query).scalars())
+
+    def opened(self, speaker_id: int, content: bytes) -> bytes:
+        """Return the plain content of a stored row."""
+        if self._protection.sealing is None:
+            return content
+        what = f"a row of spoken words of speaker {speaker_id}"
+        return self._protection.opened(speaker_id, content, _PLACE, what=what)
+
+
+class SpokenWordsWriter(SpokenWordsTable):
+    """Changes the words of speakers, and asks for codes."""
+
+    def __init__(self, effects: Effects) -> None:
+        super().__init__(effects.connection, effects.protection)
+        self._effects = effects
+
+    def put(self, speaker_id: int, vocabulary: Vocabulary) -> None:
+        """Put the words of a speaker in the place of what there is."""
+        self.remove(speaker_id)
+        content = sealed_words(self._protection, speaker_id, _content(vocabulary))
+        values = {"speaker_id": speaker_id, "content": content, "created_at": self._effects.now}
+        self._connection.execute(insert(spoken_words).values(**values))
+
+    def remove(self, speaker_id: int) -> bool:
+        """Erase the words of a speaker, and the codes of them; return whether there were any."""
+        key = select(speakers.c.name_key).where(speakers.c.id == speaker_id).scalar_subquery()
+        self._connection.execute(delete(challenges).where(challenges.c.name_key == key))
+        its = spoken_words.c.speaker_id == speaker_id
+        gone = delete(spoken_words).where(its).returning(spoken_words.c.content)
+        if content := self._connection.execute(gone).scalars().all():
+            self._effects.erase(content)
+        return bool(content)
+
+    def ask(self, challenge: Challenge, caller: str | None) -> None:
+        """Write down a code that is asked for; those whose time is over are forgotten."""
+        over = challenges.c.expires_at <= self._effects.now
+        self._connection.execute(delete(challenges).where(over))
+        values = {
+            "id": challenge.id,
+            "name_key": self._protection.name_key(speaker_key(challenge.speaker)),
+            "caller": caller or "",
+            "words": json.dumps(challenge.words),
+            "expires_at": challenge.expires_at.isoformat(),
+        }
+        self._connection.execute(insert(challenges).values(**values))
+
+    def claimed(self, id_: str, name: str, caller: str | None) -> tuple[str, ...] | None:
+        """Return the code that a caller was given for a name, and take it: it is asked for once.
+
+        None: it is not there, too old, or another's; it is taken all the same.
+        """
+        gone = delete(challenges).where(challenges.c.id == id_).returning(*challenges.c)
+        row = self._connection.execute(gone).first()
+        given = (self._protection.name_key(speaker_key(name)), caller or "")
+        if (
+            row is None
+            or (row.name_key, row.caller) != given
+            or row.expires_at <= self._effects.now
+        ):
+            return None
+        try:
+            return tuple(map(str, json.loads(row.words)))
+        except _DAMAGE as error:
+            raise stored_rows.damaged_row("a challenge") from error
+
+
+def sealed_words(protection: Protection, speaker_id: int, content: bytes) -> bytes:
+    """Return the content of a row as it is stored."""
+    if protection.sealing is None:
+        return content
+    return protection.key(speaker_id).seal(content, _PLACE)
+
+
+def _content(vocabulary: Vocabulary) -> bytes:
+    tokens = vocabulary.tokens
+    facts = {
+        "words": vocabulary.words,
+        "lengths": tokens.lengths.tolist(),
+        "of": tokens.words.tolist(),
+    }
+    return json.dumps(facts).encode() + b"\n" + tokens.frames.astype("<f2").tobytes()
+
+
+def _vocabulary(content: bytes) -> Vocabulary:
+    line, _, raw = content.partition(b"\n")
+    facts = json.loads(line)
+    lengths, of = (np.array(facts[key], np.int64) for key in ("lengths", "of"))
+    frames: Float32Array = np.frombuffer(raw, "<f2").astype(np.float32)
+    frames = frames.reshape(int(lengths.sum()), -1)
+    words = tuple(map(str, facts["words"]))
+    is_whole = len(lengths) == len(of) and lengths.min() > 1 and np.isfinite(frames).all()
+    if not is_whole or set(of.tolist()) != set(range(len(words))):
+        raise ValueError("not the words of a speaker")
+    return Vocabulary(words, Tokens(frames, lengths, of))
