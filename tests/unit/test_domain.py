@@ -73,7 +73,7 @@ def test_the_json_of_a_decision_has_the_documented_keys() -> None:
         *("task", "outcome", "reason", "detail", "speaker", "score", "score_scale", "threshold"),
         *("threshold_source", "llr", "calibration", "margin", "runner_up", "candidates", "quality"),
         *("embedding_space", "gallery_size", "group", "elapsed_ms", "judged_speech_s", "parts"),
-        "more_speech_s",
+        *("more_speech_s", "replay_of"),
     }
 
 

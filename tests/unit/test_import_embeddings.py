@@ -39,6 +39,7 @@ from voiceid.errors import (
     VoiceIDError,
 )
 from voiceid.exchange import EmbeddingFacts, Exchanged
+from voiceid.protection import Trusted
 from voiceid.speech.speaker_model import SpeakerModel
 from voiceid.store import Store, maintenance
 
@@ -133,7 +134,7 @@ def test_what_was_not_measured_is_said_to_be_unknown_and_goes_through_an_export(
     told = hashlib.sha256(f"voiceid embedding {SPACE.id}\n".encode() + one.vector.tobytes())
     assert one.pcm_sha256 == told.hexdigest()
     with (
-        exchange.read_gallery(MODEL, tmp_path / "out.jsonl") as speakers,
+        exchange.read_gallery(MODEL, tmp_path / "out.jsonl", Trusted(None)) as speakers,
         Store.open(tmp_path / "other.sqlite3").write() as writer,
     ):
         speakers.add_to(writer, append=False, trust=True)

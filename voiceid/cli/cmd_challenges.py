@@ -15,7 +15,7 @@ from voiceid.cli.text import printable
 
 @branch("challenges", examples=["voiceid challenges new alice"])
 def command() -> None:
-    """Ask for spoken codes: random words that a speaker must say now (docs/challenge.md)."""
+    """Ask for spoken codes: random words that a speaker must say now."""
 
 
 @leaf(

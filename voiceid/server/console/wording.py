@@ -17,7 +17,9 @@ REASONS: Mapping[str, str] = {
     Reason.SPEAKER_DISABLED: "The speaker is disabled, whatever the score is.",
     Reason.NO_CONSENT: "No consent is in force for this, whatever the score is.",
     Reason.CLOCK_BEHIND: "The clock is behind, so that the expiry cannot be checked.",
-    Reason.REPLAYED: "This very recording is enrolled. It proves nothing of who speaks now.",
+    Reason.REPLAYED: "This recording was heard before. It does not show who speaks now.",
+    Reason.CHALLENGE_FAILED: "The voice matches, and it does not say the code that was asked for.",
+    Reason.CHALLENGE_EXPIRED: "The code was asked for too long ago, or was answered before.",
     Reason.PRESENTATION_ATTACK: "It does not sound like a person who speaks here and now.",
     Reason.SEVERAL_VOICES: "More than one person speaks in the recording.",
 }
