@@ -152,11 +152,13 @@ class ProtectionWriter:
             now.keep(keys)
             named = self._was.named(rows)
             keep_looks(self._connection, now, {row.id: row.name for row in named})
+            changed = []
             for row in named:
                 name_key = found_by[row.name_key] = now.name_key(speaker_key(row.name))
                 facts = {**values_of(row), "name_key": name_key}
                 stored = now.speaker_columns(keys[row.id], facts)
-                self._set(speakers, speakers.c.id == row.id, name_key=name_key, **stored)
+                changed.append({"id": row.id, "name_key": name_key, **stored})
+            self._change(speakers, changed)
         self._attempts(now, found_by)
 
     def _key(self, speaker_id: int) -> Key:
@@ -244,6 +246,14 @@ class ProtectionWriter:
         """Put rows in the place of those of the same ids: samples cannot be changed."""
         self._delete(table, table.c.id, [row["id"] for row in rows])
         self._connection.execute(insert(table), rows)
+
+    def _change(self, table: Table, rows: list[dict[str, Any]]) -> None:
+        """Change columns of rows, each found by its id, in one statement."""
+        names = rows[0].keys() - {"id"}
+        setting = update(table).where(table.c.id == bindparam("of_id"))
+        setting = setting.values({name: bindparam(f"of_{name}") for name in names})
+        values = [{f"of_{name}": value for name, value in row.items()} for row in rows]
+        self._connection.execute(setting, values)
 
     def _delete(self, table: Table, key: Any, values: list[int]) -> None:
         self._connection.execute(delete(table).where(in_list(self._connection, key, values)))
