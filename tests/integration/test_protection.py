@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -271,6 +272,9 @@ def test_a_lost_or_wrong_key_is_said_and_another_is_never_made(
         assert not other.keys.gallery.status().has_key
         with pytest.raises(ChangeRefused, match="sealed already"):
             other.keys.gallery.init()
+        with pytest.raises(GalleryKeyMissing):
+            other.keys.gallery.init("rotated")
+    assert not path.exists()
     path.write_bytes(base64.b64encode(b"x" * 32))
     path.chmod(0o600)
     with open_here() as other, pytest.raises(GalleryKeyMissing, match="which the gallery has"):
@@ -321,6 +325,33 @@ def test_an_old_backup_opens_with_the_old_key_alone(vid: VoiceID, tmp_path: Path
     path.write_bytes(path.read_bytes() + old)
     vid.database.restore(tmp_path / "backup.sqlite3")
     assert len(vid.speakers.list()) == 3
+
+
+def test_a_change_of_the_key_keeps_the_other_lines_of_its_file(vid: VoiceID, key: str) -> None:
+    vid.keys.gallery.init()
+    path = Path(KeySource.parse(key).place)
+    replaced, of_a_backup = path.read_text(), base64.b64encode(os.urandom(32)).decode() + "\n"
+    path.write_text(replaced + of_a_backup)
+    vid.keys.gallery.rotate()
+    new, kept = path.read_text().splitlines(keepends=True)
+    assert kept == of_a_backup
+    assert new != replaced
+
+
+def test_the_key_is_made_and_changed_by_one_process_at_a_time(
+    vid: VoiceID, open_here: Callable[[], VoiceID]
+) -> None:
+    def act(name: str) -> int:
+        with open_here() as other, contextlib.suppress(ChangeRefused):
+            getattr(other.keys.gallery, name)()
+            return 1
+        return 0
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sum(pool.map(act, ["init"] * 3)) == 1
+        assert sum(pool.map(act, ["rotate"] * 3)) == 3
+    with open_here() as other:
+        assert len(other.speakers.list()) == 3
 
 
 KILLED = """
