@@ -155,7 +155,7 @@ class GalleryKey:
         return self.source.read()[0]
 
     def _new_key(self, target: KeySource) -> Key:
-        """Return the first key of another place, or a new one, written above those of this place."""
+        """Return the first key of another place, or a new one, written above the old ones."""
         if target != self.source and target.is_there():
             return target.read()[0]
         new = Key.new()
