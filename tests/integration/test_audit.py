@@ -89,7 +89,7 @@ def test_the_chain_stays_the_same_when_the_protection_of_the_gallery_changes(
     with opened(place, tmp_path) as vid:
         vid.speakers.add("alice")
         key = vid.keys.gallery
-        steps = [key.init, key.renew, key.rotate, lambda: key.init("rotated"), key.off, key.init]
+        steps = [lambda: key.init("rotated"), key.init, key.renew, key.rotate, key.off, key.init]
         for step in steps:
             head = vid.audit.head()
             step()

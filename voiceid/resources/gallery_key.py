@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from voiceid.domain import DatabaseUrl
-from voiceid.errors import ChangeRefused, GalleryKeyMissing
+from voiceid.erasure import drop_unused
+from voiceid.errors import ChangeRefused, GalleryKeyMissing, VoiceIDError
 from voiceid.observability import ChangeKind
 from voiceid.protection import Key, KeySource, Kind, key_id_of
 from voiceid.resources.events import names_speakers
@@ -89,14 +92,17 @@ class GalleryKey:
         """Protect the gallery: seal it, or only rotate its vectors; make a key if there is none.
 
         All rows are rewritten in one change, while others read.  Raises ChangeRefused for a
-        gallery that is protected so already, GalleryKeyMissing, StoreError.
+        gallery that is protected so already, or is sealed, GalleryKeyMissing, StoreError.
         """
         kind = Kind(kind)
-        with self._session.change(ChangeKind.PROTECT, large=True) as change:
+        with (
+            self._recordings_follow(),
+            self._session.change(ChangeKind.PROTECT, large=True) as change,
+        ):
             row = change.writer.protection.row
-            if row is not None and row.kind == kind.value:
+            if row is not None and kind.value in {row.kind, Kind.ROTATED}:
                 raise ChangeRefused(
-                    f"the gallery is {kind} already", hint="`renew` or `rotate` it."
+                    f"the gallery is {row.kind} already", hint="`renew` or `rotate` it."
                 )
             vault = change.writer.protecting.protect(kind, self._key_for(row))
             self._session.kept_audio.bring_over(change.writer.protection.sealing, vault.sealing)
@@ -134,7 +140,10 @@ class GalleryKey:
 
     def off(self) -> ProtectionStatus:
         """Make the gallery plain again; the key stays where it is."""
-        with self._session.change(ChangeKind.UNPROTECT, large=True) as change:
+        with (
+            self._recordings_follow(),
+            self._session.change(ChangeKind.UNPROTECT, large=True) as change,
+        ):
             self._require_protected(change.writer.protection.row)
             self._session.kept_audio.bring_over(change.writer.protection.sealing, None)
             change.writer.protecting.end()
@@ -142,6 +151,23 @@ class GalleryKey:
             self._session.keys.is_required = False
         self._rewrite()
         return self.status()
+
+    @contextmanager
+    def _recordings_follow(self) -> Iterator[None]:
+        """Have kept recordings of the form that the gallery does not get removed, if it fails too.
+
+        After a kill the next change does it.
+        """
+        session = self._session
+        if session.kept_audio.folder.is_dir():
+            with session.store.write() as writer:
+                writer.protecting.note_remains()
+        try:
+            yield
+        except BaseException:
+            with suppress(VoiceIDError):
+                drop_unused(session.store, session.kept_audio)
+            raise
 
     # Places of keys are written inside a transaction that writes to the database: of two processes
     # that change the key, one would put its own in the place of the other's.
