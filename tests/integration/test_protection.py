@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import private_galleries
@@ -24,10 +26,12 @@ from sqlalchemy import select
 from torture.voices import new_clips, opened, utterance, vector
 
 from voiceid import EmbeddedClip, VoiceID
+from voiceid.audio import kept
 from voiceid.audio.kept import Tape
 from voiceid.decision.transforms import fit
 from voiceid.domain import SpeakerDetails
 from voiceid.errors import ChangeRefused, GalleryKeyMissing, SpeakerExists, StoreError, VoiceIDError
+from voiceid.exchange import sealed_speakers
 from voiceid.protection import KeySource, Kind
 from voiceid.store.protecting import ProtectionWriter
 from voiceid.store.tables import name_looks, samples, speakers
@@ -412,9 +416,9 @@ def test_a_change_that_ends_early_leaves_recordings_in_one_form(
     tape.seal(recording, 16_000)
     if act == "off":
         vid.keys.gallery.init()
-    kept = vid._session.kept_audio
-    kept.put(recording, tape)
-    before = kept._names()
+    audio = vid._session.kept_audio
+    audio.put(recording, tape)
+    before = audio._names()
     if end == "error":
         monkeypatch.setattr(ProtectionWriter, "_texts", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -423,9 +427,40 @@ def test_a_change_that_ends_early_leaves_recordings_in_one_form(
         program = [sys.executable, "-c", KILLED, str(data_of(vid)), key, act, "before"]
         path = os.pathsep.join(sys.path)
         subprocess.run(program, check=False, env={**os.environ, "PYTHONPATH": path})
-        assert len(kept._names()) == (2 if act == "off" else 1)  # init writes them last
+        assert len(audio._names()) == (2 if act == "off" else 1)  # init writes them last
         vid.speakers.add("dora")
-    assert kept._names() == before
+    assert audio._names() == before
+
+
+def test_nothing_of_a_person_is_in_a_temporary_file(
+    vid: VoiceID, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, numbers = tmp_path / "temporary", itertools.count()
+    folder.mkdir()
+
+    def named(*_: object, **__: object) -> BinaryIO:
+        return (folder / str(next(numbers))).open("w+b")
+
+    vid.keys.gallery.init()
+    everything = secrets(vid)
+    vid.speakers.export(tmp_path / "out", passphrase=WORDS)
+    vid.speakers.remove(NAMES[1])
+    monkeypatch.setattr(tempfile, "TemporaryFile", named)
+    monkeypatch.setattr(sealed_speakers, "_IN_MEMORY", 1)
+    vid.speakers.import_file(tmp_path / "out", append=True, trust=True, passphrase=WORDS)
+    assert vid.speakers.get(NAMES[1]).n_samples == 3
+
+    monkeypatch.setattr(kept, "_SPOOL_IN_MEMORY", 1)
+    samples = np.random.default_rng(1).uniform(-0.5, 0.5, 800_000).astype(np.float32)
+    tape = Tape()
+    tape.add(samples)
+    tape.seal(f"{CLIPS[NAMES[0]][0]:064x}", 16_000)
+    vid._session.kept_audio.put(f"{CLIPS[NAMES[0]][0]:064x}", tape)
+    heard, _ = vid._session.kept_audio.source(f"{CLIPS[NAMES[0]][0]:064x}")
+    np.testing.assert_allclose(heard, samples, atol=1e-6)
+    assert next(numbers) == 3
+    pieces = [samples[400_000:400_004].tobytes(), tape.content()[500_000:500_016]]
+    assert files_holding(folder, [*everything, *pieces]) == set()
 
 
 def test_a_sealed_gallery_is_copied_to_a_server_and_back(
