@@ -344,6 +344,15 @@ def test_a_change_of_the_key_keeps_the_other_lines_of_its_file(vid: VoiceID, key
     assert new != replaced
 
 
+def test_a_key_is_not_changed_to_itself(vid: VoiceID, key: str, tmp_path: Path) -> None:
+    vid.keys.gallery.init()
+    before = vid.keys.gallery.status()
+    same = tmp_path / "elsewhere" / ".." / "elsewhere" / "gallery.key"
+    with pytest.raises(ChangeRefused, match="already"):
+        vid.keys.gallery.rotate(f"file:{same}")
+    assert vid.keys.gallery.status() == before
+
+
 def test_the_key_is_made_and_changed_by_one_process_at_a_time(
     vid: VoiceID, open_here: Callable[[], VoiceID]
 ) -> None:

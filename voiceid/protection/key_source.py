@@ -109,7 +109,8 @@ class KeySource:
         else:
             raise StoreError(
                 f"a key cannot be written to {self}",
-                hint="Put one there first: `openssl rand -base64 32` makes one.",
+                hint="Put one there first: `openssl rand -base64 32` makes one. To change it, use"
+                " another place: `voiceid keys gallery rotate --to PLACE`.",
             )
 
     def _read_file(self) -> str:

@@ -130,7 +130,12 @@ class GalleryKey:
         with self._session.change(ChangeKind.CHANGE_GALLERY_KEY, large=True) as change:
             row = change.writer.protection.row
             self._require_protected(row)
-            change.writer.protecting.change_key(self._new_key(target))
+            if key_id_of(new := self._new_key(target)) == row.key_id:
+                raise ChangeRefused(
+                    f"the key in {target} is the key of the gallery already",
+                    hint="To open the gallery with it there, set privacy.key.",
+                )
+            change.writer.protecting.change_key(new)
             change.record()
         self._session.keys.source = target
         if target == source:
