@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import glob
 import hashlib
 import importlib
 import os
@@ -97,7 +98,10 @@ class KeySource:
             path = Path(self.place)
             try:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                with whole_file(path.resolve()) as file:  # where a link points, which stays
+                path = path.resolve()  # a link stays one
+                for unfinished in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+                    unfinished.unlink()  # of a process that was killed: there are keys in it
+                with whole_file(path) as file:
                     file.write(text.encode())
             except OSError as error:
                 raise StoreError(

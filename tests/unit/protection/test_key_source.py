@@ -86,6 +86,13 @@ def test_a_command_has_no_input_and_fills_no_memory(monkeypatch: pytest.MonkeyPa
     assert getrusage(RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
 
 
+def test_what_a_killed_process_left_of_keys_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / ".gallery.key.123.tmp"
+    left.write_text(TEXT)
+    KeySource("file", str(tmp_path / "gallery.key")).write([KEY])
+    assert [path.name for path in tmp_path.iterdir()] == ["gallery.key"]
+
+
 def test_a_link_is_followed_and_a_mark_of_an_editor_is_left_out(tmp_path: Path) -> None:
     path, link = tmp_path / "elsewhere.key", tmp_path / "gallery.key"
     link.symlink_to(path)
