@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 from cli_running import Runner
 
 from voiceid import VoiceID
+
+FEW = [("alice", 3), ("alice", 4), ("bob", 2), ("bob", 3)]
 
 
 def test_a_calibration_that_is_used_decides_and_is_named(
@@ -40,6 +43,19 @@ def test_it_is_worth_something_on_speakers_that_it_had_not_heard(
     [asked] = [p for p in calibrated["calibration"]["points"] if p["fmr"] == 0.01]
     low, high = asked["fmr_bounds"]
     assert low <= 0.01 <= high
+
+
+@pytest.mark.parametrize("command", ["calibrate", "adapt"])
+def test_no_vector_is_written_without_a_cache(
+    command: str, home: Path, run: Runner, ami: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = [(name, ami.cut(f"{name}-{n}", home / f"{name}{n}.wav").name) for name, n in FEW]
+    lines = [f"{name},{file},{file}" for name, file in turns]
+    (home / "few.csv").write_text("\n".join(["name,path,session", *lines]), encoding="utf-8")
+    monkeypatch.delattr(tempfile, "TemporaryDirectory")
+    before = {path for path in home.rglob("*") if path.is_file()}
+    assert run(command, home / "few.csv").code == 60, "too few"
+    assert {path for path in home.rglob("*") if path.is_file()} == before
 
 
 def test_it_can_be_chosen_left_and_removed(

@@ -89,7 +89,7 @@ def test_the_chain_stays_the_same_when_the_protection_of_the_gallery_changes(
     with opened(place, tmp_path) as vid:
         vid.speakers.add("alice")
         key = vid.keys.gallery
-        steps = [key.init, key.renew, key.rotate, lambda: key.init("rotated"), key.off, key.init]
+        steps = [lambda: key.init("rotated"), key.init, key.renew, key.rotate, key.off, key.init]
         for step in steps:
             head = vid.audit.head()
             step()
@@ -354,7 +354,12 @@ def test_an_exported_chain_is_verified_without_the_database(tmp_path: Path) -> N
         ]:
             file.write_bytes(b"".join(damaged))
             assert said in "\n".join(vid.audit.verify_file(file).problems)
-        for wrong in (b"", b"{}", b"[" * 5000, lines[0] + b"{}\n", lines[0] + b"x" * 2_000_000):
+        forged = [
+            lines[1].replace(b"{", b'{"content": "forged", ', 1),
+            lines[1].replace(b"{", b'{"a": 1, ', 1),
+        ]
+        wrong_rows = [b"{}\n", b"x" * 2_000_000, *forged]
+        for wrong in (b"", b"{}", b"[" * 5000, *(lines[0] + row for row in wrong_rows)):
             file.write_bytes(wrong)
             with pytest.raises(AuditBroken, match="no exported audit chain"):
                 vid.audit.verify_file(file)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import private_galleries
@@ -23,10 +26,14 @@ from sqlalchemy import select
 from torture.voices import new_clips, opened, utterance, vector
 
 from voiceid import EmbeddedClip, VoiceID
+from voiceid.audio import kept
+from voiceid.audio.kept import Tape
 from voiceid.decision.transforms import fit
 from voiceid.domain import SpeakerDetails
 from voiceid.errors import ChangeRefused, GalleryKeyMissing, SpeakerExists, StoreError, VoiceIDError
+from voiceid.exchange import sealed_speakers
 from voiceid.protection import KeySource, Kind
+from voiceid.store.protecting import ProtectionWriter
 from voiceid.store.tables import name_looks, samples, speakers
 
 NAMES = ("Alice Sealed", "Bob Sealed", "Carol Sealed")
@@ -271,6 +278,9 @@ def test_a_lost_or_wrong_key_is_said_and_another_is_never_made(
         assert not other.keys.gallery.status().has_key
         with pytest.raises(ChangeRefused, match="sealed already"):
             other.keys.gallery.init()
+        with pytest.raises(ChangeRefused, match="sealed already"):
+            other.keys.gallery.init("rotated")
+    assert not path.exists()
     path.write_bytes(base64.b64encode(b"x" * 32))
     path.chmod(0o600)
     with open_here() as other, pytest.raises(GalleryKeyMissing, match="which the gallery has"):
@@ -323,6 +333,42 @@ def test_an_old_backup_opens_with_the_old_key_alone(vid: VoiceID, tmp_path: Path
     assert len(vid.speakers.list()) == 3
 
 
+def test_a_change_of_the_key_keeps_the_other_lines_of_its_file(vid: VoiceID, key: str) -> None:
+    vid.keys.gallery.init()
+    path = Path(KeySource.parse(key).place)
+    replaced, of_a_backup = path.read_text(), base64.b64encode(os.urandom(32)).decode() + "\n"
+    path.write_text(replaced + of_a_backup)
+    vid.keys.gallery.rotate()
+    new, kept = path.read_text().splitlines(keepends=True)
+    assert kept == of_a_backup
+    assert new != replaced
+
+
+def test_a_key_is_not_changed_to_itself(vid: VoiceID, key: str, tmp_path: Path) -> None:
+    vid.keys.gallery.init()
+    before = vid.keys.gallery.status()
+    same = tmp_path / "elsewhere" / ".." / "elsewhere" / "gallery.key"
+    with pytest.raises(ChangeRefused, match="already"):
+        vid.keys.gallery.rotate(f"file:{same}")
+    assert vid.keys.gallery.status() == before
+
+
+def test_the_key_is_made_and_changed_by_one_process_at_a_time(
+    vid: VoiceID, open_here: Callable[[], VoiceID]
+) -> None:
+    def act(name: str) -> int:
+        with open_here() as other, contextlib.suppress(ChangeRefused):
+            getattr(other.keys.gallery, name)()
+            return 1
+        return 0
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sum(pool.map(act, ["init"] * 3)) == 1
+        assert sum(pool.map(act, ["rotate"] * 3)) == 3
+    with open_here() as other:
+        assert len(other.speakers.list()) == 3
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -367,6 +413,63 @@ def test_a_kill_in_the_middle_leaves_one_or_the_other(
         other.speakers.remove(NAMES[2])  # any change finishes what was begun
         if now.kind == Kind.SEALED:
             assert files_holding(data_of(other), secrets(other)) == set()
+
+
+@pytest.mark.parametrize("end", ["error", "kill"])
+@pytest.mark.parametrize("act", ["init", "off"])
+def test_a_change_that_ends_early_leaves_recordings_in_one_form(
+    vid: VoiceID, key: str, act: str, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording, tape = f"{CLIPS[NAMES[0]][0]:064x}", Tape()
+    tape.add(np.zeros(16_000, np.float32))
+    tape.seal(recording, 16_000)
+    if act == "off":
+        vid.keys.gallery.init()
+    audio = vid._session.kept_audio
+    audio.put(recording, tape)
+    before = audio._names()
+    if end == "error":
+        monkeypatch.setattr(ProtectionWriter, "_texts", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            getattr(vid.keys.gallery, act)()
+    else:
+        program = [sys.executable, "-c", KILLED, str(data_of(vid)), key, act, "before"]
+        path = os.pathsep.join(sys.path)
+        subprocess.run(program, check=False, env={**os.environ, "PYTHONPATH": path})
+        assert len(audio._names()) == (2 if act == "off" else 1)  # init writes them last
+        vid.speakers.add("dora")
+    assert audio._names() == before
+
+
+def test_nothing_of_a_person_is_in_a_temporary_file(
+    vid: VoiceID, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, numbers = tmp_path / "temporary", itertools.count()
+    folder.mkdir()
+
+    def named(*_: object, **__: object) -> BinaryIO:
+        return (folder / str(next(numbers))).open("w+b")
+
+    vid.keys.gallery.init()
+    everything = secrets(vid)
+    vid.speakers.export(tmp_path / "out", passphrase=WORDS)
+    vid.speakers.remove(NAMES[1])
+    monkeypatch.setattr(tempfile, "TemporaryFile", named)
+    monkeypatch.setattr(sealed_speakers, "_IN_MEMORY", 1)
+    vid.speakers.import_file(tmp_path / "out", append=True, trust=True, passphrase=WORDS)
+    assert vid.speakers.get(NAMES[1]).n_samples == 3
+
+    monkeypatch.setattr(kept, "_SPOOL_IN_MEMORY", 1)
+    samples = np.random.default_rng(1).uniform(-0.5, 0.5, 800_000).astype(np.float32)
+    tape = Tape()
+    tape.add(samples)
+    tape.seal(f"{CLIPS[NAMES[0]][0]:064x}", 16_000)
+    vid._session.kept_audio.put(f"{CLIPS[NAMES[0]][0]:064x}", tape)
+    heard, _ = vid._session.kept_audio.source(f"{CLIPS[NAMES[0]][0]:064x}")
+    np.testing.assert_allclose(heard, samples, atol=1e-6)
+    assert next(numbers) == 3
+    pieces = [samples[400_000:400_004].tobytes(), tape.content()[500_000:500_016]]
+    assert files_holding(folder, [*everything, *pieces]) == set()
 
 
 def test_a_sealed_gallery_is_copied_to_a_server_and_back(

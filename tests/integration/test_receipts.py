@@ -128,9 +128,11 @@ def test_a_receipt_that_was_changed_anywhere_is_refused(
     document["receipt"]["added"] = 1
     with pytest.raises(ReceiptInvalid, match="was changed after it was signed"):
         vid.privacy.check(document)
-    file.write_text("{")
-    with pytest.raises(ReceiptInvalid, match="cannot be read"):
-        vid.privacy.check(file)
+    twice = file.read_text().replace('"receipt": {', '"receipt": {"erased_by": "another",', 1)
+    for text in ("{", twice):
+        file.write_text(text)
+        with pytest.raises(ReceiptInvalid, match="cannot be read"):
+            vid.privacy.check(file)
 
 
 def test_a_receipt_is_checked_elsewhere_with_the_public_key_alone(

@@ -14,7 +14,6 @@ import io
 import json
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,7 +26,7 @@ from voiceid.audio.stream import pcm_header
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioInvalid, AudioNotFound, AudioUnreadable, StoreError
 from voiceid.foreign_files import opened
-from voiceid.protection import SealBroken, Vault
+from voiceid.protection import SealBroken, SealedSpool, Vault
 from voiceid.whole_files import whole_file
 
 _BITS = 24
@@ -44,29 +43,29 @@ class Tape:
     """Takes down the samples of one recording as they go by; not for several threads at once."""
 
     def __init__(self) -> None:
-        self._file: IO[bytes] = _spool()
+        self._spool = SealedSpool(_SPOOL_IN_MEMORY)
         self._peak = 0.0
 
     def __del__(self) -> None:
-        self._file.close()
+        self._spool.close()
 
     def add(self, samples: Float32Array) -> None:
         """Add (n,) samples, full scale being -1 to 1."""
         if len(samples):
             self._peak = max(self._peak, float(np.abs(samples).max()))
-        self._file.write(samples.astype("<f4", copy=False).tobytes())
+        self._spool.write(samples.astype("<f4", copy=False).tobytes())
 
     def clear(self) -> None:
         """Forget what was taken down."""
-        self._file.close()
-        self._file, self._peak = _spool(), 0.0
+        self._spool.close()
+        self._spool, self._peak = SealedSpool(_SPOOL_IN_MEMORY), 0.0
 
     def seal(self, pcm_sha256: str, rate_hz: int) -> None:
         """Write what was taken down to a FLAC file: the recording of that hash."""
         import soundfile  # noqa: PLC0415 - loaded already, unless by an array
 
-        raw, self._file = self._file, _spool()
-        with raw:
+        made, spool = io.BytesIO(), SealedSpool(_SPOOL_IN_MEMORY)
+        with self._spool.written() as raw:
             scale = _scale(self._peak)
             note = {
                 "recording": pcm_sha256,
@@ -75,7 +74,7 @@ class Tape:
             }
             try:
                 with soundfile.SoundFile(
-                    self._file, "w", rate_hz, 1, f"PCM_{_BITS}", format="FLAC"
+                    made, "w", rate_hz, 1, f"PCM_{_BITS}", format="FLAC"
                 ) as flac:
                     flac.comment = json.dumps(note)
                     for block in _rounded(raw, scale):
@@ -87,11 +86,12 @@ class Tape:
                     f"a recording at {rate_hz} Hz cannot be kept as FLAC: {error}",
                     hint="Enrol a copy at 16 kHz or 48 kHz, or without --keep-audio.",
                 ) from error
+        spool.write(made.getvalue())
+        self._spool = spool
 
     def content(self) -> bytes:
         """Return the bytes of the FLAC file that :meth:`seal` wrote."""
-        self._file.seek(0)
-        return self._file.read()
+        return self._spool.written().read()
 
 
 class KeptAudio:
@@ -224,10 +224,6 @@ class KeptAudio:
                 os.fsync(number)
             finally:
                 os.close(number)
-
-
-def _spool() -> IO[bytes]:
-    return tempfile.SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY)
 
 
 def _scale(peak: float) -> float:

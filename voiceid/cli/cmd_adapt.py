@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import click
@@ -40,10 +39,10 @@ def command(
     it has not heard better, by more than chance; else it exits with 60 and changes nothing.
     `voiceid adaptations use none` takes it back.  See docs/adaptation.md.
     """
-    with open_voiceid(console) as vid, tempfile.TemporaryDirectory() as none:
+    with open_voiceid(console) as vid:
         found = vid.adaptations.fit(
             None if input is None else recordings_of(input, console),
-            cache=cache or none,
+            cache=cache,
             source="the enrolled" if input is None else input.resolve().name,
             target_fmr=target_fmr,
             dry_run=dry_run,

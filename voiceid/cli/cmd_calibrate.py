@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,12 +78,12 @@ def command(  # noqa: PLR0913 - one parameter an option
         return _countermeasure(console, countermeasure, input, target_bpcer or 0.01)
     if target_bpcer is not None:
         raise click.UsageError("--target-bpcer is for a --countermeasure.")
-    with open_voiceid(console) as vid, tempfile.TemporaryDirectory() as none:
+    with open_voiceid(console) as vid:
         from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
         fit = vid.calibrations.fit(
             protocol_of(console, input, enrolled, enroll_first, evaluation.enroll_in_turn),
-            cache=cache or none,
+            cache=cache,
             source=input.resolve().name,
             target_fmr=target_fmr,
             tell=console.hearing,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -68,9 +67,8 @@ class Ear:
 
     def whole(self, recordings: Sequence[Recording]) -> list[Utterance | Failure]:
         """Return what is heard of recordings as they are."""
-        with tempfile.TemporaryDirectory() as nothing:
-            kept, tell = self.cache or nothing, partial(self.tell, "hearing")
-            return hear_all(recordings, self.embedder, kept, self.notify, tell)
+        tell = partial(self.tell, "hearing")
+        return hear_all(recordings, self.embedder, self.cache, self.notify, tell)
 
     def through(self, corpus: Corpus, conditions: Sequence[str]) -> Heard:
         """Return what is heard of a corpus through every condition; raises AudioError."""

@@ -2,22 +2,23 @@
 
 A file from elsewhere is parsed before the transaction: its reader may be slow, and other writers
 would wait for it.  What was read is kept some thousand samples at a time, in memory, or beyond
-that in a temporary file without a name, so that millions of rows take no more memory than some.
+that in a temporary file that is sealed, so that millions of rows take no more memory than some.
 """
 
 from __future__ import annotations
 
 import pickle
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from itertools import chain
 from operator import attrgetter
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from voiceid.domain import EmbeddingSpace, NewSpeakers, QualityReport
 from voiceid.exchange.adding import Exchanged, add, joined, lacking
+from voiceid.protection import SealedSpool
+from voiceid.protection.sealed_stream import Writable
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader, Writer
@@ -35,8 +36,7 @@ class SealedSpeakers:
     def __init__(self, space: EmbeddingSpace, batches: Iterable[Batch]) -> None:
         self._space = space
         self._n_batches = 0
-        # SpooledTemporaryFile, or what it becomes, is removed when it is closed.
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+        self._file = SealedSpool(_IN_MEMORY)
         try:
             for batch in batches:
                 _pickler(self._file).dump(batch)
@@ -76,9 +76,9 @@ class SealedSpeakers:
         return lacking(reader, self._space, whole, where, append=append).of(whole)
 
     def _batches(self) -> Iterator[Batch]:
-        self._file.seek(0)
+        written = self._file.written()
         for _ in range(self._n_batches):
-            yield pickle.load(self._file)  # noqa: S301 - written above; the file has no name
+            yield pickle.load(written)  # noqa: S301 - written above, and sealed
 
 
 def _trusted(speakers: NewSpeakers) -> NewSpeakers:
@@ -93,7 +93,7 @@ def _doubted(speakers: NewSpeakers) -> NewSpeakers:
     return replace(speakers, qualities=[replace(q, telephone=None) if k else q for q, k in pairs])
 
 
-def _pickler(file: IO[bytes]) -> pickle.Pickler:
+def _pickler(file: Writable) -> pickle.Pickler:
     """Return one that knows read-only metadata, and quality in half the time of its own way."""
     pickler = pickle.Pickler(file, pickle.HIGHEST_PROTOCOL)
     pickler.dispatch_table = {

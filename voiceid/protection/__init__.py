@@ -6,6 +6,7 @@ from voiceid.protection.key_ring import KeyRing as KeyRing
 from voiceid.protection.key_source import KeySource as KeySource
 from voiceid.protection.key_source import key_id_of as key_id_of
 from voiceid.protection.rotation import rotation as rotation
+from voiceid.protection.sealed_stream import SealedSpool as SealedSpool
 from voiceid.protection.sealed_stream import opening as opening
 from voiceid.protection.sealed_stream import sealing as sealing
 from voiceid.protection.signatures import ANYBODY as ANYBODY

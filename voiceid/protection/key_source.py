@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import glob
 import hashlib
 import importlib
 import os
@@ -97,6 +98,9 @@ class KeySource:
             path = Path(self.place)
             try:
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                path = path.resolve()  # a link stays one
+                for unfinished in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+                    unfinished.unlink()  # of a process that was killed: there are keys in it
                 with whole_file(path) as file:
                     file.write(text.encode())
             except OSError as error:
@@ -109,7 +113,8 @@ class KeySource:
         else:
             raise StoreError(
                 f"a key cannot be written to {self}",
-                hint="Put one there first: `openssl rand -base64 32` makes one.",
+                hint="Put one there first: `openssl rand -base64 32` makes one. To change it, use"
+                " another place: `voiceid keys gallery rotate --to PLACE`.",
             )
 
     def _read_file(self) -> str:
@@ -125,7 +130,7 @@ class KeySource:
                 f"others may read the {self.what} in {path}, and it is not used",
                 hint=f"Run: chmod 600 {path}; then change it: {_CHANGE[self.what]}.",
             )
-        return content.decode("utf-8", "replace")
+        return content.decode("utf-8-sig", "replace")  # some editors put a mark at the start
 
     def _read_keyring(self) -> str:
         return self._keyring().get_password(_SERVICE, self.place) or ""
@@ -139,15 +144,29 @@ class KeySource:
             ) from error
 
     def _run(self) -> str:
-        try:
-            done = subprocess.run(  # noqa: S603 - the operator's own setting
-                shlex.split(self.place), capture_output=True, timeout=_COMMAND_S, check=True
-            )
-        except subprocess.CalledProcessError as error:
-            raise self._missing(f"the command ended with {error.returncode}") from None
-        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-            raise self._missing(type(error).__name__) from None
-        return done.stdout[:_MOST_BYTES].decode("utf-8", "replace")
+        """Return what the command prints.
+
+        It has no input, which may be audio, and what fits into a pipe is all that is taken of it.
+        """
+        reading, writing = os.pipe()
+        with os.fdopen(reading, "rb", buffering=0) as printed:
+            try:
+                with os.fdopen(writing, "wb") as taken:
+                    subprocess.run(  # noqa: S603 - the operator's own setting
+                        shlex.split(self.place),
+                        stdin=subprocess.DEVNULL,
+                        stdout=taken,
+                        stderr=subprocess.DEVNULL,
+                        timeout=_COMMAND_S,
+                        check=True,
+                    )
+            except subprocess.CalledProcessError as error:
+                raise self._missing(f"the command ended with {error.returncode}") from None
+            except subprocess.TimeoutExpired:
+                raise self._missing(f"the command did not end in {_COMMAND_S:.0f} s") from None
+            except (OSError, ValueError) as error:
+                raise self._missing(type(error).__name__) from None
+            return printed.read(_MOST_BYTES).decode("utf-8", "replace")
 
     def _key(self, line: str) -> Key:
         try:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, BinaryIO, Protocol, cast
@@ -50,6 +52,42 @@ def sealing(file: Writable, key: Key, *context: object) -> Iterator[Writable]:
     made = _Sealing(file, key, context)
     yield made
     made.end()
+
+
+class SealedSpool:
+    """Bytes that are written, then read: in memory, or beyond a size in a temporary file.
+
+    The file has no name, and is sealed by a key in memory: what a disk keeps of it is of no use.
+    """
+
+    def __init__(self, most_in_memory: int) -> None:
+        self._most, self._key = most_in_memory, Key.new()
+        self._file: IO[bytes] = io.BytesIO()
+        self._sealing: _Sealing | None = None
+
+    def write(self, data: bytes, /) -> int:
+        """Append bytes."""
+        if self._sealing is None and self._file.tell() + len(data) > self._most:
+            with self._file as in_memory:
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - until it is closed
+                self._sealing = _Sealing(self._file, self._key, ())
+                in_memory.seek(0)
+                shutil.copyfileobj(in_memory, self._sealing, _PIECE)
+        (self._sealing or self._file).write(data)
+        return len(data)
+
+    def written(self) -> IO[bytes]:
+        """Return all that was written, from its start; nothing more can be."""
+        if self._sealing is not None:
+            self._sealing.end()
+            self._file.seek(0)
+            self._file, self._sealing = opening(self._file, self._key), None
+        self._file.seek(0)
+        return self._file
+
+    def close(self) -> None:
+        """Remove it."""
+        self._file.close()
 
 
 class _Opening(io.RawIOBase):

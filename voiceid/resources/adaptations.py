@@ -91,7 +91,7 @@ class Adaptations:
         self,
         recordings: Sequence[Recording] | None = None,
         *,
-        cache: str | os.PathLike[str],
+        cache: str | os.PathLike[str] | None,
         source: str,
         target_fmr: float | None = None,
         dry_run: bool = False,
@@ -108,7 +108,7 @@ class Adaptations:
         ----------
         recordings : sequence of Recording, optional
             Of known speakers, as of a manifest; the enrolled samples when omitted.
-        cache : path
+        cache : path or None
             Folder of what was heard before.
         source : str
             What to call the recordings.
@@ -198,7 +198,7 @@ class Adaptations:
     def _heard(
         self,
         recordings: Sequence[Recording],
-        cache: str | os.PathLike[str],
+        cache: str | os.PathLike[str] | None,
         tell: Callable[[int, int], None] | None,
     ) -> _Labelled:
         from voiceid.evaluation.hearing import hear_all  # noqa: PLC0415 - only adapting waits

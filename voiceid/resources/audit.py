@@ -114,7 +114,7 @@ class Audit:
                     if len(line) > AUDIT_LINE.size:
                         raise AUDIT_LINE.exceeded()
                     number += 1
-                    check.take(_read(json.loads(line)))
+                    check.take(_read(line))
         except OSError as error:
             raise AuditBroken(f"{file} cannot be read: {error.strerror}") from error
         except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -144,14 +144,16 @@ def _written(row: AuditRow) -> dict[str, Any]:
     }
 
 
-def _read(document: dict[str, Any]) -> AuditRow:
-    content = None
+def _read(line: bytes) -> AuditRow:
+    document, content = json.loads(line), None
     if document["content"] is not None:
         content = bytes.fromhex(document["salt"]) + document["content"].encode()
     columns = ("number", "time", "kind", "speaker_id", "commitment", "previous", "hash")
     row = AuditRow(content=content, **{name: document[name] for name in columns})
     if type(row.number) is not int or not isinstance(row.hash, str):
         raise TypeError("not a row")
+    if _line(_written(row)) != line:
+        raise ValueError("it says more than what is hashed")
     return row
 
 

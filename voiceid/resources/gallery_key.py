@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from voiceid.domain import DatabaseUrl
-from voiceid.errors import ChangeRefused, GalleryKeyMissing
+from voiceid.erasure import drop_unused
+from voiceid.errors import ChangeRefused, GalleryKeyMissing, VoiceIDError
 from voiceid.observability import ChangeKind
-from voiceid.protection import Key, KeySource, Kind
+from voiceid.protection import Key, KeySource, Kind, key_id_of
 from voiceid.resources.events import names_speakers
 from voiceid.session import Session
 
@@ -63,7 +67,7 @@ class GalleryKey:
     @property
     def source(self) -> KeySource:
         """Where the settings say that the key is."""
-        return self._session.config.privacy_key
+        return self._session.keys.source or self._session.config.privacy_key
 
     def status(self) -> ProtectionStatus:
         """Return how the gallery is protected; raises StoreError."""
@@ -88,17 +92,19 @@ class GalleryKey:
         """Protect the gallery: seal it, or only rotate its vectors; make a key if there is none.
 
         All rows are rewritten in one change, while others read.  Raises ChangeRefused for a
-        gallery that is protected so already, GalleryKeyMissing, StoreError.
+        gallery that is protected so already, or is sealed, GalleryKeyMissing, StoreError.
         """
         kind = Kind(kind)
-        keys = self._keys()
-        with self._session.change(ChangeKind.PROTECT, large=True) as change:
+        with (
+            self._recordings_follow(),
+            self._session.change(ChangeKind.PROTECT, large=True) as change,
+        ):
             row = change.writer.protection.row
-            if row is not None and row.kind == kind.value:
+            if row is not None and kind.value in {row.kind, Kind.ROTATED}:
                 raise ChangeRefused(
-                    f"the gallery is {kind} already", hint="`renew` or `rotate` it."
+                    f"the gallery is {row.kind} already", hint="`renew` or `rotate` it."
                 )
-            vault = change.writer.protecting.protect(kind, keys[0])
+            vault = change.writer.protecting.protect(kind, self._key_for(row))
             self._session.kept_audio.bring_over(change.writer.protection.sealing, vault.sealing)
             change.record(kind=kind.value)
         self._rewrite()
@@ -119,26 +125,30 @@ class GalleryKey:
         The place is written as in the settings, which must name it from then on.  What was
         protected by the old key is rewritten in one change, while others read.
         """
-        target = self.source if to is None else KeySource.parse(to, self._session.config.home)
-        old = self.source.read()
-        if target == self.source or not target.is_there():
-            new = Key.new()
-            target.write([new, *(old if target == self.source else ())])
-        else:
-            new = target.read()[0]
+        source = self.source
+        target = source if to is None else KeySource.parse(to, self._session.config.home)
         with self._session.change(ChangeKind.CHANGE_GALLERY_KEY, large=True) as change:
-            self._require_protected(change.writer.protection.row)
+            row = change.writer.protection.row
+            self._require_protected(row)
+            if key_id_of(new := self._new_key(target)) == row.key_id:
+                raise ChangeRefused(
+                    f"the key in {target} is the key of the gallery already",
+                    hint="To open the gallery with it there, set privacy.key.",
+                )
             change.writer.protecting.change_key(new)
             change.record()
         self._session.keys.source = target
-        if target == self.source:
-            target.write([new])
+        if target == source:
+            self._drop(row.key_id)
         self._rewrite()
         return self.status()
 
     def off(self) -> ProtectionStatus:
         """Make the gallery plain again; the key stays where it is."""
-        with self._session.change(ChangeKind.UNPROTECT, large=True) as change:
+        with (
+            self._recordings_follow(),
+            self._session.change(ChangeKind.UNPROTECT, large=True) as change,
+        ):
             self._require_protected(change.writer.protection.row)
             self._session.kept_audio.bring_over(change.writer.protection.sealing, None)
             change.writer.protecting.end()
@@ -147,10 +157,46 @@ class GalleryKey:
         self._rewrite()
         return self.status()
 
-    def _keys(self) -> list[Key]:
+    @contextmanager
+    def _recordings_follow(self) -> Iterator[None]:
+        """Have kept recordings of the form that the gallery does not get removed, if it fails too.
+
+        After a kill the next change does it.
+        """
+        session = self._session
+        if session.kept_audio.folder.is_dir():
+            with session.store.write() as writer:
+                writer.protecting.note_remains()
+        try:
+            yield
+        except BaseException:
+            with suppress(VoiceIDError):
+                drop_unused(session.store, session.kept_audio)
+            raise
+
+    # Places of keys are written inside a transaction that writes to the database: of two processes
+    # that change the key, one would put its own in the place of the other's.
+
+    def _key_for(self, row: Any) -> Key:
+        """Return the key that a gallery has, or is to have; none is made for one that has a key."""
+        if row is not None:
+            return self._session.keys.key(row.key_id)
         if not self.source.is_there():
             self.source.write([Key.new()])
-        return self.source.read()
+        return self.source.read()[0]
+
+    def _new_key(self, target: KeySource) -> Key:
+        """Return the first key of another place, or a new one, written above the old ones."""
+        if target != self.source and target.is_there():
+            return target.read()[0]
+        new = Key.new()
+        target.write([new, *(self.source.read() if target == self.source else ())])
+        return new
+
+    def _drop(self, key_id: str) -> None:
+        """Take a key that is no longer the gallery's out of its place; others there are kept."""
+        with self._session.store.write():
+            self.source.write([key for key in self.source.read() if key_id_of(key) != key_id])
 
     def _has(self, key_id: str) -> bool:
         try:

@@ -121,7 +121,9 @@ class Privacy:
             found = Receipt.of_dict(
                 receipt
                 if isinstance(receipt, Mapping)
-                else json.loads(content(Path(receipt), ERASURE_RECEIPT))
+                else json.loads(
+                    content(Path(receipt), ERASURE_RECEIPT), object_pairs_hook=_once_each
+                )
             )
         except (OSError, ValueError, RecursionError, Unfit) as error:
             raise ReceiptInvalid(
@@ -239,3 +241,10 @@ def _run(ends: Sequence[DueErasure], now: datetime) -> RetentionRun:
     due = tuple(one for one in ends if one.due_at <= now)
     upcoming = tuple(one for one in ends if now < one.due_at <= now + _UPCOMING)
     return RetentionRun(due, upcoming, dry_run=False)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; of a name that comes twice, only one value would be checked."""
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("a name comes twice in it")
+    return found

@@ -67,6 +67,10 @@ class ProtectionWriter:
         self._bring_over(vault)
         return vault
 
+    def note_remains(self) -> None:
+        """Write down that what index files, kept audio and the log hold is to go."""
+        self._effects.erase(())
+
     def renew(self) -> Vault:
         """Turn all vectors by another secret rotation; raises GalleryKeyMissing."""
         vault, row = self._opened()
@@ -122,7 +126,7 @@ class ProtectionWriter:
 
     def _bring_over(self, vault: Vault | None) -> None:
         now = Protection.by(self._connection, self._keys, vault)
-        self._effects.erase(())  # what index files, kept audio and the log hold is to go
+        self.note_remains()
         self._speakers(now)
         recordings = {"": ""}  # from the old stored hashes of recordings to the new ones
         for rows in self._batches(samples, samples.c.id):

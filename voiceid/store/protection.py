@@ -75,7 +75,8 @@ class Protection:
         if self._keys.is_required:
             raise StoreError(
                 "the settings name a key (privacy.key), and the gallery is not protected",
-                hint="`voiceid keys gallery init` protects it; another may lie in its place.",
+                hint="`voiceid keys gallery init` protects it. If it was protected before, somebody"
+                " replaced it: put back a backup.",
             )
         return None
 

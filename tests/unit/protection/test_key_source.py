@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import os
+import shlex
+import subprocess
 import sys
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 
 import pytest
 
 from voiceid.errors import GalleryKeyMissing, StoreError
-from voiceid.protection import Key, KeySource
+from voiceid.protection import Key, KeySource, key_source
 
 KEY, OLD = Key(b"k" * 32), Key(b"o" * 32)
 TEXT = base64.b64encode(KEY.secret).decode()
@@ -66,6 +69,37 @@ def test_a_variable_and_a_command_give_it(monkeypatch: pytest.MonkeyPatch) -> No
     assert secrets(KeySource.parse(printing)) == [KEY.secret]
     with pytest.raises(StoreError, match="cannot be written to env:GALLERY"):
         KeySource.parse("env:GALLERY").write([KEY])
+
+
+def test_a_command_has_no_input_and_fills_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    printing = f"import sys; print(sys.stdin.read() or {TEXT!r})"
+    place = shlex.join([sys.executable, "-c", printing])
+    reading = "import sys; from voiceid.protection import KeySource as K"
+    program = f"{reading}; K('command', sys.argv[1]).read(); print(sys.stdin.read())"
+    command = [sys.executable, "-c", program, place]
+    assert subprocess.check_output(command, input="audio", text=True) == "audio\n"
+
+    monkeypatch.setattr(key_source, "_COMMAND_S", 2.0)
+    before = getrusage(RUSAGE_SELF).ru_maxrss
+    with pytest.raises(GalleryKeyMissing, match="did not end in 2 s"):
+        KeySource("command", "yes").read()
+    assert getrusage(RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
+
+
+def test_what_a_killed_process_left_of_keys_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / ".gallery.key.123.tmp"
+    left.write_text(TEXT)
+    KeySource("file", str(tmp_path / "gallery.key")).write([KEY])
+    assert [path.name for path in tmp_path.iterdir()] == ["gallery.key"]
+
+
+def test_a_link_is_followed_and_a_mark_of_an_editor_is_left_out(tmp_path: Path) -> None:
+    path, link = tmp_path / "elsewhere.key", tmp_path / "gallery.key"
+    link.symlink_to(path)
+    KeySource("file", str(link)).write([KEY])
+    assert link.is_symlink()
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert secrets(KeySource("file", str(link))) == [KEY.secret]
 
 
 @pytest.mark.parametrize(
