@@ -179,7 +179,7 @@ class VoiceID:
         among : sequence of str, optional
             Names of the only speakers who are looked at; a name of no speaker is passed over.
         purpose : str, optional
-            Accept nobody without a consent for it in force, e.g. ``door``.
+            Accept no speaker without a consent for it in force, e.g. ``door``.
 
         The decision is ``accepted``; ``rejected`` (unknown, an empty gallery, a speaker who is
         expired, disabled or without consent, a recording that is enrolled); or ``inconclusive``

@@ -66,7 +66,7 @@ def run_command(console: Console, *, dry_run: bool, receipts: Path | None, yes: 
     if found.decisions:
         console.note(f"erased the content of {counted(found.decisions, 'decision')} in the record")
     if not shown and not console.settings.as_json:
-        console.note("nobody is due to be erased in the next 30 days")
+        console.note("no speaker is due to be erased in the next 30 days")
         return exit_codes.DONE
     console.answer(found.to_dict(), table(["", "speaker", "at", "rule"], shown))
     return _told(console, found.receipts)

@@ -1,8 +1,8 @@
 """The chain of audit events: every row names the hash of the row before it.
 
 A row commits to its content by a hash over a random salt and the content, and the chain is over
-that commitment: when salt and content are destroyed, the chain holds, and nobody can guess the
-content.  docs/audit.md says in words how to check a chain without this program.
+that commitment: when salt and content are destroyed, the chain holds, and the content cannot be
+guessed.  docs/audit.md says in words how to check a chain without this program.
 """
 
 from __future__ import annotations

@@ -66,8 +66,8 @@ class Audit:
     def verify(self, head: str | None = None) -> AuditReport:
         """Check the whole chain; ``head`` is a hash that `head` once gave.
 
-        With it, that nothing up to there was changed or cut is known, whoever may write to the
-        database.
+        With it, that nothing up to there was changed or cut is known, also where others may
+        write to the database.
         """
         if not self._session.has_database:
             return ChainCheck(head).report(None)

@@ -135,7 +135,7 @@ class Calibrations:
                 )
                 change.writer.learned.put(
                     "calibration", number, ()
-                )  # of recordings, of nobody here
+                )  # of recordings, not of speakers here
                 change.record(number=number, space=back_end.space.id)
                 stored = calibrations.get(number)
             after = back_end.rule.with_calibration(stored)

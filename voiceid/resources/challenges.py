@@ -86,7 +86,7 @@ class Challenges:
         caller : str, optional
             Who asks: the answer must come with the same one.
         blind : bool
-            Let who asks not learn who is enrolled: a name of nobody gets a code, too.
+            Let who asks not learn who is enrolled: a name that is not enrolled gets a code, too.
 
         Raises ChangeRefused: the speaker taught no words; SpeakerNotFound, StoreError, ConfigError.
         """

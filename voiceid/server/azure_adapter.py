@@ -249,7 +249,7 @@ async def identify(
     kind: Literal["identification"],
     caller: Annotated[Caller, asking(Scope.IDENTIFY, _key, hears=True)],
 ) -> dict[str, Any]:
-    """Decide which of some profiles is speaking, if any; nobody is the empty GUID."""
+    """Decide which of some profiles is speaking, if any; the empty GUID: none is."""
     del kind
     async with received(request, _Candidates, (1, 1)) as ([clip], options):
         names = [_name(text.strip()) for text in options.profile_ids.split(",")]

@@ -1,6 +1,6 @@
 """Of which enrolled speakers calibrations and adaptations were learned: by ids, which stay.
 
-An id names nobody once the speaker is erased.  Of a fit that was learned from recordings no id is
+Once a speaker is erased, the id names no person.  Of a fit that was learned from recordings no id is
 kept; of one that is older than this table there is no row.
 """
 

@@ -22,7 +22,7 @@ MAX_EXCESS = 0.3
 MAX_DISTANCE = 6.0
 """The mean distance of the words: what is farther is none of them."""
 MIN_DISTANCE = 3.1
-"""The median: words that are said anew are farther from their recordings; a copy is nearer."""
+"""The median: words that are said again are farther from their recordings; a copy is nearer."""
 
 
 def is_code(found: Match) -> bool:
