@@ -1,7 +1,7 @@
 """Of which enrolled speakers calibrations and adaptations were learned: by ids, which stay.
 
-Once a speaker is erased, the id names no person.  Of a fit that was learned from recordings no id is
-kept; of one that is older than this table there is no row.
+Once a speaker is erased, the id names no person.  Of a fit that was learned from recordings no id
+is kept; of one that is older than this table there is no row.
 """
 
 from __future__ import annotations

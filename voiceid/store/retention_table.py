@@ -45,7 +45,7 @@ class RetentionWriter(Retention):
     def count_uses(self, *, wanted: bool) -> None:
         """Begin to count the days of speakers whose use was never noted; or forget all of it.
 
-        So a rule that is new, or is set again, erases no speaker for a time in which no use was noted.
+        So a new rule, or one that is set again, erases no speaker for a time without noted uses.
         """
         noted = speakers.c.last_used_on
         if wanted:
