@@ -15,10 +15,14 @@ from spoken_words import ROUNDS, SPEEDS, WORDS, pieces, said
 from sqlalchemy import select, update
 
 from voiceid import Decision, Reason, VoiceID
+from voiceid.decision.word_matching import match
 from voiceid.domain import Float32Array
 from voiceid.domain.code_words import Challenge
+from voiceid.enrollment.rounds import vocabulary_of
 from voiceid.errors import AudioError, ChangeRefused, ConfigError, SpeakerNotFound
+from voiceid.speech.word_features import word_features
 from voiceid.store.tables import challenges, spoken_words
+from voiceid.verification.spoken_code import MAX_EXCESS
 
 NEW, COPIED = 3, 0
 """Takes of answers: one that is not enrolled, and one that is."""
@@ -88,7 +92,7 @@ def test_a_code_is_the_name_s_the_caller_s_and_the_moment_s(
         clip = answer(words, made.words)
         return reason(vid.verify(name, clip, challenge=made.id, caller=caller))
 
-    assert asked(vid.challenges.new("alice", caller="door")) == "match"
+    assert asked(vid.challenges.new("alice", caller="door"), caller=" door ") == "match"
     for caller in ("desk", None):
         made = vid.challenges.new("alice", caller="door")
         assert asked(made, caller=caller) == "challenge_expired"
@@ -96,13 +100,34 @@ def test_a_code_is_the_name_s_the_caller_s_and_the_moment_s(
     assert asked(vid.challenges.new("bob", blind=True, caller="door")) == "challenge_expired"
     made = vid.challenges.new("alice", caller="door")
     assert timedelta(0) < made.expires_at - datetime.now(UTC) <= timedelta(seconds=30)
-    with vid._session.store.write() as writer:
-        over = update(challenges).values(expires_at=datetime.now(UTC).isoformat())
-        writer._connection.execute(over)
-    assert asked(made) == "challenge_expired"
-    assert reason(vid.verify("alice", answer(words, made.words), challenge="no such")) == (
-        "challenge_expired"
-    )
+    for ahead_s in (0, 3600):  # it is over; the clock was set back since
+        made = vid.challenges.new("alice")
+        until = datetime.now(UTC) + timedelta(seconds=ahead_s)
+        with vid._session.store.write() as writer:
+            over = update(challenges).values(expires_at=until.isoformat())
+            writer._connection.execute(over)
+        assert asked(made, caller=None) == "challenge_expired"
+
+
+@pytest.mark.parametrize("id_", ["no such", "", "\0", "\udcff", "9" * 1_000_000])
+def test_what_is_no_id_of_a_code_is_none_that_is_asked_for(
+    vid: VoiceID, words: list[Float32Array], id_: str
+) -> None:
+    decision = vid.verify("alice", answer(words, WORDS[:6]), challenge=id_)
+    assert reason(decision) == "challenge_expired"
+
+
+def test_noise_around_another_code_does_not_make_it_the_code(words: list[Float32Array]) -> None:
+    rounds = [word_features(said(words, take)[0]) for take in range(ROUNDS)]
+    known = vocabulary_of(WORDS, rounds, [str(i) for i in range(ROUNDS)])
+    clip, rate_hz = said([words[at] for at in (0, 1, 2, 3, 4, 5)], NEW)
+    rng, level = np.random.default_rng(0), 0.1 * float(np.abs(clip).max())
+    noise = level * rng.standard_normal(40 * rate_hz)
+    quiet = 1e-4 * rng.standard_normal(5 * rate_hz)
+    for more in ([], [quiet, noise]):
+        features = word_features(np.concatenate([clip, *more]).astype(np.float32))
+        found = match(features.frames, features.is_speech, known.tokens, (0, 1, 2, 3, 4, 6))
+        assert found.excess > MAX_EXCESS
 
 
 def test_a_code_is_used_up_by_an_answer_that_cannot_be_heard(

@@ -81,7 +81,8 @@ class Match:
     Parameters
     ----------
     excess : float
-        The chain above the loop, for each frame of speech: 0 when no other code fits better.
+        The chain above the loop, for each frame of speech, of which there are no more than in the
+        recordings of the words: noise around them hides nothing.  0 when no other code fits better.
     words : tuple of SaidWord
         Where each word of the code is; empty, with an infinite excess: the answer is shorter.
     """
@@ -105,12 +106,14 @@ class Heard:
         if len(quiet):
             self._pause = _distances(frames, quiet.mean(0, keepdims=True))[:, 0]
         self._best = _loop(self._near, self._pause, tokens)
-        self._n_speech = max(int(is_speech.sum()), 1)
+        self._n_speech = int(is_speech.sum())
 
     def match(self, code: Sequence[int]) -> Match:
         """Return how the answer fits a code."""
         total, words = _chain(self._near, self._pause, self._tokens, code)
-        return Match((total - self._best) / self._n_speech, words)
+        n_known = sum(int(self._tokens.lengths[word.token]) for word in words)
+        n_speech = max(min(self._n_speech, n_known), 1)
+        return Match((total - self._best) / n_speech, words)
 
 
 def match(frames: Float32Array, is_speech: BoolArray, tokens: Tokens, code: Sequence[int]) -> Match:
@@ -120,17 +123,19 @@ def match(frames: Float32Array, is_speech: BoolArray, tokens: Tokens, code: Sequ
 
 def _distances(one: Float32Array, other: Float32Array) -> Float32Array:
     """Return (t, n): the Euclidean distance of each row to each."""
-    squares = np.square(one).sum(1)[:, None] + np.square(other).sum(1) - 2 * one @ other.T
-    distances: Float32Array = np.sqrt(np.maximum(squares, 0, dtype=np.float32))
-    return distances
+    distances: Float32Array = -2 * one @ other.T  # and on in its place: it may be large
+    distances += np.square(one).sum(1)[:, None]
+    distances += np.square(other).sum(1)
+    np.maximum(distances, 0, out=distances)
+    return np.sqrt(distances, out=distances)
 
 
 def _loop(near: Float32Array, pause: Float32Array, tokens: Tokens) -> float:
     """Return the distance of the best words, in any order and number."""
     lattice = _Lattice(tokens, [np.arange(len(tokens.lengths))])
-    near, between = near[:, lattice.frames], np.zeros(1, np.float32)
+    between = np.zeros(1, np.float32)
     for t, pause_now in enumerate(pause):
-        lattice.advance(between, near[t], t)
+        lattice.advance(between, near[t, lattice.frames], t)
         between = np.minimum(between + pause_now, lattice.ends())
     return float(between[0])
 
@@ -140,13 +145,13 @@ def _chain(
 ) -> tuple[float, tuple[SaidWord, ...]]:
     """Return the distance of the words of a code, in order, and where each is."""
     lattice = _Lattice(tokens, [np.flatnonzero(tokens.words == word) for word in code])
-    n, n_words, near = len(near), len(code), near[:, lattice.frames]
+    n, n_words = len(near), len(code)
     between = np.full((n + 1, n_words + 1), _FAR)  # before each frame, after so many words
     between[0, 0] = 0
     ends = np.full((n + 1, n_words), _FAR)  # of the words that end there
     said = np.zeros((n + 1, n_words, 2), np.int64)  # their tokens, and where these began
     for t in range(n):
-        lattice.advance(between[t, :-1], near[t], t)
+        lattice.advance(between[t, :-1], near[t, lattice.frames], t)
         ends[t + 1], said[t + 1] = lattice.ends(), lattice.said()
         between[t + 1] = between[t] + pause[t]
         np.minimum(between[t + 1, 1:], ends[t + 1], out=between[t + 1, 1:])
