@@ -95,7 +95,8 @@ class Questions:
             if caller is None:
                 decision = decide()
             else:
-                decision = self._lockout.attempt(claim.name, caller_name(caller), decide)
+                caller = caller_name(caller)
+                decision = self._lockout.attempt(claim.name, caller, decide)
             self._record(decision, caller)
         return blinded(decision) if claim.blind else decision
 

@@ -7,19 +7,22 @@ the words, then the features of their recordings as little-endian float16.
 from __future__ import annotations
 
 import json
+import re
+from datetime import datetime, timedelta
 
 import numpy as np
 from sqlalchemy import Connection, delete, insert, select
 
 from voiceid.decision.word_matching import Tokens, Vocabulary
 from voiceid.domain import Float32Array, speaker_key
-from voiceid.domain.code_words import Challenge
+from voiceid.domain.code_words import CHALLENGE_S, Challenge
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
 from voiceid.store.protection import Protection
 from voiceid.store.tables import challenges, speakers, spoken_words
 
 _PLACE = "spoken words"
+_ID = re.compile(r"[\w-]{1,43}", re.ASCII)
 _DAMAGE = (ValueError, TypeError, KeyError, RecursionError)
 
 
@@ -101,15 +104,20 @@ class SpokenWordsWriter(SpokenWordsTable):
     def claimed(self, id_: str, name: str, caller: str | None) -> tuple[str, ...] | None:
         """Return the code that a caller was given for a name, and take it: it is asked for once.
 
-        None: it is not there, too old, or another's; it is taken all the same.
+        None: it is not there, too old, or another's; it is taken all the same.  One that has
+        more than twice its time left is of a clock that was set back.
         """
+        if not _ID.fullmatch(id_):
+            return None
         gone = delete(challenges).where(challenges.c.id == id_).returning(*challenges.c)
         row = self._connection.execute(gone).first()
+        now = datetime.fromisoformat(self._effects.now)
+        last = (now + timedelta(seconds=2 * CHALLENGE_S)).isoformat()
         given = (self._protection.name_key(speaker_key(name)), caller or "")
         if (
             row is None
             or (row.name_key, row.caller) != given
-            or row.expires_at <= self._effects.now
+            or not self._effects.now < row.expires_at <= last
         ):
             return None
         try:
