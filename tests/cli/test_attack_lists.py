@@ -97,11 +97,15 @@ def test_a_detector_is_added_calibrated_and_judged_in_tandem_with_the_voice(
     assert "APCER backwards" in run(*calibrate).out
 
     monkeypatch.setenv("VOICEID_COUNTERMEASURE", "band")
+    soundfile.write(home / "unheard.wav", np.zeros(32_000), 16_000)
+    with people.open("a", encoding="utf-8") as more:
+        more.write("\nalice,unheard.wav,silence")
     gates = ("--max-apcer", "1", "--max-iapar", "1", "--max-bpcer", "0.2", "--max-t-dcf", "0.01")
     ran = run(*EVALUATE, "--json", *gates)
     assert ran.code == 59
     assert "the bpcer is 0.33333, above 0.2; the t-dcf is" in ran.err
-    assert "apcer is" not in ran.err
+    assert "the iapar cannot be measured" in ran.err
+    assert "the apcer cannot be measured" in ran.err
     found = ran.json_lines[0]
     attacks = by_species(found)
     assert attacks["telephone"]["accepted_by_both"]["errors"] == 0

@@ -65,7 +65,7 @@ class Species:
     attacks : int
         Recordings.
     unanswered : int
-        Of these, such as gave no embedding.
+        Of these, such as gave no embedding, or imitate a speaker who is not enrolled.
     iapar : Rate
         Trials that the verifier alone accepts, at the thresholds in use.
     apcer : Rate or None
@@ -126,10 +126,11 @@ class Attacks:
         """What the gates of `voiceid evaluate` hold a limit against; None: not measured.
 
         Of what is accepted, by both where there is a countermeasure, and of its APCER the worst
-        species counts.
+        species counts; neither is measured where no attack of a species was answered.
         """
-        accepted = [(one.accepted or one.iapar).rate for one in self.species]
-        apcer = [one.apcer.rate for one in self.species if one.apcer is not None]
+        measured = self.species if all(one.iapar.trials for one in self.species) else ()
+        accepted = [(one.accepted or one.iapar).rate for one in measured]
+        apcer = [one.apcer.rate for one in measured if one.apcer is not None]
         tandem = self.overall.tandem
         return {
             "max_apcer": max(apcer, default=None),
@@ -269,12 +270,11 @@ def attacks_on(
         None if detector is None else _examined(detector, system, protocol, heard),
     )
     names = sorted({r.attack for r in protocol.recordings if r.attack})
-    species = (found.species(name) for name in names)
     return Attacks(
         None if detector is None else detector.name,
         None if detector is None else detector.threshold,
         None if found.examined is None else found.examined.bpcer,
-        tuple(one for one in species if one.iapar.trials),
+        tuple(found.species(name) for name in names),
         found.species(ALL),
     )
 
