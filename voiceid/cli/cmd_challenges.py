@@ -51,19 +51,19 @@ def enroll_command(
     return console.answer(made.to_dict(), printable(text))
 
 
-@leaf("new", examples=["voiceid challenges new alice --words 8 --json"], group=command)
+@leaf("new", examples=["voiceid challenges new alice --length 8 --json"], group=command)
 @name_argument
 @click.option(
-    "--words", type=click.IntRange(4, 8), default=6, show_default=True, help="Words in the code."
+    "--length", type=click.IntRange(4, 8), default=6, show_default=True, help="Words in the code."
 )
-@click.option("--attempts", "caller", metavar="CALLER", help="Who asks: as `verify` will have it.")
-def new_command(console: Console, *, name: str, words: int, caller: str | None) -> int:
+@click.option("--attempts", "caller", metavar="CALLER", help="Who asks: name the same to `verify`.")
+def new_command(console: Console, *, name: str, length: int, caller: str | None) -> int:
     """Ask for a code, and print it: the speaker says it within 30 seconds.
 
     `verify NAME AUDIO --challenge ID` judges the answer.  The code is used up by the first one.
     """
     with open_voiceid(console) as vid:
-        made = vid.challenges.new(name, length=words, caller=caller)
+        made = vid.challenges.new(name, length=length, caller=caller)
     lines = [
         f"say   {' '.join(made.words)}",
         f"id    {made.id}",
