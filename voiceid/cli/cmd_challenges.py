@@ -40,8 +40,8 @@ def enroll_command(
     """Keep how an enrolled speaker says the words of which codes are made.
 
     Each AUDIO is one round: all words in their order, with a short pause after each, in the
-    speaker's voice alone.  Give three to ten; five are better than three.  A round that has not as
-    many words, or does not fit the others, is refused, and nothing is changed then.
+    speaker's voice alone.  Give three to ten; five are better than three.  A round with fewer
+    pauses, or that does not fit the others, is refused, and nothing is changed then.
     """
     sources = clips(audio, console)
     chosen = {} if words is None else {"words": words.split()}
