@@ -392,6 +392,7 @@ def trusted_paths(config: Config) -> dict[Path, type[VoiceIDError]]:
     certificates = [] if config.audio.ca_file is None else [Path(config.audio.ca_file)]
     for name in filter(None, (config.model, DETECTOR, config.countermeasure)):
         of_models += [models / f"{name}{end}" for end in (".onnx", ".json", ".toml")]
+        of_models.append(own_cards_folder(models) / f"{name}.toml")
     return {
         **dict.fromkeys([config.data, database, Path(f"{database}-wal")], StoreError),
         **dict.fromkeys(of_models, ModelError),

@@ -22,7 +22,13 @@ from test_statements import statements
 from voiceid import VoiceID
 from voiceid.decision.attack_threshold import AttackThreshold
 from voiceid.domain import Decision, EmbeddedClip, Outcome, Reason
-from voiceid.errors import AudioInvalid, ModelRuntimeError, ModelUnknown, ThresholdUnavailable
+from voiceid.errors import (
+    AudioInvalid,
+    ModelError,
+    ModelRuntimeError,
+    ModelUnknown,
+    ThresholdUnavailable,
+)
 from voiceid.models.add import Addition
 from voiceid.speech.countermeasure import Countermeasure
 
@@ -142,3 +148,16 @@ def test_it_fails_closed(opened_with: Open, ami, monkeypatch: pytest.MonkeyPatch
             )
             with pytest.raises(ModelRuntimeError, match="not a score"):
                 vid.verify("alice", clip)
+
+
+def test_a_threshold_that_every_user_may_change_decides_nothing(
+    opened_with: Open, detectors: Path, ami
+) -> None:
+    card = detectors / "own" / "band.toml"
+    mode = card.stat().st_mode
+    card.chmod(0o666)
+    try:
+        with opened_with("band") as vid, pytest.raises(ModelError, match=r"write to .*band\.toml"):
+            vid.verify("alice", (ami.samples("alice-3"), 16_000))
+    finally:
+        card.chmod(mode)
