@@ -23,7 +23,7 @@ _SEALED = _PIECE + OVERHEAD_BYTES
 class Writable(Protocol):
     """What takes bytes."""
 
-    def write(self, data: bytes, /) -> object:
+    def write(self, data: bytes | memoryview, /) -> object:
         """Take them."""
 
 
@@ -32,7 +32,7 @@ class _Sealing:
         self._file, self._key, self._context = file, key, context
         self._rest, self._number = bytearray(), 0
 
-    def write(self, data: bytes, /) -> None:
+    def write(self, data: bytes | memoryview, /) -> None:
         self._rest += data
         while len(self._rest) > _PIECE:
             self._put(bytes(self._rest[:_PIECE]), is_last=False)
@@ -65,16 +65,17 @@ class SealedSpool:
         self._file: IO[bytes] = io.BytesIO()
         self._sealing: _Sealing | None = None
 
-    def write(self, data: bytes, /) -> int:
-        """Append bytes."""
-        if self._sealing is None and self._file.tell() + len(data) > self._most:
+    def write(self, data: bytes | memoryview, /) -> int:
+        """Append bytes, or any other buffer: pickle gives large arrays as they are."""
+        view = memoryview(data).cast("B")
+        if self._sealing is None and self._file.tell() + len(view) > self._most:
             with self._file as in_memory:
                 self._file = tempfile.TemporaryFile()  # noqa: SIM115 - until it is closed
                 self._sealing = _Sealing(self._file, self._key, ())
                 in_memory.seek(0)
                 shutil.copyfileobj(in_memory, self._sealing, _PIECE)
-        (self._sealing or self._file).write(data)
-        return len(data)
+        (self._sealing or self._file).write(view)
+        return len(view)
 
     def written(self) -> IO[bytes]:
         """Return all that was written, from its start; nothing more can be."""
