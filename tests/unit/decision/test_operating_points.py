@@ -62,7 +62,7 @@ def by_hand(all_points: list[OperatingPoint], rate: float, net_s: float, share: 
     if not reached:
         return math.nan
     own = [p for p in all_points if p.min_net_speech_s == max(reached)]
-    stricter = [p for p in own if p.target_fmr <= rate]
+    stricter = [p for p in own if p.target_fmr * (1.0 - 1e-9) <= rate]  # rounding is forgiven
     looser = [p for p in own if p.target_fmr >= rate]
     if not stricter:
         return math.nan
