@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from random_voices import files_holding, unprivileged
+from sqlalchemy import Connection, event
 from torture.voices import REPO, new_clips, opened, utterance
 
 from voiceid import EmbeddedClip, Finding, Health, VoiceID
@@ -143,14 +144,18 @@ sys.stdin.readline()
 """
 
 
+def _wait_little(connection: Connection) -> None:
+    """Wait for a reader not for ten seconds."""
+    connection.connection.driver_connection.execute("PRAGMA busy_timeout=300")
+
+
 def test_a_reader_of_an_older_state_keeps_it_and_that_is_said_until_the_next_change(
     vid: VoiceID, data: Path
 ) -> None:
     secrets = vectors_of(vid, ALICE)
     vid.close()
     with VoiceID.open(data, home=REPO) as desk:
-        with desk._session.store._engine.connect() as connection:  # it would wait for ten seconds
-            connection.connection.driver_connection.execute("PRAGMA busy_timeout=300")
+        event.listen(desk._session.store._engine, "engine_connect", _wait_little)
         command = [sys.executable, "-c", READ, str(desk.database.location)]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

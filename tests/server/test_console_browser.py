@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import shutil
 from collections.abc import Iterator
@@ -131,17 +130,17 @@ def test_a_voice_is_enrolled_by_the_microphone_and_known_again(
     page.get_by_label("Name").fill("dora")
     said = page.locator("[data-said]")
     record(page, microphone, 1.5)
-    # A busy machine may record more than was asked for, and then it is enough.
-    said.filter(has_text=re.compile("of speech are missing|This is enough")).wait_for()
+    verdict = said.filter(has_text=re.compile("speech are missing|is enough|cannot be enrolled"))
+    verdict.wait_for()
     enough = said.filter(has_text="This is enough to enrol.")
     # A busy browser drops samples: then the page asks for more, or refuses the takes.
-    for _ in range(4):
+    for _ in range(5):
         if said.filter(has_text="cannot be enrolled").count():
             while page.get_by_role("button", name="Remove take").count():
                 page.get_by_role("button", name="Remove take").first.click()
         record(page, microphone, 4.0)
-        with contextlib.suppress(playwright.TimeoutError):
-            enough.wait_for(timeout=10_000)
+        verdict.wait_for()
+        if enough.count():
             break
     assert enough.count(), said.inner_text()
     assert service.vid.speakers.count() == 2
