@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, delete, exists, func, insert, or
 from voiceid.domain import HeardAs, Replay
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import Protection, values_of
+from voiceid.store.protection import Protection, stored_bytes, values_of
 from voiceid.store.tables import fingerprints, samples
 from voiceid.store.value_list import in_list
 
@@ -170,15 +170,11 @@ def _same_recording() -> tuple[Any, ...]:
 
 def stored_row(protection: Protection, row: Mapping[str, Any], words: bytes) -> dict[str, Any]:
     """Return the stored row of a fingerprint: what is beside the words, and they."""
-    if protection.sealing is not None:
-        words = protection.key(row["speaker_id"]).seal(words, *_context(row))
-    return {**row, "words": words}
+    return {**row, "words": stored_bytes(protection, row["speaker_id"], words, *_context(row))}
 
 
 def plain_words(protection: Protection, row: Any) -> bytes:
     """Return the words of a stored fingerprint; raises StoreError."""
-    if protection.sealing is None:
-        return bytes(row.words)
     context = _context(values_of(row))
     return protection.opened(row.speaker_id, row.words, *context, what=f"fingerprint {row.id}")
 

@@ -229,10 +229,12 @@ class Protection:
             values["vector"] = self.key(to_speaker_id).seal(content, *context)
         return values
 
-    def opened(self, speaker_id: int, sealed: bytes, *context: object, what: str) -> bytes:
-        """Return what the key of a speaker sealed; raises StoreError, which says what it was."""
+    def opened(self, speaker_id: int, stored: bytes, *context: object, what: str) -> bytes:
+        """Return what `stored_bytes` was given; raises StoreError, which says what it was."""
+        if self.sealing is None:
+            return bytes(stored)
         try:
-            return self.key(speaker_id).open(sealed, *context)
+            return self.key(speaker_id).open(stored, *context)
         except SealBroken as error:
             raise broken(what) from error
 
@@ -268,6 +270,15 @@ class Protection:
             return self.sealing.text_key.open(sealed, *place).decode()
         except (SealBroken, ValueError) as error:
             raise broken(" ".join(place)) from error
+
+
+def stored_bytes(
+    protection: Protection, speaker_id: int, content: bytes, *context: object
+) -> bytes:
+    """Return bytes of a speaker as they are stored: see `Protection.opened`."""
+    if protection.sealing is None:
+        return content
+    return protection.key(speaker_id).seal(content, *context)
 
 
 def values_of(row: Any) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from voiceid.domain import Float32Array, speaker_key
 from voiceid.domain.code_words import CHALLENGE_S, Challenge
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import Protection
+from voiceid.store.protection import Protection, stored_bytes
 from voiceid.store.tables import challenges, speakers, spoken_words
 
 _PLACE = "spoken words"
@@ -34,12 +34,11 @@ class SpokenWordsTable:
 
     def of(self, speaker_id: int) -> Vocabulary | None:
         """Return the words of a speaker; None: there are none.  Raises StoreError."""
-        query = select(spoken_words.c.content).where(spoken_words.c.speaker_id == speaker_id)
-        content = self._connection.execute(query).scalar()
-        if content is None:
+        stored = self.stored(speaker_id)
+        if not stored:
             return None
         try:
-            return _vocabulary(self.opened(speaker_id, content))
+            return _vocabulary(self.opened(speaker_id, stored[0]))
         except _DAMAGE as error:
             raise stored_rows.damaged_row(
                 f"a row of spoken words of speaker {speaker_id}"
@@ -58,8 +57,6 @@ class SpokenWordsTable:
 
     def opened(self, speaker_id: int, content: bytes) -> bytes:
         """Return the plain content of a stored row."""
-        if self._protection.sealing is None:
-            return content
         what = f"a row of spoken words of speaker {speaker_id}"
         return self._protection.opened(speaker_id, content, _PLACE, what=what)
 
@@ -128,9 +125,7 @@ class SpokenWordsWriter(SpokenWordsTable):
 
 def sealed_words(protection: Protection, speaker_id: int, content: bytes) -> bytes:
     """Return the content of a row as it is stored."""
-    if protection.sealing is None:
-        return content
-    return protection.key(speaker_id).seal(content, _PLACE)
+    return stored_bytes(protection, speaker_id, content, _PLACE)
 
 
 def _content(vocabulary: Vocabulary) -> bytes:
