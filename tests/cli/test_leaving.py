@@ -32,8 +32,8 @@ def test_an_export_of_a_sealed_gallery_is_sealed_or_said_to_be_plain(
         assert run("speakers", "export", "staff", "--passphrase", place).code == code, place
     (home / "words").write_text(f"{WORDS}\n")
     (home / "words").chmod(0o644)
-    told = run("speakers", "export", "staff", "--passphrase", "file:words")
-    assert (told.code, "others may read the passphrase" in told.err) == (68, True)
+    ran = run("speakers", "export", "staff", "--passphrase", "file:words")
+    assert (ran.code, "others may read the passphrase" in ran.err) == (68, True)
     (home / "words").chmod(0o600)
     assert run("speakers", "export", "staff", "--passphrase", "file:words").code == 0
     assert b"alice" not in (home / "staff").read_bytes()

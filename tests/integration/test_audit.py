@@ -410,7 +410,7 @@ def test_names_of_others_are_in_no_event_that_they_could_not_leave(home: Path, a
         vid.database.backup(home / "backup.sqlite3")
         vid.speakers.add("later")
         vid.database.restore(home / "backup.sqlite3")
-        kinds = [row.kind for row in vid.audit.list()]  # the backup was whole before it was told
+        kinds = [row.kind for row in vid.audit.list()]  # the backup was whole before the event
         assert kinds[-6:] == ["enroll", "split", "merge", "unlock", "export", "restore"]
         merge = next(row.facts for row in vid.audit.list(kind="merge"))
         assert merge["other_id"] > 2

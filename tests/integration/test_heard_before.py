@@ -106,9 +106,9 @@ def test_a_blind_answer_does_not_say_that_it_was_a_replay(opened_at: Open, ami) 
     assert vid.verify("alice", said, blind=True).accepted
     replayed = vid.verify("alice", said, blind=True)
     wrong = vid.verify("alice", (ami.samples("bob-3"), 16_000), blind=True)
-    told = [{**one.to_dict(), "elapsed_ms": 0, "quality": None} for one in (replayed, wrong)]
-    told = [{k: v for k, v in one.items() if k != "judged_speech_s"} for one in told]
-    assert told[0] == told[1]
+    shown = [{**one.to_dict(), "elapsed_ms": 0, "quality": None} for one in (replayed, wrong)]
+    shown = [{k: v for k, v in one.items() if k != "judged_speech_s"} for one in shown]
+    assert shown[0] == shown[1]
 
 
 @pytest.mark.parametrize("where", ["sqlite", "postgres"])

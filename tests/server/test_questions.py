@@ -137,6 +137,6 @@ def test_a_replay_is_rejected_and_who_may_read_is_told_of_what(
         door, desk = (vid.keys.create(name, [name]).text for name in ("verify", "read"))
         assert desk
         with service.client(door) as client:
-            told = ask(client, "/v1/verify", data, speaker="alice").json()
-        assert told["outcome"] == "rejected"
-        assert "replay" not in str(told)
+            answer = ask(client, "/v1/verify", data, speaker="alice").json()
+        assert answer["outcome"] == "rejected"
+        assert "replay" not in str(answer)
