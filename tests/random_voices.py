@@ -70,7 +70,11 @@ def files_with(folder: Path, vector: Float32Array) -> set[str]:
 
 
 def files_holding(folder: Path, pieces: Sequence[bytes]) -> set[str]:
-    """Return the names of the files in which any of the pieces stands."""
+    """Return the names of the files in which any of the pieces stands.
+
+    A piece has 7 bytes or more: sealed bytes and their base64 hold shorter ones by chance.
+    """
+    assert min(map(len, pieces)) >= 7
     return {
         path.name
         for path in folder.rglob("*")
