@@ -25,7 +25,7 @@ import numpy as np
 from private_galleries import opened
 from random_voices import files_holding
 from torture.processes import FAULT, faults_among, start
-from torture.voices import new_clips, utterance, vector, warm_up
+from torture.voices import new_clips, pcm_sha256, utterance, vector, warm_up
 
 from voiceid import SpeakerDetails, VoiceID
 from voiceid.decision.transforms import fit
@@ -130,7 +130,7 @@ def needles() -> list[bytes]:
     """Return the names, texts and pieces of vectors that must be in no file."""
     clips = [NEW, *(clip for own in CLIPS.values() for clip in own)]
     texts = [*NAMES, *TEXTS, *map(str.casefold, NAMES), *(f"{clip}.wav" for clip in clips)]
-    texts += [f"{clip:064x}" for clip in clips]
+    texts += [pcm_sha256(clip) for clip in clips]
     vectors = [vector(clip).astype("<f4").tobytes() for clip in clips]
     return [t.encode() for t in texts] + [v[i : i + 16] for v in vectors for i in (0, 256)]
 

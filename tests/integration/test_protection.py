@@ -23,7 +23,7 @@ import pytest
 from postgres_server import Databases
 from random_voices import files_holding
 from sqlalchemy import select
-from torture.voices import new_clips, opened, utterance, vector
+from torture.voices import new_clips, opened, pcm_sha256, utterance, vector
 
 from voiceid import EmbeddedClip, VoiceID
 from voiceid.audio import kept
@@ -86,7 +86,7 @@ def secrets(vid: VoiceID) -> list[bytes]:
     """Return what must be in no file: names, texts, and pieces of vectors, plain and rotated."""
     texts = [*NAMES, *map(str.casefold, NAMES), "badge-4711", LABEL]
     texts += [f"{clip}.wav" for clips in CLIPS.values() for clip in clips]
-    texts += [f"{clip:064x}" for clips in CLIPS.values() for clip in clips]
+    texts += [pcm_sha256(clip) for clips in CLIPS.values() for clip in clips]
     vectors = [vector(clip) for clips in CLIPS.values() for clip in clips]
     with vid._session.store.read() as reader:
         table, space_id = reader.centroids.as_stored(vid.models.space.id), vid.models.space.id
@@ -420,7 +420,7 @@ def test_a_kill_in_the_middle_leaves_one_or_the_other(
 def test_a_change_that_ends_early_leaves_recordings_in_one_form(
     vid: VoiceID, key: str, act: str, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recording, tape = f"{CLIPS[NAMES[0]][0]:064x}", Tape()
+    recording, tape = pcm_sha256(CLIPS[NAMES[0]][0]), Tape()
     tape.add(np.zeros(16_000, np.float32))
     tape.seal(recording, 16_000)
     if act == "off":
@@ -463,9 +463,9 @@ def test_nothing_of_a_person_is_in_a_temporary_file(
     samples = np.random.default_rng(1).uniform(-0.5, 0.5, 800_000).astype(np.float32)
     tape = Tape()
     tape.add(samples)
-    tape.seal(f"{CLIPS[NAMES[0]][0]:064x}", 16_000)
-    vid._session.kept_audio.put(f"{CLIPS[NAMES[0]][0]:064x}", tape)
-    heard, _ = vid._session.kept_audio.source(f"{CLIPS[NAMES[0]][0]:064x}")
+    tape.seal(pcm_sha256(CLIPS[NAMES[0]][0]), 16_000)
+    vid._session.kept_audio.put(pcm_sha256(CLIPS[NAMES[0]][0]), tape)
+    heard, _ = vid._session.kept_audio.source(pcm_sha256(CLIPS[NAMES[0]][0]))
     np.testing.assert_allclose(heard, samples, atol=1e-6)
     assert next(numbers) == 3
     pieces = [samples[400_000:400_004].tobytes(), tape.content()[500_000:500_016]]

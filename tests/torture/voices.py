@@ -6,6 +6,7 @@ what a database must hold can be computed from what was acknowledged, and from n
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -74,10 +75,15 @@ def centroid(clips: Iterable[int]) -> np.ndarray:
     return _unit(np.mean([vector(clip).astype(np.float64) for clip in sorted(clips)], axis=0))
 
 
+def pcm_sha256(clip: int) -> str:
+    """Return what stands for the hash of a clip; it is found nowhere else by chance."""
+    return hashlib.sha256(str(clip).encode()).hexdigest()
+
+
 def utterance(clip: int, space: EmbeddingSpace) -> Utterance:
     """Return what the embedder would make of a clip."""
     embedding = Embedding(vector(clip), space)
-    return Utterance(f"{clip}.wav", f"{clip:064x}", _QUALITY, embedding)
+    return Utterance(f"{clip}.wav", pcm_sha256(clip), _QUALITY, embedding)
 
 
 def clip_of(pcm_sha256: str) -> int:
@@ -100,7 +106,7 @@ def remains(data: Path, people: Mapping[str, Iterable[int]]) -> list[str]:
     for clips in people.values():
         for clip in clips:
             data_of = vector(clip).astype("<f4").tobytes()
-            needles += [data_of[:16], data_of[256:272], f"{clip:064x}".encode()]
+            needles += [data_of[:16], data_of[256:272], pcm_sha256(clip).encode()]
     return [f"something of a person can be read in {path}" for path in files_holding(data, needles)]
 
 
