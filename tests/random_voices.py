@@ -14,7 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from voiceid import VoiceID
+from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut
 from voiceid.decision.compensation import Compensation
+from voiceid.decision.transforms import fit
 from voiceid.domain import (
     Embedding,
     EmbeddingSpace,
@@ -82,6 +85,22 @@ def files_holding(folder: Path, pieces: Sequence[bytes]) -> set[str]:
         for content in [path.read_bytes()]
         if any(piece in content for piece in pieces)
     }
+
+
+def fitted(vid: VoiceID, *, adapted: bool = True) -> int:
+    """Have a calibration of some figures, and an adaptation of the same number; return it."""
+    space, rng = vid.models.space, np.random.default_rng(1)
+    point = CalibratedPoint(0.001, 2.0, (0.0, 0.01), 0.01, (0.0, 0.1))
+    calibration = Calibration(10.0, -4.0, (), (0.0, 1.0), 1.0, (point,), 3000)
+    held_out = HeldOut(10, 100, 1000, 0.01, 0.1, 0.1, {"0.01": 0.1}, {"0.01": 0.1})
+    vectors = rng.standard_normal((60, space.dim)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    transform = fit(vectors, np.repeat(np.arange(20), 3), method="wccn", shrinkage=0.5)
+    with vid._session.store.write() as writer:
+        number = writer.calibrations.add(space, calibration, held_out, "site", None)
+        if adapted:
+            assert writer.adaptations.add(space, transform, {}, "site") == number
+    return number
 
 
 @contextmanager

@@ -21,7 +21,7 @@ import numpy as np
 import private_galleries
 import pytest
 from postgres_server import Databases
-from random_voices import files_holding
+from random_voices import files_holding, fitted
 from sqlalchemy import select
 from torture.voices import new_clips, opened, pcm_sha256, utterance, vector
 
@@ -33,6 +33,7 @@ from voiceid.domain import SpeakerDetails
 from voiceid.errors import ChangeRefused, GalleryKeyMissing, SpeakerExists, StoreError, VoiceIDError
 from voiceid.exchange import sealed_speakers
 from voiceid.protection import KeySource, Kind
+from voiceid.server.running import Listening, require_safe
 from voiceid.store.protecting import ProtectionWriter
 from voiceid.store.tables import name_looks, samples, speakers
 
@@ -246,6 +247,19 @@ SWAPS = {
     "number of samples": "UPDATE centroids SET n_samples = 30",
     "an end of a ban": "UPDATE speakers SET disabled_at = NULL",
     "an expiry": "UPDATE speakers SET expires_at = '2099-01-01T00:00:00+00:00'",
+    "a group": "INSERT INTO memberships VALUES ('vault', 2)",
+    "a group that was left": "DELETE FROM memberships WHERE speaker_id = 2",
+    "a calibration": "UPDATE calibrations SET used_since = NULL WHERE id = 1",
+    "another calibration": "UPDATE calibrations SET used_since = NULL WHERE id = 1;"
+    " UPDATE calibrations SET used_since = '2026-11-01T00:00:00+00:00' WHERE id = 2",
+    "facts of two calibrations": "UPDATE calibrations SET facts = (SELECT facts FROM calibrations"
+    " AS o WHERE o.id = 3 - calibrations.id)",
+    "an adaptation": "UPDATE adaptations SET transform = substr(transform, 1, 200) || x'00000000'"
+    " || substr(transform, 205)",
+    "scopes of a key": "UPDATE api_keys SET scopes = '[\"admin\"]'",
+    "a caller's groups": "UPDATE api_keys SET groups = '[]'",
+    "a key that somebody made": "INSERT INTO api_keys SELECT 'aaaaaaaa', 'x'||name, secret_sha256,"
+    " scopes, groups, networks, requests_per_minute, created_at, expires_at FROM api_keys",
     "kind of protection": "UPDATE protection SET kind = 'rotated'",
 }
 
@@ -254,6 +268,11 @@ SWAPS = {
 def test_a_row_that_was_changed_or_moved_is_never_used(vid: VoiceID, what: str) -> None:
     vid.keys.gallery.init()
     vid.speakers.edit(NAMES[0], SpeakerDetails(enabled=False))
+    vid.keys.create("door", ["identify"], groups=["lobby"])
+    numbers = [fitted(vid), fitted(vid, adapted=False)]
+    with vid._session.store.write() as writer:
+        writer.calibrations.use(vid.models.space.id, numbers[0])
+    assert vid.database.check() == []
     vid._session.disconnect()
     with contextlib.closing(sqlite3.connect(data_of(vid) / "voiceid.sqlite3")) as connection:
         connection.executescript(SWAPS[what])
@@ -276,6 +295,10 @@ def test_a_lost_or_wrong_key_is_said_and_another_is_never_made(
         other.speakers.list()
     with open_here() as other:
         assert not other.keys.gallery.status().has_key
+        with pytest.raises(GalleryKeyMissing):
+            require_safe(other, Listening())
+        with pytest.raises(GalleryKeyMissing):
+            other.index.status()
         with pytest.raises(ChangeRefused, match="sealed already"):
             other.keys.gallery.init()
         with pytest.raises(ChangeRefused, match="sealed already"):

@@ -14,21 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 import requests
 import schemathesis
 import soundfile
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from random_voices import fitted
 from running_service import served
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 from spoken_words import ROUNDS, WORDS, pieces, said, wav
 
 from voiceid import VoiceID
-from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut
-from voiceid.decision.transforms import fit
 from voiceid.domain import JobState
 from voiceid.server import descriptions
 from voiceid.server.descriptions import schema_of
@@ -118,7 +116,7 @@ def record(client: httpx.Client, clips: Path, vid: VoiceID) -> Answers:  # noqa:
     _move(to, client, "/v1/speakers/dora")
     to.ask("remove_speaker", "DELETE", "/v1/speakers/dora")
     to.ask("list_groups", "GET", "/v1/groups")
-    number = _fitted(vid)
+    number = fitted(vid)
     to.ask("show_calibration", "GET", f"/v1/calibrations/{number}")
     for kind in ("calibration", "adaptation"):
         to.ask(f"list_{kind}s", "GET", f"/v1/{kind}s")
@@ -175,21 +173,6 @@ def _ask_for_events(to: Recorder, client: httpx.Client) -> None:
     [erased] = [event["number"] for event in enrolled if event["erased"]]
     for chosen in ("kind=create_key", "kind=edit", f"kind=enroll&after={erased - 1}"):
         to.ask("list_audit", "GET", f"/v1/audit?{chosen}")
-
-
-def _fitted(vid: VoiceID) -> int:
-    """Have a calibration and an adaptation of some figures, both of the number that is returned."""
-    space, rng = vid.models.space, np.random.default_rng(1)
-    point = CalibratedPoint(0.001, 2.0, (0.0, 0.01), 0.01, (0.0, 0.1))
-    calibration = Calibration(10.0, -4.0, (), (0.0, 1.0), 1.0, (point,), 3000)
-    held_out = HeldOut(10, 100, 1000, 0.01, 0.1, 0.1, {"0.01": 0.1}, {"0.01": 0.1})
-    vectors = rng.standard_normal((60, space.dim)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    transform = fit(vectors, np.repeat(np.arange(20), 3), method="wccn", shrinkage=0.5)
-    with vid._session.store.write() as writer:
-        number = writer.calibrations.add(space, calibration, held_out, "site", None)
-        assert writer.adaptations.add(space, transform, {}, "site") == number
-    return number
 
 
 class Api:

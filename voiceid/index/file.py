@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from voiceid.domain import Revision
-from voiceid.errors import StoreError
+from voiceid.errors import GalleryKeyMissing, StoreError
 from voiceid.index import sections
 from voiceid.index.base import CentroidSource, Ids, as_ids
 from voiceid.index.sections import Array, Facts, Unusable
@@ -68,9 +68,11 @@ class IndexFile:
             yield
 
     def key(self) -> Key | None:
-        """Return the key that seals the file; raises Unusable when it is not to be had."""
+        """Return the key that seals the file; raises Unusable, GalleryKeyMissing."""
         try:
             vault = self.vault()
+        except GalleryKeyMissing:
+            raise
         except StoreError as error:
             raise Unusable(error.message) from error
         return None if vault is None else vault.file_key

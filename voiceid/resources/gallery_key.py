@@ -69,6 +69,12 @@ class GalleryKey:
         """Where the settings say that the key is."""
         return self._session.keys.source or self._session.config.privacy_key
 
+    def require(self) -> None:
+        """Raise GalleryKeyMissing when the gallery is protected, and its key is not to be had."""
+        if self._session.has_database:
+            with self._session.store.read() as reader:
+                _ = reader.protection.vault
+
     def status(self) -> ProtectionStatus:
         """Return how the gallery is protected; raises StoreError."""
         session, row = self._session, None

@@ -74,7 +74,11 @@ class Listening:
 
 
 def require_safe(vid: VoiceID, listening: Listening) -> str | None:
-    """Return what is to be said of how the service is protected; raises ConfigError."""
+    """Return what is to be said of how the service is protected.
+
+    Raises ConfigError, and GalleryKeyMissing: no question could be answered.
+    """
+    vid.keys.gallery.require()
     wyoming = listening.wyoming
     if wyoming is not None and not _is_local(wyoming.host) and not listening.insecure:
         raise ConfigError(

@@ -77,7 +77,7 @@ class BulkWriter:
         secrets = [self._protection.new_key() for _ in new.names]
         before = self._newest(speakers.c.id)
         rows = _speaker_rows(new, list(map(speaker_key, new.names)), self._effects.now)
-        self._insert(speakers, _SPEAKER, self._sealed_speakers(rows, secrets))
+        self._insert(speakers, _SPEAKER, self._sealed_speakers(rows, secrets, new.details))
         query = select(speakers.c.id).where(speakers.c.id > before).order_by(speakers.c.id)
         ids = self._connection.execute(query).scalars().all()  # they rise as rows are inserted
         self._protection.keep(dict(zip(ids, secrets, strict=True)))
@@ -107,14 +107,17 @@ class BulkWriter:
         self._connection.execute(feed)
         self._effects.touched.add(space_id)
 
-    def _sealed_speakers(self, rows: Rows, secrets: Sequence[Key | None]) -> Rows:
+    def _sealed_speakers(
+        self, rows: Rows, secrets: Sequence[Key | None], details: Sequence[SpeakerDetails]
+    ) -> Rows:
         if self._protection.sealing is None:
             return rows
         sealed = []
-        for row, key in zip(rows, secrets, strict=True):
+        for row, key, known in zip(rows, secrets, details, strict=True):
             values: dict[str, Any] = dict(zip(_SPEAKER, row, strict=True))
             values["name_key"] = self._protection.name_key(values["name_key"])
-            values |= self._protection.speaker_columns(key, values)
+            groups = stored_rows.GROUP_SEPARATOR.join(known.groups)
+            values |= self._protection.speaker_columns(key, values | {"groups": groups})
             sealed.append(tuple(values.values()))
         return sealed
 

@@ -25,7 +25,7 @@ from voiceid.domain import (
 from voiceid.errors import StoreError
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import NAMED, Protection
+from voiceid.store.protection import NAMED, Protection, plain_row
 from voiceid.store.space_table import Spaces
 from voiceid.store.tables import adaptations, centroids, memberships, samples, speakers
 from voiceid.store.value_list import in_list
@@ -190,7 +190,8 @@ class CentroidWriter(Centroids):
         if space_id not in self._targets:  # read once a change
             query = select(adaptations).where(adaptations.c.space_id == space_id)
             rows = self._connection.execute(query.order_by(adaptations.c.id))
-            adapted = map(stored_rows.adaptation, rows)
+            plain = (plain_row(self._protection, adaptations, row, "facts") for row in rows.all())
+            adapted = map(stored_rows.adaptation, plain)
             self._targets[space_id] = [
                 (space_id, None),
                 *((a.adapted_id, a.transform) for a in adapted),

@@ -30,11 +30,14 @@ from voiceid.store import stored_rows
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects
 from voiceid.store.learned_from import LearnedFrom
+from voiceid.store.protection import Protection, bound_row, plain_row, values_of
 from voiceid.store.space_table import SpaceWriter
 from voiceid.store.tables import adaptations, calibrations
 
 T = TypeVar("T", StoredAdaptation, StoredCalibration)
 
+FACTS = "facts"
+"""The column that is sealed in a sealed gallery, and bound to the others."""
 _COLUMNS = (*adaptations.c, *calibrations.c)
 _IN_USE = text(
     f"""
@@ -59,21 +62,25 @@ class FitsInUse(NamedTuple):
     calibration: StoredCalibration | None
 
 
-def fits_in_use(connection: Connection, space_id: str) -> FitsInUse:
+def fits_in_use(connection: Connection, protection: Protection, space_id: str) -> FitsInUse:
     """Return what decisions in a space are made by; raises StoreError if damaged."""
     row = connection.execute(_IN_USE, {"space_id": space_id}).mappings().first()
     if row is None:
         return FitsInUse(None, None)
     return FitsInUse(
-        _part(row, adaptations, stored_rows.adaptation),
-        _part(row, calibrations, stored_rows.calibration),
+        _part(protection, row, adaptations, stored_rows.adaptation),
+        _part(protection, row, calibrations, stored_rows.calibration),
     )
 
 
-def _part(row: RowMapping, table: Table, read: Callable[[Any], T]) -> T | None:
+def _part(
+    protection: Protection, row: RowMapping, table: Table, read: Callable[[Any], T]
+) -> T | None:
     """Return what is read of the columns of one table in a joined row, or None for no row."""
     values = {column.name: row[f"{table.name}_{column.name}"] for column in table.c}
-    return None if values["id"] is None else read(SimpleNamespace(**values))
+    if values["id"] is None:
+        return None
+    return read(plain_row(protection, table, SimpleNamespace(**values), FACTS))
 
 
 class Fits(Generic[T]):
@@ -83,8 +90,8 @@ class Fits(Generic[T]):
     _kind: ClassVar[str]
     _read: Callable[[Any], T]
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, protection: Protection) -> None:
+        self._connection, self._protection = connection, protection
 
     def get(self, number: int) -> T:
         """Return the one of that number; raises FitNotFound."""
@@ -114,19 +121,25 @@ class Fits(Generic[T]):
 
     def _where(self, condition: ColumnElement[bool]) -> list[T]:
         query = select(self._table).where(condition).order_by(self._table.c.id)
-        return [self._read(row) for row in self._connection.execute(query)]
+        rows = self._connection.execute(query).all()
+        return [self._read(plain_row(self._protection, self._table, row, FACTS)) for row in rows]
 
     def _add(self, space_id: str, source: str, now: str, **values: object) -> int:
-        values |= {"space_id": space_id, "created_at": now, "source": source}
-        query = insert(self._table).values(**values).returning(self._table.c.id)
+        values |= {"space_id": space_id, "created_at": now, "source": source, "used_since": None}
+        stored = bound_row(self._protection, self._table, values, FACTS)
+        query = insert(self._table).values(**stored).returning(self._table.c.id)
         return int(self._connection.execute(query).scalar_one())
 
     def _use(self, space_id: str, number: int | None, now: str) -> None:
-        of_space = self._table.c.space_id == space_id
-        self._connection.execute(update(self._table).where(of_space).values(used_since=None))
-        if number is not None:
-            query = update(self._table).where(of_space, self._table.c.id == number)
-            self._connection.execute(query.values(used_since=now))
+        used = self._table.c.used_since.is_not(None)
+        chosen = (self._table.c.space_id == space_id) & (used | (self._table.c.id == number))
+        rows = self._connection.execute(select(self._table).where(chosen)).all()
+        for row in sorted(rows, key=lambda row: row.id == number):  # one at a time is in use
+            plain = values_of(plain_row(self._protection, self._table, row, FACTS))
+            since = now if row.id == number else None
+            values = bound_row(self._protection, self._table, {**plain, "used_since": since}, FACTS)
+            query = update(self._table).where(self._table.c.id == row.id)
+            self._connection.execute(query.values(used_since=since, facts=values[FACTS]))
 
     def list(self, space_id: str | None = None) -> list[T]:
         """Return those of a space, or of all, oldest first."""
@@ -149,7 +162,7 @@ class CalibrationWriter(Calibrations):
     """Changes calibrations."""
 
     def __init__(self, effects: Effects, spaces: SpaceWriter) -> None:
-        super().__init__(effects.connection)
+        super().__init__(effects.connection, effects.protection)
         self._now, self._spaces = effects.now, spaces
 
     def add(
@@ -180,7 +193,7 @@ class AdaptationWriter(Adaptations):
     """Changes adaptations; the centroids of adapted spaces follow in the same transaction."""
 
     def __init__(self, effects: Effects, spaces: SpaceWriter, centroids: CentroidWriter) -> None:
-        super().__init__(effects.connection)
+        super().__init__(effects.connection, effects.protection)
         self._effects, self._spaces, self._centroids = effects, spaces, centroids
 
     def add(

@@ -11,16 +11,19 @@ from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 from voiceid.domain import ApiKey, Scope
 from voiceid.errors import ApiKeyInvalid, ApiKeyNotFound, SpeakerDetailInvalid
 from voiceid.store import stored_rows
+from voiceid.store.protection import Protection, bound_row, plain_row
 from voiceid.store.tables import api_keys, key_uses
 
+SCOPES = "scopes"
+"""The column that is sealed in a sealed gallery, and bound to the others."""
 _DAMAGE = (ApiKeyInvalid, SpeakerDetailInvalid, ValueError, TypeError)
 
 
 class ApiKeys:
     """Reads keys."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, protection: Protection) -> None:
+        self._connection, self._protection = connection, protection
 
     def any(self) -> bool:
         """Whether there is a key, expired or not."""
@@ -29,7 +32,7 @@ class ApiKeys:
     def list(self) -> list[ApiKey]:
         """Return the keys, oldest first."""
         query = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)
-        return [_key(row) for row in self._connection.execute(query)]
+        return [self._key(row) for row in self._connection.execute(query).all()]
 
     def get(self, key_id: str) -> ApiKey:
         """Return the key of that id; raises ApiKeyNotFound."""
@@ -42,7 +45,10 @@ class ApiKeys:
         """Return the key of that id, and the SHA-256 of its secret; None: there is none."""
         query = select(api_keys).where(api_keys.c.id == key_id)
         row = self._connection.execute(query).first()
-        return None if row is None else (_key(row), row.secret_sha256)
+        return None if row is None else (self._key(row), row.secret_sha256)
+
+    def _key(self, row: Row[Any]) -> ApiKey:
+        return _key(plain_row(self._protection, api_keys, row, SCOPES))
 
 
 class ApiKeyWriter(ApiKeys):
@@ -51,18 +57,19 @@ class ApiKeyWriter(ApiKeys):
     def add(self, key: ApiKey, secret_sha256: str) -> None:
         """Add a key."""
         expires_at = None if key.expires_at is None else key.expires_at.isoformat()
-        query = insert(api_keys).values(
-            id=key.id,
-            name=key.name,
-            secret_sha256=secret_sha256,
-            scopes=json.dumps(key.scopes),
-            groups=json.dumps(key.groups),
-            networks=json.dumps(key.networks),
-            requests_per_minute=key.requests_per_minute,
-            created_at=key.created_at.isoformat(),
-            expires_at=expires_at,
-        )
-        self._connection.execute(query)
+        values = {
+            "id": key.id,
+            "name": key.name,
+            "secret_sha256": secret_sha256,
+            "scopes": json.dumps(key.scopes),
+            "groups": json.dumps(key.groups),
+            "networks": json.dumps(key.networks),
+            "requests_per_minute": key.requests_per_minute,
+            "created_at": key.created_at.isoformat(),
+            "expires_at": expires_at,
+        }
+        stored = bound_row(self._protection, api_keys, values, SCOPES)
+        self._connection.execute(insert(api_keys).values(**stored))
 
     def remove(self, key_id: str) -> None:
         """Remove a key."""
@@ -86,7 +93,7 @@ class ApiKeyWriter(ApiKeys):
         return True
 
 
-def _key(row: Row[Any]) -> ApiKey:
+def _key(row: Any) -> ApiKey:
     try:
         expires_at = None if row.expires_at is None else stored_rows.moment_of(row.expires_at)
         return ApiKey(

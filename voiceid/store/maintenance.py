@@ -67,6 +67,7 @@ def check(store: Store) -> list[str]:
 def _content(reader: Reader) -> Iterator[str]:
     adaptations = reader.adaptations.list()
     reader.calibrations.list()
+    reader.keys.list()
     yield from reader.speakers.misnamed()
     adapted = {a.adapted_id for a in adaptations}
     derived: list[tuple[str, str, Transform | None]] = [

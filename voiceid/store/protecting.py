@@ -21,14 +21,19 @@ from voiceid.store.audit_table import counter_mac, opened_content, row_mac, seal
 from voiceid.store.backup_table import PATH_PLACE
 from voiceid.store.change_feed import Effects, random_token
 from voiceid.store.fingerprint_table import plain_words, stored_row
-from voiceid.store.protection import Protection, values_of
+from voiceid.store.fit_tables import FACTS
+from voiceid.store.key_table import SCOPES
+from voiceid.store.protection import GROUPS, Protection, bound_row, plain_row, values_of
 from voiceid.store.similar_names import keep_looks
 from voiceid.store.spoken_table import SpokenWordsTable, sealed_words
 from voiceid.store.tables import (
+    adaptations,
+    api_keys,
     attempts,
     audit_events,
     audit_head,
     backups,
+    calibrations,
     centroids,
     challenges,
     changes,
@@ -45,6 +50,7 @@ from voiceid.store.tables import (
 from voiceid.store.value_list import in_list
 
 _AT_ONCE = 2000
+_BOUND_ROWS = ((calibrations, FACTS), (adaptations, FACTS), (api_keys, SCOPES))
 _JOB_TEXTS = ("request", "result", "pictures")
 
 
@@ -139,6 +145,8 @@ class ProtectionWriter:
             self._replace(centroids, [now.centroids.stored(row) for row in plain])
         self._fingerprints(now, recordings)
         self._words(now)
+        for table, column in _BOUND_ROWS:
+            self._bound_rows(now, table, column)
         self._texts(now)
         self._events(now)
         self._effects.protection = now
@@ -147,7 +155,7 @@ class ProtectionWriter:
     def _speakers(self, now: Protection) -> None:
         self._connection.execute(delete(name_looks))
         found_by: dict[str, str] = {}  # from the old stored keys of names to the new ones
-        for rows in self._batches(speakers, speakers.c.id):
+        for rows in self._batches(speakers, speakers.c.id, GROUPS):
             keys: dict[int, Key | None] = dict.fromkeys(row.id for row in rows)
             self._was.load(keys)
             if now.sealing is not None:
@@ -199,6 +207,12 @@ class ProtectionWriter:
                 content = sealed_words(now, row.speaker_id, plain)
                 self._set(spoken_words, columns.speaker_id == row.speaker_id, content=content)
 
+    def _bound_rows(self, now: Protection, table: Table, column: str) -> None:
+        for row in self._connection.execute(select(table)).all():
+            plain = values_of(plain_row(self._was, table, row, column))
+            stored = bound_row(now, table, plain, column)
+            self._set(table, table.c.id == row.id, **{column: stored[column]})
+
     def _texts(self, now: Protection) -> None:
         for row in self._connection.execute(select(jobs)).all():
             places = {name: (f"job {name}", row.id) for name in _JOB_TEXTS}
@@ -236,10 +250,10 @@ class ProtectionWriter:
             mac = counter_mac(vault, head.number, head.hash)
             self._connection.execute(update(audit_head).values(mac=mac))
 
-    def _batches(self, table: Table, key: Any) -> Iterator[Sequence[Any]]:
+    def _batches(self, table: Table, key: Any, *more: Any) -> Iterator[Sequence[Any]]:
         after = 0
         while True:
-            query = select(table).where(key > after).order_by(key).limit(_AT_ONCE)
+            query = select(table, *more).where(key > after).order_by(key).limit(_AT_ONCE)
             rows = self._connection.execute(query).all()
             if not rows:
                 return

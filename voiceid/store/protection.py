@@ -3,7 +3,7 @@
 Of a sealed gallery each speaker has a key.  Sealed by it, each with its place as context:
 
     speakers.name      name, metadata and consents, in base64; bound to name_key, expires_at,
-                       disabled_at, consent_until
+                       disabled_at, consent_until, and to the speaker's groups
     samples.vector     the recording's hash, the vector as it is, source name and label; bound to
                        the embedding space and to what is stored of the recording's hash
     centroids.vector   the rotated vector; bound to the space and to the totals beside it (on
@@ -12,13 +12,15 @@ Of a sealed gallery each speaker has a key.  Sealed by it, each with its place a
     fingerprints.words the words; bound to what is beside them
 
 The key is bound to the speaker's id, so no row, and no part of one, can be moved to another.
-Names and recordings are found by keyed hashes, in ``name_key`` and ``pcm_sha256``.  Texts of
-jobs and of kept answers are sealed by a key of the gallery.
+Names and recordings are found by keyed hashes, in ``name_key`` and ``pcm_sha256``.  By a key of the
+gallery are sealed: texts of jobs and of kept answers; and one column of each calibration, of each
+adaptation and of each key of a caller, which is bound to the other columns.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -26,19 +28,28 @@ from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Table, func, insert, select
 
 from voiceid.domain import Float32Array
 from voiceid.errors import StoreError
 from voiceid.protection import Key, KeyRing, SealBroken, Vault
-from voiceid.store.tables import protection, speaker_keys, speakers
+from voiceid.store.stored_rows import GROUP_SEPARATOR
+from voiceid.store.tables import memberships, protection, speaker_keys, speakers
 from voiceid.store.value_list import in_list
 
 _HASH_BYTES = 32
+_SHOWN = 2
+"""Parts of the place of a text that an error shows."""
 _TEXTS = {"name": "", "metadata": "{}", "consents": "[]"}
 """The columns of a speaker that are sealed together in the first, and what the others hold then."""
 _BOUND = ("name_key", "expires_at", "disabled_at", "consent_until")
-NAMED = (speakers.c.name, *(speakers.c[name] for name in _BOUND))
+GROUPS = (
+    select(func.aggregate_strings(memberships.c.group_name, GROUP_SEPARATOR))
+    .where(memberships.c.speaker_id == speakers.c.id)
+    .scalar_subquery()
+    .label("groups")
+)
+NAMED = (speakers.c.name, *(speakers.c[name] for name in _BOUND), GROUPS)
 """The columns that reading a name takes, beside the speaker's id."""
 
 
@@ -140,13 +151,14 @@ class Protection:
     def speaker_columns(self, key: Key | None, row: Mapping[str, Any]) -> dict[str, str]:
         """Return what is stored of a speaker's texts: ``name``, ``metadata`` and ``consents``.
 
-        The row has the name, and what else there is; its ``name_key`` is the stored one.
+        The row has the name, and what else there is; its ``name_key`` is the stored one, and its
+        ``groups`` are as `GROUPS` has them.
         """
         texts = {column: str(row.get(column, text)) for column, text in _TEXTS.items()}
         if key is None:
             return texts
         content = json.dumps(list(texts.values())).encode()
-        sealed = key.seal(content, "speaker", *map(row.get, _BOUND))
+        sealed = key.seal(content, "speaker", *_bound(row))
         return {**_TEXTS, "name": base64.b64encode(sealed).decode()}
 
     def named(self, rows: Sequence[Any], id_: str = "id") -> list[Any]:
@@ -169,7 +181,7 @@ class Protection:
     def _person(self, speaker_id: int, row: Any) -> dict[str, str]:
         try:
             sealed = base64.b64decode(row.name, validate=True)
-            bound = (getattr(row, column) for column in _BOUND)
+            bound = _bound(values_of(row))
             texts = json.loads(self.key(speaker_id).open(sealed, "speaker", *bound))
             return dict(zip(_TEXTS, texts, strict=True))
         except (SealBroken, ValueError, TypeError) as error:
@@ -269,7 +281,22 @@ class Protection:
             sealed = base64.b64decode(stored, validate=True)
             return self.sealing.text_key.open(sealed, *place).decode()
         except (SealBroken, ValueError) as error:
-            raise broken(" ".join(place)) from error
+            raise broken(" ".join(place[:_SHOWN])) from error
+
+
+def _bound(row: Mapping[str, Any]) -> list[Any]:
+    """Return what the sealed texts of a speaker are bound to."""
+    groups = (row.get("groups") or "").split(GROUP_SEPARATOR)
+    return [*map(row.get, _BOUND), *sorted(groups)]
+
+
+def _beside(table: Table, row: Mapping[str, Any], column: str) -> tuple[str, ...]:
+    """Return the place of a text in a row: what an error shows of it, and the other columns."""
+    others = [
+        row[c.name] for c in table.c if c.name != column and c is not table.autoincrement_column
+    ]
+    digests = [hashlib.sha256(v).digest() if isinstance(v, bytes) else v for v in others]
+    return ("a row of", table.name, repr(digests))
 
 
 def stored_bytes(
@@ -279,6 +306,24 @@ def stored_bytes(
     if protection.sealing is None:
         return content
     return protection.key(speaker_id).seal(content, *context)
+
+
+def bound_row(
+    protection: Protection, table: Table, row: Mapping[str, Any], column: str
+) -> dict[str, Any]:
+    """Return a row with one text as it is stored, bound to all columns but its number."""
+    if protection.sealing is None:
+        return dict(row)
+    return {**row, column: protection.stored_text(row[column], *_beside(table, row, column))}
+
+
+def plain_row(protection: Protection, table: Table, row: Any, column: str) -> Any:
+    """Return the row that `bound_row` was given; raises StoreError."""
+    if protection.sealing is None:
+        return row
+    values = values_of(row)
+    text = protection.text(values[column], *_beside(table, values, column))
+    return SimpleNamespace(**{**values, column: text})
 
 
 def values_of(row: Any) -> Mapping[str, Any]:

@@ -60,14 +60,14 @@ class Reader:
         lambda self: Centroids(self._connection, self.spaces, self.protection)
     )
     fingerprints = cached_property(lambda self: Fingerprints(self._connection, self.protection))
-    calibrations = cached_property(lambda self: Calibrations(self._connection))
-    adaptations = cached_property(lambda self: Adaptations(self._connection))
+    calibrations = cached_property(lambda self: Calibrations(self._connection, self.protection))
+    adaptations = cached_property(lambda self: Adaptations(self._connection, self.protection))
     learned = cached_property(lambda self: LearnedFrom(self._connection))
     switches = cached_property(
         lambda self: Switches(self._connection, self.spaces, self.protection)
     )
     erasures = cached_property(lambda self: Erasures(self._connection))
-    keys = cached_property(lambda self: ApiKeys(self._connection))
+    keys = cached_property(lambda self: ApiKeys(self._connection, self.protection))
     attempts = cached_property(lambda self: Attempts(self._connection, self.protection))
     backups = cached_property(lambda self: Backups(self._connection, self.protection))
     retention = cached_property(lambda self: Retention(self._connection))
@@ -83,7 +83,7 @@ class Reader:
         Raises SpaceMismatch when another space has taken the place of this one.
         """
         self.spaces.require_current(space_id)
-        return fits_in_use(self._connection, space_id)
+        return fits_in_use(self._connection, self.protection, space_id)
 
     def newest_row(self) -> datetime | None:
         """Return when the newest row was written, or None when nothing was; raises StoreError.

@@ -39,7 +39,7 @@ from voiceid.errors import ChangeRefused, SpeakerExists, SpeakerNameInvalid, Spe
 from voiceid.store import stored_rows
 from voiceid.store.audit_table import AuditWriter
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import NAMED, Protection
+from voiceid.store.protection import GROUPS, NAMED, Protection
 from voiceid.store.similar_names import keep_looks, look_alikes
 from voiceid.store.spoken_table import SpokenWordsWriter
 from voiceid.store.tables import (
@@ -55,22 +55,15 @@ from voiceid.store.value_list import in_list
 
 NOT_RECORDED = "not recorded"
 """In place of the version of a text, where a consent is withdrawn that was never written down."""
+_NONE = SpeakerDetails()
 _PAGE = 2000
 """Speakers that are read at once: a few megabytes with their samples."""
-_GROUPS = (
-    select(func.aggregate_strings(memberships.c.group_name, stored_rows.GROUP_SEPARATOR))
-    .where(memberships.c.speaker_id == speakers.c.id)
-    .scalar_subquery()
-)
 # An adapted space is not another enrolment: its centroids are of the same samples.
 _ENROLLED = (centroids.c.speaker_id == speakers.c.id) & ~centroids.c.space_id.in_(
     select(adaptations.c.adapted_id)
 )
 _SPEAKERS = (
-    select(
-        *(speakers, _GROUPS.label("groups")),
-        *(centroids.c.space_id, centroids.c.n_samples, centroids.c.net_speech_s),
-    )
+    select(speakers, GROUPS, centroids.c.space_id, centroids.c.n_samples, centroids.c.net_speech_s)
     .select_from(speakers.outerjoin(centroids, _ENROLLED))
     .order_by(speakers.c.name_key, speakers.c.id, centroids.c.space_id)
 )
@@ -295,18 +288,26 @@ class SpeakerWriter(Speakers):
         if details.enabled is not None:
             since = func.coalesce(speakers.c.disabled_at, self._effects.now)
             values["disabled_at"] = None if details.enabled else since
-        self._set(speaker_id, values)
+        self._set(speaker_id, values, details)
         if details.groups or details.not_groups:
             self._edit_groups(speaker_id, details)
 
-    def _resealed(self, speaker_id: int, changed: Mapping[str, object]) -> dict[str, object]:
-        """Return what the columns that are sealed together become when one of them changes."""
+    def _resealed(
+        self, speaker_id: int, changed: Mapping[str, object], groups: SpeakerDetails = _NONE
+    ) -> dict[str, object]:
+        """Return what the columns that are sealed together become when one of them changes.
+
+        They are bound to the speaker's groups, which change as ``groups`` says.
+        """
         columns = select(speakers.c.id, speakers.c.metadata, speakers.c.consents, *NAMED)
         rows = self._named(columns.where(speakers.c.id == speaker_id))
         if not rows:  # gone meanwhile: nothing will be changed
             return {}
         [row] = rows
-        now = vars(row) | changed
+        before = (row.groups or "").split(stored_rows.GROUP_SEPARATOR)
+        left = [g for g in before if g and g not in {*groups.groups, *groups.not_groups}]
+        joined = stored_rows.GROUP_SEPARATOR.join([*left, *groups.groups])
+        now = vars(row) | changed | {"groups": joined}
         if now["disabled_at"] is not None:  # what is new is an expression of SQL
             now["disabled_at"] = row.disabled_at or self._effects.now
         stored = self._protection.speaker_columns(self._protection.key(speaker_id), now)
@@ -322,9 +323,11 @@ class SpeakerWriter(Speakers):
         self._set(speaker.id, _consented(ended, self._effects.now))
         self.edit(speaker.id, SpeakerDetails(enabled=False))
 
-    def _set(self, speaker_id: int, values: dict[str, object]) -> None:
+    def _set(
+        self, speaker_id: int, values: dict[str, object], groups: SpeakerDetails = _NONE
+    ) -> None:
         if self._protection.sealing is not None:
-            values |= self._resealed(speaker_id, values)
+            values |= self._resealed(speaker_id, values, groups)
         query = update(speakers).where(speakers.c.id == speaker_id)
         self._connection.execute(query.values(**values))
         self._effects.stamped([speaker_id])

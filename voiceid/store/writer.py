@@ -76,7 +76,7 @@ class Writer(Reader):
         lambda self: AdaptationWriter(self._effects, self.spaces, self.centroids)
     )
     protecting = cached_property(lambda self: ProtectionWriter(self._effects, self._keys))
-    keys = cached_property(lambda self: ApiKeyWriter(self._connection))
+    keys = cached_property(lambda self: ApiKeyWriter(self._connection, self.protection))
     attempts = cached_property(lambda self: AttemptWriter(self._effects))
     backups = cached_property(lambda self: BackupWriter(self._effects))
     retention = cached_property(lambda self: RetentionWriter(self._effects))
