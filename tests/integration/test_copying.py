@@ -14,12 +14,11 @@ from sqlalchemy import text, update
 from voiceid.decision.calibration import CalibratedPoint, Calibration, HeldOut
 from voiceid.decision.transforms import fit
 from voiceid.decision.word_matching import Tokens, Vocabulary
-from voiceid.domain import DatabaseUrl, SpeakerDetails
+from voiceid.domain import ApiKey, DatabaseUrl, Scope, SpeakerDetails
 from voiceid.errors import SchemaOutdated, StoreError
 from voiceid.store import KeyRing, Store, copying, maintenance
 from voiceid.store.copying import copy
 from voiceid.store.tables import (
-    api_keys,
     attempts,
     backups,
     centroids,
@@ -33,10 +32,7 @@ from voiceid.store.tables import (
 
 Where = Path | DatabaseUrl
 HELD_OUT = HeldOut(10, 100, 1000, 0.01, 0.1, 0.1, {"0.01": 0.1}, {"0.01": 0.1})
-OF_A_SERVICE = (
-    *(api_keys, key_uses, attempts, jobs, kept_answers, retention_runs, backups),
-    challenges,
-)
+OF_A_SERVICE = (*(key_uses, attempts, jobs, kept_answers, retention_runs, backups), challenges)
 TOKENS = Tokens(np.ones((8, 2), np.float32), np.full(4, 2), np.arange(4))
 POINT = CalibratedPoint(0.001, 2.0, (0.0, 0.01), 0.01, (0.0, 0.1))
 
@@ -65,6 +61,8 @@ def fill(where: Where) -> None:
         writer.spoken.put(speaker.id, Vocabulary(("a", "b", "c", "d"), TOKENS))
         writer.switches.forget(writer.switches.begin(OTHER_SPACE.id, SPACE))
     with store.write() as writer:
+        key = ApiKey("k", "door", (Scope.IDENTIFY,), ("staff",), (), None, writer.now, None)
+        writer.keys.add(key, "k")
         for table in OF_A_SERVICE:
             row = {c.name: "k" if c.type.python_type is str else 1 for c in table.c}
             writer._connection.execute(table.insert().values(row))
