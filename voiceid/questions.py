@@ -318,16 +318,22 @@ class Questions:
     @contextmanager
     def _trusting(self, doing: str) -> Iterator[None]:
         """Decide nothing by what every user may write to; count the error that it ends in."""
-        session = self._session
-        with session.observer.failures(doing):
-            for exposed in exposures(self._trusted):
-                if exposed.grave:
-                    kind = self._trusted[exposed.path]
-                    raise kind(f"{exposed.message}; nothing is decided", hint=exposed.hint)
-                if exposed.path not in self._said:
-                    self._said.add(exposed.path)
-                    session.notify(f"{exposed.message}; {exposed.hint}")
+        started = time.perf_counter()
+        try:  # `Observer.failures` would be called twice for each question
+            self._require_trusted()
             yield
+        except Exception as error:
+            self._session.observer.failed(doing, error, started)
+            raise
+
+    def _require_trusted(self) -> None:
+        for exposed in exposures(self._trusted):
+            if exposed.grave:
+                kind = self._trusted[exposed.path]
+                raise kind(f"{exposed.message}; nothing is decided", hint=exposed.hint)
+            if exposed.path not in self._said:
+                self._said.add(exposed.path)
+                self._session.notify(f"{exposed.message}; {exposed.hint}")
 
 
 def _unhurried(decision: Decision, claim: Claim) -> Decision:

@@ -60,16 +60,16 @@ def statements(vid: VoiceID) -> Iterator[Callable[[Callable[[], Any]], list[str]
     event.remove(engine, "before_cursor_execute", watch)
 
 
-def test_an_identification_crosses_at_most_eighty_two_times_between_files(
+def test_an_identification_crosses_at_most_seventy_times_between_files(
     vid: VoiceID, home: Path, ami
 ) -> None:
     door = ami.cut("alice-4", home / "door.wav")
     assert vid.identify(door).accepted  # warm: everything is loaded now
     counts = crossings(lambda: vid.identify(door), outside=THE_WORK)
-    assert 20 < sum(counts.values()) <= 82, counts.most_common()
+    assert 20 < sum(counts.values()) <= 70, counts.most_common()
 
 
-def test_an_identification_takes_three_statements_and_the_checks_for_changes_and_protection(
+def test_an_identification_takes_two_statements_and_the_checks_for_changes_and_protection(
     vid: VoiceID, home: Path, ami, statements
 ) -> None:
     door = ami.cut("alice-4", home / "door.wav")
@@ -77,20 +77,20 @@ def test_an_identification_takes_three_statements_and_the_checks_for_changes_and
     ran = statements(lambda: vid.identify(door))
     checks = [one for one in ran if THE_CHECK.search(one)]
     assert len(checks) == 2, ran
-    assert len(ran) - len(checks) <= 3, ran
+    assert len(ran) - len(checks) <= 2, ran
 
 
-def test_a_new_speaker_with_two_clips_takes_twenty_one_statements(
+def test_a_new_speaker_with_two_clips_takes_twenty_statements(
     vid: VoiceID, home: Path, ami, statements
 ) -> None:
     clips = [ami.cut(turn, home / f"{turn}.wav") for turn in ("carol-1", "carol-2")]
     vid.identify(clips[0])
     ran = statements(lambda: vid.enroll("carol", clips))
     assert vid.speakers.get("carol").n_samples == 2
-    assert len(ran) <= 21, ran  # five of them for the record
+    assert len(ran) <= 20, ran  # four of them for the record
 
 
-def test_a_new_name_takes_eleven_statements(vid: VoiceID, statements) -> None:
+def test_a_new_name_takes_ten_statements(vid: VoiceID, statements) -> None:
     ran = statements(lambda: vid.speakers.rename("alice", "alicia"))
     assert vid.speakers.get("alicia").n_samples
-    assert len(ran) <= 11, ran  # the failed attempts are carried; five are for the record
+    assert len(ran) <= 10, ran  # the failed attempts are carried; four are for the record

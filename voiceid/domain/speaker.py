@@ -207,13 +207,16 @@ class Enrolled:
         self,
         net_speech_s: float | None,
         *,
-        telephone: float,
+        telephone: float | None,
         snr_db: float | None,
         level_dbfs: float | None = None,
     ) -> Condition:
-        """Return the condition of clips, of this share over a telephone, with this enrolment."""
+        """Return the condition of clips, of this share over a telephone, with this enrolment.
+
+        An unknown share is 1; see `telephone_share`.
+        """
         return Condition(
-            telephone=telephone * self.telephone,
+            telephone=(1.0 if telephone is None else telephone) * self.telephone,
             net_speech_s=net_speech_s,
             snr_db=snr_db,
             enrolled_speech_s=self.net_speech_s,

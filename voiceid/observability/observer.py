@@ -50,19 +50,24 @@ class Observer:
         try:
             yield
         except Exception as error:
-            if not getattr(error, _RECORDED, False):  # one action may be a part of another
-                setattr(error, _RECORDED, True)
-                self.failed(doing, error, elapsed_ms(started))
+            self.failed(doing, error, started)
             raise
 
-    def failed(self, doing: str, error: Exception, took_ms: float) -> None:
-        """Count and log an error: its class alone, for its message may name people and files."""
+    def failed(self, doing: str, error: Exception, started: float) -> None:
+        """Count and log an error of an action that began at a ``time.perf_counter()``.
+
+        It is done once, for one action may be a part of another, and with the error's class alone:
+        its message may name people and files.
+        """
+        if getattr(error, _RECORDED, False):
+            return
+        setattr(error, _RECORDED, True)
         self.counters.failed(type(error).__name__)
         facts: Mapping[str, object] = {
             "doing": str(doing),
             "error": type(error).__name__,
             "exit_code": error.exit_code if isinstance(error, VoiceIDError) else None,
-            "elapsed_ms": round(took_ms, 1),
+            "elapsed_ms": elapsed_ms(started),
         }
         emit("error", facts, logging.WARNING)
 

@@ -5,8 +5,9 @@
 """
 
 from voiceid.verification.answers import Probe
+from voiceid.verification.calls import Claim, Search
 from voiceid.verification.policy import BackEnd, Policy
 from voiceid.verification.two_clips import compare
-from voiceid.verification.verifier import Claim, Search, Verifier
+from voiceid.verification.verifier import Verifier
 
 __all__ = ["BackEnd", "Claim", "Policy", "Probe", "Search", "Verifier", "compare"]

@@ -29,7 +29,6 @@ from voiceid.domain import (
     Task,
     Threshold,
     Utterance,
-    telephone_share,
 )
 from voiceid.errors import ModelRuntimeError
 
@@ -66,7 +65,7 @@ class Probe:
         quality = self.quality
         return enrolled.against(
             self.net_speech_s,
-            telephone=telephone_share([self.telephone]),
+            telephone=self.telephone,
             snr_db=None if quality is None else quality.snr_db,
             level_dbfs=None if quality is None else quality.level_dbfs,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias, TypedDict
 
 import numpy as np
@@ -13,10 +14,40 @@ from voiceid.decision.embeddings import unit
 from voiceid.domain import EmbeddedClip, Embedding, Float32Array, Solo, tag
 from voiceid.errors import ConfigError, SpaceMismatch
 from voiceid.speech.speaker_model import SpeakerModel
-from voiceid.verification.verifier import Claim, Search
+from voiceid.verification.policy import NO_AIM
 
 Cosines: TypeAlias = float | Mapping[float, float]
 """A cosine, or cosines by the seconds of net speech from which each holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What an identification asks for, beside the clip."""
+
+    aim: Aim = NO_AIM
+    group: str | None = None  # its normal name: the only group that is searched
+    top: int = 5  # at least 1: most candidates in the answer
+    among: tuple[str, ...] | None = None  # names of the only speakers that are searched
+    purpose: str | None = None  # for which a consent must be in force
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.top, int) or self.top < 1:
+            raise ConfigError(
+                f"top is {self.top!r:.20}, and at least one candidate must be looked at",
+                hint="Ask for 1 or more.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who a clip is claimed to be of, and what its verification aims at."""
+
+    name: str
+    aim: Aim = NO_AIM
+    group: str | None = None  # its normal name: the speaker must be a member
+    blind: bool = False  # whether who asks may learn nothing of others
+    purpose: str | None = None  # for which a consent must be in force
+    challenge: str | None = None  # the id of the code that the clip must be
 
 
 class IdentifyKeywords(TypedDict, total=False):

@@ -15,16 +15,7 @@ from voiceid.decision.adaptation import StoredAdaptation, adapted_space
 from voiceid.decision.aims import Aim, SetThreshold, first_wish
 from voiceid.decision.rule import DecisionRule
 from voiceid.decision.transforms import Transform
-from voiceid.domain import (
-    Candidate,
-    Condition,
-    Decision,
-    Embedding,
-    EmbeddingSpace,
-    Enrolled,
-    Solo,
-    telephone_share,
-)
+from voiceid.domain import Candidate, Condition, Embedding, EmbeddingSpace, Enrolled, Solo
 from voiceid.errors import StoreError, ThresholdUnavailable
 from voiceid.verification.answers import Judged
 
@@ -32,8 +23,6 @@ if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store.reader import Reader
 
 NO_AIM = Aim()
-CLEAR_LEAD = 0.31
-"""Over the strictest threshold of the card: more than two people in turn reach (docs/voices.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +51,12 @@ class BackEnd:
         self, found: Candidate, enrolled: Enrolled, voice: Embedding, net_speech_s: float
     ) -> Candidate | None:
         """Return a candidate whose threshold a voice reaches, or None."""
-        share = telephone_share([voice.telephone])
-        condition = enrolled.against(net_speech_s, telephone=share, snr_db=None)
+        condition = enrolled.against(net_speech_s, telephone=voice.telephone, snr_db=None)
         try:
             is_match = self.judged(found.score, condition).is_match
         except ThresholdUnavailable:
             return None
         return found if is_match else None
-
-    def is_clear(self, decision: Decision) -> bool:
-        """Whether a score is so high that nearly all of the clip must be one speaker's.
-
-        By the strictest threshold of the model, whatever is aimed at: a loose aim shows nothing.
-        """
-        score, quality = decision.score, decision.quality
-        share = 1.0 if quality is None or quality.telephone is None else quality.telephone
-        return score is not None and score >= self.rule.strictest(share) + CLEAR_LEAD
 
 
 @dataclass(frozen=True, slots=True)

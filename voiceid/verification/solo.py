@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from voiceid.decision.rule import DecisionRule
 from voiceid.domain import (
     Candidate,
     Decision,
@@ -26,6 +27,8 @@ if TYPE_CHECKING:  # it loads when something is about to be accepted
 Likeness: TypeAlias = Callable[[Embedding, float], Candidate | None]
 """Returns who an embedding of so many seconds would be accepted as."""
 
+_CLEAR_LEAD = 0.31
+"""Over the strictest threshold of the card: more than two people in turn reach (docs/voices.md)."""
 WARNING = "several_voices"
 """Of the quality of a clip that was accepted all the same."""
 _NAMED = 6
@@ -44,7 +47,7 @@ def require_solo(
     Nothing is looked at unless it is an acceptance that is not clear.  A clip without its speech,
     or the lack of ``voices``, leaves nothing to look at.  Raises ModelError.
     """
-    if back_end.is_clear(decision):
+    if _is_clear(decision, back_end.rule):
         return decision
     return alone(decision, clips, back_end, voices, like)
 
@@ -58,7 +61,7 @@ def alone(
 ) -> Decision:
     """Return what :func:`require_solo` does, however clear an acceptance is."""
     solo = back_end.solo
-    if not decision.accepted or solo is Solo.OFF or voices is None:
+    if decision.outcome is not Outcome.ACCEPTED or solo is Solo.OFF or voices is None:
         return decision
     started = time.perf_counter()
     for clip in clips:
@@ -71,6 +74,16 @@ def alone(
             break
     elapsed_ms = decision.elapsed_ms + (time.perf_counter() - started) * 1e3
     return replace(decision, elapsed_ms=elapsed_ms)
+
+
+def _is_clear(decision: Decision, rule: DecisionRule) -> bool:
+    """Whether a score is so high that nearly all of the clip must be one speaker's.
+
+    By the strictest threshold of the model, whatever is aimed at: a loose aim shows nothing.
+    """
+    score, quality = decision.score, decision.quality
+    share = 1.0 if quality is None or quality.telephone is None else quality.telephone
+    return score is not None and score >= rule.strictest(share) + _CLEAR_LEAD
 
 
 def _named(several: Several, like: Likeness) -> Iterator[VoicePart]:

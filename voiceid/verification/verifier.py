@@ -30,10 +30,11 @@ from voiceid.domain import (
     Utterance,
     speaker_key,
 )
-from voiceid.errors import ConfigError, IndexFault, SpaceMismatch, SpeakerNotFound
+from voiceid.errors import IndexFault, SpaceMismatch, SpeakerNotFound
 from voiceid.index.base import Gallery, answer, as_ids, confirmed, ranked
 from voiceid.verification.answers import Facts, Probe, elsewhere, finite
-from voiceid.verification.policy import NO_AIM, BackEnd, Policy
+from voiceid.verification.calls import Claim, Search
+from voiceid.verification.policy import BackEnd, Policy
 from voiceid.verification.presentation import require_bona_fide
 from voiceid.verification.replays import Replays
 from voiceid.verification.solo import alone, require_solo
@@ -53,36 +54,6 @@ _STANDINGS = {
     Standing.NO_CONSENT: Reason.NO_CONSENT,
 }
 """The standings that are not accepted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Search:
-    """What an identification asks for, beside the clip."""
-
-    aim: Aim = NO_AIM
-    group: str | None = None  # its normal name: the only group that is searched
-    top: int = 5  # at least 1: most candidates in the answer
-    among: tuple[str, ...] | None = None  # names of the only speakers that are searched
-    purpose: str | None = None  # for which a consent must be in force
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.top, int) or self.top < 1:
-            raise ConfigError(
-                f"top is {self.top!r:.20}, and at least one candidate must be looked at",
-                hint="Ask for 1 or more.",
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Who a clip is claimed to be of, and what its verification aims at."""
-
-    name: str
-    aim: Aim = NO_AIM
-    group: str | None = None  # its normal name: the speaker must be a member
-    blind: bool = False  # whether who asks may learn nothing of others
-    purpose: str | None = None  # for which a consent must be in force
-    challenge: str | None = None  # the id of the code that the clip must be
 
 
 @dataclass(frozen=True, slots=True)
