@@ -7,7 +7,8 @@
 CRC-32 finds every flipped bit, and any other damage but for one in four thousand million.  It does
 not protect against a person who may write to the folder: they could change the database as well.
 
-The file of a sealed gallery has each MiB of the sections sealed, and no sums; its header is plain.
+The file of a sealed gallery has the sections sealed (`protection.sealed_stream`), and no sums; its
+header is plain.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.protection import Key, SealBroken
-from voiceid.protection.ciphers import OVERHEAD_BYTES
+from voiceid.protection.sealed_stream import opening, sealing
 
-_MAGIC, _SEALED_MAGIC = b"voiceid-index-5\n", b"voiceid-sealed-index-1\n"
+_MAGIC, _SEALED_MAGIC = b"voiceid-index-5\n", b"voiceid-sealed-index-2\n"
 _HEADER_BYTES = 4096
 _CHUNK_BYTES = 1 << 20
 _ALIGNED_BYTES = 64
@@ -115,10 +116,8 @@ def _write_sealed(
         content[begin : begin + array.nbytes] = np.ascontiguousarray(array).tobytes()
     _write_header(file, facts, layout, sealed=True)
     file.seek(_HEADER_BYTES)
-    for chunk in range(layout.n_chunks):
-        begin = _HEADER_BYTES + chunk * _CHUNK_BYTES
-        part = bytes(content[begin : begin + _CHUNK_BYTES])
-        file.write(key.seal(part, *_place(path, facts, chunk, layout)))
+    with sealing(file, key, *_place(path, facts, layout)) as sealed:
+        sealed.write(memoryview(content)[_HEADER_BYTES:])
     file.flush()
     os.fsync(file.fileno())
 
@@ -127,20 +126,19 @@ def _read_sealed(path: Path, key: Key) -> tuple[Facts, _Layout, bytearray]:
     with _opened(path) as file:
         facts, layout = _read_header(file, sealed=True)
         content = bytearray(layout.end)
-        for chunk in range(layout.n_chunks):
-            begin = _HEADER_BYTES + chunk * _CHUNK_BYTES
-            end = min(begin + _CHUNK_BYTES, layout.end)
-            sealed = file.read(end - begin + OVERHEAD_BYTES)
-            try:
-                content[begin:end] = key.open(sealed, *_place(path, facts, chunk, layout))
-            except SealBroken as error:
-                raise Unusable("it was changed, or is of another key") from error
+        try:
+            opened = opening(file, key, *_place(path, facts, layout))
+            n_read = opened.readinto(memoryview(content)[_HEADER_BYTES:])
+            if n_read != layout.end - _HEADER_BYTES or opened.read(1):
+                raise Unusable("it was cut, or something was added")
+        except SealBroken as error:
+            raise Unusable("it was changed, or is of another key") from error
     return facts, layout, content
 
 
-def _place(path: Path, facts: Facts, chunk: int, layout: _Layout) -> tuple[object, ...]:
-    """Return what a sealed MiB is bound to: which it is of which file."""
-    return ("index", path.name, json.dumps(facts), json.dumps(layout.shapes), chunk)
+def _place(path: Path, facts: Facts, layout: _Layout) -> tuple[object, ...]:
+    """Return what sealed sections are bound to: of which file they are."""
+    return ("index", path.name, json.dumps(facts), json.dumps(layout.shapes))
 
 
 def read(

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, BinaryIO, Protocol, cast
+from typing import IO, Protocol
 
 from voiceid.protection.ciphers import OVERHEAD_BYTES, Key, SealBroken
 
@@ -145,9 +145,9 @@ class _Opening(io.RawIOBase):
         return self._piece
 
 
-def opening(file: IO[bytes], key: Key, *context: object) -> BinaryIO:
+def opening(file: IO[bytes], key: Key, *context: object) -> io.BufferedReader:
     """Return what was sealed into a file, from where it is to its end, as a file.
 
     Reading raises SealBroken, and so does a file that was cut short of a whole seal.
     """
-    return cast("BinaryIO", io.BufferedReader(_Opening(file, key, context), _PIECE))
+    return io.BufferedReader(_Opening(file, key, context), _PIECE)
