@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from voiceid.cli.clip_arguments import checked
@@ -21,22 +23,13 @@ from voiceid.cli.options import leaf, refuse_both, solo_option, target_fmr_optio
 @target_fmr_option
 @threshold_option
 @solo_option
-def command(
-    console: Console,
-    *,
-    first: str,
-    second: str,
-    target_fmr: float | None,
-    threshold: float | None,
-    solo: str | None,
-) -> int:
+def command(console: Console, *, first: str, second: str, **how: Any) -> int:
     """Decide whether two clips are of one voice.
 
     No speaker needs to be enrolled, and nothing is stored.  Exits with 0 for one voice, 10
     for two, and 11 when that cannot be decided.
     """
-    refuse_both(threshold, target_fmr, "--target-fmr")
+    refuse_both(how["threshold"], how["target_fmr"], "--target-fmr")
     a, b = checked([first, second])
     with open_voiceid(console) as vid:
-        decision = vid.compare(a, b, target_fmr=target_fmr, threshold=threshold, solo=solo)
-        return tell(decision, console)
+        return tell(vid.compare(a, b, **how), console)

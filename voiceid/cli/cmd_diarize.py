@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -102,19 +102,14 @@ def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
     audio: tuple[str, ...],
-    speakers: tuple[int, int] | None,
     no_names: bool,
     link: bool,
-    group: str | None,
-    purpose: str | None,
-    target_fmr: float | None,
-    target_fpir: float | None,
-    threshold: float | None,
     form: str | None,
     transcript: str | None,
     picture: str | None,
     html: str | None,
     output: str | None,
+    **how: Any,
 ) -> int:
     """Say who speaks when in a recording of several people, by name where they are enrolled.
 
@@ -124,8 +119,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     it came, its segments cut where the voice changes.  Exits with 0, however many are unknown; of
     many recordings the first error decides.
     """
-    refuse_both(threshold, target_fmr, "--target-fmr")
-    refuse_both(threshold, target_fpir, "--target-fpir")
+    refuse_both(how["threshold"], how["target_fmr"], "--target-fmr")
+    refuse_both(how["threshold"], how["target_fpir"], "--target-fpir")
     if link and no_names:
         raise click.UsageError("--link needs what --no-names does not do: hear each voice alone.")
     if transcript is not None and (form or console.settings.as_json):
@@ -138,17 +133,8 @@ def command(  # noqa: PLR0913 - one parameter an option
         names = _linked() if link else not no_names
         for source in sources:
             try:
-                found = vid.diarize(
-                    source,
-                    speakers=speakers,
-                    names=names,
-                    group=group,
-                    purpose=purpose,
-                    target_fmr=target_fmr,
-                    target_fpir=target_fpir,
-                    threshold=threshold,
-                    progress=partial(console.listening, source),
-                )
+                progress = partial(console.listening, source)
+                found = vid.diarize(source, names=names, progress=progress, **how)
             except AudioError as error:
                 if len(sources) == 1:
                     raise

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Unpack
+
 import click
 
 from voiceid.cli.clip_arguments import clips
@@ -19,6 +21,9 @@ from voiceid.cli.options import (
     target_fpir_option,
     threshold_option,
 )
+
+if TYPE_CHECKING:
+    from voiceid.verification.calls import IdentifyKeywords
 
 
 @leaf(
@@ -46,19 +51,7 @@ from voiceid.cli.options import (
 @allow_replayed_option
 @solo_option
 @purpose_option
-def command(  # noqa: PLR0913 - one parameter an option
-    console: Console,
-    *,
-    audio: tuple[str, ...],
-    top: int,
-    target_fpir: float | None,
-    threshold: float | None,
-    margin: float | None,
-    group: str | None,
-    allow_replayed: bool | None,
-    solo: str | None,
-    purpose: str | None,
-) -> int:
+def command(console: Console, *, audio: tuple[str, ...], **how: Unpack[IdentifyKeywords]) -> int:
     """Decide which enrolled speaker is speaking, if any.
 
     AUDIO is a file, a folder (the audio files in it and below), a pattern, or - for standard
@@ -67,18 +60,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     people in the clip.  Of many clips the worst decides: an error, else 11, else 10; 0 means that
     all were accepted.
     """
-    refuse_both(threshold, target_fpir, "--target-fpir")
+    refuse_both(how["threshold"], how["target_fpir"], "--target-fpir")
     sources = clips(audio, console)
     with open_voiceid(console) as vid:
-        answers = vid.identify_all(
-            sources,
-            top=top,
-            target_fpir=target_fpir,
-            threshold=threshold,
-            margin=margin,
-            group=group,
-            allow_replayed=allow_replayed,
-            solo=solo,
-            purpose=purpose,
-        )
+        answers = vid.identify_all(sources, **how)
         return tell_all(sources, answers, console)

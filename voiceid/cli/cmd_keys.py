@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -61,15 +61,8 @@ def command() -> None:
     help="At most so many requests a minute.",
 )
 @click.option("--expires", metavar="WHEN", help="A date, a time, or days from now, e.g. 90d.")
-def create_command(  # noqa: PLR0913 - one parameter an option
-    console: Console,
-    *,
-    name: str,
-    scopes: str,
-    groups: tuple[str, ...],
-    networks: tuple[str, ...],
-    requests_per_minute: int | None,
-    expires: str | None,
+def create_command(
+    console: Console, *, name: str, scopes: str, expires: str | None, **limits: Any
 ) -> int:
     """Make a key, and show it: this once, for only its hash is kept.
 
@@ -78,14 +71,9 @@ def create_command(  # noqa: PLR0913 - one parameter an option
     from voiceid.domain import expiry  # noqa: PLC0415 - loads numpy
 
     with open_voiceid(console) as vid:
-        made = vid.keys.create(
-            name,
-            [scope.strip() for scope in scopes.split(",")],
-            groups=groups,
-            networks=networks,
-            requests_per_minute=requests_per_minute,
-            expires_at=None if expires is None else expiry(expires),
-        )
+        until = None if expires is None else expiry(expires)
+        asked = [scope.strip() for scope in scopes.split(",")]
+        made = vid.keys.create(name, asked, expires_at=until, **limits)
     console.note("this is the only time that the key is shown")
     return console.answer({**made.key.to_dict(), "key": made.text}, made.text)
 

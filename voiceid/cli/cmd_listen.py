@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -28,6 +28,7 @@ from voiceid.cli.text import json_line
 
 if TYPE_CHECKING:
     from voiceid.domain import LiveEvent
+    from voiceid.verification.calls import ListenKeywords
 
 
 @leaf(
@@ -76,21 +77,8 @@ if TYPE_CHECKING:
 )
 @solo_option
 @purpose_option
-def command(  # noqa: PLR0913 - one parameter an option
-    console: Console,
-    *,
-    source: str,
-    speaker: str | None,
-    caller: str | None,
-    group: str | None,
-    target_fmr: float | None,
-    target_fpir: float | None,
-    threshold: float | None,
-    margin: float | None,
-    silence_s: float,
-    program: str | None,
-    solo: str | None,
-    purpose: str | None,
+def command(
+    console: Console, *, source: str, program: str | None, **how: Unpack[ListenKeywords]
 ) -> int:
     """Say who speaks while they speak: each turn is decided as soon as it is certain.
 
@@ -99,28 +87,16 @@ def command(  # noqa: PLR0913 - one parameter an option
     with 0 at the end of a file, here or behind http, or of standard input; else it goes on until it
     is stopped.
     """
-    refuse_both(threshold, target_fmr, "--target-fmr")
-    refuse_both(threshold, target_fpir, "--target-fpir")
-    if caller is not None and speaker is None:
+    refuse_both(how["threshold"], how["target_fmr"], "--target-fmr")
+    refuse_both(how["threshold"], how["target_fpir"], "--target-fpir")
+    if how["caller"] is not None and how["speaker"] is None:
         raise click.UsageError("--attempts counts claims: name who is claimed with --verify.")
     with contextlib.ExitStack() as stack:
         vid = stack.enter_context(open_voiceid(console))
         runner = None
         if program is not None:
             runner = stack.enter_context(DecisionProgram(program, console))
-        stream = vid.listen(
-            source,
-            speaker=speaker,
-            caller=caller,
-            group=group,
-            target_fmr=target_fmr,
-            target_fpir=target_fpir,
-            threshold=threshold,
-            margin=margin,
-            silence_s=silence_s,
-            solo=solo,
-            purpose=purpose,
-        )
+        stream = vid.listen(source, **how)
         for event in stack.enter_context(stream):
             _tell(event, console, runner)
     return exit_codes.DONE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Unpack
+
 import click
 
 from voiceid.cli.clip_arguments import clips
@@ -19,6 +21,9 @@ from voiceid.cli.options import (
     target_fmr_option,
     threshold_option,
 )
+
+if TYPE_CHECKING:
+    from voiceid.verification.calls import VerifyKeywords
 
 
 @leaf(
@@ -51,19 +56,13 @@ from voiceid.cli.options import (
 @allow_replayed_option
 @solo_option
 @purpose_option
-def command(  # noqa: PLR0913 - one parameter an option
+def command(
     console: Console,
     *,
     name: str,
     audio: tuple[str, ...],
-    target_fmr: float | None,
-    threshold: float | None,
-    group: str | None,
     caller: str | None,
-    challenge: str | None,
-    allow_replayed: bool | None,
-    solo: str | None,
-    purpose: str | None,
+    **how: Unpack[VerifyKeywords],
 ) -> int:
     """Decide whether a clip is the voice of one speaker.
 
@@ -71,21 +70,10 @@ def command(  # noqa: PLR0913 - one parameter an option
     input.  Exits with 0 when it is, 10 when it is not, and 11 when that cannot be decided.  Of
     many clips the worst decides: an error, else 11, else 10; 0 means that all were accepted.
     """
-    refuse_both(threshold, target_fmr, "--target-fmr")
+    refuse_both(how["threshold"], how["target_fmr"], "--target-fmr")
     sources = clips(audio, console)
-    if challenge is not None and len(sources) != 1:
+    if how["challenge"] is not None and len(sources) != 1:
         raise click.UsageError("--challenge takes one clip: a code is answered once.")
     with open_voiceid(console) as vid:
-        answers = vid.verify_all(
-            name,
-            sources,
-            target_fmr=target_fmr,
-            threshold=threshold,
-            group=group,
-            caller=caller,
-            challenge=challenge,
-            allow_replayed=allow_replayed,
-            solo=solo,
-            purpose=purpose,
-        )
+        answers = vid.verify_all(name, sources, caller=caller, **how)
         return tell_all(sources, answers, console)

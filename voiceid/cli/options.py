@@ -298,7 +298,7 @@ solo_option = click.option(
 """``--solo``."""
 
 
-def refuse_both(threshold: float | None, rate: float | None, option: str) -> None:
+def refuse_both(threshold: object, rate: float | None, option: str) -> None:
     """Raise click.UsageError when both a threshold and a rate were given."""
     if threshold is not None and rate is not None:
         raise click.UsageError(f"--threshold and {option} cannot both decide; give one of them.")
