@@ -131,7 +131,11 @@ _COMMAND = r"voiceid [^|;&<>$`*?]*(?:> [\w.]+ ?)?"
 _COMMANDS = rf"({_COMMAND}(?:&& {_COMMAND})*)"
 _PLAIN = re.compile(rf"{_COMMANDS}(; echo \"exit code \$\?\")?")
 _LOOP = re.compile(rf"for i in ([\d ]+); do {_COMMANDS}; done")
-"""Commands of voiceid that need no shell, alone and again and again."""
+_IF = re.compile(rf"if {_COMMANDS}; then echo (\w+); else echo \"([^\"]*)\"; fi")
+"""Commands of voiceid that need no shell: alone, again and again, and as a condition."""
+_SET = re.compile(r"(?:export )?([A-Z_]+)=(\"[^\"]*\"|[^\s;]+);? (?=voiceid)")
+_CONTENT = re.compile(r"\"?\$\(cat ([\w.]+)\)\"?")
+"""What a shell puts in: a variable before a command, and what is in a file."""
 
 
 class Reader:
@@ -143,11 +147,25 @@ class Reader:
     def run(self, command: str) -> str:
         """Return what a line prints, on both streams."""
         line = command.replace("\\\n", " ")
+        line = _CONTENT.sub(lambda found: (self._folder / found[1]).read_text().strip(), line)
+        with pytest.MonkeyPatch.context() as patch:
+            while found := _SET.match(line):
+                value = found[2].strip('"').replace("$PWD", str(self._folder))
+                patch.setenv(found[1], value)
+                line = line[found.end() :]
+            printed = self._plain(line)
+        return self._shell(command) if printed is None else printed
+
+    def _plain(self, line: str) -> str | None:
+        """Return what a line prints that needs no shell; None for another."""
         if loop := _LOOP.fullmatch(line):
             return "".join(self._here(loop[2])[0] for _ in loop[1].split())
+        if asked := _IF.fullmatch(line):
+            printed, code = self._here(asked[1])
+            return printed + (asked[3].replace("$?", str(code)) if code else asked[2])
         plain = _PLAIN.fullmatch(line)
         if plain is None:
-            return self._shell(command)
+            return None
         printed, code = self._here(plain[1])
         return f"{printed}exit code {code}" if plain[2] else printed
 
