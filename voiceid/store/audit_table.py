@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, insert, null, select, update
+from sqlalchemy import Connection, insert, literal, null, select, true, update
 
 from voiceid.domain import speaker_key
 from voiceid.domain.audit_chain import (
@@ -42,6 +42,19 @@ _NO_SPEAKER = 0
 _NOT_FACTS = {"speaker_id", "elapsed_ms"}
 _NAMES = {"speaker", "other"}
 
+_LAST = (
+    select(audit_events.c.number, audit_events.c.hash)
+    .order_by(audit_events.c.number.desc())
+    .limit(1)
+    .subquery("last")
+)
+_END = select(
+    _LAST.c.number.label("last_number"), _LAST.c.hash.label("last_hash"), audit_head
+).select_from(
+    select(literal(1)).subquery("one").outerjoin(_LAST, true()).outerjoin(audit_head, true())
+)
+"""The newest row and the counter, as one row; what is not there is NULL."""
+
 
 class Audit:
     """Reads the chain."""
@@ -51,7 +64,7 @@ class Audit:
 
     def head(self) -> AuditHead:
         """Return the end of the chain, as the counter has it."""
-        return self._counter(self._protection.vault)[0]
+        return self._counter(self._connection.execute(_END).one(), self._protection.vault)
 
     def page(
         self,
@@ -93,13 +106,12 @@ class Audit:
         """Return ``audit.record`` as it was when a row was written last; None: there is none."""
         return self._connection.execute(select(audit_head.c.record)).scalar()
 
-    def _counter(self, vault: Vault | None) -> tuple[AuditHead, str]:
-        """Return the end of the chain, and the hash of the settings that were recorded last."""
-        row = self._connection.execute(select(audit_head)).first()
-        if row is None:
-            return AuditHead(), ""
+    def _counter(self, row: Any, vault: Vault | None) -> AuditHead:
+        """Return the end of the chain, as the counter of a row of `_END` has it."""
+        if row.number is None:
+            return AuditHead()
         is_sealed = row.mac == counter_mac(vault, row.number, row.hash)
-        return AuditHead(row.number, row.hash, is_sealed), row.configuration
+        return AuditHead(row.number, row.hash, is_sealed)
 
 
 class AuditWriter(Audit):
@@ -171,14 +183,12 @@ class AuditWriter(Audit):
 
         It is no sound one where something was changed: the next row shows that for ever.
         """
-        counter, configuration = self._counter(self._now.vault)
-        query = select(audit_events.c.number, audit_events.c.hash)
-        query = query.order_by(audit_events.c.number.desc()).limit(1)
-        row = self._connection.execute(query).first()
-        last = AuditHead() if row is None else AuditHead(row.number, row.hash)
+        row = self._connection.execute(_END).one()
+        counter = self._counter(row, self._now.vault)
+        last = AuditHead(row.last_number or 0, row.last_hash or AuditHead().hash)
         if counter != last:
             last = AuditHead(max(counter.number, last.number), is_sealed=False)
-        return last, configuration
+        return last, row.configuration or ""
 
     def _put(
         self,

@@ -41,12 +41,12 @@ FACTS = "facts"
 _COLUMNS = (*adaptations.c, *calibrations.c)
 _IN_USE = text(
     f"""
-    SELECT {", ".join(f"{column} AS {column.table.name}_{column.name}" for column in _COLUMNS)}
-    FROM embedding_spaces AS s
+    SELECT (SELECT count(*) FROM model_changes WHERE switched_at IS NOT NULL) AS n_switches,
+        {", ".join(f"{column} AS {column.table.name}_{column.name}" for column in _COLUMNS)}
+    FROM (SELECT 1) AS one LEFT JOIN embedding_spaces AS s ON s.id = :space_id
     LEFT JOIN adaptations ON adaptations.space_id = s.id AND adaptations.used_since IS NOT NULL
     LEFT JOIN calibrations ON calibrations.space_id = coalesce(adaptations.adapted_id, s.id)
         AND calibrations.used_since IS NOT NULL
-    WHERE s.id = :space_id
     """  # noqa: S608 - no input
 )
 """A text, because it is asked with every decision: a select is walked through each time."""
@@ -60,16 +60,17 @@ class FitsInUse(NamedTuple):
 
     adaptation: StoredAdaptation | None
     calibration: StoredCalibration | None
+    is_switched: bool
+    """Whether a space has taken the place of another, whichever they are."""
 
 
 def fits_in_use(connection: Connection, protection: Protection, space_id: str) -> FitsInUse:
     """Return what decisions in a space are made by; raises StoreError if damaged."""
-    row = connection.execute(_IN_USE, {"space_id": space_id}).mappings().first()
-    if row is None:
-        return FitsInUse(None, None)
+    row = connection.execute(_IN_USE, {"space_id": space_id}).mappings().one()
     return FitsInUse(
         _part(protection, row, adaptations, stored_rows.adaptation),
         _part(protection, row, calibrations, stored_rows.calibration),
+        row["n_switches"] > 0,
     )
 
 

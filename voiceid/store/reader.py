@@ -82,8 +82,10 @@ class Reader:
 
         Raises SpaceMismatch when another space has taken the place of this one.
         """
-        self.spaces.require_current(space_id)
-        return fits_in_use(self._connection, self.protection, space_id)
+        fits = fits_in_use(self._connection, self.protection, space_id)
+        if fits.is_switched:
+            self.spaces.require_current(space_id)
+        return fits
 
     def newest_row(self) -> datetime | None:
         """Return when the newest row was written, or None when nothing was; raises StoreError.
