@@ -152,7 +152,7 @@ def test_what_is_no_speech_gets_no_embedding(name: str, both: SpeechDetector) ->
 def test_what_fools_the_segmentation_model_is_looked_at_twice(
     name: str, second: SecondOpinion
 ) -> None:
-    assert second._spoken(loud_sounds()[name]).mean() * 5 > 1.0
+    assert (second._probabilities(loud_sounds()[name]) >= 0.5).mean() * 5 > 1.0
 
 
 def test_a_long_recording_keeps_its_last_two_minutes_and_its_order(
@@ -195,6 +195,33 @@ def test_without_the_model_all_is_as_before(
         heard_by(alone, samples, []), heard_by(detector, samples, []), strict=True
     ):
         assert np.array_equal(one, other)
+
+
+class Steady(Session):
+    """Hears one person everywhere, as surely as it is said to."""
+
+    def __init__(self, sure: float) -> None:
+        self._sure = sure
+
+    def run(self, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        n_windows, n_samples = feeds["waveform"].shape
+        shares = np.array([1 - self._sure, self._sure, *[1e-6] * 5], np.float32)
+        return [np.tile(np.log(shares), (n_windows, Segmenter.frames(n_samples), 1))]
+
+
+@pytest.mark.parametrize(
+    ("sure", "silero", "heard"), [(0.66, 0.041, True), (0.64, 0.041, False), (0.66, 0.039, False)]
+)
+def test_one_model_must_be_sure_and_the_other_not_of_the_contrary(
+    sure: float, silero: float, heard: bool, ami
+) -> None:
+    samples = ami.samples("alice-2")
+    frames = samples[: len(samples) // 512 * 512].reshape(-1, 512)
+    probabilities = np.full(len(frames), silero, np.float32)
+    second = SecondOpinion(Segmenter(Steady(sure)))
+    loud = np.ones(len(frames), bool)
+    assert second.speech(frames, loud, probabilities).all() == heard
+    assert second.speech(frames, loud, probabilities).any() == heard
 
 
 def test_a_model_that_answers_nonsense_is_an_error(ami) -> None:
