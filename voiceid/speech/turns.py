@@ -98,9 +98,10 @@ class Voices:
             group = alternating(*heard)
             if group is not None:
                 return self._told_apart(speech, _of_frames(group, at_once, _SHORT, _SHORT_STEP))
-            at = changing(*heard, _THEN_MORE if change >= _HEARD_CHANGE else 0.0)
-            if at is not None:
-                before = np.arange(len(at_once)) * STEP_SAMPLES < at
+            clearest = clearest_change(*heard)
+            more = _THEN_MORE if change >= _HEARD_CHANGE else 0.0
+            if clearest is not None and clearest[1] + more > 0.0:
+                before = np.arange(len(at_once)) * STEP_SAMPLES < clearest[0]
                 return self._told_apart(speech, np.where(at_once, 0, np.where(before, 1, 2)))
         overlaps = share >= _MOST_OVERLAP
         return self._told_apart(speech, np.minimum(voice, 1)) if overlaps else None
@@ -203,15 +204,14 @@ def handover(activity: Float32Array) -> float:
     return float(np.minimum(less.max(axis=1), (-less).max(axis=1)).max())
 
 
-def changing(
-    encoder: Encoder, encoded: Float32Array, n_samples: int, more: float = 0.0
-) -> int | None:
-    """Return the sample at which one voice ends and another begins, if one does; else None.
+def clearest_change(
+    encoder: Encoder, encoded: Float32Array, n_samples: int
+) -> tuple[int, float] | None:
+    """Return where what is before and what is after are least alike, and what their cosine lacks.
 
-    At each tenth of a second all that is before it and all that is after it are embedded.
+    A positive number is too little for one voice.  None: there is too little speech.
 
     - `encoded` (channels, m): what the encoder made of so many samples.
-    - `more`: how much higher than else the cosine of one voice must be.
     """
     at = np.arange(_LEAST_SIDE, n_samples - _LEAST_SIDE + 1, _SPLIT_STEP)
     at = at[np.minimum(at, n_samples - at) <= _SIDES_S[-1] * _RATE_HZ]
@@ -221,8 +221,8 @@ def changing(
     found = encoder.embed_frames(encoded, n_samples, sides)
     before, after = np.stack([one.vector for one in found]).reshape(len(at), 2, -1).swapaxes(0, 1)
     shorter_s = np.minimum(at, n_samples - at) / _RATE_HZ
-    lack = np.interp(shorter_s, _SIDES_S, _LEAST_COSINES) + more - (before * after).sum(axis=1)
-    return int(at[lack.argmax()]) if lack.max() > 0 else None
+    lack = np.interp(shorter_s, _SIDES_S, _LEAST_COSINES) - (before * after).sum(axis=1)
+    return int(at[lack.argmax()]), float(lack.max())
 
 
 def two_groups(vectors: Float32Array) -> Labels:
