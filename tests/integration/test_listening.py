@@ -22,6 +22,7 @@ from voiceid import (
     ConfigError,
     LiveEvent,
     Outcome,
+    Reason,
     SpeakerNotFound,
     VoiceID,
 )
@@ -96,6 +97,14 @@ def test_a_turn_of_two_who_alternate_quickly_ends_as_several_voices(opened: Voic
     [*_, event] = listener.feed(both, RATE) + listener.finish()
     assert event.decision.outcome is Outcome.INCONCLUSIVE
     assert event.decision.detail == "several people speak"
+
+
+def test_a_short_turn_of_two_is_looked_at_when_it_ends(opened: VoiceID, ami) -> None:
+    both = np.concatenate([ami.samples("bob-3")[: RATE * 3 // 2], ami.samples("carol-1")[:RATE]])
+    listener = opened.listen()
+    events = listener.feed(both, RATE) + listener.finish()
+    assert answers(events) == [("accepted", "bob")]
+    assert events[-1].decision.reason is Reason.SEVERAL_VOICES
 
 
 def test_who_is_claimed_is_verified_and_must_be_enrolled(opened: VoiceID, talk) -> None:

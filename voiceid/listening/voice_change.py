@@ -6,7 +6,7 @@ import numpy as np
 
 from voiceid.domain import Embedding, Float32Array
 from voiceid.speech.encoder import Encoder
-from voiceid.speech.turns import alternating
+from voiceid.speech.turns import alternating, clearest_change
 
 _WINDOW = 32_000
 """Samples at 16 kHz: windows of 2 s of speech, one after the other."""
@@ -15,7 +15,8 @@ _FMR = 0.01
 _MOST = 6
 """Windows that the voice before is known by."""
 _BORDER = 28_000
-"""The change is taken to be so long before the end of the first window that does not agree."""
+"""The change is taken to be so long before the end of the first window that does not agree, where
+the encoder makes no frames."""
 
 
 class VoiceChange:
@@ -41,17 +42,29 @@ class VoiceChange:
             self._end += _WINDOW
             newest, encoded = self._encoder.encode(window)
             if not self._encoder.parts_agree(self._voice, [newest], _WINDOW / 16_000, _FMR):
-                return self._end - _BORDER
+                return self._border(samples)
             self._voice = [*self._voice, newest][-_MOST:]
             if encoded is not None:
                 self._encoded.append(encoded)
         return None
 
+    def _border(self, samples: Float32Array) -> int:
+        """Return where the newest window, or the one before it, parts best."""
+        start = self._end - 2 * _WINDOW
+        encoded = self._encoder.encode(samples[start : self._end])[1]
+        found = None
+        if encoded is not None:
+            found = clearest_change(self._encoder, encoded, 2 * _WINDOW)
+        return self._end - _BORDER if found is None else start + found[0]
+
     @property
     def may_alternate(self) -> bool:
-        """Whether two may alternate quickly in the windows so far, none of which differs."""
-        if not self._encoded:
-            return False
+        """Whether two may alternate quickly in the windows so far, none of which differs.
+
+        Of less than two windows that is not known: the turn is to be looked at as a clip is.
+        """
+        if len(self._encoded) < 2:  # noqa: PLR2004 - nothing was compared
+            return self._encoder.makes_frames
         encoded = np.concatenate(self._encoded, axis=1)
         n_samples = len(self._encoded) * _WINDOW
         return alternating(self._encoder, encoded, n_samples) is not None

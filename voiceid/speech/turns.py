@@ -5,6 +5,8 @@ who speak in turn for one person, so the speech is divided by its voice as well:
 half a second, fall into the two groups that part them best, and what each group says must be as
 near to the other as the card's threshold asks of two clips.  Who alternate faster are in every such
 window both: shorter windows of one voice differ a little in all directions, those of two in one.
+Of little speech, what is before and after each moment is compared as well; where the segmentation
+model hears another person after it, less is enough.
 How the limits were chosen, and what they miss: docs/voices.md.
 """
 
@@ -54,6 +56,14 @@ _MOST_VARIANCE, _AND_S = 0.08, 0.5
 to this is added the second number divided by the seconds of speech.  Of 156 talks of one voice of
 train-clean-100, half of them degraded, one had more in 3 s, and none in 4 s or more."""
 
+_LEAST_SIDE, _SPLIT_STEP = 9_600, 1_600
+"""What is before and after a change has so many samples at least; from one place to the next."""
+_SIDES_S, _LEAST_COSINES = (0.6, 0.8, 1.0, 1.3, 2.0), (0.05, 0.12, 0.18, 0.24, 0.28)
+"""Seconds of the shorter of two sides of a change, and the cosine that sides of one voice reach."""
+_HEARD_CHANGE, _THEN_MORE = 0.1, 0.25
+"""Where the segmentation model gives another person so much more of what is after a change, and one
+so much less, the cosine must be so much higher."""
+
 
 @dataclass(frozen=True, slots=True)
 class Several:
@@ -78,33 +88,40 @@ class Voices:
 
     def several(self, speech: Speech) -> Several | None:
         """Return who speaks when, or None: it is one person's.  Raises `ModelError`."""
-        at_once, share = self._at_once(speech.samples)
+        at_once, share, change = self._at_once(speech.samples)
         voice = self._labels(speech, at_once)
         several = self._told_apart(speech, voice)
         if not self._agree(several, _HEARD_FMR if speech.encoded is None else _FRAMES_FMR):
             return several
         if speech.encoded is not None:
-            group = alternating(self._encoder, speech.encoded, len(speech.samples))
+            heard = self._encoder, speech.encoded, len(speech.samples)
+            group = alternating(*heard)
             if group is not None:
                 return self._told_apart(speech, _of_frames(group, at_once, _SHORT, _SHORT_STEP))
+            clearest = clearest_change(*heard)
+            more = _THEN_MORE if change >= _HEARD_CHANGE else 0.0
+            if clearest is not None and clearest[1] + more > 0.0:
+                before = np.arange(len(at_once)) * STEP_SAMPLES < clearest[0]
+                return self._told_apart(speech, np.where(at_once, 0, np.where(before, 1, 2)))
         overlaps = share >= _MOST_OVERLAP
         return self._told_apart(speech, np.minimum(voice, 1)) if overlaps else None
 
-    def _at_once(self, samples: Float32Array) -> tuple[npt.NDArray[np.bool_], float]:
-        """Return in which frames two speak at once, and in which share of the speech, 0 to 1.
+    def _at_once(self, samples: Float32Array) -> tuple[npt.NDArray[np.bool_], float, float]:
+        """Return in which frames two speak at once, in which share of the speech, and `handover`.
 
         Raises `ModelError`.
         """
         segmenter = self._segmenter()
         at_once = np.zeros(max(1, segmenter.frames(len(samples))), np.bool_)
-        spoken_s = both_s = 0.0
+        spoken_s = both_s = change = 0.0
         for first, log_probs in segmenter.windows(samples):
             probabilities = np.exp(log_probs)
             both = probabilities @ (SPEAKERS.sum(axis=1) > 1)
             spoken_s += float((1.0 - probabilities[:, 0]).sum()) * _FRAME_S
             both_s += float(both.sum()) * _FRAME_S
             at_once[first : first + len(both)] = _smooth(both) >= _MIN_BOTH
-        return at_once, 0.0 if both_s < _MIN_OVERLAP_S else both_s / spoken_s
+            change = max(change, handover(probabilities @ SPEAKERS))
+        return at_once, 0.0 if both_s < _MIN_OVERLAP_S else both_s / spoken_s, change
 
     def _agree(self, several: Several, rates: Sequence[tuple[float, float]]) -> bool:
         """Whether two voices, each heard as a whole, may be one."""
@@ -171,6 +188,41 @@ def alternating(encoder: Encoder, encoded: Float32Array, n_samples: int) -> Labe
         return None
     group: Labels = (vectors @ directions[0] > 0).astype(np.int64)
     return group
+
+
+def handover(activity: Float32Array) -> float:
+    """Return by how much one person speaks less, and another more, after the clearest change.
+
+    - `activity` (frames, 3): the probability that each speaks.
+    """
+    n, least = len(activity), round(_LEAST_SIDE / STEP_SAMPLES)
+    if n < 2 * least:
+        return 0.0
+    at = np.arange(least, n - least + 1)[:, None]
+    until = np.cumsum(activity, axis=0)[at[:, 0] - 1]
+    less = until / at - (activity.sum(axis=0) - until) / (n - at)
+    return float(np.minimum(less.max(axis=1), (-less).max(axis=1)).max())
+
+
+def clearest_change(
+    encoder: Encoder, encoded: Float32Array, n_samples: int
+) -> tuple[int, float] | None:
+    """Return where what is before and what is after are least alike, and what their cosine lacks.
+
+    A positive number is too little for one voice.  None: there is too little speech.
+
+    - `encoded` (channels, m): what the encoder made of so many samples.
+    """
+    at = np.arange(_LEAST_SIDE, n_samples - _LEAST_SIDE + 1, _SPLIT_STEP)
+    at = at[np.minimum(at, n_samples - at) <= _SIDES_S[-1] * _RATE_HZ]
+    if len(at) == 0:
+        return None
+    sides = [[side] for split in at.tolist() for side in ((0, split), (split, n_samples))]
+    found = encoder.embed_frames(encoded, n_samples, sides)
+    before, after = np.stack([one.vector for one in found]).reshape(len(at), 2, -1).swapaxes(0, 1)
+    shorter_s = np.minimum(at, n_samples - at) / _RATE_HZ
+    lack = np.interp(shorter_s, _SIDES_S, _LEAST_COSINES) - (before * after).sum(axis=1)
+    return int(at[lack.argmax()]), float(lack.max())
 
 
 def two_groups(vectors: Float32Array) -> Labels:

@@ -105,6 +105,20 @@ def test_two_in_turn_are_parted_where_they_change(
         assert seconds == pytest.approx(part.end_s - part.start_s - 0.5, abs=0.02)
 
 
+@pytest.mark.parametrize("lengths_s", [(1.3, 1.3), (0.8, 2.0), (2.5, 0.8)])
+def test_two_in_turn_are_found_in_little_speech(
+    lengths_s: tuple[float, float], voices: Voices, encoder: Encoder, ami: Any
+) -> None:
+    first, second = (
+        ami.samples(turn)[: round(length_s * RATE)]
+        for turn, length_s in zip(("alice-4", "bob-3"), lengths_s, strict=True)
+    )
+    several = voices.several(speech(first, second, encoder=encoder))
+    assert several is not None
+    assert [part.voice for part in several.parts] == [1, 2]
+    assert several.parts[0].end_s == pytest.approx(lengths_s[0], abs=0.3)
+
+
 def test_two_at_once_are_found_and_the_rest_of_the_clip_is_one_voice(
     voices: Voices, hear: Hear, ami: Any
 ) -> None:
