@@ -22,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.challenge import LENGTH, Person, fresh
+from benchmarks.challenge import people as digits
 from benchmarks.copies import PROGRAMS, RATE_HZ, at_16_khz, joined
 from benchmarks.corpora import ami_turns, corpora_argument, test_other, train_clean
 from benchmarks.tables import markdown, percent
@@ -112,6 +114,14 @@ def in_two(a: Clip, b: Clip, gap_s: float = 0.0) -> Clip:
     return replace(a, samples=made, rate_hz=RATE_HZ)
 
 
+def spelled(person: Person, rng: np.random.Generator, gap_s: float) -> Clip:
+    """Return a random code, put together of recordings of single digits."""
+    gap = np.zeros(round(gap_s * RATE_HZ), np.float32)
+    words = zip(rng.integers(0, 10, LENGTH).tolist(), fresh(rng), strict=True)
+    samples = np.concatenate([part for word in words for part in (person.takes[word], gap)])
+    return Clip("digits", person.name, "", samples, RATE_HZ)
+
+
 def gated(clip: Clip) -> Clip:
     """Return a clip as a noise gate leaves it: frames 40 dB below the loudest are silent."""
     samples = at_16_khz(clip)
@@ -143,6 +153,10 @@ def false_sets(folder: Path) -> Iterator[tuple[str, Sequence[Clip]]]:
     pairs = [(c[i], c[i + 1]) for c in own for i in range(len(c) - 1)]
     yield "halves of two recordings, joined", [in_two(a, b) for a, b in pairs]
     yield "the same, with 0.1 s of zeros between", [in_two(a, b, 0.1) for a, b in pairs]
+    rng = np.random.default_rng(5)
+    for name, gap_s in (("", 0.0), (" with 0.2 s of zeros between", 0.2)):
+        spoken = [spelled(person, rng, gap_s) for person in digits(folder) for _ in range(20)]
+        yield f"six digits of other recordings, joined{name}", spoken
     for program in PROGRAMS:
         if program.is_installed:
             yield program.name, list(program.clips())

@@ -1,7 +1,8 @@
 """Recordings that were heard before: what is known again, what is taken for it, and the time.
 
-`python -m benchmarks.heard` prints the tables.  Of the corpora every second speaker is here; on the
-others the method and its thresholds were chosen.  Clips are 5 s, heard as the product hears them.
+`python -m benchmarks.heard` prints the tables, or the one that `--only` names.  Of the corpora
+every second speaker is here; on the others the method and its thresholds were chosen.  Clips are
+5 s, heard as the product hears them.
 """
 
 from __future__ import annotations
@@ -244,6 +245,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     corpora_argument(parser)
+    parser.add_argument("--only", choices=["known", "different", "time"])
     options = parser.parse_args()
     others = test_other(options.corpora)
     speakers = sorted({clip.speaker for clip in others})[1::2]
@@ -256,9 +258,11 @@ def main() -> None:
     ):
         embedder = vid._session.loaded_model.embedder  # noqa: SLF001 - as the product hears
         fingerprint = fingerprint_of(embedder, attacked[0])
-        print(attack_table(embedder, attacked), flush=True)
-        print(false_table(embedder, tested + clean, options.corpora), flush=True)
-        if fingerprint is not None:
+        if options.only in {None, "known"}:
+            print(attack_table(embedder, attacked), flush=True)
+        if options.only in {None, "different"}:
+            print(false_table(embedder, tested + clean, options.corpora), flush=True)
+        if options.only in {None, "time"} and fingerprint is not None:
             print(time_table(fingerprint), flush=True)
 
 

@@ -130,11 +130,11 @@ class Questions:
             Task.COMPARE,
             lambda model: compare(
                 model.hear,
-                a,
-                b,
+                (a, b),
                 lambda: model.back_end(aim),
                 model.speaker_model.voices,
                 model.speaker_model.countermeasure,
+                knows_again=self._session.config.replay.check,
             ),
         )
 

@@ -94,6 +94,15 @@ def test_what_was_enrolled_is_not_accepted_whatever_it_went_through(opened_at: O
     ).accepted
 
 
+def test_comparing_two_clips_says_whether_they_are_one_recording(opened_at: Open, ami) -> None:
+    vid, said = opened_at(), ami.samples("alice-3")
+    of_one = "the clips are of one recording, or have a part in common"
+    other = ami.samples("alice-4"), 16_000
+    for clip, is_one in ((in_a_file(said[20_000:], "MP3"), True), (other, False)):
+        decision = vid.compare((said, 16_000), clip)
+        assert (decision.accepted, of_one in decision.detail) == (True, is_one)
+
+
 def test_nothing_is_kept_or_looked_for_where_it_is_off(opened_at: Open, ami) -> None:
     vid, said = opened_at(replay__check=False), (ami.samples("alice-3"), 16_000)
     assert vid.identify(said).accepted

@@ -23,7 +23,7 @@ from voiceid.server.jobs import Jobs
 
 PAGES = ["/", "/speaker?name=alice", "/speaker/remove?name=alice", "/enroll", "/try", "/recording"]
 PAGES += ["/sample/remove?name=alice&number=1", "/accuracy", "/evaluation", "/jobs", "/events"]
-PAGES += ["/groups", "/attempts", "/keys"]
+PAGES += ["/words", "/groups", "/attempts", "/keys"]
 
 
 def wav(clips: Path, name: str) -> dict[str, tuple[str, bytes]]:
@@ -116,6 +116,8 @@ FORMS: list[tuple[str, dict[str, Any]]] = [
     ("/sign-out", {}),
     ("/enroll", {"name": "mallory"}),
     ("/try", {}),
+    ("/words", {"name": "alice"}),
+    ("/code", {"speaker": "alice"}),
     ("/recording", {}),
     ("/evaluation", {}),
     ("/attempts", {"name": "alice"}),
@@ -140,8 +142,8 @@ def test_a_form_of_another_page_changes_nothing(
         fields = fields | ({"token": given[way]} if way in given else {})
         headers = {"Sec-Fetch-Site": "same-site"} if way == "a page elsewhere" else {}
         files = wav(clips, "bob-3") if path in HEAR else None
-        if path == "/evaluation":
-            files = [("audio", wav(clips, name)["audio"]) for name in ("bob-1", "bob-3")]
+        if path in {"/evaluation", "/words"}:
+            files = [("audio", wav(clips, name)["audio"]) for name in ("bob-1", "bob-2", "bob-3")]
         answer = client.post(path, data=fields, files=files, headers=headers)
     assert (answer.status_code, "the form is not of a page" in answer.text.lower()) == (403, True)
     assert [speaker.name for speaker in shared.vid.speakers.list()] == ["alice", "bob"]
@@ -160,6 +162,7 @@ SHOWN_TO = {
     "/speaker?name=alice": "read",
     "/speaker/remove?name=alice": "admin",
     "/enroll": "enroll",
+    "/words": "enroll",
     "/try": "verify",
     "/recording": "identify",
     "/events": "read",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 from running_service import Served
+from spoken_words import ROUNDS, WORDS, pieces, said, wav
 
 from voiceid.domain import JobKind
 
@@ -21,7 +24,7 @@ if CHROMIUM is None:
 
 PAGES = ["/", "/speaker?name=alice", "/speaker/remove?name=alice", "/enroll", "/try", "/recording"]
 PAGES += ["/accuracy", "/evaluation", "/jobs", "/events", "/groups", "/attempts", "/keys"]
-PAGES += ["/speaker?name=nobody"]
+PAGES += ["/words", "/speaker?name=nobody"]
 WAIT_MS = 30_000
 
 
@@ -170,6 +173,39 @@ def test_a_file_is_tried_and_what_is_wrong_with_it_is_said_in_place(
     page.get_by_label("Recording", exact=True).set_input_files(file)
     page.get_by_role("button", name="Ask").click()
     page.get_by_role("alert").wait_for()
+
+
+def test_words_are_taught_and_a_code_is_shown_and_answered(
+    page: playwright.Page, service: Served, ami, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = pieces(ami.samples("alice-2"))
+    rounds = [wav(*said(words, take)) for take in range(ROUNDS)]
+    service.vid.enroll("alice", [*rounds, wav(*said(words, 3))], mode="replace", force=True)
+
+    def files(recordings: list[bytes]) -> list[dict[str, object]]:
+        return [{"name": "a.wav", "mimeType": "audio/wav", "buffer": one} for one in recordings]
+
+    page.goto(service.url + "/speaker?name=alice")
+    page.get_by_role("link", name="Words for codes").click()
+    page.get_by_label("Words, with spaces").fill(" ".join(WORDS))
+    page.get_by_label("Recordings", exact=True).set_input_files(files(rounds[:1]))
+    page.get_by_role("button", name="Teach").click()
+    page.get_by_role("alert").wait_for()
+    page.get_by_label("Recordings", exact=True).set_input_files(files(rounds[1:]))
+    page.get_by_role("button", name="Teach").click()
+    page.get_by_text("alice has 8 words, 3 times each.").wait_for()
+    monkeypatch.setattr(secrets, "choice", random.Random(4).choice)
+    page.goto(service.url + "/try?speaker=alice")
+    page.get_by_role("button", name="Ask for a code").click()
+    code = page.locator(".code").inner_text().split()
+    answer = wav(*said([words[WORDS.index(word)] for word in code], 3))
+    for heading in ("Accepted: alice", "Rejected"):
+        page.get_by_label("Recording", exact=True).set_input_files(files([answer]))
+        page.get_by_role("button", name="Ask", exact=True).click()
+        page.get_by_role("heading", name=heading).wait_for()
+    page.get_by_text("The code was asked for too long ago, or was answered before.").wait_for()
+    page.get_by_role("button", name="Ask for another code").click()
+    page.get_by_text("The answer comes here.").wait_for()
 
 
 def test_turns_light_up_while_a_recording_is_played(

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from voiceid.cli import exit_codes
+from voiceid.cli.asked_speech import audio_or_mic, prompt, require_one
 from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import audio_arguments, branch, leaf, name_argument, yes_option
+from voiceid.cli.options import branch, leaf, name_argument, yes_option
 from voiceid.cli.text import printable
+from voiceid.errors import ChangeRefused
+
+if TYPE_CHECKING:  # they load numpy
+    from voiceid.audio import AudioSource
+    from voiceid.client import VoiceID
 
 
 @branch("challenges", examples=["voiceid challenges new alice"])
@@ -22,33 +31,72 @@ def command() -> None:
     "enroll",
     examples=[
         "voiceid challenges enroll alice round1.wav round2.wav round3.wav",
+        "voiceid challenges enroll alice --mic",
         'voiceid challenges enroll jana r*.wav --words "nula jedna dva tři čtyři pět šest sedm"',
     ],
     group=command,
     audio=True,
 )
 @name_argument
-@audio_arguments
+@audio_or_mic
+@click.option(
+    "--rounds",
+    type=click.IntRange(3, 10),
+    default=5,
+    show_default=True,
+    help="How many rounds --mic asks for.",
+)
 @click.option(
     "--words",
     metavar="WORDS",
     help="The words in their order, with spaces between them (default: zero one two ... nine).",
 )
 def enroll_command(
-    console: Console, *, name: str, audio: tuple[str, ...], words: str | None
+    console: Console,
+    *,
+    name: str,
+    audio: tuple[str, ...],
+    source: str | None,
+    rounds: int,
+    words: str | None,
 ) -> int:
     """Keep how an enrolled speaker says the words of which codes are made.
 
     Each AUDIO is one round: all words in their order, with a short pause after each, in the
     speaker's voice alone.  Give three to ten; five are better than three.  A round with fewer
-    pauses, or that does not fit the others, is refused, and nothing is changed then.
+    pauses, or that does not fit the others, is refused, and nothing is changed then.  --mic asks
+    for each round in turn, and once more for one with fewer pauses.
     """
-    sources = clips(audio, console)
-    chosen = {} if words is None else {"words": words.split()}
+    from voiceid.domain.code_words import DIGITS, spoken_words  # noqa: PLC0415 - loads numpy
+
+    require_one(audio, source)
+    sources: Sequence[AudioSource] = clips(audio, console)
     with open_voiceid(console) as vid:
-        made = vid.challenges.enroll(name, sources, **chosen)
+        shown = spoken_words(DIGITS if words is None else words.split())
+        if source is not None:
+            vid.speakers.get(name)
+            vid.warm_up()
+            sources = [_round(vid, console, source, shown, at + 1) for at in range(rounds)]
+        made = vid.challenges.enroll(name, sources, words=shown)
     text = f"enrolled  {len(made.words)} words of {made.speaker}, {made.rounds} times each"
     return console.answer(made.to_dict(), printable(text))
+
+
+def _round(
+    vid: VoiceID, console: Console, source: str, words: Sequence[str], number: int
+) -> AudioSource:
+    """Return a round that a person was asked for, at most three times."""
+
+    def recorded() -> AudioSource:
+        prompt(console, f"Round {number}, a short pause after each word", words)
+        return vid.challenges.record(source, words=words)
+
+    for _ in range(2):
+        try:
+            return recorded()
+        except ChangeRefused as error:
+            console.complain(error.message)
+    return recorded()
 
 
 @leaf("new", examples=["voiceid challenges new alice --length 8 --json"], group=command)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
 import click
 
+from voiceid.cli.asked_speech import audio_or_mic, prompt, require_one
 from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell_all
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import (
     allow_replayed_option,
-    audio_arguments,
     leaf,
     name_argument,
     purpose_option,
@@ -22,7 +23,8 @@ from voiceid.cli.options import (
     threshold_option,
 )
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # they load numpy
+    from voiceid.audio import AudioSource
     from voiceid.verification.calls import VerifyKeywords
 
 
@@ -34,11 +36,12 @@ if TYPE_CHECKING:
         "voiceid verify alice door.wav --group vault",
         'voiceid verify alice door.wav --attempts "front door"',
         "voiceid verify alice answer.wav --challenge 2vTMzFLlyG1XCzxQ6HbOLA",
+        "voiceid verify alice --challenge --mic",
     ],
     audio=True,
 )
 @name_argument
-@audio_arguments
+@audio_or_mic
 @target_fmr_option
 @threshold_option
 @click.option("--group", metavar="GROUP", help="NAME must be in this group; its settings decide.")
@@ -50,8 +53,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--challenge",
-    metavar="ID",
-    help="The clip must be the code that `challenges new` gave this id, said by NAME alone.",
+    is_flag=False,
+    flag_value="",
+    metavar="[ID]",
+    help="The clip must be the code that `challenges new` gave this id, said by NAME alone; with"
+    " --mic, and no ID, a code that is shown now.",
 )
 @allow_replayed_option
 @solo_option
@@ -62,18 +68,30 @@ def command(
     name: str,
     audio: tuple[str, ...],
     caller: str | None,
+    source: str | None,
     **how: Unpack[VerifyKeywords],
 ) -> int:
     """Decide whether a clip is the voice of one speaker.
 
     AUDIO is a file, a folder (the audio files in it and below), a pattern, or - for standard
-    input.  Exits with 0 when it is, 10 when it is not, and 11 when that cannot be decided.  Of
-    many clips the worst decides: an error, else 11, else 10; 0 means that all were accepted.
+    input; with --mic it is recorded now, until the speaker is silent.  Exits with 0 when it is, 10
+    when it is not, and 11 when that cannot be decided.  Of many clips the worst decides: an error,
+    else 11, else 10; 0 means that all were accepted.
     """
     refuse_both(how["threshold"], how["target_fmr"], "--target-fmr")
-    sources = clips(audio, console)
-    if how["challenge"] is not None and len(sources) != 1:
-        raise click.UsageError("--challenge takes one clip: a code is answered once.")
+    require_one(audio, source)
+    names, challenge = clips(audio, console), how["challenge"]
+    if source is None and challenge is not None and (not challenge or len(names) != 1):
+        raise click.UsageError("--challenge takes one clip and an ID: a code is answered once.")
     with open_voiceid(console) as vid:
-        answers = vid.verify_all(name, sources, caller=caller, **how)
-        return tell_all(sources, answers, console)
+        recordings: Sequence[AudioSource] = names
+        if source is not None:
+            vid.warm_up()
+            code: tuple[str, ...] = ()
+            if challenge == "":
+                made = vid.challenges.new(name, caller=caller)
+                how["challenge"], code = made.id, made.words
+            prompt(console, "Speak now", code)
+            names, recordings = [source], [vid.challenges.record(source)]
+        answers = vid.verify_all(name, recordings, caller=caller, **how)
+        return tell_all(names, answers, console)

@@ -55,6 +55,11 @@ def vocabulary_of(
     return Vocabulary(tuple(words), _tokens([one.frames for one in rounds], refined))
 
 
+def require_words(one: WordFeatures, n_words: int) -> None:
+    """Raise ChangeRefused unless a round has so many words with pauses between them."""
+    _at_pauses(one.is_speech, n_words, "the round")
+
+
 def _require_one_length(
     words: Sequence[str], cuts: Sequence[Sequence[tuple[int, int]]], names: Sequence[str]
 ) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from voiceid.audio import AudioSource
+import numpy.typing as npt
+
+from voiceid.audio import AudioSource, LiveSourceName, live_source
 from voiceid.decision.aims import Aim
 from voiceid.domain import Decision, Utterance, caller_name, speaker_key
 from voiceid.domain.code_words import (
@@ -29,6 +31,8 @@ if TYPE_CHECKING:  # they load while the models do
     from voiceid.decision.word_matching import Vocabulary
     from voiceid.model_in_use import ModelInUse
     from voiceid.speech.word_features import WordFeatures
+
+_LONGEST_ANSWER_S = 25.0
 
 
 class Challenges:
@@ -66,6 +70,33 @@ class Challenges:
             change.writer.spoken.put(speaker.id, vocabulary)
             change.record(speaker=speaker.name, speaker_id=speaker.id, samples=len(rounds))
         return SpokenWords(speaker.name, shown, vocabulary.rounds)
+
+    def record(
+        self, source: LiveSourceName = "mic", *, words: Sequence[str] = ()
+    ) -> tuple[npt.NDArray[Any], int]:
+        """Return what is said now, until the speaker is silent for 1.5 s: samples and rate.
+
+        Parameters
+        ----------
+        source : str, path or binary file object
+            As :meth:`VoiceID.listen` takes it.
+        words : sequence of str, optional
+            It is a round of these words, of 60 s at most; else the answer to a code, of 25 s.
+
+        Raises ChangeRefused: a round has not as many words; AudioError, ModelError, ExtraMissing,
+        ConfigError.
+        """
+        from voiceid.enrollment.rounds import require_words  # noqa: PLC0415 - for this alone
+        from voiceid.listening.spoken_answer import SpokenAnswer  # noqa: PLC0415
+        from voiceid.speech.word_features import LONGEST_S, word_features  # noqa: PLC0415
+
+        audio = self._session.config.audio
+        detector = self._session.loaded_model.embedder.detector
+        longest_s = LONGEST_S if words else _LONGEST_ANSWER_S
+        said = SpokenAnswer(live_source(source, audio), detector, audio.channel, longest_s)
+        if words:
+            require_words(word_features(said.heard), len(spoken_words(words)))
+        return said.samples, said.rate_hz
 
     def get(self, name: str) -> SpokenWords | None:
         """Return the words of a speaker; None: there are none.  Raises SpeakerNotFound."""

@@ -10,9 +10,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
+from voiceid.client import VoiceID
 from voiceid.domain import Scope
-from voiceid.domain.code_words import CODE_LENGTHS, DIGITS, MAX_ROUNDS, MIN_ROUNDS
-from voiceid.server.callers import Admin, Enrolling, Verifying, reached_speaker
+from voiceid.domain.code_words import CODE_LENGTHS, DIGITS, MAX_ROUNDS, MIN_ROUNDS, Challenge
+from voiceid.server.callers import Admin, Caller, Enrolling, Verifying, reached_speaker
 from voiceid.server.descriptions import takes_audio
 from voiceid.server.name_paths import NAME
 from voiceid.server.repeats import OnceRoute
@@ -40,15 +41,17 @@ class WordOptions(Options):
 @ROUTES.post("")
 async def ask_for_code(request: Request, asked: NewChallenge, caller: Verifying) -> dict[str, Any]:
     """Make a random code that the speaker must say within 30 seconds, once, to this caller."""
-    vid, blind = parts_of(request).vid, not caller.may(Scope.READ)
+    vid = parts_of(request).vid
+    code = await to_thread.run_sync(new_code, vid, asked.speaker, asked.length, caller)
+    return code.to_dict()
 
-    def made() -> dict[str, Any]:
-        if not blind:
-            reached_speaker(vid, asked.speaker, caller)
-        ask = partial(vid.challenges.new, length=asked.length, caller=caller.name, blind=blind)
-        return ask(asked.speaker).to_dict()
 
-    return await to_thread.run_sync(made)
+def new_code(vid: VoiceID, speaker: str, length: int, caller: Caller) -> Challenge:
+    """Return a code for a speaker, to be answered by the same caller."""
+    blind = not caller.may(Scope.READ)
+    if not blind:
+        reached_speaker(vid, speaker, caller)
+    return vid.challenges.new(speaker, length=length, caller=caller.name, blind=blind)
 
 
 @ROUTES.put(f"/words/{NAME}", openapi_extra=takes_audio(WordOptions, MAX_ROUNDS))

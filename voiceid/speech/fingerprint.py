@@ -47,8 +47,8 @@ _KEPT_EVERY, _STEP = 2, 4
 """Of the words of a clip that is kept, and between those that are compared, in frames."""
 _POINTS, _MOST_WRONG = 4, 0.17
 """Points that a wrong bit costs, and the share of wrong bits at which a piece gains nothing."""
-_AT_ONCE = 4_000_000
-"""Comparisons of words in memory at a time, 8 MB."""
+_AT_ONCE = 10_000
+"""Words that are kept, compared at a time: what is worked on stays near the processor."""
 _WINDOW = np.hanning(_FRAME).astype(np.float32)
 
 
@@ -88,10 +88,10 @@ class Fingerprint:
         """Return the most that a piece gains in each of some clips that were kept."""
         found: list[int] = []
         clips: list[Words] = []
-        size, largest = 0, _AT_ONCE // max(self.words.size // 2, 1)
+        size = 0
         for one in kept:
             clip = np.frombuffer(one, "<u4")
-            if clips and size + len(clip) > largest:
+            if clips and size + len(clip) > _AT_ONCE:
                 found += self._gains(clips)
                 clips, size = [], 0
             clips.append(clip)
@@ -103,17 +103,24 @@ class Fingerprint:
         row = np.concatenate([part for clip in clips for part in (between, clip)])
         starts = np.cumsum([0] + [len(clip) + len(between) for clip in clips])[:-1]
         words, clear = self._steps(self.words), self._steps(self.clear)
-        wrong = np.bitwise_count((words[..., None] ^ row) & clear[..., None])
-        gains = self._most(clear)[..., None] - wrong.astype(np.int16) * _POINTS
+        shape = words.shape[1], len(row)
+        most = np.full(shape, np.iinfo(np.int16).max, np.int16)
         for at in range(len(between)):
-            gains[..., starts + at] = np.iinfo(np.int16).min
-        run = np.zeros((gains.shape[1], len(between) + len(row)), np.int16)
-        best = np.zeros((gains.shape[1], len(row)), np.int16)
-        for gain in gains:
-            gone_on = run[:, : -len(between)] + gain
-            np.maximum(gone_on, 0, out=gone_on)
-            np.maximum(best, gone_on, out=best)
-            run[:, len(between) :] = gone_on
+            most[:, starts + at] = 0
+        # Everything is done in place, and with arrays: limits that are numbers take ten times as
+        # long.  Points are of one byte, and do not overflow: 32 bits cost 128.
+        differ, lost = np.empty(shape, np.uint32), np.empty(shape, np.uint8)
+        gained, best, nothing = (np.zeros(shape, np.int16) for _ in range(3))
+        run = np.zeros((shape[0], len(between) + len(row)), np.int16)
+        gains = zip(words, clear, self._most(clear), strict=True)
+        for own, asked, gain in ((each[:, None] for each in step) for step in gains):
+            np.bitwise_and(np.bitwise_xor(own, row, out=differ), asked, out=differ)
+            np.multiply(np.bitwise_count(differ, out=lost), _POINTS, out=lost)
+            np.subtract(run[:, : -len(between)], lost, out=gained)
+            gained += gain
+            np.minimum(np.maximum(gained, nothing, out=gained), most, out=gained)
+            np.maximum(best, gained, out=best)
+            run[:, len(between) :] = gained
         return [int(most) for most in np.maximum.reduceat(best.max(axis=0), starts)]
 
     @staticmethod

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from voiceid.audio import AudioSource
 from voiceid.decision.embeddings import cosine
-from voiceid.domain import UNHEARD_CODES, Condition, Decision, Reason, Task, Utterance
+from voiceid.domain import UNHEARD_CODES, Condition, Decision, Reason, Speech, Task, Utterance
+from voiceid.speech.fingerprint import Fingerprint
 from voiceid.verification.answers import Facts, Probe, finite
 from voiceid.verification.policy import BackEnd
 from voiceid.verification.presentation import require_bona_fide
@@ -22,16 +23,20 @@ if TYPE_CHECKING:  # they load while the models do
 
 def compare(
     hear: Callable[[AudioSource], Utterance],
-    a: AudioSource,
-    b: AudioSource,
+    clips: tuple[AudioSource, AudioSource],
     back_end_now: Callable[[], BackEnd],
     voices: Callable[[], Voices] | None = None,
     countermeasure: Callable[[], Countermeasure] | None = None,
+    *,
+    knows_again: bool = False,
 ) -> Decision:
-    """Decide whether two clips are of one voice; no speaker needs to be enrolled."""
+    """Decide whether two clips are of one voice; no speaker needs to be enrolled.
+
+    With ``knows_again`` an acceptance says whether they are of one recording.
+    """
     started = time.perf_counter()
     # 1. Hear both clips.
-    first, second = hear(a), hear(b)
+    first, second = map(hear, clips)
     shorter = min((first, second), key=lambda utterance: utterance.quality.net_speech_s)
     # 2. Read what decides now.
     back_end = back_end_now()
@@ -45,7 +50,18 @@ def compare(
     decision = facts.accept_or_reject(judged, Reason.BELOW_THRESHOLD, None, ())
     # 4. Either must be of one voice, and of a person.
     decision = require_solo(decision, [first, second], back_end, voices)
-    return require_bona_fide(decision, [first, second], countermeasure)
+    decision = require_bona_fide(decision, [first, second], countermeasure)
+    if knows_again and decision.accepted and _are_one_recording(first.speech, second.speech):
+        detail = f"{decision.detail}; the clips are of one recording, or have a part in common"
+        return replace(decision, detail=detail)
+    return decision
+
+
+def _are_one_recording(one: Speech | None, other: Speech | None) -> bool:
+    if one is None or other is None:  # embeddings
+        return False
+    asked = Fingerprint.of(one)
+    return asked.gains([Fingerprint.of(other).kept])[0] >= asked.enough
 
 
 def _probe_of_two(shorter: Utterance, *both: Utterance) -> Probe:

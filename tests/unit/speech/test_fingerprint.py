@@ -74,6 +74,41 @@ def test_each_clip_has_the_gain_of_its_own_however_many_there_are(
     assert asked.gains([]) == []
 
 
+def plainly(asked: Fingerprint, kept: np.ndarray) -> int:
+    """Return what a piece gains in a clip that was kept: each alignment by itself."""
+    most = 0
+    for words, clear in zip(asked.words.tolist(), asked.clear.tolist(), strict=True):
+        n = len(words) // module._STEP * module._STEP
+        for first in range(module._KEPT_EVERY):
+            own = range(first, n, module._STEP)
+            for start in range(-2 * len(own), len(kept)):
+                run = 0
+                for step, at in enumerate(own):
+                    other = start + 2 * step
+                    if not 0 <= other < len(kept):
+                        run = 0
+                        continue
+                    wrong = ((words[at] ^ int(kept[other])) & clear[at]).bit_count()
+                    gained = round(clear[at].bit_count() * module._POINTS * module._MOST_WRONG)
+                    run = max(0, run + gained - module._POINTS * wrong)
+                    most = max(most, run)
+    return most
+
+
+@given(st.integers(0, 10_000), st.integers(0, 12))
+@settings(max_examples=10)
+def test_the_search_gives_what_each_alignment_by_itself_gives(seed: int, wrong_bits: int) -> None:
+    rng = np.random.default_rng(seed)
+    words, clear = rng.integers(0, 1 << 32, (2, 3, 30), np.uint32)
+    kept = [rng.integers(0, 1 << 32, n, np.uint32) for n in (1, 3, 20)]
+    kept[2][4:12] = words[1, 4:20:2]  # a piece of it
+    kept[2][8] ^= np.uint32((1 << wrong_bits) - 1)
+    asked = Fingerprint(words, clear)
+    expected = [plainly(asked, clip) for clip in kept]
+    assert asked.gains([clip.astype("<u4").tobytes() for clip in kept]) == expected
+    assert max(expected) > 10
+
+
 def test_a_piece_does_not_go_on_in_the_next_clip() -> None:
     whole = voice(1, 1.6)
     halves = [Fingerprint.of(speech(part)).kept for part in (whole[:12_800], whole[12_800:])]

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from voiceid.server.console import (
     accuracy_pages,
     attempt_pages,
+    challenge_pages,
     diarization_pages,
     evaluation_pages,
     group_pages,
@@ -23,6 +24,7 @@ for pages in (
     speaker_pages,
     group_pages,
     voice_pages,
+    challenge_pages,
     diarization_pages,
     accuracy_pages,
     evaluation_pages,

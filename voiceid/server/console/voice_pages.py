@@ -41,6 +41,7 @@ class TryFields(Fields):
 
     speaker: str = ""
     group: str = ""
+    challenge: str = ""
 
 
 @ROUTES.get("/enroll")
@@ -119,6 +120,7 @@ async def try_voice(visit: Asking) -> Response:
                 clip,
                 group=group,
                 caller=visit.person.name,
+                challenge=fields.challenge or None,
                 blind=not visit.person.may(Scope.READ),
             )
         decision: Decision = await visit.parts.places.run(visit.request, ask)

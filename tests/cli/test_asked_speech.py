@@ -1,0 +1,48 @@
+"""Words and codes that a person is asked for at the terminal."""
+
+from __future__ import annotations
+
+import random
+import secrets
+
+import numpy as np
+import pytest
+from live_servers import RATE, http_server
+from spoken_words import ROUNDS, SPEEDS, WORDS, pieces, said
+
+from voiceid import VoiceID
+
+
+def test_words_and_a_code_are_shown_and_recorded(
+    run, home, ami, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = pieces(ami.samples("alice-2"))
+    takes = [said(words, take) for take in range(len(SPEEDS))]
+    with VoiceID.open() as vid:
+        vid.enroll("alice", takes, mode="replace", force=True)
+    quiet = np.full(2 * RATE, 1e-4, np.float32)
+    too_few = np.concatenate([said(words[:3], 0)[0], quiet])
+    rounds = [np.concatenate([take, quiet, take]) for take, _ in takes[:ROUNDS]]
+    with http_server([too_few, *rounds], "wav", "pcm_s16le") as address:
+        asked = ["challenges", "enroll", "alice", "--words", " ".join(WORDS)]
+        taught = run(*asked, "--rounds", ROUNDS, "--mic", address)
+    assert taught.out == "enrolled  8 words of alice, 3 times each\n", taught.err
+    lines = taught.err.splitlines()
+    assert [line.split(",")[0] for line in lines if line.startswith("Round")] == [
+        *("Round 1", "Round 1", "Round 2", "Round 3")
+    ]
+    assert lines[1].startswith("the round has ")
+    drawn = random.Random(4)
+    code = [drawn.choice(WORDS) for _ in range(6)]
+    monkeypatch.setattr(secrets, "choice", random.Random(4).choice)
+    answer = said([words[WORDS.index(word)] for word in code], 3)[0]
+    with http_server([np.concatenate([answer, quiet])], "wav", "pcm_s16le") as address:
+        heard = run("verify", "alice", "--challenge", "--mic", address, "--json")
+    assert heard.err == f"Speak now: {' '.join(code)}\n"
+    assert heard.json["outcome"] == "accepted", heard.json
+    assert "the code was said" in heard.json["detail"]
+
+
+@pytest.mark.parametrize("words", [["--challenge"], ["a.wav", "--mic"], ["--challenge", "x"], []])
+def test_it_is_said_what_is_to_be_heard_once(run, home, words: list[str]) -> None:
+    assert run("verify", "alice", *words).code == 2

@@ -1,0 +1,34 @@
+"""Speech that a person is asked for now, in the place of recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from voiceid.cli.console import Console
+from voiceid.cli.options import together
+
+audio_or_mic = together(
+    click.argument("audio", metavar="[AUDIO...]", nargs=-1),
+    click.option(
+        "--mic",
+        "source",
+        is_flag=False,
+        flag_value="mic",
+        metavar="[SOURCE]",
+        help="Record it now, by the microphone, or from a SOURCE as `listen` takes it.",
+    ),
+)
+"""Clips, or where to record them."""
+
+
+def require_one(audio: Sequence[str], source: str | None) -> None:
+    """Raise click.UsageError unless there are recordings, or where to make them."""
+    if (source is None) == (not audio):
+        raise click.UsageError("Give AUDIO, or --mic to record it now: one of them.")
+
+
+def prompt(console: Console, text: str, words: Sequence[str] = ()) -> None:
+    """Show what is to be said, also with --quiet."""
+    console.complain(f"{text}: {' '.join(words)}" if words else text)

@@ -1,0 +1,63 @@
+"""One answer that is spoken into a live source, until the speaker is silent."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from voiceid.audio import Arrivals, LiveSource
+from voiceid.domain import Float32Array
+from voiceid.errors import AudioInvalid
+from voiceid.listening.endpointing import Endpointer
+from voiceid.speech.quality import FRAME_S, FRAME_SAMPLES
+from voiceid.speech.vad import SpeechDetector
+
+_SILENCE_S = 1.5
+"""Words of a code may have a second between them."""
+_LEAST_FRAMES = 5
+
+
+class SpokenAnswer:
+    """What a source gives until somebody has spoken and is silent, or for so long.
+
+    - `samples`, `rate_hz`: as they came.
+    - `heard`: (n,) float32 at 16 kHz.
+
+    Raises `AudioError`: the source cannot be opened, breaks off, or gives nothing; `ModelError`.
+    """
+
+    def __init__(
+        self, source: LiveSource, detector: SpeechDetector, channel: str | int, longest_s: float
+    ) -> None:
+        self._kept: list[npt.NDArray[Any]] = []
+        self._arrivals, self._blocks = Arrivals(channel, source.where), list[Float32Array]()
+        endpoints, n_frames = Endpointer(round(_SILENCE_S / FRAME_S)), 0
+        with contextlib.closing(self._speech(source, detector)) as frames:
+            for is_speech in frames:
+                was_speaking, n_frames = endpoints.is_speaking, n_frames + 1
+                endpoints.push(is_speech)
+                if was_speaking > endpoints.is_speaking or n_frames * FRAME_S >= longest_s:
+                    break
+        if n_frames < _LEAST_FRAMES:
+            raise AudioInvalid(f"{source.where} gave no sound", hint="Check that it is connected.")
+        self.samples, self.rate_hz = np.concatenate(self._kept), self._arrivals.sample_rate_hz
+        self.heard: Float32Array = np.concatenate(self._blocks)
+
+    def _speech(self, source: LiveSource, detector: SpeechDetector) -> Generator[bool]:
+        """Yield of each frame whether it is speech."""
+        frames, waiting = detector.frames(), np.empty(0, np.float32)
+        with contextlib.closing(source.pieces()) as pieces:
+            for samples, rate_hz in pieces:
+                blocks = [block for block, _ in self._arrivals.take(samples, rate_hz)]
+                self._kept.append(samples)
+                self._blocks += blocks
+                waiting = np.concatenate([waiting, *blocks])
+                n = len(waiting) - len(waiting) % FRAME_SAMPLES
+                if n:
+                    found = frames.probabilities(waiting[:n]) >= detector.options.threshold
+                    yield from found.tolist()
+                waiting = waiting[n:]
