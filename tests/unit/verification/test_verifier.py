@@ -149,7 +149,9 @@ def test_a_score_that_is_the_threshold_is_accepted_and_the_next_lower_one_is_not
             sign = ">=" if reached else "<"
             assert decision.detail.startswith(f"score 0.500 {sign} threshold 0.5 ")
         assert (desk.identify(clip).speaker is None) == (not reached)
-        compared = compare(lambda one: one, clip, utterance(ALICE), lambda: desk.policy.read(None))
+        compared = compare(
+            lambda one: one, (clip, utterance(ALICE)), lambda: desk.policy.read(None)
+        )
         assert (compared.accepted, compared.score) == (reached, 0.5)
 
 
@@ -313,7 +315,7 @@ def test_a_score_that_is_no_number_is_an_error_and_no_decision(desk: Desk) -> No
     with pytest.raises((ModelRuntimeError, IndexFault)):
         desk.identify(nothing)
     with pytest.raises(ModelRuntimeError):
-        compare(lambda one: one, nothing, utterance(ALICE), lambda: desk.policy.read(None))
+        compare(lambda one: one, (nothing, utterance(ALICE)), lambda: desk.policy.read(None))
 
 
 def test_of_two_clips_the_one_with_less_speech_is_reported_and_decides() -> None:
@@ -321,7 +323,7 @@ def test_of_two_clips_the_one_with_less_speech_is_reported_and_decides() -> None
     short, long = utterance(ALICE, "a", 2.0), utterance([0.5, *HALF[:3]], "b", 9.0)
     for pair in itertools.permutations([short, long]):
         by_hand = Policy(SPACE, card()).read(None, Aim(threshold=steps))
-        decision = compare(lambda one: one, *pair, lambda back_end=by_hand: back_end)
+        decision = compare(lambda one: one, pair, lambda back_end=by_hand: back_end)
         assert decision.quality.net_speech_s == 2.0
         assert (decision.threshold.value, decision.accepted) == (0.9, False)
 
@@ -400,7 +402,7 @@ def test_what_would_be_accepted_is_inconclusive_where_several_speak(desk: Desk) 
     assert identified.speaker is None
     assert verified.speaker is not None
     back_end = desk.policy.read(None)
-    compared = compare(lambda one: one, clip, spoken(ALICE), lambda: back_end, lambda: TWO)  # type: ignore[arg-type, return-value]
+    compared = compare(lambda one: one, (clip, spoken(ALICE)), lambda: back_end, lambda: TWO)  # type: ignore[arg-type, return-value]
     assert compared.reason is Reason.SEVERAL_VOICES
 
 
