@@ -100,7 +100,9 @@ def plainly(asked: Fingerprint, kept: np.ndarray) -> int:
 def test_the_search_gives_what_each_alignment_by_itself_gives(seed: int, wrong_bits: int) -> None:
     rng = np.random.default_rng(seed)
     words, clear = rng.integers(0, 1 << 32, (2, 3, 30), np.uint32)
-    kept = [rng.integers(0, 1 << 32, n, np.uint32) for n in (1, 3, 20)]
+    kept = [rng.integers(0, 1 << 32, n, np.uint32) for n in (4, 3, 20)]
+    # One piece that would go through the pause between the first clip and the second.
+    kept[0][:], words[1, 8], kept[1][:] = words[1, 0:8:2], 0, words[1, 12:18:2]
     kept[2][4:12] = words[1, 4:20:2]  # a piece of it
     kept[2][8] ^= np.uint32((1 << wrong_bits) - 1)
     asked = Fingerprint(words, clear)
