@@ -37,6 +37,17 @@ PART_S = 5.0
 SHORT_S = (1.5, 2.0, 3.0, 4.0)
 CHANGES = 4
 """Conditions in which each utterance is heard once more, in turn."""
+SHORT_TALKS = {
+    "3 s, then 0.8 s": (3.0, 0.8),
+    "one, the other, the first again, 1 s each": (1.0, 1.0, 1.0),
+    "2 s, then 0.8 s": (2.0, 0.8),
+    "1.3 s each, the second 15 dB softer": (1.3, 1.3),
+    "1 s each": (1.0, 1.0),
+    "3 s, then 1.3 s": (3.0, 1.3),
+    "three, 1 s each": (1.0, 1.0, 1.0),
+    "2 s each": (2.0, 2.0),
+}
+"""Seconds of each part of a talk in which one speaks little, or all."""
 GALLERIES = ("first", "second", "both")
 ROUNDS = 3
 
@@ -180,6 +191,28 @@ def other_pairs(speakers: dict[str, list[Clip]]) -> Iterator[Pair]:
             yield Pair(kind, first, second, replace(own[0], samples=joined))
 
 
+def short_talks(speakers: dict[str, list[Clip]]) -> Iterator[Pair]:
+    """Yield talks of every second of all two speakers, in which one speaks little, or all."""
+    rng = np.random.default_rng(11)
+
+    def piece(name: str, seconds: float) -> Float32Array:
+        own = speakers[name][ENROLLED:]
+        samples, n = own[rng.integers(len(own))].samples, round(seconds * 16_000)
+        start = rng.integers(0, max(1, len(samples) - n))
+        return samples[start : start + n]
+
+    for kind, lengths_s in SHORT_TALKS.items():
+        for number, (first, second) in enumerate(itertools.permutations(speakers, 2)):
+            third = next(n for n in list(speakers)[number % 7 :] if n not in {first, second})
+            who = (first, second, third if "three" in kind else first)[: len(lengths_s)]
+            parts = [piece(name, s) for name, s in zip(who, lengths_s, strict=True)]
+            if "softer" in kind:
+                parts[1] = np.float32(0.18) * parts[1]
+            if number % 2 == 0:
+                clip = replace(speakers[first][ENROLLED], samples=np.concatenate(parts))
+                yield Pair(f"in turn, {kind}", first, second, clip)
+
+
 def at_once(one: Float32Array, other: Float32Array) -> Float32Array:
     """Return the sum of two clips, both as loud as the first."""
     n = min(len(one), len(other))
@@ -276,7 +309,8 @@ def main() -> None:
         enroll(vid, speakers)
         bench = Bench(vid, options.cache)
         if options.other:
-            print(pair_table(bench, sorted(other_pairs(speakers), key=lambda pair: pair.kind)))
+            found = [*other_pairs(speakers), *short_talks(speakers)]
+            print(pair_table(bench, sorted(found, key=lambda pair: pair.kind)))
             return
         print(pair_table(bench, list(pairs(speakers))), flush=True)
         print(single_table(bench, clips), flush=True)

@@ -52,10 +52,12 @@ class VoiceChange:
         """Return where the newest window, or the one before it, parts best."""
         start = self._end - 2 * _WINDOW
         encoded = self._encoder.encode(samples[start : self._end])[1]
-        found = None
-        if encoded is not None:
-            found = clearest_change(self._encoder, encoded, 2 * _WINDOW)
-        return self._end - _BORDER if found is None else start + found[0]
+        if (
+            encoded is None
+            or (found := clearest_change(self._encoder, encoded, 2 * _WINDOW)) is None
+        ):
+            return self._end - _BORDER
+        return start + found[0]
 
     @property
     def may_alternate(self) -> bool:

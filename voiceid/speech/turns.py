@@ -5,8 +5,7 @@ who speak in turn for one person, so the speech is divided by its voice as well:
 half a second, fall into the two groups that part them best, and what each group says must be as
 near to the other as the card's threshold asks of two clips.  Who alternate faster are in every such
 window both: shorter windows of one voice differ a little in all directions, those of two in one.
-Of little speech, what is before and after each moment is compared as well; where the segmentation
-model hears another person after it, less is enough.
+Of little speech, what is before and after each moment is compared as well.
 How the limits were chosen, and what they miss: docs/voices.md.
 """
 
@@ -60,9 +59,8 @@ _LEAST_SIDE, _SPLIT_STEP = 9_600, 1_600
 """What is before and after a change has so many samples at least; from one place to the next."""
 _SIDES_S, _LEAST_COSINES = (0.6, 0.8, 1.0, 1.3, 2.0), (0.05, 0.12, 0.18, 0.24, 0.28)
 """Seconds of the shorter of two sides of a change, and the cosine that sides of one voice reach."""
-_HEARD_CHANGE, _THEN_MORE = 0.1, 0.25
-"""Where the segmentation model gives another person so much more of what is after a change, and one
-so much less, the cosine must be so much higher."""
+_HANDOVER, _THEN_MORE = 0.1, 0.12
+"""From such a `handover` on the cosine must be so much higher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +93,10 @@ class Voices:
             return several
         if speech.encoded is not None:
             heard = self._encoder, speech.encoded, len(speech.samples)
-            group = alternating(*heard)
-            if group is not None:
+            if (group := alternating(*heard)) is not None:
                 return self._told_apart(speech, _of_frames(group, at_once, _SHORT, _SHORT_STEP))
             clearest = clearest_change(*heard)
-            more = _THEN_MORE if change >= _HEARD_CHANGE else 0.0
+            more = _THEN_MORE if change >= _HANDOVER else 0.0
             if clearest is not None and clearest[1] + more > 0.0:
                 before = np.arange(len(at_once)) * STEP_SAMPLES < clearest[0]
                 return self._told_apart(speech, np.where(at_once, 0, np.where(before, 1, 2)))
@@ -191,10 +188,7 @@ def alternating(encoder: Encoder, encoded: Float32Array, n_samples: int) -> Labe
 
 
 def handover(activity: Float32Array) -> float:
-    """Return by how much one person speaks less, and another more, after the clearest change.
-
-    - `activity` (frames, 3): the probability that each speaks.
-    """
+    """Return by how much one of three (frames, 3) speaks less, and another more, after a change."""
     n, least = len(activity), round(_LEAST_SIDE / STEP_SAMPLES)
     if n < 2 * least:
         return 0.0
@@ -209,18 +203,16 @@ def clearest_change(
 ) -> tuple[int, float] | None:
     """Return where what is before and what is after are least alike, and what their cosine lacks.
 
-    A positive number is too little for one voice.  None: there is too little speech.
-
-    - `encoded` (channels, m): what the encoder made of so many samples.
+    More than 0 is too much for one voice.  None: there is too little speech.
     """
     at = np.arange(_LEAST_SIDE, n_samples - _LEAST_SIDE + 1, _SPLIT_STEP)
-    at = at[np.minimum(at, n_samples - at) <= _SIDES_S[-1] * _RATE_HZ]
+    shorter_s = np.minimum(at, n_samples - at) / _RATE_HZ
+    at, shorter_s = at[shorter_s <= _SIDES_S[-1]], shorter_s[shorter_s <= _SIDES_S[-1]]
     if len(at) == 0:
         return None
     sides = [[side] for split in at.tolist() for side in ((0, split), (split, n_samples))]
     found = encoder.embed_frames(encoded, n_samples, sides)
     before, after = np.stack([one.vector for one in found]).reshape(len(at), 2, -1).swapaxes(0, 1)
-    shorter_s = np.minimum(at, n_samples - at) / _RATE_HZ
     lack = np.interp(shorter_s, _SIDES_S, _LEAST_COSINES) - (before * after).sum(axis=1)
     return int(at[lack.argmax()]), float(lack.max())
 
