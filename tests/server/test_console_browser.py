@@ -164,14 +164,14 @@ def test_a_file_is_tried_and_what_is_wrong_with_it_is_said_in_place(
 ) -> None:
     page.goto(shared.url + "/try")
     page.get_by_label("Recording", exact=True).set_input_files(clips / "bob-3.wav")
-    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Ask", exact=True).click()
     page.get_by_role("heading", name="Accepted: bob").wait_for()
     page.get_by_label("Claimed speaker").fill("alice")
-    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Ask", exact=True).click()
     page.get_by_role("heading", name="Rejected").wait_for()
     file = {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"no audio"}
     page.get_by_label("Recording", exact=True).set_input_files(file)
-    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("button", name="Ask", exact=True).click()
     page.get_by_role("alert").wait_for()
 
 
