@@ -166,7 +166,7 @@ def test_a_file_is_tried_and_what_is_wrong_with_it_is_said_in_place(
     page.get_by_label("Recording", exact=True).set_input_files(clips / "bob-3.wav")
     page.get_by_role("button", name="Ask", exact=True).click()
     page.get_by_role("heading", name="Accepted: bob").wait_for()
-    page.get_by_label("Claimed speaker").fill("alice")
+    page.get_by_label("Claimed speaker", exact=True).fill("alice")
     page.get_by_role("button", name="Ask", exact=True).click()
     page.get_by_role("heading", name="Rejected").wait_for()
     file = {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"no audio"}
