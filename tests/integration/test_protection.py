@@ -284,6 +284,16 @@ def test_a_row_that_was_changed_or_moved_is_never_used(vid: VoiceID, what: str) 
     assert "changed" in problems[0]
 
 
+def test_numbers_of_any_type_are_bound_as_they_are_read_back(vid: VoiceID) -> None:
+    vid.keys.gallery.init()
+    fit = vid.calibrations.get(fitted(vid, adapted=False))
+    with vid._session.store.write() as writer:
+        rate = np.float64(0.01)
+        writer.calibrations.add(vid.models.space, fit.calibration, fit.held_out, "site", rate)
+    vid.keys.create("door", ["identify"], requests_per_minute=60.0)  # type: ignore[arg-type]
+    assert vid.database.check() == []
+
+
 def test_a_lost_or_wrong_key_is_said_and_another_is_never_made(
     vid: VoiceID, open_here: Callable[[], VoiceID], tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from numbers import Real
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -291,12 +292,16 @@ def _bound(row: Mapping[str, Any]) -> list[Any]:
 
 
 def _beside(table: Table, row: Mapping[str, Any], column: str) -> tuple[str, ...]:
-    """Return the place of a text in a row: what an error shows of it, and the other columns."""
-    others = [
-        row[c.name] for c in table.c if c.name != column and c is not table.autoincrement_column
-    ]
-    digests = [hashlib.sha256(v).digest() if isinstance(v, bytes) else v for v in others]
-    return ("a row of", table.name, repr(digests))
+    """Return the place of a text in a row: the other columns, as any database gives them back."""
+    columns = (c for c in table.c if c.name != column and c is not table.autoincrement_column)
+    return ("a row of", table.name, repr([_as_read(row[c.name]) for c in columns]))
+
+
+def _as_read(value: object) -> object:
+    """Return what stands for a value of a column, whatever types of it a database keeps apart."""
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).digest()
+    return float(value) if isinstance(value, Real) else value
 
 
 def stored_bytes(
