@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,7 +23,7 @@ import private_galleries
 import pytest
 from postgres_server import Databases
 from random_voices import files_holding, fitted
-from sqlalchemy import select
+from sqlalchemy import select, update
 from torture.voices import new_clips, opened, pcm_sha256, utterance, vector
 
 from voiceid import EmbeddedClip, VoiceID
@@ -30,12 +31,13 @@ from voiceid.audio import kept
 from voiceid.audio.kept import Tape
 from voiceid.decision.transforms import fit
 from voiceid.domain import SpeakerDetails
+from voiceid.domain.code_words import Challenge
 from voiceid.errors import ChangeRefused, GalleryKeyMissing, SpeakerExists, StoreError, VoiceIDError
 from voiceid.exchange import sealed_speakers
 from voiceid.protection import KeySource, Kind
 from voiceid.server.running import Listening, require_safe
 from voiceid.store.protecting import ProtectionWriter
-from voiceid.store.tables import name_looks, samples, speakers
+from voiceid.store.tables import challenges, name_looks, samples, speakers
 
 NAMES = ("Alice Sealed", "Bob Sealed", "Carol Sealed")
 CLIPS = {name: new_clips(np.random.default_rng(i), 3, i + 1) for i, name in enumerate(NAMES)}
@@ -294,6 +296,18 @@ def test_numbers_of_any_type_are_bound_as_they_are_read_back(vid: VoiceID) -> No
     assert vid.database.check() == []
 
 
+def test_a_code_that_was_given_to_another_caller_is_refused_in_the_database_too(
+    vid: VoiceID,
+) -> None:
+    vid.keys.gallery.init()
+    until = datetime.now(UTC) + timedelta(seconds=20)
+    with vid._session.store.write() as writer:
+        writer.spoken.ask(Challenge("code", NAMES[0], ("one", "two", "three", "four"), until), "a")
+        writer._connection.execute(update(challenges).values(caller="mallory"))
+    with pytest.raises(StoreError, match="was changed"), vid._session.store.write() as writer:
+        writer.spoken.claimed("code", NAMES[0], "mallory")
+
+
 def test_a_lost_or_wrong_key_is_said_and_another_is_never_made(
     vid: VoiceID, open_here: Callable[[], VoiceID], tmp_path: Path
 ) -> None:
@@ -405,7 +419,7 @@ def test_the_key_is_made_and_changed_by_one_process_at_a_time(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from sqlalchemy import select
+from sqlalchemy import select, update
 from torture.voices import opened
 from voiceid.erasure import Erasure
 from voiceid.store import protecting

@@ -14,7 +14,7 @@ Of a sealed gallery each speaker has a key.  Sealed by it, each with its place a
 The key is bound to the speaker's id, so no row, and no part of one, can be moved to another.
 Names and recordings are found by keyed hashes, in ``name_key`` and ``pcm_sha256``.  By a key of the
 gallery are sealed: texts of jobs and of kept answers; and one column of each calibration, of each
-adaptation and of each key of a caller, which is bound to the other columns.
+adaptation, of each key of a caller and of each code, which is bound to the other columns.
 """
 
 from __future__ import annotations
@@ -274,15 +274,15 @@ class Protection:
             return text
         return base64.b64encode(self.sealing.text_key.seal(text.encode(), *place)).decode()
 
-    def text(self, stored: str | None, *place: str) -> str | None:
-        """Return a stored text; raises StoreError."""
+    def text(self, stored: str | None, *place: str, what: str = "") -> str | None:
+        """Return a stored text; raises StoreError, which says what it was."""
         if self.sealing is None or stored is None:
             return stored
         try:
             sealed = base64.b64decode(stored, validate=True)
             return self.sealing.text_key.open(sealed, *place).decode()
         except (SealBroken, ValueError) as error:
-            raise broken(" ".join(place[:_SHOWN])) from error
+            raise broken(what or " ".join(place[:_SHOWN])) from error
 
 
 def _bound(row: Mapping[str, Any]) -> list[Any]:
@@ -327,7 +327,8 @@ def plain_row(protection: Protection, table: Table, row: Any, column: str) -> An
     if protection.sealing is None:
         return row
     values = values_of(row)
-    text = protection.text(values[column], *_beside(table, values, column))
+    what = f"row {values['id']} of {table.name}"
+    text = protection.text(values[column], *_beside(table, values, column), what=what)
     return SimpleNamespace(**{**values, column: text})
 
 

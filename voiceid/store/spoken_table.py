@@ -18,10 +18,12 @@ from voiceid.domain import Float32Array, speaker_key
 from voiceid.domain.code_words import CHALLENGE_S, Challenge
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import Protection, stored_bytes
+from voiceid.store.protection import Protection, bound_row, plain_row, stored_bytes
 from voiceid.store.tables import challenges, speakers, spoken_words
 
 _PLACE = "spoken words"
+_CODE = "words"
+"""The column of a code that is sealed in a sealed gallery, and bound to the others."""
 _ID = re.compile(r"[\w-]{1,43}", re.ASCII)
 _DAMAGE = (ValueError, TypeError, KeyError, RecursionError)
 
@@ -96,7 +98,8 @@ class SpokenWordsWriter(SpokenWordsTable):
             "words": json.dumps(challenge.words),
             "expires_at": challenge.expires_at.isoformat(),
         }
-        self._connection.execute(insert(challenges).values(**values))
+        stored = bound_row(self._protection, challenges, values, _CODE)
+        self._connection.execute(insert(challenges).values(**stored))
 
     def claimed(self, id_: str, name: str, caller: str | None) -> tuple[str, ...] | None:
         """Return the code that a caller was given for a name, and take it: it is asked for once.
@@ -118,7 +121,8 @@ class SpokenWordsWriter(SpokenWordsTable):
         ):
             return None
         try:
-            return tuple(map(str, json.loads(row.words)))
+            words = plain_row(self._protection, challenges, row, _CODE).words
+            return tuple(map(str, json.loads(words)))
         except _DAMAGE as error:
             raise stored_rows.damaged_row("a challenge") from error
 
