@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from voiceid import VoiceID
 from voiceid.domain import ApiKey, Scope
@@ -15,7 +16,9 @@ from voiceid.errors import (
     ApiKeyNotFound,
     ConfigError,
     SpeakerDetailInvalid,
+    StoreError,
 )
+from voiceid.store.tables import api_keys
 
 
 @pytest.fixture
@@ -55,6 +58,16 @@ def test_a_key_is_refused_once_it_is_removed_or_has_expired(vid: VoiceID) -> Non
     with pytest.raises(ApiKeyNotFound):
         vid.keys.remove(made.key.id)
     assert vid.keys.any()  # one that has expired is one: the door does not open to all
+
+
+def test_a_damaged_key_is_named_and_can_be_removed(vid: VoiceID) -> None:
+    made = vid.keys.create("door", ["verify"])
+    with vid._session.store.write() as writer:
+        writer._connection.execute(update(api_keys).values(scopes="[]"))
+    with pytest.raises(StoreError, match=made.key.id):
+        vid.keys.list()
+    assert vid.keys.remove(made.key.id) is None
+    assert vid.keys.list() == []
 
 
 @pytest.mark.parametrize(

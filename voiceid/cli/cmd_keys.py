@@ -11,7 +11,7 @@ from voiceid.cli.asking import confirmed, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import branch, leaf, yes_option
-from voiceid.cli.text import table
+from voiceid.cli.text import printable, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,6 +105,8 @@ def remove_command(console: Console, key_id: str, *, yes: bool) -> int:
         if not confirmed(console, f"Remove the key {key_id}?", yes=yes):
             return exit_codes.INTERRUPTED
         key = vid.keys.remove(key_id)
+    if key is None:
+        return console.answer({"removed": {"id": key_id}}, printable(f"removed  {key_id}"))
     return console.answer({"removed": key.to_dict()}, f"removed  {key.id}, {key.name}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from voiceid.domain import ApiKey, Scope
-from voiceid.errors import AccessDenied, ApiKeyNotFound
+from voiceid.errors import AccessDenied, ApiKeyNotFound, StoreError
 from voiceid.observability import ChangeKind
 from voiceid.resources.gallery_key import GalleryKey
 from voiceid.resources.signing_secret import signing_secret
@@ -98,12 +99,17 @@ class Keys:
         with self._session.store.read() as reader:
             return reader.keys.get(key_id)
 
-    def remove(self, key_id: str) -> ApiKey:
-        """Remove a key, which is refused from now on; raises ApiKeyNotFound."""
+    def remove(self, key_id: str) -> ApiKey | None:
+        """Remove a key, which is refused from now on; None: what there was of it is damaged.
+
+        Raises ApiKeyNotFound.
+        """
+        key = None
         with self._session.change(ChangeKind.REMOVE_KEY) as change:
-            key = change.writer.keys.get(key_id)
+            with contextlib.suppress(StoreError):
+                key = change.writer.keys.get(key_id)
             change.writer.keys.remove(key_id)
-            change.record(key=key.id)
+            change.record(key=key_id)
         return key
 
     def check(self, text: str, address: str) -> ApiKey:

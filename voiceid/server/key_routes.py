@@ -64,4 +64,4 @@ async def remove_key(request: Request, key_id: str, caller: Admin) -> dict[str, 
     """Remove a key, which is refused from now on."""
     del caller
     key = await to_thread.run_sync(parts_of(request).vid.keys.remove, key_id)
-    return {"removed": key.to_dict()}
+    return {"removed": {"id": key_id} if key is None else key.to_dict()}
