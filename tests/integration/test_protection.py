@@ -256,6 +256,8 @@ SWAPS = {
     " UPDATE calibrations SET used_since = '2026-11-01T00:00:00+00:00' WHERE id = 2",
     "facts of two calibrations": "UPDATE calibrations SET facts = (SELECT facts FROM calibrations"
     " AS o WHERE o.id = 3 - calibrations.id)",
+    "numbers of two calibrations": "UPDATE calibrations SET id = -id;"
+    " UPDATE calibrations SET id = 3 + id",
     "an adaptation": "UPDATE adaptations SET transform = substr(transform, 1, 200) || x'00000000'"
     " || substr(transform, 205)",
     "scopes of a key": "UPDATE api_keys SET scopes = '[\"admin\"]'",

@@ -127,9 +127,13 @@ class Fits(Generic[T]):
 
     def _add(self, space_id: str, source: str, now: str, **values: object) -> int:
         values |= {"space_id": space_id, "created_at": now, "source": source, "used_since": None}
-        stored = bound_row(self._protection, self._table, values, FACTS)
-        query = insert(self._table).values(**stored).returning(self._table.c.id)
-        return int(self._connection.execute(query).scalar_one())
+        id_ = self._table.c.id
+        query = insert(self._table).values(**values | {FACTS: ""}).returning(id_)
+        number = int(self._connection.execute(query).scalar_one())
+        stored = bound_row(self._protection, self._table, {**values, "id": number}, FACTS)
+        its = update(self._table).where(id_ == number)
+        self._connection.execute(its.values(facts=stored[FACTS]))
+        return number
 
     def _use(self, space_id: str, number: int | None, now: str) -> None:
         used = self._table.c.used_since.is_not(None)

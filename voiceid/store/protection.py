@@ -293,8 +293,8 @@ def _bound(row: Mapping[str, Any]) -> list[Any]:
 
 def _beside(table: Table, row: Mapping[str, Any], column: str) -> tuple[str, ...]:
     """Return the place of a text in a row: the other columns, as any database gives them back."""
-    columns = (c for c in table.c if c.name != column and c is not table.autoincrement_column)
-    return ("a row of", table.name, repr([_as_read(row[c.name]) for c in columns]))
+    columns = [_as_read(row[c.name]) for c in table.c if c.name != column]
+    return ("a row of", table.name, repr(columns))
 
 
 def _as_read(value: object) -> object:
@@ -316,7 +316,7 @@ def stored_bytes(
 def bound_row(
     protection: Protection, table: Table, row: Mapping[str, Any], column: str
 ) -> dict[str, Any]:
-    """Return a row with one text as it is stored, bound to all columns but its number."""
+    """Return a row with one text as it is stored, bound to all other columns."""
     if protection.sealing is None:
         return dict(row)
     return {**row, column: protection.stored_text(row[column], *_beside(table, row, column))}
