@@ -88,11 +88,13 @@ def test_the_code_that_was_asked_for_opens_once_in_the_right_voice(
 def test_a_code_is_the_name_s_the_caller_s_and_the_moment_s(
     vid: VoiceID, words: list[Float32Array]
 ) -> None:
+    made = vid.challenges.new("alice", caller="door")
+    clip = answer(words, made.words)
+
     def asked(made: Challenge, name: str = "alice", caller: str | None = "door") -> str:
-        clip = answer(words, made.words)
         return reason(vid.verify(name, clip, challenge=made.id, caller=caller))
 
-    assert asked(vid.challenges.new("alice", caller="door"), caller=" door ") == "match"
+    assert asked(made, caller=" door ") == "match"
     for caller in ("desk", None):
         made = vid.challenges.new("alice", caller="door")
         assert asked(made, caller=caller) == "challenge_expired"
