@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -165,6 +166,14 @@ def test_words_are_of_the_speaker_s_voice_and_codes_of_taught_words(
         vid.challenges.new("alice", length=3)
     blind = vid.challenges.new("stranger", blind=True)
     assert set(blind.words) <= set(WORDS), "as of those who are enrolled"
+    with vid._session.store.write() as writer:
+        known = writer.spoken.first()
+        assert known is not None
+        bobs = replace(known, words=tuple("abcdefgh"))
+        writer.spoken.put(writer.speakers.get("bob").id, bobs)
+    for groups, shown in ((), bobs.words), (("lobby",), WORDS):
+        code = vid.challenges.new("bob", blind=True, groups=groups)
+        assert set(code.words) <= set(shown), "who is in no group of the caller is not there"
 
 
 @pytest.mark.parametrize("is_sealed", [False, True])

@@ -106,7 +106,13 @@ class Challenges:
         return None if found is None else SpokenWords(speaker.name, found.words, found.rounds)
 
     def new(
-        self, name: str, *, length: int = 6, caller: str | None = None, blind: bool = False
+        self,
+        name: str,
+        *,
+        length: int = 6,
+        caller: str | None = None,
+        blind: bool = False,
+        groups: Sequence[str] = (),
     ) -> Challenge:
         """Ask for a code: random words of the speaker, to be said within 30 seconds, once.
 
@@ -118,6 +124,8 @@ class Challenges:
             Who asks: the answer must come with the same one.
         blind : bool
             Let who asks not learn who is enrolled: a name that is not enrolled gets a code, too.
+        groups : sequence of str
+            With ``blind``: speakers of other groups alone count as not enrolled; empty: all count.
 
         Raises ChangeRefused: the speaker taught no words; SpeakerNotFound, StoreError, ConfigError.
         """
@@ -131,6 +139,8 @@ class Challenges:
         caller = None if caller is None else caller_name(caller)
         with self._session.store.write() as writer:
             speaker = writer.speakers.find(name) if blind else writer.speakers.get(name)
+            if blind and groups and speaker and set(groups).isdisjoint(speaker.groups):
+                speaker = None
             known = None if speaker is None else writer.spoken.of(speaker.id)
             if known is None and not blind:
                 raise _untaught(name)

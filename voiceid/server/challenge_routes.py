@@ -51,7 +51,9 @@ def new_code(vid: VoiceID, speaker: str, length: int, caller: Caller) -> Challen
     blind = not caller.may(Scope.READ)
     if not blind:
         reached_speaker(vid, speaker, caller)
-    return vid.challenges.new(speaker, length=length, caller=caller.name, blind=blind)
+    return vid.challenges.new(
+        speaker, length=length, caller=caller.name, blind=blind, groups=caller.groups
+    )
 
 
 @ROUTES.put(f"/words/{NAME}", openapi_extra=takes_audio(WordOptions, MAX_ROUNDS))
