@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # they load numpy
         "voiceid verify alice door.wav --target-fmr 1/10000",
         "voiceid verify alice door.wav --group vault",
         'voiceid verify alice door.wav --attempts "front door"',
-        "voiceid verify alice answer.wav --challenge 2vTMzFLlyG1XCzxQ6HbOLA",
+        "voiceid verify alice answer.wav --challenge 71d5b8b0c9f04c8e9a3f6f2f1f0d7c25",
         "voiceid verify alice --challenge --mic",
     ],
     audio=True,

@@ -119,7 +119,7 @@ class Challenges:
         blind : bool
             Let who asks not learn who is enrolled: a name that is not enrolled gets a code, too.
 
-        Raises ChangeRefused: the speaker taught no words; SpeakerNotFound, StoreError, ConfigError.
+        Raises ChangeRefused: no words are enrolled; SpeakerNotFound, StoreError, ConfigError.
         """
         fewest, most = CODE_LENGTHS
         if not isinstance(length, int) or not fewest <= length <= most:
@@ -138,7 +138,7 @@ class Challenges:
             words = DIGITS if shown is None else shown.words
             code = tuple(secrets.choice(words) for _ in range(length))
             until = datetime.now(UTC) + timedelta(seconds=CHALLENGE_S)
-            made = Challenge(secrets.token_urlsafe(16), name, code, until)
+            made = Challenge(secrets.token_hex(16), name, code, until)
             writer.spoken.ask(made, caller)
         return made
 
@@ -156,7 +156,7 @@ class Challenges:
 
 def _untaught(name: str) -> ChangeRefused:
     return ChangeRefused(
-        f"{name} taught no words of which a code could be made",
+        f"no words of {name} are enrolled, so no code can be made",
         hint="Record some rounds: `voiceid challenges enroll NAME AUDIO...`.",
     )
 
