@@ -152,9 +152,9 @@ def test_words_are_of_the_speaker_s_voice_and_codes_of_taught_words(
     twice = [said(words, take) for take in (0, 1, 1)]
     with pytest.raises(ChangeRefused, match="was given before"):
         vid.challenges.enroll("alice", twice, words=WORDS)
-    with pytest.raises(ConfigError, match="2 rounds"):
+    with pytest.raises(ConfigError, match="rounds given: 2"):
         vid.challenges.enroll("alice", twice[:2], words=WORDS)
-    with pytest.raises(ConfigError, match="codes cannot be made of 3 words"):
+    with pytest.raises(ConfigError, match="codes cannot be made of these words: "):
         vid.challenges.enroll("alice", twice, words=("a", "b", "A"))
     with pytest.raises(ChangeRefused, match="no words of bob"):
         vid.challenges.new("bob")

@@ -79,13 +79,14 @@ def command(
     else 11, else 10; 0 means that all were accepted.
     """
     refuse_both(how["threshold"], how["target_fmr"], "--target-fmr")
-    require_one(audio, source)
+    require_one(name, audio, source)
     names, challenge = clips(audio, console), how["challenge"]
     if source is None and challenge is not None and (not challenge or len(names) != 1):
         raise click.UsageError("--challenge takes one clip and an ID: a code is answered once.")
     with open_voiceid(console) as vid:
         recordings: Sequence[AudioSource] = names
         if source is not None:
+            vid.speakers.get(name)  # before anything is recorded
             vid.warm_up()
             code: tuple[str, ...] = ()
             if challenge == "":

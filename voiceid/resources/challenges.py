@@ -60,7 +60,7 @@ class Challenges:
         shown = spoken_words(words)
         if not MIN_ROUNDS <= len(rounds) <= MAX_ROUNDS:
             raise ConfigError(
-                f"{len(rounds)} rounds were given",
+                f"rounds given: {len(rounds)}",
                 hint=f"Record {MIN_ROUNDS} to {MAX_ROUNDS}, each of all words.",
             )
         with self._session.observer.failures(ChangeKind.ENROLL_WORDS):
