@@ -27,7 +27,7 @@ from voiceid import (
     SpeakerNotFound,
     VoiceID,
 )
-from voiceid.errors import AudioNotFound, AudioUnreadable
+from voiceid.errors import AudioUnreadable
 from voiceid.listening import live_stream
 
 
