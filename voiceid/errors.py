@@ -374,7 +374,7 @@ class GalleryKeyMissing(StoreError):
     """The key of a protected gallery is not to be had, or is another gallery's."""
 
     exit_code = 68
-    default_hint = "Give the key back to where it was (docs/privacy.md)."
+    default_hint = "Put the key back where it was (docs/privacy.md)."
 
 
 class AuditBroken(StoreError):

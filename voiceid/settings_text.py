@@ -27,7 +27,7 @@ def from_file(path: Path, problems: list[str]) -> Iterator[tuple[str, object, st
     except FileNotFoundError:
         return
     except _FAULTS as error:
-        problems.append(f"{path}: cannot be read: {' '.join(str(error).split())}")
+        problems.append(f"{path}: cannot be read: {_said(error)}")
         return
     if document is None:
         return
@@ -59,6 +59,14 @@ def _parsed(text: bytes | str) -> object:
         return loader.get_single_data()
     finally:
         loader.dispose()
+
+
+def _said(error: Exception) -> str:
+    """Return what is wrong, and on which line, in one line."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split())
 
 
 class _Loader(yaml.SafeLoader):

@@ -46,3 +46,16 @@ def test_words_and_a_code_are_shown_and_recorded(
 @pytest.mark.parametrize("words", [["--challenge"], ["a.wav", "--mic"], ["--challenge", "x"], []])
 def test_it_is_said_what_is_to_be_heard_once(run, home, words: list[str]) -> None:
     assert run("verify", "alice", *words).code == 2
+
+
+@pytest.mark.parametrize("command", [["verify"], ["enroll"], ["challenges", "enroll"]])
+def test_a_recording_in_the_place_of_the_name_is_said(run, home, ami, command: list[str]) -> None:
+    ami.cut("bob-1", home / "bob.wav")
+    wrong = run(*command, "bob.wav", "bob")
+    assert wrong.code == 2
+    assert "NAME comes first, then AUDIO; bob.wav is a file." in wrong.err
+
+
+def test_nothing_is_recorded_for_a_name_that_is_not_enrolled(run, home) -> None:
+    asked = run("verify", "zoe", "--mic", "http://127.0.0.1:9/")
+    assert (asked.code, "Speak now" in asked.err) == (41, False)

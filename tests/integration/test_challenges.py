@@ -66,6 +66,7 @@ def test_the_code_that_was_asked_for_opens_once_in_the_right_voice(
 ) -> None:
     made = vid.challenges.new("ALICE")
     assert len(made.words) == 6
+    assert made.id.isalnum()  # a dash in front would be an option of the command
     clip = answer(words, made.words)
     decision = vid.verify("alice", clip, challenge=made.id)
     assert decision.accepted, decision.detail
@@ -154,11 +155,11 @@ def test_words_are_of_the_speaker_s_voice_and_codes_of_taught_words(
     twice = [said(words, take) for take in (0, 1, 1)]
     with pytest.raises(ChangeRefused, match="was given before"):
         vid.challenges.enroll("alice", twice, words=WORDS)
-    with pytest.raises(ConfigError, match="2 rounds"):
+    with pytest.raises(ConfigError, match="rounds given: 2"):
         vid.challenges.enroll("alice", twice[:2], words=WORDS)
-    with pytest.raises(ConfigError, match="codes cannot be made of 3 words"):
+    with pytest.raises(ConfigError, match="codes cannot be made of these words: "):
         vid.challenges.enroll("alice", twice, words=("a", "b", "A"))
-    with pytest.raises(ChangeRefused, match="bob taught no words"):
+    with pytest.raises(ChangeRefused, match="no words of bob"):
         vid.challenges.new("bob")
     with pytest.raises(SpeakerNotFound):
         vid.challenges.new("stranger")
@@ -212,5 +213,5 @@ def test_words_can_be_forgotten_alone(vid: VoiceID, words: list[Float32Array]) -
     assert decision.reason is Reason.CHALLENGE_EXPIRED
     assert vid.challenges.get("alice") is None
     assert vid.speakers.get("alice").n_samples == len(SPEEDS)
-    with pytest.raises(ChangeRefused, match="taught no words"):
+    with pytest.raises(ChangeRefused, match="no words of"):
         vid.challenges.forget("alice")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import itertools
 import os
@@ -274,6 +275,15 @@ def test_a_virtual_microphone_is_heard(opened: VoiceID) -> None:
     assert list(stream) == []
     ending.join()
     assert stream.heard_s >= 0.4
+
+
+def test_sound_libraries_print_nothing(opened: VoiceID, capfd: pytest.CaptureFixture[str]) -> None:
+    with contextlib.suppress(AudioNotFound, AudioUnreadable):
+        stream = opened.listen("mic")
+        ending = threading.Timer(0.2, stream.close)
+        ending.start()
+        list(stream)
+    assert capfd.readouterr().err == ""
 
 
 def test_sound_that_comes_too_fast_is_dropped_and_that_is_said(

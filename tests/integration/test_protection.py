@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -32,7 +33,14 @@ from voiceid.audio.kept import Tape
 from voiceid.decision.transforms import fit
 from voiceid.domain import SpeakerDetails
 from voiceid.domain.code_words import Challenge
-from voiceid.errors import ChangeRefused, GalleryKeyMissing, SpeakerExists, StoreError, VoiceIDError
+from voiceid.errors import (
+    ChangeRefused,
+    ConfigError,
+    GalleryKeyMissing,
+    SpeakerExists,
+    StoreError,
+    VoiceIDError,
+)
 from voiceid.exchange import sealed_speakers
 from voiceid.protection import KeySource, Kind
 from voiceid.server.running import Listening, require_safe
@@ -325,6 +333,10 @@ def test_a_lost_or_wrong_key_is_said_and_another_is_never_made(
             require_safe(other, Listening())
         with pytest.raises(GalleryKeyMissing):
             other.index.status()
+        other.warm_up()
+        for thread in threading.enumerate():
+            if thread.name == "voiceid-index":
+                thread.join()
         with pytest.raises(ChangeRefused, match="sealed already"):
             other.keys.gallery.init()
         with pytest.raises(ChangeRefused, match="sealed already"):
@@ -399,6 +411,8 @@ def test_a_key_is_not_changed_to_itself(vid: VoiceID, key: str, tmp_path: Path) 
     same = tmp_path / "elsewhere" / ".." / "elsewhere" / "gallery.key"
     with pytest.raises(ChangeRefused, match="already"):
         vid.keys.gallery.rotate(f"file:{same}")
+    with pytest.raises(ConfigError, match="cannot be in '/etc/key': that is not file:PATH"):
+        vid.keys.gallery.rotate("/etc/key")
     assert vid.keys.gallery.status() == before
 
 

@@ -226,6 +226,14 @@ def test_a_channel_that_cannot_be_is_refused(tmp_path: Path, value: str) -> None
         load_config(tmp_path, {}, {"VOICEID_AUDIO__CHANNEL": value})
 
 
+def test_a_fault_of_yaml_names_the_line(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("replay:\n  check: true\n keep_days: 90\n")
+    with pytest.raises(
+        ConfigError, match=r"cannot be read: line 3, column 2: expected <block end>"
+    ):
+        load_config(tmp_path, {}, {})
+
+
 @pytest.mark.parametrize(
     "text", ["2001-13-45", "9" * 5000, "0x" + "f" * 5000, "[" * 1200, "!!timestamp x", "{a: " * 400]
 )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from voiceid.audio.heads import SCAN_BYTES, bytes_at, is_head
+from voiceid.audio.heads import SCAN_BYTES, bytes_at, is_head, next_head
 from voiceid.audio.media import Media
 from voiceid.audio.mpeg import is_mp3
 from voiceid.audio.tags import tags_end
@@ -38,8 +38,16 @@ def flac_end(media: Media, start: int) -> int | None:
             last = frame + end
             more = bytes_at(media, tags_end(media, frame + end), SCAN_BYTES).lstrip(b"\0")
             if not more or is_head(bytes(4) + more) or is_mp3(more):
-                return frame + end
+                return _with_zeros(media, frame + end)
     return last
+
+
+def _with_zeros(media: Media, end: int) -> int:
+    """Return the end of a check sum that may end with zeros: it is right before them as well."""
+    for at in (end, end + 1):
+        if bytes_at(media, at, 1) != b"\0" or next_head(media, at, at + 1) == at:
+            return at
+    return end + 2
 
 
 def _frames_start(media: Media, start: int) -> int | None:

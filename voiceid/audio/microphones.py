@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import queue
 from collections.abc import Generator
 from typing import Any
@@ -15,6 +17,8 @@ from voiceid.errors import AudioNotFound, AudioUnreadable, ExtraMissing
 SILENT = "silent"
 """The name of a microphone that every machine has, and that hears nothing: to try things out."""
 _RATE_HZ, _BUFFER_MS = 48_000, 50
+_UNHEARD = ctypes.CFUNCTYPE(None)(lambda: None)
+"""Takes the messages that ALSA would print, dozens for one device that is not there."""
 
 
 def recorded(wanted: str, stall_timeout_s: float) -> Pieces:
@@ -38,6 +42,8 @@ def recorded(wanted: str, stall_timeout_s: float) -> Pieces:
 
     receiver = receive()
     next(receiver)
+    with contextlib.suppress(OSError, AttributeError):  # no ALSA here
+        ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(_UNHEARD)
     try:
         device = miniaudio.CaptureDevice(
             nchannels=1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -23,10 +24,18 @@ audio_or_mic = together(
 """Clips, or where to record them."""
 
 
-def require_one(audio: Sequence[str], source: str | None) -> None:
+def require_one(name: str, audio: Sequence[str], source: str | None) -> None:
     """Raise click.UsageError unless there are recordings, or where to make them."""
     if (source is None) == (not audio):
         raise click.UsageError("Give AUDIO, or --mic to record it now: one of them.")
+    require_order(name, audio)
+
+
+def require_order(name: str, audio: Sequence[str]) -> None:
+    """Raise click.UsageError where the recording stands first, and the name after it."""
+    at = Path(name)
+    if audio and at.suffix and at.is_file() and not Path(audio[0]).exists():
+        raise click.UsageError(f"NAME comes first, then AUDIO; {name} is a file.")
 
 
 def prompt(console: Console, text: str, words: Sequence[str] = ()) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from voiceid.cli.asked_speech import require_order
 from voiceid.cli.clip_arguments import STDIN, clips, entries_of, people_in
 from voiceid.cli.console import Console
 from voiceid.cli.enrollment_text import tell_many, tell_one
@@ -147,6 +148,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             return tell_many(people, vid.enroll_all(people, force=force, dry_run=dry_run), console)
     if name is None or not audio:
         raise click.UsageError("NAME and AUDIO... are needed, or --from-dir, or --manifest.")
+    require_order(name, audio)
     sources = clips(audio, console)
     with open_voiceid(console, **settings) as vid:
         report = vid.enroll(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # they load numpy
         "voiceid verify alice door.wav --target-fmr 1/10000",
         "voiceid verify alice door.wav --group vault",
         'voiceid verify alice door.wav --attempts "front door"',
-        "voiceid verify alice answer.wav --challenge 2vTMzFLlyG1XCzxQ6HbOLA",
+        "voiceid verify alice answer.wav --challenge 71d5b8b0c9f04c8e9a3f6f2f1f0d7c25",
         "voiceid verify alice --challenge --mic",
     ],
     audio=True,
@@ -79,13 +79,14 @@ def command(
     else 11, else 10; 0 means that all were accepted.
     """
     refuse_both(how["threshold"], how["target_fmr"], "--target-fmr")
-    require_one(audio, source)
+    require_one(name, audio, source)
     names, challenge = clips(audio, console), how["challenge"]
     if source is None and challenge is not None and (not challenge or len(names) != 1):
         raise click.UsageError("--challenge takes one clip and an ID: a code is answered once.")
     with open_voiceid(console) as vid:
         recordings: Sequence[AudioSource] = names
         if source is not None:
+            vid.speakers.get(name)  # before anything is recorded
             vid.warm_up()
             code: tuple[str, ...] = ()
             if challenge == "":

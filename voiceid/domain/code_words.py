@@ -67,7 +67,7 @@ def spoken_words(words: Sequence[str]) -> tuple[str, ...]:
     found = tuple(" ".join(word.split()) for word in words)
     if not MIN_WORDS <= len(found) <= MAX_WORDS or len(set(map(str.casefold, found))) < len(found):
         raise ConfigError(
-            f"codes cannot be made of {len(found)} words: {', '.join(found)[:80]}",
+            f"codes cannot be made of these words: {', '.join(found)[:80]}",
             hint=f"Name {MIN_WORDS} to {MAX_WORDS} different ones, e.g. the ten digits.",
         )
     for word in found:

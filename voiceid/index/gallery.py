@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voiceid.domain import EMPTY_REVISION, FeedEntry, Float32Array, Revision
-from voiceid.errors import ConfigError
+from voiceid.errors import ConfigError, VoiceIDError
 from voiceid.index.base import (
     HNSW,
     CentroidSource,
@@ -90,7 +90,7 @@ class GalleryIndex:
         """See `Gallery`."""
 
         def load() -> None:
-            with self._lock:
+            with self._lock, contextlib.suppress(VoiceIDError):  # a search says it
                 if self._flat is None:
                     self._load()
 

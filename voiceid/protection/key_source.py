@@ -30,7 +30,7 @@ _MOST_BYTES = 4096
 KEY, PASSPHRASE = "key", "passphrase"
 """What may be there."""
 _HINT = {
-    KEY: "Give the key back to where it was (docs/privacy.md): without it nothing can be read.",
+    KEY: "Put the key back where it was (docs/privacy.md): without it nothing can be read.",
     PASSPHRASE: "Put it there, or name another place.",
 }
 _CHANGE = {KEY: "`voiceid keys gallery rotate`", PASSPHRASE: "take another passphrase"}

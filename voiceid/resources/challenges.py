@@ -60,7 +60,7 @@ class Challenges:
         shown = spoken_words(words)
         if not MIN_ROUNDS <= len(rounds) <= MAX_ROUNDS:
             raise ConfigError(
-                f"{len(rounds)} rounds were given",
+                f"rounds given: {len(rounds)}",
                 hint=f"Record {MIN_ROUNDS} to {MAX_ROUNDS}, each of all words.",
             )
         with self._session.observer.failures(ChangeKind.ENROLL_WORDS):
@@ -127,7 +127,7 @@ class Challenges:
         groups : sequence of str
             With ``blind``: speakers of other groups alone count as not enrolled; empty: all count.
 
-        Raises ChangeRefused: the speaker taught no words; SpeakerNotFound, StoreError, ConfigError.
+        Raises ChangeRefused: no words are enrolled; SpeakerNotFound, StoreError, ConfigError.
         """
         fewest, most = CODE_LENGTHS
         if not isinstance(length, int) or not fewest <= length <= most:
@@ -148,7 +148,7 @@ class Challenges:
             words = DIGITS if shown is None else shown.words
             code = tuple(secrets.choice(words) for _ in range(length))
             until = datetime.now(UTC) + timedelta(seconds=CHALLENGE_S)
-            made = Challenge(secrets.token_urlsafe(16), name, code, until)
+            made = Challenge(secrets.token_hex(16), name, code, until)
             writer.spoken.ask(made, caller)
         return made
 
@@ -166,7 +166,7 @@ class Challenges:
 
 def _untaught(name: str) -> ChangeRefused:
     return ChangeRefused(
-        f"{name} taught no words of which a code could be made",
+        f"no words of {name} are enrolled, so no code can be made",
         hint="Record some rounds: `voiceid challenges enroll NAME AUDIO...`.",
     )
 

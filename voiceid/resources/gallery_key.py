@@ -11,7 +11,7 @@ from typing import Any
 
 from voiceid.domain import DatabaseUrl
 from voiceid.erasure import drop_unused
-from voiceid.errors import ChangeRefused, GalleryKeyMissing, VoiceIDError
+from voiceid.errors import ChangeRefused, ConfigError, GalleryKeyMissing, VoiceIDError
 from voiceid.observability import ChangeKind
 from voiceid.protection import Key, KeySource, Kind, key_id_of
 from voiceid.resources.events import names_speakers
@@ -132,7 +132,10 @@ class GalleryKey:
         protected by the old key is rewritten in one change, while others read.
         """
         source = self.source
-        target = source if to is None else KeySource.parse(to, self._session.config.home)
+        try:
+            target = source if to is None else KeySource.parse(to, self._session.config.home)
+        except ValueError as error:
+            raise ConfigError(f"the key cannot be in {to!r:.80}: that is {error}") from error
         with self._session.change(ChangeKind.CHANGE_GALLERY_KEY, large=True) as change:
             row = change.writer.protection.row
             self._require_protected(row)

@@ -306,3 +306,10 @@ def test_chunks_behind_the_data_of_a_wave64_belong_to_it() -> None:
     whole = more[:16] + struct.pack("<Q", len(more)) + more[24:]
     assert (ends(whole), layout(whole).n_unheard) == ([(0, len(more))], 0)
     assert layout(more).n_unheard == 32
+
+
+def test_a_flac_whose_check_sum_ends_with_a_zero_is_whole() -> None:
+    files = (encode(melody(0.1, seed=seed), "FLAC") for seed in range(5000))
+    data = next(data for data in files if data[-1] == 0)
+    assert ends(data) == [(0, len(data))]
+    assert ends(data + data) == [(0, len(data)), (len(data), 2 * len(data))]
