@@ -24,8 +24,9 @@ from voiceid.domain import (
 )
 from voiceid.errors import StoreError
 from voiceid.store import stored_rows
+from voiceid.store.bound_rows import plain_row
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import NAMED, Protection, plain_row
+from voiceid.store.protection import NAMED, Protection
 from voiceid.store.space_table import Spaces
 from voiceid.store.tables import adaptations, centroids, memberships, samples, speakers
 from voiceid.store.value_list import in_list

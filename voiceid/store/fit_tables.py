@@ -27,10 +27,11 @@ from voiceid.decision.transforms import Transform
 from voiceid.domain import EmbeddingSpace
 from voiceid.errors import ChangeRefused, FitNotFound
 from voiceid.store import stored_rows
+from voiceid.store.bound_rows import bound_row, plain_row
 from voiceid.store.centroid_table import CentroidWriter
 from voiceid.store.change_feed import Effects
 from voiceid.store.learned_from import LearnedFrom
-from voiceid.store.protection import Protection, bound_row, plain_row, values_of
+from voiceid.store.protection import Protection, values_of
 from voiceid.store.space_table import SpaceWriter
 from voiceid.store.tables import adaptations, calibrations
 

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 from voiceid.domain import ApiKey, Scope
 from voiceid.errors import ApiKeyInvalid, ApiKeyNotFound, SpeakerDetailInvalid
 from voiceid.store import stored_rows
-from voiceid.store.protection import Protection, bound_row, plain_row
+from voiceid.store.bound_rows import bound_row, plain_row
+from voiceid.store.protection import Protection
 from voiceid.store.tables import api_keys, key_uses
 
 SCOPES = "scopes"

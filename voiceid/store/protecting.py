@@ -19,11 +19,12 @@ from voiceid.protection.ciphers import KEY_BYTES
 from voiceid.protection.vault import wrapped_secrets
 from voiceid.store.audit_table import counter_mac, opened_content, row_mac, sealed_content
 from voiceid.store.backup_table import PATH_PLACE
+from voiceid.store.bound_rows import bound_row, plain_row
 from voiceid.store.change_feed import Effects, random_token
 from voiceid.store.fingerprint_table import plain_words, stored_row
 from voiceid.store.fit_tables import FACTS
 from voiceid.store.key_table import SCOPES
-from voiceid.store.protection import GROUPS, Protection, bound_row, plain_row, values_of
+from voiceid.store.protection import GROUPS, Protection, values_of
 from voiceid.store.similar_names import keep_looks
 from voiceid.store.spoken_table import SpokenWordsTable, sealed_words
 from voiceid.store.tables import (

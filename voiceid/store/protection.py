@@ -20,16 +20,14 @@ adaptation, of each key of a caller and of each code, which is bound to the othe
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from numbers import Real
 from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
-from sqlalchemy import Connection, Table, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from voiceid.domain import Float32Array
 from voiceid.errors import StoreError
@@ -39,8 +37,6 @@ from voiceid.store.tables import memberships, protection, speaker_keys, speakers
 from voiceid.store.value_list import in_list
 
 _HASH_BYTES = 32
-_SHOWN = 2
-"""Parts of the place of a text that an error shows."""
 _TEXTS = {"name": "", "metadata": "{}", "consents": "[]"}
 """The columns of a speaker that are sealed together in the first, and what the others hold then."""
 _BOUND = ("name_key", "expires_at", "disabled_at", "consent_until")
@@ -282,26 +278,13 @@ class Protection:
             sealed = base64.b64decode(stored, validate=True)
             return self.sealing.text_key.open(sealed, *place).decode()
         except (SealBroken, ValueError) as error:
-            raise broken(what or " ".join(place[:_SHOWN])) from error
+            raise broken(what or " ".join(place)) from error
 
 
 def _bound(row: Mapping[str, Any]) -> list[Any]:
     """Return what the sealed texts of a speaker are bound to."""
     groups = (row.get("groups") or "").split(GROUP_SEPARATOR)
     return [*map(row.get, _BOUND), *sorted(groups)]
-
-
-def _beside(table: Table, row: Mapping[str, Any], column: str) -> tuple[str, ...]:
-    """Return the place of a text in a row: the other columns, as any database gives them back."""
-    columns = [_as_read(row[c.name]) for c in table.c if c.name != column]
-    return ("a row of", table.name, repr(columns))
-
-
-def _as_read(value: object) -> object:
-    """Return what stands for a value of a column, whatever types of it a database keeps apart."""
-    if isinstance(value, bytes):
-        return hashlib.sha256(value).digest()
-    return float(value) if isinstance(value, Real) else value
 
 
 def stored_bytes(
@@ -311,25 +294,6 @@ def stored_bytes(
     if protection.sealing is None:
         return content
     return protection.key(speaker_id).seal(content, *context)
-
-
-def bound_row(
-    protection: Protection, table: Table, row: Mapping[str, Any], column: str
-) -> dict[str, Any]:
-    """Return a row with one text as it is stored, bound to all other columns."""
-    if protection.sealing is None:
-        return dict(row)
-    return {**row, column: protection.stored_text(row[column], *_beside(table, row, column))}
-
-
-def plain_row(protection: Protection, table: Table, row: Any, column: str) -> Any:
-    """Return the row that `bound_row` was given; raises StoreError."""
-    if protection.sealing is None:
-        return row
-    values = values_of(row)
-    what = f"row {values['id']} of {table.name}"
-    text = protection.text(values[column], *_beside(table, values, column), what=what)
-    return SimpleNamespace(**{**values, column: text})
 
 
 def values_of(row: Any) -> Mapping[str, Any]:

@@ -17,8 +17,9 @@ from voiceid.decision.word_matching import Tokens, Vocabulary
 from voiceid.domain import Float32Array, speaker_key
 from voiceid.domain.code_words import CHALLENGE_S, Challenge
 from voiceid.store import stored_rows
+from voiceid.store.bound_rows import bound_row, plain_row
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import Protection, bound_row, plain_row, stored_bytes
+from voiceid.store.protection import Protection, stored_bytes
 from voiceid.store.tables import challenges, speakers, spoken_words
 
 _PLACE = "spoken words"

@@ -1,0 +1,49 @@
+"""Rows of which a sealed gallery seals one text and binds it to the other columns.
+
+So a calibration, an adaptation, a caller's key or a code that somebody changed, moved or added is
+found when it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from numbers import Real
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import Table
+
+from voiceid.store.protection import Protection, values_of
+
+
+def bound_row(
+    protection: Protection, table: Table, row: Mapping[str, Any], column: str
+) -> dict[str, Any]:
+    """Return a row with one text as it is stored, bound to all other columns."""
+    if protection.sealing is None:
+        return dict(row)
+    return {**row, column: protection.stored_text(row[column], *_beside(table, row, column))}
+
+
+def plain_row(protection: Protection, table: Table, row: Any, column: str) -> Any:
+    """Return the row that `bound_row` was given; raises StoreError."""
+    if protection.sealing is None:
+        return row
+    values = values_of(row)
+    what = f"row {values['id']} of {table.name}"
+    text = protection.text(values[column], *_beside(table, values, column), what=what)
+    return SimpleNamespace(**{**values, column: text})
+
+
+def _beside(table: Table, row: Mapping[str, Any], column: str) -> tuple[str, ...]:
+    """Return the place of a text in a row: the other columns, as any database gives them back."""
+    columns = [_as_read(row[c.name]) for c in table.c if c.name != column]
+    return ("a row of", table.name, repr(columns))
+
+
+def _as_read(value: object) -> object:
+    """Return what stands for a value of a column, whatever types of it a database keeps apart."""
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).digest()
+    return float(value) if isinstance(value, Real) else value
