@@ -41,7 +41,6 @@ if TYPE_CHECKING:  # it loads while the models do
 DATABASE_NAME = "voiceid.sqlite3"
 _SYNCED_AFTER = 64
 """Changes that the index files may be behind; searches follow each change by themselves."""
-
 _IMPORTED_FROM = str(Path(__file__).parents[1])
 _PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); import voiceid.cli; voiceid.cli.program()"
 """Runs this very package; ``-m`` would look into the current folder first, which is anybody's."""
@@ -371,7 +370,7 @@ def hides_names(session: Session) -> bool:
 def seal_indexes(session: Session, *, lost: bool = False) -> bool:
     """Write the index files of large galleries that are due; False: one cannot be written.
 
-    With ``lost``, only those that the next search would have to wait for.
+    With ``lost`` only what the next search would have to wait for, if no other process does it now.
     """
     from voiceid.index import sealer  # noqa: PLC0415 - for large galleries alone
 
@@ -382,7 +381,8 @@ def seal_indexes(session: Session, *, lost: bool = False) -> bool:
             galleries.append(index)
 
     session.each_index(note)
-    return not galleries or sealer.seal_due(session.index_folder, galleries, session.store.read)
+    work = (session.index_folder, galleries, session.store.read)
+    return not galleries or sealer.seal_due(*work, wait=not lost)
 
 
 def trusted_paths(config: Config) -> dict[Path, type[VoiceIDError]]:

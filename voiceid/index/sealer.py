@@ -48,11 +48,16 @@ def start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) 
     return True
 
 
-def seal_due(folder: Path, galleries: Iterable[GalleryIndex], read: Read) -> bool:
-    """Seal the galleries that are due, one process at a time; return whether that worked."""
+def seal_due(
+    folder: Path, galleries: Iterable[GalleryIndex], read: Read, *, wait: bool = False
+) -> bool:
+    """Seal the galleries that are due, one process at a time; return whether that worked.
+
+    Where another is at work, nothing is done, or it is waited for.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with alone_in(folder, SEALING, wait=False):
+        with alone_in(folder, SEALING, wait=wait):
             written = [gallery.seal(read) for gallery in galleries]
             return all(written)
     except OSError:
