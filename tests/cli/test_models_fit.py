@@ -28,14 +28,14 @@ def added(models: Path, home: Path, run: Runner) -> str:
 
 @pytest.fixture(scope="module")
 def manifest(site: Path) -> Path:
-    """Three recordings of each speaker of the meetings, with their sex."""
+    """Four recordings of each speaker of the meetings, with their sex."""
     header, *lines = (site / "site.csv").read_text(encoding="utf-8").splitlines()
     counts: dict[str, int] = {}
     rows = [f"{header},sex"]
     for line in lines:
         speaker = line.partition(",")[0]
         counts[speaker] = counts.get(speaker, 0) + 1
-        if counts[speaker] <= 3:
+        if counts[speaker] <= 4:
             rows.append(f"{line},{speaker[0]}")
     path = site / "fit.csv"
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")

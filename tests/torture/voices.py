@@ -31,6 +31,7 @@ REPO = Path(__file__).resolve().parents[2]
 DIM = 192  # of the encoder that is the default
 CLIPS_OF_A_VOICE = 1000
 _QUALITY = QualityReport(6.0, 4.5, 31.5, 0.0, 7400.0, 16_000, -21.5)
+_DIGITS = 16  # of the hash of a clip are its number
 _VOICE, _NOISE = 0.8, 0.6
 """Of a clip's vector: two clips of one voice have a cosine of about 0.64, as speech has."""
 
@@ -77,7 +78,7 @@ def centroid(clips: Iterable[int]) -> np.ndarray:
 
 def pcm_sha256(clip: int) -> str:
     """Return what stands for the hash of a clip; it is found nowhere else by chance."""
-    return hashlib.sha256(str(clip).encode()).hexdigest()
+    return hashlib.sha256(str(clip).encode()).hexdigest()[:-_DIGITS] + f"{clip:0{_DIGITS}x}"
 
 
 def utterance(clip: int, space: EmbeddingSpace) -> Utterance:
@@ -88,7 +89,7 @@ def utterance(clip: int, space: EmbeddingSpace) -> Utterance:
 
 def clip_of(pcm_sha256: str) -> int:
     """Return the number of a clip by what stands for its hash."""
-    return int(pcm_sha256, 16)
+    return int(pcm_sha256[-_DIGITS:], 16)
 
 
 def sealed(_: object, __: object, data: Path) -> None:
