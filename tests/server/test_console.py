@@ -274,6 +274,14 @@ def test_without_read_a_voice_is_tried_and_no_score_is_shown(service: Served, cl
             assert not [w for w in ("<svg", "0.4", "bob", "threshold 0") if w in answer.text]
 
 
+def test_a_code_without_a_name_is_no_question_who_it_is(shared: Served, clips: Path) -> None:
+    with shared.client() as client:
+        fields = {"token": token(client.get("/try")), "challenge": "0" * 32}
+        answer = client.post("/try", data=fields, files=wav(clips, "bob-3"))
+    assert answer.status_code == 422, answer.text
+    assert "Accepted" not in answer.text
+
+
 def test_failed_claims_lock_a_name_here_as_elsewhere(service: Served, clips: Path) -> None:
     key = service.vid.keys.create("door", ["verify"])
     with service.client() as client:

@@ -110,10 +110,11 @@ async def try_voice(visit: Asking) -> Response:
     async with received(visit.request, TryFields, (1, 1)) as ([clip], fields):
         visit.require_token(fields.token)
         claimed = fields.speaker.strip()
-        visit.person.require(Scope.VERIFY if claimed else Scope.IDENTIFY)
+        of_one = bool(claimed or fields.challenge)  # a code without a name is refused
+        visit.person.require(Scope.VERIFY if of_one else Scope.IDENTIFY)
         group = visit.person.group(fields.group.strip() or None)
         ask = partial(visit.vid.identify, clip, group=group)
-        if claimed:
+        if of_one:
             ask = partial(
                 visit.vid.verify,
                 claimed,
