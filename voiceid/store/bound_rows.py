@@ -15,22 +15,25 @@ from typing import Any
 from sqlalchemy import Table
 
 from voiceid.store.protection import Protection, values_of
+from voiceid.store.tables import adaptations, api_keys, calibrations, challenges
+
+SEALED = {calibrations: "facts", adaptations: "facts", api_keys: "scopes", challenges: "words"}
+"""Of each table the column that is sealed."""
 
 
-def bound_row(
-    protection: Protection, table: Table, row: Mapping[str, Any], column: str
-) -> dict[str, Any]:
+def bound_row(protection: Protection, table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row with one text as it is stored, bound to all other columns."""
     if protection.sealing is None:
         return dict(row)
+    column = SEALED[table]
     return {**row, column: protection.stored_text(row[column], *_beside(table, row, column))}
 
 
-def plain_row(protection: Protection, table: Table, row: Any, column: str) -> Any:
+def plain_row(protection: Protection, table: Table, row: Any) -> Any:
     """Return the row that `bound_row` was given; raises StoreError."""
     if protection.sealing is None:
         return row
-    values = values_of(row)
+    values, column = values_of(row), SEALED[table]
     what = f"row {values['id']} of {table.name}"
     text = protection.text(values[column], *_beside(table, values, column), what=what)
     return SimpleNamespace(**{**values, column: text})

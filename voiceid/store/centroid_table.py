@@ -191,7 +191,7 @@ class CentroidWriter(Centroids):
         if space_id not in self._targets:  # read once a change
             query = select(adaptations).where(adaptations.c.space_id == space_id)
             rows = self._connection.execute(query.order_by(adaptations.c.id))
-            plain = (plain_row(self._protection, adaptations, row, "facts") for row in rows.all())
+            plain = (plain_row(self._protection, adaptations, row) for row in rows.all())
             adapted = map(stored_rows.adaptation, plain)
             self._targets[space_id] = [
                 (space_id, None),

@@ -37,8 +37,6 @@ from voiceid.store.tables import adaptations, calibrations
 
 T = TypeVar("T", StoredAdaptation, StoredCalibration)
 
-FACTS = "facts"
-"""The column that is sealed in a sealed gallery, and bound to the others."""
 _COLUMNS = (*adaptations.c, *calibrations.c)
 _IN_USE = text(
     f"""
@@ -82,7 +80,7 @@ def _part(
     values = {column.name: row[f"{table.name}_{column.name}"] for column in table.c}
     if values["id"] is None:
         return None
-    return read(plain_row(protection, table, SimpleNamespace(**values), FACTS))
+    return read(plain_row(protection, table, SimpleNamespace(**values)))
 
 
 class Fits(Generic[T]):
@@ -124,16 +122,16 @@ class Fits(Generic[T]):
     def _where(self, condition: ColumnElement[bool]) -> list[T]:
         query = select(self._table).where(condition).order_by(self._table.c.id)
         rows = self._connection.execute(query).all()
-        return [self._read(plain_row(self._protection, self._table, row, FACTS)) for row in rows]
+        return [self._read(plain_row(self._protection, self._table, row)) for row in rows]
 
     def _add(self, space_id: str, source: str, now: str, **values: object) -> int:
         values |= {"space_id": space_id, "created_at": now, "source": source, "used_since": None}
         id_ = self._table.c.id
-        query = insert(self._table).values(**values | {FACTS: ""}).returning(id_)
+        query = insert(self._table).values(**values | {"facts": ""}).returning(id_)
         number = int(self._connection.execute(query).scalar_one())
-        stored = bound_row(self._protection, self._table, {**values, "id": number}, FACTS)
+        stored = bound_row(self._protection, self._table, {**values, "id": number})
         its = update(self._table).where(id_ == number)
-        self._connection.execute(its.values(facts=stored[FACTS]))
+        self._connection.execute(its.values(facts=stored["facts"]))
         return number
 
     def _use(self, space_id: str, number: int | None, now: str) -> None:
@@ -141,11 +139,11 @@ class Fits(Generic[T]):
         chosen = (self._table.c.space_id == space_id) & (used | (self._table.c.id == number))
         rows = self._connection.execute(select(self._table).where(chosen)).all()
         for row in sorted(rows, key=lambda row: row.id == number):  # one at a time is in use
-            plain = values_of(plain_row(self._protection, self._table, row, FACTS))
+            plain = values_of(plain_row(self._protection, self._table, row))
             since = now if row.id == number else None
-            values = bound_row(self._protection, self._table, {**plain, "used_since": since}, FACTS)
+            values = bound_row(self._protection, self._table, {**plain, "used_since": since})
             query = update(self._table).where(self._table.c.id == row.id)
-            self._connection.execute(query.values(used_since=since, facts=values[FACTS]))
+            self._connection.execute(query.values(used_since=since, facts=values["facts"]))
 
     def list(self, space_id: str | None = None) -> list[T]:
         """Return those of a space, or of all, oldest first."""

@@ -15,8 +15,6 @@ from voiceid.store.bound_rows import bound_row, plain_row
 from voiceid.store.protection import Protection
 from voiceid.store.tables import api_keys, key_uses
 
-SCOPES = "scopes"
-"""The column that is sealed in a sealed gallery, and bound to the others."""
 _DAMAGE = (ApiKeyInvalid, SpeakerDetailInvalid, ValueError, TypeError)
 
 
@@ -49,7 +47,7 @@ class ApiKeys:
         return None if row is None else (self._key(row), row.secret_sha256)
 
     def _key(self, row: Row[Any]) -> ApiKey:
-        return _key(plain_row(self._protection, api_keys, row, SCOPES))
+        return _key(plain_row(self._protection, api_keys, row))
 
 
 class ApiKeyWriter(ApiKeys):
@@ -69,7 +67,7 @@ class ApiKeyWriter(ApiKeys):
             "created_at": key.created_at.isoformat(),
             "expires_at": expires_at,
         }
-        stored = bound_row(self._protection, api_keys, values, SCOPES)
+        stored = bound_row(self._protection, api_keys, values)
         self._connection.execute(insert(api_keys).values(**stored))
 
     def remove(self, key_id: str) -> None:

@@ -19,22 +19,17 @@ from voiceid.protection.ciphers import KEY_BYTES
 from voiceid.protection.vault import wrapped_secrets
 from voiceid.store.audit_table import counter_mac, opened_content, row_mac, sealed_content
 from voiceid.store.backup_table import PATH_PLACE
-from voiceid.store.bound_rows import bound_row, plain_row
+from voiceid.store.bound_rows import SEALED, bound_row, plain_row
 from voiceid.store.change_feed import Effects, random_token
 from voiceid.store.fingerprint_table import plain_words, stored_row
-from voiceid.store.fit_tables import FACTS
-from voiceid.store.key_table import SCOPES
 from voiceid.store.protection import GROUPS, Protection, values_of
 from voiceid.store.similar_names import keep_looks
 from voiceid.store.spoken_table import SpokenWordsTable, sealed_words
 from voiceid.store.tables import (
-    adaptations,
-    api_keys,
     attempts,
     audit_events,
     audit_head,
     backups,
-    calibrations,
     centroids,
     challenges,
     changes,
@@ -51,7 +46,6 @@ from voiceid.store.tables import (
 from voiceid.store.value_list import in_list
 
 _AT_ONCE = 2000
-_BOUND_ROWS = ((calibrations, FACTS), (adaptations, FACTS), (api_keys, SCOPES))
 _JOB_TEXTS = ("request", "result", "pictures")
 
 
@@ -146,8 +140,8 @@ class ProtectionWriter:
             self._replace(centroids, [now.centroids.stored(row) for row in plain])
         self._fingerprints(now, recordings)
         self._words(now)
-        for table, column in _BOUND_ROWS:
-            self._bound_rows(now, table, column)
+        for table in SEALED:
+            self._bound_rows(now, table)
         self._texts(now)
         self._events(now)
         self._effects.protection = now
@@ -208,11 +202,11 @@ class ProtectionWriter:
                 content = sealed_words(now, row.speaker_id, plain)
                 self._set(spoken_words, columns.speaker_id == row.speaker_id, content=content)
 
-    def _bound_rows(self, now: Protection, table: Table, column: str) -> None:
+    def _bound_rows(self, now: Protection, table: Table) -> None:
         for row in self._connection.execute(select(table)).all():
-            plain = values_of(plain_row(self._was, table, row, column))
-            stored = bound_row(now, table, plain, column)
-            self._set(table, table.c.id == row.id, **{column: stored[column]})
+            plain = values_of(plain_row(self._was, table, row))
+            stored = bound_row(now, table, plain)
+            self._set(table, table.c.id == row.id, **{SEALED[table]: stored[SEALED[table]]})
 
     def _texts(self, now: Protection) -> None:
         for row in self._connection.execute(select(jobs)).all():

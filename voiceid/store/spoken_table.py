@@ -23,8 +23,6 @@ from voiceid.store.protection import Protection, stored_bytes
 from voiceid.store.tables import challenges, speakers, spoken_words
 
 _PLACE = "spoken words"
-_CODE = "words"
-"""The column of a code that is sealed in a sealed gallery, and bound to the others."""
 _ID = re.compile(r"[\w-]{1,43}", re.ASCII)
 _DAMAGE = (ValueError, TypeError, KeyError, RecursionError)
 
@@ -99,7 +97,7 @@ class SpokenWordsWriter(SpokenWordsTable):
             "words": json.dumps(challenge.words),
             "expires_at": challenge.expires_at.isoformat(),
         }
-        stored = bound_row(self._protection, challenges, values, _CODE)
+        stored = bound_row(self._protection, challenges, values)
         self._connection.execute(insert(challenges).values(**stored))
 
     def claimed(self, id_: str, name: str, caller: str | None) -> tuple[str, ...] | None:
@@ -122,7 +120,7 @@ class SpokenWordsWriter(SpokenWordsTable):
         ):
             return None
         try:
-            words = plain_row(self._protection, challenges, row, _CODE).words
+            words = plain_row(self._protection, challenges, row).words
             return tuple(map(str, json.loads(words)))
         except _DAMAGE as error:
             raise stored_rows.damaged_row("a challenge") from error
