@@ -62,7 +62,7 @@ def burst(rng: Draw, low_hz: float, high_hz: float, decay_s: float) -> Floats:
 
 
 def steps(rng: Draw, seconds: float, values: Sequence[float]) -> Floats:
-    """Return values drawn anew after so many seconds."""
+    """Return random values, each for so many seconds."""
     drawn: Floats = rng.choice(np.asarray(values), len(TIMES_S))
     return np.asarray(drawn[(TIMES_S / seconds).astype(int)])
 
