@@ -156,3 +156,25 @@ def test_rows_that_cannot_have_been_written_are_found_and_mislead_no_answer(
         assert name != "stranger" or not decision.accepted
     assert run("database", "restore", "good.sqlite3", "--yes").code == 0
     assert run("database", "check").code == 0
+
+
+@pytest.mark.parametrize(
+    "damage", ["bytes for a name", "a name that cannot be", "an expiry that is none", "no quality"]
+)
+def test_without_a_backup_speakers_who_cannot_be_read_are_erased(
+    damage: str, database: Path, run: Runner
+) -> None:
+    of_alice = " WHERE speaker_id = (SELECT id FROM speakers WHERE name = 'alice')"
+    of_alice = {"no quality": of_alice, "an expiry that is none": " WHERE name = 'alice'"}.get(
+        damage, ""
+    )
+    statement(ROWS[damage] + of_alice)(database)
+    checked = run("database", "check")
+    assert "voiceid speakers purge --damaged" in checked.err
+    assert run("speakers", "purge").code == 2
+    dry = run("speakers", "purge", "--damaged", "--dry-run")
+    assert dry.out.startswith("damaged  speaker "), dry
+    erased = run("speakers", "purge", "--damaged", "--yes")
+    assert erased.out == dry.out.replace("damaged  ", "erased  ", 1)
+    assert run("database", "check").out.startswith("ok  1 speaker")
+    assert run("speakers", "purge", "--damaged", "--yes").err == "no speaker is damaged\n"

@@ -614,3 +614,40 @@ def test_a_sealed_gallery_opens_those_names_alone_that_look_alike(
             assert reader._connection.execute(select(name_looks)).all() == []
     if url is not None:
         postgres.drop(url)
+
+
+DAMAGE = {
+    "centroid": "UPDATE centroids SET vector = (SELECT vector FROM centroids AS o WHERE"
+    " o.speaker_id = 1) WHERE speaker_id = 2",
+    "name": "UPDATE speakers SET name = 'AAAA' WHERE id = 2",
+    "key": "UPDATE speaker_keys SET wrapped = (SELECT wrapped FROM speaker_keys AS o WHERE"
+    " o.speaker_id = 1) WHERE speaker_id = 2",
+    "group": "DELETE FROM memberships WHERE speaker_id = 2",
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_damaged_speaker_alone_is_erased_and_the_others_are_asked_again(
+    vid: VoiceID, what: str
+) -> None:
+    vid.keys.gallery.init()
+    assert vid.speakers.purge_damaged() == {}
+    vid._session.disconnect()
+    with contextlib.closing(sqlite3.connect(data_of(vid) / "voiceid.sqlite3")) as connection:
+        connection.executescript(DAMAGE[what])
+    assert list(vid.speakers.purge_damaged(dry_run=True)) == [2]
+    damaged = vid.speakers.purge_damaged()
+    assert "changed" in damaged[2]
+    assert vid.database.check() == []
+    assert {name for name, _ in answers(vid)} == {NAMES[0], NAMES[2]}
+    vid.keys.gallery.renew()
+    assert [event.facts for event in vid.audit.list() if event.kind == "remove"]
+
+
+def test_a_database_of_which_nothing_can_be_read_is_left_as_it_is(vid: VoiceID) -> None:
+    vid.keys.gallery.init()
+    with vid._session.store.write() as writer:
+        writer._connection.execute(update(speakers).values(name="AAAA"))
+    with pytest.raises(ChangeRefused, match="no speaker of the database can be read"):
+        vid.speakers.purge_damaged()
+    assert vid.speakers.count() == 3

@@ -115,7 +115,8 @@ def check_command(console: Console) -> int:
     if problems:
         raise StoreError(
             f"the database is damaged:\n  {chr(10).join(problems)}",
-            hint="Put back a backup with `voiceid database restore FILE`.",
+            hint="Put back a backup with `voiceid database restore FILE`; without one, `voiceid"
+            " speakers purge --damaged` erases speakers who cannot be read.",
         )
     return console.answer(
         {"ok": True, "speakers": n_speakers},

@@ -23,6 +23,7 @@ from voiceid.cli.speakers_text import facts_text
 from voiceid.cli.text import counted
 
 if TYPE_CHECKING:
+    from voiceid.client import VoiceID
     from voiceid.domain import SpeakerDetails
 
 
@@ -120,20 +121,33 @@ def withdraw_command(console: Console, name: str, recorded_by: str | None) -> in
 
 @leaf(
     "purge",
-    short_help="Erase every speaker who has expired.",
-    examples=["voiceid speakers purge --expired --dry-run"],
+    short_help="Erase every speaker who has expired, or is damaged.",
+    examples=[
+        "voiceid speakers purge --expired --dry-run",
+        "voiceid speakers purge --damaged --dry-run",
+    ],
 )
-@click.option("--expired", is_flag=True, required=True, help="Erase every speaker who has expired.")
+@click.option("--expired", is_flag=True, help="Erase every speaker who has expired.")
+@click.option(
+    "--damaged", is_flag=True, help="Erase every speaker whose rows in the database cannot be read."
+)
 @click.option("--dry-run", is_flag=True, help="Only show who would be erased.")
 @yes_option
-def purge_command(console: Console, *, expired: bool, dry_run: bool, yes: bool) -> int:
-    """Erase every speaker who has expired: names, samples and vectors, from the index too.
+def purge_command(
+    console: Console, *, expired: bool, damaged: bool, dry_run: bool, yes: bool
+) -> int:
+    """Erase speakers who expired or are damaged: names, samples and vectors, from the index too.
 
-    Asks first on a terminal; elsewhere --yes is needed.
+    A damaged speaker stops questions to the whole gallery.  A backup has the speaker as before the
+    damage; without one, erase the speaker and enrol again.  Asks first on a terminal; elsewhere
+    --yes is needed.
     """
-    del expired  # click insists on it: purging is always said in full
+    if expired == damaged:
+        raise click.UsageError("say which speakers: --expired or --damaged")
     require_answer(yes=yes or dry_run)
     with open_voiceid(console) as vid:
+        if damaged:
+            return _purge_damaged(console, vid, dry_run=dry_run, yes=yes)
         number = counted(len(vid.speakers.purge_expired(dry_run=True)), "speaker")
         question = f"Erase {number} who expired? This cannot be undone."
         if not confirmed(console, question, yes=yes or dry_run):
@@ -146,4 +160,20 @@ def purge_command(console: Console, *, expired: bool, dry_run: bool, yes: bool) 
         )
     if not erased:
         console.note("no speaker has expired")
+    return exit_codes.DONE
+
+
+def _purge_damaged(console: Console, vid: VoiceID, *, dry_run: bool, yes: bool) -> int:
+    found = vid.speakers.purge_damaged(dry_run=True)
+    if found and not dry_run:
+        damage = "".join(f"\n  {what}" for what in found.values())
+        question = f"Erase {counted(len(found), 'speaker')}?{damage}\nThis cannot be undone."
+        if not confirmed(console, question, yes=yes):
+            return exit_codes.INTERRUPTED
+        found = vid.speakers.purge_damaged()
+    for speaker_id, what in found.items():
+        facts = {"erased": not dry_run, "speaker_id": speaker_id, "damage": what}
+        console.answer(facts, f"{'damaged' if dry_run else 'erased'}  speaker {speaker_id}: {what}")
+    if not found:
+        console.note("no speaker is damaged")
     return exit_codes.DONE

@@ -150,7 +150,7 @@ def _database(session: Session) -> Iterator[Finding]:
         yield Finding("database", Health.WARNING, message, hint)
         return
     problems = maintenance.check(session.store)
-    hint = "Put back a backup: `voiceid database restore FILE`."
+    hint = "Put back a backup: `voiceid database restore FILE`; see `voiceid database check`."
     for problem in problems:
         yield Finding("database", Health.ERROR, problem, hint)
     if not problems:

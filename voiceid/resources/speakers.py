@@ -21,6 +21,7 @@ from voiceid.domain import (
     speaker_name,
     tag,
 )
+from voiceid.errors import ChangeRefused
 from voiceid.exchange import EmbeddingFacts, Exchanged
 from voiceid.observability import ChangeKind
 from voiceid.resources.gallery_files import GalleryFiles, ImportOptions
@@ -53,9 +54,8 @@ class Speakers:
         """Return the enrolled speakers by name: all, or the members of a group."""
         with self._session.store.read() as reader:
             speakers = reader.speakers.all()
-        return (
-            speakers if group is None else [s for s in speakers if tag("group", group) in s.groups]
-        )
+        named = None if group is None else tag("group", group)
+        return [s for s in speakers if named is None or named in s.groups]
 
     def pages(self, after: str | None = None, limit: int = 1000) -> Iterator[Sequence[Speaker]]:
         """Yield the enrolled speakers by name, ``limit`` at a time, however many there are.
@@ -146,11 +146,8 @@ class Speakers:
     def remove(self, name: str, *, expect: Expect | None = None) -> Speaker:
         """Erase a speaker: rows, vectors, index entries and kept audio; ``expect``: see `edit`.
 
-        Raises
-        ------
-        SpeakerNotFound
-        ErasureIncomplete
-            The speaker was removed, and something of them is still in a file, which is named.
+        Raises SpeakerNotFound; ErasureIncomplete: the speaker was removed, and something of them
+        is still in a file, which is named.
         """
         with self._session.change(ChangeKind.REMOVE) as change:
             speaker = change.writer.speakers.get(name)
@@ -189,13 +186,8 @@ class Speakers:
     def purge_expired(self, *, dry_run: bool = False) -> Sequence[Speaker]:
         """Erase the speakers whose expiry has come, and return them.
 
-        With ``dry_run`` they are returned, and nothing is erased.  Remains of earlier erasures,
-        also of killed processes, are removed too.
-
-        Raises
-        ------
-        ErasureIncomplete
-            See :meth:`remove`.
+        With ``dry_run`` nothing is erased.  Remains of earlier erasures, also of killed processes,
+        are removed too.  Raises ErasureIncomplete: see :meth:`remove`.
         """
         if dry_run:
             with self._session.store.read() as reader:
@@ -205,6 +197,29 @@ class Speakers:
             for speaker in expired:
                 change.record(**_named(speaker))
         return expired
+
+    def purge_damaged(self, *, dry_run: bool = False) -> Mapping[int, str]:
+        """Erase the speakers of whom a row cannot be read; return them by id, with what is wrong.
+
+        With ``dry_run`` nothing is erased.  Raises ErasureIncomplete: see :meth:`remove`;
+        ChangeRefused: no speaker can be read, so it is the database that is damaged.
+        """
+        from voiceid.store import maintenance  # noqa: PLC0415 - for this alone
+
+        if dry_run:
+            with self._session.store.read() as reader:
+                return maintenance.unreadable(reader)
+        with self._session.change(ChangeKind.REMOVE) as change:
+            damaged = maintenance.unreadable(change.writer)
+            if damaged and len(damaged) == change.writer.speakers.count():
+                raise ChangeRefused(
+                    "no speaker of the database can be read, and none was erased",
+                    hint="Put back a backup: `voiceid database restore FILE`.",
+                )
+            for speaker_id in damaged:
+                change.writer.speakers.remove(speaker_id)
+                change.record(speaker_id=speaker_id)
+        return damaged
 
     def merge(self, into: str, other: str, *, force: bool = False, dry_run: bool = False) -> Merge:
         """Give all samples of one speaker to another, and remove the one.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from voiceid.store import Store, backup_signature, stored_rows
 from voiceid.store.connections import is_refusal, whole_file, wrapped_files
 from voiceid.store.reader import Reader
 
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _CENTROID_TOLERANCE = 1e-5
 """Far above the rounding of a mean of float32 vectors, far below another voice."""
 
@@ -64,11 +66,40 @@ def check(store: Store) -> list[str]:
     return problems
 
 
+def unreadable(reader: Reader) -> dict[int, str]:
+    """Return the speakers who cannot be read, or be found by name, by id, with what is wrong."""
+    return dict(_unreadable(reader, reader.speakers.ids()))
+
+
+def _unreadable(reader: Reader, ids: list[int]) -> Iterator[tuple[int, str]]:
+    try:
+        reader.speakers.of_ids(ids)
+        misnamed = reader.speakers.misnamed(ids)
+        reader.samples.of_speakers(ids)
+        for space_id in reader.spaces.dims():
+            reader.centroids.of_speakers(ids, space_id)
+        for id_ in ids:
+            reader.spoken.of(id_)
+            for _ in reader.fingerprints.of(id_, _LONG_AGO):
+                pass
+    except StoreError as error:
+        if is_refusal(error):
+            raise
+        if len(ids) == 1:
+            yield ids[0], error.message
+        else:
+            half = len(ids) // 2
+            yield from _unreadable(reader, ids[:half])
+            yield from _unreadable(reader, ids[half:])
+    else:
+        yield from misnamed.items()
+
+
 def _content(reader: Reader) -> Iterator[str]:
     adaptations = reader.adaptations.list()
     reader.calibrations.list()
     reader.keys.list()
-    yield from reader.speakers.misnamed()
+    yield from reader.speakers.misnamed(reader.speakers.ids()).values()
     adapted = {a.adapted_id for a in adaptations}
     derived: list[tuple[str, str, Transform | None]] = [
         *((space_id, space_id, None) for space_id in reader.spaces.dims().keys() - adapted),

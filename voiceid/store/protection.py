@@ -308,7 +308,8 @@ def broken(what: str) -> StoreError:
     """Return the error for what is not as its seal says."""
     return StoreError(
         f"{what} in the database was changed or moved, and is not used",
-        hint="Put back a backup, and see who may write to the database.",
+        hint="Put back a backup, and see who may write to the database. `voiceid speakers purge"
+        " --damaged` erases speakers who cannot be read.",
     )
 
 

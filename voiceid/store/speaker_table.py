@@ -87,11 +87,13 @@ class Speakers:
             raise SpeakerNotFound(f"no speaker called {speaker_name(name)!r} is enrolled")
         return speaker
 
-    def name_of(self, speaker_id: int) -> str:
-        """Return the name of a speaker of this snapshot."""
-        query = select(speakers.c.id, *NAMED).where(speakers.c.id == speaker_id)
-        [row] = self._named(query)
-        return str(row.name)
+    def of_ids(self, ids: Collection[int]) -> list[Speaker]:
+        """Return the speakers with these ids, by name."""
+        return self._where(in_list(self._connection, speakers.c.id, ids))
+
+    def ids(self) -> list[int]:
+        """Return the ids of all speakers, the oldest first."""
+        return list(self._connection.scalars(select(speakers.c.id).order_by(speakers.c.id)))
 
     def all(self) -> list[Speaker]:
         """Return all speakers, by name; see :meth:`pages` for a gallery of any size."""
@@ -114,8 +116,7 @@ class Speakers:
 
     def count(self) -> int:
         """Return how many speakers there are, with samples or without."""
-        query = select(func.count()).select_from(speakers)
-        return int(self._connection.execute(query).scalar_one())
+        return int(self._connection.scalar(select(func.count()).select_from(speakers)) or 0)
 
     def expired(self, now: datetime) -> list[Speaker]:
         """Return the speakers whose expiry has come, by name, disabled ones too."""
@@ -190,14 +191,14 @@ class Speakers:
         newest_id, changed_at = self._connection.execute(query).one()
         return int(newest_id or 0), str(changed_at or "")
 
-    def misnamed(self) -> list[str]:
-        """Return, in sentences, the speakers whose name does not fit their key."""
-        query = select(speakers.c.id, *NAMED)
-        return [
-            f"speaker {row.id} is called {row.name!r} and found by {row.name_key!r}"
+    def misnamed(self, ids: Collection[int]) -> dict[int, str]:
+        """Return, in sentences by id, those speakers whose name does not fit their key."""
+        query = select(speakers.c.id, *NAMED).where(in_list(self._connection, speakers.c.id, ids))
+        return {
+            row.id: f"speaker {row.id} is called {row.name!r} and found by {row.name_key!r}"
             for row in self._named(query)
             if not self._is_key(row.name_key, row.name)
-        ]
+        }
 
     def _key(self, name: str) -> str:
         """Return what a name is found by; raises SpeakerNameInvalid."""
@@ -213,8 +214,7 @@ class Speakers:
             return False
 
     def _where(self, condition: ColumnElement[bool]) -> list[Speaker]:
-        rows = self._named(_SPEAKERS.where(condition))
-        by_speaker = itertools.groupby(rows, lambda row: row.id)
+        by_speaker = itertools.groupby(self._named(_SPEAKERS.where(condition)), lambda row: row.id)
         return [stored_rows.speaker(list(rows)) for _, rows in by_speaker]
 
 
