@@ -85,8 +85,14 @@ def test_who_never_consented_can_withdraw_and_days_of_none_erase_at_once(
 ) -> None:
     vid = gallery(erase_withdrawn_after_days=0)
     vid.enroll("alice", heard(vid, CLIPS[:3]))
-    assert vid.speakers.withdraw("alice").erased
+    done = vid.speakers.withdraw("alice", "front desk")
+    assert done.erased
     assert vid.speakers.count() == 0
+    receipt = vid.privacy.check(done.to_dict()["receipt"])
+    assert receipt.facts["erased_by"] == "front desk"
+    assert len(receipt.facts["erased"]["samples"]) == 3
+    assert not any(place["found"] for place in receipt.facts["searched"])
+    assert [event.kind for event in vid.audit.list()][-2:] == ["withdraw", "remove"]
     kept = gallery()
     kept.enroll("alice", heard(kept, CLIPS[:3]))
     assert kept.speakers.withdraw("alice").speaker.withdrawn_at is not None

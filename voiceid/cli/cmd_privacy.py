@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,12 +13,19 @@ from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import branch, leaf, name_argument, yes_option
 from voiceid.cli.output_files import make_folder, save
-from voiceid.cli.text import counted, fields, json_line, table
-from voiceid.errors import ErasureIncomplete, VoiceIDError
+from voiceid.cli.receipt_text import (
+    receipt_option,
+    receipt_text,
+    require_new,
+    save_receipt,
+    say_remains,
+)
+from voiceid.cli.text import counted, table
+from voiceid.errors import VoiceIDError
 
 if TYPE_CHECKING:
     from voiceid import VoiceID
-    from voiceid.domain import DueErasure, Receipt, RetentionRun
+    from voiceid.domain import DueErasure, RetentionRun
 
 
 @branch(
@@ -69,7 +75,7 @@ def run_command(console: Console, *, dry_run: bool, receipts: Path | None, yes: 
         console.note("no speaker is due to be erased in the next 30 days")
         return exit_codes.DONE
     console.answer(found.to_dict(), table(["", "speaker", "at", "rule"], shown))
-    return _told(console, found.receipts)
+    return say_remains(console, found.receipts)
 
 
 def _keep(console: Console, vid: VoiceID, found: RetentionRun, folder: Path | None) -> None:
@@ -80,14 +86,6 @@ def _keep(console: Console, vid: VoiceID, found: RetentionRun, folder: Path | No
     except VoiceIDError:
         console.json(found.to_dict())  # there are no other receipts
         raise
-
-
-def _told(console: Console, receipts: Sequence[Receipt]) -> int:
-    """Say what remains; return the exit code."""
-    remains = dict.fromkeys(line for one in receipts for line in one.facts["remains"])
-    for line in remains:
-        console.warn(line)
-    return ErasureIncomplete.exit_code if remains else exit_codes.DONE
 
 
 def _due(what: str, one: DueErasure) -> list[str]:
@@ -141,12 +139,7 @@ def report_command(
     group=command,
 )
 @name_argument
-@click.option(
-    "--receipt",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the receipt to this new file.",
-)
+@receipt_option
 @click.option("--by", metavar="WHO", help="Who erases (default: the user of the system).")
 @yes_option
 def erase_command(
@@ -159,8 +152,7 @@ def erase_command(
     elsewhere --yes is needed.
     """
     require_answer(yes=yes)
-    if receipt is not None and receipt.exists():
-        raise click.UsageError(f"{receipt} is there already; name a new file.")
+    require_new(receipt)
     with open_voiceid(console) as vid:
         speaker = vid.speakers.get(name)
         samples = counted(speaker.n_samples, "sample")
@@ -168,14 +160,9 @@ def erase_command(
         if not confirmed(console, question, yes=yes):
             return exit_codes.INTERRUPTED
         made = vid.privacy.erase(name, erased_by=by or "")
-    if receipt is not None:
-        try:
-            save(receipt, f"{json_line(made.to_dict())}\n".encode())
-        except VoiceIDError:
-            console.json(made.to_dict())  # there is no second one
-            raise
-    console.answer(made.to_dict(), _receipt_text(made))
-    return _told(console, [made])
+    save_receipt(console, made, receipt)
+    console.answer(made.to_dict(), receipt_text(made))
+    return say_remains(console, [made])
 
 
 @leaf("check", examples=["voiceid privacy check alice-erased.json"], group=command)
@@ -187,7 +174,7 @@ def check_command(console: Console, receipt: Path, key: str | None) -> int:
     """Check that a receipt is as the gallery signed it; exits with 73 if it is not."""
     with open_voiceid(console) as vid:
         found = vid.privacy.check(receipt, key)
-    return console.answer({"valid": True, **found.to_dict()}, _receipt_text(found))
+    return console.answer({"valid": True, **found.to_dict()}, receipt_text(found))
 
 
 @leaf("key", examples=["voiceid privacy key"], group=command)
@@ -196,30 +183,3 @@ def key_command(console: Console) -> int:
     with open_voiceid(console) as vid:
         key = vid.privacy.key()
     return console.answer({"algorithm": "Ed25519", "public_key": key}, key)
-
-
-def _receipt_text(receipt: Receipt) -> str:
-    facts: dict[str, Any] = dict(receipt.facts)
-    erased, searched = (
-        facts["erased"],
-        [one for one in facts["searched"] if one["found"] is not None],
-    )
-    holding = [f"{one['where']} ({one['what']})" for one in searched if one["found"]]
-    rows = {
-        "erased": f"{facts['speaker']['name']}, {counted(len(erased['samples']), 'sample')}",
-        "at": facts["erased_at"],
-        "by": facts["erased_by"],
-        "recordings": str(len(erased["recordings"])),
-        "key": erased["key"],
-        "searched": counted(len(searched), "place"),
-        "found in": ", ".join(holding) or "none of them",
-        "signed with": receipt.public_key,
-    }
-    if facts["learned"]:
-        kept = (f"{one['kind']} {one['number']}" for one in facts["learned"])
-        rows["kept"] = f"{', '.join(kept)}: statistics of many"
-    if facts["backups"]:
-        gone = {True: "", False: " (not there now)"}
-        paths = (one["path"] + gone[one["is_there"]] for one in facts["backups"])
-        rows["still in"] = ", ".join(paths)
-    return fields(rows)

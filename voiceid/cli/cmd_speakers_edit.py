@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +19,13 @@ from voiceid.cli.options import (
     name_argument,
     speaker_details,
     yes_option,
+)
+from voiceid.cli.receipt_text import (
+    receipt_option,
+    receipt_text,
+    require_new,
+    save_receipt,
+    say_remains,
 )
 from voiceid.cli.speakers_text import facts_text
 from voiceid.cli.text import counted
@@ -106,17 +114,27 @@ def _change(console: Console, name: str, details: SpeakerDetails) -> int:
 @click.option(
     "--recorded-by", metavar="WHO", help="Who records it (default: the user of the system)."
 )
+@receipt_option
 @name_argument
-def withdraw_command(console: Console, name: str, recorded_by: str | None) -> int:
+def withdraw_command(
+    console: Console, name: str, recorded_by: str | None, receipt: Path | None
+) -> int:
     """Withdraw the consent of a speaker, who is accepted no more from now on.
 
     The speaker is erased after privacy.erase_withdrawn_after_days of the settings (30), by
-    `voiceid privacy run` or a service; with 0 at once.
+    `voiceid privacy run` or a service; with 0 at once, with a signed receipt, and exits with 62 if
+    bytes remain.
     """
+    require_new(receipt)
     with open_voiceid(console) as vid:
         done = vid.speakers.withdraw(name, recorded_by or "")
-    when = "erased" if done.erased else f"to be erased at {done.erase_at:%Y-%m-%d %H:%M} UTC"
-    return console.answer(done.to_dict(), f"withdrawn  {done.speaker.name}: {when}")
+    withdrawn = f"withdrawn  {done.speaker.name}: "
+    if done.receipt is None:
+        when = f"to be erased at {done.erase_at:%Y-%m-%d %H:%M} UTC"
+        return console.answer(done.to_dict(), f"{withdrawn}{when}")
+    save_receipt(console, done.receipt, receipt)
+    console.answer(done.to_dict(), f"{withdrawn}erased\n{receipt_text(done.receipt)}")
+    return say_remains(console, [done.receipt])
 
 
 @leaf(

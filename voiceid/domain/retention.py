@@ -69,17 +69,22 @@ class Withdrawal:
         Disabled since then.
     erase_at : datetime
         From when the speaker is due to be erased, UTC.
-    erased : bool
-        Whether that was done at once.
+    receipt : Receipt or None
+        Of the erasure, where that was done at once.
     """
 
     speaker: Speaker
     erase_at: datetime
-    erased: bool
+    receipt: Receipt | None
+
+    @property
+    def erased(self) -> bool:
+        """Whether the speaker is erased already."""
+        return self.receipt is not None
 
     def to_dict(self) -> dict[str, object]:
         """Return the fields, ready for JSON."""
-        return json_of(self)
+        return json_of(self, erased=self.erased)
 
 
 @dataclass(frozen=True, slots=True)

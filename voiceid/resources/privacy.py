@@ -10,20 +10,20 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from voiceid.domain import DueErasure, Receipt, RetentionRun, Speaker, system_user
+from voiceid.domain import DueErasure, Receipt, RetentionRun, Speaker
 from voiceid.errors import ErasureIncomplete, ReceiptInvalid, StoreError
 from voiceid.foreign_files import ERASURE_RECEIPT, Unfit, content
 from voiceid.observability import ChangeKind
-from voiceid.protection import SigningKey, is_signed
+from voiceid.protection import is_signed
 from voiceid.resources.erased_person import ErasedPerson
 from voiceid.resources.gallery_signature import GallerySignature
+from voiceid.resources.receipted_erasure import ReceiptedErasure
 from voiceid.session import Session
 from voiceid.whole_files import whole_file
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.resources.person_report import PersonReport
     from voiceid.store import Reader, Writer
-    from voiceid.store.change import Change
 
 _UPCOMING = timedelta(days=30)
 Expect: TypeAlias = Callable[[Speaker], None]
@@ -77,25 +77,16 @@ class Privacy:
         SpeakerNotFound, StoreError, GalleryKeyMissing
         """
         session, remains = self._session, tuple[str, ...]()
-        key = self._signature.key()  # first: without it nothing is erased
+        erasure = ReceiptedErasure(session, self._signature.key())  # first: without it nothing is
         try:
             with session.change(ChangeKind.REMOVE) as change:
                 speaker = change.writer.speakers.get(name)
                 if expect is not None:
                     expect(speaker)
-                person = ErasedPerson.of(change.writer, speaker, session.kept_audio)
-                change.writer.speakers.remove(speaker.id)
-                change.record(speaker=speaker.name, speaker_id=speaker.id)
+                person = erasure.erase(change, speaker)
         except ErasureIncomplete as error:
             remains = error.remains
-        return self._receipt(key, person, remains, erased_by)
-
-    def _receipt(
-        self, key: SigningKey, person: ErasedPerson, remains: Sequence[str], by: str, **more: object
-    ) -> Receipt:
-        facts = person.facts(self._session, remains)
-        facts |= {"erased_by": by or system_user(), **more}
-        return Receipt(facts, key.public, key.sign(Receipt.signed_bytes(facts)))
+        return erasure.receipt(person, remains, erased_by)
 
     def key(self) -> str:
         """Return the public key that receipts, backups and exports are checked with, in base64.
@@ -183,23 +174,18 @@ class Privacy:
                 change.writer.retention.count_uses(wanted=wanted)
                 change.writer.fingerprints.drop_expired()
                 run = _run(self._ends(change.writer), now)
-                if run.due:  # first: without it nothing is erased
+                if run.due:  # first the key: without it nothing is erased
                     key = self._signature.key_with(change.writer.protection.vault)
-                people += [self._erased(change, one) for one in run.due]
+                    erasure = ReceiptedErasure(self._session, key)
+                people += [erasure.erase(change, one.speaker) for one in run.due]
                 decisions = self._forget_decisions(change.writer, now)
         except ErasureIncomplete as error:
             remains = error.remains
         receipts = tuple(
-            self._receipt(key, person, remains, "", rule=one.rule)
+            erasure.receipt(person, remains, rule=one.rule)
             for person, one in zip(people, run.due, strict=True)
         )
         return replace(run, decisions=decisions, receipts=receipts)
-
-    def _erased(self, change: Change, one: DueErasure) -> ErasedPerson:
-        person = ErasedPerson.of(change.writer, one.speaker, self._session.kept_audio)
-        change.writer.speakers.remove(one.speaker.id)
-        change.record(speaker=one.speaker.name, speaker_id=one.speaker.id)
-        return person
 
     def _forget_decisions(self, writer: Writer, now: datetime) -> int:
         days = self._session.config.privacy.retention.decisions_days

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -25,6 +25,7 @@ from voiceid.errors import ChangeRefused
 from voiceid.exchange import EmbeddingFacts, Exchanged
 from voiceid.observability import ChangeKind
 from voiceid.resources.gallery_files import GalleryFiles, ImportOptions
+from voiceid.resources.withdrawals import withdrawal
 from voiceid.session import Session
 
 if TYPE_CHECKING:  # it loads while the models do
@@ -163,25 +164,13 @@ class Speakers:
         """Withdraw every consent of a speaker, who is disabled with it, and erased by schedule.
 
         ``recorded_by``: see `Consent`; ``expect``: see `edit`.  The settings have the schedule,
-        ``privacy.erase_withdrawn_after_days``.
+        ``privacy.erase_withdrawn_after_days``; with 0 there is a receipt, as of `Privacy.erase`,
+        and what the erasure left behind is in it.
 
-        Raises SpeakerNotFound, SpeakerDetailInvalid; ErasureIncomplete: see :meth:`remove`.
+        Raises SpeakerNotFound, SpeakerDetailInvalid, GalleryKeyMissing.
         """
-        days = self._session.config.privacy.erase_withdrawn_after_days
         by = Consent("-", recorded_by=recorded_by).recorded_by
-        with self._session.change(ChangeKind.WITHDRAW) as change:
-            writer = change.writer.speakers
-            before = writer.get(name)
-            if expect is not None:
-                expect(before)
-            writer.withdraw(before, by)
-            speaker = writer.get(name)
-            change.record(**_named(speaker))
-            if days == 0:
-                writer.remove(speaker.id)
-                change.record(change=ChangeKind.REMOVE, **_named(speaker))
-        since = speaker.withdrawn_at or change.writer.now
-        return Withdrawal(speaker, since + timedelta(days=days), erased=days == 0)
+        return withdrawal(self._session, name, by, expect)
 
     def purge_expired(self, *, dry_run: bool = False) -> Sequence[Speaker]:
         """Erase the speakers whose expiry has come, and return them.

@@ -1,0 +1,78 @@
+"""Receipts of erasures as text, and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from voiceid.cli import exit_codes
+from voiceid.cli.console import Console
+from voiceid.cli.output_files import save
+from voiceid.cli.text import counted, fields, json_line
+from voiceid.errors import ErasureIncomplete, VoiceIDError
+
+if TYPE_CHECKING:
+    from voiceid.domain import Receipt
+
+receipt_option = click.option(
+    "--receipt",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the receipt to this new file.",
+)
+
+
+def require_new(file: Path | None) -> None:
+    """Raise UsageError for a file of a receipt that is there already."""
+    if file is not None and file.exists():
+        raise click.UsageError(f"{file} is there already; name a new file.")
+
+
+def save_receipt(console: Console, receipt: Receipt, file: Path | None) -> None:
+    """Write a receipt to a file; where that fails it is printed, since there is no second one."""
+    if file is None:
+        return
+    try:
+        save(file, f"{json_line(receipt.to_dict())}\n".encode())
+    except VoiceIDError:
+        console.json(receipt.to_dict())
+        raise
+
+
+def say_remains(console: Console, receipts: Sequence[Receipt]) -> int:
+    """Say what remains; return the exit code."""
+    remains = dict.fromkeys(line for one in receipts for line in one.facts["remains"])
+    for line in remains:
+        console.warn(line)
+    return ErasureIncomplete.exit_code if remains else exit_codes.DONE
+
+
+def receipt_text(receipt: Receipt) -> str:
+    """Return a receipt for people."""
+    facts: Mapping[str, Any] = receipt.facts
+    erased, searched = (
+        facts["erased"],
+        [one for one in facts["searched"] if one["found"] is not None],
+    )
+    holding = [f"{one['where']} ({one['what']})" for one in searched if one["found"]]
+    rows = {
+        "erased": f"{facts['speaker']['name']}, {counted(len(erased['samples']), 'sample')}",
+        "at": facts["erased_at"],
+        "by": facts["erased_by"],
+        "recordings": str(len(erased["recordings"])),
+        "key": erased["key"],
+        "searched": counted(len(searched), "place"),
+        "found in": ", ".join(holding) or "none of them",
+        "signed with": receipt.public_key,
+    }
+    if facts["learned"]:
+        kept = (f"{one['kind']} {one['number']}" for one in facts["learned"])
+        rows["kept"] = f"{', '.join(kept)}: statistics of many"
+    if facts["backups"]:
+        gone = {True: "", False: " (not there now)"}
+        paths = (one["path"] + gone[one["is_there"]] for one in facts["backups"])
+        rows["still in"] = ", ".join(paths)
+    return fields(rows)
