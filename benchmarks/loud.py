@@ -1,11 +1,12 @@
 """Speech in which Silero hears little, and sounds that are no speech: what gets a vector.
 
-    python -m benchmarks.loud [--corpora FOLDER] [--sounds FOLDER]
+    python -m benchmarks.loud [--corpora FOLDER] [--sounds FOLDER] [--acted FOLDER]
 
 The limits of `voiceid.speech.second_opinion` were chosen on every second speaker, on the kinds that
 are called so, and on more speakers and draws of these.  Speech: a clip of 2.5 to 9 s of speakers of
 train-clean-100 and of AMI, changed by WORLD (pyworld), clipped, raised, in rooms.  ``--sounds``
-takes recordings without speech, as of animals, tools and engines, in folders by kind.
+takes recordings without speech, as of animals, tools and engines, in folders by kind, and
+``--acted`` real acted speech in the same way.
 """
 
 from __future__ import annotations
@@ -241,6 +242,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     corpora_argument(parser)
     parser.add_argument("--sounds", type=Path, help="a folder of recordings without speech")
+    parser.add_argument("--acted", type=Path, help="a folder of recordings of acted speech")
     args = parser.parse_args()
     both = detectors()
 
@@ -261,6 +263,8 @@ def main() -> None:
         print(table(f"No speech; kinds {group}", counted(sounds(kinds)), speech=False), flush=True)
     if args.sounds is not None:
         print(table("No speech; recordings", counted(recorded(args.sounds)), speech=False))
+    if args.acted is not None:
+        print(table("Acted speech; recordings", counted(recorded(args.acted)), speech=True))
 
 
 if __name__ == "__main__":
