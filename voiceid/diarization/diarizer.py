@@ -13,7 +13,7 @@ from voiceid.audio import AudioSource, AudioStream, Spans
 from voiceid.decision.embeddings import unit
 from voiceid.diarization.activity import turns_of
 from voiceid.diarization.clustering import Grouping, Labels, Pieces, grouped
-from voiceid.diarization.local_voices import Piece, Window, windows_of
+from voiceid.diarization.local_voices import EDGE_SAMPLES, FRAME_S, Piece, Window, windows_of
 from voiceid.diarization.naming import Heard, named
 from voiceid.domain import Decision, Diarization, Embedding, Float32Array, Utterance, VoiceTurn
 from voiceid.domain.diarizations import alone
@@ -89,8 +89,7 @@ class Diarizer:
         # 4. Measure what each says alone, and decide who it is.
         heard = [Heard(person, None, None) for person in dict.fromkeys(t.voice for t in turns)]
         if wanted.name is not None:
-            own = _own_pieces(windows, people)
-            utterances = self._utterances(stream, turns, own, wanted.progress)
+            utterances = self._utterances(stream, turns, windows, people, wanted.progress)
             heard = [
                 Heard(one.voice, utterances[one.voice], wanted.name(utterances[one.voice]))
                 for one in heard
@@ -113,16 +112,15 @@ class Diarizer:
         self,
         stream: AudioStream,
         turns: Sequence[VoiceTurn],
-        own: Mapping[str, Sequence[Piece]],
+        windows: Sequence[Window],
+        people: Labels,
         progress: Progress | None,
     ) -> Mapping[str, Utterance | None]:
         """Return what each voice says alone, measured, with the embedding that its pieces make."""
-        chosen = {
-            voice: _longest(alone(turns, voice))
-            for voice in dict.fromkeys(turn.voice for turn in turns)
-            if voice in own
-        }
         heard = dict[str, Utterance | None].fromkeys(turn.voice for turn in turns)
+        where = {voice: alone(turns, voice) for voice in heard}
+        own = _own_pieces(windows, people, where)
+        chosen = {voice: _longest(where[voice]) for voice in own}
         total_s = sum(end_s - start_s for spans in chosen.values() for start_s, end_s in spans)
         done_s = 0.0
         tell = progress or (lambda *_: None)
@@ -154,14 +152,27 @@ def _joined(windows: Sequence[Window]) -> Pieces:
     )
 
 
-def _own_pieces(windows: Sequence[Window], people: Labels) -> Mapping[str, Sequence[Piece]]:
-    """Return the pieces in which each person, by number, speaks alone."""
-    own: dict[str, list[Piece]] = {}
-    pieces = (piece for window in windows for piece in window.pieces)
-    for piece, person in zip(pieces, people.tolist(), strict=True):
-        if piece.alone_s > 0:
-            own.setdefault(str(person), []).append(piece)
-    return own
+def _own_pieces(
+    windows: Sequence[Window], people: Labels, where: Mapping[str, Spans]
+) -> Mapping[str, Sequence[Piece]]:
+    """Return the pieces of each voice, a person's number, whose middle is where it is alone.
+
+    Of a voice that has none there, all.
+    """
+    own: dict[str, list[tuple[float, Piece]]] = {}
+    pieces = ((window.first, piece) for window in windows for piece in window.pieces)
+    for (first, piece), person in zip(pieces, people.tolist(), strict=True):
+        if piece.alone_s > 0 and str(person) in where:
+            at_s = (first + piece.middle) * FRAME_S + EDGE_SAMPLES / _RATE_HZ
+            own.setdefault(str(person), []).append((at_s, piece))
+
+    def is_alone(voice: str, at_s: float) -> bool:
+        return any(start_s <= at_s <= end_s for start_s, end_s in where[voice])
+
+    return {
+        voice: [piece for at_s, piece in made if is_alone(voice, at_s)] or [p for _, p in made]
+        for voice, made in own.items()
+    }
 
 
 def _embedding(pieces: Sequence[Piece]) -> Embedding:
