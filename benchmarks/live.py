@@ -231,7 +231,8 @@ def alternating_table(vid: VoiceID, clips: Sequence[Clip]) -> str:
         same = by_speaker[one][0].sex == by_speaker[other][0].sex
         if same or number % 3 == 0:
             every_s, shift = EVERY_S[number // 3 % 3], number * 8_000
-            talk = alternation(speech[one][shift:], speech[other][shift:], every_s, rng)
+            first, second = (np.roll(speech[speaker], -shift) for speaker in (one, other))
+            talk = alternation(first, second, every_s, rng)
             count(f"two of {'one sex' if same else 'both sexes'}, every {every_s:g} s", one, *talk)
     names = [name for name in CONDITIONS if name != "clean"]
     alone = [clip for own in by_speaker.values() for clip in own[ENROLLED:]]

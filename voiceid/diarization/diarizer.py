@@ -10,11 +10,12 @@ from typing import TypeAlias
 import numpy as np
 
 from voiceid.audio import AudioSource, AudioStream, Spans
+from voiceid.decision.embeddings import unit
 from voiceid.diarization.activity import turns_of
-from voiceid.diarization.clustering import Grouping, Pieces, grouped
-from voiceid.diarization.local_voices import Window, windows_of
+from voiceid.diarization.clustering import Grouping, Labels, Pieces, grouped
+from voiceid.diarization.local_voices import EDGE_SAMPLES, FRAME_S, Piece, Window, windows_of
 from voiceid.diarization.naming import Heard, named
-from voiceid.domain import Decision, Diarization, Float32Array, Utterance, VoiceTurn
+from voiceid.domain import Decision, Diarization, Embedding, Float32Array, Utterance, VoiceTurn
 from voiceid.domain.diarizations import alone
 from voiceid.errors import ConfigError
 from voiceid.speech.embedder import Embedder
@@ -29,7 +30,7 @@ known, of how many in all: of the recording, or of what the voices say alone."""
 _LONGER = 6.0
 """Times as long as other recordings: nothing but the result grows with its length."""
 _HEARD_S, _LEAST_PART_S = 20.0, 0.3
-"""A voice is named by so much of what it says alone, the longest parts first, and none shorter."""
+"""So much of what a voice says alone is measured, the longest parts first, and none shorter."""
 _RATE_HZ = 16_000
 
 
@@ -85,10 +86,10 @@ class Diarizer:
         people = grouped(pieces, Grouping(fewest=fewest, most=most))
         # 3. Find their turns.
         turns = turns_of(windows, people, stream.duration_s)
-        # 4. Hear what each says alone, and decide who it is.
+        # 4. Measure what each says alone, and decide who it is.
         heard = [Heard(person, None, None) for person in dict.fromkeys(t.voice for t in turns)]
         if wanted.name is not None:
-            utterances = self._utterances(stream, turns, wanted.progress)
+            utterances = self._utterances(stream, turns, windows, people, wanted.progress)
             heard = [
                 Heard(one.voice, utterances[one.voice], wanted.name(utterances[one.voice]))
                 for one in heard
@@ -108,17 +109,25 @@ class Diarizer:
         )
 
     def _utterances(
-        self, stream: AudioStream, turns: Sequence[VoiceTurn], progress: Progress | None
+        self,
+        stream: AudioStream,
+        turns: Sequence[VoiceTurn],
+        windows: Sequence[Window],
+        people: Labels,
+        progress: Progress | None,
     ) -> Mapping[str, Utterance | None]:
-        """Return what each voice says alone, heard as a recording of its own."""
-        chosen = {voice: _longest(alone(turns, voice)) for voice in {t.voice for t in turns}}
-        heard = dict.fromkeys(chosen)
+        """Return what each voice says alone, measured, with the embedding that its pieces make."""
+        heard = dict[str, Utterance | None].fromkeys(turn.voice for turn in turns)
+        where = {voice: alone(turns, voice) for voice in heard}
+        own = _own_pieces(windows, people, where)
+        chosen = {voice: _longest(where[voice]) for voice in own}
         total_s = sum(end_s - start_s for spans in chosen.values() for start_s, end_s in spans)
         done_s = 0.0
         tell = progress or (lambda *_: None)
         tell("name", done_s, total_s)
         for voice, samples in _samples(stream, chosen).items():
-            utterance = self.embedder.utterance((samples, _RATE_HZ))
+            embedding = _embedding(own[voice])
+            utterance = self.embedder.measured((samples, _RATE_HZ), embedding)
             quality = replace(utterance.quality, sample_rate_hz=stream.sample_rate_hz)
             heard[voice] = replace(utterance, quality=quality)
             done_s += len(samples) / _RATE_HZ
@@ -137,9 +146,43 @@ def _joined(windows: Sequence[Window]) -> Pieces:
     pieces = [(at, piece) for at, window in enumerate(windows) for piece in window.pieces]
     voices = [(at, piece.who) for at, piece in pieces]
     return Pieces(
-        np.array([piece.vector for _, piece in pieces], np.float32),
+        np.array([piece.embedding.vector for _, piece in pieces], np.float32),
         np.array(voices, np.int64).reshape(-1, 2),
         np.array([piece.alone_s for _, piece in pieces]),
+    )
+
+
+def _own_pieces(
+    windows: Sequence[Window], people: Labels, where: Mapping[str, Spans]
+) -> Mapping[str, Sequence[Piece]]:
+    """Return the pieces of each voice, a person's number, whose middle is where it is alone.
+
+    Of a voice that has none there, all.
+    """
+    own: dict[str, list[tuple[float, Piece]]] = {}
+    pieces = ((window.first, piece) for window in windows for piece in window.pieces)
+    for (first, piece), person in zip(pieces, people.tolist(), strict=True):
+        if piece.alone_s > 0 and str(person) in where:
+            at_s = (first + piece.middle) * FRAME_S + EDGE_SAMPLES / _RATE_HZ
+            own.setdefault(str(person), []).append((at_s, piece))
+
+    def is_alone(voice: str, at_s: float) -> bool:
+        return any(start_s <= at_s <= end_s for start_s, end_s in where[voice])
+
+    return {
+        voice: [piece for at_s, piece in made if is_alone(voice, at_s)] or [p for _, p in made]
+        for voice, made in own.items()
+    }
+
+
+def _embedding(pieces: Sequence[Piece]) -> Embedding:
+    """Return the mean of the embeddings of pieces, by their lengths."""
+    lengths = np.array([piece.alone_s for piece in pieces], np.float32)
+    made = [piece.embedding for piece in pieces]
+    shares = [one.telephone for one in made if one.telephone is not None]
+    telephone = float(np.average(shares, weights=lengths)) if len(shares) == len(made) else None
+    return Embedding(
+        unit(lengths @ np.stack([one.vector for one in made])), made[0].space, telephone
     )
 
 

@@ -50,13 +50,12 @@ class Piece:
     - `who`: the number of the voice, 0 to 2.
     - `middle`: of its frames, in the window.
     - `alone_s`: how long it is; 0: another voice speaks as well.
-    - `vector` (dim,): its embedding, of unit length.
     """
 
     who: int
     middle: float
     alone_s: float
-    vector: Float32Array
+    embedding: Embedding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +145,7 @@ def _pieces(samples: Float32Array, activity: Float32Array, encoder: Encoder) -> 
         parts = [part for part in parts if len(part) >= least]
         for part, embedding in zip(parts, _embedded(samples, parts, encoder), strict=True):
             alone_s = len(part) * FRAME_S if is_alone else 0.0
-            yield Piece(who, float(part.mean()), alone_s, embedding.vector)
+            yield Piece(who, float(part.mean()), alone_s, embedding)
 
 
 def _embedded(

@@ -112,6 +112,14 @@ class Embedder:
         """
         return replace(self.with_speech(source, tap), speech=None)
 
+    def measured(self, source: AudioSource, embedding: Embedding) -> Utterance:
+        """Return the utterance of a voice that was embedded before, of whom this is a recording.
+
+        Without an embedding where it has too little speech.  Raises as :meth:`utterance`.
+        """
+        clip, judged_frames = self.listened(source, lambda heard: self._clip(heard, Laps()))
+        return replace(self._whole_of(clip, judged_frames, {}, embedding), speech=None)
+
     def with_speech(
         self, source: AudioSource, tap: Tap | None = None, cut: Cut | None = None
     ) -> Utterance:
@@ -139,15 +147,18 @@ class Embedder:
         return utterance
 
     def _utterance(self, stream: AudioStream, laps: Laps) -> Utterance:
+        found = self._whole_of(*self._clip(stream, laps), stream.unheard)
+        laps.lap("embed")
+        return found
+
+    def _clip(self, stream: AudioStream, laps: Laps) -> tuple[Utterance, int]:
+        """Return what was measured in a stream, with its speech, and how many frames are judged."""
         meter = QualityMeter(self._limits)
         speech, judged_frames = self._speech(stream, meter, laps)
         quality = meter.report(
             stream.duration_s, stream.sample_rate_hz, stream.clipping, truncated=stream.truncated
         )
-        clip = Utterance(stream.name, stream.pcm_sha256, quality, None, speech)
-        found = self._whole_of(clip, judged_frames, stream.unheard)
-        laps.lap("embed")
-        return found
+        return Utterance(stream.name, stream.pcm_sha256, quality, None, speech), judged_frames
 
     def of_frames(
         self,
@@ -176,12 +187,19 @@ class Embedder:
         return Speech(frames[kept].reshape(-1)[:longest], kept)
 
     def _whole_of(
-        self, clip: Utterance, judged_frames: int, unheard: Mapping[str, str]
+        self,
+        clip: Utterance,
+        judged_frames: int,
+        unheard: Mapping[str, str],
+        known: Embedding | None = None,
     ) -> Utterance:
-        """Return an utterance with the embedding of its speech; without both if it is too short."""
+        """Return an utterance with the embedding of its speech; without both if it is too short.
+
+        - `known`: the embedding, where it was made before.
+        """
         quality, embedding, speech = clip.quality, None, clip.speech
         if speech is not None:
-            embedding, speech = self._embedded(speech, quality)
+            embedding, speech = self._embedded(speech, quality, known)
         judged_s = 0.0 if embedding is None else judged_frames * FRAME_S
         quality = _with_unheard(quality, judged_s, unheard)
         if embedding is not None:
@@ -275,11 +293,15 @@ class Embedder:
         """
         return in_order(or_error(self.utterance), sources, self._workers)
 
-    def _embedded(self, speech: Speech, quality: QualityReport) -> tuple[Embedding | None, Speech]:
+    def _embedded(
+        self, speech: Speech, quality: QualityReport, known: Embedding | None
+    ) -> tuple[Embedding | None, Speech]:
         """Return the embedding, and the speech with what the encoder made of it."""
         too_short = quality.net_speech_s < self._limits.min_net_speech_s
         if too_short or len(speech.samples) < self._encoder.min_samples:
             return None, speech
+        if known is not None:
+            return known, speech
         embedding, encoded = self._encoder.encode(speech.samples)
         return embedding, replace(speech, encoded=encoded)
 
