@@ -118,7 +118,7 @@ class Diarizer:
         tell = progress or (lambda *_: None)
         tell("name", done_s, total_s)
         for voice, samples in _samples(stream, chosen).items():
-            utterance = self.embedder.utterance((samples, _RATE_HZ))
+            utterance = self.embedder.with_speech((samples, _RATE_HZ))
             quality = replace(utterance.quality, sample_rate_hz=stream.sample_rate_hz)
             heard[voice] = replace(utterance, quality=quality)
             done_s += len(samples) / _RATE_HZ
