@@ -79,6 +79,21 @@ def test_a_recording_in_the_place_of_the_name_is_said(run, home, ami, command: l
     assert "NAME comes first, then AUDIO; bob.wav is a file." in wrong.err
 
 
+@pytest.mark.parametrize("command", [["verify"], ["enroll"], ["challenges", "enroll"]])
+def test_a_name_of_several_words_without_quotes_is_hinted_at(run, home, command: list[str]) -> None:
+    hint = 'warning: there is no file Maria; quote a name of several words: "Ana Maria Luz"'
+    assert hint in run(*command, "Ana", "Maria", "Luz", "a.wav").err
+    (home / "Maria").touch()
+    for audio in ("Maria", "none.wav", "folder/none", "*", "-"):
+        assert "quote" not in run(*command, "Ana", audio, stdin=b"").err
+
+
+def test_a_recording_in_the_place_of_the_id_of_a_code_is_said(run, home) -> None:
+    wrong = run("verify", "bob", "--challenge", "clip.wav")
+    assert wrong.code == 2
+    assert "--challenge took clip.wav for the ID of the code, and no AUDIO is left" in wrong.err
+
+
 def test_nothing_is_recorded_for_a_name_that_is_not_enrolled(run, home) -> None:
     asked = run("verify", "zoe", "--mic", "http://127.0.0.1:9/")
     assert (asked.code, "Speak now" in asked.err) == (41, False)
