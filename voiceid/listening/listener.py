@@ -25,6 +25,8 @@ from voiceid.speech.vad import SpeechDetector
 LEAD_FRAMES = 31
 """1 s before a turn: the background, and what the speech detector needs longer to hear."""
 _SILENCE_S = (0.2, 10.0)
+_FRAMES_AT_ONCE = 31
+"""1 s: so much is heard again at most, when the detector forgets."""
 _LATE_S = 1.0
 """With sound that waited longer, it is looked at the end of turns only, until that is made up."""
 
@@ -136,14 +138,23 @@ class Listener:
         return LiveEvent(kind, self.at_s, datetime.now(UTC), detail=detail)
 
     def _hear(self, samples: Float32Array) -> Iterator[LiveEvent]:
-        """Hear whole frames one after the other: what comes out does not depend on the blocks."""
-        is_speech = self._frames.probabilities(samples) >= self._detector.options.threshold
-        frames = samples.reshape(-1, FRAME_SAMPLES)
-        for frame, speech in zip(frames, is_speech.tolist(), strict=True):
-            self._began = time.perf_counter()
-            yield from self._frame(frame, speech)
-            if self._turn is not None and not self._is_late:
-                yield from self._look(self._turn)
+        """Hear whole frames one after the other: what comes out does not depend on the blocks.
+
+        The detector forgets each turn: after some voices it would not hear their next turns.
+        """
+        frames, at = samples.reshape(-1, FRAME_SAMPLES), 0
+        while at < len(frames):
+            some = frames[at : at + _FRAMES_AT_ONCE]
+            heard = self._frames.probabilities(some.reshape(-1))
+            is_speech = heard >= self._detector.options.threshold
+            for frame, speech in zip(some, is_speech.tolist(), strict=True):
+                self._began, at, was_turn = time.perf_counter(), at + 1, self._turn is not None
+                yield from self._frame(frame, speech)
+                if was_turn and self._turn is None:
+                    self._frames = self._detector.frames()
+                    break
+                if self._turn is not None and not self._is_late:
+                    yield from self._look(self._turn)
 
     @property
     def _waited_s(self) -> float:
