@@ -41,7 +41,7 @@ from voiceid.domain import (
 )
 from voiceid.errors import NotEnoughSpeech
 from voiceid.evaluation.degradations import CONDITIONS, Clip
-from voiceid.listening import Listener, LiveOptions, looks
+from voiceid.listening import EarlyListener, LiveOptions, looks
 from voiceid.speech.embedder import Embedder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,7 +87,7 @@ def stream(embedder: Embedder, clip: Clip) -> Streamed | None:
 
     options = LiveOptions(silence_s=SILENCE_S)
     samples, rate_hz = embedder.samples(clip.source, 3600.0), 16_000
-    listener = Listener(lambda: embedder, decide, lambda d, _: d, lambda d, _: d, options)
+    listener = EarlyListener(lambda: embedder, decide, lambda d, _: d, lambda d, _: d, options)
     events = listener.feed(samples, rate_hz) + listener.finish()
     enrolled = embedder.utterance((samples, rate_hz))
     ends = [event.at_s for event in events if event.kind.value == "turn"]

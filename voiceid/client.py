@@ -1,7 +1,4 @@
-"""`VoiceID`: a client of one gallery of enrolled voices.
-
-The verbs that answer are its methods.  What is stored is a collection of `voiceid.resources`.
-"""
+"""`VoiceID`: a client of one gallery.  Its methods answer; its collections are what is stored."""
 
 from __future__ import annotations
 
@@ -317,16 +314,18 @@ class VoiceID:
         Parameters
         ----------
         source : str, path or binary file object, optional
-            ``mic``, ``mic:NAME``; an address of rtsp, http, udp or tcp; ``-``; a path; or a file
+            ``mic``, ``mic:NAME``; an address of rtsp, http, udp or tcp; ``-``; a path; a file
             object.  Without one, a `Listener` is returned, to which samples are fed.
         how
-            ``speaker``: decide whether it is this one, else who it is; ``caller``, ``blind``: of
-            a ``speaker``, as :meth:`verify` has them; ``silence_s``, 0.2 to 10: ends a turn; and
-            what these two take.  A rate is that of a whole turn, a threshold of each look.
+            ``speaker``: decide whether it is this one, else who; ``caller``, ``blind``: as
+            :meth:`verify` has them; ``challenge``: accept spoken codes alone; ``silence_s``, 0.2 to
+            10: ends a turn; what these two take.  A rate is a whole turn's, a threshold a look's.
 
         Raises ModelError, StoreError, ConfigError, SpeakerNotFound, SpeakerDetailInvalid.
         """
-        return self._questions.listen(source, how)
+        from voiceid.live_questions import LiveQuestions  # noqa: PLC0415 - for this alone
+
+        return LiveQuestions(self._session, self._questions, self.challenges).listen(source, how)
 
     def embed(self, source: AudioSource, *, raw: bool = False) -> Embedding:
         """Return the embedding of the speech in a clip; ``raw``: as the encoder makes it.

@@ -145,7 +145,8 @@ class ModelInUse:
 
         def name(heard: Utterance | None) -> Decision:
             probe = Probe(None, 0.0, None, None) if heard is None else Probe.of(heard)
-            return self.verifier.identify_probe(probe, search, started)
+            decision = self.verifier.identify_probe(probe, search, started)
+            return self.verifier.bona_fide(decision, [] if heard is None else [heard])
 
         return name
 

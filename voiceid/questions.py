@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from voiceid.audio import AudioSource, LiveSourceName, live_source
+from voiceid.audio import AudioSource
 from voiceid.decision.aims import Aim
 from voiceid.domain import (
     Candidate,
@@ -19,32 +19,26 @@ from voiceid.domain import (
     Diarization,
     EmbeddedClip,
     Embedding,
-    Outcome,
-    Reason,
-    Speech,
     Task,
-    Utterance,
     caller_name,
-    speaker_key,
 )
 from voiceid.domain.audit_chain import DECISION
-from voiceid.errors import AudioError, NotEnoughSpeech, StoreError, ThresholdUnavailable
+from voiceid.errors import AudioError, NotEnoughSpeech, StoreError
 from voiceid.model_in_use import ModelInUse
 from voiceid.models import runtime
 from voiceid.observability import ChangeKind
 from voiceid.observability.observer import decision_facts
 from voiceid.permissions import exposures
 from voiceid.session import Session, trusted_paths
-from voiceid.speech.embedder import Embedder, or_error
+from voiceid.speech.embedder import or_error
 from voiceid.verification import Claim, Probe, Search, compare
 from voiceid.verification.answers import blinded
-from voiceid.verification.calls import ListenKeywords, embedding_of, live_search_of
+from voiceid.verification.calls import embedding_of
 from voiceid.verification.lockout import Lockout
 
 if TYPE_CHECKING:  # each loads when it is asked for
     from voiceid.decision.word_matching import Vocabulary
     from voiceid.diarization import LinkedVoices
-    from voiceid.listening import Decide, Listener, LiveStream
 
 S = TypeVar("S")
 
@@ -59,7 +53,7 @@ class Questions:
         self._notes_uses = session.config.privacy.retention.unused_days is not None
         self._noted: dict[int, date] = {}  # the day on which each speaker was accepted last
         locked = partial(session.observer.changed, ChangeKind.LOCK)
-        self._lockout = Lockout(lambda: session.store, session.config.attempts, locked)
+        self.lockout = Lockout(lambda: session.store, session.config.attempts, locked)
 
     def warm_up(self) -> None:
         """Load the models and the database; raises ModelError, StoreError."""
@@ -91,13 +85,13 @@ class Questions:
                 return self._answered(source, claim, caller)
             return self._session.ask(lambda model: model.verifier.verify(model.hear, source, claim))
 
-        with self._trusting(Task.VERIFY):
+        with self.trusting(Task.VERIFY):
             if caller is None:
                 decision = decide()
             else:
                 caller = caller_name(caller)
-                decision = self._lockout.attempt(claim.name, caller, decide)
-            self._record(decision, caller)
+                decision = self.lockout.attempt(claim.name, caller, decide)
+            self.record(decision, caller)
         return blinded(decision) if claim.blind else decision
 
     def _answered(self, source: AudioSource, claim: Claim, caller: str | None) -> Decision:
@@ -163,107 +157,12 @@ class Questions:
             found = model.diarizer.diarize(source, replace(wanted, name=namer))
             return model.linked(found, names, search) if isinstance(names, LinkedVoices) else found
 
-        with self._trusting("diarize"):
+        with self.trusting("diarize"):
             found = self._session.ask(ask)
             for voice in found.voices:
                 if voice.decision is not None:
-                    self._record(voice.decision)
+                    self.record(voice.decision)
         return found
-
-    def listen(self, source: LiveSourceName | None, how: ListenKeywords) -> Listener | LiveStream:
-        """Return what says who speaks live: in a source, or in what is fed."""
-        from voiceid.listening import Listener, LiveOptions, LiveStream  # noqa: PLC0415 - for this
-
-        audio = self._session.config.audio
-        search, speaker = live_search_of(how), how.get("speaker")
-        read = None if source is None else live_source(source, audio)
-        where = "<live>" if read is None else read.where
-        silence_s = how.get("silence_s", 0.8)
-        options = LiveOptions(silence_s, channel=audio.channel, name=where)
-        claim = None
-        if speaker is not None:
-            blind = how.get("blind", False)
-            claim = Claim(speaker, search.aim, search.group, blind, search.purpose)
-            self._require_claimable(claim)
-        self.warm_up()
-        record = partial(self._record_turn, search, claim, how.get("caller"))
-        decide, alone = self._decider(search, claim), partial(self._alone, search, claim)
-        ended = self._keep if self._session.config.replay.check else None
-        listener = Listener(self._embedder, decide, alone, record, options, ended=ended)
-        return listener if read is None else LiveStream(read, listener)
-
-    def _require_claimable(self, claim: Claim) -> None:
-        speaker_key(claim.name)
-        if not claim.blind:
-            with self._session.store.read() as reader:
-                reader.speakers.get(claim.name)
-
-    def _record_turn(
-        self,
-        search: Search,
-        claim: Claim | None,
-        caller: str | None,
-        decision: Decision,
-        heard: Utterance,
-    ) -> Decision:
-        """Record the decision of a turn, which is an attempt of a caller; return what is given."""
-        with self._trusting("listen"):
-            verifier = self._session.loaded_model.verifier
-            decision = verifier.unless_replayed(decision, heard.speech, search.aim, search.group)
-        if claim is not None and caller is not None:
-            self._lockout.attempt(claim.name, caller_name(caller), lambda: decision)
-        self._record(decision, caller)
-        return decision if claim is None or not claim.blind else blinded(decision)
-
-    def _keep(self, decision: Decision, speech: Speech) -> None:
-        """Keep what was said after an acceptance, to know a recording of it again."""
-        replays = self._session.loaded_model.verifier.replays
-        if replays is not None:
-            replays.accepted(decision, speech)
-
-    def _alone(
-        self, search: Search, claim: Claim | None, decision: Decision, turn: Utterance
-    ) -> Decision:
-        """Return what becomes of an acceptance within a turn because of the whole of it."""
-
-        def ask(model: ModelInUse) -> Decision:
-            if turn.embedding is not None:
-                model.space.require_same(turn.embedding.space)
-            return model.verifier.alone(decision, turn, search.aim, search.group)
-
-        with self._trusting("listen"):
-            found = self._session.ask(ask)
-        return found if claim is None or not claim.blind else blinded(found)
-
-    def _decider(self, search: Search, claim: Claim | None) -> Decide:
-        """Return what decides about a turn; with a claim, whether it is that speaker's."""
-
-        def decide(heard: Utterance, *, in_sequence: bool, is_last: bool) -> Decision | None:
-            asked = replace(search, aim=replace(search.aim, in_sequence=in_sequence))
-
-            def ask(model: ModelInUse) -> Decision:
-                if heard.embedding is not None:
-                    model.space.require_same(heard.embedding.space)
-                # A turn is looked at several times: it is asked once whether it is a replay.
-                verifier = replace(model.verifier, replays=None)
-                if claim is None:
-                    return verifier.identify(lambda _: heard, heard.name, asked)
-                claimed = replace(claim, aim=asked.aim)
-                return verifier.verify(lambda _: heard, heard.name, claimed)
-
-            with self._trusting("listen"):
-                try:
-                    decision = self._session.ask(ask)
-                except ThresholdUnavailable:
-                    if is_last:
-                        raise
-                    return None
-            return decision if is_last or claim is None else _unhurried(decision, claim)
-
-        return decide
-
-    def _embedder(self) -> Embedder:
-        return self._session.loaded_model.embedder
 
     def embed(self, source: AudioSource, *, raw: bool) -> Embedding:
         """Return the embedding of a clip; raises NotEnoughSpeech where there is none."""
@@ -288,12 +187,13 @@ class Questions:
 
     def _decided(self, task: Task, ask: Callable[[ModelInUse], Decision]) -> Decision:
         """Decide; the listeners receive the decision before the caller, or the error is counted."""
-        with self._trusting(task):
+        with self.trusting(task):
             decision = self._session.ask(ask)
-            self._record(decision)
+            self.record(decision)
         return decision
 
-    def _record(self, decision: Decision, caller: str | None = None) -> None:
+    def record(self, decision: Decision, caller: str | None = None) -> None:
+        """Have the listeners, the audit and the counters receive a decision that is given."""
         for callback in list(self._session.listeners.values()):
             callback(decision)
         if self._session.config.audit.record == "all":
@@ -316,7 +216,7 @@ class Questions:
                 self._noted[speaker_id] = today
 
     @contextmanager
-    def _trusting(self, doing: str) -> Iterator[None]:
+    def trusting(self, doing: str) -> Iterator[None]:
         """Decide nothing by what every user may write to; count the error that it ends in."""
         started = time.perf_counter()
         try:  # `Observer.failures` would be called twice for each question
@@ -334,13 +234,3 @@ class Questions:
             if exposed.path not in self._said:
                 self._said.add(exposed.path)
                 self._session.notify(f"{exposed.message}; {exposed.hint}")
-
-
-def _unhurried(decision: Decision, claim: Claim) -> Decision:
-    """Return a decision within a turn: a rejection of a blind claim is not certain before its end.
-
-    When it would be certain tells how the voice scores, and whether the name is enrolled.
-    """
-    if claim.blind and decision.outcome is Outcome.REJECTED:
-        return replace(decision, reason=Reason.BELOW_THRESHOLD, llr=None)
-    return decision

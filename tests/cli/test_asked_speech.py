@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 import secrets
+import sys
 
 import numpy as np
 import pytest
+import soundfile
 from live_servers import RATE, http_server
 from spoken_words import ROUNDS, SPEEDS, WORDS, pieces, said
 
@@ -41,6 +44,26 @@ def test_words_and_a_code_are_shown_and_recorded(
     assert heard.err == f"Speak now: {' '.join(code)}\n"
     assert heard.json["outcome"] == "accepted", heard.json
     assert "the code was said" in heard.json["detail"]
+    monkeypatch.setattr(secrets, "choice", random.Random(4).choice)
+    soundfile.write("talk.wav", np.concatenate([ami.samples("alice-3"), quiet, answer]), RATE)
+    door = home / "door"
+    door.write_text(f"#!{sys.executable}\nimport sys\nopen('told', 'a').write(sys.stdin.read())\n")
+    door.chmod(0o755)
+    told = run("listen", "talk.wav", "--challenge", "--command", door)
+    lines = [line.partition("turn ")[2] for line in told.out.splitlines()]
+    assert [lines[2], lines[3]] == [
+        f"1  challenge  alice, say: {' '.join(code)}",
+        "1: a code is asked for",
+    ]
+    assert [lines[6].startswith("2  accepted  alice  "), lines[7]] == [True, "2: accepted  alice"]
+    [event] = map(json.loads, (home / "told").read_text().splitlines())
+    assert (event["decision"]["outcome"], event["decision"]["task"]) == ("accepted", "verify")
+
+
+@pytest.mark.parametrize("options", [["--verify", "alice"], ["--attempts", "door"]])
+def test_a_code_is_asked_of_who_is_recognized(run, home, options: list[str]) -> None:
+    also = ["--challenge"] if "--verify" in options else []
+    assert run("listen", "none.wav", *options, *also).code == 2
 
 
 @pytest.mark.parametrize("words", [["--challenge"], ["a.wav", "--mic"], ["--challenge", "x"], []])
@@ -54,6 +77,21 @@ def test_a_recording_in_the_place_of_the_name_is_said(run, home, ami, command: l
     wrong = run(*command, "bob.wav", "bob")
     assert wrong.code == 2
     assert "NAME comes first, then AUDIO; bob.wav is a file." in wrong.err
+
+
+@pytest.mark.parametrize("command", [["verify"], ["enroll"], ["challenges", "enroll"]])
+def test_a_name_of_several_words_without_quotes_is_hinted_at(run, home, command: list[str]) -> None:
+    hint = 'warning: there is no file Maria; quote a name of several words: "Ana Maria Luz"'
+    assert hint in run(*command, "Ana", "Maria", "Luz", "a.wav").err
+    (home / "Maria").touch()
+    for audio in ("Maria", "none.wav", "folder/none", "*", "-"):
+        assert "quote" not in run(*command, "Ana", audio, stdin=b"").err
+
+
+def test_a_recording_in_the_place_of_the_id_of_a_code_is_said(run, home) -> None:
+    wrong = run("verify", "bob", "--challenge", "clip.wav")
+    assert wrong.code == 2
+    assert "--challenge took clip.wav for the ID of the code, and no AUDIO is left" in wrong.err
 
 
 def test_nothing_is_recorded_for_a_name_that_is_not_enrolled(run, home) -> None:

@@ -161,3 +161,16 @@ def test_a_threshold_that_every_user_may_change_decides_nothing(
             vid.verify("alice", (ami.samples("alice-3"), 16_000))
     finally:
         card.chmod(mode)
+
+
+def test_a_voice_that_it_takes_for_an_attack_has_no_name_in_a_recording(
+    opened_with: Open, narrow: tuple[np.ndarray, int], ami
+) -> None:
+    talk = (np.concatenate([narrow[0], ami.samples("bob-3")]), 16_000)
+    with opened_with(None) as vid:
+        assert [voice.name for voice in vid.diarize(talk).voices] == ["alice", "bob"]
+    with opened_with("band") as vid:
+        found = vid.diarize(talk)
+        assert [voice.name for voice in found.voices] == ["unknown-1", "bob"]
+        assert said(found.voices[0].decision) == ATTACK
+        assert found.voices[0].speaker is None

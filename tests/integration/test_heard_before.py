@@ -228,6 +228,29 @@ def test_a_listener_is_no_replay_of_itself_and_knows_what_it_heard(opened_at: Op
     assert end.reason is Reason.REPLAYED, "what was said after the decision is known too"
 
 
+@pytest.mark.parametrize("sealed", [False, True])
+def test_what_was_enrolled_before_is_known_by_its_kept_audio(
+    opened_at: Open, ami, sealed: bool
+) -> None:
+    for name, keeps in (("alice", True), ("bob", False)):
+        vid = opened_at("new", replay__check=False, enrollment__keep_audio=keeps)
+        vid.enroll(name, [(ami.samples(f"{name}-{turn}"), 16_000) for turn in (1, 2)])
+    if sealed:
+        vid.keys.gallery.init()
+    vid.index.rebuild()
+    assert kept(vid, "alice") == [], "it is not asked for"
+    vid, said = opened_at("new"), []
+    vid._session.notify = said.append
+    vid.index.rebuild()
+    assert [kept(vid, name) for name in ("alice", "bob")] == [[HeardAs.ENROLLMENT] * 2, []]
+    assert said == ["2 fingerprints were made of kept audio"]
+    vid.index.rebuild()
+    assert len(said) == 1
+    decision = vid.verify("alice", (noisy(ami.samples("alice-2")), 16_000))
+    assert decision.reason is Reason.REPLAYED
+    assert decision.replay_of.heard_at == vid.samples.list("alice")[1].created_at
+
+
 def test_doctor_says_how_many_recordings_have_no_fingerprint(opened_at: Open, ami) -> None:
     vid = opened_at()
 

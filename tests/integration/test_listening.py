@@ -29,6 +29,7 @@ from voiceid import (
 )
 from voiceid.errors import AudioUnreadable
 from voiceid.listening import live_stream
+from voiceid.speech.vad import Frames
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,26 @@ def test_what_is_said_does_not_depend_on_how_the_sound_comes_in(
     facts = [(event.kind, event.at_s, event.turn) for event in events]
     assert facts == [(event.kind, event.at_s, event.turn) for event in heard][: len(facts)]
     assert len(facts) >= 5
+
+
+def test_a_turn_is_heard_alike_whatever_was_said_before(
+    opened: VoiceID, ami, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = []
+    probabilities = Frames.probabilities
+
+    def heard(self: Frames, samples: np.ndarray) -> np.ndarray:
+        first.append(not self._state[0].any())
+        return probabilities(self, samples)
+
+    monkeypatch.setattr(Frames, "probabilities", heard)
+    quiet = np.full(2 * RATE, 1e-4, np.float32)
+    listener = opened.listen()
+    events = listener.feed(np.concatenate([ami.samples("alice-4"), quiet] * 2), RATE)
+    assert sum(first) == 3, "the detector begins again after each turn"
+    turns = [e for e in events if e.kind.value == "turn"]
+    lengths = [e.end_s - e.start_s for e in turns]
+    assert lengths[0] == pytest.approx(lengths[1], abs=0.1)
 
 
 def test_other_rates_types_and_channels_are_taken(opened: VoiceID, talk: np.ndarray) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import click
 
 from voiceid.cli.console import Console
 from voiceid.cli.options import together
+
+_WORD = re.compile(r"\w[\w'-]*")
 
 audio_or_mic = together(
     click.argument("audio", metavar="[AUDIO...]", nargs=-1),
@@ -24,18 +29,30 @@ audio_or_mic = together(
 """Clips, or where to record them."""
 
 
-def require_one(name: str, audio: Sequence[str], source: str | None) -> None:
+def require_one(name: str, audio: Sequence[str], source: str | None, console: Console) -> None:
     """Raise click.UsageError unless there are recordings, or where to make them."""
     if (source is None) == (not audio):
         raise click.UsageError("Give AUDIO, or --mic to record it now: one of them.")
-    require_order(name, audio)
+    require_order(name, audio, console)
 
 
-def require_order(name: str, audio: Sequence[str]) -> None:
-    """Raise click.UsageError where the recording stands first, and the name after it."""
+def require_order(name: str, audio: Sequence[str], console: Console) -> None:
+    """Raise click.UsageError where the recording stands first, and the name after it.
+
+    Warn where the second word of a name may have been taken for a recording.
+    """
     at = Path(name)
     if audio and at.suffix and at.is_file() and not Path(audio[0]).exists():
         raise click.UsageError(f"NAME comes first, then AUDIO; {name} is a file.")
+    rest = list(takewhile(_is_word, audio))
+    if rest:
+        whole = " ".join([name, *rest])
+        console.warn(f'there is no file {rest[0]}; quote a name of several words: "{whole}"')
+
+
+def _is_word(argument: str) -> bool:
+    """Whether an argument looks like a part of a name: it is no file, path or pattern."""
+    return _WORD.fullmatch(argument) is not None and not os.path.exists(argument)
 
 
 def prompt(console: Console, text: str, words: Sequence[str] = ()) -> None:

@@ -69,7 +69,7 @@ def enroll_command(
     """
     from voiceid.domain.code_words import DIGITS, spoken_words  # noqa: PLC0415 - loads numpy
 
-    require_one(name, audio, source)
+    require_one(name, audio, source, console)
     sources: Sequence[AudioSource] = clips(audio, console)
     with open_voiceid(console) as vid:
         shown = spoken_words(DIGITS if words is None else words.split())

@@ -148,7 +148,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             return tell_many(people, vid.enroll_all(people, force=force, dry_run=dry_run), console)
     if name is None or not audio:
         raise click.UsageError("NAME and AUDIO... are needed, or --from-dir, or --manifest.")
-    require_order(name, audio)
+    require_order(name, audio, console)
     sources = clips(audio, console)
     with open_voiceid(console, **settings) as vid:
         report = vid.enroll(

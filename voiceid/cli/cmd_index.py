@@ -34,7 +34,10 @@ def status_command(console: Console) -> int:
 
 @leaf("rebuild", examples=["voiceid index rebuild"], group=command)
 def rebuild_command(console: Console) -> int:
-    """Make every index file again from the database."""
+    """Make every index file again from the database.
+
+    With `replay.check`, recordings that are kept get the fingerprints that they are without.
+    """
     with open_voiceid(console) as vid:
         _tell(vid.index.rebuild(), console)
     return exit_codes.DONE

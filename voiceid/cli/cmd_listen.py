@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     examples=[
         "voiceid listen mic",
         "voiceid listen rtsp://intercom/audio --group residents --command ./door",
+        "voiceid listen mic --challenge --attempts 'front door' --command ./door",
         "voiceid listen - --format sln16 --json",
     ],
     audio=True,
@@ -53,7 +54,13 @@ if TYPE_CHECKING:
     "--attempts",
     "caller",
     metavar="CALLER",
-    help="With --verify: count turns that fail for NAME and this caller, and end after a few.",
+    help="With --verify or --challenge: count turns that fail for a speaker and this caller, and"
+    " take no more after a few.",
+)
+@click.option(
+    "--challenge",
+    is_flag=True,
+    help="Ask who speaks for a code, and accept nobody but who says it in the next turn.",
 )
 @click.option("--group", metavar="GROUP", help="Ask only the speakers of this group.")
 @target_fmr_option
@@ -64,10 +71,8 @@ if TYPE_CHECKING:
     "--silence",
     "silence_s",
     type=Real(0.2, 10.0),
-    default=0.8,
     metavar="S",
-    show_default=True,
-    help="Seconds without speech after which a turn is over.",
+    help="Seconds without speech after which a turn is over (default: 0.8; with --challenge 1.5).",
 )
 @click.option(
     "--command",
@@ -89,7 +94,9 @@ def command(
     """
     refuse_both(how["threshold"], how["target_fmr"], "--target-fmr")
     refuse_both(how["threshold"], how["target_fpir"], "--target-fpir")
-    if how["caller"] is not None and how["speaker"] is None:
+    if how["speaker"] is not None and how["challenge"]:
+        raise click.UsageError("--challenge asks who is recognized; --verify names a speaker.")
+    if how["caller"] is not None and how["speaker"] is None and not how["challenge"]:
         raise click.UsageError("--attempts counts claims: name who is claimed with --verify.")
     with contextlib.ExitStack() as stack:
         vid = stack.enter_context(open_voiceid(console))

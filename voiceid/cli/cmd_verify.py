@@ -79,8 +79,14 @@ def command(
     else 11, else 10; 0 means that all were accepted.
     """
     refuse_both(how["threshold"], how["target_fmr"], "--target-fmr")
-    require_one(name, audio, source)
-    names, challenge = clips(audio, console), how["challenge"]
+    challenge = how["challenge"]
+    if challenge and not audio and source is None:
+        raise click.UsageError(
+            f"--challenge took {challenge} for the ID of the code, and no AUDIO is left:"
+            " give AUDIO as well, or --mic."
+        )
+    require_one(name, audio, source, console)
+    names = clips(audio, console)
     if source is None and challenge is not None and (not challenge or len(names) != 1):
         raise click.UsageError("--challenge takes one clip and an ID: a code is answered once.")
     with open_voiceid(console) as vid:

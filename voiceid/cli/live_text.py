@@ -21,6 +21,10 @@ def event_text(event: LiveEvent) -> tuple[str, str, int]:
     match event.kind.value:
         case "speech_started":
             return f"{start}{turn} starts", "", 0
+        case "challenge" if event.challenge is not None:
+            code = event.challenge
+            text = f"{start}{turn}  challenge  {code.speaker}, say: {' '.join(code.words)}"
+            return printable(text), "", 0
         case "decision" if decision is not None:
             head = f"{start}{turn}  "
             text = f"{head}{decision.outcome.value}  {_facts(event, decision)}"

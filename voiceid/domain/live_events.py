@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from voiceid.domain.code_words import Challenge
 from voiceid.domain.decisions import Decision
 from voiceid.domain.values import Value, json_of
 
@@ -18,6 +19,8 @@ class LiveEventKind(enum.StrEnum):
     """A turn begins: somebody speaks."""
     DECISION = "decision"
     """Who speaks is decided; once a turn, as soon as it is certain, else at its end."""
+    CHALLENGE = "challenge"
+    """Who spoke is asked for a code, which the next turn must be."""
     SPEECH_ENDED = "speech_ended"
     """The turn is over: silence, another voice, a turn that is too long, or no more sound."""
     TURN = "turn"
@@ -47,7 +50,9 @@ class LiveEvent(Value):
     delay_ms : float or None
         From the arrival of the sound that the event needed to the event.
     decision : Decision or None
-        Of ``decision`` and ``turn``; None in a turn about which nothing could be decided.
+        Of ``decision`` and ``turn``; None in a turn about which nothing was decided.
+    challenge : Challenge or None
+        Of ``challenge``: the speaker, and the words to be said.
     detail : str
         A sentence for people: why a turn ended, what was lost, or why nothing was decided.
     """
@@ -61,6 +66,7 @@ class LiveEvent(Value):
     delay_ms: float | None = None
     decision: Decision | None = None
     detail: str = ""
+    challenge: Challenge | None = None
 
     @property
     def since_start_s(self) -> float | None:

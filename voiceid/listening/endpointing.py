@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+CODE_SILENCE_S = 1.5
+"""What ends a spoken code: its words may have a second between them."""
 _STARTING, OF_LAST = 3, 5
 """Frames of 32 ms: a turn begins when three of the last five are speech; a click is one or two."""
 

@@ -12,12 +12,10 @@ import numpy.typing as npt
 from voiceid.audio import Arrivals, LiveSource
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioInvalid
-from voiceid.listening.endpointing import Endpointer
+from voiceid.listening.endpointing import CODE_SILENCE_S, Endpointer
 from voiceid.speech.quality import FRAME_S, FRAME_SAMPLES
 from voiceid.speech.vad import SpeechDetector
 
-_SILENCE_S = 1.5
-"""Words of a code may have a second between them."""
 _LEAST_FRAMES = 5
 
 
@@ -35,7 +33,7 @@ class SpokenAnswer:
     ) -> None:
         self._kept: list[npt.NDArray[Any]] = []
         self._arrivals, self._blocks = Arrivals(channel, source.where), list[Float32Array]()
-        endpoints, n_frames = Endpointer(round(_SILENCE_S / FRAME_S)), 0
+        endpoints, n_frames = Endpointer(round(CODE_SILENCE_S / FRAME_S)), 0
         with contextlib.closing(self._speech(source, detector)) as frames:
             for is_speech in frames:
                 was_speaking, n_frames = endpoints.is_speaking, n_frames + 1

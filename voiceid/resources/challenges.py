@@ -188,19 +188,20 @@ def _taught(
             return clips[-1]  # noqa: B023
 
         decision = model.verifier.verify(hear, source, Claim(name, Aim(allow_replayed=True)))
-        _require_voice(decision, clips[0])
+        source_name = "" if clips[0].name.startswith("<") else f" ({clips[0].name})"
+        names.append(f"round {len(names) + 1}{source_name}")
+        _require_voice(decision, names[-1])
         if clips[0].pcm_sha256 in digests:
-            raise ChangeRefused(f"{clips[0].name} is a round that was given before")
+            raise ChangeRefused(f"{names[-1]} was given before")
         digests.add(clips[0].pcm_sha256)
         rate_hz = clips[0].quality.sample_rate_hz or 0
         heard.append(word_features(tape.samples(rate_hz)))
-        names.append(f"round {len(names) + 1} ({clips[0].name})")
     return vocabulary_of(words, heard, names)
 
 
-def _require_voice(decision: Decision, clip: Utterance) -> None:
+def _require_voice(decision: Decision, name: str) -> None:
     if not decision.accepted:
         raise ChangeRefused(
-            f"{clip.name} is not accepted as the speaker's voice: {decision.detail}",
+            f"{name} is not accepted as the speaker's voice: {decision.detail}",
             hint="Record the rounds where the voice was enrolled, and alone; nothing was changed.",
         )

@@ -210,7 +210,10 @@ def _fingerprints(session: Session) -> Iterator[Finding]:
         missing = reader.fingerprints.missing()
     if missing:
         message = f"of {missing} enrolled recordings there is no fingerprint (replay.check is on)"
-        hint = "`voiceid enroll --replace` with the recordings keeps them."
+        hint = (
+            "`voiceid index rebuild` makes them of kept audio, `voiceid enroll --replace` of the"
+            " recordings."
+        )
         yield Finding("replays", Health.WARNING, message, hint)
     else:
         message = "of every enrolled recording there is a fingerprint"

@@ -6,10 +6,15 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 from voiceid.index.base import IndexStatus
+from voiceid.models import runtime
 from voiceid.observability import ChangeKind
 from voiceid.session import Session, seal_indexes
+from voiceid.speech.embedder import or_error
+from voiceid.speech.fingerprint import Fingerprint
 
 _NICENESS = 10
+_LOOKED_AT = 1000
+"""Samples that are read at once."""
 
 
 class Index:
@@ -23,11 +28,41 @@ class Index:
         return self._session.each_index(lambda index, reader: index.status(reader))
 
     def rebuild(self) -> list[IndexStatus]:
-        """Make each index again from the database, and return how they stand."""
+        """Make each index again from the database, and return how they stand.
+
+        With ``replay.check`` also the fingerprints that kept audio is without.
+        """
         with self._session.recorded(ChangeKind.REBUILD_INDEX) as record:
             self._session.each_index(lambda index, reader: index.rebuild(reader))
+            if self._session.config.replay.check:
+                self._make_fingerprints()
             record()
         return self.status()
+
+    def _make_fingerprints(self) -> None:
+        """Hear the kept audio of what was enrolled before recordings were to be known again."""
+        session, after, n_made = self._session, 0, 0
+        audio, recordings = session.kept_audio, session.kept_audio.recordings()
+        model = session.speaker_model(session.config.model, channel="mix")
+
+        def hear(sample: tuple[int, str]) -> bytes:
+            speech = model.embedder.with_speech(audio.source(sample[1])).speech
+            return b"" if speech is None else Fingerprint.of(speech).kept
+
+        while True:
+            with session.store.read() as reader:
+                lacking = reader.fingerprints.lacking(after, _LOOKED_AT)
+            if not lacking:
+                break
+            after = lacking[-1][0]
+            held = [one for one in lacking if audio.stored_hash(one[1]) in recordings]
+            heard = runtime.in_order(or_error(hear), held, model.workers)
+            for sample, words in zip(held, heard, strict=True):
+                if isinstance(words, bytes) and words:  # damage is reported where it matters
+                    with session.store.write() as writer:
+                        n_made += writer.fingerprints.made(*sample, words)
+        if n_made:
+            session.notify(f"{n_made} fingerprints were made of kept audio")
 
     def seal(self) -> bool:
         """Write the index files that are due, at a low priority; False: one cannot be written.

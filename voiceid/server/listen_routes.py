@@ -55,7 +55,8 @@ class ListenOptions(PolicyOptions):
     speaker: str | None = None
     group: str | None = None
     purpose: str | None = None
-    silence_s: float = 0.8
+    challenge: bool = Field(default=False, description="Accept nobody before a spoken code.")
+    silence_s: float | None = None
     top: int = Field(5, ge=1, le=1000)
     target_fmr: Rate | None = None
     target_fpir: Rate | None = None
@@ -149,6 +150,9 @@ class _Conversation:
         caller, speaker = self._caller, options.speaker
         caller.require(Scope.IDENTIFY if speaker is None else Scope.VERIFY)
         how = {"silence_s": options.silence_s, "top": options.top, **options.policy(caller)}
+        if options.challenge:
+            caller.require(Scope.VERIFY)
+            how |= {"caller": caller.name, "challenge": True}
         if speaker is not None:
             self._claimed = speaker
             claim = {"caller": caller.name, "blind": not caller.may(Scope.READ)}

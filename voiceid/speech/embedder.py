@@ -113,12 +113,12 @@ class Embedder:
         return replace(self.with_speech(source, tap), speech=None)
 
     def measured(self, source: AudioSource, embedding: Embedding) -> Utterance:
-        """Return the utterance of a voice that was embedded before, of whom this is a recording.
+        """Return the utterance, with its speech, of a voice of which an embedding was made before.
 
         Without an embedding where it has too little speech.  Raises as :meth:`utterance`.
         """
         clip, judged_frames = self.listened(source, lambda heard: self._clip(heard, Laps()))
-        return replace(self._whole_of(clip, judged_frames, {}, embedding), speech=None)
+        return self._whole_of(clip, judged_frames, {}, embedding)
 
     def with_speech(
         self, source: AudioSource, tap: Tap | None = None, cut: Cut | None = None

@@ -60,6 +60,12 @@ class Fingerprints:
         rows = self._connection.execute(query.order_by(fingerprints.c.id)).mappings()
         return [dict(row) for row in rows]
 
+    def lacking(self, after: int, limit: int) -> list[tuple[int, str]]:
+        """Return ids and recordings of samples that have none, by id, above ``after``."""
+        query = select(samples).where(~exists().where(*_same_recording()), samples.c.id > after)
+        rows = self._connection.execute(query.order_by(samples.c.id).limit(limit)).all()
+        return list(zip([row.id for row in rows], self._protection.digests(rows), strict=True))
+
     def missing(self) -> int:
         """Return how many recordings of enrolled speakers have none."""
         theirs = (
@@ -95,10 +101,23 @@ class FingerprintWriter(Fingerprints):
         until = datetime.fromisoformat(self._effects.now) + timedelta(days=keep_days)
         self._add(speaker_id, HeardAs.ACCEPTANCE, words, expires_at=until.isoformat())
 
-    def enrolled(self, speaker_id: int, pcm_sha256: str, words: bytes) -> None:
-        """Keep the fingerprint of a recording that is enrolled, as long as it is."""
-        recording = self._protection.recording(pcm_sha256)
-        self._add(speaker_id, HeardAs.ENROLLMENT, words, pcm_sha256=recording)
+    def enrolled(
+        self, speaker_id: int, pcm_sha256: str, words: bytes, created_at: str | None = None
+    ) -> None:
+        """Keep the fingerprint of a recording that is enrolled, as long as it is.
+
+        ``created_at``: when it was enrolled; now if it is not named.
+        """
+        recording = {"pcm_sha256": self._protection.recording(pcm_sha256)}
+        self._add(speaker_id, HeardAs.ENROLLMENT, words, **recording, created_at=created_at)
+
+    def made(self, sample_id: int, pcm_sha256: str, words: bytes) -> bool:
+        """Keep what was made of a sample's kept audio; False: it is gone, or has one by now."""
+        query = select(samples.c.speaker_id, samples.c.created_at).where(samples.c.id == sample_id)
+        row = self._connection.execute(query.where(~exists().where(*_same_recording()))).first()
+        if row is not None:
+            self.enrolled(row.speaker_id, pcm_sha256, words, created_at=row.created_at)
+        return row is not None
 
     def drop_expired(self) -> None:
         """Drop the fingerprints whose time is over."""
@@ -148,13 +167,14 @@ class FingerprintWriter(Fingerprints):
         words: bytes,
         *,
         pcm_sha256: str = "",
+        created_at: str | None = None,
         expires_at: str | None = None,
     ) -> None:
         values = {
             "speaker_id": speaker_id,
             "heard_as": heard_as.value,
             "pcm_sha256": pcm_sha256,
-            "created_at": self._effects.now,
+            "created_at": created_at or self._effects.now,
             "expires_at": expires_at,
         }
         row = stored_row(self._protection, values, words)

@@ -82,9 +82,10 @@ class ListenKeywords(IdentifyKeywords, total=False):
 
     target_fmr: float | None
     speaker: str | None
-    silence_s: float
+    silence_s: float | None
     caller: str | None
     blind: bool
+    challenge: bool
 
 
 def group_of(name: str | None) -> str | None:
@@ -144,7 +145,7 @@ def search_of(  # noqa: PLR0913, PLR0917 - as the call has them
 
 def live_search_of(how: ListenKeywords) -> Search:
     """Return the search that listening asks for; raises ConfigError, SpeakerDetailInvalid."""
-    others = {"speaker", "silence_s", "caller", "blind"}
+    others = {"speaker", "silence_s", "caller", "blind", "challenge"}
     return search_of(**{k: v for k, v in how.items() if k not in others})  # type: ignore[arg-type]
 
 
