@@ -197,10 +197,10 @@ class Session:
                 if erases:
                     parts = (self.store, self.gallery, self.index_folder, self.kept_audio)
                     Erasure(*parts).complete(writer.erased_vectors)
-                elif large:
+                if large:
                     with contextlib.suppress(StoreError):  # the change itself is on the disk
                         self.store.erase_remains()
-                        seal_indexes(self, lost=True)
+                        seal_indexes(self, lost=True, wait=erases)
                 if large or self._changes_behind >= _SYNCED_AFTER:
                     self.sync_indexes()
             finally:  # the change is made, whatever remains of what it erased
@@ -367,10 +367,10 @@ def hides_names(session: Session) -> bool:
         return True
 
 
-def seal_indexes(session: Session, *, lost: bool = False) -> bool:
+def seal_indexes(session: Session, *, lost: bool = False, wait: bool = True) -> bool:
     """Write the index files of large galleries that are due; False: one cannot be written.
 
-    With ``lost`` only what the next search would have to wait for, if no other process does it now.
+    ``lost``: only what the next search would wait for; ``wait``: for another process that does it.
     """
     from voiceid.index import sealer  # noqa: PLC0415 - for large galleries alone
 
@@ -382,7 +382,7 @@ def seal_indexes(session: Session, *, lost: bool = False) -> bool:
 
     session.each_index(note)
     work = (session.index_folder, galleries, session.store.read)
-    return not galleries or sealer.seal_due(*work, wait=not lost)
+    return not galleries or sealer.seal_due(*work, wait=wait)
 
 
 def trusted_paths(config: Config) -> dict[Path, type[VoiceIDError]]:

@@ -626,6 +626,23 @@ DAMAGE = {
 }
 
 
+def test_the_index_of_a_large_gallery_is_there_when_its_protection_was_changed(
+    tmp_path: Path, key: str
+) -> None:
+    settings = {"index.kind": "two-stage"}
+    with opened(tmp_path / "data", settings) as vid:
+        enrol(vid)
+    for act in ("init", "renew", "off"):
+        with opened(tmp_path / "data", {**settings, "privacy.key": key}) as vid:
+            vid._session.keys.is_required = False  # plain at first
+            getattr(vid.keys.gallery, act)()
+        with opened(tmp_path / "data", {**settings, "privacy.key": key}) as vid:
+            vid._session.keys.is_required = False
+            [status] = vid.index.status()
+            found = (status.kind, status.state, status.vectors, status.is_due)
+            assert found == ("two-stage", "current", 3, False), act
+
+
 @pytest.mark.parametrize("what", DAMAGE)
 def test_a_damaged_speaker_alone_is_erased_and_the_others_are_asked_again(
     vid: VoiceID, what: str
