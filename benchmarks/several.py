@@ -35,6 +35,7 @@ ENROLLED = 3
 """Utterances of each speaker."""
 PART_S = 5.0
 SHORT_S = (1.5, 2.0, 3.0, 4.0)
+ROOMS = ("room 0.3 s", "room 0.8 s")
 CHANGES = 4
 """Conditions in which each utterance is heard once more, in turn."""
 SHORT_TALKS = {
@@ -186,7 +187,13 @@ def other_pairs(speakers: dict[str, list[Clip]]) -> Iterator[Pair]:
             "three in turn, 4 s each": np.concatenate([one[:64_000] for one in samples]),
         }
         if first < second:
-            parts["at once, 2 s"] = at_once(samples[0][:32_000], samples[1][:32_000])
+            two = [
+                replace(c[0], samples=s[:32_000])
+                for c, s in zip((own, others), samples[:2], strict=True)
+            ]
+            parts["at once, 2 s"] = at_once(*(clip.samples for clip in two))
+            in_room = [CONDITIONS["room 0.8 s"](clip).samples for clip in two]
+            parts["at once, 2 s, room 0.8 s"] = at_once(*in_room)
         for kind, joined in parts.items():
             yield Pair(kind, first, second, replace(own[0], samples=joined))
 
@@ -230,7 +237,10 @@ def singles(clips: Sequence[Clip]) -> Iterator[tuple[str, Clip]]:
             name = names[(number + i * len(names) // CHANGES) % len(names)]
             yield f"whole, {name}", CONDITIONS[name](clip)
         for seconds in SHORT_S:
-            yield f"cuts of {seconds:g} s", cut(clip, seconds)
+            piece = cut(clip, seconds)
+            yield f"cuts of {seconds:g} s", piece
+            for room in ROOMS:
+                yield f"cuts of {seconds:g} s, {room}", CONDITIONS[room](piece)
     for turn in ami_turns():
         yield "AMI turns of 1.5 s and more", turn
 

@@ -61,6 +61,7 @@ CARD = Limit(256 * _KIB, "bytes", "a model's card", "it is none, or take out wha
 """The largest that comes with the program has 19 KB."""
 COMPENSATION = Limit(16 * _MIB, "bytes", "a compensation", "put back the one of the card")
 """Of 192 components it has 160 KB, of 1024 4.3 MB."""
+OVERLAP = Limit(_MIB, "bytes", "weights", "put back those of the card")
 RECEIPT = Limit(64 * _KIB, "bytes", "a receipt", "pull the model again")
 WEIGHTS = Limit(1 << 30, "bytes", "a network", "take a smaller one")
 LIST = Limit(256 * _MIB, "bytes", "a list", "split it")

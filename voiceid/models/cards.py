@@ -8,6 +8,7 @@ there are in its folder ``own``.  No card takes the place of another: its thresh
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
@@ -17,21 +18,24 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from voiceid.decision.aims import LEAST_THRESHOLD, MAX_RATE
 from voiceid.decision.attack_threshold import AttackThreshold
 from voiceid.decision.calibration import Calibration
 from voiceid.decision.compensation import Compensation
 from voiceid.decision.operating_points import OperatingPoint
 from voiceid.decision.rule import DecisionRule
-from voiceid.domain import EmbeddingSpace
+from voiceid.domain import EmbeddingSpace, Float32Array
 from voiceid.errors import ConfigError, HashMismatch, ModelError
-from voiceid.foreign_files import CARD, COMPENSATION, Unfit, content
+from voiceid.foreign_files import CARD, COMPENSATION, OVERLAP, Unfit, content
 from voiceid.models.typed_tables import built
 from voiceid.shipped import shipped
 
 _KINDS = ("encoder", "vad", "segmentation", "countermeasure")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """A model's name is the name of its files."""
+_PUT_BACK = "Install voiceid again; or put the file back that came with the card."
 _KEY_PARTS = 64
 _FORMS = {
     "package": re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*"),
@@ -153,6 +157,8 @@ class ModelCard:
     compensation_sha256 : str
         Of the numbers of the compensation in ``NAME.npz`` beside the card, in hex; empty: there
         is none.
+    overlap_sha256 : str
+        Of ``NAME-overlap.npy`` beside the card, in hex; empty: there is none.
     attack_threshold : AttackThreshold or None
         Of a countermeasure: what was fitted to recordings with attacks.
     folder : Path
@@ -179,6 +185,7 @@ class ModelCard:
     operating_points_data: str = ""
     graph_sha256: str = ""
     compensation_sha256: str = ""
+    overlap_sha256: str = ""
     attack_threshold: AttackThreshold | None = None
     folder: Path = field(default=Path(), compare=False)
 
@@ -232,15 +239,26 @@ class ModelCard:
             compensation = Compensation.from_bytes(content(path, COMPENSATION))
         except (OSError, ValueError) as error:
             raise ModelError(
-                f"the compensation {path} cannot be read: {error}",
-                hint="Install voiceid again; or put the file back that came with the card.",
+                f"the compensation {path} cannot be read: {error}", hint=_PUT_BACK
             ) from error
         if (compensation.digest, compensation.dim) != (self.compensation_sha256, self.dim):
             raise HashMismatch(
-                f"{path} is not the compensation that the card of {self.name} names",
-                hint="Install voiceid again; or put the file back that came with the card.",
+                f"{path} is not the compensation that the card of {self.name} names", hint=_PUT_BACK
             )
         return compensation
+
+    def overlap(self) -> Float32Array | None:
+        """Return what tells an echo from another voice; None: nothing.  Raises ModelError."""
+        if not self.overlap_sha256:
+            return None
+        path = self.folder / f"{self.name}-overlap.npy"
+        try:
+            data = content(path, OVERLAP)
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{path} cannot be read: {error}", hint=_PUT_BACK) from error
+        if hashlib.sha256(data).hexdigest() != self.overlap_sha256:
+            raise HashMismatch(f"{path} is not what the card of {self.name} names", hint=_PUT_BACK)
+        return np.asarray(np.load(io.BytesIO(data), allow_pickle=False), np.float32)
 
 
 def shipped_cards_folder() -> Path:
@@ -353,7 +371,7 @@ def _check(card: ModelCard, path: Path) -> None:
     _check_ranges(card, path)
     if card.attack_threshold is not None and (fault := card.attack_threshold.fault):
         raise ConfigError(f"{path}: attack_threshold: {fault}")
-    for key in ("graph_sha256", "compensation_sha256"):
+    for key in ("graph_sha256", "compensation_sha256", "overlap_sha256"):
         value = getattr(card, key)
         if value and not _FORMS["file_sha256"].fullmatch(value):
             raise ConfigError(f"{path}: {key} is malformed: {value!r}")

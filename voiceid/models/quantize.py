@@ -132,6 +132,7 @@ def card_of(
         operating_points=(),
         calibration=None,
         compensation_sha256="",
+        overlap_sha256="",
         operating_points_data="",
     )
 

@@ -49,6 +49,11 @@ class Pooling:
         return unit(vectors.astype(np.float32))
 
 
+def statistics(frames: Float32Array) -> Float32Array:
+    """Return mean and unbiased deviation (2 channels,) of frames (channels, m), m above 1."""
+    return np.concatenate([frames.mean(axis=1), frames.std(axis=1, ddof=1)])
+
+
 def chosen(part: Part, n_samples: int, n_frames: int) -> npt.NDArray[np.bool_]:
     """Return the frames (n_frames,) whose middles are in a part of so many samples.
 

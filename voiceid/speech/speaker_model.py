@@ -173,7 +173,7 @@ class SpeakerModel:
         """Return what says who speaks when; raises ModelError."""
         from voiceid.speech.turns import Voices  # noqa: PLC0415 - loads the engine
 
-        return Voices(self.embedder.encoder, lambda: self.segmenter)
+        return Voices(self.embedder.encoder, lambda: self.segmenter, self.card.overlap())
 
     @property
     def countermeasure(self) -> Callable[[], Countermeasure] | None:

@@ -21,14 +21,15 @@ import numpy.typing as npt
 from voiceid.decision.embeddings import unit
 from voiceid.domain import Embedding, Float32Array, Speech, VoicePart
 from voiceid.speech.encoder import Encoder
-from voiceid.speech.pooling import Part
+from voiceid.speech.pooling import Part, statistics
 from voiceid.speech.segmenter import SPEAKERS, STEP_SAMPLES, Segmenter
 
 Labels = npt.NDArray[np.int64]
 
-_MOST_OVERLAP, _MIN_OVERLAP_S = 0.2, 0.4
-"""Share of the speech in which two may speak at once, and the least overlap: a cough, a door.  In a
-room that echoes one voice comes to 0.18, and in 1.5 s of it to 0.65: docs/voices.md."""
+MOST_OVERLAP, _MIN_OVERLAP_S = 0.2, 0.4
+"""Share of the speech in which two may speak at once, and the least overlap: a cough, a door."""
+_MOST_ASKED = 72_000
+"""Samples of speech in which the frames are asked as well: 4.5 s, what their weights know."""
 _MIN_BOTH, _SMOOTH_S = 0.5, 0.5
 """Mean probability, over so long, from which two are taken to speak at once."""
 _FRAMES_FMR = ((3.0, 0.0003), (2.0, 0.003), (0.0, 0.01))
@@ -79,14 +80,21 @@ class Voices:
     """Says whether speech is one person's.  Safe to share among threads.
 
     - `segmenter`: loads what says who speaks when.
+    - `overlap` (2 channels + 1,): what mean, deviation and 1 of the encoder's frames are multiplied
+      with; two who speak at once come to more than 0.  None: what the segmenter finds counts.
     """
 
-    def __init__(self, encoder: Encoder, segmenter: Callable[[], Segmenter]) -> None:
-        self._encoder, self._segmenter = encoder, segmenter
+    def __init__(
+        self,
+        encoder: Encoder,
+        segmenter: Callable[[], Segmenter],
+        overlap: Float32Array | None = None,
+    ) -> None:
+        self._encoder, self._segmenter, self._overlap = encoder, segmenter, overlap
 
     def several(self, speech: Speech) -> Several | None:
         """Return who speaks when, or None: it is one person's.  Raises `ModelError`."""
-        at_once, share, change = self._at_once(speech.samples)
+        at_once, share, change = self.at_once(speech.samples)
         voice = self._labels(speech, at_once)
         several = self._told_apart(speech, voice)
         if not self._agree(several, _HEARD_FMR if speech.encoded is None else _FRAMES_FMR):
@@ -100,10 +108,16 @@ class Voices:
             if clearest is not None and clearest[1] + more > 0.0:
                 before = np.arange(len(at_once)) * STEP_SAMPLES < clearest[0]
                 return self._told_apart(speech, np.where(at_once, 0, np.where(before, 1, 2)))
-        overlaps = share >= _MOST_OVERLAP
+        overlaps = share >= MOST_OVERLAP and self._of_two(speech)
         return self._told_apart(speech, np.minimum(voice, 1)) if overlaps else None
 
-    def _at_once(self, samples: Float32Array) -> tuple[npt.NDArray[np.bool_], float, float]:
+    def _of_two(self, speech: Speech) -> bool:
+        """Whether the frames may be of two: what the segmentation model finds may be an echo."""
+        if self._overlap is None or speech.encoded is None or len(speech.samples) > _MOST_ASKED:
+            return True
+        return bool(statistics(speech.encoded) @ self._overlap[:-1] + self._overlap[-1] > 0.0)
+
+    def at_once(self, samples: Float32Array) -> tuple[npt.NDArray[np.bool_], float, float]:
         """Return in which frames two speak at once, in which share of the speech, and `handover`.
 
         Raises `ModelError`.

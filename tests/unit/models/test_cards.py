@@ -111,12 +111,15 @@ def test_all_cards_and_compensations_are_in_the_package(repo: Path) -> None:
     build = tomllib.loads((repo / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]
     listed = build["build"]["targets"]["wheel"]["force-include"]
     assert all(to == f"voiceid/_shipped/{of}" and (repo / of).exists() for of, to in listed.items())
-    files = {path for path in (repo / "models").iterdir() if path.suffix in {".toml", ".npz"}}
+    kinds = {".toml", ".npz", ".npy"}
+    files = {path for path in (repo / "models").iterdir() if path.suffix in kinds}
     assert {f"models/{path.name}" for path in files} == {
         of for of in listed if of.startswith("models/")
     }
     needed = {name for name, card in CARDS.items() if card.compensation_sha256}
     assert {path.stem for path in files if path.suffix == ".npz"} == needed
+    needed = {f"{name}-overlap" for name, card in CARDS.items() if card.overlap_sha256}
+    assert {path.stem for path in files if path.suffix == ".npy"} == needed == {"campplus-overlap"}
 
 
 def test_the_graphs_that_are_built_alike_on_every_processor_are_pinned(models_folder: Path) -> None:
@@ -170,6 +173,23 @@ def test_a_compensation_that_is_not_the_cards_is_not_used(tmp_path: Path) -> Non
     with pytest.raises(HashMismatch):
         replace(own, dim=191).compensation()
     assert replace(card, compensation_sha256="").compensation() is None
+
+
+def test_weights_that_are_not_the_cards_are_not_used(tmp_path: Path) -> None:
+    card = card_in(tmp_path, MEASURED, "campplus")
+    path = tmp_path / "campplus-overlap.npy"
+    with pytest.raises(ModelError, match=re.escape(str(path))):
+        card.overlap()
+    good = (shipped_cards_folder() / path.name).read_bytes()
+    for bad in (b"", good[:-4], good[:-1] + b"?"):
+        path.write_bytes(bad)
+        with pytest.raises(HashMismatch, match="not what the card of campplus names"):
+            card.overlap()
+    path.write_bytes(good)
+    weights = card.overlap()
+    assert weights is not None
+    assert (weights.shape, weights.dtype) == ((1025,), np.float32)
+    assert CARDS["campplus-int8"].overlap() is None
 
 
 def test_a_space_changes_with_everything_that_changes_vectors(tmp_path: Path) -> None:

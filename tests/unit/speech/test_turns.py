@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from voiceid.decision.embeddings import unit
 from voiceid.domain import Speech
 from voiceid.errors import ModelRuntimeError
+from voiceid.evaluation.degradations import HALL, Clip, reverberant
 from voiceid.models.cards import load_cards, shipped_cards_folder
 from voiceid.models.providers import EngineOptions
 from voiceid.models.runtime import Session
@@ -57,7 +58,8 @@ def encoder(models_folder: Path) -> Encoder:
 
 @pytest.fixture(scope="module")
 def voices(encoder: Encoder, segmenter: Segmenter) -> Voices:
-    return Voices(encoder, lambda: segmenter)
+    card = load_cards(shipped_cards_folder())["campplus"]
+    return Voices(encoder, lambda: segmenter, card.overlap())
 
 
 def speech(*samples: np.ndarray, encoder: Encoder | None = None) -> Speech:
@@ -83,6 +85,27 @@ def test_a_short_clip_of_one_person_is_not_called_several(
 ) -> None:
     for turn in ("alice-2", "bob-1", "bob-3"):
         assert voices.several(hear(ami.samples(turn)[: round(seconds * RATE)])) is None
+
+
+def in_hall(samples: np.ndarray, place: str) -> np.ndarray:
+    return reverberant(Clip(place, place, "", samples, RATE), HALL).samples
+
+
+def test_an_echo_is_no_other_voice_where_the_frames_are_of_one(
+    voices: Voices, encoder: Encoder, segmenter: Segmenter, ami: Any
+) -> None:
+    heard = speech(in_hall(ami.samples("alice-3")[:24_000], "alice-3"), encoder=encoder)
+    assert voices.several(heard) is None
+    assert Voices(encoder, lambda: segmenter).several(heard) is not None
+
+
+@pytest.mark.parametrize(("one", "other"), [("carol-2", "stranger"), ("alice-3", "bob-1")])
+def test_two_at_once_are_found_in_a_room_that_echoes(
+    one: str, other: str, voices: Voices, encoder: Encoder, ami: Any
+) -> None:
+    first, second = (in_hall(ami.samples(turn)[:24_000], turn) for turn in (one, other))
+    gain = np.sqrt(np.mean(first**2) / np.mean(second**2))
+    assert voices.several(speech(first + gain * second, encoder=encoder)) is not None
 
 
 @pytest.mark.parametrize(
