@@ -67,28 +67,15 @@ class Resampled:
         """Return the interval of the EER."""
         return expanded_interval(crossing(self.fmr, self.fnmr), self.units)
 
-    def min_dcf(
-        self, *, p_target: float = 0.01, c_miss: float = 1.0, c_false_alarm: float = 1.0
-    ) -> Interval:
+    def min_dcf(self, *, p_target: float = 0.01) -> Interval:
         """Return the interval of the minDCF, the least over the thresholds that there are."""
-        costs = normalized_cost(
-            self.fmr, self.fnmr, p_target=p_target, c_miss=c_miss, c_false_alarm=c_false_alarm
-        )
+        costs = normalized_cost(self.fmr, self.fnmr, p_target=p_target)
         return expanded_interval(np.min(costs, axis=1), self.units)
 
-    def act_dcf(
-        self, *, p_target: float = 0.01, c_miss: float = 1.0, c_false_alarm: float = 1.0
-    ) -> Interval:
+    def act_dcf(self, *, p_target: float = 0.01) -> Interval:
         """Return the interval of the actDCF of LLRs."""
-        at = bayes_threshold(p_target, c_miss=c_miss, c_false_alarm=c_false_alarm)
-        column = self._column(at)
-        costs = normalized_cost(
-            self.fmr[:, column],
-            self.fnmr[:, column],
-            p_target=p_target,
-            c_miss=c_miss,
-            c_false_alarm=c_false_alarm,
-        )
+        column = self._column(bayes_threshold(p_target))
+        costs = normalized_cost(self.fmr[:, column], self.fnmr[:, column], p_target=p_target)
         return expanded_interval(costs, self.units)
 
     def cllr_interval(self) -> Interval:
