@@ -7,11 +7,9 @@ What has no rate raises ValueError.
 
 from voiceid.metrics.bootstrap import Interval as Interval
 from voiceid.metrics.bootstrap import Resampled as Resampled
-from voiceid.metrics.bootstrap import bootstrap_by_speaker as bootstrap_by_speaker
 from voiceid.metrics.bootstrap import expanded_interval as expanded_interval
 from voiceid.metrics.bootstrap import false_match_interval as false_match_interval
 from voiceid.metrics.bootstrap import resample_speakers as resample_speakers
-from voiceid.metrics.correlation import rank_correlation as rank_correlation
 from voiceid.metrics.costs import act_dcf as act_dcf
 from voiceid.metrics.costs import bayes_threshold as bayes_threshold
 from voiceid.metrics.costs import cllr as cllr
