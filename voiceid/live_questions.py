@@ -56,7 +56,7 @@ class LiveQuestions:
         search, caller = live_search_of(how), how.get("caller")
         if how.get("speaker") is not None:
             raise ConfigError(
-                "a code is asked of whoever is recognized, and a speaker is named",
+                "a code is asked of each who is recognized, and a speaker is named",
                 hint="Leave one out; a name is verified by code with `verify NAME --challenge`.",
             )
 

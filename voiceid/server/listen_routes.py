@@ -55,7 +55,7 @@ class ListenOptions(PolicyOptions):
     speaker: str | None = None
     group: str | None = None
     purpose: str | None = None
-    challenge: bool = Field(default=False, description="Accept nobody before a spoken code.")
+    challenge: bool = Field(default=False, description="Accept no speaker before a spoken code.")
     silence_s: float | None = None
     top: int = Field(5, ge=1, le=1000)
     target_fmr: Rate | None = None
