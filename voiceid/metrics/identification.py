@@ -106,11 +106,9 @@ def identification_counts(searches: Searches, threshold: float) -> Identificatio
     )
 
 
-def identification_curve(
-    searches: Searches, thresholds: Scores | None = None
-) -> IdentificationCurve:
-    """Return FPIR and FNIR at every distinct score and above them all, or where asked."""
-    whole = curve(*both_in_order(searches.found, searches.non_mated, refused=True), thresholds)
+def identification_curve(searches: Searches) -> IdentificationCurve:
+    """Return FPIR and FNIR at every distinct score and above them all."""
+    whole = curve(*both_in_order(searches.found, searches.non_mated, refused=True))
     keep = whole.thresholds > -np.inf
     return IdentificationCurve(whole.thresholds[keep], whole.fmr[keep], whole.fnmr[keep])
 
