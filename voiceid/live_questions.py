@@ -147,7 +147,9 @@ class LiveQuestions:
                     if is_last:
                         raise
                     return None
-            return decision if is_last or claim is None else _unhurried(decision, claim)
+            return (
+                decision if is_last or claim is None else _without_early_rejection(decision, claim)
+            )
 
         return decide
 
@@ -155,7 +157,7 @@ class LiveQuestions:
         return self._session.loaded_model.embedder
 
 
-def _unhurried(decision: Decision, claim: Claim) -> Decision:
+def _without_early_rejection(decision: Decision, claim: Claim) -> Decision:
     """Return a decision within a turn: a rejection of a blind claim is not certain before its end.
 
     When it would be certain tells how the voice scores, and whether the name is enrolled.
