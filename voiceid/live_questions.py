@@ -170,6 +170,5 @@ def _without_early_rejection(decision: Decision, claim: Claim) -> Decision:
 def _without_words(decision: Decision, error: ChangeRefused) -> Decision:
     """Return the rejection of who would be asked for a code, and taught no words."""
     reason = Reason.CHALLENGE_FAILED
-    return replace(
-        decision, outcome=Outcome.REJECTED, reason=reason, speaker=None, detail=error.message
-    )
+    detail = f"{error.message}: `voiceid challenges enroll NAME AUDIO...` teaches them"
+    return replace(decision, outcome=Outcome.REJECTED, reason=reason, speaker=None, detail=detail)

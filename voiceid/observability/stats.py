@@ -24,7 +24,7 @@ _OUTCOMES = dict.fromkeys(Reason, Outcome.REJECTED) | {
 }
 _NEVER = {
     Task.VERIFY: {Reason.UNKNOWN, Reason.GALLERY_EMPTY, Reason.AMBIGUOUS},
-    Task.IDENTIFY: {Reason.BELOW_THRESHOLD, Reason.CHALLENGE_FAILED, Reason.CHALLENGE_EXPIRED},
+    Task.IDENTIFY: {Reason.BELOW_THRESHOLD, Reason.CHALLENGE_EXPIRED},
     Task.COMPARE: set(Reason)
     - {Reason.MATCH, Reason.BELOW_THRESHOLD, Reason.NOT_ENOUGH_SPEECH}
     - {Reason.SEVERAL_VOICES, Reason.PRESENTATION_ATTACK},
