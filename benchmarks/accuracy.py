@@ -245,9 +245,8 @@ def _listeners(model: str, cache: Path | None) -> list[tuple[str, Listener]]:
 
 def _choice(listener: Listener, corpora: Corpora) -> list[str]:
     whole = trials.all_pairs(listener.hear(corpora.other))
-    low, high = metrics.bootstrap_by_speaker(
-        metrics.equal_error_rate, whole.same.trials, whole.other.trials, resamples=RESAMPLES
-    )
+    drawn = metrics.resample_speakers(whole.same.trials, whole.other.trials, resamples=RESAMPLES)
+    low, high = drawn.equal_error_rate()
     sets = [[cut(clip, s) for clip in corpora.other] for s in CUTS_S]
     sets += [*corpora.digits.values(), corpora.ami]
     return [

@@ -56,7 +56,7 @@ class LiveQuestions:
         search, caller = live_search_of(how), how.get("caller")
         if how.get("speaker") is not None:
             raise ConfigError(
-                "a code is asked of whoever is recognized, and a speaker is named",
+                "a code is asked of each who is recognized, and a speaker is named",
                 hint="Leave one out; a name is verified by code with `verify NAME --challenge`.",
             )
 
@@ -147,7 +147,9 @@ class LiveQuestions:
                     if is_last:
                         raise
                     return None
-            return decision if is_last or claim is None else _unhurried(decision, claim)
+            return (
+                decision if is_last or claim is None else _without_early_rejection(decision, claim)
+            )
 
         return decide
 
@@ -155,7 +157,7 @@ class LiveQuestions:
         return self._session.loaded_model.embedder
 
 
-def _unhurried(decision: Decision, claim: Claim) -> Decision:
+def _without_early_rejection(decision: Decision, claim: Claim) -> Decision:
     """Return a decision within a turn: a rejection of a blind claim is not certain before its end.
 
     When it would be certain tells how the voice scores, and whether the name is enrolled.
@@ -168,6 +170,5 @@ def _unhurried(decision: Decision, claim: Claim) -> Decision:
 def _without_words(decision: Decision, error: ChangeRefused) -> Decision:
     """Return the rejection of who would be asked for a code, and taught no words."""
     reason = Reason.CHALLENGE_FAILED
-    return replace(
-        decision, outcome=Outcome.REJECTED, reason=reason, speaker=None, detail=error.message
-    )
+    detail = f"{error.message}: `voiceid challenges enroll NAME AUDIO...` teaches them"
+    return replace(decision, outcome=Outcome.REJECTED, reason=reason, speaker=None, detail=detail)

@@ -63,7 +63,8 @@ def test_words_and_a_code_are_shown_and_recorded(
 @pytest.mark.parametrize("options", [["--verify", "alice"], ["--attempts", "door"]])
 def test_a_code_is_asked_of_who_is_recognized(run, home, options: list[str]) -> None:
     also = ["--challenge"] if "--verify" in options else []
-    assert run("listen", "none.wav", *options, *also).code == 2
+    wrong = run("listen", "none.wav", *options, *also)
+    assert (wrong.code, "--verify" in wrong.err, "--challenge" in wrong.err) == (2, True, True)
 
 
 @pytest.mark.parametrize("words", [["--challenge"], ["a.wav", "--mic"], ["--challenge", "x"], []])
@@ -92,6 +93,12 @@ def test_a_recording_in_the_place_of_the_id_of_a_code_is_said(run, home) -> None
     wrong = run("verify", "bob", "--challenge", "clip.wav")
     assert wrong.code == 2
     assert "--challenge took clip.wav for the ID of the code, and no AUDIO is left" in wrong.err
+
+
+def test_a_recording_and_a_code_without_an_id_is_said(run, home) -> None:
+    wrong = run("verify", "bob", "clip.wav", "--challenge")
+    assert wrong.code == 2
+    assert "give --mic in place of AUDIO, or the ID" in wrong.err
 
 
 def test_nothing_is_recorded_for_a_name_that_is_not_enrolled(run, home) -> None:

@@ -44,6 +44,14 @@ def test_each_event_is_a_line(run, talk: Path) -> None:
     assert lines[-1][3] == "rejected  unknown"
 
 
+def test_all_parts_of_a_turn_in_which_several_speak_are_said_once(run, home: Path, ami) -> None:
+    both = np.concatenate([ami.samples("alice-4"), ami.samples("stranger")])
+    soundfile.write(home / "both.wav", both, RATE)
+    out = run("listen", "both.wav", "--challenge").out
+    assert "several people speak  0." in out
+    assert ("voice 1" in out, "voice 2" in out) == (True, True)
+
+
 def test_each_event_is_an_object_with_json(run, talk: Path) -> None:
     events = run("listen", talk, "--json", "--verify", "alice", "--threshold", "0.4").json_lines
     kinds = {"speech_started", "decision", "speech_ended", "turn"}

@@ -133,6 +133,9 @@ def test_a_receipt_that_was_changed_anywhere_is_refused(
         file.write_text(text)
         with pytest.raises(ReceiptInvalid, match="cannot be read"):
             vid.privacy.check(file)
+    file.write_bytes(b"\x80")
+    with pytest.raises(ReceiptInvalid, match=f"receipt {file} cannot be read: it is not text"):
+        vid.privacy.check(file)
 
 
 def test_a_receipt_is_checked_elsewhere_with_the_public_key_alone(

@@ -99,7 +99,7 @@ def test_a_client_that_is_slow_loses_the_oldest_and_is_told(
         for _ in range(6):
             feed.put(decision)
         feed.end()
-        said = event_routes._told(feed, shared.vid, Caller(None, "127.0.0.1"))
+        said = event_routes._sent(feed, shared.vid, Caller(None, "127.0.0.1"))
         return [text async for text in said]
 
     _, lost, *given = asyncio.run(told())

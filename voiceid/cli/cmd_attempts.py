@@ -64,9 +64,7 @@ def _table(found: Sequence[FailedAttempts]) -> str:
             "-" if one.name is None else one.name,
             "-" if one.caller is None else one.caller,
             str(one.failures),
-            "-"
-            if one.locked_until is None
-            else one.locked_until.isoformat(sep=" ", timespec="seconds"),
+            "-" if one.locked_until is None else f"{one.locked_until:%Y-%m-%d %H:%M} UTC",
         ]
         for one in found
     ]

@@ -115,7 +115,7 @@ def new_command(console: Console, *, name: str, length: int, caller: str | None)
     lines = [
         f"say   {' '.join(made.words)}",
         f"id    {made.id}",
-        f"until {made.expires_at.isoformat(sep=' ', timespec='seconds')}",
+        f"until {made.expires_at:%Y-%m-%d %H:%M:%S} UTC",
     ]
     return console.answer(made.to_dict(), "\n".join(map(printable, lines)))
 

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 @click.option(
     "--challenge",
     is_flag=True,
-    help="Ask who speaks for a code, and accept nobody but who says it in the next turn.",
+    help="Ask who speaks for a code, and accept only who says it in the next turn.",
 )
 @click.option("--group", metavar="GROUP", help="Ask only the speakers of this group.")
 @target_fmr_option
@@ -97,7 +97,9 @@ def command(
     if how["speaker"] is not None and how["challenge"]:
         raise click.UsageError("--challenge asks who is recognized; --verify names a speaker.")
     if how["caller"] is not None and how["speaker"] is None and not how["challenge"]:
-        raise click.UsageError("--attempts counts claims: name who is claimed with --verify.")
+        raise click.UsageError(
+            "--attempts counts claims and codes: give --verify NAME, or --challenge, as well."
+        )
     with contextlib.ExitStack() as stack:
         vid = stack.enter_context(open_voiceid(console))
         runner = None

@@ -174,7 +174,10 @@ def check_command(console: Console, receipt: Path, key: str | None) -> int:
     """Check that a receipt is as the gallery signed it; exits with 73 if it is not."""
     with open_voiceid(console) as vid:
         found = vid.privacy.check(receipt, key)
-    return console.answer({"valid": True, **found.to_dict()}, receipt_text(found))
+    text = (
+        f"valid        signed with the key of the gallery, and not changed\n{receipt_text(found)}"
+    )
+    return console.answer({"valid": True, **found.to_dict()}, text)
 
 
 @leaf("key", examples=["voiceid privacy key"], group=command)

@@ -87,7 +87,12 @@ def command(
         )
     require_one(name, audio, source, console)
     names = clips(audio, console)
-    if source is None and challenge is not None and (not challenge or len(names) != 1):
+    if source is None and challenge == "":
+        raise click.UsageError(
+            "--challenge without an ID records the answer: give --mic in place of AUDIO, or the ID"
+            " that `voiceid challenges new` printed."
+        )
+    if source is None and challenge is not None and len(names) != 1:
         raise click.UsageError("--challenge takes one clip and an ID: a code is answered once.")
     with open_voiceid(console) as vid:
         recordings: Sequence[AudioSource] = names

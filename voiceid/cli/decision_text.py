@@ -25,7 +25,7 @@ _BARRED = {
     "clock_behind": "the clock is behind",
     "replayed": "a recording that was heard before",
     "presentation_attack": "taken for an attack",
-    "challenge_failed": "not the code that was asked for",
+    "challenge_failed": "without the right code",
     "challenge_expired": "no code is asked for",
     "several_voices": "several people speak",
 }

@@ -39,8 +39,9 @@ def _facts(event: LiveEvent, decision: Decision) -> str:
     """Return who it is, by what, and how long it took."""
     took = f"after {seconds(event.since_start_s or 0.0)}"
     late = "" if event.delay_ms is None else f", {event.delay_ms:.0f} ms behind"
-    why = decision.detail.partition(";")[0]
-    return f"{who(decision)}  {why}  {took}{late}"
+    name = who(decision)
+    why = decision.detail if decision.parts else decision.detail.partition(";")[0]
+    return f"{name}  {why.removeprefix(f'{name}: ')}  {took}{late}"
 
 
 def _summary(decision: Decision | None, detail: str) -> str:

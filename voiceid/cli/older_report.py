@@ -10,20 +10,18 @@ from voiceid.cli.text import table
 from voiceid.errors import TrialsInvalid
 from voiceid.foreign_files import REPORT, Unfit, content
 
-_VERSIONS = (1, 2)
-"""Of ``report.json``: the first knows no calibration."""
-
 
 def older_report(path: Path) -> dict[str, Any]:
     """Return the report in a file."""
+    from voiceid.evaluation.evaluate import VERSION  # noqa: PLC0415 - not for --help
+
     try:
         found = json.loads(content(path, REPORT))
         if isinstance(found, dict) and found.get("format") == "voiceid-evaluation":
-            version = found["version"]
-            if version not in _VERSIONS:
+            if found["version"] != VERSION:
                 raise TrialsInvalid(
-                    f"{path} is a report of version {version}, and this voiceid knows"
-                    f" {', '.join(map(str, _VERSIONS))}",
+                    f"{path} is a report of version {found['version']}, and this voiceid knows"
+                    f" {VERSION}",
                     hint="Compare with the voiceid that wrote it.",
                 )
             _figures(found)
@@ -43,15 +41,10 @@ def difference(older: dict[str, Any], newer: dict[str, Any]) -> str:
     names = dict.fromkeys([*now, *before])
     rows = [[name, before.get(name, "-"), now.get(name, "-")] for name in names]
     lines = [table(["", "before", "now"], rows, right={"before", "now"})]
-    if older["version"] == 1:
-        lines.append(
-            "the older report is of version 1: it has no figures of a calibration, and its"
-            " thresholds are those that were in use, of the card or of the settings"
-        )
     lines += [
-        f"not the same {key}: {older.get(key)} before, {newer[key]} now"
+        f"not the same {key}: {older[key]} before, {newer[key]} now"
         for key in ("trials", "recordings")
-        if older.get(key) != newer[key]
+        if older[key] != newer[key]
     ]
     spaces = [one["embedding_space"]["id"] for one in (older, newer)]
     if spaces[0] != spaces[1]:
@@ -63,10 +56,10 @@ def difference(older: dict[str, Any], newer: dict[str, Any]) -> str:
 
 
 def _figures(report: dict[str, Any]) -> dict[str, str]:
-    """Return the figures of a report of either version, by name, those that it has."""
+    """Return the figures that a report has, by name."""
     of = report["verification"]
     rates: dict[str, float | None] = {"EER": of["eer"]}
-    at = {"": of["at_shipped_thresholds"], "calibrated ": of.get("at_calibrated_thresholds")}
+    at = {"": of["at_shipped_thresholds"], "calibrated ": of["at_calibrated_thresholds"]}
     for kind, found in at.items():
         if found is not None:
             rates |= {f"{kind}{side.upper()}": found[side]["rate"] for side in ("fmr", "fnmr")}
@@ -75,9 +68,8 @@ def _figures(report: dict[str, Any]) -> dict[str, str]:
     if (search := report["identification"]) is not None:
         rates |= {side.upper(): search[side]["rate"] for side in ("fpir", "fnir")}
     costs = {f"minDCF {prior}": cost for prior, cost in of["min_dcf"].items()}
-    if "min_cllr" in of:
-        costs["minCllr"] = of["min_cllr"]
-    llrs = of.get("llrs")
+    costs["minCllr"] = of["min_cllr"]
+    llrs = of["llrs"]
     if llrs is not None and llrs["cllr"] is not None:
         costs |= {f"actDCF {prior}": cost for prior, cost in llrs["act_dcf"].items()}
         costs |= {"Cllr": llrs["cllr"], "minCllr of the LLRs": llrs["min_cllr"]}
@@ -86,5 +78,5 @@ def _figures(report: dict[str, Any]) -> dict[str, str]:
 
 
 def _calibration(report: dict[str, Any]) -> str:
-    found = report.get("calibration")
+    found = report["calibration"]
     return "none" if found is None else f"{found['id']} ({found['source']})"

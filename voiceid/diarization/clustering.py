@@ -85,7 +85,7 @@ def grouped(pieces: Pieces, by: Grouping) -> Labels:
     labels, centres = _people(used, by)
     people = (pieces.vectors @ centres.T).argmax(axis=1)
     people[good] = np.where(labels < 0, people[good], labels)
-    return _told_apart(pieces, people, centres)
+    return _separated(pieces, people, centres)
 
 
 def _people(pieces: Pieces, by: Grouping) -> tuple[Labels, Float32Array]:
@@ -177,7 +177,7 @@ def _large(labels: Labels, speech_s: Floats, least_s: float) -> Labels:
     return numbers[labels]
 
 
-def _told_apart(pieces: Pieces, people: Labels, centres: Float32Array) -> Labels:
+def _separated(pieces: Pieces, people: Labels, centres: Float32Array) -> Labels:
     """Return people (n,) such that different voices of a window are different ones.
 
     Of a voice of a window that is two people's, the parts stay different as well.

@@ -53,7 +53,8 @@ class Reason(enum.StrEnum):
     """Rejected: the recording was heard before, or the words of a code are pieces of recordings
     that were enrolled; it does not show who is speaking now."""
     CHALLENGE_FAILED = "challenge_failed"
-    """Rejected (verify): the voice matches, and the clip is not the code that was asked for."""
+    """Rejected: the voice matches, and the clip is not the code that was asked for, or the speaker
+    taught no words of which to make one."""
     CHALLENGE_EXPIRED = "challenge_expired"
     """Rejected (verify): the voice matches, and no code is asked for of this speaker by this caller
     under this id, or it was answered before, or too late."""

@@ -58,10 +58,9 @@ class LiveOptions:
 
 
 class Listener:
-    """Says who speaks while they speak.  For one source, and one thread at a time.
+    """Finds the turns of who speaks, as samples arrive.  For one source, and one thread at a time.
 
-    It finds the turns; what is said of one, its kinds do: `_look` while the turn goes on, and
-    `_settle` when it is over.
+    Subclasses decide about a turn: in `_look` while it goes on, in `_settle` when it is over.
 
     Parameters
     ----------

@@ -38,8 +38,8 @@ class _Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class _Word:
-    """What is to be said between two pieces."""
+class _Notice:
+    """An event between two pieces."""
 
     kind: LiveEventKind
     detail: str
@@ -50,7 +50,7 @@ class _End:
     error: Exception | None = None
 
 
-_Item: TypeAlias = _Piece | _Word | _End
+_Item: TypeAlias = _Piece | _Notice | _End
 
 
 class LiveStream:
@@ -152,7 +152,7 @@ class LiveStream:
             item = waiting.get()
             if isinstance(item, _Piece):
                 yield from self._hear(item.samples, item.rate_hz, item.arrived)
-            elif isinstance(item, _Word):
+            elif isinstance(item, _Notice):
                 yield from self._listener.finish(item.detail)
                 yield self._listener.event(item.kind, item.detail)
             elif item is not None:
@@ -232,10 +232,10 @@ class _Waiting:
 
     def _drop(self) -> None:
         lost_s = sum(item.duration_s for item in self._items if isinstance(item, _Piece))
-        words = [item for item in self._items if not isinstance(item, _Piece)]
+        notices = [item for item in self._items if not isinstance(item, _Piece)]
         text = f"{lost_s:.1f} s of sound were not heard: they came faster than they can be heard"
         self._items.clear()
-        self._items.extend([*words, _Word(LiveEventKind.AUDIO_LOST, text)])
+        self._items.extend([*notices, _Notice(LiveEventKind.AUDIO_LOST, text)])
         self._waiting_s = 0.0
 
 
@@ -250,7 +250,7 @@ def _read(source: LiveSource, waiting: _Waiting, closed: threading.Event) -> Non
                     if closed.is_set():
                         return
                     if is_lost:
-                        waiting.put(_Word(LiveEventKind.STREAM_BACK, f"{source.where} is back"))
+                        waiting.put(_Notice(LiveEventKind.STREAM_BACK, f"{source.where} is back"))
                     is_lost, has_sounded, pause_s = False, True, _FIRST_PAUSE_S
                     waiting.put(_Piece(np.array(samples), rate_hz, time.perf_counter()))
         except VoiceIDError as error:
@@ -266,7 +266,7 @@ def _read(source: LiveSource, waiting: _Waiting, closed: threading.Event) -> Non
             return
         if not is_lost:
             text = f"{reason}; it is opened again"
-            waiting.put(_Word(LiveEventKind.STREAM_LOST, text))
+            waiting.put(_Notice(LiveEventKind.STREAM_LOST, text))
         is_lost = True
         closed.wait(pause_s)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

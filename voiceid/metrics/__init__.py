@@ -7,11 +7,9 @@ What has no rate raises ValueError.
 
 from voiceid.metrics.bootstrap import Interval as Interval
 from voiceid.metrics.bootstrap import Resampled as Resampled
-from voiceid.metrics.bootstrap import bootstrap_by_speaker as bootstrap_by_speaker
 from voiceid.metrics.bootstrap import expanded_interval as expanded_interval
 from voiceid.metrics.bootstrap import false_match_interval as false_match_interval
 from voiceid.metrics.bootstrap import resample_speakers as resample_speakers
-from voiceid.metrics.correlation import rank_correlation as rank_correlation
 from voiceid.metrics.costs import act_dcf as act_dcf
 from voiceid.metrics.costs import bayes_threshold as bayes_threshold
 from voiceid.metrics.costs import cllr as cllr
@@ -29,14 +27,9 @@ from voiceid.metrics.identification import IdentificationCounts as Identificatio
 from voiceid.metrics.identification import IdentificationCurve as IdentificationCurve
 from voiceid.metrics.identification import Searches as Searches
 from voiceid.metrics.identification import fmr_for_fpir as fmr_for_fpir
-from voiceid.metrics.identification import fpir_of_gallery as fpir_of_gallery
 from voiceid.metrics.identification import identification_counts as identification_counts
 from voiceid.metrics.identification import identification_curve as identification_curve
-from voiceid.metrics.identification import (
-    identification_rates_by_rank as identification_rates_by_rank,
-)
 from voiceid.metrics.identification import rank_of_own as rank_of_own
-from voiceid.metrics.identification import threshold_at_fpir as threshold_at_fpir
 from voiceid.metrics.posteriors import Reliability as Reliability
 from voiceid.metrics.posteriors import reliability as reliability
 from voiceid.metrics.rates import Rate as Rate

@@ -8,7 +8,7 @@ is O(n log t + r p t) time and O(n + r t) memory.  A speaker is never an imposto
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -67,28 +67,15 @@ class Resampled:
         """Return the interval of the EER."""
         return expanded_interval(crossing(self.fmr, self.fnmr), self.units)
 
-    def min_dcf(
-        self, *, p_target: float = 0.01, c_miss: float = 1.0, c_false_alarm: float = 1.0
-    ) -> Interval:
+    def min_dcf(self, *, p_target: float = 0.01) -> Interval:
         """Return the interval of the minDCF, the least over the thresholds that there are."""
-        costs = normalized_cost(
-            self.fmr, self.fnmr, p_target=p_target, c_miss=c_miss, c_false_alarm=c_false_alarm
-        )
+        costs = normalized_cost(self.fmr, self.fnmr, p_target=p_target)
         return expanded_interval(np.min(costs, axis=1), self.units)
 
-    def act_dcf(
-        self, *, p_target: float = 0.01, c_miss: float = 1.0, c_false_alarm: float = 1.0
-    ) -> Interval:
+    def act_dcf(self, *, p_target: float = 0.01) -> Interval:
         """Return the interval of the actDCF of LLRs."""
-        at = bayes_threshold(p_target, c_miss=c_miss, c_false_alarm=c_false_alarm)
-        column = self._column(at)
-        costs = normalized_cost(
-            self.fmr[:, column],
-            self.fnmr[:, column],
-            p_target=p_target,
-            c_miss=c_miss,
-            c_false_alarm=c_false_alarm,
-        )
+        column = self._column(bayes_threshold(p_target))
+        costs = normalized_cost(self.fmr[:, column], self.fnmr[:, column], p_target=p_target)
         return expanded_interval(costs, self.units)
 
     def cllr_interval(self) -> Interval:
@@ -117,7 +104,7 @@ def resample_speakers(
 
     A score of minus infinity is a refusal; LLRs must be finite.  A trial whose two speakers are
     one counts as often as they were drawn, on either side.  FMR, FNMR and actDCF may be asked for
-    at ``thresholds``.  The same seed gives the draws of `bootstrap_by_speaker`.
+    at ``thresholds``.  The same seed gives the same draws.
     """
     sides = (genuine, impostor)
     scores = [
@@ -144,34 +131,6 @@ def resample_speakers(
         cllr=cost if llr else None,
         units=len(draws),
     )
-
-
-def bootstrap_by_speaker(
-    statistic: Callable[[Scores, Scores], float],
-    genuine: Trials,
-    impostor: Trials,
-    *,
-    resamples: int = 500,
-    seed: int = 0,
-) -> Interval:
-    """Return a 95 % percentile confidence interval of ``statistic(genuine, impostor)``.
-
-    For a statistic that `resample_speakers` does not know: the scores themselves are repeated.
-
-    - `statistic`: takes (n,) genuine and (m,) impostor scores.
-    - `seed`: the same seed gives the same interval.
-    """
-    units, sides = _numbered([genuine.speakers, impostor.speakers])
-    values = [
-        statistic(
-            *(
-                np.repeat(trials.scores, _weights(draw, *pair))
-                for trials, pair in zip((genuine, impostor), sides, strict=True)
-            )
-        )
-        for draw in _draws(units, sides, resamples, seed)
-    ]
-    return expanded_interval(np.array(values), units)
 
 
 def false_match_interval(

@@ -14,75 +14,48 @@ from voiceid.metrics.detection import accepted
 from voiceid.metrics.scores import Floats, Scores, both_in_order, floats
 
 
-def bayes_threshold(p_target: float, *, c_miss: float = 1.0, c_false_alarm: float = 1.0) -> float:
-    """Return the LLR from which accepting costs least: ``ln (c_fa (1 - p)) / (c_miss p)``.
+def bayes_threshold(p_target: float) -> float:
+    """Return the LLR from which accepting costs least: minus the log odds of the prior.
 
-    With equal costs, minus the log odds of the prior ``p_target`` (NIST SRE 2016 plan).
+    Both errors cost the same (NIST SRE 2016 plan).
     """
     _check_prior(p_target)
-    return math.log(c_false_alarm * (1.0 - p_target)) - math.log(c_miss * p_target)
+    return math.log(1.0 - p_target) - math.log(p_target)
 
 
-def normalized_cost(
-    fmr: Floats | float,
-    fnmr: Floats | float,
-    *,
-    p_target: float = 0.01,
-    c_miss: float = 1.0,
-    c_false_alarm: float = 1.0,
-) -> Floats:
+def normalized_cost(fmr: Floats | float, fnmr: Floats | float, *, p_target: float = 0.01) -> Floats:
     """Return the detection cost of pairs of rates, normalized (NIST SRE 2016 plan).
 
-    ``c_miss p_target FNMR + c_false_alarm (1 - p_target) FMR``, divided by the cost of the
-    better of accepting all and refusing all: 1 means that the scores are of no use.
+    ``p_target FNMR + (1 - p_target) FMR``, divided by the cost of the better of accepting all and
+    refusing all: 1 means that the scores are of no use.
     """
     _check_prior(p_target)
-    miss, false_alarm = c_miss * p_target, c_false_alarm * (1.0 - p_target)
-    least = min(miss, false_alarm)
-    return np.asarray(miss / least * fnmr + false_alarm / least * fmr)
+    least = min(p_target, 1.0 - p_target)
+    return np.asarray(p_target / least * fnmr + (1.0 - p_target) / least * fmr)
 
 
-def min_dcf(
-    genuine: Scores,
-    impostor: Scores,
-    *,
-    p_target: float = 0.01,
-    c_miss: float = 1.0,
-    c_false_alarm: float = 1.0,
-) -> float:
+def min_dcf(genuine: Scores, impostor: Scores, *, p_target: float = 0.01) -> float:
     """Return the least `normalized_cost` over all thresholds: at most 1."""
     same, other = both_in_order(genuine, impostor)
     # Between genuine scores a higher threshold refuses impostors only: it cannot cost more.
     at = np.append(np.unique(same), same.dtype.type(np.inf))
     fmr = (other.size - np.searchsorted(other, at)) / other.size
     fnmr = np.searchsorted(same, at) / same.size
-    costs = normalized_cost(
-        fmr, fnmr, p_target=p_target, c_miss=c_miss, c_false_alarm=c_false_alarm
-    )
-    return float(np.min(costs))
+    return float(np.min(normalized_cost(fmr, fnmr, p_target=p_target)))
 
 
-def act_dcf(
-    genuine: Scores,
-    impostor: Scores,
-    *,
-    p_target: float = 0.01,
-    c_miss: float = 1.0,
-    c_false_alarm: float = 1.0,
-) -> float:
+def act_dcf(genuine: Scores, impostor: Scores, *, p_target: float = 0.01) -> float:
     """Return the `normalized_cost` at the `bayes_threshold`: what believing the LLRs costs.
 
     - `genuine`, `impostor` (n,), (m,) float: LLRs; at or above `min_dcf` by what is lost to their
       calibration.
     """
-    at = bayes_threshold(p_target, c_miss=c_miss, c_false_alarm=c_false_alarm)
+    at = bayes_threshold(p_target)
     same, other = floats(genuine, "genuine"), floats(impostor, "impostor")
     cost = normalized_cost(
         accepted(other, at) / other.size,
         (same.size - accepted(same, at)) / same.size,
         p_target=p_target,
-        c_miss=c_miss,
-        c_false_alarm=c_false_alarm,
     )
     return float(cost)
 

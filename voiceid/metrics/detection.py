@@ -27,32 +27,24 @@ class DetCurve:
     fnmr: Floats
 
 
-def det_curve(genuine: Scores, impostor: Scores, thresholds: Scores | None = None) -> DetCurve:
+def det_curve(genuine: Scores, impostor: Scores) -> DetCurve:
     """Return both error rates at every distinct score and above them all.
 
     - `genuine`, `impostor` (n,), (m,) float: scores of comparisons of one voice with itself, and of
       two voices.
-    - `thresholds` (k,) float: return the rates at these instead, ascending.
     """
-    return curve(*both_in_order(genuine, impostor), thresholds)
+    return curve(*both_in_order(genuine, impostor))
 
 
-def curve(same: Scores, other: Scores, thresholds: Scores | None = None) -> DetCurve:
+def curve(same: Scores, other: Scores) -> DetCurve:
     """Return `det_curve` of scores that are in order and of one type."""
-    if thresholds is not None:
-        at = np.unique(np.asarray(thresholds, dtype=np.float64))
-        if np.isnan(at).any():
-            raise ValueError("a threshold is not a number")
-        refused = np.searchsorted(same, at)
-        refused_impostors = np.searchsorted(other, at)
-    else:
-        pooled = np.concatenate([same, other])
-        pooled.sort(kind="stable")  # merges two ordered runs
-        first = np.flatnonzero(np.concatenate([[True], pooled[1:] != pooled[:-1]]))
-        at = np.append(pooled[first], pooled.dtype.type(np.inf))
-        del pooled
-        refused = np.searchsorted(same, at)
-        refused_impostors = np.append(first, same.size + other.size) - refused
+    pooled = np.concatenate([same, other])
+    pooled.sort(kind="stable")  # merges two ordered runs
+    first = np.flatnonzero(np.concatenate([[True], pooled[1:] != pooled[:-1]]))
+    at = np.append(pooled[first], pooled.dtype.type(np.inf))
+    del pooled
+    refused = np.searchsorted(same, at)
+    refused_impostors = np.append(first, same.size + other.size) - refused
     fmr = (other.size - refused_impostors) / other.size
     return DetCurve(at, fmr, refused / same.size)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.metrics.detection import above, accepted, curve
+from voiceid.metrics.detection import accepted, curve
 from voiceid.metrics.scores import Floats, Scores, Trials, both_in_order, finite
 
 
@@ -106,51 +106,21 @@ def identification_counts(searches: Searches, threshold: float) -> Identificatio
     )
 
 
-def identification_curve(
-    searches: Searches, thresholds: Scores | None = None
-) -> IdentificationCurve:
-    """Return FPIR and FNIR at every distinct score and above them all, or where asked."""
-    whole = curve(*both_in_order(searches.found, searches.non_mated, refused=True), thresholds)
+def identification_curve(searches: Searches) -> IdentificationCurve:
+    """Return FPIR and FNIR at every distinct score and above them all."""
+    whole = curve(*both_in_order(searches.found, searches.non_mated, refused=True))
     keep = whole.thresholds > -np.inf
     return IdentificationCurve(whole.thresholds[keep], whole.fmr[keep], whole.fnmr[keep])
 
 
-def identification_rates_by_rank(searches: Searches, ranks: int = 10) -> Floats:
-    """Return the share of mated searches whose speaker is among the first 1 .. ``ranks``.
-
-    No threshold applies: this is the closed-set rate, whose curve is the CMC.  (ranks,) float64.
-    """
-    heard = finite(searches.own, "mated", refused=True) > -np.inf
-    places = np.minimum(searches.rank[heard], ranks + 1)
-    return np.asarray(np.cumsum(np.bincount(places, minlength=ranks + 2))[1:-1] / heard.size)
-
-
-def threshold_at_fpir(non_mated: Scores, target: float) -> float:
-    """Return the smallest threshold whose measured FPIR is at most ``target`` (0 to 1).
-
-    - `non_mated` (k,) float: best score of each non-mated search; minus infinity if it was refused.
-    """
-    return above(finite(non_mated, "non-mated", refused=True), target)
-
-
-def fpir_of_gallery(fmr: float, size: int) -> float:
-    """Return the FPIR of a gallery of ``size``: ``1 - (1 - FMR) ** size``.
+def fmr_for_fpir(fpir: float, size: int) -> float:
+    """Return the FMR that a gallery of ``size`` needs for an FPIR of ``1 - (1 - FMR) ** size``.
 
     The formula (Wayman, Error rate equations for the general biometric system, IEEE Robotics &
     Automation Magazine 6, 1999) holds for comparisons that err independently.  Those of one
     search do not: the speaker is the same, so that some searches collect several errors and
     others none, and the measured FPIR is lower.
     """
-    _check(fmr, size)
-    return 1.0 if fmr == 1.0 else -math.expm1(size * math.log1p(-fmr))
-
-
-def fmr_for_fpir(fpir: float, size: int) -> float:
-    """Return the FMR that a gallery of ``size`` needs for an FPIR: `fpir_of_gallery`, inverted."""
-    _check(fpir, size)
+    if not 0.0 <= fpir <= 1.0 or size < 1:
+        raise ValueError(f"a rate of {fpir} in a gallery of {size} cannot be")
     return 1.0 if fpir == 1.0 else -math.expm1(math.log1p(-fpir) / size)
-
-
-def _check(rate: float, size: int) -> None:
-    if not 0.0 <= rate <= 1.0 or size < 1:
-        raise ValueError(f"a rate of {rate} in a gallery of {size} cannot be")

@@ -33,22 +33,19 @@ class Slice:
     rows: npt.NDArray[np.bool_]
 
 
-def slices(
-    attributes: Mapping[str, npt.ArrayLike], edges: Mapping[str, Sequence[float]] = EDGES
-) -> Iterator[Slice]:
+def slices(attributes: Mapping[str, npt.ArrayLike]) -> Iterator[Slice]:
     """Cut trials by each attribute in turn; slices that hold nothing are left out.
 
     The slices of one attribute hold every trial once.
 
-    - `attributes`, mapping of (n,) arrays: numbers for those that ``edges`` names; of the others
+    - `attributes`, mapping of (n,) arrays: numbers for those that `EDGES` names; of the others
       every value is a slice.
-    - `edges`, mapping of ascending numbers.
     """
     for name, given in attributes.items():
-        if name in edges:
+        if name in EDGES:
             values = np.asarray(given, dtype=np.float64)
-            labels = _labels(edges[name])
-            places = np.searchsorted(np.asarray(edges[name]), values, side="right")
+            labels = _labels(EDGES[name])
+            places = np.searchsorted(np.asarray(EDGES[name]), values, side="right")
             places[np.isnan(values)] = len(labels) - 1
         else:
             texts = np.asarray(given).astype(str)

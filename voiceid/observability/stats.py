@@ -16,26 +16,15 @@ from voiceid.observability.prometheus import counter, gauge, histogram, text
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-_OUTCOMES = {
+_OUTCOMES = dict.fromkeys(Reason, Outcome.REJECTED) | {
     Reason.MATCH: Outcome.ACCEPTED,
-    Reason.BELOW_THRESHOLD: Outcome.REJECTED,
-    Reason.UNKNOWN: Outcome.REJECTED,
-    Reason.GALLERY_EMPTY: Outcome.REJECTED,
-    Reason.SPEAKER_EXPIRED: Outcome.REJECTED,
-    Reason.NO_CONSENT: Outcome.REJECTED,
-    Reason.SPEAKER_DISABLED: Outcome.REJECTED,
-    Reason.CLOCK_BEHIND: Outcome.REJECTED,
-    Reason.REPLAYED: Outcome.REJECTED,
-    Reason.PRESENTATION_ATTACK: Outcome.REJECTED,
-    Reason.CHALLENGE_FAILED: Outcome.REJECTED,
-    Reason.CHALLENGE_EXPIRED: Outcome.REJECTED,
     Reason.AMBIGUOUS: Outcome.INCONCLUSIVE,
     Reason.NOT_ENOUGH_SPEECH: Outcome.INCONCLUSIVE,
     Reason.SEVERAL_VOICES: Outcome.INCONCLUSIVE,
 }
 _NEVER = {
     Task.VERIFY: {Reason.UNKNOWN, Reason.GALLERY_EMPTY, Reason.AMBIGUOUS},
-    Task.IDENTIFY: {Reason.BELOW_THRESHOLD, Reason.CHALLENGE_FAILED, Reason.CHALLENGE_EXPIRED},
+    Task.IDENTIFY: {Reason.BELOW_THRESHOLD, Reason.CHALLENGE_EXPIRED},
     Task.COMPARE: set(Reason)
     - {Reason.MATCH, Reason.BELOW_THRESHOLD, Reason.NOT_ENOUGH_SPEECH}
     - {Reason.SEVERAL_VOICES, Reason.PRESENTATION_ATTACK},

@@ -114,8 +114,6 @@ def open_set(
     fpir: Rates,
     fnir: Rates,
     marks: Mapping[str, float] | None = None,
-    *,
-    score_name: str = "cosine",
 ) -> Figure:
     """Draw both error rates of open-set identification against the threshold.
 
@@ -123,7 +121,6 @@ def open_set(
     - `fpir`, `fnir` (n,) float, 0 to 1: False positive and false negative identification rate at
       each.
     - `marks`: thresholds to draw, by what they are called.
-    - `score_name`: what the thresholds are thresholds of.
     """
     figure, axes = blank()
     finite = np.isfinite(thresholds)
@@ -136,7 +133,7 @@ def open_set(
         axes.plot(at, shown, line, color=COLOURS[look], drawstyle="steps-pre", label=name)
     _probit_axis(axes, "y", floor, _MOST)
     title = "Open-set identification errors by threshold"
-    axes.set(xlabel=f"threshold ({score_name})", ylabel="error rate (%)", title=title)
+    axes.set(xlabel="threshold (cosine)", ylabel="error rate (%)", title=title)
     mark_thresholds(axes, marks or {})
     legend_below(figure, axes, columns=2)
     return figure

@@ -117,8 +117,12 @@ class Privacy:
                 )
             )
         except (OSError, ValueError, RecursionError, Unfit) as error:
+            why = getattr(error, "strerror", None) or error
+            if isinstance(error, UnicodeDecodeError):
+                why = "it is not text"
+            where = "" if isinstance(receipt, Mapping) else f" {os.fspath(receipt)}"
             raise ReceiptInvalid(
-                f"the receipt cannot be read: {getattr(error, 'strerror', None) or error}",
+                f"the receipt{where} cannot be read: {why}",
                 hint="Name a file that `voiceid privacy erase --receipt` wrote.",
             ) from error
         trusted = {key} if key is not None else self._signature.trusted().keys or ()

@@ -21,7 +21,7 @@ _MOST_KEPT = 256
 
 
 class DecisionFeed:
-    """What one client is to be told; for one event loop."""
+    """The decisions that one client receives; for one event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -42,11 +42,11 @@ async def events(
     Each is an event ``decision``; ``lost`` says how many were not given because the client did not
     take them.
     """
-    told = _told(feed, parts_of(request).vid, caller)
-    return StreamingResponse(told, media_type="text/event-stream", headers=_HEADERS)
+    sent = _sent(feed, parts_of(request).vid, caller)
+    return StreamingResponse(sent, media_type="text/event-stream", headers=_HEADERS)
 
 
-async def _told(feed: DecisionFeed, vid: VoiceID, caller: Caller) -> AsyncIterator[str]:
+async def _sent(feed: DecisionFeed, vid: VoiceID, caller: Caller) -> AsyncIterator[str]:
     yield "retry: 2000\n\n"
     given, checked = 0, time.monotonic()
     async for item in feed.each(_HEARTBEAT_S):
@@ -54,7 +54,7 @@ async def _told(feed: DecisionFeed, vid: VoiceID, caller: Caller) -> AsyncIterat
             checked = time.monotonic()
             try:
                 await to_thread.run_sync(require_still_known, caller, vid)
-            except VoiceIDError:  # who connects again is told why
+            except VoiceIDError:  # the next connection is refused, and says why
                 return
         if item is None:
             yield ": nothing was decided\n\n"

@@ -55,7 +55,7 @@ class ListenOptions(PolicyOptions):
     speaker: str | None = None
     group: str | None = None
     purpose: str | None = None
-    challenge: bool = Field(default=False, description="Accept nobody before a spoken code.")
+    challenge: bool = Field(default=False, description="Accept no speaker before a spoken code.")
     silence_s: float | None = None
     top: int = Field(5, ge=1, le=1000)
     target_fmr: Rate | None = None
@@ -101,7 +101,7 @@ async def _close(socket: WebSocket, problem: Problem | None, timeout_s: float) -
 
 
 class _Conversation:
-    """One client: what it asks, its sound, and what it is told."""
+    """One client: what it asks, its sound, and what it receives."""
 
     def __init__(self, socket: WebSocket, parts: ServiceParts, caller: Caller) -> None:
         self._socket, self._parts, self._caller = socket, parts, caller
@@ -217,7 +217,7 @@ class _Conversation:
         try:
             with fail_after(self._stall_s):
                 await self._socket.send_text(text)
-        except TimeoutError as error:  # it does not read: it cannot be told so either
+        except TimeoutError as error:  # it does not read
             raise WebSocketDisconnect(1008) from error
 
 

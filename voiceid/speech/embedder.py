@@ -44,6 +44,7 @@ def or_error(function: Callable[[S], T]) -> Callable[[S], T | AudioError]:
 class Embedder:
     """Turns recordings into utterances.  Safe to share among threads.
 
+    - `encoder`: embeds the speech that `detector` finds.
     - `limits`: with less net speech than ``limits.min_net_speech_s`` there is no vector.
     - `workers`: recordings that :meth:`utterances` works on at once.
     - `heard`: receives how long the stages of each utterance took, and how long the recording is,
@@ -59,33 +60,23 @@ class Embedder:
         workers: int = 1,
         heard: Callable[[Laps, float], None] | None = None,
     ) -> None:
-        self._encoder = encoder
-        self._detector = detector
+        self.encoder = encoder
+        self.detector = detector
         self._audio = audio
         self._limits = limits
-        self._workers = workers
+        self.workers = workers
         self._heard = heard
 
     @property
     def raw(self) -> Embedder:
         """The same, with embeddings as the encoder makes them."""
-        encoder, limits, heard = self._encoder.raw, self._limits, self._heard
-        return Embedder(encoder, self._detector, self._audio, limits, self._workers, heard)
-
-    @property
-    def encoder(self) -> Encoder:
-        """What embeds the speech."""
-        return self._encoder
-
-    @property
-    def workers(self) -> int:
-        """Recordings that are worked on at once."""
-        return self._workers
+        encoder, limits, heard = self.encoder.raw, self._limits, self._heard
+        return Embedder(encoder, self.detector, self._audio, limits, self.workers, heard)
 
     @property
     def min_samples(self) -> int:
         """The least speech that the encoder takes, in samples at 16 kHz."""
-        return self._encoder.min_samples
+        return self.encoder.min_samples
 
     @property
     def least_s(self) -> float:
@@ -95,22 +86,15 @@ class Embedder:
     @property
     def space(self) -> EmbeddingSpace:
         """The space of the vectors."""
-        return self._encoder.space
+        return self.encoder.space
 
-    @property
-    def detector(self) -> SpeechDetector:
-        """What finds the speech."""
-        return self._detector
-
-    def utterance(self, source: AudioSource, tap: Tap | None = None) -> Utterance:
+    def utterance(self, source: AudioSource) -> Utterance:
         """Measure a recording, and embed it when there is enough speech in it.
-
-        - `tap`: is given the mono samples as they go by, before they are resampled.
 
         Raises `AudioError`: it cannot be read, its samples cannot be a recording, or its channels
         hold different people; `ModelRuntimeError`: a model failed.
         """
-        return replace(self.with_speech(source, tap), speech=None)
+        return replace(self.with_speech(source), speech=None)
 
     def measured(self, source: AudioSource, embedding: Embedding) -> Utterance:
         """Return the utterance, with its speech, of a voice of which an embedding was made before.
@@ -125,6 +109,7 @@ class Embedder:
     ) -> Utterance:
         """Return the utterance of :meth:`utterance` with its speech, up to 20 MB.
 
+        - `tap`: is given the mono samples as they go by, before they are resampled.
         - `cut`: the parts to hear, or what chooses them by what the whole is; None: all.
         """
         laps, spans = Laps(), cut if isinstance(cut, tuple) else ()
@@ -172,7 +157,7 @@ class Embedder:
 
         They came from a live source of a rate, so that it is no recording with an identity.
         """
-        meter, options = QualityMeter(self._limits), self._detector.options
+        meter, options = QualityMeter(self._limits), self.detector.options
         meter.add(frames, is_speech)
         duration_s = len(frames) * FRAME_S
         quality = meter.report(duration_s, sample_rate_hz, clipping, truncated=False)
@@ -181,7 +166,7 @@ class Embedder:
 
     def speech_of(self, frames: Float32Array, is_speech: BoolArray) -> Speech:
         """Return the speech of frames (k, 512) that are speech or not (k,), up to the longest."""
-        options = self._detector.options
+        options = self.detector.options
         kept = options.kept_frames(is_speech, frames.size)
         longest = round(options.max_speech_s * 16_000)
         return Speech(frames[kept].reshape(-1)[:longest], kept)
@@ -218,7 +203,7 @@ class Embedder:
             if voice.embedding is None or (snr_db is not None and snr_db < _MIN_SNR_DB):
                 continue
             for other, heard in voices:
-                if not self._encoder.may_be_one_voice(heard, voice):
+                if not self.encoder.may_be_one_voice(heard, voice):
                     raise _different(stream, other, channel)
             voices.append((channel, voice))
 
@@ -264,7 +249,7 @@ class Embedder:
 
     def _speech(self, stream: AudioStream, meter: QualityMeter, laps: Laps) -> tuple[Speech, int]:
         """Return the speech for the encoder, and how many frames of speech are in it."""
-        detector, options = self._detector.stream(), self._detector.options
+        detector, options = self.detector.stream(), self.detector.options
         kept: list[Float32Array] = []
         speech: list[BoolArray] = []
         for block in itertools.chain(stream.blocks(), [None]):
@@ -291,18 +276,18 @@ class Embedder:
         At most a few more than ``workers`` recordings are open or waiting at any time, and
         ``sources`` is drawn from as fast as that allows.
         """
-        return in_order(or_error(self.utterance), sources, self._workers)
+        return in_order(or_error(self.utterance), sources, self.workers)
 
     def _embedded(
         self, speech: Speech, quality: QualityReport, known: Embedding | None
     ) -> tuple[Embedding | None, Speech]:
         """Return the embedding, and the speech with what the encoder made of it."""
         too_short = quality.net_speech_s < self._limits.min_net_speech_s
-        if too_short or len(speech.samples) < self._encoder.min_samples:
+        if too_short or len(speech.samples) < self.encoder.min_samples:
             return None, speech
         if known is not None:
             return known, speech
-        embedding, encoded = self._encoder.encode(speech.samples)
+        embedding, encoded = self.encoder.encode(speech.samples)
         return embedding, replace(speech, encoded=encoded)
 
 

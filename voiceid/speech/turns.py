@@ -34,7 +34,7 @@ _MIN_BOTH, _SMOOTH_S = 0.5, 0.5
 """Mean probability, over so long, from which two are taken to speak at once."""
 _FRAMES_FMR = ((3.0, 0.0003), (2.0, 0.003), (0.0, 0.01))
 _HEARD_FMR = ((3.0, 0.003), (2.0, 0.03), (0.0, 0.1))
-"""False match rates at which voices must agree that were told apart, by the seconds of the one with
+"""False match rates at which voices must agree that were separated, by the seconds of the one with
 less: from the frames of the clip, which know of what is around them, and where each was heard by
 itself.  The worst split of one voice comes lower than two clips of it, most of all if it is short.
 """
@@ -96,20 +96,20 @@ class Voices:
         """Return who speaks when, or None: it is one person's.  Raises `ModelError`."""
         at_once, share, change = self.at_once(speech.samples)
         voice = self._labels(speech, at_once)
-        several = self._told_apart(speech, voice)
+        several = self._separated(speech, voice)
         if not self._agree(several, _HEARD_FMR if speech.encoded is None else _FRAMES_FMR):
             return several
         if speech.encoded is not None:
             heard = self._encoder, speech.encoded, len(speech.samples)
             if (group := alternating(*heard)) is not None:
-                return self._told_apart(speech, _of_frames(group, at_once, _SHORT, _SHORT_STEP))
+                return self._separated(speech, _of_frames(group, at_once, _SHORT, _SHORT_STEP))
             clearest = clearest_change(*heard)
             more = _THEN_MORE if change >= _HANDOVER else 0.0
             if clearest is not None and clearest[1] + more > 0.0:
                 before = np.arange(len(at_once)) * STEP_SAMPLES < clearest[0]
-                return self._told_apart(speech, np.where(at_once, 0, np.where(before, 1, 2)))
+                return self._separated(speech, np.where(at_once, 0, np.where(before, 1, 2)))
         overlaps = share >= MOST_OVERLAP and self._of_two(speech)
-        return self._told_apart(speech, np.minimum(voice, 1)) if overlaps else None
+        return self._separated(speech, np.minimum(voice, 1)) if overlaps else None
 
     def _of_two(self, speech: Speech) -> bool:
         """Whether the frames may be of two: what the segmentation model finds may be an echo."""
@@ -159,7 +159,7 @@ class Voices:
     def _embedded(self, speech: Speech, parts: Sequence[Part]) -> list[Embedding]:
         return self._encoder.embed_parts(speech.samples, speech.encoded, parts)
 
-    def _told_apart(self, speech: Speech, voice: Labels) -> Several:
+    def _separated(self, speech: Speech, voice: Labels) -> Several:
         """Return the parts and the embeddings of the voices that labels of frames (n,) name."""
         n, step = len(speech.samples), round(_FINE_S * _RATE_HZ)
         parts, own = list[VoicePart](), dict[int, list[tuple[int, int]]]()

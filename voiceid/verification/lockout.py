@@ -5,7 +5,7 @@ other processes and hosts too, cannot all see the same count.  It stays unless i
 attempt did not fail: what a killed process began counts as a failure.  Names that are not enrolled
 count as enrolled ones do, and a lock says nothing about who is enrolled.
 
-Only a failure waits for the disk, and takes the row with it: before a rejection is told, a power
+Only a failure waits for the disk, and takes the row with it: before a rejection is given, a power
 cut cannot take it back.  What a power cut undoes otherwise was not answered yet, or makes the count
 higher than it was.
 """

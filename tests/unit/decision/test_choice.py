@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from repeated_scores import bootstrap_by_speaker
 
 from voiceid import metrics
 from voiceid.decision.choice import _min_cllrs, choose
@@ -114,7 +115,7 @@ def test_the_cost_of_a_draw_is_the_minimal_cllr_of_its_trials() -> None:
     same = metrics.Trials(rng.normal(1.0, 1.0, 40), np.repeat(np.arange(8), 5)[:, None] + [0, 0])
     other = metrics.Trials(rng.normal(0.0, 1.0, len(pairs) * 2), np.concatenate([pairs, pairs]))
     drawn = _min_cllrs(metrics.resample_speakers(same, other, resamples=200))
-    oracle = metrics.bootstrap_by_speaker(metrics.min_cllr, same, other, resamples=200)
+    oracle = bootstrap_by_speaker(metrics.min_cllr, same, other, resamples=200)
     np.testing.assert_allclose(metrics.expanded_interval(drawn, 8), oracle, atol=1e-9)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from repeated_scores import bootstrap_by_speaker
 from scipy import stats
 
 from voiceid import metrics
@@ -84,7 +85,7 @@ def test_repeated_lists_and_counts_are_the_same_draws(trials, seed):
         (metrics.min_dcf, found.min_dcf()),
         (metrics.cllr, found.cllr_interval()),
     ):
-        again = metrics.bootstrap_by_speaker(statistic, *trials, resamples=10, seed=seed)
+        again = bootstrap_by_speaker(statistic, *trials, resamples=10, seed=seed)
         assert interval == pytest.approx(again)
 
 
@@ -107,7 +108,7 @@ def test_quantiles_as_thresholds_bound_the_eer_and_min_dcf_as_every_score_does()
         (metrics.equal_error_rate, found.equal_error_rate()),
         (metrics.min_dcf, found.min_dcf()),
     ):
-        low, high = metrics.bootstrap_by_speaker(statistic, *trials, resamples=200)
+        low, high = bootstrap_by_speaker(statistic, *trials, resamples=200)
         assert interval == pytest.approx((low, high), abs=0.05 * (high - low))
         assert low < statistic(trials[0].scores, trials[1].scores) < high
 
@@ -160,9 +161,9 @@ def test_a_bootstrap_interval_holds_rates_only_and_repeats_with_its_seed(genuine
     one = Trials(genuine, np.repeat(np.arange(len(genuine)) % 4, 2).reshape(-1, 2))
     two = Trials(impostor, np.array([[i % 4, (i + 1) % 4] for i in range(len(impostor))]))
     args = (metrics.equal_error_rate, one, two)
-    low, high = metrics.bootstrap_by_speaker(*args, resamples=20, seed=seed)
+    low, high = bootstrap_by_speaker(*args, resamples=20, seed=seed)
     assert 0.0 <= low <= high <= 1.0
-    assert (low, high) == metrics.bootstrap_by_speaker(*args, resamples=20, seed=seed)
+    assert (low, high) == bootstrap_by_speaker(*args, resamples=20, seed=seed)
 
 
 def test_a_bootstrap_by_speaker_is_wider_than_trials_that_repeat_one_speaker_deserve():
@@ -171,7 +172,7 @@ def test_a_bootstrap_by_speaker_is_wider_than_trials_that_repeat_one_speaker_des
     genuine = Trials(np.repeat(per_speaker, 50), np.repeat(np.arange(12), 100).reshape(-1, 2))
     pairs = np.array([(i, j) for i in range(12) for j in range(12) if i != j])
     impostor = Trials(np.zeros(len(pairs)), pairs)
-    low, high = metrics.bootstrap_by_speaker(
+    low, high = bootstrap_by_speaker(
         lambda same, _: float(np.mean(same)), genuine, impostor, seed=3
     )
     standard_error = np.std(per_speaker, ddof=1) / math.sqrt(12)
@@ -184,7 +185,7 @@ def test_the_interval_of_a_false_match_rate_is_that_of_the_general_bootstrap(imp
     pairs = np.array([[i % names, (i + 1 + i // 2) % names] for i in range(len(impostor))])
     pairs[:, 1] = np.where(pairs[:, 0] == pairs[:, 1], (pairs[:, 1] + 1) % names, pairs[:, 1])
     everybody = np.repeat(np.unique(pairs), 2).reshape(-1, 2)
-    expected = metrics.bootstrap_by_speaker(
+    expected = bootstrap_by_speaker(
         lambda _, other: float(np.mean(other >= 0.25)),
         Trials(np.zeros(len(everybody)), everybody),
         Trials(impostor, pairs),
@@ -227,7 +228,7 @@ def test_one_speaker_and_scores_that_are_none_are_refused():
     one = np.array([0.5])
     alone = Trials(one, np.zeros((1, 2), dtype=int))
     with pytest.raises(ValueError, match="two speakers"):
-        metrics.bootstrap_by_speaker(metrics.equal_error_rate, alone, alone)
+        bootstrap_by_speaker(metrics.equal_error_rate, alone, alone)
     with pytest.raises(ValueError, match="two speakers"):
         metrics.resample_speakers(alone, alone)
     with pytest.raises(ValueError, match="two speakers"):

@@ -71,45 +71,11 @@ def test_the_curve_has_the_rates_at_each_of_its_thresholds(material):
         counts = metrics.identification_counts(found, threshold)
         assert fpir == counts.false_positives / counts.non_mated
         assert fnir == counts.false_negatives / counts.mated
-    at = metrics.identification_curve(found, np.array([0.25]))
-    counts = metrics.identification_counts(found, 0.25)
-    assert (at.fpir[0], at.fnir[0]) == (
-        counts.false_positives / counts.non_mated,
-        counts.false_negatives / counts.mated,
-    )
-
-
-@given(searched())
-def test_rates_by_rank_rise_to_the_share_that_was_heard(material):
-    mated, own, _ = material
-    rates = metrics.identification_rates_by_rank(searches(*material), GALLERY)
-    for k, rate in enumerate(rates, 1):
-        hits = 0
-        for row, i in zip(mated, own, strict=True):
-            as_good = sum(score >= row[i] for score in row)
-            hits += row[i] > -math.inf and as_good <= k
-        assert rate == hits / len(mated)
-    assert rates[-1] == np.mean([row[0] > -math.inf for row in mated])
-
-
-@given(searched(), st.floats(0, 0.99))
-def test_the_threshold_at_an_fpir_keeps_it_and_is_the_smallest_that_does(material, target):
-    best = searches(*material).non_mated
-    threshold = metrics.threshold_at_fpir(best, target)
-    assert np.mean(best >= threshold) <= target + 1e-9
-    assert np.mean(best >= np.nextafter(threshold, -np.inf)) > target
-
-
-def test_refused_strangers_count_as_searches_without_a_false_positive():
-    best = np.array([0.9, -math.inf, -math.inf, -math.inf])
-    assert metrics.threshold_at_fpir(best, 0.25) == pytest.approx(-np.finfo(np.float64).max)
-    assert metrics.threshold_at_fpir(best, 0.2) == np.nextafter(0.9, 1)
 
 
 @given(st.integers(1, 50), st.sampled_from([0.0, 1e-9, 0.001, 0.3, 1.0]))
 def test_fpir_of_a_gallery_is_the_chance_of_any_false_match_in_it(size, fmr):
-    fpir = metrics.fpir_of_gallery(fmr, size)
-    assert fpir == pytest.approx(binom.sf(0, size, fmr), rel=1e-9)
+    fpir = float(binom.sf(0, size, fmr))
     assert metrics.fmr_for_fpir(fpir, size) == pytest.approx(fmr, rel=1e-6)
 
 
@@ -117,7 +83,7 @@ def test_fpir_of_a_gallery_holds_for_strangers_whose_comparisons_err_independent
     strangers = np.random.default_rng(4).normal(size=(20_000, 25))
     fmr = float(np.mean(strangers >= 2.5))
     measured = float(np.mean(np.max(strangers, axis=1) >= 2.5))
-    assert metrics.fpir_of_gallery(fmr, 25) == pytest.approx(measured, rel=0.05)
+    assert metrics.fmr_for_fpir(measured, 25) == pytest.approx(fmr, rel=0.05)
 
 
 def test_bounds_of_fpir_and_fnir_are_drawn_by_speaker():
@@ -144,7 +110,6 @@ def test_all_refused_is_a_miss_for_all():
     found = Searches(none, np.ones(3, dtype=int), none, none, np.arange(3), 5 + np.arange(3))
     counts = metrics.identification_counts(found, -100.0)
     assert (counts.false_negatives, counts.false_positives, counts.wrong_names) == (3, 0, 0)
-    assert metrics.identification_rates_by_rank(found).tolist() == [0.0] * 10
     curve = metrics.identification_curve(found)
     assert (curve.fpir.tolist(), curve.fnir.tolist()) == ([0.0], [1.0])
     resampled = metrics.resample_speakers(*found.trials, thresholds=[0.0], resamples=20)
@@ -153,12 +118,9 @@ def test_all_refused_is_a_miss_for_all():
 
 def test_rates_galleries_and_thresholds_that_cannot_be_are_refused():
     for rate, size in ((-0.1, 5), (1.1, 5), (0.1, 0), (math.nan, 5)):
-        for convert in (metrics.fpir_of_gallery, metrics.fmr_for_fpir):
-            with pytest.raises(ValueError, match="cannot be"):
-                convert(rate, size)
+        with pytest.raises(ValueError, match="cannot be"):
+            metrics.fmr_for_fpir(rate, size)
     found = searches([[1.0, 0.0]], [0], [[0.0, 0.0]])
     for threshold in (math.nan, -math.inf):
         with pytest.raises(ValueError, match="no threshold"):
             metrics.identification_counts(found, threshold)
-    with pytest.raises(ValueError, match="non-mated score"):
-        metrics.threshold_at_fpir(np.array([math.nan]), 0.1)

@@ -50,10 +50,5 @@ def test_the_slices_of_an_attribute_hold_every_trial_once(values):
     assert held.tolist() == [1] * len(values)
 
 
-def test_edges_can_be_given_for_any_attribute():
-    found = list(metrics.slices({"age": [20, 70]}, edges={"age": (18, 65)}))
-    assert [s.label for s in found] == ["18 to 65", "65 and more"]
-
-
 def test_of_no_trials_there_are_no_slices():
     assert slices({"net_speech_s": [], "condition": []}) == []
