@@ -152,3 +152,14 @@ def test_a_backup_that_is_protected_otherwise_is_not_put_back_unasked(
     assert run("keys", "gallery", "init").code == 0
     kept = []
     require_refused("sealed.sqlite3")  # of the same key, and another gallery
+
+
+@pytest.mark.parametrize("command", [("privacy", "erase"), ("speakers", "withdraw")])
+def test_nobody_is_erased_where_the_receipt_cannot_be_written(
+    home: Path, run: Runner, command: tuple[str, str]
+) -> None:
+    (home / "config.yaml").write_text("privacy:\n  erase_withdrawn_after_days: 0\n")
+    also = ["--yes"] if "erase" in command else []
+    told = run(*command, "alice", "--receipt", "none/receipt.json", *also)
+    assert (told.code, "none is not a folder" in told.err) == (2, True)
+    assert "alice" in run("speakers", "list").out

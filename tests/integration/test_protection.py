@@ -661,6 +661,20 @@ def test_a_damaged_speaker_alone_is_erased_and_the_others_are_asked_again(
     assert [event.facts for event in vid.audit.list() if event.kind == "remove"]
 
 
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_what_another_program_left_of_a_speaker_is_erased(vid: VoiceID, is_sealed: bool) -> None:
+    if is_sealed:
+        vid.keys.gallery.init()
+    vid._session.disconnect()
+    with contextlib.closing(sqlite3.connect(data_of(vid) / "voiceid.sqlite3")) as connection:
+        connection.executescript("DELETE FROM speakers WHERE id = 2")  # its keys are not enforced
+    with pytest.raises(StoreError):
+        answers(vid)
+    assert vid.speakers.purge_damaged() == {2: "there are rows of speaker 2, and no such speaker"}
+    assert vid.database.check() == []
+    assert {name for name, _ in answers(vid)} == {NAMES[0], NAMES[2]}
+
+
 def test_a_database_of_which_nothing_can_be_read_is_left_as_it_is(vid: VoiceID) -> None:
     vid.keys.gallery.init()
     with vid._session.store.write() as writer:

@@ -26,9 +26,11 @@ receipt_option = click.option(
 
 
 def require_new(file: Path | None) -> None:
-    """Raise UsageError for a file of a receipt that is there already."""
+    """Raise UsageError for a file of a receipt that is there already, or has no folder."""
     if file is not None and file.exists():
         raise click.UsageError(f"{file} is there already; name a new file.")
+    if file is not None and not file.parent.is_dir():
+        raise click.UsageError(f"{file.parent} is not a folder; nothing was erased.")
 
 
 def save_receipt(console: Console, receipt: Receipt, file: Path | None) -> None:

@@ -200,7 +200,8 @@ class Speakers:
                 return maintenance.unreadable(reader)
         with self._session.change(ChangeKind.REMOVE) as change:
             damaged = maintenance.unreadable(change.writer)
-            if damaged and len(damaged) == change.writer.speakers.count():
+            there = change.writer.speakers.ids()
+            if there and damaged.keys() >= set(there):
                 raise ChangeRefused(
                     "no speaker of the database can be read, and none was erased",
                     hint="Put back a backup: `voiceid database restore FILE`.",

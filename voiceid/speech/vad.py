@@ -4,6 +4,9 @@ The model takes frames of 512 new samples with the 64 before them, and carries t
 its LSTM from call to call.  Frames go in batches of a fixed size, whatever the size of the
 blocks, so that the result cannot depend on how the audio was cut.
 
+After each 2 s without speech the state begins again, because it drifts: where it went on, 14 of 24
+short pieces of speech in low noise were missed for the most part, and now none.
+
 Frames wait until there is enough speech for an embedding, which is then what it always was.  Where
 a recording ends before, a second opinion may find speech in what waits.
 """
@@ -12,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +31,7 @@ if TYPE_CHECKING:  # the options are needed without the engine
     from voiceid.speech.second_opinion import SecondOpinion
 
 BoolArray = npt.NDArray[np.bool_]
+_State: TypeAlias = tuple[Float32Array, Float32Array]
 
 _CONTEXT_SAMPLES = 64
 _STATE_SHAPE = (1, 1, 128)
@@ -35,6 +39,9 @@ _BATCH_FRAMES = 256
 """8 s a call: of 16 to 4096 the fastest (1125x real time on one thread; whole files 520x)."""
 
 _SAMPLES_PER_S = 16_000
+
+_PAUSE_FRAMES = 62
+"""2 s; with 1 to 4 s as much is heard, and with 1 s a little less of AMI."""
 
 _MIN_POWER = 1e-5
 """-50 dBFS.  What is softer is no speech that Silero fails on: it hears speech from there up."""
@@ -127,22 +134,50 @@ class SpeechDetector:
 
     def frames(self) -> Frames:
         """Return what hears the frames of one recording as they come."""
-        return Frames(self._session)
+        return Frames(self._session, self.options.threshold)
 
 
 class Frames:
     """Gives the probability of speech of frame after frame; for one recording and one thread."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._state = (np.zeros(_STATE_SHAPE, np.float32), np.zeros(_STATE_SHAPE, np.float32))
+    def __init__(self, session: Session, threshold: float) -> None:
+        self._session, self._threshold = session, threshold
         self._context = np.zeros(_CONTEXT_SAMPLES, np.float32)
+        self._begin()
+
+    def _begin(self) -> None:
+        nothing = np.zeros(_STATE_SHAPE, np.float32)
+        self._state: _State = (nothing, nothing)
+        self._n_silent = 0
 
     def probabilities(self, samples: Float32Array) -> Float32Array:
         """Return the probabilities (k,) of the next k frames, given as (512 k,) samples.
 
         Raises `ModelRuntimeError`: the model failed, or its answer is not a probability.
         """
+        found, n_frames = [np.empty(0, np.float32)], len(samples) // FRAME_SAMPLES
+        while len(samples):
+            probabilities, state = self._heard(samples[: n_frames * FRAME_SAMPLES])
+            n_used = self._until_pause(probabilities >= self._threshold)
+            found.append(probabilities[:n_used])
+            used, samples = np.split(samples, [n_used * FRAME_SAMPLES])
+            self._context = used[-_CONTEXT_SAMPLES:]
+            if self._n_silent < _PAUSE_FRAMES:
+                self._state = state
+            else:
+                self._begin()
+            n_frames = _PAUSE_FRAMES  # what comes after a pause is heard again: no more than this
+        return np.concatenate(found)
+
+    def _until_pause(self, speech: BoolArray) -> int:
+        """Count frames (k,) up to the one that completes a pause, or all; return how many."""
+        for at, is_speech in enumerate(speech.tolist(), 1):
+            self._n_silent = 0 if is_speech else self._n_silent + 1
+            if self._n_silent == _PAUSE_FRAMES:
+                return at
+        return len(speech)
+
+    def _heard(self, samples: Float32Array) -> tuple[Float32Array, _State]:
         padded = np.concatenate((self._context, samples))
         windows = np.lib.stride_tricks.sliding_window_view(
             padded, _CONTEXT_SAMPLES + FRAME_SAMPLES
@@ -156,9 +191,7 @@ class Frames:
                 "the speech detector gave something that is not a probability",
                 hint="Run `voiceid models verify silero-vad`.",
             )
-        self._state = (h, c)
-        self._context = samples[-_CONTEXT_SAMPLES:]
-        return np.asarray(probabilities, dtype=np.float32).reshape(-1)
+        return np.asarray(probabilities, dtype=np.float32).reshape(-1), (h, c)
 
 
 class SpeechStream:

@@ -67,8 +67,13 @@ def check(store: Store) -> list[str]:
 
 
 def unreadable(reader: Reader) -> dict[int, str]:
-    """Return the speakers who cannot be read, or be found by name, by id, with what is wrong."""
-    return dict(_unreadable(reader, reader.speakers.ids()))
+    """Return the speakers who cannot be read, or be found by name, by id, with what is wrong.
+
+    Also those of whom there are rows, and no speaker: another program deleted that one.
+    """
+    gone = reader.without_speaker()
+    rows = {id_: f"there are rows of speaker {id_}, and no such speaker" for id_ in sorted(gone)}
+    return rows | dict(_unreadable(reader, reader.speakers.ids()))
 
 
 def _unreadable(reader: Reader, ids: list[int]) -> Iterator[tuple[int, str]]:

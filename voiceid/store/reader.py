@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cached_property
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 from voiceid.protection import KeyRing
 from voiceid.store import pgvector, stored_rows
@@ -27,6 +27,7 @@ from voiceid.store.space_table import Spaces
 from voiceid.store.speaker_table import Speakers
 from voiceid.store.spoken_table import SpokenWordsTable
 from voiceid.store.switch_table import Switches
+from voiceid.store.tables import SPEAKER_IDS, speakers
 
 _NEWEST = text(
     """
@@ -104,6 +105,13 @@ class Reader:
         return [f"SQLite: {said}" for said in pages if said != "ok"] + [
             f"a row of {row[0]} refers to a {row[2]} that is not there" for row in dangling
         ]
+
+    def without_speaker(self) -> set[int]:
+        """Return the ids of speakers who are not there, and of whom rows are."""
+        there = select(speakers.c.id)
+        queries = [select(id_).where(id_.not_in(there)).distinct() for id_ in SPEAKER_IDS]
+        found = [id_ for query in queries for id_ in self._connection.scalars(query)]
+        return {id_ for id_ in found if isinstance(id_, int)}
 
     def server_bytes(self) -> int:
         """Return how large the database is, where a server keeps it."""

@@ -43,6 +43,7 @@ from voiceid.store.protection import GROUPS, NAMED, Protection
 from voiceid.store.similar_names import keep_looks, look_alikes
 from voiceid.store.spoken_table import SpokenWordsWriter
 from voiceid.store.tables import (
+    SPEAKER_IDS,
     adaptations,
     attempts,
     centroids,
@@ -353,20 +354,19 @@ class SpeakerWriter(Speakers):
         SpokenWordsWriter(self._effects).remove(speaker_id)
         self._effects.forget()
         for erased in (samples.c.vector, fingerprints.c.words):
-            its = erased.table.c.speaker_id == speaker_id
-            rows = self._connection.execute(delete(erased.table).where(its).returning(erased))
-            self._effects.erase(rows.scalars().all())
+            query = delete(erased.table).where(erased.table.c.speaker_id == speaker_id)
+            self._effects.erase(self._connection.scalars(query.returning(erased)).all())
         its = centroids.c.speaker_id == speaker_id
         gone = delete(centroids).where(its).returning(centroids.c.id, centroids.c.space_id)
         self._effects.changed([(row.id, row.space_id) for row in self._connection.execute(gone)])
-        self._connection.execute(delete(speakers).where(speakers.c.id == speaker_id))
+        for id_ in (speakers.c.id, *SPEAKER_IDS):  # where the row was gone, nothing goes with it
+            self._connection.execute(delete(id_.table).where(id_ == speaker_id))
         AuditWriter(self._effects).erase(speaker_id)
 
     def purge(self, now: datetime) -> list[Speaker]:
         """Erase the speakers whose expiry has come; what earlier erasures left goes with them."""
         self._effects.erase(())
-        expired = self.expired(now)
-        for speaker in expired:
+        for speaker in (expired := self.expired(now)):
             self.remove(speaker.id)
         return expired
 

@@ -389,3 +389,11 @@ challenges = Table(
     Column("words", Text, nullable=False),
     Column("expires_at", _SORTED, nullable=False),
 )
+
+SPEAKER_IDS = tuple(
+    key.parent
+    for table in metadata.sorted_tables
+    for key in table.foreign_keys
+    if key.column is speakers.c.id
+)
+"""The columns that name a speaker, whose row takes theirs with it."""

@@ -67,9 +67,15 @@ def in_one_piece(
     padded = np.zeros(64 + 512 * n_frames, np.float32)
     padded[64 : 64 + len(samples)] = samples
     windows = np.stack([padded[512 * i : 512 * i + 576] for i in range(n_frames)])
-    state = np.zeros((1, 1, 128), np.float32)
-    probabilities, _, _ = session.run({"input": windows, "h": state, "c": state})
-    speech = probabilities >= options.threshold
+    state, parts = np.zeros((1, 1, 128), np.float32), []
+    while len(windows):  # each begins after 2 s without speech
+        probabilities, _, _ = session.run({"input": windows, "h": state, "c": state})
+        is_speech = probabilities >= options.threshold
+        silent = [n for n in range(62, len(windows)) if not is_speech[n - 62 : n].any()]
+        n_first = silent[0] if silent else len(windows)
+        parts.append(is_speech[:n_first])
+        windows = windows[n_first:]
+    speech = np.concatenate(parts)
     n_pad = options.pad_frames
     near = scipy.ndimage.binary_dilation(speech, np.ones(2 * n_pad + 1)) if speech.any() else speech
     kept = samples[np.repeat(near, 512)[: len(samples)]]
@@ -143,6 +149,24 @@ def test_the_state_goes_on_from_batch_to_batch(
         stream.finish()
         assert len(heard) > 1
         np.testing.assert_allclose(np.concatenate(heard), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("step", [512, 31 * 512, 1 << 20])
+def test_after_a_minute_of_noise_speech_is_heard_as_at_the_beginning(
+    silero: Session, ami, step: int
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.03, 60 * RATE).astype(np.float32)
+    voice = ami.samples("bob-1")
+    voice = voice[: len(voice) // 512 * 512]
+    detector = SpeechDetector(silero, SpeechOptions())
+    alone = detector.frames().probabilities(voice) >= 0.5
+    frames, samples = detector.frames(), np.concatenate([noise, voice])
+    heard = np.concatenate(
+        [frames.probabilities(samples[at : at + step]) for at in range(0, len(samples), step)]
+    )
+    n_noise = len(noise) // 512
+    assert (heard[:n_noise] >= 0.5).sum() == 0
+    assert (heard[n_noise:] >= 0.5).sum() == pytest.approx(alone.sum(), rel=0.1)
 
 
 def frames_of(*levels: float) -> np.ndarray:
