@@ -77,7 +77,7 @@ def files_holding(folder: Path, pieces: Sequence[bytes]) -> set[str]:
 
     A piece has 7 bytes or more: sealed bytes and their base64 hold shorter ones by chance.
     """
-    assert min(map(len, pieces)) >= 7
+    assert all(len(piece) >= 7 for piece in pieces)
     return {
         path.name
         for path in folder.rglob("*")

@@ -79,7 +79,7 @@ def test_every_way_to_a_decision_is_counted_timed_and_logged_once(
         stats.to_prometheus(),
         re.MULTILINE,
     )
-    assert len(exposed) == len(set(exposed)) == 29, "what can come of a question, and no more"
+    assert len(exposed) == len(set(exposed)) == 30, "what can come of a question, and no more"
     assert [r.error for r in events.records if r.event == "error"] == [
         "AudioNotFound",
         "SpeakerNotFound",

@@ -173,7 +173,11 @@ class SpeakerModel:
         """Return what says who speaks when; raises ModelError."""
         from voiceid.speech.turns import Voices  # noqa: PLC0415 - loads the engine
 
-        return Voices(self.embedder.encoder, lambda: self.segmenter, self.card.overlap())
+        return Voices(self.embedder.encoder, lambda: self.segmenter, self._overlap)
+
+    @cached_property
+    def _overlap(self) -> Float32Array | None:
+        return self.card.overlap()
 
     @property
     def countermeasure(self) -> Callable[[], Countermeasure] | None:

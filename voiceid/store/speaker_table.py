@@ -83,8 +83,7 @@ class Speakers:
 
     def get(self, name: str) -> Speaker:
         """Return the speaker of that name; raises SpeakerNotFound, SpeakerNameInvalid."""
-        speaker = self.find(name)
-        if speaker is None:
+        if (speaker := self.find(name)) is None:
             raise SpeakerNotFound(f"no speaker called {speaker_name(name)!r} is enrolled")
         return speaker
 
@@ -359,8 +358,10 @@ class SpeakerWriter(Speakers):
         its = centroids.c.speaker_id == speaker_id
         gone = delete(centroids).where(its).returning(centroids.c.id, centroids.c.space_id)
         self._effects.changed([(row.id, row.space_id) for row in self._connection.execute(gone)])
-        for id_ in (speakers.c.id, *SPEAKER_IDS):  # where the row was gone, nothing goes with it
-            self._connection.execute(delete(id_.table).where(id_ == speaker_id))
+        query = delete(speakers).where(speakers.c.id == speaker_id)
+        if not self._connection.execute(query).rowcount:  # gone before: nothing goes with it
+            for id_ in SPEAKER_IDS:
+                self._connection.execute(delete(id_.table).where(id_ == speaker_id))
         AuditWriter(self._effects).erase(speaker_id)
 
     def purge(self, now: datetime) -> list[Speaker]:
@@ -371,8 +372,7 @@ class SpeakerWriter(Speakers):
         return expired
 
     def _taken(self, name: str) -> SpeakerExists | SpeakerNotFound:
-        holder = self.find(name)
-        if holder is None:
+        if (holder := self.find(name)) is None:
             return SpeakerNotFound("the speaker to be changed is no longer enrolled")
         return SpeakerExists(
             f"the name {speaker_name(name)!r} is taken by the speaker {holder.name!r}",
