@@ -18,7 +18,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -37,6 +37,7 @@ from voiceid.evaluation.degradations import (
     Room,
     is_telephone,
     room_response,
+    unclipped,
 )
 from voiceid.models.cards import shipped_cards_folder
 from voiceid.models.providers import EngineOptions
@@ -172,7 +173,7 @@ class Draw:
             samples = samples + added * speaks * _gain(samples, added, softer)
         if "noise" in kind or kind == "babble":
             samples = self._noisy(samples, kind, rng)
-        clip = Clip(one, one, "", _unclipped(samples), RATE_HZ)
+        clip = Clip(one, one, "", unclipped(samples), RATE_HZ)
         if kind == "telephone":
             clip = CONDITIONS[str(rng.choice(PHONES))](clip)
         return Trial(one, seconds, softer, name if kind == "room" else kind, cover), clip
@@ -195,7 +196,7 @@ class Draw:
         if room is None:
             return samples[start:end]
         heard = samples[start:end] if before else samples[max(0, start - RATE_HZ) : end]
-        response = _response(room, place % PLACES)
+        response = room_response(room, place % PLACES, RATE_HZ)
         n = len(heard) + len(response)
         wet = np.fft.irfft(np.fft.rfft(heard, n) * np.fft.rfft(response, n), n)
         first = int(np.argmax(np.abs(response)))
@@ -220,15 +221,6 @@ class Draw:
 def _gain(one: Floats, other: Floats, softer_db: float) -> float:
     power = float(np.mean(np.square(one))), max(float(np.mean(np.square(other))), 1e-12)
     return float(np.sqrt(power[0] / power[1]) * 10 ** (-softer_db / 20))
-
-
-def _unclipped(samples: Floats) -> Float32Array:
-    return np.asarray(samples / max(1.0, float(np.abs(samples).max())), np.float32)
-
-
-@cache
-def _response(room: Room, place: int) -> Floats:
-    return room_response(room, place, RATE_HZ)
 
 
 def found_elsewhere(corpora: Path) -> Iterator[Drawn]:

@@ -111,7 +111,7 @@ PLACES = 8
 """Places of speaker and microphone in a room; a recording has one of them."""
 
 
-@lru_cache(maxsize=2 * PLACES)
+@lru_cache(maxsize=8 * PLACES)
 def room_response(room: Room, place: int, rate_hz: int) -> Floats:
     """Return the impulse response of a room, (n,), by the image-source method.
 
@@ -148,7 +148,7 @@ def reverberant(clip: Clip, room: Room) -> Clip:
     start = int(np.argmax(np.abs(response)))  # the sound takes its time to get there
     wet = wet[start : start + len(clip.samples)]
     wet *= np.sqrt(np.mean(clip.samples**2) / np.maximum(np.mean(wet**2), _SILENT))
-    return replace(clip, samples=_unclipped(wet))
+    return replace(clip, samples=unclipped(wet))
 
 
 def narrowband(clip: Clip) -> Clip:
@@ -186,7 +186,7 @@ def noisy(clip: Clip, snr_db: float) -> Clip:
     noise = np.fft.irfft(spectrum, len(clip.samples))
     gain = np.sqrt(np.mean(clip.samples**2) / np.maximum(np.mean(noise**2), _SILENT))
     gain *= 10 ** (-snr_db / 20)
-    return replace(clip, samples=_unclipped(clip.samples + gain * noise))
+    return replace(clip, samples=unclipped(clip.samples + gain * noise))
 
 
 def overdriven(clip: Clip, over_db: float) -> Clip:
@@ -206,7 +206,8 @@ def compressed(clip: Clip, coding: Coding) -> Clip:
     return replace(clip, coding=coding)
 
 
-def _unclipped(samples: Floats) -> Float32Array:
+def unclipped(samples: Floats) -> Float32Array:
+    """Return samples (n,), made softer where they would pass full scale."""
     return (samples / max(1.0, float(np.max(np.abs(samples))))).astype(np.float32)
 
 
