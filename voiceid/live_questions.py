@@ -147,9 +147,9 @@ class LiveQuestions:
                     if is_last:
                         raise
                     return None
-            return (
-                decision if is_last or claim is None else _without_early_rejection(decision, claim)
-            )
+            if is_last or claim is None:
+                return decision
+            return _without_early_rejection(decision, claim)
 
         return decide
 

@@ -47,16 +47,16 @@ def test_words_and_a_code_are_shown_and_recorded(
     monkeypatch.setattr(secrets, "choice", random.Random(4).choice)
     soundfile.write("talk.wav", np.concatenate([ami.samples("alice-3"), quiet, answer]), RATE)
     door = home / "door"
-    door.write_text(f"#!{sys.executable}\nimport sys\nopen('told', 'a').write(sys.stdin.read())\n")
+    door.write_text(f"#!{sys.executable}\nimport sys\nopen('given', 'a').write(sys.stdin.read())\n")
     door.chmod(0o755)
-    told = run("listen", "talk.wav", "--challenge", "--command", door)
-    lines = [line.partition("turn ")[2] for line in told.out.splitlines()]
+    heard = run("listen", "talk.wav", "--challenge", "--command", door)
+    lines = [line.partition("turn ")[2] for line in heard.out.splitlines()]
     assert [lines[2], lines[3]] == [
         f"1  challenge  alice, say: {' '.join(code)}",
         "1: a code is asked for",
     ]
     assert [lines[6].startswith("2  accepted  alice  "), lines[7]] == [True, "2: accepted  alice"]
-    [event] = map(json.loads, (home / "told").read_text().splitlines())
+    [event] = map(json.loads, (home / "given").read_text().splitlines())
     assert (event["decision"]["outcome"], event["decision"]["task"]) == ("accepted", "verify")
 
 

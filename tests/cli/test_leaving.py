@@ -155,11 +155,11 @@ def test_a_backup_that_is_protected_otherwise_is_not_put_back_unasked(
 
 
 @pytest.mark.parametrize("command", [("privacy", "erase"), ("speakers", "withdraw")])
-def test_nobody_is_erased_where_the_receipt_cannot_be_written(
+def test_no_speaker_is_erased_where_the_receipt_cannot_be_written(
     home: Path, run: Runner, command: tuple[str, str]
 ) -> None:
     (home / "config.yaml").write_text("privacy:\n  erase_withdrawn_after_days: 0\n")
     also = ["--yes"] if "erase" in command else []
-    told = run(*command, "alice", "--receipt", "none/receipt.json", *also)
-    assert (told.code, "none is not a folder" in told.err) == (2, True)
+    refused = run(*command, "alice", "--receipt", "none/receipt.json", *also)
+    assert (refused.code, "none is not a folder" in refused.err) == (2, True)
     assert "alice" in run("speakers", "list").out

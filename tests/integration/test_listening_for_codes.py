@@ -1,4 +1,4 @@
-"""Live sound with codes: who speaks is asked for one, and nobody is accepted but by the answer."""
+"""Live sound with codes: a speaker is asked for one, and only the right answer is accepted."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def draw_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Door:
-    """A listener, and what it is told."""
+    """A listener, and the events of what it hears."""
 
     def __init__(self, vid: VoiceID, ami, **how: object) -> None:
         self._listener = vid.listen(challenge=True, **how)
@@ -60,10 +60,10 @@ class Door:
 
     def asked(self) -> tuple[str, ...]:
         """Return the code that alice is asked for."""
-        told = self.greeted()
-        assert "decision" not in told
-        assert told["turn"].decision is None
-        code = told["challenge"].challenge
+        events = self.greeted()
+        assert "decision" not in events
+        assert events["turn"].decision is None
+        code = events["challenge"].challenge
         assert code is not None
         assert code.speaker == "alice"
         return code.words
@@ -71,11 +71,11 @@ class Door:
     def answered(self, code: tuple[str, ...], name: str = "alice") -> tuple[str, str]:
         words = self._words[name]
         clip, _ = said([words[WORDS.index(word)] for word in code], NEW)
-        told = self.hears(clip)
-        assert "challenge" not in told
-        decision = told["decision"].decision
+        events = self.hears(clip)
+        assert "challenge" not in events
+        decision = events["decision"].decision
         assert decision is not None
-        assert told["turn"].decision is decision
+        assert events["turn"].decision is decision
         return decision.outcome.value, decision.reason.value
 
 
@@ -123,9 +123,9 @@ def test_wrong_answers_of_a_caller_lock_the_name_and_listening_goes_on(vid: Voic
         door = Door(strict, ami, caller="door")
         assert door.answered(other_than(door.asked())) == ("rejected", "challenge_failed")
         door.asked()
-        told = door.greeted()
-        assert "decision" not in told
-        assert "nothing was decided: 1 attempts" in told["turn"].detail
+        events = door.greeted()
+        assert "decision" not in events
+        assert "nothing was decided: 1 attempts" in events["turn"].detail
         with pytest.raises(LockedOut):
             strict.verify("alice", (ami.samples("alice-3"), RATE), caller="desk")
         assert "challenge" in door.greeted()
