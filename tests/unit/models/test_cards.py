@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -111,6 +112,9 @@ def test_all_cards_and_compensations_are_in_the_package(repo: Path) -> None:
     build = tomllib.loads((repo / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]
     listed = build["build"]["targets"]["wheel"]["force-include"]
     assert all(to == f"voiceid/_shipped/{of}" and (repo / of).exists() for of, to in listed.items())
+    ignored = (repo / ".containerignore").read_text(encoding="utf-8")
+    kept = [line[1:] for line in ignored.splitlines() if line.startswith("!")]
+    assert [of for of in listed if not any(fnmatch(of, pattern) for pattern in kept)] == []
     kinds = {".toml", ".npz", ".npy"}
     files = {path for path in (repo / "models").iterdir() if path.suffix in kinds}
     assert {f"models/{path.name}" for path in files} == {
