@@ -363,6 +363,12 @@ class StoreBusy(StoreError):
     default_hint = "Try again; if it lasts, look for a process that hangs in a write."
 
 
+class StoreUnreachable(StoreError):
+    """The server of the database cannot be reached, or went away; nothing was changed."""
+
+    exit_code = 69
+
+
 class IndexFault(StoreError):
     """The vector index could not be built or searched."""
 

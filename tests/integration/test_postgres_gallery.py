@@ -17,8 +17,9 @@ from postgres_server import Databases, Server, own_server
 from random_voices import DIM, SPACE, random_unit, sample
 
 from voiceid.domain import DatabaseUrl
-from voiceid.errors import StoreError
+from voiceid.errors import StoreError, StoreUnreachable
 from voiceid.index.server_gallery import ServerGallery
+from voiceid.server.problems import problem_of
 from voiceid.store import Store, maintenance
 
 
@@ -186,7 +187,9 @@ def test_a_server_that_restarts_loses_nothing_that_was_acknowledged(
                 time.sleep(0.02)
             assert len(writers.acknowledged) >= heard + 20, "no connection was made again"
             own.stop(how)
-            time.sleep(0.1)
+            with pytest.raises(StoreUnreachable) as down, store.read() as reader:
+                reader.speakers.all()
+            assert problem_of(down.value).retry_after_s == 1  # over HTTP it is a 503
             own.start()
         time.sleep(0.3)
     finally:

@@ -38,6 +38,7 @@ _STATUS: Mapping[type[VoiceIDError], HTTPStatus] = {
     errors.AccessDenied: HTTPStatus.UNAUTHORIZED,
     errors.LockedOut: HTTPStatus.TOO_MANY_REQUESTS,
     errors.StoreBusy: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.StoreUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
     VoiceIDError: HTTPStatus.UNPROCESSABLE_ENTITY,
 }

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from voiceid.domain import DatabaseUrl
-from voiceid.errors import ConfigError, ExtraMissing, StoreBusy, StoreError
+from voiceid.errors import ConfigError, ExtraMissing, StoreBusy, StoreError, StoreUnreachable
 from voiceid.store.pgvector import speak_binary
 from voiceid.store.tables import metadata
 
@@ -187,13 +187,13 @@ def typed(error: DBAPIError, url: DatabaseUrl) -> StoreError:
             hint="Nothing was changed.",
         )
     if is_cut(error):
-        return StoreError(
+        return StoreUnreachable(
             f"the connection to {url} broke: {said}",
             hint="Nothing of what was begun was changed. Try again.",
         )
     if not code and isinstance(error, OperationalError):
         hint = next((hint for words, hint in _CONNECTING.items() if words in said), _DOWN)
-        return StoreError(f"the database {url} cannot be reached: {said}", hint=hint)
+        return StoreUnreachable(f"the database {url} cannot be reached: {said}", hint=hint)
     return StoreError(
         f"the database {url} failed: {said}",
         hint=_HINTS.get(code, "Nothing was changed. The server's log may say more."),
