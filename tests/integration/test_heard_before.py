@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -18,6 +19,7 @@ from postgres_server import Databases
 
 from voiceid import ConfigError, Outcome, Reason, VoiceID
 from voiceid.domain import EmbeddedClip, HeardAs
+from voiceid.verification import replays
 
 ROOT = Path(__file__).resolve().parents[2]
 ON = {"replay.check": True}
@@ -137,6 +139,24 @@ def test_of_two_at_once_with_one_recording_one_is_accepted(
     assert sorted(outcomes) == [Outcome.ACCEPTED] + [Outcome.REJECTED] * 3
 
 
+def test_an_acceptance_that_came_since_the_look_is_seen(
+    opened_at: Open, ami, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vid, said, looked = opened_at(), (ami.samples("alice-3"), 16_000), threading.Barrier(2)
+    look = replays.found
+
+    def together(*of: object) -> object:
+        found = look(*of)
+        if len(of) == 3:  # the first look: neither has kept anything yet
+            looked.wait(60)
+        return found
+
+    monkeypatch.setattr(replays, "found", together)
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda _: vid.verify("alice", said).outcome, range(2)))
+    assert sorted(outcomes) == [Outcome.ACCEPTED, Outcome.REJECTED]
+
+
 def test_an_embedding_alone_is_not_accepted(opened_at: Open, ami) -> None:
     vid = opened_at()
     embedding = vid.embed((ami.samples("alice-3"), 16_000))
@@ -155,9 +175,12 @@ def test_a_fingerprint_ends_with_its_days(opened_at: Open, ami, tmp_path: Path) 
         assert datetime.fromisoformat(until) - datetime.now(UTC) > timedelta(days=1.9)
         connection.execute("UPDATE fingerprints SET expires_at = ?", (ago,))
         connection.commit()
+    assert vid.verify("alice", said).accepted, "its time is over, and it is not dropped yet"
+    with closing(sqlite3.connect(tmp_path / "data" / "voiceid.sqlite3")) as connection:
+        connection.execute("UPDATE fingerprints SET expires_at = ?", (ago,))
+        connection.commit()
     vid.privacy.run()
     assert kept(vid, "alice") == []
-    assert vid.verify("alice", said).accepted
 
 
 @pytest.mark.parametrize("sealed", [False, True])

@@ -94,6 +94,14 @@ def test_a_cosine_holds_from_the_very_amount_of_speech_on_that_it_is_set_for() -
     assert by_hand.cosines(amounts)[1:].tolist() == [0.6, 0.6, 0.5]
 
 
+@pytest.mark.parametrize("steps", [{2: 0.5}, {0: 0.6, 4: 0.5}])
+def test_an_unknown_amount_of_speech_gets_none_of_several_cosines(
+    steps: dict[float, float],
+) -> None:
+    by_hand = threshold_by_hand(steps, "the settings")
+    assert np.isnan(by_hand.cosines(np.array([math.nan]))).all()
+
+
 def test_a_search_of_an_empty_gallery_aims_as_one_of_a_single_speaker() -> None:
     target = Target(0.01, per_search=True)
     assert target.fmr(0) == target.fmr(1) == pytest.approx(0.01)

@@ -224,6 +224,14 @@ def test_one_model_must_be_sure_and_the_other_not_of_the_contrary(
     assert second.speech(frames, loud, probabilities).any() == heard
 
 
+@pytest.mark.parametrize("name", ["fast chirps", "alarm", "saw"])
+def test_what_does_not_change_as_speech_does_is_none_however_sure_the_models_are(name: str) -> None:
+    sound = loud_sounds()[name]
+    frames = sound[: len(sound) // 512 * 512].reshape(-1, 512)
+    loud, sure = np.ones(len(frames), bool), np.ones(len(frames), np.float32)
+    assert not SecondOpinion(Segmenter(Steady(0.99))).speech(frames, loud, sure).any()
+
+
 def test_a_model_that_answers_nonsense_is_an_error(ami) -> None:
     class Broken(Session):
         def __init__(self) -> None: ...
