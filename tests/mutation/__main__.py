@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,9 @@ from mutation.trees import copied, mistaken
 _LEAST_SHARE = 0.9
 _LIMIT_S, _SOUND_LIMIT_S = 60, 900
 """Of processor time, for the tests of a mutant, and for all of them without one."""
-_COLUMNS = "{:<28}{:>9}{:>9}{:>9}"
+_NOTICED, _ENDLESS, _MISSED = "noticed", "endless", "UNNOTICED"
+"""What becomes of a mutant; what ran into its limit is noticed, and is counted by itself."""
+_COLUMNS = "{:<28}{:>9}{:>9}{:>9}{:>9}"
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,11 @@ def main() -> int:
         trees = [copied(Path(folder, f"tree-{n}")) for n in range(said.workers)]
         if not said.unchecked and not _is_sound(trees, chosen):
             return 1
-        unnoticed = [m for m, ended in _ran(trees, _jobs(chosen)) if not _told(m, ended)]
+        became = {m: _told(m, ended) for m, ended in _ran(trees, _jobs(chosen)) if m}
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = used.ru_utime + used.ru_stime
     _print(f"{time.monotonic() - started:.0f} s, {cpu_s:.0f} s of processor time")
-    return _summed(chosen, unnoticed, whole=not said.only)
+    return _summed(became, whole=not said.only)
 
 
 def _is_sound(trees: Sequence[Path], chosen: Sequence[Mutant]) -> bool:
@@ -101,30 +103,32 @@ def _ran(trees: Sequence[Path], jobs: Sequence[Job]) -> Iterator[tuple[Mutant | 
             run.end()
 
 
-def _told(mutant: Mutant | None, ended: Ended) -> bool:
-    """Print what became of a mutant; return whether it was noticed."""
+def _told(mutant: Mutant, ended: Ended) -> str:
+    """Print what became of a mutant; return it in a word."""
     if not ended.passed and not ended.noticed:  # the tests did not run
         _print(ended.said)
-    word = "endless" if ended.endless else "noticed" if ended.noticed else "UNNOTICED"
+    word = _ENDLESS if ended.endless else _NOTICED if ended.noticed else _MISSED
     _print(f"{word:<10}{ended.took_s:5.1f} s  {mutant}")
-    return ended.noticed
+    return word
 
 
-def _summed(chosen: Sequence[Mutant], unnoticed: Sequence[Mutant | None], *, whole: bool) -> int:
+def _summed(became: Mapping[Mutant, str], *, whole: bool) -> int:
     """Print the score by module, and what was not noticed; return the exit code."""
-    every, missed = Counter(m.module for m in chosen), Counter(m.module for m in unnoticed if m)
-    _print("\n" + _COLUMNS.format("module", "mutants", "noticed", "share"))
-    for module, n in [*sorted(every.items()), ("all", every.total())]:
-        n_noticed = n - (missed.total() if module == "all" else missed[module])
-        _print(_COLUMNS.format(module, n, n_noticed, f"{100 * n_noticed / max(n, 1):.0f} %"))
-    unexplained = [m for m in unnoticed if m and not m.reason]
-    for mutant in (m for m in unnoticed if m):
+    words = Counter((name, word) for m, word in became.items() for name in (m.module, "all"))
+    _print("\n" + _COLUMNS.format("module", "mutants", "noticed", "endless", "share"))
+    for module in [*sorted({mutant.module for mutant in became}), "all"]:
+        noticed, endless, missed = (words[module, word] for word in (_NOTICED, _ENDLESS, _MISSED))
+        n = noticed + endless + missed
+        share = f"{100 * (noticed + endless) / max(n, 1):.0f} %"
+        _print(_COLUMNS.format(module, n, noticed, endless, share))
+    unnoticed = [mutant for mutant, word in became.items() if word == _MISSED]
+    for mutant in unnoticed:
         _print(f"\nunnoticed: {mutant}\n  {mutant.reason or 'NO REASON IS GIVEN'}")
-    for mutant in chosen:
-        if mutant.reason and mutant not in unnoticed:
+    for mutant, word in became.items():
+        if mutant.reason and word != _MISSED:
             _print(f"\nnoticed, though the list has a reason why not: {mutant}")
-    few = whole and len(chosen) - len(unnoticed) < _LEAST_SHARE * len(chosen)
-    return int(bool(unexplained) or few)
+    few = whole and len(became) - len(unnoticed) < _LEAST_SHARE * len(became)
+    return int(any(not mutant.reason for mutant in unnoticed) or few)
 
 
 def _print(line: str) -> None:

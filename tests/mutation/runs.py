@@ -28,7 +28,7 @@ _OPTIONS = (
     *("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # of what is imported already
 )
-_PATIENCE = 10
+_PATIENCE = 3
 """Seconds for each of processor time: what waits without working ends as well."""
 _PASSED, _NOTICED = 0, {1, 2, 4}
 """Exit codes of pytest: all passed; a test failed, or a file of tests, or tests were not found in
@@ -62,7 +62,7 @@ class Ended:
 
     @property
     def endless(self) -> bool:
-        """Whether it ran into its limit, which counts as noticed."""
+        """Whether it ran into its limit, which counts as noticed and is said apart."""
         return -self._code in {signal.SIGXCPU, signal.SIGALRM}
 
     @property
