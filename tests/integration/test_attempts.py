@@ -22,7 +22,7 @@ from sqlalchemy import Connection, event, update
 from torture.voices import REPO, new_clips, opened, utterance
 
 from voiceid import Decision, SpeakerDetails, VoiceID
-from voiceid.domain import DatabaseUrl
+from voiceid.domain import AttemptLimits, DatabaseUrl
 from voiceid.errors import (
     AudioError,
     AudioUnreadable,
@@ -31,8 +31,10 @@ from voiceid.errors import (
     SpeakerNameInvalid,
     SpeakerNotFound,
 )
+from voiceid.store.attempt_table import Attempt
 from voiceid.store.postgres import BEGIN_OPTION
 from voiceid.store.tables import attempts
+from voiceid.verification.lockout import locked_until
 
 ALICE, BOB, STRANGER = (new_clips(np.random.default_rng(n), 40, n) for n in (1, 2, 9))
 LIMIT = 3
@@ -256,6 +258,35 @@ def test_an_attempt_of_a_process_that_died_counts(desk: VoiceID) -> None:
         desk.verify("alice", heard, caller="door")
     assert 700 < later.value.retry_after_s <= 800
     assert [one.failures for one in desk.attempts.list()] == [LIMIT, LIMIT]
+
+
+def test_an_attempt_that_is_forgotten_while_it_is_judged_fails_without_a_trace(
+    desk: VoiceID,
+) -> None:
+    class Clip:
+        def __getattr__(self, _: str) -> None:
+            desk.attempts.unlock("alice")
+            raise SpeakerNotFound("she was removed")
+
+    with pytest.raises(SpeakerNotFound, match="was removed"):
+        desk.verify("alice", Clip(), caller="door")
+    assert desk.attempts.list() == []
+
+
+def test_a_lock_ends_when_the_oldest_of_as_many_as_may_fail_is_too_old() -> None:
+    limits, noon = AttemptLimits(LIMIT, 60.0), datetime(2026, 1, 1, 12, tzinfo=UTC)
+    made = [Attempt(n, "a", "c", noon - timedelta(seconds=n), has_failed=True) for n in range(5)]
+    assert locked_until(made, limits) == noon + timedelta(seconds=60 - 2)
+    assert locked_until(made[: LIMIT - 1], limits) is None
+
+
+def test_of_two_locks_the_one_that_ends_last_is_said(desk: VoiceID) -> None:
+    fail(desk, "alice", caller="one")
+    age(desk, 100)
+    fail(desk, "bob", caller="two")
+    with pytest.raises(LockedOut, match="of 'two' failed") as locked:
+        desk.verify("alice", utterance(ALICE[5], desk.models.space), caller="two")
+    assert locked.value.retry_after_s > 890
 
 
 def test_a_name_that_is_not_enrolled_locks_in_the_same_words(desk: VoiceID) -> None:

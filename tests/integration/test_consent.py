@@ -93,6 +93,15 @@ def test_who_never_consented_can_withdraw_and_days_of_none_erase_at_once(
     assert len(receipt.facts["erased"]["samples"]) == 3
     assert not any(place["found"] for place in receipt.facts["searched"])
     assert [event.kind for event in vid.audit.list()][-2:] == ["withdraw", "remove"]
+    vid.enroll("alice", heard(vid, CLIPS[:3]))
+    vid._session.store.erase_remains()
+    database = vid.database.location
+    assert isinstance(database, Path)
+    copied = database.with_name(f"{database.name}.before-0011")
+    copied.write_bytes(database.read_bytes())
+    again = vid.privacy.check(vid.speakers.withdraw("alice").to_dict()["receipt"])
+    [remains] = again.facts["remains"]
+    assert str(copied) in remains
     kept = gallery()
     kept.enroll("alice", heard(kept, CLIPS[:3]))
     assert kept.speakers.withdraw("alice").speaker.withdrawn_at is not None

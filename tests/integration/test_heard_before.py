@@ -19,6 +19,7 @@ from postgres_server import Databases
 
 from voiceid import ConfigError, Outcome, Reason, VoiceID
 from voiceid.domain import EmbeddedClip, HeardAs
+from voiceid.store import fingerprint_table
 from voiceid.verification import replays
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,8 +83,11 @@ def test_what_was_accepted_once_is_not_accepted_again(opened_at: Open, ami) -> N
     )
 
 
-def test_what_was_enrolled_is_not_accepted_whatever_it_went_through(opened_at: Open, ami) -> None:
+def test_what_was_enrolled_is_not_accepted_whatever_it_went_through(
+    opened_at: Open, ami, monkeypatch: pytest.MonkeyPatch
+) -> None:
     vid = opened_at("new")
+    monkeypatch.setattr(fingerprint_table, "_AT_ONCE", 1)
     vid.enroll("alice", [(ami.samples(turn), 16_000) for turn in ("alice-1", "alice-2")])
     assert kept(vid, "alice") == [HeardAs.ENROLLMENT] * 2
     decision = vid.verify("alice", (noisy(ami.samples("alice-2")), 16_000))

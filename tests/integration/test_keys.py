@@ -52,6 +52,9 @@ def test_a_key_is_refused_once_it_is_removed_or_has_expired(vid: VoiceID) -> Non
     made, old = vid.keys.create("a", ["read"]), vid.keys.create("b", ["read"], expires_at=soon)
     with pytest.raises(AccessDenied, match="expired"):
         vid.keys.check(old.text, "10.0.0.1")
+    vid.keys.require(made.key)
+    with pytest.raises(AccessDenied, match="expired"):
+        vid.keys.require(old.key)
     vid.keys.remove(made.key.id)
     with pytest.raises(AccessDenied):
         vid.keys.check(made.text, "10.0.0.1")

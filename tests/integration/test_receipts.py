@@ -18,7 +18,7 @@ from sqlalchemy import select, update
 from torture.voices import new_clips, utterance
 
 from voiceid import Consent, SpeakerDetails, VoiceID
-from voiceid.domain import JobKind, Sample
+from voiceid.domain import JobKind, Sample, system_user
 from voiceid.errors import ReceiptInvalid
 from voiceid.observability.event_log import LOG, EventFormatter
 from voiceid.store.tables import speaker_keys, speakers
@@ -90,6 +90,7 @@ def test_what_remains_after_an_erasure_is_found_and_said(
     copied.write_bytes(database.read_bytes())
     receipt = vid.privacy.erase(NAME)
     assert [str(copied) in line for line in receipt.facts["remains"]] == [True]
+    assert receipt.facts["erased_by"] == system_user()
     found = [one for one in receipt.facts["searched"] if one["found"]]
     assert [(one["where"], one["what"]) for one in found] == [
         (str(copied), "an older copy of the database")
