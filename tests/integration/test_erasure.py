@@ -172,6 +172,8 @@ def test_a_reader_of_an_older_state_keeps_it_and_that_is_said_until_the_next_cha
             # A change that erases nothing tries again, and says that it did not succeed.
             with pytest.raises(ErasureIncomplete):
                 desk.speakers.rename("bob", "robert")
+            with pytest.raises(ErasureIncomplete):
+                desk.speakers.withdraw("carol")
             assert desk.speakers.get("robert")
             reader.communicate("\n")
         desk.speakers.rename("robert", "bob")

@@ -106,6 +106,7 @@ def test_a_change_of_voice_ends_a_turn(opened: VoiceID, ami) -> None:
     ended = [event for event in events if event.kind.value == "speech_ended"]
     assert ended[0].detail == "another voice"
     assert ended[0].end_s == pytest.approx(6.8, abs=1.0)
+    assert [event.turn for event in listener.feed(both[: 2 * RATE], RATE)][:1] == [3]
 
 
 def test_a_turn_of_two_who_alternate_quickly_ends_as_several_voices(opened: VoiceID, ami) -> None:
@@ -136,6 +137,9 @@ def test_who_is_claimed_is_verified_and_must_be_enrolled(opened: VoiceID, talk) 
     assert "set by hand" in events[1].decision.threshold.source
     with pytest.raises(SpeakerNotFound):
         opened.listen(speaker="nina")
+    listener = opened.listen(speaker="alice", purpose="door")
+    [_, event] = listener.feed(talk[: 4 * RATE], RATE)
+    assert event.decision.reason is Reason.NO_CONSENT
 
 
 def test_a_blind_claim_tells_nothing_of_others(opened: VoiceID, talk) -> None:

@@ -47,6 +47,10 @@ def test_clipping_is_that_of_the_turn_however_the_sound_comes_in(opened: VoiceID
     [quality] = [event.decision.quality for event in events if event.decision is not None]
     assert quality.clipped_fraction > 0.01
     assert "clipped" in quality.warnings
+    after = np.concatenate([np.clip(30 * talk[: 8 * RATE], -1, 1), talk[8 * RATE : 14 * RATE]])
+    events = opened.listen().feed(after, RATE)
+    [clean] = [e.decision.quality for e in events if e.kind.value == "decision" and e.turn > 1]
+    assert clean.clipped_fraction == 0.0
 
 
 def test_a_listener_of_the_gallery_that_fails_is_called_once_a_turn(opened: VoiceID, talk) -> None:
@@ -74,6 +78,18 @@ def test_a_listener_of_the_gallery_that_fails_is_called_once_a_turn(opened: Voic
     assert len(calls) == 1
     assert asyncio.run(hear(wav(talk[: 4 * RATE]))) == []
     stop()
+
+
+def test_an_acceptance_whose_whole_turn_cannot_be_looked_at_is_none(opened: VoiceID, talk) -> None:
+    def fail(*_: object) -> None:
+        raise StoreError("the database is away")
+
+    listener = opened.listen()
+    listener._alone = fail
+    assert answers(listener.feed(talk[: 4 * RATE], RATE)) == NAMES[:1]
+    turn = listener.finish()[-1]
+    assert (turn.kind.value, turn.decision) == ("turn", None)
+    assert turn.detail.startswith("nothing was decided: the database is away")
 
 
 def test_a_model_that_cannot_be_asked_for_ends_no_listening(opened: VoiceID, talk) -> None:
