@@ -160,6 +160,16 @@ def test_the_rate_is_of_the_whole_turn(opened: VoiceID, talk, heard: list[LiveEv
     assert "0.1 % of" in decision.threshold.source
 
 
+def test_without_a_threshold_for_the_rate_a_turn_says_why_nothing_is_decided(
+    opened: VoiceID, talk
+) -> None:
+    listener = opened.listen(target_fmr=1e-9)
+    listener.feed(talk[: 4 * RATE], RATE)
+    turn = listener.finish()[-1]
+    assert (turn.kind.value, turn.decision) == ("turn", None)
+    assert turn.detail.startswith("nothing was decided: ")
+
+
 def test_too_little_speech_is_inconclusive_and_silence_is_nothing(opened: VoiceID, talk) -> None:
     listener = opened.listen()
     assert listener.feed(np.zeros(5 * RATE, np.float32), RATE) == []
