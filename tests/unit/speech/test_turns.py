@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceid.decision.embeddings import unit
-from voiceid.domain import Speech
+from voiceid.domain import Embedding, Speech
 from voiceid.errors import ModelRuntimeError
 from voiceid.evaluation.degradations import HALL, Clip, reverberant
 from voiceid.models.cards import load_cards, shipped_cards_folder
@@ -24,7 +24,7 @@ from voiceid.models.runtime import Session
 from voiceid.models.status import InstalledModel
 from voiceid.speech.encoder import Encoder
 from voiceid.speech.segmenter import LEAST_SAMPLES, Segmenter
-from voiceid.speech.turns import Voices, in_order_of_speech, runs, two_groups
+from voiceid.speech.turns import Voices, alternating, handover, in_order_of_speech, runs, two_groups
 
 RATE = 16_000
 Hear: TypeAlias = Callable[..., Speech]
@@ -166,6 +166,84 @@ def test_parts_of_a_recording_with_pauses_are_at_the_times_of_the_recording(
     assert several.parts[-1].end_s == pytest.approx(550 * 0.032, abs=0.05)
     again = Speech(np.concatenate([first, second]), frames, ((60.0, 100.0),))
     assert again.at_s(0) == pytest.approx(63.2)
+
+
+class Says(Session):
+    """A segmentation model that is sure, in parts of equal length, of one set of people each."""
+
+    def __init__(self, *sets: int) -> None:
+        self._sets = np.array(sets)
+
+    def run(self, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        n, samples = feeds["waveform"].shape
+        frames = Segmenter.frames(samples)
+        sets = self._sets[np.arange(frames) * len(self._sets) // frames]
+        return [np.repeat(np.log(np.eye(7, dtype=np.float32)[sets] + 1e-9)[None], n, axis=0)]
+
+
+NONE, ONE, OTHER, BOTH = 0, 1, 2, 4
+"""Sets of people that the segmentation model tells apart."""
+
+
+def test_a_moment_of_two_at_once_is_a_cough_however_little_is_said(encoder: Encoder) -> None:
+    def share(*sets: int) -> float:
+        return Voices(encoder, lambda: Segmenter(Says(*sets))).at_once(sound)[1]
+
+    sound = np.zeros(2 * RATE, np.float32)
+    assert share(BOTH, NONE, NONE, NONE, NONE, NONE) == 0.0  # 0.33 s of 0.33 s
+    assert share(BOTH, NONE, NONE, NONE) == pytest.approx(1.0, abs=1e-3)  # 0.5 s of 0.5 s
+
+
+def test_the_frames_say_whether_two_speak_at_once_in_the_little_that_they_know(
+    encoder: Encoder, ami: Any
+) -> None:
+    def is_several(samples: np.ndarray, said: float) -> bool:
+        weights = np.zeros_like(load_cards(shipped_cards_folder())["campplus"].overlap())
+        weights[-1] = said
+        voices = Voices(encoder, lambda: Segmenter(Says(BOTH)), weights)
+        return voices.several(speech(samples, encoder=encoder)) is not None
+
+    long = ami.samples("alice-4")[: 5 * RATE]
+    assert is_several(long[: 2 * RATE], 1.0)
+    assert not is_several(long[: 2 * RATE], -1.0)
+    assert is_several(long, -1.0), "of so much the weights know nothing"
+
+
+def test_voices_that_change_a_little_are_two_where_one_hands_over(
+    encoder: Encoder, ami: Any
+) -> None:
+    heard = speech(ami.samples("bob-2")[52_000:76_000], encoder=encoder)
+
+    def is_several(*sets: int) -> bool:
+        return Voices(encoder, lambda: Segmenter(Says(*sets))).several(heard) is not None
+
+    assert not is_several(ONE)
+    assert is_several(ONE, OTHER)
+
+
+def test_one_hands_over_when_another_goes_on() -> None:
+    activity = np.repeat(np.eye(3, dtype=np.float32)[[0, 1]], 60, axis=0)
+    assert handover(activity) == pytest.approx(1.0)
+    activity[60:] = 0.0
+    assert handover(activity) == pytest.approx(0.0), "who falls silent hands over to none"
+
+
+def test_two_who_alternate_are_told_from_one_in_three_seconds_and_more(encoder: Encoder) -> None:
+    class Alternates(Encoder):
+        """Each window is in another voice than the one before it."""
+
+        def __init__(self) -> None: ...
+
+        def embed_frames(self, encoded: object, n: int, parts: list[Any]) -> list[Any]:
+            return [two[at % 2] for at in range(len(parts))]
+
+    space = encoder.space
+    two = [Embedding(vector, space) for vector in np.eye(2, space.dim, dtype=np.float32)]
+    frames = np.empty((1, 1), np.float32)
+    assert alternating(Alternates(), frames, 3 * RATE - 1) is None
+    group = alternating(Alternates(), frames, 3 * RATE)
+    assert group is not None
+    assert set(np.diff(group).tolist()) == {1, -1}
 
 
 def test_what_is_no_probability_is_an_error_and_no_answer(encoder: Encoder, ami: Any) -> None:
