@@ -2,7 +2,8 @@
 
 Silero hears nothing in some loud, shouted or emotional speech.  The segmentation model hears it,
 but takes animals, sirens, chirps and alarms for speech as well.  So it must be sure, Silero must
-not be sure of the contrary, and the sound must change as speech does.  The limits were chosen on
+not be sure of the contrary, and the sound must change as speech does.  What Silero takes for speech
+in a recording that was raised must be likely for it as well.  The limits were chosen on
 changed copies of real speech in which Silero found less than a second, and on sounds that are no
 speech (`benchmarks/loud.py`; docs/numbers.md has the counts).
 """
@@ -25,6 +26,8 @@ _RATE_HZ = 16_000
 _MIN_PROBABILITY = 0.5
 _MIN_MEAN = 0.65
 """Mean of the segmentation model's probabilities where it claims speech."""
+_MIN_AGREED = 0.8
+"""The same where Silero claims speech in a recording that was raised."""
 _MIN_SILERO = 0.04
 """Mean of Silero's there: under it Silero is sure of its no."""
 _MIN_BALANCE_SPAN = 2.5
@@ -53,13 +56,13 @@ class SecondOpinion:
         self._segmenter = segmenter
 
     def speech(
-        self, frames: Float32Array, loud: BoolArray, probabilities: Float32Array
+        self, frames: Float32Array, loud: BoolArray, probabilities: Float32Array, threshold: float
     ) -> BoolArray:
         """Return whether each frame is speech: (k,) bool, all False where it is not like speech.
 
         - `frames` (k, 512) float32 at 16 kHz.
-        - `loud` (k,) bool: nothing else can be speech.
-        - `probabilities` (k,) float32: Silero's.
+        - `loud` (k,) bool: nothing else can be speech that Silero does not hear.
+        - `probabilities` (k,) float32: Silero's, and the ``threshold`` from which it hears speech.
         """
         samples = frames.reshape(-1)
         if len(samples) < LEAST_SAMPLES:
@@ -68,14 +71,18 @@ class SecondOpinion:
         centres = np.arange(len(frames)) * FRAME_SAMPLES + FRAME_SAMPLES // 2
         nearest = np.round((centres - LEAST_SAMPLES // 2) / STEP_SAMPLES).astype(np.int64)
         heard = spoken[np.clip(nearest, 0, len(spoken) - 1)]
-        speech: BoolArray = (heard >= _MIN_PROBABILITY) & loud
-        believed = (
-            speech.any()
-            and float(heard[speech].mean()) >= _MIN_MEAN
-            and float(probabilities[speech].mean()) >= _MIN_SILERO
-            and _changes_like_speech(samples, speech)
-        )
-        return speech if believed else np.zeros_like(speech)
+        own: BoolArray = (heard >= _MIN_PROBABILITY) & loud
+        of_silero: BoolArray = probabilities >= threshold
+        speech = np.zeros(len(frames), np.bool_)
+        for claimed, least in ((own, _MIN_MEAN), (of_silero, _MIN_AGREED)):
+            if (
+                claimed.any()
+                and float(heard[claimed].mean()) >= least
+                and float(probabilities[claimed].mean()) >= _MIN_SILERO
+                and _changes_like_speech(samples, claimed)
+            ):
+                speech |= claimed
+        return speech
 
     def _probabilities(self, samples: Float32Array) -> Float32Array:
         """Return for each frame of the model, 270 samples apart, how likely somebody speaks."""

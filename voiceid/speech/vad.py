@@ -8,7 +8,8 @@ After each 2 s without speech the state begins again, because it drifts: where i
 short pieces of speech in low noise were missed for the most part, and now none.
 
 Frames wait until there is enough speech for an embedding, which is then what it always was.  Where
-a recording ends before, a second opinion may find speech in what waits.
+a recording ends before, a second opinion may find speech in what waits; a soft recording is raised
+for it, and heard again.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ _PAUSE_FRAMES = 62
 """2 s; with 1 to 4 s as much is heard, and with 1 s a little less of AMI."""
 
 _MIN_POWER = 1e-5
-"""-50 dBFS.  What is softer is no speech that Silero fails on: it hears speech from there up."""
+"""-50 dBFS, after a soft recording was raised."""
+_USUAL_POWER, _MOST_GAIN = 1e-3, 100.0
+"""A recording whose loudest frames are softer than -30 dBFS is raised to that, by 40 dB at most:
+Silero misses soft speech.  The last step of 16 bits stays under `_MIN_POWER` so."""
 _MAX_WAITING_FRAMES = 3750
 """120 s, 8 MB: of a longer recording the end gets a second opinion."""
 
@@ -130,7 +134,7 @@ class SpeechDetector:
 
     def stream(self) -> SpeechStream:
         """Return a detector for one recording."""
-        return SpeechStream(self.frames(), self.options, self._little)
+        return SpeechStream(self.frames, self.options, self._little)
 
     def frames(self) -> Frames:
         """Return what hears the frames of one recording as they come."""
@@ -198,12 +202,15 @@ class SpeechStream:
     """Finds the speech of one recording; for one thread."""
 
     def __init__(
-        self, heard: Frames, options: SpeechOptions, little: LittleSpeech | None = None
+        self,
+        afresh: Callable[[], Frames],
+        options: SpeechOptions,
+        little: LittleSpeech | None = None,
     ) -> None:
-        self._heard = heard
+        self._heard = afresh()
         self._waiting: list[Float32Array] = []
         self._n_waiting = 0
-        self._doubt = _Doubt(little, options.threshold)
+        self._doubt = _Doubt(little, options.threshold, afresh)
         self._padding = _Padding(options.pad_frames)
         self._room = round(options.max_speech_s * _SAMPLES_PER_S)
 
@@ -251,8 +258,10 @@ class SpeechStream:
 class _Doubt:
     """Keeps frames back until there is enough speech in them, or the recording ends."""
 
-    def __init__(self, little: LittleSpeech | None, threshold: float) -> None:
-        self._little, self._threshold = little, threshold
+    def __init__(
+        self, little: LittleSpeech | None, threshold: float, afresh: Callable[[], Frames]
+    ) -> None:
+        self._little, self._threshold, self._afresh = little, threshold, afresh
         self._waiting: list[tuple[Float32Array, Float32Array]] = []
         self._n_speech = self._n_waiting = 0
 
@@ -280,12 +289,21 @@ class _Doubt:
         return [(frames, (probabilities >= self._threshold) | self._second(frames, probabilities))]
 
     def _second(self, frames: Float32Array, probabilities: Float32Array) -> BoolArray:
-        loud = frames.var(axis=1) >= _MIN_POWER
-        speech = np.zeros(len(frames), np.bool_)
-        if self._little is None or not self._is_enough(int(loud.sum())):
+        power, speech = frames.var(axis=1), np.zeros(len(frames), np.bool_)
+        # The second loudest: where there is an offset, the zeros at the end are a step.
+        gain = np.sqrt(_USUAL_POWER / max(float(np.sort(power)[-2:][0]), 1e-12))
+        gain = np.float32(np.clip(gain, 1.0, _MOST_GAIN))
+        if self._little is not None and gain > 1.0:
+            frames = frames * gain
+            probabilities = self._afresh().probabilities(frames.reshape(-1))
+        loud = power * gain**2 >= _MIN_POWER
+        n_likely = int((loud | (probabilities >= self._threshold)).sum())
+        if self._little is None or not self._is_enough(n_likely):
             return speech
         second = self._little.second()
-        return speech if second is None else second.speech(frames, loud, probabilities)
+        if second is None:
+            return speech
+        return second.speech(frames, loud, probabilities, self._threshold)
 
     def _is_enough(self, n_frames: int) -> bool:
         return self._little is None or n_frames * FRAME_S >= self._little.under_s

@@ -91,16 +91,33 @@ def test_where_silero_finds_enough_nothing_changes_and_nothing_is_loaded(
             assert np.array_equal(one, other)
 
 
-def test_soft_sound_and_silence_are_not_asked_about(models_folder: Path) -> None:
+def softened(samples: np.ndarray, by_db: float) -> np.ndarray:
+    """Return samples so much softer, as 16 bits have them."""
+    return (np.round(samples * 10 ** (-by_db / 20) * 32768) / 32768).astype(np.float32)
+
+
+@pytest.mark.parametrize("by_db", [30.0, 35.0])
+@pytest.mark.parametrize("turn", ["alice-1", "bob-1", "carol-2", "stranger"])
+def test_soft_speech_that_silero_misses_is_heard(
+    turn: str, by_db: float, ami, alone: SpeechDetector, both: SpeechDetector
+) -> None:
+    samples = ami.samples(turn)
+    assert net_s(both, softened(samples, by_db)) > 0.7 * net_s(alone, samples)
+
+
+def test_silence_is_not_asked_about_and_soft_noise_is_no_speech(
+    models_folder: Path, both: SpeechDetector
+) -> None:
     detector = open_detector(
         installed(models_folder, "silero-vad"),
         SpeechOptions(),
         little=LittleSpeech(1.0, lambda: pytest.fail("asked")),
     )
     rng = np.random.default_rng(0)
-    for level, n in ((0.0, 0), (0.0, 3 * RATE), (0.002, 3 * RATE), (0.3, RATE // 2)):
+    for level, n in ((0.0, 0), (0.0, 3 * RATE), (2e-5, 3 * RATE), (0.3, RATE // 2)):
         sound = (0.4 + level * rng.standard_normal(n)).astype(np.float32)
         assert net_s(detector, sound) == 0.0
+    assert net_s(both, (0.002 * rng.standard_normal(3 * RATE)).astype(np.float32)) == 0.0
 
 
 def more_sounds() -> dict[str, np.ndarray]:
@@ -146,6 +163,7 @@ def loud_sounds() -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", loud_sounds())
 def test_what_is_no_speech_gets_no_embedding(name: str, both: SpeechDetector) -> None:
     assert net_s(both, loud_sounds()[name]) < 0.2
+    assert net_s(both, softened(loud_sounds()[name], 45.0)) < 0.2
 
 
 @pytest.mark.parametrize("name", FOOLING)
@@ -220,8 +238,22 @@ def test_one_model_must_be_sure_and_the_other_not_of_the_contrary(
     probabilities = np.full(len(frames), silero, np.float32)
     second = SecondOpinion(Segmenter(Steady(sure)))
     loud = np.ones(len(frames), bool)
-    assert second.speech(frames, loud, probabilities).all() == heard
-    assert second.speech(frames, loud, probabilities).any() == heard
+    assert second.speech(frames, loud, probabilities, 0.5).all() == heard
+    assert second.speech(frames, loud, probabilities, 0.5).any() == heard
+
+
+@pytest.mark.parametrize(
+    ("sure", "silero", "heard"), [(0.81, 0.5, True), (0.79, 0.5, False), (0.81, 0.49, False)]
+)
+def test_of_a_raised_recording_both_models_must_hear_speech(
+    sure: float, silero: float, heard: bool, ami
+) -> None:
+    samples = ami.samples("alice-2")
+    frames = samples[: len(samples) // 512 * 512].reshape(-1, 512)
+    probabilities = np.full(len(frames), silero, np.float32)
+    second = SecondOpinion(Segmenter(Steady(sure)))
+    nothing_loud = np.zeros(len(frames), bool)
+    assert second.speech(frames, nothing_loud, probabilities, 0.5).any() == heard
 
 
 @pytest.mark.parametrize("name", ["fast chirps", "alarm", "saw"])
@@ -229,7 +261,7 @@ def test_what_does_not_change_as_speech_does_is_none_however_sure_the_models_are
     sound = loud_sounds()[name]
     frames = sound[: len(sound) // 512 * 512].reshape(-1, 512)
     loud, sure = np.ones(len(frames), bool), np.ones(len(frames), np.float32)
-    assert not SecondOpinion(Segmenter(Steady(0.99))).speech(frames, loud, sure).any()
+    assert not SecondOpinion(Segmenter(Steady(0.99))).speech(frames, loud, sure, 0.5).any()
 
 
 def test_a_model_that_answers_nonsense_is_an_error(ami) -> None:
@@ -242,4 +274,4 @@ def test_a_model_that_answers_nonsense_is_an_error(ami) -> None:
     frames = np.ones((40, 512), np.float32)
     second = SecondOpinion(Segmenter(Broken()))
     with pytest.raises(ModelRuntimeError, match="not a probability"):
-        second.speech(frames, np.ones(40, bool), np.ones(40, np.float32))
+        second.speech(frames, np.ones(40, bool), np.ones(40, np.float32), 0.5)

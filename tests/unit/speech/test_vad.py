@@ -17,6 +17,7 @@ from voiceid.errors import ModelRuntimeError
 from voiceid.models.runtime import Session
 from voiceid.speech.vad import (
     _MIN_POWER,
+    Frames,
     LittleSpeech,
     SpeechDetector,
     SpeechOptions,
@@ -180,13 +181,17 @@ class Second:
 
     asked = 0
 
-    def speech(self, frames: np.ndarray, loud: np.ndarray, _: np.ndarray) -> np.ndarray:
+    def speech(self, frames: np.ndarray, loud: np.ndarray, *_: object) -> np.ndarray:
         self.asked += 1
         return loud
 
 
+def unasked() -> Frames:
+    pytest.fail("heard again")
+
+
 def test_a_frame_is_speech_from_the_very_probability_on() -> None:
-    doubt = _Doubt(None, 0.5)
+    doubt = _Doubt(None, 0.5, unasked)
     doubt.add(
         frames_of(0, 0, 0),
         np.array([0.5, np.nextafter(np.float32(0.5), np.float32(0)), 1.0], np.float32),
@@ -200,7 +205,7 @@ def test_a_second_opinion_is_asked_where_there_is_less_speech_than_an_embedding_
     n_sure: int, asked: int
 ) -> None:
     second = Second()
-    doubt = _Doubt(LittleSpeech(32 * 0.032, lambda: second), 0.5)
+    doubt = _Doubt(LittleSpeech(32 * 0.032, lambda: second), 0.5, unasked)
     probabilities = np.array([1.0] * n_sure + [0.1] * 40, np.float32)
     doubt.add(frames_of(*[0.1] * len(probabilities)), probabilities)
     waited = not doubt.settled()
@@ -212,20 +217,20 @@ def test_a_second_opinion_is_asked_where_there_is_less_speech_than_an_embedding_
 @pytest.mark.parametrize("loud", [31, 32])
 def test_it_is_not_asked_where_too_little_is_loud_enough_for_speech(loud: int) -> None:
     second = Second()
-    doubt = _Doubt(LittleSpeech(32 * 0.032, lambda: second), 0.5)
+    doubt = _Doubt(LittleSpeech(32 * 0.032, lambda: second), 0.5, unasked)
     edge = float(np.sqrt(_MIN_POWER))
-    levels = [1.01 * edge] * loud + [0.99 * edge] * 50
+    levels = [0.1] * 2 + [1.01 * edge] * (loud - 2) + [0.99 * edge] * 50
     doubt.add(frames_of(*levels), np.zeros(len(levels), np.float32))
     [(_, speech)] = doubt.finish()
     assert second.asked == (loud == 32)
     assert speech.sum() == (loud if loud == 32 else 0)
-    without = _Doubt(LittleSpeech(0.1, lambda: None), 0.5)
+    without = _Doubt(LittleSpeech(0.1, lambda: None), 0.5, unasked)
     without.add(frames_of(0.1, 0.1, 0.1, 0.1), np.zeros(4, np.float32))
     assert not without.finish()[0][1].any(), "none is installed"
 
 
 def test_frames_wait_in_order_and_no_longer_than_two_minutes() -> None:
-    doubt = _Doubt(LittleSpeech(1.0, lambda: None), 0.5)
+    doubt = _Doubt(LittleSpeech(1.0, lambda: None), 0.5, unasked)
     for number in range(4):
         doubt.add(frames_of(*[number / 10] * 1250), np.zeros(1250, np.float32))
         assert bool(doubt.settled()) == (number == 3)
