@@ -70,4 +70,7 @@ def main(home: str, claimed: str, clip: str) -> int:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
-    sys.exit(main(*sys.argv[1:4]))
+    if len(sys.argv) != 4:
+        print("usage: python examples/access_control.py HOME NAME CLIP", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(main(*sys.argv[1:]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +80,15 @@ def test_the_door_stays_shut_on_a_fault_that_was_not_foreseen(
     monkeypatch.setattr(VoiceID, "verify", fails)
     said = ask("alice", ami.cut("alice-3", tmp_path / "a.wav"))
     assert said == (10, "door: shut (please call the desk)\n")
+
+
+def test_without_its_arguments_the_door_says_its_usage() -> None:
+    for arguments in ([], ["home", "alice"], ["home", "alice", "a.wav", "more"]):
+        ran = subprocess.run(
+            [sys.executable, access_control.__file__, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = "usage: python examples/access_control.py HOME NAME CLIP\n"
+        assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", said)
