@@ -178,3 +178,20 @@ def test_without_a_backup_speakers_who_cannot_be_read_are_erased(
     assert erased.out == dry.out.replace("damaged  ", "erased  ", 1)
     assert run("database", "check").out.startswith("ok  1 speaker")
     assert run("speakers", "purge", "--damaged", "--yes").err == "no speaker is damaged\n"
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize("day", ["'soon'", "x'61ff'", "7"])
+def test_a_last_use_that_is_no_day_stops_no_rule_and_is_found(
+    day: str, sealed: bool, database: Path, run: Runner
+) -> None:
+    if sealed:
+        assert run("keys", "gallery", "init").code == 0
+    one = " WHERE id = (SELECT min(id) FROM speakers)"
+    statement("UPDATE speakers SET last_used_on = " + day + one)(database)  # noqa: S608
+    assert run("privacy", "run", "--dry-run").code == 0
+    checked = run("database", "check")
+    assert "is no day" in checked.err
+    assert "voiceid speakers purge --damaged" in checked.err
+    assert run("speakers", "purge", "--damaged", "--yes").out.endswith("is no day\n")
+    assert run("database", "check").out.startswith("ok  1 speaker")

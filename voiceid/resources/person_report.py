@@ -103,7 +103,7 @@ def person_report(session: Session, name: str, days: int) -> PersonReport:
     with session.store.read() as reader:
         speaker = reader.speakers.get(name)
         known = reader.spoken.of(speaker.id)
-        samples, used = reader.samples.of(speaker.id), reader.mentions.last_used_on(speaker.id)
+        samples = reader.samples.of(speaker.id)
         since = reader.retention.last_used().get(speaker.id)
         ends = session.config.privacy.ends(speaker, since)
         uses = [{**event, "from": str(log)} for event in events_about(log, speaker.id, oldest)]
@@ -122,7 +122,7 @@ def person_report(session: Session, name: str, days: int) -> PersonReport:
             uses=sorted(uses, key=lambda event: str(event["time"])),
             uses_from=tuple(sources),
             days=days,
-            last_used_on=used,
+            last_used_on=since.date().isoformat() if since else None,
             due=[DueErasure(speaker, rule, at) for rule, at in ends],
             backups=backups_with(reader, speaker),
             learned=learned_from(reader, speaker),

@@ -73,6 +73,7 @@ def unreadable(reader: Reader) -> dict[int, str]:
     """
     gone = reader.without_speaker()
     rows = {id_: f"there are rows of speaker {id_}, and no such speaker" for id_ in sorted(gone)}
+    rows |= reader.retention.undated()
     return rows | dict(_unreadable(reader, reader.speakers.ids()))
 
 
@@ -105,6 +106,7 @@ def _content(reader: Reader) -> Iterator[str]:
     reader.calibrations.list()
     reader.keys.list()
     yield from reader.speakers.misnamed(reader.speakers.ids()).values()
+    yield from reader.retention.undated().values()
     adapted = {a.adapted_id for a in adaptations}
     derived: list[tuple[str, str, Transform | None]] = [
         *((space_id, space_id, None) for space_id in reader.spaces.dims().keys() - adapted),

@@ -16,7 +16,6 @@ from voiceid.store.tables import (
     jobs,
     kept_answers,
     samples,
-    speakers,
     spoken_words,
 )
 
@@ -57,11 +56,6 @@ class Mentions:
             for place in [("kept answer", row.caller, row.key_sha256)]
             if _has(self._protection.text(row.answer, *place), name)
         ]
-
-    def last_used_on(self, speaker_id: int) -> str | None:
-        """Return the day on which a speaker was accepted last, where it is kept."""
-        query = select(speakers.c.last_used_on).where(speakers.c.id == speaker_id)
-        return self._connection.execute(query).scalar()
 
     def vectors(self, speaker: Speaker) -> list[bytes]:
         """Return the vectors of a speaker, of samples and centroids, as they are stored."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, exists, insert, literal, select, update
@@ -20,9 +21,19 @@ class Retention:
 
     def last_used(self) -> dict[int, datetime]:
         """Return the day, in UTC, on which each speaker was accepted last, where it is kept."""
+        return {id_: day for id_, day in self._days() if day is not None}
+
+    def undated(self) -> dict[int, str]:
+        """Return the speakers of whom what is kept is no day, with what is wrong."""
+        return {i: f"the last use of speaker {i} is no day" for i, day in self._days() if not day}
+
+    def _days(self) -> Iterator[tuple[int, datetime | None]]:
         query = select(speakers.c.id, speakers.c.last_used_on)
-        rows = self._connection.execute(query.where(speakers.c.last_used_on.is_not(None)))
-        return {row.id: datetime.fromisoformat(f"{row.last_used_on}T00:00+00:00") for row in rows}
+        for row in self._connection.execute(query.where(speakers.c.last_used_on.is_not(None))):
+            try:
+                yield row.id, datetime.fromisoformat(f"{row.last_used_on}T00:00+00:00")
+            except ValueError:
+                yield row.id, None
 
 
 class RetentionWriter(Retention):
