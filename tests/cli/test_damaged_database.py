@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -194,4 +195,32 @@ def test_a_last_use_that_is_no_day_stops_no_rule_and_is_found(
     assert "is no day" in checked.err
     assert "voiceid speakers purge --damaged" in checked.err
     assert run("speakers", "purge", "--damaged", "--yes").out.endswith("is no day\n")
+    assert run("database", "check").out.startswith("ok  1 speaker")
+
+
+@pytest.mark.parametrize(
+    ("text", "sealed"),
+    [
+        ("samples.label", False),  # sealed, it is in another column
+        *itertools.product(["speakers.name", "memberships.group_name"], [False, True]),
+    ],
+)
+def test_a_text_that_is_not_utf_8_stops_one_speaker_who_can_be_erased(
+    text: str, sealed: bool, database: Path, home: Path, run: Runner, voices: dict[str, np.ndarray]
+) -> None:
+    assert run("speakers", "edit", "alice", "--group", "vault").code == 0
+    if sealed:
+        assert run("keys", "gallery", "init").code == 0
+    (table, column), id_ = text.split("."), "id" if text == "speakers.name" else "speaker_id"
+    one = f"{id_} = (SELECT min(id) FROM speakers)"
+    damage = f"UPDATE {table} SET {column} = CAST(x'ff' AS TEXT) WHERE {one}"  # noqa: S608
+    statement(damage)(database)
+    for command in [["database", "check"], ["speakers", "list"], ["speakers", "inspect", "alice"]]:
+        ran = run(*command)
+        assert sensible(ran) or "voiceid speakers purge --damaged" in ran.err
+    answers = asked(home, voices)  # none, where a name or a seal is read to decide
+    assert "stranger" not in answers or not answers["stranger"].accepted
+    assert run("samples", "list", "bob").code == 0
+    erased = run("speakers", "purge", "--damaged", "--yes")
+    assert erased.out.startswith("erased  speaker "), erased
     assert run("database", "check").out.startswith("ok  1 speaker")

@@ -95,6 +95,7 @@ def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) ->
     """Connect to a database file that exists; see :func:`make_engine`."""
     with wrapped_files(path), OPENING:
         if (connected := open_read_only(path, OPENING)) is not None:
+            connected.text_factory = _stored_text
             return connected
         # mode=rw: a database that was taken away is an error, not an empty gallery.
         connection = sqlite3.connect(
@@ -104,6 +105,7 @@ def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) ->
             isolation_level=None,  # no BEGIN of the driver's own
             check_same_thread=False,  # the pool lends a connection to one thread at a time
         )
+        connection.text_factory = _stored_text
         try:
             connection.execute("PRAGMA trusted_schema=OFF").close()
             connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, STORED_VALUE.size)
@@ -122,6 +124,14 @@ def open_file(path: Path, busy_timeout_ms: int, *, foreign_keys: bool = True) ->
             connection.close()
             raise
         return connection
+
+
+def _stored_text(stored: bytes) -> str | bytes:
+    """Return a text; bytes that are no UTF-8 as they are, so that reading their row refuses it."""
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return stored
 
 
 def _engine(connect: Callable[[], sqlite3.Connection], pool: type[Pool], **settings: int) -> Engine:

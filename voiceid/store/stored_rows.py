@@ -43,12 +43,16 @@ _DAMAGE = (
     *(ConfigError, SpeakerDetailInvalid),
 )
 """What reading a row raises when the program did not write what is in it."""
+_PURGE = "Put back a backup; `voiceid speakers purge --damaged` erases speakers who cannot be read."
 
 
 def counts(connection: Connection, column: Column[str]) -> dict[str, int]:
     """Return how many rows there are of each value of a column, by rising values."""
     query = select(column, func.count()).group_by(column).order_by(column)
-    return {str(name): int(count) for name, count in connection.execute(query)}
+    found = dict(connection.execute(query).all())
+    if not all(isinstance(name, str) for name in found):
+        raise damaged_row(f"a {column.name} of {column.table.name}", _PURGE)
+    return found
 
 
 def damaged_row(what: str, hint: str = "Put back a backup.") -> StoreError:
@@ -136,7 +140,7 @@ def sample_row(
     }
 
 
-@_reads("sample")
+@_reads("sample", hint=_PURGE)
 def sample(row: Any) -> Sample:
     """Return the sample of a row."""
     return Sample(
@@ -174,7 +178,7 @@ def speaker(rows: Sequence[Row[Any]]) -> Speaker:
             consents=consents(first.consents),
         )
     except _DAMAGE as error:
-        raise damaged_row(f"speaker {first.id}") from error
+        raise damaged_row(f"speaker {first.id}", _PURGE) from error
 
 
 def consent_columns(given: Iterable[Consent], now: str) -> tuple[str, str | None]:
@@ -197,7 +201,7 @@ def _metadata(stored: str) -> dict[str, str]:
     return metadata
 
 
-@_reads("speaker", "speaker_id")
+@_reads("speaker", "speaker_id", hint=_PURGE)
 def enrolled(row: Any) -> Enrolled:
     """Return whose centroid a row of the join is: a damaged expiry must not read as none."""
     if not (0.0 <= row.telephone <= 1.0 and 0.0 <= row.net_speech_s < math.inf):
