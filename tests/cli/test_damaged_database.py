@@ -139,6 +139,7 @@ ROWS = {
     "swapped centroids": "UPDATE centroids SET speaker_id = 99 - speaker_id",
     "no quality": "UPDATE samples SET quality = '{}'",
     "an expiry that is none": "UPDATE speakers SET expires_at = 'soon'",
+    "no samples": "DELETE FROM samples",
 }
 
 
@@ -160,16 +161,19 @@ def test_rows_that_cannot_have_been_written_are_found_and_mislead_no_answer(
 
 
 @pytest.mark.parametrize(
-    "damage", ["bytes for a name", "a name that cannot be", "an expiry that is none", "no quality"]
+    "damage",
+    [
+        *("bytes for a name", "a name that cannot be", "an expiry that is none"),
+        *("no quality", "no samples"),
+    ],
 )
 def test_without_a_backup_speakers_who_cannot_be_read_are_erased(
     damage: str, database: Path, run: Runner
 ) -> None:
     of_alice = " WHERE speaker_id = (SELECT id FROM speakers WHERE name = 'alice')"
-    of_alice = {"no quality": of_alice, "an expiry that is none": " WHERE name = 'alice'"}.get(
-        damage, ""
-    )
-    statement(ROWS[damage] + of_alice)(database)
+    by_name = {"an expiry that is none": " WHERE name = 'alice'"}
+    where = {"no quality": of_alice, "no samples": of_alice, **by_name}.get(damage, "")
+    statement(ROWS[damage] + where)(database)
     checked = run("database", "check")
     assert "voiceid speakers purge --damaged" in checked.err
     assert run("speakers", "purge").code == 2
@@ -212,9 +216,8 @@ def test_a_text_that_is_not_utf_8_stops_one_speaker_who_can_be_erased(
     if sealed:
         assert run("keys", "gallery", "init").code == 0
     (table, column), id_ = text.split("."), "id" if text == "speakers.name" else "speaker_id"
-    one = f"{id_} = (SELECT min(id) FROM speakers)"
-    damage = f"UPDATE {table} SET {column} = CAST(x'ff' AS TEXT) WHERE {one}"  # noqa: S608
-    statement(damage)(database)
+    changed = f"UPDATE {table} SET {column} = CAST(x'ff' AS TEXT)"  # noqa: S608
+    statement(f"{changed} WHERE {id_} = (SELECT min(id) FROM speakers)")(database)
     for command in [["database", "check"], ["speakers", "list"], ["speakers", "inspect", "alice"]]:
         ran = run(*command)
         assert sensible(ran) or "voiceid speakers purge --damaged" in ran.err

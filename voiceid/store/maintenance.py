@@ -20,6 +20,9 @@ from voiceid.store.reader import Reader
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _CENTROID_TOLERANCE = 1e-5
 """Far above the rounding of a mean of float32 vectors, far below another voice."""
+_Derived = tuple[str, str, Transform | None]
+_Fault = tuple[int, str]
+"""The id of a speaker, and what is wrong."""
 
 
 def backup(
@@ -67,23 +70,20 @@ def check(store: Store) -> list[str]:
 
 
 def unreadable(reader: Reader) -> dict[int, str]:
-    """Return the speakers who cannot be read, or be found by name, by id, with what is wrong.
+    """Return the speakers of whom `check` says what is wrong, by id, with what it is.
 
     Also those of whom there are rows, and no speaker: another program deleted that one.
     """
     gone = reader.without_speaker()
     rows = {id_: f"there are rows of speaker {id_}, and no such speaker" for id_ in sorted(gone)}
     rows |= reader.retention.undated()
-    return rows | dict(_unreadable(reader, reader.speakers.ids()))
+    return rows | dict(_unreadable(reader, reader.speakers.ids(), _derived(reader)))
 
 
-def _unreadable(reader: Reader, ids: list[int]) -> Iterator[tuple[int, str]]:
+def _unreadable(reader: Reader, ids: list[int], spaces: list[_Derived]) -> Iterator[_Fault]:
     try:
-        reader.speakers.of_ids(ids)
-        misnamed = reader.speakers.misnamed(ids)
-        reader.samples.of_speakers(ids)
-        for space_id in reader.spaces.dims():
-            reader.centroids.of_speakers(ids, space_id)
+        found = [*_unfit(reader, reader.speakers.of_ids(ids), spaces)]
+        found += reader.speakers.misnamed(ids).items()
         for id_ in ids:
             reader.spoken.of(id_)
             for _ in reader.fingerprints.of(id_, _LONG_AGO):
@@ -95,41 +95,52 @@ def _unreadable(reader: Reader, ids: list[int]) -> Iterator[tuple[int, str]]:
             yield ids[0], error.message
         else:
             half = len(ids) // 2
-            yield from _unreadable(reader, ids[:half])
-            yield from _unreadable(reader, ids[half:])
+            yield from _unreadable(reader, ids[:half], spaces)
+            yield from _unreadable(reader, ids[half:], spaces)
     else:
-        yield from misnamed.items()
+        yield from found
 
 
 def _content(reader: Reader) -> Iterator[str]:
-    adaptations = reader.adaptations.list()
+    spaces = _derived(reader)
     reader.calibrations.list()
     reader.keys.list()
     yield from reader.speakers.misnamed(reader.speakers.ids()).values()
     yield from reader.retention.undated().values()
+    for page in reader.speakers.pages():
+        yield from (said for _, said in _unfit(reader, page, spaces))
+
+
+def _derived(reader: Reader) -> list[_Derived]:
+    """Return every space with centroids: of which space's samples they are, and how made."""
+    adaptations = reader.adaptations.list()
     adapted = {a.adapted_id for a in adaptations}
-    derived: list[tuple[str, str, Transform | None]] = [
+    derived: list[_Derived] = [
         *((space_id, space_id, None) for space_id in reader.spaces.dims().keys() - adapted),
         *((a.space_id, a.adapted_id, a.transform) for a in adaptations),
     ]
-    derived.sort(key=lambda spaces: spaces[1])
-    for page in reader.speakers.pages():
-        ids = [speaker.id for speaker in page]
-        samples = reader.samples.of_speakers(ids)
-        centroids = {
-            space_id: reader.centroids.of_speakers(ids, space_id) for _, space_id, _ in derived
-        }
-        totals = {space_id: reader.centroids.totals(ids, space_id) for space_id in centroids}
-        for speaker in page:
-            if not _is_total(speaker, samples[speaker.id]):
-                yield f"the totals of {speaker.name} are not those of the samples"
-            for of_space, space_id, transform in derived:
-                in_space = [s for s in samples[speaker.id] if s.space_id == of_space]
-                if not _are_totals(totals[space_id].get(speaker.id), in_space):
-                    yield f"the totals of {speaker.name} in {space_id} are not those of the samples"
-                if not _is_mean(centroids[space_id].get(speaker.id), in_space, transform):
-                    where = f"{speaker.name} in {space_id}"
-                    yield f"the centroid of {where} is not what the samples make"
+    return sorted(derived, key=lambda spaces: spaces[1])
+
+
+def _unfit(reader: Reader, page: list[Speaker], derived: list[_Derived]) -> Iterator[_Fault]:
+    """Yield the speakers whose centroids, or the totals beside them, do not fit their samples."""
+    ids = [speaker.id for speaker in page]
+    samples = reader.samples.of_speakers(ids)
+    centroids = {
+        space_id: reader.centroids.of_speakers(ids, space_id) for _, space_id, _ in derived
+    }
+    totals = {space_id: reader.centroids.totals(ids, space_id) for space_id in centroids}
+    for speaker in page:
+        id_ = speaker.id
+        if not _is_total(speaker, samples[id_]):
+            yield id_, f"the totals of {speaker.name} are not those of the samples"
+        for of_space, space_id, transform in derived:
+            in_space = [s for s in samples[id_] if s.space_id == of_space]
+            where = f"{speaker.name} in {space_id}"
+            if not _are_totals(totals[space_id].get(id_), in_space):
+                yield id_, f"the totals of {where} are not those of the samples"
+            if not _is_mean(centroids[space_id].get(id_), in_space, transform):
+                yield id_, f"the centroid of {where} is not what the samples make"
 
 
 def _is_total(speaker: Speaker, samples: list[Sample]) -> bool:
