@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -216,8 +217,8 @@ def test_a_text_that_is_not_utf_8_stops_one_speaker_who_can_be_erased(
     if sealed:
         assert run("keys", "gallery", "init").code == 0
     (table, column), id_ = text.split("."), "id" if text == "speakers.name" else "speaker_id"
-    changed = f"UPDATE {table} SET {column} = CAST(x'ff' AS TEXT)"  # noqa: S608
-    statement(f"{changed} WHERE {id_} = (SELECT min(id) FROM speakers)")(database)
+    changed = ("UPDATE", table, "SET", column, "= CAST(x'ff' AS TEXT) WHERE", id_)
+    statement(" ".join([*changed, "= (SELECT min(id) FROM speakers)"]))(database)
     for command in [["database", "check"], ["speakers", "list"], ["speakers", "inspect", "alice"]]:
         ran = run(*command)
         assert sensible(ran) or "voiceid speakers purge --damaged" in ran.err
@@ -227,3 +228,19 @@ def test_a_text_that_is_not_utf_8_stops_one_speaker_who_can_be_erased(
     erased = run("speakers", "purge", "--damaged", "--yes")
     assert erased.out.startswith("erased  speaker "), erased
     assert run("database", "check").out.startswith("ok  1 speaker")
+
+
+@pytest.mark.parametrize("day", ["2999-01-01", "9999-12-31"])
+def test_a_last_use_that_is_to_come_counts_as_today_and_keeps_nobody_for_ever(
+    day: str, database: Path, home: Path, run: Runner
+) -> None:
+    rules = {"unused_days": 20, "after_consent_end_days": 20}
+    (home / "config.yaml").write_text(json.dumps({"privacy": {"retention": rules}}))
+    consent = ("--consent", "v1", "--until", "9999-12-30")
+    assert run("speakers", "edit", "bob", *consent).code == 0
+    statement(f"UPDATE speakers SET last_used_on = '{day}'")(database)  # noqa: S608
+    dry = run("privacy", "run", "--dry-run")
+    assert dry.out.count("unused_days") == 2, dry
+    assert run("privacy", "run", "--yes").code == 0
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT max(last_used_on) FROM speakers").fetchone() < (day,)

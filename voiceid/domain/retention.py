@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from voiceid.domain.receipts import Receipt
 from voiceid.domain.speaker import Speaker, consent_end
 from voiceid.domain.values import json_of
+
+_LAST = datetime.max.replace(tzinfo=UTC)
+"""No time ends later, however far away the date is that it is counted from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class PrivacyOptions:
         }
         for rule, (since, days) in dated.items():
             if since is not None and days is not None:
-                yield rule, since + timedelta(days=days)
+                yield rule, since + min(timedelta(days=days), _LAST - since)
 
 
 @dataclass(frozen=True, slots=True)

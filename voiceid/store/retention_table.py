@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, delete, exists, insert, literal, select, update
 
@@ -20,8 +20,12 @@ class Retention:
         self._connection = connection
 
     def last_used(self) -> dict[int, datetime]:
-        """Return the day, in UTC, on which each speaker was accepted last, where it is kept."""
-        return {id_: day for id_, day in self._days() if day is not None}
+        """Return the day, in UTC, on which each speaker was accepted last, where it is kept.
+
+        A day that is still to come, which this program does not write, counts as today.
+        """
+        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return {id_: min(day, today) for id_, day in self._days() if day is not None}
 
     def undated(self) -> dict[int, str]:
         """Return the speakers of whom what is kept is no day, with what is wrong."""
@@ -54,13 +58,16 @@ class RetentionWriter(Retention):
         self._connection.execute(query.values(last_used_on=self._today))
 
     def count_uses(self, *, wanted: bool) -> None:
-        """Begin to count the days of speakers whose use was never noted; or forget all of it.
+        """Begin to count the days of speakers whose use was never noted, or is still to come.
+
+        Or forget all of it.
 
         So a new rule, or one that is set again, erases no speaker for a time without noted uses.
         """
         noted = speakers.c.last_used_on
         if wanted:
-            query = update(speakers).where(noted.is_(None)).values(last_used_on=self._today)
+            uncounted = noted.is_(None) | (noted > self._today)
+            query = update(speakers).where(uncounted).values(last_used_on=self._today)
         else:
             query = update(speakers).where(noted.is_not(None)).values(last_used_on=None)
         self._connection.execute(query)
