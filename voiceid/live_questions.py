@@ -59,6 +59,11 @@ class LiveQuestions:
                 "a code is asked of each who is recognized, and a speaker is named",
                 hint="Leave one out; a name is verified by code with `verify NAME --challenge`.",
             )
+        if how.get("blind"):
+            raise ConfigError(
+                "a code is asked of each who is recognized, and a blind caller may not learn who",
+                hint="Leave out blind, or challenge.",
+            )
 
         def recognize(said: AudioSource) -> Challenge | Decision:
             with self._questions.trusting("listen"):

@@ -131,6 +131,8 @@ def test_wrong_answers_of_a_caller_lock_the_name_and_listening_goes_on(vid: Voic
         assert "challenge" in door.greeted()
 
 
-def test_a_name_beside_the_question_who_speaks_is_refused(home: Path) -> None:
+def test_a_name_or_blindness_beside_the_question_who_speaks_is_refused(home: Path) -> None:
     with VoiceID.open() as vid, pytest.raises(ConfigError, match="a speaker is named"):
         vid.listen(speaker="alice", challenge=True)
+    with VoiceID.open() as vid, pytest.raises(ConfigError, match="blind"):
+        vid.listen(blind=True, challenge=True)
