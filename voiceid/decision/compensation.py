@@ -85,7 +85,12 @@ class Compensation:
 
     def embedding(self, vector: Float32Array, space: EmbeddingSpace) -> Embedding:
         """Return the embedding in ``space`` of a model's embedding (dim,) of unit length."""
-        return Embedding(self.apply(vector), space, float(self.telephone(vector)))
+        return self.embeddings(vector[None], space)[0]
+
+    def embeddings(self, vectors: Float32Array, space: EmbeddingSpace) -> list[Embedding]:
+        """Return the embeddings in ``space`` of a model's embeddings (n, dim) of unit length."""
+        both = zip(self.apply(vectors), self.telephone(vectors).tolist(), strict=True)
+        return [Embedding(vector, space, telephone) for vector, telephone in both]
 
     def to_bytes(self) -> bytes:
         """Return an archive of NumPy arrays."""

@@ -105,7 +105,7 @@ class Encoder:
             [(vector, frames)] = heard
         else:
             vector, frames = unit(np.mean([vector for vector, _ in heard], axis=0)), None
-        return self._embedding(vector), frames
+        return self._embeddings(vector[None])[0], frames
 
     def embed_parts(
         self, samples: Float32Array, frames: Float32Array | None, parts: Sequence[Part]
@@ -131,7 +131,7 @@ class Encoder:
         which = np.stack([chosen(part, n_samples, frames.shape[1]) for part in parts])
         if which.sum(axis=1).min() < 2:  # noqa: PLR2004 - one has no deviation
             raise NotEnoughSpeech("a part of the speech is too short for an embedding")
-        return [self._embedding(vector) for vector in self._pooling.vectors(frames, which)]
+        return self._embeddings(self._pooling.vectors(frames, which))
 
     def _require_speech(self, samples: Float32Array) -> None:
         if len(samples) < self.min_samples:
@@ -143,13 +143,14 @@ class Encoder:
             # A saturating network would turn even this into a vector of unit length.
             raise AudioInvalid("the samples are not finite, or absurdly large")
 
-    def _embedding(self, vector: Float32Array) -> Embedding:
-        """Return the embedding, read-only, of a vector as the network makes it."""
-        embedding = Embedding(vector, self.space)
+    def _embeddings(self, vectors: Float32Array) -> list[Embedding]:
+        """Return the embeddings, read-only, of vectors (n, dim) as the network makes them."""
+        found = [Embedding(vector, self.space) for vector in vectors]
         if self._compensation is not None:
-            embedding = self._compensation.embedding(vector, self.space)
-        embedding.vector.flags.writeable = False
-        return embedding
+            found = self._compensation.embeddings(vectors, self.space)
+        for embedding in found:
+            embedding.vector.flags.writeable = False
+        return found
 
     def _heard(self, samples: Float32Array) -> tuple[Float32Array, Float32Array | None]:
         """Return the vector of samples, and its frames."""
@@ -167,7 +168,8 @@ class Encoder:
     @cached_property
     def _pooling(self) -> Pooling:
         silence = np.zeros((1, self.min_samples), np.float32)
-        return Pooling(self._session.run({"waveform": silence}, ["projection"])[0])
+        projection = self._session.run({"waveform": silence}, ["projection"])[0]
+        return Pooling(projection.astype(np.float64))  # what it is multiplied with
 
     def parts_agree(
         self, one: Sequence[Embedding], other: Sequence[Embedding], net_speech_s: float, fmr: float

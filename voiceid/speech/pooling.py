@@ -30,7 +30,7 @@ class Pooling:
     - `projection` (dim, 2 channels + 1): what mean, deviation and 1 are multiplied with.
     """
 
-    projection: Float32Array
+    projection: npt.NDArray[np.float64]
 
     def vectors(self, frames: Float32Array, which: npt.NDArray[np.bool_]) -> Float32Array:
         """Return the vectors (n, dim), of unit length, of choices of frames.
