@@ -4,6 +4,9 @@ H. Wang et al., "CAM++: A Fast and Efficient Network for Speaker Verification Us
 Context-Aware Masking", Interspeech 2023: a 2-D convolutional head over the filter bank, then
 three densely connected blocks of time-delay layers, each layer's output masked by its
 context (the mean of the whole clip and of 100-frame segments), then mean and deviation.
+
+Time-delay layers are written as 2-D convolutions of height 1: ONNX Runtime keeps chains of these
+in blocks of channels, and there a normalisation with its ReLU is one pass.
 """
 
 from __future__ import annotations
@@ -85,8 +88,7 @@ class _Network:
     def frames(self, features: str) -> str:
         """(N, 80, frames) -> (N, 512, T), half as many."""
         g = self.graph
-        x = self.head(g.op("Unsqueeze", features, g.ints(1)))
-        x = self.conv(x, "xvector.tdnn.linear", "xvector.tdnn.nonlinear.batchnorm", 2, 2)
+        x = self.first(self.head(g.op("Unsqueeze", features, g.ints(1))))
         for number, (layers, dilation) in enumerate(_BLOCKS, start=1):
             for layer in range(1, layers + 1):
                 new = self.dense_layer(x, f"xvector.block{number}.tdnnd{layer}", dilation)
@@ -94,17 +96,15 @@ class _Network:
             transit = f"xvector.transit{number}"
             then = "xvector.out_nonlinear.batchnorm" if number == len(_BLOCKS) else None
             x = self.bn_relu_conv(x, f"{transit}.nonlinear.batchnorm", f"{transit}.linear", then)
-        return str(x)
+        return str(g.op("Squeeze", x, g.ints(2)))
 
     def head(self, x: str) -> str:
-        """(N, 1, 80, frames) -> (N, 320, frames): residual blocks that shrink frequency by 8."""
-        g = self.graph
+        """(N, 1, 80, frames) -> (N, 32, 10, frames): residual blocks that shrink frequency by 8."""
         x = self.conv2d(x, "head.conv1", "head.bn1", 1)
         for stage in ("head.layer1", "head.layer2"):
             x = self.residual(x, f"{stage}.0", 2)
             x = self.residual(x, f"{stage}.1", 1)
-        x = self.conv2d(x, "head.conv2", "head.bn2", 2)
-        return str(g.op("Reshape", x, g.ints(0, _PLANES * _MELS // 8, -1)))
+        return self.conv2d(x, "head.conv2", "head.bn2", 2)
 
     def residual(self, x: str, name: str, stride: int) -> str:
         """Two 3x3 convolutions beside a shortcut, which is a convolution where it shrinks."""
@@ -129,16 +129,17 @@ class _Network:
         )
         return str(g.op("Relu", y)) if relu else str(y)
 
-    def conv(self, x: str, conv: str, norm: str, stride: int, pad: int) -> str:
-        """Convolve along time with the batch normalisation folded in, then ReLU."""
+    def first(self, x: str) -> str:
+        """(N, 32, 10, frames) -> (N, 128, 1, T): convolve all frequencies along time, then ReLU."""
         g = self.graph
-        scale, shift = self.affine(norm)
-        weight = g.const(self.weights[f"{conv}.weight"] * scale[:, None, None])
-        y = g.op("Conv", x, weight, g.const(shift), strides=[stride], pads=[pad, pad])
+        scale, shift = self.affine("xvector.tdnn.nonlinear.batchnorm")
+        weight = self.weights["xvector.tdnn.linear.weight"] * scale[:, None, None]
+        kernel = g.const(weight.reshape(-1, _PLANES, _MELS // 8, weight.shape[-1]))
+        y = g.op("Conv", x, kernel, g.const(shift), strides=[1, 2], pads=[0, 2, 0, 2])
         return str(g.op("Relu", y))
 
     def dense_layer(self, x: str, name: str, dilation: int) -> str:
-        """(N, channels, T) -> (N, 32, T): bottleneck, time-delay convolution, context mask."""
+        """(N, channels, 1, T) -> (N, 32, 1, T): bottleneck, time-delay layer, context mask."""
         g = self.graph
         x = self.bn_relu_conv(
             x, f"{name}.nonlinear1.batchnorm", f"{name}.linear1", f"{name}.nonlinear2.batchnorm"
@@ -146,39 +147,41 @@ class _Network:
         local = g.op(
             "Conv",
             x,
-            g.const(self.weights[f"{name}.cam_layer.linear_local.weight"]),
-            dilations=[dilation],
-            pads=[dilation, dilation],
+            g.const(self.weights[f"{name}.cam_layer.linear_local.weight"][:, :, None]),
+            dilations=[1, dilation],
+            pads=[0, dilation, 0, dilation],
         )
         return self.masked(local, x, f"{name}.cam_layer")
 
     def masked(self, local: str, x: str, name: str) -> str:
-        """Weigh ``local`` by the context of ``x``, which is constant within a segment."""
+        """Weigh ``local`` by the context of ``x``, which is constant within a segment.
+
+        The convolution with 1 changes no value: it keeps what follows in blocks of channels.
+        """
         g = self.graph
         if not hasattr(self, "_segments"):
             self._segments = _Segments(g, x)
         context = self._segments.context(x)
         for layer, activation in (("linear1", "Relu"), ("linear2", "Sigmoid")):
-            weight = g.const(self.weights[f"{name}.{layer}.weight"])
+            weight = g.const(self.weights[f"{name}.{layer}.weight"][..., None])
             bias = g.const(self.weights[f"{name}.{layer}.bias"])
             context = g.op(activation, g.op("Conv", context, weight, bias))
-        return self._segments.mask(local, context)
+        masked = g.op("Mul", local, self._segments.spread(context))
+        return str(g.op("Conv", masked, g.const(np.ones((_GROWTH, 1, 1, 1))), group=_GROWTH))
 
     def bn_relu_conv(self, x: str, norm: str, conv: str, then: str | None) -> str:
         """Normalise, ReLU, convolve with width 1; then another normalisation and ReLU.
 
-        The first normalisation stays as it is: the network was trained to give its channels
-        one scale, which is what 8-bit integers need.  Folding it into a maximum and the
-        convolution was no faster.
+        The first one stays as it is: it gives channels one scale, which 8-bit integers need.
         """
-        g, weight = self.graph, self.weights[f"{conv}.weight"]
+        g, weight = self.graph, self.weights[f"{conv}.weight"][..., None]
         whats = ("weight", "bias", "running_mean", "running_var")
         numbers = (g.const(self.weights[f"{norm}.{what}"]) for what in whats)
         x = g.op("Relu", g.op("BatchNormalization", x, *numbers, epsilon=_BN_EPSILON))
         if then is None:
             return str(g.op("Conv", x, g.const(weight)))
         scale, shift = self.affine(then)
-        y = g.op("Conv", x, g.const(weight * scale[:, None, None]), g.const(shift))
+        y = g.op("Conv", x, g.const(weight * scale[:, None, None, None]), g.const(shift))
         return str(g.op("Relu", y))
 
     def statistics(self, x: str) -> str:
@@ -216,41 +219,31 @@ class _Network:
 
 
 class _Segments:
-    """The arithmetic of context segments, for one number of frames, known at run time.
-
-    Frames are padded to whole segments; the last segment's mean counts only real frames.
-    """
+    """The arithmetic of context segments, for one number of frames, known at run time."""
 
     def __init__(self, graph: Graph, x: str) -> None:
         self.graph = g = graph
-        size = g.ints(_SEGMENT)
-        self.frames = g.op("Shape", x, start=2, end=3)
-        self.count = g.op("Div", g.op("Add", self.frames, g.ints(_SEGMENT - 1)), size)
-        missing = g.op("Sub", g.op("Mul", self.count, size), self.frames)
-        self.pads = g.op("Concat", g.ints(0, 0, 0, 0, 0), missing, axis=0)
-        real = g.op("Cast", g.op("Sub", size, missing), to=1)
-        last = g.op("Div", real, g.const([_SEGMENT]))
-        ones = g.op("Expand", g.const([1.0]), g.op("Sub", self.count, g.ints(1)))
-        self.share = g.op("Concat", ones, last, axis=0)
-        self.split = g.op("Concat", g.ints(0, 0), self.count, size, axis=0)
-        self.joined = g.ints(0, 0, -1)
+        zero, one, size = (g.const(number, np.int64) for number in (0, 1, _SEGMENT))
+        frames = g.op("Squeeze", g.op("Shape", x, start=3, end=4))
+        starts = g.op("Range", zero, frames, size)
+        column = g.op("Unsqueeze", starts, g.ints(1))
+        own = g.op("Mul", g.op("Div", g.op("Range", zero, frames, one), size), size)
+        self.members = self._same(column, own)  # (segments, T)
+        share = g.op("ReduceMean", self.members, axes=[1], keepdims=1)
+        self.mix = g.op("Add", self._same(column, starts), share)
+
+    def _same(self, column: str, row: str) -> str:
+        return str(self.graph.op("Cast", self.graph.op("Equal", column, row), to=1))
 
     def context(self, x: str) -> str:
-        """(N, C, T) -> (N, C, segments): mean of the segment plus mean of the clip."""
-        g = self.graph
-        pieces = g.op("Reshape", g.op("Pad", x, self.pads), self.split)
-        means = g.op("Div", g.op("ReduceMean", pieces, axes=[3], keepdims=0), self.share)
-        return str(g.op("Add", means, g.op("ReduceMean", x, axes=[2], keepdims=1)))
+        """(N, C, 1, T) -> (N, C, 1, segments): mean of the segment plus mean of the clip."""
+        g, size = self.graph, [1, _SEGMENT]
+        means = g.op("AveragePool", x, kernel_shape=size, strides=size, ceil_mode=1)
+        return str(g.op("MatMul", means, self.mix))
 
-    def mask(self, local: str, weights: str) -> str:
-        """(N, C, T) weighed with (N, C, segments): each segment by its own weight."""
-        g = self.graph
-        wide = g.op(
-            "Expand", g.op("Unsqueeze", weights, g.ints(3)), g.const([1, 1, 1, _SEGMENT], np.int64)
-        )
-        flat = g.op("Reshape", wide, self.joined)
-        cut = g.op("Slice", flat, g.ints(0), self.frames, g.ints(2))
-        return str(g.op("Mul", local, cut))
+    def spread(self, x: str) -> str:
+        """(N, C, 1, segments) -> (N, C, 1, T): each frame has what its segment has."""
+        return str(self.graph.op("MatMul", x, self.members))
 
 
 def _shapes() -> dict[str, tuple[int, ...]]:
