@@ -109,7 +109,7 @@ def fingerprint_of(embedder: Embedder, clip: Clip) -> Fingerprint | None:
 
 def is_found(fingerprint: Fingerprint | None, kept: bytes) -> bool:
     """Whether a clip is known again."""
-    return fingerprint is not None and fingerprint.gains([kept])[0] >= fingerprint.enough
+    return fingerprint is not None and fingerprint.finds([kept])[0]
 
 
 def attack_table(embedder: Embedder, clips: Sequence[Clip]) -> str:
@@ -169,7 +169,7 @@ def _false_row(name: str, *groups: Sequence[Fingerprint | None]) -> list[str]:
         for at, one in enumerate(heard):
             gains = np.array(one.gains(kept))
             gains = np.delete(gains, at)
-            taken += int((gains >= one.enough).sum())
+            taken += int(np.delete(one.finds(kept), at).sum())
             n, highest = n + len(gains), max(highest, int(gains.max(initial=0)))
     bound = percent(rate_upper_bound(taken, n))
     return [name, str(n), str(taken), percent(taken / n), bound, str(highest)]

@@ -10,6 +10,8 @@ After Haitsma and Kalker (A highly robust audio fingerprinting system, ISMIR 200
   compared, as in a local alignment of sequences: a part that was cut out, or joined with others, is
   found.
 - The clip is compared as it is and a little faster and slower.
+- What is a little alike is compared again: by all bits, which finds short pieces; and without the
+  echo of a room, where more bits may be wrong if the piece is long.
 
 docs/attacks.md has what is found, and how often different recordings are taken for one.
 """
@@ -17,7 +19,7 @@ docs/attacks.md has what is found, and how often different recordings are taken 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +49,12 @@ _KEPT_EVERY, _STEP = 2, 4
 """Of the words of a clip that is kept, and between those that are compared, in frames."""
 _POINTS, _MOST_WRONG = 4, 0.17
 """Points that a wrong bit costs, and the share of wrong bits at which a piece gains nothing."""
+_ALIKE, _ENOUGH_OF_ALL_BITS = 24, 66
+"""What a piece must gain to be compared again, and then by all bits."""
+_ECHO, _ECHO_LAG, _WRONG_IN_ECHO, _ENOUGH_IN_ECHO = 0.5, 3, 0.23, 110
+"""The share of a band's energy that is taken off it so many frames later; as `_MOST_WRONG`; and
+what a piece must then gain.  What is left is `_LEFT` at least."""
+_LEFT = 0.05
 _AT_ONCE = 10_000
 """Words that are kept, compared at a time: what is worked on stays near the processor."""
 _WINDOW = np.hanning(_FRAME).astype(np.float32)
@@ -57,21 +65,36 @@ class Fingerprint:
     """What is compared of a clip that is asked about.
 
     - `words`, `clear` (speeds, n) uint32: of each frame of 32 ms the bits, and which are clear.
+    - `again`: what is compared of it with a clip that is a little alike, and what is enough then.
     """
 
     words: Words
     clear: Words
+    most_wrong: float = _MOST_WRONG
+    again: tuple[tuple[Fingerprint, int], ...] = ()
 
     @classmethod
     def of(cls, speech: Speech) -> Fingerprint:
         """Return the fingerprint of the speech of a clip; no audio can be made of it again."""
         samples = _in_time(speech)
-        looks = [_rises(samples, speed) for speed in _SPEEDS]
+        energies = [_energies(samples, speed) for speed in _SPEEDS]
+        echoless = [_without_echo(one) for one in energies]
+        every = cls._looked(energies, 1.0, _MOST_WRONG)
+        dry = cls._looked(echoless, _CLEAR, _WRONG_IN_ECHO)
+        again = (every, _ENOUGH_OF_ALL_BITS), (dry, _ENOUGH_IN_ECHO)
+        return replace(cls._looked(energies, _CLEAR, _MOST_WRONG), again=again)
+
+    @classmethod
+    def _looked(
+        cls, energies: Sequence[Float32Array], share: float, most_wrong: float
+    ) -> Fingerprint:
+        """Return what is compared by a share of the bits, the clearest."""
+        looks = [_rises(one) for one in energies]
         n = min(map(len, looks))
         rises = np.stack([look[:n] for look in looks])
         sizes = np.abs(rises)
-        clear = (sizes > 0.0) & (sizes >= np.quantile(sizes[0], 1.0 - _CLEAR))
-        return cls(_packed(rises > 0.0), _packed(clear))
+        clear = (sizes > 0.0) & (sizes >= np.quantile(sizes[0], 1.0 - share))
+        return cls(_packed(rises > 0.0), _packed(clear), most_wrong)
 
     @property
     def kept(self) -> bytes:
@@ -83,6 +106,17 @@ class Fingerprint:
         """What a piece must gain to be of one recording."""
         all_of_it = int(self._most(self._steps(self.clear[:1])[:, :1]).sum())
         return max(_LEAST, min(_ENOUGH, round(_OF_ALL * all_of_it)))
+
+    def finds(self, kept: Sequence[bytes]) -> list[bool]:
+        """Return which of some clips that were kept have a piece in common with it."""
+        gains, enough = self.gains(kept), self.enough
+        return [
+            gain >= enough or (gain >= _ALIKE and self._finds_again(one))
+            for one, gain in zip(kept, gains, strict=True)
+        ]
+
+    def _finds_again(self, kept: bytes) -> bool:
+        return any(look.gains([kept])[0] >= enough for look, enough in self.again)
 
     def gains(self, kept: Sequence[bytes]) -> list[int]:
         """Return the most that a piece gains in each of some clips that were kept."""
@@ -123,11 +157,10 @@ class Fingerprint:
             run[:, len(between) :] = gained
         return [int(most) for most in np.maximum.reduceat(best.max(axis=0), starts)]
 
-    @staticmethod
-    def _most(clear: Words) -> npt.NDArray[np.int16]:
+    def _most(self, clear: Words) -> npt.NDArray[np.int16]:
         """Return what each word gains without a wrong bit."""
         most: npt.NDArray[np.int16] = np.rint(
-            np.bitwise_count(clear) * (_POINTS * _MOST_WRONG)
+            np.bitwise_count(clear) * (_POINTS * self.most_wrong)
         ).astype(np.int16)
         return most
 
@@ -151,8 +184,8 @@ def _in_time(speech: Speech) -> Float32Array:
     return samples.reshape(-1)
 
 
-def _rises(samples: Float32Array, speed: float) -> Float32Array:
-    """Return how the differences of bands rise (n, 32), in samples that may be played faster."""
+def _energies(samples: Float32Array, speed: float) -> Float32Array:
+    """Return the energies of bands (n, 36), in samples that may be played faster."""
     whole = np.pad(samples, (_FRAME // 2, _FRAME // 2 + _LAG * _HOP))
     n = (len(whole) - _FRAME) // (_HOP * speed)
     starts = np.rint(np.arange(max(n, _LAG + _STEP)) * (_HOP * speed)).astype(np.intp)
@@ -163,7 +196,20 @@ def _rises(samples: Float32Array, speed: float) -> Float32Array:
     power = spectrum.real**2 + spectrum.imag**2
     edges_hz = np.geomspace(*_EDGES_HZ, _BANDS + 1) / speed
     edges = np.rint(edges_hz * (_FRAME / 16_000)).astype(np.intp)
-    energies = np.add.reduceat(power[:, : edges[-1]], edges[:-1], axis=1)
+    energies: Float32Array = np.add.reduceat(power[:, : edges[-1]], edges[:-1], axis=1)
+    return energies
+
+
+def _without_echo(energies: Float32Array) -> Float32Array:
+    """Return energies less a share of what was there a little before."""
+    less = energies.copy()
+    less[_ECHO_LAG:] -= _ECHO * energies[:-_ECHO_LAG]
+    left: Float32Array = np.maximum(less, _LEFT * energies)
+    return left
+
+
+def _rises(energies: Float32Array) -> Float32Array:
+    """Return how the differences of bands rise (n, 32)."""
     loudness = energies.sum(axis=1, keepdims=True)
     floor = loudness.max() * 10 ** (-_SILENT_DB / 10) + np.finfo(np.float32).tiny
     raised = (energies + floor / _BANDS) ** _POWER

@@ -71,11 +71,10 @@ def found(
     reader: Reader, fingerprint: Fingerprint, speaker_id: int, after: int = 0
 ) -> Replay | None:
     """Return what of a speaker's a clip is a recording of, or None."""
-    enough = fingerprint.enough
     for page in reader.fingerprints.of(speaker_id, datetime.now(UTC), after):
-        gains = fingerprint.gains([one.words for one in page])
-        for one, gain in zip(page, gains, strict=True):
-            if gain >= enough:
+        known = fingerprint.finds([one.words for one in page])
+        for one, is_known in zip(page, known, strict=True):
+            if is_known:
                 return one.replay
     return None
 

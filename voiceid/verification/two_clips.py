@@ -60,8 +60,7 @@ def compare(
 def _are_one_recording(one: Speech | None, other: Speech | None) -> bool:
     if one is None or other is None:  # embeddings
         return False
-    asked = Fingerprint.of(one)
-    return asked.gains([Fingerprint.of(other).kept])[0] >= asked.enough
+    return Fingerprint.of(one).finds([Fingerprint.of(other).kept])[0]
 
 
 def _probe_of_two(shorter: Utterance, *both: Utterance) -> Probe:

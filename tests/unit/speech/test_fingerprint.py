@@ -61,6 +61,30 @@ def test_a_piece_between_others_is_found_and_without_it_nothing_is() -> None:
     assert np.less(*gain(np.concatenate([voice(2, 2.0), voice(4, 2.0), voice(3, 2.0)]), old))
 
 
+def test_a_short_piece_between_others_is_found_by_all_bits() -> None:
+    old = voice(1)
+    kept = [Fingerprint.of(speech(one)).kept for one in (old, voice(5))]
+    joined = np.concatenate([voice(2, 2.0), old[24_000:36_000], voice(3, 2.0)])
+    asked = Fingerprint.of(speech(joined))
+    assert asked.gains(kept)[0] < asked.enough
+    assert asked.finds(kept) == [True, False]
+
+
+def echoing(samples: np.ndarray, seed: int) -> np.ndarray:
+    rng, at = np.random.default_rng(seed), np.arange(16_000)
+    response = rng.normal(size=16_000) * 10 ** (-3 * at / 16_000) * 0.05
+    response[0] = 1.0
+    wet = np.fft.irfft(np.fft.rfft(samples, 1 << 17) * np.fft.rfft(response, 1 << 17))
+    return (0.3 * wet[: len(samples)] / np.abs(wet).max()).astype(np.float32)
+
+
+def test_a_whole_clip_with_echo_and_another_voice_is_found_without_the_echo() -> None:
+    kept = [Fingerprint.of(speech(one)).kept for one in (voice(1), voice(5))]
+    asked = Fingerprint.of(speech(echoing(voice(1), 3) + np.float32(0.64) * echoing(voice(9), 4)))
+    assert asked.gains(kept)[0] < asked.enough
+    assert asked.finds(kept) == [True, False]
+
+
 def test_each_clip_has_the_gain_of_its_own_however_many_there_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
