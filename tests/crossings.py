@@ -20,7 +20,7 @@ def crossings(
     """Return (from file, to file) of every call of a function in another file, in this thread.
 
     The caller is the nearest frame of the package, through whatever library lies between.  Calls
-    into or out of the folders ``outside`` are left out.
+    into or out of what is ``outside`` are left out: folders, files, or ``file:function``.
     """
     counts: Counter[tuple[str, str]] = Counter()
 
@@ -33,7 +33,9 @@ def crossings(
         if caller is None:
             return
         pair = _short(caller), _short(frame)
-        if pair[0] != pair[1] and not any(name.startswith(outside) for name in pair if outside):
+        if pair[0] != pair[1] and not any(
+            _name(one).startswith(outside) for one in (caller, frame)
+        ):
             counts[pair] += 1
 
     sys.setprofile(watch)
@@ -42,6 +44,10 @@ def crossings(
     finally:
         sys.setprofile(None)
     return counts
+
+
+def _name(frame: FrameType) -> str:
+    return f"{_short(frame)}:{frame.f_code.co_name}"
 
 
 def _short(frame: FrameType) -> str:

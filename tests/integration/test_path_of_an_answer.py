@@ -20,7 +20,10 @@ from sqlalchemy import event
 
 from voiceid import VoiceID
 
-THE_WORK = ("audio/", "speech/", "decision/compensation.py")
+THE_WORK = (
+    *("audio/", "speech/", "decision/compensation.py"),
+    "store/connections.py:_stored_text",  # the driver calls it for each text that it read
+)
 THE_CHECK = re.compile(r"FROM (changes|protection)\b")
 """The newest point of the change feed: whether the index has seen all that there is."""
 
