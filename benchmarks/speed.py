@@ -26,7 +26,7 @@ import soundfile
 from benchmarks.corpora import ami_turns, corpora_argument, test_other
 from benchmarks.peers import Peers, set_up
 from benchmarks.tables import markdown
-from benchmarks.voices import Hearing, NakedEncoder
+from benchmarks.voices import Hearing, open_encoder
 from voiceid import VoiceID
 from voiceid.domain import Embedding, EmbeddingSpace, NewSample, QualityReport, Utterance
 from voiceid.evaluation.degradations import Clip
@@ -210,11 +210,9 @@ def same_embedding(clip: Path, peers: Peers) -> float:
     """Return the cosine between sherpa-onnx's vector of a clip and that of our graph."""
     _, numbers = run(peers.python, TIMED / "sherpa_clip.py", peers.sherpa_model, clip)
     theirs = np.array(numbers.split(), dtype=np.float64)
-    samples, rate = soundfile.read(clip, dtype="float32")
-    [voice] = NakedEncoder(Hearing()).hear([Clip(clip.stem, "", "", samples, rate)])
-    if voice.vector is None:
-        raise RuntimeError("the encoder gave no vector")
-    return float(theirs @ voice.vector / np.linalg.norm(theirs))
+    samples, _ = soundfile.read(clip, dtype="float32")
+    ours = open_encoder(Hearing()).raw.embed(samples).vector
+    return float(theirs @ ours / np.linalg.norm(theirs))
 
 
 def write_clips(clips: Sequence[Clip], folder: Path) -> dict[str, list[Path]]:
