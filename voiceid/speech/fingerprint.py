@@ -18,6 +18,7 @@ docs/attacks.md has what is found, and how often different recordings are taken 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -109,14 +110,13 @@ class Fingerprint:
 
     def finds(self, kept: Sequence[bytes]) -> list[bool]:
         """Return which of some clips that were kept have a piece in common with it."""
-        gains, enough = self.gains(kept), self.enough
-        return [
-            gain >= enough or (gain >= _ALIKE and self._finds_again(one))
-            for one, gain in zip(kept, gains, strict=True)
-        ]
-
-    def _finds_again(self, kept: bytes) -> bool:
-        return any(look.gains([kept])[0] >= enough for look, enough in self.again)
+        gains = np.array(self.gains(kept), np.int64)
+        found: npt.NDArray[np.bool_] = gains >= self.enough
+        is_alike = ~found & (gains >= _ALIKE)
+        alike = list(itertools.compress(kept, is_alike))
+        for look, enough in self.again:
+            found[is_alike] |= np.array(look.gains(alike), np.int64) >= enough
+        return list(map(bool, found))
 
     def gains(self, kept: Sequence[bytes]) -> list[int]:
         """Return the most that a piece gains in each of some clips that were kept."""
