@@ -227,19 +227,23 @@ class Steady(Session):
         return [np.tile(np.log(shares), (n_windows, Segmenter.frames(n_samples), 1))]
 
 
+def heard_where(sure: float, silero: float, samples: np.ndarray, *, loud: bool) -> np.ndarray:
+    """Return what is speech if the models are so sure everywhere, and all is loud or nothing."""
+    frames = samples[: len(samples) // 512 * 512].reshape(-1, 512)
+    probabilities = np.full(len(frames), silero, np.float32)
+    second = SecondOpinion(Segmenter(Steady(sure)))
+    return second.speech(frames, np.full(len(frames), loud), probabilities, 0.5)
+
+
 @pytest.mark.parametrize(
     ("sure", "silero", "heard"), [(0.66, 0.041, True), (0.64, 0.041, False), (0.66, 0.039, False)]
 )
 def test_one_model_must_be_sure_and_the_other_not_of_the_contrary(
     sure: float, silero: float, heard: bool, ami
 ) -> None:
-    samples = ami.samples("alice-2")
-    frames = samples[: len(samples) // 512 * 512].reshape(-1, 512)
-    probabilities = np.full(len(frames), silero, np.float32)
-    second = SecondOpinion(Segmenter(Steady(sure)))
-    loud = np.ones(len(frames), bool)
-    assert second.speech(frames, loud, probabilities, 0.5).all() == heard
-    assert second.speech(frames, loud, probabilities, 0.5).any() == heard
+    speech = heard_where(sure, silero, ami.samples("alice-2"), loud=True)
+    assert speech.all() == heard
+    assert speech.any() == heard
 
 
 @pytest.mark.parametrize(
@@ -248,20 +252,13 @@ def test_one_model_must_be_sure_and_the_other_not_of_the_contrary(
 def test_of_a_raised_recording_both_models_must_hear_speech(
     sure: float, silero: float, heard: bool, ami
 ) -> None:
-    samples = ami.samples("alice-2")
-    frames = samples[: len(samples) // 512 * 512].reshape(-1, 512)
-    probabilities = np.full(len(frames), silero, np.float32)
-    second = SecondOpinion(Segmenter(Steady(sure)))
-    nothing_loud = np.zeros(len(frames), bool)
-    assert second.speech(frames, nothing_loud, probabilities, 0.5).any() == heard
+    speech = heard_where(sure, silero, ami.samples("alice-2"), loud=False)
+    assert speech.any() == heard
 
 
 @pytest.mark.parametrize("name", ["fast chirps", "alarm", "saw"])
 def test_what_does_not_change_as_speech_does_is_none_however_sure_the_models_are(name: str) -> None:
-    sound = loud_sounds()[name]
-    frames = sound[: len(sound) // 512 * 512].reshape(-1, 512)
-    loud, sure = np.ones(len(frames), bool), np.ones(len(frames), np.float32)
-    assert not SecondOpinion(Segmenter(Steady(0.99))).speech(frames, loud, sure, 0.5).any()
+    assert not heard_where(0.99, 1.0, loud_sounds()[name], loud=True).any()
 
 
 def test_a_model_that_answers_nonsense_is_an_error(ami) -> None:
