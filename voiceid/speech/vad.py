@@ -289,19 +289,19 @@ class _Doubt:
         return [(frames, (probabilities >= self._threshold) | self._second(frames, probabilities))]
 
     def _second(self, frames: Float32Array, probabilities: Float32Array) -> BoolArray:
-        power, speech = frames.var(axis=1), np.zeros(len(frames), np.bool_)
+        speech = np.zeros(len(frames), np.bool_)
+        if self._little is None:
+            return speech
+        power = frames.var(axis=1)
         # The second loudest: where there is an offset, the zeros at the end are a step.
         gain = np.sqrt(_USUAL_POWER / max(float(np.sort(power)[-2:][0]), 1e-12))
         gain = np.float32(np.clip(gain, 1.0, _MOST_GAIN))
-        if self._little is not None and gain > 1.0:
+        if gain > 1.0:
             frames = frames * gain
             probabilities = self._afresh().probabilities(frames.reshape(-1))
         loud = power * gain**2 >= _MIN_POWER
         n_likely = int((loud | (probabilities >= self._threshold)).sum())
-        if self._little is None or not self._is_enough(n_likely):
-            return speech
-        second = self._little.second()
-        if second is None:
+        if not self._is_enough(n_likely) or (second := self._little.second()) is None:
             return speech
         return second.speech(frames, loud, probabilities, self._threshold)
 
