@@ -1,4 +1,4 @@
-# make demo    set up, then the main job on real speech
+# make demo    set up, then the main job on real speech: `voiceid demo`
 # make test    set up, then everything that CI checks
 # make wheel   build the wheel, and run the demo with it away from here
 # make bench   speed against peers, as ratios (on ../shared/corpora, else on the AMI cuts)
@@ -16,7 +16,7 @@ BIN := .venv/bin
 .PHONY: demo wheel test lint docs bench bench-server bench-gallery torture mutate accuracy calibrate models clean
 
 demo: .venv/.installed data/ami/.complete
-	@$(BIN)/python -m examples.demo
+	@$(BIN)/voiceid demo
 
 wheel: .venv/.installed data/ami/.complete
 	@.ci/wheel

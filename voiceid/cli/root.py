@@ -45,6 +45,7 @@ _COMMANDS = {
         "index": "Show and rebuild the search index.",
         "stats": "Count what is in the gallery.",
         "config": "Show, check and write the settings.",
+        "demo": "Try it on recordings of real meetings.",
         "doctor": "Examine the whole installation.",
         "completion": "Print the script that completes commands in a shell.",
     },

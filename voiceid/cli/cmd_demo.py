@@ -1,0 +1,59 @@
+"""``voiceid demo``."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from voiceid.cli import exit_codes
+from voiceid.cli.console import Console
+from voiceid.cli.options import leaf
+from voiceid.errors import DownloadFailed, Unhealthy
+from voiceid.shipped import shipped
+
+
+@leaf("demo", short_help="Try it on recordings of real meetings.", examples=["voiceid demo"])
+def command(console: Console) -> int:
+    """Enrol and recognise people in recordings of real meetings.
+
+    The recordings are cuts of the AMI corpus (CC BY 4.0).  They are fetched once, from where pip
+    looks for packages, into `ami` in the data folder.  The people are enrolled in a gallery of
+    their own, `demo` in the data folder: yours is not touched.  Exits with 0 when every answer is
+    right, with 46 when one is wrong.
+    """
+    from voiceid.client import VoiceID  # noqa: PLC0415 - takes longer to load than a help text
+    from voiceid.config import load_config  # noqa: PLC0415
+
+    given = console.settings
+    config = load_config(given.home, {"data": given.data} if given.data else None)
+    speech, gallery = config.data / "ami", config.data / "demo"
+    sys.path.insert(0, str(shipped("examples").parent))
+    ami, demo = import_module("examples.ami"), import_module("examples.demo")
+    offline = given.offline or config.offline
+    if offline and not ami.is_complete(speech):
+        raise DownloadFailed(
+            f"the recordings of the demo are not in {speech}, and voiceid is offline",
+            hint="Copy that folder from where `voiceid demo` ran with a network.",
+        )
+    ami.fetch(speech, console.progress)
+    with VoiceID.open(
+        gallery,
+        home=gallery,  # no config.yaml, and so none of its rules and not its database
+        overrides={"models": config.models, "offline": offline, "database_url": None},
+        notify=console.note,
+        progress=console.progress,
+    ) as vid:
+        vid.warm_up()
+        right = demo.run(vid, speech, gallery / "clips")
+    mp3 = next((gallery / "clips").glob("*.mp3"))
+    console.result(
+        f"\nTry next:\n\n"
+        f"  voiceid --data {gallery} speakers list\n"
+        f"  voiceid --data {gallery} identify {mp3} --json\n"
+        f"  voiceid --data {gallery} enroll {demo.STRANGER} {mp3.parent}/{demo.STRANGER}-*.wav\n"
+        f"  voiceid enroll YOUR_NAME your1.wav your2.m4a your3.mp3\n"
+        f"  voiceid --help"
+    )
+    if not right:
+        raise Unhealthy("not every answer is right", hint="Examine it: `voiceid doctor`.")
+    return exit_codes.DONE
