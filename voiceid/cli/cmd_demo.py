@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from importlib import import_module
 
@@ -46,13 +47,14 @@ def command(console: Console) -> int:
         vid.warm_up()
         right = demo.run(vid, speech, gallery / "clips")
     mp3 = next((gallery / "clips").glob("*.mp3"))
+    program = "voiceid" if shutil.which("voiceid") else sys.argv[0]
     console.result(
         f"\nTry next:\n\n"
-        f"  voiceid --data {gallery} speakers list\n"
-        f"  voiceid --data {gallery} identify {mp3} --json\n"
-        f"  voiceid --data {gallery} enroll {demo.STRANGER} {mp3.parent}/{demo.STRANGER}-*.wav\n"
-        f"  voiceid enroll YOUR_NAME your1.wav your2.m4a your3.mp3\n"
-        f"  voiceid --help"
+        f"  {program} --data {gallery} speakers list\n"
+        f"  {program} --data {gallery} identify {mp3} --json\n"
+        f"  {program} --data {gallery} enroll {demo.STRANGER} {mp3.parent}/{demo.STRANGER}-*.wav\n"
+        f"  {program} enroll YOUR_NAME your1.wav your2.m4a your3.mp3\n"
+        f"  {program} --help"
     )
     if not right:
         raise Unhealthy("not every answer is right", hint="Examine it: `voiceid doctor`.")
