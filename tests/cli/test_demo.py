@@ -21,6 +21,16 @@ def test_every_answer_is_right_whatever_the_settings_of_the_gallery(
     assert names == ["alice", "bob"]  # as before
 
 
+def test_a_folder_that_is_not_of_the_demo_is_left_alone(spawn: Runner, home: Path) -> None:
+    (home / "data" / "ami").symlink_to(AMI)
+    kept = home / "data" / "demo" / "voiceid.sqlite3"
+    kept.parent.mkdir()
+    kept.touch()
+    refused = spawn("demo", "--offline")
+    assert refused.code == 21
+    assert kept.exists()
+
+
 def test_without_its_recordings_and_offline_it_says_where_they_belong(
     spawn: Runner, home: Path
 ) -> None:

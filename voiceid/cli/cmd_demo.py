@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.options import leaf
-from voiceid.errors import DownloadFailed, Unhealthy
+from voiceid.errors import ConfigError, DownloadFailed, Unhealthy
 from voiceid.shipped import shipped
 
 
@@ -37,13 +39,11 @@ def command(console: Console) -> int:
             hint="Copy that folder from where `voiceid demo` ran with a network.",
         )
     ami.fetch(speech, console.progress)
-    with VoiceID.open(
-        gallery,
-        home=gallery,  # no config.yaml, and so none of its rules and not its database
-        overrides={"models": config.models, "offline": offline, "database_url": None},
-        notify=console.note,
-        progress=console.progress,
-    ) as vid:
+    _empty(gallery)
+    flags = {"data": gallery, "models": config.models, "offline": offline}
+    own = load_config(gallery, flags, environ={})  # no rule and no database of the site
+    own = replace(own, unread_file=None)
+    with VoiceID(own, notify=console.note, progress=console.progress) as vid:
         vid.warm_up()
         right = demo.run(vid, speech, gallery / "clips")
     mp3 = next((gallery / "clips").glob("*.mp3"))
@@ -59,3 +59,16 @@ def command(console: Console) -> int:
     if not right:
         raise Unhealthy("not every answer is right", hint="Examine it: `voiceid doctor`.")
     return exit_codes.DONE
+
+
+def _empty(folder: Path) -> None:
+    """Make a folder of the demo, in place of the one that an earlier demo left."""
+    mark = folder / ".demo"
+    if folder.exists() and not mark.exists():
+        raise ConfigError(
+            f"{folder} is there, and is not of the demo",
+            hint="Name another data folder with --data, or remove that one.",
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    mark.touch()
