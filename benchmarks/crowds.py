@@ -74,53 +74,53 @@ class Crowd:
 
     @property
     def feed(self) -> Crowd:
-        """See `CentroidSource`."""
+        """See `voiceid.store.Reader`."""
         return self
 
     @property
     def centroids(self) -> Crowd:
-        """See `CentroidSource`."""
+        """See `voiceid.store.Reader`."""
         return self
 
     def revision(self) -> Revision:
-        """See `CentroidSource`."""
+        """See `voiceid.store.Reader`."""
         return Revision(1, "crowd")
 
     def has(self, revision: Revision) -> bool:
-        """See `CentroidSource`."""
+        """See `voiceid.store.Reader`."""
         return revision == self.revision()
 
     def since(self, number: int) -> list[FeedEntry]:  # noqa: ARG002 - as the others take it
-        """See `CentroidSource`: nothing ever changes."""
+        """See `voiceid.store.Reader`: nothing ever changes."""
         return []
 
     def after(self, revision: Revision) -> list[FeedEntry] | None:
-        """See `ChangeFeed`."""
+        """See `voiceid.store.Reader`."""
         return [] if self.has(revision) else None
 
     def count(self, space_id: str, group: str | None = None) -> int:  # noqa: ARG002
-        """See `CentroidSource`."""
+        """See `voiceid.store.Reader`."""
         return self.n
 
     def as_stored(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
-        """See `CentroidSource`: vectors are stored as they are."""
+        """See `voiceid.store.Reader`: vectors are stored as they are."""
         return self.table(space_id, ids)
 
     def turned(self, query: Float32Array, space_id: str) -> Float32Array:  # noqa: ARG002
-        """See `CentroidSource`: vectors are stored as they are."""
+        """See `voiceid.store.Reader`: vectors are stored as they are."""
         return query
 
     def ids(self, space_id: str) -> npt.NDArray[np.int64]:  # noqa: ARG002
-        """See `CentroidSource`."""
+        """See `voiceid.store.Reader`."""
         return np.arange(self.n, dtype=np.int64)
 
     def table(self, space_id: str, ids: Sequence[int] | None = None) -> CentroidTable:
-        """See `CentroidSource`."""
+        """See `voiceid.store.Reader`."""
         rows = self.ids(space_id) if ids is None else np.array(ids, dtype=np.int64)
         return CentroidTable(rows, self.vectors[rows].astype(np.float32))
 
     def batches(self, space_id: str) -> Iterator[CentroidTable]:
-        """See `CentroidSource`."""
+        """See `voiceid.store.Reader`."""
         for first in range(0, self.n, _BATCH):
             yield self.table(space_id, range(first, min(first + _BATCH, self.n)))
 
@@ -130,5 +130,5 @@ class Crowd:
         space_id: str,  # noqa: ARG002
         ids: Sequence[int] | None = None,  # noqa: ARG002
     ) -> list[int]:
-        """See `CentroidSource`."""
+        """See `voiceid.store.Reader`."""
         return list(range(0, self.n, 100))

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import faiss
 import numpy as np
@@ -35,6 +35,7 @@ from voiceid import EmbeddedClip, VoiceID
 from voiceid.domain import Float32Array
 from voiceid.index.base import IndexOptions
 from voiceid.index.gallery import GalleryIndex
+from voiceid.store import Reader
 
 K = 5
 N_QUERIES = 1000
@@ -118,24 +119,24 @@ def faiss_rows(people: Crowd, asked: Asked, *, hnsw: bool) -> list[list[str]]:
 
 def tier_rows(people: Crowd, asked: Asked, folder: Path) -> list[list[str]]:
     """Measure the tiers, the exact score of the speakers that may be nearest included."""
-    lines = []
+    lines, reader = [], cast("Reader", people)
     kinds = ("compact", "two-stage") if people.n <= _LARGE else ("two-stage",)
     for kind in kinds:
         path = folder / f"{kind}.index"
         started = time.perf_counter()
-        GalleryIndex("crowd", DIM, path, IndexOptions(kind)).rebuild(people)
+        GalleryIndex("crowd", DIM, path, IndexOptions(kind)).rebuild(reader)
         built_s = time.perf_counter() - started
         index = GalleryIndex("crowd", DIM, path, IndexOptions(kind))
         started = time.perf_counter()
-        index.search(people, asked.queries[0], K)
+        index.search(reader, asked.queries[0], K)
         opened_s = time.perf_counter() - started
 
         def search(
             query: Float32Array, group: str | None, index: GalleryIndex = index
         ) -> list[int]:
-            return [one for one, _ in index.search(people, query, K, group)]
+            return [one for one, _ in index.search(reader, query, K, group)]
 
-        status = index.status(people)
+        status = index.status(reader)
         loss = "-" if status.miss_rate is None else percent(status.miss_rate)
         lines.append(
             [

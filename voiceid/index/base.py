@@ -1,17 +1,20 @@
-"""What an index must do, what it needs of the database, and what all kinds share."""
+"""What an index must do, and what all kinds share."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.domain import CentroidTable, FeedEntry, Float32Array, Revision
+from voiceid.domain import Float32Array
 from voiceid.errors import ConfigError, IndexFault
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Reader
 
 Ids: TypeAlias = npt.NDArray[np.int64]
 Hits: TypeAlias = tuple[Ids, Float32Array]
@@ -99,56 +102,6 @@ class MissRate:
         return rate_upper_bound(self.missed, self.queries)
 
 
-class ChangeFeed(Protocol):
-    """The change feed of the database, in one snapshot of it."""
-
-    def revision(self) -> Revision:
-        """Return the newest point of the feed."""
-
-    def has(self, revision: Revision) -> bool:
-        """Whether the feed passed through this very point, token and all."""
-
-    def since(self, number: int) -> list[FeedEntry]:
-        """Return the feed after a revision's number, oldest first."""
-
-    def after(self, revision: Revision) -> list[FeedEntry] | None:
-        """Return the feed after a point, oldest first; None when it did not pass through it."""
-
-
-class CentroidRows(Protocol):
-    """The centroids of the database, in one snapshot of it."""
-
-    def count(self, space_id: str, group: str | None = None) -> int:
-        """Return how many centroids a space has: all, or those of the members of a group."""
-
-    def as_stored(self, space_id: str, ids: Sequence[int]) -> CentroidTable:
-        """Return those of some centroids of a space that are left; see :meth:`turned`."""
-
-    def turned(self, query: Float32Array, space_id: str) -> Float32Array:
-        """Return a query (dim,) in the rotation that the vectors of a space are stored in."""
-
-    def ids(self, space_id: str) -> Ids:
-        """Return the ids (n,) of all centroids of a space, rising."""
-
-    def batches(self, space_id: str) -> Iterator[CentroidTable]:
-        """Yield the centroids of a space by rising ids, some thousand at a time, as stored."""
-
-    def group(self, name: str, space_id: str, ids: Sequence[int] | None = None) -> list[int]:
-        """Return the ids of the members of a group, rising: all, or those among ``ids``."""
-
-
-class CentroidSource(Protocol):
-    """The database as a gallery sees it: one snapshot of it."""
-
-    @property
-    def feed(self) -> ChangeFeed:
-        """The change feed."""
-
-    @property
-    def centroids(self) -> CentroidRows:
-        """The centroids."""
-
-
 @dataclass(frozen=True, slots=True)
 class IndexStatus:
     """The index of a space against the database.
@@ -191,26 +144,26 @@ class Gallery(Protocol):
         """Load what a search needs in the background, when the caller has other work first."""
 
     def search(
-        self, reader: CentroidSource, query: Float32Array, k: int, group: str | None = None
+        self, reader: Reader, query: Float32Array, k: int, group: str | None = None
     ) -> list[tuple[int, float]]:
         """Return (centroid id, cosine) of the ``k`` nearest, best first, in the reader's snapshot.
 
         With ``group``, only its members are compared.  Raises IndexFault for an unfit query.
         """
 
-    def size(self, reader: CentroidSource, group: str | None = None) -> int:
+    def size(self, reader: Reader, group: str | None = None) -> int:
         """Return how many centroids :meth:`search` looks at."""
 
-    def sync(self, reader: CentroidSource) -> bool:
+    def sync(self, reader: Reader) -> bool:
         """Follow the database to the reader's snapshot; return whether nothing erased is left."""
 
-    def rebuild(self, reader: CentroidSource) -> None:
+    def rebuild(self, reader: Reader) -> None:
         """Make again what is kept beside the rows, whatever it was."""
 
     def save(self) -> None:
         """Keep what later processes start sooner with; a failure is not an error."""
 
-    def status(self, reader: CentroidSource) -> IndexStatus:
+    def status(self, reader: Reader) -> IndexStatus:
         """Compare what is kept with the database; nothing is changed."""
 
 
@@ -301,7 +254,7 @@ def genuine_queries(voices: Float32Array, n: int) -> tuple[Float32Array, Ids]:
 
 
 def nearest_of_rows(
-    reader: CentroidSource, space_id: str, query: Float32Array, k: int, group: str | None
+    reader: Reader, space_id: str, query: Float32Array, k: int, group: str | None
 ) -> Hits:
     """Search every row of a snapshot that the index cannot be brought to."""
     among = None if group is None else as_ids(reader.centroids.group(group, space_id))

@@ -7,15 +7,19 @@ import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voiceid.domain import Revision
 from voiceid.errors import GalleryKeyMissing, StoreError
 from voiceid.index import sections
-from voiceid.index.base import CentroidSource, Ids, as_ids
+from voiceid.index.base import Ids, as_ids
 from voiceid.index.sections import Array, Facts, Unusable
 from voiceid.protection import Key, Vault
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Reader
 
 SUFFIX = ".index"
 _OF_CENTROIDS = frozenset({"there", "vectors", "bytes", "products"})
@@ -101,7 +105,7 @@ class IndexFile:
         self,
         facts: Facts,
         arrays: dict[str, Array],
-        reader: CentroidSource | None = None,
+        reader: Reader | None = None,
         *,
         over_newer: bool = False,
     ) -> bool:
@@ -126,7 +130,7 @@ class IndexFile:
             return False
         return True
 
-    def erase(self, reader: CentroidSource) -> bool:
+    def erase(self, reader: Reader) -> bool:
         """Overwrite or remove what has changed or was removed; return whether that worked."""
         try:
             if not self.path.parent.is_dir():
@@ -163,7 +167,7 @@ class IndexFile:
     def _header(self) -> Facts:
         return sections.header(self.path, sealed=self.key() is not None)
 
-    def _erase(self, reader: CentroidSource) -> None:
+    def _erase(self, reader: Reader) -> None:
         facts = self._header()
         base = Revision(facts["revision"], facts["token"])
         erased = Revision(facts["erased_to"], facts["erased_token"])
@@ -186,7 +190,7 @@ class IndexFile:
                 left.unlink()
 
 
-def changed_since(reader: CentroidSource, revision: Revision) -> Ids:
+def changed_since(reader: Reader, revision: Revision) -> Ids:
     """Return the ids (n,) of the centroids that changed after a revision, rising."""
     feed = reader.feed.since(revision.number)
     return as_ids(sorted({entry.centroid_id for entry in feed}))

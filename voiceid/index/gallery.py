@@ -20,7 +20,6 @@ from voiceid.domain import EMPTY_REVISION, FeedEntry, Float32Array, Revision
 from voiceid.errors import ConfigError, VoiceIDError
 from voiceid.index.base import (
     HNSW,
-    CentroidSource,
     Hits,
     Ids,
     IndexOptions,
@@ -39,9 +38,10 @@ from voiceid.index.groups import Group, Groups
 from voiceid.index.sections import Array, Facts, Unusable
 from voiceid.protection import Vault
 
-if TYPE_CHECKING:  # FAISS takes 0.1 s to load
+if TYPE_CHECKING:  # FAISS and the store load when they are needed
     from voiceid.index.faiss_index import FaissIndex
     from voiceid.index.sealed import Read, Sealed
+    from voiceid.store import Reader
 
 _SAVE_AFTER = 256
 """Changes that a later process catches up with in the time that a file takes to be written."""
@@ -98,7 +98,7 @@ class GalleryIndex:
             threading.Thread(target=load, name="voiceid-index").start()
 
     def search(
-        self, reader: CentroidSource, query: Float32Array, k: int, group: str | None = None
+        self, reader: Reader, query: Float32Array, k: int, group: str | None = None
     ) -> list[tuple[int, float]]:
         """See `Gallery`."""
         require_query(query, self._space_id, self._dim)
@@ -106,7 +106,7 @@ class GalleryIndex:
             turned = reader.centroids.turned(query, self._space_id)
             return answer(self._nearest(reader, turned, k, group))
 
-    def size(self, reader: CentroidSource, group: str | None = None) -> int:
+    def size(self, reader: Reader, group: str | None = None) -> int:
         """See `Gallery`."""
         with self._lock:
             since = self._follow(reader)
@@ -120,7 +120,7 @@ class GalleryIndex:
         sealed = 0 if self._sealed is None else len(self._sealed) - np.count_nonzero(self._gone)
         return int(sealed) + (0 if self._flat is None else len(self._flat))
 
-    def sync(self, reader: CentroidSource) -> bool:
+    def sync(self, reader: Reader) -> bool:
         """Bring the file, and what was loaded of it, to the reader's revision; see `Gallery`."""
         with self._lock:
             erased = self._file.erase(reader)
@@ -133,7 +133,7 @@ class GalleryIndex:
             self._on_due()
         return erased
 
-    def is_due(self, reader: CentroidSource, *, lost: bool = False) -> bool:
+    def is_due(self, reader: Reader, *, lost: bool = False) -> bool:
         """Whether :meth:`seal` has something to do; ``lost``: which else a search has to do."""
         facts = self._file.header()
         if facts is not None:
@@ -156,7 +156,7 @@ class GalleryIndex:
         with read() as reader:
             return self._file.write(facts, arrays, reader)
 
-    def rebuild(self, reader: CentroidSource) -> None:
+    def rebuild(self, reader: Reader) -> None:
         """Make the index again from the database, and the file with it, whatever it was."""
         with self._lock:
             self._build(reader, over_newer=True)
@@ -172,7 +172,7 @@ class GalleryIndex:
             if self._file.write(facts, arrays, over_newer=over_newer):
                 self._unsaved = 0
 
-    def status(self, reader: CentroidSource) -> IndexStatus:
+    def status(self, reader: Reader) -> IndexStatus:
         """See `Gallery`."""
         now = reader.feed.revision()
         enrolled = reader.centroids.count(self._space_id)
@@ -199,9 +199,7 @@ class GalleryIndex:
             miss_rate_upper=None if loss is None else loss.upper,
         )
 
-    def _nearest(
-        self, reader: CentroidSource, query: Float32Array, k: int, group: str | None
-    ) -> Hits:
+    def _nearest(self, reader: Reader, query: Float32Array, k: int, group: str | None) -> Hits:
         """Return the nearest as the reader's snapshot has them."""
         since = self._follow(reader)
         if since is None:
@@ -242,7 +240,7 @@ class GalleryIndex:
         view = None if members is None else members.view
         return hits, self._sealed.ids[self._sealed.candidates(query, k, gone, view)]
 
-    def _follow(self, reader: CentroidSource) -> Ids | None:
+    def _follow(self, reader: Reader) -> Ids | None:
         """Bring the index to the reader's revision, or beyond what the reader can see.
 
         Return the ids (n,) of what changed after the reader's snapshot, and so is taken from it;
@@ -260,7 +258,7 @@ class GalleryIndex:
             self._catch_up(reader, now)
         return None if self._flat is None else _NONE
 
-    def _back_to(self, now: Revision, reader: CentroidSource) -> Ids | None:
+    def _back_to(self, now: Revision, reader: Reader) -> Ids | None:
         """Return what changed between a revision and the later one that is held.
 
         None: the remembered feed does not pass through it.  Then the snapshot is older than the
@@ -277,7 +275,7 @@ class GalleryIndex:
             self._file.drop()
         return None if self._flat is None else _NONE
 
-    def _catch_up(self, reader: CentroidSource, now: Revision) -> None:
+    def _catch_up(self, reader: Reader, now: Revision) -> None:
         feed = None
         if now.number - self._held.number <= _followed(len(self)):
             feed = reader.feed.after(self._held)
@@ -304,7 +302,7 @@ class GalleryIndex:
         if is_due and self._takes_newer(reader, now):
             self._catch_up(reader, now)
 
-    def _takes_newer(self, reader: CentroidSource, now: Revision) -> bool:
+    def _takes_newer(self, reader: Reader, now: Revision) -> bool:
         """Load the file that another process sealed meanwhile, if there is one."""
         facts = self._file.header()
         if facts is None or facts["tier"] == Tier.EXACT:
@@ -314,7 +312,7 @@ class GalleryIndex:
             return False
         return reader.feed.has(sealed_at) and self._load()
 
-    def _build(self, reader: CentroidSource, *, over_newer: bool = False) -> None:
+    def _build(self, reader: Reader, *, over_newer: bool = False) -> None:
         """Build the index from the reader's snapshot, and the file."""
         from voiceid.index.faiss_index import FaissIndex  # noqa: PLC0415 - it loads FAISS
 
@@ -341,14 +339,14 @@ class GalleryIndex:
             tier = self._tier(reader.centroids.count(self._space_id))
         return seal(self._space_id, read, tier, self._options.max_miss_rate)
 
-    def _is_far_behind(self, reader: CentroidSource) -> bool:
+    def _is_far_behind(self, reader: Reader) -> bool:
         """Whether the file of a small gallery is worth to be written again."""
         facts = self._file.header()
         if facts is not None and reader.feed.revision().number - facts["revision"] <= _SAVE_AFTER:
             return False
         return reader.centroids.count(self._space_id) > 0 and self._is_small(reader)
 
-    def _is_small(self, reader: CentroidSource) -> bool:
+    def _is_small(self, reader: Reader) -> bool:
         """Whether the gallery is one that is held whole."""
         return self._tier(reader.centroids.count(self._space_id)) is Tier.EXACT
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voiceid.domain import tag
-from voiceid.index.base import CentroidSource, Ids, as_ids
+from voiceid.index.base import Ids, as_ids
 
-if TYPE_CHECKING:  # FAISS takes 0.1 s to load
+if TYPE_CHECKING:  # FAISS and the store load when they are needed
     from voiceid.index.sealed import Mask, Sealed, View
+    from voiceid.store import Reader
 
 _KEPT = 16
 
@@ -41,7 +42,7 @@ class Groups:
         self._space_id = space_id
         self._groups: dict[str, Group] = {}
 
-    def get(self, reader: CentroidSource, name: str) -> Group:
+    def get(self, reader: Reader, name: str) -> Group:
         """Return a group by its name."""
         key = tag("group", name)
         if key not in self._groups:
@@ -50,7 +51,7 @@ class Groups:
             self._groups[key] = Group(as_ids(reader.centroids.group(key, self._space_id)))
         return self._groups[key]
 
-    def follow(self, reader: CentroidSource, changed: Ids) -> None:
+    def follow(self, reader: Reader, changed: Ids) -> None:
         """Take over which of the centroids that changed are members."""
         for name, group in self._groups.items():
             members = as_ids(reader.centroids.group(name, self._space_id, changed.tolist()))

@@ -12,21 +12,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from voiceid.domain import CentroidTable, Float32Array
-from voiceid.index.base import (
-    GENUINE_COSINE,
-    ROUNDING,
-    CentroidSource,
-    Ids,
-    MissRate,
-    Tier,
-    genuine_queries,
-)
+from voiceid.index.base import GENUINE_COSINE, ROUNDING, Ids, MissRate, Tier, genuine_queries
 from voiceid.index.codes import (
     TRAINED_ON,
     Bytes,
@@ -37,6 +29,9 @@ from voiceid.index.codes import (
     use_one_thread,
 )
 from voiceid.index.sections import Array, Facts
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Reader
 
 _SPARE = 256
 """Asked for beyond k of a pass that loses no speaker, to see where the bound lies."""
@@ -53,7 +48,7 @@ _THREADS = 2
 _ROWS_AT_ONCE = 20_000
 """In a transaction: a reader that stays longer would keep what others remove in the database."""
 
-Read: TypeAlias = Callable[[], AbstractContextManager[CentroidSource]]
+Read: TypeAlias = "Callable[[], AbstractContextManager[Reader]]"
 """Opens a snapshot of the database."""
 Mask: TypeAlias = npt.NDArray[np.bool_]
 

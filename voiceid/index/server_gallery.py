@@ -10,16 +10,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Protocol, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voiceid.domain import CentroidTable, Float32Array, Revision
+from voiceid.domain import Float32Array, Revision
 from voiceid.index.base import (
     GENUINE_COSINE,
     HNSW,
     ROUNDING,
-    CentroidSource,
     IndexOptions,
     IndexStatus,
     MissRate,
@@ -28,6 +27,9 @@ from voiceid.index.base import (
     ranked,
     require_query,
 )
+
+if TYPE_CHECKING:  # it loads while the models do
+    from voiceid.store import Reader, Writer
 
 _SPARE = 16
 """Rows beyond those asked for: SQL adds cosines up in another order than `ranked` does."""
@@ -39,40 +41,6 @@ _QUERIES = 3000
 """Of so many none may be lost to show 0.1 %."""
 
 
-class RowSearch(Protocol):
-    """The search of a database that compares its rows itself, and its HNSW indexes."""
-
-    def nearest(
-        self,
-        space_id: str,
-        query: Float32Array,
-        n: int,
-        group: str | None = None,
-        ef_search: int | None = None,
-    ) -> CentroidTable:
-        """Return the ``n`` nearest of all rows, or of so many candidates of the HNSW index."""
-
-    def hnsw(self, space_id: str) -> tuple[int, int, int] | None:
-        """Return ef_search of the HNSW index, and the queries that it missed, of how many."""
-
-    def build_hnsw(self, space_id: str, dim: int) -> None:
-        """Build the HNSW index of a space, in a change."""
-
-    def note_hnsw(self, space_id: str, ef_search: int, missed: int, queries: int) -> None:
-        """Keep with the HNSW index how it is searched, and what that loses, in a change."""
-
-    def drop_hnsw(self, space_id: str) -> None:
-        """Drop the HNSW index of a space, if there is one, in a change."""
-
-
-class ServerSource(CentroidSource, Protocol):
-    """One snapshot, or one change, of such a database."""
-
-    @property
-    def search(self) -> RowSearch:
-        """Its search."""
-
-
 class ServerGallery:
     """The searchable centroids of one embedding space; safe to share among threads."""
 
@@ -81,7 +49,7 @@ class ServerGallery:
         space_id: str,
         dim: int,
         database: str,
-        write: Callable[[], AbstractContextManager[ServerSource]],
+        write: Callable[[], AbstractContextManager[Writer]],
         options: IndexOptions | None = None,
     ) -> None:
         self._space_id, self._dim, self._database, self._write = space_id, dim, database, write
@@ -92,20 +60,19 @@ class ServerGallery:
         """See `Gallery`: there is nothing to load."""
 
     def search(
-        self, reader: CentroidSource, query: Float32Array, k: int, group: str | None = None
+        self, reader: Reader, query: Float32Array, k: int, group: str | None = None
     ) -> list[tuple[int, float]]:
         """See `Gallery`."""
         require_query(query, self._space_id, self._dim)
         if k < 1:
             return []
-        source, n = cast("ServerSource", reader), k + _SPARE
-        used = None if group is not None else self._hnsw(source)
+        n, used = k + _SPARE, None if group is not None else self._hnsw(reader)
         ef_search = None if used is None or n > used[0] else used[0]
         turned = reader.centroids.turned(query, self._space_id)
-        table = source.search.nearest(self._space_id, turned, n, group, ef_search)
+        table = reader.search.nearest(self._space_id, turned, n, group, ef_search)
         return answer(ranked(table.ids, table.vectors, turned, k))
 
-    def size(self, reader: CentroidSource, group: str | None = None) -> int:
+    def size(self, reader: Reader, group: str | None = None) -> int:
         """See `Gallery`; a server counts slowly, so the whole is counted once per revision."""
         if group is not None:
             return reader.centroids.count(self._space_id, group)
@@ -114,11 +81,11 @@ class ServerGallery:
             counted = self._counted = now, reader.centroids.count(self._space_id)
         return counted[1]
 
-    def sync(self, reader: CentroidSource) -> bool:  # noqa: ARG002
+    def sync(self, reader: Reader) -> bool:  # noqa: ARG002
         """See `Gallery`: there is nothing to follow."""
         return True
 
-    def rebuild(self, reader: CentroidSource) -> None:
+    def rebuild(self, reader: Reader) -> None:
         """Build and measure the HNSW index, where it is wanted, else drop it; writers wait."""
         del reader
         # Dropped in a change of its own: until its end, readers wait.
@@ -139,10 +106,10 @@ class ServerGallery:
     def save(self) -> None:
         """See `Gallery`: there is no file."""
 
-    def status(self, reader: CentroidSource) -> IndexStatus:
+    def status(self, reader: Reader) -> IndexStatus:
         """See `Gallery`: every row is in every search."""
         now, size = reader.feed.revision(), self.size(reader)
-        used = self._hnsw(cast("ServerSource", reader))
+        used = self._hnsw(reader)
         return IndexStatus(
             space=self._space_id,
             kind="pgvector" if used is None else HNSW,
@@ -156,24 +123,24 @@ class ServerGallery:
             miss_rate_upper=None if used is None else _upper(*used[1:]),
         )
 
-    def _hnsw(self, source: ServerSource) -> tuple[int, int, int] | None:
+    def _hnsw(self, reader: Reader) -> tuple[int, int, int] | None:
         """Return how the HNSW index is searched, if it is wanted and keeps the budget."""
-        noted = source.search.hnsw(self._space_id) if self._options.kind == HNSW else None
+        noted = reader.search.hnsw(self._space_id) if self._options.kind == HNSW else None
         if noted is None or _upper(*noted[1:]) > self._options.max_miss_rate:
             return None
         return noted
 
-    def _measured(self, source: ServerSource) -> tuple[int, int] | None:
+    def _measured(self, reader: Reader) -> tuple[int, int] | None:
         """Return the least ef_search that keeps the budget, and the misses; None: none does."""
-        ids = source.centroids.ids(self._space_id)
+        ids = reader.centroids.ids(self._space_id)
         drawn = np.random.default_rng(0).permutation(ids)[:_SAMPLE]
-        voices = source.centroids.as_stored(self._space_id, drawn.tolist()).vectors
+        voices = reader.centroids.as_stored(self._space_id, drawn.tolist()).vectors
         queries, _ = genuine_queries(voices, _QUERIES)
         budget = self._options.max_miss_rate
         for ef_search in EF_SEARCH:
             missed = 0
             for query in queries:
-                table = source.search.nearest(self._space_id, query, 1, None, ef_search)
+                table = reader.search.nearest(self._space_id, query, 1, None, ef_search)
                 _, cosines = ranked(table.ids, table.vectors, query, 1)
                 missed += not np.any(cosines >= GENUINE_COSINE - ROUNDING)  # the mate, or nearer
                 if missed > budget * len(queries):

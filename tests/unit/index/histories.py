@@ -1,6 +1,6 @@
 """A gallery in memory with all of its history: an index may be asked at any point of it.
 
-It is what the database is to an index, a `CentroidSource`, without the cost of one: so that a
+It is what the database is to an index, its `Reader`, without the cost of one: so that a
 property can be tried on hundreds of histories.
 """
 
