@@ -29,7 +29,7 @@ from benchmarks.corpora import ami_turns, corpora_argument, test_other, train_cl
 from benchmarks.tables import markdown, percent
 from benchmarks.trials import Floats
 from voiceid.audio import open_audio
-from voiceid.audio.clipping import ClippingCount
+from voiceid.audio.mixing import ClippingCount
 from voiceid.domain import Float32Array
 from voiceid.evaluation.degradations import CONDITIONS, TELEPHONES, Clip, cut
 from voiceid.metrics import Rate

@@ -9,7 +9,7 @@ as embedding a clip.
 """
 
 from voiceid.audio.arrivals import Arrivals
-from voiceid.audio.codecs import codec_versions
+from voiceid.audio.decoding import codec_versions
 from voiceid.audio.kept import KeptAudio, Tape
 from voiceid.audio.live_sources import LiveSource, LiveSourceName, live_source
 from voiceid.audio.media import AudioOptions, AudioSource, Spans

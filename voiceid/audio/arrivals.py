@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.audio.arrays import samples_and_rate, to_float32
-from voiceid.audio.clipping import ClippingCount
-from voiceid.audio.mixing import Mixer
+from voiceid.audio.mixing import ClippingCount, Mixer
 from voiceid.audio.stream import TARGET_RATE_HZ
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioInvalid

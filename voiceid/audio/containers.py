@@ -16,11 +16,11 @@ from voiceid.audio.heads import (
     bytes_at,
     find,
     next_head,
+    tags_end,
 )
 from voiceid.audio.matroska import matroska_end
 from voiceid.audio.media import Media
 from voiceid.audio.mpeg import frames_end
-from voiceid.audio.tags import tags_end
 
 _MAX_CHUNKS = 100_000
 """A file of more is made to keep readers busy; what follows is said to be unheard."""
@@ -80,7 +80,7 @@ _SEE_DS64 = 0xFFFF_FFFF
 def _iff(media: Media, start: int) -> End:
     """Follow a WAV, AIFF or AVI chunk by chunk: ``id size data``, each on an even byte."""
     head = bytes_at(media, start, 12)
-    order = _order(head)
+    order: Literal["little", "big"] = "big" if head[:4] in {b"RIFX", b"FORM"} else "little"
     long_size = None
     at, has_sound = start + 12, False
     for _ in range(_MAX_CHUNKS):
@@ -107,10 +107,6 @@ def _iff(media: Media, start: int) -> End:
                 return End(media.size, is_cut=not placeholder, has_placeholder=placeholder)
         at = _even(media, at + 8 + size, size)
     return End(at if has_sound else media.size)
-
-
-def _order(head: bytes) -> Literal["little", "big"]:
-    return "big" if head[:4] in {b"RIFX", b"FORM"} else "little"
 
 
 def _is_name(name: bytes) -> bool:

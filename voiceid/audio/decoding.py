@@ -1,4 +1,4 @@
-"""Which decoder a source gets."""
+"""Which decoder a source gets, and by which libraries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from voiceid.audio.decoder import Decoder, require_track
 from voiceid.audio.headerless import Headerless, headerless
 from voiceid.audio.media import AudioOptions, Media
 from voiceid.audio.parts import Part, layout_of
-from voiceid.errors import AudioUnreadable
+from voiceid.errors import AudioError, AudioUnreadable
 
 BLOCK_VALUES = 1 << 18
 """Values (frames x channels) of one block: 16 s of 16 kHz mono, 1 MiB of float32."""
@@ -35,6 +35,23 @@ def open_decoder(media: Media, options: AudioOptions, block_values: int = BLOCK_
     if layout.has_placeholder:
         decoder.duration_hint_s = None
     return decoder
+
+
+def codec_versions() -> str:
+    """Return names and versions of the libraries that decode and resample."""
+    try:
+        import av  # noqa: PLC0415 - as in the modules that use them
+        import soundfile  # noqa: PLC0415
+        import soxr  # noqa: PLC0415
+    except (ImportError, OSError) as error:
+        raise AudioError(
+            f"a codec library cannot be loaded: {error}", hint="Install voiceid again."
+        ) from error
+    ffmpeg = ".".join(map(str, av.library_versions["libavcodec"]))
+    return (
+        f"libsndfile {soundfile.__libsndfile_version__}, FFmpeg's libavcodec {ffmpeg}"
+        f" (PyAV {av.__version__}), soxr {soxr.__version__}"
+    )
 
 
 def _open_part(media: Media, options: AudioOptions, block_values: int) -> Decoder | None:

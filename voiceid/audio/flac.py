@@ -9,10 +9,9 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from voiceid.audio.heads import SCAN_BYTES, bytes_at, is_head, next_head
+from voiceid.audio.heads import SCAN_BYTES, bytes_at, is_head, next_head, tags_end
 from voiceid.audio.media import Media
 from voiceid.audio.mpeg import is_mp3
-from voiceid.audio.tags import tags_end
 
 _MAX_BLOCKS = 1000
 _MAX_TRIED = 100

@@ -1,4 +1,4 @@
-"""What files of sound begin with, and where one begins within other bytes."""
+"""What files of sound begin with, where one begins within other bytes, and tags around them."""
 
 from __future__ import annotations
 
@@ -45,6 +45,10 @@ _HEADS = tuple(
     )
 )
 """Each is enough to be no chance among the bytes of a whole recording; how many stand before."""
+
+_MAX_TAGS = 16
+_ID3 = re.compile(rb"ID3[\x02-\x04]\x00.[\x00-\x7f]{4}", re.DOTALL)
+"""Of version 2.2 to 2.4 (id3.org, "ID3v2 header")."""
 
 
 def bytes_at(media: Media, start: int, n: int) -> bytes:
@@ -98,3 +102,31 @@ def find(media: Media, start: int, magic: bytes, fits: Callable[[bytes], bool]) 
             place = block.find(magic, place + 1)
         at += SCAN_BYTES
     return media.size
+
+
+def tags_end(media: Media, start: int) -> int:
+    """Return where tags end that players write before and behind the sound."""
+    at = start
+    for _ in range(_MAX_TAGS):
+        n = _tag_bytes(media, at)
+        if not n:
+            break
+        at += n
+    return at
+
+
+def _tag_bytes(media: Media, at: int) -> int:
+    head = bytes_at(media, at, 32)
+    if _ID3.match(head):
+        size = 0
+        for byte in head[6:10]:  # seven bits each
+            size = size << 7 | byte & 0x7F
+        return size + (20 if head[5] & 0x10 else 10)
+    if head.startswith(b"TAG"):
+        return 227 if head.startswith(b"TAG+") else 128
+    if head.startswith(b"APETAGEX"):  # its size is that of all but its header
+        return 32 + (int.from_bytes(head[12:16], "little") if head[23:24] >= b"\xa0" else 0)
+    if head.startswith(b"LYRICSBEGIN"):
+        end = re.search(rb"LYRICS200|LYRICSEND", bytes_at(media, at, SCAN_BYTES))
+        return end.end() if end is not None else 0
+    return 0

@@ -1,17 +1,120 @@
-"""From the channels of a source to one: checked, counted, and averaged."""
+"""From the channels of a source to one: checked, measured, and averaged."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import numpy.typing as npt
 
 from voiceid.audio.arrays import MAX_CHANNELS
-from voiceid.audio.channels import ChannelMeter
-from voiceid.audio.clipping import ClippingCount, ClippingMeter
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioInvalid, ConfigError
 
 _MAX_PEAK = 16.0
 """24 dB over full scale; a float recording may exceed 1, integers put into floats exceed this."""
+
+_CANCELLED = 0.25
+"""A mix with less of the power that unrelated channels would leave (-6 dB) has lost its sound:
+of channels that are one another's inverse nothing is left."""
+
+_FAINT = 10**-3.5
+"""A channel 35 dB below the loudest has nothing but crosstalk."""
+
+_NEARLY_THE_SAME = 0.9
+"""Correlation, 0 to 1, from which two channels are taken as one signal."""
+
+_MOST_DISTINCT = 8
+"""Channels that are compared; a microphone array has more, all of the same room."""
+
+_CLIP_LEVEL = 0.99
+"""Of full scale; encoders and converters do not all reach the last step."""
+
+_CLIP_RUN = 3
+"""Consecutive samples at full scale that make an "over", as digital level meters count
+(the convention goes back to Sony's PCM-1630); one or two may be a peak that just fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClippingCount:
+    """Samples on flat tops at full scale, and all samples."""
+
+    clipped_samples: int = 0
+    total_samples: int = 0
+
+    @property
+    def fraction(self) -> float:
+        """Share of clipped samples, 0 to 1."""
+        return self.clipped_samples / self.total_samples if self.total_samples else 0.0
+
+
+class ClippingMeter:
+    """Counts the samples in runs of three and more at 0.99 of full scale and above."""
+
+    def __init__(self) -> None:
+        self.count = ClippingCount()
+        self._run = 0
+
+    def add(self, samples: Float32Array, peak: float | None = None) -> None:
+        """Count a block (n,) of one channel, -1 to 1; ``peak`` is its largest magnitude."""
+        if len(samples) == 0:
+            return
+        clipped = 0
+        if peak is not None and peak < _CLIP_LEVEL:
+            self._run = 0
+        else:
+            clipped = self._clipped(np.abs(samples) >= _CLIP_LEVEL)
+        self.count = ClippingCount(
+            self.count.clipped_samples + clipped, self.count.total_samples + len(samples)
+        )
+
+    def _clipped(self, high: npt.NDArray[np.bool_]) -> int:
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], high, [False]))))
+        starts, lengths = edges[::2], edges[1::2] - edges[::2]
+        carried = self._run
+        self._run = 0
+        if len(starts) == 0:
+            return 0
+        counted_before = 0
+        if starts[0] == 0:  # goes on from the block before
+            lengths[0] += carried
+            counted_before = carried if carried >= _CLIP_RUN else 0
+        if edges[-1] == len(high):
+            self._run = int(lengths[-1])
+        return int(lengths[lengths >= _CLIP_RUN].sum()) - counted_before
+
+
+class ChannelMeter:
+    """Adds up the products of the channels with each other."""
+
+    def __init__(self, n_channels: int) -> None:
+        self._products = np.zeros((n_channels, n_channels))
+
+    def add(self, block: Float32Array) -> None:
+        """Take a block (n, channels)."""
+        self._products += block.T @ block
+
+    @property
+    def loudest(self) -> int:
+        """The channel with the most power."""
+        return int(np.argmax(np.diag(self._products)))
+
+    @property
+    def cancel(self) -> bool:
+        """Whether the channels cancel each other in their mean."""
+        apart = float(np.trace(self._products))
+        return float(self._products.sum()) < _CANCELLED * apart
+
+    def distinct(self) -> list[int]:
+        """Return channels that are neither faint nor nearly the signal of a louder one."""
+        power = np.diag(self._products)
+        chosen: list[int] = []
+        for channel in map(int, np.argsort(-power, kind="stable")):
+            related = np.abs(self._products[channel, chosen])
+            unlike = related < _NEARLY_THE_SAME * np.sqrt(power[channel] * power[chosen])
+            if power[channel] > _FAINT * power.max() and unlike.all():
+                chosen.append(channel)
+        return chosen[:_MOST_DISTINCT]
 
 
 class Mixer:

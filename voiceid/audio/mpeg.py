@@ -6,9 +6,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from voiceid.audio.heads import MAX_GAPS, MAX_STEPS, SCAN_BYTES, bytes_at, next_head
+from voiceid.audio.heads import MAX_GAPS, MAX_STEPS, SCAN_BYTES, bytes_at, next_head, tags_end
 from voiceid.audio.media import Media
-from voiceid.audio.tags import tags_end
 
 _FRAMES = 3
 """So many frames in a row, each where the one before it ends, are no chance."""

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from voiceid.audio.containers import End, Walk, to_the_end, walk_of
-from voiceid.audio.heads import HEAD_BYTES, SCAN_BYTES, bytes_at, next_head
+from voiceid.audio.heads import HEAD_BYTES, SCAN_BYTES, bytes_at, next_head, tags_end
 from voiceid.audio.media import Media
-from voiceid.audio.tags import tags_end
 
 _MAX_PARTS = 1000
 """Beyond these a file is made to keep readers busy; what follows is said to be unheard."""

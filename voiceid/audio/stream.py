@@ -18,12 +18,10 @@ from voiceid.audio.arrays import (
     check_rate,
     samples_and_rate,
 )
-from voiceid.audio.channels import ChannelMeter
-from voiceid.audio.clipping import ClippingCount
 from voiceid.audio.decoder import Decoder
 from voiceid.audio.decoding import BLOCK_VALUES, open_decoder, unreadable
 from voiceid.audio.media import AudioOptions, AudioSource, Media, Spans, open_media
-from voiceid.audio.mixing import Mixer
+from voiceid.audio.mixing import ChannelMeter, ClippingCount, Mixer
 from voiceid.domain import Float32Array
 from voiceid.errors import AudioInvalid, AudioTooLong
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from voiceid.audio.clipping import ClippingCount
+from voiceid.audio.mixing import ClippingCount
 from voiceid.domain import Decision, LiveEvent, LiveEventKind, Speech, Utterance
 from voiceid.errors import VoiceIDError
 from voiceid.listening import looks

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid.audio import Arrivals
-from voiceid.audio.clipping import ClippingCount
+from voiceid.audio.mixing import ClippingCount
 from voiceid.domain import Float32Array, LiveEvent, LiveEventKind
 from voiceid.errors import ConfigError
 from voiceid.listening.endpointing import OF_LAST, Endpointer

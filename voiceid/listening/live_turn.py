@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from voiceid.audio.clipping import ClippingCount
+from voiceid.audio.mixing import ClippingCount
 from voiceid.domain import Decision, Float32Array, Utterance
 from voiceid.errors import VoiceIDError
 from voiceid.speech.quality import FRAME_S

@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from voiceid.audio import AudioOptions, AudioSource, AudioStream, Spans, Tap, open_audio
-from voiceid.audio.clipping import ClippingCount
+from voiceid.audio.mixing import ClippingCount
 from voiceid.domain import Embedding, EmbeddingSpace, Float32Array, QualityReport, Speech, Utterance
 from voiceid.errors import AudioError, ChannelsDiffer
 from voiceid.models.runtime import in_order

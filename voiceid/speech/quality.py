@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from voiceid.audio.clipping import ClippingCount
+from voiceid.audio.mixing import ClippingCount
 from voiceid.domain import Float32Array, QualityReport
 
 FRAME_SAMPLES = 512

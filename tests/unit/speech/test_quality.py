@@ -10,7 +10,7 @@ import scipy.signal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceid.audio.clipping import ClippingCount, ClippingMeter
+from voiceid.audio.mixing import ClippingCount, ClippingMeter
 from voiceid.speech.quality import QualityLimits, QualityMeter
 
 RATE = 16_000
