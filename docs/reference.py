@@ -94,7 +94,7 @@ def _complete(members: dict[str, doc.Doc[Any]]) -> None:
     for collection in COLLECTIONS:
         place = (collection.__module__, collection.__qualname__)
         first[collection.__name__] = doc.Class("voiceid", collection.__name__, collection, place)
-    for entry in members.values():
+    for entry in (*first.values(), *members.values()):
         if isinstance(entry, doc.Class):  # bases that are not exported have no entry to link to
             public = [base for base in entry.bases if not base[0].startswith("voiceid.")]
             vars(entry)["bases"] = public

@@ -16,8 +16,8 @@ from voiceid.decision.transforms import AdaptationRefused
 from voiceid.domain import Float32Array, QualityReport, Utterance
 from voiceid.errors import FitRefused
 from voiceid.observability import ChangeKind
+from voiceid.resources.collection import OfSession
 from voiceid.resources.samples import Samples
-from voiceid.session import Session
 
 if TYPE_CHECKING:  # only adapting waits for it
     from voiceid.decision.choice import Choice
@@ -76,11 +76,8 @@ class _Labelled:
     speaker_ids: frozenset[int] = frozenset()
 
 
-class Adaptations:
+class Adaptations(OfSession):
     """Transforms of the embeddings to a site's microphones, lines and acoustics."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def list(self) -> Sequence[StoredAdaptation]:
         """Return the adaptations of all embedding spaces, oldest first; raises StoreError."""

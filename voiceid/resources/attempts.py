@@ -7,15 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 from voiceid.domain import FailedAttempts, caller_name, speaker_key
 from voiceid.observability import ChangeKind
-from voiceid.session import Session
+from voiceid.resources.collection import OfSession
 from voiceid.verification.lockout import summary
 
 
-class Attempts:
+class Attempts(OfSession):
     """Attempts to be accepted that failed, of callers who named themselves (docs/attempts.md)."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def list(self) -> Sequence[FailedAttempts]:
         """Return what counts now: by the name that was claimed, then by caller."""

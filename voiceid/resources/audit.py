@@ -13,17 +13,14 @@ from voiceid.domain.audit_chain import SALT_BYTES, AuditHead, AuditReport, Audit
 from voiceid.errors import AuditBroken, StoreError
 from voiceid.foreign_files import AUDIT_LINE, Unfit, opened
 from voiceid.observability import ChangeKind
-from voiceid.session import Session
+from voiceid.resources.collection import OfSession
 from voiceid.whole_files import whole_file
 
 _FORMAT, _VERSION = "voiceid audit", 1
 
 
-class Audit:
+class Audit(OfSession):
     """The record in the database of what was done (docs/audit.md)."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def list(
         self, *, since: datetime | None = None, speaker: str | None = None, kind: str | None = None

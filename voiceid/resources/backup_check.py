@@ -39,8 +39,8 @@ class BackupCheck:
         row = backup.protection.row
         if self.standing is not None and not self.standing(row):
             raise ChangeRefused(
-                f"{self._file} is {_shown(row)}, and not protected as the gallery is; kept"
-                " recordings would be lost. Nothing was changed",
+                f"{self._file} is {'plain' if row is None else row.kind}, and not protected as"
+                " the gallery is; kept recordings would be lost. Nothing was changed",
                 hint="--change-protection puts it back all the same.",
             )
 
@@ -60,7 +60,3 @@ def _is_same(row: Any, other: Any) -> bool:
     if row is None or other is None:
         return row is other
     return (row.gallery_id, row.kind) == (other.gallery_id, other.kind)
-
-
-def _shown(row: Any) -> str:
-    return "plain" if row is None else str(row.kind)

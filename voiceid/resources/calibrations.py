@@ -15,7 +15,7 @@ from voiceid.decision.aims import SetThreshold
 from voiceid.decision.calibration import StoredCalibration
 from voiceid.domain import QualityReport, Threshold
 from voiceid.observability import ChangeKind
-from voiceid.session import Session
+from voiceid.resources.collection import OfSession
 
 if TYPE_CHECKING:  # only calibrating waits for it
     from voiceid.evaluation import Evaluation, Protocol
@@ -57,11 +57,8 @@ class CalibrationFit:
         return {**self.calibration.to_dict(), **facts}
 
 
-class Calibrations:
+class Calibrations(OfSession):
     """From scores to log-likelihood ratios, and to the threshold for a target rate."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def list(self) -> Sequence[StoredCalibration]:
         """Return the calibrations of all embedding spaces, oldest first; raises StoreError."""

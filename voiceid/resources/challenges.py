@@ -24,7 +24,7 @@ from voiceid.domain.code_words import (
 )
 from voiceid.errors import ChangeRefused, ConfigError
 from voiceid.observability import ChangeKind
-from voiceid.session import Session
+from voiceid.resources.collection import OfSession
 from voiceid.verification import Claim
 
 if TYPE_CHECKING:  # they load while the models do
@@ -35,11 +35,8 @@ if TYPE_CHECKING:  # they load while the models do
 _LONGEST_ANSWER_S = 25.0
 
 
-class Challenges:
+class Challenges(OfSession):
     """Words that a speaker said once, and codes of them to be said now (docs/challenge.md)."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def enroll(
         self, name: str, rounds: Sequence[AudioSource], *, words: Sequence[str] = DIGITS

@@ -1,4 +1,4 @@
-"""A collection of a client, as an attribute that is made when it is first asked for."""
+"""The collections of a client: what all have, and attributes that make them when asked for."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ if TYPE_CHECKING:
     from voiceid.session import Session
 
 T = TypeVar("T")
+
+
+class OfSession:
+    """What works on one open gallery."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
 
 class Collection(Generic[T]):

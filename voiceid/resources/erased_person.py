@@ -1,24 +1,39 @@
-"""What an erasure erases, taken down before it, and what of it is looked for after it."""
+"""Erasing a speaker with a receipt: what there is, before it, and what is looked for, after it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from voiceid.audio import KeptAudio
 from voiceid.decision.adaptation import StoredAdaptation
 from voiceid.decision.calibration import StoredCalibration
-from voiceid.domain import RECEIPT_FORMAT, RECEIPT_VERSION, Backup, DatabaseUrl, Sample, Speaker
+from voiceid.domain import (
+    RECEIPT_FORMAT,
+    RECEIPT_VERSION,
+    Backup,
+    DatabaseUrl,
+    Receipt,
+    Sample,
+    Speaker,
+    Withdrawal,
+    system_user,
+)
 from voiceid.erasure import holds
+from voiceid.errors import ErasureIncomplete
+from voiceid.observability import ChangeKind
+from voiceid.protection import SigningKey
 from voiceid.resources.events import events_about
+from voiceid.resources.gallery_signature import GallerySignature
 from voiceid.session import Session
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader
+    from voiceid.store.change import Change
 
 _AUDIO = "audio"
 LEARNED = (
@@ -127,7 +142,10 @@ class ErasedPerson:
             },
             "searched": searched,
             "remains": list(remains),
-            "backups": [_backup(backup) for backup in self.backups],
+            "backups": [
+                {**backup.to_dict(), "is_there": Path(backup.path).is_file()}
+                for backup in self.backups
+            ],
             "of_backups": _OF_BACKUPS[self.kind].format(key_id=self.key_id),
             "learned": list(self.learned),
             "of_learned": LEARNED,
@@ -160,6 +178,62 @@ class ErasedPerson:
             }
 
 
+class ReceiptedErasure:
+    """One erasure: speakers in a change, and after its commit the receipts."""
+
+    def __init__(self, session: Session, key: SigningKey) -> None:
+        self._session, self._key = session, key
+
+    def erase(self, change: Change, speaker: Speaker) -> ErasedPerson:
+        """Erase a speaker in a change of any kind; return what there was."""
+        person = ErasedPerson.of(change.writer, speaker, self._session.kept_audio)
+        change.writer.speakers.remove(speaker.id)
+        change.record(change=ChangeKind.REMOVE, speaker=speaker.name, speaker_id=speaker.id)
+        return person
+
+    def receipt(
+        self, person: ErasedPerson, remains: Sequence[str], by: str = "", **more: object
+    ) -> Receipt:
+        """Return the signed receipt; ``remains`` is what the erasure left behind.
+
+        ``by``: who erased; empty: the user of the system.  ``more`` are further facts.
+        """
+        facts = person.facts(self._session, remains)
+        facts |= {"erased_by": by or system_user(), **more}
+        return Receipt(facts, self._key.public, self._key.sign(Receipt.signed_bytes(facts)))
+
+
+def withdrawal(
+    session: Session, name: str, by: str, expect: Callable[[Speaker], None] | None
+) -> Withdrawal:
+    """Withdraw every consent of a speaker; see `Speakers.withdraw`.
+
+    By the settings the speaker is erased in the same change, or by a later run.
+    """
+    days, remains = session.config.privacy.erase_withdrawn_after_days, tuple[str, ...]()
+    erasure = None
+    if days == 0:  # first the key: without it nothing is erased
+        erasure = ReceiptedErasure(session, GallerySignature(session).key())
+    try:
+        with session.change(ChangeKind.WITHDRAW) as change:
+            writer = change.writer.speakers
+            before = writer.get(name)
+            if expect is not None:
+                expect(before)
+            writer.withdraw(before, by)
+            speaker = writer.get(name)
+            change.record(speaker=speaker.name, speaker_id=speaker.id)
+            if erasure is not None:
+                person = erasure.erase(change, speaker)
+    except ErasureIncomplete as error:
+        if erasure is None:  # what remains is of an earlier erasure
+            raise
+        remains = error.remains
+    since = speaker.withdrawn_at or change.writer.now
+    receipt = None if erasure is None else erasure.receipt(person, remains, by)
+    return Withdrawal(speaker, since + timedelta(days=days), receipt)
+
+
 def _sample(sample: Sample) -> dict[str, Any]:
     return {
         "id": sample.id,
@@ -178,11 +252,6 @@ def _what(path: Path, session: Session) -> str:
             return "an older copy of the database"
         return {"": "pages of the database", "-wal": "write-ahead log"}.get(ending, "database")
     return "index file" if path.is_relative_to(session.index_folder) else "other file"
-
-
-def _backup(backup: Backup) -> dict[str, Any]:
-    is_there = Path(backup.path).is_file()
-    return {**backup.to_dict(), "is_there": is_there}
 
 
 def backups_with(reader: Reader, speaker: Speaker) -> list[Backup]:

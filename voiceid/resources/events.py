@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from voiceid.domain import DatabaseUrl, Decision, Finding
 from voiceid.errors import StoreError
-from voiceid.session import Session
+from voiceid.resources.collection import OfSession
 
 if TYPE_CHECKING:  # they load when they are asked for
     from voiceid.observability.galleries import GalleryStats, SpaceStats
@@ -19,11 +19,8 @@ if TYPE_CHECKING:  # they load when they are asked for
     from voiceid.store.reader import Reader
 
 
-class Events:
+class Events(OfSession):
     """Decisions, changes and errors of this process, and figures of the gallery."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def on_decision(self, callback: Callable[[Decision], None]) -> Callable[[], None]:
         """Call ``callback`` with every decision before the caller of the question gets it.

@@ -160,7 +160,8 @@ def _database(session: Session) -> Iterator[Finding]:
         yield from _remains(session)
         yield from _spaces(session)
         yield from _index(session)
-        yield from _thresholds(session)
+        back_end = session.model.back_end()
+        yield thresholds_of(back_end.rule, back_end.space.id)
         yield from _fingerprints(session)
 
 
@@ -195,11 +196,6 @@ def _spaces(session: Session) -> Iterator[Finding]:
         f"no speaker is enrolled in {space_id}, in which decisions are made; {where or 'none'}",
         advice,
     )
-
-
-def _thresholds(session: Session) -> Iterator[Finding]:
-    back_end = session.model.back_end()
-    yield thresholds_of(back_end.rule, back_end.space.id)
 
 
 def _fingerprints(session: Session) -> Iterator[Finding]:
@@ -261,7 +257,10 @@ def _disk(session: Session) -> Iterator[Finding]:
 def _clock(session: Session) -> Iterator[Finding]:
     now = datetime.now(UTC)
     message = f"{now:%Y-%m-%d %H:%M} UTC"
-    newest = _newest(session)
+    newest = None
+    if _is_current(session):
+        with session.store.read() as reader:
+            newest = reader.newest_row()
     if newest is not None and newest > now:
         hint = "Set the clock: until then no speaker with an expiry is accepted."
         message += f", but the newest row of the database is of {newest:%Y-%m-%d %H:%M}"
@@ -289,10 +288,3 @@ def _is_current(session: Session) -> bool:
         return upgrade.status(session.database).state is upgrade.SchemaState.CURRENT
     except StoreError:  # reported where the database is looked at
         return False
-
-
-def _newest(session: Session) -> datetime | None:
-    if not _is_current(session):
-        return None
-    with session.store.read() as reader:
-        return reader.newest_row()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,6 @@ from voiceid.speech.speaker_model import SpeakerModel
 
 _VETTED_AGAIN = 3
 """Times that the voices of an import are compared with a gallery that changes meanwhile."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImportOptions:
-    """See `Speakers.import_file`."""
-
-    append: bool
-    trust: bool
 
 
 class GalleryFiles:
@@ -51,7 +42,13 @@ class GalleryFiles:
                 )
 
     def import_gallery(
-        self, file: Path, how: ImportOptions, passphrase: str | None, signed_by: str | None
+        self,
+        file: Path,
+        passphrase: str | None,
+        signed_by: str | None,
+        *,
+        append: bool,
+        trust: bool,
     ) -> Exchanged:
         """See `Speakers.import_file`."""
 
@@ -60,22 +57,22 @@ class GalleryFiles:
                 model, file, self._signature.trusted(signed_by), passphrase
             )
 
-        return self._import(read, how)
+        return self._import(read, append=append, trust=trust)
 
     def import_embeddings(
-        self, file: Path, ids: Path | None, facts: EmbeddingFacts, how: ImportOptions
+        self, file: Path, ids: Path | None, facts: EmbeddingFacts, *, append: bool, trust: bool
     ) -> Exchanged:
         """See `Speakers.import_embeddings`."""
 
         def read(model: SpeakerModel) -> SealedSpeakers:
             return exchange.read_embeddings(model, file, ids, facts)
 
-        return self._import(read, how)
+        return self._import(read, append=append, trust=trust)
 
     def _import(
-        self, read: Callable[[SpeakerModel], SealedSpeakers], how: ImportOptions
+        self, read: Callable[[SpeakerModel], SealedSpeakers], *, append: bool, trust: bool
     ) -> Exchanged:
-        session, append, trust = self._session, how.append, how.trust
+        session = self._session
         with session.recorded(ChangeKind.IMPORT):
             model = session.model
             # All that takes long comes before the transaction: other writers wait for that.

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from voiceid.domain import DatabaseUrl
+from voiceid.domain.values import Value
 from voiceid.erasure import drop_unused
 from voiceid.errors import ChangeRefused, ConfigError, GalleryKeyMissing, VoiceIDError
 from voiceid.observability import ChangeKind
 from voiceid.protection import Key, KeySource, Kind, key_id_of
+from voiceid.resources.collection import OfSession
 from voiceid.resources.events import names_speakers
-from voiceid.session import Session
 
 _COPIES = ".before-*"
 
 
 @dataclass(frozen=True, slots=True)
-class ProtectionStatus:
+class ProtectionStatus(Value):
     """How a gallery is protected.
 
     Parameters
@@ -50,19 +51,9 @@ class ProtectionStatus:
     key_changed_at: datetime | None
     older_copies: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the same as JSON has it."""
-        return {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in asdict(self).items()
-        }
 
-
-class GalleryKey:
+class GalleryKey(OfSession):
     """The key that a protected gallery is opened with (docs/privacy.md)."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     @property
     def source(self) -> KeySource:
@@ -113,7 +104,7 @@ class GalleryKey:
             vault = change.writer.protecting.protect(kind, self._key_for(row))
             self._session.kept_audio.bring_over(change.writer.protection.sealing, vault.sealing)
             change.record(kind=kind.value)
-        self._rewrite()
+        self._session.store.rewrite()
         return self.status()
 
     def renew(self) -> ProtectionStatus:
@@ -122,7 +113,7 @@ class GalleryKey:
             self._require_protected(change.writer.protection.row)
             change.writer.protecting.renew()
             change.record()
-        self._rewrite()
+        self._session.store.rewrite()
         return self.status()
 
     def rotate(self, to: str | None = None) -> ProtectionStatus:
@@ -149,7 +140,7 @@ class GalleryKey:
         self._session.keys.source = target
         if target == source:
             self._drop(row.key_id)
-        self._rewrite()
+        self._session.store.rewrite()
         return self.status()
 
     def off(self) -> ProtectionStatus:
@@ -163,7 +154,7 @@ class GalleryKey:
             change.writer.protecting.end()
             change.record()
             self._session.keys.is_required = False
-        self._rewrite()
+        self._session.store.rewrite()
         return self.status()
 
     @contextmanager
@@ -218,10 +209,6 @@ class GalleryKey:
             raise ChangeRefused(
                 "the gallery is not protected", hint="`voiceid keys gallery init` protects it."
             )
-
-    def _rewrite(self) -> None:
-        """Have what a server still holds of the old rows removed from its files."""
-        self._session.store.rewrite()
 
     def _copies(self) -> tuple[str, ...]:
         path, log = self._session.database, self._session.config.log_file

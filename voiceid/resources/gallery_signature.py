@@ -9,17 +9,14 @@ from pathlib import Path
 
 from voiceid.errors import GalleryKeyMissing, StoreError
 from voiceid.protection import ANYBODY, Key, KeySource, SigningKey, Trusted, Vault
-from voiceid.session import Session
+from voiceid.resources.collection import OfSession
 
 KEY_NAME = "receipts.key"
 """In the data folder of a gallery that is not protected."""
 
 
-class GallerySignature:
+class GallerySignature(OfSession):
     """Signs by the secrets of a protected gallery, or by a key in the data folder."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def key(self) -> SigningKey:
         """Return the key; one in the data folder is made once.

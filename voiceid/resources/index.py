@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from voiceid.index.base import IndexStatus
 from voiceid.models import runtime
 from voiceid.observability import ChangeKind
-from voiceid.session import Session, seal_indexes
+from voiceid.resources.collection import OfSession
+from voiceid.session import seal_indexes
 from voiceid.speech.embedder import or_error
 from voiceid.speech.fingerprint import Fingerprint
 
@@ -17,11 +18,8 @@ _LOOKED_AT = 1000
 """Samples that are read at once."""
 
 
-class Index:
+class Index(OfSession):
     """The indexes of all embedding spaces."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def status(self) -> list[IndexStatus]:
         """Compare the index of each embedding space with the database."""

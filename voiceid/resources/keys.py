@@ -14,9 +14,9 @@ from functools import cached_property
 from voiceid.domain import ApiKey, Scope
 from voiceid.errors import AccessDenied, ApiKeyNotFound, StoreError
 from voiceid.observability import ChangeKind
+from voiceid.resources.collection import OfSession
 from voiceid.resources.gallery_key import GalleryKey
 from voiceid.resources.signing_secret import signing_secret
-from voiceid.session import Session
 
 _PREFIX = "vid"
 """By which a key that was published by mistake is found, and known for one."""
@@ -33,11 +33,8 @@ class NewApiKey:
     text: str
 
 
-class Keys:
+class Keys(OfSession):
     """Keys by which callers of the service are known.  Of their secrets only hashes are kept."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     @cached_property
     def gallery(self) -> GalleryKey:

@@ -17,7 +17,7 @@ from voiceid.models.cards import ModelCard, Quantized
 from voiceid.models.fetch import Progress
 from voiceid.models.status import InstalledModel, ModelStatus, VerifyResult
 from voiceid.observability import ChangeKind
-from voiceid.session import Session
+from voiceid.resources.collection import OfSession
 
 if TYPE_CHECKING:  # each loads when it is needed
     from voiceid.evaluation.comparison import Comparison
@@ -31,11 +31,8 @@ _LONGEST_S = 10
 """Of each recording: ranges settle long before, and what is measured is kept in memory."""
 
 
-class Models:
+class Models(OfSession):
     """The models of this installation, and the one in use."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     @property
     def card(self) -> ModelCard:

@@ -80,7 +80,10 @@ class PersonReport:
         return {
             "made_at": self.made_at.isoformat(timespec="seconds"),
             "speaker": self.speaker.to_dict(),
-            "samples": [_sample(sample, with_vector=vectors) for sample in self.samples],
+            "samples": [
+                sample.to_dict() | ({"vector": to_base64(sample.vector)} if vectors else {})
+                for sample in self.samples
+            ],
             "words": None if self.words is None else self.words.to_dict(),
             "recordings": list(self.recordings),
             "fingerprints": list(self.fingerprints),
@@ -139,10 +142,6 @@ def _recorded(reader: Reader, speaker_id: int, oldest: datetime) -> Iterator[dic
             if row.content is not None:
                 kind = {"event": row.kind} if row.kind == DECISION else {"kind": row.kind}
                 yield {"time": row.time, **kind, **(row.facts or {}), "from": _CHAIN}
-
-
-def _sample(sample: Sample, *, with_vector: bool) -> dict[str, Any]:
-    return sample.to_dict() | ({"vector": to_base64(sample.vector)} if with_vector else {})
 
 
 def _recordings(session: Session, samples: Sequence[Sample]) -> Iterator[dict[str, Any]]:

@@ -15,9 +15,8 @@ from voiceid.errors import ErasureIncomplete, ReceiptInvalid, StoreError
 from voiceid.foreign_files import ERASURE_RECEIPT, Unfit, content
 from voiceid.observability import ChangeKind
 from voiceid.protection import is_signed
-from voiceid.resources.erased_person import ErasedPerson
+from voiceid.resources.erased_person import ErasedPerson, ReceiptedErasure
 from voiceid.resources.gallery_signature import GallerySignature
-from voiceid.resources.receipted_erasure import ReceiptedErasure
 from voiceid.session import Session
 from voiceid.whole_files import whole_file
 

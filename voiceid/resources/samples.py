@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from voiceid.domain import Sample, Speaker, tag
-from voiceid.session import Session
+from voiceid.resources.collection import OfSession
 
 
-class Samples:
+class Samples(OfSession):
     """Samples: immutable rows, of which a speaker's centroid is made."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def list(self, name: str) -> Sequence[Sample]:
         """Return the samples of a speaker, oldest first; raises SpeakerNotFound."""

@@ -24,8 +24,8 @@ from voiceid.domain import (
 from voiceid.errors import ChangeRefused
 from voiceid.exchange import EmbeddingFacts, Exchanged
 from voiceid.observability import ChangeKind
-from voiceid.resources.gallery_files import GalleryFiles, ImportOptions
-from voiceid.resources.withdrawals import withdrawal
+from voiceid.resources.erased_person import withdrawal
+from voiceid.resources.gallery_files import GalleryFiles
 from voiceid.session import Session
 
 if TYPE_CHECKING:  # it loads while the models do
@@ -326,8 +326,9 @@ class Speakers:
             A recording is a sample of another speaker already; or samples of a speaker are not one
             voice, or one that is enrolled under another name.
         """
-        how = ImportOptions(append=append, trust=trust)
-        return self._files.import_gallery(Path(file), how, passphrase, signed_by)
+        return self._files.import_gallery(
+            Path(file), passphrase, signed_by, append=append, trust=trust
+        )
 
     def import_embeddings(
         self,
@@ -372,8 +373,7 @@ class Speakers:
         """
         named = space.id if isinstance(space, EmbeddingSpace) else space
         names, given = None if ids is None else Path(ids), EmbeddingFacts(named, **facts)
-        how = ImportOptions(append=append, trust=trust)
-        return self._files.import_embeddings(Path(file), names, given, how)
+        return self._files.import_embeddings(Path(file), names, given, append=append, trust=trust)
 
 
 def _rename(change: Change, before: Speaker, new_name: str, *, force: bool) -> Speaker:

@@ -18,8 +18,8 @@ from voiceid.domain import Health, ModelSwitch, Sample, SwitchStatus
 from voiceid.enrollment.transfer import Tell, Transfer, require_open
 from voiceid.errors import AudioError, ChangeRefused
 from voiceid.observability import ChangeKind
+from voiceid.resources.collection import OfSession
 from voiceid.resources.examination import thresholds_of, waiting_spaces
-from voiceid.session import Session
 from voiceid.speech.speaker_model import SpeakerModel
 
 if TYPE_CHECKING:  # it loads while the models do, or when it is needed
@@ -34,11 +34,8 @@ _COMPARED, _OF_EACH = 60, 3
 """Recordings that two models are compared on, and at most so many of a speaker."""
 
 
-class Switch:
+class Switch(OfSession):
     """From the model in use to another."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     def status(self) -> SwitchStatus | None:
         """Return how far the newest switch is; None if there never was one."""
