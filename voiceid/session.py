@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from voiceid.audio import KeptAudio
 from voiceid.config import Config
 from voiceid.domain import DatabaseUrl, Decision
-from voiceid.enrollment.consent import require_consents
+from voiceid.enrollment.admission import require_consents
 from voiceid.erasure import Erasure
 from voiceid.errors import ConfigError, ModelError, SpaceMismatch, StoreError, VoiceIDError
 from voiceid.index.base import Gallery, Tier

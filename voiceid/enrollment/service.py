@@ -24,10 +24,9 @@ from voiceid.domain import (
     Utterance,
     VoicePart,
 )
+from voiceid.enrollment.admission import check_consent, check_name
 from voiceid.enrollment.checks import Checks, Findings
 from voiceid.enrollment.clips import SOLO, Clip, Heard, Part, Person, clip_of, most_spoken
-from voiceid.enrollment.consent import check_consent
-from voiceid.enrollment.names import check_name
 from voiceid.enrollment.plan import Plan, Planned
 from voiceid.errors import EnrollmentRefused
 from voiceid.models.runtime import in_order

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from voiceid.audio import KeptAudio
 from voiceid.decision.compensation import Compensation
@@ -26,7 +26,7 @@ from voiceid.domain import (
 from voiceid.errors import AudioError, ChangeRefused
 from voiceid.models import runtime
 from voiceid.observability import ChangeKind
-from voiceid.speech.embedder import Embedder
+from voiceid.speech.speaker_model import SpeakerModel
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader, Store, Writer
@@ -41,26 +41,6 @@ Tell: TypeAlias = Callable[[int, int], None]
 """Receives how many recordings are heard, of how many."""
 
 
-class Hearing(Protocol):
-    """The model that takes over."""
-
-    @property
-    def space(self) -> EmbeddingSpace:
-        """The space of its embeddings."""
-
-    @property
-    def compensation(self) -> Compensation | None:
-        """What is done to the embeddings as its encoder makes them."""
-
-    @property
-    def embedder(self) -> Embedder:
-        """What it hears with."""
-
-    @property
-    def workers(self) -> int:
-        """Recordings that are worked on at once."""
-
-
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """Brings samples over to another model."""
@@ -70,7 +50,9 @@ class Transfer:
     kept: KeptAudio
     min_speech_s: float  # net, that a speaker needs in all
 
-    def prepare(self, model: Hearing, change: ModelSwitch, tell: Tell | None) -> dict[str, str]:
+    def prepare(
+        self, model: SpeakerModel, change: ModelSwitch, tell: Tell | None
+    ) -> dict[str, str]:
         """Hear what is kept and waits with a model; return what gave nothing, and why."""
         if change.from_space == model.space.raw.id and model.compensation is not None:
             self._compensate(model.space, model.compensation, change)
@@ -155,7 +137,7 @@ class Transfer:
             for start in range(0, len(usable), _AT_ONCE):
                 yield usable[start : start + _AT_ONCE]
 
-    def _heard(self, model: Hearing, recordings: Sequence[str]) -> dict[str, Embedding | str]:
+    def _heard(self, model: SpeakerModel, recordings: Sequence[str]) -> dict[str, Embedding | str]:
         """Return what a model makes of kept recordings: an embedding, or why there is none."""
         embedder = model.embedder
 

@@ -64,6 +64,12 @@ def rates_at(
     return Rate.of(wrong[0], trials[0], bounds[0]), Rate.of(wrong[1], trials[1], bounds[1])
 
 
+def ordered(scores: npt.NDArray[np.floating], speakers: Indices) -> Trials:
+    """Return trials in the order of their scores, so that no measure sorts them again."""
+    order = np.argsort(scores)
+    return Trials(scores[order], speakers[order])
+
+
 def several(speakers: npt.NDArray[np.integer]) -> bool:
     """Return whether there is more than one speaker."""
     return speakers.size > 0 and bool((speakers != speakers.flat[0]).any())

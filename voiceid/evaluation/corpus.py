@@ -30,12 +30,11 @@ from voiceid.evaluation.cache import EmbeddingCache
 from voiceid.evaluation.degradations import CONDITIONS, Clip, is_available, is_telephone
 from voiceid.evaluation.directions import fit_compensation
 from voiceid.evaluation.fitting import MIN_SPEAKERS
-from voiceid.evaluation.hearing import hear_all
 from voiceid.evaluation.learning import Heard
 from voiceid.evaluation.model_fit import TARGETS, Fitted, fit
 from voiceid.evaluation.pieces import USUAL, Parts, Piece, Sound, listen, pieces_of
 from voiceid.evaluation.protocol import Recording
-from voiceid.evaluation.scoring import Failure, remembering
+from voiceid.evaluation.scoring import Failure, hear_all, remembering
 from voiceid.models.cards import ModelCard
 from voiceid.speech.embedder import Embedder
 

@@ -14,10 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from voiceid import metrics
-from voiceid.evaluation.bounds import Bools, Cost, Indices, cost_bounds, costs_to_dict, drawn_again
+from voiceid.evaluation.bounds import (
+    Bools,
+    Cost,
+    Indices,
+    cost_bounds,
+    costs_to_dict,
+    drawn_again,
+    ordered,
+)
 from voiceid.evaluation.fitting import PRIORS
 from voiceid.evaluation.regression import logistic_regression
-from voiceid.metrics import Trials
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -99,8 +106,7 @@ def worth(llrs: Floats, target: Bools, speakers: Indices) -> Llrs:
     counts = int(genuine.sum()), int(impostor.sum()), int((~covered).sum())
     if not counts[0] or not counts[1]:
         return Llrs(*counts)
-    # In order, so that no measure sorts them again.
-    same, other = (_ordered(llrs[rows], speakers[rows]) for rows in (genuine, impostor))
+    same, other = (ordered(llrs[rows], speakers[rows]) for rows in (genuine, impostor))
     at = [metrics.bayes_threshold(prior) for prior in PRIORS]
     drawn = drawn_again(same, other, at, llr=True)
     slopes, _ = logistic_regression(llrs[covered, None], target[covered])
@@ -124,8 +130,3 @@ def worth(llrs: Floats, target: Bools, speakers: Indices) -> Llrs:
         min_dcf={prior: metrics.min_dcf(*sides, p_target=prior) for prior in PRIORS},
         scale=float(slopes[0]),
     )
-
-
-def _ordered(llrs: Floats, speakers: Indices) -> Trials:
-    order = np.argsort(llrs)
-    return Trials(llrs[order], speakers[order])

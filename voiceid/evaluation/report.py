@@ -20,6 +20,7 @@ from voiceid.evaluation.bounds import (
     cost_bounds,
     costs_to_dict,
     drawn_again,
+    ordered,
     rate_by_speaker,
 )
 from voiceid.evaluation.fitting import PRIORS
@@ -156,7 +157,7 @@ def errors(judged: Judged, rows: Bools | None = None) -> Errors | None:
     genuine, impostor = rows & scored.target, rows & ~scored.target
     if not genuine.any() or not impostor.any():
         return None
-    same, other = (_ordered(judged, side) for side in (genuine, impostor))
+    same, other = (ordered(scored.scores[side], speakers[side]) for side in (genuine, impostor))
     sides = same.scores, other.scores
     counts = len(same.scores), len(other.scores)
     asked = sorted({*TARGETS, *judged.targets}, reverse=True)
@@ -182,13 +183,6 @@ def errors(judged: Judged, rows: Bools | None = None) -> Errors | None:
         at_fmr=tuple(_at_fmr(same.scores, t, targets.get(t), drawn) for t in asked),
         llrs=None if llrs is None else worth(llrs[rows], scored.target[rows], speakers[rows]),
     )
-
-
-def _ordered(judged: Judged, rows: Bools) -> Trials:
-    """Return trials in the order of their scores, so that no measure sorts them again."""
-    places = np.flatnonzero(rows)
-    places = places[np.argsort(judged.scored.scores[places])]
-    return Trials(judged.scored.scores[places], judged.speakers[places])
 
 
 def _decided(judged: Judged, thresholds: Floats, rows: Bools, target_fmr: float) -> AtThresholds:

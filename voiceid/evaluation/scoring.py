@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TypeAlias
@@ -104,6 +105,27 @@ def listen(
             silent = result.embedding is None
             heard.append(Failure(recording, "no_speech", few) if silent else result)
         tell(len(heard), len(recordings))
+    return heard
+
+
+def silent(done: int, total: int) -> None:
+    """Ignore how many recordings are heard, of how many."""
+    del done, total
+
+
+def hear_all(
+    recordings: Sequence[Recording],
+    embedder: Embedder,
+    cache: str | os.PathLike[str] | None,
+    notify: Callable[[str], None],
+    tell: Callable[[int, int], None] | None,
+) -> list[Utterance | Failure]:
+    """Return what was heard in each recording; ``notify`` receives what gave nothing."""
+    kept = EmbeddingCache(cache, embedder.space)
+    heard = listen(recordings, embedder, kept, tell or silent)
+    for result in heard:
+        if isinstance(result, Failure):
+            notify(f"left out {result.recording.name}: {result.message}")
     return heard
 
 

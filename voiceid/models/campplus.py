@@ -11,16 +11,12 @@ in blocks of channels, and there a normalisation with its ReLU is one pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
 from voiceid.models.checkpoint import require_shapes
 from voiceid.models.frontends import FrontEnd
-from voiceid.models.graph import Graph
-
-Weights = Mapping[str, npt.NDArray[np.float32]]
+from voiceid.models.graph import Graph, Weights
 
 DIM = 192
 _MELS = 80

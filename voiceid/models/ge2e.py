@@ -9,18 +9,11 @@ windows; the mean of the windows, scaled to unit length, is the embedding.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
-import numpy.typing as npt
-
 from voiceid.models.cards import Windowing
 from voiceid.models.checkpoint import require_shapes
 from voiceid.models.frontends import FrontEnd
-from voiceid.models.graph import Graph
+from voiceid.models.graph import Graph, Weights
 from voiceid.models.windows import Windows
-
-Weights = Mapping[str, npt.NDArray[np.float32]]
 
 DIM = 256
 _MELS = 40

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+Weights: TypeAlias = Mapping[str, npt.NDArray[np.float32]]
+"""The tensors of a checkpoint, by name."""
 
 OPSET = 17
 """Has LSTM, Pad and ReduceMean in the forms used here; every ONNX Runtime from 1.14 runs it."""
@@ -59,9 +62,7 @@ class Graph:
         norm = self.op("ReduceL2", x, axes=[-1], keepdims=1)
         return str(self.op("Div", x, self.op("Max", norm, self.const(1e-12))))
 
-    def lstm(
-        self, x: str, weights: Mapping[str, npt.NDArray[np.float32]], suffixes: Sequence[str]
-    ) -> tuple[str, str]:
+    def lstm(self, x: str, weights: Weights, suffixes: Sequence[str]) -> tuple[str, str]:
         """Add a layer of PyTorch's LSTM, in one direction or in both.
 
         (frames, batch, inputs) to the sequence (frames, directions, batch, hidden) and the last

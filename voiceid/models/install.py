@@ -40,7 +40,7 @@ from voiceid.models.cards import (
     own_cards_folder,
 )
 from voiceid.models.checkpoint import file_sha256, read_file, read_graph
-from voiceid.models.fetch import Progress, fetch_member, require_member_hash
+from voiceid.models.fetch import Progress, fetch_member, require_hash
 from voiceid.models.receipt import read_receipt, receipt_of
 from voiceid.models.status import InstalledModel, ModelStatus, VerifyResult
 from voiceid.observability import ChangeKind
@@ -313,7 +313,8 @@ class ModelStore:
             return self._base(card.source, source, progress)
         if source is None:
             return fetch_member(card, scratch, progress)
-        require_member_hash(card, file_sha256(source), str(source))  # before it is in memory
+        # Before it is in memory.
+        require_hash(file_sha256(source), card.checkpoint_sha256, str(source))
         return read_file(source)
 
     def _base(self, quantized: Quantized, source: Path | None, progress: Progress) -> bytes:
@@ -343,7 +344,13 @@ class ModelStore:
             )
         tell(f"testing {card.name}", 0, None)
         self._test(card, graph)
-        self._move_in(card, graph, scratch)
+        path = self._path(card)
+        _write(scratch / path.name, graph)
+        _write(scratch / f"{card.name}.json", receipt_of(card, graph))
+        # The receipt comes last: until it is there the model counts as not installed, and
+        # builds are the same to the byte, so that two pulls at once do not disagree.
+        for new in (path, path.with_suffix(".json")):
+            (scratch / new.name).replace(new)
 
     def _test(self, card: ModelCard, graph: bytes) -> float:
         from voiceid.models.selftest import run_selftest  # noqa: PLC0415 - loads the engine
@@ -355,15 +362,6 @@ class ModelStore:
                 f"{card.name} was built, but cannot be run: {error.message}",
                 hint="Nothing was installed. Please report this with your platform and versions.",
             ) from error
-
-    def _move_in(self, card: ModelCard, graph: bytes, scratch: Path) -> None:
-        path = self._path(card)
-        _write(scratch / path.name, graph)
-        _write(scratch / f"{card.name}.json", receipt_of(card, graph))
-        # The receipt comes last: until it is there the model counts as not installed, and
-        # builds are the same to the byte, so that two pulls at once do not disagree.
-        for new in (path, path.with_suffix(".json")):
-            (scratch / new.name).replace(new)
 
 
 def _not_installed(card: ModelCard, folder: Path, *, offline: bool) -> ModelNotInstalled:

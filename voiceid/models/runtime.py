@@ -163,7 +163,7 @@ class Session:
         outputs: Sequence[str],
         engine: EngineOptions,
     ) -> Self:
-        wanted = _providers(engine)
+        wanted = provider_names(engine)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = engine.threads
         options.inter_op_num_threads = 1
@@ -221,17 +221,12 @@ def engine_version() -> str:
     return f"ONNX Runtime {onnxruntime.__version__}, with {', '.join(_there())}"
 
 
-def require_providers(engine: EngineOptions) -> None:
-    """Raise ConfigError unless this build of the engine has every provider asked for."""
-    _providers(engine)
-
-
 def _there() -> list[str]:
     available = onnxruntime.get_available_providers()
     return [name for name, provider in PROVIDERS.items() if provider.engine_name in available]
 
 
-def _providers(engine: EngineOptions) -> list[str]:
+def provider_names(engine: EngineOptions) -> list[str]:
     """Return the engine's names of the providers; raises ConfigError when one is missing."""
     there = _there()
     for name in engine.providers:

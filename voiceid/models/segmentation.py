@@ -8,15 +8,11 @@ linear layers, and a class for each set of up to two among three speakers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
 from voiceid.models.checkpoint import require_shapes
-from voiceid.models.graph import Graph
-
-Weights = Mapping[str, npt.NDArray[np.float32]]
+from voiceid.models.graph import Graph, Weights
 
 CLASSES = ("none", "1", "2", "3", "1+2", "1+3", "2+3")
 """The sets of speakers, in the order of the outputs."""

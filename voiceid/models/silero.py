@@ -7,7 +7,6 @@ are the same, in less than half of the time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,9 +14,7 @@ import numpy.typing as npt
 
 from voiceid.errors import CheckpointInvalid
 from voiceid.models.checkpoint import require_shapes
-from voiceid.models.graph import Graph
-
-Weights = Mapping[str, npt.NDArray[np.float32]]
+from voiceid.models.graph import Graph, Weights
 
 _FRAME, _WINDOW, _HOP, _POSITIONS = 576, 256, 128, 4
 """Samples of a frame (64 before it, 512 new), of a window and between windows; windows."""
@@ -90,7 +87,7 @@ def _magnitudes(g: Graph, basis: npt.NDArray[np.float32]) -> str:
     last sample, as PyTorch's "reflect" does).
     """
     starts = range(0, _POSITIONS * _HOP, _HOP)
-    windows = [_slice(g, "input", start, min(start + _WINDOW, _FRAME), axis=1) for start in starts]
+    windows = [_slice(g, "input", start, min(start + _WINDOW, _FRAME)) for start in starts]
     beyond = starts[-1] + _WINDOW - _FRAME
     mirror = g.op(
         *("Slice", "input", g.ints(_FRAME - 2), g.ints(_FRAME - 2 - beyond), g.ints(1), g.ints(-1))
@@ -121,19 +118,18 @@ def _conv(
     taps = [tap for tap, places in met.items() if any(0 <= i < n_in for i in places)]
     padded = g.op("Pad", x, g.ints(0, 1, 0, 0, 1, 0)) if n_in > 1 else x
     shift = 1 if n_in > 1 else 0
-    columns = [_strided(g, padded, [i + shift for i in met[tap]], stride) for tap in taps]
+    columns = [
+        _slice(g, padded, met[tap][0] + shift, met[tap][-1] + shift + 1, step=stride)
+        for tap in taps
+    ]
     unfolded = columns[0] if len(columns) == 1 else g.op("Concat", *columns, axis=2)
     matrix = np.concatenate([kernel[:, :, tap].T for tap in taps])
     product = g.op("MatMul", unfolded, g.const(matrix))
     return str(g.op("Relu", g.op("Add", product, g.const(bias))))
 
 
-def _strided(g: Graph, x: str, places: Sequence[int], stride: int) -> str:
-    return _slice(g, x, places[0], places[-1] + 1, axis=1, step=stride)
-
-
-def _slice(g: Graph, x: str, start: int, stop: int, *, axis: int, step: int = 1) -> str:
-    return str(g.op("Slice", x, g.ints(start), g.ints(stop), g.ints(axis), g.ints(step)))
+def _slice(g: Graph, x: str, start: int, stop: int, *, step: int = 1) -> str:
+    return str(g.op("Slice", x, g.ints(start), g.ints(stop), g.ints(1), g.ints(step)))
 
 
 def _shapes() -> dict[str, tuple[int, ...]]:

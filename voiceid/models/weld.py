@@ -79,12 +79,7 @@ def answer_apart(
     What the welded graph must reproduce: the front end runs by itself, and windows are cut, and
     their vectors averaged, here and not in the graph.
     """
-    itself = Session.of_bytes(
-        network.model.SerializeToString(),
-        "the network",
-        inputs={network.input: len(front_end.takes)},
-        outputs=[network.output],
-    )
+    itself = _alone(network, front_end)
     vectors = []
     for part in _features(front_end, samples, windowing):
         [vector] = itself.run({network.input: part})
@@ -100,12 +95,7 @@ def answer_apart(
 
 def score_apart(network: Network, front_end: FrontEnd, samples: Float32Array) -> float:
     """Return the score that a countermeasure itself gives samples (n,) at 16 kHz, -1 to 1."""
-    itself = Session.of_bytes(
-        network.model.SerializeToString(),
-        "the network",
-        inputs={network.input: len(front_end.takes)},
-        outputs=[network.output],
-    )
+    itself = _alone(network, front_end)
     fitting = of_length(samples, fixed_samples(network.input_shape))
     [features] = _features(front_end, fitting, Windowing())
     [score] = itself.run({network.input: features})
@@ -116,6 +106,15 @@ def score_apart(network: Network, front_end: FrontEnd, samples: Float32Array) ->
             hint="Of two classes, export the logit of bona fide minus that of attack.",
         )
     return float(score.item())
+
+
+def _alone(network: Network, front_end: FrontEnd) -> Session:
+    return Session.of_bytes(
+        network.model.SerializeToString(),
+        "the network",
+        inputs={network.input: len(front_end.takes)},
+        outputs=[network.output],
+    )
 
 
 def first_frames(n_samples: int, windowing: Windowing) -> list[int]:

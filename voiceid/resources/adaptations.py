@@ -198,7 +198,7 @@ class Adaptations(OfSession):
         cache: str | os.PathLike[str] | None,
         tell: Callable[[int, int], None] | None,
     ) -> _Labelled:
-        from voiceid.evaluation.hearing import hear_all  # noqa: PLC0415 - only adapting waits
+        from voiceid.evaluation.scoring import hear_all  # noqa: PLC0415 - only adapting waits
 
         session = self._session
         recordings = [recording for recording in recordings if not recording.attack]

@@ -105,13 +105,14 @@ class Calibrations(OfSession):
         TrialsInvalid, ModelError, StoreError, ConfigError
         """
         from voiceid.evaluation import fitting, scoring  # noqa: PLC0415 - only who fits waits
-        from voiceid.evaluation.hearing import hear_all  # noqa: PLC0415
         from voiceid.evaluation.report import speakers_of  # noqa: PLC0415
 
         session = self._session
         with session.recorded(ChangeKind.CALIBRATE):
             model = session.model
-            heard = hear_all(protocol.recordings, model.embedder, cache, session.notify, tell)
+            heard = scoring.hear_all(
+                protocol.recordings, model.embedder, cache, session.notify, tell
+            )
             back_end = model.back_end()
             if back_end.transform is not None:
                 heard = scoring.adapted(heard, back_end.transform, back_end.space)
@@ -198,7 +199,7 @@ class Calibrations(OfSession):
         ModelError, ConfigError
         """
         from voiceid.evaluation import EmbeddingCache, evaluate  # noqa: PLC0415 - only who evaluates
-        from voiceid.evaluation.hearing import silent  # noqa: PLC0415
+        from voiceid.evaluation.scoring import silent  # noqa: PLC0415
         from voiceid.evaluation.search import IndexLoss  # noqa: PLC0415
         from voiceid.evaluation.system import System  # noqa: PLC0415
 

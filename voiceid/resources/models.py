@@ -176,7 +176,7 @@ class Models(OfSession):
         ModelError, AudioError
         """
         from voiceid.evaluation.countermeasure_fit import fitted  # noqa: PLC0415 - as in `fit`
-        from voiceid.evaluation.hearing import silent  # noqa: PLC0415 - as in `fit`
+        from voiceid.evaluation.scoring import silent  # noqa: PLC0415 - as in `fit`
 
         session = self._session
         with session.recorded(ChangeKind.FIT_MODEL):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import Protection
+from voiceid.store.protection import Rows
 from voiceid.store.tables import attempts
 
 
@@ -25,11 +24,8 @@ class Attempt:
     has_failed: bool  # else it is under way, or its process died
 
 
-class Attempts:
+class Attempts(Rows):
     """Reads attempts."""
-
-    def __init__(self, connection: Connection, protection: Protection) -> None:
-        self._connection, self._protection = connection, protection
 
     def since(self, moment: datetime) -> list[Attempt]:
         """Return the attempts after a moment in UTC, newest first."""
@@ -49,7 +45,16 @@ class Attempts:
     def _where(self, condition: ColumnElement[bool]) -> list[Attempt]:
         query = select(attempts).where(condition)
         query = query.order_by(attempts.c.created_at.desc(), attempts.c.id.desc())
-        return [_attempt(row) for row in self._connection.execute(query)]
+        return [
+            Attempt(
+                row.id,
+                row.name_key,
+                row.caller,
+                stored_rows.moment_of(row.created_at),
+                row.failed_at is not None,
+            )
+            for row in self._connection.execute(query)
+        ]
 
 
 class AttemptWriter(Attempts):
@@ -100,8 +105,3 @@ class AttemptWriter(Attempts):
         stored, new = map(self._protection.name_key, (name_key, new_key))
         query = update(attempts).where(attempts.c.name_key == stored)
         self._connection.execute(query.values(name_key=new))
-
-
-def _attempt(row: Row[Any]) -> Attempt:
-    created_at = stored_rows.moment_of(row.created_at)
-    return Attempt(row.id, row.name_key, row.caller, created_at, row.failed_at is not None)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, insert, literal, null, select, true, update
+from sqlalchemy import insert, literal, null, select, true, update
 
 from voiceid.domain import speaker_key
 from voiceid.domain.audit_chain import (
@@ -33,7 +33,7 @@ from voiceid.domain.audit_chain import (
 from voiceid.errors import SpeakerNameInvalid, StoreError
 from voiceid.protection import SealBroken, Vault
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import Protection
+from voiceid.store.protection import Protection, Rows
 from voiceid.store.tables import audit_events, audit_head, speakers
 
 _AT_ONCE = 1000
@@ -56,11 +56,8 @@ _END = select(
 """The newest row and the counter, as one row; what is not there is NULL."""
 
 
-class Audit:
+class Audit(Rows):
     """Reads the chain."""
-
-    def __init__(self, connection: Connection, protection: Protection) -> None:
-        self._connection, self._protection = connection, protection
 
     def head(self) -> AuditHead:
         """Return the end of the chain, as the counter has it."""
@@ -174,10 +171,6 @@ class AuditWriter(Audit):
         query = select(speakers.c.id).where(speakers.c.name_key == stored)
         return self._connection.execute(query).scalar()
 
-    def _is_enrolled(self, speaker_id: int) -> bool:
-        query = select(speakers.c.id).where(speakers.c.id == speaker_id)
-        return self._connection.execute(query).first() is not None
-
     def _end(self) -> tuple[AuditHead, str]:
         """Return the end that the next row follows, and the hash of the settings recorded last.
 
@@ -200,8 +193,9 @@ class AuditWriter(Audit):
     ) -> AuditHead:
         """Append a row after an end of the chain; return the end after it."""
         # Asked for no speaker too, as the key is: the time must not tell who is enrolled.
-        is_enrolled = self._is_enrolled(speaker_id or _NO_SPEAKER)
-        facts = {"by": _actor(), **_facts(facts, is_enrolled=is_enrolled)}
+        query = select(speakers.c.id).where(speakers.c.id == (speaker_id or _NO_SPEAKER))
+        is_enrolled = self._connection.execute(query).first() is not None
+        facts = {"by": ACTOR.get() or _user(), **_facts(facts, is_enrolled=is_enrolled)}
         row = new_row(end, self._effects.now, kind, speaker_id, facts)
         protection, owner = self._now, speaker_id if is_enrolled else None
         protection.load([owner or _NO_SPEAKER])
@@ -282,10 +276,6 @@ def _facts(facts: Mapping[str, object], *, is_enrolled: bool) -> dict[str, objec
     elif "other_id" in facts:
         left_out.add("other")
     return {k: v for k, v in facts.items() if v is not None and k not in left_out}
-
-
-def _actor() -> str:
-    return ACTOR.get() or _user()
 
 
 @functools.cache

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import os
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import insert, select
 
 from voiceid.domain import Backup
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import Protection
+from voiceid.store.protection import Rows
 from voiceid.store.tables import backups
 
 PATH_PLACE = "backup path"
 
 
-class Backups:
+class Backups(Rows):
     """Reads which backups were made."""
-
-    def __init__(self, connection: Connection, protection: Protection) -> None:
-        self._connection, self._protection = connection, protection
 
     def list(self) -> list[Backup]:
         """Return them, oldest first."""

@@ -22,7 +22,6 @@ from voiceid.domain import (
     tag,
     telephone_share,
 )
-from voiceid.errors import StoreError
 from voiceid.store import stored_rows
 from voiceid.store.bound_rows import plain_row
 from voiceid.store.change_feed import Effects
@@ -149,10 +148,10 @@ class Centroids:
     def owners(self, centroid_ids: Sequence[int]) -> dict[int, Enrolled]:
         """Return the speakers of centroids of this snapshot, and how they were enrolled, by id."""
         query = _OWNERS.where(in_list(self._connection, centroids.c.id, centroid_ids))
-        rows = self._connection.execute(query).all()
-        owners = stored_rows.owners(self._protection.named(rows, "speaker_id"))
+        rows = self._protection.named(self._connection.execute(query).all(), "speaker_id")
+        owners = {row.id: stored_rows.enrolled(row) for row in rows}
         if missing := [id_ for id_ in centroid_ids if id_ not in owners]:
-            raise _lost(missing[0])
+            raise stored_rows.damaged_row(f"the centroid {missing[0]}")
         return owners
 
     def voices(
@@ -263,11 +262,6 @@ class CentroidWriter(Centroids):
             changed += [(row.id, row.space_id) for row in gone]
         self._effects.changed(changed)
         self._effects.stamp(speaker_ids)
-
-
-def _lost(centroid_id: int) -> StoreError:
-    """Return the error for a centroid without its vector or its speaker."""
-    return stored_rows.damaged_row(f"the centroid {centroid_id}")
 
 
 def _is_member(group: str) -> ColumnElement[bool]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, exists, func, insert, or_, select
+from sqlalchemy import delete, exists, func, insert, or_, select
 
 from voiceid.domain import HeardAs, Replay
 from voiceid.store import stored_rows
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import Protection, stored_bytes, values_of
+from voiceid.store.protection import Protection, Rows, stored_bytes, values_of
 from voiceid.store.tables import fingerprints, samples
 from voiceid.store.value_list import in_list
 
@@ -29,11 +29,8 @@ class KeptFingerprint:
     words: bytes
 
 
-class Fingerprints:
+class Fingerprints(Rows):
     """Reads fingerprints."""
-
-    def __init__(self, connection: Connection, protection: Protection) -> None:
-        self._connection, self._protection = connection, protection
 
     def of(
         self, speaker_id: int, now: datetime, after: int = 0
@@ -45,7 +42,8 @@ class Fingerprints:
         columns = fingerprints.c
         expires = or_(columns.expires_at.is_(None), columns.expires_at > now.isoformat())
         query = select(fingerprints).where(columns.speaker_id == speaker_id, expires)
-        while rows := self._page(query, after):
+        query = query.order_by(columns.id).limit(_AT_ONCE)
+        while rows := self._connection.execute(query.where(columns.id > after)).all():
             yield [self._kept(row) for row in rows]
             after = rows[-1].id
 
@@ -75,10 +73,6 @@ class Fingerprints:
         )
         query = select(func.count()).select_from(theirs.subquery())
         return int(self._connection.execute(query).scalar_one())
-
-    def _page(self, query: Select[Any], after: int) -> Sequence[Row[Any]]:
-        query = query.where(fingerprints.c.id > after).order_by(fingerprints.c.id)
-        return self._connection.execute(query.limit(_AT_ONCE)).all()
 
     def _kept(self, row: Any) -> KeptFingerprint:
         try:
@@ -145,7 +139,10 @@ class FingerprintWriter(Fingerprints):
         rows = self._connection.execute(query.returning(fingerprints)).all()
         if not rows:
             return
-        kept = {row.pcm_sha256 for row in self._enrolled_of(to_id)}
+        enrolled = select(fingerprints.c.pcm_sha256).where(
+            fingerprints.c.speaker_id == to_id, fingerprints.c.pcm_sha256 != ""
+        )
+        kept = set(self._connection.scalars(enrolled))
         moved = [
             stored_row(self._protection, {**values_of(row), "speaker_id": to_id}, words)
             for row, words in [(row, plain_words(self._protection, row)) for row in rows]
@@ -155,10 +152,6 @@ class FingerprintWriter(Fingerprints):
             del values["id"]  # a new number: a search that is under way looks at it
         if moved:
             self._connection.execute(insert(fingerprints), moved)
-
-    def _enrolled_of(self, speaker_id: int) -> Sequence[Row[Any]]:
-        its = (fingerprints.c.speaker_id == speaker_id) & (fingerprints.c.pcm_sha256 != "")
-        return self._connection.execute(select(fingerprints.c.pcm_sha256).where(its)).all()
 
     def _add(
         self,

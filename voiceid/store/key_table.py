@@ -6,23 +6,20 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, insert, select, update
+from sqlalchemy import Row, delete, exists, insert, select, update
 
 from voiceid.domain import ApiKey, Scope
 from voiceid.errors import ApiKeyInvalid, ApiKeyNotFound, SpeakerDetailInvalid
 from voiceid.store import stored_rows
 from voiceid.store.bound_rows import bound_row, plain_row
-from voiceid.store.protection import Protection
+from voiceid.store.protection import Rows
 from voiceid.store.tables import api_keys, key_uses
 
 _DAMAGE = (ApiKeyInvalid, SpeakerDetailInvalid, ValueError, TypeError)
 
 
-class ApiKeys:
+class ApiKeys(Rows):
     """Reads keys."""
-
-    def __init__(self, connection: Connection, protection: Protection) -> None:
-        self._connection, self._protection = connection, protection
 
     def any(self) -> bool:
         """Whether there is a key, expired or not."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from voiceid.domain import Speaker, speaker_key
-from voiceid.store.protection import Protection
+from voiceid.store.protection import Rows
 from voiceid.store.tables import (
     attempts,
     centroids,
@@ -20,11 +20,8 @@ from voiceid.store.tables import (
 )
 
 
-class Mentions:
+class Mentions(Rows):
     """Reads them."""
-
-    def __init__(self, connection: Connection, protection: Protection) -> None:
-        self._connection, self._protection = connection, protection
 
     def attempts(self, name: str) -> list[dict[str, Any]]:
         """Return the attempts to be accepted as somebody, oldest first."""
@@ -86,11 +83,8 @@ def _has(text: str | None, name: str) -> bool:
     if not text:
         return False
     key = speaker_key(name)
-    return any(key in {_folded(part) for part in found.split("/")} for found in _texts(text))
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.split()).casefold()
+    parts = (part for found in _texts(text) for part in found.split("/"))
+    return any(" ".join(part.split()).casefold() == key for part in parts)
 
 
 def _texts(text: str) -> list[str]:

@@ -281,6 +281,13 @@ class Protection:
             raise broken(what or " ".join(place)) from error
 
 
+class Rows:
+    """Rows of one kind, over one connection."""
+
+    def __init__(self, connection: Connection, protection: Protection) -> None:
+        self._connection, self._protection = connection, protection
+
+
 def _bound(row: Mapping[str, Any]) -> list[Any]:
     """Return what the sealed texts of a speaker are bound to."""
     groups = (row.get("groups") or "").split(GROUP_SEPARATOR)
@@ -338,7 +345,7 @@ class CentroidRows:
 
         The rows have the speaker's id, the space and the totals.
         """
-        if not self._seals_centroids:
+        if self._of.sealing is None or self._dialect == "postgresql":
             return [row.vector for row in rows]
         self._of.load(row.speaker_id for row in rows)
         return [self._centroid(row) for row in rows]
@@ -358,10 +365,6 @@ class CentroidRows:
             {**values_of(row), "vector": self._of.turned_bytes(vector, row.space_id, back=True)}
             for row, vector in vectors
         ]
-
-    @property
-    def _seals_centroids(self) -> bool:
-        return self._of.sealing is not None and self._dialect != "postgresql"
 
 
 def _centroid_context(row: Mapping[Any, Any]) -> tuple[object, ...]:

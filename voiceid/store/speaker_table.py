@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     Select,
     case,
     delete,
@@ -39,7 +38,7 @@ from voiceid.errors import ChangeRefused, SpeakerExists, SpeakerNameInvalid, Spe
 from voiceid.store import stored_rows
 from voiceid.store.audit_table import AuditWriter
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import GROUPS, NAMED, Protection
+from voiceid.store.protection import GROUPS, NAMED, Rows
 from voiceid.store.similar_names import keep_looks, look_alikes
 from voiceid.store.spoken_table import SpokenWordsWriter
 from voiceid.store.tables import (
@@ -71,11 +70,8 @@ _SPEAKERS = (
 """One row per speaker and space; the totals are kept beside the centroids."""
 
 
-class Speakers:
+class Speakers(Rows):
     """Reads speakers."""
-
-    def __init__(self, connection: Connection, protection: Protection) -> None:
-        self._connection, self._protection = connection, protection
 
     def find(self, name: str) -> Speaker | None:
         """Return the speaker of that name, or None; raises SpeakerNameInvalid."""

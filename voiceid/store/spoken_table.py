@@ -11,7 +11,7 @@ import re
 from datetime import datetime, timedelta
 
 import numpy as np
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import delete, insert, select
 
 from voiceid.decision.word_matching import Tokens, Vocabulary
 from voiceid.domain import Float32Array, speaker_key
@@ -19,7 +19,7 @@ from voiceid.domain.code_words import CHALLENGE_S, Challenge
 from voiceid.store import stored_rows
 from voiceid.store.bound_rows import bound_row, plain_row
 from voiceid.store.change_feed import Effects
-from voiceid.store.protection import Protection, stored_bytes
+from voiceid.store.protection import Protection, Rows, stored_bytes
 from voiceid.store.tables import challenges, speakers, spoken_words
 
 _PLACE = "spoken words"
@@ -27,11 +27,8 @@ _ID = re.compile(r"[\w-]{1,43}", re.ASCII)
 _DAMAGE = (ValueError, TypeError, KeyError, RecursionError)
 
 
-class SpokenWordsTable:
+class SpokenWordsTable(Rows):
     """Reads the words of speakers."""
-
-    def __init__(self, connection: Connection, protection: Protection) -> None:
-        self._connection, self._protection = connection, protection
 
     def of(self, speaker_id: int) -> Vocabulary | None:
         """Return the words of a speaker; None: there are none.  Raises StoreError."""

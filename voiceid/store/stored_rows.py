@@ -217,11 +217,6 @@ def enrolled(row: Any) -> Enrolled:
     )
 
 
-def owners(rows: Sequence[Any]) -> dict[int, Enrolled]:
-    """Return whose centroids the rows of the join are, by the ids of the centroids."""
-    return {row.id: enrolled(row) for row in rows}
-
-
 def voices(rows: Sequence[Any], vectors: Float32Array) -> dict[int, EnrolledVoice]:
     """Return the enrolments of rows of the join with centroids (n, dim), by the ids of these."""
     return {

@@ -1,4 +1,4 @@
-"""Whether the people who get samples agreed to it, where the settings ask for that."""
+"""What can speak against a person, beside the clips: the name, and that no consent is in force."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from voiceid.enrollment.clips import Person
 from voiceid.errors import ConsentMissing
 
 if TYPE_CHECKING:  # it loads while the models do
-    from voiceid.store import Writer
+    from voiceid.store import Reader, Writer
+
+
+def check_name(reader: Reader, speaker: Speaker | None, name: str) -> Iterator[EnrollmentProblem]:
+    """Check that a new name passes for no other; ``speaker`` is None when the name is new."""
+    if speaker is None and (other := reader.speakers.look_alikes([name]).get(name)):
+        message = f"the name looks like the enrolled {other!r}, in other letters"
+        yield EnrollmentProblem("look_alike", None, message, overridable=True)
 
 
 def check_consent(
