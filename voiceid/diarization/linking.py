@@ -65,7 +65,10 @@ class LinkedVoices:
             if link is not None:
                 at, *judged = link
                 shown = VoiceLink(self._known[at].clip, self._known[at].voice.name, *judged)
-            name = self._new_name(is_taken) if at is None else self._known[at].name
+            if at is None:
+                name = next(name for name in self._letters if not is_taken(name))
+            else:
+                name = self._known[at].name
             called[voice.name] = replace(voice, name=name, own_name=voice.name, link=shown)
             self._keep(name, found.clip, voice, at)
         return replace(
@@ -106,9 +109,6 @@ class LinkedVoices:
             self._known.append(_Known(name, clip, voice))
         elif voice.alone_s > self._known[at].voice.alone_s:
             self._known[at] = _Known(name, clip, voice)
-
-    def _new_name(self, is_taken: Callable[[str], bool]) -> str:
-        return next(name for name in self._letters if not is_taken(name))
 
 
 def _letters() -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from voiceid.domain.receipts import Receipt
 from voiceid.domain.speaker import Speaker, consent_end
-from voiceid.domain.values import json_of
+from voiceid.domain.values import Value, json_of
 
 _LAST = datetime.max.replace(tzinfo=UTC)
 """No time ends later, however far away the date is that it is counted from."""
@@ -91,20 +91,16 @@ class Withdrawal:
 
 
 @dataclass(frozen=True, slots=True)
-class DueErasure:
+class DueErasure(Value):
     """A speaker whose time ends: when, and by which rule."""
 
     speaker: Speaker
     rule: str
     due_at: datetime
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the fields, ready for JSON."""
-        return json_of(self)
-
 
 @dataclass(frozen=True, slots=True)
-class RetentionRun:
+class RetentionRun(Value):
     """What a run of the rules erased, and what will go next.
 
     Parameters
@@ -126,7 +122,3 @@ class RetentionRun:
     dry_run: bool
     decisions: int = 0
     receipts: tuple[Receipt, ...] = ()
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the fields, ready for JSON."""
-        return json_of(self)

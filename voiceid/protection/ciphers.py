@@ -32,7 +32,8 @@ class Key:
     def __init__(self, secret: bytes) -> None:
         if len(secret) != KEY_BYTES:
             raise ValueError(f"a key has {KEY_BYTES} bytes, and this has {len(secret)}")
-        self._secret = secret
+        self.secret = secret
+        """The 32 bytes, for the place where a key is kept."""
 
     @classmethod
     def new(cls) -> Key:
@@ -43,7 +44,7 @@ class Key:
     def _cipher(self) -> AESGCM:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - 40 ms
 
-        return AESGCM(self._secret)
+        return AESGCM(self.secret)
 
     def seal(self, data: bytes, *context: object) -> bytes:
         """Return data that only this key opens, and only with the same context."""
@@ -62,7 +63,7 @@ class Key:
 
     def wrap(self, key: Key, *context: object) -> bytes:
         """Return another key, sealed."""
-        return self.seal(key._secret, *context)
+        return self.seal(key.secret, *context)
 
     def unwrap(self, wrapped: bytes, *context: object) -> Key:
         """Return the key that was wrapped; raises SealBroken."""
@@ -74,16 +75,11 @@ class Key:
 
     def digest(self, *content: object) -> bytes:
         """Return the 32 bytes of HMAC-SHA256 of content: the same for the same, by this key."""
-        return hmac.new(self._secret, _said(content), hashlib.sha256).digest()
+        return hmac.new(self.secret, _said(content), hashlib.sha256).digest()
 
     def stream(self, n_bytes: int, *content: object) -> bytes:
         """Return bytes that look random, the same for the same content: SHAKE256 (FIPS 202)."""
-        return hashlib.shake_256(self._secret + _said(content)).digest(n_bytes)
-
-    @property
-    def secret(self) -> bytes:
-        """The 32 bytes, for the place where a key is kept."""
-        return self._secret
+        return hashlib.shake_256(self.secret + _said(content)).digest(n_bytes)
 
 
 def _said(context: tuple[object, ...]) -> bytes:

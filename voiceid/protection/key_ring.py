@@ -29,7 +29,13 @@ class KeyRing:
         """Return the vault of a row of ``protection``; raises GalleryKeyMissing."""
         known = tuple(row)
         if (vault := self._vaults.get(known)) is None:
-            vault = self._open(row)
+            try:
+                vault = Vault(row.gallery_id, Kind(row.kind), self.key(row.key_id), row.secrets)
+            except (SealBroken, ValueError) as error:
+                raise StoreError(
+                    "how the gallery is protected was changed in the database",
+                    hint="Put back a backup, and see who may write to it.",
+                ) from error
             self._vaults = {known: vault}
         return vault
 
@@ -41,12 +47,3 @@ class KeyRing:
             if key_id_of(key) == key_id:
                 return key
         raise GalleryKeyMissing(f"the key in {self.source} is not {key_id}, which the gallery has")
-
-    def _open(self, row: Any) -> Vault:
-        try:
-            return Vault(row.gallery_id, Kind(row.kind), self.key(row.key_id), row.secrets)
-        except (SealBroken, ValueError) as error:
-            raise StoreError(
-                "how the gallery is protected was changed in the database",
-                hint="Put back a backup, and see who may write to it.",
-            ) from error

@@ -103,7 +103,7 @@ class SpeakerModel:
         others, ModelError.
         """
         if dim == self.space.dim and space_id == self.space.id:
-            return _as_it_is
+            return lambda vectors: vectors
         if dim == self.space.dim and space_id == self.space.raw.id and self.compensation:
             return self.compensation.apply
         raise SpaceMismatch(
@@ -230,7 +230,3 @@ class SpeakerModel:
             )
             return None
         return SecondOpinion(self._segmenter)
-
-
-def _as_it_is(vectors: Float32Array) -> Float32Array:
-    return vectors

@@ -274,7 +274,9 @@ class _Doubt:
     def settled(self) -> list[tuple[Float32Array, BoolArray]]:
         """Return, in order, the frames that need not wait, and whether they are speech."""
         known = []
-        while self._waiting and (self._is_enough(self._n_speech) or self._is_full):
+        while self._waiting and (
+            self._is_enough(self._n_speech) or self._n_waiting > _MAX_WAITING_FRAMES
+        ):
             frames, probabilities = self._waiting.pop(0)
             self._n_waiting -= len(frames)
             known.append((frames, probabilities >= self._threshold))
@@ -307,10 +309,6 @@ class _Doubt:
 
     def _is_enough(self, n_frames: int) -> bool:
         return self._little is None or n_frames * FRAME_S >= self._little.under_s
-
-    @property
-    def _is_full(self) -> bool:
-        return self._n_waiting > _MAX_WAITING_FRAMES
 
 
 class _Padding:
