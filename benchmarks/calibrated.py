@@ -32,10 +32,11 @@ from voiceid.decision.calibration import Calibration, Conditions
 from voiceid.decision.rule import DecisionRule
 from voiceid.domain import Embedding, EmbeddingSpace, QualityReport, Utterance
 from voiceid.errors import FitRefused
+from voiceid.evaluation.bounds import Indices
 from voiceid.evaluation.degradations import CONDITIONS, Clip, cut, split
 from voiceid.evaluation.fitting import PRIORS, Fit, fit
 from voiceid.evaluation.pairing import enroll_in_turn
-from voiceid.evaluation.protocol import Indices, Recording
+from voiceid.evaluation.protocol import Recording
 from voiceid.evaluation.scoring import Failure, score
 
 TARGETS = (0.01, 0.001)

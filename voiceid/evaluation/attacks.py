@@ -18,9 +18,9 @@ from voiceid import metrics
 from voiceid.decision.attack_threshold import AttackThreshold
 from voiceid.decision.rule import accepted
 from voiceid.domain import Utterance
-from voiceid.evaluation.bounds import Bools, Cost, Indices, rate_by_speaker
+from voiceid.evaluation.bounds import Bools, Cost, Floats, Indices, rate_by_speaker
 from voiceid.evaluation.protocol import Protocol, Recording
-from voiceid.evaluation.report import Floats, Judged, speakers_of
+from voiceid.evaluation.report import Judged, speakers_of
 from voiceid.evaluation.scoring import Failure
 from voiceid.evaluation.system import System
 from voiceid.metrics import Rate, TandemCosts, VerifierErrors

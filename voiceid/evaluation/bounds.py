@@ -16,6 +16,7 @@ from voiceid import metrics
 from voiceid.metrics import Interval, Rate, Resampled, Trials
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
+Floats: TypeAlias = npt.NDArray[np.float64]
 Indices: TypeAlias = npt.NDArray[np.int64]
 
 

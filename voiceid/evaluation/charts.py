@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from voiceid import metrics, pictures
 from voiceid.errors import ThresholdUnavailable
-from voiceid.evaluation.bounds import Bools
+from voiceid.evaluation.bounds import Bools, Floats
 from voiceid.evaluation.evaluate import Evaluation
 from voiceid.evaluation.report import attributes
 from voiceid.metrics import Scores
@@ -142,7 +141,7 @@ def _sides(found: Evaluation, scores: Scores, rows: Bools | None = None) -> tupl
     return scores[chosen & target], scores[chosen & ~target]
 
 
-def _marks(thresholds: npt.NDArray[np.float64]) -> dict[str, float]:
+def _marks(thresholds: Floats) -> dict[str, float]:
     """Return the thresholds in use as a picture marks them: they differ by trial."""
     used = thresholds[~np.isnan(thresholds)]
     if not used.size:

@@ -10,12 +10,12 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from voiceid import metrics
 from voiceid.audio import AudioSource
 from voiceid.domain import Utterance
 from voiceid.errors import NotEnoughSpeech
+from voiceid.evaluation.bounds import Bools, Floats
 from voiceid.models.install import ModelStore
 from voiceid.models.status import InstalledModel
 from voiceid.speech.embedder import Embedder
@@ -29,8 +29,6 @@ MIN_PAIRS = 30
 
 MIN_CLIPS = 3
 """Fewer have fewer than three pairs, which have no rank correlation."""
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +167,7 @@ def _scores(heard: Sequence[_Heard], side: int) -> Floats:
     return np.asarray((vectors @ vectors.T)[np.triu_indices(len(vectors), 1)])
 
 
-def _why_no_eer(genuine: npt.NDArray[np.bool_]) -> str:
+def _why_no_eer(genuine: Bools) -> str:
     same, other = int(genuine.sum()), int((~genuine).sum())
     if min(same, other) >= MIN_PAIRS:
         return ""

@@ -46,11 +46,6 @@ _LONGEST_S = 60.0
 _MORE = "Add recordings: of more speakers, several of each, in wideband."
 
 
-def silent(stage: str, done: int, total: int) -> None:
-    """Ignore how far a fit is."""
-    del stage, done, total
-
-
 @dataclass(frozen=True, slots=True)
 class Ear:
     """What hears the recordings, with embeddings as the encoder makes them.

@@ -14,9 +14,8 @@ from voiceid.decision.calibration import trials_needed
 from voiceid.decision.rule import percent
 from voiceid.errors import AudioError, ConfigError, FitRefused
 from voiceid.evaluation.attacks import speaker_numbers
-from voiceid.evaluation.bounds import Bools, rate_by_speaker
+from voiceid.evaluation.bounds import Bools, Floats, rate_by_speaker
 from voiceid.evaluation.protocol import Recording
-from voiceid.evaluation.report import Floats
 from voiceid.metrics import Rate
 from voiceid.models.runtime import in_order
 from voiceid.speech.countermeasure import Countermeasure

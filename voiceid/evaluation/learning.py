@@ -13,10 +13,9 @@ import numpy.typing as npt
 from voiceid.decision.compensation import Compensation
 from voiceid.decision.embeddings import unit
 from voiceid.domain import Float32Array
-from voiceid.evaluation.bounds import Bools, Indices
+from voiceid.evaluation.bounds import Bools, Floats, Indices
 from voiceid.evaluation.degradations import UNFILTERED
 
-Floats = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.str_]
 
 DIRECTIONS = (4, 14)

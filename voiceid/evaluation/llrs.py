@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from voiceid import metrics
 from voiceid.evaluation.bounds import (
     Bools,
     Cost,
+    Floats,
     Indices,
     cost_bounds,
     costs_to_dict,
@@ -25,8 +25,6 @@ from voiceid.evaluation.bounds import (
 )
 from voiceid.evaluation.fitting import PRIORS
 from voiceid.evaluation.regression import logistic_regression
-
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 _MUCH = 1.2
 """Times the least Cllr, from which on a calibration does not fit: a fifth of what LLRs can tell

@@ -19,8 +19,8 @@ from voiceid.decision.embeddings import centroid
 from voiceid.decision.operating_points import OperatingPoint, thresholds_at
 from voiceid.domain import Float32Array
 from voiceid.evaluation import fitting
-from voiceid.evaluation.bounds import Bools, Indices
-from voiceid.evaluation.learning import Floats, Heard
+from voiceid.evaluation.bounds import Bools, Floats, Indices
+from voiceid.evaluation.learning import Heard
 
 TARGETS = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 """False match rates that a card has points for, the loosest first."""

@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from voiceid.errors import TrialsInvalid
-from voiceid.evaluation.protocol import Indices, Model, Protocol, Recording
+from voiceid.evaluation.bounds import Indices
+from voiceid.evaluation.protocol import Model, Protocol, Recording
 
 _SIZES = (1, 2, 3)
 """Recordings that are enrolled in turn."""

@@ -15,16 +15,14 @@ from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from voiceid.domain import speaker_key
 from voiceid.errors import SpeakerNameInvalid, TrialsInvalid
+from voiceid.evaluation.bounds import Bools, Indices
 from voiceid.listing import Problems, labelled_rows, lines_in, open_text, text_in
-
-Indices: TypeAlias = npt.NDArray[np.int64]
 
 _SEXES = {"": "", "f": "F", "female": "F", "m": "M", "male": "M"}
 _TARGET = {"1": True, "target": True, "0": False, "nontarget": False}
@@ -97,7 +95,7 @@ class Protocol:
     recordings: tuple[Recording, ...]
     models: tuple[Model, ...]
     trials: Indices
-    target: npt.NDArray[np.bool_]
+    target: Bools
     gallery: bool
     description: str = "the comparisons are given"
     source: str = ""

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
-import numpy.typing as npt
 
 from voiceid.errors import FitRefused
-from voiceid.evaluation.bounds import Bools, Indices
-
-Floats: TypeAlias = npt.NDArray[np.float64]
+from voiceid.evaluation.bounds import Bools, Floats, Indices
 
 _MOST_FITTED = 200_000
 """Impostor trials in a fit: its weights do not change beyond, and it takes a second."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from voiceid.domain.values import Value, json_of
 from voiceid.evaluation.bounds import (
     Bools,
     Cost,
+    Floats,
     Indices,
     cost_bounds,
     costs_to_dict,
@@ -28,8 +29,6 @@ from voiceid.evaluation.llrs import Llrs, worth
 from voiceid.evaluation.protocol import Protocol
 from voiceid.evaluation.scoring import ScoredTrials
 from voiceid.metrics import Interval, Rate, Resampled, Trials
-
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 TARGETS = (0.01, 0.001, 0.0001)
 """False match rates at which FNMR is given, beside those that are asked for."""

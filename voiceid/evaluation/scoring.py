@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from voiceid.audio import AudioSource
 from voiceid.decision.calibration import Conditions
@@ -24,12 +22,11 @@ from voiceid.domain import (
     telephone_share,
 )
 from voiceid.errors import AudioError
+from voiceid.evaluation.bounds import Bools, Floats, Indices
 from voiceid.evaluation.cache import EmbeddingCache
-from voiceid.evaluation.protocol import Indices, Protocol, Recording
+from voiceid.evaluation.protocol import Protocol, Recording
 from voiceid.models.runtime import in_order
 from voiceid.speech.embedder import Embedder, or_error
-
-Float64Array: TypeAlias = npt.NDArray[np.float64]
 
 _BLOCK = 65_536
 """Trials that are scored at once: their vectors take 100 MB."""
@@ -56,9 +53,9 @@ class ScoredTrials:
     """
 
     trials: Indices
-    target: npt.NDArray[np.bool_]
+    target: Bools
     scores: Float32Array
-    thresholds: Float64Array
+    thresholds: Floats
     given: Conditions
 
 
@@ -108,11 +105,6 @@ def listen(
     return heard
 
 
-def silent(done: int, total: int) -> None:
-    """Ignore how many recordings are heard, of how many."""
-    del done, total
-
-
 def hear_all(
     recordings: Sequence[Recording],
     embedder: Embedder,
@@ -122,7 +114,7 @@ def hear_all(
 ) -> list[Utterance | Failure]:
     """Return what was heard in each recording; ``notify`` receives what gave nothing."""
     kept = EmbeddingCache(cache, embedder.space)
-    heard = listen(recordings, embedder, kept, tell or silent)
+    heard = listen(recordings, embedder, kept, tell or (lambda *_: None))
     for result in heard:
         if isinstance(result, Failure):
             notify(f"left out {result.recording.name}: {result.message}")
@@ -205,12 +197,12 @@ def conditions_of(
 class _Facts:
     """Of groups of recordings, row by row; NaN for empty ones."""
 
-    telephone: Float64Array
-    speech_s: Float64Array
-    snr_db: Float64Array
-    level_dbfs: Float64Array
+    telephone: Floats
+    speech_s: Floats
+    snr_db: Floats
+    level_dbfs: Floats
     """Of the softest."""
-    counts: Float64Array
+    counts: Floats
 
     def rows(self, chosen: Indices) -> _Facts:
         return _Facts(*(getattr(self, field.name)[chosen] for field in fields(self)))

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from voiceid import metrics
 from voiceid.decision.aims import Target
 from voiceid.decision.rule import DecisionRule, accepted
+from voiceid.domain import Float32Array
 from voiceid.domain.values import Value, json_of
-from voiceid.evaluation.bounds import Bools, Indices, drawn_again, rate_by_speaker, rates_at
+from voiceid.evaluation.bounds import Bools, Floats, Indices, drawn_again, rate_by_speaker, rates_at
 from voiceid.evaluation.protocol import Protocol
 from voiceid.evaluation.report import Judged, attributes
 from voiceid.index.base import IndexStatus
 from voiceid.metrics import Rate, Searches
-
-Floats: TypeAlias = npt.NDArray[np.float32]
 
 _STEPS = 20
 """Thresholds per unit of cosine at which FPIR and FNIR are given: every 0.05."""
@@ -107,8 +105,8 @@ class Gallery:
     - `margin`: least lead over the runner-up.
     """
 
-    scores: Floats
-    thresholds: npt.NDArray[np.float64]
+    scores: Float32Array
+    thresholds: Floats
     trials: Indices
     own: Indices
     speakers: Indices

@@ -54,10 +54,6 @@ _SCRATCH_PREFIX = ".pull-"
 _STALE_S = 24 * 3600.0
 
 
-def _unheard(name: str, kind: ChangeKind) -> None:
-    del name, kind
-
-
 class ModelStore:
     """The folder of installed models.  Safe to share among threads and processes.
 
@@ -72,7 +68,7 @@ class ModelStore:
         cards: Mapping[str, ModelCard],
         *,
         offline: bool,
-        changed: Callable[[str, ChangeKind], None] = _unheard,
+        changed: Callable[[str, ChangeKind], None] = lambda *_: None,
     ) -> None:
         self.folder = folder
         self.cards = cards

@@ -135,7 +135,8 @@ class Models(OfSession):
             if not replace:
                 self._require_replaceable(model.space)
             lines = corpus.lines_of(conditions, session.notify)
-            ear = corpus.Ear(model.embedder.raw, cache, session.notify, tell or corpus.silent)
+            told = tell or (lambda *_: None)
+            ear = corpus.Ear(model.embedder.raw, cache, session.notify, told)
             fit, compensation = corpus.fitted_on(recordings, lines, ear, source)
             session.models.refit(fit.card(model.card), compensation)
             for sentence in self._after_fit(name):
@@ -176,14 +177,13 @@ class Models(OfSession):
         ModelError, AudioError
         """
         from voiceid.evaluation.countermeasure_fit import fitted  # noqa: PLC0415 - as in `fit`
-        from voiceid.evaluation.scoring import silent  # noqa: PLC0415 - as in `fit`
 
         session = self._session
         with session.recorded(ChangeKind.FIT_MODEL):
             session.models.require_own(name)
             detector = session.model.speaker_model.countermeasure_of(name)
             hearing = detector, session.model.embedder
-            fit = fitted(*hearing, recordings, target_bpcer, source, tell or silent)
+            fit = fitted(*hearing, recordings, target_bpcer, source, tell or (lambda *_: None))
             card = replace(session.models.card(name), attack_threshold=fit.threshold)
             session.models.refit(card, None)
             return fit
