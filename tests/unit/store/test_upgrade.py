@@ -145,20 +145,6 @@ def _parts(path: Path) -> dict[str, list[str]]:
     return {name: schema._clauses(name, sql) for name, sql in found}
 
 
-def test_opening_a_current_database_imports_no_alembic(database: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from voiceid.store import Store\n"
-        "store = Store.open(Path(sys.argv[1]))\n"
-        "with store.read() as reader: assert len(reader.speakers.all()) == 3\n"
-        "store.close()\n"
-        "assert not any(m.split('.')[0] in {'alembic', 'mako'} for m in sys.modules)\n"
-        "assert 'sqlalchemy.orm' not in sys.modules"
-    )
-    command = [sys.executable, "-c", code, str(database)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
 def test_the_status_says_where_a_database_is_and_leaves_no_trace(
     database: Path, tmp_path: Path
 ) -> None:
