@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from worker_forks import program
 
 from voiceid import (
     ChangeRefused,
@@ -154,12 +154,10 @@ def test_a_run_that_was_killed_goes_on_where_it_was(vid: VoiceID, ami: Any, plac
     vid.enroll("alice", sorted((place / "pieces").iterdir()), force=True)
     total = len(vid.samples.list("alice")) + 2
 
-    command = [sys.executable, "-c", PREPARE]
-    environment = {"cwd": place, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **environment) as worker:
+    with program(PREPARE, cwd=place) as worker:
         for line in worker.stdout:
             if line[0].isdigit():
-                worker.send_signal(signal.SIGKILL)
+                worker.kill()
                 break
     found = vid.models.switch.status()
     assert found.state == "preparing"
