@@ -146,6 +146,9 @@ def _work(main: Main, command: list[str], numbers: list[int]) -> NoReturn:
         os.dup2(given, number)
     for given in numbers:
         os.close(given)
+    sys.stdin, sys.stdout, sys.stderr = (
+        os.fdopen(n, m, closefd=False) for n, m in enumerate("rww")
+    )
     sys.argv, code = ["worker", *command], 0
     try:
         main()

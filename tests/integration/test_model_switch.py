@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,9 +73,10 @@ def vid(place: Path) -> Iterator[VoiceID]:
 
 def asked_elsewhere(*words: str) -> dict[str, Any]:
     """Ask the command line, in a process of its own."""
-    command = [sys.executable, "-m", "voiceid", *words, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return json.loads(done.stdout or done.stderr.splitlines()[-1])
+    ask = "import sys; from voiceid.cli import main; main(sys.argv[1:])"
+    with program(ask, *words, "--json") as worker:
+        said, errors = worker.communicate()
+    return json.loads(said or errors.splitlines()[-1])
 
 
 def model_of(decision: Decision) -> str:
