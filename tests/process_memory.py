@@ -175,6 +175,11 @@ def remember() -> None:
     onnxruntime.InferenceSession = _loaded
     Session.open = _opened
     upgrade.run_migrations = _migrated
+    remember_statements()
+
+
+def remember_statements() -> None:
+    """Put a statement in words once, in this process and its forks."""
     Engine.__init__ = _made
 
 

@@ -86,6 +86,13 @@ class Worker:
         os.close(self._ended)
 
 
+def program(program: str, *arguments: object, cwd: Path | None = None) -> Worker:
+    """Start a program as ``python -c`` does, with the settings that are in the environment."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith("VOICEID_")}
+    place = [str(cwd or Path.cwd()), json.dumps(settings)]
+    return Worker("program_worker", [*place, program, *arguments])
+
+
 @cache
 def _server(module: str, env: tuple[tuple[str, str], ...]) -> socket.socket:
     """Start the process that forks; return the socket on which it is asked to."""
@@ -139,6 +146,9 @@ def _work(main: Main, command: list[str], numbers: list[int]) -> NoReturn:
         os.dup2(given, number)
     for given in numbers:
         os.close(given)
+    sys.stdin, sys.stdout, sys.stderr = (
+        os.fdopen(n, m, closefd=False) for n, m in enumerate("rww")
+    )
     sys.argv, code = ["worker", *command], 0
     try:
         main()

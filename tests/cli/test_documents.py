@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import re
+import runpy
 import shlex
 import shutil
 import signal
@@ -132,7 +133,10 @@ _COMMANDS = rf"({_COMMAND}(?:&& {_COMMAND})*)"
 _PLAIN = re.compile(rf"{_COMMANDS}(; echo \"exit code \$\?\")?")
 _LOOP = re.compile(rf"for i in ([\d ]+); do {_COMMANDS}; done")
 _IF = re.compile(rf"if {_COMMANDS}; then echo (\w+); else echo \"([^\"]*)\"; fi")
-"""Commands of voiceid that need no shell: alone, again and again, and as a condition."""
+_PIPED = re.compile(rf"{_COMMANDS}(2>&1 )?\| (.*)")
+_PYTHON = re.compile(r"python (?:-c '([^']*)'|-m ([\w.]+) ([\w. ]*))")
+"""Commands of voiceid that need no shell: alone, again and again, as a condition, and before a
+pipe; and Python."""
 _SET = re.compile(r"(?:export )?([A-Z_]+)=(\"[^\"]*\"|[^\s;]+);? (?=voiceid)")
 _CONTENT = re.compile(r"\"?\$\(cat ([\w.]+)\)\"?")
 """What a shell puts in: a variable before a command, and what is in a file."""
@@ -163,36 +167,53 @@ class Reader:
         if asked := _IF.fullmatch(line):
             printed, code = self._here(asked[1])
             return printed + (asked[3].replace("$?", str(code)) if code else asked[2])
+        if piped := _PIPED.fullmatch(line):
+            return self._shell(piped[3], self._here(piped[1], with_errors=bool(piped[2]))[0])
+        if python := _PYTHON.fullmatch(line):
+            return self._python(*python.groups(""))
         plain = _PLAIN.fullmatch(line)
         if plain is None:
             return None
         printed, code = self._here(plain[1])
         return f"{printed}exit code {code}" if plain[2] else printed
 
-    def _here(self, commands: str) -> tuple[str, int]:
+    def _python(self, program: str, module: str, words: str) -> str:
+        """Run Python's ``-c`` or ``-m`` in this process; return what it prints."""
+        self._capfd.readouterr()
+        with pytest.MonkeyPatch.context() as patch, contextlib.suppress(SystemExit):
+            patch.setattr(sys, "argv", [module, *words.split()] if module else ["-c"])
+            if module:
+                runpy.run_module(module, run_name="__main__")
+            else:
+                exec(program, {"__name__": "__main__"})  # noqa: S102
+        return self._capfd.readouterr().out
+
+    def _here(self, commands: str, *, with_errors: bool = True) -> tuple[str, int]:
         """Run commands in this process; return what they print and the exit code."""
         code, printed = 0, ""
         for command in commands.split("&&"):
             words, _, file = command.partition(">")
             self._capfd.readouterr()
-            with contextlib.redirect_stderr(sys.stdout if not file else sys.stderr):
+            as_one = with_errors and not file
+            with contextlib.redirect_stderr(sys.stdout if as_one else sys.stderr):
                 code = main(shlex.split(words)[1:])
             out, rest = self._capfd.readouterr()
             if file:
                 (self._folder / file.strip()).write_text(out, encoding="utf-8")
-            assert file or rest == "", "native code printed"
+            assert file or rest == "", "native code printed, or what a pipe does not take"
             printed += rest if file else out
             if code:
                 break
         return printed, code
 
-    def _shell(self, command: str) -> str:
+    def _shell(self, command: str, given: str = "") -> str:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             command,
             shell=True,
             cwd=self._folder,
             env=environment(PATH=path, PYTHONWARNINGS="error"),
+            input=given,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -9,12 +9,13 @@ import re
 import stat
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_running import Runner, environment
+from worker_forks import program
 
 
 @pytest.fixture
@@ -107,10 +108,14 @@ def test_the_file_is_its_owners_alone_and_is_appended_to(
     assert "alise" not in log.read_text(encoding="utf-8")
 
 
-def test_processes_that_write_at_once_tear_no_line(door: Path, log: Path, spawn: Runner) -> None:
-    with ThreadPoolExecutor(3) as pool:
-        ran = list(pool.map(lambda _: spawn("identify", *[door] * 5), range(3)))
-    assert [one.code for one in ran] == [0, 0, 0]
+def test_processes_that_write_at_once_tear_no_line(door: Path, log: Path) -> None:
+    identify = "import sys; from voiceid.cli import main; print(main(sys.argv[1:]))"
+    with ExitStack() as stack:
+        workers = [
+            stack.enter_context(program(identify, "identify", *[door] * 5)) for _ in range(3)
+        ]
+        ended = [worker.communicate() for worker in workers]
+    assert [(said.split()[-1], errors) for said, errors in ended] == [("0", "")] * 3
     found = events(log)
     assert len(found) == 15
     assert len({one["pid"] for one in found}) == 3

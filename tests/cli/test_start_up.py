@@ -68,6 +68,12 @@ def test_the_version_opens_no_audio_model_or_database() -> None:
     assert loaded & HEAVY <= {"numpy", "onnxruntime"}
 
 
+def test_people_are_listed_by_numpy_and_the_database_s_own_driver_alone(home: Path) -> None:
+    loaded = modules_after("from voiceid.cli import main; main(['speakers', 'list'])")
+    assert loaded & (HEAVY | {"mako", "psycopg"}) == {"numpy", "sqlalchemy"}
+    assert not loaded & {"sqlalchemy.orm", "sqlalchemy.dialects.postgresql"}
+
+
 def test_help_of_the_program_imports_no_command() -> None:
     loaded = modules_after("from voiceid.cli import main; main(['--help'])")
     assert [name for name in loaded if name.startswith("voiceid.cli.cmd_")] == []

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +17,8 @@ import numpy as np
 import pytest
 from random_voices import files_holding
 from sqlalchemy import Connection, event, update
-from torture.voices import REPO, new_clips, opened, utterance
+from torture.voices import new_clips, opened, utterance
+from worker_forks import program
 
 from voiceid import Decision, SpeakerDetails, VoiceID
 from voiceid.domain import AttemptLimits, DatabaseUrl
@@ -131,26 +130,18 @@ def test_two_processes_at_once_have_no_more_tries_than_one(
     door: VoiceID, settings: dict[str, object], tmp_path: Path
 ) -> None:
     door.close()
-    path = os.pathsep.join([str(REPO), str(REPO / "tests")])
-    attackers = [
-        subprocess.Popen(
-            [
-                *(sys.executable, "-c", ATTACK, str(tmp_path / "data")),
-                *(json.dumps(settings), json.dumps(STRANGER[n : n + 8])),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        for n in (0, 8)
-    ]
-    for one in attackers:
-        assert one.stdout.readline() == "ready\n"
-    for one in attackers:
-        one.stdin.write("\n")
-        one.stdin.flush()
-    said = [word for one in attackers for word in json.loads(one.communicate()[0])]
+    given = tmp_path / "data", json.dumps(settings)
+    with ExitStack() as stack:
+        attackers = [
+            stack.enter_context(program(ATTACK, *given, json.dumps(STRANGER[n : n + 8])))
+            for n in (0, 8)
+        ]
+        for one in attackers:
+            assert one.stdout.readline() == "ready\n"
+        for one in attackers:
+            one.stdin.write("\n")
+            one.stdin.flush()
+        said = [word for one in attackers for word in json.loads(one.communicate()[0])]
     assert sorted(said) == ["locked"] * (16 - LIMIT) + ["rejected"] * LIMIT
 
 
@@ -169,12 +160,9 @@ with opened(data, settings) as vid:
 def test_failures_are_counted_of_a_process_that_is_killed_after_its_answers(
     door: VoiceID, settings: dict[str, object], tmp_path: Path
 ) -> None:
-    path = os.pathsep.join([str(REPO), str(REPO / "tests")])
-    words = [str(tmp_path / "data"), json.dumps(settings), json.dumps(STRANGER[:LIMIT])]
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, *words], env={**os.environ, "PYTHONPATH": path}, check=False
-    )
-    assert done.returncode == -signal.SIGKILL
+    words = [tmp_path / "data", json.dumps(settings), json.dumps(STRANGER[:LIMIT])]
+    with program(KILLED, *words) as worker:
+        assert worker.wait() == -signal.SIGKILL
     assert ask(door, "alice", ALICE[5]) == "locked"
 
 

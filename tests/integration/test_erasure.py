@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 from random_voices import files_holding, unprivileged
 from sqlalchemy import Connection, event
 from torture.voices import REPO, new_clips, opened, utterance
+from worker_forks import program
 
 from voiceid import EmbeddedClip, Finding, Health, VoiceID
 from voiceid.decision.adaptation import adapted_space
@@ -156,10 +155,7 @@ def test_a_reader_of_an_older_state_keeps_it_and_that_is_said_until_the_next_cha
     vid.close()
     with VoiceID.open(data, home=REPO) as desk:
         event.listen(desk._session.store._engine, "engine_connect", _wait_little)
-        command = [sys.executable, "-c", READ, str(desk.database.location)]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as reader:
+        with program(READ, desk.database.location) as reader:
             assert reader.stdout.readline() == "reading\n"
             with pytest.raises(ErasureIncomplete, match="until it ends") as incomplete:
                 desk.speakers.remove(ALICE)
@@ -175,7 +171,7 @@ def test_a_reader_of_an_older_state_keeps_it_and_that_is_said_until_the_next_cha
             with pytest.raises(ErasureIncomplete):
                 desk.speakers.withdraw("carol")
             assert desk.speakers.get("robert")
-            reader.communicate("\n")
+            reader.communicate()
         desk.speakers.rename("robert", "bob")
         assert erasure(desk) == []
     assert files_with(data, secrets) == set()
@@ -201,9 +197,8 @@ def test_what_a_killed_process_did_not_finish_is_reported_and_finished_by_the_ne
     adapt(vid)
     secrets = [*vectors_of(vid, ALICE), *names_of(vid, ALICE)]
     vid.close()
-    command = [sys.executable, "-c", REMOVE, str(data), str(REPO), ALICE]
-    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    with program(REMOVE, data, REPO, ALICE) as worker:
+        assert worker.wait() == -signal.SIGKILL, worker.stderr.read()
     with VoiceID.open(data, home=REPO) as desk:
         assert ALICE not in [speaker.name for speaker in desk.speakers.list()]
         [finding] = erasure(desk)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from random_voices import files_holding
+from worker_forks import program
 
 from voiceid import EnrollmentRefused, Person, SpeakerDetails, VoiceID
 
@@ -186,8 +185,8 @@ def test_a_kill_between_the_file_and_the_commit_leaves_nothing_for_good(
     clips = [ami.cut(turn, home / f"{turn}.wav") for turn in ("carol-1", "carol-2")]
 
     def killed(what: str) -> None:
-        done = subprocess.run([sys.executable, "-c", KILLED, what], cwd=home, check=False)
-        assert done.returncode == -signal.SIGKILL
+        with program(KILLED, what, cwd=home) as worker:
+            assert worker.wait() == -signal.SIGKILL
         assert [speaker.name for speaker in vid.speakers.list()] == ["alice", "bob"]
         assert vid.database.check() == ["kept recordings that no sample is of: 2"]
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from worker_forks import program
 
 from voiceid import (
     ChangeRefused,
@@ -75,9 +73,10 @@ def vid(place: Path) -> Iterator[VoiceID]:
 
 def asked_elsewhere(*words: str) -> dict[str, Any]:
     """Ask the command line, in a process of its own."""
-    command = [sys.executable, "-m", "voiceid", *words, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return json.loads(done.stdout or done.stderr.splitlines()[-1])
+    ask = "import sys; from voiceid.cli import main; main(sys.argv[1:])"
+    with program(ask, *words, "--json") as worker:
+        said, errors = worker.communicate()
+    return json.loads(said or errors.splitlines()[-1])
 
 
 def model_of(decision: Decision) -> str:
@@ -154,12 +153,10 @@ def test_a_run_that_was_killed_goes_on_where_it_was(vid: VoiceID, ami: Any, plac
     vid.enroll("alice", sorted((place / "pieces").iterdir()), force=True)
     total = len(vid.samples.list("alice")) + 2
 
-    command = [sys.executable, "-c", PREPARE]
-    environment = {"cwd": place, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, **environment) as worker:
+    with program(PREPARE, cwd=place) as worker:
         for line in worker.stdout:
             if line[0].isdigit():
-                worker.send_signal(signal.SIGKILL)
+                worker.kill()
                 break
     found = vid.models.switch.status()
     assert found.state == "preparing"

@@ -26,6 +26,7 @@ from postgres_server import Databases
 from random_voices import files_holding, fitted
 from sqlalchemy import select, update
 from torture.voices import new_clips, opened, pcm_sha256, utterance, vector
+from worker_forks import program
 
 from voiceid import EmbeddedClip, VoiceID
 from voiceid.audio import kept
@@ -464,10 +465,8 @@ def test_a_kill_in_the_middle_leaves_one_or_the_other(
         vid.keys.gallery.init()
     was = vid.keys.gallery.status()
     vid.close()
-    program = [sys.executable, "-c", KILLED, str(data_of(vid)), key, act, when]
-    path = os.pathsep.join(sys.path)
-    done = subprocess.run(program, check=False, env={**os.environ, "PYTHONPATH": path})
-    assert done.returncode == -signal.SIGKILL
+    with program(KILLED, data_of(vid), key, act, when) as worker:
+        assert worker.wait() == -signal.SIGKILL
     with open_here() as other:
         now = other.keys.gallery.status()
         assert (now.kind == was.kind and now.renewed_at == was.renewed_at) == (when == "before")
@@ -496,9 +495,8 @@ def test_a_change_that_ends_early_leaves_recordings_in_one_form(
         with pytest.raises(ZeroDivisionError):
             getattr(vid.keys.gallery, act)()
     else:
-        program = [sys.executable, "-c", KILLED, str(data_of(vid)), key, act, "before"]
-        path = os.pathsep.join(sys.path)
-        subprocess.run(program, check=False, env={**os.environ, "PYTHONPATH": path})
+        with program(KILLED, data_of(vid), key, act, "before") as worker:
+            worker.wait()
         assert len(audio._names()) == (2 if act == "off" else 1)  # init writes them last
         vid.speakers.add("dora")
     assert audio._names() == before

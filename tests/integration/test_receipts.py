@@ -210,14 +210,14 @@ class Tags(HTMLParser):
 
 
 def test_a_report_has_everything_that_is_kept_of_a_person_and_nothing_of_others(
-    gallery: OpenGallery, tmp_path: Path
+    gallery: OpenGallery, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, LOG.name)
     log = tmp_path / "data" / "events.jsonl"
     vid = gallery(log__file=str(log), retention={"max_age_days": 100})
     handler = logging.FileHandler(log.parent.mkdir(exist_ok=True) or log, encoding="utf-8")
     handler.setFormatter(EventFormatter("door"))
     LOG.addHandler(handler)
-    LOG.setLevel(logging.INFO)
     try:
         samples = enrolled(vid)
         vid.database.backup(tmp_path / "backup.sqlite3")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import resource
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from random_voices import DIM, SPACE, files_with, random_unit, sample
+from worker_forks import program
 
 from voiceid.domain import Float32Array
 from voiceid.index.base import IndexOptions
@@ -106,8 +105,8 @@ def test_a_speaker_whom_another_process_removed_is_never_found_again(
         voice = voice_of(store, name)
         gone.append(voice)
         arguments = [store.path, tmp_path / "index" / "voices.index", name, SPACE.id, DIM, kind]
-        command = [sys.executable, "-c", REMOVE, *map(str, arguments)]
-        subprocess.run(command, check=True, cwd=ROOT)
+        with program(REMOVE, *arguments) as worker:
+            assert worker.wait() == 0, worker.stderr.read()
         with store.read() as reader:
             found = index.search(reader, voice, 9)
             assert len(found) == left

@@ -18,8 +18,10 @@ import pytest
 from running_service import Served, served
 
 from voiceid import VoiceID
+from voiceid.cli import main
 from voiceid.domain import DatabaseUrl
 
+Refused = Callable[..., str]
 PROGRAM = Path(sys.executable).with_name("voiceid")
 
 
@@ -52,36 +54,42 @@ def home(enrolled_data: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def refused(home: Path, models: Path, *options: str) -> str:
-    command = [PROGRAM, "--home", home, "--offline", "serve", "--port", "0", *options]
-    environment = {"PATH": "/usr/bin:/bin", "VOICEID_MODELS": str(models)}
-    done = subprocess.run(
-        command, stderr=subprocess.PIPE, text=True, timeout=60, check=False, env=environment
-    )
-    assert done.returncode == 21
-    return done.stderr
+@pytest.fixture
+def refused(
+    home: Path,
+    models_folder: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Refused:
+    """Say why it does not serve, in this process: it ends before it listens."""
+    monkeypatch.setenv("VOICEID_MODELS", str(models_folder))
+
+    def refused(*options: str) -> str:
+        words = ["--home", str(home), "--offline", "serve", "--port", "0", *options]
+        assert main(words) == 21
+        return capfd.readouterr().err
+
+    return refused
 
 
-def test_beyond_this_host_it_needs_keys_and_tls(home: Path, models_folder: Path) -> None:
-    said = refused(home, models_folder, "--host", "0.0.0.0")
+def test_beyond_this_host_it_needs_keys_and_tls(home: Path, refused: Refused) -> None:
+    said = refused("--host", "0.0.0.0")
     assert "without keys" in said
     assert "without TLS" in said
     with VoiceID.open(home / "data", home=home) as vid:
         vid.keys.create("door", ["verify"])
-    said = refused(home, models_folder, "--host", "0.0.0.0")
+    said = refused("--host", "0.0.0.0")
     assert "without TLS" in said
     assert "without keys" not in said
 
 
 def test_a_port_that_is_taken_and_a_certificate_that_is_none_are_said(
-    home: Path, models_folder: Path
+    home: Path, refused: Refused
 ) -> None:
     (home / "x.pem").write_text("no certificate")
     files = ["--tls-cert", str(home / "x.pem"), "--tls-key", str(home / "x.pem")]
-    assert "certificate" in refused(home, models_folder, *files)
-    assert "cannot listen on 192.0.2.1" in refused(
-        home, models_folder, "--host", "192.0.2.1", "--insecure"
-    )
+    assert "certificate" in refused(*files)
+    assert "cannot listen on 192.0.2.1" in refused("--host", "192.0.2.1", "--insecure")
 
 
 def test_it_answers_over_tls_and_sigterm_ends_it_once_requests_are_answered(

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+from process_memory import remember_statements
 from random_voices import files_holding
 
 from voiceid import EmbeddedClip, VoiceID
@@ -121,7 +122,8 @@ def fill(_: object, __: object, data: Path, people: dict[str, list[int]]) -> Non
 
 
 def warm_up() -> None:
-    """Load all that a worker needs, before there are any."""
+    """Load all that a worker needs, before there are any, and put its statements in words."""
+    remember_statements()
     with tempfile.TemporaryDirectory() as folder, opened(Path(folder)) as vid:
         vid.enroll("first", [utterance(clip, vid.models.space) for clip in (1, 2)])
         vid.search(EmbeddedClip(vector(1), vid.models.space))

@@ -28,7 +28,6 @@ from voiceid.domain import (
     telephone_share,
 )
 from voiceid.errors import ChangeRefused
-from voiceid.index.faiss_index import nearest_to_each
 
 if TYPE_CHECKING:  # it loads while the models do
     from voiceid.store import Reader
@@ -167,6 +166,8 @@ class Vetting:
         self, read: Read, tables: Callable[[], Iterable[CentroidTable]]
     ) -> Iterator[str]:
         """Yield the speakers whose voice has another name too, or passes for many."""
+        from voiceid.index.faiss_index import nearest_to_each  # noqa: PLC0415 - it loads FAISS
+
         for first in range(0, len(self._voices), _AT_ONCE):
             chosen = self._voices[first : first + _AT_ONCE]
             vectors = np.array([voice.centroid for voice in chosen])

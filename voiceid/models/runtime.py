@@ -16,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, Self, TypeAlias, TypeVar
 
@@ -28,9 +29,6 @@ from voiceid.models.operators import GraphRefused, require_plain
 from voiceid.models.providers import PROVIDERS, EngineOptions
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read once, when the engine is loaded
-import onnxruntime
-
-onnxruntime.disable_telemetry_events()  # in case it was loaded before
 
 _NOT_WANTED = "WeightBiasQuantization"
 """Of the engine's optimizers: it puts convolutions into integers that were left in float32."""
@@ -41,6 +39,15 @@ FloatArray: TypeAlias = npt.NDArray[np.float32]
 
 _ERRORS_ONLY = 3
 """ONNX Runtime's log severity; its warnings are for people who write graphs."""
+
+
+@cache
+def _engine() -> Any:
+    """Load the engine, when a graph is first run: most commands do not run one."""
+    import onnxruntime  # noqa: PLC0415
+
+    onnxruntime.disable_telemetry_events()  # in case it was loaded before
+    return onnxruntime
 
 
 def cpu_limit(root: Path = Path("/sys/fs/cgroup")) -> int:
@@ -164,7 +171,7 @@ class Session:
         engine: EngineOptions,
     ) -> Self:
         wanted = provider_names(engine)
-        options = onnxruntime.SessionOptions()
+        options = _engine().SessionOptions()
         options.intra_op_num_threads = engine.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
@@ -172,7 +179,7 @@ class Session:
         # Its plan is for inputs of one size: for clips, no faster and up to a third more memory.
         options.enable_mem_pattern = False
         try:
-            session = onnxruntime.InferenceSession(
+            session = _engine().InferenceSession(
                 graph, options, providers=wanted, disabled_optimizers=[_NOT_WANTED]
             )
         except Exception as error:  # its exceptions have no base of their own
@@ -218,11 +225,11 @@ class Session:
 
 def engine_version() -> str:
     """Return the engine's name and version, and the providers that this build of it has."""
-    return f"ONNX Runtime {onnxruntime.__version__}, with {', '.join(_there())}"
+    return f"ONNX Runtime {_engine().__version__}, with {', '.join(_there())}"
 
 
 def _there() -> list[str]:
-    available = onnxruntime.get_available_providers()
+    available = _engine().get_available_providers()
     return [name for name, provider in PROVIDERS.items() if provider.engine_name in available]
 
 
@@ -233,7 +240,7 @@ def provider_names(engine: EngineOptions) -> list[str]:
         if name not in there:
             raise ConfigError(
                 f"runtime.providers asks for {name}, and this ONNX Runtime"
-                f" ({onnxruntime.__version__}) has only {', '.join(there)}",
+                f" ({_engine().__version__}) has only {', '.join(there)}",
                 hint=f"Install {PROVIDERS[name].package} in place of onnxruntime, or take {name}"
                 " out of runtime.providers.",
             )

@@ -17,6 +17,7 @@ from voiceid.enrollment import vetting
 from voiceid.enrollment.vetting import Vetting
 from voiceid.errors import ChangeRefused, SpeakerExists
 from voiceid.exchange.adding import add, lacking
+from voiceid.index import faiss_index
 from voiceid.store import Reader, Store, StoreOptions
 
 CAROL = [0.0, 0.0, 1.0]
@@ -126,7 +127,7 @@ def test_others_write_while_the_voices_of_an_import_are_judged(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what they write then is judged when the import is written."""
-    judge = vetting.nearest_to_each
+    judge = faiss_index.nearest_to_each
 
     def enrolled_meanwhile(*given: object) -> object:
         monkeypatch.undo()
@@ -137,7 +138,7 @@ def test_others_write_while_the_voices_of_an_import_are_judged(
         return judged
 
     for voice, refusal in ((ALICE, ""), (BOB, "voice of new is enrolled as: bob")):
-        monkeypatch.setattr(vetting, "nearest_to_each", enrolled_meanwhile)
+        monkeypatch.setattr(faiss_index, "nearest_to_each", enrolled_meanwhile)
         new = Import(store, {"new": [heard(voice, "n")]})
         if refusal:
             with pytest.raises(ChangeRefused, match=refusal):

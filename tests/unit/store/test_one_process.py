@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from pathlib import Path
+
+from worker_forks import program
 
 from voiceid.store import Store
 from voiceid.store.connections import make_private
@@ -29,9 +29,10 @@ store.close()
 
 def in_another_process(path: Path, *name: str) -> list[str]:
     """Add a speaker, open and close; return who is enrolled, as that process sees it."""
-    command = [sys.executable, "-c", ADD, str(path), *name]
-    done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
-    return done.stdout.split()
+    with program(ADD, path, *name) as worker:
+        said, errors = worker.communicate()
+        assert (worker.returncode, errors) == (0, "")
+        return said.split()
 
 
 def test_a_thread_that_comes_late_to_make_the_database_leaves_the_locks_of_the_first_alone(

@@ -353,19 +353,6 @@ def test_it_is_not_backed_up_as_a_file(url: DatabaseUrl, tmp_path: Path) -> None
     store.close()
 
 
-def test_sqlite_needs_no_driver_of_another_database(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; import voiceid; from voiceid.store import Store\n"
-        "Store.open(Path(sys.argv[1])).close()\n"
-        "foreign = ('psycopg', 'sqlalchemy.dialects.postgresql')\n"
-        "assert not [name for name in sys.modules if name.startswith(foreign)]"
-    )
-    path = tmp_path / "voices.sqlite3"
-    Store.open(path).close()  # to make its tables, Alembic loads every dialect there is
-    command = [sys.executable, "-c", code, str(path)]
-    subprocess.run(command, check=True, cwd=ROOT)
-
-
 WITHOUT_DRIVER = """
 import sys
 sys.modules["psycopg"] = None
