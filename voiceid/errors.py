@@ -25,6 +25,9 @@ class VoiceIDError(Exception):
     default_hint: ClassVar[str] = ""
     """What to do, where the error is raised without a hint of its own."""
 
+    def __init_subclass__(cls, *, exit_code: int, hint: str = "") -> None:
+        cls.exit_code, cls.default_hint = exit_code, hint
+
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
@@ -47,120 +50,84 @@ class VoiceIDError(Exception):
         }
 
 
-class ConfigError(VoiceIDError):
+class ConfigError(VoiceIDError, exit_code=21):
     """A setting is unknown, malformed or out of range."""
 
-    exit_code = 21
 
-
-class AudioError(VoiceIDError):
+class AudioError(VoiceIDError, exit_code=22):
     """Audio could not be taken in."""
 
-    exit_code = 22
 
-
-class AudioNotFound(AudioError):
+class AudioNotFound(AudioError, exit_code=23):
     """There is no such file, it may not be read, or it is a directory."""
 
-    exit_code = 23
 
-
-class AudioUnreadable(AudioError):
+class AudioUnreadable(AudioError, exit_code=24):
     """The bytes are empty, truncated, corrupt, or not audio."""
 
-    exit_code = 24
 
-
-class AudioTooLong(AudioError):
+class AudioTooLong(AudioError, exit_code=25):
     """A limit on duration or size was met while decoding."""
 
-    exit_code = 25
 
-
-class AudioInvalid(AudioError):
+class AudioInvalid(AudioError, exit_code=26):
     """The samples cannot be a recording: not finite, wrong shape, absurd rate."""
 
-    exit_code = 26
 
-
-class NotEnoughSpeech(AudioError):
+class NotEnoughSpeech(AudioError, exit_code=27):
     """The audio holds too little speech to make an embedding."""
 
-    exit_code = 27
 
-
-class ChannelsDiffer(AudioError):
+class ChannelsDiffer(AudioError, exit_code=28):
     """Channels of one recording hold different people, and their mix is of neither."""
 
-    exit_code = 28
 
-
-class ModelError(VoiceIDError):
+class ModelError(VoiceIDError, exit_code=30):
     """A model could not be had or run."""
 
-    exit_code = 30
 
-
-class ModelUnknown(ModelError):
+class ModelUnknown(
+    ModelError, exit_code=31, hint="`voiceid models list` shows the models that there are."
+):
     """No card of that name."""
 
-    exit_code = 31
-    default_hint = "`voiceid models list` shows the models that there are."
 
-
-class ModelNotInstalled(ModelError):
+class ModelNotInstalled(ModelError, exit_code=32):
     """The model's artefact is not here and may not be fetched now."""
 
-    exit_code = 32
 
-
-class DownloadFailed(ModelError):
+class DownloadFailed(ModelError, exit_code=33):
     """The package that carries the weights could not be fetched."""
 
-    exit_code = 33
 
-
-class HashMismatch(ModelError):
+class HashMismatch(ModelError, exit_code=34):
     """Bytes are not those that were pinned."""
 
-    exit_code = 34
 
-
-class CheckpointInvalid(ModelError):
+class CheckpointInvalid(ModelError, exit_code=35):
     """A checkpoint is hostile, truncated, or not the network its card names."""
 
-    exit_code = 35
 
-
-class SelfTestFailed(ModelError):
+class SelfTestFailed(ModelError, exit_code=36):
     """A built model gives other embeddings than it should; it was not installed."""
 
-    exit_code = 36
 
-
-class ModelRuntimeError(ModelError):
+class ModelRuntimeError(ModelError, exit_code=37):
     """The inference engine could not load or run a graph."""
 
-    exit_code = 37
 
-
-class SpaceMismatch(ModelError):
+class SpaceMismatch(ModelError, exit_code=38):
     """Two vectors belong to different embedding spaces."""
 
-    exit_code = 38
 
-
-class ThresholdUnavailable(ModelError):
+class ThresholdUnavailable(
+    ModelError, exit_code=39, hint="`voiceid calibrate` measures thresholds on your own recordings."
+):
     """No threshold is known for this model; without one no speaker is accepted."""
 
-    exit_code = 39
-    default_hint = "`voiceid calibrate` measures thresholds on your own recordings."
 
-
-class EnrollmentRefused(VoiceIDError):
+class EnrollmentRefused(VoiceIDError, exit_code=40):
     """The clips do not make a safe enrolment; nothing was changed."""
-
-    exit_code = 40
 
     def __init__(self, message: str, *, report: object, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -168,109 +135,78 @@ class EnrollmentRefused(VoiceIDError):
         """The :class:`EnrollmentReport`, with every problem that was found."""
 
 
-class SpeakerNotFound(VoiceIDError):
+class SpeakerNotFound(
+    VoiceIDError, exit_code=41, hint="`voiceid speakers list` shows who is enrolled."
+):
     """No speaker of that name is enrolled."""
 
-    exit_code = 41
-    default_hint = "`voiceid speakers list` shows who is enrolled."
 
-
-class SpeakerExists(VoiceIDError):
+class SpeakerExists(VoiceIDError, exit_code=42):
     """That name is taken."""
 
-    exit_code = 42
 
-
-class SpeakerNameInvalid(VoiceIDError):
+class SpeakerNameInvalid(VoiceIDError, exit_code=43):
     """The name is empty, too long, or holds characters that cannot be shown."""
 
-    exit_code = 43
 
-
-class EnrollmentIncomplete(VoiceIDError):
+class EnrollmentIncomplete(VoiceIDError, exit_code=44):
     """Of many speakers or clips some were not enrolled; the others were, and stay."""
 
-    exit_code = 44
 
-
-class ManifestInvalid(VoiceIDError):
+class ManifestInvalid(VoiceIDError, exit_code=45):
     """A list of people and recordings is malformed; every line that is wrong is named."""
 
-    exit_code = 45
 
-
-class Unhealthy(VoiceIDError):
+class Unhealthy(VoiceIDError, exit_code=46):
     """An examination found something that keeps voiceid from its work."""
 
-    exit_code = 46
 
-
-class SpeakerDetailInvalid(VoiceIDError):
+class SpeakerDetailInvalid(VoiceIDError, exit_code=47):
     """A group, a label, a piece of metadata or an expiry cannot be what was given."""
 
-    exit_code = 47
 
-
-class SampleNotFound(VoiceIDError):
+class SampleNotFound(
+    VoiceIDError, exit_code=48, hint="`voiceid samples list NAME` shows the samples of a speaker."
+):
     """The speaker has no sample of that number."""
 
-    exit_code = 48
-    default_hint = "`voiceid samples list NAME` shows the samples of a speaker."
 
-
-class ChangeRefused(VoiceIDError):
+class ChangeRefused(VoiceIDError, exit_code=49):
     """A change would join two voices, or leave a speaker without a sample; nothing was changed."""
 
-    exit_code = 49
 
-
-class GalleryFileInvalid(VoiceIDError):
+class GalleryFileInvalid(VoiceIDError, exit_code=55):
     """A file of exported speakers is damaged, or is none; nothing was imported."""
 
-    exit_code = 55
 
-
-class TrialsInvalid(VoiceIDError):
+class TrialsInvalid(VoiceIDError, exit_code=56):
     """A list of trials or recordings is malformed, or makes no trials; nothing was evaluated."""
 
-    exit_code = 56
 
-
-class ExtraMissing(VoiceIDError):
+class ExtraMissing(
+    VoiceIDError, exit_code=57, hint="Install it with `pip install 'voiceid[plots]'`."
+):
     """A library that only this command needs is not installed."""
 
-    exit_code = 57
-    default_hint = "Install it with `pip install 'voiceid[plots]'`."
 
-
-class PictureNotWritten(VoiceIDError):
+class PictureNotWritten(VoiceIDError, exit_code=58):
     """A picture's file is there already, or cannot be written; nothing was changed."""
 
-    exit_code = 58
 
-
-class GateMissed(VoiceIDError):
+class GateMissed(VoiceIDError, exit_code=59):
     """An evaluation found more errors than was asked for; its report was written."""
 
-    exit_code = 59
 
-
-class FitRefused(VoiceIDError):
+class FitRefused(VoiceIDError, exit_code=60):
     """The recordings are too few for a calibration or an adaptation, or it does not help."""
 
-    exit_code = 60
 
-
-class FitNotFound(VoiceIDError):
+class FitNotFound(VoiceIDError, exit_code=61):
     """There is no calibration or adaptation of that number."""
 
-    exit_code = 61
 
-
-class ErasureIncomplete(VoiceIDError):
+class ErasureIncomplete(VoiceIDError, exit_code=62):
     """The change was made, and bytes of what it removed are still in a file, which is named."""
-
-    exit_code = 62
 
     def __init__(self, message: str, *, remains: tuple[str, ...], hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -278,39 +214,31 @@ class ErasureIncomplete(VoiceIDError):
         """Where, each in a sentence."""
 
 
-class TranscriptInvalid(VoiceIDError):
-    """A transcript cannot be read, or is in no format that is known; nothing was written."""
-
-    exit_code = 63
-    default_hint = (
+class TranscriptInvalid(
+    VoiceIDError,
+    exit_code=63,
+    hint=(
         "Pass SubRip (.srt), WebVTT (.vtt), or the JSON of Whisper, WhisperX, faster-whisper or"
         " whisper.cpp."
-    )
+    ),
+):
+    """A transcript cannot be read, or is in no format that is known; nothing was written."""
 
 
-class ApiKeyInvalid(VoiceIDError):
+class ApiKeyInvalid(VoiceIDError, exit_code=64):
     """A key to the service cannot be made as it was asked for."""
 
-    exit_code = 64
 
-
-class ApiKeyNotFound(VoiceIDError):
+class ApiKeyNotFound(VoiceIDError, exit_code=65, hint="`voiceid keys list` shows the keys."):
     """There is no key of that id."""
 
-    exit_code = 65
-    default_hint = "`voiceid keys list` shows the keys."
 
-
-class AccessDenied(VoiceIDError):
+class AccessDenied(VoiceIDError, exit_code=66):
     """The caller may not do that: no key, a wrong or expired one, or one for something else."""
 
-    exit_code = 66
 
-
-class LockedOut(VoiceIDError):
+class LockedOut(VoiceIDError, exit_code=67):
     """After too many failed attempts nothing is decided for a while; no audio was heard."""
-
-    exit_code = 67
 
     def __init__(self, message: str, *, retry_after_s: float, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -318,73 +246,57 @@ class LockedOut(VoiceIDError):
         """Seconds until an attempt is taken again."""
 
 
-class ConsentMissing(VoiceIDError):
+class ConsentMissing(VoiceIDError, exit_code=72):
     """No consent of a speaker is in force, and the settings ask for one; nothing was changed."""
 
-    exit_code = 72
 
-
-class ReceiptInvalid(VoiceIDError):
+class ReceiptInvalid(VoiceIDError, exit_code=73):
     """A receipt of an erasure was changed, is of another gallery, or is none."""
 
-    exit_code = 73
 
-
-class SignatureInvalid(VoiceIDError):
+class SignatureInvalid(VoiceIDError, exit_code=76):
     """A backup or an export was changed, or is not signed by this gallery; nothing was read in."""
 
-    exit_code = 76
 
-
-class StoreError(VoiceIDError):
+class StoreError(VoiceIDError, exit_code=50):
     """The database could not be opened, read or written."""
 
-    exit_code = 50
 
-
-class SchemaTooNew(StoreError):
+class SchemaTooNew(
+    StoreError, exit_code=51, hint="Install the newer voiceid, or point at another data folder."
+):
     """The database was written by a newer voiceid; it was not touched."""
 
-    exit_code = 51
-    default_hint = "Install the newer voiceid, or point at another data folder."
 
-
-class SchemaOutdated(StoreError):
+class SchemaOutdated(StoreError, exit_code=52, hint="Run `voiceid database upgrade`."):
     """The database is of an older voiceid and must be upgraded first."""
 
-    exit_code = 52
-    default_hint = "Run `voiceid database upgrade`."
 
-
-class StoreBusy(StoreError):
+class StoreBusy(
+    StoreError,
+    exit_code=53,
+    hint="Try again; if it lasts, look for a process that hangs in a write.",
+):
     """Another process held the database for longer than the busy timeout."""
 
-    exit_code = 53
-    default_hint = "Try again; if it lasts, look for a process that hangs in a write."
 
-
-class StoreUnreachable(StoreError):
+class StoreUnreachable(StoreError, exit_code=69):
     """The server of the database cannot be reached, or went away; nothing was changed."""
 
-    exit_code = 69
 
-
-class IndexFault(StoreError):
+class IndexFault(StoreError, exit_code=54, hint="Run `voiceid index rebuild`."):
     """The vector index could not be built or searched."""
 
-    exit_code = 54
-    default_hint = "Run `voiceid index rebuild`."
 
-
-class GalleryKeyMissing(StoreError):
+class GalleryKeyMissing(
+    StoreError, exit_code=68, hint="Put the key back where it was (docs/privacy.md)."
+):
     """The key of a protected gallery is not to be had, or is another gallery's."""
 
-    exit_code = 68
-    default_hint = "Put the key back where it was (docs/privacy.md)."
 
-
-class AuditBroken(StoreError):
+class AuditBroken(
+    StoreError,
+    exit_code=75,
+    hint="See who may write to it; a backup from before may show what was there.",
+):
     """Rows of the audit chain were changed, removed or put in."""
-
-    exit_code = 75
-    default_hint = "See who may write to it; a backup from before may show what was there."
