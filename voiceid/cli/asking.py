@@ -6,9 +6,16 @@ import sys
 
 import click
 
+from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import printable
+
+
+class NotConfirmed(Exception):
+    """A question was answered with no."""
+
+    exit_code = exit_codes.INTERRUPTED
 
 
 def require_answer(*, yes: bool) -> None:
@@ -17,9 +24,8 @@ def require_answer(*, yes: bool) -> None:
         raise click.UsageError("There is no terminal to ask on; --yes goes on without asking.")
 
 
-def confirmed(console: Console, question: str, *, yes: bool) -> bool:
-    """Whether to go on: ``--yes`` was given, or a person at the terminal says so."""
-    if yes or click.confirm(printable(question), err=True):
-        return True
-    console.complain("nothing was changed")
-    return False
+def confirm(console: Console, question: str, *, yes: bool) -> None:
+    """Raise NotConfirmed unless ``--yes`` was given, or a person at the terminal says so."""
+    if not (yes or click.confirm(printable(question), err=True)):
+        console.complain("nothing was changed")
+        raise NotConfirmed

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.calibration_text import adapted_text
 from voiceid.cli.console import Console
 from voiceid.cli.labelled import fitting_options, recordings_of
@@ -31,7 +30,7 @@ def command(
     target_fmr: float | None,
     cache: Path | None,
     dry_run: bool,
-) -> int:
+) -> None:
     """Learn what the site does to voices, and take it out of every comparison.
 
     INPUT is a list (name, path, session) or a folder as of `voiceid evaluate`; without it the
@@ -59,4 +58,3 @@ def command(
             f"adaptation {found.adaptation.id} decides: {found.reason}; its thresholds are of"
             f" calibration {found.calibration.id}"
         )
-    return exit_codes.DONE

@@ -16,25 +16,25 @@ def command() -> None:
 
 
 @leaf("list", examples=["voiceid adaptations list --json"], group=command)
-def list_command(console: Console) -> int:
+def list_command(console: Console) -> None:
     """List the adaptations, oldest first.
 
     With --json: one object a line for each.
     """
     with open_voiceid(console) as vid:
         adaptations = vid.adaptations.list()
-    return console.answers((a.to_dict() for a in adaptations), adaptations_table(adaptations))
+    console.answers([one.to_dict() for one in adaptations], adaptations_table(adaptations))
 
 
 @leaf("use", examples=["voiceid adaptations use 1"], group=command)
 @click.argument("number", metavar="ID|none", type=NUMBER_OR_NONE)
-def use_command(console: Console, number: int | None) -> int:
+def use_command(console: Console, number: int | None) -> None:
     """Decide by an adaptation from now on, or by none; each has calibrations of its own."""
     with open_voiceid(console) as vid:
         found = vid.adaptations.use(number)
         space_id = vid.models.space.id if found is None else found.space_id
     named = "no adaptation" if found is None else f"adaptation {found.id}"
-    return console.answer(
+    console.answer(
         {"in_use": None if found is None else found.id, "embedding_space": space_id},
         f"in use  {named} of {space_id}",
     )
@@ -42,10 +42,10 @@ def use_command(console: Console, number: int | None) -> int:
 
 @leaf("remove", examples=["voiceid adaptations remove 1"], group=command)
 @click.argument("number", metavar="ID", type=int)
-def remove_command(console: Console, number: int) -> int:
+def remove_command(console: Console, number: int) -> None:
     """Remove an adaptation that is not in use, and its calibrations."""
     with open_voiceid(console) as vid:
         found = vid.adaptations.remove(number)
-    return console.answer(
+    console.answer(
         {"removed": found.to_dict()}, f"removed  adaptation {found.id}, learned from {found.source}"
     )

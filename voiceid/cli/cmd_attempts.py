@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import SPEAKER_NAME, branch, leaf
@@ -27,17 +26,14 @@ def command() -> None:
 
 
 @leaf("list", examples=["voiceid attempts list --json"], group=command)
-def list_command(console: Console) -> int:
+def list_command(console: Console) -> None:
     """List the attempts that count now: by the name that was claimed, then by caller.
 
     With --json: one object a line for each.
     """
     with open_voiceid(console) as vid:
         found = vid.attempts.list()
-    if not found and not console.settings.as_json:
-        console.note("no attempt failed")
-        return exit_codes.DONE
-    return console.answers((one.to_dict() for one in found), _table(found))
+    console.answers([one.to_dict() for one in found], _table(found), none="no attempt failed")
 
 
 @leaf(
@@ -47,7 +43,7 @@ def list_command(console: Console) -> int:
 )
 @click.argument("name", metavar="[NAME]", type=SPEAKER_NAME, required=False)
 @click.option("--caller", metavar="CALLER", help="Forget the attempts of this caller.")
-def unlock_command(console: Console, *, name: str | None, caller: str | None) -> int:
+def unlock_command(console: Console, *, name: str | None, caller: str | None) -> None:
     """Forget the failed attempts as a speaker, or of a caller: both may be asked about again."""
     if (name is None) == (caller is None):
         raise click.UsageError("Name a speaker, or a caller with --caller.")
@@ -55,7 +51,7 @@ def unlock_command(console: Console, *, name: str | None, caller: str | None) ->
         n = vid.attempts.unlock_caller(caller) if name is None else vid.attempts.unlock(name)  # type: ignore[arg-type]  # one of the two is given
     facts = {"name": name, "caller": caller, "forgotten": n}
     who = f"as {name}" if name is not None else f"of {caller}"
-    return console.answer(facts, printable(f"forgotten  {n} attempt{'s' * (n != 1)} {who}"))
+    console.answer(facts, printable(f"forgotten  {n} attempt{'s' * (n != 1)} {who}"))
 
 
 def _table(found: Sequence[FailedAttempts]) -> str:

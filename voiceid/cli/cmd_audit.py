@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import SPEAKER_NAME, Parsed, branch, leaf
@@ -48,7 +47,7 @@ def command() -> None:
 @click.option("--kind", metavar="KIND", help="Events of this kind alone, e.g. decision or enroll.")
 def list_command(
     console: Console, *, since: datetime | None, speaker: str | None, kind: str | None
-) -> int:
+) -> None:
     """List what was done, oldest first: number, time, kind, and by whom.
 
     With --json: one object a line.
@@ -56,7 +55,6 @@ def list_command(
     with open_voiceid(console) as vid:
         for row in vid.audit.list(since=since, speaker=speaker, kind=kind):
             console.answer(row.to_dict(), _text(row))
-    return exit_codes.DONE
 
 
 @leaf(
@@ -76,7 +74,7 @@ def list_command(
     type=click.Path(path_type=Path),
     help="Verify a chain that was exported, in place of the database's.",
 )
-def verify_command(console: Console, *, head: str | None, file: Path | None) -> int:
+def verify_command(console: Console, *, head: str | None, file: Path | None) -> None:
     """Verify the whole chain; exits with 75 when a row was changed, removed or put in.
 
     Who may write to the database can cut the end off, or write all of it again: with a head that
@@ -84,30 +82,30 @@ def verify_command(console: Console, *, head: str | None, file: Path | None) -> 
     """
     with open_voiceid(console) as vid:
         report = vid.audit.verify(head) if file is None else vid.audit.verify_file(file, head)
-    return _tell(console, report, "the audit chain" if file is None else str(file))
+    _tell(console, report, "the audit chain" if file is None else str(file))
 
 
 @leaf("head", examples=["voiceid audit head"], group=command)
-def head_command(console: Console) -> int:
+def head_command(console: Console) -> None:
     """Print the number and the hash of the last row.
 
     Kept elsewhere, it proves later that nothing up to there was changed: `audit verify --head`.
     """
     with open_voiceid(console) as vid:
         head = vid.audit.head()
-    return console.answer({"number": head.number, "hash": head.hash}, f"{head.number}  {head.hash}")
+    console.answer({"number": head.number, "hash": head.hash}, f"{head.number}  {head.hash}")
 
 
 @leaf("export", examples=["voiceid audit export audit.jsonl"], group=command)
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-def export_command(console: Console, file: Path) -> int:
+def export_command(console: Console, file: Path) -> None:
     """Write the whole chain to a new file, as JSON Lines, for its owner alone.
 
     It can be verified without the database.  It is not encrypted, also where the gallery is.
     """
     with open_voiceid(console) as vid:
         n_rows = vid.audit.export(file)
-    return console.answer(
+    console.answer(
         {"exported": str(file), "rows": n_rows}, f"exported  {counted(n_rows, 'row')} to {file}"
     )
 
@@ -126,7 +124,7 @@ def _text(row: AuditRow) -> str:
     return "  ".join(part for part in (start, who, f"by {by}", rest) if part)
 
 
-def _tell(console: Console, report: AuditReport, what: str) -> int:
+def _tell(console: Console, report: AuditReport, what: str) -> None:
     if not report.ok:
         raise AuditBroken(f"{what} is not as it was written:\n  " + "\n  ".join(report.problems))
     shown = {
@@ -134,4 +132,4 @@ def _tell(console: Console, report: AuditReport, what: str) -> int:
         "erased": f"the content of {counted(report.erased, 'row')}, with the speakers or by age",
         "head": f"{report.number}  {report.hash}",
     }
-    return console.answer(report.to_dict(), fields(shown))
+    console.answer(report.to_dict(), fields(shown))

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.calibration_text import countermeasure_text, fit_text
 from voiceid.cli.console import Console
 from voiceid.cli.labelled import fitting_options, input_options, protocol_of, recordings_of
@@ -61,7 +60,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     use: bool | None,
     countermeasure: str | None,
     target_bpcer: float | None,
-) -> int:
+) -> None:
     """Fit the thresholds to recordings whose speakers are known.
 
     INPUT is as of `voiceid evaluate`; of a list or folder, one to three recordings of each speaker
@@ -75,7 +74,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     if countermeasure is not None:
         if use is not None or cache or (enrolled, enroll_first, target_fmr) != (None, None, None):
             raise click.UsageError("--countermeasure takes INPUT and --target-bpcer alone.")
-        return _countermeasure(console, countermeasure, input, target_bpcer or 0.01)
+        _countermeasure(console, countermeasure, input, target_bpcer or 0.01)
+        return
     if target_bpcer is not None:
         raise click.UsageError("--target-bpcer is for a --countermeasure.")
     with open_voiceid(console) as vid:
@@ -102,10 +102,9 @@ def command(  # noqa: PLR0913 - one parameter an option
         console.note(
             f"calibration {number} is kept and does not decide: `voiceid calibrations use {number}`"
         )
-    return exit_codes.DONE
 
 
-def _countermeasure(console: Console, name: str, path: Path, target_bpcer: float) -> int:
+def _countermeasure(console: Console, name: str, path: Path, target_bpcer: float) -> None:
     with open_voiceid(console) as vid:
         fit = vid.models.fit_countermeasure(
             name,
@@ -118,7 +117,6 @@ def _countermeasure(console: Console, name: str, path: Path, target_bpcer: float
         console.note(
             f"{name} examines what would be accepted where `countermeasure: {name}` is set"
         )
-    return exit_codes.DONE
 
 
 def _used(vid: VoiceID, fit: CalibrationFit) -> CalibrationFit:

@@ -16,28 +16,28 @@ def command() -> None:
 
 
 @leaf("list", examples=["voiceid calibrations list --json"], group=command)
-def list_command(console: Console) -> int:
+def list_command(console: Console) -> None:
     """List the calibrations, oldest first.
 
     With --json: one object a line for each.
     """
     with open_voiceid(console) as vid:
         calibrations = vid.calibrations.list()
-    return console.answers((c.to_dict() for c in calibrations), calibrations_table(calibrations))
+    console.answers([one.to_dict() for one in calibrations], calibrations_table(calibrations))
 
 
 @leaf("show", examples=["voiceid calibrations show 2"], group=command)
 @click.argument("number", metavar="ID", type=int)
-def show_command(console: Console, number: int) -> int:
+def show_command(console: Console, number: int) -> None:
     """Show a calibration: what it was worth, and what each target takes."""
     with open_voiceid(console) as vid:
         found = vid.calibrations.get(number)
-    return console.answer(found.to_dict(), calibration_text(found))
+    console.answer(found.to_dict(), calibration_text(found))
 
 
 @leaf("use", examples=["voiceid calibrations use 2"], group=command)
 @click.argument("number", metavar="ID|none", type=NUMBER_OR_NONE)
-def use_command(console: Console, number: int | None) -> int:
+def use_command(console: Console, number: int | None) -> None:
     """Let a calibration decide from now on, or none: the model's card decides then."""
     with open_voiceid(console) as vid:
         found = vid.calibrations.use(number)
@@ -50,15 +50,15 @@ def use_command(console: Console, number: int | None) -> int:
         text = "none: no speaker is accepted in the adapted space"
     else:
         text = "none: the model's card decides"
-    return console.answer({"in_use": None if found is None else found.id}, f"in use  {text}")
+    console.answer({"in_use": None if found is None else found.id}, f"in use  {text}")
 
 
 @leaf("remove", examples=["voiceid calibrations remove 1"], group=command)
 @click.argument("number", metavar="ID", type=int)
-def remove_command(console: Console, number: int) -> int:
+def remove_command(console: Console, number: int) -> None:
     """Remove a calibration that is not in use."""
     with open_voiceid(console) as vid:
         found = vid.calibrations.remove(number)
-    return console.answer(
+    console.answer(
         {"removed": found.to_dict()}, f"removed  calibration {found.id}, fitted on {found.source}"
     )

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.asked_speech import audio_or_mic, prompt, require_one
-from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.asking import confirm, require_answer
 from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
@@ -59,7 +58,7 @@ def enroll_command(
     source: str | None,
     rounds: int,
     words: str | None,
-) -> int:
+) -> None:
     """Keep how an enrolled speaker says the words of which codes are made.
 
     Each AUDIO is one round: all words in their order, with a short pause after each, in the
@@ -79,7 +78,7 @@ def enroll_command(
             sources = [_round(vid, console, source, shown, at + 1) for at in range(rounds)]
         made = vid.challenges.enroll(name, sources, words=shown)
     text = f"enrolled  {len(made.words)} words of {made.speaker}, {made.rounds} times each"
-    return console.answer(made.to_dict(), printable(text))
+    console.answer(made.to_dict(), printable(text))
 
 
 def _round(
@@ -105,7 +104,7 @@ def _round(
     "--length", type=click.IntRange(4, 8), default=6, show_default=True, help="Words in the code."
 )
 @click.option("--attempts", "caller", metavar="CALLER", help="Who asks: name the same to `verify`.")
-def new_command(console: Console, *, name: str, length: int, caller: str | None) -> int:
+def new_command(console: Console, *, name: str, length: int, caller: str | None) -> None:
     """Ask for a code, and print it: the speaker says it within 30 seconds.
 
     `verify NAME AUDIO --challenge ID` judges the answer.  The code is used up by the first one.
@@ -117,13 +116,13 @@ def new_command(console: Console, *, name: str, length: int, caller: str | None)
         f"id    {made.id}",
         f"until {made.expires_at:%Y-%m-%d %H:%M:%S} UTC",
     ]
-    return console.answer(made.to_dict(), "\n".join(map(printable, lines)))
+    console.answer(made.to_dict(), "\n".join(map(printable, lines)))
 
 
 @leaf("forget", examples=["voiceid challenges forget alice --yes"], group=command)
 @name_argument
 @yes_option
-def forget_command(console: Console, name: str, *, yes: bool) -> int:
+def forget_command(console: Console, name: str, *, yes: bool) -> None:
     """Erase the words of a speaker, who stays enrolled.
 
     Asks first on a terminal; elsewhere --yes is needed.
@@ -131,7 +130,6 @@ def forget_command(console: Console, name: str, *, yes: bool) -> int:
     require_answer(yes=yes)
     with open_voiceid(console) as vid:
         question = f"Erase the words of {vid.speakers.get(name).name}? This cannot be undone."
-        if not confirmed(console, question, yes=yes):
-            return exit_codes.INTERRUPTED
+        confirm(console, question, yes=yes)
         vid.challenges.forget(name)
-    return console.answer({"forgotten": name}, printable(f"forgotten  the words of {name}"))
+    console.answer({"forgotten": name}, printable(f"forgotten  the words of {name}"))

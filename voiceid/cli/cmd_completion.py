@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.options import common_options
 from voiceid.cli.root import COMPLETION, PROGRAM
@@ -21,7 +20,7 @@ from voiceid.cli.tree import Command
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), metavar="bash|zsh|fish")
 @common_options
 @click.pass_context
-def command(ctx: click.Context, shell: str) -> int:
+def command(ctx: click.Context, shell: str) -> None:
     """Print the script that completes commands and options in a shell.
 
     bash: put `eval "$(voiceid completion bash)"` into ~/.bashrc.  zsh: the same with zsh, in
@@ -33,4 +32,3 @@ def command(ctx: click.Context, shell: str) -> int:
         raise TypeError(f"there is no completion for {shell}")
     script = completion(ctx.find_root().command, {}, PROGRAM, COMPLETION)
     console.binary((script.source_template % script.source_vars()).encode())
-    return exit_codes.DONE

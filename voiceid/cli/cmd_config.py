@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import branch, leaf
@@ -25,7 +24,7 @@ def command() -> None:
 
 
 @leaf("show", examples=["voiceid config show --channel left"], group=command, audio=True)
-def show_command(console: Console) -> int:
+def show_command(console: Console) -> None:
     """Show every setting, its value, and where it came from.
 
     A flag wins over a VOICEID_* variable, which wins over config.yaml, which wins over the
@@ -35,23 +34,20 @@ def show_command(console: Console) -> int:
     with open_voiceid(console) as vid:
         config, used = console.config, vid.models.card.name
     values = {key: _value(config, key) for key in config.sources}
-    if console.settings.as_json:
-        settings = {k: {"value": v, "source": config.sources[k]} for k, v in values.items()}
-        file = str(config.file) if os.path.isfile(config.file) else None
-        console.json(
-            {"home": str(config.home), "file": file, "settings": settings, "model_in_use": used}
-        )
-    else:
-        rows = [[key, _text(value), config.sources[key]] for key, value in values.items()]
-        places = fields({"home": str(config.home), "config.yaml": config.file_text})
-        console.result(f"{places}\n\n{table(['setting', 'value', 'source'], rows)}")
+    settings = {k: {"value": v, "source": config.sources[k]} for k, v in values.items()}
+    file = str(config.file) if os.path.isfile(config.file) else None
+    rows = [[key, _text(value), config.sources[key]] for key, value in values.items()]
+    places = fields({"home": str(config.home), "config.yaml": config.file_text})
+    console.answer(
+        {"home": str(config.home), "file": file, "settings": settings, "model_in_use": used},
+        f"{places}\n\n{table(['setting', 'value', 'source'], rows)}",
+    )
     if used != config.model:
         console.note(f"the gallery was switched from {config.model} to {used}, which is used")
-    return exit_codes.DONE
 
 
 @leaf("check", examples=["voiceid config check --home /etc/voiceid"], group=command, audio=True)
-def check_command(console: Console) -> int:
+def check_command(console: Console) -> None:
     """Check every setting; all problems are named at once, and the exit code is 21.
 
     It also checks that the chosen model is known.
@@ -59,7 +55,7 @@ def check_command(console: Console) -> int:
     with open_voiceid(console) as vid:
         card = vid.models.card
         config = console.config
-    return console.answer(
+    console.answer(
         {"ok": True, "home": str(config.home), "model": card.name},
         f"ok  {counted(len(config.sources), 'setting')} in {config.home}",
     )
@@ -67,7 +63,7 @@ def check_command(console: Console) -> int:
 
 @leaf("init", examples=["voiceid config init"], group=command, audio=True)
 @click.option("--force", is_flag=True, help="Put it in place of one that is there.")
-def init_command(console: Console, *, force: bool) -> int:
+def init_command(console: Console, *, force: bool) -> None:
     """Write a config.yaml with every setting, its default and what it means.
 
     It goes into the home: --home, else $VOICEID_HOME, else the checkout of voiceid that is worked
@@ -79,7 +75,7 @@ def init_command(console: Console, *, force: bool) -> int:
     from voiceid.home import find_home  # noqa: PLC0415
 
     path = write_default_config(find_home(console.settings.home), force=force)
-    return console.answer({"written": str(path)}, f"wrote  {path}")
+    console.answer({"written": str(path)}, f"wrote  {path}")
 
 
 _ELSEWHERE = {"privacy.key": "privacy_key", "privacy.require_consent": "enrollment.require_consent"}

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli import exit_codes
-from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.asking import confirm, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import branch, leaf, signed_by_option, yes_option
@@ -28,27 +27,25 @@ def command() -> None:
 
 
 @leaf("status", examples=["voiceid database status --json"], group=command)
-def status_command(console: Console) -> int:
+def status_command(console: Console) -> None:
     """Show where the database is, its schema revision, and the one this program writes."""
     with open_voiceid(console) as vid:
         _tell(vid.database.status(), vid.database.location, console)
-    return exit_codes.DONE
 
 
 @leaf("upgrade", examples=["voiceid database upgrade"], group=command)
-def upgrade_command(console: Console) -> int:
+def upgrade_command(console: Console) -> None:
     """Bring the database to this program's schema; a newer one is refused, untouched."""
     with open_voiceid(console) as vid:
         upgraded = vid.database.upgrade()
         _tell(upgraded, vid.database.location, console)
     for sentence in upgraded.removed:
         console.warn(sentence)
-    return exit_codes.DONE
 
 
 @leaf("backup", examples=["voiceid database backup voices.sqlite3"], group=command)
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-def backup_command(console: Console, file: Path) -> int:
+def backup_command(console: Console, file: Path) -> None:
     """Copy the database to a new file, one consistent state of it, while others write.
 
     The copy is made for its owner alone, and signed.  `voiceid database restore` puts it back.
@@ -56,7 +53,7 @@ def backup_command(console: Console, file: Path) -> int:
     with open_voiceid(console) as vid:
         _require_database(vid)
         size = vid.database.backup(file)
-    return console.answer(
+    console.answer(
         {"backup": str(file), "size_bytes": size}, f"backed up  {file}, {megabytes(size)}"
     )
 
@@ -74,7 +71,7 @@ def backup_command(console: Console, file: Path) -> int:
 @yes_option
 def restore_command(
     console: Console, file: Path, *, signed_by: str | None, change_protection: bool, yes: bool
-) -> int:
+) -> None:
     """Put a backup back, checked first; others may have the database open.
 
     It must be signed by this gallery or by --signed-by, and as it was signed (exit code 76).
@@ -91,14 +88,13 @@ def restore_command(
         question = (
             f"Put {file} in the place of {vid.database.location}? What is there is saved beside it."
         )
-        if not confirmed(console, question, yes=yes):
-            return exit_codes.INTERRUPTED
+        confirm(console, question, yes=yes)
         restored = vid.database.restore(
             file, signed_by=signed_by, change_protection=change_protection
         )
     saved = None if restored.saved is None else str(restored.saved)
     facts = {"database": str(restored.database), "speakers": restored.n_speakers, "saved": saved}
-    return console.answer(
+    console.answer(
         {"restored": str(file), **facts},
         f"restored  {file}, {counted(restored.n_speakers, 'speaker')}\n"
         f"saved     {saved or 'nothing: there was no database'}",
@@ -106,7 +102,7 @@ def restore_command(
 
 
 @leaf("check", examples=["voiceid database check"], group=command)
-def check_command(console: Console) -> int:
+def check_command(console: Console) -> None:
     """Check every page, sample and centroid; exits with 50 when something is wrong."""
     with open_voiceid(console) as vid:
         _require_database(vid)
@@ -118,7 +114,7 @@ def check_command(console: Console) -> int:
             hint="Put back a backup with `voiceid database restore FILE`; without one, `voiceid"
             " speakers purge --damaged` erases speakers who cannot be read.",
         )
-    return console.answer(
+    console.answer(
         {"ok": True, "speakers": n_speakers},
         f"ok  {counted(n_speakers, 'speaker')}, every sample and centroid",
     )
@@ -134,7 +130,7 @@ def check_command(console: Console) -> int:
 )
 @click.argument("source", metavar="SOURCE")
 @click.argument("target", metavar="TARGET")
-def copy_command(console: Console, source: str, target: str) -> int:
+def copy_command(console: Console, source: str, target: str) -> None:
     """Move a gallery from one database to another, and check that it is the same there.
 
     Each is a file, a postgresql+psycopg:// URL, the word `settings` for the database that the
@@ -146,7 +142,7 @@ def copy_command(console: Console, source: str, target: str) -> int:
         copied = vid.database.copy(_place(vid, source), _place(vid, target))
     counts = ", ".join(f"{n} in {name}" for name, n in copied.rows.items() if n)
     facts = {"rows": copied.rows, "sha256": copied.sha256}
-    return console.answer(
+    console.answer(
         {"copied": copied.source, "to": copied.target, **facts},
         f"copied    {copied.source} to {copied.target}\n"
         f"verified  {counts or 'the gallery is empty'}\n"

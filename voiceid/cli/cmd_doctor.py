@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import leaf
@@ -11,7 +10,7 @@ from voiceid.errors import Unhealthy
 
 
 @leaf("doctor", short_help="Examine the whole installation.", examples=["voiceid doctor"])
-def command(console: Console) -> int:
+def command(console: Console) -> None:
     """Examine the whole installation: from models and database to disk and clock.
 
     It looks at the engine, models, database, index, thresholds, codecs, processors, disk, clock and
@@ -22,13 +21,9 @@ def command(console: Console) -> int:
     with open_voiceid(console) as vid:
         for finding in vid.events.examine():
             n_errors += finding.health.value == "error"
-            if console.settings.as_json:
-                console.json(finding.to_dict())
-            else:
-                line = f"{finding.health:7}  {finding.subject:10}  {finding.message}"
-                console.result(line, finding.health.value)
-                if finding.hint:
-                    console.result(f"{'':21}{finding.hint}")
+            text = f"{finding.health:7}  {finding.subject:10}  {finding.message}"
+            if finding.hint:
+                text += f"\n{'':21}{finding.hint}"
+            console.answer(finding.to_dict(), text, finding.health.value)
     if n_errors:
         raise Unhealthy(f"{counted(n_errors, 'error')} found", hint="Fix the errors above.")
-    return exit_codes.DONE

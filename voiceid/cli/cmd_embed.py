@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.clip_arguments import checked
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", metavar="FILE", help="File to write to instead of standard output.")
 def command(
     console: Console, audio: str, form: str | None, output: str | None, *, raw: bool
-) -> int:
+) -> None:
     """Print the embedding of a clip: the unit-length vector that stands for its voice.
 
     Vectors of two models, or of other speech settings, must not be compared.  Programs that
@@ -57,7 +56,6 @@ def command(
     else:
         save(Path(target), data)
         console.note(f"wrote {target}")
-    return exit_codes.DONE
 
 
 def _rendered(embedding: Embedding, form: str) -> bytes:

@@ -112,7 +112,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     keep_audio: bool,
     force: bool,
     dry_run: bool,
-) -> int:
+) -> None:
     """Enrol a speaker from clips of their voice, or many speakers at once.
 
     NAME is a new speaker, or one who gets more clips.  Each AUDIO is one recording of that
@@ -145,7 +145,8 @@ def command(  # noqa: PLR0913 - one parameter an option
         with open_voiceid(console, **settings) as vid:
             details = speaker_details(expires, **known)
             people = _people(console, from_dir, manifest, label or "", details)
-            return tell_many(people, vid.enroll_all(people, force=force, dry_run=dry_run), console)
+            tell_many(people, vid.enroll_all(people, force=force, dry_run=dry_run), console)
+        return
     if name is None or not audio:
         raise click.UsageError("NAME and AUDIO... are needed, or --from-dir, or --manifest.")
     require_order(name, audio, console)
@@ -161,7 +162,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             dry_run=dry_run,
             part="solo" if solo_part else voice or part,
         )
-    return tell_one(report, console)
+    tell_one(report, console)
 
 
 def _refuse_together(

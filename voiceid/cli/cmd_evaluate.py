@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.labelled import input_options, protocol_of
 from voiceid.cli.older_report import difference, older_report
@@ -85,7 +84,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     max_eer: float | None,
     max_fnmr_at_fmr: tuple[float, float] | None,
     **most_of_attacks: float | None,
-) -> int:
+) -> None:
     """Measure the error rates on recordings whose speakers are known.
 
     INPUT is a folder with a folder for each speaker, or a list, CSV or JSON Lines, of name,
@@ -103,12 +102,10 @@ def command(  # noqa: PLR0913 - one parameter an option
             protocol, cache=cache or output / "embeddings", tell=console.hearing
         )
         drawn = write_report(found, output, input.resolve().name)
-    if console.settings.as_json:
-        console.json(found.to_dict())
-    else:
-        console.result(f"{page.lead(found.overall)}\n\n{_text(found)}")
-        if older is not None:
-            console.result("\n" + difference(older, found.to_dict()))
+    text = f"{page.lead(found.overall)}\n\n{_text(found)}"
+    if older is not None:
+        text += f"\n\n{difference(older, found.to_dict())}"
+    console.answer(found.to_dict(), text)
     _warn(console, found, input.resolve().name)
     if not drawn:
         console.note("no pictures: they need `pip install 'voiceid[plots]'`")
@@ -117,7 +114,6 @@ def command(  # noqa: PLR0913 - one parameter an option
     missed += _missed_by_attacks(found, most_of_attacks)
     if missed:
         raise GateMissed("; ".join(missed), hint="The report was written; see what has changed.")
-    return exit_codes.DONE
 
 
 def _warn(console: Console, found: Evaluation, name: str) -> None:

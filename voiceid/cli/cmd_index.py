@@ -22,25 +22,23 @@ def command() -> None:
 
 
 @leaf("status", examples=["voiceid index status"], group=command)
-def status_command(console: Console) -> int:
+def status_command(console: Console) -> None:
     """Show, for each embedding space, what the index file holds and whether it is current.
 
     An index that is behind needs no care: the next search brings it up to date.
     """
     with open_voiceid(console) as vid:
         _tell(vid.index.status(), console)
-    return exit_codes.DONE
 
 
 @leaf("rebuild", examples=["voiceid index rebuild"], group=command)
-def rebuild_command(console: Console) -> int:
+def rebuild_command(console: Console) -> None:
     """Make every index file again from the database.
 
     With `replay.check`, recordings that are kept get the fingerprints that they are without.
     """
     with open_voiceid(console) as vid:
         _tell(vid.index.rebuild(), console)
-    return exit_codes.DONE
 
 
 @leaf("seal", examples=["voiceid index seal"], group=command)
@@ -54,17 +52,11 @@ def seal_command(console: Console) -> int:
 
 
 def _tell(statuses: Sequence[IndexStatus], console: Console) -> None:
-    rows = [{key: _plain(v) for key, v in dataclasses.asdict(s).items()} for s in statuses]
-    if rows:
-        header = [key.replace("_", " ") for key in rows[0]]
-        cells = [[_shown(value) for value in row.values()] for row in rows]
-        console.answers(rows, table(header, cells))
-    elif not console.settings.as_json:
-        console.note("no speaker is enrolled, so there is no index")
-
-
-def _plain(value: object) -> object:
-    return value if value is None or isinstance(value, bool | int | float) else str(value)
+    rows = [dataclasses.asdict(status) for status in statuses]
+    header = [key.replace("_", " ") for key in (rows[0] if rows else ())]
+    cells = [[_shown(value) for value in row.values()] for row in rows]
+    none = "no speaker is enrolled, so there is no index"
+    console.answers(rows, table(header, cells), none)
 
 
 def _shown(value: object) -> str:

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voiceid.cli import exit_codes
-from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.asking import confirm, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import branch, leaf, yes_option
-from voiceid.cli.text import printable, table
+from voiceid.cli.text import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +62,7 @@ def command() -> None:
 @click.option("--expires", metavar="WHEN", help="A date, a time, or days from now, e.g. 90d.")
 def create_command(
     console: Console, *, name: str, scopes: str, expires: str | None, **limits: Any
-) -> int:
+) -> None:
     """Make a key, and show it: this once, for only its hash is kept.
 
     From the first key on the service asks every caller for one.
@@ -75,39 +74,37 @@ def create_command(
         asked = [scope.strip() for scope in scopes.split(",")]
         made = vid.keys.create(name, asked, expires_at=until, **limits)
     console.note("this is the only time that the key is shown")
-    return console.answer({**made.key.to_dict(), "key": made.text}, made.text)
+    console.answer({**made.key.to_dict(), "key": made.text}, made.text)
 
 
 @leaf("list", examples=["voiceid keys list --json"], group=command)
-def list_command(console: Console) -> int:
+def list_command(console: Console) -> None:
     """List the keys, oldest first, without their secrets.
 
     With --json: one object a line for each.
     """
     with open_voiceid(console) as vid:
         keys = vid.keys.list()
-    if not keys and not console.settings.as_json:
-        console.note("there is no key: the service answers this host alone")
-        return exit_codes.DONE
-    return console.answers((key.to_dict() for key in keys), _table(keys))
+    none = "there is no key: the service answers this host alone"
+    console.answers([key.to_dict() for key in keys], _table(keys), none)
 
 
 @leaf("remove", examples=["voiceid keys remove 3f9a1c27b04e --yes"], group=command)
 @click.argument("key_id", metavar="ID")
 @yes_option
-def remove_command(console: Console, key_id: str, *, yes: bool) -> int:
+def remove_command(console: Console, key_id: str, *, yes: bool) -> None:
     """Remove a key, which is refused from now on.
 
     Asks first on a terminal; elsewhere --yes is needed.
     """
     require_answer(yes=yes)
     with open_voiceid(console) as vid:
-        if not confirmed(console, f"Remove the key {key_id}?", yes=yes):
-            return exit_codes.INTERRUPTED
+        confirm(console, f"Remove the key {key_id}?", yes=yes)
         key = vid.keys.remove(key_id)
     if key is None:
-        return console.answer({"removed": {"id": key_id}}, printable(f"removed  {key_id}"))
-    return console.answer({"removed": key.to_dict()}, f"removed  {key.id}, {key.name}")
+        console.answer({"removed": {"id": key_id}}, f"removed  {key_id}")
+    else:
+        console.answer({"removed": key.to_dict()}, f"removed  {key.id}, {key.name}")
 
 
 def _table(keys: Sequence[ApiKey]) -> str:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli import exit_codes
-from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.asking import confirm, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import branch, leaf, yes_option
@@ -37,7 +36,7 @@ def command() -> None:
     is_flag=True,
     help="Turn the vectors by a secret rotation, and leave names and the rest as they are.",
 )
-def init_command(console: Console, *, rotate_only: bool) -> int:
+def init_command(console: Console, *, rotate_only: bool) -> None:
     """Encrypt names, metadata, vectors, clip names, labels and kept recordings.
 
     A key is made where the settings say, if there is none.  All is rewritten in one change, while
@@ -51,24 +50,24 @@ def init_command(console: Console, *, rotate_only: bool) -> int:
             f" needed: {', '.join(status.older_copies)}"
         )
     console.note(f"keep a copy of the key in {status.key_source}: without it the gallery is lost")
-    return _answer(console, status)
+    _answer(console, status)
 
 
 @leaf("status", examples=["voiceid keys gallery status --json"], group=command)
-def status_command(console: Console) -> int:
+def status_command(console: Console) -> None:
     """Show how the gallery is protected, and whether its key is there."""
     with open_voiceid(console) as vid:
-        return _answer(console, vid.keys.gallery.status())
+        _answer(console, vid.keys.gallery.status())
 
 
 @leaf("renew", examples=["voiceid keys gallery renew"], group=command)
-def renew_command(console: Console) -> int:
+def renew_command(console: Console) -> None:
     """Make new templates of every speaker, without new recordings.
 
     All vectors are turned by another secret rotation; the old ones match them no more.
     """
     with open_voiceid(console) as vid:
-        return _answer(console, vid.keys.gallery.renew())
+        _answer(console, vid.keys.gallery.renew())
 
 
 @leaf(
@@ -84,7 +83,7 @@ def renew_command(console: Console) -> int:
     metavar="PLACE",
     help="Where the new key is, or is written: file:PATH, env:NAME, keyring:NAME.",
 )
-def rotate_command(console: Console, to: str | None) -> int:
+def rotate_command(console: Console, to: str | None) -> None:
     """Change the key of the gallery; others read meanwhile.
 
     Backups that were made before open with the old key alone.
@@ -95,24 +94,23 @@ def rotate_command(console: Console, to: str | None) -> int:
         console.note(
             f"set privacy.key to {to}: the gallery is opened with the key there from now on"
         )
-    return _answer(console, status)
+    _answer(console, status)
 
 
 @leaf("off", examples=["voiceid keys gallery off --yes"], group=command)
 @yes_option
-def off_command(console: Console, *, yes: bool) -> int:
+def off_command(console: Console, *, yes: bool) -> None:
     """Make the gallery plain again.
 
     Asks first on a terminal; elsewhere --yes is needed.
     """
     require_answer(yes=yes)
     with open_voiceid(console) as vid:
-        if not confirmed(console, "Store names, vectors and recordings plainly?", yes=yes):
-            return exit_codes.INTERRUPTED
-        return _answer(console, vid.keys.gallery.off())
+        confirm(console, "Store names, vectors and recordings plainly?", yes=yes)
+        _answer(console, vid.keys.gallery.off())
 
 
-def _answer(console: Console, status: ProtectionStatus) -> int:
+def _answer(console: Console, status: ProtectionStatus) -> None:
     shown = {
         "protection": status.kind,
         "key": f"{status.key_id or 'none'} in {status.key_source}"
@@ -125,4 +123,4 @@ def _answer(console: Console, status: ProtectionStatus) -> int:
     ):
         if moment is not None:
             shown[name] = moment.isoformat(timespec="minutes")
-    return console.answer(status.to_dict(), fields(shown))
+    console.answer(status.to_dict(), fields(shown))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.decision_program import DecisionProgram
 from voiceid.cli.live_text import event_text
@@ -84,7 +83,7 @@ if TYPE_CHECKING:
 @purpose_option
 def command(
     console: Console, *, source: str, program: str | None, **how: Unpack[ListenKeywords]
-) -> int:
+) -> None:
     """Say who speaks while they speak: each turn is decided as soon as it is certain.
 
     SOURCE is mic or mic:NAME; an address of rtsp, http, udp or tcp; - for standard input; or a
@@ -108,13 +107,9 @@ def command(
         stream = vid.listen(source, **how)
         for event in stack.enter_context(stream):
             _tell(event, console, runner)
-    return exit_codes.DONE
 
 
 def _tell(event: LiveEvent, console: Console, runner: DecisionProgram | None) -> None:
-    if console.settings.as_json:
-        console.json(event.to_dict())
-    else:
-        console.result(*event_text(event))
+    console.answer(event.to_dict(), *event_text(event))
     if runner is not None and event.kind.value == "decision":
         runner.run(json_line(event.to_dict(), ascii_only=True))

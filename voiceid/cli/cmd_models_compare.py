@@ -17,7 +17,7 @@ from voiceid.cli.options import leaf
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.argument("audio", metavar="AUDIO...", nargs=-1, required=True)
-def command(console: Console, a: str, b: str, audio: tuple[str, ...]) -> int:
+def command(console: Console, a: str, b: str, audio: tuple[str, ...]) -> None:
     """Show two encoders side by side on the same recordings.
 
     Shows speed, size, agreement and EER. They hear each file in turn, from the file to the
@@ -29,7 +29,6 @@ def command(console: Console, a: str, b: str, audio: tuple[str, ...]) -> int:
         raise click.UsageError("Standard input (-) can be heard once only; name files.")
     with open_voiceid(console) as vid:
         found = vid.models.compare(a, b, clips(audio, console))
-    code = console.answer(dataclasses.asdict(found), comparison_text(found))
-    if found.no_eer and not console.settings.as_json:
+    console.answer(dataclasses.asdict(found), comparison_text(found))
+    if found.no_eer:
         console.note(f"no EER: {found.no_eer}; a folder is taken for a speaker")
-    return code

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.labelled import recordings_of
 from voiceid.cli.opening import open_voiceid
@@ -58,7 +57,7 @@ def command(
     conditions: tuple[str, ...],
     cache: Path | None,
     replace: bool,
-) -> int:
+) -> None:
     """Make compensation, thresholds and LLRs for an added model.
 
     INPUT is a list (.csv or .jsonl) or a folder as of `voiceid evaluate`: recordings in wideband of
@@ -88,7 +87,6 @@ def command(
             f" comparisons of strangers of one sex in a pair of conditions {needed}, and these"
             f" recordings make {counts}"
         )
-    return exit_codes.DONE
 
 
 def _text(name: str, fit: ModelFit) -> str:

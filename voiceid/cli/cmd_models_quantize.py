@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
@@ -16,7 +15,7 @@ from voiceid.cli.text import megabytes
 @click.argument("name", metavar="NAME")
 @click.argument("audio", metavar="[AUDIO...]", nargs=-1)
 @click.option("--name", "new_name", help="Of the new model; NAME-int8 when left out.")
-def command(console: Console, name: str, audio: tuple[str, ...], new_name: str | None) -> int:
+def command(console: Console, name: str, audio: tuple[str, ...], new_name: str | None) -> None:
     """Make the INT8 form of an encoder.
 
     It is a model, and an embedding space, of its own. For campplus the ranges were measured and
@@ -32,13 +31,9 @@ def command(console: Console, name: str, audio: tuple[str, ...], new_name: str |
         "size_bytes": status.size_bytes,
         "has_threshold": bool(card.operating_points),
     }
-    if console.settings.as_json:
-        console.json(facts)
-        return exit_codes.DONE
-    console.result(f"{card.name}  installed, {megabytes(status.size_bytes or 0)}")
+    console.answer(facts, f"{card.name}  installed, {megabytes(status.size_bytes or 0)}")
     if not card.operating_points:
         console.note(
             f"{card.name} has no threshold yet, so it accepts no speaker: `voiceid calibrate`"
             " measures one on your own recordings"
         )
-    return exit_codes.DONE

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voiceid.cli import exit_codes
-from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.asking import confirm, require_answer
 from voiceid.cli.comparison_text import comparison_text
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
@@ -44,7 +43,7 @@ def command() -> None:
     group=command,
 )
 @click.argument("to", metavar="MODEL")
-def prepare_command(console: Console, to: str) -> int:
+def prepare_command(console: Console, to: str) -> None:
     """Let another model hear the kept recordings; decisions stay as they are.
 
     It compares both models on kept recordings first, and at the end lists the speakers who must
@@ -53,25 +52,20 @@ def prepare_command(console: Console, to: str) -> int:
     with open_voiceid(console) as vid:
         compared = _compare(vid, console, to)
         prepared = vid.models.switch.prepare(to, tell=console.hearing)
-        if console.settings.as_json:
-            console.json({**prepared.to_dict(), "comparison": compared})
-        else:
-            _print(prepared, console, prepared.state)
-            _note_next_step(prepared, console)
-    return exit_codes.DONE
+        _print(prepared, console, prepared.state, comparison=compared)
+        _note_next_step(prepared, console)
 
 
 @leaf("status", examples=["voiceid models switch status --json"], group=command)
-def status_command(console: Console) -> int:
+def status_command(console: Console) -> None:
     """Show how far the newest switch is, and who must enrol again."""
     with open_voiceid(console) as vid:
         status = vid.models.switch.status()
-        if status is not None:
+        if status is None:
+            console.answer({"state": "none"}, "none  the model was never switched")
+        else:
             _print(status, console, status.state)
             _note_next_step(status, console)
-        else:
-            console.answer({"state": "none"}, "none  the model was never switched")
-    return exit_codes.DONE
 
 
 @leaf(
@@ -88,7 +82,7 @@ def status_command(console: Console) -> int:
     help="Switch although NAME must enrol again; may be given often.",
 )
 @click.option("--leave-all", is_flag=True, help="Switch although speakers must enrol again.")
-def commit_command(console: Console, *, leave: tuple[str, ...], leave_all: bool) -> int:
+def commit_command(console: Console, *, leave: tuple[str, ...], leave_all: bool) -> None:
     """Make the switch that was prepared, for every process at once.
 
     It is refused (exit code 49) while a speaker would be left behind whom neither --leave nor
@@ -98,20 +92,18 @@ def commit_command(console: Console, *, leave: tuple[str, ...], leave_all: bool)
         switched = vid.models.switch.commit(leave=leave, leave_all=leave_all, tell=console.hearing)
         _print(switched, console, switched.state)
         _note_next_step(switched, console)
-    return exit_codes.DONE
 
 
 @leaf("cancel", examples=["voiceid models switch cancel"], group=command)
-def cancel_command(console: Console) -> int:
+def cancel_command(console: Console) -> None:
     """Give up a switch before `commit`, and remove what was prepared."""
     with open_voiceid(console) as vid:
         _print(vid.models.switch.cancel(), console, "given up")
-    return exit_codes.DONE
 
 
 @leaf("finish", examples=["voiceid models switch finish --yes"], group=command)
 @yes_option
-def finish_command(console: Console, *, yes: bool) -> int:
+def finish_command(console: Console, *, yes: bool) -> None:
     """Remove the samples of the old model, after `commit`.
 
     Asks first on a terminal; elsewhere --yes is needed.
@@ -119,13 +111,10 @@ def finish_command(console: Console, *, yes: bool) -> int:
     require_answer(yes=yes)
     question = "Remove the samples of the old model? After that only kept audio leads back."
     with open_voiceid(console) as vid:
-        if not confirmed(console, question, yes=yes):
-            return exit_codes.INTERRUPTED
+        confirm(console, question, yes=yes)
         n_removed = vid.models.switch.finish()
-    console.answer(
-        {"removed_samples": n_removed}, f"finished  {counted(n_removed, 'old sample')} removed"
-    )
-    return exit_codes.DONE
+    text = f"finished  {counted(n_removed, 'old sample')} removed"
+    console.answer({"removed_samples": n_removed}, text)
 
 
 def _compare(vid: VoiceID, console: Console, to: str) -> dict[str, Any] | None:
@@ -145,7 +134,7 @@ def _compare(vid: VoiceID, console: Console, to: str) -> dict[str, Any] | None:
     return dataclasses.asdict(compared)
 
 
-def _print(status: SwitchStatus, console: Console, state: str) -> None:
+def _print(status: SwitchStatus, console: Console, state: str, **more: object) -> None:
     whole = status.speakers - len(status.partly) - len(status.behind)
     rows = {
         state: f"{status.change.from_space} to {status.change.to_space}",
@@ -157,12 +146,10 @@ def _print(status: SwitchStatus, console: Console, state: str) -> None:
         rows["with some"] = _names(status.partly)
     if status.behind:
         rows["must enrol again"] = _names(status.behind)
-    console.answer({**status.to_dict(), "state": state}, fields(rows))
+    console.answer({**status.to_dict(), "state": state, **more}, fields(rows))
 
 
 def _note_next_step(status: SwitchStatus, console: Console) -> None:
-    if console.settings.as_json:
-        return
     if status.state == "switched":
         named = console.config.model == status.to_model
         setting = "" if named else f"; set `model: {status.to_model}` in {console.config.file}"

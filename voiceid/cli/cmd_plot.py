@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.labelled import input_options, protocol_of
@@ -74,7 +73,7 @@ def speakers_command(
     add: tuple[str, ...],
     output: str | None,
     force: bool,
-) -> int:
+) -> None:
     """Draw the enrolled voices in the plane: each sample a dot, each speaker a colour.
 
     Writes speakers.png, and speakers.html to explore: names and clips at the pointer, one
@@ -104,7 +103,7 @@ def speakers_command(
         ".html": lambda: pictures.voice_page(voices).encode(),
     }
     facts = {**voices.to_dict(), "embedding_space": space_id, "left_out": added.left_out}
-    return _draw(files, render, facts, console)
+    _draw(files, render, facts, console)
 
 
 @leaf(
@@ -117,7 +116,7 @@ def speakers_command(
 @_output_options
 def similarity_command(
     console: Console, *, sources: tuple[str, ...], output: str | None, force: bool
-) -> int:
+) -> None:
     """Draw the cosines of all pairs of clips as a matrix, grouped by speaker: similarity.png.
 
     A LIST is as for `voiceid enroll`, a FOLDER holds a folder for each speaker, or the clips
@@ -142,7 +141,7 @@ def similarity_command(
         "embedding_space": space_id,
         "left_out": heard.left_out,
     }
-    return _draw(files, render, facts, console)
+    _draw(files, render, facts, console)
 
 
 @leaf(
@@ -152,7 +151,7 @@ def similarity_command(
 @_output_options
 def scores_command(
     console: Console, *, sources: tuple[str, ...], output: str | None, force: bool
-) -> int:
+) -> None:
     """Draw how the scores of all pairs of clips are distributed: scores.png.
 
     Genuine pairs are of one speaker, impostor pairs of two; see `voiceid plot similarity
@@ -180,7 +179,7 @@ def scores_command(
         "embedding_space": space_id,
         "left_out": heard.left_out,
     }
-    return _draw(files, render, facts, console)
+    _draw(files, render, facts, console)
 
 
 @leaf("det", examples=["voiceid plot det report/report.json -o det.svg"], group=command)
@@ -194,7 +193,7 @@ def det_command(
     enroll_first: int | None,
     output: str | None,
     force: bool,
-) -> int:
+) -> None:
     """Draw the detection error trade-off (DET): det.png and det.svg, 16:9.
 
     INPUT is as of `voiceid evaluate`, or the report.json that it wrote, with scores.txt beside
@@ -221,7 +220,7 @@ def det_command(
             count = functools.partial(console.count, "hearing")
             figure = charts.det(vid.calibrations.evaluate(protocol, cache=None, tell=count))
     render = {".png": lambda: pictures.png(figure), ".svg": lambda: pictures.svg(figure)}
-    return _draw(files, render, {}, console)
+    _draw(files, render, {}, console)
 
 
 def _draw(
@@ -229,12 +228,11 @@ def _draw(
     render: Mapping[str, Callable[[], bytes]],
     facts: Mapping[str, object],
     console: Console,
-) -> int:
+) -> None:
     """Write a picture to each file, drawn as its suffix says; print the facts with ``--json``."""
     write({file: render[file.suffix.lower()]() for file in files}, console)
     if console.settings.as_json:
         console.json({**facts, "files": [str(file) for file in files]})
-    return exit_codes.DONE
 
 
 def _or_here(console: Console, output: str | None) -> str | None:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli import exit_codes
-from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.asking import confirm, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import branch, leaf, name_argument, yes_option
@@ -60,21 +59,20 @@ def run_command(console: Console, *, dry_run: bool, receipts: Path | None, yes: 
     with open_voiceid(console) as vid:
         found = vid.privacy.run(dry_run=True)
         question = f"Erase {counted(len(found.due), 'speaker')}? This cannot be undone."
-        if found.due and not confirmed(console, question, yes=yes or dry_run):
-            return exit_codes.INTERRUPTED
+        if found.due:
+            confirm(console, question, yes=yes or dry_run)
         if not dry_run:
             found = vid.privacy.run()
             _keep(console, vid, found, receipts)
     done = "due" if dry_run else "erased"
-    shown = [_due(done, one) for one in found.due] + [
-        _due("will go", one) for one in found.upcoming
-    ]
+    shown = [_due(done, one) for one in found.due]
+    shown += [_due("will go", one) for one in found.upcoming]
     if found.decisions:
         console.note(f"erased the content of {counted(found.decisions, 'decision')} in the record")
-    if not shown and not console.settings.as_json:
+    if shown or console.settings.as_json:
+        console.answer(found.to_dict(), table(["", "speaker", "at", "rule"], shown))
+    else:
         console.note("no speaker is due to be erased in the next 30 days")
-        return exit_codes.DONE
-    console.answer(found.to_dict(), table(["", "speaker", "at", "rule"], shown))
     return say_remains(console, found.receipts)
 
 
@@ -118,7 +116,7 @@ def _due(what: str, one: DueErasure) -> list[str]:
 @click.option("--vectors", is_flag=True, help="With --json: the vectors of the samples too.")
 def report_command(
     console: Console, name: str, *, to: Path | None, days: int, vectors: bool
-) -> int:
+) -> None:
     """Give everything that is kept of a person: a page of HTML, or with --json one object."""
     if to is None and not console.settings.as_json:
         raise click.UsageError("Name the page's file (--to FILE), or use --json.")
@@ -130,7 +128,6 @@ def report_command(
         console.note(f"written to {to}")
     if console.settings.as_json:
         console.json(report.to_dict(vectors=vectors))
-    return exit_codes.DONE
 
 
 @leaf(
@@ -157,8 +154,7 @@ def erase_command(
         speaker = vid.speakers.get(name)
         samples = counted(speaker.n_samples, "sample")
         question = f"Erase {speaker.name} and {samples}? This cannot be undone."
-        if not confirmed(console, question, yes=yes):
-            return exit_codes.INTERRUPTED
+        confirm(console, question, yes=yes)
         made = vid.privacy.erase(name, erased_by=by or "")
     save_receipt(console, made, receipt)
     console.answer(made.to_dict(), receipt_text(made))
@@ -170,19 +166,19 @@ def erase_command(
 @click.option(
     "--key", metavar="KEY", help="The public key of the gallery (default: that of this gallery)."
 )
-def check_command(console: Console, receipt: Path, key: str | None) -> int:
+def check_command(console: Console, receipt: Path, key: str | None) -> None:
     """Check that a receipt is as the gallery signed it; exits with 73 if it is not."""
     with open_voiceid(console) as vid:
         found = vid.privacy.check(receipt, key)
     text = (
         f"valid        signed with the key of the gallery, and not changed\n{receipt_text(found)}"
     )
-    return console.answer({"valid": True, **found.to_dict()}, text)
+    console.answer({"valid": True, **found.to_dict()}, text)
 
 
 @leaf("key", examples=["voiceid privacy key"], group=command)
-def key_command(console: Console) -> int:
+def key_command(console: Console) -> None:
     """Print the public key with which receipts, backups and exports are checked."""
     with open_voiceid(console) as vid:
         key = vid.privacy.key()
-    return console.answer({"algorithm": "Ed25519", "public_key": key}, key)
+    console.answer({"algorithm": "Ed25519", "public_key": key}, key)

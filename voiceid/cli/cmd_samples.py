@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from voiceid.cli import exit_codes
-from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.asking import confirm, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import branch, leaf, name_argument, yes_option
@@ -20,21 +19,21 @@ def command() -> None:
 
 @leaf("list", examples=["voiceid samples list alice --json"], group=command)
 @name_argument
-def list_command(console: Console, name: str) -> int:
+def list_command(console: Console, name: str) -> None:
     """List the samples of a speaker, oldest first.
 
     With --json: one object a line for each sample.
     """
     with open_voiceid(console) as vid:
         samples = vid.samples.list(name)
-    return console.answers((sample.to_dict() for sample in samples), samples_table(samples))
+    console.answers([sample.to_dict() for sample in samples], samples_table(samples))
 
 
 @leaf("remove", examples=["voiceid samples remove alice 17 --yes"], group=command)
 @name_argument
 @click.argument("sample_ids", metavar="ID...", nargs=-1, required=True, type=int)
 @yes_option
-def remove_command(console: Console, name: str, sample_ids: tuple[int, ...], *, yes: bool) -> int:
+def remove_command(console: Console, name: str, sample_ids: tuple[int, ...], *, yes: bool) -> None:
     """Erase samples of a speaker, from the index too; the last one stays.
 
     Asks first on a terminal; elsewhere --yes is needed.
@@ -43,15 +42,13 @@ def remove_command(console: Console, name: str, sample_ids: tuple[int, ...], *, 
     with open_voiceid(console) as vid:
         number = counted(len(set(sample_ids)), "sample")
         question = f"Erase {number} of {vid.speakers.get(name).name}? This cannot be undone."
-        if not confirmed(console, question, yes=yes):
-            return exit_codes.INTERRUPTED
+        confirm(console, question, yes=yes)
         gone = vid.samples.remove(name, sample_ids)
         left_s = vid.speakers.get(name).net_speech_s
         needed_s = console.config.enrollment.min_speech_s
     console.answers(
-        ({"removed": sample.to_dict()} for sample in gone),
+        [{"removed": sample.to_dict()} for sample in gone],
         f"removed  {counted(len(gone), 'sample')} of {name}",
     )
     if left_s < needed_s:
         console.warn(f"{name} has {left_s:.1f} s of net speech left, and {needed_s:g} are needed")
-    return exit_codes.DONE

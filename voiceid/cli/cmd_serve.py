@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import leaf
@@ -66,7 +65,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     wyoming_upstream: str | None,
     wyoming_in_text: bool,
     insecure: bool,
-) -> int:
+) -> None:
     """Answer over HTTP what the commands answer.
 
     Without keys it listens on this host alone; `voiceid keys create` makes them.  Ends at SIGTERM
@@ -96,7 +95,6 @@ def command(  # noqa: PLR0913 - one parameter an option
             console.warn(said)
         limits, workers = console.config.server, console.config.workers
         run(vid, listening, limits, workers, lambda where: console.note(f"serving {where}"))
-    return exit_codes.DONE
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli import exit_codes
-from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.asking import confirm, require_answer
 from voiceid.cli.cmd_speakers_care import inspect_command, merge_command, split_command
 from voiceid.cli.cmd_speakers_edit import (
     disable_command,
@@ -36,7 +35,7 @@ def command() -> None:
 @click.option("--after", metavar="NAME", type=SPEAKER_NAME, help="Begin after this name.")
 @click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many speakers.")
 @click.option("--group", metavar="GROUP", help="Only the members of this group.")
-def list_command(console: Console, after: str | None, limit: int | None, group: str | None) -> int:
+def list_command(console: Console, after: str | None, limit: int | None, group: str | None) -> None:
     """List the enrolled speakers, by name: a table for each thousand.
 
     Columns that are empty, or the same for all, are left out.  In a sealed gallery each thousand is
@@ -63,7 +62,6 @@ def list_command(console: Console, after: str | None, limit: int | None, group: 
                 break
         if not n_listed and not console.settings.as_json:
             _note_empty(console, vid, group)
-    return exit_codes.DONE
 
 
 def _note_empty(console: Console, vid: VoiceID, group: str | None) -> None:
@@ -75,25 +73,25 @@ def _note_empty(console: Console, vid: VoiceID, group: str | None) -> None:
 
 @leaf("show", examples=["voiceid speakers show alice"], group=command)
 @name_argument
-def show_command(console: Console, name: str) -> int:
+def show_command(console: Console, name: str) -> None:
     """Show one speaker and the samples that were enrolled."""
     with open_voiceid(console) as vid:
         speaker = vid.speakers.get(name)
         samples = vid.samples.list(name)
     listed = [sample.to_dict() for sample in samples]
-    return console.answer({**speaker.to_dict(), "samples": listed}, speaker_text(speaker, samples))
+    console.answer({**speaker.to_dict(), "samples": listed}, speaker_text(speaker, samples))
 
 
 @leaf("rename", examples=['voiceid speakers rename alice "Alice Liddell"'], group=command)
 @name_argument
 @click.argument("new_name", metavar="NEW_NAME", type=SPEAKER_NAME)
 @click.option("--force", is_flag=True, help="Take a name that looks like an enrolled one.")
-def rename_command(console: Console, name: str, new_name: str, *, force: bool) -> int:
+def rename_command(console: Console, name: str, new_name: str, *, force: bool) -> None:
     """Give a speaker another name; the samples stay."""
     with open_voiceid(console) as vid:
         old = vid.speakers.get(name)
         speaker = vid.speakers.rename(name, new_name, force=force)
-    return console.answer(
+    console.answer(
         {"renamed": old.name, "speaker": speaker.to_dict()},
         f"renamed  {old.name} is {speaker.name} now",
     )
@@ -102,7 +100,7 @@ def rename_command(console: Console, name: str, new_name: str, *, force: bool) -
 @leaf("remove", examples=["voiceid speakers remove alice --yes"], group=command)
 @name_argument
 @yes_option
-def remove_command(console: Console, name: str, *, yes: bool) -> int:
+def remove_command(console: Console, name: str, *, yes: bool) -> None:
     """Remove a speaker: the name, every sample and every vector, from the index too.
 
     Asks first on a terminal; elsewhere --yes is needed.
@@ -112,10 +110,9 @@ def remove_command(console: Console, name: str, *, yes: bool) -> int:
         speaker = vid.speakers.get(name)
         samples = counted(speaker.n_samples, "sample")
         question = f"Remove {speaker.name} and {samples}? This cannot be undone."
-        if not confirmed(console, question, yes=yes):
-            return exit_codes.INTERRUPTED
+        confirm(console, question, yes=yes)
         speaker = vid.speakers.remove(name)
-    return console.answer(
+    console.answer(
         {"removed": speaker.to_dict()},
         f"removed  {speaker.name} and {counted(speaker.n_samples, 'sample')}",
     )

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from voiceid.cli import exit_codes
-from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.asking import confirm, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import SPEAKER_NAME, leaf, name_argument, yes_option
@@ -15,7 +14,7 @@ from voiceid.cli.text import counted
 
 @leaf("inspect", examples=["voiceid speakers inspect alice"])
 @name_argument
-def inspect_command(console: Console, name: str) -> int:
+def inspect_command(console: Console, name: str) -> None:
     """Compare a speaker's samples with each other and with every other speaker.
 
     Shows the cosine of each pair of samples, how each agrees with the others, those that do
@@ -23,7 +22,7 @@ def inspect_command(console: Console, name: str) -> int:
     """
     with open_voiceid(console) as vid:
         found = vid.speakers.inspect(name)
-    return console.answer(found.to_dict(), inspection_text(found))
+    console.answer(found.to_dict(), inspection_text(found))
 
 
 @leaf(
@@ -38,7 +37,7 @@ def inspect_command(console: Console, name: str) -> int:
 @yes_option
 def merge_command(
     console: Console, name: str, other: str, *, force: bool, dry_run: bool, yes: bool
-) -> int:
+) -> None:
     """Make two speakers one: NAME gets every sample of OTHER, who is removed.
 
     Shows how alike their voices are first.  Groups are joined; of expiry and standing the
@@ -50,15 +49,13 @@ def merge_command(
         if not console.settings.as_json:
             console.result(merge_text(plan))
         question = f"Merge {plan.other.name} into {plan.into.name}? This cannot be undone."
-        if not confirmed(console, question, yes=yes or dry_run):
-            return exit_codes.INTERRUPTED
+        confirm(console, question, yes=yes or dry_run)
         done = plan if dry_run else vid.speakers.merge(name, other, force=force)
     if console.settings.as_json:
         console.json(done.to_dict())
     elif done.merged is not None:
         samples = counted(done.merged.n_samples, "sample")
         console.result(f"merged  {done.merged.name} has {samples} now")
-    return exit_codes.DONE
 
 
 @leaf(
@@ -86,17 +83,12 @@ def split_command(
     *,
     force: bool,
     dry_run: bool,
-) -> int:
+) -> None:
     """Give the samples of NAME that do not fit, or those named, to a new speaker."""
     with open_voiceid(console) as vid:
         done = vid.speakers.split(name, new_name, sample_ids, force=force, dry_run=dry_run)
-    if console.settings.as_json:
-        console.json(done.to_dict())
-        return exit_codes.DONE
-    console.result(samples_table(done.moved))
     moved = counted(len(done.moved), "sample")
-    if done.new is None:
-        console.result(f"\ndry run  {moved} would go to {new_name}; nothing was changed")
-    else:
-        console.result(f"\nsplit  {moved} of {name} went to {done.new.name}")
-    return exit_codes.DONE
+    end = f"dry run  {moved} would go to {new_name}; nothing was changed"
+    if done.new is not None:
+        end = f"split  {moved} of {name} went to {done.new.name}"
+    console.answer(done.to_dict(), f"{samples_table(done.moved)}\n\n{end}")

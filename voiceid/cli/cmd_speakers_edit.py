@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from voiceid.cli import exit_codes
-from voiceid.cli.asking import confirmed, require_answer
+from voiceid.cli.asking import confirm, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import (
@@ -65,7 +65,7 @@ def edit_command(  # noqa: PLR0913 - one parameter an option
     not_groups: tuple[str, ...],
     no_meta: tuple[str, ...],
     no_expiry: bool,
-) -> int:
+) -> None:
     """Change what is known of a speaker beside the voice; the samples stay.
 
     A consent is recorded beside those that there are.
@@ -80,17 +80,17 @@ def edit_command(  # noqa: PLR0913 - one parameter an option
     )
     if details.changes_nothing:
         raise click.UsageError("Nothing to change was given.")
-    return _change(console, name, details)
+    _change(console, name, details)
 
 
 @leaf("disable", examples=["voiceid speakers disable alice"])
 @name_argument
-def disable_command(console: Console, name: str) -> int:
+def disable_command(console: Console, name: str) -> None:
     """Accept a speaker no more; nothing is erased.
 
     The voice still competes, so that it is not taken for that of a speaker who sounds like it.
     """
-    return _change(console, name, speaker_details(enabled=False))
+    _change(console, name, speaker_details(enabled=False))
 
 
 @leaf(
@@ -99,15 +99,15 @@ def disable_command(console: Console, name: str) -> int:
     examples=["voiceid speakers enable alice"],
 )
 @name_argument
-def enable_command(console: Console, name: str) -> int:
+def enable_command(console: Console, name: str) -> None:
     """Accept a speaker again that was disabled; an expiry stays as it is."""
-    return _change(console, name, speaker_details(enabled=True))
+    _change(console, name, speaker_details(enabled=True))
 
 
-def _change(console: Console, name: str, details: SpeakerDetails) -> int:
+def _change(console: Console, name: str, details: SpeakerDetails) -> None:
     with open_voiceid(console) as vid:
         speaker = vid.speakers.edit(name, details)
-    return console.answer(speaker.to_dict(), facts_text(speaker))
+    console.answer(speaker.to_dict(), facts_text(speaker))
 
 
 @leaf("withdraw", examples=["voiceid speakers withdraw alice"])
@@ -131,7 +131,8 @@ def withdraw_command(
     withdrawn = f"withdrawn  {done.speaker.name}: "
     if done.receipt is None:
         when = f"to be erased at {done.erase_at:%Y-%m-%d %H:%M} UTC"
-        return console.answer(done.to_dict(), f"{withdrawn}{when}")
+        console.answer(done.to_dict(), f"{withdrawn}{when}")
+        return exit_codes.DONE
     save_receipt(console, done.receipt, receipt)
     console.answer(done.to_dict(), f"{withdrawn}erased\n{receipt_text(done.receipt)}")
     return say_remains(console, [done.receipt])
@@ -153,7 +154,7 @@ def withdraw_command(
 @yes_option
 def purge_command(
     console: Console, *, expired: bool, damaged: bool, dry_run: bool, yes: bool
-) -> int:
+) -> None:
     """Erase speakers who expired or are damaged: names, samples and vectors, from the index too.
 
     A damaged speaker stops questions to the whole gallery.  A backup has the speaker as before the
@@ -165,12 +166,16 @@ def purge_command(
     require_answer(yes=yes or dry_run)
     with open_voiceid(console) as vid:
         if damaged:
-            return _purge_damaged(console, vid, dry_run=dry_run, yes=yes)
-        number = counted(len(vid.speakers.purge_expired(dry_run=True)), "speaker")
-        question = f"Erase {number} who expired? This cannot be undone."
-        if not confirmed(console, question, yes=yes or dry_run):
-            return exit_codes.INTERRUPTED
-        erased = vid.speakers.purge_expired(dry_run=dry_run)
+            _purge_damaged(console, vid, dry_run=dry_run, yes=yes)
+        else:
+            _purge_expired(console, vid, dry_run=dry_run, yes=yes)
+
+
+def _purge_expired(console: Console, vid: VoiceID, *, dry_run: bool, yes: bool) -> None:
+    number = counted(len(vid.speakers.purge_expired(dry_run=True)), "speaker")
+    question = f"Erase {number} who expired? This cannot be undone."
+    confirm(console, question, yes=yes or dry_run)
+    erased = vid.speakers.purge_expired(dry_run=dry_run)
     for speaker in erased:
         console.answer(
             {"erased": not dry_run, "speaker": speaker.to_dict()},
@@ -178,20 +183,17 @@ def purge_command(
         )
     if not erased:
         console.note("no speaker has expired")
-    return exit_codes.DONE
 
 
-def _purge_damaged(console: Console, vid: VoiceID, *, dry_run: bool, yes: bool) -> int:
+def _purge_damaged(console: Console, vid: VoiceID, *, dry_run: bool, yes: bool) -> None:
     found = vid.speakers.purge_damaged(dry_run=True)
     if found and not dry_run:
         damage = "".join(f"\n  {what}" for what in found.values())
         question = f"Erase {counted(len(found), 'speaker')}?{damage}\nThis cannot be undone."
-        if not confirmed(console, question, yes=yes):
-            return exit_codes.INTERRUPTED
+        confirm(console, question, yes=yes)
         found = vid.speakers.purge_damaged()
     for speaker_id, what in found.items():
         facts = {"erased": not dry_run, "speaker_id": speaker_id, "damage": what}
         console.answer(facts, f"{'damaged' if dry_run else 'erased'}  speaker {speaker_id}: {what}")
     if not found:
         console.note("no speaker is damaged")
-    return exit_codes.DONE

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import (
@@ -38,7 +37,7 @@ from voiceid.cli.text import counted
 @click.option("--plain", is_flag=True, help="Write a plain file, though the gallery is sealed.")
 def export_command(
     console: Console, file: Path, names: tuple[str, ...], *, passphrase: str | None, plain: bool
-) -> int:
+) -> None:
     """Write speakers, all of them without NAME, to a new file that another gallery can import.
 
     It holds embeddings, quality, provenance and the embedding space in use, in text; see
@@ -59,7 +58,6 @@ def export_command(
     if left_out:
         number = counted(left_out, "speaker")
         console.warn(f"{number} left out: without samples in the embedding space in use")
-    return exit_codes.DONE
 
 
 @leaf(
@@ -112,7 +110,7 @@ def import_command(  # noqa: PLR0913 - one parameter an option
     until: str | None,
     recorded_by: str | None,
     **facts: Any,
-) -> int:
+) -> None:
     """Add the speakers of an exported file: all of them, or nothing is changed.
 
     The file must be whole, signed by this gallery or by --signed-by, and of the embedding
@@ -149,7 +147,7 @@ def import_command(  # noqa: PLR0913 - one parameter an option
     if done.expired:
         number = counted(done.expired, "new speaker")
         console.warn(f"{number} with an expiry that is past: never accepted (speakers list)")
-    return console.answer(
+    console.answer(
         {
             "file": str(file),
             "new_speakers": done.speakers,

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import leaf
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     examples=["voiceid stats --prometheus > /var/lib/node_exporter/voiceid.prom"],
 )
 @click.option("--prometheus", is_flag=True, help="Print the text format of Prometheus.")
-def command(console: Console, *, prometheus: bool) -> int:
+def command(console: Console, *, prometheus: bool) -> None:
     """Count what is in the gallery: speakers, samples, groups, sizes, what decides.
 
     Decisions and latencies are counted by the process that decides: a server counts its own
@@ -34,8 +33,8 @@ def command(console: Console, *, prometheus: bool) -> int:
         found = vid.events.gallery()
     if prometheus:
         console.binary(found.to_prometheus().encode())
-        return exit_codes.DONE
-    return console.answer(found.to_dict(), _text(found))
+    else:
+        console.answer(found.to_dict(), _text(found))
 
 
 def _text(found: GalleryStats) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # a help text needs none
 
 class OutputClosed(Exception):
     """The reader of standard output has gone, and no message would reach it."""
+
+    exit_code = exit_codes.OUTPUT_CLOSED
 
 
 @dataclass(slots=True)
@@ -78,21 +80,25 @@ class Console:
         ascii_only = not speaks_utf8(sys.stdout)
         self.result(json_line(value, ascii_only=ascii_only))
 
-    def answer(self, facts: Mapping[str, object], text: str) -> int:
-        """Write a result: ``facts`` with ``--json``, else ``text``; return the exit code 0."""
+    def answer(self, facts: Mapping[str, object], text: str, word: str = "", at: int = 0) -> None:
+        """Write a result: ``facts`` with ``--json``, else ``text`` as `result` does."""
         if self.settings.as_json:
             self.json(facts)
         else:
-            self.result(text)
-        return exit_codes.DONE
+            self.result(text, word, at)
 
-    def answers(self, facts: Iterable[Mapping[str, object]], text: str) -> int:
-        """Write a list as `answer` does: an object a line with ``--json``, else ``text``."""
-        if not self.settings.as_json:
-            return self.answer({}, text)
-        for each in facts:
-            self.json(each)
-        return exit_codes.DONE
+    def answers(self, facts: Sequence[Mapping[str, object]], text: str, none: str = "") -> None:
+        """Write a list as `answer` does: an object a line with ``--json``, else ``text``.
+
+        ``none`` is said to people in place of the text of an empty list.
+        """
+        if self.settings.as_json:
+            for each in facts:
+                self.json(each)
+        elif facts or not none:
+            self.result(text)
+        else:
+            self.note(none)
 
     def binary(self, data: bytes) -> None:
         """Write bytes as they are."""

@@ -35,12 +35,9 @@ _BARRED = {
 def tell(decision: Decision, console: Console) -> int:
     """Print the decision and return its exit code."""
     code = _EXIT_CODES[decision.outcome.value]  # an outcome that is not known must not be 0
-    if console.settings.as_json:
-        console.json(decision.to_dict())
-    else:
-        console.result(decision_text(decision), decision.outcome.value)
-        if decision.quality is not None:
-            warn_of(decision.quality, console)
+    console.answer(decision.to_dict(), decision_text(decision), decision.outcome.value)
+    if decision.quality is not None and not console.settings.as_json:
+        warn_of(decision.quality, console)
     return code
 
 
@@ -67,10 +64,8 @@ def tell_all(
         else:
             codes.append(_EXIT_CODES[answer.outcome.value])
             facts, cells = answer.to_dict(), _cells(answer)
-        if console.settings.as_json:
-            console.json({"clip": source, **facts})
-        else:
-            console.result(_row(source, widest, cells), cells[0], at=_answer_at(source, widest))
+        row, at = _row(source, widest, cells), _answer_at(source, widest)
+        console.answer({"clip": source, **facts}, row, cells[0], at)
     # The exit codes of errors are above those of outcomes, and the first error decides.
     return next((code for code in codes if code >= exit_codes.INTERNAL), max(codes))
 

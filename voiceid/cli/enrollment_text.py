@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
 from voiceid.cli.text import counted, printable, seconds, table
 from voiceid.errors import EnrollmentIncomplete, EnrollmentRefused
@@ -68,19 +67,18 @@ def report_text(report: EnrollmentReport) -> str:
     return f"{clips_table(report)}\n\n{end}   {report.elapsed_ms:.0f} ms"
 
 
-def tell_one(report: EnrollmentReport, console: Console) -> int:
+def tell_one(report: EnrollmentReport, console: Console) -> None:
     """Print what came of an enrolment."""
     if report.blocking or not (report.enrolled or report.dry_run):
         raise EnrollmentRefused(f"{report.name} was not enrolled", report=report)
     console.answer(report.to_dict(), report_text(report))
     for line in [] if console.settings.as_json else problem_lines(report):
         console.warn(line)
-    return exit_codes.DONE
 
 
 def tell_many(
     people: Sequence[Person], reports: Iterable[EnrollmentReport], console: Console
-) -> int:
+) -> None:
     """Print what came of each person as it comes, and a summary."""
     counts = Counter[str]()
     n_left_out = 0
@@ -100,7 +98,6 @@ def tell_many(
             hint="What was enrolled stays. Fix or drop the clips above, then run this again.",
         )
     console.note(f"{counted(len(people), 'speaker')}: {summary}")
-    return exit_codes.DONE
 
 
 def _line(report: EnrollmentReport) -> str:

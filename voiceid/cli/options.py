@@ -209,13 +209,13 @@ audio_options = together(
 
 def leaf(
     name: str, *, group: click.Group | None = None, audio: bool = False, **kwargs: Any
-) -> Callable[[Callable[..., int]], Command]:
+) -> Callable[[Callable[..., int | None]], Command]:
     """Make a function a `Command` with the common options, of a group if one is given.
 
     Where a command has a ``--format`` of its own, that of audio is ``--audio-format`` alone.
     """
 
-    def made(function: Callable[..., int]) -> Command:
+    def made(function: Callable[..., int | None]) -> Command:
         own = {name for option in getattr(function, "__click_params__", ()) for name in option.opts}
         options = audio_options if audio else common_options
         if audio and "--format" in own:

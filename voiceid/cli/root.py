@@ -73,6 +73,7 @@ def root(ctx: click.Context, *, version: bool) -> None:
     if version:
         from voiceid.cli.version import tell_version  # noqa: PLC0415 - like a command's
 
-        ctx.exit(tell_version(ctx.obj))
+        tell_version(ctx.obj)
+        ctx.exit()
     if ctx.invoked_subcommand is None:
         ctx.fail("Missing command.")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import click
 
 from voiceid.cli import exit_codes, failures
+from voiceid.cli.asking import NotConfirmed
 from voiceid.cli.console import Console, OutputClosed, Settings
 from voiceid.cli.root import COMPLETION, PROGRAM, root
 from voiceid.cli.streams import abandon_stdout, prepare
@@ -26,8 +27,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         return _command(argv, console)
     except (KeyboardInterrupt, click.Abort):
         return failures.interrupted(console)
-    except OutputClosed:
-        return exit_codes.OUTPUT_CLOSED
+    except (NotConfirmed, OutputClosed) as end:
+        return end.exit_code
     except click.ClickException as error:
         return failures.usage(error, console)
     except VoiceIDError as error:

@@ -30,6 +30,11 @@ class Command(click.Command):
         self.examples = examples
         self.context_settings = CONTEXT_SETTINGS
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; one that ends without an exit code is done."""
+        code = super().invoke(ctx)
+        return exit_codes.DONE if code is None else code
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options, then the common ones."""
         _write_options(self, ctx, formatter)

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from voiceid.models.status import ModelStatus
 
 
-def tell_version(console: Console) -> int:
+def tell_version(console: Console) -> None:
     """Print the versions; what needs no setting to be read comes first."""
     if not console.settings.as_json:
         console.result(f"voiceid {__version__}\nschema {SCHEMA_HEAD}")
     with open_voiceid(console) as vid:
         models = vid.models.list()
-    return console.answer(
+    console.answer(
         {"voiceid": __version__, "schema": SCHEMA_HEAD, "models": [_facts(s) for s in models]},
         fields({f"model {status.name}": _text(status) for status in models}),
     )
