@@ -10,7 +10,7 @@ from voiceid.cli.calibration_text import adapted_text
 from voiceid.cli.console import Console
 from voiceid.cli.labelled import fitting_options, recordings_of
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import leaf
+from voiceid.cli.options import FILE, leaf
 from voiceid.errors import FitRefused
 
 
@@ -20,7 +20,7 @@ from voiceid.errors import FitRefused
     examples=["voiceid adapt people.csv --target-fmr 1e-3"],
     audio=True,
 )
-@click.argument("input", metavar="[INPUT]", type=click.Path(path_type=Path), required=False)
+@click.argument("input", metavar="[INPUT]", type=FILE, required=False)
 @fitting_options
 @click.option("--dry-run", is_flag=True, help="Measure, and change nothing.")
 def command(

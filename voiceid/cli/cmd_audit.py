@@ -10,7 +10,7 @@ import click
 
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SPEAKER_NAME, Parsed, branch, leaf
+from voiceid.cli.options import FILE, SPEAKER_NAME, Parsed, branch, leaf
 from voiceid.cli.text import counted, fields
 from voiceid.domain import moment
 from voiceid.domain.audit_chain import DECISION
@@ -41,9 +41,7 @@ def command() -> None:
 @click.option(
     "--since", metavar="TIME", type=Parsed("time", moment), help="From this time on, in ISO 8601."
 )
-@click.option(
-    "--speaker", metavar="NAME", type=SPEAKER_NAME, help="What is about this speaker alone."
-)
+@click.option("--speaker", type=SPEAKER_NAME, help="What is about this speaker alone.")
 @click.option("--kind", metavar="KIND", help="Events of this kind alone, e.g. decision or enroll.")
 def list_command(
     console: Console, *, since: datetime | None, speaker: str | None, kind: str | None
@@ -69,10 +67,7 @@ def list_command(
     help="A hash that `voiceid audit head` printed: nothing up to there was changed or cut off.",
 )
 @click.option(
-    "--file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Verify a chain that was exported, in place of the database's.",
+    "--file", type=FILE, help="Verify a chain that was exported, in place of the database's."
 )
 def verify_command(console: Console, *, head: str | None, file: Path | None) -> None:
     """Verify the whole chain; exits with 75 when a row was changed, removed or put in.
@@ -97,7 +92,7 @@ def head_command(console: Console) -> None:
 
 
 @leaf("export", examples=["voiceid audit export audit.jsonl"], group=command)
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 def export_command(console: Console, file: Path) -> None:
     """Write the whole chain to a new file, as JSON Lines, for its owner alone.
 

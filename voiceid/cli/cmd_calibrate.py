@@ -11,7 +11,7 @@ import click
 
 from voiceid.cli.calibration_text import countermeasure_text, fit_text
 from voiceid.cli.console import Console
-from voiceid.cli.labelled import fitting_options, input_options, protocol_of, recordings_of
+from voiceid.cli.labelled import Asked, fitting_options, input_options, protocol_of, recordings_of
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import RATE, leaf
 from voiceid.cli.streams import is_terminal
@@ -46,15 +46,12 @@ if TYPE_CHECKING:
 @click.option(
     "--target-bpcer",
     type=RATE,
-    metavar="RATE",
     help="How often it may take bona fide speech for an attack (default: 1%).",
 )
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
-    input: Path,  # noqa: A002 - as the help names it
-    enrolled: Path | None,
-    enroll_first: int | None,
+    asked: Asked,
     target_fmr: float | None,
     cache: Path | None,
     use: bool | None,
@@ -72,9 +69,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     See docs/calibrating.md; for countermeasures docs/attacks.md.
     """
     if countermeasure is not None:
-        if use is not None or cache or (enrolled, enroll_first, target_fmr) != (None, None, None):
+        if (use, cache, target_fmr, *asked[1:]) != (None,) * 5:
             raise click.UsageError("--countermeasure takes INPUT and --target-bpcer alone.")
-        _countermeasure(console, countermeasure, input, target_bpcer or 0.01)
+        _countermeasure(console, countermeasure, asked.input, target_bpcer or 0.01)
         return
     if target_bpcer is not None:
         raise click.UsageError("--target-bpcer is for a --countermeasure.")
@@ -82,9 +79,9 @@ def command(  # noqa: PLR0913 - one parameter an option
         from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
         fit = vid.calibrations.fit(
-            protocol_of(console, input, enrolled, enroll_first, evaluation.enroll_in_turn),
+            protocol_of(console, asked, evaluation.enroll_in_turn),
             cache=cache,
-            source=input.resolve().name,
+            source=asked.source,
             target_fmr=target_fmr,
             tell=console.hearing,
         )

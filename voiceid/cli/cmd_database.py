@@ -11,7 +11,7 @@ import click
 from voiceid.cli.asking import confirm, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import branch, leaf, signed_by_option, yes_option
+from voiceid.cli.options import FILE, branch, leaf, signed_by_option, yes_option
 from voiceid.cli.text import counted, fields, megabytes
 from voiceid.errors import StoreError
 
@@ -44,7 +44,7 @@ def upgrade_command(console: Console) -> None:
 
 
 @leaf("backup", examples=["voiceid database backup voices.sqlite3"], group=command)
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 def backup_command(console: Console, file: Path) -> None:
     """Copy the database to a new file, one consistent state of it, while others write.
 
@@ -61,7 +61,7 @@ def backup_command(console: Console, file: Path) -> None:
 @leaf(
     "restore", examples=["voiceid database restore voices-2026-11-24.sqlite3 --yes"], group=command
 )
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @signed_by_option
 @click.option(
     "--change-protection",
@@ -128,8 +128,8 @@ def check_command(console: Console) -> None:
     ],
     group=command,
 )
-@click.argument("source", metavar="SOURCE")
-@click.argument("target", metavar="TARGET")
+@click.argument("source")
+@click.argument("target")
 def copy_command(console: Console, source: str, target: str) -> None:
     """Move a gallery from one database to another, and check that it is the same there.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,20 +15,29 @@ from voiceid.cli.console import Console
 from voiceid.cli.enrollment_text import tell_many, tell_one
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import (
+    READABLE_FILE,
     SPAN,
     SPEAKER_NAME,
     Real,
     consent_options,
-    consents_of,
     details_options,
+    gathered,
     leaf,
-    speaker_details,
 )
 from voiceid.errors import ManifestInvalid
 
 if TYPE_CHECKING:
-    from voiceid.domain import SpeakerDetails
-    from voiceid.enrollment import Person
+    from voiceid.domain import Consent, SpeakerDetails
+    from voiceid.enrollment import Part, Person
+
+
+def _part(
+    part: tuple[float, float] | None, voice: str | None, *, solo_part: bool
+) -> tuple[float, float] | str | None:
+    """Return what of the recordings is enrolled, as the library has it."""
+    if sum([part is not None, solo_part, voice is not None]) > 1:
+        raise click.UsageError("Give --part, --solo-part or --voice: one of them.")
+    return "solo" if solo_part else voice or part
 
 
 @leaf(
@@ -59,25 +69,29 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--manifest",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
+    type=READABLE_FILE,
     help="Enrol many: CSV or JSON Lines with a name and a path in each line; docs/enrolling.md.",
 )
-@click.option(
-    "--part",
-    type=SPAN,
-    metavar="START-END",
-    help="Enrol this part of the only recording, in seconds: 12.4-31.0.",
-)
-@click.option(
-    "--solo-part",
-    is_flag=True,
-    help="Where several people speak in a recording, enrol what the one who speaks most says.",
-)
-@click.option(
-    "--voice",
-    metavar="VOICE",
-    help="Enrol what this voice of the only recording says alone, as `voiceid diarize` calls it.",
+@gathered(
+    "part",
+    _part,
+    click.option(
+        "--part",
+        type=SPAN,
+        metavar="START-END",
+        help="Enrol this part of the only recording, in seconds: 12.4-31.0.",
+    ),
+    click.option(
+        "--solo-part",
+        is_flag=True,
+        help="Where several people speak in a recording, enrol what the one who speaks most says.",
+    ),
+    click.option(
+        "--voice",
+        metavar="VOICE",
+        help="Enrol what this voice of the only recording says alone, as `voiceid diarize` calls"
+        " it.",
+    ),
 )
 @click.option("--label", metavar="L", help="Where the clips were recorded, e.g. phone.")
 @details_options
@@ -98,17 +112,10 @@ def command(  # noqa: PLR0913 - one parameter an option
     min_speech: float | None,
     from_dir: Path | None,
     manifest: Path | None,
-    part: tuple[float, float] | None,
-    solo_part: bool,
-    voice: str | None,
+    part: Part | None,
     label: str | None,
-    groups: tuple[str, ...],
-    meta: tuple[tuple[str, str], ...],
-    expires: str | None,
-    consent: str | None,
-    purposes: tuple[str, ...],
-    until: str | None,
-    recorded_by: str | None,
+    details: SpeakerDetails,
+    consents: tuple[Consent, ...],
     keep_audio: bool,
     force: bool,
     dry_run: bool,
@@ -126,24 +133,20 @@ def command(  # noqa: PLR0913 - one parameter an option
     enrolled already is skipped, so that a run that was cut short can simply be repeated; with
     --keep-audio its recordings are kept from then on.
     """
-    consents = consents_of(consent, purposes, until, recorded_by)
-    known = {"groups": groups, "metadata": dict(meta), "consents": consents}
-    if manifest is not None and (label or groups or meta or expires or consents):
+    details = replace(details, consents=consents)
+    if manifest is not None and (label or not details.changes_nothing):
         raise click.UsageError("With --manifest, say it in its columns: label, group, ...")
     kept = keep_audio or None  # the settings may say it, too
     settings = {"enrollment__min_speech_s": min_speech, "enrollment__keep_audio": kept}
-    if sum([part is not None, solo_part, voice is not None]) > 1:
-        raise click.UsageError("Give --part, --solo-part or --voice: one of them.")
-    if voice is not None and STDIN in audio:
+    if isinstance(part, str) and part != "solo" and STDIN in audio:
         raise click.UsageError("--voice hears a recording twice, and standard input comes once.")
     if from_dir is not None or manifest is not None:
         _refuse_together(name, from_dir, manifest, mode)
-        if part is not None or solo_part or voice is not None:
+        if part is not None:
             raise click.UsageError(
                 "--part, --solo-part and --voice are for the clips of one speaker."
             )
         with open_voiceid(console, **settings) as vid:
-            details = speaker_details(expires, **known)
             people = _people(console, from_dir, manifest, label or "", details)
             tell_many(people, vid.enroll_all(people, force=force, dry_run=dry_run), console)
         return
@@ -156,11 +159,11 @@ def command(  # noqa: PLR0913 - one parameter an option
             name,
             sources,
             label=label or "",
-            details=speaker_details(expires, **known),
+            details=details,
             mode=mode,
             force=force,
             dry_run=dry_run,
-            part="solo" if solo_part else voice or part,
+            part=part,
         )
     tell_one(report, console)
 

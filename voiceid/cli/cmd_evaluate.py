@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from voiceid.cli.console import Console
-from voiceid.cli.labelled import input_options, protocol_of
+from voiceid.cli.labelled import Asked, input_options, protocol_of
 from voiceid.cli.older_report import difference, older_report
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import RATE_LIMIT, leaf
+from voiceid.cli.options import FOLDER, RATE_LIMIT, READABLE_FILE, leaf
 from voiceid.cli.text import fields
 from voiceid.errors import GateMissed
 
@@ -20,27 +20,23 @@ if TYPE_CHECKING:
     from voiceid.evaluation import Evaluation
     from voiceid.evaluation.report import AtThresholds
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
 
 @leaf("evaluate", examples=["voiceid evaluate people.csv --output report"], audio=True)
 @input_options
 @click.option(
     "--output",
     "-o",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     required=True,
-    metavar="DIR",
     help="Folder for the report; an older report in it is replaced.",
 )
 @click.option(
     "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
+    type=FOLDER,
     help="Folder of what was heard before (default: embeddings in the report's folder).",
 )
-@click.option("--against", type=_FILE, metavar="FILE", help="Compare with an older report.json.")
-@click.option("--max-eer", type=RATE_LIMIT, metavar="RATE", help="Exit with 59 above this EER.")
+@click.option("--against", type=READABLE_FILE, help="Compare with an older report.json.")
+@click.option("--max-eer", type=RATE_LIMIT, help="Exit with 59 above this EER.")
 @click.option(
     "--max-fnmr-at-fmr",
     type=RATE_LIMIT,
@@ -51,19 +47,16 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--max-apcer",
     type=RATE_LIMIT,
-    metavar="RATE",
     help="Exit with 59 when the countermeasure takes more of any species of attacks for bona fide.",
 )
 @click.option(
     "--max-bpcer",
     type=RATE_LIMIT,
-    metavar="RATE",
     help="Exit with 59 when it takes more of the bona fide recordings for attacks.",
 )
 @click.option(
     "--max-iapar",
     type=RATE_LIMIT,
-    metavar="RATE",
     help="Exit with 59 when more attacks of any species are accepted, countermeasure or not.",
 )
 @click.option(
@@ -75,10 +68,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
-    input: Path,  # noqa: A002 - as the help names it
+    asked: Asked,
     output: Path,
-    enrolled: Path | None,
-    enroll_first: int | None,
     cache: Path | None,
     against: Path | None,
     max_eer: float | None,
@@ -97,16 +88,16 @@ def command(  # noqa: PLR0913 - one parameter an option
         from voiceid.evaluation import page  # noqa: PLC0415
         from voiceid.evaluation.report_folder import write_report  # noqa: PLC0415 - loaded by now
 
-        protocol = protocol_of(console, input, enrolled, enroll_first)
+        protocol = protocol_of(console, asked)
         found = vid.calibrations.evaluate(
             protocol, cache=cache or output / "embeddings", tell=console.hearing
         )
-        drawn = write_report(found, output, input.resolve().name)
+        drawn = write_report(found, output, asked.source)
     text = f"{page.lead(found.overall)}\n\n{_text(found)}"
     if older is not None:
         text += f"\n\n{difference(older, found.to_dict())}"
     console.answer(found.to_dict(), text)
-    _warn(console, found, input.resolve().name)
+    _warn(console, found, asked.source)
     if not drawn:
         console.note("no pictures: they need `pip install 'voiceid[plots]'`")
     console.note(f"the report is {output / 'report.html'}")

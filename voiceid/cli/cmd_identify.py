@@ -11,6 +11,7 @@ from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell_all
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import (
+    COUNT,
     allow_replayed_option,
     audio_arguments,
     leaf,
@@ -36,14 +37,7 @@ if TYPE_CHECKING:
     audio=True,
 )
 @audio_arguments
-@click.option(
-    "--top",
-    type=click.IntRange(min=1),
-    default=5,
-    metavar="N",
-    show_default=True,
-    help="Candidates to show.",
-)
+@click.option("--top", type=COUNT, default=5, show_default=True, help="Candidates to show.")
 @target_fpir_option
 @threshold_option
 @margin_option

@@ -9,7 +9,7 @@ import click
 from voiceid.cli.asking import confirm, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import branch, leaf, yes_option
+from voiceid.cli.options import COUNT, branch, leaf, yes_option
 from voiceid.cli.text import table
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def command() -> None:
     ],
     group=command,
 )
-@click.argument("name", metavar="NAME")
+@click.argument("name")
 @click.option(
     "--scope",
     "scopes",
@@ -53,11 +53,7 @@ def command() -> None:
     help="Be taken from this address or network alone, e.g. 10.0.0.0/8.",
 )
 @click.option(
-    "--rate",
-    "requests_per_minute",
-    metavar="N",
-    type=click.IntRange(min=1),
-    help="At most so many requests a minute.",
+    "--rate", "requests_per_minute", type=COUNT, help="At most so many requests a minute."
 )
 @click.option("--expires", metavar="WHEN", help="A date, a time, or days from now, e.g. 90d.")
 def create_command(

@@ -41,12 +41,11 @@ if TYPE_CHECKING:
     ],
     audio=True,
 )
-@click.argument("source", metavar="SOURCE")
+@click.argument("source")
 @click.option(
     "--verify",
     "speaker",
     type=SPEAKER_NAME,
-    metavar="NAME",
     help="Decide of each turn whether it is this speaker's (default: who of the enrolled it is).",
 )
 @click.option(

@@ -11,7 +11,7 @@ import click
 
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import branch, leaf
+from voiceid.cli.options import READABLE_FILE, branch, leaf
 from voiceid.cli.text import fields, megabytes, table
 from voiceid.errors import ModelNotInstalled
 
@@ -66,7 +66,7 @@ def list_command(console: Console) -> None:
 
 
 @leaf("show", examples=["voiceid models show campplus"], group=command)
-@click.argument("name", metavar="NAME")
+@click.argument("name")
 def show_command(console: Console, name: str) -> None:
     """Show the card of a model: source, hashes, license, operating points."""
     with open_voiceid(console) as vid:
@@ -80,8 +80,7 @@ def show_command(console: Console, name: str) -> None:
 @click.option(
     "--from",
     "source",
-    metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=READABLE_FILE,
     help="Take the checkpoint of NAME from this file; its hash must be the card's.",
 )
 @click.option("--force", is_flag=True, help="Build it again even if it is installed.")

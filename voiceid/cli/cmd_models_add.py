@@ -9,7 +9,7 @@ import click
 
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import leaf
+from voiceid.cli.options import COUNT, FILE, leaf
 from voiceid.cli.text import fields
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ _FRONT_ENDS = ("kaldi-fbank-80", "ge2e-mel-40", "redimnet-mel-72", "waveform")
 _FRAMEWORKS = ("3d-speaker", "wespeaker")
 _TAPERS = ("povey", "hamming", "hann")
 _KINDS = ("encoder", "countermeasure")
-_WHOLE = click.IntRange(min=1)
 
 
 @leaf(
@@ -29,7 +28,7 @@ _WHOLE = click.IntRange(min=1)
         "voiceid models add detector.onnx --kind countermeasure --frontend waveform",
     ],
 )
-@click.argument("file", metavar="FILE.onnx", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE.onnx", type=FILE)
 @click.option(
     "--frontend",
     "front_end",
@@ -49,14 +48,10 @@ _WHOLE = click.IntRange(min=1)
     type=click.Choice(_FRAMEWORKS),
     help="The toolkit that trained it, and whose filter bank it needs; else as the file says.",
 )
-@click.option("--rate", "rate_hz", metavar="HZ", type=_WHOLE, help="Must be 16000.")
-@click.option("--dim", metavar="N", type=_WHOLE, help="Numbers of a vector, to be checked.")
-@click.option(
-    "--window", "window_frames", metavar="N", type=_WHOLE, help="Frames of ge2e-mel-40's windows."
-)
-@click.option(
-    "--step", "step_frames", metavar="N", type=_WHOLE, help="Frames between them; half a window."
-)
+@click.option("--rate", "rate_hz", metavar="HZ", type=COUNT, help="Must be 16000.")
+@click.option("--dim", type=COUNT, help="Numbers of a vector, to be checked.")
+@click.option("--window", "window_frames", type=COUNT, help="Frames of ge2e-mel-40's windows.")
+@click.option("--step", "step_frames", type=COUNT, help="Frames between them; half a window.")
 @click.option("--taper", type=click.Choice(_TAPERS), help="Window of kaldi-fbank-80's frames.")
 @click.option(
     "--samples",

@@ -14,8 +14,8 @@ from voiceid.cli.options import leaf
 
 
 @leaf("compare", examples=["voiceid models compare campplus campplus-int8 recordings/"], audio=True)
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a")
+@click.argument("b")
 @click.argument("audio", metavar="AUDIO...", nargs=-1, required=True)
 def command(console: Console, a: str, b: str, audio: tuple[str, ...]) -> None:
     """Show two encoders side by side on the same recordings.

@@ -10,7 +10,7 @@ import click
 from voiceid.cli.console import Console
 from voiceid.cli.labelled import recordings_of
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import leaf
+from voiceid.cli.options import FILE, FOLDER, leaf
 from voiceid.cli.text import fields, table
 from voiceid.decision.rule import percent
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     ],
     audio=True,
 )
-@click.argument("name", metavar="NAME")
-@click.argument("input", metavar="INPUT", type=click.Path(path_type=Path))
+@click.argument("name")
+@click.argument("input", type=FILE)
 @click.option(
     "--condition",
     "conditions",
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--cache",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
+    type=FOLDER,
     help="Folder of what was heard before: a run that was killed goes on from it (default: nothing"
     " is kept).",
 )

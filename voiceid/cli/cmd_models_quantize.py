@@ -12,7 +12,7 @@ from voiceid.cli.text import megabytes
 
 
 @leaf("quantize", examples=["voiceid models quantize campplus"], audio=True)
-@click.argument("name", metavar="NAME")
+@click.argument("name")
 @click.argument("audio", metavar="[AUDIO...]", nargs=-1)
 @click.option("--name", "new_name", help="Of the new model; NAME-int8 when left out.")
 def command(console: Console, name: str, audio: tuple[str, ...], new_name: str | None) -> None:

@@ -78,7 +78,6 @@ def status_command(console: Console) -> None:
     "--leave",
     multiple=True,
     type=SPEAKER_NAME,
-    metavar="NAME",
     help="Switch although NAME must enrol again; may be given often.",
 )
 @click.option("--leave-all", is_flag=True, help="Switch although speakers must enrol again.")

@@ -11,7 +11,7 @@ import click
 
 from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
-from voiceid.cli.labelled import input_options, protocol_of
+from voiceid.cli.labelled import Asked, input_options, protocol_of
 from voiceid.cli.older_report import older_report
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import branch, leaf, together
@@ -185,15 +185,7 @@ def scores_command(
 @leaf("det", examples=["voiceid plot det report/report.json -o det.svg"], group=command)
 @input_options
 @_output_options
-def det_command(
-    console: Console,
-    *,
-    input: Path,  # noqa: A002 - as the help names it
-    enrolled: Path | None,
-    enroll_first: int | None,
-    output: str | None,
-    force: bool,
-) -> None:
+def det_command(console: Console, *, asked: Asked, output: str | None, force: bool) -> None:
     """Draw the detection error trade-off (DET): det.png and det.svg, 16:9.
 
     INPUT is as of `voiceid evaluate`, or the report.json that it wrote, with scores.txt beside
@@ -204,19 +196,19 @@ def det_command(
     from voiceid.evaluation import charts  # noqa: PLC0415 - as above
 
     files = targets(_or_here(console, output), "det", (".png", ".svg"), force=force)
-    if input.name == "report.json":
-        report = older_report(input)
+    if asked.input.name == "report.json":
+        report = older_report(asked.input)
         try:
-            with open_text(input.with_name("scores.txt")) as scores:
+            with open_text(asked.input.with_name("scores.txt")) as scores:
                 figure = charts.det_of_report(report, lines_in(scores))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise TrialsInvalid(
-                f"the scores of {input} cannot be read: {error}",
+                f"the scores of {asked.input} cannot be read: {error}",
                 hint="Keep scores.txt beside report.json, as evaluate wrote both.",
             ) from error
     else:
         with open_voiceid(console) as vid:
-            protocol = protocol_of(console, input, enrolled, enroll_first)
+            protocol = protocol_of(console, asked)
             count = functools.partial(console.count, "hearing")
             figure = charts.det(vid.calibrations.evaluate(protocol, cache=None, tell=count))
     render = {".png": lambda: pictures.png(figure), ".svg": lambda: pictures.svg(figure)}

@@ -10,7 +10,7 @@ import click
 from voiceid.cli.asking import confirm, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import branch, leaf, name_argument, yes_option
+from voiceid.cli.options import FILE, branch, leaf, name_argument, yes_option
 from voiceid.cli.output_files import make_folder, save
 from voiceid.cli.receipt_text import (
     receipt_option,
@@ -40,7 +40,7 @@ def command() -> None:
 @click.option("--dry-run", is_flag=True, help="Only show who would be erased.")
 @click.option(
     "--receipts",
-    type=click.Path(path_type=Path),
+    type=FILE,
     metavar="FOLDER",
     help="Write a signed receipt of each erasure to this folder.",
 )
@@ -99,12 +99,7 @@ def _due(what: str, one: DueErasure) -> list[str]:
     group=command,
 )
 @name_argument
-@click.option(
-    "--to",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write a page of HTML to this file, for its owner alone.",
-)
+@click.option("--to", type=FILE, help="Write a page of HTML to this file, for its owner alone.")
 @click.option(
     "--days",
     type=click.IntRange(min=1, max=36_500),
@@ -162,7 +157,7 @@ def erase_command(
 
 
 @leaf("check", examples=["voiceid privacy check alice-erased.json"], group=command)
-@click.argument("receipt", metavar="RECEIPT", type=click.Path(path_type=Path))
+@click.argument("receipt", type=FILE)
 @click.option(
     "--key", metavar="KEY", help="The public key of the gallery (default: that of this gallery)."
 )

@@ -9,10 +9,8 @@ import click
 
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import leaf
+from voiceid.cli.options import FILE, leaf
 from voiceid.errors import ExtraMissing
-
-_FILE = click.Path(path_type=Path)
 
 
 @leaf(
@@ -32,8 +30,8 @@ _FILE = click.Path(path_type=Path)
     show_default=True,
     help="Port to listen on; 0: any that is free.",
 )
-@click.option("--tls-cert", type=_FILE, metavar="FILE", help="Certificate, with its chain, in PEM.")
-@click.option("--tls-key", type=_FILE, metavar="FILE", help="Private key of the certificate.")
+@click.option("--tls-cert", type=FILE, help="Certificate, with its chain, in PEM.")
+@click.option("--tls-key", type=FILE, help="Private key of the certificate.")
 @click.option(
     "--behind-proxy",
     metavar="ADDRESSES",

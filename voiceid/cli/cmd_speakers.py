@@ -18,7 +18,7 @@ from voiceid.cli.cmd_speakers_edit import (
 from voiceid.cli.cmd_speakers_exchange import export_command, import_command
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import SPEAKER_NAME, branch, leaf, name_argument, yes_option
+from voiceid.cli.options import COUNT, SPEAKER_NAME, branch, leaf, name_argument, yes_option
 from voiceid.cli.speakers_text import speaker_text, speakers_table
 from voiceid.cli.text import counted
 
@@ -32,8 +32,8 @@ def command() -> None:
 
 
 @leaf("list", examples=["voiceid speakers list --json"], group=command)
-@click.option("--after", metavar="NAME", type=SPEAKER_NAME, help="Begin after this name.")
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="At most so many speakers.")
+@click.option("--after", type=SPEAKER_NAME, help="Begin after this name.")
+@click.option("--limit", type=COUNT, help="At most so many speakers.")
 @click.option("--group", metavar="GROUP", help="Only the members of this group.")
 def list_command(console: Console, after: str | None, limit: int | None, group: str | None) -> None:
     """List the enrolled speakers, by name: a table for each thousand.
@@ -84,7 +84,7 @@ def show_command(console: Console, name: str) -> None:
 
 @leaf("rename", examples=['voiceid speakers rename alice "Alice Liddell"'], group=command)
 @name_argument
-@click.argument("new_name", metavar="NEW_NAME", type=SPEAKER_NAME)
+@click.argument("new_name", type=SPEAKER_NAME)
 @click.option("--force", is_flag=True, help="Take a name that looks like an enrolled one.")
 def rename_command(console: Console, name: str, new_name: str, *, force: bool) -> None:
     """Give a speaker another name; the samples stay."""

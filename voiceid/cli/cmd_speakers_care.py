@@ -31,7 +31,7 @@ def inspect_command(console: Console, name: str) -> None:
     examples=["voiceid speakers merge alice alise --dry-run"],
 )
 @name_argument
-@click.argument("other", metavar="OTHER", type=SPEAKER_NAME)
+@click.argument("other", type=SPEAKER_NAME)
 @click.option("--force", is_flag=True, help="Merge although their voices are not alike.")
 @click.option("--dry-run", is_flag=True, help="Show how alike they are, change nothing.")
 @yes_option
@@ -64,7 +64,7 @@ def merge_command(
     examples=["voiceid speakers split alice alise --dry-run"],
 )
 @name_argument
-@click.argument("new_name", metavar="NEW_NAME", type=SPEAKER_NAME)
+@click.argument("new_name", type=SPEAKER_NAME)
 @click.option(
     "--sample",
     "sample_ids",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,7 @@ from voiceid.cli import exit_codes
 from voiceid.cli.asking import confirm, require_answer
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import (
-    consent_options,
-    consents_of,
-    details_options,
-    leaf,
-    name_argument,
-    speaker_details,
-    yes_option,
-)
+from voiceid.cli.options import consent_options, details_options, leaf, name_argument, yes_option
 from voiceid.cli.receipt_text import (
     receipt_option,
     receipt_text,
@@ -32,7 +25,7 @@ from voiceid.cli.text import counted
 
 if TYPE_CHECKING:
     from voiceid.client import VoiceID
-    from voiceid.domain import SpeakerDetails
+    from voiceid.domain import Consent, SpeakerDetails
 
 
 @leaf(
@@ -55,13 +48,8 @@ def edit_command(  # noqa: PLR0913 - one parameter an option
     console: Console,
     *,
     name: str,
-    groups: tuple[str, ...],
-    meta: tuple[tuple[str, str], ...],
-    expires: str | None,
-    consent: str | None,
-    purposes: tuple[str, ...],
-    until: str | None,
-    recorded_by: str | None,
+    details: SpeakerDetails,
+    consents: tuple[Consent, ...],
     not_groups: tuple[str, ...],
     no_meta: tuple[str, ...],
     no_expiry: bool,
@@ -70,13 +58,12 @@ def edit_command(  # noqa: PLR0913 - one parameter an option
 
     A consent is recorded beside those that there are.
     """
-    details = speaker_details(
-        expires,
-        groups=groups,
+    details = replace(
+        details,
         not_groups=not_groups,
-        metadata={**dict(meta), **dict.fromkeys(no_meta)},
+        metadata={**details.metadata, **dict.fromkeys(no_meta)},
         never_expires=no_expiry,
-        consents=consents_of(consent, purposes, until, recorded_by),
+        consents=consents,
     )
     if details.changes_nothing:
         raise click.UsageError("Nothing to change was given.")
@@ -90,7 +77,7 @@ def disable_command(console: Console, name: str) -> None:
 
     The voice still competes, so that it is not taken for that of a speaker who sounds like it.
     """
-    _change(console, name, speaker_details(enabled=False))
+    _enable(console, name, enabled=False)
 
 
 @leaf(
@@ -101,7 +88,13 @@ def disable_command(console: Console, name: str) -> None:
 @name_argument
 def enable_command(console: Console, name: str) -> None:
     """Accept a speaker again that was disabled; an expiry stays as it is."""
-    _change(console, name, speaker_details(enabled=True))
+    _enable(console, name, enabled=True)
+
+
+def _enable(console: Console, name: str, *, enabled: bool) -> None:
+    from voiceid.domain import SpeakerDetails  # noqa: PLC0415 - loads numpy
+
+    _change(console, name, SpeakerDetails(enabled=enabled))
 
 
 def _change(console: Console, name: str, details: SpeakerDetails) -> None:

@@ -10,14 +10,7 @@ import click
 
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import (
-    SPEAKER_NAME,
-    Real,
-    consent_options,
-    consents_of,
-    leaf,
-    signed_by_option,
-)
+from voiceid.cli.options import FILE, SPEAKER_NAME, Real, consent_options, leaf, signed_by_option
 from voiceid.cli.passphrases import PROMPT, passphrase_at, passphrase_option
 from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import counted
@@ -31,7 +24,7 @@ from voiceid.cli.text import counted
         "voiceid speakers export staff.sealed --passphrase prompt",
     ],
 )
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.argument("names", metavar="[NAME...]", nargs=-1, type=SPEAKER_NAME)
 @passphrase_option("Seal the file with the passphrase that is there")
 @click.option("--plain", is_flag=True, help="Write a plain file, though the gallery is sealed.")
@@ -65,7 +58,7 @@ def export_command(
     short_help="Add the speakers of an exported file, or of embeddings made elsewhere.",
     examples=["voiceid speakers import staff.jsonl"],
 )
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--append", is_flag=True, help="Add what is missing to speakers that are there.")
 @click.option(
     "--trust",
@@ -76,7 +69,7 @@ def export_command(
 @signed_by_option
 @click.option(
     "--ids",
-    type=click.Path(path_type=Path),
+    type=FILE,
     metavar="LIST",
     help="Of vectors.npy: whose each row is; .txt, .csv or .jsonl.",
 )
@@ -96,7 +89,7 @@ def export_command(
     help="Put every new speaker into a group; may be given often.",
 )
 @consent_options
-def import_command(  # noqa: PLR0913 - one parameter an option
+def import_command(
     console: Console,
     /,
     file: Path,
@@ -105,10 +98,6 @@ def import_command(  # noqa: PLR0913 - one parameter an option
     trust: bool,
     passphrase: str | None,
     signed_by: str | None,
-    consent: str | None,
-    purposes: tuple[str, ...],
-    until: str | None,
-    recorded_by: str | None,
     **facts: Any,
 ) -> None:
     """Add the speakers of an exported file: all of them, or nothing is changed.
@@ -125,7 +114,6 @@ def import_command(  # noqa: PLR0913 - one parameter an option
     # Imported here: it loads with the engines, and the help text should not wait for them.
     from voiceid.exchange import is_embedding_file, is_sealed  # noqa: PLC0415
 
-    facts["consents"] = consents_of(consent, purposes, until, recorded_by)
     given = {key: value for key, value in facts.items() if value}
     with open_voiceid(console) as vid:
         if is_embedding_file(file):

@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from voiceid.cli.clip_arguments import people_in
 from voiceid.cli.console import Console
-from voiceid.cli.options import RATE, together
+from voiceid.cli.options import COUNT, FILE, FOLDER, RATE, READABLE_FILE, gathered, together
 
 if TYPE_CHECKING:
     from voiceid.evaluation import Protocol
@@ -21,35 +21,47 @@ if TYPE_CHECKING:
 LISTS = frozenset({".csv", ".jsonl", ".ndjson", ".json"})
 
 
-input_options = together(
-    click.argument("input", metavar="INPUT", type=click.Path(path_type=Path)),
+class Asked(NamedTuple):
+    """What ``INPUT``, ``--enrolled MAP`` and ``--enroll-first N`` say."""
+
+    input: Path
+    enrolled: Path | None
+    enroll_first: int | None
+
+    @property
+    def source(self) -> str:
+        """What the recordings are called."""
+        return self.input.resolve().name
+
+
+input_options = gathered(
+    "asked",
+    Asked,
+    click.argument("input", metavar="INPUT", type=FILE),
     click.option(
         "--enrolled",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        type=READABLE_FILE,
         metavar="MAP",
         help="INPUT is `MODEL PATH target|nontarget`, and MAP says `MODEL PATH...`.",
     ),
     click.option(
         "--enroll-first",
-        type=click.IntRange(min=1),
-        metavar="N",
+        type=COUNT,
         help="Of a list or folder, enrol the first N recordings of each speaker; ask about the"
         " others.",
     ),
 )
-"""``INPUT``, ``--enrolled MAP`` and ``--enroll-first N``."""
+"""What is compared: ``asked``."""
 
 fitting_options = together(
     click.option(
         "--target-fmr",
         type=RATE,
-        metavar="RATE",
         help="How often another voice may match from now on; refused if the trials are too few.",
     ),
     click.option(
         "--cache",
-        type=click.Path(file_okay=False, path_type=Path),
-        metavar="DIR",
+        type=FOLDER,
         help="Folder of what was heard before, as of evaluate (default: nothing is kept).",
     ),
 )
@@ -58,16 +70,11 @@ fitting_options = together(
 
 def protocol_of(
     console: Console,
-    path: Path,
-    enrolled: Path | None,
-    enroll_first: int | None,
+    asked: Asked,
     of_manifest: Callable[[Sequence[Recording]], Protocol] | None = None,
 ) -> Protocol:
     """Read what is to be compared; ``of_manifest``: how, when a manifest does not say."""
-    from voiceid import evaluation  # noqa: PLC0415 - loads the engines
-
-    protocol = _protocol(console, path, enrolled, enroll_first, of_manifest or evaluation.all_pairs)
-    return replace(protocol, source=path.resolve().name)
+    return replace(_protocol(console, *asked, of_manifest), source=asked.source)
 
 
 def _protocol(
@@ -75,9 +82,9 @@ def _protocol(
     path: Path,
     enrolled: Path | None,
     enroll_first: int | None,
-    of_manifest: Callable[[Sequence[Recording]], Protocol],
+    of_manifest: Callable[[Sequence[Recording]], Protocol] | None,
 ) -> Protocol:
-    from voiceid import evaluation  # noqa: PLC0415 - as above
+    from voiceid import evaluation  # noqa: PLC0415 - loads the engines
 
     if enrolled is not None:
         if enroll_first is not None:
@@ -89,7 +96,7 @@ def _protocol(
         return evaluation.read_trials(path)
     recordings = recordings_of(path, console)
     if enroll_first is None:
-        return of_manifest(recordings)
+        return (of_manifest or evaluation.all_pairs)(recordings)
     return evaluation.enroll_first(recordings, enroll_first)
 
 

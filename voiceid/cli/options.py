@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -62,19 +64,10 @@ def _number_or_none(value: Any) -> int | None:
     return int(value)
 
 
-def _channel(value: Any) -> str:
-    text = str(value)
-    if text not in {"mix", "left", "right"} and not (text.isascii() and text.isdecimal()):
-        raise ValueError("not mix, left, right or a channel's number")
-    return text
+def _setting(key: str, value: Any) -> Any:
+    from voiceid.settings import SETTINGS  # noqa: PLC0415 - loads numpy
 
-
-def _headerless(value: Any) -> str:
-    from voiceid.audio.headerless import ENDINGS, FORMATS  # noqa: PLC0415 - loads numpy
-
-    if value not in ENDINGS:
-        raise ValueError(f"not one of {', '.join(FORMATS)}")
-    return str(value)
+    return SETTINGS[key][1](value)
 
 
 def _speaker_name(value: Any) -> str:
@@ -111,6 +104,18 @@ def _metadata(value: Any) -> tuple[str, str]:
     return key.strip(), text.strip()
 
 
+def _path(name: str, **kind: bool) -> click.Path:
+    path = click.Path(path_type=Path, **kind)
+    path.name = name
+    return path
+
+
+FILE = _path("file")
+READABLE_FILE = _path("file", exists=True, dir_okay=False)
+FOLDER = _path("dir", file_okay=False)
+COUNT = click.IntRange(min=1)
+COUNT.name = "n"
+"""A whole number from 1 on."""
 RATE = Parsed("rate", _rate)
 """An error rate to aim at: 0.005, 1/200 or 0.5%."""
 RATE_LIMIT = Parsed("rate", functools.partial(_rate, as_limit=True))
@@ -130,6 +135,26 @@ def together(*options: Callable[[Any], Any]) -> Callable[[F], F]:
         for option in reversed(options):
             function = option(function)
         return function
+
+    return decorated
+
+
+def gathered(
+    name: str, make: Callable[..., object], *options: Callable[[Any], Any]
+) -> Callable[[F], F]:
+    """Return a decorator that adds options, of which the function receives one value.
+
+    ``make`` makes it of theirs, by the names of its parameters.
+    """
+    names = inspect.signature(make).parameters
+
+    def decorated(function: F) -> F:
+        @functools.wraps(function)
+        def receiving(*args: Any, **kwargs: Any) -> Any:
+            made = make(**{each: kwargs.pop(each) for each in names})
+            return function(*args, **kwargs, **{name: made})
+
+        return cast("F", together(*options)(receiving))
 
     return decorated
 
@@ -175,7 +200,7 @@ _channel_and_track = together(
     _common(
         "--channel",
         cls=AudioOption,
-        type=Parsed("channel", _channel),
+        type=Parsed("channel", functools.partial(_setting, "audio.channel")),
         metavar="mix|left|right|N",
         text="Channel of the audio to listen to (default: mix).",
     ),
@@ -194,8 +219,7 @@ def _audio_format(*names: str) -> Callable[[Any], Any]:
         *names,
         "audio_format",
         cls=AudioOption,
-        type=Parsed("format", _headerless),
-        metavar="NAME",
+        type=Parsed("name", functools.partial(_setting, "audio.format")),
         text="What audio without a header is: ulaw, alaw, gsm, g722, sln, sln16, vox, ... (default:"
         " what the file's name ends in).",
     )
@@ -239,7 +263,6 @@ def branch(
 target_fmr_option = click.option(
     "--target-fmr",
     type=RATE,
-    metavar="RATE",
     help="How often another voice may match: 0.001, 1/1000 or 0.1% (default: the settings, else"
     " 0.001).",
 )
@@ -248,7 +271,6 @@ target_fmr_option = click.option(
 target_fpir_option = click.option(
     "--target-fpir",
     type=RATE,
-    metavar="RATE",
     help="How often a stranger may be taken for any enrolled speaker, for a gallery of any size:"
     " 0.01, 1/100 or 1%.",
 )
@@ -314,7 +336,22 @@ signed_by_option = click.option(
 """``--signed-by``, of a file of another gallery."""
 
 
-details_options = together(
+def _details(
+    groups: tuple[str, ...], meta: tuple[tuple[str, str], ...], expires: str | None
+) -> SpeakerDetails:
+    """Return what is known of a speaker; raises SpeakerDetailInvalid."""
+    from voiceid.domain import SpeakerDetails, expiry  # noqa: PLC0415 - loads numpy
+
+    end = None if expires is None else expiry(expires)
+    console = click.get_current_context().find_object(Console)
+    if end is not None and end <= datetime.now(UTC) and console is not None:
+        console.warn(f"--expires {expires} is past: the speaker is never accepted")
+    return SpeakerDetails(groups, metadata=dict(meta), expires_at=end)
+
+
+details_options = gathered(
+    "details",
+    _details,
     click.option(
         "--group",
         "groups",
@@ -324,9 +361,8 @@ details_options = together(
     ),
     click.option(
         "--meta",
-        type=Parsed("metadata", _metadata),
+        type=Parsed("key=value", _metadata),
         multiple=True,
-        metavar="KEY=VALUE",
         help="Keep this with the speaker; may be given often.",
     ),
     click.option(
@@ -335,10 +371,26 @@ details_options = together(
         help="Last day on which the speaker is accepted: 2027-01-31, or a time (UTC).",
     ),
 )
-"""What is to be known of a speaker beside the voice."""
+"""What is to be known of a speaker beside the voice: ``details``."""
 
 
-consent_options = together(
+def _consents(
+    consent: str | None, purposes: tuple[str, ...], until: str | None, recorded_by: str | None
+) -> tuple[Consent, ...]:
+    """Return the consents; raises SpeakerDetailInvalid."""
+    from voiceid.domain import Consent, expiry  # noqa: PLC0415 - loads numpy
+
+    if consent is None:
+        if purposes or until or recorded_by:
+            raise click.UsageError("--purpose, --until and --recorded-by are of a --consent.")
+        return ()
+    end = None if until is None else expiry(until)
+    return (Consent(consent, purposes, end, recorded_by or ""),)
+
+
+consent_options = gathered(
+    "consents",
+    _consents,
     click.option(
         "--consent",
         metavar="VERSION",
@@ -360,32 +412,7 @@ consent_options = together(
         help="Who recorded the consent (default: the user of the system).",
     ),
 )
-"""What a person agreed to; see `consents_of`."""
-
-
-def consents_of(
-    consent: str | None, purposes: tuple[str, ...], until: str | None, recorded_by: str | None
-) -> tuple[Consent, ...]:
-    """Return what `consent_options` say; raises SpeakerDetailInvalid."""
-    from voiceid.domain import Consent, expiry  # noqa: PLC0415 - loads numpy
-
-    if consent is None:
-        if purposes or until or recorded_by:
-            raise click.UsageError("--purpose, --until and --recorded-by are of a --consent.")
-        return ()
-    end = None if until is None else expiry(until)
-    return (Consent(consent, purposes, end, recorded_by or ""),)
-
-
-def speaker_details(expires: str | None = None, **details: Any) -> SpeakerDetails:
-    """Return what such options say; raises SpeakerDetailInvalid."""
-    from voiceid.domain import SpeakerDetails, expiry  # noqa: PLC0415 - loads numpy
-
-    end = None if expires is None else expiry(expires)
-    console = click.get_current_context().find_object(Console)
-    if end is not None and end <= datetime.now(UTC) and console is not None:
-        console.warn(f"--expires {expires} is past: the speaker is never accepted")
-    return SpeakerDetails(expires_at=end, **details)
+"""What a person agreed to: ``consents``."""
 
 
 audio_argument = click.argument("audio", metavar="AUDIO")

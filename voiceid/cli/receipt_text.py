@@ -10,6 +10,7 @@ import click
 
 from voiceid.cli import exit_codes
 from voiceid.cli.console import Console
+from voiceid.cli.options import FILE
 from voiceid.cli.output_files import save
 from voiceid.cli.text import counted, fields, json_line
 from voiceid.errors import ErasureIncomplete, VoiceIDError
@@ -17,12 +18,7 @@ from voiceid.errors import ErasureIncomplete, VoiceIDError
 if TYPE_CHECKING:
     from voiceid.domain import Receipt
 
-receipt_option = click.option(
-    "--receipt",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write the receipt to this new file.",
-)
+receipt_option = click.option("--receipt", type=FILE, help="Write the receipt to this new file.")
 
 
 def require_new(file: Path | None) -> None:
