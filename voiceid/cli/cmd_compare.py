@@ -29,7 +29,7 @@ def command(console: Console, *, first: str, second: str, **how: Any) -> int:
     No speaker needs to be enrolled, and nothing is stored.  Exits with 0 for one voice, 10
     for two, and 11 when that cannot be decided.
     """
-    refuse_both(how["threshold"], how["target_fmr"], "--target-fmr")
+    refuse_both(how)
     a, b = checked([first, second])
     with open_voiceid(console) as vid:
         return tell(vid.compare(a, b, **how), console)

@@ -119,8 +119,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     it came, its segments cut where the voice changes.  Exits with 0, however many are unknown; of
     many recordings the first error decides.
     """
-    refuse_both(how["threshold"], how["target_fmr"], "--target-fmr")
-    refuse_both(how["threshold"], how["target_fpir"], "--target-fpir")
+    refuse_both(how)
     if link and no_names:
         raise click.UsageError("--link needs what --no-names does not do: hear each voice alone.")
     if transcript is not None and (form or console.settings.as_json):

@@ -12,7 +12,7 @@ import click
 from voiceid.cli.clip_arguments import checked
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
-from voiceid.cli.options import audio_argument, leaf
+from voiceid.cli.options import leaf
 from voiceid.cli.output_files import agreed_format, save
 from voiceid.cli.streams import is_terminal
 from voiceid.cli.text import json_line
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     examples=["voiceid embed clip.mp3 --model ge2e --format npy -o clip.npy"],
     audio=True,
 )
-@audio_argument
+@click.argument("audio")
 @click.option(
     "--format",
     "form",

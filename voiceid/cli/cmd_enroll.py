@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -16,8 +17,8 @@ from voiceid.cli.enrollment_text import tell_many, tell_one
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import (
     READABLE_FILE,
-    SPAN,
     SPEAKER_NAME,
+    Parsed,
     Real,
     consent_options,
     details_options,
@@ -29,6 +30,18 @@ from voiceid.errors import ManifestInvalid
 if TYPE_CHECKING:
     from voiceid.domain import Consent, SpeakerDetails
     from voiceid.enrollment import Part, Person
+
+
+def _span(value: Any) -> tuple[float, float]:
+    if isinstance(value, tuple):
+        return value
+    try:
+        start_s, end_s = map(float, str(value).split("-"))
+    except ValueError as error:
+        raise ValueError("not START-END in seconds, as in 12.4-31.0") from error
+    if not 0.0 <= start_s < end_s < math.inf:  # NaN is not
+        raise ValueError("not a start and a later end")
+    return start_s, end_s
 
 
 def _part(
@@ -77,7 +90,7 @@ def _part(
     _part,
     click.option(
         "--part",
-        type=SPAN,
+        type=Parsed("part", _span),
         metavar="START-END",
         help="Enrol this part of the only recording, in seconds: 12.4-31.0.",
     ),

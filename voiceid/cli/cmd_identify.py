@@ -54,7 +54,7 @@ def command(console: Console, *, audio: tuple[str, ...], **how: Unpack[IdentifyK
     people in the clip.  Of many clips the worst decides: an error, else 11, else 10; 0 means that
     all were accepted.
     """
-    refuse_both(how["threshold"], how["target_fpir"], "--target-fpir")
+    refuse_both(how)
     sources = clips(audio, console)
     with open_voiceid(console) as vid:
         answers = vid.identify_all(sources, **how)

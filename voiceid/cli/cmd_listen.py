@@ -90,8 +90,7 @@ def command(
     with 0 at the end of a file, here or behind http, or of standard input; else it goes on until it
     is stopped.
     """
-    refuse_both(how["threshold"], how["target_fmr"], "--target-fmr")
-    refuse_both(how["threshold"], how["target_fpir"], "--target-fpir")
+    refuse_both(how)
     if how["speaker"] is not None and how["challenge"]:
         raise click.UsageError("--challenge asks who is recognized; --verify names a speaker.")
     if how["caller"] is not None and how["speaker"] is None and not how["challenge"]:

@@ -78,7 +78,7 @@ def command(
     when it is not, and 11 when that cannot be decided.  Of many clips the worst decides: an error,
     else 11, else 10; 0 means that all were accepted.
     """
-    refuse_both(how["threshold"], how["target_fmr"], "--target-fmr")
+    refuse_both(how)
     challenge = how["challenge"]
     if challenge and not audio and source is None:
         raise click.UsageError(

@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -74,25 +74,12 @@ def _speaker_name(value: Any) -> str:
     """Return a name, whatever the locale.
 
     Under a locale without UTF-8 the bytes of a name arrive as lone surrogates; they are read
-    as the UTF-8 that they are.  (File names stay as they came: they are bytes in disguise.)  One
-    that is not UTF-8 is left to the check of names.
+    as the UTF-8 that they are.  One that is not UTF-8 is left to the check of names.
     """
     try:
         return os.fsencode(value).decode("utf-8")
     except UnicodeError:
         return str(value)
-
-
-def _span(value: Any) -> tuple[float, float]:
-    if isinstance(value, tuple):
-        return value
-    try:
-        start_s, end_s = map(float, str(value).split("-"))
-    except ValueError as error:
-        raise ValueError("not START-END in seconds, as in 12.4-31.0") from error
-    if not 0.0 <= start_s < end_s < math.inf:  # NaN is not
-        raise ValueError("not a start and a later end")
-    return start_s, end_s
 
 
 def _metadata(value: Any) -> tuple[str, str]:
@@ -122,8 +109,6 @@ RATE_LIMIT = Parsed("rate", functools.partial(_rate, as_limit=True))
 """The most that a measured error rate may be, 0 to 1, written alike."""
 NUMBER_OR_NONE = Parsed("number", _number_or_none)
 """The number of something, or ``none``."""
-SPAN = Parsed("part", _span)
-"""A part of a recording: its start and its end in seconds."""
 SPEAKER_NAME = Parsed("name", _speaker_name)
 """The name of a speaker."""
 
@@ -266,7 +251,6 @@ target_fmr_option = click.option(
     help="How often another voice may match: 0.001, 1/1000 or 0.1% (default: the settings, else"
     " 0.001).",
 )
-"""``--target-fmr RATE``."""
 
 target_fpir_option = click.option(
     "--target-fpir",
@@ -274,7 +258,6 @@ target_fpir_option = click.option(
     help="How often a stranger may be taken for any enrolled speaker, for a gallery of any size:"
     " 0.01, 1/100 or 1%.",
 )
-"""``--target-fpir RATE``."""
 
 margin_option = click.option(
     "--margin",
@@ -282,7 +265,6 @@ margin_option = click.option(
     metavar="M",
     help="Least lead over the runner-up, in cosine (default: from the model's card).",
 )
-"""``--margin M``."""
 
 threshold_option = click.option(
     "--threshold",
@@ -290,16 +272,12 @@ threshold_option = click.option(
     metavar="COSINE",
     help="Accept from this score on, 0.1 to 1, in place of an error rate.",
 )
-"""``--threshold COSINE``."""
-
 
 purpose_option = click.option(
     "--purpose",
     metavar="PURPOSE",
     help="Accept only who consented to this, e.g. door, and whose consent is in force.",
 )
-"""``--purpose`` of a question."""
-
 
 allow_replayed_option = click.option(
     "--allow-replayed",
@@ -307,8 +285,6 @@ allow_replayed_option = click.option(
     default=None,
     help="Accept a recording that is itself enrolled, too: for tests.",
 )
-"""``--allow-replayed``."""
-
 
 solo_option = click.option(
     "--solo",
@@ -317,23 +293,21 @@ solo_option = click.option(
     help="Where several people speak in a clip that would be accepted: require makes it"
     " inconclusive (default), warn warns, off does not look.",
 )
-"""``--solo``."""
 
 
-def refuse_both(threshold: object, rate: float | None, option: str) -> None:
+def refuse_both(how: Mapping[str, object]) -> None:
     """Raise click.UsageError when both a threshold and a rate were given."""
-    if threshold is not None and rate is not None:
-        raise click.UsageError(f"--threshold and {option} cannot both decide; give one of them.")
+    for rate in ("target-fmr", "target-fpir"):
+        if how["threshold"] is not None and how.get(rate.replace("-", "_")) is not None:
+            raise click.UsageError(f"--threshold and --{rate} cannot both decide; give one.")
 
 
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-"""``--yes``, of what cannot be undone."""
 signed_by_option = click.option(
     "--signed-by",
     metavar="KEY",
     help="Public key of the gallery that wrote it (`privacy key` there), or anybody.",
 )
-"""``--signed-by``, of a file of another gallery."""
 
 
 def _details(
@@ -414,9 +388,6 @@ consent_options = gathered(
 )
 """What a person agreed to: ``consents``."""
 
-
-audio_argument = click.argument("audio", metavar="AUDIO")
-"""One clip: a file, or ``-`` for standard input."""
 
 audio_arguments = click.argument("audio", metavar="AUDIO...", nargs=-1, required=True)
 """Clips: files, folders, patterns, or ``-`` for standard input."""
