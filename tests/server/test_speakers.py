@@ -45,6 +45,7 @@ def test_a_name_with_a_slash_is_asked_for_with_its_escape(service: Served) -> No
         assert client.patch("/v1/speakers/bob", json={"name": name}).json()["name"] == name
         assert client.get(path).json()["name"] == name
         assert len(client.get(f"{path.replace('%2F', '%2f')}/samples").json()["samples"]) == 2
+        assert client.get(f"{path}/report").status_code == HTTPStatus.OK
         assert client.get("/v1/speakers/desk/a").status_code == HTTPStatus.NOT_FOUND
         assert client.delete(path).json()["removed"]["name"] == name
 

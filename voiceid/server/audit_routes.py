@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import partial
 from typing import Annotated, Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Query
 from pydantic import BeforeValidator
-from starlette.requests import Request
 
 from voiceid.domain import moment
 from voiceid.server.callers import Admin
-from voiceid.server.service_parts import parts_of
+from voiceid.server.service_parts import Vid
 
 ROUTES = APIRouter(prefix="/audit", tags=["audit"])
 Time = Annotated[datetime, BeforeValidator(lambda value: moment(str(value)))]
@@ -21,19 +18,17 @@ _OF_SPEAKER = "What is about this speaker alone."
 
 
 @ROUTES.get("")
-async def list_audit(
-    request: Request,
-    caller: Admin,
+def list_audit(
+    vid: Vid,
+    _: Admin,
     after: Annotated[int, Query(ge=0, lt=2**63, description="Begin after this number.")] = 0,
     since: Annotated[Time | None, Query(description="From this time on, in ISO 8601.")] = None,
     speaker: Annotated[str | None, Query(description=_OF_SPEAKER)] = None,
     kind: Annotated[str | None, Query(pattern="^[a-z_]+$", description="This kind alone.")] = None,
 ) -> dict[str, Any]:
     """List the next events, oldest first, and where the chain ends now."""
-    del caller
-    audit = parts_of(request).vid.audit
-    page = partial(audit.page, after, since=since, speaker=speaker, kind=kind)
-    found, head = await to_thread.run_sync(page), await to_thread.run_sync(audit.head)
+    found = vid.audit.page(after, since=since, speaker=speaker, kind=kind)
+    head = vid.audit.head()
     return {
         "events": [row.to_dict() for row in found],
         "head": {"number": head.number, "hash": head.hash},

@@ -19,7 +19,7 @@ from itertools import islice
 from typing import Annotated, Any, Literal
 
 from anyio import to_thread
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
@@ -49,7 +49,7 @@ from voiceid.server.adapter_parts import (
 from voiceid.server.callers import Caller, key_text, reached_speaker
 from voiceid.server.problems import Problem, headers_of, invalid
 from voiceid.server.request_clips import Options, received
-from voiceid.server.service_parts import parts_of
+from voiceid.server.service_parts import Vid, parts_of
 
 _GUID = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 _NOBODY = str(uuid.UUID(int=0))
@@ -77,10 +77,16 @@ class _Route(AdapterRoute):
         return JSONResponse(shape, status.value, headers)
 
 
-ROUTES = APIRouter(route_class=_Route)
 _V2 = "/speaker/{kind}/v2.0/text-independent/profiles"
 _2021 = "/speaker-recognition/{kind}/text-independent/profiles"
-_Kind = Literal["verification", "identification"]
+
+
+async def _require_kind(kind: Literal["verification", "identification"]) -> None:
+    """Take either kind of profile, which are one here."""
+    del kind
+
+
+ROUTES = APIRouter(route_class=_Route, dependencies=[Depends(_require_kind)])
 
 
 class _Locale(BaseModel):
@@ -106,9 +112,8 @@ _Admin = Annotated[Caller, asking(Scope.ADMIN, _key)]
 
 @ROUTES.post(_V2)
 @ROUTES.post(_2021)
-async def create(request: Request, kind: _Kind, caller: _Enrolling) -> Response:
+async def create(request: Request, caller: _Enrolling) -> Response:
     """Make a profile, for which no voice is enrolled yet."""
-    del kind
     locale, vid = _locale(await request.body()), parts_of(request).vid
     details = SpeakerDetails(groups=caller.groups, metadata={"locale": locale})
     speaker = await to_thread.run_sync(vid.speakers.add, str(uuid.uuid4()), details)
@@ -131,29 +136,24 @@ def _locale(body: bytes) -> str:
 
 @ROUTES.get(_V2)
 @ROUTES.get(_2021)
-async def list_profiles(
+def list_profiles(
     request: Request,
-    kind: _Kind,
+    vid: Vid,
     caller: _Reading,
     top: Annotated[int, Query(alias="$top", ge=1, le=500)] = 100,
     maxpagesize: Annotated[int | None, Query(ge=1, le=500)] = None,
     after: Annotated[str | None, Query(alias="$continuationToken")] = None,
 ) -> dict[str, Any]:
     """List the profiles by id, a page at a time."""
-    del kind
-    vid, limit = parts_of(request).vid, maxpagesize or top
-
-    def page() -> tuple[list[dict[str, Any]], str | None]:
-        there = (one for found in vid.speakers.pages(after) for one in found)
-        profiles = (one for one in there if _GUID.fullmatch(one.name) and caller.reaches(one))
-        found = list(islice(profiles, limit + 1))
-        shown = [_profile(vid, one, vid.samples.list(one.name)) for one in found[:limit]]
-        return shown, found[limit - 1].name if len(found) > limit else None
-
-    profiles, last = await to_thread.run_sync(page)
+    limit = maxpagesize or top
+    there = (one for found in vid.speakers.pages(after) for one in found)
+    profiles = (one for one in there if _GUID.fullmatch(one.name) and caller.reaches(one))
+    found = list(islice(profiles, limit + 1))
+    shown = [_profile(vid, one, vid.samples.list(one.name)) for one in found[:limit]]
     is_v2 = request.url.path.startswith("/speaker/")
-    answer: dict[str, Any] = {"profiles" if is_v2 else "value": profiles}
-    if last is not None:
+    answer: dict[str, Any] = {"profiles" if is_v2 else "value": shown}
+    if len(found) > limit:
+        last = found[limit - 1].name
         url = request.url.include_query_params(**{"$continuationToken": last})
         answer["@nextLink" if is_v2 else "nextLink"] = str(url)
     return answer
@@ -161,36 +161,29 @@ async def list_profiles(
 
 @ROUTES.get(_V2 + "/{profile_id}")
 @ROUTES.get(_2021 + "/{profile_id}")
-async def show(request: Request, kind: _Kind, profile_id: str, caller: _Reading) -> dict[str, Any]:
+def show(vid: Vid, profile_id: str, caller: _Reading) -> dict[str, Any]:
     """Show one profile."""
-    del kind
-    return await to_thread.run_sync(_shown, parts_of(request).vid, _name(profile_id), caller)
+    return _shown(vid, _name(profile_id), caller)
 
 
 @ROUTES.delete(_V2 + "/{profile_id}", status_code=HTTPStatus.NO_CONTENT)
 @ROUTES.delete(_2021 + "/{profile_id}", status_code=HTTPStatus.NO_CONTENT)
-async def remove(request: Request, kind: _Kind, profile_id: str, caller: _Admin) -> None:
+def remove(vid: Vid, profile_id: str, _: _Admin) -> None:
     """Erase a profile."""
-    del kind, caller
-    await to_thread.run_sync(parts_of(request).vid.speakers.remove, _name(profile_id))
+    vid.speakers.remove(_name(profile_id))
 
 
 @ROUTES.post(_V2 + "/{profile_id}/reset", status_code=HTTPStatus.NO_CONTENT)
-async def reset(request: Request, kind: _Kind, profile_id: str, caller: _Admin) -> None:
+def reset(vid: Vid, profile_id: str, _: _Admin) -> None:
     """Erase the voice of a profile, and keep its id."""
-    del kind, caller
-    await to_thread.run_sync(_reset, parts_of(request).vid, _name(profile_id))
+    _reset(vid, _name(profile_id))
 
 
 @ROUTES.post(_2021 + "/{profile_id}:reset")
-async def reset_and_show(
-    request: Request, kind: _Kind, profile_id: str, caller: _Admin
-) -> dict[str, Any]:
+def reset_and_show(vid: Vid, profile_id: str, caller: _Admin) -> dict[str, Any]:
     """Erase the voice of a profile, keep its id, and show it."""
-    del kind
-    vid, name = parts_of(request).vid, _name(profile_id)
-    await to_thread.run_sync(_reset, vid, name)
-    return await to_thread.run_sync(_shown, vid, name, caller)
+    _reset(vid, _name(profile_id))
+    return _shown(vid, _name(profile_id), caller)
 
 
 def _reset(vid: VoiceID, name: str) -> None:
@@ -203,12 +196,10 @@ def _reset(vid: VoiceID, name: str) -> None:
 @ROUTES.post(_2021 + "/{profile_id}/enrollments", status_code=HTTPStatus.CREATED)
 async def enroll(
     request: Request,
-    kind: _Kind,
     profile_id: str,
     caller: Annotated[Caller, asking(Scope.ENROLL, _key, hears=True)],
 ) -> dict[str, Any]:
     """Enrol a recording as the voice of a profile."""
-    del kind
     vid, name = parts_of(request).vid, _name(profile_id)
     async with received(request, _Audio, (1, 1)) as ([clip], _):
         report = await enrolled(request, caller, name, clip, mode="collect")

@@ -18,7 +18,7 @@ from voiceid.server.descriptions import takes_audio
 from voiceid.server.name_paths import NAME
 from voiceid.server.repeats import OnceRoute
 from voiceid.server.request_clips import Options, Texts, received
-from voiceid.server.service_parts import parts_of
+from voiceid.server.service_parts import Vid, parts_of
 
 ROUTES = APIRouter(prefix="/challenges", tags=["challenges"], route_class=OnceRoute)
 
@@ -39,11 +39,9 @@ class WordOptions(Options):
 
 
 @ROUTES.post("")
-async def ask_for_code(request: Request, asked: NewChallenge, caller: Verifying) -> dict[str, Any]:
+def ask_for_code(vid: Vid, asked: NewChallenge, caller: Verifying) -> dict[str, Any]:
     """Make a random code that the speaker must say within 30 seconds, once, to this caller."""
-    vid = parts_of(request).vid
-    code = await to_thread.run_sync(new_code, vid, asked.speaker, asked.length, caller)
-    return code.to_dict()
+    return new_code(vid, asked.speaker, asked.length, caller).to_dict()
 
 
 def new_code(vid: VoiceID, speaker: str, length: int, caller: Caller) -> Challenge:
@@ -67,8 +65,7 @@ async def enroll_words(request: Request, name: str, caller: Enrolling) -> dict[s
 
 
 @ROUTES.delete(f"/words/{NAME}")
-async def forget_words(request: Request, name: str, caller: Admin) -> dict[str, Any]:
+def forget_words(vid: Vid, name: str, _: Admin) -> dict[str, Any]:
     """Erase the words of a speaker, who stays enrolled."""
-    del caller
-    await to_thread.run_sync(parts_of(request).vid.challenges.forget, name)
+    vid.challenges.forget(name)
     return {"forgotten": name}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -67,9 +66,9 @@ class ImportOptions(Options, ConsentFields):
         }
     },
 )
-async def export_speakers(
+def export_speakers(
     request: Request,
-    caller: Admin,
+    _: Admin,
     name: Annotated[list[str], Query(description="A speaker; none: all.")] = [],  # noqa: B006 - FastAPI copies it
     plain: Annotated[bool, Query(description="Of a sealed gallery: send it all the same.")] = False,
 ) -> StreamingResponse:
@@ -77,8 +76,7 @@ async def export_speakers(
 
     A sealed gallery sends none without ``plain``: `voiceid speakers export --passphrase` seals one.
     """
-    del caller
-    file = await to_thread.run_sync(partial(_exported, parts_of(request), name, plain=plain))
+    file = _exported(parts_of(request), name, plain=plain)
     size = os.fstat(file.fileno()).st_size
     headers = {
         "Content-Disposition": 'attachment; filename="speakers.jsonl"',

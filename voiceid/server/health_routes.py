@@ -5,14 +5,13 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from starlette.requests import Request
 
 from voiceid.server.callers import Reading
 from voiceid.server.problems import Problem
-from voiceid.server.service_parts import parts_of
+from voiceid.server.service_parts import Vid, parts_of
 
 LIVENESS = APIRouter(tags=["health"])
 """Outside of /v1, without a key, as probes ask."""
@@ -36,26 +35,19 @@ async def readyz(request: Request) -> dict[str, Any]:
 
 
 @LIVENESS.get("/metrics", response_class=PlainTextResponse)
-async def metrics(request: Request, caller: Reading) -> Response:
+def metrics(vid: Vid, _: Reading) -> Response:
     """Return the counters and latencies of this process as Prometheus text."""
-    del caller
-    vid = parts_of(request).vid
-    text = await to_thread.run_sync(lambda: vid.events.stats().to_prometheus())
+    text = vid.events.stats().to_prometheus()
     return Response(text, media_type="text/plain; version=0.0.4")
 
 
 @ROUTES.get("/stats")
-async def stats(request: Request, caller: Reading) -> dict[str, Any]:
+def stats(vid: Vid, _: Reading) -> dict[str, Any]:
     """Return what is in the gallery, and how its files stand."""
-    del caller
-    vid = parts_of(request).vid
-    found: dict[str, Any] = await to_thread.run_sync(lambda: vid.events.gallery().to_dict())
-    return found
+    return vid.events.gallery().to_dict()
 
 
 @ROUTES.get("/health")
-async def health(request: Request, caller: Reading) -> list[dict[str, Any]]:
+def health(vid: Vid, _: Reading) -> list[dict[str, Any]]:
     """Return what an examination of the whole installation finds."""
-    del caller
-    vid = parts_of(request).vid
-    return await to_thread.run_sync(lambda: [one.to_dict() for one in vid.events.examine()])
+    return [one.to_dict() for one in vid.events.examine()]

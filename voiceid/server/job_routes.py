@@ -160,9 +160,9 @@ def n_clips(parts: ServiceParts, kind: JobKind) -> tuple[int, int]:
 
 
 @ROUTES.get("/jobs")
-async def list_jobs(request: Request, caller: Asking) -> dict[str, Any]:
+def list_jobs(request: Request, caller: Asking) -> dict[str, Any]:
     """List the caller's jobs, oldest first, without their results; those of all to an admin."""
-    found = await to_thread.run_sync(own_jobs, parts_of(request), caller)
+    found = own_jobs(parts_of(request), caller)
     return {"jobs": [{**job.to_dict(), "result": None} for job in found]}
 
 
@@ -173,23 +173,18 @@ def own_jobs(parts: ServiceParts, caller: Caller) -> list[Job]:
 
 
 @ROUTES.get("/jobs/{job_id}")
-async def show_job(request: Request, job_id: str, caller: Asking) -> dict[str, Any]:
+def show_job(request: Request, job_id: str, caller: Asking) -> dict[str, Any]:
     """Show a job, how far it is, and what came of it."""
-    job = await to_thread.run_sync(own_job, parts_of(request), job_id, caller)
-    return shown_job(job, caller)
+    return shown_job(own_job(parts_of(request), job_id, caller), caller)
 
 
 @ROUTES.delete("/jobs/{job_id}")
-async def end_job(request: Request, job_id: str, caller: Asking) -> dict[str, Any]:
+def end_job(request: Request, job_id: str, caller: Asking) -> dict[str, Any]:
     """Cancel a job; remove one that is over, and its result."""
     parts = parts_of(request)
-
-    def ended() -> dict[str, Any]:
-        own_job(parts, job_id, caller)
-        job, removed = parts.jobs.end(job_id)
-        return {"removed" if removed else "cancelled": shown_job(job, caller)}
-
-    return await to_thread.run_sync(ended)
+    own_job(parts, job_id, caller)
+    job, removed = parts.jobs.end(job_id)
+    return {"removed" if removed else "cancelled": shown_job(job, caller)}
 
 
 def own_job(parts: ServiceParts, job_id: str, caller: Caller) -> Job:

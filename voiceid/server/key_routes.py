@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.requests import Request
 
 from voiceid.server.callers import Admin
 from voiceid.server.consent_fields import Expiry
 from voiceid.server.repeats import OnceRoute
-from voiceid.server.service_parts import parts_of
+from voiceid.server.service_parts import Vid
 
 ROUTES = APIRouter(prefix="/keys", tags=["keys"], route_class=OnceRoute)
 
@@ -34,34 +31,21 @@ class NewKey(BaseModel):
 
 
 @ROUTES.get("")
-async def list_keys(request: Request, caller: Admin) -> dict[str, Any]:
+def list_keys(vid: Vid, _: Admin) -> dict[str, Any]:
     """List the keys, oldest first, without their secrets."""
-    del caller
-    found = await to_thread.run_sync(parts_of(request).vid.keys.list)
-    return {"keys": [key.to_dict() for key in found]}
+    return {"keys": [key.to_dict() for key in vid.keys.list()]}
 
 
 @ROUTES.post("", status_code=HTTPStatus.CREATED)
-async def create_key(request: Request, new: NewKey, caller: Admin) -> Response:
+def create_key(vid: Vid, new: NewKey, _: Admin) -> Response:
     """Make a key; its text, ``key``, is in this answer alone."""
-    del caller
-    create = partial(
-        parts_of(request).vid.keys.create,
-        new.name,
-        new.scopes,
-        groups=new.groups,
-        networks=new.networks,
-        requests_per_minute=new.requests_per_minute,
-        expires_at=new.expires,
-    )
-    made = await to_thread.run_sync(create)
+    made = vid.keys.create(expires_at=new.expires, **new.model_dump(exclude={"expires"}))
     facts = {**made.key.to_dict(), "key": made.text}
     return JSONResponse(facts, HTTPStatus.CREATED, {"Cache-Control": "no-store"})
 
 
 @ROUTES.delete("/{key_id}")
-async def remove_key(request: Request, key_id: str, caller: Admin) -> dict[str, Any]:
+def remove_key(vid: Vid, key_id: str, _: Admin) -> dict[str, Any]:
     """Remove a key, which is refused from now on."""
-    del caller
-    key = await to_thread.run_sync(parts_of(request).vid.keys.remove, key_id)
+    key = vid.keys.remove(key_id)
     return {"removed": {"id": key_id} if key is None else key.to_dict()}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Annotated, cast
 
+from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from voiceid.client import VoiceID
@@ -34,3 +35,11 @@ class ServiceParts:
 def parts_of(connection: HTTPConnection) -> ServiceParts:
     """Return what the routes share."""
     return cast("ServiceParts", connection.app.state.parts)
+
+
+async def _vid(connection: HTTPConnection) -> VoiceID:
+    return parts_of(connection).vid
+
+
+Vid = Annotated[VoiceID, Depends(_vid)]
+"""The gallery.  A route that is no coroutine runs in a thread, and may ask it at once."""

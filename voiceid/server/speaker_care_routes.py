@@ -1,20 +1,24 @@
-"""Making two speakers one, and giving samples of one to another."""
+"""What is done with a whole speaker.
+
+Two are made one, samples of one are given to another; and the rights of a person: withdrawal,
+report, erasure with a receipt.
+"""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from anyio import to_thread
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from voiceid.server.callers import Admin
+from voiceid.server.consent_fields import recorder
 from voiceid.server.etags import require_seen
 from voiceid.server.name_paths import NAME
 from voiceid.server.repeats import OnceRoute
-from voiceid.server.service_parts import parts_of
+from voiceid.server.service_parts import Vid
 from voiceid.server.speaker_routes import Number
 
 ROUTES = APIRouter(prefix="/speakers", tags=["speakers"], route_class=OnceRoute)
@@ -42,32 +46,45 @@ class SpeakerSplit(BaseModel):
 
 
 @ROUTES.post(f"/{NAME}/merge")
-async def merge_speakers(
-    request: Request, name: str, asked: SpeakerMerge, caller: Admin
+def merge_speakers(
+    request: Request, vid: Vid, name: str, asked: SpeakerMerge, _: Admin
 ) -> dict[str, Any]:
     """Give all samples of another speaker to this one, and remove the other."""
-    del caller
-    speakers = parts_of(request).vid.speakers
-
-    def merged() -> dict[str, Any]:
-        require_seen(request, speakers.get(name))
-        how = partial(speakers.merge, force=asked.force, dry_run=asked.dry_run)
-        return how(name, asked.other).to_dict()
-
-    return await to_thread.run_sync(merged)
+    require_seen(request, vid.speakers.get(name))
+    return vid.speakers.merge(name, **asked.model_dump()).to_dict()
 
 
 @ROUTES.post(f"/{NAME}/split")
-async def split_speaker(
-    request: Request, name: str, asked: SpeakerSplit, caller: Admin
+def split_speaker(
+    request: Request, vid: Vid, name: str, asked: SpeakerSplit, _: Admin
 ) -> dict[str, Any]:
     """Give samples of a speaker to a new one: those that are named, or those that do not fit."""
-    del caller
-    speakers = parts_of(request).vid.speakers
+    require_seen(request, vid.speakers.get(name))
+    how = {"force": asked.force, "dry_run": asked.dry_run}
+    return vid.speakers.split(name, asked.new_name, asked.samples, **how).to_dict()
 
-    def split() -> dict[str, Any]:
-        require_seen(request, speakers.get(name))
-        how = partial(speakers.split, force=asked.force, dry_run=asked.dry_run)
-        return how(name, asked.new_name, asked.samples).to_dict()
 
-    return await to_thread.run_sync(split)
+@ROUTES.post(f"/{NAME}/withdrawal")
+def withdraw_consent(request: Request, vid: Vid, name: str, caller: Admin) -> dict[str, Any]:
+    """Withdraw the consent of a speaker, who is disabled at once and erased by schedule."""
+    expect = partial(require_seen, request)
+    return vid.speakers.withdraw(name, recorder(caller), expect=expect).to_dict()
+
+
+@ROUTES.get(f"/{NAME}/report")
+def report_person(
+    vid: Vid,
+    name: str,
+    _: Admin,
+    days: Annotated[int, Query(ge=1, le=36_500, description="Of uses, so many days.")] = 30,
+    vectors: Annotated[bool, Query(description="The vectors of the samples too.")] = False,
+) -> dict[str, Any]:
+    """Give everything that is kept of a person."""
+    return vid.privacy.report(name, days=days).to_dict(vectors=vectors)
+
+
+@ROUTES.post(f"/{NAME}/erasure")
+def erase_person(request: Request, vid: Vid, name: str, caller: Admin) -> dict[str, Any]:
+    """Erase a speaker, and give the signed receipt of it."""
+    expect = partial(require_seen, request)
+    return vid.privacy.erase(name, erased_by=recorder(caller), expect=expect).to_dict()

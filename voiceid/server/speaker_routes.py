@@ -7,14 +7,13 @@ from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 
 from voiceid.client import VoiceID
-from voiceid.domain import Sample, Scope, Speaker, SpeakerDetails
+from voiceid.domain import Scope, Speaker, SpeakerDetails
 from voiceid.errors import EnrollmentRefused, SpeakerNotFound
 from voiceid.server.callers import Admin, Caller, Enrolling, Reading, reached_speaker
 from voiceid.server.consent_fields import ConsentFields, Expiry
@@ -24,7 +23,7 @@ from voiceid.server.name_paths import NAME
 from voiceid.server.problems import problem_answer
 from voiceid.server.repeats import OnceRoute
 from voiceid.server.request_clips import Options, Texts, received
-from voiceid.server.service_parts import parts_of
+from voiceid.server.service_parts import Vid, parts_of
 from voiceid.server.shown import shown_refusal, shown_report
 
 ROUTES = APIRouter(prefix="/speakers", tags=["speakers"], route_class=OnceRoute)
@@ -79,33 +78,23 @@ class SpeakerEdit(ConsentFields):
 
     def details(self, caller: Caller) -> SpeakerDetails:
         """Return what is known beside the voice, as the library has it."""
-        return SpeakerDetails(
-            groups=self.groups,
-            not_groups=self.not_groups,
-            metadata=self.metadata,
-            expires_at=self.expires,
-            never_expires=self.never_expires,
-            enabled=self.enabled,
-            consents=self.consents(caller),
-        )
+        names = {"groups", "not_groups", "metadata", "never_expires", "enabled"}
+        known = self.model_dump(include=names)
+        return SpeakerDetails(expires_at=self.expires, consents=self.consents(caller), **known)
 
 
 @ROUTES.get("")
-async def list_speakers(
-    request: Request,
+def list_speakers(
+    vid: Vid,
     caller: Reading,
     after: Annotated[str | None, Query(description="Begin after this name.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="At most so many.")] = 100,
     group: Annotated[str | None, Query(description="The members of this group alone.")] = None,
 ) -> dict[str, Any]:
     """List the enrolled speakers by name, a page at a time; ``next`` begins the next page."""
-    vid, wanted = parts_of(request).vid, caller.group(group) if group else None
-
-    def page() -> dict[str, Any]:
-        found, last = members(vid, after, limit, wanted, caller)
-        return {"speakers": [speaker.to_dict() for speaker in found], "next": last}
-
-    return await to_thread.run_sync(page)
+    wanted = caller.group(group) if group else None
+    found, last = members(vid, after, limit, wanted, caller)
+    return {"speakers": [speaker.to_dict() for speaker in found], "next": last}
 
 
 def members(
@@ -123,68 +112,51 @@ def members(
 
 
 @ROUTES.get(f"/{NAME}")
-async def show_speaker(request: Request, name: str, caller: Reading) -> Response:
+def show_speaker(request: Request, vid: Vid, name: str, caller: Reading) -> Response:
     """Show one speaker."""
-    vid = parts_of(request).vid
-    return tagged(await to_thread.run_sync(reached_speaker, vid, name, caller), request)
+    return tagged(reached_speaker(vid, name, caller), request)
 
 
 @ROUTES.patch(f"/{NAME}")
-async def edit_speaker(request: Request, name: str, edit: SpeakerEdit, caller: Admin) -> Response:
+def edit_speaker(
+    request: Request, vid: Vid, name: str, edit: SpeakerEdit, caller: Admin
+) -> Response:
     """Change what is known of a speaker beside the voice, or the name."""
-    edited = partial(
-        parts_of(request).vid.speakers.edit,
-        name,
-        edit.details(caller),
-        new_name=edit.name,
-        force=edit.force,
-        expect=partial(require_seen, request),
+    expect = partial(require_seen, request)
+    edited = vid.speakers.edit(
+        name, edit.details(caller), new_name=edit.name, force=edit.force, expect=expect
     )
-    return tagged(await to_thread.run_sync(edited), request)
+    return tagged(edited, request)
 
 
 @ROUTES.delete(f"/{NAME}")
-async def remove_speaker(request: Request, name: str, caller: Admin) -> dict[str, Any]:
+def remove_speaker(request: Request, vid: Vid, name: str, _: Admin) -> dict[str, Any]:
     """Erase a speaker: the name, every sample and every vector."""
-    del caller
-    vid, expect = parts_of(request).vid, partial(require_seen, request)
-    speaker = await to_thread.run_sync(partial(vid.speakers.remove, name, expect=expect))
-    return {"removed": speaker.to_dict()}
+    removed = vid.speakers.remove(name, expect=partial(require_seen, request))
+    return {"removed": removed.to_dict()}
 
 
 @ROUTES.get(f"/{NAME}/inspection")
-async def inspect_speaker(request: Request, name: str, caller: Reading) -> dict[str, Any]:
+def inspect_speaker(vid: Vid, name: str, caller: Reading) -> dict[str, Any]:
     """Compare a speaker's samples with each other, and the speaker with all others."""
-    vid = parts_of(request).vid
-    await to_thread.run_sync(reached_speaker, vid, name, caller)
-    return (await to_thread.run_sync(vid.speakers.inspect, name)).to_dict()
+    reached_speaker(vid, name, caller)
+    return vid.speakers.inspect(name).to_dict()
 
 
 @ROUTES.get(f"/{NAME}/samples")
-async def list_samples(request: Request, name: str, caller: Reading) -> dict[str, Any]:
+def list_samples(vid: Vid, name: str, caller: Reading) -> dict[str, Any]:
     """List the samples of a speaker, oldest first."""
-    vid = parts_of(request).vid
-
-    def listed() -> list[dict[str, Any]]:
-        reached_speaker(vid, name, caller)
-        return [sample.to_dict() for sample in vid.samples.list(name)]
-
-    return {"samples": await to_thread.run_sync(listed)}
+    reached_speaker(vid, name, caller)
+    return {"samples": [sample.to_dict() for sample in vid.samples.list(name)]}
 
 
 @ROUTES.delete(f"/{NAME}/samples/{{number}}")
-async def remove_sample(
-    request: Request, name: str, number: Number, caller: Admin
+def remove_sample(
+    request: Request, vid: Vid, name: str, number: Number, _: Admin
 ) -> dict[str, Any]:
     """Erase a sample of a speaker."""
-    del caller
-    vid = parts_of(request).vid
-
-    def removed() -> Sample:
-        require_seen(request, vid.speakers.get(name))
-        return vid.samples.remove(name, [number])[0]
-
-    return {"removed": (await to_thread.run_sync(removed)).to_dict()}
+    require_seen(request, vid.speakers.get(name))
+    return {"removed": vid.samples.remove(name, [number])[0].to_dict()}
 
 
 @ROUTES.post(

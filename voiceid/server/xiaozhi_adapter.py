@@ -8,7 +8,6 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from anyio import to_thread
 from fastapi import APIRouter
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
@@ -18,7 +17,7 @@ from voiceid.server.adapter_parts import AdapterRoute, asking, enrolled, identif
 from voiceid.server.callers import Caller, key_text, reached_speaker
 from voiceid.server.problems import Problem, headers_of
 from voiceid.server.request_clips import Options, received
-from voiceid.server.service_parts import parts_of
+from voiceid.server.service_parts import Vid
 
 _PART = "file"
 """What its forms call a recording."""
@@ -91,23 +90,19 @@ def _as_asked(name: str, names: list[str]) -> str:
 
 
 @ROUTES.get("/health")
-async def health(
-    request: Request, caller: Annotated[Caller, asking(None, _key_in_query)]
-) -> dict[str, Any]:
+def health(vid: Vid, caller: Annotated[Caller, asking(None, _key_in_query)]) -> dict[str, Any]:
     """Say that the service lives; how many are enrolled, to those who may read."""
     answer: dict[str, Any] = {"status": "healthy"}
     if caller.may(Scope.READ) and not caller.groups:
-        count = parts_of(request).vid.speakers.count
-        answer["total_voiceprints"] = await to_thread.run_sync(count)
+        answer["total_voiceprints"] = vid.speakers.count()
     return answer
 
 
 @ROUTES.delete("/{speaker_id}")
-async def remove(
-    request: Request, speaker_id: str, caller: Annotated[Caller, asking(Scope.ADMIN, _key)]
+def remove(
+    vid: Vid, speaker_id: str, caller: Annotated[Caller, asking(Scope.ADMIN, _key)]
 ) -> dict[str, Any]:
     """Erase a speaker."""
-    vid = parts_of(request).vid
-    await to_thread.run_sync(reached_speaker, vid, speaker_id, caller)
-    await to_thread.run_sync(vid.speakers.remove, speaker_id)
+    reached_speaker(vid, speaker_id, caller)
+    vid.speakers.remove(speaker_id)
     return {"success": True, "msg": f"deleted: {speaker_id}"}
