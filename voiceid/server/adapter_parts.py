@@ -11,18 +11,16 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from fastapi import Depends
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from voiceid.client import VoiceID
 from voiceid.domain import Decision, EnrollmentReport, Reason, Scope, SpeakerDetails
 from voiceid.enrollment import Mode
-from voiceid.errors import EnrollmentRefused, SpeakerNotFound, VoiceIDError
+from voiceid.errors import EnrollmentRefused, SpeakerNotFound
 from voiceid.server.callers import Caller, known_caller, reached_speaker
-from voiceid.server.problems import Problem, invalid, problem_of, problem_of_http
+from voiceid.server.problems import ERRORS, Problem, problem_of
 from voiceid.server.service_parts import parts_of
 from voiceid.server.shown import shown_refusal
 
@@ -47,14 +45,8 @@ class AdapterRoute(APIRoute):
         async def answer_or_problem(request: Request) -> Response:
             try:
                 return await answer(request)
-            except RequestValidationError as error:
-                return self.answered(invalid(error.errors()))
-            except HTTPException as error:
-                return self.answered(problem_of_http(error))
-            except VoiceIDError as error:
+            except ERRORS as error:
                 return self.answered(problem_of(error))
-            except Problem as problem:
-                return self.answered(problem)
 
         return answer_or_problem
 

@@ -47,7 +47,7 @@ from voiceid.server.adapter_parts import (
     verified,
 )
 from voiceid.server.callers import Caller, key_text, reached_speaker
-from voiceid.server.problems import Problem, headers_of, invalid
+from voiceid.server.problems import Problem, headers_of, invalid_values
 from voiceid.server.request_clips import Options, received
 from voiceid.server.service_parts import Vid, parts_of
 
@@ -128,7 +128,7 @@ def _locale(body: bytes) -> str:
         try:
             return _Locale.model_validate(json.loads(written)).locale
         except ValidationError as error:
-            raise invalid(error.errors()) from error
+            raise invalid_values(error.errors()) from error
         except (ValueError, RecursionError):
             continue
     raise Problem(HTTPStatus.BAD_REQUEST, "RequestInvalid", "Invalid JSON format.")

@@ -8,13 +8,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from http import HTTPStatus
 
 from anyio import Event, move_on_after
 
 from voiceid.client import VoiceID
 from voiceid.domain import Decision
-from voiceid.server.problems import Problem
+from voiceid.server.problems import busy
 
 _MOST_KEPT = 256
 """Decisions that wait for one client; then the oldest are dropped."""
@@ -82,13 +81,8 @@ class DecisionFeeds:
     def open(self) -> Iterator[DecisionFeed]:
         """Give what is decided from now on; raises Problem: too many watch."""
         if self.taken >= self._most:
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "ServiceBusy",
-                f"{self.taken} clients watch the decisions already",
-                hint="Ask again later, or raise server.max_streams.",
-                retry_after_s=10,
-            )
+            hint = "Ask again later, or raise server.max_streams."
+            raise busy(f"{self.taken} clients watch the decisions already", hint, 10)
         feed = DecisionFeed()
         self._feeds.add(feed)
         stop = self._vid.events.on_decision(feed.put)

@@ -24,7 +24,7 @@ from voiceid.errors import VoiceIDError
 from voiceid.models.runtime import step_back
 from voiceid.protection import Key
 from voiceid.server.job_kinds import Answer, Given, require_sound, work
-from voiceid.server.problems import Problem, problem_document, problem_of
+from voiceid.server.problems import Problem, busy, problem_document, problem_of
 from voiceid.server.uploads import Uploads
 from voiceid.session import hides_names
 from voiceid.store import Store
@@ -109,13 +109,8 @@ class Jobs:
 
     def _require_room(self, waiting: int) -> None:
         if waiting >= self._limits.max_jobs:
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "ServiceBusy",
-                f"{waiting} jobs wait already",
-                hint="Ask again when some are done, or raise server.max_jobs.",
-                retry_after_s=60,
-            )
+            hint = "Ask again when some are done, or raise server.max_jobs."
+            raise busy(f"{waiting} jobs wait already", hint, 60)
 
     # The thread
 
@@ -188,10 +183,8 @@ class Jobs:
             if self._ending.is_set():
                 return JobState.QUEUED, Answer(None)
             return JobState.CANCELLED, Answer(run.partial)
-        except VoiceIDError as error:
+        except (VoiceIDError, Problem) as error:
             return _failed(problem_of(error))
-        except Problem as problem:
-            return _failed(problem)
         except Exception as error:  # noqa: BLE001 - the thread goes on with the next job
             where = None if hides_names(self._session) else error  # its message may name people
             _LOG.error("job %s: %s", job.id, type(error).__name__, exc_info=where)

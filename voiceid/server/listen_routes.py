@@ -22,7 +22,7 @@ from voiceid.domain import LiveEvent, LiveEventKind, Scope
 from voiceid.errors import VoiceIDError
 from voiceid.server.callers import Caller, key_text, known_caller, require_still_known
 from voiceid.server.live_sound import Clock, LiveSound, SoundFormat, pieces_of
-from voiceid.server.problems import Problem, problem_document, problem_of
+from voiceid.server.problems import Problem, invalid, problem_document, problem_of
 from voiceid.server.question_routes import PolicyOptions, Rate
 from voiceid.server.request_clips import options_of
 from voiceid.server.service_parts import ServiceParts, parts_of
@@ -79,9 +79,7 @@ async def listen(socket: WebSocket) -> None:
         problem = None
     except WebSocketDisconnect:
         return
-    except Problem as error:
-        problem = error
-    except VoiceIDError as error:
+    except (Problem, VoiceIDError) as error:
         problem = problem_of(error)
     except Exception:
         await _close(socket, _INTERNAL, parts.limits.stall_timeout_s)
@@ -241,9 +239,7 @@ def _json_of(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refused(what: str) -> Problem:
-    return Problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        "RequestInvalid",
+    return invalid(
         f"the client sent {what}",
         hint='First send {"format": "pcm_s16le", "rate": 16000}, then binary sound; and'
         ' {"type": "KeepAlive"}, "Finalize" or "CloseStream".',

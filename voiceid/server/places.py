@@ -13,7 +13,7 @@ import anyio
 from anyio import CapacityLimiter, Semaphore, to_thread
 from starlette.requests import Request
 
-from voiceid.server.problems import Problem
+from voiceid.server.problems import Problem, busy
 
 T = TypeVar("T")
 
@@ -57,13 +57,7 @@ class Places:
         now, each_s = time.monotonic(), self._work_s / self._at_work
         turn = max(self._expected_until, now + self._taken * each_s) + each_s
         self._expected_until = min(turn, now + _LATEST_S)
-        return Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "ServiceBusy",
-            detail,
-            hint="Ask again later, or run more processes.",
-            retry_after_s=self._expected_until - now,
-        )
+        return busy(detail, "Ask again later, or run more processes.", self._expected_until - now)
 
     async def run(self, request: Request | None, work: Callable[[], T]) -> T:
         """Return what ``work`` returns in a thread; raises Problem: there is no place in time.
@@ -129,12 +123,8 @@ class LiveStreams:
     def place(self) -> Iterator[None]:
         """Take a place; raises Problem: there is none."""
         if self.taken >= self._most:
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "ServiceBusy",
-                f"{self.taken} live streams are heard already",
-                hint="Connect again later, or raise server.max_streams.",
-            )
+            hint = "Connect again later, or raise server.max_streams."
+            raise busy(f"{self.taken} live streams are heard already", hint)
         self.taken += 1
         try:
             yield

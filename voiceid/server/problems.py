@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -67,13 +67,44 @@ class Problem(Exception):
         self.retry_after_s = retry_after_s
 
 
+ERRORS = (Problem, VoiceIDError, HTTPException, RequestValidationError)
+"""What a route may end in."""
+
+
 def denied(detail: str, hint: str) -> Problem:
     """Return the problem of a caller who is known, and may not do that."""
     return Problem(HTTPStatus.FORBIDDEN, "AccessDenied", detail, hint=hint)
 
 
-def problem_of(error: VoiceIDError) -> Problem:
-    """Return the problem that an error is to a caller."""
+def invalid(detail: str, hint: str = "") -> Problem:
+    """Return the problem of a request that cannot be."""
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "RequestInvalid", detail, hint=hint)
+
+
+def invalid_values(found: Iterable[Any]) -> Problem:
+    """Return the problem of values that cannot be, each named."""
+    return invalid(
+        "; ".join(f"{'.'.join(map(str, one['loc'])) or 'the body'}: {one['msg']}" for one in found)
+    )
+
+
+def busy(detail: str, hint: str, retry_after_s: float | None = None) -> Problem:
+    """Return the problem of a request for which there is no place now."""
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    return Problem(status, "ServiceBusy", detail, hint=hint, retry_after_s=retry_after_s)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return the problem that one of `ERRORS` is to a caller."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, RequestValidationError):
+        return invalid_values(error.errors())
+    if isinstance(error, HTTPException):
+        status = HTTPStatus(error.status_code)
+        code = "".join(word.capitalize() for word in status.name.split("_"))
+        return Problem(status, code, error.detail)
+    assert isinstance(error, VoiceIDError)  # noqa: S101 - the last of those that there are
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     retry_after_s = error.retry_after_s if isinstance(error, LockedOut) else None
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
@@ -110,49 +141,17 @@ def problem_answer(problem: Problem, **more: Any) -> Response:
     return JSONResponse(document, problem.status.value, headers_of(problem), MEDIA_TYPE)
 
 
-def _known(_: Request, error: Exception) -> Response:
+def _answer(_: Request, error: Exception) -> Response:
     if isinstance(error, EnrollmentRefused):
         report: Any = error.report
         return problem_answer(problem_of(error), report=report.to_dict())
-    assert isinstance(error, VoiceIDError)  # noqa: S101 - it is registered for this class alone
-    return problem_answer(problem_of(error))
-
-
-def _own(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)  # noqa: S101
-    return problem_answer(error)
-
-
-def _of_http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
-    answer = problem_answer(problem_of_http(error))
-    answer.headers.update(error.headers or {})
+    answer = problem_answer(problem_of(error))
+    if isinstance(error, HTTPException):
+        answer.headers.update(error.headers or {})
     return answer
-
-
-def problem_of_http(error: HTTPException) -> Problem:
-    """Return the problem that an error of the framework is."""
-    status = HTTPStatus(error.status_code)
-    code = "".join(word.capitalize() for word in status.name.split("_"))
-    return Problem(status, code, error.detail)
-
-
-def _invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    return problem_answer(invalid(error.errors()))
-
-
-def invalid(found: Any) -> Problem:
-    """Return the problem of values that cannot be, each named."""
-    said = "; ".join(
-        f"{'.'.join(map(str, one['loc'])) or 'the body'}: {one['msg']}" for one in found
-    )
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "RequestInvalid", said)
 
 
 def answer_problems(app: FastAPI) -> None:
     """Let an application answer every error with a problem document."""
-    app.add_exception_handler(VoiceIDError, _known)
-    app.add_exception_handler(Problem, _own)
-    app.add_exception_handler(HTTPException, _of_http)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    for kind in ERRORS:
+        app.add_exception_handler(kind, _answer)

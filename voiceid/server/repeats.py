@@ -22,7 +22,7 @@ from starlette.types import Message
 
 from voiceid.errors import ErasureIncomplete, VoiceIDError
 from voiceid.server.callers import caller_of
-from voiceid.server.problems import Problem, problem_answer, problem_of
+from voiceid.server.problems import Problem, invalid, problem_answer, problem_of
 from voiceid.server.request_clips import spooled
 from voiceid.server.service_parts import parts_of
 from voiceid.store import Store
@@ -55,12 +55,8 @@ class OnceRoute(APIRoute):
 
 async def _once(request: Request, key: str, handle: Handle) -> Response:
     if not 1 <= len(key) <= _MOST_CHARS:
-        raise Problem(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "RequestInvalid",
-            f"the Idempotency-Key has not 1 to {_MOST_CHARS} characters",
-            hint="Use a UUID.",
-        )
+        text = f"the Idempotency-Key has not 1 to {_MOST_CHARS} characters"
+        raise invalid(text, hint="Use a UUID.")
     caller = (await caller_of(request)).name
     body = await spooled(request)
     try:

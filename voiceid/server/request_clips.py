@@ -13,7 +13,6 @@ import io
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from http import HTTPStatus
 from tempfile import SpooledTemporaryFile
 from typing import Annotated, Any, BinaryIO, TypeVar, cast
 
@@ -21,7 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
-from voiceid.server.problems import Problem, invalid
+from voiceid.server.problems import invalid, invalid_values
 
 _IN_MEMORY = 1 << 20
 """Bytes of a recording beyond which it is kept in a temporary file."""
@@ -124,7 +123,7 @@ def options_of(kind: type[OptionsT], given: Mapping[str, Any]) -> OptionsT:
     try:
         return kind.model_validate(given)
     except ValidationError as error:
-        raise invalid(error.errors()) from error
+        raise invalid_values(error.errors()) from error
 
 
 async def spooled(request: Request) -> BinaryIO | None:
@@ -155,7 +154,7 @@ async def _of_form(form: FormData, called: str) -> tuple[list[BinaryIO], dict[st
         elif name == "manifest":
             fields.append((name, _text(await part.read())))
         else:
-            raise _refused(f"the form has a file {name!r:.40}", f"Call each recording `{called}`.")
+            raise invalid(f"the form has a file {name!r:.40}", f"Call each recording `{called}`.")
     return clips, _named(fields)
 
 
@@ -171,9 +170,9 @@ def _of_json(body: bytes) -> tuple[list[BinaryIO], dict[str, Any]]:
     try:
         given = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise _refused("the body is not JSON", "Check how it is written.") from error
+        raise invalid("the body is not JSON", "Check how it is written.") from error
     if not isinstance(given, dict):
-        raise _refused("the body is not a JSON object", 'Send {"audio": "..."}.')
+        raise invalid("the body is not a JSON object", 'Send {"audio": "..."}.')
     audio = given.pop("audio", [])
     if not isinstance(audio, dict):
         texts = audio if isinstance(audio, list) else [audio]
@@ -183,7 +182,7 @@ def _of_json(body: bytes) -> tuple[list[BinaryIO], dict[str, Any]]:
         try:
             data = base64.b64decode(text, validate=True)
         except (TypeError, ValueError, binascii.Error) as error:
-            raise _refused("`audio` is not base64", "Encode the bytes of the file.") from error
+            raise invalid("`audio` is not base64", "Encode the bytes of the file.") from error
         clips.append(_clip(name if isinstance(name, str) else None, io.BytesIO(data)))
     return clips, given
 
@@ -192,7 +191,7 @@ def _text(data: bytes) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _refused("the manifest is not text in UTF-8", "Send CSV or JSON Lines.") from error
+        raise invalid("the manifest is not text in UTF-8", "Send CSV or JSON Lines.") from error
 
 
 def _require_count(count: int, wanted: tuple[int, int], part: str) -> None:
@@ -200,12 +199,8 @@ def _require_count(count: int, wanted: tuple[int, int], part: str) -> None:
     if not least <= count <= most:
         counts = f"{least}" if least == most else f"{least} to {most}"
         what = "recordings" if part == "audio" else "files"
-        raise _refused(
+        raise invalid(
             f"the request has {count} {what}, and {counts} are needed",
             f"Send {what} as the body, as parts of a form called `{part}`, or as base64 in JSON"
             " under `audio`.",
         )
-
-
-def _refused(detail: str, hint: str) -> Problem:
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "RequestInvalid", detail, hint=hint)

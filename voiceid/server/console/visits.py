@@ -11,21 +11,19 @@ from urllib.parse import urlencode, urlsplit
 
 from anyio import to_thread
 from fastapi import Depends
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BeforeValidator
 from starlette.datastructures import FormData
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from voiceid.client import VoiceID
 from voiceid.config import Config
 from voiceid.domain import Scope
-from voiceid.errors import AccessDenied, VoiceIDError
+from voiceid.errors import AccessDenied
 from voiceid.server.callers import Caller, known_caller, session_caller
 from voiceid.server.console.rendering import guard, html
-from voiceid.server.problems import Problem, invalid, problem_of
+from voiceid.server.problems import ERRORS, Problem, problem_of
 from voiceid.server.request_clips import Options
 from voiceid.server.service_parts import ServiceParts, parts_of
 from voiceid.server.session_cookies import (
@@ -140,28 +138,13 @@ class PageRoute(APIRoute):
                 response = await answer(request)
             except SignInNeeded:
                 response = _to_sign_in(request)
-            except _ERRORS as error:
-                response = _problem_page(request, _problem(error))
+            except ERRORS as error:
+                response = _problem_page(request, problem_of(error))
             if request.state.cookie is not None:
                 keep_cookie(request, response, request.state.cookie, _ANONYMOUS_S)
             return guard(response)
 
         return page
-
-
-_ERRORS = (VoiceIDError, Problem, HTTPException, RequestValidationError)
-
-
-def _problem(error: Exception) -> Problem:
-    if isinstance(error, VoiceIDError):
-        return problem_of(error)
-    if isinstance(error, RequestValidationError):
-        return invalid(error.errors())
-    if isinstance(error, HTTPException):
-        status = HTTPStatus(error.status_code)
-        return Problem(status, status.phrase, error.detail)
-    assert isinstance(error, Problem)  # noqa: S101 - the last of those that are caught
-    return error
 
 
 def _problem_page(request: Request, problem: Problem) -> Response:
