@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from anyio import to_thread
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from voiceid.domain import Sample
 from voiceid.errors import ChangeRefused, ExtraMissing
-from voiceid.server.console.rate_curve import curve_of
-from voiceid.server.console.visits import Looking, Managing, PageRoute, Visit
+from voiceid.server.console.drawings import curve_of
+from voiceid.server.console.visits import Looking, Managing, PageRoute, Sent, Visit, written
 from voiceid.server.speaker_routes import members
 
 if TYPE_CHECKING:  # pictures are an extra
@@ -29,52 +28,46 @@ Drawn = list[tuple[str, Sample]]
 
 
 @ROUTES.get("/accuracy")
-async def accuracy(visit: Looking) -> Response:
+def accuracy(visit: Looking) -> Response:
     """Show the calibrations, and pictures of the enrolled voices."""
-
-    def shown() -> Response:
-        drawn = _drawn(visit)
-        return visit.page(
-            "accuracy.html",
-            calibrations=visit.vid.calibrations.list(),
-            space_id=visit.vid.models.space.id,
-            can_be_drawn=_pictures_missing() is None and len(drawn) > 1,
-            missing=_pictures_missing(),
-            is_cut=len({name for name, _ in drawn}) == _MOST_SPEAKERS,
-            most=_MOST_SPEAKERS,
-        )
-
-    return await to_thread.run_sync(shown)
+    drawn, missing = _drawn(visit), _pictures_missing()
+    return visit.page(
+        "accuracy.html",
+        calibrations=visit.vid.calibrations.list(),
+        space_id=visit.vid.models.space.id,
+        can_be_drawn=missing is None and len(drawn) > 1,
+        missing=missing,
+        is_cut=len({name for name, _ in drawn}) == _MOST_SPEAKERS,
+        most=_MOST_SPEAKERS,
+    )
 
 
 @ROUTES.post("/accuracy")
-async def use(visit: Managing) -> Response:
+def use(visit: Managing, fields: Sent) -> Response:
     """Let a calibration decide from now on, or none."""
-    number = str((await visit.form()).get("number", ""))
-    used = int(number) if number.isascii() and number.isdigit() else None
-    await to_thread.run_sync(visit.vid.calibrations.use, used)
+    number = written(fields, "number")
+    visit.vid.calibrations.use(int(number) if number.isascii() and number.isdigit() else None)
     return visit.go("/accuracy", said="saved")
 
 
 @ROUTES.get("/calibration")
-async def calibration(visit: Looking, number: Number) -> Response:
+def calibration(visit: Looking, number: Number) -> Response:
     """Show what a calibration was worth."""
-    found = await to_thread.run_sync(visit.vid.calibrations.get, number)
+    found = visit.vid.calibrations.get(number)
     return visit.page("calibration.html", one=found, curve=curve_of(found.calibration.points))
 
 
 @ROUTES.get("/calibration/remove")
-async def ask_removal(visit: Managing, number: Number) -> Response:
+def ask_removal(visit: Managing, number: Number) -> Response:
     """Ask whether a calibration is to be removed."""
-    found = await to_thread.run_sync(visit.vid.calibrations.get, number)
+    found = visit.vid.calibrations.get(number)
     return visit.page("confirm.html", what="remove_calibration", number=number, source=found.source)
 
 
 @ROUTES.post("/calibration/remove")
-async def remove(visit: Managing, number: Number) -> Response:
+def remove(visit: Managing, number: Number, _: Sent) -> Response:
     """Remove a calibration that is not in use."""
-    await visit.form()
-    await to_thread.run_sync(visit.vid.calibrations.remove, number)
+    visit.vid.calibrations.remove(number)
     return visit.go("/accuracy", said="calibration-removed")
 
 

@@ -12,7 +12,7 @@ from voiceid.domain import Scope
 from voiceid.domain.code_words import DIGITS, MAX_ROUNDS, MIN_ROUNDS
 from voiceid.server.callers import reached_speaker
 from voiceid.server.challenge_routes import new_code
-from voiceid.server.console.visits import Adding, Asking, Fields, PageRoute
+from voiceid.server.console.visits import Adding, Asking, Fields, PageRoute, Sent, written
 from voiceid.server.request_clips import received
 
 ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -46,10 +46,8 @@ async def teach_words(visit: Adding) -> Response:
 
 
 @ROUTES.post("/code")
-async def ask_code(visit: Asking) -> Response:
+def ask_code(visit: Asking, fields: Sent) -> Response:
     """Make a code, and ask for its answer."""
     visit.person.require(Scope.VERIFY)
-    fields = await visit.form()
-    speaker, group = (str(fields.get(name, "")).strip() for name in ("speaker", "group"))
-    code = await to_thread.run_sync(new_code, visit.vid, speaker, 6, visit.person)
-    return visit.page("code.html", code=code, group=group)
+    code = new_code(visit.vid, written(fields, "speaker"), 6, visit.person)
+    return visit.page("code.html", code=code, group=written(fields, "group"))

@@ -1,8 +1,7 @@
-"""Pages of the groups: who is in each, and what decides for its members."""
+"""Pages of what goes on: the groups, what decides for each, and decisions as they are made."""
 
 from __future__ import annotations
 
-from anyio import to_thread
 from fastapi import APIRouter
 from starlette.responses import Response
 
@@ -14,16 +13,18 @@ ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
 @ROUTES.get("/groups")
-async def groups(visit: Looking) -> Response:
+def groups(visit: Looking) -> Response:
     """List the groups that the person reaches, and those that the settings name."""
+    sizes, aims = visit.vid.speakers.group_sizes(), visit.config.groups
+    reached = visit.person.groups or sorted({*sizes, *aims})
+    rows = [(name, sizes.get(name, 0), _policy(aims.get(name, Aim()))) for name in reached]
+    return visit.page("groups.html", groups=rows)
 
-    def shown() -> Response:
-        sizes, aims = visit.vid.speakers.group_sizes(), visit.config.groups
-        reached = visit.person.groups or sorted({*sizes, *aims})
-        rows = [(name, sizes.get(name, 0), _policy(aims.get(name, Aim()))) for name in reached]
-        return visit.page("groups.html", groups=rows)
 
-    return await to_thread.run_sync(shown)
+@ROUTES.get("/events")
+def events(visit: Looking) -> Response:
+    """Show decisions as they are made; the script of the page asks ``/v1/events`` for them."""
+    return visit.page("events.html")
 
 
 def _policy(aim: Aim) -> list[str]:

@@ -1,10 +1,16 @@
-"""Pages of long work: how far it is, what came of it, and its end."""
+"""Pages of long work: what begins it, how far it is, what came of it, and its end.
+
+Recordings of several people are diarized; with those whose speakers are known errors are counted,
+or calibrations fitted.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Annotated, Any, BinaryIO, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter
@@ -12,71 +18,150 @@ from starlette.responses import RedirectResponse, Response
 
 from voiceid.domain import Job, JobKind, JobPicture, JobState
 from voiceid.server.callers import Caller
-from voiceid.server.console.visits import FRAGMENT, PageRoute, Visit, Working
-from voiceid.server.job_routes import own_job, own_jobs
+from voiceid.server.console.visits import (
+    FRAGMENT,
+    Blank,
+    Fields,
+    Hearing,
+    Managing,
+    PageRoute,
+    Sent,
+    Visit,
+    Working,
+)
+from voiceid.server.job_routes import Counts, n_clips, own_job, own_jobs
 from voiceid.server.problems import Problem
+from voiceid.server.question_routes import Rate
+from voiceid.server.request_clips import received
 from voiceid.server.shown import shown_job
 
 ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
+_SPEAKER_CLIP = 2
+"""Parts of the name of a recording: SPEAKER/CLIP."""
+
+
+class DiarizeFields(Fields):
+    """Of a recording of several people."""
+
+    speakers: Annotated[Counts, Blank] = None
+    group: str = ""
+
+
+@ROUTES.get("/recording")
+async def ask_recording(visit: Hearing) -> Response:
+    """Ask for a recording."""
+    return visit.page("recording.html")
+
+
+@ROUTES.post("/recording")
+async def diarize(visit: Hearing) -> Response:
+    """Begin to say who spoke when; the script of the page plays it beside that."""
+    kind = JobKind.DIARIZE
+    async with received(visit.request, DiarizeFields, n_clips(visit.parts, kind)) as (
+        clips,
+        fields,
+    ):
+        visit.require_token(fields.token)
+        group = visit.person.group(fields.group.strip() or None)
+        request = {"speakers": fields.speakers, "names": True, "group": group}
+        add = partial(visit.parts.jobs.add, kind, visit.person.key_id, request, clips)
+        return _begun(visit, await to_thread.run_sync(add))
+
+
+class EvaluationFields(Fields):
+    """Of labelled recordings."""
+
+    kind: Literal["evaluate", "calibrate"] = "evaluate"
+    manifest: str = ""
+    source: str = ""
+    target_fmr: Annotated[Rate | None, Blank] = None
+
+
+@ROUTES.get("/evaluation")
+async def ask_recordings(visit: Managing) -> Response:
+    """Ask for recordings whose speakers are known."""
+    most = visit.parts.limits
+    return visit.page(
+        "evaluation.html", most_clips=most.max_job_clips, most_mb=most.max_body_bytes >> 20
+    )
+
+
+@ROUTES.post("/evaluation")
+async def begin(visit: Managing) -> Response:
+    """Begin to count the errors, or to fit a calibration."""
+    many = n_clips(visit.parts, JobKind.EVALUATE)
+    async with received(visit.request, EvaluationFields, many) as (clips, fields):
+        visit.require_token(fields.token)
+        kind = JobKind(fields.kind)
+        folder = _outer_folder(clips)
+        for clip in clips:
+            clip.name = clip.name.removeprefix(folder)  # type: ignore[misc]  # it is ours
+        request = {
+            "manifest": fields.manifest,
+            "enroll_first": None,
+            "source": fields.source.strip() or folder.rstrip("/") or "uploads",
+            "target_fmr": fields.target_fmr,
+        }
+        add = partial(visit.parts.jobs.add, kind, visit.person.key_id, request, clips)
+        return _begun(visit, await to_thread.run_sync(add))
+
+
+def _outer_folder(clips: Sequence[BinaryIO]) -> str:
+    """Return the folder that was chosen, with a slash: browsers put it before SPEAKER/CLIP."""
+    parts = [PurePosixPath(clip.name).parts for clip in clips]
+    first = {each[0] for each in parts if each}
+    is_outer = len(first) == 1 and all(len(each) > _SPEAKER_CLIP for each in parts)
+    return f"{first.pop()}/" if is_outer else ""
+
+
 @ROUTES.get("/jobs")
-async def jobs(visit: Working) -> Response:
+def jobs(visit: Working) -> Response:
     """List the jobs that the person began, newest first; those of all to an admin."""
-    found = await to_thread.run_sync(own_jobs, visit.parts, visit.person)
-    return visit.page("jobs.html", jobs=[outline(job) for job in reversed(found)])
+    found = own_jobs(visit.parts, visit.person)
+    return visit.page("jobs.html", jobs=[_outline(job) for job in reversed(found)])
 
 
 @ROUTES.get("/job")
-async def show(visit: Working, id: str) -> Response:  # noqa: A002 - as the address has it
+def show(visit: Working, id: str) -> Response:  # noqa: A002 - as the address has it
     """Show a job; the script of a page asks for it again while it is worked on."""
-    facts = await to_thread.run_sync(_facts, visit, id)
-    return visit.page("job.html", part="_job.html", **facts)
+    job = own_job(visit.parts, id, visit.person)
+    drawn = _pictures(visit, id) if job.kind in {JobKind.EVALUATE, JobKind.CALIBRATE} else {}
+    return visit.page("job.html", part="_job.html", **_facts(visit.person, job, drawn))
 
 
 @ROUTES.get("/job/{name}.png")
-async def picture(visit: Working, id: str, name: str) -> Response:  # noqa: A002
+def picture(visit: Working, id: str, name: str) -> Response:  # noqa: A002
     """Return what was drawn of a result."""
-    drawn = (await to_thread.run_sync(_pictures, visit, id)).get(f"{name}.png")
+    drawn = _pictures(visit, id).get(f"{name}.png")
     if drawn is None:
         raise Problem(HTTPStatus.NOT_FOUND, "NotFound", "there is no such picture")
     return Response(drawn.png, media_type="image/png")
 
 
 @ROUTES.post("/job/end")
-async def end(visit: Working, id: str) -> Response:  # noqa: A002
+def end(visit: Working, id: str, _: Sent) -> Response:  # noqa: A002
     """Cancel a job; remove one that is over, and its result."""
-    await visit.form()
-
-    def ended() -> bool:
-        own_job(visit.parts, id, visit.person)
-        return visit.parts.jobs.end(id)[1]
-
-    if await to_thread.run_sync(ended):
-        return visit.go("/jobs", said="job-removed")
-    return visit.go("/job", id=id)
+    own_job(visit.parts, id, visit.person)
+    is_removed = visit.parts.jobs.end(id)[1]
+    return visit.go("/jobs", said="job-removed") if is_removed else visit.go("/job", id=id)
 
 
-def begun(visit: Visit, job: Job) -> Response:
+def _begun(visit: Visit, job: Job) -> Response:
     """Return the answer to a form that began a job: its page, or that it goes on."""
     if FRAGMENT not in visit.request.headers:
         return RedirectResponse(f"/job?id={job.id}", HTTPStatus.SEE_OTHER)
-    answer = visit.page("_job.html", status=HTTPStatus.ACCEPTED, **_facts_of(visit.person, job))
+    answer = visit.page("_job.html", status=HTTPStatus.ACCEPTED, **_facts(visit.person, job))
     answer.headers["Location"] = f"/job?id={job.id}"
     return answer
 
 
-def _facts(visit: Visit, job_id: str) -> dict[str, Any]:
-    job = own_job(visit.parts, job_id, visit.person)
-    drawn = _pictures(visit, job_id) if job.kind in {JobKind.EVALUATE, JobKind.CALIBRATE} else {}
-    return _facts_of(visit.person, job, drawn)
-
-
-def _facts_of(
+def _facts(
     caller: Caller, job: Job, drawn: Mapping[str, JobPicture] | None = None
 ) -> dict[str, Any]:
     return {
-        "job": outline(job),
+        "job": _outline(job),
         "found": shown_job(job, caller)["result"],
         "problem": job.result if job.state is JobState.FAILED else None,
         "pictures": {name: picture.title for name, picture in (drawn or {}).items()},
@@ -89,7 +174,7 @@ def _pictures(visit: Visit, job_id: str) -> dict[str, JobPicture]:
         return reader.jobs.pictures(job_id)
 
 
-def outline(job: Job) -> dict[str, Any]:
+def _outline(job: Job) -> dict[str, Any]:
     """Return what pages show of each job."""
     names = [name for _, name in job.request.get("clips", ())]  # until it is over
     result = job.result if isinstance(job.result, dict) else {}

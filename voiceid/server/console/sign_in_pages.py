@@ -16,7 +16,7 @@ from voiceid.domain import ApiKey
 from voiceid.errors import AccessDenied
 from voiceid.server.callers import known_caller
 from voiceid.server.console.rendering import asset
-from voiceid.server.console.visits import PageRoute, Visit, Visiting
+from voiceid.server.console.visits import PageRoute, Sent, Visit, Visiting, written
 from voiceid.server.problems import Problem
 from voiceid.server.session_cookies import is_secure, keep_cookie, new_cookie
 
@@ -44,10 +44,9 @@ async def ask(visit: Visiting, after: Annotated[str, Query(alias="next")] = "/")
 
 
 @ROUTES.post("/sign-in")
-async def sign_in(request: Request, visit: Visiting) -> Response:
+async def sign_in(request: Request, visit: Visiting, fields: Sent) -> Response:
     """Begin a session with a key."""
-    fields = await visit.form()
-    after, text = str(fields.get("next", "/")), str(fields.get("key", "")).strip()
+    after, text = str(fields.get("next", "/")), written(fields, "key")
     try:
         caller = await known_caller(request, visit.vid, text)
     except AccessDenied as error:
@@ -62,9 +61,8 @@ async def sign_in(request: Request, visit: Visiting) -> Response:
 
 
 @ROUTES.post("/sign-out")
-async def sign_out(request: Request, visit: Visiting) -> Response:
+def sign_out(request: Request, visit: Visiting, _: Sent) -> Response:
     """Let the browser forget its session."""
-    await visit.form()
     request.state.cookie = new_cookie()
     return visit.go("/sign-in")
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, timedelta
-from http import HTTPStatus
-from typing import Any
 
-from anyio import to_thread
 from fastapi import APIRouter
 from starlette.datastructures import FormData
 from starlette.responses import Response
@@ -21,8 +19,8 @@ from voiceid.errors import (
     SpeakerNotFound,
     ThresholdUnavailable,
 )
-from voiceid.server.callers import Caller, reached_speaker
-from voiceid.server.console.visits import Looking, Managing, PageRoute, Visit, Visiting
+from voiceid.server.callers import reached_speaker
+from voiceid.server.console.visits import Looking, Managing, PageRoute, Sent, Visiting, written
 from voiceid.server.speaker_routes import members
 
 ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -53,7 +51,7 @@ class Row:
 
 
 @ROUTES.get("/")
-async def speakers(
+def speakers(
     visit: Visiting, after: str | None = None, find: str = "", group: str = ""
 ) -> Response:
     """List the speakers that the person reaches, a page at a time."""
@@ -62,49 +60,28 @@ async def speakers(
             return visit.go(path)
     visit.person.require(Scope.READ)
     if find.strip():
-        found = await to_thread.run_sync(_found, visit.vid, find.strip(), visit.person)
-        if found is not None:
-            return visit.go("/speaker", name=found)
+        with suppress(SpeakerNotFound):
+            found = reached_speaker(visit.vid, find.strip(), visit.person)
+            return visit.go("/speaker", name=found.name)
         after = find.strip()
     wanted = visit.person.group(group) if group.strip() else None
-    rows, last, n_speakers = await to_thread.run_sync(_rows, visit.vid, after, wanted, visit.person)
+    listed, _ = members(visit.vid, after, _PAGE + 1, wanted, visit.person)
+    shown, is_all = listed[:_PAGE], not visit.person.groups and wanted is None
+    samples = visit.vid.samples.of(shown)
     return visit.page(
         "speakers.html",
-        rows=rows,
-        last=last,
+        rows=[Row(speaker, tuple(samples[speaker.id])) for speaker in shown],
+        last=shown[-1].name if len(listed) > _PAGE else None,
         after=after,
         find=find,
         group=wanted or "",
-        n_speakers=n_speakers,
+        n_speakers=visit.vid.speakers.count() if is_all else None,
     )
 
 
-def _found(vid: VoiceID, name: str, caller: Caller) -> str | None:
-    try:
-        return reached_speaker(vid, name, caller).name
-    except SpeakerNotFound:
-        return None
-
-
-def _rows(
-    vid: VoiceID, after: str | None, group: str | None, caller: Caller
-) -> tuple[list[Row], str | None, int | None]:
-    """Return a page of speakers, after which name the next begins, and how many there are."""
-    found, _ = members(vid, after, _PAGE + 1, group, caller)
-    shown = found[:_PAGE]
-    samples = vid.samples.of(shown)
-    last = shown[-1].name if len(found) > _PAGE else None
-    count = vid.speakers.count() if not caller.groups and group is None else None
-    return [Row(speaker, tuple(samples[speaker.id])) for speaker in shown], last, count
-
-
 @ROUTES.get("/speaker")
-async def speaker(visit: Looking, name: str) -> Response:
+def speaker(visit: Looking, name: str) -> Response:
     """Show a speaker and the samples."""
-    return await to_thread.run_sync(_shown, visit, name)
-
-
-def _shown(visit: Visit, name: str) -> Response:
     found = reached_speaker(visit.vid, name, visit.person)
     row = Row(found, tuple(visit.vid.samples.list(found.name)))
     inspection = _inspection(visit.vid, found.name)
@@ -124,28 +101,24 @@ def _inspection(vid: VoiceID, name: str) -> Inspection | None:
 
 
 @ROUTES.post("/speaker")
-async def edit(visit: Managing, name: str) -> Response:
+def edit(visit: Managing, name: str, fields: Sent) -> Response:
     """Change what is known of a speaker beside the voice, or the name."""
-    fields = await visit.form()
-
-    def edited() -> str:
-        before = visit.vid.speakers.get(name)
-        wanted = str(fields.get("name", "")).strip()
-        return visit.vid.speakers.edit(
-            before.name,
-            _details(before, fields),
-            new_name=None if wanted == before.name else wanted,
-            force="force" in fields,
-        ).name
-
-    return visit.go("/speaker", name=await to_thread.run_sync(edited), said="saved")
+    before = visit.vid.speakers.get(name)
+    wanted = written(fields, "name")
+    edited = visit.vid.speakers.edit(
+        before.name,
+        _details(before, fields),
+        new_name=None if wanted == before.name else wanted,
+        force="force" in fields,
+    )
+    return visit.go("/speaker", name=edited.name, said="saved")
 
 
 def _details(before: Speaker, fields: FormData) -> SpeakerDetails:
-    groups = {tag("group", g): None for g in str(fields.get("groups", "")).split(",") if g.strip()}
+    groups = {tag("group", g): None for g in written(fields, "groups").split(",") if g.strip()}
     metadata: dict[str, str | None] = dict.fromkeys(before.metadata)
-    metadata |= _metadata(str(fields.get("metadata", "")))
-    until = str(fields.get("expires", "")).strip()
+    metadata |= _metadata(written(fields, "metadata"))
+    until = written(fields, "expires")
     unchanged = until == last_day(before)
     return SpeakerDetails(
         groups=tuple(groups),
@@ -179,34 +152,30 @@ def last_day(speaker: Speaker) -> str:
 
 
 @ROUTES.get("/speaker/remove")
-async def ask_removal(visit: Managing, name: str) -> Response:
+def ask_removal(visit: Managing, name: str) -> Response:
     """Ask whether a speaker is to be erased."""
-    found = await to_thread.run_sync(visit.vid.speakers.get, name)
-    return _asked(visit, "remove_speaker", speaker=found, back=found)
+    found = visit.vid.speakers.get(name)
+    return visit.page("confirm.html", what="remove_speaker", speaker=found, back=found)
 
 
 @ROUTES.post("/speaker/remove")
-async def remove(visit: Managing, name: str) -> Response:
+def remove(visit: Managing, name: str, _: Sent) -> Response:
     """Erase a speaker."""
-    await visit.form()
-    await to_thread.run_sync(visit.vid.speakers.remove, name)
+    visit.vid.speakers.remove(name)
     return visit.go("/", said="removed")
 
 
 @ROUTES.get("/sample/remove")
-async def ask_sample_removal(visit: Managing, name: str, number: int) -> Response:
+def ask_sample_removal(visit: Managing, name: str, number: int) -> Response:
     """Ask whether a sample is to be erased."""
-    found = await to_thread.run_sync(visit.vid.speakers.get, name)
-    return _asked(visit, "remove_sample", speaker=found, number=number, back=found)
+    found = visit.vid.speakers.get(name)
+    return visit.page(
+        "confirm.html", what="remove_sample", speaker=found, number=number, back=found
+    )
 
 
 @ROUTES.post("/sample/remove")
-async def remove_sample(visit: Managing, name: str, number: int) -> Response:
+def remove_sample(visit: Managing, name: str, number: int, _: Sent) -> Response:
     """Erase a sample of a speaker."""
-    await visit.form()
-    await to_thread.run_sync(visit.vid.samples.remove, name, [number])
+    visit.vid.samples.remove(name, [number])
     return visit.go("/speaker", name=name, said="sample-removed")
-
-
-def _asked(visit: Visit, what: str, **facts: Any) -> Response:
-    return visit.page("confirm.html", status=HTTPStatus.OK, what=what, **facts)

@@ -201,6 +201,10 @@ def _visiting(*scopes: Scope) -> Any:
     return Depends(visit)
 
 
+async def _form(visit: Annotated[Visit, Depends(visit_of)]) -> FormData:
+    return await visit.form()
+
+
 Visiting = Annotated[Visit, Depends(visit_of)]
 Looking = Annotated[Visit, _visiting(Scope.READ)]
 Asking = Annotated[Visit, _visiting(Scope.IDENTIFY, Scope.VERIFY)]
@@ -208,6 +212,13 @@ Hearing = Annotated[Visit, _visiting(Scope.IDENTIFY)]
 Adding = Annotated[Visit, _visiting(Scope.ENROLL)]
 Working = Annotated[Visit, _visiting(Scope.IDENTIFY, Scope.ENROLL)]
 Managing = Annotated[Visit, _visiting(Scope.ADMIN)]
+Sent = Annotated[FormData, Depends(_form)]
+"""The fields of a form without recordings, of a page that this browser was given."""
+
+
+def written(fields: FormData, name: str) -> str:
+    """Return what is written in a field, or an empty text."""
+    return str(fields.get(name, "")).strip()
 
 
 def _ascii(token: object) -> str:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from voiceid.domain import Decision, EnrollmentReport, Scope, SpeakerDetails, expiry
 from voiceid.errors import EnrollmentRefused
 from voiceid.server.consent_fields import ConsentFields
-from voiceid.server.console.score_scale import scale_of
+from voiceid.server.console.drawings import scale_of
 from voiceid.server.console.visits import Adding, Asking, Fields, PageRoute
 from voiceid.server.problems import problem_of
 from voiceid.server.request_clips import received
