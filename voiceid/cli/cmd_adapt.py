@@ -14,12 +14,7 @@ from voiceid.cli.options import FILE, leaf
 from voiceid.errors import FitRefused
 
 
-@leaf(
-    "adapt",
-    short_help="Learn what the site does to voices, and take it out.",
-    examples=["voiceid adapt people.csv --target-fmr 1e-3"],
-    audio=True,
-)
+@leaf("adapt", examples=["voiceid adapt people.csv --target-fmr 1e-3"], audio=True)
 @click.argument("input", metavar="[INPUT]", type=FILE, required=False)
 @fitting_options
 @click.option("--dry-run", is_flag=True, help="Measure, and change nothing.")

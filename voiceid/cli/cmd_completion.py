@@ -14,7 +14,6 @@ from voiceid.cli.tree import Command
 @click.command(
     "completion",
     cls=Command,
-    short_help="Print the script that completes commands in a shell.",
     examples=["voiceid completion fish > ~/.config/fish/completions/voiceid.fish"],
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), metavar="bash|zsh|fish")

@@ -10,7 +10,7 @@ import click
 from voiceid.cli import exit_codes
 from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
-from voiceid.cli.diarization_results import Asked, Results
+from voiceid.cli.diarization_results import Results
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import (
     Parsed,
@@ -45,7 +45,6 @@ def _speakers(value: object) -> tuple[int, int]:
 
 @leaf(
     "diarize",
-    short_help="Say who speaks when in a recording.",
     examples=[
         "voiceid diarize meeting.mp3",
         "voiceid diarize meeting.mp3 --speakers 2-4 --format rttm -o meeting.rttm",
@@ -126,7 +125,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         raise click.UsageError("--transcript has the format of the transcript, and no other.")
     form = agreed_format(console, form)
     sources = clips(audio, console)
-    results = Results(sources, Asked(form, output, _read(transcript), picture, html))
+    results = Results(sources, form, output, _read(transcript), picture=picture, page=html)
     codes: list[int] = []
     with open_voiceid(console) as vid:
         names = _linked() if link else not no_names

@@ -9,7 +9,7 @@ from voiceid.cli.text import counted
 from voiceid.errors import Unhealthy
 
 
-@leaf("doctor", short_help="Examine the whole installation.", examples=["voiceid doctor"])
+@leaf("doctor", examples=["voiceid doctor"])
 def command(console: Console) -> None:
     """Examine the whole installation: from models and database to disk and clock.
 

@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 
 
 @leaf(
-    "embed",
-    short_help="Print the embedding of a clip.",
-    examples=["voiceid embed clip.mp3 --model ge2e --format npy -o clip.npy"],
-    audio=True,
+    "embed", examples=["voiceid embed clip.mp3 --model ge2e --format npy -o clip.npy"], audio=True
 )
 @click.argument("audio")
 @click.option(

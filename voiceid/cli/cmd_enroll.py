@@ -55,7 +55,6 @@ def _part(
 
 @leaf(
     "enroll",
-    short_help="Enrol a speaker from clips of a voice, or many at once.",
     examples=[
         "voiceid enroll alice a1.wav a2.wav a3.mp3",
         "voiceid enroll alice a1.wav a2.wav --consent 2026-03 --purpose door --until 2027-12-31",

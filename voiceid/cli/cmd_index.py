@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voiceid.index.base import IndexStatus
 
 
-@branch("index", short_help="Show and rebuild the search index.", examples=["voiceid index status"])
+@branch("index", examples=["voiceid index status"])
 def command() -> None:
     """Show and rebuild the search index, a cache of the database."""
 

@@ -16,11 +16,7 @@ if TYPE_CHECKING:
     from voiceid.resources.gallery_key import ProtectionStatus
 
 
-@branch(
-    "gallery",
-    short_help="Encrypt the gallery, and look after its key.",
-    examples=["voiceid keys gallery init", "voiceid keys gallery status"],
-)
+@branch("gallery", examples=["voiceid keys gallery init", "voiceid keys gallery status"])
 def command() -> None:
     """Encrypt the gallery, and look after its key.
 

@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-@branch(
-    "switch",
-    short_help="Switch the gallery to another model.",
-    examples=["voiceid models switch prepare ge2e && voiceid models switch commit"],
-)
+@branch("switch", examples=["voiceid models switch prepare ge2e && voiceid models switch commit"])
 def command() -> None:
     """Switch the gallery to another model without enrolling every speaker again.
 

@@ -15,7 +15,7 @@ from voiceid.cli.labelled import Asked, input_options, protocol_of
 from voiceid.cli.older_report import older_report
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import branch, leaf, together
-from voiceid.cli.picture_files import targets, write
+from voiceid.cli.output_files import picture_files, write_pictures
 from voiceid.cli.plot_clips import Heard, hear, require_pair, speakers_clips
 from voiceid.cli.text import counted
 from voiceid.errors import SpeakerNotFound, TrialsInvalid
@@ -36,11 +36,7 @@ _output_options = together(
 )
 
 
-@branch(
-    "plot",
-    short_help="Draw the enrolled voices, or scores, similarity and errors of clips.",
-    examples=["voiceid plot speakers -o pictures"],
-)
+@branch("plot", examples=["voiceid plot speakers -o pictures"])
 def command() -> None:
     """Draw the enrolled voices, or the scores, similarity and errors of labelled clips.
 
@@ -82,7 +78,7 @@ def speakers_command(
     """
     from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
 
-    files = targets(_or_here(console, output), "speakers", (".png", ".html"), force=force)
+    files = picture_files(_or_here(console, output), "speakers", (".png", ".html"), force=force)
     sources = clips(add, console)
     with open_voiceid(console) as vid:
         enrolled = vid.samples.by_speaker(group)
@@ -124,7 +120,7 @@ def similarity_command(
     """
     from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
 
-    files = targets(_or_here(console, output), "similarity", (".png",), force=force)
+    files = picture_files(_or_here(console, output), "similarity", (".png",), force=force)
     listed = speakers_clips(sources, console)
     with open_voiceid(console) as vid:
         heard = hear(vid, listed, console)
@@ -160,12 +156,12 @@ def scores_command(
     """
     from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
 
-    files = targets(_or_here(console, output), "scores", (".png",), force=force)
+    files = picture_files(_or_here(console, output), "scores", (".png",), force=force)
     listed = speakers_clips(sources, console)
     with open_voiceid(console) as vid:
         heard = hear(vid, listed, console)
         require_pair(heard)
-        found = vid.calibrations.thresholds(heard.qualities)
+        found = vid.calibrations.thresholds([clip.quality for clip in heard.clips])
         thresholds = {_label(one, vid.models.card.name): one.value for one in found}
         space_id = vid.models.space.id
     genuine, impostor = pictures.pairs(pictures.cosines(_stacked(heard.vectors)), heard.speakers)
@@ -195,7 +191,7 @@ def det_command(console: Console, *, asked: Asked, output: str | None, force: bo
     from voiceid import pictures  # noqa: PLC0415 - matplotlib, an extra
     from voiceid.evaluation import charts  # noqa: PLC0415 - as above
 
-    files = targets(_or_here(console, output), "det", (".png", ".svg"), force=force)
+    files = picture_files(_or_here(console, output), "det", (".png", ".svg"), force=force)
     if asked.input.name == "report.json":
         report = older_report(asked.input)
         try:
@@ -222,7 +218,7 @@ def _draw(
     console: Console,
 ) -> None:
     """Write a picture to each file, drawn as its suffix says; print the facts with ``--json``."""
-    write({file: render[file.suffix.lower()]() for file in files}, console)
+    write_pictures({file: render[file.suffix.lower()]() for file in files}, console)
     if console.settings.as_json:
         console.json({**facts, "files": [str(file) for file in files]})
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 @branch(
     "privacy",
-    short_help="Show and erase what is kept of a person, and erase what is due.",
     examples=["voiceid privacy report alice --to alice.html", "voiceid privacy run --dry-run"],
 )
 def command() -> None:

@@ -15,11 +15,7 @@ if TYPE_CHECKING:
     from voiceid.observability.galleries import GalleryStats
 
 
-@leaf(
-    "stats",
-    short_help="Count what is in the gallery.",
-    examples=["voiceid stats --prometheus > /var/lib/node_exporter/voiceid.prom"],
-)
+@leaf("stats", examples=["voiceid stats --prometheus > /var/lib/node_exporter/voiceid.prom"])
 @click.option("--prometheus", is_flag=True, help="Print the text format of Prometheus.")
 def command(console: Console, *, prometheus: bool) -> None:
     """Count what is in the gallery: speakers, samples, groups, sizes, what decides.

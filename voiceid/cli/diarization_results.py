@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -30,50 +29,46 @@ _ONE_A_FILE = frozenset({"srt", "vtt", "audacity"})
 _PAGES, _PICTURES = (".html", ".htm"), (".png", ".svg")
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is wanted, by the options of the command.
+class Results:
+    """Writes results to standard output, a file, or a file each in a folder.
 
     - `transcript`: names are written into it, and it is the result.
     - `picture`, `page`: files, or folders of them, beside the result.
-    """
-
-    form: str
-    output: str | None = None
-    transcript: Transcript | None = None
-    picture: str | None = None
-    page: str | None = None
-
-
-class Results:
-    """Writes results to standard output, a file, or a file each in a folder.
 
     Raises click.UsageError, PictureNotWritten and ExtraMissing before anything is heard.
     """
 
-    def __init__(self, sources: Sequence[str], asked: Asked) -> None:
-        self._asked, self._several = asked, len(sources) > 1
-        transcript, output = asked.transcript, None if asked.output == "-" else asked.output
+    def __init__(
+        self,
+        sources: Sequence[str],
+        form: str,
+        output: str | None,
+        transcript: Transcript | None,
+        *,
+        picture: str | None,
+        page: str | None,
+    ) -> None:
+        self._form, self._transcript, self._several = form, transcript, len(sources) > 1
+        output = None if output == "-" else output
         if transcript is not None and self._several:
             raise click.UsageError("--transcript is of one recording; name that one alone.")
-        if self._several and output is None and asked.form in _ONE_A_FILE:
+        if self._several and output is None and form in _ONE_A_FILE:
             raise click.UsageError(
-                f"--format {asked.form} of several recordings needs a folder for its files:"
-                " -o FOLDER."
+                f"--format {form} of several recordings needs a folder for its files: -o FOLDER."
             )
-        ending = _ENDINGS.get(asked.form, f".{asked.form}")
+        ending = _ENDINGS.get(form, f".{form}")
         if transcript is not None:
             ending = PurePath(transcript.name).suffix
         self._files = _files(sources, output, (ending,), any_kind=True)
-        self._pages = _files(sources, asked.page, _PAGES)
-        self._pictures = _files(sources, asked.picture, _PICTURES)
+        self._pages = _files(sources, page, _PAGES)
+        self._pictures = _files(sources, picture, _PICTURES)
         if self._pictures:
             from voiceid import pictures  # noqa: F401, PLC0415 - an extra, which may be missing
 
     def write(self, console: Console, source: str, found: Diarization) -> None:
         """Write the result of one recording."""
         named = None
-        if (transcript := self._asked.transcript) is not None:
+        if (transcript := self._transcript) is not None:
             named = transcript.named(found)
             for why in named.unused:
                 console.warn(f"{transcript.name}: {why}")
@@ -81,25 +76,25 @@ class Results:
             _save(page, _page(page, source, found, named), console)
         if picture := self._pictures.get(source):
             _save(picture, _picture(picture, found), console)
-        if self._asked.form == "text":
+        if self._form == "text":
             warn_of_unheard(found.unheard, console)
         if target := self._files.get(source):
             _save(target, self._data(source, found) if named is None else named.data, console)
         elif named is not None:
             _print(console, named.data)
-        elif self._asked.form == "json":
+        elif self._form == "json":
             console.json({**found.to_dict(), "clip": source})
-        elif self._asked.form == "text":
+        elif self._form == "text":
             console.result(diarization_text(found) + "\n" * self._several)
         else:
             console.binary(self._data(source, found))
 
     def _data(self, source: str, found: Diarization) -> bytes:
-        if self._asked.form == "json":
+        if self._form == "json":
             return json_line({**found.to_dict(), "clip": source}).encode() + b"\n"
-        if self._asked.form == "text":
+        if self._form == "text":
             return diarization_text(found).encode() + b"\n"
-        return found.text(self._asked.form).encode()
+        return found.text(self._form).encode()
 
 
 def _files(

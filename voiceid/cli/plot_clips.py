@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,20 +16,24 @@ from voiceid.errors import AudioError, NotEnoughSpeech
 
 if TYPE_CHECKING:  # numpy is not needed to show the help
     from voiceid.client import VoiceID
-    from voiceid.domain import Float32Array, QualityReport, Utterance
+    from voiceid.domain import Float32Array, Utterance
 
 _LISTS = LISTS | {".txt"}
 
 
-@dataclass(slots=True)
 class Heard:
     """Clips that were embedded, those of one speaker together, and those that were left out."""
 
-    vectors: list[Float32Array] = field(default_factory=list)
-    speakers: list[str] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    qualities: list[QualityReport] = field(default_factory=list)
-    left_out: list[dict[str, str]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.speakers: list[str] = []
+        self.clips: list[Utterance] = []
+        self.vectors: list[Float32Array] = []
+        self.left_out: list[dict[str, str]] = []
+
+    @property
+    def names(self) -> list[str]:
+        """What each clip is called."""
+        return [clip.name for clip in self.clips]
 
 
 def speakers_clips(arguments: Sequence[str], console: Console) -> list[tuple[str, str]]:
@@ -67,8 +70,7 @@ def hear(vid: VoiceID, listed: Sequence[tuple[str, str]], console: Console) -> H
         first[result.pcm_sha256] = path
         heard.vectors.append(result.embedding.vector)
         heard.speakers.append(speaker)
-        heard.names.append(result.name)
-        heard.qualities.append(result.quality)
+        heard.clips.append(result)
     return heard
 
 

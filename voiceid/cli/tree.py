@@ -22,18 +22,13 @@ class AudioOption(CommonOption):
     """An option of every command that hears audio, listed by each."""
 
 
-class Command(click.Command):
-    """A command whose help ends with examples, one line each."""
+class _WithExamples(click.Command):
+    """What commands and groups share: their help ends with examples, one line each."""
 
     def __init__(self, *args: Any, examples: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.examples = examples
         self.context_settings = CONTEXT_SETTINGS
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the command; one that ends without an exit code is done."""
-        code = super().invoke(ctx)
-        return exit_codes.DONE if code is None else code
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options, then the common ones."""
@@ -42,10 +37,22 @@ class Command(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
         del ctx
-        _write_examples(self.examples, formatter)
+        with formatter.section("Example" if len(self.examples) == 1 else "Examples"):
+            for line in self.examples:
+                # Not `write_text`, which would wrap a line that is meant to be copied.
+                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
-class Group(click.Group):
+class Command(_WithExamples):
+    """A command that does something."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; one that ends without an exit code is done."""
+        code = super().invoke(ctx)
+        return exit_codes.DONE if code is None else code
+
+
+class Group(_WithExamples, click.Group):
     """Commands under one word.
 
     ``lazy`` has, by the heading in the help, commands by name with the line for the listing, so
@@ -56,16 +63,13 @@ class Group(click.Group):
     def __init__(
         self,
         *args: Any,
-        examples: Sequence[str],
         lazy: Mapping[str, Mapping[str, str]] | None = None,
         modules: str = "",
         **kwargs: Any,
     ) -> None:
         # Without arguments some versions of click print the help and exit with 0.
-        kwargs["no_args_is_help"] = False
-        super().__init__(*args, **kwargs)
-        self.examples, self.lazy, self.modules = examples, dict(lazy or {}), modules
-        self.context_settings = CONTEXT_SETTINGS
+        super().__init__(*args, no_args_is_help=False, **kwargs)
+        self.lazy, self.modules = dict(lazy or {}), modules
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Show the help on standard error when nothing was asked for; that is a usage error."""
@@ -81,12 +85,11 @@ class Group(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command, imported now if it is a lazy one."""
-        if any(cmd_name in listed for listed in self.lazy.values()):
-            module = self.modules + cmd_name
-            command = import_module(module).command
-            if not isinstance(command, click.Command):
-                raise TypeError(f"{module} has no command")
-            return command
+        for listed in self.lazy.values():
+            if cmd_name in listed:
+                command: click.Command = import_module(self.modules + cmd_name).command
+                command.short_help = listed[cmd_name]
+                return command
         return super().get_command(ctx, cmd_name)
 
     def resolve_command(
@@ -116,18 +119,6 @@ class Group(click.Group):
         for heading, listed in sections.items():
             with formatter.section(heading):
                 formatter.write_dl([(f"{name:{widest}}", line) for name, line in listed.items()])
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples."""
-        del ctx
-        _write_examples(self.examples, formatter)
-
-
-def _write_examples(examples: Sequence[str], formatter: click.HelpFormatter) -> None:
-    with formatter.section("Example" if len(examples) == 1 else "Examples"):
-        for line in examples:
-            # Not `write_text`, which would wrap a line that is meant to be copied.
-            formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
 
 def _write_options(
