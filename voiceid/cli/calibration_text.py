@@ -90,13 +90,9 @@ def calibrations_table(found: Sequence[StoredCalibration]) -> str:
     """Return calibrations, one a line."""
     rows = [
         [
-            str(one.id),
-            one.space_id,
-            one.source,
-            str(one.held_out.speakers),
-            str(one.held_out.impostor),
+            *(one.id, one.space_id, one.source, one.held_out.speakers, one.held_out.impostor),
             f"{one.held_out.cllr:.4f}",
-            "-" if one.target_fmr is None else percent(one.target_fmr),
+            None if one.target_fmr is None else percent(one.target_fmr),
             "yes" if one.in_use else "",
         ]
         for one in found
@@ -126,12 +122,8 @@ def adaptations_table(found: Sequence[StoredAdaptation]) -> str:
     """Return adaptations, one a line."""
     rows = [
         [
-            str(one.id),
-            one.space_id,
-            one.source,
-            one.measured["chosen"],
-            str(one.transform.n_speakers),
-            str(one.transform.n_samples),
+            *(one.id, one.space_id, one.source, one.measured["chosen"]),
+            *(one.transform.n_speakers, one.transform.n_samples),
             "yes" if one.in_use else "",
         ]
         for one in found

@@ -9,7 +9,7 @@ import click
 from voiceid.cli.console import Console
 from voiceid.cli.opening import open_voiceid
 from voiceid.cli.options import SPEAKER_NAME, branch, leaf
-from voiceid.cli.text import printable, table
+from voiceid.cli.text import minute, printable, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,12 +56,7 @@ def unlock_command(console: Console, *, name: str | None, caller: str | None) ->
 
 def _table(found: Sequence[FailedAttempts]) -> str:
     rows = [
-        [
-            "-" if one.name is None else one.name,
-            "-" if one.caller is None else one.caller,
-            str(one.failures),
-            "-" if one.locked_until is None else f"{one.locked_until:%Y-%m-%d %H:%M} UTC",
-        ]
+        [one.name, one.caller, one.failures, one.locked_until and minute(one.locked_until)]
         for one in found
     ]
     return table(["name", "caller", "failures", "locked until"], rows)

@@ -173,6 +173,5 @@ def _require_database(vid: VoiceID) -> None:
 
 def _tell(status: SchemaStatus, database: Path | DatabaseUrl, console: Console) -> None:
     facts = {"current": status.current, "head": status.head, "state": str(status.state)}
-    shown = {key: "-" if value is None else value for key, value in facts.items()}
-    text = fields({"database": str(database), **shown})
-    console.answer({"database": str(database), **facts, "removed": list(status.removed)}, text)
+    facts = {"database": str(database), **facts}
+    console.answer({**facts, "removed": list(status.removed)}, fields(facts))

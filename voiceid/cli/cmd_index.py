@@ -54,12 +54,5 @@ def seal_command(console: Console) -> int:
 def _tell(statuses: Sequence[IndexStatus], console: Console) -> None:
     rows = [dataclasses.asdict(status) for status in statuses]
     header = [key.replace("_", " ") for key in (rows[0] if rows else ())]
-    cells = [[_shown(value) for value in row.values()] for row in rows]
     none = "no speaker is enrolled, so there is no index"
-    console.answers(rows, table(header, cells), none)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "-" if value is None else str(value)
+    console.answers(rows, table(header, [list(row.values()) for row in rows]), none)

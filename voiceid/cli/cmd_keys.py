@@ -111,7 +111,7 @@ def _table(keys: Sequence[ApiKey]) -> str:
             ",".join(key.scopes),
             ",".join(key.groups) or "all",
             ",".join(key.networks) or "all",
-            "-" if key.requests_per_minute is None else str(key.requests_per_minute),
+            key.requests_per_minute,
             "never" if key.expires_at is None else key.expires_at.isoformat(timespec="minutes"),
         ]
         for key in keys

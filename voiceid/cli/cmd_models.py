@@ -52,8 +52,8 @@ def list_command(console: Console) -> None:
         [
             status.name + (" *" if status.name == in_use else ""),
             status.kind,
-            "yes" if status.installed else "no",
-            megabytes(status.size_bytes) if status.size_bytes else "-",
+            status.installed,
+            megabytes(status.size_bytes) if status.size_bytes else None,
             status.card.license,
             status.card.title,
         ]
@@ -160,11 +160,11 @@ def _card_facts(card: ModelCard) -> dict[str, Any]:
 
 def _card_text(facts: dict[str, Any]) -> str:
     """Return a card for people: a line a fact, tables within it one level deep."""
-    lines: dict[str, str] = {}
+    lines: dict[str, object] = {}
     shown = {k: v for k, v in facts.items() if k not in {"calibration", "operating_points"}}
     for key, value in shown.items():
         for name, item in (value if isinstance(value, dict) else {"": value}).items():
-            lines[f"{key} {name}".strip().replace("_", " ")] = "-" if item is None else str(item)
+            lines[f"{key} {name}".strip().replace("_", " ")] = item
     points = facts["operating_points"]
     if not points:
         return fields(lines)

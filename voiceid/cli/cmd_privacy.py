@@ -19,7 +19,7 @@ from voiceid.cli.receipt_text import (
     save_receipt,
     say_remains,
 )
-from voiceid.cli.text import counted, table
+from voiceid.cli.text import counted, minute, table
 from voiceid.errors import VoiceIDError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _keep(console: Console, vid: VoiceID, found: RetentionRun, folder: Path | No
 
 
 def _due(what: str, one: DueErasure) -> list[str]:
-    return [what, one.speaker.name, f"{one.due_at:%Y-%m-%d %H:%M} UTC", one.rule]
+    return [what, one.speaker.name, minute(one.due_at), one.rule]
 
 
 @leaf(

@@ -21,7 +21,7 @@ from voiceid.cli.receipt_text import (
     say_remains,
 )
 from voiceid.cli.speakers_text import facts_text
-from voiceid.cli.text import counted
+from voiceid.cli.text import counted, minute
 
 if TYPE_CHECKING:
     from voiceid.client import VoiceID
@@ -123,8 +123,8 @@ def withdraw_command(
         done = vid.speakers.withdraw(name, recorded_by or "")
     withdrawn = f"withdrawn  {done.speaker.name}: "
     if done.receipt is None:
-        when = f"to be erased at {done.erase_at:%Y-%m-%d %H:%M} UTC"
-        console.answer(done.to_dict(), f"{withdrawn}{when}")
+        text = f"{withdrawn}to be erased at {minute(done.erase_at)}"
+        console.answer(done.to_dict(), text)
         return exit_codes.DONE
     save_receipt(console, done.receipt, receipt)
     console.answer(done.to_dict(), f"{withdrawn}erased\n{receipt_text(done.receipt)}")

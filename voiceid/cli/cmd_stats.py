@@ -40,8 +40,8 @@ def _text(found: GalleryStats) -> str:
     text = fields(
         {
             "model": found.model,
-            "schema": found.schema or "-",
-            "revision": str(found.revision),
+            "schema": found.schema,
+            "revision": found.revision,
             "speakers": counts({"all": found.speakers, **found.standing}),
             "groups": counts(dict(found.groups)),
             "database": megabytes(found.database_bytes),
@@ -51,10 +51,7 @@ def _text(found: GalleryStats) -> str:
     rows = [
         [
             one.space,
-            "yes" if one.in_use else "no",
-            str(one.speakers),
-            str(one.samples),
-            *("-" if n is None else str(n) for n in (one.calibration, one.adaptation)),
+            *(one.in_use, one.speakers, one.samples, one.calibration, one.adaptation),
             one.index_state,
             megabytes(one.index_bytes),
         ]

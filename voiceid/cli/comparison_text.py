@@ -17,7 +17,7 @@ def comparison_text(found: Comparison) -> str:
             side.name,
             megabytes(side.size_bytes),
             f"{side.real_time:.0f} x real time",
-            "-" if side.eer is None else f"{100 * side.eer:.2f} %",
+            None if side.eer is None else f"{100 * side.eer:.2f} %",
         ]
         for side in (found.a, found.b)
     ]

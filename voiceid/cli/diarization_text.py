@@ -70,14 +70,14 @@ def _row(found: Diarization, voice: DiarizedVoice) -> Sequence[str]:
     return [voice.name, seconds(voice.speech_s), seconds(voice.alone_s), str(turns)]
 
 
-def _answer(decision: Decision | None) -> Sequence[str]:
+def _answer(decision: Decision | None) -> Sequence[str | None]:
     if decision is None:
-        return ["-", "-", "-", ""]
+        return [None, None, None, ""]
     score, threshold, llr = decision.score, decision.threshold, decision.llr
     return [
-        "-" if score is None else f"{score:.3f}",
-        "-" if threshold is None else f"{threshold.value:.3f}",
-        "-" if llr is None else f"{llr:.1f}",
+        None if score is None else f"{score:.3f}",
+        None if threshold is None else f"{threshold.value:.3f}",
+        None if llr is None else f"{llr:.1f}",
         "" if decision.accepted else decision.reason.value.replace("_", " "),
     ]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from voiceid.cli.text import counted, fields, seconds, table
+from voiceid.cli.text import counted, fields, minute, seconds, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +35,7 @@ def speakers_table(speakers: Sequence[Speaker]) -> str:
             "speaker": [speaker.name for speaker in speakers],
             "samples": [str(speaker.n_samples) for speaker in speakers],
             "net speech": [seconds(speaker.net_speech_s) for speaker in speakers],
-            "updated": [_day(speaker.updated_at) for speaker in speakers],
+            "updated": [minute(speaker.updated_at) for speaker in speakers],
             "standing": [_standing(speaker) for speaker in speakers],
             "groups": [", ".join(speaker.groups) or "-" for speaker in speakers],
             "embedding spaces": [", ".join(speaker.spaces) or "-" for speaker in speakers],
@@ -54,8 +53,8 @@ def facts_text(speaker: Speaker) -> str:
             "groups": ", ".join(speaker.groups) or "-",
             **{f"meta {key}": value for key, value in speaker.metadata.items()},
             **{f"consent {c.text}": _consent(c) for c in speaker.consents},
-            "enrolled": _day(speaker.created_at),
-            "updated": _day(speaker.updated_at),
+            "enrolled": minute(speaker.created_at),
+            "updated": minute(speaker.updated_at),
             "net speech": seconds(speaker.net_speech_s),
             "embedding spaces": ", ".join(speaker.spaces) or "-",
         }
@@ -63,12 +62,12 @@ def facts_text(speaker: Speaker) -> str:
 
 
 def _consent(consent: Consent) -> str:
-    recorded = "" if consent.recorded_at is None else f" on {_day(consent.recorded_at)}"
+    recorded = "" if consent.recorded_at is None else f" on {minute(consent.recorded_at)}"
     parts = [", ".join(consent.purposes) or "no purpose", f"by {consent.recorded_by}{recorded}"]
     if consent.until is not None:
-        parts.append(f"until {_day(consent.until)}")
+        parts.append(f"until {minute(consent.until)}")
     if consent.withdrawn_at is not None:
-        parts.append(f"withdrawn on {_day(consent.withdrawn_at)}")
+        parts.append(f"withdrawn on {minute(consent.withdrawn_at)}")
     return "; ".join(parts)
 
 
@@ -87,7 +86,7 @@ def samples_table(samples: Sequence[Sample]) -> str:
             "label": [sample.label or "-" for sample in samples],
             "net speech": [seconds(q.net_speech_s) for q in quality],
             "SNR": ["-" if q.snr_db is None else f"{q.snr_db:.0f} dB" for q in quality],
-            "enrolled": [_day(sample.created_at) for sample in samples],
+            "enrolled": [minute(sample.created_at) for sample in samples],
             "embedding space": [sample.space_id for sample in samples],
             "warnings": [", ".join(q.warnings) or "-" for q in quality],
             "overridden": [", ".join(sample.overrides) or "-" for sample in samples],
@@ -161,12 +160,5 @@ def _standing(speaker: Speaker) -> str:
     standing = speaker.standing().value
     if speaker.expires_at is None or standing in {"disabled", "no_consent"}:
         return standing.replace("_", " ")
-    return (
-        f"{standing}, {_day(speaker.expires_at)}"
-        if standing == "expired"
-        else (f"active until {_day(speaker.expires_at)}")
-    )
-
-
-def _day(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M UTC")
+    how = "expired," if standing == "expired" else "active until"
+    return f"{how} {minute(speaker.expires_at)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
 import click
 
@@ -61,9 +62,18 @@ def width(text: str) -> int:
     )
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> str:
+def shown(value: object) -> str:
+    """Return a value for people, on one line: ``-`` for None, yes or no for a truth."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else printable(str(value))
+
+
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[object]], right: Collection[str] = ()
+) -> str:
     """Return aligned columns under a header; those named in ``right`` to the right (numbers)."""
-    cells = [list(header), *([printable(cell) for cell in row] for row in rows)]
+    cells = [list(header), *([shown(cell) for cell in row] for row in rows)]
     widths = [max(width(row[i]) for row in cells) for i in range(len(header))]
 
     def pad(cell: str, column: int) -> str:
@@ -73,11 +83,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collectio
     return "\n".join("  ".join(pad(c, i) for i, c in enumerate(row)).rstrip() for row in cells)
 
 
-def fields(values: Mapping[str, str]) -> str:
+def fields(values: Mapping[str, object]) -> str:
     """Return ``name  value`` lines with the values aligned."""
     column = max((width(name) for name in values), default=0)
     return "\n".join(
-        f"{name}{' ' * (column - width(name))}  {printable(value)}".rstrip()
+        f"{name}{' ' * (column - width(name))}  {shown(value)}".rstrip()
         for name, value in values.items()
     )
 
@@ -100,6 +110,11 @@ def megabytes(size: int) -> str:
 def seconds(value: float) -> str:
     """Return a duration as people read it: to a tenth of a second."""
     return f"{value:.1f} s"
+
+
+def minute(moment: datetime) -> str:
+    """Return a time in UTC to the minute."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def counted(count: int, noun: str) -> str:
