@@ -127,16 +127,6 @@ def text(value: object) -> str:
     return str(value)
 
 
-def database_url(value: object) -> DatabaseUrl:
-    """Return the address of a database."""
-    return DatabaseUrl(text(value))
-
-
-def key_source(value: object) -> KeySource:
-    """Return where the key of the gallery is."""
-    return KeySource.parse(text(value))
-
-
 def retention(value: object) -> Mapping[str, int | None]:
     """Return how long speakers are kept: the fields of `RetentionRules`."""
     names = [field.name for field in fields(RetentionRules)]
@@ -182,6 +172,8 @@ def one_of(*choices: str) -> Parser:
     """Return a parser of one of a few texts."""
 
     def parse(value: object) -> object:
+        if value is False and "off" in choices:  # as YAML takes a bare `off`
+            return "off"
         if value not in choices:
             raise ValueError(f"not one of {', '.join(choices)}")
         return value
@@ -200,26 +192,6 @@ def providers(value: object) -> list[str]:
     return value
 
 
-def audit_record(value: object) -> object:
-    """Return what is recorded."""
-    return one_of("off", "changes", "all")(_off(value))
-
-
-def log_format(value: object) -> object:
-    """Return the format of events."""
-    return one_of("off", "human", "json")(_off(value))
-
-
-def solo(value: object) -> Solo:
-    """Return what becomes of an acceptance where several people speak."""
-    return Solo(str(one_of(*Solo)(_off(value))))
-
-
-def _off(value: object) -> object:
-    # YAML takes a bare `off` for false.
-    return "off" if value is False else value
-
-
 def optional(parser: Parser) -> Parser:
     """Return a parser that takes null as well."""
     return lambda value: None if value is None else parser(value)
@@ -231,14 +203,14 @@ POLICY: Mapping[str, Parser] = {
     "threshold": threshold,
     "margin": number(0.0, 2.0),
     "allow_replayed": flag,
-    "solo": solo,
+    "solo": lambda value: Solo(one_of(*Solo)(value)),
 }
 """What decides: in the settings, under ``decision``, and for each of ``groups``."""
 
 SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "model": ("campplus", text),
     "data": ("data", text),
-    "database_url": (None, optional(database_url)),
+    "database_url": (None, optional(lambda value: DatabaseUrl(text(value)))),
     "models": ("models", text),
     "offline": (False, flag),
     "countermeasure": (None, optional(text)),
@@ -261,7 +233,7 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "groups": ({}, groups),
     "attempts.max_failures": (AttemptLimits().max_failures, whole(1)),
     "attempts.within_s": (AttemptLimits().within_s, number(1.0, 31_536_000.0)),
-    "privacy.key": (None, optional(key_source)),
+    "privacy.key": (None, optional(lambda value: KeySource.parse(text(value)))),
     "privacy.require_consent": (EnrollmentLimits().require_consent, flag),
     "privacy.erase_withdrawn_after_days": (
         PrivacyOptions().erase_withdrawn_after_days,
@@ -272,7 +244,7 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "privacy.receipts": (None, optional(text)),
     "replay.check": (ReplayOptions().check, flag),
     "replay.keep_days": (ReplayOptions().keep_days, whole(1, _MOST_DAYS)),
-    "audit.record": (AuditOptions().record, audit_record),
+    "audit.record": (AuditOptions().record, one_of("off", "changes", "all")),
     "index.kind": (IndexOptions().kind, one_of(*IndexOptions.KINDS)),
     "index.max_miss_rate": (IndexOptions().max_miss_rate, number(0.0, 1.0)),
     "runtime.threads": (1, whole(1)),
@@ -288,7 +260,7 @@ SETTINGS: Mapping[str, tuple[object, Parser]] = {
     "server.max_job_clips": (ServiceLimits().max_job_clips, whole(1)),
     "server.job_kept_s": (ServiceLimits().job_kept_s, number(1.0)),
     "server.stall_timeout_s": (ServiceLimits().stall_timeout_s, number(0.1)),
-    "log.format": ("off", log_format),
+    "log.format": ("off", one_of("off", "human", "json")),
     "log.file": (None, optional(text)),
 }
 """Every setting: its default, and what checks and reads a value."""
