@@ -15,11 +15,10 @@ from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from voiceid.client import VoiceID
 from voiceid.domain import Decision, EnrollmentReport, Reason, Scope, SpeakerDetails
 from voiceid.enrollment import Mode
-from voiceid.errors import EnrollmentRefused, SpeakerNotFound
-from voiceid.server.callers import Caller, known_caller, reached_speaker
+from voiceid.errors import EnrollmentRefused
+from voiceid.server.callers import Caller, known_caller, reached_speaker, require_reached
 from voiceid.server.problems import ERRORS, Problem, problem_of
 from voiceid.server.service_parts import parts_of
 from voiceid.server.shown import shown_refusal
@@ -68,15 +67,6 @@ def asking(scope: Scope | None, key_of: KeyOf, *, hears: bool = False) -> Any:
     return Depends(caller_of)
 
 
-def name_is_taken(vid: VoiceID, name: str) -> bool:
-    """Whether a speaker has a name."""
-    try:
-        vid.speakers.get(name)
-    except SpeakerNotFound:
-        return False
-    return True
-
-
 async def verified(request: Request, caller: Caller, name: str, clip: BinaryIO) -> Decision:
     """Decide whether a clip is the voice of one speaker, as `POST /v1/verify` does: it counts."""
     parts, group = parts_of(request), caller.group(request.query_params.get("group"))
@@ -104,8 +94,10 @@ async def enrolled(
     parts = parts_of(request)
 
     def enroll() -> EnrollmentReport:
-        if mode == "collect" or name_is_taken(parts.vid, name):
+        if mode == "collect":
             reached_speaker(parts.vid, name, caller)
+        else:
+            require_reached(parts.vid, name, caller.groups)
         details = SpeakerDetails(groups=caller.groups)
         return parts.vid.enroll(name, clip, details=details, mode=mode)
 

@@ -14,7 +14,7 @@ from voiceid.client import VoiceID
 from voiceid.domain import ServiceLimits
 from voiceid.errors import ConfigError
 from voiceid.server import (
-    attempt_routes,
+    access_routes,
     audit_routes,
     azure_adapter,
     challenge_routes,
@@ -24,7 +24,6 @@ from voiceid.server import (
     gallery_routes,
     health_routes,
     job_routes,
-    key_routes,
     listen_routes,
     question_routes,
     speaker_care_routes,
@@ -52,9 +51,9 @@ _ROUTERS = (
     exchange_routes.ROUTES,
     gallery_routes.ROUTES,
     database_routes.ROUTES,
-    attempt_routes.ROUTES,
+    access_routes.ATTEMPTS,
     audit_routes.ROUTES,
-    key_routes.ROUTES,
+    access_routes.ROUTES,
     health_routes.ROUTES,
 )
 

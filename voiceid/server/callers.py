@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -89,6 +89,18 @@ def reached_speaker(vid: VoiceID, name: str, caller: Caller) -> Speaker:
     if not caller.reaches(speaker):
         raise SpeakerNotFound(f"no speaker called {speaker_name(name)!r} is enrolled")
     return speaker
+
+
+def require_reached(vid: VoiceID, name: str, groups: Sequence[str]) -> None:
+    """Raise SpeakerNotFound for a speaker who is enrolled, and in none of a caller's groups."""
+    if not groups:
+        return
+    try:
+        speaker = vid.speakers.get(name)
+    except SpeakerNotFound:
+        return
+    if set(groups).isdisjoint(speaker.groups):
+        raise SpeakerNotFound(f"no speaker called {speaker_name(name)!r} is enrolled")
 
 
 def require_local(connection: HTTPConnection, address: str) -> None:

@@ -6,7 +6,6 @@ import base64
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
@@ -157,17 +156,7 @@ def require_sound(kind: JobKind, given: Given) -> None:
 def work(vid: VoiceID, job: Job, folder: Path, tell: Tell, partly: Callable[[Any], None]) -> Answer:
     """Do a job; ``partly`` receives what is there of its result."""
     given = Given(folder, job.request)
-    return _kinds()[job.kind](vid, job.request, given, tell, partly)
-
-
-@cache
-def _kinds() -> Mapping[JobKind, Callable[..., Answer]]:
-    return {
-        JobKind.DIARIZE: _diarize,
-        JobKind.EVALUATE: _evaluate,
-        JobKind.CALIBRATE: _calibrate,
-        JobKind.ENROLL: _enroll,
-    }
+    return _KINDS[job.kind](vid, job.request, given, tell, partly)
 
 
 def _diarize(
@@ -231,7 +220,7 @@ def _enroll(
     partly: Callable[[Any], None],
 ) -> Answer:
     people = given.people()
-    require_reached(vid, people, request["reached"])
+    _require_reached(vid, people, request["reached"])
     reports: list[dict[str, Any]] = []
     tell(0, len(people))
     force, dry_run = request["force"], request["dry_run"]
@@ -242,7 +231,7 @@ def _enroll(
     return Answer(reports)
 
 
-def require_reached(vid: VoiceID, people: Sequence[Person], groups: Sequence[str]) -> None:
+def _require_reached(vid: VoiceID, people: Sequence[Person], groups: Sequence[str]) -> None:
     """Raise SpeakerNotFound for people who are enrolled, and in none of the caller's groups."""
     for person in people if groups else ():
         try:
@@ -251,3 +240,11 @@ def require_reached(vid: VoiceID, people: Sequence[Person], groups: Sequence[str
             continue
         if set(groups).isdisjoint(speaker.groups):
             raise SpeakerNotFound(f"no speaker is enrolled as {person.name!r}")
+
+
+_KINDS: Mapping[JobKind, Callable[..., Answer]] = {
+    JobKind.DIARIZE: _diarize,
+    JobKind.EVALUATE: _evaluate,
+    JobKind.CALIBRATE: _calibrate,
+    JobKind.ENROLL: _enroll,
+}

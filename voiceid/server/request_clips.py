@@ -45,42 +45,14 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_several)]
 OptionsT = TypeVar("OptionsT", bound=Options)
 
 
-class _Clip(io.BufferedIOBase):
+class _Clip(io.BufferedReader):
     """A recording of a request: a file with the name that the caller gave it."""
 
-    def __init__(self, name: str, file: BinaryIO) -> None:
-        super().__init__()
-        self.name, self._file = name, file
+    name = ""
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Return up to so many bytes."""
-        return self._file.read(-1 if size is None else size)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move to a byte, and return its position."""
-        self._file.seek(offset, whence)
-        return self._file.tell()
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._file.tell()
-
-    def close(self) -> None:
-        """Close the file, which removes it."""
-        self._file.close()
-        super().close()
-
-
-def _clip(name: str | None, file: BinaryIO) -> BinaryIO:
-    return cast("BinaryIO", _Clip(name or "audio", file))
+    def __init__(self, name: str | None, file: BinaryIO) -> None:
+        super().__init__(cast("io.RawIOBase", file))
+        self.name = name or "audio"
 
 
 @asynccontextmanager
@@ -111,7 +83,7 @@ async def received(
             name = given.pop("filename", "")
             body = await spooled(request)
             if body is not None:
-                found.append(_clip(str(name) or part, body))
+                found.append(_Clip(str(name) or part, body))
         for clip in found:
             held.callback(clip.close)
         _require_count(len(found), clips, part)
@@ -150,7 +122,7 @@ async def _of_form(form: FormData, called: str) -> tuple[list[BinaryIO], dict[st
         elif not part.filename and not part.size:
             continue  # a field of a page in which no file was chosen
         elif name == called:
-            clips.append(_clip(part.filename, part.file))
+            clips.append(_Clip(part.filename, part.file))
         elif name == "manifest":
             fields.append((name, _text(await part.read())))
         else:
@@ -177,13 +149,13 @@ def _of_json(body: bytes) -> tuple[list[BinaryIO], dict[str, Any]]:
     if not isinstance(audio, dict):
         texts = audio if isinstance(audio, list) else [audio]
         audio = dict(enumerate(texts))
-    clips = []
+    clips: list[BinaryIO] = []
     for name, text in audio.items():
         try:
             data = base64.b64decode(text, validate=True)
         except (TypeError, ValueError, binascii.Error) as error:
             raise invalid("`audio` is not base64", "Encode the bytes of the file.") from error
-        clips.append(_clip(name if isinstance(name, str) else None, io.BytesIO(data)))
+        clips.append(_Clip(name if isinstance(name, str) else None, io.BytesIO(data)))
     return clips, given
 
 

@@ -20,10 +20,9 @@ from voiceid.domain import ServiceLimits
 from voiceid.errors import ConfigError, ExtraMissing
 from voiceid.models.runtime import cpu_limit
 from voiceid.server.application import Beside, make_service
+from voiceid.server.bounded_connections import bounded
 from voiceid.server.callers import is_loopback
-from voiceid.server.http_protocol import bounded_heads
 from voiceid.server.nightly_run import run_nightly
-from voiceid.server.socket_protocol import bounded_ends
 
 _GRACE_S = 30
 """For which requests that are worked on are waited for at the end."""
@@ -154,15 +153,16 @@ def _configured(service: FastAPI, limits: ServiceLimits, listening: Listening) -
 
 def server_config(app: FastAPI, limits: ServiceLimits, **more: Any) -> uvicorn.Config:
     """Return how an application is served."""
+    http, sockets = bounded(limits.stall_timeout_s)
     return uvicorn.Config(
         app,
-        http=bounded_heads(limits.stall_timeout_s),
+        http=http,
         log_level="warning",
         access_log=False,
         server_header=False,
         limit_concurrency=limits.max_connections,
         timeout_graceful_shutdown=_GRACE_S,
-        ws=bounded_ends(limits.stall_timeout_s),
+        ws=sockets,
         ws_max_size=_MESSAGE_BYTES,
         ws_per_message_deflate=False,  # sound gets no smaller, and a bomb would unfold
         ws_ping_timeout=None,  # who is not read meanwhile answers late; silence ends a stream

@@ -14,8 +14,15 @@ from starlette.requests import Request
 
 from voiceid.client import VoiceID
 from voiceid.domain import Scope, Speaker, SpeakerDetails
-from voiceid.errors import EnrollmentRefused, SpeakerNotFound
-from voiceid.server.callers import Admin, Caller, Enrolling, Reading, reached_speaker
+from voiceid.errors import EnrollmentRefused
+from voiceid.server.callers import (
+    Admin,
+    Caller,
+    Enrolling,
+    Reading,
+    reached_speaker,
+    require_reached,
+)
 from voiceid.server.consent_fields import ConsentFields, Expiry
 from voiceid.server.descriptions import takes_audio
 from voiceid.server.etags import require_seen, tagged
@@ -190,7 +197,10 @@ async def _enrolled(
         )
 
         def enrolled() -> Response:
-            require_reached(parts.vid, name, caller, request)
+            if "if-match" in request.headers:
+                require_seen(request, reached_speaker(parts.vid, name, caller))
+            else:
+                require_reached(parts.vid, name, caller.groups)
             report = parts.vid.enroll(
                 name,
                 clips,
@@ -210,23 +220,3 @@ async def _enrolled(
             report: Any = error.report
             problem = shown_refusal(error, caller, name)
             return problem_answer(problem, report=shown_report(report, caller))
-
-
-def require_reached(
-    vid: VoiceID, name: str, caller: Caller, request: Request | None = None
-) -> None:
-    """Raise SpeakerNotFound for a speaker that is enrolled, and whom the caller does not reach.
-
-    With a request, raise Problem for a speaker of whom it says that the caller saw another state.
-    """
-    expects = request is not None and "if-match" in request.headers
-    if caller.groups or expects:
-        try:
-            vid.speakers.get(name)
-        except SpeakerNotFound:
-            if expects:
-                raise
-            return
-        speaker = reached_speaker(vid, name, caller)
-        if request is not None:
-            require_seen(request, speaker)

@@ -10,13 +10,13 @@ from starlette.responses import Response
 
 from voiceid.domain import Decision, EnrollmentReport, Scope, SpeakerDetails, expiry
 from voiceid.errors import EnrollmentRefused
+from voiceid.server.callers import require_reached
 from voiceid.server.consent_fields import ConsentFields
 from voiceid.server.console.drawings import scale_of
 from voiceid.server.console.visits import Adding, Asking, Fields, PageRoute
 from voiceid.server.problems import problem_of
 from voiceid.server.request_clips import received
 from voiceid.server.shown import shown, shown_report
-from voiceid.server.speaker_routes import require_reached
 
 ROUTES = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -73,7 +73,7 @@ async def enroll(visit: Adding) -> Response:
         )
 
         def enrolled() -> EnrollmentReport:
-            require_reached(visit.vid, fields.name, visit.person)
+            require_reached(visit.vid, fields.name, visit.person.groups)
             return visit.vid.enroll(
                 fields.name,
                 clips,

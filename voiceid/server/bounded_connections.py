@@ -1,6 +1,7 @@
-"""HTTP/1.1 as uvicorn has it, and a bound on how long a request's head may take.
+"""Connections as uvicorn has them, with bounds on how long one may take.
 
-Without it a connection that sends half a head, or nothing, is kept for ever.
+Without them a connection that sends half a head, or nothing, is kept for ever; and so is a
+WebSocket whose client does not read, for its last events wait to be sent.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 
 class BoundedHeads(HttpToolsProtocol):
@@ -45,6 +47,18 @@ class BoundedHeads(HttpToolsProtocol):
             self._due.cancel()
 
 
-def bounded_heads(timeout_s: float) -> type[BoundedHeads]:
-    """Return the protocol with a bound."""
-    return type("BoundedHeads", (BoundedHeads,), {"stall_timeout_s": timeout_s})
+class BoundedEnds(WebSocketsSansIOProtocol):
+    """Drops a connection that is not closed in time after its conversation."""
+
+    close_timeout_s = 10.0
+
+    async def run_asgi(self) -> None:
+        """Hold the conversation."""
+        await super().run_asgi()
+        self.loop.call_later(self.close_timeout_s, self.transport.abort)
+
+
+def bounded(timeout_s: float) -> tuple[type[BoundedHeads], type[BoundedEnds]]:
+    """Return the protocols of HTTP and of WebSockets with a bound."""
+    heads = type("BoundedHeads", (BoundedHeads,), {"stall_timeout_s": timeout_s})
+    return heads, type("BoundedEnds", (BoundedEnds,), {"close_timeout_s": timeout_s})

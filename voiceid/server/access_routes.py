@@ -1,4 +1,4 @@
-"""The keys to the service."""
+"""Who may ask: the keys to the service, and failed attempts with the locks that they make."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from voiceid.server.callers import Admin
 from voiceid.server.consent_fields import Expiry
+from voiceid.server.name_paths import NAME
 from voiceid.server.repeats import OnceRoute
 from voiceid.server.service_parts import Vid
 
 ROUTES = APIRouter(prefix="/keys", tags=["keys"], route_class=OnceRoute)
+ATTEMPTS = APIRouter(prefix="/attempts", tags=["attempts"], route_class=OnceRoute)
 
 
 class NewKey(BaseModel):
@@ -49,3 +51,21 @@ def remove_key(vid: Vid, key_id: str, _: Admin) -> dict[str, Any]:
     """Remove a key, which is refused from now on."""
     key = vid.keys.remove(key_id)
     return {"removed": {"id": key_id} if key is None else key.to_dict()}
+
+
+@ATTEMPTS.get("")
+def list_attempts(vid: Vid, _: Admin) -> dict[str, Any]:
+    """List the names and the callers with failed attempts, and until when they are locked."""
+    return {"attempts": [one.to_dict() for one in vid.attempts.list()]}
+
+
+@ATTEMPTS.delete(f"/speakers/{NAME}")
+def unlock(vid: Vid, name: str, _: Admin) -> dict[str, Any]:
+    """Forget the failed attempts to be accepted as a name."""
+    return {"forgotten": vid.attempts.unlock(name)}
+
+
+@ATTEMPTS.delete(f"/callers/{NAME}")
+def unlock_caller(vid: Vid, name: str, _: Admin) -> dict[str, Any]:
+    """Forget the failed attempts of a caller."""
+    return {"forgotten": vid.attempts.unlock_caller(name)}
