@@ -31,7 +31,17 @@ META = "meta."
 
 _REQUIRED = ("name", "path")
 _COLUMNS = {
-    *(*_REQUIRED, "label", "group", "metadata", "expires", "session", "condition", "sex"),
+    *(
+        *_REQUIRED,
+        "speaker",
+        "label",
+        "group",
+        "metadata",
+        "expires",
+        "session",
+        "condition",
+        "sex",
+    ),
     *("attack", "consent", "purpose", "until", "recorded_by"),
 }
 FORM = (
@@ -88,7 +98,11 @@ def labelled_rows(
                 problems.append(f"line {number}: {row}")
                 continue
             named = {"name": row["speaker"], **row} if "speaker" in row else dict(row)
-            wrong = [f"unknown column {_way_out(c)}" for c in row if not _is_known(c)]
+            wrong = [
+                f"unknown column {c!r}: call it '{META}{c}' to keep it as metadata, or leave it out"
+                for c in row
+                if c not in _COLUMNS and not c.startswith(META)
+            ]
             wrong += [f"no column {c}" for c in _REQUIRED if c not in named]
             if {"name", "speaker"} <= row.keys():
                 wrong.append("both name and speaker: leave one out")
@@ -198,14 +212,6 @@ def text_in(row: Mapping[str, Any], column: str) -> str:
 
 def _is_empty(value: object) -> bool:
     return value is None or not str(value).strip()
-
-
-def _is_known(column: str) -> bool:
-    return column in _COLUMNS or column == "speaker" or column.startswith(META)
-
-
-def _way_out(column: str) -> str:
-    return f"{column!r}: call it '{META}{column}' to keep it as metadata, or leave it out"
 
 
 def _csv_rows(lines: BoundedLines) -> Iterator[tuple[int, Row]]:

@@ -53,8 +53,3 @@ def require_order(name: str, audio: Sequence[str], console: Console) -> None:
 def _is_word(argument: str) -> bool:
     """Whether an argument looks like a part of a name: it is no file, path or pattern."""
     return _WORD.fullmatch(argument) is not None and not os.path.exists(argument)
-
-
-def prompt(console: Console, text: str, words: Sequence[str] = ()) -> None:
-    """Show what is to be said, also with --quiet."""
-    console.complain(f"{text}: {' '.join(words)}" if words else text)

@@ -56,13 +56,14 @@ def fit_text(fit: CalibrationFit) -> str:
 
 def _facts(stored: StoredCalibration) -> str:
     calibration, held_out = stored.calibration, stored.held_out
+    shares = dict.fromkeys(map(percent, calibration.telephone))  # the lowest and the highest
     measured = [weight.feature.replace("_", " ") for weight in calibration.weights]
     use = "in use" if stored.in_use else "not in use"
     facts = {
         "calibration": f"{stored.id} of {stored.space_id}, {use}",
         "fitted on": f"{stored.source}: {held_out.speakers} speakers,"
         f" {held_out.genuine} genuine and {held_out.impostor} impostor trials",
-        "heard": f"a telephone on both sides: {_range(calibration.telephone)}; clips from"
+        "heard": f"a telephone on both sides: {' to '.join(shares)}; clips from"
         f" {calibration.min_net_speech_s:.1f} s of net speech on",
         "takes in": ", ".join(["score", *measured]),
         "EER": percent(held_out.eer),
@@ -75,11 +76,6 @@ def _facts(stored: StoredCalibration) -> str:
     if stored.target_fmr is not None:
         facts["target"] = f"FMR {percent(stored.target_fmr)}"
     return fields(facts)
-
-
-def _range(shares: tuple[float, float]) -> str:
-    low, high = (percent(share) for share in shares)
-    return low if low == high else f"{low} to {high}"
 
 
 def _counts(errors: int, trials: int) -> str:

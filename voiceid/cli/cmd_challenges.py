@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voiceid.cli.asked_speech import audio_or_mic, prompt, require_one
+from voiceid.cli.asked_speech import audio_or_mic, require_one
 from voiceid.cli.asking import confirm, require_answer
 from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
@@ -87,7 +87,7 @@ def _round(
     """Return a round that a person was asked for, at most three times."""
 
     def recorded() -> AudioSource:
-        prompt(console, f"Round {number}, a short pause after each word", words)
+        console.complain(f"Round {number}, a short pause after each word: {' '.join(words)}")
         return vid.challenges.record(source, words=words)
 
     for _ in range(2):

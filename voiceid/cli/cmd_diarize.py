@@ -26,7 +26,6 @@ from voiceid.cli.output_files import agreed_format
 from voiceid.errors import AudioError
 
 if TYPE_CHECKING:
-    from voiceid.diarization import LinkedVoices
     from voiceid.transcripts import Transcript
 
 
@@ -128,7 +127,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     results = Results(sources, form, output, _read(transcript), picture=picture, page=html)
     codes: list[int] = []
     with open_voiceid(console) as vid:
-        names = _linked() if link else not no_names
+        from voiceid.diarization import LinkedVoices  # noqa: PLC0415 - for this alone
+
+        names = LinkedVoices() if link else not no_names
         for source in sources:
             try:
                 progress = partial(console.listening, source)
@@ -141,12 +142,6 @@ def command(  # noqa: PLR0913 - one parameter an option
                 continue
             results.write(console, source, found)
     return next(iter(codes), exit_codes.DONE)
-
-
-def _linked() -> LinkedVoices:
-    from voiceid.diarization import LinkedVoices  # noqa: PLC0415 - for this alone
-
-    return LinkedVoices()
 
 
 def _read(transcript: str | None) -> Transcript | None:

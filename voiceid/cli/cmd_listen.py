@@ -103,13 +103,9 @@ def command(
             runner = stack.enter_context(DecisionProgram(program, console))
         stream = vid.listen(source, **how)
         for event in stack.enter_context(stream):
-            _tell(event, console, runner)
-
-
-def _tell(event: LiveEvent, console: Console, runner: DecisionProgram | None) -> None:
-    console.answer(event.to_dict(), *_event_text(event))
-    if runner is not None and event.kind.value == "decision":
-        runner.run(json_line(event.to_dict(), ascii_only=True))
+            console.answer(event.to_dict(), *_event_text(event))
+            if runner is not None and event.kind.value == "decision":
+                runner.run(json_line(event.to_dict(), ascii_only=True))
 
 
 def _event_text(event: LiveEvent) -> tuple[str, str, int]:
@@ -133,7 +129,10 @@ def _event_text(event: LiveEvent) -> tuple[str, str, int]:
         case "speech_ended":
             length_s = (event.end_s or 0.0) - (event.start_s or 0.0)
             return printable(f"{start}{turn} ends after {seconds(length_s)}: {event.detail}"), "", 0
-    return printable(f"{start}{turn}: {_summary(decision, event.detail)}"), "", 0
+    end = event.detail
+    if decision is not None:
+        end = f"{decision.outcome.value}  {who(decision)}"
+    return printable(f"{start}{turn}: {end}"), "", 0
 
 
 def _facts(event: LiveEvent, decision: Decision) -> str:
@@ -143,7 +142,3 @@ def _facts(event: LiveEvent, decision: Decision) -> str:
     name = who(decision)
     why = decision.detail if decision.parts else decision.detail.partition(";")[0]
     return f"{name}  {why.removeprefix(f'{name}: ')}  {took}{late}"
-
-
-def _summary(decision: Decision | None, detail: str) -> str:
-    return detail if decision is None else f"{decision.outcome.value}  {who(decision)}"

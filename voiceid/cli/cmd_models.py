@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,11 +94,18 @@ def pull_command(
     if source is not None and len(names) != 1:
         raise click.UsageError("--from FILE needs exactly one NAME.")
     with open_voiceid(console) as vid:
-        for name in dict.fromkeys(names or _needed(vid)):
+        from voiceid.speech.speaker_model import DETECTOR, SECOND  # noqa: PLC0415 - loaded by now
+
+        for name in dict.fromkeys(names or (vid.models.card.name, DETECTOR, SECOND)):
             there = _status(vid, name).installed and source is None and not force
             if not there:
                 vid.models.pull(name, source=source, force=force, progress=console.progress)
-            _tell_pulled(_status(vid, name), console, there=there)
+            status = _status(vid, name)
+            size = megabytes(status.size_bytes or 0)
+            console.answer(
+                {**status.to_dict(), "pulled": not there},
+                f"{name}  {'is already installed' if there else f'installed, {size}'}",
+            )
 
 
 @leaf("verify", examples=["voiceid models verify campplus"], group=command)
@@ -135,12 +141,6 @@ def remove_command(console: Console, names: tuple[str, ...]) -> None:
             console.answer({"removed": name}, f"removed  {name}")
 
 
-def _needed(vid: VoiceID) -> Sequence[str]:
-    from voiceid.speech.speaker_model import DETECTOR, SECOND  # noqa: PLC0415 - loaded by now
-
-    return [vid.models.card.name, DETECTOR, SECOND]
-
-
 def _status(vid: VoiceID, name: str) -> ModelStatus:
     card = vid.models.get(name)  # raises ModelUnknown
     [status] = [status for status in vid.models.list() if status.name == card.name]
@@ -168,18 +168,6 @@ def _card_text(facts: dict[str, Any]) -> str:
     points = facts["operating_points"]
     if not points:
         return fields(lines)
-    rows = [[_number(value) for value in point.values()] for point in points]
+    rows = [[f"{v:.4g}" if isinstance(v, float) else v for v in p.values()] for p in points]
     header = [name.replace("_", " ") for name in points[0]]
     return f"{fields(lines)}\n\noperating points\n{table(header, rows, right=set(header[1:]))}"
-
-
-def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _tell_pulled(status: ModelStatus, console: Console, *, there: bool) -> None:
-    size = megabytes(status.size_bytes or 0)
-    console.answer(
-        {**status.to_dict(), "pulled": not there},
-        f"{status.name}  {'is already installed' if there else f'installed, {size}'}",
-    )

@@ -23,7 +23,7 @@ from voiceid.listing import lines_in, open_text
 
 if TYPE_CHECKING:
     from voiceid.client import VoiceID
-    from voiceid.domain import Sample, Speaker, Threshold
+    from voiceid.domain import Sample, Speaker
 
 _output_options = together(
     click.option(
@@ -162,7 +162,8 @@ def scores_command(
         heard = hear(vid, listed, console)
         require_pair(heard)
         found = vid.calibrations.thresholds([clip.quality for clip in heard.clips])
-        thresholds = {_label(one, vid.models.card.name): one.value for one in found}
+        card = f"card {vid.models.card.name}, "  # too long for a picture
+        thresholds = {f"{t.value:.3f}, {t.source.removeprefix(card)}": t.value for t in found}
         space_id = vid.models.space.id
     genuine, impostor = pictures.pairs(pictures.cosines(_stacked(heard.vectors)), heard.speakers)
     render = {
@@ -254,8 +255,3 @@ def _tell_others(
             f"{counted(others, 'sample')} of other embedding spaces {verb} not drawn:"
             f" only those of {vid.models.space.id} are"
         )
-
-
-def _label(threshold: Threshold, model: str) -> str:
-    """Return a threshold and what it is for, short enough for a picture."""
-    return f"{threshold.value:.3f}, {threshold.source.removeprefix(f'card {model}, ')}"

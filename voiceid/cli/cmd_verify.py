@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from voiceid.cli.asked_speech import audio_or_mic, prompt, require_one
+from voiceid.cli.asked_speech import audio_or_mic, require_one
 from voiceid.cli.clip_arguments import clips
 from voiceid.cli.console import Console
 from voiceid.cli.decision_text import tell_all
@@ -99,11 +99,11 @@ def command(
         if source is not None:
             vid.speakers.get(name)  # before anything is recorded
             vid.warm_up()
-            code: tuple[str, ...] = ()
+            text = "Speak now"
             if challenge == "":
                 made = vid.challenges.new(name, caller=caller)
-                how["challenge"], code = made.id, made.words
-            prompt(console, "Speak now", code)
+                how["challenge"], text = made.id, f"{text}: {' '.join(made.words)}"
+            console.complain(text)  # also with --quiet
             names, recordings = [source], [vid.challenges.record(source)]
         answers = vid.verify_all(name, recordings, caller=caller, **how)
         return tell_all(names, answers, console)

@@ -72,18 +72,15 @@ def tell_all(
 
 def _cells(decision: Decision) -> list[str]:
     threshold, quality = decision.threshold, decision.quality
+    why = [] if decision.accepted else [decision.reason.value.replace("_", " ")]
     return [
         decision.outcome.value,
         decision.speaker.name if decision.accepted and decision.speaker is not None else "-",
         "-" if decision.score is None else f"{decision.score:.3f}",
         "-" if threshold is None else f"{threshold.value:.3f}",
         "-" if quality is None else seconds(quality.net_speech_s),
-        ", ".join(filter(None, [_why(decision), *(quality.warnings if quality else ())])),
+        ", ".join([*why, *(quality.warnings if quality else ())]),
     ]
-
-
-def _why(decision: Decision) -> str:
-    return "" if decision.accepted else decision.reason.value.replace("_", " ")
 
 
 def _row(clip: str, widest: int, cells: Sequence[str]) -> str:
@@ -175,20 +172,15 @@ def _facts(decision: Decision) -> list[str]:
         facts.append(f"LLR {decision.llr:.1f}")
     if decision.margin is not None and decision.runner_up is not None:
         facts.append(f"margin {decision.margin:.3f} over {decision.runner_up.speaker.name}")
-    if decision.quality is not None:
-        facts.append(_speech_text(decision.quality))
+    if (quality := decision.quality) is not None:
+        facts.append(f"net speech {seconds(quality.net_speech_s)}")
+        if "partly_judged" in quality.warnings and quality.judged_speech_s is not None:
+            facts[-1] += f", {seconds(quality.judged_speech_s)} of it judged"
     if decision.task.value == "identify":
         where = "" if decision.group is None else f" in {decision.group}"
         facts.append(f"{decision.gallery_size} enrolled{where}")
     facts.append(f"{decision.elapsed_ms:.0f} ms")
     return facts
-
-
-def _speech_text(quality: QualityReport) -> str:
-    text = f"net speech {seconds(quality.net_speech_s)}"
-    if "partly_judged" in quality.warnings and quality.judged_speech_s is not None:
-        text += f", {seconds(quality.judged_speech_s)} of it judged"
-    return text
 
 
 def _candidates(decision: Decision) -> str:

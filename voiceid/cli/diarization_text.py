@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,9 @@ def diarization_text(found: Diarization) -> str:
     ]
     lines = [f"{found.clip}  {', '.join(facts)}"]
     if found.voices:
-        lines += ["", _voices(found), "", _lanes(found), "", _turns(found)]
+        lines += ["", _voices(found), "", _lanes(found), ""]
+        rows = [[clock(t.start_s), clock(t.end_s), t.voice] for t in found.turns]
+        lines.append(table(["start", "end", "voice"], rows, right={"start", "end"}))
     return "\n".join(lines)
 
 
@@ -46,7 +49,11 @@ def clock(at_s: float) -> str:
 
 
 def _voices(found: Diarization) -> str:
-    rows = [[*_row(found, voice), *_answer(voice.decision)] for voice in found.voices]
+    turns = Counter(turn.voice for turn in found.turns)
+    rows = [
+        [v.name, seconds(v.speech_s), seconds(v.alone_s), turns[v.name], *_answer(v.decision)]
+        for v in found.voices
+    ]
     header = ["voice", "speech", "alone", "turns", "score", "needed", "LLR", ""]
     numbers = set(header[1:7])
     if any(voice.own_name for voice in found.voices):
@@ -65,11 +72,6 @@ def _link(voice: DiarizedVoice) -> str:
     return f"as in {link.clip}: {link.score:.3f}, needed {link.threshold:.3f}"
 
 
-def _row(found: Diarization, voice: DiarizedVoice) -> Sequence[str]:
-    turns = sum(turn.voice == voice.name for turn in found.turns)
-    return [voice.name, seconds(voice.speech_s), seconds(voice.alone_s), str(turns)]
-
-
 def _answer(decision: Decision | None) -> Sequence[str | None]:
     if decision is None:
         return [None, None, None, ""]
@@ -80,11 +82,6 @@ def _answer(decision: Decision | None) -> Sequence[str | None]:
         None if llr is None else f"{llr:.1f}",
         "" if decision.accepted else decision.reason.value.replace("_", " "),
     ]
-
-
-def _turns(found: Diarization) -> str:
-    rows = [[clock(t.start_s), clock(t.end_s), t.voice] for t in found.turns]
-    return table(["start", "end", "voice"], rows, right={"start", "end"})
 
 
 def _lanes(found: Diarization) -> str:

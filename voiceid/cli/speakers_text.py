@@ -109,7 +109,10 @@ def inspection_text(found: Inspection) -> str:
         ]
         parts.append(table(header, rows, right=set(header)))
     parts.append(table(*_agreement_rows(found), right={"sample", "net speech", "agreement"}))
-    parts.append(_nearest_text(found))
+    nearest = "no other speaker is enrolled in this embedding space"
+    if found.nearest is not None and found.likeness is not None:
+        nearest = f"nearest  {found.nearest.speaker.name}, {_likeness_text(found.likeness)}"
+    parts.append(nearest)
     return "\n\n".join(parts)
 
 
@@ -128,12 +131,6 @@ def _agreement_rows(found: Inspection) -> tuple[list[str], list[list[str]]]:
             ]
         )
     return ["sample", "clip", "label", "net speech", "agreement", "outlier"], rows
-
-
-def _nearest_text(found: Inspection) -> str:
-    if found.nearest is None or found.likeness is None:
-        return "no other speaker is enrolled in this embedding space"
-    return f"nearest  {found.nearest.speaker.name}, {_likeness_text(found.likeness)}"
 
 
 def merge_text(plan: Merge) -> str:

@@ -127,12 +127,9 @@ def add(
     new = lacks.of(speakers, enrolled=False)
     if new.names:
         writer.bulk.add(space, new)
-    return Exchanged(len(new.names), len(lacks.rows), _n_expired(new))
-
-
-def _n_expired(speakers: NewSpeakers) -> int:
     now = datetime.now(UTC)
-    return sum(is_expired(details.expires_at, now) for details in speakers.details)
+    n_expired = sum(is_expired(details.expires_at, now) for details in new.details)
+    return Exchanged(len(new.names), len(lacks.rows), n_expired)
 
 
 def _require_free(

@@ -81,7 +81,8 @@ def det(
         look: dict[str, Any] = {"color": COLOURS[number % len(COLOURS)]}
         line = LINES[number % len(LINES)]
         curve = _thinned(det_curve(genuine, impostor), least)
-        label = f"{drawable(name, _LABEL_CHARS)} ({_counts(genuine, impostor)})"
+        label = f"{drawable(name, _LABEL_CHARS)} ({len(genuine):,} genuine,"
+        label += f" {len(impostor):,} impostor comparisons)"
         axes.plot(*curve, linestyle=line, label=label, **look)
         for mark, words, rates in _det_marks(genuine, impostor, thresholds or {}):
             style = {"markerfacecolor": "none", "markersize": 14} if mark == MARKERS[0] else {}
@@ -102,10 +103,6 @@ def det(
     )
     legend_beside(figure, axes, _LEGEND_CHARS)
     return figure
-
-
-def _counts(genuine: Scores, impostor: Scores) -> str:
-    return f"{len(genuine):,} genuine, {len(impostor):,} impostor comparisons"
 
 
 @drawn

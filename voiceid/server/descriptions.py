@@ -49,11 +49,15 @@ def takes_audio(
         in_json = {"type": "object", "additionalProperties": _TEXT}
     in_form = _BINARY if most == 1 else {"type": "array", "items": _BINARY}
     shown: Any = _SHOWN if most == 1 else [_SHOWN] * 2
+    example = {"audio": shown if names is None else {names: _SHOWN}}
     content = {
         "multipart/form-data": _body(in_form, fields, required),
         _JSON: {
             **_body(in_json, fields, required),
-            "example": {"audio": shown if names is None else {names: _SHOWN}, **_said(required)},
+            "example": {
+                "audio": shown if names is None else {names: _SHOWN},
+                **dict.fromkeys(required, "alice"),
+            },
         },
     }
     if names is None:
@@ -89,10 +93,6 @@ def _in_query(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _body(audio: Any, fields: Mapping[str, Any], required: Sequence[str]) -> dict[str, Any]:
     schema = {"type": "object", "properties": {"audio": audio, **fields}}
     return {"schema": {**schema, "required": ["audio", *required], "additionalProperties": False}}
-
-
-def _said(required: Sequence[str]) -> dict[str, Any]:
-    return dict.fromkeys(required, "alice")
 
 
 def describe(app: FastAPI) -> None:

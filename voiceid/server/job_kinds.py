@@ -63,7 +63,11 @@ class Given:
                     details=replace(
                         person.details,
                         groups=tuple(dict.fromkeys((*person.details.groups, *groups))),
-                        consents=(*_recorded_by(person.details.consents, by), *consents),
+                        # Recorded by the caller, whatever a manifest says.
+                        consents=(
+                            *(replace(c, recorded_by=by) for c in person.details.consents),
+                            *consents,
+                        ),
                     ),
                 )
                 for person in listed
@@ -129,11 +133,6 @@ class Given:
                 hint="Send each recording under the name that the manifest has.",
             )
         return self.folder / self._file_of[name]
-
-
-def _recorded_by(consents: tuple[Consent, ...], who: str) -> tuple[Consent, ...]:
-    """Return consents as recorded by a caller, whatever a manifest says."""
-    return tuple(replace(consent, recorded_by=who) for consent in consents)
 
 
 def _parts(name: str) -> tuple[str, ...]:

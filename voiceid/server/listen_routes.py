@@ -112,7 +112,8 @@ class _Conversation:
 
         WebSocketDisconnect: the client is gone.
         """
-        options = await self._options()
+        given: Any = dict(self._socket.query_params) or _json_of(await self._next())
+        options = options_of(ListenOptions, given)
         ask = partial(self._parts.vid.listen, **self._how(options))
         failures: list[Exception] = []
 
@@ -136,12 +137,6 @@ class _Conversation:
             raise failures[0]
 
     # The event loop
-
-    async def _options(self) -> ListenOptions:
-        given: Any = dict(self._socket.query_params)
-        if not given:
-            given = _json_of(await self._next())
-        return options_of(ListenOptions, given)
 
     def _how(self, options: ListenOptions) -> dict[str, Any]:
         """Return what is asked, as the library has it; raises Problem: the caller may not."""

@@ -69,7 +69,9 @@ class LiveSound:
 
     async def put(self, data: bytes | None) -> None:
         """Take bytes that came, or None: a turn ends; return when there is room for more."""
-        parts = [data] if data is None else _cut(data)
+        parts: list[bytes | None] = [data]
+        if data is not None:
+            parts = [data[at : at + _READ_BYTES] for at in range(0, len(data), _READ_BYTES)]
         with self._ready:
             if not self._is_over:
                 self._items.extend((part, time.perf_counter()) for part in parts)
@@ -99,10 +101,6 @@ class LiveSound:
                 if data is not None:
                     return data[:size]
             self.end_turn()
-
-
-def _cut(data: bytes) -> list[bytes | None]:
-    return [data[at : at + _READ_BYTES] for at in range(0, len(data), _READ_BYTES)]
 
 
 def _cost(data: bytes | None) -> int:

@@ -36,11 +36,8 @@ from voiceid.server.shown import shown_refusal, shown_report
 ROUTES = APIRouter(prefix="/speakers", tags=["speakers"], route_class=OnceRoute)
 
 
-def _object(given: object) -> object:
-    """Return the object that a query or a form has as JSON."""
-    return json.loads(given) if isinstance(given, str) else given
-
-
+_Object = BeforeValidator(lambda given: json.loads(given) if isinstance(given, str) else given)
+"""Of an object, which a query or a form has as JSON."""
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
@@ -49,7 +46,7 @@ class EnrollOptions(Options, ConsentFields):
 
     label: str = Field("", description="Where the clips were recorded, e.g. phone.")
     groups: Texts = Field((), description="Groups that the speaker is in from now on.")
-    metadata: Annotated[dict[str, str], BeforeValidator(_object)] = Field(
+    metadata: Annotated[dict[str, str], _Object] = Field(
         default_factory=dict, description="For the operator; in a form or a query as JSON."
     )
     expires: Expiry | None = Field(None, description="A date, a time, or days from now: 90d.")

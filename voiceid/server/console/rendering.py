@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from voiceid.decision.rule import percent
 from voiceid.server.console.wording import JOBS, REASONS, SCOPES, WARNINGS
 
 _FOLDER = Path(__file__).parent
+_NOTHING = "–"  # noqa: RUF001 - nothing was measured
 _TYPES = {
     "console.css": "text/css; charset=utf-8",
     "console.js": "text/javascript; charset=utf-8",
@@ -71,7 +72,12 @@ def _environment() -> Environment:
     )
     version = hashlib.sha256(b"".join(_assets().values())).hexdigest()[:12]
     environment.filters.update(
-        day=_day, seconds=_seconds, clock=_clock, db=_db, score=_score, percent=percent
+        day=lambda moment: f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+        seconds=lambda value: _NOTHING if value is None else f"{value:.1f} s",
+        clock=lambda value: f"{int(value) // 60}:{int(value) % 60:02}",
+        db=lambda level: _NOTHING if level is None else f"{level:.0f} dB",
+        score=lambda score: _NOTHING if score is None else f"{score:.3f}".replace("-", "−"),  # noqa: RUF001
+        percent=percent,
     )
     environment.globals.update(
         version=version,
@@ -81,24 +87,3 @@ def _environment() -> Environment:
         jobs_in_words=JOBS,
     )
     return environment
-
-
-def _day(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _seconds(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{seconds:.1f} s"  # noqa: RUF001 - nothing was measured
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}:{rest:02}"
-
-
-def _db(level: float | None) -> str:
-    return "–" if level is None else f"{level:.0f} dB"  # noqa: RUF001
-
-
-def _score(score: float | None) -> str:
-    return "–" if score is None else f"{score:.3f}".replace("-", "−")  # noqa: RUF001

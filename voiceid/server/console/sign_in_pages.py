@@ -12,7 +12,6 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from voiceid.domain import ApiKey
 from voiceid.errors import AccessDenied
 from voiceid.server.callers import known_caller
 from voiceid.server.console.rendering import asset
@@ -53,7 +52,8 @@ async def sign_in(request: Request, visit: Visiting, fields: Sent) -> Response:
         return _asked(visit, after, f"{error.message}.")
     if caller.key is None:
         raise AccessDenied("there are no keys, and none is needed")
-    session = await to_thread.run_sync(_session, visit, caller.key)
+    until = datetime.now(UTC) + timedelta(seconds=_SESSION_S)
+    session = await to_thread.run_sync(visit.vid.keys.start_session, caller.key, until)
     answer = RedirectResponse(_own_path(after), HTTPStatus.SEE_OTHER)
     request.state.cookie = None
     keep_cookie(request, answer, session, _SESSION_S)
@@ -77,10 +77,6 @@ def _asked(visit: Visit, after: str, wrong: str = "") -> Response:
         wrong=wrong,
         unsafe=unsafe,
     )
-
-
-def _session(visit: Visit, key: ApiKey) -> str:
-    return visit.vid.keys.start_session(key, datetime.now(UTC) + timedelta(seconds=_SESSION_S))
 
 
 def _own_path(path: str) -> str:

@@ -11,8 +11,7 @@ from fastapi import APIRouter
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
-from voiceid.client import VoiceID
-from voiceid.domain import Inspection, Sample, Scope, Speaker, SpeakerDetails, expiry, tag
+from voiceid.domain import Sample, Scope, Speaker, SpeakerDetails, expiry, tag
 from voiceid.errors import (
     SpaceMismatch,
     SpeakerDetailInvalid,
@@ -84,20 +83,14 @@ def speaker(visit: Looking, name: str) -> Response:
     """Show a speaker and the samples."""
     found = reached_speaker(visit.vid, name, visit.person)
     row = Row(found, tuple(visit.vid.samples.list(found.name)))
-    inspection = _inspection(visit.vid, found.name)
-    nearest = None
+    inspection = nearest = None
+    with suppress(SpaceMismatch, ThresholdUnavailable):  # of another model, or without a threshold
+        inspection = visit.vid.speakers.inspect(found.name)
     if inspection is not None and inspection.nearest is not None and not visit.person.groups:
         nearest = inspection.nearest, inspection.likeness
     return visit.page(
         "speaker.html", row=row, inspection=inspection, nearest=nearest, last_day=last_day(found)
     )
-
-
-def _inspection(vid: VoiceID, name: str) -> Inspection | None:
-    try:
-        return vid.speakers.inspect(name)
-    except (SpaceMismatch, ThresholdUnavailable):  # of another model, or without a threshold
-        return None
 
 
 @ROUTES.post("/speaker")
